@@ -1,0 +1,32 @@
+.PHONY: help demo test test-all bench lab-up lab-down lint
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: ## Take two throwaway nodes from plain Docker to proven isolation
+	.ci/setup lab
+	.ci/demo
+
+test: ## Run all tests, on real nodes too
+	.ci/setup dev
+	.venv/bin/pytest
+
+test-all: test ## Run the tests on every flavour of node
+
+bench: ## Measure, and write tests/bench/README.md
+	.ci/setup dev
+	.venv/bin/python -m tests.bench
+
+lab-up: ## Start the lab: GVISOR_LAB_NODES, GVISOR_LAB_FLAVOURS, GVISOR_LAB_NAME
+	.ci/setup lab
+	.venv/bin/python -m pyinfra_gvisor.lab up
+
+lab-down: ## Remove every trace of the lab: containers, volumes, images, keys, our dockerd
+	.ci/lab-down
+
+lint: ## Check style, types and shell scripts
+	.ci/setup dev
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci | xargs -0 shellcheck

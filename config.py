@@ -1,0 +1,10 @@
+"""pyinfra reads this file from the directory that it is started in."""
+
+from pyinfra import config
+
+# As in pyproject.toml, for a clone in which nobody ran pip.
+config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
+
+# Unset, pyinfra asks every host for it: one more exec channel. Not /tmp: on Debian 13 that is
+# memory, and an uploaded release is large.
+config.TEMP_DIR = "/var/tmp"  # noqa: S108 - on nodes, not here

@@ -1,0 +1,1 @@
+"""Deploys: the story in order."""

@@ -1,0 +1,62 @@
+"""What a node is, in one command."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+from pyinfra.api.host import Host
+
+from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.scripts import script
+
+_MEMORY = "pyinfra_gvisor.node"
+
+
+class NodeState(FactBase[Node | None]):
+    """
+    Everything a deploy decides on, in one command; ``None`` if it cannot be read.
+
+    .. code:: shell
+
+        pyinfra inventories/run.py fact pyinfra_gvisor.facts.node.NodeState
+    """
+
+    def command(self) -> StringCommand:
+        """The whole script, as the argument of the one shell that pyinfra starts."""
+        return StringCommand("sh", "-c", QuoteString(script("node_state")))
+
+    def process(self, output: list[str]) -> Node:
+        """The answer as a ``Node``."""
+        try:
+            return parse_node(output)
+        except ValueError as error:
+            raise FactProcessError(f"facts.node: {error}") from error
+
+
+def read_node(host: Host) -> Node | None:
+    """
+    The node's state, read once and kept until something changes it.
+
+    pyinfra keeps no facts, and every read is a round trip. What we keep holds until an operation
+    yields a command on this host (they call ``forget_node``) or has run one (pyinfra counts them).
+
+    Returns None, with the host marked as failed, if the state cannot be read.
+    """
+    kept = host.connector_data.get(_MEMORY)
+    if kept and kept[0] == _operations_run(host):
+        node: Node = kept[1]
+        return node
+    found = host.get_fact(NodeState)
+    if found is not None:
+        host.connector_data[_MEMORY] = (_operations_run(host), found)
+    return found
+
+
+def forget_node(host: Host) -> None:
+    """What was read no longer holds: the next ``read_node`` asks the node again."""
+    host.connector_data.pop(_MEMORY, None)
+
+
+def _operations_run(host: Host) -> int:
+    """How many operations have run a command on this host, anybody's."""
+    return sum(data.operation_meta.executed for data in host.state.ops[host].values())

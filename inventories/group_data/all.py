@@ -1,0 +1,3 @@
+"""For every host. Keys and their meaning: the settings table in the README."""
+
+_sudo = True

@@ -1,0 +1,23 @@
+"""Throwaway nodes on this machine, made when they are missing. See pyinfra_gvisor/lab."""
+
+import os as _os
+import sys as _sys
+from pathlib import Path as _Path
+
+from pyinfra import logger as _logger
+
+_sys.path.append(str(_Path(__file__).resolve().parent.parent))  # from any directory, uninstalled
+
+from pyinfra.api.exceptions import PyinfraError as _PyinfraError
+
+from pyinfra_gvisor import lab as _lab
+
+try:
+    _nodes = _lab.Lab(_lab.lab_name(_os.environ), tell=_logger.info).up(
+        _lab.node_specs(_os.environ)
+    )
+except _lab.LabError as _error:
+    raise _PyinfraError(str(_error)) from _error
+
+# The file's own name makes a group as well: group_data/lab.py applies.
+run = [(_node.name, _node.host_data()) for _node in _nodes]

@@ -1,0 +1,84 @@
+"""The proof as pyinfra runs it: probe on the node, judge here, show, and write down what was proven."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
+from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
+
+from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.node import STATE_DIR, Node
+from pyinfra_gvisor.proof import CONTROL, Verdict, fingerprint, judge, table
+from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.settings import Runtime
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is to be proven: these runtimes, on this release, with these risks known."""
+
+    release: str
+    runtimes: Mapping[str, Runtime]
+    risks: tuple[str, ...]
+
+
+def prove(claim: Claim) -> FunctionCommand:
+    """The command that proves ``claim`` on the host of the current operation, or fails the host."""
+    return FunctionCommand(_prove, (claim, _connector_arguments()), {})
+
+
+def _connector_arguments() -> dict[str, Any]:
+    """``_sudo`` and its like: commands run by hand do not get them from pyinfra."""
+    given: dict[str, Any] = dict(host.current_op_global_arguments or {})
+    return {key: given[key] for key in CONNECTOR_ARGUMENT_KEYS if key in given}
+
+
+def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) -> bool:
+    node = read_node(host)
+    if node is None:
+        return False
+    names = " ".join((*claim.runtimes, CONTROL))
+    text = script("prove", runtimes=names)
+    ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
+    verdicts = judge(output.stdout_lines, claim.release, claim.runtimes)
+    _show(host, claim, verdicts)
+    if not ok or not verdicts or not all(verdict.passed for verdict in verdicts):
+        for line in output.stderr_lines[-5:]:
+            host.log(line, logger.error)
+        failed = ", ".join(sorted({verdict.check.id for verdict in verdicts if not verdict.passed})) or "the probe"
+        host.log(f"gvisor.proof: probe on {host.name}: not proven: {failed}; do not run strangers' code here", logger.error)
+        return False
+    return _write_down(host, _record(node, claim, verdicts), arguments)
+
+
+def _show(host: Host, claim: Claim, verdicts: list[Verdict]) -> None:
+    for line in (*table(verdicts), *claim.risks):
+        host.log(line)
+
+
+def _record(node: Node, claim: Claim, verdicts: list[Verdict]) -> str:
+    return json.dumps(
+        {
+            "fingerprint": fingerprint(node, claim.release, claim.runtimes),
+            "release": claim.release,
+            "runtimes": list(claim.runtimes),
+            "checks": len(verdicts),
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "accepted_risks": list(claim.risks),
+        }
+    )
+
+
+def _write_down(host: Host, record: str, arguments: dict[str, Any]) -> bool:
+    text = script("write_record", state_dir=STATE_DIR, record="proof.json", content_b64=encoded(record + "\n"))
+    ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
+    forget_node(host)
+    for line in () if ok else output.stderr_lines[-3:]:
+        host.log(f"gvisor.proof: {STATE_DIR}/proof.json on {host.name}: {line}", logger.error)
+    return bool(ok)

@@ -1,0 +1,132 @@
+"""gVisor on a node: a release, runtimes that use it, and the proof that they isolate."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+
+from pyinfra import host
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from pyinfra_gvisor import proof as proofs
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.node import RELEASES_DIR, Node
+from pyinfra_gvisor.operations.evidence import Claim, prove
+from pyinfra_gvisor.operations.refusal import refusal
+from pyinfra_gvisor.releases import Archive
+from pyinfra_gvisor.runtimes import Wrapper, missing, wrappers
+from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.settings import Runtime
+
+
+@operation()
+def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have a runsc release on the node, beside the others, checked against its sha512.
+
+    + version: gVisor's release date and number, such as ``20260928.0``
+    + archive: where it comes from and what its sha512 must be
+
+    The archive is unpacked beside the releases, checked (nothing that leaves the directory, runsc
+    is there and says that it is this release) and renamed into place. Fails the host, with nothing
+    changed, if any of this is not so.
+    """
+    node = read_node(host)
+    if node is None:
+        yield from refusal("gvisor.release", version, None, unreadable=True)
+        return
+    if version in node.releases:
+        host.noop(f"runsc {version} is there")
+        return
+    location = archive.location(version, node.arch)
+    if location.startswith("/") and not Path(location).is_file():
+        problem = Problem("no such file on the controller", got=location, todo="check gvisor_source")
+        yield from refusal("gvisor.release", version, problem)
+        return
+    forget_node(host)
+    yield from _install(version, location, archive.checksum(version, node.arch) or "")
+
+
+def _install(version: str, location: str, sha512: str) -> Generator[PyinfraCommand, None, None]:
+    source, remote = "url", location
+    if not location:
+        source = "debian"
+    elif location.startswith("/"):
+        source, remote = "file", f"{RELEASES_DIR}/.upload-{version}"
+        yield StringCommand("mkdir", "-p", QuoteString(RELEASES_DIR))
+        yield FileUploadCommand(location, remote, remote_temp_filename=host.get_temp_filename(remote))
+    text = script(
+        "install_release",
+        host=host.name,
+        release=version,
+        source=source,
+        location=remote,
+        shown=location or "Debian's package runsc",
+        sha512=sha512,
+        releases_dir=RELEASES_DIR,
+    )
+    yield StringCommand("sh", "-c", QuoteString(text))
+
+
+@operation()
+def runtimes(version: str, *, profiles: Mapping[str, Runtime]) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have a wrapper script for each runtime, for daemon.json to point at.
+
+    + version: the release that they start
+    + profiles: the runtimes by name
+
+    A wrapper is never changed: other flags or another release make another file. The link
+    ``/usr/local/bin/runsc``, for people, follows the release; a file of that name that is not
+    ours is left alone, since a running sandbox of an older set-up may need it.
+    """
+    node = read_node(host)
+    if node is None:
+        yield from refusal("gvisor.runtimes", RELEASES_DIR, None, unreadable=True)
+        return
+    lacking = missing(node, wrappers(version, profiles))
+    link = _link(node, version)
+    if not lacking and not link:
+        host.noop("the wrappers are there")
+        return
+    forget_node(host)
+    yield StringCommand("sh", "-c", QuoteString(script("install_wrappers", link=link)), "sh", *_arguments(lacking))
+
+
+def _link(node: Node, version: str) -> str:
+    """Where ``/usr/local/bin/runsc`` has to be pointed, or nothing if it is right or not ours."""
+    target = f"{RELEASES_DIR}/{version}/runsc"
+    ours = node.runsc_link is None or node.runsc_link.startswith(RELEASES_DIR + "/")
+    return "" if node.runsc_file or not ours or node.runsc_link == target else target
+
+
+def _arguments(lacking: tuple[Wrapper, ...]) -> list[QuoteString]:
+    return [QuoteString(word) for item in lacking for word in (item.path, encoded(item.text))]
+
+
+@operation()
+def proof(
+    version: str, *, profiles: Mapping[str, Runtime], when: str = "changed", risks: Sequence[str] = ()
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Prove that containers under our runtimes are isolated, and that the same probe under runc is not.
+
+    + version: the release that sandboxes must run from
+    + profiles: the runtimes to prove, by name
+    + when: ``changed`` (the node is not as last proven), ``always`` or ``never``
+    + risks: accepted risks, to be repeated under the outcome
+
+    Fails the host if anything is not proven. Leaves nothing behind but a record of what was proven,
+    so that a node that has not changed since is not asked again.
+    """
+    node = read_node(host)
+    if node is None:
+        yield from refusal("gvisor.proof", "probe", None, unreadable=True)
+        return
+    if not proofs.is_due(node, version, profiles, when):
+        host.noop("isolation was proven on this very state")
+        return
+    forget_node(host)
+    yield prove(Claim(version, profiles, tuple(risks)))

@@ -1,0 +1,33 @@
+"""How an operation refuses: this host fails with a reason, the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra import host, logger
+from pyinfra.api import FunctionCommand, Host, State
+from pyinfra.api.command import PyinfraCommand
+
+from pyinfra_gvisor.errors import Problem
+
+
+def refusal(
+    operation: str, file: str, problem: Problem | None, *, unreadable: bool = False
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Fail this host and no other when the operation is executed; raising would end the whole run.
+
+    + operation: the operation's name, such as ``docker.daemon_json``
+    + file: the file or thing that it is about
+    + unreadable: the node's state could not be read, which has been said already
+    """
+    if unreadable or problem is None:
+        problem = Problem("the node's state is not known", todo="see the error above")
+    message = problem.at(operation, file, host.name)
+    host.log(message, logger.error)
+    yield FunctionCommand(_fail, (), {})
+
+
+def _fail(state: State, host: Host) -> bool:
+    """The failure itself; the reason is told when it is found, in a dry run too."""
+    return False

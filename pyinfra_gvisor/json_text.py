@@ -1,0 +1,260 @@
+"""
+A JSON object as text: one path is set or removed, every other byte stays as it was.
+
+daemon.json is shared with people and other tools. Parsing and dumping it would lose their
+order, indentation and number formats, so changes are cut into the text itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from json.decoder import scanstring
+from typing import NoReturn, TypeAlias
+
+from pyinfra_gvisor.errors import Problem, cut
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Path = tuple[str, ...]
+
+SPACE = " \t\n\r"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One ``"key": value`` of an object: where the key starts, where the value starts and ends."""
+
+    key: str
+    start: int
+    value_start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Object:
+    """Where an object's braces stand, and its members in order."""
+
+    start: int
+    end: int
+    members: tuple[Member, ...]
+
+    def member(self, key: str) -> Member | None:
+        """The member called ``key``, if there is one."""
+        return next((member for member in self.members if member.key == key), None)
+
+
+class JsonText:
+    """
+    The text of a JSON object, and changes to it that keep everything else byte for byte.
+
+    + text: a whole JSON document whose top level is an object
+
+    Raises ``Problem`` naming line and column for anything else, duplicate keys included: dockerd
+    takes the last of two equal keys without a word, so one of them is somebody's mistake.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        if text.startswith("\ufeff"):
+            raise Problem("line 1 column 1: byte order mark", todo="save the file without it")
+        if not text.strip(SPACE):
+            raise Problem("line 1 column 1: the file is empty", todo="write {} or remove the file")
+        self._check()
+        value = json.loads(text)
+        if not isinstance(value, dict):
+            raise Problem("line 1 column 1: the top level must be an object", got=text.strip(SPACE))
+        self.value: dict[str, Json] = value
+
+    def get(self, path: Path) -> Json:
+        """The value at ``path``; ``KeyError`` if there is none."""
+        return lookup(self.value, path)
+
+    def raw(self, path: Path) -> str | None:
+        """The value at ``path`` as it is written, or None if there is none."""
+        found = self._find(path)
+        return None if found is None else self.text[found[1].value_start : found[1].end]
+
+    def set(self, path: Path, value: Json, *, raw: str | None = None) -> JsonText:
+        """
+        The document with ``path`` set to ``value``; parents that are missing are made.
+
+        + raw: the text to write for it, if it was once written in its own way
+        """
+        if found := self._find(path):
+            member = found[1]
+            written = raw or self._dump(value, self._indent_of(member.start))
+            return JsonText(self.text[: member.value_start] + written + self.text[member.end :])
+        depth = len(path) - 1
+        while depth and not self._object_at(path[:depth]):
+            depth -= 1
+        parent = self._object_at(path[:depth])
+        if parent is None or (depth < len(path) - 1 and parent.member(path[depth])):
+            raise Problem(f"{pointer(path[: depth + 1])} must be an object", got=self.raw(path[: depth + 1]))
+        for key in reversed(path[depth + 1 :]):
+            value, raw = {key: value}, None
+        return JsonText(self._insert(parent, path[depth], value, raw))
+
+    def remove(self, path: Path) -> JsonText:
+        """The document without ``path``; the same document if there is no such path."""
+        found = self._find(path)
+        if found is None:
+            return self
+        parent, member = found
+        at = parent.members.index(member)
+        if at:
+            start, end = parent.members[at - 1].end, member.end
+        elif len(parent.members) > 1:
+            start, end = member.start, parent.members[1].start
+        else:
+            start, end = parent.start + 1, parent.end - 1
+        return JsonText(self.text[:start] + self.text[end:])
+
+    def _insert(self, parent: Object, key: str, value: Json, raw: str | None) -> str:
+        newline = "\r\n" if "\r\n" in self.text else "\n"
+        if parent.members:
+            last = parent.members[-1]
+            inner = self._indent_of(parent.members[0].start)
+            lead = " " if inner is None else newline + inner
+            at, text = last.end, "," + lead
+        else:
+            outer = self._indent_of(parent.start)
+            inner = (outer or "") + self._unit()
+            at, text = parent.start + 1, newline + inner
+        text += json.dumps(key, ensure_ascii=False) + ": " + (raw or self._dump(value, inner))
+        if not parent.members and "\n" not in self.text[at : parent.end]:
+            text += newline + (self._indent_of(parent.start) or "")
+        return self.text[:at] + text + self.text[at:]
+
+    def _dump(self, value: Json, indent: str | None) -> str:
+        """``value`` as JSON: over several lines at ``indent``, on one line if there is none."""
+        if indent is None or not value or not isinstance(value, dict):
+            return json.dumps(value, ensure_ascii=False)
+        newline = "\r\n" if "\r\n" in self.text else "\n"
+        text = json.dumps(value, ensure_ascii=False, indent=self._unit())
+        return text.replace("\n", newline + indent)
+
+    def _unit(self) -> str:
+        """The file's own indentation step: what stands before its first key."""
+        top = scan_object(self.text, len(self.text) - len(self.text.lstrip(SPACE)))
+        indent = self._indent_of(top.members[0].start) if top.members else None
+        return indent or "    "
+
+    def _indent_of(self, at: int) -> str | None:
+        """The white space that ``at`` is indented by, or None if something stands before it."""
+        line = self.text[self.text.rfind("\n", 0, at) + 1 : at]
+        if "\n" not in self.text[:at]:
+            return "" if not line.strip(SPACE) else None
+        return line if not line.strip(SPACE) else _leading(line) if _opens(line) else None
+
+    def _object_at(self, path: Path) -> Object | None:
+        at = len(self.text) - len(self.text.lstrip(SPACE))
+        for key in path:
+            member = scan_object(self.text, at).member(key)
+            if member is None or self.text[member.value_start] != "{":
+                return None
+            at = member.value_start
+        return scan_object(self.text, at)
+
+    def _find(self, path: Path) -> tuple[Object, Member] | None:
+        parent = self._object_at(path[:-1])
+        member = parent.member(path[-1]) if parent else None
+        return (parent, member) if parent and member else None
+
+    def _check(self) -> None:
+        """Refuse what ``json`` lets through or says badly: bad syntax, duplicates, depth, NaN."""
+        try:
+            json.loads(self.text, parse_constant=_no_constant)
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno} column {error.colno}"
+            line = self.text.splitlines()[error.lineno - 1] if self.text else ""
+            raise Problem(f"{where}: not JSON ({error.msg})", got=line.strip(), todo="mend it by hand") from None
+        except RecursionError:
+            raise Problem("line 1 column 1: nested too deeply", todo="mend it by hand") from None
+        _refuse_duplicates(self.text)
+
+
+def scan_object(text: str, at: int) -> Object:
+    """The object whose ``{`` stands at ``at``, in text that ``json`` has already accepted."""
+    members: list[Member] = []
+    position = _skip(text, at + 1)
+    decoder = json.JSONDecoder()
+    while text[position] != "}":
+        key, after = scanstring(text, position + 1, True)
+        value_start = _skip(text, _skip(text, after) + 1)
+        _, end = decoder.raw_decode(text, value_start)
+        members.append(Member(key, position, value_start, end))
+        position = _skip(text, end)
+        if text[position] == ",":
+            position = _skip(text, position + 1)
+    return Object(at, position + 1, tuple(members))
+
+
+def lookup(value: Json, path: Sequence[str]) -> Json:
+    """The value at ``path`` inside ``value``; ``KeyError`` if there is none."""
+    for key in path:
+        if not isinstance(value, Mapping) or key not in value:
+            raise KeyError(pointer(tuple(path)))
+        value = value[key]
+    return value
+
+
+def pointer(path: Path) -> str:
+    """``path`` as a JSON pointer (RFC 6901): ``/runtimes/runsc``."""
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
+
+
+def from_pointer(text: str) -> Path:
+    """The path that ``pointer`` wrote."""
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])
+
+
+def _refuse_duplicates(text: str) -> None:
+    start = len(text) - len(text.lstrip(SPACE))
+    stack: list[tuple[int, Path]] = [(start, ())] if text[start] == "{" else []
+    while stack:
+        at, path = stack.pop()
+        seen: set[str] = set()
+        for member in scan_object(text, at).members:
+            if member.key in seen:
+                raise Problem(
+                    f"{position_of(text, member.start)}: {pointer((*path, member.key))} is there twice",
+                    todo="keep one, dockerd would silently take the last",
+                )
+            seen.add(member.key)
+            if text[member.value_start] == "{":
+                stack.append((member.value_start, (*path, member.key)))
+    json.loads(text, object_pairs_hook=_no_duplicates)
+
+
+def _no_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """What the walk above cannot see: objects inside lists."""
+    keys = [key for key, _ in pairs]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise Problem(f'"{cut(twice)}" is there twice in one object', todo="keep one")
+    return dict(pairs)
+
+
+def position_of(text: str, at: int) -> str:
+    """``at`` as an editor shows it: ``line 3 column 5``."""
+    line = text.count("\n", 0, at) + 1
+    return f"line {line} column {at - text.rfind(chr(10), 0, at)}"
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise Problem(f"{name} is not JSON", todo="write a number or a string")
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at] in SPACE:
+        at += 1
+    return at
+
+
+def _leading(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(SPACE))]
+
+
+def _opens(line: str) -> bool:
+    """Whether ``line`` is a key in front of the object that it opens."""
+    return line.rstrip(SPACE).endswith(":")

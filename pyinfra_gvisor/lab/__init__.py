@@ -1,0 +1,25 @@
+"""Throwaway run nodes on this machine: systemd, sshd and a dockerd of their own, in a container."""
+
+from pyinfra_gvisor.lab.fleet import Lab, tell_on_stderr
+from pyinfra_gvisor.lab.node import LabNode, Ran
+from pyinfra_gvisor.lab.spec import (
+    FLAVOURS,
+    Flavour,
+    LabError,
+    NodeSpec,
+    lab_name,
+    node_specs,
+)
+
+__all__ = [
+    "FLAVOURS",
+    "Flavour",
+    "Lab",
+    "LabError",
+    "LabNode",
+    "NodeSpec",
+    "Ran",
+    "lab_name",
+    "node_specs",
+    "tell_on_stderr",
+]

@@ -1,0 +1,100 @@
+"""What the lab keeps on this machine: keys, known hosts, Debian's runsc, locks."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyinfra_gvisor.lab.spec import LabError
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The lab's directory. Nobody else may read it: it holds a key."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Cache:
+        """The directory under ``XDG_CACHE_HOME``, made if it is missing."""
+        base = environment.get("XDG_CACHE_HOME") or ""
+        # The XDG base directory specification: a relative path is invalid and to be ignored.
+        parent = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
+        root = parent / "pyinfra-gvisor"
+        root.mkdir(parents=True, exist_ok=True)
+        root.chmod(0o700)
+        return cls(root)
+
+    @property
+    def key(self) -> Path:
+        return self.root / "id_ed25519"
+
+    @property
+    def runsc_package(self) -> Path:
+        return self.root / "runsc.deb"
+
+    def lab(self, name: str) -> Path:
+        """The directory of one lab."""
+        path = self.root / "labs" / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def known_hosts(self, name: str) -> Path:
+        return self.lab(name) / "known_hosts"
+
+    def ready(self, name: str, container_id: str) -> Path:
+        """Exists as soon as that container is a whole node, set up to the end."""
+        return self.lab(name) / f"{container_id}.ready"
+
+    def forget(self, name: str) -> None:
+        """Remove what was kept for one lab."""
+        shutil.rmtree(self.root / "labs" / name, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Remove everything, but for what ``.ci/dockerd`` keeps about the daemon it has started."""
+        for path in self.root.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif not path.name.startswith("dockerd."):
+                path.unlink()
+
+    @contextmanager
+    def lock(self, what: str) -> Iterator[None]:
+        """Held by one process at a time; the kernel lets go of it when that process dies."""
+        path = self.root / f"{what}.lock"
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def public_key(self) -> str:
+        """The public half of the key that opens every node; made at the first call."""
+        with self.lock("key"):
+            if not self.key.is_file() or not self.key.with_suffix(".pub").is_file():
+                self.key.unlink(missing_ok=True)
+                _make_key(self.key)
+        return self.key.with_suffix(".pub").read_text(encoding="utf-8")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file that others may be reading: they see the old text or the new one."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _make_key(path: Path) -> None:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "pyinfra-gvisor-lab"]
+    try:
+        subprocess.run([*command, "-f", str(path)], check=True, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise LabError("lab: ssh-keygen: not installed", todo="run .ci/setup") from error
+    except subprocess.CalledProcessError as error:
+        raise LabError("lab: ssh-keygen failed", got=error.stderr) from error

@@ -1,0 +1,129 @@
+"""Node images: made with mmdebstrap once per recipe, however many processes want one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+from docker import DockerClient
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from pyinfra_gvisor.lab import recipe
+from pyinfra_gvisor.lab.cache import Cache
+from pyinfra_gvisor.lab.spec import FLAVOUR_DEFAULT, Flavour, LabError
+
+Tell = Callable[[str], None]
+
+
+def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: Tell) -> str:
+    """Have the image of ``flavour``; its tag. Whoever comes second waits for the first."""
+    tag = recipe.image_tag(flavour)
+    with cache.lock(f"image-{flavour.name}"):
+        if not _is_there(flavour, tag, client=client, cache=cache):
+            _build(flavour, tag, client=client, cache=cache, tell=tell)
+    return tag
+
+
+def ensure_runsc(*, client: DockerClient, cache: Cache, tell: Tell) -> Path:
+    """Have Debian's runsc package; its path. It is a by-product of the default image."""
+    ensure_image(FLAVOUR_DEFAULT, client=client, cache=cache, tell=tell)
+    return cache.runsc_package
+
+
+def _leaves_runsc(flavour: Flavour) -> bool:
+    return flavour == FLAVOUR_DEFAULT
+
+
+def _is_there(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache) -> bool:
+    if _leaves_runsc(flavour) and not cache.runsc_package.is_file():
+        return False
+    try:
+        client.images.get(tag)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, tell: Tell) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise LabError("lab: mmdebstrap: not installed", todo="run .ci/setup")
+    began_s = monotonic()
+    tell(f"building {tag} with mmdebstrap, once")
+    with _build_directory(flavour, cache) as directory:
+        tar = directory / "node.tar"
+        package = directory / "runsc.deb"
+        prepare = directory / "prepare.sh"
+        prepare.write_text(recipe.resource("prepare.sh"), encoding="utf-8")
+        command = recipe.mmdebstrap_command(
+            flavour,
+            prepare=str(prepare),
+            tar=str(tar),
+            runsc=str(package) if _leaves_runsc(flavour) else None,
+        )
+        _run(command, directory=directory, log=cache.root / f"build-{flavour.name}.log", tell=tell)
+        tell(f"  importing {tar.stat().st_size // 1_000_000} MB into Docker")
+        _import(tar, tag, flavour, client=client)
+        if _leaves_runsc(flavour):
+            package.replace(cache.runsc_package)
+    _remove_older(flavour, tag, client=client, tell=tell)
+    tell(f"built {tag} in {monotonic() - began_s:.0f} s")
+
+
+def _remove_older(flavour: Flavour, tag: str, *, client: DockerClient, tell: Tell) -> None:
+    """Remove what older recipes have made, unless a node still uses it."""
+    for image in client.images.list(filters={"label": f"{recipe.IMAGE_LABEL}={flavour.name}"}):
+        if tag not in image.tags:
+            try:
+                client.images.remove(str(image.id))
+            except APIError as error:
+                tell(f"  an older image stays: {error.explanation}")
+
+
+@contextmanager
+def _build_directory(flavour: Flavour, cache: Cache) -> Iterator[Path]:
+    """An empty directory; what an interrupted build has left is removed first."""
+    prefix = f"build-{flavour.name}."
+    for left in cache.root.glob(f"{prefix}*/"):
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=cache.root) as directory:
+        yield Path(directory)
+
+
+def _run(command: list[str], *, directory: Path, log: Path, tell: Tell) -> None:
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "TMPDIR": str(directory)},
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            file.write(line)
+            if line.startswith("I: ") and "/" not in line:  # not what it runs, but why
+                tell(f"  {line.removeprefix('I: ').strip()}")
+    if process.returncode != 0:
+        last = log.read_text(encoding="utf-8").splitlines()[-15:]
+        for line in last:
+            tell(f"  | {line}")
+        raise LabError(f"lab: mmdebstrap ended with {process.returncode}", todo=f"see {log}")
+
+
+def _import(tar: Path, tag: str, flavour: Flavour, *, client: DockerClient) -> None:
+    repository, _, name = tag.partition(":")
+    try:
+        client.api.import_image_from_file(
+            str(tar), repository=repository, tag=name, changes=recipe.image_changes(flavour)
+        )
+        client.images.get(tag)
+    except DockerException as error:
+        raise LabError("lab: docker import failed", got=str(error)) from error

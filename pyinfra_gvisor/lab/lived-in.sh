@@ -1,0 +1,14 @@
+#!/bin/sh
+# Makes a node one that others have used for a while: a shop under runc, and an old sandbox.
+# Needs /root/probe.tar, an image of links into /usr: no registry is asked for anything.
+set -eu
+
+docker import /root/probe.tar shop:2 >/dev/null
+rm /root/probe.tar
+docker network create shop >/dev/null
+docker run -d --name shop-db --network shop --restart unless-stopped \
+    -v /usr:/usr:ro shop:2 sleep infinity >/dev/null
+docker run -d --name old-sandbox --network shop --restart unless-stopped --runtime runsc \
+    -v /usr:/usr:ro shop:2 sleep infinity >/dev/null
+docker exec shop-db true
+docker exec old-sandbox true

@@ -1,0 +1,139 @@
+"""Makes the container of a node, and gives it what it has before its first boot."""
+
+from __future__ import annotations
+
+import io
+import random
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from docker import DockerClient
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+
+from pyinfra_gvisor.lab import recipe
+from pyinfra_gvisor.lab.node import SSH_PORT, Files, LabNode
+from pyinfra_gvisor.lab.spec import LabError, NodeSpec
+
+REMOVE_TIMEOUT_S = 30
+UNPACK_TIMEOUT_S = 60
+
+_PORTS = range(20_000, 32_000)
+"""Below the ports that Linux gives to outgoing connections: a node keeps its port for life."""
+
+_TMPFS = {
+    "/run": "mode=755,exec",
+    "/run/lock": "mode=1777",
+    "/tmp": "mode=1777,exec",  # noqa: S108  (a path in the node)
+}
+
+_IMAGE_LINKS = ("bin", "sbin", "lib", "lib64")
+_IMAGE_DIRECTORIES = {"proc": 0o555, "sys": 0o555, "dev": 0o755, "etc": 0o755, "tmp": 0o1777}
+
+
+def create(name: str, spec: NodeSpec, *, lab: str, client: DockerClient) -> Container:
+    """The container of a node, not started yet, with a volume of its own for the Docker in it."""
+    cgroup_version = int(client.info().get("CgroupVersion") or 1)
+    try:
+        volume = client.volumes.create(volume_of(name), labels={recipe.LABEL: lab})
+        return client.containers.create(
+            recipe.image_tag(spec.flavour),
+            name=name,
+            hostname=name,
+            labels={recipe.LABEL: lab, recipe.SPEC_LABEL: recipe.spec_label(spec)},
+            environment=recipe.boot_environment(spec.flavour, cgroup_version=cgroup_version),
+            privileged=True,
+            cgroupns="private",
+            tmpfs=_TMPFS,
+            volumes={volume.name: {"bind": "/var/lib/docker", "mode": "rw"}},
+            ports={SSH_PORT: ("127.0.0.1", _free_port())},
+        )
+    except APIError as error:
+        raise LabError(f"lab: {name}: cannot be created", got=error.explanation) from error
+
+
+def volume_of(name: str) -> str:
+    """The name of the volume that the Docker in a node writes to."""
+    return f"{name}-docker"
+
+
+def first_files(spec: NodeSpec, *, public_key: str, runsc_package: Path) -> Files:
+    """What a node has on its disk when it boots for the first time."""
+    files: Files = {"/home/debian/.ssh/authorized_keys": (public_key.encode(), 0o644)}
+    if spec.lived_in:
+        files["/etc/docker/daemon.json"] = (recipe.resource("lived-in.json").encode(), 0o644)
+        files["/usr/local/bin/runsc"] = (_program_in(runsc_package), 0o755)
+        files["/root/probe.tar"] = (probe_image(), 0o644)
+    return files
+
+
+def live_in(node: LabNode) -> None:
+    """Use a node the way others would have."""
+    ran = node.exec("sh", "-c", recipe.resource("lived-in.sh"))
+    if ran.code != 0:
+        raise LabError(f"lab: {node.name}: lived-in.sh ended with {ran.code}", got=ran.stderr)
+
+
+def probe_image() -> bytes:
+    """
+    A tar for ``docker import`` that needs no registry: run with ``-v /usr:/usr:ro``, it has the
+    programs of the node itself.
+    """
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in _IMAGE_LINKS:
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
+            archive.addfile(link)
+        for name, mode in _IMAGE_DIRECTORIES.items():
+            directory = tarfile.TarInfo(name)
+            directory.type, directory.mode = tarfile.DIRTYPE, mode
+            archive.addfile(directory)
+    return buffer.getvalue()
+
+
+def until_gone(remove: Callable[[], object], what: str) -> None:
+    """
+    Call ``remove`` until Docker does not know the thing any more. A daemon that was killed leaves
+    mounts and half-removed containers, which it refuses to remove at first.
+    """
+    until_s = time.monotonic() + REMOVE_TIMEOUT_S
+    while True:
+        try:
+            remove()
+        except NotFound:
+            return
+        except APIError as error:
+            if time.monotonic() > until_s:
+                raise LabError(f"lab: {what}: cannot be removed", got=error.explanation) from error
+            time.sleep(0.5)
+
+
+def _free_port() -> int:
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise LabError(f"lab: no free port between {_PORTS.start} and {_PORTS.stop}")
+
+
+def _program_in(package: Path) -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            subprocess.run(
+                ["dpkg-deb", "-x", str(package), directory],
+                check=True,
+                capture_output=True,
+                timeout=UNPACK_TIMEOUT_S,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise LabError(f"lab: {package}: cannot be unpacked", got=str(error)) from error
+        return (Path(directory) / "usr/bin/runsc").read_bytes()

@@ -1,0 +1,105 @@
+"""How a node's root file system is made and booted. Pure: it says what to run, others run it."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from importlib.resources import files
+
+from pyinfra_gvisor.lab.spec import Flavour, NodeSpec
+
+IMAGE_REPOSITORY = "pyinfra-gvisor-lab"
+LABEL = "pyinfra-gvisor.lab"
+IMAGE_LABEL = "pyinfra-gvisor.lab-image"
+SPEC_LABEL = "pyinfra-gvisor.lab-node"
+
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "iproute2",
+    "ca-certificates",
+    "python3-minimal",
+    "iptables",
+    "kmod",
+    "sudo",
+    "procps",
+)
+RUNSC_SUITE = "trixie"
+"""The suite whose runsc a lived-in node has. It is linked statically and runs on all of them."""
+
+SYSTEMD_WITHOUT_CGROUP_V1 = 256
+"""systemd's NEWS: since 256 it boots on cgroup v1 only if forced to, since 258 not at all."""
+
+
+def resource(name: str) -> str:
+    """The text of a file beside this module."""
+    return files("pyinfra_gvisor.lab").joinpath(name).read_text(encoding="utf-8")
+
+
+def mmdebstrap_command(
+    flavour: Flavour, *, prepare: str, tar: str, runsc: str | None = None
+) -> list[str]:
+    """
+    The command that writes the root file system of ``flavour`` to ``tar``.
+
+    No mirror is named: mmdebstrap knows the suite's own, or takes those of the machine. ``prepare``
+    is where ``prepare.sh`` lies. If ``runsc`` is a path, Debian's runsc package is left there.
+    """
+    hooks = [
+        f'sh {shlex.quote(prepare)} "$1" {flavour.suite} {flavour.docker_suite or ""}'.rstrip()
+    ]
+    if runsc is not None:
+        fetch = "cd /tmp && apt-get download runsc && mv runsc_*.deb runsc.deb"
+        hooks += [
+            f'chroot "$1" sh -c {shlex.quote(fetch)}',
+            f"download /tmp/runsc.deb {shlex.quote(runsc)}",
+            'rm "$1/tmp/runsc.deb"',
+        ]
+    return [
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=minbase",
+        f"--include={','.join((*PACKAGES, *flavour.packages))}",
+        *(f"--customize-hook={hook}" for hook in hooks),
+        flavour.suite,
+        tar,
+    ]
+
+
+def image_changes(flavour: Flavour) -> list[str]:
+    """What `docker import` is told about the image."""
+    return [
+        'CMD ["/sbin/init"]',
+        "STOPSIGNAL SIGRTMIN+3",  # systemd's name for "halt"
+        f"LABEL {IMAGE_LABEL}={flavour.name}",
+    ]
+
+
+def image_tag(flavour: Flavour) -> str:
+    """``repository:tag``, another one as soon as anything in the recipe is another."""
+    command = mmdebstrap_command(flavour, prepare="prepare.sh", tar="node.tar", runsc="runsc.deb")
+    recipe = [*command, *image_changes(flavour), resource("prepare.sh")]
+    return f"{IMAGE_REPOSITORY}:{flavour.name}-{_digest(recipe)}"
+
+
+def spec_label(spec: NodeSpec) -> str:
+    """What a node's label says it is, to tell whether it is still the one that is wanted."""
+    tag = image_tag(spec.flavour).partition(":")[2]
+    seeds = [resource("lived-in.sh"), resource("lived-in.json")]
+    return f"{tag}+lived-in-{_digest(seeds)}" if spec.lived_in else tag
+
+
+def boot_environment(flavour: Flavour, *, cgroup_version: int) -> dict[str, str]:
+    """The environment of a node's PID 1 on a machine with that cgroup version (1 or 2)."""
+    environment = {"container": "docker"}
+    if cgroup_version == 1 and flavour.systemd_version >= SYSTEMD_WITHOUT_CGROUP_V1:
+        force = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
+        environment["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE"] = "1"
+        environment["SYSTEMD_PROC_CMDLINE"] = f"systemd.unified_cgroup_hierarchy=0 {force}"
+    return environment
+
+
+def _digest(parts: list[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

@@ -1,0 +1,114 @@
+"""What nodes a lab has, read from the environment. Nothing here touches the machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from pyinfra_gvisor.errors import Problem
+
+NAME_DEFAULT = "gvisor-lab"
+NODES_DEFAULT = 2
+NODES_MAX = 30
+LIVED_IN_DEFAULT = frozenset({2})
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_NAME_LENGTH_MAX = 40
+"""With ``-30`` behind it still a host name (63 characters) and short enough to read."""
+
+
+class LabError(Problem):
+    """Something that stands between us and the nodes, in one line."""
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """
+    A distribution release, and the Docker on it.
+
+    ``packages`` are those that not all flavours have: Docker's, and either curl or wget.
+    ``docker_suite`` is a later suite that docker.io and docker-cli come from, if not ``suite``.
+    """
+
+    name: str
+    suite: str
+    systemd_version: int
+    packages: tuple[str, ...]
+    docker_suite: str | None = None
+
+
+FLAVOURS: dict[str, Flavour] = {
+    flavour.name: flavour
+    for flavour in (
+        Flavour("debian-13", "trixie", 257, ("docker.io", "docker-cli", "curl")),
+        Flavour("debian-12", "bookworm", 252, ("docker.io", "wget")),
+        Flavour("debian-13-docker-28", "trixie", 257, ("docker.io", "docker-cli", "curl"), "forky"),
+    )
+}
+FLAVOUR_DEFAULT = FLAVOURS["debian-13"]
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """
+    One node to have.
+
+    ``lived_in`` is a node that others have used for a while: foreign keys in daemon.json, a runsc
+    entry in the old form, running containers.
+    """
+
+    flavour: Flavour = FLAVOUR_DEFAULT
+    lived_in: bool = False
+
+
+def lab_name(environment: Mapping[str, str]) -> str:
+    """The lab's name from ``GVISOR_LAB_NAME``. Raises ``LabError`` if it cannot name containers."""
+    name = environment.get("GVISOR_LAB_NAME") or NAME_DEFAULT
+    return checked_name(name)
+
+
+def checked_name(name: str) -> str:
+    """``name``, or a ``LabError``: it becomes part of container, volume, host and file names."""
+    if len(name) > _NAME_LENGTH_MAX or not _NAME.fullmatch(name):
+        raise LabError(
+            "lab: GVISOR_LAB_NAME: wants lower case letters, digits and single hyphens, "
+            f"{_NAME_LENGTH_MAX} at most, beginning with a letter",
+            got=name,
+        )
+    return name
+
+
+def node_specs(
+    environment: Mapping[str, str], *, lived_in: Collection[int] = LIVED_IN_DEFAULT
+) -> list[NodeSpec]:
+    """
+    The nodes of ``GVISOR_LAB_NODES`` and ``GVISOR_LAB_FLAVOURS``, which are dealt out in turn.
+
+    ``lived_in`` has the numbers, from 1, of the nodes that others have used before. Raises
+    ``LabError`` on a value that says no such thing.
+    """
+    flavours = _flavours(environment.get("GVISOR_LAB_FLAVOURS") or FLAVOUR_DEFAULT.name)
+    count = _count(environment.get("GVISOR_LAB_NODES") or str(NODES_DEFAULT))
+    return [
+        NodeSpec(flavours[index % len(flavours)], lived_in=index + 1 in lived_in)
+        for index in range(count)
+    ]
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= NODES_MAX:
+        raise LabError(f"lab: GVISOR_LAB_NODES: wants a number from 1 to {NODES_MAX}", got=text)
+    return int(text)
+
+
+def _flavours(text: str) -> list[Flavour]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in FLAVOURS:
+            raise LabError(
+                "lab: GVISOR_LAB_FLAVOURS: no such flavour",
+                got=name or "''",
+                todo=f"choose from {', '.join(FLAVOURS)}",
+            )
+    return [FLAVOURS[name] for name in names]

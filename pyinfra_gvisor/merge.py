@@ -1,0 +1,151 @@
+"""
+Three-way merge of daemon.json: what we last wrote, what is there, what is wanted.
+
+We own single paths, never the file. For every path we remember what stood there before us, so
+that a path nobody wants any more goes back to that, and a file that is only ours goes away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, pointer
+
+EMPTY = "{}\n"
+
+
+class OwnedPath(BaseModel):
+    """A path of ours: the value we last wrote, and the text that stood there before us."""
+
+    model_config = ConfigDict(frozen=True)
+
+    wrote: Any
+    before: str | None = None
+
+
+class Owned(BaseModel):
+    """``owned.json``: the paths of daemon.json that are ours, by JSON pointer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = 1
+    original: str | None = None
+    paths: dict[str, OwnedPath] = Field(default_factory=dict)
+    parents: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, state: Mapping[str, Any]) -> Owned:
+        """What the node's own record says; nothing is ours if there is none or it is damaged."""
+        try:
+            return cls.model_validate(state.get("owned", {}))
+        except ValidationError:
+            return cls()
+
+
+class Merge(BaseModel):
+    """The outcome: the text to have (None: no file), the new record, and paths that others changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str | None
+    owned: Owned
+    drifted: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+def flatten(wanted: Mapping[str, Json]) -> dict[Path, Json]:
+    """
+    ``wanted`` as the paths to own: one for each key, or for each entry of an object.
+
+    So others keep their entries of ``log-opts`` or ``runtimes`` beside ours.
+    """
+    paths: dict[Path, Json] = {}
+    for key, value in wanted.items():
+        if isinstance(value, dict) and value:
+            paths.update({(key, inner): item for inner, item in value.items()})
+        else:
+            paths[(key,)] = value
+    return paths
+
+
+def merge(text: str | None, owned: Owned, wanted: Mapping[Path, Json]) -> Merge:
+    """
+    The file with ``wanted`` in it and with what we no longer want as it was before us.
+
+    + text: the file as it is, None if there is none
+    + owned: what we own and last wrote
+
+    Raises ``Problem`` if the file is not a JSON object, or a path leads through something that is none.
+    """
+    document = JsonText(EMPTY if text is None else text)
+    original = text if not owned.paths else owned.original
+    document, parents, left = _give_back(document, owned, wanted)
+    paths: dict[str, OwnedPath] = {}
+    drifted: list[str] = []
+    for path, value in wanted.items():
+        name = pointer(path)
+        mine, there = owned.paths.get(name), document.raw(path)
+        paths[name] = OwnedPath(wrote=value, before=mine.before if mine else there)
+        if there is not None and same(document.get(path), value):
+            continue
+        if mine and (there is None or not same(document.get(path), mine.wrote)):
+            drifted.append(name)
+        if len(path) > 1 and document.raw(path[:-1]) is None:
+            parents.append(pointer(path[:-1]))
+        document = document.set(path, value)
+    record = Owned(original=original, paths=paths, parents=tuple(dict.fromkeys(parents)))
+    if not paths:
+        record = Owned()
+    return Merge(
+        text=_as_it_was(document, original, record),
+        owned=record,
+        drifted=tuple(drifted),
+        left=tuple(left),
+    )
+
+
+def same(one: Json, other: Json) -> bool:
+    """Equal as JSON: unlike in Python, ``true`` is not ``1``, and the order of an object's keys is no matter."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
+
+
+def _give_back(
+    document: JsonText, owned: Owned, wanted: Mapping[Path, Json]
+) -> tuple[JsonText, list[str], list[str]]:
+    """Paths of ours that nobody wants go back to what they were, unless somebody has changed them since."""
+    left: list[str] = []
+    for name, mine in reversed(owned.paths.items()):
+        path = from_pointer(name)
+        if path in wanted or document.raw(path) is None:
+            continue
+        if not same(document.get(path), mine.wrote):
+            left.append(name)
+        elif mine.before is not None:
+            document = document.set(path, mine.wrote, raw=mine.before)
+        else:
+            document = document.remove(path)
+    parents = []
+    for name in owned.parents:
+        path = from_pointer(name)
+        if any(inner[: len(path)] == path for inner in wanted):
+            parents.append(name)
+        elif document.raw(path) is not None and document.get(path) == {}:
+            document = document.remove(path)
+    return document, parents, left
+
+
+def _as_it_was(document: JsonText, original: str | None, owned: Owned) -> str | None:
+    """The text to write: the original to the byte if nothing but ours was ever added to it."""
+    if original is None:
+        return None if not document.value and not owned.paths else document.text
+    before = JsonText(original)
+    if list(before.value) == list(document.value) and same(before.value, document.value):
+        return original
+    return document.text

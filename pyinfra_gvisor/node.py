@@ -1,0 +1,251 @@
+"""What a node is: the model of everything that a deploy decides on, and how it is read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pyinfra_gvisor.releases import Release
+
+RELEASES_DIR = "/opt/gvisor/releases"
+RUNTIMES_DIR = "/opt/gvisor/runtimes"
+STATE_DIR = "/var/lib/pyinfra-gvisor"
+DAEMON_JSON = "/etc/docker/daemon.json"
+
+CLOCK_TICKS_A_SECOND = 100  # USER_HZ, fixed on every architecture that gVisor runs on: time(7)
+
+
+class Reading(BaseModel):
+    """Something read from a node; what we have no name for is passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+
+class DaemonJson(Reading):
+    """daemon.json as it lies there. ``text`` is None unless ``state`` is ``text``."""
+
+    state: Literal["absent", "unreadable", "directory", "dangling", "not utf-8", "text"]
+    text: str | None = None
+    sha256: str = ""
+    mode: str = ""
+    owner: str = ""
+    mtime_s: int = 0
+
+
+class DockerdProcess(Reading):
+    """The running dockerd. ``identity`` differs for every start, also across boots."""
+
+    pid: int
+    identity: str
+    started_s: float
+    arguments: tuple[str, ...]
+
+
+class RuntimeEntry(Reading):
+    """A runtime that the live daemon knows."""
+
+    path: str | None = None
+    arguments: tuple[str, ...] | None = Field(None, alias="runtimeArgs")
+
+
+class DockerInfo(Reading):
+    """The live daemon's own account of itself (``docker info``)."""
+
+    server_version: str = Field(alias="ServerVersion")
+    runtimes: dict[str, RuntimeEntry] = Field(default_factory=dict, alias="Runtimes")
+    default_runtime: str = Field("runc", alias="DefaultRuntime")
+    live_restore: bool = Field(False, alias="LiveRestoreEnabled")
+    security_options: tuple[str, ...] = Field((), alias="SecurityOptions")
+    root_dir: str = Field("/var/lib/docker", alias="DockerRootDir")
+    logging_driver: str = Field("", alias="LoggingDriver")
+    cgroup_driver: str = Field("", alias="CgroupDriver")
+    swarm: dict[str, Any] = Field(default_factory=dict, alias="Swarm")
+
+    @property
+    def swarm_active(self) -> bool:
+        """Whether the node is part of a swarm, or about to be."""
+        return self.swarm.get("LocalNodeState", "inactive") not in ("inactive", "")
+
+
+class Container(Reading):
+    """A running container. ``runtime`` is what was asked for, ``release`` what its process is."""
+
+    id: str
+    name: str
+    pid: int
+    runtime: str
+    auto_remove: bool
+    docker_socket: bool
+    executable: str
+    argv0: str
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether its process is gVisor's, as /proc shows it, whatever it asked for."""
+        return self.argv0 == "runsc-sandbox"
+
+    @property
+    def release(self) -> str | None:
+        """The release directory that its sandbox runs from, or None if it is none of ours."""
+        prefix = RELEASES_DIR + "/"
+        return self.executable.removeprefix(prefix).split("/")[0] if self.executable.startswith(prefix) else None
+
+
+class Node(Reading):
+    """Everything a deploy decides on, read in one command."""
+
+    arch: str
+    kernel: str
+    page_size_bytes: int
+    cgroup_version: int
+    init: str
+    distribution: str
+    distribution_version: str
+    distribution_codename: str
+    max_user_namespaces: int | None = None
+    boot_id: str = ""
+    docker_client: str | None = None
+    docker_error: str | None = None
+    info: DockerInfo | None = None
+    dockerd: DockerdProcess | None = None
+    daemon_json: DaemonJson
+    releases: tuple[str, ...] = ()
+    wrappers: dict[str, str] = Field(default_factory=dict)
+    runsc_link: str | None = None
+    runsc_file: bool = False
+    containers: tuple[Container, ...] = ()
+    state: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def kernel_version(self) -> tuple[int, int]:
+        """The kernel's major and minor number; (0, 0) if it does not begin with two numbers."""
+        parts = self.kernel.replace("-", ".").split(".")
+        return (int(parts[0]), int(parts[1])) if len(parts) > 1 and (parts[0] + parts[1]).isdigit() else (0, 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``pyinfra … fact``."""
+        return self.model_dump(mode="json")
+
+
+def parse_node(output: Sequence[str]) -> Node:
+    """
+    The node that ``scripts/node_state.sh`` described.
+
+    Raises ``ValueError`` if the description is cut short or malformed.
+    """
+    if "end of node state" not in output:
+        raise ValueError(f"the node's answer breaks off after {len(output)} lines")
+    values: dict[str, str] = {}
+    lists: dict[str, list[str]] = {"release": [], "wrapper": [], "process": [], "container": []}
+    for line in output:
+        key, _, rest = line.partition(" ")
+        if key in lists:
+            lists[key].append(rest)
+        else:
+            values[key] = rest
+    try:
+        return _node(values, lists)
+    except (KeyError, IndexError, binascii.Error, ValidationError) as error:
+        raise ValueError(f"the node's answer is malformed: {error}") from error
+
+
+def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
+    kernel, arch = values["uname"].rsplit(" ", 1)
+    distribution, version, codename = (values.get("os") or "unknown unknown unknown").split(" ")
+    client = values.get("docker_client")
+    limit = values.get("max_user_namespaces")
+    return Node(
+        arch={"amd64": "x86_64", "arm64": "aarch64"}.get(arch, arch),
+        kernel=kernel,
+        page_size_bytes=int(values["page_size"]),
+        cgroup_version=int(values["cgroup"]),
+        init=values.get("init", ""),
+        distribution=distribution,
+        distribution_version=version,
+        distribution_codename=codename,
+        max_user_namespaces=int(limit) if limit else None,
+        boot_id=values.get("boot_id", ""),
+        docker_client=client.removeprefix("Docker version ").split(",")[0] if client is not None else None,
+        docker_error=values.get("docker_error"),
+        info=DockerInfo.model_validate_json(values["info"]) if "info" in values else None,
+        dockerd=_dockerd(values),
+        daemon_json=_daemon_json(values["daemon_json"]),
+        releases=tuple(sorted(lists["release"])),
+        wrappers={path: digest for digest, path in (line.split(" ", 1) for line in lists["wrapper"])},
+        runsc_link=values.get("runsc_link"),
+        runsc_file="runsc_file" in values,
+        containers=_containers(lists["process"], lists["container"]),
+        state=_state(values),
+    )
+
+
+def _dockerd(values: dict[str, str]) -> DockerdProcess | None:
+    if "dockerd" not in values:
+        return None
+    pid, ticks, arguments = values["dockerd"].split(" ")
+    words = base64.b64decode(arguments).decode(errors="replace").rstrip("\0").split("\0")
+    return DockerdProcess(
+        pid=int(pid),
+        identity=f"{values.get('boot_id', '')}/{pid}/{ticks}",
+        started_s=int(values["btime"]) + int(ticks) / CLOCK_TICKS_A_SECOND,
+        arguments=tuple(words[1:]),
+    )
+
+
+def _daemon_json(value: str) -> DaemonJson:
+    state, *rest = value.split(" ")
+    if state != "text":
+        return DaemonJson.model_validate({"state": state})
+    mode, owner, mtime, digest, content = rest
+    known = {"sha256": digest, "mode": mode, "owner": owner, "mtime_s": int(mtime)}
+    try:
+        text = base64.b64decode(content).decode()
+    except UnicodeDecodeError:
+        return DaemonJson.model_validate({"state": "not utf-8", **known})
+    return DaemonJson.model_validate({"state": "text", "text": text, **known})
+
+
+def _containers(processes: list[str], containers: list[str]) -> tuple[Container, ...]:
+    seen = {line.split(" ", 1)[0]: line.split(" ", 1)[1].partition("\t") for line in processes}
+    found = []
+    for line in containers:
+        document = json.loads(line)
+        host, pid = document["HostConfig"], document["State"]["Pid"]
+        executable, _, argv0 = seen.get(str(pid), ("", "", ""))
+        mounted = [mount.get("Source", "") for mount in document.get("Mounts") or ()]
+        found.append(
+            Container(
+                id=document["Id"],
+                name=document["Name"].removeprefix("/"),
+                pid=pid,
+                runtime=host.get("Runtime") or "runc",
+                auto_remove=bool(host.get("AutoRemove")),
+                docker_socket=any(path in ("/var/run/docker.sock", "/run/docker.sock") for path in mounted),
+                executable=executable,
+                argv0=argv0,
+            )
+        )
+    return tuple(sorted(found, key=lambda container: container.name))
+
+
+def _state(values: dict[str, str]) -> dict[str, Any]:
+    """Our own files under /var/lib/pyinfra-gvisor; one that is damaged counts as missing."""
+    found = {}
+    for key, text in values.items():
+        if key.startswith("state."):
+            try:
+                found[key.removeprefix("state.")] = json.loads(text)
+            except json.JSONDecodeError:
+                found[key.removeprefix("state.") + ".damaged"] = text[:60]
+    return found
+
+
+def release_of(name: str) -> Release:
+    """The release that a directory under /opt/gvisor/releases is named after."""
+    date, _, number = name.partition(".")
+    return Release(int(date), int(number))

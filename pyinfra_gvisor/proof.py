@@ -1,0 +1,204 @@
+"""
+What "isolated" means: checks whose outcome could have been otherwise, and a control where it is.
+
+Every check is made twice, in a container under the runtime and in one under runc. It proves
+something only if the sandbox shows what it must and runc shows the opposite.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.node import RELEASES_DIR, Node
+from pyinfra_gvisor.settings import Runtime
+
+CONTROL = "runc"
+
+# `uname -v` in every release, pkg/sentry/kernel: it says nothing about the host's kernel.
+GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
+
+Seen = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """
+    One thing to be seen. ``sandbox`` and ``control`` judge what a container under the runtime and
+    one under runc showed; they get the observations of that container and of the node.
+    """
+
+    id: str
+    shows: str
+    observed: str
+    sandbox: Callable[[Seen, Seen], bool]
+    control: Callable[[Seen, Seen], bool]
+    networks: frozenset[str] = frozenset({"host", "sandbox", "none"})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A check's outcome for one runtime: what was seen there and under runc, and whether it proves."""
+
+    runtime: str
+    check: Check
+    seen: str
+    control: str
+    passed: bool
+
+
+def _same_address(seen: Seen, node: Seen) -> bool:
+    address = seen.get("address", "")
+    if not address or address != seen.get("given_address"):
+        return False
+    return ip_address(address) in ip_network(node.get("subnet", "0.0.0.0/32"))
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        "kernel-inside",
+        "the kernel that the container talks to is gVisor's",
+        "kernel_version",
+        lambda seen, node: seen.get("kernel_version") == GVISOR_KERNEL != node.get("kernel_version"),
+        lambda seen, node: seen.get("kernel_version") == node.get("kernel_version"),
+    ),
+    Check(
+        "process-outside",
+        "the container's process is gVisor's sandbox",
+        "argv0",
+        lambda seen, _node: seen.get("argv0") == "runsc-sandbox",
+        lambda seen, _node: seen.get("argv0", "runsc-sandbox") != "runsc-sandbox",
+    ),
+    Check(
+        "release",
+        "the sandbox runs from the release asked for",
+        "executable",
+        lambda seen, node: seen.get("executable", "").startswith(f"{RELEASES_DIR}/{node['release']}/"),
+        lambda seen, _node: not seen.get("executable", RELEASES_DIR).startswith(RELEASES_DIR),
+    ),
+    Check(
+        "dns",
+        "Docker's names of other containers resolve",
+        "dns_peer",
+        lambda seen, node: seen.get("dns_peer") == node.get("peer_address"),
+        lambda seen, node: seen.get("dns_peer") == node.get("peer_address"),
+        frozenset({"host"}),
+    ),
+    Check(
+        "address",
+        "packets leave from the container's own private address",
+        "address",
+        _same_address,
+        _same_address,
+        frozenset({"host", "sandbox"}),
+    ),
+    Check(
+        "raw-socket",
+        "raw sockets are refused",
+        "raw_socket",
+        lambda seen, _node: seen.get("raw_socket") == "refused",
+        lambda seen, _node: seen.get("raw_socket") == "ok",
+    ),
+    Check(
+        "packet-socket",
+        "packet sockets are refused",
+        "packet_socket",
+        lambda seen, _node: seen.get("packet_socket") == "refused",
+        lambda seen, _node: seen.get("packet_socket") == "ok",
+    ),
+    Check(
+        "docker-socket",
+        "a mounted docker.sock cannot be opened",
+        "docker_socket",
+        lambda seen, _node: seen.get("docker_socket") == "refused",
+        lambda seen, _node: seen.get("docker_socket") == "ok",
+    ),
+    Check(
+        "exec",
+        "docker exec works",
+        "exec",
+        lambda seen, _node: seen.get("exec") == "answer 42",
+        lambda seen, _node: seen.get("exec") == "answer 42",
+    ),
+)
+
+
+def judge(output: Iterable[str], release: str, runtimes: Mapping[str, Runtime]) -> list[Verdict]:
+    """
+    The verdict on every check for every runtime.
+
+    + output: the lines of ``scripts/prove.sh``; what is missing in them counts as not proven
+    + release: the release that the sandboxes must run from
+    """
+    seen: dict[str, dict[str, str]] = {}
+    for line in output:
+        subject, _, rest = line.partition("\t")
+        key, _, value = rest.partition("\t")
+        seen.setdefault(subject, {})[key] = value
+    node = {**seen.get("node", {}), "release": release}
+    control = seen.get(CONTROL, {})
+    return [
+        _verdict(check, name, seen.get(name, {}), control, node)
+        for name, runtime in runtimes.items()
+        for check in CHECKS
+        if runtime.network in check.networks
+    ]
+
+
+def _verdict(check: Check, name: str, seen: Seen, control: Seen, node: Seen) -> Verdict:
+    return Verdict(
+        runtime=name,
+        check=check,
+        seen=_shown(check, seen),
+        control=_shown(check, control),
+        passed=check.sandbox(seen, node) and check.control(control, node),
+    )
+
+
+def _shown(check: Check, seen: Seen) -> str:
+    if seen.get("start", "ok") != "ok":
+        return f"did not start: {cut(seen['start'])}"
+    return seen.get(check.observed) or "nothing seen"
+
+
+def table(verdicts: Iterable[Verdict], width: int = 28) -> list[str]:
+    """The verdicts as lines of a table of less than 100 columns."""
+    rows = [("check", "runtime", "seen there", f"under {CONTROL} (control)", "")]
+    rows += [
+        (item.check.id, item.runtime, _fit(item.seen, width), _fit(item.control, width), "ok" if item.passed else "NOT PROVEN")
+        for item in verdicts
+    ]
+    sizes = [max(len(row[column]) for row in rows) for column in range(5)]
+    return ["  ".join(cell.ljust(size) for cell, size in zip(row, sizes, strict=True)).rstrip() for row in rows]
+
+
+def _fit(text: str, width: int) -> str:
+    return text if len(text) <= width else "…" + text[-(width - 1) :]
+
+
+def fingerprint(node: Node, release: str, runtimes: Mapping[str, Runtime]) -> str:
+    """What has to be the same for an earlier proof to hold: kernel, Docker, file, wrappers, release."""
+    if node.info is None:
+        return ""
+    state = [
+        node.kernel,
+        node.info.server_version,
+        node.daemon_json.sha256,
+        {name: entry.path for name, entry in node.info.runtimes.items()},
+        node.wrappers,
+        release,
+        {name: runtime.model_dump() for name, runtime in runtimes.items()},
+    ]
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def is_due(node: Node, release: str, runtimes: Mapping[str, Runtime], when: str) -> bool:
+    """Whether isolation has to be proven now: ``when`` is ``changed``, ``always`` or ``never``."""
+    if not runtimes or when == "never":
+        return False
+    proven = node.state.get("proof", {})
+    return when == "always" or proven.get("fingerprint") != fingerprint(node, release, runtimes)

@@ -1,0 +1,106 @@
+"""Configurations that ``dockerd --validate`` lets through and that cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.json_text import Json, Path, pointer
+from pyinfra_gvisor.node import Node
+
+RUNTIME_KEYS = frozenset({"path", "runtimeArgs", "runtimeType", "options"})
+
+# Where a key of the file and its flag have different names:
+# https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file
+FLAG_NAMES = {
+    "allow-nondistributable-artifacts": "allow-nondistributable-artifacts",
+    "authorization-plugins": "authorization-plugin",
+    "default-address-pools": "default-address-pool",
+    "default-ulimits": "default-ulimit",
+    "exec-opts": "exec-opt",
+    "hosts": "host",
+    "insecure-registries": "insecure-registry",
+    "labels": "label",
+    "log-opts": "log-opt",
+    "registry-mirrors": "registry-mirror",
+    "runtimes": "add-runtime",
+    "storage-opts": "storage-opt",
+}
+SHORT_FLAGS = {"-D": "debug", "-H": "host", "-G": "group", "-b": "bridge", "-g": "data-root", "-l": "log-level", "-s": "storage-driver"}
+
+
+def refuse(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
+    """
+    Raise ``Problem`` for the first thing about the file that cannot work on this node.
+
+    + value: the whole file as it would be
+    + owned: the paths in it that we would write
+    """
+    for rule in RULES:
+        rule(node, value, owned)
+
+
+def _reserved_runtime(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
+    runtimes = value.get("runtimes")
+    if isinstance(runtimes, dict) and "runc" in runtimes:
+        raise Problem("/runtimes/runc is reserved, dockerd would not start again", todo="remove it")
+
+
+def _runtime_keys(_node: Node, _value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
+    for path, entry in owned.items():
+        if path[0] != "runtimes" or len(path) == 1:
+            continue
+        if not isinstance(entry, dict):
+            raise Problem(f"{pointer(path)} must be an object", got=entry)
+        if unknown := sorted(set(entry) - RUNTIME_KEYS):
+            known = ", ".join(sorted(RUNTIME_KEYS))
+            raise Problem(f"{pointer((*path, unknown[0]))} is no key of a runtime", todo=f"use one of {known}")
+        if "path" in entry and "runtimeType" in entry:
+            raise Problem(f"{pointer(path)} has both path and runtimeType", todo="keep one")
+
+
+def _default_runtime(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
+    name = value.get("default-runtime", "runc")
+    if ("default-runtime",) not in owned or name == "runc":
+        return
+    runtimes = value.get("runtimes")
+    if not isinstance(runtimes, dict) or name not in runtimes:
+        raise Problem("/default-runtime is not registered", got=name, todo="name one of /runtimes")
+    if users := [container.name for container in node.containers if container.docker_socket]:
+        raise Problem(
+            "/default-runtime would take docker.sock from containers that mount it",
+            got=f"{name} with {', '.join(users)}",
+            todo="leave the default at runc and name the runtime for each app",
+        )
+
+
+def _live_restore_in_swarm(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
+    if value.get("live-restore") is True and node.info and node.info.swarm_active:
+        raise Problem(
+            "/live-restore cannot be used in swarm mode",
+            todo='leave the swarm, or set gvisor_daemon_json = {"live-restore": None}',
+        )
+
+
+def _flags(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
+    given = {_flag(word) for word in node.dockerd.arguments} if node.dockerd else set()
+    for key in dict.fromkeys(path[0] for path in owned):
+        if key in value and FLAG_NAMES.get(key, key) in given:
+            raise Problem(
+                f"/{key} is also set by dockerd's own flag --{FLAG_NAMES.get(key, key)}, and dockerd refuses both",
+                todo="remove the flag from the unit, or leave the key alone",
+            )
+
+
+def _flag(word: str) -> str:
+    name = word.split("=")[0]
+    return SHORT_FLAGS.get(name[:2], name) if not name.startswith("--") else name[2:]
+
+
+RULES: tuple[Callable[[Node, Mapping[str, Json], Mapping[Path, Json]], None], ...] = (
+    _reserved_runtime,
+    _runtime_keys,
+    _default_runtime,
+    _live_restore_in_swarm,
+    _flags,
+)

@@ -1,0 +1,60 @@
+"""Runtimes: the wrapper script that daemon.json points at, and what it is called."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.node import RELEASES_DIR, RUNTIMES_DIR, Node
+from pyinfra_gvisor.settings import Runtime
+
+
+@dataclass(frozen=True)
+class Wrapper:
+    """A script that starts one release of runsc with one set of flags, and never changes."""
+
+    runtime: str
+    release: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of its text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def path(self) -> str:
+        """
+        Where it lies. The name holds a hash of the text, so another text gets another path.
+
+        dockerd's own scripts for ``runtimeArgs`` are renamed at every start, which breaks the
+        containers that remember the old name; a path that never changes cannot.
+        """
+        return f"{RUNTIMES_DIR}/{self.runtime}-{self.release}-{self.sha256[:8]}"
+
+
+def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
+    """The wrapper for the runtime called ``name`` on ``release``."""
+    flags = [f"--network={runtime.network}"]
+    if runtime.platform:
+        flags.append(f"--platform={runtime.platform}")
+    command = [f"{RELEASES_DIR}/{release}/runsc", *flags, *runtime.flags]
+    return Wrapper(name, release, f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+
+
+def wrappers(release: str, runtimes: Mapping[str, Runtime]) -> tuple[Wrapper, ...]:
+    """A wrapper for each runtime."""
+    return tuple(wrapper(name, release, runtime) for name, runtime in runtimes.items())
+
+
+def missing(node: Node, wanted: tuple[Wrapper, ...]) -> tuple[Wrapper, ...]:
+    """The wrappers that the node lacks, or has with another text than theirs."""
+    return tuple(item for item in wanted if node.wrappers.get(item.path) != item.sha256)
+
+
+def daemon_json_runtimes(wanted: tuple[Wrapper, ...]) -> dict[str, Json]:
+    """The ``runtimes`` of daemon.json: a path and no arguments."""
+    return {item.runtime: {"path": item.path} for item in wanted}

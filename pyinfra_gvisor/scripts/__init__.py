@@ -1,0 +1,23 @@
+"""The scripts that run on nodes, POSIX sh, and how one is put together."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from importlib.resources import files
+
+
+def script(*names: str, **variables: str | int) -> str:
+    """
+    The parts called ``names`` behind each other, with ``variables`` set in front, quoted.
+
+    + names: file names without ``.sh``
+    """
+    assignments = "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in variables.items())
+    parts = [files(__name__).joinpath(f"{name}.sh").read_text(encoding="utf-8") for name in names]
+    return assignments + "".join(parts)
+
+
+def encoded(text: str | None) -> str:
+    """``text`` in base64 for a script's variable, ``-`` for None."""
+    return "-" if text is None else base64.b64encode(text.encode()).decode()

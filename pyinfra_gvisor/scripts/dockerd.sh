@@ -1,0 +1,103 @@
+#!/bin/sh
+# How dockerd is asked, told and watched on a node. Read in front of the script that needs it.
+# Set before: timeout_s runtimes live_restore work began
+set -eu
+: "${timeout_s:?}" "${runtimes?}" "${live_restore?}"
+restarted=no
+
+docker_quick() { timeout 10 docker "$@"; }
+
+answers() { docker_quick version --format '{{.Server.Version}}' > /dev/null 2>&1; }
+
+within() { # seconds command...: until it succeeds
+    end=$(($(date +%s) + $1))
+    shift
+    until "$@"; do
+        if [ "$(date +%s)" -ge "$end" ]; then return 1; fi
+        sleep 0.2
+    done
+}
+
+supervised() { [ -d /run/systemd/system ]; }
+
+reload_dockerd() {
+    within 10 answers || return 1 # SIGHUP kills a dockerd that is still starting
+    if supervised; then systemctl reload docker; else kill -HUP "$(cat /run/docker.pid)"; fi
+}
+
+restart_dockerd() {
+    restarted=yes
+    if supervised; then
+        # systemd refuses a fourth start within a minute, and ours may be the one too many
+        systemctl reset-failed docker || true
+        systemctl restart docker
+    else
+        service docker restart
+    fi
+}
+
+dockerd_log() {
+    if supervised; then journalctl -u docker -q -o cat -n 5 --since "@$began" --no-pager | cut -c1-200; fi
+}
+
+identity() {
+    pid=''
+    read -r pid < /run/docker.pid || [ -n "$pid" ]
+    read -r stat < "/proc/$pid/stat"
+    # shellcheck disable=SC2086
+    set -- ${stat##*) }
+    read -r boot < /proc/sys/kernel/random/boot_id
+    say "$boot/$pid/${20}"
+}
+
+registered() {
+    # shellcheck disable=SC2016
+    live=" $(docker_quick info --format '{{range $name, $runtime := .Runtimes}}{{$name}}={{$runtime.Path}} {{end}}')"
+    for entry in $runtimes; do
+        case "$live" in *" $entry "*) ;; *) return 1 ;; esac
+    done
+}
+
+live_restore_is() { [ "$(docker_quick info --format '{{.LiveRestoreEnabled}}')" = "$1" ]; }
+
+in_force() {
+    registered || return 1
+    if [ -n "$live_restore" ]; then live_restore_is "$live_restore" || return 1; fi
+}
+
+running() { # id pid restart-count, a line a running container
+    ids=$(docker_quick ps -q --no-trunc) || return 1
+    # shellcheck disable=SC2086
+    if [ -n "$ids" ]; then docker_quick inspect --format '{{.Id}} {{.State.Pid}} {{.RestartCount}} {{.Name}}' $ids; fi
+}
+
+none_lost() { # every container that ran still runs, as the same process; those in a crash loop apart
+    running > "$work/now" || return 1
+    while read -r id pid restarts name; do
+        if [ "$restarts" -gt 0 ] || grep -q "^$id $pid " "$work/now"; then continue; fi
+        lost=$name
+        return 1
+    done < "$work/running"
+}
+
+save_scripts() {
+    root=$(docker_quick info --format '{{.DockerRootDir}}') || return 1
+    rm -rf "$work/scripts"
+    if [ -d "$root/runtimes" ]; then cp -a "$root/runtimes" "$work/scripts"; fi
+}
+
+put_back_scripts() { # dockerd drops them at every start, running containers need them to the end
+    if [ ! -d "$work/scripts" ]; then return 0; fi
+    (cd "$work/scripts" && find . -type f) | while read -r script; do
+        script=${script#./}
+        if [ -e "$root/runtimes/$script" ]; then continue; fi
+        if grep -qsF "/runtimes/$script" /run/containerd/io.containerd.runtime.v2.task/moby/*/runtime \
+            /run/containerd/io.containerd.runtime.v2.task/moby/*/options.json \
+            /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/runtime \
+            /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/options.json; then
+            mkdir -p "$root/runtimes/$(dirname "$script")"
+            cp -a "$work/scripts/$script" "$root/runtimes/$script"
+            say "put back $root/runtimes/$script, which a running container needs"
+        fi
+    done
+}

@@ -1,0 +1,143 @@
+#!/bin/sh
+# Prints everything that a deploy decides on, one "key value" a line; changes nothing.
+# With few processes: thirty nodes are asked at once, and a small node has better things to do.
+set -u
+export LC_ALL=C
+daemon_json=/etc/docker/daemon.json
+socket=/var/run/docker.sock
+state_dir=/var/lib/pyinfra-gvisor
+
+line() { # key file: the first line of a file, if it can be read
+    if [ -r "$2" ] && IFS= read -r content < "$2"; then printf '%s %s\n' "$1" "$content"; fi
+}
+
+machine() {
+    printf 'uname %s\n' "$(uname -m -r)"
+    printf 'page_size %s\n' "$(getconf PAGESIZE)"
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo 'cgroup 2'; else echo 'cgroup 1'; fi
+    line init /proc/1/comm
+    line max_user_namespaces /proc/sys/user/max_user_namespaces
+    line boot_id /proc/sys/kernel/random/boot_id
+    if [ -r /etc/os-release ]; then
+        (
+            # shellcheck source=/dev/null
+            . /etc/os-release
+            printf 'os %s %s %s\n' "${ID:-unknown}" "${VERSION_ID:-unknown}" "${VERSION_CODENAME:-unknown}"
+        )
+    fi
+}
+
+dockerd_process() {
+    pid='' comm=''
+    if [ -r /run/docker.pid ]; then read -r pid < /run/docker.pid || [ -n "$pid" ]; fi
+    if [ -r "/proc/${pid:-none}/comm" ]; then read -r comm < "/proc/$pid/comm"; fi
+    if [ "$comm" = dockerd ]; then
+        read -r stat < "/proc/$pid/stat"
+        # the 20th field behind the "(comm)", start time in ticks since boot: proc_pid_stat(5)
+        # shellcheck disable=SC2086
+        set -- ${stat##*) }
+        printf 'dockerd %s %s %s\n' "$pid" "${20}" "$(base64 -w0 < "/proc/$pid/cmdline")"
+        while read -r key value; do
+            if [ "$key" = btime ]; then printf 'btime %s\n' "$value"; fi
+        done < /proc/stat
+    fi
+}
+
+daemon_json_file() {
+    if [ -d "$daemon_json" ]; then
+        echo 'daemon_json directory'
+    elif [ -L "$daemon_json" ] && [ ! -e "$daemon_json" ]; then
+        echo 'daemon_json dangling'
+    elif [ ! -e "$daemon_json" ]; then
+        if [ -x /etc/docker ] || [ ! -e /etc/docker ]; then echo 'daemon_json absent'; else echo 'daemon_json unreadable'; fi
+    elif [ ! -r "$daemon_json" ]; then
+        echo 'daemon_json unreadable'
+    else
+        sum=$(sha256sum < "$daemon_json")
+        printf 'daemon_json text %s %s %s\n' \
+            "$(stat -L -c '%a %u:%g %Y' "$daemon_json")" "${sum%% *}" "$(base64 -w0 < "$daemon_json")"
+    fi
+}
+
+ours() {
+    for directory in /opt/gvisor/releases/*/; do
+        if [ -x "${directory}runsc" ]; then
+            directory=${directory%/}
+            printf 'release %s\n' "${directory##*/}"
+        fi
+    done
+    set -- /opt/gvisor/runtimes/*
+    if [ -e "$1" ]; then sha256sum -- "$@" | while read -r sum path; do printf 'wrapper %s %s\n' "$sum" "$path"; done; fi
+    if [ -L /usr/local/bin/runsc ]; then
+        printf 'runsc_link %s\n' "$(readlink /usr/local/bin/runsc)"
+    elif [ -e /usr/local/bin/runsc ]; then
+        echo 'runsc_file yes'
+    fi
+    for name in owned applied last-run proof; do
+        line "state.$name" "$state_dir/$name.json"
+    done
+}
+
+# Docker over its socket with perl-base, which is in every Debian and Ubuntu: a fifth of the
+# processor time that the docker command takes. Only the members we read leave the node:
+# Config holds the environment of containers, and so their secrets.
+docker_by_perl() {
+    perl -e '
+        use strict; use Socket;
+        my $value = qr/(?<v>(?<o>[{\[](?:(?&s)|[^{}\[\]"]++|(?&o))*+[}\]])|(?<s>"(?:[^"\\]++|\\.)*+")|[^,}\]\s]++)/s;
+        sub ask {
+            my ($path) = @_;
+            socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die "socket: $!\n";
+            connect($s, sockaddr_un($ARGV[0])) or die "connect: $!\n";
+            syswrite($s, "GET $path HTTP/1.0\r\nHost: docker\r\n\r\n");
+            local $/; my $answer = <$s>;
+            my ($head, $body) = split /\r\n\r\n/, $answer // "", 2;
+            return ($head =~ m{^HTTP/1\.\d 200}) ? $body =~ s/\s+\z//r : undef;
+        }
+        alarm 20;
+        my $info = eval { ask("/info") };
+        if (!defined $info) { print "docker_error ", ($@ || "no answer\n"); exit 0 }
+        print "info $info\n";
+        my $ids = ask("/containers/json") // "[]";
+        while ($ids =~ /"Id":"([0-9a-f]{64})"/g) {
+            my $id = $1;
+            my $body = ask("/containers/$id/json") or next;
+            my %top; pos($body) = 1;
+            while ($body =~ /\G\s*,?\s*"(\w+)"\s*:\s*$value/gc) { $top{$1} = $+{v} }
+            next unless ($top{Id} // "") eq qq("$id");
+            my ($pid) = $top{State} =~ /"Pid":(\d+)/;
+            my $exe = readlink("/proc/$pid/exe") // ""; my $argv0 = "";
+            if (open(my $f, "<", "/proc/$pid/cmdline")) { local $/ = "\0"; chomp($argv0 = <$f> // "") }
+            print "process $pid $exe\t$argv0\n";
+            print "container {", join(",", map { qq("$_":$top{$_}) } grep { defined $top{$_} }
+                qw(Id Name State HostConfig Mounts)), "}\n";
+        }' "$socket"
+}
+
+docker_by_command() {
+    if ! info=$(docker info --format '{{json .}}' 2>&1); then
+        printf 'docker_error %s\n' "$(printf '%s' "$info" | tail -n 1)"
+        return 0
+    fi
+    printf 'info %s\n' "$info"
+    for id in $(docker ps -q --no-trunc); do
+        document=$(docker inspect --format '{"Id":{{json .Id}},"Name":{{json .Name}},"State":{{json .State}},"HostConfig":{{json .HostConfig}},"Mounts":{{json .Mounts}}}' "$id") || continue
+        pid=$(docker inspect --format '{{.State.Pid}}' "$id") || continue
+        printf 'process %s %s\t%s\n' "$pid" "$(readlink "/proc/$pid/exe")" "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)"
+        printf 'container %s\n' "$document"
+    done
+}
+
+docker_state() {
+    if command -v docker > /dev/null; then printf 'docker_client %s\n' "$(docker --version)"; fi
+    if [ -S "$socket" ]; then
+        if command -v perl > /dev/null; then docker_by_perl; else docker_by_command; fi
+    fi
+}
+
+machine
+dockerd_process
+daemon_json_file
+ours
+docker_state
+echo 'end of node state'

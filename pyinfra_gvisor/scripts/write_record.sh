@@ -1,0 +1,9 @@
+#!/bin/sh
+# Writes one of our records, all of it or nothing. Set before: state_dir record content_b64.
+set -eu
+: "${state_dir:?}" "${record:?}" "${content_b64:?}"
+umask 077
+mkdir -p "$state_dir"
+printf '%s' "$content_b64" | base64 -d > "$state_dir/.$record.new"
+sync "$state_dir/.$record.new"
+mv "$state_dir/.$record.new" "$state_dir/$record"

@@ -1,0 +1,209 @@
+"""
+Every ``gvisor_*`` key of group data: its type, default and meaning in one place.
+
+The JSON schema beside this file and the table in the README are made from it
+(``python -m pyinfra_gvisor.schema``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.releases import SHA512, Archive, Release, parse_release
+
+PREFIX = "gvisor_"
+
+# Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
+# https://docs.docker.com/engine/daemon/alternative-runtimes/
+RUNTIME_NAME = re.compile(r"[a-z][a-z0-9]*")
+RESERVED_RUNTIMES = frozenset({"runc"})
+
+# The hardened default: docker-bench 2.14, 2.15 and 2.16.
+HARDENED: dict[str, Any] = {
+    "no-new-privileges": True,
+    "live-restore": True,
+    "userland-proxy": False,
+}
+# Of these a value that the node already has is as good as ours, so it stays.
+HARDENED_IF_ABSENT: dict[str, Any] = {
+    "metrics-addr": "127.0.0.1:9323",
+    "log-driver": "json-file",
+    "log-opts": {"max-size": "10m", "max-file": "3"},
+}
+
+Seconds = Annotated[int, Field(ge=1, le=3600, strict=True)]
+Sha512 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+
+
+class Runtime(BaseModel):
+    """One runtime in ``gvisor_runtimes``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: Literal["host", "sandbox", "none"] = "host"
+    platform: Literal["systrap", "kvm", "ptrace"] | None = None
+    flags: tuple[Annotated[str, Field(pattern=r"^--[a-z][a-z0-9-]*(=[A-Za-z0-9._:/,-]*)?$")], ...] = ()
+
+    @field_validator("flags")
+    @classmethod
+    def _no_typed_flag(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
+        for flag in flags:
+            if flag.split("=")[0] in ("--network", "--platform"):
+                raise Problem(f"{flag.split('=')[0]} has a key of its own", got=flag, todo="use it")
+        return flags
+
+
+class Settings(BaseModel):
+    """What an operator may set in ``inventories/group_data/*.py``."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=lambda name: PREFIX + name,
+        validate_by_alias=True,
+        validate_by_name=False,
+    )
+
+    release: str = Field("20260928.0", description="The runsc release to have, gVisor's date and number.")
+    source: str = Field(
+        "official",
+        description="Where the release comes from: `official` (gVisor's bucket), a URL or an absolute "
+        "path on the controller (both may hold `{release}` and `{arch}`), or `debian` "
+        "(the node's own apt; old, for the lab).",
+    )
+    sha512: dict[Literal["x86_64", "aarch64"], Sha512] = Field(
+        default_factory=dict,
+        description="The archive's sha512 by architecture. Needed unless this package knows the release.",
+    )
+    runtimes: dict[str, Runtime] = Field(
+        default_factory=lambda: {"runsc": Runtime()},
+        description="Docker runtimes by name: `network` (`host`, `sandbox`, `none`), `platform`, `flags`. "
+        "`{}`: no gVisor on this node, only its daemon.json is kept.",
+    )
+    daemon_json: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keys of daemon.json to own, over the hardened default. `None` leaves a key alone.",
+    )
+    daemon_json_if_absent: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keys of daemon.json to set only where the node has no value of its own. `None` leaves a key alone.",
+    )
+    docker: Literal["present", "debian", "docker-ce"] = Field(
+        "present",
+        description="`present`: refuse a node without Docker. `debian`: install `docker.io`. "
+        "`docker-ce`: install from Docker's own apt repository.",
+    )
+    proof: Literal["changed", "always", "never"] = Field(
+        "changed", description="When isolation is proven: when the node is not as last proven, always, never."
+    )
+    accept_risk: str | None = Field(
+        None,
+        min_length=10,
+        description="Why a release with a known escape is used all the same; every output repeats it.",
+    )
+    apply_timeout_s: Seconds = Field(
+        60, description="Seconds within which dockerd must be back as declared, else the old configuration is."
+    )
+    restart_wait_s: Annotated[int, Field(ge=0, le=86400, strict=True)] = Field(
+        300, description="Seconds that a restart waits for `--rm` containers, which it would end."
+    )
+
+    @field_validator("release")
+    @classmethod
+    def _release(cls, value: str) -> str:
+        return str(parse_release(value))
+
+    @field_validator("source")
+    @classmethod
+    def _source(cls, value: str) -> str:
+        if value in ("official", "debian") or re.match(r"(https?://|/)\S", value):
+            return value
+        raise Problem("not a source", got=value, todo="write official, debian, a URL or an absolute path")
+
+    @field_validator("runtimes")
+    @classmethod
+    def _runtime_names(cls, value: dict[str, Runtime]) -> dict[str, Runtime]:
+        for name in value:
+            if name in RESERVED_RUNTIMES or not RUNTIME_NAME.fullmatch(name):
+                raise Problem("not a runtime name", got=name, todo="use letters and digits, and not runc")
+        return value
+
+    @field_validator("daemon_json")
+    @classmethod
+    def _no_runtimes(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if "runtimes" in value:
+            raise Problem("runtimes has a setting of its own", todo="use gvisor_runtimes")
+        return value
+
+    @model_validator(mode="after")
+    def _checksum_known(self) -> Settings:
+        known = self.source == "debian" or self.sha512 or not self.runtimes
+        if not known and not any(release == self.release for release, _ in SHA512):
+            raise Problem(
+                f"missing, and this package knows no sha512 of {self.release}",
+                todo='write {"x86_64": "<sha512 of the archive>"}',
+            )
+        return self
+
+    @property
+    def parsed_release(self) -> Release:
+        """``gvisor_release``, comparable."""
+        return parse_release(self.release)
+
+    @property
+    def archive(self) -> Archive:
+        """Where the release comes from, and what it must be."""
+        return Archive(self.source, {str(arch): value for arch, value in self.sha512.items()})
+
+    def wanted_daemon_json(self) -> dict[str, Any]:
+        """The keys of daemon.json to own, runtimes apart: the hardened default and ``gvisor_daemon_json``."""
+        return _without_none({**HARDENED, **self.daemon_json})
+
+    def daemon_json_defaults(self) -> dict[str, Any]:
+        """The keys of daemon.json to set where the node has none of its own."""
+        defaults = {**HARDENED_IF_ABSENT, **self.daemon_json_if_absent}
+        return _without_none({key: value for key, value in defaults.items() if key not in self.daemon_json})
+
+
+def _without_none(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in value.items() if item is not None}
+
+
+def load_settings(data: Mapping[str, Any]) -> tuple[Settings | None, dict[str, str]]:
+    """
+    The settings in a host's data, or what is wrong with each key.
+
+    + data: all data of one host; only keys that begin with ``gvisor_`` are looked at
+
+    Returns the settings and no problems, or None and a sentence by key.
+    """
+    ours = {key: value for key, value in data.items() if key.startswith(PREFIX)}
+    try:
+        return Settings.model_validate(ours), {}
+    except ValidationError as error:
+        return None, dict(_explain(dict(item)) for item in error.errors(include_url=False))
+
+
+def _explain(error: dict[str, Any]) -> tuple[str, str]:
+    path = [str(part) for part in error["loc"] if part != "[key]"]
+    key = path[0] if path else "gvisor_sha512"
+    inside = "".join(f"[{part!r}]" for part in path[1:])
+    if error["type"] == "extra_forbidden":
+        what = f"unknown key, got {cut(error['input'])}; known are {_nearest(path)}"
+    elif isinstance(context := error.get("ctx", {}).get("error"), Problem):
+        what = str(context)
+    else:
+        what = f"{error['msg'][0].lower()}{error['msg'][1:]}, got {cut(error['input'])}"
+    return key, f"{inside} {what}".strip()
+
+
+def _nearest(path: list[str]) -> str:
+    """The known keys that look like the last of ``path``, or all of them."""
+    names = list(Runtime.model_fields) if len(path) > 1 else [PREFIX + name for name in Settings.model_fields]
+    return ", ".join(difflib.get_close_matches(path[-1], names, n=3) or names)

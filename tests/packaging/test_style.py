@@ -1,0 +1,159 @@
+"""House rules that a machine can check, kept as tests so that they stay kept."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api.arguments import all_global_arguments
+
+from tests.packaging.checkout import ROOT, files, run
+
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 40  # from "def" to the last line, docstring included
+CODE_SUFFIXES = {".py", ".sh", ".pl"}
+ACTING = ("facts", "operations", "deploys", "inventories")
+
+
+def test_no_file_is_longer_than_a_reader_can_hold() -> None:
+    lengths = {str(path): len(_text(path).splitlines()) for path in _code()}
+
+    _expect_none(f"{path}: {n} lines" for path, n in lengths.items() if n > MAX_FILE_LINES)
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    lengths = {
+        f"{path}:{node.lineno} {node.name}": node.end_lineno - node.lineno + 1
+        for path in _python()
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+    }
+
+    assert lengths
+    _expect_none(f"{name}: {n} lines" for name, n in lengths.items() if n > MAX_FUNCTION_LINES)
+
+
+def test_what_decides_imports_neither_pyinfra_nor_docker() -> None:
+    acting = {f"pyinfra_gvisor.{folder}" for folder in ACTING}
+
+    _expect_none(
+        f"{path} imports {module}"
+        for path in _python("pyinfra_gvisor")
+        for module in _imports(path)
+        if (module.split(".")[0] == "docker" and not _is_lab(path))
+        or module.split(".")[0] in ("pyinfra", "testinfra")
+        or ".".join(module.split(".")[:2]) in acting
+    )
+
+
+def test_no_operation_takes_an_argument_that_pyinfra_swallows() -> None:
+    swallowed = {name for name, _ in all_global_arguments()}
+
+    taken = {name: swallowed & set(_parameters(function)) for name, function in _operations()}
+
+    assert taken
+    assert "name" in swallowed
+    _expect_none(f"{name}: {', '.join(found)}" for name, found in taken.items() if found)
+
+
+def test_an_operations_arguments_are_keywords_from_the_second_on_and_documented() -> None:
+    _expect_none(
+        f"{name}: {parameter.name}"
+        for name, function in _operations()
+        for position, parameter in enumerate(_parameters(function).values())
+        if (position and parameter.kind is not parameter.KEYWORD_ONLY)
+        or f"+ {parameter.name}: " not in (function.__doc__ or "")
+    )
+
+
+def test_shellcheck_finds_nothing() -> None:
+    scripts = [path for path in files() if path.suffix == ".sh" or _runs_in_a_shell(path)]
+
+    assert scripts
+    assert shutil.which("shellcheck"), "shellcheck is not installed; run .ci/setup"
+    run("shellcheck", *scripts)
+
+
+def test_perl_compiles_every_script() -> None:
+    for path in (path for path in files() if path.suffix == ".pl"):
+        run("perl", "-wc", path)
+
+
+def test_ruff_finds_nothing() -> None:
+    run(sys.executable, "-m", "ruff", "check", "--no-fix", "--output-format=concise", ".")
+
+
+def test_ruff_would_format_nothing() -> None:
+    run(sys.executable, "-m", "ruff", "format", "--diff", ".")
+
+
+def test_mypy_finds_nothing_in_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+
+    settings = ("--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache")
+    run(sys.executable, "-m", "mypy", *settings, "-p", "pyinfra_gvisor", cwd=tmp_path)
+
+
+def _expect_none(problems: Iterable[str]) -> None:
+    found = sorted(problems)
+    assert not found, "\n".join(found)
+
+
+def _code() -> list[Path]:
+    found = [path for path in files() if path.suffix in CODE_SUFFIXES or _runs_in_a_shell(path)]
+    assert found
+    return found
+
+
+def _python(*folders: str) -> list[Path]:
+    found = [path for path in files(*folders) if path.suffix == ".py"]
+    assert found
+    return found
+
+
+def _runs_in_a_shell(path: Path) -> bool:
+    return not path.suffix and _text(path).split("\n")[0].startswith("#!") and _names_sh(path)
+
+
+def _names_sh(path: Path) -> bool:
+    return _text(path).split("\n")[0].split()[-1].rpartition("/")[2] in ("sh", "bash")
+
+
+def _is_lab(path: Path) -> bool:
+    return "lab" in (path.stem, path.parent.name)
+
+
+def _text(path: Path) -> str:
+    return (ROOT / path).read_text()
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(_text(path), filename=str(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _operations() -> Iterator[tuple[str, Callable[..., Any]]]:
+    for path in _python("operations"):
+        module = importlib.import_module(f"pyinfra_gvisor.operations.{path.stem}")
+        for name, function in inspect.getmembers(module, callable):
+            if hasattr(function, "_inner") and function.__module__ == module.__name__:
+                yield f"{path.stem}.{name}", function._inner
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(function).parameters)

@@ -1,0 +1,156 @@
+"""What is installed, and what runs without installing anything."""
+
+from __future__ import annotations
+
+import runpy
+import zipfile
+from pathlib import Path
+
+import pyinfra
+import pytest
+from pyinfra.api import Config
+from pyinfra.context import ctx_config
+
+from tests.packaging.checkout import (
+    DEPENDENCIES,
+    LAB,
+    PACKAGES,
+    ROOT,
+    Environment,
+    files,
+    run,
+    source_of,
+)
+
+IMPORT_ALL = """
+import importlib, sys
+
+for module in sys.argv[1:]:
+    importlib.import_module(module)
+"""
+
+USERS_DEPLOY = """
+from pyinfra import host
+from pyinfra.operations import server
+from pyinfra_gvisor.facts.node import NodeState
+from pyinfra_gvisor.operations import docker, gvisor
+
+host.get_fact(NodeState)
+server.shell(name="A wrapper of my own", commands=["true"])
+"""
+
+
+def test_the_wheel_adds_one_package_and_its_metadata(wheel: Path, tmp_path: Path) -> None:
+    environment = Environment.create(tmp_path / "venv")
+    before = _entries(environment)
+
+    environment.pip("install", "--quiet", "--no-index", "--no-deps", wheel)
+
+    metadata = "pyinfra_gvisor-0.1.0.dist-info"
+    added = {"pyinfra_gvisor", metadata}
+    assert _entries(environment) - before == added
+    assert not list((environment.site_packages / metadata).glob("entry_points.txt"))
+
+
+def test_the_wheel_holds_the_files_of_its_packages_and_no_others(wheel: Path) -> None:
+    expected = {
+        f"{package.replace('.', '/')}/{path.relative_to(source_of(package))}": path
+        for package in PACKAGES
+        for path in files(str(source_of(package)))
+        if not any(path.is_relative_to(source_of(inner)) for inner in PACKAGES if inner > package)
+    }
+
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name: archive.read(name) for name in archive.namelist() if "-info/" not in name}
+
+    assert set(packed) - set(expected) == set()
+    assert set(expected) - set(packed) == set()
+    assert [
+        name for name, path in expected.items() if packed[name] != (ROOT / path).read_bytes()
+    ] == []
+
+
+def test_the_declared_dependencies_are_enough_for_every_module(
+    wheel: Path, installed: Environment, tmp_path: Path
+) -> None:
+    modules = [name for name in _modules(wheel) if not name.startswith("pyinfra_gvisor.lab")]
+
+    problems = installed.pip("check")
+    run(installed.python, "-c", IMPORT_ALL, *modules, cwd=tmp_path)
+
+    assert "No broken requirements" in problems
+    assert "pyinfra_gvisor.operations.docker" in modules
+
+
+def test_the_lab_needs_its_extra_and_no_more(wheel: Path, tmp_path: Path) -> None:
+    environment = Environment.create(tmp_path / "venv", [*DEPENDENCIES, *LAB])
+    environment.pip("install", "--quiet", "--no-index", "--no-deps", wheel)
+    modules = [name for name in _modules(wheel) if name.startswith("pyinfra_gvisor.lab")]
+
+    run(environment.python, "-c", IMPORT_ALL, *modules, cwd=tmp_path)
+
+    assert modules
+
+
+def test_the_installed_package_looks_nowhere_but_in_itself(
+    installed: Environment, tmp_path: Path
+) -> None:
+    show = "import pyinfra_gvisor; print(*pyinfra_gvisor.__path__)"
+
+    paths = run(installed.python, "-c", show, cwd=tmp_path).split()
+
+    assert paths == [str(installed.site_packages / "pyinfra_gvisor")]
+
+
+def test_a_users_own_deploy_runs_from_the_wheel(installed: Environment, tmp_path: Path) -> None:
+    (tmp_path / "deploy.py").write_text(USERS_DEPLOY)
+
+    output = run(installed.python, "-m", "pyinfra", "@local", "deploy.py", "--dry", cwd=tmp_path)
+
+    assert "A wrapper of my own" in output
+
+
+def test_an_editable_install_imports_the_checkout(clone: Path, tmp_path: Path) -> None:
+    environment = Environment.create(tmp_path / "venv", [*DEPENDENCIES, "setuptools"])
+    show = "import pyinfra_gvisor.operations.docker as m; print(m.__file__)"
+
+    environment.pip(
+        "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "-e", clone
+    )
+
+    assert run(environment.python, "-c", show, cwd=tmp_path).strip() == str(
+        clone / "operations/docker.py"
+    )
+
+
+@pytest.mark.node
+def test_an_uninstalled_clone_shows_what_it_would_do_to_the_lab(
+    clone: Path, tmp_path: Path
+) -> None:
+    environment = Environment.create(tmp_path / "venv", [*DEPENDENCIES, *LAB])
+    deploy = ("-m", "pyinfra", "inventories/lab.py", "deploys/gvisor.py", "--dry")
+
+    output = run(environment.python, *deploy, cwd=clone)
+
+    assert "gvisor-lab-1" in output
+
+
+def test_a_clone_asks_for_the_pyinfra_that_the_wheel_requires() -> None:
+    with ctx_config.use(Config()):  # type: ignore[no-untyped-call]
+        runpy.run_path(str(ROOT / "config.py"))
+
+        required = pyinfra.config.REQUIRE_PYINFRA_VERSION
+
+    assert f"pyinfra{required}" in DEPENDENCIES
+
+
+def _modules(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name[:-3] for name in archive.namelist() if name.endswith(".py")]
+    modules = [name.replace("/", ".").removesuffix(".__init__") for name in names]
+    return [name for name in modules if not name.endswith(".__main__")]
+
+
+def _entries(environment: Environment) -> set[str]:
+    places = (environment.site_packages, environment.path, environment.path / "bin")
+    return {entry.name for place in places for entry in place.iterdir()}

@@ -1,0 +1,243 @@
+"""What a lab is told to be, and the recipe of its nodes."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.lab import recipe
+from pyinfra_gvisor.lab.cache import Cache, write_atomically
+from pyinfra_gvisor.lab.make import probe_image
+from pyinfra_gvisor.lab.spec import (
+    FLAVOURS,
+    NODES_MAX,
+    Flavour,
+    LabError,
+    NodeSpec,
+    lab_name,
+    node_specs,
+)
+
+TRIXIE = FLAVOURS["debian-13"]
+BOOKWORM = FLAVOURS["debian-12"]
+FORKY_DOCKER = FLAVOURS["debian-13-docker-28"]
+
+ON_CGROUP_V1 = {
+    "container": "docker",
+    "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE": "1",
+    "SYSTEMD_PROC_CMDLINE": (
+        "systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
+    ),
+}
+
+
+def test_without_settings_there_are_a_plain_node_and_a_lived_in_one() -> None:
+    specs = node_specs({})
+
+    assert specs == [NodeSpec(TRIXIE), NodeSpec(TRIXIE, lived_in=True)]
+    assert lab_name({}) == "gvisor-lab"
+
+
+def test_an_empty_setting_is_no_setting() -> None:
+    empty = {"GVISOR_LAB_NAME": "", "GVISOR_LAB_NODES": "", "GVISOR_LAB_FLAVOURS": ""}
+
+    assert node_specs(empty) == node_specs({})
+    assert lab_name(empty) == lab_name({})
+
+
+def test_flavours_are_dealt_out_in_turn() -> None:
+    environment = {"GVISOR_LAB_NODES": "3", "GVISOR_LAB_FLAVOURS": "debian-12, debian-13-docker-28"}
+
+    specs = node_specs(environment, lived_in={1, 3})
+
+    assert specs == [
+        NodeSpec(BOOKWORM, lived_in=True),
+        NodeSpec(FORKY_DOCKER),
+        NodeSpec(BOOKWORM, lived_in=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        pytest.param({"GVISOR_LAB_NODES": "0"}, r"number from 1 to 30, got 0$", id="no-nodes"),
+        pytest.param({"GVISOR_LAB_NODES": "31"}, r"number from 1 to 30, got 31$", id="too-many"),
+        pytest.param({"GVISOR_LAB_NODES": "-1"}, r"GVISOR_LAB_NODES: .*got -1$", id="negative"),
+        pytest.param({"GVISOR_LAB_NODES": "two"}, r"GVISOR_LAB_NODES: .*got two$", id="a-word"),
+        pytest.param({"GVISOR_LAB_NODES": "²"}, r"GVISOR_LAB_NODES: .*got ²$", id="superscript"),
+        pytest.param(
+            {"GVISOR_LAB_FLAVOURS": "debian-11"},
+            r"no such flavour, got debian-11; choose from debian-13, debian-12, debian-13-docker-28$",
+            id="unknown-flavour",
+        ),
+        pytest.param(
+            {"GVISOR_LAB_FLAVOURS": "debian-13,"}, r"no such flavour, got ''; ", id="empty-flavour"
+        ),
+    ],
+)
+def test_nodes_that_make_no_sense_are_refused(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(LabError, match=message):
+        node_specs(environment)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("Lab", id="upper-case"),
+        pytest.param("-rf", id="an-option"),
+        pytest.param("a_b", id="underscore"),
+        pytest.param("lab-", id="ends-in-hyphen"),
+        pytest.param("a--b", id="double-hyphen"),
+        pytest.param("../lab", id="a-path"),
+        pytest.param("lab\n", id="newline"),
+        pytest.param("l" * 41, id="too-long"),
+    ],
+)
+def test_a_name_that_cannot_be_a_host_name_is_refused(name: str) -> None:
+    with pytest.raises(LabError, match="GVISOR_LAB_NAME"):
+        lab_name({"GVISOR_LAB_NAME": name})
+
+
+def test_the_longest_name_still_makes_a_host_name() -> None:
+    name = lab_name({"GVISOR_LAB_NAME": "l" * 40})
+
+    assert len(f"{name}-{NODES_MAX}") <= 63
+
+
+def test_every_flavour_has_an_image_of_its_own() -> None:
+    tags = {recipe.image_tag(flavour) for flavour in FLAVOURS.values()}
+
+    assert len(tags) == len(FLAVOURS)
+    assert all(re.fullmatch(r"pyinfra-gvisor-lab:debian-[a-z0-9-]+-[0-9a-f]{12}", t) for t in tags)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(Flavour("debian-13", "sid", 257, TRIXIE.packages), id="suite"),
+        pytest.param(Flavour("debian-13", "trixie", 257, (*TRIXIE.packages, "vim")), id="package"),
+        pytest.param(
+            Flavour("debian-13", "trixie", 257, TRIXIE.packages, "sid"), id="docker-suite"
+        ),
+    ],
+)
+def test_another_recipe_is_another_image(other: Flavour) -> None:
+    assert recipe.image_tag(other) != recipe.image_tag(TRIXIE)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param("prepare.sh", id="image"), pytest.param("lived-in.json", id="lived-in")],
+)
+def test_an_edited_file_of_the_recipe_is_another_node(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = NodeSpec(TRIXIE, lived_in=True)
+    before = recipe.spec_label(spec)
+    original = recipe.resource
+
+    monkeypatch.setattr(
+        recipe, "resource", lambda name: original(name) + ("# edited" if name == file else "")
+    )
+
+    assert recipe.spec_label(spec) != before
+
+
+def test_a_lived_in_node_is_not_taken_for_a_plain_one() -> None:
+    assert recipe.spec_label(NodeSpec(TRIXIE)) != recipe.spec_label(NodeSpec(TRIXIE, lived_in=True))
+
+
+def test_no_mirror_is_named_anywhere() -> None:
+    text = "\n".join(
+        [
+            *(
+                "\n".join(recipe.mmdebstrap_command(flavour, prepare="p", tar="t", runsc="r"))
+                for flavour in FLAVOURS.values()
+            ),
+            recipe.resource("prepare.sh"),
+        ]
+    )
+
+    assert "://" not in text
+
+
+@pytest.mark.parametrize(
+    ("flavour", "cgroup_version", "expected"),
+    [
+        pytest.param(TRIXIE, 1, ON_CGROUP_V1, id="systemd-257-on-v1"),
+        pytest.param(TRIXIE, 2, {"container": "docker"}, id="systemd-257-on-v2"),
+        pytest.param(BOOKWORM, 1, {"container": "docker"}, id="systemd-252-on-v1"),
+        pytest.param(BOOKWORM, 2, {"container": "docker"}, id="systemd-252-on-v2"),
+    ],
+)
+def test_only_a_new_systemd_on_cgroup_v1_has_to_be_forced(
+    flavour: Flavour, cgroup_version: int, expected: dict[str, str]
+) -> None:
+    assert recipe.boot_environment(flavour, cgroup_version=cgroup_version) == expected
+
+
+def test_the_lived_in_daemon_json_is_odd_on_purpose() -> None:
+    text = recipe.resource("lived-in.json")
+
+    assert not text.endswith("\n")
+    assert "\n\t" in text
+    assert '"runtimeArgs": ["--network=host"]' in text
+
+
+def test_the_probe_image_holds_nothing_but_links_and_directories(tmp_path: Path) -> None:
+    path = tmp_path / "probe.tar"
+    path.write_bytes(probe_image())
+
+    with tarfile.open(path) as archive:
+        assert all(member.issym() or member.isdir() for member in archive)
+
+
+def test_nobody_else_can_read_the_cache(tmp_path: Path) -> None:
+    cache = Cache.of({"XDG_CACHE_HOME": str(tmp_path)})
+
+    assert cache.root == tmp_path / "pyinfra-gvisor"
+    assert cache.root.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_relative_cache_directory_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    cache = Cache.of({"XDG_CACHE_HOME": "relative"})
+
+    assert cache.root == tmp_path / ".cache" / "pyinfra-gvisor"
+
+
+def test_the_key_is_made_once(tmp_path: Path) -> None:
+    cache = Cache.of({"XDG_CACHE_HOME": str(tmp_path)})
+
+    first, second = cache.public_key(), cache.public_key()
+
+    assert first == second
+    assert first.startswith("ssh-ed25519 ")
+    assert cache.key.stat().st_mode & 0o777 == 0o600
+
+
+def test_clearing_the_cache_leaves_only_what_is_known_about_dockerd(tmp_path: Path) -> None:
+    cache = Cache.of({"XDG_CACHE_HOME": str(tmp_path)})
+    cache.known_hosts("lab").write_text("")
+    (cache.root / "runsc.deb").write_text("")
+    (cache.root / "dockerd.started").write_text("1 2")
+
+    cache.clear()
+
+    assert [path.name for path in cache.root.iterdir()] == ["dockerd.started"]
+
+
+def test_writing_the_same_text_does_not_touch_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "known_hosts"
+    write_atomically(path, "a\n")
+    inode = path.stat().st_ino
+
+    write_atomically(path, "a\n")
+
+    assert path.stat().st_ino == inode
