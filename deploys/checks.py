@@ -8,8 +8,12 @@ from pathlib import Path
 from pyinfra import logger
 from pyinfra.api import Host
 
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import read_node
-from pyinfra_gvisor.preflight import accepted_risks, preflight
+from pyinfra_gvisor.node import DAEMON_JSON
+from pyinfra_gvisor.plan import plan_daemon_json
+from pyinfra_gvisor.preflight import accepted_risk, preflight
+from pyinfra_gvisor.runtimes import wanted_daemon_json
 from pyinfra_gvisor.settings import Settings, load_settings
 
 
@@ -26,7 +30,7 @@ def checked_settings(host: Host) -> Settings | None:
     if settings is None or not _fit(host, settings):
         host.state.fail_hosts({host})
         return None
-    for risk in accepted_risks(settings):
+    if risk := accepted_risk(settings):
         host.log(risk, logger.warning)
     return settings
 
@@ -35,10 +39,16 @@ def _fit(host: Host, settings: Settings) -> bool:
     node = read_node(host)
     if node is None:
         return False
-    problems = preflight(node, settings)
-    for problem in problems:
-        host.log(problem.at("preflight", "node", host.name), logger.error)
-    return not problems
+    refusals = [problem.at("preflight", "node", host.name) for problem in preflight(node, settings)]
+    try:
+        plan_daemon_json(
+            node, wanted_daemon_json(settings), if_absent=settings.daemon_json_defaults()
+        )
+    except Problem as problem:
+        refusals.append(problem.at("preflight", DAEMON_JSON, host.name))
+    for refusal in refusals:
+        host.log(f"{refusal}. Nothing was changed.", logger.error)
+    return not refusals
 
 
 def origin(host: Host, key: str) -> str:
@@ -47,7 +57,7 @@ def origin(host: Host, key: str) -> str:
         return "--data"
     if key in host.host_data:
         return f"inventory, host {host.name}"
-    for group in host.groups:
+    for group in reversed(host.groups):  # of two groups that set a key, the later one counts
         if key in host.inventory.get_group_data(group):
             return _group_data_file(group)
     return _group_data_file("all")

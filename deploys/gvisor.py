@@ -12,8 +12,8 @@ from pyinfra.api import deploy
 
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.operations import docker, gvisor
-from pyinfra_gvisor.preflight import accepted_risks
-from pyinfra_gvisor.runtimes import daemon_json_runtimes, wrappers
+from pyinfra_gvisor.preflight import accepted_risk
+from pyinfra_gvisor.runtimes import wanted_daemon_json
 
 
 @deploy("gVisor")
@@ -22,26 +22,24 @@ def run_node() -> None:
     settings = checked_settings(host)
     if settings is None:
         return
-    wanted = settings.wanted_daemon_json()
-    docker.engine(settings.docker, name="Have Docker")
-    if settings.runtimes:
-        version, profiles = settings.release, settings.runtimes
-        gvisor.release(version, archive=settings.archive, name=f"Install runsc {version}")
-        gvisor.runtimes(version, profiles=profiles, name="Write runtime wrappers")
-        wanted["runtimes"] = daemon_json_runtimes(wrappers(version, profiles))
+    version, profiles = settings.release, settings.runtimes
+    docker.engine(flavour=settings.docker, name="Have Docker")
+    if profiles:
+        gvisor.release(version=version, archive=settings.archive, name=f"Install runsc {version}")
+        gvisor.runtimes(version=version, profiles=profiles, name="Write runtime wrappers")
     docker.daemon_json(
-        wanted,
+        wanted=wanted_daemon_json(settings),
         if_absent=settings.daemon_json_defaults(),
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
         name="Bring daemon.json into force",
     )
-    if settings.runtimes:
+    if profiles:
         gvisor.proof(
-            settings.release,
-            profiles=settings.runtimes,
+            version=version,
+            profiles=profiles,
             when=settings.proof,
-            risks=accepted_risks(settings),
+            risk=accepted_risk(settings),
             name="Prove isolation",
         )
 

@@ -15,12 +15,12 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.preflight import engine_problem
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.story import plan_lines
 from pyinfra_gvisor.transaction import transaction
-
-from pyinfra_gvisor.operations.refusal import refusal
 
 # https://docs.docker.com/engine/install/debian/ and /ubuntu/: the same key for both, its sha256
 # found equal in more than ten unrelated public repositories.
@@ -29,7 +29,9 @@ DOCKER_CE_KEY_SHA256 = "1500c1f56fa9e26b9b8f42452a553675796ade0807cdce11975eb981
 
 
 @operation()
-def engine(flavour: Literal["present", "debian", "docker-ce"] = "present") -> Generator[PyinfraCommand, None, None]:
+def engine(
+    flavour: Literal["present", "debian", "docker-ce"] = "present",
+) -> Generator[PyinfraCommand, None, None]:
     """
     Have Docker Engine and compose on the node; an engine that is there is left as it is.
 
@@ -37,13 +39,14 @@ def engine(flavour: Literal["present", "debian", "docker-ce"] = "present") -> Ge
       repository with its key pinned, ``present`` fails the host if there is no Docker
     """
     node = read_node(host)
-    if node is None or (flavour == "present" and node.docker_client is None):
-        problem = Problem("Docker is not installed", todo='install it, or use flavour "debian" or "docker-ce"')
+    problem = None if node is None else engine_problem(node, flavour)
+    if node is None or problem:
         yield from refusal("docker.engine", "docker", problem, unreadable=node is None)
         return
-    if node.docker_client is not None and node.info is not None:
+    if node.info is not None:
         host.noop(f"Docker {node.info.server_version} is there")
         return
+    tell(f"install Docker, {flavour}")
     forget_node(host)
     text = script(
         "install_docker",
@@ -67,14 +70,14 @@ def daemon_json(
     """
     Have these keys in daemon.json and in force, and leave every other key byte for byte as it is.
 
-    + wanted: keys to own, with their values; an object is owned entry by entry, so others keep
-      theirs beside ours. Keys owned earlier and not wanted any more go back to what they were.
+    + wanted: keys to own, with their values; of an object, its entries. Keys owned earlier and not
+      wanted any more go back to what they were
     + if_absent: keys to set only where the node has none of its own
     + timeout_s: seconds within which dockerd must be as declared, else the old file is put back
     + wait_s: seconds that a restart waits for containers that it would end (``--rm``)
 
     Applied with the least force that does it: nothing, reload, or restart with live-restore made
-    live first. A failure puts the previous file back and brings that into force.
+    live first. A node has one record of what is ours: call this once for a node, with every key.
 
     **Example:**
 
@@ -101,14 +104,11 @@ def daemon_json(
 
 
 def _tell(plan: Plan, node: Node, wait_s: int) -> None:
-    """Say what is about to happen, once: when it is prepared, or at execution where nothing was."""
-    if state.is_executing and state.should_check_for_changes():
-        return
     for line in plan_lines(plan, node, wait_s=wait_s):
-        host.log(line)
+        tell(line)
     if state.config.DIFF and plan.before != plan.after:
         for line in _diff(plan):
-            host.log(line)
+            tell(line)
 
 
 def _diff(plan: Plan) -> list[str]:

@@ -1,4 +1,4 @@
-"""The proof as pyinfra runs it: probe on the node, judge here, show, and write down what was proven."""
+"""The proof as pyinfra runs it: probe on the node, judge here, show, write down what was proven."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from pyinfra_gvisor.proof import CONTROL, Verdict, fingerprint, judge, table
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.settings import Runtime
 
+PROBE_TIMEOUT_S = 120
+
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be proven: these runtimes, on this release, with these risks known."""
+    """What is to be proven: these runtimes, on this release, with this risk accepted."""
 
     release: str
     runtimes: Mapping[str, Runtime]
-    risks: tuple[str, ...]
+    risk: str | None
 
 
 def prove(claim: Claim) -> FunctionCommand:
@@ -45,20 +47,28 @@ def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) ->
         return False
     names = " ".join((*claim.runtimes, CONTROL))
     text = script("prove", runtimes=names)
-    ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
+    command = StringCommand("timeout", "-k", "10", PROBE_TIMEOUT_S, "sh", "-c", QuoteString(text))
+    ok, output = host.run_shell_command(command, **arguments)
     verdicts = judge(output.stdout_lines, claim.release, claim.runtimes)
     _show(host, claim, verdicts)
     if not ok or not verdicts or not all(verdict.passed for verdict in verdicts):
         for line in output.stderr_lines[-5:]:
             host.log(line, logger.error)
-        failed = ", ".join(sorted({verdict.check.id for verdict in verdicts if not verdict.passed})) or "the probe"
-        host.log(f"gvisor.proof: probe on {host.name}: not proven: {failed}; do not run strangers' code here", logger.error)
+        failed = (
+            ", ".join(sorted({verdict.check.id for verdict in verdicts if not verdict.passed}))
+            or "the probe"
+        )
+        host.log(
+            f"gvisor.proof: probe on {host.name}: not proven: {failed}; "
+            "do not run strangers' code here",
+            logger.error,
+        )
         return False
     return _write_down(host, _record(node, claim, verdicts), arguments)
 
 
 def _show(host: Host, claim: Claim, verdicts: list[Verdict]) -> None:
-    for line in (*table(verdicts), *claim.risks):
+    for line in (*table(verdicts), *([claim.risk] if claim.risk else ())):
         host.log(line)
 
 
@@ -70,13 +80,15 @@ def _record(node: Node, claim: Claim, verdicts: list[Verdict]) -> str:
             "runtimes": list(claim.runtimes),
             "checks": len(verdicts),
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "accepted_risks": list(claim.risks),
+            "risk": claim.risk,
         }
     )
 
 
 def _write_down(host: Host, record: str, arguments: dict[str, Any]) -> bool:
-    text = script("write_record", state_dir=STATE_DIR, record="proof.json", content_b64=encoded(record + "\n"))
+    text = script(
+        "write_record", state_dir=STATE_DIR, record="proof.json", content_b64=encoded(record + "\n")
+    )
     ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
     forget_node(host)
     for line in () if ok else output.stderr_lines[-3:]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from pyinfra import host
@@ -14,7 +14,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import RELEASES_DIR, Node
 from pyinfra_gvisor.operations.evidence import Claim, prove
-from pyinfra_gvisor.operations.refusal import refusal
+from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.releases import Archive
 from pyinfra_gvisor.runtimes import Wrapper, missing, wrappers
 from pyinfra_gvisor.scripts import encoded, script
@@ -42,9 +42,13 @@ def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None
         return
     location = archive.location(version, node.arch)
     if location.startswith("/") and not Path(location).is_file():
-        problem = Problem("no such file on the controller", got=location, todo="check gvisor_source")
+        problem = Problem(
+            "no such file on the controller", got=location, todo="check gvisor_source"
+        )
         yield from refusal("gvisor.release", version, problem)
         return
+    origin = location or "Debian (apt-get download runsc)"
+    tell(f"install runsc {version} from {origin} beside {', '.join(node.releases) or 'no other'}")
     forget_node(host)
     yield from _install(version, location, archive.checksum(version, node.arch) or "")
 
@@ -56,7 +60,9 @@ def _install(version: str, location: str, sha512: str) -> Generator[PyinfraComma
     elif location.startswith("/"):
         source, remote = "file", f"{RELEASES_DIR}/.upload-{version}"
         yield StringCommand("mkdir", "-p", QuoteString(RELEASES_DIR))
-        yield FileUploadCommand(location, remote, remote_temp_filename=host.get_temp_filename(remote))
+        yield FileUploadCommand(
+            location, remote, remote_temp_filename=host.get_temp_filename(remote)
+        )
     text = script(
         "install_release",
         host=host.name,
@@ -71,7 +77,9 @@ def _install(version: str, location: str, sha512: str) -> Generator[PyinfraComma
 
 
 @operation()
-def runtimes(version: str, *, profiles: Mapping[str, Runtime]) -> Generator[PyinfraCommand, None, None]:
+def runtimes(
+    version: str, *, profiles: Mapping[str, Runtime]
+) -> Generator[PyinfraCommand, None, None]:
     """
     Have a wrapper script for each runtime, for daemon.json to point at.
 
@@ -91,8 +99,14 @@ def runtimes(version: str, *, profiles: Mapping[str, Runtime]) -> Generator[Pyin
     if not lacking and not link:
         host.noop("the wrappers are there")
         return
+    for item in lacking:
+        tell(f"write {item.path}")
+    if link:
+        tell(f"point /usr/local/bin/runsc at {link}")
     forget_node(host)
-    yield StringCommand("sh", "-c", QuoteString(script("install_wrappers", link=link)), "sh", *_arguments(lacking))
+    yield StringCommand(
+        "sh", "-c", QuoteString(script("install_wrappers", link=link)), "sh", *_arguments(lacking)
+    )
 
 
 def _link(node: Node, version: str) -> str:
@@ -108,15 +122,15 @@ def _arguments(lacking: tuple[Wrapper, ...]) -> list[QuoteString]:
 
 @operation()
 def proof(
-    version: str, *, profiles: Mapping[str, Runtime], when: str = "changed", risks: Sequence[str] = ()
+    version: str, *, profiles: Mapping[str, Runtime], when: str = "changed", risk: str | None = None
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Prove that containers under our runtimes are isolated, and that the same probe under runc is not.
+    Prove that containers under our runtimes are isolated, and that the same under runc is not.
 
     + version: the release that sandboxes must run from
     + profiles: the runtimes to prove, by name
     + when: ``changed`` (the node is not as last proven), ``always`` or ``never``
-    + risks: accepted risks, to be repeated under the outcome
+    + risk: an accepted risk, to be repeated under the outcome
 
     Fails the host if anything is not proven. Leaves nothing behind but a record of what was proven,
     so that a node that has not changed since is not asked again.
@@ -128,5 +142,6 @@ def proof(
     if not proofs.is_due(node, version, profiles, when):
         host.noop("isolation was proven on this very state")
         return
+    tell(f"prove {', '.join(profiles)} with a probe container, and under runc as control")
     forget_node(host)
-    yield prove(Claim(version, profiles, tuple(risks)))
+    yield prove(Claim(version, profiles, risk))

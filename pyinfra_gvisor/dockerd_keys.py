@@ -46,7 +46,9 @@ RELOADABLE = frozenset(
 )
 
 # "Default options, only for new containers": https://docs.docker.com/engine/logging/configure/
-RECREATE = frozenset({"default-runtime", "default-shm-size", "default-ulimits", "log-driver", "log-opts"})
+RECREATE = frozenset(
+    {"default-runtime", "default-shm-size", "default-ulimits", "log-driver", "log-opts"}
+)
 
 # Leaving these out and reloading keeps the old value live (tried on 26.1.5); writing the neutral
 # value first does not.

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from json.decoder import scanstring
 from typing import NoReturn, TypeAlias
 
 from pyinfra_gvisor.errors import Problem, cut
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Path = tuple[str, ...]
 
 SPACE = " \t\n\r"
@@ -90,7 +89,9 @@ class JsonText:
             depth -= 1
         parent = self._object_at(path[:depth])
         if parent is None or (depth < len(path) - 1 and parent.member(path[depth])):
-            raise Problem(f"{pointer(path[: depth + 1])} must be an object", got=self.raw(path[: depth + 1]))
+            raise Problem(
+                f"{pointer(path[: depth + 1])} must be an object", got=self.raw(path[: depth + 1])
+            )
         for key in reversed(path[depth + 1 :]):
             value, raw = {key: value}, None
         return JsonText(self._insert(parent, path[depth], value, raw))
@@ -168,7 +169,9 @@ class JsonText:
         except json.JSONDecodeError as error:
             where = f"line {error.lineno} column {error.colno}"
             line = self.text.splitlines()[error.lineno - 1] if self.text else ""
-            raise Problem(f"{where}: not JSON ({error.msg})", got=line.strip(), todo="mend it by hand") from None
+            raise Problem(
+                f"{where}: not JSON ({error.msg})", got=line.strip(), todo="mend it by hand"
+            ) from None
         except RecursionError:
             raise Problem("line 1 column 1: nested too deeply", todo="mend it by hand") from None
         _refuse_duplicates(self.text)
@@ -180,7 +183,7 @@ def scan_object(text: str, at: int) -> Object:
     position = _skip(text, at + 1)
     decoder = json.JSONDecoder()
     while text[position] != "}":
-        key, after = scanstring(text, position + 1, True)
+        key, after = decoder.raw_decode(text, position)
         value_start = _skip(text, _skip(text, after) + 1)
         _, end = decoder.raw_decode(text, value_start)
         members.append(Member(key, position, value_start, end))
@@ -217,8 +220,9 @@ def _refuse_duplicates(text: str) -> None:
         seen: set[str] = set()
         for member in scan_object(text, at).members:
             if member.key in seen:
+                where = position_of(text, member.start)
                 raise Problem(
-                    f"{position_of(text, member.start)}: {pointer((*path, member.key))} is there twice",
+                    f"{where}: {pointer((*path, member.key))} is there twice",
                     todo="keep one, dockerd would silently take the last",
                 )
             seen.add(member.key)

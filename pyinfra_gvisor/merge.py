@@ -46,7 +46,7 @@ class Owned(BaseModel):
 
 
 class Merge(BaseModel):
-    """The outcome: the text to have (None: no file), the new record, and paths that others changed."""
+    """The text to have (None: no file), the new record, and the paths that others changed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -78,7 +78,7 @@ def merge(text: str | None, owned: Owned, wanted: Mapping[Path, Json]) -> Merge:
     + text: the file as it is, None if there is none
     + owned: what we own and last wrote
 
-    Raises ``Problem`` if the file is not a JSON object, or a path leads through something that is none.
+    Raises ``Problem`` if the file is not a JSON object, or a path leads through what is none.
     """
     document = JsonText(EMPTY if text is None else text)
     original = text if not owned.paths else owned.original
@@ -108,7 +108,7 @@ def merge(text: str | None, owned: Owned, wanted: Mapping[Path, Json]) -> Merge:
 
 
 def same(one: Json, other: Json) -> bool:
-    """Equal as JSON: unlike in Python, ``true`` is not ``1``, and the order of an object's keys is no matter."""
+    """Equal as JSON: ``true`` is not ``1``, and the order of an object's keys does not matter."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -119,7 +119,7 @@ def same(one: Json, other: Json) -> bool:
 def _give_back(
     document: JsonText, owned: Owned, wanted: Mapping[Path, Json]
 ) -> tuple[JsonText, list[str], list[str]]:
-    """Paths of ours that nobody wants go back to what they were, unless somebody has changed them since."""
+    """What nobody wants any more goes back to what it was, unless somebody has changed it."""
     left: list[str] = []
     for name, mine in reversed(owned.paths.items()):
         path = from_pointer(name)

@@ -93,7 +93,11 @@ class Container(Reading):
     def release(self) -> str | None:
         """The release directory that its sandbox runs from, or None if it is none of ours."""
         prefix = RELEASES_DIR + "/"
-        return self.executable.removeprefix(prefix).split("/")[0] if self.executable.startswith(prefix) else None
+        return (
+            self.executable.removeprefix(prefix).split("/")[0]
+            if self.executable.startswith(prefix)
+            else None
+        )
 
 
 class Node(Reading):
@@ -125,7 +129,11 @@ class Node(Reading):
     def kernel_version(self) -> tuple[int, int]:
         """The kernel's major and minor number; (0, 0) if it does not begin with two numbers."""
         parts = self.kernel.replace("-", ".").split(".")
-        return (int(parts[0]), int(parts[1])) if len(parts) > 1 and (parts[0] + parts[1]).isdigit() else (0, 0)
+        return (
+            (int(parts[0]), int(parts[1]))
+            if len(parts) > 1 and (parts[0] + parts[1]).isdigit()
+            else (0, 0)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For ``pyinfra … fact``."""
@@ -170,13 +178,17 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         distribution_codename=codename,
         max_user_namespaces=int(limit) if limit else None,
         boot_id=values.get("boot_id", ""),
-        docker_client=client.removeprefix("Docker version ").split(",")[0] if client is not None else None,
+        docker_client=client.removeprefix("Docker version ").split(",")[0]
+        if client is not None
+        else None,
         docker_error=values.get("docker_error"),
         info=DockerInfo.model_validate_json(values["info"]) if "info" in values else None,
         dockerd=_dockerd(values),
         daemon_json=_daemon_json(values["daemon_json"]),
         releases=tuple(sorted(lists["release"])),
-        wrappers={path: digest for digest, path in (line.split(" ", 1) for line in lists["wrapper"])},
+        wrappers={
+            path: digest for digest, path in (line.split(" ", 1) for line in lists["wrapper"])
+        },
         runsc_link=values.get("runsc_link"),
         runsc_file="runsc_file" in values,
         containers=_containers(lists["process"], lists["container"]),
@@ -225,7 +237,9 @@ def _containers(processes: list[str], containers: list[str]) -> tuple[Container,
                 pid=pid,
                 runtime=host.get("Runtime") or "runc",
                 auto_remove=bool(host.get("AutoRemove")),
-                docker_socket=any(path in ("/var/run/docker.sock", "/run/docker.sock") for path in mounted),
+                docker_socket=any(
+                    path in ("/var/run/docker.sock", "/run/docker.sock") for path in mounted
+                ),
                 executable=executable,
                 argv0=argv0,
             )

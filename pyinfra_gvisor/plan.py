@@ -27,9 +27,9 @@ class Plan:
     """
     What to write and how to bring it into force.
 
-    ``after`` is None for "no file". ``neutral`` is written and loaded before ``after`` where leaving
-    a key out would keep its old value live. ``started_with`` are the restart keys that the running
-    dockerd will have been started with once the plan is carried out.
+    ``after`` is None for "no file". ``neutral`` is written and loaded before ``after`` where
+    leaving a key out would keep its old value live. ``started_with`` are the restart keys that the
+    running dockerd will have been started with once the plan is carried out.
     """
 
     before: str | None
@@ -100,13 +100,19 @@ def started_with(node: Node) -> Mapping[str, Json] | None:
     if node.dockerd is None:
         return {}
     applied = node.state.get("applied", {})
-    if applied.get("dockerd") == node.dockerd.identity and isinstance(applied.get("started_with"), dict):
+    if applied.get("dockerd") == node.dockerd.identity and isinstance(
+        applied.get("started_with"), dict
+    ):
         found: Mapping[str, Json] = applied["started_with"]
         return found
     text = node.daemon_json.text
     if text is None:
         return {} if node.daemon_json.state == "absent" else None
-    return restart_keys(JsonText(text).value) if node.daemon_json.mtime_s <= node.dockerd.started_s else None
+    return (
+        restart_keys(JsonText(text).value)
+        if node.daemon_json.mtime_s <= node.dockerd.started_s
+        else None
+    )
 
 
 def restart_keys(value: Mapping[str, Json]) -> dict[str, Json]:
@@ -119,7 +125,10 @@ def _missing(text: str | None, owned: Owned, if_absent: Mapping[str, Json]) -> d
     ours = {from_pointer(name)[0] for name in owned.paths}
     missing = {key: value for key, value in if_absent.items() if key not in there or key in ours}
     # log-opts are the driver's own: another driver refuses them, and dockerd then does not start.
-    if not same(there.get("log-driver"), if_absent.get("log-driver")) and "log-driver" not in missing:
+    if (
+        not same(there.get("log-driver"), if_absent.get("log-driver"))
+        and "log-driver" not in missing
+    ):
         missing.pop("log-opts", None)
     return missing
 
@@ -134,38 +143,61 @@ def _force(
     unknown = started is None
     for path in sorted(_touched(old, new) | {from_pointer(name) for name in merged.owned.paths}):
         force = force_of(path)
-        live = _live(node, path, old) if force is Force.RELOAD else _at({} if started is None else started, path)
+        live = (
+            _live(node, path, old)
+            if force is Force.RELOAD
+            else _at({} if started is None else started, path)
+        )
         if not same(live, _at(new, path)) or (unknown and force is Force.RESTART):
             needs[force].append(pointer(path))
     reasons = []
     if needs[Force.RESTART]:
-        owed = "" if before != merged.text else " (already in the file, but dockerd was started without it)"
-        reasons.append(f"restart, because dockerd reads only at start{owed}: {', '.join(needs[Force.RESTART])}")
+        owed = (
+            ""
+            if before != merged.text
+            else " (already in the file, but dockerd was started without it)"
+        )
+        reasons.append(
+            f"restart, because dockerd reads only at start{owed}: {', '.join(needs[Force.RESTART])}"
+        )
     if needs[Force.RELOAD]:
         reasons.append(f"reload (SIGHUP) is enough for: {', '.join(needs[Force.RELOAD])}")
-    kept = [name for names in needs.values() for name in names if only_new_containers(from_pointer(name))]
+    kept = [
+        name
+        for names in needs.values()
+        for name in names
+        if only_new_containers(from_pointer(name))
+    ]
     if kept:
         reasons.append(f"containers that exist keep their old value of: {', '.join(sorted(kept))}")
-    return max((force for force, names in needs.items() if names), default=Force.NOTHING), tuple(reasons)
+    return max((force for force, names in needs.items() if names), default=Force.NOTHING), tuple(
+        reasons
+    )
 
 
 def _touched(old: Mapping[str, Json], new: Mapping[str, Json]) -> set[Path]:
     """The paths whose values differ, as deep as ``flatten`` goes."""
     before, after = flatten(old), flatten(new)
     return {
-        path for path in before.keys() | after.keys() if not same(before.get(path, {}), after.get(path, {}))
+        path
+        for path in before.keys() | after.keys()
+        if not same(before.get(path, {}), after.get(path, {}))
     }
 
 
 def _live(node: Node, path: Path, old: Mapping[str, Json]) -> Json:
-    """The value that the live daemon has, as it says itself where it does; else what the file said."""
+    """The value that the live daemon has, as far as it says so; else what the file said."""
     info = node.info
     if info is None:
         return _at(old, path)
     if path == ("live-restore",):
         return info.live_restore if "live-restore" in old or info.live_restore else None
     if path == ("default-runtime",):
-        return info.default_runtime if "default-runtime" in old or info.default_runtime != "runc" else None
+        return (
+            info.default_runtime
+            if "default-runtime" in old or info.default_runtime != "runc"
+            else None
+        )
     if len(path) > 1 and path[0] == "runtimes":
         entry = info.runtimes.get(path[1])
         written = _at(old, path)
@@ -173,7 +205,10 @@ def _live(node: Node, path: Path, old: Mapping[str, Json]) -> Json:
             return None
         if isinstance(written, dict) and written.get("path") == entry.path:
             return written
-        return {"path": entry.path, **({"runtimeArgs": list(entry.arguments)} if entry.arguments else {})}
+        return {
+            "path": entry.path,
+            **({"runtimeArgs": list(entry.arguments)} if entry.arguments else {}),
+        }
     return _at(old, path)
 
 
@@ -185,10 +220,14 @@ def _at(value: Any, path: Path) -> Json:
 
 
 def _neutral(before: str | None, after: str | None) -> str | None:
-    """The text that makes keys ineffective which ``after`` leaves out, if there are any such keys."""
+    """The text that first makes keys ineffective which ``after`` leaves out, if there are any."""
     old = {} if before is None else JsonText(before).value
     document = JsonText("{}\n" if after is None else after)
-    gone = [key for key in NEUTRAL if key in old and key not in document.value and not same(old[key], NEUTRAL[key])]
+    gone = [
+        key
+        for key in NEUTRAL
+        if key in old and key not in document.value and not same(old[key], NEUTRAL[key])
+    ]
     if not gone:
         return None
     for key in gone:

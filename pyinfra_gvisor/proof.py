@@ -42,7 +42,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A check's outcome for one runtime: what was seen there and under runc, and whether it proves."""
+    """A check's outcome for one runtime: what was seen there and under runc, and if it proves."""
 
     runtime: str
     check: Check
@@ -63,7 +63,9 @@ CHECKS: tuple[Check, ...] = (
         "kernel-inside",
         "the kernel that the container talks to is gVisor's",
         "kernel_version",
-        lambda seen, node: seen.get("kernel_version") == GVISOR_KERNEL != node.get("kernel_version"),
+        lambda seen, node: (
+            seen.get("kernel_version") == GVISOR_KERNEL != node.get("kernel_version")
+        ),
         lambda seen, node: seen.get("kernel_version") == node.get("kernel_version"),
     ),
     Check(
@@ -77,7 +79,9 @@ CHECKS: tuple[Check, ...] = (
         "release",
         "the sandbox runs from the release asked for",
         "executable",
-        lambda seen, node: seen.get("executable", "").startswith(f"{RELEASES_DIR}/{node['release']}/"),
+        lambda seen, node: seen.get("executable", "").startswith(
+            f"{RELEASES_DIR}/{node['release']}/"
+        ),
         lambda seen, _node: not seen.get("executable", RELEASES_DIR).startswith(RELEASES_DIR),
     ),
     Check(
@@ -169,11 +173,20 @@ def table(verdicts: Iterable[Verdict], width: int = 28) -> list[str]:
     """The verdicts as lines of a table of less than 100 columns."""
     rows = [("check", "runtime", "seen there", f"under {CONTROL} (control)", "")]
     rows += [
-        (item.check.id, item.runtime, _fit(item.seen, width), _fit(item.control, width), "ok" if item.passed else "NOT PROVEN")
+        (
+            item.check.id,
+            item.runtime,
+            _fit(item.seen, width),
+            _fit(item.control, width),
+            "ok" if item.passed else "NOT PROVEN",
+        )
         for item in verdicts
     ]
     sizes = [max(len(row[column]) for row in rows) for column in range(5)]
-    return ["  ".join(cell.ljust(size) for cell, size in zip(row, sizes, strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(cell.ljust(size) for cell, size in zip(row, sizes, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _fit(text: str, width: int) -> str:
@@ -181,7 +194,7 @@ def _fit(text: str, width: int) -> str:
 
 
 def fingerprint(node: Node, release: str, runtimes: Mapping[str, Runtime]) -> str:
-    """What has to be the same for an earlier proof to hold: kernel, Docker, file, wrappers, release."""
+    """What has to be the same for an earlier proof to hold."""
     if node.info is None:
         return ""
     state = [

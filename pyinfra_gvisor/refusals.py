@@ -26,7 +26,15 @@ FLAG_NAMES = {
     "runtimes": "add-runtime",
     "storage-opts": "storage-opt",
 }
-SHORT_FLAGS = {"-D": "debug", "-H": "host", "-G": "group", "-b": "bridge", "-g": "data-root", "-l": "log-level", "-s": "storage-driver"}
+SHORT_FLAGS = {
+    "-D": "debug",
+    "-H": "host",
+    "-G": "group",
+    "-b": "bridge",
+    "-g": "data-root",
+    "-l": "log-level",
+    "-s": "storage-driver",
+}
 
 
 def refuse(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
@@ -54,7 +62,9 @@ def _runtime_keys(_node: Node, _value: Mapping[str, Json], owned: Mapping[Path, 
             raise Problem(f"{pointer(path)} must be an object", got=entry)
         if unknown := sorted(set(entry) - RUNTIME_KEYS):
             known = ", ".join(sorted(RUNTIME_KEYS))
-            raise Problem(f"{pointer((*path, unknown[0]))} is no key of a runtime", todo=f"use one of {known}")
+            raise Problem(
+                f"{pointer((*path, unknown[0]))} is no key of a runtime", todo=f"use one of {known}"
+            )
         if "path" in entry and "runtimeType" in entry:
             raise Problem(f"{pointer(path)} has both path and runtimeType", todo="keep one")
 
@@ -74,7 +84,9 @@ def _default_runtime(node: Node, value: Mapping[str, Json], owned: Mapping[Path,
         )
 
 
-def _live_restore_in_swarm(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
+def _live_restore_in_swarm(
+    node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]
+) -> None:
     if value.get("live-restore") is True and node.info and node.info.swarm_active:
         raise Problem(
             "/live-restore cannot be used in swarm mode",
@@ -87,13 +99,13 @@ def _flags(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) ->
     for key in dict.fromkeys(path[0] for path in owned):
         if key in value and FLAG_NAMES.get(key, key) in given:
             raise Problem(
-                f"/{key} is also set by dockerd's own flag --{FLAG_NAMES.get(key, key)}, and dockerd refuses both",
-                todo="remove the flag from the unit, or leave the key alone",
+                f"/{key} is also set by dockerd's own flag --{FLAG_NAMES.get(key, key)}",
+                todo="dockerd refuses both; remove the flag from its unit, or leave the key alone",
             )
 
 
 def _flag(word: str) -> str:
-    name = word.split("=")[0]
+    name = word.split("=", maxsplit=1)[0]
     return SHORT_FLAGS.get(name[:2], name) if not name.startswith("--") else name[2:]
 
 

@@ -15,7 +15,9 @@ _NAME = re.compile(r"(20\d{6})\.(\d{1,3})")
 _PRINTED = re.compile(r"runsc version (?:release-|0\.0~)(20\d{6})\.(\d{1,3})(?!\S)")
 
 # The bucket's layout since August 2026, google/gvisor#13718.
-OFFICIAL_URL = "https://storage.googleapis.com/gvisor/releases/release/{release}/{arch}/gvisor.tar.bz2"
+OFFICIAL_URL = (
+    "https://storage.googleapis.com/gvisor/releases/release/{release}/{arch}/gvisor.tar.bz2"
+)
 
 
 class Release(NamedTuple):
@@ -105,7 +107,9 @@ def parse_release(text: str) -> Release:
     """``20260928.0`` as a ``Release``; raises ``Problem`` for anything else."""
     if match := _NAME.fullmatch(text):
         return Release(int(match[1]), int(match[2]))
-    raise Problem("not a gVisor release", got=text, todo="write its date and number, such as 20260928.0")
+    raise Problem(
+        "not a gVisor release", got=text, todo="write its date and number, such as 20260928.0"
+    )
 
 
 def printed_release(text: str) -> Release | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import RELEASES_DIR, RUNTIMES_DIR, Node
-from pyinfra_gvisor.settings import Runtime
+from pyinfra_gvisor.settings import Runtime, Settings
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ def missing(node: Node, wanted: tuple[Wrapper, ...]) -> tuple[Wrapper, ...]:
     return tuple(item for item in wanted if node.wrappers.get(item.path) != item.sha256)
 
 
-def daemon_json_runtimes(wanted: tuple[Wrapper, ...]) -> dict[str, Json]:
-    """The ``runtimes`` of daemon.json: a path and no arguments."""
-    return {item.runtime: {"path": item.path} for item in wanted}
+def wanted_daemon_json(settings: Settings) -> dict[str, Json]:
+    """All keys of daemon.json to own: the hardened ones, and a ``runtimes`` without arguments."""
+    wanted = settings.wanted_daemon_json()
+    if settings.runtimes:
+        entries = wrappers(settings.release, settings.runtimes)
+        wanted["runtimes"] = {item.runtime: {"path": item.path} for item in entries}
+    return wanted

@@ -48,7 +48,9 @@ class Runtime(BaseModel):
 
     network: Literal["host", "sandbox", "none"] = "host"
     platform: Literal["systrap", "kvm", "ptrace"] | None = None
-    flags: tuple[Annotated[str, Field(pattern=r"^--[a-z][a-z0-9-]*(=[A-Za-z0-9._:/,-]*)?$")], ...] = ()
+    flags: tuple[
+        Annotated[str, Field(pattern=r"^--[a-z][a-z0-9-]*(=[A-Za-z0-9._:/,-]*)?$")], ...
+    ] = ()
 
     @field_validator("flags")
     @classmethod
@@ -70,29 +72,33 @@ class Settings(BaseModel):
         validate_by_name=False,
     )
 
-    release: str = Field("20260928.0", description="The runsc release to have, gVisor's date and number.")
+    release: str = Field(
+        "20260928.0", description="The runsc release to have, gVisor's date and number."
+    )
     source: str = Field(
         "official",
-        description="Where the release comes from: `official` (gVisor's bucket), a URL or an absolute "
-        "path on the controller (both may hold `{release}` and `{arch}`), or `debian` "
+        description="Where it comes from: `official` (gVisor's bucket), a URL or an absolute path "
+        "on the controller (both may hold `{release}` and `{arch}`), or `debian` "
         "(the node's own apt; old, for the lab).",
     )
     sha512: dict[Literal["x86_64", "aarch64"], Sha512] = Field(
         default_factory=dict,
-        description="The archive's sha512 by architecture. Needed unless this package knows the release.",
+        description="The archive's sha512 by architecture, unless this package knows the release.",
     )
     runtimes: dict[str, Runtime] = Field(
         default_factory=lambda: {"runsc": Runtime()},
-        description="Docker runtimes by name: `network` (`host`, `sandbox`, `none`), `platform`, `flags`. "
+        description="Docker runtimes by name: `network` (`host`, `sandbox`, `none`), `platform`, "
+        "`flags`. "
         "`{}`: no gVisor on this node, only its daemon.json is kept.",
     )
     daemon_json: dict[str, Any] = Field(
         default_factory=dict,
-        description="Keys of daemon.json to own, over the hardened default. `None` leaves a key alone.",
+        description="Keys of daemon.json to own over the hardened ones; `None` leaves one alone.",
     )
     daemon_json_if_absent: dict[str, Any] = Field(
         default_factory=dict,
-        description="Keys of daemon.json to set only where the node has no value of its own. `None` leaves a key alone.",
+        description="Keys of daemon.json to set only where the node has no value of its own; "
+        "`None` leaves one alone.",
     )
     docker: Literal["present", "debian", "docker-ce"] = Field(
         "present",
@@ -100,15 +106,17 @@ class Settings(BaseModel):
         "`docker-ce`: install from Docker's own apt repository.",
     )
     proof: Literal["changed", "always", "never"] = Field(
-        "changed", description="When isolation is proven: when the node is not as last proven, always, never."
+        "changed",
+        description="When isolation is proven: when the node is not as last proven, always, never.",
     )
     accept_risk: str | None = Field(
         None,
         min_length=10,
-        description="Why a release with a known escape is used all the same; every output repeats it.",
+        description="Why a release with a known escape is used all the same; it is repeated.",
     )
     apply_timeout_s: Seconds = Field(
-        60, description="Seconds within which dockerd must be back as declared, else the old configuration is."
+        60,
+        description="Seconds until dockerd must be as declared, else the old file is put back.",
     )
     restart_wait_s: Annotated[int, Field(ge=0, le=86400, strict=True)] = Field(
         300, description="Seconds that a restart waits for `--rm` containers, which it would end."
@@ -124,14 +132,18 @@ class Settings(BaseModel):
     def _source(cls, value: str) -> str:
         if value in ("official", "debian") or re.match(r"(https?://|/)\S", value):
             return value
-        raise Problem("not a source", got=value, todo="write official, debian, a URL or an absolute path")
+        raise Problem(
+            "not a source", got=value, todo="write official, debian, a URL or an absolute path"
+        )
 
     @field_validator("runtimes")
     @classmethod
     def _runtime_names(cls, value: dict[str, Runtime]) -> dict[str, Runtime]:
         for name in value:
             if name in RESERVED_RUNTIMES or not RUNTIME_NAME.fullmatch(name):
-                raise Problem("not a runtime name", got=name, todo="use letters and digits, and not runc")
+                raise Problem(
+                    "not a runtime name", got=name, todo="use letters and digits, and not runc"
+                )
         return value
 
     @field_validator("daemon_json")
@@ -162,13 +174,15 @@ class Settings(BaseModel):
         return Archive(self.source, {str(arch): value for arch, value in self.sha512.items()})
 
     def wanted_daemon_json(self) -> dict[str, Any]:
-        """The keys of daemon.json to own, runtimes apart: the hardened default and ``gvisor_daemon_json``."""
+        """The keys of daemon.json to own, runtimes apart: the hardened ones and the host's own."""
         return _without_none({**HARDENED, **self.daemon_json})
 
     def daemon_json_defaults(self) -> dict[str, Any]:
         """The keys of daemon.json to set where the node has none of its own."""
         defaults = {**HARDENED_IF_ABSENT, **self.daemon_json_if_absent}
-        return _without_none({key: value for key, value in defaults.items() if key not in self.daemon_json})
+        return _without_none(
+            {key: value for key, value in defaults.items() if key not in self.daemon_json}
+        )
 
 
 def _without_none(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,5 +219,9 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
 
 def _nearest(path: list[str]) -> str:
     """The known keys that look like the last of ``path``, or all of them."""
-    names = list(Runtime.model_fields) if len(path) > 1 else [PREFIX + name for name in Settings.model_fields]
+    names = (
+        list(Runtime.model_fields)
+        if len(path) > 1
+        else [PREFIX + name for name in Settings.model_fields]
+    )
     return ", ".join(difflib.get_close_matches(path[-1], names, n=3) or names)

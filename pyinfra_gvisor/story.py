@@ -15,8 +15,16 @@ def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
     """
     lines = [f"{DAEMON_JSON}: {_what(plan)}, {plan.action.name.lower()}"]
     lines += [f"  {reason}" for reason in plan.reasons]
-    lines += [f"  changed by somebody else, and set back: {', '.join(plan.drifted)}"] if plan.drifted else []
-    lines += [f"  changed by somebody else, and left to them: {', '.join(plan.left)}"] if plan.left else []
+    lines += (
+        [f"  changed by somebody else, and set back: {', '.join(plan.drifted)}"]
+        if plan.drifted
+        else []
+    )
+    lines += (
+        [f"  changed by somebody else, and left to them: {', '.join(plan.left)}"]
+        if plan.left
+        else []
+    )
     if plan.action is Force.RESTART:
         lines += [f"  {line}" for line in _restart(node, wait_s)]
     elif plan.action is Force.RELOAD:
@@ -39,5 +47,9 @@ def _restart(node: Node, wait_s: int) -> list[str]:
     ended = [item.name for item in node.containers if item.auto_remove]
     lines = ["the Docker API is away for some seconds, live-restore keeps containers running"]
     lines += [f"kept running: {', '.join(running)}"] if running else []
-    lines += [f"waited for, up to {wait_s} s, since a restart ends --rm containers: {', '.join(ended)}"] if ended else []
+    lines += (
+        [f"waited for, up to {wait_s} s, since a restart ends --rm containers: {', '.join(ended)}"]
+        if ended
+        else []
+    )
     return lines

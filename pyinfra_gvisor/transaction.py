@@ -58,7 +58,11 @@ def _sha256(text: str | None) -> str:
 
 def _runtimes(value: object, owned: Owned) -> dict[str, str]:
     """The runtimes of ours that must be registered afterwards, with their paths."""
-    ours = {path[1] for path in map(from_pointer, owned.paths) if path[0] == "runtimes" and len(path) > 1}
+    ours = {
+        path[1]
+        for path in map(from_pointer, owned.paths)
+        if path[0] == "runtimes" and len(path) > 1
+    }
     entries = value.items() if isinstance(value, dict) else ()
     return {name: str(entry["path"]) for name, entry in entries if name in ours and "path" in entry}
 

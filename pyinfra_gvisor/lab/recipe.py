@@ -25,6 +25,7 @@ PACKAGES = (
     "kmod",
     "sudo",
     "procps",
+    "bzip2",
 )
 RUNSC_SUITE = "trixie"
 """The suite whose runsc a lived-in node has. It is linked statically and runs on all of them."""

@@ -18,20 +18,35 @@ die() {
 
 tidy() {
     rm -rf "$staging"
+    rmdir --ignore-fail-on-non-empty "$releases_dir" "${releases_dir%/*}"
     if [ "$source" = file ]; then rm -f "$location"; fi
+}
+
+fetch_failed() { # exit code, what the program said
+    if [ "$(df --output=avail "$staging" | tail -n 1)" -lt 64 ]; then die "no space is left for $location in $releases_dir"; fi
+    die "cannot fetch $location: exit code $1, $(tail -n 1 "$2" | cut -c1-200)"
 }
 
 fetch_url() {
     if command -v curl > /dev/null; then
         code=$(curl -sSL --retry 3 --connect-timeout 20 --speed-limit 1024 --speed-time 60 \
-            -o "$staging/archive" -w '%{http_code}' "$location") || die "cannot fetch $location (curl exit code $?)"
+            -o "$staging/archive" -w '%{http_code}' "$location" 2> "$staging/curl") || fetch_failed "$?" "$staging/curl"
         if [ "$code" != 200 ]; then die "$location answers HTTP $code; check the release and gvisor_source"; fi
     elif command -v wget > /dev/null; then
-        wget -nv --tries=3 --timeout=60 -O "$staging/archive" "$location" 2> "$staging/wget" ||
-            die "cannot fetch $location: $(tail -n 1 "$staging/wget" | cut -c1-200)"
+        wget -nv --tries=3 --timeout=60 -O "$staging/archive" "$location" 2> "$staging/wget" || fetch_failed "$?" "$staging/wget"
     else
         die "neither curl nor wget is there; apt-get install curl"
     fi
+}
+
+need_decompressor() { # tar calls it; small nodes do not have every one
+    case "$shown" in
+        *.bz2) tool=bzip2 ;;
+        *.zst | *.zstd) tool=zstd ;;
+        *.xz) tool=xz ;;
+        *) return 0 ;;
+    esac
+    if ! command -v "$tool" > /dev/null; then die "$tool is not there to unpack $shown; apt-get install $tool"; fi
 }
 
 check_sha512() {
@@ -41,16 +56,12 @@ check_sha512() {
     fi
 }
 
-list() { # how tar reads the archive; bzip2 is not on every node
-    tar "$@" -f "$staging/archive"
-}
-
 check_members() {
-    list -t > "$staging/names" 2> "$staging/tar" || die "$shown cannot be read: $(tail -n 1 "$staging/tar")"
+    tar -t -f "$staging/archive" > "$staging/names" 2> "$staging/tar" || die "$shown cannot be read: $(tail -n 1 "$staging/tar")"
     if grep -qE '^/|(^|/)\.\.(/|$)' "$staging/names"; then
         die "$shown holds a path that leaves its directory: $(grep -E '^/|(^|/)\.\.(/|$)' "$staging/names" | head -n 1 | cut -c1-60)"
     fi
-    list -tv > "$staging/types"
+    tar -tv -f "$staging/archive" > "$staging/types"
     if grep -qv '^[-d]' "$staging/types"; then
         die "$shown holds something that is neither file nor directory: $(grep -v '^[-d]' "$staging/types" | head -n 1 | cut -c1-100)"
     fi
@@ -58,8 +69,8 @@ check_members() {
 
 unpack_archive() {
     mkdir "$staging/tree"
-    list -x --no-same-owner --no-same-permissions -C "$staging/tree" 2> "$staging/tar" ||
-        die "$shown cannot be unpacked: $(tail -n 1 "$staging/tar" | cut -c1-200)"
+    tar -x -f "$staging/archive" --no-same-owner --no-same-permissions -C "$staging/tree" 2> "$staging/tar" ||
+        die "$shown cannot be unpacked: $(head -n 1 "$staging/tar" | cut -c1-200)"
 }
 
 fetch_debian() { # with lists of its own, so that apt's on the node stay as they are
@@ -79,7 +90,7 @@ check_tree() {
     runsc=$staging/tree/runsc
     if [ ! -f "$runsc" ]; then die "$shown holds no runsc; got $(head -n 3 "$staging/names" 2> /dev/null | tr '\n' ' ')"; fi
     chown -R 0:0 "$staging/tree"
-    chmod -R a+rX,go-w "$staging/tree"
+    chmod -R a+rX,go-w,ug-s "$staging/tree"
     chmod a+x "$runsc"
     printed=$("$runsc" --version 2>&1 | head -n 1) || true
     case "$printed" in
@@ -88,17 +99,19 @@ check_tree() {
     esac
 }
 
+mkdir -p /run/pyinfra-gvisor
+exec 9> /run/pyinfra-gvisor/release.lock
+flock -w 600 9 || die "another run holds /run/pyinfra-gvisor/release.lock for 600 s"
 mkdir -p "$releases_dir"
-exec 9> "$releases_dir/.lock"
-flock -w 600 9 || die "another run holds $releases_dir/.lock for 600 s"
 if [ -x "$home/runsc" ]; then
-    tidy
+    if [ "$source" = file ]; then rm -f "$location"; fi
     say "$release is there already"
     exit 0
 fi
 rm -rf "$staging"
-mkdir "$staging" || die "cannot write to $releases_dir"
 trap tidy EXIT
+need_decompressor
+mkdir "$staging" || die "cannot write to $releases_dir"
 case "$source" in
     url) fetch_url ;;
     file) mv "$location" "$staging/archive" || die "the uploaded archive is not there" ;;

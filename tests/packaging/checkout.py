@@ -21,6 +21,7 @@ LEAKS = ("PYTHONPATH", "VIRTUAL_ENV")
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+VERSION: str = PYPROJECT["project"]["version"]
 DEPENDENCIES: list[str] = PYPROJECT["project"]["dependencies"]
 LAB: list[str] = PYPROJECT["project"]["optional-dependencies"]["lab"]
 PACKAGES: list[str] = PYPROJECT["tool"]["setuptools"]["packages"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import zipfile
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from pyinfra.api import Config
 from pyinfra.context import ctx_config
 
+from pyinfra_gvisor.lab import lab_name
 from tests.packaging.checkout import (
     DEPENDENCIES,
     LAB,
     PACKAGES,
     ROOT,
+    VERSION,
     Environment,
     files,
     run,
@@ -30,13 +33,10 @@ for module in sys.argv[1:]:
 """
 
 USERS_DEPLOY = """
-from pyinfra import host
-from pyinfra.operations import server
-from pyinfra_gvisor.facts.node import NodeState
-from pyinfra_gvisor.operations import docker, gvisor
+from pyinfra_gvisor.operations import gvisor
+from pyinfra_gvisor.settings import Runtime
 
-host.get_fact(NodeState)
-server.shell(name="A wrapper of my own", commands=["true"])
+gvisor.runtimes(version="20260928.0", profiles={"mine": Runtime()}, name="My own step")
 """
 
 
@@ -46,9 +46,8 @@ def test_the_wheel_adds_one_package_and_its_metadata(wheel: Path, tmp_path: Path
 
     environment.pip("install", "--quiet", "--no-index", "--no-deps", wheel)
 
-    metadata = "pyinfra_gvisor-0.1.0.dist-info"
-    added = {"pyinfra_gvisor", metadata}
-    assert _entries(environment) - before == added
+    metadata = f"pyinfra_gvisor-{VERSION}.dist-info"
+    assert _entries(environment) - before == {"pyinfra_gvisor", metadata}
     assert not list((environment.site_packages / metadata).glob("entry_points.txt"))
 
 
@@ -107,7 +106,8 @@ def test_a_users_own_deploy_runs_from_the_wheel(installed: Environment, tmp_path
 
     output = run(installed.python, "-m", "pyinfra", "@local", "deploy.py", "--dry", cwd=tmp_path)
 
-    assert "A wrapper of my own" in output
+    assert "My own step" in output
+    assert "write /opt/gvisor/runtimes/mine-20260928.0-" in output
 
 
 def test_an_editable_install_imports_the_checkout(clone: Path, tmp_path: Path) -> None:
@@ -125,18 +125,21 @@ def test_an_editable_install_imports_the_checkout(clone: Path, tmp_path: Path) -
 
 @pytest.mark.node
 def test_an_uninstalled_clone_shows_what_it_would_do_to_the_lab(
-    clone: Path, tmp_path: Path
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The lab that is up, or its first node, which then stays up as after ``make lab-up``."""
+    monkeypatch.setenv("GVISOR_LAB_NODES", "1")
     environment = Environment.create(tmp_path / "venv", [*DEPENDENCIES, *LAB])
-    deploy = ("-m", "pyinfra", "inventories/lab.py", "deploys/gvisor.py", "--dry")
+    dry_run = ("-m", "pyinfra", "inventories/lab.py", "deploys/gvisor.py", "--dry")
 
-    output = run(environment.python, *deploy, cwd=clone)
+    output = run(environment.python, *dry_run, cwd=clone)
 
-    assert "gvisor-lab-1" in output
+    assert f"{lab_name(os.environ)}-1" in output
+    assert "Bring daemon.json into force" in output
 
 
 def test_a_clone_asks_for_the_pyinfra_that_the_wheel_requires() -> None:
-    with ctx_config.use(Config()):  # type: ignore[no-untyped-call]
+    with ctx_config.use(Config()):
         runpy.run_path(str(ROOT / "config.py"))
 
         required = pyinfra.config.REQUIRE_PYINFRA_VERSION

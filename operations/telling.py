@@ -1,14 +1,20 @@
-"""How an operation refuses: this host fails with a reason, the others go on."""
+"""What an operation says before it acts, and how it refuses: one host fails, others go on."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 
-from pyinfra import host, logger
+from pyinfra import host, logger, state
 from pyinfra.api import FunctionCommand, Host, State
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.errors import Problem
+
+
+def tell(line: str) -> None:
+    """Say what is about to be done, once: when it is prepared, or else when it is done."""
+    if not state.is_executing or not state.should_check_for_changes():
+        host.log(line)
 
 
 def refusal(
@@ -23,8 +29,7 @@ def refusal(
     """
     if unreadable or problem is None:
         problem = Problem("the node's state is not known", todo="see the error above")
-    message = problem.at(operation, file, host.name)
-    host.log(message, logger.error)
+    host.log(problem.at(operation, file, host.name), logger.error)
     yield FunctionCommand(_fail, (), {})
 
 

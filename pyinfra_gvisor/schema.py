@@ -1,0 +1,74 @@
+"""
+The JSON schema and the README's settings table, made from ``Settings``.
+
+``python -m pyinfra_gvisor.schema`` writes both; a test keeps them fresh.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.settings import Settings
+
+SCHEMA_FILE = Path(__file__).parent / "settings.schema.json"
+README_FILE = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
+
+
+def schema_text() -> str:
+    """The JSON schema of all ``gvisor_*`` keys."""
+    schema = Settings.model_json_schema(by_alias=True)
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def settings_table() -> str:
+    """A Markdown table of every key with its type, default and meaning."""
+    properties: dict[str, Any] = Settings.model_json_schema(by_alias=True)["properties"]
+    defaults = Settings().model_dump(by_alias=True, exclude_none=True)
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for key, item in properties.items():
+        cells = (f"`{key}`", _type(item), f"`{defaults.get(key)!r}`", item["description"])
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def with_table(readme: str) -> str:
+    """``readme`` with the table between its two markers."""
+    head, _, rest = readme.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return head + BEGIN + settings_table() + END + tail
+
+
+def _type(item: dict[str, Any]) -> str:
+    if "enum" in item:
+        return ", ".join(f"`{value}`" for value in item["enum"])
+    if "anyOf" in item:
+        return " or ".join(_type(option) for option in item["anyOf"])
+    name = {"object": "dict", "integer": "int", "string": "str", "null": "None", "boolean": "bool"}[
+        item["type"]
+    ]
+    limits = [str(item[key]) for key in ("minimum", "maximum") if key in item]
+    return f"{name} {' to '.join(limits)}" if limits else name
+
+
+def main() -> int:
+    """Write both files; 0 if they were fresh, 1 if they had to be changed."""
+    wanted = {
+        SCHEMA_FILE: schema_text(),
+        README_FILE: with_table(README_FILE.read_text(encoding="utf-8")),
+    }
+    stale = [
+        path
+        for path, text in wanted.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in stale:
+        path.write_text(wanted[path], encoding="utf-8")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

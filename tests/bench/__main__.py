@@ -1,0 +1,104 @@
+"""Measures a run that has nothing to do, ours and others', and writes README.md beside this."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.lab.cache import Cache
+from tests.bench.ansible_core import ensure_ansible
+from tests.bench.machine import describe
+from tests.bench.measure import Run, adopt_orphans, run
+from tests.bench.node import Cost, bench_node
+from tests.bench.report import Samples, goal_table, result_table, write_between_markers
+from tests.bench.variants import BENCH, PARALLEL, ROOT, Variant, Workshop
+
+
+def main() -> int:
+    """Measure, print, write; 0 if that went well, whether or not the goals are reached."""
+    arguments = _arguments()
+    adopt_orphans()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the node is removed then too
+    cache = Cache.of(os.environ)
+    try:
+        with cache.lock("bench"):
+            _bench(cache.root / "bench", arguments.hosts, arguments.runs, arguments.readme)
+    except Problem as problem:
+        sys.stderr.write(f"bench: {problem}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--runs", type=_runs, default=5, help="of each, at least 3")
+    parser.add_argument("--hosts", type=_hosts, default=[1, 10, 30], help="such as 1,10,30")
+    parser.add_argument("--readme", type=Path, default=BENCH / "README.md", help="what to write to")
+    return parser.parse_args()
+
+
+def _runs(text: str) -> int:
+    if (runs := int(text)) < 3:
+        raise ValueError
+    return runs
+
+
+def _hosts(text: str) -> list[int]:
+    hosts = [int(number) for number in text.split(",")]
+    if not all(1 <= number <= PARALLEL for number in hosts):
+        raise ValueError
+    return hosts
+
+
+def _bench(kept: Path, hosts: list[int], runs: int, readme: Path) -> None:
+    ansible = ensure_ansible(kept, tell=_tell)
+    with bench_node() as node, tempfile.TemporaryDirectory() as work:
+        workshop = Workshop(node, ansible, Path(work))
+        _tell("converging the node")
+        _once(workshop.ours, 1)
+        results: dict[tuple[int, str], Samples] = {}
+        for number in hosts:
+            results |= _interleaved(workshop, number, runs)
+        parts = (describe(node, ansible, runs), result_table(results), goal_table(results))
+    text = "\n\n".join(parts)
+    print(text)
+    write_between_markers(readme, text)
+
+
+def _interleaved(workshop: Workshop, hosts: int, runs: int) -> dict[tuple[int, str], Samples]:
+    """A B C A B C …, so that whatever else this machine does meets them all alike."""
+    variants = [variant for variant in workshop.variants() if hosts <= variant.hosts_max]
+    samples: dict[tuple[int, str], Samples] = {(hosts, variant.name): [] for variant in variants}
+    for variant in variants:  # not counted: fills the caches of both sides
+        _measured(workshop, variant, 1)
+    for number in range(1, runs + 1):
+        _tell(f"{hosts} hosts, run {number} of {runs}")
+        for variant in variants:
+            samples[hosts, variant.name].append(_measured(workshop, variant, hosts))
+    return samples
+
+
+def _measured(workshop: Workshop, variant: Variant, hosts: int) -> tuple[Run, Cost]:
+    mark = workshop.node.mark()
+    done = _once(variant, hosts)
+    variant.check(done.output, hosts)
+    return done, workshop.node.since(mark)
+
+
+def _once(variant: Variant, hosts: int) -> Run:
+    return run(variant.command(hosts), cwd=ROOT, environment=variant.environment(hosts))
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"bench: {line}\n")
+    sys.stderr.flush()
+
+
+sys.exit(main())

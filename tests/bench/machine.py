@@ -1,0 +1,33 @@
+"""What the numbers were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.bench.ansible_core import ansible_version
+from tests.bench.node import BenchNode
+
+
+def describe(node: BenchNode, ansible: Path, runs: int) -> str:
+    """A sentence with date, hardware and versions."""
+    docker, openssh = node.shell(
+        "docker version --format '{{.Server.Version}}'; sshd -V 2>&1"
+    ).split("\n")
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, medians of {runs} interleaved runs, on "
+        f"{len(os.sched_getaffinity(0))} cores ({_processor()}), Linux {platform.release()}, "
+        f"Python {platform.python_version()}, pyinfra {version('pyinfra')}, "
+        f"ansible-core {ansible_version(ansible)}; in the node Docker {docker}, "
+        f"{openssh.split(',')[0].replace('_', ' ')}."
+    )
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

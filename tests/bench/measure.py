@@ -1,0 +1,93 @@
+"""One run of a command: how long it took, and what it cost this machine's processors."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyinfra_gvisor.errors import Problem
+
+RUN_TIMEOUT_S = 600
+
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+class BenchError(Problem):
+    """Something that keeps the bench from measuring what it claims to measure."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """``cpu_s`` is user and system time of the command and of all that it left running."""
+
+    wall_s: float
+    cpu_s: float
+    output: str
+
+
+def adopt_orphans() -> None:
+    """
+    Become the parent of what a measured command leaves behind.
+
+    ssh's ControlPersist masters outlive Ansible; as orphans of somebody else's, nobody could tell
+    what they cost, and the next run would find them warm.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise BenchError(
+            "prctl(PR_SET_CHILD_SUBREAPER) failed", got=os.strerror(ctypes.get_errno())
+        )
+
+
+def run(command: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, str]) -> Run:
+    """Run ``command`` to its end, and end what it left running. Raises ``BenchError`` if it fails."""
+    with tempfile.TemporaryFile(mode="w+") as output:
+        with no_orphans():
+            cpu_s = _cpu_of_children_s()
+            began_s = time.perf_counter()
+            done = subprocess.run(
+                command,
+                cwd=cwd,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=RUN_TIMEOUT_S,
+                check=False,
+            )
+            wall_s = time.perf_counter() - began_s
+        output.seek(0)
+        text = output.read()
+    if done.returncode != 0:
+        raise BenchError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{text}")
+    return Run(wall_s, _cpu_of_children_s() - cpu_s, text)
+
+
+@contextmanager
+def no_orphans() -> Iterator[None]:
+    """End every process that the body left to us, and wait for it: only then its time counts."""
+    before = set(_children())
+    try:
+        yield
+    finally:
+        for pid in set(_children()) - before:
+            os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
+
+
+def _children() -> Iterator[int]:
+    for task in Path("/proc/self/task").iterdir():
+        yield from map(int, (task / "children").read_text().split())
+
+
+def _cpu_of_children_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,104 @@
+"""The node of the bench, and what the node itself says a run has cost it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pyinfra_gvisor.lab import Lab, LabNode, NodeSpec
+from tests.bench.measure import BenchError
+
+LAB_NAME = "gvisor-bench"
+
+# sshd says at this level that it starts a session, and what for. Nothing else is changed: the lab's
+# MaxStartups and MaxSessions are above what 50 simultaneous hosts need.
+_SSHD = b"LogLevel VERBOSE\n"
+_SSHD_CONFIG = "/etc/ssh/sshd_config.d/bench.conf"
+_JOURNAL = ("journalctl", "--quiet", "--no-pager")
+_SESSION = "Starting session: "
+_CONNECTION = "Accepted publickey for "
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment in a node's life."""
+
+    cursor: str
+    cpu_ns: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the node saw between a mark and now."""
+
+    channels: int
+    connections: int
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class BenchNode:
+    """The one node behind all host names."""
+
+    lab_node: LabNode
+
+    def shell(self, command: str) -> str:
+        """What a command printed that root ran in the node, beside ssh."""
+        ran = self.lab_node.exec("sh", "-c", command)
+        if ran.code != 0:
+            raise BenchError(f"node: {command}: exit {ran.code}", got=ran.stderr)
+        return ran.stdout.strip()
+
+    def host_data(self) -> str:
+        """What pyinfra has to know to reach it, as JSON."""
+        return json.dumps(self.lab_node.host_data())
+
+    def mark(self) -> Mark:
+        """Now."""
+        shown = self._journal("--lines=0", "--show-cursor")
+        return Mark(shown.partition("-- cursor: ")[2].strip(), self._cpu_ns())
+
+    def since(self, mark: Mark) -> Cost:
+        """What has happened since ``mark``, by the node's own account."""
+        cpu_ns = self._cpu_ns()
+        self.shell("journalctl --sync")
+        daemons = ("--identifier=sshd", "--identifier=sshd-session")  # the latter since OpenSSH 9.8
+        lines = self._journal(
+            "--output=cat", f"--after-cursor={mark.cursor}", *daemons
+        ).splitlines()
+        return Cost(
+            channels=sum(line.startswith(_SESSION) for line in lines),
+            connections=sum(line.startswith(_CONNECTION) for line in lines),
+            cpu_s=(cpu_ns - mark.cpu_ns) / 1e9,
+        )
+
+    def _journal(self, *arguments: str) -> str:
+        ran = self.lab_node.exec(*_JOURNAL, *arguments)
+        if ran.code != 0:
+            raise BenchError("node: journalctl failed", got=ran.stderr)
+        return ran.stdout
+
+    def _cpu_ns(self) -> int:
+        stats = self.lab_node.container.stats(stream=False, one_shot=True)
+        return int(stats["cpu_stats"]["cpu_usage"]["total_usage"])
+
+
+@contextmanager
+def bench_node() -> Iterator[BenchNode]:
+    """A node of the bench's own, from plain Docker; removed in the end, whatever happens."""
+    lab = Lab(LAB_NAME)
+    try:
+        node = BenchNode(lab.up([NodeSpec()])[0])
+        _prepare(node)
+        yield node
+    finally:
+        lab.down()
+
+
+def _prepare(node: BenchNode) -> None:
+    node.lab_node.put(_SSHD_CONFIG, _SSHD)
+    node.shell("systemctl reload ssh")
+    # Ansible's modules need more of Python than the lab's python3-minimal has.
+    node.shell("apt-get -qq update && apt-get -qq install --no-install-recommends python3")

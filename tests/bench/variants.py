@@ -1,0 +1,102 @@
+"""What is measured: commands that each do the job on a node where nothing is left to do."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench.ansible_core import write_inventory
+from tests.bench.measure import BenchError
+from tests.bench.node import BenchNode
+
+ROOT = Path(__file__).parents[2]
+BENCH = Path(__file__).parent
+GROUP_DATA = ROOT / "inventories/group_data"
+
+# Ansible's forks in ansible/ansible.cfg; more hosts than this would be done in turns.
+PARALLEL = 50
+
+
+@dataclass(frozen=True)
+class Variant:
+    """
+    One way to do the job. ``command`` makes it for a number of hosts; ``check`` raises
+    ``BenchError`` if the output tells of less or of more than a no-op on all of them.
+    """
+
+    name: str
+    command: Callable[[int], list[str | Path]]
+    environment: Callable[[int], Mapping[str, str]]
+    check: Callable[[str, int], None]
+    hosts_max: int = PARALLEL
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What the commands need to find each other: the node, Ansible's programs, a directory."""
+
+    node: BenchNode
+    ansible: Path
+    work: Path
+    ours: Variant = field(init=False)
+
+    def __post_init__(self) -> None:
+        ours = Variant("ours", self._pyinfra(ROOT / "deploys/gvisor.py"), self._names, _unchanged)
+        object.__setattr__(self, "ours", ours)
+
+    def variants(self) -> list[Variant]:
+        """All of them, ours first."""
+        floor = self._pyinfra(BENCH / "floor.py")
+        return [
+            self.ours,
+            Variant("floor", floor, self._names, _every_host_ready),
+            Variant("ansible, pipelining", self._playbook, self._ansible(True), _changed_0),
+            Variant("ansible, no pipelining", self._playbook, self._ansible(False), _changed_0, 10),
+        ]
+
+    def _pyinfra(self, deploy: Path) -> Callable[[int], list[str | Path]]:
+        pyinfra = Path(sys.executable).parent / "pyinfra"
+        options = ("-y", "--parallel", str(PARALLEL), "--group-data", GROUP_DATA)
+        return lambda _hosts: [pyinfra, *options, BENCH / "lab.py", deploy]
+
+    def _names(self, hosts: int) -> dict[str, str]:
+        return {"GVISOR_BENCH_HOSTS": str(hosts), "GVISOR_BENCH_NODE": self.node.host_data()}
+
+    def _playbook(self, hosts: int) -> list[str | Path]:
+        inventory = self.work / f"{hosts}.json"
+        if not inventory.exists():
+            lab = GROUP_DATA / "lab.py"
+            write_inventory(inventory, self.node.lab_node, hosts, group_data=lab)
+        return [self.ansible / "ansible-playbook", "-i", inventory, BENCH / "ansible/gvisor.yml"]
+
+    def _ansible(self, pipelining: bool) -> Callable[[int], Mapping[str, str]]:
+        environment = {
+            "ANSIBLE_CONFIG": str(BENCH / "ansible/ansible.cfg"),
+            "ANSIBLE_HOME": str(self.work / "ansible"),
+            "ANSIBLE_PIPELINING": str(pipelining),
+        }
+        return lambda _hosts: environment
+
+
+def _unchanged(output: str, hosts: int) -> None:
+    """pyinfra's last line of results: hosts times operations, successes, errors, unchanged."""
+    total = re.search(r"Grand total +(\d+) +(\S+) +(\S+) +(\S+)", output)
+    every = str(int(total[1])) if total else ""
+    if total is None or int(total[1]) % hosts or total.groups()[1:] != ("-", "-", every):
+        raise BenchError(f"pyinfra did not leave {hosts} hosts unchanged:\n{output}")
+
+
+def _every_host_ready(output: str, hosts: int) -> None:
+    """A failed fact fails its host, which then is not ready; pyinfra ends well with those left."""
+    if len(re.findall(r"Ready: .*floor\.py", output)) != hosts:
+        raise BenchError(f"pyinfra did not read {hosts} hosts:\n{output}")
+
+
+def _changed_0(output: str, hosts: int) -> None:
+    """Ansible's recap, a line a host."""
+    recap = re.findall(r"^bench-\d+ +: ok=\d+ +changed=0 +unreachable=0 +failed=0 ", output, re.MULTILINE)
+    if len(recap) != hosts:
+        raise BenchError(f"Ansible did not leave {hosts} hosts unchanged:\n{output}")

@@ -1,0 +1,59 @@
+"""Real nodes for tests: systemd, sshd and dockerd in containers, shared by all tests of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
+from tests.node.archives import ArchiveServer, debian_archive
+from tests.node.running import Fleet
+
+LAB = "gvisor-test"
+SPECS = {
+    "plain": NodeSpec(FLAVOURS["debian-13"]),
+    "lived-in": NodeSpec(FLAVOURS["debian-13"], lived_in=True),
+    "docker-20": NodeSpec(FLAVOURS["debian-12"], lived_in=True),
+    "docker-28": NodeSpec(FLAVOURS["debian-13-docker-28"], lived_in=True),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever lies in this folder needs nodes."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.node)
+
+
+@pytest.fixture(scope="session")
+def nodes() -> Iterator[dict[str, LabNode]]:
+    """One node of each kind, new for this run unless GVISOR_KEEP_LAB says to keep them."""
+    lab = Lab(LAB)
+    keep = os.environ.get("GVISOR_KEEP_LAB") == "1"
+    if not keep:
+        lab.down()
+    yield dict(zip(SPECS, lab.up(list(SPECS.values())), strict=True))
+    if not keep:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def archive(nodes: dict[str, LabNode], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release archive in gVisor's layout around Debian's real runsc."""
+    return debian_archive(nodes["lived-in"], tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(scope="session")
+def server(archive: Path, nodes: dict[str, LabNode]) -> Iterator[ArchiveServer]:
+    """A server with the bucket's URL layout, reached by the lab's nodes only."""
+    with ArchiveServer(archive, nodes.values()) as running:
+        yield running
+
+
+@pytest.fixture
+def fleet(nodes: dict[str, LabNode], tmp_path: Path) -> Fleet:
+    """Runs pyinfra on nodes, as a user would, with an inventory made for the test."""
+    return Fleet(nodes, tmp_path)

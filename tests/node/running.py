@@ -1,0 +1,174 @@
+"""pyinfra run on lab nodes as a user runs it, and what a node looks like before and after."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.lab import LabNode
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOY = "deploys/gvisor.py"
+TIMEOUT_S = 400
+
+DEBIAN = {
+    "gvisor_release": "20240729.0",
+    "gvisor_source": "debian",
+    "gvisor_accept_risk": "throwaway test nodes",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of pyinfra ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """All that it printed, on one stream."""
+        return self.stdout + self.stderr
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines that name an operation's or a setting's problem."""
+        return [line for line in self.stderr.splitlines() if "; " in line or "got" in line]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Some nodes, by the names that the tests give them."""
+
+    nodes: Mapping[str, LabNode]
+    directory: Path
+
+    def run(
+        self,
+        *names: str,
+        flags: tuple[str, ...] = ("-y",),
+        deploy: str | Path = DEPLOY,
+        data: Mapping[str, Any] | None = None,
+        by_host: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Outcome:
+        """
+        One run on the nodes called ``names``.
+
+        ``data`` are settings for all of them, ``by_host`` for single ones; without either they are
+        those for Debian's own runsc.
+        """
+        settings = DEBIAN if data is None else data
+        hosts = [
+            (
+                name,
+                {
+                    **self.nodes[name].host_data(),
+                    "_sudo": True,
+                    **settings,
+                    **(by_host or {}).get(name, {}),
+                },
+            )
+            for name in names
+        ]
+        inventory = self.directory / "fleet.py"
+        inventory.write_text(f"run = {hosts!r}\n")
+        return pyinfra(str(inventory), str(deploy), *flags)
+
+
+def pyinfra(*arguments: str) -> Outcome:
+    """The pyinfra beside this Python, started in the checkout."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "pyinfra", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYINFRA_PROGRESS": "off"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    return Outcome(ran.returncode, ran.stdout, ran.stderr)
+
+
+_LISTING = r"""
+find /etc /opt /usr/local /root /home /srv /var/lib/pyinfra-gvisor /run/pyinfra-gvisor /var/tmp \
+    /var/lib/apt /var/lib/dpkg -xdev -printf '%p %y %M %u %s %T@ %l\n' 2>/dev/null | sort
+ls -la /var/lib/docker/runtimes 2>/dev/null
+docker ps -a --no-trunc --format '{{.ID}} {{.Names}} {{.State}}'
+docker images -a --no-trunc --format '{{.ID}}'; docker network ls --no-trunc --format '{{.ID}}'
+docker volume ls -q
+docker info --format '{{json .Runtimes}} {{.LiveRestoreEnabled}} {{json .SecurityOptions}}'
+docker info --format '{{.DefaultRuntime}}'
+cat /run/docker.pid
+"""
+
+
+def snapshot(node: LabNode) -> str:
+    """All that a deploy could change on a node: files, Docker's objects, its process."""
+    listing = node.exec("sh", "-c", _LISTING).stdout
+    return f"{listing}\n{json.dumps(processes(node))}"
+
+
+def processes(node: LabNode) -> dict[str, int]:
+    """The process of every running container, by name."""
+    ran = node.exec(
+        "sh", "-c", "docker ps -q | xargs -r docker inspect --format '{{.Name}} {{.State.Pid}}'"
+    )
+    pairs = (line.split() for line in ran.stdout.splitlines())
+    return {name.removeprefix("/"): int(pid) for name, pid in pairs}
+
+
+_START = r"""
+set -eu
+if ! docker image inspect test:1 > /dev/null 2>&1; then
+    mkdir -p /root/tree/proc /root/tree/sys /root/tree/dev /root/tree/tmp /root/tree/etc
+    for link in bin lib lib64; do ln -sfn "usr/$link" "/root/tree/$link"; done
+    tar -C /root/tree -c . | docker import - test:1 > /dev/null
+    rm -rf /root/tree
+fi
+name=$1
+shift
+docker run -d --name "$name" -v /usr:/usr:ro "$@" test:1 sleep 600 > /dev/null
+"""
+
+
+def start_container(node: LabNode, name: str, *options: str) -> None:
+    """A container with the node's own programs; ``options`` are those of ``docker run``."""
+    ran = node.exec("sh", "-c", _START, "sh", name, *options)
+    assert ran.code == 0, ran.stderr
+
+
+def remove_container(node: LabNode, name: str) -> None:
+    """Away with a container that a test started."""
+    node.exec("docker", "rm", "-f", name)
+
+
+def daemon_json(node: LabNode) -> str:
+    """The file as it lies there."""
+    return node.exec("cat", "/etc/docker/daemon.json").stdout
+
+
+def docker_info(node: LabNode) -> dict[str, Any]:
+    """What the daemon says of itself."""
+    found: dict[str, Any] = json.loads(node.exec("docker", "info", "--format", "{{json .}}").stdout)
+    return found
+
+
+def no_leftovers(node: LabNode) -> str:
+    """What a run must not leave behind, a line each; nothing if there is nothing."""
+    look = (
+        "ls -A /etc/docker | grep -v -e '^daemon.json$' -e '^key.json$';"
+        "ls -A /opt/gvisor/releases 2>/dev/null | grep '^\\.';"
+        "ls -A /var/lib/pyinfra-gvisor 2>/dev/null | grep -e '^\\.' -e '^work';"
+        "ls -A /run/pyinfra-gvisor 2>/dev/null | grep -v 'lock$';"
+        "docker ps -aq --filter label=pyinfra-gvisor.probe; docker images -q pyinfra-gvisor-probe;"
+        "docker network ls -q --filter label=pyinfra-gvisor.probe; ls -A /var/tmp | grep pyinfra"
+    )
+    return node.exec("sh", "-c", look).stdout

@@ -1,0 +1,233 @@
+"""The lab itself, in a lab of its own beside the demo's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from pyinfra_gvisor.lab import Lab, LabError, LabNode, NodeSpec
+from pyinfra_gvisor.lab.recipe import resource
+
+pytestmark = pytest.mark.node
+
+NAME = "gvisor-self"
+SPECS = [NodeSpec(), NodeSpec(lived_in=True)]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Removed at the end. Each test has its nodes from ``up``, which mends what another broke."""
+    lab = Lab(NAME)
+    yield lab
+    lab.down()
+
+
+def test_a_second_up_re_uses_the_nodes(lab: Lab) -> None:
+    first = lab.up(SPECS)
+
+    second = lab.up(SPECS)
+
+    assert _ids(second) == _ids(first)
+    assert [node.ssh_port for node in second] == [node.ssh_port for node in first]
+
+
+def test_a_killed_node_is_replaced_and_the_others_stay(lab: Lab) -> None:
+    before = lab.up(SPECS)
+    before[0].kill()
+
+    after = lab.up(SPECS)
+
+    assert after[0].container.id != before[0].container.id
+    assert after[1].container.id == before[1].container.id
+    assert after[0].exec("docker", "info").code == 0
+
+
+def test_a_node_whose_dockerd_does_not_answer_is_replaced(lab: Lab) -> None:
+    before = lab.up(SPECS)
+    before[0].exec("systemctl", "stop", "docker.socket", "docker.service")
+
+    after = lab.up(SPECS)
+
+    assert after[0].container.id != before[0].container.id
+
+
+def test_a_node_that_was_not_finished_is_replaced(lab: Lab) -> None:
+    before = lab.up(SPECS)
+    lab.cache.ready(NAME, str(before[1].container.id)).unlink()
+
+    after = lab.up(SPECS)
+
+    assert after[1].container.id != before[1].container.id
+    assert _inside(after[1], "docker", "ps", "--format", "{{.Names}}").split() != []
+
+
+def test_a_node_keeps_its_port_and_its_host_key_over_a_power_cut(lab: Lab) -> None:
+    node = lab.up(SPECS)[0]
+    key = node.host_key()
+
+    node.kill()
+    node.start()
+
+    assert node.host_key() == key
+    assert _ssh(node, "true").returncode == 0
+    assert _ids(lab.up(SPECS))[0] == node.container.id
+
+
+def test_ssh_checks_the_host_key_and_ends_at_a_user_who_needs_sudo(lab: Lab) -> None:
+    node = lab.up(SPECS)[0]
+
+    plain = _ssh(node, "id -un; docker ps")
+    sudo = _ssh(node, "sudo docker ps --quiet")
+
+    assert plain.stdout == "debian\n"
+    assert "permission denied" in plain.stderr
+    assert (sudo.returncode, sudo.stdout) == (0, "")
+
+
+def test_nodes_have_different_host_keys(lab: Lab) -> None:
+    first, second = lab.up(SPECS)
+
+    assert first.host_key() != second.host_key()
+
+
+def test_a_plain_node_has_no_trace_of_ours_nor_of_others(lab: Lab) -> None:
+    node = lab.up(SPECS)[0]
+
+    files = node.exec("ls", "/etc/docker", "/usr/local/bin", "/root")
+
+    assert files.stdout.split() == ["/etc/docker:", "/root:", "/usr/local/bin:"]
+    assert _inside(node, "docker", "ps", "--all", "--quiet") == ""
+
+
+def test_a_lived_in_node_has_what_others_left(lab: Lab) -> None:
+    node = lab.up(SPECS)[1]
+
+    assert _inside(node, "cat", "/etc/docker/daemon.json") == resource("lived-in.json")
+    assert _running(node) == {"shop-db", "old-sandbox"}
+    assert "gVisor" in _inside(node, "docker", "exec", "old-sandbox", "dmesg")
+    assert _kernel(node, "shop-db") == _inside(node, "uname", "-v")
+    assert _kernel(node, "old-sandbox") != _inside(node, "uname", "-v")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("/etc/docker/deep/new", id="in-a-new-directory"),
+        pytest.param("/tmp/lab", id="on-a-tmpfs"),
+        pytest.param("/run/lab", id="on-another-tmpfs"),
+    ],
+)
+def test_put_writes_a_file(lab: Lab, path: str) -> None:
+    node = lab.up(SPECS)[0]
+    content = b"\x00\xff no newline"
+
+    node.put(path, content, mode=0o640)
+
+    found = _inside(node, "stat", "--format", "%a %U %s", path)
+    node.exec("rm", "-r", "/etc/docker/deep", path)
+    assert found == f"640 root {len(content)}\n"
+
+
+def test_exec_tells_how_a_command_ended(lab: Lab) -> None:
+    node = lab.up(SPECS)[0]
+
+    ran = node.exec("sh", "-c", "echo out; echo err >&2; exit 3")
+
+    assert ran == (3, "out\n", "err\n")
+
+
+def test_two_processes_at_once_make_each_node_once(lab: Lab) -> None:
+    lab.down()
+
+    processes = [_up_in_a_process() for _ in range(2)]
+    output = [process.communicate()[1] for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], output
+    assert "".join(output).count(f"{NAME}-1: up,") == 1
+    assert "".join(output).count(f"{NAME}-2: up,") == 1
+
+
+def test_a_container_that_is_not_ours_is_not_touched(lab: Lab) -> None:
+    lab.down()
+    other = lab.client.containers.create(_some_image(lab), name=f"{NAME}-1")
+    try:
+        with pytest.raises(LabError, match="is not of this lab"):
+            lab.up(SPECS[:1])
+        lab.down()
+        other.reload()
+    finally:
+        other.remove(force=True)
+
+
+def test_down_leaves_nothing(lab: Lab) -> None:
+    lab.up(SPECS)
+
+    lab.down()
+
+    mine: dict[str, str | list[str] | bool] = {"label": f"pyinfra-gvisor.lab={NAME}"}
+    assert lab.client.containers.list(all=True, filters=mine) == []
+    assert lab.client.volumes.list(filters=mine) == []
+    assert [v.name for v in lab.client.volumes.list() if NAME in str(v.name)] == []
+    assert [n.name for n in lab.client.networks.list() if NAME in str(n.name)] == []
+    assert not lab.cache.known_hosts(NAME).exists()
+    lab.down()
+
+
+def _ids(nodes: list[LabNode]) -> list[str | None]:
+    return [node.container.id for node in nodes]
+
+
+def _inside(node: LabNode, *command: str) -> str:
+    ran = node.exec(*command)
+    assert ran.code == 0, ran.stderr
+    return ran.stdout
+
+
+def _running(node: LabNode) -> set[str]:
+    return set(_inside(node, "docker", "ps", "--format", "{{.Names}}").split())
+
+
+def _kernel(node: LabNode, container: str) -> str:
+    return _inside(node, "docker", "exec", container, "uname", "-v")
+
+
+def _ssh(node: LabNode, command: str) -> subprocess.CompletedProcess[str]:
+    options = {
+        "UserKnownHostsFile": str(node.known_hosts),
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "BatchMode": "yes",
+        "Port": str(node.ssh_port),
+        "IdentityFile": str(node.key),
+    }
+    return subprocess.run(
+        [
+            "ssh",
+            "-F/dev/null",
+            *(f"-o{key}={value}" for key, value in options.items()),
+            "debian@127.0.0.1",
+            command,
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def _up_in_a_process() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pyinfra_gvisor.lab", "up"],
+        env={**os.environ, "GVISOR_LAB_NAME": NAME, "GVISOR_LAB_NODES": "2"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _some_image(lab: Lab) -> str:
+    return str(lab.client.images.list(filters={"label": "pyinfra-gvisor.lab-image"})[0].id)

@@ -1,0 +1,229 @@
+"""A Docker node becomes a proven gVisor run node, on every version of Docker that we support."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.archives import ArchiveServer, sha512
+from tests.node.running import (
+    DEBIAN,
+    Fleet,
+    Outcome,
+    daemon_json,
+    docker_info,
+    no_leftovers,
+    processes,
+    pyinfra,
+    remove_container,
+    snapshot,
+    start_container,
+)
+
+NODES = ("plain", "lived-in", "docker-20", "docker-28")
+LIVED_IN = NODES[1:]
+FOREIGN = (
+    '   "max-concurrent-downloads":  5,',
+    '	"log-opts": {"max-size": "50m",',
+    '	"labels": [ "rack=b7","owner=shop" ]',
+)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the nodes looked like before, between and after, and what the runs said."""
+
+    before: dict[str, str]
+    processes: dict[str, dict[str, int]]
+    dry: Outcome
+    after_dry: dict[str, str]
+    converge: Outcome
+    converged: dict[str, str]
+    second: Outcome
+    after_second: dict[str, str]
+    channels: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def story(
+    nodes: dict[str, LabNode], server: ArchiveServer, tmp_path_factory: pytest.TempPathFactory
+) -> Story:
+    """The main job, done once on all nodes together; each gets the release in another way."""
+    fleet = Fleet(nodes, tmp_path_factory.mktemp("fleet"))
+    archive = tmp_path_factory.mktemp("file") / "gvisor.tar.bz2"
+    archive.write_bytes(server.bodies[next(iter(server.bodies))])
+    pinned = {**DEBIAN, "gvisor_sha512": {"x86_64": sha512(archive)}}
+    by_host = {
+        "plain": DEBIAN,
+        "lived-in": {**pinned, "gvisor_source": server.source},
+        "docker-20": {**pinned, "gvisor_source": str(archive)},
+        "docker-28": {**pinned, "gvisor_source": server.source},
+    }
+    before = {name: snapshot(nodes[name]) for name in NODES}
+    running = {name: processes(nodes[name]) for name in NODES}
+    dry = fleet.run(*NODES, flags=("--dry", "--diff"), by_host=by_host)
+    after_dry = {name: snapshot(nodes[name]) for name in NODES}
+    converge = fleet.run(*NODES, by_host=by_host)
+    converged = {name: snapshot(nodes[name]) for name in NODES}
+    counted = {name: _count_channels(nodes[name]) for name in NODES}
+    second = fleet.run(*NODES, by_host=by_host)
+    channels = {name: _channels(nodes[name]) - counted[name] for name in NODES}
+    after_second = {name: snapshot(nodes[name]) for name in NODES}
+    return Story(
+        before, running, dry, after_dry, converge, converged, second, after_second, channels
+    )
+
+
+def _count_channels(node: LabNode) -> int:
+    """Make sshd write every exec channel into its log; how many there are so far."""
+    node.put("/etc/ssh/sshd_config.d/verbose.conf", b"LogLevel VERBOSE\n")
+    node.exec("systemctl", "reload", "ssh")
+    return _channels(node)
+
+
+def _channels(node: LabNode) -> int:
+    log = node.exec("sh", "-c", "journalctl -q -o cat -u ssh -t sshd -t sshd-session")
+    return log.stdout.count("Starting session: command")
+
+
+def test_a_dry_run_changes_nothing(story: Story) -> None:
+    assert story.dry.code == 0, story.dry.text
+    assert story.after_dry == story.before
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_dry_run_says_what_would_happen_and_to_whom(story: Story, name: str) -> None:
+    lines = [line for line in story.dry.stderr.splitlines() if f"[{name}]" in line]
+    said = "\n".join(lines)
+
+    assert "install runsc 20240729.0 from" in said
+    assert (
+        '+            "path": "/opt/gvisor/runtimes/runsc-20240729.0-' in said
+        or '+         "path": ' in said
+    )
+    assert "restart, because dockerd reads only at start: " in said
+    assert "/no-new-privileges" in said
+    if name in LIVED_IN:
+        assert "kept running: old-sandbox, shop-db" in said
+        assert '-         "runtimeArgs": ["--network=host"]' in said
+
+
+def test_the_real_run_ends_well(story: Story) -> None:
+    assert story.converge.code == 0, story.converge.text
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_isolation_is_proven_with_a_negative_control(story: Story, name: str) -> None:
+    rows = [
+        line
+        for line in story.converge.stderr.splitlines()
+        if f"[{name}]" in line and "  runsc  " in line
+    ]
+
+    assert len(rows) == 9
+    assert all(row.endswith("  ok") for row in rows)
+    assert any("docker-socket" in row and "refused" in row and " ok " in row for row in rows)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_container_that_asks_for_runsc_gets_the_release(
+    nodes: dict[str, LabNode], story: Story, name: str
+) -> None:
+    node = nodes[name]
+
+    start_container(node, "asks", "--runtime=runsc")
+    executable = node.exec("readlink", f"/proc/{processes(node)['asks']}/exe").stdout.strip()
+    kernel = node.exec("docker", "exec", "asks", "uname", "-v").stdout.strip()
+    remove_container(node, "asks")
+
+    assert executable == "/opt/gvisor/releases/20240729.0/runsc"
+    assert kernel == "#1 SMP Sun Jan 10 15:06:54 PST 2016"
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_the_daemon_is_hardened(nodes: dict[str, LabNode], story: Story, name: str) -> None:
+    info = docker_info(nodes[name])
+    start_container(nodes[name], "hardened", "--runtime=runc")
+    pid = processes(nodes[name])["hardened"]
+    status = nodes[name].exec("grep", "NoNewPrivs", f"/proc/{pid}/status").stdout
+    remove_container(nodes[name], "hardened")
+
+    assert info["LiveRestoreEnabled"] is True
+    assert status.split() == ["NoNewPrivs:", "1"]
+    assert info["Runtimes"]["runsc"]["path"].startswith("/opt/gvisor/runtimes/runsc-20240729.0-")
+    assert not info["Runtimes"]["runsc"].get("runtimeArgs")
+
+
+@pytest.mark.parametrize("name", LIVED_IN)
+def test_foreign_keys_keep_their_bytes_and_their_order(
+    nodes: dict[str, LabNode], story: Story, name: str
+) -> None:
+    text = daemon_json(nodes[name])
+
+    places = [text.index(line) for line in FOREIGN]
+    assert places == sorted(places)
+    assert list(json.loads(text))[:5] == [
+        "max-concurrent-downloads",
+        "log-opts",
+        "runtimes",
+        "log-driver",
+        "labels",
+    ]
+    assert json.loads(text)["log-opts"] == {"max-size": "50m", "max-file": "5"}
+
+
+@pytest.mark.parametrize("name", LIVED_IN)
+def test_running_containers_are_the_same_processes_after_the_restart(
+    nodes: dict[str, LabNode], story: Story, name: str
+) -> None:
+    assert story.processes[name].keys() == {"shop-db", "old-sandbox"}
+    assert json.loads(story.converged[name].splitlines()[-1]) == story.processes[name]
+
+
+@pytest.mark.parametrize("name", LIVED_IN)
+def test_an_old_sandbox_still_answers_exec_stop_and_restart(
+    nodes: dict[str, LabNode], story: Story, name: str
+) -> None:
+    node = nodes[name]
+
+    inside = node.exec("docker", "exec", "old-sandbox", "uname", "-v")
+    restarted = node.exec("docker", "restart", "-t", "3", "old-sandbox")
+    again = node.exec("docker", "exec", "old-sandbox", "uname", "-v")
+    stopped = node.exec("docker", "stop", "-t", "3", "old-sandbox")
+    started = node.exec("docker", "start", "old-sandbox")
+    executable = node.exec("readlink", f"/proc/{processes(node)['old-sandbox']}/exe").stdout.strip()
+
+    assert [ran.code for ran in (inside, restarted, again, stopped, started)] == [0] * 5
+    assert inside.stdout == again.stdout == "#1 SMP Sun Jan 10 15:06:54 PST 2016\n"
+    assert executable == "/opt/gvisor/releases/20240729.0/runsc"
+
+
+def test_a_second_run_changes_nothing_and_says_so(story: Story) -> None:
+    assert story.second.code == 0, story.second.text
+    assert "Grand total" in story.second.stderr
+    assert story.second.stderr.count("No changes") == 5 * len(NODES)
+    assert story.after_second == story.converged
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_second_run_needs_one_exec_channel(story: Story, name: str) -> None:
+    assert story.channels[name] == 1
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_nothing_is_left_behind(nodes: dict[str, LabNode], story: Story, name: str) -> None:
+    assert no_leftovers(nodes[name]) == ""
+
+
+def test_the_fact_prints_as_json(fleet: Fleet, story: Story) -> None:
+    fleet.run("plain", flags=("--dry",))
+
+    printed = pyinfra(
+        str(fleet.directory / "fleet.py"), "fact", "pyinfra_gvisor.facts.node.NodeState"
+    )
+
+    assert printed.code == 0
+    assert '"server_version": "26.1.5' in printed.text

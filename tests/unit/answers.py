@@ -1,0 +1,183 @@
+"""
+What ``scripts/node_state.sh`` prints for a node, and the ``Node`` that it makes.
+
+A test names what its node has; everything else is a plain Debian 13 node with a running Docker.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.plan import Plan
+
+END = "end of node state"
+BOOT_ID = "3b1d5c52-6f31-4d57-9d5e-5a1b7d1f0c11"
+BOOTED_S = 1_700_000_000
+DOCKERD_TICKS = 6_000
+STARTED_S = BOOTED_S + DOCKERD_TICKS // 100
+EARLIER_S = STARTED_S - 30
+LATER_S = STARTED_S + 30
+IDENTITY = f"{BOOT_ID}/812/{DOCKERD_TICKS}"
+UNIT_FLAGS = ("-H", "fd://", "--containerd=/run/containerd/containerd.sock")
+
+RUNSC = {"path": "/opt/gvisor/runtimes/runsc-20260928.0-0a1b2c3d"}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running container, as Docker and /proc show it."""
+
+    name: str
+    pid: int = 4711
+    runtime: str = "runc"
+    auto_remove: bool = False
+    mounts: tuple[str, ...] = ()
+    executable: str = "/usr/bin/sleep"
+    argv0: str = "sleep"
+
+    def lines(self) -> list[str]:
+        """The two lines that the script prints for it."""
+        document = {
+            "Id": hashlib.sha256(self.name.encode()).hexdigest(),
+            "Name": f"/{self.name}",
+            "State": {"Status": "running", "Pid": self.pid},
+            "HostConfig": {"Runtime": self.runtime, "AutoRemove": self.auto_remove},
+            "Mounts": [{"Type": "bind", "Source": source} for source in self.mounts],
+        }
+        return [
+            f"process {self.pid} {self.executable}\t{self.argv0}",
+            f"container {compact(document)}",
+        ]
+
+
+def compact(value: object) -> str:
+    """``value`` as Docker writes JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def info(
+    *,
+    runtimes: Mapping[str, Any] | None = None,
+    default_runtime: str = "runc",
+    live_restore: bool = False,
+    swarm: str = "inactive",
+    **others: Any,
+) -> dict[str, Any]:
+    """The daemon's answer to ``/info``; what it is told of is beside the runtimes it has anyway."""
+    builtin = {"io.containerd.runc.v2": {"path": "runc"}, "runc": {"path": "runc"}}
+    return {
+        "ID": "a6f2a0b4",
+        "ServerVersion": "26.1.5+dfsg1",
+        "Runtimes": {**builtin, **(runtimes or {})},
+        "DefaultRuntime": default_runtime,
+        "LiveRestoreEnabled": live_restore,
+        "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin"],
+        "DockerRootDir": "/var/lib/docker",
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "systemd",
+        "Swarm": {"NodeID": "", "LocalNodeState": swarm},
+        **others,
+    }
+
+
+def daemon_json_line(text: str | bytes, mtime_s: int) -> str:
+    """The line for a daemon.json with this content."""
+    content = text if isinstance(text, bytes) else text.encode()
+    digest = hashlib.sha256(content).hexdigest()
+    encoded = base64.b64encode(content).decode()
+    return f"daemon_json text 644 0:0 {mtime_s} {digest} {encoded}"
+
+
+def answer(
+    *,
+    daemon_json: str | bytes | None = None,
+    mtime_s: int = EARLIER_S,
+    docker: Mapping[str, Any] | None = None,
+    flags: Iterable[str] = UNIT_FLAGS,
+    ticks: int = DOCKERD_TICKS,
+    containers: Iterable[Running] = (),
+    releases: Iterable[str] = (),
+    wrappers: Mapping[str, str] | None = None,
+    state: Mapping[str, object] | None = None,
+    without: Iterable[str] = (),
+    **lines: str,
+) -> list[str]:
+    """
+    The script's output, line by line.
+
+    + daemon_json: its content, None for no file
+    + docker: what ``info`` made; without it a plain daemon
+    + flags: dockerd's arguments
+    + state: our own records on the node by name
+    + without: keys to leave out, such as ``info`` for a daemon that is down
+    + lines: single lines by their key, such as ``uname``
+    """
+    arguments = "\0".join(("/usr/sbin/dockerd", *flags)) + "\0"
+    absent = "daemon_json absent"
+    known = {
+        "uname": "6.12.9+deb13-amd64 x86_64",
+        "page_size": "4096",
+        "cgroup": "2",
+        "init": "systemd",
+        "max_user_namespaces": "63254",
+        "boot_id": BOOT_ID,
+        "os": "debian 13 trixie",
+        "dockerd": f"812 {ticks} {base64.b64encode(arguments.encode()).decode()}",
+        "btime": str(BOOTED_S),
+        "docker_client": "Docker version 26.1.5+dfsg1, build a72d7cd",
+        "info": compact(info() if docker is None else docker),
+        "daemon_json": (
+            absent if daemon_json is None else daemon_json_line(daemon_json, mtime_s)
+        ).removeprefix("daemon_json "),
+        **{f"state.{name}": compact(value) for name, value in (state or {}).items()},
+        **lines,
+    }
+    return [
+        *(f"{key} {value}" for key, value in known.items() if key not in set(without)),
+        *(f"release {release}" for release in releases),
+        *(f"wrapper {digest} {path}" for path, digest in (wrappers or {}).items()),
+        *(line for container in containers for line in container.lines()),
+        END,
+    ]
+
+
+def node(**given: Any) -> Node:
+    """The node whose ``answer`` this is."""
+    return parse_node(answer(**given))
+
+
+def applied(started_with: Mapping[str, Json] | None, identity: str = IDENTITY) -> dict[str, Any]:
+    """The record of a transaction that came to its end."""
+    return {"dockerd": identity, "started_with": started_with}
+
+
+def after(plan: Plan) -> dict[str, Any]:
+    """
+    What ``answer`` has to be given for a node on which ``plan`` was carried out.
+
+    The file was written just now and the process is the one that was seen before; the record says
+    what it was started with.
+    """
+    value = json.loads(plan.after or "{}")
+    digest = "absent" if plan.after is None else hashlib.sha256(plan.after.encode()).hexdigest()
+    started_with = None if plan.started_with is None else dict(plan.started_with)
+    return {
+        "daemon_json": plan.after,
+        "mtime_s": LATER_S,
+        "docker": info(
+            runtimes=value.get("runtimes"),
+            default_runtime=value.get("default-runtime", "runc"),
+            live_restore=value.get("live-restore", False),
+        ),
+        "state": {
+            "owned": plan.owned.model_dump(),
+            "applied": {**applied(started_with), "sha256": digest},
+        },
+    }

@@ -1,0 +1,170 @@
+"""Releases: names, what runsc prints, known escapes, where archives come from."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.releases import (
+    ESCAPES,
+    SHA512,
+    Archive,
+    Release,
+    escapes_in,
+    floor,
+    parse_release,
+    printed_release,
+)
+
+PINNED = ("20260928.0", "x86_64")
+
+
+@pytest.mark.parametrize(
+    ("text", "release"),
+    [
+        pytest.param("20260928.0", Release(20260928, 0), id="usual"),
+        pytest.param("20240729.12", Release(20240729, 12), id="two-digit-number"),
+        pytest.param("20240729.007", Release(20240729, 7), id="leading-zeros"),
+    ],
+)
+def test_a_release_is_read_as_date_and_number(text: str, release: Release) -> None:
+    assert parse_release(text) == release
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("20260928", id="no-number"),
+        pytest.param("20260928.", id="empty-number"),
+        pytest.param("2026-09-28.0", id="hyphens"),
+        pytest.param("19990101.0", id="another-century"),
+        pytest.param("release-20260928.0", id="the-tag"),
+        pytest.param("20260928.0-12-gabc", id="nightly"),
+        pytest.param("20260928.0\n", id="newline"),
+        pytest.param(" 20260928.0", id="space"),
+        pytest.param("-20260928.0", id="an-option"),
+        pytest.param("../20260928.0", id="a-path"),
+        pytest.param("latest", id="a-word"),
+        pytest.param("20260928.1234", id="number-too-long"),
+    ],
+)
+def test_what_is_no_release_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(Problem, match=r"^not a gVisor release, got .*such as 20260928\.0$"):
+        parse_release(text)
+
+
+def test_a_release_is_written_as_it_is_read() -> None:
+    assert str(parse_release("20260928.3")) == "20260928.3"
+
+
+def test_releases_compare_in_the_order_they_came_out() -> None:
+    names = ["20260928.0", "20240729.10", "20240729.2", "20240729.9"]
+
+    ordered = sorted(names, key=parse_release)
+
+    assert ordered == ["20240729.2", "20240729.9", "20240729.10", "20260928.0"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "release"),
+    [
+        pytest.param(
+            "runsc version release-20260928.0\nspec: 1.1.0-rc.1\n",
+            Release(20260928, 0),
+            id="official",
+        ),
+        pytest.param(
+            "runsc version 0.0~20240729.0\nspec: 1.1.0", Release(20240729, 0), id="debian"
+        ),
+        pytest.param("runsc version VERSION_MISSING\nspec: 1.1.0", None, id="missing"),
+        pytest.param("runsc version release-20260928.0-12-g3f2a1b0", None, id="nightly"),
+        pytest.param("", None, id="nothing"),
+        pytest.param("runc version 1.1.15\nspec: 1.0.2", None, id="another-program"),
+        pytest.param("runsc version release-20260928.0x", None, id="something-behind"),
+        pytest.param("not runsc: runsc version 20260928.0", None, id="no-prefix"),
+    ],
+)
+def test_a_printed_version_names_a_release_or_none(printed: str, release: Release | None) -> None:
+    assert printed_release(printed) == release
+
+
+@pytest.mark.parametrize(
+    ("release", "escapes"),
+    [
+        pytest.param("20221219.0", ["CVE-2025-2713", "CVE-2026-96812"], id="debian-12"),
+        pytest.param("20240729.0", ["CVE-2025-2713", "CVE-2026-96812"], id="debian-13"),
+        pytest.param("20250318.9", ["CVE-2025-2713", "CVE-2026-96812"], id="day-before-first-fix"),
+        pytest.param("20250319.0", ["CVE-2026-96812"], id="first-fix"),
+        pytest.param("20260817.0", ["CVE-2026-96812"], id="last-of-the-old-layout"),
+        pytest.param("20260830.99", ["CVE-2026-96812"], id="day-before-second-fix"),
+        pytest.param("20260831.0", [], id="floor"),
+        pytest.param("20260928.0", [], id="default"),
+    ],
+)
+def test_a_release_is_open_to_the_escapes_fixed_after_it(release: str, escapes: list[str]) -> None:
+    found = escapes_in(parse_release(release))
+
+    assert [escape.id for escape in found] == escapes
+
+
+def test_the_floor_is_the_oldest_release_without_a_known_escape() -> None:
+    assert floor() == Release(20260831, 0)
+    assert escapes_in(floor()) == ()
+
+
+def test_every_escape_says_where_it_was_published() -> None:
+    assert all(escape.source.startswith("https://") for escape in ESCAPES)
+
+
+def test_no_known_checksum_is_of_a_release_with_a_known_escape() -> None:
+    assert all(escapes_in(parse_release(release)) == () for release, _ in SHA512)
+
+
+def test_every_known_checksum_is_a_sha512_and_no_two_are_equal() -> None:
+    assert all(re.fullmatch("[0-9a-f]{128}", value) for value in SHA512.values())
+    assert len(set(SHA512.values())) == len(SHA512)
+
+
+@pytest.mark.parametrize(
+    ("source", "location"),
+    [
+        pytest.param(
+            "official",
+            "https://storage.googleapis.com/gvisor/releases/release/20260928.0/aarch64/gvisor.tar.bz2",
+            id="official",
+        ),
+        pytest.param("debian", "", id="debian"),
+        pytest.param(
+            "https://mirror.example/{release}/{arch}.tar",
+            "https://mirror.example/20260928.0/aarch64.tar",
+            id="url",
+        ),
+        pytest.param("/srv/gvisor.tar.bz2", "/srv/gvisor.tar.bz2", id="path"),
+        pytest.param("/srv/{other}.tar", "/srv/{other}.tar", id="other-braces-stay"),
+    ],
+)
+def test_an_archive_lies_where_its_source_says(source: str, location: str) -> None:
+    assert Archive(source).location("20260928.0", "aarch64") == location
+
+
+def test_a_known_release_needs_no_checksum_from_the_operator() -> None:
+    assert Archive().checksum(*PINNED) == SHA512[PINNED]
+
+
+def test_the_operators_checksum_counts_for_more_than_the_known_one() -> None:
+    archive = Archive("official", {"x86_64": "0" * 128})
+
+    assert archive.checksum(*PINNED) == "0" * 128
+
+
+def test_a_checksum_for_another_architecture_is_no_checksum() -> None:
+    archive = Archive("official", {"aarch64": "0" * 128})
+
+    assert archive.checksum(*PINNED) is None
+
+
+def test_an_unknown_release_has_no_checksum() -> None:
+    assert Archive().checksum("20990101.0", "x86_64") is None
