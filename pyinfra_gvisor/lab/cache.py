@@ -97,4 +97,4 @@ def _make_key(path: Path) -> None:
     except FileNotFoundError as error:
         raise LabError("lab: ssh-keygen: not installed", todo="run .ci/setup") from error
     except subprocess.CalledProcessError as error:
-        raise LabError("lab: ssh-keygen failed", got=error.stderr) from error
+        raise LabError("lab: ssh-keygen failed", because=error.stderr) from error

@@ -37,7 +37,7 @@ def _connect() -> DockerClient:
         return docker.from_env(timeout=API_TIMEOUT_S)
     except DockerException as error:
         raise LabError(
-            "lab: docker: its daemon does not answer", got=str(error), todo="run .ci/setup"
+            "lab: docker: its daemon does not answer", because=error, todo="run .ci/setup"
         ) from error
 
 
@@ -134,7 +134,7 @@ class Lab:
                 break
             except APIError as error:  # such as a port that was taken in the meantime
                 if attempt == START_ATTEMPTS:
-                    raise LabError(f"lab: {name}: does not start", got=error.explanation) from error
+                    raise LabError(f"lab: {name}: does not start", because=error) from error
         return self._node(name, spec)
 
     def _node(self, name: str, spec: NodeSpec) -> LabNode:

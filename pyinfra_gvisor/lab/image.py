@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 
@@ -20,6 +21,13 @@ from pyinfra_gvisor.lab.spec import FLAVOUR_DEFAULT, Flavour, LabError
 
 Tell = Callable[[str], None]
 
+_DIES_WITH_US = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
+"""mmdebstrap mounts /proc and /dev in what it builds. Killed together with us, in namespaces of its
+own, it leaves a directory that can be removed, and no mount."""
+
 
 def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: Tell) -> str:
     """Have the image of ``flavour``; its tag. Whoever comes second waits for the first."""
@@ -27,6 +35,7 @@ def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: 
     with cache.lock(f"image-{flavour.name}"):
         if not _is_there(flavour, tag, client=client, cache=cache):
             _build(flavour, tag, client=client, cache=cache, tell=tell)
+        _remove_older(flavour, tag, client=client, tell=tell)
     return tag
 
 
@@ -53,6 +62,8 @@ def _is_there(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache)
 def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, tell: Tell) -> None:
     if shutil.which("mmdebstrap") is None:
         raise LabError("lab: mmdebstrap: not installed", todo="run .ci/setup")
+    if os.geteuid() != 0:
+        raise LabError("lab: only root can make a root file system", todo="run this as root")
     began_s = monotonic()
     tell(f"building {tag} with mmdebstrap, once")
     with _build_directory(flavour, cache) as directory:
@@ -71,7 +82,6 @@ def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, te
         _import(tar, tag, flavour, client=client)
         if _leaves_runsc(flavour):
             package.replace(cache.runsc_package)
-    _remove_older(flavour, tag, client=client, tell=tell)
     tell(f"built {tag} in {monotonic() - began_s:.0f} s")
 
 
@@ -82,7 +92,8 @@ def _remove_older(flavour: Flavour, tag: str, *, client: DockerClient, tell: Tel
             try:
                 client.images.remove(str(image.id))
             except APIError as error:
-                tell(f"  an older image stays: {error.explanation}")
+                if error.status_code != HTTPStatus.CONFLICT:  # what it answers while one is used
+                    tell(f"an older image stays: {error.explanation}")
 
 
 @contextmanager
@@ -99,7 +110,7 @@ def _run(command: list[str], *, directory: Path, log: Path, tell: Tell) -> None:
     with (
         log.open("w", encoding="utf-8") as file,
         subprocess.Popen(
-            command,
+            [*_DIES_WITH_US, *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -126,4 +137,4 @@ def _import(tar: Path, tag: str, flavour: Flavour, *, client: DockerClient) -> N
         )
         client.images.get(tag)
     except DockerException as error:
-        raise LabError("lab: docker import failed", got=str(error)) from error
+        raise LabError("lab: docker import failed", because=error) from error

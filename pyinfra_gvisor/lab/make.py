@@ -49,12 +49,13 @@ def create(name: str, spec: NodeSpec, *, lab: str, client: DockerClient) -> Cont
             environment=recipe.boot_environment(spec.flavour, cgroup_version=cgroup_version),
             privileged=True,
             cgroupns="private",
+            stop_signal="SIGRTMIN+3",  # systemd's word for "halt"
             tmpfs=_TMPFS,
             volumes={volume.name: {"bind": "/var/lib/docker", "mode": "rw"}},
             ports={SSH_PORT: ("127.0.0.1", _free_port())},
         )
     except APIError as error:
-        raise LabError(f"lab: {name}: cannot be created", got=error.explanation) from error
+        raise LabError(f"lab: {name}: cannot be created", because=error) from error
 
 
 def volume_of(name: str) -> str:
@@ -76,7 +77,7 @@ def live_in(node: LabNode) -> None:
     """Use a node the way others would have."""
     ran = node.exec("sh", "-c", recipe.resource("lived-in.sh"))
     if ran.code != 0:
-        raise LabError(f"lab: {node.name}: lived-in.sh ended with {ran.code}", got=ran.stderr)
+        raise LabError(f"lab: {node.name}: lived-in.sh ended with {ran.code}", because=ran.stderr)
 
 
 def probe_image() -> bytes:
@@ -110,7 +111,7 @@ def until_gone(remove: Callable[[], object], what: str) -> None:
             return
         except APIError as error:
             if time.monotonic() > until_s:
-                raise LabError(f"lab: {what}: cannot be removed", got=error.explanation) from error
+                raise LabError(f"lab: {what}: cannot be removed", because=error) from error
             time.sleep(0.5)
 
 
@@ -135,5 +136,5 @@ def _program_in(package: Path) -> bytes:
                 timeout=UNPACK_TIMEOUT_S,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise LabError(f"lab: {package}: cannot be unpacked", got=str(error)) from error
+            raise LabError(f"lab: {package}: cannot be unpacked", because=error) from error
         return (Path(directory) / "usr/bin/runsc").read_bytes()

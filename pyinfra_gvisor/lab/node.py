@@ -51,7 +51,7 @@ class LabNode:
         try:
             code, output = self.container.exec_run(list(command), user=user, demux=True)
         except DockerException as error:
-            raise LabError(f"lab: {self.name}: exec failed", got=str(error)) from error
+            raise LabError(f"lab: {self.name}: exec failed", because=error) from error
         stdout, stderr = map(_text, cast("tuple[bytes | None, bytes | None]", output))
         return Ran(-1 if code is None else code, stdout, stderr)
 
@@ -63,7 +63,7 @@ class LabNode:
         ran = self.exec("install", "-D", "-m", f"{mode:o}", f"/root/{beside}", path)
         self.exec("rm", "-f", f"/root/{beside}")
         if ran.code != 0:
-            raise LabError(f"lab: {self.name}: cannot write {path}", got=ran.stderr)
+            raise LabError(f"lab: {self.name}: cannot write {path}", because=ran.stderr)
 
     def kill(self) -> None:
         """Cut the power."""
@@ -99,7 +99,7 @@ class LabNode:
             sleep(0.2)
         raise LabError(
             f"lab: {self.name}: no answer from sshd and dockerd in it",
-            got=self._complaint(),
+            because=self._complaint(),
             todo=f"look with: docker logs {self.name}",
         )
 
@@ -134,7 +134,7 @@ def put_files(container: Container, files: Files) -> None:
     try:
         container.put_archive("/", buffer.getvalue())
     except APIError as error:
-        raise LabError(f"lab: {container.name}: cannot write files", got=str(error)) from error
+        raise LabError(f"lab: {container.name}: cannot write files", because=error) from error
 
 
 def published_port(container: Container) -> int:

@@ -71,11 +71,7 @@ def mmdebstrap_command(
 
 def image_changes(flavour: Flavour) -> list[str]:
     """What `docker import` is told about the image."""
-    return [
-        'CMD ["/sbin/init"]',
-        "STOPSIGNAL SIGRTMIN+3",  # systemd's name for "halt"
-        f"LABEL {IMAGE_LABEL}={flavour.name}",
-    ]
+    return ['CMD ["/sbin/init"]', f"LABEL {IMAGE_LABEL}={flavour.name}"]
 
 
 def image_tag(flavour: Flavour) -> str:

@@ -18,8 +18,24 @@ _NAME_LENGTH_MAX = 40
 """With ``-30`` behind it still a host name (63 characters) and short enough to read."""
 
 
+_BECAUSE_LIMIT = 300
+
+
 class LabError(Problem):
-    """Something that stands between us and the nodes, in one line."""
+    """
+    Something that stands between us and the nodes, in one line.
+
+    ``because`` is what another program said, or an exception of another library.
+    """
+
+    def __init__(
+        self, what: str, *, got: object = None, because: object = None, todo: str = ""
+    ) -> None:
+        if because is not None:
+            # Docker's exceptions put a line of HTTP around what the daemon explains.
+            said = getattr(because, "explanation", None) or str(because)
+            what = f"{what}: {' '.join(said.split())[:_BECAUSE_LIMIT]}"
+        super().__init__(what, got=got, todo=todo)
 
 
 @dataclass(frozen=True)

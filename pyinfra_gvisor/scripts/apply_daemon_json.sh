@@ -144,7 +144,6 @@ bring_into_force() {
                     return 1
                 }
             fi
-            save_scripts || return 1
             wait_for_ephemeral || {
                 reason="a restart would end $(ephemeral)after waiting $wait_s s"
                 return 1
@@ -218,6 +217,7 @@ validate
 if [ "$action" != nothing ]; then within 10 snapshot || die "the Docker API does not answer"; fi
 if [ "$action" = restart ]; then wait_for_ephemeral || die "a restart would end $(ephemeral)and they still run after $wait_s s"; fi
 next_generation || die "cannot write $state_dir/generations, is the disk full?"
+if [ "$action" != nothing ]; then save_scripts || die "cannot copy dockerd's runtime scripts to $generation"; fi
 if ! commit || ! bring_into_force || ! look; then revert; fi
 printf '%s' "$owned_b64" | base64 -d | write_state owned.json
 if [ "$action" != nothing ] || [ -e /run/docker.pid ]; then

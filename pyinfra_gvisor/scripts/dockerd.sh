@@ -1,6 +1,6 @@
 #!/bin/sh
 # How dockerd is asked, told and watched on a node. Read in front of the script that needs it.
-# Set before: timeout_s runtimes live_restore work began
+# Set before: timeout_s runtimes live_restore work generation began
 set -eu
 : "${timeout_s:?}" "${runtimes?}" "${live_restore?}"
 restarted=no
@@ -80,15 +80,16 @@ none_lost() { # every container that ran still runs, as the same process; those 
     done < "$work/running"
 }
 
+# Entries with runtimeArgs make dockerd write a script that containers refer to until they end. At
+# every start, on 20.10 at every reload too, it drops those that the new configuration does not need.
 save_scripts() {
     root=$(docker_quick info --format '{{.DockerRootDir}}') || return 1
-    rm -rf "$work/scripts"
-    if [ -d "$root/runtimes" ]; then cp -a "$root/runtimes" "$work/scripts"; fi
+    if [ -d "$root/runtimes" ]; then cp -a "$root/runtimes" "$generation/scripts"; fi
 }
 
-put_back_scripts() { # dockerd drops them at every start, running containers need them to the end
-    if [ ! -d "$work/scripts" ]; then return 0; fi
-    (cd "$work/scripts" && find . -type f) | while read -r script; do
+put_back_scripts() {
+    if [ ! -d "$generation/scripts" ]; then return 0; fi
+    (cd "$generation/scripts" && find . -type f) | while read -r script; do
         script=${script#./}
         if [ -e "$root/runtimes/$script" ]; then continue; fi
         if grep -qsF "/runtimes/$script" /run/containerd/io.containerd.runtime.v2.task/moby/*/runtime \
@@ -96,7 +97,7 @@ put_back_scripts() { # dockerd drops them at every start, running containers nee
             /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/runtime \
             /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/options.json; then
             mkdir -p "$root/runtimes/$(dirname "$script")"
-            cp -a "$work/scripts/$script" "$root/runtimes/$script"
+            cp -a "$generation/scripts/$script" "$root/runtimes/$script"
             say "put back $root/runtimes/$script, which a running container needs"
         fi
     done

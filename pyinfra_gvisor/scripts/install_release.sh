@@ -18,14 +18,19 @@ die() {
 
 tidy() {
     rm -rf "$staging"
-    rmdir --ignore-fail-on-non-empty "$releases_dir" "${releases_dir%/*}"
+    mountpoint -q "$releases_dir" || rmdir --ignore-fail-on-non-empty "$releases_dir" "${releases_dir%/*}"
     if [ "$source" = file ]; then rm -f "$location"; fi
 }
 
-fetch_failed() { # exit code, what the program said
-    if [ "$(df --output=avail "$staging" | tail -n 1)" -lt 64 ]; then die "no space is left for $location in $releases_dir"; fi
-    die "cannot fetch $location: exit code $1, $(tail -n 1 "$2" | cut -c1-200)"
+said() { # what a program said in a file, or why it could not even say that
+    if [ "$(df --output=avail "$staging" | tail -n 1)" -lt 64 ]; then
+        say "no space is left in $releases_dir"
+    else
+        tail -n 1 "$1" | cut -c1-200
+    fi
 }
+
+fetch_failed() { die "cannot fetch $location: exit code $1, $(said "$2")"; }
 
 fetch_url() {
     if command -v curl > /dev/null; then
@@ -70,7 +75,7 @@ check_members() {
 unpack_archive() {
     mkdir "$staging/tree"
     tar -x -f "$staging/archive" --no-same-owner --no-same-permissions -C "$staging/tree" 2> "$staging/tar" ||
-        die "$shown cannot be unpacked: $(head -n 1 "$staging/tar" | cut -c1-200)"
+        die "$shown cannot be unpacked: $(said "$staging/tar")"
 }
 
 fetch_debian() { # with lists of its own, so that apt's on the node stay as they are

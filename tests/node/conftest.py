@@ -11,6 +11,7 @@ import pytest
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
 from tests.node.archives import ArchiveServer, debian_archive
 from tests.node.running import Fleet
+from tests.node.story import Story, tell
 
 LAB = "gvisor-test"
 SPECS = {
@@ -51,6 +52,23 @@ def server(archive: Path, nodes: dict[str, LabNode]) -> Iterator[ArchiveServer]:
     """A server with the bucket's URL layout, reached by the lab's nodes only."""
     with ArchiveServer(archive, nodes.values()) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def story(
+    nodes: dict[str, LabNode],
+    server: ArchiveServer,
+    archive: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Story:
+    """The main job, done before any other test has touched a node."""
+    return tell(nodes, server, archive, Fleet(nodes, tmp_path_factory.mktemp("fleet")))
+
+
+@pytest.fixture
+def converged(nodes: dict[str, LabNode], story: Story) -> dict[str, LabNode]:
+    """The nodes behind the main job."""
+    return nodes
 
 
 @pytest.fixture

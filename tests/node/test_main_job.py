@@ -3,90 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.archives import ArchiveServer, sha512
 from tests.node.running import (
-    DEBIAN,
     Fleet,
-    Outcome,
     daemon_json,
     docker_info,
     no_leftovers,
     processes,
     pyinfra,
     remove_container,
-    snapshot,
     start_container,
 )
+from tests.node.story import LIVED_IN, NODES, Story
 
-NODES = ("plain", "lived-in", "docker-20", "docker-28")
-LIVED_IN = NODES[1:]
 FOREIGN = (
     '   "max-concurrent-downloads":  5,',
     '	"log-opts": {"max-size": "50m",',
     '	"labels": [ "rack=b7","owner=shop" ]',
 )
-
-
-@dataclass(frozen=True)
-class Story:
-    """What the nodes looked like before, between and after, and what the runs said."""
-
-    before: dict[str, str]
-    processes: dict[str, dict[str, int]]
-    dry: Outcome
-    after_dry: dict[str, str]
-    converge: Outcome
-    converged: dict[str, str]
-    second: Outcome
-    after_second: dict[str, str]
-    channels: dict[str, int]
-
-
-@pytest.fixture(scope="module")
-def story(
-    nodes: dict[str, LabNode], server: ArchiveServer, tmp_path_factory: pytest.TempPathFactory
-) -> Story:
-    """The main job, done once on all nodes together; each gets the release in another way."""
-    fleet = Fleet(nodes, tmp_path_factory.mktemp("fleet"))
-    archive = tmp_path_factory.mktemp("file") / "gvisor.tar.bz2"
-    archive.write_bytes(server.bodies[next(iter(server.bodies))])
-    pinned = {**DEBIAN, "gvisor_sha512": {"x86_64": sha512(archive)}}
-    by_host = {
-        "plain": DEBIAN,
-        "lived-in": {**pinned, "gvisor_source": server.source},
-        "docker-20": {**pinned, "gvisor_source": str(archive)},
-        "docker-28": {**pinned, "gvisor_source": server.source},
-    }
-    before = {name: snapshot(nodes[name]) for name in NODES}
-    running = {name: processes(nodes[name]) for name in NODES}
-    dry = fleet.run(*NODES, flags=("--dry", "--diff"), by_host=by_host)
-    after_dry = {name: snapshot(nodes[name]) for name in NODES}
-    converge = fleet.run(*NODES, by_host=by_host)
-    converged = {name: snapshot(nodes[name]) for name in NODES}
-    counted = {name: _count_channels(nodes[name]) for name in NODES}
-    second = fleet.run(*NODES, by_host=by_host)
-    channels = {name: _channels(nodes[name]) - counted[name] for name in NODES}
-    after_second = {name: snapshot(nodes[name]) for name in NODES}
-    return Story(
-        before, running, dry, after_dry, converge, converged, second, after_second, channels
-    )
-
-
-def _count_channels(node: LabNode) -> int:
-    """Make sshd write every exec channel into its log; how many there are so far."""
-    node.put("/etc/ssh/sshd_config.d/verbose.conf", b"LogLevel VERBOSE\n")
-    node.exec("systemctl", "reload", "ssh")
-    return _channels(node)
-
-
-def _channels(node: LabNode) -> int:
-    log = node.exec("sh", "-c", "journalctl -q -o cat -u ssh -t sshd -t sshd-session")
-    return log.stdout.count("Starting session: command")
 
 
 def test_a_dry_run_changes_nothing(story: Story) -> None:

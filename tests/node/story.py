@@ -1,0 +1,65 @@
+"""The main job, told once for all tests: what the nodes were before, between and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.archives import ArchiveServer, sha512
+from tests.node.running import DEBIAN, Fleet, Outcome, processes, snapshot
+
+NODES = ("plain", "lived-in", "docker-20", "docker-28")
+LIVED_IN = NODES[1:]
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the nodes looked like before, between and after, and what the runs said."""
+
+    before: dict[str, str]
+    processes: dict[str, dict[str, int]]
+    dry: Outcome
+    after_dry: dict[str, str]
+    converge: Outcome
+    converged: dict[str, str]
+    second: Outcome
+    after_second: dict[str, str]
+    channels: dict[str, int]
+
+
+def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, archive: Path, fleet: Fleet) -> Story:
+    """The main job on all nodes together; each gets the release in another way."""
+    pinned = {**DEBIAN, "gvisor_sha512": {"x86_64": sha512(archive)}}
+    by_host = {
+        "plain": DEBIAN,
+        "lived-in": {**pinned, "gvisor_source": server.source},
+        "docker-20": {**pinned, "gvisor_source": str(archive)},
+        "docker-28": {**pinned, "gvisor_source": server.source},
+    }
+    before = {name: snapshot(nodes[name]) for name in NODES}
+    running = {name: processes(nodes[name]) for name in NODES}
+    dry = fleet.run(*NODES, flags=("--dry", "--diff"), by_host=by_host)
+    after_dry = {name: snapshot(nodes[name]) for name in NODES}
+    converge = fleet.run(*NODES, by_host=by_host)
+    counted = {name: _count_channels(nodes[name]) for name in NODES}
+    converged = {name: snapshot(nodes[name]) for name in NODES}
+    second = fleet.run(*NODES, by_host=by_host)
+    channels = {name: _channels(nodes[name]) - counted[name] for name in NODES}
+    after_second = {name: snapshot(nodes[name]) for name in NODES}
+    return Story(
+        before, running, dry, after_dry, converge, converged, second, after_second, channels
+    )
+
+
+def _count_channels(node: LabNode) -> int:
+    """Make sshd write every exec channel into its log; how many there are so far."""
+    node.put("/etc/ssh/sshd_config.d/verbose.conf", b"LogLevel VERBOSE\n")
+    node.exec("systemctl", "reload", "ssh")
+    return _channels(node)
+
+
+def _channels(node: LabNode) -> int:
+    log = node.exec("sh", "-c", "journalctl -q -o cat -u ssh -t sshd -t sshd-session")
+    return log.stdout.count("Starting session: command")

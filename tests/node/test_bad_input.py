@@ -1,0 +1,178 @@
+"""Bad input: a clear error, exit code 1, an unchanged node, and the next good run finds nothing to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import DEBIAN, Fleet, snapshot
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something wrong: on the node (made and mended by a command), or in the settings."""
+
+    says: str
+    damage: str = "true"
+    mend: str = "true"
+    data: Mapping[str, Any] = field(default_factory=lambda: DEBIAN)
+
+
+KEEP = "cp -p /etc/docker/daemon.json /root/kept"
+RESTORE = "rm -rf /etc/docker/daemon.json; cp -p /root/kept /etc/docker/daemon.json; rm /root/kept"
+UNAME = "printf '#!/bin/sh\\necho %s\\n' > /usr/local/sbin/uname; chmod 755 /usr/local/sbin/uname"
+CASES = {
+    "unknown key": Case(
+        r"inventory, host plain: gvisor_relase: unknown key, got 1; known are gvisor_release",
+        data={**DEBIAN, "gvisor_relase": 1},
+    ),
+    "mistyped value": Case(
+        r"inventory, host plain: gvisor_apply_timeout_s: .*valid integer.*, got soon",
+        data={**DEBIAN, "gvisor_apply_timeout_s": "soon"},
+    ),
+    "release below the floor": Case(
+        r"preflight: node on plain: release 20240729\.0 has a known escape .*CVE-2026-96812"
+        r".*; use 20260831\.0 or later",
+        data={key: value for key, value in DEBIAN.items() if key != "gvisor_accept_risk"},
+    ),
+    "not JSON": Case(
+        r"/etc/docker/daemon\.json on plain: line 1 column \d+: not JSON .*, got \{\"debug\": true,\}; mend",
+        damage=f"{KEEP}; printf '{{\"debug\": true,}}' > /etc/docker/daemon.json",
+        mend=RESTORE,
+    ),
+    "duplicate keys": Case(
+        r"/etc/docker/daemon\.json on plain: line 2 column 2: /debug is there twice; keep one",
+        damage=f'{KEEP}; printf \'{{"debug": true,\\n "debug": false}}\' > /etc/docker/daemon.json',
+        mend=RESTORE,
+    ),
+    "empty file": Case(
+        r"/etc/docker/daemon\.json on plain: line 1 column 1: the file is empty; write \{\}",
+        damage=f"{KEEP}; : > /etc/docker/daemon.json",
+        mend=RESTORE,
+    ),
+    "directory": Case(
+        r"/etc/docker/daemon\.json on plain: is a directory; remove it",
+        damage=f"{KEEP}; rm /etc/docker/daemon.json; mkdir /etc/docker/daemon.json",
+        mend=RESTORE,
+    ),
+    "dangling link": Case(
+        r"/etc/docker/daemon\.json on plain: is a symbolic link to nothing; ",
+        damage=f"{KEEP}; ln -sf /nowhere /etc/docker/daemon.json",
+        mend=RESTORE,
+    ),
+    "not UTF-8": Case(
+        r"/etc/docker/daemon\.json on plain: is not UTF-8 text; mend",
+        damage=f'{KEEP}; printf \'{{"debug": "\\377"}}\' > /etc/docker/daemon.json',
+        mend=RESTORE,
+    ),
+    "unreadable": Case(
+        r"/etc/docker/daemon\.json on plain: cannot be read; connect as root or with sudo",
+        damage="usermod -aG docker debian; chmod 600 /etc/docker/daemon.json",
+        mend="gpasswd -d debian docker; chmod 644 /etc/docker/daemon.json",
+        data={**DEBIAN, "_sudo": False},
+    ),
+    "Docker missing": Case(
+        r"preflight: node on plain: Docker is not installed; install it, or set gvisor_docker = ",
+        damage="systemctl stop docker.socket docker; mv /usr/bin/docker /usr/bin/hidden",
+        mend="mv /usr/bin/hidden /usr/bin/docker; systemctl start docker.socket docker",
+    ),
+    "daemon down": Case(
+        r"preflight: node on plain: dockerd does not answer, got .*; look at systemctl status docker",
+        damage="systemctl stop docker.socket docker",
+        mend="systemctl start docker.socket docker",
+    ),
+    "old kernel": Case(
+        r"preflight: node on plain: gVisor needs Linux 5\.6 or later, got 5\.4\.0-42-generic; upgrade",
+        damage=UNAME % "5.4.0-42-generic x86_64",
+        mend="rm /usr/local/sbin/uname",
+    ),
+    "other architecture": Case(
+        r"preflight: node on plain: gVisor does not run on this architecture, got riscv64; use x86_64",
+        damage=UNAME % "6.1.0-18-generic riscv64",
+        mend="rm /usr/local/sbin/uname",
+    ),
+    "flag of dockerd's unit": Case(
+        r"/etc/docker/daemon\.json on plain: /metrics-addr is also set by dockerd's own flag",
+        damage="mkdir -p /etc/systemd/system/docker.service.d; cp -p /etc/docker/daemon.json /root/kept;"
+        "printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// --metrics-addr=127.0.0.1:9324\\n'"
+        " > /etc/systemd/system/docker.service.d/flag.conf; echo '{}' > /etc/docker/daemon.json;"
+        "systemctl daemon-reload; systemctl restart docker",
+        mend=f"rm /etc/systemd/system/docker.service.d/flag.conf; systemctl daemon-reload; {RESTORE};"
+        "systemctl reset-failed docker; systemctl restart docker",
+    ),
+}
+
+
+@contextmanager
+def damaged(node: LabNode, case: Case) -> Iterator[None]:
+    """The node with what is wrong, and afterwards without."""
+    broken = node.exec("sh", "-c", case.damage)
+    assert broken.code == 0, broken.stderr
+    try:
+        yield
+    finally:
+        mended = node.exec("sh", "-c", case.mend)
+        assert mended.code == 0, mended.stderr
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
+def test_bad_input_is_refused_with_a_reason(
+    converged: dict[str, LabNode], fleet: Fleet, case: Case
+) -> None:
+    with damaged(converged["plain"], case):
+        before = snapshot(converged["plain"])
+
+        outcome = fleet.run("plain", data=case.data)
+
+        after = snapshot(converged["plain"])
+    assert re.search(case.says, outcome.stderr), outcome.text
+    assert outcome.code == 1
+    assert after == before
+    assert "Traceback" not in outcome.text
+
+
+def test_the_file_of_a_wrong_setting_is_named(converged: dict[str, LabNode], fleet: Fleet) -> None:
+    group_data = fleet.directory / "group_data"
+    group_data.mkdir()
+    (group_data / "run.py").write_text('gvisor_release = "latest"\n')
+
+    outcome = fleet.run("plain", data={})
+
+    assert outcome.code == 1
+    assert (
+        "group_data/run.py: gvisor_release: not a gVisor release, got latest; write"
+        in outcome.stderr
+    )
+
+
+def test_one_bad_host_fails_alone(converged: dict[str, LabNode], fleet: Fleet) -> None:
+    converged["docker-28"].exec("rm", "/var/lib/pyinfra-gvisor/proof.json")
+    case = CASES["not JSON"]
+    with damaged(converged["plain"], case):
+        before = snapshot(converged["plain"])
+
+        outcome = fleet.run("plain", "docker-28")
+
+        after = snapshot(converged["plain"])
+    assert outcome.code == 1
+    assert re.search(case.says, outcome.stderr)
+    assert after == before
+    assert outcome.stderr.count("[docker-28] ") > 0
+    assert converged["docker-28"].exec("test", "-e", "/var/lib/pyinfra-gvisor/proof.json").code == 0
+
+
+def test_afterwards_a_good_run_finds_nothing_to_do(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    outcome = fleet.run("plain")
+
+    again = fleet.run("plain")
+
+    assert outcome.code == again.code == 0, outcome.text + again.text
+    assert again.stderr.count("No changes") == 5

@@ -1,0 +1,217 @@
+"""Why a node cannot be isolated, said before it is touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.preflight import accepted_risk, engine_problem, preflight
+from pyinfra_gvisor.settings import Settings, load_settings
+from tests.unit.answers import node
+
+OLD: dict[str, Any] = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
+REASON = "throwaway nodes of a lab"
+DOWN = ("info", "dockerd", "btime")
+NO_DOCKER = (*DOWN, "docker_client")
+
+
+def settings_of(**data: Any) -> Settings:
+    """Settings that must be good."""
+    settings, problems = load_settings(data)
+    assert settings, problems
+    return settings
+
+
+def problems_of(data: dict[str, Any] | None = None, **given: Any) -> list[str]:
+    """What is said about a node with these settings."""
+    return [str(problem) for problem in preflight(node(**given), settings_of(**(data or {})))]
+
+
+def test_a_plain_debian_node_is_fit() -> None:
+    assert problems_of() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param(
+            {"uname": "6.12.9 riscv64"},
+            "gVisor does not run on this architecture, got riscv64; use x86_64 or aarch64",
+            id="architecture",
+        ),
+        pytest.param(
+            {"uname": "5.5.0-1-amd64 x86_64"},
+            "gVisor needs Linux 5.6 or later, got 5.5.0-1-amd64; upgrade the node's kernel",
+            id="kernel",
+        ),
+        pytest.param(
+            {"page_size": "16384"},
+            "gVisor needs pages of 4096 bytes, got 16384; boot a kernel with 4K pages",
+            id="page-size",
+        ),
+        pytest.param(
+            {"max_user_namespaces": "0"},
+            "user.max_user_namespaces is 0, runsc needs some; "
+            "sysctl user.max_user_namespaces=10000",
+            id="user-namespaces",
+        ),
+    ],
+)
+def test_a_machine_that_gvisor_does_not_run_on_is_refused_with_the_way_out(
+    given: dict[str, str], message: str
+) -> None:
+    assert problems_of(**given) == [message]
+
+
+@pytest.mark.parametrize(
+    ("given"),
+    [
+        pytest.param({"uname": "5.6.0 x86_64"}, id="oldest-kernel"),
+        pytest.param({"uname": "6.1.0-40-arm64 aarch64"}, id="arm64"),
+        pytest.param({"uname": "6.1.0 amd64"}, id="debians-name"),
+        pytest.param({"uname": "10.0.1 x86_64"}, id="two-digit-major"),
+        pytest.param({"without": ("max_user_namespaces",)}, id="no-such-limit"),
+        pytest.param({"max_user_namespaces": "1"}, id="one-user-namespace"),
+    ],
+)
+def test_a_machine_that_gvisor_just_runs_on_is_fit(given: dict[str, Any]) -> None:
+    assert problems_of(**given) == []
+
+
+def test_a_kernel_whose_release_is_no_number_is_refused() -> None:
+    assert problems_of(uname="custom-kernel x86_64")[0].startswith("gVisor needs Linux 5.6")
+
+
+def test_every_reason_is_told_at_once() -> None:
+    found = problems_of(OLD, uname="4.19.0 armv7l", page_size="65536", max_user_namespaces="0")
+
+    assert len(found) == 5
+
+
+def test_without_runtimes_only_docker_matters() -> None:
+    found = problems_of({"gvisor_runtimes": {}, **OLD}, uname="4.19.0 armv7l")
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("flavour", "given", "message"),
+    [
+        pytest.param("present", {}, None, id="there"),
+        pytest.param("debian", {}, None, id="there-and-installing-allowed"),
+        pytest.param("present", {"without": NO_DOCKER}, "Docker is not installed; ", id="missing"),
+        pytest.param("debian", {"without": NO_DOCKER}, None, id="missing-but-to-be-installed"),
+        pytest.param("docker-ce", {"without": NO_DOCKER}, None, id="missing-but-docker-ce"),
+        pytest.param(
+            "present",
+            {"without": DOWN, "docker_error": "connect: Connection refused"},
+            "dockerd does not answer, got connect: Connection refused; ",
+            id="down",
+        ),
+        pytest.param(
+            "debian", {"without": DOWN}, "dockerd does not answer, got no ", id="down-not-replaced"
+        ),
+        pytest.param(
+            "debian",
+            {"without": ("info", "docker_client")},
+            "dockerd does not answer",
+            id="runs-without-client",
+        ),
+    ],
+)
+def test_docker_has_to_be_there_and_to_answer_or_to_be_installed(
+    flavour: str, given: dict[str, Any], message: str | None
+) -> None:
+    problem = engine_problem(node(**given), flavour)
+
+    assert (problem is None) is (message is None)
+    assert str(problem).startswith(message or "None")
+
+
+def test_preflight_takes_dockers_flavour_from_the_settings() -> None:
+    assert problems_of({"gvisor_docker": "debian"}, without=NO_DOCKER) == []
+    assert problems_of({"gvisor_docker": "present"}, without=NO_DOCKER) != []
+
+
+def test_a_release_with_a_known_escape_is_refused_with_the_floor_and_the_way_out() -> None:
+    (message,) = problems_of(OLD)
+
+    assert message == (
+        "release 20240729.0 has a known escape (CVE-2025-2713, CVE-2026-96812); "
+        'use 20260831.0 or later, or say why not in gvisor_accept_risk = "<reason>"'
+    )
+
+
+def test_a_risk_that_is_accepted_is_no_reason_to_refuse_and_is_repeated() -> None:
+    data = {**OLD, "gvisor_accept_risk": REASON}
+
+    assert problems_of(data) == []
+    assert accepted_risk(settings_of(**data)) == (
+        "RISK ACCEPTED: runsc 20240729.0 is open to CVE-2025-2713, CVE-2026-96812. "
+        f"Reason given: {REASON}"
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param({"gvisor_accept_risk": REASON}, id="safe-release"),
+        pytest.param(OLD, id="nothing-accepted"),
+        pytest.param({**OLD, "gvisor_accept_risk": REASON, "gvisor_runtimes": {}}, id="no-gvisor"),
+    ],
+)
+def test_there_is_no_accepted_risk_where_there_is_none_to_accept(data: dict[str, Any]) -> None:
+    assert accepted_risk(settings_of(**data)) is None
+
+
+@pytest.mark.parametrize(
+    ("release", "kernel", "network", "refused"),
+    [
+        pytest.param("20240729.0", "6.11.0", "sandbox", True, id="too-old"),
+        pytest.param("20240729.0", "6.10.9", "sandbox", False, id="older-kernel"),
+        pytest.param("20240807.0", "6.18.0", "sandbox", False, id="first-that-works"),
+        pytest.param("20240729.0", "6.18.0", "host", False, id="hostinet"),
+        pytest.param("20240729.0", "6.18.0", "none", False, id="no-network"),
+    ],
+)
+def test_an_old_netstack_on_a_new_kernel_is_refused(
+    release: str, kernel: str, network: str, refused: bool
+) -> None:
+    data = {
+        "gvisor_release": release,
+        "gvisor_source": "debian",
+        "gvisor_accept_risk": REASON,
+        "gvisor_runtimes": {"runsc": {}, "net": {"network": network}},
+    }
+
+    found = problems_of(data, uname=f"{kernel} x86_64")
+
+    assert [("runtime net" in message) for message in found] == [True] * refused
+
+
+@pytest.mark.parametrize(
+    ("data", "arch", "refused"),
+    [
+        pytest.param({"gvisor_sha512": {"x86_64": "0" * 128}}, "aarch64", True, id="other-arch"),
+        pytest.param({"gvisor_sha512": {"x86_64": "0" * 128}}, "x86_64", False, id="this-arch"),
+        pytest.param({}, "aarch64", False, id="known-to-us"),
+    ],
+)
+def test_a_release_without_a_checksum_for_this_architecture_is_refused(
+    data: dict[str, Any], arch: str, refused: bool
+) -> None:
+    found = problems_of(data, uname=f"6.12.9 {arch}")
+
+    assert [f'gvisor_sha512 = {{"{arch}"' in message for message in found] == [True] * refused
+
+
+def test_a_reason_is_one_line_that_names_host_and_node() -> None:
+    problem = preflight(node(page_size="65536"), settings_of())[0]
+
+    line = problem.at("preflight", "node", "run-7")
+
+    assert isinstance(problem, Problem)
+    assert line.startswith("preflight: node on run-7: gVisor needs pages")
+    assert "\n" not in line

@@ -1,0 +1,241 @@
+"""Every ``gvisor_*`` key: what it takes, and what is said about what it does not take."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.releases import Release
+from pyinfra_gvisor.settings import Runtime, Settings, load_settings
+
+SHA = "ab" * 64
+UNKNOWN = "20250101.0"  # a release whose checksum this package does not know
+
+
+def good(**data: Any) -> Settings:
+    """The settings, which must be good."""
+    settings, problems = load_settings(data)
+    assert settings, problems
+    return settings
+
+
+def problems_of(**data: Any) -> dict[str, str]:
+    """What is wrong with settings that must be bad."""
+    settings, problems = load_settings(data)
+    assert settings is None
+    return problems
+
+
+@pytest.mark.parametrize(
+    ("data", "attribute", "value"),
+    [
+        pytest.param({}, "release", "20260928.0", id="release-default"),
+        pytest.param({"gvisor_release": "20260831.00"}, "release", "20260831.0", id="release"),
+        pytest.param({}, "source", "official", id="source-default"),
+        pytest.param({"gvisor_source": "debian"}, "source", "debian", id="source-debian"),
+        pytest.param({"gvisor_source": "https://m/x"}, "source", "https://m/x", id="source-url"),
+        pytest.param({"gvisor_source": "/srv/{arch}"}, "source", "/srv/{arch}", id="source-path"),
+        pytest.param({"gvisor_sha512": {"x86_64": SHA}}, "sha512", {"x86_64": SHA}, id="sha512"),
+        pytest.param({}, "runtimes", {"runsc": Runtime(network="host")}, id="runtimes-default"),
+        pytest.param({"gvisor_runtimes": {}}, "runtimes", {}, id="no-runtimes"),
+        pytest.param(
+            {"gvisor_runtimes": {"net2": {"network": "sandbox", "flags": ["--debug"]}}},
+            "runtimes",
+            {"net2": Runtime(network="sandbox", flags=("--debug",))},
+            id="runtimes",
+        ),
+        pytest.param({"gvisor_daemon_json": {"dns": []}}, "daemon_json", {"dns": []}, id="keys"),
+        pytest.param({"gvisor_docker": "docker-ce"}, "docker", "docker-ce", id="docker"),
+        pytest.param({"gvisor_proof": "never"}, "proof", "never", id="proof"),
+        pytest.param({"gvisor_accept_risk": None}, "accept_risk", None, id="no-risk"),
+        pytest.param({"gvisor_apply_timeout_s": 1}, "apply_timeout_s", 1, id="shortest-timeout"),
+        pytest.param({"gvisor_apply_timeout_s": 3600}, "apply_timeout_s", 3600, id="longest"),
+        pytest.param({"gvisor_restart_wait_s": 0}, "restart_wait_s", 0, id="no-wait"),
+        pytest.param({"ssh_user": "x", "_sudo": True}, "proof", "changed", id="others-data"),
+    ],
+)
+def test_a_good_value_is_taken(data: dict[str, Any], attribute: str, value: object) -> None:
+    assert getattr(good(**data), attribute) == value
+
+
+RUNTIMES = "gvisor_runtimes"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        pytest.param(
+            "gvisor_release",
+            "latest",
+            "not a gVisor release, got latest; write its date and number, such as 20260928.0",
+            id="release",
+        ),
+        pytest.param(
+            "gvisor_release",
+            20260928.0,
+            "input should be a valid string, got 20260928.0",
+            id="release-without-quotes",
+        ),
+        pytest.param("gvisor_release", "-1", "not a gVisor release, got -1; ", id="release-option"),
+        pytest.param("gvisor_source", "mirror", "not a source, got mirror; write ", id="source"),
+        pytest.param("gvisor_source", "ftp://m/x", "not a source, got ftp", id="source-ftp"),
+        pytest.param("gvisor_source", "./x.tar", "not a source, got ./x.tar", id="source-relative"),
+        pytest.param("gvisor_source", "", "not a source, got ; ", id="source-empty"),
+        pytest.param(
+            "gvisor_sha512", {"x86_64": "AB" * 64}, "['x86_64'] string should match", id="sha-case"
+        ),
+        pytest.param(
+            "gvisor_sha512", {"x86_64": SHA[:-1]}, "['x86_64'] string should", id="sha-short"
+        ),
+        pytest.param(
+            "gvisor_sha512", {"x86_64": SHA + "\n"}, "['x86_64'] string should", id="sha-newline"
+        ),
+        pytest.param("gvisor_sha512", {"amd64": SHA}, "['amd64'] input should be", id="sha-arch"),
+        pytest.param("gvisor_sha512", SHA, "input should be a valid dict", id="sha-text"),
+        pytest.param(RUNTIMES, {"runc": {}}, "not a runtime name, got runc; use", id="name-runc"),
+        pytest.param(RUNTIMES, {"runsc-net": {}}, "not a runtime name, got runsc-net", id="hyphen"),
+        pytest.param(RUNTIMES, {"Runsc": {}}, "not a runtime name, got Runsc", id="upper-case"),
+        pytest.param(RUNTIMES, {"runsc\n": {}}, "not a runtime name, got runsc?", id="newline"),
+        pytest.param(RUNTIMES, {"a b": {}}, "not a runtime name, got a b", id="name-space"),
+        pytest.param(RUNTIMES, {"": {}}, "not a runtime name, got ; use", id="name-empty"),
+        pytest.param(
+            RUNTIMES,
+            {"runsc": {"network": "hostinet"}},
+            "['runsc']['network'] input should be 'host', 'sandbox' or 'none', got hostinet",
+            id="network",
+        ),
+        pytest.param(
+            RUNTIMES,
+            {"runsc": {"netwrk": "host"}},
+            "['runsc']['netwrk'] unknown key, got host; known are network",
+            id="mistyped-inside",
+        ),
+        pytest.param(
+            RUNTIMES, {"runsc": {"platform": "xen"}}, "['runsc']['platform'] input", id="platform"
+        ),
+        pytest.param(
+            RUNTIMES,
+            {"runsc": {"flags": ["--network=none"]}},
+            "['runsc']['flags'] --network has a key of its own, got --network=none; use it",
+            id="network-as-a-flag",
+        ),
+        pytest.param(
+            RUNTIMES, {"runsc": {"flags": ["debug"]}}, "['runsc']['flags']['0'] str", id="no-flag"
+        ),
+        pytest.param(
+            RUNTIMES,
+            {"runsc": {"flags": ["--x=$(id)"]}},
+            "['runsc']['flags']['0'] string should match",
+            id="flag-with-shell",
+        ),
+        pytest.param(
+            RUNTIMES,
+            {"runsc": {"flags": ["--x=a b"]}},
+            "['runsc']['flags']['0'] string should match",
+            id="flag-with-space",
+        ),
+        pytest.param(RUNTIMES, {"runsc": {"flags": "--x"}}, "['runsc']['flags'] in", id="one-flag"),
+        pytest.param(RUNTIMES, ["runsc"], "input should be a valid dictionary", id="a-list"),
+        pytest.param(
+            "gvisor_daemon_json",
+            {"runtimes": {"x": {}}},
+            "runtimes has a setting of its own; use gvisor_runtimes",
+            id="daemon-json-runtimes",
+        ),
+        pytest.param("gvisor_daemon_json", "{}", "input should be a valid dict", id="daemon-json"),
+        pytest.param(
+            "gvisor_daemon_json_if_absent",
+            {"runtimes": {"x": {}}},
+            "runtimes has a setting of its own; use gvisor_runtimes",
+            id="defaults-runtimes",
+        ),
+        pytest.param(
+            "gvisor_docker",
+            "snap",
+            "input should be 'present', 'debian' or 'docker-ce', got snap",
+            id="docker",
+        ),
+        pytest.param("gvisor_proof", True, "input should be 'changed', 'always' or", id="proof"),
+        pytest.param("gvisor_accept_risk", "yes", "string should have at least 10", id="no-reason"),
+        pytest.param("gvisor_accept_risk", True, "input should be a valid string", id="risk-true"),
+        pytest.param(
+            "gvisor_apply_timeout_s", 0, "input should be greater than or equal to 1", id="timeout-0"
+        ),
+        pytest.param("gvisor_apply_timeout_s", 3601, "input should be less than", id="timeout-big"),
+        pytest.param("gvisor_apply_timeout_s", "60", "input should be a valid int", id="text"),
+        pytest.param("gvisor_apply_timeout_s", True, "input should be a valid int", id="true"),
+        pytest.param("gvisor_restart_wait_s", -1, "input should be greater", id="wait-negative"),
+        pytest.param("gvisor_restart_wait_s", 1.5, "input should be a valid int", id="wait-half"),
+    ],
+)
+def test_a_bad_value_is_told_by_its_key_with_what_was_got(
+    key: str, value: object, message: str
+) -> None:
+    problems = problems_of(**{key: value})
+
+    assert list(problems) == [key]
+    assert problems[key].startswith(message)
+    assert "\n" not in problems[key]
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        pytest.param("gvisor_relase", "gvisor_release", id="release"),
+        pytest.param("gvisor_runtime", "gvisor_runtimes", id="runtimes"),
+        pytest.param("gvisor_daemonjson", "gvisor_daemon_json", id="daemon-json"),
+        pytest.param("gvisor_", "gvisor_", id="nothing-behind-the-prefix"),
+        pytest.param("gvisor_platform", "gvisor_", id="unlike-any"),
+    ],
+)
+def test_an_unknown_key_is_told_with_the_keys_that_look_like_it(key: str, nearest: str) -> None:
+    problems = problems_of(**{key: "x"})
+
+    assert list(problems) == [key]
+    assert re.match(f"unknown key, got x; known are .*{nearest}", problems[key])
+
+
+def test_every_bad_key_is_told_at_once() -> None:
+    problems = problems_of(gvisor_release="x", gvisor_docker="y", gvisor_nothing="z")
+
+    assert set(problems) == {"gvisor_release", "gvisor_docker", "gvisor_nothing"}
+
+
+def test_two_faults_in_one_key_are_both_told() -> None:
+    problems = problems_of(gvisor_runtimes={"a": {"network": "x"}, "b": {"platform": "y"}})
+
+    assert "['a']['network']" in problems["gvisor_runtimes"]
+    assert "['b']['platform']" in problems["gvisor_runtimes"]
+
+
+def test_what_was_got_is_cut() -> None:
+    problems = problems_of(gvisor_docker="x" * 500)
+
+    assert "x" * 61 not in problems["gvisor_docker"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param({"gvisor_sha512": {"x86_64": SHA}}, id="checksum-named"),
+        pytest.param({"gvisor_source": "debian"}, id="debians-package"),
+        pytest.param({"gvisor_runtimes": {}}, id="no-gvisor"),
+    ],
+)
+def test_a_release_that_this_package_does_not_know_needs_a_checksum_or_none_at_all(
+    data: dict[str, Any],
+) -> None:
+    settings = good(gvisor_release=UNKNOWN, **data)
+
+    assert settings.parsed_release == Release(20250101, 0)
+
+
+def test_an_unknown_release_without_a_checksum_is_told_at_the_checksum() -> None:
+    problems = problems_of(gvisor_release=UNKNOWN)
+
+    assert problems == {
+        "gvisor_sha512": f"missing, and this package knows no sha512 of {UNKNOWN}; "
+        'write {"x86_64": "<sha512 of the archive>"}'
+    }
