@@ -14,7 +14,7 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
-from pyinfra_gvisor.proof import CONTROL, Verdict, fingerprint, judge, table
+from pyinfra_gvisor.proof import CONTROL, Verdict, fingerprint, judge, start_failures, table
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.settings import Runtime
 
@@ -52,7 +52,7 @@ def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) ->
     verdicts = judge(output.stdout_lines, claim.release, claim.runtimes)
     _show(host, claim, verdicts)
     if not ok or not verdicts or not all(verdict.passed for verdict in verdicts):
-        for line in output.stderr_lines[-5:]:
+        for line in (*start_failures(output.stdout_lines), *output.stderr_lines[-5:]):
             host.log(line, logger.error)
         failed = (
             ", ".join(sorted({verdict.check.id for verdict in verdicts if not verdict.passed}))

@@ -12,7 +12,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, lookup, pointer
 from pyinfra_gvisor.merge import Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.refusals import refuse
+from pyinfra_gvisor.refusals import refuse, refuse_loss
 
 STATE_ADVICE = {
     "unreadable": ("cannot be read", "connect as root or with sudo"),
@@ -67,6 +67,8 @@ def plan_daemon_json(
     refuse(node, after_value, paths)
     started = started_with(node)
     action, reasons = _force(node, before, merged, started)
+    if action is Force.RESTART:
+        refuse_loss(node, after_value)
     return Plan(
         before=before,
         after=merged.text,

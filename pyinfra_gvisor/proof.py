@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import RELEASES_DIR, Node
 from pyinfra_gvisor.settings import Runtime
 
@@ -165,8 +164,18 @@ def _verdict(check: Check, name: str, seen: Seen, control: Seen, node: Seen) -> 
 
 def _shown(check: Check, seen: Seen) -> str:
     if seen.get("start", "ok") != "ok":
-        return f"did not start: {cut(seen['start'])}"
+        return "did not start"
     return seen.get(check.observed) or "nothing seen"
+
+
+def start_failures(output: Iterable[str]) -> list[str]:
+    """Why probes did not start, in the daemon's words."""
+    lines = (line.split("\t", 2) for line in output)
+    return [
+        f"{line[0]} did not start: {line[2]}"
+        for line in lines
+        if line[1:2] == ["start"] and line[2] != "ok"
+    ]
 
 
 def table(verdicts: Iterable[Verdict], width: int = 28) -> list[str]:

@@ -48,6 +48,21 @@ def refuse(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) ->
         rule(node, value, owned)
 
 
+def refuse_loss(node: Node, value: Mapping[str, Json]) -> None:
+    """
+    Raise ``Problem`` if a restart would end running containers.
+
+    + value: the whole file as it would be
+    """
+    running = [container.name for container in node.containers]
+    if running and value.get("live-restore") is not True:
+        raise Problem(
+            "a restart of dockerd would end running containers, since live-restore is off",
+            got=", ".join(running),
+            todo='set "live-restore": True, or stop them yourself first',
+        )
+
+
 def _reserved_runtime(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
     runtimes = value.get("runtimes")
     if isinstance(runtimes, dict) and "runc" in runtimes:

@@ -6,7 +6,7 @@ import hashlib
 import shlex
 
 from pyinfra_gvisor.json_text import JsonText, from_pointer
-from pyinfra_gvisor.merge import Owned
+from pyinfra_gvisor.merge import EMPTY, Owned
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.plan import Plan, dump
 from pyinfra_gvisor.scripts import encoded, script
@@ -40,6 +40,8 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         action=plan.action.name.lower(),
         after_b64=encoded(plan.after),
         neutral_b64=encoded(plan.neutral),
+        survive_b64=encoded(_with_live_restore(plan.before, on=True)),
+        survived_b64=encoded(_with_live_restore(plan.before, on=False)),
         intent_b64=encoded(dump(_intent(plan, node).model_dump())),
         owned_b64=encoded(dump(plan.owned.model_dump())),
         applied_b64=encoded(dump(applied)),
@@ -50,6 +52,18 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         wait_s=wait_s,
         keep=KEEP_GENERATIONS,
     )
+
+
+def _with_live_restore(before: str | None, *, on: bool) -> str | None:
+    """
+    The previous file, with live-restore switched on or off; None if it has live-restore anyway.
+
+    For going back by a restart without ending containers: started with it on, then switched off.
+    """
+    document = JsonText(EMPTY if before is None else before)
+    if document.value.get("live-restore") is True:
+        return None
+    return document.set(("live-restore",), on).text
 
 
 def _sha256(text: str | None) -> str:

@@ -3,7 +3,8 @@
 # Set before: what is listed here, the function validate_file, and what dockerd.sh brings.
 set -eu
 : "${host:?}" "${file:?}" "${state_dir:?}" "${expect_sha256:?}" "${action:?}" "${wait_s:?}" "${keep:?}"
-: "${after_b64:?}" "${neutral_b64:?}" "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}" "${executables?}"
+: "${after_b64:?}" "${neutral_b64:?}" "${survive_b64:?}" "${survived_b64:?}" "${executables?}"
+: "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}"
 umask 022
 trap '' HUP INT TERM # this runs detached, and ends what it has begun
 work='' reason=''
@@ -48,7 +49,9 @@ stage() {
     new=$(dirname "$target")/.daemon.json.pyinfra-gvisor
     rm -f "$new"
     decode "$after_b64" "$work/after"
-    if [ "$neutral_b64" != - ]; then decode "$neutral_b64" "$work/neutral"; fi
+    decode "$neutral_b64" "$work/neutral"
+    decode "$survive_b64" "$work/survive"
+    decode "$survived_b64" "$work/survived"
     for path in $executables; do
         if [ ! -x "$path" ]; then die "the runtime's path $path is not executable"; fi
     done
@@ -121,7 +124,6 @@ commit() {
     if [ -e "$work/neutral" ]; then
         put "$work/neutral" || return 1
         reload_dockerd || return 1
-        sleep 1
     fi
     put "$work/after" || return 1
 }
@@ -148,6 +150,7 @@ bring_into_force() {
                 reason="a restart would end $(ephemeral)after waiting $wait_s s"
                 return 1
             }
+            snapshot || return 1
             restart_dockerd || {
                 reason="dockerd did not start"
                 return 1
@@ -177,22 +180,38 @@ look() {
     }
 }
 
+put_back() {
+    rm -f "$new"
+    if [ "$restarted" = yes ]; then
+        # An old file without live-restore would make dockerd end what still runs, so it starts with
+        # live-restore, and only then gets back what it had.
+        if [ -e "$work/survive" ]; then put "$work/survive"; else put "$old_file"; fi || return 1
+        restart_dockerd || return 1
+        within "$timeout_s" answers || return 1
+        if [ -e "$work/survived" ]; then
+            put "$work/survived" && reload_dockerd || return 1
+        fi
+        put "$old_file" || return 1
+    else
+        put "$old_file" || return 1
+        if [ "$action" != nothing ]; then reload_dockerd || return 1; fi
+    fi
+    if [ -e "$generation/owned.json" ]; then
+        cp -p "$generation/owned.json" "$state_dir/owned.json"
+    else
+        rm -f "$state_dir/owned.json"
+    fi
+}
+
 revert() {
     reason=${reason:-could not write $file}
-    log=$(dockerd_log)
+    log=$(dockerd_log) || log=''
     say "docker.daemon_json: $file on $host: $reason; going back to generation $number" >&2
     if [ -n "$log" ]; then say "dockerd's log: $log" >&2; fi
     outcome=reverted
-    rm -f "$new"
-    put "$generation/$(basename "$target")" || outcome="revert failed"
-    if [ -e "$generation/owned.json" ]; then cp -p "$generation/owned.json" "$state_dir/owned.json"; else rm -f "$state_dir/owned.json"; fi
-    if [ "$restarted" = yes ]; then
-        restart_dockerd || outcome="revert failed"
-    elif [ "$action" != nothing ]; then
-        reload_dockerd || outcome="revert failed"
-    fi
-    within "$timeout_s" answers || outcome="revert failed"
-    put_back_scripts || true
+    old_file=$generation/$(basename "$target")
+    put_back || outcome="revert failed"
+    put_back_scripts || outcome="revert failed"
     within 10 none_lost || say "container $lost does not run as before" >&2
     record_run "$outcome" "$reason"
     if [ "$outcome" = reverted ]; then
@@ -207,15 +226,15 @@ revert() {
 began=$(date +%s)
 mkdir -p "$state_dir/generations"
 chmod 0700 "$state_dir"
-exec 9> "$state_dir/lock"
+exec 9>> "$state_dir/lock"
 flock -w 120 9 || die "another run holds $state_dir/lock for 120 s"
 work=$(mktemp -d "$state_dir/work.XXXXXX") || die "cannot write to $state_dir, is the disk full?"
 if [ "$(sha256_of "$file")" != "$expect_sha256" ]; then die "somebody changed it since it was read; run again"; fi
 if [ "$action" = restart ] && ! supervised && ! command -v service > /dev/null; then die "nothing here can restart dockerd"; fi
 stage
 validate
-if [ "$action" != nothing ]; then within 10 snapshot || die "the Docker API does not answer"; fi
 if [ "$action" = restart ]; then wait_for_ephemeral || die "a restart would end $(ephemeral)and they still run after $wait_s s"; fi
+if [ "$action" != nothing ]; then within 10 snapshot || die "the Docker API does not answer"; fi
 next_generation || die "cannot write $state_dir/generations, is the disk full?"
 if [ "$action" != nothing ]; then save_scripts || die "cannot copy dockerd's runtime scripts to $generation"; fi
 if ! commit || ! bring_into_force || ! look; then revert; fi

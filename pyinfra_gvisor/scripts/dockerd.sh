@@ -20,9 +20,22 @@ within() { # seconds command...: until it succeeds
 
 supervised() { [ -d /run/systemd/system ]; }
 
+# A refused reload changes nothing, and systemctl still says 0. That it was accepted, the daemon says
+# by an event, on every version and with every log-level.
 reload_dockerd() {
     within 10 answers || return 1 # SIGHUP kills a dockerd that is still starting
+    asked=$(date +%s.%N)
     if supervised; then systemctl reload docker; else kill -HUP "$(cat /run/docker.pid)"; fi
+    within 15 reloaded || {
+        reason="dockerd refused to reload"
+        return 1
+    }
+}
+
+reloaded() {
+    events=$(docker_quick events --since "$asked" --until "$(date +%s.%N)" \
+        --filter type=daemon --filter event=reload --format '{{.Action}}')
+    [ -n "$events" ]
 }
 
 restart_dockerd() {
@@ -37,7 +50,10 @@ restart_dockerd() {
 }
 
 dockerd_log() {
-    if supervised; then journalctl -u docker -q -o cat -n 5 --since "@$began" --no-pager | cut -c1-200; fi
+    if supervised; then
+        journalctl -u docker -q -o cat --since "@$began" --no-pager | grep -E 'level=(fatal|error)|failed to|unable to' |
+            tail -n 3 | cut -c1-250
+    fi
 }
 
 identity() {
@@ -75,7 +91,7 @@ none_lost() { # every container that ran still runs, as the same process; those 
     running > "$work/now" || return 1
     while read -r id pid restarts name; do
         if [ "$restarts" -gt 0 ] || grep -q "^$id $pid " "$work/now"; then continue; fi
-        lost=$name
+        lost=${name#/}
         return 1
     done < "$work/running"
 }

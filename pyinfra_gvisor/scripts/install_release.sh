@@ -105,7 +105,7 @@ check_tree() {
 }
 
 mkdir -p /run/pyinfra-gvisor
-exec 9> /run/pyinfra-gvisor/release.lock
+exec 9>> /run/pyinfra-gvisor/release.lock
 flock -w 600 9 || die "another run holds /run/pyinfra-gvisor/release.lock for 600 s"
 mkdir -p "$releases_dir"
 if [ -x "$home/runsc" ]; then

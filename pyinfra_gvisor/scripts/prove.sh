@@ -36,9 +36,20 @@ make_image() {
     tar -C "$tree" -c . | docker import --change "LABEL $label=$tag" - "$image" > /dev/null
 }
 
-start() { # name runtime
-    docker run -d --name "$1" --runtime "$2" --network "$network" --label "$label=$tag" \
-        -v /usr:/usr:ro -v /var/run/docker.sock:/run/probe.sock "$image" sleep 300 2>&1
+start() { # name runtime options...
+    name=$1 runtime=$2
+    shift 2
+    docker run -d --name "$name" --runtime "$runtime" --network "$network" --label "$label=$tag" \
+        -v /usr:/usr:ro "$@" "$image" sleep 300 2>&1
+}
+
+# Old releases refuse docker.sock already when it is mounted, later ones when it is opened.
+start_with_socket() { # name runtime
+    at_start=''
+    if said=$(start "$1" "$2" -v /var/run/docker.sock:/run/probe.sock); then return 0; fi
+    at_start=refused
+    docker rm -f "$1" > /dev/null
+    said=$(start "$1" "$2")
 }
 
 # Raw and packet sockets, docker.sock, and the address that packets would leave from. perl-base is
@@ -56,7 +67,7 @@ sub said { print "$_[0] ", ($_[1] ? "ok" : "refused"), "\n" }
 said("raw_socket", socket(my $raw, AF_INET, SOCK_RAW, 1));
 said("packet_socket", socket(my $packet, 17, SOCK_RAW, 768));
 socket(my $unix, AF_UNIX, SOCK_STREAM, 0);
-said("docker_socket", connect($unix, sockaddr_un("/run/probe.sock")));
+if (-e "/run/probe.sock") { said("docker_socket", connect($unix, sockaddr_un("/run/probe.sock"))) }
 socket(my $udp, AF_INET, SOCK_DGRAM, 0);
 my $to = inet_aton($ARGV[0] || "192.0.2.1");
 if ($to && connect($udp, sockaddr_in(53, $to))) { print "address ", inet_ntoa((sockaddr_in(getsockname($udp)))[1]), "\n" }
@@ -65,11 +76,12 @@ if ($to && connect($udp, sockaddr_in(53, $to))) { print "address ", inet_ntoa((s
 
 probe() { # runtime
     name=pyinfra-gvisor-probe-$1-$tag
-    if ! said=$(start "$name" "$1"); then
-        see "$1" start "$(printf '%s' "$said" | tail -n 1 | cut -c1-200)"
+    if ! start_with_socket "$name" "$1"; then
+        see "$1" start "$(printf '%s' "$said" | tail -n 1 | cut -c1-500)"
         return 0
     fi
     see "$1" start ok
+    if [ -n "$at_start" ]; then see "$1" docker_socket refused; fi
     see "$1" asked "$(docker inspect -f '{{.HostConfig.Runtime}}' "$name")"
     see "$1" given_address "$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$name")"
     pid=$(docker inspect -f '{{.State.Pid}}' "$name")
@@ -80,7 +92,7 @@ probe() { # runtime
 }
 
 mkdir -p /run/pyinfra-gvisor
-exec 9> /run/pyinfra-gvisor/probe.lock
+exec 9>> /run/pyinfra-gvisor/probe.lock
 flock -w 60 9 || {
     echo 'another proof is running on this node' >&2
     exit 1

@@ -13,10 +13,13 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.lab.cache import Cache
 from tests.bench.ansible_core import ensure_ansible
 from tests.bench.machine import describe
-from tests.bench.measure import Run, adopt_orphans, run
+from tests.bench.measure import BenchError, Run, adopt_orphans, run
 from tests.bench.node import Cost, bench_node
 from tests.bench.report import Samples, goal_table, result_table, write_between_markers
 from tests.bench.variants import BENCH, PARALLEL, ROOT, Variant, Workshop
+
+LOAD_MAX = 0.5
+"""Above this somebody else is at work here; two cores are soon full."""
 
 
 def main() -> int:
@@ -58,6 +61,9 @@ def _hosts(text: str) -> list[int]:
 
 
 def _bench(kept: Path, hosts: list[int], runs: int, readme: Path) -> None:
+    load = os.getloadavg()[0]
+    if load > LOAD_MAX:
+        _tell(f"the machine is busy (load {load:.1f}): compare what is measured within, no seconds")
     ansible = ensure_ansible(kept, tell=_tell)
     with bench_node() as node, tempfile.TemporaryDirectory() as work:
         workshop = Workshop(node, ansible, Path(work))
@@ -66,8 +72,8 @@ def _bench(kept: Path, hosts: list[int], runs: int, readme: Path) -> None:
         results: dict[tuple[int, str], Samples] = {}
         for number in hosts:
             results |= _interleaved(workshop, number, runs)
-        parts = (describe(node, ansible, runs), result_table(results), goal_table(results))
-    text = "\n\n".join(parts)
+        about = describe(node, ansible, runs=runs, load=load)
+    text = "\n\n".join((about, result_table(results), goal_table(results)))
     print(text)
     write_between_markers(readme, text)
 
@@ -79,7 +85,7 @@ def _interleaved(workshop: Workshop, hosts: int, runs: int) -> dict[tuple[int, s
     for variant in variants:  # not counted: fills the caches of both sides
         _measured(workshop, variant, 1)
     for number in range(1, runs + 1):
-        _tell(f"{hosts} hosts, run {number} of {runs}")
+        _tell(f"{hosts} host(s), run {number} of {runs}")
         for variant in variants:
             samples[hosts, variant.name].append(_measured(workshop, variant, hosts))
     return samples
@@ -89,7 +95,10 @@ def _measured(workshop: Workshop, variant: Variant, hosts: int) -> tuple[Run, Co
     mark = workshop.node.mark()
     done = _once(variant, hosts)
     variant.check(done.output, hosts)
-    return done, workshop.node.since(mark)
+    cost = workshop.node.since(mark)
+    if cost.connections != hosts:
+        raise BenchError(f"{variant.name}: {cost.connections} connections for {hosts} hosts")
+    return done, cost
 
 
 def _once(variant: Variant, hosts: int) -> Run:

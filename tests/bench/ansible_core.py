@@ -29,8 +29,8 @@ def ensure_ansible(parent: Path, *, tell: Callable[[str], None]) -> Path:
     path = parent / f"ansible-{digest}"
     if not (path / _STAMP).is_file():
         tell(f"installing {REQUIREMENT} with pip into {path}")
-        venv.create(path, with_pip=True, clear=True)
-        pip = [path / "bin/python", "-m", "pip", "install", "--quiet", REQUIREMENT]
+        venv.create(path, with_pip=True, clear=True, symlinks=True)
+        pip = [str(path / "bin/python"), "-m", "pip", "install", "--quiet", REQUIREMENT]
         if subprocess.run(pip, stdout=sys.stderr, check=False).returncode != 0:
             raise BenchError(f"pip could not install {REQUIREMENT}")
         (path / _STAMP).touch()
@@ -39,7 +39,7 @@ def ensure_ansible(parent: Path, *, tell: Callable[[str], None]) -> Path:
 
 def ansible_version(programs: Path) -> str:
     """The version that is installed there."""
-    command = [programs / "python", "-c", _VERSION]
+    command = [str(programs / "python"), "-c", _VERSION]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 

@@ -12,14 +12,15 @@ from tests.bench.ansible_core import ansible_version
 from tests.bench.node import BenchNode
 
 
-def describe(node: BenchNode, ansible: Path, runs: int) -> str:
-    """A sentence with date, hardware and versions."""
+def describe(node: BenchNode, ansible: Path, *, runs: int, load: float) -> str:
+    """A sentence with date, hardware and versions; ``load`` is what the machine did before."""
     docker, openssh = node.shell(
         "docker version --format '{{.Server.Version}}'; sshd -V 2>&1"
     ).split("\n")
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, medians of {runs} interleaved runs, on "
         f"{len(os.sched_getaffinity(0))} cores ({_processor()}), Linux {platform.release()}, "
+        f"load {load:.1f} before, "
         f"Python {platform.python_version()}, pyinfra {version('pyinfra')}, "
         f"ansible-core {ansible_version(ansible)}; in the node Docker {docker}, "
         f"{openssh.split(',')[0].replace('_', ' ')}."

@@ -48,7 +48,7 @@ def adopt_orphans() -> None:
 
 
 def run(command: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, str]) -> Run:
-    """Run ``command`` to its end, and end what it left running. Raises ``BenchError`` if it fails."""
+    """Run ``command``, then end what it left running. Raises ``BenchError`` if it fails."""
     with tempfile.TemporaryFile(mode="w+") as output:
         with no_orphans():
             cpu_s = _cpu_of_children_s()
@@ -78,9 +78,10 @@ def no_orphans() -> Iterator[None]:
     try:
         yield
     finally:
-        for pid in set(_children()) - before:
-            os.kill(pid, signal.SIGTERM)
-            os.waitpid(pid, 0)
+        while orphans := set(_children()) - before:  # those of an orphan become ours when it ends
+            for pid in orphans:
+                os.kill(pid, signal.SIGTERM)
+                os.waitpid(pid, 0)
 
 
 def _children() -> Iterator[int]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 from pyinfra_gvisor.lab import Lab, LabNode, NodeSpec
 from tests.bench.measure import BenchError
@@ -82,7 +83,8 @@ class BenchNode:
 
     def _cpu_ns(self) -> int:
         stats = self.lab_node.container.stats(stream=False, one_shot=True)
-        return int(stats["cpu_stats"]["cpu_usage"]["total_usage"])
+        usage = cast("dict[str, Any]", stats)["cpu_stats"]["cpu_usage"]
+        return int(usage["total_usage"])
 
 
 @contextmanager

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.ansible_core import write_inventory
 from tests.bench.measure import BenchError
 from tests.bench.node import BenchNode
+from tests.bench.report import FLOOR, NO_PIPELINING, OURS, PIPELINING
 
 ROOT = Path(__file__).parents[2]
 BENCH = Path(__file__).parent
@@ -41,26 +42,26 @@ class Workshop:
     node: BenchNode
     ansible: Path
     work: Path
-    ours: Variant = field(init=False)
 
-    def __post_init__(self) -> None:
-        ours = Variant("ours", self._pyinfra(ROOT / "deploys/gvisor.py"), self._names, _unchanged)
-        object.__setattr__(self, "ours", ours)
+    @property
+    def ours(self) -> Variant:
+        """What this project says to type."""
+        return Variant(OURS, self._pyinfra("deploys/gvisor.py"), self._names, _unchanged)
 
     def variants(self) -> list[Variant]:
         """All of them, ours first."""
-        floor = self._pyinfra(BENCH / "floor.py")
+        floor = self._pyinfra("tests/bench/floor.py")
         return [
             self.ours,
-            Variant("floor", floor, self._names, _every_host_ready),
-            Variant("ansible, pipelining", self._playbook, self._ansible(True), _changed_0),
-            Variant("ansible, no pipelining", self._playbook, self._ansible(False), _changed_0, 10),
+            Variant(FLOOR, floor, self._names, _every_host_ready),
+            Variant(PIPELINING, self._playbook, self._ansible(True), _changed_0),
+            Variant(NO_PIPELINING, self._playbook, self._ansible(False), _changed_0, 10),
         ]
 
-    def _pyinfra(self, deploy: Path) -> Callable[[int], list[str | Path]]:
+    def _pyinfra(self, deploy: str) -> Callable[[int], list[str | Path]]:
         pyinfra = Path(sys.executable).parent / "pyinfra"
         options = ("-y", "--parallel", str(PARALLEL), "--group-data", GROUP_DATA)
-        return lambda _hosts: [pyinfra, *options, BENCH / "lab.py", deploy]
+        return lambda _hosts: [pyinfra, *options, "tests/bench/lab.py", deploy]
 
     def _names(self, hosts: int) -> dict[str, str]:
         return {"GVISOR_BENCH_HOSTS": str(hosts), "GVISOR_BENCH_NODE": self.node.host_data()}
@@ -97,6 +98,6 @@ def _every_host_ready(output: str, hosts: int) -> None:
 
 def _changed_0(output: str, hosts: int) -> None:
     """Ansible's recap, a line a host."""
-    recap = re.findall(r"^bench-\d+ +: ok=\d+ +changed=0 +unreachable=0 +failed=0 ", output, re.MULTILINE)
-    if len(recap) != hosts:
+    recap = r"^bench-\d+ +: ok=\d+ +changed=0 +unreachable=0 +failed=0 "
+    if len(re.findall(recap, output, re.MULTILINE)) != hosts:
         raise BenchError(f"Ansible did not leave {hosts} hosts unchanged:\n{output}")

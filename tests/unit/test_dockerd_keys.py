@@ -7,8 +7,47 @@ import pytest
 from pyinfra_gvisor.dockerd_keys import NEUTRAL, RELOADABLE, Force, force_of, only_new_containers
 
 # notes/docker.md, tried on Docker 26.1.5
-BY_SIGHUP = ["runtimes", "default-runtime", "live-restore", "debug", "labels", "features", "registry-mirrors", "insecure-registries", "default-shm-size", "default-ipc-mode", "default-cgroupns-mode", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "shutdown-timeout", "authorization-plugins", "network-diagnostic-port"]
-AT_START_ONLY = ["no-new-privileges", "userland-proxy", "metrics-addr", "log-driver", "log-opts", "icc", "bip", "default-address-pools", "dns", "exec-opts", "cgroup-parent", "data-root", "storage-driver", "seccomp-profile", "default-ulimits", "userns-remap", "iptables", "firewall-backend", "hosts", "log-level"]
+BY_SIGHUP = [
+    "runtimes",
+    "default-runtime",
+    "live-restore",
+    "debug",
+    "labels",
+    "features",
+    "registry-mirrors",
+    "insecure-registries",
+    "default-shm-size",
+    "default-ipc-mode",
+    "default-cgroupns-mode",
+    "max-concurrent-downloads",
+    "max-concurrent-uploads",
+    "max-download-attempts",
+    "shutdown-timeout",
+    "authorization-plugins",
+    "network-diagnostic-port",
+]
+AT_START_ONLY = [
+    "no-new-privileges",
+    "userland-proxy",
+    "metrics-addr",
+    "log-driver",
+    "log-opts",
+    "icc",
+    "bip",
+    "default-address-pools",
+    "dns",
+    "exec-opts",
+    "cgroup-parent",
+    "data-root",
+    "storage-driver",
+    "seccomp-profile",
+    "default-ulimits",
+    "userns-remap",
+    "iptables",
+    "firewall-backend",
+    "hosts",
+    "log-level",
+]
 
 
 @pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in BY_SIGHUP])

@@ -7,7 +7,15 @@ import re
 import pytest
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, lookup, pointer, position_of
+from pyinfra_gvisor.json_text import (
+    Json,
+    JsonText,
+    Path,
+    from_pointer,
+    lookup,
+    pointer,
+    position_of,
+)
 
 SURROGATE = '{"a": "\\ud800"}'
 

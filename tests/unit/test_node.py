@@ -21,7 +21,9 @@ from tests.unit.answers import (
     node,
 )
 
-NASTY = 'quote " brace } bracket ] "Pid":1 \\ tab\t newline\n \u2028 end of node state gr\u00fc\u00df'
+NASTY = (
+    'quote " brace } bracket ] "Pid":1 \\ tab\t newline\n \u2028 end of node state gr\u00fc\u00df'
+)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,9 @@ def test_a_node_is_in_swarm_mode_unless_it_says_otherwise(
 @pytest.mark.parametrize(
     ("without", "expected"),
     [
-        pytest.param(("docker_client", "info", "dockerd", "btime"), (None, None, None), id="absent"),
+        pytest.param(
+            ("docker_client", "info", "dockerd", "btime"), (None, None, None), id="absent"
+        ),
         pytest.param(("info", "dockerd", "btime"), ("26.1.5+dfsg1", None, None), id="down"),
     ],
 )
@@ -183,10 +187,7 @@ def test_an_empty_daemon_json_is_text_and_not_absent() -> None:
 
 @pytest.mark.parametrize(
     "state",
-    [
-        pytest.param(state, id=state)
-        for state in ("absent", "unreadable", "directory", "dangling")
-    ],
+    [pytest.param(state, id=state) for state in ("absent", "unreadable", "directory", "dangling")],
 )
 def test_a_daemon_json_that_is_no_text_says_what_it_is(state: str) -> None:
     lines = [*answer(without=("daemon_json",))[:-1], f"daemon_json {state}", END]

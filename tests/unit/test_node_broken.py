@@ -42,10 +42,7 @@ def test_an_answer_that_breaks_off_is_refused_and_says_so(output: list[str]) -> 
 
 @pytest.mark.parametrize(
     "key",
-    [
-        pytest.param(key, id=key)
-        for key in ("uname", "page_size", "cgroup", "daemon_json", "btime")
-    ],
+    [pytest.param(key, id=key) for key in ("uname", "page_size", "cgroup", "daemon_json", "btime")],
 )
 def test_an_answer_without_what_every_node_has_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match="malformed"):
@@ -113,7 +110,9 @@ def test_a_container_that_is_not_as_docker_says_is_refused(changes: dict[str, An
         parse_node(with_line(line))
 
 
-@pytest.mark.parametrize("cut", [pytest.param(share, id=f"{share}%") for share in range(5, 100, 10)])
+@pytest.mark.parametrize(
+    "cut", [pytest.param(share, id=f"{share}%") for share in range(5, 100, 10)]
+)
 def test_an_answer_cut_off_anywhere_is_refused(cut: int) -> None:
     text = "\n".join(answer(daemon_json='{"a": 1}', containers=[Running("x"), Running("y", pid=2)]))
 

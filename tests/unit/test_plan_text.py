@@ -41,7 +41,9 @@ def test_a_file_that_cannot_be_understood_is_refused(given: dict[str, Any], mess
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        pytest.param("unreadable", "^cannot be read; connect as root or with sudo$", id="unreadable"),
+        pytest.param(
+            "unreadable", "^cannot be read; connect as root or with sudo$", id="unreadable"
+        ),
         pytest.param("directory", "^is a directory; ", id="directory"),
         pytest.param("dangling", "^is a symbolic link to nothing; ", id="dangling"),
     ],

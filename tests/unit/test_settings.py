@@ -161,7 +161,10 @@ RUNTIMES = "gvisor_runtimes"
         pytest.param("gvisor_accept_risk", "yes", "string should have at least 10", id="no-reason"),
         pytest.param("gvisor_accept_risk", True, "input should be a valid string", id="risk-true"),
         pytest.param(
-            "gvisor_apply_timeout_s", 0, "input should be greater than or equal to 1", id="timeout-0"
+            "gvisor_apply_timeout_s",
+            0,
+            "input should be greater than or equal to 1",
+            id="timeout-0",
         ),
         pytest.param("gvisor_apply_timeout_s", 3601, "input should be less than", id="timeout-big"),
         pytest.param("gvisor_apply_timeout_s", "60", "input should be a valid int", id="text"),

@@ -1,0 +1,133 @@
+"""pyinfra's real engine on hosts that do not exist: what is sent to them is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyinfra.api import Config, FileUploadCommand, Host, Inventory, State
+from pyinfra.api.connect import connect_all
+from pyinfra.api.deploy import add_deploy
+from pyinfra.api.operation import OperationMeta, add_op
+from pyinfra.api.operations import run_ops
+from pyinfra.connectors.util import CommandOutput, OutputLine
+
+# A piece of each script that is in no other.
+MARKS = {
+    "state": "echo 'end of node state'",
+    "docker": "# Installs Docker Engine",
+    "release": "# Puts one runsc release beside the others",
+    "wrappers": "# Writes wrapper scripts",
+    "daemon.json": "# Runs the script on standard input apart from this session",
+    "prove": "# Starts a container under each runtime",
+    "record": "# Writes one of our records",
+}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A command as a host got it, or a file that was uploaded."""
+
+    kind: str
+    command: str
+    stdin: str | None = None
+    sudo: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a host says to a command."""
+
+    stdout: Sequence[str] = ()
+    stderr: Sequence[str] = ()
+    ok: bool = True
+
+
+@dataclass
+class Node:
+    """
+    One host's side.
+
+    ``states`` are its answers to the fact: before anything else was sent, after one command, and so
+    on, the last one for good. ``replies`` is what it says to other commands by kind, success without
+    a word where there is none.
+    """
+
+    states: Sequence[Sequence[str] | Reply]
+    replies: Mapping[str, Reply] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    sent: list[Sent] = field(default_factory=list)
+
+    def kinds(self) -> list[str]:
+        """What was sent, in order."""
+        return [item.kind for item in self.sent]
+
+    def of(self, kind: str) -> Sent:
+        """The one command of this kind."""
+        (found,) = (item for item in self.sent if item.kind == kind)
+        return found
+
+    def run(self, command: object, **arguments: Any) -> tuple[bool, CommandOutput]:
+        """Stands for the connector's ``run_shell_command``."""
+        text = str(command)
+        kind = next((kind for kind, mark in MARKS.items() if _quoted(mark) in text), text)
+        self.sent.append(Sent(kind, text, arguments.get("_stdin"), bool(arguments.get("_sudo"))))
+        reply = self._state() if kind == "state" else self.replies.get(kind, Reply())
+        lines = [OutputLine("stdout", line) for line in reply.stdout]
+        lines += [OutputLine("stderr", line) for line in reply.stderr]
+        return reply.ok, CommandOutput(lines)
+
+    def put(self, source: str, target: str, **_arguments: Any) -> bool:
+        """Stands for the connector's ``put_file``."""
+        self.sent.append(Sent("upload", repr(FileUploadCommand(source, target))))
+        return self.replies.get("upload", Reply()).ok
+
+    def _state(self) -> Reply:
+        changed = len(self.sent) - self.kinds().count("state")
+        state = self.states[min(changed, len(self.states) - 1)]
+        return state if isinstance(state, Reply) else Reply(state)
+
+
+class Fleet:
+    """Hosts by name, connected, and operations on all of them."""
+
+    def __init__(self, nodes: Mapping[str, Node], *, prepare: bool = True, **config: Any) -> None:
+        hosts = [(f"@fake/{name}", {"fake_delay": 0, **node.data}) for name, node in nodes.items()]
+        settings = Config(TEMP_DIR="/var/tmp", **config)
+        self.state = State(Inventory((hosts, {})), settings, check_for_changes=prepare)
+        for name, node in nodes.items():
+            connector: Any = self.host(name).connector
+            connector.run_shell_command = node.run
+            connector.put_file = node.put
+        connect_all(self.state)
+
+    def host(self, name: str) -> Host:
+        """The host of this name."""
+        found = self.state.inventory.get_host(f"@fake/{name}")
+        assert found
+        return found
+
+    def add(
+        self, operation: Callable[..., Any], *arguments: Any, **named: Any
+    ) -> dict[str, OperationMeta]:
+        """Prepare an operation on every host that has not failed; what it said by host."""
+        metas = add_op(self.state, operation, *arguments, **named)
+        return {host.name.removeprefix("@fake/"): meta for host, meta in metas.items()}
+
+    def deploy(self, function: Callable[..., Any]) -> None:
+        """Prepare a deploy on every host."""
+        add_deploy(self.state, function)
+
+    def run(self) -> None:
+        """Execute what was prepared."""
+        run_ops(self.state)
+
+    def failed(self) -> set[str]:
+        """The hosts that have failed."""
+        return {host.name.removeprefix("@fake/") for host in self.state.failed_hosts}
+
+
+def _quoted(text: str) -> str:
+    """``text`` as it looks inside an argument in single quotes."""
+    return text.replace("'", "'\"'\"'")

@@ -1,0 +1,173 @@
+"""The whole deploy on the real engine: checked before the first change, told, quiet when done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pyinfra.api.arguments import all_global_arguments
+
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.facts.node import NodeState
+from pyinfra_gvisor.operations import docker, gvisor
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.proven import converged, proven_answer
+from tests.unit.answers import answer, info
+from tests.unit.observations import output
+
+OPERATIONS = (docker.engine, docker.daemon_json, gvisor.release, gvisor.runtimes, gvisor.proof)
+OLD = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
+REASON = "throwaway nodes of a lab"
+
+
+@pytest.mark.parametrize(
+    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+)
+def test_a_deploy_that_changes_nothing_sends_one_command_a_host(prepare: bool) -> None:
+    nodes = {name: Node([proven_answer()]) for name in ("a", "b", "c")}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert [item.kinds() for item in nodes.values()] == [["state"]] * 3
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize(
+    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+)
+def test_a_plain_node_is_taken_all_the_way_in_order(prepare: bool) -> None:
+    bare, installed = answer(), answer(**converged())
+    states = [bare, {"releases": ["20260928.0"]}, {**converged(), "daemon_json": None}, installed]
+    answers = [item if isinstance(item, list) else answer(**item) for item in states]
+    nodes = {"a": Node(answers, {"prove": Reply(output())})}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    acted = [kind for kind in nodes["a"].kinds() if kind != "state"]
+    assert acted == ["release", "wrappers", "daemon.json", "prove", "record"]
+    assert fleet.failed() == set()
+
+
+def test_a_dry_run_changes_nothing_and_tells_the_whole_story(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": Node([answer()]), "b": Node([proven_answer()])}
+
+    Fleet(nodes, DIFF=True).deploy(run_node)
+
+    assert {kind for item in nodes.values() for kind in item.kinds()} == {"state"}
+    for line in ("install runsc 20260928.0", "write /opt/gvisor", "new, restart", "prove runsc"):
+        assert line in caplog.text
+
+
+BAD: list[Any] = [
+    pytest.param(
+        {"gvisor_relase": "x"},
+        {},
+        "gvisor_relase: unknown key, got x; known are gvisor_release",
+        id="mistyped-key",
+    ),
+    pytest.param({"gvisor_release": "x"}, {}, "gvisor_release: not a gVisor", id="bad-value"),
+    pytest.param(OLD, {}, "release 20240729.0 has a known escape", id="known-escape"),
+    pytest.param({}, {"uname": "4.19.0 x86_64"}, "gVisor needs Linux 5.6 or later", id="kernel"),
+    pytest.param({}, {"without": ("info",)}, "dockerd does not answer", id="docker-down"),
+    pytest.param({}, {"daemon_json": '{"a" 1}'}, "line 1 column 6: not JSON", id="not-json"),
+    pytest.param({}, {"docker": info(swarm="active")}, "cannot be used in swarm", id="swarm"),
+]
+
+
+@pytest.mark.parametrize(("data", "given", "reason"), BAD)
+@pytest.mark.parametrize(
+    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+)
+def test_a_host_that_cannot_be_isolated_is_refused_before_any_host_is_touched(
+    data: dict[str, Any],
+    given: dict[str, Any],
+    reason: str,
+    prepare: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = {"bad": Node([answer(**given)], data=data), "good": Node([proven_answer()])}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+
+    assert fleet.failed() == {"bad"}
+    assert set(nodes["bad"].kinds()) <= {"state"}
+    assert reason in caplog.text
+    fleet.run()
+    assert nodes["good"].kinds() == ["state"]
+
+
+def test_a_bad_key_is_told_with_where_it_comes_from(caplog: pytest.LogCaptureFixture) -> None:
+    data = {"gvisor_docker": "snap"}
+    nodes = {"bad": Node([answer()], data=data), "good": Node([proven_answer()])}
+
+    Fleet(nodes).deploy(run_node)
+
+    assert "inventory, host @fake/bad: gvisor_docker: input should be" in caplog.text
+
+
+def test_an_accepted_risk_is_repeated(caplog: pytest.LogCaptureFixture) -> None:
+    data = {**OLD, "gvisor_accept_risk": REASON}
+
+    Fleet({"a": Node([answer()], data=data)}).deploy(run_node)
+
+    assert "RISK ACCEPTED: runsc 20240729.0 is open to CVE-2025-2713" in caplog.text
+    assert REASON in caplog.text
+
+
+def test_without_runtimes_only_docker_and_its_file_are_kept() -> None:
+    nodes = {"a": Node([answer()], data={"gvisor_runtimes": {}})}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert [kind for kind in nodes["a"].kinds() if kind != "state"] == ["daemon.json"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param("release", id="release"),
+        pytest.param("wrappers", id="wrappers"),
+        pytest.param("daemon.json", id="daemon-json"),
+        pytest.param("prove", id="proof"),
+    ],
+)
+def test_after_a_step_that_failed_no_later_one_is_sent_to_that_host(broken: str) -> None:
+    steps = ["release", "wrappers", "daemon.json", "prove", "record"]
+    failing = {"prove": Reply(output()), broken: Reply(ok=False)}
+    nodes = {"bad": Node([answer()], failing), "good": Node([proven_answer()])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    acted = [kind for kind in nodes["bad"].kinds() if kind != "state"]
+    assert acted == steps[: steps.index(broken) + 1]
+    assert fleet.failed() == {"bad"}
+
+
+@pytest.mark.parametrize(
+    "operation", [pytest.param(item, id=item._inner.__name__) for item in OPERATIONS]
+)
+def test_no_operation_takes_an_argument_that_pyinfra_would_swallow(operation: Any) -> None:
+    swallowed = {name for name, _ in all_global_arguments()}
+
+    taken = set(operation._inner.__code__.co_varnames[: operation._inner.__code__.co_argcount])
+    taken |= set(operation._inner.__kwdefaults__ or {})
+
+    assert "name" in swallowed
+    assert taken
+    assert not taken & swallowed
+
+
+def test_the_fact_needs_no_program_that_a_node_may_lack() -> None:
+    assert NodeState().requires_command() is None

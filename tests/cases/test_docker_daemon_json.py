@@ -1,0 +1,182 @@
+"""``docker.daemon_json``: planned from one reading, sent as one script, refused host by host."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.operations import docker
+from pyinfra_gvisor.plan import plan_daemon_json
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.unit.answers import Running, after, answer, info, node
+
+LIVE: dict[str, Json] = {"live-restore": True}
+SECRET = "hunter2"
+WITH_SECRET = json.dumps({"proxies": {"http-proxy": f"http://user:{SECRET}@proxy"}})
+GOOD = answer(**after(plan_daemon_json(node(), LIVE)))
+
+
+def after_text(script: str) -> str:
+    """The file that a transaction would write."""
+    found = re.search(r"^after_b64=(\S+)$", script, re.MULTILINE)
+    assert found
+    return base64.b64decode(found[1]).decode()
+
+
+def test_a_file_that_is_in_force_is_left_alone() -> None:
+    nodes = {"a": Node([GOOD])}
+    fleet = Fleet(nodes)
+
+    meta = fleet.add(docker.daemon_json, LIVE)
+    fleet.run()
+
+    assert nodes["a"].kinds() == ["state"]
+    assert not meta["a"].did_change()
+
+
+def test_a_change_is_one_command_with_the_transaction_on_its_standard_input() -> None:
+    nodes = {"a": Node([answer(daemon_json='{"dns": []}')])}
+    fleet = Fleet(nodes)
+
+    meta = fleet.add(docker.daemon_json, LIVE, timeout_s=7, wait_s=11)
+    fleet.run()
+
+    sent = nodes["a"].of("daemon.json")
+    assert meta["a"].did_change()
+    assert after_text(sent.stdin or "") == '{"dns": [], "live-restore": true}'
+    assert "\ntimeout_s=7\n" in (sent.stdin or "")
+    assert "\nwait_s=11\n" in (sent.stdin or "")
+    assert "\nhost=@fake/a\n" in (sent.stdin or "")
+
+
+def test_sudo_is_passed_on() -> None:
+    nodes = {"a": Node([answer()])}
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.daemon_json, LIVE, _sudo=True)
+    fleet.run()
+
+    assert all(sent.sudo for sent in nodes["a"].sent)
+
+
+@pytest.mark.parametrize("form", [pytest.param("plain", id="plain"), pytest.param("b64", id="b64")])
+def test_no_secret_of_the_file_is_in_any_command_line(form: str) -> None:
+    nodes = {"a": Node([answer(daemon_json=WITH_SECRET)])}
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.daemon_json, {**LIVE, "labels": [SECRET]})
+    fleet.run()
+
+    hidden = SECRET if form == "plain" else base64.b64encode(WITH_SECRET.encode()).decode()[:40]
+    assert "daemon.json" in nodes["a"].kinds()
+    assert not [sent for sent in nodes["a"].sent if hidden in sent.command]
+
+
+def test_preparing_writes_nothing_and_says_what_would_happen(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": Node([answer(containers=[Running("shop")])])}
+
+    meta = Fleet(nodes).add(docker.daemon_json, {**LIVE, "userland-proxy": False})
+
+    assert meta["a"].will_change
+    assert set(nodes["a"].kinds()) == {"state"}
+    assert "/etc/docker/daemon.json: new, restart" in caplog.text
+    assert "kept running: shop" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+)
+def test_what_happens_is_told_once_with_every_flag(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    fleet = Fleet({"a": Node([answer()])}, prepare=prepare, DIFF=True)
+
+    fleet.add(docker.daemon_json, LIVE)
+    fleet.run()
+
+    assert caplog.text.count("/etc/docker/daemon.json: new, reload") == 1
+    assert caplog.text.count('+    "live-restore": true') == 1
+
+
+def test_the_diff_is_shown_only_if_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    Fleet({"a": Node([answer()])}, DIFF=False).add(docker.daemon_json, LIVE)
+
+    assert '+    "live-restore"' not in caplog.text
+
+
+def test_the_diff_names_both_sides_and_keeps_what_stays(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    found = answer(daemon_json='{\n  "dns": [],\n  "debug": true\n}\n')
+
+    Fleet({"a": Node([found])}, DIFF=True).add(docker.daemon_json, {"debug": False})
+
+    text = re.sub(r"\x1b\[\d*m", "", caplog.text)
+    for line in ("--- /etc/docker/daemon.json", '-  "debug": true', '+  "debug": false'):
+        assert f"[@fake/a] {line}" in text
+    assert '   "dns": []' in text
+
+
+BAD = [
+    pytest.param(
+        {"daemon_json": '{\n  "a": 1\n  "b": 2\n}'}, "line 3 column 3: not JSON", id="not-json"
+    ),
+    pytest.param({"daemon_json": '{"a": 1\n'}, "line 2 column 1: not JSON", id="cut-off"),
+    pytest.param({"daemon_json": '{"a": 1,\n "a": 2}'}, "line 2 column 2: /a is there", id="twice"),
+    pytest.param({"daemon_json": b"\xff"}, "is not UTF-8 text", id="not-utf-8"),
+    pytest.param({"daemon_json": ""}, "line 1 column 1: the file is empty", id="empty"),
+    pytest.param({"docker": info(swarm="active")}, "/live-restore cannot be used", id="swarm"),
+    pytest.param({"flags": ["--live-restore"]}, "/live-restore is also set by", id="flag"),
+]
+
+
+@pytest.mark.parametrize(("given", "reason"), BAD)
+@pytest.mark.parametrize(
+    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+)
+def test_a_host_that_is_refused_gets_no_command_and_the_other_goes_on(
+    given: dict[str, Any], reason: str, prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"bad": Node([answer(**given)]), "good": Node([answer()])}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(docker.daemon_json, LIVE)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert set(nodes["bad"].kinds()) == {"state"}
+    assert "daemon.json" in nodes["good"].kinds()
+    where = "docker.daemon_json: /etc/docker/daemon.json on @fake/bad: "
+    assert f"{where}{reason}" in caplog.text
+
+
+def test_a_transaction_that_fails_fails_its_host_and_the_other_goes_on() -> None:
+    failing = Reply(ok=False, stderr=["going back to generation 3"])
+    nodes = {"bad": Node([answer()], {"daemon.json": failing}), "good": Node([answer(), GOOD])}
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.daemon_json, LIVE)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+
+
+def test_a_second_operation_after_it_reads_afresh() -> None:
+    nodes = {"a": Node([answer(), GOOD])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(docker.daemon_json, LIVE)
+    fleet.add(docker.daemon_json, LIVE)
+    fleet.run()
+
+    assert nodes["a"].kinds() == ["state", "daemon.json", "state"]

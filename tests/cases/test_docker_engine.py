@@ -1,0 +1,117 @@
+"""``docker.engine``: an engine that is there is left, one that is missing is installed if asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.operations import docker
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.unit.answers import answer
+
+DOWN = ("info", "dockerd", "btime")
+MISSING = (*DOWN, "docker_client")
+GOOD = [answer()]
+
+
+@pytest.mark.parametrize(
+    "flavour", [pytest.param(name, id=name) for name in ("present", "debian", "docker-ce")]
+)
+def test_an_engine_that_answers_is_left_as_it_is(flavour: Any) -> None:
+    nodes = {"a": Node(GOOD)}
+    fleet = Fleet(nodes)
+
+    meta = fleet.add(docker.engine, flavour)
+    fleet.run()
+
+    assert nodes["a"].kinds() == ["state"]
+    assert not meta["a"].did_change()
+
+
+@pytest.mark.parametrize(
+    ("flavour", "given", "reason"),
+    [
+        pytest.param("present", {"without": MISSING}, "Docker is not installed; ", id="missing"),
+        pytest.param("present", {"without": DOWN}, "dockerd does not answer, got ", id="down"),
+        pytest.param(
+            "debian", {"without": DOWN}, "dockerd does not answer, got ", id="not-replaced"
+        ),
+        pytest.param(
+            "docker-ce",
+            {"without": DOWN, "docker_error": "connect: Permission denied"},
+            "dockerd does not answer, got connect: Permission denied; ",
+            id="no-permission",
+        ),
+    ],
+)
+def test_a_host_whose_engine_cannot_be_had_fails_alone_with_the_reason(
+    flavour: Any, given: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"bad": Node([answer(**given)]), "good": Node(GOOD)}
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.engine, flavour)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert set(nodes["bad"].kinds()) == {"state"}
+    assert f"docker.engine: docker on @fake/bad: {reason}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("flavour", "expected"),
+    [
+        pytest.param("debian", ["flavour=debian"], id="debian"),
+        pytest.param(
+            "docker-ce",
+            [
+                "flavour=docker-ce",
+                "repository=https://download.docker.com/linux",
+                "distribution=ubuntu",
+                "codename=noble",
+                f"key_sha256={docker.DOCKER_CE_KEY_SHA256}",
+            ],
+            id="docker-ce",
+        ),
+    ],
+)
+def test_a_missing_engine_is_installed_as_asked(flavour: Any, expected: list[str]) -> None:
+    bare = answer(without=MISSING, os="ubuntu 24.04 noble")
+    nodes = {"a": Node([bare, answer()])}
+    fleet = Fleet(nodes)
+
+    meta = fleet.add(docker.engine, flavour)
+    fleet.run()
+
+    assert meta["a"].did_change()
+    command = nodes["a"].of("docker").command
+    assert all(f"{line}\n" in command for line in expected)
+
+
+def test_preparing_installs_nothing_and_says_what_it_would_install(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": Node([answer(without=MISSING)])}
+
+    meta = Fleet(nodes).add(docker.engine, "docker-ce")
+
+    assert meta["a"].will_change
+    assert nodes["a"].kinds() == ["state"]
+    assert "install Docker, docker-ce" in caplog.text
+
+
+def test_an_installation_that_fails_fails_that_host_alone() -> None:
+    bare = answer(without=MISSING)
+    nodes = {
+        "bad": Node([bare], {"docker": Reply(ok=False, stderr=["E: no such package"])}),
+        "good": Node([bare, answer()]),
+    }
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.engine, "debian")
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert nodes["good"].kinds()[-1] == "docker"

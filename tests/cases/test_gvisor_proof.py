@@ -1,0 +1,159 @@
+"""``gvisor.proof``: nothing is called isolated that was not seen to be."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.operations import gvisor
+from pyinfra_gvisor.proof import fingerprint
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
+from tests.unit.answers import answer, node
+from tests.unit.observations import output
+
+CONVERGED = answer(**converged())
+SHOWN = Reply(output())
+RISK = "RISK ACCEPTED: runsc 20240729.0 is open to CVE-2026-96812. Reason given: a lab"
+
+
+def proved(replies: dict[str, Reply], **named: Any) -> tuple[Fleet, dict[str, Node]]:
+    """A run of the proof on a node that answers so, beside one that is proven already."""
+    nodes = {"a": Node([CONVERGED], replies), "good": Node([proven_answer()])}
+    fleet = Fleet(nodes)
+    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES, **named)
+    fleet.run()
+    return fleet, nodes
+
+
+def record(command: str) -> Any:
+    """The record that a command writes."""
+    found = re.search(r"^content_b64=(\S+)$", command, re.MULTILINE)
+    assert found
+    return json.loads(base64.b64decode(found[1]))
+
+
+def test_a_node_that_shows_what_it_must_is_proven_and_that_is_written_down() -> None:
+    fleet, nodes = proved({"prove": SHOWN})
+
+    assert fleet.failed() == set()
+    assert nodes["a"].kinds()[-2:] == ["prove", "record"]
+    written = record(nodes["a"].of("record").command)
+    assert written["fingerprint"] == fingerprint(node(**converged()), RELEASE, PROFILES)
+    assert (written["release"], written["runtimes"], written["checks"]) == (RELEASE, ["runsc"], 9)
+    assert written["risk"] is None
+
+
+def test_what_is_written_down_makes_the_next_run_change_nothing() -> None:
+    _, nodes = proved({"prove": SHOWN})
+    written = record(nodes["a"].of("record").command)
+    given = converged()
+    given["state"] = {**given["state"], "proof": written}
+    again = {"a": Node([answer(**given)])}
+    fleet = Fleet(again)
+
+    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES)
+    fleet.run()
+
+    assert again["a"].kinds() == ["state"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        pytest.param(Reply(output(runsc={"raw_socket": "ok"})), "not proven: raw-socket;", id="ok"),
+        pytest.param(
+            Reply(output(runc={"raw_socket": "refused"})), "not proven: raw-socket;", id="control"
+        ),
+        pytest.param(Reply(output(), ok=False, stderr=["killed"]), "not proven: ", id="failed"),
+        pytest.param(Reply(), "not proven: ", id="silent"),
+        pytest.param(
+            Reply(stderr=["another proof is running on this node"], ok=False),
+            "another proof is running on this node",
+            id="busy",
+        ),
+        pytest.param(Reply(output()[:-4]), "not proven: ", id="cut-off"),
+    ],
+)
+def test_a_host_that_is_not_proven_fails_alone_and_nothing_is_written_down(
+    reply: Reply, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet, nodes = proved({"prove": reply})
+
+    assert fleet.failed() == {"a"}
+    assert "record" not in nodes["a"].kinds()
+    assert said in caplog.text
+    assert "gvisor.proof: probe on @fake/a: not proven" in caplog.text
+
+
+def test_a_proof_that_cannot_be_written_down_is_no_success(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    full = Reply(ok=False, stderr=["No space left on device"])
+
+    fleet, _ = proved({"prove": SHOWN, "record": full})
+
+    assert fleet.failed() == {"a"}
+    assert "proof.json on @fake/a: No space left on device" in caplog.text
+
+
+def test_the_table_is_shown_with_the_risk_under_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    _, nodes = proved({"prove": SHOWN}, risk=RISK)
+
+    shown = [line.split("] ", 1)[-1].strip() for line in caplog.text.splitlines()]
+    head = next(at for at, line in enumerate(shown) if line.startswith("check"))
+    assert shown[head + 9].startswith("exec")
+    assert shown[head + 10] == RISK
+    assert record(nodes["a"].of("record").command)["risk"] == RISK
+
+
+@pytest.mark.parametrize(
+    ("when", "kinds"),
+    [
+        pytest.param("changed", ["state"], id="changed"),
+        pytest.param("never", ["state"], id="never"),
+        pytest.param("always", ["state", "prove", "record"], id="always"),
+    ],
+)
+def test_a_proven_node_is_proven_anew_only_on_request(when: str, kinds: list[str]) -> None:
+    nodes = {"a": Node([proven_answer()], {"prove": SHOWN})}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES, when=when)
+    fleet.run()
+
+    assert list(dict.fromkeys(nodes["a"].kinds())) == kinds
+
+
+def test_the_probe_runs_under_every_runtime_and_under_the_control_within_a_time() -> None:
+    _, nodes = proved({"prove": SHOWN})
+
+    command = nodes["a"].of("prove").command
+    assert command.startswith("timeout -k 10 120 sh -c ")
+    assert "runtimes='\"'\"'runsc runc'\"'\"'\n" in command
+
+
+def test_sudo_is_passed_on_to_every_command_of_the_proof() -> None:
+    nodes = {"a": Node([CONVERGED], {"prove": SHOWN})}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES, _sudo=True)
+    fleet.run()
+
+    assert nodes["a"].kinds()[-2:] == ["prove", "record"]
+    assert all(sent.sudo for sent in nodes["a"].sent)
+
+
+def test_preparing_proves_nothing() -> None:
+    nodes = {"a": Node([CONVERGED])}
+
+    meta = Fleet(nodes).add(gvisor.proof, RELEASE, profiles=PROFILES)
+
+    assert meta["a"].will_change
+    assert nodes["a"].kinds() == ["state"]

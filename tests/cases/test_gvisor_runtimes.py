@@ -1,0 +1,108 @@
+"""``gvisor.runtimes``: a wrapper for each runtime, and a link for people."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.operations import gvisor
+from pyinfra_gvisor.runtimes import wrapper
+from pyinfra_gvisor.settings import Runtime
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.proven import INSTALLED, LINK
+from tests.unit.answers import answer
+
+RELEASE = "20260928.0"
+PROFILES = {"runsc": Runtime()}
+BOTH = {**PROFILES, "net": Runtime(network="sandbox")}
+
+
+def arguments(command: str) -> list[str]:
+    """The words behind the script: its name, then path and content for each wrapper."""
+    return shlex.split(command)[3:]
+
+
+def test_wrappers_and_link_that_are_there_are_left_alone() -> None:
+    nodes = {"a": Node([answer(**INSTALLED)])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+    fleet.run()
+
+    assert nodes["a"].kinds() == ["state"]
+
+
+def test_wrappers_that_are_missing_are_written_and_no_others() -> None:
+    nodes = {"a": Node([answer(**INSTALLED)])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.runtimes, RELEASE, profiles=BOTH)
+    fleet.run()
+
+    net = wrapper("net", RELEASE, BOTH["net"])
+    name, path, content = arguments(nodes["a"].of("wrappers").command)
+    assert (name, path) == ("sh", net.path)
+    assert base64.b64decode(content).decode() == net.text
+
+
+@pytest.mark.parametrize(
+    ("given", "link"),
+    [
+        pytest.param({"runsc_link": "/opt/gvisor/releases/20240729.0/runsc"}, LINK, id="older"),
+        pytest.param({"without": ("runsc_link",)}, LINK, id="none"),
+        pytest.param({"runsc_link": LINK}, "", id="right"),
+        pytest.param({"runsc_link": "/usr/bin/runsc"}, "", id="somebody-elses-link"),
+        pytest.param({"without": ("runsc_link",), "runsc_file": "yes"}, "", id="somebodys-file"),
+    ],
+)
+def test_the_link_for_people_follows_the_release_unless_it_is_somebody_elses(
+    given: dict[str, Any], link: str
+) -> None:
+    nodes = {"a": Node([answer(**{**INSTALLED, "wrappers": {}, **given})])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+    fleet.run()
+
+    script = shlex.split(nodes["a"].of("wrappers").command)[2]
+    assert script.startswith(f"link={shlex.quote(link)}\n")
+
+
+def test_a_wrapper_that_somebody_changed_is_written_again() -> None:
+    path = wrapper("runsc", RELEASE, Runtime()).path
+    nodes = {"a": Node([answer(**{**INSTALLED, "wrappers": {path: "0" * 64}})])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+    fleet.run()
+
+    assert arguments(nodes["a"].of("wrappers").command)[1] == path
+
+
+def test_preparing_writes_nothing_and_says_what_it_would_write(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": Node([answer()])}
+
+    meta = Fleet(nodes).add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+
+    assert meta["a"].will_change
+    assert nodes["a"].kinds() == ["state"]
+    assert f"write {wrapper('runsc', RELEASE, Runtime()).path}" in caplog.text
+    assert f"point /usr/local/bin/runsc at {LINK}" in caplog.text
+
+
+def test_wrappers_that_cannot_be_written_fail_that_host_alone() -> None:
+    failing = Reply(ok=False, stderr=["No space left on device"])
+    nodes = {"bad": Node([answer()], {"wrappers": failing}), "good": Node([answer()])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert nodes["good"].kinds()[-1] == "wrappers"

@@ -1,0 +1,200 @@
+"""The fact is read once, kept until something changes, and never mistaken for an empty node."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from pyinfra.api import StringCommand, operation
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.context import ctx_host, ctx_state
+
+from pyinfra_gvisor.facts.node import NodeState, forget_node, read_node
+from pyinfra_gvisor.operations import docker, gvisor
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, proven_answer
+from tests.unit.answers import answer, node
+
+UNPARSABLE = [
+    pytest.param(["sudo: a password is required"], id="not-an-answer"),
+    pytest.param(answer()[:-1], id="cut-off"),
+    pytest.param(answer(page_size="many"), id="malformed"),
+    pytest.param([*answer()[:-1], "container []", answer()[-1]], id="strange-container"),
+    pytest.param(Reply(ok=False, stderr=["Connection reset"]), id="command-failed"),
+    pytest.param([], id="no-output"),
+]
+
+
+@operation()
+def touch(path: str) -> Generator[StringCommand, None, None]:
+    """An operation of somebody else that does something."""
+    yield StringCommand("touch", path)
+
+
+@operation()
+def idle(reason: str) -> Generator[StringCommand, None, None]:
+    """An operation of somebody else that does nothing."""
+    yield from ()
+
+
+def add_all(fleet: Fleet) -> None:
+    """What the deploy does, in its order."""
+    fleet.add(docker.engine, "present")
+    fleet.add(gvisor.release, RELEASE, archive=SETTINGS.archive)
+    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+    fleet.add(docker.daemon_json, WANTED, if_absent=DEFAULTS)
+    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES)
+
+
+def read(fleet: Fleet, name: str) -> object:
+    """The node as an operation would read it."""
+    with ctx_state.use(fleet.state), ctx_host.use(fleet.host(name)):
+        return read_node(fleet.host(name))
+
+
+@pytest.mark.parametrize(
+    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+)
+def test_a_run_that_changes_nothing_sends_exactly_one_command(prepare: bool) -> None:
+    nodes = {"a": Node([proven_answer()]), "b": Node([proven_answer()])}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    add_all(fleet)
+    fleet.run()
+
+    assert [item.kinds() for item in nodes.values()] == [["state"], ["state"]]
+    assert fleet.failed() == set()
+
+
+def test_preparing_asks_a_node_once_whatever_will_change() -> None:
+    nodes = {"a": Node([answer()])}
+    fleet = Fleet(nodes)
+
+    add_all(fleet)
+
+    assert nodes["a"].kinds() == ["state"]
+
+
+def test_after_an_operation_acted_the_next_one_reads_afresh() -> None:
+    bare, installed = answer(), proven_answer()
+    nodes = {"a": Node([bare, installed])}
+    fleet = Fleet(nodes, prepare=False)
+    fleet.add(gvisor.release, RELEASE, archive=SETTINGS.archive)
+    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+    fleet.add(docker.daemon_json, WANTED, if_absent=DEFAULTS)
+
+    fleet.run()
+
+    assert nodes["a"].kinds() == ["state", "release", "state"]
+
+
+@pytest.mark.parametrize(
+    ("other", "kinds"),
+    [
+        pytest.param(touch, ["state", "touch /x", "state"], id="that-acted"),
+        pytest.param(idle, ["state"], id="that-did-nothing"),
+    ],
+)
+def test_an_operation_of_somebody_else_counts_only_if_it_acted(
+    other: object, kinds: list[str]
+) -> None:
+    nodes = {"a": Node([proven_answer()])}
+    fleet = Fleet(nodes, prepare=False)
+    fleet.add(docker.engine, "present")
+    fleet.add(other, "/x")  # type: ignore[arg-type]
+    fleet.add(docker.daemon_json, WANTED, if_absent=DEFAULTS)
+
+    fleet.run()
+
+    assert nodes["a"].kinds() == kinds
+
+
+def test_what_was_read_is_kept_and_forgotten_by_host() -> None:
+    nodes = {"a": Node([answer()]), "b": Node([answer()])}
+    fleet = Fleet(nodes)
+    read(fleet, "a"), read(fleet, "a"), read(fleet, "b")
+
+    forget_node(fleet.host("a"))
+
+    assert read(fleet, "a") == read(fleet, "b") == node()
+    assert [len(item.sent) for item in nodes.values()] == [2, 1]
+
+
+def test_forgetting_what_was_never_read_is_no_error() -> None:
+    fleet = Fleet({"a": Node([answer()])})
+
+    forget_node(fleet.host("a"))
+
+    assert read(fleet, "a") == node()
+
+
+@pytest.mark.parametrize("state", UNPARSABLE)
+def test_a_node_that_cannot_be_read_is_unknown_and_not_empty(state: list[str]) -> None:
+    nodes = {"bad": Node([state]), "good": Node([answer()])}
+    fleet = Fleet(nodes)
+
+    found = read(fleet, "bad")
+
+    assert found is None
+    assert read(fleet, "good") == node()
+
+
+@pytest.mark.parametrize("state", UNPARSABLE)
+@pytest.mark.parametrize(
+    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+)
+def test_a_node_that_cannot_be_read_fails_alone_and_gets_no_command(
+    state: list[str], prepare: bool
+) -> None:
+    nodes = {"bad": Node([state]), "good": Node([answer(), proven_answer()])}
+    fleet = Fleet(nodes, prepare=prepare)
+    fleet.add(gvisor.release, RELEASE, archive=SETTINGS.archive)
+    fleet.add(docker.daemon_json, WANTED, if_absent=DEFAULTS)
+
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert set(nodes["bad"].kinds()) == {"state"}
+    assert "release" in nodes["good"].kinds()
+
+
+def test_what_could_not_be_read_is_asked_again_and_not_remembered() -> None:
+    nodes = {"a": Node([[]]), "b": Node([answer()])}
+    fleet = Fleet(nodes)
+    first = read(fleet, "a")
+    nodes["a"].states = [answer()]
+
+    second = read(fleet, "a")
+
+    assert (first, second) == (None, node())
+
+
+def test_the_last_host_that_cannot_be_read_ends_the_run_as_pyinfra_does() -> None:
+    fleet = Fleet({"bad": Node([["nonsense"]])})
+
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        fleet.add(docker.engine, "present")
+
+
+def test_the_error_says_what_could_not_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    fleet = Fleet({"bad": Node([["nonsense"]]), "good": Node([answer()])})
+
+    read(fleet, "bad")
+
+    assert "the node's answer breaks off after 1 lines" in caplog.text
+
+
+def test_the_fact_is_one_shell_with_the_whole_script_as_its_argument() -> None:
+    command = str(NodeState().command())
+
+    assert command.startswith("sh -c '")
+    assert "end of node state" in command
+
+
+def test_sudo_of_an_operation_is_sudo_of_its_fact() -> None:
+    nodes = {"a": Node([answer()])}
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.engine, "present", _sudo=True)
+
+    assert nodes["a"].of("state").sudo

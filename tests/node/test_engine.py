@@ -1,0 +1,54 @@
+"""Docker itself: installed where it is missing and asked for, left as it is where it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
+from tests.node.running import DEBIAN, Fleet, docker_info, pyinfra, snapshot
+
+FLAVOUR_NAMES = ("debian-13", "debian-12")
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[dict[str, LabNode]]:
+    """Nodes without Docker, each on its own, gone afterwards."""
+    lab = Lab("gvisor-bare")
+    lab.down()
+    made = lab.up([NodeSpec(FLAVOURS[name]) for name in FLAVOUR_NAMES])
+    purge = (
+        "systemctl stop docker.socket docker containerd;"
+        "DEBIAN_FRONTEND=noninteractive apt-get -qq -y purge docker.io docker-cli containerd runc;"
+        "rm -rf /etc/docker /run/docker.sock /run/docker.pid; ! command -v docker"
+    )
+    for node in made:
+        ran = node.exec(
+            "sh", "-c", purge.replace("docker-cli " if "12" in node.spec.flavour.name else "\0", "")
+        )
+        assert ran.code == 0, ran.stderr
+    yield dict(zip(FLAVOUR_NAMES, made, strict=True))
+    lab.down()
+
+
+@pytest.mark.parametrize("name", FLAVOUR_NAMES)
+def test_a_node_without_docker_becomes_a_proven_run_node(
+    bare: dict[str, LabNode], tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    fleet = Fleet(bare, tmp_path_factory.mktemp("bare"))
+    release = {"debian-13": "20240729.0", "debian-12": "20221219.0"}[name]
+    data = {**DEBIAN, "gvisor_docker": "debian", "gvisor_release": release}
+
+    before = snapshot(bare[name])
+    dry = fleet.run(name, flags=("--dry",), data=data)
+    after_dry = snapshot(bare[name])
+    outcome, again = fleet.run(name, data=data), fleet.run(name, data=data)
+
+    assert dry.code == 0, dry.text
+    assert "install Docker, debian" in dry.stderr
+    assert after_dry == before
+    assert outcome.code == 0, outcome.text
+    assert docker_info(bare[name])["LiveRestoreEnabled"] is True
+    assert bare[name].exec("sh", "-c", "docker compose version || docker-compose version").code == 0
+    assert again.stderr.count("No changes") == 5, again.text

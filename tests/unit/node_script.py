@@ -1,0 +1,65 @@
+"""``scripts/node_state.sh`` with the paths of a test instead of the machine's."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.scripts import script
+from tests.unit.shells import replaced, run, stub, toolbox
+
+ALARM_S = 20
+
+
+class Machine:
+    """A node's files under a directory, and the programs that are in its PATH."""
+
+    def __init__(self, root: Path, *, perl: bool = True) -> None:
+        self.root = root
+        self.socket = root / "docker.sock"
+        self.daemon_json = root / "etc-docker" / "daemon.json"
+        self.state_dir = root / "state"
+        self.gvisor = root / "gvisor"
+        self.runsc = root / "runsc"
+        self.path = toolbox(root / "bin", *(["perl"] if perl else []))
+        self.daemon_json.parent.mkdir()
+        self.state_dir.mkdir()
+        stub(self.path, "docker", "echo 'Docker version 26.1.5, build a72d7cd'")
+
+    def script(self, alarm_s: int = ALARM_S) -> str:
+        """The script with this machine's paths."""
+        return replaced(
+            script("node_state"),
+            {
+                "daemon_json=/etc/docker/daemon.json": f"daemon_json='{self.daemon_json}'",
+                "/etc/docker ": f"'{self.daemon_json.parent}' ",
+                "socket=/var/run/docker.sock": f"socket='{self.socket}'",
+                "state_dir=/var/lib/pyinfra-gvisor": f"state_dir='{self.state_dir}'",
+                "/opt/gvisor/": f"{self.gvisor}/",
+                "/usr/local/bin/runsc": self.runsc,
+                "/run/docker.pid": self.root / "docker.pid",
+                f"alarm {ALARM_S};": f"alarm {alarm_s};",
+            },
+        )
+
+    def output(self, alarm_s: int = ALARM_S) -> str:
+        """What the script prints."""
+        return run(self.script(alarm_s), path=self.path).stdout
+
+    def node(self, alarm_s: int = ALARM_S) -> Node:
+        """What the script tells of it."""
+        return parse_node(self.output(alarm_s).rstrip("\n").split("\n"))
+
+
+@contextmanager
+def process(argv0: str = "sleep") -> Iterator[int]:
+    """A process that calls itself ``argv0``; yields its PID."""
+    running = subprocess.Popen([argv0, "1000"], executable="/usr/bin/sleep")
+    try:
+        yield running.pid
+    finally:
+        running.kill()
+        running.wait()

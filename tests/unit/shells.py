@@ -1,0 +1,88 @@
+"""Shell scripts run as a node would run them, with paths and programs of the test's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+# What a small Debian has; perl and docker are named where a test wants them.
+TOOLS = [
+    "sh",
+    "base64",
+    "basename",
+    "cat",
+    "chmod",
+    "chown",
+    "cp",
+    "cut",
+    "date",
+    "dirname",
+    "env",
+    "find",
+    "flock",
+    "getconf",
+    "grep",
+    "head",
+    "id",
+    "ls",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "readlink",
+    "rm",
+    "sed",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "stat",
+    "sync",
+    "tail",
+    "timeout",
+    "tr",
+    "uname",
+    "wc",
+]
+
+
+def toolbox(directory: Path, *more: str, without: Iterable[str] = ()) -> Path:
+    """A directory for PATH with these programs and no others."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in {*TOOLS, *more} - set(without):
+        found = shutil.which(name)
+        assert found, f"{name} is not installed here"
+        (directory / name).symlink_to(found)
+    return directory
+
+
+def stub(directory: Path, name: str, text: str) -> None:
+    """A program of the test's own."""
+    path = directory / name
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def replaced(text: str, changes: Mapping[str, str | Path]) -> str:
+    """``text`` with every key replaced; a key that is not there is a test that tests nothing."""
+    for old, new in changes.items():
+        assert old in text, f"the script does not hold {old}"
+        text = text.replace(old, str(new))
+    return text
+
+
+def run(
+    text: str, *arguments: str, path: Path | None = None, timeout_s: float = 30
+) -> subprocess.CompletedProcess[str]:
+    """The script run by sh."""
+    environment = {"PATH": str(path) if path else os.environ["PATH"], "HOME": "/nonexistent"}
+    return subprocess.run(
+        ["sh", "-c", text, "sh", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=timeout_s,
+    )

@@ -1,0 +1,180 @@
+"""The rest of ``node_state.sh``: files and processes of a machine, without Docker."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+import pytest
+
+from tests.unit.node_script import Machine, process
+
+WRAPPER = '#!/bin/sh\nexec runsc "$@"\n'
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A node on which Docker does not run."""
+    return Machine(tmp_path)
+
+
+def test_the_machine_is_the_one_it_runs_on(machine: Machine) -> None:
+    found = machine.node()
+
+    assert found.kernel == platform.release()
+    assert found.arch == platform.machine()
+    assert found.page_size_bytes == os.sysconf("SC_PAGESIZE")
+    assert found.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert found.distribution == platform.freedesktop_os_release()["ID"]
+
+
+def test_a_machine_without_docker_is_told_too(machine: Machine) -> None:
+    (machine.path / "docker").unlink()
+
+    found = machine.node()
+
+    assert (found.docker_client, found.info, found.dockerd) == (None, None, None)
+
+
+def test_a_daemon_json_is_read_to_the_byte(machine: Machine) -> None:
+    text = '{\r\n\t"gr\u00fc\u00df": "$(id) \\" %s"\r\n}'
+    machine.daemon_json.write_bytes(text.encode())
+    machine.daemon_json.chmod(0o640)
+    os.utime(machine.daemon_json, (1_700_000_000, 1_700_000_000))
+
+    found = machine.node().daemon_json
+
+    assert (found.state, found.text) == ("text", text)
+    assert found.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert (found.mode, found.mtime_s) == ("640", 1_700_000_000)
+    assert found.owner == f"{os.getuid()}:{os.getgid()}"
+
+
+def test_an_empty_daemon_json_is_not_an_absent_one(machine: Machine) -> None:
+    machine.daemon_json.touch()
+
+    found = machine.node().daemon_json
+
+    assert (found.state, found.text) == ("text", "")
+
+
+def test_a_daemon_json_that_is_not_utf_8_is_told(machine: Machine) -> None:
+    machine.daemon_json.write_bytes(b"\xff\xfe")
+
+    assert machine.node().daemon_json.state == "not utf-8"
+
+
+def test_no_daemon_json_is_absent(machine: Machine) -> None:
+    assert machine.node().daemon_json.state == "absent"
+
+
+def test_no_directory_for_daemon_json_is_absent_too(machine: Machine) -> None:
+    machine.daemon_json.parent.rmdir()
+
+    assert machine.node().daemon_json.state == "absent"
+
+
+def test_a_directory_called_daemon_json_is_told(machine: Machine) -> None:
+    machine.daemon_json.mkdir()
+
+    assert machine.node().daemon_json.state == "directory"
+
+
+def test_a_link_to_nothing_is_told(machine: Machine) -> None:
+    machine.daemon_json.symlink_to(machine.root / "nothing")
+
+    assert machine.node().daemon_json.state == "dangling"
+
+
+def test_a_link_to_a_file_is_read_through(machine: Machine) -> None:
+    target = machine.root / "real.json"
+    target.write_text("{}")
+    machine.daemon_json.symlink_to(target)
+
+    found = machine.node().daemon_json
+
+    assert (found.state, found.text) == ("text", "{}")
+
+
+def test_releases_are_directories_that_hold_an_executable_runsc(machine: Machine) -> None:
+    for name, mode in (("20260928.0", 0o755), ("20240729.0", 0o755), ("20250101.0", 0o644)):
+        runsc = machine.gvisor / "releases" / name / "runsc"
+        runsc.parent.mkdir(parents=True)
+        runsc.touch()
+        runsc.chmod(mode)
+    (machine.gvisor / "releases" / ".staging-20260928.0").mkdir()
+
+    assert machine.node().releases == ("20240729.0", "20260928.0")
+
+
+def test_wrappers_are_told_with_the_checksum_of_their_text(machine: Machine) -> None:
+    directory = machine.gvisor / "runtimes"
+    directory.mkdir(parents=True)
+    for name in ("runsc-20260928.0-00000000", "a b"):
+        (directory / name).write_text(WRAPPER)
+
+    found = machine.node().wrappers
+
+    digest = hashlib.sha256(WRAPPER.encode()).hexdigest()
+    assert found == {
+        f"{directory}/a b": digest,
+        f"{directory}/runsc-20260928.0-00000000": digest,
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        pytest.param(lambda path: None, (None, False), id="nothing"),
+        pytest.param(lambda path: path.touch(), (None, True), id="a-file"),
+        pytest.param(lambda path: path.symlink_to("/a b/runsc"), ("/a b/runsc", False), id="link"),
+    ],
+)
+def test_what_usr_local_bin_runsc_is_is_told(
+    machine: Machine, make: object, expected: tuple[str | None, bool]
+) -> None:
+    assert callable(make)
+    make(machine.runsc)
+
+    found = machine.node()
+
+    assert (found.runsc_link, found.runsc_file) == expected
+
+
+def test_our_records_are_read_and_damaged_ones_are_not(machine: Machine) -> None:
+    (machine.state_dir / "owned.json").write_text('{"paths":{"/a":{"wrote":"x\\\\y"}}}\n')
+    (machine.state_dir / "applied.json").write_text('{"dockerd": \n')
+    (machine.state_dir / "proof.json").write_text("")
+
+    found = machine.node().state
+
+    assert found["owned"] == {"paths": {"/a": {"wrote": "x\\y"}}}
+    assert "applied" not in found
+    assert "proof" not in found
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("999999999\n", id="no-such-process"),
+        pytest.param("nonsense\n", id="no-number"),
+    ],
+)
+def test_a_stale_pid_file_is_no_dockerd(machine: Machine, content: str) -> None:
+    (machine.root / "docker.pid").write_text(content)
+
+    assert machine.node().dockerd is None
+
+
+def test_a_pid_file_of_another_program_is_no_dockerd(machine: Machine) -> None:
+    with process() as pid:
+        (machine.root / "docker.pid").write_text(str(pid))
+
+        assert machine.node().dockerd is None
+
+
+def test_the_last_line_says_that_nothing_is_missing(machine: Machine) -> None:
+    assert machine.output().endswith("\nend of node state\n")

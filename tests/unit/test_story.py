@@ -1,0 +1,99 @@
+"""A plan in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.plan import plan_daemon_json
+from pyinfra_gvisor.story import plan_lines
+from tests.unit.answers import RUNSC, Running, after, node
+
+LIVE: dict[str, Json] = {"live-restore": True}
+RESTART: dict[str, Json] = {"live-restore": True, "userland-proxy": False}
+SANDBOX = {"argv0": "runsc-sandbox", "executable": "/usr/local/bin/runsc"}
+
+
+def told(wanted: dict[str, Json], **given: Any) -> list[str]:
+    """What is said about bringing ``wanted`` to a node."""
+    found = node(**given)
+    return plan_lines(plan_daemon_json(found, wanted), found, wait_s=300)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "first"),
+    [
+        pytest.param(LIVE, {}, "new, reload", id="new"),
+        pytest.param(LIVE, {"daemon_json": '{"x": 1}'}, "changed, reload", id="changed"),
+        pytest.param(RESTART, {}, "new, restart", id="restart"),
+        pytest.param({}, after(plan_daemon_json(node(), LIVE)), "removed, reload", id="removed"),
+        pytest.param(
+            LIVE, {"daemon_json": '{"live-restore": true}'}, "unchanged, reload", id="owed"
+        ),
+    ],
+)
+def test_the_first_line_says_what_happens_to_the_file_and_with_which_force(
+    wanted: dict[str, Json], given: dict[str, Any], first: str
+) -> None:
+    assert told(wanted, **given)[0] == f"/etc/docker/daemon.json: {first}"
+
+
+def test_a_reload_says_that_it_touches_nobody() -> None:
+    lines = told(LIVE, containers=[Running("app")])
+
+    assert lines[1:] == [
+        "  reload (SIGHUP) is enough for: /live-restore",
+        "  no container and no connection is touched by a reload",
+    ]
+
+
+def test_a_restart_says_why_and_which_containers_it_touches_and_how() -> None:
+    containers = [Running("app", pid=2), Running("job", pid=3, auto_remove=True)]
+
+    lines = told(RESTART, containers=containers)
+
+    assert lines[1:] == [
+        "  restart, because dockerd reads only at start: /userland-proxy",
+        "  reload (SIGHUP) is enough for: /live-restore",
+        "  the Docker API is away for some seconds, live-restore keeps containers running",
+        "  kept running: app",
+        "  waited for, up to 300 s, since a restart ends --rm containers: job",
+    ]
+
+
+def test_without_containers_a_restart_names_none() -> None:
+    lines = told(RESTART)
+
+    assert not [line for line in lines if "kept running:" in line or "waited for" in line]
+
+
+def test_what_somebody_changed_is_told() -> None:
+    given = after(plan_daemon_json(node(), {"live-restore": True, "debug": True}))
+    given["daemon_json"] = '{"live-restore": false, "debug": false}'
+
+    lines = told(LIVE, **given)
+
+    assert "  changed by somebody else, and set back: /live-restore" in lines
+    assert "  changed by somebody else, and left to them: /debug" in lines
+
+
+@pytest.mark.parametrize(
+    ("container", "told_of"),
+    [
+        pytest.param(Running("old", **SANDBOX), True, id="old-set-up"),
+        pytest.param(
+            Running(
+                "new", argv0="runsc-sandbox", executable="/opt/gvisor/releases/20260928.0/runsc"
+            ),
+            False,
+            id="ours",
+        ),
+        pytest.param(Running("plain"), False, id="no-sandbox"),
+    ],
+)
+def test_sandboxes_of_an_older_set_up_are_named(container: Running, told_of: bool) -> None:
+    lines = told({"runtimes": {"runsc": RUNSC}}, containers=[container])
+
+    assert any("older set-up" in line and container.name in line for line in lines) is told_of
