@@ -27,7 +27,7 @@ def schema_text() -> str:
 def settings_table() -> str:
     """A Markdown table of every key with its type, default and meaning."""
     properties: dict[str, Any] = Settings.model_json_schema(by_alias=True)["properties"]
-    defaults = Settings().model_dump(by_alias=True, exclude_none=True)
+    defaults = Settings().model_dump(mode="json", by_alias=True, exclude_none=True)
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, item in properties.items():
         cells = (f"`{key}`", _type(item), f"`{defaults.get(key)!r}`", item["description"])

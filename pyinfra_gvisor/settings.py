@@ -122,6 +122,14 @@ class Settings(BaseModel):
         300, description="Seconds that a restart waits for `--rm` containers, which it would end."
     )
 
+    @field_validator("release", mode="before")
+    @classmethod
+    def _no_number(cls, value: object) -> object:
+        if isinstance(value, float):  # 20260928.10 would have become 20260928.1
+            todo = f"""quote it, on the command line as --data 'gvisor_release="{value}"'"""
+            raise Problem("a number, and numbers lose digits", got=value, todo=todo)
+        return value
+
     @field_validator("release")
     @classmethod
     def _release(cls, value: str) -> str:

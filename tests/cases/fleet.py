@@ -49,9 +49,9 @@ class Node:
     """
     One host's side.
 
-    ``states`` are its answers to the fact: before anything else was sent, after one command, and so
-    on, the last one for good. ``replies`` is what it says to other commands by kind, success without
-    a word where there is none.
+    ``states`` are its answers to the fact: before anything else was sent, after one command, and
+    so on, the last one for good. ``replies`` is what it says to other commands by kind, success
+    without a word where there is none.
     """
 
     states: Sequence[Sequence[str] | Reply]
@@ -125,7 +125,8 @@ class Fleet:
 
     def failed(self) -> set[str]:
         """The hosts that have failed."""
-        return {host.name.removeprefix("@fake/") for host in self.state.failed_hosts}
+        hosts = self.state.activated_hosts - self.state.active_hosts
+        return {host.name.removeprefix("@fake/") for host in hosts}
 
 
 def _quoted(text: str) -> str:

@@ -104,6 +104,15 @@ def test_a_host_that_cannot_be_isolated_is_refused_before_any_host_is_touched(
     assert nodes["good"].kinds() == ["state"]
 
 
+def test_a_refused_host_is_named_where_pyinfra_lists_failed_hosts() -> None:
+    nodes = {"bad": Node([answer()], data={"gvisor_docker": "snap"}), "b": Node([proven_answer()])}
+    fleet = Fleet(nodes)
+
+    fleet.deploy(run_node)
+
+    assert [host.name for host in fleet.state.failed_hosts] == ["@fake/bad"]
+
+
 def test_a_bad_key_is_told_with_where_it_comes_from(caplog: pytest.LogCaptureFixture) -> None:
     data = {"gvisor_docker": "snap"}
     nodes = {"bad": Node([answer()], data=data), "good": Node([proven_answer()])}

@@ -16,7 +16,7 @@ from tests.cases.fleet import Fleet, Node, Reply
 from tests.unit.answers import Running, after, answer, info, node
 
 LIVE: dict[str, Json] = {"live-restore": True}
-SECRET = "hunter2"
+SECRET = "hunter2"  # noqa: S105 - a made-up one to look for
 WITH_SECRET = json.dumps({"proxies": {"http-proxy": f"http://user:{SECRET}@proxy"}})
 GOOD = answer(**after(plan_daemon_json(node(), LIVE)))
 

@@ -76,6 +76,11 @@ def test_what_is_written_down_makes_the_next_run_change_nothing() -> None:
             "another proof is running on this node",
             id="busy",
         ),
+        pytest.param(
+            Reply(["runsc\tstart\tunknown runtime"]),
+            "runsc did not start: unknown runtime",
+            id="not-started",
+        ),
         pytest.param(Reply(output()[:-4]), "not proven: ", id="cut-off"),
     ],
 )

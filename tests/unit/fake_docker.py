@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.unit.answers import compact, info
 
-SECRET = "hunter2"
+SECRET = "hunter2"  # noqa: S105 - a made-up one to look for
 
 Handler = socketserver.StreamRequestHandler
 Answer = Callable[[Handler], None]
@@ -79,6 +79,10 @@ def says(body: str, status: str = "200 OK", *, length: int | None = None) -> Ans
 def breaks_off(body: str, share: float) -> Answer:
     """The first part of an answer, and then nothing more."""
     return says(body[: int(len(body) * share)], length=len(body.encode()))
+
+
+def closes(_request: Handler) -> None:
+    """Not a word."""
 
 
 def hangs(request: Handler) -> None:

@@ -50,6 +50,16 @@ AT_START_ONLY = [
 ]
 
 
+NEUTRALISED = (
+    "runtimes",
+    "default-runtime",
+    "live-restore",
+    "labels",
+    "registry-mirrors",
+    "debug",
+)
+
+
 @pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in BY_SIGHUP])
 def test_a_key_that_dockerd_reloads_needs_no_restart(key: str) -> None:
     assert force_of((key,)) is Force.RELOAD
@@ -96,11 +106,7 @@ def test_only_some_keys_reach_new_containers_alone(path: tuple[str, ...], expect
 
 @pytest.mark.parametrize(
     "key",
-    [
-        pytest.param(key, id=key)
-        for key in ("runtimes", "default-runtime", "live-restore", "labels")
-        + ("registry-mirrors", "debug")
-    ],
+    [pytest.param(key, id=key) for key in NEUTRALISED],
 )
 def test_a_key_whose_omission_keeps_its_value_live_has_a_neutral_value(key: str) -> None:
     assert key in NEUTRAL

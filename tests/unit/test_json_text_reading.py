@@ -70,7 +70,7 @@ def test_a_number_that_only_python_reads_is_refused_by_line_and_column(
 
 
 def test_a_number_too_long_for_python_is_refused_like_any_other_fault() -> None:
-    with pytest.raises(Problem, match="^line 1 column"):
+    with pytest.raises(Problem, match=r"^line 1 column"):
         JsonText('{"a": ' + "9" * 5_000 + "}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -19,10 +18,6 @@ from tests.unit.answers import (
     answer,
     info,
     node,
-)
-
-NASTY = (
-    'quote " brace } bracket ] "Pid":1 \\ tab\t newline\n \u2028 end of node state gr\u00fc\u00df'
 )
 
 
@@ -218,94 +213,6 @@ def test_releases_and_wrappers_are_read_in_order() -> None:
 
 def test_a_runsc_that_is_a_file_is_known_as_one() -> None:
     assert node(runsc_file="yes").runsc_file is True
-
-
-def test_a_sandboxed_container_is_known_by_its_process_whatever_it_asked_for() -> None:
-    sandbox = Running(
-        "app",
-        runtime="runc",
-        argv0="runsc-sandbox",
-        executable="/opt/gvisor/releases/20260928.0/gvisor-bin/gvisor_sentry",
-    )
-
-    (container,) = node(containers=[sandbox]).containers
-
-    assert container.sandboxed
-    assert container.release == "20260928.0"
-
-
-@pytest.mark.parametrize(
-    ("executable", "argv0"),
-    [
-        pytest.param("/usr/bin/sleep", "sleep", id="a-program"),
-        pytest.param("/opt/gvisor/releases-old/20260928.0/runsc", "runsc", id="another-tree"),
-        pytest.param("", "", id="process-gone"),
-    ],
-)
-def test_a_container_of_runc_is_not_sandboxed_and_runs_from_no_release(
-    executable: str, argv0: str
-) -> None:
-    running = Running("app", runtime="runsc", executable=executable, argv0=argv0)
-
-    (container,) = node(containers=[running]).containers
-
-    assert not container.sandboxed
-    assert container.release is None
-
-
-def test_containers_are_read_by_name_with_flags_and_mounts() -> None:
-    found = node(
-        containers=[
-            Running("z", pid=3, auto_remove=True),
-            Running("a", pid=2, mounts=("/data", "/var/run/docker.sock"), runtime="runsc"),
-        ]
-    ).containers
-
-    assert [item.name for item in found] == ["a", "z"]
-    assert [item.pid for item in found] == [2, 3]
-    assert [item.runtime for item in found] == ["runsc", "runc"]
-    assert [item.auto_remove for item in found] == [False, True]
-    assert [item.docker_socket for item in found] == [True, False]
-
-
-def test_nasty_strings_in_a_container_change_nothing_about_it() -> None:
-    document = {
-        "Id": "a" * 64,
-        "Name": "/app",
-        "State": {"Error": NASTY, "Pid": 42, "Health": {"Log": [{"Output": NASTY}]}},
-        "HostConfig": {"Runtime": "runsc", "Annotations": {NASTY: NASTY}, "Binds": None},
-        "Mounts": [{"Source": NASTY}, {"Type": "tmpfs"}],
-        "Other": {"Pid": 7},
-    }
-    lines = answer()
-    lines[-1:-1] = [f"process 42 /x y\t{NASTY!r}", f"container {json.dumps(document)}"]
-
-    (container,) = parse_node(lines).containers
-
-    assert (container.name, container.pid, container.runtime) == ("app", 42, "runsc")
-    assert container.executable == "/x y"
-    assert not container.docker_socket
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        pytest.param({"Mounts": None}, "runc", id="no-mounts"),
-        pytest.param({"HostConfig": {}}, "runc", id="no-runtime-named"),
-        pytest.param({"HostConfig": {"Runtime": ""}}, "runc", id="empty-runtime"),
-        pytest.param({"HostConfig": {"Runtime": "runsc"}}, "runsc", id="runsc"),
-    ],
-)
-def test_what_docker_leaves_out_of_a_container_has_dockers_meaning(
-    changes: dict[str, Any], expected: str
-) -> None:
-    document = {"Id": "b", "Name": "/x", "State": {"Pid": 5}, "HostConfig": {}, "Mounts": []}
-    lines = answer()
-    lines[-1:-1] = [f"container {json.dumps({**document, **changes})}"]
-
-    (container,) = parse_node(lines).containers
-
-    assert container.runtime == expected
 
 
 def test_our_own_records_are_read_and_a_damaged_one_counts_as_missing() -> None:

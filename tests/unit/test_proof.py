@@ -6,7 +6,15 @@ import re
 
 import pytest
 
-from pyinfra_gvisor.proof import CHECKS, CONTROL, GVISOR_KERNEL, Verdict, judge, table
+from pyinfra_gvisor.proof import (
+    CHECKS,
+    CONTROL,
+    GVISOR_KERNEL,
+    Verdict,
+    judge,
+    start_failures,
+    table,
+)
 from pyinfra_gvisor.settings import Runtime
 from tests.unit.observations import DEBIAN_KERNEL, RELEASE, SANDBOX, output
 
@@ -113,6 +121,14 @@ def test_what_was_not_seen_of_the_node_itself_proves_nothing(check: str, key: st
     assert check in not_proven(output(node={key: None}))
 
 
+def test_a_control_that_showed_no_kernel_is_not_like_a_node_that_showed_none() -> None:
+    unseen: dict[str, str | None] = {"kernel_version": None}
+
+    failed = not_proven(output(node=unseen, runc=unseen))
+
+    assert "kernel-inside" in failed
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -144,14 +160,33 @@ def test_without_output_nothing_is_proven(lines: list[str]) -> None:
     "subject",
     [pytest.param("runsc", id="sandbox"), pytest.param(CONTROL, id="control")],
 )
-def test_if_one_side_did_not_start_nothing_is_proven_and_the_reason_is_shown(subject: str) -> None:
+def test_if_one_side_did_not_start_nothing_is_proven_and_that_is_shown(subject: str) -> None:
     others = [line for line in output() if not line.startswith(f"{subject}\t")]
 
     verdicts = judge([*others, f"{subject}\tstart\tunknown runtime"], RELEASE, HOST)
 
     assert not any(verdict.passed for verdict in verdicts)
     side = [item.seen if subject == "runsc" else item.control for item in verdicts]
-    assert set(side) == {"did not start: unknown runtime"}
+    assert set(side) == {"did not start"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        pytest.param(output(), [], id="all-started"),
+        pytest.param([], [], id="no-output"),
+        pytest.param(["", "start", "\t\t", "runsc\tstart"], [], id="garbage"),
+        pytest.param(
+            ["runsc\tstart\tunknown\truntime", "runc\tstart\tok", "x\tstarted\tno"],
+            ["runsc did not start: unknown\truntime"],
+            id="one-did-not",
+        ),
+    ],
+)
+def test_why_a_probe_did_not_start_is_told_in_the_daemons_words(
+    lines: list[str], expected: list[str]
+) -> None:
+    assert start_failures(lines) == expected
 
 
 @pytest.mark.parametrize(

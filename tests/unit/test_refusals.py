@@ -48,7 +48,7 @@ def test_what_works_is_not_refused(wanted: dict[str, Json]) -> None:
 def test_a_runtime_called_runc_is_refused(
     wanted: dict[str, Json], foreign: dict[str, Json]
 ) -> None:
-    with pytest.raises(Problem, match="^/runtimes/runc is reserved"):
+    with pytest.raises(Problem, match=r"^/runtimes/runc is reserved"):
         check(node(), wanted, foreign)
 
 
@@ -86,7 +86,7 @@ def test_a_misspelt_runtime_of_somebody_else_is_theirs() -> None:
     ],
 )
 def test_a_default_runtime_that_is_not_registered_is_refused(runtimes: dict[str, Json]) -> None:
-    with pytest.raises(Problem, match="^/default-runtime is not registered, got runsc; "):
+    with pytest.raises(Problem, match=r"^/default-runtime is not registered, got runsc; "):
         check(node(), {"default-runtime": "runsc"}, runtimes)
 
 
@@ -99,7 +99,7 @@ def test_a_default_runtime_that_takes_docker_sock_from_a_container_is_refused_by
 ) -> None:
     found = node(containers=[Running("app"), Running("coolify-proxy", mounts=("/data", socket))])
 
-    with pytest.raises(Problem, match="docker.sock.*got runsc with coolify-proxy; "):
+    with pytest.raises(Problem, match=r"docker\.sock.*got runsc with coolify-proxy; "):
         check(found, {**RUNTIME, "default-runtime": "runsc"})
 
 
@@ -120,7 +120,7 @@ def test_taking_away_the_runtime_that_somebody_made_the_default_is_refused() -> 
     "swarm", [pytest.param("active", id="active"), pytest.param("pending", id="pending")]
 )
 def test_live_restore_is_refused_in_swarm_mode(swarm: str) -> None:
-    with pytest.raises(Problem, match="^/live-restore cannot be used in swarm mode; "):
+    with pytest.raises(Problem, match=r"^/live-restore cannot be used in swarm mode; "):
         check(node(docker=info(swarm=swarm)), {"live-restore": True})
 
 

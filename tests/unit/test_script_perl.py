@@ -13,6 +13,7 @@ from tests.unit.fake_docker import (
     SECRET,
     Answer,
     breaks_off,
+    closes,
     container,
     daemon,
     hangs,
@@ -176,7 +177,7 @@ def test_a_socket_that_nobody_listens_on_is_an_error_with_its_reason(machine: Ma
     [
         pytest.param(says('{"message": "driver broken"}', "500 Internal Server Error"), id="500"),
         pytest.param(says("", "200 OK"), id="empty-body"),
-        pytest.param(lambda request: None, id="closes-at-once"),
+        pytest.param(closes, id="closes-at-once"),
         pytest.param(lambda request: request.wfile.write(b"garbage\r\n\r\n{}"), id="no-http"),
         pytest.param(breaks_off('{"ServerVersion": "26"}', 0.5), id="breaks-off"),
         pytest.param(hangs, id="hangs"),
@@ -195,7 +196,7 @@ def test_a_docker_that_does_not_tell_its_state_is_an_error_and_never_a_docker(
     "answer",
     [
         pytest.param(says('{"message": "no"}', "500 Internal Server Error"), id="500"),
-        pytest.param(lambda request: None, id="closes-at-once"),
+        pytest.param(closes, id="closes-at-once"),
         pytest.param(
             breaks_off(compact([listed(container(n, 1)) for n in (2, 1)]), 0.6), id="breaks-off"
         ),
@@ -217,7 +218,7 @@ def test_containers_that_docker_does_not_list_are_not_taken_for_none(
     "answer",
     [
         pytest.param(says('{"message": "no"}', "500 Internal Server Error"), id="500"),
-        pytest.param(lambda request: None, id="closes-at-once"),
+        pytest.param(closes, id="closes-at-once"),
         pytest.param(breaks_off(compact(container(1, 1)), 0.5), id="breaks-off"),
         pytest.param(breaks_off(compact(container(1, 1)), 0.95), id="breaks-off-late"),
         pytest.param(hangs, id="hangs"),

@@ -183,6 +183,36 @@ def test_the_live_restore_to_look_for_is_that_of_the_file(
     assert variable(made(wanted, node(daemon_json=before)), "live_restore") == expected
 
 
+@pytest.mark.parametrize(
+    ("before", "survive", "survived"),
+    [
+        pytest.param(
+            '{"x": 1}',
+            '{"x": 1, "live-restore": true}',
+            '{"x": 1, "live-restore": false}',
+            id="not-said",
+        ),
+        pytest.param(
+            '{"live-restore": false}',
+            '{"live-restore": true}',
+            '{"live-restore": false}',
+            id="off",
+        ),
+        pytest.param('{"live-restore": true}', "-", "-", id="on-anyway"),
+    ],
+)
+def test_going_back_by_a_restart_goes_through_live_restore(
+    before: str, survive: str, survived: str
+) -> None:
+    text = made({"userland-proxy": False}, node(daemon_json=before))
+
+    written = {name: variable(text, f"{name}_b64") for name in ("survive", "survived")}
+    assert {
+        name: value if value == "-" else base64.b64decode(value).decode()
+        for name, value in written.items()
+    } == {"survive": survive, "survived": survived}
+
+
 def test_a_run_that_dies_in_between_loses_no_claim() -> None:
     first = plan_daemon_json(node(daemon_json='{"x": 1}'), {"debug": True, "log-opts": {"a": "1"}})
     installed = node(**after(first))
