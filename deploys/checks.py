@@ -28,7 +28,8 @@ def checked_settings(host: Host) -> Settings | None:
     for key, problem in problems.items():
         host.log(f"{origin(host, key)}: {key}: {problem}", logger.error)
     if settings is None or not _fit(host, settings):
-        host.state.fail_hosts({host})
+        # pyinfra's `host` stands for the host of the moment; what fails is the host itself.
+        host.state.fail_hosts({host.inventory.get_host(host.name)})
         return None
     if risk := accepted_risk(settings):
         host.log(risk, logger.warning)

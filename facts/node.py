@@ -53,8 +53,13 @@ def read_node(host: Host) -> Node | None:
 
 
 def forget_node(host: Host) -> None:
-    """What was read no longer holds: the next ``read_node`` asks the node again."""
-    host.connector_data.pop(_MEMORY, None)
+    """
+    What was read no longer holds: the next ``read_node`` asks the node again.
+
+    To be called before a command is yielded. While commands are only prepared, none is run.
+    """
+    if host.state.is_executing:
+        host.connector_data.pop(_MEMORY, None)
 
 
 def _operations_run(host: Host) -> int:

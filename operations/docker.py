@@ -79,11 +79,9 @@ def daemon_json(
     Applied with the least force that does it: nothing, reload, or restart with live-restore made
     live first. A node has one record of what is ours: call this once for a node, with every key.
 
-    **Example:**
-
     .. code:: python
 
-        docker.daemon_json({"registry-mirrors": ["https://mirror.example"]})
+        docker.daemon_json(wanted={"registry-mirrors": ["https://mirror.example"]})
     """
     node = read_node(host)
     if node is None:

@@ -10,12 +10,12 @@ from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor import proof as proofs
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import RELEASES_DIR, Node
 from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.telling import refusal, tell
-from pyinfra_gvisor.releases import Archive
+from pyinfra_gvisor.releases import Archive, parse_release
 from pyinfra_gvisor.runtimes import Wrapper, missing, wrappers
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.settings import Runtime
@@ -40,17 +40,27 @@ def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None
     if version in node.releases:
         host.noop(f"runsc {version} is there")
         return
-    location = archive.location(version, node.arch)
-    if location.startswith("/") and not Path(location).is_file():
-        problem = Problem(
-            "no such file on the controller", got=location, todo="check gvisor_source"
-        )
-        yield from refusal("gvisor.release", version, problem)
+    location, sha512 = archive.location(version, node.arch), archive.checksum(version, node.arch)
+    if problem := _unfit(version, location, sha512):
+        yield from refusal("gvisor.release", cut(version), problem)
         return
     origin = location or "Debian (apt-get download runsc)"
     tell(f"install runsc {version} from {origin} beside {', '.join(node.releases) or 'no other'}")
     forget_node(host)
-    yield from _install(version, location, archive.checksum(version, node.arch) or "")
+    yield from _install(version, location, sha512 or "")
+
+
+def _unfit(version: str, location: str, sha512: str | None) -> Problem | None:
+    """Why this cannot be fetched: no release, no checksum, no file."""
+    try:
+        parse_release(version)
+    except Problem as problem:
+        return problem
+    if location and not sha512:
+        return Problem("no sha512 is known for it", todo="name the one that its archive must have")
+    if location.startswith("/") and not Path(location).is_file():
+        return Problem("no such file on the controller", got=location, todo="check gvisor_source")
+    return None
 
 
 def _install(version: str, location: str, sha512: str) -> Generator[PyinfraCommand, None, None]:

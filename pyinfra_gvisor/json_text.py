@@ -8,9 +8,10 @@ order, indentation and number formats, so changes are cut into the text itself.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
 from pyinfra_gvisor.errors import Problem, cut
 
@@ -18,6 +19,10 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 Path = tuple[str, ...]
 
 SPACE = " \t\n\r"
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_TOKEN = re.compile(_STRING + r"|[{}\[\],]")
+_NOT_A_NUMBER = re.compile(_STRING + r"|-?(?:NaN|Infinity)")
+_LONG_NUMBER = re.compile(_STRING + r"|\d{4300,}")
 
 
 @dataclass(frozen=True)
@@ -165,15 +170,20 @@ class JsonText:
     def _check(self) -> None:
         """Refuse what ``json`` lets through or says badly: bad syntax, duplicates, depth, NaN."""
         try:
-            json.loads(self.text, parse_constant=_no_constant)
+            json.loads(self.text, parse_constant=float)
         except json.JSONDecodeError as error:
-            where = f"line {error.lineno} column {error.colno}"
-            line = self.text.splitlines()[error.lineno - 1] if self.text else ""
+            where = position_of(self.text, error.pos)
+            line = self.text.splitlines()[error.lineno - 1 : error.lineno]
+            got = "".join(line).strip() or "the end of the file"
             raise Problem(
-                f"{where}: not JSON ({error.msg})", got=line.strip(), todo="mend it by hand"
+                f"{where}: not JSON ({error.msg})", got=got, todo="mend it by hand"
             ) from None
         except RecursionError:
-            raise Problem("line 1 column 1: nested too deeply", todo="mend it by hand") from None
+            todo = "mend it by hand"
+            raise Problem("line 1 column 1: nested too deeply", todo=todo) from None
+        except ValueError:
+            _refuse_token(self.text, _LONG_NUMBER, "a number with too many digits")
+        _refuse_token(self.text, _NOT_A_NUMBER, "not a number that JSON knows")
         _refuse_duplicates(self.text)
 
 
@@ -212,41 +222,52 @@ def from_pointer(text: str) -> Path:
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])
 
 
+def _refuse_token(text: str, pattern: re.Pattern[str], what: str) -> None:
+    """Refuse the first token of that kind, by its place; what stands in strings does not count."""
+    for token in pattern.finditer(text):
+        if not token[0].startswith('"'):
+            where = position_of(text, token.start())
+            raise Problem(f"{where}: {what}", got=token[0], todo="mend it by hand")
+
+
+class _Open:
+    """An object or a list that has not ended yet; ``key`` is the member that is being read."""
+
+    def __init__(self, *, is_object: bool) -> None:
+        self.is_object = is_object
+        self.keys: set[str] = set()
+        self.key = ""
+
+
 def _refuse_duplicates(text: str) -> None:
-    start = len(text) - len(text.lstrip(SPACE))
-    stack: list[tuple[int, Path]] = [(start, ())] if text[start] == "{" else []
-    while stack:
-        at, path = stack.pop()
-        seen: set[str] = set()
-        for member in scan_object(text, at).members:
-            if member.key in seen:
-                where = position_of(text, member.start)
-                raise Problem(
-                    f"{where}: {pointer((*path, member.key))} is there twice",
-                    todo="keep one, dockerd would silently take the last",
-                )
-            seen.add(member.key)
-            if text[member.value_start] == "{":
-                stack.append((member.value_start, (*path, member.key)))
-    json.loads(text, object_pairs_hook=_no_duplicates)
+    """Refuse two equal keys in one object, wherever that is."""
+    opened: list[_Open] = []
+    key_next = False
+    for token in _TOKEN.finditer(text):
+        sign = token[0][0]
+        if sign in "{[":
+            opened.append(_Open(is_object=sign == "{"))
+        elif sign in "}]":
+            opened.pop()
+        elif sign == '"' and key_next:
+            _take_key(opened, token, text)
+        key_next = sign == "{" or (sign == "," and opened[-1].is_object)
 
 
-def _no_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """What the walk above cannot see: objects inside lists."""
-    keys = [key for key, _ in pairs]
-    if twice := next((key for key in keys if keys.count(key) > 1), None):
-        raise Problem(f'"{cut(twice)}" is there twice in one object', todo="keep one")
-    return dict(pairs)
+def _take_key(opened: list[_Open], token: re.Match[str], text: str) -> None:
+    key = json.loads(token[0])
+    opened[-1].key = key
+    if key in opened[-1].keys:
+        path = pointer(tuple(level.key for level in opened if level.is_object))
+        todo = "keep one, dockerd would silently take the last"
+        raise Problem(f"{position_of(text, token.start())}: {cut(path)} is there twice", todo=todo)
+    opened[-1].keys.add(key)
 
 
 def position_of(text: str, at: int) -> str:
     """``at`` as an editor shows it: ``line 3 column 5``."""
     line = text.count("\n", 0, at) + 1
     return f"line {line} column {at - text.rfind(chr(10), 0, at)}"
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise Problem(f"{name} is not JSON", todo="write a number or a string")
 
 
 def _skip(text: str, at: int) -> int:

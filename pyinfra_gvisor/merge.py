@@ -7,14 +7,17 @@ that a path nobody wants any more goes back to that, and a file that is only our
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pyinfra_gvisor.dockerd_keys import NEUTRAL
 from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, pointer
 
 EMPTY = "{}\n"
+NEUTRAL_PATHS = frozenset((key,) for key in NEUTRAL)
 
 
 class OwnedPath(BaseModel):
@@ -27,12 +30,21 @@ class OwnedPath(BaseModel):
 
 
 class Owned(BaseModel):
-    """``owned.json``: the paths of daemon.json that are ours, by JSON pointer."""
+    """
+    ``owned.json``: the paths of daemon.json that are ours, by JSON pointer.
+
+    ``original`` is the file before us, ``written`` the sha256 of what we last wrote, ``touched``
+    whether somebody else has written it since, so that the original is not to be restored whole.
+    ``unfinished``: written before a change that was not seen to end.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     version: int = 1
     original: str | None = None
+    written: str = ""
+    touched: bool = False
+    unfinished: bool = False
     paths: dict[str, OwnedPath] = Field(default_factory=dict)
     parents: tuple[str, ...] = ()
 
@@ -80,9 +92,31 @@ def merge(text: str | None, owned: Owned, wanted: Mapping[Path, Json]) -> Merge:
 
     Raises ``Problem`` if the file is not a JSON object, or a path leads through what is none.
     """
-    document = JsonText(EMPTY if text is None else text)
-    original = text if not owned.paths else owned.original
-    document, parents, left = _give_back(document, owned, wanted)
+    original = owned.original if owned.paths else text
+    document, parents, left = _give_back(JsonText(EMPTY if text is None else text), owned, wanted)
+    document, paths, drifted = _take(document, owned, wanted, parents)
+    touched = owned.touched or bool(owned.paths and digest(text) != owned.written)
+    merged = _as_it_was(document, original, text=text, ours=bool(paths), touched=touched)
+    unchanged = merged == text and bool(owned.paths)
+    record = Owned(
+        original=original,
+        written=owned.written if unchanged else digest(merged),
+        touched=owned.touched if unchanged else touched,
+        paths=paths,
+        parents=tuple(dict.fromkeys(parents)),
+    )
+    return Merge(
+        text=merged,
+        owned=record if paths else Owned(),
+        drifted=tuple(drifted),
+        left=tuple(left),
+    )
+
+
+def _take(
+    document: JsonText, owned: Owned, wanted: Mapping[Path, Json], parents: list[str]
+) -> tuple[JsonText, dict[str, OwnedPath], list[str]]:
+    """What is wanted goes in; which paths are ours then, and which somebody had changed."""
     paths: dict[str, OwnedPath] = {}
     drifted: list[str] = []
     for path, value in wanted.items():
@@ -96,14 +130,22 @@ def merge(text: str | None, owned: Owned, wanted: Mapping[Path, Json]) -> Merge:
         if len(path) > 1 and document.raw(path[:-1]) is None:
             parents.append(pointer(path[:-1]))
         document = document.set(path, value)
-    record = Owned(original=original, paths=paths, parents=tuple(dict.fromkeys(parents)))
-    if not paths:
-        record = Owned()
-    return Merge(
-        text=_as_it_was(document, original, record),
-        owned=record,
-        drifted=tuple(drifted),
-        left=tuple(left),
+    return document, paths, drifted
+
+
+def intent(old: Owned, new: Owned) -> Owned:
+    """
+    What may be ours from the moment the file is written until the change is seen to have ended.
+
+    Both what was ours and what will be, so that a run that dies in between loses no claim.
+    """
+    return Owned(
+        original=new.original if new.paths else old.original,
+        written=new.written or old.written,
+        touched=new.touched or old.touched,
+        unfinished=True,
+        paths={**old.paths, **new.paths},
+        parents=tuple(dict.fromkeys((*old.parents, *new.parents))),
     )
 
 
@@ -125,7 +167,9 @@ def _give_back(
         path = from_pointer(name)
         if path in wanted or document.raw(path) is None:
             continue
-        if not same(document.get(path), mine.wrote):
+        if not same(document.get(path), mine.wrote) and not (
+            owned.unfinished and _is_neutral(path, document)
+        ):
             left.append(name)
         elif mine.before is not None:
             document = document.set(path, mine.wrote, raw=mine.before)
@@ -141,10 +185,24 @@ def _give_back(
     return document, parents, left
 
 
-def _as_it_was(document: JsonText, original: str | None, owned: Owned) -> str | None:
+def _is_neutral(path: Path, document: JsonText) -> bool:
+    """Whether it is the value that a removal writes on its way."""
+    return path in NEUTRAL_PATHS and same(document.get(path), NEUTRAL[path[0]])
+
+
+def digest(text: str | None) -> str:
+    """The sha256 of a file's text, ``absent`` for no file."""
+    return "absent" if text is None else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_it_was(
+    document: JsonText, original: str | None, *, text: str | None, ours: bool, touched: bool
+) -> str | None:
     """The text to write: the original to the byte if nothing but ours was ever added to it."""
-    if original is None:
-        return None if not document.value and not owned.paths else document.text
+    if not ours and not document.value and (original is None or text is None):
+        return None
+    if original is None or touched:
+        return document.text
     before = JsonText(original)
     if list(before.value) == list(document.value) and same(before.value, document.value):
         return original

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pyinfra_gvisor.releases import Release
 
@@ -65,6 +64,15 @@ class DockerInfo(Reading):
     logging_driver: str = Field("", alias="LoggingDriver")
     cgroup_driver: str = Field("", alias="CgroupDriver")
     swarm: dict[str, Any] = Field(default_factory=dict, alias="Swarm")
+
+    @field_validator("runtimes", "swarm", "security_options", mode="before")
+    @classmethod
+    def _null_is_none(cls, value: object, field: ValidationInfo) -> object:
+        return (
+            cls.model_fields[str(field.field_name)].get_default(call_default_factory=True)
+            if value is None
+            else value
+        )
 
     @property
     def swarm_active(self) -> bool:
@@ -158,7 +166,7 @@ def parse_node(output: Sequence[str]) -> Node:
             values[key] = rest
     try:
         return _node(values, lists)
-    except (KeyError, IndexError, binascii.Error, ValidationError) as error:
+    except (LookupError, TypeError, AttributeError, RecursionError, ValueError) as error:
         raise ValueError(f"the node's answer is malformed: {error}") from error
 
 
@@ -166,6 +174,9 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
     kernel, arch = values["uname"].rsplit(" ", 1)
     distribution, version, codename = (values.get("os") or "unknown unknown unknown").split(" ")
     client = values.get("docker_client")
+    info = json.loads(values.get("info", "{}"))
+    # `docker info` of 26 ends well without a daemon, and says so in the answer.
+    error = values.get("docker_error") or "; ".join(info.get("ServerErrors") or ()) or None
     limit = values.get("max_user_namespaces")
     return Node(
         arch={"amd64": "x86_64", "arm64": "aarch64"}.get(arch, arch),
@@ -181,8 +192,8 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         docker_client=client.removeprefix("Docker version ").split(",")[0]
         if client is not None
         else None,
-        docker_error=values.get("docker_error"),
-        info=DockerInfo.model_validate_json(values["info"]) if "info" in values else None,
+        docker_error=error,
+        info=DockerInfo.model_validate(info) if "info" in values and not error else None,
         dockerd=_dockerd(values),
         daemon_json=_daemon_json(values["daemon_json"]),
         releases=tuple(sorted(lists["release"])),
@@ -200,7 +211,9 @@ def _dockerd(values: dict[str, str]) -> DockerdProcess | None:
     if "dockerd" not in values:
         return None
     pid, ticks, arguments = values["dockerd"].split(" ")
-    words = base64.b64decode(arguments).decode(errors="replace").rstrip("\0").split("\0")
+    words = (
+        base64.b64decode(arguments, validate=True).decode(errors="replace").rstrip("\0").split("\0")
+    )
     return DockerdProcess(
         pid=int(pid),
         identity=f"{values.get('boot_id', '')}/{pid}/{ticks}",
@@ -216,7 +229,7 @@ def _daemon_json(value: str) -> DaemonJson:
     mode, owner, mtime, digest, content = rest
     known = {"sha256": digest, "mode": mode, "owner": owner, "mtime_s": int(mtime)}
     try:
-        text = base64.b64decode(content).decode()
+        text = base64.b64decode(content, validate=True).decode()
     except UnicodeDecodeError:
         return DaemonJson.model_validate({"state": "not utf-8", **known})
     return DaemonJson.model_validate({"state": "text", "text": text, **known})
@@ -254,7 +267,7 @@ def _state(values: dict[str, str]) -> dict[str, Any]:
         if key.startswith("state."):
             try:
                 found[key.removeprefix("state.")] = json.loads(text)
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, RecursionError):
                 found[key.removeprefix("state.") + ".damaged"] = text[:60]
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from pyinfra_gvisor.dockerd_keys import NEUTRAL, Force, force_of, only_new_conta
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, lookup, pointer
 from pyinfra_gvisor.merge import Merge, Owned, flatten, merge, same
-from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.node import DockerInfo, Node
 from pyinfra_gvisor.refusals import refuse, refuse_loss
 
 STATE_ADVICE = {
@@ -28,8 +28,8 @@ class Plan:
     What to write and how to bring it into force.
 
     ``after`` is None for "no file". ``neutral`` is written and loaded before ``after`` where
-    leaving a key out would keep its old value live. ``started_with`` are the restart keys that the
-    running dockerd will have been started with once the plan is carried out.
+    leaving a key out would keep its old value live. ``started_with`` and ``loaded`` are the keys
+    that dockerd will have read when it started, and when it last loaded the file.
     """
 
     before: str | None
@@ -41,6 +41,7 @@ class Plan:
     drifted: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     started_with: Mapping[str, Json] | None = None
+    loaded: Mapping[str, Json] | None = None
     record: bool = False
 
     @property
@@ -61,12 +62,13 @@ def plan_daemon_json(
     """
     before = current_text(node)
     owned = Owned.load(node.state)
-    paths = flatten({**wanted, **_missing(before, owned, if_absent or {})})
+    missing = _missing(before, owned, if_absent or {})
+    paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
     merged = merge(before, owned, paths)
     after_value = {} if merged.text is None else JsonText(merged.text).value
     refuse(node, after_value, paths)
-    started = started_with(node)
-    action, reasons = _force(node, before, merged, started)
+    started = known(node, Force.RESTART)
+    action, reasons = _force(node, before, merged)
     if action is Force.RESTART:
         refuse_loss(node, after_value)
     return Plan(
@@ -75,10 +77,11 @@ def plan_daemon_json(
         owned=merged.owned,
         action=action,
         reasons=reasons,
-        neutral=_neutral(before, merged.text),
+        neutral=_neutral(before, merged.text, owned),
         drifted=merged.drifted,
         left=merged.left,
-        started_with=restart_keys(after_value) if action is Force.RESTART else started,
+        started_with=read_keys(after_value, Force.RESTART) if action is Force.RESTART else started,
+        loaded=read_keys(after_value, Force.RELOAD) if action else known(node, Force.RELOAD),
         record=merged.owned != owned,
     )
 
@@ -92,34 +95,30 @@ def current_text(node: Node) -> str | None:
     return node.daemon_json.text
 
 
-def started_with(node: Node) -> Mapping[str, Json] | None:
+def known(node: Node, force: Force) -> Mapping[str, Json] | None:
     """
-    The restart keys that the running dockerd was started with; None if that cannot be known.
+    The keys that the running dockerd has read, at its start (``RESTART``) or since (``RELOAD``).
 
     Known from our own record if that is of this very process, or from the file if it has not been
-    touched since the process started.
+    touched since the process started; None if neither is so.
     """
     if node.dockerd is None:
         return {}
-    applied = node.state.get("applied", {})
-    if applied.get("dockerd") == node.dockerd.identity and isinstance(
-        applied.get("started_with"), dict
-    ):
-        found: Mapping[str, Json] = applied["started_with"]
-        return found
+    applied = node.state.get("applied")
+    if isinstance(applied, dict) and applied.get("dockerd") == node.dockerd.identity:
+        recorded = applied.get("started_with" if force is Force.RESTART else "loaded")
+        if isinstance(recorded, dict):
+            return recorded
     text = node.daemon_json.text
     if text is None:
         return {} if node.daemon_json.state == "absent" else None
-    return (
-        restart_keys(JsonText(text).value)
-        if node.daemon_json.mtime_s <= node.dockerd.started_s
-        else None
-    )
+    untouched = node.daemon_json.mtime_s <= node.dockerd.started_s
+    return read_keys(JsonText(text).value, force) if untouched else None
 
 
-def restart_keys(value: Mapping[str, Json]) -> dict[str, Json]:
-    """The top-level keys that dockerd reads only when it starts."""
-    return {key: item for key, item in value.items() if force_of((key,)) is Force.RESTART}
+def read_keys(value: Mapping[str, Json], force: Force) -> dict[str, Json]:
+    """The top-level keys that need this force."""
+    return {key: item for key, item in value.items() if force_of((key,)) is force}
 
 
 def _missing(text: str | None, owned: Owned, if_absent: Mapping[str, Json]) -> dict[str, Json]:
@@ -135,32 +134,25 @@ def _missing(text: str | None, owned: Owned, if_absent: Mapping[str, Json]) -> d
     return missing
 
 
-def _force(
-    node: Node, before: str | None, merged: Merge, started: Mapping[str, Json] | None
-) -> tuple[Force, tuple[str, ...]]:
+def _force(node: Node, before: str | None, merged: Merge) -> tuple[Force, tuple[str, ...]]:
     """The least force that brings the merged file into force, and why, a line for each path."""
     old = {} if before is None else JsonText(before).value
     new = {} if merged.text is None else JsonText(merged.text).value
+    ours = {*merged.owned.paths, *Owned.load(node.state).paths}
     needs: dict[Force, list[str]] = {Force.RELOAD: [], Force.RESTART: []}
-    unknown = started is None
-    for path in sorted(_touched(old, new) | {from_pointer(name) for name in merged.owned.paths}):
+    for path in sorted(_touched(old, new) | {from_pointer(name) for name in ours}):
         force = force_of(path)
-        live = (
-            _live(node, path, old)
-            if force is Force.RELOAD
-            else _at({} if started is None else started, path)
-        )
-        if not same(live, _at(new, path)) or (unknown and force is Force.RESTART):
+        if not _in_force(node, path, _at(new, path)):
             needs[force].append(pointer(path))
     reasons = []
     if needs[Force.RESTART]:
-        owed = (
+        file = (
             ""
             if before != merged.text
             else " (already in the file, but dockerd was started without it)"
         )
         reasons.append(
-            f"restart, because dockerd reads only at start{owed}: {', '.join(needs[Force.RESTART])}"
+            f"restart, because dockerd reads only at start{file}: {', '.join(needs[Force.RESTART])}"
         )
     if needs[Force.RELOAD]:
         reasons.append(f"reload (SIGHUP) is enough for: {', '.join(needs[Force.RELOAD])}")
@@ -177,6 +169,40 @@ def _force(
     )
 
 
+def _in_force(node: Node, path: Path, value: Json) -> bool:
+    """Whether the running dockerd has ``value`` at ``path``, as far as that can be known."""
+    if node.info is not None and (shown := SHOWN.get(path[0])):
+        return shown(node.info, path, value)
+    read = known(node, force_of(path))
+    return read is not None and same(_at(read, path), value)
+
+
+def _live_restore(info: DockerInfo, _path: Path, value: Json) -> bool:
+    return info.live_restore is (value is True)
+
+
+def _default_runtime(info: DockerInfo, _path: Path, value: Json) -> bool:
+    return info.default_runtime == (value or "runc")
+
+
+def _runtime(info: DockerInfo, path: Path, value: Json) -> bool:
+    if len(path) == 1:
+        return True
+    entry = info.runtimes.get(path[1])
+    if entry is None or not isinstance(value, dict):
+        return entry is None and value is None
+    arguments = list(entry.arguments or ())
+    return entry.path == value.get("path", entry.path) and arguments == value.get("runtimeArgs", [])
+
+
+# The keys whose live value the daemon shows itself: better than any record of ours.
+SHOWN: dict[str, Callable[[DockerInfo, Path, Json], bool]] = {
+    "live-restore": _live_restore,
+    "default-runtime": _default_runtime,
+    "runtimes": _runtime,
+}
+
+
 def _touched(old: Mapping[str, Json], new: Mapping[str, Json]) -> set[Path]:
     """The paths whose values differ, as deep as ``flatten`` goes."""
     before, after = flatten(old), flatten(new)
@@ -187,33 +213,6 @@ def _touched(old: Mapping[str, Json], new: Mapping[str, Json]) -> set[Path]:
     }
 
 
-def _live(node: Node, path: Path, old: Mapping[str, Json]) -> Json:
-    """The value that the live daemon has, as far as it says so; else what the file said."""
-    info = node.info
-    if info is None:
-        return _at(old, path)
-    if path == ("live-restore",):
-        return info.live_restore if "live-restore" in old or info.live_restore else None
-    if path == ("default-runtime",):
-        return (
-            info.default_runtime
-            if "default-runtime" in old or info.default_runtime != "runc"
-            else None
-        )
-    if len(path) > 1 and path[0] == "runtimes":
-        entry = info.runtimes.get(path[1])
-        written = _at(old, path)
-        if entry is None:
-            return None
-        if isinstance(written, dict) and written.get("path") == entry.path:
-            return written
-        return {
-            "path": entry.path,
-            **({"runtimeArgs": list(entry.arguments)} if entry.arguments else {}),
-        }
-    return _at(old, path)
-
-
 def _at(value: Any, path: Path) -> Json:
     try:
         return lookup(value, path)
@@ -221,15 +220,13 @@ def _at(value: Any, path: Path) -> Json:
         return None
 
 
-def _neutral(before: str | None, after: str | None) -> str | None:
+def _neutral(before: str | None, after: str | None, owned: Owned) -> str | None:
     """The text that first makes keys ineffective which ``after`` leaves out, if there are any."""
     old = {} if before is None else JsonText(before).value
     document = JsonText("{}\n" if after is None else after)
-    gone = [
-        key
-        for key in NEUTRAL
-        if key in old and key not in document.value and not same(old[key], NEUTRAL[key])
-    ]
+    were = {*old, *(from_pointer(name)[0] for name in owned.paths)}
+    gone = [key for key in NEUTRAL if key in were and key not in document.value]
+    gone = [key for key in gone if key not in old or not same(old[key], NEUTRAL[key])]
     if not gone:
         return None
     for key in gone:
@@ -239,4 +236,4 @@ def _neutral(before: str | None, after: str | None) -> str | None:
 
 def dump(value: object) -> str:
     """One line of JSON with a newline, as our own records on the node are written."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return json.dumps(value, separators=(",", ":")) + "\n"

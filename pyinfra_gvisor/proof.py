@@ -51,10 +51,16 @@ class Verdict:
 
 
 def _same_address(seen: Seen, node: Seen) -> bool:
-    address = seen.get("address", "")
-    if not address or address != seen.get("given_address"):
+    address = seen.get("address")
+    try:
+        inside = ip_address(address or "") in ip_network(node.get("subnet", ""))
+    except ValueError:
         return False
-    return ip_address(address) in ip_network(node.get("subnet", "0.0.0.0/32"))
+    return inside and address == seen.get("given_address")
+
+
+def _peer_resolved(seen: Seen, node: Seen) -> bool:
+    return bool(node.get("peer_address")) and seen.get("dns_peer") == node.get("peer_address")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -65,14 +71,17 @@ CHECKS: tuple[Check, ...] = (
         lambda seen, node: (
             seen.get("kernel_version") == GVISOR_KERNEL != node.get("kernel_version")
         ),
-        lambda seen, node: seen.get("kernel_version") == node.get("kernel_version"),
+        lambda seen, node: (
+            bool(seen.get("kernel_version"))
+            and seen["kernel_version"] == node.get("kernel_version")
+        ),
     ),
     Check(
         "process-outside",
         "the container's process is gVisor's sandbox",
         "argv0",
         lambda seen, _node: seen.get("argv0") == "runsc-sandbox",
-        lambda seen, _node: seen.get("argv0", "runsc-sandbox") != "runsc-sandbox",
+        lambda seen, _node: (seen.get("argv0") or "runsc-sandbox") != "runsc-sandbox",
     ),
     Check(
         "release",
@@ -81,14 +90,14 @@ CHECKS: tuple[Check, ...] = (
         lambda seen, node: seen.get("executable", "").startswith(
             f"{RELEASES_DIR}/{node['release']}/"
         ),
-        lambda seen, _node: not seen.get("executable", RELEASES_DIR).startswith(RELEASES_DIR),
+        lambda seen, _node: not (seen.get("executable") or RELEASES_DIR).startswith(RELEASES_DIR),
     ),
     Check(
         "dns",
         "Docker's names of other containers resolve",
         "dns_peer",
-        lambda seen, node: seen.get("dns_peer") == node.get("peer_address"),
-        lambda seen, node: seen.get("dns_peer") == node.get("peer_address"),
+        _peer_resolved,
+        _peer_resolved,
         frozenset({"host"}),
     ),
     Check(
@@ -170,21 +179,21 @@ def _shown(check: Check, seen: Seen) -> str:
 
 def start_failures(output: Iterable[str]) -> list[str]:
     """Why probes did not start, in the daemon's words."""
-    lines = (line.split("\t", 2) for line in output)
+    started = (line.partition("\tstart\t") for line in output)
     return [
-        f"{line[0]} did not start: {line[2]}"
-        for line in lines
-        if line[1:2] == ["start"] and line[2] != "ok"
+        f"{name} did not start: {why}"
+        for name, is_start, why in started
+        if is_start and why != "ok"
     ]
 
 
-def table(verdicts: Iterable[Verdict], width: int = 28) -> list[str]:
+def table(verdicts: Iterable[Verdict], width: int = 26) -> list[str]:
     """The verdicts as lines of a table of less than 100 columns."""
     rows = [("check", "runtime", "seen there", f"under {CONTROL} (control)", "")]
     rows += [
         (
             item.check.id,
-            item.runtime,
+            _fit(item.runtime, 12),
             _fit(item.seen, width),
             _fit(item.control, width),
             "ok" if item.passed else "NOT PROVEN",
@@ -202,10 +211,10 @@ def _fit(text: str, width: int) -> str:
     return text if len(text) <= width else "…" + text[-(width - 1) :]
 
 
-def fingerprint(node: Node, release: str, runtimes: Mapping[str, Runtime]) -> str:
-    """What has to be the same for an earlier proof to hold."""
+def fingerprint(node: Node, release: str, runtimes: Mapping[str, Runtime]) -> str | None:
+    """What has to be the same for an earlier proof to hold; None of a node without Docker."""
     if node.info is None:
-        return ""
+        return None
     state = [
         node.kernel,
         node.info.server_version,
@@ -222,5 +231,6 @@ def is_due(node: Node, release: str, runtimes: Mapping[str, Runtime], when: str)
     """Whether isolation has to be proven now: ``when`` is ``changed``, ``always`` or ``never``."""
     if not runtimes or when == "never":
         return False
-    proven = node.state.get("proof", {})
-    return when == "always" or proven.get("fingerprint") != fingerprint(node, release, runtimes)
+    record = node.state.get("proof")
+    proven = record.get("fingerprint") if isinstance(record, dict) else None
+    return when == "always" or proven is None or proven != fingerprint(node, release, runtimes)

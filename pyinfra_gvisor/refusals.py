@@ -86,11 +86,13 @@ def _runtime_keys(_node: Node, _value: Mapping[str, Json], owned: Mapping[Path, 
 
 def _default_runtime(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
     name = value.get("default-runtime", "runc")
-    if ("default-runtime",) not in owned or name == "runc":
+    if name == "runc":
         return
     runtimes = value.get("runtimes")
     if not isinstance(runtimes, dict) or name not in runtimes:
         raise Problem("/default-runtime is not registered", got=name, todo="name one of /runtimes")
+    if ("default-runtime",) not in owned:
+        return
     if users := [container.name for container in node.containers if container.docker_socket]:
         raise Problem(
             "/default-runtime would take docker.sock from containers that mount it",
@@ -110,7 +112,8 @@ def _live_restore_in_swarm(
 
 
 def _flags(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
-    given = {_flag(word) for word in node.dockerd.arguments} if node.dockerd else set()
+    words = node.dockerd.arguments if node.dockerd else ()
+    given = {_flag(word) for word in words if word.startswith("-")}
     for key in dict.fromkeys(path[0] for path in owned):
         if key in value and FLAG_NAMES.get(key, key) in given:
             raise Problem(

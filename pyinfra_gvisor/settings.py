@@ -154,7 +154,7 @@ class Settings(BaseModel):
                 )
         return value
 
-    @field_validator("daemon_json")
+    @field_validator("daemon_json", "daemon_json_if_absent")
     @classmethod
     def _no_runtimes(cls, value: dict[str, Any]) -> dict[str, Any]:
         if "runtimes" in value:
@@ -203,13 +203,17 @@ def load_settings(data: Mapping[str, Any]) -> tuple[Settings | None, dict[str, s
 
     + data: all data of one host; only keys that begin with ``gvisor_`` are looked at
 
-    Returns the settings and no problems, or None and a sentence by key.
+    Returns the settings and no problems, or None and what is wrong by key.
     """
     ours = {key: value for key, value in data.items() if key.startswith(PREFIX)}
     try:
         return Settings.model_validate(ours), {}
     except ValidationError as error:
-        return None, dict(_explain(dict(item)) for item in error.errors(include_url=False))
+        problems: dict[str, str] = {}
+        for item in error.errors(include_url=False):
+            key, text = _explain(dict(item))
+            problems[key] = f"{problems[key]}; and {text}" if key in problems else text
+        return None, problems
 
 
 def _explain(error: dict[str, Any]) -> tuple[str, str]:

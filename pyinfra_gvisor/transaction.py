@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 
 from pyinfra_gvisor.json_text import JsonText, from_pointer
-from pyinfra_gvisor.merge import EMPTY, Owned
+from pyinfra_gvisor.merge import EMPTY, Owned, digest, intent
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.plan import Plan, dump
 from pyinfra_gvisor.scripts import encoded, script
@@ -27,8 +26,9 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
     live_restore = value.get("live-restore")
     applied = {
         "dockerd": "@DOCKERD@",
-        "sha256": _sha256(plan.after),
+        "sha256": digest(plan.after),
         "started_with": plan.started_with,
+        "loaded": plan.loaded,
     }
     return _validate_function(node) + script(
         "dockerd",
@@ -42,7 +42,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         neutral_b64=encoded(plan.neutral),
         survive_b64=encoded(_with_live_restore(plan.before, on=True)),
         survived_b64=encoded(_with_live_restore(plan.before, on=False)),
-        intent_b64=encoded(dump(_intent(plan, node).model_dump())),
+        intent_b64=encoded(dump(intent(Owned.load(node.state), plan.owned).model_dump())),
         owned_b64=encoded(dump(plan.owned.model_dump())),
         applied_b64=encoded(dump(applied)),
         runtimes=" ".join(f"{name}={path}" for name, path in runtimes.items()),
@@ -66,10 +66,6 @@ def _with_live_restore(before: str | None, *, on: bool) -> str | None:
     return document.set(("live-restore",), on).text
 
 
-def _sha256(text: str | None) -> str:
-    return "absent" if text is None else hashlib.sha256(text.encode()).hexdigest()
-
-
 def _runtimes(value: object, owned: Owned) -> dict[str, str]:
     """The runtimes of ours that must be registered afterwards, with their paths."""
     ours = {
@@ -79,20 +75,6 @@ def _runtimes(value: object, owned: Owned) -> dict[str, str]:
     }
     entries = value.items() if isinstance(value, dict) else ()
     return {name: str(entry["path"]) for name, entry in entries if name in ours and "path" in entry}
-
-
-def _intent(plan: Plan, node: Node) -> Owned:
-    """
-    What may be ours from the moment the file is written until the end of the transaction.
-
-    Both what was ours and what will be, so that a run that dies in between loses no claim.
-    """
-    old, new = Owned.load(node.state), plan.owned
-    return Owned(
-        original=new.original if new.paths else old.original,
-        paths={**old.paths, **new.paths},
-        parents=tuple(dict.fromkeys((*old.parents, *new.parents))),
-    )
 
 
 def _validate_function(node: Node) -> str:

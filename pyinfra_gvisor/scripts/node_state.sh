@@ -79,9 +79,10 @@ ours() {
 }
 
 # Docker over its socket with perl-base, which is in every Debian and Ubuntu: a fifth of the
-# processor time that the docker command takes. Only the members we read leave the node:
-# Config holds the environment of containers, and so their secrets.
+# processor time that the docker command takes. Only the members we read leave the node: others
+# hold the environment of containers, their health checks' output and so on, and so their secrets.
 docker_by_perl() {
+    # shellcheck disable=SC2016
     perl -e '
         use strict; use Socket;
         my $value = qr/(?<v>(?<o>[{\[](?:(?&s)|[^{}\[\]"]++|(?&o))*+[}\]])|(?<s>"(?:[^"\\]++|\\.)*+")|[^,}\]\s]++)/s;
@@ -90,28 +91,46 @@ docker_by_perl() {
             socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die "socket: $!\n";
             connect($s, sockaddr_un($ARGV[0])) or die "connect: $!\n";
             syswrite($s, "GET $path HTTP/1.0\r\nHost: docker\r\n\r\n");
-            local $/; my $answer = <$s>;
-            my ($head, $body) = split /\r\n\r\n/, $answer // "", 2;
-            return ($head =~ m{^HTTP/1\.\d 200}) ? $body =~ s/\s+\z//r : undef;
+            local $/; my $answer = <$s> // "";
+            my ($head, $body) = split /\r\n\r\n/, $answer, 2;
+            my ($code) = ($head // "") =~ m{^HTTP/1\.\d (\d+)} or die "no answer to $path\n";
+            return undef if $code == 404;
+            $body =~ s/\s+\z//; # a body that breaks off does not end in its closing bracket
+            die "answer $code to $path\n" unless $code == 200 && $body =~ /^([{\[]).*([}\]])\z/s;
+            return $body;
         }
-        alarm 20;
-        my $info = eval { ask("/info") };
-        if (!defined $info) { print "docker_error ", ($@ || "no answer\n"); exit 0 }
-        print "info $info\n";
-        my $ids = ask("/containers/json") // "[]";
-        while ($ids =~ /"Id":"([0-9a-f]{64})"/g) {
-            my $id = $1;
-            my $body = ask("/containers/$id/json") or next;
-            my %top; pos($body) = 1;
-            while ($body =~ /\G\s*,?\s*"(\w+)"\s*:\s*$value/gc) { $top{$1} = $+{v} }
-            next unless ($top{Id} // "") eq qq("$id");
-            my ($pid) = $top{State} =~ /"Pid":(\d+)/;
+        sub members { # of the JSON object in $_[0], those named behind it, as they are written
+            my ($text, @names) = @_;
+            my %all; pos($text) = 1;
+            while ($text =~ /\G\s*,?\s*"(\w+)"\s*:\s*$value/gc) { $all{$1} //= $+{v} }
+            return join ",", map { qq("$_":$all{$_}) } grep { defined $all{$_} } @names if wantarray;
+            return \%all;
+        }
+        sub container {
+            my $body = ask("/containers/$_[0]/json") // return "";
+            my $top = members($body);
+            my ($state, $host) = map { defined $top->{$_} ? $top->{$_} : "{}" } qw(State HostConfig);
+            my ($pid) = (members($state)->{Pid} // "") =~ /^(\d+)$/ or die "no pid of $_[0]\n";
             my $exe = readlink("/proc/$pid/exe") // ""; my $argv0 = "";
             if (open(my $f, "<", "/proc/$pid/cmdline")) { local $/ = "\0"; chomp($argv0 = <$f> // "") }
-            print "process $pid $exe\t$argv0\n";
-            print "container {", join(",", map { qq("$_":$top{$_}) } grep { defined $top{$_} }
-                qw(Id Name State HostConfig Mounts)), "}\n";
-        }' "$socket"
+            s/[\t\n]/ /g for $exe, $argv0;
+            my ($pids) = members($state, "Pid");
+            my ($asked) = members($host, "Runtime", "AutoRemove");
+            my ($named) = members($body, "Id", "Name", "Mounts");
+            return qq(process $pid $exe\t$argv0\ncontainer {$named,"State":{$pids},"HostConfig":{$asked}}\n);
+        }
+        my $told = eval {
+            local $SIG{ALRM} = sub { die "no answer within 20 s\n" };
+            alarm 20;
+            my $info = ask("/info") // die "no /info\n";
+            my $ids = ask("/containers/json") // die "no /containers/json\n";
+            my $text = "info $info\n";
+            $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
+            alarm 0;
+            $text;
+        };
+        print defined $told ? $told : "docker_error $@";
+    ' "$socket"
 }
 
 docker_by_command() {
@@ -121,7 +140,7 @@ docker_by_command() {
     fi
     printf 'info %s\n' "$info"
     for id in $(docker ps -q --no-trunc); do
-        document=$(docker inspect --format '{"Id":{{json .Id}},"Name":{{json .Name}},"State":{{json .State}},"HostConfig":{{json .HostConfig}},"Mounts":{{json .Mounts}}}' "$id") || continue
+        document=$(docker inspect --format '{"Id":{{json .Id}},"Name":{{json .Name}},"State":{"Pid":{{json .State.Pid}}},"HostConfig":{"Runtime":{{json .HostConfig.Runtime}},"AutoRemove":{{json .HostConfig.AutoRemove}}},"Mounts":{{json .Mounts}}}' "$id") || continue
         pid=$(docker inspect --format '{{.State.Pid}}' "$id") || continue
         printf 'process %s %s\t%s\n' "$pid" "$(readlink "/proc/$pid/exe")" "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)"
         printf 'container %s\n' "$document"

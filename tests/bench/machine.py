@@ -18,7 +18,7 @@ def describe(node: BenchNode, ansible: Path, *, runs: int, load: float) -> str:
         "docker version --format '{{.Server.Version}}'; sshd -V 2>&1"
     ).split("\n")
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, medians of {runs} interleaved runs, on "
+        f"{datetime.now(UTC):%Y-%m-%d}, medians of {runs} interleaved rounds, on "
         f"{len(os.sched_getaffinity(0))} cores ({_processor()}), Linux {platform.release()}, "
         f"load {load:.1f} before, "
         f"Python {platform.python_version()}, pyinfra {version('pyinfra')}, "

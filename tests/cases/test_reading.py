@@ -113,11 +113,23 @@ def test_what_was_read_is_kept_and_forgotten_by_host() -> None:
     nodes = {"a": Node([answer()]), "b": Node([answer()])}
     fleet = Fleet(nodes)
     read(fleet, "a"), read(fleet, "a"), read(fleet, "b")
+    fleet.state.is_executing = True
 
     forget_node(fleet.host("a"))
 
     assert read(fleet, "a") == read(fleet, "b") == node()
     assert [len(item.sent) for item in nodes.values()] == [2, 1]
+
+
+def test_what_is_only_prepared_is_no_reason_to_read_again() -> None:
+    nodes = {"a": Node([answer()])}
+    fleet = Fleet(nodes)
+    read(fleet, "a")
+
+    forget_node(fleet.host("a"))
+
+    assert read(fleet, "a") == node()
+    assert len(nodes["a"].sent) == 1
 
 
 def test_forgetting_what_was_never_read_is_no_error() -> None:

@@ -99,7 +99,8 @@ def pyinfra(*arguments: str) -> Outcome:
 
 _LISTING = r"""
 find /etc /opt /usr/local /root /home /srv /var/lib/pyinfra-gvisor /run/pyinfra-gvisor /var/tmp \
-    /var/lib/apt /var/lib/dpkg -xdev ! -type d ! -name '*.lock' -printf '%p %y %M %u %s %T@ %l\n' 2>/dev/null | sort
+    /var/lib/apt /var/lib/dpkg -xdev ! -type d ! -name '*.lock' \
+    -printf '%p %y %M %u %s %T@ %l\n' 2>/dev/null | sort
 find /etc /opt /usr/local /root /home /srv /var/lib/pyinfra-gvisor /run/pyinfra-gvisor /var/tmp \
     -xdev -type d -printf '%p %M %u\n' 2>/dev/null | sort
 ls -la /var/lib/docker/runtimes 2>/dev/null

@@ -1,4 +1,4 @@
-"""Bad input: a clear error, exit code 1, an unchanged node, and the next good run finds nothing to do."""
+"""Bad input: a clear error, exit code 1, an unchanged node."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ CASES = {
         data={**DEBIAN, "gvisor_apply_timeout_s": "soon"},
     ),
     "release below the floor": Case(
-        r"preflight: node on plain: release 20240729\.0 has a known escape .*CVE-2026-96812"
+        r"node on plain: release 20240729\.0 has a known escape .*CVE-2026-96812"
         r".*; use 20260831\.0 or later",
         data={key: value for key, value in DEBIAN.items() if key != "gvisor_accept_risk"},
     ),
     "not JSON": Case(
-        r"/etc/docker/daemon\.json on plain: line 1 column \d+: not JSON .*, got \{\"debug\": true,\}; mend",
+        r"/etc/docker/daemon\.json on plain: line 1 column \d+: not JSON .*, got .*; mend",
         damage=f"{KEEP}; printf '{{\"debug\": true,}}' > /etc/docker/daemon.json",
         mend=RESTORE,
     ),
@@ -78,33 +78,33 @@ CASES = {
         data={**DEBIAN, "_sudo": False},
     ),
     "Docker missing": Case(
-        r"preflight: node on plain: Docker is not installed; install it, or set gvisor_docker = ",
+        r"node on plain: Docker is not installed; install it, or set gvisor_docker = ",
         damage="systemctl stop docker.socket docker; mv /usr/bin/docker /usr/bin/hidden",
         mend="mv /usr/bin/hidden /usr/bin/docker; systemctl start docker.socket docker",
     ),
     "daemon down": Case(
-        r"preflight: node on plain: dockerd does not answer, got .*; look at systemctl status docker",
+        r"node on plain: dockerd does not answer, got .*; look at systemctl status docker",
         damage="systemctl stop docker.socket docker",
         mend="systemctl start docker.socket docker",
     ),
     "old kernel": Case(
-        r"preflight: node on plain: gVisor needs Linux 5\.6 or later, got 5\.4\.0-42-generic; upgrade",
+        r"node on plain: gVisor needs Linux 5\.6 or later, got 5\.4\.0-42-generic; upgrade",
         damage=UNAME % "5.4.0-42-generic x86_64",
         mend="rm /usr/local/sbin/uname",
     ),
     "other architecture": Case(
-        r"preflight: node on plain: gVisor does not run on this architecture, got riscv64; use x86_64",
+        r"node on plain: gVisor does not run on this architecture, got riscv64; use x86_64",
         damage=UNAME % "6.1.0-18-generic riscv64",
         mend="rm /usr/local/sbin/uname",
     ),
     "flag of dockerd's unit": Case(
         r"/etc/docker/daemon\.json on plain: /metrics-addr is also set by dockerd's own flag",
-        damage="mkdir -p /etc/systemd/system/docker.service.d; cp -p /etc/docker/daemon.json /root/kept;"
-        "printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// --metrics-addr=127.0.0.1:9324\\n'"
-        " > /etc/systemd/system/docker.service.d/flag.conf; echo '{}' > /etc/docker/daemon.json;"
-        "systemctl daemon-reload; systemctl restart docker",
-        mend=f"rm /etc/systemd/system/docker.service.d/flag.conf; systemctl daemon-reload; {RESTORE};"
-        "systemctl reset-failed docker; systemctl restart docker",
+        damage=f"mkdir -p /etc/systemd/system/docker.service.d; {KEEP};"
+        "printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// "
+        "--metrics-addr=127.0.0.1:9324\\n' > /etc/systemd/system/docker.service.d/flag.conf;"
+        "echo '{}' > /etc/docker/daemon.json; systemctl daemon-reload; systemctl restart docker",
+        mend=f"rm /etc/systemd/system/docker.service.d/flag.conf; {RESTORE};"
+        "systemctl daemon-reload; systemctl reset-failed docker; systemctl restart docker",
     ),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
-from tests.node.running import DEBIAN, Fleet, docker_info, pyinfra, snapshot
+from tests.node.running import DEBIAN, Fleet, docker_info, snapshot
 
 FLAVOUR_NAMES = ("debian-13", "debian-12")
 

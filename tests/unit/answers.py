@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.plan import Plan
+from pyinfra_gvisor.transaction import transaction
 
 END = "end of node state"
 BOOT_ID = "3b1d5c52-6f31-4d57-9d5e-5a1b7d1f0c11"
@@ -95,6 +97,17 @@ def daemon_json_line(text: str | bytes, mtime_s: int) -> str:
     return f"daemon_json text 644 0:0 {mtime_s} {digest} {encoded}"
 
 
+MACHINE = {
+    "uname": "6.12.9+deb13-amd64 x86_64",
+    "page_size": "4096",
+    "cgroup": "2",
+    "init": "systemd",
+    "max_user_namespaces": "63254",
+    "boot_id": BOOT_ID,
+    "os": "debian 13 trixie",
+}
+
+
 def answer(
     *,
     daemon_json: str | bytes | None = None,
@@ -122,13 +135,7 @@ def answer(
     arguments = "\0".join(("/usr/sbin/dockerd", *flags)) + "\0"
     absent = "daemon_json absent"
     known = {
-        "uname": "6.12.9+deb13-amd64 x86_64",
-        "page_size": "4096",
-        "cgroup": "2",
-        "init": "systemd",
-        "max_user_namespaces": "63254",
-        "boot_id": BOOT_ID,
-        "os": "debian 13 trixie",
+        **MACHINE,
         "dockerd": f"812 {ticks} {base64.b64encode(arguments.encode()).decode()}",
         "btime": str(BOOTED_S),
         "docker_client": "Docker version 26.1.5+dfsg1, build a72d7cd",
@@ -158,16 +165,21 @@ def applied(started_with: Mapping[str, Json] | None, identity: str = IDENTITY) -
     return {"dockerd": identity, "started_with": started_with}
 
 
+def records(plan: Plan, found: Node) -> dict[str, Any]:
+    """What the transaction writes down: ``intent`` first, ``owned`` and ``applied`` at the end."""
+    script = transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
+    written = re.findall(r"^(intent|owned|applied)_b64=(\S+)$", script, re.MULTILINE)
+    return {name: json.loads(base64.b64decode(value)) for name, value in written}
+
+
 def after(plan: Plan) -> dict[str, Any]:
     """
     What ``answer`` has to be given for a node on which ``plan`` was carried out.
 
-    The file was written just now and the process is the one that was seen before; the record says
-    what it was started with.
+    The file was written just now and the process is the one that was seen before.
     """
     value = json.loads(plan.after or "{}")
-    digest = "absent" if plan.after is None else hashlib.sha256(plan.after.encode()).hexdigest()
-    started_with = None if plan.started_with is None else dict(plan.started_with)
+    written = records(plan, node())
     return {
         "daemon_json": plan.after,
         "mtime_s": LATER_S,
@@ -177,7 +189,7 @@ def after(plan: Plan) -> dict[str, Any]:
             live_restore=value.get("live-restore", False),
         ),
         "state": {
-            "owned": plan.owned.model_dump(),
-            "applied": {**applied(started_with), "sha256": digest},
+            "owned": written["owned"],
+            "applied": {**written["applied"], "dockerd": IDENTITY},
         },
     }

@@ -221,6 +221,34 @@ def test_what_somebody_removed_is_not_put_back_when_nobody_wants_it() -> None:
     assert removed.text == '{"x": 1}'
 
 
+def test_a_file_that_somebody_wrote_since_is_never_made_the_original_again() -> None:
+    installed = bring('{"dns":["1.1.1.1"]}', {"live-restore": True})
+    tidied = '{\n  "dns": [ "1.1.1.1" ],\n  "live-restore": true\n}'
+
+    removed = bring(tidied, {}, installed)
+
+    assert removed.text == '{\n  "dns": [ "1.1.1.1" ]\n}'
+
+
+def test_that_somebody_wrote_the_file_is_remembered_over_our_own_changes() -> None:
+    installed = bring('{"dns":["1.1.1.1"]}', {"live-restore": True})
+    edited = '{\n  "dns": [ "1.1.1.1" ],\n  "live-restore": true\n}'
+    changed = bring(edited, {"live-restore": False}, installed)
+
+    removed = bring(changed.text, {}, changed)
+
+    assert removed.text == '{\n  "dns": [ "1.1.1.1" ]\n}'
+
+
+def test_a_run_that_changes_nothing_leaves_the_record_as_it_is() -> None:
+    installed = bring('{"dns":["1.1.1.1"]}', {"live-restore": True})
+    edited = '{\n  "dns": [ "1.1.1.1" ],\n  "live-restore": true\n}'
+
+    again = bring(edited, {"live-restore": True}, installed)
+
+    assert (again.text, again.owned) == (edited, installed.owned)
+
+
 def test_with_nothing_wanted_and_nothing_owned_the_file_stays_as_it_is() -> None:
     text = ' {"x" :1}\r\n'
 

@@ -9,7 +9,7 @@ import pytest
 from pyinfra_gvisor.dockerd_keys import Force
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.plan import plan_daemon_json
-from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, after, applied, info, node
+from tests.unit.answers import LATER_S, RUNSC, after, applied, info, node
 
 PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
 LIVE: dict[str, Json] = {"live-restore": True}
@@ -86,64 +86,6 @@ def test_what_a_node_has_already_is_written_down_as_ours_without_any_force() -> 
     assert "/userland-proxy" in plan.owned.paths
 
 
-@pytest.mark.parametrize(
-    ("given", "force"),
-    [
-        pytest.param(
-            {"mtime_s": LATER_S, "state": {"applied": applied({})}},
-            Force.RESTART,
-            id="record-says-started-without-it",
-        ),
-        pytest.param({"mtime_s": LATER_S}, Force.RESTART, id="written-after-the-start"),
-        pytest.param(
-            {"mtime_s": LATER_S, "state": {"applied": applied({}, "another/812/1")}},
-            Force.RESTART,
-            id="record-of-another-process",
-        ),
-        pytest.param(
-            {"mtime_s": LATER_S, "state": {"applied": applied(None)}},
-            Force.RESTART,
-            id="record-does-not-know",
-        ),
-        pytest.param(
-            {"mtime_s": EARLIER_S, "state": {"applied": applied({}, "another/812/1")}},
-            Force.NOTHING,
-            id="dockerd-restarted-by-somebody",
-        ),
-        pytest.param({"mtime_s": EARLIER_S}, Force.NOTHING, id="started-with-the-file"),
-        pytest.param(
-            {"mtime_s": LATER_S, "state": {"applied": applied(PROXY_OFF)}},
-            Force.NOTHING,
-            id="record-says-started-with-it",
-        ),
-        pytest.param(
-            {"mtime_s": LATER_S, "state": {"applied": applied({"userland-proxy": True})}},
-            Force.RESTART,
-            id="record-says-started-with-another-value",
-        ),
-    ],
-)
-def test_whether_a_restart_is_owed_is_decided_from_what_dockerd_started_with(
-    given: dict[str, Any], force: Force
-) -> None:
-    found = node(daemon_json='{"userland-proxy": false}', **given)
-
-    plan = plan_daemon_json(found, PROXY_OFF)
-
-    assert plan.action is force
-    assert plan.before == plan.after
-
-
-def test_a_restart_that_is_owed_says_that_the_file_has_it_already() -> None:
-    found = node(daemon_json='{"userland-proxy": false}', mtime_s=LATER_S)
-
-    reasons = plan_daemon_json(found, PROXY_OFF).reasons
-
-    assert len(reasons) == 1
-    assert "already in the file" in reasons[0]
-    assert reasons[0].endswith("/userland-proxy")
-
-
 def test_a_restart_that_is_new_does_not_say_so() -> None:
     reasons = plan_daemon_json(node(), PROXY_OFF).reasons
 
@@ -190,6 +132,11 @@ def test_a_key_that_somebody_else_edited_after_the_start_is_not_restarted_for() 
             id="live-restore-is-off",
         ),
         pytest.param(
+            info(live_restore=True, runtimes={"runsc": {**RUNSC, "runtimeArgs": ["--debug"]}}),
+            Force.RELOAD,
+            id="runtime-with-arguments",
+        ),
+        pytest.param(
             info(live_restore=True, runtimes={"runsc": {**RUNSC, "status": {"x": "y"}}}),
             Force.NOTHING,
             id="docker-28-adds-a-status",
@@ -234,22 +181,6 @@ def test_giving_back_a_key_that_is_read_at_start_needs_a_restart() -> None:
 
     assert plan.action is Force.RESTART
     assert plan.after is None
-
-
-def test_after_a_restart_everything_that_dockerd_reads_at_start_is_on_record() -> None:
-    found = node(daemon_json='{"dns": ["1.1.1.1"], "debug": true}')
-
-    plan = plan_daemon_json(found, PROXY_OFF)
-
-    assert plan.started_with == {"dns": ["1.1.1.1"], "userland-proxy": False}
-
-
-def test_a_reload_leaves_on_record_what_dockerd_was_started_with() -> None:
-    found = node(daemon_json='{"dns": ["1.1.1.1"]}', mtime_s=EARLIER_S)
-
-    plan = plan_daemon_json(found, LIVE)
-
-    assert plan.started_with == {"dns": ["1.1.1.1"]}
 
 
 def test_where_no_dockerd_runs_it_will_start_with_the_file() -> None:

@@ -8,9 +8,8 @@ import pytest
 
 from pyinfra_gvisor.dockerd_keys import Force
 from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.merge import Owned
 from pyinfra_gvisor.plan import Plan, plan_daemon_json
-from tests.unit.answers import LATER_S, RUNSC, after, info, node
+from tests.unit.answers import LATER_S, RUNSC, after, info, node, records
 
 ORIGINAL = '{\n  "dns": ["1.1.1.1"]\n}\n'
 EVERYTHING: dict[str, Json] = {
@@ -20,26 +19,17 @@ EVERYTHING: dict[str, Json] = {
 }
 
 
-def died(plan: Plan, before: dict[str, Any], text: str | None, claim: Owned) -> dict[str, Any]:
-    """The node when the script was killed after it had written ``text`` and what may be ours."""
-    state = {**before.get("state", {}), "owned": claim.model_dump()}
+def died(plan: Plan, before: dict[str, Any], text: str | None) -> dict[str, Any]:
+    """The node when the script was killed after it had written down its intent, and ``text``."""
+    intent = records(plan, node(**before))["intent"]
+    state = {**before.get("state", {}), "owned": intent}
     return {**before, "daemon_json": text, "mtime_s": LATER_S, "state": state}
-
-
-def claim_of(plan: Plan, before: dict[str, Any]) -> Owned:
-    """What the script writes down first: what was ours and what will be."""
-    old = Owned.load(before.get("state", {}))
-    return Owned(
-        original=plan.owned.original if plan.owned.paths else old.original,
-        paths={**old.paths, **plan.owned.paths},
-        parents=tuple(dict.fromkeys((*old.parents, *plan.owned.parents))),
-    )
 
 
 def test_an_installation_that_died_before_its_restart_is_restarted() -> None:
     before = {"daemon_json": ORIGINAL}
     plan = plan_daemon_json(node(**before), EVERYTHING)
-    left = node(**died(plan, before, plan.after, claim_of(plan, before)))
+    left = node(**died(plan, before, plan.after))
 
     again = plan_daemon_json(left, EVERYTHING)
 
@@ -60,7 +50,7 @@ def test_an_installation_that_died_before_its_restart_is_restarted() -> None:
 def test_an_installation_that_died_before_its_reload_is_reloaded(wanted: dict[str, Json]) -> None:
     before = after(plan_daemon_json(node(daemon_json=ORIGINAL), {"shutdown-timeout": 20}))
     plan = plan_daemon_json(node(**before), {"shutdown-timeout": 20, **wanted})
-    left = node(**died(plan, before, plan.after, claim_of(plan, before)))
+    left = node(**died(plan, before, plan.after))
 
     again = plan_daemon_json(left, {"shutdown-timeout": 20, **wanted})
 
@@ -70,7 +60,7 @@ def test_an_installation_that_died_before_its_reload_is_reloaded(wanted: dict[st
 def test_an_installation_that_died_before_it_wrote_the_file_begins_anew() -> None:
     before = {"daemon_json": ORIGINAL}
     plan = plan_daemon_json(node(**before), EVERYTHING)
-    left = node(**died(plan, before, ORIGINAL, claim_of(plan, before)))
+    left = node(**died(plan, before, ORIGINAL))
 
     again = plan_daemon_json(left, EVERYTHING)
 
@@ -82,7 +72,7 @@ def test_an_installation_that_died_before_it_wrote_the_file_begins_anew() -> Non
 def test_the_original_comes_back_after_an_installation_that_died() -> None:
     before = {"daemon_json": ORIGINAL}
     plan = plan_daemon_json(node(**before), EVERYTHING)
-    left = node(**died(plan, before, plan.after, claim_of(plan, before)))
+    left = node(**died(plan, before, plan.after))
     again = plan_daemon_json(left, EVERYTHING)
 
     removed = plan_daemon_json(node(**after(again)), {})
@@ -94,7 +84,7 @@ def test_a_runtime_whose_removal_died_before_its_reload_is_unregistered() -> Non
     both = {"runtimes": {"runsc": RUNSC, "net": {"path": "/opt/net"}}}
     before = after(plan_daemon_json(node(daemon_json=ORIGINAL), both))
     plan = plan_daemon_json(node(**before), {"runtimes": {"runsc": RUNSC}})
-    left = node(**died(plan, before, plan.after, claim_of(plan, before)))
+    left = node(**died(plan, before, plan.after))
 
     again = plan_daemon_json(left, {"runtimes": {"runsc": RUNSC}})
 
@@ -106,7 +96,7 @@ def test_a_runtime_whose_removal_died_before_its_reload_is_unregistered() -> Non
 def test_a_removal_that_died_at_the_neutral_values_still_gives_the_original_back() -> None:
     before = after(plan_daemon_json(node(daemon_json=ORIGINAL), {"live-restore": True}))
     plan = plan_daemon_json(node(**before), {})
-    given = died(plan, before, plan.neutral, claim_of(plan, before))
+    given = died(plan, before, plan.neutral)
     left = node(**{**given, "docker": info(live_restore=False)})
 
     again = plan_daemon_json(left, {})
@@ -118,7 +108,7 @@ def test_a_removal_that_died_at_the_neutral_values_still_gives_the_original_back
 def test_an_installation_on_a_daemon_that_somebody_restarted_meanwhile_owes_nothing() -> None:
     before = {"daemon_json": ORIGINAL}
     plan = plan_daemon_json(node(**before), EVERYTHING)
-    given = died(plan, before, plan.after, claim_of(plan, before))
+    given = died(plan, before, plan.after)
     docker = info(live_restore=True, runtimes={"runsc": RUNSC})
     left = node(**{**given, "docker": docker, "ticks": 60_000})
 
@@ -143,3 +133,48 @@ def test_a_damaged_record_of_what_was_applied_counts_as_none(record: object) -> 
     plan = plan_daemon_json(found, {"userland-proxy": False})
 
     assert plan.action is Force.RESTART
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        pytest.param(ORIGINAL, id="usual"),
+        pytest.param("{ }\n", id="nothing-but-white-space"),
+        pytest.param('{"runtimes": {\n}, "dns": []}', id="an-empty-object"),
+    ],
+)
+@pytest.mark.parametrize(
+    "written", [pytest.param(True, id="file"), pytest.param(False, id="no-file")]
+)
+def test_the_original_comes_back_to_the_byte_wherever_the_installation_died(
+    original: str, written: bool
+) -> None:
+    before = {"daemon_json": original}
+    plan = plan_daemon_json(node(**before), EVERYTHING)
+    left = node(**died(plan, before, plan.after if written else original))
+    again = plan_daemon_json(left, EVERYTHING)
+
+    removed = plan_daemon_json(node(**after(again)), {})
+
+    assert removed.after == original
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        pytest.param({}, ORIGINAL, id="removed"),
+        pytest.param({"runtimes": {"runsc": RUNSC}}, None, id="wanted-still"),
+    ],
+)
+def test_a_change_that_died_before_it_wrote_the_file_leaves_the_old_value_ours(
+    wanted: dict[str, Json], expected: str | None
+) -> None:
+    older: dict[str, Json] = {"runtimes": {"runsc": {"path": "/opt/older"}}}
+    before = after(plan_daemon_json(node(daemon_json=ORIGINAL), older))
+    plan = plan_daemon_json(node(**before), {"runtimes": {"runsc": RUNSC}})
+    left = node(**died(plan, before, before["daemon_json"]))
+
+    again = plan_daemon_json(left, wanted)
+
+    assert again.after == (plan.after if expected is None else expected)
+    assert (again.drifted, again.left) == ((), ())

@@ -16,13 +16,15 @@ from tests.unit.shells import stub
 
 NASTY = '"Pid":1 {[}] \\ \\" $(id) `id` %s \u2028 gr\u00fc\u00df'
 
+DOWN = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
+
 # What docker_by_command asks for, answered from files.
 DOCKER = """
 case "$1 $2 $3" in
     "--version  ") echo 'Docker version 26.1.5, build a72d7cd' ;;
     "info --format "*) cat info.out; cat info.err >&2; exit "$(cat info.code)" ;;
     "ps -q --no-trunc") cat ids ;;
-    "inspect --format "*State.Pid*) [ -e "$4.pid" ] && cat "$4.pid" ;;
+    "inspect --format {{.State.Pid}}") [ -e "$4.pid" ] && cat "$4.pid" ;;
     "inspect --format "*) [ -e "$4.json" ] && cat "$4.json" ;;
     *) echo "unexpected: $*" >&2; exit 64 ;;
 esac
@@ -87,7 +89,7 @@ def test_without_perl_the_same_node_is_seen(tmp_path: Path) -> None:
     [
         pytest.param("", "permission denied while trying to connect", 1, id="fails"),
         pytest.param(
-            compact({"ID": "", "ServerVersion": "", "Runtimes": None, "ServerErrors": ["no"]}),
+            compact({"ID": "", "ServerVersion": "", "Runtimes": None, "ServerErrors": [DOWN]}),
             "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.",
             0,
             id="docker-26-with-exit-code-0",

@@ -75,7 +75,7 @@ RUNTIMES = "gvisor_runtimes"
         pytest.param(
             "gvisor_release",
             20260928.0,
-            "input should be a valid string, got 20260928.0",
+            "a number, and numbers lose digits, got 20260928.0; quote it",
             id="release-without-quotes",
         ),
         pytest.param("gvisor_release", "-1", "not a gVisor release, got -1; ", id="release-option"),

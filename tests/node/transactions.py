@@ -1,0 +1,40 @@
+"""What the tests of the daemon.json transaction share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import DEBIAN, Fleet, no_leftovers
+
+FILE = "/etc/docker/daemon.json"
+
+
+def keys(**own: Any) -> dict[str, Any]:
+    """Settings for the main job, with these keys of daemon.json besides."""
+    return {
+        **DEBIAN,
+        "gvisor_daemon_json": {key.replace("_", "-"): value for key, value in own.items()},
+    }
+
+
+def dockerd_pid(node: LabNode) -> str:
+    return node.exec("cat", "/run/docker.pid").stdout.strip()
+
+
+def last_run(node: LabNode) -> Mapping[str, Any]:
+    found: dict[str, Any] = json.loads(
+        node.exec("cat", "/var/lib/pyinfra-gvisor/last-run.json").stdout
+    )
+    return found
+
+
+def assert_as_declared(fleet: Fleet, *names: str) -> None:
+    """A run sets right what is not, and the one behind it finds nothing to do."""
+    first, second = fleet.run(*names), fleet.run(*names)
+    assert first.code == second.code == 0, first.text + second.text
+    assert second.stderr.count("No changes") == 5 * len(names)
+    for name in names:
+        assert no_leftovers(fleet.nodes[name]) == ""
