@@ -45,4 +45,9 @@ def run_node() -> None:
 
 
 if not __name__.startswith("pyinfra_gvisor."):
+    # pyinfra asks `inspect` for the stack at every operation on every host, and `inspect` searches
+    # all modules for a file that is none of them. As a module this file is found at once, which
+    # saves an eighth of the controller's time with 30 hosts.
+    import pyinfra_gvisor.deploys.gvisor  # noqa: F401 - imported to be known, not to be used
+
     run_node()

@@ -50,6 +50,7 @@ def engine(
     forget_node(host)
     text = script(
         "install_docker",
+        host=host.name,
         flavour=flavour,
         repository=DOCKER_CE,
         distribution=node.distribution,

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs Docker Engine with compose. Set before: flavour (debian or docker-ce), and for docker-ce
+# Installs Docker Engine with compose. Set before: host, flavour (debian or docker-ce), for docker-ce
 # repository (its base URL), distribution, codename, key_sha256.
 set -eu
-: "${flavour:?}"
+: "${flavour:?}" "${host:?}"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 keyring=/etc/apt/keyrings/docker.asc
 sources=/etc/apt/sources.list.d/docker.sources
@@ -20,15 +20,14 @@ fetch() { # url file
 
 add_repository() {
     mkdir -p /etc/apt/keyrings
+    trap 'rm -f "$keyring.new"' EXIT
     fetch "$repository/$distribution/gpg" "$keyring.new" || {
-        rm -f "$keyring.new"
-        echo "docker.engine: cannot fetch $repository/$distribution/gpg; nothing was changed" >&2
+        echo "docker.engine: $keyring on $host: cannot fetch $repository/$distribution/gpg; nothing was changed" >&2
         exit 1
     }
     sum=$(sha256sum < "$keyring.new")
     if [ "${sum%% *}" != "$key_sha256" ]; then
-        rm -f "$keyring.new"
-        echo "docker.engine: $repository/$distribution/gpg: sha256 is ${sum%% *}, expected $key_sha256; nothing was changed" >&2
+        echo "docker.engine: $keyring on $host: sha256 of $repository/$distribution/gpg is ${sum%% *}, expected $key_sha256; nothing was changed" >&2
         exit 1
     fi
     chmod 0644 "$keyring.new"
@@ -56,5 +55,5 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
     if docker version --format '{{.Server.Version}}'; then exit 0; fi
     sleep 2
 done
-echo 'docker.engine: Docker is installed, but dockerd does not answer; look at journalctl -u docker' >&2
+echo "docker.engine: docker on $host: it is installed, but dockerd does not answer; look at journalctl -u docker" >&2
 exit 1

@@ -81,6 +81,7 @@ class Workshop:
             "ANSIBLE_CONFIG": str(BENCH / "ansible/ansible.cfg"),
             "ANSIBLE_HOME": str(self.work / "ansible"),
             "ANSIBLE_PIPELINING": str(pipelining),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.work / "cp"),  # not below ANSIBLE_HOME
         }
         return lambda _hosts: environment
 

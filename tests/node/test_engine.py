@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
+from tests.node.archives import ArchiveServer
 from tests.node.running import DEBIAN, Fleet, docker_info, snapshot
 
 FLAVOUR_NAMES = ("debian-13", "debian-12")
@@ -30,6 +33,37 @@ def bare() -> Iterator[dict[str, LabNode]]:
         assert ran.code == 0, ran.stderr
     yield dict(zip(FLAVOUR_NAMES, made, strict=True))
     lab.down()
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        pytest.param(b"another key", r"sha256 of \S+ is [0-9a-f]{64}, expected 1500c1f5", id="other-key"),
+        pytest.param(None, "cannot fetch http://127.0.0.1:18080/linux/debian/gpg", id="no-key"),
+    ],
+)
+def test_dockers_own_repository_is_not_added_without_its_very_key(
+    bare: dict[str, LabNode], archive: Path, tmp_path: Path, key: bytes | None, says: str
+) -> None:
+    node = bare["debian-13"]
+    deploy = tmp_path / "deploy.py"
+    deploy.write_text(
+        "from pyinfra_gvisor.operations import docker\n"
+        "docker.DOCKER_CE = 'http://127.0.0.1:18080/linux'\n"
+        "docker.engine(flavour='docker-ce')\n"
+    )
+    before = snapshot(node)
+
+    with ArchiveServer(archive, [node]) as server:
+        if key is not None:
+            server.bodies["/linux/debian/gpg"] = key
+        outcome = Fleet(bare, tmp_path).run("debian-13", deploy=deploy)
+
+    assert outcome.code == 1
+    assert re.search(f"docker\\.engine: .*{says}.*; nothing was changed", outcome.stderr), (
+        outcome.text
+    )
+    assert snapshot(node) == before
 
 
 @pytest.mark.parametrize("name", FLAVOUR_NAMES)

@@ -25,6 +25,15 @@ TABS = '{\n\t"dns":\t["1.1.1.1"],\n\t"runtimes" : {\n\t\t"x": {"path": "/x"}\n\t
             id="crlf",
         ),
         pytest.param('{"a": 1}', ("b",), {"c": 1}, '{"a": 1, "b": {"c": 1}}', id="inline"),
+        pytest.param(
+            '{\n "a": 1\n}',
+            ("b",),
+            {"c": "\u00e4"},
+            '{\n "a": 1,\n "b": {\n  "c": "\u00e4"\n }\n}',
+            id="unicode-in-an-object",
+        ),
+        pytest.param("  {}", ("a",), 1, '  {\n    "a": 1\n}', id="indented-braces"),
+        pytest.param("\n{}", ("a",), 1, '\n{\n    "a": 1\n}', id="empty-line-before"),
         pytest.param("{}\n", ("a",), False, '{\n    "a": false\n}\n', id="empty"),
         pytest.param("{\n}\n", ("a",), 1, '{\n    "a": 1\n}\n', id="empty-over-two-lines"),
         pytest.param(

@@ -50,6 +50,18 @@ def test_what_is_no_json_object_is_refused_by_line_and_column(text: str, where: 
         JsonText(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        pytest.param('{\n  "a": 1\n  "b": 2\n}', 'got "b": 2; mend it', id="the-line"),
+        pytest.param('{"a": 1\n', "got the end of the file; mend it", id="the-end"),
+    ],
+)
+def test_what_is_no_json_is_shown_by_its_line(text: str, got: str) -> None:
+    with pytest.raises(Problem, match=re.escape(got)):
+        JsonText(text)
+
+
 def test_a_trailing_comma_is_refused_on_its_line() -> None:
     with pytest.raises(Problem, match=r"^line [23] column \d+: not JSON"):
         JsonText('{\n  "a": 1,\n}\n')
@@ -182,6 +194,10 @@ def test_a_path_is_written_as_a_json_pointer_and_read_back(path: Path, text: str
 )
 def test_a_position_is_told_as_an_editor_shows_it(at: int, position: str) -> None:
     assert position_of("ab\nc\n\nd", at) == position
+
+
+def test_a_position_counts_an_empty_first_line() -> None:
+    assert position_of("\nab", 2) == "line 2 column 2"
 
 
 def test_an_escaped_lone_surrogate_is_kept_as_it_is_written() -> None:

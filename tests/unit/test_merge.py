@@ -118,6 +118,12 @@ def test_a_value_that_is_as_wanted_already_is_ours_without_a_change() -> None:
     assert merged.owned.paths == {"/live-restore": OwnedPath(wrote=True, before="true")}
 
 
+def test_a_value_that_is_as_wanted_already_stays_as_it_is_written_beside_a_change() -> None:
+    merged = bring('{"labels": [ "a" ]}', {"labels": ["a"], "debug": True})
+
+    assert merged.text == '{"labels": [ "a" ], "debug": true}'
+
+
 def test_the_record_of_what_was_there_before_us_outlives_every_later_run() -> None:
     first = bring('{"live-restore": false}', {"live-restore": True})
 

@@ -107,6 +107,13 @@ def test_a_runtime_that_is_no_default_leaves_docker_sock_alone() -> None:
     check(node(containers=[Running("proxy", mounts=("/run/docker.sock",))]), RUNTIME)
 
 
+@pytest.mark.parametrize("ours", [pytest.param(True, id="ours"), pytest.param(False, id="theirs")])
+def test_a_default_runtime_that_docker_brings_itself_needs_no_entry(ours: bool) -> None:
+    default: dict[str, Json] = {"default-runtime": "io.containerd.runc.v2"}
+
+    check(node(), {**RUNTIME, **(default if ours else {})}, {} if ours else default)
+
+
 def test_taking_away_the_runtime_that_somebody_made_the_default_is_refused() -> None:
     given = after(plan_daemon_json(node(), RUNTIME))
     given["daemon_json"] = given["daemon_json"].replace("{", '{"default-runtime": "runsc",', 1)
