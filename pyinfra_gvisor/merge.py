@@ -21,28 +21,37 @@ NEUTRAL_PATHS = frozenset((key,) for key in NEUTRAL)
 
 
 class OwnedPath(BaseModel):
-    """A path of ours: the value we last wrote, and the text that stood there before us."""
+    """
+    A path of ours: the value we last wrote, and the text that stood there before us.
+
+    ``earlier`` is the value before that one, as long as it is not seen which of them the file has.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     wrote: Any
     before: str | None = None
+    earlier: tuple[Any, ...] = ()
+
+    def has_written(self, value: Json) -> bool:
+        """Whether ``value`` is ours, and nobody else's change."""
+        return any(same(value, ours) for ours in (self.wrote, *self.earlier))
 
 
 class Owned(BaseModel):
     """
     ``owned.json``: the paths of daemon.json that are ours, by JSON pointer.
 
-    ``original`` is the file before us, ``written`` the sha256 of what we last wrote, ``touched``
-    whether somebody else has written it since, so that the original is not to be restored whole.
-    ``unfinished``: written before a change that was not seen to end.
+    ``original`` is the file before us, ``written`` the sha256 of what we last wrote (or may have
+    written), ``touched`` whether somebody else has written it since, so that the original is not to
+    be restored whole. ``unfinished``: written before a change that was not seen to end.
     """
 
     model_config = ConfigDict(frozen=True)
 
     version: int = 1
     original: str | None = None
-    written: str = ""
+    written: tuple[str, ...] = ()
     touched: bool = False
     unfinished: bool = False
     paths: dict[str, OwnedPath] = Field(default_factory=dict)
@@ -95,12 +104,12 @@ def merge(text: str | None, owned: Owned, wanted: Mapping[Path, Json]) -> Merge:
     original = owned.original if owned.paths else text
     document, parents, left = _give_back(JsonText(EMPTY if text is None else text), owned, wanted)
     document, paths, drifted = _take(document, owned, wanted, parents)
-    touched = owned.touched or bool(owned.paths and digest(text) != owned.written)
+    touched = owned.touched or bool(owned.paths and digest(text) not in owned.written)
     merged = _as_it_was(document, original, text=text, ours=bool(paths), touched=touched)
     unchanged = merged == text and bool(owned.paths)
     record = Owned(
         original=original,
-        written=owned.written if unchanged else digest(merged),
+        written=owned.written if unchanged and not owned.unfinished else (digest(merged),),
         touched=owned.touched if unchanged else touched,
         paths=paths,
         parents=tuple(dict.fromkeys(parents)),
@@ -125,7 +134,7 @@ def _take(
         paths[name] = OwnedPath(wrote=value, before=mine.before if mine else there)
         if there is not None and same(document.get(path), value):
             continue
-        if mine and (there is None or not same(document.get(path), mine.wrote)):
+        if mine and (there is None or not mine.has_written(document.get(path))):
             drifted.append(name)
         if len(path) > 1 and document.raw(path[:-1]) is None:
             parents.append(pointer(path[:-1]))
@@ -133,18 +142,23 @@ def _take(
     return document, paths, drifted
 
 
-def intent(old: Owned, new: Owned) -> Owned:
+def intent(old: Owned, new: Owned, *texts: str | None) -> Owned:
     """
     What may be ours from the moment the file is written until the change is seen to have ended.
 
     Both what was ours and what will be, so that a run that dies in between loses no claim.
+
+    + texts: what the file may hold meanwhile, besides what it will hold in the end
     """
+    paths = {**old.paths, **new.paths}
+    for name in old.paths.keys() & new.paths.keys():
+        paths[name] = new.paths[name].model_copy(update={"earlier": (old.paths[name].wrote,)})
     return Owned(
         original=new.original if new.paths else old.original,
-        written=new.written or old.written,
+        written=(*new.written, *old.written, *(digest(text) for text in texts)),
         touched=new.touched or old.touched,
         unfinished=True,
-        paths={**old.paths, **new.paths},
+        paths=paths,
         parents=tuple(dict.fromkeys((*old.parents, *new.parents))),
     )
 
@@ -167,7 +181,7 @@ def _give_back(
         path = from_pointer(name)
         if path in wanted or document.raw(path) is None:
             continue
-        if not same(document.get(path), mine.wrote) and not (
+        if not mine.has_written(document.get(path)) and not (
             owned.unfinished and _is_neutral(path, document)
         ):
             left.append(name)

@@ -33,7 +33,7 @@ class DaemonJson(Reading):
     sha256: str = ""
     mode: str = ""
     owner: str = ""
-    mtime_s: int = 0
+    mtime_s: float = 0
 
 
 class DockerdProcess(Reading):
@@ -211,13 +211,14 @@ def _dockerd(values: dict[str, str]) -> DockerdProcess | None:
     if "dockerd" not in values:
         return None
     pid, ticks, arguments = values["dockerd"].split(" ")
+    now, uptime = values["clock"].split(" ")
     words = (
         base64.b64decode(arguments, validate=True).decode(errors="replace").rstrip("\0").split("\0")
     )
     return DockerdProcess(
         pid=int(pid),
         identity=f"{values.get('boot_id', '')}/{pid}/{ticks}",
-        started_s=int(values["btime"]) + int(ticks) / CLOCK_TICKS_A_SECOND,
+        started_s=float(now) - float(uptime) + int(ticks) / CLOCK_TICKS_A_SECOND,
         arguments=tuple(words[1:]),
     )
 
@@ -227,7 +228,7 @@ def _daemon_json(value: str) -> DaemonJson:
     if state != "text":
         return DaemonJson.model_validate({"state": state})
     mode, owner, mtime, digest, content = rest
-    known = {"sha256": digest, "mode": mode, "owner": owner, "mtime_s": int(mtime)}
+    known = {"sha256": digest, "mode": mode, "owner": owner, "mtime_s": float(mtime)}
     try:
         text = base64.b64decode(content, validate=True).decode()
     except UnicodeDecodeError:

@@ -86,7 +86,7 @@ def _runtime_keys(_node: Node, _value: Mapping[str, Json], owned: Mapping[Path, 
 
 def _default_runtime(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
     name = value.get("default-runtime", "runc")
-    if name == "runc":
+    if name == "runc" or str(name).startswith("io.containerd."):  # these dockerd brings itself
         return
     runtimes = value.get("runtimes")
     if not isinstance(runtimes, dict) or name not in runtimes:

@@ -24,6 +24,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
     value = {} if plan.after is None else JsonText(plan.after).value
     runtimes = _runtimes(value.get("runtimes"), plan.owned)
     live_restore = value.get("live-restore")
+    claim = intent(Owned.load(node.state), plan.owned, plan.before, plan.neutral)
     applied = {
         "dockerd": "@DOCKERD@",
         "sha256": digest(plan.after),
@@ -42,7 +43,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         neutral_b64=encoded(plan.neutral),
         survive_b64=encoded(_with_live_restore(plan.before, on=True)),
         survived_b64=encoded(_with_live_restore(plan.before, on=False)),
-        intent_b64=encoded(dump(intent(Owned.load(node.state), plan.owned).model_dump())),
+        intent_b64=encoded(dump(claim.model_dump())),
         owned_b64=encoded(dump(plan.owned.model_dump())),
         applied_b64=encoded(dump(applied)),
         runtimes=" ".join(f"{name}={path}" for name, path in runtimes.items()),

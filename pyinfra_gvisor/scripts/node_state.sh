@@ -37,9 +37,9 @@ dockerd_process() {
         # shellcheck disable=SC2086
         set -- ${stat##*) }
         printf 'dockerd %s %s %s\n' "$pid" "${20}" "$(base64 -w0 < "/proc/$pid/cmdline")"
-        while read -r key value; do
-            if [ "$key" = btime ]; then printf 'btime %s\n' "$value"; fi
-        done < /proc/stat
+        # ticks count from the boot, and /proc/stat tells that to the second only
+        read -r uptime _ < /proc/uptime
+        printf 'clock %s %s\n' "$(date +%s.%N)" "$uptime"
     fi
 }
 
@@ -55,7 +55,7 @@ daemon_json_file() {
     else
         sum=$(sha256sum < "$daemon_json")
         printf 'daemon_json text %s %s %s\n' \
-            "$(stat -L -c '%a %u:%g %Y' "$daemon_json")" "${sum%% *}" "$(base64 -w0 < "$daemon_json")"
+            "$(stat -L -c '%a %u:%g %.3Y' "$daemon_json")" "${sum%% *}" "$(base64 -w0 < "$daemon_json")"
     fi
 }
 

@@ -53,7 +53,7 @@ start_with_socket() { # name runtime
 }
 
 # Raw and packet sockets, docker.sock, and the address that packets would leave from. perl-base is
-# in every Debian and Ubuntu. ok means that the sandbox let it through.
+# in every Debian and Ubuntu. "allowed": the sandbox let it through.
 # shellcheck disable=SC2016
 inside='
 echo "kernel_version $(uname -v)"
@@ -63,7 +63,7 @@ peer=$(getent ahostsv4 peer) && peer=${peer%% *} || peer=""
 echo "dns_peer $peer"
 perl -e '"'"'
 use Socket;
-sub said { print "$_[0] ", ($_[1] ? "ok" : "refused"), "\n" }
+sub said { print "$_[0] ", ($_[1] ? "allowed" : "refused"), "\n" }
 said("raw_socket", socket(my $raw, AF_INET, SOCK_RAW, 1));
 said("packet_socket", socket(my $packet, 17, SOCK_RAW, 768));
 socket(my $unix, AF_UNIX, SOCK_STREAM, 0);

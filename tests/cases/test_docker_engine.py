@@ -10,7 +10,7 @@ from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.unit.answers import answer
 
-DOWN = ("info", "dockerd", "btime")
+DOWN = ("info", "dockerd", "clock")
 MISSING = (*DOWN, "docker_client")
 GOOD = [answer()]
 

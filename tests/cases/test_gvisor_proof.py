@@ -65,7 +65,9 @@ def test_what_is_written_down_makes_the_next_run_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        pytest.param(Reply(output(runsc={"raw_socket": "ok"})), "not proven: raw-socket;", id="ok"),
+        pytest.param(
+            Reply(output(runsc={"raw_socket": "allowed"})), "not proven: raw-socket;", id="ok"
+        ),
         pytest.param(
             Reply(output(runc={"raw_socket": "refused"})), "not proven: raw-socket;", id="control"
         ),

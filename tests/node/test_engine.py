@@ -38,7 +38,9 @@ def bare() -> Iterator[dict[str, LabNode]]:
 @pytest.mark.parametrize(
     ("key", "says"),
     [
-        pytest.param(b"another key", r"sha256 of \S+ is [0-9a-f]{64}, expected 1500c1f5", id="other-key"),
+        pytest.param(
+            b"another key", r"sha256 of \S+ is [0-9a-f]{64}, expected 1500c1f5", id="other-key"
+        ),
         pytest.param(None, "cannot fetch http://127.0.0.1:18080/linux/debian/gpg", id="no-key"),
     ],
 )

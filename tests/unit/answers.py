@@ -89,8 +89,10 @@ def info(
     }
 
 
-def daemon_json_line(text: str | bytes, mtime_s: int) -> str:
+def daemon_json_line(text: str | bytes | None, mtime_s: int) -> str:
     """The line for a daemon.json with this content."""
+    if text is None:
+        return "daemon_json absent"
     content = text if isinstance(text, bytes) else text.encode()
     digest = hashlib.sha256(content).hexdigest()
     encoded = base64.b64encode(content).decode()
@@ -125,24 +127,18 @@ def answer(
     """
     The script's output, line by line.
 
-    + daemon_json: its content, None for no file
     + docker: what ``info`` made; without it a plain daemon
-    + flags: dockerd's arguments
-    + state: our own records on the node by name
     + without: keys to leave out, such as ``info`` for a daemon that is down
     + lines: single lines by their key, such as ``uname``
     """
     arguments = "\0".join(("/usr/sbin/dockerd", *flags)) + "\0"
-    absent = "daemon_json absent"
     known = {
         **MACHINE,
         "dockerd": f"812 {ticks} {base64.b64encode(arguments.encode()).decode()}",
-        "btime": str(BOOTED_S),
+        "clock": f"{BOOTED_S + 5000} 5000.00",
         "docker_client": "Docker version 26.1.5+dfsg1, build a72d7cd",
         "info": compact(info() if docker is None else docker),
-        "daemon_json": (
-            absent if daemon_json is None else daemon_json_line(daemon_json, mtime_s)
-        ).removeprefix("daemon_json "),
+        "daemon_json": daemon_json_line(daemon_json, mtime_s).removeprefix("daemon_json "),
         **{f"state.{name}": compact(value) for name, value in (state or {}).items()},
         **lines,
     }

@@ -35,9 +35,9 @@ RUNC = {
     "executable": "/usr/bin/sleep",
     "argv0": "sleep",
     "kernel_version": DEBIAN_KERNEL,
-    "raw_socket": "ok",
-    "packet_socket": "ok",
-    "docker_socket": "ok",
+    "raw_socket": "allowed",
+    "packet_socket": "allowed",
+    "docker_socket": "allowed",
     "address": "172.19.0.4",
 }
 

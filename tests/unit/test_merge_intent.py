@@ -8,13 +8,13 @@ from pyinfra_gvisor.merge import Owned, OwnedPath, intent
 
 OLD = Owned(
     original='{"x": 1}',
-    written="old",
+    written=("old",),
     paths={"/a": OwnedPath(wrote=1), "/b": OwnedPath(wrote=2, before="0")},
     parents=("/p", "/q"),
 )
 NEW = Owned(
     original='{"x": 1}',
-    written="new",
+    written=("new",),
     paths={"/b": OwnedPath(wrote=3, before="0"), "/c": OwnedPath(wrote=4)},
     parents=("/q", "/r"),
 )

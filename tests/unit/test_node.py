@@ -145,9 +145,9 @@ def test_a_node_is_in_swarm_mode_unless_it_says_otherwise(
     ("without", "expected"),
     [
         pytest.param(
-            ("docker_client", "info", "dockerd", "btime"), (None, None, None), id="absent"
+            ("docker_client", "info", "dockerd", "clock"), (None, None, None), id="absent"
         ),
-        pytest.param(("info", "dockerd", "btime"), ("26.1.5+dfsg1", None, None), id="down"),
+        pytest.param(("info", "dockerd", "clock"), ("26.1.5+dfsg1", None, None), id="down"),
     ],
 )
 def test_a_node_without_docker_or_with_docker_down_is_read(

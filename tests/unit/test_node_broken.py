@@ -42,7 +42,7 @@ def test_an_answer_that_breaks_off_is_refused_and_says_so(output: list[str]) -> 
 
 @pytest.mark.parametrize(
     "key",
-    [pytest.param(key, id=key) for key in ("uname", "page_size", "cgroup", "daemon_json", "btime")],
+    [pytest.param(key, id=key) for key in ("uname", "page_size", "cgroup", "daemon_json", "clock")],
 )
 def test_an_answer_without_what_every_node_has_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match="malformed"):
@@ -61,7 +61,7 @@ def test_an_answer_without_what_every_node_has_is_refused(key: str) -> None:
         pytest.param("dockerd 812", id="dockerd-short"),
         pytest.param("dockerd 812 x !!", id="dockerd-no-number"),
         pytest.param("dockerd 812 6000 !", id="dockerd-no-base64"),
-        pytest.param("btime soon", id="btime"),
+        pytest.param("clock soon", id="clock"),
         pytest.param("daemon_json", id="daemon-json-empty"),
         pytest.param("daemon_json gone", id="daemon-json-unknown-state"),
         pytest.param("daemon_json text 644 0:0", id="daemon-json-short"),

@@ -184,7 +184,7 @@ def test_giving_back_a_key_that_is_read_at_start_needs_a_restart() -> None:
 
 
 def test_where_no_dockerd_runs_it_will_start_with_the_file() -> None:
-    found = node(daemon_json="{}", without=("dockerd", "btime", "info"))
+    found = node(daemon_json="{}", without=("dockerd", "clock", "info"))
 
     plan = plan_daemon_json(found, {**PROXY_OFF, **LIVE})
 

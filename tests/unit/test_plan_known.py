@@ -9,7 +9,7 @@ import pytest
 from pyinfra_gvisor.dockerd_keys import Force
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.plan import plan_daemon_json
-from tests.unit.answers import EARLIER_S, LATER_S, applied, node
+from tests.unit.answers import EARLIER_S, LATER_S, STARTED_S, applied, node
 
 PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
 LIVE: dict[str, Json] = {"live-restore": True}
@@ -41,6 +41,8 @@ DEBUG: dict[str, Json] = {"debug": True}
             id="dockerd-restarted-by-somebody",
         ),
         pytest.param({"mtime_s": EARLIER_S}, Force.NOTHING, id="started-with-the-file"),
+        pytest.param({"mtime_s": STARTED_S}, Force.RESTART, id="written-in-that-very-second"),
+        pytest.param({"mtime_s": STARTED_S - 1}, Force.NOTHING, id="written-a-second-before"),
         pytest.param(
             {"mtime_s": LATER_S, "state": {"applied": applied(PROXY_OFF)}},
             Force.NOTHING,
@@ -143,3 +145,9 @@ def test_a_reload_leaves_on_record_what_dockerd_was_started_with() -> None:
     plan = plan_daemon_json(found, LIVE)
 
     assert plan.started_with == {"dns": ["1.1.1.1"]}
+
+
+def test_a_dockerd_without_a_file_was_started_with_no_key() -> None:
+    plan = plan_daemon_json(node(), LIVE)
+
+    assert plan.started_with == {}

@@ -13,7 +13,7 @@ from tests.unit.answers import node
 
 OLD: dict[str, Any] = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
 REASON = "throwaway nodes of a lab"
-DOWN = ("info", "dockerd", "btime")
+DOWN = ("info", "dockerd", "clock")
 NO_DOCKER = (*DOWN, "docker_client")
 
 

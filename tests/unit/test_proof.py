@@ -51,9 +51,9 @@ def test_what_a_good_node_shows_proves_every_check() -> None:
         pytest.param("dns", "dns_peer", "172.19.0.9", id="another-peer"),
         pytest.param("address", "address", "10.0.0.1", id="the-hosts-address"),
         pytest.param("address", "given_address", "172.19.0.9", id="not-the-given-address"),
-        pytest.param("raw-socket", "raw_socket", "ok", id="raw-socket"),
-        pytest.param("packet-socket", "packet_socket", "ok", id="packet-socket"),
-        pytest.param("docker-socket", "docker_socket", "ok", id="docker-socket"),
+        pytest.param("raw-socket", "raw_socket", "allowed", id="raw-socket"),
+        pytest.param("packet-socket", "packet_socket", "allowed", id="packet-socket"),
+        pytest.param("docker-socket", "docker_socket", "allowed", id="docker-socket"),
         pytest.param("exec", "exec", "answer 41", id="wrong-answer"),
         pytest.param("exec", "exec", "answer 42 and more", id="more-than-the-answer"),
     ],
@@ -224,7 +224,7 @@ def test_a_runtime_is_asked_what_its_network_can_show(network: str, left_out: se
 
 
 def test_every_runtime_is_judged_on_what_it_showed_itself() -> None:
-    bad = {**SANDBOX, "raw_socket": "ok"}
+    bad = {**SANDBOX, "raw_socket": "allowed"}
     lines = [*output(), *(f"other\t{key}\t{value}" for key, value in bad.items())]
 
     verdicts = judge(lines, RELEASE, {**HOST, "other": Runtime()})
@@ -239,11 +239,11 @@ def cells(verdicts: list[Verdict]) -> list[list[str]]:
 
 
 def test_the_table_shows_what_was_seen_on_both_sides_and_the_outcome() -> None:
-    rows = cells(judge(output(runsc={"raw_socket": "ok", "exec": None}), RELEASE, HOST))
+    rows = cells(judge(output(runsc={"raw_socket": "allowed", "exec": None}), RELEASE, HOST))
 
     assert rows[0] == ["check", "runtime", "seen there", "under runc (control)"]
-    assert ["raw-socket", "runsc", "ok", "ok", "NOT PROVEN"] in rows
-    assert ["packet-socket", "runsc", "refused", "ok", "ok"] in rows
+    assert ["raw-socket", "runsc", "allowed", "allowed", "NOT PROVEN"] in rows
+    assert ["packet-socket", "runsc", "refused", "allowed", "ok"] in rows
     assert ["exec", "runsc", "nothing seen", "answer 42", "NOT PROVEN"] in rows
 
 

@@ -184,7 +184,7 @@ def test_a_key_of_somebody_else_that_a_flag_sets_too_is_theirs() -> None:
 
 
 def test_without_a_running_dockerd_no_flag_is_known_and_none_is_in_the_way() -> None:
-    check(node(without=("dockerd", "btime", "info")), {"debug": True})
+    check(node(without=("dockerd", "clock", "info")), {"debug": True})
 
 
 def busy(**given: Any) -> Node:

@@ -70,7 +70,7 @@ def test_a_script_is_read_by_sh(name: str) -> None:
         pytest.param({**RUNTIME, "live-restore": True}, {}, id="usual"),
         pytest.param({"x": NASTY}, {"daemon_json": json.dumps({NASTY: NASTY})}, id="nasty-file"),
         pytest.param({}, {"flags": ("--label", NASTY, "")}, id="nasty-flags"),
-        pytest.param({}, {"without": ("dockerd", "btime", "info")}, id="no-dockerd"),
+        pytest.param({}, {"without": ("dockerd", "clock", "info")}, id="no-dockerd"),
     ],
 )
 def test_a_transaction_is_read_by_sh(wanted: dict[str, Json], given: dict[str, Any]) -> None:
