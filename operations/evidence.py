@@ -51,20 +51,16 @@ def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) ->
     ok, output = host.run_shell_command(command, **arguments)
     verdicts = judge(output.stdout_lines, claim.release, claim.runtimes)
     _show(host, claim, verdicts)
-    if not ok or not verdicts or not all(verdict.passed for verdict in verdicts):
-        for line in (*start_failures(output.stdout_lines), *output.stderr_lines[-5:]):
-            host.log(line, logger.error)
-        failed = (
-            ", ".join(sorted({verdict.check.id for verdict in verdicts if not verdict.passed}))
-            or "the probe"
-        )
-        host.log(
-            f"gvisor.proof: probe on {host.name}: not proven: {failed}; "
-            "do not run strangers' code here",
-            logger.error,
-        )
-        return False
-    return _write_down(host, _record(node, claim, verdicts), arguments)
+    if ok and verdicts and all(verdict.passed for verdict in verdicts):
+        return _write_down(host, _record(node, claim, verdicts), arguments)
+    for line in (*start_failures(output.stdout_lines), *output.stderr_lines[-5:]):
+        host.log(line, logger.error)
+    failed = sorted({verdict.check.id for verdict in verdicts if not verdict.passed})
+    what = f"not proven: {', '.join(failed) or 'the probe failed'}"
+    todo = "do not run strangers' code here"
+    host.log(f"gvisor.proof: probe on {host.name}: {what}; {todo}", logger.error)
+    _write_down(host, json.dumps({"failed": failed, "at": _now()}), arguments)
+    return False
 
 
 def _show(host: Host, claim: Claim, verdicts: list[Verdict]) -> None:
@@ -79,10 +75,14 @@ def _record(node: Node, claim: Claim, verdicts: list[Verdict]) -> str:
             "release": claim.release,
             "runtimes": list(claim.runtimes),
             "checks": len(verdicts),
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "at": _now(),
             "risk": claim.risk,
         }
     )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _write_down(host: Host, record: str, arguments: dict[str, Any]) -> bool:

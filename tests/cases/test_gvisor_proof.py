@@ -86,13 +86,13 @@ def test_what_is_written_down_makes_the_next_run_change_nothing() -> None:
         pytest.param(Reply(output()[:-4]), "not proven: ", id="cut-off"),
     ],
 )
-def test_a_host_that_is_not_proven_fails_alone_and_nothing_is_written_down(
+def test_a_host_that_is_not_proven_fails_alone_and_an_earlier_proof_is_void(
     reply: Reply, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     fleet, nodes = proved({"prove": reply})
 
     assert fleet.failed() == {"a"}
-    assert "record" not in nodes["a"].kinds()
+    assert set(record(nodes["a"].of("record").command)) == {"failed", "at"}
     assert said in caplog.text
     assert "gvisor.proof: probe on @fake/a: not proven" in caplog.text
 

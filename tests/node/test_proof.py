@@ -72,10 +72,9 @@ def test_a_runtime_that_does_not_start_is_not_proven(
 
 
 def test_a_failed_proof_is_due_again(converged: dict[str, LabNode], fleet: Fleet) -> None:
-    node = converged["plain"]
-    node.exec("rm", "-f", "/var/lib/pyinfra-gvisor/proof.json")
-    with impostor(node, "#!/bin/sh\nexit 1\n"):
-        first = fleet.run("plain")
+    assert fleet.run("plain").code == 0
+    with impostor(converged["plain"], "#!/bin/sh\nexit 1\n"):
+        first = fleet.run("plain", data={**DEBIAN, "gvisor_proof": "always"})
 
     second, third = fleet.run("plain"), fleet.run("plain")
 
