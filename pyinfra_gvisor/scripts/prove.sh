@@ -84,10 +84,11 @@ probe() { # runtime
     if [ -n "$at_start" ]; then see "$1" docker_socket refused; fi
     see "$1" asked "$(docker inspect -f '{{.HostConfig.Runtime}}' "$name")"
     see "$1" given_address "$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$name")"
+    docker exec "$name" sh -c "$inside" 2>&1 | while read -r key value; do see "$1" "$key" "$value"; done
+    # not sooner: in the moment of its start a process has no command line yet
     pid=$(docker inspect -f '{{.State.Pid}}' "$name")
     see "$1" executable "$(readlink "/proc/$pid/exe")"
     see "$1" argv0 "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)"
-    docker exec "$name" sh -c "$inside" 2>&1 | while read -r key value; do see "$1" "$key" "$value"; done
     see "$1" exec "$(docker exec "$name" sh -c 'echo answer $((6 * 7))' 2>&1 | tail -n 1 | cut -c1-60)"
 }
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.lab.cache import Cache
@@ -26,7 +27,7 @@ def main() -> int:
     """Measure, print, write; 0 if that went well, whether or not the goals are reached."""
     arguments = _arguments()
     adopt_orphans()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the node is removed then too
+    signal.signal(signal.SIGTERM, _stop)
     cache = Cache.of(os.environ)
     try:
         with cache.lock("bench"):
@@ -37,6 +38,11 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    """End in order, so that the node is removed."""
+    raise BenchError(f"ended by {signal.Signals(number).name}")
 
 
 def _arguments() -> argparse.Namespace:

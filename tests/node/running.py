@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -121,11 +122,9 @@ def snapshot(node: LabNode) -> str:
 
 def processes(node: LabNode) -> dict[str, int]:
     """The process of every running container, by name."""
-    ran = node.exec(
-        "sh", "-c", "docker ps -q | xargs -r docker inspect --format '{{.Name}} {{.State.Pid}}'"
-    )
-    pairs = (line.split() for line in ran.stdout.splitlines())
-    return {name.removeprefix("/"): int(pid) for name, pid in pairs}
+    look = "docker ps -q | xargs -r docker inspect --format '{{.Name}} {{.State.Pid}};'"
+    found = re.findall(r"/(\S+) (\d+);", node.exec("sh", "-c", look).stdout)
+    return {name: int(pid) for name, pid in found}
 
 
 _START = r"""

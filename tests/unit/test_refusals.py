@@ -103,6 +103,12 @@ def test_a_default_runtime_that_takes_docker_sock_from_a_container_is_refused_by
         check(found, {**RUNTIME, "default-runtime": "runsc"})
 
 
+def test_a_default_runtime_of_somebody_else_is_theirs_even_beside_docker_sock() -> None:
+    found = node(containers=[Running("proxy", mounts=("/run/docker.sock",))])
+
+    check(found, RUNTIME, {"default-runtime": "runsc"})
+
+
 def test_a_runtime_that_is_no_default_leaves_docker_sock_alone() -> None:
     check(node(containers=[Running("proxy", mounts=("/run/docker.sock",))]), RUNTIME)
 

@@ -168,6 +168,12 @@ def test_only_runtimes_of_ours_have_to_be_registered_and_executable() -> None:
     assert variable(text, "executables") == RUNSC["path"]
 
 
+def test_an_empty_object_of_runtimes_asks_for_none() -> None:
+    text = made({"runtimes": {}})
+
+    assert (variable(text, "runtimes"), variable(text, "executables")) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("wanted", "before", "expected"),
     [
