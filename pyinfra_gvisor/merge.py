@@ -152,7 +152,8 @@ def intent(old: Owned, new: Owned, *texts: str | None) -> Owned:
     """
     paths = {**old.paths, **new.paths}
     for name in old.paths.keys() & new.paths.keys():
-        paths[name] = new.paths[name].model_copy(update={"earlier": (old.paths[name].wrote,)})
+        mine = old.paths[name]
+        paths[name] = new.paths[name].model_copy(update={"earlier": (mine.wrote, *mine.earlier)})
     return Owned(
         original=new.original if new.paths else old.original,
         written=(*new.written, *old.written, *(digest(text) for text in texts)),

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,25 @@ class Fleet:
         ``data`` are settings for all of them, ``by_host`` for single ones; without either they are
         those for Debian's own runsc.
         """
-        settings = DEBIAN if data is None else data
+        inventory = self._inventory(names, DEBIAN if data is None else data, by_host or {})
+        return pyinfra(inventory, str(deploy), *flags)
+
+    def start(self, name: str, data: Mapping[str, Any]) -> subprocess.Popen[str]:
+        """A run on the node that the test does not wait for, in a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "pyinfra", self._inventory([name], data, {}), DEPLOY, "-y"],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def _inventory(
+        self,
+        names: Iterable[str],
+        settings: Mapping[str, Any],
+        by_host: Mapping[str, Mapping[str, Any]],
+    ) -> str:
         hosts = [
             (
                 name,
@@ -73,14 +91,14 @@ class Fleet:
                     **self.nodes[name].host_data(),
                     "_sudo": True,
                     **settings,
-                    **(by_host or {}).get(name, {}),
+                    **by_host.get(name, {}),
                 },
             )
             for name in names
         ]
         inventory = self.directory / "fleet.py"
         inventory.write_text(f"run = {hosts!r}\n")
-        return pyinfra(str(inventory), str(deploy), *flags)
+        return str(inventory)
 
 
 def pyinfra(*arguments: str) -> Outcome:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, ROOT, Fleet, no_leftovers
+from tests.node.running import DEBIAN, Fleet, no_leftovers
 
 RELEASE = "/opt/gvisor/releases/20240729.0/runsc"
 
@@ -110,18 +108,7 @@ def test_a_killed_proof_leaves_nothing_that_the_next_does_not_remove(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
     node = converged["plain"]
-    fleet.run("plain", flags=("--dry",), data={**DEBIAN, "gvisor_proof": "always"})
-    command = [
-        sys.executable,
-        "-m",
-        "pyinfra",
-        str(fleet.directory / "fleet.py"),
-        "deploys/gvisor.py",
-        "-y",
-    ]
-    controller = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    controller = fleet.start("plain", {**DEBIAN, "gvisor_proof": "always"})
     _wait_for_probe(node)
 
     os.killpg(controller.pid, signal.SIGKILL)

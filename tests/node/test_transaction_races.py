@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import ROOT, Fleet, Outcome, daemon_json, docker_info, processes
+from tests.node.running import Fleet, Outcome, daemon_json, docker_info, processes
 from tests.node.transactions import FILE, assert_as_declared, keys
 
 
@@ -98,18 +96,7 @@ def test_a_killed_controller_leaves_a_finished_node(
 ) -> None:
     node = converged["lived-in"]
     running = processes(node)
-    fleet.run("lived-in", flags=("--dry",), data=keys(log_level="warn"))
-    command = [
-        sys.executable,
-        "-m",
-        "pyinfra",
-        str(fleet.directory / "fleet.py"),
-        "deploys/gvisor.py",
-        "-y",
-    ]
-    controller = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    controller = fleet.start("lived-in", keys(log_level="warn"))
     wait_for(node, "ls /run/pyinfra-gvisor/run.*/pid")
 
     os.killpg(controller.pid, signal.SIGKILL)
@@ -133,19 +120,8 @@ def wait_for(node: LabNode, condition: str) -> None:
 
 def test_two_runs_at_once_do_not_mix(converged: dict[str, LabNode], fleet: Fleet) -> None:
     node = converged["lived-in"]
-    fleet.run("lived-in", flags=("--dry",), data=keys(debug=True))
-    command = [
-        sys.executable,
-        "-m",
-        "pyinfra",
-        str(fleet.directory / "fleet.py"),
-        "deploys/gvisor.py",
-        "-y",
-    ]
 
-    runs = [
-        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+    runs = [fleet.start("lived-in", keys(debug=True)) for _ in range(2)]
     ended = [(*run.communicate(), run.returncode) for run in runs]
 
     outcomes = [Outcome(code, out or "", err) for out, err, code in ended]

@@ -57,5 +57,15 @@ def test_an_intent_remembers_that_somebody_else_wrote_the_file(
     assert claim.touched is touched
 
 
+def test_an_intent_after_one_that_died_still_knows_the_value_before_both() -> None:
+    first = Owned(paths={"/a": OwnedPath(wrote=1)})
+    second = intent(first, Owned(paths={"/a": OwnedPath(wrote=2)}))
+
+    third = intent(second, Owned(paths={"/a": OwnedPath(wrote=3)}))
+
+    assert all(third.paths["/a"].has_written(value) for value in (1, 2, 3))
+    assert not third.paths["/a"].has_written(4)
+
+
 def test_what_has_come_to_its_end_is_not_unfinished() -> None:
     assert not Owned().unfinished
