@@ -180,3 +180,40 @@ def test_a_second_operation_after_it_reads_afresh() -> None:
     fleet.run()
 
     assert nodes["a"].kinds() == ["state", "daemon.json", "state"]
+
+
+def test_a_second_attempt_reads_afresh_what_the_first_may_have_changed() -> None:
+    failing = Reply(ok=False, stderr=["the script on the node was killed"])
+    nodes = {"a": Node([answer()], {"daemon.json": failing}), "b": Node([GOOD])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(docker.daemon_json, LIVE, _retries=1, _retry_delay=0)
+    fleet.run()
+
+    assert nodes["a"].kinds() == ["state", "daemon.json"] * 2
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "sides"),
+    [
+        pytest.param({}, LIVE, ("--- /dev/null", "+++ /etc/docker/daemon.json"), id="new"),
+        pytest.param(
+            after(plan_daemon_json(node(), LIVE)),
+            {},
+            ("--- /etc/docker/daemon.json", "+++ /dev/null"),
+            id="removed",
+        ),
+    ],
+)
+def test_the_diff_says_where_there_is_no_file(
+    given: dict[str, Any],
+    wanted: dict[str, Json],
+    sides: tuple[str, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+
+    Fleet({"a": Node([answer(**given)])}, DIFF=True).add(docker.daemon_json, wanted)
+
+    text = re.sub(r"\x1b\[\d*m", "", caplog.text)
+    assert all(f"[@fake/a] {side}" in text for side in sides)
