@@ -50,14 +50,15 @@ class Node:
     One host's side.
 
     ``states`` are its answers to the fact: before anything else was sent, after one command, and
-    so on, the last one for good. ``replies`` is what it says to other commands by kind, success
-    without a word where there is none.
+    so on, the last one for good; with ``each_read`` the next one at every reading. ``replies`` is
+    what it says to other commands by kind, success without a word where there is none.
     """
 
     states: Sequence[Sequence[str] | Reply]
     replies: Mapping[str, Reply] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
+    each_read: bool = False
 
     def kinds(self) -> list[str]:
         """What was sent, in order."""
@@ -84,18 +85,32 @@ class Node:
         return self.replies.get("upload", Reply()).ok
 
     def _state(self) -> Reply:
-        changed = len(self.sent) - self.kinds().count("state")
-        state = self.states[min(changed, len(self.states) - 1)]
+        reads = self.kinds().count("state")
+        at = reads - 1 if self.each_read else len(self.sent) - reads
+        state = self.states[min(at, len(self.states) - 1)]
         return state if isinstance(state, Reply) else Reply(state)
 
 
 class Fleet:
     """Hosts by name, connected, and operations on all of them."""
 
-    def __init__(self, nodes: Mapping[str, Node], *, prepare: bool = True, **config: Any) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[str, Node],
+        *,
+        prepare: bool = True,
+        groups: Mapping[str, Mapping[str, Any]] | None = None,
+        override: Mapping[str, Any] | None = None,
+        **config: Any,
+    ) -> None:
         hosts = [(f"@fake/{name}", {"fake_delay": 0, **node.data}) for name, node in nodes.items()]
         settings = Config(TEMP_DIR="/var/tmp", **config)
-        self.state = State(Inventory((hosts, {})), settings, check_for_changes=prepare)
+        members = {
+            group: ([name for name, _ in hosts], dict(data))
+            for group, data in (groups or {}).items()
+        }
+        inventory = Inventory((hosts, {}), override_data=dict(override or {}), **members)
+        self.state = State(inventory, settings, check_for_changes=prepare)
         for name, node in nodes.items():
             connector: Any = self.host(name).connector
             connector.run_shell_command = node.run

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pyinfra.api.arguments import all_global_arguments
+from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts.node import NodeState
@@ -113,13 +117,60 @@ def test_a_refused_host_is_named_where_pyinfra_lists_failed_hosts() -> None:
     assert [host.name for host in fleet.state.failed_hosts] == ["@fake/bad"]
 
 
-def test_a_bad_key_is_told_with_where_it_comes_from(caplog: pytest.LogCaptureFixture) -> None:
-    data = {"gvisor_docker": "snap"}
-    nodes = {"bad": Node([answer()], data=data), "good": Node([proven_answer()])}
+SNAP = {"gvisor_docker": "snap"}
 
-    Fleet(nodes).deploy(run_node)
 
-    assert "inventory, host @fake/bad: gvisor_docker: input should be" in caplog.text
+@pytest.mark.parametrize(
+    ("data", "fleet", "origin"),
+    [
+        pytest.param(SNAP, {}, "inventory, host @fake/bad", id="host"),
+        pytest.param({}, {"override": SNAP}, "--data", id="command-line"),
+        pytest.param({}, {"groups": {"run": SNAP}}, "group_data/run.py", id="group"),
+        pytest.param(
+            {}, {"groups": {"run": {}, "canary": SNAP}}, "group_data/canary.py", id="other-group"
+        ),
+        pytest.param(
+            {}, {"groups": {"run": SNAP, "canary": SNAP}}, "group_data/canary.py", id="last-group"
+        ),
+        pytest.param(SNAP, {"groups": {"run": SNAP}}, "inventory, host @fake/bad", id="host-first"),
+        pytest.param(SNAP, {"override": SNAP}, "--data", id="command-line-first"),
+    ],
+)
+def test_a_bad_key_is_told_with_where_it_comes_from(
+    data: dict[str, Any], fleet: dict[str, Any], origin: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hosts = Fleet({"bad": Node([answer()], data=data)}, **fleet)
+
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        hosts.deploy(run_node)
+
+    assert f"{origin}: gvisor_docker: input should be" in caplog.text
+
+
+def test_a_file_that_pyinfra_ran_is_told_by_its_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran = [tmp_path / name for name in ("deploys/run.py", "group_data/all.py", "group_data/run.py")]
+    util = SimpleNamespace(PYTHON_CODES={str(path): None for path in ran})
+    monkeypatch.setitem(sys.modules, "pyinfra_cli.util", util)
+    monkeypatch.chdir(tmp_path)
+    hosts = Fleet({"bad": Node([answer()])}, groups={"run": SNAP})
+
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        hosts.deploy(run_node)
+
+    assert "[@fake/bad] group_data/run.py: gvisor_docker: " in caplog.text
+
+
+def test_docker_is_installed_first_where_it_is_missing_and_may_be() -> None:
+    missing = answer(without=("info", "dockerd", "clock", "docker_client"))
+    nodes = {"a": Node([missing, proven_answer()], data={"gvisor_docker": "debian"})}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert nodes["a"].kinds() == ["state", "docker", "state"]
 
 
 def test_an_accepted_risk_is_repeated(caplog: pytest.LogCaptureFixture) -> None:

@@ -182,17 +182,6 @@ def test_a_second_operation_after_it_reads_afresh() -> None:
     assert nodes["a"].kinds() == ["state", "daemon.json", "state"]
 
 
-def test_a_second_attempt_reads_afresh_what_the_first_may_have_changed() -> None:
-    failing = Reply(ok=False, stderr=["the script on the node was killed"])
-    nodes = {"a": Node([answer()], {"daemon.json": failing}), "b": Node([GOOD])}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(docker.daemon_json, LIVE, _retries=1, _retry_delay=0)
-    fleet.run()
-
-    assert nodes["a"].kinds() == ["state", "daemon.json"] * 2
-
-
 @pytest.mark.parametrize(
     ("given", "wanted", "sides"),
     [
