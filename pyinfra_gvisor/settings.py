@@ -22,7 +22,8 @@ PREFIX = "gvisor_"
 # Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
 # https://docs.docker.com/engine/daemon/alternative-runtimes/
 RUNTIME_NAME = re.compile(r"[a-z][a-z0-9]*")
-RESERVED_RUNTIMES = frozenset({"runc"})
+# "node" is what the proof calls the machine itself.
+RESERVED_RUNTIMES = frozenset({"runc", "node"})
 
 # The hardened default: docker-bench 2.14, 2.15 and 2.16.
 HARDENED: dict[str, Any] = {
@@ -150,7 +151,9 @@ class Settings(BaseModel):
         for name in value:
             if name in RESERVED_RUNTIMES or not RUNTIME_NAME.fullmatch(name):
                 raise Problem(
-                    "not a runtime name", got=name, todo="use letters and digits, and not runc"
+                    "not a runtime name",
+                    got=name,
+                    todo="use letters and digits, not runc and not node",
                 )
         return value
 

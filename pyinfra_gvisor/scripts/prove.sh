@@ -47,7 +47,10 @@ start() { # name runtime options...
 start_with_socket() { # name runtime
     at_start=''
     if said=$(start "$1" "$2" -v /var/run/docker.sock:/run/probe.sock); then return 0; fi
-    at_start=refused
+    case "$said" in # any other reason is a failure, and proves nothing
+        *probe.sock*) at_start=refused ;;
+        *) return 1 ;;
+    esac
     docker rm -f "$1" > /dev/null
     said=$(start "$1" "$2")
 }
