@@ -64,8 +64,7 @@ class JsonText:
             raise Problem("line 1 column 1: byte order mark", todo="save the file without it")
         if not text.strip(SPACE):
             raise Problem("line 1 column 1: the file is empty", todo="write {} or remove the file")
-        self._check()
-        value = json.loads(text)
+        value = self._parse()
         if not isinstance(value, dict):
             raise Problem("line 1 column 1: the top level must be an object", got=text.strip(SPACE))
         self.value: dict[str, Json] = value
@@ -167,10 +166,11 @@ class JsonText:
         member = parent.member(path[-1]) if parent else None
         return (parent, member) if parent and member else None
 
-    def _check(self) -> None:
-        """Refuse what ``json`` lets through or says badly: bad syntax, duplicates, depth, NaN."""
+    def _parse(self) -> Json:
+        """The value. Refuses what ``json`` lets through or says badly: duplicates, depth, NaN."""
+        value: Json = None
         try:
-            json.loads(self.text, parse_constant=float)
+            value = json.loads(self.text, parse_constant=float)
         except json.JSONDecodeError as error:
             where = position_of(self.text, error.pos)
             line = self.text.splitlines()[error.lineno - 1 : error.lineno]
@@ -185,6 +185,7 @@ class JsonText:
             _refuse_token(self.text, _LONG_NUMBER, "a number with too many digits")
         _refuse_token(self.text, _NOT_A_NUMBER, "not a number that JSON knows")
         _refuse_duplicates(self.text)
+        return value
 
 
 def scan_object(text: str, at: int) -> Object:

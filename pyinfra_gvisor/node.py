@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from pyinfra_gvisor.releases import Release
-
 RELEASES_DIR = "/opt/gvisor/releases"
 RUNTIMES_DIR = "/opt/gvisor/runtimes"
 STATE_DIR = "/var/lib/pyinfra-gvisor"
@@ -271,9 +269,3 @@ def _state(values: dict[str, str]) -> dict[str, Any]:
             except (json.JSONDecodeError, RecursionError):
                 found[key.removeprefix("state.") + ".damaged"] = text[:60]
     return found
-
-
-def release_of(name: str) -> Release:
-    """The release that a directory under /opt/gvisor/releases is named after."""
-    date, _, number = name.partition(".")
-    return Release(int(date), int(number))
