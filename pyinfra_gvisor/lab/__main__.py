@@ -6,11 +6,11 @@ import argparse
 import os
 import sys
 
-from pyinfra_gvisor.lab import Lab, LabError, lab_name, node_specs, tell_on_stderr
+from pyinfra_gvisor.lab import FLAVOURS, Lab, LabError, lab_name, node_specs, tell_on_stderr
 
 _EPILOG = (
     "GVISOR_LAB_NAME, GVISOR_LAB_NODES and GVISOR_LAB_FLAVOURS say which nodes. Node 2 is one "
-    "that others have used before."
+    "that others have used before. Flavours: " + ", ".join(FLAVOURS) + "."
 )
 
 

@@ -31,6 +31,7 @@ own, it leaves a directory that can be removed, and no mount."""
 
 def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: Tell) -> str:
     """Have the image of ``flavour``; its tag. Whoever comes second waits for the first."""
+    flavour = recipe.image_flavour(flavour)
     tag = recipe.image_tag(flavour)
     with cache.lock(f"image-{flavour.name}"):
         if not _is_there(flavour, tag, client=client, cache=cache):

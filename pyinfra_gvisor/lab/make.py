@@ -43,13 +43,14 @@ def create(name: str, spec: NodeSpec, *, lab: str, client: DockerClient) -> Cont
         volume = client.volumes.create(volume_of(name), labels={recipe.LABEL: lab})
         return client.containers.create(
             recipe.image_tag(spec.flavour),
+            recipe.boot_command(spec.flavour),
             name=name,
             hostname=name,
             labels={recipe.LABEL: lab, recipe.SPEC_LABEL: recipe.spec_label(spec)},
             environment=recipe.boot_environment(spec.flavour, cgroup_version=cgroup_version),
             privileged=True,
             cgroupns="private",
-            stop_signal="SIGRTMIN+3",  # systemd's word for "halt"
+            stop_signal=recipe.STOP_SIGNAL[spec.flavour.init],
             tmpfs=_TMPFS,
             volumes={volume.name: {"bind": "/var/lib/docker", "mode": "rw"}},
             ports={SSH_PORT: ("127.0.0.1", _free_port())},
@@ -66,6 +67,8 @@ def volume_of(name: str) -> str:
 def first_files(spec: NodeSpec, *, public_key: str, runsc_package: Path) -> Files:
     """What a node has on its disk when it boots for the first time."""
     files: Files = {"/home/debian/.ssh/authorized_keys": (public_key.encode(), 0o644)}
+    if spec.flavour.init == "sysvinit":
+        files[recipe.SYSVINIT] = (recipe.resource("sysvinit.sh").encode(), 0o755)
     if spec.lived_in:
         files["/etc/docker/daemon.json"] = (recipe.resource("lived-in.json").encode(), 0o644)
         files["/usr/local/bin/runsc"] = (_program_in(runsc_package), 0o755)

@@ -117,6 +117,8 @@ class LabNode:
     def _complaint(self) -> str:
         if self.container.status != "running":
             return f"container is {self.container.status}"
+        if self.spec.flavour.init != "systemd":
+            return self.exec("tail", "-n", "1", "/var/log/docker.log").stdout.strip()
         ran = self.exec("systemctl", "list-units", "--failed", "--no-legend", "--plain")
         return ran.stdout.strip() or ran.stderr.strip() or "no failed unit"
 

@@ -6,7 +6,7 @@ import hashlib
 import shlex
 from importlib.resources import files
 
-from pyinfra_gvisor.lab.spec import Flavour, NodeSpec
+from pyinfra_gvisor.lab.spec import FLAVOURS, Flavour, NodeSpec
 
 IMAGE_REPOSITORY = "pyinfra-gvisor-lab"
 LABEL = "pyinfra-gvisor.lab"
@@ -29,6 +29,12 @@ PACKAGES = (
 )
 RUNSC_SUITE = "trixie"
 """The suite whose runsc a lived-in node has. It is linked statically and runs on all of them."""
+
+SYSVINIT = "/sbin/lab-init"
+"""Where ``sysvinit.sh`` lies in a node without systemd, whose PID 1 it is."""
+
+STOP_SIGNAL = {"systemd": "SIGRTMIN+3", "sysvinit": "SIGTERM"}
+"""Each PID 1's word for "halt"."""
 
 SYSTEMD_WITHOUT_CGROUP_V1 = 256
 """systemd's NEWS: since 256 it boots on cgroup v1 only if forced to, since 258 not at all."""
@@ -74,8 +80,14 @@ def image_changes(flavour: Flavour) -> list[str]:
     return ['CMD ["/sbin/init"]', f"LABEL {IMAGE_LABEL}={flavour.name}"]
 
 
+def image_flavour(flavour: Flavour) -> Flavour:
+    """The flavour whose image ``flavour`` boots."""
+    return FLAVOURS[flavour.image] if flavour.image else flavour
+
+
 def image_tag(flavour: Flavour) -> str:
     """``repository:tag``, another one as soon as anything in the recipe is another."""
+    flavour = image_flavour(flavour)
     command = mmdebstrap_command(flavour, prepare="prepare.sh", tar="node.tar", runsc="runsc.deb")
     recipe = [*command, *image_changes(flavour), resource("prepare.sh")]
     return f"{IMAGE_REPOSITORY}:{flavour.name}-{_digest(recipe)}"
@@ -83,14 +95,25 @@ def image_tag(flavour: Flavour) -> str:
 
 def spec_label(spec: NodeSpec) -> str:
     """What a node's label says it is, to tell whether it is still the one that is wanted."""
-    tag = image_tag(spec.flavour).partition(":")[2]
-    seeds = [resource("lived-in.sh"), resource("lived-in.json")]
-    return f"{tag}+lived-in-{_digest(seeds)}" if spec.lived_in else tag
+    label = image_tag(spec.flavour).partition(":")[2]
+    if spec.flavour.init == "sysvinit":
+        label += f"+sysvinit-{_digest([resource('sysvinit.sh')])}"
+    if spec.lived_in:
+        seeds = [resource("lived-in.sh"), resource("lived-in.json")]
+        label += f"+lived-in-{_digest(seeds)}"
+    return label
+
+
+def boot_command(flavour: Flavour) -> list[str] | None:
+    """What a node of this flavour runs as PID 1; None for what its image says."""
+    return [SYSVINIT] if flavour.init == "sysvinit" else None
 
 
 def boot_environment(flavour: Flavour, *, cgroup_version: int) -> dict[str, str]:
     """The environment of a node's PID 1 on a machine with that cgroup version (1 or 2)."""
     environment = {"container": "docker"}
+    if flavour.init != "systemd":
+        return environment
     if cgroup_version == 1 and flavour.systemd_version >= SYSTEMD_WITHOUT_CGROUP_V1:
         force = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
         environment["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE"] = "1"

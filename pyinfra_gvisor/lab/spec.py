@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from pyinfra_gvisor.errors import Problem
 
@@ -45,6 +46,8 @@ class Flavour:
 
     ``packages`` are those that not all flavours have: Docker's, and either curl or wget.
     ``docker_suite`` is a later suite that docker.io and docker-cli come from, if not ``suite``.
+    ``init`` is what starts sshd and dockerd: systemd, or a shell that calls their init scripts.
+    ``image`` is the flavour whose image this one boots, if it has none of its own.
     """
 
     name: str
@@ -52,17 +55,20 @@ class Flavour:
     systemd_version: int
     packages: tuple[str, ...]
     docker_suite: str | None = None
+    init: Literal["systemd", "sysvinit"] = "systemd"
+    image: str | None = None
 
 
+FLAVOUR_DEFAULT = Flavour("debian-13", "trixie", 257, ("docker.io", "docker-cli", "curl"))
 FLAVOURS: dict[str, Flavour] = {
     flavour.name: flavour
     for flavour in (
-        Flavour("debian-13", "trixie", 257, ("docker.io", "docker-cli", "curl")),
+        FLAVOUR_DEFAULT,
         Flavour("debian-12", "bookworm", 252, ("docker.io", "wget")),
         Flavour("debian-13-docker-28", "trixie", 257, ("docker.io", "docker-cli", "curl"), "forky"),
+        replace(FLAVOUR_DEFAULT, name="debian-13-sysvinit", init="sysvinit", image="debian-13"),
     )
 }
-FLAVOUR_DEFAULT = FLAVOURS["debian-13"]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from pyinfra_gvisor.lab.spec import (
 TRIXIE = FLAVOURS["debian-13"]
 BOOKWORM = FLAVOURS["debian-12"]
 FORKY_DOCKER = FLAVOURS["debian-13-docker-28"]
+SYSVINIT = FLAVOURS["debian-13-sysvinit"]
 
 ON_CGROUP_V1 = {
     "container": "docker",
@@ -107,10 +108,12 @@ def test_the_longest_name_still_makes_a_host_name() -> None:
     assert len(f"{name}-{NODES_MAX}") <= 63
 
 
-def test_every_flavour_has_an_image_of_its_own() -> None:
-    tags = {recipe.image_tag(flavour) for flavour in FLAVOURS.values()}
+def test_every_flavour_but_those_that_share_one_has_an_image_of_its_own() -> None:
+    own = [flavour for flavour in FLAVOURS.values() if flavour.image is None]
 
-    assert len(tags) == len(FLAVOURS)
+    tags = {recipe.image_tag(flavour) for flavour in own}
+
+    assert len(tags) == len(own)
     assert all(re.fullmatch(r"pyinfra-gvisor-lab:debian-[a-z0-9-]+-[0-9a-f]{12}", t) for t in tags)
 
 
@@ -150,6 +153,13 @@ def test_a_lived_in_node_is_not_taken_for_a_plain_one() -> None:
     assert recipe.spec_label(NodeSpec(TRIXIE)) != recipe.spec_label(NodeSpec(TRIXIE, lived_in=True))
 
 
+def test_a_node_without_systemd_boots_the_same_image_by_another_command() -> None:
+    assert recipe.image_tag(SYSVINIT) == recipe.image_tag(TRIXIE)
+    assert recipe.boot_command(SYSVINIT) == ["/sbin/lab-init"]
+    assert recipe.boot_command(TRIXIE) is None
+    assert recipe.spec_label(NodeSpec(SYSVINIT)) != recipe.spec_label(NodeSpec(TRIXIE))
+
+
 def test_no_mirror_is_named_anywhere() -> None:
     text = "\n".join(
         [
@@ -169,6 +179,7 @@ def test_no_mirror_is_named_anywhere() -> None:
     [
         pytest.param(TRIXIE, 1, ON_CGROUP_V1, id="systemd-257-on-v1"),
         pytest.param(TRIXIE, 2, {"container": "docker"}, id="systemd-257-on-v2"),
+        pytest.param(SYSVINIT, 1, {"container": "docker"}, id="no-systemd-on-v1"),
         pytest.param(BOOKWORM, 1, {"container": "docker"}, id="systemd-252-on-v1"),
         pytest.param(BOOKWORM, 2, {"container": "docker"}, id="systemd-252-on-v2"),
     ],
