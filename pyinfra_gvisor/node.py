@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from pyinfra_gvisor.unit import Supervisor, next_arguments
+
 RELEASES_DIR = "/opt/gvisor/releases"
 RUNTIMES_DIR = "/opt/gvisor/runtimes"
 STATE_DIR = "/var/lib/pyinfra-gvisor"
@@ -24,14 +26,23 @@ class Reading(BaseModel):
 
 
 class DaemonJson(Reading):
-    """daemon.json as it lies there. ``text`` is None unless ``state`` is ``text``."""
+    """
+    daemon.json as it lies there. ``text`` is None unless ``state`` is ``text``.
+
+    ``changed_s`` is when it was written or put there: a copy or a move keeps an older mtime.
+    """
 
     state: Literal["absent", "unreadable", "directory", "dangling", "not utf-8", "text"]
     text: str | None = None
     sha256: str = ""
     mode: str = ""
     owner: str = ""
-    mtime_s: float = 0
+    changed_s: float = 0
+
+    @property
+    def mtime_s(self) -> float:
+        """Another name of ``changed_s``."""
+        return self.changed_s
 
 
 class DockerdProcess(Reading):
@@ -123,12 +134,16 @@ class Node(Reading):
     docker_error: str | None = None
     info: DockerInfo | None = None
     dockerd: DockerdProcess | None = None
+    supervisor: Supervisor
+    next_arguments: tuple[str, ...] | None = None
     daemon_json: DaemonJson
     releases: tuple[str, ...] = ()
     wrappers: dict[str, str] = Field(default_factory=dict)
     runsc_link: str | None = None
     runsc_file: bool = False
     containers: tuple[Container, ...] = ()
+    pending: bool = False
+    state_dir: bool = False
     state: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -140,6 +155,11 @@ class Node(Reading):
             if len(parts) > 1 and (parts[0] + parts[1]).isdigit()
             else (0, 0)
         )
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """dockerd's arguments, as it runs and as it would start next."""
+        return (*(self.dockerd.arguments if self.dockerd else ()), *(self.next_arguments or ()))
 
     def to_json(self) -> dict[str, Any]:
         """For ``pyinfra … fact``."""
@@ -193,7 +213,11 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         docker_error=error,
         info=DockerInfo.model_validate(info) if "info" in values and not error else None,
         dockerd=_dockerd(values),
-        daemon_json=_daemon_json(values["daemon_json"]),
+        supervisor=Supervisor.of(values["supervisor"]),
+        next_arguments=next_arguments(
+            **{key: _decoded(values[key]) for key in ("unit", "docker_opts") if key in values}
+        ),
+        daemon_json=_daemon_json(values),
         releases=tuple(sorted(lists["release"])),
         wrappers={
             path: digest for digest, path in (line.split(" ", 1) for line in lists["wrapper"])
@@ -201,6 +225,8 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         runsc_link=values.get("runsc_link"),
         runsc_file="runsc_file" in values,
         containers=_containers(lists["process"], lists["container"]),
+        pending="pending" in values,
+        state_dir="state_dir" in values,
         state=_state(values),
     )
 
@@ -210,23 +236,28 @@ def _dockerd(values: dict[str, str]) -> DockerdProcess | None:
         return None
     pid, ticks, arguments = values["dockerd"].split(" ")
     now, uptime = values["clock"].split(" ")
-    words = (
-        base64.b64decode(arguments, validate=True).decode(errors="replace").rstrip("\0").split("\0")
-    )
+    ticked_s = float(now) - float(uptime) + int(ticks) / CLOCK_TICKS_A_SECOND
+    words = _decoded(arguments).rstrip("\0").split("\0")
     return DockerdProcess(
         pid=int(pid),
         identity=f"{values.get('boot_id', '')}/{pid}/{ticks}",
-        started_s=float(now) - float(uptime) + int(ticks) / CLOCK_TICKS_A_SECOND,
+        # A clock that was set since makes one of them wrong: the older hides no change of a file.
+        started_s=min(ticked_s, float(values.get("pid_file_mtime", ticked_s))),
         arguments=tuple(words[1:]),
     )
 
 
-def _daemon_json(value: str) -> DaemonJson:
-    state, *rest = value.split(" ")
+def _decoded(text: str) -> str:
+    return base64.b64decode(text, validate=True).decode(errors="replace")
+
+
+def _daemon_json(values: dict[str, str]) -> DaemonJson:
+    state, *rest = values["daemon_json"].split(" ")
     if state != "text":
         return DaemonJson.model_validate({"state": state})
     mode, owner, mtime, digest, content = rest
-    known = {"sha256": digest, "mode": mode, "owner": owner, "mtime_s": float(mtime)}
+    changed_s = max(float(mtime), float(values.get("daemon_json_ctime", mtime)))
+    known = {"sha256": digest, "mode": mode, "owner": owner, "changed_s": changed_s}
     try:
         text = base64.b64decode(content, validate=True).decode()
     except UnicodeDecodeError:

@@ -6,6 +6,7 @@ export LC_ALL=C
 daemon_json=/etc/docker/daemon.json
 socket=/var/run/docker.sock
 state_dir=/var/lib/pyinfra-gvisor
+pid_file=/run/docker.pid
 
 line() { # key file: the first line of a file, if it can be read
     if [ -r "$2" ] && IFS= read -r content < "$2"; then printf '%s %s\n' "$1" "$content"; fi
@@ -29,9 +30,11 @@ machine() {
 
 dockerd_process() {
     pid='' comm=''
-    if [ -r /run/docker.pid ]; then read -r pid < /run/docker.pid || [ -n "$pid" ]; fi
+    if [ -r "$pid_file" ]; then read -r pid < "$pid_file" || [ -n "$pid" ]; fi
     if [ -r "/proc/${pid:-none}/comm" ]; then read -r comm < "/proc/$pid/comm"; fi
-    if [ "$comm" = dockerd ]; then
+    if [ "$comm" != dockerd ]; then
+        pid=''
+    else
         read -r stat < "/proc/$pid/stat"
         # the 20th field behind the "(comm)", start time in ticks since boot: proc_pid_stat(5)
         # shellcheck disable=SC2086
@@ -41,6 +44,99 @@ dockerd_process() {
         read -r uptime _ < /proc/uptime
         printf 'clock %s %s\n' "$(date +%s.%N)" "$uptime"
     fi
+}
+
+# Its control group tells which unit dockerd is of: cgroups(7). A dockerd that was started by hand is
+# in the group of ssh.service or of a session, hence the look at what the unit is about.
+unit_of_dockerd() {
+    unit=''
+    while IFS=: read -r hierarchy controllers group; do
+        case "$hierarchy:$controllers" in 0: | *:name=systemd) ;; *) continue ;; esac
+        case "$group" in */user@*) continue ;; *.service | *.service/*) ;; *) continue ;; esac
+        group=${group%.service*}.service
+        if starts_dockerd "${group##*/}"; then unit=${group##*/}; fi
+    done < "/proc/$pid/cgroup"
+}
+
+starts_dockerd() { # unit
+    case "$1" in *docker*) return 0 ;; esac
+    for directory in /etc/systemd/system /run/systemd/system /run/systemd/transient /usr/lib/systemd/system; do
+        if [ ! -r "$directory/$1" ]; then continue; fi
+        while IFS= read -r content; do
+            case "$content" in ExecStart=*dockerd*) return 0 ;; esac
+        done < "$directory/$1"
+    done
+    return 1
+}
+
+supervisor() {
+    kind=process unit=''
+    if [ -d /run/systemd/system ]; then
+        if [ -n "$pid" ]; then unit_of_dockerd; else unit=docker.service; fi
+        if [ -n "$unit" ]; then kind=systemd; fi
+    elif [ -e /etc/init.d/docker ] && of_init_script; then
+        if [ -e /run/openrc ] || [ -e /sbin/openrc-run ]; then kind=openrc; else kind=sysvinit; fi
+    fi
+    printf 'supervisor %s%s\n' "$kind" "${unit:+ $unit}"
+}
+
+of_init_script() { # an init script cannot stop a dockerd that somebody has started beside it
+    by_script=''
+    if [ -z "$pid" ] || [ -e /run/openrc/started/docker ] || [ -e /var/lock/subsys/docker ]; then return 0; fi
+    if [ -r /run/docker-ssd.pid ]; then read -r by_script < /run/docker-ssd.pid || [ -n "$by_script" ]; fi
+    [ "$by_script" = "$pid" ]
+}
+
+# What dockerd runs with, it shows itself. Files count where they are newer, or where it does not run.
+next_start() {
+    newer=''
+    case "$kind" in
+        systemd)
+            options=/etc/default/docker
+            set -- /etc/systemd/system /run/systemd/system /usr/lib/systemd/system
+            for directory; do set -- "$@" "$directory/$unit" "$directory/$unit.d" "$directory/$unit.d"/*.conf; done
+            shift 3
+            ;;
+        sysvinit) options=/etc/default/docker && set -- ;;
+        openrc) options=/etc/conf.d/docker && set -- ;;
+        *) return 0 ;;
+    esac
+    for path in "$@" "$options"; do
+        if [ ! -e "$path" ]; then continue; fi
+        # shellcheck disable=SC3013 # every sh that a node may have knows -nt, and find is a process
+        if [ -z "$pid" ] || [ "$path" -nt "$pid_file" ]; then newer="$newer $path"; fi
+    done
+    if [ -z "$newer" ]; then return 0; fi
+    # shellcheck disable=SC2086
+    if [ "$kind" = systemd ]; then printf 'unit %s\n' "$(command_lines $newer)"; fi
+    if [ -r "$options" ]; then
+        printf 'docker_opts %s\n' "$(grep '^ *DOCKER_OPTS=' "$options" | tail -n 1 | base64 -w0)"
+    fi
+}
+
+# What systemd knows, and behind it drop-ins that it was not yet told to read. Lines that an ExecStart goes on
+# in belong to it; others may hold a proxy's password, and stay here.
+command_lines() { # files
+    {
+        systemctl cat --no-pager "$unit"
+        for path; do case "$path" in *.conf) cat "$path" ;; esac done
+    } | sed -n -e '/^ *ExecStart *=/b more' -e '/^ *Environment *=.*DOCKER_OPTS/!d' \
+        -e ':more' -e '/\\$/{N;b more' -e '}' -e p | base64 -w0
+}
+
+# One process for both. A file that was copied or moved there has an old mtime, and a new ctime.
+change_times() {
+    set -- && daemon_json_stats=''
+    if [ -f "$daemon_json" ] && [ -r "$daemon_json" ]; then set -- "$daemon_json"; fi
+    if [ -n "$pid" ]; then set -- "$@" "$pid_file"; fi
+    # shellcheck disable=SC2046
+    if [ $# -gt 0 ]; then set -- "$1" $(stat -L -c '%a %u:%g %.3Y %.3Z' "$@"); fi
+    if [ "${1:-}" = "$daemon_json" ] && [ $# -gt 4 ]; then
+        printf 'daemon_json_ctime %s\n' "$5"
+        daemon_json_stats="$2 $3 $4"
+        shift 4
+    fi
+    if [ -n "$pid" ] && [ $# -gt 4 ]; then printf 'pid_file_mtime %s\n' "$4"; fi
 }
 
 daemon_json_file() {
@@ -54,8 +150,7 @@ daemon_json_file() {
         echo 'daemon_json unreadable'
     else
         sum=$(sha256sum < "$daemon_json")
-        printf 'daemon_json text %s %s %s\n' \
-            "$(stat -L -c '%a %u:%g %.3Y' "$daemon_json")" "${sum%% *}" "$(base64 -w0 < "$daemon_json")"
+        printf 'daemon_json text %s %s %s\n' "$daemon_json_stats" "${sum%% *}" "$(base64 -w0 < "$daemon_json")"
     fi
 }
 
@@ -73,6 +168,8 @@ ours() {
     elif [ -e /usr/local/bin/runsc ]; then
         echo 'runsc_file yes'
     fi
+    if [ -d "$state_dir" ]; then echo 'state_dir yes'; fi
+    if [ -d "$state_dir/pending" ]; then echo 'pending yes'; fi
     for name in owned applied last-run proof; do
         line "state.$name" "$state_dir/$name.json"
     done
@@ -157,6 +254,9 @@ docker_state() {
 
 machine
 dockerd_process
+supervisor
+next_start
+change_times
 daemon_json_file
 ours
 docker_state

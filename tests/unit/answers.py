@@ -107,6 +107,7 @@ MACHINE = {
     "max_user_namespaces": "63254",
     "boot_id": BOOT_ID,
     "os": "debian 13 trixie",
+    "supervisor": "systemd docker.service",
 }
 
 

@@ -24,6 +24,9 @@ class Machine:
         self.state_dir = root / "state"
         self.gvisor = root / "gvisor"
         self.runsc = root / "runsc"
+        self.cgroup = root / "cgroup"
+        self.units = root / "units"
+        self.defaults = root / "defaults"
         self.path = toolbox(root / "bin", *(["perl"] if perl else []))
         self.daemon_json.parent.mkdir()
         self.state_dir.mkdir()
@@ -41,6 +44,16 @@ class Machine:
                 "/opt/gvisor/": f"{self.gvisor}/",
                 "/usr/local/bin/runsc": self.runsc,
                 "/run/docker.pid": self.root / "docker.pid",
+                "/proc/$pid/cgroup": self.cgroup,
+                "/run/systemd/system": self.root / "run-systemd",
+                "/etc/systemd/system": self.units,
+                "/usr/lib/systemd/system": self.root / "packaged",
+                "/etc/init.d/docker": self.root / "init-script",
+                "/etc/default/docker": self.defaults,
+                "/run/openrc": self.root / "openrc",
+                "/sbin/openrc-run": self.root / "openrc-run",
+                "/run/docker-ssd.pid": self.root / "docker-ssd.pid",
+                "/var/lock/subsys/docker": self.root / "subsys",
                 f"alarm {ALARM_S};": f"alarm {alarm_s};",
             },
         )
@@ -55,9 +68,9 @@ class Machine:
 
 
 @contextmanager
-def process(argv0: str = "sleep") -> Iterator[int]:
+def process(argv0: str = "sleep", executable: str = "/usr/bin/sleep") -> Iterator[int]:
     """A process that calls itself ``argv0``; yields its PID."""
-    running = subprocess.Popen([argv0, "1000"], executable="/usr/bin/sleep")
+    running = subprocess.Popen([argv0, "1000"], executable=executable)
     try:
         yield running.pid
     finally:

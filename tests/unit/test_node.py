@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from tests.unit.answers import (
     EARLIER_S,
     END,
     IDENTITY,
+    LATER_S,
     STARTED_S,
     UNIT_FLAGS,
     Running,
@@ -76,6 +78,64 @@ def test_the_running_dockerd_is_read_with_its_start_and_flags() -> None:
     assert dockerd.identity == IDENTITY
     assert dockerd.started_s == STARTED_S
     assert dockerd.arguments == UNIT_FLAGS
+
+
+@pytest.mark.parametrize(
+    ("lines", "started_s"),
+    [
+        pytest.param({}, STARTED_S, id="no-pid-file-time"),
+        pytest.param({"pid_file_mtime": f"{STARTED_S}.250"}, STARTED_S, id="written-at-the-start"),
+        pytest.param(
+            {"pid_file_mtime": f"{STARTED_S - 3600}.250"},
+            STARTED_S - 3599.75,
+            id="clock-set-forward-after-the-start",
+        ),
+        pytest.param(
+            {"pid_file_mtime": f"{STARTED_S + 3600}.250"},
+            STARTED_S,
+            id="clock-set-back-after-the-start",
+        ),
+    ],
+)
+def test_dockerds_start_is_the_older_of_what_ticks_and_its_pid_file_say(
+    lines: dict[str, str], started_s: float
+) -> None:
+    dockerd = node(**lines).dockerd
+
+    assert dockerd
+    assert dockerd.started_s == started_s
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "unit"),
+    [
+        pytest.param("systemd docker.service", "systemd", "docker.service", id="systemd"),
+        pytest.param("sysvinit", "sysvinit", "", id="sysvinit"),
+        pytest.param("openrc", "openrc", "", id="openrc"),
+        pytest.param("process", "process", "", id="nobody"),
+    ],
+)
+def test_who_starts_dockerd_is_read(line: str, kind: str, unit: str) -> None:
+    supervisor = node(supervisor=line).supervisor
+
+    assert (supervisor.kind, supervisor.unit) == (kind, unit)
+
+
+def test_without_newer_files_dockerds_arguments_are_those_it_runs_with() -> None:
+    found = node()
+
+    assert found.next_arguments is None
+    assert found.flags == UNIT_FLAGS
+
+
+def test_a_newer_unit_adds_the_flags_of_the_next_start() -> None:
+    unit = base64.b64encode(b"ExecStart=/usr/sbin/dockerd $DOCKER_OPTS --debug").decode()
+    options = base64.b64encode(b'DOCKER_OPTS="--dns 9.9.9.9"\n').decode()
+
+    found = node(unit=unit, docker_opts=options)
+
+    assert found.next_arguments == ("--dns", "9.9.9.9", "--debug")
+    assert found.flags == (*UNIT_FLAGS, "--dns", "9.9.9.9", "--debug")
 
 
 @pytest.mark.parametrize(
@@ -170,8 +230,14 @@ def test_daemon_json_is_read_to_the_byte() -> None:
     found = node(daemon_json=text).daemon_json
 
     assert (found.state, found.text) == ("text", text)
-    assert (found.mode, found.owner, found.mtime_s) == ("644", "0:0", EARLIER_S)
+    assert (found.mode, found.owner, found.changed_s) == ("644", "0:0", EARLIER_S)
     assert len(found.sha256) == 64
+
+
+def test_an_old_file_that_was_put_there_later_was_changed_later() -> None:
+    found = node(daemon_json="{}", mtime_s=EARLIER_S, daemon_json_ctime=f"{LATER_S}.125")
+
+    assert found.daemon_json.changed_s == found.daemon_json.mtime_s == LATER_S + 0.125
 
 
 def test_an_empty_daemon_json_is_text_and_not_absent() -> None:

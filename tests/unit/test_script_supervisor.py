@@ -1,0 +1,178 @@
+"""Who starts dockerd, with what and since when, as ``node_state.sh`` tells it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.unit import Supervisor
+from tests.unit.node_script import Machine, process
+from tests.unit.shells import stub
+
+OLD_S = 1_600_000_000
+PROXY = "Environment=HTTPS_PROXY=http://user:password@proxy"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A node on which Docker does not run."""
+    return Machine(tmp_path)
+
+
+@pytest.fixture
+def dockerd(machine: Machine) -> Iterator[int]:
+    """A process called dockerd, in the machine's pid file; on a machine with systemd."""
+    program = machine.root / "dockerd"
+    shutil.copy("/usr/bin/sleep", program)
+    (machine.root / "run-systemd").mkdir()
+    with process("dockerd", str(program)) as pid:
+        (machine.root / "docker.pid").write_text(str(pid))
+        machine.cgroup.write_text("0::/system.slice/docker.service\n")
+        yield pid
+
+
+V1 = "9:name=systemd:{0}\n8:pids:{0}\n7:blkio:/\n0::{0}\n"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "supervisor"),
+    [
+        pytest.param("0::/system.slice/docker.service\n", "systemd docker.service", id="v2"),
+        pytest.param(
+            V1.format("/system.slice/docker.service"), "systemd docker.service", id="cgroup-v1"
+        ),
+        pytest.param(
+            V1.format("/docker/0123/system.slice/docker.service"),
+            "systemd docker.service",
+            id="node-in-a-container",
+        ),
+        pytest.param(
+            "0::/system.slice/snap.docker.dockerd.service\n",
+            "systemd snap.docker.dockerd.service",
+            id="snap",
+        ),
+        pytest.param("0::/docker.slice/moby.service\n", "systemd moby.service", id="own-unit"),
+        pytest.param("0::/system.slice/ssh.service\n", "process", id="by-hand-over-ssh"),
+        pytest.param("0::/user.slice/user-0.slice/session-3.scope\n", "process", id="session"),
+        pytest.param(
+            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/docker.service\n",
+            "process",
+            id="a-users-own",
+        ),
+        pytest.param("9:name=systemd:/\n0::/\n", "process", id="docker-exec"),
+        pytest.param("5:cpu:/system.slice/docker.service\n", "process", id="another-hierarchy"),
+    ],
+)
+def test_the_control_group_tells_who_starts_dockerd(
+    machine: Machine, dockerd: int, cgroup: str, supervisor: str
+) -> None:
+    machine.units.mkdir()
+    (machine.units / "moby.service").write_text("[Service]\nExecStart=/usr/bin/dockerd\n")
+    (machine.units / "ssh.service").write_text("[Service]\nExecStart=/usr/sbin/sshd\n")
+    machine.cgroup.write_text(cgroup)
+
+    assert machine.node().supervisor == Supervisor.of(supervisor)
+
+
+@pytest.mark.parametrize(
+    ("files", "supervisor"),
+    [
+        pytest.param({}, "process", id="nothing"),
+        pytest.param({"init-script": ""}, "process", id="by-hand-beside-the-script"),
+        pytest.param({"init-script": "", "docker-ssd.pid": "1\n"}, "process", id="stale-script"),
+        pytest.param({"init-script": "", "docker-ssd.pid": "@"}, "sysvinit", id="debians-script"),
+        pytest.param({"init-script": "", "subsys": ""}, "sysvinit", id="red-hats-script"),
+        pytest.param({"init-script": "", "openrc/started/docker": ""}, "openrc", id="openrc"),
+    ],
+)
+def test_without_systemd_an_init_script_is_asked_only_about_what_it_has_started(
+    machine: Machine, dockerd: int, files: dict[str, str], supervisor: str
+) -> None:
+    (machine.root / "run-systemd").rmdir()
+    for name, content in files.items():
+        path = machine.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content.replace("@", str(dockerd)))
+
+    assert machine.node().supervisor == Supervisor.of(supervisor)
+
+
+@pytest.mark.parametrize(
+    ("name", "supervisor"),
+    [
+        pytest.param("run-systemd", "systemd docker.service", id="systemd"),
+        pytest.param("init-script", "sysvinit", id="init-script"),
+        pytest.param("something", "process", id="neither"),
+    ],
+)
+def test_a_dockerd_that_does_not_run_is_started_by_what_is_there(
+    machine: Machine, name: str, supervisor: str
+) -> None:
+    (machine.root / name).mkdir()
+
+    assert machine.node().supervisor == Supervisor.of(supervisor)
+
+
+def test_a_drop_in_that_is_newer_than_dockerd_tells_the_next_start(
+    machine: Machine, dockerd: int
+) -> None:
+    stub(machine.path, "systemctl", "echo 'ExecStart=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS'")
+    drop_in = machine.units / "docker.service.d" / "debug.conf"
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text(
+        f"[Service]\n{PROXY}\nExecStart=\nExecStart=dockerd \\\n--debug $DOCKER_OPTS"
+    )
+    machine.defaults.write_text('# a remark\nDOCKER_OPTS="--icc=false"\n')
+
+    _age(machine.root / "docker.pid")
+
+    assert machine.node().next_arguments == ("--debug", "--icc=false")
+    assert base64.b64encode(PROXY.encode())[:20].decode() not in machine.output()
+
+
+def test_a_unit_that_is_older_than_dockerd_costs_no_question(
+    machine: Machine, dockerd: int
+) -> None:
+    stub(machine.path, "systemctl", f"touch '{machine.root}/asked'")
+    machine.units.mkdir()
+    (machine.units / "docker.service").write_text("ExecStart=/usr/sbin/dockerd --debug\n")
+    _age(machine.units / "docker.service")
+
+    assert machine.node().next_arguments is None
+    assert not (machine.root / "asked").exists()
+
+
+def test_a_copy_that_keeps_the_time_of_an_old_file_is_newer_than_dockerd(
+    machine: Machine, dockerd: int
+) -> None:
+    old = machine.root / "old.json"
+    old.write_text("{}")
+    _age(old)
+    time.sleep(0.05)
+    shutil.copy2(old, machine.daemon_json)
+
+    found = machine.node()
+
+    assert found.dockerd
+    assert old.stat().st_mtime < found.dockerd.started_s < found.daemon_json.changed_s
+
+
+def test_a_pid_file_that_is_older_than_the_ticks_say_tells_dockerds_start(
+    machine: Machine, dockerd: int
+) -> None:
+    _age(machine.root / "docker.pid")
+
+    found = machine.node().dockerd
+
+    assert found
+    assert found.started_s == OLD_S
+
+
+def _age(path: Path) -> None:
+    os.utime(path, (OLD_S, OLD_S))
