@@ -26,18 +26,14 @@ class Reading(BaseModel):
 
 
 class DaemonJson(Reading):
-    """
-    daemon.json as it lies there. ``text`` is None unless ``state`` is ``text``.
-
-    ``changed_s`` is when it was written or put there: a copy or a move keeps an older mtime.
-    """
+    """daemon.json as it lies there. ``text`` is None unless ``state`` is ``text``."""
 
     state: Literal["absent", "unreadable", "directory", "dangling", "not utf-8", "text"]
     text: str | None = None
     sha256: str = ""
     mode: str = ""
     owner: str = ""
-    changed_s: float = 0
+    changed_s: float = 0  # written or put there: a copy or a move keeps an older mtime
 
     @property
     def mtime_s(self) -> float:
