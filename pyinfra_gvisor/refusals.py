@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, Path, pointer
@@ -112,14 +112,21 @@ def _live_restore_in_swarm(
 
 
 def _flags(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
-    words = node.dockerd.arguments if node.dockerd else ()
-    given = {_flag(word) for word in words if word.startswith("-")}
+    now = _names(node.dockerd.arguments if node.dockerd else ())
+    coming = _names(node.next_arguments or ())
     for key in dict.fromkeys(path[0] for path in owned):
-        if key in value and FLAG_NAMES.get(key, key) in given:
+        flag = FLAG_NAMES.get(key, key)
+        if key in value and flag in now | coming:
+            unit = node.supervisor.unit or "its options"
+            where = "with which it runs" if flag in now else f"in {unit} for its next start"
             raise Problem(
-                f"/{key} is also set by dockerd's own flag --{FLAG_NAMES.get(key, key)}",
+                f"/{key} is also set by dockerd's own flag --{flag}, {where}",
                 todo="dockerd refuses both; remove the flag from its unit, or leave the key alone",
             )
+
+
+def _names(words: Iterable[str]) -> set[str]:
+    return {_flag(word) for word in words if word.startswith("-")}
 
 
 def _flag(word: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from typing import Any
 
@@ -187,6 +188,15 @@ def test_another_flag_is_no_conflict(flags: Iterable[str], key: str, value: Json
 
 def test_a_key_of_somebody_else_that_a_flag_sets_too_is_theirs() -> None:
     check(node(flags=["--debug"]), {}, {"debug": True})
+
+
+def test_a_flag_says_whether_dockerd_has_it_now_or_from_its_next_start_on() -> None:
+    unit = base64.b64encode(b"ExecStart=/usr/sbin/dockerd --icc=false").decode()
+
+    with pytest.raises(Problem, match=r"--icc, in docker\.service for its next start"):
+        check(node(unit=unit), {"icc": False})
+    with pytest.raises(Problem, match="--icc, with which it runs"):
+        check(node(unit=unit, flags=["--icc=false"]), {"icc": False})
 
 
 def test_without_a_running_dockerd_no_flag_is_known_and_none_is_in_the_way() -> None:
