@@ -19,6 +19,7 @@ SPECS = {
     "lived-in": NodeSpec(FLAVOURS["debian-13"], lived_in=True),
     "docker-20": NodeSpec(FLAVOURS["debian-12"], lived_in=True),
     "docker-28": NodeSpec(FLAVOURS["debian-13-docker-28"], lived_in=True),
+    "sysvinit": NodeSpec(FLAVOURS["debian-13-sysvinit"]),
 }
 
 
