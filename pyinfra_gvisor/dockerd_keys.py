@@ -1,5 +1,5 @@
 """
-What it takes for a change of each daemon.json key to come into force.
+What it takes for a change of each daemon.json key to come into force, and which dockerd knows it.
 
 RELOAD: applied by SIGHUP ("Configuration reload behavior" in dockerd's reference, and moby's
 ``daemon/reload.go``; every row tried on Docker 26.1.5). RESTART: SIGHUP ignores it silently.
@@ -8,59 +8,42 @@ A key that is in no table is treated as RESTART.
 
 from __future__ import annotations
 
-from enum import IntEnum
+import re
 
+from pyinfra_gvisor.dockerd_table import KEYS, Force, Key, Version
 from pyinfra_gvisor.json_text import Json, Path
 
+__all__ = [
+    "FLAG_NAMES",
+    "KEYS",
+    "NEUTRAL",
+    "RECREATE",
+    "RELOADABLE",
+    "Force",
+    "Key",
+    "Version",
+    "as_rows",
+    "force_of",
+    "only_new_containers",
+    "version_of",
+]
 
-class Force(IntEnum):
-    """What a change needs, the stronger the greater."""
-
-    NOTHING = 0
-    RELOAD = 1
-    RESTART = 2
-
-
-# https://docs.docker.com/reference/cli/dockerd/#configuration-reload-behavior
-RELOADABLE = frozenset(
-    {
-        "allow-nondistributable-artifacts",
-        "authorization-plugins",
-        "debug",
-        "default-cgroupns-mode",
-        "default-ipc-mode",
-        "default-runtime",
-        "default-shm-size",
-        "features",
-        "insecure-registries",
-        "labels",
-        "live-restore",
-        "max-concurrent-downloads",
-        "max-concurrent-uploads",
-        "max-download-attempts",
-        "network-diagnostic-port",
-        "registry-mirrors",
-        "runtimes",
-        "shutdown-timeout",
-    }
-)
+RELOADABLE = frozenset(name for name, key in KEYS.items() if key.force is Force.RELOAD)
 
 # "Default options, only for new containers": https://docs.docker.com/engine/logging/configure/
-RECREATE = frozenset(
-    {"default-runtime", "default-shm-size", "default-ulimits", "log-driver", "log-opts"}
-)
+RECREATE = frozenset(name for name, key in KEYS.items() if key.recreate)
 
 # Leaving these out and reloading keeps the old value live (tried on 26.1.5); writing the neutral
 # value first does not.
 NEUTRAL: dict[str, Json] = {
-    "debug": False,
-    "default-runtime": "runc",
-    "insecure-registries": [],
-    "labels": [],
-    "live-restore": False,
-    "registry-mirrors": [],
-    "runtimes": {},
+    name: key.neutral for name, key in KEYS.items() if key.neutral is not None
 }
+
+# Where a key of the file and its flag have different names:
+# https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file
+FLAG_NAMES = {name: key.flag for name, key in KEYS.items() if key.flag}
+
+_NEEDS = {Force.RELOAD: "reload", Force.RESTART: "restart"}
 
 
 def force_of(path: Path) -> Force:
@@ -71,3 +54,30 @@ def force_of(path: Path) -> Force:
 def only_new_containers(path: Path) -> bool:
     """Whether containers that exist keep the old value until they are made anew."""
     return path[0] in RECREATE
+
+
+def version_of(text: str) -> Version | None:
+    """dockerd's major and minor version, None where it tells none: ``dev``, or an untagged 0.0."""
+    found = re.match(r"v?([1-9]\d{0,3})\.(\d{1,4})(?!\d)", text, re.ASCII)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def as_rows() -> list[tuple[str, str, bool, str, str]]:
+    """
+    The table for a reader: key, what a change needs (``reload`` or ``restart``), whether only new
+    containers get it, the versions of dockerd that know it (empty: all), and where moby has it.
+    """
+    return [
+        (name, _NEEDS[key.force], key.recreate, _versions(key), key.source)
+        for name, key in sorted(KEYS.items())
+    ]
+
+
+def _versions(key: Key) -> str:
+    since = f"from {_dotted(key.since)}" if key.since else ""
+    until = f"before {_dotted(key.until)}" if key.until else ""
+    return " ".join(filter(None, (since, until)))
+
+
+def _dotted(version: Version) -> str:
+    return ".".join(map(str, version))
