@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pyinfra_gvisor.unit import Supervisor, next_arguments
 
@@ -67,10 +67,11 @@ class DockerInfo(Reading):
     security_options: tuple[str, ...] = Field((), alias="SecurityOptions")
     root_dir: str = Field("/var/lib/docker", alias="DockerRootDir")
     logging_driver: str = Field("", alias="LoggingDriver")
+    log_drivers: tuple[str, ...] = Field((), validation_alias=AliasPath("Plugins", "Log"))
     cgroup_driver: str = Field("", alias="CgroupDriver")
     swarm: dict[str, Any] = Field(default_factory=dict, alias="Swarm")
 
-    @field_validator("runtimes", "swarm", "security_options", mode="before")
+    @field_validator("runtimes", "swarm", "security_options", "log_drivers", mode="before")
     @classmethod
     def _null_is_none(cls, value: object, field: ValidationInfo) -> object:
         return (

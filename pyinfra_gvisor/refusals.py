@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from pyinfra_gvisor.cold_start import (
+    address_pools,
+    builder_sizes,
+    cgroup_driver,
+    isolation,
+    metrics_addr,
+    registry_mirrors,
+    runtimes,
+)
+from pyinfra_gvisor.dockerd_keys import FLAG_NAMES
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, Path, pointer
+from pyinfra_gvisor.log_drivers import log_driver, log_opts
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.validation import (
+    other_file,
+    other_versions,
+    unknown_keys,
+    unread_fields,
+    wrong_kinds,
+)
 
 RUNTIME_KEYS = frozenset({"path", "runtimeArgs", "runtimeType", "options"})
 
-# Where a key of the file and its flag have different names:
-# https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file
-FLAG_NAMES = {
-    "allow-nondistributable-artifacts": "allow-nondistributable-artifacts",
-    "authorization-plugins": "authorization-plugin",
-    "default-address-pools": "default-address-pool",
-    "default-ulimits": "default-ulimit",
-    "exec-opts": "exec-opt",
-    "hosts": "host",
-    "insecure-registries": "insecure-registry",
-    "labels": "label",
-    "log-opts": "log-opt",
-    "registry-mirrors": "registry-mirror",
-    "runtimes": "add-runtime",
-    "storage-opts": "storage-opt",
-}
 SHORT_FLAGS = {
     "-D": "debug",
     "-H": "host",
@@ -140,4 +142,18 @@ RULES: tuple[Callable[[Node, Mapping[str, Json], Mapping[Path, Json]], None], ..
     _default_runtime,
     _live_restore_in_swarm,
     _flags,
+    other_file,
+    unknown_keys,
+    other_versions,
+    wrong_kinds,
+    unread_fields,
+    log_driver,
+    log_opts,
+    runtimes,
+    metrics_addr,
+    cgroup_driver,
+    address_pools,
+    isolation,
+    registry_mirrors,
+    builder_sizes,
 )

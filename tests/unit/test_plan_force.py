@@ -35,7 +35,7 @@ ALL: dict[str, Json] = {
         pytest.param({"labels": ["a=b"]}, Force.RELOAD, id="labels"),
         pytest.param(PROXY_OFF, Force.RESTART, id="userland-proxy"),
         pytest.param({"log-opts": {"tag": "x"}}, Force.RESTART, id="log-opts"),
-        pytest.param({"no-such-key-yet": 1}, Force.RESTART, id="unknown-key"),
+        pytest.param({"mtu": 1400}, Force.RESTART, id="mtu"),
         pytest.param({**LIVE, **PROXY_OFF}, Force.RESTART, id="both"),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_runtime_that_dockerd_would_misread_is_refused(entry: Json, message: s
 
 
 def test_a_misspelt_runtime_of_somebody_else_is_theirs() -> None:
-    check(node(), {}, {"runtimes": {"kata": {"args": []}}})
+    check(node(), {}, {"runtimes": {"kata": {"path": "/k", "args": []}}})
 
 
 @pytest.mark.parametrize(

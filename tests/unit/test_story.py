@@ -26,7 +26,7 @@ def told(wanted: dict[str, Json], **given: Any) -> list[str]:
     ("wanted", "given", "first"),
     [
         pytest.param(LIVE, {}, "new, reload", id="new"),
-        pytest.param(LIVE, {"daemon_json": '{"x": 1}'}, "changed, reload", id="changed"),
+        pytest.param(LIVE, {"daemon_json": '{"mtu": 1}'}, "changed, reload", id="changed"),
         pytest.param(RESTART, {}, "new, restart", id="restart"),
         pytest.param({}, after(plan_daemon_json(node(), LIVE)), "removed, reload", id="removed"),
         pytest.param(

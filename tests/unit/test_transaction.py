@@ -68,7 +68,11 @@ def test_a_script_is_read_by_sh(name: str) -> None:
     [
         pytest.param({}, {}, id="nothing"),
         pytest.param({**RUNTIME, "live-restore": True}, {}, id="usual"),
-        pytest.param({"x": NASTY}, {"daemon_json": json.dumps({NASTY: NASTY})}, id="nasty-file"),
+        pytest.param(
+            {"bip": NASTY},
+            {"daemon_json": json.dumps({"default-network-opts": {NASTY: {NASTY: NASTY}}})},
+            id="nasty-file",
+        ),
         pytest.param({}, {"flags": ("--label", NASTY, "")}, id="nasty-flags"),
         pytest.param({}, {"without": ("dockerd", "clock", "info")}, id="no-dockerd"),
     ],
@@ -122,7 +126,7 @@ def test_the_parts_of_a_script_come_in_the_order_they_are_named() -> None:
 
 
 def test_the_file_is_written_only_if_it_is_still_the_one_the_plan_was_made_from() -> None:
-    found = node(daemon_json='{"x": 1}')
+    found = node(daemon_json='{"mtu": 1}')
 
     assert variable(made(RUNTIME, found), "expect_sha256") == found.daemon_json.sha256
     assert variable(made(RUNTIME, node()), "expect_sha256") == "absent"
@@ -141,12 +145,12 @@ def test_the_force_is_told_by_its_name(wanted: dict[str, Json], expected: str) -
 
 
 def test_the_new_file_goes_over_as_it_is_written() -> None:
-    found = node(daemon_json='{\r\n\t"gr\u00fc\u00df": "\\u00e4"\r\n}')
+    found = node(daemon_json='{\r\n\t"bip": "gr\u00fc\u00df \\u00e4"\r\n}')
 
     text = made({"live-restore": True}, found)
 
     after_text = base64.b64decode(variable(text, "after_b64")).decode()
-    assert after_text == '{\r\n\t"gr\u00fc\u00df": "\\u00e4",\r\n\t"live-restore": true\r\n}'
+    assert after_text == '{\r\n\t"bip": "gr\u00fc\u00df \\u00e4",\r\n\t"live-restore": true\r\n}'
     assert variable(text, "neutral_b64") == "-"
 
 
@@ -193,9 +197,9 @@ def test_the_live_restore_to_look_for_is_that_of_the_file(
     ("before", "survive", "survived"),
     [
         pytest.param(
-            '{"x": 1}',
-            '{"x": 1, "live-restore": true}',
-            '{"x": 1, "live-restore": false}',
+            '{"mtu": 1}',
+            '{"mtu": 1, "live-restore": true}',
+            '{"mtu": 1, "live-restore": false}',
             id="not-said",
         ),
         pytest.param(
@@ -220,15 +224,17 @@ def test_going_back_by_a_restart_goes_through_live_restore(
 
 
 def test_a_run_that_dies_in_between_loses_no_claim() -> None:
-    first = plan_daemon_json(node(daemon_json='{"x": 1}'), {"debug": True, "log-opts": {"a": "1"}})
+    first = plan_daemon_json(
+        node(daemon_json='{"mtu": 1}'), {"debug": True, "log-opts": {"env": "1"}}
+    )
     installed = node(**after(first))
 
     text = made(RUNTIME, installed)
 
     intent = Owned.model_validate(decoded(text, "intent_b64"))
-    assert set(intent.paths) == {"/debug", "/log-opts/a", "/runtimes/runsc"}
+    assert set(intent.paths) == {"/debug", "/log-opts/env", "/runtimes/runsc"}
     assert set(intent.parents) == {"/log-opts", "/runtimes"}
-    assert intent.original == '{"x": 1}'
+    assert intent.original == '{"mtu": 1}'
 
 
 def test_at_the_end_only_what_is_wanted_is_ours() -> None:
@@ -248,7 +254,7 @@ def test_what_dockerd_was_started_with_is_written_down_for_the_process_that_then
 
 
 def test_records_hold_one_line_each() -> None:
-    text = made({"x": "a\nb"}, node(daemon_json='{\n"y": 1}'))
+    text = made({"bip": "a\nb"}, node(daemon_json='{\n"mtu": 1}'))
 
     for name in ("intent_b64", "owned_b64", "applied_b64"):
         record = base64.b64decode(variable(text, name)).decode()

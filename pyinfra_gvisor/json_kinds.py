@@ -1,0 +1,233 @@
+"""
+The types that dockerd expects in daemon.json, checked with a message that names the place.
+
+Go's rules, as tried on Docker 26.1.5 and 28.5.2: null stands for "not given" nearly everywhere, a
+number with a point or an exponent is no int, and the fields of an object (not its keys, where they
+are names) are found in any case.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pyinfra_gvisor.dockerd_table import Kind
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.json_text import Json, Path, pointer
+
+# units.RAMInBytes: https://github.com/docker/go-units/blob/master/size.go
+SIZE = re.compile(r"\d+(?:\.\d+)? ?(?:b|[kmgtp](?:i?b)?)?", re.IGNORECASE | re.ASCII)
+# time.ParseDuration, which buildkit's own Duration falls back on: https://pkg.go.dev/time
+DURATION = re.compile(r"(?:\d+|(?:\d+(?:\.\d+)?(?:h|m|s|ms|us|µs|ns))+)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value without members."""
+
+    name: str
+    accepts: Callable[[Json], bool]
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list whose items are all of one type."""
+
+    item: Type
+    name: str
+
+
+@dataclass(frozen=True)
+class MapOf:
+    """An object with any keys, whose values are all of one type."""
+
+    item: Type
+    name: str
+
+
+@dataclass(frozen=True)
+class Fields:
+    """An object whose members are known by name; dockerd passes over any other."""
+
+    fields: Mapping[str, Type]
+    name: str = "an object"
+
+    def find(self, name: str) -> Type | None:
+        """The type of a member, whatever the case of its name."""
+        return next((kind for field, kind in self.fields.items() if _equal(field, name)), None)
+
+
+Type: TypeAlias = Value | ListOf | MapOf | Fields
+
+
+def check(kind: Kind, path: Path, value: Json) -> None:
+    """
+    Raise ``Problem`` for the first thing at ``path`` that dockerd would refuse to read.
+
+    + kind: what the table says of the key
+    + value: what the file has there
+    """
+    _check(KINDS[kind], path, value)
+
+
+def unknown_fields(kind: Kind, path: Path, value: Json) -> list[tuple[Path, tuple[str, ...]]]:
+    """The members that dockerd would silently pass over, each with the names that it knows."""
+    return _unknown(KINDS[kind], path, value)
+
+
+def is_ip(value: Json) -> bool:
+    """Whether Go's ``net.ParseIP`` takes it; the empty string is no address and is let through."""
+    if not isinstance(value, str) or "%" in value:
+        return False
+    try:
+        return not value or bool(ipaddress.ip_address(value))
+    except ValueError:
+        return False
+
+
+def is_size(value: Json) -> bool:
+    """Whether it is a size such as ``64M``, ``1.5g`` or ``512``."""
+    return isinstance(value, str) and SIZE.fullmatch(value) is not None
+
+
+def _check(kind: Type, path: Path, value: Json) -> None:
+    if value is None and kind is not SIZE_TYPE:
+        return
+    match kind, value:
+        case Value(accepts=accepts), _ if accepts(value):
+            return
+        case ListOf(item=item), list():
+            for at, inner in enumerate(value):
+                _check(item, (*path, str(at)), inner)
+        case MapOf(item=item), dict():
+            for name, inner in value.items():
+                _check(item, (*path, name), inner)
+        case Fields(), dict():
+            for name, inner in value.items():
+                if (field := kind.find(name)) is not None:
+                    _check(field, (*path, name), inner)
+        case _:
+            raise Problem(
+                f"{pointer(path)} must be {kind.name}", got=_written(value), todo=_hint(kind, value)
+            )
+
+
+def _unknown(kind: Type, path: Path, value: Any) -> list[tuple[Path, tuple[str, ...]]]:
+    found: list[tuple[Path, tuple[str, ...]]] = []
+    if isinstance(kind, ListOf) and isinstance(value, list):
+        for at, inner in enumerate(value):
+            found += _unknown(kind.item, (*path, str(at)), inner)
+    elif isinstance(value, dict) and not isinstance(kind, Value | ListOf):
+        for name, inner in value.items():
+            member = kind.find(name) if isinstance(kind, Fields) else kind.item
+            if member is None and isinstance(kind, Fields):
+                found.append(((*path, name), tuple(kind.fields)))
+            elif member is not None:
+                found += _unknown(member, (*path, name), inner)
+    return found
+
+
+def _written(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _hint(kind: Type, value: Json) -> str:
+    """How the same thing is written so that dockerd reads it, where that is clear."""
+    if kind is TEXT and isinstance(value, bool | int | float):
+        return f'write "{_written(value)}"'
+    if kind is BOOL and str(value).lower() in ("true", "false"):
+        return f"write {str(value).lower()}"
+    if kind is INT and isinstance(value, str) and re.fullmatch(r"-?\d+", value, re.ASCII):
+        return f"write {int(value)}"
+    if kind is INT and isinstance(value, float) and value.is_integer():
+        return f"write {int(value)}"
+    if isinstance(kind, ListOf) and isinstance(value, str):
+        return f"write [{_written(value)}]"
+    return "mend it"
+
+
+def _equal(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
+
+
+def _anything(_value: Json) -> bool:
+    return True
+
+
+def _is_int(value: Json) -> bool:
+    # Go's int has 64 bits on every platform that gVisor runs on.
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _is_duration(value: Json) -> bool:
+    return isinstance(value, str) and DURATION.fullmatch(value) is not None
+
+
+ANY = Value("anything", _anything)
+BOOL = Value("true or false", lambda value: isinstance(value, bool))
+INT = Value("a whole number", _is_int)
+TEXT = Value("a string", lambda value: isinstance(value, str))
+IP = Value("an IP address", is_ip)
+SIZE_TYPE = Value('a size, such as "64M"', is_size)
+DURATION_TYPE = Value('a duration, such as "48h"', _is_duration)
+STRINGS = ListOf(TEXT, "a list of strings")
+STRING_MAP = MapOf(TEXT, "an object with strings as values")
+BOOL_MAP = MapOf(BOOL, "an object with true or false as values")
+
+# https://pkg.go.dev/github.com/docker/docker/daemon/config#BuilderGCRule; "filter" may also be an
+# object, "for backwards compatibility".
+GC_RULE = Fields(
+    {
+        "all": BOOL,
+        "filter": ANY,
+        "keepStorage": TEXT,
+        "reservedSpace": TEXT,
+        "maxUsedSpace": TEXT,
+        "minFreeSpace": TEXT,
+    }
+)
+GC = Fields(
+    {
+        "enabled": BOOL,
+        "policy": ListOf(GC_RULE, "a list of objects"),
+        "defaultKeepStorage": TEXT,
+        "defaultReservedSpace": TEXT,
+        "defaultMaxUsedSpace": TEXT,
+        "defaultMinFreeSpace": TEXT,
+    }
+)
+HISTORY = Fields({"maxAge": DURATION_TYPE, "maxEntries": INT})
+ENTITLEMENTS = Fields({"network-host": BOOL, "security-insecure": BOOL})
+ULIMIT = Fields(
+    {"Name": TEXT, "Hard": INT, "Soft": INT}, 'an object such as {"Name": …, "Hard": …, "Soft": …}'
+)
+POOL = Fields({"base": TEXT, "size": INT}, 'an object such as {"base": "10.0.0.0/8", "size": 24}')
+RUNTIME = Fields(
+    {"path": TEXT, "runtimeArgs": STRINGS, "runtimeType": TEXT, "options": MapOf(ANY, "an object")}
+)
+
+KINDS: dict[Kind, Type] = {
+    "bool": BOOL,
+    "builder": Fields({"gc": GC, "entitlements": ENTITLEMENTS, "history": HISTORY}),
+    "ignored": ANY,
+    "int": INT,
+    "ip": IP,
+    "ips": ListOf(IP, "a list of IP addresses"),
+    "map of bools": BOOL_MAP,
+    "map of maps of strings": MapOf(STRING_MAP, "an object with objects as values"),
+    "map of strings": STRING_MAP,
+    "nri": Fields(
+        {"enable": BOOL, "plugin-path": TEXT, "plugin-config-path": TEXT, "socket-path": TEXT}
+    ),
+    "pools": ListOf(POOL, "a list of objects"),
+    "proxies": Fields({"http-proxy": TEXT, "https-proxy": TEXT, "no-proxy": TEXT}),
+    "runtimes": MapOf(RUNTIME, "an object"),
+    "size": SIZE_TYPE,
+    "string": TEXT,
+    "strings": STRINGS,
+    "ulimits": MapOf(ULIMIT, "an object with an entry for each limit"),
+}

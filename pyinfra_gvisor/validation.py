@@ -1,0 +1,131 @@
+"""Which daemon.json dockerd would not read, or would read otherwise than it is meant."""
+
+from __future__ import annotations
+
+import difflib
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+
+from pyinfra_gvisor.dockerd_keys import KEYS, Version, version_of
+from pyinfra_gvisor.dockerd_table import WHOLE, WITHOUT_EFFECT
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.json_kinds import check, unknown_fields
+from pyinfra_gvisor.json_text import Json, Path, pointer
+from pyinfra_gvisor.node import DAEMON_JSON, Node
+
+# Of a later dockerd nobody has tried here which keys it knows; `dockerd --validate` tells.
+LAST_TRIED_MAJOR = 28
+FEW = 12  # names that are listed rather than left to be looked up
+
+
+def other_file(node: Node, _value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
+    """Refuse to write a file that dockerd does not read."""
+    path = flag_value(node, "config-file")
+    if owned and path is not None and posixpath.normpath(path) != DAEMON_JSON:
+        raise Problem(
+            "dockerd reads another file",
+            got=path,
+            todo=f"remove --config-file from its unit, or let it be {DAEMON_JSON}",
+        )
+
+
+def unknown_keys(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
+    """
+    Refuse keys that dockerd does not know, for which it would refuse the whole file.
+
+    On a dockerd that is newer than our table only what is ours and like a key that we know.
+    """
+    version = dockerd_version(node)
+    newer = version is not None and version[0] > LAST_TRIED_MAJOR
+    ours = {path[0] for path in owned}
+    for key in value:
+        if key in ours and key not in KEYS and not (newer and not near(key, KEYS)):
+            raise _no_key(key)
+    if version is None or newer:
+        return
+    for path in _looked_up(value):
+        if path[-1] not in KEYS and path[-1] not in WITHOUT_EFFECT:
+            raise _no_key(path[-1], path)
+
+
+def other_versions(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
+    """Refuse keys that this node's dockerd does not know yet, or no longer."""
+    version = dockerd_version(node)
+    for name in value if version else ():
+        key = KEYS.get(name)
+        if key and key.since and version and version < key.since:
+            what = f"/{name} is known to dockerd from {_dotted(key.since)} on"
+        elif key and key.until and version and version >= key.until:
+            what = f"/{name} is known to dockerd before {_dotted(key.until)} only"
+        else:
+            continue
+        raise Problem(what, got=_dotted(version), todo="remove it; dockerd refuses the whole file")
+
+
+def wrong_kinds(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
+    """Refuse values of another type than dockerd expects, whosever they are."""
+    for name, inner in value.items():
+        if name in KEYS:
+            check(KEYS[name].kind, (name,), inner)
+
+
+def unread_fields(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
+    """Refuse members of ours that dockerd would silently pass over."""
+    for name in dict.fromkeys(path[0] for path in owned):
+        if name not in KEYS or name not in value:
+            continue
+        for path, known in unknown_fields(KEYS[name].kind, (name,), value[name]):
+            if any(path[: len(ours)] == ours for ours in owned):
+                raise Problem(f"{pointer(path)} is no key there", todo=advice(path[-1], known))
+
+
+def dockerd_version(node: Node) -> Version | None:
+    """The running dockerd's version, None if it is not known."""
+    return version_of(node.info.server_version) if node.info else None
+
+
+def flag_value(node: Node, flag: str) -> str | None:
+    """What dockerd was started with as ``--flag value`` or ``--flag=value``, None without it."""
+    words = node.dockerd.arguments if node.dockerd else ()
+    for at, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == f"--{flag}":
+            return value if equals else "".join(words[at + 1 : at + 2])
+    return None
+
+
+def near(name: str, known: Iterable[str], *, cutoff: float = 0.7) -> list[str]:
+    """The ``known`` names that ``name`` is like, whatever its case, the likest first."""
+    folded = {other.casefold(): other for other in sorted(known)}
+    found = difflib.get_close_matches(name.casefold(), folded, cutoff=cutoff)
+    return [folded[other] for other in found]
+
+
+def advice(name: str, known: Iterable[str]) -> str:
+    """What to do about a name that is not ``known``: those like it, or all where they are few."""
+    names = sorted(known)
+    if close := near(name, names):
+        return f"did you mean {' or '.join(close)}?"
+    return f"use one of {', '.join(names)}" if len(names) <= FEW else "remove it"
+
+
+def _no_key(key: str, path: Path | None = None) -> Problem:
+    where = pointer(path or (key,))
+    if meant := WITHOUT_EFFECT.get(key):
+        return Problem(f"{where} is passed over by dockerd", todo=f'write "{meant}"')
+    if key in WITHOUT_EFFECT:
+        return Problem(f"{where} is passed over by dockerd", todo="remove it")
+    return Problem(f"{where} is no key that dockerd knows", todo=advice(key, KEYS))
+
+
+def _looked_up(value: Mapping[str, Json]) -> Iterator[Path]:
+    """The paths whose last names dockerd looks up among its options."""
+    for key, inner in value.items():
+        if isinstance(inner, dict) and key not in WHOLE:
+            yield from ((key, name) for name in inner)
+        else:
+            yield (key,)
+
+
+def _dotted(version: Version | None) -> str:
+    return ".".join(map(str, version or ()))

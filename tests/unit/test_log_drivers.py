@@ -1,0 +1,252 @@
+"""A log driver or an option that cannot work is refused: ``dockerd --validate`` takes them all."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.log_drivers import GENERIC, OPTIONS, REQUIRED, SINCE, UNTIL
+from pyinfra_gvisor.merge import flatten
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.refusals import refuse
+from tests.unit.answers import info, node
+
+# docker info of 28.5.2+dfsg4, which is built without gcplogs
+DRIVERS: list[Json] = [
+    "awslogs",
+    "fluentd",
+    "gelf",
+    "journald",
+    "json-file",
+    "local",
+    "splunk",
+    "syslog",
+]
+LISTED: dict[str, Json] = {"Volume": ["local"], "Log": DRIVERS}
+BAD_VALUES = [
+    pytest.param({"max-size": "10 megs"}, '^/log-opts/max-size must be a size.*"10 megs"', id="a"),
+    pytest.param({"max-size": ""}, '^/log-opts/max-size must be a size.*got ""', id="no-size"),
+    pytest.param({"max-size": "0"}, "^/log-opts/max-size must be more than 0", id="size-0"),
+    pytest.param({"max-size": "-1"}, "^/log-opts/max-size must be a size", id="negative-size"),
+    pytest.param({"max-size": "10e"}, "^/log-opts/max-size must be a size", id="no-suffix"),
+    pytest.param({"max-file": "x"}, "^/log-opts/max-file must be a whole number", id="files-x"),
+    pytest.param({"max-file": " 3"}, "^/log-opts/max-file must be a whole number", id="space"),
+    pytest.param({"max-file": "0"}, "^/log-opts/max-file must be 1 or more", id="files-0"),
+    pytest.param({"compress": "true"}, "^/log-opts/compress must be false unless", id="alone"),
+    pytest.param(
+        {"compress": "true", "max-size": "1m"}, "^/log-opts/compress must be false", id="one-file"
+    ),
+    pytest.param({"compress": "yes"}, '^/log-opts/compress must be "true" or "f', id="yes"),
+    pytest.param({"mode": "x"}, "^/log-opts/mode must be blocking or non-blocking", id="mode"),
+    pytest.param({"max-buffer-size": "4m"}, "^/log-opts/max-buffer-size needs", id="blocking"),
+    pytest.param(
+        {"mode": "non-blocking", "max-buffer-size": "4 megs"},
+        "^/log-opts/max-buffer-size must be a size",
+        id="buffer",
+    ),
+    pytest.param({"cache-disabled": "x"}, '^/log-opts/cache-disabled must be "true"', id="cache"),
+]
+GOOD_VALUES = [
+    pytest.param({"max-size": "10m", "max-file": "3"}, id="usual"),
+    pytest.param({"max-size": "10 MiB"}, id="space"),
+    pytest.param({"max-size": "1.5g"}, id="fraction"),
+    pytest.param({"max-size": "10"}, id="bytes"),
+    pytest.param({"max-file": "+3"}, id="plus"),
+    pytest.param({"max-size": "1m", "max-file": "2", "compress": "T"}, id="compress"),
+    pytest.param({"compress": "false"}, id="no-compress"),
+    pytest.param({"mode": "non-blocking", "max-buffer-size": "4m"}, id="buffer"),
+    pytest.param({"mode": "", "labels": "a", "tag": "x"}, id="attributes"),
+    pytest.param({"cache-disabled": "true", "cache-max-size": "1m"}, id="cache"),
+]
+
+
+def check(value: dict[str, Json], *, found: Node | None = None, ours: bool = True) -> None:
+    """The rules on a file that holds ``value``, which is ours or somebody else's."""
+    refuse(found or node(), value, flatten(value) if ours else {})
+
+
+def with_docker(version: str = "26.1.5", plugins: dict[str, Json] | None = None) -> Node:
+    """A node whose dockerd is of this version and lists these plugins."""
+    return node(docker=info(ServerVersion=version, Plugins=plugins))
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_VALUES)
+@pytest.mark.parametrize("ours", [pytest.param(True, id="ours"), pytest.param(False, id="theirs")])
+def test_an_option_that_json_file_cannot_read_is_refused(
+    options: dict[str, Json], message: str, ours: bool
+) -> None:
+    with pytest.raises(Problem, match=message):
+        check({"log-opts": options}, ours=ours)
+
+
+@pytest.mark.parametrize("options", GOOD_VALUES)
+def test_an_option_that_json_file_reads_is_not_refused(options: dict[str, Json]) -> None:
+    check({"log-opts": options, "log-driver": "json-file"})
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        pytest.param({"max-file": "1"}, True, id="one-file-and-compress-by-default"),
+        pytest.param({"max-file": "1", "compress": "false"}, False, id="one-file"),
+        pytest.param({"max-file": "0", "compress": "false"}, False, id="no-file"),
+        pytest.param({"max-file": "-1", "compress": "false"}, True, id="less-than-no-file"),
+        pytest.param({"max-size": "0"}, False, id="size-0"),
+        pytest.param({"max-size": "10 megs"}, True, id="no-size"),
+        pytest.param({"max-size": "1m", "compress": "true"}, False, id="compress"),
+    ],
+)
+def test_the_local_driver_has_rules_of_its_own(options: dict[str, Json], refused: bool) -> None:
+    if not refused:
+        check({"log-driver": "local", "log-opts": options})
+        return
+
+    with pytest.raises(Problem, match=r"^/log-opts/max-"):
+        check({"log-driver": "local", "log-opts": options})
+
+
+@pytest.mark.parametrize(
+    ("driver", "option", "message"),
+    [
+        pytest.param(None, "max-sise", "is no option of json-file; did you mean max-size", id="i"),
+        pytest.param("json-file", "max_size", r"did you mean max-size\?$", id="underscore"),
+        pytest.param("local", "labels", "^/log-opts/labels is no option of local; use", id="local"),
+        pytest.param("journald", "max-size", "^/log-opts/max-size is no option of", id="journald"),
+        pytest.param("splunk", "splunk-tokn", "did you mean splunk-token", id="splunk"),
+        pytest.param(
+            "awslogs", "awslogs-create-stream", "is no option of awslogs", id="documented-only"
+        ),
+    ],
+)
+def test_an_option_that_the_driver_does_not_know_is_refused(
+    driver: str | None, option: str, message: str
+) -> None:
+    value: dict[str, Json] = {"log-opts": {option: "1"}}
+
+    with pytest.raises(Problem, match=message):
+        check({**value, **({} if driver is None else {"log-driver": driver})}, ours=False)
+
+
+@pytest.mark.parametrize(
+    "driver", [pytest.param(name, id=name) for name in OPTIONS if name != "logentries"]
+)
+def test_every_option_of_a_driver_is_taken_by_the_version_that_has_it(driver: str) -> None:
+    known = {
+        **dict.fromkeys(OPTIONS[driver], "1"),
+        "max-size": "1m",
+        "max-file": "3",
+        "syslog-address": "udp://192.0.2.1:514",
+    }
+    options: dict[str, Json] = {
+        name: known[name] for name in sorted(OPTIONS[driver]) if name not in UNTIL
+    }
+
+    check({"log-driver": driver, "log-opts": options}, found=with_docker("28.5.2"))
+
+
+@pytest.mark.parametrize(
+    ("option", "version", "refused"),
+    [
+        *(
+            pytest.param(name, (since[0] - 1, 9), True, id=f"{name}-before")
+            for name, since in SINCE.items()
+        ),
+        *(pytest.param(name, since, False, id=name) for name, since in SINCE.items()),
+        *(pytest.param(name, until, True, id=f"{name}-gone") for name, until in UNTIL.items()),
+        *(pytest.param(name, (27, 5), False, id=f"{name}-still") for name in UNTIL),
+    ],
+)
+def test_an_option_of_another_version_is_refused(
+    option: str, version: tuple[int, int], refused: bool
+) -> None:
+    driver = option.split("-", maxsplit=1)[0]
+    options: dict[str, Json] = {"awslogs-group": "g"} if driver == "awslogs" else {}
+    value: dict[str, Json] = {"log-driver": driver, "log-opts": {**options, option: "1"}}
+    found = with_docker(".".join(map(str, version)) + ".0")
+
+    if refused:
+        with pytest.raises(Problem, match=f"^/log-opts/{option} is no option of {driver}"):
+            check(value, found=found)
+    else:
+        check(value, found=found)
+
+
+@pytest.mark.parametrize(
+    ("driver", "option"), [pytest.param(*pair, id=pair[0]) for pair in REQUIRED.items()]
+)
+def test_an_option_without_which_dockerd_does_not_start_is_asked_for(
+    driver: str, option: str
+) -> None:
+    check({"log-driver": driver})
+
+    with pytest.raises(Problem, match=f"^/log-opts/{option} is missing, {driver} needs it"):
+        check({"log-driver": driver, "log-opts": {"tag": "x"}})
+
+
+def test_an_address_for_syslog_needs_a_protocol() -> None:
+    with pytest.raises(Problem, match=r"^/log-opts/syslog-address must be an address such as"):
+        check({"log-driver": "syslog", "log-opts": {"syslog-address": "192.0.2.1:514"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        pytest.param("jsonfile", r"did you mean json-file\?", id="misspelt"),
+        pytest.param("Journald", r"did you mean journald\?", id="another-case"),
+        pytest.param("gcplogs", "use one of ", id="built-without-it"),
+        pytest.param("logentries", "use one of ", id="of-an-older-dockerd"),
+    ],
+)
+@pytest.mark.parametrize("ours", [pytest.param(True, id="ours"), pytest.param(False, id="theirs")])
+def test_a_driver_that_this_dockerd_does_not_have_is_refused(
+    name: str, advice: str, ours: bool
+) -> None:
+    with pytest.raises(Problem, match=f"^/log-driver is none of .*, got {name}; {advice}"):
+        check({"log-driver": name}, found=with_docker(plugins=LISTED), ours=ours)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("none", id="none"),
+        pytest.param("syslog", id="in-the-list"),
+        pytest.param("grafana/loki-docker-driver:latest", id="plugin"),
+        pytest.param("loki", id="plugins-alias"),
+        pytest.param("", id="default"),
+    ],
+)
+def test_a_driver_that_may_be_there_is_not_refused(name: str) -> None:
+    options: dict[str, Json] = {"log-opts": {"loki-url": "x"}} if "loki" in name else {}
+
+    check({"log-driver": name, **options}, found=with_docker(plugins=LISTED))
+
+
+@pytest.mark.parametrize(
+    "plugins",
+    [
+        pytest.param({"Log": None}, id="null"),
+        pytest.param({"Log": []}, id="an-empty-list"),
+        pytest.param({}, id="no-list"),
+        pytest.param(None, id="no-plugins"),
+    ],
+)
+def test_without_a_list_of_drivers_those_that_docker_brings_are_known(
+    plugins: dict[str, Json] | None,
+) -> None:
+    check({"log-driver": "logentries"}, found=with_docker(plugins=plugins))
+
+    with pytest.raises(Problem, match=r"^/log-driver is none"):
+        check({"log-driver": "jsonfile"}, found=with_docker(plugins=plugins))
+
+
+def test_the_none_driver_takes_any_option() -> None:
+    check({"log-driver": "none", "log-opts": {"whatever": "x"}})
+
+
+def test_options_for_a_driver_that_a_flag_names_are_left_to_dockerd() -> None:
+    check({"log-opts": {"loki-url": "x"}}, found=node(flags=["--log-driver=loki"]))
+
+
+def test_what_holds_for_every_driver_is_no_drivers_own() -> None:
+    assert not any(GENERIC & options for options in OPTIONS.values())
