@@ -1,0 +1,101 @@
+"""The table of dockerd's keys says what real dockerds say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pyinfra_gvisor.dockerd_keys import KEYS, Version, version_of
+from pyinfra_gvisor.dockerd_table import WITHOUT_EFFECT
+from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.lab import LabNode
+from tests.unit.key_samples import WRONG, right
+
+# One file a line on stdin, so that a node is asked once for all of them.
+_VALIDATE = """
+mkdir -p /tmp/key-table
+while IFS= read -r text; do
+    printf '%s' "$text" > /tmp/key-table/daemon.json
+    if said=$(dockerd --validate --config-file /tmp/key-table/daemon.json 2>&1); then
+        echo taken
+    else
+        echo "refused $said" | tr '\\n' ' '; echo
+    fi
+done <<'END'
+{files}
+END
+rm -rf /tmp/key-table
+"""
+
+
+def answers(node: LabNode, files: list[dict[str, Json]]) -> list[str]:
+    """What this node's ``dockerd --validate`` says of each of the files, in their order."""
+    text = "\n".join(json.dumps(file) for file in files)
+    ran = node.exec("sh", "-c", _VALIDATE.replace("{files}", text))
+    found = ran.stdout.splitlines()
+    assert len(found) == len(files), ran
+    return found
+
+
+def knows(version: Version, key: str) -> bool:
+    """Whether the table says that dockerd of this version knows the key."""
+    since, until = KEYS[key].since, KEYS[key].until
+    return (since is None or version >= since) and (until is None or version < until)
+
+
+@pytest.mark.parametrize(
+    "docker", [pytest.param("plain", id="26.1"), pytest.param("docker-28", id="28.5")]
+)
+def test_every_key_is_known_to_the_versions_that_the_table_names(
+    nodes: dict[str, LabNode], docker: str
+) -> None:
+    version = version_of(nodes[docker].exec("dockerd", "--version").stdout.split()[2])
+    assert version
+    said = dict(zip(KEYS, answers(nodes[docker], [{key: right(key)} for key in KEYS]), strict=True))
+
+    # tlsverify asks for certificates, whatever its value: then it was read.
+    taken = {key for key in KEYS if said[key] == "taken" or "invalid TLS config" in said[key]}
+    assert taken == {key for key in KEYS if knows(version, key)}
+
+
+@pytest.mark.parametrize(
+    "docker", [pytest.param("plain", id="26.1"), pytest.param("docker-28", id="28.5")]
+)
+def test_every_value_of_a_wrong_kind_is_refused(nodes: dict[str, LabNode], docker: str) -> None:
+    # dockerd 28 still takes it for a key, and looks at its value no more.
+    unread = {"allow-nondistributable-artifacts"} if docker == "docker-28" else set()
+    keys = [key for key in KEYS if KEYS[key].kind != "ignored" and key not in unread]
+
+    said = answers(nodes[docker], [{key: WRONG[KEYS[key].kind]} for key in keys])
+
+    assert [key for key, answer in zip(keys, said, strict=True) if answer == "taken"] == []
+
+
+@pytest.mark.parametrize(
+    "docker", [pytest.param("plain", id="26.1"), pytest.param("docker-28", id="28.5")]
+)
+def test_a_name_without_effect_is_taken_and_another_case_is_not(
+    nodes: dict[str, LabNode], docker: str
+) -> None:
+    names = [name for name in WITHOUT_EFFECT if name != "feature"]
+    said = answers(nodes[docker], [{name: None} for name in names] + [{"Debug": True}])
+
+    assert set(said[:-1]) == {"taken"}
+    assert "don't match any configuration option: Debug" in said[-1]
+
+
+def test_a_dockerd_that_cannot_validate_knows_the_keys_that_the_table_names(
+    nodes: dict[str, LabNode],
+) -> None:
+    node, version = nodes["docker-20"], (20, 10)
+    file = json.dumps({"no-such-key": 1, **dict.fromkeys(KEYS)})  # refused, hence never started
+
+    ran = node.exec(
+        "sh",
+        "-c",
+        f"echo '{file}' > /tmp/keys.json; timeout 9 dockerd --config-file /tmp/keys.json",
+    )
+
+    said = ran.stderr.partition("configuration option: ")[2].strip()
+    assert set(said.split(", ")) == {"no-such-key", *(k for k in KEYS if not knows(version, k))}
