@@ -106,10 +106,13 @@ service_end() { # pid: asked first, made to after what dockerd gives containers 
 
 service_gone() { [ ! -e "/proc/${1:-none}/exe" ]; } # a dead process that nobody has collected has none
 
-service_find() { # a dockerd whose pid file is another; those in containers do not count
+# A dockerd whose pid file is another. Those in containers do not count, nor does one beside the
+# node's own, which needs a directory for its state, or a daemon.json, that is not the usual one.
+service_find() {
     for service_found in /proc/[0-9]*; do
         if grep -qsx dockerd "$service_found/comm" && ! service_gone "${service_found#/proc/}" &&
-            [ "$(readlink "$service_found/ns/pid")" = "$(readlink /proc/self/ns/pid)" ]; then
+            [ "$(readlink "$service_found/ns/pid")" = "$(readlink /proc/self/ns/pid)" ] &&
+            ! grep -qsE -e '--(exec-root|config-file)' "$service_found/cmdline"; then
             printf '%s' "${service_found#/proc/}"
             return 0
         fi

@@ -1,0 +1,236 @@
+"""The parts that reload and restart dockerd, as far as they can be tried without one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.service import PARTS, service_script
+from tests.unit.answers import node
+from tests.unit.node_script import process
+from tests.unit.shells import replaced, run, stub, toolbox
+
+FUNCTIONS = ("service_reload", "service_restart", "service_log", "service_name")
+OLD, NEW = 'level=error msg="old"\n', 'level=info msg="new"\nlevel=fatal msg="no luck"\n'
+BELOW = """
+seconds() { read -r up _ < /proc/uptime; printf '%s\\n' "${up%.*}"; }
+within() {
+    end=$(($(seconds) + $1)); shift
+    until "$@"; do if [ "$(seconds)" -ge "$end" ]; then return 1; fi; sleep 0.1; done
+}
+"""
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A PATH of the test's own."""
+    return toolbox(tmp_path / "bin", "setsid")
+
+
+def part(name: str, *, unit: str = "", timeout_s: int = 1) -> str:
+    """The part, for which no dockerd runs on this machine, and what it needs of ``dockerd.sh``."""
+    text = script(name, unit=unit, timeout_s=timeout_s)
+    return text.replace("/proc/[0-9]*", "/nonexistent") + BELOW
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "expected"),
+    [
+        pytest.param("systemd docker.service", "service_systemd", id="systemd"),
+        pytest.param("openrc", "service_init", id="openrc"),
+        pytest.param("sysvinit", "service_init", id="sysvinit"),
+        pytest.param("process", "service_process", id="process"),
+    ],
+)
+def test_the_part_is_the_one_for_who_starts_dockerd(supervisor: str, expected: str) -> None:
+    assert service_script(node(supervisor=supervisor)) == expected
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, id=n) for n in sorted(set(PARTS.values()))])
+def test_every_part_defines_the_same_functions_and_prints_nothing(name: str) -> None:
+    ran = run(
+        part(name, unit="docker.service") + f"for f in {' '.join(FUNCTIONS)}; do type $f; done"
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count(" function") == len(FUNCTIONS)
+    assert ran.stdout.count("\n") == len(FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, id=n) for n in sorted(set(PARTS.values()))])
+def test_a_part_says_which_variable_it_misses(name: str) -> None:
+    assert "timeout_s" in run(script(name, unit="")).stderr
+
+
+def systemctl(tools: Path, restart: str) -> Path:
+    """A systemctl that notes what it is told; ``restart`` is what it does then."""
+    told = tools.parent / "told"
+    cases = f"restart) {restart} ;; is-active) echo activating ;;"
+    stub(tools, "systemctl", f'echo "$*" >> {told}\ncase "$1" in {cases} esac')
+    return told
+
+
+@pytest.mark.parametrize(
+    ("restart", "code", "stopped"),
+    [
+        pytest.param("exit 0", 0, False, id="starts"),
+        pytest.param("exit 1", 1, False, id="fails"),
+        pytest.param("exec sleep 60", 1, True, id="hangs"),
+    ],
+)
+def test_systemds_start_is_bounded_and_one_that_hangs_is_ended_for_good(
+    tools: Path, restart: str, code: int, stopped: bool
+) -> None:
+    told = systemctl(tools, restart)
+
+    ran = run(part("service_systemd", unit="a.service") + "service_restart", path=tools)
+
+    said = told.read_text().splitlines()
+    assert ran.returncode == code
+    assert said[:2] == ["reset-failed a.service", "restart a.service"]
+    assert ("stop a.service" in said) is stopped
+    assert ("kill --kill-who=main --signal=KILL a.service" in said) is stopped
+
+
+def test_a_unit_that_cannot_be_reloaded_gets_the_signal(tools: Path) -> None:
+    told = tools.parent / "told"
+    stub(tools, "systemctl", f'echo "$*" >> {told}; [ "$1" != reload ]')
+
+    ran = run(part("service_systemd", unit="a.service") + "service_reload", path=tools)
+
+    assert ran.returncode == 0
+    assert "kill --kill-who=main --signal=HUP a.service" in told.read_text()
+
+
+def test_systemds_log_is_that_of_this_unit_since_then(tools: Path) -> None:
+    stub(tools, "journalctl", f"echo \"$*\" >&2; for n in 1 2 3 4; do printf '{NEW}'; done")
+
+    ran = run(part("service_systemd", unit="a.service") + "began=7; service_log", path=tools)
+
+    assert ran.stdout == 'level=fatal msg="no luck"\n' * 3
+    assert "-u a.service" in ran.stderr
+    assert "--since @7" in ran.stderr
+
+
+@pytest.mark.parametrize("name", ["service_init", "service_process"])
+@pytest.mark.parametrize(
+    ("before", "change", "expected"),
+    [
+        pytest.param(OLD, f"printf '%s' '{NEW}' >> LOG", 'level=fatal msg="no luck"\n', id="news"),
+        pytest.param(OLD, "true", "", id="nothing-new"),
+        pytest.param(OLD * 9, f"printf '%s' '{OLD}' > LOG", OLD, id="rotated"),
+        pytest.param(OLD, "rm LOG", "", id="gone"),
+        pytest.param("", "printf '%0400d failed to x\\n' 0 | tr 0 y >> LOG", None, id="long-line"),
+    ],
+)
+def test_a_log_file_is_read_from_where_it_ended_before(
+    tmp_path: Path, name: str, before: str, change: str, expected: str | None
+) -> None:
+    log = tmp_path / "docker.log"
+    log.write_text(before)
+    text = replaced(part(name), {"/var/log/docker.log": log, "/run/docker.pid": tmp_path / "pid"})
+
+    ran = run(text + change.replace("LOG", str(log)) + "\nservice_log")
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == ("y" * 250 + "\n" if expected is None else expected)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["a", "b c", ""], id="spaces-and-nothing"),
+        pytest.param(["it's", '"', "$HOME `id` \\ * ;"], id="what-a-shell-knows"),
+        pytest.param(["a\nb", "\n"], id="newlines"),
+        pytest.param(["gr\u00fc\u00df", "\t"], id="unicode-and-tab"),
+    ],
+)
+def test_words_survive_being_quoted(tmp_path: Path, words: list[str]) -> None:
+    given = tmp_path / "words"
+    given.write_text("".join(f"{word}\0" for word in words))
+    quoted = f'eval "set -- $(service_quoted < {given})"; printf "%s\\0" "$@"'
+
+    ran = run(part("service_process") + quoted)
+
+    assert ran.stdout == given.read_text(), ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        pytest.param([], "/run/docker.pid", id="none"),
+        pytest.param(["-D", "--pidfile", "/a b"], "/a b", id="two-words"),
+        pytest.param(["--pidfile=/x=y"], "/x=y", id="one-word"),
+        pytest.param(["-p", "/x"], "/x", id="short"),
+        pytest.param(["-p/x"], "/x", id="short-run-together"),
+        pytest.param(["--label", "pidfile=/x"], "/run/docker.pid", id="another-flag"),
+    ],
+)
+def test_the_pid_file_is_the_one_that_dockerd_was_told(flags: list[str], expected: str) -> None:
+    with subprocess.Popen(["sh", "-c", "read -r _", *flags], stdin=subprocess.PIPE) as running:
+        ran = run(part("service_process") + f"service_pid_file_of {running.pid}")
+        running.communicate(b"\n")
+
+    assert ran.stdout == f"{expected}\n"
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A process called dockerd, started by hand, and the script for it with its pid file."""
+    program, pid_file = tmp_path / "dockerd", tmp_path / "pid"
+    shutil.copy("/usr/bin/sleep", program)
+    with process(str(program), str(program)) as pid:
+        pid_file.write_text(str(pid))
+        text = replaced(part("service_process", timeout_s=5), {"/run/docker.pid": pid_file})
+        yield f"work='{tmp_path}'\n{text}", pid_file
+
+
+def test_a_process_that_takes_the_old_ones_place_has_its_words_and_no_locks(
+    by_hand: tuple[str, Path],
+) -> None:
+    text, pid_file = by_hand
+    old = pid_file.read_text()
+    # sleep writes no pid file, hence what "answers" does for it
+    answers = f'answers() {{ true; }}\nwithin_pid() {{ echo "$service_new" > {pid_file}; }}\n'
+    watch = "service_died() { within_pid; service_gone $service_new; }\n"
+    lock = f"exec 9> {pid_file}.lock; flock 9\n"
+
+    ran = run(f"{text}{answers}{watch}{lock}service_restart")
+    new = pid_file.read_text().strip()
+
+    try:
+        assert ran.returncode == 0, ran.stderr
+        assert new != old
+        assert Path(f"/proc/{new}/cmdline").read_bytes().split(b"\0")[1] == b"1000"
+        assert run(f"flock -n {pid_file}.lock true").returncode == 0
+    finally:
+        os.kill(int(new), 9)
+
+
+def test_a_process_whose_successor_ends_at_once_is_a_start_that_failed(
+    by_hand: tuple[str, Path],
+) -> None:
+    text, pid_file = by_hand
+    program = pid_file.parent / "dockerd"
+    spoil = f"rm {program}; ln -s /bin/false {program}"
+    began_s = time.monotonic()
+
+    ran = run(
+        f"{text}answers() {{ true; }}\n{spoil}\nservice_restart && echo started || echo failed"
+    )
+
+    assert ran.stdout == "failed\n", ran.stderr
+    assert time.monotonic() - began_s < 4
+
+
+def test_pid_1_is_left_to_whoever_runs_the_container(tmp_path: Path) -> None:
+    text = part("service_process") + "service_pid() { echo 1; }\nservice_restart || echo refused"
+
+    assert run(f"work='{tmp_path}'\n{text}").stdout == "refused\n"
