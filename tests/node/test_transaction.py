@@ -114,7 +114,7 @@ def test_a_file_that_dockerd_refuses_changes_nothing_for_long(
     node = converged[name]
     text, running, pid = daemon_json(node), processes(node), dockerd_pid(node)
 
-    outcome = fleet.run(name, data=keys(debug="yes"))
+    outcome = fleet.run(name, data=keys(default_ipc_mode="x"))
 
     reason = (
         "dockerd refused to reload; going back"
