@@ -198,18 +198,3 @@ WITHOUT_EFFECT: dict[str, str | None] = {
     "restart": None,
     "version": None,
 }
-
-# The objects of which dockerd looks up the members, as if they were keys themselves, are all but
-# these: ``flatOptions`` in moby's daemon/config/config.go.
-WHOLE = frozenset(
-    {
-        "builder",
-        "cluster-store-opts",
-        "default-network-opts",
-        "default-ulimits",
-        "features",
-        "log-opts",
-        "nri-opts",
-        "runtimes",
-    }
-)

@@ -141,7 +141,7 @@ def _hint(kind: Type, value: Json) -> str:
         return f'write "{_written(value)}"'
     if kind is BOOL and str(value).lower() in ("true", "false"):
         return f"write {str(value).lower()}"
-    if kind is INT and isinstance(value, str) and re.fullmatch(r"-?\d+", value, re.ASCII):
+    if kind is INT and isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
         return f"write {int(value)}"
     if kind is INT and isinstance(value, float) and value.is_integer():
         return f"write {int(value)}"

@@ -178,7 +178,7 @@ def _local(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def _rotation(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if "max-size" in options and not is_size(options["max-size"]):
         yield "max-size", 'a size, such as "10m"'
-    if "max-file" in options and not re.fullmatch(r"[+-]?\d+", options["max-file"], re.ASCII):
+    if "max-file" in options and not re.fullmatch(r"[+-]?\d{1,18}", options["max-file"], re.ASCII):
         yield "max-file", 'a whole number, such as "3"'
     if "compress" in options and options["compress"] not in TRUE | FALSE:
         yield "compress", '"true" or "false"'

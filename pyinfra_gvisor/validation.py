@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 
 from pyinfra_gvisor.dockerd_keys import KEYS, Version, version_of
-from pyinfra_gvisor.dockerd_table import WHOLE, WITHOUT_EFFECT
+from pyinfra_gvisor.dockerd_table import WITHOUT_EFFECT
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_kinds import check, unknown_fields
 from pyinfra_gvisor.json_text import Json, Path, pointer
@@ -119,9 +119,14 @@ def _no_key(key: str, path: Path | None = None) -> Problem:
 
 
 def _looked_up(value: Mapping[str, Json]) -> Iterator[Path]:
-    """The paths whose last names dockerd looks up among its options."""
+    """
+    The paths whose last names dockerd looks up among its options.
+
+    Of an object it looks up the members instead, as if they stood on top (``configValuesSet`` in
+    moby's daemon/config/config.go), so that an unknown object of known members passes.
+    """
     for key, inner in value.items():
-        if isinstance(inner, dict) and key not in WHOLE:
+        if isinstance(inner, dict) and (key not in KEYS or KEYS[key].kind == "proxies"):
             yield from ((key, name) for name in inner)
         else:
             yield (key,)

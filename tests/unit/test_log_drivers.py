@@ -31,6 +31,7 @@ BAD_VALUES = [
     pytest.param({"max-size": "-1"}, "^/log-opts/max-size must be a size", id="negative-size"),
     pytest.param({"max-size": "10e"}, "^/log-opts/max-size must be a size", id="no-suffix"),
     pytest.param({"max-file": "x"}, "^/log-opts/max-file must be a whole number", id="files-x"),
+    pytest.param({"max-file": "9" * 5000}, "^/log-opts/max-file must be a whole", id="endless"),
     pytest.param({"max-file": " 3"}, "^/log-opts/max-file must be a whole number", id="space"),
     pytest.param({"max-file": "0"}, "^/log-opts/max-file must be 1 or more", id="files-0"),
     pytest.param({"compress": "true"}, "^/log-opts/compress must be false unless", id="alone"),

@@ -58,6 +58,7 @@ def test_a_value_of_another_kind_is_refused_by_its_path(key: str, ours: bool) ->
         pytest.param({"mtu": "1400"}, 'got "1400"; write 1400$', id="text-for-int"),
         pytest.param({"mtu": 1400.0}, r"got 1400\.0; write 1400$", id="point-for-int"),
         pytest.param({"mtu": 2**63}, "^/mtu must be a whole number", id="too-great-an-int"),
+        pytest.param({"labels": {"a": "b"}}, "^/labels must be a list of strings, got", id="map"),
         pytest.param({"dns": "1.1.1.1"}, r'write \["1.1.1.1"\]$', id="text-for-list"),
         pytest.param({"dns": ["1.1.1.1", "x"]}, "^/dns/1 must be an IP address", id="no-address"),
         pytest.param({"dns": ["fe80::1%eth0"]}, "^/dns/0 must be an IP address", id="zone"),
