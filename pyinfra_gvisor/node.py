@@ -204,9 +204,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         distribution_codename=codename,
         max_user_namespaces=int(limit) if limit else None,
         boot_id=values.get("boot_id", ""),
-        docker_client=client.removeprefix("Docker version ").split(",")[0]
-        if client is not None
-        else None,
+        docker_client=client and client.removeprefix("Docker version ").split(",")[0],
         docker_error=error,
         info=DockerInfo.model_validate(info) if "info" in values and not error else None,
         dockerd=_dockerd(values),
