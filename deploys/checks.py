@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyinfra import logger
 from pyinfra.api import Host
 
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
-from pyinfra_gvisor.node import DAEMON_JSON
+from pyinfra_gvisor.facts.users import RuntimeUsers
+from pyinfra_gvisor.generations import choose
+from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.plan import plan_daemon_json
-from pyinfra_gvisor.preflight import accepted_risk, preflight
+from pyinfra_gvisor.preflight import accepted_risk, engine_problem, preflight
+from pyinfra_gvisor.removal import refuse_removal, stranded
 from pyinfra_gvisor.runtimes import wanted_daemon_json
-from pyinfra_gvisor.settings import Settings, load_settings
+from pyinfra_gvisor.settings import Runtime, Settings, load_settings
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Where a host goes back to: the generation, and the release and runtimes that it had."""
+
+    settings: Settings
+    number: int
+    release: str | None
+    profiles: Mapping[str, Runtime]
+    risk: str | None
 
 
 def checked_settings(host: Host) -> Settings | None:
@@ -24,32 +41,90 @@ def checked_settings(host: Host) -> Settings | None:
     To be called in the deploy itself: that runs for every host before the first operation does,
     with every flag of pyinfra.
     """
-    settings, problems = load_settings(host.data.dict())
-    for key, problem in problems.items():
-        host.log(f"{origin(host, key)}: {key}: {problem}", logger.error)
-    if settings is None or not _fit(host, settings):
-        # pyinfra's `host` stands for the host of the moment; what fails is the host itself.
-        host.state.fail_hosts({host.inventory.get_host(host.name)})
+    settings = _settings(host)
+    node = None if settings is None else read_node(host)
+    if settings is None or node is None:
+        return None
+    refusals = [problem.at("preflight", "node", host.name) for problem in preflight(node, settings)]
+    try:
+        if not node.pending:  # what was interrupted is ended before anything can be planned
+            plan_daemon_json(
+                node,
+                wanted_daemon_json(settings),
+                if_absent=settings.daemon_json_defaults(),
+                restart=settings.restart,
+            )
+    except Problem as problem:
+        refusals.append(problem.at("preflight", DAEMON_JSON, host.name))
+    if refusals:
+        _fail(host, *refusals)
         return None
     if risk := accepted_risk(settings):
         host.log(risk, logger.warning)
     return settings
 
 
-def _fit(host: Host, settings: Settings) -> bool:
-    node = read_node(host)
-    if node is None:
-        return False
-    refusals = [problem.at("preflight", "node", host.name) for problem in preflight(node, settings)]
+def checked_rollback(host: Host) -> Rollback | None:
+    """Where this host goes back to, or None with the host failed and every reason logged."""
+    settings = _settings(host)
+    node = None if settings is None else _node_with_docker(host)
+    kept = None if node is None else host.get_fact(Generations)
+    if settings is None or node is None or kept is None:
+        return None
     try:
-        plan_daemon_json(
-            node, wanted_daemon_json(settings), if_absent=settings.daemon_json_defaults()
-        )
+        chosen = choose(kept, node, settings.generation)
     except Problem as problem:
-        refusals.append(problem.at("preflight", DAEMON_JSON, host.name))
-    for refusal in refusals:
-        host.log(f"{refusal}. Nothing was changed.", logger.error)
-    return not refusals
+        _fail(host, problem.at("rollback", DAEMON_JSON, host.name))
+        return None
+    release = chosen.releases[-1] if chosen.releases else None
+    of_then = settings.model_copy(update={"release": release or settings.release})
+    return Rollback(
+        settings=settings,
+        number=chosen.number,
+        release=release,
+        profiles={name: settings.runtimes.get(name, Runtime()) for name in chosen.runtimes},
+        risk=accepted_risk(of_then),
+    )
+
+
+def checked_removal(host: Host) -> Settings | None:
+    """The settings of a host that nothing needs gVisor on, or None with every reason logged."""
+    settings = _settings(host)
+    node = None if settings is None else _node_with_docker(host)
+    users = None if node is None else host.get_fact(RuntimeUsers)
+    if settings is None or node is None or users is None:
+        return None
+    try:
+        refuse_removal(node, users, keep_running=settings.keep_running)
+    except Problem as problem:
+        _fail(host, problem.at("remove", "runtimes", host.name))
+        return None
+    if names := ", ".join(stranded(node, users)):
+        host.log(f"these will not start again until they are created anew: {names}", logger.warning)
+    return settings
+
+
+def _settings(host: Host) -> Settings | None:
+    settings, problems = load_settings(host.data.dict())
+    if settings is None:
+        _fail(host, *(f"{origin(host, key)}: {key}: {text}" for key, text in problems.items()))
+    return settings
+
+
+def _node_with_docker(host: Host) -> Node | None:
+    node = read_node(host)
+    problem = None if node is None else engine_problem(node, "present")
+    if problem:
+        _fail(host, problem.at("preflight", "node", host.name))
+        return None
+    return node
+
+
+def _fail(host: Host, *reasons: str) -> None:
+    for reason in reasons:
+        host.log(f"{reason.removesuffix('.')}. Nothing was changed.", logger.error)
+    # pyinfra's `host` stands for the host of the moment; what fails is the host itself.
+    host.state.fail_hosts({host.inventory.get_host(host.name)})
 
 
 def origin(host: Host, key: str) -> str:

@@ -11,6 +11,7 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from pyinfra_gvisor.deploys.checks import checked_settings
+from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker, gvisor
 from pyinfra_gvisor.preflight import accepted_risk
 from pyinfra_gvisor.runtimes import wanted_daemon_json
@@ -29,7 +30,9 @@ def run_node() -> None:
         gvisor.runtimes(version=version, profiles=profiles, name="Write runtime wrappers")
     docker.daemon_json(
         wanted=wanted_daemon_json(settings),
+        owner=GVISOR,
         if_absent=settings.daemon_json_defaults(),
+        restart=settings.restart,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
         name="Bring daemon.json into force",

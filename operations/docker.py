@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from difflib import unified_diff
 from typing import Literal
 
-from pyinfra import host, state
+from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
-from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.generations import choose, plan_generation
 from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.node import DAEMON_JSON
 from pyinfra_gvisor.operations.telling import refusal, tell
-from pyinfra_gvisor.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.operations.transactions import Patience, carry_out, end_interrupted
+from pyinfra_gvisor.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.preflight import engine_problem
 from pyinfra_gvisor.scripts import script
-from pyinfra_gvisor.story import plan_lines
-from pyinfra_gvisor.transaction import transaction
 
 # https://docs.docker.com/engine/install/debian/ and /ubuntu/: the same key for both, its sha256
 # found equal in more than ten unrelated public repositories.
@@ -37,11 +36,19 @@ def engine(
 
     + flavour: ``debian`` installs ``docker.io``, ``docker-ce`` installs from Docker's own apt
       repository with its key pinned, ``present`` fails the host if there is no Docker
+
+    Where a change of daemon.json was interrupted, it is ended here: dockerd may be down from it.
     """
     node = read_node(host)
     problem = None if node is None else engine_problem(node, flavour)
     if node is None or problem:
         yield from refusal("docker.engine", "docker", problem, unreadable=node is None)
+        return
+    if node.pending:
+        try:
+            yield from end_interrupted(node)
+        except Problem as unended:
+            yield from refusal("docker.engine", DAEMON_JSON, unended)
         return
     if node.info is not None:
         host.noop(f"Docker {node.info.server_version} is there")
@@ -64,60 +71,75 @@ def engine(
 def daemon_json(
     wanted: Mapping[str, Json],
     *,
+    owner: str,
     if_absent: Mapping[str, Json] | None = None,
+    restart: Restart = "auto",
     timeout_s: int = 60,
     wait_s: int = 300,
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Have these keys in daemon.json and in force, and leave every other key byte for byte as it is.
 
-    + wanted: keys to own, with their values; of an object, its entries. Keys owned earlier and not
-      wanted any more go back to what they were
+    + wanted: keys to own, with their values; of an object, its entries. Keys that this owner had
+      earlier and does not want any more go back to what they were
+    + owner: a word for whoever wants this, such as your deploy's name. Each owner has keys of its
+      own and does not touch those of others; two that want one key have to want the same value
     + if_absent: keys to set only where the node has none of its own
+    + restart: ``auto`` restarts dockerd where a key takes effect only then, ``reload`` writes such
+      a key and leaves the restart owed, ``never`` fails the host, with nothing changed
     + timeout_s: seconds within which dockerd must be as declared, else the old file is put back
     + wait_s: seconds that a restart waits for containers that it would end (``--rm``)
 
     Applied with the least force that does it: nothing, reload, or restart with live-restore made
-    live first. A node has one record of what is ours: call this once for a node, with every key.
+    live first, so that no running container ends.
 
     .. code:: python
 
-        docker.daemon_json(wanted={"registry-mirrors": ["https://mirror.example"]})
+        docker.daemon_json(wanted={"registry-mirrors": ["https://mirror.example"]}, owner="mirrors")
     """
-    node = read_node(host)
-    if node is None:
-        yield from refusal("docker.daemon_json", DAEMON_JSON, None, unreadable=True)
-        return
     try:
-        plan = plan_daemon_json(node, wanted, if_absent=if_absent)
+        if (node := read_node(host)) and node.pending:
+            yield from end_interrupted(node)
+            node = read_node(host)
+        if node is None:
+            yield from refusal("docker.daemon_json", DAEMON_JSON, None, unreadable=True)
+            return
+        plan = plan_daemon_json(node, wanted, if_absent=if_absent, owner=owner, restart=restart)
     except Problem as problem:
         yield from refusal("docker.daemon_json", DAEMON_JSON, problem)
         return
-    if not plan.changes:
-        host.noop(f"{DAEMON_JSON} and the running dockerd are as declared")
+    yield from carry_out(plan, node, Patience(timeout_s, wait_s))
+
+
+@operation()
+def generation(
+    number: int | None = None,
+    *,
+    restart: Restart = "auto",
+    timeout_s: int = 60,
+    wait_s: int = 300,
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have every key of ours in daemon.json as it was before an earlier change.
+
+    + number: the generation, as the run that made the change named it; None for the newest
+    + restart, timeout_s, wait_s: as for ``docker.daemon_json``
+
+    What others have changed in the file since stays. The runtimes' entries point at the release of
+    that time, so this takes new containers back to it. Asked again, it changes nothing.
+    """
+    try:
+        if (node := read_node(host)) and node.pending:
+            yield from end_interrupted(node)
+            node = read_node(host)
+        kept = None if node is None else host.get_fact(Generations)
+        if node is None or kept is None:
+            yield from refusal("docker.generation", DAEMON_JSON, None, unreadable=True)
+            return
+        chosen = choose(kept, node, number)
+        plan = plan_generation(node, chosen, restart=restart)
+    except Problem as problem:
+        yield from refusal("docker.generation", DAEMON_JSON, problem)
         return
-    _tell(plan, node, wait_s)
-    forget_node(host)
-    text = transaction(plan, node, host=host.name, timeout_s=timeout_s, wait_s=wait_s)
-    yield StringCommand("sh", "-c", QuoteString(script("detach")), _stdin=text)
-
-
-def _tell(plan: Plan, node: Node, wait_s: int) -> None:
-    for line in plan_lines(plan, node, wait_s=wait_s):
-        tell(line)
-    if state.config.DIFF and plan.before != plan.after:
-        for line in _diff(plan):
-            tell(line)
-
-
-def _diff(plan: Plan) -> list[str]:
-    before, after = (text or "" for text in (plan.before, plan.after))
-    lines = unified_diff(
-        before.splitlines(),
-        after.splitlines(),
-        DAEMON_JSON if plan.before is not None else "/dev/null",
-        DAEMON_JSON if plan.after is not None else "/dev/null",
-        lineterm="",
-    )
-    colours = {"+": "green", "-": "red"}
-    return [format_text(line, colours[line[0]]) if line[0] in colours else line for line in lines]
+    tell(f"generation {chosen.number}: {chosen.story}")
+    yield from carry_out(plan, node, Patience(timeout_s, wait_s))

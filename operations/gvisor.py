@@ -12,10 +12,11 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor import proof as proofs
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
-from pyinfra_gvisor.node import RELEASES_DIR, Node
+from pyinfra_gvisor.node import RELEASES_DIR, STATE_DIR, Node
 from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.releases import Archive, parse_release
+from pyinfra_gvisor.removal import plan_removal
 from pyinfra_gvisor.runtimes import Wrapper, missing, wrappers
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.settings import Runtime
@@ -128,6 +129,36 @@ def _link(node: Node, version: str) -> str:
 
 def _arguments(lacking: tuple[Wrapper, ...]) -> list[QuoteString]:
     return [QuoteString(word) for item in lacking for word in (item.path, encoded(item.text))]
+
+
+@operation()
+def absent() -> Generator[PyinfraCommand, None, None]:
+    """
+    Have no release, no wrapper and no record of ours on the node.
+
+    What a running sandbox runs from stays, and so do the records while somebody else owns a key of
+    daemon.json. The keys themselves are to be given back before, by ``docker.daemon_json``.
+    """
+    node = read_node(host)
+    if node is None:
+        yield from refusal("gvisor.absent", STATE_DIR, None, unreadable=True)
+        return
+    removal = plan_removal(node)
+    if not removal.changes:
+        host.noop("nothing of ours is there")
+        return
+    for path in removal.paths:
+        tell(f"remove {path}")
+    for path in removal.kept:
+        tell(f"keep {path}, it is in use")
+    forget_node(host)
+    text = script(
+        "remove_gvisor",
+        link="yes" if removal.link else "no",
+        state="yes" if removal.state else "no",
+        state_dir=STATE_DIR,
+    )
+    yield StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, removal.paths))
 
 
 @operation()

@@ -1,28 +1,31 @@
 """
 Three-way merge of daemon.json: what we last wrote, what is there, what is wanted.
 
-We own single paths, never the file. For every path we remember what stood there before us, so
-that a path nobody wants any more goes back to that, and a file that is only ours goes away.
+We own single paths, never the file. For every path we remember who wants it and what stood there
+before, so that a path nobody wants any more goes back to that, and a file that is only ours goes
+away.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pyinfra_gvisor.dockerd_keys import NEUTRAL
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, pointer
 
 EMPTY = "{}\n"
 NEUTRAL_PATHS = frozenset((key,) for key in NEUTRAL)
+GVISOR = "gvisor"  # the owner that this package's own deploys use
 
 
 class OwnedPath(BaseModel):
     """
-    A path of ours: the value we last wrote, and the text that stood there before us.
+    A path of ours: the value we last wrote, who wants it, and the text that stood there before us.
 
     ``earlier`` is the value before that one, as long as it is not seen which of them the file has.
     """
@@ -30,6 +33,7 @@ class OwnedPath(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     wrote: Any
+    owners: tuple[str, ...] = (GVISOR,)
     before: str | None = None
     earlier: tuple[Any, ...] = ()
 
@@ -49,7 +53,7 @@ class Owned(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    version: int = 1
+    version: int = 2  # version 1 had no owners, and belonged to GVISOR
     original: str | None = None
     written: tuple[str, ...] = ()
     touched: bool = False
@@ -61,9 +65,13 @@ class Owned(BaseModel):
     def load(cls, state: Mapping[str, Any]) -> Owned:
         """What the node's own record says; nothing is ours if there is none or it is damaged."""
         try:
-            return cls.model_validate(state.get("owned", {}))
+            return cls.model_validate(state.get("owned", {})).model_copy(update={"version": 2})
         except ValidationError:
             return cls()
+
+    def of(self, owner: str) -> list[Path]:
+        """The paths that ``owner`` wants."""
+        return [from_pointer(name) for name, mine in self.paths.items() if owner in mine.owners]
 
 
 class Merge(BaseModel):
@@ -92,18 +100,25 @@ def flatten(wanted: Mapping[str, Json]) -> dict[Path, Json]:
     return paths
 
 
-def merge(text: str | None, owned: Owned, wanted: Mapping[Path, Json]) -> Merge:
+def merge(
+    text: str | None, owned: Owned, wanted: Mapping[Path, Json], *, owner: str = GVISOR
+) -> Merge:
     """
-    The file with ``wanted`` in it and with what we no longer want as it was before us.
+    The file with ``wanted`` in it, and with what ``owner`` no longer wants as it was before.
 
     + text: the file as it is, None if there is none
-    + owned: what we own and last wrote
+    + owned: what is owned, by anybody, and was last written
+    + owner: who wants this; the paths of others stay as they are
 
-    Raises ``Problem`` if the file is not a JSON object, or a path leads through what is none.
+    Raises ``Problem`` if the file is not a JSON object, a path leads through what is none, or
+    somebody else owns a path with another value.
     """
     original = owned.original if owned.paths else text
-    document, parents, left = _give_back(JsonText(EMPTY if text is None else text), owned, wanted)
-    document, paths, drifted = _take(document, owned, wanted, parents)
+    kept = _kept(owned, wanted, owner)
+    document = JsonText(EMPTY if text is None else text)
+    document, parents, left = _give_back(document, owned, {*wanted, *map(from_pointer, kept)})
+    document, taken, drifted = _take(document, owned, wanted, parents, owner)
+    paths = {**kept, **taken}
     touched = owned.touched or bool(owned.paths and digest(text) not in owned.written)
     merged = _as_it_was(document, original, text=text, ours=bool(paths), touched=touched)
     unchanged = merged == text and bool(owned.paths)
@@ -122,8 +137,34 @@ def merge(text: str | None, owned: Owned, wanted: Mapping[Path, Json]) -> Merge:
     )
 
 
+def _kept(owned: Owned, wanted: Mapping[Path, Json], owner: str) -> dict[str, OwnedPath]:
+    """The paths that others than ``owner`` want, which no run of ``owner`` may change."""
+    kept: dict[str, OwnedPath] = {}
+    for name, mine in owned.paths.items():
+        others = tuple(other for other in mine.owners if other != owner)
+        if not others:
+            continue
+        kept[name] = mine.model_copy(update={"owners": others})
+        theirs = from_pointer(name)
+        for path, value in wanted.items():
+            shorter = min(len(path), len(theirs))
+            if path[:shorter] == theirs[:shorter] and not (
+                path == theirs and same(value, mine.wrote)
+            ):
+                raise Problem(
+                    f"{pointer(path)} belongs to {', '.join(others)}, with another value of {name}",
+                    got=value,
+                    todo="agree on one value, or take the key out of one of the two deploys",
+                )
+    return kept
+
+
 def _take(
-    document: JsonText, owned: Owned, wanted: Mapping[Path, Json], parents: list[str]
+    document: JsonText,
+    owned: Owned,
+    wanted: Mapping[Path, Json],
+    parents: list[str],
+    owner: str,
 ) -> tuple[JsonText, dict[str, OwnedPath], list[str]]:
     """What is wanted goes in; which paths are ours then, and which somebody had changed."""
     paths: dict[str, OwnedPath] = {}
@@ -131,7 +172,8 @@ def _take(
     for path, value in wanted.items():
         name = pointer(path)
         mine, there = owned.paths.get(name), document.raw(path)
-        paths[name] = OwnedPath(wrote=value, before=mine.before if mine else there)
+        owners = tuple(dict.fromkeys((*(mine.owners if mine else ()), owner)))
+        paths[name] = OwnedPath(wrote=value, owners=owners, before=mine.before if mine else there)
         if there is not None and same(document.get(path), value):
             continue
         if mine and (there is None or not mine.has_written(document.get(path))):
@@ -174,7 +216,7 @@ def same(one: Json, other: Json) -> bool:
 
 
 def _give_back(
-    document: JsonText, owned: Owned, wanted: Mapping[Path, Json]
+    document: JsonText, owned: Owned, wanted: Collection[Path]
 ) -> tuple[JsonText, list[str], list[str]]:
     """What nobody wants any more goes back to what it was, unless somebody has changed it."""
     left: list[str] = []

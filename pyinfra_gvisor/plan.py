@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pyinfra_gvisor.dockerd_keys import NEUTRAL, Force, force_of, only_new_containers
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, lookup, pointer
-from pyinfra_gvisor.merge import Merge, Owned, flatten, merge, same
+from pyinfra_gvisor.merge import GVISOR, Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.node import DockerInfo, Node
-from pyinfra_gvisor.refusals import refuse, refuse_loss
+from pyinfra_gvisor.refusals import can_live_restore, refuse, refuse_loss
 
+Restart = Literal["auto", "reload", "never"]
 STATE_ADVICE = {
     "unreadable": ("cannot be read", "connect as root or with sudo"),
     "directory": ("is a directory", "remove it, or move what is in it"),
@@ -28,8 +29,11 @@ class Plan:
     What to write and how to bring it into force.
 
     ``after`` is None for "no file". ``neutral`` is written and loaded before ``after`` where
-    leaving a key out would keep its old value live. ``started_with`` and ``loaded`` are the keys
-    that dockerd will have read when it started, and when it last loaded the file.
+    leaving a key out would keep its old value live. ``live_restore`` says whether a restart can be
+    made with live-restore on, whatever the file says. ``owed`` are the paths that only a restart
+    would bring into force, and that none is made for. ``started_with`` and ``loaded`` are the keys
+    that dockerd will have read when it started, and when it last loaded the file. ``generation`` is
+    the number of the one that this goes back to.
     """
 
     before: str | None
@@ -40,9 +44,12 @@ class Plan:
     neutral: str | None = None
     drifted: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    owed: tuple[str, ...] = ()
+    live_restore: bool = True
     started_with: Mapping[str, Json] | None = None
     loaded: Mapping[str, Json] | None = None
     record: bool = False
+    generation: int | None = None
 
     @property
     def changes(self) -> bool:
@@ -51,35 +58,63 @@ class Plan:
 
 
 def plan_daemon_json(
-    node: Node, wanted: Mapping[str, Json], *, if_absent: Mapping[str, Json] | None = None
+    node: Node,
+    wanted: Mapping[str, Json],
+    *,
+    if_absent: Mapping[str, Json] | None = None,
+    owner: str = GVISOR,
+    restart: Restart = "auto",
 ) -> Plan:
     """
     The plan that gives daemon.json the keys in ``wanted``, and nobody else's key another value.
 
     + if_absent: keys to set only where the node has none of its own
+    + owner: who wants them; the keys of other owners stay as they are
+    + restart: ``auto`` restarts dockerd where a key needs it, ``reload`` leaves such a restart
+      owed, ``never`` refuses what needs one
 
     Raises ``Problem`` where the file cannot be understood or the outcome cannot work.
     """
-    before = current_text(node)
-    owned = Owned.load(node.state)
-    missing = _missing(before, owned, if_absent or {})
+    before, owned = current_text(node), Owned.load(node.state)
+    missing = _missing(before, owned, if_absent or {}, owner)
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
-    merged = merge(before, owned, paths)
+    merged = merge(before, owned, paths, owner=owner)
+    return plan_merged(node, merged, paths, ours={*paths, *owned.of(owner)}, restart=restart)
+
+
+def plan_merged(
+    node: Node,
+    merged: Merge,
+    paths: Mapping[Path, Json],
+    *,
+    ours: Collection[Path],
+    restart: Restart = "auto",
+) -> Plan:
+    """
+    The plan that brings a merged file into force.
+
+    + paths: what is wanted in it
+    + ours: the paths that must be in force afterwards, besides all that change
+    """
+    before, owned = current_text(node), Owned.load(node.state)
     after_value = {} if merged.text is None else JsonText(merged.text).value
     refuse(node, after_value, paths)
-    started = known(node, Force.RESTART)
-    action, reasons = _force(node, before, merged)
+    needs = _needs(node, before, merged, ours)
+    action = _action(needs, restart)
     if action is Force.RESTART:
-        refuse_loss(node, after_value)
+        refuse_loss(node)
+    started = known(node, Force.RESTART)
     return Plan(
         before=before,
         after=merged.text,
         owned=merged.owned,
         action=action,
-        reasons=reasons,
-        neutral=_neutral(before, merged.text, owned),
+        reasons=_reasons(needs, restart, in_file=before == merged.text),
+        neutral=_neutral(before, merged.text, owned) if action is Force.RELOAD else None,
         drifted=merged.drifted,
         left=merged.left,
+        owed=() if action is Force.RESTART else tuple(needs[Force.RESTART]),
+        live_restore=can_live_restore(node),
         started_with=read_keys(after_value, Force.RESTART) if action is Force.RESTART else started,
         loaded=read_keys(after_value, Force.RELOAD) if action else known(node, Force.RELOAD),
         record=merged.owned != owned,
@@ -121,9 +156,11 @@ def read_keys(value: Mapping[str, Json], force: Force) -> dict[str, Json]:
     return {key: item for key, item in value.items() if force_of((key,)) is force}
 
 
-def _missing(text: str | None, owned: Owned, if_absent: Mapping[str, Json]) -> dict[str, Json]:
+def _missing(
+    text: str | None, owned: Owned, if_absent: Mapping[str, Json], owner: str
+) -> dict[str, Json]:
     there = {} if text is None else JsonText(text).value
-    ours = {from_pointer(name)[0] for name in owned.paths}
+    ours = {path[0] for path in owned.of(owner)}
     missing = {key: value for key, value in if_absent.items() if key not in there or key in ours}
     # log-opts are the driver's own: another driver refuses them, and dockerd then does not start.
     if (
@@ -134,39 +171,51 @@ def _missing(text: str | None, owned: Owned, if_absent: Mapping[str, Json]) -> d
     return missing
 
 
-def _force(node: Node, before: str | None, merged: Merge) -> tuple[Force, tuple[str, ...]]:
-    """The least force that brings the merged file into force, and why, a line for each path."""
+def _needs(
+    node: Node, before: str | None, merged: Merge, ours: Collection[Path]
+) -> dict[Force, list[str]]:
+    """The paths that are not in force yet, by what brings them into force."""
     old = {} if before is None else JsonText(before).value
     new = {} if merged.text is None else JsonText(merged.text).value
-    ours = {*merged.owned.paths, *Owned.load(node.state).paths}
     needs: dict[Force, list[str]] = {Force.RELOAD: [], Force.RESTART: []}
-    for path in sorted(_touched(old, new) | {from_pointer(name) for name in ours}):
-        force = force_of(path)
+    for path in sorted(_touched(old, new) | set(ours)):
         if not _in_force(node, path, _at(new, path)):
-            needs[force].append(pointer(path))
+            needs[force_of(path)].append(pointer(path))
+    return needs
+
+
+def _action(needs: Mapping[Force, list[str]], restart: Restart) -> Force:
+    """The least force that does it, and no more than is allowed."""
+    needed = max((force for force, names in needs.items() if names), default=Force.NOTHING)
+    if needed is not Force.RESTART or restart == "auto":
+        return needed
+    if restart == "never":
+        raise Problem(
+            "needs a restart of dockerd, which is not allowed here",
+            got=", ".join(needs[Force.RESTART]),
+            todo='allow it, leave it owed with gvisor_restart = "reload", or leave the keys alone',
+        )
+    return Force.RELOAD if needs[Force.RELOAD] else Force.NOTHING
+
+
+def _reasons(
+    needs: Mapping[Force, list[str]], restart: Restart, *, in_file: bool
+) -> tuple[str, ...]:
+    """Why that force, a line for each kind."""
     reasons = []
-    if needs[Force.RESTART]:
-        file = (
-            ""
-            if before != merged.text
-            else " (already in the file, but dockerd was started without it)"
-        )
+    if names := ", ".join(needs[Force.RESTART]):
+        file = " (already in the file, but dockerd was started without it)" if in_file else ""
         reasons.append(
-            f"restart, because dockerd reads only at start{file}: {', '.join(needs[Force.RESTART])}"
+            f"restart, because dockerd reads only at start{file}: {names}"
+            if restart == "auto"
+            else f"a restart of dockerd stays owed, until then without effect: {names}"
         )
-    if needs[Force.RELOAD]:
-        reasons.append(f"reload (SIGHUP) is enough for: {', '.join(needs[Force.RELOAD])}")
-    kept = [
-        name
-        for names in needs.values()
-        for name in names
-        if only_new_containers(from_pointer(name))
-    ]
-    if kept:
-        reasons.append(f"containers that exist keep their old value of: {', '.join(sorted(kept))}")
-    return max((force for force, names in needs.items() if names), default=Force.NOTHING), tuple(
-        reasons
-    )
+    if names := ", ".join(needs[Force.RELOAD]):
+        reasons.append(f"reload (SIGHUP) is enough for: {names}")
+    every = sorted(name for names in needs.values() for name in names)
+    if kept := ", ".join(name for name in every if only_new_containers(from_pointer(name))):
+        reasons.append(f"containers that exist keep their old value of: {kept}")
+    return tuple(reasons)
 
 
 def _in_force(node: Node, path: Path, value: Json) -> bool:

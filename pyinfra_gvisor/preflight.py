@@ -41,7 +41,7 @@ def engine_problem(node: Node, flavour: str) -> Problem | None:
 
     + flavour: ``gvisor_docker``
     """
-    if node.info is not None:
+    if node.info is not None or node.pending:  # what was interrupted may have left dockerd down
         return None
     if node.docker_client is not None or node.dockerd is not None:
         why = node.docker_error or "no /var/run/docker.sock"

@@ -50,19 +50,23 @@ def refuse(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) ->
         rule(node, value, owned)
 
 
-def refuse_loss(node: Node, value: Mapping[str, Json]) -> None:
-    """
-    Raise ``Problem`` if a restart would end running containers.
+def can_live_restore(node: Node) -> bool:
+    """Whether the file may switch live-restore on for the time of a restart."""
+    return not _in_swarm(node) and "live-restore" not in _given(node)
 
-    + value: the whole file as it would be
-    """
+
+def refuse_loss(node: Node) -> None:
+    """Raise ``Problem`` if a restart would end running containers, whatever the file says."""
     running = [container.name for container in node.containers]
-    if running and value.get("live-restore") is not True:
-        raise Problem(
-            "a restart of dockerd would end running containers, since live-restore is off",
-            got=", ".join(running),
-            todo='set "live-restore": True, or stop them yourself first',
-        )
+    live = node.info is not None and node.info.live_restore
+    if not running or live or can_live_restore(node):
+        return
+    why = "in a swarm" if _in_swarm(node) else "with dockerd's own flag --live-restore=false"
+    raise Problem(
+        f"a restart of dockerd would end running containers, there is no live-restore {why}",
+        got=", ".join(running),
+        todo='drain the node first, or leave the restart owed with gvisor_restart = "reload"',
+    )
 
 
 def _reserved_runtime(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
@@ -106,7 +110,7 @@ def _default_runtime(node: Node, value: Mapping[str, Json], owned: Mapping[Path,
 def _live_restore_in_swarm(
     node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]
 ) -> None:
-    if value.get("live-restore") is True and node.info and node.info.swarm_active:
+    if value.get("live-restore") is True and _in_swarm(node):
         raise Problem(
             "/live-restore cannot be used in swarm mode",
             todo='leave the swarm, or set gvisor_daemon_json = {"live-restore": None}',
@@ -125,6 +129,15 @@ def _flags(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) ->
                 f"/{key} is also set by dockerd's own flag --{flag}, {where}",
                 todo="dockerd refuses both; remove the flag from its unit, or leave the key alone",
             )
+
+
+def _in_swarm(node: Node) -> bool:
+    return node.info is not None and node.info.swarm_active
+
+
+def _given(node: Node) -> set[str]:
+    """The flags that dockerd is started with, now or next."""
+    return _names(node.flags)
 
 
 def _names(words: Iterable[str]) -> set[str]:

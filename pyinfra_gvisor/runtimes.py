@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from dataclasses import dataclass
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import RELEASES_DIR, RUNTIMES_DIR, Node
 from pyinfra_gvisor.settings import Runtime, Settings
+
+WRAPPER_PATH = re.compile(
+    re.escape(RUNTIMES_DIR) + r"/[a-z0-9]+-(?P<release>[0-9]{8}\.[0-9]+)-[0-9a-f]{8}"
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,12 @@ def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
 def wrappers(release: str, runtimes: Mapping[str, Runtime]) -> tuple[Wrapper, ...]:
     """A wrapper for each runtime."""
     return tuple(wrapper(name, release, runtime) for name, runtime in runtimes.items())
+
+
+def release_of(path: str) -> str | None:
+    """The release of the wrapper at ``path``, or None if it is no wrapper of ours."""
+    found = WRAPPER_PATH.fullmatch(path)
+    return found["release"] if found else None
 
 
 def missing(node: Node, wanted: tuple[Wrapper, ...]) -> tuple[Wrapper, ...]:

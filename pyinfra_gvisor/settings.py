@@ -115,12 +115,28 @@ class Settings(BaseModel):
         min_length=10,
         description="Why a release with a known escape is used all the same; it is repeated.",
     )
+    restart: Literal["auto", "reload", "never"] = Field(
+        "auto",
+        description="`auto`: dockerd is restarted where a key takes effect only then, with "
+        "live-restore on. `reload`: such a key is written and the restart stays owed, which every "
+        "run says. `never`: a change that needs a restart is refused.",
+    )
     apply_timeout_s: Seconds = Field(
         60,
         description="Seconds until dockerd must be as declared, else the old file is put back.",
     )
     restart_wait_s: Annotated[int, Field(ge=0, le=86400, strict=True)] = Field(
         300, description="Seconds that a restart waits for `--rm` containers, which it would end."
+    )
+
+    generation: Annotated[int, Field(ge=1, strict=True)] | None = Field(
+        None,
+        description="For `deploys/rollback.py`: the generation to go back to, `None`: the newest.",
+    )
+    keep_running: Annotated[bool, Field(strict=True)] = Field(
+        False,
+        description="For `deploys/remove.py`: leave containers that run under our runtimes running "
+        "on what they were started with. They can be stopped then, and not started again.",
     )
 
     @field_validator("release", mode="before")

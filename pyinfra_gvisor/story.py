@@ -34,6 +34,14 @@ def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
     return lines
 
 
+def interrupted_line(node: Node) -> str:
+    """How an earlier change ended, which no controller was told of."""
+    run = node.state.get("last-run")
+    told = run if isinstance(run, dict) else {}
+    because = f", because {told['reason']}" if told.get("reason") else ""
+    return f"{DAEMON_JSON}: the earlier change is {told.get('result', 'ended')}{because}"
+
+
 def _what(plan: Plan) -> str:
     if plan.before == plan.after:
         return "unchanged"
@@ -45,7 +53,10 @@ def _what(plan: Plan) -> str:
 def _restart(node: Node, wait_s: int) -> list[str]:
     running = [item.name for item in node.containers if not item.auto_remove]
     ended = [item.name for item in node.containers if item.auto_remove]
-    lines = ["the Docker API is away for some seconds, live-restore keeps containers running"]
+    lines = [
+        "the Docker API is away for some seconds, live-restore keeps containers running",
+        "docker exec, attach, logs -f and builds that are going on will end",
+    ]
     lines += [f"kept running: {', '.join(running)}"] if running else []
     lines += (
         [f"waited for, up to {wait_s} s, since a restart ends --rm containers: {', '.join(ended)}"]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
 
-from pyinfra_gvisor.json_text import JsonText, from_pointer
+from pyinfra_gvisor.dockerd_keys import Force
+from pyinfra_gvisor.json_text import Json, JsonText, from_pointer
 from pyinfra_gvisor.merge import EMPTY, Owned, digest, intent
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.plan import Plan, dump
 from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.service import service_script
 
 KEEP_GENERATIONS = 10
+BUILTIN_PROFILES = ("builtin", "unconfined", "")  # docs.docker.com/engine/security/seccomp
 
 
 def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: int) -> str:
@@ -22,63 +28,130 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
     + wait_s: seconds to wait for ``--rm`` containers before a restart
     """
     value = {} if plan.after is None else JsonText(plan.after).value
-    runtimes = _runtimes(value.get("runtimes"), plan.owned)
-    live_restore = value.get("live-restore")
-    claim = intent(Owned.load(node.state), plan.owned, plan.before, plan.neutral)
-    applied = {
-        "dockerd": "@DOCKERD@",
-        "sha256": digest(plan.after),
-        "started_with": plan.started_with,
-        "loaded": plan.loaded,
-    }
-    return _validate_function(node) + script(
+    return _checks(node, value, plan.owned) + script(
+        service_script(node),
+        "journal",
         "dockerd",
         "apply_daemon_json",
+        id=uuid4().hex,
         host=host,
         file=DAEMON_JSON,
         state_dir=STATE_DIR,
+        unit=node.supervisor.unit,
         expect_sha256=node.daemon_json.sha256 or "absent",
         action=plan.action.name.lower(),
-        after_b64=encoded(plan.after),
-        neutral_b64=encoded(plan.neutral),
-        survive_b64=encoded(_with_live_restore(plan.before, on=True)),
-        survived_b64=encoded(_with_live_restore(plan.before, on=False)),
-        intent_b64=encoded(dump(claim.model_dump())),
-        owned_b64=encoded(dump(plan.owned.model_dump())),
-        applied_b64=encoded(dump(applied)),
-        runtimes=" ".join(f"{name}={path}" for name, path in runtimes.items()),
-        executables=" ".join(path for path in runtimes.values() if path.startswith("/")),
-        live_restore="" if live_restore is None else str(live_restore).lower(),
+        seccomp=_seccomp_file(value.get("seccomp-profile")),
+        can_live_restore="yes" if plan.live_restore else "no",
         timeout_s=timeout_s,
         wait_s=wait_s,
         keep=KEEP_GENERATIONS,
+        **_files(plan),
+        **_records(plan, node),
+        **_declared(plan, value),
     )
 
 
-def _with_live_restore(before: str | None, *, on: bool) -> str | None:
-    """
-    The previous file, with live-restore switched on or off; None if it has live-restore anyway.
+def resumption() -> str:
+    """The script that ends a transaction which was interrupted, with what it left on the node."""
+    return f"exec sh {STATE_DIR}/pending/transaction.sh resume\n"
 
-    For going back by a restart without ending containers: started with it on, then switched off.
+
+def _files(plan: Plan) -> dict[str, str]:
+    """Every text that daemon.json may have on its way, forwards and back."""
+    bridge = plan.action is Force.RESTART and plan.live_restore
+    texts = {
+        "after": plan.after,
+        "neutral": plan.neutral,
+        "on": _with_live_restore(plan.after, on=True) if bridge else None,
+        "off": _with_live_restore(plan.after, on=False) if bridge else None,
+        # going back may take a restart even where going forward did not: dockerd may have died
+        "old_on": _with_live_restore(plan.before, on=True) if plan.live_restore else None,
+        "old_off": _with_live_restore(plan.before, on=False) if plan.live_restore else None,
+    }
+    return {f"{name}_b64": encoded(text) for name, text in texts.items()}
+
+
+def _with_live_restore(text: str | None, *, on: bool) -> str | None:
     """
-    document = JsonText(EMPTY if before is None else before)
+    The file with live-restore switched on or off; None if it has live-restore anyway.
+
+    For a restart that ends no container: started with it on, then switched off, then without.
+    """
+    document = JsonText(EMPTY if text is None else text)
     if document.value.get("live-restore") is True:
         return None
     return document.set(("live-restore",), on).text
 
 
-def _runtimes(value: object, owned: Owned) -> dict[str, str]:
-    """The runtimes of ours that must be registered afterwards, with their paths."""
+def _records(plan: Plan, node: Node) -> dict[str, str]:
+    """Our own records: what may be ours meanwhile, what is in the end, what dockerd has read."""
+    texts = (plan.before, plan.neutral)
+    applied = {
+        "dockerd": "@DOCKERD@",
+        "sha256": digest(plan.after),
+        "started_with": plan.started_with,
+        "loaded": plan.loaded,
+        "generation": plan.generation,
+    }
+    records = {
+        "intent": intent(Owned.load(node.state), plan.owned, *texts).model_dump(),
+        "owned": plan.owned.model_dump(),
+        "applied": applied,
+        # dockerd was started anew by somebody else meanwhile: what it has read is not known
+        "applied_anew": {**applied, "started_with": None},
+    }
+    return {f"{name}_b64": encoded(dump(record)) for name, record in records.items()}
+
+
+def _declared(plan: Plan, value: Mapping[str, Json]) -> dict[str, str]:
+    """What the live daemon has to show in the end; nothing for what is not ours to say."""
+    runtimes = _runtimes(value, plan.owned)
+    owned = {from_pointer(name)[0] for name in plan.owned.paths}
+    off = "false" if plan.action is Force.RESTART and plan.live_restore else ""
+    live_restore = value.get("live-restore")
+    return {
+        "runtimes": " ".join(f"{name}={entry['path']}" for name, entry in runtimes.items()),
+        "live_restore": off if live_restore is None else str(live_restore).lower(),
+        "default_runtime": str(value.get("default-runtime", "runc"))
+        if "default-runtime" in owned
+        else "",
+    }
+
+
+def _runtimes(value: Mapping[str, Json], owned: Owned) -> dict[str, Any]:
+    """The runtimes of ours that must be registered afterwards."""
     ours = {
         path[1]
         for path in map(from_pointer, owned.paths)
         if path[0] == "runtimes" and len(path) > 1
     }
-    entries = value.items() if isinstance(value, dict) else ()
-    return {name: str(entry["path"]) for name, entry in entries if name in ours and "path" in entry}
+    entries = value.get("runtimes")
+    found = entries.items() if isinstance(entries, dict) else ()
+    return {
+        name: entry
+        for name, entry in found
+        if name in ours and isinstance(entry, dict) and "path" in entry
+    }
 
 
-def _validate_function(node: Node) -> str:
-    """dockerd checks the file together with its own flags, or it would miss their conflicts."""
-    flags = shlex.join(node.dockerd.arguments) if node.dockerd else ""
-    return f'validate_file() {{ dockerd --validate --config-file "$1" {flags}; }}\n'
+def _seccomp_file(profile: object) -> str:
+    """The file that dockerd reads at its start, if the profile is one."""
+    return profile if isinstance(profile, str) and profile not in BUILTIN_PROFILES else ""
+
+
+def _checks(node: Node, value: Mapping[str, Json], owned: Owned) -> str:
+    """
+    What is asked of dockerd and of the runtimes before anything is changed, as shell functions.
+
+    dockerd checks the file together with its own flags, or it would miss their conflicts.
+    """
+    running = node.dockerd.arguments if node.dockerd else ()
+    flags = shlex.join(running if node.next_arguments is None else node.next_arguments)
+    asked = [
+        shlex.join(["check_runtime", name, entry["path"], *entry.get("runtimeArgs", ())])
+        for name, entry in _runtimes(value, owned).items()
+    ]
+    return (
+        f'validate_file() {{ dockerd --validate {flags} --config-file "$1"; }}\n'
+        f"check_runtimes() {{\n{chr(10).join(asked) or ':'}\n}}\n"
+    )

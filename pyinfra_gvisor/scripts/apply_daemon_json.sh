@@ -1,117 +1,85 @@
 #!/bin/sh
 # One transaction on daemon.json: write, bring into force, look, or put everything back.
-# Set before: what is listed here, the function validate_file, and what dockerd.sh brings.
+# Argument: none to do it; "resume" to end one that was interrupted; "boot" the same before dockerd
+# has started. Set before: what is listed here, the functions validate_file and check_runtimes, and
+# what journal.sh, service_*.sh and dockerd.sh bring.
 set -eu
-: "${host:?}" "${file:?}" "${state_dir:?}" "${expect_sha256:?}" "${action:?}" "${wait_s:?}" "${keep:?}"
-: "${after_b64:?}" "${neutral_b64:?}" "${survive_b64:?}" "${survived_b64:?}" "${executables?}"
-: "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}"
+: "${host:?}" "${file:?}" "${expect_sha256:?}" "${wait_s:?}" "${can_live_restore:?}" "${seccomp?}"
 umask 022
 trap '' HUP INT TERM # this runs detached, and ends what it has begun
-work='' reason=''
+reason=''
 
-say() { printf '%s\n' "$*"; }
+complain() { say "docker.daemon_json: $file on $host: $*" >&2; }
 
 die() { # nothing has been changed yet
-    say "docker.daemon_json: $file on $host: $*; nothing was changed" >&2
+    complain "$*; nothing was changed"
     record_run refused "$*"
-    clean
+    if [ -n "${generation:-}" ]; then rm -rf "$generation"; fi
+    forget
     exit 1
 }
 
-clean() {
-    if [ -n "$work" ]; then rm -rf "$work"; fi
-    if [ -n "${new:-}" ]; then rm -f "$new"; fi
+lock() { # seconds
+    mkdir -p "$state_dir/generations" && chmod 0700 "$state_dir" || return 1
+    exec 9>> "$state_dir/lock" && flock -w "$1" 9
 }
 
-record_run() { # result reason
-    text=$(printf '%s' "$2" | tr -d '\042\134' | tr -c '[:print:]' ' ')
-    printf '{"result":"%s","reason":"%s","action":"%s","at":"%s"}\n' "$1" "$text" "$action" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" |
-        write_state last-run.json || say "could not write $state_dir/last-run.json" >&2
-}
-
-write_state() { # name, from standard input: all of it or nothing
-    cat > "$state_dir/.$1.new" && sync "$state_dir/.$1.new" && mv "$state_dir/.$1.new" "$state_dir/$1"
-}
-
-sha256_of() {
-    if [ -e "$1" ]; then
-        sum=$(sha256sum < "$1")
-        say "${sum%% *}"
-    else
-        say absent
+not_twice() { # a controller that lost its connection may ask again for what has been done
+    if ! grep -qsF "{\"id\":\"$id\"" "$state_dir/last-run.json"; then return 0; fi
+    if grep -qF '"result":"applied"' "$state_dir/last-run.json"; then
+        say "$file is in force, this very change was made before"
+        exit 0
     fi
+    complain "this very change was tried before; see $state_dir/last-run.json"
+    exit 1
 }
 
-stage() {
-    mkdir -p "$(dirname "$file")"
-    target=$file
-    if [ -L "$file" ]; then target=$(readlink -f "$file"); fi
-    new=$(dirname "$target")/.daemon.json.pyinfra-gvisor
-    rm -f "$new"
-    decode "$after_b64" "$work/after"
-    decode "$neutral_b64" "$work/neutral"
-    decode "$survive_b64" "$work/survive"
-    decode "$survived_b64" "$work/survived"
-    for path in $executables; do
-        if [ ! -x "$path" ]; then die "the runtime's path $path is not executable"; fi
-    done
+check_node() {
+    if [ -n "$seccomp" ] && [ ! -s "$seccomp" ]; then
+        die "/seccomp-profile: no such file, got $seccomp; dockerd would not start"
+    fi
+    check_runtimes
 }
 
-decode() { # base64 file
-    if [ "$1" = - ]; then return 0; fi
-    printf '%s' "$1" | base64 -d > "$2" || die "cannot write $2, is the disk full?"
+check_runtime() { # name path flags...: only what would start, with the flags that it knows
+    name=$1 path=$2
+    if ! command -v "$path" > /dev/null; then die "the runtime's path $path is not executable"; fi
+    shift
+    timeout 10 "$@" --version > "$work/said" 2>&1 < /dev/null || true
+    if grep -q 'flag provided but not defined' "$work/said"; then
+        die "/runtimes/$name: $path refuses its flags: $(head -n 1 "$work/said" | cut -c1-150)"
+    fi
+    if ! grep -q '^runsc ' "$work/said"; then return 0; fi
+    # "list" reads every flag as "create" will, and an empty root keeps it away from real sandboxes
+    if ! timeout 10 "$@" --root="$work/root.$name" list > "$work/said" 2>&1 < /dev/null; then
+        die "/runtimes/$name: $path refuses its flags: $(tail -n 1 "$work/said" | cut -c1-150)"
+    fi
 }
 
 validate() {
-    if [ ! -e "$work/after" ] || ! dockerd --help 2>&1 | grep -q -- --validate; then return 0; fi
-    if ! validate_file "$work/after" > "$work/validate" 2>&1; then
-        die "dockerd refuses the new file: $(tail -n 1 "$work/validate" | cut -c1-200)"
+    if [ ! -e "$staged/after" ] || ! dockerd --help 2>&1 | grep -q -- --validate; then return 0; fi
+    if ! validate_file "$staged/after" > "$work/said" 2>&1; then
+        die "dockerd refuses the new file: $(tail -n 1 "$work/said" | cut -c1-200)"
     fi
 }
 
-put() { # the file named by $1 becomes daemon.json, at once or not at all; no file: none
-    if [ ! -e "$1" ]; then
-        rm -f "$target"
-    else
-        cp "$1" "$new" || return 1
-        if [ -e "$target" ]; then
-            chmod --reference="$target" "$new" && chown --reference="$target" "$new" || return 1
-        else
-            chmod 0644 "$new" || return 1
-        fi
-        sync "$new" && mv "$new" "$target" || return 1
+prepare() {
+    if [ "$(sha256_of "$file")" != "$expect_sha256" ]; then die "somebody changed it since it was read; run again"; fi
+    write_down || die "cannot write to $state_dir or $(dirname "$target"), is the disk full or read-only?"
+    check_node
+    validate
+    if [ "$action" = restart ] && ! wait_for_ephemeral; then
+        die "a restart would end $(ephemeral)and they still run after $wait_s s"
     fi
-    sync "$(dirname "$target")"
-}
-
-snapshot() { running > "$work/running"; }
-
-next_generation() {
-    number=1
-    for path in "$state_dir"/generations/*; do
-        name=${path##*/}
-        case "$name" in *[!0-9]*) continue ;; esac
-        if [ "$name" -ge "$number" ]; then number=$((name + 1)); fi
-    done
-    generation=$state_dir/generations/$number
-    mkdir -p "$generation"
-    for path in "$target" "$state_dir/owned.json" "$state_dir/applied.json"; do
-        if [ -e "$path" ]; then cp -p "$path" "$generation/"; fi
-    done
-    sync "$generation"
-    old=$((number - keep))
-    if [ "$old" -gt 0 ]; then rm -rf "$state_dir/generations/$old"; fi
-}
-
-ephemeral() { # names of running containers that a restart would end
-    ids=$(docker_quick ps -q) || return 1
-    # shellcheck disable=SC2086
-    if [ -n "$ids" ]; then
-        docker_quick inspect --format '{{if .HostConfig.AutoRemove}}{{.Name}}{{end}}' $ids | grep . | tr -d / | tr '\n' ' ' || true
+    identity > "$work/dockerd" || die "cannot write to $state_dir, is the disk full?"
+    if [ "$action" != nothing ]; then
+        within 10 snapshot || die "the Docker API does not answer"
+        save_scripts || die "cannot copy dockerd's runtime scripts to $work"
     fi
+    keep_generation || die "cannot write $state_dir/generations, is the disk full?"
+    begin || die "cannot write to $state_dir or /etc/systemd, is the disk full or read-only?"
+    if [ "$(sha256_of "$file")" != "$expect_sha256" ]; then die "somebody changed it just now; run again"; fi
 }
-
-no_ephemeral() { names=$(ephemeral) && [ -z "$names" ]; }
 
 wait_for_ephemeral() {
     if no_ephemeral; then return 0; fi
@@ -119,129 +87,179 @@ wait_for_ephemeral() {
     within "$wait_s" no_ephemeral
 }
 
-commit() {
-    printf '%s' "$intent_b64" | base64 -d | write_state owned.json || die "cannot write $state_dir/owned.json"
-    if [ -e "$work/neutral" ]; then
-        put "$work/neutral" || return 1
-        reload_dockerd || return 1
+same_dockerd() { [ "$(identity)" = "$(cat "$work/dockerd")" ]; }
+
+restart_with() { # final on off: restarted with this file, and with live-restore on meanwhile
+    first=$1
+    if [ -e "$staged/$2" ]; then first=$2; fi
+    if [ "$can_live_restore" = yes ] && answers && ! live_restore_is true; then
+        # with the old file, or half of the new one would be in force already
+        if [ -e "$staged/old_on" ]; then put old_on || return 1; fi
+        if ! reload_dockerd || ! within 15 live_restore_is true; then
+            reason="live-restore did not come into force, a restart would have stopped containers"
+            return 1
+        fi
     fi
-    put "$work/after" || return 1
+    if [ "$1" = after ]; then
+        wait_for_ephemeral || {
+            reason="a restart would end $(ephemeral)after waiting $wait_s s"
+            return 1
+        }
+        snapshot || return 1
+    fi
+    step "restart $1" && put "$first" || return 1
+    service_restart || {
+        reason="dockerd did not start"
+        return 1
+    }
+    within "$timeout_s" answers || {
+        reason="the Docker API did not answer within $timeout_s s"
+        return 1
+    }
+    put_back_scripts || return 1
+    if [ "$first" = "$1" ]; then return 0; fi
+    step "switch live-restore off" || return 1
+    if [ -e "$staged/$3" ]; then put "$3" && reload_dockerd || return 1; fi
+    put "$1"
 }
 
-bring_into_force() {
+reload_with() { # final: what it leaves out is made ineffective first
+    if [ -e "$staged/neutral" ] && [ "$1" = after ]; then
+        put neutral && step "reload neutral" && reload_dockerd || return 1
+    fi
+    put "$1" && step "reload $1" && reload_dockerd
+}
+
+change() {
+    step claim && write_state owned.json < "$work/intent" || return 1
+    step write || return 1
     case "$action" in
-        nothing) return 0 ;;
-        reload)
-            reload_dockerd || return 1
-            within 15 in_force || {
-                reason="dockerd did not take the new file over within 15 s of the reload"
-                return 1
-            }
-            ;;
-        restart)
-            if [ "$live_restore" = true ] && ! live_restore_is true; then
-                reload_dockerd || return 1
-                within 15 live_restore_is true || {
-                    reason="live-restore did not come into force, a restart would have stopped containers"
-                    return 1
-                }
-            fi
-            wait_for_ephemeral || {
-                reason="a restart would end $(ephemeral)after waiting $wait_s s"
-                return 1
-            }
-            snapshot || return 1
-            restart_dockerd || {
-                reason="dockerd did not start"
-                return 1
-            }
-            ;;
+        nothing) put after ;;
+        reload) reload_with after ;;
+        restart) restart_with after on off ;;
     esac
 }
 
 look() {
     if [ "$action" = nothing ]; then return 0; fi
-    within "$timeout_s" answers || {
-        reason="the Docker API did not answer within $timeout_s s"
-        return 1
-    }
-    put_back_scripts || {
-        reason="runtime scripts could not be put back"
-        return 1
-    }
+    step look || return 1
+    put_back_scripts || return 1
     within "$timeout_s" in_force || {
         reason="the daemon runs, but not as declared (runtimes $runtimes, live-restore ${live_restore:-as it was})"
         return 1
     }
-    lost=''
-    within 10 none_lost || {
-        reason="container $lost does not run as before"
-        return 1
-    }
+    if ! same_dockerd; then
+        within 10 none_lost || {
+            reason="container $lost does not run as before"
+            return 1
+        }
+    fi
 }
 
-put_back() {
-    rm -f "$new"
-    if [ "$restarted" = yes ]; then
-        # An old file without live-restore would make dockerd end what still runs, so it starts with
-        # live-restore, and only then gets back what it had.
-        if [ -e "$work/survive" ]; then put "$work/survive"; else put "$old_file"; fi || return 1
-        restart_dockerd || return 1
-        within "$timeout_s" answers || return 1
-        if [ -e "$work/survived" ]; then
-            put "$work/survived" && reload_dockerd || return 1
-        fi
-        put "$old_file" || return 1
+finish() { # it is in force; what is left is to say so
+    write_state owned.json < "$work/owned" || return 1
+    applied=$work/applied
+    if [ "$action" != restart ] && ! same_dockerd; then applied=$work/applied_anew; fi
+    if [ -n "$(identity)" ]; then
+        sed "s|@DOCKERD@|$(identity)|" "$applied" | write_state applied.json || return 1
+    fi
+    read -r number < "$work/number"
+    drop_old_generations
+    record_run applied ''
+    forget
+}
+
+put_back() { # the files and the daemon as they were
+    if ! reached write; then return 0; fi
+    if [ "${1:-}" = boot ]; then
+        put old
+    elif reached "restart after" || ! same_dockerd; then
+        restart_with old old_on old_off
     else
-        put "$old_file" || return 1
+        put old || return 1
         if [ "$action" != nothing ]; then reload_dockerd || return 1; fi
     fi
+}
+
+put_back_record() {
+    read -r number < "$work/number"
+    generation=$state_dir/generations/$number
     if [ -e "$generation/owned.json" ]; then
-        cp -p "$generation/owned.json" "$state_dir/owned.json"
+        cp -p "$generation/owned.json" "$work/owned.old" && mv "$work/owned.old" "$state_dir/owned.json"
     else
         rm -f "$state_dir/owned.json"
     fi
 }
 
-revert() {
+revert() { # [boot]: exits with 1 unless everything is as it was
     reason=${reason:-could not write $file}
-    log=$(dockerd_log) || log=''
-    say "docker.daemon_json: $file on $host: $reason; going back to generation $number" >&2
-    if [ -n "$log" ]; then say "dockerd's log: $log" >&2; fi
-    outcome=reverted
-    old_file=$generation/$(basename "$target")
-    put_back || outcome="revert failed"
-    put_back_scripts || outcome="revert failed"
-    within 10 none_lost || say "container $lost does not run as before" >&2
-    record_run "$outcome" "$reason"
-    if [ "$outcome" = reverted ]; then
-        say "the node runs its previous configuration" >&2
-    else
-        say "dockerd does not answer with the previous configuration either; look at journalctl -u docker" >&2
+    why=$reason
+    log=$(service_log) || log=''
+    if reached write && ! ours_or_old; then
+        complain "$why, and somebody else has changed the file since; it is left as it is"
+        record_run left "$why"
+        forget
+        return 0
     fi
-    clean
-    exit 1
+    complain "$why; going back to what was before"
+    if [ -n "$log" ]; then say "dockerd's log: $log" >&2; fi
+    if ! put_back "${1:-}" || ! put_back_record; then
+        record_run "revert failed" "$why"
+        complain "dockerd does not answer with the previous configuration either; look at $(service_name), then run again"
+        return 1
+    fi
+    if [ "${1:-}" != boot ] && [ -s "$work/running" ] && ! within 10 none_lost; then
+        say "container $lost does not run as before" >&2
+    fi
+    rm -rf "$generation"
+    record_run reverted "$why"
+    forget
+    say "the node runs its previous configuration" >&2
+}
+
+resume() { # [boot]: an earlier transaction, which this very script was written for, did not end
+    if [ ! -d "$pending" ]; then exit 0; fi
+    work=$pending
+    reason="the change of generation $(cat "$work/number") was interrupted"
+    if reached 'done'; then
+        finish
+    else
+        # of a boot before this one there is no process left to compare with
+        read -r boot < /proc/sys/kernel/random/boot_id
+        case "$(cat "$work/dockerd")" in "$boot"/*) ;; *) rm -f "$work/running" ;; esac
+        revert "${1:-}"
+    fi
 }
 
 began=$(date +%s)
-mkdir -p "$state_dir/generations"
-chmod 0700 "$state_dir"
-exec 9>> "$state_dir/lock"
-flock -w 120 9 || die "another run holds $state_dir/lock for 120 s"
-work=$(mktemp -d "$state_dir/work.XXXXXX") || die "cannot write to $state_dir, is the disk full?"
-if [ "$(sha256_of "$file")" != "$expect_sha256" ]; then die "somebody changed it since it was read; run again"; fi
-if [ "$action" = restart ] && ! supervised && ! command -v service > /dev/null; then die "nothing here can restart dockerd"; fi
-stage
-validate
-if [ "$action" = restart ]; then wait_for_ephemeral || die "a restart would end $(ephemeral)and they still run after $wait_s s"; fi
-if [ "$action" != nothing ]; then within 10 snapshot || die "the Docker API does not answer"; fi
-next_generation || die "cannot write $state_dir/generations, is the disk full?"
-if [ "$action" != nothing ]; then save_scripts || die "cannot copy dockerd's runtime scripts to $generation"; fi
-if ! commit || ! bring_into_force || ! look; then revert; fi
-printf '%s' "$owned_b64" | base64 -d | write_state owned.json
-if [ "$action" != nothing ] || [ -e /run/docker.pid ]; then
-    printf '%s' "$applied_b64" | base64 -d | sed "s|@DOCKERD@|$(identity)|" | write_state applied.json
+case "${1:-}" in
+    boot)
+        lock 0 || exit 0 # it is going on
+        resume boot
+        exit
+        ;;
+    resume)
+        lock 300 || exit 1
+        resume
+        exit
+        ;;
+esac
+lock 120 || {
+    complain "another run holds $state_dir/lock for 120 s, or it cannot be written; nothing was changed"
+    exit 1
+}
+not_twice
+if [ -d "$pending" ]; then
+    complain "an earlier change was interrupted; run again, which ends it first"
+    exit 1
 fi
-record_run applied ''
+prepare
+if ! change || ! look || ! step 'done'; then
+    revert || true
+    exit 1
+fi
+finish || {
+    complain "is in force, but $state_dir cannot be written, is the disk full? Run again"
+    exit 1
+}
 say "$file is in force ($action), generation $number is the one before"
-clean

@@ -4,14 +4,27 @@
 set -eu
 umask 077
 mkdir -p /run/pyinfra-gvisor
-find /run/pyinfra-gvisor -mindepth 1 -maxdepth 1 -mmin +60 -exec rm -rf {} +
+alive() { # file with a process number: another process may have it by now, which only delays
+    read -r number < "$1" 2> /dev/null && kill -0 "$number" 2> /dev/null
+}
+for old in /run/pyinfra-gvisor/run.*; do # of runs that were killed
+    if [ -d "$old" ] && [ -s "$old/pid" ] && ! alive "$old/pid" && ! alive "$old/follower"; then rm -rf "$old"; fi
+done
 dir=$(mktemp -d /run/pyinfra-gvisor/run.XXXXXX)
+echo $$ > "$dir/follower"
 cat > "$dir/run.sh"
+# Whoever of the two goes last takes the directory along: the script writes down itself how it ended.
 cat > "$dir/detached.sh" <<'END'
 echo $$ > "$1/pid"
 sh "$1/run.sh" > "$1/out" 2> "$1/err" && code=0 || code=$?
 echo "$code" > "$1/code.new" && mv "$1/code.new" "$1/code"
+read -r follower < "$1/follower"
+kill -0 "$follower" 2> /dev/null || rm -rf "$1"
 END
+# shellcheck disable=SC2317
+leave() { if [ -e "$dir/code" ] || ! alive "$dir/pid"; then rm -rf "$dir"; fi; }
+trap leave EXIT
+trap 'exit 1' HUP INT TERM PIPE
 if [ -d /run/systemd/system ]; then
     systemd-run --quiet --collect --unit="pyinfra-gvisor-${dir##*.}" sh "$dir/detached.sh" "$dir"
 else
@@ -21,9 +34,8 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
     [ -s "$dir/pid" ] && break
     sleep 0.2
 done
-pid=$(cat "$dir/pid")
 while [ ! -e "$dir/code" ]; do
-    if ! kill -0 "$pid" 2> /dev/null && [ ! -e "$dir/code" ]; then
+    if ! alive "$dir/pid" && [ ! -e "$dir/code" ]; then
         echo "the script on the node was killed before it ended; run again, it begins from what it finds" >&2
         exit 1
     fi
@@ -31,6 +43,4 @@ while [ ! -e "$dir/code" ]; do
 done
 cat "$dir/out"
 cat "$dir/err" >&2
-code=$(cat "$dir/code")
-rm -rf "$dir"
-exit "$code"
+exit "$(cat "$dir/code")"

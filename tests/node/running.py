@@ -68,10 +68,12 @@ class Fleet:
         inventory = self._inventory(names, DEBIAN if data is None else data, by_host or {})
         return pyinfra(inventory, str(deploy), *flags)
 
-    def start(self, name: str, data: Mapping[str, Any]) -> subprocess.Popen[str]:
+    def start(
+        self, name: str, data: Mapping[str, Any], *, deploy: str = DEPLOY
+    ) -> subprocess.Popen[str]:
         """A run on the node that the test does not wait for, in a process group of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "pyinfra", self._inventory([name], data, {}), DEPLOY, "-y"],
+            [sys.executable, "-m", "pyinfra", self._inventory([name], data, {}), deploy, "-y"],
             cwd=ROOT,
             stderr=subprocess.PIPE,
             text=True,
@@ -185,8 +187,10 @@ def no_leftovers(node: LabNode) -> str:
     """What a run must not leave behind, a line each; nothing if there is nothing."""
     look = (
         "ls -A /etc/docker | grep -v -e '^daemon.json$' -e '^key.json$';"
+        "ls /etc/systemd/system | grep pyinfra; find /etc/systemd/system -name 'pyinfra*';"
         "ls -A /opt/gvisor/releases 2>/dev/null | grep '^\\.';"
-        "ls -A /var/lib/pyinfra-gvisor 2>/dev/null | grep -e '^\\.' -e '^work';"
+        "ls -A /var/lib/pyinfra-gvisor 2>/dev/null | grep -e '^\\.' -e '^pending';"
+        "ls -A /var/lib/pyinfra-gvisor/generations 2>/dev/null | grep -v '^[0-9]*$';"
         "ls -A /run/pyinfra-gvisor 2>/dev/null | grep -v 'lock$';"
         "docker ps -aq --filter label=pyinfra-gvisor.probe; docker images -q pyinfra-gvisor-probe;"
         "docker network ls -q --filter label=pyinfra-gvisor.probe; ls -A /var/tmp | grep pyinfra"

@@ -1,0 +1,38 @@
+"""
+Undo everything that this package did: daemon.json to the byte, releases, wrappers, records.
+
+.. code:: shell
+
+    pyinfra inventories/run.py deploys/remove.py --dry --diff
+    pyinfra inventories/run.py deploys/remove.py
+"""
+
+from pyinfra import host
+from pyinfra.api import deploy
+
+from pyinfra_gvisor.deploys.checks import checked_removal
+from pyinfra_gvisor.merge import GVISOR
+from pyinfra_gvisor.operations import docker, gvisor
+
+
+@deploy("Remove gVisor")
+def remove() -> None:
+    """First the keys of daemon.json, then what they pointed at."""
+    settings = checked_removal(host)
+    if settings is None:
+        return
+    docker.daemon_json(
+        wanted={},
+        owner=GVISOR,
+        restart=settings.restart,
+        timeout_s=settings.apply_timeout_s,
+        wait_s=settings.restart_wait_s,
+        name="Give daemon.json back",
+    )
+    gvisor.absent(name="Remove releases, wrappers and records")
+
+
+if not __name__.startswith("pyinfra_gvisor."):
+    import pyinfra_gvisor.deploys.remove  # noqa: F401 - see deploys/gvisor.py
+
+    remove()

@@ -1,0 +1,45 @@
+"""
+Back to what daemon.json and the release were before the last change, or before an earlier one.
+
+.. code:: shell
+
+    pyinfra inventories/run.py deploys/rollback.py --dry --diff
+    pyinfra inventories/run.py deploys/rollback.py --data gvisor_generation=3
+"""
+
+from pyinfra import host
+from pyinfra.api import deploy
+
+from pyinfra_gvisor.deploys.checks import checked_rollback
+from pyinfra_gvisor.operations import docker, gvisor
+
+
+@deploy("Roll gVisor back")
+def roll_back() -> None:
+    """daemon.json, the link to the release, and the proof of what runs then."""
+    back = checked_rollback(host)
+    if back is None:
+        return
+    settings = back.settings
+    docker.generation(
+        number=back.number,
+        restart=settings.restart,
+        timeout_s=settings.apply_timeout_s,
+        wait_s=settings.restart_wait_s,
+        name=f"Go back to generation {back.number}",
+    )
+    if back.release:
+        gvisor.runtimes(version=back.release, profiles={}, name="Point the link for people back")
+        gvisor.proof(
+            version=back.release,
+            profiles=back.profiles,
+            when=settings.proof,
+            risk=back.risk,
+            name="Prove isolation",
+        )
+
+
+if not __name__.startswith("pyinfra_gvisor."):
+    import pyinfra_gvisor.deploys.rollback  # noqa: F401 - see deploys/gvisor.py
+
+    roll_back()

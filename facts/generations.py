@@ -1,0 +1,30 @@
+"""What daemon.json was before each change of ours."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+
+from pyinfra_gvisor.generations import Generation, parse_generations
+from pyinfra_gvisor.scripts import script
+
+
+class Generations(FactBase[tuple[Generation, ...] | None]):
+    """
+    The generations that the node keeps, oldest first; ``None`` if they cannot be read.
+
+    .. code:: shell
+
+        pyinfra inventories/run.py fact pyinfra_gvisor.facts.generations.Generations
+    """
+
+    def command(self) -> StringCommand:
+        """One shell, which prints a line for each file."""
+        return StringCommand("sh", "-c", QuoteString(script("generations")))
+
+    def process(self, output: list[str]) -> tuple[Generation, ...]:
+        """The answer as ``Generation``\\ s."""
+        try:
+            return parse_generations(output)
+        except ValueError as error:
+            raise FactProcessError(f"facts.generations: {error}") from error

@@ -1,0 +1,94 @@
+"""The daemon.json transaction as pyinfra runs it: said beforehand, and carried out detached."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from difflib import unified_diff
+
+from pyinfra import host, logger, state
+from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.output import format_text
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.operations.telling import tell
+from pyinfra_gvisor.plan import Plan
+from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.story import interrupted_line, plan_lines
+from pyinfra_gvisor.transaction import resumption, transaction
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds until dockerd must be as declared, and for a restart to wait for ``--rm`` containers."""
+
+    timeout_s: int = 60
+    wait_s: int = 300
+
+
+def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCommand, None, None]:
+    """The plan as one command, or nothing if the node is as planned already."""
+    for path in plan.owed:
+        host.log(
+            f"{DAEMON_JSON} on {host.name}: {path}: in the file and not in force, a restart of "
+            "dockerd is owed",
+            logger.warning,
+        )
+    if not plan.changes:
+        host.noop(f"{DAEMON_JSON} and the running dockerd are as declared")
+        return
+    for line in plan_lines(plan, node, wait_s=patience.wait_s):
+        tell(line)
+    if state.config.DIFF and plan.before != plan.after:
+        for line in _diff(plan):
+            tell(line)
+    forget_node(host)
+    yield _detached(
+        transaction(
+            plan, node, host=host.name, timeout_s=patience.timeout_s, wait_s=patience.wait_s
+        )
+    )
+
+
+def end_interrupted(node: Node) -> Generator[PyinfraCommand, None, None]:
+    """
+    End an earlier change that was interrupted, if there is one, before anything else is decided.
+
+    While operations are only prepared nothing is run, so that what follows is a forecast then.
+
+    Raises ``Problem`` if the earlier change could not be ended.
+    """
+    if not node.pending:
+        return
+    tell(f"{DAEMON_JSON}: an earlier change was interrupted; it is finished or undone first")
+    forget_node(host)
+    yield _detached(resumption())
+    if not state.is_executing:
+        return
+    found = read_node(host)
+    if found is None or found.pending:
+        raise Problem(
+            "an earlier change is interrupted and could not be ended",
+            todo="see what the node said above, and run again",
+        )
+    host.log(interrupted_line(found))
+
+
+def _detached(text: str) -> StringCommand:
+    return StringCommand("sh", "-c", QuoteString(script("detach")), _stdin=text)
+
+
+def _diff(plan: Plan) -> list[str]:
+    before, after = (text or "" for text in (plan.before, plan.after))
+    lines = unified_diff(
+        before.splitlines(),
+        after.splitlines(),
+        DAEMON_JSON if plan.before is not None else "/dev/null",
+        DAEMON_JSON if plan.after is not None else "/dev/null",
+        lineterm="",
+    )
+    colours = {"+": "green", "-": "red"}
+    return [format_text(line, colours[line[0]]) if line[0] in colours else line for line in lines]

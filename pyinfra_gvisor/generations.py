@@ -1,0 +1,129 @@
+"""Generations: what daemon.json was before each change of ours, and the way back to one."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.json_text import Json, Path, from_pointer
+from pyinfra_gvisor.merge import Merge, Owned, merge
+from pyinfra_gvisor.node import Node, Reading
+from pyinfra_gvisor.plan import Plan, Restart, current_text, plan_merged
+from pyinfra_gvisor.runtimes import release_of
+
+
+class Generation(Reading):
+    """The file before a change, and what of it was ours. ``text`` is None where there was none."""
+
+    number: int
+    made_s: int
+    text: str | None = None
+    owned: Owned = Owned()
+
+    @property
+    def runtimes(self) -> dict[str, str]:
+        """The runtimes that pointed at wrappers of ours, and the release of each."""
+        return {
+            path[1]: release
+            for path, value in self.values.items()
+            if path[0] == "runtimes" and isinstance(value, dict)
+            if (release := release_of(str(value.get("path"))))
+        }
+
+    @property
+    def values(self) -> dict[Path, Json]:
+        """What was ours, with the values that it had."""
+        return {from_pointer(name): mine.wrote for name, mine in self.owned.paths.items()}
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """The releases that runtimes of ours pointed at."""
+        return tuple(sorted(set(self.runtimes.values())))
+
+    @property
+    def story(self) -> str:
+        """When it was left, and which release it had."""
+        until = datetime.fromtimestamp(self.made_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        had = ", ".join(self.releases) or "no gVisor"
+        return f"until {until}, {had}"
+
+
+def parse_generations(output: Sequence[str]) -> tuple[Generation, ...]:
+    """
+    The generations that ``scripts/generations.sh`` printed, oldest first.
+
+    Raises ``ValueError`` if the answer is cut short or malformed.
+    """
+    if "end of generations" not in output:
+        raise ValueError(f"the node's answer breaks off after {len(output)} lines")
+    found: dict[int, dict[str, Any]] = {}
+    for line in output:
+        kind, *rest = line.split(" ")
+        if kind == "generation":
+            found[int(rest[0])] = {"number": rest[0], "made_s": rest[1]}
+        elif kind in ("daemon", "owned"):
+            text = base64.b64decode(rest[1], validate=True).decode()
+            found[int(rest[0])] |= {"text": text} if kind == "daemon" else {"owned": _owned(text)}
+    return tuple(Generation.model_validate(found[number]) for number in sorted(found))
+
+
+def _owned(text: str) -> Owned:
+    return Owned.load({"owned": json.loads(text)})
+
+
+def choose(kept: Sequence[Generation], node: Node, number: int | None) -> Generation:
+    """
+    The generation to go back to.
+
+    + number: the one that was asked for; None for the one before the newest change, or the one
+      that the node was taken back to last if nothing has been changed since
+
+    Raises ``Problem`` if there is none.
+    """
+    applied = node.state.get("applied")
+    back = applied.get("generation") if isinstance(applied, dict) else None
+    wanted = number if number is not None else back
+    if wanted is None and kept:
+        return kept[-1]
+    for generation in kept:
+        if generation.number == wanted:
+            return generation
+    if not kept:
+        raise Problem("no earlier state is kept, nothing was ever changed here", todo="do nothing")
+    listed = "; ".join(f"{generation.number} ({generation.story})" for generation in kept)
+    raise Problem(
+        "no such generation", got=wanted, todo=f"set gvisor_generation to one of {listed}"
+    )
+
+
+def plan_generation(node: Node, generation: Generation, *, restart: Restart = "auto") -> Plan:
+    """
+    The plan that gives every path of ours the value it had; what is not ours stays as it is.
+
+    Raises ``Problem`` where the outcome cannot work.
+    """
+    merged = Merge(text=current_text(node), owned=Owned.load(node.state))
+    owners = {
+        owner
+        for owned in (merged.owned, generation.owned)
+        for mine in owned.paths.values()
+        for owner in mine.owners
+    }
+    paths = generation.values
+    ours = {*paths, *map(from_pointer, merged.owned.paths)}
+    for owner in sorted(owners):
+        theirs = {path: paths[path] for path in generation.owned.of(owner)}
+        step = merge(merged.text, merged.owned, theirs, owner=owner)
+        merged = step.model_copy(
+            update={
+                "drifted": (*merged.drifted, *step.drifted),
+                "left": (*merged.left, *step.left),
+            }
+        )
+    plan = plan_merged(node, merged, paths, ours=ours, restart=restart)
+    return replace(plan, generation=generation.number)

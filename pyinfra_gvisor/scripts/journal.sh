@@ -1,0 +1,150 @@
+#!/bin/sh
+# What is kept on the node while daemon.json is being changed, so that whoever comes next, after a
+# crash or a power cut, can finish or undo it. Read in front of apply_daemon_json.sh.
+# Set before: what is listed here. Sets: target, staged, work.
+set -eu
+: "${file:?}" "${state_dir:?}" "${keep:?}" "${id:?}" "${action:?}" "${unit?}"
+: "${after_b64:?}" "${neutral_b64:?}" "${on_b64:?}" "${off_b64:?}" "${old_on_b64:?}" "${old_off_b64:?}"
+: "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}" "${applied_anew_b64:?}"
+pending=$state_dir/pending
+work=$state_dir/.pending
+recovery_unit=/etc/systemd/system/pyinfra-gvisor-recovery.service
+target=$file
+if [ -L "$file" ]; then target=$(readlink -f "$file"); fi
+staged=$(dirname "$target")/.pyinfra-gvisor
+
+say() { printf '%s\n' "$*"; }
+
+decode() { # base64 file: none for "-"
+    if [ "$1" != - ]; then printf '%s' "$1" | base64 -d > "$2"; fi
+}
+
+sha256_of() {
+    if [ -e "$1" ]; then
+        sum=$(sha256sum < "$1")
+        say "${sum%% *}"
+    else
+        say absent
+    fi
+}
+
+write_state() { # name, from standard input: all of it or nothing
+    cat > "$state_dir/.$1.new" && sync "$state_dir/.$1.new" && mv "$state_dir/.$1.new" "$state_dir/$1"
+}
+
+record_run() { # result reason
+    text=$(printf '%s' "$2" | tr -d '\042\134' | tr -c '[:print:]' ' ')
+    printf '{"id":"%s","result":"%s","reason":"%s","action":"%s","at":"%s"}\n' \
+        "$id" "$1" "$text" "$action" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" |
+        write_state last-run.json || say "could not write $state_dir/last-run.json" >&2
+}
+
+# Everything that will be needed is written beforehand, also what is needed to go back: from the
+# first change on no step has to find room on a disk that may be full by then.
+write_down() {
+    rm -rf "$work" "$staged"
+    mkdir -p "$work" "$(dirname "$target")" && mkdir -m 0700 "$staged" || return 1
+    cp "$0" "$work/transaction.sh" && : > "$work/journal" || return 1
+    decode "$after_b64" "$staged/after" && decode "$neutral_b64" "$staged/neutral" &&
+        decode "$on_b64" "$staged/on" && decode "$off_b64" "$staged/off" &&
+        decode "$old_on_b64" "$staged/old_on" && decode "$old_off_b64" "$staged/old_off" &&
+        decode "$intent_b64" "$work/intent" && decode "$owned_b64" "$work/owned" &&
+        decode "$applied_b64" "$work/applied" && decode "$applied_anew_b64" "$work/applied_anew" || return 1
+    for path in "$staged"/*; do
+        if [ -e "$target" ]; then
+            chmod --reference="$target" "$path" && chown --reference="$target" "$path" || return 1
+        elif [ -e "$path" ]; then
+            chmod 0644 "$path" || return 1
+        fi
+    done
+    if [ -e "$target" ]; then cp -p "$target" "$staged/old" || return 1; fi
+}
+
+# The files before this change. Of older ones only the newest are kept.
+keep_generation() {
+    number=1
+    for path in "$state_dir"/generations/*; do
+        name=${path##*/}
+        case "$name" in *[!0-9]*) continue ;; esac
+        if [ "$name" -ge "$number" ]; then number=$((name + 1)); fi
+    done
+    generation=$state_dir/generations/$number
+    say "$number" > "$work/number" && mkdir -p "$state_dir/generations/.new" || return 1
+    if [ -e "$target" ]; then cp -p "$target" "$state_dir/generations/.new/daemon.json" || return 1; fi
+    for path in owned.json applied.json; do
+        if [ -e "$state_dir/$path" ]; then cp -p "$state_dir/$path" "$state_dir/generations/.new/" || return 1; fi
+    done
+    mv "$state_dir/generations/.new" "$generation" && sync "$generation"
+}
+
+drop_old_generations() {
+    for path in "$state_dir"/generations/*; do
+        name=${path##*/}
+        case "$name" in *[!0-9]*) continue ;; esac
+        if [ "$name" -le $((number - keep)) ]; then rm -rf "$path"; fi
+    done
+}
+
+# A node that goes down in the middle undoes the change at its next boot, before dockerd starts: the
+# new file may be one that dockerd cannot start with.
+arm_recovery() {
+    if [ -z "$unit" ]; then return 0; fi
+    printf '%s\n' '[Unit]' 'Description=Undo the change of daemon.json that the node went down in' \
+        "Before=$unit" 'RequiresMountsFor=/etc/docker /var/lib' '[Service]' 'Type=oneshot' \
+        "ExecStart=/bin/sh $pending/transaction.sh boot" > "$recovery_unit" &&
+        mkdir -p "/etc/systemd/system/$unit.wants" &&
+        ln -sfn "$recovery_unit" "/etc/systemd/system/$unit.wants/${recovery_unit##*/}" &&
+        sync "$recovery_unit" "/etc/systemd/system/$unit.wants"
+}
+
+disarm_recovery() {
+    if [ -z "$unit" ]; then return 0; fi
+    rm -f "/etc/systemd/system/$unit.wants/${recovery_unit##*/}" "$recovery_unit"
+    rmdir "/etc/systemd/system/$unit.wants" 2> /dev/null || true # others may have theirs in it
+}
+
+begin() {
+    sync "$work"/* "$staged" "$staged"/* 2> /dev/null || sync
+    arm_recovery || return 1
+    mv "$work" "$pending" || return 1
+    work=$pending
+    sync "$state_dir"
+}
+
+forget() { # the change has ended, one way or the other
+    rm -rf "$staged"
+    if [ -d "$pending" ]; then
+        disarm_recovery
+        rm -rf "$state_dir/.pending" && mv "$pending" "$state_dir/.pending"
+        sync "$state_dir"
+    fi
+    rm -rf "$state_dir/.pending" "$state_dir/generations/.new"
+}
+
+step() { say "$1" >> "$work/journal" && sync "$work/journal"; }
+
+reached() { grep -qx "$1" "$work/journal"; }
+
+put() { # the staged file of this name becomes daemon.json, at once or not at all; no such file: none
+    if [ -e "$staged/$1" ]; then
+        # a copy would need room; where it is that very file already, mv would refuse
+        if [ "$(stat -c %i "$staged/$1")" = "$(stat -c %i "$target" 2> /dev/null)" ]; then return 0; fi
+        ln -f "$staged/$1" "$staged/.next" 2> /dev/null || cp -p "$staged/$1" "$staged/.next" || return 1
+        mv -f "$staged/.next" "$target" || return 1
+    else
+        rm -f "$target" || return 1
+    fi
+    sync "$(dirname "$target")"
+}
+
+ours_or_old() { # whether daemon.json is one of the files that this change may have put there
+    now=$(sha256_of "$target")
+    if [ "$now" = absent ]; then
+        if [ ! -e "$staged/old" ] || [ ! -e "$staged/after" ]; then return 0; fi
+        return 1
+    fi
+    for path in "$staged"/*; do
+        if [ "$(sha256_of "$path")" = "$now" ]; then return 0; fi
+    done
+    return 1
+}

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Removes what this package put on the node. Arguments: the paths that may go. Set before: link and
+# state, "yes" or "no"; state_dir.
+set -eu
+: "${link:?}" "${state:?}" "${state_dir:?}"
+for path; do
+    case "$path" in
+        /opt/gvisor/releases/?* | /opt/gvisor/runtimes/?*) rm -rf -- "$path" ;;
+        *)
+            echo "$path is none of ours" >&2
+            exit 1
+            ;;
+    esac
+done
+if [ "$link" = yes ]; then rm -f /usr/local/bin/runsc; fi
+for directory in /opt/gvisor/releases /opt/gvisor/runtimes /opt/gvisor; do
+    if [ -d "$directory" ]; then rmdir --ignore-fail-on-non-empty "$directory"; fi
+done
+if [ "$state" = yes ]; then
+    exec 9>> "$state_dir/lock"
+    flock -w 120 9
+    rm -rf "$state_dir" /run/pyinfra-gvisor
+fi

@@ -1,0 +1,158 @@
+"""
+What the fault suite shares: a change that stops at a step, and what must hold after any fault.
+
+The change has a key that a reload applies and one that only a restart does, both shown by ``docker
+info``: a daemon that has one of them new and the other old is seen. The file has no live-restore,
+so that every restart has to bring it along and take it away again.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import Fleet, Outcome, no_leftovers, processes
+
+FILE = "/etc/docker/daemon.json"
+PENDING = "/var/lib/pyinfra-gvisor/pending"
+RELOAD_STEPS = ("claim", "write", "reload after", "look", "done")
+RESTART_STEPS = ("claim", "write", "restart after", "switch live-restore off", "look", "done")
+NUMBERS = count(1)
+
+_DEPLOY = """
+from pyinfra_gvisor import transaction
+from pyinfra_gvisor.operations import docker
+
+whole = transaction.script
+hook = {hook!r}
+transaction.script = lambda *names, **values: whole(*names, **values).replace(
+    "\\nbegan=", "\\n" + hook + "began=", 1
+)
+docker.daemon_json(wanted={wanted!r}, owner="faults", timeout_s={timeout_s}, wait_s=20)
+"""
+_PAUSE = """
+mode=${{1:-}}
+step() {{
+    say "$1" >> "$work/journal"
+    if [ "$1" = '{step}' ] && [ -z "$mode" ]; then
+        : > /run/at-step
+        while [ -e /run/at-step ]; do sleep 0.05; done
+    fi
+}}
+"""
+
+
+Live = Mapping[str, Any]
+"""How dockerd is configured, as far as it shows it."""
+
+
+def reloading(_before: Live) -> dict[str, Any]:
+    """A change that a reload applies, another one at every call."""
+    return {"labels": [f"run={next(NUMBERS)}"]}
+
+
+def restarting(before: Live) -> dict[str, Any]:
+    """A change that needs a restart, whatever is there before."""
+    driver = "json-file" if before["log-driver"] == "local" else "local"
+    labels = [f"run={next(NUMBERS)}"]
+    return {"labels": labels, "log-driver": driver, "log-opts": {"max-size": "10m"}}
+
+
+@dataclass
+class Faults:
+    """One node on which things go wrong."""
+
+    fleet: Fleet
+    name: str
+    running: dict[str, int] = field(default_factory=dict)
+    before: Live = field(default_factory=dict)
+
+    @property
+    def node(self) -> LabNode:
+        return self.fleet.nodes[self.name]
+
+    def remember(self) -> None:
+        """What runs, and how dockerd is configured, before the fault."""
+        self.running, self.before = processes(self.node), live(self.node)
+
+    def run(
+        self, wanted: Mapping[str, Any], *, step: str = "", hook: str = "", timeout_s: int = 30
+    ) -> Outcome:
+        """The change, waited for."""
+        deploy = self._deploy(wanted, step, hook, timeout_s)
+        return self.fleet.run(self.name, deploy=deploy, data={})
+
+    def start(
+        self, wanted: Mapping[str, Any], *, step: str = "", hook: str = "", timeout_s: int = 30
+    ) -> subprocess.Popen[str]:
+        """The change, not waited for; with ``step`` it stops before it does that."""
+        deploy = self._deploy(wanted, step, hook, timeout_s)
+        controller = self.fleet.start(self.name, {}, deploy=deploy)
+        if step:
+            wait_for(self.node, "test -e /run/at-step")
+        return controller
+
+    def go_on(self) -> None:
+        """Let the change that has stopped go on."""
+        self.node.exec("rm", "-f", "/run/at-step")
+
+    def _deploy(self, wanted: Mapping[str, Any], step: str, hook: str, timeout_s: int) -> str:
+        path = self.fleet.directory / f"faults-{next(NUMBERS)}.py"
+        pause = _PAUSE.format(step=step) if step else ""
+        path.write_text(_DEPLOY.format(hook=pause + hook, wanted=wanted, timeout_s=timeout_s))
+        return str(path)
+
+    def assert_sound(self, wanted: Mapping[str, Any], *, lost: tuple[str, ...] = ()) -> None:
+        """
+        All that must hold after a fault, whatever it was.
+
+        ``lost`` are containers that the fault itself has ended, such as a power cut.
+        """
+        node = self.node
+        keep = {} if node.exec("test", "-e", PENDING).code else {"live-restore": False}
+        found = {**live(node), **keep}  # a change that is not over may have it on
+        assert found in (self.before, after(wanted, self.before)), "a mix of old and new"
+        kept = {name: pid for name, pid in self.running.items() if name not in lost}
+        now = processes(node)
+        assert {name: now.get(name) for name in kept} == kept
+        for name in kept:
+            assert node.exec("docker", "exec", name, "true").code == 0, name
+        first, second = self.run(wanted), self.run(wanted)
+        assert first.code == second.code == 0, first.text + second.text
+        assert second.stderr.count("No changes") == 1, second.text
+        assert live(node) == after(wanted, self.before)
+        assert no_leftovers(node) == ""
+        now = processes(node)
+        assert {name: now.get(name) for name in kept} == kept
+
+
+def live(node: LabNode) -> dict[str, Any]:
+    """How dockerd is configured, as far as it shows it."""
+    shown = node.exec(
+        "docker",
+        "info",
+        "--format",
+        "[{{json .Labels}},{{json .LoggingDriver}},{{json .LiveRestoreEnabled}}]",
+    )
+    assert shown.code == 0, shown.stderr
+    labels, driver, live_restore = json.loads(shown.stdout)
+    return {"labels": labels or [], "log-driver": driver, "live-restore": live_restore}
+
+
+def after(wanted: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """How dockerd is configured once the change is in force."""
+    return {**before, **{key: wanted[key] for key in before.keys() & wanted.keys()}}
+
+
+def wait_for(node: LabNode, condition: str, *, timeout_s: float = 60) -> None:
+    """Until a shell command in the node succeeds."""
+    deadline = time.monotonic() + timeout_s
+    while node.exec("sh", "-c", condition).code != 0:
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.05)
