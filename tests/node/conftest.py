@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
 from tests.node.archives import ArchiveServer, debian_archive
+from tests.node.faults import Faults
 from tests.node.running import Fleet
 from tests.node.story import Story, tell
 
-LAB = "gvisor-test"
+LAB = os.environ.get("GVISOR_TEST_LAB", "gvisor-test")
 SPECS = {
     "plain": NodeSpec(FLAVOURS["debian-13"]),
     "lived-in": NodeSpec(FLAVOURS["debian-13"], lived_in=True),
@@ -76,3 +77,30 @@ def converged(nodes: dict[str, LabNode], story: Story) -> dict[str, LabNode]:
 def fleet(nodes: dict[str, LabNode], tmp_path: Path) -> Fleet:
     """Runs pyinfra on nodes, as a user would, with an inventory made for the test."""
     return Fleet(nodes, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def broken(
+    nodes: dict[str, LabNode], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Faults]:
+    """Nodes on which things go wrong, by name."""
+    fleet = Fleet(nodes, tmp_path_factory.mktemp("faults"))
+    known: dict[str, Faults] = {}
+
+    def of(name: str) -> Faults:
+        known.setdefault(name, Faults(fleet, name)).remember()
+        return known[name]
+
+    return of
+
+
+@pytest.fixture
+def faults(broken: Callable[[str], Faults]) -> Faults:
+    """A lived-in node on which things go wrong."""
+    return broken("lived-in")
+
+
+@pytest.fixture
+def plain(broken: Callable[[str], Faults]) -> Faults:
+    """The same without containers, for what ends them anyway."""
+    return broken("plain")
