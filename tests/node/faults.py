@@ -52,16 +52,18 @@ Live = Mapping[str, Any]
 """How dockerd is configured, as far as it shows it."""
 
 
-def reloading(_before: Live) -> dict[str, Any]:
+def reloading(before: Live) -> dict[str, Any]:
     """A change that a reload applies, another one at every call."""
-    return {"labels": [f"run={next(NUMBERS)}"]}
+    return {**_wanted(), "log-driver": before["log-driver"]}
 
 
 def restarting(before: Live) -> dict[str, Any]:
     """A change that needs a restart, whatever is there before."""
-    driver = "json-file" if before["log-driver"] == "local" else "local"
-    labels = [f"run={next(NUMBERS)}"]
-    return {"labels": labels, "log-driver": driver, "log-opts": {"max-size": "10m"}}
+    return {**_wanted(), "log-driver": "json-file" if before["log-driver"] == "local" else "local"}
+
+
+def _wanted() -> dict[str, Any]:
+    return {"labels": [f"run={next(NUMBERS)}"], "log-opts": {"max-size": "10m"}}
 
 
 @dataclass
@@ -78,7 +80,10 @@ class Faults:
         return self.fleet.nodes[self.name]
 
     def remember(self) -> None:
-        """What runs, and how dockerd is configured, before the fault."""
+        """What runs, and how dockerd is configured, before the fault; all keys are ours by then."""
+        if not self.before:
+            first = self.run(reloading(live(self.node)))
+            assert first.code == 0, first.text
         self.running, self.before = processes(self.node), live(self.node)
 
     def run(

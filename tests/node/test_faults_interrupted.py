@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.faults import (
+    PENDING,
     RELOAD_STEPS,
     RESTART_STEPS,
     Faults,
@@ -17,7 +17,6 @@ from tests.node.faults import (
     restarting,
     wait_for,
 )
-from tests.node.running import Fleet
 
 STEPS = [
     *(
@@ -29,13 +28,6 @@ STEPS = [
         for step in RESTART_STEPS
     ),
 ]
-
-
-@pytest.fixture
-def faults(nodes: dict[str, LabNode], fleet: Fleet) -> Faults:
-    found = Faults(fleet, "lived-in")
-    found.remember()
-    return found
 
 
 @pytest.mark.parametrize(
@@ -75,4 +67,36 @@ def test_a_script_that_is_killed_is_undone_or_finished_by_the_next_run(
     faults.node.exec("sh", "-c", "systemctl kill -s KILL 'pyinfra-gvisor-*'; rm /run/at-step")
     controller.wait(timeout=60)
 
+    faults.assert_sound(wanted)
+
+
+@pytest.mark.parametrize(("change", "step"), STEPS)
+def test_a_lost_connection_changes_nothing_about_the_outcome(
+    faults: Faults, change: Any, step: str
+) -> None:
+    wanted = change(faults.before)
+    controller = faults.start(wanted, step=step)
+
+    faults.node.exec("pkill", "-KILL", "-f", "^sshd(-session)?: debian")
+    faults.go_on()
+
+    assert controller.wait(timeout=60) == 1
+    wait_for(faults.node, "! test -e /var/lib/pyinfra-gvisor/pending")
+    faults.assert_sound(wanted)
+
+
+@pytest.mark.parametrize(("change", "step"), STEPS)
+def test_a_power_cut_leaves_the_old_or_the_new_configuration(
+    plain: Faults, change: Any, step: str
+) -> None:
+    faults = plain
+    wanted = change(faults.before)
+    controller = faults.start(wanted, step=step)
+
+    faults.node.kill()
+    faults.node.start()
+
+    os.killpg(controller.pid, signal.SIGKILL)
+    controller.wait()
+    assert faults.node.exec("test", "-e", PENDING).code == 1, "undone or finished at boot"
     faults.assert_sound(wanted)
