@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker
 from pyinfra_gvisor.plan import plan_daemon_json
 from tests.cases.fleet import Fleet, Node, Reply
@@ -32,7 +33,7 @@ def test_a_file_that_is_in_force_is_left_alone() -> None:
     nodes = {"a": Node([GOOD])}
     fleet = Fleet(nodes)
 
-    meta = fleet.add(docker.daemon_json, LIVE)
+    meta = fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
     fleet.run()
 
     assert nodes["a"].kinds() == ["state"]
@@ -43,7 +44,7 @@ def test_a_change_is_one_command_with_the_transaction_on_its_standard_input() ->
     nodes = {"a": Node([answer(daemon_json='{"dns": []}')])}
     fleet = Fleet(nodes)
 
-    meta = fleet.add(docker.daemon_json, LIVE, timeout_s=7, wait_s=11)
+    meta = fleet.add(docker.daemon_json, LIVE, owner=GVISOR, timeout_s=7, wait_s=11)
     fleet.run()
 
     sent = nodes["a"].of("daemon.json")
@@ -58,7 +59,7 @@ def test_sudo_is_passed_on() -> None:
     nodes = {"a": Node([answer()])}
     fleet = Fleet(nodes)
 
-    fleet.add(docker.daemon_json, LIVE, _sudo=True)
+    fleet.add(docker.daemon_json, LIVE, owner=GVISOR, _sudo=True)
     fleet.run()
 
     assert all(sent.sudo for sent in nodes["a"].sent)
@@ -69,7 +70,7 @@ def test_no_secret_of_the_file_is_in_any_command_line(form: str) -> None:
     nodes = {"a": Node([answer(daemon_json=WITH_SECRET)])}
     fleet = Fleet(nodes)
 
-    fleet.add(docker.daemon_json, {**LIVE, "labels": [SECRET]})
+    fleet.add(docker.daemon_json, {**LIVE, "labels": [SECRET]}, owner=GVISOR)
     fleet.run()
 
     hidden = SECRET if form == "plain" else base64.b64encode(WITH_SECRET.encode()).decode()[:40]
@@ -83,7 +84,8 @@ def test_preparing_writes_nothing_and_says_what_would_happen(
     caplog.set_level("INFO")
     nodes = {"a": Node([answer(containers=[Running("shop")])])}
 
-    meta = Fleet(nodes).add(docker.daemon_json, {**LIVE, "userland-proxy": False})
+    wanted = {**LIVE, "userland-proxy": False}
+    meta = Fleet(nodes).add(docker.daemon_json, wanted, owner=GVISOR)
 
     assert meta["a"].will_change
     assert set(nodes["a"].kinds()) == {"state"}
@@ -100,7 +102,7 @@ def test_what_happens_is_told_once_with_every_flag(
     caplog.set_level("INFO")
     fleet = Fleet({"a": Node([answer()])}, prepare=prepare, DIFF=True)
 
-    fleet.add(docker.daemon_json, LIVE)
+    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
     fleet.run()
 
     assert caplog.text.count("/etc/docker/daemon.json: new, reload") == 1
@@ -110,7 +112,7 @@ def test_what_happens_is_told_once_with_every_flag(
 def test_the_diff_is_shown_only_if_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
-    Fleet({"a": Node([answer()])}, DIFF=False).add(docker.daemon_json, LIVE)
+    Fleet({"a": Node([answer()])}, DIFF=False).add(docker.daemon_json, LIVE, owner=GVISOR)
 
     assert '+    "live-restore"' not in caplog.text
 
@@ -119,7 +121,7 @@ def test_the_diff_names_both_sides_and_keeps_what_stays(caplog: pytest.LogCaptur
     caplog.set_level("INFO")
     found = answer(daemon_json='{\n  "dns": [],\n  "debug": true\n}\n')
 
-    Fleet({"a": Node([found])}, DIFF=True).add(docker.daemon_json, {"debug": False})
+    Fleet({"a": Node([found])}, DIFF=True).add(docker.daemon_json, {"debug": False}, owner=GVISOR)
 
     text = re.sub(r"\x1b\[\d*m", "", caplog.text)
     for line in ("--- /etc/docker/daemon.json", '-  "debug": true', '+  "debug": false'):
@@ -150,7 +152,7 @@ def test_a_host_that_is_refused_gets_no_command_and_the_other_goes_on(
     nodes = {"bad": Node([answer(**given)]), "good": Node([answer()])}
     fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.add(docker.daemon_json, LIVE)
+    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
     fleet.run()
 
     assert fleet.failed() == {"bad"}
@@ -165,7 +167,7 @@ def test_a_transaction_that_fails_fails_its_host_and_the_other_goes_on() -> None
     nodes = {"bad": Node([answer()], {"daemon.json": failing}), "good": Node([answer(), GOOD])}
     fleet = Fleet(nodes)
 
-    fleet.add(docker.daemon_json, LIVE)
+    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
     fleet.run()
 
     assert fleet.failed() == {"bad"}
@@ -175,8 +177,8 @@ def test_a_second_operation_after_it_reads_afresh() -> None:
     nodes = {"a": Node([answer(), GOOD])}
     fleet = Fleet(nodes, prepare=False)
 
-    fleet.add(docker.daemon_json, LIVE)
-    fleet.add(docker.daemon_json, LIVE)
+    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
+    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
     fleet.run()
 
     assert nodes["a"].kinds() == ["state", "daemon.json", "state"]
@@ -202,7 +204,7 @@ def test_the_diff_says_where_there_is_no_file(
 ) -> None:
     caplog.set_level("INFO")
 
-    Fleet({"a": Node([answer(**given)])}, DIFF=True).add(docker.daemon_json, wanted)
+    Fleet({"a": Node([answer(**given)])}, DIFF=True).add(docker.daemon_json, wanted, owner=GVISOR)
 
     text = re.sub(r"\x1b\[\d*m", "", caplog.text)
     assert all(f"[@fake/a] {side}" in text for side in sides)

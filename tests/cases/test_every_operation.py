@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker, gvisor
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import (
@@ -24,7 +25,7 @@ NO_DOCKER = answer(without=("info", "dockerd", "clock", "docker_client"))
 CONVERGED = answer(**converged())
 
 ENGINE = (docker.engine, {"flavour": "debian"})
-DAEMON_JSON = (docker.daemon_json, {"wanted": WANTED, "if_absent": DEFAULTS})
+DAEMON_JSON = (docker.daemon_json, {"wanted": WANTED, "owner": GVISOR, "if_absent": DEFAULTS})
 INSTALL = (gvisor.release, {"version": RELEASE, "archive": SETTINGS.archive})
 WRAPPERS = (gvisor.runtimes, {"version": RELEASE, "profiles": PROFILES})
 PROOF = (gvisor.proof, {"version": RELEASE, "profiles": PROFILES})

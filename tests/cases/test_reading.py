@@ -10,6 +10,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host, ctx_state
 
 from pyinfra_gvisor.facts.node import NodeState, forget_node, read_node
+from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker, gvisor
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, proven_answer
@@ -42,7 +43,7 @@ def add_all(fleet: Fleet) -> None:
     fleet.add(docker.engine, "present")
     fleet.add(gvisor.release, RELEASE, archive=SETTINGS.archive)
     fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
-    fleet.add(docker.daemon_json, WANTED, if_absent=DEFAULTS)
+    fleet.add(docker.daemon_json, WANTED, owner=GVISOR, if_absent=DEFAULTS)
     fleet.add(gvisor.proof, RELEASE, profiles=PROFILES)
 
 
@@ -81,7 +82,7 @@ def test_after_an_operation_acted_the_next_one_reads_afresh() -> None:
     fleet = Fleet(nodes, prepare=False)
     fleet.add(gvisor.release, RELEASE, archive=SETTINGS.archive)
     fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
-    fleet.add(docker.daemon_json, WANTED, if_absent=DEFAULTS)
+    fleet.add(docker.daemon_json, WANTED, owner=GVISOR, if_absent=DEFAULTS)
 
     fleet.run()
 
@@ -102,7 +103,7 @@ def test_an_operation_of_somebody_else_counts_only_if_it_acted(
     fleet = Fleet(nodes, prepare=False)
     fleet.add(docker.engine, "present")
     fleet.add(other, "/x")  # type: ignore[arg-type]
-    fleet.add(docker.daemon_json, WANTED, if_absent=DEFAULTS)
+    fleet.add(docker.daemon_json, WANTED, owner=GVISOR, if_absent=DEFAULTS)
 
     fleet.run()
 
@@ -161,7 +162,7 @@ def test_a_node_that_cannot_be_read_fails_alone_and_gets_no_command(
     nodes = {"bad": Node([state]), "good": Node([answer(), proven_answer()])}
     fleet = Fleet(nodes, prepare=prepare)
     fleet.add(gvisor.release, RELEASE, archive=SETTINGS.archive)
-    fleet.add(docker.daemon_json, WANTED, if_absent=DEFAULTS)
+    fleet.add(docker.daemon_json, WANTED, owner=GVISOR, if_absent=DEFAULTS)
 
     fleet.run()
 

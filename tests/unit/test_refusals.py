@@ -13,10 +13,11 @@ from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.merge import flatten
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import plan_daemon_json
-from pyinfra_gvisor.refusals import refuse
+from pyinfra_gvisor.refusals import can_live_restore, refuse
 from tests.unit.answers import RUNSC, UNIT_FLAGS, Running, after, info, node
 
 RUNTIME: dict[str, Json] = {"runtimes": {"runsc": RUNSC}}
+PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
 
 
 def check(found: Node, wanted: dict[str, Json], foreign: dict[str, Json] | None = None) -> None:
@@ -209,34 +210,51 @@ def busy(**given: Any) -> Node:
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted"),
+    ("given", "why"),
     [
-        pytest.param(busy(), {"userland-proxy": False}, id="not-asked-for"),
+        pytest.param({"docker": info(swarm="active")}, "in a swarm, got app; ", id="swarm"),
+        pytest.param({"docker": info(swarm="pending")}, "in a swarm, got app; ", id="joining"),
         pytest.param(
-            busy(docker=info(swarm="active")), {"userland-proxy": False}, id="impossible-in-swarm"
+            {"flags": ["--live-restore=false"]}, "--live-restore=false, got app; ", id="flag"
         ),
         pytest.param(
-            busy(), {"userland-proxy": False, "live-restore": False}, id="asked-to-be-off"
+            {"unit": base64.b64encode(b"ExecStart=dockerd --live-restore=false").decode()},
+            "--live-restore=false, got app; ",
+            id="flag-of-the-next-start",
         ),
     ],
 )
-def test_a_restart_that_would_stop_running_containers_is_refused(
-    found: Node, wanted: dict[str, Json]
+def test_a_restart_that_would_end_running_containers_is_refused_by_their_names(
+    given: dict[str, Any], why: str
 ) -> None:
-    with pytest.raises(Problem, match="live-restore"):
-        plan_daemon_json(found, wanted)
+    with pytest.raises(Problem, match=f"would end running containers.*{why}"):
+        plan_daemon_json(busy(**given), PROXY_OFF)
+
+
+def test_what_stays_owed_ends_no_container_and_is_not_refused() -> None:
+    found = busy(docker=info(swarm="active"))
+
+    plan = plan_daemon_json(found, PROXY_OFF, restart="reload")
+
+    assert plan.owed == ("/userland-proxy",)
 
 
 @pytest.mark.parametrize(
     ("found", "wanted"),
     [
-        pytest.param(busy(), {"userland-proxy": False, "live-restore": True}, id="made-live-first"),
+        pytest.param(busy(), {**PROXY_OFF, "live-restore": True}, id="made-live-first"),
         pytest.param(
             busy(daemon_json='{"live-restore": true}', docker=info(live_restore=True)),
-            {"userland-proxy": False},
+            PROXY_OFF,
             id="live-already",
         ),
-        pytest.param(node(), {"userland-proxy": False}, id="nothing-runs"),
+        pytest.param(busy(), PROXY_OFF, id="not-asked-for"),
+        pytest.param(busy(), {**PROXY_OFF, "live-restore": False}, id="asked-to-be-off"),
+        pytest.param(
+            busy(flags=["--live-restore"], docker=info(live_restore=True)), PROXY_OFF, id="by-flag"
+        ),
+        pytest.param(node(), PROXY_OFF, id="nothing-runs"),
+        pytest.param(node(docker=info(swarm="active")), PROXY_OFF, id="nothing-runs-in-a-swarm"),
         pytest.param(busy(), {"labels": ["a=b"]}, id="a-reload"),
     ],
 )
@@ -246,8 +264,27 @@ def test_a_change_that_stops_no_container_is_not_refused(
     assert plan_daemon_json(found, wanted).changes
 
 
-def test_a_removal_whose_restart_would_stop_running_containers_is_refused() -> None:
-    given = after(plan_daemon_json(node(), {"userland-proxy": False, "live-restore": True}))
+def test_a_removal_whose_restart_would_end_running_containers_is_refused() -> None:
+    given = after(plan_daemon_json(node(), PROXY_OFF))
 
-    with pytest.raises(Problem, match="live-restore"):
-        plan_daemon_json(busy(**given), {})
+    with pytest.raises(Problem, match="would end running containers"):
+        plan_daemon_json(busy(**{**given, "docker": info(swarm="active")}), {})
+
+
+@pytest.mark.parametrize(
+    ("given", "can"),
+    [
+        pytest.param({}, True, id="plain"),
+        pytest.param({"docker": info(live_restore=True)}, True, id="live-already"),
+        pytest.param({"without": ("info", "dockerd", "clock")}, True, id="down"),
+        pytest.param({"docker": info(swarm="active")}, False, id="swarm"),
+        pytest.param(
+            {"flags": ["--live-restore"]}, False, id="a-flag-that-the-file-may-not-repeat"
+        ),
+        pytest.param({"flags": ["--live-restore=false"]}, False, id="switched-off-by-flag"),
+    ],
+)
+def test_whether_the_file_may_switch_live_restore_on_depends_on_the_node(
+    given: dict[str, Any], can: bool
+) -> None:
+    assert can_live_restore(node(**given)) is can

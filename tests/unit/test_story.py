@@ -58,6 +58,7 @@ def test_a_restart_says_why_and_which_containers_it_touches_and_how() -> None:
         "  restart, because dockerd reads only at start: /userland-proxy",
         "  reload (SIGHUP) is enough for: /live-restore",
         "  the Docker API is away for some seconds, live-restore keeps containers running",
+        "  docker exec, attach, logs -f and builds that are going on will end",
         "  kept running: app",
         "  waited for, up to 300 s, since a restart ends --rm containers: job",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -21,17 +22,11 @@ from tests.unit.shells import run
 NASTY = "a b'c\"d$(id)`id`\\e\nf*?\t~;|&"
 RUNTIME: dict[str, Json] = {"runtimes": {"runsc": RUNSC}}
 
-SCRIPTS = [
-    "apply_daemon_json",
-    "detach",
-    "dockerd",
-    "install_docker",
-    "install_release",
-    "install_wrappers",
-    "node_state",
-    "prove",
-    "write_record",
-]
+SCRIPTS = sorted(
+    item.name.removesuffix(".sh")
+    for item in files("pyinfra_gvisor.scripts").iterdir()
+    if item.name.endswith(".sh")
+)
 
 
 def made(wanted: dict[str, Json], found: Node | None = None, host: str = "run-1") -> str:
@@ -52,6 +47,15 @@ def variable(text: str, name: str) -> str:
 def decoded(text: str, name: str) -> Any:
     """What a base64 variable of the script will hold, read as JSON."""
     return json.loads(base64.b64decode(variable(text, name)))
+
+
+def asked(text: str) -> list[list[str]]:
+    """What ``check_runtime`` is called with, in order."""
+    head = text.split("#!/bin/sh", maxsplit=1)[0]
+    stub = "check_runtime() { printf '%s\\0' \"$@\"; printf '\\n\\n'; }\n"
+    shown = run(f"{head}{stub}check_runtimes")
+    assert shown.returncode == 0, shown.stderr
+    return [call.split("\0")[:-1] for call in shown.stdout.split("\n\n")[:-1]]
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in SCRIPTS])
@@ -119,10 +123,11 @@ def test_text_is_encoded_so_that_none_and_empty_differ(text: str | None, expecte
 
 
 def test_the_parts_of_a_script_come_in_the_order_they_are_named() -> None:
-    text = script("dockerd", "apply_daemon_json", a="1")
+    text = script("journal", "dockerd", "apply_daemon_json", a="1")
 
+    pieces = [text.index(f"\n{name}() {{") for name in ("put", "reload_dockerd", "revert")]
     assert text.startswith("a=1\n#!/bin/sh\n")
-    assert text.index("reload_dockerd() {") < text.index("bring_into_force() {")
+    assert pieces == sorted(pieces)
 
 
 def test_the_file_is_written_only_if_it_is_still_the_one_the_plan_was_made_from() -> None:
@@ -169,13 +174,21 @@ def test_only_runtimes_of_ours_have_to_be_registered_and_executable() -> None:
     text = made({"runtimes": {"runsc": RUNSC, "net": {"path": "crun"}}}, found)
 
     assert variable(text, "runtimes") == f"runsc={RUNSC['path']} net=crun"
-    assert variable(text, "executables") == RUNSC["path"]
+    assert asked(text) == [["runsc", RUNSC["path"]], ["net", "crun"]]
 
 
 def test_an_empty_object_of_runtimes_asks_for_none() -> None:
     text = made({"runtimes": {}})
 
-    assert (variable(text, "runtimes"), variable(text, "executables")) == ("", "")
+    assert (variable(text, "runtimes"), asked(text)) == ("", [])
+
+
+def test_a_runtime_is_asked_with_all_its_flags_as_they_are_written() -> None:
+    entry: Json = {"path": "/a b", "runtimeArgs": ["--network=host", NASTY, ""]}
+
+    text = made({"runtimes": {"runsc": entry}})
+
+    assert asked(text) == [["runsc", "/a b", "--network=host", NASTY, ""]]
 
 
 @pytest.mark.parametrize(
@@ -191,36 +204,6 @@ def test_the_live_restore_to_look_for_is_that_of_the_file(
     wanted: dict[str, Json], before: str | None, expected: str
 ) -> None:
     assert variable(made(wanted, node(daemon_json=before)), "live_restore") == expected
-
-
-@pytest.mark.parametrize(
-    ("before", "survive", "survived"),
-    [
-        pytest.param(
-            '{"mtu": 1}',
-            '{"mtu": 1, "live-restore": true}',
-            '{"mtu": 1, "live-restore": false}',
-            id="not-said",
-        ),
-        pytest.param(
-            '{"live-restore": false}',
-            '{"live-restore": true}',
-            '{"live-restore": false}',
-            id="off",
-        ),
-        pytest.param('{"live-restore": true}', "-", "-", id="on-anyway"),
-    ],
-)
-def test_going_back_by_a_restart_goes_through_live_restore(
-    before: str, survive: str, survived: str
-) -> None:
-    text = made({"userland-proxy": False}, node(daemon_json=before))
-
-    written = {name: variable(text, f"{name}_b64") for name in ("survive", "survived")}
-    assert {
-        name: value if value == "-" else base64.b64decode(value).decode()
-        for name, value in written.items()
-    } == {"survive": survive, "survived": survived}
 
 
 def test_a_run_that_dies_in_between_loses_no_claim() -> None:
@@ -276,7 +259,7 @@ def test_dockerd_checks_the_file_together_with_its_own_flags(flags: tuple[str, .
 
     shown = run(f'{head}{stub}validate_file "/a b"')
 
-    assert shown.stdout.split("\0")[:-1] == ["--validate", "--config-file", "/a b", *flags]
+    assert shown.stdout.split("\0")[:-1] == ["--validate", *flags, "--config-file", "/a b"]
 
 
 def test_a_lone_surrogate_in_somebodys_key_breaks_nothing() -> None:
