@@ -12,7 +12,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor import proof as proofs
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
-from pyinfra_gvisor.node import RELEASES_DIR, STATE_DIR, Node
+from pyinfra_gvisor.node import DAEMON_JSON, RELEASES_DIR, STATE_DIR, Node
 from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.releases import Archive, parse_release
@@ -136,18 +136,23 @@ def absent() -> Generator[PyinfraCommand, None, None]:
     """
     Have no release, no wrapper and no record of ours on the node.
 
-    What a running sandbox runs from stays, and so do the records while somebody else owns a key of
-    daemon.json. The keys themselves are to be given back before, by ``docker.daemon_json``.
+    What a running sandbox runs from stays, and what an entry of daemon.json points at that is not
+    ours alone; the records stay while somebody else owns a key of daemon.json. The keys themselves
+    are to be given back before, by ``docker.daemon_json``.
     """
     node = read_node(host)
     if node is None:
         yield from refusal("gvisor.absent", STATE_DIR, None, unreadable=True)
         return
-    removal = plan_removal(node)
+    try:
+        removal = plan_removal(node)
+    except Problem as problem:
+        yield from refusal("gvisor.absent", DAEMON_JSON, problem)
+        return
     if not removal.changes:
         host.noop("nothing of ours is there")
         return
-    for path in removal.paths:
+    for path in removal.going:
         tell(f"remove {path}")
     for path in removal.kept:
         tell(f"keep {path}, it is in use")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.merge import GVISOR, Owned
-from pyinfra_gvisor.node import RELEASES_DIR, STATE_DIR, Node, Reading
+from pyinfra_gvisor.json_text import JsonText, Path, from_pointer
+from pyinfra_gvisor.merge import EMPTY, GVISOR, Owned, OwnedPath
+from pyinfra_gvisor.node import RELEASES_DIR, STATE_DIR, Container, Node, Reading
+from pyinfra_gvisor.plan import current_text
 from pyinfra_gvisor.runtimes import release_of
+
+LINK = "/usr/local/bin/runsc"
 
 
 class RuntimeUser(Reading):
@@ -35,9 +39,15 @@ class Removal:
     kept: tuple[str, ...]
 
     @property
+    def going(self) -> tuple[str, ...]:
+        """Everything that goes, to be told."""
+        link, state = [LINK] if self.link else [], [STATE_DIR] if self.state else []
+        return (*self.paths, *link, *state)
+
+    @property
     def changes(self) -> bool:
         """Whether anything is there to remove."""
-        return bool(self.paths) or self.link or self.state
+        return bool(self.going)
 
 
 def parse_users(output: Sequence[str]) -> tuple[RuntimeUser, ...]:
@@ -55,38 +65,79 @@ def parse_users(output: Sequence[str]) -> tuple[RuntimeUser, ...]:
     )
 
 
-def our_runtimes(node: Node) -> set[str]:
-    """The names of the runtimes that are ours in daemon.json, and nobody else's."""
-    owned = Owned.load(node.state)
-    return {path[1] for path in owned.of(GVISOR) if path[0] == "runtimes" and len(path) > 1}
-
-
 def refuse_removal(node: Node, users: Sequence[RuntimeUser], *, keep_running: bool) -> None:
     """
-    Raise ``Problem`` if a running container needs a runtime that would go.
+    Raise ``Problem`` if a running container runs from what would go.
 
-    + keep_running: they are to be left running on the wrapper that they started with
+    + keep_running: they are to be left running on what they were started with
     """
-    names = our_runtimes(node)
-    running = [user.name for user in users if user.running and user.runtime in names]
+    running = _running_on_ours(node, users)
     if running and not keep_running:
         raise Problem(
-            "containers still run under a runtime that would go",
+            "containers still run on a release that would go",
             got=", ".join(running),
             todo="move them to another runtime, or leave them running as they are with "
-            "--data gvisor_keep_running=True (they can be stopped then, and not started again)",
+            "--data gvisor_keep_running=True",
         )
 
 
 def stranded(node: Node, users: Sequence[RuntimeUser]) -> list[str]:
-    """The containers that will not start any more without being created anew."""
-    names = our_runtimes(node)
-    return [user.name for user in users if user.runtime in names]
+    """The containers that, once stopped, will not start any more without being created anew."""
+    going = _going_runtimes(node)
+    return [user.name for user in users if user.runtime in going]
+
+
+def _running_on_ours(node: Node, users: Sequence[RuntimeUser]) -> list[str]:
+    seen = {item.name: item for item in node.containers}
+    going = _going_runtimes(node)
+    return [
+        user.name
+        for user in users
+        if user.running and _is_on_ours(user, seen.get(user.name), going)
+    ]
+
+
+def _is_on_ours(user: RuntimeUser, seen: Container | None, going: Collection[str]) -> bool:
+    """As /proc shows it: a runtime of another set-up may have the same name as one of ours."""
+    if seen is None or not seen.executable:  # dockerd is about to start it again
+        return user.runtime in going
+    return seen.release is not None
+
+
+def _going_runtimes(node: Node) -> set[str]:
+    """The runtimes that nobody will have registered any more."""
+    return {
+        path[1]
+        for path, mine in _only_ours(node).items()
+        if path[0] == "runtimes" and len(path) > 1 and mine.before is None
+    }
+
+
+def _only_ours(node: Node) -> dict[Path, OwnedPath]:
+    paths = Owned.load(node.state).paths
+    return {from_pointer(name): mine for name, mine in paths.items() if mine.owners == (GVISOR,)}
+
+
+def _staying_releases(node: Node) -> set[str]:
+    """The releases that an entry of daemon.json points at which does not go with us."""
+    ours = _only_ours(node)
+    entries = JsonText(current_text(node) or EMPTY).value.get("runtimes")
+    found = (
+        release_of(str(entry.get("path")))
+        for name, entry in (entries.items() if isinstance(entries, dict) else ())
+        if isinstance(entry, dict)
+        if (mine := ours.get(("runtimes", name))) is None or not mine.has_written(entry)
+    )
+    return {release for release in found if release}
 
 
 def plan_removal(node: Node) -> Removal:
-    """What of ours is on the node and may go: everything but what a running sandbox runs from."""
-    used = {item.release for item in node.containers if item.release}
+    """
+    What of ours is on the node and may go: everything but what is still in use.
+
+    Raises ``Problem`` if daemon.json, which may still point at something, cannot be understood.
+    """
+    used = {item.release for item in node.containers if item.release} | _staying_releases(node)
     releases = [release for release in node.releases if release not in used]
     wrappers = [path for path in node.wrappers if release_of(path) not in used]
     others = [

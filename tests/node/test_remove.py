@@ -1,0 +1,252 @@
+"""Removal: the node is as it was before us, to the byte, and nobody's container is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import Lab, LabNode
+from tests.node.archives import debian_archive, sha512
+from tests.node.conftest import LAB, SPECS
+from tests.node.running import (
+    DEBIAN,
+    Fleet,
+    Outcome,
+    daemon_json,
+    docker_info,
+    no_leftovers,
+    processes,
+    remove_container,
+    snapshot,
+    start_container,
+)
+from tests.node.story import LIVED_IN, NODES
+from tests.node.transactions import FILE
+
+REMOVE = "deploys/remove.py"
+KEEP = {**DEBIAN, "gvisor_keep_running": True}
+OURS = ("/opt/gvisor", "/var/lib/pyinfra-gvisor", "/run/pyinfra-gvisor")
+
+# These differ from one moment to the next.
+VOLATILE = {"SystemTime", "NFd", "NGoroutines", "NEventsListener"}
+
+_FILES = r"""
+find /etc /opt /usr/local /root /home /srv /var/lib -xdev \
+    -not -path '/var/lib/containerd/*' -not -path '/var/lib/systemd/*' \
+    -printf '%p %y %M %u %l\n' | sort
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A node at one moment."""
+
+    text: str | None
+    info: Mapping[str, Any]
+    files: str
+    running: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What the nodes were before us and after us, and what the runs said."""
+
+    fleet: Fleet
+    settings: Mapping[str, Any]
+    before: Mapping[str, Seen]
+    dry: Outcome
+    dry_changed: tuple[str, ...]
+    outcome: Outcome
+    after: Mapping[str, Seen]
+    second: Outcome
+    second_changed: tuple[str, ...]
+
+
+def look(node: LabNode) -> Seen:
+    there = node.exec("test", "-e", FILE).code == 0
+    info = {key: item for key, item in docker_info(node).items() if key not in VOLATILE}
+    info["Labels"] = sorted(info["Labels"] or [])  # in no order
+    # any reload makes 20.10 forget the names that it gives to runc itself
+    info["Runtimes"] = {
+        name: [entry["path"], entry.get("runtimeArgs")]
+        for name, entry in info["Runtimes"].items()
+        if not name.startswith("io.containerd.")
+    }
+    files = node.exec("sh", "-c", _FILES).stdout
+    return Seen(daemon_json(node) if there else None, info, files, processes(node))
+
+
+@pytest.fixture(scope="module")
+def removed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Removed]:
+    """Nodes that have never met us, gVisor on them, and gVisor gone again."""
+    lab = Lab(f"{LAB}-remove")
+    lab.down()
+    nodes = dict(zip(NODES, lab.up([SPECS[name] for name in NODES]), strict=True))
+    archive = debian_archive(nodes["lived-in"], tmp_path_factory.mktemp("archive"))
+    pinned = {"gvisor_source": str(archive), "gvisor_sha512": {"x86_64": sha512(archive)}}
+    yield there_and_back(Fleet(nodes, tmp_path_factory.mktemp("fleet")), {**DEBIAN, **pinned})
+    lab.down()
+
+
+def there_and_back(fleet: Fleet, settings: Mapping[str, Any]) -> Removed:
+    nodes = fleet.nodes
+    before = {name: look(nodes[name]) for name in NODES}
+    installed = fleet.run(*NODES, data=settings)
+    assert installed.code == 0, installed.text
+    snapshots = {name: snapshot(nodes[name]) for name in NODES}
+    dry = fleet.run(*NODES, deploy=REMOVE, flags=("--dry", "--diff"))
+    dry_changed = tuple(name for name in NODES if snapshot(nodes[name]) != snapshots[name])
+    outcome = fleet.run(*NODES, deploy=REMOVE)
+    after = {name: look(nodes[name]) for name in NODES}
+    snapshots = {name: snapshot(nodes[name]) for name in NODES}
+    second = fleet.run(*NODES, deploy=REMOVE)
+    second_changed = tuple(name for name in NODES if snapshot(nodes[name]) != snapshots[name])
+    return Removed(
+        fleet, settings, before, dry, dry_changed, outcome, after, second, second_changed
+    )
+
+
+def test_a_removal_ends_well(removed: Removed) -> None:
+    assert removed.outcome.code == 0, removed.outcome.text
+
+
+def test_a_dry_removal_changes_nothing_and_shows_the_difference(removed: Removed) -> None:
+    assert removed.dry.code == 0, removed.dry.text
+    assert removed.dry_changed == ()
+    assert '-    "no-new-privileges": true,' in removed.dry.text
+    assert "remove /opt/gvisor/releases/20240729.0" in removed.dry.text
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_daemon_json_is_the_original_to_the_byte(removed: Removed, name: str) -> None:
+    assert removed.after[name].text == removed.before[name].text
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_dockerd_is_configured_as_before(removed: Removed, name: str) -> None:
+    assert removed.after[name].info == removed.before[name].info
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_no_file_is_left_and_none_is_lost(removed: Removed, name: str) -> None:
+    node = removed.fleet.nodes[name]
+
+    assert removed.after[name].files.splitlines() == removed.before[name].files.splitlines()
+    assert [path for path in OURS if node.exec("test", "-e", path).code == 0] == []
+    assert no_leftovers(node) == ""
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_running_containers_are_the_same_processes(removed: Removed, name: str) -> None:
+    assert removed.after[name].running == removed.before[name].running
+    assert (removed.after[name].running.keys() == {"shop-db", "old-sandbox"}) is (name in LIVED_IN)
+
+
+@pytest.mark.parametrize("container", ["shop-db", "old-sandbox"])
+@pytest.mark.parametrize("name", LIVED_IN)
+def test_they_answer_exec_stop_start_and_restart(
+    removed: Removed, name: str, container: str
+) -> None:
+    node = removed.fleet.nodes[name]
+
+    ran = [
+        node.exec("docker", "exec", container, "true"),
+        node.exec("docker", "stop", "-t", "2", container),
+        node.exec("docker", "start", container),
+        node.exec("docker", "restart", "-t", "2", container),
+        node.exec("docker", "exec", container, "true"),
+    ]
+
+    assert [(item.code, item.stderr) for item in ran] == [(0, "")] * 5
+
+
+def test_a_second_removal_changes_nothing(removed: Removed) -> None:
+    assert removed.second.code == 0, removed.second.text
+    assert removed.second.stderr.count("No changes") == 2 * len(NODES)
+    assert removed.second_changed == ()
+
+
+@pytest.fixture
+def node(removed: Removed) -> LabNode:
+    """A node with gVisor on it, and nobody's containers."""
+    installed = removed.fleet.run("plain", data=removed.settings)
+    assert installed.code == 0, installed.text
+    return removed.fleet.nodes["plain"]
+
+
+def test_a_removal_under_a_running_sandbox_is_refused_by_name(
+    removed: Removed, node: LabNode
+) -> None:
+    start_container(node, "tenant", "--runtime=runsc")
+    before = snapshot(node)
+
+    outcome = removed.fleet.run("plain", deploy=REMOVE)
+
+    assert outcome.code == 1
+    assert "containers still run on a release that would go, got tenant; move them" in outcome.text
+    assert "Nothing was changed." in outcome.text
+    assert snapshot(node) == before
+    remove_container(node, "tenant")
+
+
+def test_a_running_sandbox_can_be_left_running(removed: Removed) -> None:
+    fleet, names = removed.fleet, ("plain", "docker-20", "docker-28")  # each version of Docker
+    nodes = [fleet.nodes[name] for name in names]
+    fleet.run(*names, data=removed.settings)
+    for node in nodes:
+        start_container(node, "tenant", "--runtime=runsc", "--restart=unless-stopped")
+    running = [processes(node) for node in nodes]
+
+    outcome = fleet.run(*names, deploy=REMOVE, data=KEEP)
+    kept = [snapshot(node) for node in nodes]
+    again = fleet.run(*names, deploy=REMOVE, data=KEEP)
+
+    assert outcome.code == again.code == 0, outcome.text + again.text
+    assert "[plain]     these will not start again until they are created anew: tenant" in (
+        outcome.stderr
+    )
+    assert outcome.stderr.count("keep /opt/gvisor/releases/20240729.0, it is in use") == len(names)
+    assert [snapshot(node) for node in nodes] == kept
+    assert [processes(node) for node in nodes] == running
+    for name, node in zip(names, nodes, strict=True):
+        assert look(node).text == removed.before[name].text
+        assert node.exec("docker", "exec", "tenant", "true").code == 0
+        assert node.exec("docker", "stop", "-t", "2", "tenant").code == 0
+        remove_container(node, "tenant")
+    last = fleet.run(*names, deploy=REMOVE)
+    assert last.code == 0, last.text
+    assert [path for path in OURS if nodes[0].exec("test", "-e", path).code == 0] == []
+
+
+def test_a_stopped_container_under_our_runtime_is_named(removed: Removed, node: LabNode) -> None:
+    start_container(node, "tenant", "--runtime=runsc")
+    node.exec("docker", "stop", "-t", "2", "tenant")
+
+    outcome = removed.fleet.run("plain", deploy=REMOVE)
+
+    assert outcome.code == 0, outcome.text
+    assert "these will not start again until they are created anew: tenant" in outcome.text
+    remove_container(node, "tenant")
+
+
+def test_a_sandbox_that_was_restarted_on_our_release_is_told_from_one_that_was_not(
+    removed: Removed,
+) -> None:
+    node = removed.fleet.nodes["lived-in"]
+    removed.fleet.run("lived-in", data=removed.settings)
+    node.exec("docker", "restart", "-t", "2", "old-sandbox")
+
+    refused = removed.fleet.run("lived-in", deploy=REMOVE)
+    node.exec("docker", "stop", "-t", "2", "old-sandbox")
+    outcome = removed.fleet.run("lived-in", deploy=REMOVE)
+
+    assert refused.code == 1
+    assert "would go, got old-sandbox; move them" in refused.text
+    assert outcome.code == 0, outcome.text
+    assert "will not start again" not in outcome.text
+    assert daemon_json(node) == removed.before["lived-in"].text
+    assert node.exec("docker", "start", "old-sandbox").code == 0
+    assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
