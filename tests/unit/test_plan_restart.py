@@ -1,0 +1,147 @@
+"""``restart``: made where it is needed, left owed, or refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyinfra_gvisor.dockerd_keys import Force
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.plan import Restart, plan_daemon_json
+from tests.unit.answers import RUNSC, after, node
+
+PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
+LIVE: dict[str, Json] = {"live-restore": True}
+BOTH: dict[str, Json] = {**PROXY_OFF, **LIVE}
+POLICIES = [pytest.param(name, id=name) for name in ("auto", "reload", "never")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "restart", "force", "owed"),
+    [
+        pytest.param(PROXY_OFF, "auto", Force.RESTART, (), id="restarted"),
+        pytest.param(PROXY_OFF, "reload", Force.NOTHING, ("/userland-proxy",), id="owed"),
+        pytest.param(BOTH, "auto", Force.RESTART, (), id="both-restarted"),
+        pytest.param(BOTH, "reload", Force.RELOAD, ("/userland-proxy",), id="reloaded-and-owed"),
+        pytest.param(LIVE, "reload", Force.RELOAD, (), id="nothing-owed"),
+        pytest.param(LIVE, "never", Force.RELOAD, (), id="a-reload-is-no-restart"),
+    ],
+)
+def test_a_restart_is_made_or_owed_as_the_policy_says(
+    wanted: dict[str, Json], restart: Restart, force: Force, owed: tuple[str, ...]
+) -> None:
+    plan = plan_daemon_json(node(), wanted, restart=restart)
+
+    assert plan.action is force
+    assert plan.owed == owed
+    assert plan.changes
+
+
+def test_what_needs_a_restart_is_refused_where_none_is_allowed() -> None:
+    message = (
+        r"^needs a restart of dockerd, which is not allowed here, got /mtu, /userland-proxy; "
+        r'.*gvisor_restart = "reload"'
+    )
+
+    with pytest.raises(Problem, match=message):
+        plan_daemon_json(node(), {**BOTH, "mtu": 1400}, restart="never")
+
+
+@pytest.mark.parametrize("restart", POLICIES)
+def test_where_everything_is_in_force_no_policy_changes_anything(restart: Restart) -> None:
+    settled = node(**after(plan_daemon_json(node(), BOTH)))
+
+    plan = plan_daemon_json(settled, BOTH, restart=restart)
+
+    assert not plan.changes
+    assert plan.owed == ()
+
+
+@pytest.mark.parametrize(
+    "wanted", [pytest.param(PROXY_OFF, id="only-owed"), pytest.param(BOTH, id="owed-and-reloaded")]
+)
+def test_a_second_run_still_owes_the_restart_and_changes_nothing(wanted: dict[str, Json]) -> None:
+    first = plan_daemon_json(node(), wanted, restart="reload")
+
+    second = plan_daemon_json(node(**after(first)), wanted, restart="reload")
+
+    assert not second.changes
+    assert second.owed == ("/userland-proxy",)
+    assert second.reasons == (
+        "a restart of dockerd stays owed, until then without effect: /userland-proxy",
+    )
+
+
+def test_an_owed_restart_is_made_as_soon_as_it_is_allowed() -> None:
+    left = node(**after(plan_daemon_json(node(), BOTH, restart="reload")))
+
+    plan = plan_daemon_json(left, BOTH)
+
+    assert plan.action is Force.RESTART
+    assert plan.before == plan.after
+    assert plan.owed == ()
+    assert "already in the file, but dockerd was started without it" in plan.reasons[0]
+
+
+def test_an_owed_restart_is_refused_where_none_is_allowed() -> None:
+    left = node(**after(plan_daemon_json(node(), BOTH, restart="reload")))
+
+    with pytest.raises(Problem, match="got /userland-proxy; "):
+        plan_daemon_json(left, BOTH, restart="never")
+
+
+def test_an_owed_restart_that_somebody_made_is_owed_no_longer() -> None:
+    given = after(plan_daemon_json(node(), BOTH, restart="reload"))
+    given["mtime_s"], given["ticks"] = 0, 60_000
+
+    plan = plan_daemon_json(node(**given), BOTH, restart="reload")
+
+    assert (plan.changes, plan.owed) == (False, ())
+
+
+def test_what_is_owed_to_one_owner_is_no_reason_for_another_to_restart() -> None:
+    left = node(**after(plan_daemon_json(node(), PROXY_OFF, owner="other", restart="reload")))
+
+    plan = plan_daemon_json(left, LIVE)
+
+    assert plan.action is Force.RELOAD
+    assert plan.owed == ()
+
+
+def test_a_key_that_is_given_back_without_its_restart_is_owed_once() -> None:
+    settled = node(**after(plan_daemon_json(node(), BOTH)))
+
+    plan = plan_daemon_json(settled, LIVE, restart="reload")
+
+    assert plan.action is Force.NOTHING
+    assert plan.owed == ("/userland-proxy",)
+    assert "userland-proxy" not in (plan.after or "")
+
+
+@pytest.mark.parametrize(
+    ("before", "restart", "neutral"),
+    [
+        pytest.param(LIVE, "auto", True, id="a-reload"),
+        pytest.param(BOTH, "auto", False, id="a-restart-reads-all-anew"),
+        pytest.param(BOTH, "reload", True, id="a-reload-instead-of-a-restart"),
+        pytest.param(PROXY_OFF, "reload", False, id="nothing-that-a-reload-would-read"),
+        pytest.param({"runtimes": {"runsc": RUNSC}}, "never", True, id="runtimes"),
+    ],
+)
+def test_values_are_made_ineffective_first_only_where_a_reload_would_keep_them(
+    before: dict[str, Json], restart: Restart, neutral: bool
+) -> None:
+    settled = node(**after(plan_daemon_json(node(), before)))
+
+    plan = plan_daemon_json(settled, {}, restart=restart)
+
+    assert (plan.neutral is not None) is neutral
+
+
+def test_a_reload_does_not_claim_that_dockerd_was_started_with_what_is_owed() -> None:
+    found = node(daemon_json='{"mtu": 1400}')
+
+    plan = plan_daemon_json(found, BOTH, restart="reload")
+
+    assert plan.started_with == {"mtu": 1400}
+    assert plan.loaded == LIVE
