@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, Path, from_pointer
-from pyinfra_gvisor.merge import Merge, Owned, merge
+from pyinfra_gvisor.merge import GVISOR, Owned, merge
 from pyinfra_gvisor.node import Node, Reading
 from pyinfra_gvisor.plan import Plan, Restart, current_text, plan_merged
 from pyinfra_gvisor.runtimes import release_of
@@ -61,6 +61,13 @@ def parse_generations(output: Sequence[str]) -> tuple[Generation, ...]:
     """
     if "end of generations" not in output:
         raise ValueError(f"the node's answer breaks off after {len(output)} lines")
+    try:
+        return _generations(output)
+    except (LookupError, RecursionError, ValueError) as error:
+        raise ValueError(f"the node's answer is malformed: {error}") from error
+
+
+def _generations(output: Sequence[str]) -> tuple[Generation, ...]:
     found: dict[int, dict[str, Any]] = {}
     for line in output:
         kind, *rest = line.split(" ")
@@ -107,23 +114,22 @@ def plan_generation(node: Node, generation: Generation, *, restart: Restart = "a
 
     Raises ``Problem`` where the outcome cannot work.
     """
-    merged = Merge(text=current_text(node), owned=Owned.load(node.state))
-    owners = {
-        owner
-        for owned in (merged.owned, generation.owned)
-        for mine in owned.paths.values()
-        for owner in mine.owners
-    }
-    paths = generation.values
-    ours = {*paths, *map(from_pointer, merged.owned.paths)}
-    for owner in sorted(owners):
-        theirs = {path: paths[path] for path in generation.owned.of(owner)}
-        step = merge(merged.text, merged.owned, theirs, owner=owner)
-        merged = step.model_copy(
-            update={
-                "drifted": (*merged.drifted, *step.drifted),
-                "left": (*merged.left, *step.left),
-            }
-        )
-    plan = plan_merged(node, merged, paths, ours=ours, restart=restart)
+    before, owned, paths = current_text(node), Owned.load(node.state), generation.values
+    # As if all were one owner's: one by one they would be refused a key that has changed hands.
+    merged = merge(before, _owned_by(owned, lambda _: (GVISOR,)), paths, owner=GVISOR)
+    of_then = _owned_by(merged.owned, lambda name: generation.owned.paths[name].owners)
+    plan = plan_merged(
+        node,
+        merged.model_copy(update={"owned": of_then}),
+        paths,
+        ours={*paths, *map(from_pointer, owned.paths)},
+        restart=restart,
+    )
     return replace(plan, generation=generation.number)
+
+
+def _owned_by(owned: Owned, owners: Callable[[str], tuple[str, ...]]) -> Owned:
+    paths = {
+        name: mine.model_copy(update={"owners": owners(name)}) for name, mine in owned.paths.items()
+    }
+    return owned.model_copy(update={"paths": paths})

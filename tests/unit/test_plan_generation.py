@@ -1,0 +1,227 @@
+"""Going back to a generation: what is ours as it was, what others did since as it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.dockerd_keys import Force
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.generations import Generation, plan_generation
+from pyinfra_gvisor.json_text import Json, JsonText
+from pyinfra_gvisor.merge import GVISOR, Owned
+from pyinfra_gvisor.plan import plan_daemon_json
+from tests.unit.answers import after, info, node, records
+
+ORIGINAL = '{\n  "dns": ["1.1.1.1"]\n}\n'
+OLD: dict[str, Json] = {"runtimes": {"runsc": {"path": "/old"}}, "live-restore": True}
+NEW: dict[str, Json] = {"runtimes": {"runsc": {"path": "/new"}}, "live-restore": True}
+MIRROR: dict[str, Json] = {"registry-mirrors": ["https://mirror.example"]}
+EARLIER: dict[str, Json] = {"registry-mirrors": ["https://earlier.example"]}
+BARE: dict[str, Any] = {"daemon_json": ORIGINAL}
+
+
+def changed(given: dict[str, Any], wanted: dict[str, Json], owner: str = GVISOR) -> dict[str, Any]:
+    """The node after one more change."""
+    return after(plan_daemon_json(node(**given), wanted, owner=owner))
+
+
+def left(given: dict[str, Any], number: int = 1) -> Generation:
+    """What the node kept of itself, when it was changed."""
+    return Generation(
+        number=number,
+        made_s=1_700_000_000,
+        text=given["daemon_json"],
+        owned=Owned.load(given.get("state", {})),
+    )
+
+
+def edited(given: dict[str, Any], key: str, value: Json) -> dict[str, Any]:
+    """The node after somebody has set a key by hand."""
+    return {**given, "daemon_json": JsonText(given["daemon_json"]).set((key,), value).text}
+
+
+def test_runtimes_go_back_to_the_release_that_they_had_by_a_reload() -> None:
+    old = changed(BARE, OLD)
+    new = changed(old, NEW)
+
+    plan = plan_generation(node(**new), left(old))
+
+    assert plan.after == old["daemon_json"]
+    assert plan.action is Force.RELOAD
+    assert plan.generation == 1
+
+
+def test_before_us_there_was_the_original_to_the_byte() -> None:
+    new = changed(changed(BARE, OLD), NEW)
+
+    plan = plan_generation(node(**new), left(BARE))
+
+    assert plan.after == ORIGINAL
+    assert plan.owned == Owned()
+
+
+def test_a_node_that_had_no_file_has_none_again() -> None:
+    bare: dict[str, Any] = {"daemon_json": None}
+
+    plan = plan_generation(node(**changed(bare, NEW)), left(bare))
+
+    assert plan.after is None
+
+
+def test_what_others_have_changed_since_stays() -> None:
+    old = changed(BARE, OLD)
+    new = edited(changed(old, NEW), "dns", ["9.9.9.9"])
+
+    plan = plan_generation(node(**new), left(old))
+
+    assert json.loads(plan.after or "") == {"dns": ["9.9.9.9"], **OLD}
+    assert (plan.drifted, plan.left) == ((), ())
+
+
+def test_a_value_of_ours_that_somebody_changed_since_is_told() -> None:
+    old = changed(BARE, OLD)
+    new = edited(changed(old, NEW), "live-restore", value=False)
+
+    plan = plan_generation(node(**new), left(old))
+
+    assert json.loads(plan.after or "") == {"dns": ["1.1.1.1"], **OLD}
+    assert plan.drifted == ("/live-restore",)
+
+
+def test_a_key_that_became_ours_since_and_that_somebody_changed_is_left_to_them() -> None:
+    new = edited(changed(BARE, NEW), "live-restore", value=False)
+    new["docker"] = info(runtimes={"runsc": {"path": "/new"}})
+
+    plan = plan_generation(node(**new), left(BARE))
+
+    assert json.loads(plan.after or "") == {"dns": ["1.1.1.1"], "live-restore": False}
+    assert plan.left == ("/live-restore",)
+
+
+def test_going_back_again_changes_nothing() -> None:
+    old = changed(BARE, OLD)
+    new = changed(old, NEW)
+    back = after(plan_generation(node(**new), left(old)))
+
+    again = plan_generation(node(**back), left(old))
+
+    assert not again.changes
+    assert (again.before, again.generation) == (old["daemon_json"], 1)
+
+
+def test_that_a_node_was_taken_back_is_written_down_until_it_is_changed() -> None:
+    new = changed(changed(BARE, OLD), NEW)
+    back = plan_generation(node(**new), left(BARE, number=4))
+    taken = node(**after(back))
+
+    onwards = plan_daemon_json(taken, NEW)
+
+    assert records(back, node(**new))["applied"]["generation"] == 4
+    assert records(onwards, taken)["applied"]["generation"] is None
+
+
+def test_going_back_and_forth_gives_the_same_file() -> None:
+    old = changed(BARE, OLD)
+    new = changed(old, NEW)
+    back = after(plan_generation(node(**new), left(old)))
+
+    forth = plan_generation(node(**back), left(new, number=2))
+
+    assert forth.after == new["daemon_json"]
+
+
+def test_every_owner_keeps_what_it_had() -> None:
+    both = changed(changed(BARE, OLD), EARLIER, "mirrors")
+    new = changed(changed(both, NEW), MIRROR, "mirrors")
+
+    plan = plan_generation(node(**new), left(both))
+
+    assert json.loads(plan.after or "") == {"dns": ["1.1.1.1"], **OLD, **EARLIER}
+    assert set(plan.owned.of(GVISOR)) == {("runtimes", "runsc"), ("live-restore",)}
+    assert plan.owned.of("mirrors") == [("registry-mirrors",)]
+
+
+def test_an_owner_that_came_later_goes() -> None:
+    ours = changed(BARE, OLD)
+    both = changed(ours, MIRROR, "mirrors")
+
+    plan = plan_generation(node(**both), left(ours))
+
+    assert plan.after == ours["daemon_json"]
+    assert plan.owned.of("mirrors") == []
+
+
+def test_an_owner_that_has_gone_since_comes_back() -> None:
+    both = changed(changed(BARE, OLD), MIRROR, "mirrors")
+    ours = changed(both, {}, "mirrors")
+
+    plan = plan_generation(node(**ours), left(both))
+
+    assert json.loads(plan.after or "") == {"dns": ["1.1.1.1"], **OLD, **MIRROR}
+    assert plan.owned.of("mirrors") == [("registry-mirrors",)]
+
+
+@pytest.mark.parametrize(
+    ("before", "since"),
+    [
+        pytest.param(("a",), ("b",), id="handed-on"),
+        pytest.param(("b",), ("a",), id="handed-back"),
+        pytest.param(("a", "b"), ("a", "b"), id="agreed-on-another-value"),
+        pytest.param(("a",), ("a", "b"), id="shared-since"),
+        pytest.param(("a", "b"), ("b",), id="given-up-by-one"),
+    ],
+)
+def test_a_key_goes_back_to_its_owners_and_its_value_whoever_has_it_now(
+    before: tuple[str, ...], since: tuple[str, ...]
+) -> None:
+    old = BARE
+    for owner in before:
+        old = changed(old, EARLIER, owner)
+    new = old
+    for owner in before:
+        new = changed(new, {}, owner)
+    for owner in since:
+        new = changed(new, MIRROR, owner)
+
+    plan = plan_generation(node(**new), left(old))
+
+    assert plan.after == old["daemon_json"]
+    assert plan.owned.paths["/registry-mirrors"].owners == before
+
+
+def test_going_back_needs_no_more_than_the_keys_that_differ_need() -> None:
+    old = changed(BARE, {**OLD, "userland-proxy": False})
+    new = changed(old, {**NEW, "userland-proxy": False})
+
+    plan = plan_generation(node(**new), left(old))
+
+    assert plan.action is Force.RELOAD
+
+
+def test_going_back_past_a_key_that_is_read_at_start_is_a_restart_or_refused_as_asked() -> None:
+    new = node(**changed(BARE, {**OLD, "userland-proxy": False}))
+
+    plans = [plan_generation(new, left(BARE), restart=item) for item in ("auto", "reload")]
+
+    assert [plan.action for plan in plans] == [Force.RESTART, Force.RELOAD]
+    assert plans[1].owed == ("/userland-proxy",)
+    with pytest.raises(Problem, match="needs a restart of dockerd"):
+        plan_generation(new, left(BARE), restart="never")
+
+
+def test_what_cannot_work_on_the_node_as_it_is_now_is_refused() -> None:
+    old = changed(BARE, OLD)
+    new = {**changed(old, {}), "docker": info(swarm="active")}
+
+    with pytest.raises(Problem, match="/live-restore cannot be used in swarm mode"):
+        plan_generation(node(**new), left(old))
+
+
+def test_a_file_that_cannot_be_understood_is_not_written_over() -> None:
+    new = {**changed(BARE, NEW), "daemon_json": '{"a" 1}'}
+
+    with pytest.raises(Problem, match="not JSON"):
+        plan_generation(node(**new), left(BARE))
