@@ -58,11 +58,14 @@ def parse_users(output: Sequence[str]) -> tuple[RuntimeUser, ...]:
     """
     if "end of containers" not in output:
         raise ValueError(f"the node's answer breaks off: {' '.join(output[-1:])[:60]}")
-    users = [json.loads(line) for line in output[: output.index("end of containers")]]
-    return tuple(
-        RuntimeUser(name=name.removeprefix("/"), running=running, runtime=runtime)
-        for name, running, runtime in users
-    )
+    try:
+        users = [json.loads(line) for line in output[: output.index("end of containers")]]
+        return tuple(
+            RuntimeUser(name=name.removeprefix("/"), running=running, runtime=runtime)
+            for name, running, runtime in users
+        )
+    except (AttributeError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"the node's answer is malformed: {error}") from error
 
 
 def refuse_removal(node: Node, users: Sequence[RuntimeUser], *, keep_running: bool) -> None:
