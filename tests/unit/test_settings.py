@@ -53,6 +53,13 @@ def problems_of(**data: Any) -> dict[str, str]:
         pytest.param({"gvisor_apply_timeout_s": 1}, "apply_timeout_s", 1, id="shortest-timeout"),
         pytest.param({"gvisor_apply_timeout_s": 3600}, "apply_timeout_s", 3600, id="longest"),
         pytest.param({"gvisor_restart_wait_s": 0}, "restart_wait_s", 0, id="no-wait"),
+        pytest.param({}, "restart", "auto", id="restart-default"),
+        pytest.param({"gvisor_restart": "reload"}, "restart", "reload", id="restart-owed"),
+        pytest.param({"gvisor_restart": "never"}, "restart", "never", id="restart-never"),
+        pytest.param({}, "generation", None, id="newest-generation"),
+        pytest.param({"gvisor_generation": 1}, "generation", 1, id="generation"),
+        pytest.param({}, "keep_running", False, id="keep-running-default"),
+        pytest.param({"gvisor_keep_running": True}, "keep_running", True, id="keep-running"),
         pytest.param({"ssh_user": "x", "_sudo": True}, "proof", "changed", id="others-data"),
     ],
 )

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.plan import plan_daemon_json
-from pyinfra_gvisor.story import plan_lines
+from pyinfra_gvisor.plan import Restart, plan_daemon_json
+from pyinfra_gvisor.story import interrupted_line, plan_lines
 from tests.unit.answers import RUNSC, Running, after, node
 
 LIVE: dict[str, Json] = {"live-restore": True}
@@ -16,10 +16,10 @@ RESTART: dict[str, Json] = {"live-restore": True, "userland-proxy": False}
 SANDBOX = {"argv0": "runsc-sandbox", "executable": "/usr/local/bin/runsc"}
 
 
-def told(wanted: dict[str, Json], **given: Any) -> list[str]:
+def told(wanted: dict[str, Json], restart: Restart = "auto", **given: Any) -> list[str]:
     """What is said about bringing ``wanted`` to a node."""
     found = node(**given)
-    return plan_lines(plan_daemon_json(found, wanted), found, wait_s=300)
+    return plan_lines(plan_daemon_json(found, wanted, restart=restart), found, wait_s=300)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,49 @@ def test_without_containers_a_restart_names_none() -> None:
     lines = told(RESTART)
 
     assert not [line for line in lines if "kept running:" in line or "waited for" in line]
+
+
+def test_a_restart_that_stays_owed_says_so_and_touches_nobody() -> None:
+    lines = told({"userland-proxy": False}, "reload", containers=[Running("app")])
+
+    assert lines == [
+        "/etc/docker/daemon.json: new, nothing",
+        "  a restart of dockerd stays owed, until then without effect: /userland-proxy",
+    ]
+
+
+def test_of_a_restart_that_stays_owed_the_rest_is_reloaded() -> None:
+    lines = told(RESTART, "reload")
+
+    assert lines == [
+        "/etc/docker/daemon.json: new, reload",
+        "  a restart of dockerd stays owed, until then without effect: /userland-proxy",
+        "  reload (SIGHUP) is enough for: /live-restore",
+        "  no container and no connection is touched by a reload",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("run", "end"),
+    [
+        pytest.param({"result": "applied", "reason": ""}, "applied", id="finished"),
+        pytest.param(
+            {"result": "reverted", "reason": "the change of generation 3 was interrupted"},
+            "reverted, because the change of generation 3 was interrupted",
+            id="undone",
+        ),
+        pytest.param({"result": "left"}, "left", id="without-a-reason"),
+        pytest.param({}, "ended", id="without-a-result"),
+        pytest.param(None, "ended", id="no-record"),
+        pytest.param("x", "ended", id="damaged-record"),
+    ],
+)
+def test_how_an_interrupted_change_ended_is_told_from_the_nodes_own_record(
+    run: object, end: str
+) -> None:
+    found = node(state={} if run is None else {"last-run": run})
+
+    assert interrupted_line(found) == f"/etc/docker/daemon.json: the earlier change is {end}"
 
 
 def test_what_somebody_changed_is_told() -> None:
