@@ -22,7 +22,11 @@ MARKS = {
     "daemon.json": "# Runs the script on standard input apart from this session",
     "prove": "# Starts a container under each runtime",
     "record": "# Writes one of our records",
+    "generations": "# Prints the files that daemon.json was",
+    "users": "# Prints every container, running or not",
+    "remove": "# Removes what this package put on the node",
 }
+FACTS = ("state", "generations", "users")
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,9 @@ class Node:
     """
     One host's side.
 
-    ``states`` are its answers to the fact: before anything else was sent, after one command, and
+    ``states`` are its answers to the node's fact: before anything was done, after one command, and
     so on, the last one for good; with ``each_read`` the next one at every reading. ``replies`` is
-    what it says to other commands by kind, success without a word where there is none.
+    what it says to other commands and facts by kind, success without a word where there is none.
     """
 
     states: Sequence[Sequence[str] | Reply]
@@ -63,6 +67,10 @@ class Node:
     def kinds(self) -> list[str]:
         """What was sent, in order."""
         return [item.kind for item in self.sent]
+
+    def acted(self) -> list[str]:
+        """What was sent to do something, in order."""
+        return [kind for kind in self.kinds() if kind not in FACTS]
 
     def of(self, kind: str) -> Sent:
         """The one command of this kind."""
@@ -86,7 +94,8 @@ class Node:
 
     def _state(self) -> Reply:
         reads = self.kinds().count("state")
-        at = reads - 1 if self.each_read else len(self.sent) - reads
+        acted = sum(kind not in FACTS for kind in self.kinds())
+        at = reads - 1 if self.each_read else acted
         state = self.states[min(at, len(self.states) - 1)]
         return state if isinstance(state, Reply) else Reply(state)
 

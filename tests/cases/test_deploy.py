@@ -19,7 +19,14 @@ from tests.cases.proven import converged, proven_answer
 from tests.unit.answers import answer, info
 from tests.unit.observations import output
 
-OPERATIONS = (docker.engine, docker.daemon_json, gvisor.release, gvisor.runtimes, gvisor.proof)
+OPERATIONS = (
+    docker.engine,
+    docker.daemon_json,
+    docker.generation,
+    gvisor.release,
+    gvisor.runtimes,
+    gvisor.proof,
+)
 OLD = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
 REASON = "throwaway nodes of a lab"
 

@@ -9,6 +9,7 @@ import pytest
 from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker, gvisor
 from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.kept import generations
 from tests.cases.proven import (
     DEFAULTS,
     PROFILES,
@@ -16,6 +17,7 @@ from tests.cases.proven import (
     SETTINGS,
     WANTED,
     converged,
+    proven,
     proven_answer,
 )
 from tests.unit.answers import answer
@@ -28,6 +30,8 @@ ENGINE = (docker.engine, {"flavour": "debian"})
 DAEMON_JSON = (docker.daemon_json, {"wanted": WANTED, "owner": GVISOR, "if_absent": DEFAULTS})
 INSTALL = (gvisor.release, {"version": RELEASE, "archive": SETTINGS.archive})
 WRAPPERS = (gvisor.runtimes, {"version": RELEASE, "profiles": PROFILES})
+GENERATION = (docker.generation, {"number": 1})
+ABSENT = (gvisor.absent, {})
 PROOF = (gvisor.proof, {"version": RELEASE, "profiles": PROFILES})
 
 
@@ -40,20 +44,40 @@ def added(nodes: dict[str, Node], operation: Any, **globals_: Any) -> Fleet:
     return fleet
 
 
+def known() -> Node:
+    """A node that is as it should be, and was like that before."""
+    return Node([proven_answer()], {"generations": generations(proven())})
+
+
+OPERATIONS = {
+    "docker.engine": ENGINE,
+    "docker.daemon_json": DAEMON_JSON,
+    "docker.generation": GENERATION,
+    "gvisor.release": INSTALL,
+    "gvisor.runtimes": WRAPPERS,
+    "gvisor.absent": ABSENT,
+    "gvisor.proof": PROOF,
+}
+
+
+def test_no_operation_is_left_out_here() -> None:
+    there = {
+        f"{module.__name__.rpartition('.')[2]}.{name}"
+        for module in (docker, gvisor)
+        for name, item in vars(module).items()
+        if hasattr(item, "_inner") and item.__module__ == module.__name__
+    }
+
+    assert there == set(OPERATIONS)
+
+
 @pytest.mark.parametrize(
-    ("operation", "name"),
-    [
-        pytest.param(ENGINE, "docker.engine", id="engine"),
-        pytest.param(DAEMON_JSON, "docker.daemon_json", id="daemon-json"),
-        pytest.param(INSTALL, "gvisor.release", id="release"),
-        pytest.param(WRAPPERS, "gvisor.runtimes", id="runtimes"),
-        pytest.param(PROOF, "gvisor.proof", id="proof"),
-    ],
+    ("name", "operation"), [pytest.param(*item, id=item[0]) for item in OPERATIONS.items()]
 )
 def test_an_operation_refuses_a_node_that_it_does_not_know(
-    operation: Any, name: str, caplog: pytest.LogCaptureFixture
+    name: str, operation: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nodes = {"bad": Node([["nonsense"]]), "good": Node([proven_answer()])}
+    nodes = {"bad": Node([["nonsense"]]), "good": known()}
 
     fleet = added(nodes, operation)
 
@@ -70,16 +94,20 @@ def test_an_operation_refuses_a_node_that_it_does_not_know(
         pytest.param(DAEMON_JSON, BARE, "daemon.json", id="daemon-json"),
         pytest.param(INSTALL, BARE, "release", id="release"),
         pytest.param(WRAPPERS, BARE, "wrappers", id="runtimes"),
+        pytest.param(GENERATION, CONVERGED, "daemon.json", id="generation"),
+        pytest.param(ABSENT, CONVERGED, "remove", id="absent"),
     ],
 )
 def test_a_second_attempt_reads_afresh_what_the_first_may_have_changed(
     operation: Any, before: list[str], kind: str
 ) -> None:
-    nodes = {"a": Node([before], {kind: Reply(ok=False)}), "b": Node([proven_answer()])}
+    replies = {kind: Reply(ok=False), "generations": generations({})}
+    nodes = {"a": Node([before], replies), "b": known()}
 
     added(nodes, operation, _retries=1, _retry_delay=0)
 
-    assert nodes["a"].kinds() == ["state", kind] * 2
+    sent = [item for item in nodes["a"].kinds() if item != "generations"]
+    assert sent == ["state", kind] * 2
 
 
 def test_a_node_that_cannot_be_read_again_before_its_probe_is_not_proven() -> None:

@@ -1,0 +1,44 @@
+"""What a node keeps of its earlier states, and what it says of its containers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.merge import GVISOR
+from pyinfra_gvisor.plan import plan_daemon_json
+from tests.cases.fleet import Reply
+from tests.unit.answers import after, compact, node
+
+UNTIL_S = 1_700_000_000
+
+
+def generations(*states: Mapping[str, Any]) -> Reply:
+    """The answer of a node that was changed in these states, as ``answer`` is given them."""
+    lines = []
+    for number, state in enumerate(states, start=1):
+        lines.append(f"generation {number} {UNTIL_S}")
+        files = {"daemon": state.get("daemon_json")}
+        if owned := state.get("state", {}).get("owned"):
+            files["owned"] = compact(owned)
+        lines += [
+            f"{name} {number} {base64.b64encode(text.encode()).decode()}"
+            for name, text in files.items()
+            if text is not None
+        ]
+    return Reply([*lines, "end of generations"])
+
+
+def users(*containers: tuple[str, bool, str]) -> Reply:
+    """The answer of a node with these containers: name, whether it runs, runtime."""
+    lines = [compact([f"/{name}", running, runtime]) for name, running, runtime in containers]
+    return Reply([*lines, "end of containers"])
+
+
+def changed(
+    given: Mapping[str, Any], wanted: Mapping[str, Json], owner: str = GVISOR, **more: Any
+) -> dict[str, Any]:
+    """The node after a change of daemon.json, with all else as it was."""
+    return {**given, **after(plan_daemon_json(node(**given), wanted, owner=owner, **more))}

@@ -1,0 +1,172 @@
+"""``docker.generation``: back to an earlier daemon.json, once, and told which."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.generations import Generation, plan_generation
+from pyinfra_gvisor.merge import Owned
+from pyinfra_gvisor.operations import docker
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.kept import changed, generations
+from tests.unit.answers import after, answer, node
+
+ORIGINAL = '{"dns": []}'
+BARE: dict[str, Any] = {"daemon_json": ORIGINAL}
+OLD = changed(BARE, {"labels": ["old"]})
+NEW = changed(OLD, {"labels": ["new"]})
+BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+
+
+def back(to: dict[str, Any] = OLD, number: int = 2) -> dict[str, Any]:
+    """The node after it was taken back from ``NEW``."""
+    generation = Generation(
+        number=number, made_s=0, text=to["daemon_json"], owned=Owned.load(to.get("state", {}))
+    )
+    return after(plan_generation(node(**NEW), generation))
+
+
+def changed_node(**replies: Reply) -> Node:
+    """A node that was changed twice, and whose going back comes true."""
+    return Node(
+        [answer(**NEW), answer(**back())], {"generations": generations(BARE, OLD), **replies}
+    )
+
+
+def written(item: Node, name: str = "after") -> str:
+    """The file that the transaction would write, or a record."""
+    (found,) = re.findall(rf"^{name}_b64=(\S+)$", item.of("daemon.json").stdin or "", re.MULTILINE)
+    return base64.b64decode(found).decode()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        pytest.param(None, OLD["daemon_json"], id="newest"),
+        pytest.param(2, OLD["daemon_json"], id="asked-for"),
+        pytest.param(1, ORIGINAL, id="before-us"),
+    ],
+)
+def test_a_node_goes_back_by_one_transaction(
+    number: int | None, expected: str, prepare: bool
+) -> None:
+    nodes = {"a": changed_node()}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(docker.generation, number, timeout_s=7, wait_s=11)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["daemon.json"]
+    assert written(nodes["a"]) == expected
+    assert f'"generation":{number or 2}' in written(nodes["a"], "applied")
+    for line in ("timeout_s=7", "wait_s=11"):
+        assert f"\n{line}\n" in (nodes["a"].of("daemon.json").stdin or "")
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    "number", [pytest.param(None, id="newest"), pytest.param(2, id="asked-for")]
+)
+def test_asked_again_it_changes_nothing(number: int | None, prepare: bool) -> None:
+    kept = generations(BARE, OLD, NEW)
+    nodes = {"a": Node([answer(**back())], {"generations": kept})}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    meta = fleet.add(docker.generation, number)
+    fleet.run()
+
+    assert nodes["a"].acted() == []
+    assert not meta["a"].did_change()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_it_is_told_once_where_a_node_goes_back_to(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    fleet = Fleet({"a": changed_node()}, prepare=prepare, DIFF=True)
+
+    fleet.add(docker.generation)
+    fleet.run()
+
+    assert caplog.text.count("generation 2: until 2023-11-14 22:13 UTC, no gVisor") == 1
+    assert caplog.text.count("/etc/docker/daemon.json: changed, reload") == 1
+    assert '"labels": ["old"]' in caplog.text
+
+
+def test_a_dry_run_goes_nowhere() -> None:
+    nodes = {"a": changed_node()}
+
+    meta = Fleet(nodes).add(docker.generation)
+
+    assert meta["a"].will_change
+    assert nodes["a"].acted() == []
+
+
+def test_sudo_is_passed_on_to_what_is_read_and_what_is_done() -> None:
+    nodes = {"a": changed_node()}
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.generation, _sudo=True)
+    fleet.run()
+
+    assert all(sent.sudo for sent in nodes["a"].sent)
+
+
+NOT_KNOWN = "the node's state is not known; see"
+BAD: list[Any] = [
+    pytest.param(
+        {"number": 5}, generations(BARE, OLD), "no such generation, got 5; set", id="unknown"
+    ),
+    pytest.param({}, generations(), "no earlier state is kept", id="none-kept"),
+    pytest.param({}, Reply(["generation 1"]), NOT_KNOWN, id="cut-off"),
+    pytest.param({}, Reply(["daemon 1 e30=", "end of generations"]), NOT_KNOWN, id="malformed"),
+    pytest.param({}, Reply(ok=False), NOT_KNOWN, id="command-failed"),
+    pytest.param(
+        {"restart": "never"},
+        generations(BARE, changed(BARE, {"mtu": 1400})),
+        "needs a restart of dockerd, which is not allowed here, got /mtu; ",
+        id="restart-not-allowed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("named", "kept", "reason"), BAD)
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
+    named: dict[str, Any],
+    kept: Reply,
+    reason: str,
+    prepare: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = {"bad": changed_node(generations=kept), "good": changed_node()}
+    nodes["good"].replies = {"generations": generations(BARE, OLD, OLD, OLD, OLD)}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(docker.generation, **named)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert nodes["bad"].acted() == []
+    assert nodes["good"].acted() == ["daemon.json"]
+    where = "docker.generation: /etc/docker/daemon.json on @fake/bad: "
+    assert f"{where}{reason}" in caplog.text
+
+
+def test_a_restart_that_is_not_made_stays_owed(caplog: pytest.LogCaptureFixture) -> None:
+    kept = generations(changed(BARE, {"mtu": 1400}))
+    nodes = {"a": Node([answer(**NEW)], {"generations": kept})}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(docker.generation, restart="reload")
+    fleet.run()
+
+    assert "\naction=reload\n" in (nodes["a"].of("daemon.json").stdin or "")
+    assert "/mtu: in the file and not in force, a restart of dockerd is owed" in caplog.text
