@@ -1,0 +1,177 @@
+"""The removal on the real engine: refused where it is in use, in order, quiet when done."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.deploys.remove import remove
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.kept import changed, users
+from tests.cases.proven import RELEASE, proven
+from tests.unit.answers import Running, answer
+
+ORIGINAL = '{"dns": ["1.1.1.1"]}'
+WITH_US: dict[str, Any] = {**proven(), "state_dir": "yes"}
+NONE = {"users": users()}
+SANDBOX = Running(
+    "shop",
+    runtime="runsc",
+    executable=f"/opt/gvisor/releases/{RELEASE}/runsc",
+    argv0="runsc-sandbox",
+)
+IN_USE = {"users": users(("shop", True, "runsc"), ("idle", False, "runsc"))}
+BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+
+
+def installed(replies: dict[str, Reply] | None = None, **more: Any) -> Node:
+    """A node with everything, that does as it is told."""
+    data = more.pop("data", {})
+    given_back = {**WITH_US, **more, "daemon_json": None, "state": {}}
+    given_back.pop("docker")
+    states = [{**WITH_US, **more}, given_back, more]
+    return Node([answer(**state) for state in states], replies or NONE, data)
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_the_keys_go_before_what_they_point_at(prepare: bool) -> None:
+    nodes = {"a": installed()}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(remove)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["daemon.json", "remove"]
+    assert "\nafter_b64=-\n" in (nodes["a"].of("daemon.json").stdin or "")
+    assert fleet.failed() == set()
+
+
+def test_the_original_comes_back_to_the_byte() -> None:
+    before = {"daemon_json": ORIGINAL}
+    given = changed(before, {"live-restore": True})
+    nodes = {"a": Node([answer(**given, state_dir="yes")], NONE)}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(remove)
+    fleet.run()
+
+    (found,) = re.findall(
+        r"^after_b64=(\S+)$", nodes["a"].of("daemon.json").stdin or "", re.MULTILINE
+    )
+    assert base64.b64decode(found).decode() == ORIGINAL
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_second_removal_changes_nothing(prepare: bool) -> None:
+    nodes = {"a": Node([answer(daemon_json=ORIGINAL)], NONE)}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(remove)
+    fleet.run()
+
+    assert nodes["a"].acted() == []
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_host_on_which_a_sandbox_runs_is_refused_before_any_host_is_touched(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"bad": installed(IN_USE, containers=[SANDBOX]), "good": installed()}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(remove)
+    touched = [item.acted() for item in nodes.values()]
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert touched == [[], []]
+    assert nodes["bad"].acted() == []
+    assert nodes["good"].acted() == ["daemon.json", "remove"]
+    reason = "remove: runtimes on @fake/bad: containers still run on a release that would go, got "
+    assert f"{reason}shop; " in caplog.text
+    assert "Nothing was changed." in caplog.text
+
+
+def test_sandboxes_are_left_running_where_that_is_asked_for_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = {"gvisor_keep_running": True}
+    nodes = {"a": installed(IN_USE, containers=[SANDBOX], data=data)}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(remove)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["daemon.json", "remove"]
+    assert (
+        f"/opt/gvisor/releases/{RELEASE}" not in nodes["a"].of("remove").command.split("sh -c")[0]
+    )
+    assert "these will not start again until they are created anew: shop, idle" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("replies", "given", "reason"),
+    [
+        pytest.param(
+            {"users": Reply(["[]"])}, {}, "the node's answer breaks off", id="containers-cut-off"
+        ),
+        pytest.param(
+            {"users": Reply(ok=False, stderr=["Cannot connect"])},
+            {},
+            "Cannot connect",
+            id="containers-not-told",
+        ),
+        pytest.param(
+            {"users": Reply(["5", "end of containers"])},
+            {},
+            "the node's answer is malformed",
+            id="containers-malformed",
+        ),
+        pytest.param(NONE, {"without": ("info",)}, "dockerd does not answer", id="docker-down"),
+    ],
+)
+def test_a_host_of_which_it_is_not_known_who_runs_there_is_left_as_it_is(
+    replies: dict[str, Reply],
+    given: dict[str, Any],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bad = Node([answer(**{**WITH_US, **given})], replies)
+    nodes = {"bad": bad, "good": installed()}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(remove)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert bad.acted() == []
+    assert nodes["good"].acted() == ["daemon.json", "remove"]
+    assert reason in caplog.text
+
+
+def test_a_dry_run_changes_nothing_and_tells_the_whole_story(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": installed()}
+
+    Fleet(nodes, DIFF=True).deploy(remove)
+
+    assert nodes["a"].acted() == []
+    for line in ("removed, restart", f"remove /opt/gvisor/releases/{RELEASE}", "remove /var/lib"):
+        assert line in caplog.text
+
+
+def test_after_a_transaction_that_failed_nothing_is_removed() -> None:
+    nodes = {"bad": installed({**NONE, "daemon.json": Reply(ok=False)}), "good": installed()}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(remove)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert nodes["bad"].acted() == ["daemon.json"]
