@@ -1,0 +1,188 @@
+"""The way back on the real engine: to which generation, in order, quiet when done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.deploys.rollback import roll_back
+from pyinfra_gvisor.generations import Generation, plan_generation
+from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.merge import Owned
+from pyinfra_gvisor.proof import fingerprint
+from pyinfra_gvisor.runtimes import wrapper
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.kept import changed, generations, users
+from tests.cases.proven import PROFILES, RELEASE
+from tests.unit.answers import after, answer, node
+from tests.unit.observations import SANDBOX, output
+
+OLD = "20260831.0"
+WRAPPERS = {release: wrapper("runsc", release, PROFILES["runsc"]) for release in (OLD, RELEASE)}
+LINKS = {release: f"/opt/gvisor/releases/{release}/runsc" for release in (OLD, RELEASE)}
+BARE: dict[str, Any] = {
+    "releases": [OLD, RELEASE],
+    "wrappers": {item.path: item.sha256 for item in WRAPPERS.values()},
+    "runsc_link": LINKS[RELEASE],
+}
+BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+PROVEN = Reply(output(runsc={**SANDBOX, "executable": LINKS[OLD]}))
+
+
+def wanted(release: str) -> dict[str, Json]:
+    """A daemon.json with the runtime on this release."""
+    return {"live-restore": True, "runtimes": {"runsc": {"path": WRAPPERS[release].path}}}
+
+
+ON_OLD = changed(BARE, wanted(OLD))
+ON_NEW = changed(ON_OLD, wanted(RELEASE))
+KEPT = generations(BARE, ON_OLD)
+
+
+def gone_back(to: dict[str, Any], number: int) -> dict[str, Any]:
+    """The node after it was taken back from the newest state."""
+    owned = Owned.load(to.get("state", {}))
+    generation = Generation(number=number, made_s=0, text=to.get("daemon_json"), owned=owned)
+    return {**ON_NEW, **after(plan_generation(node(**ON_NEW), generation))}
+
+
+BACK = {**gone_back(ON_OLD, 2), "runsc_link": LINKS[OLD]}
+BACK["state"] = {
+    **BACK["state"],
+    "proof": {"fingerprint": fingerprint(node(**BACK), OLD, PROFILES)},
+}
+
+
+def upgraded(kept: Reply = KEPT, **data: Any) -> Node:
+    """A node that was taken from one release to the next, and goes back as it is told."""
+    states = [ON_NEW, gone_back(ON_OLD, 2), BACK]
+    replies = {"generations": kept, "users": users(), "prove": PROVEN}
+    return Node([answer(**state) for state in states], replies, data)
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    "data",
+    [pytest.param({}, id="newest"), pytest.param({"gvisor_generation": 2}, id="asked-for")],
+)
+def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(
+    data: dict[str, Any], prepare: bool
+) -> None:
+    item = upgraded(**data)
+    item.states = [*item.states[:2], answer(**{**BACK, "state": gone_back(ON_OLD, 2)["state"]})]
+    fleet = Fleet({"a": item}, prepare=prepare)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    assert item.acted() == ["daemon.json", "wrappers", "prove", "record"]
+    assert LINKS[OLD] in item.of("wrappers").command
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    "data",
+    [pytest.param({}, id="newest"), pytest.param({"gvisor_generation": 2}, id="asked-for")],
+)
+def test_a_second_rollback_changes_nothing(data: dict[str, Any], prepare: bool) -> None:
+    kept = generations(BARE, ON_OLD, ON_NEW)
+    nodes = {"a": Node([answer(**BACK)], {"generations": kept, "users": users()}, data)}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    assert nodes["a"].acted() == []
+    assert fleet.failed() == set()
+
+
+def test_before_us_there_was_nothing_to_prove() -> None:
+    nodes = {"a": upgraded(gvisor_generation=1)}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["daemon.json"]
+    assert "\nafter_b64=-\n" in (nodes["a"].of("daemon.json").stdin or "")
+
+
+BAD: list[Any] = [
+    pytest.param(
+        upgraded(gvisor_generation=9),
+        "rollback: /etc/docker/daemon.json on @fake/bad: no such generation, got 9; set "
+        f"gvisor_generation to one of 1 (until 2023-11-14 22:13 UTC, no gVisor); 2 (until "
+        f"2023-11-14 22:13 UTC, {OLD})",
+        id="unknown-generation",
+    ),
+    pytest.param(upgraded(generations()), "no earlier state is kept", id="none-kept"),
+    pytest.param(upgraded(Reply(["x"])), "the node's answer breaks off", id="cut-off"),
+    pytest.param(
+        upgraded(gvisor_generation="2"), "gvisor_generation: input should be", id="bad-setting"
+    ),
+    pytest.param(
+        Node([answer(**{**ON_NEW, "without": ("info",)})], {"generations": KEPT}),
+        "dockerd does not answer",
+        id="docker-down",
+    ),
+]
+
+
+@pytest.mark.parametrize(("bad", "reason"), BAD)
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
+    bad: Node, reason: str, prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad.sent.clear()
+    nodes = {"bad": bad, "good": upgraded()}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert bad.acted() == []
+    assert nodes["good"].acted()[0] == "daemon.json"
+    assert reason in caplog.text
+
+
+def test_every_host_goes_back_to_a_generation_of_its_own() -> None:
+    nodes = {"a": upgraded(), "b": upgraded(generations(BARE, BARE, BARE, ON_OLD))}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    assert all(item.acted()[0] == "daemon.json" for item in nodes.values())
+    assert fleet.failed() == set()
+
+
+def test_a_dry_run_goes_nowhere_and_tells_where_it_would_go(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": upgraded()}
+
+    Fleet(nodes, DIFF=True).deploy(roll_back)
+
+    assert nodes["a"].acted() == []
+    for line in (
+        f"generation 2: until 2023-11-14 22:13 UTC, {OLD}",
+        "/etc/docker/daemon.json: changed, reload",
+        f"point /usr/local/bin/runsc at {LINKS[OLD]}",
+    ):
+        assert line in caplog.text
+
+
+def test_after_a_transaction_that_failed_the_link_stays() -> None:
+    nodes = {"bad": upgraded(), "good": upgraded()}
+    nodes["bad"].replies = {**nodes["bad"].replies, "daemon.json": Reply(ok=False)}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert nodes["bad"].acted() == ["daemon.json"]
