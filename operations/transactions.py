@@ -23,7 +23,7 @@ from pyinfra_gvisor.transaction import resumption, transaction
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds until dockerd must be as declared, and for a restart to wait for ``--rm`` containers."""
+    """Seconds until dockerd must be as declared, and to wait for ``--rm`` containers."""
 
     timeout_s: int = 60
     wait_s: int = 300

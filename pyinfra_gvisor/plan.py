@@ -12,7 +12,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, lookup, pointer
 from pyinfra_gvisor.merge import GVISOR, Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.node import DockerInfo, Node
-from pyinfra_gvisor.refusals import can_live_restore, refuse, refuse_loss
+from pyinfra_gvisor.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
 
 Restart = Literal["auto", "reload", "never"]
 STATE_ADVICE = {
@@ -101,6 +101,8 @@ def plan_merged(
     refuse(node, after_value, paths)
     needs = _needs(node, before, merged, ours)
     action = _action(needs, restart)
+    if action is not Force.NOTHING:
+        refuse_moving(node, {} if before is None else JsonText(before).value, after_value)
     if action is Force.RESTART:
         refuse_loss(node)
     started = known(node, Force.RESTART)

@@ -28,6 +28,21 @@ from pyinfra_gvisor.validation import (
 
 RUNTIME_KEYS = frozenset({"path", "runtimeArgs", "runtimeType", "options"})
 
+# Tried on 26.1.5 and 28.5.2: a start with another storage driver or option, even one that fails,
+# unmounts the root of every running container, live-restore or not; exec does not work any more.
+CONTAINERS_HOME = frozenset(
+    {
+        "containerd",
+        "containerd-namespace",
+        "data-root",
+        "exec-root",
+        "graph",
+        "storage-driver",
+        "storage-opts",
+        "userns-remap",
+    }
+)
+
 SHORT_FLAGS = {
     "-D": "debug",
     "-H": "host",
@@ -67,6 +82,21 @@ def refuse_loss(node: Node) -> None:
         got=", ".join(running),
         todo='drain the node first, or leave the restart owed with gvisor_restart = "reload"',
     )
+
+
+def refuse_moving(node: Node, old: Mapping[str, Json], new: Mapping[str, Json]) -> None:
+    """
+    Raise ``Problem`` if dockerd would look elsewhere for what running containers live in.
+
+    + old, new: the whole file before and after
+    """
+    moved = [key for key in sorted(CONTAINERS_HOME) if old.get(key) != new.get(key)]
+    if moved and node.containers:
+        raise Problem(
+            f"/{moved[0]} would take the files of running containers away, and exec with them",
+            got=", ".join(container.name for container in node.containers),
+            todo="leave it, or stop them first: this is a migration, and no setting",
+        )
 
 
 def _reserved_runtime(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:

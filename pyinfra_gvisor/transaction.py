@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from pyinfra_gvisor.dockerd_keys import Force
 from pyinfra_gvisor.json_text import Json, JsonText, from_pointer
-from pyinfra_gvisor.merge import EMPTY, Owned, digest, intent
+from pyinfra_gvisor.merge import EMPTY, GVISOR, Owned, OwnedPath, digest, intent
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.plan import Plan, dump
 from pyinfra_gvisor.scripts import encoded, script
@@ -94,13 +94,25 @@ def _records(plan: Plan, node: Node) -> dict[str, str]:
         "generation": plan.generation,
     }
     records = {
-        "intent": intent(Owned.load(node.state), plan.owned, *texts).model_dump(),
+        "intent": _claim(plan, Owned.load(node.state), *texts).model_dump(),
         "owned": plan.owned.model_dump(),
         "applied": applied,
         # dockerd was started anew by somebody else meanwhile: what it has read is not known
         "applied_anew": {**applied, "started_with": None},
     }
     return {f"{name}_b64": encoded(dump(record)) for name, record in records.items()}
+
+
+def _claim(plan: Plan, owned: Owned, *texts: str | None) -> Owned:
+    """What may be ours until the change is over, live-restore on its way through it included."""
+    claim = intent(owned, plan.owned, *texts)
+    if not plan.live_restore:
+        return claim
+    owners = next((mine.owners for mine in claim.paths.values()), (GVISOR,))
+    before = JsonText(EMPTY if plan.before is None else plan.before).raw(("live-restore",))
+    mine = claim.paths.get("/live-restore") or OwnedPath(wrote=True, owners=owners, before=before)
+    passing = mine.model_copy(update={"earlier": (*mine.earlier, True, False)})
+    return claim.model_copy(update={"paths": {**claim.paths, "/live-restore": passing}})
 
 
 def _declared(plan: Plan, value: Mapping[str, Json]) -> dict[str, str]:

@@ -197,6 +197,7 @@ revert() { # [boot]: exits with 1 unless everything is as it was
     log=$(service_log) || log=''
     if reached write && ! ours_or_old; then
         complain "$why, and somebody else has changed the file since; it is left as it is"
+        if [ "${1:-}" != boot ] && ! answers; then service_restart || true; fi
         record_run left "$why"
         forget
         return 0

@@ -35,9 +35,11 @@ reload_dockerd() {
     }
 }
 
+dockerd_time() { docker_quick info --format '{{.SystemTime}}'; }
+
 # From the beginning, and compared with those before: a clock that is set in between hides no event.
 reloads() {
-    docker_quick events --since 1 --until "$(date +%s.%N)" \
+    docker_quick events --since 1 --until "$(dockerd_time)" \
         --filter type=daemon --filter event=reload --format '{{.TimeNano}}'
 }
 
@@ -79,7 +81,7 @@ running() { # id pid restart-count name, a line a running container
     if [ -n "$ids" ]; then docker_quick inspect --format '{{.Id}} {{.State.Pid}} {{.RestartCount}} {{.Name}}' $ids; fi
 }
 
-snapshot() { running > "$work/running"; }
+snapshot() { dockerd_time > "$work/since" && running > "$work/running"; }
 
 # Every container that ran still runs, as the same process; those in a crash loop apart, and those
 # that somebody else has stopped or removed in the meantime.
@@ -99,7 +101,7 @@ ended_by_others() { # a container that dockerd loses dies, but nobody has sent i
         answers
         return
     fi
-    told=$(docker_quick events --since "$began" --until "$(date +%s.%N)" \
+    told=$(docker_quick events --since "$(cat "$work/since")" --until "$(dockerd_time)" \
         --filter "container=$1" --filter event=kill --format '{{.Action}}') || return 1
     [ -n "$told" ]
 }

@@ -1,0 +1,201 @@
+"""A change during which the daemon dies, hangs or does not start, or the machine plays tricks."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.faults import FILE, PENDING, Faults, live, reloading, restarting, wait_for
+from tests.node.transactions import last_run
+
+VERSIONS = [pytest.param(name, id=name) for name in ("lived-in", "docker-20", "docker-28")]
+CHANGES = [pytest.param(reloading, id="reload"), pytest.param(restarting, id="restart")]
+KILL_DOCKERD = 'kill -9 "$(cat /run/docker.pid)"'
+KILL_CONTAINERD = "systemctl kill --kill-who=main -s KILL containerd"
+RESTART = 'systemctl reset-failed "$unit"; timeout "$timeout_s" systemctl restart "$unit"'
+STOPPED = 'kill -STOP "$(cat /run/docker.pid)"'
+HELD = ": > /run/at-step; while [ -e /run/at-step ]; do sleep 0.05; done"
+COLD_START = {"metrics-addr": "127.0.0.1:22"}  # sshd's port: no check knows, no dockerd starts
+
+
+def test_a_dockerd_that_is_killed_while_it_reloads_is_as_declared(plain: Faults) -> None:
+    wanted = reloading(plain.before)
+
+    plain.run(wanted, hook=f"service_reload() {{ {KILL_DOCKERD}; }}\n")
+
+    plain.assert_sound(wanted)
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_a_dockerd_that_is_killed_while_it_restarts_loses_no_container(
+    broken: Callable[[str], Faults], name: str
+) -> None:
+    faults = broken(name)
+    wanted = restarting(faults.before)
+
+    faults.run(wanted, hook=f"service_restart() {{ {KILL_DOCKERD}; {RESTART}; {KILL_DOCKERD}; }}\n")
+
+    faults.assert_sound(wanted)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_containerd_that_is_killed_loses_no_container(faults: Faults, change: Any) -> None:
+    wanted = change(faults.before)
+    hook = (
+        f'service_reload() {{ {KILL_CONTAINERD}; systemctl reload "$unit"; }}\n'
+        f"service_restart() {{ {KILL_CONTAINERD}; {RESTART}; }}\n"
+    )
+
+    faults.run(wanted, hook=hook)
+
+    faults.assert_sound(wanted)
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_a_key_that_fails_at_a_cold_start_only_is_undone(
+    broken: Callable[[str], Faults], name: str
+) -> None:
+    faults = broken(name)
+    wanted = restarting(faults.before)
+
+    outcome = faults.run({**wanted, **COLD_START})
+
+    assert outcome.code == 1
+    assert "dockerd did not start; going back to what was before" in outcome.stderr
+    assert "dockerd's log: " in outcome.stderr
+    assert "address already in use" in outcome.stderr
+    assert last_run(faults.node)["result"] == "reverted"
+    assert live(faults.node) == faults.before
+    faults.assert_sound(wanted)
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_a_dockerd_that_starts_and_does_not_answer_is_undone(
+    broken: Callable[[str], Faults], name: str
+) -> None:
+    faults = broken(name)
+    wanted = restarting(faults.before)
+    once = f"if [ ! -e /run/once ]; then : > /run/once; {STOPPED}; fi"
+
+    outcome = faults.run(wanted, hook=f"service_restart() {{ {RESTART}; {once}; }}\n", timeout_s=5)
+
+    faults.node.exec("rm", "/run/once")
+    assert outcome.code == 1
+    assert "the Docker API did not answer within 5 s; going back" in outcome.stderr
+    assert live(faults.node) == faults.before
+    faults.assert_sound(wanted)
+
+
+def test_a_dockerd_that_hangs_at_its_start_is_undone(faults: Faults) -> None:
+    wanted = restarting(faults.before)
+    with hanging_at_start(faults.node):
+        outcome = faults.run({**wanted, "labels": ["hang=yes"]}, timeout_s=5)
+
+    assert outcome.code == 1
+    assert "dockerd did not start; going back to what was before" in outcome.stderr
+    assert live(faults.node) == faults.before
+    faults.assert_sound(wanted)
+
+
+@contextmanager
+def hanging_at_start(node: LabNode) -> Iterator[None]:
+    """A dockerd that hangs where the file has the label hang=yes."""
+    wrapper = (
+        "#!/bin/sh\n"
+        'case "$*" in *--validate* | *--help*) exec /usr/lib/whole/dockerd "$@" ;; esac\n'
+        f"if grep -q hang=yes {FILE}; then exec sleep infinity; fi\n"
+        'exec /usr/lib/whole/dockerd "$@"\n'
+    )
+    whole = "mkdir /usr/lib/whole; cp -p /usr/sbin/dockerd /usr/lib/whole/dockerd"
+    node.exec("sh", "-c", whole)
+    node.put("/root/dockerd", wrapper.encode(), mode=0o755)
+    node.exec("mount", "--bind", "/root/dockerd", "/usr/sbin/dockerd")
+    try:
+        yield
+    finally:
+        node.exec("sh", "-c", "umount /usr/sbin/dockerd; rm -r /usr/lib/whole /root/dockerd")
+
+
+def test_power_that_goes_before_a_bad_file_was_tried_leaves_a_daemon_that_starts(
+    plain: Faults,
+) -> None:
+    wanted = restarting(plain.before)
+    hook = f"service_restart() {{ {HELD}; }}\n"
+    controller = plain.start({**wanted, **COLD_START}, hook=hook)
+    wait_for(plain.node, "test -e /run/at-step")
+
+    plain.node.kill()
+    plain.node.start()
+
+    os.killpg(controller.pid, signal.SIGKILL)
+    controller.wait()
+    assert last_run(plain.node)["result"] == "reverted"
+    assert live(plain.node) == plain.before
+    plain.assert_sound(wanted)
+
+
+def test_somebody_elses_file_is_not_replaced_by_going_back(faults: Faults) -> None:
+    wanted = restarting(faults.before)
+    hook = f"service_restart() {{ {HELD}; return 1; }}\n"
+    controller = faults.start(wanted, hook=hook)
+    wait_for(faults.node, "test -e /run/at-step")
+
+    faults.node.exec("sed", "-i", 's/^{/{ "max-download-attempts": 7,/', FILE)
+    faults.go_on()
+
+    assert controller.wait(timeout=60) == 1
+    assert last_run(faults.node)["result"] == "left"
+    assert faults.node.exec("test", "-e", PENDING).code == 1
+    assert faults.run(wanted).code == 0
+    assert '"max-download-attempts": 7' in faults.node.exec("cat", FILE).stdout
+    assert '"live-restore"' not in faults.node.exec("cat", FILE).stdout
+    faults.node.exec("sed", "-i", 's/ "max-download-attempts": 7,//', FILE)
+    faults.assert_sound(wanted)
+
+
+def test_what_running_containers_live_in_is_not_moved(faults: Faults) -> None:
+    outcome = faults.run({**restarting(faults.before), "storage-opts": ["overlay2.size=5G"]})
+
+    assert outcome.code == 1
+    assert "/storage-opts would take the files of running containers away" in outcome.stderr
+    faults.assert_sound(restarting(faults.before))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_clock_that_is_set_back_in_the_middle_changes_nothing(
+    faults: Faults, change: Any
+) -> None:
+    wanted = change(faults.before)
+    clock = (
+        b'#!/bin/sh\nif [ -e /run/back ]; then set -- -d -1hour "$@"; fi\nexec /usr/bin/date "$@"\n'
+    )
+    faults.node.put("/usr/local/bin/date", clock, mode=0o755)
+
+    clock_back = (
+        """step() { say "$1" >> "$work/journal"; if [ "$1" = write ]; then : > /run/back; fi; }\n"""
+    )
+
+    outcome = faults.run(wanted, hook=clock_back)
+
+    faults.node.exec("rm", "/usr/local/bin/date", "/run/back")
+    assert outcome.code == 0, outcome.text
+    faults.assert_sound(wanted)
+
+
+def test_a_read_only_etc_is_said_and_nothing_is_changed(faults: Faults) -> None:
+    wanted = restarting(faults.before)
+    faults.node.exec("sh", "-c", "mount --bind /etc /etc; mount -o remount,ro,bind /etc")
+
+    outcome = faults.run(wanted)
+
+    faults.node.exec("umount", "/etc")
+    assert outcome.code == 1
+    assert "is the disk full or read-only?; nothing was changed" in outcome.stderr
+    assert live(faults.node) == faults.before
+    faults.assert_sound(wanted)
