@@ -1,0 +1,198 @@
+"""A change that was interrupted is ended before anything else, and what became of it is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.merge import GVISOR
+from pyinfra_gvisor.operations import docker
+from pyinfra_gvisor.plan import plan_daemon_json
+from pyinfra_gvisor.transaction import resumption
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.kept import generations
+from tests.cases.proven import proven, proven_answer
+from tests.unit.answers import LATER_S, after, answer, node
+
+LIVE: dict[str, Any] = {"live-restore": True}
+DONE = after(plan_daemon_json(node(), LIVE))
+HALF: dict[str, Any] = {"daemon_json": DONE["daemon_json"], "mtime_s": LATER_S, "pending": "yes"}
+TOLD = "an earlier change was interrupted; it is finished or undone first"
+BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+
+DAEMON_JSON: Any = (docker.daemon_json, {"wanted": LIVE, "owner": GVISOR})
+GENERATION: Any = (docker.generation, {})
+ENGINE: Any = (docker.engine, {"flavour": "present"})
+EVERY = [
+    pytest.param(DAEMON_JSON, id="daemon-json"),
+    pytest.param(GENERATION, id="generation"),
+    pytest.param(ENGINE, id="engine"),
+]
+
+
+def ended(given: dict[str, Any], result: str, reason: str = "") -> list[str]:
+    """The node's answer after its earlier change has ended like this."""
+    record = {"result": result, "reason": reason}
+    return answer(**{**given, "state": {**given.get("state", {}), "last-run": record}})
+
+
+def finished() -> Node:
+    """A node whose interrupted change turns out to be what is wanted."""
+    return Node([answer(**HALF), ended(DONE, "applied")], {"generations": generations(DONE)})
+
+
+def undone() -> Node:
+    """A node on which nothing is left of its interrupted change."""
+    states = [answer(**HALF), ended({}, "reverted", "it was interrupted"), answer(**DONE)]
+    return Node(states, {"generations": generations({})})
+
+
+def stdins(item: Node) -> list[str | None]:
+    """What the scripts of the transaction were given."""
+    return [sent.stdin for sent in item.sent if sent.kind == "daemon.json"]
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize("operation", EVERY)
+def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(
+    operation: Any, prepare: bool
+) -> None:
+    nodes = {"a": finished()}
+    fleet = Fleet(nodes, prepare=prepare)
+    function, named = operation
+
+    meta = fleet.add(function, **named)
+    fleet.run()
+
+    assert stdins(nodes["a"]) == [resumption()]
+    assert meta["a"].did_change()
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_where_it_was_undone_what_is_wanted_is_done_then(prepare: bool) -> None:
+    nodes = {"a": undone()}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
+    fleet.run()
+
+    first, second = stdins(nodes["a"])
+    assert first == resumption()
+    assert "\naction=reload\n" in (second or "")
+    assert "\nexpect_sha256=absent\n" in (second or "")
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    ("item", "end"),
+    [
+        pytest.param(finished, "applied", id="finished"),
+        pytest.param(undone, "reverted, because it was interrupted", id="undone"),
+    ],
+)
+def test_it_is_told_once_beforehand_and_afterwards_what_became_of_it(
+    item: Any, end: str, prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    fleet = Fleet({"a": item()}, prepare=prepare)
+
+    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
+    fleet.run()
+
+    assert caplog.text.count(TOLD) == 1
+    assert caplog.text.count(f"daemon.json: the earlier change is {end}\n") == 1
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_preparing_sends_nothing_and_shows_it_as_a_change(
+    operation: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": finished()}
+    function, named = operation
+
+    meta = Fleet(nodes).add(function, **named)
+
+    assert meta["a"].will_change
+    assert nodes["a"].acted() == []
+    assert TOLD in caplog.text
+
+
+@pytest.mark.parametrize("operation", EVERY)
+@pytest.mark.parametrize(
+    "states",
+    [
+        pytest.param([answer(**HALF)], id="still-interrupted"),
+        pytest.param([answer(**HALF), ["nonsense"]], id="not-known-any-more"),
+    ],
+)
+def test_where_it_could_not_be_ended_nothing_else_is_done(
+    states: list[list[str]], operation: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"bad": Node(states, {"generations": generations({})}), "good": finished()}
+    fleet = Fleet(nodes, prepare=False)
+    function, named = operation
+
+    fleet.add(function, **named)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert stdins(nodes["bad"]) == [resumption()]
+    assert "@fake/bad: an earlier change is interrupted and could not be ended; " in caplog.text
+
+
+def test_where_ending_it_fails_the_host_fails_and_the_other_goes_on() -> None:
+    failing = {"daemon.json": Reply(ok=False, stderr=["dockerd does not answer"])}
+    nodes = {"bad": Node([answer(**HALF)], failing), "good": finished()}
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert len(stdins(nodes["bad"])) == 1
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    "without", [pytest.param((), id="docker-up"), pytest.param(("info",), id="docker-down")]
+)
+def test_the_deploy_ends_it_before_it_touches_anything(
+    without: tuple[str, ...], prepare: bool
+) -> None:
+    half = answer(**{**proven(), "pending": "yes", "without": without})
+    nodes = {"a": Node([half, proven_answer()])}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["daemon.json"]
+    assert stdins(nodes["a"]) == [resumption()]
+    assert fleet.failed() == set()
+
+
+def test_a_deploy_on_a_node_whose_file_only_the_end_will_mend_is_not_refused() -> None:
+    half = answer(**{**proven(), "daemon_json": '{"cut', "pending": "yes"})
+    nodes = {"a": Node([half, proven_answer()])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert fleet.failed() == set()
+    assert stdins(nodes["a"]) == [resumption()]
+
+
+def test_sudo_is_passed_on_to_the_end_of_it() -> None:
+    nodes = {"a": undone()}
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.daemon_json, LIVE, owner=GVISOR, _sudo=True)
+    fleet.run()
+
+    assert len(stdins(nodes["a"])) == 2
+    assert all(sent.sudo for sent in nodes["a"].sent)
