@@ -1,0 +1,143 @@
+"""A restart that is left owed is told in every run, and is no change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.merge import GVISOR
+from pyinfra_gvisor.operations import docker
+from pyinfra_gvisor.plan import plan_daemon_json
+from tests.cases.fleet import Fleet, Node
+from tests.cases.kept import changed
+from tests.cases.proven import DEFAULTS, WANTED, proven, proven_answer
+from tests.unit.answers import answer, node
+
+WISH: dict[str, Any] = {"userland-proxy": False, "live-restore": True}
+OWING = changed({}, WISH, restart="reload")
+RELOADING: dict[str, Any] = {"gvisor_restart": "reload"}
+TOLD = (
+    "/etc/docker/daemon.json on @fake/a: /userland-proxy: in the file and not in force, a restart"
+)
+BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_change_that_owes_a_restart_reloads_and_says_so(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"a": Node([answer(), answer(**OWING)])}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
+    fleet.run()
+
+    assert "\naction=reload\n" in (nodes["a"].of("daemon.json").stdin or "")
+    assert TOLD in caplog.text
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_second_run_says_so_again_and_changes_nothing(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"a": Node([answer(**OWING)])}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    meta = fleet.add(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
+    fleet.run()
+
+    assert nodes["a"].acted() == []
+    assert not meta["a"].did_change()
+    assert TOLD in caplog.text
+
+
+def test_a_dry_run_says_so_too(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = {"a": Node([answer(**OWING)])}
+
+    meta = Fleet(nodes).add(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
+
+    assert not meta["a"].will_change
+    assert caplog.text.count(TOLD) == 1
+
+
+def test_it_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    Fleet({"a": Node([answer(**OWING)])}).add(
+        docker.daemon_json, WISH, owner=GVISOR, restart="reload"
+    )
+
+    assert {item.levelname for item in caplog.records if TOLD in item.message} == {"WARNING"}
+
+
+def test_as_soon_as_it_is_allowed_the_restart_is_made(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = {"a": Node([answer(**OWING)])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(docker.daemon_json, WISH, owner=GVISOR)
+    fleet.run()
+
+    assert "\naction=restart\n" in (nodes["a"].of("daemon.json").stdin or "")
+    assert TOLD not in caplog.text
+
+
+def test_where_no_restart_is_allowed_the_host_is_refused_and_the_other_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = {"a": Node([answer()]), "good": Node([answer(**changed({}, WISH))])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(docker.daemon_json, WISH, owner=GVISOR, restart="never")
+    fleet.run()
+
+    assert fleet.failed() == {"a"}
+    assert nodes["a"].acted() == []
+    assert "needs a restart of dockerd, which is not allowed here, got /userland-pr" in caplog.text
+
+
+def owing_deploy() -> dict[str, Any]:
+    """A node on which the deploy has left its restarts owed."""
+    given = proven()
+    plan = plan_daemon_json(node(), WANTED, if_absent=DEFAULTS, restart="reload")
+    applied = {**given["state"]["applied"], "started_with": dict(plan.started_with or {})}
+    return {**given, "state": {**given["state"], "applied": applied}}
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "told", "acted"),
+    [
+        pytest.param(RELOADING, owing_deploy(), True, [], id="owed"),
+        pytest.param(RELOADING, proven(), False, [], id="nothing-owed"),
+        pytest.param({}, owing_deploy(), False, ["daemon.json"], id="allowed-now"),
+    ],
+)
+def test_the_setting_decides_for_the_whole_deploy(
+    data: dict[str, Any],
+    given: dict[str, Any],
+    told: bool,
+    acted: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = {"a": Node([answer(**given), proven_answer()], data=data)}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert nodes["a"].acted() == acted
+    assert (TOLD in caplog.text) is told
+    assert fleet.failed() == set()
+
+
+def test_a_deploy_that_needs_a_restart_and_may_not_is_refused_before_any_host_is_touched(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    never = {"gvisor_restart": "never"}
+    nodes = {"a": Node([answer()], data=never), "good": Node([proven_answer()], data=never)}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(run_node)
+
+    assert fleet.failed() == {"a"}
+    assert nodes["a"].acted() == []
+    assert "preflight: /etc/docker/daemon.json on @fake/a: needs a restart" in caplog.text
