@@ -1,0 +1,231 @@
+"""``scripts/detach.sh``: apart from the session, and still the one that the session waits for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.scripts import script
+from tests.unit.node_script import process
+from tests.unit.shells import replaced, stub, toolbox
+
+DEAD = 2**22 + 1  # above the highest number that a process can have
+WAITED_S = 20
+SYSTEMD_RUN = """
+while [ "${1#--}" != "$1" ]; do echo "$1" >> "$0.told"; shift; done
+setsid "$@" < /dev/null > /dev/null 2>&1 &
+"""
+
+
+class Detached:
+    """The script with a directory of the test's own, and who starts what it detaches."""
+
+    def __init__(self, root: Path) -> None:
+        self.runs = root / "runs"
+        self.systemd = root / "systemd"
+        self.path = toolbox(root / "bin", "setsid")
+        self.root = root
+        stub(self.path, "systemd-run", SYSTEMD_RUN)
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, text: str) -> subprocess.Popen[str]:
+        """The script, with ``text`` on its standard input, not waited for."""
+        changed = {"/run/pyinfra-gvisor": self.runs, "/run/systemd/system": self.systemd}
+        begun = subprocess.Popen(
+            ["sh", "-c", replaced(script("detach"), changed)],
+            env={"PATH": str(self.path), "HOME": "/nonexistent"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.started.append(begun)
+        assert begun.stdin
+        begun.stdin.write(text)
+        begun.stdin.close()
+        begun.stdin = None
+        return begun
+
+    def run(self, text: str) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error of the script."""
+        begun = self.start(text)
+        out, err = begun.communicate(timeout=WAITED_S)
+        return begun.returncode, out, err
+
+    def left(self) -> list[str]:
+        """The directories of runs that are still there."""
+        return sorted(item.name for item in self.runs.glob("*"))
+
+    def old_run(self, name: str, *, pid: str | None = None, follower: int = DEAD) -> None:
+        """The directory of an earlier run."""
+        directory = self.runs / f"run.{name}"
+        directory.mkdir(parents=True)
+        (directory / "follower").write_text(f"{follower}\n")
+        if pid is not None:
+            (directory / "pid").write_text(pid)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that is about to be so."""
+    end = time.monotonic() + WAITED_S
+    while not true():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def detached(tmp_path: Path) -> Iterator[Detached]:
+    """The script; what is still running at the end is ended."""
+    made = Detached(tmp_path)
+    yield made
+    for begun in made.started:
+        if begun.poll() is None:
+            begun.kill()
+        begun.wait()
+
+
+@pytest.mark.parametrize(
+    "systemd", [pytest.param(True, id="systemd"), pytest.param(False, id="no-systemd")]
+)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("echo out; echo err >&2; exit 7", (7, "out\n", "err\n"), id="fails"),
+        pytest.param("echo out; echo err >&2", (0, "out\n", "err\n"), id="ends-well"),
+        pytest.param("", (0, "", ""), id="nothing"),
+        pytest.param("set -eu; false; echo unreachable", (1, "", ""), id="stops"),
+        pytest.param("printf 'a\\n\\n  b%%'", (0, "a\n\n  b%", ""), id="to-the-byte"),
+        pytest.param("if then", (2, "", None), id="not-understood"),
+    ],
+)
+def test_exit_code_and_both_streams_are_those_of_the_script(
+    detached: Detached, text: str, expected: tuple[int, str, str | None], systemd: bool
+) -> None:
+    if systemd:
+        detached.systemd.mkdir()
+
+    code, out, err = detached.run(text)
+
+    assert (code, out) == expected[:2]
+    assert expected[2] in (None, err)
+    assert (detached.path / "systemd-run.told").exists() is systemd
+    assert detached.left() == []
+
+
+def test_a_script_that_is_longer_than_a_pipe_goes_over_whole(detached: Detached) -> None:
+    text = f"text='{'x' * 300_000}'\n" + "printf '%s' \"${#text}\""
+
+    assert detached.run(text) == (0, "300000", "")
+
+
+def test_the_script_runs_in_a_session_of_its_own(detached: Detached) -> None:
+    _, out, _ = detached.run("read -r _ _ _ _ _ session _ < /proc/self/stat; echo $session")
+
+    assert int(out) != os.getsid(0)
+
+
+def test_what_the_script_says_is_for_root_alone(detached: Detached) -> None:
+    _, out, _ = detached.run('stat -c %a "${0%/*}" "$0" "${0%/*}/out"')
+
+    assert out.split() == ["700", "600", "600"]
+
+
+@pytest.mark.parametrize(
+    "ended_by",
+    [
+        pytest.param(signal.SIGHUP, id="connection-lost"),
+        pytest.param(signal.SIGTERM, id="terminated"),
+        pytest.param(signal.SIGKILL, id="killed"),
+    ],
+)
+def test_when_the_session_ends_the_script_goes_on_and_takes_its_directory_along(
+    detached: Detached, ended_by: signal.Signals
+) -> None:
+    go, done = detached.root / "go", detached.root / "done"
+    text = f"echo begun; while [ ! -e '{go}' ]; do sleep 0.02; done; echo done > '{done}'"
+    begun = detached.start(text)
+    until(lambda: any(detached.runs.glob("run.*/pid")))
+
+    begun.send_signal(ended_by)
+    begun.wait(timeout=WAITED_S)
+    alone = (done.exists(), len(detached.left()))
+    go.touch()
+
+    until(done.exists)
+    until(lambda: detached.left() == [])
+    assert alone == (False, 1)
+
+
+def test_a_script_that_was_killed_is_told_of_and_leaves_nothing(detached: Detached) -> None:
+    begun = detached.start("exec sleep 60")
+    until(lambda: any(item.read_text() for item in detached.runs.glob("run.*/pid")))
+    (pid_file,) = detached.runs.glob("run.*/pid")
+    runner = int(pid_file.read_text())
+
+    os.killpg(os.getpgid(runner), signal.SIGKILL)
+    _, err = begun.communicate(timeout=WAITED_S)
+
+    assert begun.returncode == 1
+    assert err.startswith("the script on the node was killed before it ended; run again")
+    assert detached.left() == []
+
+
+def test_what_dead_runs_have_left_is_removed(detached: Detached) -> None:
+    detached.old_run("dead", pid=f"{DEAD}\n")
+    detached.old_run("gone", pid=f"{DEAD + 1}\n")
+
+    detached.run(":")
+
+    assert detached.left() == []
+
+
+@pytest.mark.parametrize(
+    "who", [pytest.param("pid", id="script"), pytest.param("follower", id="session")]
+)
+def test_a_run_of_which_somebody_is_alive_is_kept(detached: Detached, who: str) -> None:
+    with process() as alive:
+        numbers = {"pid": DEAD, "follower": DEAD, who: alive}
+        detached.old_run("other", pid=f"{numbers['pid']}\n", follower=numbers["follower"])
+
+        code, _, _ = detached.run(":")
+
+        assert (code, detached.left()) == (0, ["run.other"])
+
+
+@pytest.mark.parametrize("pid", [pytest.param(None, id="no"), pytest.param("", id="empty")])
+def test_a_run_that_is_about_to_start_is_kept(detached: Detached, pid: str | None) -> None:
+    detached.old_run("other", pid=pid)
+
+    detached.run(":")
+
+    assert detached.left() == ["run.other"]
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(detached: Detached) -> None:
+    go = detached.root / "go"
+    waiting = f"while [ ! -e '{go}' ]; do sleep 0.02; done; echo first; exit 3"
+    first = detached.start(waiting)
+    until(lambda: any(detached.runs.glob("run.*/pid")))
+
+    second = detached.run("echo second; exit 4")
+    go.touch()
+    out, _ = first.communicate(timeout=WAITED_S)
+
+    assert second == (4, "second\n", "")
+    assert (first.returncode, out) == (3, "first\n")
+    assert detached.left() == []
+
+
+def test_a_node_without_room_for_it_is_an_error(detached: Detached) -> None:
+    detached.runs.write_text("a file where the directory should be")
+
+    code, out, err = detached.run("echo done")
+
+    assert (code, out) == (1, "")
+    assert err
