@@ -24,6 +24,7 @@ PENDING = "/var/lib/pyinfra-gvisor/pending"
 RELOAD_STEPS = ("claim", "write", "reload after", "look", "done")
 RESTART_STEPS = ("claim", "write", "restart after", "switch live-restore off", "look", "done")
 NUMBERS = count(1)
+COLD_START = {"metrics-addr": "127.0.0.1:22"}  # sshd's port: no check knows, no dockerd starts
 
 _DEPLOY = """
 from pyinfra_gvisor import transaction

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.faults import FILE, PENDING, Faults, live, reloading, restarting, wait_for
+from tests.node.faults import (
+    COLD_START,
+    FILE,
+    PENDING,
+    Faults,
+    live,
+    reloading,
+    restarting,
+    wait_for,
+)
 from tests.node.transactions import last_run
 
 VERSIONS = [pytest.param(name, id=name) for name in ("lived-in", "docker-20", "docker-28")]
@@ -21,7 +30,6 @@ KILL_CONTAINERD = "systemctl kill --kill-who=main -s KILL containerd"
 RESTART = 'systemctl reset-failed "$unit"; timeout "$timeout_s" systemctl restart "$unit"'
 STOPPED = 'kill -STOP "$(cat /run/docker.pid)"'
 HELD = ": > /run/at-step; while [ -e /run/at-step ]; do sleep 0.05; done"
-COLD_START = {"metrics-addr": "127.0.0.1:22"}  # sshd's port: no check knows, no dockerd starts
 
 
 def test_a_dockerd_that_is_killed_while_it_reloads_is_as_declared(plain: Faults) -> None:
