@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.merge import Owned
 from pyinfra_gvisor.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.transaction import resumption, transaction
-from tests.unit.answers import RUNSC, after, info, node
+from tests.unit.answers import LATER_S, RUNSC, after, info, node
 
 PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
 LIVE: dict[str, Json] = {"live-restore": True}
@@ -145,6 +147,53 @@ def test_values_are_made_ineffective_first_only_for_a_reload(
 
     (found,) = re.findall(r"^neutral_b64=(\S+)$", text, re.MULTILINE)
     assert (found if found == "-" else decoded(found)) == expected
+
+
+def intent(script: str) -> Owned:
+    """What may be ours while the transaction is going on."""
+    (found,) = re.findall(r"^intent_b64=(\S+)$", script, re.MULTILINE)
+    return Owned.load({"owned": json.loads(decoded(found))})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "before", "was"),
+    [
+        pytest.param(PROXY_OFF, None, None, id="restart"),
+        pytest.param({"runtimes": {"runsc": RUNSC}}, None, None, id="going-back-may-restart"),
+        pytest.param(PROXY_OFF, '{"live-restore": false}', "false", id="somebody-has-it-off"),
+        pytest.param(LIVE, '{"live-restore" : false}', "false", id="wanted"),
+    ],
+)
+def test_what_live_restore_is_switched_to_on_the_way_is_known_as_ours(
+    wanted: dict[str, Json], before: str | None, was: str | None
+) -> None:
+    claim = intent(made(wanted, daemon_json=before))
+
+    mine = claim.paths["/live-restore"]
+    assert mine.has_written(value=True)
+    assert mine.has_written(value=False)
+    assert mine.before == was
+    assert claim.unfinished
+
+
+@pytest.mark.parametrize("given", CANNOT)
+def test_where_it_is_not_switched_live_restore_is_not_claimed(given: dict[str, Any]) -> None:
+    claim = intent(made(PROXY_OFF, **given))
+
+    assert set(claim.paths) == {"/userland-proxy"}
+
+
+@pytest.mark.parametrize("state", [pytest.param(name, id=name) for name in ("on", "off")])
+def test_a_removal_after_a_change_that_died_on_the_way_gives_the_original_back(state: str) -> None:
+    original = '{"mtu": 1}'
+    script = made(PROXY_OFF, daemon_json=original)
+    died = {"daemon_json": texts(script)[state], "mtime_s": LATER_S}
+    record = intent(script).model_dump()
+
+    removed = plan_daemon_json(node(**died, state={"owned": record}), {})
+
+    assert removed.after == original
+    assert removed.left == ()
 
 
 def test_every_transaction_has_a_name_of_its_own() -> None:
