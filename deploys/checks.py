@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,8 @@ def checked_rollback(host: Host) -> Rollback | None:
     settings = _settings(host)
     node = None if settings is None else _node_with_docker(host)
     kept = None if node is None else host.get_fact(Generations)
-    if settings is None or node is None or kept is None:
+    users = None if kept is None else host.get_fact(RuntimeUsers)
+    if settings is None or node is None or kept is None or users is None:
         return None
     try:
         chosen = choose(kept, node, settings.generation)
@@ -77,12 +78,20 @@ def checked_rollback(host: Host) -> Rollback | None:
         _fail(host, problem.at("rollback", DAEMON_JSON, host.name))
         return None
     release = chosen.releases[-1] if chosen.releases else None
-    of_then = settings.model_copy(update={"release": release or settings.release})
+    profiles = {name: settings.runtimes.get(name, Runtime()) for name in chosen.runtimes}
+    of_then = settings.model_copy(
+        # it is on the node: nothing is fetched, so that no checksum has to be known
+        update={"release": release or settings.release, "runtimes": profiles, "source": "debian"}
+    )
+    if refusals := preflight(node, of_then):
+        _fail(host, *(problem.at("rollback", "node", host.name) for problem in refusals))
+        return None
+    _say_stranded(host, stranded(node, users, staying=chosen.registered))
     return Rollback(
         settings=settings,
         number=chosen.number,
         release=release,
-        profiles={name: settings.runtimes.get(name, Runtime()) for name in chosen.runtimes},
+        profiles=profiles,
         risk=accepted_risk(of_then),
     )
 
@@ -99,9 +108,14 @@ def checked_removal(host: Host) -> Settings | None:
     except Problem as problem:
         _fail(host, problem.at("remove", "runtimes", host.name))
         return None
-    if names := ", ".join(stranded(node, users)):
-        host.log(f"these will not start again until they are created anew: {names}", logger.warning)
+    _say_stranded(host, stranded(node, users))
     return settings
+
+
+def _say_stranded(host: Host, names: Sequence[str]) -> None:
+    if names:
+        text = f"these will not start again until they are created anew: {', '.join(names)}"
+        host.log(text, logger.warning)
 
 
 def _settings(host: Host) -> Settings | None:

@@ -12,7 +12,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import forget_node, read_node
-from pyinfra_gvisor.generations import choose, plan_generation
+from pyinfra_gvisor.generations import choose, plan_generation, undone
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import DAEMON_JSON
 from pyinfra_gvisor.operations.telling import refusal, tell
@@ -129,12 +129,16 @@ def generation(
     that time, so this takes new containers back to it. Asked again, it changes nothing.
     """
     try:
+        before = None
         if (node := read_node(host)) and node.pending:
+            before = host.get_fact(Generations)
             yield from end_interrupted(node)
             node = read_node(host)
         kept = None if node is None else host.get_fact(Generations)
         if node is None or kept is None:
             yield from refusal("docker.generation", DAEMON_JSON, None, unreadable=True)
+            return
+        if undone(before or (), kept, number):
             return
         chosen = choose(kept, node, number)
         plan = plan_generation(node, chosen, restart=restart)

@@ -36,6 +36,11 @@ class Generation(Reading):
         }
 
     @property
+    def registered(self) -> tuple[str, ...]:
+        """The runtimes that were ours, whatever they pointed at."""
+        return tuple(path[1] for path in self.values if path[0] == "runtimes" and len(path) > 1)
+
+    @property
     def values(self) -> dict[Path, Json]:
         """What was ours, with the values that it had."""
         return {from_pointer(name): mine.wrote for name, mine in self.owned.paths.items()}
@@ -48,9 +53,9 @@ class Generation(Reading):
     @property
     def story(self) -> str:
         """When it was left, and which release it had."""
-        until = datetime.fromtimestamp(self.made_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        until = datetime.fromtimestamp(self.made_s, UTC).strftime("until %Y-%m-%d %H:%M UTC")
         had = ", ".join(self.releases) or "no gVisor"
-        return f"until {until}, {had}"
+        return f"{until if self.made_s else 'where the node is'}, {had}"
 
 
 def parse_generations(output: Sequence[str]) -> tuple[Generation, ...]:
@@ -100,12 +105,27 @@ def choose(kept: Sequence[Generation], node: Node, number: int | None) -> Genera
     for generation in kept:
         if generation.number == wanted:
             return generation
+    if wanted is not None and wanted == back:  # too old to be kept by now, and where the node is
+        owned = Owned.load(node.state)
+        return Generation(number=wanted, made_s=0, text=node.daemon_json.text, owned=owned)
     if not kept:
         raise Problem("no earlier state is kept, nothing was ever changed here", todo="do nothing")
     listed = "; ".join(f"{generation.number} ({generation.story})" for generation in kept)
     raise Problem(
         "no such generation", got=wanted, todo=f"set gvisor_generation to one of {listed}"
     )
+
+
+def undone(before: Sequence[Generation], after: Sequence[Generation], number: int | None) -> bool:
+    """
+    Whether an interrupted change was undone, and that has led to where ``number`` is.
+
+    + before: the generations while it was interrupted; the newest is what was before it
+    + after: those that are left now that it has ended
+    """
+    newest = before[-1].number if before else None
+    left = {generation.number for generation in after}
+    return newest is not None and newest not in left and number in (None, newest)
 
 
 def plan_generation(node: Node, generation: Generation, *, restart: Restart = "auto") -> Plan:

@@ -84,9 +84,15 @@ def refuse_removal(node: Node, users: Sequence[RuntimeUser], *, keep_running: bo
         )
 
 
-def stranded(node: Node, users: Sequence[RuntimeUser]) -> list[str]:
-    """The containers that, once stopped, will not start any more without being created anew."""
-    going = _going_runtimes(node)
+def stranded(
+    node: Node, users: Sequence[RuntimeUser], *, staying: Collection[str] = ()
+) -> list[str]:
+    """
+    The containers that, once stopped, will not start any more without being created anew.
+
+    + staying: runtimes of ours that do not go
+    """
+    going = _going_runtimes(node).difference(staying)
     return [user.name for user in users if user.runtime in going]
 
 

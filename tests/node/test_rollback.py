@@ -1,0 +1,233 @@
+"""Rollback: our keys and the release as they were, everybody else's as they are."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.faults import PENDING, Faults
+from tests.node.running import (
+    DEBIAN,
+    Fleet,
+    daemon_json,
+    docker_info,
+    no_leftovers,
+    processes,
+    remove_container,
+    snapshot,
+    start_container,
+)
+from tests.node.story import LIVED_IN
+from tests.node.transactions import FILE, assert_as_declared, keys
+
+ROLLBACK = "deploys/rollback.py"
+OTHER_FLAG = {"gvisor_runtimes": {"runsc": {"network": "host", "flags": ["--overlay2=none"]}}}
+FOREIGN = '{\n   "shutdown-timeout" : 20,'
+NEXT_RELEASE = "20240730.0"
+
+
+def numbers(node: LabNode) -> list[int]:
+    """The generations that the node keeps, oldest first."""
+    listed = node.exec("ls", "/var/lib/pyinfra-gvisor/generations").stdout
+    return sorted(int(name) for name in listed.split())
+
+
+def wrapper(node: LabNode) -> str:
+    """What the live daemon starts for runsc."""
+    return str(docker_info(node)["Runtimes"]["runsc"]["path"])
+
+
+def to(number: int, **more: Any) -> dict[str, Any]:
+    return {**DEBIAN, "gvisor_generation": number, **more}
+
+
+def assert_second_changes_nothing(fleet: Fleet, name: str, data: dict[str, Any]) -> None:
+    before = snapshot(fleet.nodes[name])
+    second = fleet.run(name, deploy=ROLLBACK, data=data)
+    assert second.code == 0, second.text
+    assert not re.search(r"\]\s+Success", second.stderr), second.text
+    assert snapshot(fleet.nodes[name]) == before
+    assert no_leftovers(fleet.nodes[name]) == ""
+
+
+@pytest.mark.parametrize("name", LIVED_IN)
+def test_it_goes_back_one_change_and_keeps_what_others_did(
+    converged: dict[str, LabNode], fleet: Fleet, name: str
+) -> None:
+    node = converged[name]
+    fleet.run(name, data=keys(debug=True))
+    text, path, running = daemon_json(node), wrapper(node), processes(node)
+    forward = fleet.run(name, data={**keys(debug=False, log_level="warn"), **OTHER_FLAG})
+    assert wrapper(node) != path, forward.text
+    node.put(FILE, daemon_json(node).replace("{", FOREIGN, 1).encode())
+
+    outcome = fleet.run(name, deploy=ROLLBACK)
+
+    assert outcome.code == 0, outcome.text
+    assert daemon_json(node) == text.replace("{", FOREIGN, 1)
+    assert wrapper(node) == path
+    assert docker_info(node)["Debug"] is True
+    assert outcome.stderr.count("  runsc  ") == 9, "proven"
+    assert processes(node) == running
+    assert node.exec("docker", "exec", "shop-db", "true").code == 0
+    assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
+    assert_second_changes_nothing(fleet, name, DEBIAN)
+    node.put(FILE, daemon_json(node).replace(FOREIGN, "{", 1).encode())
+    assert_as_declared(fleet, name)
+
+
+def test_it_goes_to_the_generation_that_is_named(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain", data=keys(debug=True))
+    text = daemon_json(node)
+    fleet.run("plain", data=keys(labels=["run=one"]))
+    number = numbers(node)[-1]
+    fleet.run("plain", data=keys(labels=["run=two"]))
+
+    outcome = fleet.run("plain", deploy=ROLLBACK, data=to(number))
+
+    assert outcome.code == 0, outcome.text
+    assert f"generation {number}: until " in outcome.stderr
+    assert daemon_json(node) == text
+    assert docker_info(node)["Debug"] is True
+    assert docker_info(node)["Labels"] == []
+    assert_second_changes_nothing(fleet, "plain", to(number))
+    assert_as_declared(fleet, "plain")
+
+
+def test_the_oldest_generation_can_be_gone_to_and_asked_for_again(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    while len(numbers(node)) < 10:
+        fleet.run("plain", data=keys(labels=[f"run={len(numbers(node))}"]))
+    oldest = numbers(node)[0]
+
+    outcome = fleet.run("plain", deploy=ROLLBACK, data=to(oldest))
+
+    assert outcome.code == 0, outcome.text
+    assert_second_changes_nothing(fleet, "plain", to(oldest))
+    assert_as_declared(fleet, "plain")
+
+
+@pytest.mark.parametrize(
+    "flags", [pytest.param(("-y",), id="real"), pytest.param(("--dry",), id="dry")]
+)
+def test_an_unknown_generation_is_refused_with_those_that_there_are(
+    converged: dict[str, LabNode], fleet: Fleet, flags: tuple[str, ...]
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain", data=keys(debug=True))
+    before = snapshot(node)
+
+    outcome = fleet.run("plain", deploy=ROLLBACK, data=to(9999), flags=flags)
+
+    assert outcome.code == 1
+    assert "no such generation, got 9999; set gvisor_generation to one of " in outcome.stderr
+    assert f"{numbers(node)[-1]} (until 20" in outcome.stderr
+    assert snapshot(node) == before
+
+
+def test_a_dry_rollback_changes_nothing_and_shows_the_difference(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain")
+    fleet.run("plain", data=keys(debug=True))
+    before = snapshot(node)
+
+    outcome = fleet.run("plain", deploy=ROLLBACK, flags=("--dry", "--diff"))
+
+    assert outcome.code == 0, outcome.text
+    assert '-    "debug": true' in outcome.stderr
+    assert snapshot(node) == before
+    assert_as_declared(fleet, "plain")
+
+
+def test_it_goes_back_to_the_release_of_that_time(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain")
+    path = wrapper(node)
+    node.exec("sh", "-c", f"cd /opt/gvisor/releases && cp -a 20240729.0 {NEXT_RELEASE}")
+    start_container(node, "tenant", "--runtime=runsc")
+    fleet.run("plain", data={**DEBIAN, "gvisor_release": NEXT_RELEASE, "gvisor_proof": "never"})
+    assert NEXT_RELEASE in wrapper(node)
+    running = processes(node)
+
+    outcome = fleet.run("plain", deploy=ROLLBACK)
+
+    link = node.exec("readlink", "/usr/local/bin/runsc").stdout.strip()
+    assert outcome.code == 0, outcome.text
+    assert wrapper(node) == path
+    assert link == "/opt/gvisor/releases/20240729.0/runsc"
+    assert processes(node) == running
+    assert node.exec("docker", "exec", "tenant", "true").code == 0
+    assert_second_changes_nothing(fleet, "plain", DEBIAN)
+    remove_container(node, "tenant")
+    node.exec(
+        "sh", "-c", f"rm -rf /opt/gvisor/releases/{NEXT_RELEASE} /opt/gvisor/runtimes/*07-30*"
+    )
+
+
+def test_a_release_with_a_known_escape_is_not_gone_back_to_without_a_reason(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain", data=keys(debug=True))
+    before = snapshot(node)
+
+    outcome = fleet.run("plain", deploy=ROLLBACK, data={})
+
+    assert outcome.code == 1
+    assert "release 20240729.0 has a known escape" in outcome.stderr
+    assert snapshot(node) == before
+
+
+def test_it_goes_back_to_what_was_before_us(converged: dict[str, LabNode], fleet: Fleet) -> None:
+    node = converged["plain"]
+    node.exec("sh", "-c", f"rm -rf /var/lib/pyinfra-gvisor {FILE}; systemctl reset-failed docker")
+    node.exec("systemctl", "restart", "docker")
+    fleet.run("plain")
+    start_container(node, "tenant", "--runtime=runsc")
+    running = processes(node)
+
+    outcome = fleet.run("plain", deploy=ROLLBACK)
+    second = fleet.run("plain", deploy=ROLLBACK)
+
+    assert outcome.code == second.code == 0, outcome.text + second.text
+    assert "these will not start again until they are created anew: tenant" in outcome.stderr
+    assert node.exec("test", "-e", FILE).code == 1
+    assert "runsc" not in docker_info(node)["Runtimes"]
+    assert docker_info(node)["LiveRestoreEnabled"] is False
+    assert processes(node) == running
+    assert second.stderr.count("No changes") == 1
+    remove_container(node, "tenant")
+    assert_as_declared(fleet, "plain")
+
+
+def test_an_interrupted_change_is_undone_and_nothing_more(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node, faults = converged["plain"], Faults(fleet, "plain")
+    fleet.run("plain", data=keys(debug=True))
+    text, kept = daemon_json(node), numbers(node)
+    controller = faults.start({"labels": ["run=interrupted"]}, step="look")
+    node.exec("sh", "-c", "systemctl kill -s KILL 'pyinfra-gvisor-*'; rm /run/at-step")
+    controller.wait(timeout=60)
+    assert node.exec("test", "-e", PENDING).code == 0
+
+    outcome = fleet.run("plain", deploy=ROLLBACK)
+
+    assert outcome.code == 0, outcome.text
+    assert daemon_json(node) == text
+    assert json.loads(text)["debug"] is True
+    assert numbers(node) == kept
+    assert_as_declared(fleet, "plain")
