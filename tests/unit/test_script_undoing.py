@@ -1,0 +1,196 @@
+"""The scripts that undoing needs: what was before, who uses what, and what may be removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.generations import parse_generations
+from pyinfra_gvisor.merge import Owned, OwnedPath
+from pyinfra_gvisor.removal import RuntimeUser, parse_users
+from pyinfra_gvisor.scripts import script
+from tests.unit.shells import replaced, run, stub, toolbox
+
+OWNED = Owned(paths={"/labels": OwnedPath(wrote=["gr\u00fc\u00df"])})
+TEXT = '{\r\n\t"bip": "gr\u00fc\u00df \\u00e4"\r\n}'
+
+# What runtime_users.sh asks for, answered from files.
+DOCKER = """
+case "$1 $2" in
+    "ps -aq") cat ids; exit "$(cat code)" ;;
+    "inspect --format") [ -e "$4" ] && cat "$4" || { echo "no such object: $4" >&2; exit 1; } ;;
+    *) echo "unexpected: $*" >&2; exit 64 ;;
+esac
+"""
+
+
+def generations(root: Path) -> list[str]:
+    """What the script prints of the generations under ``root``."""
+    text = replaced(script("generations"), {"/var/lib/pyinfra-gvisor/generations": root})
+    ran = run(text, path=toolbox(root.parent / "bin"))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout.rstrip("\n").split("\n")
+
+
+def keep(root: Path, name: str, **files: str) -> None:
+    """A generation with these files."""
+    (root / name).mkdir(parents=True)
+    for file, text in files.items():
+        (root / name / f"{file}.json").write_bytes(text.encode())
+
+
+def test_generations_are_printed_as_they_are_read(tmp_path: Path) -> None:
+    root = tmp_path / "generations"
+    keep(root, "9", daemon=TEXT, owned=OWNED.model_dump_json() + "\n", applied="{}")
+    keep(root, "10", daemon="")
+    keep(root, "11")
+
+    ninth, tenth, eleventh = parse_generations(generations(root))
+
+    assert (ninth.number, ninth.text, ninth.owned) == (9, TEXT, OWNED)
+    assert ninth.made_s == int((root / "9").stat().st_mtime)
+    assert (tenth.number, tenth.text, tenth.owned) == (10, "", Owned())
+    assert (eleventh.number, eleventh.text) == (11, None)
+
+
+@pytest.mark.parametrize("there", [pytest.param(True, id="empty"), pytest.param(False, id="none")])
+def test_a_node_without_generations_has_none(tmp_path: Path, there: bool) -> None:
+    root = tmp_path / "generations"
+    if there:
+        root.mkdir()
+
+    assert parse_generations(generations(root)) == ()
+
+
+def test_what_is_half_made_is_no_generation(tmp_path: Path) -> None:
+    root = tmp_path / "generations"
+    keep(root, ".new", daemon="{}")
+    keep(root, "1", daemon="{}")
+    (root / "2").write_text("a file")
+
+    assert [item.number for item in parse_generations(generations(root))] == [1]
+
+
+def users(root: Path, inspected: dict[str, str], *, code: int = 0) -> tuple[int, list[str]]:
+    """Exit code and lines of the script on a node with these containers."""
+    path = toolbox(root / "bin")
+    (root / "ids").write_text("".join(f"{name}\n" for name in inspected))
+    (root / "code").write_text(str(code))
+    for name, line in inspected.items():
+        if line:
+            (root / name).write_text(line + "\n")
+    stub(path, "docker", f"cd '{root}'\n{DOCKER}")
+    ran = run(script("runtime_users"), path=path)
+    return ran.returncode, ran.stdout.rstrip("\n").split("\n")
+
+
+def test_containers_are_printed_as_they_are_read(tmp_path: Path) -> None:
+    lines = {"a": '["/shop",true,"runsc"]', "b": '["/idle",false,"runc"]'}
+
+    code, said = users(tmp_path, lines)
+
+    assert code == 0
+    assert parse_users(said) == (
+        RuntimeUser(name="shop", running=True, runtime="runsc"),
+        RuntimeUser(name="idle", running=False, runtime="runc"),
+    )
+
+
+def test_a_docker_that_does_not_answer_is_not_a_node_without_containers(tmp_path: Path) -> None:
+    code, said = users(tmp_path, {}, code=1)
+
+    assert code != 0
+    with pytest.raises(ValueError, match="breaks off"):
+        parse_users(said)
+
+
+class Gvisor:
+    """Everything of ours under a directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.gvisor = root / "gvisor"
+        self.link = root / "runsc"
+        self.state_dir = root / "state"
+        self.runs = root / "runs"
+        self.path = toolbox(root / "bin", "rmdir")
+        for directory in (self.release("1"), self.release("2"), self.state_dir, self.runs):
+            directory.mkdir(parents=True)
+        (self.gvisor / "runtimes").mkdir()
+        self.wrapper.write_text("exec runsc")
+        self.link.symlink_to(self.release("1"))
+
+    def release(self, name: str) -> Path:
+        """Where a release lies."""
+        return self.gvisor / "releases" / name
+
+    @property
+    def wrapper(self) -> Path:
+        """A wrapper."""
+        return self.gvisor / "runtimes" / "runsc-1"
+
+    def remove(self, *paths: Path | str, link: str = "yes", state: str = "yes") -> tuple[int, str]:
+        """The script with these arguments: its exit code, and what it complains of."""
+        text = script("remove_gvisor", link=link, state=state, state_dir=self.state_dir)
+        changes: dict[str, str | Path] = {
+            "/opt/gvisor": self.gvisor,
+            "/usr/local/bin/runsc": self.link,
+            "/run/pyinfra-gvisor": self.runs,
+        }
+        ran = run(replaced(text, changes), *map(str, paths), path=self.path)
+        return ran.returncode, ran.stderr
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Gvisor:
+    """A node with two releases, a wrapper, the link and records."""
+    return Gvisor(tmp_path)
+
+
+def test_everything_goes_and_no_directory_is_left(ours: Gvisor) -> None:
+    ended = ours.remove(ours.wrapper, ours.release("1"), ours.release("2"))
+
+    assert ended == (0, "")
+    for path in (ours.gvisor, ours.state_dir, ours.runs):
+        assert not path.exists()
+    assert not ours.link.is_symlink()
+
+
+def test_what_is_not_named_stays(ours: Gvisor) -> None:
+    ended = ours.remove(ours.release("2"), link="no", state="no")
+
+    assert ended == (0, "")
+    assert not ours.release("2").exists()
+    for path in (ours.release("1"), ours.wrapper, ours.link, ours.state_dir, ours.runs):
+        assert path.exists()
+
+
+def test_removing_again_is_no_error(ours: Gvisor) -> None:
+    everything = (ours.wrapper, ours.release("1"), ours.release("2"))
+    ours.remove(*everything, state="no")
+
+    assert ours.remove(*everything, state="no") == (0, "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("{root}/gvisor/releases/", id="all-releases"),
+        pytest.param("{root}/gvisor/runtimes/", id="all-wrappers"),
+        pytest.param("{root}/gvisor", id="the-directory-itself"),
+        pytest.param("{root}/other", id="elsewhere"),
+        pytest.param("other", id="relative"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_a_path_that_is_none_of_ours_is_refused_and_stays(
+    ours: Gvisor, tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    named = path.format(root=tmp_path)
+
+    ended = ours.remove(named)
+
+    assert ended == (1, f"{named} is none of ours\n")
+    for there in (ours.release("1"), ours.wrapper, ours.state_dir, tmp_path / "other"):
+        assert there.exists()
