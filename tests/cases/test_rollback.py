@@ -148,6 +148,54 @@ def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
     assert reason in caplog.text
 
 
+ESCAPE = "20240729.0"
+ON_ESCAPE = changed(
+    BARE,
+    {"runtimes": {"runsc": {"path": wrapper("runsc", ESCAPE, PROFILES["runsc"]).path}}},
+)
+
+
+def test_a_release_with_a_known_escape_is_not_gone_back_to(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = {"bad": upgraded(generations(ON_ESCAPE)), "good": upgraded()}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert nodes["bad"].acted() == []
+    assert f"rollback: node on @fake/bad: release {ESCAPE} has a known escape" in caplog.text
+
+
+def test_unless_the_risk_is_accepted_which_is_repeated(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    reason = "throwaway nodes of a lab"
+    item = upgraded(generations(ON_ESCAPE), gvisor_accept_risk=reason)
+    fleet = Fleet({"a": item, "b": upgraded()}, prepare=False)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    assert item.acted()[0] == "daemon.json"
+    assert f"RISK ACCEPTED: runsc {ESCAPE} is open to" in caplog.text
+    assert reason in caplog.text
+
+
+def test_who_cannot_start_again_after_it_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    told = "these will not start again until they are created anew: "
+    nodes = {"past": upgraded(gvisor_generation=1), "with": upgraded()}
+    for item in nodes.values():
+        running = users(("shop", True, "runsc"), ("web", True, "runc"))
+        item.replies = {**item.replies, "users": running}
+
+    Fleet(nodes).deploy(roll_back)
+
+    assert f"[@fake/past] {told}shop" in caplog.text
+    assert f"[@fake/with] {told}" not in caplog.text
+
+
 def test_every_host_goes_back_to_a_generation_of_its_own() -> None:
     nodes = {"a": upgraded(), "b": upgraded(generations(BARE, BARE, BARE, ON_OLD))}
     fleet = Fleet(nodes, prepare=False)

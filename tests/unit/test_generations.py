@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.generations import Generation, choose, parse_generations
+from pyinfra_gvisor.generations import Generation, choose, parse_generations, undone
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.merge import Owned, flatten, merge
 from pyinfra_gvisor.node import Node
@@ -162,3 +162,32 @@ def test_a_number_that_is_not_kept_is_refused_with_those_that_are() -> None:
 def test_without_any_generation_there_is_nothing_to_go_back_to(number: Any) -> None:
     with pytest.raises(Problem, match="no earlier state is kept"):
         choose([], node(), number)
+
+
+@pytest.mark.parametrize("number", [pytest.param(None, id="newest"), pytest.param(3, id="asked")])
+def test_where_the_node_was_taken_back_to_it_stays_when_that_is_no_longer_kept(number: Any) -> None:
+    state = {"applied": {"generation": 3}, "owned": OWNED.model_dump()}
+    found = node(daemon_json=TEXT, state=state)
+
+    chosen = choose(kept(7, 8), found, number)
+
+    assert (chosen.number, chosen.text, chosen.owned) == (3, TEXT, OWNED)
+    assert chosen.story == "where the node is, 20260928.0"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "number", "expected"),
+    [
+        pytest.param((1, 2), (1,), None, True, id="undone"),
+        pytest.param((1, 2), (1,), 2, True, id="undone-and-asked-for"),
+        pytest.param((1, 2), (1,), 1, False, id="an-earlier-one-is-asked-for"),
+        pytest.param((1,), (), None, True, id="the-only-one"),
+        pytest.param((1, 2), (1, 2), None, False, id="finished"),
+        pytest.param((1, 2), (2,), None, False, id="finished-and-an-old-one-dropped"),
+        pytest.param((), (1, 2), None, False, id="nothing-was-interrupted"),
+    ],
+)
+def test_an_interrupted_change_that_was_undone_may_have_led_to_where_it_was_to_go(
+    before: tuple[int, ...], after: tuple[int, ...], number: int | None, expected: bool
+) -> None:
+    assert undone(kept(*before), kept(*after), number) is expected

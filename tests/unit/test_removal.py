@@ -142,6 +142,13 @@ def test_who_cannot_start_again_is_known_running_or_not(found: Node, names: list
     assert stranded(found, users) == names
 
 
+def test_who_has_a_runtime_that_stays_can_start_again() -> None:
+    users = [user("shop"), user("net", "net")]
+
+    assert stranded(ours(), users, staying=("net", "runsc")) == []
+    assert stranded(ours(), users, staying=("net",)) == ["shop"]
+
+
 def test_on_an_unused_node_everything_of_ours_goes() -> None:
     removal = plan_removal(node(**INSTALLED))
 
