@@ -2,7 +2,7 @@
 # One transaction on daemon.json: write, bring into force, look, or put everything back.
 # Argument: none to do it; "resume" to end one that was interrupted; "boot" the same before dockerd
 # has started. Set before: what is listed here, the functions validate_file and check_runtimes, and
-# what journal.sh, service_*.sh and dockerd.sh bring.
+# what journal.sh, service_*.sh, dockerd.sh and ports.sh bring.
 set -eu
 : "${host:?}" "${file:?}" "${expect_sha256:?}" "${wait_s:?}" "${can_live_restore:?}" "${seccomp?}"
 umask 022
@@ -108,6 +108,7 @@ restart_with() { # final on off: restarted with this file, and with live-restore
         snapshot || return 1
     fi
     step "restart $1" && put "$first" || return 1
+    hold_ports || true # a moment without them is no reason to give up
     service_restart || {
         reason="dockerd did not start"
         return 1
@@ -116,6 +117,7 @@ restart_with() { # final on off: restarted with this file, and with live-restore
         reason="the Docker API did not answer within $timeout_s s"
         return 1
     }
+    release_ports || return 1
     put_back_scripts || return 1
     if [ "$first" = "$1" ]; then return 0; fi
     step "switch live-restore off" || return 1

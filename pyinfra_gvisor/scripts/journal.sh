@@ -114,6 +114,7 @@ begin() {
 forget() { # the change has ended, one way or the other
     rm -rf "$staged"
     if [ -d "$pending" ]; then
+        release_ports || true
         disarm_recovery
         rm -rf "$state_dir/.pending" && mv "$pending" "$state_dir/.pending"
         sync "$state_dir"

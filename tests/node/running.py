@@ -187,6 +187,7 @@ def no_leftovers(node: LabNode) -> str:
     """What a run must not leave behind, a line each; nothing if there is nothing."""
     look = (
         "ls -A /etc/docker | grep -v -e '^daemon.json$' -e '^key.json$';"
+        "iptables-save | grep PYINFRA;"
         "ls /etc/systemd/system | grep pyinfra; find /etc/systemd/system -name 'pyinfra*';"
         "ls -A /opt/gvisor/releases 2>/dev/null | grep '^\\.';"
         "ls -A /var/lib/pyinfra-gvisor 2>/dev/null | grep -e '^\\.' -e '^pending';"
