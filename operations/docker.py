@@ -123,7 +123,9 @@ def generation(
     Have every key of ours in daemon.json as it was before an earlier change.
 
     + number: the generation, as the run that made the change named it; None for the newest
-    + restart, timeout_s, wait_s: as for ``docker.daemon_json``
+    + restart: as for ``docker.daemon_json``
+    + timeout_s: as there
+    + wait_s: as there
 
     What others have changed in the file since stays. The runtimes' entries point at the release of
     that time, so this takes new containers back to it. Asked again, it changes nothing.

@@ -1,0 +1,137 @@
+"""Several deploys on one daemon.json: each has its own keys, and takes none of another's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import (
+    Fleet,
+    Outcome,
+    daemon_json,
+    docker_info,
+    no_leftovers,
+    processes,
+    snapshot,
+)
+from tests.node.story import LIVED_IN
+from tests.node.transactions import assert_as_declared, dockerd_pid, keys
+
+MIRRORS = {"registry-mirrors": ["https://mirror.example/"]}
+LOGS = {"log-level": "warn"}
+
+
+def owns(
+    fleet: Fleet, name: str, owner: str, wanted: Mapping[str, Any], *, restart: str = "auto"
+) -> Outcome:
+    """A run of somebody's own deploy, which wants these keys and no others."""
+    deploy = fleet.directory / f"{owner}.py"
+    deploy.write_text(
+        "from pyinfra_gvisor.operations import docker\n"
+        f"docker.daemon_json(wanted={wanted!r}, owner={owner!r}, restart={restart!r})\n"
+    )
+    return fleet.run(name, deploy=deploy)
+
+
+def assert_no_change(node: LabNode, before: str, *outcomes: Outcome) -> None:
+    for outcome in outcomes:
+        assert outcome.code == 0, outcome.text
+        assert "No changes" in outcome.stderr
+    assert snapshot(node) == before
+    assert no_leftovers(node) == ""
+
+
+@pytest.mark.parametrize("name", LIVED_IN)
+def test_each_keeps_to_its_own_keys_and_takes_only_those_away(
+    converged: dict[str, LabNode], fleet: Fleet, name: str
+) -> None:
+    node = converged[name]
+    fleet.run(name, data=keys(debug=True))
+    ours, running = daemon_json(node), processes(node)
+
+    outcomes = [owns(fleet, name, "mirrors", MIRRORS)]
+    with_mirrors = daemon_json(node)
+    outcomes += [owns(fleet, name, "logs", LOGS)]
+    with_all, before = daemon_json(node), snapshot(node)
+    assert_no_change(node, before, owns(fleet, name, "mirrors", MIRRORS))
+    outcomes += [fleet.run(name, data=keys(debug=True))]
+    unchanged, info = daemon_json(node), docker_info(node)
+    outcomes += [owns(fleet, name, "logs", {})]
+    without_logs = daemon_json(node)
+    outcomes += [owns(fleet, name, "mirrors", {})]
+
+    assert [outcome.code for outcome in outcomes] == [0] * 5
+    assert all(key in with_all for key in ("registry-mirrors", "log-level", "debug"))
+    assert unchanged == with_all
+    assert info["RegistryConfig"]["Mirrors"] == MIRRORS["registry-mirrors"]
+    assert without_logs == with_mirrors
+    assert daemon_json(node) == ours
+    assert docker_info(node)["RegistryConfig"]["Mirrors"] in ([], None)
+    assert processes(node) == running
+    assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
+    before = snapshot(node)
+    assert_no_change(node, before, owns(fleet, name, "mirrors", {}))
+
+
+def test_two_values_for_one_key_are_refused_with_the_owner_named(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain")
+    owns(fleet, "plain", "mirrors", MIRRORS)
+    before = snapshot(node)
+
+    theirs = owns(fleet, "plain", "logs", {"registry-mirrors": ["https://other.example/"]})
+    ours = fleet.run("plain", data=keys(registry_mirrors=["https://other.example/"]))
+    of_ours = owns(fleet, "plain", "logs", {"live-restore": False})
+
+    assert theirs.code == ours.code == of_ours.code == 1
+    for outcome in (theirs, ours):
+        assert "/registry-mirrors belongs to mirrors, with another value" in outcome.stderr
+    assert "/live-restore belongs to gvisor, with another value" in of_ours.stderr
+    assert snapshot(node) == before
+    owns(fleet, "plain", "mirrors", {})
+    assert_as_declared(fleet, "plain")
+
+
+def test_a_key_that_two_want_goes_with_the_second_of_them(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain")
+    text = daemon_json(node)
+    owns(fleet, "plain", "mirrors", MIRRORS)
+    owns(fleet, "plain", "logs", MIRRORS)
+
+    owns(fleet, "plain", "mirrors", {})
+    with_one = daemon_json(node)
+    owns(fleet, "plain", "logs", {})
+
+    assert "registry-mirrors" in with_one
+    assert daemon_json(node) == text
+    assert_as_declared(fleet, "plain")
+
+
+def test_a_restart_that_one_owes_is_not_made_by_another(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain")
+    owed = owns(fleet, "plain", "logs", LOGS, restart="reload")
+    pid = dockerd_pid(node)
+
+    other = fleet.run("plain", data=keys(debug=True))
+    still = owns(fleet, "plain", "logs", LOGS, restart="reload")
+    unrestarted = dockerd_pid(node)
+    made = owns(fleet, "plain", "logs", LOGS)
+
+    assert owed.code == other.code == still.code == made.code == 0
+    assert docker_info(node)["Debug"] is True
+    assert "/log-level: in the file and not in force" in still.stderr
+    assert unrestarted == pid
+    assert dockerd_pid(node) != pid
+    owns(fleet, "plain", "logs", {})
+    assert_as_declared(fleet, "plain")
