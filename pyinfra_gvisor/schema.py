@@ -1,7 +1,7 @@
 """
-The JSON schema and the README's settings table, made from ``Settings``.
+The JSON schema and the tables of settings and of dockerd's keys, made from what the code uses.
 
-``python -m pyinfra_gvisor.schema`` writes both; a test keeps them fresh.
+``python -m pyinfra_gvisor.schema`` writes them; a test keeps them fresh.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pyinfra_gvisor.dockerd_keys import as_rows
 from pyinfra_gvisor.settings import Settings
 
 SCHEMA_FILE = Path(__file__).parent / "settings.schema.json"
 README_FILE = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
+KEYS_FILE = Path(__file__).parent.parent / "docs" / "daemon-json.md"
 
 
 def schema_text() -> str:
@@ -35,11 +36,23 @@ def settings_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_table(readme: str) -> str:
-    """``readme`` with the table between its two markers."""
-    head, _, rest = readme.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return head + BEGIN + settings_table() + END + tail
+def keys_table() -> str:
+    """A Markdown table of every key of daemon.json with what a change of it needs."""
+    rows = [
+        "| key | needs | only new containers | dockerd | where moby has it |",
+        "|---|---|---|---|---|",
+    ]
+    for key, needs, recreate, versions, source in as_rows():
+        rows.append(f"| `{key}` | {needs} | {'yes' if recreate else ''} | {versions} | {source} |")
+    return "\n".join(rows) + "\n"
+
+
+def with_table(page: str, name: str, table: str) -> str:
+    """``page`` with the table between the two marks called ``name``."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    head, _, rest = page.partition(begin)
+    _, _, tail = rest.partition(end)
+    return head + begin + table + end + tail
 
 
 def _type(item: dict[str, Any]) -> str:
@@ -55,10 +68,13 @@ def _type(item: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Write both files; 0 if they were fresh, 1 if they had to be changed."""
+    """Write the files; 0 if they were fresh, 1 if one had to be changed."""
     wanted = {
         SCHEMA_FILE: schema_text(),
-        README_FILE: with_table(README_FILE.read_text(encoding="utf-8")),
+        README_FILE: with_table(
+            README_FILE.read_text(encoding="utf-8"), "settings", settings_table()
+        ),
+        KEYS_FILE: with_table(KEYS_FILE.read_text(encoding="utf-8"), "keys", keys_table()),
     }
     stale = [
         path

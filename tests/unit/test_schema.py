@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from pyinfra_gvisor.schema import (
-    BEGIN,
-    END,
+    KEYS_FILE,
     README_FILE,
     SCHEMA_FILE,
+    keys_table,
     schema_text,
     settings_table,
     with_table,
@@ -24,10 +25,18 @@ def test_the_committed_schema_is_fresh() -> None:
     assert SCHEMA_FILE.read_text() == schema_text(), "run python -m pyinfra_gvisor.schema"
 
 
-def test_the_table_in_the_readme_is_fresh() -> None:
-    readme = README_FILE.read_text()
+@pytest.mark.parametrize(
+    ("path", "name", "table"),
+    [
+        pytest.param(README_FILE, "settings", settings_table(), id="settings"),
+        pytest.param(KEYS_FILE, "keys", keys_table(), id="keys"),
+    ],
+)
+def test_a_committed_table_is_fresh(path: Path, name: str, table: str) -> None:
+    page = path.read_text()
 
-    assert readme == with_table(readme), "run python -m pyinfra_gvisor.schema"
+    assert table in page
+    assert page == with_table(page, name, table), "run python -m pyinfra_gvisor.schema"
 
 
 def test_the_schema_refuses_keys_that_are_not_ours() -> None:
@@ -44,6 +53,6 @@ def test_every_key_is_in_the_schema_and_has_a_row_that_says_what_it_means(key: s
 
 
 def test_the_table_replaces_what_is_between_its_marks_and_nothing_else() -> None:
-    readme = f"before\n{BEGIN}old\n{END}behind\n"
+    page = "before\n<!-- x -->\nold\n<!-- /x -->\nbehind\n"
 
-    assert with_table(readme) == f"before\n{BEGIN}{settings_table()}{END}behind\n"
+    assert with_table(page, "x", "new\n") == "before\n<!-- x -->\nnew\n<!-- /x -->\nbehind\n"
