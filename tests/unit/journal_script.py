@@ -1,4 +1,8 @@
-"""``scripts/journal.sh`` on a directory of the test's own, function by function."""
+"""
+``scripts/journal.sh`` on a directory of the test's own, function by function.
+
+What holds ports open is there as in a transaction, and finds no iptables to do it with.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +53,7 @@ class Journal:
             **encodings,
         }
         given.pop(without, None)
-        text = replaced(script("journal", **given), {"/etc/systemd/system": self.units})
+        text = replaced(script("journal", "ports", **given), {"/etc/systemd/system": self.units})
         self.text.write_text(text + body + "\n")
         return subprocess.run(
             ["sh", str(self.text)],
