@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_kinds import is_size
-from pyinfra_gvisor.json_text import Json, Path, pointer
+from pyinfra_gvisor.json_text import Json, Path, place
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.validation import dockerd_version
 
@@ -69,8 +69,11 @@ def isolation(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json
 def registry_mirrors(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
     """Refuse mirrors that are no plain URL: ValidateMirror in moby's registry/config.go."""
     for at, mirror in enumerate(_list(value.get("registry-mirrors"))):
-        url = urlsplit(str(mirror))
         where = f"/registry-mirrors/{at}"
+        try:
+            url = urlsplit(str(mirror))
+        except ValueError:
+            raise Problem(f"{where} is no URL", got=mirror, todo="mend it") from None
         if url.scheme not in ("http", "https"):
             raise Problem(f"{where} must begin with https:// or http://", got=mirror)
         if url.query or url.fragment or "@" in url.netloc:
@@ -85,7 +88,7 @@ def runtimes(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json])
     if not isinstance(entries, dict) or (version and version < RUNTIMES_CHECKED):
         return
     for name, entry in entries.items():
-        where, members = pointer(("runtimes", name)), _members(entry)
+        where, members = place(("runtimes", name)), _members(entry)
         path, shim = members.get("path"), members.get("runtimetype")
         if not path and not shim:
             raise Problem(f"{where} has neither path nor runtimeType", todo="set one")
@@ -104,7 +107,7 @@ def builder_sizes(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, 
         return
     for path, size in _sizes(collection):
         if size and not is_size(size):
-            where = pointer(("builder", "gc", *path))
+            where = place(("builder", "gc", *path))
             raise Problem(f"{where} must be a size", got=size, todo='write it like "10GB"')
 
 

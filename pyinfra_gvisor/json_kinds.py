@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from pyinfra_gvisor.dockerd_table import Kind
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import Json, Path, pointer
+from pyinfra_gvisor.json_text import Json, Path, place
 
 # units.RAMInBytes: https://github.com/docker/go-units/blob/master/size.go
 SIZE = re.compile(r"\d+(?:\.\d+)? ?(?:b|[kmgtp](?:i?b)?)?", re.IGNORECASE | re.ASCII)
@@ -107,12 +107,24 @@ def _check(kind: Type, path: Path, value: Json) -> None:
             for name, inner in value.items():
                 _check(item, (*path, name), inner)
         case Fields(), dict():
+            _refuse_two_spellings(kind, path, value)
             for name, inner in value.items():
                 if (field := kind.find(name)) is not None:
                     _check(field, (*path, name), inner)
         case _:
             raise Problem(
-                f"{pointer(path)} must be {kind.name}", got=_written(value), todo=_hint(kind, value)
+                f"{place(path)} must be {kind.name}", got=_written(value), todo=_hint(kind, value)
+            )
+
+
+def _refuse_two_spellings(kind: Fields, path: Path, value: Mapping[str, Json]) -> None:
+    """Refuse one member twice, in two cases: the last counts, and one is somebody's mistake."""
+    names: dict[str, str] = {}
+    for name in filter(kind.find, value):
+        if (other := names.setdefault(name.casefold(), name)) != name:
+            raise Problem(
+                f"{place((*path, name))} is there twice, as {other} too",
+                todo="keep one, dockerd would silently take the last",
             )
 
 
@@ -143,7 +155,7 @@ def _hint(kind: Type, value: Json) -> str:
         return f"write {str(value).lower()}"
     if kind is INT and isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
         return f"write {int(value)}"
-    if kind is INT and isinstance(value, float) and value.is_integer():
+    if kind is INT and isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return f"write {int(value)}"
     if isinstance(kind, ListOf) and isinstance(value, str):
         return f"write [{_written(value)}]"

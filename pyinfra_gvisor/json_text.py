@@ -19,6 +19,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 Path = tuple[str, ...]
 
 SPACE = " \t\n\r"
+MAX_DEPTH = 100  # dockerd's own keys end at 6; what compares values recurses
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _TOKEN = re.compile(_STRING + r"|[{}\[\],]")
 _NOT_A_NUMBER = re.compile(_STRING + r"|-?(?:NaN|Infinity)")
@@ -126,7 +127,7 @@ class JsonText:
             outer = self._indent_of(parent.start)
             inner = (outer or "") + self._unit()
             at, text = parent.start + 1, newline + inner
-        text += json.dumps(key, ensure_ascii=False) + ": " + (raw or self._dump(value, inner))
+        text += _written(key) + ": " + (raw or self._dump(value, inner))
         if not parent.members and "\n" not in self.text[at : parent.end]:
             text += newline + (self._indent_of(parent.start) or "")
         return self.text[:at] + text + self.text[at:]
@@ -134,9 +135,9 @@ class JsonText:
     def _dump(self, value: Json, indent: str | None) -> str:
         """``value`` as JSON: over several lines at ``indent``, on one line if there is none."""
         if indent is None or not value or not isinstance(value, dict):
-            return json.dumps(value, ensure_ascii=False)
+            return _written(value)
         newline = "\r\n" if "\r\n" in self.text else "\n"
-        text = json.dumps(value, ensure_ascii=False, indent=self._unit())
+        text = _written(value, indent=self._unit())
         return text.replace("\n", newline + indent)
 
     def _unit(self) -> str:
@@ -173,11 +174,9 @@ class JsonText:
             value = json.loads(self.text, parse_constant=float)
         except json.JSONDecodeError as error:
             where = position_of(self.text, error.pos)
-            line = self.text.splitlines()[error.lineno - 1 : error.lineno]
-            got = "".join(line).strip() or "the end of the file"
-            raise Problem(
-                f"{where}: not JSON ({error.msg})", got=got, todo="mend it by hand"
-            ) from None
+            got = self.text.split("\n")[error.lineno - 1].strip() or "the end of the file"
+            what = f"{where}: not JSON ({error.msg})"
+            raise Problem(what, got=got, todo="mend it by hand") from None
         except RecursionError:
             todo = "mend it by hand"
             raise Problem("line 1 column 1: nested too deeply", todo=todo) from None
@@ -218,9 +217,21 @@ def pointer(path: Path) -> str:
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
 
 
+def place(path: Path) -> str:
+    """``path`` as a JSON pointer for a message: keys may be of any length, and unprintable."""
+    return pointer(tuple(map(cut, path)))
+
+
 def from_pointer(text: str) -> Path:
     """The path that ``pointer`` wrote."""
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])
+
+
+def _written(value: Json, *, indent: str | None = None) -> str:
+    """``value`` as JSON that a file can hold: half of a surrogate pair only as an escape."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    half = any("\ud800" <= char <= "\udfff" for char in text)
+    return json.dumps(value, indent=indent) if half else text
 
 
 def _refuse_token(text: str, pattern: re.Pattern[str], what: str) -> None:
@@ -241,13 +252,16 @@ class _Open:
 
 
 def _refuse_duplicates(text: str) -> None:
-    """Refuse two equal keys in one object, wherever that is."""
+    """Refuse two equal keys in one object, wherever that is, and more levels than we can follow."""
     opened: list[_Open] = []
     key_next = False
     for token in _TOKEN.finditer(text):
         sign = token[0][0]
         if sign in "{[":
             opened.append(_Open(is_object=sign == "{"))
+            if len(opened) > MAX_DEPTH:
+                what = f"{position_of(text, token.start())}: nested too deeply"
+                raise Problem(what, todo="mend it by hand")
         elif sign in "}]":
             opened.pop()
         elif sign == '"' and key_next:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pyinfra_gvisor.dockerd_keys import Version
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_kinds import is_size
-from pyinfra_gvisor.json_text import Json, Path
+from pyinfra_gvisor.json_text import Json, Path, place
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.validation import advice, dockerd_version, flag_value, near
 
@@ -125,7 +125,8 @@ def log_opts(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json])
     known = {name for name in OPTIONS[driver] if _in_version(name, dockerd_version(node))} | GENERIC
     for name in options:
         if name not in known:
-            raise Problem(f"/log-opts/{name} is no option of {driver}", todo=advice(name, known))
+            where = place(("log-opts", name))
+            raise Problem(f"{where} is no option of {driver}", todo=advice(name, known))
     if driver in REQUIRED and not options.get(REQUIRED[driver]):
         raise Problem(f"/log-opts/{REQUIRED[driver]} is missing, {driver} needs it", todo="set it")
     for name, expected in VALUES[driver](options) if driver in VALUES else ():

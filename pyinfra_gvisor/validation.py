@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import json
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from pyinfra_gvisor.dockerd_keys import KEYS, Version, version_of
 from pyinfra_gvisor.dockerd_table import WITHOUT_EFFECT
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_kinds import check, unknown_fields
-from pyinfra_gvisor.json_text import Json, Path, pointer
+from pyinfra_gvisor.json_text import Json, Path, place
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 # Of a later dockerd nobody has tried here which keys it knows; `dockerd --validate` tells.
 LAST_TRIED_MAJOR = 28
+NO_PATH = re.compile("[\\0\ud800-\udfff]")  # NUL, or half of a surrogate pair
 FEW = 12  # names that are listed rather than left to be looked up
 
 
@@ -67,6 +70,10 @@ def wrong_kinds(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Js
     for name, inner in value.items():
         if name in KEYS:
             check(KEYS[name].kind, (name,), inner)
+    profile = value.get("seccomp-profile")
+    if isinstance(profile, str) and NO_PATH.search(profile):
+        what = "/seccomp-profile must be the path of a file"
+        raise Problem(what, got=json.dumps(profile), todo="mend it")
 
 
 def unread_fields(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
@@ -76,7 +83,7 @@ def unread_fields(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, J
             continue
         for path, known in unknown_fields(KEYS[name].kind, (name,), value[name]):
             if any(path[: len(ours)] == ours for ours in owned):
-                raise Problem(f"{pointer(path)} is no key there", todo=advice(path[-1], known))
+                raise Problem(f"{place(path)} is no key there", todo=advice(path[-1], known))
 
 
 def dockerd_version(node: Node) -> Version | None:
@@ -110,7 +117,7 @@ def advice(name: str, known: Iterable[str]) -> str:
 
 
 def _no_key(key: str, path: Path | None = None) -> Problem:
-    where = pointer(path or (key,))
+    where = place(path or (key,))
     if meant := WITHOUT_EFFECT.get(key):
         return Problem(f"{where} is passed over by dockerd", todo=f'write "{meant}"')
     if key in WITHOUT_EFFECT:

@@ -1,0 +1,88 @@
+"""daemon.json files that look wrong and are right: the change is made, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from pyinfra_gvisor.dockerd_table import KEYS
+from tests.node.bad_files import GOOD, MEGABYTE, BadFile
+
+FLAGS_OF_UNITS = {"containerd", "hosts"}
+NOT_NULL = {"default-runtime", "default-shm-size", "tls", "tlscacert", "tlscert", "tlskey"}
+NULLS = {
+    name: None
+    for name, key in KEYS.items()
+    if not key.since and not key.until and name not in FLAGS_OF_UNITS | NOT_NULL | {"tlsverify"}
+}
+
+TEXTS = {
+    "good": GOOD,
+    "line ends of Windows": GOOD.replace("\n", "\r\n"),
+    "line ends of both kinds": GOOD.replace("\n", "\r\n", 1),
+    "no line end": GOOD.rstrip(),
+    "many line ends": GOOD + "\n\r\n\t\n",
+    "tabs": GOOD.replace("  ", "\t"),
+    "one line": json.dumps(json.loads(GOOD)),
+    "no space at all": json.dumps(json.loads(GOOD), separators=(",", ":")),
+    "keys backwards": json.dumps(dict(reversed(json.loads(GOOD).items())), indent=3),
+    "empty object": "{}",
+    "empty object in space": " \n{ \n } \n",
+    "bracket on the next line": '{\n  "log-opts":\n  {\n    "max-size": "1m"\n  }\n}\n',
+    "key as an escape": '{"\\u0064ebug": false}',
+    "slash as an escape": '{"data-root": "\\/var\\/lib\\/docker"}',
+    "Unicode in keys and values": '{"features": {"gr\u00fc\u00df\u2028\U0001f40b": true}}',
+    "pair of surrogates": '{"features": {"\\ud83d\\udc0b": true}}',
+    "half a pair": '{"features": {"\\ud800": true}}',
+    "NUL as an escape": '{"features": {"\\u0000": true}}',
+    "shell in a value": '{"features": {"$(touch /run/x) `id` \' %s \\\\ \\" ;": false}}',
+    "member in another case": '{"runtimes": {"x": {"PATH": "/bin/true"}}}',
+    "args for runtimeArgs": '{"runtimes": {"x": {"path": "/bin/true", "args": ["--y"]}}}',
+    "runtime that is not there": '{"runtimes": {"x": {"path": "/none"}}}',
+    "flag as a key": '{"registry-mirror": ["https://x"]}',
+    "proxy on top": '{"http-proxy": "http://x:1"}',
+    "ninety lists": '{"runtimes": {"x": {"runtimeType": "io.x.v2", "options": {"a": '
+    + "[" * 90
+    + "]" * 90
+    + "}}}}",
+    "null for every key": json.dumps(NULLS, indent=1),
+    "log-driver of a plugin": '{"log-driver": "loki:2"}',
+    "a megabyte of space": GOOD.rstrip("}\n") + " " * MEGABYTE + "\n}\n",
+    "a megabyte in one string": json.dumps({"cgroup-parent": "x" * MEGABYTE}),
+    "a megabyte of keys": json.dumps({"features": {f"f{at}": True for at in range(62_500)}}),
+}
+
+BESIDE = "/etc/docker-beside"
+PLACES = {
+    "mode 0600": 'cp "$1" "$2"; chmod 0600 "$2"',
+    "mode 0000": 'cp "$1" "$2"; chmod 0000 "$2"',
+    "mode 0777": 'cp "$1" "$2"; chmod 0777 "$2"',
+    "of another user": 'cp "$1" "$2"; chown 1000:1000 "$2"; chmod 0640 "$2"',
+    "link": f'mkdir -p {BESIDE}; cp "$1" {BESIDE}/a.json; ln -s {BESIDE}/a.json "$2"',
+    "relative link": f'mkdir -p {BESIDE}; cp "$1" {BESIDE}/a; ln -s ../docker-beside/a "$2"',
+    "link to a link": f'mkdir -p {BESIDE}; cp "$1" {BESIDE}/a; ln -s a {BESIDE}/b;'
+    f' ln -s {BESIDE}/b "$2"',
+    "two names": f'mkdir -p {BESIDE}; cp "$1" {BESIDE}/a; ln {BESIDE}/a "$2"',
+}
+NO_FILES = {
+    "dangling link": ('ln -s /none "$2"', "^is a symbolic link to nothing; "),
+    "loop of links": ('ln -s daemon.json "$2"', "^is a symbolic link to nothing; "),
+    "directory": ('mkdir "$2"; cp "$1" "$2/daemon.json"', "^is a directory; "),
+    "link to a directory": (f'mkdir -p {BESIDE}; ln -s {BESIDE} "$2"', "^is a directory; "),
+}
+
+
+def accepted() -> Iterator[BadFile]:
+    """All that must work."""
+    for name, text in TEXTS.items():
+        yield BadFile(name, text.encode())
+    for name, place in PLACES.items():
+        yield BadFile(name, GOOD.encode(), place=place)
+    for name, old in (("labels that are null", "null"), ("labels of others", '["a=1", "b"]')):
+        yield BadFile(name, f'{{"labels":\t{old} , "icc": true}}'.encode(), lost=old)
+
+
+def no_files() -> Iterator[BadFile]:
+    """What lies there instead of a file."""
+    for name, (place, says) in NO_FILES.items():
+        yield BadFile(name, GOOD.encode(), says, place=place)

@@ -1,0 +1,56 @@
+"""The daemon.json files of the node test, without a node: refused in words, or planned."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.json_text import JsonText
+from pyinfra_gvisor.plan import plan_daemon_json
+from pyinfra_gvisor.transaction import transaction
+from tests.node.bad_files import BadFile, refused
+from tests.node.odd_files import accepted
+from tests.unit.answers import node
+
+MESSAGE_LIMIT = 400
+FILES = [*refused(), *accepted()]
+
+
+def outcome(file: BadFile) -> str:
+    """What a plan for it says: a problem, or that there is a script."""
+    found = node(daemon_json=file.content)
+    try:
+        plan = plan_daemon_json(found, file.wishes(1), owner="bad")
+    except Problem as problem:
+        return str(problem)
+    transaction(plan, found, host="run-1", timeout_s=20, wait_s=0).encode()
+    return "planned"
+
+
+def test_every_file_is_refused_in_one_short_printable_line_or_planned() -> None:
+    said = {file.name: outcome(file) for file in FILES}
+
+    wrong = {
+        file.name: said[file.name][:MESSAGE_LIMIT]
+        for file in FILES
+        if not re.search(file.says if file.says and not file.late else "^planned$", said[file.name])
+        or not said[file.name].isprintable()
+        or len(said[file.name]) > MESSAGE_LIMIT
+    }
+    assert wrong == {}
+    assert len(said) == len(FILES) >= 200
+
+
+def test_the_line_of_a_fault_is_shown_where_unicode_separates_lines_too() -> None:
+    with pytest.raises(Problem, match=r"^line 2 column 1: not JSON .*, got oops}; "):
+        JsonText('{"a": "\u2028\u2028",\noops}')
+
+
+def test_half_of_a_surrogate_pair_is_written_as_an_escape() -> None:
+    document = JsonText("{}").set(("\ud800",), {"a": "\udfff"})
+
+    document.text.encode()
+    assert json.loads(document.text) == {"\ud800": {"a": "\udfff"}}
