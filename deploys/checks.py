@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pyinfra import logger
 from pyinfra.api import Host
@@ -21,6 +22,8 @@ from pyinfra_gvisor.preflight import accepted_risk, engine_problem, preflight
 from pyinfra_gvisor.removal import refuse_removal, stranded
 from pyinfra_gvisor.runtimes import wanted_daemon_json
 from pyinfra_gvisor.settings import Runtime, Settings, load_settings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def checked_settings(host: Host) -> Settings | None:
     with every flag of pyinfra.
     """
     settings = _settings(host)
-    node = None if settings is None else read_node(host)
+    node = None if settings is None else _known(host, read_node(host), "the node's state")
     if settings is None or node is None:
         return None
     refusals = [problem.at("preflight", "node", host.name) for problem in preflight(node, settings)]
@@ -68,8 +71,8 @@ def checked_rollback(host: Host) -> Rollback | None:
     """Where this host goes back to, or None with the host failed and every reason logged."""
     settings = _settings(host)
     node = None if settings is None else _node_with_docker(host)
-    kept = None if node is None else host.get_fact(Generations)
-    users = None if kept is None else host.get_fact(RuntimeUsers)
+    kept = None if node is None else _known(host, host.get_fact(Generations), "generations")
+    users = None if kept is None else _known(host, host.get_fact(RuntimeUsers), "containers")
     if settings is None or node is None or kept is None or users is None:
         return None
     try:
@@ -100,7 +103,7 @@ def checked_removal(host: Host) -> Settings | None:
     """The settings of a host that nothing needs gVisor on, or None with every reason logged."""
     settings = _settings(host)
     node = None if settings is None else _node_with_docker(host)
-    users = None if node is None else host.get_fact(RuntimeUsers)
+    users = None if node is None else _known(host, host.get_fact(RuntimeUsers), "containers")
     if settings is None or node is None or users is None:
         return None
     try:
@@ -126,7 +129,7 @@ def _settings(host: Host) -> Settings | None:
 
 
 def _node_with_docker(host: Host) -> Node | None:
-    node = read_node(host)
+    node = _known(host, read_node(host), "the node's state")
     problem = None if node is None else engine_problem(node, "present")
     if problem:
         _fail(host, problem.at("preflight", "node", host.name))
@@ -134,11 +137,21 @@ def _node_with_docker(host: Host) -> Node | None:
     return node
 
 
+def _known(host: Host, found: T | None, what: str) -> T | None:
+    """``found``, or None with the host failed: pyinfra lets a command pass that says nothing."""
+    if found is None:
+        todo = "run again with -vvv to see what the node says"
+        _fail(host, Problem(f"{what} cannot be read", todo=todo).at("preflight", "node", host.name))
+    return found
+
+
 def _fail(host: Host, *reasons: str) -> None:
     for reason in reasons:
         host.log(f"{reason.removesuffix('.')}. Nothing was changed.", logger.error)
     # pyinfra's `host` stands for the host of the moment; what fails is the host itself.
-    host.state.fail_hosts({host.inventory.get_host(host.name)})
+    failed = {host.inventory.get_host(host.name)} - host.state.failed_hosts
+    if failed:
+        host.state.fail_hosts(failed)
 
 
 def origin(host: Host, key: str) -> str:

@@ -90,8 +90,7 @@ def daemon_json(
     + timeout_s: seconds within which dockerd must be as declared, else the old file is put back
     + wait_s: seconds that a restart waits for containers that it would end (``--rm``)
 
-    Applied with the least force that does it: nothing, reload, or restart with live-restore made
-    live first, so that no running container ends.
+    Applied with the least force: nothing, reload, or restart with live-restore switched on first.
 
     .. code:: python
 

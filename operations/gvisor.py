@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
-from pyinfra import host
+from pyinfra import host, state
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
@@ -143,6 +143,10 @@ def absent() -> Generator[PyinfraCommand, None, None]:
     node = read_node(host)
     if node is None:
         yield from refusal("gvisor.absent", STATE_DIR, None, unreadable=True)
+        return
+    if node.pending and state.is_executing:  # before that, it is still to be ended
+        interrupted = Problem("a change of it is interrupted", todo="end it first, run again")
+        yield from refusal("gvisor.absent", DAEMON_JSON, interrupted)
         return
     try:
         removal = plan_removal(node)

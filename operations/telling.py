@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from pyinfra import host, logger, state
 from pyinfra.api import FunctionCommand, Host, State
@@ -11,10 +11,10 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.errors import Problem
 
 
-def tell(line: str) -> None:
+def tell(line: str, level: Callable[[str], None] = logger.info) -> None:
     """Say what is about to be done, once: when it is prepared, or else when it is done."""
     if not state.is_executing or not state.should_check_for_changes():
-        host.log(line)
+        host.log(line, level)
 
 
 def refusal(

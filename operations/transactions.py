@@ -32,9 +32,8 @@ class Patience:
 def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCommand, None, None]:
     """The plan as one command, or nothing if the node is as planned already."""
     for path in plan.owed:
-        host.log(
-            f"{DAEMON_JSON} on {host.name}: {path}: in the file and not in force, a restart of "
-            "dockerd is owed",
+        tell(
+            f"{DAEMON_JSON} on {host.name}: {path}: not as dockerd was started, a restart is owed",
             logger.warning,
         )
     if not plan.changes:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pyinfra_gvisor.dockerd_keys import NEUTRAL, Force, force_of, only_new_containers
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, lookup, pointer
+from pyinfra_gvisor.in_force import at, in_force, known, read_keys
+from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, pointer
 from pyinfra_gvisor.merge import GVISOR, Merge, Owned, flatten, merge, same
-from pyinfra_gvisor.node import DockerInfo, Node
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
 
 Restart = Literal["auto", "reload", "never"]
@@ -29,7 +30,8 @@ class Plan:
     What to write and how to bring it into force.
 
     ``after`` is None for "no file". ``neutral`` is written and loaded before ``after`` where
-    leaving a key out would keep its old value live. ``live_restore`` says whether a restart can be
+    leaving a key out would keep its old value live, and ``back`` before ``before`` on the way back.
+    ``live_restore`` says whether a restart can be
     made with live-restore on, whatever the file says. ``owed`` are the paths that only a restart
     would bring into force, and that none is made for. ``started_with`` and ``loaded`` are the keys
     that dockerd will have read when it started, and when it last loaded the file. ``generation`` is
@@ -42,6 +44,7 @@ class Plan:
     action: Force
     reasons: tuple[str, ...]
     neutral: str | None = None
+    back: str | None = None
     drifted: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     owed: tuple[str, ...] = ()
@@ -113,9 +116,10 @@ def plan_merged(
         action=action,
         reasons=_reasons(needs, restart, in_file=before == merged.text),
         neutral=_neutral(before, merged.text, owned) if action is Force.RELOAD else None,
+        back=_neutral(merged.text, before, merged.owned),
         drifted=merged.drifted,
         left=merged.left,
-        owed=() if action is Force.RESTART else tuple(needs[Force.RESTART]),
+        owed=() if action is Force.RESTART else _owed(needs, started, after_value),
         live_restore=can_live_restore(node),
         started_with=read_keys(after_value, Force.RESTART) if action is Force.RESTART else started,
         loaded=read_keys(after_value, Force.RELOAD) if action else known(node, Force.RELOAD),
@@ -130,32 +134,6 @@ def current_text(node: Node) -> str | None:
         what, todo = STATE_ADVICE[state]
         raise Problem(what, todo=todo)
     return node.daemon_json.text
-
-
-def known(node: Node, force: Force) -> Mapping[str, Json] | None:
-    """
-    The keys that the running dockerd has read, at its start (``RESTART``) or since (``RELOAD``).
-
-    Known from our own record if that is of this very process, or from the file if it has not been
-    touched since the process started; None if neither is so.
-    """
-    if node.dockerd is None:
-        return {}
-    applied = node.state.get("applied")
-    if isinstance(applied, dict) and applied.get("dockerd") == node.dockerd.identity:
-        recorded = applied.get("started_with" if force is Force.RESTART else "loaded")
-        if isinstance(recorded, dict):
-            return recorded
-    text = node.daemon_json.text
-    if text is None:
-        return {} if node.daemon_json.state == "absent" else None
-    untouched = node.daemon_json.mtime_s < node.dockerd.started_s
-    return read_keys(JsonText(text).value, force) if untouched else None
-
-
-def read_keys(value: Mapping[str, Json], force: Force) -> dict[str, Json]:
-    """The top-level keys that need this force."""
-    return {key: item for key, item in value.items() if force_of((key,)) is force}
 
 
 def _missing(
@@ -181,7 +159,7 @@ def _needs(
     new = {} if merged.text is None else JsonText(merged.text).value
     needs: dict[Force, list[str]] = {Force.RELOAD: [], Force.RESTART: []}
     for path in sorted(_touched(old, new) | set(ours)):
-        if not _in_force(node, path, _at(new, path)):
+        if not in_force(node, path, at(new, path)):
             needs[force_of(path)].append(pointer(path))
     return needs
 
@@ -198,6 +176,19 @@ def _action(needs: Mapping[Force, list[str]], restart: Restart) -> Force:
             todo='allow it, leave it owed with gvisor_restart = "reload", or leave the keys alone',
         )
     return Force.RELOAD if needs[Force.RELOAD] else Force.NOTHING
+
+
+def _owed(
+    needs: Mapping[Force, list[str]], started: Mapping[str, Json] | None, new: Mapping[str, Json]
+) -> tuple[str, ...]:
+    """What only a restart would bring into force: ours, and what others have changed since."""
+    owed = set(needs[Force.RESTART])
+    said = {from_pointer(name)[0] for name in owed}
+    now = read_keys(new, Force.RESTART)
+    for key in () if started is None else (started.keys() | now.keys()) - said:
+        if not same(started.get(key), now.get(key)):
+            owed.add(pointer((key,)))
+    return tuple(sorted(owed))
 
 
 def _reasons(
@@ -220,40 +211,6 @@ def _reasons(
     return tuple(reasons)
 
 
-def _in_force(node: Node, path: Path, value: Json) -> bool:
-    """Whether the running dockerd has ``value`` at ``path``, as far as that can be known."""
-    if node.info is not None and (shown := SHOWN.get(path[0])):
-        return shown(node.info, path, value)
-    read = known(node, force_of(path))
-    return read is not None and same(_at(read, path), value)
-
-
-def _live_restore(info: DockerInfo, _path: Path, value: Json) -> bool:
-    return info.live_restore is (value is True)
-
-
-def _default_runtime(info: DockerInfo, _path: Path, value: Json) -> bool:
-    return info.default_runtime == (value or "runc")
-
-
-def _runtime(info: DockerInfo, path: Path, value: Json) -> bool:
-    if len(path) == 1:
-        return True
-    entry = info.runtimes.get(path[1])
-    if entry is None or not isinstance(value, dict):
-        return entry is None and value is None
-    arguments = list(entry.arguments or ())
-    return entry.path == value.get("path", entry.path) and arguments == value.get("runtimeArgs", [])
-
-
-# The keys whose live value the daemon shows itself: better than any record of ours.
-SHOWN: dict[str, Callable[[DockerInfo, Path, Json], bool]] = {
-    "live-restore": _live_restore,
-    "default-runtime": _default_runtime,
-    "runtimes": _runtime,
-}
-
-
 def _touched(old: Mapping[str, Json], new: Mapping[str, Json]) -> set[Path]:
     """The paths whose values differ, as deep as ``flatten`` goes."""
     before, after = flatten(old), flatten(new)
@@ -262,13 +219,6 @@ def _touched(old: Mapping[str, Json], new: Mapping[str, Json]) -> set[Path]:
         for path in before.keys() | after.keys()
         if not same(before.get(path, {}), after.get(path, {}))
     }
-
-
-def _at(value: Any, path: Path) -> Json:
-    try:
-        return lookup(value, path)
-    except KeyError:
-        return None
 
 
 def _neutral(before: str | None, after: str | None, owned: Owned) -> str | None:

@@ -59,17 +59,25 @@ def resumption() -> str:
 
 def _files(plan: Plan) -> dict[str, str]:
     """Every text that daemon.json may have on its way, forwards and back."""
-    bridge = plan.action is Force.RESTART and plan.live_restore
     texts = {
         "after": plan.after,
         "neutral": plan.neutral,
+        "old_neutral": plan.back,
+        **_passing(plan),
+    }
+    return {f"{name}_b64": encoded(text) for name, text in texts.items()}
+
+
+def _passing(plan: Plan) -> dict[str, str | None]:
+    """The texts with live-restore switched on or off for the time of a restart."""
+    bridge = plan.action is Force.RESTART and plan.live_restore
+    return {
         "on": _with_live_restore(plan.after, on=True) if bridge else None,
         "off": _with_live_restore(plan.after, on=False) if bridge else None,
         # going back may take a restart even where going forward did not: dockerd may have died
         "old_on": _with_live_restore(plan.before, on=True) if plan.live_restore else None,
         "old_off": _with_live_restore(plan.before, on=False) if plan.live_restore else None,
     }
-    return {f"{name}_b64": encoded(text) for name, text in texts.items()}
 
 
 def _with_live_restore(text: str | None, *, on: bool) -> str | None:
@@ -86,7 +94,7 @@ def _with_live_restore(text: str | None, *, on: bool) -> str | None:
 
 def _records(plan: Plan, node: Node) -> dict[str, str]:
     """Our own records: what may be ours meanwhile, what is in the end, what dockerd has read."""
-    texts = (plan.before, plan.neutral)
+    texts = (plan.before, plan.neutral, plan.back, *_passing(plan).values())
     applied = {
         "dockerd": "@DOCKERD@",
         "sha256": digest(plan.after),

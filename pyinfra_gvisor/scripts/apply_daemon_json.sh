@@ -125,19 +125,19 @@ restart_with() { # final on off: restarted with this file, and with live-restore
     put "$1"
 }
 
-reload_with() { # final: what it leaves out is made ineffective first
-    if [ -e "$staged/neutral" ] && [ "$1" = after ]; then
-        put neutral && step "reload neutral" && reload_dockerd || return 1
+reload_with() { # final neutral: what the final one leaves out is made ineffective first
+    if [ -e "$staged/$2" ] && [ "$action" != nothing ]; then
+        put "$2" && step "reload $2" && reload_dockerd || return 1
     fi
-    put "$1" && step "reload $1" && reload_dockerd
+    put "$1" || return 1
+    if [ "$action" != nothing ]; then step "reload $1" && reload_dockerd; fi
 }
 
 change() {
     step claim && write_state owned.json < "$work/intent" || return 1
     step write || return 1
     case "$action" in
-        nothing) put after ;;
-        reload) reload_with after ;;
+        nothing | reload) reload_with after neutral ;;
         restart) restart_with after on off ;;
     esac
 }
@@ -178,8 +178,7 @@ put_back() { # the files and the daemon as they were
     elif reached "restart after" || ! same_dockerd; then
         restart_with old old_on old_off
     else
-        put old || return 1
-        if [ "$action" != nothing ]; then reload_dockerd || return 1; fi
+        reload_with old old_neutral
     fi
 }
 

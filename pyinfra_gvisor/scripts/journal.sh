@@ -4,7 +4,7 @@
 # Set before: what is listed here. Sets: target, staged, work.
 set -eu
 : "${file:?}" "${state_dir:?}" "${keep:?}" "${id:?}" "${action:?}" "${unit?}"
-: "${after_b64:?}" "${neutral_b64:?}" "${on_b64:?}" "${off_b64:?}" "${old_on_b64:?}" "${old_off_b64:?}"
+: "${after_b64:?}" "${neutral_b64:?}" "${old_neutral_b64:?}" "${on_b64:?}" "${off_b64:?}" "${old_on_b64:?}" "${old_off_b64:?}"
 : "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}" "${applied_anew_b64:?}"
 pending=$state_dir/pending
 work=$state_dir/.pending
@@ -46,14 +46,16 @@ write_down() {
     mkdir -p "$work" "$(dirname "$target")" && mkdir -m 0700 "$staged" || return 1
     cp "$0" "$work/transaction.sh" && : > "$work/journal" || return 1
     decode "$after_b64" "$staged/after" && decode "$neutral_b64" "$staged/neutral" &&
-        decode "$on_b64" "$staged/on" && decode "$off_b64" "$staged/off" &&
+        decode "$old_neutral_b64" "$staged/old_neutral" && decode "$on_b64" "$staged/on" && decode "$off_b64" "$staged/off" &&
         decode "$old_on_b64" "$staged/old_on" && decode "$old_off_b64" "$staged/old_off" &&
         decode "$intent_b64" "$work/intent" && decode "$owned_b64" "$work/owned" &&
         decode "$applied_b64" "$work/applied" && decode "$applied_anew_b64" "$work/applied_anew" || return 1
     for path in "$staged"/*; do
-        if [ -e "$target" ]; then
+        if [ ! -e "$path" ]; then
+            continue # none is staged
+        elif [ -e "$target" ]; then
             chmod --reference="$target" "$path" && chown --reference="$target" "$path" || return 1
-        elif [ -e "$path" ]; then
+        else
             chmod 0644 "$path" || return 1
         fi
     done
@@ -81,7 +83,8 @@ drop_old_generations() {
     for path in "$state_dir"/generations/*; do
         name=${path##*/}
         case "$name" in *[!0-9]*) continue ;; esac
-        if [ "$name" -le $((number - keep)) ]; then rm -rf "$path"; fi
+        # the one that was gone back to stays, so that asking for it again finds it
+        if [ "$name" -le $((number - keep)) ] && ! grep -qsF "\"generation\":$name" "$work/applied"; then rm -rf "$path"; fi
     done
 }
 

@@ -169,4 +169,4 @@ def test_a_restart_that_is_not_made_stays_owed(caplog: pytest.LogCaptureFixture)
     fleet.run()
 
     assert "\naction=reload\n" in (nodes["a"].of("daemon.json").stdin or "")
-    assert "/mtu: in the file and not in force, a restart of dockerd is owed" in caplog.text
+    assert "/mtu: not as dockerd was started, a restart is owed" in caplog.text

@@ -18,9 +18,7 @@ from tests.unit.answers import answer, node
 WISH: dict[str, Any] = {"userland-proxy": False, "live-restore": True}
 OWING = changed({}, WISH, restart="reload")
 RELOADING: dict[str, Any] = {"gvisor_restart": "reload"}
-TOLD = (
-    "/etc/docker/daemon.json on @fake/a: /userland-proxy: in the file and not in force, a restart"
-)
+TOLD = "/etc/docker/daemon.json on @fake/a: /userland-proxy: not as dockerd was started, a restart"
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 

@@ -102,7 +102,8 @@ CASES = {
         damage=f"mkdir -p /etc/systemd/system/docker.service.d; {KEEP};"
         "printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// "
         "--metrics-addr=127.0.0.1:9324\\n' > /etc/systemd/system/docker.service.d/flag.conf;"
-        "echo '{}' > /etc/docker/daemon.json; systemctl daemon-reload; systemctl restart docker",
+        "echo '{}' > /etc/docker/daemon.json; systemctl daemon-reload;"
+        "systemctl reset-failed docker; systemctl restart docker",
         mend=f"rm /etc/systemd/system/docker.service.d/flag.conf; {RESTORE};"
         "systemctl daemon-reload; systemctl reset-failed docker; systemctl restart docker",
     ),

@@ -130,7 +130,7 @@ def test_a_restart_that_one_owes_is_not_made_by_another(
 
     assert owed.code == other.code == still.code == made.code == 0
     assert docker_info(node)["Debug"] is True
-    assert "/log-level: in the file and not in force" in still.stderr
+    assert "/log-level: not as dockerd was started" in still.stderr
     assert unrestarted == pid
     assert dockerd_pid(node) != pid
     owns(fleet, "plain", "logs", {})

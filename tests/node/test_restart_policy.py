@@ -18,7 +18,7 @@ from tests.node.transactions import assert_as_declared, dockerd_pid, keys
 
 WANTED = keys(debug=True, log_level="warn")
 RELOAD = {**WANTED, "gvisor_restart": "reload"}
-OWED = "/log-level: in the file and not in force, a restart of dockerd is owed"
+OWED = "/log-level: not as dockerd was started, a restart is owed"
 
 
 @pytest.mark.parametrize("name", LIVED_IN)

@@ -239,7 +239,6 @@ def test_an_interrupted_change_is_undone_and_nothing_more(
     assert_as_declared(fleet, "plain")
 
 
-@pytest.mark.xfail(strict=True, reason="going back by a reload writes no neutral value first")
 def test_an_interrupted_change_that_is_undone_is_not_live_any_more(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:

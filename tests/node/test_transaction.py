@@ -19,6 +19,8 @@ from tests.node.running import (
 from tests.node.story import LIVED_IN, NODES
 from tests.node.transactions import FILE, assert_as_declared, dockerd_pid, keys, last_run
 
+FAILS_AT_START = {"metrics_addr": "127.0.0.1:22"}  # sshd's port
+
 
 @pytest.mark.parametrize("name", NODES)
 def test_a_key_that_reloads_does_not_restart(
@@ -58,13 +60,13 @@ def test_dockerd_that_cannot_start_gets_its_old_file_back(
     node = converged[name]
     text, running = daemon_json(node), processes(node)
 
-    outcome = fleet.run(name, data=keys(seccomp_profile="/nonexistent.json"))
+    outcome = fleet.run(name, data=keys(**FAILS_AT_START))
 
     assert outcome.code == 1
     assert (
         f"docker.daemon_json: {FILE} on {name}: dockerd did not start; going back" in outcome.stderr
     )
-    assert "/nonexistent.json" in outcome.stderr
+    assert "address already in use" in outcome.stderr
     assert "the node runs its previous configuration" in outcome.stderr
     assert daemon_json(node) == text
     assert processes(node) == running
@@ -81,7 +83,7 @@ def test_going_back_to_a_file_without_live_restore_ends_no_container(
     as_before_us(node, '{"debug": false}')
     running = processes(node)
 
-    outcome = fleet.run(name, data=keys(seccomp_profile="/nonexistent.json"))
+    outcome = fleet.run(name, data=keys(**FAILS_AT_START))
 
     assert outcome.code == 1
     assert "the node runs its previous configuration" in outcome.stderr

@@ -80,7 +80,7 @@ def test_a_file_changed_between_plan_and_apply_is_left_alone(
         "read_node(host)\n"
         f"command = ['docker', 'exec', {node.name!r}, 'sh', '-c', 'echo >> {FILE}']\n"
         "subprocess.run(command, check=True)\n"
-        "docker.daemon_json(wanted={'debug': True})\n"
+        "docker.daemon_json(wanted={'debug': True}, owner='another')\n"
     )
 
     outcome = fleet.run("plain", deploy=deploy)

@@ -14,7 +14,7 @@ from typing import Any
 from pyinfra_gvisor.scripts import encoded, script
 from tests.unit.shells import replaced, stub, toolbox
 
-TEXTS = ("after", "neutral", "on", "off", "old_on", "old_off")
+TEXTS = ("after", "neutral", "old_neutral", "on", "off", "old_on", "old_off")
 RECORDS = ("intent", "owned", "applied", "applied_anew")
 
 

@@ -105,17 +105,29 @@ def test_what_is_owed_to_one_owner_is_no_reason_for_another_to_restart() -> None
     plan = plan_daemon_json(left, LIVE)
 
     assert plan.action is Force.RELOAD
-    assert plan.owed == ()
+    assert plan.owed == ("/userland-proxy",)
 
 
-def test_a_key_that_is_given_back_without_its_restart_is_owed_once() -> None:
+def test_a_key_that_is_given_back_without_its_restart_stays_owed() -> None:
     settled = node(**after(plan_daemon_json(node(), BOTH)))
 
     plan = plan_daemon_json(settled, LIVE, restart="reload")
+    again = plan_daemon_json(node(**after(plan)), LIVE, restart="reload")
 
-    assert plan.action is Force.NOTHING
-    assert plan.owed == ("/userland-proxy",)
+    assert plan.action is again.action is Force.NOTHING
+    assert plan.owed == again.owed == ("/userland-proxy",)
     assert "userland-proxy" not in (plan.after or "")
+    assert not again.changes
+
+
+def test_a_foreign_key_that_was_changed_since_the_start_is_owed_and_left() -> None:
+    settled = node(**after(plan_daemon_json(node(), LIVE)))
+    edited = settled.daemon_json.model_copy(update={"text": '{"live-restore": true, "icc": false}'})
+
+    plan = plan_daemon_json(settled.model_copy(update={"daemon_json": edited}), LIVE)
+
+    assert plan.owed == ("/icc",)
+    assert plan.action is Force.NOTHING
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,6 @@ def test_what_is_staged_becomes_the_file_and_what_is_not_is_none(
     assert (journal.file.read_text() if journal.file.exists() else None) == expected
 
 
-@pytest.mark.xfail(reason="chmod is asked for a file called *, where no other is staged")
 def test_a_file_goes_away_where_no_other_text_is_needed_on_the_way(journal: Journal) -> None:
     journal.files["after"] = None
 

@@ -1,0 +1,78 @@
+"""What of daemon.json the running dockerd has, as far as that can be known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyinfra_gvisor.dockerd_keys import Force, force_of
+from pyinfra_gvisor.json_text import Json, JsonText, Path, lookup
+from pyinfra_gvisor.merge import same
+from pyinfra_gvisor.node import DockerInfo, Node
+
+
+def known(node: Node, force: Force) -> Mapping[str, Json] | None:
+    """
+    The keys that the running dockerd has read, at its start (``RESTART``) or since (``RELOAD``).
+
+    Known from our own record if that is of this very process, or from the file if it has not been
+    touched since the process started; None if neither is so.
+    """
+    if node.dockerd is None:
+        return {}
+    applied = node.state.get("applied")
+    if isinstance(applied, dict) and applied.get("dockerd") == node.dockerd.identity:
+        recorded = applied.get("started_with" if force is Force.RESTART else "loaded")
+        if isinstance(recorded, dict):
+            return recorded
+    text = node.daemon_json.text
+    if text is None:
+        return {} if node.daemon_json.state == "absent" else None
+    untouched = node.daemon_json.mtime_s < node.dockerd.started_s
+    return read_keys(JsonText(text).value, force) if untouched else None
+
+
+def read_keys(value: Mapping[str, Json], force: Force) -> dict[str, Json]:
+    """The top-level keys that need this force."""
+    return {key: item for key, item in value.items() if force_of((key,)) is force}
+
+
+def in_force(node: Node, path: Path, value: Json) -> bool:
+    """Whether the running dockerd has ``value`` at ``path``, as far as that can be known."""
+    if node.info is not None and (shown := SHOWN.get(path[0])):
+        return shown(node.info, path, value)
+    read = known(node, force_of(path))
+    return read is not None and same(at(read, path), value)
+
+
+def _live_restore(info: DockerInfo, _path: Path, value: Json) -> bool:
+    return info.live_restore is (value is True)
+
+
+def _default_runtime(info: DockerInfo, _path: Path, value: Json) -> bool:
+    return info.default_runtime == (value or "runc")
+
+
+def _runtime(info: DockerInfo, path: Path, value: Json) -> bool:
+    if len(path) == 1:
+        return True
+    entry = info.runtimes.get(path[1])
+    if entry is None or not isinstance(value, dict):
+        return entry is None and value is None
+    arguments = list(entry.arguments or ())
+    return entry.path == value.get("path", entry.path) and arguments == value.get("runtimeArgs", [])
+
+
+# The keys whose live value the daemon shows itself: better than any record of ours.
+SHOWN: dict[str, Callable[[DockerInfo, Path, Json], bool]] = {
+    "live-restore": _live_restore,
+    "default-runtime": _default_runtime,
+    "runtimes": _runtime,
+}
+
+
+def at(value: Any, path: Path) -> Json:
+    try:
+        return lookup(value, path)
+    except KeyError:
+        return None
