@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pyinfra_gvisor.dockerd_table import KEYS
 from tests.node.bad_files import GOOD, MEGABYTE, BadFile
 
-FLAGS_OF_UNITS = {"containerd", "hosts"}
+NOT_OURS_TO_SAY = {"containerd", "hosts", "labels"}  # and what is asked for
 NOT_NULL = {"default-runtime", "default-shm-size", "tls", "tlscacert", "tlscert", "tlskey"}
 NULLS = {
     name: None
     for name, key in KEYS.items()
-    if not key.since and not key.until and name not in FLAGS_OF_UNITS | NOT_NULL | {"tlsverify"}
+    if not key.since and not key.until and name not in NOT_OURS_TO_SAY | NOT_NULL | {"tlsverify"}
 }
 
 TEXTS = {
