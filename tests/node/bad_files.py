@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyinfra_gvisor.dockerd_table import KEYS
-from pyinfra_gvisor.json_text import Json
 from tests.unit.key_samples import WRONG
 
 GOOD = (
@@ -41,10 +40,10 @@ class BadFile:
     says: str = ""
     late: bool = False
     place: str = 'cp "$1" "$2"'
-    wanted: Mapping[str, Json] | None = None
+    wanted: Mapping[str, Any] | None = None
     lost: str = ""
 
-    def wishes(self, number: int) -> Mapping[str, Json]:
+    def wishes(self, number: int) -> Mapping[str, Any]:
         """What is asked for: another label for every file, so that it is seen to be live."""
         return {"labels": [f"bad={number}"]} if self.wanted is None else self.wanted
 
@@ -226,7 +225,12 @@ def _bytes() -> Iterator[BadFile]:
 
 def _keys() -> Iterator[BadFile]:
     """Every key with two values that are none for it."""
-    other = {"int": 1.5, "ignored": None, "builder": {"gc": []}, "proxies": {"no-proxy": 1}}
+    other: dict[str, Any] = {
+        "int": 1.5,
+        "ignored": None,
+        "builder": {"gc": []},
+        "proxies": {"no-proxy": 1},
+    }
     for key, known in KEYS.items():
         if known.kind == "ignored":
             continue
