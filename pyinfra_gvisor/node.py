@@ -28,7 +28,7 @@ class Reading(BaseModel):
 class DaemonJson(Reading):
     """daemon.json as it lies there. ``text`` is None unless ``state`` is ``text``."""
 
-    state: Literal["absent", "unreadable", "directory", "dangling", "not utf-8", "text"]
+    state: Literal["absent", "unreadable", "directory", "special", "dangling", "not utf-8", "text"]
     text: str | None = None
     sha256: str = ""
     mode: str = ""

@@ -19,6 +19,7 @@ Restart = Literal["auto", "reload", "never"]
 STATE_ADVICE = {
     "unreadable": ("cannot be read", "connect as root or with sudo"),
     "directory": ("is a directory", "remove it, or move what is in it"),
+    "special": ("is no regular file", "move it away"),
     "dangling": ("is a symbolic link to nothing", "remove the link or restore its target"),
     "not utf-8": ("is not UTF-8 text", "mend it by hand"),
 }
@@ -185,10 +186,9 @@ def _owed(
     owed = set(needs[Force.RESTART])
     said = {from_pointer(name)[0] for name in owed}
     now = read_keys(new, Force.RESTART)
-    for key in () if started is None else (started.keys() | now.keys()) - said:
-        if not same(started.get(key), now.get(key)):
-            owed.add(pointer((key,)))
-    return tuple(sorted(owed))
+    then = now if started is None else started
+    changed = {key for key in then.keys() | now.keys() if not same(then.get(key), now.get(key))}
+    return tuple(sorted(owed | {pointer((key,)) for key in changed - said}))
 
 
 def _reasons(

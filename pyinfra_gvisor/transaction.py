@@ -32,6 +32,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         service_script(node),
         "journal",
         "dockerd",
+        "runtime_scripts",
         "ports",
         "apply_daemon_json",
         id=uuid4().hex,

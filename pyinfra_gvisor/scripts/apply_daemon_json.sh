@@ -2,7 +2,7 @@
 # One transaction on daemon.json: write, bring into force, look, or put everything back.
 # Argument: none to do it; "resume" to end one that was interrupted; "boot" the same before dockerd
 # has started. Set before: what is listed here, the functions validate_file and check_runtimes, and
-# what journal.sh, service_*.sh, dockerd.sh and ports.sh bring.
+# what journal.sh, service_*.sh, dockerd.sh, runtime_scripts.sh and ports.sh bring.
 set -eu
 : "${host:?}" "${file:?}" "${expect_sha256:?}" "${wait_s:?}" "${can_live_restore:?}" "${seccomp?}"
 umask 022
@@ -65,6 +65,7 @@ validate() {
 
 prepare() {
     if [ "$(sha256_of "$file")" != "$expect_sha256" ]; then die "somebody changed it since it was read; run again"; fi
+    if grep -qsF " $target " /proc/self/mountinfo; then die "$target is a mount point, and busy; unmount it or edit its source"; fi
     write_down || die "cannot write to $state_dir or $(dirname "$target"), is the disk full or read-only?"
     check_node
     validate
@@ -130,7 +131,8 @@ reload_with() { # final neutral: what the final one leaves out is made ineffecti
         put "$2" && step "reload $2" && reload_dockerd || return 1
     fi
     put "$1" || return 1
-    if [ "$action" != nothing ]; then step "reload $1" && reload_dockerd; fi
+    if [ "$action" = nothing ]; then return 0; fi
+    step "reload $1" && reload_dockerd
 }
 
 change() {
@@ -178,7 +180,8 @@ put_back() { # the files and the daemon as they were
     elif reached "restart after" || ! same_dockerd; then
         restart_with old old_on old_off
     else
-        reload_with old old_neutral
+        # where dockerd has taken nothing over, it may refuse the old file as well: it never loaded it
+        reload_with old old_neutral || { [ "$never_loaded" = yes ] && put old && answers; }
     fi
 }
 
@@ -194,7 +197,8 @@ put_back_record() {
 
 revert() { # [boot]: exits with 1 unless everything is as it was
     reason=${reason:-could not write $file}
-    why=$reason
+    why=$reason never_loaded=no
+    if [ "$refused" = yes ] && [ "$accepted" = no ]; then never_loaded=yes; fi
     log=$(service_log) || log=''
     if reached write && ! ours_or_old; then
         complain "$why, and somebody else has changed the file since; it is left as it is"

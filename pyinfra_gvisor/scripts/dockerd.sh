@@ -4,6 +4,8 @@
 set -eu
 : "${timeout_s:?}" "${runtimes?}" "${live_restore?}" "${default_runtime?}"
 
+accepted=no refused=no # what dockerd said to reloads
+
 docker_quick() { timeout 10 docker "$@"; }
 
 answers() { docker_quick version --format '{{.Server.Version}}' > /dev/null 2>&1; }
@@ -30,9 +32,10 @@ reload_dockerd() {
     reloads > "$work/reloads" || return 1
     service_reload || true # what counts is what dockerd says
     within 15 reloaded || {
-        reason="dockerd refused to reload"
+        reason="dockerd refused to reload" refused=yes
         return 1
     }
+    accepted=yes
 }
 
 dockerd_time() { docker_quick info --format '{{.SystemTime}}'; }
@@ -115,28 +118,3 @@ ephemeral() { # names of running containers that a restart would end
 }
 
 no_ephemeral() { names=$(ephemeral) && [ -z "$names" ]; }
-
-# Entries with runtimeArgs make dockerd write a script that containers refer to until they end. At
-# every start, on 20.10 at every reload too, it drops those that the new configuration does not need.
-save_scripts() {
-    root=$(docker_quick info --format '{{.DockerRootDir}}') || return 1
-    say "$root" > "$work/root" || return 1
-    if [ -d "$root/runtimes" ]; then cp -a "$root/runtimes" "$work/scripts"; fi
-}
-
-put_back_scripts() {
-    if [ ! -d "$work/scripts" ]; then return 0; fi
-    read -r root < "$work/root"
-    (cd "$work/scripts" && find . -type f) | while read -r script; do
-        script=${script#./}
-        if [ -e "$root/runtimes/$script" ]; then continue; fi
-        if grep -qsF "/runtimes/$script" /run/containerd/io.containerd.runtime.v2.task/moby/*/runtime \
-            /run/containerd/io.containerd.runtime.v2.task/moby/*/options.json \
-            /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/runtime \
-            /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/options.json; then
-            mkdir -p "$root/runtimes/$(dirname "$script")"
-            cp -a "$work/scripts/$script" "$root/runtimes/$script"
-            say "put back $root/runtimes/$script, which a running container needs"
-        fi
-    done
-}

@@ -119,6 +119,7 @@ forget() { # the change has ended, one way or the other
     if [ -d "$pending" ]; then
         release_ports || true
         disarm_recovery
+        keep_scripts || say "could not keep runtime scripts for later restarts of dockerd" >&2
         rm -rf "$state_dir/.pending" && mv "$pending" "$state_dir/.pending"
         sync "$state_dir"
     fi
@@ -131,8 +132,7 @@ reached() { grep -qx "$1" "$work/journal"; }
 
 put() { # the staged file of this name becomes daemon.json, at once or not at all; no such file: none
     if [ -e "$staged/$1" ]; then
-        # a copy would need room; where it is that very file already, mv would refuse
-        if [ "$(stat -c %i "$staged/$1")" = "$(stat -c %i "$target" 2> /dev/null)" ]; then return 0; fi
+        if cmp -s "$staged/$1" "$target"; then return 0; fi
         ln -f "$staged/$1" "$staged/.next" 2> /dev/null || cp -p "$staged/$1" "$staged/.next" || return 1
         mv -f "$staged/.next" "$target" || return 1
     else

@@ -146,6 +146,8 @@ daemon_json_file() {
         echo 'daemon_json dangling'
     elif [ ! -e "$daemon_json" ]; then
         if [ -x /etc/docker ] || [ ! -e /etc/docker ]; then echo 'daemon_json absent'; else echo 'daemon_json unreadable'; fi
+    elif [ ! -f "$daemon_json" ]; then
+        echo 'daemon_json special'
     elif [ ! -r "$daemon_json" ]; then
         echo 'daemon_json unreadable'
     else

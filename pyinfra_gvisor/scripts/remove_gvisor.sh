@@ -17,6 +17,11 @@ for directory in /opt/gvisor/releases /opt/gvisor/runtimes /opt/gvisor; do
     if [ -d "$directory" ]; then rmdir --ignore-fail-on-non-empty "$directory"; fi
 done
 if [ "$state" = yes ]; then
+    if [ -e /etc/systemd/system/pyinfra-gvisor-scripts.path ]; then
+        systemctl disable --quiet --now pyinfra-gvisor-scripts.path
+        rm -f /etc/systemd/system/pyinfra-gvisor-scripts.path /etc/systemd/system/pyinfra-gvisor-scripts.service
+        systemctl daemon-reload
+    fi
     exec 9>> "$state_dir/lock"
     flock -w 120 9
     rm -rf "$state_dir" /run/pyinfra-gvisor

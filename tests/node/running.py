@@ -188,7 +188,7 @@ def no_leftovers(node: LabNode) -> str:
     look = (
         "ls -A /etc/docker | grep -v -e '^daemon.json$' -e '^key.json$';"
         "iptables-save | grep PYINFRA;"
-        "ls /etc/systemd/system | grep pyinfra; find /etc/systemd/system -name 'pyinfra*';"
+        "find /etc/systemd/system -name 'pyinfra*' ! -name 'pyinfra-gvisor-scripts.*';"
         "ls -A /opt/gvisor/releases 2>/dev/null | grep '^\\.';"
         "ls -A /var/lib/pyinfra-gvisor 2>/dev/null | grep -e '^\\.' -e '^pending';"
         "ls -A /var/lib/pyinfra-gvisor/generations 2>/dev/null | grep -v '^[0-9]*$';"

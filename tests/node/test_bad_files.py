@@ -157,7 +157,6 @@ def test_every_kind_of_place_is_read_whole(nodes: dict[str, LabNode]) -> None:
         ),
     ],
 )
-@pytest.mark.xfail(strict=True, reason="node_state.sh reads whatever is there")
 def test_what_is_no_regular_file_is_named(nodes: dict[str, LabNode], place: str, says: str) -> None:
     with bench(nodes["plain"]) as on:
         lay_out(on.node, [BadFile("no file", b"", says, place=place)])
@@ -168,7 +167,6 @@ def test_what_is_no_regular_file_is_named(nodes: dict[str, LabNode], place: str,
     assert says in said
 
 
-@pytest.mark.xfail(strict=True, reason="the old file is put back where it never left")
 @pytest.mark.parametrize(
     ("name", "file"),
     [

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.lab.recipe import resource
 from tests.node.running import (
     Fleet,
     daemon_json,
@@ -19,6 +20,7 @@ from tests.node.running import (
 from tests.node.story import LIVED_IN, NODES
 from tests.node.transactions import FILE, assert_as_declared, dockerd_pid, keys, last_run
 
+LIVED_IN_FILE = resource("lived-in.json")
 FAILS_AT_START = {"metrics_addr": "127.0.0.1:22"}  # sshd's port
 
 
@@ -167,3 +169,26 @@ def test_a_container_that_a_restart_would_end_is_not_ended(
 def snapshot_without_last_run(node: LabNode) -> str:
     """That a run was refused is written down; nothing else is."""
     return "\n".join(line for line in snapshot(node).splitlines() if "last-run.json" not in line)
+
+
+@pytest.mark.parametrize("name", LIVED_IN)
+def test_a_sandbox_of_the_old_form_outlives_restarts_that_are_not_ours(
+    converged: dict[str, LabNode], fleet: Fleet, name: str
+) -> None:
+    node = converged[name]
+    as_before_us(node, LIVED_IN_FILE)
+    assert fleet.run(name).code == 0
+    sandbox = processes(node)["old-sandbox"]
+
+    for _ in range(2):
+        node.exec("sh", "-c", "systemctl reset-failed docker; systemctl restart docker; sleep 1")
+        assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
+        node.exec("sh", "-c", "systemctl reload docker; sleep 1")
+        assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
+
+    assert processes(node)["old-sandbox"] == sandbox
+    assert node.exec("docker", "restart", "-t", "2", "old-sandbox").code == 0
+    node.exec("sh", "-c", "systemctl reset-failed docker; systemctl restart docker; sleep 1")
+    assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
+    assert node.exec("sh", "-c", "ls /etc/systemd/system | grep pyinfra").stdout == ""
+    assert_as_declared(fleet, name)

@@ -53,7 +53,10 @@ class Journal:
             **encodings,
         }
         given.pop(without, None)
-        text = replaced(script("journal", "ports", **given), {"/etc/systemd/system": self.units})
+        text = replaced(
+            script("journal", "runtime_scripts", "ports", **given),
+            {"/etc/systemd/system": self.units},
+        )
         self.text.write_text(text + body + "\n")
         return subprocess.run(
             ["sh", str(self.text)],

@@ -1,0 +1,64 @@
+#!/bin/sh
+# Entries with runtimeArgs make dockerd write a script that containers refer to until they end. At
+# every start, on 20.10 at every reload too, it drops those that the new configuration does not need,
+# and a running container without its script loses exec, stop and restart.
+# Set before: state_dir unit work, and what dockerd.sh brings.
+set -eu
+: "${state_dir:?}" "${unit?}"
+keeper=$state_dir/scripts
+keeper_unit=pyinfra-gvisor-scripts
+units=/etc/systemd/system
+
+save_scripts() {
+    root=$(docker_quick info --format '{{.DockerRootDir}}') || return 1
+    say "$root" > "$work/root" || return 1
+    if [ -d "$root/runtimes" ]; then cp -a "$root/runtimes" "$work/scripts"; fi
+}
+
+# Shell that gives $1, a directory of dockerd's, what it lacks of this directory and is still needed;
+# fails where nothing is needed any more.
+# shellcheck disable=SC2016
+give_back='
+needed=no
+for script in $(find . -type f); do
+    script=${script#./}
+    if ! grep -qsF "/runtimes/$script" /run/containerd/io.containerd.runtime.v2.task/moby/*/runtime \
+        /run/containerd/io.containerd.runtime.v2.task/moby/*/options.json \
+        /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/runtime \
+        /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/options.json; then continue; fi
+    needed=yes
+    if [ -e "$1/$script" ]; then continue; fi
+    mkdir -p "$1/$(dirname "$script")"
+    cp -a "$script" "$1/$script"
+    echo "put back $1/$script, which a running container needs"
+done
+[ "$needed" = yes ]
+'
+
+put_back_scripts() {
+    if [ ! -d "$work/scripts" ]; then return 0; fi
+    read -r root < "$work/root"
+    (cd "$work/scripts" && sh -euc "$give_back" sh "$root/runtimes" > "$work/put_back") || true
+    cat "$work/put_back"
+}
+
+# Somebody's upgrade of Docker will drop them again: a path unit of systemd watches the directory, and
+# takes itself away when no container needs a script of it any more.
+keep_scripts() {
+    if [ -z "$unit" ] || [ ! -s "$work/put_back" ]; then return 0; fi
+    read -r root < "$work/root"
+    rm -rf "$keeper"
+    mkdir -p "$keeper" && cp -a "$work/scripts" "$keeper/files" || return 1
+    {
+        printf 'set -eu\ncd %s/files\nset -- %s/runtimes\nif (\n' "$keeper" "$root"
+        printf '%s' "$give_back"
+        printf '); then exit 0; fi\nsystemctl disable --now %s.path\n' "$keeper_unit"
+        printf 'rm -rf %s %s/%s.path %s/%s.service\n' "$keeper" "$units" "$keeper_unit" "$units" "$keeper_unit"
+    } > "$keeper/give-back.sh" || return 1
+    printf '%s\n' '[Unit]' 'Description=Runtime scripts that running containers still need' '[Path]' \
+        "PathChanged=$root/runtimes" "Unit=$keeper_unit.service" '[Install]' 'WantedBy=multi-user.target' \
+        > "$units/$keeper_unit.path" || return 1
+    printf '%s\n' '[Unit]' 'Description=Give running containers back the runtime scripts that dockerd dropped' \
+        '[Service]' 'Type=oneshot' "ExecStart=/bin/sh $keeper/give-back.sh" > "$units/$keeper_unit.service" || return 1
+    systemctl daemon-reload && systemctl enable --quiet --now "$keeper_unit.path"
+}
