@@ -7,11 +7,13 @@ demo: ## Take two throwaway nodes from plain Docker to proven isolation
 	.ci/setup lab
 	.ci/demo
 
-test: ## Run all tests, on real nodes too
+test: ## Run the tests, on real nodes too
 	.ci/setup dev
-	.venv/bin/pytest
+	.venv/bin/pytest -m "not slow"
 
-test-all: test ## Run the tests on every flavour of node
+test-all: ## Run what "make test" leaves out: every fault at every step, every bad file, the way back
+	.ci/setup dev
+	.venv/bin/pytest -m slow
 
 bench: ## Measure, and write tests/bench/README.md
 	.ci/setup dev

@@ -18,6 +18,8 @@ from tests.node.odd_files import accepted, no_files
 from tests.node.running import no_leftovers
 from tests.node.transactions import FILE
 
+pytestmark = pytest.mark.slow
+
 TELLING = {
     *("byte order mark", "comma behind a member", "key twice", "UTF-16, little end first"),
     *("a hundred thousand objects", "debug of a wrong type, 1", "unknown key", "runc anew"),

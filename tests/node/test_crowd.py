@@ -17,6 +17,8 @@ from pyinfra_gvisor.lab import LabNode
 from tests.node.faults import Faults, restarting
 from tests.node.running import processes
 
+pytestmark = pytest.mark.slow
+
 HALF = 30
 PORT = 18081
 EVERY_S = 0.02

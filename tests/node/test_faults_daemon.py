@@ -23,6 +23,8 @@ from tests.node.faults import (
 )
 from tests.node.transactions import last_run
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = [pytest.param(name, id=name) for name in ("lived-in", "docker-20", "docker-28")]
 CHANGES = [pytest.param(reloading, id="reload"), pytest.param(restarting, id="restart")]
 KILL_DOCKERD = 'kill -9 "$(cat /run/docker.pid)"'

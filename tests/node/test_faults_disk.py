@@ -19,6 +19,8 @@ from tests.node.faults import (
     restarting,
 )
 
+pytestmark = pytest.mark.slow
+
 STATE = "/var/lib/pyinfra-gvisor"
 ETC = "/etc/docker"
 PLACES = {"state": STATE, "etc": ETC}

@@ -18,6 +18,8 @@ from tests.node.faults import (
     wait_for,
 )
 
+pytestmark = pytest.mark.slow
+
 STEPS = [
     *(
         pytest.param(reloading, step, id=f"reload-{step.replace(' ', '-')}")

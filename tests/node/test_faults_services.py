@@ -12,6 +12,8 @@ from tests.node.faults import COLD_START, PENDING, Faults, live, reloading, rest
 from tests.node.running import remove_container, start_container
 from tests.node.transactions import last_run
 
+pytestmark = pytest.mark.slow
+
 BY_HAND = """
 systemctl stop docker.socket docker.service
 setsid dockerd > /root/dockerd.log 2>&1 < /dev/null &

@@ -20,6 +20,8 @@ from tests.node.running import (
 from tests.node.story import LIVED_IN
 from tests.node.transactions import assert_as_declared, dockerd_pid, keys
 
+pytestmark = pytest.mark.slow
+
 MIRRORS = {"registry-mirrors": ["https://mirror.example/"]}
 LOGS = {"log-level": "warn"}
 

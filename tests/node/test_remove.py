@@ -26,6 +26,8 @@ from tests.node.running import (
 from tests.node.story import LIVED_IN, NODES
 from tests.node.transactions import FILE
 
+pytestmark = pytest.mark.slow
+
 REMOVE = "deploys/remove.py"
 KEEP = {**DEBIAN, "gvisor_keep_running": True}
 OURS = ("/opt/gvisor", "/var/lib/pyinfra-gvisor", "/run/pyinfra-gvisor")

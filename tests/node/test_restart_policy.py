@@ -16,6 +16,8 @@ from tests.node.running import (
 from tests.node.story import LIVED_IN
 from tests.node.transactions import assert_as_declared, dockerd_pid, keys
 
+pytestmark = pytest.mark.slow
+
 WANTED = keys(debug=True, log_level="warn")
 RELOAD = {**WANTED, "gvisor_restart": "reload"}
 OWED = "/log-level: not as dockerd was started, a restart is owed"

@@ -24,6 +24,8 @@ from tests.node.running import (
 from tests.node.story import LIVED_IN
 from tests.node.transactions import FILE, assert_as_declared, keys
 
+pytestmark = pytest.mark.slow
+
 ROLLBACK = "deploys/rollback.py"
 OTHER_FLAG = {"gvisor_runtimes": {"runsc": {"network": "host", "flags": ["--overlay2=none"]}}}
 FOREIGN = '{\n   "shutdown-timeout" : 20,'
