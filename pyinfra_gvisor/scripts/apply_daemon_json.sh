@@ -118,7 +118,7 @@ restart_with() { # final on off: restarted with this file, and with live-restore
         reason="the Docker API did not answer within $timeout_s s"
         return 1
     }
-    release_ports || return 1
+    release_ports || say "could not take the chain $held_chain away again" >&2
     put_back_scripts || return 1
     if [ "$first" = "$1" ]; then return 0; fi
     step "switch live-restore off" || return 1
@@ -185,13 +185,20 @@ put_back() { # the files and the daemon as they were
     fi
 }
 
-put_back_record() {
-    read -r number < "$work/number"
-    generation=$state_dir/generations/$number
-    if [ -e "$generation/owned.json" ]; then
-        cp -p "$generation/owned.json" "$work/owned.old" && mv "$work/owned.old" "$state_dir/owned.json"
+put_back_records() { # [boot]
+    if [ -e "$work/owned.before" ]; then
+        if [ "$(sha256_of "$work/owned.before")" != "$(sha256_of "$state_dir/owned.json")" ]; then
+            # a second name instead of a copy: the disk may be full
+            ln -f "$work/owned.before" "$state_dir/.owned.json.new" &&
+                mv "$state_dir/.owned.json.new" "$state_dir/owned.json" || return 1
+        fi
     else
         rm -f "$state_dir/owned.json"
+    fi
+    # what is known of the process before is true of the one that was started with its file
+    if [ "${1:-}" != boot ] && [ -s "$work/dockerd" ] && [ -e "$state_dir/applied.json" ] && ! same_dockerd; then
+        sed "s|$(cat "$work/dockerd")|$(identity)|" "$state_dir/applied.json" > "$work/applied.before" &&
+            write_state applied.json < "$work/applied.before" || true # it counts as not known then
     fi
 }
 
@@ -209,7 +216,7 @@ revert() { # [boot]: exits with 1 unless everything is as it was
     fi
     complain "$why; going back to what was before"
     if [ -n "$log" ]; then say "dockerd's log: $log" >&2; fi
-    if ! put_back "${1:-}" || ! put_back_record; then
+    if ! put_back "${1:-}" || ! put_back_records "${1:-}"; then
         record_run "revert failed" "$why"
         complain "dockerd does not answer with the previous configuration either; look at $(service_name), then run again"
         return 1
@@ -217,9 +224,10 @@ revert() { # [boot]: exits with 1 unless everything is as it was
     if [ "${1:-}" != boot ] && [ -s "$work/running" ] && ! within 10 none_lost; then
         say "container $lost does not run as before" >&2
     fi
-    rm -rf "$generation"
     record_run reverted "$why"
+    generation=$state_dir/generations/$(cat "$work/number")
     forget
+    rm -rf "$generation"
     say "the node runs its previous configuration" >&2
 }
 

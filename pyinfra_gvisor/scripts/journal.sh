@@ -60,6 +60,7 @@ write_down() {
         fi
     done
     if [ -e "$target" ]; then cp -p "$target" "$staged/old" || return 1; fi
+    if [ -e "$state_dir/owned.json" ]; then cp -p "$state_dir/owned.json" "$work/owned.before" || return 1; fi
 }
 
 # The files before this change. Of older ones only the newest are kept.
