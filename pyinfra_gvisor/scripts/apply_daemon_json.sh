@@ -197,8 +197,9 @@ put_back_records() { # [boot]
     fi
     # what is known of the process before is true of the one that was started with its file
     if [ "${1:-}" != boot ] && [ -s "$work/dockerd" ] && [ -e "$state_dir/applied.json" ] && ! same_dockerd; then
-        sed "s|$(cat "$work/dockerd")|$(identity)|" "$state_dir/applied.json" > "$work/applied.before" &&
+        if sed "s|$(cat "$work/dockerd")|$(identity)|" "$state_dir/applied.json" > "$work/applied.before"; then
             write_state applied.json < "$work/applied.before" || true # it counts as not known then
+        fi
     fi
 }
 
