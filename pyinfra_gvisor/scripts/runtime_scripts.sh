@@ -55,10 +55,12 @@ keep_scripts() {
         printf '); then exit 0; fi\nsystemctl disable --now %s.path\n' "$keeper_unit"
         printf 'rm -rf %s %s/%s.path %s/%s.service\n' "$keeper" "$units" "$keeper_unit" "$units" "$keeper_unit"
     } > "$keeper/give-back.sh" || return 1
-    printf '%s\n' '[Unit]' 'Description=Runtime scripts that running containers still need' '[Path]' \
+    # without a limit: a dockerd that is restarted again and again must not make systemd give up
+    printf '%s\n' '[Unit]' 'Description=Runtime scripts that running containers still need' \
+        'StartLimitIntervalSec=0' '[Path]' \
         "PathChanged=$root/runtimes" "Unit=$keeper_unit.service" '[Install]' 'WantedBy=multi-user.target' \
         > "$units/$keeper_unit.path" || return 1
     printf '%s\n' '[Unit]' 'Description=Give running containers back the runtime scripts that dockerd dropped' \
-        '[Service]' 'Type=oneshot' "ExecStart=/bin/sh $keeper/give-back.sh" > "$units/$keeper_unit.service" || return 1
+        'StartLimitIntervalSec=0' '[Service]' 'Type=oneshot' "ExecStart=/bin/sh $keeper/give-back.sh" > "$units/$keeper_unit.service" || return 1
     systemctl daemon-reload && systemctl enable --quiet --now "$keeper_unit.path"
 }

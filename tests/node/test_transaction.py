@@ -8,6 +8,7 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.lab.recipe import resource
+from tests.node.faults import wait_for
 from tests.node.running import (
     Fleet,
     daemon_json,
@@ -190,5 +191,5 @@ def test_a_sandbox_of_the_old_form_outlives_restarts_that_are_not_ours(
     assert node.exec("docker", "restart", "-t", "2", "old-sandbox").code == 0
     node.exec("sh", "-c", "systemctl reset-failed docker; systemctl restart docker; sleep 1")
     assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
-    assert node.exec("sh", "-c", "ls /etc/systemd/system | grep pyinfra").stdout == ""
+    wait_for(node, "! ls /etc/systemd/system | grep pyinfra")
     assert_as_declared(fleet, name)

@@ -38,7 +38,14 @@ class Detached:
         """The script, with ``text`` on its standard input, not waited for."""
         changed = {"/run/pyinfra-gvisor": self.runs, "/run/systemd/system": self.systemd}
         begun = subprocess.Popen(
-            ["sh", "-c", replaced(script("detach"), changed)],
+            # under nohup a shell could not even ask to be told of a lost connection
+            [
+                "/usr/bin/env",
+                "--default-signal=HUP",
+                "sh",
+                "-c",
+                replaced(script("detach"), changed),
+            ],
             env={"PATH": str(self.path), "HOME": "/nonexistent"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
