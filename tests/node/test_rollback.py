@@ -88,9 +88,10 @@ def test_it_goes_to_the_generation_that_is_named(
     node = converged["plain"]
     fleet.run("plain", data=keys(debug=True))
     text = daemon_json(node)
-    fleet.run("plain", data=keys(labels=["run=one"]))
+    one = fleet.run("plain", data=keys(max_download_attempts=6))
     number = numbers(node)[-1]
-    fleet.run("plain", data=keys(labels=["run=two"]))
+    two = fleet.run("plain", data=keys(max_download_attempts=7))
+    assert one.code == two.code == 0, one.text + two.text
 
     outcome = fleet.run("plain", deploy=ROLLBACK, data=to(number))
 
