@@ -28,7 +28,7 @@ def known(node: Node, force: Force) -> Mapping[str, Json] | None:
     text = node.daemon_json.text
     if text is None:
         return {} if node.daemon_json.state == "absent" else None
-    untouched = node.daemon_json.mtime_s < node.dockerd.started_s
+    untouched = node.daemon_json.changed_s < node.dockerd.started_s
     return read_keys(JsonText(text).value, force) if untouched else None
 
 

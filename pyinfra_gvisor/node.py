@@ -35,11 +35,6 @@ class DaemonJson(Reading):
     owner: str = ""
     changed_s: float = 0  # written or put there: a copy or a move keeps an older mtime
 
-    @property
-    def mtime_s(self) -> float:
-        """Another name of ``changed_s``."""
-        return self.changed_s
-
 
 class DockerdProcess(Reading):
     """The running dockerd. ``identity`` differs for every start, also across boots."""

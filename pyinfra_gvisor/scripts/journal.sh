@@ -84,8 +84,7 @@ drop_old_generations() {
     for path in "$state_dir"/generations/*; do
         name=${path##*/}
         case "$name" in *[!0-9]*) continue ;; esac
-        # the one that was gone back to stays, so that asking for it again finds it
-        if [ "$name" -le $((number - keep)) ] && ! grep -qsF "\"generation\":$name" "$work/applied"; then rm -rf "$path"; fi
+        if [ "$name" -le $((number - keep)) ]; then rm -rf "$path"; fi
     done
 }
 
