@@ -27,13 +27,23 @@ for script in $(find . -type f); do
         /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/runtime \
         /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/options.json; then continue; fi
     needed=yes
-    if [ -e "$1/$script" ]; then continue; fi
+    if [ -e "$1/$script" ] || [ ! -d "$1" ]; then continue; fi
     mkdir -p "$1/$(dirname "$script")"
     cp -a "$script" "$1/$script"
     echo "put back $1/$script, which a running container needs"
 done
 [ "$needed" = yes ]
 '
+
+# shellcheck disable=SC2016
+look_until_nothing_changes='
+first=yes
+while said=$(look); do
+    if [ -z "$said$first" ]; then exit 0; fi
+    first=""
+    if [ -n "$said" ]; then echo "$said"; fi
+    sleep 2
+done'
 
 put_back_scripts() {
     if [ ! -d "$work/scripts" ]; then return 0; fi
@@ -43,17 +53,19 @@ put_back_scripts() {
 }
 
 # Somebody's upgrade of Docker will drop them again: a path unit of systemd watches the directory, and
-# takes itself away when no container needs a script of it any more.
+# takes itself away when no container needs a script of it any more. It sees no change while its service
+# runs, so the service looks until nothing changes. Nothing that can fail stands before the files are gone.
 keep_scripts() {
     if [ -z "$unit" ] || [ ! -s "$work/put_back" ]; then return 0; fi
     read -r root < "$work/root"
     rm -rf "$keeper"
     mkdir -p "$keeper" && cp -a "$work/scripts" "$keeper/files" || return 1
     {
-        printf 'set -eu\ncd %s/files\nset -- %s/runtimes\nif (\n' "$keeper" "$root"
+        printf 'set -eu\ncd %s/files\nset -- %s/runtimes\nlook() (\n' "$keeper" "$root"
         printf '%s' "$give_back"
-        printf '); then exit 0; fi\nsystemctl disable --now %s.path\n' "$keeper_unit"
-        printf 'rm -rf %s %s/%s.path %s/%s.service\n' "$keeper" "$units" "$keeper_unit" "$units" "$keeper_unit"
+        printf ')\n%s\n' "$look_until_nothing_changes"
+        printf 'rm -rf %s %s/%s.* %s/*.wants/%s.path\n' "$keeper" "$units" "$keeper_unit" "$units" "$keeper_unit"
+        printf 'systemctl daemon-reload\nsystemctl stop %s.path\n' "$keeper_unit"
     } > "$keeper/give-back.sh" || return 1
     # without a limit: a dockerd that is restarted again and again must not make systemd give up
     printf '%s\n' '[Unit]' 'Description=Runtime scripts that running containers still need' \

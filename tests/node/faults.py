@@ -159,6 +159,6 @@ def after(wanted: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any
 def wait_for(node: LabNode, condition: str, *, timeout_s: float = 60) -> None:
     """Until a shell command in the node succeeds."""
     deadline = time.monotonic() + timeout_s
-    while node.exec("sh", "-c", condition).code != 0:
-        assert time.monotonic() < deadline, condition
+    while (ran := node.exec("sh", "-c", condition)).code != 0:
+        assert time.monotonic() < deadline, f"{condition}\n{ran.stdout}{ran.stderr}"
         time.sleep(0.05)
