@@ -19,9 +19,10 @@ from pyinfra_gvisor.generations import choose
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.plan import plan_daemon_json
 from pyinfra_gvisor.preflight import accepted_risk, engine_problem, preflight
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.removal import refuse_removal, stranded
 from pyinfra_gvisor.runtimes import wanted_daemon_json
-from pyinfra_gvisor.settings import Runtime, Settings, load_settings
+from pyinfra_gvisor.settings import Settings, load_settings
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof import CONTROL, Verdict, fingerprint, judge, start_failures, table
 from pyinfra_gvisor.scripts import encoded, script
-from pyinfra_gvisor.settings import Runtime
 
 PROBE_TIMEOUT_S = 120
 

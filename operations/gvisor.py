@@ -15,11 +15,12 @@ from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, RELEASES_DIR, STATE_DIR, Node
 from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.telling import refusal, tell
-from pyinfra_gvisor.releases import Archive, parse_release
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.releases import parse_release
+from pyinfra_gvisor.releases.sources import Archive
 from pyinfra_gvisor.removal import plan_removal
 from pyinfra_gvisor.runtimes import Wrapper, missing, wrappers
 from pyinfra_gvisor.scripts import encoded, script
-from pyinfra_gvisor.settings import Runtime
 
 
 @operation()

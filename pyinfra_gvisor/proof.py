@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from pyinfra_gvisor.node import RELEASES_DIR, Node
-from pyinfra_gvisor.settings import Runtime
+from pyinfra_gvisor.profiles import Runtime
 
 CONTROL = "runc"
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import RELEASES_DIR, RUNTIMES_DIR, Node
-from pyinfra_gvisor.settings import Runtime, Settings
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.settings import Settings
 
 WRAPPER_PATH = re.compile(
     re.escape(RUNTIMES_DIR) + r"/[a-z0-9]+-(?P<release>[0-9]{8}\.[0-9]+)-[0-9a-f]{8}"

@@ -15,15 +15,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pyinfra_gvisor.errors import Problem, cut
-from pyinfra_gvisor.releases import SHA512, Archive, Release, parse_release
+from pyinfra_gvisor.profiles import RESERVED_RUNTIMES, RUNTIME_NAME, Runtime
+from pyinfra_gvisor.releases import Release, parse_release
+from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
+from pyinfra_gvisor.releases.sources import Archive
 
 PREFIX = "gvisor_"
-
-# Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
-# https://docs.docker.com/engine/daemon/alternative-runtimes/
-RUNTIME_NAME = re.compile(r"[a-z][a-z0-9]*")
-# "node" is what the proof calls the machine itself.
-RESERVED_RUNTIMES = frozenset({"runc", "node"})
 
 # The hardened default: docker-bench 2.14, 2.15 and 2.16.
 HARDENED: dict[str, Any] = {
@@ -42,26 +39,6 @@ Seconds = Annotated[int, Field(ge=1, le=3600, strict=True)]
 Sha512 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
 
 
-class Runtime(BaseModel):
-    """One runtime in ``gvisor_runtimes``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    network: Literal["host", "sandbox", "none"] = "host"
-    platform: Literal["systrap", "kvm", "ptrace"] | None = None
-    flags: tuple[
-        Annotated[str, Field(pattern=r"^--[a-z][a-z0-9-]*(=[A-Za-z0-9._:/,-]*)?$")], ...
-    ] = ()
-
-    @field_validator("flags")
-    @classmethod
-    def _no_typed_flag(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
-        for flag in flags:
-            if flag.split("=")[0] in ("--network", "--platform"):
-                raise Problem(f"{flag.split('=')[0]} has a key of its own", got=flag, todo="use it")
-        return flags
-
-
 class Settings(BaseModel):
     """What an operator may set in ``inventories/group_data/*.py``."""
 
@@ -74,7 +51,7 @@ class Settings(BaseModel):
     )
 
     release: str = Field(
-        "20260928.0", description="The runsc release to have, gVisor's date and number."
+        DEFAULT, description="The runsc release to have, gVisor's date and number."
     )
     source: str = Field(
         "official",
@@ -183,7 +160,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _checksum_known(self) -> Settings:
         known = self.source == "debian" or self.sha512 or not self.runtimes
-        if not known and not any(release == self.release for release, _ in SHA512):
+        if not known and self.release not in LOCK["releases"]:
             raise Problem(
                 f"missing, and this package knows no sha512 of {self.release}",
                 todo='write {"x86_64": "<sha512 of the archive>"}',

@@ -8,7 +8,8 @@ import pytest
 from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.operations import gvisor
-from pyinfra_gvisor.releases import SHA512, Archive
+from pyinfra_gvisor.releases.lock import known
+from pyinfra_gvisor.releases.sources import Archive
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.unit.answers import answer
 
@@ -43,7 +44,7 @@ def test_an_official_release_is_fetched_for_the_nodes_architecture_with_its_chec
     url = f"https://storage.googleapis.com/gvisor/releases/release/{RELEASE}/{arch}/gvisor.tar.bz2"
     assert "source=url\n" in command
     assert f"location={url}\n" in command
-    assert f"sha512={SHA512[RELEASE, arch]}\n" in command
+    assert f"sha512={known(RELEASE, arch)['gvisor.tar.bz2']}\n" in command
     assert f"release={RELEASE}\n" in command
 
 

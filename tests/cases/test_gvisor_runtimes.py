@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.operations import gvisor
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.runtimes import wrapper
-from pyinfra_gvisor.settings import Runtime
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import INSTALLED, LINK
 from tests.unit.answers import answer

@@ -13,8 +13,8 @@ from pyinfra_gvisor.generations import Generation, choose, parse_generations, un
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.merge import Owned, flatten, merge
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.runtimes import wrapper
-from pyinfra_gvisor.settings import Runtime
 from tests.unit.answers import RUNSC, compact, node
 
 END = "end of generations"

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof import (
     CHECKS,
     CONTROL,
@@ -15,7 +16,6 @@ from pyinfra_gvisor.proof import (
     start_failures,
     table,
 )
-from pyinfra_gvisor.settings import Runtime
 from tests.unit.observations import DEBIAN_KERNEL, RELEASE, SANDBOX, output
 
 HOST = {"runsc": Runtime(network="host")}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof import fingerprint, is_due
-from pyinfra_gvisor.settings import Runtime
 from tests.unit.answers import RUNSC, Running, info, node
 
 RELEASE = "20260928.0"

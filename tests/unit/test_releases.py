@@ -1,24 +1,18 @@
-"""Releases: names, what runsc prints, known escapes, where archives come from."""
+"""Releases: names, what runsc prints, known escapes."""
 
 from __future__ import annotations
-
-import re
 
 import pytest
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.releases import (
     ESCAPES,
-    SHA512,
-    Archive,
     Release,
     escapes_in,
     floor,
     parse_release,
     printed_release,
 )
-
-PINNED = ("20260928.0", "x86_64")
 
 
 @pytest.mark.parametrize(
@@ -117,54 +111,3 @@ def test_the_floor_is_the_oldest_release_without_a_known_escape() -> None:
 
 def test_every_escape_says_where_it_was_published() -> None:
     assert all(escape.source.startswith("https://") for escape in ESCAPES)
-
-
-def test_no_known_checksum_is_of_a_release_with_a_known_escape() -> None:
-    assert all(escapes_in(parse_release(release)) == () for release, _ in SHA512)
-
-
-def test_every_known_checksum_is_a_sha512_and_no_two_are_equal() -> None:
-    assert all(re.fullmatch("[0-9a-f]{128}", value) for value in SHA512.values())
-    assert len(set(SHA512.values())) == len(SHA512)
-
-
-@pytest.mark.parametrize(
-    ("source", "location"),
-    [
-        pytest.param(
-            "official",
-            "https://storage.googleapis.com/gvisor/releases/release/20260928.0/aarch64/gvisor.tar.bz2",
-            id="official",
-        ),
-        pytest.param("debian", "", id="debian"),
-        pytest.param(
-            "https://mirror.example/{release}/{arch}.tar",
-            "https://mirror.example/20260928.0/aarch64.tar",
-            id="url",
-        ),
-        pytest.param("/srv/gvisor.tar.bz2", "/srv/gvisor.tar.bz2", id="path"),
-        pytest.param("/srv/{other}.tar", "/srv/{other}.tar", id="other-braces-stay"),
-    ],
-)
-def test_an_archive_lies_where_its_source_says(source: str, location: str) -> None:
-    assert Archive(source).location("20260928.0", "aarch64") == location
-
-
-def test_a_known_release_needs_no_checksum_from_the_operator() -> None:
-    assert Archive().checksum(*PINNED) == SHA512[PINNED]
-
-
-def test_the_operators_checksum_counts_for_more_than_the_known_one() -> None:
-    archive = Archive("official", {"x86_64": "0" * 128})
-
-    assert archive.checksum(*PINNED) == "0" * 128
-
-
-def test_a_checksum_for_another_architecture_is_no_checksum() -> None:
-    archive = Archive("official", {"aarch64": "0" * 128})
-
-    assert archive.checksum(*PINNED) is None
-
-
-def test_an_unknown_release_has_no_checksum() -> None:
-    assert Archive().checksum("20990101.0", "x86_64") is None

@@ -12,6 +12,7 @@ from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import plan_daemon_json
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.removal import (
     RuntimeUser,
     parse_users,
@@ -20,7 +21,6 @@ from pyinfra_gvisor.removal import (
     stranded,
 )
 from pyinfra_gvisor.runtimes import wrapper
-from pyinfra_gvisor.settings import Runtime
 from tests.unit.answers import Running, after, compact, node
 
 OLD, NEW = "20260831.0", "20260928.0"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.runtimes import missing, wanted_daemon_json, wrapper, wrappers
-from pyinfra_gvisor.settings import Runtime, load_settings
+from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import node
 
 RELEASE = "20260928.0"

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.releases import Release
-from pyinfra_gvisor.settings import Runtime, Settings, load_settings
+from pyinfra_gvisor.settings import Settings, load_settings
 
 SHA = "ab" * 64
 UNKNOWN = "20250101.0"  # a release whose checksum this package does not know
