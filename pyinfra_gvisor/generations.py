@@ -12,8 +12,9 @@ from typing import Any
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, Path, from_pointer
 from pyinfra_gvisor.merge import GVISOR, Owned, merge
-from pyinfra_gvisor.node import Node, Reading
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import Plan, Restart, current_text, plan_merged
+from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.runtimes import release_of
 
 

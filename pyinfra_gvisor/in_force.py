@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pyinfra_gvisor.docker_info import DockerInfo
 from pyinfra_gvisor.dockerd_keys import Force, force_of
 from pyinfra_gvisor.json_text import Json, JsonText, Path, lookup
 from pyinfra_gvisor.merge import same
-from pyinfra_gvisor.node import DockerInfo, Node
+from pyinfra_gvisor.node import Node
 
 
 def known(node: Node, force: Force) -> Mapping[str, Json] | None:

@@ -7,8 +7,11 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field
 
+from pyinfra_gvisor.docker_info import DockerInfo
+from pyinfra_gvisor.installed import Manifest, Store, intact, read_manifests, read_store
+from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.unit import Supervisor, next_arguments
 
 RELEASES_DIR = "/opt/gvisor/releases"
@@ -16,13 +19,9 @@ RUNTIMES_DIR = "/opt/gvisor/runtimes"
 STATE_DIR = "/var/lib/pyinfra-gvisor"
 DAEMON_JSON = "/etc/docker/daemon.json"
 
+LISTS = ("release", "manifest", "member", "wrapper", "process", "container")
+
 CLOCK_TICKS_A_SECOND = 100  # USER_HZ, fixed on every architecture that gVisor runs on: time(7)
-
-
-class Reading(BaseModel):
-    """Something read from a node; what we have no name for is passed over."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
 class DaemonJson(Reading):
@@ -43,42 +42,6 @@ class DockerdProcess(Reading):
     identity: str
     started_s: float
     arguments: tuple[str, ...]
-
-
-class RuntimeEntry(Reading):
-    """A runtime that the live daemon knows."""
-
-    path: str | None = None
-    arguments: tuple[str, ...] | None = Field(None, alias="runtimeArgs")
-
-
-class DockerInfo(Reading):
-    """The live daemon's own account of itself (``docker info``)."""
-
-    server_version: str = Field(alias="ServerVersion")
-    runtimes: dict[str, RuntimeEntry] = Field(default_factory=dict, alias="Runtimes")
-    default_runtime: str = Field("runc", alias="DefaultRuntime")
-    live_restore: bool = Field(False, alias="LiveRestoreEnabled")
-    security_options: tuple[str, ...] = Field((), alias="SecurityOptions")
-    root_dir: str = Field("/var/lib/docker", alias="DockerRootDir")
-    logging_driver: str = Field("", alias="LoggingDriver")
-    log_drivers: tuple[str, ...] = Field((), validation_alias=AliasPath("Plugins", "Log"))
-    cgroup_driver: str = Field("", alias="CgroupDriver")
-    swarm: dict[str, Any] = Field(default_factory=dict, alias="Swarm")
-
-    @field_validator("runtimes", "swarm", "security_options", "log_drivers", mode="before")
-    @classmethod
-    def _null_is_none(cls, value: object, field: ValidationInfo) -> object:
-        return (
-            cls.model_fields[str(field.field_name)].get_default(call_default_factory=True)
-            if value is None
-            else value
-        )
-
-    @property
-    def swarm_active(self) -> bool:
-        """Whether the node is part of a swarm, or about to be."""
-        return self.swarm.get("LocalNodeState", "inactive") not in ("inactive", "")
 
 
 class Container(Reading):
@@ -110,7 +73,12 @@ class Container(Reading):
 
 
 class Node(Reading):
-    """Everything a deploy decides on, read in one command."""
+    """
+    Everything a deploy decides on, read in one command.
+
+    ``releases`` are those that are as they were installed, ``damaged`` those that are not, or of
+    which nobody knows.
+    """
 
     arch: str
     kernel: str
@@ -130,6 +98,9 @@ class Node(Reading):
     next_arguments: tuple[str, ...] | None = None
     daemon_json: DaemonJson
     releases: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    manifests: dict[str, Manifest] = Field(default_factory=dict)
+    store: Store = Store()
     wrappers: dict[str, str] = Field(default_factory=dict)
     runsc_link: str | None = None
     runsc_file: bool = False
@@ -167,7 +138,7 @@ def parse_node(output: Sequence[str]) -> Node:
     if "end of node state" not in output:
         raise ValueError(f"the node's answer breaks off after {len(output)} lines")
     values: dict[str, str] = {}
-    lists: dict[str, list[str]] = {"release": [], "wrapper": [], "process": [], "container": []}
+    lists: dict[str, list[str]] = {key: [] for key in LISTS}
     for line in output:
         key, _, rest = line.partition(" ")
         if key in lists:
@@ -188,6 +159,8 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
     # `docker info` of 26 ends well without a daemon, and says so in the answer.
     error = values.get("docker_error") or "; ".join(info.get("ServerErrors") or ()) or None
     limit = values.get("max_user_namespaces")
+    manifests = read_manifests(lists["manifest"])
+    sound = intact(lists["release"], manifests, lists["member"])
     return Node(
         arch={"amd64": "x86_64", "arm64": "aarch64"}.get(arch, arch),
         kernel=kernel,
@@ -208,7 +181,10 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
             **{key: _decoded(values[key]) for key in ("unit", "docker_opts") if key in values}
         ),
         daemon_json=_daemon_json(values),
-        releases=tuple(sorted(lists["release"])),
+        releases=sound,
+        damaged=tuple(sorted(set(lists["release"]) - set(sound))),
+        manifests=manifests,
+        store=read_store(values),
         wrappers={
             path: digest for digest, path in (line.split(" ", 1) for line in lists["wrapper"])
         },

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import JsonText, Path, from_pointer
 from pyinfra_gvisor.merge import EMPTY, GVISOR, Owned, OwnedPath
-from pyinfra_gvisor.node import RELEASES_DIR, STATE_DIR, Container, Node, Reading
+from pyinfra_gvisor.node import RELEASES_DIR, STATE_DIR, Container, Node
 from pyinfra_gvisor.plan import current_text
+from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.runtimes import release_of
 
 LINK = "/usr/local/bin/runsc"
@@ -147,7 +148,8 @@ def plan_removal(node: Node) -> Removal:
     Raises ``Problem`` if daemon.json, which may still point at something, cannot be understood.
     """
     used = {item.release for item in node.containers if item.release} | _staying_releases(node)
-    releases = [release for release in node.releases if release not in used]
+    there = (*node.releases, *node.damaged)
+    releases = [release for release in there if release not in used]
     wrappers = [path for path in node.wrappers if release_of(path) not in used]
     others = [
         owner
@@ -155,7 +157,7 @@ def plan_removal(node: Node) -> Removal:
         for owner in mine.owners
         if owner != GVISOR
     ]
-    kept = [f"{RELEASES_DIR}/{release}" for release in node.releases if release in used]
+    kept = [f"{RELEASES_DIR}/{release}" for release in there if release in used]
     return Removal(
         paths=(*wrappers, *(f"{RELEASES_DIR}/{release}" for release in releases)),
         link=bool(node.runsc_link and node.runsc_link.startswith(RELEASES_DIR + "/")),

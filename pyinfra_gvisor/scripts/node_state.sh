@@ -158,11 +158,16 @@ daemon_json_file() {
 
 ours() {
     for directory in /opt/gvisor/releases/*/; do
-        if [ -x "${directory}runsc" ]; then
-            directory=${directory%/}
+        directory=${directory%/}
+        if [ -d "$directory" ]; then
             printf 'release %s\n' "${directory##*/}"
+            line "manifest ${directory##*/}" "$directory/manifest.json"
         fi
     done
+    if [ -d /opt/gvisor/releases ]; then
+        find /opt/gvisor/releases -path '*/releases/.*' -prune -o -mindepth 2 ! -type d \
+            -printf 'member %P %y %m %U:%G %s %T@ %C@\n'
+    fi
     set -- /opt/gvisor/runtimes/*
     if [ -e "$1" ]; then sha256sum -- "$@" | while read -r sum path; do printf 'wrapper %s %s\n' "$sum" "$path"; done; fi
     if [ -L /usr/local/bin/runsc ]; then
@@ -247,6 +252,20 @@ docker_by_command() {
     done
 }
 
+store() { # the file system that releases go to
+    set -- /opt/gvisor/releases /opt/gvisor /opt /
+    while [ ! -d "$1" ]; do shift; done
+    directory=$(cd "$1" && pwd -P)
+    printf 'store_free %s\n' "$(stat -f -c '%a %S' "$directory")"
+    options='' longest=''
+    while read -r _ mounted _ given _; do
+        case "${directory%/}/" in "${mounted%/}"/*) ;; *) continue ;; esac
+        if [ ${#mounted} -ge ${#longest} ]; then options=$given longest=$mounted; fi
+    done < /proc/self/mounts
+    printf 'store_options %s\n' "$options"
+    if [ -e /usr/local/bin/gvisor-bin ]; then echo 'stray_sidecars yes'; fi
+}
+
 docker_state() {
     if command -v docker > /dev/null; then printf 'docker_client %s\n' "$(docker --version)"; fi
     if [ -S "$socket" ]; then
@@ -261,5 +280,6 @@ next_start
 change_times
 daemon_json_file
 ours
+store
 docker_state
 echo 'end of node state'

@@ -120,6 +120,7 @@ def answer(
     ticks: int = DOCKERD_TICKS,
     containers: Iterable[Running] = (),
     releases: Iterable[str] = (),
+    damaged: Iterable[str] = (),
     wrappers: Mapping[str, str] | None = None,
     state: Mapping[str, object] | None = None,
     without: Iterable[str] = (),
@@ -145,10 +146,22 @@ def answer(
     }
     return [
         *(f"{key} {value}" for key, value in known.items() if key not in set(without)),
-        *(f"release {release}" for release in releases),
+        *(line for release in releases for line in installed(release)),
+        *(f"release {release}" for release in damaged),
         *(f"wrapper {digest} {path}" for path, digest in (wrappers or {}).items()),
         *(line for container in containers for line in container.lines()),
         END,
+    ]
+
+
+def installed(release: str, **manifest: Any) -> list[str]:
+    """The lines for a release that is as it was installed."""
+    stat = "runsc f 755 0:0 60000000 1764000000.1000000000 1764000000.1000000000"
+    known = {"release": release, "source": "debian", "installed_at": "2026-11-24T20:00:00Z"}
+    return [
+        f"release {release}",
+        f"manifest {release} {compact({**known, 'stat': [stat], **manifest})}",
+        f"member {release}/{stat}",
     ]
 
 

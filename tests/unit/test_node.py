@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from pyinfra_gvisor.node import DockerInfo, Node, parse_node
+from pyinfra_gvisor.docker_info import DockerInfo
+from pyinfra_gvisor.node import Node, parse_node
 from tests.unit.answers import (
     BOOT_ID,
     EARLIER_S,

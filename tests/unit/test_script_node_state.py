@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,15 +101,79 @@ def test_a_link_to_a_file_is_read_through(machine: Machine) -> None:
     assert (found.state, found.text) == ("text", "{}")
 
 
-def test_releases_are_directories_that_hold_an_executable_runsc(machine: Machine) -> None:
-    for name, mode in (("20260928.0", 0o755), ("20240729.0", 0o755), ("20250101.0", 0o644)):
-        runsc = machine.gvisor / "releases" / name / "runsc"
-        runsc.parent.mkdir(parents=True)
-        runsc.touch()
-        runsc.chmod(mode)
-    (machine.gvisor / "releases" / ".staging-20260928.0").mkdir()
+MANIFEST_STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
 
-    assert machine.node().releases == ("20240729.0", "20260928.0")
+
+def installed(machine: Machine, name: str) -> Path:
+    """A release as the installation leaves it."""
+    home = machine.gvisor / "releases" / name
+    (home / "gvisor-bin").mkdir(parents=True)
+    for member in ("runsc", "gvisor-bin/gvisor_sentry", "gvisor-bin/manifest.json"):
+        (home / member).write_text(member)
+        (home / member).chmod(0o755)
+    stat = subprocess.run(
+        ["sh", "-c", MANIFEST_STAT], cwd=home, capture_output=True, text=True, check=True
+    )
+    manifest = {"release": name, "source": "debian", "stat": sorted(stat.stdout.splitlines())}
+    (home / "manifest.json").write_text(json.dumps(manifest) + "\n")
+    return home
+
+
+def test_a_release_that_is_as_it_was_installed_is_there(machine: Machine) -> None:
+    for name in ("20260928.0", "20240729.0"):
+        installed(machine, name)
+    staging = machine.gvisor / "releases" / ".staging-20260928.0"
+    staging.mkdir()
+    (staging / "runsc").touch()
+
+    found = machine.node()
+
+    assert (found.releases, found.damaged) == (("20240729.0", "20260928.0"), ())
+    assert found.manifests["20260928.0"].source == "debian"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda home: (home / "runsc").write_text("runsC"), id="other content"),
+        pytest.param(lambda home: (home / "runsc").write_text(""), id="cut short"),
+        pytest.param(lambda home: (home / "runsc").chmod(0o644), id="not executable"),
+        pytest.param(lambda home: (home / "gvisor-bin/gvisor_sentry").unlink(), id="missing"),
+        pytest.param(lambda home: (home / "gvisor-bin/stray").touch(), id="surplus"),
+        pytest.param(lambda home: (home / "stray").symlink_to("runsc"), id="link"),
+        pytest.param(lambda home: (home / "manifest.json").unlink(), id="no manifest"),
+        pytest.param(lambda home: (home / "manifest.json").write_text("{"), id="cut manifest"),
+        pytest.param(lambda home: (home / "manifest.json").write_text("{}"), id="empty manifest"),
+    ],
+)
+def test_a_release_that_is_not_as_it_was_installed_is_damaged(
+    machine: Machine, damage: Callable[[Path], object]
+) -> None:
+    home = installed(machine, "20260928.0")
+    installed(machine, "20240729.0")
+
+    damage(home)
+
+    found = machine.node()
+    assert (found.releases, found.damaged) == (("20240729.0",), ("20260928.0",))
+
+
+def test_the_manifest_of_another_release_counts_as_none(machine: Machine) -> None:
+    home = installed(machine, "20240729.0")
+    home.rename(home.parent / "20260928.0")
+
+    found = machine.node()
+
+    assert (found.releases, found.damaged) == ((), ("20260928.0",))
+
+
+def test_where_releases_go_is_told(machine: Machine) -> None:
+    store = machine.node().store
+
+    assert store.free_bytes is not None
+    assert abs(store.free_bytes - shutil.disk_usage("/opt").free) < 1 << 30
+    assert "rw" in store.options
+    assert store.stray_sidecars is Path("/usr/local/bin/gvisor-bin").exists()
 
 
 def test_wrappers_are_told_with_the_checksum_of_their_text(machine: Machine) -> None:

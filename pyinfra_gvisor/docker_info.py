@@ -1,0 +1,45 @@
+"""The live daemon's own account of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import AliasPath, Field, ValidationInfo, field_validator
+
+from pyinfra_gvisor.reading import Reading
+
+
+class RuntimeEntry(Reading):
+    """A runtime that the live daemon knows."""
+
+    path: str | None = None
+    arguments: tuple[str, ...] | None = Field(None, alias="runtimeArgs")
+
+
+class DockerInfo(Reading):
+    """The live daemon's own account of itself (``docker info``)."""
+
+    server_version: str = Field(alias="ServerVersion")
+    runtimes: dict[str, RuntimeEntry] = Field(default_factory=dict, alias="Runtimes")
+    default_runtime: str = Field("runc", alias="DefaultRuntime")
+    live_restore: bool = Field(False, alias="LiveRestoreEnabled")
+    security_options: tuple[str, ...] = Field((), alias="SecurityOptions")
+    root_dir: str = Field("/var/lib/docker", alias="DockerRootDir")
+    logging_driver: str = Field("", alias="LoggingDriver")
+    log_drivers: tuple[str, ...] = Field((), validation_alias=AliasPath("Plugins", "Log"))
+    cgroup_driver: str = Field("", alias="CgroupDriver")
+    swarm: dict[str, Any] = Field(default_factory=dict, alias="Swarm")
+
+    @field_validator("runtimes", "swarm", "security_options", "log_drivers", mode="before")
+    @classmethod
+    def _null_is_none(cls, value: object, field: ValidationInfo) -> object:
+        return (
+            cls.model_fields[str(field.field_name)].get_default(call_default_factory=True)
+            if value is None
+            else value
+        )
+
+    @property
+    def swarm_active(self) -> bool:
+        """Whether the node is part of a swarm, or about to be."""
+        return self.swarm.get("LocalNodeState", "inactive") not in ("inactive", "")
