@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-LOCK: dict[str, Any] = json.loads(files(__package__).joinpath("lock.json").read_text("utf-8"))
-DEFAULT: str = LOCK["default"]
+from pyinfra_gvisor.releases.lockfile import PACKAGED, read_lock
+
+_LOCK = read_lock(PACKAGED)
+
+LOCK: dict[str, Any] = _LOCK.model_dump()
+DEFAULT: str = _LOCK.default
 
 
 def known(release: str, arch: str) -> Mapping[str, str]:

@@ -1,0 +1,177 @@
+"""What ``python -m pyinfra_gvisor.releases`` does: list, check and add."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.releases import Release, escapes_in, parse_release
+from pyinfra_gvisor.releases.lockfile import (
+    ARCHES,
+    FILES,
+    BadLock,
+    Entry,
+    Lock,
+    faults,
+    layout_of,
+    read_lock,
+    with_entry,
+    write_lock,
+)
+from pyinfra_gvisor.releases.origins import NoAnswer, Origins, Published
+
+HEAD = ("release", "default", "layout", "architectures", "known escapes", "corroborated")
+WIDTHS = (12, 7, 7, 14, 14, 36)  # with two spaces between them: 100 columns
+
+
+class Disagreement(Problem):
+    """Two that should name the same checksums do not; one line for each that differs."""
+
+
+def listed(lock: Lock, *, as_json: bool) -> str:
+    """The releases of ``lock`` as a table of at most 100 columns, or as JSON."""
+    rows = [_row(lock, name) for name in lock.releases]
+    if as_json:
+        return json.dumps(rows, indent=2, ensure_ascii=False)
+    lines = [_line(HEAD)]
+    for row in rows:
+        lines += _cells(row)
+    return "\n".join(lines)
+
+
+def checked(path: Path, origins: Origins | None) -> str:
+    """
+    What was looked at in the lock ``path``, and with ``origins`` in what they publish.
+
+    Raises ``BadLock``, ``Disagreement`` or ``NoAnswer`` (the first of these that applies) with one
+    line for each thing that is wrong.
+    """
+    lock = read_lock(path)
+    if wrong := [f"{path}: {fault}" for fault in faults(lock)]:
+        raise BadLock("\n".join(wrong))
+    said = [f"{path}: {len(lock.releases)} releases, nothing wrong"]
+    if origins is None:
+        return said[0]
+    differing: list[str] = []
+    silent: list[str] = []
+    for name, entry in lock.releases.items():
+        for origin, read in origins.readers.items():
+            try:
+                found = read(parse_release(name))
+            except NoAnswer as error:
+                silent.append(str(error))
+                continue
+            differences = list(_differences(name, path, _flat(entry), {origin: found}))
+            differing += differences
+            said += [] if differences else [f"{name}: {origin} names the same sums"]
+    if differing:
+        raise Disagreement("\n".join(differing + silent))
+    if silent:
+        raise NoAnswer("\n".join(silent))
+    return "\n".join(said)
+
+
+def added(release: Release, path: Path, origins: Origins, *, dry_run: bool) -> Iterator[str]:
+    """
+    Write what both origins name for ``release`` into the lock ``path``; yields what to tell.
+
+    Raises ``BadLock``, ``NoAnswer``, ``Disagreement`` and, if the lock cannot be written,
+    ``Problem``; then the lock is as it was.
+    """
+    lock, name = read_lock(path), str(release)
+    answers = {origin: read(release) for origin, read in origins.readers.items()}
+    (first, found), (second, other) = answers.items()
+    if differing := list(_differences(name, first, found, {second: other})):
+        raise Disagreement("\n".join(differing))
+    if name in lock.releases:
+        if differing := list(_differences(name, path, _flat(lock.releases[name]), answers)):
+            raise Disagreement("\n".join(differing))
+        yield f"{name} is in {path} already, with the sums that both origins name"
+        return
+    entry = _entry(release, found, f"{first} and {second}, {datetime.now(UTC).date()} (UTC)")
+    yield f"{name}: {first} and {second} name the same sums"
+    yield from (f"  {arch:<7}  {file}  {sum_}" for (arch, file), sum_ in found.items())
+    yield "for group data, where the lock is not yours to keep:"
+    yield f"gvisor_sha512 = {_group_data(entry)}"
+    if dry_run:
+        yield f"dry run: {path} was not written"
+        return
+    write_lock(path, with_entry(lock, name, entry))
+    yield f"written: {path}"
+
+
+def warning(release: Release) -> str:
+    """What to know before using ``release``; empty if nothing is known against it."""
+    ids = ", ".join(escape.id for escape in escapes_in(release))
+    return ids and f"{release} is open to {ids}; nodes get it only with gvisor_accept_risk"
+
+
+def _row(lock: Lock, name: str) -> dict[str, Any]:
+    entry = lock.releases[name]
+    return {
+        "release": name,
+        "default": name == lock.default,
+        "layout": entry.layout,
+        "architectures": list(entry.sha512),
+        "escapes": [escape.id for escape in escapes_in(parse_release(name))],
+        "corroborated": dict(entry.corroborated),
+    }
+
+
+def _cells(row: dict[str, Any]) -> Iterator[str]:
+    places: dict[str, str] = row["corroborated"]
+    same = len(set(places.values())) == 1
+    where = [next(iter(places.values()))] if same else [f"{a}: {p}" for a, p in places.items()]
+    columns = [
+        [row["release"]],
+        ["default"] if row["default"] else [],
+        [row["layout"]],
+        [" ".join(row["architectures"])],
+        row["escapes"] or ["none known"],
+        [line for text in where for line in textwrap.wrap(text, WIDTHS[-1])],
+    ]
+    for at in range(max(map(len, columns))):
+        yield _line(tuple(column[at] if at < len(column) else "" for column in columns))
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, WIDTHS, strict=True))
+    return "  ".join(padded).rstrip()
+
+
+def _flat(entry: Entry) -> Published:
+    return {(arch, file): sums[file] for arch, sums in entry.sha512.items() for file in sums}
+
+
+def _differences(
+    name: str, whose: object, sums: Published, others: dict[str, Published]
+) -> Iterator[str]:
+    for other, found in others.items():
+        for (arch, file), value in found.items():
+            if (mine := sums.get((arch, file))) != value:
+                yield (
+                    f"{name} {arch} {file}: {whose} and {other} disagree; nothing was changed, and "
+                    f"this file must not be used until it is known why\n"
+                    f"  {mine}  {whose}\n  {value}  {other}"
+                )
+
+
+def _entry(release: Release, found: Published, corroborated: str) -> Entry:
+    layout = layout_of(release)
+    sums = {arch: {file: found[arch, file] for file in FILES[layout]} for arch in ARCHES}
+    return Entry.model_validate(
+        {"layout": layout, "sha512": sums, "corroborated": dict.fromkeys(ARCHES, corroborated)}
+    )
+
+
+def _group_data(entry: Entry) -> str:
+    """An archive's sum by architecture; loose files by their names within."""
+    single = entry.layout == "archive"
+    return json.dumps(
+        {arch: next(iter(sums.values())) if single else sums for arch, sums in entry.sha512.items()}
+    )

@@ -1,0 +1,183 @@
+"""
+What gVisor's makers say the checksums of a release are, in the two places where they say it.
+
+Both are filled by the makers' own release job, so they guard against a changed file in one of them,
+not against the makers. Nothing here downloads a release.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from ipaddress import ip_address
+from time import monotonic
+from typing import IO
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.releases import Release
+from pyinfra_gvisor.releases.lockfile import ARCHES, FILES, LAST_LOOSE, layout_of
+
+# `<release>/<arch>/<file>.sha512` beside each file: tools/make_release.sh, "point release"
+BUCKET_URL = "https://storage.googleapis.com/gvisor/releases/release"
+# `release-<release>/SHA512SUMS`, of archives only, from 20260817.0 on: kubespray#13465
+GITHUB_URL = "https://github.com/google/gvisor/releases/download"
+
+TIMEOUT_S = 10.0
+LIMIT_BYTES = 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+HTTP_OK = 200
+
+Published = dict[tuple[str, str], str]
+"""The sha512 by architecture and file."""
+
+
+class NoAnswer(Problem):
+    """An origin that cannot be reached, or whose answer is not what was asked for."""
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Both origins as base URLs, and how many seconds each request to them may take."""
+
+    bucket: str = BUCKET_URL
+    github: str = GITHUB_URL
+    timeout_s: float = TIMEOUT_S
+
+    def __post_init__(self) -> None:
+        """Raises ``Problem`` unless they are two plain https URLs (http on loopback only)."""
+        for base in (self.bucket, self.github):
+            _check_base(base)
+        if self.bucket.rstrip("/") == self.github.rstrip("/"):
+            what, todo = "one URL for both origins", "name two; none can confirm itself"
+            raise Problem(what, got=self.bucket, todo=todo)
+
+    @property
+    def readers(self) -> dict[str, Callable[[Release], Published]]:
+        """By the origin's name: what reads a release's checksums, or raises ``NoAnswer``."""
+        bucket = "gVisor's bucket" if self.bucket == BUCKET_URL else self.bucket
+        github = "GitHub's release assets" if self.github == GITHUB_URL else self.github
+        return {bucket: self.from_bucket, github: self.from_github}
+
+    def from_bucket(self, release: Release) -> Published:
+        """The checksums that the bucket has beside each file; raises ``NoAnswer``."""
+        found: Published = {}
+        for arch in ARCHES:
+            for file in FILES[layout_of(release)]:
+                url = f"{self.bucket.rstrip('/')}/{release}/{arch}/{file}.sha512"
+                found[arch, file] = _pick(fetch(url, timeout_s=self.timeout_s), file, url)
+        return found
+
+    def from_github(self, release: Release) -> Published:
+        """The checksums among the assets of the release on GitHub; raises ``NoAnswer``."""
+        url = f"{self.github.rstrip('/')}/release-{release}/SHA512SUMS"
+        files = FILES[layout_of(release)]
+        try:
+            text = fetch(url, timeout_s=self.timeout_s)
+            return {
+                (arch, file): _pick(text, _asset(file, arch), url)
+                for arch in ARCHES
+                for file in files
+            }
+        except NoAnswer as error:
+            if layout_of(release) == "archive":
+                raise
+            todo = (
+                f"up to {LAST_LOOSE} GitHub is not known to have checksums of {' and '.join(files)}"
+                "; such a release has to be pinned by gvisor_sha512 in group data"
+            )
+            raise NoAnswer(error.what, got=error.got, todo=todo) from None
+
+
+def fetch(url: str, *, timeout_s: float = TIMEOUT_S) -> str:
+    """
+    The text at ``url``, through the proxy that the environment names.
+
+    Raises ``NoAnswer`` for any answer but 200, for more than 1 MiB, for an answer cut short, after
+    ``timeout_s`` seconds, and for a redirect to anything but https or the same loopback host.
+    """
+    request = Request(url, headers={"User-Agent": "pyinfra-gvisor"})  # noqa: S310 (_check_base)
+    try:
+        with build_opener(_Redirects).open(request, timeout=timeout_s) as response:
+            if response.status != HTTP_OK:
+                raise NoAnswer(f"{url} answers {response.status}", todo=_LOOK)
+            return _body(response, url, monotonic() + timeout_s).decode("utf-8", "replace")
+    except HTTPError as error:
+        error.close()
+        raise NoAnswer(f"{url} answers {error.code}", got=error.reason, todo=_LOOK) from None
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        got = str(reason) or type(reason).__name__
+        raise NoAnswer(f"{url} cannot be read", got=got, todo=_REACH) from None
+
+
+_LOOK = "check the release's name, at https://github.com/google/gvisor/tags"
+_REACH = "check the network and the proxy (https_proxy), or name a mirror by --bucket or --github"
+
+
+class _Redirects(HTTPRedirectHandler):
+    def redirect_request(  # noqa: PLR0913, PLR0917 (as urllib calls it)
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        """Refuse to go on where the answer could come from anybody on the way."""
+        to = urlsplit(newurl)
+        stays = to.hostname == urlsplit(req.full_url).hostname and _is_loopback(to.hostname)
+        if to.scheme != "https" and not (to.scheme == "http" and stays):
+            what = f"{req.full_url} redirects to what is not https"
+            raise NoAnswer(what, got=newurl, todo="name a mirror that answers itself")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _body(response: HTTPResponse, url: str, deadline: float) -> bytes:
+    found = b""
+    while chunk := response.read1(CHUNK_BYTES):
+        found += chunk
+        if len(found) > LIMIT_BYTES:
+            raise NoAnswer(f"{url} answers with more than {LIMIT_BYTES} bytes", todo=_LOOK)
+        if monotonic() > deadline:  # a socket's own timeout starts again with every byte
+            raise NoAnswer(f"{url} cannot be read", got="an answer that never ends", todo=_REACH)
+    if response.length:
+        raise NoAnswer(f"{url} ends {response.length} bytes too early", todo="try again")
+    return found
+
+
+def _pick(text: str, file: str, url: str) -> str:
+    """The sha512 of ``file`` in the lines that ``sha512sum`` prints."""
+    lines = [line.split() for line in text.splitlines()]
+    found = {words[0] for words in lines if words[1:] in ([file], [f"*{file}"])}
+    if len(found) != 1:
+        what = f"{url} names {'two sums' if found else 'no sum'} of {file}"
+        raise NoAnswer(what, got=text.strip()[:100], todo="look at it")
+    value = found.pop()
+    if not re.fullmatch("[0-9a-f]{128}", value):
+        what = f"{url} names a sum of {file} that is not 128 hexadecimal digits"
+        raise NoAnswer(what, got=f"{len(value)}: {value}", todo="look at it")
+    return value
+
+
+def _asset(file: str, arch: str) -> str:
+    name, dot, rest = file.partition(".")
+    return f"{name}-{arch}{dot}{rest}"
+
+
+def _check_base(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        plain = not (parts.query or parts.fragment or "@" in parts.netloc or parts.port == 0)
+    except ValueError:  # a port that is no number
+        parts, plain = urlsplit(""), False
+    safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+    if not (plain and safe and parts.hostname and re.fullmatch(r"[!-~]+", url)):
+        todo = "write https://host/path, without user, ? and #; http only on loopback"
+        raise Problem("not a base URL", got=url.rpartition("@")[2], todo=todo)  # no password
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,110 @@
+"""A server on loopback that plays gVisor's bucket and GitHub's release assets."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+RELEASE = "20261005.0"
+LOOSE = "20260817.0"
+ARCHIVE = "gvisor.tar.bz2"
+# What the bucket answers for an object that it does not have.
+NOT_FOUND = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>NoSuchKey</Code></Error>"
+
+Handler = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Origin:
+    """Both origins on one port; ``pages`` holds a text or a handler by path."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.bucket = f"{self.url}/bucket"
+        self.github = f"{self.url}/github"
+        self.pages: dict[str, str | Handler] = {}
+        self.asked: list[str] = []
+        self.over = threading.Event()
+
+    @property
+    def options(self) -> list[str]:
+        """What makes the command ask here."""
+        return ["--bucket", self.bucket, "--github", self.github]
+
+    def publish(self, release: str, sums: dict[str, dict[str, str]]) -> None:
+        """Have both origins name these sums."""
+        lines = []
+        for arch, files in sums.items():
+            for file, value in files.items():
+                self.pages[bucket_path(release, arch, file)] = f"{value}  {file}\n"
+                name, dot, rest = file.partition(".")
+                lines.append(f"{value}  {name}-{arch}{dot}{rest}\n")
+        self.pages[github_path(release)] = "".join(lines)
+
+
+def bucket_path(release: str, arch: str, file: str = ARCHIVE) -> str:
+    """Where the bucket has the sum of a file."""
+    return f"/bucket/{release}/{arch}/{file}.sha512"
+
+
+def github_path(release: str) -> str:
+    """Where GitHub has all sums of a release."""
+    return f"/github/release-{release}/SHA512SUMS"
+
+
+def some_sums(release: str, *files: str) -> dict[str, dict[str, str]]:
+    """Sums that nobody else has, by architecture and file."""
+    return {
+        arch: {
+            file: hashlib.sha512(f"{release} {arch} {file}".encode()).hexdigest()
+            for file in files or (ARCHIVE,)
+        }
+        for arch in ("x86_64", "aarch64")
+    }
+
+
+def answer(request: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
+    """One whole answer."""
+    request.send_response(status)
+    request.send_header("Content-Length", str(len(body)))
+    for name, value in headers.items():
+        request.send_header(name, value)
+    request.end_headers()
+    request.wfile.write(body)
+
+
+@contextmanager
+def serving() -> Iterator[Origin]:
+    """The server, asked without a proxy, until the block is left; what stalls goes on then."""
+
+    class Pages(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            origin.asked.append(self.path)
+            page = origin.pages.get(self.path)
+            if callable(page):
+                page(self)
+            else:
+                answer(self, 404 if page is None else 200, (page or "").encode() or NOT_FOUND)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
+            pass
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            environment.delenv(name, raising=False)
+        origin = Origin(server.server_port)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield origin
+        finally:
+            origin.over.set()
+            server.shutdown()
+            thread.join()
