@@ -182,23 +182,23 @@ def test_an_origin_that_stalls_is_given_up(
 
 
 @pytest.mark.parametrize(
-    "target",
+    ("target", "message"),
     [
-        pytest.param("http://localhost:1/elsewhere", id="another-host"),
-        pytest.param("http://example.com/sums", id="plain-http"),
-        pytest.param("ftp://127.0.0.1/sums", id="ftp"),
-        pytest.param("file:///etc/hostname", id="file"),
+        pytest.param("http://localhost:1/sums", "redirects to what is not", id="another-host"),
+        pytest.param("http://example.com/sums", "redirects to what is not", id="plain-http"),
+        pytest.param("ftp://127.0.0.1/sums", "redirects to what is not", id="ftp"),
+        pytest.param("file:///etc/hostname", "answers 302", id="file"),
     ],
 )
 def test_a_redirect_to_what_is_not_https_is_not_followed(
-    origin: Origin, capsys: pytest.CaptureFixture[str], target: str
+    origin: Origin, capsys: pytest.CaptureFixture[str], target: str, message: str
 ) -> None:
     origin.pages[bucket_path(RELEASE, "x86_64")] = _answers(302, b"", Location=target)
 
     code = main(["add", RELEASE, "--dry-run", *origin.options], timeout_s=5)
 
     assert code == 3
-    assert bucket_path(RELEASE, "x86_64") in capsys.readouterr().err
+    assert f"{bucket_path(RELEASE, 'x86_64')} {message}" in capsys.readouterr().err
 
 
 def test_a_redirect_on_the_same_loopback_host_is_followed(origin: Origin) -> None:
