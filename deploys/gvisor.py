@@ -12,7 +12,7 @@ from pyinfra.api import deploy
 
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, gvisor
+from pyinfra_gvisor.operations import docker, gvisor, upgrade
 from pyinfra_gvisor.preflight import accepted_risk
 from pyinfra_gvisor.runtimes import wanted_daemon_json
 
@@ -28,6 +28,15 @@ def run_node() -> None:
     if profiles:
         gvisor.release(version=version, archive=settings.archive, name=f"Install runsc {version}")
         gvisor.runtimes(version=version, profiles=profiles, name="Write runtime wrappers")
+        if settings.proof != "never":
+            upgrade.canary(
+                version=version,
+                profiles=profiles,
+                risk=accepted_risk(settings),
+                timeout_s=settings.apply_timeout_s,
+                wait_s=settings.restart_wait_s,
+                name="Prove the release before it is used",
+            )
     docker.daemon_json(
         wanted=wanted_daemon_json(settings),
         owner=GVISOR,
@@ -44,6 +53,9 @@ def run_node() -> None:
             when=settings.proof,
             risk=accepted_risk(settings),
             name="Prove isolation",
+        )
+        upgrade.collection(
+            version=version, keep=settings.keep_releases, name="Remove releases that nothing needs"
         )
 
 

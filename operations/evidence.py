@@ -30,9 +30,22 @@ class Claim:
     risk: str | None
 
 
+@dataclass
+class Trial:
+    """What a try showed; ``failed`` is what was not proven, None until it was made."""
+
+    claim: Claim
+    failed: list[str] | None = None
+
+
 def prove(claim: Claim) -> FunctionCommand:
     """The command that proves ``claim`` on the host of the current operation, or fails the host."""
     return FunctionCommand(_prove, (claim, _connector_arguments()), {})
+
+
+def try_out(trial: Trial) -> FunctionCommand:
+    """The command that probes like ``prove`` and fails nothing: the caller tidies up first."""
+    return FunctionCommand(_try_out, (trial, _connector_arguments()), {})
 
 
 def _connector_arguments() -> dict[str, Any]:
@@ -41,26 +54,40 @@ def _connector_arguments() -> dict[str, Any]:
     return {key: given[key] for key in CONNECTOR_ARGUMENT_KEYS if key in given}
 
 
+def _try_out(state: State, host: Host, trial: Trial, arguments: dict[str, Any]) -> bool:
+    trial.failed, _ = _probe(host, trial.claim, arguments)
+    return True
+
+
 def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) -> bool:
     node = read_node(host)
     if node is None:
         return False
+    failed, verdicts = _probe(host, claim, arguments)
+    if not failed:
+        return _write_down(host, _record(node, claim, verdicts), arguments)
+    todo = "do not run strangers' code here"
+    host.log(
+        f"gvisor.proof: probe on {host.name}: not proven: {', '.join(failed)}; {todo}", logger.error
+    )
+    _write_down(host, json.dumps({"failed": failed, "at": _now()}), arguments)
+    return False
+
+
+def _probe(host: Host, claim: Claim, arguments: dict[str, Any]) -> tuple[list[str], list[Verdict]]:
+    """The checks that proved nothing, all shown with the reason, and every verdict."""
     names = " ".join((*claim.runtimes, CONTROL))
     text = script("prove", runtimes=names)
     command = StringCommand("timeout", "-k", "10", PROBE_TIMEOUT_S, "sh", "-c", QuoteString(text))
     ok, output = host.run_shell_command(command, **arguments)
     verdicts = judge(output.stdout_lines, claim.release, claim.runtimes)
     _show(host, claim, verdicts)
-    if ok and verdicts and all(verdict.passed for verdict in verdicts):
-        return _write_down(host, _record(node, claim, verdicts), arguments)
+    failed = sorted({verdict.check.id for verdict in verdicts if not verdict.passed})
+    if ok and verdicts and not failed:
+        return [], verdicts
     for line in (*start_failures(output.stdout_lines), *output.stderr_lines[-5:]):
         host.log(line, logger.error)
-    failed = sorted({verdict.check.id for verdict in verdicts if not verdict.passed})
-    what = f"not proven: {', '.join(failed) or 'the probe failed'}"
-    todo = "do not run strangers' code here"
-    host.log(f"gvisor.proof: probe on {host.name}: {what}; {todo}", logger.error)
-    _write_down(host, json.dumps({"failed": failed, "at": _now()}), arguments)
-    return False
+    return failed or ["the probe failed"], verdicts
 
 
 def _show(host: Host, claim: Claim, verdicts: list[Verdict]) -> None:
@@ -74,6 +101,7 @@ def _record(node: Node, claim: Claim, verdicts: list[Verdict]) -> str:
             "fingerprint": fingerprint(node, claim.release, claim.runtimes),
             "release": claim.release,
             "runtimes": list(claim.runtimes),
+            "sbom": node.sbom(claim.release),
             "checks": len(verdicts),
             "at": _now(),
             "risk": claim.risk,

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, Path, from_pointer
-from pyinfra_gvisor.merge import GVISOR, Owned, merge
+from pyinfra_gvisor.merge import CANARY, GVISOR, Owned, merge
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import Plan, Restart, current_text, plan_merged
 from pyinfra_gvisor.reading import Reading
@@ -43,8 +43,12 @@ class Generation(Reading):
 
     @property
     def values(self) -> dict[Path, Json]:
-        """What was ours, with the values that it had."""
-        return {from_pointer(name): mine.wrote for name, mine in self.owned.paths.items()}
+        """What was ours, with the values that it had; nothing that was there for a moment."""
+        return {
+            from_pointer(name): mine.wrote
+            for name, mine in self.owned.paths.items()
+            if mine.owners != (CANARY,)
+        }
 
     @property
     def releases(self) -> tuple[str, ...]:

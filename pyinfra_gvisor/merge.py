@@ -21,6 +21,7 @@ from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, pointer
 EMPTY = "{}\n"
 NEUTRAL_PATHS = frozenset((key,) for key in NEUTRAL)
 GVISOR = "gvisor"  # the owner that this package's own deploys use
+CANARY = "gvisor-canary"  # of runtimes under a temporary name, which the next change of ours ends
 
 
 class OwnedPath(BaseModel):
@@ -68,6 +69,16 @@ class Owned(BaseModel):
             return cls.model_validate(state.get("owned", {})).model_copy(update={"version": 2})
         except ValidationError:
             return cls()
+
+    def without(self, owner: str) -> Owned:
+        """The same, and nothing is wanted by ``owner`` any more."""
+        paths = {
+            name: mine.model_copy(
+                update={"owners": tuple(other for other in mine.owners if other != owner)}
+            )
+            for name, mine in self.paths.items()
+        }
+        return self.model_copy(update={"paths": paths})
 
     def of(self, owner: str) -> list[Path]:
         """The paths that ``owner`` wants."""

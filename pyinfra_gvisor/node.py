@@ -124,6 +124,11 @@ class Node(Reading):
         """dockerd's arguments, as it runs and as it would start next."""
         return (*(self.dockerd.arguments if self.dockerd else ()), *(self.next_arguments or ()))
 
+    def sbom(self, release: str) -> dict[str, Any] | None:
+        """Where a release on the node came from: release, source, sha512 by file, installed_at."""
+        manifest = self.manifests.get(release)
+        return None if manifest is None else manifest.model_dump(exclude={"stat"})
+
     def to_json(self) -> dict[str, Any]:
         """For ``pyinfra … fact``."""
         return self.model_dump(mode="json")

@@ -11,7 +11,7 @@ from pyinfra_gvisor.dockerd_keys import NEUTRAL, Force, force_of, only_new_conta
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.in_force import at, in_force, known, read_keys
 from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, pointer
-from pyinfra_gvisor.merge import GVISOR, Merge, Owned, flatten, merge, same
+from pyinfra_gvisor.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
 
@@ -36,7 +36,8 @@ class Plan:
     made with live-restore on, whatever the file says. ``owed`` are the paths that only a restart
     would bring into force, and that none is made for. ``started_with`` and ``loaded`` are the keys
     that dockerd will have read when it started, and when it last loaded the file. ``generation`` is
-    the number of the one that this goes back to.
+    the number of the one that this goes back to. A ``temporary`` change is none to go back to: the
+    one before it stays the newest.
     """
 
     before: str | None
@@ -54,6 +55,7 @@ class Plan:
     loaded: Mapping[str, Json] | None = None
     record: bool = False
     generation: int | None = None
+    temporary: bool = False
 
     @property
     def changes(self) -> bool:
@@ -80,6 +82,8 @@ def plan_daemon_json(
     Raises ``Problem`` where the file cannot be understood or the outcome cannot work.
     """
     before, owned = current_text(node), Owned.load(node.state)
+    if owner == GVISOR:
+        owned = owned.without(CANARY)
     missing = _missing(before, owned, if_absent or {}, owner)
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
     merged = merge(before, owned, paths, owner=owner)

@@ -1,24 +1,39 @@
-"""Why a node cannot be isolated, found before it is touched. One rule a function."""
+"""Why a node cannot be isolated, found before it is touched: one table of rules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.node import RELEASES_DIR, Node
 from pyinfra_gvisor.releases import Release, escapes_in, floor
 from pyinfra_gvisor.settings import Settings
 
-MIN_KERNEL = (5, 6)  # https://gvisor.dev/docs/user_guide/install/, August 2026
-ARCHITECTURES = ("x86_64", "aarch64")  # the same page
-PAGE_SIZE_BYTES = 4096  # google/gvisor#8196
-NETSTACK_ON_6_11 = Release(20240807, 0)  # google/gvisor#10704
+MIN_KERNEL = (5, 6)
+ARCHITECTURES = ("x86_64", "aarch64")
+PAGE_SIZE_BYTES = 4096
+NETSTACK_ON_6_11 = Release(20240807, 0)
+# An archive of 2026 is 165 MB, and as much again twice over once it is unpacked beside itself;
+# Debian's package is 30 MB unpacked.
+NEEDED_BYTES = {"debian": 128 << 20}
+NEEDED_BYTES_ELSE = 768 << 20
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason why a node cannot be what is asked for, and where that is known from."""
+
+    id: str
+    what: str
+    source: str
+    check: Callable[[Node, Settings], Problem | None]
 
 
 def preflight(node: Node, settings: Settings) -> list[Problem]:
     """Every reason why this node cannot be what ``settings`` ask for; none if it can."""
-    rules = (_docker, *(GVISOR_RULES if settings.runtimes else ()))
-    return [problem for rule in rules if (problem := rule(node, settings))]
+    rules = RULES if settings.runtimes else RULES[:1]
+    return [problem for rule in rules if (problem := rule.check(node, settings))]
 
 
 def accepted_risk(settings: Settings) -> str | None:
@@ -85,7 +100,6 @@ def _page_size(node: Node, _settings: Settings) -> Problem | None:
 
 
 def _user_namespaces(node: Node, _settings: Settings) -> Problem | None:
-    # google/gvisor#5964
     if node.max_user_namespaces != 0:
         return None
     return Problem(
@@ -131,12 +145,64 @@ def _checksum(node: Node, settings: Settings) -> Problem | None:
     )
 
 
-GVISOR_RULES: tuple[Callable[[Node, Settings], Problem | None], ...] = (
-    _architecture,
-    _kernel,
-    _page_size,
-    _user_namespaces,
-    _known_escape,
-    _netstack,
-    _checksum,
+def _stray_sidecars(node: Node, _settings: Settings) -> Problem | None:
+    if not node.store.stray_sidecars or node.runsc_file:
+        return None
+    return Problem(
+        "/usr/local/bin/gvisor-bin is there, and the link beside it would take its sidecars",
+        todo="remove it: the sidecars of a release lie in the release's own directory",
+    )
+
+
+def _noexec(node: Node, _settings: Settings) -> Problem | None:
+    if "noexec" not in node.store.options:
+        return None
+    return Problem(
+        f"{RELEASES_DIR} is on a file system that is mounted noexec",
+        got=",".join(node.store.options[:6]),
+        todo="mount it without noexec, or mount another file system there",
+    )
+
+
+def _free_space(node: Node, settings: Settings) -> Problem | None:
+    needed = NEEDED_BYTES.get(settings.archive.source, NEEDED_BYTES_ELSE)
+    free = node.store.free_bytes
+    if free is None or free >= needed or settings.release in node.releases:
+        return None
+    return Problem(
+        f"{RELEASES_DIR} needs {needed >> 20} MiB free for another release",
+        got=f"{free >> 20} MiB",
+        todo="free some; gvisor_keep_releases says how many old releases stay",
+    )
+
+
+_INSTALL = "https://gvisor.dev/docs/user_guide/install/, August 2026"
+_GVISOR = "https://github.com/google/gvisor"
+RULES: tuple[Rule, ...] = (
+    Rule("docker", "Docker is there and answers", "seen on the node", _docker),
+    Rule("architecture", "x86_64 or aarch64", _INSTALL, _architecture),
+    Rule("kernel", "Linux 5.6 or later", _INSTALL, _kernel),
+    Rule("page size", "pages of 4096 bytes", f"{_GVISOR}/issues/8196", _page_size),
+    Rule("user namespaces", "some are allowed", f"{_GVISOR}/issues/5964", _user_namespaces),
+    Rule(
+        "known escape",
+        "a release without one, or `gvisor_accept_risk`",
+        "`ESCAPES` in pyinfra_gvisor/releases",
+        _known_escape,
+    ),
+    Rule(
+        "netstack",
+        "network `sandbox` needs 20240807.0 on Linux 6.11 and later",
+        f"{_GVISOR}/issues/10704",
+        _netstack,
+    ),
+    Rule("checksum", "a sha512 is known for the node's architecture", "contract 6", _checksum),
+    Rule(
+        "stray sidecars",
+        "no `gvisor-bin` beside the link for people",
+        f"{_GVISOR}/issues/13718",
+        _stray_sidecars,
+    ),
+    Rule("noexec", "releases can be executed where they lie", "mount(8)", _noexec),
+    Rule("free space", "enough for one more release", "measured", _free_space),
 )

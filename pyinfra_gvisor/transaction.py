@@ -47,6 +47,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         timeout_s=timeout_s,
         wait_s=wait_s,
         keep=KEEP_GENERATIONS,
+        temporary="yes" if plan.temporary else "no",
         **_files(plan),
         **_records(plan, node),
         **_declared(plan, value),

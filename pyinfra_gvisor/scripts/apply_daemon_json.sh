@@ -4,7 +4,7 @@
 # has started. Set before: what is listed here, the functions validate_file and check_runtimes, and
 # what journal.sh, service_*.sh, dockerd.sh, runtime_scripts.sh and ports.sh bring.
 set -eu
-: "${host:?}" "${file:?}" "${expect_sha256:?}" "${wait_s:?}" "${can_live_restore:?}" "${seccomp?}"
+: "${host:?}" "${file:?}" "${expect_sha256:?}" "${wait_s:?}" "${can_live_restore:?}" "${seccomp?}" "${temporary:?}"
 umask 022
 trap '' HUP INT TERM # this runs detached, and ends what it has begun
 reason=''
@@ -168,7 +168,11 @@ finish() { # it is in force; what is left is to say so
         sed "s|@DOCKERD@|$(identity)|" "$applied" | write_state applied.json || return 1
     fi
     read -r number < "$work/number"
-    drop_old_generations
+    if [ "$temporary" = yes ]; then
+        rm -rf "$state_dir/generations/$number"
+    else
+        drop_old_generations
+    fi
     record_run applied ''
     forget
 }
@@ -277,4 +281,8 @@ finish || {
     complain "is in force, but $state_dir cannot be written, is the disk full? Run again"
     exit 1
 }
-say "$file is in force ($action), generation $number is the one before"
+if [ "$temporary" = yes ]; then
+    say "$file is in force ($action), for the time being"
+else
+    say "$file is in force ($action), generation $number is the one before"
+fi

@@ -24,9 +24,11 @@ MARKS = {
     "record": "# Writes one of our records",
     "generations": "# Prints the files that daemon.json was",
     "users": "# Prints every container, running or not",
+    "collect": "# Removes releases and wrappers that nothing needs",
+    "release users": "# Prints the paths of releases and wrappers",  # which "collect" looks at too
     "remove": "# Removes what this package put on the node",
 }
-FACTS = ("state", "generations", "users")
+FACTS = ("state", "generations", "users", "release users")
 
 
 @dataclass(frozen=True)

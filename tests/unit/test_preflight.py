@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.preflight import accepted_risk, engine_problem, preflight
+from pyinfra_gvisor.preflight import RULES, accepted_risk, engine_problem, preflight
 from pyinfra_gvisor.settings import Settings, load_settings
 from tests.unit.answers import node
 
@@ -56,6 +56,24 @@ def test_a_plain_debian_node_is_fit() -> None:
             "user.max_user_namespaces is 0, runsc needs some; "
             "sysctl user.max_user_namespaces=10000",
             id="user-namespaces",
+        ),
+        pytest.param(
+            {"store_options": "rw,noexec,relatime"},
+            "/opt/gvisor/releases is on a file system that is mounted noexec, "
+            "got rw,noexec,relatime; mount it without noexec, or mount another file system there",
+            id="noexec",
+        ),
+        pytest.param(
+            {"store_free": "1000 4096"},
+            "/opt/gvisor/releases needs 768 MiB free for another release, got 3 MiB; "
+            "free some; gvisor_keep_releases says how many old releases stay",
+            id="free-space",
+        ),
+        pytest.param(
+            {"stray_sidecars": "yes"},
+            "/usr/local/bin/gvisor-bin is there, and the link beside it would take its sidecars; "
+            "remove it: the sidecars of a release lie in the release's own directory",
+            id="stray-sidecars",
         ),
     ],
 )
@@ -215,3 +233,27 @@ def test_a_reason_is_one_line_that_names_host_and_node() -> None:
     assert isinstance(problem, Problem)
     assert line.startswith("preflight: node on run-7: gVisor needs pages")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"store_free": "1000 4096", "releases": ["20260928.0"]}, id="installed"),
+        pytest.param({"store_free": "196608 4096"}, id="just-enough"),
+        pytest.param({"stray_sidecars": "yes", "runsc_file": "yes"}, id="somebodys-runsc"),
+    ],
+)
+def test_what_does_no_harm_is_no_reason_to_refuse(given: dict[str, Any]) -> None:
+    assert problems_of(**given) == []
+
+
+def test_debians_small_package_needs_less_space() -> None:
+    data = {**OLD, "gvisor_accept_risk": REASON}
+
+    assert problems_of(data, store_free="40000 4096") == []
+    assert len(problems_of(data, store_free="4000 4096")) == 1
+
+
+def test_every_rule_names_where_it_is_known_from() -> None:
+    assert all(rule.id and rule.what and rule.source for rule in RULES)
+    assert len({rule.id for rule in RULES}) == len(RULES)

@@ -1,0 +1,32 @@
+"""What on a node still needs an old release."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+
+from pyinfra_gvisor.collection import END, parse_users
+from pyinfra_gvisor.scripts import script
+
+
+class ReleaseUsers(FactBase[frozenset[str] | None]):
+    """
+    The releases that a process, a container, a runtime or a generation needs; ``None`` if that
+    cannot be read.
+
+    .. code:: shell
+
+        pyinfra inventories/run.py fact pyinfra_gvisor.facts.release_users.ReleaseUsers
+    """
+
+    def command(self) -> StringCommand:
+        """One shell."""
+        text = script("release_users") + f"release_users\necho '{END}'\n"
+        return StringCommand("sh", "-c", QuoteString(text))
+
+    def process(self, output: list[str]) -> frozenset[str]:
+        """The answer as names of releases."""
+        try:
+            return parse_users(output)
+        except ValueError as error:
+            raise FactProcessError(f"facts.release_users: {error}") from error

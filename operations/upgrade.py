@@ -1,0 +1,117 @@
+"""From one release to another: proven before anything uses it, and tidied up behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+
+from pyinfra import host, state
+from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from pyinfra_gvisor.canary import canaries, plan_canaries
+from pyinfra_gvisor.collection import behind, old_releases, plan_collection
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.facts.release_users import ReleaseUsers
+from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.operations.evidence import Claim, Trial, try_out
+from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.operations.transactions import Patience, carry_out
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.scripts import script
+
+
+@operation()
+def canary(
+    version: str,
+    *,
+    profiles: Mapping[str, Runtime],
+    risk: str | None = None,
+    timeout_s: int = 60,
+    wait_s: int = 300,
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Prove a release under temporary runtime names before runtimes in use are switched to it.
+
+    + version: the release that the runtimes are to be switched to
+    + profiles: the runtimes by name; those that nobody can use yet are left out
+    + risk: an accepted risk, to be repeated under the outcome
+    + timeout_s: as for ``docker.daemon_json``
+    + wait_s: as there
+
+    ``runsc`` is tried as ``runsccanary``, which dockerd learns by reload. Fails the host if
+    anything is not proven; the temporary names are gone then, and the runtimes in use as they were.
+    The next change of daemon.json by this package takes them away as well.
+    """
+    node = read_node(host)
+    if node is None or node.pending:
+        interrupted = Problem("an earlier change is interrupted", todo="end it first, run again")
+        if node is None or state.is_executing:
+            yield from refusal(
+                "upgrade.canary", version, node and interrupted, unreadable=node is None
+            )
+        return
+    due = canaries(node, version, profiles)
+    if not due:
+        host.noop("no runtime that is in use is to be switched")
+        return
+    tell(f"prove runsc {version} as {', '.join(due)} before what is in use is switched to it")
+    trial = Trial(Claim(version, due, risk))
+    patience = Patience(timeout_s, wait_s)
+    try:
+        yield from carry_out(plan_canaries(node, version, due), node, patience)
+        yield try_out(trial)
+        if trial.failed:
+            yield from _give_up(version, trial.failed, patience)
+    except Problem as problem:
+        yield from refusal("upgrade.canary", DAEMON_JSON, problem)
+
+
+def _give_up(
+    version: str, failed: list[str], patience: Patience
+) -> Generator[PyinfraCommand, None, None]:
+    """The temporary names away, then the host failed."""
+    node = read_node(host)
+    if node is not None:
+        yield from carry_out(plan_canaries(node, version, {}), node, patience)
+    what = f"not proven: {', '.join(failed)}; no runtime was switched to it"
+    problem = Problem(what, todo="use another release, or see above why probes failed")
+    yield from refusal("upgrade.canary", f"runsc {version}", problem, unreadable=node is None)
+
+
+@operation()
+def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have no old release on the node that nothing needs, and say what still runs on one.
+
+    + version: the release that stays whatever it is used for
+    + keep: how many releases stay, used or not, ``version`` included
+
+    A release stays while a process, a container, a runtime or a generation to go back to needs it.
+    """
+    node = read_node(host)
+    if node is None:
+        yield from refusal("upgrade.collection", version, None, unreadable=True)
+        return
+    if state.is_executing:
+        _say_behind(node, version)
+    old = old_releases(node, version, keep)
+    users = host.get_fact(ReleaseUsers) if old else frozenset()
+    if users is None:
+        yield from refusal("upgrade.collection", version, None, unreadable=True)
+        return
+    found = plan_collection(node, old, users)
+    if not found.going:
+        kept = f", {', '.join(found.kept)} still needed" if found.kept else ""
+        host.noop(f"no release is to be removed{kept}")
+        return
+    for path in found.going:
+        tell(f"remove {path}, which nothing needs")
+    forget_node(host)
+    text = script("release_users", "collect_releases")
+    yield StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, found.going))
+
+
+def _say_behind(node: Node, version: str) -> None:
+    for release, names in behind(node, version).items():
+        host.log(f"still on runsc {release}, until they are started anew: {', '.join(names)}")

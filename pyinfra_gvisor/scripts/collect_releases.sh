@@ -1,0 +1,28 @@
+#!/bin/sh
+# Removes releases and wrappers that nothing needs. Arguments: their paths. Looks again before each,
+# under the lock that installations take. Set before: what release_users.sh brings.
+set -eu
+mkdir -p /run/pyinfra-gvisor
+exec 9>> /run/pyinfra-gvisor/release.lock
+flock -w 600 9
+rm -rf /opt/gvisor/releases/.gone-*
+used=$(release_users)
+for path; do
+    name=${path##*/}
+    case "$path" in
+        /opt/gvisor/runtimes/?*)
+            case "$used" in *"$path"*) continue ;; esac
+            rm -f -- "$path"
+            ;;
+        /opt/gvisor/releases/?*)
+            case "$used" in *"$path"* | *"-$name-"*) continue ;; esac
+            # renamed first: half a release must not look like one
+            mv -- "$path" "/opt/gvisor/releases/.gone-$name"
+            rm -rf -- "/opt/gvisor/releases/.gone-$name"
+            ;;
+        *)
+            echo "$path is none of ours" >&2
+            exit 1
+            ;;
+    esac
+done

@@ -1,0 +1,153 @@
+"""``upgrade.canary`` and ``upgrade.collection``: proven before it is used, tidied up behind it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.canary import plan_canaries
+from pyinfra_gvisor.collection import END
+from pyinfra_gvisor.operations import upgrade
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
+from tests.unit.answers import Running, after, answer, node
+from tests.unit.observations import output
+
+NEW = "20261005.0"
+BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+TRIED = answer(**after(plan_canaries(node(**converged()), NEW, {"runsccanary": PROFILES["runsc"]})))
+SEEN = {"executable": f"/opt/gvisor/releases/{NEW}/runsc"}
+
+
+def shown(**changes: str) -> Reply:
+    """What the probe under the temporary name prints."""
+    lines = output(runsc={**SEEN, **changes})
+    return Reply([line.replace("runsc\t", "runsccanary\t", 1) for line in lines])
+
+
+def written(sent: str | None) -> dict[str, Any]:
+    """The daemon.json that a transaction writes."""
+    (text,) = re.findall(r"^after_b64=(\S+)$", sent or "", re.MULTILINE)
+    found: dict[str, Any] = json.loads(base64.b64decode(text))
+    return found
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched(prepare: bool) -> None:
+    nodes = {"a": Node([answer(**converged()), TRIED], {"prove": shown()})}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(upgrade.canary, NEW, profiles=PROFILES)
+    fleet.run()
+
+    assert fleet.failed() == set()
+    assert nodes["a"].acted() == ["daemon.json", "prove"]
+    entries = written(nodes["a"].of("daemon.json").stdin)["runtimes"]
+    assert entries["runsc"] == json.loads(converged()["daemon_json"])["runtimes"]["runsc"]
+    assert NEW in entries["runsccanary"]["path"]
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        pytest.param(shown(raw_socket="allowed"), "not proven: raw-socket; no runtime", id="probe"),
+        pytest.param(Reply(ok=False), "not proven: ", id="no-answer"),
+    ],
+)
+def test_a_release_that_is_not_proven_is_taken_away_again_and_fails_its_host(
+    prepare: bool, reply: Reply, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {
+        "a": Node([answer(**converged()), TRIED], {"prove": reply}),
+        "good": Node([answer()]),
+    }
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(upgrade.canary, NEW, profiles=PROFILES)
+    fleet.run()
+
+    assert "a" in fleet.failed()
+    assert nodes["a"].acted() == ["daemon.json", "prove", "daemon.json"]
+    last = [item for item in nodes["a"].sent if item.kind == "daemon.json"][-1]
+    assert "runsccanary" not in written(last.stdin)["runtimes"]
+    assert f"upgrade.canary: runsc {NEW} on @fake/a: {said}" in caplog.text
+
+
+def test_a_node_whose_runtimes_stay_as_they_are_is_not_touched() -> None:
+    nodes = {"a": Node([proven_answer()]), "fresh": Node([answer()])}
+    fleet = Fleet(nodes)
+
+    fleet.add(upgrade.canary, RELEASE, profiles=PROFILES)
+    fleet.run()
+
+    assert nodes["a"].kinds() == nodes["fresh"].kinds() == ["state"]
+
+
+OLD = "20260831.0"
+HAS_OLD = {**converged(), "releases": [RELEASE, OLD]}
+
+
+def test_a_release_that_nothing_needs_goes() -> None:
+    nodes = {"a": Node([answer(**HAS_OLD)], {"release users": Reply([END])})}
+    fleet = Fleet(nodes)
+
+    fleet.add(upgrade.collection, RELEASE, keep=1)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["collect"]
+    assert nodes["a"].of("collect").command.endswith(f"/opt/gvisor/releases/{OLD}")
+
+
+@pytest.mark.parametrize(
+    ("keep", "users", "asked"),
+    [
+        pytest.param(2, [END], 0, id="within-what-is-kept"),
+        pytest.param(1, [f"/opt/gvisor/releases/{OLD}/runsc", END], 2, id="a-process"),
+        pytest.param(1, [f"/opt/gvisor/runtimes/runsc-{OLD}-0a1b2c3d", END], 2, id="a-generation"),
+    ],
+)
+def test_a_release_that_is_kept_or_needed_stays(keep: int, users: list[str], asked: int) -> None:
+    nodes = {"a": Node([answer(**HAS_OLD)], {"release users": Reply(users)})}
+    fleet = Fleet(nodes)
+
+    meta = fleet.add(upgrade.collection, RELEASE, keep=keep)
+    fleet.run()
+
+    assert nodes["a"].acted() == []
+    assert nodes["a"].kinds().count("release users") <= asked
+    assert not meta["a"].did_change()
+
+
+def test_a_node_that_does_not_say_what_is_needed_keeps_all_and_fails() -> None:
+    nodes = {
+        "a": Node([answer(**HAS_OLD)], {"release users": Reply(["cut"])}),
+        "good": Node([proven_answer()]),
+    }
+    fleet = Fleet(nodes)
+
+    fleet.add(upgrade.collection, RELEASE, keep=1)
+    fleet.run()
+
+    assert fleet.failed() == {"a"}
+    assert nodes["a"].acted() == []
+
+
+def test_the_run_ends_with_what_still_runs_on_which_release(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    executable = f"/opt/gvisor/releases/{OLD}/runsc"
+    shop = Running("shop", executable=executable, argv0="runsc-sandbox")
+    nodes = {"a": Node([answer(**{**HAS_OLD, "containers": [shop]})])}
+    fleet = Fleet(nodes)
+
+    fleet.add(upgrade.collection, RELEASE, keep=1)
+    fleet.run()
+
+    assert f"still on runsc {OLD}, until they are started anew: shop" in caplog.text
+    assert nodes["a"].acted() == []
