@@ -19,7 +19,7 @@ from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.sources import Archive
 from pyinfra_gvisor.removal import plan_removal
-from pyinfra_gvisor.runtimes import Wrapper, missing, wrappers
+from pyinfra_gvisor.runtimes import Wrapper, missing, too_old, wrappers
 from pyinfra_gvisor.scripts import encoded, script
 
 
@@ -98,13 +98,19 @@ def runtimes(
     + version: the release that they start
     + profiles: the runtimes by name
 
-    A wrapper is never changed: other flags or another release make another file. The link
-    ``/usr/local/bin/runsc``, for people, follows the release; a file of that name that is not
-    ours is left alone, since a running sandbox of an older set-up may need it.
+    A wrapper is never changed: other flags or another release make another file. Before one is
+    written, the release's runsc is asked whether it takes the flags of each; if it does not, the
+    host fails with nothing changed.
+
+    The link ``/usr/local/bin/runsc``, for people, follows the release; a file of that name that is
+    not ours is left alone, since a running sandbox of an older set-up may need it.
     """
     node = read_node(host)
     if node is None:
         yield from refusal("gvisor.runtimes", RELEASES_DIR, None, unreadable=True)
+        return
+    if problem := too_old(version, profiles):
+        yield from refusal("gvisor.runtimes", version, problem)
         return
     lacking = missing(node, wrappers(version, profiles))
     link = _link(node, version)
@@ -116,9 +122,8 @@ def runtimes(
     if link:
         tell(f"point /usr/local/bin/runsc at {link}")
     forget_node(host)
-    yield StringCommand(
-        "sh", "-c", QuoteString(script("install_wrappers", link=link)), "sh", *_arguments(lacking)
-    )
+    text = script("install_wrappers", link=link, host=host.name, release=version)
+    yield StringCommand("sh", "-c", QuoteString(text), "sh", *_arguments(lacking))
 
 
 def _link(node: Node, version: str) -> str:

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
+from pyinfra_gvisor.dangers import dangers
 from pyinfra_gvisor.errors import Problem
 
 # Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
 # https://docs.docker.com/engine/daemon/alternative-runtimes/
-RUNTIME_NAME = re.compile(r"[a-z][a-z0-9]*")
+RUNTIME_NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
 # "node" is what the proof calls the machine itself.
 RESERVED_RUNTIMES = frozenset({"runc", "node"})
+RESERVED_ENDING = "canary"  # for the runtimes that are made to try a release, and go again
+
+# A flag of runsc's that a key stands for. runsc's own list: `runsc flags`.
+TYPED = {
+    "network": "network",
+    "platform": "platform",
+    "overlay": "overlay",
+    "overlay2": "overlay",
+    "host-uds": "host_uds",
+    "fsgofer-host-uds": "host_uds",
+    "panic-log": "panic_log",
+}
+# With these a runtime would answer something else than what Docker asks of it.
+NOT_A_RUNTIMES = frozenset({"version", "help", "h", "root", "log", "log-fd", "debug-log-fd"})
+# runsc puts these into the name of a log (DebugLogFile in gVisor's runsc/specutils/specutils.go).
+LOG_VARIABLES = ("%TIMESTAMP%", "%COMMAND%")
+
+# One word: what follows a flag as a word of its own would be the command to runsc.
+Flag = Annotated[str, Field(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*(=[A-Za-z0-9._:/,%-]*)?$")]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 
 
 class Runtime(BaseModel):
@@ -21,16 +51,86 @@ class Runtime(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    network: Literal["host", "sandbox", "none"] = "host"
-    platform: Literal["systrap", "kvm", "ptrace"] | None = None
-    flags: tuple[
-        Annotated[str, Field(pattern=r"^--[a-z][a-z0-9-]*(=[A-Za-z0-9._:/,-]*)?$")], ...
-    ] = ()
+    network: Literal["host", "sandbox", "none"] = Field(
+        "host",
+        description="`host`: the sockets of the host's kernel, in the container's own network "
+        "namespace. `sandbox`: gVisor's own network stack. `none`: loopback.",
+    )
+    platform: Literal["systrap", "kvm", "ptrace"] | None = Field(
+        None, description="How system calls are intercepted; `None` leaves it to runsc."
+    )
+    overlay: Literal["none", "self", "memory"] = Field(
+        "none",
+        description="Where writes to the root file system go. `none`: where Docker expects them. "
+        "`self`, `memory`: into the sandbox, faster, and gone with a restart.",
+    )
+    host_uds: Literal["none", "open", "create", "all"] = Field(
+        "none", description="What a container may do with Unix sockets of the host; give a reason."
+    )
+    panic_log: str | None = Field(
+        None,
+        description="Where runsc's panics go, below `/var/log`; may hold `%TIMESTAMP%` and "
+        "`%COMMAND%`.",
+    )
+    flags: tuple[Flag, ...] = Field((), description="Other flags of runsc, as it takes them.")
+    reason: Reason | None = Field(
+        None, description="Why what endangers the node is wanted all the same; it is repeated."
+    )
 
     @field_validator("flags")
     @classmethod
     def _no_typed_flag(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
         for flag in flags:
-            if flag.split("=")[0] in ("--network", "--platform"):
-                raise Problem(f"{flag.split('=')[0]} has a key of its own", got=flag, todo="use it")
+            name = flag.lstrip("-").split("=")[0]
+            if name in TYPED:
+                todo = f"use {TYPED[name]}"
+                raise Problem(f"--{name} has a key of its own", got=flag, todo=todo)
+            if name in NOT_A_RUNTIMES:
+                raise Problem("not for a runtime, Docker sets it", got=flag, todo="leave it out")
         return flags
+
+    @field_validator("panic_log")
+    @classmethod
+    def _below_var_log(cls, path: str | None) -> str | None:
+        if path is None:
+            return None
+        plain = re.sub("|".join(LOG_VARIABLES), "x", path)
+        below = posixpath.normpath(plain).startswith("/var/log/") and ".." not in plain.split("/")
+        if below and re.fullmatch(r"[A-Za-z0-9._/-]+", plain):
+            return path
+        todo = f"write such a path; of variables it may hold {' and '.join(LOG_VARIABLES)}"
+        raise Problem("not a path below /var/log", got=path, todo=todo)
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> Runtime:
+        found = () if self.reason else self.dangers()
+        if found:
+            raise Problem(
+                f"dangerous without a reason: {', and '.join(found)}",
+                todo='leave it out, or say why in "reason"',
+            )
+        return self
+
+    def dangers(self) -> tuple[str, ...]:
+        """What this runtime opens to whoever runs in it, a phrase each."""
+        return dangers(self.network, self.host_uds, self.flags)
+
+
+def check_runtime_name(name: str) -> None:
+    """Raise ``Problem`` unless a runtime may be called ``name``."""
+    if name in RESERVED_RUNTIMES or not RUNTIME_NAME.fullmatch(name):
+        todo = "use letters and digits, 40 at most, not runc and not node"
+        raise Problem("not a runtime name", got=name, todo=todo)
+    if name.endswith(RESERVED_ENDING):
+        what = f"names that end in {RESERVED_ENDING} are for trying releases"
+        raise Problem(what, got=name, todo="call it otherwise")
+
+
+def risks(runtimes: Mapping[str, Runtime]) -> tuple[str, ...]:
+    """What every output has to repeat: each dangerous runtime, and why it is wanted."""
+    return tuple(
+        f"RISK ACCEPTED: runtime {name}: {', and '.join(found)}. "
+        f"Reason given: {' '.join((runtime.reason or '').split())}"
+        for name, runtime in runtimes.items()
+        if (found := runtime.dangers())
+    )

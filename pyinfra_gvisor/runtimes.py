@@ -8,14 +8,21 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import RELEASES_DIR, RUNTIMES_DIR, Node
 from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.settings import Settings
 
 WRAPPER_PATH = re.compile(
     re.escape(RUNTIMES_DIR) + r"/[a-z0-9]+-(?P<release>[0-9]{8}\.[0-9]+)-[0-9a-f]{8}"
 )
+# The oldest release that was asked: it knows --overlay2 and takes a medium for a directory if it is
+# not "memory". Before there was an overlay, writes went where `none` has them.
+OVERLAY2_SINCE = Release(20221219, 0)
+# It has root:self by default (google/gvisor#10476).
+SELF_SINCE = Release(20231106, 0)
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,23 @@ class Wrapper:
 
 
 def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
-    """The wrapper for the runtime called ``name`` on ``release``."""
+    """
+    The wrapper for the runtime called ``name`` on ``release``.
+
+    Its flags always come in the same order, for its path to be always the same.
+    """
     flags = [f"--network={runtime.network}"]
     if runtime.platform:
         flags.append(f"--platform={runtime.platform}")
+    if parse_release(release) >= OVERLAY2_SINCE:
+        # Said even where it is none: runsc's default is root:self, with which a restart loses what
+        # was written, and a power cut may keep the container from starting (google/gvisor#11559).
+        medium = "none" if runtime.overlay == "none" else f"root:{runtime.overlay}"
+        flags.append(f"--overlay2={medium}")
+    if runtime.host_uds != "none":
+        flags.append(f"--host-uds={runtime.host_uds}")
+    if runtime.panic_log:
+        flags.append(f"--panic-log={runtime.panic_log}")
     command = [f"{RELEASES_DIR}/{release}/runsc", *flags, *runtime.flags]
     return Wrapper(name, release, f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
 
@@ -54,6 +74,20 @@ def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
 def wrappers(release: str, runtimes: Mapping[str, Runtime]) -> tuple[Wrapper, ...]:
     """A wrapper for each runtime."""
     return tuple(wrapper(name, release, runtime) for name, runtime in runtimes.items())
+
+
+def too_old(release: str, runtimes: Mapping[str, Runtime]) -> Problem | None:
+    """Why ``release`` cannot do what the runtimes ask for, where runsc itself would not say so."""
+    since = {"none": Release(0, 0), "memory": OVERLAY2_SINCE, "self": SELF_SINCE}
+    for name, runtime in runtimes.items():
+        if parse_release(release) < since[runtime.overlay]:
+            return Problem(
+                f"runtime {name} asks for overlay {runtime.overlay}, which runsc has from "
+                f"{since[runtime.overlay]} on",
+                got=release,
+                todo=f"use a later release, or leave it out of gvisor_runtimes[{name!r}]",
+            )
+    return None
 
 
 def release_of(path: str) -> str | None:

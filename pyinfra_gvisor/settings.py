@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pyinfra_gvisor.errors import Problem, cut
-from pyinfra_gvisor.profiles import RESERVED_RUNTIMES, RUNTIME_NAME, Runtime
+from pyinfra_gvisor.profiles import Runtime, check_runtime_name
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
 from pyinfra_gvisor.releases.sources import Archive
@@ -65,8 +65,11 @@ class Settings(BaseModel):
     )
     runtimes: dict[str, Runtime] = Field(
         default_factory=lambda: {"runsc": Runtime()},
-        description="Docker runtimes by name: `network` (`host`, `sandbox`, `none`), `platform`, "
-        "`flags`. "
+        description="Docker runtimes by name, as many as are wanted: `network` (`host`, `sandbox`, "
+        "`none`), `platform` (`systrap`, `kvm`, `ptrace`), `overlay` (`none`: what a container "
+        "writes outlives its restart, `self`, `memory`), `host_uds` (`none`, `open`, `create`, "
+        "`all`), `panic_log` (a path below `/var/log`), `flags` (others of runsc's), `reason` (why "
+        "what is dangerous of these is wanted). "
         "`{}`: no gVisor on this node, only its daemon.json is kept.",
     )
     daemon_json: dict[str, Any] = Field(
@@ -142,12 +145,7 @@ class Settings(BaseModel):
     @classmethod
     def _runtime_names(cls, value: dict[str, Runtime]) -> dict[str, Runtime]:
         for name in value:
-            if name in RESERVED_RUNTIMES or not RUNTIME_NAME.fullmatch(name):
-                raise Problem(
-                    "not a runtime name",
-                    got=name,
-                    todo="use letters and digits, not runc and not node",
-                )
+            check_runtime_name(name)
         return value
 
     @field_validator("daemon_json", "daemon_json_if_absent")

@@ -1,9 +1,41 @@
 #!/bin/sh
-# Writes wrapper scripts. Arguments: pairs of path and content in base64. Set before: link
-# (where /usr/local/bin/runsc shall point, or empty to leave it).
+# Writes wrapper scripts, if runsc takes the flags of all of them. Arguments: pairs of path and
+# content in base64. Set before: host, release, link (where /usr/local/bin/runsc shall point, or
+# empty to leave it).
 set -eu
-: "${link?}"
+: "${host:?}" "${release:?}" "${link?}"
 umask 022
+
+die() {
+    printf '%s\n' "gvisor.runtimes: $*" >&2
+    exit 1
+}
+
+# `help` and not `--version`, which is answered before values are looked at. It would begin the
+# logs that the flags name, so these are taken back.
+check_flags() { # path, content
+    runtime=${1##*/}
+    runtime=${runtime%%-*}
+    text=$(printf '%s' "$2" | base64 -d)
+    code=0
+    said=$(LC_ALL=C timeout 60 sh -c "$text" sh --log= --debug-log= help 2>&1 > /dev/null) || code=$?
+    if [ "$code" = 0 ]; then return 0; fi
+    said=$(printf '%s\n' "$said" | sed -n '1s/^.*FATAL ERROR: //;1p' | tr -cd '[:print:]' | cut -c1-200)
+    case "$code" in
+        124) die "runtime $runtime on $host: runsc $release does not answer within 60 s; look at the node's load" ;;
+        126 | 127) die "runtime $runtime on $host: runsc $release cannot be run: $said; remove its directory, run again" ;;
+        *) die "runtime $runtime on $host: runsc $release refuses its flags: $said; mend gvisor_runtimes[\"$runtime\"]" ;;
+    esac
+}
+
+check_all() {
+    while [ $# -gt 1 ]; do
+        check_flags "$1" "$2"
+        shift 2
+    done
+}
+
+check_all "$@"
 while [ $# -gt 1 ]; do
     mkdir -p "$(dirname "$1")"
     printf '%s' "$2" | base64 -d > "$1.new"

@@ -7,6 +7,7 @@ import shlex
 from typing import Any
 
 import pytest
+from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.profiles import Runtime
@@ -106,3 +107,32 @@ def test_wrappers_that_cannot_be_written_fail_that_host_alone() -> None:
 
     assert fleet.failed() == {"bad"}
     assert nodes["good"].kinds()[-1] == "wrappers"
+
+
+def test_an_overlay_that_the_release_has_not_is_refused_and_nothing_is_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = {"a": Node([answer()])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.runtimes, "20221219.0", profiles={"fast": Runtime(overlay="self")})
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        fleet.run()
+
+    assert fleet.failed() == {"a"}
+    assert nodes["a"].acted() == []
+    assert (
+        "gvisor.runtimes: 20221219.0 on @fake/a: runtime fast asks for overlay self, which runsc "
+        "has from 20231106.0 on, got 20221219.0; use a later release" in caplog.text
+    )
+
+
+def test_the_script_knows_the_host_and_the_release_for_what_it_may_have_to_say() -> None:
+    nodes = {"a": Node([answer()])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+    fleet.run()
+
+    script = shlex.split(nodes["a"].of("wrappers").command)[2]
+    assert f"\nhost=@fake/a\nrelease={RELEASE}\n" in script

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.runtimes import missing, wanted_daemon_json, wrapper, wrappers
+from pyinfra_gvisor.runtimes import missing, too_old, wanted_daemon_json, wrapper, wrappers
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import node
 
@@ -19,20 +20,84 @@ RUNSC = "/opt/gvisor/releases/20260928.0/runsc"
 @pytest.mark.parametrize(
     ("runtime", "flags"),
     [
-        pytest.param(Runtime(), "--network=host", id="default"),
-        pytest.param(Runtime(network="sandbox"), "--network=sandbox", id="netstack"),
+        pytest.param(Runtime(), "--network=host --overlay2=none", id="default"),
         pytest.param(
-            Runtime(platform="kvm"), "--network=host --platform=kvm", id="platform-after-network"
+            Runtime(network="sandbox"), "--network=sandbox --overlay2=none", id="netstack"
         ),
         pytest.param(
-            Runtime(flags=("--overlay2=none", "--debug")),
-            "--network=host --overlay2=none --debug",
-            id="flags-in-their-order",
+            Runtime(overlay="self"), "--network=host --overlay2=root:self", id="overlay-self"
+        ),
+        pytest.param(
+            Runtime(overlay="memory"), "--network=host --overlay2=root:memory", id="overlay-memory"
+        ),
+        pytest.param(
+            Runtime(
+                flags=("--strace", "--debug"),
+                panic_log="/var/log/gvisor/%TIMESTAMP%.panic",
+                host_uds="open",
+                reason="to see all of them",
+                platform="kvm",
+            ),
+            "--network=host --platform=kvm --overlay2=none --host-uds=open "
+            "--panic-log=/var/log/gvisor/%TIMESTAMP%.panic --strace --debug",
+            id="all-in-one-order-whatever-theirs",
         ),
     ],
 )
 def test_a_wrapper_starts_its_release_with_its_flags(runtime: Runtime, flags: str) -> None:
     assert wrapper("runsc", RELEASE, runtime).text == f'#!/bin/sh\nexec {RUNSC} {flags} "$@"\n'
+
+
+def test_before_there_was_overlay2_nothing_is_said_of_it() -> None:
+    text = wrapper("runsc", "20221218.0", Runtime()).text
+
+    assert text.endswith('/runsc --network=host "$@"\n')
+
+
+@pytest.mark.parametrize(
+    ("release", "overlay", "since"),
+    [
+        pytest.param("20221218.0", "memory", "20221219.0", id="memory"),
+        pytest.param("20221218.0", "self", "20231106.0", id="self-before-overlay2"),
+        pytest.param("20221219.0", "self", "20231106.0", id="self"),
+    ],
+)
+def test_a_release_is_too_old_for_an_overlay_that_it_has_not(
+    release: str, overlay: Literal["self", "memory"], since: str
+) -> None:
+    problem = too_old(release, {"a": Runtime(), "fast": Runtime(overlay=overlay)})
+
+    assert str(problem) == (
+        f"runtime fast asks for overlay {overlay}, which runsc has from {since} on, got {release}; "
+        "use a later release, or leave it out of gvisor_runtimes['fast']"
+    )
+
+
+@pytest.mark.parametrize(
+    ("release", "overlay"),
+    [
+        pytest.param("20221218.0", "none", id="none"),
+        pytest.param("20221219.0", "memory", id="memory"),
+        pytest.param("20231106.0", "self", id="self"),
+    ],
+)
+def test_a_release_that_has_the_overlay_is_not_too_old(
+    release: str, overlay: Literal["none", "self", "memory"]
+) -> None:
+    assert too_old(release, {"a": Runtime(overlay=overlay)}) is None
+
+
+def test_a_reason_is_no_part_of_a_wrapper() -> None:
+    reasoned = Runtime(reason="for no reason at all")
+
+    assert wrapper("runsc", RELEASE, reasoned) == wrapper("runsc", RELEASE, Runtime())
+
+
+def test_profiles_with_the_same_flags_have_a_wrapper_each() -> None:
+    one, two = wrappers(RELEASE, {"one": Runtime(), "two": Runtime()})
+
+    assert one.text == two.text
+    assert one.path != two.path
 
 
 def test_a_wrapper_passes_on_the_arguments_it_gets_one_by_one(tmp_path: Path) -> None:
@@ -44,13 +109,13 @@ def test_a_wrapper_passes_on_the_arguments_it_gets_one_by_one(tmp_path: Path) ->
         ["sh", script, "--root", "/a b", "", "$(id)"], check=True, capture_output=True, text=True
     )
 
-    assert shown.stdout == "<--network=none><--root></a b><><$(id)>"
+    assert shown.stdout == "<--network=none><--overlay2=none><--root></a b><><$(id)>"
 
 
 def test_the_path_of_a_wrapper_never_changes() -> None:
     made = wrapper("runsc", RELEASE, Runtime())
 
-    assert made.path == "/opt/gvisor/runtimes/runsc-20260928.0-c1b28ec9"
+    assert made.path == "/opt/gvisor/runtimes/runsc-20260928.0-c716311b"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +125,8 @@ def test_the_path_of_a_wrapper_never_changes() -> None:
         pytest.param("runsc", "20260831.0", Runtime(), id="release"),
         pytest.param("runsc", RELEASE, Runtime(network="none"), id="network"),
         pytest.param("runsc", RELEASE, Runtime(platform="systrap"), id="platform"),
+        pytest.param("runsc", RELEASE, Runtime(overlay="self"), id="overlay"),
+        pytest.param("runsc", RELEASE, Runtime(panic_log="/var/log/x"), id="panic-log"),
         pytest.param("runsc", RELEASE, Runtime(flags=("--debug",)), id="flags"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.schema import (
     KEYS_FILE,
     README_FILE,
@@ -50,6 +51,14 @@ def test_every_key_is_in_the_schema_and_has_a_row_that_says_what_it_means(key: s
     assert json.loads(schema_text())["properties"][key]["description"]
     assert len(rows) == 1
     assert len(rows[0].replace("\\|", "").split("|")) == 6
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in Runtime.model_fields])
+def test_every_key_of_a_runtime_is_in_the_schema_and_is_named_in_the_table(key: str) -> None:
+    (row,) = (line for line in settings_table().splitlines() if "| `gvisor_runtimes` " in line)
+
+    assert json.loads(schema_text())["$defs"]["Runtime"]["properties"][key]["description"]
+    assert f"`{key}`" in row
 
 
 def test_the_table_replaces_what_is_between_its_marks_and_nothing_else() -> None:

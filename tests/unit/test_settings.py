@@ -126,7 +126,7 @@ RUNTIMES = "gvisor_runtimes"
         pytest.param(
             RUNTIMES,
             {"runsc": {"flags": ["--network=none"]}},
-            "['runsc']['flags'] --network has a key of its own, got --network=none; use it",
+            "['runsc']['flags'] --network has a key of its own, got --network=none; use network",
             id="network-as-a-flag",
         ),
         pytest.param(
@@ -143,6 +143,34 @@ RUNTIMES = "gvisor_runtimes"
             {"runsc": {"flags": ["--x=a b"]}},
             "['runsc']['flags']['0'] string should match",
             id="flag-with-space",
+        ),
+        pytest.param(
+            RUNTIMES,
+            {"netraw": {"flags": ["--net-raw"]}},
+            "['netraw'] dangerous without a reason: real raw sockets on the host's kernel "
+            '(--net-raw); leave it out, or say why in "reason"',
+            id="danger",
+        ),
+        pytest.param(
+            RUNTIMES, {"acanary": {}}, "names that end in canary are for trying", id="name-canary"
+        ),
+        pytest.param(
+            RUNTIMES, {"runsc": {"overlay": "all"}}, "['runsc']['overlay'] input", id="overlay"
+        ),
+        pytest.param(
+            RUNTIMES, {"runsc": {"host_uds": True}}, "['runsc']['host_uds'] in", id="host-uds"
+        ),
+        pytest.param(
+            RUNTIMES,
+            {"runsc": {"panic_log": "/tmp/x"}},
+            "['runsc']['panic_log'] not a path below /var/log, got /tmp/x; write such a path",
+            id="panic-log",
+        ),
+        pytest.param(
+            RUNTIMES,
+            {"runsc": {"host-uds": "all"}},
+            "['runsc']['host-uds'] unknown key, got all; known are host_uds",
+            id="hyphen-inside",
         ),
         pytest.param(RUNTIMES, {"runsc": {"flags": "--x"}}, "['runsc']['flags'] in", id="one-flag"),
         pytest.param(RUNTIMES, ["runsc"], "input should be a valid dictionary", id="a-list"),

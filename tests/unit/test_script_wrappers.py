@@ -1,0 +1,98 @@
+"""``install_wrappers.sh``: wrappers are written if runsc takes the flags of all, else none."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.scripts import encoded, script
+from tests.unit.shells import run, stub
+
+# What runsc says to flags it does not know, and to values (seen with 20240729.0).
+RUNSC = """
+for word; do
+    case "$word" in
+        --bogus)
+            printf 'flag provided but not defined: -bogus\\nUsage: runsc <flags>\\n' >&2
+            exit 2
+            ;;
+        --platform=xyz)
+            echo 'W1124 22:02:50.7  14525 util.go:64] FATAL ERROR: unknown platform: xyz' >&2
+            echo 'unknown platform: xyz' >&2
+            exit 128
+            ;;
+        --long) printf '\\033%0300d\\n' 0 >&2; exit 2 ;;
+    esac
+done
+printf '<%s>' "$@" >> "${0%/*}/asked"
+echo 'Usage: runsc <flags> <subcommand>'
+"""
+
+
+def install(directory: Path, **flags: str) -> subprocess.CompletedProcess[str]:
+    """Run the script for these runtimes."""
+    (directory / "bin").mkdir()
+    stub(directory / "bin", "runsc", RUNSC)
+    words = [
+        word
+        for name, given in flags.items()
+        for word in (
+            f"{directory}/runtimes/{name}-20240729.0-00000000",
+            encoded(f'#!/bin/sh\nexec {directory}/bin/runsc {given} "$@"\n'),
+        )
+    ]
+    return run(script("install_wrappers", link="", host="n", release="20240729.0"), *words)
+
+
+def test_wrappers_are_written_executable_and_whole(tmp_path: Path) -> None:
+    ran = install(tmp_path, one="--network=host", two="--network=none --debug")
+
+    found = sorted((tmp_path / "runtimes").iterdir())
+    assert ran.returncode == 0, ran.stderr
+    assert [path.name.split("-")[0] for path in found] == ["one", "two"]
+    assert [path.stat().st_mode & 0o777 for path in found] == [0o755, 0o755]
+    assert found[1].read_text().endswith('/bin/runsc --network=none --debug "$@"\n')
+
+
+def test_runsc_is_asked_for_help_and_begins_no_log(tmp_path: Path) -> None:
+    install(tmp_path, one="--debug-log=/var/log/x/")
+
+    asked = (tmp_path / "bin" / "asked").read_text()
+    assert asked == "<--debug-log=/var/log/x/><--log=><--debug-log=><help>"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        pytest.param("--bogus", "flag provided but not defined: -bogus", id="unknown-flag"),
+        pytest.param("--platform=xyz", "unknown platform: xyz", id="unknown-value"),
+        pytest.param("--long", "0" * 200, id="cut-and-printable"),
+    ],
+)
+def test_flags_that_runsc_refuses_are_told_and_no_wrapper_is_written(
+    tmp_path: Path, flags: str, said: str
+) -> None:
+    ran = install(tmp_path, good="--network=host", odd=flags)
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"gvisor.runtimes: runtime odd on n: runsc 20240729.0 refuses its flags: {said}; "
+        'mend gvisor_runtimes["odd"]\n'
+    )
+    assert not (tmp_path / "runtimes").exists()
+
+
+def test_a_runsc_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:
+    text = encoded(f'#!/bin/sh\nexec {tmp_path}/nowhere "$@"\n')
+
+    ran = run(
+        script("install_wrappers", link="", host="n", release="20240729.0"),
+        f"{tmp_path}/runtimes/one-20240729.0-00000000",
+        text,
+    )
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("gvisor.runtimes: runtime one on n: runsc 20240729.0 cannot be ")
+    assert not (tmp_path / "runtimes").exists()
