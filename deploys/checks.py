@@ -18,7 +18,7 @@ from pyinfra_gvisor.facts.users import RuntimeUsers
 from pyinfra_gvisor.generations import choose
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.plan import plan_daemon_json
-from pyinfra_gvisor.preflight import accepted_risk, engine_problem, preflight
+from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.removal import refuse_removal, stranded
 from pyinfra_gvisor.runtimes import wanted_daemon_json
@@ -35,7 +35,7 @@ class Rollback:
     number: int
     release: str | None
     profiles: Mapping[str, Runtime]
-    risk: str | None
+    risks: tuple[str, ...]
 
 
 def checked_settings(host: Host) -> Settings | None:
@@ -63,7 +63,7 @@ def checked_settings(host: Host) -> Settings | None:
     if refusals:
         _fail(host, *refusals)
         return None
-    if risk := accepted_risk(settings):
+    for risk in accepted_risks(settings):
         host.log(risk, logger.warning)
     return settings
 
@@ -96,7 +96,7 @@ def checked_rollback(host: Host) -> Rollback | None:
         number=chosen.number,
         release=release,
         profiles=profiles,
-        risk=accepted_risk(of_then),
+        risks=accepted_risks(of_then),
     )
 
 

@@ -13,7 +13,7 @@ from pyinfra.api import deploy
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker, gvisor, upgrade
-from pyinfra_gvisor.preflight import accepted_risk
+from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.runtimes import wanted_daemon_json
 
 
@@ -32,7 +32,7 @@ def run_node() -> None:
             upgrade.canary(
                 version=version,
                 profiles=profiles,
-                risk=accepted_risk(settings),
+                risks=accepted_risks(settings),
                 timeout_s=settings.apply_timeout_s,
                 wait_s=settings.restart_wait_s,
                 name="Prove the release before it is used",
@@ -51,7 +51,7 @@ def run_node() -> None:
             version=version,
             profiles=profiles,
             when=settings.proof,
-            risk=accepted_risk(settings),
+            risks=accepted_risks(settings),
             name="Prove isolation",
         )
         upgrade.collection(

@@ -34,7 +34,7 @@ def roll_back() -> None:
             version=back.release,
             profiles=back.profiles,
             when=settings.proof,
-            risk=back.risk,
+            risks=back.risks,
             name="Prove isolation",
         )
 

@@ -23,11 +23,11 @@ PROBE_TIMEOUT_S = 120
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be proven: these runtimes, on this release, with this risk accepted."""
+    """What is to be proven: these runtimes, on this release, with these risks accepted."""
 
     release: str
     runtimes: Mapping[str, Runtime]
-    risk: str | None
+    risks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -91,7 +91,7 @@ def _probe(host: Host, claim: Claim, arguments: dict[str, Any]) -> tuple[list[st
 
 
 def _show(host: Host, claim: Claim, verdicts: list[Verdict]) -> None:
-    for line in (*table(verdicts), *([claim.risk] if claim.risk else ())):
+    for line in (*table(verdicts), *claim.risks):
         host.log(line)
 
 
@@ -104,7 +104,7 @@ def _record(node: Node, claim: Claim, verdicts: list[Verdict]) -> str:
             "sbom": node.sbom(claim.release),
             "checks": len(verdicts),
             "at": _now(),
-            "risk": claim.risk,
+            "risks": claim.risks,
         }
     )
 

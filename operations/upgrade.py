@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 
 from pyinfra import host, state
 from pyinfra.api import QuoteString, StringCommand, operation
@@ -26,7 +26,7 @@ def canary(
     version: str,
     *,
     profiles: Mapping[str, Runtime],
-    risk: str | None = None,
+    risks: Sequence[str] = (),
     timeout_s: int = 60,
     wait_s: int = 300,
 ) -> Generator[PyinfraCommand, None, None]:
@@ -35,7 +35,7 @@ def canary(
 
     + version: the release that the runtimes are to be switched to
     + profiles: the runtimes by name; those that nobody can use yet are left out
-    + risk: an accepted risk, to be repeated under the outcome
+    + risks: accepted risks, to be repeated under the outcome
     + timeout_s: as for ``docker.daemon_json``
     + wait_s: as there
 
@@ -56,7 +56,7 @@ def canary(
         host.noop("no runtime that is in use is to be switched")
         return
     tell(f"prove runsc {version} as {', '.join(due)} before what is in use is switched to it")
-    trial = Trial(Claim(version, due, risk))
+    trial = Trial(Claim(version, due, tuple(risks)))
     patience = Patience(timeout_s, wait_s)
     try:
         yield from carry_out(plan_canaries(node, version, due), node, patience)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import RELEASES_DIR, Node
+from pyinfra_gvisor.profiles import risks
 from pyinfra_gvisor.releases import Release, escapes_in, floor
 from pyinfra_gvisor.settings import Settings
 
@@ -36,18 +37,14 @@ def preflight(node: Node, settings: Settings) -> list[Problem]:
     return [problem for rule in rules if (problem := rule.check(node, settings))]
 
 
-def accepted_risk(settings: Settings) -> str | None:
-    """What every output has to repeat: the known escapes that are accepted, and why."""
+def accepted_risks(settings: Settings) -> tuple[str, ...]:
+    """What every output has to repeat: what of escapes and runtimes is accepted, and why."""
     escapes = (
         escapes_in(settings.parsed_release) if settings.runtimes and settings.accept_risk else ()
     )
-    if not escapes:
-        return None
     names = ", ".join(escape.id for escape in escapes)
-    return (
-        f"RISK ACCEPTED: runsc {settings.release} is open to {names}. "
-        f"Reason given: {settings.accept_risk}"
-    )
+    known = f"runsc {settings.release} is open to {names}. Reason given: {settings.accept_risk}"
+    return (*([f"RISK ACCEPTED: {known}"] if escapes else []), *risks(settings.runtimes))
 
 
 def engine_problem(node: Node, flavour: str) -> Problem | None:

@@ -45,7 +45,7 @@ def test_a_node_that_shows_what_it_must_is_proven_and_that_is_written_down() -> 
     written = record(nodes["a"].of("record").command)
     assert written["fingerprint"] == fingerprint(node(**converged()), RELEASE, PROFILES)
     assert (written["release"], written["runtimes"], written["checks"]) == (RELEASE, ["runsc"], 9)
-    assert written["risk"] is None
+    assert written["risks"] == []
 
 
 def test_what_is_written_down_makes_the_next_run_change_nothing() -> None:
@@ -111,13 +111,13 @@ def test_a_proof_that_cannot_be_written_down_is_no_success(
 def test_the_table_is_shown_with_the_risk_under_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
-    _, nodes = proved({"prove": SHOWN}, risk=RISK)
+    _, nodes = proved({"prove": SHOWN}, risks=[RISK])
 
     shown = [line.split("] ", 1)[-1].strip() for line in caplog.text.splitlines()]
     head = next(at for at, line in enumerate(shown) if line.startswith("check"))
     assert shown[head + 9].startswith("exec")
     assert shown[head + 10] == RISK
-    assert record(nodes["a"].of("record").command)["risk"] == RISK
+    assert record(nodes["a"].of("record").command)["risks"] == [RISK]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.preflight import RULES, accepted_risk, engine_problem, preflight
+from pyinfra_gvisor.preflight import RULES, accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.settings import Settings, load_settings
 from tests.unit.answers import node
 
 OLD: dict[str, Any] = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
+KNOWN = "CVE-2025-2713, CVE-2026-96812"
 REASON = "throwaway nodes of a lab"
 DOWN = ("info", "dockerd", "clock")
 NO_DOCKER = (*DOWN, "docker_client")
@@ -166,10 +167,18 @@ def test_a_risk_that_is_accepted_is_no_reason_to_refuse_and_is_repeated() -> Non
     data = {**OLD, "gvisor_accept_risk": REASON}
 
     assert problems_of(data) == []
-    assert accepted_risk(settings_of(**data)) == (
-        "RISK ACCEPTED: runsc 20240729.0 is open to CVE-2025-2713, CVE-2026-96812. "
-        f"Reason given: {REASON}"
+    assert accepted_risks(settings_of(**data)) == (
+        f"RISK ACCEPTED: runsc 20240729.0 is open to {KNOWN}. Reason given: {REASON}",
     )
+
+
+def test_a_dangerous_runtime_is_repeated_with_its_reason() -> None:
+    netraw = {"network": "host", "flags": ["--net-raw"], "reason": "ping monitors need it"}
+
+    (said,) = accepted_risks(settings_of(gvisor_runtimes={"netraw": netraw}))
+
+    assert said.startswith("RISK ACCEPTED: runtime netraw: real raw sockets on the host's kernel")
+    assert said.endswith("Reason given: ping monitors need it")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +190,7 @@ def test_a_risk_that_is_accepted_is_no_reason_to_refuse_and_is_repeated() -> Non
     ],
 )
 def test_there_is_no_accepted_risk_where_there_is_none_to_accept(data: dict[str, Any]) -> None:
-    assert accepted_risk(settings_of(**data)) is None
+    assert accepted_risks(settings_of(**data)) == ()
 
 
 @pytest.mark.parametrize(
