@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, Fleet, snapshot
+from tests.node.running import DEBIAN, OPERATIONS, Fleet, snapshot
 
 
 @dataclass(frozen=True)
@@ -176,4 +176,4 @@ def test_afterwards_a_good_run_finds_nothing_to_do(
     again = fleet.run("plain")
 
     assert outcome.code == again.code == 0, outcome.text + again.text
-    assert again.stderr.count("No changes") == 5
+    assert again.stderr.count("No changes") == OPERATIONS

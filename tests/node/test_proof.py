@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -11,20 +12,30 @@ from contextlib import contextmanager
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, Fleet, no_leftovers
+from tests.node.running import DEBIAN, OPERATIONS, Fleet, no_leftovers
 
-RELEASE = "/opt/gvisor/releases/20240729.0/runsc"
+HOME = "/opt/gvisor/releases/20240729.0"
+RELEASE = f"{HOME}/runsc"
+STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
 
 
 @contextmanager
 def impostor(node: LabNode, script: str) -> Iterator[None]:
-    """A release whose runsc is something else; the wrapper and daemon.json are as declared."""
-    node.exec("mv", RELEASE, f"{RELEASE}.real")
+    """
+    A release whose runsc is something else, and was from the start: its manifest, the wrapper and
+    daemon.json are as declared.
+    """
+    manifest = node.exec("cat", f"{HOME}/manifest.json").stdout
+    node.exec("mv", RELEASE, "/root/runsc.real")
     node.put(RELEASE, script.encode(), mode=0o755)
+    stat = node.exec("sh", "-c", f"cd {HOME} && {STAT} | LC_ALL=C sort").stdout.splitlines()
+    forged = json.dumps({**json.loads(manifest), "stat": stat})
+    node.put(f"{HOME}/manifest.json", f"{forged}\n".encode())
     try:
         yield
     finally:
-        node.exec("mv", f"{RELEASE}.real", RELEASE)
+        node.exec("mv", "/root/runsc.real", RELEASE)
+        node.put(f"{HOME}/manifest.json", manifest.encode())
 
 
 def rows(text: str) -> dict[str, str]:
@@ -78,7 +89,7 @@ def test_a_failed_proof_is_due_again(converged: dict[str, LabNode], fleet: Fleet
 
     assert [first.code, second.code, third.code] == [1, 0, 0]
     assert "kernel-inside" in second.stderr
-    assert third.stderr.count("No changes") == 5
+    assert third.stderr.count("No changes") == OPERATIONS
 
 
 @pytest.mark.parametrize("when", ["always", "never"])

@@ -27,7 +27,7 @@ from tests.node.transactions import FILE, assert_as_declared, keys
 pytestmark = pytest.mark.slow
 
 ROLLBACK = "deploys/rollback.py"
-OTHER_FLAG = {"gvisor_runtimes": {"runsc": {"network": "host", "flags": ["--overlay2=none"]}}}
+OTHER_FLAG = {"gvisor_runtimes": {"runsc": {"network": "host", "overlay": "self"}}}
 FOREIGN = '{\n   "shutdown-timeout" : 20,'
 NEXT_RELEASE = "20240730.0"
 

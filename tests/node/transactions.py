@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, Fleet, no_leftovers
+from tests.node.running import DEBIAN, OPERATIONS, Fleet, no_leftovers
 
 FILE = "/etc/docker/daemon.json"
 
@@ -35,6 +35,6 @@ def assert_as_declared(fleet: Fleet, *names: str) -> None:
     """A run sets right what is not, and the one behind it finds nothing to do."""
     first, second = fleet.run(*names), fleet.run(*names)
     assert first.code == second.code == 0, first.text + second.text
-    assert second.stderr.count("No changes") == 5 * len(names)
+    assert second.stderr.count("No changes") == OPERATIONS * len(names)
     for name in names:
         assert no_leftovers(fleet.nodes[name]) == ""
