@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from pathlib import Path
+from collections.abc import Generator, Mapping, Sequence
 
 from pyinfra import host, state
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
+from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor import proof as proofs
@@ -14,9 +13,9 @@ from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, RELEASES_DIR, STATE_DIR, Node
 from pyinfra_gvisor.operations.evidence import Claim, prove
+from pyinfra_gvisor.operations.installing import install, planned
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.sources import Archive
 from pyinfra_gvisor.removal import plan_removal
 from pyinfra_gvisor.runtimes import Wrapper, missing, too_old, wrappers
@@ -31,9 +30,10 @@ def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None
     + version: gVisor's release date and number, such as ``20260928.0``
     + archive: where it comes from and what its sha512 must be
 
-    The archive is unpacked beside the releases, checked (nothing that leaves the directory, runsc
-    is there and says that it is this release) and renamed into place. Fails the host, with nothing
-    changed, if any of this is not so.
+    What was fetched is unpacked beside the releases, checked (nothing that leaves the directory,
+    runsc is there and says that it is this release) and renamed into place. A release that is there
+    and not as it was installed is repaired, without taking a file from what runs. Fails the host,
+    with nothing changed, if any of this is not so.
     """
     node = read_node(host)
     if node is None:
@@ -42,50 +42,20 @@ def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None
     if version in node.releases:
         host.noop(f"runsc {version} is there")
         return
-    location, sha512 = archive.location(version, node.arch), archive.checksum(version, node.arch)
-    if problem := _unfit(version, location, sha512):
+    try:
+        fetch = planned(archive, version, node.arch)
+    except Problem as problem:
         yield from refusal("gvisor.release", cut(version), problem)
         return
-    origin = location or "Debian (apt-get download runsc)"
-    tell(f"install runsc {version} from {origin} beside {', '.join(node.releases) or 'no other'}")
-    forget_node(host)
-    yield from _install(version, location, sha512 or "")
-
-
-def _unfit(version: str, location: str, sha512: str | None) -> Problem | None:
-    """Why this cannot be fetched: no release, no checksum, no file."""
-    try:
-        parse_release(version)
-    except Problem as problem:
-        return problem
-    if location and not sha512:
-        return Problem("no sha512 is known for it", todo="name the one that its archive must have")
-    if location.startswith("/") and not Path(location).is_file():
-        return Problem("no such file on the controller", got=location, todo="check gvisor_source")
-    return None
-
-
-def _install(version: str, location: str, sha512: str) -> Generator[PyinfraCommand, None, None]:
-    source, remote = "url", location
-    if not location:
-        source = "debian"
-    elif location.startswith("/"):
-        source, remote = "file", f"{RELEASES_DIR}/.upload-{version}"
-        yield StringCommand("mkdir", "-p", QuoteString(RELEASES_DIR))
-        yield FileUploadCommand(
-            location, remote, remote_temp_filename=host.get_temp_filename(remote)
-        )
-    text = script(
-        "install_release",
-        host=host.name,
-        release=version,
-        source=source,
-        location=remote,
-        shown=location or "Debian's package runsc",
-        sha512=sha512,
-        releases_dir=RELEASES_DIR,
+    damaged = version in node.damaged
+    beside = ", ".join(node.releases) or "no other"
+    tell(
+        f"repair runsc {version}, which is not as it was installed, from {fetch.origin}"
+        if damaged
+        else f"install runsc {version} from {fetch.origin} beside {beside}"
     )
-    yield StringCommand("sh", "-c", QuoteString(text))
+    forget_node(host)
+    yield from install(fetch, node.arch, damaged=damaged)
 
 
 @operation()
@@ -178,7 +148,11 @@ def absent() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def proof(
-    version: str, *, profiles: Mapping[str, Runtime], when: str = "changed", risk: str | None = None
+    version: str,
+    *,
+    profiles: Mapping[str, Runtime],
+    when: str = "changed",
+    risks: Sequence[str] = (),
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Prove that containers under our runtimes are isolated, and that the same under runc is not.
@@ -186,7 +160,7 @@ def proof(
     + version: the release that sandboxes must run from
     + profiles: the runtimes to prove, by name
     + when: ``changed`` (the node is not as last proven), ``always`` or ``never``
-    + risk: an accepted risk, to be repeated under the outcome
+    + risks: accepted risks, to be repeated under the outcome
 
     Fails the host if anything is not proven. Leaves nothing behind but a record of what was proven,
     so that a node that has not changed since is not asked again.
@@ -200,4 +174,4 @@ def proof(
         return
     tell(f"prove {', '.join(profiles)} with a probe container, and under runc as control")
     forget_node(host)
-    yield prove(Claim(version, profiles, risk))
+    yield prove(Claim(version, profiles, tuple(risks)))

@@ -9,16 +9,28 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_wrap_validator_function
 
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.profiles import Runtime, check_runtime_name
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
-from pyinfra_gvisor.releases.sources import Archive
+from pyinfra_gvisor.releases.sources import FILES, Archive, is_source, without_userinfo
 
 PREFIX = "gvisor_"
 
@@ -39,6 +51,40 @@ Seconds = Annotated[int, Field(ge=1, le=3600, strict=True)]
 Sha512 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
 
 
+def _sums(value: object, one: Callable[[object], str]) -> str | dict[str, str]:
+    """One sha512, or one by file; a union of pydantic's would tell each fault twice."""
+    if not isinstance(value, dict):
+        return one(value)
+    for file, digest in value.items():
+        if file not in FILES:
+            raise Problem("not a file of a release", got=file, todo=f"write {' or '.join(FILES)}")
+        if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{128}", digest):
+            raise Problem(f"not a sha512 of {file}", got=digest, todo="write 128 of 0-9a-f")
+    return value
+
+
+def _sums_schema(_type: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return no_info_wrap_validator_function(_sums, handler(Sha512))
+
+
+Sums = Annotated[
+    str | dict[str, str],
+    GetPydanticSchema(_sums_schema),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"pattern": "^[0-9a-f]{128}$", "type": "string"},
+                {
+                    "type": "object",
+                    "propertyNames": {"enum": list(FILES)},
+                    "additionalProperties": {"pattern": "^[0-9a-f]{128}$", "type": "string"},
+                },
+            ]
+        }
+    ),
+]
+
+
 class Settings(BaseModel):
     """What an operator may set in ``inventories/group_data/*.py``."""
 
@@ -55,13 +101,20 @@ class Settings(BaseModel):
     )
     source: str = Field(
         "official",
-        description="Where it comes from: `official` (gVisor's bucket), a URL or an absolute path "
-        "on the controller (both may hold `{release}` and `{arch}`), or `debian` "
-        "(the node's own apt; old, for the lab).",
+        description="Where it comes from: `official` (gVisor's bucket), `github` (the assets of "
+        "its releases), `apt` (gVisor's own repository; `apt+https://…`: a mirror of it), a URL or "
+        "an absolute path on the controller (both may hold `{release}`, `{arch}` and `{file}`; a "
+        "directory has the bucket's layout below it), or `debian` (the node's own apt; old, for "
+        "the lab).",
     )
-    sha512: dict[Literal["x86_64", "aarch64"], Sha512] = Field(
+    sha512: dict[Literal["x86_64", "aarch64"], Sums] = Field(
         default_factory=dict,
-        description="The archive's sha512 by architecture, unless this package knows the release.",
+        description="The archive's sha512 by architecture, or those of files by name (`runsc` and "
+        "`containerd-shim-runsc-v1` up to 20260817.0; `runsc.deb` for `apt`), unless this package "
+        "knows the release.",
+    )
+    download_timeout_s: Seconds = Field(
+        60, description="Seconds without progress until a download is given up."
     )
     runtimes: dict[str, Runtime] = Field(
         default_factory=lambda: {"runsc": Runtime()},
@@ -109,6 +162,11 @@ class Settings(BaseModel):
         300, description="Seconds that a restart waits for `--rm` containers, which it would end."
     )
 
+    keep_releases: Annotated[int, Field(ge=1, le=100, strict=True)] = Field(
+        2,
+        description="How many releases stay on a node, used or not, the present one included. "
+        "Others go, unless something needs them: a container, a process, a generation.",
+    )
     generation: Annotated[int, Field(ge=1, strict=True)] | None = Field(
         None,
         description="For `deploys/rollback.py`: the generation to go back to, `None`: the newest.",
@@ -135,10 +193,12 @@ class Settings(BaseModel):
     @field_validator("source")
     @classmethod
     def _source(cls, value: str) -> str:
-        if value in ("official", "debian") or re.match(r"(https?://|/)\S", value):
+        if is_source(value):
             return value
         raise Problem(
-            "not a source", got=value, todo="write official, debian, a URL or an absolute path"
+            "not a source",
+            got=without_userinfo(value),
+            todo="write official, github, apt, debian, a URL or an absolute path",
         )
 
     @field_validator("runtimes")
@@ -157,12 +217,16 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _checksum_known(self) -> Settings:
-        known = self.source == "debian" or self.sha512 or not self.runtimes
-        if not known and self.release not in LOCK["releases"]:
+        if self.source == "debian" or not self.runtimes:
+            return self
+        if not self.sha512 and self.release not in LOCK["releases"]:
             raise Problem(
                 f"missing, and this package knows no sha512 of {self.release}",
                 todo='write {"x86_64": "<sha512 of the archive>"}',
             )
+        if not self.source.startswith("/"):  # a directory has both layouts, which only it can say
+            for arch in self.sha512 or LOCK["releases"][self.release]["sha512"]:
+                self.archive.fetch(self.release, arch)
         return self
 
     @property
@@ -173,7 +237,8 @@ class Settings(BaseModel):
     @property
     def archive(self) -> Archive:
         """Where the release comes from, and what it must be."""
-        return Archive(self.source, {str(arch): value for arch, value in self.sha512.items()})
+        sha512 = {str(arch): value for arch, value in self.sha512.items()}
+        return Archive(self.source, sha512, self.download_timeout_s)
 
     def wanted_daemon_json(self) -> dict[str, Any]:
         """The keys of daemon.json to own, runtimes apart: the hardened ones and the host's own."""

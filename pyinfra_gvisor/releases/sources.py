@@ -1,39 +1,180 @@
-"""Where a release comes from, and what its files must be."""
+"""Where a release's files come from, which they are, and what they must be."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import known
 
-# The bucket's layout since August 2026, google/gvisor#13718.
+# The bucket's layouts before and since August 2026: google/gvisor#13718.
 ARCHIVE = "gvisor.tar.bz2"
-OFFICIAL_URL = (
-    "https://storage.googleapis.com/gvisor/releases/release/{release}/{arch}/gvisor.tar.bz2"
+LOOSE = ("runsc", "containerd-shim-runsc-v1")
+LAST_LOOSE = Release(20260817, 0)
+PACKAGE = "runsc.deb"
+FILES = (ARCHIVE, *LOOSE, PACKAGE)
+
+# https://gvisor.dev/docs/user_guide/install/, and the assets of the releases on GitHub
+OFFICIAL_URL = "https://storage.googleapis.com/gvisor/releases/release/{release}/{arch}/{file}"
+GITHUB_URL = (
+    "https://github.com/google/gvisor/releases/download/release-{release}/gvisor-{arch}.tar.bz2"
 )
+APT_URL = "https://storage.googleapis.com/gvisor/releases"
+APT_KEY_URL = "https://gvisor.dev/archive.key"
+
+_NAMED = {"official": OFFICIAL_URL, "github": GITHUB_URL}
+_SOURCE = re.compile(r"official|github|apt|debian|apt\+https?://\S+|https?://\S+|/\S.*")
+_USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
+
+Kind = Literal["url", "file", "apt", "debian"]
+
+
+class ReleaseFile(NamedTuple):
+    """One file to fetch: its name in the layout, its sha512, and its URL or path."""
+
+    name: str
+    sha512: str
+    location: str
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """
+    All that a node must know to get one release.
+
+    ``origin`` is for people: a URL without user and password, a path, or a package's name.
+    ``sidecars``: the release does not run without ``gvisor-bin/``.
+    """
+
+    release: str
+    kind: Kind
+    files: tuple[ReleaseFile, ...]
+    origin: str
+    sidecars: bool
+    timeout_s: int
+    repository: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Archive:
     """
-    Where a release comes from and what its archive must be.
+    Where a release comes from and what its files must be.
 
-    ``source`` is ``official``, ``debian``, a URL or an absolute path on the controller; the last
-    two may hold ``{release}`` and ``{arch}``. ``sha512`` is by architecture; where it is empty, the
-    values that this package knows count.
+    ``source`` is ``official``, ``github``, ``apt``, ``apt+https://host/path`` (a mirror, whose key
+    is ``archive.key`` in there), ``debian``, a URL or an absolute path on the controller; the last
+    two may hold ``{release}``, ``{arch}`` and ``{file}``. ``sha512`` is by architecture: that of
+    the archive, or those of files by name. Where it is empty, what this package knows counts.
+    ``download_timeout_s``: seconds without progress until a download is given up.
     """
 
     source: str = "official"
-    sha512: Mapping[str, str] = field(default_factory=dict)
+    sha512: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    download_timeout_s: int = 60
 
-    def location(self, release: str, arch: str) -> str:
-        """The URL or the path of the archive; nothing for Debian's package."""
+    def checksum(self, release: str, arch: str) -> Mapping[str, str]:
+        """The sha512 of each file by name; empty if nobody named one."""
+        if not self.sha512:
+            return known(release, arch)
+        given = self.sha512.get(arch, {})
+        return {ARCHIVE: given} if isinstance(given, str) else given
+
+    def fetch(self, release: str, arch: str) -> Fetch:
+        """What to get for ``release``; raises ``Problem`` if that cannot be said."""
+        parsed = parse_release(release)
+        made = Fetch(
+            release,
+            "debian",
+            (),
+            "Debian's package runsc",
+            sidecars=parsed > LAST_LOOSE and self.source != "debian",
+            timeout_s=self.download_timeout_s,
+        )
         if self.source == "debian":
-            return ""
-        template = OFFICIAL_URL if self.source == "official" else self.source
-        return template.replace("{release}", release).replace("{arch}", arch)
+            return made
+        sums = self.checksum(release, arch)
+        if self.source.startswith("apt"):
+            return self._apt(made, sums, arch)
+        files = self._files(parsed, arch, sums)
+        kind: Kind = "file" if self.source.startswith("/") else "url"
+        return replace(made, kind=kind, files=files, origin=without_userinfo(files[0].location))
 
-    def checksum(self, release: str, arch: str) -> str | None:
-        """The sha512 that the archive must have, or None if nobody named one."""
-        return self.sha512.get(arch) if self.sha512 else known(release, arch).get(ARCHIVE)
+    def below(self, directory: str) -> Archive:
+        """The same, from a directory on the controller that has the bucket's layout below it."""
+        return replace(self, source=f"{directory.rstrip('/')}/{{release}}/{{arch}}/{{file}}")
+
+    def _files(
+        self, release: Release, arch: str, sums: Mapping[str, str]
+    ) -> tuple[ReleaseFile, ...]:
+        names = _layout(release, arch, sums)
+        template = _NAMED.get(self.source, self.source)
+        if len(names) > 1 and "{file}" not in template:
+            raise _needs_archive(self.source)
+        return tuple(
+            ReleaseFile(name, sums[name], _filled(template, str(release), arch, name))
+            for name in names
+        )
+
+    def _apt(self, made: Fetch, sums: Mapping[str, str], arch: str) -> Fetch:
+        if PACKAGE not in sums:
+            raise _no_sums((PACKAGE,), sums, arch)
+        base = self.source.removeprefix("apt").removeprefix("+").rstrip("/")
+        return replace(
+            made,
+            kind="apt",
+            files=(ReleaseFile(PACKAGE, sums[PACKAGE], ""),),
+            origin=f"apt {without_userinfo(base or APT_URL)}",
+            repository=base or APT_URL,
+            key=f"{base}/archive.key" if base else APT_KEY_URL,
+        )
+
+
+def is_source(text: str) -> bool:
+    """Whether ``gvisor_source`` may be this."""
+    return bool(_SOURCE.fullmatch(text)) and text.isprintable()
+
+
+def without_userinfo(text: str) -> str:
+    """A URL as it may be shown: without user and password."""
+    return _USERINFO.sub("", text)
+
+
+def _layout(release: Release, arch: str, sums: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of the files to fetch: those whose sums are known, by date if all are."""
+    layouts = [names for names in ((ARCHIVE,), LOOSE) if all(name in sums for name in names)]
+    by_date = LOOSE if release <= LAST_LOOSE else (ARCHIVE,)
+    if not layouts:
+        raise _no_sums(by_date, sums, arch)
+    return by_date if by_date in layouts else layouts[0]
+
+
+def _filled(template: str, release: str, arch: str, file: str) -> str:
+    values = {"release": release, "arch": arch, "file": file}
+    return re.sub(r"\{(release|arch|file)\}", lambda match: values[match[1]], template)
+
+
+def _needs_archive(source: str) -> Problem:
+    if source == "github":
+        return Problem(
+            f"GitHub has archives only, and releases up to {LAST_LOOSE} are loose files",
+            todo='use gvisor_source = "official"',
+        )
+    return Problem(
+        "two loose files cannot come from one URL",
+        got=without_userinfo(source),
+        todo="write {file} into gvisor_source where the file's name belongs",
+    )
+
+
+def _no_sums(names: tuple[str, ...], sums: Mapping[str, str], arch: str) -> Problem:
+    lacking = [name for name in names if name not in sums]
+    wanted = ", ".join(f'"{name}": "<sha512>"' for name in names)
+    return Problem(
+        f"no sha512 is known of {' and '.join(lacking)}",
+        got=", ".join(sums) or None,
+        todo=f'write gvisor_sha512 = {{"{arch}": {{{wanted}}}}}',
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.operations import gvisor
+from pyinfra_gvisor.operations.installing import SHOWN_FROM_BYTES, Progress
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.releases.sources import Archive
 from tests.cases.fleet import Fleet, Node, Reply
@@ -43,9 +45,10 @@ def test_an_official_release_is_fetched_for_the_nodes_architecture_with_its_chec
     command = nodes["a"].of("release").command
     url = f"https://storage.googleapis.com/gvisor/releases/release/{RELEASE}/{arch}/gvisor.tar.bz2"
     assert "source=url\n" in command
-    assert f"location={url}\n" in command
-    assert f"sha512={known(RELEASE, arch)['gvisor.tar.bz2']}\n" in command
+    assert f"arch={arch}\n" in command
     assert f"release={RELEASE}\n" in command
+    pin = known(RELEASE, arch)["gvisor.tar.bz2"]
+    assert command.endswith(f" sh gvisor.tar.bz2 {pin} {url} {url}")
 
 
 def test_debians_package_needs_neither_location_nor_checksum() -> None:
@@ -57,24 +60,113 @@ def test_debians_package_needs_neither_location_nor_checksum() -> None:
 
     command = nodes["a"].of("release").command
     assert "source=debian\n" in command
-    assert "location='\"'\"''\"'\"'\n" in command
+    assert command.endswith("' sh")
 
 
-def test_a_file_on_the_controller_is_uploaded_beside_the_releases(tmp_path: Path) -> None:
-    archive = tmp_path / "gvisor-x86_64.tar.bz2"
-    archive.write_bytes(b"archive")
+def uploading(tmp_path: Path) -> Archive:
+    """A source on the controller."""
+    (tmp_path / "gvisor-x86_64.tar.bz2").write_bytes(b"archive")
+    return Archive(f"{tmp_path}/gvisor-{{arch}}.tar.bz2", {"x86_64": "0" * 128})
+
+
+def test_a_file_on_the_controller_is_uploaded_and_its_upload_removed(tmp_path: Path) -> None:
     nodes = {"a": Node([BARE])}
     fleet = Fleet(nodes)
 
-    source = Archive(f"{tmp_path}/gvisor-{{arch}}.tar.bz2", {"x86_64": "0" * 128})
-    fleet.add(gvisor.release, RELEASE, archive=source)
+    fleet.add(gvisor.release, RELEASE, archive=uploading(tmp_path), _sudo=True)
     fleet.run()
 
-    remote = f"/opt/gvisor/releases/.upload-{RELEASE}"
-    assert nodes["a"].kinds()[-3:] == ["mkdir -p /opt/gvisor/releases", "upload", "release"]
-    assert nodes["a"].of("upload").command == f"FileUploadCommand({archive}, {remote})"
-    assert f"location={remote}\n" in nodes["a"].of("release").command
-    assert f"sha512={'0' * 128}\n" in nodes["a"].of("release").command
+    upload, install, remove = nodes["a"].sent[-3:]
+    remote = fleet.host("a").get_temp_filename(f"{tmp_path}/gvisor-x86_64.tar.bz2")
+    assert (upload.kind, install.kind) == ("upload", "release")
+    assert remote in upload.command
+    assert "source=file\n" in install.command
+    assert f" sh gvisor.tar.bz2 {'0' * 128} {remote} {tmp_path}/gvisor-x86" in install.command
+    assert install.sudo
+    assert remove.command == f"rm -f {remote}"
+
+
+def test_a_directory_on_the_controller_has_the_buckets_layout(tmp_path: Path) -> None:
+    below = tmp_path / RELEASE / "x86_64"
+    below.mkdir(parents=True)
+    (below / "gvisor.tar.bz2").write_bytes(b"archive")
+    nodes = {"a": Node([BARE])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.release, RELEASE, archive=Archive(str(tmp_path)))
+    fleet.run()
+
+    assert f" {below}/gvisor.tar.bz2" in nodes["a"].of("release").command
+
+
+def test_an_upload_that_fails_is_removed_and_nothing_is_installed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"bad": Node([BARE], {"upload": Reply(ok=False)}), "good": Node([THERE])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.release, RELEASE, archive=uploading(tmp_path))
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert nodes["bad"].kinds()[-2] == "upload"
+    assert nodes["bad"].sent[-1].command.startswith("rm -f ")
+    assert f"gvisor.release: {RELEASE} on @fake/bad: the upload failed, got " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "kinds"),
+    [
+        pytest.param(Reply(), ["release"], id="content-is-right"),
+        pytest.param(Reply(ok=False), ["release", "upload", "release"], id="files-are-needed"),
+    ],
+)
+def test_a_damaged_release_is_looked_at_before_anything_is_uploaded(
+    tmp_path: Path, asked: Reply, kinds: list[str]
+) -> None:
+    nodes = {"a": Node([answer(damaged=[RELEASE])], {"release": asked}), "b": Node([THERE])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.release, RELEASE, archive=uploading(tmp_path))
+    fleet.run()
+
+    assert [kind for kind in nodes["a"].acted() if kind in ("release", "upload")] == kinds
+    assert "source=none\n" in nodes["a"].sent[1].command
+
+
+def test_a_damaged_release_is_repaired_and_said_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": Node([answer(damaged=[RELEASE])])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.release, RELEASE, archive=Archive())
+    fleet.run()
+
+    assert nodes["a"].acted() == ["release"]
+    assert f"repair runsc {RELEASE}, which is not as it was installed, from https" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "shown"),
+    [
+        pytest.param(SHOWN_FROM_BYTES, 0, id="small"),
+        pytest.param(2 * SHOWN_FROM_BYTES, 10, id="large"),
+    ],
+)
+def test_the_upload_of_a_large_file_is_shown_at_each_tenth(
+    size_bytes: int, shown: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    host = Fleet({"a": Node([BARE])}).host("a")
+    caplog.clear()
+    file = Progress(io.BytesIO(bytes(size_bytes)), size_bytes, host, "gvisor.tar.bz2")
+
+    while file.read(32768):
+        pass
+
+    assert caplog.text.count("upload gvisor.tar.bz2 [") == shown
+    if shown:
+        assert "upload gvisor.tar.bz2 [#####-----] 50 % of 17 MB" in caplog.text
 
 
 def test_a_file_that_the_controller_lacks_fails_the_host_before_anything_is_sent(

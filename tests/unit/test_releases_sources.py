@@ -1,52 +1,224 @@
-"""Where a release's files come from, and what they must be."""
+"""Where a release's files come from, which they are, and what they must be."""
 
 from __future__ import annotations
 
 import pytest
 
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.releases.lock import known
-from pyinfra_gvisor.releases.sources import Archive
+from pyinfra_gvisor.releases.sources import Archive, is_source, without_userinfo
 
-PINNED = ("20260928.0", "x86_64")
+RELEASE = "20260928.0"
+LOOSE_RELEASE = "20260817.0"
+SHA = "0" * 128
+LOOSE = {"aarch64": {"runsc": SHA, "containerd-shim-runsc-v1": "1" * 128}}
+BUCKET = "https://storage.googleapis.com/gvisor/releases/release"
 
 
 @pytest.mark.parametrize(
     ("source", "location"),
     [
+        pytest.param("official", f"{BUCKET}/20260928.0/aarch64/gvisor.tar.bz2", id="official"),
         pytest.param(
-            "official",
-            "https://storage.googleapis.com/gvisor/releases/release/20260928.0/aarch64/gvisor.tar.bz2",
-            id="official",
+            "github",
+            "https://github.com/google/gvisor/releases/download/release-20260928.0/"
+            "gvisor-aarch64.tar.bz2",
+            id="github",
         ),
-        pytest.param("debian", "", id="debian"),
         pytest.param(
             "https://mirror.example/{release}/{arch}.tar",
             "https://mirror.example/20260928.0/aarch64.tar",
             id="url",
         ),
+        pytest.param("https://m/{file}", "https://m/gvisor.tar.bz2", id="url-with-file"),
         pytest.param("/srv/gvisor.tar.bz2", "/srv/gvisor.tar.bz2", id="path"),
         pytest.param("/srv/{other}.tar", "/srv/{other}.tar", id="other-braces-stay"),
     ],
 )
 def test_an_archive_lies_where_its_source_says(source: str, location: str) -> None:
-    assert Archive(source).location("20260928.0", "aarch64") == location
+    (file,) = Archive(source, {"aarch64": SHA}).fetch(RELEASE, "aarch64").files
+
+    assert (file.name, file.sha512, file.location) == ("gvisor.tar.bz2", SHA, location)
+
+
+def test_a_directory_on_the_controller_has_the_buckets_layout() -> None:
+    (file,) = Archive("/srv/gvisor/").below("/srv/gvisor/").fetch(RELEASE, "x86_64").files
+
+    assert file.location == "/srv/gvisor/20260928.0/x86_64/gvisor.tar.bz2"
+
+
+def test_loose_files_are_fetched_one_by_one_each_with_its_own_sum() -> None:
+    fetch = Archive("official", LOOSE).fetch(LOOSE_RELEASE, "aarch64")
+
+    assert fetch.files == (
+        ("runsc", SHA, f"{BUCKET}/20260817.0/aarch64/runsc"),
+        (
+            "containerd-shim-runsc-v1",
+            "1" * 128,
+            f"{BUCKET}/20260817.0/aarch64/containerd-shim-runsc-v1",
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("release", "names"),
+    [
+        pytest.param(LOOSE_RELEASE, ["runsc", "containerd-shim-runsc-v1"], id="up-to-the-change"),
+        pytest.param("20260824.0", ["gvisor.tar.bz2"], id="after-it"),
+    ],
+)
+def test_where_all_sums_are_known_the_date_decides_what_is_fetched(
+    release: str, names: list[str]
+) -> None:
+    sums = {"x86_64": {"gvisor.tar.bz2": SHA, **LOOSE["aarch64"]}}
+
+    files = Archive("official", sums).fetch(release, "x86_64").files
+
+    assert [file.name for file in files] == names
+
+
+def test_a_mirror_may_have_an_old_release_as_an_archive() -> None:
+    (file,) = Archive("https://m/x.tar", {"x86_64": SHA}).fetch(LOOSE_RELEASE, "x86_64").files
+
+    assert file.name == "gvisor.tar.bz2"
+
+
+@pytest.mark.parametrize(
+    ("release", "sidecars"),
+    [
+        pytest.param(LOOSE_RELEASE, False, id="up-to-the-change"),
+        pytest.param("20260817.1", True, id="after-it"),
+    ],
+)
+def test_sidecars_are_needed_by_later_releases_only(release: str, sidecars: bool) -> None:
+    assert Archive("/x", {"x86_64": SHA}).fetch(release, "x86_64").sidecars is sidecars
+
+
+def test_debians_package_needs_no_sum_and_no_sidecars() -> None:
+    fetch = Archive("debian").fetch(RELEASE, "x86_64")
+
+    assert (fetch.kind, fetch.files, fetch.sidecars) == ("debian", (), False)
+
+
+@pytest.mark.parametrize(
+    ("source", "repository", "key"),
+    [
+        pytest.param(
+            "apt",
+            "https://storage.googleapis.com/gvisor/releases",
+            "https://gvisor.dev/archive.key",
+            id="gvisors-own",
+        ),
+        pytest.param("apt+https://m/apt/", "https://m/apt", "https://m/apt/archive.key", id="else"),
+    ],
+)
+def test_apt_takes_the_package_by_its_sum_and_the_key_from_beside_the_repository(
+    source: str, repository: str, key: str
+) -> None:
+    fetch = Archive(source, {"x86_64": {"runsc.deb": SHA}}).fetch(RELEASE, "x86_64")
+
+    assert (fetch.kind, fetch.repository, fetch.key) == ("apt", repository, key)
+    assert [file[:2] for file in fetch.files] == [("runsc.deb", SHA)]
+    assert fetch.sidecars
+
+
+@pytest.mark.parametrize(
+    ("archive", "release", "message"),
+    [
+        pytest.param(
+            Archive("github", {"x86_64": LOOSE["aarch64"]}),
+            LOOSE_RELEASE,
+            "GitHub has archives only, and releases up to 20260817.0 are loose files; "
+            'use gvisor_source = "official"',
+            id="github-loose",
+        ),
+        pytest.param(
+            Archive("https://u:p@m/{arch}", {"x86_64": LOOSE["aarch64"]}),
+            LOOSE_RELEASE,
+            "two loose files cannot come from one URL, got https://m/{arch}; write {file} into",
+            id="url-without-file",
+        ),
+        pytest.param(
+            Archive("official", {"x86_64": {"runsc": SHA}}),
+            LOOSE_RELEASE,
+            "no sha512 is known of containerd-shim-runsc-v1, got runsc; write ",
+            id="half-of-the-loose-files",
+        ),
+        pytest.param(
+            Archive("apt", {"x86_64": SHA}),
+            RELEASE,
+            "no sha512 is known of runsc.deb, got gvisor.tar.bz2; write ",
+            id="apt-by-the-archives-sum",
+        ),
+        pytest.param(
+            Archive(), "20990101.0", "no sha512 is known of gvisor.tar.bz2; write ", id="unknown"
+        ),
+        pytest.param(Archive(), "latest", "not a gVisor release, got latest", id="no-release"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told_with_the_way_out(
+    archive: Archive, release: str, message: str
+) -> None:
+    with pytest.raises(Problem) as raised:
+        archive.fetch(release, "x86_64")
+
+    assert str(raised.value).startswith(message)
 
 
 def test_a_known_release_needs_no_checksum_from_the_operator() -> None:
-    assert Archive().checksum(*PINNED) == known(*PINNED)["gvisor.tar.bz2"]
+    assert Archive().checksum(RELEASE, "x86_64") == known(RELEASE, "x86_64")
 
 
 def test_the_operators_checksum_counts_for_more_than_the_known_one() -> None:
-    archive = Archive("official", {"x86_64": "0" * 128})
+    archive = Archive("official", {"x86_64": SHA})
 
-    assert archive.checksum(*PINNED) == "0" * 128
+    assert archive.checksum(RELEASE, "x86_64") == {"gvisor.tar.bz2": SHA}
 
 
 def test_a_checksum_for_another_architecture_is_no_checksum() -> None:
-    archive = Archive("official", {"aarch64": "0" * 128})
-
-    assert archive.checksum(*PINNED) is None
+    assert not Archive("official", {"aarch64": SHA}).checksum(RELEASE, "x86_64")
 
 
 def test_an_unknown_release_has_no_checksum() -> None:
-    assert Archive().checksum("20990101.0", "x86_64") is None
+    assert not Archive().checksum("20990101.0", "x86_64")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("official", id="official"),
+        pytest.param("github", id="github"),
+        pytest.param("apt", id="apt"),
+        pytest.param("apt+https://m/x", id="apt-mirror"),
+        pytest.param("debian", id="debian"),
+        pytest.param("http://m/x", id="url"),
+        pytest.param("/srv/a b", id="path-with-a-space"),
+    ],
+)
+def test_a_source_is_taken(text: str) -> None:
+    assert is_source(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("mirror", id="a-word"),
+        pytest.param("ftp://m/x", id="ftp"),
+        pytest.param("./x", id="relative"),
+        pytest.param("apt+/srv/x", id="apt-from-a-path"),
+        pytest.param("https://m/a b", id="url-with-a-space"),
+        pytest.param("https://m/x\n", id="newline"),
+        pytest.param("-https://m/x", id="an-option"),
+        pytest.param("/srv/\x1b[31m", id="control-character"),
+    ],
+)
+def test_what_is_no_source_is_refused(text: str) -> None:
+    assert not is_source(text)
+
+
+def test_user_and_password_are_not_shown() -> None:
+    assert without_userinfo("https://me:secret@m:8080/x@y") == "https://m:8080/x@y"
+    assert Archive("https://me:pw@m/x", {"x86_64": SHA}).fetch(RELEASE, "x86_64").origin == (
+        "https://m/x"
+    )

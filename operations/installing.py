@@ -1,0 +1,166 @@
+"""A release on its way onto a node: fetched by the node itself, or uploaded from here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pyinfra import host, logger
+from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
+from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.connectors.ssh import SSHException
+
+from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.node import RELEASES_DIR
+from pyinfra_gvisor.releases.sources import Archive, Fetch, ReleaseFile, without_userinfo
+from pyinfra_gvisor.scripts import script
+
+SHOWN_FROM_BYTES = 8 * 1024 * 1024  # smaller ones are there before anybody wonders
+
+_PARTS = ("fetch", "fetch_packages", "unpack", "manifest", "install_release")
+
+
+def planned(archive: Archive, version: str, arch: str) -> Fetch:
+    """
+    What to get from where, seen from this controller.
+
+    Raises ``Problem`` if it is no release, no sum is known, or a file is not here.
+    """
+    if archive.source.startswith("/") and Path(archive.source).is_dir():
+        archive = archive.below(archive.source)
+    fetch = archive.fetch(version, arch)
+    for file in fetch.files if fetch.kind == "file" else ():
+        if not Path(file.location).is_file():
+            raise Problem(
+                "no such file on the controller", got=file.location, todo="check gvisor_source"
+            )
+    return fetch
+
+
+def install(fetch: Fetch, arch: str, *, damaged: bool) -> Generator[PyinfraCommand, None, None]:
+    """
+    The commands that bring the release onto the host of the current operation.
+
+    + fetch: what to get from where
+    + arch: the node's architecture
+    + damaged: it is there and not as it was installed, so it may not need any file
+    """
+    if fetch.kind != "file":
+        yield _command(host, fetch, arch, fetch.kind, fetch.files)
+        return
+    given: dict[str, Any] = dict(host.current_op_global_arguments or {})
+    arguments = {key: given[key] for key in CONNECTOR_ARGUMENT_KEYS if key in given}
+    job = _Job(fetch, arch, damaged, arguments)
+    yield FunctionCommand(_upload_and_install, (job,), {})
+
+
+@dataclass(frozen=True)
+class _Job:
+    fetch: Fetch
+    arch: str
+    damaged: bool
+    arguments: Mapping[str, Any]  # such as _sudo: commands run by hand do not get them from pyinfra
+
+    def run(self, host: Host, source: str, files: tuple[ReleaseFile, ...]) -> bool:
+        """
+        Whether the script ended well; what it says is passed on.
+
+        ``source`` "none" puts right what needs no file, and is no failure where it cannot.
+        """
+        command = _command(host, self.fetch, self.arch, source, files)
+        ok, output = host.run_shell_command(command, **self.arguments)
+        for line in output.stdout_lines if ok else ():
+            host.log(line)
+        for line in () if ok or source == "none" else output.stderr_lines:
+            host.log(line, logger.error)
+        return bool(ok)
+
+
+def _command(
+    host: Host, fetch: Fetch, arch: str, source: str, files: tuple[ReleaseFile, ...]
+) -> StringCommand:
+    text = script(
+        *_PARTS,
+        host=host.name,
+        release=fetch.release,
+        arch=arch,
+        source=source,
+        shown=fetch.origin,
+        sidecars="yes" if fetch.sidecars else "no",
+        timeout_s=fetch.timeout_s,
+        releases_dir=RELEASES_DIR,
+        repository=fetch.repository,
+        key=fetch.key,
+        key_shown=without_userinfo(fetch.key),
+    )
+    shown = {file.name: without_userinfo(file.location) for file in fetch.files}
+    words = [
+        QuoteString(word)
+        for file in files
+        for word in (file.name, file.sha512, file.location, shown[file.name])
+    ]
+    return StringCommand("sh", "-c", QuoteString(text), "sh", *words)
+
+
+def _upload_and_install(state: State, host: Host, job: _Job) -> bool:
+    if job.damaged and job.run(host, "none", ()):
+        return True
+    # Uploaded as whoever logs in, into the temporary directory: the script copies it, as root.
+    uploads = {file: host.get_temp_filename(file.location) for file in job.fetch.files}
+    try:
+        for file, remote in uploads.items():
+            _upload(host, Path(file.location), remote)
+        files = tuple(file._replace(location=remote) for file, remote in uploads.items())
+        return job.run(host, "file", files)
+    except (OSError, EOFError, SSHException) as error:
+        why = str(error) or type(error).__name__
+        what = Problem("the upload failed", got=why, todo="nothing was changed; run again")
+        host.log(what.at("gvisor.release", job.fetch.release, host.name), logger.error)
+        return False
+    finally:
+        host.run_shell_command(StringCommand("rm", "-f", *map(QuoteString, uploads.values())))
+
+
+def _upload(host: Host, path: Path, remote: str) -> None:
+    size_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        if not host.put_file(Progress(file, size_bytes, host, path.name), remote):
+            raise OSError(f"{path.name} did not arrive")
+
+
+class Progress:
+    """A file that says how much of it was read, at each tenth, if it is large."""
+
+    def __init__(self, file: IO[bytes], size_bytes: int, host: Host, title: str) -> None:
+        self._file, self._size_bytes, self._host, self._title = file, size_bytes, host, title
+        self._tenths = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """As of a file."""
+        piece = self._file.read(size)
+        if self._size_bytes > SHOWN_FROM_BYTES:
+            self._show(self._file.tell() * 10 // self._size_bytes)
+        return piece
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of a file: another attempt begins at the start."""
+        self._tenths = 0
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self._file.tell()
+
+    def _show(self, tenths: int) -> None:
+        if tenths > self._tenths:
+            self._tenths = tenths
+            self._host.log(bar(self._title, tenths, self._size_bytes))
+
+
+def bar(title: str, tenths: int, size_bytes: int) -> str:
+    """How far an upload is: ``upload gvisor.tar.bz2 [#####-----] 50 % of 165 MB``."""
+    done = "#" * tenths + "-" * (10 - tenths)
+    return f"upload {cut(title)} [{done}] {tenths * 10} % of {round(size_bytes / 1e6)} MB"

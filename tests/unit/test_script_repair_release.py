@@ -1,0 +1,140 @@
+"""``install_release.sh`` on a release that is there: what is not as it was is put right."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.file_server import FileServer, Served
+from tests.unit.release_script import RELEASE, RUNSC, Machine, archive
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    """A server on loopback."""
+    with FileServer() as running:
+        yield running
+
+
+@pytest.fixture
+def installed(tmp_path: Path, server: FileServer) -> Machine:
+    """A node that has the release."""
+    machine = Machine(tmp_path, server)
+    machine.fetch()
+    server.requests.clear()
+    return machine
+
+
+def _truncate(home: Path) -> None:
+    (home / "runsc").write_bytes(RUNSC[:100])
+
+
+def _delete(home: Path) -> None:
+    (home / "gvisor-bin/gvisor_sentry").unlink()
+
+
+def _add(home: Path) -> None:
+    (home / "gvisor-bin" / "odd\nname").mkdir()
+    (home / "gvisor-bin" / "odd\nname" / "x").write_text("x")
+
+
+def _link_member(home: Path) -> None:
+    (home / "containerd-shim-runsc-v1").unlink()
+    (home / "containerd-shim-runsc-v1").symlink_to("/bin/sh")
+
+
+def _link_directory(home: Path) -> None:
+    shutil.rmtree(home / "gvisor-bin")
+    (home / "gvisor-bin").symlink_to("/usr/bin")
+
+
+def _directory_for_a_member(home: Path) -> None:
+    (home / "runsc").unlink()
+    (home / "runsc" / "x").mkdir(parents=True)
+
+
+def _no_manifest(home: Path) -> None:
+    (home / "manifest.json").unlink()
+
+
+def _garbled_manifest(home: Path) -> None:
+    (home / "manifest.json").write_text("{")
+
+
+def _manifest_is_a_directory(home: Path) -> None:
+    (home / "manifest.json").unlink()
+    (home / "manifest.json" / "x").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _truncate,
+        _delete,
+        _add,
+        _link_member,
+        _link_directory,
+        _directory_for_a_member,
+        _no_manifest,
+        _garbled_manifest,
+        _manifest_is_a_directory,
+    ],
+)
+def test_what_is_damaged_is_fetched_again_and_repaired(
+    installed: Machine, damage: Callable[[Path], None]
+) -> None:
+    damage(installed.home)
+    shim = installed.home / "gvisor-bin/gvisor_sentry"
+    before = shim.stat().st_ino if shim.exists() and damage is _truncate else None
+
+    said = installed.fetch()
+
+    assert said == f"{RELEASE} is in {installed.home}\n"
+    assert installed.is_whole()
+    assert before in (None, shim.stat().st_ino)
+    assert installed.fetch() == f"{RELEASE} is there already\n"
+
+
+@pytest.mark.parametrize(
+    "mode", [pytest.param(0o644, id="not-executable"), pytest.param(0o4755, id="setuid")]
+)
+def test_other_modes_and_times_are_put_right_without_a_download(
+    installed: Machine, mode: int
+) -> None:
+    (installed.home / "runsc").chmod(mode)
+    (installed.home / "gvisor-bin").chmod(0o700)
+    (installed.home / "gvisor-bin/gvisor_sentry").touch()
+
+    said = installed.fetch()
+
+    assert said == f"{RELEASE} is verified again\n"
+    assert installed.is_whole()
+    assert (installed.home / "runsc").stat().st_mode & 0o7777 == 0o755
+    assert (installed.home / "gvisor-bin").stat().st_mode & 0o7777 == 0o755
+    assert not installed.server.requests
+
+
+def test_damage_stays_as_it_is_if_the_download_fails(installed: Machine) -> None:
+    _truncate(installed.home)
+
+    said = installed.fetch(Served(archive(), dies_always=10))
+
+    assert "after 3 attempts; nothing was changed" in said
+    assert (installed.home / "runsc").read_bytes() == RUNSC[:100]
+    assert (installed.home / "gvisor-bin/gvisor_sentry").exists()
+    assert installed.is_clean()
+
+
+@pytest.mark.parametrize("damage", [_truncate, _no_manifest])
+def test_whether_files_are_needed_at_all_can_be_asked_first(
+    installed: Machine, damage: Callable[[Path], None]
+) -> None:
+    (installed.home / "runsc").chmod(0o600)
+
+    assert installed.install(source="none").returncode == 0
+
+    damage(installed.home)
+    assert installed.install(source="none").returncode == 3
