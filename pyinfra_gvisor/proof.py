@@ -215,6 +215,7 @@ def fingerprint(node: Node, release: str, runtimes: Mapping[str, Runtime]) -> st
         node.daemon_json.sha256,
         {name: entry.path for name, entry in node.info.runtimes.items()},
         node.wrappers,
+        node.sbom(release),
         release,
         {name: runtime.model_dump() for name, runtime in runtimes.items()},
     ]

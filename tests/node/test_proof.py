@@ -47,7 +47,10 @@ def rows(text: str) -> dict[str, str]:
 def test_a_runtime_that_starts_runc_is_not_proven(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    script = '#!/bin/sh\ncase "$1" in --network=*) shift ;; esac\nexec runc "$@"\n'
+    script = (
+        '#!/bin/sh\nfor flag; do case "$flag" in --network=* | --overlay2=*) shift ;; esac; done\n'
+    )
+    script += 'exec runc "$@"\n'
     with impostor(converged["plain"], script):
         outcome = fleet.run("plain", data={**DEBIAN, "gvisor_proof": "always"})
 
