@@ -1,0 +1,124 @@
+"""Several runtimes on one node: what each is, what is refused, and how one goes again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import (
+    DEBIAN,
+    OPERATIONS,
+    Fleet,
+    daemon_json,
+    docker_info,
+    no_leftovers,
+    remove_container,
+    snapshot,
+    start_container,
+)
+from tests.node.transactions import assert_as_declared
+
+ODD = {"flags": ["--allow-flag-override"], "reason": "to trace one tenant's own containers"}
+SEVERAL = {
+    "runsc": {},
+    "offline": {"network": "none"},
+    "fast": {"overlay": "self", "panic_log": "/var/log/gvisor/%COMMAND%.panic"},
+    "odd": ODD,
+}
+
+
+def asking(**runtimes: Any) -> dict[str, Any]:
+    return {**DEBIAN, "gvisor_runtimes": runtimes}
+
+
+def wrapper_text(node: LabNode, name: str) -> str:
+    """The script that the live daemon starts for this runtime."""
+    path = docker_info(node)["Runtimes"][name]["path"]
+    return node.exec("cat", path).stdout
+
+
+def links(node: LabNode, name: str) -> set[str]:
+    """The network interfaces that a container under this runtime sees."""
+    start_container(node, "seen", f"--runtime={name}")
+    listed = node.exec("docker", "exec", "seen", "cat", "/proc/net/dev").stdout
+    remove_container(node, "seen")
+    return {line.split(":")[0].strip() for line in listed.splitlines() if ":" in line}
+
+
+@pytest.mark.parametrize("name", ["lived-in", pytest.param("docker-20", marks=pytest.mark.slow)])
+def test_several_runtimes_stand_side_by_side_and_one_that_is_taken_out_is_gone(
+    converged: dict[str, LabNode], fleet: Fleet, name: str
+) -> None:
+    node = converged[name]
+
+    several = fleet.run(name, data=asking(**SEVERAL))
+    again = fleet.run(name, data=asking(**SEVERAL))
+
+    assert several.code == again.code == 0, several.text + again.text
+    assert again.stderr.count("No changes") == OPERATIONS
+    assert set(SEVERAL) <= set(docker_info(node)["Runtimes"])
+    assert " --network=none --overlay2=none " in wrapper_text(node, "offline")
+    assert " --overlay2=root:self --panic-log=/var/log/gvisor/" in wrapper_text(node, "fast")
+    assert wrapper_text(node, "odd").endswith(' --overlay2=none --allow-flag-override "$@"\n')
+    assert "eth0" in links(node, "runsc")
+    assert "eth0" not in links(node, "offline")
+
+    fewer = fleet.run(name, data=asking(runsc={}, offline=SEVERAL["offline"]))
+
+    assert fewer.code == 0, fewer.text
+    assert {"runsc", "offline"} <= set(docker_info(node)["Runtimes"])
+    assert not {"fast", "odd"} & set(docker_info(node)["Runtimes"])
+    assert not {"fast", "odd"} & set(json.loads(daemon_json(node))["runtimes"])
+    assert_as_declared(fleet, name)
+    assert "offline" not in docker_info(node)["Runtimes"]
+
+
+@pytest.mark.parametrize("name", ["lived-in", "docker-20"])
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        pytest.param(
+            {"flags": ["--oci-secomp"]}, "flag provided but not defined: -oci-secomp", id="misspelt"
+        ),
+        pytest.param(
+            {"flags": ["--watchdog-action=sleep"]},
+            'invalid value "sleep" for flag -watchdog-action',
+            id="value",
+        ),
+        pytest.param(
+            {"overlay": "self", "flags": ["--file-access=shared"]},
+            "overlay flag is incompatible with shared file access for rootfs",
+            id="two-that-exclude-each-other",
+        ),
+    ],
+)
+def test_flags_that_runsc_refuses_are_told_and_nothing_is_changed(
+    converged: dict[str, LabNode], fleet: Fleet, name: str, profile: dict[str, Any], said: str
+) -> None:
+    before = snapshot(converged[name])
+
+    outcome = fleet.run(name, data=asking(runsc={}, offline={"network": "none"}, odd=profile))
+
+    assert outcome.code == 1
+    assert f"gvisor.runtimes: runtime odd on {name}: runsc 20240729.0 refuses its flags: " in (
+        outcome.stderr
+    )
+    assert said in outcome.stderr
+    assert 'mend gvisor_runtimes["odd"]' in outcome.stderr
+    assert snapshot(converged[name]) == before
+    assert no_leftovers(converged[name]) == ""
+
+
+def test_what_is_dangerous_is_refused_before_the_node_is_touched(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    before = snapshot(converged["lived-in"])
+
+    outcome = fleet.run("lived-in", data=asking(netraw={"flags": ["-net-raw"]}))
+
+    assert outcome.code == 1
+    assert "gvisor_runtimes: ['netraw'] dangerous without a reason: real raw" in outcome.stderr
+    assert snapshot(converged["lived-in"]) == before

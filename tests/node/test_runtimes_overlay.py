@@ -1,0 +1,77 @@
+"""Where writes to the root file system go, by the overlay that a runtime asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import DEBIAN, Fleet, remove_container, start_container
+from tests.node.transactions import assert_as_declared
+
+pytestmark = pytest.mark.slow
+
+OVERLAYS = {
+    **DEBIAN,
+    "gvisor_runtimes": {"runsc": {}, "fast": {"overlay": "self"}, "ram": {"overlay": "memory"}},
+}
+WRITTEN = "/written"
+
+
+@pytest.fixture(params=["lived-in", "docker-20", "docker-28"])
+def node(
+    request: pytest.FixtureRequest, converged: dict[str, LabNode], fleet: Fleet
+) -> Iterator[LabNode]:
+    """A node with a runtime for each overlay, and afterwards as declared."""
+    outcome = fleet.run(request.param, data=OVERLAYS)
+    assert outcome.code == 0, outcome.text
+    yield converged[request.param]
+    remove_container(converged[request.param], "writer")
+    converged[request.param].exec("docker", "rmi", "written:1")
+    assert_as_declared(fleet, request.param)
+
+
+def write(node: LabNode, runtime: str) -> None:
+    """A container that has written a file into its root file system."""
+    start_container(node, "writer", f"--runtime={runtime}")
+    wrote = node.exec("docker", "exec", "writer", "sh", "-c", f"echo kept > {WRITTEN}")
+    assert wrote.code == 0, wrote.stderr
+
+
+def in_image(node: LabNode) -> bool:
+    """If what was written is in an image that is made of the container."""
+    committed = node.exec("docker", "commit", "writer", "written:1")
+    assert committed.code == 0, committed.stderr
+    look = ("docker", "run", "--rm", "-v", "/usr:/usr:ro", "written:1", "cat", WRITTEN)
+    return node.exec(*look).stdout == "kept\n"
+
+
+def seen_from_outside(node: LabNode) -> bool:
+    """If ``docker cp`` finds what was written."""
+    copied = node.exec("sh", "-c", f"docker cp writer:{WRITTEN} - | tar -xO")
+    return copied.stdout == "kept\n"
+
+
+def after_a_restart(node: LabNode) -> bool:
+    """If what was written is still there after ``docker restart``."""
+    restarted = node.exec("docker", "restart", "-t", "1", "writer")
+    assert restarted.code == 0, restarted.stderr
+    return node.exec("docker", "exec", "writer", "cat", WRITTEN).stdout == "kept\n"
+
+
+def test_by_default_what_is_written_is_dockers_to_keep(node: LabNode) -> None:
+    write(node, "runsc")
+
+    assert in_image(node)
+    assert seen_from_outside(node)
+    assert after_a_restart(node)
+
+
+@pytest.mark.parametrize("runtime", ["fast", "ram"])
+def test_in_an_overlay_it_is_the_sandboxs_and_gone_with_it(node: LabNode, runtime: str) -> None:
+    write(node, runtime)
+
+    assert not in_image(node)
+    assert not seen_from_outside(node)
+    assert not after_a_restart(node)
