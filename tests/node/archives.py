@@ -8,18 +8,19 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from time import monotonic, sleep
 from types import TracebackType
+from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
+from tests.unit.file_server import FileServer, Served
 
 RELEASE = "20240729.0"
 PATH = "/gvisor/releases/release/{release}/{arch}/gvisor.tar.bz2"
 NODE_PORT = 18080
-NOT_FOUND = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>NoSuchKey</Code></Error>"
+SHIM = b"#!/bin/sh\n"
+SENTRY = b"#!/bin/sh\n# stands for the sentry, which Debian's runsc has inside\n"
 
 
 def debian_archive(node: LabNode, directory: Path) -> Path:
@@ -29,24 +30,72 @@ def debian_archive(node: LabNode, directory: Path) -> Path:
         directory / "gvisor.tar.bz2",
         {
             "runsc": base64.b64decode(made.stdout),
-            "containerd-shim-runsc-v1": b"#!/bin/sh\n",
+            "containerd-shim-runsc-v1": SHIM,
             "gvisor-bin/sentry": b"x",
         },
     )
 
 
-def write_archive(path: Path, members: Mapping[str, bytes], *, link: str | None = None) -> Path:
-    """An archive with these files, and a symbolic link ``link`` to /etc/passwd if asked for."""
+def runsc_as(archive: Path, release: str) -> bytes:
+    """The runsc of ``debian_archive``, which works, calling itself ``release``."""
+    with tarfile.open(archive) as opened:
+        member = opened.extractfile("runsc")
+        content = member.read() if member else b""
+    old, new = f"0.0~{RELEASE}".encode(), f"0.0~{release}".encode()
+    if len(old) != len(new) or old not in content:
+        raise ValueError(f"{release} cannot be written over {RELEASE}")
+    return content.replace(old, new)
+
+
+def release_members(archive: Path, release: str) -> dict[str, bytes]:
+    """What a release of August 2026 or later consists of, around a runsc that works."""
+    return {
+        "runsc": runsc_as(archive, release),
+        "containerd-shim-runsc-v1": SHIM,
+        "gvisor-bin/gvisor_sentry": SENTRY,
+    }
+
+
+def release_archive(archive: Path, release: str, directory: Path) -> Path:
+    """``release`` as one archive."""
+    path = directory / f"gvisor-{release}.tar.bz2"
+    return write_archive(path, release_members(archive, release))
+
+
+def loose_files(archive: Path, release: str, directory: Path) -> dict[str, Path]:
+    """``release`` as it was until August 2026: two files, by name."""
+    members = {"runsc": runsc_as(archive, release), "containerd-shim-runsc-v1": SHIM}
+    found = {name: directory / f"{release}-{name}" for name in members}
+    for name, path in found.items():
+        path.write_bytes(members[name])
+    return found
+
+
+def write_archive(
+    path: Path,
+    members: Mapping[str, bytes],
+    *odd: tarfile.TarInfo,
+    link: str | None = None,
+) -> Path:
+    """An archive with these files, with members as they are given, and a symbolic link ``link``."""
     with tarfile.open(path, "w:bz2", compresslevel=1) as archive:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o755
             archive.addfile(member, io.BytesIO(content))
         if link:
-            member = tarfile.TarInfo(link)
-            member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            archive.addfile(odd_member(link, tarfile.SYMTYPE, "/etc/passwd"))
+        for member in odd:
             archive.addfile(member)
     return path
+
+
+def odd_member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    """A member that is no file: a link to ``target``, or a device (the one of /dev/null)."""
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname, member.mode = kind, target, 0o666
+    member.devmajor, member.devminor = 1, 3
+    return member
 
 
 def sha512(path: Path) -> str:
@@ -56,23 +105,9 @@ def sha512(path: Path) -> str:
 
 def _tunnel(node: LabNode, port: int) -> subprocess.Popen[bytes]:
     """The server's port on the node's own loopback; returns when the node can use it."""
-    command = [
-        "ssh",
-        "-N",
-        "-p",
-        str(node.ssh_port),
-        "-i",
-        str(node.key),
-        "-o",
-        f"UserKnownHostsFile={node.known_hosts}",
-    ]
-    command += [
-        "-o",
-        "ExitOnForwardFailure=yes",
-        "-R",
-        f"127.0.0.1:{NODE_PORT}:127.0.0.1:{port}",
-        "debian@127.0.0.1",
-    ]
+    command = ["ssh", "-N", "-p", str(node.ssh_port), "-i", str(node.key)]
+    command += ["-o", f"UserKnownHostsFile={node.known_hosts}", "-o", "ExitOnForwardFailure=yes"]
+    command += ["-R", f"127.0.0.1:{NODE_PORT}:127.0.0.1:{port}", "debian@127.0.0.1"]
     tunnel = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     deadline = monotonic() + 20
     while monotonic() < deadline and tunnel.poll() is None:
@@ -82,37 +117,57 @@ def _tunnel(node: LabNode, port: int) -> subprocess.Popen[bytes]:
     raise RuntimeError(f"no tunnel to {node.name}")
 
 
-class ArchiveServer:
+class ArchiveServer(FileServer):
     """
-    Answers like the bucket: archives under the real paths, an XML body with 404 elsewhere.
+    Answers like the bucket: files under the real paths, an XML body with 404 elsewhere.
 
     It listens on loopback here, and through ssh on loopback in the nodes.
     """
 
     def __init__(self, archive: Path, nodes: Iterable[LabNode]) -> None:
-        self.bodies: dict[str, bytes] = {}
-        self.truncated: set[str] = set()
+        super().__init__()
         self._nodes = tuple(nodes)
         self._tunnels: list[subprocess.Popen[bytes]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.put(RELEASE, archive.read_bytes())
+
+    @property
+    def url(self) -> str:
+        """What a node calls it."""
+        return f"http://127.0.0.1:{NODE_PORT}"
 
     @property
     def source(self) -> str:
         """What to write into ``gvisor_source``."""
-        return f"http://127.0.0.1:{NODE_PORT}{PATH}"
+        return self.url + PATH
 
-    def put(self, release: str, body: bytes, *, truncated: bool = False) -> None:
-        """Serve ``body`` as the archive of ``release``; truncated: it breaks off half way."""
-        path = PATH.format(release=release, arch="x86_64")
-        self.bodies[path] = body
-        self.truncated.discard(path)
+    def put(
+        self,
+        release: str,
+        body: bytes,
+        *,
+        truncated: bool = False,
+        file: str = "gvisor.tar.bz2",
+        **behaviour: Any,
+    ) -> Served:
+        """
+        Serve ``body`` as a file of ``release``.
+
+        + truncated: it breaks off half way, every time
+        + behaviour: more of ``Served``
+        """
+        path = PATH.format(release=release, arch="x86_64").replace("gvisor.tar.bz2", file)
         if truncated:
-            self.truncated.add(path)
+            behaviour = {"dies_always": len(body) // 2, "ranges": False, **behaviour}
+        self.files[path] = Served(body, **behaviour)
+        return self.files[path]
+
+    def asked(self, release: str) -> list[tuple[str | None, int]]:
+        """The ranges asked for of files of ``release``, and how many bytes were sent for each."""
+        return [(r.range, r.sent_bytes) for r in self.requests if f"/{release}/" in r.path]
 
     def __enter__(self) -> ArchiveServer:
-        Thread(target=self._server.serve_forever, daemon=True).start()
-        self._tunnels = [_tunnel(node, self._server.server_port) for node in self._nodes]
+        super().__enter__()
+        self._tunnels = [_tunnel(node, self.port) for node in self._nodes]
         return self
 
     def __exit__(
@@ -124,23 +179,4 @@ class ArchiveServer:
         for tunnel in self._tunnels:
             tunnel.terminate()
             tunnel.wait(timeout=10)
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = owner.bodies.get(self.path)
-                self.send_response(200 if body is not None else 404)
-                content = NOT_FOUND if body is None else body
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                half = len(content) // 2 if self.path in owner.truncated else len(content)
-                self.wfile.write(content[:half])
-
-            def log_message(self, *_: object) -> None:
-                """Nothing: pytest shows what matters."""
-
-        return Handler
+        super().__exit__(kind, error, where)

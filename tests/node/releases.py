@@ -1,0 +1,144 @@
+"""One release put onto a node by ``gvisor.release`` alone, and a sandbox that runs from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import Fleet, Outcome
+
+RELEASES_DIR = "/opt/gvisor/releases"
+
+_DEPLOY = """
+from pyinfra import host
+from pyinfra_gvisor.operations import gvisor
+from pyinfra_gvisor.settings import load_settings
+
+settings, problems = load_settings(host.data.dict())
+if settings is None:
+    raise SystemExit(str(problems))
+gvisor.release(version=settings.release, archive=settings.archive, name="Install")
+"""
+
+# What the fact reads, by the same find; the manifest is compared with it here once more.
+_STAT = r"""
+cd "$1" && find . ! -type d ! -path ./manifest.json \
+    -printf '%P %y %m %U:%G %s %T@ %C@\n' | LC_ALL=C sort
+"""
+_SUMS = "cd \"$1\" && find . -type f ! -path ./manifest.json -printf '%P\\n' | xargs sha256sum"
+
+_CONFIG = {
+    "ociVersion": "1.0.0",
+    "process": {
+        "user": {"uid": 0, "gid": 0},
+        "args": ["sleep", "600"],
+        "env": ["PATH=/usr/bin"],
+        "cwd": "/",
+    },
+    "root": {"path": "rootfs"},
+    "mounts": [
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]},
+    ],
+    "linux": {"namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]},
+}
+_START = r"""
+set -eu
+mkdir -p /run/sandbox/rootfs/usr /run/sandbox/rootfs/proc
+for link in bin lib lib64; do ln -sfn "usr/$link" "/run/sandbox/rootfs/$link"; done
+"$1" --root /run/sandbox/root --network=none --ignore-cgroups run -detach \
+    -bundle /run/sandbox sandbox < /dev/null > /run/sandbox/log 2>&1
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A node, and a release that nothing of the node's Docker points at."""
+
+    fleet: Fleet
+    name: str
+    release: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def node(self) -> LabNode:
+        """The node itself."""
+        return self.fleet.nodes[self.name]
+
+    @property
+    def home(self) -> str:
+        """Where the release lies."""
+        return f"{RELEASES_DIR}/{self.release}"
+
+    def install(self, **data: Any) -> Outcome:
+        """One run that has the release, from ``gvisor_source`` and so on."""
+        deploy = self.fleet.directory / "install.py"
+        deploy.write_text(_DEPLOY)
+        risk = {"gvisor_accept_risk": "throwaway test nodes"}
+        settings = {"gvisor_release": self.release, **risk, **self.data, **data}
+        return self.fleet.run(self.name, deploy=deploy, data=settings)
+
+    def sh(self, command: str) -> str:
+        """What a command in the release's directory says; it must end well."""
+        ran = self.node.exec("sh", "-c", f"cd {self.home} && {command}")
+        assert ran.code == 0, ran.stderr
+        return ran.stdout
+
+    def manifest(self) -> dict[str, Any]:
+        """What was written down."""
+        found: dict[str, Any] = json.loads(self.sh("cat manifest.json"))
+        return found
+
+    def is_whole(self) -> bool:
+        """Whether members, sums and the manifest agree, and runsc is that release."""
+        manifest = self.manifest()
+        stat = self.node.exec("sh", "-c", _STAT, "sh", self.home).stdout.splitlines()
+        lines = self.node.exec("sh", "-c", _SUMS, "sh", self.home).stdout.splitlines()
+        sums = {line.split("  ")[1]: line.split("  ")[0] for line in lines}
+        printed = self.sh("./runsc --version")
+        return (
+            manifest["stat"] == stat
+            and manifest["members"] == sums
+            and f"~{self.release}" in printed
+            and self.leftovers() == ""
+        )
+
+    def leftovers(self) -> str:
+        """What a run must not leave: uploads, and what was unpacked half way."""
+        look = f"ls -A {RELEASES_DIR} 2>/dev/null | grep '^\\.'; ls /tmp | grep pyinfra"
+        return self.node.exec("sh", "-c", look).stdout
+
+    def remove(self) -> None:
+        """Away with it."""
+        self.node.exec("rm", "-rf", self.home)
+
+    @contextmanager
+    def sandbox(self) -> Iterator[Sandbox]:
+        """A sandbox that runs from this release, without Docker."""
+        self.node.put("/run/sandbox/config.json", json.dumps(_CONFIG).encode())
+        ran = self.node.exec("sh", "-c", _START, "sh", f"{self.home}/runsc")
+        assert ran.code == 0, self.node.exec("cat", "/run/sandbox/log").stdout
+        try:
+            yield Sandbox(self)
+        finally:
+            self.node.exec(
+                f"{self.home}/runsc", "--root", "/run/sandbox/root", "delete", "-force", "sandbox"
+            )
+            self.node.exec("rm", "-rf", "/run/sandbox")
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A running sandbox."""
+
+    place: Place
+
+    def kernel(self) -> str:
+        """What ``exec`` says inside: needs the release's runsc, and a sandbox that lives."""
+        runsc = f"{self.place.home}/runsc"
+        command = (runsc, "--root", "/run/sandbox/root", "exec", "sandbox", "uname", "-v")
+        return self.place.node.exec(*command).stdout

@@ -1,0 +1,147 @@
+"""A damaged release is repaired by the next run, under a sandbox that runs from it throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.archives import ArchiveServer, release_archive, sha512
+from tests.node.releases import Place, Sandbox
+from tests.node.running import Fleet
+
+RELEASE = "20261001.0"
+GVISOR = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
+
+
+@pytest.fixture(scope="module")
+def body(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive."""
+    return release_archive(archive, RELEASE, tmp_path_factory.mktemp("repair"))
+
+
+@pytest.fixture(scope="module")
+def place(
+    nodes: dict[str, LabNode],
+    story: object,
+    server: ArchiveServer,
+    body: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Place]:
+    """A node that has the release."""
+    fleet = Fleet(nodes, tmp_path_factory.mktemp("fleet"))
+    pins = {"x86_64": sha512(body)}
+    place = Place(fleet, "plain", RELEASE, {"gvisor_source": server.source, "gvisor_sha512": pins})
+    server.put(RELEASE, body.read_bytes())
+    place.remove()
+    outcome = place.install()
+    assert outcome.code == 0, outcome.text
+    yield place
+    place.remove()
+
+
+@pytest.fixture(scope="module")
+def sandbox(place: Place) -> Iterator[Sandbox]:
+    """The one that has to survive all of this."""
+    with place.sandbox() as running:
+        assert running.kernel().strip() == GVISOR
+        yield running
+
+
+DAMAGE = {
+    "truncated": "cp runsc /tmp/r && truncate -s 1000 /tmp/r && mv /tmp/r runsc",
+    "deleted": "rm gvisor-bin/gvisor_sentry",
+    "surplus": "mkdir -p gvisor-bin/x && echo x > gvisor-bin/x/y",
+    "symlink": "ln -sf /bin/true containerd-shim-runsc-v1",
+    "no manifest": "rm manifest.json",
+    "directory is a link": "rm -r gvisor-bin && ln -s /usr/bin gvisor-bin",
+}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(each, id=name, marks=() if name == "truncated" else pytest.mark.slow)
+        for name, each in DAMAGE.items()
+    ],
+)
+def test_damage_is_repaired_under_a_running_sandbox(
+    place: Place, sandbox: Sandbox, damage: str
+) -> None:
+    place.sh(damage)
+
+    outcome = place.install()
+    second = place.install()
+
+    assert outcome.code == 0, outcome.text
+    assert f"repair runsc {RELEASE}, which is not as it was installed, from http" in outcome.stderr
+    assert place.is_whole()
+    assert sandbox.kernel().strip() == GVISOR
+    assert second.stderr.count("No changes") == 1, second.text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("chmod -x runsc", id="not-executable"),
+        pytest.param("touch gvisor-bin/gvisor_sentry", id="touched", marks=pytest.mark.slow),
+        pytest.param(
+            "chown 1000:1000 runsc && chmod u+s runsc",
+            id="owner-and-setuid",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_what_has_its_content_still_is_verified_again_without_a_download(
+    place: Place, sandbox: Sandbox, server: ArchiveServer, damage: str
+) -> None:
+    place.sh(damage)
+    server.requests.clear()
+
+    outcome = place.install()
+    second = place.install()
+
+    assert outcome.code == 0, outcome.text
+    assert not server.requests
+    assert place.is_whole()
+    assert place.sh("stat -c '%a %U' runsc") == "755 root\n"
+    assert sandbox.kernel().strip() == GVISOR
+    assert second.stderr.count("No changes") == 1, second.text
+
+
+@pytest.mark.slow
+def test_a_repair_whose_download_fails_changes_nothing_and_the_next_one_repairs(
+    place: Place, sandbox: Sandbox, server: ArchiveServer, body: Path
+) -> None:
+    place.sh("rm gvisor-bin/gvisor_sentry")
+    before = place.sh("find . -printf '%p %T@ %C@\\n'")
+    server.put(RELEASE, body.read_bytes(), dies_always=1000)
+
+    outcome = place.install()
+    after = place.sh("find . -printf '%p %T@ %C@\\n'")
+    server.put(RELEASE, body.read_bytes())
+    second = place.install()
+
+    assert outcome.code == 1
+    assert "after 3 attempts; nothing was changed" in outcome.stderr
+    assert after == before
+    assert second.code == 0, second.text
+    assert place.is_whole()
+    assert sandbox.kernel().strip() == GVISOR
+
+
+@pytest.mark.slow
+def test_a_release_that_was_uploaded_is_verified_without_another_upload(
+    place: Place, sandbox: Sandbox, body: Path
+) -> None:
+    place.sh("chmod 600 runsc")
+
+    outcome = place.install(gvisor_source=str(body))
+
+    assert outcome.code == 0, outcome.text
+    assert "upload" not in outcome.stderr
+    assert f"{RELEASE} is verified again" in outcome.stderr
+    assert place.is_whole()
+    assert sandbox.kernel().strip() == GVISOR
