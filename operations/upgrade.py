@@ -44,14 +44,11 @@ def canary(
     The next change of daemon.json by this package takes them away as well.
     """
     node = read_node(host)
-    if node is None or node.pending:
-        interrupted = Problem("an earlier change is interrupted", todo="end it first, run again")
-        if node is None or state.is_executing:
-            yield from refusal(
-                "upgrade.canary", version, node and interrupted, unreadable=node is None
-            )
+    if node is None:
+        yield from refusal("upgrade.canary", version, None, unreadable=True)
         return
-    due = canaries(node, version, profiles)
+    # what was interrupted is ended before; until then this is a forecast of nothing
+    due = {} if node.pending else canaries(node, version, profiles)
     if not due:
         host.noop("no runtime that is in use is to be switched")
         return

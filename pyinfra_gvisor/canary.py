@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.merge import CANARY
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import Plan, plan_daemon_json
@@ -40,9 +41,9 @@ def plan_canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> 
 
     Raises ``Problem`` where daemon.json cannot be understood or the outcome cannot work.
     """
-    entries = {
+    entries: dict[str, Json] = {
         name: {"path": wrapper(name.removesuffix(SUFFIX), version, profile).path}
         for name, profile in profiles.items()
     }
-    wanted = {"runtimes": entries} if entries else {}
+    wanted: dict[str, Json] = {"runtimes": entries} if entries else {}
     return replace(plan_daemon_json(node, wanted, owner=CANARY, restart="never"), temporary=True)

@@ -23,6 +23,7 @@ class Danger:
     source: str
     networks: tuple[str, ...] = ("host", "sandbox", "none")
     is_dangerous: Callable[[str], bool] = _always
+    gives_up: tuple[str, ...] = ()  # checks of the proof that it makes impossible
 
     def is_named(self, name: str) -> bool:
         """If the rule is about the flag called ``name``."""
@@ -35,6 +36,7 @@ DANGERS = (
         "real raw sockets on the host's kernel",
         f"{FLAGS_GO}; seen: with --network=host the socket is the host kernel's own",
         networks=("host",),
+        gives_up=("raw-socket", "packet-socket"),
     ),
     Danger(
         "allow-packet-socket-write",
@@ -47,6 +49,7 @@ DANGERS = (
         "sockets of the host, docker.sock among them, where they are mounted",
         "https://gvisor.dev/docs/user_guide/filesystem/, and runsc flags",
         is_dangerous=lambda value: value != "none",
+        gives_up=("docker-socket",),
     ),
     Danger(
         "host-fifo",
@@ -90,9 +93,9 @@ DANGERS = (
 )
 
 
-def dangers(network: str, host_uds: str, flags: Iterable[str]) -> tuple[str, ...]:
+def dangers(network: str, host_uds: str, flags: Iterable[str]) -> tuple[tuple[str, Danger], ...]:
     """
-    What a runtime opens to whoever runs in it, and by which flag, a phrase each.
+    What a runtime opens to whoever runs in it, with the flag that does.
 
     + network: the value of ``--network``
     + host_uds: the value of ``--host-uds``
@@ -103,7 +106,7 @@ def dangers(network: str, host_uds: str, flags: Iterable[str]) -> tuple[str, ...
         name, equals, value = flag.lstrip("-").partition("=")
         given[name] = value if equals else "true"
     return tuple(
-        f"{rule.what} (--{name})"
+        (name, rule)
         for name, value in given.items()
         for rule in DANGERS
         if rule.is_named(name) and network in rule.networks

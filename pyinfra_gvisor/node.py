@@ -157,26 +157,14 @@ def parse_node(output: Sequence[str]) -> Node:
 
 
 def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
-    kernel, arch = values["uname"].rsplit(" ", 1)
-    distribution, version, codename = (values.get("os") or "unknown unknown unknown").split(" ")
     client = values.get("docker_client")
     info = json.loads(values.get("info", "{}"))
     # `docker info` of 26 ends well without a daemon, and says so in the answer.
     error = values.get("docker_error") or "; ".join(info.get("ServerErrors") or ()) or None
-    limit = values.get("max_user_namespaces")
     manifests = read_manifests(lists["manifest"])
     sound = intact(lists["release"], manifests, lists["member"])
     return Node(
-        arch={"amd64": "x86_64", "arm64": "aarch64"}.get(arch, arch),
-        kernel=kernel,
-        page_size_bytes=int(values["page_size"]),
-        cgroup_version=int(values["cgroup"]),
-        init=values.get("init", ""),
-        distribution=distribution,
-        distribution_version=version,
-        distribution_codename=codename,
-        max_user_namespaces=int(limit) if limit else None,
-        boot_id=values.get("boot_id", ""),
+        **_machine(values),
         docker_client=client and client.removeprefix("Docker version ").split(",")[0],
         docker_error=error,
         info=DockerInfo.model_validate(info) if "info" in values and not error else None,
@@ -200,6 +188,24 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         state_dir="state_dir" in values,
         state=_state(values),
     )
+
+
+def _machine(values: dict[str, str]) -> dict[str, Any]:
+    kernel, arch = values["uname"].rsplit(" ", 1)
+    distribution, version, codename = (values.get("os") or "unknown unknown unknown").split(" ")
+    limit = values.get("max_user_namespaces")
+    return {
+        "arch": {"amd64": "x86_64", "arm64": "aarch64"}.get(arch, arch),
+        "kernel": kernel,
+        "page_size_bytes": int(values["page_size"]),
+        "cgroup_version": int(values["cgroup"]),
+        "init": values.get("init", ""),
+        "distribution": distribution,
+        "distribution_version": version,
+        "distribution_codename": codename,
+        "max_user_namespaces": int(limit) if limit else None,
+        "boot_id": values.get("boot_id", ""),
+    }
 
 
 def _dockerd(values: dict[str, str]) -> DockerdProcess | None:

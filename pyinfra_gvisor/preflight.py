@@ -9,6 +9,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import RELEASES_DIR, Node
 from pyinfra_gvisor.profiles import risks
 from pyinfra_gvisor.releases import Release, escapes_in, floor
+from pyinfra_gvisor.runtimes import too_old
 from pyinfra_gvisor.settings import Settings
 
 MIN_KERNEL = (5, 6)
@@ -142,6 +143,10 @@ def _checksum(node: Node, settings: Settings) -> Problem | None:
     )
 
 
+def _overlay(_node: Node, settings: Settings) -> Problem | None:
+    return too_old(settings.release, settings.runtimes)
+
+
 def _stray_sidecars(node: Node, _settings: Settings) -> Problem | None:
     if not node.store.stray_sidecars or node.runsc_file:
         return None
@@ -193,6 +198,7 @@ RULES: tuple[Rule, ...] = (
         f"{_GVISOR}/issues/10704",
         _netstack,
     ),
+    Rule("overlay", "the release has the overlay asked for", f"{_GVISOR}/issues/10476", _overlay),
     Rule("checksum", "a sha512 is known for the node's architecture", "contract 6", _checksum),
     Rule(
         "stray sidecars",

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from pyinfra_gvisor.dangers import dangers
+from pyinfra_gvisor.dangers import Danger, dangers
 from pyinfra_gvisor.errors import Problem
 
 # Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
@@ -113,6 +113,14 @@ class Runtime(BaseModel):
 
     def dangers(self) -> tuple[str, ...]:
         """What this runtime opens to whoever runs in it, a phrase each."""
+        return tuple(f"{danger.what} (--{flag})" for flag, danger in self._dangers())
+
+    @property
+    def given_up(self) -> frozenset[str]:
+        """The checks of the proof that such a danger makes impossible."""
+        return frozenset(check for _, danger in self._dangers() for check in danger.gives_up)
+
+    def _dangers(self) -> tuple[tuple[str, Danger], ...]:
         return dangers(self.network, self.host_uds, self.flags)
 
 

@@ -41,13 +41,23 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A check's outcome for one runtime: what was seen there and under runc, and if it proves."""
+    """
+    A check's outcome for one runtime: what was seen there and under runc, and if it proves.
+
+    ``accepted``: it does not, and a danger that was accepted for this runtime says why not.
+    """
 
     runtime: str
     check: Check
     seen: str
     control: str
     passed: bool
+    accepted: bool = False
+
+    @property
+    def word(self) -> str:
+        """The outcome in a word or two."""
+        return "ok" if self.passed else "accepted" if self.accepted else "NOT PROVEN"
 
 
 def _same_address(seen: Seen, node: Seen) -> bool:
@@ -148,20 +158,24 @@ def judge(output: Iterable[str], release: str, runtimes: Mapping[str, Runtime]) 
     node = {**seen.get("node", {}), "release": release}
     control = seen.get(CONTROL, {})
     return [
-        _verdict(check, name, seen.get(name, {}), control, node)
+        _verdict(check, (name, runtime), seen.get(name, {}), control, node)
         for name, runtime in runtimes.items()
         for check in CHECKS
         if runtime.network in check.networks
     ]
 
 
-def _verdict(check: Check, name: str, seen: Seen, control: Seen, node: Seen) -> Verdict:
+def _verdict(
+    check: Check, runtime: tuple[str, Runtime], seen: Seen, control: Seen, node: Seen
+) -> Verdict:
+    name, profile = runtime
     return Verdict(
         runtime=name,
         check=check,
         seen=_shown(check, seen),
         control=_shown(check, control),
         passed=check.sandbox(seen, node) and check.control(control, node),
+        accepted=check.id in profile.given_up and seen.get(check.observed) == "allowed",
     )
 
 
@@ -190,7 +204,7 @@ def table(verdicts: Iterable[Verdict], width: int = 26) -> list[str]:
             _fit(item.runtime, 12),
             _fit(item.seen, width),
             _fit(item.control, width),
-            "ok" if item.passed else "NOT PROVEN",
+            item.word,
         )
         for item in verdicts
     ]

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.dockerd_keys import as_rows
+from pyinfra_gvisor.preflight import RULES
 from pyinfra_gvisor.settings import Settings
 
 SCHEMA_FILE = Path(__file__).parent / "settings.schema.json"
 README_FILE = Path(__file__).parent.parent / "README.md"
+RELEASES_FILE = Path(__file__).parent.parent / "docs" / "releases.md"
 KEYS_FILE = Path(__file__).parent.parent / "docs" / "daemon-json.md"
 
 
@@ -47,6 +49,13 @@ def keys_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def preflight_table() -> str:
+    """A Markdown table of what a node must be, and where that is known from."""
+    rows = ["| rule | what has to be so | where that is from |", "|---|---|---|"]
+    rows += [f"| {rule.id} | {rule.what} | {rule.source} |" for rule in RULES]
+    return "\n".join(rows) + "\n"
+
+
 def with_table(page: str, name: str, table: str) -> str:
     """``page`` with the table between the two marks called ``name``."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
@@ -75,6 +84,9 @@ def main() -> int:
             README_FILE.read_text(encoding="utf-8"), "settings", settings_table()
         ),
         KEYS_FILE: with_table(KEYS_FILE.read_text(encoding="utf-8"), "keys", keys_table()),
+        RELEASES_FILE: with_table(
+            RELEASES_FILE.read_text(encoding="utf-8"), "preflight", preflight_table()
+        ),
     }
     stale = [
         path

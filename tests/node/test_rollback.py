@@ -29,7 +29,6 @@ pytestmark = pytest.mark.slow
 ROLLBACK = "deploys/rollback.py"
 OTHER_FLAG = {"gvisor_runtimes": {"runsc": {"network": "host", "overlay": "self"}}}
 FOREIGN = '{\n   "shutdown-timeout" : 20,'
-NEXT_RELEASE = "20240730.0"
 
 
 def numbers(node: LabNode) -> list[int]:
@@ -150,33 +149,6 @@ def test_a_dry_rollback_changes_nothing_and_shows_the_difference(
     assert '-    "debug": true' in outcome.stderr
     assert snapshot(node) == before
     assert_as_declared(fleet, "plain")
-
-
-def test_it_goes_back_to_the_release_of_that_time(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
-    fleet.run("plain")
-    path = wrapper(node)
-    node.exec("sh", "-c", f"cd /opt/gvisor/releases && cp -a 20240729.0 {NEXT_RELEASE}")
-    start_container(node, "tenant", "--runtime=runsc")
-    fleet.run("plain", data={**DEBIAN, "gvisor_release": NEXT_RELEASE, "gvisor_proof": "never"})
-    assert NEXT_RELEASE in wrapper(node)
-    running = processes(node)
-
-    outcome = fleet.run("plain", deploy=ROLLBACK)
-
-    link = node.exec("readlink", "/usr/local/bin/runsc").stdout.strip()
-    assert outcome.code == 0, outcome.text
-    assert wrapper(node) == path
-    assert link == "/opt/gvisor/releases/20240729.0/runsc"
-    assert processes(node) == running
-    assert node.exec("docker", "exec", "tenant", "true").code == 0
-    assert_second_changes_nothing(fleet, "plain", DEBIAN)
-    remove_container(node, "tenant")
-    node.exec(
-        "sh", "-c", f"rm -rf /opt/gvisor/releases/{NEXT_RELEASE} /opt/gvisor/runtimes/*07-30*"
-    )
 
 
 def test_a_release_with_a_known_escape_is_not_gone_back_to_without_a_reason(

@@ -130,8 +130,7 @@ def answer(
     The script's output, line by line.
 
     + docker: what ``info`` made; without it a plain daemon
-    + without: keys to leave out, such as ``info`` for a daemon that is down
-    + lines: single lines by their key, such as ``uname``
+    + without: keys to leave out, such as ``info``; lines: single ones by key, such as ``uname``
     """
     arguments = "\0".join(("/usr/sbin/dockerd", *flags)) + "\0"
     known = {

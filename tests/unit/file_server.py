@@ -89,11 +89,15 @@ class FileServer:
 
         return Handler
 
+    def find(self, path: str) -> Served | None:
+        """What lies under ``path``."""
+        return self.files.get(path)
+
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """Serve one request."""
         proxied = "://" in handler.path
         path = urlsplit(handler.path).path if proxied else handler.path
-        file = self.files.get(path, Served(NOT_FOUND, status=404))
+        file = self.find(path) or Served(NOT_FOUND, status=404)
         wanted = handler.headers.get("Range")
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and file.ranges else 0
         status = 206 if start and file.status == 200 else file.status

@@ -279,3 +279,20 @@ def test_a_cut_cell_keeps_the_end_that_tells_releases_apart() -> None:
     seen = next(row[2] for row in rows if row[0] == "release")
     assert seen.startswith("…")
     assert seen.endswith(f"/{RELEASE}/runsc")
+
+
+def test_what_was_given_up_with_a_reason_is_shown_as_accepted_and_nothing_else_is() -> None:
+    risky = Runtime(flags=("--net-raw",), reason="our own ping monitors")
+    lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed"})
+
+    verdicts = {item.check.id: item.word for item in judge(lines, RELEASE, {"runsc": risky})}
+
+    assert verdicts["raw-socket"] == "accepted"
+    assert verdicts["packet-socket"] == "ok"
+    assert verdicts["docker-socket"] == "NOT PROVEN"
+
+
+def test_a_probe_that_saw_nothing_is_not_accepted() -> None:
+    risky = Runtime(flags=("--net-raw",), reason="our own ping monitors")
+
+    assert {item.word for item in judge([], RELEASE, {"runsc": risky})} == {"NOT PROVEN"}

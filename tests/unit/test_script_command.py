@@ -79,7 +79,8 @@ def test_without_perl_the_same_node_is_seen(tmp_path: Path) -> None:
 
         by_command = listening(commanded(tmp_path / "command", documents))
 
-    assert by_command == by_perl
+    # what is free changes between the two
+    assert by_command.model_copy(update={"store": by_perl.store}) == by_perl
     assert [item.name for item in by_command.containers] == ["gr\u00fc\u00df", "shop"]
     assert by_command.containers[1].sandboxed
 
