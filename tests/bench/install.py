@@ -1,0 +1,102 @@
+"""
+How long the installation of a release takes, against ``curl | sha512sum | tar`` on the same node.
+
+``python -m tests.bench.install`` prints medians of interleaved rounds and their ratio. The archive
+has the size of a release of 2026 and Debian's real runsc in it; it comes by ssh from a server here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
+from tests.node.archives import (
+    ArchiveServer,
+    debian_archive,
+    release_members,
+    sha512,
+    write_archive,
+)
+from tests.node.releases import Place
+from tests.node.running import Fleet
+
+RELEASE = "20260928.0"
+FILLER_BYTES = 450_000_000  # makes an archive of about 165 MB
+GOAL = 1.3
+
+_PLAIN = """
+set -eu -o pipefail
+rm -rf /opt/plain && mkdir -p /opt/plain
+curl -fsS "$1" | tee >(sha512sum > /opt/plain.sum) | tar -xj -C /opt/plain
+sync -f /opt/plain
+"""
+
+
+def main() -> int:
+    """Measure and print; 0 if the goal is reached, 1 if not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.install", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="rounds")
+    runs = parser.parse_args().runs
+    lab = Lab("gvisor-bench-install")
+    (node,) = lab.up([NodeSpec(FLAVOURS["debian-13"], lived_in=True)])
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            return _measure(node, Path(directory), runs)
+    finally:
+        lab.down()
+
+
+def _measure(node: LabNode, directory: Path, runs: int) -> int:
+    plain: list[float] = []
+    ours: list[float] = []
+    archive = _archive(node, directory)
+    with ArchiveServer(debian_archive(node, directory), [node]) as server:
+        server.put(RELEASE, archive.read_bytes())
+        url = server.source.format(release=RELEASE, arch="x86_64")
+        place = Place(Fleet({"node": node}, directory), "node", RELEASE)
+        data = {"gvisor_source": server.source, "gvisor_sha512": {"x86_64": sha512(archive)}}
+        for _ in range(runs):
+            plain.append(_timed(lambda: node.exec("bash", "-c", _PLAIN, "bash", url).code))
+            place.remove()
+            ours.append(_timed(lambda: place.install(**data).code))
+    ratio = statistics.median(ours) / statistics.median(plain)
+    load = os.getloadavg()[0]
+    _say(f"{archive.stat().st_size / 1e6:.0f} MB, medians of {runs} rounds, load {load:.1f} after")
+    for name, taken in (("plain", plain), ("ours", ours)):
+        low, median, high = min(taken), statistics.median(taken), max(taken)
+        _say(f"{name}: {median:.2f} s ({low:.2f} to {high:.2f})")
+    _say(f"ours / plain: {ratio:.2f}, goal at most {GOAL}")
+    return 0 if ratio <= GOAL else 1
+
+
+def _timed(job: Callable[[], int]) -> float:
+    began_s = time.perf_counter()
+    if job() != 0:
+        raise SystemExit("a run failed, nothing was measured")
+    return time.perf_counter() - began_s
+
+
+def _archive(node: LabNode, directory: Path) -> Path:
+    """A release as large as the real one; what fills it up compresses as programs do."""
+    members = release_members(debian_archive(node, directory), RELEASE)
+    filler = bytearray()
+    for path in sorted(Path("/usr/lib").rglob("*.so*")):
+        if len(filler) < FILLER_BYTES and path.is_file() and not path.is_symlink():
+            filler += path.read_bytes()
+    members["gvisor-bin/filler"] = bytes(filler)
+    return write_archive(directory / "large.tar.bz2", members)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
