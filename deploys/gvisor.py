@@ -54,6 +54,7 @@ def run_node() -> None:
             risks=accepted_risks(settings),
             name="Prove isolation",
         )
+        gvisor.link(version=version, name="Point the link for people at it")
         upgrade.collection(
             version=version, keep=settings.keep_releases, name="Remove releases that nothing needs"
         )

@@ -16,7 +16,7 @@ from pyinfra_gvisor.operations import docker, gvisor
 
 @deploy("Roll gVisor back")
 def roll_back() -> None:
-    """daemon.json, the link to the release, and the proof of what runs then."""
+    """daemon.json, the proof of what runs then, and the link for people."""
     back = checked_rollback(host)
     if back is None:
         return
@@ -29,7 +29,6 @@ def roll_back() -> None:
         name=f"Go back to generation {back.number}",
     )
     if back.release:
-        gvisor.runtimes(version=back.release, profiles={}, name="Point the link for people back")
         gvisor.proof(
             version=back.release,
             profiles=back.profiles,
@@ -37,6 +36,7 @@ def roll_back() -> None:
             risks=back.risks,
             name="Prove isolation",
         )
+        gvisor.link(version=back.release, name="Point the link for people back")
 
 
 if not __name__.startswith("pyinfra_gvisor."):

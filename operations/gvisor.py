@@ -11,13 +11,13 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor import proof as proofs
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
-from pyinfra_gvisor.node import DAEMON_JSON, RELEASES_DIR, STATE_DIR, Node
+from pyinfra_gvisor.node import DAEMON_JSON, RELEASES_DIR, STATE_DIR
 from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.installing import install, planned
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.releases.sources import Archive
-from pyinfra_gvisor.removal import plan_removal
+from pyinfra_gvisor.removal import LINK, plan_removal
 from pyinfra_gvisor.runtimes import Wrapper, missing, too_old, wrappers
 from pyinfra_gvisor.scripts import encoded, script
 
@@ -71,9 +71,6 @@ def runtimes(
     A wrapper is never changed: other flags or another release make another file. Before one is
     written, the release's runsc is asked whether it takes the flags of each; if it does not, the
     host fails with nothing changed.
-
-    The link ``/usr/local/bin/runsc``, for people, follows the release; a file of that name that is
-    not ours is left alone, since a running sandbox of an older set-up may need it.
     """
     node = read_node(host)
     if node is None:
@@ -83,28 +80,42 @@ def runtimes(
         yield from refusal("gvisor.runtimes", version, problem)
         return
     lacking = missing(node, wrappers(version, profiles))
-    link = _link(node, version)
-    if not lacking and not link:
+    if not lacking:
         host.noop("the wrappers are there")
         return
     for item in lacking:
         tell(f"write {item.path}")
-    if link:
-        tell(f"point /usr/local/bin/runsc at {link}")
     forget_node(host)
-    text = script("install_wrappers", link=link, host=host.name, release=version)
+    text = script("install_wrappers", host=host.name, release=version)
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *_arguments(lacking))
-
-
-def _link(node: Node, version: str) -> str:
-    """Where ``/usr/local/bin/runsc`` has to be pointed, or nothing if it is right or not ours."""
-    target = f"{RELEASES_DIR}/{version}/runsc"
-    ours = node.runsc_link is None or node.runsc_link.startswith(RELEASES_DIR + "/")
-    return "" if node.runsc_file or not ours or node.runsc_link == target else target
 
 
 def _arguments(lacking: tuple[Wrapper, ...]) -> list[QuoteString]:
     return [QuoteString(word) for item in lacking for word in (item.path, encoded(item.text))]
+
+
+@operation()
+def link(version: str) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have ``/usr/local/bin/runsc``, for people, point at a release.
+
+    + version: the release
+
+    A file of that name, or a link to elsewhere, is left alone: a running sandbox of an older set-up
+    may need it.
+    """
+    node = read_node(host)
+    if node is None:
+        yield from refusal("gvisor.link", LINK, None, unreadable=True)
+        return
+    target = f"{RELEASES_DIR}/{version}/runsc"
+    ours = node.runsc_link is None or node.runsc_link.startswith(RELEASES_DIR + "/")
+    if node.runsc_file or not ours or node.runsc_link == target:
+        host.noop(f"{LINK} is right, or not ours")
+        return
+    tell(f"point {LINK} at {target}")
+    forget_node(host)
+    yield StringCommand("sh", "-c", QuoteString(script("link_runsc", target=target)))
 
 
 @operation()

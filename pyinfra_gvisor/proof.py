@@ -227,8 +227,10 @@ def fingerprint(node: Node, release: str, runtimes: Mapping[str, Runtime]) -> st
         node.kernel,
         node.info.server_version,
         node.daemon_json.sha256,
-        {name: entry.path for name, entry in node.info.runtimes.items()},
-        node.wrappers,
+        {
+            name: (entry.path, node.wrappers.get(entry.path or ""))
+            for name, entry in node.info.runtimes.items()
+        },
         node.sbom(release),
         release,
         {name: runtime.model_dump() for name, runtime in runtimes.items()},

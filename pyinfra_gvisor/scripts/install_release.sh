@@ -73,8 +73,10 @@ fetch_all() { # what comes out is in the tree
 }
 
 put_into_place() {
-    find "$staging/tree" -type f -exec sync {} + || unshown "sync failed"
+    find "$staging/tree" -type f -exec sync {} + & # the disk and the processor work side by side
+    syncing=$!
     sums_of "$staging/tree" > "$staging/sums" || unshown "the sums of its members"
+    wait "$syncing" || unshown "sync failed"
     if [ -e "$home" ] || [ -L "$home" ]; then
         replace_members
         write_manifest "$home" "$staging/sums" || unshown "the manifest"

@@ -1,9 +1,8 @@
 #!/bin/sh
 # Writes wrapper scripts, if runsc takes the flags of all of them. Arguments: pairs of path and
-# content in base64. Set before: host, release, link (where /usr/local/bin/runsc shall point, or
-# empty to leave it).
+# content in base64. Set before: host, release.
 set -eu
-: "${host:?}" "${release:?}" "${link?}"
+: "${host:?}" "${release:?}"
 umask 022
 
 die() {
@@ -44,7 +43,3 @@ while [ $# -gt 1 ]; do
     mv "$1.new" "$1"
     shift 2
 done
-if [ -n "$link" ]; then
-    ln -sfn "$link" /usr/local/bin/.runsc.new
-    mv -T /usr/local/bin/.runsc.new /usr/local/bin/runsc
-fi

@@ -19,6 +19,7 @@ MARKS = {
     "docker": "# Installs Docker Engine",
     "release": "# Puts one runsc release beside the others",
     "wrappers": "# Writes wrapper scripts",
+    "link": "# Points the link for people at a release",
     "daemon.json": "# Runs the script on standard input apart from this session",
     "prove": "# Starts a container under each runtime",
     "record": "# Writes one of our records",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, gvisor
+from pyinfra_gvisor.operations import docker, gvisor, upgrade
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import (
@@ -32,6 +32,9 @@ INSTALL = (gvisor.release, {"version": RELEASE, "archive": SETTINGS.archive})
 WRAPPERS = (gvisor.runtimes, {"version": RELEASE, "profiles": PROFILES})
 GENERATION = (docker.generation, {"number": 1})
 ABSENT = (gvisor.absent, {})
+LINK = (gvisor.link, {"version": RELEASE})
+CANARY = (upgrade.canary, {"version": RELEASE, "profiles": PROFILES})
+COLLECTION = (upgrade.collection, {"version": RELEASE})
 PROOF = (gvisor.proof, {"version": RELEASE, "profiles": PROFILES})
 
 
@@ -56,14 +59,17 @@ OPERATIONS = {
     "gvisor.release": INSTALL,
     "gvisor.runtimes": WRAPPERS,
     "gvisor.absent": ABSENT,
+    "gvisor.link": LINK,
     "gvisor.proof": PROOF,
+    "upgrade.canary": CANARY,
+    "upgrade.collection": COLLECTION,
 }
 
 
 def test_no_operation_is_left_out_here() -> None:
     there = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
-        for module in (docker, gvisor)
+        for module in (docker, gvisor, upgrade)
         for name, item in vars(module).items()
         if hasattr(item, "_inner") and item.__module__ == module.__name__
     }
@@ -94,6 +100,7 @@ def test_an_operation_refuses_a_node_that_it_does_not_know(
         pytest.param(DAEMON_JSON, BARE, "daemon.json", id="daemon-json"),
         pytest.param(INSTALL, BARE, "release", id="release"),
         pytest.param(WRAPPERS, BARE, "wrappers", id="runtimes"),
+        pytest.param(LINK, BARE, "link", id="link"),
         pytest.param(GENERATION, CONVERGED, "daemon.json", id="generation"),
         pytest.param(ABSENT, CONVERGED, "remove", id="absent"),
     ],

@@ -1,4 +1,4 @@
-"""``gvisor.runtimes``: a wrapper for each runtime, and a link for people."""
+"""``gvisor.runtimes`` and ``gvisor.link``: a wrapper for each runtime, and a link for people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def arguments(command: str) -> list[str]:
     return shlex.split(command)[3:]
 
 
-def test_wrappers_and_link_that_are_there_are_left_alone() -> None:
+def test_wrappers_that_are_there_are_left_alone() -> None:
     nodes = {"a": Node([answer(**INSTALLED)])}
     fleet = Fleet(nodes)
 
@@ -62,14 +62,16 @@ def test_wrappers_that_are_missing_are_written_and_no_others() -> None:
 def test_the_link_for_people_follows_the_release_unless_it_is_somebody_elses(
     given: dict[str, Any], link: str
 ) -> None:
-    nodes = {"a": Node([answer(**{**INSTALLED, "wrappers": {}, **given})])}
+    nodes = {"a": Node([answer(**{**INSTALLED, **given})])}
     fleet = Fleet(nodes)
 
-    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+    fleet.add(gvisor.link, RELEASE)
     fleet.run()
 
-    script = shlex.split(nodes["a"].of("wrappers").command)[2]
-    assert script.startswith(f"link={shlex.quote(link)}\n")
+    assert nodes["a"].acted() == (["link"] if link else [])
+    if link:
+        script = shlex.split(nodes["a"].of("link").command)[2]
+        assert script.startswith(f"target={link}\n")
 
 
 def test_a_wrapper_that_somebody_changed_is_written_again() -> None:
@@ -94,7 +96,6 @@ def test_preparing_writes_nothing_and_says_what_it_would_write(
     assert meta["a"].will_change
     assert nodes["a"].kinds() == ["state"]
     assert f"write {wrapper('runsc', RELEASE, Runtime()).path}" in caplog.text
-    assert f"point /usr/local/bin/runsc at {LINK}" in caplog.text
 
 
 def test_wrappers_that_cannot_be_written_fail_that_host_alone() -> None:
@@ -135,4 +136,4 @@ def test_the_script_knows_the_host_and_the_release_for_what_it_may_have_to_say()
     fleet.run()
 
     script = shlex.split(nodes["a"].of("wrappers").command)[2]
-    assert f"\nhost=@fake/a\nrelease={RELEASE}\n" in script
+    assert script.startswith(f"host=@fake/a\nrelease={RELEASE}\n")

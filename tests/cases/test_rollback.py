@@ -70,14 +70,15 @@ def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(
     data: dict[str, Any], prepare: bool
 ) -> None:
     item = upgraded(**data)
-    item.states = [*item.states[:2], answer(**{**BACK, "state": gone_back(ON_OLD, 2)["state"]})]
+    unlinked = answer(**gone_back(ON_OLD, 2))
+    item.states = [item.states[0], *[unlinked] * 3, item.states[2]]
     fleet = Fleet({"a": item}, prepare=prepare)
 
     fleet.deploy(roll_back)
     fleet.run()
 
-    assert item.acted() == ["daemon.json", "wrappers", "prove", "record"]
-    assert LINKS[OLD] in item.of("wrappers").command
+    assert item.acted() == ["daemon.json", "prove", "record", "link"]
+    assert LINKS[OLD] in item.of("link").command
     assert fleet.failed() == set()
 
 

@@ -16,7 +16,7 @@ from pyinfra_gvisor.lab import LabNode
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = "deploys/gvisor.py"
-OPERATIONS = 7  # that it makes, each with a line of its own in pyinfra's table
+OPERATIONS = 8  # that it makes, each with a line of its own in pyinfra's table
 TIMEOUT_S = 400
 
 DEBIAN = {

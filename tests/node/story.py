@@ -46,20 +46,19 @@ def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, archive: Path, fle
     counted = {name: _count_channels(nodes[name]) for name in NODES}
     converged = {name: snapshot(nodes[name]) for name in NODES}
     second = fleet.run(*NODES, by_host=by_host)
-    channels = {name: _channels(nodes[name]) - counted[name] for name in NODES}
+    opened = {name: channels(nodes[name]) - counted[name] for name in NODES}
     after_second = {name: snapshot(nodes[name]) for name in NODES}
-    return Story(
-        before, running, dry, after_dry, converge, converged, second, after_second, channels
-    )
+    return Story(before, running, dry, after_dry, converge, converged, second, after_second, opened)
 
 
 def _count_channels(node: LabNode) -> int:
     """Make sshd write every exec channel into its log; how many there are so far."""
     node.put("/etc/ssh/sshd_config.d/verbose.conf", b"LogLevel VERBOSE\n")
     node.exec("systemctl", "reload", "ssh")
-    return _channels(node)
+    return channels(node)
 
 
-def _channels(node: LabNode) -> int:
+def channels(node: LabNode) -> int:
+    """How many exec channels the node's sshd has opened since the story began."""
     log = node.exec("sh", "-c", "journalctl -q -o cat -u ssh -t sshd -t sshd-session")
     return log.stdout.count("Starting session: command")

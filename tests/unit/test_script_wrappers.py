@@ -43,7 +43,7 @@ def install(directory: Path, **flags: str) -> subprocess.CompletedProcess[str]:
             encoded(f'#!/bin/sh\nexec {directory}/bin/runsc {given} "$@"\n'),
         )
     ]
-    return run(script("install_wrappers", link="", host="n", release="20240729.0"), *words)
+    return run(script("install_wrappers", host="n", release="20240729.0"), *words)
 
 
 def test_wrappers_are_written_executable_and_whole(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_runsc_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:
     text = encoded(f'#!/bin/sh\nexec {tmp_path}/nowhere "$@"\n')
 
     ran = run(
-        script("install_wrappers", link="", host="n", release="20240729.0"),
+        script("install_wrappers", host="n", release="20240729.0"),
         f"{tmp_path}/runtimes/one-20240729.0-00000000",
         text,
     )
