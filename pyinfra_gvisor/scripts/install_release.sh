@@ -15,12 +15,20 @@ if [ "$source" = file ]; then upload_1=$3 upload_2=${7:-}; fi
 
 say() { printf '%s\n' "$*"; }
 
+died=''
+
 die() {
+    died=yes
     say "gvisor.release: $release on $host: $*; nothing was changed" >&2
     exit 1
 }
 
-tidy() {
+tidy() { # $1: the exit code
+    if [ "$1" != 0 ] && [ "$1" != 3 ] && [ -z "$died" ]; then
+        why="a step failed"
+        if [ -d "$staging" ] && no_space; then why="no space is left in $releases_dir"; fi
+        say "gvisor.release: $release on $host: $why; run again, which goes on from what is there" >&2
+    fi
     rm -rf "$staging"
     mountpoint -q "$releases_dir" || rmdir --ignore-fail-on-non-empty "$releases_dir" "${releases_dir%/*}"
     rm -f "$upload_1" "$upload_2"
@@ -96,7 +104,7 @@ exec 9>> /run/pyinfra-gvisor/release.lock
 flock -w 600 9 || die "another run holds /run/pyinfra-gvisor/release.lock for 600 s"
 mkdir -p "$releases_dir"
 rm -rf "$releases_dir"/.staging-* # of runs that were killed: whoever lives holds the lock
-trap tidy EXIT
+trap 'tidy "$?"' EXIT
 if intact; then
     say "$release is there already"
     exit 0

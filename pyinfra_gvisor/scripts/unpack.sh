@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks what was fetched, unpacks it in one pass, and checks what came out.
-# Set before: staging shown release arch sidecars; die, say and said are the caller's.
+# Set before: staging shown release arch sidecars; die, say, said and no_space are the caller's.
 
 check_sha512() { # $1 file, $2 what it must be, $3 what to call it
     sum=$(sha512sum < "$1")
@@ -33,6 +33,7 @@ unpack_archive() { # $1: the archive
     unpacked=0
     tar -x -vv -f "$1" --numeric-owner --no-same-owner --no-same-permissions -C "$staging/tree" \
         > "$staging/listing" 2> "$staging/said" || unpacked=$?
+    if [ "$unpacked" != 0 ] && no_space; then die "$shown cannot be unpacked: no space is left in $releases_dir"; fi
     sed 's/^[^ ]* *[^ ]* *[^ ]* *[^ ]* *[^ ]* //; s/ link to .*//; s/ -> .*//' "$staging/listing" > "$staging/names"
     # tar passes over "..", does not list it and says so.
     sed -n "s/^tar: \(.*\): Member name contains '\.\.'.*$/\1/p" "$staging/said" >> "$staging/names"

@@ -126,6 +126,7 @@ class ArchiveServer(FileServer):
 
     def __init__(self, archive: Path, nodes: Iterable[LabNode]) -> None:
         super().__init__()
+        self.bodies: dict[str, bytes] = {}  # more files by path, served as they are
         self._nodes = tuple(nodes)
         self._tunnels: list[subprocess.Popen[bytes]] = []
         self.put(RELEASE, archive.read_bytes())
@@ -160,6 +161,11 @@ class ArchiveServer(FileServer):
             behaviour = {"dies_always": len(body) // 2, "ranges": False, **behaviour}
         self.files[path] = Served(body, **behaviour)
         return self.files[path]
+
+    def find(self, path: str) -> Served | None:
+        """A file of a release, or one of the others."""
+        body = self.bodies.get(path)
+        return super().find(path) if body is None else Served(body)
 
     def asked(self, release: str) -> list[tuple[str | None, int]]:
         """The ranges asked for of files of ``release``, and how many bytes were sent for each."""

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.archives import RELEASE, ArchiveServer, sha512, write_archive
-from tests.node.running import DEBIAN, Fleet, no_leftovers, snapshot
+from tests.node.archives import (
+    ArchiveServer,
+    odd_member,
+    release_archive,
+    release_members,
+    runsc_as,
+    sha512,
+    write_archive,
+)
+from tests.node.releases import RELEASES_DIR, Place
+from tests.node.running import OPERATIONS, Fleet, no_leftovers, snapshot
+from tests.unit.programs import program
 
-WANTED = "20240728.0"  # not the one that is installed
-SCRIPT = b"#!/bin/sh\necho runsc version release-20240728.0\n"
+WANTED = "20260914.0"
+FAST = {"wrong sha512", "path that leaves", "other architecture inside"}
+NAMES = {"with curl": "lived-in", "with wget": "docker-20"}
+
+Members = dict[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -23,149 +37,226 @@ class Bad:
     """What the server has in place of a good archive, and what the operator is told."""
 
     says: str
-    members: Mapping[str, bytes]
-    link: str | None = None
+    change: Callable[[Members], Mapping[str, bytes]] = lambda members: members
+    odd: tuple[tarfile.TarInfo, ...] = ()
     break_it: Callable[[bytes], bytes] = lambda body: body
+    served: Mapping[str, Any] = field(default_factory=dict)
     pin: str | None = None
-    truncated: bool = False
+
+
+def without(*names: str) -> Callable[[Members], Members]:
+    """The members but for these."""
+    return lambda members: {name: body for name, body in members.items() if name not in names}
+
+
+def with_file(name: str, body: bytes = b"x") -> Callable[[Members], Members]:
+    """The members and another, or one replaced."""
+    return lambda members: {**members, name: body}
 
 
 BAD = {
     "wrong sha512": Bad(
         r"sha512 of http://\S+ is [0-9a-f]{16}…, expected aaaaaaaaaaaaaaaa…; check the mirror",
-        {"runsc": SCRIPT},
         pin="a" * 128,
     ),
-    "truncated, as it is": Bad(
-        r"cannot be read: |cannot be unpacked: ",
-        {"runsc": SCRIPT * 4000},
-        break_it=lambda body: body[:-40],
+    "truncated, as it is": Bad(r"cannot be unpacked: ", break_it=lambda body: body[:-4000]),
+    "connection breaks for good": Bad(
+        r"cannot fetch http://\S+: exit code \d+, .* bytes came, after 3 attempts",
+        served={"dies_always": 1000},
     ),
-    "connection breaks": Bad(
-        r"cannot fetch http://\S+: exit code \d+|sha512 of", {"runsc": SCRIPT}, truncated=True
+    "connection breaks, no range": Bad(
+        r"cannot fetch http://\S+: exit code \d+, .* bytes came, after 3 attempts",
+        served={"dies_always": 1000, "ranges": False},
     ),
+    "server stalls": Bad(r"cannot fetch http://\S+: .*after 3 attempts", served={"stalls_at": 1}),
+    "wrong length": Bad(r" of 999999999 bytes came", served={"announced": 999_999_999}),
+    "too large": Bad(r"is larger than 1024 MiB", served={"announced": 2_000_000_000}),
     "path that leaves": Bad(
         r"holds a path that leaves its directory: \.\./\.\./etc/cron\.d/x",
-        {"runsc": SCRIPT, "../../etc/cron.d/x": b"x"},
+        with_file("../../etc/cron.d/x"),
     ),
     "absolute path": Bad(
-        r"holds a path that leaves its directory: /etc/cron\.d/x",
-        {"runsc": SCRIPT, "/etc/cron.d/x": b"x"},
+        r"holds a path that leaves its directory: /etc/cron\.d/x", with_file("/etc/cron.d/x")
     ),
-    "symbolic link": Bad(
-        r"holds something that is neither file nor directory", {"runsc": SCRIPT}, link="gvisor-bin"
+    "symbolic link out": Bad(
+        r"holds something that is neither file nor directory: l",
+        odd=(odd_member("gvisor-bin/x", tarfile.SYMTYPE, "/etc/passwd"),),
     ),
-    "without runsc": Bad(r"holds no runsc; got README", {"README": b"hello"}),
-    "other version inside": Bad(
-        r'calls itself "runsc version release-20200101\.0"',
-        {"runsc": SCRIPT.replace(b"20240728", b"20200101")},
+    "hard link out": Bad(
+        r"holds something that is neither file nor directory: h|cannot be unpacked: ",
+        odd=(odd_member("gvisor-bin/x", tarfile.LNKTYPE, "/etc/passwd"),),
+    ),
+    "device node": Bad(
+        r"holds something that is neither file nor directory: c",
+        odd=(odd_member("gvisor-bin/null", tarfile.CHRTYPE),),
+    ),
+    "without runsc": Bad(r"holds no runsc; got containerd-shim-runsc-v1 ", without("runsc")),
+    "without the shim": Bad(
+        r"holds no containerd-shim-runsc-v1", without("containerd-shim-runsc-v1")
+    ),
+    "without sidecars": Bad(
+        r"holds no gvisor-bin/gvisor_sentry", without("gvisor-bin/gvisor_sentry")
     ),
     "other architecture inside": Bad(
-        r'calls itself "', {"runsc": b"\x7fELF\x02\x01\x01" + bytes(57)}
+        r"runsc in http://\S+ is built for aarch64, this node is x86_64",
+        with_file("runsc", program("x", "aarch64")),
+    ),
+    "other version inside": Bad(
+        r'calls itself "runsc version release-20200101\.0"',
+        with_file("runsc", program("runsc version release-20200101.0\n")),
     ),
 }
 
 
-def settings(source: str, pin: str) -> dict[str, Any]:
-    return {
-        **DEBIAN,
-        "gvisor_release": WANTED,
-        "gvisor_source": source,
-        "gvisor_sha512": {"x86_64": pin},
-    }
+@pytest.fixture
+def place(converged: dict[str, LabNode], fleet: Fleet) -> Iterator[Callable[[str], Place]]:
+    """Places for the release, which are gone afterwards."""
+    made: list[Place] = []
+
+    def of(name: str) -> Place:
+        made.append(Place(fleet, name, WANTED, {"gvisor_download_timeout_s": 1}))
+        return made[-1]
+
+    yield of
+    for each in made:
+        each.remove()
 
 
-@pytest.mark.parametrize("name", ["lived-in", "docker-20"], ids=["with curl", "with wget"])
-@pytest.mark.parametrize("bad", [pytest.param(bad, id=name) for name, bad in BAD.items()])
+def cases() -> list[Any]:
+    """Every bad archive by curl and by wget; some of them in the short run as well."""
+    return [
+        pytest.param(
+            bad,
+            name,
+            id=f"{id_}, {how}",
+            marks=() if id_ in FAST and how == "with wget" else pytest.mark.slow,
+        )
+        for id_, bad in BAD.items()
+        for how, name in NAMES.items()
+    ]
+
+
+@pytest.mark.parametrize(("bad", "name"), cases())
 def test_a_bad_archive_is_refused(
-    converged: dict[str, LabNode],
-    server: ArchiveServer,
-    fleet: Fleet,
-    bad: Bad,
-    name: str,
+    place: Callable[[str], Place], server: ArchiveServer, archive: Path, bad: Bad, name: str
 ) -> None:
-    archive = write_archive(fleet.directory / "gvisor.tar.bz2", bad.members, link=bad.link)
-    archive.write_bytes(bad.break_it(archive.read_bytes()))
-    server.put(WANTED, archive.read_bytes(), truncated=bad.truncated)
-    before = snapshot(converged[name])
+    here = place(name)
+    path = here.fleet.directory / "gvisor.tar.bz2"
+    write_archive(path, bad.change(release_members(archive, WANTED)), *bad.odd)
+    path.write_bytes(bad.break_it(path.read_bytes()))
+    server.put(WANTED, path.read_bytes(), **bad.served)
+    before = snapshot(here.node)
 
-    outcome = fleet.run(name, data=settings(server.source, bad.pin or sha512(archive)))
+    pin = {"x86_64": bad.pin or sha512(path)}
+    outcome = here.install(gvisor_source=server.source, gvisor_sha512=pin)
 
     assert outcome.code == 1
     assert re.search(bad.says, outcome.stderr), outcome.text
     assert f"gvisor.release: {WANTED} on {name}: " in outcome.stderr
-    assert snapshot(converged[name]) == before
+    assert "; nothing was changed" in outcome.stderr
+    assert snapshot(here.node) == before
+    assert no_leftovers(here.node) == ""
 
 
-@pytest.mark.parametrize("name", ["lived-in", "docker-20"], ids=["with curl", "with wget"])
-def test_a_404_with_an_xml_body_is_refused(
-    converged: dict[str, LabNode], server: ArchiveServer, fleet: Fleet, name: str
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("lived-in", id="with curl", marks=pytest.mark.slow),
+        pytest.param("docker-20", id="with wget"),
+    ],
+)
+def test_a_404_with_an_xml_body_is_refused_and_a_good_run_converges(
+    place: Callable[[str], Place], server: ArchiveServer, archive: Path, name: str
 ) -> None:
-    source = server.source.replace("gvisor.tar.bz2", "nothing.tar.bz2")
-    before = snapshot(converged[name])
+    here = place(name)
+    good = release_archive(archive, WANTED, here.fleet.directory)
+    server.put(WANTED, good.read_bytes())
+    pin = {"x86_64": sha512(good)}
+    nothing = server.source.replace("gvisor.tar.bz2", "nothing.tar.bz2")
+    before = snapshot(here.node)
 
-    outcome = fleet.run(name, data=settings(source, "a" * 128))
+    outcome = here.install(gvisor_source=nothing, gvisor_sha512=pin)
+    after = snapshot(here.node)
+    second = here.install(gvisor_source=server.source, gvisor_sha512=pin)
 
     assert outcome.code == 1
-    assert re.search(rf"gvisor\.release: {WANTED} on {name}: .*404", outcome.stderr), outcome.text
-    assert snapshot(converged[name]) == before
+    says = rf"gvisor\.release: {WANTED} on {name}: cannot fetch http://\S+: answers HTTP 404; check"
+    assert re.search(says, outcome.stderr), outcome.text
+    assert after == before
+    assert second.code == 0, second.text
+    assert here.is_whole()
 
 
 def test_a_file_that_is_not_on_the_controller_is_refused(
-    converged: dict[str, LabNode], fleet: Fleet, tmp_path: Path
+    place: Callable[[str], Place], tmp_path: Path
 ) -> None:
-    before = snapshot(converged["lived-in"])
+    here = place("lived-in")
+    before = snapshot(here.node)
 
-    outcome = fleet.run("lived-in", data=settings(f"{tmp_path}/no.tar.bz2", "a" * 128))
+    outcome = here.install(
+        gvisor_source=f"{tmp_path}/no.tar.bz2", gvisor_sha512={"x86_64": "a" * 128}
+    )
 
     assert outcome.code == 1
     assert "no such file on the controller, got " in outcome.stderr
-    assert snapshot(converged["lived-in"]) == before
+    assert snapshot(here.node) == before
 
 
-def test_an_uploaded_file_with_the_wrong_sha512_is_refused(
-    converged: dict[str, LabNode], fleet: Fleet, archive: Path
+@pytest.mark.slow
+def test_an_uploaded_file_with_the_wrong_sha512_is_refused_and_its_upload_removed(
+    place: Callable[[str], Place], archive: Path
 ) -> None:
-    before = snapshot(converged["lived-in"])
+    here = place("lived-in")
+    before = snapshot(here.node)
 
-    outcome = fleet.run("lived-in", data=settings(str(archive), "b" * 128))
+    outcome = here.install(gvisor_source=str(archive), gvisor_sha512={"x86_64": "b" * 128})
 
     assert outcome.code == 1
     assert re.search(r"sha512 of \S+ is [0-9a-f]{16}…, expected b{16}…", outcome.stderr), (
         outcome.text
     )
-    assert snapshot(converged["lived-in"]) == before
+    assert snapshot(here.node) == before
+    assert here.leftovers() == ""
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lived-in", "docker-20"], ids=["with curl", "with wget"])
+@pytest.mark.parametrize(
+    "size_mib", [pytest.param(4, id="in the download"), pytest.param(20, id="in unpacking")]
+)
 def test_a_full_disk_is_named_and_leaves_nothing(
-    converged: dict[str, LabNode], server: ArchiveServer, fleet: Fleet, archive: Path
+    place: Callable[[str], Place], server: ArchiveServer, archive: Path, name: str, size_mib: int
 ) -> None:
-    node = converged["lived-in"]
-    node.exec("mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", "/opt/gvisor/releases")
-    good = {**settings(server.source, sha512(archive)), "gvisor_release": RELEASE}
+    here = place(name)
+    good = release_archive(archive, WANTED, here.fleet.directory)
+    server.put(WANTED, good.read_bytes())
+    here.node.exec("mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", RELEASES_DIR)
 
-    outcome = fleet.run("lived-in", data=good)
+    outcome = here.install(gvisor_source=server.source, gvisor_sha512={"x86_64": sha512(good)})
 
-    left = node.exec("ls", "-A", "/opt/gvisor/releases").stdout
-    node.exec("umount", "/opt/gvisor/releases")
+    left = here.node.exec("ls", "-A", RELEASES_DIR).stdout
+    here.node.exec("umount", RELEASES_DIR)
     assert outcome.code == 1
-    assert re.search(rf"gvisor\.release: {RELEASE} on lived-in: .*[Nn]o space", outcome.stderr), (
-        outcome.text
-    )
+    says = rf"gvisor\.release: {WANTED} on {name}: .*no space is left in {RELEASES_DIR}"
+    assert re.search(says, outcome.stderr), outcome.text
     assert left == ""
 
 
+@pytest.mark.slow
 def test_a_node_without_bzip2_is_told_so_before_the_download(
-    converged: dict[str, LabNode], server: ArchiveServer, fleet: Fleet
+    place: Callable[[str], Place], server: ArchiveServer, archive: Path
 ) -> None:
-    node = converged["lived-in"]
-    node.exec("mv", "/usr/bin/bzip2", "/usr/bin/hidden")
+    here = place("lived-in")
+    server.put(WANTED, runsc_as(archive, WANTED))
+    server.requests.clear()
+    here.node.exec("mv", "/usr/bin/bzip2", "/usr/bin/hidden")
 
-    outcome = fleet.run("lived-in", data=settings(server.source, "a" * 128))
+    outcome = here.install(gvisor_source=server.source, gvisor_sha512={"x86_64": "a" * 128})
 
-    node.exec("mv", "/usr/bin/hidden", "/usr/bin/bzip2")
+    here.node.exec("mv", "/usr/bin/hidden", "/usr/bin/bzip2")
     assert outcome.code == 1
     assert "bzip2 is not there to unpack" in outcome.stderr
+    assert not server.requests
 
 
 @pytest.mark.parametrize("name", ["lived-in", "docker-20"])
@@ -175,5 +266,5 @@ def test_afterwards_a_good_run_finds_nothing_to_do(
     outcome = fleet.run(name)
 
     assert outcome.code == 0, outcome.text
-    assert outcome.stderr.count("No changes") == 5
+    assert outcome.stderr.count("No changes") == OPERATIONS
     assert no_leftovers(converged[name]) == ""

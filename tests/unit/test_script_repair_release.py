@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.file_server import FileServer, Served
 from tests.unit.release_script import RELEASE, RUNSC, Machine, archive
+from tests.unit.shells import stub
 
 
 @pytest.fixture
@@ -138,3 +139,32 @@ def test_whether_files_are_needed_at_all_can_be_asked_first(
 
     damage(installed.home)
     assert installed.install(source="none").returncode == 3
+
+
+@pytest.mark.parametrize("moves", range(6))
+def test_a_repair_that_is_killed_leaves_a_runsc_and_the_next_one_ends_it(
+    installed: Machine, moves: int
+) -> None:
+    for path in installed.home.rglob("*"):
+        if path.is_file() and path.name != "manifest.json":
+            path.write_bytes(path.read_bytes() + b"damage")
+    mv = installed.root / "bin" / "mv"
+    counter = installed.root / "moves"
+    counter.write_text("x" * moves)
+    real = mv.resolve()
+    lines = (
+        f"read -r left < {counter} || :",
+        '[ -n "$left" ] || kill -9 "$PPID"',
+        f'printf %s "${{left#x}}" > {counter}',
+        f'exec {real} "$@"',
+    )
+    stub(mv.parent, "mv", "\n".join(lines))
+
+    installed.fetch()
+    runsc = (installed.home / "runsc").stat()
+    mv.unlink()
+    mv.symlink_to(real)
+    installed.fetch()
+
+    assert runsc.st_mode & 0o777 == 0o755
+    assert installed.is_whole()
