@@ -37,7 +37,7 @@ with_curl() {
 
 with_wget() {
     code=0
-    wget --no-verbose --server-response --tries=1 --dns-timeout=20 --connect-timeout=20 \
+    wget --no-verbose --no-hsts --server-response --tries=1 --dns-timeout=20 --connect-timeout=20 \
         --read-timeout="$timeout_s" ${2:+--start-pos="$2"} -O "$staging/next" -- "$1" 2> "$staging/head" || code=$?
     grep -v -e '^ ' -e ' URL:' -e '^$' "$staging/head" > "$staging/said" || : > "$staging/said"
     return "$code"
