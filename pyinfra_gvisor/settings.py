@@ -30,7 +30,7 @@ from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.profiles import Runtime, check_runtime_name
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
-from pyinfra_gvisor.releases.sources import FILES, Archive, is_source, without_userinfo
+from pyinfra_gvisor.releases.sources import FILES, Archive, check_source
 
 PREFIX = "gvisor_"
 
@@ -193,13 +193,8 @@ class Settings(BaseModel):
     @field_validator("source")
     @classmethod
     def _source(cls, value: str) -> str:
-        if is_source(value):
-            return value
-        raise Problem(
-            "not a source",
-            got=without_userinfo(value),
-            todo="write official, github, apt, debian, a URL or an absolute path",
-        )
+        check_source(value)
+        return value
 
     @field_validator("runtimes")
     @classmethod

@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import known
+from pyinfra_gvisor.releases.lockfile import FILES as LAYOUTS
+from pyinfra_gvisor.releases.lockfile import LAST_LOOSE, layout_of
 
-# The bucket's layouts before and since August 2026: google/gvisor#13718.
-ARCHIVE = "gvisor.tar.bz2"
-LOOSE = ("runsc", "containerd-shim-runsc-v1")
-LAST_LOOSE = Release(20260817, 0)
+(ARCHIVE,) = LAYOUTS["archive"]
+LOOSE = LAYOUTS["loose"]
 PACKAGE = "runsc.deb"
 FILES = (ARCHIVE, *LOOSE, PACKAGE)
 
@@ -133,9 +133,15 @@ class Archive:
         )
 
 
-def is_source(text: str) -> bool:
-    """Whether ``gvisor_source`` may be this."""
-    return bool(_SOURCE.fullmatch(text)) and text.isprintable()
+def check_source(text: str) -> None:
+    """Raise ``Problem`` unless ``gvisor_source`` may be this."""
+    shown = without_userinfo(text)
+    if not _SOURCE.fullmatch(text) or not text.isprintable():
+        todo = "write official, github, apt, debian, a URL or an absolute path"
+        raise Problem("not a source", got=shown, todo=todo)
+    if shown != text:
+        what = "a password in a URL is seen by everybody on the node while it downloads"
+        raise Problem(what, got=shown, todo="serve the files to the node's address instead")
 
 
 def without_userinfo(text: str) -> str:
@@ -146,7 +152,7 @@ def without_userinfo(text: str) -> str:
 def _layout(release: Release, arch: str, sums: Mapping[str, str]) -> tuple[str, ...]:
     """The names of the files to fetch: those whose sums are known, by date if all are."""
     layouts = [names for names in ((ARCHIVE,), LOOSE) if all(name in sums for name in names)]
-    by_date = LOOSE if release <= LAST_LOOSE else (ARCHIVE,)
+    by_date = LAYOUTS[layout_of(release)]
     if not layouts:
         raise _no_sums(by_date, sums, arch)
     return by_date if by_date in layouts else layouts[0]

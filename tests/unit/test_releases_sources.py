@@ -6,7 +6,7 @@ import pytest
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.releases.lock import known
-from pyinfra_gvisor.releases.sources import Archive, is_source, without_userinfo
+from pyinfra_gvisor.releases.sources import Archive, check_source, without_userinfo
 
 RELEASE = "20260928.0"
 LOOSE_RELEASE = "20260817.0"
@@ -196,7 +196,7 @@ def test_an_unknown_release_has_no_checksum() -> None:
     ],
 )
 def test_a_source_is_taken(text: str) -> None:
-    assert is_source(text)
+    check_source(text)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,22 @@ def test_a_source_is_taken(text: str) -> None:
     ],
 )
 def test_what_is_no_source_is_refused(text: str) -> None:
-    assert not is_source(text)
+    with pytest.raises(Problem, match=r"^not a source, got .*; write official, "):
+        check_source(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("https://me:secret@m/{file}", id="url"),
+        pytest.param("apt+https://me:secret@m", id="apt"),
+    ],
+)
+def test_a_password_that_others_could_see_is_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(Problem, match=r"^a password in a URL is seen by everybody") as raised:
+        check_source(text)
+
+    assert "secret" not in str(raised.value)
 
 
 def test_user_and_password_are_not_shown() -> None:
