@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.host import Host
@@ -10,6 +12,8 @@ from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.scripts import script
 
 _MEMORY = "pyinfra_gvisor.node"
+
+T = TypeVar("T")
 
 
 class NodeState(FactBase[Node | None]):
@@ -42,13 +46,19 @@ def read_node(host: Host) -> Node | None:
 
     Returns None, with the host marked as failed, if the state cannot be read.
     """
-    kept = host.connector_data.get(_MEMORY)
+    return read_once(host, NodeState)
+
+
+def read_once(host: Host, fact: type[FactBase[T | None]]) -> T | None:
+    """Any other fact about what a node is, kept as long as the node's state is."""
+    memory = host.connector_data.setdefault(_MEMORY, {})
+    kept = memory.get(fact)
     if kept and kept[0] == _operations_run(host):
-        node: Node = kept[1]
-        return node
-    found = host.get_fact(NodeState)
+        value: T = kept[1]
+        return value
+    found: T | None = host.get_fact(fact)
     if found is not None:
-        host.connector_data[_MEMORY] = (_operations_run(host), found)
+        memory[fact] = (_operations_run(host), found)
     return found
 
 

@@ -11,7 +11,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.canary import canaries, plan_canaries
 from pyinfra_gvisor.collection import behind, old_releases, plan_collection
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.facts.node import forget_node, read_node, read_once
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.evidence import Claim, Trial, try_out
@@ -93,7 +93,7 @@ def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None
     if state.is_executing:
         _say_behind(node, version)
     old = old_releases(node, version, keep)
-    users = host.get_fact(ReleaseUsers) if old else frozenset()
+    users = read_once(host, ReleaseUsers) if old else frozenset()
     if users is None:
         yield from refusal("upgrade.collection", version, None, unreadable=True)
         return
