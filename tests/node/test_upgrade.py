@@ -1,0 +1,271 @@
+"""From release to release and back while sandboxes run, and never to one that is not proven."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.archives import (
+    ArchiveServer,
+    loose_files,
+    release_members,
+    sha512,
+    write_archive,
+)
+from tests.node.running import (
+    OPERATIONS,
+    Fleet,
+    daemon_json,
+    docker_info,
+    no_leftovers,
+    processes,
+    remove_container,
+    start_container,
+)
+from tests.node.story import LIVED_IN, NODES, channels
+from tests.node.transactions import assert_as_declared, dockerd_pid
+
+pytestmark = pytest.mark.slow
+
+LOOSE, OLD, NEW = "20260817.0", "20260831.0", "20260928.0"
+BAD = "20261005.0"
+KERNEL = b"#1 SMP Sun Jan 10 15:06:54 PST 2016"
+RUN_DIR = "/opt/gvisor/releases"
+
+
+@pytest.fixture(scope="module")
+def offered(
+    nodes: dict[str, LabNode],
+    archive: Path,
+    server: ArchiveServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, dict[str, Any]]:
+    """What the server has, as settings by release: one in loose files, two archives, a bad one."""
+    directory = tmp_path_factory.mktemp("releases")
+    found: dict[str, dict[str, Any]] = {}
+    for release in (OLD, NEW, BAD):
+        members = release_members(archive, release)
+        if release == BAD:  # whatever runs in it does not see gVisor's kernel
+            members["runsc"] = members["runsc"].replace(KERNEL, KERNEL.replace(b"10", b"11"))
+        path = write_archive(directory / f"{release}.tar.bz2", members)
+        server.put(release, path.read_bytes())
+        found[release] = settings(server, release, {"x86_64": sha512(path)})
+    sums = {}
+    for name, path in loose_files(archive, LOOSE, directory).items():
+        server.put(LOOSE, path.read_bytes(), file=name)
+        sums[name] = sha512(path)
+    reason = {"gvisor_accept_risk": "throwaway test nodes"}
+    found[LOOSE] = {**settings(server, LOOSE, {"x86_64": sums}), **reason}
+    return found
+
+
+def settings(server: ArchiveServer, release: str, sums: dict[str, Any]) -> dict[str, Any]:
+    """A release from the server, in either layout."""
+    source = server.source.replace("gvisor.tar.bz2", "{file}")
+    return {"gvisor_release": release, "gvisor_source": source, "gvisor_sha512": sums}
+
+
+def executable(node: LabNode, name: str) -> str:
+    """What a container's process really is."""
+    return node.exec("readlink", f"/proc/{processes(node)[name]}/exe").stdout.strip()
+
+
+def runs_from(node: LabNode, name: str) -> str:
+    """The release that a container's sandbox runs from, as /proc shows it."""
+    path = executable(node, name)
+    assert path.startswith(f"{RUN_DIR}/"), path
+    return path.removeprefix(f"{RUN_DIR}/").split("/")[0]
+
+
+def answers(node: LabNode, name: str) -> bool:
+    """Whether exec works, in a sandbox."""
+    seen = node.exec("docker", "exec", name, "uname", "-v")
+    return seen.stdout.strip() == KERNEL.decode()
+
+
+def releases(node: LabNode) -> list[str]:
+    """The releases on the node, nothing else in their directory."""
+    return node.exec("ls", "-A", RUN_DIR).stdout.split()
+
+
+def runtimes(node: LabNode) -> dict[str, str]:
+    """The runtimes that the live daemon has of us, and their release."""
+    entries = docker_info(node)["Runtimes"].items()
+    return {
+        name: str(entry["path"]).split("-")[1]
+        for name, entry in entries
+        if str(entry.get("path")).startswith("/opt/gvisor/runtimes/")
+    }
+
+
+def assert_second_run_changes_nothing(fleet: Fleet, name: str, data: dict[str, Any]) -> None:
+    second = fleet.run(name, data=data)
+    assert second.code == 0, second.text
+    assert second.stderr.count("No changes") == OPERATIONS
+    assert no_leftovers(fleet.nodes[name]) == ""
+
+
+def leave(fleet: Fleet, name: str, *containers: str) -> None:
+    """The node as other tests know it."""
+    for container in containers:
+        remove_container(fleet.nodes[name], container)
+    assert_as_declared(fleet, name)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_up_and_back_while_sandboxes_of_each_release_keep_running(
+    converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
+) -> None:
+    node = converged[name]
+    first = fleet.run(name, data=offered[LOOSE])
+    assert first.code == 0, first.text
+    for container in ("on-loose", "to-restart"):
+        start_container(node, container, "--runtime=runsc")
+    assert runs_from(node, "on-loose") == LOOSE
+    before, pid = processes(node), dockerd_pid(node)
+
+    up = fleet.run(name, data=offered[NEW])
+
+    assert up.code == 0, up.text
+    assert f"prove runsc {NEW} as runsccanary before what is in use is switched to it" in up.stderr
+    assert up.stderr.count("  runsccanary  ") == 9
+    assert f"still on runsc {LOOSE}, until they are started anew: on-loose, to-restart" in up.stderr
+    assert dockerd_pid(node) == pid, "by reload only"
+    assert processes(node) == before
+    assert runtimes(node) == {"runsc": NEW}
+    assert [runs_from(node, item) for item in ("on-loose", "to-restart")] == [LOOSE, LOOSE]
+    assert answers(node, "on-loose")
+    assert node.exec("docker", "restart", "-t", "2", "to-restart").code == 0
+    assert runs_from(node, "to-restart") == NEW
+    assert_second_run_changes_nothing(fleet, name, offered[NEW])
+
+    back = fleet.run(name, deploy="deploys/rollback.py", data=offered[LOOSE])
+
+    assert back.code == 0, back.text
+    assert dockerd_pid(node) == pid
+    assert runtimes(node) == {"runsc": LOOSE}
+    assert [runs_from(node, item) for item in ("on-loose", "to-restart")] == [LOOSE, NEW]
+    assert all(answers(node, item) for item in ("on-loose", "to-restart"))
+    link = node.exec("readlink", "/usr/local/bin/runsc").stdout.strip()
+    assert link in (f"{RUN_DIR}/{LOOSE}/runsc", "")  # lived-in nodes have a file of their own there
+    for action in ("stop", "start"):
+        assert node.exec("docker", action, "to-restart").code == 0
+    assert runs_from(node, "to-restart") == LOOSE
+    assert node.exec("docker", "stop", "-t", "2", "on-loose").code == 0
+    leave(fleet, name, "on-loose", "to-restart")
+
+
+@pytest.mark.parametrize("name", LIVED_IN)
+def test_a_release_that_is_not_what_it_says_is_never_used(
+    converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
+) -> None:
+    node = converged[name]
+    assert fleet.run(name, data=offered[OLD]).code == 0
+    start_container(node, "shop", "--runtime=runsc")
+    text, known, running = daemon_json(node), runtimes(node), processes(node)
+    generations = node.exec("ls", "/var/lib/pyinfra-gvisor/generations").stdout
+
+    outcome = fleet.run(name, data=offered[BAD])
+
+    assert outcome.code == 1
+    assert f"upgrade.canary: runsc {BAD} on {name}: not proven: kernel-inside; " in outcome.stderr
+    assert daemon_json(node) == text
+    assert (runtimes(node), processes(node)) == (known, running)
+    assert node.exec("ls", "/var/lib/pyinfra-gvisor/generations").stdout == generations
+    assert answers(node, "shop")
+    assert no_leftovers(node) == ""
+    assert_second_run_changes_nothing(fleet, name, offered[OLD])
+    leave(fleet, name, "shop")
+
+
+def test_a_run_that_was_killed_between_proof_and_switch_is_finished_by_the_next(
+    converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], tmp_path: Path
+) -> None:
+    node = converged["lived-in"]
+    assert fleet.run("lived-in", data=offered[OLD]).code == 0
+    assert fleet.run("lived-in", data=offered[NEW], deploy=_until_the_proof(tmp_path)).code == 0
+    assert runtimes(node) == {"runsc": OLD, "runsccanary": NEW}
+
+    outcome = fleet.run("lived-in", data=offered[OLD])
+
+    assert outcome.code == 0, outcome.text
+    assert runtimes(node) == {"runsc": OLD}
+    assert_second_run_changes_nothing(fleet, "lived-in", offered[OLD])
+    leave(fleet, "lived-in")
+
+
+def _until_the_proof(directory: Path) -> Path:
+    """A deploy that ends where the run is killed."""
+    deploy = directory / "until_the_proof.py"
+    deploy.write_text(
+        "from pyinfra import host\n"
+        "from pyinfra_gvisor.operations import gvisor, upgrade\n"
+        "from pyinfra_gvisor.settings import load_settings\n"
+        "settings, _ = load_settings(host.data.dict())\n"
+        "version, profiles = settings.release, settings.runtimes\n"
+        "gvisor.release(version=version, archive=settings.archive)\n"
+        "gvisor.runtimes(version=version, profiles=profiles)\n"
+        "upgrade.canary(version=version, profiles=profiles)\n"
+    )
+    return deploy
+
+
+@pytest.mark.parametrize("name", LIVED_IN)
+def test_a_release_goes_when_nothing_needs_it_any_more(
+    converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
+) -> None:
+    node, keep_one = converged[name], {"gvisor_keep_releases": 1}
+    for release in (OLD, NEW):
+        assert fleet.run(name, data={**offered[release], "gvisor_keep_releases": 9}).code == 0
+        start_container(node, f"on-{release}", "--runtime=runsc")
+    assert {OLD, NEW} <= set(releases(node))
+
+    opened = channels(node)
+    needed = fleet.run(name, data={**offered[NEW], **keep_one})
+
+    assert needed.code == 0, needed.text
+    assert channels(node) - opened == 2
+    assert needed.stderr.count("No changes") == OPERATIONS
+    assert {OLD, NEW} <= set(releases(node)), "a generation to go back to has it"
+    node.exec("sh", "-c", "rm -rf /var/lib/pyinfra-gvisor/generations/*")
+
+    used = fleet.run(name, data={**offered[NEW], **keep_one})
+
+    assert used.code == 0, used.text
+    assert {OLD, NEW} <= set(releases(node)), "a sandbox runs from it"
+    assert answers(node, f"on-{OLD}")
+    remove_container(node, f"on-{OLD}")
+
+    unused = fleet.run(name, data={**offered[NEW], **keep_one})
+
+    assert unused.code == 0, unused.text
+    assert f"remove {RUN_DIR}/{OLD}, which nothing needs" in unused.stderr
+    assert NEW in releases(node)
+    assert OLD not in releases(node)
+    wrappers = node.exec("ls", "/opt/gvisor/runtimes").stdout
+    assert f"runsc-{NEW}-" in wrappers
+    assert f"-{OLD}-" not in wrappers
+    assert answers(node, f"on-{NEW}")
+    assert_second_run_changes_nothing(fleet, name, {**offered[NEW], **keep_one})
+    leave(fleet, name, f"on-{NEW}")
+
+
+def test_where_a_release_came_from_is_on_the_node(
+    converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any]
+) -> None:
+    assert fleet.run("plain", data=offered[NEW]).code == 0
+
+    proof = json.loads(converged["plain"].exec("cat", "/var/lib/pyinfra-gvisor/proof.json").stdout)
+
+    sbom = proof["sbom"]
+    assert (sbom["release"], sbom["sha512"]) == (
+        NEW,
+        {"gvisor.tar.bz2": offered[NEW]["gvisor_sha512"]["x86_64"]},
+    )
+    assert sbom["source"].endswith("/gvisor.tar.bz2")
+    assert sbom["installed_at"].startswith("20")
+    leave(fleet, "plain")
