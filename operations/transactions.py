@@ -39,9 +39,9 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     if not plan.changes:
         host.noop(f"{DAEMON_JSON} and the running dockerd are as declared")
         return
-    for line in plan_lines(plan, node, wait_s=patience.wait_s):
+    for line in _told(plan, node, patience):
         tell(line)
-    if state.config.DIFF and plan.before != plan.after:
+    if state.config.DIFF and plan.before != plan.after and not plan.temporary:
         for line in _diff(plan):
             tell(line)
     forget_node(host)
@@ -50,6 +50,12 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
             plan, node, host=host.name, timeout_s=patience.timeout_s, wait_s=patience.wait_s
         )
     )
+
+
+def _told(plan: Plan, node: Node, patience: Patience) -> list[str]:
+    if plan.temporary:
+        return [f"{DAEMON_JSON}, for the time being: {reason}" for reason in plan.reasons]
+    return list(plan_lines(plan, node, wait_s=patience.wait_s))
 
 
 def end_interrupted(node: Node) -> Generator[PyinfraCommand, None, None]:
