@@ -97,6 +97,21 @@ CASES = {
         damage=UNAME % "6.1.0-18-generic riscv64",
         mend="rm /usr/local/sbin/uname",
     ),
+    "releases cannot be executed where they lie": Case(
+        r"node on plain: /opt/gvisor/releases is on a file system that is mounted noexec, got rw,",
+        damage="mount -t tmpfs -o noexec tmpfs /opt/gvisor",
+        mend="umount /opt/gvisor",
+    ),
+    "no space for a release": Case(
+        r"node on plain: /opt/gvisor/releases needs 128 MiB free for another release, got 20 MiB",
+        damage="mount -t tmpfs -o size=20m tmpfs /opt/gvisor",
+        mend="umount /opt/gvisor",
+    ),
+    "sidecars beside the link": Case(
+        r"node on plain: /usr/local/bin/gvisor-bin is there, .*; remove it",
+        damage="mkdir /usr/local/bin/gvisor-bin",
+        mend="rmdir /usr/local/bin/gvisor-bin",
+    ),
     "flag of dockerd's unit": Case(
         r"/etc/docker/daemon\.json on plain: /metrics-addr is also set by dockerd's own flag",
         damage=f"mkdir -p /etc/systemd/system/docker.service.d; {KEEP};"

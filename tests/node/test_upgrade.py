@@ -24,6 +24,7 @@ from tests.node.running import (
     no_leftovers,
     processes,
     remove_container,
+    snapshot,
     start_container,
 )
 from tests.node.story import LIVED_IN, NODES, channels
@@ -126,7 +127,11 @@ def test_up_and_back_while_sandboxes_of_each_release_keep_running(
     for container in ("on-loose", "to-restart"):
         start_container(node, container, "--runtime=runsc")
     assert runs_from(node, "on-loose") == LOOSE
-    before, pid = processes(node), dockerd_pid(node)
+    before, pid, untouched = processes(node), dockerd_pid(node), snapshot(node)
+    dry = fleet.run(name, data=offered[NEW], flags=("--dry", "--diff"))
+    assert dry.code == 0, dry.text
+    assert f"-{NEW}-" in dry.stderr
+    assert snapshot(node) == untouched
 
     up = fleet.run(name, data=offered[NEW])
 
