@@ -54,7 +54,7 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
 
 def _told(plan: Plan, node: Node, patience: Patience) -> list[str]:
     if plan.temporary:
-        return [f"{DAEMON_JSON}, for the time being: {reason}" for reason in plan.reasons]
+        return [f"{DAEMON_JSON}, temporarily: {reason}" for reason in plan.reasons]
     return list(plan_lines(plan, node, wait_s=patience.wait_s))
 
 

@@ -39,9 +39,9 @@ def canary(
     + timeout_s: as for ``docker.daemon_json``
     + wait_s: as there
 
-    ``runsc`` is tried as ``runsccanary``, which dockerd learns by reload. Fails the host if
-    anything is not proven; the temporary names are gone then, and the runtimes in use as they were.
-    The next change of daemon.json by this package takes them away as well.
+    ``runsc`` is tried as ``runsccanary``, which dockerd learns and forgets by reload. Fails the
+    host if anything is not proven. Whatever comes out, the node is as it was; if this is killed,
+    the next change of daemon.json by this package takes the temporary names away.
     """
     node = read_node(host)
     if node is None:
@@ -58,22 +58,17 @@ def canary(
     try:
         yield from carry_out(plan_canaries(node, version, due), node, patience)
         yield try_out(trial)
-        if trial.failed:
-            yield from _give_up(version, trial.failed, patience)
+        if state.is_executing:
+            node = read_node(host)
+            if node is not None:
+                yield from carry_out(plan_canaries(node, version, {}), node, patience)
     except Problem as problem:
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
-
-
-def _give_up(
-    version: str, failed: list[str], patience: Patience
-) -> Generator[PyinfraCommand, None, None]:
-    """The temporary names away, then the host failed."""
-    node = read_node(host)
-    if node is not None:
-        yield from carry_out(plan_canaries(node, version, {}), node, patience)
-    what = f"not proven: {', '.join(failed)}; no runtime was switched to it"
-    problem = Problem(what, todo="use another release, or see above why probes failed")
-    yield from refusal("upgrade.canary", f"runsc {version}", problem, unreadable=node is None)
+        return
+    if node is None or trial.failed:
+        what = f"not proven: {', '.join(trial.failed or ())}; no runtime was switched to it"
+        unproven = Problem(what, todo="use another release, or see above why probes failed")
+        yield from refusal("upgrade.canary", f"runsc {version}", unproven, unreadable=node is None)
 
 
 @operation()

@@ -282,7 +282,7 @@ finish || {
     exit 1
 }
 if [ "$temporary" = yes ]; then
-    say "$file is in force ($action), for the time being"
+    say "$file is in force ($action), which is temporary: no generation is kept of it"
 else
     say "$file is in force ($action), generation $number is the one before"
 fi

@@ -39,16 +39,19 @@ def written(sent: str | None) -> dict[str, Any]:
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
 def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched(prepare: bool) -> None:
     nodes = {"a": Node([answer(**converged()), TRIED], {"prove": shown()})}
+    before = json.loads(converged()["daemon_json"])
     fleet = Fleet(nodes, prepare=prepare)
 
     fleet.add(upgrade.canary, NEW, profiles=PROFILES)
     fleet.run()
 
     assert fleet.failed() == set()
-    assert nodes["a"].acted() == ["daemon.json", "prove"]
-    entries = written(nodes["a"].of("daemon.json").stdin)["runtimes"]
-    assert entries["runsc"] == json.loads(converged()["daemon_json"])["runtimes"]["runsc"]
+    assert nodes["a"].acted() == ["daemon.json", "prove", "daemon.json"]
+    first, last = (item for item in nodes["a"].sent if item.kind == "daemon.json")
+    entries = written(first.stdin)["runtimes"]
+    assert entries["runsc"] == before["runtimes"]["runsc"]
     assert NEW in entries["runsccanary"]["path"]
+    assert written(last.stdin) == before
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)

@@ -187,12 +187,12 @@ def test_a_release_that_is_not_what_it_says_is_never_used(
     leave(fleet, name, "shop")
 
 
-def test_a_run_that_was_killed_between_proof_and_switch_is_finished_by_the_next(
+def test_a_run_that_was_killed_while_it_tried_a_release_is_tidied_up_by_the_next(
     converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], tmp_path: Path
 ) -> None:
     node = converged["lived-in"]
     assert fleet.run("lived-in", data=offered[OLD]).code == 0
-    assert fleet.run("lived-in", data=offered[NEW], deploy=_until_the_proof(tmp_path)).code == 0
+    assert fleet.run("lived-in", data=offered[NEW], deploy=_while_it_tries(tmp_path)).code == 0
     assert runtimes(node) == {"runsc": OLD, "runsccanary": NEW}
 
     outcome = fleet.run("lived-in", data=offered[OLD])
@@ -203,18 +203,21 @@ def test_a_run_that_was_killed_between_proof_and_switch_is_finished_by_the_next(
     leave(fleet, "lived-in")
 
 
-def _until_the_proof(directory: Path) -> Path:
+def _while_it_tries(directory: Path) -> Path:
     """A deploy that ends where the run is killed."""
-    deploy = directory / "until_the_proof.py"
+    deploy = directory / "while_it_tries.py"
     deploy.write_text(
         "from pyinfra import host\n"
-        "from pyinfra_gvisor.operations import gvisor, upgrade\n"
+        "from pyinfra_gvisor.merge import CANARY\n"
+        "from pyinfra_gvisor.operations import docker, gvisor\n"
+        "from pyinfra_gvisor.runtimes import wrapper\n"
         "from pyinfra_gvisor.settings import load_settings\n"
         "settings, _ = load_settings(host.data.dict())\n"
         "version, profiles = settings.release, settings.runtimes\n"
         "gvisor.release(version=version, archive=settings.archive)\n"
         "gvisor.runtimes(version=version, profiles=profiles)\n"
-        "upgrade.canary(version=version, profiles=profiles)\n"
+        "entries = {'runsccanary': {'path': wrapper('runsc', version, profiles['runsc']).path}}\n"
+        "docker.daemon_json(wanted={'runtimes': entries}, owner=CANARY, restart='never')\n"
     )
     return deploy
 
