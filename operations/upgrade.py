@@ -54,21 +54,28 @@ def canary(
         return
     tell(f"prove runsc {version} as {', '.join(due)} before what is in use is switched to it")
     trial = Trial(Claim(version, due, tuple(risks)))
-    patience = Patience(timeout_s, wait_s)
     try:
-        yield from carry_out(plan_canaries(node, version, due), node, patience)
-        yield try_out(trial)
-        if state.is_executing:
-            node = read_node(host)
-            if node is not None:
-                yield from carry_out(plan_canaries(node, version, {}), node, patience)
+        yield from _tried(node, trial, Patience(timeout_s, wait_s))
     except Problem as problem:
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
         return
-    if node is None or trial.failed:
-        what = f"not proven: {', '.join(trial.failed or ())}; no runtime was switched to it"
+    if trial.failed:
+        what = f"not proven: {', '.join(trial.failed)}; no runtime was switched to it"
         unproven = Problem(what, todo="use another release, or see above why probes failed")
-        yield from refusal("upgrade.canary", f"runsc {version}", unproven, unreadable=node is None)
+        yield from refusal("upgrade.canary", f"runsc {version}", unproven)
+
+
+def _tried(node: Node, trial: Trial, patience: Patience) -> Generator[PyinfraCommand, None, None]:
+    """Registered, probed, and taken away again whatever the probe showed."""
+    version, due = trial.claim.release, trial.claim.runtimes
+    yield from carry_out(plan_canaries(node, version, due), node, patience)
+    yield try_out(trial)
+    if not state.is_executing:
+        return
+    now = read_node(host)
+    if now is None:
+        raise Problem("cannot be read any more", todo="see above, and run again")
+    yield from carry_out(plan_canaries(now, version, {}), now, patience)
 
 
 @operation()

@@ -147,11 +147,18 @@ def test_up_and_back_while_sandboxes_of_each_release_keep_running(
     assert node.exec("docker", "restart", "-t", "2", "to-restart").code == 0
     assert runs_from(node, "to-restart") == NEW
     assert_second_run_changes_nothing(fleet, name, offered[NEW])
+    goes_back(fleet, name, offered[LOOSE])
+    assert dockerd_pid(node) == pid
+    leave(fleet, name, "on-loose", "to-restart")
 
-    back = fleet.run(name, deploy="deploys/rollback.py", data=offered[LOOSE])
+
+def goes_back(fleet: Fleet, name: str, data: dict[str, Any]) -> None:
+    """Rolled back: the runtime is switched, and sandboxes of both releases go on."""
+    node = fleet.nodes[name]
+
+    back = fleet.run(name, deploy="deploys/rollback.py", data=data)
 
     assert back.code == 0, back.text
-    assert dockerd_pid(node) == pid
     assert runtimes(node) == {"runsc": LOOSE}
     assert [runs_from(node, item) for item in ("on-loose", "to-restart")] == [LOOSE, NEW]
     assert all(answers(node, item) for item in ("on-loose", "to-restart"))
@@ -161,7 +168,6 @@ def test_up_and_back_while_sandboxes_of_each_release_keep_running(
         assert node.exec("docker", action, "to-restart").code == 0
     assert runs_from(node, "to-restart") == LOOSE
     assert node.exec("docker", "stop", "-t", "2", "on-loose").code == 0
-    leave(fleet, name, "on-loose", "to-restart")
 
 
 @pytest.mark.parametrize("name", LIVED_IN)
