@@ -60,9 +60,12 @@ def canary(
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
         return
     if trial.failed:
-        what = f"not proven: {', '.join(trial.failed)}; no runtime was switched to it"
-        unproven = Problem(what, todo="use another release, or see above why probes failed")
-        yield from refusal("upgrade.canary", f"runsc {version}", unproven)
+        yield from refusal("upgrade.canary", f"runsc {version}", _unproven(trial.failed))
+
+
+def _unproven(failed: list[str]) -> Problem:
+    what = f"not proven: {', '.join(failed)}; no runtime was switched to it"
+    return Problem(what, todo="use another release, or see above why probes failed")
 
 
 def _tried(node: Node, trial: Trial, patience: Patience) -> Generator[PyinfraCommand, None, None]:
