@@ -10,7 +10,7 @@ import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
 from tests.node.archives import ArchiveServer
-from tests.node.running import DEBIAN, Fleet, docker_info, snapshot
+from tests.node.running import DEBIAN, OPERATIONS, Fleet, docker_info, snapshot
 
 FLAVOUR_NAMES = ("debian-13", "debian-12")
 
@@ -87,4 +87,4 @@ def test_a_node_without_docker_becomes_a_proven_run_node(
     assert outcome.code == 0, outcome.text
     assert docker_info(bare[name])["LiveRestoreEnabled"] is True
     assert bare[name].exec("sh", "-c", "docker compose version || docker-compose version").code == 0
-    assert again.stderr.count("No changes") == 5, again.text
+    assert again.stderr.count("No changes") == OPERATIONS, again.text

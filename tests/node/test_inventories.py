@@ -16,6 +16,7 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from tests.node.running import (
     DEBIAN,
+    OPERATIONS,
     ROOT,
     Fleet,
     daemon_json,
@@ -143,5 +144,5 @@ def test_a_node_bootstraps_itself(
     node.exec("sh", "-c", "rm -rf /srv/bundle.tar /srv/checkout /srv/packages")
     assert first.code == second.code == 0, first.stderr + second.stderr
     assert "[@local] kernel-inside    runsc" in first.stderr
-    assert second.stderr.count("No changes") == 5
+    assert second.stderr.count("No changes") == OPERATIONS
     assert no_leftovers(node) == ""
