@@ -16,52 +16,60 @@ save_scripts() {
 }
 
 # Shell that gives $1, a directory of dockerd's, what it lacks of this directory and is still needed;
-# fails where nothing is needed any more.
+# ends with 3 where nothing is needed any more. Whole paths are compared: on 20.10 a script is called as
+# the runtime is, and so begins the name of every wrapper of ours.
 # shellcheck disable=SC2016
 give_back='
 needed=no
 for script in $(find . -type f); do
     script=${script#./}
-    if ! grep -qsF "/runtimes/$script" /run/containerd/io.containerd.runtime.v2.task/moby/*/runtime \
-        /run/containerd/io.containerd.runtime.v2.task/moby/*/options.json \
-        /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/runtime \
-        /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*/options.json; then continue; fi
+    used=no
+    for task in /run/containerd/io.containerd.runtime.v2.task/moby/* \
+        /run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/*; do
+        if grep -qsxF "$1/$script" "$task/runtime" || grep -qsF "\"$1/$script\"" "$task/options.json"; then used=yes; fi
+    done
+    if [ "$used" = no ]; then continue; fi
     needed=yes
     if [ -e "$1/$script" ] || [ ! -d "$1" ]; then continue; fi
     mkdir -p "$1/$(dirname "$script")"
     cp -a "$script" "$1/$script"
     echo "put back $1/$script, which a running container needs"
 done
-[ "$needed" = yes ]
+if [ "$needed" = no ]; then exit 3; fi
 '
 
 # shellcheck disable=SC2016
 look_until_nothing_changes='
-first=yes
-while said=$(look); do
-    if [ -z "$said$first" ]; then exit 0; fi
-    first=""
-    if [ -n "$said" ]; then echo "$said"; fi
-    sleep 2
-done'
+quiet=0
+while [ "$quiet" -lt 7 ]; do
+    quiet=$((quiet + 1)) code=0
+    said=$(look "$1") || code=$?
+    if [ "$code" = 3 ]; then break; fi
+    if [ "$code" != 0 ]; then exit "$code"; fi
+    if [ -n "$said" ]; then quiet=0 && echo "$said"; fi
+    sleep 0.3
+done
+if [ "$code" = 0 ]; then exit 0; fi'
 
 put_back_scripts() {
     if [ ! -d "$work/scripts" ]; then return 0; fi
     read -r root < "$work/root"
-    (cd "$work/scripts" && sh -euc "$give_back" sh "$root/runtimes" > "$work/put_back") || true
-    cat "$work/put_back"
+    (cd "$work/scripts" && sh -euc "$give_back" sh "$root/runtimes" > "$work/put_back_now") || true
+    # added up: a change may restart dockerd twice, and the second time all is there
+    tee -a "$work/put_back" < "$work/put_back_now"
 }
 
 # Somebody's upgrade of Docker will drop them again: a path unit of systemd watches the directory, and
 # takes itself away when no container needs a script of it any more. It sees no change while its service
-# runs, so the service looks until nothing changes. Nothing that can fail stands before the files are gone.
+# runs, so the service looks for two seconds more. Nothing that can fail stands before the files are gone.
 keep_scripts() {
     if [ -z "$unit" ] || [ ! -s "$work/put_back" ]; then return 0; fi
     read -r root < "$work/root"
     rm -rf "$keeper"
     mkdir -p "$keeper" && cp -a "$work/scripts" "$keeper/files" || return 1
     {
-        printf 'set -eu\ncd %s/files\nset -- %s/runtimes\nlook() (\n' "$keeper" "$root"
+        # not before: another change may put other files there meanwhile
+        printf 'set -eu\nset -- %s/runtimes\nlook() (\ncd %s/files || exit 1\n' "$root" "$keeper"
         printf '%s' "$give_back"
         printf ')\n%s\n' "$look_until_nothing_changes"
         printf 'rm -rf %s %s/%s.* %s/*.wants/%s.path\n' "$keeper" "$units" "$keeper_unit" "$units" "$keeper_unit"

@@ -22,6 +22,7 @@ from tests.node.story import LIVED_IN, NODES
 from tests.node.transactions import FILE, assert_as_declared, dockerd_pid, keys, last_run
 
 LIVED_IN_FILE = resource("lived-in.json")
+UNITS = "/etc/systemd/system"
 FAILS_AT_START = {"metrics_addr": "127.0.0.1:22"}  # sshd's port
 
 
@@ -104,11 +105,15 @@ def as_before_us(node: LabNode, text: str) -> None:
     node.exec(
         "sh",
         "-c",
+        "docker rm -f old-sandbox;"
+        "if ls /etc/systemd/system/pyinfra-gvisor-scripts.path; then"
+        "    systemctl disable --now pyinfra-gvisor-scripts.path;"
+        "    rm /etc/systemd/system/pyinfra-gvisor-scripts.*; systemctl daemon-reload; fi;"
         "rm -rf /var/lib/pyinfra-gvisor; systemctl reset-failed docker; systemctl restart docker",
     )
     node.exec("docker", "start", "shop-db")
-    node.exec("docker", "rm", "-f", "old-sandbox")
-    run = "docker run -d --name old-sandbox -v /usr:/usr:ro shop:2 sleep infinity"
+    runtime = "--runtime=runsc" if "runtimeArgs" in text else ""
+    run = f"docker run -d {runtime} --name old-sandbox -v /usr:/usr:ro shop:2 sleep infinity"
     assert node.exec("sh", "-c", run).code == 0
 
 
@@ -180,6 +185,8 @@ def test_a_sandbox_of_the_old_form_outlives_restarts_that_are_not_ours(
     as_before_us(node, LIVED_IN_FILE)
     assert fleet.run(name).code == 0
     sandbox = processes(node)["old-sandbox"]
+    assert "runsc-sandbox" in node.exec("cat", f"/proc/{sandbox}/cmdline").stdout
+    assert node.exec("ls", f"{UNITS}/pyinfra-gvisor-scripts.path").code == 0
 
     for _ in range(2):
         node.exec("sh", "-c", "systemctl reset-failed docker; systemctl restart docker; sleep 1")
@@ -191,5 +198,5 @@ def test_a_sandbox_of_the_old_form_outlives_restarts_that_are_not_ours(
     assert node.exec("docker", "restart", "-t", "2", "old-sandbox").code == 0
     node.exec("sh", "-c", "systemctl reset-failed docker; systemctl restart docker; sleep 1")
     assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
-    wait_for(node, "! ls /etc/systemd/system | grep pyinfra")
+    wait_for(node, f"! ls {UNITS} | grep pyinfra")
     assert_as_declared(fleet, name)

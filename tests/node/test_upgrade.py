@@ -238,6 +238,7 @@ def test_a_release_goes_when_nothing_needs_it_any_more(
         start_container(node, f"on-{release}", "--runtime=runsc")
     assert {OLD, NEW} <= set(releases(node))
 
+    assert fleet.run(name, data={**offered[NEW], **keep_one}).code == 0  # what others have left
     opened = channels(node)
     needed = fleet.run(name, data={**offered[NEW], **keep_one})
 
