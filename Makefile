@@ -11,7 +11,7 @@ test: ## Run the tests, on real nodes too
 	.ci/setup dev
 	.venv/bin/pytest -m "not slow"
 
-test-all: ## Run what "make test" leaves out: every fault at every step, every bad file, the way back
+test-all: ## Run what "make test" leaves out: faults at every step, bad files and archives, upgrade and the way back
 	.ci/setup dev
 	.venv/bin/pytest -m slow
 
