@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pyinfra import host, logger
+from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
-from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
+from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof import CONTROL, Verdict, fingerprint, judge, start_failures, table
 from pyinfra_gvisor.scripts import encoded, script
@@ -40,18 +40,12 @@ class Trial:
 
 def prove(claim: Claim) -> FunctionCommand:
     """The command that proves ``claim`` on the host of the current operation, or fails the host."""
-    return FunctionCommand(_prove, (claim, _connector_arguments()), {})
+    return FunctionCommand(_prove, (claim, connector_arguments()), {})
 
 
 def try_out(trial: Trial) -> FunctionCommand:
     """The command that probes like ``prove`` and fails nothing: the caller tidies up first."""
-    return FunctionCommand(_try_out, (trial, _connector_arguments()), {})
-
-
-def _connector_arguments() -> dict[str, Any]:
-    """``_sudo`` and its like: commands run by hand do not get them from pyinfra."""
-    given: dict[str, Any] = dict(host.current_op_global_arguments or {})
-    return {key: given[key] for key in CONNECTOR_ARGUMENT_KEYS if key in given}
+    return FunctionCommand(_try_out, (trial, connector_arguments()), {})
 
 
 def _try_out(state: State, host: Host, trial: Trial, arguments: dict[str, Any]) -> bool:

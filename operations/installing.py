@@ -9,12 +9,12 @@ from typing import IO, Any
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
-from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.connectors.ssh import SSHException
 
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.node import RELEASES_DIR
+from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.releases.sources import Archive, Fetch, ReleaseFile, without_userinfo
 from pyinfra_gvisor.scripts import script
 
@@ -51,9 +51,7 @@ def install(fetch: Fetch, arch: str, *, damaged: bool) -> Generator[PyinfraComma
     if fetch.kind != "file":
         yield _command(host, fetch, arch, fetch.kind, fetch.files)
         return
-    given: dict[str, Any] = dict(host.current_op_global_arguments or {})
-    arguments = {key: given[key] for key in CONNECTOR_ARGUMENT_KEYS if key in given}
-    job = _Job(fetch, arch, damaged, arguments)
+    job = _Job(fetch, arch, damaged, connector_arguments())
     yield FunctionCommand(_upload_and_install, (job,), {})
 
 

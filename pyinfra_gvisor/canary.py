@@ -14,10 +14,8 @@ from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.merge import CANARY
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import Plan, plan_daemon_json
-from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.profiles import RESERVED_ENDING, Runtime
 from pyinfra_gvisor.runtimes import wrapper
-
-SUFFIX = "canary"
 
 
 def canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> dict[str, Runtime]:
@@ -28,7 +26,7 @@ def canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> dict[
     """
     known = {} if node.info is None else node.info.runtimes
     return {
-        name + SUFFIX: profile
+        name + RESERVED_ENDING: profile
         for name, profile in profiles.items()
         if name in known and known[name].path != wrapper(name, version, profile).path
     }
@@ -42,7 +40,7 @@ def plan_canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> 
     Raises ``Problem`` where daemon.json cannot be understood or the outcome cannot work.
     """
     entries: dict[str, Json] = {
-        name: {"path": wrapper(name.removesuffix(SUFFIX), version, profile).path}
+        name: {"path": wrapper(name.removesuffix(RESERVED_ENDING), version, profile).path}
         for name, profile in profiles.items()
     }
     wanted: dict[str, Json] = {"runtimes": entries} if entries else {}
