@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
 from tests.node.archives import ArchiveServer, debian_archive
 from tests.node.faults import Faults
 from tests.node.running import Fleet
-from tests.node.story import Story, tell
+from tests.node.story import NODES, Story, tell
 
 LAB = os.environ.get("GVISOR_TEST_LAB", "gvisor-test")
 SPECS = {
@@ -31,16 +32,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.node)
 
 
-@pytest.fixture(scope="session")
-def nodes() -> Iterator[dict[str, LabNode]]:
-    """One node of each kind, new for this run unless GVISOR_KEEP_LAB says to keep them."""
-    lab = Lab(LAB)
+@contextmanager
+def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]]:
+    """A lab, new for this run unless GVISOR_KEEP_LAB says to keep it."""
+    lab = Lab(name)
     keep = os.environ.get("GVISOR_KEEP_LAB") == "1"
     if not keep:
         lab.down()
-    yield dict(zip(SPECS, lab.up(list(SPECS.values())), strict=True))
+    yield dict(zip(specs, lab.up(list(specs.values())), strict=True))
     if not keep:
         lab.down()
+
+
+@pytest.fixture(scope="session")
+def nodes() -> Iterator[dict[str, LabNode]]:
+    """One node of each kind."""
+    with lab_of(LAB, SPECS) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -79,12 +87,19 @@ def fleet(nodes: dict[str, LabNode], tmp_path: Path) -> Fleet:
     return Fleet(nodes, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def faulty() -> Iterator[dict[str, LabNode]]:
+    """Nodes of their own for what goes wrong: nothing of this package was ever on them."""
+    with lab_of(f"{LAB}-faults", {name: SPECS[name] for name in NODES}) as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def broken(
-    nodes: dict[str, LabNode], tmp_path_factory: pytest.TempPathFactory
+    faulty: dict[str, LabNode], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Faults]:
     """Nodes on which things go wrong, by name."""
-    fleet = Fleet(nodes, tmp_path_factory.mktemp("faults"))
+    fleet = Fleet(faulty, tmp_path_factory.mktemp("faults"))
     known: dict[str, Faults] = {}
 
     def of(name: str) -> Faults:

@@ -17,6 +17,7 @@ from tests.node.archives import (
     write_archive,
 )
 from tests.node.running import (
+    DEBIAN,
     OPERATIONS,
     Fleet,
     daemon_json,
@@ -32,6 +33,7 @@ from tests.node.transactions import assert_as_declared, dockerd_pid
 
 pytestmark = pytest.mark.slow
 
+FIRST = DEBIAN["gvisor_release"]
 LOOSE, OLD, NEW = "20260817.0", "20260831.0", "20260928.0"
 BAD = "20261005.0"
 KERNEL = b"#1 SMP Sun Jan 10 15:06:54 PST 2016"
@@ -61,6 +63,7 @@ def offered(
         sums[name] = sha512(path)
     reason = {"gvisor_accept_risk": "throwaway test nodes"}
     found[LOOSE] = {**settings(server, LOOSE, {"x86_64": sums}), **reason}
+    found[FIRST] = {**settings(server, FIRST, {"x86_64": sha512(archive)}), **reason}
     return found
 
 
@@ -110,11 +113,11 @@ def assert_second_run_changes_nothing(fleet: Fleet, name: str, data: dict[str, A
     assert no_leftovers(fleet.nodes[name]) == ""
 
 
-def leave(fleet: Fleet, name: str, *containers: str) -> None:
-    """The node as other tests know it."""
+def leave(fleet: Fleet, name: str, offered: dict[str, Any], *containers: str) -> None:
+    """The node as other tests know it; its first release may have been collected."""
     for container in containers:
         remove_container(fleet.nodes[name], container)
-    assert_as_declared(fleet, name)
+    assert_as_declared(fleet, name, data=offered[FIRST])
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -149,7 +152,7 @@ def test_up_and_back_while_sandboxes_of_each_release_keep_running(
     assert_second_run_changes_nothing(fleet, name, offered[NEW])
     goes_back(fleet, name, offered[LOOSE])
     assert dockerd_pid(node) == pid
-    leave(fleet, name, "on-loose", "to-restart")
+    leave(fleet, name, offered, "on-loose", "to-restart")
 
 
 def goes_back(fleet: Fleet, name: str, data: dict[str, Any]) -> None:
@@ -190,7 +193,7 @@ def test_a_release_that_is_not_what_it_says_is_never_used(
     assert answers(node, "shop")
     assert no_leftovers(node) == ""
     assert_second_run_changes_nothing(fleet, name, offered[OLD])
-    leave(fleet, name, "shop")
+    leave(fleet, name, offered, "shop")
 
 
 def test_a_run_that_was_killed_while_it_tried_a_release_is_tidied_up_by_the_next(
@@ -206,7 +209,7 @@ def test_a_run_that_was_killed_while_it_tried_a_release_is_tidied_up_by_the_next
     assert outcome.code == 0, outcome.text
     assert runtimes(node) == {"runsc": OLD}
     assert_second_run_changes_nothing(fleet, "lived-in", offered[OLD])
-    leave(fleet, "lived-in")
+    leave(fleet, "lived-in", offered)
 
 
 def _while_it_tries(directory: Path) -> Path:
@@ -266,7 +269,7 @@ def test_a_release_goes_when_nothing_needs_it_any_more(
     assert f"-{OLD}-" not in wrappers
     assert answers(node, f"on-{NEW}")
     assert_second_run_changes_nothing(fleet, name, {**offered[NEW], **keep_one})
-    leave(fleet, name, f"on-{NEW}")
+    leave(fleet, name, offered, f"on-{NEW}")
 
 
 def test_where_a_release_came_from_is_on_the_node(
@@ -283,4 +286,4 @@ def test_where_a_release_came_from_is_on_the_node(
     )
     assert sbom["source"].endswith("/gvisor.tar.bz2")
     assert sbom["installed_at"].startswith("20")
-    leave(fleet, "plain")
+    leave(fleet, "plain", offered)

@@ -31,9 +31,9 @@ def last_run(node: LabNode) -> Mapping[str, Any]:
     return found
 
 
-def assert_as_declared(fleet: Fleet, *names: str) -> None:
+def assert_as_declared(fleet: Fleet, *names: str, data: Mapping[str, Any] | None = None) -> None:
     """A run sets right what is not, and the one behind it finds nothing to do."""
-    first, second = fleet.run(*names), fleet.run(*names)
+    first, second = fleet.run(*names, data=data), fleet.run(*names, data=data)
     assert first.code == second.code == 0, first.text + second.text
     assert second.stderr.count("No changes") == OPERATIONS * len(names)
     for name in names:
