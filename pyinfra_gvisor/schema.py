@@ -11,14 +11,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pyinfra_gvisor.audit.settings import AuditSettings
 from pyinfra_gvisor.dockerd_keys import as_rows
 from pyinfra_gvisor.preflight import RULES
-from pyinfra_gvisor.settings import Settings
+from pyinfra_gvisor.settings import PREFIX, Settings
 
 SCHEMA_FILE = Path(__file__).parent / "settings.schema.json"
 README_FILE = Path(__file__).parent.parent / "README.md"
 RELEASES_FILE = Path(__file__).parent.parent / "docs" / "releases.md"
 KEYS_FILE = Path(__file__).parent.parent / "docs" / "daemon-json.md"
+
+TYPES = {
+    "object": "dict",
+    "array": "list",
+    "integer": "int",
+    "string": "str",
+    "null": "None",
+    "boolean": "bool",
+}
 
 
 def schema_text() -> str:
@@ -29,11 +39,20 @@ def schema_text() -> str:
 
 def settings_table() -> str:
     """A Markdown table of every key with its type, default and meaning."""
-    properties: dict[str, Any] = Settings.model_json_schema(by_alias=True)["properties"]
+    schema = Settings.model_json_schema(by_alias=True)
+    later = {PREFIX + name for name in AuditSettings.model_fields}
+    properties: dict[str, Any] = dict(
+        sorted(schema["properties"].items(), key=lambda item: item[0] in later)
+    )
     defaults = Settings().model_dump(mode="json", by_alias=True, exclude_none=True)
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, item in properties.items():
-        cells = (f"`{key}`", _type(item), f"`{defaults.get(key)!r}`", item["description"])
+        cells = (
+            f"`{key}`",
+            _type(item, schema["$defs"]),
+            f"`{defaults.get(key)!r}`",
+            item["description"],
+        )
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
 
@@ -64,14 +83,14 @@ def with_table(page: str, name: str, table: str) -> str:
     return head + begin + table + end + tail
 
 
-def _type(item: dict[str, Any]) -> str:
+def _type(item: dict[str, Any], defined: dict[str, Any]) -> str:
+    if "$ref" in item:
+        return _type(defined[item["$ref"].rsplit("/", 1)[1]], defined)
     if "enum" in item:
         return ", ".join(f"`{value}`" for value in item["enum"])
     if "anyOf" in item:
-        return " or ".join(_type(option) for option in item["anyOf"])
-    name = {"object": "dict", "integer": "int", "string": "str", "null": "None", "boolean": "bool"}[
-        item["type"]
-    ]
+        return " or ".join(_type(option, defined) for option in item["anyOf"])
+    name = TYPES[item["type"]]
     limits = [str(item[key]) for key in ("minimum", "maximum") if key in item]
     return f"{name} {' to '.join(limits)}" if limits else name
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -26,6 +25,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_wrap_validator_function
 
+from pyinfra_gvisor.audit.settings import AuditSettings
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.profiles import Runtime, check_runtime_name
 from pyinfra_gvisor.releases import Release, parse_release
@@ -85,7 +85,7 @@ Sums = Annotated[
 ]
 
 
-class Settings(BaseModel):
+class Settings(AuditSettings):
     """What an operator may set in ``inventories/group_data/*.py``."""
 
     model_config = ConfigDict(
@@ -142,6 +142,11 @@ class Settings(BaseModel):
     proof: Literal["changed", "always", "never"] = Field(
         "changed",
         description="When isolation is proven: when the node is not as last proven, always, never.",
+    )
+    proof_image: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$",
+        description="An image on the node to prove with besides; `None`: the node's own programs.",
     )
     accept_risk: str | None = Field(
         None,

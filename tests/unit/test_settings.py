@@ -237,10 +237,10 @@ def test_an_unknown_key_is_told_with_the_keys_that_look_like_it(key: str, neares
 
 
 def test_a_key_like_no_other_is_told_with_all_there_are() -> None:
-    problems = problems_of(gvisor_xyzzyplugh=1)
+    problems = problems_of(gvisor_zzzzzzzzzzzzzzzzzzzz=1)
 
     known = [f"gvisor_{name}" for name in Settings.model_fields]
-    assert problems["gvisor_xyzzyplugh"].endswith(f"known are {', '.join(known)}")
+    assert problems["gvisor_zzzzzzzzzzzzzzzzzzzz"].endswith(f"known are {', '.join(known)}")
 
 
 def test_every_bad_key_is_told_at_once() -> None:

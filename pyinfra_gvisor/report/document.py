@@ -1,0 +1,135 @@
+"""The report as data, one document a host, one for the fleet: other forms are made from these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity, failing
+
+VERSION: Final = 1  # of the documents' form; another one where a reader of this one would err
+
+
+class _Part(BaseModel):
+    """A part of a report."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RuntimeReport(_Part):
+    """A runtime as the live daemon has it."""
+
+    name: str
+    path: str = Field(description="What dockerd starts.")
+    release: str | None = Field(description="The runsc release, if it is a wrapper of ours.")
+
+
+class ContainerReport(_Part):
+    """A running container: what it asked for, and what it really is."""
+
+    name: str
+    id: str
+    image: str
+    asked: str = Field(description="The runtime that Docker was asked for.")
+    sandboxed: bool = Field(description="Whether its process was seen to be gVisor's sandbox.")
+    release: str | None = Field(description="The release its sandbox runs from, if one of ours.")
+    must: bool = Field(description="Whether the policy says that it has to be sandboxed.")
+    exempt: str | None = Field(description="Why it need not be, if it is exempted.")
+
+
+class ProofReport(_Part):
+    """The last proof of isolation on the node."""
+
+    release: str | None
+    at: str | None = Field(description="When, ISO 8601 with UTC offset; None if there was none.")
+    checks: int = Field(description="How many checks were made.")
+    failed: tuple[str, ...] = Field(description="The checks that proved nothing.")
+    holds: bool = Field(description="Whether the node is as it was then proven.")
+
+
+class NodeReport(_Part):
+    """What the node is."""
+
+    distribution: str
+    kernel: str
+    arch: str
+    docker: str | None
+    release: str = Field(description="The runsc release that is declared for it.")
+    releases: tuple[str, ...] = Field(description="Those that are on it, as they were installed.")
+    runtimes: tuple[RuntimeReport, ...]
+    proof: ProofReport
+
+
+class HostReport(_Part):
+    """
+    One host. ``error`` says why nothing is known of it; it is then not compliant.
+    """
+
+    version: Literal[1] = VERSION
+    host: str
+    at: str = Field(description="When it was looked at, ISO 8601 with UTC offset.")
+    by: Literal["audit", "deploy"] = Field(description="Which run wrote it.")
+    fail_on: Severity = Field(description="The mildest severity that makes a host fail.")
+    error: str | None = None
+    node: NodeReport | None = None
+    containers: tuple[ContainerReport, ...] = ()
+    findings: tuple[Finding, ...] = Field((), description="The worst first, waived ones last.")
+    risks: tuple[str, ...] = Field((), description="Risks that were accepted, with the reasons.")
+
+    @property
+    def compliant(self) -> bool:
+        """Whether it was looked at and nothing at or above ``fail_on`` was found."""
+        return self.error is None and not failing(self.findings, self.fail_on)
+
+    @property
+    def state(self) -> Literal["unknown", "failed", "findings", "clean"]:
+        """``findings``: there are some, and none that makes it fail; waived ones do not count."""
+        if self.error is not None:
+            return "unknown"
+        if not self.compliant:
+            return "failed"
+        return "findings" if any(by_severity(self.findings).values()) else "clean"
+
+    def to_json(self) -> dict[str, Any]:
+        """The document, with what is worked out from it."""
+        return {**self.model_dump(mode="json"), "compliant": self.compliant, "state": self.state}
+
+
+class FleetReport(_Part):
+    """All hosts of a run."""
+
+    version: Literal[1] = VERSION
+    at: str = Field(description="When it was written, ISO 8601 with UTC offset.")
+    by: Literal["audit", "deploy"]
+    hosts: tuple[HostReport, ...]
+
+    @property
+    def compliant(self) -> bool:
+        """Whether there are hosts, and all of them are compliant."""
+        return bool(self.hosts) and all(host.compliant for host in self.hosts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document, with what is worked out from it."""
+        return {
+            "version": self.version,
+            "at": self.at,
+            "by": self.by,
+            "compliant": self.compliant,
+            "hosts": [host.to_json() for host in self.hosts],
+        }
+
+
+def not_looked_at(
+    host: str, *, at: str, by: Literal["audit", "deploy"], fail_on: Severity, error: str
+) -> HostReport:
+    """The report of a host of which nothing is known."""
+    return HostReport(host=host, at=at, by=by, fail_on=fail_on, error=error)
+
+
+def fleet_report(
+    hosts: Sequence[HostReport], *, at: str, by: Literal["audit", "deploy"]
+) -> FleetReport:
+    """The hosts' reports together, by name."""
+    return FleetReport(at=at, by=by, hosts=tuple(sorted(hosts, key=lambda item: item.host)))
