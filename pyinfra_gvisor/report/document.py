@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field
 
 from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity, failing
+from pyinfra_gvisor.errors import Problem
 
 VERSION: Final = 1  # of the documents' form; another one where a reader of this one would err
+
+State = Literal["unknown", "failed", "findings", "clean"]
+
+
+def _moment(text: str) -> str:
+    try:
+        zone = datetime.fromisoformat(text).tzinfo
+    except ValueError:
+        raise Problem("not a time of ISO 8601", got=text) from None
+    if zone is None:
+        raise Problem("a time without its UTC offset", got=text, todo="add +00:00")
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_moment)]
 
 
 class _Part(BaseModel):
@@ -43,7 +60,7 @@ class ProofReport(_Part):
     """The last proof of isolation on the node."""
 
     release: str | None
-    at: str | None = Field(description="When, ISO 8601 with UTC offset; None if there was none.")
+    at: Moment | None = Field(description="When, ISO 8601 with UTC offset; None if there was none.")
     checks: int = Field(description="How many checks were made.")
     failed: tuple[str, ...] = Field(description="The checks that proved nothing.")
     holds: bool = Field(description="Whether the node is as it was then proven.")
@@ -69,7 +86,7 @@ class HostReport(_Part):
 
     version: Literal[1] = VERSION
     host: str
-    at: str = Field(description="When it was looked at, ISO 8601 with UTC offset.")
+    at: Moment = Field(description="When it was looked at, ISO 8601 with UTC offset.")
     by: Literal["audit", "deploy"] = Field(description="Which run wrote it.")
     fail_on: Severity = Field(description="The mildest severity that makes a host fail.")
     error: str | None = None
@@ -78,13 +95,15 @@ class HostReport(_Part):
     findings: tuple[Finding, ...] = Field((), description="The worst first, waived ones last.")
     risks: tuple[str, ...] = Field((), description="Risks that were accepted, with the reasons.")
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy takes no decorator on a property
     @property
     def compliant(self) -> bool:
         """Whether it was looked at and nothing at or above ``fail_on`` was found."""
         return self.error is None and not failing(self.findings, self.fail_on)
 
+    @computed_field  # type: ignore[prop-decorator]  # as above
     @property
-    def state(self) -> Literal["unknown", "failed", "findings", "clean"]:
+    def state(self) -> State:
         """``findings``: there are some, and none that makes it fail; waived ones do not count."""
         if self.error is not None:
             return "unknown"
@@ -94,17 +113,18 @@ class HostReport(_Part):
 
     def to_json(self) -> dict[str, Any]:
         """The document, with what is worked out from it."""
-        return {**self.model_dump(mode="json"), "compliant": self.compliant, "state": self.state}
+        return self.model_dump(mode="json")
 
 
 class FleetReport(_Part):
     """All hosts of a run."""
 
     version: Literal[1] = VERSION
-    at: str = Field(description="When it was written, ISO 8601 with UTC offset.")
+    at: Moment = Field(description="When it was written, ISO 8601 with UTC offset.")
     by: Literal["audit", "deploy"]
     hosts: tuple[HostReport, ...]
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy takes no decorator on a property
     @property
     def compliant(self) -> bool:
         """Whether there are hosts, and all of them are compliant."""
@@ -112,13 +132,7 @@ class FleetReport(_Part):
 
     def to_json(self) -> dict[str, Any]:
         """The document, with what is worked out from it."""
-        return {
-            "version": self.version,
-            "at": self.at,
-            "by": self.by,
-            "compliant": self.compliant,
-            "hosts": [host.to_json() for host in self.hosts],
-        }
+        return self.model_dump(mode="json")
 
 
 def not_looked_at(

@@ -1,0 +1,88 @@
+"""The reports as files on the controller, each of them whole or as it was before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import string
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.report.document import FleetReport, HostReport
+
+# No upper case: a controller's file system may not tell it from lower case.
+_PLAIN = frozenset((string.ascii_lowercase + string.digits + "._-").encode())
+_NAME_LIMIT_BYTES = 180  # a file's name has at most 255, and some are needed beside this
+
+
+def write_host(directory: str | Path, report: HostReport) -> Path:
+    """
+    Put ``hosts/<name>.json`` into ``directory``, which is made if it is missing.
+
+    Raises ``Problem`` naming the file and the reason if that cannot be.
+    """
+    path = Path(directory) / host_path(report.host)
+    _write(path, _json(report.to_json()))
+    return path
+
+
+def write_fleet(directory: str | Path, report: FleetReport) -> tuple[Path, ...]:
+    """
+    Put the fleet's forms into ``directory``, which is made if it is missing.
+
+    Reports of hosts that are no longer in the fleet are left alone. Raises ``Problem`` naming the
+    file and the reason if one cannot be written.
+    """
+    forms = {"fleet.json": _json(report.to_json())}
+    for name, text in forms.items():
+        _write(Path(directory) / name, text)
+    return tuple(Path(directory) / name for name in forms)
+
+
+def host_path(host: str) -> str:
+    """Where a host's report is, below the directory; no two hosts have the same."""
+    return f"hosts/{file_name(host)}.json"
+
+
+def file_name(host: str) -> str:
+    """
+    ``host`` as a file's name: ``%`` and two digits for what is no lower case letter, digit, ``.``,
+    ``_`` or ``-``, and for a dot in front. A very long one ends in ``~`` and its sha256.
+    """
+    coded = host.encode("utf-8", "surrogatepass")
+    plain = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in coded)
+    if plain.startswith("."):
+        plain = "%2E" + plain[1:]
+    if len(plain) > _NAME_LIMIT_BYTES:
+        plain = f"{plain[:100]}~{hashlib.sha256(coded).hexdigest()}"
+    return plain
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".report-", dir=path.parent)
+        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
+            os.fchmod(handle, 0o644)
+            file.write(text)
+            file.flush()
+            os.fsync(handle)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise Problem(
+            f"{path}: the report cannot be written: {error.strerror}",
+            todo="set gvisor_report_dir to a directory that you may write to",
+        ) from None
+    finally:
+        if temporary:
+            with suppress(FileNotFoundError):  # it is gone once it took the place
+                Path(temporary).unlink()

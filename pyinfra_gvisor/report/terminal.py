@@ -1,0 +1,82 @@
+"""A report as lines for a terminal, none wider than 100 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity, worst_first
+from pyinfra_gvisor.report.document import FleetReport, HostReport
+
+WIDTH = 100  # columns
+
+_STATES = {
+    "unknown": "UNKNOWN, not compliant",
+    "failed": "FAILED, not compliant",
+    "findings": "compliant, with findings",
+    "clean": "compliant",
+}
+
+
+def host_lines(report: HostReport) -> list[str]:
+    """What was found on a host, the worst first, and a last line with the counts."""
+    lines = [line for item in worst_first(report.findings) for line in _finding(item)]
+    if report.error is not None:
+        lines += _wrapped(f"UNKNOWN {report.host}: {report.error}")
+    return lines + _verdict(report)
+
+
+def fleet_lines(report: FleetReport) -> list[str]:
+    """One line a host, those that fail first, and a last line with the counts."""
+    if not report.hosts:
+        return ["NOT COMPLIANT: no host was looked at"]
+    hosts = sorted(report.hosts, key=lambda host: (list(_STATES).index(host.state), host.host))
+    lines = [line for host in hosts for line in _verdict(host)]
+    compliant = sum(host.compliant for host in hosts)
+    verdict = "compliant" if report.compliant else "NOT COMPLIANT"
+    return [*lines, f"{verdict}: {compliant} of {len(hosts)} hosts are compliant"]
+
+
+def _finding(item: Finding) -> Iterator[str]:
+    if item.waived is not None:
+        waived = _plain(f"waived {item.id} {item.subject}: {item.waived}")
+        yield waived if len(waived) <= WIDTH else waived[: WIDTH - 1] + "…"
+        return
+    yield from _wrapped(f"{item.severity.upper()} {item.id} {item.subject}: {item.what}")
+    for label, text in (("seen", item.evidence), ("do", item.remedy)):
+        if text:
+            yield from _wrapped(f"{label}: {text}", indent="    ")
+
+
+def _verdict(report: HostReport) -> list[str]:
+    return _wrapped(f"{report.host}: {_STATES[report.state]}{_counted(report)}")
+
+
+def _counted(report: HostReport) -> str:
+    if report.error is not None:
+        return ""
+    counts = by_severity(report.findings)
+    waived = sum(item.waived is not None for item in report.findings)
+    parts = [f"{counts[severity]} {severity}" for severity in reversed(Severity)]
+    sandboxed = sum(item.sandboxed for item in report.containers)
+    containers = f"{sandboxed} of {len(report.containers)} containers sandboxed"
+    return f"; {_some(parts) or 'nothing found'}, {waived} waived; {containers}"
+
+
+def _some(parts: Iterable[str]) -> str:
+    return ", ".join(part for part in parts if not part.startswith("0 "))
+
+
+def _wrapped(text: str, *, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        _plain(text),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+    )
+
+
+def _plain(text: str) -> str:
+    """What comes from a node must not steer the terminal, nor look like a line of ours."""
+    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))

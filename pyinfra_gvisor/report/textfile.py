@@ -1,0 +1,105 @@
+"""
+A host's report for Prometheus: text for the textfile collector of its node exporter.
+
+The form is Prometheus' text-based exposition format 0.0.4:
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from pyinfra_gvisor.audit.findings import by_severity
+from pyinfra_gvisor.report.document import HostReport
+
+Sample = tuple[Mapping[str, str], int]
+
+
+class Metric(NamedTuple):
+    """A gauge with what it shows and its samples; one without samples is left out."""
+
+    name: str
+    shows: str
+    samples: list[Sample]
+
+
+def textfile(report: HostReport) -> str:
+    """The metrics of ``report``; times are in seconds since 1970, and no sample carries one."""
+    return "".join(_lines(metric) for metric in _metrics(report) if metric.samples)
+
+
+def _metrics(report: HostReport) -> Iterator[Metric]:
+    yield Metric(
+        "gvisor_node_compliant",
+        "Whether the node was looked at and nothing was found that makes it fail.",
+        [({}, int(report.compliant))],
+    )
+    yield Metric(
+        "gvisor_findings",
+        "Findings of the last audit by severity, without those that are waived.",
+        [
+            ({"severity": severity}, count)
+            for severity, count in by_severity(report.findings).items()
+        ],
+    )
+    yield Metric(
+        "gvisor_containers",
+        "Running containers by the runtime they asked for and whether they were seen sandboxed.",
+        _containers(report),
+    )
+    yield Metric("gvisor_release_info", "What the node runs; always 1.", _release(report))
+    yield Metric(
+        "gvisor_last_proof_timestamp_seconds",
+        "When isolation was last proven or tried to be; absent if never.",
+        [({}, _seconds(report.node.proof.at))] if report.node and report.node.proof.at else [],
+    )
+    yield Metric(
+        "gvisor_last_audit_timestamp_seconds",
+        "When the node was last looked at.",
+        [({}, _seconds(report.at))],
+    )
+
+
+def _containers(report: HostReport) -> list[Sample]:
+    """Every pair of values is there, zero too, so that a series does not end when it is good."""
+    found = Counter((item.asked, item.sandboxed) for item in report.containers)
+    known = {item.name for item in report.node.runtimes} if report.node else set()
+    return [
+        (
+            {"runtime": runtime, "sandboxed": str(sandboxed).lower()},
+            found[runtime, sandboxed],
+        )
+        for runtime in sorted(known | {asked for asked, _ in found})
+        for sandboxed in (False, True)
+    ]
+
+
+def _release(report: HostReport) -> list[Sample]:
+    node = report.node
+    if node is None:
+        return []
+    labels = {"release": node.release, "docker": node.docker or "", "kernel": node.kernel}
+    return [(labels, 1)]
+
+
+def _seconds(at: str) -> int:
+    return int(datetime.fromisoformat(at).timestamp())
+
+
+def _lines(metric: Metric) -> str:
+    head = f"# HELP {metric.name} {metric.shows}\n# TYPE {metric.name} gauge\n"
+    return head + "".join(
+        f"{metric.name}{_labels(labels)} {value}\n" for labels, value in metric.samples
+    )
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{pairs}}}" if pairs else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
