@@ -8,7 +8,7 @@ from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.host import Host
 
-from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.node import STATE_SCRIPTS, Node, parse_node
 from pyinfra_gvisor.scripts import script
 
 _MEMORY = "pyinfra_gvisor.node"
@@ -27,7 +27,7 @@ class NodeState(FactBase[Node | None]):
 
     def command(self) -> StringCommand:
         """The whole script, as the argument of the one shell that pyinfra starts."""
-        return StringCommand("sh", "-c", QuoteString(script("node_state")))
+        return StringCommand("sh", "-c", QuoteString(script(*STATE_SCRIPTS)))
 
     def process(self, output: list[str]) -> Node:
         """The answer as a ``Node``."""

@@ -19,6 +19,8 @@ RUNTIMES_DIR = "/opt/gvisor/runtimes"
 STATE_DIR = "/var/lib/pyinfra-gvisor"
 DAEMON_JSON = "/etc/docker/daemon.json"
 
+STATE_SCRIPTS = ("docker_state", "node_state")
+
 LISTS = ("release", "manifest", "member", "wrapper", "process", "container")
 
 CLOCK_TICKS_A_SECOND = 100  # USER_HZ, fixed on every architecture that gVisor runs on: time(7)
@@ -45,7 +47,11 @@ class DockerdProcess(Reading):
 
 
 class Container(Reading):
-    """A running container. ``runtime`` is what was asked for, ``release`` what its process is."""
+    """
+    A running container. ``runtime`` is what was asked for, ``release`` what its process is.
+
+    ``here``: the file that it runs is the node's own of that path, and not an image's.
+    """
 
     id: str
     name: str
@@ -55,11 +61,16 @@ class Container(Reading):
     docker_socket: bool
     executable: str
     argv0: str
+    here: bool
 
     @property
     def sandboxed(self) -> bool:
-        """Whether its process is gVisor's, as /proc shows it, whatever it asked for."""
-        return self.argv0 == "runsc-sandbox"
+        """
+        Whether its process is gVisor's, as /proc shows it, whatever it asked for.
+
+        An image may have any path and its process any name, but never the node's own file (``here``).
+        """
+        return self.argv0 == "runsc-sandbox" and self.here
 
     @property
     def release(self) -> str | None:
@@ -243,12 +254,12 @@ def _daemon_json(values: dict[str, str]) -> DaemonJson:
 
 
 def _containers(processes: list[str], containers: list[str]) -> tuple[Container, ...]:
-    seen = {line.split(" ", 1)[0]: line.split(" ", 1)[1].partition("\t") for line in processes}
+    seen = {line.split(" ", 1)[0]: line.split(" ", 1)[1].split("\t") for line in processes}
     found = []
     for line in containers:
         document = json.loads(line)
         host, pid = document["HostConfig"], document["State"]["Pid"]
-        executable, _, argv0 = seen.get(str(pid), ("", "", ""))
+        executable, argv0, here = seen.get(str(pid), ("", "", ""))
         mounted = [mount.get("Source", "") for mount in document.get("Mounts") or ()]
         found.append(
             Container(
@@ -262,6 +273,7 @@ def _containers(processes: list[str], containers: list[str]) -> tuple[Container,
                 ),
                 executable=executable,
                 argv0=argv0,
+                here=here == "here",
             )
         )
     return tuple(sorted(found, key=lambda container: container.name))

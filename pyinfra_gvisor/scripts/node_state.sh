@@ -182,76 +182,6 @@ ours() {
     done
 }
 
-# Docker over its socket with perl-base, which is in every Debian and Ubuntu: a fifth of the
-# processor time that the docker command takes. Only the members we read leave the node: others
-# hold the environment of containers, their health checks' output and so on, and so their secrets.
-docker_by_perl() {
-    # shellcheck disable=SC2016
-    perl -e '
-        use strict;
-        my $value = qr/(?<v>(?<o>[{\[](?:(?&s)|[^{}\[\]"]++|(?&o))*+[}\]])|(?<s>"(?:[^"\\]++|\\.)*+")|[^,}\]\s]++)/s;
-        sub ask {
-            my ($path) = @_;
-            # AF_UNIX, SOCK_STREAM and a sockaddr_un by hand: loading Socket takes longer than all else
-            socket(my $s, 1, 1, 0) or die "socket: $!\n";
-            connect($s, pack("S a*", 1, $ARGV[0])) or die "connect: $!\n";
-            syswrite($s, "GET $path HTTP/1.0\r\nHost: docker\r\n\r\n");
-            local $/; my $answer = <$s> // "";
-            my ($head, $body) = split /\r\n\r\n/, $answer, 2;
-            my ($code) = ($head // "") =~ m{^HTTP/1\.\d (\d+)} or die "no answer to $path\n";
-            return undef if $code == 404;
-            $body =~ s/\s+\z//; # a body that breaks off does not end in its closing bracket
-            die "answer $code to $path\n" unless $code == 200 && $body =~ /^([{\[]).*([}\]])\z/s;
-            return $body;
-        }
-        sub members { # of the JSON object in $_[0], those named behind it, as they are written
-            my ($text, @names) = @_;
-            my %all; pos($text) = 1;
-            while ($text =~ /\G\s*,?\s*"(\w+)"\s*:\s*$value/gc) { $all{$1} //= $+{v} }
-            return join ",", map { qq("$_":$all{$_}) } grep { defined $all{$_} } @names if wantarray;
-            return \%all;
-        }
-        sub container {
-            my $body = ask("/containers/$_[0]/json") // return "";
-            my $top = members($body);
-            my ($state, $host) = map { defined $top->{$_} ? $top->{$_} : "{}" } qw(State HostConfig);
-            my ($pid) = (members($state)->{Pid} // "") =~ /^(\d+)$/ or die "no pid of $_[0]\n";
-            my $exe = readlink("/proc/$pid/exe") // ""; my $argv0 = "";
-            if (open(my $f, "<", "/proc/$pid/cmdline")) { local $/ = "\0"; chomp($argv0 = <$f> // "") }
-            s/[\t\n]/ /g for $exe, $argv0;
-            my ($pids) = members($state, "Pid");
-            my ($asked) = members($host, "Runtime", "AutoRemove");
-            my ($named) = members($body, "Id", "Name", "Mounts");
-            return qq(process $pid $exe\t$argv0\ncontainer {$named,"State":{$pids},"HostConfig":{$asked}}\n);
-        }
-        my $told = eval {
-            local $SIG{ALRM} = sub { die "no answer within 20 s\n" };
-            alarm 20;
-            my $info = ask("/info") // die "no /info\n";
-            my $ids = ask("/containers/json") // die "no /containers/json\n";
-            my $text = "info $info\n";
-            $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
-            alarm 0;
-            $text;
-        };
-        print defined $told ? $told : "docker_error $@";
-    ' "$socket"
-}
-
-docker_by_command() {
-    if ! info=$(docker info --format '{{json .}}' 2>&1); then
-        printf 'docker_error %s\n' "$(printf '%s' "$info" | tail -n 1)"
-        return 0
-    fi
-    printf 'info %s\n' "$info"
-    for id in $(docker ps -q --no-trunc); do
-        document=$(docker inspect --format '{"Id":{{json .Id}},"Name":{{json .Name}},"State":{"Pid":{{json .State.Pid}}},"HostConfig":{"Runtime":{{json .HostConfig.Runtime}},"AutoRemove":{{json .HostConfig.AutoRemove}}},"Mounts":{{json .Mounts}}}' "$id") || continue
-        pid=$(docker inspect --format '{{.State.Pid}}' "$id") || continue
-        printf 'process %s %s\t%s\n' "$pid" "$(readlink "/proc/$pid/exe")" "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)"
-        printf 'container %s\n' "$document"
-    done
-}
-
 store() { # the file system that releases go to
     set -- /opt/gvisor/releases /opt/gvisor /opt /
     while [ ! -d "$1" ]; do shift; done
@@ -264,13 +194,6 @@ store() { # the file system that releases go to
     done < /proc/self/mounts
     printf 'store_options %s\n' "$options"
     if [ -e /usr/local/bin/gvisor-bin ]; then echo 'stray_sidecars yes'; fi
-}
-
-docker_state() {
-    if command -v docker > /dev/null; then printf 'docker_client %s\n' "$(docker --version)"; fi
-    if [ -S "$socket" ]; then
-        if command -v perl > /dev/null; then docker_by_perl; else docker_by_command; fi
-    fi
 }
 
 machine

@@ -43,6 +43,7 @@ class Running:
     mounts: tuple[str, ...] = ()
     executable: str = "/usr/bin/sleep"
     argv0: str = "sleep"
+    here: bool = True
 
     def lines(self) -> list[str]:
         """The two lines that the script prints for it."""
@@ -53,8 +54,9 @@ class Running:
             "HostConfig": {"Runtime": self.runtime, "AutoRemove": self.auto_remove},
             "Mounts": [{"Type": "bind", "Source": source} for source in self.mounts],
         }
+        where = "here" if self.here else "elsewhere"
         return [
-            f"process {self.pid} {self.executable}\t{self.argv0}",
+            f"process {self.pid} {self.executable}\t{self.argv0}\t{where}",
             f"container {compact(document)}",
         ]
 

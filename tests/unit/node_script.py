@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.node import STATE_SCRIPTS, Node, parse_node
 from pyinfra_gvisor.scripts import script
 from tests.unit.shells import replaced, run, stub, toolbox
 
@@ -17,7 +17,8 @@ ALARM_S = 20
 class Machine:
     """A node's files under a directory, and the programs that are in its PATH."""
 
-    def __init__(self, root: Path, *, perl: bool = True) -> None:
+    def __init__(self, root: Path, *, perl: bool = True, **asked: str) -> None:
+        self.asked = asked
         self.root = root
         self.socket = root / "docker.sock"
         self.daemon_json = root / "etc-docker" / "daemon.json"
@@ -35,7 +36,7 @@ class Machine:
     def script(self, alarm_s: int = ALARM_S) -> str:
         """The script with this machine's paths."""
         return replaced(
-            script("node_state"),
+            script(*STATE_SCRIPTS, **self.asked),
             {
                 "daemon_json=/etc/docker/daemon.json": f"daemon_json='{self.daemon_json}'",
                 "/etc/docker ": f"'{self.daemon_json.parent}' ",

@@ -73,7 +73,7 @@ def test_nasty_strings_in_a_container_change_nothing_about_it() -> None:
         "Other": {"Pid": 7},
     }
     lines = answer()
-    lines[-1:-1] = [f"process 42 /x y\t{NASTY!r}", f"container {json.dumps(document)}"]
+    lines[-1:-1] = [f"process 42 /x y\t{NASTY!r}\there", f"container {json.dumps(document)}"]
 
     (container,) = parse_node(lines).containers
 

@@ -1,0 +1,151 @@
+#!/bin/sh
+# What Docker and /proc tell of the daemon and of each running container. Read in front of
+# node_state.sh. With wide=yes also what containers were given that could undo a sandbox, their labels
+# called $labels (a line each), and sandboxes that no container belongs to.
+
+# Docker over its socket with perl-base, which is in every Debian and Ubuntu: a fifth of the
+# processor time that the docker command takes. Only the members we read leave the node: others
+# hold the environment of containers, their health checks' output and so on, and so their secrets.
+docker_by_perl() { # socket, and what is asked for besides
+    # shellcheck disable=SC2016
+    perl -e '
+        use strict;
+        my ($socket, $wide, %names) = (shift, shift);
+        @names{@ARGV} = (1) x @ARGV;
+        my $value = qr/(?<v>(?<o>[{\[](?:(?&s)|[^{}\[\]"]++|(?&o))*+[}\]])|(?<s>"(?:[^"\\]++|\\.)*+")|[^,}\]\s]++)/s;
+        sub get {
+            my ($path) = @_;
+            # AF_UNIX, SOCK_STREAM and a sockaddr_un by hand: loading Socket takes longer than all else
+            socket(my $s, 1, 1, 0) or die "socket: $!\n";
+            connect($s, pack("S a*", 1, $socket)) or die "connect: $!\n";
+            syswrite($s, "GET $path HTTP/1.0\r\nHost: docker\r\n\r\n");
+            local $/; my $answer = <$s> // "";
+            my ($head, $body) = split /\r\n\r\n/, $answer, 2;
+            my ($code) = ($head // "") =~ m{^HTTP/1\.\d (\d+)} or die "no answer to $path\n";
+            return undef if $code == 404;
+            die "answer $code to $path\n" unless $code == 200;
+            $body =~ s/\s+\z//;
+            return $body;
+        }
+        sub ask {
+            my ($path) = @_;
+            my $body = get($path) // return undef;
+            # a body that breaks off does not end in its closing bracket
+            die "no whole answer to $path\n" unless $body =~ /^([{\[]).*([}\]])\z/s;
+            return $body;
+        }
+        sub members { # of the JSON object in $_[0], those named behind it, as they are written
+            my ($text, @names) = @_;
+            my %all; pos($text) = 1;
+            while ($text =~ /\G\s*,?\s*"(\w+)"\s*:\s*$value/gc) { $all{$1} //= $+{v} }
+            return join ",", map { qq("$_":$all{$_}) } grep { defined $all{$_} } @names if wantarray;
+            return \%all;
+        }
+        sub same_file { # a path that an image has too is another file, on another device
+            my ($one, $other) = map { join ":", (stat)[0, 1] } @_;
+            return $one && $one eq $other;
+        }
+        sub chosen { # of the JSON object in $_[0], the members whose name $_[1] says yes to
+            my ($text, $is_wanted) = @_;
+            my @found; pos($text) = 1;
+            while ($text =~ /\G\s*,?\s*"((?:[^"\\]++|\\.)*+)"\s*:\s*$value/gc) {
+                my ($name, $what, $plain) = ($1, $+{v}, $1);
+                $plain =~ s/\\u([0-9a-f]{4})/chr hex $1/gie; $plain =~ s/\\(.)/$1/g;
+                push @found, qq("$name":$what) if $is_wanted->($plain);
+            }
+            return "{" . join(",", @found) . "}";
+        }
+        sub given { # what the container was given; of its environment and most labels nothing
+            my ($host, $config) = @_;
+            my ($image) = members($config, "Image");
+            my $labels = chosen(members($config)->{Labels} // "{}", sub { $names{$_[0]} });
+            my $notes = chosen(members($host)->{Annotations} // "{}", sub { $_[0] =~ /^dev\.gvisor\./ });
+            my ($asked) = members($host, qw(Privileged NetworkMode PidMode IpcMode UTSMode UsernsMode CapAdd));
+            return qq(,"Given":{$asked,"Annotations":$notes,"Labels":$labels,$image});
+        }
+        sub container {
+            my $body = ask("/containers/$_[0]/json") // return "";
+            my $top = members($body);
+            my ($state, $host) = map { defined $top->{$_} ? $top->{$_} : "{}" } qw(State HostConfig);
+            my ($pid) = (members($state)->{Pid} // "") =~ /^(\d+)$/ or die "no pid of $_[0]\n";
+            my $exe = readlink("/proc/$pid/exe") // ""; my $argv0 = "";
+            my $here = same_file("/proc/$pid/exe", $exe) ? "here" : "elsewhere";
+            if (open(my $f, "<", "/proc/$pid/cmdline")) { local $/ = "\0"; chomp($argv0 = <$f> // "") }
+            s/[\t\n]/ /g for $exe, $argv0;
+            my ($pids) = members($state, "Pid");
+            my ($asked) = members($host, "Runtime", "AutoRemove");
+            my ($named) = members($body, "Id", "Name", "Mounts");
+            my $more = $wide ? given($host, $top->{Config} // "{}") : "";
+            return qq(process $pid $exe\t$argv0\t$here\n)
+                . qq(container {$named,"State":{$pids},"HostConfig":{$asked}$more}\n);
+        }
+        sub sandboxes { # those that belong to no container, with their age in seconds
+            my $all = ask("/containers/json?all=1") // die "no list of all containers\n";
+            my %known = map { $_ => 1 } $all =~ /"Id":"([0-9a-f]{64})"/g;
+            my $text = "";
+            for my $directory (glob "/proc/[0-9]*") {
+                open(my $f, "<", "$directory/cmdline") or next;
+                my @words = do { local $/; split /\0/, <$f> // "" };
+                next unless @words > 1 && $words[0] eq "runsc-sandbox" && !$known{$words[-1]};
+                my $exe = readlink("$directory/exe") // next;
+                next unless same_file("$directory/exe", $exe);
+                s/[\t\n]/ /g for $exe, $words[-1];
+                my $age = int(time - (stat $directory)[9]);
+                $text .= "sandbox " . substr($directory, 6) . " $age $exe\t$words[-1]\n";
+            }
+            return $text;
+        }
+        sub reloads { # when dockerd has read daemon.json anew, as far as it remembers
+            my $filters = "%7B%22type%22%3A%5B%22daemon%22%5D%2C%22event%22%3A%5B%22reload%22%5D%7D";
+            my $events = get("/events?since=1&until=" . time . "&filters=$filters") // "";
+            my @times = $events =~ /"timeNano":(\d+)/g;
+            return @times ? sprintf("reload_event %.3f\n", $times[-1] / 1e9) : "";
+        }
+        my $told = eval {
+            local $SIG{ALRM} = sub { die "no answer within 20 s\n" };
+            alarm 20;
+            my $info = ask("/info") // die "no /info\n";
+            my $ids = ask("/containers/json") // die "no /containers/json\n";
+            my $text = "info $info\n";
+            $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
+            $text .= sandboxes() . reloads() if $wide;
+            alarm 0;
+            $text;
+        };
+        print defined $told ? $told : "docker_error $@";
+    ' "$@"
+}
+
+docker_by_command() {
+    if ! info=$(docker info --format '{{json .}}' 2>&1); then
+        printf 'docker_error %s\n' "$(printf '%s' "$info" | tail -n 1)"
+        return 0
+    fi
+    printf 'info %s\n' "$info"
+    for id in $(docker ps -q --no-trunc); do
+        document=$(docker inspect --format '{"Id":{{json .Id}},"Name":{{json .Name}},"State":{"Pid":{{json .State.Pid}}},"HostConfig":{"Runtime":{{json .HostConfig.Runtime}},"AutoRemove":{{json .HostConfig.AutoRemove}}},"Mounts":{{json .Mounts}}}' "$id") || continue
+        pid=$(docker inspect --format '{{.State.Pid}}' "$id") || continue
+        exe=$(readlink "/proc/$pid/exe")
+        here=elsewhere
+        if [ "$(stat -L -c %d:%i "/proc/$pid/exe")" = "$(stat -L -c %d:%i "$exe")" ]; then here=here; fi
+        printf 'process %s %s\t%s\t%s\n' "$pid" "$exe" "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)" "$here"
+        printf 'container %s\n' "$document"
+    done
+}
+
+docker_state() {
+    if command -v docker > /dev/null; then printf 'docker_client %s\n' "$(docker --version)"; fi
+    if [ -S "$socket" ]; then
+        if command -v perl > /dev/null; then
+            set -- "$socket" "${wide:-}"
+            while IFS= read -r label; do set -- "$@" "$label"; done << names
+${labels:-}
+names
+            docker_by_perl "$@"
+        elif [ -n "${wide:-}" ]; then
+            echo 'docker_error perl-base is missing, without which containers cannot be audited'
+        else
+            docker_by_command
+        fi
+    fi
+}
