@@ -13,6 +13,7 @@ from pyinfra_gvisor.docker_info import DockerInfo
 from pyinfra_gvisor.installed import Manifest, Store, intact, read_manifests, read_store
 from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.unit import Supervisor, next_arguments
+from pyinfra_gvisor.watch import WatchState, read_watch
 
 RELEASES_DIR = "/opt/gvisor/releases"
 RUNTIMES_DIR = "/opt/gvisor/runtimes"
@@ -21,7 +22,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 STATE_SCRIPTS = ("docker_state", "node_state")
 
-LISTS = ("release", "manifest", "member", "wrapper", "process", "container")
+LISTS = ("release", "manifest", "member", "wrapper", "process", "container", "watch")
 
 CLOCK_TICKS_A_SECOND = 100  # USER_HZ, fixed on every architecture that gVisor runs on: time(7)
 
@@ -68,7 +69,7 @@ class Container(Reading):
         """
         Whether its process is gVisor's, as /proc shows it, whatever it asked for.
 
-        An image may have any path and its process any name, but never the node's own file (``here``).
+        An image may have any path and its process any name, but never the node's own file.
         """
         return self.argv0 == "runsc-sandbox" and self.here
 
@@ -118,6 +119,7 @@ class Node(Reading):
     containers: tuple[Container, ...] = ()
     pending: bool = False
     state_dir: bool = False
+    watch: WatchState = WatchState()
     state: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -197,6 +199,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         containers=_containers(lists["process"], lists["container"]),
         pending="pending" in values,
         state_dir="state_dir" in values,
+        watch=read_watch(lists["watch"], values),
         state=_state(values),
     )
 

@@ -182,6 +182,19 @@ ours() {
     done
 }
 
+watch() { # whoever runs the watch is root, so that modes and owners count as well
+    timer=/etc/systemd/system/pyinfra-gvisor-watch.timer
+    set --
+    for path in /opt/gvisor/watch/watch.pl /opt/gvisor/watch/policy "${timer%.timer}.service" "$timer"; do
+        if [ -f "$path" ]; then set -- "$@" "$path"; fi
+    done
+    if [ $# = 0 ]; then return 0; fi
+    sha256sum -- "$@" | while read -r sum path; do printf 'watch sum %s %s\n' "$sum" "$path"; done
+    stat -c 'watch stat %a:%u:%g %n' -- "$@"
+    if [ -L "${timer%/*}/timers.target.wants/${timer##*/}" ]; then echo 'watch_enabled yes'; fi
+    if [ -f "$timer" ]; then printf 'watch_timer %s\n' "$(systemctl is-active "${timer##*/}")"; fi
+}
+
 store() { # the file system that releases go to
     set -- /opt/gvisor/releases /opt/gvisor /opt /
     while [ ! -d "$1" ]; do shift; done
@@ -203,6 +216,7 @@ next_start
 change_times
 daemon_json_file
 ours
+watch
 store
 docker_state
 echo 'end of node state'
