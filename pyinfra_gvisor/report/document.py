@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field
 
-from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity, failing
+from pyinfra_gvisor.audit.findings import Finding, Severity, failing
 from pyinfra_gvisor.errors import Problem
 
 VERSION: Final = 1  # of the documents' form; another one where a reader of this one would err
@@ -104,12 +104,12 @@ class HostReport(_Part):
     @computed_field  # type: ignore[prop-decorator]  # as above
     @property
     def state(self) -> State:
-        """``findings``: there are some, and none that makes it fail; waived ones do not count."""
+        """``findings``: some, none that makes it fail; what is waived or only noted is none."""
         if self.error is not None:
             return "unknown"
         if not self.compliant:
             return "failed"
-        return "findings" if any(by_severity(self.findings).values()) else "clean"
+        return "findings" if failing(self.findings, Severity.LOW) else "clean"
 
     def to_json(self) -> dict[str, Any]:
         """The document, with what is worked out from it."""

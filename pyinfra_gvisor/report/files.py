@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import string
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -13,10 +11,10 @@ from typing import Any
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.report.document import FleetReport, HostReport
-
-# No upper case: a controller's file system may not tell it from lower case.
-_PLAIN = frozenset((string.ascii_lowercase + string.digits + "._-").encode())
-_NAME_LIMIT_BYTES = 180  # a file's name has at most 255, and some are needed beside this
+from pyinfra_gvisor.report.junit import junit
+from pyinfra_gvisor.report.names import host_path
+from pyinfra_gvisor.report.page import page
+from pyinfra_gvisor.report.sarif import sarif
 
 
 def write_host(directory: str | Path, report: HostReport) -> Path:
@@ -32,34 +30,20 @@ def write_host(directory: str | Path, report: HostReport) -> Path:
 
 def write_fleet(directory: str | Path, report: FleetReport) -> tuple[Path, ...]:
     """
-    Put the fleet's forms into ``directory``, which is made if it is missing.
+    Put the fleet's four forms into ``directory``, which is made if it is missing.
 
     Reports of hosts that are no longer in the fleet are left alone. Raises ``Problem`` naming the
     file and the reason if one cannot be written.
     """
-    forms = {"fleet.json": _json(report.to_json())}
+    forms = {
+        "fleet.json": _json(report.to_json()),
+        "fleet.html": page(report),
+        "fleet.junit.xml": junit(report),
+        "fleet.sarif": sarif(report),
+    }
     for name, text in forms.items():
         _write(Path(directory) / name, text)
     return tuple(Path(directory) / name for name in forms)
-
-
-def host_path(host: str) -> str:
-    """Where a host's report is, below the directory; no two hosts have the same."""
-    return f"hosts/{file_name(host)}.json"
-
-
-def file_name(host: str) -> str:
-    """
-    ``host`` as a file's name: ``%`` and two digits for what is no lower case letter, digit, ``.``,
-    ``_`` or ``-``, and for a dot in front. A very long one ends in ``~`` and its sha256.
-    """
-    coded = host.encode("utf-8", "surrogatepass")
-    plain = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in coded)
-    if plain.startswith("."):
-        plain = "%2E" + plain[1:]
-    if len(plain) > _NAME_LIMIT_BYTES:
-        plain = f"{plain[:100]}~{hashlib.sha256(coded).hexdigest()}"
-    return plain
 
 
 def _json(document: dict[str, Any]) -> str:

@@ -1,0 +1,114 @@
+"""
+The fleet's report for a CI job: JUnit XML, one suite a host.
+
+There is no standard of it; the elements and attributes are those that Jenkins and GitLab read:
+https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jenkinsci/plugins/xunit/types/model/xsd/junit-10.xsd
+https://docs.gitlab.com/ci/testing/unit_test_reports/
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+from xml.etree import ElementTree as Xml
+
+from pyinfra_gvisor.audit.findings import Finding, Severity, worst_first
+from pyinfra_gvisor.report.document import FleetReport, HostReport
+
+LOOKED_AT = "was looked at"  # the case that every host has, so that a clean one shows
+
+# What XML 1.0 cannot hold even escaped: https://www.w3.org/TR/xml/#charsets
+_IMPOSSIBLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Case(NamedTuple):
+    """A test case, and what it holds unless it passed: an element's name, message and text."""
+
+    name: str
+    outcome: str | None = None
+    message: str = ""
+    text: str = ""
+
+
+def junit(report: FleetReport) -> str:
+    """
+    The XML: failures are what makes a host fail, errors are hosts of which nothing is known,
+    skipped is what is waived with the reason, and milder findings pass with a text.
+    """
+    root = Xml.Element("testsuites", name="gVisor isolation")
+    for host in report.hosts:
+        _suite(root, host.host, host.at, list(_cases(host)))
+    if not report.hosts:
+        _suite(root, "fleet", report.at, [Case(LOOKED_AT, "error", "no host was looked at")])
+    for name in ("tests", "failures", "errors"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
+    Xml.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{Xml.tostring(root, encoding="unicode")}\n'
+
+
+def _cases(host: HostReport) -> Iterator[Case]:
+    if host.error is None:
+        yield Case(LOOKED_AT)
+    else:
+        yield Case(LOOKED_AT, "error", "nothing is known of this host", host.error)
+    seen: Counter[str] = Counter()
+    for item in worst_first(host.findings):
+        name = f"{item.id}: {item.subject}"
+        seen[name] += 1  # GitLab shows only the first of several cases of one name
+        yield _case(item, name if seen[name] == 1 else f"{name} ({seen[name]})", host.fail_on)
+
+
+def _case(item: Finding, name: str, fail_on: Severity) -> Case:
+    if item.waived is not None:
+        return Case(name, "skipped", f"waived: {item.waived}")
+    outcome = "failure" if item.severity.rank >= fail_on.rank else "system-out"
+    return Case(name, outcome, item.what, _text(item))
+
+
+def _text(item: Finding) -> str:
+    lines = {
+        "severity": item.severity,
+        "what": item.what,
+        "seen": item.evidence,
+        "do": item.remedy,
+        "docker-bench": item.cis,
+    }
+    return "\n".join(f"{label}: {text}" for label, text in lines.items() if text)
+
+
+def _suite(root: Xml.Element, host: str, at: str, cases: list[Case]) -> None:
+    outcomes = Counter(case.outcome for case in cases)
+    suite = Xml.SubElement(
+        root,
+        "testsuite",
+        name=_possible(host),
+        tests=str(len(cases)),
+        failures=str(outcomes["failure"]),
+        errors=str(outcomes["error"]),
+        skipped=str(outcomes["skipped"]),
+        time="0",
+        # Readers take no offset: it is UTC.
+        timestamp=datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+    )
+    for case in cases:
+        made = Xml.SubElement(
+            suite, "testcase", classname=_possible(host), name=_possible(case.name), time="0"
+        )
+        if case.outcome is not None:
+            _outcome(made, case, case.outcome)
+
+
+def _outcome(made: Xml.Element, case: Case, outcome: str) -> None:
+    inner = Xml.SubElement(made, outcome)
+    if outcome != "system-out":
+        inner.set("message", _possible(case.message))
+    if outcome in ("failure", "error"):
+        inner.set("type", outcome)
+    inner.text = _possible(case.text) or None
+
+
+def _possible(text: str) -> str:
+    return _IMPOSSIBLE.sub("\ufffd", text)

@@ -1,0 +1,115 @@
+"""The fleet's report as one HTML page that needs nothing beside itself, on screen and on paper."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity, worst_first
+from pyinfra_gvisor.report.document import ContainerReport, FleetReport, HostReport, State
+
+# What needs somebody first; the words that stand beside the colours.
+STATES: dict[State, str] = {
+    "unknown": "Unknown",
+    "failed": "Failed",
+    "findings": "Findings",
+    "clean": "Clean",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A host as the page shows it: what its template would otherwise work out."""
+
+    report: HostReport
+    anchor: str
+
+    @property
+    def counts(self) -> dict[Severity, int]:
+        """Findings by severity, the worst first, without those that are waived."""
+        found = by_severity(self.report.findings)
+        return {severity: found[severity] for severity in reversed(Severity)}
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Those that are not waived, the worst first."""
+        return [item for item in worst_first(self.report.findings) if item.waived is None]
+
+    @property
+    def waived(self) -> list[Finding]:
+        """Those that are."""
+        return [item for item in worst_first(self.report.findings) if item.waived is not None]
+
+    @property
+    def containers(self) -> list[ContainerReport]:
+        """Those that break the policy first, then those on the host's kernel, then by name."""
+        return sorted(
+            self.report.containers,
+            key=lambda item: (not breaks_policy(item), item.sandboxed, item.name),
+        )
+
+    @property
+    def sandboxed(self) -> int:
+        """How many of the containers are."""
+        return sum(item.sandboxed for item in self.report.containers)
+
+    @property
+    def breaking(self) -> int:
+        """How many of the containers break the policy."""
+        return sum(breaks_policy(item) for item in self.report.containers)
+
+
+def page(report: FleetReport) -> str:
+    """The page; all that comes from the report is escaped."""
+    sections = _sections(report)
+    states = Counter(section.report.state for section in sections)
+    found = Counter(item.severity for section in sections for item in section.findings)
+    return (
+        _environment()
+        .get_template("fleet.html.j2")
+        .render(
+            report=report,
+            sections=sections,
+            states={state: states[state] for state in STATES},
+            counts={severity: found[severity] for severity in reversed(Severity)},
+            waived=sum(len(section.waived) for section in sections),
+            compliant=sum(section.report.compliant for section in sections),
+            fail_on=sorted(
+                {section.report.fail_on for section in sections}, key=lambda item: item.rank
+            ),
+        )
+    )
+
+
+def breaks_policy(container: ContainerReport) -> bool:
+    """Whether it must be in a sandbox, and is not."""
+    return container.must and container.exempt is None and not container.sandboxed
+
+
+def _sections(report: FleetReport) -> list[Section]:
+    order = list(STATES)
+    hosts = sorted(report.hosts, key=lambda host: (order.index(host.state), host.host))
+    return [Section(host, f"host-{number}") for number, host in enumerate(hosts, 1)]
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pyinfra_gvisor.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["moment"] = _moment
+    environment.tests["breaking"] = breaks_policy
+    environment.globals["words"] = STATES
+    return environment
+
+
+def _moment(at: str) -> str:
+    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

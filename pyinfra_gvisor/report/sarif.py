@@ -1,0 +1,141 @@
+"""
+The fleet's report for code scanning: SARIF 2.1.0.
+
+https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html; what GitHub reads of it:
+https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from pyinfra_gvisor.audit.findings import Finding, Severity, worst_first
+from pyinfra_gvisor.report.document import FleetReport, HostReport
+from pyinfra_gvisor.report.names import host_path
+
+UNKNOWN: Final = "host-unknown"  # the rule of a host that could not be looked at
+UNKNOWN_REMEDY = "Make the host reachable and run the audit again: nothing is known of it."
+
+LEVELS = {
+    Severity.INFO: "note",
+    Severity.LOW: "note",
+    Severity.MEDIUM: "warning",
+    Severity.HIGH: "error",
+    Severity.CRITICAL: "error",
+}
+# In the middle of the ranges that GitHub has for its own words; it knows no "info".
+SCORES = {
+    Severity.LOW: "2.0",
+    Severity.MEDIUM: "5.5",
+    Severity.HIGH: "8.0",
+    Severity.CRITICAL: "9.5",
+}
+
+
+def sarif(report: FleetReport) -> str:
+    """The JSON; what is waived is there as suppressed, with the reason."""
+    found = [(host, item) for host in report.hosts for item in _findings(host)]
+    rules = _rules(item for _, item in found)
+    run = {
+        "tool": {"driver": {"name": "pyinfra-gvisor", "rules": list(rules.values())}},
+        "invocations": [
+            {
+                "executionSuccessful": all(host.error is None for host in report.hosts),
+                "endTimeUtc": _utc(report.at),
+            }
+        ],
+        "results": [_result(host, item, list(rules).index(item.id)) for host, item in found],
+    }
+    document = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [run],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _findings(host: HostReport) -> list[Finding]:
+    if host.error is None:
+        return worst_first(host.findings)
+    return [
+        Finding(
+            id=UNKNOWN,
+            severity=Severity.CRITICAL,
+            subject=host.host,
+            what="nothing is known of this host, so it counts as not compliant",
+            evidence=host.error,
+            remedy=UNKNOWN_REMEDY,
+        )
+    ]
+
+
+def _rules(findings: Iterable[Finding]) -> dict[str, dict[str, Any]]:
+    by_id: dict[str, list[Finding]] = {}
+    for item in findings:
+        by_id.setdefault(item.id, []).append(item)
+    return {rule: _rule(rule, items) for rule, items in sorted(by_id.items())}
+
+
+def _rule(rule: str, items: list[Finding]) -> dict[str, Any]:
+    worst = max((item.severity for item in items), key=lambda severity: severity.rank)
+    remedies = dict.fromkeys(item.remedy for item in items if item.remedy)
+    benches = sorted({f"docker-bench-{item.cis}" for item in items if item.cis})
+    properties: dict[str, Any] = {"tags": ["security", *benches]}
+    if worst in SCORES:
+        properties["security-severity"] = SCORES[worst]
+    return {
+        "id": rule,
+        "shortDescription": {"text": rule.replace("-", " ")},
+        "fullDescription": {"text": items[0].what},
+        "help": {"text": "\n".join(remedies) or items[0].what},
+        "defaultConfiguration": {"level": LEVELS[worst]},
+        "properties": properties,
+    }
+
+
+def _result(host: HostReport, item: Finding, index: int) -> dict[str, Any]:
+    lines = (
+        f"{host.host}: {item.subject}: {item.what}",
+        item.evidence and f"Seen: {item.evidence}",
+    )
+    result: dict[str, Any] = {
+        "ruleId": item.id,
+        "ruleIndex": index,
+        "level": LEVELS[item.severity],
+        "message": {"text": "\n".join(line for line in lines if line)},
+        "locations": [_location(host.host, item.subject)],
+        "partialFingerprints": {"primaryLocationLineHash": _fingerprint(host.host, item)},
+        "properties": {"severity": item.severity.value, "host": host.host, "subject": item.subject},
+    }
+    if item.waived is not None:
+        result["suppressions"] = [
+            {"kind": "external", "status": "accepted", "justification": item.waived}
+        ]
+    return result
+
+
+def _location(host: str, subject: str) -> dict[str, Any]:
+    """GitHub takes no result without a file: it is the host's report, beside this one."""
+    return {
+        "physicalLocation": {
+            "artifactLocation": {"uri": quote(host_path(host))},
+            "region": {"startLine": 1},
+        },
+        "logicalLocations": [
+            {"name": subject, "fullyQualifiedName": f"{host}/{subject}", "kind": "resource"}
+        ],
+    }
+
+
+def _fingerprint(host: str, item: Finding) -> str:
+    """What makes a finding the same one in the next report, whatever its words and evidence."""
+    return hashlib.sha256("\0".join((host, item.id, item.subject)).encode()).hexdigest()
+
+
+def _utc(at: str) -> str:
+    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
