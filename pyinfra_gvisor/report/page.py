@@ -19,6 +19,7 @@ STATES: dict[State, str] = {
     "findings": "Findings",
     "clean": "Clean",
 }
+MANY = 20  # clean hosts; more of them are folded up
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def page(report: FleetReport) -> str:
     """The page; all that comes from the report is escaped."""
     sections = _sections(report)
     states = Counter(section.report.state for section in sections)
+    folded = states["clean"] if states["clean"] > MANY else 0  # they are the last ones
     found = Counter(item.severity for section in sections for item in section.findings)
     return (
         _environment()
@@ -74,6 +76,8 @@ def page(report: FleetReport) -> str:
         .render(
             report=report,
             sections=sections,
+            shown=sections[: len(sections) - folded],
+            folded=sections[len(sections) - folded :],
             states={state: states[state] for state in STATES},
             counts={severity: found[severity] for severity in reversed(Severity)},
             waived=sum(len(section.waived) for section in sections),
