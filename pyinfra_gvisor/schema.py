@@ -11,12 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic.json_schema import models_json_schema
+
 from pyinfra_gvisor.audit.settings import AuditSettings
 from pyinfra_gvisor.dockerd_keys import as_rows
 from pyinfra_gvisor.preflight import RULES
+from pyinfra_gvisor.report.document import FleetReport, HostReport
 from pyinfra_gvisor.settings import PREFIX, Settings
 
 SCHEMA_FILE = Path(__file__).parent / "settings.schema.json"
+REPORT_FILE = Path(__file__).parent / "report.schema.json"
 README_FILE = Path(__file__).parent.parent / "README.md"
 RELEASES_FILE = Path(__file__).parent.parent / "docs" / "releases.md"
 KEYS_FILE = Path(__file__).parent.parent / "docs" / "daemon-json.md"
@@ -35,6 +39,21 @@ def schema_text() -> str:
     """The JSON schema of all ``gvisor_*`` keys."""
     schema = Settings.model_json_schema(by_alias=True)
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def report_schema_text() -> str:
+    """The JSON schema of a report, be it a host's or the fleet's."""
+    kinds, schema = models_json_schema(
+        [(HostReport, "serialization"), (FleetReport, "serialization")],
+        title="A report of pyinfra-gvisor: one host, or all hosts of a run",
+    )
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": schema["title"],
+        "oneOf": list(kinds.values()),
+        "$defs": schema["$defs"],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def settings_table() -> str:
@@ -99,6 +118,7 @@ def main() -> int:
     """Write the files; 0 if they were fresh, 1 if one had to be changed."""
     wanted = {
         SCHEMA_FILE: schema_text(),
+        REPORT_FILE: report_schema_text(),
         README_FILE: with_table(
             README_FILE.read_text(encoding="utf-8"), "settings", settings_table()
         ),

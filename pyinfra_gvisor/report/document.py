@@ -32,7 +32,9 @@ Moment = Annotated[str, AfterValidator(_moment)]
 class _Part(BaseModel):
     """A part of a report."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class RuntimeReport(_Part):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity, worst_first
 from pyinfra_gvisor.report.document import FleetReport, HostReport
@@ -55,16 +55,15 @@ def _verdict(report: HostReport) -> list[str]:
 def _counted(report: HostReport) -> str:
     if report.error is not None:
         return ""
-    counts = by_severity(report.findings)
-    waived = sum(item.waived is not None for item in report.findings)
-    parts = [f"{counts[severity]} {severity}" for severity in reversed(Severity)]
+    counts = {
+        **{str(severity): count for severity, count in by_severity(report.findings).items()},
+        "waived": sum(item.waived is not None for item in report.findings),
+    }
+    order = [*reversed(Severity), "waived"]
+    found = ", ".join(f"{counts[name]} {name}" for name in order if counts[name])
     sandboxed = sum(item.sandboxed for item in report.containers)
     containers = f"{sandboxed} of {len(report.containers)} containers sandboxed"
-    return f"; {_some(parts) or 'nothing found'}, {waived} waived; {containers}"
-
-
-def _some(parts: Iterable[str]) -> str:
-    return ", ".join(part for part in parts if not part.startswith("0 "))
+    return f"; {found or 'nothing found'}; {containers}"
 
 
 def _wrapped(text: str, *, indent: str = "") -> list[str]:
