@@ -15,19 +15,34 @@ from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof import CONTROL, Verdict, fingerprint, judge, start_failures, table
+from pyinfra_gvisor.proof import (
+    Verdict,
+    fingerprint,
+    judge,
+    remedies,
+    start_failures,
+    table,
+    unproven,
+)
+from pyinfra_gvisor.proof_conditions import NOT_WHILE_TRIED, spared, why_not_reload
+from pyinfra_gvisor.proof_script import PROBE_TIMEOUT_S, probe_script
 from pyinfra_gvisor.scripts import encoded, script
-
-PROBE_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be proven: these runtimes, on this release, with these risks accepted."""
+    """
+    What is to be proven: these runtimes, on this release, with these risks accepted.
+
+    ``image`` is what to prove it with, None for the node's own programs. ``no_new_privileges`` is
+    whether that has to be in force, None if the daemon is to say so.
+    """
 
     release: str
     runtimes: Mapping[str, Runtime]
     risks: tuple[str, ...] = ()
+    image: str | None = None
+    no_new_privileges: bool | None = None
 
 
 @dataclass
@@ -49,7 +64,10 @@ def try_out(trial: Trial) -> FunctionCommand:
 
 
 def _try_out(state: State, host: Host, trial: Trial, arguments: dict[str, Any]) -> bool:
-    trial.failed, _ = _probe(host, trial.claim, arguments)
+    node = read_node(host)
+    if node is None:
+        return False
+    trial.failed, _ = _probe(host, node, trial.claim, NOT_WHILE_TRIED, arguments)
     return True
 
 
@@ -57,60 +75,59 @@ def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) ->
     node = read_node(host)
     if node is None:
         return False
-    failed, verdicts = _probe(host, claim, arguments)
+    failed, verdicts = _probe(host, node, claim, why_not_reload(node), arguments)
+    record = _record(claim, verdicts, failed)
     if not failed:
-        return _write_down(host, _record(node, claim, verdicts), arguments)
+        proven = {
+            "fingerprint": fingerprint(node, claim.release, claim.runtimes, image=claim.image),
+            "sbom": node.sbom(claim.release),
+            "risks": claim.risks,
+        }
+        return _write_down(host, {**record, **proven}, arguments)
     todo = "do not run strangers' code here"
     host.log(
         f"gvisor.proof: probe on {host.name}: not proven: {', '.join(failed)}; {todo}", logger.error
     )
-    _write_down(host, json.dumps({"failed": failed, "at": _now()}), arguments)
+    _write_down(host, record, arguments)
     return False
 
 
-def _probe(host: Host, claim: Claim, arguments: dict[str, Any]) -> tuple[list[str], list[Verdict]]:
+def _probe(
+    host: Host, node: Node, claim: Claim, no_reload: str | None, arguments: dict[str, Any]
+) -> tuple[list[str], list[Verdict]]:
     """The checks that proved nothing, all shown with the reason, and every verdict."""
-    names = " ".join((*claim.runtimes, CONTROL))
-    text = script("prove", runtimes=names)
+    text = probe_script(node, claim.runtimes, image=claim.image, no_reload=no_reload)
     command = StringCommand("timeout", "-k", "10", PROBE_TIMEOUT_S, "sh", "-c", QuoteString(text))
     ok, output = host.run_shell_command(command, **arguments)
-    verdicts = judge(output.stdout_lines, claim.release, claim.runtimes)
-    _show(host, claim, verdicts)
-    failed = sorted({verdict.check.id for verdict in verdicts if verdict.word == "NOT PROVEN"})
+    reasons = spared(node, wanted=claim.no_new_privileges, no_reload=no_reload)
+    verdicts = judge(output.stdout_lines, claim.release, claim.runtimes, spared=reasons)
+    for line in (*table(verdicts), *claim.risks):
+        host.log(line)
+    failed = unproven(verdicts)
     if ok and verdicts and not failed:
         return [], verdicts
-    for line in (*start_failures(output.stdout_lines), *output.stderr_lines[-5:]):
+    todo = remedies(verdicts) if ok else ()  # what broke off says itself what to do
+    for line in (*start_failures(output.stdout_lines), *output.stderr_lines[-5:], *todo):
         host.log(line, logger.error)
     return failed or ["the probe failed"], verdicts
 
 
-def _show(host: Host, claim: Claim, verdicts: list[Verdict]) -> None:
-    for line in (*table(verdicts), *claim.risks):
-        host.log(line)
+def _record(claim: Claim, verdicts: list[Verdict], failed: list[str]) -> dict[str, Any]:
+    """What is known of every proof, made or failed."""
+    made = [verdict for verdict in verdicts if not verdict.not_applicable]
+    return {
+        "failed": failed,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "release": claim.release,
+        "runtimes": list(claim.runtimes),
+        "checks": len(made),
+        "image": claim.image,
+    }
 
 
-def _record(node: Node, claim: Claim, verdicts: list[Verdict]) -> str:
-    return json.dumps(
-        {
-            "fingerprint": fingerprint(node, claim.release, claim.runtimes),
-            "release": claim.release,
-            "runtimes": list(claim.runtimes),
-            "sbom": node.sbom(claim.release),
-            "checks": len(verdicts),
-            "at": _now(),
-            "risks": claim.risks,
-        }
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _write_down(host: Host, record: str, arguments: dict[str, Any]) -> bool:
-    text = script(
-        "write_record", state_dir=STATE_DIR, record="proof.json", content_b64=encoded(record + "\n")
-    )
+def _write_down(host: Host, record: dict[str, Any], arguments: dict[str, Any]) -> bool:
+    content = encoded(json.dumps(record) + "\n")
+    text = script("write_record", state_dir=STATE_DIR, record="proof.json", content_b64=content)
     ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
     forget_node(host)
     for line in () if ok else output.stderr_lines[-3:]:

@@ -164,6 +164,8 @@ def proof(
     profiles: Mapping[str, Runtime],
     when: str = "changed",
     risks: Sequence[str] = (),
+    image: str | None = None,
+    no_new_privileges: bool | None = None,
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Prove that containers under our runtimes are isolated, and that the same under runc is not.
@@ -172,6 +174,8 @@ def proof(
     + profiles: the runtimes to prove, by name
     + when: ``changed`` (the node is not as last proven), ``always`` or ``never``
     + risks: accepted risks, to be repeated under the outcome
+    + image: an image that is on the node to prove it with; None: the node's own programs are enough
+    + no_new_privileges: whether it has to be in force; None: if the running daemon says that it is
 
     Fails the host if anything is not proven. Leaves nothing behind but a record of what was proven,
     so that a node that has not changed since is not asked again.
@@ -180,9 +184,9 @@ def proof(
     if node is None:
         yield from refusal("gvisor.proof", "probe", None, unreadable=True)
         return
-    if not proofs.is_due(node, version, profiles, when):
+    if not proofs.is_due(node, version, profiles, when, image=image):
         host.noop("isolation was proven on this very state")
         return
     tell(f"prove {', '.join(profiles)} with a probe container, and under runc as control")
     forget_node(host)
-    yield prove(Claim(version, profiles, tuple(risks)))
+    yield prove(Claim(version, profiles, tuple(risks), image, no_new_privileges))

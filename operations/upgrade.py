@@ -27,6 +27,7 @@ def canary(
     *,
     profiles: Mapping[str, Runtime],
     risks: Sequence[str] = (),
+    image: str | None = None,
     timeout_s: int = 60,
     wait_s: int = 300,
 ) -> Generator[PyinfraCommand, None, None]:
@@ -36,6 +37,7 @@ def canary(
     + version: the release that the runtimes are to be switched to
     + profiles: the runtimes by name; those that nobody can use yet are left out
     + risks: accepted risks, to be repeated under the outcome
+    + image: as for ``gvisor.proof``
     + timeout_s: as for ``docker.daemon_json``
     + wait_s: as there
 
@@ -53,7 +55,7 @@ def canary(
         host.noop("no runtime that is in use is to be switched")
         return
     tell(f"prove runsc {version} as {', '.join(due)} before what is in use is switched to it")
-    trial = Trial(Claim(version, due, tuple(risks)))
+    trial = Trial(Claim(version, due, tuple(risks), image))
     try:
         yield from _tried(node, trial, Patience(timeout_s, wait_s))
     except Problem as problem:

@@ -2,41 +2,24 @@
 What "isolated" means: checks whose outcome could have been otherwise, and a control where it is.
 
 Every check is made twice, in a container under the runtime and in one under runc. It proves
-something only if the sandbox shows what it must and runc shows the opposite.
+something only if the sandbox shows what it must and runc shows what it must. The checks themselves
+are data: ``proof_checks.CHECKS``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 
 from pyinfra_gvisor.node import RELEASES_DIR, Node
 from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.proof_checks import CHECKS, CONTROL, Check
+from pyinfra_gvisor.proof_judges import Seen
 
-CONTROL = "runc"
-
-# `uname -v` in every release, pkg/sentry/kernel: it says nothing about the host's kernel.
-GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
-
-Seen = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Check:
-    """
-    One thing to be seen. ``sandbox`` and ``control`` judge what a container under the runtime and
-    one under runc showed; they get the observations of that container and of the node.
-    """
-
-    id: str
-    shows: str
-    observed: str
-    sandbox: Callable[[Seen, Seen], bool]
-    control: Callable[[Seen, Seen], bool]
-    networks: frozenset[str] = frozenset({"host", "sandbox", "none"})
+NOT_STARTED = "did not start"
+CELL = 26  # columns of the table for what was seen on each side
 
 
 @dataclass(frozen=True)
@@ -45,6 +28,7 @@ class Verdict:
     A check's outcome for one runtime: what was seen there and under runc, and if it proves.
 
     ``accepted``: it does not, and a danger that was accepted for this runtime says why not.
+    ``not_applicable``: why it was not made, if so; it then proves nothing and fails nothing.
     """
 
     runtime: str
@@ -53,109 +37,42 @@ class Verdict:
     control: str
     passed: bool
     accepted: bool = False
+    not_applicable: str = ""
 
     @property
     def word(self) -> str:
         """The outcome in a word or two."""
+        if self.not_applicable:
+            return "n/a"
         return "ok" if self.passed else "accepted" if self.accepted else "NOT PROVEN"
 
 
-def _same_address(seen: Seen, node: Seen) -> bool:
-    address = seen.get("address")
-    try:
-        inside = ip_address(address or "") in ip_network(node.get("subnet", ""))
-    except ValueError:
-        return False
-    return inside and address == seen.get("given_address")
-
-
-def _peer_resolved(seen: Seen, node: Seen) -> bool:
-    return bool(node.get("peer_address")) and seen.get("dns_peer") == node.get("peer_address")
-
-
-def _refused(name: str, shows: str) -> Check:
-    """A check that something is refused in the sandbox, and allowed under runc."""
-    observed = name.replace("-", "_")
-    return Check(
-        name,
-        shows,
-        observed,
-        lambda seen, _node: seen.get(observed) == "refused",
-        lambda seen, _node: seen.get(observed) == "allowed",
-    )
-
-
-CHECKS: tuple[Check, ...] = (
-    Check(
-        "kernel-inside",
-        "the kernel that the container talks to is gVisor's",
-        "kernel_version",
-        lambda seen, node: (
-            seen.get("kernel_version") == GVISOR_KERNEL != node.get("kernel_version")
-        ),
-        lambda seen, node: (
-            bool(seen.get("kernel_version"))
-            and seen["kernel_version"] == node.get("kernel_version")
-        ),
-    ),
-    Check(
-        "process-outside",
-        "the container's process is gVisor's sandbox",
-        "argv0",
-        lambda seen, _node: seen.get("argv0") == "runsc-sandbox",
-        lambda seen, _node: (seen.get("argv0") or "runsc-sandbox") != "runsc-sandbox",
-    ),
-    Check(
-        "release",
-        "the sandbox runs from the release asked for",
-        "executable",
-        lambda seen, node: seen.get("executable", "").startswith(
-            f"{RELEASES_DIR}/{node['release']}/"
-        ),
-        lambda seen, _node: not (seen.get("executable") or RELEASES_DIR).startswith(RELEASES_DIR),
-    ),
-    Check(
-        "dns",
-        "Docker's names of other containers resolve",
-        "dns_peer",
-        _peer_resolved,
-        _peer_resolved,
-        frozenset({"host"}),
-    ),
-    Check(
-        "address",
-        "packets leave from the container's own private address",
-        "address",
-        _same_address,
-        _same_address,
-        frozenset({"host", "sandbox"}),
-    ),
-    _refused("raw-socket", "raw sockets are refused"),
-    _refused("packet-socket", "packet sockets are refused"),
-    _refused("docker-socket", "a mounted docker.sock cannot be opened"),
-    Check(
-        "exec",
-        "docker exec works",
-        "exec",
-        lambda seen, _node: seen.get("exec") == "answer 42",
-        lambda seen, _node: seen.get("exec") == "answer 42",
-    ),
-)
-
-
-def judge(output: Iterable[str], release: str, runtimes: Mapping[str, Runtime]) -> list[Verdict]:
+def judge(
+    output: Iterable[str],
+    release: str,
+    runtimes: Mapping[str, Runtime],
+    *,
+    spared: Mapping[str, str] | None = None,
+) -> list[Verdict]:
     """
     The verdict on every check for every runtime.
 
     + output: the lines of ``scripts/prove.sh``; what is missing in them counts as not proven
     + release: the release that the sandboxes must run from
+    + spared: why a check is not applicable, by id, where that is known without looking; the
+      script may know of more. It counts for checks only that say when they do not apply.
     """
     seen: dict[str, dict[str, str]] = {}
     for line in output:
         subject, _, rest = line.partition("\t")
         key, _, value = rest.partition("\t")
-        seen.setdefault(subject, {})[key] = value
-    node = {**seen.get("node", {}), "release": release}
+        seen.setdefault(subject, {"subject": subject})[key] = value
+    node = {
+        **seen.get("node", {}),
+        **{f"not_applicable.{check}": why for check, why in (spared or {}).items()},
+        "releases_dir": RELEASES_DIR,
+        "release_dir": f"{RELEASES_DIR}/{release}",
+    }
     control = seen.get(CONTROL, {})
     return [
         _verdict(check, (name, runtime), seen.get(name, {}), control, node)
@@ -169,19 +86,21 @@ def _verdict(
     check: Check, runtime: tuple[str, Runtime], seen: Seen, control: Seen, node: Seen
 ) -> Verdict:
     name, profile = runtime
+    why_not = node.get(f"not_applicable.{check.id}", "") if check.unless else ""
     return Verdict(
         runtime=name,
         check=check,
         seen=_shown(check, seen),
         control=_shown(check, control),
-        passed=check.sandbox(seen, node) and check.control(control, node),
+        passed=not why_not and check.sandbox(seen, node) and check.control(control, node),
         accepted=check.id in profile.given_up and seen.get(check.observed) == "allowed",
+        not_applicable=why_not,
     )
 
 
 def _shown(check: Check, seen: Seen) -> str:
     if seen.get("start", "ok") != "ok":
-        return "did not start"
+        return NOT_STARTED
     return seen.get(check.observed) or "nothing seen"
 
 
@@ -195,32 +114,65 @@ def start_failures(output: Iterable[str]) -> list[str]:
     ]
 
 
-def table(verdicts: Iterable[Verdict], width: int = 26) -> list[str]:
+def unproven(verdicts: Iterable[Verdict]) -> list[str]:
+    """The ids of the checks that proved nothing, each once."""
+    return sorted({verdict.check.id for verdict in verdicts if verdict.word == "NOT PROVEN"})
+
+
+def remedies(verdicts: Iterable[Verdict]) -> list[str]:
+    """What to do about the checks that proved nothing, a line each, and how bad it is at worst."""
+    by_remedy: dict[str, list[Check]] = {}
+    for verdict in verdicts:
+        known = by_remedy.setdefault(verdict.check.remedy, [])
+        if verdict.word == "NOT PROVEN" and verdict.seen != NOT_STARTED:
+            known.append(verdict.check)
+    lines = []
+    for remedy, checks in by_remedy.items():
+        names = ", ".join(dict.fromkeys(check.id for check in checks))
+        worst = max((check.severity for check in checks), key=lambda item: item.rank, default=None)
+        lines += [f"{names} ({worst}): {remedy}"] if worst else []
+    return lines
+
+
+def table(verdicts: Iterable[Verdict]) -> list[str]:
     """The verdicts as lines of a table of less than 100 columns."""
-    rows = [("check", "runtime", "seen there", f"under {CONTROL} (control)", "")]
-    rows += [
-        (
-            item.check.id,
-            _fit(item.runtime, 12),
-            _fit(item.seen, width),
-            _fit(item.control, width),
-            item.word,
-        )
-        for item in verdicts
-    ]
-    sizes = [max(len(row[column]) for row in rows) for column in range(5)]
-    return [
-        "  ".join(cell.ljust(size) for cell, size in zip(row, sizes, strict=True)).rstrip()
-        for row in rows
-    ]
+    items = list(verdicts)
+    head = ("check", "runtime", "seen there", f"under {CONTROL} (control)", "")
+    rows = [head, *(_row(item) for item in items)]
+    sizes = [max(len(row[column]) for row in rows) for column in range(4)]
+    sizes[2] = max([sizes[2], *(len(_reason(item)) - 2 - sizes[3] for item in items)])
+    lines = []
+    for item, row in zip((None, *items), rows, strict=True):
+        cells = [cell.ljust(size) for cell, size in zip(row, sizes, strict=False)]
+        if item and item.not_applicable:  # the reason takes both cells of what would have been seen
+            cells[2:] = [_reason(item).ljust(sizes[2] + 2 + sizes[3])]
+        lines.append("  ".join((*cells, row[-1])).rstrip())
+    return lines
 
 
-def _fit(text: str, width: int) -> str:
+def _row(item: Verdict) -> tuple[str, str, str, str, str]:
+    seen = ("", "") if item.not_applicable else (_fit(item.seen), _fit(item.control))
+    return (item.check.id, _fit(item.runtime, 12), *seen, item.word)
+
+
+def _reason(item: Verdict) -> str:
+    text, width = item.not_applicable, 2 * CELL
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _fit(text: str, width: int = CELL) -> str:
+    """The end of a text that is too long: it tells paths apart."""
     return text if len(text) <= width else "…" + text[-(width - 1) :]
 
 
-def fingerprint(node: Node, release: str, runtimes: Mapping[str, Runtime]) -> str | None:
-    """What has to be the same for an earlier proof to hold; None of a node without Docker."""
+def fingerprint(
+    node: Node, release: str, runtimes: Mapping[str, Runtime], *, image: str | None = None
+) -> str | None:
+    """
+    What has to be the same for an earlier proof to hold; None of a node without Docker.
+
+    + image: the image that it is proven with, if it is not the node's own programs alone
+    """
     if node.info is None:
         return None
     state = [
@@ -234,14 +186,24 @@ def fingerprint(node: Node, release: str, runtimes: Mapping[str, Runtime]) -> st
         node.sbom(release),
         release,
         {name: runtime.model_dump() for name, runtime in runtimes.items()},
+        [check.id for check in CHECKS],
+        *([] if image is None else [image]),
     ]
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
-def is_due(node: Node, release: str, runtimes: Mapping[str, Runtime], when: str) -> bool:
+def is_due(
+    node: Node,
+    release: str,
+    runtimes: Mapping[str, Runtime],
+    when: str,
+    *,
+    image: str | None = None,
+) -> bool:
     """Whether isolation has to be proven now: ``when`` is ``changed``, ``always`` or ``never``."""
     if not runtimes or when == "never":
         return False
     record = node.state.get("proof")
     proven = record.get("fingerprint") if isinstance(record, dict) else None
-    return when == "always" or proven is None or proven != fingerprint(node, release, runtimes)
+    now = fingerprint(node, release, runtimes, image=image)
+    return when == "always" or proven is None or proven != now

@@ -1,114 +1,156 @@
 #!/bin/sh
 # Starts a container under each runtime and prints what is seen of it, from outside and inside:
-# "runtime<TAB>observation<TAB>value" a line. Judging that is not done here. Needs no image from
-# anywhere: the probe's file system is a few links, and the node's own /usr, read only.
-# Set before: runtimes (names; runc is the negative control).
+# "subject<TAB>observation<TAB>value" a line. Judging that is not done here. Needs no image from
+# anywhere and nothing of one: the programs are the node's own, mounted read-only, started by the
+# node's own loader. Read behind prove_look.sh.
+# Set before: runtimes (names; runc is the negative control), offline (those without a network),
+# image (none: an empty one is made), external (a name that is not Docker's), program_b64, and
+# no_reload (why dockerd is not to be reloaded; if empty, prove_reload.sh is read in front).
 set -eu
-: "${runtimes:?}"
+: "${runtimes:?}" "${offline?}" "${image?}" "${external:?}" "${program_b64:?}" "${no_reload?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
 network=pyinfra-gvisor-probe-$tag
-image=pyinfra-gvisor-probe:$tag
-tree=''
+name=pyinfra-gvisor-probe # of a container: with the runtime and the tag behind it
+port=7777
+memory=134217728 # bytes: enough for a sandbox with little in it
+tools=/.pyinfra-gvisor # where containers see the node's programs
+setuid='' work='' made=''
 
-see() { printf '%s\t%s\t%s\n' "$1" "$2" "$3"; }
+say() { printf '%s\n' "$*"; }
 
-sweep() { # what this run or a run that was killed has left; the lock says that none is alive
+fail() {
+    say "$*" >&2
+    exit 1
+}
+
+# What this run or one that was killed has left; the lock says that none is alive. Not --rm: the
+# wait for such containers before a restart of dockerd would be for these too.
+sweep() {
+    wait
     containers=$(docker ps -aq --filter "label=$label")
     # shellcheck disable=SC2086
-    if [ -n "$containers" ]; then docker rm -f $containers > /dev/null; fi
+    if [ -n "$containers" ]; then docker rm -f -v $containers > /dev/null; fi
     networks=$(docker network ls -q --filter "label=$label")
     # shellcheck disable=SC2086
     if [ -n "$networks" ]; then docker network rm $networks > /dev/null; fi
-    images=$(docker images -q pyinfra-gvisor-probe)
+    images=$(docker images -q "$name")
     # shellcheck disable=SC2086
     if [ -n "$images" ]; then docker rmi -f $images > /dev/null; fi
-    if [ -n "$tree" ]; then rm -rf "$tree"; fi
-}
-
-make_image() {
-    tree=$(mktemp -d)
-    mkdir "$tree/proc" "$tree/sys" "$tree/dev" "$tree/tmp" "$tree/etc" "$tree/run"
-    for link in bin sbin lib lib64; do
-        if [ -e "/$link" ]; then ln -s "usr/$link" "$tree/$link"; fi
+    for directory in "$work" "$made"; do
+        if [ -n "$directory" ]; then rm -rf "$directory"; fi
     done
-    tar -C "$tree" -c . | docker import --change "LABEL $label=$tag" - "$image" > /dev/null
 }
 
+find_programs() { # sets perl: how a container starts it
+    loader=''
+    for path in /lib64/ld-linux-x86-64.so.2 /lib/ld-linux-aarch64.so.1; do
+        if [ -e "$path" ]; then loader=$(readlink -f "$path"); fi
+    done
+    case "$loader" in
+        /usr/*) ;;
+        *) fail "no loader of programs below /usr, got ${loader:-none}; is /usr merged? See usrmerge" ;;
+    esac
+    if [ ! -x /usr/bin/perl ]; then fail 'no /usr/bin/perl; install perl-base'; fi
+    perl="$tools$loader --library-path $tools${loader%/*} $tools/usr/bin/perl"
+    # shellcheck disable=SC2016
+    for path in $(/usr/bin/perl -e 'print map { "$_\n" } grep { m{^/usr/} } @INC'); do
+        perl="$perl -I$tools$path"
+    done
+    program=$(printf '%s' "$program_b64" | base64 -d)
+}
+
+# With a program that is setuid, in which the loader and libraries are where every program has them.
+make_image() {
+    setuid=/setuid-id image=$name:$tag
+    made=$(mktemp -d)
+    mkdir "$made/proc" "$made/sys" "$made/dev" "$made/tmp" "$made/etc" "$made/run"
+    for link in lib lib64; do
+        if [ -e "/$link" ]; then ln -s "$tools/usr/$link" "$made/$link"; fi
+    done
+    cp /usr/bin/id "$made$setuid"
+    chmod 4755 "$made$setuid"
+    tar -C "$made" -c . | docker import --change "LABEL $label=$tag" - "$image" > /dev/null
+}
+
+# Nothing of what an image declares is to have a say: who it runs as, how it is stopped, what a
+# loader or perl would read first. The node's log driver may send to elsewhere, or not be readable.
 start() { # name runtime options...
-    name=$1 runtime=$2
+    word=$1 runtime=$2
     shift 2
-    docker run -d --name "$name" --runtime "$runtime" --network "$network" --label "$label=$tag" \
-        -v /usr:/usr:ro "$@" "$image" sleep 300 2>&1
+    # shellcheck disable=SC2086
+    docker run -d --name "$word" --runtime "$runtime" --network "$network" --label "$label=$tag" \
+        --pull never --user 0:0 --workdir / --no-healthcheck --stop-signal TERM --memory "$memory" \
+        --log-driver json-file --env LD_PRELOAD= --env LD_LIBRARY_PATH= --env PERL5LIB= --env PERL5OPT= \
+        --env RES_OPTIONS='timeout:2 attempts:2' -v "/usr:$tools/usr:ro" "$@" \
+        --entrypoint "${perl%% *}" "$image" ${perl#* } -e "$program" serve "$port" "$word" 2>&1
 }
 
 # Old releases refuse docker.sock already when it is mounted, later ones when it is opened.
-start_with_socket() { # name runtime
-    at_start=''
-    if said=$(start "$1" "$2" -v /var/run/docker.sock:/run/probe.sock); then return 0; fi
-    case "$said" in # any other reason is a failure, and proves nothing
-        *probe.sock*) at_start=refused ;;
-        *) return 1 ;;
-    esac
-    docker rm -f "$1" > /dev/null
-    said=$(start "$1" "$2")
-}
-
-# Raw and packet sockets, docker.sock, and the address that packets would leave from. perl-base is
-# in every Debian and Ubuntu. "allowed": the sandbox let it through.
-# shellcheck disable=SC2016
-inside='
-echo "kernel_version $(uname -v)"
-echo "kernel_release $(uname -r)"
-echo "dmesg $(dmesg 2>/dev/null | head -n 1 | cut -c1-60)"
-peer=$(getent ahostsv4 peer) && peer=${peer%% *} || peer=""
-echo "dns_peer $peer"
-perl -e '"'"'
-use Socket;
-sub said { print "$_[0] ", ($_[1] ? "allowed" : "refused"), "\n" }
-said("raw_socket", socket(my $raw, AF_INET, SOCK_RAW, 1));
-said("packet_socket", socket(my $packet, 17, SOCK_RAW, 768));
-socket(my $unix, AF_UNIX, SOCK_STREAM, 0);
-if (-e "/run/probe.sock") { said("docker_socket", connect($unix, sockaddr_un("/run/probe.sock"))) }
-socket(my $udp, AF_INET, SOCK_DGRAM, 0);
-my $to = inet_aton($ARGV[0] || "192.0.2.1");
-if ($to && connect($udp, sockaddr_in(53, $to))) { print "address ", inet_ntoa((sockaddr_in(getsockname($udp)))[1]), "\n" }
-'"'"' "$peer"
-'
-
-probe() { # runtime
-    name=pyinfra-gvisor-probe-$1-$tag
-    if ! start_with_socket "$name" "$1"; then
-        see "$1" start "$(printf '%s' "$said" | tail -n 1 | cut -c1-500)"
+start_with_socket() { # runtime
+    set -- "$1" "$name-$1-$tag" -p "127.0.0.1::$port"
+    if said=$(start "$2" "$1" "$3" "$4" -v "/var/run/docker.sock:$tools/docker.sock"); then
+        see "$1" start ok
         return 0
     fi
-    see "$1" start ok
-    if [ -n "$at_start" ]; then see "$1" docker_socket refused; fi
-    see "$1" asked "$(docker inspect -f '{{.HostConfig.Runtime}}' "$name")"
-    see "$1" given_address "$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$name")"
-    docker exec "$name" sh -c "$inside" 2>&1 | while read -r key value; do see "$1" "$key" "$value"; done
-    # not sooner: in the moment of its start a process has no command line yet
-    pid=$(docker inspect -f '{{.State.Pid}}' "$name")
-    see "$1" executable "$(readlink "/proc/$pid/exe")"
-    see "$1" argv0 "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)"
-    see "$1" exec "$(docker exec "$name" sh -c 'echo answer $((6 * 7))' 2>&1 | tail -n 1 | cut -c1-60)"
+    case "$said" in # any other reason is a failure, and proves nothing
+        *"$tools/docker.sock"*)
+            docker rm -f "$2" > /dev/null
+            if said=$(start "$2" "$1" "$3" "$4"); then
+                see "$1" start ok
+                see "$1" docker_socket refused
+                return 0
+            fi
+            ;;
+    esac
+    see "$1" start "$(why_not "$said")"
+}
+
+start_peer() {
+    if said=$(start "$name-the-peer-$tag" runc --network-alias peer); then return 0; fi
+    see 'the peer' start "$(why_not "$said")"
+}
+
+why_not() { say "$1" | grep -v '^WARNING' | tail -n 1 | cut -c1-500; } # what docker run said
+
+start_all() { # sets started: the runtimes whose container runs
+    for runtime in $runtimes; do start_with_socket "$runtime" > "$work/start.$runtime" & done
+    start_peer > "$work/peer" &
+    (RES_OPTIONS='timeout:2 attempts:1' timeout 4 getent ahostsv4 "$external" > "$work/external" || true) &
+    wait
+    cat "$work/peer"
+    started=''
+    for runtime in $runtimes; do
+        cat "$work/start.$runtime"
+        if grep -q "	start	ok$" "$work/start.$runtime"; then started="$started $runtime"; fi
+    done
+    if [ -z "$started" ]; then exit 1; fi # it has been told why
+}
+
+stop_all() {
+    set --
+    for runtime in $started; do set -- "$@" "$name-$runtime-$tag"; done
+    timeout 30 docker stop -t 5 "$@" > /dev/null || true # how it ended, its state says
+    docker inspect --format '{{.HostConfig.Runtime}} {{.State.Status}} {{.State.ExitCode}}' "$@" > "$work/stopped"
+    for runtime in $started; do see "$runtime" stop "$(sed -n "s/^$runtime //p" "$work/stopped")"; done
 }
 
 mkdir -p /run/pyinfra-gvisor
 exec 9>> /run/pyinfra-gvisor/probe.lock
-flock -w 60 9 || {
-    echo 'another proof is running on this node' >&2
-    exit 1
-}
+flock -w 60 9 || fail 'another proof is running on this node'
+find_programs
+if [ -n "$image" ] && ! docker image inspect "$image" > /dev/null 2>&1; then
+    fail "gvisor_proof_image: no image $image on this node; docker pull it there, nothing is pulled here"
+fi
 sweep
 trap sweep EXIT
 trap 'exit 1' HUP INT TERM
-make_image
+work=$(mktemp -d)
+if [ -z "$image" ]; then make_image; fi
 docker network create --label "$label=$tag" "$network" > /dev/null
-docker run -d --name "pyinfra-gvisor-probe-peer-$tag" --network "$network" --network-alias peer --runtime runc \
-    --label "$label=$tag" -v /usr:/usr:ro "$image" sleep 300 > /dev/null
-see node peer_address "$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "pyinfra-gvisor-probe-peer-$tag")"
-see node subnet "$(docker network inspect -f '{{range .IPAM.Config}}{{.Subnet}}{{end}}' "$network")"
-see node kernel_version "$(uname -v)"
-for runtime in $runtimes; do probe "$runtime"; done
+start_all
+see_node
+look_at_all
+if [ -z "$no_reload" ]; then survive_reload; fi
+stop_all

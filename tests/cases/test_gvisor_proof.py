@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.proof import fingerprint
+from pyinfra_gvisor.proof_checks import CHECKS
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import answer, node
@@ -18,6 +20,7 @@ from tests.unit.observations import output
 
 CONVERGED = answer(**converged())
 SHOWN = Reply(output())
+BECAME_ROOT = output(runsc={"no_new_privs": "became root"})
 RISK = "RISK ACCEPTED: runsc 20240729.0 is open to CVE-2026-96812. Reason given: a lab"
 
 
@@ -25,7 +28,7 @@ def proved(replies: dict[str, Reply], **named: Any) -> tuple[Fleet, dict[str, No
     """A run of the proof on a node that answers so, beside one that is proven already."""
     nodes = {"a": Node([CONVERGED], replies), "good": Node([proven_answer()])}
     fleet = Fleet(nodes)
-    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES, **named)
+    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES, **{"no_new_privileges": True, **named})
     fleet.run()
     return fleet, nodes
 
@@ -44,7 +47,9 @@ def test_a_node_that_shows_what_it_must_is_proven_and_that_is_written_down() -> 
     assert nodes["a"].kinds()[-2:] == ["prove", "record"]
     written = record(nodes["a"].of("record").command)
     assert written["fingerprint"] == fingerprint(node(**converged()), RELEASE, PROFILES)
-    assert (written["release"], written["runtimes"], written["checks"]) == (RELEASE, ["runsc"], 9)
+    assert (written["release"], written["runtimes"]) == (RELEASE, ["runsc"])
+    assert (written["failed"], written["checks"]) == ([], len(CHECKS))
+    assert datetime.fromisoformat(written["at"]).tzinfo == UTC
     assert written["risks"] == []
 
 
@@ -92,7 +97,10 @@ def test_a_host_that_is_not_proven_fails_alone_and_an_earlier_proof_is_void(
     fleet, nodes = proved({"prove": reply})
 
     assert fleet.failed() == {"a"}
-    assert set(record(nodes["a"].of("record").command)) == {"failed", "at"}
+    written = record(nodes["a"].of("record").command)
+    assert set(written) == {"failed", "at", "release", "runtimes", "checks", "image"}
+    assert written["failed"]
+    assert (written["release"], written["checks"]) == (RELEASE, len(CHECKS))
     assert said in caplog.text
     assert "gvisor.proof: probe on @fake/a: not proven" in caplog.text
 
@@ -115,8 +123,8 @@ def test_the_table_is_shown_with_the_risk_under_it(caplog: pytest.LogCaptureFixt
 
     shown = [line.split("] ", 1)[-1].strip() for line in caplog.text.splitlines()]
     head = next(at for at, line in enumerate(shown) if line.startswith("check"))
-    assert shown[head + 9].startswith("exec")
-    assert shown[head + 10] == RISK
+    assert shown[head + len(CHECKS)].startswith("stop")
+    assert shown[head + len(CHECKS) + 1] == RISK
     assert record(nodes["a"].of("record").command)["risks"] == [RISK]
 
 
@@ -144,6 +152,44 @@ def test_the_probe_runs_under_every_runtime_and_under_the_control_within_a_time(
     command = nodes["a"].of("prove").command
     assert command.startswith("timeout -k 10 120 sh -c ")
     assert "runtimes='\"'\"'runsc runc'\"'\"'\n" in command
+
+
+def test_the_image_is_handed_to_the_probe_and_makes_a_proof_of_its_own() -> None:
+    _, nodes = proved({"prove": SHOWN}, image="shop:1")
+
+    assert "image=shop:1\n" in nodes["a"].of("prove").command
+    written = record(nodes["a"].of("record").command)
+    assert written["image"] == "shop:1"
+    assert written["fingerprint"] != fingerprint(node(**converged()), RELEASE, PROFILES)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "live", "outcome"),
+    [
+        pytest.param(True, True, "became root", id="wanted"),
+        pytest.param(True, False, "became root", id="wanted-and-not-live"),
+        pytest.param(None, True, "became root", id="live"),
+        pytest.param(None, False, "does not have", id="not-live"),
+        pytest.param(False, True, "is given up", id="given-up"),
+    ],
+)
+def test_no_new_privileges_is_proven_where_it_has_to_be_in_force(
+    wanted: bool | None, live: bool, outcome: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    given = converged()
+    options = ["name=no-new-privileges"] if live else []
+    docker = {**given["docker"], "SecurityOptions": options}
+    state = answer(**{**given, "docker": docker})
+    nodes = {"a": Node([state], {"prove": Reply(BECAME_ROOT)}), "good": Node([proven_answer()])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES, no_new_privileges=wanted)
+    fleet.run()
+
+    row = next(line for line in caplog.text.splitlines() if "no-new-privs  " in line)
+    assert outcome in row
+    assert (fleet.failed() == {"a"}) is (outcome == "became root")
 
 
 def test_sudo_is_passed_on_to_every_command_of_the_proof() -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.proof_checks import CHECKS
 from tests.node.running import (
     OPERATIONS,
     Fleet,
@@ -61,8 +62,9 @@ def test_isolation_is_proven_with_a_negative_control(story: Story, name: str) ->
         if f"[{name}]" in line and "  runsc  " in line
     ]
 
-    assert len(rows) == 9
-    assert all(row.endswith("  ok") for row in rows)
+    assert len(rows) == len(CHECKS)
+    assert all(row.endswith(("  ok", "  n/a")) for row in rows)
+    assert [row.split()[-1] for row in rows].count("n/a") <= 1, "the lab may have no resolver"
     assert any("docker-socket" in row and "refused" in row and " allowed " in row for row in rows)
 
 

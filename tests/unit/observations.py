@@ -2,44 +2,68 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.proof import CONTROL, GVISOR_KERNEL
+from pyinfra_gvisor.proof_checks import CONTROL
+from pyinfra_gvisor.proof_judges import GVISOR_KERNEL, MEMORY_LIMIT
 
 RELEASE = "20260928.0"
 DEBIAN_KERNEL = "#1 SMP PREEMPT_DYNAMIC Debian 6.12.9-1 (2026-10-01)"
 
+SANDBOX_FILE = f"/opt/gvisor/releases/{RELEASE}/runsc"
+LOADER = "/.pyinfra-gvisor/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+
 NODE = {
     "peer_address": "172.19.0.2",
     "subnet": "172.19.0.0/16",
+    "addresses": "192.0.2.7 172.17.0.1 172.19.0.1",
     "kernel_version": DEBIAN_KERNEL,
+    "kernel_release": "6.12.9+deb13-amd64",
 }
 SANDBOX = {
     "start": "ok",
     "asked": "runsc",
     "given_address": "172.19.0.3",
-    "executable": f"/opt/gvisor/releases/{RELEASE}/runsc",
+    "executable": SANDBOX_FILE,
+    "file": f"the node's {SANDBOX_FILE}",
     "argv0": "runsc-sandbox",
     "kernel_version": GVISOR_KERNEL,
     "kernel_release": "4.19.0-gvisor",
-    "dmesg": "[    0.000000] Starting gVisor...",
+    "dmesg": "Starting gVisor",
     "dns_peer": "172.19.0.2",
+    "dns_external": "192.0.2.80",
+    "tcp_to_peer": "answered",
+    "tcp_from_peer": "answered",
+    "published": "answered",
     "raw_socket": "refused",
     "packet_socket": "refused",
     "docker_socket": "refused",
+    "no_new_privs": "nothing gained",
+    "memory_limit": MEMORY_LIMIT,
     "address": "172.19.0.3",
     "exec": "answer 42",
+    "logs": "its line",
+    "reload": "lives on",
+    "stop": "exited 7",
 }
 RUNC = {
     **SANDBOX,
     "asked": "runc",
     "given_address": "172.19.0.4",
-    "executable": "/usr/bin/sleep",
-    "argv0": "sleep",
+    "executable": LOADER,
+    "file": f"not the node's {LOADER}",
+    "argv0": LOADER,
     "kernel_version": DEBIAN_KERNEL,
+    "kernel_release": "6.12.9+deb13-amd64",
+    "dmesg": "refused",
     "raw_socket": "allowed",
     "packet_socket": "allowed",
     "docker_socket": "allowed",
     "address": "172.19.0.4",
 }
+
+
+def started_from(path: str) -> dict[str, str]:
+    """What is seen of a sandbox whose process runs this file of the node's."""
+    return {"executable": path, "file": f"the node's {path}"}
 
 
 def output(**changes: dict[str, str | None]) -> list[str]:

@@ -7,16 +7,10 @@ import re
 import pytest
 
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof import (
-    CHECKS,
-    CONTROL,
-    GVISOR_KERNEL,
-    Verdict,
-    judge,
-    start_failures,
-    table,
-)
-from tests.unit.observations import DEBIAN_KERNEL, RELEASE, SANDBOX, output
+from pyinfra_gvisor.proof import Verdict, judge, remedies, start_failures, table, unproven
+from pyinfra_gvisor.proof_checks import CHECKS, CONTROL, Check
+from pyinfra_gvisor.proof_judges import GVISOR_KERNEL
+from tests.unit.observations import DEBIAN_KERNEL, NODE, RELEASE, SANDBOX, SANDBOX_FILE, output
 
 HOST = {"runsc": Runtime(network="host")}
 IDS = [check.id for check in CHECKS]
@@ -39,23 +33,33 @@ def test_what_a_good_node_shows_proves_every_check() -> None:
     [
         pytest.param("kernel-inside", "kernel_version", DEBIAN_KERNEL, id="hosts-kernel"),
         pytest.param("kernel-inside", "kernel_version", GVISOR_KERNEL + " x", id="like-gvisors"),
+        pytest.param(
+            "kernel-release", "kernel_release", NODE["kernel_release"], id="hosts-release"
+        ),
+        pytest.param("dmesg", "dmesg", "another kernel's", id="hosts-log"),
+        pytest.param("dmesg", "dmesg", "refused", id="no-log"),
         pytest.param("process-outside", "argv0", "sleep", id="no-sandbox-outside"),
         pytest.param("process-outside", "argv0", "runsc-sandbox-x", id="like-a-sandbox"),
-        pytest.param("release", "executable", "/usr/local/bin/runsc", id="another-runsc"),
-        pytest.param(
-            "release", "executable", "/opt/gvisor/releases/20240729.0/runsc", id="another-release"
-        ),
-        pytest.param(
-            "release", "executable", f"/opt/gvisor/releases/{RELEASE}1/runsc", id="longer-name"
-        ),
+        pytest.param("process-outside", "executable", "/elsewhere/runsc", id="another-file"),
+        pytest.param("runtime", "asked", "runc", id="another-runtime"),
         pytest.param("dns", "dns_peer", "172.19.0.9", id="another-peer"),
         pytest.param("address", "address", "10.0.0.1", id="the-hosts-address"),
         pytest.param("address", "given_address", "172.19.0.9", id="not-the-given-address"),
+        pytest.param("tcp-to-peer", "tcp_to_peer", "Connection refused", id="no-way-out"),
+        pytest.param("tcp-from-peer", "tcp_from_peer", "Connection refused", id="no-way-in"),
+        pytest.param("published-port", "published", "another word", id="another-answers"),
         pytest.param("raw-socket", "raw_socket", "allowed", id="raw-socket"),
         pytest.param("packet-socket", "packet_socket", "allowed", id="packet-socket"),
         pytest.param("docker-socket", "docker_socket", "allowed", id="docker-socket"),
+        pytest.param("no-new-privs", "no_new_privs", "became root", id="setuid"),
+        pytest.param("memory-limit", "memory_limit", "none", id="no-limit"),
+        pytest.param("memory-limit", "memory_limit", "268435456", id="another-limit"),
         pytest.param("exec", "exec", "answer 41", id="wrong-answer"),
         pytest.param("exec", "exec", "answer 42 and more", id="more-than-the-answer"),
+        pytest.param("logs", "logs", "another line", id="no-log-line"),
+        pytest.param("reload", "reload", "it is another process", id="lost-by-reload"),
+        pytest.param("stop", "stop", "exited 137", id="killed"),
+        pytest.param("stop", "stop", "running 0", id="not-stopped"),
     ],
 )
 def test_a_sandbox_that_shows_something_else_fails_that_check_and_no_other(
@@ -65,17 +69,76 @@ def test_a_sandbox_that_shows_something_else_fails_that_check_and_no_other(
 
 
 @pytest.mark.parametrize(
+    ("path", "failed"),
+    [
+        pytest.param(
+            "the node's /opt/gvisor/releases/20240729.0/runsc", ["release"], id="another-release"
+        ),
+        pytest.param(
+            f"the node's /opt/gvisor/releases/{RELEASE}1/runsc", ["release"], id="longer-name"
+        ),
+        pytest.param("the node's /usr/local/bin/runsc", ["release"], id="another-runsc"),
+        pytest.param(
+            f"not the node's {SANDBOX_FILE}", ["process-outside", "release"], id="an-images-own"
+        ),
+    ],
+)
+def test_a_sandbox_is_known_by_the_nodes_own_file(path: str, failed: list[str]) -> None:
+    executable = path.removeprefix("not ").removeprefix("the node's ")
+
+    assert not_proven(output(runsc={"executable": executable, "file": path})) == failed
+
+
+@pytest.mark.parametrize(
+    ("version", "release", "proves"),
+    [
+        pytest.param(GVISOR_KERNEL, "4.4.0", True, id="early"),
+        pytest.param(GVISOR_KERNEL, "4.19.0-gvisor", True, id="late"),
+        pytest.param(GVISOR_KERNEL, "6.1.0-gvisor", True, id="not-known-yet"),
+        pytest.param("#1 SMP another", "6.1.0-gvisor", False, id="nobody-knows"),
+        pytest.param(GVISOR_KERNEL, NODE["kernel_release"], False, id="the-nodes"),
+    ],
+)
+def test_a_kernel_release_is_a_known_one_or_comes_with_gvisors_version(
+    version: str, release: str, proves: bool
+) -> None:
+    seen: dict[str, str | None] = {"kernel_version": version, "kernel_release": release}
+
+    assert ("kernel-release" not in not_proven(output(runsc=seen))) is proves
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [pytest.param("172.19.0.3 192.0.2.7", id="the-nodes"), pytest.param("", id="not-known")],
+)
+def test_an_address_of_the_nodes_own_proves_nothing(addresses: str) -> None:
+    assert not_proven(output(node={"addresses": addresses})) == ["address"]
+
+
+@pytest.mark.parametrize(
     ("check", "key", "value"),
     [
         pytest.param("kernel-inside", "kernel_version", GVISOR_KERNEL, id="gvisors-kernel"),
+        pytest.param("kernel-release", "kernel_release", "4.4.0", id="gvisors-release"),
+        pytest.param("dmesg", "dmesg", "Starting gVisor", id="gvisors-log"),
         pytest.param("process-outside", "argv0", "runsc-sandbox", id="a-sandbox-outside"),
-        pytest.param("release", "executable", SANDBOX["executable"], id="runsc-itself"),
+        pytest.param("release", "file", SANDBOX["file"], id="runsc-itself"),
+        pytest.param("runtime", "asked", "runsc", id="asked-for-runsc"),
         pytest.param("dns", "dns_peer", "", id="no-name"),
+        pytest.param("dns-external", "dns_external", "", id="no-external-name"),
         pytest.param("address", "address", "172.19.0.9", id="another-address"),
+        pytest.param("tcp-to-peer", "tcp_to_peer", "refused", id="no-way-out"),
+        pytest.param("tcp-from-peer", "tcp_from_peer", "refused", id="no-way-in"),
+        pytest.param("published-port", "published", "refused", id="no-published-port"),
         pytest.param("raw-socket", "raw_socket", "refused", id="raw-socket-refused"),
         pytest.param("packet-socket", "packet_socket", "refused", id="packet-socket-refused"),
         pytest.param("docker-socket", "docker_socket", "refused", id="docker-socket-refused"),
+        pytest.param("no-new-privs", "no_new_privs", "became root", id="setuid"),
+        pytest.param("memory-limit", "memory_limit", "none", id="no-limit"),
         pytest.param("exec", "exec", "", id="no-answer"),
+        pytest.param("logs", "logs", "", id="no-log-line"),
+        pytest.param("reload", "reload", "dockerd did not reload", id="no-reload"),
+        pytest.param("stop", "stop", "exited 137", id="killed"),
     ],
 )
 def test_a_control_that_does_not_show_the_opposite_fails_that_check_and_no_other(
@@ -85,16 +148,9 @@ def test_a_control_that_does_not_show_the_opposite_fails_that_check_and_no_other
 
 
 OBSERVED = [
-    ("kernel-inside", "kernel_version"),
-    ("process-outside", "argv0"),
-    ("release", "executable"),
-    ("dns", "dns_peer"),
-    ("address", "address"),
+    *((check.id, check.observed) for check in CHECKS),
     ("address", "given_address"),
-    ("raw-socket", "raw_socket"),
-    ("packet-socket", "packet_socket"),
-    ("docker-socket", "docker_socket"),
-    ("exec", "exec"),
+    ("process-outside", "file"),
 ]
 
 
@@ -102,7 +158,9 @@ OBSERVED = [
     "nothing", [pytest.param(None, id="missing"), pytest.param("", id="empty")]
 )
 @pytest.mark.parametrize("subject", [pytest.param(name, id=name) for name in ("runsc", CONTROL)])
-@pytest.mark.parametrize(("check", "key"), [pytest.param(*pair, id=pair[1]) for pair in OBSERVED])
+@pytest.mark.parametrize(
+    ("check", "key"), [pytest.param(*pair, id="-".join(pair)) for pair in OBSERVED]
+)
 def test_what_was_not_seen_is_not_proven(
     check: str, key: str, subject: str, nothing: str | None
 ) -> None:
@@ -113,8 +171,10 @@ def test_what_was_not_seen_is_not_proven(
     ("check", "key"),
     [
         pytest.param("kernel-inside", "kernel_version", id="kernel"),
+        pytest.param("kernel-release", "kernel_release", id="kernel-release"),
         pytest.param("dns", "peer_address", id="peer"),
         pytest.param("address", "subnet", id="subnet"),
+        pytest.param("address", "addresses", id="addresses"),
     ],
 )
 def test_what_was_not_seen_of_the_node_itself_proves_nothing(check: str, key: str) -> None:
@@ -154,6 +214,7 @@ def test_a_name_that_nobody_resolved_is_not_proven_by_a_peer_without_an_address(
 )
 def test_without_output_nothing_is_proven(lines: list[str]) -> None:
     assert not_proven(lines) == IDS
+    assert unproven(judge(lines, RELEASE, HOST)) == sorted(IDS)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +257,7 @@ def test_why_a_probe_did_not_start_is_told_in_the_daemons_words(
         pytest.param("node", "subnet", "garbage", id="subnet"),
         pytest.param("node", "subnet", "", id="subnet-empty"),
         pytest.param("runsc", "address", "nonsense", id="address"),
-        pytest.param("runsc", "executable", "\u2028\x00", id="executable"),
+        pytest.param("runsc", "file", "\u2028\x00", id="file"),
     ],
 )
 def test_garbage_is_not_proven_and_breaks_nothing(subject: str, key: str, value: str) -> None:
@@ -211,8 +272,19 @@ def test_garbage_is_not_proven_and_breaks_nothing(subject: str, key: str, value:
     ("network", "left_out"),
     [
         pytest.param("host", set(), id="hostinet"),
-        pytest.param("sandbox", {"dns"}, id="netstack-without-dockers-dns"),
-        pytest.param("none", {"dns", "address"}, id="no-network"),
+        pytest.param("sandbox", {"dns", "dns-external"}, id="netstack-without-dockers-dns"),
+        pytest.param(
+            "none",
+            {
+                "dns",
+                "dns-external",
+                "address",
+                "tcp-to-peer",
+                "tcp-from-peer",
+                "published-port",
+            },
+            id="no-network",
+        ),
     ],
 )
 def test_a_runtime_is_asked_what_its_network_can_show(network: str, left_out: set[str]) -> None:
@@ -224,7 +296,7 @@ def test_a_runtime_is_asked_what_its_network_can_show(network: str, left_out: se
 
 
 def test_every_runtime_is_judged_on_what_it_showed_itself() -> None:
-    bad = {**SANDBOX, "raw_socket": "allowed"}
+    bad = {**SANDBOX, "asked": "other", "raw_socket": "allowed"}
     lines = [*output(), *(f"other\t{key}\t{value}" for key, value in bad.items())]
 
     verdicts = judge(lines, RELEASE, {**HOST, "other": Runtime()})
@@ -279,6 +351,67 @@ def test_a_cut_cell_keeps_the_end_that_tells_releases_apart() -> None:
     seen = next(row[2] for row in rows if row[0] == "release")
     assert seen.startswith("…")
     assert seen.endswith(f"/{RELEASE}/runsc")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [pytest.param(check, id=check.id) for check in CHECKS],
+)
+def test_only_a_check_that_says_when_may_be_left_out_and_it_is_never_ok(check: Check) -> None:
+    unseen = output(runsc={check.observed: None})
+
+    verdicts = judge(unseen, RELEASE, HOST, spared={check.id: "not here"})
+
+    (verdict,) = (item for item in verdicts if item.check is check)
+
+    assert verdict.word == ("n/a" if check.unless else "NOT PROVEN")
+    assert not verdict.passed
+
+
+def test_what_the_script_leaves_out_is_left_out_with_its_reason() -> None:
+    lines = [
+        *output(runsc={"dns_external": None}),
+        "node\tnot_applicable.dns-external\tno resolver",
+    ]
+
+    rows = cells(judge(lines, RELEASE, HOST))
+
+    assert ["dns-external", "runsc", "no resolver", "n/a"] in rows
+    assert unproven(judge(lines, RELEASE, HOST)) == []
+
+
+def test_a_reason_that_is_too_long_is_cut_and_the_outcomes_stay_under_each_other() -> None:
+    verdicts = judge(output(), RELEASE, HOST, spared={"reload": "because " * 20, "stop": "no"})
+
+    *rows, _ = table(verdicts)
+    *_, usual = table(judge(output(), RELEASE, HOST))
+    (row,) = (line for line in rows if line.startswith("reload"))
+    assert len(row) < 100
+    assert re.search(r"…  +n/a$", row)
+    assert row.index("n/a") >= usual.index("ok")
+
+
+def test_what_failed_comes_with_what_to_do_and_how_bad_it_is() -> None:
+    lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed", "logs": "none"})
+
+    said = remedies(judge(lines, RELEASE, HOST))
+
+    assert [line.split(":")[0] for line in said] == [
+        "raw-socket, docker-socket (critical)",
+        "logs (medium)",
+    ]
+
+
+def test_of_what_did_not_start_no_check_is_to_be_mended() -> None:
+    assert remedies(judge(["runsc\tstart\tunknown runtime"], RELEASE, HOST)) == []
+
+
+def test_every_check_says_all_that_is_to_be_said_of_it() -> None:
+    assert len(set(IDS)) == len(IDS)
+    assert all(check.shows and check.how and check.remedy for check in CHECKS)
+    assert [check.id for check in CHECKS if "under runc the same" in check.how] == [
+        check.id for check in CHECKS if check.same and check.id != "runtime"
+    ]
 
 
 def test_what_was_given_up_with_a_reason_is_shown_as_accepted_and_nothing_else_is() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor import proof
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof import fingerprint, is_due
 from tests.unit.answers import RUNSC, Running, info, node
@@ -63,6 +64,28 @@ def test_what_is_claimed_anew_is_proven_anew(release: str, profiles: dict[str, R
     found = node(**GIVEN, state=PROVEN)
 
     assert is_due(found, release, profiles, "changed") is True
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        pytest.param(None, "shop:1", id="set"),
+        pytest.param("shop:1", "shop:2", id="another"),
+        pytest.param("shop:1", None, id="taken-away"),
+    ],
+)
+def test_another_image_to_prove_with_makes_a_proof_due(before: str | None, now: str | None) -> None:
+    digest = fingerprint(node(**GIVEN), RELEASE, PROFILES, image=before)
+    found = node(**GIVEN, state={"proof": {"fingerprint": digest}})
+
+    assert is_due(found, RELEASE, PROFILES, "changed", image=now) is True
+    assert is_due(found, RELEASE, PROFILES, "changed", image=before) is False
+
+
+def test_a_check_that_was_not_made_then_makes_a_proof_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "CHECKS", proof.CHECKS[1:])
+
+    assert due() is True
 
 
 @pytest.mark.parametrize(

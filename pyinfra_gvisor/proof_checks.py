@@ -1,0 +1,272 @@
+"""
+The checks of the proof, as data: what each shows, how it is observed, and what its control must be.
+
+Every check is made in a container under the runtime and in one under runc. Where runc can show the
+opposite it has to; where both must show the same (``same``), runc shows that it can be seen here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyinfra_gvisor import proof_judges as judges
+from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.proof_judges import MEMORY_LIMIT, Judge, refused, same, shows
+
+CONTROL = "runc"
+ALL = frozenset({"host", "sandbox", "none"})
+ONLINE = frozenset({"host", "sandbox"})
+# Docker's resolver is not to be reached from gVisor's own network stack: google/gvisor#7469.
+WITH_DNS = frozenset({"host"})
+
+
+@dataclass(frozen=True)
+class Check:
+    """
+    One thing to be seen. ``sandbox`` and ``control`` judge what a container under the runtime and
+    one under runc showed; they get the observations of that container and of the node.
+
+    ``observed`` is the observation that is shown, ``how`` says how it is made. ``networks`` are
+    those of runtimes that can show it. ``unless`` says when it cannot be made; it is then not
+    applicable, and never counts as proven. ``cis`` is docker-bench-security's id, where there is
+    one about the same thing.
+    """
+
+    id: str
+    shows: str
+    how: str
+    observed: str
+    severity: Severity
+    remedy: str
+    sandbox: Judge
+    control: Judge
+    networks: frozenset[str] = ALL
+    unless: str = ""
+    cis: str | None = None
+
+    @property
+    def same(self) -> bool:
+        """Whether runc must show the same, and not the opposite."""
+        return self.sandbox is self.control
+
+
+_LEAVE = "run nobody's code under this runtime; see what the wrapper starts"
+_FLAGS = "take the flag out of gvisor_runtimes, or give a reason for it there"
+_NETWORK = "look at the node's firewall and Docker's networks; compare with the control"
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        "kernel-inside",
+        "the kernel that the container talks to is gVisor's",
+        "`uname -v` inside is gVisor's; under runc the node's",
+        "kernel_version",
+        Severity.CRITICAL,
+        _LEAVE,
+        judges.gvisors_version,
+        judges.as_on_node("kernel_version"),
+    ),
+    Check(
+        "kernel-release",
+        "it has a release that gVisor gives itself",
+        "`uname -r` inside is 4.4.0, 4.19.0-gvisor, or another with gVisor's `uname -v`; under "
+        "runc the node's",
+        "kernel_release",
+        Severity.CRITICAL,
+        _LEAVE,
+        judges.gvisors_release,
+        judges.as_on_node("kernel_release"),
+    ),
+    Check(
+        "dmesg",
+        "its log is gVisor's",
+        "syslog(2) inside has `Starting gVisor`; under runc the node's log, or none",
+        "dmesg",
+        Severity.CRITICAL,
+        _LEAVE,
+        shows("dmesg", "Starting gVisor"),
+        shows("dmesg", "another kernel's", "refused"),
+    ),
+    Check(
+        "process-outside",
+        "the container's process is gVisor's sandbox",
+        "on the node `argv[0]` is runsc-sandbox, and `/proc/<pid>/exe` has the device and inode of "
+        "a file of the node's; under runc another `argv[0]`",
+        "argv0",
+        Severity.CRITICAL,
+        _LEAVE,
+        judges.sandbox_process,
+        judges.other_process,
+    ),
+    Check(
+        "release",
+        "the sandbox runs from the release asked for",
+        "that file lies in the release's directory on the node; under runc it does not",
+        "file",
+        Severity.HIGH,
+        "run the deploy again, which writes the wrapper of the release that is declared",
+        judges.releases_file,
+        judges.other_file,
+    ),
+    Check(
+        "runtime",
+        "Docker has the container under the runtime asked for",
+        "`docker inspect`, `HostConfig.Runtime`; under runc it is runc",
+        "asked",
+        Severity.HIGH,
+        "look at the runtimes in `docker info`, and for a plugin that changes what is asked for",
+        *same(judges.as_asked),
+    ),
+    Check(
+        "dns",
+        "Docker's names of other containers resolve",
+        "the name of a container beside it is that one's address; under runc the same",
+        "dns_peer",
+        Severity.MEDIUM,
+        "look at dockerd's log; network host has Docker's DNS, gVisor's own stack has not",
+        *same(judges.peer_resolved),
+        networks=WITH_DNS,
+    ),
+    Check(
+        "dns-external",
+        "names outside Docker resolve",
+        "example.com has an address; under runc the same",
+        "dns_external",
+        Severity.MEDIUM,
+        "look at `dns` in daemon.json and at the node's resolv.conf",
+        *same(judges.external_resolved),
+        networks=WITH_DNS,
+        unless="the node or a container under runc resolves no external name",
+    ),
+    Check(
+        "address",
+        "packets leave from the container's own private address",
+        "the address that a socket to the peer has is the one that Docker gave, in its network's "
+        "subnet, and none of the node's; under runc the same",
+        "address",
+        Severity.HIGH,
+        "start no container with `--network host`; see `network` in gvisor_runtimes",
+        *same(judges.own_address),
+        networks=ONLINE,
+        cis="5.10",
+    ),
+    Check(
+        "tcp-to-peer",
+        "it reaches a container beside it",
+        "a TCP connection gets that one's word; under runc the same",
+        "tcp_to_peer",
+        Severity.MEDIUM,
+        _NETWORK,
+        *same(shows("tcp_to_peer", "answered")),
+        networks=ONLINE,
+    ),
+    Check(
+        "tcp-from-peer",
+        "a container beside it reaches it",
+        "a TCP connection gets its word; under runc the same",
+        "tcp_from_peer",
+        Severity.MEDIUM,
+        _NETWORK,
+        *same(shows("tcp_from_peer", "answered")),
+        networks=ONLINE,
+    ),
+    Check(
+        "published-port",
+        "the node reaches it through a published port, as a proxy does",
+        "a TCP connection to the port on 127.0.0.1 gets its word; under runc the same",
+        "published",
+        Severity.MEDIUM,
+        _NETWORK,
+        *same(shows("published", "answered")),
+        networks=ONLINE,
+    ),
+    Check(
+        "raw-socket",
+        "raw sockets are refused",
+        "socket(2) of SOCK_RAW inside; allowed under runc",
+        "raw_socket",
+        Severity.HIGH,
+        _FLAGS,
+        *refused("raw_socket"),
+        cis="5.4",
+    ),
+    Check(
+        "packet-socket",
+        "packet sockets are refused",
+        "socket(2) of AF_PACKET inside; allowed under runc",
+        "packet_socket",
+        Severity.HIGH,
+        _FLAGS,
+        *refused("packet_socket"),
+        cis="5.4",
+    ),
+    Check(
+        "docker-socket",
+        "a mounted docker.sock cannot be opened",
+        "connect(2) to it inside, or the start with it; allowed under runc",
+        "docker_socket",
+        Severity.CRITICAL,
+        _FLAGS,
+        *refused("docker_socket"),
+        cis="5.32",
+    ),
+    Check(
+        "no-new-privs",
+        "no program gains what its caller has not",
+        "a setuid program of root's, started by nobody, is not root; under runc the same",
+        "no_new_privs",
+        Severity.MEDIUM,
+        'have "no-new-privileges": true in daemon.json, and restart dockerd if that is owed',
+        *same(shows("no_new_privs", "nothing gained")),
+        unless="it is given up, or not in force yet, or `gvisor_proof_image` is set",
+        cis="5.26",
+    ),
+    Check(
+        "memory-limit",
+        "a limit of memory is in force",
+        "the control group of its process on the node has the limit in bytes that was asked for; "
+        "under runc the same",
+        "memory_limit",
+        Severity.MEDIUM,
+        "leave --ignore-cgroups out of gvisor_runtimes; look at the node's control groups",
+        *same(shows("memory_limit", MEMORY_LIMIT)),
+        unless="the node's kernel knows no such limit",
+        cis="5.11",
+    ),
+    Check(
+        "exec",
+        "docker exec works",
+        "a program that is started in it answers; under runc the same",
+        "exec",
+        Severity.MEDIUM,
+        "look at dockerd's log",
+        *same(shows("exec", "answer 42")),
+    ),
+    Check(
+        "logs",
+        "docker logs works",
+        "a line that it wrote is there; under runc the same",
+        "logs",
+        Severity.MEDIUM,
+        "look at dockerd's log",
+        *same(shows("logs", "its line")),
+    ),
+    Check(
+        "reload",
+        "it lives on when dockerd reloads",
+        "after a reload it is the same process and answers `docker exec`; under runc the same",
+        "reload",
+        Severity.HIGH,
+        "look at dockerd's log, and whether it takes daemon.json as it lies there",
+        *same(shows("reload", "lives on")),
+        unless="dockerd has not read daemon.json as it lies there, or a release is only tried",
+    ),
+    Check(
+        "stop",
+        "docker stop works",
+        "it is told to end, and ends with its own code (7) within 5 s; under runc the same",
+        "stop",
+        Severity.MEDIUM,
+        "look at dockerd's log; what does not stop is killed",
+        *same(shows("stop", "exited 7")),
+    ),
+)

@@ -1,0 +1,91 @@
+"""How what was seen is judged: one function a check, true only of what was really seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address, ip_network
+
+# Of the containers, in bytes: `memory` in scripts/prove.sh.
+MEMORY_LIMIT = "134217728"
+
+# `uname -v` in every release, pkg/sentry/kernel: it says nothing about the host's kernel.
+GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
+# `uname -r`: the former before 20260427.0, the latter since. Seen, and read in several sources.
+GVISOR_RELEASES = frozenset({"4.4.0", "4.19.0-gvisor"})
+
+Seen = Mapping[str, str]
+# What a container showed and what is known of the node; whether that proves it.
+Judge = Callable[[Seen, Seen], bool]
+
+
+def shows(key: str, *values: str) -> Judge:
+    """That an observation is one of these values."""
+    return lambda seen, _node: seen.get(key) in values
+
+
+def gvisors_version(seen: Seen, node: Seen) -> bool:
+    return seen.get("kernel_version") == GVISOR_KERNEL != node.get("kernel_version")
+
+
+def gvisors_release(seen: Seen, node: Seen) -> bool:
+    """A later release may have another one: what is not known has to come with gVisor's version."""
+    found = seen.get("kernel_release")
+    known = found in GVISOR_RELEASES or gvisors_version(seen, node)
+    return bool(found) and known and found != node.get("kernel_release")
+
+
+def as_on_node(key: str) -> Judge:
+    """That an observation is the node's own of that name."""
+    return lambda seen, node: bool(seen.get(key)) and seen.get(key) == node.get(key)
+
+
+def sandbox_process(seen: Seen, _node: Seen) -> bool:
+    named = seen.get("argv0") == "runsc-sandbox"
+    return named and _file(seen) == f"the node's {seen.get('executable')}"
+
+
+def other_process(seen: Seen, _node: Seen) -> bool:
+    return bool(_file(seen)) and (seen.get("argv0") or "runsc-sandbox") != "runsc-sandbox"
+
+
+def releases_file(seen: Seen, node: Seen) -> bool:
+    return _file(seen).startswith(f"the node's {node['release_dir']}/")
+
+
+def other_file(seen: Seen, node: Seen) -> bool:
+    return bool(_file(seen)) and not _file(seen).startswith(f"the node's {node['releases_dir']}/")
+
+
+def _file(seen: Seen) -> str:
+    return seen.get("file", "")
+
+
+def as_asked(seen: Seen, _node: Seen) -> bool:
+    return bool(seen.get("asked")) and seen.get("asked") == seen.get("subject")
+
+
+def own_address(seen: Seen, node: Seen) -> bool:
+    address, nodes = seen.get("address"), node.get("addresses", "").split()
+    try:
+        inside = ip_address(address or "") in ip_network(node.get("subnet", ""))
+    except ValueError:
+        return False
+    return inside and bool(nodes) and address not in nodes and address == seen.get("given_address")
+
+
+def peer_resolved(seen: Seen, node: Seen) -> bool:
+    return bool(node.get("peer_address")) and seen.get("dns_peer") == node.get("peer_address")
+
+
+def external_resolved(seen: Seen, _node: Seen) -> bool:
+    return bool(seen.get("dns_external"))
+
+
+def same(judge: Judge) -> tuple[Judge, Judge]:
+    """For what the sandbox and runc must both show."""
+    return judge, judge
+
+
+def refused(key: str) -> tuple[Judge, Judge]:
+    """For what the sandbox refuses and runc allows."""
+    return shows(key, "refused"), shows(key, "allowed")

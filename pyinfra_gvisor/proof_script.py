@@ -1,0 +1,64 @@
+"""The script that probes a node: put together for its runtimes, and for who starts its dockerd."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from importlib.resources import files
+
+from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.proof_checks import CONTROL
+from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.service import service_script
+
+PROBE_TIMEOUT_S = 120
+# Reserved by RFC 2606, and kept resolvable by IANA: https://www.iana.org/help/example-domains
+EXTERNAL_NAME = "example.com"
+
+
+def probe_script(
+    node: Node,
+    runtimes: Mapping[str, Runtime],
+    *,
+    image: str | None = None,
+    no_reload: str | None = None,
+) -> str:
+    """
+    One shell script: start a probe under each runtime and under the control, look, tidy up.
+
+    + image: the image to start them from, which has to be on the node; None: an empty one is made
+    + no_reload: why dockerd is not to be reloaded meanwhile
+    """
+    parts = () if no_reload else (service_script(node), "dockerd", "prove_reload")
+    return script(
+        *parts,
+        "prove_look",
+        "prove",
+        runtimes=" ".join((*runtimes, CONTROL)),
+        offline=" ".join(name for name, item in runtimes.items() if item.network == "none"),
+        image=image or "",
+        external=EXTERNAL_NAME,
+        program_b64=encoded(_program()),
+        no_reload=no_reload or "",
+        **({} if no_reload else _for_reload(node)),
+    )
+
+
+def _program() -> str:
+    found = files("pyinfra_gvisor.scripts").joinpath("prove_container.pl")
+    return found.read_text(encoding="utf-8")
+
+
+def _for_reload(node: Node) -> dict[str, str | int]:
+    """What the parts want that know dockerd; what they would look for in the end is not theirs."""
+    return {
+        "file": DAEMON_JSON,
+        "state_dir": STATE_DIR,
+        "expect_sha256": node.daemon_json.sha256,
+        "unit": node.supervisor.unit,
+        "timeout_s": 30,
+        "live_restore": "",
+        "default_runtime": "",
+        "began": int(time.time()),
+    }

@@ -1,0 +1,134 @@
+# What runs in a probe container, with nothing but perl-base: "serve", "look" and "ask". Prints
+# "observation<TAB>value" a line; what was not seen is not printed. Judging that is not done here.
+use strict;
+use warnings;
+use POSIX ();
+use Socket;
+
+use constant NOBODY => 65534;
+# syslog(2) on the architectures that gVisor runs on: include/uapi/asm-generic/unistd.h of Linux for
+# aarch64, arch/x86/entry/syscalls/syscall_64.tbl for x86_64. 3 reads all messages.
+use constant SYSLOG          => { x86_64 => 103, aarch64 => 116 };
+use constant SYSLOG_READ_ALL => 3;
+
+my %modes = ( serve => \&serve, look => \&look, ask => \&ask_all );
+my $mode  = shift @ARGV;
+$| = 1;
+$modes{$mode}->(@ARGV);
+
+sub see {
+    my ( $key, $value ) = @_;
+    $value =~ s/[\t\n]+/ /g;
+    print "$key\t", substr( $value, 0, 100 ), "\n";
+}
+
+# The container's first process. It ends by itself if whoever started it was killed.
+sub serve {
+    my ( $port, $word ) = @_;
+    $SIG{TERM} = sub { POSIX::_exit(7) };
+    $SIG{ALRM} = sub { POSIX::_exit(1) };
+    alarm 300;
+    socket( my $server, AF_INET, SOCK_STREAM, 0 ) or die "socket: $!\n";
+    bind( $server, sockaddr_in( $port, INADDR_ANY ) ) or die "bind: $!\n";
+    listen( $server, 5 ) or die "listen: $!\n";
+    print "log $word\n";
+    while (1) {
+        accept( my $client, $server ) or next;
+        syswrite $client, "$word\n";
+        close $client;
+    }
+}
+
+# "answered" if there is the very word that is expected. A server may not be up yet.
+sub asked {
+    my ( $address, $port, $word ) = @_;
+    my $end = time + 5;
+    while (1) {
+        my $said = answer( $address, $port );
+        return "answered" if $said eq "$word\n";
+        return $said if $said !~ /refused/ || time >= $end;
+        select undef, undef, undef, 0.1;
+    }
+}
+
+sub answer {
+    my ( $address, $port ) = @_;
+    my $said = eval {
+        local $SIG{ALRM} = sub { die "no answer within 4 s\n" };
+        alarm 4;
+        my $packed = inet_aton($address) // die "no address\n";
+        socket( my $socket, AF_INET, SOCK_STREAM, 0 ) or die "$!\n";
+        connect( $socket, sockaddr_in( $port, $packed ) ) or die "$!\n";
+        <$socket> // "";
+    };
+    my $why = $@;
+    alarm 0;
+    return defined $said ? $said : $why;
+}
+
+# Words "subject=observation=address=port=word": "subject<TAB>observation<TAB>outcome" of each.
+sub ask_all {
+    for (@_) {
+        my ( $subject, $key, $address, $port, $word ) = split /=/;
+        print "$subject\t";
+        see( $key, asked( $address, $port, $word ) );
+    }
+}
+
+sub look {
+    my ( $peer, $port, $word, $external, $setuid ) = @_;
+    my ( undef, undef, $release, $version, $machine ) = POSIX::uname();
+    see( "exec",           "answer " . 6 * 7 );
+    see( "kernel_release", $release );
+    see( "kernel_version", $version );
+    see( "dmesg",          messages($machine) );
+    see( "no_new_privs",   gained($setuid) ) if -u $setuid;
+    sockets();
+    see_address( "address", source_address($peer) );
+    see_address( "dns_peer", scalar gethostbyname "peer" );
+    see_address( "dns_external", scalar gethostbyname $external ) if $external ne "-";
+    see( "tcp_to_peer", asked( $peer, $port, $word ) );
+}
+
+sub messages {
+    my $number = SYSLOG->{ $_[0] } // return "";
+    my $text   = "\0" x 65536;
+    my $size   = syscall $number, SYSLOG_READ_ALL, $text, length $text;
+    return "refused" if $size < 0;
+    return "another kernel's" if index( substr( $text, 0, $size ), "Starting gVisor" ) < 0;
+    return "Starting gVisor";
+}
+
+sub gained {    # what a program that is root's and setuid makes of somebody who is not root
+    my ($setuid) = @_;
+    my $pid = open( my $pipe, "-|" ) // return "";
+    if ( !$pid ) {
+        POSIX::setgid(NOBODY);
+        POSIX::setuid(NOBODY);
+        exec $setuid, "-u" or POSIX::_exit(1);
+    }
+    my $user = <$pipe> // "";
+    chomp $user;
+    return $user eq NOBODY ? "nothing gained" : $user eq "0" ? "became root" : "";
+}
+
+sub sockets {
+    my $said = sub { see( $_[0], $_[1] ? "allowed" : "refused" ) };
+    $said->( "raw_socket",    socket( my $raw,    AF_INET, SOCK_RAW, 1 ) );
+    $said->( "packet_socket", socket( my $packet, 17,      SOCK_RAW, 768 ) );
+    my $path = "/.pyinfra-gvisor/docker.sock";
+    return if !-e $path;
+    socket( my $unix, AF_UNIX, SOCK_STREAM, 0 ) or return;
+    $said->( "docker_socket", connect( $unix, sockaddr_un($path) ) );
+}
+
+sub source_address {    # that packets to the peer leave from
+    socket( my $udp, AF_INET, SOCK_DGRAM, 0 ) or return;
+    connect( $udp, sockaddr_in( 53, inet_aton( $_[0] ) // return ) ) or return;
+    return ( sockaddr_in( getsockname $udp ) )[1];
+}
+
+sub see_address {
+    my ( $key, $packed ) = @_;
+    see( $key, inet_ntoa($packed) ) if $packed && length $packed == 4;
+}

@@ -1,0 +1,137 @@
+#!/bin/sh
+# What is seen of probe containers, and of the node that they run on. Read in front of prove.sh,
+# which sets what is used here.
+set -eu
+
+see() { printf '%s\t%s\t%s\n' "$1" "$2" "$3"; }
+
+spare() { see node "not_applicable.$1" "$2"; } # check reason
+
+see_node() {
+    peer=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$name-the-peer-$tag") || peer=''
+    see node peer_address "$peer"
+    see node subnet "$(docker network inspect --format '{{range .IPAM.Config}}{{.Subnet}}{{end}}' "$network")"
+    see node addresses "$(hostname -I)"
+    see node kernel_version "$(uname -v)"
+    see node kernel_release "$(uname -r)"
+    if [ ! -s "$work/external" ]; then
+        spare dns-external 'the node itself resolves no external name'
+        external=-
+    fi
+    if [ -z "$setuid" ]; then spare no-new-privs "an image of one's own has no setuid program to try"; fi
+    if [ -n "$no_reload" ]; then spare reload "$no_reload"; fi
+}
+
+look_at_all() {
+    inspect_all > "$work/inspected"
+    for runtime in $started; do
+        look_inside "$runtime" > "$work/look.$runtime" &
+    done
+    ask_from_peer > "$work/from-peer" &
+    ask_from_node > "$work/from-node" &
+    wait
+    for runtime in $started; do
+        see_log "$runtime" > "$work/log.$runtime" &
+        look_outside "$runtime" > "$work/outside.$runtime" &
+    done
+    wait
+    cat "$work"/look.* "$work"/from-* "$work"/log.* "$work"/outside.*
+    if [ "$external" != - ] && [ -e "$work/look.runc" ] && ! grep -q '	dns_external	' "$work/look.runc"; then
+        spare dns-external 'under runc no external name resolves either'
+    fi
+}
+
+# "name runtime pid memory address port" a line; a letter in front of each that may be empty
+inspect_all() {
+    set --
+    for runtime in $started; do set -- "$@" "$name-$runtime-$tag"; done
+    docker inspect --format '{{.Name}} {{.HostConfig.Runtime}} {{.State.Pid}} {{.HostConfig.Memory}} a{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}} p{{with index .NetworkSettings.Ports "'"$port"'/tcp"}}{{(index . 0).HostPort}}{{end}}' "$@"
+}
+
+inspected() { # runtime: sets asked pid limit address published
+    asked='' pid='' limit='' address='' published=''
+    while read -r word asked_now pid_now limit_now address_now published_now; do
+        if [ "$word" = "/$name-$1-$tag" ]; then
+            asked=$asked_now pid=$pid_now limit=$limit_now
+            address=${address_now#a} published=${published_now#p}
+        fi
+    done < "$work/inspected"
+}
+
+is_offline() { case " $offline " in *" $1 "*) ;; *) return 1 ;; esac }
+
+look_inside() { # runtime
+    # shellcheck disable=SC2086
+    docker exec "$name-$1-$tag" $perl -e "$program" look "$peer" "$port" "$name-the-peer-$tag" "$external" "$setuid" 2>&1 |
+        while IFS= read -r line; do say "$1	$line"; done
+}
+
+ask_from_peer() {
+    set --
+    for runtime in $started; do
+        inspected "$runtime"
+        if ! is_offline "$runtime"; then set -- "$@" "$runtime=tcp_from_peer=$address=$port=$name-$runtime-$tag"; fi
+    done
+    # shellcheck disable=SC2086
+    docker exec "$name-the-peer-$tag" $perl -e "$program" ask "$@" 2>&1
+}
+
+ask_from_node() {
+    set --
+    for runtime in $started; do
+        inspected "$runtime"
+        if ! is_offline "$runtime"; then set -- "$@" "$runtime=published=127.0.0.1=$published=$name-$runtime-$tag"; fi
+    done
+    /usr/bin/perl -e "$program" ask "$@" 2>&1
+}
+
+see_log() { # runtime
+    if docker logs "$name-$1-$tag" 2>&1 | grep -qxF "log $name-$1-$tag"; then see "$1" logs 'its line'; fi
+}
+
+# Not sooner than it has answered: in the moment of its start a process has no command line yet.
+look_outside() { # runtime
+    inspected "$1"
+    see "$1" asked "$asked"
+    see "$1" given_address "$address"
+    executable=$(readlink "/proc/$pid/exe") || executable=''
+    see "$1" executable "$executable"
+    see "$1" argv0 "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)"
+    # a path is an image's to choose, and names a file of the image's; device and inode are not
+    if [ "$(file_id "/proc/$pid/exe")" = "$(file_id "$executable")" ]; then
+        see "$1" file "the node's $executable"
+    else
+        see "$1" file "not the node's $executable"
+    fi
+    if [ "$limit" = "$memory" ]; then
+        see "$1" memory_limit "$(limit_of "$pid")"
+    else
+        spare memory-limit "the node's kernel has no limit of memory for containers"
+    fi
+}
+
+file_id() { stat -L -c %d:%i "$1" 2> /dev/null || say "$1"; } # there may be no such file, which is told apart
+
+limit_of() { # pid: the memory limit of its control group or one above it, in bytes; version 1 or 2
+    while IFS=: read -r _ kinds group; do
+        case ",$kinds," in
+            *,memory,*) mounted=/sys/fs/cgroup/memory setting=memory.limit_in_bytes ;;
+            ,,) mounted=/sys/fs/cgroup setting=memory.max ;;
+            *) continue ;;
+        esac
+        while :; do
+            limit=max
+            if [ -r "$mounted$group/$setting" ]; then read -r limit < "$mounted$group/$setting"; fi
+            case "$limit" in
+                max | ???????????????????*) ;; # version 1 has a number of 19 digits for none
+                *)
+                    say "$limit"
+                    return 0
+                    ;;
+            esac
+            if [ -z "$group" ]; then break; fi
+            group=${group%/*}
+        done
+    done < "/proc/$1/cgroup"
+    say none
+}

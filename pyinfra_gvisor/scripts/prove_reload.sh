@@ -1,0 +1,40 @@
+#!/bin/sh
+# Reloads dockerd while probe containers run, and looks whether they live on. Read behind service_*.sh
+# and dockerd.sh, in front of prove.sh. Only of a file that dockerd has read: the caller knows that.
+# Set before: what those want, file (daemon.json), expect_sha256, state_dir.
+set -eu
+: "${file:?}" "${expect_sha256:?}" "${state_dir:?}"
+
+survive_reload() {
+    if ! exec 8>> "$state_dir/lock" || ! flock -n 8; then
+        spare reload 'a change of daemon.json is going on'
+        return 0
+    fi
+    sum=$(sha256sum < "$file") || sum=''
+    if [ "${sum%% *}" != "$expect_sha256" ]; then
+        spare reload 'somebody has just changed daemon.json'
+        return 0
+    fi
+    said='dockerd did not reload'
+    if reload_dockerd; then said=''; fi
+    exec 8>&-
+    for runtime in $started; do
+        lives_on "$runtime" "$said" > "$work/reload.$runtime" &
+    done
+    wait
+    cat "$work"/reload.*
+}
+
+lives_on() { # runtime what-is-wrong-already
+    inspected "$1"
+    # shellcheck disable=SC2086
+    if [ -n "$2" ]; then
+        see "$1" reload "$2"
+    elif [ "$(docker exec "$name-$1-$tag" $perl -e 'print 6 * 7' 2>&1)" != 42 ]; then
+        see "$1" reload 'exec does not answer'
+    elif [ "$(docker inspect --format '{{.State.Pid}}' "$name-$1-$tag")" != "$pid" ]; then
+        see "$1" reload 'it is another process'
+    else
+        see "$1" reload 'lives on'
+    fi
+}
