@@ -14,6 +14,7 @@ from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker, gvisor, upgrade
 from pyinfra_gvisor.preflight import accepted_risks
+from pyinfra_gvisor.proof_conditions import no_new_privileges
 from pyinfra_gvisor.runtimes import wanted_daemon_json
 
 
@@ -33,6 +34,7 @@ def run_node() -> None:
                 version=version,
                 profiles=profiles,
                 risks=accepted_risks(settings),
+                image=settings.proof_image,
                 timeout_s=settings.apply_timeout_s,
                 wait_s=settings.restart_wait_s,
                 name="Prove the release before it is used",
@@ -52,6 +54,8 @@ def run_node() -> None:
             profiles=profiles,
             when=settings.proof,
             risks=accepted_risks(settings),
+            image=settings.proof_image,
+            no_new_privileges=no_new_privileges(settings),
             name="Prove isolation",
         )
         gvisor.link(version=version, name="Point the link for people at it")
