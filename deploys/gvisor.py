@@ -11,11 +11,13 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from pyinfra_gvisor.deploys.checks import checked_settings
+from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, gvisor, upgrade
+from pyinfra_gvisor.operations import docker, gvisor, upgrade, watch
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.proof_conditions import no_new_privileges
 from pyinfra_gvisor.runtimes import wanted_daemon_json
+from pyinfra_gvisor.settings import Settings
 
 
 @deploy("gVisor")
@@ -29,16 +31,7 @@ def run_node() -> None:
     if profiles:
         gvisor.release(version=version, archive=settings.archive, name=f"Install runsc {version}")
         gvisor.runtimes(version=version, profiles=profiles, name="Write runtime wrappers")
-        if settings.proof != "never":
-            upgrade.canary(
-                version=version,
-                profiles=profiles,
-                risks=accepted_risks(settings),
-                image=settings.proof_image,
-                timeout_s=settings.apply_timeout_s,
-                wait_s=settings.restart_wait_s,
-                name="Prove the release before it is used",
-            )
+        _try_release(settings)
     docker.daemon_json(
         wanted=wanted_daemon_json(settings),
         owner=GVISOR,
@@ -49,19 +42,47 @@ def run_node() -> None:
         name="Bring daemon.json into force",
     )
     if profiles:
-        gvisor.proof(
-            version=version,
-            profiles=profiles,
-            when=settings.proof,
-            risks=accepted_risks(settings),
-            image=settings.proof_image,
-            no_new_privileges=no_new_privileges(settings),
-            name="Prove isolation",
-        )
+        _prove(settings)
         gvisor.link(version=version, name="Point the link for people at it")
         upgrade.collection(
             version=version, keep=settings.keep_releases, name="Remove releases that nothing needs"
         )
+    node = read_node(host)
+    if settings.watch or (node is not None and node.watch.there):
+        watch.watch(
+            wanted=settings.watch,
+            must=settings.must_sandbox,
+            exempt=settings.exempt,
+            interval_s=settings.watch_interval_s,
+            action=settings.watch_action,
+            textfile_dir=settings.textfile_dir,
+            name="Keep watch on the node",
+        )
+
+
+def _try_release(settings: Settings) -> None:
+    if settings.proof != "never":
+        upgrade.canary(
+            version=settings.release,
+            profiles=settings.runtimes,
+            risks=accepted_risks(settings),
+            image=settings.proof_image,
+            timeout_s=settings.apply_timeout_s,
+            wait_s=settings.restart_wait_s,
+            name="Prove the release before it is used",
+        )
+
+
+def _prove(settings: Settings) -> None:
+    gvisor.proof(
+        version=settings.release,
+        profiles=settings.runtimes,
+        when=settings.proof,
+        risks=accepted_risks(settings),
+        image=settings.proof_image,
+        no_new_privileges=no_new_privileges(settings),
+        name="Prove isolation",
+    )
 
 
 if not __name__.startswith("pyinfra_gvisor."):

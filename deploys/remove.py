@@ -11,16 +11,20 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from pyinfra_gvisor.deploys.checks import checked_removal
+from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, gvisor
+from pyinfra_gvisor.operations import docker, gvisor, watch
 
 
 @deploy("Remove gVisor")
 def remove() -> None:
-    """First the keys of daemon.json, then what they pointed at."""
+    """First the watch and the keys of daemon.json, then what these pointed at."""
     settings = checked_removal(host)
     if settings is None:
         return
+    node = read_node(host)
+    if node is not None and node.watch.there:
+        watch.watch(wanted=False, name="Remove the watch")
     docker.daemon_json(
         wanted={},
         owner=GVISOR,

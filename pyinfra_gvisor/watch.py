@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import Field
 
+from pyinfra_gvisor.audit.policy import Exemption, Selector
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.reading import Reading
+from pyinfra_gvisor.watch_files import (
+    METRICS,
+    POLICY,
+    SCRIPT,
+    SERVICE,
+    TIMER,
+    policy_text,
+    script_text,
+    service_text,
+    timer_text,
+)
 
 
 class WatchFile(Reading):
@@ -32,6 +49,58 @@ class WatchState(Reading):
         return bool(self.files) or self.enabled
 
 
+@dataclass(frozen=True)
+class Watch:
+    """
+    The watch as it has to be. ``interval_s`` is from one look to the next.
+
+    Raises ``Problem`` for what cannot be written into a unit of systemd's.
+    """
+
+    must: Sequence[Selector]
+    exempt: Sequence[Exemption]
+    interval_s: int = 120
+    action: Literal["report", "stop"] = "report"
+    textfile_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.interval_s < 1:
+            raise Problem("no time between two looks", got=self.interval_s, todo="10 s or more")
+        if self.action not in ("report", "stop"):
+            raise Problem("no such action", got=self.action, todo="write report or stop")
+        if self.textfile_dir and not re.fullmatch(r"/[A-Za-z0-9._/-]+", self.textfile_dir):
+            todo = "write an absolute path of letters, digits and ._-"
+            raise Problem("not a directory for textfiles", got=self.textfile_dir, todo=todo)
+
+    @property
+    def textfile(self) -> str | None:
+        """Where its metrics go."""
+        return f"{self.textfile_dir.rstrip('/')}/{METRICS}" if self.textfile_dir else None
+
+
+@dataclass(frozen=True)
+class NodeFile:
+    """A file as it has to lie on the node, root's."""
+
+    path: str
+    mode: str
+    text: str
+
+    def is_as(self, found: WatchFile | None) -> bool:
+        """Whether what was found there is this."""
+        digest = hashlib.sha256(self.text.encode()).hexdigest()
+        return found == WatchFile(sha256=digest, mode=self.mode, owner="0:0")
+
+
+@dataclass(frozen=True)
+class WatchPlan:
+    """What is done: ``files`` are all that the watch is made of, ``lines`` what is told."""
+
+    action: Literal["nothing", "install", "remove"] = "nothing"
+    lines: tuple[str, ...] = ()
+    files: tuple[NodeFile, ...] = field(default=(), repr=False)
+
+
 def read_watch(lines: Sequence[str], values: Mapping[str, str]) -> WatchState:
     """
     What ``scripts/node_state.sh`` tells of the watch.
@@ -53,4 +122,38 @@ def read_watch(lines: Sequence[str], values: Mapping[str, str]) -> WatchState:
     }
     return WatchState(
         files=files, enabled="watch_enabled" in values, timer=values.get("watch_timer")
+    )
+
+
+def plan_watch(found: WatchState, wanted: Watch | None, *, init: str) -> WatchPlan:
+    """
+    What to do so that the watch is as it has to be, or gone.
+
+    + wanted: None for no watch
+    + init: the node's first process
+
+    Raises ``Problem`` where a watch is wanted and no systemd could start it.
+    """
+    if wanted is None:
+        gone = tuple(f"remove {path}" for path in found.files)
+        return WatchPlan("remove", ("stop the watch", *gone)) if found.there else WatchPlan()
+    if init != "systemd":
+        todo = "leave gvisor_watch off for this node, and run deploys/audit.py from a timer"
+        raise Problem("the watch needs systemd on the node", got=init, todo=todo)
+    files = _files(wanted)
+    other = [item.path for item in files if not item.is_as(found.files.get(item.path))]
+    if not other and found.enabled and found.timer == "active":
+        return WatchPlan()
+    then = "and stop what is found" if wanted.action == "stop" else "and stop nothing"
+    start = f"start the watch: look every {wanted.interval_s} s, say what is found, {then}"
+    return WatchPlan("install", (*(f"write {path}" for path in other), start), files)
+
+
+def _files(wanted: Watch) -> tuple[NodeFile, ...]:
+    policy = policy_text(wanted.must, wanted.exempt, wanted.action, wanted.textfile)
+    return (
+        NodeFile(SCRIPT, "755", script_text()),
+        NodeFile(POLICY, "644", policy),
+        NodeFile(SERVICE, "644", service_text(wanted.textfile_dir)),
+        NodeFile(TIMER, "644", timer_text(wanted.interval_s)),
     )

@@ -1,0 +1,67 @@
+"""The watch on the node: whether every container that must be in a sandbox still is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Literal
+
+from pyinfra import host
+from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from pyinfra_gvisor.audit.policy import Exemption, Selector
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.watch import Watch, WatchPlan, plan_watch
+from pyinfra_gvisor.watch_files import NAME
+
+
+@operation()
+def watch(
+    wanted: bool,
+    *,
+    must: Sequence[Selector] = (),
+    exempt: Sequence[Exemption] = (),
+    interval_s: int = 120,
+    action: Literal["report", "stop"] = "report",
+    textfile_dir: str | None = None,
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have a timer of systemd's on the node that looks for containers without their sandbox, or none.
+
+    + wanted: whether it is to be there; if not, nothing of it stays
+    + must: which containers must run in a sandbox
+    + exempt: which of these need not
+    + interval_s: seconds between two looks
+    + action: ``report`` says what is found in the node's journal, ``stop`` stops it besides
+    + textfile_dir: where its metrics for Prometheus' node exporter go; None for none
+
+    Fails the host, with nothing changed, where there is no systemd, no perl or no such directory.
+    """
+    node = read_node(host)
+    if node is None:
+        yield from refusal("watch.watch", NAME, None, unreadable=True)
+        return
+    try:
+        asked = Watch(must, exempt, interval_s, action, textfile_dir) if wanted else None
+        plan = plan_watch(node.watch, asked, init=node.init)
+    except Problem as problem:
+        yield from refusal("watch.watch", NAME, problem)
+        return
+    if plan.action == "nothing":
+        host.noop("the watch is as declared")
+        return
+    for line in plan.lines:
+        tell(line)
+    forget_node(host)
+    yield _command(plan, asked)
+
+
+def _command(plan: WatchPlan, asked: Watch | None) -> StringCommand:
+    if asked is None:
+        return StringCommand("sh", "-c", QuoteString(script("watch_stop", "watch_remove")))
+    text = script("watch_stop", "watch_install", host=host.name, textfile=asked.textfile or "")
+    words = [word for item in plan.files for word in (item.path, item.mode, encoded(item.text))]
+    return StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, words))

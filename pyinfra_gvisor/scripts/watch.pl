@@ -1,0 +1,288 @@
+#!/usr/bin/perl
+# Looks at every running container: which must be in a sandbox, by the policy, and is not, is said in the
+# journal at every look. Keeps nothing between looks. Arguments: the policy, and where Docker listens.
+# With perl-base only, which is in every Debian and Ubuntu.
+use strict;
+use warnings;
+no warnings qw(newline recursion);
+use Fcntl qw(O_CREAT O_EXCL O_WRONLY);
+
+my ($policy_file, $socket) = (@ARGV, "/var/run/docker.sock");
+my $policy = read_policy($policy_file);
+$SIG{PIPE} = "IGNORE";
+exit main();
+
+sub main {
+    my $ids = eval { running() };
+    if (!$ids) {
+        journal(3, "Docker does not answer, and no container was looked at; see systemctl status docker: $@");
+        return 1;
+    }
+    my ($failed, @seen) = (0);
+    for my $id (@$ids) {
+        my $one = eval { look($id) };
+        if ($@) { journal(3, "container $id cannot be looked at: $@"); $failed = 1 }
+        push @seen, $one if $one;
+    }
+    my @bare = grep { $_->{must} && !$_->{sandboxed} } @seen;
+    journal(3, complaint($_)) for @bare;
+    journal(6, account(@seen)) unless @bare || $failed;
+    # a textfile with an old time tells that not all is known
+    if (!$failed && $policy->{textfile} && !eval { write_metrics(\@seen, scalar @bare); 1 }) {
+        journal(3, "$policy->{textfile} cannot be written: $@");
+        $failed = 1;
+    }
+    for my $one ($policy->{action} eq "stop" ? @bare : ()) {
+        if (!eval { stop($one); 1 }) { journal(3, "$one->{shown} cannot be stopped: $@"); $failed = 1 }
+    }
+    return $failed;
+}
+
+# One line of the journal: sd-daemon(3) has the numbers in front.
+sub journal {
+    my ($level, $text) = @_;
+    chomp $text;
+    $text =~ s/[^\x20-\x7e]/?/g;
+    print "<$level>$text\n";
+}
+
+sub complaint {
+    my ($one) = @_;
+    my $todo = $one->{asked_runc}
+        ? "create it anew under a runtime of gVisor's, or exempt it in gvisor_exempt"
+        : $one->{deleted} ? "its program was replaced on the node, so that nobody can tell: create it anew"
+        : "its runtime started no sandbox: run the deploy and the audit again, then create it anew";
+    return "$one->{shown} must run in a sandbox and is not seen in one: "
+        . "runtime $one->{runtime}, process $one->{process}; $todo";
+}
+
+sub account {
+    my $must = grep { $_->{must} } @_;
+    my $exempt = grep { $_->{exempt} } @_;
+    return sprintf "%d containers, of which %d must run in a sandbox and do, and %d are exempted",
+        scalar @_, $must, $exempt;
+}
+
+# A second look right before: nothing is stopped for what it was a moment ago. Nor is what may be in order,
+# a sandbox whose program was replaced under it.
+sub stop {
+    my ($one) = @_;
+    my $now = look($one->{id});
+    if (!$now || !$now->{must} || $now->{sandboxed}) { return }
+    if ($now->{deleted} && !$now->{asked_runc}) {
+        journal(4, "$now->{shown} is left running, since it may be a sandbox");
+        return;
+    }
+    my ($code) = ask("POST", "/containers/$now->{id}/stop?t=10", 60);
+    die "Docker answers $code\n" unless $code =~ /^(204|304|404)$/; # 304: stopped already, 404: gone
+    journal(3, "$now->{shown} was stopped, since it must run in a sandbox and does not");
+}
+
+sub running { # the ids of all running containers
+    my ($code, $body) = ask("GET", "/containers/json", 20);
+    die "answer $code\n" unless $code == 200;
+    return [map { $_->{Id} } @{json($body)}];
+}
+
+# What a container is, nothing if it does not run any more. One that is just being started has a
+# process without a command line for a moment; one that stays like that hides something.
+sub look {
+    my ($id) = @_;
+    my $one;
+    for my $try (1 .. 10) {
+        my ($code, $body) = ask("GET", "/containers/$id/json", 20);
+        return undef if $code == 404;
+        die "answer $code\n" unless $code == 200;
+        my $told = json($body);
+        my $pid = $told->{State}{Running} ? $told->{State}{Pid} : 0;
+        return undef unless $pid; # 0: about to be started again
+        $one = judged($told, $pid);
+        last unless $one->{blank};
+        select undef, undef, undef, 0.3;
+    }
+    return $one;
+}
+
+sub judged {
+    my ($told, $pid) = @_;
+    my $name = substr $told->{Name}, 1;
+    my $labels = $told->{Config}{Labels} // {};
+    my $runtime = $told->{HostConfig}{Runtime} || "runc";
+    my $asked_runc = $runtime =~ /^(runc|io\.containerd\.runc\.v\d)\z/;
+    my %seen = process($pid);
+    my $exempt = grep { selects($_, $name, $labels) } @{$policy->{exempt}};
+    my $wanted = grep { selects($_, $name, $labels) } @{$policy->{must}};
+    return {
+        %seen,
+        id => $told->{Id},
+        shown => "$name (" . substr($told->{Id}, 0, 12) . ")",
+        runtime => $runtime,
+        asked_runc => $asked_runc,
+        exempt => $wanted && $exempt,
+        must => $wanted && !$exempt,
+        sandboxed => $seen{is_sandbox} && !$asked_runc,
+    };
+}
+
+# An image may have any file at any path, and call its process as it likes. What it cannot have is the
+# node's own file: inode(7), proc_pid_exe(5).
+sub process {
+    my ($pid) = @_;
+    my $exe = readlink("/proc/$pid/exe") // "";
+    my $words = "";
+    if (open my $file, "<", "/proc/$pid/cmdline") { local $/; $words = <$file> // "" }
+    my ($argv0) = split /\0/, $words, 2;
+    my $own = join ":", (stat $exe)[0, 1];
+    my $its = join ":", (stat "/proc/$pid/exe")[0, 1];
+    my $called = ($argv0 // "") eq "runsc-sandbox";
+    my $shown = substr $exe || "without a program", 0, 100;
+    return (
+        blank => $exe eq "" || $words eq "",
+        is_sandbox => $called && $own ne "" && $own eq $its,
+        deleted => ($called && $exe =~ / \(deleted\)\z/ ? 1 : 0), # in a list a match that fails is nothing
+        process => "$shown (pid $pid, calls itself " . substr($argv0 // "nothing", 0, 60) . ")",
+    );
+}
+
+sub selects { # whether the selector $_[0] means the container of this name with these labels
+    my ($selector, $name, $labels) = @_;
+    return 0 if defined $selector->{name} && $name !~ $selector->{name};
+    for my $wanted (@{$selector->{labels}}) {
+        my ($label, @values) = @$wanted;
+        my $has = $labels->{$label};
+        return 0 unless defined $has && grep { $_ eq $has } @values;
+    }
+    return 1;
+}
+
+# Lines that pyinfra_gvisor/watch_files.py has written: what is not plain in them is %XX, in UTF-8.
+sub read_policy {
+    my ($path) = @_;
+    my %read = (action => "report", textfile => "", must => [], exempt => []);
+    my $into;
+    open my $file, "<", $path or die "<3>$path: $!\n";
+    while (my $line = <$file>) {
+        my ($key, @words) = split " ", $line;
+        next if !defined $key || $key =~ /^#/;
+        s/^=//, s/%([0-9A-F]{2})/chr hex $1/ge, utf8::decode($_) for @words;
+        if ($key eq "action" || $key eq "textfile") { $read{$key} = $words[0] }
+        elsif ($key eq "must" || $key eq "exempt") { push @{$read{$key}}, $into = {labels => []} }
+        elsif ($key eq "label" && $into) { push @{$into->{labels}}, [@words] }
+        elsif ($key eq "name" && $into) { my ($pattern) = @words; $into->{name} = qr/\A$pattern\z/s }
+        else { die "<3>$path: line $.: not a line of a policy\n" }
+    }
+    return \%read;
+}
+
+# Beside it first, and under a name that no exporter reads.
+sub write_metrics {
+    my ($seen, $bare) = @_;
+    my %count;
+    $count{$_->{runtime}}{$_->{sandboxed} ? "true" : "false"}++ for @$seen;
+    my @lines = (
+        "# HELP gvisor_watch_containers Running containers, by the runtime that they asked for.",
+        "# TYPE gvisor_watch_containers gauge",
+    );
+    for my $runtime (sort keys %count) {
+        (my $value = $runtime) =~ s/(["\\])/\\$1/g;
+        my %is = %{$count{$runtime}};
+        push @lines, qq(gvisor_watch_containers{runtime="$value",sandboxed="$_"} $is{$_}) for sort keys %is;
+    }
+    push @lines, "# HELP gvisor_watch_unsandboxed Containers that must run in a sandbox and do not.",
+        "# TYPE gvisor_watch_unsandboxed gauge", "gvisor_watch_unsandboxed $bare",
+        "# HELP gvisor_watch_last_run_timestamp_seconds When all containers were last looked at.",
+        "# TYPE gvisor_watch_last_run_timestamp_seconds gauge",
+        "gvisor_watch_last_run_timestamp_seconds " . time;
+    my $beside = "$policy->{textfile}.new";
+    unlink $beside;
+    sysopen my $file, $beside, O_WRONLY | O_CREAT | O_EXCL, 0644 or die "$!\n";
+    chmod 0644, $file;
+    utf8::encode(my $text = join "\n", @lines, "");
+    print {$file} $text or die "$!\n";
+    close $file or die "$!\n";
+    rename $beside, $policy->{textfile} or die "$!\n";
+}
+
+sub ask { # method, path, seconds; the code and the text of the answer
+    my ($method, $path, $limit_s) = @_;
+    local $SIG{ALRM} = sub { die "no answer within $limit_s s\n" };
+    alarm $limit_s;
+    my $answer = eval { talk("$method $path HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n\r\n") };
+    my $error = $@;
+    alarm 0;
+    die $error unless defined $answer;
+    my ($head, $body) = split /\r\n\r\n/, $answer, 2;
+    my ($code) = ($head // "") =~ m{^HTTP/1\.\d (\d+)} or die "no answer to $path\n";
+    return ($code, $body // "");
+}
+
+sub talk {
+    my ($request) = @_;
+    my $connection = connected();
+    defined syswrite $connection, $request or die "write: $!\n";
+    local $/;
+    return <$connection> // "";
+}
+
+sub connected { # a dockerd that is being restarted is away for some seconds
+    for my $try (1 .. 5) {
+        # AF_UNIX, SOCK_STREAM and a sockaddr_un by hand: loading Socket takes longer than all else
+        socket my $connection, 1, 1, 0 or die "socket: $!\n";
+        return $connection if connect $connection, pack "S a*", 1, $socket;
+        sleep 1 if $try < 5;
+    }
+    die "connect: $!\n";
+}
+
+sub json { # the value that a text is
+    my ($text) = @_;
+    utf8::decode($text);
+    pos($text) = 0;
+    my $value = value(\$text);
+    $text =~ /\G\s*\z/gc or die "an answer with something behind it\n";
+    return $value;
+}
+
+sub value { # the next value in the text that $_[0] refers to
+    my ($text) = @_;
+    return string($text) if $$text =~ /\G\s*"/gc;
+    return $1 if $$text =~ /\G\s*(-?[0-9][0-9.eE+-]*)/gc;
+    return $1 eq "true" if $$text =~ /\G\s*(true|false)\b/gc;
+    return undef if $$text =~ /\G\s*null\b/gc;
+    return several($text, "]", sub { value($text) }) if $$text =~ /\G\s*\[/gc;
+    return {@{several($text, "}", sub { member($text) })}} if $$text =~ /\G\s*\{/gc;
+    die "an answer that breaks off\n";
+}
+
+sub several { # what $_[2] reads, with commas between, up to $_[1]
+    my ($text, $end, $read) = @_;
+    my @found;
+    return \@found if $$text =~ /\G\s*\Q$end\E/gc;
+    do { push @found, $read->() } while $$text =~ /\G\s*,/gc;
+    $$text =~ /\G\s*\Q$end\E/gc or die "an answer that breaks off\n";
+    return \@found;
+}
+
+sub member {
+    my ($text) = @_;
+    $$text =~ /\G\s*"/gc or die "an answer that breaks off\n";
+    my $name = string($text);
+    $$text =~ /\G\s*:/gc or die "an answer that breaks off\n";
+    return ($name, value($text));
+}
+
+sub string { # what follows an opening quote; piece by piece, since perl repeats a group 65,534 times at most
+    my ($text) = @_;
+    my %plain = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t");
+    my $read = "";
+    while ($$text !~ /\G"/gc) {
+        if ($$text =~ /\G([^"\\]+)/gc) { $read .= $1 }
+        elsif ($$text =~ /\G\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})/gci) {
+            $read .= chr(0x10000 + ((hex($1) & 0x3ff) << 10) + (hex($2) & 0x3ff));
+        }
+        elsif ($$text =~ /\G\\u([0-9a-f]{4})/gci) { $read .= chr hex $1 }
+        elsif ($$text =~ /\G\\(.)/gcs) { $read .= $plain{$1} // $1 }
+        else { die "an answer that breaks off\n" }
+    }
+    return $read;
+}

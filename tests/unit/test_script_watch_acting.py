@@ -1,0 +1,195 @@
+"""``watch.pl``: what it stops, what it leaves behind as metrics, and when it fails."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copy2
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.audit.policy import Selector
+from tests.unit.answers import compact
+from tests.unit.fake_docker import Answer, breaks_off, closes, container, hangs, listed, says
+from tests.unit.node_script import process
+from tests.unit.watch_script import ID, INSPECT, RUNSC, STOP, STOPPED, Watched
+
+
+@pytest.fixture
+def sandbox() -> Iterator[int]:
+    """A process that is called as a sandbox is, and runs the machine's own file."""
+    with process("runsc-sandbox") as pid:
+        yield pid
+
+
+@pytest.fixture
+def bare() -> Iterator[int]:
+    """A process that is none."""
+    with process() as pid:
+        yield pid
+
+
+def test_reporting_stops_nothing(tmp_path: Path, bare: int) -> None:
+    looked = Watched(tmp_path).look([container(1, bare)], {STOP: STOPPED})
+
+    assert looked.named == ["app"]
+    assert not [path for path in looked.asked if "stop" in path]
+
+
+def test_stopping_stops_what_is_reported_and_nothing_else(
+    tmp_path: Path, bare: int, sandbox: int
+) -> None:
+    documents = [
+        container(1, bare, name="bad"),
+        container(2, sandbox, name="good", host=RUNSC),
+        container(3, bare, name="free"),
+    ]
+    must = [Selector(name="[bg]*")]
+
+    looked = Watched(tmp_path, must, action="stop").look(documents, {STOP: STOPPED})
+
+    assert [path for path in looked.asked if "stop" in path] == [STOP]
+    assert looked.asked[-2:] == [INSPECT, STOP]
+    assert f"<3>bad ({ID[:12]}) was stopped" in looked.stdout
+    assert looked.code == 0
+
+
+def test_what_has_its_sandbox_at_the_second_look_is_not_stopped(
+    tmp_path: Path, bare: int, sandbox: int
+) -> None:
+    first, second = container(1, bare, host=RUNSC), container(1, sandbox, host=RUNSC)
+    answers = iter([first, second])
+
+    def told(request: Any) -> None:
+        says(compact(next(answers)))(request)
+
+    watched = Watched(tmp_path, action="stop")
+    looked = watched.look([first], {INSPECT: told, STOP: STOPPED})
+
+    assert STOP not in looked.asked
+    assert looked.code == 0
+
+
+def test_a_sandbox_whose_program_was_replaced_is_reported_and_left_running(tmp_path: Path) -> None:
+    program = tmp_path / "runsc"
+    copy2("/usr/bin/sleep", program)
+    with process("runsc-sandbox", str(program)) as pid:
+        program.unlink()
+        watched = Watched(tmp_path, action="stop")
+        asked_runsc = watched.look([container(1, pid, host=RUNSC)], {STOP: STOPPED})
+        asked_runc = watched.look([container(1, pid)], {STOP: STOPPED})
+
+    assert asked_runsc.named == ["app"]
+    assert STOP not in asked_runsc.asked
+    assert "is left running" in asked_runsc.stdout
+    assert STOP in asked_runc.asked
+
+
+def test_a_container_that_cannot_be_stopped_makes_the_look_fail(tmp_path: Path, bare: int) -> None:
+    broken = says('{"message": "no"}', "500 Internal Server Error")
+
+    looked = Watched(tmp_path, action="stop").look([container(1, bare)], {STOP: broken})
+
+    assert looked.code == 1
+    assert f"<3>app ({ID[:12]}) cannot be stopped: Docker answers 500" in looked.stdout
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(says('{"message": "no"}', "500 Internal Server Error"), id="500"),
+        pytest.param(closes, id="closes-at-once"),
+        pytest.param(breaks_off(compact([listed(container(1, 1))]), 0.6), id="breaks-off"),
+        pytest.param(hangs, id="hangs"),
+    ],
+)
+def test_a_docker_that_does_not_list_its_containers_makes_the_look_fail(
+    tmp_path: Path, answer: Answer
+) -> None:
+    quick = {'/containers/json", 20': '/containers/json", 1'}
+    watched = Watched(tmp_path, metrics=True, changes=quick)
+
+    looked = watched.look([], {"/containers/json": answer})
+
+    assert looked.code == 1
+    assert looked.errors[0].startswith(
+        "<3>Docker does not answer, and no container was looked at; "
+    )
+    assert not watched.textfile.exists()
+
+
+def test_without_docker_the_look_fails_and_says_so(tmp_path: Path) -> None:
+    looked = Watched(tmp_path, changes={"sleep 1 if": "select undef, undef, undef, 0.01 if"}).run()
+
+    assert looked.code == 1
+    assert "see systemctl status docker: connect: No such file or directory\n" in looked.stdout
+
+
+def test_a_container_that_docker_does_not_tell_of_is_named_and_hides_no_other(
+    tmp_path: Path, bare: int
+) -> None:
+    documents = [container(1, bare, name="stuck"), container(2, bare, name="shop")]
+    watched = Watched(tmp_path, metrics=True)
+
+    looked = watched.look(documents, {INSPECT: breaks_off(compact(documents[0]), 0.5)})
+
+    assert looked.code == 1
+    assert looked.named == ["shop"]
+    assert f"<3>container {ID} cannot be looked at: an answer that breaks off" in looked.stdout
+    assert not watched.textfile.exists()
+
+
+def test_the_metrics_are_whole_readable_for_all_and_of_this_look(
+    tmp_path: Path, bare: int, sandbox: int
+) -> None:
+    documents = [
+        container(1, bare, name="bad"),
+        container(2, sandbox, name="good", host=RUNSC),
+        container(3, sandbox, name="fine", host=RUNSC),
+        container(4, bare, name="odd", host={"Runtime": 'a"\\b'}),
+    ]
+    watched = Watched(tmp_path, (Selector(name="[!o]*"),), metrics=True)
+    watched.textfile.write_text("of an earlier look")
+    Path(f"{watched.textfile}.new").symlink_to(tmp_path / "elsewhere")
+    began = int(time.time())
+
+    looked = watched.look(documents)
+
+    text = watched.textfile.read_text()
+    values = [line for line in text.splitlines() if not line.startswith("#")]
+    assert looked.code == 0
+    assert values[:-1] == [
+        'gvisor_watch_containers{runtime="a\\"\\\\b",sandboxed="false"} 1',
+        'gvisor_watch_containers{runtime="runc",sandboxed="false"} 1',
+        'gvisor_watch_containers{runtime="runsc",sandboxed="true"} 2',
+        "gvisor_watch_unsandboxed 1",
+    ]
+    assert began <= int(values[-1].split()[1]) <= time.time()
+    assert re.findall("^# TYPE (.*) gauge$", text, re.MULTILINE) == [
+        line.split(" ")[2] for line in text.splitlines() if line.startswith("# HELP")
+    ]
+    assert watched.textfile.stat().st_mode & 0o777 == 0o644
+    assert sorted(path.name for path in tmp_path.glob("*prom*")) == [watched.textfile.name]
+
+
+def test_metrics_that_cannot_be_written_make_the_look_fail_after_its_report(
+    tmp_path: Path, bare: int
+) -> None:
+    watched = Watched(tmp_path, metrics=True)
+    (tmp_path / f"{watched.textfile.name}.new" / "x").mkdir(parents=True)
+
+    looked = watched.look([container(1, bare)])
+
+    assert looked.named == ["app"]
+    assert looked.code == 1
+    assert "cannot be written: File exists" in looked.stdout
+
+
+def test_a_policy_that_is_not_one_makes_the_look_fail(tmp_path: Path) -> None:
+    looked = Watched(tmp_path, changes={'$key eq "must"': '$key eq "never"'}).look([])
+
+    assert looked.code != 0
+    assert looked.stderr.startswith(f"<3>{tmp_path}/policy: line 2: not a line of a policy")

@@ -1,0 +1,195 @@
+"""The watch as it has to be, and what is done so that it is."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.audit.policy import COOLIFY, Exemption, Selector
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.watch import Watch, WatchFile, WatchPlan, WatchState, plan_watch
+from pyinfra_gvisor.watch_files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
+
+WATCH = Watch((COOLIFY,), ())
+NONE = WatchState()
+
+
+def planned(found: WatchState = NONE, wanted: Watch | None = WATCH) -> WatchPlan:
+    """The plan for a node with systemd."""
+    return plan_watch(found, wanted, init="systemd")
+
+
+def carried_out(plan: WatchPlan, **changes: Any) -> WatchState:
+    """The node behind a plan."""
+    files = {
+        item.path: WatchFile(
+            sha256=hashlib.sha256(item.text.encode()).hexdigest(), mode=item.mode, owner="0:0"
+        )
+        for item in plan.files
+    }
+    return WatchState(**{"files": files, "enabled": True, "timer": "active", **changes})
+
+
+def texts(wanted: Watch) -> dict[str, str]:
+    """What is written, by path."""
+    return {item.path: item.text for item in planned(wanted=wanted).files}
+
+
+def test_a_node_without_a_watch_gets_four_files_of_which_one_is_a_program() -> None:
+    plan = planned()
+
+    assert plan.action == "install"
+    assert {item.path: item.mode for item in plan.files} == {
+        SCRIPT: "755",
+        POLICY: "644",
+        SERVICE: "644",
+        TIMER: "644",
+    }
+    assert [line for line in plan.lines if line.startswith("write ")] == [
+        f"write {path}" for path in (SCRIPT, POLICY, SERVICE, TIMER)
+    ]
+
+
+def test_a_second_plan_does_nothing() -> None:
+    assert planned(carried_out(planned())) == WatchPlan()
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        pytest.param(Watch((), ()), id="policy"),
+        pytest.param(Watch((COOLIFY,), (), interval_s=60), id="interval"),
+        pytest.param(Watch((COOLIFY,), (), action="stop"), id="action"),
+        pytest.param(Watch((COOLIFY,), (), textfile_dir="/srv/text"), id="textfile"),
+    ],
+)
+def test_what_is_declared_otherwise_is_written_again(wanted: Watch) -> None:
+    plan = planned(carried_out(planned()), wanted)
+
+    assert plan.action == "install"
+    assert plan.lines != planned().lines
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"timer": "inactive"}, id="stopped"),
+        pytest.param({"timer": "failed"}, id="failed"),
+        pytest.param({"timer": None}, id="unknown"),
+        pytest.param({"enabled": False}, id="disabled"),
+    ],
+)
+def test_a_timer_that_would_not_look_is_started_and_nothing_is_written(
+    changes: dict[str, Any],
+) -> None:
+    plan = planned(carried_out(planned(), **changes))
+
+    assert plan.action == "install"
+    assert not [line for line in plan.lines if line.startswith("write ")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"sha256": "0" * 64}, id="content"),
+        pytest.param({"mode": "777"}, id="mode"),
+        pytest.param({"owner": "1000:0"}, id="owner"),
+    ],
+)
+def test_a_file_that_somebody_has_changed_is_put_right(change: dict[str, str]) -> None:
+    found = carried_out(planned())
+    files = {**found.files, POLICY: found.files[POLICY].model_copy(update=change)}
+
+    plan = planned(found.model_copy(update={"files": files}))
+
+    assert plan.action == "install"
+    assert plan.lines[0] == f"write {POLICY}"
+    assert len(plan.files) == 4
+
+
+def test_a_watch_that_is_not_wanted_goes_and_one_that_is_not_there_is_left_so() -> None:
+    plan = planned(carried_out(planned()), None)
+
+    assert plan.action == "remove"
+    assert f"remove {TIMER}" in plan.lines
+    assert planned(wanted=None) == WatchPlan()
+
+
+def test_what_is_left_of_a_watch_goes_too() -> None:
+    part = WatchState(files={POLICY: WatchFile(sha256="0" * 64)})
+
+    assert planned(part, None).action == "remove"
+    assert planned(WatchState(enabled=True), None).action == "remove"
+
+
+def test_a_node_without_systemd_is_refused_a_watch_and_may_have_none() -> None:
+    with pytest.raises(Problem) as refused:
+        plan_watch(NONE, WATCH, init="sysvinit")
+
+    assert str(refused.value).startswith("the watch needs systemd on the node, got sysvinit; ")
+    assert "leave gvisor_watch off" in refused.value.todo
+    assert plan_watch(NONE, None, init="sysvinit") == WatchPlan()
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        pytest.param({"interval_s": 0}, id="no-interval"),
+        pytest.param({"action": "kill"}, id="no-such-action"),
+        pytest.param({"textfile_dir": "text"}, id="relative-directory"),
+        pytest.param({"textfile_dir": "/a\nExecStart=/bin/sh"}, id="another-line"),
+        pytest.param({"textfile_dir": "/a%h"}, id="a-specifier-of-systemd"),
+    ],
+)
+def test_what_cannot_be_a_unit_is_refused(wanted: dict[str, Any]) -> None:
+    with pytest.raises(Problem):
+        Watch((), (), **wanted)
+
+
+def test_the_timer_looks_at_the_interval_at_once_and_after_a_boot() -> None:
+    lines = texts(Watch((), (), interval_s=45))[TIMER].splitlines()
+
+    assert {"OnActiveSec=0", "OnUnitActiveSec=45", "WantedBy=timers.target"} <= set(lines)
+
+
+@pytest.mark.parametrize(
+    ("directory", "writable"),
+    [
+        pytest.param(None, [], id="nowhere"),
+        pytest.param("/srv/text", ["ReadWritePaths=-/srv/text"], id="its-directory"),
+    ],
+)
+def test_the_service_may_write_where_its_metrics_go_and_nowhere_else(
+    directory: str | None, writable: list[str]
+) -> None:
+    lines = texts(Watch((), (), textfile_dir=directory))[SERVICE].splitlines()
+
+    assert "ProtectSystem=strict" in lines
+    assert [line for line in lines if line.startswith("ReadWritePaths")] == writable
+
+
+def test_the_policy_can_be_read_by_a_person_too() -> None:
+    exempt = Exemption(name="shop-*", labels={"a b": ""}, reason="moves next week")
+
+    text = policy_text((COOLIFY,), (exempt,), "stop", "/srv/text/x.prom")
+
+    assert text.splitlines() == [
+        "action stop",
+        "textfile /srv/text/x.prom",
+        "must",
+        "label =coolify.managed =true",
+        "label =coolify.type =application =service =database",
+        "exempt",
+        "name shop-.*",
+        "label =a%20b =",
+    ]
+
+
+def test_what_a_policy_says_of_one_label_stays_on_one_line() -> None:
+    selector = Selector(labels={"x\nmust": "y\nname .*"})
+
+    lines = policy_text((selector,), (), "report", None).splitlines()
+
+    assert len(lines) == 3

@@ -1,0 +1,84 @@
+"""``scripts/watch.pl`` run against a Docker API of the test's own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.audit.policy import Exemption, Selector
+from pyinfra_gvisor.watch_files import METRICS, policy_text, script_text
+from tests.unit.fake_docker import Answer, daemon, routes, says
+from tests.unit.shells import replaced
+
+ID = f"{1:064x}"  # of the first container that a test makes
+INSPECT = f"/containers/{ID}/json"
+STOP = f"/containers/{ID}/stop?t=10"
+RUNSC = {"Runtime": "runsc"}
+STOPPED = says("", "204 No Content")
+REASON = "for a test of the policy"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What one look said, how it ended, and what Docker was asked for."""
+
+    code: int
+    stdout: str
+    stderr: str
+    asked: Sequence[str]
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines of priority err."""
+        return [line for line in self.stdout.splitlines() if line.startswith("<3>")]
+
+    @property
+    def named(self) -> list[str]:
+        """The containers that are reported, by name."""
+        return sorted(
+            line.removeprefix("<3>").split(" (")[0] for line in self.errors if "must run" in line
+        )
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A node with a policy, under a directory."""
+
+    root: Path
+    must: Sequence[Selector] = (Selector(name="*"),)
+    exempt: Sequence[Exemption] = ()
+    action: str = "report"
+    metrics: bool = False
+    changes: Mapping[str, str] | None = None
+
+    @property
+    def textfile(self) -> Path:
+        """Where the metrics go, if they go anywhere."""
+        return self.root / METRICS
+
+    def look(
+        self, documents: Iterable[Mapping[str, Any]], answers: Mapping[str, Answer] | None = None
+    ) -> Looked:
+        """One look at these containers; ``answers`` are Docker's to other questions, by path."""
+        routed = {**routes(list(documents)), **(answers or {})}
+        with daemon(self.root / "docker.sock", routed) as asked:
+            return self.run(asked)
+
+    def run(self, asked: Sequence[str] = ()) -> Looked:
+        """One look at whatever answers on the socket."""
+        policy, program = self.root / "policy", self.root / "watch.pl"
+        textfile = str(self.textfile) if self.metrics else None
+        policy.write_text(policy_text(self.must, self.exempt, self.action, textfile))
+        program.write_text(replaced(script_text(), self.changes or {}))
+        ran = subprocess.run(
+            ["perl", program, policy, self.root / "docker.sock"],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        (self.root / "docker.sock").unlink(missing_ok=True)
+        return Looked(ran.returncode, ran.stdout, ran.stderr, list(asked))
