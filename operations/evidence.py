@@ -49,6 +49,7 @@ class Claim:
 class Trial:
     """What a try showed; ``failed`` is what was not proven, None until it was made."""
 
+    node: Node
     claim: Claim
     failed: list[str] | None = None
 
@@ -64,10 +65,7 @@ def try_out(trial: Trial) -> FunctionCommand:
 
 
 def _try_out(state: State, host: Host, trial: Trial, arguments: dict[str, Any]) -> bool:
-    node = read_node(host)
-    if node is None:
-        return False
-    trial.failed, _ = _probe(host, node, trial.claim, NOT_WHILE_TRIED, arguments)
+    trial.failed, _ = _probe(host, trial.node, trial.claim, NOT_WHILE_TRIED, arguments)
     return True
 
 

@@ -41,9 +41,8 @@ def canary(
     + timeout_s: as for ``docker.daemon_json``
     + wait_s: as there
 
-    ``runsc`` is tried as ``runsccanary``, which dockerd learns and forgets by reload. Fails the
-    host if anything is not proven. Whatever comes out, the node is as it was; if this is killed,
-    the next change of daemon.json by this package takes the temporary names away.
+    ``runsc`` is tried as ``runsccanary``, which dockerd learns and forgets by reload whatever comes
+    out; if this is killed, with the next change. Fails the host if anything is not proven.
     """
     node = read_node(host)
     if node is None:
@@ -55,9 +54,9 @@ def canary(
         host.noop("no runtime that is in use is to be switched")
         return
     tell(f"prove runsc {version} as {', '.join(due)} before what is in use is switched to it")
-    trial = Trial(Claim(version, due, tuple(risks), image))
+    trial = Trial(node, Claim(version, due, tuple(risks), image))
     try:
-        yield from _tried(node, trial, Patience(timeout_s, wait_s))
+        yield from _tried(trial, Patience(timeout_s, wait_s))
     except Problem as problem:
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
         return
@@ -70,9 +69,9 @@ def _unproven(failed: list[str]) -> Problem:
     return Problem(what, todo="use another release, or see above why probes failed")
 
 
-def _tried(node: Node, trial: Trial, patience: Patience) -> Generator[PyinfraCommand, None, None]:
+def _tried(trial: Trial, patience: Patience) -> Generator[PyinfraCommand, None, None]:
     """Registered, probed, and taken away again whatever the probe showed."""
-    version, due = trial.claim.release, trial.claim.runtimes
+    node, version, due = trial.node, trial.claim.release, trial.claim.runtimes
     yield from carry_out(plan_canaries(node, version, due), node, patience)
     yield try_out(trial)
     if not state.is_executing:

@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from pyinfra_gvisor.audit.settings import AuditSettings
 from pyinfra_gvisor.dockerd_keys import as_rows
 from pyinfra_gvisor.preflight import RULES
+from pyinfra_gvisor.proof_checks import ALL, CHECKS
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 from pyinfra_gvisor.settings import PREFIX, Settings
 
@@ -24,6 +25,7 @@ REPORT_FILE = Path(__file__).parent / "report.schema.json"
 README_FILE = Path(__file__).parent.parent / "README.md"
 RELEASES_FILE = Path(__file__).parent.parent / "docs" / "releases.md"
 KEYS_FILE = Path(__file__).parent.parent / "docs" / "daemon-json.md"
+PROOF_FILE = Path(__file__).parent.parent / "docs" / "proof.md"
 
 TYPES = {
     "object": "dict",
@@ -94,6 +96,20 @@ def preflight_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def proof_table() -> str:
+    """A Markdown table of the proof's checks: what is seen, where, and what to do if it is not."""
+    rows = [
+        "| check | severity | what it shows | how it is seen | networks | docker-bench | if not |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for check in CHECKS:
+        networks = "all" if check.networks == ALL else ", ".join(sorted(check.networks))
+        shows = check.shows + (f". Not applicable: {check.unless}" if check.unless else "")
+        cells = (check.severity, shows, check.how, networks, check.cis or "", check.remedy)
+        rows.append(f"| `{check.id}` | " + " | ".join(cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
 def with_table(page: str, name: str, table: str) -> str:
     """``page`` with the table between the two marks called ``name``."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
@@ -126,6 +142,7 @@ def main() -> int:
         RELEASES_FILE: with_table(
             RELEASES_FILE.read_text(encoding="utf-8"), "preflight", preflight_table()
         ),
+        PROOF_FILE: with_table(PROOF_FILE.read_text(encoding="utf-8"), "checks", proof_table()),
     }
     stale = [
         path

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof import Verdict, judge, remedies, start_failures, table, unproven
+from pyinfra_gvisor.proof import judge, unproven
 from pyinfra_gvisor.proof_checks import CHECKS, CONTROL, Check
 from pyinfra_gvisor.proof_judges import GVISOR_KERNEL
 from tests.unit.observations import DEBIAN_KERNEL, NODE, RELEASE, SANDBOX, SANDBOX_FILE, output
 
 HOST = {"runsc": Runtime(network="host")}
 IDS = [check.id for check in CHECKS]
+DNS = ("dns", "dns-external")
+TCP = ("tcp-to-peer", "tcp-from-peer", "published-port")
 
 
 def not_proven(lines: list[str], runtimes: dict[str, Runtime] | None = None) -> list[str]:
@@ -232,25 +232,6 @@ def test_if_one_side_did_not_start_nothing_is_proven_and_that_is_shown(subject: 
 
 
 @pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        pytest.param(output(), [], id="all-started"),
-        pytest.param([], [], id="no-output"),
-        pytest.param(["", "start", "\t\t", "runsc\tstart"], [], id="garbage"),
-        pytest.param(
-            ["runsc\tstart\tunknown\truntime", "runc\tstart\tok", "x\tstarted\tno"],
-            ["runsc did not start: unknown\truntime"],
-            id="one-did-not",
-        ),
-    ],
-)
-def test_why_a_probe_did_not_start_is_told_in_the_daemons_words(
-    lines: list[str], expected: list[str]
-) -> None:
-    assert start_failures(lines) == expected
-
-
-@pytest.mark.parametrize(
     ("subject", "key", "value"),
     [
         pytest.param("node", "subnet", "172.19.0.0/16fd00::/64", id="two-subnets"),
@@ -272,19 +253,8 @@ def test_garbage_is_not_proven_and_breaks_nothing(subject: str, key: str, value:
     ("network", "left_out"),
     [
         pytest.param("host", set(), id="hostinet"),
-        pytest.param("sandbox", {"dns", "dns-external"}, id="netstack-without-dockers-dns"),
-        pytest.param(
-            "none",
-            {
-                "dns",
-                "dns-external",
-                "address",
-                "tcp-to-peer",
-                "tcp-from-peer",
-                "published-port",
-            },
-            id="no-network",
-        ),
+        pytest.param("sandbox", set(DNS), id="netstack-without-dockers-dns"),
+        pytest.param("none", {*DNS, "address", *TCP}, id="no-network"),
     ],
 )
 def test_a_runtime_is_asked_what_its_network_can_show(network: str, left_out: set[str]) -> None:
@@ -305,54 +275,6 @@ def test_every_runtime_is_judged_on_what_it_showed_itself() -> None:
     assert failed == [("other", "raw-socket")]
 
 
-def cells(verdicts: list[Verdict]) -> list[list[str]]:
-    """The table's cells."""
-    return [re.split(r" {2,}", line) for line in table(verdicts)]
-
-
-def test_the_table_shows_what_was_seen_on_both_sides_and_the_outcome() -> None:
-    rows = cells(judge(output(runsc={"raw_socket": "allowed", "exec": None}), RELEASE, HOST))
-
-    assert rows[0] == ["check", "runtime", "seen there", "under runc (control)"]
-    assert ["raw-socket", "runsc", "allowed", "allowed", "NOT PROVEN"] in rows
-    assert ["packet-socket", "runsc", "refused", "allowed", "ok"] in rows
-    assert ["exec", "runsc", "nothing seen", "answer 42", "NOT PROVEN"] in rows
-
-
-@pytest.mark.parametrize(
-    "runtime",
-    [pytest.param("runsc", id="usual"), pytest.param("runscwithnetstackanddebug", id="long-name")],
-)
-def test_a_line_of_the_table_fits_into_a_terminal(runtime: str) -> None:
-    long = {**dict.fromkeys(SANDBOX, "x" * 200), "start": "ok", "address": "y" * 200}
-    lines = [
-        f"{subject}\t{key}\t{value}"
-        for subject in (runtime, CONTROL)
-        for key, value in long.items()
-    ]
-
-    rows = table(judge(lines, RELEASE, {runtime: Runtime()}))
-
-    assert len(rows) == len(IDS) + 1
-    assert max(map(len, rows)) < 100
-    assert all(line == line.rstrip() for line in rows)
-
-
-def test_the_columns_of_the_table_stand_under_each_other() -> None:
-    head, *rows = table(judge(output(), RELEASE, HOST))
-
-    at = head.index("seen there")
-    assert all(row[at - 2 : at] == "  " and row[at] != " " for row in rows)
-
-
-def test_a_cut_cell_keeps_the_end_that_tells_releases_apart() -> None:
-    rows = cells(judge(output(), RELEASE, HOST))
-
-    seen = next(row[2] for row in rows if row[0] == "release")
-    assert seen.startswith("…")
-    assert seen.endswith(f"/{RELEASE}/runsc")
-
-
 @pytest.mark.parametrize(
     "check",
     [pytest.param(check, id=check.id) for check in CHECKS],
@@ -366,63 +288,6 @@ def test_only_a_check_that_says_when_may_be_left_out_and_it_is_never_ok(check: C
 
     assert verdict.word == ("n/a" if check.unless else "NOT PROVEN")
     assert not verdict.passed
-
-
-def test_what_the_script_leaves_out_is_left_out_with_its_reason() -> None:
-    lines = [
-        *output(runsc={"dns_external": None}),
-        "node\tnot_applicable.dns-external\tno resolver",
-    ]
-
-    rows = cells(judge(lines, RELEASE, HOST))
-
-    assert ["dns-external", "runsc", "no resolver", "n/a"] in rows
-    assert unproven(judge(lines, RELEASE, HOST)) == []
-
-
-def test_a_reason_that_is_too_long_is_cut_and_the_outcomes_stay_under_each_other() -> None:
-    verdicts = judge(output(), RELEASE, HOST, spared={"reload": "because " * 20, "stop": "no"})
-
-    *rows, _ = table(verdicts)
-    *_, usual = table(judge(output(), RELEASE, HOST))
-    (row,) = (line for line in rows if line.startswith("reload"))
-    assert len(row) < 100
-    assert re.search(r"…  +n/a$", row)
-    assert row.index("n/a") >= usual.index("ok")
-
-
-def test_what_failed_comes_with_what_to_do_and_how_bad_it_is() -> None:
-    lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed", "logs": "none"})
-
-    said = remedies(judge(lines, RELEASE, HOST))
-
-    assert [line.split(":")[0] for line in said] == [
-        "raw-socket, docker-socket (critical)",
-        "logs (medium)",
-    ]
-
-
-def test_of_what_did_not_start_no_check_is_to_be_mended() -> None:
-    assert remedies(judge(["runsc\tstart\tunknown runtime"], RELEASE, HOST)) == []
-
-
-def test_every_check_says_all_that_is_to_be_said_of_it() -> None:
-    assert len(set(IDS)) == len(IDS)
-    assert all(check.shows and check.how and check.remedy for check in CHECKS)
-    assert [check.id for check in CHECKS if "under runc the same" in check.how] == [
-        check.id for check in CHECKS if check.same and check.id != "runtime"
-    ]
-
-
-def test_what_was_given_up_with_a_reason_is_shown_as_accepted_and_nothing_else_is() -> None:
-    risky = Runtime(flags=("--net-raw",), reason="our own ping monitors")
-    lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed"})
-
-    verdicts = {item.check.id: item.word for item in judge(lines, RELEASE, {"runsc": risky})}
-
-    assert verdicts["raw-socket"] == "accepted"
-    assert verdicts["packet-socket"] == "ok"
-    assert verdicts["docker-socket"] == "NOT PROVEN"
 
 
 def test_a_probe_that_saw_nothing_is_not_accepted() -> None:

@@ -10,11 +10,13 @@ import pytest
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.schema import (
     KEYS_FILE,
+    PROOF_FILE,
     README_FILE,
     RELEASES_FILE,
     SCHEMA_FILE,
     keys_table,
     preflight_table,
+    proof_table,
     schema_text,
     settings_table,
     with_table,
@@ -34,6 +36,7 @@ def test_the_committed_schema_is_fresh() -> None:
         pytest.param(README_FILE, "settings", settings_table(), id="settings"),
         pytest.param(KEYS_FILE, "keys", keys_table(), id="keys"),
         pytest.param(RELEASES_FILE, "preflight", preflight_table(), id="preflight"),
+        pytest.param(PROOF_FILE, "checks", proof_table(), id="checks"),
     ],
 )
 def test_a_committed_table_is_fresh(path: Path, name: str, table: str) -> None:
