@@ -1,0 +1,112 @@
+"""The verdict for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pyinfra_gvisor.drift.verdict import IN_SYNC, WORDS, Drift, HostDrift
+
+VERSION = 1  # of the JSON's form; another one where a reader of this one would err
+COLUMNS = 100
+MAX_NAME = 36  # columns of a host's name in the table; longer ones push the rest of their line
+HEADERS = ("HOST", "STATE", "PENDING, OR WHAT IS WRONG")
+
+
+def as_json(drift: Drift) -> str:
+    """One document, a line of ASCII."""
+    return json.dumps(
+        {
+            "version": VERSION,
+            "verdict": WORDS[drift.code],
+            "exit_code": drift.code,
+            "errors": drift.errors,
+            "hosts": [
+                {
+                    "name": host.name,
+                    "state": host.state,
+                    "pending": [{"name": name} for name in host.pending],
+                    "conditional": [{"name": name} for name in host.conditional],
+                    "errors": host.errors,
+                    "details": host.details,
+                }
+                for host in drift.hosts
+            ],
+        }
+    )
+
+
+def as_table(drift: Drift) -> list[str]:
+    """Lines of at most 100 columns, if no word is longer: hosts, errors, and the verdict last."""
+    rows = [row for host in drift.hosts for row in _rows(host)]
+    lines = _aligned([HEADERS, *rows]) if rows else []
+    for error in drift.errors:
+        indent = "  " if error.startswith("  ") else ""
+        lines += _wrapped(error.strip(), COLUMNS, first=indent, rest=f"{indent}  ")
+    return [*lines, _verdict(drift)]
+
+
+def as_details(drift: Drift) -> list[str]:
+    """What was said about each host, diffs among it, a line each."""
+    return [
+        _printable(f"[{host.name}] {line}")
+        for host in drift.hosts
+        for text in host.details
+        for line in text.splitlines()
+    ]
+
+
+def _rows(host: HostDrift) -> Iterator[tuple[str, str, str]]:
+    texts = host.errors + host.pending
+    yield host.name, host.state, texts[0] if texts else "-"
+    for text in texts[1:]:
+        yield "", "", text
+
+
+def _aligned(rows: Sequence[tuple[str, str, str]]) -> list[str]:
+    name = min(MAX_NAME, max(len(row[0]) for row in rows))
+    state = max(len(row[1]) for row in rows)
+    indent = " " * (name + state + 4)
+    lines = []
+    for row in rows:
+        first = f"{_printable(row[0]):{name}}  {row[1]:{state}}  "
+        if len(first) > len(indent):
+            lines.append(_printable(row[0]))
+            first = f"{'':{name}}  {row[1]:{state}}  "
+        lines += _wrapped(row[2], COLUMNS, first=first, rest=indent)
+    return lines
+
+
+def _wrapped(text: str, columns: int, *, first: str, rest: str) -> list[str]:
+    lines = [
+        line
+        for number, part in enumerate(text.splitlines())
+        for line in textwrap.wrap(
+            _printable(part),
+            columns,
+            initial_indent=rest if number else first,
+            subsequent_indent=rest,
+            break_on_hyphens=False,
+        )
+    ]
+    return lines or [first.rstrip()]
+
+
+def _printable(text: str) -> str:
+    """``text`` without what a terminal would obey."""
+    return "".join(char if char.isprintable() else "?" for char in text.expandtabs(4))
+
+
+def _verdict(drift: Drift) -> str:
+    word, total = WORDS[drift.code], len(drift.hosts)
+    hosts = f"{total} {'host' if total == 1 else 'hosts'}"
+    if drift.code == IN_SYNC:
+        return f"{word}: {hosts} as declared"
+    if not total:
+        return f"{word}: no host was looked at"
+    counts = Counter(host.state for host in drift.hosts)
+    return (
+        f"{word}: {', '.join(f'{counts[state]} {state}' for state in sorted(counts))}, of {hosts}"
+    )

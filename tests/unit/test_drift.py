@@ -1,0 +1,201 @@
+"""The verdict on a dry run: 0 only if every host was looked at and is as declared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pyinfra_gvisor.drift.record import HostRecord, Said
+from pyinfra_gvisor.drift.run import Ran
+from pyinfra_gvisor.drift.verdict import ERROR, IN_SYNC, PENDING, judge
+from tests.unit.drift_runs import REQUEST, host, ran, step, unreachable
+
+REFUSED = Said(level="error", text="docker.daemon_json: refused")
+RISK = Said(level="warning", text="a risk was accepted")
+
+
+def states(run: Ran) -> dict[str, str]:
+    return {found.name: found.state for found in judge(REQUEST, run).hosts}
+
+
+def test_hosts_without_changes_are_in_sync() -> None:
+    drift = judge(REQUEST, ran(host("b"), host("a")))
+
+    assert drift.code == IN_SYNC
+    assert [found.name for found in drift.hosts] == ["a", "b"]
+    assert drift.errors == ()
+
+
+def test_an_operation_that_would_change_a_host_is_pending_there_only() -> None:
+    drift = judge(REQUEST, ran(host("a"), host("b"), plan=[step("b", name="Install runsc")]))
+
+    assert drift.code == PENDING
+    assert [(found.state, found.pending) for found in drift.hosts] == [
+        ("in-sync", ()),
+        ("pending", ("Install runsc",)),
+    ]
+
+
+def test_an_operation_with_several_names_is_told_with_all_of_them() -> None:
+    plan = [step("a", name="Remove", names=["Install", "Remove"])]
+
+    assert judge(REQUEST, ran(host("a"), plan=plan)).hosts[0].pending == ("Install or Remove",)
+
+
+def test_a_change_that_depends_on_another_is_told_and_does_not_count() -> None:
+    drift = judge(REQUEST, ran(host("a"), plan=[step(maybe=["a"], name="Restart")]))
+
+    assert drift.code == IN_SYNC
+    assert drift.hosts[0].conditional == ("Restart",)
+
+
+def test_a_host_that_was_not_reached_outweighs_changes_and_hides_no_host() -> None:
+    run = ran(host("a"), unreachable("b", "no route"), plan=[step("a")], code=1)
+
+    drift = judge(REQUEST, run)
+
+    assert drift.code == ERROR
+    assert states(run) == {"a": "pending", "b": "unreachable"}
+    assert drift.hosts[1].errors == ("no route",)
+    assert drift.errors == ()
+
+
+def test_where_no_host_was_reached_all_are_named() -> None:
+    run = ran(unreachable("a", "no"), unreachable("b", "no"), plan=None, code=1, deploys=())
+
+    assert states(run) == {"a": "unreachable", "b": "unreachable"}
+    assert judge(REQUEST, run).code == ERROR
+    assert judge(REQUEST, run).errors == ()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(host("a", failed=True, said=[REFUSED]), id="failed-in-the-checks"),
+        # pyinfra itself ends with 0 then, because what refuses is not executed.
+        pytest.param(host("a", said=[REFUSED]), id="an-operation-that-refuses"),
+    ],
+)
+def test_a_host_that_something_was_refused_on_has_failed(found: HostRecord) -> None:
+    run = ran(found, host("b"), plan=[step("a")], code=int(found.failed))
+
+    drift = judge(REQUEST, run)
+
+    assert drift.code == ERROR
+    assert states(run) == {"a": "failed", "b": "in-sync"}
+    assert drift.hosts[0].errors == (REFUSED.text,)
+
+
+def test_a_host_that_failed_silently_says_so() -> None:
+    drift = judge(REQUEST, ran(host("a", failed=True), host("b"), code=1))
+
+    assert drift.hosts[0].errors == ("failed, and did not say why",)
+    assert drift.code == ERROR
+
+
+def test_a_warning_is_a_detail_and_no_error() -> None:
+    drift = judge(REQUEST, ran(host("a", said=[RISK])))
+
+    assert drift.code == IN_SYNC
+    assert drift.hosts[0].details == (RISK.text,)
+
+
+def test_a_host_without_operations_is_not_called_in_sync() -> None:
+    run = ran(host("a"), host("b", operations=0))
+
+    assert states(run) == {"a": "in-sync", "b": "unknown"}
+    assert judge(REQUEST, run).code == ERROR
+
+
+def test_each_deploy_needs_operations() -> None:
+    request = replace(REQUEST, deploys=("deploys/gvisor.py", "deploys/empty.py"))
+
+    drift = judge(request, ran(host("a")))
+
+    assert drift.code == ERROR
+    assert drift.errors == ("deploys/empty.py has no operation for any host",)
+
+
+def test_a_host_that_a_limit_leaves_out_is_not_part_of_the_verdict() -> None:
+    request = replace(REQUEST, limits=("a",))
+
+    drift = judge(request, ran(host("a"), host("b", chosen=False, connected=False, operations=0)))
+
+    assert drift.code == IN_SYNC
+    assert [found.name for found in drift.hosts] == ["a"]
+
+
+@pytest.mark.parametrize("pattern", ["a", "a*", "canary", "[ab]"])
+def test_a_limit_matches_names_by_pattern_and_groups_by_name(pattern: str) -> None:
+    drift = judge(replace(REQUEST, limits=(pattern,)), ran(host("a", groups=["canary"])))
+
+    assert drift.code == IN_SYNC
+
+
+@pytest.mark.parametrize("pattern", ["b", "can*", "A"])
+def test_one_of_two_limits_that_matches_nothing_is_an_error(pattern: str) -> None:
+    drift = judge(replace(REQUEST, limits=("a", pattern)), ran(host("a", groups=["canary"])))
+
+    assert drift.code == ERROR
+    assert drift.errors == (f"--limit matches no host and no group, got {pattern}",)
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        pytest.param(ran(plan=[], deploys=()), "the inventory has no hosts", id="no-hosts"),
+        pytest.param(
+            ran(host("a", chosen=False, operations=0), plan=[], deploys=()),
+            "no host is left",
+            id="nothing-chosen",
+        ),
+        pytest.param(ran(host("a"), looks_for_changes=False), "did not look for changes", id="yes"),
+        pytest.param(Ran(1, "", "No deploy file: x.py", None), "x.py", id="before-the-record"),
+        pytest.param(Ran(0, "", "", None), "config file", id="no-record"),
+        pytest.param(Ran(0, "", "", '{"hosts": []}'), "record", id="another-record"),
+        pytest.param(ran(host("a"), code=1), "exit code 1", id="failed-without-a-reason"),
+        pytest.param(ran(host("a"), code=-9), "exit code -9", id="killed"),
+        pytest.param(ran(host("a"), plan=None), "exit code 0", id="no-plan"),
+        pytest.param(ran(host("a"), plan=None, code=None), "within 900 s", id="too-slow"),
+        pytest.param(ran(host("a"), plan=[step("c")]), "not asked about, got c", id="a-stranger"),
+        pytest.param(ran(host("a"), plan=[]), "fewer operations", id="plan-cut-short"),
+    ],
+)
+def test_a_run_that_proves_nothing_is_an_error_that_says_why(run: Ran, said: str) -> None:
+    drift = judge(REQUEST, run)
+
+    assert drift.code == ERROR
+    assert any(said in error for error in drift.errors), drift.errors
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        pytest.param("Exiting upon user request!\n", id="interrupted"),
+        pytest.param('{"plan": [], "results": null', id="cut"),
+        pytest.param('{"results": null}', id="without-a-plan"),
+        pytest.param('{"plan": [{"name": "x"}], "results": null}', id="without-hosts"),
+        pytest.param('{"plan": [], "results": {"totals": {}}}', id="a-real-run"),
+        pytest.param("[]", id="a-list"),
+        pytest.param('hello\n{"plan": [], "results": null}', id="a-deploy-that-prints"),
+    ],
+)
+def test_output_that_is_not_understood_is_an_error_and_hosts_are_still_named(stdout: str) -> None:
+    run = replace(ran(host("a"), unreachable("b", "no route")), stdout=stdout)
+
+    drift = judge(REQUEST, run)
+
+    assert drift.code == ERROR
+    assert any("pyinfra's output is not understood" in error for error in drift.errors)
+    assert states(run) == {"a": "unknown", "b": "unreachable"}
+
+
+def test_a_run_that_broke_shows_the_last_lines_of_pyinfra() -> None:
+    stderr = "\n".join(f"line {number}" for number in range(40)) + "\n\n"
+
+    drift = judge(REQUEST, ran(host("a"), plan=None, code=1, stderr=stderr))
+
+    assert drift.errors[0] == "pyinfra ended with exit code 1; its last lines:"
+    assert drift.errors[-1] == "  line 39"
+    assert len(drift.errors) == 13
