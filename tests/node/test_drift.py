@@ -1,0 +1,185 @@
+"""The drift command on nodes: what it says, what its exit code is, and that it only looks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import DEBIAN, ROOT, TIMEOUT_S, Outcome, daemon_json, snapshot
+
+DEPLOY = "deploys/gvisor.py"
+NAMES = ("lived-in", "plain")
+
+
+class Drift:
+    """The command, on an inventory of nodes that are as the main job left them."""
+
+    def __init__(self, directory: Path, nodes: Mapping[str, LabNode]) -> None:
+        self.hosts = {name: {**nodes[name].host_data(), "_sudo": True, **DEBIAN} for name in NAMES}
+        self._inventory = directory / "fleet.py"
+
+    def run(self, *options: str) -> Outcome:
+        """One run on all the hosts."""
+        self._inventory.write_text(f"run = {list(self.hosts.items())!r}\n")
+        ran = subprocess.run(
+            [sys.executable, "-m", "pyinfra_gvisor.drift", self._inventory, DEPLOY, *options],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        return Outcome(ran.returncode, ran.stdout, ran.stderr)
+
+
+@pytest.fixture
+def drift(converged: dict[str, LabNode], tmp_path: Path) -> Drift:
+    return Drift(tmp_path, converged)
+
+
+def hosts_of(outcome: Outcome) -> dict[str, dict[str, Any]]:
+    return {host["name"]: host for host in json.loads(outcome.stdout)["hosts"]}
+
+
+def names(operations: list[dict[str, str]]) -> list[str]:
+    return [operation["name"] for operation in operations]
+
+
+def test_nodes_behind_the_main_job_are_in_sync(drift: Drift) -> None:
+    outcome = drift.run()
+
+    assert outcome.code == 0, outcome.text
+    assert outcome.stdout.splitlines()[1:] == [
+        "lived-in  in-sync  -",
+        "plain     in-sync  -",
+        "in-sync: 2 hosts as declared",
+    ]
+
+
+def test_a_key_edited_by_hand_is_pending_and_the_diff_shows_it(
+    drift: Drift, converged: dict[str, LabNode]
+) -> None:
+    node = converged["plain"]
+    before = daemon_json(node)
+    declared, by_hand = '"no-new-privileges": true', '"no-new-privileges": false'
+    assert declared in before
+    node.put("/etc/docker/daemon.json", before.replace(declared, by_hand).encode())
+
+    people, document = drift.run("--diff"), drift.run("--diff", "--json")
+
+    node.put("/etc/docker/daemon.json", before.encode())
+    assert people.code == document.code == 2, people.text
+    assert people.stdout.splitlines()[-1] == "pending: 1 in-sync, 1 pending, of 2 hosts"
+    diff = [line for line in people.stderr.splitlines() if "no-new-privileges" in line]
+    assert any(line.startswith("[plain] -") and by_hand in line for line in diff)
+    assert any(line.startswith("[plain] +") and declared in line for line in diff)
+    hosts = hosts_of(document)
+    assert hosts["lived-in"]["state"] == "in-sync"
+    assert hosts["plain"]["state"] == "pending"
+    assert "gVisor | Bring daemon.json into force" in names(hosts["plain"]["pending"])
+    assert any(line.startswith("+") and declared in line for line in hosts["plain"]["details"])
+    assert drift.run().code == 0
+
+
+def test_a_node_that_does_not_answer_outweighs_changes_and_hides_no_other(
+    drift: Drift, converged: dict[str, LabNode]
+) -> None:
+    link = "/usr/local/bin/runsc"
+    target = converged["plain"].exec("readlink", link).stdout.strip()
+    assert target
+    converged["plain"].exec("rm", link)
+    converged["lived-in"].exec("service", "ssh", "stop")
+
+    outcome = drift.run("--json")
+
+    converged["lived-in"].exec("service", "ssh", "start")
+    converged["plain"].exec("ln", "-s", target, link)
+    hosts = hosts_of(outcome)
+    assert outcome.code == 1, outcome.text
+    assert hosts["lived-in"]["state"] == "unreachable"
+    assert hosts["lived-in"]["errors"]
+    assert hosts["plain"]["state"] == "pending"
+    assert names(hosts["plain"]["pending"]) == ["gVisor | Point the link for people at it"]
+    assert drift.run().code == 0
+
+
+def test_no_node_that_answers_is_an_error_that_names_them_all(drift: Drift) -> None:
+    for data in drift.hosts.values():
+        data["ssh_port"] = 1
+
+    outcome = drift.run("--json")
+
+    assert outcome.code == 1
+    assert {name: host["state"] for name, host in hosts_of(outcome).items()} == {
+        "lived-in": "unreachable",
+        "plain": "unreachable",
+    }
+
+
+def test_a_node_that_the_checks_refuse_fails_with_their_reason(drift: Drift) -> None:
+    drift.hosts["lived-in"]["gvisor_restart"] = "perhaps"
+
+    outcome = drift.run("--json")
+
+    hosts = hosts_of(outcome)
+    assert outcome.code == 1
+    assert hosts["lived-in"]["state"] == "failed"
+    assert any("gvisor_restart" in error for error in hosts["lived-in"]["errors"])
+    assert hosts["plain"]["state"] == "in-sync"
+
+
+def test_a_daemon_json_that_cannot_be_read_fails_its_node(
+    drift: Drift, converged: dict[str, LabNode]
+) -> None:
+    node = converged["plain"]
+    before = daemon_json(node)
+    node.put("/etc/docker/daemon.json", b'{"debug": tru}\n')
+
+    outcome = drift.run("--json")
+
+    node.put("/etc/docker/daemon.json", before.encode())
+    hosts = hosts_of(outcome)
+    assert outcome.code == 1, outcome.text
+    assert hosts["plain"]["state"] == "failed"
+    assert any("line 1" in error for error in hosts["plain"]["errors"])
+    assert hosts["lived-in"]["state"] == "in-sync"
+    assert drift.run().code == 0
+
+
+def test_looking_changes_nothing_on_a_node(drift: Drift, converged: dict[str, LabNode]) -> None:
+    node = converged["plain"]
+    node.exec("rm", "-f", "/usr/local/bin/runsc")
+    before = snapshot(node)
+
+    outcome = drift.run("--diff", "--limit", "plain")
+
+    after = snapshot(node)
+    releases = node.exec("ls", "/opt/gvisor/releases").stdout.split()
+    node.exec("ln", "-s", f"/opt/gvisor/releases/{releases[-1]}/runsc", "/usr/local/bin/runsc")
+    assert outcome.code == 2, outcome.text
+    assert after == before
+    assert drift.run().code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(("--limit", "plian"), "no host is left", id="nothing-left"),
+        pytest.param(("--limit", "plain", "--limit", "liv"), "got liv", id="one-of-two"),
+    ],
+)
+def test_a_limit_that_matches_nothing_is_an_error(
+    drift: Drift, options: tuple[str, ...], said: str
+) -> None:
+    outcome = drift.run(*options)
+
+    assert outcome.code == 1
+    assert said in outcome.stdout
