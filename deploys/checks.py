@@ -17,6 +17,7 @@ from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import RuntimeUsers
 from pyinfra_gvisor.generations import choose
 from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.operations.reporting import begin, missed
 from pyinfra_gvisor.plan import plan_daemon_json
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.profiles import Runtime
@@ -45,6 +46,7 @@ def checked_settings(host: Host) -> Settings | None:
     To be called in the deploy itself: that runs for every host before the first operation does,
     with every flag of pyinfra.
     """
+    begin(host, "deploy")
     settings = _settings(host)
     node = None if settings is None else _known(host, read_node(host), "the node's state")
     if settings is None or node is None:
@@ -66,6 +68,12 @@ def checked_settings(host: Host) -> Settings | None:
     for risk in accepted_risks(settings):
         host.log(risk, logger.warning)
     return settings
+
+
+def audited_settings(host: Host) -> Settings | None:
+    """The settings of a host that is only looked at, or None with every reason logged."""
+    begin(host, "audit")
+    return _settings(host)
 
 
 def checked_rollback(host: Host) -> Rollback | None:
@@ -149,6 +157,7 @@ def _known(host: Host, found: T | None, what: str) -> T | None:
 def _fail(host: Host, *reasons: str) -> None:
     for reason in reasons:
         host.log(f"{reason.removesuffix('.')}. Nothing was changed.", logger.error)
+    missed(host)
     # pyinfra's `host` stands for the host of the moment; what fails is the host itself.
     failed = {host.inventory.get_host(host.name)} - host.state.failed_hosts
     if failed:

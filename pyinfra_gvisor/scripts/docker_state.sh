@@ -79,19 +79,24 @@ docker_by_perl() { # socket, and what is asked for besides
             return qq(process $pid $exe\t$argv0\t$here\n)
                 . qq(container {$named,"State":{$pids},"HostConfig":{$asked}$more}\n);
         }
+        sub words { # the first line of a file, whole; empty where the process is gone
+            open(my $f, "<", $_[0]) or return "";
+            return <$f> // "";
+        }
         sub sandboxes { # those that belong to no container, with their age in seconds
             my $all = ask("/containers/json?all=1") // die "no list of all containers\n";
             my %known = map { $_ => 1 } $all =~ /"Id":"([0-9a-f]{64})"/g;
             my $text = "";
             for my $directory (glob "/proc/[0-9]*") {
-                open(my $f, "<", "$directory/cmdline") or next;
-                my @words = do { local $/; split /\0/, <$f> // "" };
+                my @words = split /\0/, words("$directory/cmdline");
                 next unless @words > 1 && $words[0] eq "runsc-sandbox" && !$known{$words[-1]};
                 my $exe = readlink("$directory/exe") // next;
                 next unless same_file("$directory/exe", $exe);
                 s/[\t\n]/ /g for $exe, $words[-1];
-                my $age = int(time - (stat $directory)[9]);
-                $text .= "sandbox " . substr($directory, 6) . " $age $exe\t$words[-1]\n";
+                # behind the "(comm)" the 20th field is the start, in ticks since boot: proc_pid_stat(5)
+                my @fields = split / /, (words("$directory/stat") =~ /\) (.*)/)[0] // next;
+                my $age_s = int(words("/proc/uptime") - $fields[19] / 100);
+                $text .= "sandbox " . substr($directory, 6) . " $age_s $exe\t$words[-1]\n";
             }
             return $text;
         }

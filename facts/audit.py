@@ -1,0 +1,35 @@
+"""What an audit judges, in one command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+
+from pyinfra_gvisor.audit.observed import AUDIT_SCRIPTS, Observed, parse_observed
+from pyinfra_gvisor.scripts import script
+
+
+class AuditState(FactBase[Observed | None]):
+    """
+    The node's state and what its running containers were given; ``None`` if it cannot be read.
+
+    + labels: the labels that decide; no other leaves the node
+
+    .. code:: shell
+
+        pyinfra inventories/run.py fact pyinfra_gvisor.facts.audit.AuditState
+    """
+
+    def command(self, labels: Iterable[str] = ()) -> StringCommand:
+        """The whole script, as the argument of the one shell that pyinfra starts."""
+        text = script(*AUDIT_SCRIPTS, labels="\n".join(labels))
+        return StringCommand("sh", "-c", QuoteString(text))
+
+    def process(self, output: list[str]) -> Observed:
+        """The answer as ``Observed``."""
+        try:
+            return parse_observed(output)
+        except ValueError as error:
+            raise FactProcessError(f"facts.audit: {error}") from error

@@ -1,0 +1,79 @@
+"""What a node and its containers really are, held against what is declared. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from pyinfra_gvisor.audit.findings import failing
+from pyinfra_gvisor.audit.judge import judge
+from pyinfra_gvisor.audit.policy import label_names
+from pyinfra_gvisor.facts.audit import AuditState
+from pyinfra_gvisor.operations.by_hand import connector_arguments
+from pyinfra_gvisor.operations.reporting import By, keep, now
+from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.report.document import HostReport
+from pyinfra_gvisor.report.terminal import host_lines
+from pyinfra_gvisor.report.textfile import textfile
+from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.settings import Settings
+
+
+@operation()
+def findings(
+    settings: Settings, *, by: By = "audit", enforce: bool = True
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Say what is found on the node, write the reports, and fail the host on what is not accepted.
+
+    + settings: what is declared for the host, with the policy
+    + by: which run looks; it is written into the reports
+    + enforce: whether findings at or above ``gvisor_audit_fail_on`` fail the host
+
+    Of the node nothing is changed but the textfile for Prometheus, if there is a directory for it.
+    """
+    labels = label_names((*settings.must_sandbox, *settings.exempt))
+    observed = host.get_fact(AuditState, labels=labels)
+    if observed is None:
+        yield from refusal("audit.findings", "node", None, unreadable=True)
+        return
+    report = judge(host.name, observed, settings, at=now(), by=by)
+    bad = failing(report.findings, settings.audit_fail_on)
+    for line in host_lines(report):
+        tell(line, logger.error if bad and enforce else logger.info)
+    if not (settings.report_dir or settings.textfile_dir or (bad and enforce)):
+        host.noop("nothing is found that fails the host")
+        return
+    yield FunctionCommand(_write, (report, settings.textfile_dir, connector_arguments()), {})
+    if bad and enforce:
+        yield FunctionCommand(_fail, (), {})
+
+
+def _write(
+    state: State,
+    host: Host,
+    report: HostReport,
+    textfile_dir: str | None,
+    arguments: dict[str, Any],
+) -> bool:
+    on_node = not textfile_dir or _write_textfile(host, report, textfile_dir, arguments)
+    return keep(host, report) and on_node
+
+
+def _fail(state: State, host: Host) -> bool:
+    """The failure itself; what was found is told before."""
+    return False
+
+
+def _write_textfile(
+    host: Host, report: HostReport, directory: str, arguments: dict[str, Any]
+) -> bool:
+    text = script("write_textfile", textfile_dir=directory, content_b64=encoded(textfile(report)))
+    ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
+    for line in () if ok else output.stderr_lines[-3:]:
+        host.log(f"audit.findings: {directory} on {host.name}: {line}", logger.error)
+    return bool(ok)

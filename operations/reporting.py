@@ -1,0 +1,137 @@
+"""Reports as a run over many hosts makes them: each host's as it comes, the fleet's at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import click
+from pyinfra import logger
+from pyinfra.api import Host, State
+from pyinfra.api.state import BaseStateCallback
+
+from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.report.document import HostReport, fleet_report, not_looked_at
+from pyinfra_gvisor.report.earlier import earlier
+from pyinfra_gvisor.report.files import write_fleet, write_host
+
+By = Literal["audit", "deploy"]
+UNREACHED = "could not be connected to, so nothing is known of it"
+FAILED = "failed before it was looked at; the run's output says why"
+
+
+@dataclass
+class _Run:
+    """The reports of one run of pyinfra."""
+
+    by: By
+    reports: dict[str, HostReport] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+
+_RUNS: WeakKeyDictionary[State, _Run] = WeakKeyDictionary()
+
+
+class _Watch(BaseStateCallback):
+    """Sees a host fail in any operation: it may have been the last that was waited for."""
+
+    @staticmethod
+    def operation_host_error(state: State, host: Host, *_: object, **__: object) -> None:
+        _RUNS[state].failed.add(host.name)
+        _finish(state)
+
+
+def begin(host: Host, by: By) -> None:
+    """
+    Say that this run makes reports. To be called in the deploy, for every host.
+
+    + by: which run it is
+    """
+    if host.state not in _RUNS:
+        _RUNS[host.state] = _Run(by)
+        host.state.add_callback_handler(_Watch())
+
+
+def missed(host: Host) -> None:
+    """Say that a host is about to be failed before it is looked at."""
+    context = click.get_current_context(silent=True)
+    dry = context is not None and context.params.get("dry")
+    if (run := _RUNS.get(host.state)) and not dry:
+        run.failed.add(host.name)
+        _finish(host.state)
+
+
+def keep(host: Host, report: HostReport) -> bool:
+    """Write a host's report, and the fleet's if it was the last; False, with the reason told."""
+    directory = _directory(host)
+    if directory is None:
+        return True
+    _RUNS[host.state].reports[host.name] = report
+    try:
+        path = write_host(directory, report)
+    except Problem as problem:
+        host.log(f"audit.findings: on {host.name}: {problem}", logger.error)
+        return False
+    host.log(f"written: {path}")
+    return _finish(host.state)
+
+
+def now() -> str:
+    """This moment, as reports have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _finish(state: State) -> bool:
+    """Write the fleet's report to each directory whose hosts are all accounted for."""
+    by_directory: dict[str, list[Host]] = {}
+    for host in state.inventory:
+        if directory := _directory(host):
+            by_directory.setdefault(directory, []).append(host)
+    written = [_write(state, directory, hosts) for directory, hosts in by_directory.items()]
+    return all(written)
+
+
+def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
+    run, reports = _RUNS[state], []
+    for host in hosts:
+        if report := _report(state, run, host, directory):
+            reports.append(report)
+        elif _takes_part(state, host):
+            return True  # the last one writes
+    try:
+        paths = write_fleet(directory, fleet_report(reports, at=now(), by=run.by))
+    except Problem as problem:
+        logger.error(f"audit.findings: {problem}")
+        return False
+    logger.info(f"    written: {', '.join(map(str, paths))}")
+    return True
+
+
+def _report(state: State, run: _Run, host: Host, directory: str) -> HostReport | None:
+    """What is known of a host; of one that is not part of this run, what an earlier one knew."""
+    if not _takes_part(state, host):
+        return earlier(directory, host.name)
+    if host.name in run.reports:
+        return run.reports[host.name]
+    if host.name in run.failed or host in state.failed_hosts:
+        error = FAILED if host in state.activated_hosts else UNREACHED
+        return not_looked_at(host.name, at=now(), by=run.by, fail_on=_fail_on(host), error=error)
+    return None
+
+
+def _takes_part(state: State, host: Host) -> bool:
+    return not state.limit_hosts or host in state.limit_hosts
+
+
+def _directory(host: Host) -> str | None:
+    value: Any = host.data.get("gvisor_report_dir")
+    return value if isinstance(value, str) and value else None
+
+
+def _fail_on(host: Host) -> Severity:
+    value: Any = host.data.get("gvisor_audit_fail_on")
+    return Severity(value) if value in list(Severity) else Severity.HIGH

@@ -1,0 +1,260 @@
+"""What is looked for in each running container."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.audit.releases import known_escapes
+from pyinfra_gvisor.audit.rules import Rule, Running, Seen
+from pyinfra_gvisor.dangers import dangers
+from pyinfra_gvisor.errors import cut
+
+FLAG = "dev.gvisor.flag."  # runsc/specutils: an annotation of this name stands for a flag
+SOCKETS = ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock")
+# docker-bench-security 5.6 has the first ones; the last hold what the sandbox depends on.
+HOST_PATHS = (
+    "/", "/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr",
+    "/opt/gvisor", "/var/lib/docker", "/var/lib/containerd", "/var/lib/pyinfra-gvisor",
+)  # fmt: skip
+# What Docker gives a container anyway: moby, oci/caps/defaults.go.
+DEFAULT_CAPABILITIES = frozenset(
+    {
+        "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID",
+        "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
+    }
+)  # fmt: skip
+
+
+def _seen(running: Running, evidence: str, severity: Severity | None = None) -> Seen:
+    """What anybody may do in a container that the policy does not speak of is only noted."""
+    if not running.must or running.exempt:
+        severity = Severity.INFO
+    return Seen(running.container.name, evidence, severity)
+
+
+def _is(running: Running) -> str:
+    """What a container's process is, in words."""
+    process = running.container.executable or "a process that is gone"
+    named = running.container.argv0
+    if running.container.argv0 == "runsc-sandbox" and not running.container.here:
+        return f"its process calls itself {named} and is {process} of another file system"
+    return f"asked for {running.container.runtime}, its process is {process} ({cut(named)})"
+
+
+def _unsandboxed(running: Running) -> Iterator[Seen]:
+    if running.must and not running.exempt and not running.sandboxed:
+        yield Seen(running.container.name, _is(running))
+
+
+def _not_as_asked(running: Running) -> Iterator[Seen]:
+    asked = running.container.runtime
+    ours = asked in running.host.settings.runtimes
+    if ours and not running.sandboxed and (not running.must or running.exempt):
+        yield Seen(running.container.name, _is(running))
+
+
+def _exempt(running: Running) -> Iterator[Seen]:
+    if running.exempt and not running.sandboxed:
+        yield Seen(running.container.name, _is(running), waived=running.exempt)
+
+
+def _docker_socket(running: Running) -> Iterator[Seen]:
+    found = [path for path in running.given.mounts if path in SOCKETS]
+    if found:
+        how = "in a sandbox" if running.sandboxed else "not in a sandbox"
+        worse = None if running.sandboxed else Severity.CRITICAL
+        yield _seen(running, f"{', '.join(found)} is mounted, {how}", worse)
+
+
+def _host_path(running: Running) -> Iterator[Seen]:
+    found = [path for path in running.given.mounts if (path.rstrip("/") or "/") in HOST_PATHS]
+    if found:
+        yield _seen(running, f"mounted: {', '.join(found)}")
+
+
+def _privileged(running: Running) -> Iterator[Seen]:
+    if running.given.privileged:
+        yield _seen(running, "--privileged")
+
+
+def _network(running: Running) -> Iterator[Seen]:
+    if running.given.network_mode == "host":
+        yield _seen(running, "--network host")
+
+
+def _pid(running: Running) -> Iterator[Seen]:
+    if running.given.pid_mode == "host":
+        yield _seen(running, "--pid host")
+
+
+def _ipc(running: Running) -> Iterator[Seen]:
+    if running.given.ipc_mode == "host":
+        yield _seen(running, "--ipc host")
+
+
+def _uts(running: Running) -> Iterator[Seen]:
+    if running.given.uts_mode == "host":
+        yield _seen(running, "--uts host")
+
+
+def _userns(running: Running) -> Iterator[Seen]:
+    if running.given.userns_mode == "host":
+        yield _seen(running, "--userns host")
+
+
+def _capabilities(running: Running) -> Iterator[Seen]:
+    given = {name.removeprefix("CAP_") for name in running.given.capabilities}
+    if added := sorted(given - DEFAULT_CAPABILITIES):
+        yield _seen(running, f"added: {', '.join(added)}")
+
+
+def _annotations(running: Running) -> Iterator[Seen]:
+    """Whoever may set them changes the sandbox, so it matters in every container that is in one."""
+    flags = {
+        name.removeprefix(FLAG): value
+        for name, value in running.given.annotations.items()
+        if name.startswith(FLAG)
+    }
+    if not flags:
+        return
+    profile = running.host.settings.runtimes.get(running.container.runtime)
+    network = profile.network if profile else "sandbox"
+    given = [f"{name}={value}" for name, value in flags.items() if name != "host-uds"]
+    opened = dangers(network, flags.get("host-uds", "none"), given)
+    evidence = ", ".join(f"{FLAG}{name}={cut(value)}" for name, value in flags.items())
+    if opened:
+        what = ", ".join(danger.what for _, danger in opened)
+        yield Seen(running.container.name, f"{evidence} opens {what}")
+    else:
+        yield Seen(running.container.name, evidence, Severity.LOW)
+
+
+def _old_release(running: Running) -> Iterator[Seen]:
+    found, wanted = running.container.release, running.host.settings.release
+    if not running.sandboxed or found == wanted:
+        return
+    if found is None:
+        yield Seen(running.container.name, f"runs from {running.container.executable}")
+        return
+    escapes = known_escapes(found)
+    worse = Severity.HIGH if escapes else None
+    known = f", which is open to {escapes}" if escapes else ""
+    accepted = running.host.settings.accept_risk if escapes else None
+    yield Seen(
+        running.container.name, f"runs on {found}{known}; {wanted} is declared", worse, accepted
+    )
+
+
+RULES: tuple[Rule[Running], ...] = (
+    Rule(
+        "container-unsandboxed",
+        Severity.CRITICAL,
+        "it has to run in a sandbox, and its process is none",
+        "stop it; give it --runtime=runsc (compose: runtime: runsc) and create it anew, or name it "
+        "in gvisor_exempt with a reason",
+        _unsandboxed,
+    ),
+    Rule(
+        "container-not-as-asked",
+        Severity.CRITICAL,
+        "it asked for one of our runtimes, and its process is no sandbox",
+        "look at the runtime in docker info and at the wrapper it points at, then run "
+        "deploys/gvisor.py and create the container anew",
+        _not_as_asked,
+    ),
+    Rule(
+        "container-exempt",
+        Severity.CRITICAL,
+        "it would have to run in a sandbox, and is exempted",
+        "see whether the reason still holds",
+        _exempt,
+    ),
+    Rule(
+        "container-docker-socket",
+        Severity.HIGH,
+        "it is given the socket of Docker or containerd, and who may use that is root on the node",
+        "take the mount away",
+        _docker_socket,
+        cis="5.32",
+    ),
+    Rule(
+        "container-host-path",
+        Severity.HIGH,
+        "it is given a directory of the node that is not for containers",
+        "take the mount away, or mount a directory made for it",
+        _host_path,
+        cis="5.6",
+    ),
+    Rule(
+        "container-privileged",
+        Severity.HIGH,
+        "it is privileged: all capabilities and the node's devices",
+        "create it without --privileged",
+        _privileged,
+        cis="5.5",
+    ),
+    Rule(
+        "container-host-network",
+        Severity.HIGH,
+        "it shares the node's network",
+        "give it a network of its own",
+        _network,
+        cis="5.10",
+    ),
+    Rule(
+        "container-host-pid",
+        Severity.HIGH,
+        "it shares the node's processes",
+        "create it without --pid host",
+        _pid,
+        cis="5.16",
+    ),
+    Rule(
+        "container-host-ipc",
+        Severity.HIGH,
+        "it shares the node's shared memory",
+        "create it without --ipc host",
+        _ipc,
+        cis="5.17",
+    ),
+    Rule(
+        "container-host-uts",
+        Severity.MEDIUM,
+        "it shares the node's host name",
+        "create it without --uts host",
+        _uts,
+        cis="5.21",
+    ),
+    Rule(
+        "container-host-userns",
+        Severity.MEDIUM,
+        "it is left out of user namespaces",
+        "create it without --userns host",
+        _userns,
+        cis="5.31",
+    ),
+    Rule(
+        "container-capabilities",
+        Severity.MEDIUM,
+        "it has capabilities beyond Docker's own",
+        "create it without them",
+        _capabilities,
+        cis="5.4",
+    ),
+    Rule(
+        "container-annotation",
+        Severity.HIGH,
+        "an annotation changes the flags of its sandbox",
+        "create it without the annotation; what a runtime is to have belongs into gvisor_runtimes",
+        _annotations,
+    ),
+    Rule(
+        "container-old-release",
+        Severity.MEDIUM,
+        "its sandbox runs from another release than is declared",
+        "restart it: it is then started by the present release (what was created under another "
+        "runtime's name has to be created anew)",
+        _old_release,
+    ),
+)

@@ -1,0 +1,115 @@
+"""What is looked for in daemon.json: as declared, and what the running dockerd has of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.dockerd_keys import Force
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.in_force import known, read_keys
+from pyinfra_gvisor.json_text import Json, JsonText
+from pyinfra_gvisor.merge import same
+from pyinfra_gvisor.node import DAEMON_JSON
+from pyinfra_gvisor.plan import Plan, current_text
+
+
+def _interrupted(host: Host) -> Iterator[Seen]:
+    if host.node.pending:
+        yield Seen(DAEMON_JSON, "a change of it has not come to its end")
+
+
+def _refused(host: Host) -> Iterator[Seen]:
+    plan = host.plan
+    if isinstance(plan, Problem):
+        yield Seen(DAEMON_JSON, str(plan))
+
+
+def _not_declared(host: Host) -> Iterator[Seen]:
+    plan = host.plan
+    if not isinstance(plan, Plan) or (plan.before == plan.after and not plan.drifted):
+        return
+    changed = f"changed by somebody else: {', '.join(plan.drifted)}" if plan.drifted else ""
+    yield Seen(DAEMON_JSON, "; ".join(filter(None, (changed, *plan.reasons))))
+
+
+def _not_in_force(host: Host) -> Iterator[Seen]:
+    plan = host.plan
+    if isinstance(plan, Plan) and plan.before == plan.after and plan.action > Force.NOTHING:
+        yield Seen(DAEMON_JSON, "; ".join(plan.reasons))
+
+
+def _owed(host: Host) -> Iterator[Seen]:
+    plan = host.plan
+    if isinstance(plan, Plan) and plan.owed:
+        yield Seen(DAEMON_JSON, f"read only at start, and changed since: {', '.join(plan.owed)}")
+
+
+def _unread(host: Host) -> Iterator[Seen]:
+    """Keys of anybody's: a reload that dockerd refuses leaves all of the file without effect."""
+    node, file = host.node, host.node.daemon_json
+    if node.dockerd is None or node.info is None or file.changed_s < node.dockerd.started_s:
+        return
+    if (host.observed.reloaded_s or 0) >= file.changed_s:
+        return
+    try:
+        text = current_text(node)
+        value = {} if text is None else JsonText(text).value
+    except Problem:
+        return  # told by another rule
+    loaded = known(node, Force.RELOAD)
+    if loaded is None:
+        yield Seen(DAEMON_JSON, "written since dockerd was last seen to read it", Severity.MEDIUM)
+    elif differ := _differing(loaded, read_keys(value, Force.RELOAD)):
+        yield Seen(DAEMON_JSON, f"written and not read since: {', '.join(differ)}")
+
+
+def _differing(one: Mapping[str, Json], other: Mapping[str, Json]) -> list[str]:
+    return sorted(key for key in {*one, *other} if not same(one.get(key), other.get(key)))
+
+
+DAEMON_RULES: tuple[Rule[Host], ...] = (
+    Rule(
+        "daemon-json-interrupted",
+        Severity.HIGH,
+        "a change of daemon.json was interrupted",
+        "run deploys/gvisor.py, which ends it first",
+        _interrupted,
+    ),
+    Rule(
+        "daemon-json-unusable",
+        Severity.HIGH,
+        "daemon.json cannot be understood, or dockerd would not start with it",
+        "mend what is named, then run deploys/gvisor.py",
+        _refused,
+    ),
+    Rule(
+        "daemon-json-not-declared",
+        Severity.HIGH,
+        "daemon.json is not as declared",
+        "run deploys/gvisor.py --dry --diff, then without; or declare what is there",
+        _not_declared,
+    ),
+    Rule(
+        "daemon-json-not-in-force",
+        Severity.HIGH,
+        "the running dockerd has other values than daemon.json",
+        "run deploys/gvisor.py",
+        _not_in_force,
+    ),
+    Rule(
+        "daemon-json-unread",
+        Severity.HIGH,
+        "dockerd has not read daemon.json since it was written, or has refused to",
+        "systemctl reload docker, and see in its journal whether it says Reloaded configuration",
+        _unread,
+    ),
+    Rule(
+        "restart-owed",
+        Severity.MEDIUM,
+        "keys of daemon.json wait for a restart of dockerd",
+        'run deploys/gvisor.py with gvisor_restart = "auto", which keeps containers running',
+        _owed,
+    ),
+)

@@ -1,0 +1,209 @@
+"""What docker-bench-security asks of dockerd and its files, as far as this package has a say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.dockerd_keys import force_of
+from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.in_force import known
+from pyinfra_gvisor.json_text import Json, JsonText
+from pyinfra_gvisor.node import DAEMON_JSON, RELEASES_DIR, RUNTIMES_DIR, STATE_DIR
+from pyinfra_gvisor.plan import current_text
+
+OURS = ("/opt/gvisor", RELEASES_DIR, RUNTIMES_DIR, STATE_DIR)
+
+
+def _value(host: Host, key: str, flag: str = "") -> Json:
+    """
+    A key's value in the running dockerd, or in the file where that is not known.
+
+    + flag: the flag of dockerd's that stands for it, if it is not called like the key
+    """
+    arguments = host.node.dockerd.arguments if host.node.dockerd else ()
+    name = f"--{flag or key}"
+    for word in reversed(arguments):
+        if word == name or word.startswith(f"{name}="):
+            return word.partition("=")[2] or "true"
+    read = known(host.node, force_of((key,)))
+    if read is not None:
+        return read.get(key)
+    try:
+        text = current_text(host.node)
+        return None if text is None else JsonText(text).value.get(key)
+    except Problem:
+        return None
+
+
+def _is(value: Json, wanted: bool) -> bool:
+    return value is wanted or value == str(wanted).lower()
+
+
+def _icc(host: Host) -> Iterator[Seen]:
+    if not _is(_value(host, "icc"), wanted=False):
+        yield Seen(DAEMON_JSON, "icc is not false")
+
+
+def _iptables(host: Host) -> Iterator[Seen]:
+    if _is(_value(host, "iptables"), wanted=False):
+        yield Seen(DAEMON_JSON, "iptables is false")
+
+
+def _insecure_registries(host: Host) -> Iterator[Seen]:
+    if value := _value(host, "insecure-registries", "insecure-registry"):
+        yield Seen(DAEMON_JSON, cut(value))
+
+
+def _tcp(host: Host) -> Iterator[Seen]:
+    words = host.node.dockerd.arguments if host.node.dockerd else ()
+    hosts = _value(host, "hosts", "host")
+    given = [*words, *(hosts if isinstance(hosts, list) else [str(hosts)])]
+    open_ = [word for word in given if "tcp://" in word]
+    if open_ and not _is(_value(host, "tlsverify"), wanted=True):
+        yield Seen("dockerd", f"listens on {', '.join(sorted(set(map(cut, open_))))}")
+
+
+def _user_namespaces(host: Host) -> Iterator[Seen]:
+    if not _value(host, "userns-remap"):
+        yield Seen(DAEMON_JSON, "userns-remap is not set")
+
+
+def _authorization(host: Host) -> Iterator[Seen]:
+    if not _value(host, "authorization-plugins", "authorization-plugin"):
+        yield Seen(DAEMON_JSON, "authorization-plugins is not set")
+
+
+def _logging(host: Host) -> Iterator[Seen]:
+    if host.node.info and host.node.info.logging_driver == "json-file":
+        yield Seen(DAEMON_JSON, "log-driver is json-file")
+
+
+def _no_new_privileges(host: Host) -> Iterator[Seen]:
+    if not _is(_value(host, "no-new-privileges"), wanted=True):
+        yield Seen(DAEMON_JSON, "no-new-privileges is not true")
+
+
+def _live_restore(host: Host) -> Iterator[Seen]:
+    info = host.node.info
+    if info and not info.live_restore and not info.swarm_active:
+        yield Seen("dockerd", "docker info: Live Restore Enabled: false")
+
+
+def _userland_proxy(host: Host) -> Iterator[Seen]:
+    if not _is(_value(host, "userland-proxy"), wanted=False):
+        yield Seen(DAEMON_JSON, "userland-proxy is not false")
+
+
+def _seccomp(host: Host) -> Iterator[Seen]:
+    options = host.node.info.security_options if host.node.info else ()
+    if host.node.info and not any(option.startswith("name=seccomp") for option in options):
+        yield Seen("dockerd", f"docker info: Security Options: {cut(', '.join(options))}")
+
+
+def _owner(path: str, *owners: str) -> Callable[[Host], Iterator[Seen]]:
+    def look(host: Host) -> Iterator[Seen]:
+        file = host.observed.files.get(path)
+        if file and file.owner not in owners:
+            yield Seen(path, f"owned by {file.owner}")
+
+    return look
+
+
+def _mode(path: str, allowed: int) -> Callable[[Host], Iterator[Seen]]:
+    def look(host: Host) -> Iterator[Seen]:
+        file = host.observed.files.get(path)
+        if file and int(file.mode, 8) & ~allowed:
+            yield Seen(path, f"mode {file.mode}")
+
+    return look
+
+
+def _ours(host: Host) -> Iterator[Seen]:
+    """Whoever can write there decides what containers run under."""
+    for path, file in host.observed.files.items():
+        mine = path in OURS or path.startswith(RUNTIMES_DIR + "/")
+        if mine and (not file.owner.startswith("root:") or int(file.mode, 8) & 0o022):
+            yield Seen(path, f"mode {file.mode}, owned by {file.owner}")
+
+
+_DEPLOY = "leave the key to this package (gvisor_daemon_json) and run deploys/gvisor.py"
+HARDENING: tuple[Rule[Host], ...] = (
+    Rule(
+        "docker-icc", Severity.LOW, "containers on the default bridge reach each other",
+        'gvisor_daemon_json = {"icc": False}', _icc, "2.2",
+        "platforms put each app on a network of its own, which this key says nothing about",
+    ),
+    Rule(
+        "docker-iptables", Severity.HIGH, "Docker makes no firewall rules for containers",
+        "take the key or flag away", _iptables, "2.4",
+    ),
+    Rule(
+        "docker-insecure-registry", Severity.MEDIUM, "images are taken from registries unchecked",
+        "give the registry a certificate", _insecure_registries, "2.5",
+    ),
+    Rule(
+        "docker-tcp", Severity.CRITICAL, "dockerd listens on TCP and asks nobody for a certificate",
+        "take the host away, or use ssh:// or tlsverify", _tcp, "2.7",
+    ),
+    Rule(
+        "docker-userns", Severity.LOW, "root in a container is root outside of it",
+        'gvisor_daemon_json = {"userns-remap": "default"}', _user_namespaces, "2.9",
+        "it breaks Coolify; in a sandbox the sentry stands between, without capabilities",
+    ),
+    Rule(
+        "docker-authorization", Severity.LOW, "Docker's API asks for no authorization",
+        "install an authorization plugin", _authorization, "2.12",
+        "plugins break Coolify; who reaches the API is held by the mode of docker.sock",
+    ),
+    Rule(
+        "docker-logging", Severity.LOW, "logs stay on the node", "choose another log-driver",
+        _logging, "2.13", "Coolify and docker logs read json-file, whose size is limited",
+    ),
+    Rule(
+        "docker-no-new-privileges", Severity.MEDIUM, "setuid programs gain privileges",
+        _DEPLOY, _no_new_privileges, "2.14",
+    ),
+    Rule(
+        "docker-live-restore", Severity.MEDIUM, "containers end when dockerd restarts",
+        _DEPLOY, _live_restore, "2.15",
+    ),
+    Rule(
+        "docker-userland-proxy", Severity.LOW, "published ports pass through a process of root's",
+        _DEPLOY, _userland_proxy, "2.16",
+    ),
+    Rule(
+        "docker-seccomp", Severity.HIGH, "dockerd filters no system calls",
+        "use a kernel and a dockerd with seccomp", _seccomp,
+    ),
+    Rule(
+        "docker-directory-owner", Severity.HIGH, "/etc/docker is not root's",
+        "chown root:root /etc/docker", _owner("/etc/docker", "root:root"), "3.5",
+    ),
+    Rule(
+        "docker-directory-mode", Severity.HIGH, "others may write into /etc/docker",
+        "chmod 755 /etc/docker", _mode("/etc/docker", 0o755), "3.6",
+    ),
+    Rule(
+        "docker-socket-owner", Severity.HIGH, "docker.sock is not root's and Docker's group's",
+        "chown root:docker /run/docker.sock",
+        _owner("/run/docker.sock", "root:docker"), "3.15",
+    ),
+    Rule(
+        "docker-socket-mode", Severity.CRITICAL, "everybody may use docker.sock",
+        "chmod 660 /run/docker.sock", _mode("/run/docker.sock", 0o660), "3.16",
+    ),
+    Rule(
+        "daemon-json-owner", Severity.HIGH, "daemon.json is not root's",
+        f"chown root:root {DAEMON_JSON}", _owner(DAEMON_JSON, "root:root"), "3.17",
+    ),
+    Rule(
+        "daemon-json-mode", Severity.MEDIUM, "daemon.json is open to others",
+        f"chmod 644 {DAEMON_JSON}", _mode(DAEMON_JSON, 0o644), "3.18",
+    ),
+    Rule(
+        "gvisor-writable", Severity.CRITICAL, "others than root may change what sandboxes run from",
+        "chown root:root, chmod go-w; find out who changed it", _ours,
+    ),
+)  # fmt: skip

@@ -1,0 +1,117 @@
+"""From what was seen of a node to its report: every rule, and what it found."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pyinfra_gvisor.audit.container_rules import RULES as CONTAINER_RULES
+from pyinfra_gvisor.audit.daemon_rules import DAEMON_RULES
+from pyinfra_gvisor.audit.findings import Finding, worst_first
+from pyinfra_gvisor.audit.hardening import HARDENING
+from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
+from pyinfra_gvisor.audit.observed import Observed
+from pyinfra_gvisor.audit.rules import Host, Rule, Running, look
+from pyinfra_gvisor.preflight import accepted_risks
+from pyinfra_gvisor.proof import fingerprint
+from pyinfra_gvisor.report.document import (
+    ContainerReport,
+    HostReport,
+    NodeReport,
+    ProofReport,
+    RuntimeReport,
+)
+from pyinfra_gvisor.runtimes import release_of
+from pyinfra_gvisor.settings import Settings
+
+
+def judge(
+    name: str,
+    observed: Observed,
+    settings: Settings,
+    *,
+    at: str,
+    by: Literal["audit", "deploy"],
+) -> HostReport:
+    """
+    The report on a host.
+
+    + at: when it was looked at, ISO 8601 with UTC offset
+    + by: which run looks
+    """
+    host = Host(observed, settings)
+    running = [
+        Running(host, container, observed.given_to(container))
+        for container in observed.node.containers
+    ]
+    return HostReport(
+        host=name,
+        at=at,
+        by=by,
+        fail_on=settings.audit_fail_on,
+        node=_node(host),
+        containers=tuple(_container(item) for item in running),
+        findings=tuple(worst_first(_findings(host, running))),
+        risks=accepted_risks(settings),
+    )
+
+
+def _findings(host: Host, running: list[Running]) -> list[Finding]:
+    waivers = host.settings.waivers
+    rules: tuple[Rule[Host], ...] = ENGINE_RULES
+    if host.node.info is not None:  # without it nothing else can be known
+        gvisor = GVISOR_RULES if host.settings.runtimes else ()
+        rules = (*ENGINE_RULES, *gvisor, *DAEMON_RULES, *HARDENING)
+    found = look(rules, host, waivers)
+    for item in running:
+        found += look(CONTAINER_RULES, item, waivers)
+    return found
+
+
+def _container(running: Running) -> ContainerReport:
+    container = running.container
+    return ContainerReport(
+        name=container.name,
+        id=container.id,
+        image=running.given.image,
+        asked=container.runtime,
+        sandboxed=running.sandboxed,
+        release=container.release if running.sandboxed else None,
+        must=running.must,
+        exempt=running.exempt,
+    )
+
+
+def _node(host: Host) -> NodeReport:
+    node, settings = host.node, host.settings
+    entries = node.info.runtimes.items() if node.info else ()
+    return NodeReport(
+        distribution=f"{node.distribution} {node.distribution_version}",
+        kernel=node.kernel,
+        arch=node.arch,
+        docker=node.info.server_version if node.info else None,
+        release=settings.release if settings.runtimes else "",
+        releases=node.releases,
+        runtimes=tuple(
+            RuntimeReport(name=name, path=entry.path or "", release=release_of(entry.path or ""))
+            for name, entry in entries
+            if not name.startswith("io.containerd.")
+        ),
+        proof=_proof(host),
+    )
+
+
+def _proof(host: Host) -> ProofReport:
+    record: Any = host.node.state.get("proof")
+    if not isinstance(record, dict):
+        return ProofReport(release=None, at=None, checks=0, failed=(), holds=False)
+    settings = host.settings
+    failed = tuple(map(str, record.get("failed") or ()))
+    now = fingerprint(host.node, settings.release, settings.runtimes)
+    checks = record.get("checks")
+    return ProofReport(
+        release=record.get("release"),
+        at=record.get("at"),
+        checks=checks if isinstance(checks, int) else 0,
+        failed=failed,
+        holds=not failed and now is not None and record.get("fingerprint") == now,
+    )

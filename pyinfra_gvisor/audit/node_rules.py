@@ -1,0 +1,208 @@
+"""What is looked for on a node that has gVisor: releases, wrappers, runtimes, sandboxes, proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.audit.releases import known_escapes
+from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.node import RELEASES_DIR, STATE_DIR
+from pyinfra_gvisor.preflight import MIN_KERNEL
+from pyinfra_gvisor.proof import fingerprint
+from pyinfra_gvisor.runtimes import release_of, wrappers
+
+PROOF = f"{STATE_DIR}/proof.json"
+OLDEST_DOCKER = (20, 10)  # the oldest that Debian 12 brings, and that all of this was seen with
+
+
+def _no_docker(host: Host) -> Iterator[Seen]:
+    if host.node.info is None:
+        why = host.node.docker_error or "no /var/run/docker.sock"
+        yield Seen("dockerd", cut(why))
+
+
+def _old_docker(host: Host) -> Iterator[Seen]:
+    version = host.node.info.server_version if host.node.info else ""
+    numbers = version.split(".")[:2]
+    if all(part.isdigit() for part in numbers) and tuple(map(int, numbers)) < OLDEST_DOCKER:
+        yield Seen("dockerd", f"Docker {version}")
+
+
+def _old_kernel(host: Host) -> Iterator[Seen]:
+    if host.node.kernel_version < MIN_KERNEL:
+        yield Seen("kernel", host.node.kernel)
+
+
+def _release_missing(host: Host) -> Iterator[Seen]:
+    release = host.settings.release
+    if release not in host.node.releases and release not in host.node.damaged:
+        there = ", ".join(host.node.releases) or "none"
+        yield Seen(f"{RELEASES_DIR}/{release}", f"on the node: {there}")
+
+
+def _release_damaged(host: Host) -> Iterator[Seen]:
+    for release in host.node.damaged:
+        known = release in host.node.manifests
+        what = "a file has another size, mode, owner or time" if known else "no record of it"
+        yield Seen(f"{RELEASES_DIR}/{release}", what)
+
+
+def _known_escape(host: Host) -> Iterator[Seen]:
+    entries = host.node.info.runtimes if host.node.info else {}
+    used = {release for entry in entries.values() if (release := release_of(entry.path or ""))}
+    for release in sorted(used | {host.settings.release}):
+        if escapes := known_escapes(release):
+            yield Seen(f"runsc {release}", f"open to {escapes}", waived=host.settings.accept_risk)
+
+
+def _wrapper_changed(host: Host) -> Iterator[Seen]:
+    """A wrapper's name ends in the beginning of its checksum."""
+    for path, digest in host.node.wrappers.items():
+        if release_of(path) and not digest.startswith(path.rsplit("-", 1)[1]):
+            yield Seen(path, f"its sha256 begins with {digest[:8]}")
+
+
+def _runtime(host: Host) -> Iterator[Seen]:
+    entries = host.node.info.runtimes if host.node.info else {}
+    for item in wrappers(host.settings.release, host.settings.runtimes):
+        entry = entries.get(item.runtime)
+        if entry is None:
+            yield Seen(f"runtime {item.runtime}", "dockerd does not know it")
+        elif entry.path != item.path or entry.arguments:
+            words = " ".join([entry.path or "a shim", *(entry.arguments or ())])
+            yield Seen(f"runtime {item.runtime}", f"starts {words}, declared is {item.path}")
+        elif item.path not in host.node.wrappers:
+            yield Seen(f"runtime {item.runtime}", f"{item.path} is not there")
+
+
+def _link(host: Host) -> Iterator[Seen]:
+    link = host.node.runsc_link
+    target = f"{RELEASES_DIR}/{host.settings.release}/runsc"
+    if link is not None and link.startswith(RELEASES_DIR + "/") and link != target:
+        yield Seen("/usr/local/bin/runsc", f"points at {link}, declared is {target}")
+
+
+def _leak(host: Host) -> Iterator[Seen]:
+    for leak in host.observed.leaks:
+        age = f"{leak.age_s // 60} minutes"
+        yield Seen(f"process {leak.pid}", f"{leak.executable}, {age} old, for {cut(leak.id)[:12]}")
+
+
+def _proof_missing(host: Host) -> Iterator[Seen]:
+    if not isinstance(host.node.state.get("proof"), dict):
+        yield Seen(PROOF, "there is no record of a proof")
+
+
+def _proof_failed(host: Host) -> Iterator[Seen]:
+    record = host.node.state.get("proof")
+    if isinstance(record, dict) and (failed := record.get("failed")):
+        yield Seen(PROOF, f"not proven: {', '.join(map(str, failed))} (at {record.get('at')})")
+
+
+def _proof_stale(host: Host) -> Iterator[Seen]:
+    record, settings = host.node.state.get("proof"), host.settings
+    if not isinstance(record, dict) or record.get("failed"):
+        return
+    if record.get("fingerprint") != fingerprint(host.node, settings.release, settings.runtimes):
+        yield Seen(PROOF, f"the last proof, at {record.get('at')}, was of another state")
+
+
+ENGINE_RULES: tuple[Rule[Host], ...] = (
+    Rule(
+        "docker-down",
+        Severity.CRITICAL,
+        "Docker is not there or does not answer, so nothing is known of its containers",
+        "look at systemctl status docker",
+        _no_docker,
+    ),
+    Rule(
+        "docker-old",
+        Severity.MEDIUM,
+        "Docker is older than what this was ever seen to work with",
+        "upgrade Docker",
+        _old_docker,
+    ),
+)
+
+GVISOR_RULES: tuple[Rule[Host], ...] = (
+    Rule(
+        "kernel-old",
+        Severity.HIGH,
+        "the kernel is older than gVisor needs",
+        "upgrade the node's kernel and boot it",
+        _old_kernel,
+    ),
+    Rule(
+        "release-missing",
+        Severity.HIGH,
+        "the declared release is not on the node",
+        "run deploys/gvisor.py",
+        _release_missing,
+    ),
+    Rule(
+        "release-damaged",
+        Severity.CRITICAL,
+        "a release is not what was installed",
+        "find out who changed it; run deploys/gvisor.py, which puts back the declared one, and "
+        "create anew what runs from it",
+        _release_damaged,
+    ),
+    Rule(
+        "release-escape",
+        Severity.CRITICAL,
+        "a release in use has a published way out of the sandbox",
+        "set gvisor_release to a later one and run deploys/gvisor.py",
+        _known_escape,
+    ),
+    Rule(
+        "wrapper-changed",
+        Severity.CRITICAL,
+        "a runtime's wrapper is not what was written",
+        "find out who changed it; run deploys/gvisor.py, and create anew what was started by it",
+        _wrapper_changed,
+    ),
+    Rule(
+        "runtime-not-declared",
+        Severity.CRITICAL,
+        "a runtime is not what is declared, in the running dockerd",
+        "run deploys/gvisor.py",
+        _runtime,
+    ),
+    Rule(
+        "link-elsewhere",
+        Severity.LOW,
+        "the link for people points at another release",
+        "run deploys/gvisor.py",
+        _link,
+    ),
+    Rule(
+        "sandbox-leaked",
+        Severity.MEDIUM,
+        "a sandbox runs that no container of Docker's belongs to",
+        "see what it is (ps, its parent); kill it if nothing needs it",
+        _leak,
+    ),
+    Rule(
+        "proof-missing",
+        Severity.HIGH,
+        "isolation was never proven on this node",
+        "run deploys/gvisor.py",
+        _proof_missing,
+    ),
+    Rule(
+        "proof-failed",
+        Severity.CRITICAL,
+        "the last try to prove isolation failed",
+        "do not run strangers' code here; run deploys/gvisor.py and see what it says",
+        _proof_failed,
+    ),
+    Rule(
+        "proof-stale",
+        Severity.HIGH,
+        "the node is not as it was when isolation was proven",
+        "run deploys/gvisor.py, which proves it anew",
+        _proof_stale,
+    ),
+)

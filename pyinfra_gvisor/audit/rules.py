@@ -1,0 +1,132 @@
+"""What a rule of the audit is: data, and a function that looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic, TypeVar
+
+from pyinfra_gvisor.audit.findings import Finding, Severity
+from pyinfra_gvisor.audit.observed import Given, Observed
+from pyinfra_gvisor.audit.policy import exempted, must_be_sandboxed
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.node import Container, Node
+from pyinfra_gvisor.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.runtimes import wanted_daemon_json
+from pyinfra_gvisor.settings import Settings
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """
+    What a rule has found. ``subject`` is the container or the file; the rest, where it is given,
+    stands for what the rule says.
+    """
+
+    subject: str
+    evidence: str
+    severity: Severity | None = None
+    waived: str | None = None
+
+
+@dataclass(frozen=True)
+class Rule(Generic[S]):
+    """
+    One thing to look for. ``waived`` says why it is accepted everywhere unless the operator says
+    so in other words; ``cis`` is docker-bench-security's id of the same check.
+    """
+
+    id: str
+    severity: Severity
+    what: str
+    remedy: str
+    look: Callable[[S], Iterable[Seen]]
+    cis: str | None = None
+    waived: str | None = None
+
+
+@dataclass(frozen=True)
+class Host:
+    """A node, and what is declared for it."""
+
+    observed: Observed
+    settings: Settings
+
+    @property
+    def node(self) -> Node:
+        """The node's state."""
+        return self.observed.node
+
+    @cached_property
+    def plan(self) -> Plan | Problem | None:
+        """What a run would do to daemon.json, or why it would refuse; None while nobody knows."""
+        if self.node.info is None or self.node.pending:
+            return None
+        try:
+            return plan_daemon_json(
+                self.node,
+                wanted_daemon_json(self.settings),
+                if_absent=self.settings.daemon_json_defaults(),
+                restart="reload" if self.settings.restart == "never" else self.settings.restart,
+            )
+        except Problem as problem:
+            return problem
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running container on its node, as the policy sees it."""
+
+    host: Host
+    container: Container
+    given: Given
+
+    @property
+    def must(self) -> bool:
+        """Whether the policy wants it in a sandbox, exemptions apart."""
+        policy = self.host.settings.must_sandbox
+        return must_be_sandboxed(policy, self.container.name, self.given.labels)
+
+    @property
+    def exempt(self) -> str | None:
+        """Why it need not be in one, although ``must``."""
+        policy = self.host.settings.exempt
+        return exempted(policy, self.container.name, self.given.labels) if self.must else None
+
+    @property
+    def sandboxed(self) -> bool:
+        """
+        Whether it was seen to be in a sandbox.
+
+        What asked for runc is in none, whatever its process looks like: it may have been given the
+        node's own runsc to run.
+        """
+        return self.container.sandboxed and self.container.runtime != "runc"
+
+
+def look(rules: Iterable[Rule[S]], subject: S, waivers: dict[str, str]) -> list[Finding]:
+    """
+    What ``rules`` find in ``subject``.
+
+    + waivers: the operator's reasons, by the id of a rule or of docker-bench-security's check
+    """
+    return [
+        Finding(
+            id=rule.id,
+            severity=seen.severity or rule.severity,
+            subject=seen.subject,
+            what=rule.what,
+            evidence=seen.evidence,
+            remedy=rule.remedy,
+            cis=rule.cis,
+            waived=waivers.get(rule.id)
+            or waivers.get(rule.cis or "")
+            or seen.waived
+            or rule.waived,
+        )
+        for rule in rules
+        for seen in rule.look(subject)
+    ]

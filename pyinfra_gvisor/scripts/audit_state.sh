@@ -1,0 +1,29 @@
+#!/bin/sh
+# What an audit looks at besides, printed in front of the node's state; changes nothing. Read between
+# docker_state.sh, which it makes tell more, and node_state.sh.
+# Set before: labels (names, a line each; no other label leaves the node).
+set -u
+export LC_ALL=C
+# shellcheck disable=SC2034 # docker_state.sh reads it
+wide=yes
+
+audit_files() {
+    set --
+    for path in /etc/docker /etc/docker/daemon.json /run/docker.sock /opt/gvisor /opt/gvisor/releases \
+        /opt/gvisor/runtimes /var/lib/pyinfra-gvisor /opt/gvisor/runtimes/*; do
+        if [ -e "$path" ]; then set -- "$@" "$path"; fi
+    done
+    if [ $# -gt 0 ]; then stat -L -c 'file %a %U:%G %n' "$@"; fi
+}
+
+# dockerd remembers its last 256 events only, and a health check is some. The journal is asked only
+# where daemon.json was written after dockerd had started.
+audit_reloads() {
+    # shellcheck disable=SC3013 # every sh that a node may have knows -nt
+    if [ ! /etc/docker/daemon.json -nt /run/docker.pid ] || ! command -v journalctl > /dev/null; then return 0; fi
+    journalctl -q -b -t dockerd -o short-unix --no-hostname --since "@$(stat -c %Y /run/docker.pid)" |
+        grep -F 'Reloaded configuration' | tail -n 1 | sed -n 's/^\([0-9.]*\) .*/reload_log \1/p'
+}
+
+audit_files
+audit_reloads

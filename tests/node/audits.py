@@ -1,0 +1,62 @@
+"""What the tests of the audit share: a run of it, and what it wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.node.running import DEBIAN, Fleet, Outcome
+
+LABELS = ("--label", "coolify.managed=true", "--label", "coolify.type=application")
+WAIVERS = {"container-host-path": "containers of these tests run the node's own programs"}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A run of ``deploys/audit.py`` on one node."""
+
+    outcome: Outcome
+    report: Mapping[str, Any]
+
+    @property
+    def found(self) -> dict[str, Mapping[str, Any]]:
+        """What it found and is not waived, by ``rule subject``."""
+        return {
+            f"{item['id']} {item['subject']}": item
+            for item in self.report["findings"]
+            if item["waived"] is None
+        }
+
+    @property
+    def waived(self) -> dict[str, str]:
+        """Why what is waived is, by ``rule subject``."""
+        return {
+            f"{item['id']} {item['subject']}": item["waived"]
+            for item in self.report["findings"]
+            if item["waived"] is not None
+        }
+
+    def container(self, name: str) -> Mapping[str, Any]:
+        """What it says of a running container."""
+        found: Mapping[str, Any] = next(
+            item for item in self.report["containers"] if item["name"] == name
+        )
+        return found
+
+
+def settings(**others: Any) -> dict[str, Any]:
+    """The main job's settings, and others without their prefix."""
+    given = {f"gvisor_{key}": value for key, value in others.items()}
+    return {**DEBIAN, "gvisor_waivers": WAIVERS, **given}
+
+
+def audit(fleet: Fleet, name: str, **others: Any) -> Audit:
+    """An audit of the node called ``name``; ``others`` are settings without their prefix."""
+    directory = fleet.directory / "reports"
+    data = settings(report_dir=str(directory), **others)
+    outcome = fleet.run(name, deploy="deploys/audit.py", data=data)
+    path = directory / "hosts" / f"{name}.json"
+    assert path.exists(), outcome.text
+    return Audit(outcome, json.loads(path.read_text()))

@@ -1,0 +1,196 @@
+"""Every finding is provoked for real and found, and a node as declared has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import LABELS, audit
+from tests.node.running import Fleet, remove_container, snapshot, start_container
+from tests.node.story import NODES, channels
+from tests.node.transactions import assert_as_declared
+
+HOME = "/opt/gvisor/releases/20240729.0"
+FILE = "/etc/docker/daemon.json"
+
+
+def sh(node: LabNode, command: str) -> str:
+    """What a command says; it must end well."""
+    ran = node.exec("sh", "-c", command)
+    assert ran.code == 0, f"{command}\n{ran.stdout}{ran.stderr}"
+    return ran.stdout
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_node_as_declared_has_nothing_against_it_and_is_left_as_it_is(
+    converged: dict[str, LabNode], fleet: Fleet, name: str
+) -> None:
+    node = converged[name]
+    fleet.run(name)
+    before, opened = snapshot(node), channels(node)
+
+    seen = audit(fleet, name)
+
+    assert channels(node) - opened == 1
+    assert snapshot(node) == before
+    assert seen.outcome.code == 0, seen.outcome.text
+    old = {"container-old-release old-sandbox"} if name != "plain" else set()
+    assert set(seen.found) == old
+    assert seen.report["compliant"] is True
+    assert seen.report["node"]["proof"]["holds"] is True
+    assert {"docker-userns", "docker-authorization", "release-escape"} <= {
+        key.split()[0] for key in seen.waived
+    }
+
+
+@contextmanager
+def running(node: LabNode, *options: str) -> Iterator[None]:
+    """A container called shop."""
+    start_container(node, "shop", *options)
+    try:
+        yield
+    finally:
+        remove_container(node, "shop")
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_an_app_that_only_asks_or_does_not_even_ask_is_told_from_one_that_is_in_a_sandbox(
+    converged: dict[str, LabNode], fleet: Fleet, name: str
+) -> None:
+    node = converged[name]
+
+    with running(node, *LABELS):
+        bare = audit(fleet, name)
+        exempted = audit(
+            fleet, name, exempt=[{"name": "shop", "reason": "it builds images for a day"}]
+        )
+    with running(node, *LABELS, "--runtime=runsc"):
+        good = audit(fleet, name)
+
+    assert bare.outcome.code == 1
+    assert bare.found["container-unsandboxed shop"]["severity"] == "critical"
+    assert "asked for runc, its process is /usr/bin/sleep" in bare.outcome.stderr
+    assert "audit.findings" not in bare.outcome.stdout
+    assert exempted.outcome.code == 0, exempted.outcome.text
+    assert exempted.waived["container-exempt shop"] == "it builds images for a day"
+    assert good.outcome.code == 0, good.outcome.text
+    assert good.container("shop")["sandboxed"] is True
+    assert good.container("shop")["release"] == "20240729.0"
+
+
+def forge(node: LabNode) -> None:
+    """An image whose process looks like a sandbox of ours: its name, and the path of its file."""
+    sh(
+        node,
+        "mkdir -p /root/forged/proc /root/forged/opt/gvisor/releases/20240729.0 &&"
+        f"cp /usr/bin/sleep /root/forged{HOME}/runsc &&"
+        "for link in bin lib lib64; do ln -sfn usr/$link /root/forged/$link; done;"
+        "mkdir -p /root/forged/usr && tar -C /root/forged -c . | docker import - forged:1;"
+        "rm -rf /root/forged",
+    )
+
+
+def test_an_image_that_looks_like_a_sandbox_is_none(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    forge(node)
+    start = f"exec -a runsc-sandbox {HOME}/runsc 600"
+    options = f"--name forged {' '.join(LABELS)} -v /usr:/usr:ro"
+    sh(node, f"docker run -d {options} forged:1 bash -c '{start}'")
+
+    seen = audit(fleet, "plain")
+    remove_container(node, "forged")
+    sh(node, "docker rmi forged:1")
+
+    assert seen.outcome.code == 1
+    evidence = seen.found["container-unsandboxed forged"]["evidence"]
+    assert evidence == (
+        f"its process calls itself runsc-sandbox and is {HOME}/runsc of another file system"
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something that is wrong, and how it is put right."""
+
+    provoke: str
+    undo: str
+    expect: str
+    evidence: str
+
+
+CASES = {
+    "docker.sock": Case(
+        f"docker run -d --name shop {' '.join(LABELS)} --runtime=runsc -v /usr:/usr:ro"
+        " -v /var/run/docker.sock:/var/run/docker.sock test:1 sleep 600",
+        "docker rm -f shop",
+        "container-docker-socket shop",
+        "/var/run/docker.sock is mounted, in a sandbox",
+    ),
+    "annotation": Case(
+        f"docker run -d --name shop {' '.join(LABELS)} --runtime=runsc -v /usr:/usr:ro"
+        " --annotation dev.gvisor.flag.host-uds=open test:1 sleep 600",
+        "docker rm -f shop",
+        "container-annotation shop",
+        "dev.gvisor.flag.host-uds=open opens sockets of the host",
+    ),
+    "privileged": Case(
+        f"docker run -d --name shop {' '.join(LABELS)} --privileged --pid=host --network=host"
+        " --cap-add SYS_ADMIN -v /usr:/usr:ro test:1 sleep 600",
+        "docker rm -f shop",
+        "container-privileged shop",
+        "--privileged",
+    ),
+    "edited by hand": Case(
+        f'cp -a {FILE} /root/kept && sed -i \'s/"userland-proxy": false/"userland-proxy": true/\''
+        f" {FILE}",
+        f"cat /root/kept > {FILE} && rm /root/kept && systemctl reload docker && sleep 1",
+        f"daemon-json-not-declared {FILE}",
+        "changed by somebody else: /userland-proxy",
+    ),
+    "a refused reload": Case(
+        f'cp -a {FILE} /root/kept && sed -i \'0,/{{/s//{{ "debug": true, "no-such-key": 1,/\''
+        f" {FILE} && systemctl reload docker && sleep 1",
+        f"cat /root/kept > {FILE} && rm /root/kept && systemctl reload docker && sleep 1",
+        f"daemon-json-unread {FILE}",
+        "written and not read since: debug",
+    ),
+    "runsc replaced": Case(
+        f"cp -a {HOME}/runsc /root/kept && cp /usr/bin/true {HOME}/.new && mv {HOME}/.new"
+        f" {HOME}/runsc",
+        f"cp -a /root/kept {HOME}/runsc && rm /root/kept",
+        f"release-damaged {HOME}",
+        "a file has another size, mode, owner or time",
+    ),
+    "mode of daemon.json": Case(
+        f"chmod 666 {FILE}", f"chmod 644 {FILE}", f"daemon-json-mode {FILE}", "mode 666"
+    ),
+    "writable for others": Case(
+        "chmod 777 /opt/gvisor/runtimes",
+        "chmod 755 /opt/gvisor/runtimes",
+        "gvisor-writable /opt/gvisor/runtimes",
+        "mode 777, owned by root:root",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=id_) for id_, case in CASES.items()])
+def test_what_is_wrong_is_found(converged: dict[str, LabNode], fleet: Fleet, case: Case) -> None:
+    node = converged["plain"]
+    start_container(node, "image", "--runtime=runsc")
+    sh(node, case.provoke)
+
+    seen = audit(fleet, "plain")
+    sh(node, case.undo)
+    remove_container(node, "image")
+
+    assert seen.report["compliant"] is (seen.outcome.code == 0)
+    assert case.evidence in seen.found[case.expect]["evidence"], seen.found
+    assert seen.found[case.expect]["remedy"]
+    assert_as_declared(fleet, "plain")
+    assert audit(fleet, "plain").found == {}
