@@ -63,6 +63,6 @@ def test_the_fleets_document_holds_the_hosts_documents_by_name() -> None:
 def test_a_time_that_is_none_or_without_its_offset_is_refused(at: str) -> None:
     given: dict[str, Any] = {"by": "audit", "fail_on": Severity.HIGH, "error": "down"}
 
-    assert not_looked_at("a", at=AT, **given)
+    assert not_looked_at("a", at=AT, **given).at == AT
     with pytest.raises(ValidationError, match="time"):
         not_looked_at("a", at=at, **given)
