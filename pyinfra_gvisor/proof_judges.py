@@ -13,6 +13,9 @@ GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
 # `uname -r`: the former before 20260427.0, the latter since. Seen, and read in several sources.
 GVISOR_RELEASES = frozenset({"4.4.0", "4.19.0-gvisor"})
 
+SANDBOX = "runsc-sandbox"  # argv[0]: runsc/sandbox/sandbox.go
+AN_IMAGES = "(an image's)"  # how scripts/prove_look.sh marks a file that is not the node's own
+
 Seen = Mapping[str, str]
 # What a container showed and what is known of the node; whether that proves it.
 Judge = Callable[[Seen, Seen], bool]
@@ -39,25 +42,20 @@ def as_on_node(key: str) -> Judge:
     return lambda seen, node: bool(seen.get(key)) and seen.get(key) == node.get(key)
 
 
-def sandbox_process(seen: Seen, _node: Seen) -> bool:
-    named = seen.get("argv0") == "runsc-sandbox"
-    return named and _file(seen) == f"the node's {seen.get('executable')}"
-
-
 def other_process(seen: Seen, _node: Seen) -> bool:
-    return bool(_file(seen)) and (seen.get("argv0") or "runsc-sandbox") != "runsc-sandbox"
+    return (seen.get("process") or SANDBOX) != SANDBOX
 
 
 def releases_file(seen: Seen, node: Seen) -> bool:
-    return _file(seen).startswith(f"the node's {node['release_dir']}/")
+    return _is_below(seen.get("file", ""), node["release_dir"])
 
 
 def other_file(seen: Seen, node: Seen) -> bool:
-    return bool(_file(seen)) and not _file(seen).startswith(f"the node's {node['releases_dir']}/")
+    return bool(seen.get("file")) and not _is_below(seen["file"], node["releases_dir"])
 
 
-def _file(seen: Seen) -> str:
-    return seen.get("file", "")
+def _is_below(file: str, directory: str) -> bool:
+    return file.startswith(f"{directory}/") and not file.endswith(AN_IMAGES)
 
 
 def as_asked(seen: Seen, _node: Seen) -> bool:

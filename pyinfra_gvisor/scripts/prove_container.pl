@@ -42,7 +42,7 @@ sub serve {
 # "answered" if there is the very word that is expected. A server may not be up yet.
 sub asked {
     my ( $address, $port, $word ) = @_;
-    my $end = time + 5;
+    my $end = time + 10;
     while (1) {
         my $said = answer( $address, $port );
         return "answered" if $said eq "$word\n";
@@ -54,8 +54,8 @@ sub asked {
 sub answer {
     my ( $address, $port ) = @_;
     my $said = eval {
-        local $SIG{ALRM} = sub { die "no answer within 4 s\n" };
-        alarm 4;
+        local $SIG{ALRM} = sub { die "no answer within 8 s\n" };
+        alarm 8;
         my $packed = inet_aton($address) // die "no address\n";
         socket( my $socket, AF_INET, SOCK_STREAM, 0 ) or die "$!\n";
         connect( $socket, sockaddr_in( $port, $packed ) ) or die "$!\n";

@@ -94,15 +94,12 @@ look_outside() { # runtime
     inspected "$1"
     see "$1" asked "$asked"
     see "$1" given_address "$address"
-    executable=$(readlink "/proc/$pid/exe") || executable=''
-    see "$1" executable "$executable"
-    see "$1" argv0 "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)"
+    executable=$(readlink "/proc/$pid/exe" | head -n 1)
     # a path is an image's to choose, and names a file of the image's; device and inode are not
-    if [ "$(file_id "/proc/$pid/exe")" = "$(file_id "$executable")" ]; then
-        see "$1" file "the node's $executable"
-    else
-        see "$1" file "not the node's $executable"
-    fi
+    whose=" (an image's)"
+    if [ "$(file_id "/proc/$pid/exe")" = "$(file_id "$executable")" ]; then whose=''; fi
+    see "$1" process "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)$whose"
+    see "$1" file "$executable$whose"
     if [ "$limit" = "$memory" ]; then
         see "$1" memory_limit "$(limit_of "$pid")"
     else

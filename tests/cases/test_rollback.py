@@ -16,7 +16,7 @@ from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import changed, generations, users
 from tests.cases.proven import PROFILES, RELEASE
 from tests.unit.answers import after, answer, node
-from tests.unit.observations import SANDBOX, output, started_from
+from tests.unit.observations import SANDBOX, output
 
 OLD = "20260831.0"
 WRAPPERS = {release: wrapper("runsc", release, PROFILES["runsc"]) for release in (OLD, RELEASE)}
@@ -27,7 +27,7 @@ BARE: dict[str, Any] = {
     "runsc_link": LINKS[RELEASE],
 }
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-PROVEN = Reply(output(runsc={**SANDBOX, **started_from(LINKS[OLD])}))
+PROVEN = Reply(output(runsc={**SANDBOX, "file": LINKS[OLD]}))
 
 
 def wanted(release: str) -> dict[str, Json]:

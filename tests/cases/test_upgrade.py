@@ -15,12 +15,12 @@ from pyinfra_gvisor.operations import upgrade
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import Running, after, answer, node
-from tests.unit.observations import output, started_from
+from tests.unit.observations import output
 
 NEW = "20261005.0"
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 TRIED = answer(**after(plan_canaries(node(**converged()), NEW, {"runsccanary": PROFILES["runsc"]})))
-SEEN = {"asked": "runsccanary", **started_from(f"/opt/gvisor/releases/{NEW}/runsc")}
+SEEN = {"asked": "runsccanary", "file": f"/opt/gvisor/releases/{NEW}/runsc"}
 
 
 def shown(**changes: str) -> Reply:

@@ -22,9 +22,8 @@ SANDBOX = {
     "start": "ok",
     "asked": "runsc",
     "given_address": "172.19.0.3",
-    "executable": SANDBOX_FILE,
-    "file": f"the node's {SANDBOX_FILE}",
-    "argv0": "runsc-sandbox",
+    "file": SANDBOX_FILE,
+    "process": "runsc-sandbox",
     "kernel_version": GVISOR_KERNEL,
     "kernel_release": "4.19.0-gvisor",
     "dmesg": "Starting gVisor",
@@ -48,9 +47,8 @@ RUNC = {
     **SANDBOX,
     "asked": "runc",
     "given_address": "172.19.0.4",
-    "executable": LOADER,
-    "file": f"not the node's {LOADER}",
-    "argv0": LOADER,
+    "file": f"{LOADER} (an image's)",
+    "process": f"{LOADER} (an image's)",
     "kernel_version": DEBIAN_KERNEL,
     "kernel_release": "6.12.9+deb13-amd64",
     "dmesg": "refused",
@@ -59,11 +57,6 @@ RUNC = {
     "docker_socket": "allowed",
     "address": "172.19.0.4",
 }
-
-
-def started_from(path: str) -> dict[str, str]:
-    """What is seen of a sandbox whose process runs this file of the node's."""
-    return {"executable": path, "file": f"the node's {path}"}
 
 
 def output(**changes: dict[str, str | None]) -> list[str]:
