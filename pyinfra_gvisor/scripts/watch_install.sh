@@ -10,7 +10,7 @@ die() {
     exit 1
 }
 
-command -v perl > /dev/null || die perl "is not there, got none in PATH; install perl-base"
+command -v perl > /dev/null || die perl "is not there; install perl-base"
 if [ -n "$textfile" ] && [ ! -d "${textfile%/*}" ]; then
     die "${textfile%/*}" "is no directory; make it, or leave gvisor_textfile_dir out"
 fi

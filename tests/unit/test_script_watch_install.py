@@ -1,0 +1,205 @@
+"""``watch_install.sh`` and ``watch_remove.sh`` with paths of a test and a systemctl that tells."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.scripts import encoded, script
+from tests.unit.shells import replaced, run, stub, toolbox
+
+CONTENT = "$(touch /nonexistent/x) 'quoted' \u00fc\n"
+
+
+class Host:
+    """A node's directories, and what its systemctl was asked for."""
+
+    def __init__(self, root: Path, *, perl: bool = True) -> None:
+        self.root = root
+        self.watch = root / "gvisor" / "watch"
+        self.units = root / "units"
+        self.asked = root / "asked"
+        self.texts = root / "texts"
+        self.path = toolbox(root / "bin", "rmdir", *(["perl"] if perl else []))
+        for directory in (self.units, self.texts):
+            directory.mkdir()
+        self.systemctl("inactive")
+
+    def systemctl(self, state: str) -> None:
+        """A systemctl to which everything is in this state."""
+        stub(
+            self.path,
+            "systemctl",
+            f'echo "$*" >> {self.asked}\n'
+            f'case "$1" in is-failed) [ {state} = failed ] ;; is-active) echo {state}; '
+            f"[ {state} = active ] ;; esac",
+        )
+
+    @property
+    def wanted(self) -> dict[str, str]:
+        """The files of a watch and their modes."""
+        unit = self.units / "pyinfra-gvisor-watch"
+        return {
+            f"{self.watch}/watch.pl": "755",
+            f"{self.watch}/policy": "644",
+            f"{unit}.service": "644",
+            f"{unit}.timer": "644",
+        }
+
+    def install(self, textfile: str = "") -> subprocess.CompletedProcess[str]:
+        """Put a watch there."""
+        words = [
+            word for path, mode in self.wanted.items() for word in (path, mode, encoded(CONTENT))
+        ]
+        text = script("watch_stop", "watch_install", host="run-1", textfile=textfile)
+        return run(self._here(text), *words, path=self.path)
+
+    def remove(self) -> subprocess.CompletedProcess[str]:
+        """Take it off."""
+        return run(self._here(script("watch_stop", "watch_remove")), path=self.path)
+
+    def told(self) -> list[str]:
+        """What systemctl was asked to do; questions are left out."""
+        lines = self.asked.read_text().splitlines() if self.asked.exists() else []
+        return [line for line in lines if not line.startswith("is-")]
+
+    def files(self) -> Mapping[str, str]:
+        """Every file there, with its mode."""
+        return {
+            str(path): f"{path.stat().st_mode & 0o777:o}"
+            for top in (self.watch.parent, self.units, self.texts)
+            for path in sorted(top.rglob("*"))
+            if path.is_file()
+        }
+
+    def _here(self, text: str) -> str:
+        changes = {"/opt/gvisor/watch": self.watch, "/etc/systemd/system": self.units}
+        return replaced(text, changes)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A node without a watch."""
+    return Host(tmp_path)
+
+
+def test_every_file_is_there_as_it_was_sent_and_the_timer_is_started(host: Host) -> None:
+    ran = host.install()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert host.files() == host.wanted
+    assert {Path(path).read_text() for path in host.wanted} == {CONTENT}
+    assert host.told() == ["daemon-reload", "enable --quiet --now pyinfra-gvisor-watch.timer"]
+
+
+def test_what_runs_is_stopped_before_a_file_is_changed(host: Host) -> None:
+    host.install()
+    host.asked.unlink()
+    host.systemctl("active")
+
+    ran = host.install()
+
+    assert ran.returncode == 0
+    assert host.told() == [
+        "stop pyinfra-gvisor-watch.timer",
+        "stop pyinfra-gvisor-watch.service",
+        "daemon-reload",
+        "enable --quiet --now pyinfra-gvisor-watch.timer",
+    ]
+
+
+def test_without_perl_nothing_is_changed(tmp_path: Path) -> None:
+    host = Host(tmp_path, perl=False)
+
+    ran = host.install()
+
+    assert ran.returncode == 1
+    assert ran.stderr == "watch.watch: perl on run-1: is not there; install perl-base\n"
+    assert (host.files(), host.told()) == ({}, [])
+
+
+def test_without_the_directory_for_metrics_nothing_is_changed(host: Host) -> None:
+    ran = host.install(f"{host.root}/none/pyinfra_gvisor_watch.prom")
+
+    assert ran.returncode == 1
+    assert f"watch.watch: {host.root}/none on run-1: is no directory; make it, or " in ran.stderr
+    assert (host.files(), host.told()) == ({}, [])
+
+
+def test_a_file_that_cannot_be_written_leaves_the_timer_off(host: Host) -> None:
+    host.watch.parent.mkdir()
+    host.watch.write_text("in the way")
+
+    ran = host.install()
+
+    assert ran.returncode != 0
+    assert not [line for line in host.told() if line.startswith("enable")]
+
+
+def test_metrics_that_nobody_would_renew_go_and_others_stay(host: Host) -> None:
+    old, other = (host.texts / name for name in ("pyinfra_gvisor_watch.prom", "other.prom"))
+    host.install()
+    (host.watch / "policy").write_text(f"action report\ntextfile {old}\nmust\n")
+    for path in (old, other, Path(f"{old}.new")):
+        path.write_text("")
+
+    kept = host.install(str(old))
+    there = host.files()
+    (host.watch / "policy").write_text(f"textfile {old}\n")
+    gone = host.install()
+
+    assert (kept.returncode, gone.returncode) == (0, 0)
+    assert str(old) in there
+    assert [path.name for path in host.texts.iterdir()] == ["other.prom"]
+
+
+@pytest.mark.parametrize(
+    "textfile", [pytest.param("other.prom", id="another"), pytest.param("", id="none-named")]
+)
+def test_a_policy_that_somebody_wrote_removes_no_file_of_others(host: Host, textfile: str) -> None:
+    other = host.texts / "other.prom"
+    other.write_text("")
+    host.install()
+    (host.watch / "policy").write_text(f"textfile {host.texts / textfile}\n")
+
+    ran = host.remove()
+
+    assert ran.returncode == 0
+    assert other.exists()
+
+
+def test_a_removal_leaves_nothing_and_a_second_one_ends_well_too(host: Host) -> None:
+    textfile = host.texts / "pyinfra_gvisor_watch.prom"
+    host.install(str(textfile))
+    (host.watch / "policy").write_text(f"textfile {textfile}\n")
+    textfile.write_text("")
+    Path(f"{host.units}/pyinfra-gvisor-watch.timer.new").write_text("of a run that was killed")
+    wants = host.units / "timers.target.wants"
+    wants.mkdir()
+    (wants / "pyinfra-gvisor-watch.timer").symlink_to("../pyinfra-gvisor-watch.timer")
+    host.asked.unlink()
+    host.systemctl("failed")
+
+    ran, again = host.remove(), host.remove()
+
+    assert (ran.returncode, ran.stderr, again.returncode) == (0, "", 0)
+    assert host.files() == {}
+    assert not host.watch.parent.exists()
+    for told in ("disable --quiet pyinfra-gvisor-watch.timer", "daemon-reload"):
+        assert told in host.told()
+    assert "reset-failed pyinfra-gvisor-watch.service" in host.told()
+
+
+def test_a_removal_leaves_what_else_lies_beside_it(host: Host) -> None:
+    host.install()
+    release = host.watch.parent / "releases"
+    release.mkdir()
+
+    ran = host.remove()
+
+    assert ran.returncode == 0
+    assert release.exists()
+    assert not host.watch.exists()
