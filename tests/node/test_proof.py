@@ -6,60 +6,74 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, OPERATIONS, Fleet, no_leftovers
+from pyinfra_gvisor.proof_checks import CHECKS
+from tests.node.proving import HOME, RELEASE, impostor, prove, rows
+from tests.node.running import DEBIAN, OPERATIONS, Fleet, no_leftovers, processes
+from tests.node.story import NODES
 
-HOME = "/opt/gvisor/releases/20240729.0"
-RELEASE = f"{HOME}/runsc"
-STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
-
-
-@contextmanager
-def impostor(node: LabNode, script: str) -> Iterator[None]:
-    """
-    A release whose runsc is something else, and was from the start: its manifest, the wrapper and
-    daemon.json are as declared.
-    """
-    manifest = node.exec("cat", f"{HOME}/manifest.json").stdout
-    node.exec("mv", RELEASE, "/root/runsc.real")
-    node.put(RELEASE, script.encode(), mode=0o755)
-    stat = node.exec("sh", "-c", f"cd {HOME} && {STAT} | LC_ALL=C sort").stdout.splitlines()
-    forged = json.dumps({**json.loads(manifest), "stat": stat})
-    node.put(f"{HOME}/manifest.json", f"{forged}\n".encode())
-    try:
-        yield
-    finally:
-        node.exec("mv", "/root/runsc.real", RELEASE)
-        node.put(f"{HOME}/manifest.json", manifest.encode())
+RECORD = "/var/lib/pyinfra-gvisor/proof.json"
+# Without the flags that runc does not know.
+AS_RUNC = """#!/bin/sh
+for flag; do case "$flag" in --network=* | --overlay2=*) shift ;; esac; done
+"""
 
 
-def rows(text: str) -> dict[str, str]:
-    """The table's lines by check."""
-    lines = [line.split("] ", 1)[1] for line in text.splitlines() if "  runsc  " in line]
-    return {line.split()[0]: line for line in lines}
+@pytest.mark.parametrize("name", NODES)
+def test_a_converged_node_is_proven_and_nothing_else_is_touched(
+    converged: dict[str, LabNode], fleet: Fleet, name: str
+) -> None:
+    node = converged[name]
+    before, daemon = processes(node), node.exec("cat", "/run/docker.pid").stdout
+
+    outcome = prove(fleet, name, no_new_privileges=True)
+
+    assert outcome.code == 0, outcome.text
+    table = rows(outcome)
+    assert list(table) == [check.id for check in CHECKS]
+    spared = {check for check, row in table.items() if row.endswith("  n/a")}
+    assert spared <= {"dns-external"}
+    assert all(row.endswith("  ok") for check, row in table.items() if check not in spared)
+    assert processes(node) == before
+    assert node.exec("cat", "/run/docker.pid").stdout == daemon
+    assert no_leftovers(node) == ""
+
+
+def test_the_record_is_what_the_table_said(converged: dict[str, LabNode], fleet: Fleet) -> None:
+    node = converged["plain"]
+
+    good = prove(fleet, "plain")
+    proven = json.loads(node.exec("cat", RECORD).stdout)
+    with impostor(node, "#!/bin/sh\nexit 1\n"):
+        bad = prove(fleet, "plain")
+    failed = json.loads(node.exec("cat", RECORD).stdout)
+
+    made = [row for row in rows(good).values() if not row.endswith("n/a")]
+    assert (good.code, proven["failed"], proven["checks"]) == (0, [], len(made))
+    assert proven["fingerprint"]
+    assert (bad.code, failed["release"]) == (1, RELEASE)
+    assert "kernel-inside" in failed["failed"]
+    assert "fingerprint" not in failed
 
 
 def test_a_runtime_that_starts_runc_is_not_proven(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    script = (
-        '#!/bin/sh\nfor flag; do case "$flag" in --network=* | --overlay2=*) shift ;; esac; done\n'
-    )
-    script += 'exec runc "$@"\n'
+    script = AS_RUNC + 'exec runc "$@"\n'
     with impostor(converged["plain"], script):
         outcome = fleet.run("plain", data={**DEBIAN, "gvisor_proof": "always"})
 
-    table = rows(outcome.stderr)
+    table = rows(outcome)
     assert outcome.code == 1
     assert "gvisor.proof: probe on plain: not proven: " in outcome.stderr
     assert "do not run strangers' code here" in outcome.stderr
     for check in (
         "kernel-inside",
+        "kernel-release",
+        "dmesg",
         "process-outside",
         "raw-socket",
         "packet-socket",
@@ -67,6 +81,40 @@ def test_a_runtime_that_starts_runc_is_not_proven(
         "release",
     ):
         assert table[check].endswith("NOT PROVEN"), table[check]
+    assert table["exec"].endswith("ok")
+    assert no_leftovers(converged["plain"]) == ""
+
+
+# The container's process gets the sandbox's name and the path of runsc, out of its own file system.
+FORGER = r"""
+bundle='' last=''
+for word; do
+    if [ "$last" = --bundle ]; then bundle=$word; fi
+    last=$word
+done
+if [ -n "$bundle" ]; then
+    root=$(perl -0777 -ne 'print $1 if /"root":\{"path":"([^"]*)"/' "$bundle/config.json")
+    mkdir -p "$root@HOME@" "$root/usr/bin"
+    cp "$(readlink -f /lib64/ld-linux-x86-64.so.2)" "$root@HOME@/runsc"
+    ln -sf @HOME@/runsc "$root/usr/bin/runsc-sandbox"
+    perl -0777 -i -pe 's/"args":\["[^"]*"/"args":["runsc-sandbox"/' "$bundle/config.json"
+fi
+exec runc "$@"
+"""
+
+
+def test_a_container_with_the_name_and_the_path_of_a_sandbox_is_none(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    with impostor(converged["plain"], AS_RUNC + FORGER.replace("@HOME@", HOME)):
+        outcome = prove(fleet, "plain")
+
+    table = rows(outcome)
+    assert outcome.code == 1
+    assert "  runsc-sandbox (an image's)  " in table["process-outside"]
+    assert f"/{RELEASE}/runsc (an image's)  "[-24:] in table["release"]
+    assert table["process-outside"].endswith("NOT PROVEN")
+    assert table["release"].endswith("NOT PROVEN")
     assert table["exec"].endswith("ok")
     assert no_leftovers(converged["plain"]) == ""
 
@@ -79,7 +127,7 @@ def test_a_runtime_that_does_not_start_is_not_proven(
 
     assert outcome.code == 1
     assert "runsc did not start: docker: Error response from daemon: " in outcome.stderr
-    assert all(row.endswith("NOT PROVEN") for row in rows(outcome.stderr).values())
+    assert all(row.endswith("NOT PROVEN") for row in rows(outcome).values())
     assert no_leftovers(converged["plain"]) == ""
 
 

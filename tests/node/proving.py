@@ -1,0 +1,86 @@
+"""A proof that is made on a node by itself, and a node whose runsc is something else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import Fleet, Outcome
+
+RELEASE = "20240729.0"
+HOME = f"/opt/gvisor/releases/{RELEASE}"
+RUNSC = f"{HOME}/runsc"
+REAL = "/root/runsc.real"
+_STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
+
+_DEPLOY = """
+from pyinfra_gvisor.operations import docker, gvisor
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.runtimes import wrappers
+
+every = {{name: Runtime(**given) for name, given in {profiles!r}.items()}}
+others = {{name: profile for name, profile in every.items() if name != "runsc"}}
+if others:
+    entries = {{item.runtime: {{"path": item.path}} for item in wrappers({release!r}, others)}}
+    gvisor.runtimes({release!r}, profiles=others)
+    docker.daemon_json(wanted={{"runtimes": entries}}, owner="prooftest")
+gvisor.proof({release!r}, profiles=every, when="always", **{named!r})
+if others:
+    docker.daemon_json(wanted={{}}, owner="prooftest")
+"""
+
+
+def prove(
+    fleet: Fleet, name: str, *, profiles: dict[str, Any] | None = None, **named: Any
+) -> Outcome:
+    """
+    The proof and nothing else; with other runtimes than runsc these are there meanwhile.
+
+    + named: what else ``gvisor.proof`` is given
+    """
+    path = fleet.directory / "prove.py"
+    path.write_text(
+        _DEPLOY.format(profiles=profiles or {"runsc": {}}, release=RELEASE, named=named)
+    )
+    return fleet.run(name, deploy=path, data={})
+
+
+def rows(outcome: Outcome, runtime: str = "runsc") -> dict[str, str]:
+    """The table's lines for a runtime by check."""
+    lines = [
+        line.split("] ", 1)[1]
+        for line in outcome.stderr.splitlines()
+        if f"  {runtime}  " in line and "] " in line
+    ]
+    return {line.split()[0]: line for line in lines}
+
+
+@contextmanager
+def impostor(node: LabNode, script: str) -> Iterator[None]:
+    """A release whose runsc is a script."""
+    node.put("/root/impostor", script.encode())
+    with swapped(node, "cat /root/impostor"):
+        yield
+    node.exec("rm", "/root/impostor")
+
+
+@contextmanager
+def swapped(node: LabNode, command: str) -> Iterator[None]:
+    """
+    A release whose runsc is what ``command`` prints, and was from the start: its manifest, the
+    wrapper and daemon.json are as declared.
+    """
+    manifest = node.exec("cat", f"{HOME}/manifest.json").stdout
+    swap = f"mv {RUNSC} {REAL} && {{ {command}; }} > {RUNSC} && chmod 755 {RUNSC}"
+    assert node.exec("sh", "-c", swap).code == 0
+    stat = node.exec("sh", "-c", f"cd {HOME} && {_STAT} | LC_ALL=C sort").stdout.splitlines()
+    forged = json.dumps({**json.loads(manifest), "stat": stat})
+    node.put(f"{HOME}/manifest.json", f"{forged}\n".encode())
+    try:
+        yield
+    finally:
+        node.exec("mv", REAL, RUNSC)
+        node.put(f"{HOME}/manifest.json", manifest.encode())

@@ -1,0 +1,74 @@
+"""The proof with an image of the operator's own, of which nothing has to work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.proving import prove, rows
+from tests.node.running import DEBIAN, Fleet, no_leftovers
+
+IMAGE = "shop.example.com/team/empty:1"
+# One file that is no program, and all that an image can declare against whoever starts it.
+_MAKE = r"""
+set -eu
+mkdir -p /root/one
+echo 'not a program' > /root/one/file
+tar -C /root/one -c file | docker import --change 'ENTRYPOINT ["/nothing"]' --change 'USER 1000' \
+    --change 'ENV LD_PRELOAD=/nothing.so PERL5OPT=-MNothing' --change 'STOPSIGNAL SIGQUIT' \
+    --change 'VOLUME /data' --change 'WORKDIR /nowhere' --change 'CMD ["x"]' - "$1"
+rm -rf /root/one
+"""
+
+
+@pytest.fixture(params=["plain", "docker-20", "docker-28"])
+def name(converged: dict[str, LabNode], request: pytest.FixtureRequest) -> Iterator[str]:
+    """A node with the image."""
+    node = converged[request.param]
+    made = node.exec("sh", "-c", _MAKE, "sh", IMAGE)
+    assert made.code == 0, made.stderr
+    yield request.param
+    node.exec("docker", "rmi", "-f", IMAGE)
+
+
+def test_an_image_with_one_file_and_no_program_is_enough(
+    name: str, converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    volumes = converged[name].exec("docker", "volume", "ls", "-q").stdout
+
+    outcome = prove(fleet, name, image=IMAGE)
+
+    assert outcome.code == 0, outcome.text
+    table = rows(outcome)
+    spared = {check for check, row in table.items() if row.endswith("  n/a")}
+    assert {"no-new-privs"} <= spared <= {"no-new-privs", "dns-external"}
+    assert all(row.endswith("  ok") for check, row in table.items() if check not in spared)
+    assert converged[name].exec("docker", "volume", "ls", "-q").stdout == volumes
+    assert no_leftovers(converged[name]) == ""
+    assert converged[name].exec("docker", "image", "inspect", IMAGE).code == 0
+
+
+def test_an_image_that_is_not_there_is_not_pulled_and_it_is_said_what_to_do(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    missing = {**DEBIAN, "gvisor_proof": "always", "gvisor_proof_image": IMAGE}
+
+    outcome = fleet.run("plain", data=missing)
+
+    assert outcome.code == 1
+    assert f"gvisor_proof_image: no image {IMAGE} on this node; docker pull it" in outcome.stderr
+    assert no_leftovers(converged["plain"]) == ""
+
+
+def test_a_node_that_is_proven_with_an_image_is_not_proven_anew_with_it(
+    name: str, fleet: Fleet
+) -> None:
+    data = {**DEBIAN, "gvisor_proof_image": IMAGE}
+    first = fleet.run(name, data=data)
+    second = fleet.run(name, data=data)
+
+    assert first.code == second.code == 0, first.text + second.text
+    assert "kernel-inside" in first.stderr
+    assert "kernel-inside" not in second.stderr

@@ -1,0 +1,92 @@
+"""The proof of several runtimes at once, and of what a node may have given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.proof_checks import CHECKS
+from tests.node.proving import REAL, prove, rows, swapped
+from tests.node.running import DEBIAN, Fleet, daemon_json, docker_info, no_leftovers
+from tests.node.transactions import FILE, assert_as_declared
+
+# Debian's runsc does not start with its own network stack on Linux 6.11 and later: it looks at a
+# file that these no longer have in every namespace. Upstream looks at the other one since
+# 20240807.0 (google/gvisor#10704); both names are equally long.
+_NETSTACK = f"perl -pe 's!rmem_default!./dev_weight!g' {REAL}"
+THREE = {"runsc": {}, "net": {"network": "sandbox"}, "off": {"network": "none"}}
+
+
+@pytest.fixture
+def three(converged: dict[str, LabNode]) -> Iterator[LabNode]:
+    """A node whose runsc has every network, and nothing of other runtimes afterwards."""
+    with swapped(converged["plain"], _NETSTACK):
+        yield converged["plain"]
+    converged["plain"].exec(
+        "sh", "-c", "rm -f /opt/gvisor/runtimes/net-* /opt/gvisor/runtimes/off-*"
+    )
+
+
+def test_runtimes_with_every_network_are_proven_at_once(three: LabNode, fleet: Fleet) -> None:
+    outcome = prove(fleet, "plain", profiles=THREE)
+
+    assert outcome.code == 0, outcome.text
+    for name, network in (("runsc", "host"), ("net", "sandbox"), ("off", "none")):
+        table = rows(outcome, name)
+        assert list(table) == [check.id for check in CHECKS if network in check.networks]
+        assert all(row.endswith(("  ok", "  n/a")) for row in table.values()), table
+    assert rows(outcome, "net")["published-port"].endswith("ok")
+    assert no_leftovers(three) == ""
+
+
+def test_a_limit_that_a_runtime_ignores_is_not_in_force(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    loose = {"flags": ["--ignore-cgroups"], "reason": "to see that it is found"}
+
+    outcome = prove(fleet, "plain", profiles={"runsc": {}, "loose": loose})
+
+    assert rows(outcome, "runsc")["memory-limit"].endswith("ok")
+    assert not rows(outcome, "loose")["memory-limit"].endswith("ok")
+    assert no_leftovers(converged["plain"]) == ""
+    converged["plain"].exec("sh", "-c", "rm -f /opt/gvisor/runtimes/loose-*")
+
+
+def test_a_file_that_dockerd_has_not_read_is_not_brought_into_force(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    text = daemon_json(node)
+    node.put(FILE, text.replace("{", '{"debug": true,', 1).encode())
+
+    outcome = prove(fleet, "plain")
+    live = docker_info(node)["Debug"]
+    node.put(FILE, text.encode())
+
+    assert outcome.code == 0, outcome.text
+    assert rows(outcome)["reload"].endswith("  n/a")
+    assert "has not read daemon.json" in rows(outcome)["reload"]
+    assert live is False
+    assert_as_declared(fleet, "plain")
+
+
+@pytest.mark.slow
+def test_a_node_that_gives_up_no_new_privileges_shows_what_a_setuid_program_gains(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    given_up = fleet.run(
+        "plain", data={**DEBIAN, "gvisor_daemon_json": {"no-new-privileges": False}}
+    )
+
+    wanted = prove(fleet, "plain", no_new_privileges=True)
+    back = fleet.run("plain")
+
+    assert given_up.code == back.code == 0, given_up.text + back.text
+    assert "is given up" in rows(given_up)["no-new-privs"]
+    assert wanted.code == 1
+    assert "  became root  " in rows(wanted)["no-new-privs"]
+    assert rows(wanted)["no-new-privs"].endswith("NOT PROVEN")
+    assert rows(back)["no-new-privs"].endswith("  ok")
+    assert no_leftovers(converged["plain"]) == ""
