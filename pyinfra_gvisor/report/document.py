@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field
 
-from pyinfra_gvisor.audit.findings import Finding, Severity, failing
+from pyinfra_gvisor.audit.findings import Finding, Severity, failing, worst_first
 from pyinfra_gvisor.errors import Problem
 
 VERSION: Final = 1  # of the documents' form; another one where a reader of this one would err
@@ -26,7 +26,12 @@ def _moment(text: str) -> str:
     return text
 
 
+def _sorted(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(worst_first(findings))
+
+
 Moment = Annotated[str, AfterValidator(_moment)]
+Findings = Annotated[tuple[Finding, ...], AfterValidator(_sorted)]
 
 
 class _Part(BaseModel):
@@ -94,7 +99,7 @@ class HostReport(_Part):
     error: str | None = None
     node: NodeReport | None = None
     containers: tuple[ContainerReport, ...] = ()
-    findings: tuple[Finding, ...] = Field((), description="The worst first, waived ones last.")
+    findings: Findings = Field((), description="The worst first, waived ones last.")
     risks: tuple[str, ...] = Field((), description="Risks that were accepted, with the reasons.")
 
     @computed_field  # type: ignore[prop-decorator]  # mypy takes no decorator on a property

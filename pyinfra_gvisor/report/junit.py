@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from xml.etree import ElementTree as Xml
 
-from pyinfra_gvisor.audit.findings import Finding, Severity, worst_first
+from pyinfra_gvisor.audit.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 
 LOOKED_AT = "was looked at"  # the case that every host has, so that a clean one shows
@@ -55,7 +55,7 @@ def _cases(host: HostReport) -> Iterator[Case]:
     else:
         yield Case(LOOKED_AT, "error", "nothing is known of this host", host.error)
     seen: Counter[str] = Counter()
-    for item in worst_first(host.findings):
+    for item in host.findings:
         name = f"{item.id}: {item.subject}"
         seen[name] += 1  # GitLab shows only the first of several cases of one name
         yield _case(item, name if seen[name] == 1 else f"{name} ({seen[name]})", host.fail_on)

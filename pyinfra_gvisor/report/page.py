@@ -9,7 +9,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity, worst_first
+from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity
 from pyinfra_gvisor.report.document import ContainerReport, FleetReport, HostReport, State
 
 # What needs somebody first; the words that stand beside the colours.
@@ -20,6 +20,7 @@ STATES: dict[State, str] = {
     "clean": "Clean",
 }
 MANY = 20  # clean hosts; more of them are folded up
+STALE_S = 3600  # a report that is so much older than the page is of an earlier run, and is dated
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Section:
 
     report: HostReport
     anchor: str
+    stale: bool
 
     @property
     def counts(self) -> dict[Severity, int]:
@@ -38,12 +40,12 @@ class Section:
     @property
     def findings(self) -> list[Finding]:
         """Those that are not waived, the worst first."""
-        return [item for item in worst_first(self.report.findings) if item.waived is None]
+        return [item for item in self.report.findings if item.waived is None]
 
     @property
     def waived(self) -> list[Finding]:
         """Those that are."""
-        return [item for item in worst_first(self.report.findings) if item.waived is not None]
+        return [item for item in self.report.findings if item.waived is not None]
 
     @property
     def containers(self) -> list[ContainerReport]:
@@ -80,6 +82,7 @@ def page(report: FleetReport) -> str:
             folded=sections[len(sections) - folded :],
             states={state: states[state] for state in STATES},
             counts={severity: found[severity] for severity in reversed(Severity)},
+            stale=sum(section.stale for section in sections),
             waived=sum(len(section.waived) for section in sections),
             compliant=sum(section.report.compliant for section in sections),
             fail_on=sorted(
@@ -97,7 +100,15 @@ def breaks_policy(container: ContainerReport) -> bool:
 def _sections(report: FleetReport) -> list[Section]:
     order = list(STATES)
     hosts = sorted(report.hosts, key=lambda host: (order.index(host.state), host.host))
-    return [Section(host, f"host-{number}") for number, host in enumerate(hosts, 1)]
+    made = datetime.fromisoformat(report.at)
+    return [
+        Section(
+            host,
+            anchor=f"host-{number}",
+            stale=(made - datetime.fromisoformat(host.at)).total_seconds() > STALE_S,
+        )
+        for number, host in enumerate(hosts, 1)
+    ]
 
 
 @cache

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from pyinfra_gvisor.audit.findings import Finding, Severity, worst_first
+from pyinfra_gvisor.audit.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 from pyinfra_gvisor.report.names import host_path
 
@@ -61,7 +61,7 @@ def sarif(report: FleetReport) -> str:
 
 def _findings(host: HostReport) -> list[Finding]:
     if host.error is None:
-        return worst_first(host.findings)
+        return list(host.findings)
     return [
         Finding(
             id=UNKNOWN,

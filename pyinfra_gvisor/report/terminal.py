@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity, worst_first
+from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 
 WIDTH = 100  # columns
@@ -20,7 +20,7 @@ _STATES = {
 
 def host_lines(report: HostReport) -> list[str]:
     """What was found on a host, the worst first, and a last line with the counts."""
-    lines = [line for item in worst_first(report.findings) for line in _finding(item)]
+    lines = [line for item in report.findings for line in _finding(item)]
     if report.error is not None:
         lines += _wrapped(f"UNKNOWN {report.host}: {report.error}")
     return lines + _verdict(report)

@@ -11,12 +11,15 @@ from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport, not_looked_at
 from tests.unit.reports import AT, MODE, SOCKET, UNSANDBOXED, WAIVED, fleet, host, unknown
 
+NOTE = MODE.model_copy(update={"severity": Severity.INFO})
+
 
 @pytest.mark.parametrize(
     ("report", "state", "compliant"),
     [
         pytest.param(host("a"), "clean", True, id="nothing-found"),
         pytest.param(host("a", WAIVED), "clean", True, id="waived"),
+        pytest.param(host("a", NOTE), "clean", True, id="for-information"),
         pytest.param(host("a", MODE), "findings", True, id="milder-than-fail-on"),
         pytest.param(host("a", SOCKET), "failed", False, id="at-fail-on"),
         pytest.param(host("a", UNSANDBOXED), "failed", False, id="worse-than-fail-on"),
@@ -50,6 +53,12 @@ def test_the_fleets_document_holds_the_hosts_documents_by_name() -> None:
     first, second = host("a", MODE), unknown("b")
 
     assert fleet(second, first).to_json()["hosts"] == [first.to_json(), second.to_json()]
+
+
+def test_findings_stand_the_worst_first_and_waived_ones_last() -> None:
+    report = host("a", WAIVED, MODE, UNSANDBOXED, SOCKET)
+
+    assert report.findings == (UNSANDBOXED, SOCKET, MODE, WAIVED)
 
 
 @pytest.mark.parametrize(

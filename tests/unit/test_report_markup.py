@@ -158,6 +158,18 @@ def test_the_page_says_when_it_was_made_and_what_compliant_means() -> None:
     assert "Made 2026-11-25 01:02 UTC by an audit of 4 hosts" in text
     assert "nothing was found of severity high or worse" in text
     assert "could not be looked at is not compliant" in text
+    assert "not part of this run" not in text
+
+
+def test_a_host_of_an_earlier_run_is_dated() -> None:
+    old = host("b").model_copy(update={"at": "2026-11-24T23:00:00+00:00"})
+
+    text = read(fleet(host("a"), old)).text
+
+    assert "1 host was not part of this run" in text
+    assert text.count("b as of 2026-11-24 23:00 UTC") == 1
+    assert "Looked at 2026-11-24 23:00 UTC , by an earlier run" in text
+    assert text.count("as of") == 1
 
 
 def test_hosts_that_fail_on_other_severities_say_so_each() -> None:
