@@ -8,7 +8,7 @@ import pytest
 
 from pyinfra_gvisor.drift.record import HostRecord, Said
 from pyinfra_gvisor.drift.run import Ran
-from pyinfra_gvisor.drift.verdict import ERROR, IN_SYNC, PENDING, judge
+from pyinfra_gvisor.drift.verdict import ERROR, IN_SYNC, PENDING, Drift, judge
 from tests.unit.drift_runs import REQUEST, host, ran, step, unreachable
 
 REFUSED = Said(level="error", text="docker.daemon_json: refused")
@@ -25,6 +25,10 @@ def test_hosts_without_changes_are_in_sync() -> None:
     assert drift.code == IN_SYNC
     assert [found.name for found in drift.hosts] == ["a", "b"]
     assert drift.errors == ()
+
+
+def test_no_hosts_and_no_errors_are_not_in_sync() -> None:
+    assert Drift(hosts=(), errors=()).code == ERROR
 
 
 def test_an_operation_that_would_change_a_host_is_pending_there_only() -> None:

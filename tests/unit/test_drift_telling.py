@@ -50,6 +50,14 @@ def test_no_line_is_wider_than_a_terminal(name: str) -> None:
     assert any(line.startswith(name) for line in lines)
 
 
+def test_a_name_that_is_too_long_for_the_table_has_a_line_of_its_own() -> None:
+    lines = table(host("a" * 80), host("b"))
+
+    assert lines[1] == "a" * 80
+    assert lines[2].strip().startswith("in-sync")
+    assert lines[2].index("in-sync") == lines[3].index("in-sync")
+
+
 def test_what_a_node_says_cannot_move_the_cursor() -> None:
     said = [Said(level="error", text="\x1b[2Jgone\r\nsecond"), Said(level="info", text="\x1b[1m")]
     drift = judge(REQUEST, ran(host("a\x07", said=said), code=1))
