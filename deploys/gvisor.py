@@ -13,7 +13,7 @@ from pyinfra.api import deploy
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, gvisor, upgrade, watch
+from pyinfra_gvisor.operations import audit, docker, gvisor, upgrade, watch
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.proof_conditions import no_new_privileges
 from pyinfra_gvisor.runtimes import wanted_daemon_json
@@ -58,6 +58,8 @@ def run_node() -> None:
             textfile_dir=settings.textfile_dir,
             name="Keep watch on the node",
         )
+    if settings.report_dir:
+        audit.findings(settings=settings, by="deploy", enforce=False, name="Report what is there")
 
 
 def _try_release(settings: Settings) -> None:

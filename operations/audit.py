@@ -12,6 +12,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.audit.findings import failing
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.policy import label_names
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.audit import AuditState
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.reporting import By, keep, now
@@ -41,10 +42,16 @@ def findings(
     if observed is None:
         yield from refusal("audit.findings", "node", None, unreadable=True)
         return
-    report = judge(host.name, observed, settings, at=now(), by=by)
+    try:
+        report = judge(host.name, observed, settings, at=now(), by=by)
+    except ValueError as error:  # out of an operation it would end the run of every host
+        problem = Problem("cannot be judged", got=error, todo="report this with what it says")
+        yield from refusal("audit.findings", "node", problem)
+        return
     bad = failing(report.findings, settings.audit_fail_on)
+    level = logger.error if bad and enforce else logger.info
     for line in host_lines(report):
-        tell(line, logger.error if bad and enforce else logger.info)
+        tell(line, logger.info if line.startswith("waived ") else level)
     if not (settings.report_dir or settings.textfile_dir or (bad and enforce)):
         host.noop("nothing is found that fails the host")
         return

@@ -100,7 +100,7 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
     for host in hosts:
         if report := _report(state, run, host, directory):
             reports.append(report)
-        elif _takes_part(state, host):
+        elif state.is_host_in_limit(host):
             return True  # the last one writes
     try:
         paths = write_fleet(directory, fleet_report(reports, at=now(), by=run.by))
@@ -113,7 +113,7 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
 
 def _report(state: State, run: _Run, host: Host, directory: str) -> HostReport | None:
     """What is known of a host; of one that is not part of this run, what an earlier one knew."""
-    if not _takes_part(state, host):
+    if not state.is_host_in_limit(host):
         return earlier(directory, host.name)
     if host.name in run.reports:
         return run.reports[host.name]
@@ -121,10 +121,6 @@ def _report(state: State, run: _Run, host: Host, directory: str) -> HostReport |
         error = FAILED if host in state.activated_hosts else UNREACHED
         return not_looked_at(host.name, at=now(), by=run.by, fail_on=_fail_on(host), error=error)
     return None
-
-
-def _takes_part(state: State, host: Host) -> bool:
-    return not state.limit_hosts or host in state.limit_hosts
 
 
 def _directory(host: Host) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pyinfra_gvisor.audit.container_rules import RULES as CONTAINER_RULES
@@ -12,7 +13,6 @@ from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.observed import Observed
 from pyinfra_gvisor.audit.rules import Host, Rule, Running, look
 from pyinfra_gvisor.preflight import accepted_risks
-from pyinfra_gvisor.proof import fingerprint
 from pyinfra_gvisor.report.document import (
     ContainerReport,
     HostReport,
@@ -104,14 +104,20 @@ def _proof(host: Host) -> ProofReport:
     record: Any = host.node.state.get("proof")
     if not isinstance(record, dict):
         return ProofReport(release=None, at=None, checks=0, failed=(), holds=False)
-    settings = host.settings
     failed = tuple(map(str, record.get("failed") or ()))
-    now = fingerprint(host.node, settings.release, settings.runtimes)
-    checks = record.get("checks")
+    release, checks = record.get("release"), record.get("checks")
     return ProofReport(
-        release=record.get("release"),
-        at=record.get("at"),
+        release=release if isinstance(release, str) else None,
+        at=_moment(record.get("at")),
         checks=checks if isinstance(checks, int) else 0,
         failed=failed,
-        holds=not failed and now is not None and record.get("fingerprint") == now,
+        holds=not failed and record.get("fingerprint") == host.fingerprint is not None,
     )
+
+
+def _moment(value: object) -> str | None:
+    """``value`` if it is a moment: of a record on a node anything may have become."""
+    try:
+        return value if datetime.fromisoformat(str(value)).tzinfo else None
+    except ValueError:
+        return None

@@ -10,7 +10,6 @@ from pyinfra_gvisor.audit.rules import Host, Rule, Seen
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import RELEASES_DIR, STATE_DIR
 from pyinfra_gvisor.preflight import MIN_KERNEL
-from pyinfra_gvisor.proof import fingerprint
 from pyinfra_gvisor.runtimes import release_of, wrappers
 
 PROOF = f"{STATE_DIR}/proof.json"
@@ -102,10 +101,10 @@ def _proof_failed(host: Host) -> Iterator[Seen]:
 
 
 def _proof_stale(host: Host) -> Iterator[Seen]:
-    record, settings = host.node.state.get("proof"), host.settings
+    record = host.node.state.get("proof")
     if not isinstance(record, dict) or record.get("failed"):
         return
-    if record.get("fingerprint") != fingerprint(host.node, settings.release, settings.runtimes):
+    if record.get("fingerprint") != host.fingerprint:
         yield Seen(PROOF, f"the last proof, at {record.get('at')}, was of another state")
 
 

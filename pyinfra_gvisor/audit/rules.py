@@ -13,6 +13,7 @@ from pyinfra_gvisor.audit.policy import exempted, must_be_sandboxed
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Container, Node
 from pyinfra_gvisor.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.proof import fingerprint
 from pyinfra_gvisor.runtimes import wanted_daemon_json
 from pyinfra_gvisor.settings import Settings
 
@@ -59,6 +60,12 @@ class Host:
     def node(self) -> Node:
         """The node's state."""
         return self.observed.node
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """What a proof of the node as it is now would be known by."""
+        wanted = self.settings
+        return fingerprint(self.node, wanted.release, wanted.runtimes, image=wanted.proof_image)
 
     @cached_property
     def plan(self) -> Plan | Problem | None:

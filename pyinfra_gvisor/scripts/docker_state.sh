@@ -61,7 +61,8 @@ docker_by_perl() { # socket, and what is asked for besides
             my $labels = chosen(members($config)->{Labels} // "{}", sub { $names{$_[0]} });
             my $notes = chosen(members($host)->{Annotations} // "{}", sub { $_[0] =~ /^dev\.gvisor\./ });
             my ($asked) = members($host, qw(Privileged NetworkMode PidMode IpcMode UTSMode UsernsMode CapAdd));
-            return qq(,"Given":{$asked,"Annotations":$notes,"Labels":$labels,$image});
+            my @all = grep { $_ } $asked, qq("Annotations":$notes), qq("Labels":$labels), $image;
+            return q(,"Given":{) . join(",", @all) . "}";
         }
         sub container {
             my $body = ask("/containers/$_[0]/json") // return "";

@@ -27,6 +27,7 @@ MARKS = {
     "users": "# Prints every container, running or not",
     "collect": "# Removes releases and wrappers that nothing needs",
     "release users": "# Prints the paths of releases and wrappers",  # which "collect" looks at too
+    "textfile": "# Writes the node exporter's textfile",
     "remove": "# Removes what this package put on the node",
 }
 FACTS = ("state", "generations", "users", "release users")
@@ -113,6 +114,7 @@ class Fleet:
         prepare: bool = True,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
         override: Mapping[str, Any] | None = None,
+        limit: str | None = None,
         **config: Any,
     ) -> None:
         hosts = [(f"@fake/{name}", {"fake_delay": 0, **node.data}) for name, node in nodes.items()]
@@ -122,7 +124,8 @@ class Fleet:
             for group, data in (groups or {}).items()
         }
         inventory = Inventory((hosts, {}), override_data=dict(override or {}), **members)
-        self.state = State(inventory, settings, check_for_changes=prepare)
+        limited = [inventory.get_host(f"@fake/{limit}")] if limit else None
+        self.state = State(inventory, settings, initial_limit=limited, check_for_changes=prepare)
         for name, node in nodes.items():
             connector: Any = self.host(name).connector
             connector.run_shell_command = node.run

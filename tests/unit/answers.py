@@ -44,16 +44,19 @@ class Running:
     executable: str = "/usr/bin/sleep"
     argv0: str = "sleep"
     here: bool = True
+    given: Mapping[str, Any] | None = None
 
     def lines(self) -> list[str]:
         """The two lines that the script prints for it."""
-        document = {
+        document: dict[str, Any] = {
             "Id": hashlib.sha256(self.name.encode()).hexdigest(),
             "Name": f"/{self.name}",
             "State": {"Status": "running", "Pid": self.pid},
             "HostConfig": {"Runtime": self.runtime, "AutoRemove": self.auto_remove},
             "Mounts": [{"Type": "bind", "Source": source} for source in self.mounts],
         }
+        if self.given is not None:
+            document["Given"] = dict(self.given)
         where = "here" if self.here else "elsewhere"
         return [
             f"process {self.pid} {self.executable}\t{self.argv0}\t{where}",

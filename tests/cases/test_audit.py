@@ -1,0 +1,181 @@
+"""The audit on the real engine: what it writes for hosts and for the fleet, and whom it fails."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api.exceptions import PyinfraError
+
+from pyinfra_gvisor.deploys.audit import audit_node
+from pyinfra_gvisor.deploys.gvisor import run_node
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.proven import proven, proven_answer
+from tests.unit.answers import END, answer
+from tests.unit.audited import app
+
+GOOD = proven_answer()
+BARE_APP = app(runtime="runc", executable="/usr/bin/node", argv0="node").lines()
+BAD = [*GOOD[:-1], *BARE_APP, END]
+
+
+def audited(nodes: dict[str, Node], deploy: Any = audit_node, *, limit: str | None = None) -> Fleet:
+    """A run of the audit over all of them."""
+    fleet = Fleet(nodes, prepare=False, limit=limit)
+    with suppress(PyinfraError):  # no host remains
+        fleet.deploy(deploy)
+        fleet.run()
+    return fleet
+
+
+def host(answer: Any, directory: Path, **data: Any) -> Node:
+    """A host that answers so and writes its reports there."""
+    settings = {f"gvisor_{key}": value for key, value in data.items()}
+    return Node([answer], data={"gvisor_report_dir": str(directory), **settings})
+
+
+def fleet_of(directory: Path) -> dict[str, Any]:
+    """The hosts in the fleet's report, by name."""
+    document = json.loads((directory / "fleet.json").read_text())
+    assert document["compliant"] is all(item["compliant"] for item in document["hosts"])
+    return {item["host"].removeprefix("@fake/"): item for item in document["hosts"]}
+
+
+def test_a_clean_host_is_read_once_and_nothing_is_done_to_it() -> None:
+    nodes = {"a": Node([GOOD]), "b": Node([GOOD])}
+
+    fleet = audited(nodes)
+
+    assert fleet.failed() == set()
+    assert [node.kinds() for node in nodes.values()] == [["state"], ["state"]]
+
+
+def test_a_host_with_a_finding_fails_and_no_other(tmp_path: Path) -> None:
+    nodes = {"bad": host(BAD, tmp_path), "good": host(GOOD, tmp_path)}
+
+    fleet = audited(nodes)
+
+    assert fleet.failed() == {"bad"}
+    found = fleet_of(tmp_path)
+    assert found["bad"]["state"] == "failed"
+    assert found["good"]["state"] == "clean"
+    assert [item["id"] for item in found["bad"]["findings"] if not item["waived"]] == [
+        "container-unsandboxed"
+    ]
+
+
+def test_what_makes_a_host_fail_can_be_said(tmp_path: Path) -> None:
+    owed = proven()["daemon_json"].replace("{", '{"log-level": "warn",', 1)
+    slack = proven_answer(daemon_json=owed)
+    waived = {"proof-stale": "proven anew tonight", "daemon-json-unread": "the same night"}
+    nodes = {
+        "mild": host(slack, tmp_path, waivers=waived, restart="reload"),
+        "strict": host(slack, tmp_path, waivers=waived, restart="reload", audit_fail_on="medium"),
+    }
+
+    fleet = audited(nodes)
+
+    assert fleet.failed() == {"strict"}
+    assert fleet_of(tmp_path)["mild"]["state"] == "findings"
+
+
+def test_all_bad_hosts_are_in_the_report_though_none_remains(tmp_path: Path) -> None:
+    nodes = {"a": host(BAD, tmp_path), "b": host(BAD, tmp_path)}
+
+    fleet = audited(nodes)
+
+    assert fleet.failed() == {"a", "b"}
+    assert {name: item["state"] for name, item in fleet_of(tmp_path).items()} == {
+        "a": "failed",
+        "b": "failed",
+    }
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param({"answer": Reply(ok=False)}, id="its-state-cannot-be-read"),
+        pytest.param({"answer": ["nonsense"]}, id="its-answer-breaks-off"),
+        pytest.param({"answer": GOOD, "watch": "yes"}, id="its-settings-are-wrong"),
+    ],
+)
+def test_a_host_that_could_not_be_looked_at_is_in_the_report_and_not_compliant(
+    tmp_path: Path, bad: dict[str, Any]
+) -> None:
+    nodes = {"good": host(GOOD, tmp_path), "bad": host(directory=tmp_path, **bad)}
+
+    fleet = audited(nodes)
+
+    assert fleet.failed() == {"bad"}
+    found = fleet_of(tmp_path)
+    assert found["bad"]["state"] == "unknown"
+    assert "failed before it was looked at" in found["bad"]["error"]
+    assert found["good"]["compliant"]
+
+
+def test_a_host_whose_settings_are_wrong_is_reported_though_no_other_is_there(
+    tmp_path: Path,
+) -> None:
+    audited({"bad": host(GOOD, tmp_path, watch="yes")})
+
+    assert fleet_of(tmp_path)["bad"]["state"] == "unknown"
+
+
+def test_hosts_outside_of_the_limit_keep_what_an_earlier_run_knew(tmp_path: Path) -> None:
+    nodes = {name: host(BAD, tmp_path) for name in ("a", "b", "c")}
+    audited(nodes, limit="b")
+    first = fleet_of(tmp_path)
+    nodes = {"a": host(GOOD, tmp_path), "b": host(GOOD, tmp_path), "c": host(GOOD, tmp_path)}
+    audited(nodes, limit="a")
+
+    found = fleet_of(tmp_path)
+
+    assert set(first) == {"b"}
+    assert {name: item["state"] for name, item in found.items()} == {"a": "clean", "b": "failed"}
+
+
+def test_a_directory_that_cannot_be_written_to_fails_the_host_with_its_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    fleet = audited({"a": host(GOOD, tmp_path / "file")})
+
+    assert fleet.failed() == {"a"}
+    assert str(tmp_path / "file") in caplog.text
+
+
+def test_metrics_are_written_on_the_node_by_one_more_command(tmp_path: Path) -> None:
+    nodes = {"a": host(BAD, tmp_path, textfile_dir="/var/lib/node_exporter")}
+
+    fleet = audited(nodes)
+
+    assert nodes["a"].kinds() == ["state", "textfile"]
+    assert fleet.failed() == {"a"}
+
+
+def test_metrics_that_cannot_be_written_fail_the_host_and_the_report_is_written(
+    tmp_path: Path,
+) -> None:
+    reply = Reply(stderr=["no such directory"], ok=False)
+    node = host(GOOD, tmp_path, textfile_dir="/nowhere")
+    nodes = {"a": Node([GOOD], {"textfile": reply}, data=node.data)}
+
+    fleet = audited(nodes)
+
+    assert fleet.failed() == {"a"}
+    assert fleet_of(tmp_path)["a"]["state"] == "clean"
+
+
+def test_the_deploy_reports_what_it_leaves_and_fails_nobody_for_it(tmp_path: Path) -> None:
+    nodes = {"a": host(BAD, tmp_path), "b": host(answer(without=("info",)), tmp_path)}
+
+    fleet = audited(nodes, run_node)
+
+    assert fleet.failed() == {"b"}
+    found = fleet_of(tmp_path)
+    assert (found["a"]["by"], found["a"]["state"]) == ("deploy", "failed")
+    assert found["b"]["state"] == "unknown"

@@ -1,0 +1,61 @@
+"""What an audit finds on a node that a test describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyinfra_gvisor.audit.findings import Finding
+from pyinfra_gvisor.audit.judge import judge
+from pyinfra_gvisor.audit.observed import parse_observed
+from pyinfra_gvisor.report.document import HostReport
+from pyinfra_gvisor.settings import load_settings
+from tests.cases.proven import RELEASE, proven_answer
+from tests.unit.answers import END, Running
+
+AT = "2026-10-01T10:00:00+00:00"
+COOLIFY = {"coolify.managed": "true", "coolify.type": "application"}
+
+
+def audited(
+    *lines: str, settings: dict[str, Any] | None = None, answer: list[str] | None = None
+) -> HostReport:
+    """The report on a node that is as declared but for these lines of its answer."""
+    found, problems = load_settings(settings or {})
+    assert found, problems
+    told = list(answer if answer is not None else proven_answer())
+    told[-1:] = [*lines, END]
+    return judge("run-1", parse_observed(told), found, at=AT, by="audit")
+
+
+def with_container(container: Running, **settings: Any) -> HostReport:
+    """The report on a node as declared on which this container runs."""
+    given = {f"gvisor_{key}": value for key, value in settings.items()}
+    return audited(*container.lines(), settings=given)
+
+
+def found(report: HostReport) -> dict[str, Finding]:
+    """What is found and not waived, by ``rule subject``."""
+    return {f"{item.id} {item.subject}": item for item in report.findings if item.waived is None}
+
+
+def waived(report: HostReport) -> dict[str, str]:
+    """Why what is waived is, by ``rule subject``."""
+    return {f"{item.id} {item.subject}": item.waived for item in report.findings if item.waived}
+
+
+def ids(report: HostReport) -> Iterable[str]:
+    """The rules that found something which is not waived."""
+    return [item.id for item in report.findings if item.waived is None]
+
+
+def app(*, labels: dict[str, str] | None = None, here: bool = True, **others: Any) -> Running:
+    """An app of Coolify's in a sandbox of the declared release."""
+    given = {"Labels": COOLIFY if labels is None else labels, **others.pop("given", {})}
+    known = {
+        "runtime": "runsc",
+        "executable": f"/opt/gvisor/releases/{RELEASE}/runsc",
+        "argv0": "runsc-sandbox",
+        **others,
+    }
+    return Running("shop", here=here, given=given, **known)

@@ -1,0 +1,228 @@
+"""The node in an audit: releases, runtimes, the proof, and what dockerd has of daemon.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.audit.findings import Severity
+from tests.cases.proven import INSTALLED, RELEASE, proven, proven_answer
+from tests.unit.answers import LATER_S, STARTED_S, answer, info
+from tests.unit.audited import AT, audited, found, ids, waived
+
+FILE = "/etc/docker/daemon.json"
+PROOF = "/var/lib/pyinfra-gvisor/proof.json"
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """Settings and answer of a node that is as declared but for these lines."""
+    return {"answer": proven_answer(**changes)}
+
+
+def with_proof(record: dict[str, Any] | None) -> list[str]:
+    """The answer of a node with this record of a proof."""
+    given = proven()
+    state = {**given["state"], "proof": record}
+    if record is None:
+        del state["proof"]
+    return answer(**{**given, "state": state})
+
+
+def test_a_node_as_declared_is_clean_with_waivers_that_say_why() -> None:
+    report = audited()
+
+    assert found(report) == {}
+    assert report.node is not None
+    assert report.node.proof.holds
+    assert set(waived(report)) == {
+        f"docker-{name} {FILE}" for name in ("authorization", "icc", "logging", "userns")
+    }
+
+
+def test_a_node_without_docker_is_one_finding_and_no_guesses() -> None:
+    report = audited(answer=answer(without=("info",), docker_error="no answer within 20 s"))
+
+    assert list(ids(report)) == ["docker-down"]
+    assert found(report)["docker-down dockerd"].evidence == "no answer within 20 s"
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [
+        pytest.param("19.03.15", True, id="19.03"),
+        pytest.param("20.10.24+dfsg1", False, id="20.10"),
+        pytest.param("28.5.2", False, id="28.5"),
+    ],
+)
+def test_a_docker_that_nobody_tried_this_with_is_told(version: str, old: bool) -> None:
+    docker = {**proven()["docker"], "ServerVersion": version}
+
+    report = audited(**changed(docker=docker))
+
+    assert ("docker-old" in ids(report)) is old
+
+
+def test_a_release_that_is_not_there_or_not_what_was_installed_is_found() -> None:
+    missing = audited(**changed(releases=()))
+    damaged = audited(**changed(releases=(), damaged=[RELEASE]))
+
+    assert found(missing)[f"release-missing /opt/gvisor/releases/{RELEASE}"].evidence == (
+        "on the node: none"
+    )
+    key = f"release-damaged /opt/gvisor/releases/{RELEASE}"
+    assert found(damaged)[key].severity is Severity.CRITICAL
+    assert f"release-missing /opt/gvisor/releases/{RELEASE}" not in found(damaged)
+
+
+def test_a_wrapper_that_was_changed_is_found_by_its_own_name() -> None:
+    ((path, _),) = INSTALLED["wrappers"].items()
+
+    report = audited(**changed(wrappers={path: "0" * 64}))
+
+    assert found(report)[f"wrapper-changed {path}"].severity is Severity.CRITICAL
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "evidence"),
+    [
+        pytest.param({}, "dockerd does not know it", id="gone"),
+        pytest.param({"runsc": {"path": "/usr/bin/runc"}}, "starts /usr/bin/runc,", id="runc"),
+        pytest.param(
+            {"runsc": {"path": "/x", "runtimeArgs": ["--y"]}}, "starts /x --y,", id="arguments"
+        ),
+    ],
+)
+def test_a_runtime_that_is_not_the_declared_one_is_found(
+    runtimes: dict[str, Any], evidence: str
+) -> None:
+    docker = info(runtimes=runtimes, live_restore=True)
+
+    report = audited(**changed(docker=docker))
+
+    finding = found(report)["runtime-not-declared runtime runsc"]
+    assert finding.evidence.startswith(evidence)
+    assert f"daemon-json-not-in-force {FILE}" in found(report)
+
+
+def test_a_release_with_an_escape_is_found_unless_it_was_accepted() -> None:
+    settings = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
+
+    refused = audited(settings=settings)
+    accepted = audited(settings={**settings, "gvisor_accept_risk": "throwaway nodes"})
+
+    assert "release-escape runsc 20240729.0" in found(refused)
+    assert waived(accepted)["release-escape runsc 20240729.0"] == "throwaway nodes"
+
+
+@pytest.mark.parametrize(
+    ("record", "rule"),
+    [
+        pytest.param(None, "proof-missing", id="none"),
+        pytest.param({"failed": ["exec"], "at": AT}, "proof-failed", id="failed"),
+        pytest.param({"fingerprint": "another", "at": AT}, "proof-stale", id="another-state"),
+        pytest.param({}, "proof-stale", id="empty"),
+        pytest.param({"at": "x", "checks": "y", "release": 7}, "proof-stale", id="damaged"),
+    ],
+)
+def test_a_node_that_is_not_proven_as_it_is_now_is_found(
+    record: dict[str, Any] | None, rule: str
+) -> None:
+    report = audited(answer=with_proof(record))
+
+    assert set(found(report)) == {f"{rule} {PROOF}"}
+    assert report.node is not None
+    assert not report.node.proof.holds
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_found"), [pytest.param(59, False, id="young"), pytest.param(60, True, id="old")]
+)
+def test_a_sandbox_without_a_container_is_found_when_it_is_no_start_any_more(
+    age_s: int, is_found: bool
+) -> None:
+    report = audited(f"sandbox 4712 {age_s} /opt/gvisor/releases/x/runsc\t{'ab' * 32}")
+
+    assert ("sandbox-leaked process 4712" in found(report)) is is_found
+
+
+def test_a_node_without_gvisor_is_held_against_its_daemon_json_only() -> None:
+    report = audited(settings={"gvisor_runtimes": {}}, answer=answer())
+
+    assert not [id_ for id_ in ids(report) if id_.startswith(("release", "proof", "runtime"))]
+    assert f"daemon-json-not-declared {FILE}" in found(report)
+
+
+def edited(text: str) -> dict[str, Any]:
+    """A node as declared whose file was then written by somebody else."""
+    return {"answer": proven_answer(daemon_json=text, mtime_s=LATER_S + 60)}
+
+
+def test_a_key_of_ours_that_somebody_changed_is_named() -> None:
+    text = proven()["daemon_json"].replace('"userland-proxy": false', '"userland-proxy": true')
+
+    report = audited(**edited(text))
+
+    finding = found(report)[f"daemon-json-not-declared {FILE}"]
+    assert "changed by somebody else: /userland-proxy" in finding.evidence
+
+
+def test_a_file_that_dockerd_would_not_start_with_is_told_with_its_place() -> None:
+    report = audited(**edited("{,}"))
+
+    assert "line 1" in found(report)[f"daemon-json-unusable {FILE}"].evidence
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_found"),
+    [
+        pytest.param((), True, id="never-read"),
+        pytest.param((f"reload_event {LATER_S}.0",), True, id="read-before"),
+        pytest.param((f"reload_event {LATER_S + 61}.5",), False, id="read-since"),
+        pytest.param((f"reload_log {LATER_S + 61}.5",), False, id="read-as-the-journal-says"),
+        pytest.param(
+            (f"reload_event {LATER_S}.0", f"reload_log {LATER_S + 61}.5"), False, id="the-later"
+        ),
+    ],
+)
+def test_somebody_else_s_key_that_dockerd_has_not_read_is_found(
+    lines: tuple[str, ...], is_found: bool
+) -> None:
+    text = proven()["daemon_json"].replace("{", '{"debug": true,', 1)
+
+    report = audited(*lines, **edited(text))
+
+    key = f"daemon-json-unread {FILE}"
+    assert (key in found(report)) is is_found
+    if is_found:
+        assert found(report)[key].evidence == "written and not read since: debug"
+
+
+def test_a_file_written_again_with_what_dockerd_has_is_no_finding() -> None:
+    report = audited(**edited(proven()["daemon_json"] + "\n"))
+
+    assert list(ids(report)) == ["proof-stale"]  # it was proven with another file
+
+
+def test_where_nothing_is_known_of_what_dockerd_read_that_is_said() -> None:
+    given = proven()
+    state = {name: value for name, value in given["state"].items() if name != "applied"}
+
+    report = audited(answer=answer(**{**given, "state": state, "mtime_s": STARTED_S + 60}))
+
+    assert found(report)[f"daemon-json-unread {FILE}"].severity is Severity.MEDIUM
+
+
+def test_an_owed_restart_is_told_where_it_was_left_owed() -> None:
+    text = proven()["daemon_json"].replace("{", '{"log-level": "warn",', 1)
+    settings = {"gvisor_restart": "reload"}
+
+    report = audited(f"reload_event {LATER_S + 61}.0", settings=settings, **edited(text))
+
+    assert "/log-level" in found(report)[f"restart-owed {FILE}"].evidence
+
+
+def test_an_interrupted_change_is_one_finding() -> None:
+    report = audited(**changed(pending="yes"))
+
+    assert list(ids(report)) == ["daemon-json-interrupted"]

@@ -1,0 +1,142 @@
+"""``docker_state.sh`` asked for more, against a Docker API of the test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.audit.observed import Observed, parse_observed
+from tests.unit.answers import compact
+from tests.unit.fake_docker import SECRET, container, daemon, routes, says
+from tests.unit.node_script import Machine, process
+
+FILTERS = "%7B%22type%22%3A%5B%22daemon%22%5D%2C%22event%22%3A%5B%22reload%22%5D%7D"
+NASTY = 'a "quoted" {brace}: \\ line\nü'
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A node with perl, asked for the labels ``app`` and one with an odd name."""
+    return Machine(tmp_path, wide="yes", labels=f"app\n{'o.d-d/<&>'}")
+
+
+def observed(machine: Machine, *documents: dict[str, Any], events: str = "") -> Observed:
+    """What the script tells of a daemon with these containers."""
+    with daemon(machine.socket, Answers(routes(documents), documents, events)):
+        return parse_observed(machine.output().rstrip("\n").split("\n"))
+
+
+class Answers(dict[str, Any]):
+    """A good daemon's answers; those to questions with a time in them too."""
+
+    def __init__(self, known: dict[str, Any], documents: Any, events: str) -> None:
+        super().__init__(known)
+        ids = compact([{"Id": item["Id"]} for item in documents])
+        self["/containers/json?all=1"] = says(ids)
+        self.events = events
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key.startswith("/events?since=1&until=") and key.endswith(f"&filters={FILTERS}"):
+            return says(self.events)
+        return super().get(key, default)
+
+
+def test_what_a_container_was_given_is_seen(machine: Machine) -> None:
+    given = {
+        "Privileged": True,
+        "NetworkMode": "host",
+        "PidMode": "host",
+        "CapAdd": ["SYS_ADMIN"],
+        "Annotations": {"dev.gvisor.flag.host-uds": "open", "com.example": SECRET},
+    }
+    document = container(1, 1, host=given, labels={"app": NASTY, "o.d-d/<&>": "x", "b": SECRET})
+    document["Config"]["Image"] = "shop:2"
+
+    seen = observed(machine, document).given[f"{1:064x}"]
+
+    assert (seen.privileged, seen.network_mode, seen.pid_mode) == (True, "host", "host")
+    assert seen.capabilities == ("SYS_ADMIN",)
+    assert seen.annotations == {"dev.gvisor.flag.host-uds": "open"}
+    assert seen.labels == {"app": NASTY, "o.d-d/<&>": "x"}
+    assert seen.image == "shop:2"
+
+
+def test_a_label_that_nobody_asked_for_does_not_leave_the_node(machine: Machine) -> None:
+    document = container(1, 1, labels={"app": "x", "password": SECRET})
+    document["Config"]["Image"] = "shop:2"
+
+    with daemon(machine.socket, Answers(routes([document]), [document], "")):
+        assert SECRET not in machine.output()
+
+
+def test_an_escaped_label_is_known_by_its_name(machine: Machine) -> None:
+    document = container(1, 1, labels={"app": "x"})
+    document["Config"]["Image"] = "shop:2"
+    answers = Answers(routes([document]), [document], "")
+    text = json.dumps(document).replace('"app"', '"\\u0061pp"')
+    answers[f"/containers/{1:064x}/json"] = says(text)
+
+    with daemon(machine.socket, answers):
+        seen = parse_observed(machine.output().rstrip("\n").split("\n"))
+
+    assert seen.given[f"{1:064x}"].labels == {"app": "x"}
+
+
+@pytest.mark.parametrize(
+    ("events", "at"),
+    [
+        pytest.param("", None, id="none"),
+        pytest.param('{"time":5,"timeNano":5250000000}\n', 5.25, id="one"),
+        pytest.param('{"timeNano":5250000000}\n{"timeNano":7500000000}', 7.5, id="the-last"),
+    ],
+)
+def test_when_dockerd_has_read_its_file_anew_is_seen(
+    machine: Machine, events: str, at: float | None
+) -> None:
+    assert observed(machine, events=events).reloaded_s == at
+
+
+@pytest.mark.parametrize(
+    ("identity", "is_leak"),
+    [pytest.param("d" * 64, True, id="unknown"), pytest.param(f"{1:064x}", False, id="known")],
+)
+def test_a_sandbox_is_a_leak_only_without_a_container(
+    machine: Machine, identity: str, is_leak: bool
+) -> None:
+    command = ["runsc-sandbox", "-c", "sleep 60 & wait", "x", identity]
+    running = subprocess.Popen(command, executable="/bin/sh", start_new_session=True)
+    try:
+        document = container(1, 1)
+        with daemon(machine.socket, Answers(routes([document]), [document], "")):
+            output = machine.output()
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+    assert (f"sandbox {running.pid} 0 " in output) is is_leak
+
+
+def test_a_process_that_only_calls_itself_a_sandbox_is_the_nodes_own_or_it_is_none(
+    machine: Machine,
+) -> None:
+    with process("runsc-sandbox") as pid:
+        document = container(1, pid)
+        seen = observed(machine, document)
+
+    assert seen.node.containers[0].here
+
+
+def test_without_perl_nothing_is_guessed(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, perl=False, wide="yes", labels="")
+
+    with daemon(machine.socket, routes([])):
+        seen = parse_observed(machine.output().rstrip("\n").split("\n"))
+
+    assert seen.node.info is None
+    assert "perl-base is missing" in (seen.node.docker_error or "")
