@@ -144,6 +144,13 @@ def test_yes_in_the_environment_does_not_hide_what_is_in_sync(folder: Folder) ->
     assert (folder.path / "text").read_text() == "a=1\n"
 
 
+def test_yes_in_disguise_makes_no_change(folder: Folder) -> None:
+    ran = folder.drift("here.py", "change.py", "--", "-vy")
+
+    assert ran.returncode == 1
+    assert (folder.path / "text").read_text() == "a=1\n"
+
+
 def test_data_group_data_and_config_reach_the_deploy(folder: Folder) -> None:
     (folder.path / "more").mkdir()
     (folder.path / "more" / "run.py").write_text('line = "a=1"\n')
