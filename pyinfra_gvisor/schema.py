@@ -13,6 +13,8 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
+from pyinfra_gvisor.audit.judge import NODE_RULES
 from pyinfra_gvisor.audit.settings import AuditSettings
 from pyinfra_gvisor.dockerd_keys import as_rows
 from pyinfra_gvisor.preflight import RULES
@@ -25,6 +27,7 @@ REPORT_FILE = Path(__file__).parent / "report.schema.json"
 README_FILE = Path(__file__).parent.parent / "README.md"
 RELEASES_FILE = Path(__file__).parent.parent / "docs" / "releases.md"
 KEYS_FILE = Path(__file__).parent.parent / "docs" / "daemon-json.md"
+AUDIT_FILE = Path(__file__).parent.parent / "docs" / "audit.md"
 PROOF_FILE = Path(__file__).parent.parent / "docs" / "proof.md"
 
 TYPES = {
@@ -110,6 +113,19 @@ def proof_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def rules_table() -> str:
+    """A Markdown table of what the audit looks for."""
+    rows = [
+        "| rule | severity | docker-bench | what is wrong | what to do, or why it is waived |",
+        "|---|---|---|---|---|",
+    ]
+    for rule in (*NODE_RULES, *CONTAINER_RULES):
+        end = f"waived: {rule.waived}" if rule.waived else rule.remedy
+        cells = (f"`{rule.id}`", str(rule.severity), rule.cis or "", rule.what, end)
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
 def with_table(page: str, name: str, table: str) -> str:
     """``page`` with the table between the two marks called ``name``."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
@@ -142,6 +158,7 @@ def main() -> int:
         RELEASES_FILE: with_table(
             RELEASES_FILE.read_text(encoding="utf-8"), "preflight", preflight_table()
         ),
+        AUDIT_FILE: with_table(AUDIT_FILE.read_text(encoding="utf-8"), "rules", rules_table()),
         PROOF_FILE: with_table(PROOF_FILE.read_text(encoding="utf-8"), "checks", proof_table()),
     }
     stale = [

@@ -146,7 +146,7 @@ def _old_release(running: Running) -> Iterator[Seen]:
     )
 
 
-RULES: tuple[Rule[Running], ...] = (
+CONTAINER_RULES: tuple[Rule[Running], ...] = (
     Rule(
         "container-unsandboxed",
         Severity.CRITICAL,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any, Literal
 
-from pyinfra_gvisor.audit.container_rules import RULES as CONTAINER_RULES
+from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
 from pyinfra_gvisor.audit.daemon_rules import DAEMON_RULES
-from pyinfra_gvisor.audit.findings import Finding, worst_first
+from pyinfra_gvisor.audit.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.audit.hardening import HARDENING
 from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.observed import Observed
@@ -22,6 +24,8 @@ from pyinfra_gvisor.report.document import (
 )
 from pyinfra_gvisor.runtimes import release_of
 from pyinfra_gvisor.settings import Settings
+
+NODE_RULES: tuple[Rule[Host], ...] = (*ENGINE_RULES, *GVISOR_RULES, *DAEMON_RULES, *HARDENING)
 
 
 def judge(
@@ -64,7 +68,26 @@ def _findings(host: Host, running: list[Running]) -> list[Finding]:
     found = look(rules, host, waivers)
     for item in running:
         found += look(CONTAINER_RULES, item, waivers)
-    return found
+    return [*found, *_idle_waivers(waivers)]
+
+
+def _idle_waivers(waivers: Mapping[str, str]) -> list[Finding]:
+    """A waiver of no rule is a slip of the pen, and what it was meant for may fail a host."""
+    ids = {rule.id for rule in NODE_RULES} | {rule.id for rule in CONTAINER_RULES}
+    ids |= {rule.cis or "" for rule in (*NODE_RULES, *CONTAINER_RULES)}
+    return [
+        Finding(
+            id="waiver-unknown",
+            severity=Severity.LOW,
+            subject=f"gvisor_waivers[{key!r}]",
+            what="no rule has this id",
+            remedy=f"did you mean {', '.join(near)}?"
+            if (near := get_close_matches(key, ids, n=3))
+            else "see docs/audit.md for the rules",
+        )
+        for key in waivers
+        if key not in ids
+    ]
 
 
 def _container(running: Running) -> ContainerReport:

@@ -7,10 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyinfra_gvisor.lab import LabNode
 from tests.node.running import DEBIAN, Fleet, Outcome
 
 LABELS = ("--label", "coolify.managed=true", "--label", "coolify.type=application")
 WAIVERS = {"container-host-path": "containers of these tests run the node's own programs"}
+
+
+def sh(node: LabNode, command: str) -> str:
+    """What a command says; it must end well."""
+    ran = node.exec("sh", "-c", command)
+    assert ran.code == 0, f"{command}\n{ran.stdout}{ran.stderr}"
+    return ran.stdout
 
 
 @dataclass(frozen=True)

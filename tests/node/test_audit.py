@@ -9,20 +9,12 @@ from dataclasses import dataclass
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.audits import LABELS, audit
+from tests.node.audits import LABELS, audit, sh
 from tests.node.running import Fleet, remove_container, snapshot, start_container
 from tests.node.story import NODES, channels
-from tests.node.transactions import assert_as_declared
 
 HOME = "/opt/gvisor/releases/20240729.0"
 FILE = "/etc/docker/daemon.json"
-
-
-def sh(node: LabNode, command: str) -> str:
-    """What a command says; it must end well."""
-    ran = node.exec("sh", "-c", command)
-    assert ran.code == 0, f"{command}\n{ran.stdout}{ran.stderr}"
-    return ran.stdout
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -192,5 +184,5 @@ def test_what_is_wrong_is_found(converged: dict[str, LabNode], fleet: Fleet, cas
     assert seen.report["compliant"] is (seen.outcome.code == 0)
     assert case.evidence in seen.found[case.expect]["evidence"], seen.found
     assert seen.found[case.expect]["remedy"]
-    assert_as_declared(fleet, "plain")
+    assert fleet.run("plain").code == 0
     assert audit(fleet, "plain").found == {}

@@ -222,6 +222,14 @@ def test_an_owed_restart_is_told_where_it_was_left_owed() -> None:
     assert "/log-level" in found(report)[f"restart-owed {FILE}"].evidence
 
 
+def test_a_waiver_of_no_rule_is_told_with_what_may_have_been_meant() -> None:
+    report = audited(settings={"gvisor_waivers": {"daemon-json-mod": "because of the old umask"}})
+
+    finding = found(report)["waiver-unknown gvisor_waivers['daemon-json-mod']"]
+    assert "daemon-json-mode" in finding.remedy
+    assert report.compliant
+
+
 def test_an_interrupted_change_is_one_finding() -> None:
     report = audited(**changed(pending="yes"))
 
