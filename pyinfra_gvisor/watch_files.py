@@ -157,7 +157,7 @@ def timer_text(interval_s: int) -> str:
         "[Timer]",
         "OnActiveSec=0",
         f"OnUnitActiveSec={interval_s}",
-        "AccuracySec=1",
+        "AccuracySec=100ms",
         "[Install]",
         "WantedBy=timers.target",
     )

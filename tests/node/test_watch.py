@@ -1,0 +1,285 @@
+"""The watch on real nodes: it finds what lacks its sandbox, and touches nothing it need not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.archives import debian_archive, sha512
+from tests.node.conftest import LAB, SPECS, lab_of
+from tests.node.running import (
+    DEBIAN,
+    OPERATIONS,
+    Fleet,
+    no_leftovers,
+    processes,
+    remove_container,
+    snapshot,
+    start_container,
+)
+from tests.node.watching import (
+    COOLIFYS,
+    INTERVAL_S,
+    SLACK_S,
+    TEXTFILE,
+    TEXTFILES,
+    UNIT,
+    WATCH,
+    have_none,
+    have_watch,
+    journal,
+    left,
+    look_now,
+    looks,
+    metrics,
+    sees_one_of_two,
+    start_forger,
+    within,
+    without_docker,
+)
+
+NODES = ("plain", "docker-20", "docker-28", "sysvinit")
+STOP_S = 10
+TEXT = {"gvisor_textfile_dir": TEXTFILES}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Nodes of its own: a removal would take from other tests what they start from."""
+    with lab_of(f"{LAB}-watch", {name: SPECS[name] for name in NODES}) as nodes:
+        fleet = Fleet(nodes, tmp_path_factory.mktemp("fleet"))
+        archive = debian_archive(nodes["plain"], tmp_path_factory.mktemp("archive"))
+        pinned = {"gvisor_source": str(archive), "gvisor_sha512": {"x86_64": sha512(archive)}}
+        converged = fleet.run(*NODES[:3], by_host={"docker-20": pinned})
+        assert converged.code == 0, converged.text
+        yield fleet
+
+
+@pytest.fixture
+def watched(own: Fleet) -> Iterator[Fleet]:
+    """A fleet whose nodes are without a watch again when the test has ended."""
+    yield own
+    for name in NODES[:3]:
+        if left(own.nodes[name]):
+            have_none(own, name)
+
+
+@pytest.fixture
+def node(watched: Fleet) -> LabNode:
+    """The node that most of it is tried on."""
+    return watched.nodes["plain"]
+
+
+def test_what_lacks_its_sandbox_is_in_the_journal_within_an_interval(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    try:
+        sees_one_of_two(fleet, "plain")
+    finally:
+        gone = have_none(fleet)
+
+    assert gone.code == 0, gone.text
+    assert left(converged["plain"]) == []
+    assert no_leftovers(converged["plain"]) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [pytest.param("docker-20", id="docker-20"), pytest.param("docker-28", id="docker-28")]
+)
+def test_it_is_found_on_every_version_of_docker(watched: Fleet, name: str) -> None:
+    sees_one_of_two(watched, name)
+
+
+@pytest.mark.slow
+def test_stopping_stops_it_and_only_it(watched: Fleet, node: LabNode) -> None:
+    start_container(node, "watched-other")
+    start_container(node, "watched-good", "--runtime=runsc", *COOLIFYS)
+    running = processes(node)
+    start_container(node, "watched-bad", "--restart=always", *COOLIFYS)
+
+    have_watch(watched, gvisor_watch_action="stop")
+
+    # sleep as a first process ignores SIGTERM, and Docker waits for it
+    assert within(INTERVAL_S + STOP_S + SLACK_S, lambda: processes(node) == running)
+    assert within(SLACK_S, lambda: any("was stopped" in x for x in journal(node, "watched-bad")))
+    looked = looks(node)
+    assert within(2 * INTERVAL_S, lambda: looks(node) > looked)
+    assert processes(node) == running
+
+
+@pytest.mark.slow
+def test_a_forger_is_found(watched: Fleet, node: LabNode) -> None:
+    start_forger(node, "watched-forger")
+    pid = processes(node)["watched-forger"]
+    exe = node.exec("readlink", f"/proc/{pid}/exe").stdout.strip()
+    argv0 = node.exec("sh", "-c", f"tr '\\0' '\\n' < /proc/{pid}/cmdline | head -n 1").stdout
+
+    have_watch(watched)
+
+    assert (exe, argv0.strip()) == ("/opt/gvisor/releases/20240729.0/runsc", "runsc-sandbox")
+    assert within(SLACK_S, lambda: journal(node, "watched-forger"))
+    assert "its runtime started no sandbox" in journal(node, "watched-forger")[0]
+
+
+@pytest.mark.slow
+def test_who_is_exempted_is_not_reported_and_another_policy_is_in_force_at_once(
+    watched: Fleet, node: LabNode
+) -> None:
+    start_container(node, "watched-old", *COOLIFYS)
+    start_container(node, "watched-team", "--label=team=a b")
+    exempt = [{"name": "watched-o*", "reason": "moves in the next week"}]
+
+    have_watch(watched, gvisor_exempt=exempt)
+    have_watch(watched, gvisor_exempt=exempt, gvisor_must_sandbox=[{"labels": {"team": "a b"}}])
+
+    assert within(SLACK_S, lambda: journal(node, "watched-team"))
+    assert journal(node, "watched-old") == []
+    policy = node.exec("cat", "/opt/gvisor/watch/policy").stdout
+    assert "label =team =a%20b" in policy
+
+
+@pytest.mark.slow
+def test_the_metrics_are_there_for_the_exporter(watched: Fleet, node: LabNode) -> None:
+    node.exec("install", "-d", "-o", "daemon", "-m", "0755", TEXTFILES)
+    start_container(node, "watched-bad", *COOLIFYS)
+    start_container(node, "watched-good", "--runtime=runsc", *COOLIFYS)
+    now = float(node.exec("date", "+%s").stdout)
+
+    have_watch(watched, **TEXT)
+
+    assert within(SLACK_S, lambda: node.exec("test", "-s", TEXTFILE).code == 0)
+    found = metrics(node)
+    assert found['gvisor_watch_containers{runtime="runc",sandboxed="false"}'] == 1
+    assert found['gvisor_watch_containers{runtime="runsc",sandboxed="true"}'] == 1
+    assert found["gvisor_watch_unsandboxed"] == 1
+    assert found["gvisor_watch_last_run_timestamp_seconds"] >= now
+    assert node.exec("stat", "-c", "%a %U", TEXTFILE).stdout.strip() == "644 root"
+    assert node.exec("ls", "-A", TEXTFILES).stdout.split() == [Path(TEXTFILE).name]
+    remove_container(node, "watched-bad")
+    assert within(INTERVAL_S + SLACK_S, lambda: metrics(node)["gvisor_watch_unsandboxed"] == 0)
+
+
+@pytest.mark.slow
+def test_a_missing_directory_for_metrics_is_refused(watched: Fleet, node: LabNode) -> None:
+    outcome = watched.run("plain", data={**WATCH, "gvisor_textfile_dir": "/srv/none"})
+
+    assert outcome.code == 1
+    assert "watch.watch: /srv/none on plain: is no directory; make it, or leave " in outcome.text
+    assert left(node) == []
+
+
+@pytest.mark.slow
+def test_a_dry_run_changes_nothing_and_says_what_would_be(watched: Fleet, node: LabNode) -> None:
+    before = snapshot(node)
+
+    dry = watched.run("plain", data=WATCH, flags=("--dry", "--diff"))
+
+    assert dry.code == 0, dry.text
+    assert "write /etc/systemd/system/pyinfra-gvisor-watch.timer" in dry.stderr
+    assert snapshot(node) == before
+    assert left(node) == []
+
+
+@pytest.mark.slow
+def test_what_somebody_did_to_it_is_put_right(watched: Fleet, node: LabNode) -> None:
+    have_watch(watched)
+    node.exec("sh", "-c", f"systemctl disable --now {UNIT}.timer; chmod 0777 /opt/gvisor/watch/*")
+
+    mended, second = have_watch(watched), have_watch(watched)
+
+    assert "write /opt/gvisor/watch/policy" in mended.stderr
+    assert node.exec("systemctl", "is-active", f"{UNIT}.timer").stdout.strip() == "active"
+    assert node.exec("systemctl", "is-enabled", f"{UNIT}.timer").stdout.strip() == "enabled"
+    modes = node.exec("sh", "-c", "stat -c '%a %U' /opt/gvisor/watch/*").stdout.splitlines()
+    assert modes == ["644 root", "755 root"]
+    assert second.stderr.count("No changes") == OPERATIONS + 1
+
+
+@pytest.mark.slow
+def test_a_restart_of_dockerd_does_not_break_it(watched: Fleet, node: LabNode) -> None:
+    have_watch(watched)
+    node.exec("systemctl", "restart", "docker")
+    start_container(node, "watched-bad", *COOLIFYS)
+
+    assert within(INTERVAL_S + SLACK_S, lambda: journal(node, "watched-bad"))
+    assert node.exec("systemctl", "is-failed", f"{UNIT}.service").stdout.strip() == "inactive"
+
+
+@pytest.mark.slow
+def test_a_docker_that_does_not_answer_is_a_failed_unit_and_an_old_time(
+    watched: Fleet, node: LabNode
+) -> None:
+    node.exec("mkdir", "-p", TEXTFILES)
+    have_watch(watched, gvisor_watch_interval_s=600, **TEXT)
+    assert within(SLACK_S, lambda: node.exec("test", "-s", TEXTFILE).code == 0)
+    seen = metrics(node)
+
+    with without_docker(node):
+        code = look_now(node)
+        failed = node.exec("systemctl", "--failed", "--plain", "--no-legend").stdout
+        during = metrics(node)
+    after = look_now(node)
+
+    assert code != 0
+    assert f"{UNIT}.service" in failed
+    assert during == seen
+    assert journal(node, "Docker does not answer, and no container was looked at")
+    assert after == 0
+    assert metrics(node) != seen
+
+
+@pytest.mark.slow
+def test_it_looks_again_after_the_node_was_off(watched: Fleet, node: LabNode) -> None:
+    have_watch(watched)
+    start_container(node, "watched-bad", "--restart=always", *COOLIFYS)
+
+    node.kill()
+    node.start()
+
+    boot = ("--boot",)
+    assert within(2 * INTERVAL_S + SLACK_S, lambda: journal(node, "watched-bad", options=boot))
+
+
+@pytest.mark.slow
+def test_without_it_in_the_data_nothing_of_it_is_left(watched: Fleet, node: LabNode) -> None:
+    node.exec("mkdir", "-p", TEXTFILES)
+    before = snapshot(node)
+    have_watch(watched, **TEXT)
+    assert within(SLACK_S, lambda: node.exec("test", "-s", TEXTFILE).code == 0)
+
+    gone = watched.run("plain", data=DEBIAN)
+    second = watched.run("plain", data=DEBIAN)
+
+    assert gone.code == 0, gone.text
+    assert left(node) == []
+    assert snapshot(node) == before
+    assert second.stderr.count("No changes") == OPERATIONS
+
+
+@pytest.mark.slow
+def test_a_node_without_systemd_is_refused_one(watched: Fleet) -> None:
+    outcome = watched.run("sysvinit", data=WATCH)
+
+    assert outcome.code == 1
+    assert "the watch needs systemd on the node, got lab-init; leave gvisor_watch off" in (
+        outcome.text
+    )
+    assert watched.nodes["sysvinit"].exec("test", "-e", "/opt/gvisor/watch").code == 1
+
+
+@pytest.mark.slow
+def test_the_removal_takes_the_watch_too(watched: Fleet, node: LabNode) -> None:
+    have_watch(watched)
+
+    outcome = watched.run("plain", deploy="deploys/remove.py")
+
+    assert outcome.code == 0, outcome.text
+    assert left(node) == []
+    assert node.exec("test", "-e", "/opt/gvisor").code == 1
+    assert no_leftovers(node) == ""
+    again = watched.run("plain")
+    assert again.code == 0, again.text

@@ -1,0 +1,149 @@
+"""A node with a watch on it, seen by plain commands: its journal, its timer, its files."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import DEBIAN, OPERATIONS, Fleet, Outcome, processes, start_container
+
+INTERVAL_S = 10
+SLACK_S = 5  # for the look itself on a busy machine, and for the journal
+WATCH = {**DEBIAN, "gvisor_watch": True, "gvisor_watch_interval_s": INTERVAL_S}
+UNIT = "pyinfra-gvisor-watch"
+FILES = (
+    "/opt/gvisor/watch",
+    f"/etc/systemd/system/{UNIT}.service",
+    f"/etc/systemd/system/{UNIT}.timer",
+    f"/etc/systemd/system/timers.target.wants/{UNIT}.timer",
+)
+COOLIFYS = ("--label=coolify.managed=true", "--label=coolify.type=application")
+TEXTFILES = "/var/lib/node-exporter"
+TEXTFILE = f"{TEXTFILES}/pyinfra_gvisor_watch.prom"
+
+RUNSC = "/opt/gvisor/releases/20240729.0/runsc"
+NOT_RUNSC = """#!/bin/sh
+for flag; do case "$flag" in --network=* | --overlay2=*) shift ;; esac; done
+exec runc "$@"
+"""
+_FORGER = f"""
+set -eu
+directory=$(mktemp -d)
+cd "$directory"
+mkdir -p proc sys dev tmp etc {RUNSC.rpartition("/")[0].lstrip("/")}
+for link in bin lib lib64; do ln -s "usr/$link" "$link"; done
+cp /usr/bin/sleep .{RUNSC}
+tar -c . | docker import - forger:1 > /dev/null
+cd / && rm -rf "$directory"
+docker run -d --name "$1" --runtime=runsc {" ".join(COOLIFYS)} -v /usr:/usr:ro forger:1 \\
+    bash -c 'exec -a runsc-sandbox {RUNSC} 600' > /dev/null
+"""
+
+
+def have_watch(fleet: Fleet, name: str = "plain", **settings: Any) -> Outcome:
+    """The deploy with a watch, and other settings besides."""
+    outcome = fleet.run(name, data={**WATCH, **settings})
+    assert outcome.code == 0, outcome.text
+    return outcome
+
+
+def have_none(fleet: Fleet, name: str = "plain") -> Outcome:
+    """The deploy without a watch, and without the containers that a test has made."""
+    names = "docker ps -aq --filter name=watched- | xargs -r docker rm -f; docker image rm forger:1"
+    fleet.nodes[name].exec("sh", "-c", names)
+    return fleet.run(name, data=DEBIAN)
+
+
+def start_forger(node: LabNode, name: str) -> None:
+    """
+    A container that asked for runsc and runs under runc, and looks like a sandbox in /proc.
+
+    Its process is called runsc-sandbox and runs a file of the image's at the path of the real one.
+    """
+    node.exec("mv", RUNSC, "/root/runsc.real")
+    try:
+        node.put(RUNSC, NOT_RUNSC.encode(), mode=0o755)
+        ran = node.exec("sh", "-c", _FORGER, "sh", name)
+    finally:
+        node.exec("mv", "/root/runsc.real", RUNSC)
+    assert ran.code == 0, ran.stderr
+
+
+def journal(node: LabNode, about: str, *, options: tuple[str, ...] = ()) -> list[str]:
+    """What the watch has said of a container as an error."""
+    command = ("journalctl", "-q", "--no-pager", "-o", "cat", "-t", UNIT, "-p", "err..err")
+    lines = node.exec(*command, *options).stdout.splitlines()
+    return [line for line in lines if about in line]
+
+
+def within(seconds: float, seen: Callable[[], object]) -> bool:
+    """Whether it is seen within the time."""
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        if seen():
+            return True
+        time.sleep(0.2)
+    return bool(seen())
+
+
+def looks(node: LabNode) -> int:
+    """How often the watch has looked since the node began."""
+    text = node.exec("journalctl", "-q", "--no-pager", "-o", "cat", "-u", f"{UNIT}.service").stdout
+    return len(re.findall("^Finished ", text, re.MULTILINE))
+
+
+def look_now(node: LabNode) -> int:
+    """One look besides those of the timer; its exit code."""
+    return node.exec("systemctl", "start", f"{UNIT}.service").code
+
+
+def left(node: LabNode) -> list[str]:
+    """The files of a watch that are there, and the units that systemd still knows."""
+    files = [path for path in (*FILES, TEXTFILE) if node.exec("test", "-e", path).code == 0]
+    known = node.exec("systemctl", "list-units", "--all", "--plain", "--no-legend", f"{UNIT}.*")
+    return [*files, *known.stdout.splitlines()]
+
+
+def metrics(node: LabNode) -> Mapping[str, float]:
+    """The metrics in the textfile, by their names with labels."""
+    lines = node.exec("cat", TEXTFILE).stdout.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
+
+
+def sees_one_of_two(fleet: Fleet, name: str) -> None:
+    """One container under runc and one in its sandbox: the first is reported, and goes on."""
+    node = fleet.nodes[name]
+    have_watch(fleet, name)
+    start_container(node, "watched-good", "--runtime=runsc", *COOLIFYS)
+    before = looks(node)
+    start_container(node, "watched-bad", *COOLIFYS)
+    running = processes(node)
+
+    found = within(INTERVAL_S + SLACK_S, lambda: journal(node, "watched-bad"))
+    again = within(2 * INTERVAL_S, lambda: len(journal(node, "watched-bad")) > 1)
+
+    assert found
+    assert again
+    assert "runtime runc, process /usr/bin/sleep" in journal(node, "watched-bad")[0]
+    assert journal(node, "watched-good") == []
+    assert looks(node) >= before + 2
+    assert processes(node) == running
+    second = fleet.run(name, data=WATCH)
+    assert second.code == 0, second.text
+    assert second.stderr.count("No changes") == OPERATIONS + 1
+
+
+@contextmanager
+def without_docker(node: LabNode) -> Iterator[None]:
+    """A node whose dockerd does not answer; its containers go on."""
+    node.exec("systemctl", "stop", "docker.socket", "docker.service")
+    try:
+        yield
+    finally:
+        node.exec("systemctl", "start", "docker.socket", "docker.service")
+        node.wait_until_ready()
