@@ -35,6 +35,9 @@ FILES = {
         "else:\n"
         '    files.file(name="Look", path="text")'
     ),
+    "silent.py": (
+        "from pyinfra import host\nhost.state.fail_hosts({host.inventory.get_host(host.name)})"
+    ),
     "hanging.py": (
         "from pyinfra import host\n"
         "from pyinfra.facts.server import Command\n"

@@ -66,6 +66,13 @@ def test_a_host_that_fails_in_the_deploy_is_an_error_with_its_reason(folder: Fol
     assert json.loads(ran.stdout)["hosts"][0]["errors"] == ["not on this one"]
 
 
+def test_a_host_that_fails_without_a_word_has_failed(folder: Folder) -> None:
+    ran = folder.drift("here.py", "silent.py", "--json")
+
+    assert ran.returncode == 1
+    assert states(ran) == {"@local": "failed"}
+
+
 def test_a_fact_that_fails_is_an_error_though_the_deploy_goes_on(folder: Folder) -> None:
     ran = folder.drift("here.py", "failing_fact.py", "--json")
 
