@@ -18,7 +18,6 @@ from tests.node.running import (
     processes,
     remove_container,
     snapshot,
-    start_container,
 )
 from tests.node.watching import (
     COOLIFYS,
@@ -36,6 +35,7 @@ from tests.node.watching import (
     looks,
     metrics,
     sees_one_of_two,
+    start,
     start_forger,
     within,
     without_docker,
@@ -96,16 +96,16 @@ def test_it_is_found_on_every_version_of_docker(watched: Fleet, name: str) -> No
 
 @pytest.mark.slow
 def test_stopping_stops_it_and_only_it(watched: Fleet, node: LabNode) -> None:
-    start_container(node, "watched-other")
-    start_container(node, "watched-good", "--runtime=runsc", *COOLIFYS)
+    start(node, "watched-other")
+    start(node, "watched-good", "--runtime=runsc", *COOLIFYS)
     running = processes(node)
-    start_container(node, "watched-bad", "--restart=always", *COOLIFYS)
+    bad = start(node, "watched-bad", "--restart=always", *COOLIFYS)
 
     have_watch(watched, gvisor_watch_action="stop")
 
     # sleep as a first process ignores SIGTERM, and Docker waits for it
     assert within(INTERVAL_S + STOP_S + SLACK_S, lambda: processes(node) == running)
-    assert within(SLACK_S, lambda: any("was stopped" in x for x in journal(node, "watched-bad")))
+    assert within(SLACK_S, lambda: any("was stopped" in x for x in journal(node, bad)))
     looked = looks(node)
     assert within(2 * INTERVAL_S, lambda: looks(node) > looked)
     assert processes(node) == running
@@ -113,7 +113,7 @@ def test_stopping_stops_it_and_only_it(watched: Fleet, node: LabNode) -> None:
 
 @pytest.mark.slow
 def test_a_forger_is_found(watched: Fleet, node: LabNode) -> None:
-    start_forger(node, "watched-forger")
+    forger = start_forger(node, "watched-forger")
     pid = processes(node)["watched-forger"]
     exe = node.exec("readlink", f"/proc/{pid}/exe").stdout.strip()
     argv0 = node.exec("sh", "-c", f"tr '\\0' '\\n' < /proc/{pid}/cmdline | head -n 1").stdout
@@ -121,23 +121,23 @@ def test_a_forger_is_found(watched: Fleet, node: LabNode) -> None:
     have_watch(watched)
 
     assert (exe, argv0.strip()) == ("/opt/gvisor/releases/20240729.0/runsc", "runsc-sandbox")
-    assert within(SLACK_S, lambda: journal(node, "watched-forger"))
-    assert "its runtime started no sandbox" in journal(node, "watched-forger")[0]
+    assert within(SLACK_S, lambda: journal(node, forger))
+    assert "its runtime started no sandbox" in journal(node, forger)[0]
 
 
 @pytest.mark.slow
 def test_who_is_exempted_is_not_reported_and_another_policy_is_in_force_at_once(
     watched: Fleet, node: LabNode
 ) -> None:
-    start_container(node, "watched-old", *COOLIFYS)
-    start_container(node, "watched-team", "--label=team=a b")
+    old = start(node, "watched-old", *COOLIFYS)
+    team = start(node, "watched-team", "--label=team=a b")
     exempt = [{"name": "watched-o*", "reason": "moves in the next week"}]
 
     have_watch(watched, gvisor_exempt=exempt)
     have_watch(watched, gvisor_exempt=exempt, gvisor_must_sandbox=[{"labels": {"team": "a b"}}])
 
-    assert within(SLACK_S, lambda: journal(node, "watched-team"))
-    assert journal(node, "watched-old") == []
+    assert within(SLACK_S, lambda: journal(node, team))
+    assert journal(node, old) == []
     policy = node.exec("cat", "/opt/gvisor/watch/policy").stdout
     assert "label =team =a%20b" in policy
 
@@ -145,8 +145,8 @@ def test_who_is_exempted_is_not_reported_and_another_policy_is_in_force_at_once(
 @pytest.mark.slow
 def test_the_metrics_are_there_for_the_exporter(watched: Fleet, node: LabNode) -> None:
     node.exec("install", "-d", "-o", "daemon", "-m", "0755", TEXTFILES)
-    start_container(node, "watched-bad", *COOLIFYS)
-    start_container(node, "watched-good", "--runtime=runsc", *COOLIFYS)
+    start(node, "watched-bad", *COOLIFYS)
+    start(node, "watched-good", "--runtime=runsc", *COOLIFYS)
     now = float(node.exec("date", "+%s").stdout)
 
     have_watch(watched, **TEXT)
@@ -203,9 +203,9 @@ def test_what_somebody_did_to_it_is_put_right(watched: Fleet, node: LabNode) -> 
 def test_a_restart_of_dockerd_does_not_break_it(watched: Fleet, node: LabNode) -> None:
     have_watch(watched)
     node.exec("systemctl", "restart", "docker")
-    start_container(node, "watched-bad", *COOLIFYS)
+    bad = start(node, "watched-bad", *COOLIFYS)
 
-    assert within(INTERVAL_S + SLACK_S, lambda: journal(node, "watched-bad"))
+    assert within(INTERVAL_S + SLACK_S, lambda: journal(node, bad))
     assert node.exec("systemctl", "is-failed", f"{UNIT}.service").stdout.strip() == "inactive"
 
 
@@ -217,6 +217,7 @@ def test_a_docker_that_does_not_answer_is_a_failed_unit_and_an_old_time(
     have_watch(watched, gvisor_watch_interval_s=600, **TEXT)
     assert within(SLACK_S, lambda: node.exec("test", "-s", TEXTFILE).code == 0)
     seen = metrics(node)
+    since = ("--since", node.exec("date", "+@%s").stdout.strip())
 
     with without_docker(node):
         code = look_now(node)
@@ -227,7 +228,7 @@ def test_a_docker_that_does_not_answer_is_a_failed_unit_and_an_old_time(
     assert code != 0
     assert f"{UNIT}.service" in failed
     assert during == seen
-    assert journal(node, "Docker does not answer, and no container was looked at")
+    assert journal(node, "Docker does not answer, and no container was looked at", options=since)
     assert after == 0
     assert metrics(node) != seen
 
@@ -235,13 +236,13 @@ def test_a_docker_that_does_not_answer_is_a_failed_unit_and_an_old_time(
 @pytest.mark.slow
 def test_it_looks_again_after_the_node_was_off(watched: Fleet, node: LabNode) -> None:
     have_watch(watched)
-    start_container(node, "watched-bad", "--restart=always", *COOLIFYS)
+    bad = start(node, "watched-bad", "--restart=always", *COOLIFYS)
 
     node.kill()
     node.start()
 
     boot = ("--boot",)
-    assert within(2 * INTERVAL_S + SLACK_S, lambda: journal(node, "watched-bad", options=boot))
+    assert within(2 * INTERVAL_S + SLACK_S, lambda: journal(node, bad, options=boot))
 
 
 @pytest.mark.slow

@@ -58,7 +58,18 @@ def have_none(fleet: Fleet, name: str = "plain") -> Outcome:
     return fleet.run(name, data=DEBIAN)
 
 
-def start_forger(node: LabNode, name: str) -> None:
+def start(node: LabNode, name: str, *options: str) -> str:
+    """A container; its id as the journal has it, since names come again in other tests."""
+    start_container(node, name, *options)
+    return identity(node, name)
+
+
+def identity(node: LabNode, name: str) -> str:
+    """The first part of a container's id."""
+    return node.exec("docker", "inspect", "--format", "{{.Id}}", name).stdout[:12]
+
+
+def start_forger(node: LabNode, name: str) -> str:
     """
     A container that asked for runsc and runs under runc, and looks like a sandbox in /proc.
 
@@ -71,10 +82,12 @@ def start_forger(node: LabNode, name: str) -> None:
     finally:
         node.exec("mv", "/root/runsc.real", RUNSC)
     assert ran.code == 0, ran.stderr
+    return identity(node, name)
 
 
 def journal(node: LabNode, about: str, *, options: tuple[str, ...] = ()) -> list[str]:
-    """What the watch has said of a container as an error."""
+    """What the watch has said as an error about a container, by its id, or about something else."""
+    assert about
     command = ("journalctl", "-q", "--no-pager", "-o", "cat", "-t", UNIT, "-p", "err..err")
     lines = node.exec(*command, *options).stdout.splitlines()
     return [line for line in lines if about in line]
@@ -119,18 +132,18 @@ def sees_one_of_two(fleet: Fleet, name: str) -> None:
     """One container under runc and one in its sandbox: the first is reported, and goes on."""
     node = fleet.nodes[name]
     have_watch(fleet, name)
-    start_container(node, "watched-good", "--runtime=runsc", *COOLIFYS)
+    good = start(node, "watched-good", "--runtime=runsc", *COOLIFYS)
     before = looks(node)
-    start_container(node, "watched-bad", *COOLIFYS)
+    bad = start(node, "watched-bad", *COOLIFYS)
     running = processes(node)
 
-    found = within(INTERVAL_S + SLACK_S, lambda: journal(node, "watched-bad"))
-    again = within(2 * INTERVAL_S, lambda: len(journal(node, "watched-bad")) > 1)
+    found = within(INTERVAL_S + SLACK_S, lambda: journal(node, bad))
+    again = within(2 * INTERVAL_S, lambda: len(journal(node, bad)) > 1)
 
     assert found
     assert again
-    assert "runtime runc, process /usr/bin/sleep" in journal(node, "watched-bad")[0]
-    assert journal(node, "watched-good") == []
+    assert "runtime runc, process /usr/bin/sleep" in journal(node, bad)[0]
+    assert journal(node, good) == []
     assert looks(node) >= before + 2
     assert processes(node) == running
     second = fleet.run(name, data=WATCH)
