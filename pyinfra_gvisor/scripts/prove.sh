@@ -83,7 +83,7 @@ start() { # name runtime options...
     docker run -d --name "$word" --runtime "$runtime" --network "$network" --label "$label=$tag" \
         --pull never --user 0:0 --workdir / --no-healthcheck --stop-signal TERM --memory "$memory" \
         --log-driver json-file --env LD_PRELOAD= --env LD_LIBRARY_PATH= --env PERL5LIB= --env PERL5OPT= \
-        --env RES_OPTIONS='timeout:3 attempts:3' -v "/usr:$tools/usr:ro" "$@" \
+        --env RES_OPTIONS='timeout:2 attempts:2' -v "/usr:$tools/usr:ro" "$@" \
         --entrypoint "${perl%% *}" "$image" ${perl#* } -e "$program" serve "$port" "$word" 2>&1
 }
 

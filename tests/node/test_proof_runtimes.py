@@ -54,6 +54,50 @@ def test_a_limit_that_a_runtime_ignores_is_not_in_force(
     converged["plain"].exec("sh", "-c", "rm -f /opt/gvisor/runtimes/loose-*")
 
 
+_RESOLVER = r"""
+socket(my $server, AF_INET, SOCK_DGRAM, 0) or die $!;
+bind($server, sockaddr_in(53, inet_aton($ARGV[0]))) or die $!;
+while (defined(my $from = recv($server, my $query, 512, 0))) {
+    my $end = index($query, "\0", 12);
+    my $is_a = unpack("n", substr($query, $end + 1, 2)) == 1;
+    my $answer = $is_a ? pack("nnnNna4", 0xc00c, 1, 1, 60, 4, inet_aton("192.0.2.80")) : "";
+    my $head = substr($query, 0, 2) . pack("nnnnn", 0x8180, 1, $is_a ? 1 : 0, 0, 0);
+    send($server, $head . substr($query, 12, $end - 7) . $answer, 0, $from);
+}
+"""
+_RESOLVE = r"""
+set -eu
+address=$(ip route get 192.0.2.1 | sed -n 's/.* src \([^ ]*\).*/\1/p')
+setsid perl -MSocket -e "$1" "$address" < /dev/null > /dev/null 2>&1 &
+echo $! > /root/resolver.pid
+cp /etc/resolv.conf /root/resolv.conf
+echo "nameserver $address" > /etc/resolv.conf
+"""
+_STOP_RESOLVING = (
+    "cat /root/resolv.conf > /etc/resolv.conf; kill $(cat /root/resolver.pid); rm /root/resol*"
+)
+
+
+@pytest.fixture(params=["plain", "docker-20", pytest.param("docker-28", marks=pytest.mark.slow)])
+def resolving(converged: dict[str, LabNode], request: pytest.FixtureRequest) -> Iterator[str]:
+    """A node with a resolver that has one address for every name."""
+    node = converged[request.param]
+    started = node.exec("sh", "-c", _RESOLVE, "sh", _RESOLVER)
+    assert started.code == 0, started.stderr
+    yield request.param
+    node.exec("sh", "-c", _STOP_RESOLVING)
+
+
+def test_an_external_name_is_asked_for_where_the_node_resolves_it(
+    resolving: str, fleet: Fleet
+) -> None:
+    outcome = prove(fleet, resolving)
+
+    assert outcome.code == 0, outcome.text
+    assert rows(outcome)["dns-external"].split()[2:] == ["192.0.2.80", "192.0.2.80", "ok"]
+    assert rows(outcome)["dns"].endswith("ok")
+
+
 def test_a_file_that_dockerd_has_not_read_is_not_brought_into_force(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
