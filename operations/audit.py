@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from pyinfra import host, logger
+from pyinfra import host, logger, state
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
@@ -52,8 +52,9 @@ def findings(
     level = logger.error if bad and enforce else logger.info
     for line in host_lines(report):
         tell(line, logger.info if line.startswith("waived ") else level)
-    if not (settings.report_dir or settings.textfile_dir or (bad and enforce)):
-        host.noop("nothing is found that fails the host")
+    writes = settings.report_dir or settings.textfile_dir
+    if not state.is_executing or not (writes or (bad and enforce)):  # looking is no change to come
+        host.noop("nothing is to be done on the node")
         return
     yield FunctionCommand(_write, (report, settings.textfile_dir, connector_arguments()), {})
     if bad and enforce:

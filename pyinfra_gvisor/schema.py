@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
 from pyinfra_gvisor.audit.judge import NODE_RULES
+from pyinfra_gvisor.audit.rules import Rule
 from pyinfra_gvisor.audit.settings import AuditSettings
 from pyinfra_gvisor.dockerd_keys import as_rows
 from pyinfra_gvisor.preflight import RULES
@@ -119,7 +120,8 @@ def rules_table() -> str:
         "| rule | severity | docker-bench | what is wrong | what to do, or why it is waived |",
         "|---|---|---|---|---|",
     ]
-    for rule in (*NODE_RULES, *CONTAINER_RULES):
+    rules: tuple[Rule[Any], ...] = (*NODE_RULES, *CONTAINER_RULES)
+    for rule in rules:
         end = f"waived: {rule.waived}" if rule.waived else rule.remedy
         cells = (f"`{rule.id}`", str(rule.severity), rule.cis or "", rule.what, end)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

@@ -73,8 +73,8 @@ def _findings(host: Host, running: list[Running]) -> list[Finding]:
 
 def _idle_waivers(waivers: Mapping[str, str]) -> list[Finding]:
     """A waiver of no rule is a slip of the pen, and what it was meant for may fail a host."""
-    ids = {rule.id for rule in NODE_RULES} | {rule.id for rule in CONTAINER_RULES}
-    ids |= {rule.cis or "" for rule in (*NODE_RULES, *CONTAINER_RULES)}
+    every: tuple[Rule[Any], ...] = (*NODE_RULES, *CONTAINER_RULES)
+    ids = {rule.id for rule in every} | {rule.cis for rule in every if rule.cis}
     return [
         Finding(
             id="waiver-unknown",
@@ -141,6 +141,6 @@ def _proof(host: Host) -> ProofReport:
 def _moment(value: object) -> str | None:
     """``value`` if it is a moment: of a record on a node anything may have become."""
     try:
-        return value if datetime.fromisoformat(str(value)).tzinfo else None
+        return str(value) if datetime.fromisoformat(str(value)).tzinfo else None
     except ValueError:
         return None

@@ -47,8 +47,12 @@ def test_the_wheel_adds_one_package_and_its_metadata(wheel: Path, tmp_path: Path
     environment.pip("install", "--quiet", "--no-index", "--no-deps", wheel)
 
     metadata = f"pyinfra_gvisor-{VERSION}.dist-info"
-    assert _entries(environment) - before == {"pyinfra_gvisor", metadata}
-    assert not list((environment.site_packages / metadata).glob("entry_points.txt"))
+    command = "pyinfra-gvisor-drift"
+    assert _entries(environment) - before == {"pyinfra_gvisor", metadata, command}
+    entry_points = (environment.site_packages / metadata / "entry_points.txt").read_text()
+    assert (
+        entry_points.strip() == f"[console_scripts]\n{command} = pyinfra_gvisor.drift.__main__:main"
+    )
 
 
 def test_the_wheel_holds_the_files_of_its_packages_and_no_others(wheel: Path) -> None:
