@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ _SSHD_CONFIG = "/etc/ssh/sshd_config.d/bench.conf"
 _JOURNAL = ("journalctl", "--quiet", "--no-pager")
 _SESSION = "Starting session: "
 _CONNECTION = "Accepted publickey for "
+_SETTLED_TAG = "bench-settled"
+_SETTLED_TIMEOUT_S = 30
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,14 @@ class BenchNode:
 
     def mark(self) -> Mark:
         """Now."""
+        self._settle()
         shown = self._journal("--lines=0", "--show-cursor")
         return Mark(shown.partition("-- cursor: ")[2].strip(), self._cpu_ns())
 
     def since(self, mark: Mark) -> Cost:
         """What has happened since ``mark``, by the node's own account."""
         cpu_ns = self._cpu_ns()
-        self.shell("journalctl --sync")
+        self._settle()
         daemons = ("--identifier=sshd", "--identifier=sshd-session")  # the latter since OpenSSH 9.8
         lines = self._journal(
             "--output=cat", f"--after-cursor={mark.cursor}", *daemons
@@ -74,6 +78,21 @@ class BenchNode:
             connections=sum(line.startswith(_CONNECTION) for line in lines),
             cpu_s=(cpu_ns - mark.cpu_ns) / 1e9,
         )
+
+    def _settle(self) -> None:
+        """
+        Wait until the journal has what sshd has said so far: on a busy machine it comes late, and
+        would count for the next run. A line of our own, sent the same way, comes behind it.
+        """
+        line = f"settled-{time.monotonic_ns()}"
+        self.shell(f"logger --socket /dev/log --tag {_SETTLED_TAG} {line}")
+        end_s = time.monotonic() + _SETTLED_TIMEOUT_S
+        while time.monotonic() < end_s:
+            last = self._journal("--output=cat", f"--identifier={_SETTLED_TAG}", "--lines=1")
+            if last.strip() == line:
+                return
+            time.sleep(0.1)
+        raise BenchError(f"node: journald is more than {_SETTLED_TIMEOUT_S} s behind")
 
     def _journal(self, *arguments: str) -> str:
         ran = self.lab_node.exec(*_JOURNAL, *arguments)
