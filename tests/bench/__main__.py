@@ -1,4 +1,7 @@
-"""Measures a run that has nothing to do, ours and others', and writes README.md beside this."""
+"""
+Measures a run that has nothing to do, ours and others', with the audit and the proof, and writes
+README.md beside this.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,13 @@ from tests.bench.ansible_core import ensure_ansible
 from tests.bench.machine import describe
 from tests.bench.measure import BenchError, Run, adopt_orphans, run
 from tests.bench.node import Cost, bench_node
-from tests.bench.report import Samples, goal_table, result_table, write_between_markers
+from tests.bench.report import (
+    goal_table,
+    proof_sentence,
+    result_table,
+    write_between_markers,
+)
+from tests.bench.results import Samples
 from tests.bench.variants import BENCH, PARALLEL, ROOT, Variant, Workshop
 
 LOAD_MAX = 0.5
@@ -81,7 +90,8 @@ def _bench(kept: Path, hosts: list[int], runs: int, readme: Path) -> None:
         for number in hosts:
             results |= _interleaved(workshop, number, runs)
         about = describe(node, ansible, runs=runs, load=load)
-    text = "\n\n".join((about, result_table(results), goal_table(results)))
+    parts = (about, result_table(results), goal_table(results), proof_sentence(results))
+    text = "\n\n".join(filter(None, parts))
     print(text)
     write_between_markers(readme, text)
 

@@ -1,17 +1,16 @@
-"""What is measured: commands that each do the job on a node where nothing is left to do."""
+"""What is measured: commands on a node where nothing is left to do."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.ansible_core import write_inventory
-from tests.bench.measure import BenchError
 from tests.bench.node import BenchNode
-from tests.bench.report import FLOOR, NO_PIPELINING, OURS, PIPELINING
+from tests.bench.outputs import audited, changed_0, every_host_ready, proven, unchanged
+from tests.bench.results import AUDIT, FLOOR, NO_PIPELINING, OURS, PIPELINING, PROOF
 
 ROOT = Path(__file__).parents[2]
 BENCH = Path(__file__).parent
@@ -24,9 +23,9 @@ PARALLEL = 50
 @dataclass(frozen=True)
 class Variant:
     """
-    One way to do the job. ``command`` makes it for a number of hosts; ``check`` raises
-    ``BenchError`` if the output tells of less or of more than a no-op on all of them. Quick ones
-    run several ``times`` a round: the less there is to see, the more often one has to look.
+    One thing to run. ``command`` makes it for a number of hosts; ``check`` raises ``BenchError``
+    if the output tells of less or of more than its job on all of them. Quick ones run several
+    ``times`` a round: the less there is to see, the more often one has to look.
     """
 
     name: str
@@ -49,22 +48,28 @@ class Workshop:
     def ours(self) -> Variant:
         """What this project says to type."""
         command = self._pyinfra("deploys/gvisor.py")
-        return Variant(OURS, command, self._names, _unchanged, times=3)
+        return Variant(OURS, command, self._names, unchanged, times=3)
 
     def variants(self) -> list[Variant]:
         """All of them, ours first."""
         floor = self._pyinfra("tests/bench/floor.py")
+        audit = self._pyinfra("deploys/audit.py")
+        proof = self._pyinfra("deploys/gvisor.py", "--data", "gvisor_proof=always")
         return [
             self.ours,
-            Variant(FLOOR, floor, self._names, _every_host_ready, times=3),
-            Variant(PIPELINING, self._playbook, self._ansible(True), _changed_0),
-            Variant(NO_PIPELINING, self._playbook, self._ansible(False), _changed_0, 10),
+            Variant(FLOOR, floor, self._names, every_host_ready, times=3),
+            Variant(AUDIT, audit, self._names, audited, times=3),
+            Variant(PIPELINING, self._playbook, self._ansible(True), changed_0),
+            Variant(NO_PIPELINING, self._playbook, self._ansible(False), changed_0, 10),
+            # One node stands behind all names, and proofs of one node wait for each other. Last, so
+            # that no row of somebody else's meets what dockerd still tidies up.
+            Variant(PROOF, proof, self._names, proven, hosts_max=1),
         ]
 
-    def _pyinfra(self, deploy: str) -> Callable[[int], list[str | Path]]:
+    def _pyinfra(self, deploy: str, *more: str) -> Callable[[int], list[str | Path]]:
         pyinfra = Path(sys.executable).parent / "pyinfra"
         options = ("-y", "--parallel", str(PARALLEL), "--group-data", GROUP_DATA)
-        return lambda _hosts: [pyinfra, *options, "tests/bench/lab.py", deploy]
+        return lambda _hosts: [pyinfra, *options, "tests/bench/lab.py", deploy, *more]
 
     def _names(self, hosts: int) -> dict[str, str]:
         return {"GVISOR_BENCH_HOSTS": str(hosts), "GVISOR_BENCH_NODE": self.node.host_data()}
@@ -84,24 +89,3 @@ class Workshop:
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.work / "cp"),  # not below ANSIBLE_HOME
         }
         return lambda _hosts: environment
-
-
-def _unchanged(output: str, hosts: int) -> None:
-    """pyinfra's last line of results: hosts times operations, successes, errors, unchanged."""
-    total = re.search(r"Grand total +(\d+) +(\S+) +(\S+) +(\S+)", output)
-    every = str(int(total[1])) if total else ""
-    if total is None or int(total[1]) % hosts or total.groups()[1:] != ("-", "-", every):
-        raise BenchError(f"pyinfra did not leave {hosts} hosts unchanged:\n{output}")
-
-
-def _every_host_ready(output: str, hosts: int) -> None:
-    """A failed fact fails its host, which then is not ready; pyinfra ends well with those left."""
-    if len(re.findall(r"Ready: .*floor\.py", output)) != hosts:
-        raise BenchError(f"pyinfra did not read {hosts} hosts:\n{output}")
-
-
-def _changed_0(output: str, hosts: int) -> None:
-    """Ansible's recap, a line a host."""
-    recap = r"^bench-\d+ +: ok=\d+ +changed=0 +unreachable=0 +failed=0 "
-    if len(re.findall(recap, output, re.MULTILINE)) != hosts:
-        raise BenchError(f"Ansible did not leave {hosts} hosts unchanged:\n{output}")

@@ -1,0 +1,61 @@
+"""What a run has to say of itself to count: that it did its job, on every host, and no other."""
+
+from __future__ import annotations
+
+import re
+
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.proof_checks import CHECKS
+from tests.bench.measure import BenchError
+
+_TOTAL = re.compile(r"Grand total +(\d+) +(\S+) +(\S+) +(\S+)")
+_COMPLIANT = re.compile(r"^ *\[(bench-\d+)\] +\1: compliant[,;]", re.MULTILINE)
+_CHECK = re.compile(r"^ *\[bench-\d+\] +(\S+) +runsc  .+  (ok|n/a)$", re.MULTILINE)
+
+
+def unchanged(output: str, hosts: int) -> None:
+    """Raises ``BenchError`` unless pyinfra found nothing to do on all hosts."""
+    if _total(output, hosts)[1:] != (0, 0):
+        raise BenchError(f"pyinfra did not leave {hosts} hosts unchanged:\n{output}")
+
+
+def every_host_ready(output: str, hosts: int) -> None:
+    """A failed fact fails its host, which then is not ready; pyinfra ends well with those left."""
+    if len(re.findall(r"Ready: .*floor\.py", output)) != hosts:
+        raise BenchError(f"pyinfra did not read {hosts} hosts:\n{output}")
+
+
+def audited(output: str, hosts: int) -> None:
+    """Raises ``BenchError`` unless the audit said of every host that it is compliant."""
+    unchanged(output, hosts)
+    if len(set(_COMPLIANT.findall(output))) != hosts:
+        raise BenchError(f"the audit did not find {hosts} hosts compliant:\n{output}")
+
+
+def proven(output: str, hosts: int) -> None:
+    """Raises ``BenchError`` unless every check was shown, and the proof was all that was done."""
+    due = [item.id for item in CHECKS if Runtime().network in item.networks]
+    shown = sorted(check for check, _ in checks(output))
+    if shown != sorted(due * hosts) or _total(output, hosts)[1:] != (hosts, 0):
+        raise BenchError(f"{hosts} hosts were not proven, and nothing else:\n{output}")
+
+
+def checks(output: str) -> list[tuple[str, str]]:
+    """The checks of a proof's table that failed nothing: each with its outcome, ok or n/a."""
+    return _CHECK.findall(output)
+
+
+def changed_0(output: str, hosts: int) -> None:
+    """Ansible's recap, a line a host."""
+    recap = r"^bench-\d+ +: ok=\d+ +changed=0 +unreachable=0 +failed=0 "
+    if len(re.findall(recap, output, re.MULTILINE)) != hosts:
+        raise BenchError(f"Ansible did not leave {hosts} hosts unchanged:\n{output}")
+
+
+def _total(output: str, hosts: int) -> tuple[int, int, int]:
+    """pyinfra's last line of results: hosts times operations, of these successes and errors."""
+    if found := _TOTAL.search(output):
+        every, done, failed, left = (0 if text == "-" else int(text) for text in found.groups())
+        if every and every % hosts == 0 and done + failed + left == every:
+            return every, done, failed
+    raise BenchError(f"pyinfra does not say what it did on {hosts} hosts:\n{output}")

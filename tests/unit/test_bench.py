@@ -1,0 +1,155 @@
+"""The bench counts only runs that did their job, and decides its goals by medians."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.proof_checks import CHECKS
+from tests.bench.goals import Goal, longer_s, most_channels, ratio
+from tests.bench.measure import BenchError, Run
+from tests.bench.node import Cost
+from tests.bench.outputs import audited, checks, proven, unchanged
+from tests.bench.report import goal_table, proof_sentence, result_table
+from tests.bench.results import AUDIT, FLOOR, OURS, PROOF, Samples
+
+DUE = [check.id for check in CHECKS if Runtime().network in check.networks]
+IDLE = "    Grand total      16      -      -      16\n"
+
+
+def audit_output(*states: str, total: str = IDLE) -> str:
+    lines = [
+        f"    [bench-{number}]  bench-{number}: {state}; 5 waived; 0 of 0 containers sandboxed\n"
+        for number, state in enumerate(states, 1)
+    ]
+    return "".join(lines) + total
+
+
+def proof_output(rows: list[tuple[str, str]], total: str = "8   1   -   7") -> str:
+    lines = [
+        f"    [bench-1] {check}   runsc    refused    allowed   {word}" for check, word in rows
+    ]
+    return "\n".join((*lines, f"    Grand total   {total}   \n"))
+
+
+def all_but_one(word: str) -> list[tuple[str, str]]:
+    return [*((check, "ok") for check in DUE[:-1]), (DUE[-1], word)]
+
+
+def test_runs_that_did_their_job_count() -> None:
+    unchanged(IDLE, 2)
+    audited(audit_output("compliant", "compliant, with findings"), 2)
+    proven(proof_output(all_but_one("ok")), 1)
+    proven(proof_output(all_but_one("n/a")), 1)
+
+
+@pytest.mark.parametrize(
+    ("check", "output", "hosts"),
+    [
+        pytest.param(unchanged, "", 2, id="no-total"),
+        pytest.param(unchanged, "Grand total  0  -  -  -", 1, id="nothing-run"),
+        pytest.param(unchanged, "Grand total  16  1  -  15", 2, id="changed"),
+        pytest.param(unchanged, "Grand total  16  -  1  15", 2, id="failed"),
+        pytest.param(unchanged, "Grand total  16  -  -  15", 2, id="broken-off"),
+        pytest.param(unchanged, IDLE, 3, id="another-number-of-hosts"),
+        pytest.param(audited, IDLE, 2, id="audit-without-a-verdict"),
+        pytest.param(audited, audit_output("compliant"), 2, id="audit-of-one-host-of-two"),
+        pytest.param(
+            audited, audit_output("compliant", "FAILED, not compliant"), 2, id="audit-that-found"
+        ),
+        pytest.param(
+            audited,
+            audit_output("compliant", total="Grand total  1  1  -  -"),
+            1,
+            id="audit-that-wrote",
+        ),
+        pytest.param(proven, IDLE, 1, id="proof-not-made"),
+        pytest.param(proven, proof_output([]), 1, id="proof-without-a-table"),
+        pytest.param(proven, proof_output(all_but_one("NOT PROVEN")), 1, id="not-proven"),
+        pytest.param(
+            proven,
+            proof_output([*all_but_one("ok")[:-1], (DUE[0], "ok")]),
+            1,
+            id="a-check-twice-and-another-never",
+        ),
+        pytest.param(
+            proven, proof_output([*all_but_one("ok"), (DUE[0], "ok")]), 1, id="a-check-twice"
+        ),
+        pytest.param(
+            proven, proof_output(all_but_one("ok"), "8   2   -   6"), 1, id="proof-and-a-change"
+        ),
+    ],
+)
+def test_a_run_that_did_less_or_more_than_its_job_does_not_count(
+    check: Callable[[str, int], None], output: str, hosts: int
+) -> None:
+    with pytest.raises(BenchError):
+        check(output, hosts)
+
+
+def test_only_rows_of_a_proofs_table_are_checks() -> None:
+    output = proof_output([("dns", "ok"), ("dns-external", "n/a"), ("stop", "NOT PROVEN")])
+
+    assert checks(f"    [bench-1] prove runsc with a probe, all ok\n{output}") == [
+        ("dns", "ok"),
+        ("dns-external", "n/a"),
+    ]
+
+
+def samples(*walls_s: float, channels: int = 1, output: str = "") -> Samples:
+    return [(Run(wall_s, 0.5, output), Cost(channels, 1, 0.1)) for wall_s in walls_s]
+
+
+RESULTS = {
+    (1, OURS): samples(1.2, 9.0, 1.0),
+    (1, FLOOR): samples(1.0, 0.8, 1.0),
+    (1, AUDIT): [*samples(1.5, 1.5), *samples(1.5, channels=3)],
+    (1, PROOF): samples(11.5, 7.2, 8.0, channels=4, output=proof_output(all_but_one("n/a"))),
+}
+
+
+@pytest.mark.parametrize(
+    ("goal", "number", "reached"),
+    [
+        pytest.param(Goal(1, ratio(OURS, FLOOR), most=1.2), 1.2, True, id="ratio"),
+        pytest.param(Goal(1, ratio(AUDIT, OURS), least=3), 1.25, False, id="ratio-missed"),
+        pytest.param(Goal(1, longer_s(PROOF, OURS), most=10), 6.8, True, id="seconds"),
+        pytest.param(Goal(1, longer_s(PROOF, OURS), most=6), 6.8, False, id="seconds-missed"),
+        pytest.param(Goal(1, most_channels(AUDIT), most=2), 3, False, id="channels-missed"),
+        pytest.param(Goal(1, most_channels(OURS), most=2), 1, True, id="channels"),
+    ],
+)
+def test_a_goal_is_decided_by_medians_and_by_the_most_channels(
+    goal: Goal, number: float, reached: bool
+) -> None:
+    measured = goal.measured(RESULTS)
+
+    assert measured is not None
+    assert measured == pytest.approx(number)
+    assert goal.reached(measured) is reached
+
+
+def test_a_goal_whose_runs_were_not_made_is_not_judged() -> None:
+    assert Goal(10, most_channels(AUDIT), most=2).measured(RESULTS) is None
+    assert goal_table(RESULTS).splitlines()[2:] == [
+        "| ours / floor, 1 host: at most 1.2             | 1.20     | pass |",
+        "| audit, channels a host, 1 host: at most 2     | 3        | miss |",
+        "| proof minus ours, seconds, 1 host: at most 10 | 6.80     | pass |",
+    ]
+
+
+def test_the_table_compares_each_row_with_ours_and_with_the_floor() -> None:
+    rows = [[cell.strip() for cell in row.split("|")] for row in result_table(RESULTS).splitlines()]
+
+    assert rows[0][4:6] == ["times ours", "times floor"]
+    assert rows[4][2:6] == ["audit", "1.50 (1.50 to 1.50)", "1.25", "1.50"]
+
+
+def test_the_proof_is_told_by_its_checks_and_by_what_it_adds() -> None:
+    assert proof_sentence(RESULTS) == (
+        f"The proof makes {len(DUE) - 1} checks, each under the runtime and under runc; "
+        "not applicable on this node: 1. To a run of ours it adds 6.80 s and 3 channels."
+    )
+    assert proof_sentence({(10, OURS): samples(1.0)}) == ""
