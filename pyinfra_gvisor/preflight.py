@@ -24,18 +24,27 @@ NEEDED_BYTES_ELSE = 768 << 20
 
 @dataclass(frozen=True)
 class Rule:
-    """One reason why a node cannot be what is asked for, and where that is known from."""
+    """
+    One reason why a node cannot be what is asked for, and where that is known from.
+
+    ``gvisor``: it is about runtimes, and does not matter on a node that is to have none.
+    """
 
     id: str
     what: str
     source: str
     check: Callable[[Node, Settings], Problem | None]
+    gvisor: bool = True
 
 
 def preflight(node: Node, settings: Settings) -> list[Problem]:
     """Every reason why this node cannot be what ``settings`` ask for; none if it can."""
-    rules = RULES if settings.runtimes else RULES[:1]
-    return [problem for rule in rules if (problem := rule.check(node, settings))]
+    return [
+        problem
+        for rule in RULES
+        if settings.runtimes or not rule.gvisor
+        if (problem := rule.check(node, settings))
+    ]
 
 
 def accepted_risks(settings: Settings) -> tuple[str, ...]:
@@ -69,6 +78,16 @@ def engine_problem(node: Node, flavour: str) -> Problem | None:
 
 def _docker(node: Node, settings: Settings) -> Problem | None:
     return engine_problem(node, settings.docker)
+
+
+def _watch(node: Node, settings: Settings) -> Problem | None:
+    if not settings.watch or node.init == "systemd":
+        return None
+    return Problem(
+        "the watch needs systemd on the node",
+        got=node.init,
+        todo="leave gvisor_watch off for this node",
+    )
 
 
 def _architecture(node: Node, _settings: Settings) -> Problem | None:
@@ -181,7 +200,8 @@ def _free_space(node: Node, settings: Settings) -> Problem | None:
 _INSTALL = "https://gvisor.dev/docs/user_guide/install/, August 2026"
 _GVISOR = "https://github.com/google/gvisor"
 RULES: tuple[Rule, ...] = (
-    Rule("docker", "Docker is there and answers", "seen on the node", _docker),
+    Rule("docker", "Docker is there and answers", "seen on the node", _docker, gvisor=False),
+    Rule("watch", "systemd, if `gvisor_watch` is set", "systemd.timer(5)", _watch, gvisor=False),
     Rule("architecture", "x86_64 or aarch64", _INSTALL, _architecture),
     Rule("kernel", "Linux 5.6 or later", _INSTALL, _kernel),
     Rule("page size", "pages of 4096 bytes", f"{_GVISOR}/issues/8196", _page_size),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, gvisor, upgrade
+from pyinfra_gvisor.operations import audit, docker, gvisor, upgrade, watch
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import (
@@ -35,6 +35,8 @@ ABSENT = (gvisor.absent, {})
 LINK = (gvisor.link, {"version": RELEASE})
 CANARY = (upgrade.canary, {"version": RELEASE, "profiles": PROFILES})
 COLLECTION = (upgrade.collection, {"version": RELEASE})
+AUDIT = (audit.findings, {"settings": SETTINGS})
+WATCH = (watch.watch, {"wanted": True})
 PROOF = (gvisor.proof, {"version": RELEASE, "profiles": PROFILES})
 
 
@@ -63,13 +65,15 @@ OPERATIONS = {
     "gvisor.proof": PROOF,
     "upgrade.canary": CANARY,
     "upgrade.collection": COLLECTION,
+    "audit.findings": AUDIT,
+    "watch.watch": WATCH,
 }
 
 
 def test_no_operation_is_left_out_here() -> None:
     there = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
-        for module in (docker, gvisor, upgrade)
+        for module in (audit, docker, gvisor, upgrade, watch)
         for name, item in vars(module).items()
         if hasattr(item, "_inner") and item.__module__ == module.__name__
     }

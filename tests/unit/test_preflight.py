@@ -266,3 +266,16 @@ def test_debians_small_package_needs_less_space() -> None:
 def test_every_rule_names_where_it_is_known_from() -> None:
     assert all(rule.id and rule.what and rule.source for rule in RULES)
     assert len({rule.id for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize(
+    "runtimes", [pytest.param({"runsc": {}}, id="with-gvisor"), pytest.param({}, id="without")]
+)
+def test_a_watch_needs_systemd(runtimes: dict[str, Any]) -> None:
+    settings, _ = load_settings({"gvisor_watch": True, "gvisor_runtimes": runtimes})
+    assert settings
+
+    refused = preflight(node(init="lab-init"), settings)
+
+    assert [problem.what for problem in refused] == ["the watch needs systemd on the node"]
+    assert preflight(node(), settings) == []
