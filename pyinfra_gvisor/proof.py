@@ -185,9 +185,10 @@ def fingerprint(
         node.kernel,
         node.info.server_version,
         node.daemon_json.sha256,
-        {
+        {  # of others it does not depend; Docker 20.10 forgets its own at a reload
             name: (entry.path, node.wrappers.get(entry.path or ""))
             for name, entry in node.info.runtimes.items()
+            if name in runtimes or name == CONTROL
         },
         node.sbom(release),
         release,

@@ -93,6 +93,10 @@ def test_a_check_that_was_not_made_then_makes_a_proof_due(monkeypatch: pytest.Mo
     [
         pytest.param({"containers": [Running("app")]}, id="a-container"),
         pytest.param({"ticks": 9_999}, id="dockerd-restarted"),
+        pytest.param(
+            {"docker": info(runtimes={"runsc": RUNSC, "kata": {"path": "/x"}})},
+            id="anothers-runtime",
+        ),
     ],
 )
 def test_what_cannot_change_the_outcome_makes_no_proof_due(changes: dict[str, Any]) -> None:
