@@ -68,7 +68,12 @@ DANGERS = (
         "whoever sets annotations changes the sandbox",
         FLAGS_GO,
     ),
-    Danger("ignore-cgroups", "no limit on memory, processors and processes", FLAGS_GO),
+    Danger(
+        "ignore-cgroups",
+        "no limit on memory, processors and processes",
+        FLAGS_GO,
+        gives_up=("memory-limit",),
+    ),
     Danger("rootless", "a sandbox with the privileges of who starts it", FLAGS_GO),
     Danger("profile", "a looser seccomp filter around the sandbox", FLAGS_GO),
     Danger("iouring", "io_uring, which gVisor keeps for tests", FLAGS_GO),

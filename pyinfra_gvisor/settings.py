@@ -146,7 +146,7 @@ class Settings(AuditSettings):
     proof_image: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$",
-        description="An image on the node to prove with besides; `None`: the node's own programs.",
+        description="An image on the node to prove with, instead of an empty one.",
     )
     accept_risk: str | None = Field(
         None,

@@ -13,7 +13,7 @@ from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
 from tests.node.archives import ArchiveServer, debian_archive
 from tests.node.faults import Faults
 from tests.node.running import Fleet
-from tests.node.story import NODES, Story, tell
+from tests.node.story import Story, tell
 
 LAB = os.environ.get("GVISOR_TEST_LAB", "gvisor-test")
 SPECS = {
@@ -90,7 +90,7 @@ def fleet(nodes: dict[str, LabNode], tmp_path: Path) -> Fleet:
 @pytest.fixture(scope="session")
 def faulty() -> Iterator[dict[str, LabNode]]:
     """Nodes of their own for what goes wrong: nothing of this package was ever on them."""
-    with lab_of(f"{LAB}-faults", {name: SPECS[name] for name in NODES}) as made:
+    with lab_of(f"{LAB}-faults", SPECS) as made:
         yield made
 
 
