@@ -41,8 +41,10 @@ class _Watch(BaseStateCallback):
 
     @staticmethod
     def operation_host_error(state: State, host: Host, *_: object, **__: object) -> None:
-        _RUNS[state].failed.add(host.name)
-        _finish(state)
+        run = _RUNS[state]
+        if host.name not in run.reports:  # else it was waited for no more
+            run.failed.add(host.name)
+            _finish(state)
 
 
 def begin(host: Host, by: By) -> None:

@@ -179,3 +179,11 @@ def test_the_deploy_reports_what_it_leaves_and_fails_nobody_for_it(tmp_path: Pat
     found = fleet_of(tmp_path)
     assert (found["a"]["by"], found["a"]["state"]) == ("deploy", "failed")
     assert found["b"]["state"] == "unknown"
+
+
+def test_the_fleet_is_written_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    audited({"a": host(GOOD, tmp_path), "b": host(BAD, tmp_path)})
+
+    assert caplog.text.count("fleet.json") == 1
