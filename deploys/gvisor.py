@@ -13,9 +13,9 @@ from pyinfra.api import deploy
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import audit, docker, gvisor, upgrade, watch
+from pyinfra_gvisor.operations import docker, gvisor, upgrade, watch
 from pyinfra_gvisor.preflight import accepted_risks
-from pyinfra_gvisor.proof_conditions import no_new_privileges
+from pyinfra_gvisor.proof.conditions import no_new_privileges
 from pyinfra_gvisor.runtimes import wanted_daemon_json
 from pyinfra_gvisor.settings import Settings
 
@@ -47,6 +47,15 @@ def run_node() -> None:
         upgrade.collection(
             version=version, keep=settings.keep_releases, name="Remove releases that nothing needs"
         )
+    _watch(settings)
+    if settings.report_dir:
+        # Most runs write none, and the modules take a twentieth of what pyinfra takes to start.
+        from pyinfra_gvisor.operations import audit  # noqa: PLC0415
+
+        audit.findings(settings=settings, by="deploy", enforce=False, name="Report what is there")
+
+
+def _watch(settings: Settings) -> None:
     node = read_node(host)
     if settings.watch or (node is not None and node.watch.there):
         watch.watch(
@@ -58,8 +67,6 @@ def run_node() -> None:
             textfile_dir=settings.textfile_dir,
             name="Keep watch on the node",
         )
-    if settings.report_dir:
-        audit.findings(settings=settings, by="deploy", enforce=False, name="Report what is there")
 
 
 def _try_release(settings: Settings) -> None:

@@ -15,7 +15,9 @@ from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof import (
+from pyinfra_gvisor.proof.conditions import NOT_WHILE_TRIED, spared, why_not_reload
+from pyinfra_gvisor.proof.script import PROBE_TIMEOUT_S, probe_script
+from pyinfra_gvisor.proof.verdict import (
     Verdict,
     fingerprint,
     judge,
@@ -24,8 +26,6 @@ from pyinfra_gvisor.proof import (
     table,
     unproven,
 )
-from pyinfra_gvisor.proof_conditions import NOT_WHILE_TRIED, spared, why_not_reload
-from pyinfra_gvisor.proof_script import PROBE_TIMEOUT_S, probe_script
 from pyinfra_gvisor.scripts import encoded, script
 
 

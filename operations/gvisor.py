@@ -8,7 +8,6 @@ from pyinfra import host, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor import proof as proofs
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, RELEASES_DIR, STATE_DIR
@@ -16,6 +15,7 @@ from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.installing import install, planned
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.proof.verdict import is_due
 from pyinfra_gvisor.releases.sources import Archive
 from pyinfra_gvisor.removal import LINK, plan_removal
 from pyinfra_gvisor.runtimes import Wrapper, missing, too_old, wrappers
@@ -184,7 +184,7 @@ def proof(
     if node is None:
         yield from refusal("gvisor.proof", "probe", None, unreadable=True)
         return
-    if not proofs.is_due(node, version, profiles, when, image=image):
+    if not is_due(node, version, profiles, when, image=image):
         host.noop("isolation was proven on this very state")
         return
     tell(f"prove {', '.join(profiles)} with a probe container, and under runc as control")

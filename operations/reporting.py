@@ -17,7 +17,6 @@ from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.report.document import HostReport, fleet_report, not_looked_at
 from pyinfra_gvisor.report.earlier import earlier
-from pyinfra_gvisor.report.files import write_fleet, write_host
 
 By = Literal["audit", "deploy"]
 UNREACHED = "could not be connected to, so nothing is known of it"
@@ -73,6 +72,8 @@ def keep(host: Host, report: HostReport) -> bool:
     if directory is None:
         return True
     _RUNS[host.state].reports[host.name] = report
+    from pyinfra_gvisor.report.files import write_host  # noqa: PLC0415 - most runs write none
+
     try:
         path = write_host(directory, report)
     except Problem as problem:
@@ -104,6 +105,8 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
             reports.append(report)
         elif state.is_host_in_limit(host):
             return True  # the last one writes
+    from pyinfra_gvisor.report.files import write_fleet  # noqa: PLC0415 - most runs write none
+
     try:
         paths = write_fleet(directory, fleet_report(reports, at=now(), by=run.by))
     except Problem as problem:

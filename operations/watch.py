@@ -14,8 +14,8 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.scripts import encoded, script
-from pyinfra_gvisor.watch import Watch, WatchPlan, plan_watch
-from pyinfra_gvisor.watch_files import NAME
+from pyinfra_gvisor.watch.files import NAME
+from pyinfra_gvisor.watch.plan import Watch, WatchPlan, plan_watch
 
 
 @operation()

@@ -13,7 +13,7 @@ from pyinfra_gvisor.docker_info import DockerInfo
 from pyinfra_gvisor.installed import Manifest, Store, intact, read_manifests, read_store
 from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.unit import Supervisor, next_arguments
-from pyinfra_gvisor.watch import WatchState, read_watch
+from pyinfra_gvisor.watch.plan import WatchState, read_watch
 
 RELEASES_DIR = "/opt/gvisor/releases"
 RUNTIMES_DIR = "/opt/gvisor/runtimes"

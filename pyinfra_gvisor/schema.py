@@ -19,7 +19,7 @@ from pyinfra_gvisor.audit.rules import Rule
 from pyinfra_gvisor.audit.settings import AuditSettings
 from pyinfra_gvisor.dockerd_keys import as_rows
 from pyinfra_gvisor.preflight import RULES
-from pyinfra_gvisor.proof_checks import ALL, CHECKS
+from pyinfra_gvisor.proof.checks import ALL, CHECKS
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 from pyinfra_gvisor.settings import PREFIX, Settings
 

@@ -13,7 +13,7 @@ from pyinfra_gvisor.audit.policy import exempted, must_be_sandboxed
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Container, Node
 from pyinfra_gvisor.plan import Plan, plan_daemon_json
-from pyinfra_gvisor.proof import fingerprint
+from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes import wanted_daemon_json
 from pyinfra_gvisor.settings import Settings
 

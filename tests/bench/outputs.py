@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof_checks import CHECKS
+from pyinfra_gvisor.proof.checks import CHECKS
 from tests.bench.measure import BenchError
 
 _TOTAL = re.compile(r"Grand total +(\d+) +(\S+) +(\S+) +(\S+)")

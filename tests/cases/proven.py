@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyinfra_gvisor.plan import plan_daemon_json
-from pyinfra_gvisor.proof import fingerprint
+from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes import wanted_daemon_json, wrappers
 from pyinfra_gvisor.settings import Settings
 from tests.unit.answers import after, answer, node

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.operations import gvisor
-from pyinfra_gvisor.proof import fingerprint
-from pyinfra_gvisor.proof_checks import CHECKS
+from pyinfra_gvisor.proof.checks import CHECKS
+from pyinfra_gvisor.proof.verdict import fingerprint
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import answer, node

@@ -10,7 +10,7 @@ from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.generations import Generation, plan_generation
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.merge import Owned
-from pyinfra_gvisor.proof import fingerprint
+from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes import wrapper
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import changed, generations, users

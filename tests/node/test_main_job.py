@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.proof_checks import CHECKS
+from pyinfra_gvisor.proof.checks import CHECKS
 from tests.node.running import (
     OPERATIONS,
     Fleet,

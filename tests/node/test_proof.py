@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.proof_checks import CHECKS
+from pyinfra_gvisor.proof.checks import CHECKS
 from tests.node.proving import HOME, RELEASE, impostor, prove, rows
 from tests.node.running import DEBIAN, OPERATIONS, Fleet, no_leftovers, processes
 from tests.node.story import NODES

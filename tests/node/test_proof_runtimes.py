@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.proof_checks import CHECKS
+from pyinfra_gvisor.proof.checks import CHECKS
 from tests.node.proving import REAL, prove, rows, swapped
 from tests.node.running import DEBIAN, Fleet, daemon_json, docker_info, no_leftovers
 from tests.node.transactions import FILE, assert_as_declared

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.proof_checks import CHECKS
+from pyinfra_gvisor.proof.checks import CHECKS
 from tests.node.archives import (
     ArchiveServer,
     loose_files,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.proof_checks import CONTROL
-from pyinfra_gvisor.proof_judges import GVISOR_KERNEL, MEMORY_LIMIT
+from pyinfra_gvisor.proof.checks import CONTROL
+from pyinfra_gvisor.proof.judges import GVISOR_KERNEL, MEMORY_LIMIT
 
 RELEASE = "20260928.0"
 DEBIAN_KERNEL = "#1 SMP PREEMPT_DYNAMIC Debian 6.12.9-1 (2026-10-01)"

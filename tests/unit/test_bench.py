@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof_checks import CHECKS
+from pyinfra_gvisor.proof.checks import CHECKS
 from tests.bench.goals import Goal, longer_s, most_channels, ratio
 from tests.bench.measure import BenchError, Run
 from tests.bench.node import Cost

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof import judge, unproven
-from pyinfra_gvisor.proof_checks import CHECKS, CONTROL, Check
-from pyinfra_gvisor.proof_judges import GVISOR_KERNEL
+from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check
+from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
+from pyinfra_gvisor.proof.verdict import judge, unproven
 from tests.unit.observations import DEBIAN_KERNEL, NODE, RELEASE, SANDBOX, SANDBOX_FILE, output
 
 HOST = {"runsc": Runtime(network="host")}

@@ -9,9 +9,9 @@ import pytest
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import plan_daemon_json
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof_conditions import no_new_privileges, spared, why_not_reload
-from pyinfra_gvisor.proof_judges import MEMORY_LIMIT
-from pyinfra_gvisor.proof_script import probe_script
+from pyinfra_gvisor.proof.conditions import no_new_privileges, spared, why_not_reload
+from pyinfra_gvisor.proof.judges import MEMORY_LIMIT
+from pyinfra_gvisor.proof.script import probe_script
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import Settings
 from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, after, info, node

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor import proof
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof import fingerprint, is_due
+from pyinfra_gvisor.proof import verdict as proof
+from pyinfra_gvisor.proof.verdict import fingerprint, is_due
 from tests.unit.answers import RUNSC, Running, info, node
 
 RELEASE = "20260928.0"

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof import Verdict, judge, remedies, start_failures, table, unproven
-from pyinfra_gvisor.proof_checks import CHECKS, CONTROL
+from pyinfra_gvisor.proof.checks import CHECKS, CONTROL
+from pyinfra_gvisor.proof.verdict import Verdict, judge, remedies, start_failures, table, unproven
 from tests.unit.observations import RELEASE, SANDBOX, output
 
 HOST = {"runsc": Runtime(network="host")}

@@ -9,8 +9,8 @@ import pytest
 
 from pyinfra_gvisor.audit.policy import COOLIFY, Exemption, Selector
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.watch import Watch, WatchFile, WatchPlan, WatchState, plan_watch
-from pyinfra_gvisor.watch_files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
+from pyinfra_gvisor.watch.files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
+from pyinfra_gvisor.watch.plan import Watch, WatchFile, WatchPlan, WatchState, plan_watch
 
 WATCH = Watch((COOLIFY,), ())
 NONE = WatchState()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.audit.policy import Exemption, Selector
-from pyinfra_gvisor.watch_files import METRICS, policy_text, script_text
+from pyinfra_gvisor.watch.files import METRICS, policy_text, script_text
 from tests.unit.fake_docker import Answer, daemon, routes, says
 from tests.unit.shells import replaced
 

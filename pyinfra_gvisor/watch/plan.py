@@ -13,7 +13,7 @@ from pydantic import Field
 from pyinfra_gvisor.audit.policy import Exemption, Selector
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.reading import Reading
-from pyinfra_gvisor.watch_files import (
+from pyinfra_gvisor.watch.files import (
     METRICS,
     POLICY,
     SCRIPT,

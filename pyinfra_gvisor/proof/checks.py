@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyinfra_gvisor import proof_judges as judges
 from pyinfra_gvisor.audit.findings import Severity
-from pyinfra_gvisor.proof_judges import MEMORY_LIMIT, Judge, refused, same, shows
+from pyinfra_gvisor.proof import judges
+from pyinfra_gvisor.proof.judges import MEMORY_LIMIT, Judge, refused, same, shows
 
 CONTROL = "runc"
 ALL = frozenset({"host", "sandbox", "none"})

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof_checks import CONTROL
+from pyinfra_gvisor.proof.checks import CONTROL
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.service import service_script
 

@@ -3,7 +3,7 @@ What "isolated" means: checks whose outcome could have been otherwise, and a con
 
 Every check is made twice, in a container under the runtime and in one under runc. It proves
 something only if the sandbox shows what it must and runc shows what it must. The checks themselves
-are data: ``proof_checks.CHECKS``.
+are data: ``proof.checks.CHECKS``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.node import RELEASES_DIR, Node
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof_checks import CHECKS, CONTROL, Check
-from pyinfra_gvisor.proof_judges import Seen
+from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check
+from pyinfra_gvisor.proof.judges import Seen
 
 NOT_STARTED = "did not start"
 CELL = 26  # columns of the table for what was seen on each side
