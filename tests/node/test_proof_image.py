@@ -68,6 +68,7 @@ def test_a_node_that_is_proven_with_an_image_is_not_proven_anew_with_it(
     name: str, fleet: Fleet
 ) -> None:
     data = {**DEBIAN, "gvisor_proof_image": IMAGE}
+    assert fleet.run(name).code == 0
     first = fleet.run(name, data=data)
     second = fleet.run(name, data=data)
 
