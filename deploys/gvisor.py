@@ -48,7 +48,7 @@ def run_node() -> None:
             version=version, keep=settings.keep_releases, name="Remove releases that nothing needs"
         )
     _watch(settings)
-    if settings.report_dir:
+    if settings.report_dir or settings.textfile_dir:
         # Most runs write none, and the modules take a twentieth of what pyinfra takes to start.
         from pyinfra_gvisor.operations import audit  # noqa: PLC0415
 

@@ -181,6 +181,15 @@ def test_the_deploy_reports_what_it_leaves_and_fails_nobody_for_it(tmp_path: Pat
     assert found["b"]["state"] == "unknown"
 
 
+def test_the_deploy_leaves_fresh_metrics_without_reports_too() -> None:
+    nodes = {"a": Node([GOOD], data={"gvisor_textfile_dir": "/var/lib/node_exporter"})}
+
+    fleet = audited(nodes, run_node)
+
+    assert nodes["a"].kinds() == ["state", "state", "textfile"]
+    assert fleet.failed() == set()
+
+
 def test_the_fleet_is_written_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
