@@ -51,7 +51,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Nodes of its own: a removal would take from other tests what they start from."""
     with lab_of(f"{LAB}-watch", {name: SPECS[name] for name in NODES}) as nodes:
         fleet = Fleet(nodes, tmp_path_factory.mktemp("fleet"))
-        archive = debian_archive(nodes["plain"], tmp_path_factory.mktemp("archive"))
+        archive = debian_archive(nodes["docker-28"], tmp_path_factory.mktemp("archive"))
         pinned = {"gvisor_source": str(archive), "gvisor_sha512": {"x86_64": sha512(archive)}}
         converged = fleet.run(*NODES[:3], by_host={"docker-20": pinned})
         assert converged.code == 0, converged.text
