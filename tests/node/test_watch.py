@@ -158,7 +158,8 @@ def test_the_metrics_are_there_for_the_exporter(watched: Fleet, node: LabNode) -
     assert found["gvisor_watch_unsandboxed"] == 1
     assert found["gvisor_watch_last_run_timestamp_seconds"] >= now
     assert node.exec("stat", "-c", "%a %U", TEXTFILE).stdout.strip() == "644 root"
-    assert node.exec("ls", "-A", TEXTFILES).stdout.split() == [Path(TEXTFILE).name]
+    written = node.exec("ls", "-A", TEXTFILES).stdout.split()
+    assert written == ["pyinfra_gvisor.prom", Path(TEXTFILE).name]  # the deploy's, and its own
     remove_container(node, "watched-bad")
     assert within(INTERVAL_S + SLACK_S, lambda: metrics(node)["gvisor_watch_unsandboxed"] == 0)
 
