@@ -17,6 +17,7 @@ from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.report.document import HostReport, fleet_report, not_looked_at
 from pyinfra_gvisor.report.earlier import earlier
+from pyinfra_gvisor.report.terminal import fleet_lines
 
 By = Literal["audit", "deploy"]
 UNREACHED = "could not be connected to, so nothing is known of it"
@@ -107,12 +108,14 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
             return True  # the last one writes
     from pyinfra_gvisor.report.files import write_fleet  # noqa: PLC0415 - most runs write none
 
+    report = fleet_report(reports, at=now(), by=run.by)
     try:
-        paths = write_fleet(directory, fleet_report(reports, at=now(), by=run.by))
+        paths = write_fleet(directory, report)
     except Problem as problem:
         logger.error(f"audit.findings: {problem}")
         return False
     logger.info(f"    written: {', '.join(map(str, paths))}")
+    logger.info(f"    {fleet_lines(report)[-1]}")
     return True
 
 
