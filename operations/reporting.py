@@ -108,14 +108,14 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
             return True  # the last one writes
     from pyinfra_gvisor.report.files import write_fleet  # noqa: PLC0415 - most runs write none
 
-    report = fleet_report(reports, at=now(), by=run.by)
+    fleet = fleet_report(reports, at=now(), by=run.by)
     try:
-        paths = write_fleet(directory, report)
+        paths = write_fleet(directory, fleet)
     except Problem as problem:
         logger.error(f"audit.findings: {problem}")
         return False
     logger.info(f"    written: {', '.join(map(str, paths))}")
-    logger.info(f"    {fleet_lines(report)[-1]}")
+    logger.info(f"    {fleet_lines(fleet)[-1]}")
     return True
 
 
