@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.releases import Release, escapes_in, floor, parse_release
+from pyinfra_gvisor.whole_file import write_whole
 
 PACKAGED = Path(__file__).with_name("lock.json")
 
@@ -130,24 +128,13 @@ def write_lock(path: Path, lock: Lock) -> None:
     Raises ``Problem`` if that cannot be; the old file is as it was then.
     """
     target = path.resolve()  # a symlink stays one
-    temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".lock-", suffix=".json", dir=target.parent)
-        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
-            os.fchmod(handle, target.stat().st_mode & 0o777)
-            file.write(lock_text(lock))
-            file.flush()
-            os.fsync(handle)
-        Path(temporary).replace(target)
+        write_whole(target, lock_text(lock), target.stat().st_mode & 0o777)
     except OSError as error:
         raise Problem(
             f"{path}: cannot be written: {error.strerror}; nothing was changed",
             todo="put the line for group data there, or run this where the file is yours",
         ) from None
-    finally:
-        if temporary:
-            with suppress(FileNotFoundError):  # it is gone once it took the place
-                Path(temporary).unlink()
 
 
 _RESTORE = "restore it from the repository, or install this package again"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from pyinfra_gvisor.report.junit import junit
 from pyinfra_gvisor.report.names import host_path
 from pyinfra_gvisor.report.page import page
 from pyinfra_gvisor.report.sarif import sarif
+from pyinfra_gvisor.whole_file import write_whole
 
 
 def write_host(directory: str | Path, report: HostReport) -> Path:
@@ -51,22 +49,11 @@ def _json(document: dict[str, Any]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".report-", dir=path.parent)
-        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
-            os.fchmod(handle, 0o644)
-            file.write(text)
-            file.flush()
-            os.fsync(handle)
-        Path(temporary).replace(path)
+        write_whole(path, text, 0o644)
     except OSError as error:
         raise Problem(
             f"{path}: the report cannot be written: {error.strerror}",
             todo="set gvisor_report_dir to a directory that you may write to",
         ) from None
-    finally:
-        if temporary:
-            with suppress(FileNotFoundError):  # it is gone once it took the place
-                Path(temporary).unlink()

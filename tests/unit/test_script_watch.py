@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy2
 from typing import Any
@@ -17,20 +16,6 @@ from tests.unit.watch_script import ID, INSPECT, REASON, RUNSC, Watched
 
 NASTY = '","Pid":1,"Id":"' + "f" * 64 + '" {[}] \\ \\" \n<3>x \u2028 gr\u00fc\u00df'
 NO_SUCH_PID = 2**22 + 1
-
-
-@pytest.fixture
-def sandbox() -> Iterator[int]:
-    """A process that is called as a sandbox is, and runs the machine's own file."""
-    with process("runsc-sandbox") as pid:
-        yield pid
-
-
-@pytest.fixture
-def bare() -> Iterator[int]:
-    """A process that is none."""
-    with process() as pid:
-        yield pid
 
 
 def test_a_container_without_its_sandbox_is_reported_with_what_is_to_be_known(

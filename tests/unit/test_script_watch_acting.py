@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy2
 from typing import Any
@@ -16,20 +15,6 @@ from tests.unit.answers import compact
 from tests.unit.fake_docker import Answer, breaks_off, closes, container, hangs, listed, says
 from tests.unit.node_script import process
 from tests.unit.watch_script import ID, INSPECT, RUNSC, STOP, STOPPED, Watched
-
-
-@pytest.fixture
-def sandbox() -> Iterator[int]:
-    """A process that is called as a sandbox is, and runs the machine's own file."""
-    with process("runsc-sandbox") as pid:
-        yield pid
-
-
-@pytest.fixture
-def bare() -> Iterator[int]:
-    """A process that is none."""
-    with process() as pid:
-        yield pid
 
 
 def test_reporting_stops_nothing(tmp_path: Path, bare: int) -> None:
