@@ -13,7 +13,7 @@ from pyinfra_gvisor.audit.policy import Exemption, Selector
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.operations.telling import refusal, tell
-from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.watch.files import NAME
 from pyinfra_gvisor.watch.plan import Watch, WatchPlan, plan_watch
 
@@ -62,6 +62,8 @@ def watch(
 def _command(plan: WatchPlan, asked: Watch | None) -> StringCommand:
     if asked is None:
         return StringCommand("sh", "-c", QuoteString(script("watch_stop", "watch_remove")))
-    text = script("watch_stop", "watch_install", host=host.name, textfile=asked.textfile or "")
-    words = [word for item in plan.files for word in (item.path, item.mode, encoded(item.text))]
+    text = script(
+        "watch_stop", "put_files", "watch_install", host=host.name, textfile=asked.textfile or ""
+    )
+    words = [word for item in plan.files for word in item.words]
     return StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, words))

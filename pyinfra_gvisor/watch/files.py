@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from pyinfra_gvisor import scripts
 from pyinfra_gvisor.audit.policy import Selector
+from pyinfra_gvisor.node_files import unit_text
 
 DIRECTORY = "/opt/gvisor/watch"
 SCRIPT = f"{DIRECTORY}/watch.pl"
@@ -114,7 +115,7 @@ def service_text(textfile_dir: str | None) -> str:
     see the node's own file system: programs are compared with the files at their paths.
     """
     writable = [f"ReadWritePaths=-{textfile_dir}"] if textfile_dir else []
-    return _unit(
+    return unit_text(
         "[Unit]",
         "Description=Look for containers that must run in a gVisor sandbox and do not",
         "After=docker.service",
@@ -151,7 +152,7 @@ def timer_text(interval_s: int) -> str:
     The unit that has it look every ``interval_s`` seconds, from one start to the next, and at once
     when it is itself started, also by a boot: systemd.timer(5).
     """
-    return _unit(
+    return unit_text(
         "[Unit]",
         f"Description=Look every {interval_s} s for containers that must run in a gVisor sandbox",
         "[Timer]",
@@ -161,7 +162,3 @@ def timer_text(interval_s: int) -> str:
         "[Install]",
         "WantedBy=timers.target",
     )
-
-
-def _unit(*lines: str) -> str:
-    return "# Of pyinfra-gvisor, which writes it anew.\n" + "".join(f"{line}\n" for line in lines)

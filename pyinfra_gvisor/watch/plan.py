@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pydantic import Field
 
 from pyinfra_gvisor.audit.policy import Exemption, Selector
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.node_files import FoundFile, NodeFile, read_files
 from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.watch.files import (
     METRICS,
@@ -26,20 +26,12 @@ from pyinfra_gvisor.watch.files import (
 )
 
 
-class WatchFile(Reading):
-    """A file of the watch as it lies on the node; ``mode`` is octal, ``owner`` in numbers."""
-
-    sha256: str
-    mode: str = ""
-    owner: str = ""
-
-
 class WatchState(Reading):
     """
     What of the watch is on a node, by path; ``timer`` is what ``systemctl is-active`` says of it.
     """
 
-    files: dict[str, WatchFile] = Field(default_factory=dict)
+    files: dict[str, FoundFile] = Field(default_factory=dict)
     enabled: bool = False
     timer: str | None = None
 
@@ -79,20 +71,6 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class NodeFile:
-    """A file as it has to lie on the node, root's."""
-
-    path: str
-    mode: str
-    text: str
-
-    def is_as(self, found: WatchFile | None) -> bool:
-        """Whether what was found there is this."""
-        digest = hashlib.sha256(self.text.encode()).hexdigest()
-        return found == WatchFile(sha256=digest, mode=self.mode, owner="0:0")
-
-
-@dataclass(frozen=True)
 class WatchPlan:
     """What is done: ``files`` are all that the watch is made of, ``lines`` what is told."""
 
@@ -110,18 +88,10 @@ def read_watch(lines: Sequence[str], values: Mapping[str, str]) -> WatchState:
 
     Raises ``ValueError`` if a line is malformed.
     """
-    told: dict[str, dict[str, str]] = {"sum": {}, "stat": {}}
-    for line in lines:
-        kind, value, path = line.split(" ", 2)
-        told[kind][path] = value
-    stats = {path: stat.partition(":") for path, stat in told["stat"].items()}
-    files = {
-        path: WatchFile(sha256=digest, mode=stats[path][0], owner=stats[path][2])
-        for path, digest in told["sum"].items()
-        if path in stats
-    }
     return WatchState(
-        files=files, enabled="watch_enabled" in values, timer=values.get("watch_timer")
+        files=read_files(lines),
+        enabled="watch_enabled" in values,
+        timer=values.get("watch_timer"),
     )
 
 

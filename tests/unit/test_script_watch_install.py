@@ -54,7 +54,7 @@ class Host:
         words = [
             word for path, mode in self.wanted.items() for word in (path, mode, encoded(CONTENT))
         ]
-        text = script("watch_stop", "watch_install", host="run-1", textfile=textfile)
+        text = script("watch_stop", "put_files", "watch_install", host="run-1", textfile=textfile)
         return run(self._here(text), *words, path=self.path)
 
     def remove(self) -> subprocess.CompletedProcess[str]:

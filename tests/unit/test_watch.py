@@ -9,8 +9,9 @@ import pytest
 
 from pyinfra_gvisor.audit.policy import COOLIFY, Exemption, Selector
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.node_files import FoundFile
 from pyinfra_gvisor.watch.files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
-from pyinfra_gvisor.watch.plan import Watch, WatchFile, WatchPlan, WatchState, plan_watch
+from pyinfra_gvisor.watch.plan import Watch, WatchPlan, WatchState, plan_watch
 
 WATCH = Watch((COOLIFY,), ())
 NONE = WatchState()
@@ -24,7 +25,7 @@ def planned(found: WatchState = NONE, wanted: Watch | None = WATCH) -> WatchPlan
 def carried_out(plan: WatchPlan, **changes: Any) -> WatchState:
     """The node behind a plan."""
     files = {
-        item.path: WatchFile(
+        item.path: FoundFile(
             sha256=hashlib.sha256(item.text.encode()).hexdigest(), mode=item.mode, owner="0:0"
         )
         for item in plan.files
@@ -118,7 +119,7 @@ def test_a_watch_that_is_not_wanted_goes_and_one_that_is_not_there_is_left_so() 
 
 
 def test_what_is_left_of_a_watch_goes_too() -> None:
-    part = WatchState(files={POLICY: WatchFile(sha256="0" * 64)})
+    part = WatchState(files={POLICY: FoundFile(sha256="0" * 64)})
 
     assert planned(part, None).action == "remove"
     assert planned(WatchState(enabled=True), None).action == "remove"
