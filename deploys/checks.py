@@ -27,6 +27,8 @@ from pyinfra_gvisor.settings import Settings, load_settings
 
 T = TypeVar("T")
 
+COOLIFY = "coolify"  # the group of Coolify's control host
+
 
 @dataclass(frozen=True)
 class Rollback:
@@ -74,6 +76,21 @@ def audited_settings(host: Host) -> Settings | None:
     """The settings of a host that is only looked at, or None with every reason logged."""
     begin(host, "audit")
     return _settings(host)
+
+
+def coolify_settings(host: Host) -> Settings | None:
+    """
+    The settings of a control host of Coolify's; None for any other host, which is passed over.
+
+    A host whose settings are wrong is failed with every reason logged, and so is every host of a
+    run in which none is a control host.
+    """
+    if host.inventory.get_group(COOLIFY, None):
+        return _settings(host) if COOLIFY in host.groups else None
+    todo = f"write Coolify's control host into the list {COOLIFY} of the inventory"
+    problem = Problem(f"no host is in the group {COOLIFY}", todo=todo)
+    _fail(host, problem.at("coolify", "inventory", host.name))
+    return None
 
 
 def checked_rollback(host: Host) -> Rollback | None:

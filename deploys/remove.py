@@ -10,18 +10,21 @@ Undo everything that this package did: daemon.json to the byte, releases, wrappe
 from pyinfra import host
 from pyinfra.api import deploy
 
-from pyinfra_gvisor.deploys.checks import checked_removal
+from pyinfra_gvisor.deploys.checks import COOLIFY, checked_removal
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, gvisor, watch
+from pyinfra_gvisor.operations import coolify, docker, gvisor, watch
 
 
 @deploy("Remove gVisor")
 def remove() -> None:
-    """First the watch and the keys of daemon.json, then what these pointed at."""
+    """Coolify's source, the watch and the keys of daemon.json, then what these pointed at."""
     settings = checked_removal(host)
     if settings is None:
         return
+    if COOLIFY in host.groups:
+        coolify.runtime_option(present=False, name="Give Coolify's source back")
+        coolify.persistence(present=False, name="Remove what outlives upgrades")
     node = read_node(host)
     if node is not None and node.watch.there:
         watch.watch(wanted=False, name="Remove the watch")

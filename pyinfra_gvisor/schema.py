@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
-from pyinfra_gvisor.audit.judge import NODE_RULES
+from pyinfra_gvisor.audit.judge import NODE_RULES, RUNNING_RULES
 from pyinfra_gvisor.audit.rules import Rule
 from pyinfra_gvisor.audit.settings import AuditSettings
+from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.dockerd_keys import as_rows
 from pyinfra_gvisor.preflight import RULES
 from pyinfra_gvisor.proof.checks import ALL, CHECKS
@@ -65,9 +65,11 @@ def report_schema_text() -> str:
 def settings_table() -> str:
     """A Markdown table of every key with its type, default and meaning."""
     schema = Settings.model_json_schema(by_alias=True)
-    later = {PREFIX + name for name in AuditSettings.model_fields}
+    later = [
+        {PREFIX + name for name in model.model_fields} for model in (CoolifySettings, AuditSettings)
+    ]
     properties: dict[str, Any] = dict(
-        sorted(schema["properties"].items(), key=lambda item: item[0] in later)
+        sorted(schema["properties"].items(), key=lambda item: [item[0] in keys for keys in later])
     )
     defaults = Settings().model_dump(mode="json", by_alias=True, exclude_none=True)
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
@@ -120,7 +122,7 @@ def rules_table() -> str:
         "| rule | severity | docker-bench | what is wrong | what to do, or why it is waived |",
         "|---|---|---|---|---|",
     ]
-    rules: tuple[Rule[Any], ...] = (*NODE_RULES, *CONTAINER_RULES)
+    rules: tuple[Rule[Any], ...] = (*NODE_RULES, *RUNNING_RULES)
     for rule in rules:
         end = f"waived: {rule.waived}" if rule.waived else rule.remedy
         cells = (f"`{rule.id}`", str(rule.severity), rule.cis or "", rule.what, end)

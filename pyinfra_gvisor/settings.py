@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_wrap_validator_function
 
 from pyinfra_gvisor.audit.settings import AuditSettings
+from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.profiles import Runtime, check_runtime_name
 from pyinfra_gvisor.releases import Release, parse_release
@@ -85,7 +86,7 @@ Sums = Annotated[
 ]
 
 
-class Settings(AuditSettings):
+class Settings(AuditSettings, CoolifySettings):
     """What an operator may set in ``inventories/group_data/*.py``."""
 
     model_config = ConfigDict(

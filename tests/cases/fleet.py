@@ -29,8 +29,13 @@ MARKS = {
     "release users": "# Prints the paths of releases and wrappers",  # which "collect" looks at too
     "textfile": "# Writes the node exporter's textfile",
     "remove": "# Removes what this package put on the node",
+    "coolify state": "echo 'end of coolify state'",
+    "coolify option": "# Has Coolify's function hand a runtime on",
+    "coolify install": "# Has the option outlive upgrades",
+    "coolify remove": "# Takes what has the option outlive upgrades off",
 }
-FACTS = ("state", "generations", "users", "release users")
+STATES = ("state", "coolify state")
+FACTS = (*STATES, "generations", "users", "release users")
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,10 @@ class Node:
     """
     One host's side.
 
-    ``states`` are its answers to the node's fact: before anything was done, after one command, and
-    so on, the last one for good; with ``each_read`` the next one at every reading. ``replies`` is
-    what it says to other commands and facts by kind, success without a word where there is none.
+    ``states`` are its answers to the node's fact (or the control host's): before anything was done,
+    after one command, and so on, the last one for good; with ``each_read`` the next one at every
+    reading. ``replies`` is what it says to other commands and facts by kind, success without a word
+    where there is none.
     """
 
     states: Sequence[Sequence[str] | Reply]
@@ -86,7 +92,7 @@ class Node:
         text = str(command)
         kind = next((kind for kind, mark in MARKS.items() if _quoted(mark) in text), text)
         self.sent.append(Sent(kind, text, arguments.get("_stdin"), bool(arguments.get("_sudo"))))
-        reply = self._state() if kind == "state" else self.replies.get(kind, Reply())
+        reply = self._state() if kind in STATES else self.replies.get(kind, Reply())
         lines = [OutputLine("stdout", line) for line in reply.stdout]
         lines += [OutputLine("stderr", line) for line in reply.stderr]
         return reply.ok, CommandOutput(lines)
@@ -97,7 +103,7 @@ class Node:
         return self.replies.get("upload", Reply()).ok
 
     def _state(self) -> Reply:
-        reads = self.kinds().count("state")
+        reads = sum(kind in STATES for kind in self.kinds())
         acted = sum(kind not in FACTS for kind in self.kinds())
         at = reads - 1 if self.each_read else acted
         state = self.states[min(at, len(self.states) - 1)]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.coolify.survey import Choice, Survey
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import audit, docker, gvisor, upgrade, watch
+from pyinfra_gvisor.operations import audit, coolify, coolify_apps, docker, gvisor, upgrade, watch
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import (
@@ -21,6 +22,10 @@ from tests.cases.proven import (
     proven_answer,
 )
 from tests.unit.answers import answer
+from tests.unit.coolify_answers import answer as control_host
+from tests.unit.coolify_answers import patched, persistent
+
+NO_APPS = coolify_apps.Apps(Any, Choice("runsc", ()), Survey())  # type: ignore[arg-type]
 
 BARE = answer()
 NO_DOCKER = answer(without=("info", "dockerd", "clock", "docker_client"))
@@ -37,6 +42,9 @@ CANARY = (upgrade.canary, {"version": RELEASE, "profiles": PROFILES})
 COLLECTION = (upgrade.collection, {"version": RELEASE})
 AUDIT = (audit.findings, {"settings": SETTINGS})
 WATCH = (watch.watch, {"wanted": True})
+OPTION = (coolify.runtime_option, {})
+PERSISTENCE = (coolify.persistence, {})
+APPS = (coolify.apps, {"settings": SETTINGS})
 PROOF = (gvisor.proof, {"version": RELEASE, "profiles": PROFILES})
 
 
@@ -49,8 +57,10 @@ def added(nodes: dict[str, Node], operation: Any, **globals_: Any) -> Fleet:
     return fleet
 
 
-def known() -> Node:
-    """A node that is as it should be, and was like that before."""
+def known(name: str = "") -> Node:
+    """A node, or a control host, that is as it should be, and was like that before."""
+    if name.startswith("coolify."):
+        return Node([control_host(*persistent(), *patched())])
     return Node([proven_answer()], {"generations": generations(proven())})
 
 
@@ -67,13 +77,16 @@ OPERATIONS = {
     "upgrade.collection": COLLECTION,
     "audit.findings": AUDIT,
     "watch.watch": WATCH,
+    "coolify.runtime_option": OPTION,
+    "coolify.persistence": PERSISTENCE,
+    "coolify.apps": APPS,
 }
 
 
 def test_no_operation_is_left_out_here() -> None:
     there = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
-        for module in (audit, docker, gvisor, upgrade, watch)
+        for module in (audit, coolify, docker, gvisor, upgrade, watch)
         for name, item in vars(module).items()
         if hasattr(item, "_inner") and item.__module__ == module.__name__
     }
@@ -85,14 +98,15 @@ def test_no_operation_is_left_out_here() -> None:
     ("name", "operation"), [pytest.param(*item, id=item[0]) for item in OPERATIONS.items()]
 )
 def test_an_operation_refuses_a_node_that_it_does_not_know(
-    name: str, operation: Any, caplog: pytest.LogCaptureFixture
+    name: str, operation: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nodes = {"bad": Node([["nonsense"]]), "good": known()}
+    monkeypatch.setattr(coolify_apps, "look", lambda *_: NO_APPS)
+    nodes = {"bad": Node([["nonsense"]]), "good": known(name)}
 
     fleet = added(nodes, operation)
 
     assert fleet.failed() == {"bad"}
-    assert nodes["bad"].kinds() == ["state"]
+    assert nodes["bad"].kinds() in (["state"], ["coolify state"])
     assert f"{name}: " in caplog.text
     assert "on @fake/bad: the node's state is not known; see the error above" in caplog.text
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
+from tests.node import coolify_nodes
 from tests.node.archives import ArchiveServer, debian_archive
+from tests.node.coolify_nodes import Coolify
 from tests.node.faults import Faults
 from tests.node.running import Fleet
 from tests.node.story import Story, tell
@@ -92,6 +94,13 @@ def faulty() -> Iterator[dict[str, LabNode]]:
     """Nodes of their own for what goes wrong: nothing of this package was ever on them."""
     with lab_of(f"{LAB}-faults", SPECS) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def coolify() -> Iterator[Coolify]:
+    """A stand-in for Coolify's control host, and a run node that it deploys to."""
+    with lab_of(f"{LAB}-coolify", coolify_nodes.SPECS) as made:
+        yield coolify_nodes.prepare(made)
 
 
 @pytest.fixture(scope="module")

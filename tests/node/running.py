@@ -59,14 +59,16 @@ class Fleet:
         deploy: str | Path = DEPLOY,
         data: Mapping[str, Any] | None = None,
         by_host: Mapping[str, Mapping[str, Any]] | None = None,
+        groups: Mapping[str, Iterable[str]] | None = None,
     ) -> Outcome:
         """
         One run on the nodes called ``names``.
 
         ``data`` are settings for all of them, ``by_host`` for single ones; without either they are
-        those for Debian's own runsc.
+        those for Debian's own runsc. ``groups``: names by group, all in the group ``run`` without.
         """
-        inventory = self._inventory(names, DEBIAN if data is None else data, by_host or {})
+        settings = DEBIAN if data is None else data
+        inventory = self._inventory(names, settings, by_host or {}, groups)
         return pyinfra(inventory, str(deploy), *flags)
 
     def start(
@@ -86,9 +88,10 @@ class Fleet:
         names: Iterable[str],
         settings: Mapping[str, Any],
         by_host: Mapping[str, Mapping[str, Any]],
+        groups: Mapping[str, Iterable[str]] | None = None,
     ) -> str:
-        hosts = [
-            (
+        hosts = {
+            name: (
                 name,
                 {
                     **self.nodes[name].host_data(),
@@ -98,9 +101,13 @@ class Fleet:
                 },
             )
             for name in names
-        ]
+        }
+        lists = {
+            group: [hosts[name] for name in members]
+            for group, members in (groups or {"run": list(hosts)}).items()
+        }
         inventory = self.directory / "fleet.py"
-        inventory.write_text(f"run = {hosts!r}\n")
+        inventory.write_text("".join(f"{group} = {list_!r}\n" for group, list_ in lists.items()))
         return str(inventory)
 
 
@@ -127,7 +134,8 @@ find /etc /opt /usr/local /root /home /srv /var/lib/pyinfra-gvisor /run/pyinfra-
     -xdev -type d -printf '%p %M %u\n' 2>/dev/null | sort
 ls -la /var/lib/docker/runtimes 2>/dev/null
 docker ps -a --no-trunc --format '{{.ID}} {{.Names}} {{.State}}'
-docker images -a --no-trunc --format '{{.ID}}'; docker network ls --no-trunc --format '{{.ID}}'
+docker images -a --no-trunc --format '{{.ID}}' | sort
+docker network ls --no-trunc --format '{{.ID}}'
 docker volume ls -q
 docker info --format '{{json .Runtimes}} {{.LiveRestoreEnabled}} {{json .SecurityOptions}}'
 docker info --format '{{.DefaultRuntime}}'

@@ -43,7 +43,7 @@ def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, archive: Path, fle
     dry = fleet.run(*NODES, flags=("--dry", "--diff"), by_host=by_host)
     after_dry = {name: snapshot(nodes[name]) for name in NODES}
     converge = fleet.run(*NODES, by_host=by_host)
-    counted = {name: _count_channels(nodes[name]) for name in NODES}
+    counted = {name: count_channels(nodes[name]) for name in NODES}
     converged = {name: snapshot(nodes[name]) for name in NODES}
     second = fleet.run(*NODES, by_host=by_host)
     opened = {name: channels(nodes[name]) - counted[name] for name in NODES}
@@ -51,7 +51,7 @@ def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, archive: Path, fle
     return Story(before, running, dry, after_dry, converge, converged, second, after_second, opened)
 
 
-def _count_channels(node: LabNode) -> int:
+def count_channels(node: LabNode) -> int:
     """Make sshd write every exec channel into its log; how many there are so far."""
     node.put("/etc/ssh/sshd_config.d/verbose.conf", b"LogLevel VERBOSE\n")
     node.exec("systemctl", "reload", "ssh")

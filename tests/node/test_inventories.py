@@ -38,6 +38,17 @@ def test_an_inventory_without_hosts_says_what_to_edit() -> None:
     assert "no host is filled in; write your nodes into the list run" in outcome.stderr
 
 
+def test_coolifys_list_of_servers_needs_to_know_where_coolify_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("COOLIFY_URL", raising=False)
+
+    outcome = pyinfra("inventories/coolify.py", "deploys/audit.py", "--dry")
+
+    assert outcome.code == 1
+    assert "inventories/coolify.py: COOLIFY_URL is not set; set it to where" in outcome.stderr
+
+
 def test_a_release_given_as_a_number_is_refused(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:

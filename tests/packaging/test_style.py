@@ -18,7 +18,7 @@ from tests.packaging.checkout import ROOT, files, run
 
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 40  # from "def" to the last line, docstring included
-CODE_SUFFIXES = {".py", ".sh", ".pl"}
+CODE_SUFFIXES = {".py", ".sh", ".pl", ".php"}
 ACTING = ("facts", "operations", "deploys", "inventories")
 
 
@@ -84,6 +84,11 @@ def test_shellcheck_finds_nothing() -> None:
 def test_perl_compiles_every_script() -> None:
     for path in (path for path in files() if path.suffix == ".pl"):
         run("perl", "-wc", path)
+
+
+def test_php_compiles_every_script() -> None:
+    for path in (path for path in files() if path.suffix == ".php"):
+        run("php", "-l", path)
 
 
 def test_ruff_finds_nothing() -> None:

@@ -1,0 +1,41 @@
+"""What Coolify's control host is, in one command."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+
+from pyinfra_gvisor.coolify.control_host import STATE_SCRIPTS, ControlHost, parse_control_host
+from pyinfra_gvisor.coolify.files import COMPOSE, OWED, TIMER, patcher_text, paths
+from pyinfra_gvisor.scripts import encoded, script
+
+
+class CoolifyState(FactBase[ControlHost | None]):
+    """
+    The container, whether its function honours ``--runtime``, Horizon's workers, and our files.
+
+    On a host without Coolify ``container`` is None; the fact is None if nothing can be read.
+
+    .. code:: shell
+
+        pyinfra inventories/run.py fact pyinfra_gvisor.facts.coolify.CoolifyState
+    """
+
+    def command(self) -> StringCommand:
+        """The whole script, as the argument of the one shell that pyinfra starts."""
+        text = script(
+            *STATE_SCRIPTS,
+            patcher_b64=encoded(patcher_text()),
+            files="\n".join(paths()),
+            compose=COMPOSE,
+            timer=TIMER,
+            owed=OWED,
+        )
+        return StringCommand("sh", "-c", QuoteString(text))
+
+    def process(self, output: list[str]) -> ControlHost:
+        """The answer as a ``ControlHost``."""
+        try:
+            return parse_control_host(output)
+        except ValueError as error:
+            raise FactProcessError(f"facts.coolify: {error}") from error

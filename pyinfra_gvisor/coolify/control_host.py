@@ -1,0 +1,180 @@
+"""Coolify's control host as it is: the model, and how it is read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pyinfra_gvisor.node_files import FoundFile, read_files
+from pyinfra_gvisor.reading import Reading
+
+STATE_SCRIPTS = ("coolify_container", "coolify_state")
+END = "end of coolify state"
+PROBED = "runscprobe"  # the runtime that the patcher asks Coolify's function for
+
+
+class Worker(Reading):
+    """A process of Horizon's; ``started_s`` is in seconds since 1970."""
+
+    pid: int
+    started_s: float
+    command: str
+
+
+class Function(Reading):
+    """
+    Coolify's function that makes compose of Custom Docker Options: ``coolify_patch.php state``.
+
+    ``state``: ``native`` knows --runtime by itself, ``patched`` has our block, ``damaged`` is none
+    that we may touch (``reason`` says why). ``block``: whether our lines are as they are written
+    today. ``probe`` is its answer to a runtime, in JSON.
+    ``stale`` are workers that may have read the file before it was last written; ``asked_s`` is
+    when Horizon was asked to end for that.
+    """
+
+    state: Literal["native", "patched", "unpatched", "damaged", "missing"]
+    reason: str = ""
+    name: str = ""
+    block: Literal["none", "present", "other"] = "none"
+    version: str = ""
+    sha256: str = ""
+    written_s: int = 0
+    probe: str | None = None
+    probe_error: str | None = None
+    workers: tuple[Worker, ...] = ()
+    stale: tuple[int, ...] = ()
+    asked_s: float | None = None
+
+    @property
+    def honours(self) -> bool:
+        """Whether the function was seen to hand a runtime on, as one string."""
+        return self.answer == {"runtime": PROBED}
+
+    @property
+    def answer(self) -> object:
+        """What the function made of the probe; None if it made nothing."""
+        try:
+            return json.loads(self.probe) if self.probe else None
+        except ValueError:
+            return None
+
+
+class Mount(Reading):
+    """Something mounted into a container."""
+
+    source: str = Field("", alias="Source")
+    target: str = Field("", alias="Destination")
+
+
+class CoolifyContainer(Reading):
+    """The container called ``coolify``."""
+
+    image: str = Field("", alias="Image")
+    running: bool = Field(False, alias="Running")
+    started: str = Field("", alias="StartedAt")
+    mounts: tuple[Mount, ...] = Field((), alias="Mounts")
+
+
+class ComposeFile(Reading):
+    """docker-compose.custom.yml as it lies there; ``text`` is None unless ``state`` is ``text``."""
+
+    state: Literal["absent", "unreadable", "not utf-8", "text"] = "absent"
+    text: str | None = None
+    sha256: str = ""
+
+
+class ControlHost(Reading):
+    """
+    A control host, read in one command. ``container`` is None where there is no Coolify.
+
+    ``function`` is None unless the container runs; ``function_error`` says why it could not be
+    looked at. ``files`` are ours, by path.
+    """
+
+    init: str = ""
+    docker: bool = False
+    docker_error: str | None = None
+    container: CoolifyContainer | None = None
+    function: Function | None = None
+    function_error: str | None = None
+    compose: ComposeFile = ComposeFile()
+    files: dict[str, FoundFile] = Field(default_factory=dict)
+    source_dir: bool = False
+    timer: str | None = None
+    timer_enabled: bool = False
+    owed: frozenset[str] = frozenset()
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``pyinfra … fact``."""
+        return self.model_dump(mode="json")
+
+
+def parse_control_host(output: Sequence[str]) -> ControlHost:
+    """
+    What the scripts called ``STATE_SCRIPTS`` printed.
+
+    Raises ``ValueError`` if it is cut short or malformed.
+    """
+    if not output or output[-1] != END:
+        raise ValueError("the control host's answer is cut short")
+    lists: dict[str, list[str]] = {}
+    for line in output[:-1]:
+        key, _, value = line.partition(" ")
+        lists.setdefault(key, []).append(value)
+    values = {key: items[-1] for key, items in lists.items()}
+    try:
+        return ControlHost(
+            init=values.get("init", ""),
+            docker="docker" in values,
+            docker_error=values.get("docker_error"),
+            container=_container(values.get("container")),
+            function=_function(lists.get("php", [])),
+            function_error=values.get("php_error"),
+            compose=_compose(values.get("compose", "absent")),
+            files=read_files(lists.get("file", [])),
+            source_dir="source_dir" in values,
+            timer=values.get("timer"),
+            timer_enabled="timer_enabled" in values,
+            owed=frozenset(lists.get("owed", [])),
+        )
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"the control host's answer is malformed: {error}") from error
+
+
+def _container(document: str | None) -> CoolifyContainer | None:
+    return None if document is None else CoolifyContainer.model_validate_json(document)
+
+
+def _compose(told: str) -> ComposeFile:
+    state, _, content = told.partition(" ")
+    if state != "text":
+        return ComposeFile.model_validate({"state": state})
+    sha256, _, encoded = content.partition(" ")
+    try:
+        text = base64.b64decode(encoded, validate=True).decode()
+    except UnicodeDecodeError:
+        return ComposeFile(state="not utf-8", sha256=sha256)
+    return ComposeFile(state="text", text=text, sha256=sha256)
+
+
+def _function(lines: Sequence[str]) -> Function | None:
+    """``coolify_patch.php state``, which ends in a line of its own: a cut answer says nothing."""
+    if not lines or lines[-1] != "end":
+        return None
+    told: dict[str, str] = {}
+    workers, stale = [], []
+    for line in lines[:-1]:
+        key, _, value = line.partition(" ")
+        if key == "worker":
+            pid, started_s, command = value.split(" ", 2)
+            workers.append(Worker(pid=int(pid), started_s=float(started_s), command=command))
+        elif key == "stale":
+            stale.append(int(value))
+        else:
+            told[key] = value
+    found = {**told, "state": told["function"], "workers": tuple(workers), "stale": tuple(stale)}
+    return Function.model_validate(found)

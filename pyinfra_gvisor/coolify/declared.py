@@ -1,0 +1,52 @@
+"""Coolify's apps as an audit compares them with their containers: few requests, nothing is set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyinfra_gvisor.audit.apps import DeclaredApp, DeclaredApps
+from pyinfra_gvisor.coolify.api import Api
+from pyinfra_gvisor.coolify.models import Application
+from pyinfra_gvisor.coolify.options import runtime_of
+from pyinfra_gvisor.coolify.token import read_token
+from pyinfra_gvisor.errors import Problem
+
+
+def ask(url: str, environment: Mapping[str, str], token_file: str | None) -> DeclaredApps:
+    """
+    The apps of the Coolify at ``url``, or why they are not known.
+
+    + environment: may hold the token, as ``COOLIFY_TOKEN``
+    + token_file: a file that holds it, None for none
+    """
+    try:
+        return declared(Api(url, read_token(environment, token_file)))
+    except Problem as problem:
+        return DeclaredApps(error=str(problem))
+
+
+def declared(api: Api) -> DeclaredApps:
+    """
+    All apps by the number that their containers are labelled with.
+
+    Only a server's resources tell that number: the list of applications hides it. Raises
+    ``Problem`` if Coolify does not tell.
+    """
+    known = {app.uuid: app for app in api.applications()}
+    return DeclaredApps(
+        {
+            str(item.id): _app(known[item.uuid])
+            for server in api.servers()
+            for item in api.resources(server.uuid)
+            if item.type == "application" and item.uuid in known
+        }
+    )
+
+
+def _app(app: Application) -> DeclaredApp:
+    return DeclaredApp(
+        uuid=app.uuid,
+        name=app.name,
+        runtime=runtime_of(app.custom_docker_run_options),
+        by_options=app.build_pack != "dockercompose",
+    )

@@ -1,0 +1,129 @@
+"""
+What Coolify's API says, as far as it decides something here.
+
+Shapes: app/Http/Controllers/Api/*.php of Coolify 4.3.11. A field that can hold a secret (variables,
+labels, a Dockerfile, a webhook's secret) has no name here, so that it is never kept.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+
+from pyinfra_gvisor.reading import Reading
+
+UUID = r"[A-Za-z0-9_-]+"
+
+Uuid = Annotated[str, StringConstraints(pattern=f"^{UUID}$")]
+Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+Flag = Annotated[bool, BeforeValidator(lambda value: value or False)]
+
+
+class _Answer(Reading):
+    """PHP hands out numbers as texts and texts as numbers."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+
+class ServerSettings(_Answer):
+    """Of a server's settings what decides."""
+
+    is_build_server: Flag = False
+    is_swarm_manager: Flag = False
+    is_swarm_worker: Flag = False
+
+
+class Server(_Answer):
+    """
+    A server of the token's team. ``ip`` may be a name; ``is_coolify_host``: Coolify runs on it.
+
+    ``is_usable``: Coolify has found Docker on it.
+    """
+
+    uuid: Uuid
+    name: Text = ""
+    ip: Text = ""
+    user: Text = ""
+    port: Annotated[int, BeforeValidator(lambda value: value or 22)] = 22
+    is_reachable: Flag = False
+    is_usable: Flag = False
+    is_coolify_host: Flag = False
+    settings: Annotated[ServerSettings, BeforeValidator(lambda value: value or {})] = Field(
+        default_factory=ServerSettings
+    )
+
+    @property
+    def is_build_server(self) -> bool:
+        """Whether it builds images, and runs no app."""
+        return self.settings.is_build_server
+
+    @property
+    def is_swarm(self) -> bool:
+        """Whether it is part of a swarm."""
+        return self.settings.is_swarm_manager or self.settings.is_swarm_worker
+
+
+class Resource(_Answer):
+    """
+    Something on a server. ``type`` is ``application``, ``service`` or ``standalone-postgresql`` and
+    the like; ``id`` is what the label ``coolify.applicationId`` of its containers says.
+    """
+
+    id: int | None = None
+    uuid: Uuid
+    name: Text = ""
+    type: Text = ""
+    status: Text = ""
+
+
+class ApplicationSettings(_Answer):
+    """Of an application's settings what decides whether its options reach its containers."""
+
+    is_consistent_container_name_enabled: Flag = False
+    custom_internal_name: str | None = None
+    is_preview_deployments_enabled: Flag = False
+
+    @property
+    def keep_options_off(self) -> bool:
+        """
+        Whether Coolify makes the containers without the options: with both set it has no place for
+        them (generate_compose_file in app/Jobs/ApplicationDeploymentJob.php).
+        """
+        named = self.custom_internal_name not in (None, "", "0")  # as PHP sees it
+        return self.is_consistent_container_name_enabled and named
+
+
+class Application(_Answer):
+    """
+    An application. ``settings`` are None where the API does not show them: in the list of all, and
+    before Coolify 4.2 everywhere.
+    """
+
+    uuid: Uuid
+    name: Text = ""
+    build_pack: Text = ""
+    custom_docker_run_options: str | None = None
+    status: Text = ""
+    settings: Annotated[
+        ApplicationSettings | None, BeforeValidator(lambda value: value or None)
+    ] = None
+
+
+class Database(_Answer):
+    """A database."""
+
+    uuid: Uuid
+    name: Text = ""
+    custom_docker_run_options: str | None = None
+    status: Text = ""
+
+
+class Deployment(_Answer):
+    """
+    A deployment. ``status``: ``queued``, ``in_progress``, ``finished``, ``failed`` or
+    ``cancelled-by-user`` (app/Enums/ApplicationDeploymentStatus.php).
+    """
+
+    deployment_uuid: Uuid
+    status: Text = ""

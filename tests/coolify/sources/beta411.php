@@ -1,0 +1,106 @@
+<?php
+
+// A stand-in of ours for Coolify's bootstrap/helpers/docker.php: 4.0.0-beta.411, with a host name.
+
+/** The names of a container's networks, without doubles. */
+function namesOfNetworks(array $networks): array
+{
+    $names = collect([]);
+    foreach ($networks as $network) {
+        $names->push(data_get($network, 'name'));
+    }
+
+    return $names->unique()->values()->toArray();
+}
+
+function convertDockerRunToCompose(?string $custom_docker_run_options = null)
+{
+    $options = [];
+    $compose_options = collect([]);
+    preg_match_all('~(--\w+(?:-\w+)*)[\s=]?([^\s-]+)?~', $custom_docker_run_options, $matches, PREG_SET_ORDER);
+    $list_options = collect([
+        '--cap-add',
+        '--cap-drop',
+        '--security-opt',
+        '--sysctl',
+        '--ulimit',
+        '--device',
+        '--shm-size',
+    ]);
+    $mapping = collect([
+        '--cap-add' => 'cap_add',
+        '--cap-drop' => 'cap_drop',
+        '--security-opt' => 'security_opt',
+        '--sysctl' => 'sysctls',
+        '--device' => 'devices',
+        '--init' => 'init',
+        '--ulimit' => 'ulimits',
+        '--privileged' => 'privileged',
+        '--ip' => 'ip',
+        '--shm-size' => 'shm_size',
+        '--gpus' => 'gpus',
+        '--hostname' => 'hostname',
+    ]);
+    foreach ($matches as $match) {
+        $option = $match[1];
+        if ($option === '--gpus') {
+            preg_match('~device=([0-9A-Za-z-,]+)~', $custom_docker_run_options, $device);
+            $options[$option][] = $device[1] ?? 'all';
+            $options[$option] = array_unique($options[$option]);
+        }
+        if ($option === '--hostname') {
+            preg_match('~--hostname(?:=|\s+)(\S+)~', $custom_docker_run_options, $hostname);
+            if (! empty($hostname[1])) {
+                $options[$option][] = $hostname[1];
+                $options[$option] = array_unique($options[$option]);
+            }
+        }
+        if (($match[2] ?? '') === '') {
+            $options[$option] = true;
+        } else {
+            $options[$option][] = $match[2];
+            $options[$option] = array_unique($options[$option]);
+        }
+    }
+    foreach (collect($options) as $option => $value) {
+        if (! data_get($mapping, $option)) {
+            continue;
+        }
+        if ($option === '--ulimit') {
+            $ulimits = collect([]);
+            foreach (collect($value) as $ulimit) {
+                $parts = explode('=', $ulimit);
+                $limits = explode(':', $parts[1]);
+                $both = count($limits) == 2;
+                $ulimits->put($parts[0], $both ? ['soft' => $limits[0], 'hard' => $limits[1]] : ['soft' => $parts[1]]);
+            }
+            $compose_options->put($mapping[$option], $ulimits);
+        } elseif ($option === '--shm-size' || $option === '--hostname') {
+            if (is_array($value) && count($value) > 0 && ! empty(trim($value[0]))) {
+                $compose_options->put($mapping[$option], $value[0]);
+            }
+        } elseif ($option === '--gpus') {
+            $payload = ['driver' => 'nvidia', 'capabilities' => ['gpu']];
+            if (is_array($value) && count($value) > 0 && ! empty(trim($value[0])) && str($value[0]) != 'all') {
+                $payload['device_ids'] = str($value[0])->explode(',')->toArray();
+            }
+            $compose_options->put('deploy', ['resources' => ['reservations' => ['devices' => [$payload]]]]);
+        } else {
+            $compose_options->put($mapping[$option], $value);
+        }
+    }
+
+    return $compose_options->toArray();
+}
+
+/** A service of a compose file with these options merged into it. */
+function mergeIntoService(array $service, array $options): array
+{
+    $ip = data_get($options, 'ip.0');
+    data_forget($options, 'ip');
+    if ($ip) {
+        $service['networks'] = ['ipv4_address' => $ip];
+    }
+
+    return array_merge_recursive($service, $options);
+}

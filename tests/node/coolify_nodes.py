@@ -1,0 +1,61 @@
+"""Two nodes: a stand-in for Coolify's control host, and a run node that it deploys to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyinfra_gvisor.lab import FLAVOURS, Flavour, LabNode, NodeSpec
+from tests.coolify.host import ControlHost
+
+_DEBIAN = FLAVOURS["debian-13"]
+FLAVOUR = Flavour(
+    "debian-13-coolify",
+    _DEBIAN.suite,
+    _DEBIAN.systemd_version,
+    (
+        *_DEBIAN.packages,
+        "busybox-static",
+        "caddy",
+        "docker-compose",
+        "jq",
+        "php-cli",
+        "php-illuminate-collections",
+        "php-illuminate-support",
+    ),
+)
+"""Of the tests, not of the lab: nobody else needs half of it. Its image is made once per recipe."""
+
+SPECS = {"control": NodeSpec(FLAVOUR), "run": NodeSpec(FLAVOUR)}
+
+
+@dataclass(frozen=True)
+class Coolify:
+    """A fleet as Coolify has it, by the names in ``SPECS``."""
+
+    nodes: Mapping[str, LabNode]
+
+    @property
+    def control(self) -> ControlHost:
+        """The control host."""
+        return ControlHost(self.nodes["control"])
+
+    @property
+    def run(self) -> LabNode:
+        """The node that apps are deployed to."""
+        return self.nodes["run"]
+
+
+def prepare(nodes: Mapping[str, LabNode]) -> Coolify:
+    """
+    Make a control host and a run node of two nodes of ``FLAVOUR``.
+
+    What earlier tests have left of Coolify on the control host is gone then.
+    """
+    for node in nodes.values():
+        node.exec(
+            "systemctl", "disable", "--now", "caddy"
+        )  # Debian starts it, and it takes port 80
+    coolify = Coolify(nodes)
+    coolify.control.prepare()
+    return coolify

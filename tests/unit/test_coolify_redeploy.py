@@ -1,0 +1,276 @@
+"""Apps that are restarted for the option: running ones, one at a time, and none is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.coolify.apps import Outcome
+from pyinfra_gvisor.coolify.options import runtime_of
+from pyinfra_gvisor.coolify.settings import AppExemption
+from pyinfra_gvisor.coolify.transport import Transport
+from tests.unit.coolify_team import CHANGED, NEVER, Killed, Team, team_at_work
+
+
+@pytest.fixture
+def team() -> Iterator[Team]:
+    with team_at_work() as found:
+        yield found
+
+
+def test_running_apps_that_were_set_are_restarted_one_at_a_time(team: Team) -> None:
+    a, b = team.apps("a", "b")
+    team.state.add_app("set", team.run, "--runtime=runsc")
+
+    outcome = team.set(choice=CHANGED)
+
+    assert outcome == Outcome(set=("a", "b"), redeployed=("a", "b"))
+    assert outcome.ok
+    posts = [at for at, asked in enumerate(team.server.asked()) if asked.startswith("POST")]
+    polls = [at for at, asked in enumerate(team.server.asked()) if "/deployments/" in asked]
+    assert team.state.restarted == [a, b]
+    assert posts[0] < polls[0] < polls[2] < posts[1] < polls[3]
+    assert team.writes == [{a, b}, {b}, frozenset()]
+
+
+def test_what_is_owed_is_written_down_before_the_first_app_is_set(team: Team) -> None:
+    team.apps("a", "b")
+    seen: list[int] = []
+    team.server.before = lambda method, _: (
+        seen.append(len(team.writes)) if method == "PATCH" else None
+    )
+
+    team.set(choice=CHANGED)
+
+    assert seen == [1, 1]
+
+
+def test_nothing_is_restarted_where_that_is_not_wanted(team: Team) -> None:
+    team.apps("a")
+    team.owed = frozenset({"earlier"})
+
+    outcome = team.set(choice=NEVER)
+
+    assert outcome == Outcome(set=("a",), owed=frozenset({"earlier"}))
+    assert team.server.asked("POST *") == []
+    assert team.writes == []
+
+
+@pytest.mark.parametrize(
+    ("status", "is_ok", "is_owed"),
+    [
+        pytest.param("running:healthy", True, False, id="running"),
+        pytest.param("running (healthy)", True, False, id="as-older-releases-say"),
+        pytest.param("exited:unhealthy", True, False, id="stopped"),
+        pytest.param("exited", True, False, id="stopped-plainly"),
+        pytest.param("degraded:unhealthy", False, True, id="degraded"),
+        pytest.param("restarting:unknown", False, True, id="restarting"),
+        pytest.param("", False, True, id="unknown"),
+    ],
+)
+def test_only_a_running_app_is_restarted_and_a_stopped_one_never_started(
+    team: Team, status: str, is_ok: bool, is_owed: bool
+) -> None:
+    shop = team.state.add_app("shop", team.run, status=status)
+
+    outcome = team.set(choice=CHANGED)
+
+    assert team.state.restarted == ([shop] if status.startswith("running") else [])
+    assert outcome.set == ("shop",)
+    assert outcome.ok == is_ok
+    assert team.owed == ({shop} if is_owed else frozenset())
+
+
+@pytest.mark.parametrize(
+    ("last", "why"),
+    [
+        pytest.param("failed", "failed; look at its log in Coolify", id="failed"),
+        pytest.param("cancelled-by-user", "was cancelled by a user", id="cancelled"),
+        pytest.param("in_progress", "is still in_progress", id="too-long"),
+    ],
+)
+def test_a_deployment_that_does_not_finish_is_told_and_tried_again_by_the_next_run(
+    team: Team, last: str, why: str
+) -> None:
+    a, b = team.apps("a", "b")
+    team.state.course = ("queued", "in_progress", last)
+
+    first = team.set(choice=CHANGED)
+    team.state.course = ("in_progress", "finished")
+    second = team.set(choice=CHANGED)
+
+    assert (first.set, first.redeployed) == (("a", "b"), ())
+    assert first.owed == {a, b}
+    assert all(why in text for _, text in first.failed)
+    assert second == Outcome(redeployed=("a", "b"))
+    assert team.server.patches == {a: 1, b: 1}
+    assert team.owed == frozenset()
+
+
+def test_another_deployment_of_the_app_is_waited_for(team: Team) -> None:
+    team.apps("a")
+    team.state.busy = 3
+
+    outcome = team.set(choice=CHANGED)
+
+    assert outcome.redeployed == ("a",)
+    assert len(team.server.asked("POST *")) == 4
+    assert team.clock.slept.count(5) == 4
+
+
+@pytest.mark.parametrize(
+    ("knob", "why"),
+    [
+        pytest.param("busy", "another one of it is under way", id="busy"),
+        pytest.param("queue_full", "its queue is full", id="queue-full"),
+    ],
+)
+def test_a_restart_that_coolify_does_not_begin_is_given_up_in_time(
+    team: Team, knob: str, why: str
+) -> None:
+    (shop,) = team.apps("a")
+    setattr(team.state, knob, 10**6)
+
+    outcome = team.set(choice=CHANGED)
+
+    assert outcome.failed == (
+        ("app a (server run-1)", f"Coolify began no deployment in 60 s: {why}"),
+    )
+    assert outcome.owed == {shop}
+    assert len(team.server.asked("POST *")) == 13
+
+
+def test_a_full_queue_is_not_taken_for_a_deployment(team: Team) -> None:
+    (shop,) = team.apps("a")
+    team.state.queue_full = 2
+
+    outcome = team.set(choice=CHANGED)
+
+    assert outcome.redeployed == ("a",)
+    assert team.state.restarted == [shop]
+
+
+def test_what_an_earlier_run_owes_is_restarted_if_it_still_asks_for_the_runtime(team: Team) -> None:
+    done = team.state.add_app("done", team.run, "--runtime=runsc")
+    undone = team.state.add_app("undone", team.run, "--env=$X")
+    exempt = team.state.add_app("exempt", team.run, "--runtime=runsc")
+    team.owed = frozenset({done, undone, exempt, "gone"})
+    choice = replace(CHANGED, exempt=(AppExemption(app="exempt", reason="moves next week"),))
+
+    outcome = team.set(choice=choice)
+
+    assert outcome == Outcome(redeployed=("done",))
+    assert team.state.restarted == [done]
+    assert {line.split(": ", 1)[1] for line in team.lines if "not restarted" in line} == {
+        "not restarted: it does not ask for runsc",
+        "not restarted: it is exempt: moves next week",
+        "not restarted: it is gone",
+    }
+
+
+def test_an_app_that_was_not_set_by_us_is_not_owed(team: Team) -> None:
+    a, b = team.apps("a", "b")
+    found = team.look(CHANGED)
+    team.state.applications[a]["custom_docker_run_options"] = "--runtime=runsc"
+
+    outcome = team.set(found, CHANGED)
+
+    assert outcome == Outcome(set=("b",), unchanged=("a",), redeployed=("b",))
+    assert team.state.restarted == [b]
+
+
+def test_where_nothing_had_to_be_set_nothing_stays_owed(team: Team) -> None:
+    (shop,) = team.apps("a")
+    found = team.look(CHANGED)
+    team.state.applications[shop]["custom_docker_run_options"] = "--runtime=runsc"
+
+    team.set(found, CHANGED)
+
+    assert team.state.restarted == []
+    assert team.writes == [{shop}, frozenset()]
+
+
+def test_an_app_that_may_have_been_set_stays_owed(team: Team) -> None:
+    (shop,) = team.apps("a")
+    team.server.arm("PATCH *", "late")
+    team.server.arm(f"GET /applications/{shop}", "500", nth=3, times=6)
+
+    first = team.set(choice=CHANGED)
+    owed = team.owed
+    second = team.set(choice=CHANGED)
+
+    assert not first.ok
+    assert owed == {shop}
+    assert second == Outcome(redeployed=("a",))
+    assert team.server.patches == {shop: 1}
+
+
+def test_a_restart_without_an_answer_is_not_asked_for_again_in_this_run(team: Team) -> None:
+    a, b = team.apps("a", "b")
+    team.server.arm(f"POST /applications/{a}/restart", "late")
+
+    outcome = team.set(choice=CHANGED)
+
+    assert outcome.redeployed == ("b",)
+    assert team.state.restarted == [a, b]
+    assert team.owed == {a}
+
+
+def test_a_token_that_is_withdrawn_leaves_the_rest_owed(team: Team) -> None:
+    _, b = team.apps("a", "b")
+
+    def withdraw(method: str, path: str) -> None:
+        if method == "POST" and b in path:
+            team.server.refusal = (403, "API is disabled.")
+
+    team.server.before = withdraw
+
+    outcome = team.set(choice=CHANGED)
+
+    assert (outcome.set, outcome.redeployed, outcome.left) == (("a", "b"), ("a",), 1)
+    assert team.owed == {b}
+    assert not outcome.ok
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["before-it-is-sent", "behind-its-answer"])
+def test_a_run_that_is_killed_at_any_request_is_finished_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, is_sent: bool
+) -> None:
+    ask, killed = Transport._ask, 0
+
+    for at in range(1, 100):
+        left = at
+
+        def dies(*arguments: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0 and not is_sent:
+                raise Killed
+            answer = ask(*arguments)
+            if left == 0:
+                raise Killed
+            return answer
+
+        with team_at_work() as team:
+            apps = team.apps("a", "b")
+            with monkeypatch.context() as patched:
+                patched.setattr(Transport, "_ask", dies)
+                try:
+                    team.set(choice=CHANGED)
+                except Killed:
+                    killed += 1
+            is_whole = left > 0
+            second = team.set(choice=CHANGED)
+
+            assert second.ok
+            assert {runtime_of(team.state.options(uuid)) for uuid in apps} == {"runsc"}
+            assert team.server.patches == dict.fromkeys(apps, 1)
+            assert set(team.state.restarted) == set(apps)
+            assert team.owed == frozenset()
+        if is_whole:
+            break
+
+    assert killed == at - 1 == 20

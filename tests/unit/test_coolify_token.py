@@ -1,0 +1,103 @@
+"""The token of Coolify's API: read from where nobody else reads, shown nowhere."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.coolify.token import NoToken, Token, read_token
+from pyinfra_gvisor.errors import Problem
+
+SECRET = "17|aVerySecretTokenOfSomebody"  # noqa: S105 (made up)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file that holds the token, and that only its owner reads."""
+    path = tmp_path / "token"
+    path.write_text(f"{SECRET}\nmade for the deploys\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_it_is_read_from_the_environment_before_the_file(file: Path) -> None:
+    found = read_token({"COOLIFY_TOKEN": " 18|other\n"}, str(file))
+
+    assert found.reveal() == "18|other"
+
+
+def test_it_is_the_first_line_of_the_file(file: Path) -> None:
+    assert read_token({"COOLIFY_TOKEN": ""}, str(file)).reveal() == SECRET
+
+
+def test_a_file_in_the_home_directory_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(file.parent))
+
+    assert read_token({}, "~/token").reveal() == SECRET
+
+
+def test_it_is_told_where_it_could_be() -> None:
+    with pytest.raises(NoToken, match=r"set COOLIFY_TOKEN .* or gvisor_coolify_token_file"):
+        read_token({}, None)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601], ids=oct)
+def test_a_file_that_others_can_use_is_refused(file: Path, mode: int) -> None:
+    file.chmod(mode)
+
+    with pytest.raises(Problem, match=r"others can read .* \(6[0-9]{2}\).*chmod 600") as refused:
+        read_token({}, str(file))
+
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(f"\n{SECRET}\n".encode(), id="empty-line-first"),
+        pytest.param(f"Bearer {SECRET}\n".encode(), id="blank-inside"),
+        pytest.param(f"{SECRET}ü\n".encode(), id="not-ascii"),
+        pytest.param(f"{SECRET}\0\n".encode(), id="not-printable"),
+    ],
+)
+def test_a_file_without_a_token_is_refused_and_not_shown(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+    with pytest.raises(Problem, match="is empty or has a blank") as refused:
+        read_token({}, str(file))
+
+    assert SECRET not in repr(refused.value)
+    assert refused.value.__context__ is None
+
+
+def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+
+    for path, why in ((tmp_path / "none", "No such file"), (tmp_path, "not in a file")):
+        with pytest.raises(Problem, match=why):
+            read_token({}, str(path))
+    with pytest.raises(Problem, match="not in a file"):
+        read_token({}, str(pipe))
+    with pytest.raises(Problem, match="not a path"):
+        read_token({}, "a\0b")
+
+
+def test_nothing_shows_it() -> None:
+    token = Token(SECRET)
+
+    shown = f"{token} {token!r} {token!s} {[token]} {vars(type(token))} {token!s:>40}"
+
+    assert SECRET not in shown
+    for write in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="not written anywhere"):
+            write(token)
+
+
+def test_it_is_taken_out_of_what_a_server_says() -> None:
+    assert Token(SECRET).removed_from(f"no such token: {SECRET}!") == "no such token: …!"
