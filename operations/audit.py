@@ -9,12 +9,15 @@ from pyinfra import host, logger, state
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.audit.apps import APP_LABELS
 from pyinfra_gvisor.audit.findings import failing
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.policy import label_names
+from pyinfra_gvisor.audit.rules import Host as Node
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.audit import AuditState
 from pyinfra_gvisor.operations.by_hand import connector_arguments
+from pyinfra_gvisor.operations.declared import declared_apps
 from pyinfra_gvisor.operations.reporting import By, keep, now
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.report.document import HostReport
@@ -38,12 +41,13 @@ def findings(
     Of the node nothing is changed but the textfile for Prometheus, if there is a directory for it.
     """
     labels = label_names((*settings.must_sandbox, *settings.exempt))
-    observed = host.get_fact(AuditState, labels=labels)
+    apps = declared_apps(host, settings)
+    observed = host.get_fact(AuditState, labels=(*labels, *(APP_LABELS if apps else ())))
     if observed is None:
         yield from refusal("audit.findings", "node", None, unreadable=True)
         return
     try:
-        report = judge(host.name, observed, settings, at=now(), by=by)
+        report = judge(host.name, Node(observed, settings, apps), at=now(), by=by)
     except ValueError as error:  # out of an operation it would end the run of every host
         problem = Problem("cannot be judged", got=error, todo="report this with what it says")
         yield from refusal("audit.findings", "node", problem)

@@ -10,4 +10,9 @@ gvisor_waivers = {
     "2.14": "no strangers' code runs here, and Coolify's own containers are left as they are",
     "2.16": "no strangers' code runs here, and Coolify's own containers are left as they are",
 }
+# Where Coolify answers, and the servers whose apps are set: docs/coolify.md. Its token is in the
+# environment as COOLIFY_TOKEN.
+# gvisor_coolify_url = "https://coolify.example.com"
+# gvisor_coolify_servers = ["run-*"]
+
 gvisor_daemon_json_if_absent = {"default-address-pools": [{"base": "10.0.0.0/8", "size": 24}]}

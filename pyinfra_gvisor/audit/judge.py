@@ -7,12 +7,12 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from pyinfra_gvisor.audit.app_rules import APP_RULES, COOLIFY_RULES
 from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
 from pyinfra_gvisor.audit.daemon_rules import DAEMON_RULES
 from pyinfra_gvisor.audit.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.audit.hardening import HARDENING
 from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
-from pyinfra_gvisor.audit.observed import Observed
 from pyinfra_gvisor.audit.rules import Host, Rule, Running, look
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.report.document import (
@@ -23,29 +23,28 @@ from pyinfra_gvisor.report.document import (
     RuntimeReport,
 )
 from pyinfra_gvisor.runtimes import release_of
-from pyinfra_gvisor.settings import Settings
 
-NODE_RULES: tuple[Rule[Host], ...] = (*ENGINE_RULES, *GVISOR_RULES, *DAEMON_RULES, *HARDENING)
+NODE_RULES: tuple[Rule[Host], ...] = (
+    *ENGINE_RULES,
+    *GVISOR_RULES,
+    *DAEMON_RULES,
+    *HARDENING,
+    *COOLIFY_RULES,
+)
+RUNNING_RULES: tuple[Rule[Running], ...] = (*CONTAINER_RULES, *APP_RULES)
 
 
-def judge(
-    name: str,
-    observed: Observed,
-    settings: Settings,
-    *,
-    at: str,
-    by: Literal["audit", "deploy"],
-) -> HostReport:
+def judge(name: str, host: Host, *, at: str, by: Literal["audit", "deploy"]) -> HostReport:
     """
     The report on a host.
 
     + at: when it was looked at, ISO 8601 with UTC offset
     + by: which run looks
     """
-    host = Host(observed, settings)
+    settings = host.settings
     running = [
-        Running(host, container, observed.given_to(container))
-        for container in observed.node.containers
+        Running(host, container, host.observed.given_to(container))
+        for container in host.node.containers
     ]
     return HostReport(
         host=name,
@@ -64,16 +63,16 @@ def _findings(host: Host, running: list[Running]) -> list[Finding]:
     rules: tuple[Rule[Host], ...] = ENGINE_RULES
     if host.node.info is not None:  # without it nothing else can be known
         gvisor = GVISOR_RULES if host.settings.runtimes else ()
-        rules = (*ENGINE_RULES, *gvisor, *DAEMON_RULES, *HARDENING)
+        rules = (*ENGINE_RULES, *gvisor, *DAEMON_RULES, *HARDENING, *COOLIFY_RULES)
     found = look(rules, host, waivers)
     for item in running:
-        found += look(CONTAINER_RULES, item, waivers)
+        found += look(RUNNING_RULES, item, waivers)
     return [*found, *_idle_waivers(waivers)]
 
 
 def _idle_waivers(waivers: Mapping[str, str]) -> list[Finding]:
     """A waiver of no rule is a slip of the pen, and what it was meant for may fail a host."""
-    every: tuple[Rule[Any], ...] = (*NODE_RULES, *CONTAINER_RULES)
+    every: tuple[Rule[Any], ...] = (*NODE_RULES, *RUNNING_RULES)
     ids = {rule.id for rule in every} | {rule.cis for rule in every if rule.cis}
     return [
         Finding(

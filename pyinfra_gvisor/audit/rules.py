@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
+from pyinfra_gvisor.audit.apps import DeclaredApps
 from pyinfra_gvisor.audit.findings import Finding, Severity
 from pyinfra_gvisor.audit.observed import Given, Observed
 from pyinfra_gvisor.audit.policy import exempted, must_be_sandboxed
@@ -51,10 +52,11 @@ class Rule(Generic[S]):
 
 @dataclass(frozen=True)
 class Host:
-    """A node, and what is declared for it."""
+    """A node, what is declared for it, and Coolify's apps if it was asked."""
 
     observed: Observed
     settings: Settings
+    apps: DeclaredApps | None = None
 
     @property
     def node(self) -> Node:

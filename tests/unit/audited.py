@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from pyinfra_gvisor.audit.apps import DeclaredApps
 from pyinfra_gvisor.audit.findings import Finding
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.observed import parse_observed
+from pyinfra_gvisor.audit.rules import Host
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.settings import load_settings
 from tests.cases.proven import RELEASE, proven_answer
@@ -18,20 +20,25 @@ COOLIFY = {"coolify.managed": "true", "coolify.type": "application"}
 
 
 def audited(
-    *lines: str, settings: dict[str, Any] | None = None, answer: list[str] | None = None
+    *lines: str,
+    settings: dict[str, Any] | None = None,
+    answer: list[str] | None = None,
+    apps: DeclaredApps | None = None,
 ) -> HostReport:
     """The report on a node that is as declared but for these lines of its answer."""
     found, problems = load_settings(settings or {})
     assert found, problems
     told = list(answer if answer is not None else proven_answer())
     told[-1:] = [*lines, END]
-    return judge("run-1", parse_observed(told), found, at=AT, by="audit")
+    return judge("run-1", Host(parse_observed(told), found, apps), at=AT, by="audit")
 
 
-def with_container(container: Running, **settings: Any) -> HostReport:
+def with_container(
+    container: Running, apps: DeclaredApps | None = None, **settings: Any
+) -> HostReport:
     """The report on a node as declared on which this container runs."""
     given = {f"gvisor_{key}": value for key, value in settings.items()}
-    return audited(*container.lines(), settings=given)
+    return audited(*container.lines(), settings=given, apps=apps)
 
 
 def found(report: HostReport) -> dict[str, Finding]:

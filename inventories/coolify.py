@@ -1,0 +1,28 @@
+"""
+The servers that Coolify itself knows, with the same settings as your own inventory:
+
+    export COOLIFY_URL=https://coolify.example.com COOLIFY_TOKEN=…
+    pyinfra inventories/coolify.py deploys/audit.py -y
+
+COOLIFY_TOKEN_FILE names a file with the token instead. COOLIFY_SSH_HOST is how ssh reaches the
+control host, where that is not the host in COOLIFY_URL; COOLIFY_SSH_KEY is a key for all of them.
+"""
+
+import os as _os
+import sys as _sys
+from pathlib import Path as _Path
+
+_sys.path.append(str(_Path(__file__).resolve().parent.parent))  # from any directory, uninstalled
+
+from pyinfra.api.exceptions import PyinfraError as _PyinfraError
+
+from pyinfra_gvisor.coolify import servers as _servers
+from pyinfra_gvisor.errors import Problem as _Problem
+
+try:
+    _groups = _servers.groups(_os.environ)
+except _Problem as _problem:
+    raise _PyinfraError(f"inventories/coolify.py: {_problem}") from _problem
+
+# Servers that run apps, those that only build them, and the control host: group_data/<group>.py.
+run, build, coolify = _groups.run, _groups.build, _groups.coolify
