@@ -11,6 +11,7 @@ from typing import TypeVar
 from pyinfra import logger
 from pyinfra.api import Host
 
+from pyinfra_gvisor.coolify.settings import GROUP
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
@@ -26,8 +27,6 @@ from pyinfra_gvisor.runtimes import wanted_daemon_json
 from pyinfra_gvisor.settings import Settings, load_settings
 
 T = TypeVar("T")
-
-COOLIFY = "coolify"  # the group of Coolify's control host
 
 
 @dataclass(frozen=True)
@@ -85,10 +84,10 @@ def coolify_settings(host: Host) -> Settings | None:
     A host whose settings are wrong is failed with every reason logged, and so is every host of a
     run in which none is a control host.
     """
-    if host.inventory.get_group(COOLIFY, None):
-        return _settings(host) if COOLIFY in host.groups else None
-    todo = f"write Coolify's control host into the list {COOLIFY} of the inventory"
-    problem = Problem(f"no host is in the group {COOLIFY}", todo=todo)
+    if host.inventory.get_group(GROUP, None):
+        return _settings(host) if GROUP in host.groups else None
+    todo = f"write Coolify's control host into the list {GROUP} of the inventory"
+    problem = Problem(f"no host is in the group {GROUP}", todo=todo)
     _fail(host, problem.at("coolify", "inventory", host.name))
     return None
 

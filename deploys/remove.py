@@ -10,7 +10,8 @@ Undo everything that this package did: daemon.json to the byte, releases, wrappe
 from pyinfra import host
 from pyinfra.api import deploy
 
-from pyinfra_gvisor.deploys.checks import COOLIFY, checked_removal
+from pyinfra_gvisor.coolify.settings import GROUP
+from pyinfra_gvisor.deploys.checks import checked_removal
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import coolify, docker, gvisor, watch
@@ -22,7 +23,7 @@ def remove() -> None:
     settings = checked_removal(host)
     if settings is None:
         return
-    if COOLIFY in host.groups:
+    if GROUP in host.groups:
         coolify.runtime_option(present=False, name="Give Coolify's source back")
         coolify.persistence(present=False, name="Remove what outlives upgrades")
     node = read_node(host)

@@ -14,8 +14,12 @@ from pyinfra_gvisor.audit.findings import failing
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.policy import label_names
 from pyinfra_gvisor.audit.rules import Host as Node
+from pyinfra_gvisor.coolify.control_host import ControlHost
+from pyinfra_gvisor.coolify.settings import GROUP
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.audit import AuditState
+from pyinfra_gvisor.facts.coolify import CoolifyState
+from pyinfra_gvisor.facts.node import read_once
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.declared import declared_apps
 from pyinfra_gvisor.operations.reporting import By, keep, now
@@ -46,8 +50,9 @@ def findings(
     if observed is None:
         yield from refusal("audit.findings", "node", None, unreadable=True)
         return
+    control = _control_host() if settings.coolify else None
     try:
-        report = judge(host.name, Node(observed, settings, apps), at=now(), by=by)
+        report = judge(host.name, Node(observed, settings, apps, control), at=now(), by=by)
     except ValueError as error:  # out of an operation it would end the run of every host
         problem = Problem("cannot be judged", got=error, todo="report this with what it says")
         yield from refusal("audit.findings", "node", problem)
@@ -63,6 +68,15 @@ def findings(
     yield FunctionCommand(_write, (report, settings.textfile_dir, connector_arguments()), {})
     if bad and enforce:
         yield FunctionCommand(_fail, (), {})
+
+
+def _control_host() -> ControlHost | None:
+    """What a host of the group ``coolify`` is; one that does not tell is not as it should be."""
+    if GROUP not in host.groups:
+        return None
+    return read_once(host, CoolifyState) or ControlHost(
+        docker=True, docker_error="the host does not tell"
+    )
 
 
 def _write(

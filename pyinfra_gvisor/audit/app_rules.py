@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from pyinfra_gvisor.audit.apps import APP_ID, PULL_REQUEST_ID, DeclaredApp
 from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.audit.rules import Host, Rule, Running, Seen
+from pyinfra_gvisor.errors import Problem
+
+if TYPE_CHECKING:
+    from pyinfra_gvisor.coolify.plan import OptionPlan, PersistencePlan
 
 
 def _app(running: Running) -> DeclaredApp | None:
@@ -47,6 +52,34 @@ def _not_compared(host: Host) -> Iterator[Seen]:
         yield Seen("Coolify's API", host.apps.error)
 
 
+def _drops_option(host: Host) -> Iterator[Seen]:
+    # Only a control host needs it, and it brings a parser of YAML along.
+    from pyinfra_gvisor.coolify.plan import plan_option  # noqa: PLC0415
+
+    yield from _pending(host, "Coolify", plan_option)
+
+
+def _not_kept(host: Host) -> Iterator[Seen]:
+    from pyinfra_gvisor.coolify.plan import plan_persistence  # noqa: PLC0415 - likewise
+
+    yield from _pending(host, "docker-compose.custom.yml", plan_persistence)
+
+
+def _pending(
+    host: Host, subject: str, plan: Callable[..., OptionPlan | PersistencePlan]
+) -> Iterator[Seen]:
+    """What a run would do on a control host, or why it would refuse."""
+    if host.control is None or not host.settings.coolify:
+        return
+    try:
+        found = plan(host.control, present=True)
+    except Problem as problem:
+        yield Seen(subject, problem.what)
+        return
+    if found.action != "nothing":
+        yield Seen(subject, found.lines[0])
+
+
 APP_RULES: tuple[Rule[Running], ...] = (
     Rule(
         "app-option-not-in-force",
@@ -73,6 +106,20 @@ APP_RULES: tuple[Rule[Running], ...] = (
 )
 
 COOLIFY_RULES: tuple[Rule[Host], ...] = (
+    Rule(
+        "coolify-drops-option",
+        Severity.CRITICAL,
+        "Coolify does not hand --runtime on, so that apps are deployed without their sandbox",
+        "run deploys/coolify.py",
+        _drops_option,
+    ),
+    Rule(
+        "coolify-not-kept",
+        Severity.HIGH,
+        "what has Coolify honour --runtime does not outlive its next upgrade",
+        "run deploys/coolify.py",
+        _not_kept,
+    ),
     Rule(
         "apps-not-compared",
         Severity.HIGH,

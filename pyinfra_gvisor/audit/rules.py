@@ -11,6 +11,7 @@ from pyinfra_gvisor.audit.apps import DeclaredApps
 from pyinfra_gvisor.audit.findings import Finding, Severity
 from pyinfra_gvisor.audit.observed import Given, Observed
 from pyinfra_gvisor.audit.policy import exempted, must_be_sandboxed
+from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Container, Node
 from pyinfra_gvisor.plan import Plan, plan_daemon_json
@@ -52,11 +53,16 @@ class Rule(Generic[S]):
 
 @dataclass(frozen=True)
 class Host:
-    """A node, what is declared for it, and Coolify's apps if it was asked."""
+    """
+    A node, what is declared for it, and Coolify's apps if it was asked.
+
+    ``control`` is what Coolify's control host was seen to be, None for any other node.
+    """
 
     observed: Observed
     settings: Settings
     apps: DeclaredApps | None = None
+    control: ControlHost | None = None
 
     @property
     def node(self) -> Node:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pyinfra_gvisor.audit.policy import Reason
 from pyinfra_gvisor.profiles import check_runtime_name
 
+GROUP = "coolify"  # the inventory's group of Coolify's control host
+
 
 class AppExemption(BaseModel):
     """An app that need not ask for the runtime, and why."""

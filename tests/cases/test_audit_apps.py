@@ -17,6 +17,8 @@ from tests.coolify.api_client import serving
 from tests.coolify.api_server import TOKEN, ApiServer
 from tests.unit.answers import END
 from tests.unit.audited import COOLIFY, app
+from tests.unit.coolify_answers import answer as control_host
+from tests.unit.coolify_answers import container, patched, persistent, php
 
 
 @pytest.fixture
@@ -86,3 +88,21 @@ def test_without_an_address_nobody_is_asked(api: ApiServer) -> None:
 
     assert fleet.failed() == set()
     assert not api.seen
+
+
+def test_a_control_host_is_asked_whether_it_honours_the_option(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dropping = control_host(container(), *php())
+    nodes = {
+        "bad": Node([proven_answer(), dropping], each_read=True),
+        "good": Node([proven_answer(), control_host(*persistent(), *patched())], each_read=True),
+    }
+    fleet = Fleet(nodes, prepare=False, groups={"coolify": {}})
+
+    fleet.add(audit.findings, settings=Settings())
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert "CRITICAL coolify-drops-option Coolify: Coolify does not hand" in caplog.text
+    assert [node.kinds() for node in nodes.values()] == [["state", "coolify state"]] * 2

@@ -27,14 +27,14 @@ def debian_archive(node: LabNode, directory: Path) -> Path:
     return write_archive(
         directory / "gvisor.tar.bz2",
         {
-            "runsc": _file_of(node, "/usr/local/bin/runsc"),
+            "runsc": file_of(node, "/usr/local/bin/runsc"),
             "containerd-shim-runsc-v1": SHIM,
             "gvisor-bin/sentry": b"x",
         },
     )
 
 
-def _file_of(node: LabNode, path: str) -> bytes:
+def file_of(node: LabNode, path: str) -> bytes:
     """A file of the node's own file system; of an exec's output a busy Docker may lose a part."""
     chunks, _ = node.container.get_archive(path)
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as packed:

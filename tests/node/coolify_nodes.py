@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyinfra_gvisor.lab import FLAVOURS, Flavour, LabNode, NodeSpec
 from tests.coolify.host import ControlHost
 
-_DEBIAN = FLAVOURS["debian-13"]
-FLAVOUR = Flavour(
-    "debian-13-coolify",
-    _DEBIAN.suite,
-    _DEBIAN.systemd_version,
-    (
-        *_DEBIAN.packages,
-        "busybox-static",
-        "caddy",
-        "docker-compose",
-        "jq",
-        "php-cli",
-        "php-illuminate-collections",
-        "php-illuminate-support",
-    ),
-)
-"""Of the tests, not of the lab: nobody else needs half of it. Its image is made once per recipe."""
+_PHP = ("busybox-static", "jq", "php-cli", "php-illuminate-collections", "php-illuminate-support")
 
+
+def _with(flavour: Flavour, *packages: str) -> Flavour:
+    """Of the tests, not of the lab: nobody else needs half of it. One image once per recipe."""
+    packages = tuple(sorted({*flavour.packages, *_PHP, *packages}))
+    return replace(flavour, name=f"{flavour.name}-coolify", packages=packages)
+
+
+FLAVOUR = _with(FLAVOURS["debian-13"], "caddy", "docker-compose")
 SPECS = {"control": NodeSpec(FLAVOUR), "run": NodeSpec(FLAVOUR)}
+# Debian 12 has no "docker compose", which is a plugin; Coolify's installer brings Docker's own.
+OTHERS = {
+    "docker-20": NodeSpec(_with(FLAVOURS["debian-12"], "curl")),
+    "docker-28": NodeSpec(_with(FLAVOURS["debian-13-docker-28"], "docker-compose")),
+}
 
 
 @dataclass(frozen=True)

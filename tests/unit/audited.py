@@ -10,6 +10,7 @@ from pyinfra_gvisor.audit.findings import Finding
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.observed import parse_observed
 from pyinfra_gvisor.audit.rules import Host
+from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.settings import load_settings
 from tests.cases.proven import RELEASE, proven_answer
@@ -24,13 +25,14 @@ def audited(
     settings: dict[str, Any] | None = None,
     answer: list[str] | None = None,
     apps: DeclaredApps | None = None,
+    control: ControlHost | None = None,
 ) -> HostReport:
     """The report on a node that is as declared but for these lines of its answer."""
     found, problems = load_settings(settings or {})
     assert found, problems
     told = list(answer if answer is not None else proven_answer())
     told[-1:] = [*lines, END]
-    return judge("run-1", Host(parse_observed(told), found, apps), at=AT, by="audit")
+    return judge("run-1", Host(parse_observed(told), found, apps, control), at=AT, by="audit")
 
 
 def with_container(

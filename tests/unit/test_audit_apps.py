@@ -10,6 +10,7 @@ from pyinfra_gvisor.audit.apps import DeclaredApp, DeclaredApps
 from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.report.document import HostReport
 from tests.unit.audited import COOLIFY, app, audited, found, ids, with_container
+from tests.unit.coolify_answers import HONOURED, container, host, patched, persistent, php
 
 UUID = "wkg0ok8s8k4wco04ws4gcw0c"
 LABELS = {**COOLIFY, "coolify.applicationId": "7", "coolify.pullRequestId": "0"}
@@ -117,3 +118,33 @@ def test_a_coolify_that_does_not_answer_fails_the_audit_and_hides_nothing() -> N
     assert found(report)["apps-not-compared Coolify's API"].evidence == apps.error
     assert "container-unsandboxed" in ids(report)
     assert "app-unknown" not in ids(report)
+
+
+@pytest.mark.parametrize(
+    ("lines", "rules"),
+    [
+        pytest.param([*persistent(), *patched()], [], id="as-declared"),
+        pytest.param([container(), *php("native", probe=HONOURED)], [], id="coolify-knows-it"),
+        pytest.param([*persistent(), *php()], ["coolify-drops-option"], id="the-patch-is-lost"),
+        pytest.param([container(), *patched()], ["coolify-not-kept"], id="only-patched"),
+        pytest.param(
+            [*persistent(), *php("damaged", "reason two returns", probe=None)],
+            ["coolify-drops-option"],
+            id="another-source",
+        ),
+        pytest.param([], ["coolify-drops-option", "coolify-not-kept"], id="no-coolify"),
+    ],
+)
+def test_a_control_host_that_would_lose_the_option_is_found(
+    lines: list[str], rules: list[str]
+) -> None:
+    report = audited(control=host(*lines))
+
+    assert sorted(ids(report)) == rules
+    assert report.compliant is not bool(rules)
+
+
+def test_a_control_host_that_is_not_to_honour_it_is_left_alone() -> None:
+    report = audited(control=host(container(), *php()), settings={"gvisor_coolify": False})
+
+    assert list(ids(report)) == []

@@ -1,0 +1,64 @@
+"""The control host with the oldest and the newest Docker that we support, and an older PHP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.coolify.host import ControlHost
+from tests.node.archives import file_of
+from tests.node.conftest import LAB, lab_of
+from tests.node.controlling import CURRENT, DEPLOY, NO_GVISOR, left
+from tests.node.coolify_nodes import OTHERS, Coolify
+from tests.node.running import Fleet, Outcome
+
+pytestmark = pytest.mark.slow
+
+PLUGIN = "/usr/libexec/docker/cli-plugins/docker-compose"
+TYPED = "--cap-drop=ALL --runtime=runsc"
+HONOURED = {"cap_drop": ["ALL"], "runtime": "runsc"}
+
+
+@pytest.fixture(scope="module")
+def others(coolify: Coolify) -> Iterator[dict[str, LabNode]]:
+    """Nodes with other versions of Docker, on which Coolify could run."""
+    plugin = file_of(coolify.run, PLUGIN)
+    with lab_of(f"{LAB}-coolify-versions", OTHERS) as made:
+        made["docker-20"].put(PLUGIN, plugin, mode=0o755)
+        yield made
+
+
+def run(fleet: Fleet, name: str, **settings: object) -> Outcome:
+    """The deploy on that control host, which has to end well."""
+    data = {**NO_GVISOR, **settings}
+    outcome = fleet.run(name, deploy=DEPLOY, data=data, groups={"coolify": [name]})
+    assert outcome.code == 0, outcome.text
+    return outcome
+
+
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_the_option_is_honoured_kept_and_taken_back(
+    others: dict[str, LabNode], tmp_path: Path, name: str
+) -> None:
+    host, fleet = ControlHost(others[name]), Fleet(others, tmp_path)
+    host.prepare()
+    shipped, dropped = host.source_bytes(), host.deploy(TYPED)
+
+    run(fleet, name)
+    honoured = host.deploy(TYPED)
+    upgraded = host.upgrade("4.0.0-beta.449")
+    kept = host.deploy(TYPED)
+    again = run(fleet, name)
+    host.upgrade(CURRENT)
+    run(fleet, name, gvisor_coolify=False)
+    host.upgrade(CURRENT)
+    run(fleet, name, gvisor_coolify=False)
+
+    assert dropped == {"cap_drop": ["ALL"]}
+    assert honoured == kept == HONOURED
+    assert upgraded.code == 0, upgraded.stderr
+    assert again.stderr.count("No changes") == 2
+    assert (host.source_bytes(), left(host)) == (shipped, [])
