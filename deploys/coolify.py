@@ -20,11 +20,19 @@ def run_control_host() -> None:
     settings = coolify_settings(host)
     if settings is None:
         return
-    wanted = settings.coolify
-    coolify.runtime_option(present=wanted, name="Have Coolify honour --runtime")
-    coolify.persistence(present=wanted, name="Have that outlive upgrades")
-    if wanted and settings.coolify_url:
+    if not settings.coolify:
+        take_back()
+        return
+    coolify.runtime_option(name="Have Coolify honour --runtime")
+    coolify.persistence(name="Have that outlive upgrades")
+    if settings.coolify_url:
         coolify.apps(settings=settings, name=f"Have apps ask for {settings.coolify_runtime}")
+
+
+def take_back() -> None:
+    """First what would put the option back, then the option."""
+    coolify.persistence(present=False, name="Remove what outlives upgrades")
+    coolify.runtime_option(present=False, name="Give Coolify's source back")
 
 
 if not __name__.startswith("pyinfra_gvisor."):

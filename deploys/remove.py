@@ -12,9 +12,10 @@ from pyinfra.api import deploy
 
 from pyinfra_gvisor.coolify.settings import GROUP
 from pyinfra_gvisor.deploys.checks import checked_removal
+from pyinfra_gvisor.deploys.coolify import take_back
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import coolify, docker, gvisor, watch
+from pyinfra_gvisor.operations import docker, gvisor, watch
 
 
 @deploy("Remove gVisor")
@@ -24,8 +25,7 @@ def remove() -> None:
     if settings is None:
         return
     if GROUP in host.groups:
-        coolify.runtime_option(present=False, name="Give Coolify's source back")
-        coolify.persistence(present=False, name="Remove what outlives upgrades")
+        take_back()
     node = read_node(host)
     if node is not None and node.watch.there:
         watch.watch(wanted=False, name="Remove the watch")

@@ -28,6 +28,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import NodeFile
 
 MOUNTED = (MOUNTED_PATCHER, ENTRY)
+OLD_CODE = "end Horizon gracefully, which has old code: its supervisor starts it anew"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def plan_option(found: ControlHost, *, present: bool) -> OptionPlan:
     function = running_function(found)
     if not present:
         if function.state in ("unpatched", "native"):
-            return OptionPlan()
+            return _only_workers(function, "remove")
         line = f"take our lines out of {function.name or 'the function'} in {CONTAINER}"
         return OptionPlan("remove", (line,))
     if function.state in ("damaged", "missing"):
@@ -81,12 +82,18 @@ def plan_option(found: ControlHost, *, present: bool) -> OptionPlan:
         _refuse_broken_native(function)
         return OptionPlan()
     if function.state == "patched" and function.block == "present" and function.honours:
-        if not function.stale:
-            return OptionPlan()
-        if function.asked_s is not None:  # it ends when its deployments have
-            line = "Horizon ends its running deployments first, and takes the new code then"
-            return OptionPlan("nothing", (line,))
+        return _only_workers(function, "apply")
     return OptionPlan("apply", tuple(_option_lines(function)))
+
+
+def _only_workers(function: Function, action: Literal["apply", "remove"]) -> OptionPlan:
+    """Where the source is as declared: whether Horizon has it too."""
+    if not function.stale:
+        return OptionPlan()
+    if function.asked_s is not None:  # it ends when its deployments have
+        line = "Horizon ends its running deployments first, and takes the new code then"
+        return OptionPlan("nothing", (line,))
+    return OptionPlan(action, (OLD_CODE,))
 
 
 def _option_lines(function: Function) -> list[str]:
@@ -98,7 +105,7 @@ def _option_lines(function: Function) -> list[str]:
     elif not function.honours:
         lines.append(f"{function.name}() has our lines and does not hand a runtime on: mend it")
     if function.workers:
-        lines.append("end Horizon gracefully, which has old code: its supervisor starts it anew")
+        lines.append(OLD_CODE)
     return lines
 
 

@@ -21,6 +21,9 @@ compose_is_as_planned() {
 
 takes() { # a file for docker-compose.custom.yml, or nothing: whether compose takes all of them
     set -- ${1:+-f "$1"}
+    if [ -f "$source_dir/docker-compose.postgres-upgrade.yml" ]; then # the last of an upgrade
+        set -- "$@" -f "$source_dir/docker-compose.postgres-upgrade.yml"
+    fi
     for name in docker-compose.prod.yml docker-compose.yml; do
         if [ -f "$source_dir/$name" ]; then set -- -f "$source_dir/$name" "$@"; fi
     done

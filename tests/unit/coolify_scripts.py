@@ -62,6 +62,9 @@ case "$*" in
     'compose version') [ -e "$there/compose" ] ;;
     'compose '*)
         echo "$LATEST_IMAGE $*" >> "$there/composed"
+        for word; do
+            case "$word" in /*) [ -e "$word" ] || {{ echo "open $word" >&2; exit 14; }} ;; esac
+        done
         . "$there/compose"
         ;;
     *) echo "docker: what is $*" >&2; exit 125 ;;

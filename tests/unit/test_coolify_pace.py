@@ -219,8 +219,8 @@ def test_requests_go_one_at_a_time(server: ApiServer, clock: Clock) -> None:
         inside += 1
         at_once.append(inside)
         Event().wait(0.01)  # time for another one to come in between
+        inside -= 1  # before the answer, behind which the next one may come
         answer(handler)
-        inside -= 1
 
     server.answer = counted  # type: ignore[method-assign]
     threads = [Thread(target=api.servers) for _ in range(8)]

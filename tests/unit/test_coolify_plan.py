@@ -71,6 +71,16 @@ def test_workers_with_old_code_are_ended_and_asked_once() -> None:
     assert "ends its running deployments first" in asked.lines[0]
 
 
+def test_workers_that_still_have_our_lines_are_ended_too() -> None:
+    old = plan_option(host(container(), *php("unpatched", MASTER, "stale 11")), present=False)
+    asked = plan_option(
+        host(container(), *php("unpatched", MASTER, "stale 11", "asked_s 1790000002")),
+        present=False,
+    )
+
+    assert (old.action, asked.action) == ("remove", "nothing")
+
+
 def test_lines_of_ours_that_do_nothing_are_mended() -> None:
     told = php("patched", "block present", probe="[]")
 

@@ -167,23 +167,22 @@ def test_a_text_that_compose_refuses_stops_it_before_anything_is_written(
     assert factory.told("systemctl") == []
 
 
-@pytest.mark.parametrize(
-    "compose",
-    [
-        pytest.param("echo broken >&2; exit 1", id="compose-refused-it-before-too"),
-        pytest.param(None, id="no-compose-plug-in"),
-    ],
-)
-def test_what_cannot_get_worse_is_written(factory: Factory, compose: str | None) -> None:
+def test_a_text_that_compose_refused_before_too_is_written(factory: Factory) -> None:
     theirs(factory)
-    if compose is None:
-        (factory.stubs / "compose").unlink()
-    else:
-        factory.says("compose", compose)
+    factory.says("compose", "echo broken >&2; exit 1")
 
     ran = factory.install(THEIRS, MERGED)
 
     assert (ran.returncode, ran.stderr) == (0, "")
+    assert factory.compose.read_text() == MERGED
+
+
+def test_a_docker_without_compose_is_not_asked(factory: Factory) -> None:
+    (factory.stubs / "compose").unlink()
+
+    ran = factory.install(None, MERGED)
+
+    assert (ran.returncode, ran.stderr, factory.told("composed")) == (0, "", [])
     assert factory.compose.read_text() == MERGED
 
 
@@ -213,6 +212,15 @@ def test_compose_is_asked_as_an_upgrade_asks_it(
     composed = [line.replace(f"{factory.at(SOURCE_DIR)}/", "") for line in factory.told("composed")]
     expected = asked.format(new="docker-compose.custom.yml.new")
     assert composed == [f"latest compose {expected} config -q"]
+
+
+def test_an_upgrade_of_postgres_comes_last(factory: Factory) -> None:
+    last = "docker-compose.postgres-upgrade.yml"
+    (factory.at(SOURCE_DIR) / last).write_text("services: {}\n")
+
+    factory.install(None, MERGED)
+
+    assert factory.told("composed")[-1].split("/")[-1] == f"{last} config -q"
 
 
 def test_nothing_of_coolifys_environment_is_told(factory: Factory) -> None:
