@@ -21,6 +21,7 @@ from tests.node.running import (
     remove_container,
     start_container,
 )
+from tests.node.transactions import FILE, assert_as_declared
 
 # app/Actions/Server/InstallDocker.php of Coolify 4.3.11, which runs where Docker or its compose is
 # missing: the node's own values win, and everything is written anew by jq.
@@ -45,7 +46,7 @@ def survives(fleet: Fleet, name: str) -> None:
     first = fleet.run(name, data=DEBIAN)
     assert first.code == 0, first.text
     start_container(node, "validated", "--runtime=runsc")
-    keys, running = parsed(node), processes(node)
+    text, keys, running = daemon_json(node), parsed(node), processes(node)
 
     sh(node, _VALIDATION)
     node.wait_until_ready()
@@ -65,6 +66,8 @@ def survives(fleet: Fleet, name: str) -> None:
     again = fleet.run(name, data=DEBIAN)
     assert again.code == 0, again.text
     assert again.stderr.count("No changes") == OPERATIONS
+    node.put(FILE, text.encode())  # as other tests know it
+    assert_as_declared(fleet, name, data=DEBIAN)
 
 
 def parsed(node: LabNode) -> Any:
