@@ -47,7 +47,7 @@ while [ "$quiet" -lt 7 ]; do
     if [ "$code" = 3 ]; then break; fi
     if [ "$code" != 0 ]; then exit "$code"; fi
     if [ -n "$said" ]; then quiet=0 && echo "$said"; fi
-    sleep 0.3
+    if [ "$quiet" -lt 7 ]; then sleep 0.3; fi # not behind the last look: nobody would see what goes meanwhile
 done
 if [ "$code" = 0 ]; then exit 0; fi'
 
