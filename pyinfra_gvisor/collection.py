@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node import RELEASES_DIR, RUNTIMES_DIR, Node
+from pyinfra_gvisor.node import RUNTIMES_DIR, Node
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.runtimes import release_of
 

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from pyinfra_gvisor.containers import Container, read_containers
 from pyinfra_gvisor.docker_info import DockerInfo
 from pyinfra_gvisor.installed import Manifest, Store, intact, read_manifests, read_store
 from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.unit import Supervisor, next_arguments
 from pyinfra_gvisor.watch.plan import WatchState, read_watch
 
-RELEASES_DIR = "/opt/gvisor/releases"
 RUNTIMES_DIR = "/opt/gvisor/runtimes"
 STATE_DIR = "/var/lib/pyinfra-gvisor"
 DAEMON_JSON = "/etc/docker/daemon.json"
@@ -45,43 +45,6 @@ class DockerdProcess(Reading):
     identity: str
     started_s: float
     arguments: tuple[str, ...]
-
-
-class Container(Reading):
-    """
-    A running container. ``runtime`` is what was asked for, ``release`` what its process is.
-
-    ``here``: the file that it runs is the node's own of that path, and not an image's.
-    """
-
-    id: str
-    name: str
-    pid: int
-    runtime: str
-    auto_remove: bool
-    docker_socket: bool
-    executable: str
-    argv0: str
-    here: bool
-
-    @property
-    def sandboxed(self) -> bool:
-        """
-        Whether its process is gVisor's, as /proc shows it, whatever it asked for.
-
-        An image may have any path and its process any name, but never the node's own file.
-        """
-        return self.argv0 == "runsc-sandbox" and self.here
-
-    @property
-    def release(self) -> str | None:
-        """The release directory that its sandbox runs from, or None if it is none of ours."""
-        prefix = RELEASES_DIR + "/"
-        return (
-            self.executable.removeprefix(prefix).split("/")[0]
-            if self.executable.startswith(prefix)
-            else None
-        )
 
 
 class Node(Reading):
@@ -196,7 +159,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         },
         runsc_link=values.get("runsc_link"),
         runsc_file="runsc_file" in values,
-        containers=_containers(lists["process"], lists["container"]),
+        containers=read_containers(lists["process"], lists["container"]),
         pending="pending" in values,
         state_dir="state_dir" in values,
         watch=read_watch(lists["watch"], values),
@@ -254,32 +217,6 @@ def _daemon_json(values: dict[str, str]) -> DaemonJson:
     except UnicodeDecodeError:
         return DaemonJson.model_validate({"state": "not utf-8", **known})
     return DaemonJson.model_validate({"state": "text", "text": text, **known})
-
-
-def _containers(processes: list[str], containers: list[str]) -> tuple[Container, ...]:
-    seen = {line.split(" ", 1)[0]: line.split(" ", 1)[1].split("\t") for line in processes}
-    found = []
-    for line in containers:
-        document = json.loads(line)
-        host, pid = document["HostConfig"], document["State"]["Pid"]
-        executable, argv0, here = seen.get(str(pid), ("", "", ""))
-        mounted = [mount.get("Source", "") for mount in document.get("Mounts") or ()]
-        found.append(
-            Container(
-                id=document["Id"],
-                name=document["Name"].removeprefix("/"),
-                pid=pid,
-                runtime=host.get("Runtime") or "runc",
-                auto_remove=bool(host.get("AutoRemove")),
-                docker_socket=any(
-                    path in ("/var/run/docker.sock", "/run/docker.sock") for path in mounted
-                ),
-                executable=executable,
-                argv0=argv0,
-                here=here == "here",
-            )
-        )
-    return tuple(sorted(found, key=lambda container: container.name))
 
 
 def _state(values: dict[str, str]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from pyinfra_gvisor.containers import RELEASES_DIR, Container
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import JsonText, Path, from_pointer
 from pyinfra_gvisor.merge import EMPTY, GVISOR, Owned, OwnedPath
-from pyinfra_gvisor.node import RELEASES_DIR, STATE_DIR, Container, Node
+from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.plan import current_text
 from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.runtimes import release_of

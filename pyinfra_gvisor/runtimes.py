@@ -8,9 +8,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.node import RELEASES_DIR, RUNTIMES_DIR, Node
+from pyinfra_gvisor.node import RUNTIMES_DIR, Node
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.settings import Settings

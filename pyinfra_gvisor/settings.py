@@ -8,22 +8,10 @@ The JSON schema beside this file and the table in the README are made from it
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetPydanticSchema,
-    ValidationError,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import CoreSchema
-from pydantic_core.core_schema import no_info_wrap_validator_function
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pyinfra_gvisor.audit.settings import AuditSettings
 from pyinfra_gvisor.coolify.settings import CoolifySettings
@@ -31,7 +19,8 @@ from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.profiles import Runtime, check_runtime_name
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
-from pyinfra_gvisor.releases.sources import FILES, Archive, check_source
+from pyinfra_gvisor.releases.sources import Archive, check_source
+from pyinfra_gvisor.releases.sums import Sums
 
 PREFIX = "gvisor_"
 
@@ -49,41 +38,6 @@ HARDENED_IF_ABSENT: dict[str, Any] = {
 }
 
 Seconds = Annotated[int, Field(ge=1, le=3600, strict=True)]
-Sha512 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
-
-
-def _sums(value: object, one: Callable[[object], str]) -> str | dict[str, str]:
-    """One sha512, or one by file; a union of pydantic's would tell each fault twice."""
-    if not isinstance(value, dict):
-        return one(value)
-    for file, digest in value.items():
-        if file not in FILES:
-            raise Problem("not a file of a release", got=file, todo=f"write {' or '.join(FILES)}")
-        if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{128}", digest):
-            raise Problem(f"not a sha512 of {file}", got=digest, todo="write 128 of 0-9a-f")
-    return value
-
-
-def _sums_schema(_type: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-    return no_info_wrap_validator_function(_sums, handler(Sha512))
-
-
-Sums = Annotated[
-    str | dict[str, str],
-    GetPydanticSchema(_sums_schema),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"pattern": "^[0-9a-f]{128}$", "type": "string"},
-                {
-                    "type": "object",
-                    "propertyNames": {"enum": list(FILES)},
-                    "additionalProperties": {"pattern": "^[0-9a-f]{128}$", "type": "string"},
-                },
-            ]
-        }
-    ),
-]
 
 
 class Settings(AuditSettings, CoolifySettings):

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 
 from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.dockerd_keys import force_of
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.in_force import known
 from pyinfra_gvisor.json_text import Json, JsonText
-from pyinfra_gvisor.node import DAEMON_JSON, RELEASES_DIR, RUNTIMES_DIR, STATE_DIR
+from pyinfra_gvisor.node import DAEMON_JSON, RUNTIMES_DIR, STATE_DIR
 from pyinfra_gvisor.plan import current_text
 
 OURS = ("/opt/gvisor", RELEASES_DIR, RUNTIMES_DIR, STATE_DIR)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.audit.releases import known_escapes
 from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.errors import cut
-from pyinfra_gvisor.node import RELEASES_DIR, STATE_DIR
+from pyinfra_gvisor.node import STATE_DIR
 from pyinfra_gvisor.preflight import MIN_KERNEL
 from pyinfra_gvisor.runtimes import release_of, wrappers
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from pyinfra_gvisor.node import Container, Node, parse_node
+from pyinfra_gvisor.containers import Container
+from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.reading import Reading
 
 AUDIT_SCRIPTS = ("docker_state", "audit_state", "node_state")

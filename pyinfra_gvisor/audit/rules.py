@@ -11,9 +11,10 @@ from pyinfra_gvisor.audit.apps import DeclaredApps
 from pyinfra_gvisor.audit.findings import Finding, Severity
 from pyinfra_gvisor.audit.observed import Given, Observed
 from pyinfra_gvisor.audit.policy import exempted, must_be_sandboxed
+from pyinfra_gvisor.containers import Container
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node import Container, Node
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import Plan, plan_daemon_json
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes import wanted_daemon_json

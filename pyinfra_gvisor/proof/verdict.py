@@ -13,7 +13,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pyinfra_gvisor.node import RELEASES_DIR, Node
+from pyinfra_gvisor.containers import RELEASES_DIR
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check
 from pyinfra_gvisor.proof.judges import Seen
