@@ -13,7 +13,7 @@ from pyinfra.api import deploy
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, gvisor, upgrade, watch
+from pyinfra_gvisor.operations import docker, egress, gvisor, upgrade, watch
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.proof.conditions import no_new_privileges
 from pyinfra_gvisor.runtimes import wanted_daemon_json
@@ -41,6 +41,7 @@ def run_node() -> None:
         wait_s=settings.restart_wait_s,
         name="Bring daemon.json into force",
     )
+    _harden(settings)
     if profiles:
         _prove(settings)
         gvisor.link(version=version, name="Point the link for people at it")
@@ -53,6 +54,17 @@ def run_node() -> None:
         from pyinfra_gvisor.operations import audit  # noqa: PLC0415
 
         audit.findings(settings=settings, by="deploy", enforce=False, name="Report what is there")
+
+
+def _harden(settings: Settings) -> None:
+    """What stands around the sandbox, before it is proven to be one."""
+    node = read_node(host)
+    if settings.egress or (node is not None and node.egress.there):
+        egress.rules(
+            wanted=settings.egress,
+            userland_proxy=settings.wanted_daemon_json().get("userland-proxy") is not False,
+            name="Say what containers may reach",
+        )
 
 
 def _watch(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from pyinfra_gvisor.deploys.checks import checked_removal
 from pyinfra_gvisor.deploys.coolify import take_back
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, gvisor, watch
+from pyinfra_gvisor.operations import docker, egress, gvisor, watch
 
 
 @deploy("Remove gVisor")
@@ -29,6 +29,8 @@ def remove() -> None:
     node = read_node(host)
     if node is not None and node.watch.there:
         watch.watch(wanted=False, name="Remove the watch")
+    if node is not None and node.egress.there:
+        egress.rules(wanted=None, name="Remove the firewall")
     docker.daemon_json(
         wanted={},
         owner=GVISOR,

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyinfra_gvisor.docker_info import DockerInfo
 from pyinfra_gvisor.dockerd_keys import Force, force_of
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, JsonText, Path, lookup
 from pyinfra_gvisor.merge import same
 from pyinfra_gvisor.node import Node
@@ -44,6 +45,26 @@ def in_force(node: Node, path: Path, value: Json) -> bool:
         return shown(node.info, path, value)
     read = known(node, force_of(path))
     return read is not None and same(at(read, path), value)
+
+
+def value_in_force(node: Node, key: str, flag: str = "") -> Json:
+    """
+    A key's value in the running dockerd, or in the file where that is not known; None for none.
+
+    + flag: the flag of dockerd's that stands for it, if it is not called like the key
+    """
+    name = f"--{flag or key}"
+    for word in reversed(node.dockerd.arguments if node.dockerd else ()):
+        if word == name or word.startswith(f"{name}="):
+            return word.partition("=")[2] or "true"
+    try:
+        read = known(node, force_of((key,)))
+        if read is not None:
+            return read.get(key)
+        text = node.daemon_json.text
+        return None if text is None else JsonText(text).value.get(key)
+    except Problem:
+        return None
 
 
 def _live_restore(info: DockerInfo, _path: Path, value: Json) -> bool:

@@ -11,7 +11,9 @@ from pydantic import Field
 
 from pyinfra_gvisor.containers import Container, read_containers
 from pyinfra_gvisor.docker_info import DockerInfo
+from pyinfra_gvisor.egress.state import EgressState, read_egress
 from pyinfra_gvisor.installed import Manifest, Store, intact, read_manifests, read_store
+from pyinfra_gvisor.kernel.state import KernelSurface, read_surface
 from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.unit import Supervisor, next_arguments
 from pyinfra_gvisor.watch.plan import WatchState, read_watch
@@ -20,9 +22,12 @@ RUNTIMES_DIR = "/opt/gvisor/runtimes"
 STATE_DIR = "/var/lib/pyinfra-gvisor"
 DAEMON_JSON = "/etc/docker/daemon.json"
 
-STATE_SCRIPTS = ("docker_state", "node_state")
+STATE_SCRIPTS = ("docker_state", "egress_state", "kernel_state", "node_state")
 
-LISTS = ("release", "manifest", "member", "wrapper", "process", "container", "watch")
+LISTS = (
+    *("release", "manifest", "member", "wrapper", "process", "container"),
+    *("watch", "egress", "surface"),
+)
 
 CLOCK_TICKS_A_SECOND = 100  # USER_HZ, fixed on every architecture that gVisor runs on: time(7)
 
@@ -83,6 +88,8 @@ class Node(Reading):
     pending: bool = False
     state_dir: bool = False
     watch: WatchState = WatchState()
+    egress: EgressState = EgressState()
+    surface: KernelSurface = KernelSurface()
     state: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -163,6 +170,8 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         pending="pending" in values,
         state_dir="state_dir" in values,
         watch=read_watch(lists["watch"], values),
+        egress=read_egress(lists["egress"]),
+        surface=read_surface(lists["surface"]),
         state=_state(values),
     )
 

@@ -15,7 +15,9 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from pyinfra_gvisor.audit.settings import AuditSettings
 from pyinfra_gvisor.coolify.settings import CoolifySettings
+from pyinfra_gvisor.egress.settings import EgressSettings
 from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.kernel.settings import KernelSettings
 from pyinfra_gvisor.profiles import Runtime, check_runtime_name
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
@@ -40,7 +42,7 @@ HARDENED_IF_ABSENT: dict[str, Any] = {
 Seconds = Annotated[int, Field(ge=1, le=3600, strict=True)]
 
 
-class Settings(AuditSettings, CoolifySettings):
+class Settings(AuditSettings, CoolifySettings, EgressSettings, KernelSettings):
     """What an operator may set in ``inventories/group_data/*.py``."""
 
     model_config = ConfigDict(

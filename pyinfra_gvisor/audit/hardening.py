@@ -7,35 +7,16 @@ from collections.abc import Callable, Iterator
 from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.audit.rules import Host, Rule, Seen
 from pyinfra_gvisor.containers import RELEASES_DIR
-from pyinfra_gvisor.dockerd_keys import force_of
-from pyinfra_gvisor.errors import Problem, cut
-from pyinfra_gvisor.in_force import known
-from pyinfra_gvisor.json_text import Json, JsonText
+from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.in_force import value_in_force
+from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import DAEMON_JSON, RUNTIMES_DIR, STATE_DIR
-from pyinfra_gvisor.plan import current_text
 
 OURS = ("/opt/gvisor", RELEASES_DIR, RUNTIMES_DIR, STATE_DIR)
 
 
 def _value(host: Host, key: str, flag: str = "") -> Json:
-    """
-    A key's value in the running dockerd, or in the file where that is not known.
-
-    + flag: the flag of dockerd's that stands for it, if it is not called like the key
-    """
-    arguments = host.node.dockerd.arguments if host.node.dockerd else ()
-    name = f"--{flag or key}"
-    for word in reversed(arguments):
-        if word == name or word.startswith(f"{name}="):
-            return word.partition("=")[2] or "true"
-    read = known(host.node, force_of((key,)))
-    if read is not None:
-        return read.get(key)
-    try:
-        text = current_text(host.node)
-        return None if text is None else JsonText(text).value.get(key)
-    except Problem:
-        return None
+    return value_in_force(host.node, key, flag)
 
 
 def _is(value: Json, wanted: bool) -> bool:

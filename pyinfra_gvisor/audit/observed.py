@@ -12,7 +12,7 @@ from pyinfra_gvisor.containers import Container
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.reading import Reading
 
-AUDIT_SCRIPTS = ("docker_state", "audit_state", "node_state")
+AUDIT_SCRIPTS = ("docker_state", "egress_state", "kernel_state", "audit_state", "node_state")
 LEAK_AGE_S = 60  # a younger one may belong to a container that is just being made or removed
 
 

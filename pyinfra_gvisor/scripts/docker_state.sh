@@ -107,6 +107,27 @@ docker_by_perl() { # socket, and what is asked for besides
             my @times = $events =~ /"timeNano":(\d+)/g;
             return @times ? sprintf("reload_event %.3f\n", $times[-1] / 1e9) : "";
         }
+        sub networks { # driver, bridge and name, a line each
+            my $all = get("/networks") // "";
+            my $text = "";
+            pos($all) = 1;
+            while ($all =~ /\G\s*,?\s*$value/gc) {
+                my $one = members($+{v});
+                my ($name, $driver, $id) = map { ($one->{$_} // "") =~ /^"([^"\\]*)"$/ ? $1 : "-" } qw(Name Driver Id);
+                my ($bridge) = ($one->{Options} // "") =~ /"com\.docker\.network\.bridge\.name":"([^"\\ ]+)"/;
+                $bridge //= $driver eq "bridge" ? "br-" . substr($id, 0, 12) : "-";
+                $text .= "egress network $driver $bridge $name\n";
+            }
+            return $text;
+        }
+        sub published { # ports that others than the node itself may reach
+            my ($list) = @_;
+            my $text = "";
+            while ($list =~ /\{"IP":"([^"]*)","PrivatePort":\d+,"PublicPort":(\d+),"Type":"(\w+)"\}/g) {
+                $text .= "egress published $2/$3\n" unless $1 =~ /^(127\.|::1$)/;
+            }
+            return $text;
+        }
         my $told = eval {
             local $SIG{ALRM} = sub { die "no answer within 20 s\n" };
             alarm 20;
@@ -114,6 +135,7 @@ docker_by_perl() { # socket, and what is asked for besides
             my $ids = ask("/containers/json") // die "no /containers/json\n";
             my $text = "info $info\n";
             $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
+            $text .= networks() . published($ids);
             $text .= sandboxes() . reloads() if $wide;
             alarm 0;
             $text;

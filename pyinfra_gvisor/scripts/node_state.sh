@@ -217,6 +217,8 @@ change_times
 daemon_json_file
 ours
 watch
+egress_state
+kernel_state
 store
 docker_state
 echo 'end of node state'

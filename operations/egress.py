@@ -1,0 +1,76 @@
+"""The firewall of a node's own: what containers may reach."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from difflib import unified_diff
+
+from pyinfra import host, logger, state
+from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.output import format_text
+
+from pyinfra_gvisor.egress.dockerd import named_resolvers, proxied
+from pyinfra_gvisor.egress.files import RULES
+from pyinfra_gvisor.egress.plan import EgressPlan, plan_egress
+from pyinfra_gvisor.egress.settings import Egress
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.operations.probation import try_rules
+from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.scripts import script
+
+
+@operation()
+def rules(
+    wanted: Egress | None, *, userland_proxy: bool = True
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have a table of nftables' on the node that says what containers may reach, or none.
+
+    + wanted: what they may reach; None: nothing of the firewall stays
+    + userland_proxy: whether dockerd is meant to have its userland-proxy
+
+    The rules are checked first (``nft -c``), replaced all at once, and taken back by the node
+    itself unless this controller comes back over a new connection. They are loaded at every boot
+    before Docker. Docker's own rules, and those of others, are left alone. Fails the host, with
+    nothing changed, where the rules would cut the controller's ssh, Docker's DNS or published
+    ports, and where there is no systemd.
+    """
+    node = read_node(host)
+    if node is None:
+        yield from refusal("egress.rules", RULES, None, unreadable=True)
+        return
+    meant = userland_proxy or state.is_executing  # what is only forecast may be about to change
+    try:
+        plan = plan_egress(
+            node.egress,
+            wanted,
+            init=node.init,
+            dns=named_resolvers(node),
+            proxied=meant and proxied(node),
+        )
+    except Problem as problem:
+        yield from refusal("egress.rules", RULES, problem)
+        return
+    if plan.action == "nothing":
+        host.noop("the firewall is as declared")
+        return
+    for line in plan.lines:
+        tell(line)
+    for line in plan.risks:
+        tell(line, logger.warning)
+    for line in _diff(plan) if state.config.DIFF else ():
+        tell(line)
+    forget_node(host)
+    if wanted is None:
+        yield StringCommand("sh", "-c", QuoteString(script("egress_remove")))
+    else:
+        yield try_rules(plan, confirm_s=wanted.confirm_s)
+
+
+def _diff(plan: EgressPlan) -> list[str]:
+    before, after = (text or "" for text in (plan.before, plan.after))
+    lines = unified_diff(before.splitlines(), after.splitlines(), RULES, RULES, lineterm="")
+    colours = {"+": "green", "-": "red"}
+    return [format_text(line, colours[line[0]]) if line[0] in colours else line for line in lines]

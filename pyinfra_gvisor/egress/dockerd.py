@@ -1,0 +1,26 @@
+"""What of dockerd the firewall has to know."""
+
+from __future__ import annotations
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.in_force import value_in_force
+from pyinfra_gvisor.json_text import Json, JsonText
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.plan import current_text
+
+
+def named_resolvers(node: Node) -> tuple[str, ...]:
+    """The resolvers that daemon.json names for containers; none if it names none."""
+    try:
+        text = current_text(node)
+        found: Json = None if text is None else JsonText(text).value.get("dns")
+    except Problem:
+        return ()
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def proxied(node: Node) -> bool:
+    """Whether the running dockerd has its userland-proxy, as it has unless it is told otherwise."""
+    if node.info is None:
+        return False
+    return value_in_force(node, "userland-proxy") not in (False, "false")

@@ -1,0 +1,119 @@
+"""What rules would cut that must not be: our own way in, Docker's DNS, published ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+
+from pyinfra_gvisor.egress.settings import METADATA, PRIVATE, Egress, network, port_range
+from pyinfra_gvisor.egress.state import EgressState
+from pyinfra_gvisor.egress.surroundings import Surroundings, matches, resolvers
+from pyinfra_gvisor.errors import Problem
+
+DNS_PORT = "53"
+
+
+def lockouts(
+    found: EgressState,
+    egress: Egress,
+    around: Surroundings,
+    *,
+    dns: Iterable[str] = (),
+    proxied: bool = False,
+) -> list[Problem]:
+    """
+    Every reason why these rules must not be loaded on this node; none if they may.
+
+    + dns: the resolvers that daemon.json names
+    + proxied: whether dockerd has its userland-proxy, through which containers reach ports that
+      are published on the node
+    """
+    return [
+        *_uplinks(found, around),
+        *_ssh(found, egress, around),
+        *_dns(found, egress, around, tuple(dns)),
+        *(_published(found, egress) if proxied else ()),
+    ]
+
+
+def _is_behind(name: str, around: Surroundings) -> bool:
+    return matches(name, around.interfaces) and name not in around.excluded
+
+
+def _uplinks(found: EgressState, around: Surroundings) -> Iterator[Problem]:
+    for name in found.uplinks:
+        if _is_behind(name, around):
+            yield Problem(
+                "the node's way out is taken for an interface of containers, which cuts ports that "
+                "are published and whatever is served here",
+                got=name,
+                todo="take it out of gvisor_egress['interfaces']",
+            )
+
+
+def _ssh(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[Problem]:
+    ssh = found.ssh
+    if ssh is None or not _is_behind(ssh.interface, around) or "node" not in egress.block:
+        return
+    if not covered(f"{ssh.port}/tcp", egress.node_ports):
+        yield Problem(
+            f"the controller's own ssh, from {ssh.client}, arrives on an interface of containers",
+            got=ssh.interface,
+            todo=f"write '{ssh.port}' into gvisor_egress['node_ports'], or take the interface out",
+        )
+
+
+def _dns(
+    found: EgressState, egress: Egress, around: Surroundings, dns: tuple[str, ...]
+) -> Iterator[Problem]:
+    for resolver in resolvers(found, dns):
+        if resolver in around.resolvers or _is_allowed(resolver, egress):
+            continue
+        if is_blocked(resolver, egress):
+            yield Problem(
+                "Docker's DNS asks a resolver that would be stopped",
+                got=resolver,
+                todo="leave gvisor_egress['dns'] out, or write the resolver into it",
+            )
+
+
+def _published(found: EgressState, egress: Egress) -> Iterator[Problem]:
+    """With the proxy a container's own network is served by a process of the node's."""
+    if "node" not in egress.block:
+        return
+    cut = [port for port in found.published if not covered(port, egress.node_ports)]
+    if cut:
+        yield Problem(
+            "containers reach ports that are published on this node through dockerd's "
+            "userland-proxy, which is the node's own",
+            got=", ".join(cut),
+            todo='have "userland-proxy": false in daemon.json and in force, or write these into '
+            "gvisor_egress['node_ports']",
+        )
+
+
+def is_blocked(address: str, egress: Egress) -> bool:
+    """Whether what is blocked has this address in it, allow lists apart."""
+    blocked = [
+        *(METADATA if "metadata" in egress.block else ()),
+        *(PRIVATE if "private" in egress.block else ()),
+        *egress.deny,
+    ]
+    return any(ip_address(address) in network(text) for text in blocked)
+
+
+def _is_allowed(address: str, egress: Egress) -> bool:
+    return any(
+        ip_address(address) in network(item.to)
+        and (not item.ports or covered(f"{DNS_PORT}/udp", item.ports))
+        for item in egress.allow
+    )
+
+
+def covered(port: str, ranges: Iterable[str]) -> bool:
+    """Whether a port such as ``53/udp`` is in one of the ranges."""
+    first, last, protocol = port_range(port)
+    return any(
+        kind == protocol and low <= first and last <= high
+        for low, high, kind in map(port_range, ranges)
+    )

@@ -1,0 +1,214 @@
+"""
+The rules as nftables takes them: one table of our own, replaced at once, nobody else's touched.
+
+Its chains are asked before Docker's and the node's own (priority filter - 5). What they accept the
+others still judge; what they stop is stopped. nft(8) and https://wiki.nftables.org.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+
+from pyinfra_gvisor.egress.settings import (
+    METADATA,
+    PRIVATE,
+    Allowed,
+    Egress,
+    Network,
+    network,
+    port_range,
+)
+from pyinfra_gvisor.egress.surroundings import Surroundings
+
+FAMILY, NAME = "inet", "pyinfra_gvisor"
+TABLE = f"{FAMILY} {NAME}"
+STOPPED_SIZE = 4096  # different attempts that are remembered, for an hour
+RATED_SIZE = 65535  # containers of which new connections are counted
+
+_NEW = "ct state new"
+_KNOWN = "ct state established,related accept"
+_REJECT = "reject with icmpx admin-prohibited"
+_TUPLE = {
+    family: f"{family} saddr . {family} daddr . meta l4proto . th dport" for family in ("ip", "ip6")
+}
+_ASKED = "meta l4proto { tcp, udp } th dport 53"
+
+
+def rules_text(egress: Egress, around: Surroundings) -> str:
+    """The file that ``nft -f`` takes: the table as it has to be, instead of what is there."""
+    reasons = _reasons(egress)
+    chains = {
+        **{f"stop_{reason}": _stop(reason, egress) for reason in reasons},
+        "beyond": _beyond(egress, around),
+        "to_node": _to_node(egress),
+        "from_containers": _from_containers(around),
+        "forward": _hook("forward", "jump from_containers", around),
+        "input": _hook("input", "jump to_node", around),
+    }
+    body = [
+        *(f"counter {name} {{ }}" for name in counters(egress)),
+        *_sets(egress),
+        *(line for name, lines in chains.items() for line in _block(f"chain {name}", lines)),
+    ]
+    return "".join(
+        f"{line}\n"
+        for line in (
+            "# Of pyinfra-gvisor, which writes it anew: gvisor_egress in the inventory.",
+            f"table {TABLE}",
+            f"delete table {TABLE}",
+            *_block(f"table {TABLE}", body),
+        )
+    )
+
+
+def counters(egress: Egress) -> tuple[str, ...]:
+    """The counters by name: ``accept_…`` count new connections, ``drop_…`` packets."""
+    allowed = [f"accept_allow_{number}" for number in range(1, len(egress.allow) + 1)]
+    accepts = ("accept_dns", "accept_node_dns", "accept_node", *allowed, "accept_internet")
+    return (*accepts, *(f"drop_{reason}" for reason in _reasons(egress)))
+
+
+def _reasons(egress: Egress) -> tuple[str, ...]:
+    deny = ("deny",) if egress.deny else ()
+    rate = ("rate",) if egress.new_connections_per_s else ()
+    return (*egress.block, *deny, *rate)
+
+
+def _block(head: str, lines: Iterable[str]) -> list[str]:
+    return [f"{head} {{", *(f"\t{line}" for line in lines), "}"]
+
+
+def _sets(egress: Egress) -> Iterator[str]:
+    """What the rules gather: who was stopped, and for the proof who was let through."""
+    stopped = ["flags dynamic,timeout", "timeout 1h", f"size {STOPPED_SIZE}"]
+    passed = ["flags dynamic,timeout", "timeout 1m", f"size {STOPPED_SIZE}"]
+    for version in ("4", "6"):
+        address = f"ipv{version}_addr"
+        yield from _block(f"set stopped{version}", [f"type {_key(address)}", *stopped])
+    yield from _block("set controls4", ["type ipv4_addr", "flags timeout"])
+    yield from _block("set passed4", [f"type {_key('ipv4_addr')}", *passed])
+    if egress.new_connections_per_s:
+        for version in ("4", "6"):
+            rated = [f"type ipv{version}_addr", "flags dynamic,timeout", "timeout 1m"]
+            yield from _block(f"set rated{version}", [*rated, f"size {RATED_SIZE}"])
+
+
+def _key(address: str) -> str:
+    return f"{address} . {address} . inet_proto . inet_service"
+
+
+def _stop(reason: str, egress: Egress) -> Iterator[str]:
+    """A connection that fails at once is sooner understood than one that hangs."""
+    if egress.log_per_minute:
+        log = f'log prefix "pyinfra-gvisor {reason}: " level info'
+        yield f"limit rate {egress.log_per_minute}/minute burst 5 packets {log}"
+    if reason == "rate":  # what floods is neither answered nor remembered
+        yield "counter name drop_rate drop"
+        return
+    for family, version in (("ip", "4"), ("ip6", "6")):
+        yield f"update @stopped{version} {{ {_TUPLE[family]} }}"
+    yield f"counter name drop_{reason}"
+    yield _REJECT
+
+
+def _hook(hook: str, verdict: str, around: Surroundings) -> Iterator[str]:
+    yield f"type filter hook {hook} priority filter - 5; policy accept;"
+    yield _KNOWN
+    for name in around.excluded:
+        yield f'iifname "{name}" accept'
+    for name in around.interfaces:
+        yield f'iifname "{name}" {verdict}'
+
+
+def _from_containers(around: Surroundings) -> Iterator[str]:
+    """Between containers Docker alone decides, on networks that are made later too."""
+    for name in around.excluded:
+        yield f'oifname "{name}" goto beyond'
+    for name in around.interfaces:
+        yield f'oifname "{name}" accept'
+    yield "goto beyond"
+
+
+def _control() -> str:
+    return f"ip saddr @controls4 update @passed4 {{ {_TUPLE['ip']} }} accept"
+
+
+def _beyond(egress: Egress, around: Surroundings) -> Iterator[str]:
+    """What leaves the node."""
+    yield _control()
+    yield from _to(around.resolvers, f"{_ASKED} counter name accept_dns accept")
+    for number, allowed in enumerate(egress.allow, 1):
+        yield from _allow(allowed, f"counter name accept_allow_{number} accept")
+    yield from _destinations(egress)
+    if "private" in egress.block:
+        yield from _to(PRIVATE, "goto stop_private")
+    if "smtp" in egress.block and egress.smtp_ports:
+        ports = ", ".join(map(str, sorted(set(egress.smtp_ports))))
+        yield f"tcp dport {{ {ports} }} goto stop_smtp"
+    if rate := egress.new_connections_per_s:
+        over = f"limit rate over {rate}/second burst {2 * rate} packets"
+        for family, version in (("ip", "4"), ("ip6", "6")):
+            yield f"{_NEW} update @rated{version} {{ {family} saddr {over} }} goto stop_rate"
+    yield f"{_NEW} counter name accept_internet"
+
+
+def _destinations(egress: Egress) -> Iterator[str]:
+    if "metadata" in egress.block:
+        yield from _to(METADATA, "goto stop_metadata")
+    yield from _to(egress.deny, "goto stop_deny")
+
+
+def _to_node(egress: Egress) -> Iterator[str]:
+    """What is for the node itself. Without ICMP no IPv6 neighbour would be found: RFC 4890."""
+    yield "meta l4proto { icmp, ipv6-icmp } accept"
+    yield _control()
+    yield f"{_ASKED} counter name accept_node_dns accept"
+    for protocol, ports in _by_protocol(egress.node_ports).items():
+        yield f"{protocol} dport {{ {ports} }} counter name accept_node accept"
+    yield from _destinations(egress)
+    if "node" in egress.block:
+        yield "meta pkttype { broadcast, multicast } counter name drop_node drop"
+        yield "goto stop_node"
+
+
+def _to(addresses: Iterable[str], verdict: str) -> Iterator[str]:
+    """A rule for each family that has one of these; nft refuses a set whose members overlap."""
+    found = [network(text) for text in addresses]
+    for family, kind in (("ip", IPv4Network), ("ip6", IPv6Network)):
+        members = collapse_addresses(item for item in found if isinstance(item, kind))
+        if items := ", ".join(map(_short, members)):
+            yield f"{family} daddr {{ {items} }} {verdict}"
+
+
+def _allow(allowed: Allowed, verdict: str) -> Iterator[str]:
+    found = network(allowed.to)
+    to = f"{'ip' if isinstance(found, IPv4Network) else 'ip6'} daddr {_short(found)}"
+    if not allowed.ports:
+        yield f"{to} {verdict}"
+    for protocol, ports in _by_protocol(allowed.ports).items():
+        yield f"{to} {protocol} dport {{ {ports} }} {verdict}"
+
+
+def _by_protocol(texts: Iterable[str]) -> dict[str, str]:
+    found: dict[str, list[tuple[int, int]]] = {}
+    for text in texts:
+        first, last, protocol = port_range(text)
+        found.setdefault(protocol, []).append((first, last))
+    return {protocol: _merged(ranges) for protocol, ranges in sorted(found.items())}
+
+
+def _merged(ranges: list[tuple[int, int]]) -> str:
+    """nft refuses a set in which two ranges overlap."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in merged)
+
+
+def _short(found: Network) -> str:
+    """A network of one address is written as the address."""
+    return str(found.network_address) if found.num_addresses == 1 else str(found)

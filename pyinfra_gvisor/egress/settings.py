@@ -1,0 +1,202 @@
+"""The ``gvisor_egress`` key: what containers may reach, beside each other and the open internet."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pyinfra_gvisor.audit.policy import Reason
+from pyinfra_gvisor.errors import Problem
+
+Network = IPv4Network | IPv6Network
+Block = Literal["metadata", "private", "node", "smtp"]
+
+# How Docker calls the bridges of its networks: libnetwork/drivers/bridge of moby/moby (docker0, br-
+# and the network's id), and daemon/cluster/executor (docker_gwbridge).
+DOCKERS_BRIDGES = ("docker0", "br-*", "docker_gwbridge")
+
+# Where clouds answer who asks for a node's identity and credentials.
+METADATA: dict[str, str] = {
+    # RFC 3927; AWS, Azure, Google, Hetzner, DigitalOcean, OpenStack and others answer at .169.254
+    "169.254.0.0/16": "link-local, with the metadata services at 169.254.169.254",
+    # https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+    "168.63.129.16/32": "Azure's WireServer",
+    # https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
+    "100.100.100.200/32": "Alibaba Cloud",
+    # https://docs.oracle.com/en-us/iaas/Content/Compute/Tasks/gettingmetadata.htm
+    "192.0.0.192/32": "Oracle Cloud, classic",
+    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+    "fd00:ec2::254/128": "AWS",
+    # https://cloud.google.com/compute/docs/metadata/querying-metadata
+    "fd20:ce::254/128": "Google Cloud",
+    "fe80::/10": "link-local, RFC 4291",
+}
+# RFC 1918, RFC 6598 (carriers' shared addresses, also VPNs') and RFC 4193.
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+
+PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp))?")
+# What the kernel takes for the name of an interface (dev_valid_name), and one "*" at the end.
+INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}\*?")
+LAST_PORT = 65535
+
+
+def network(text: str) -> Network:
+    """An address or a network. Raises ``Problem`` for what is neither."""
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        todo = "write an address or a network such as 10.1.2.0/24, without bits behind the mask"
+        raise Problem(f"no network ({error})", got=text, todo=todo) from None
+
+
+def port_range(text: str) -> tuple[int, int, str]:
+    """The first and last port and the protocol of ``443``, ``53/udp`` or ``8000-8010/tcp``."""
+    found = PORT.fullmatch(text)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if found is None or not 1 <= first <= last <= LAST_PORT:
+        raise Problem("not ports", got=text, todo="write 443, 53/udp or 8000-8010/tcp")
+    return first, last, found[3] or "tcp"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Allowed(_Part):
+    """A destination that containers may reach although it lies in what is blocked."""
+
+    to: str = Field(description="An address or a network, such as `10.0.0.5` or `10.1.2.0/24`.")
+    ports: tuple[str, ...] = Field(
+        (), description="Ports such as `5432`, `53/udp` or `8000-8010/tcp`; `[]`: everything."
+    )
+    reason: Reason | None = Field(
+        None, description="Why; asked for where a metadata service would be reached."
+    )
+
+    @field_validator("to")
+    @classmethod
+    def _to(cls, value: str) -> str:
+        return str(network(value))
+
+    @field_validator("ports")
+    @classmethod
+    def _ports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            port_range(text)
+        return value
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> Allowed:
+        to = network(self.to)
+        opened = [text for text in METADATA if overlap(to, network(text))]
+        if opened and not self.reason:
+            todo = "narrow it, or give a reason of at least 10 characters"
+            raise Problem(f"opens {METADATA[opened[0]]} to containers", got=self.to, todo=todo)
+        return self
+
+
+class Egress(_Part):
+    """What containers of a node may reach. Their own networks and the open internet they may."""
+
+    block: tuple[Block, ...] = Field(
+        ("metadata", "private", "node", "smtp"),
+        description="What is stopped: the clouds' metadata services, private networks beyond the "
+        "containers' own, the node's own services, mail's port.",
+    )
+    allow: tuple[Allowed, ...] = Field(
+        (),
+        description='Destinations allowed all the same, each `{"to": "10.0.0.5", "ports": '
+        '["5432"]}`.',
+    )
+    deny: tuple[str, ...] = Field(
+        (), description="Further addresses and networks that are stopped."
+    )
+    node_ports: tuple[str, ...] = Field(
+        (), description="Ports of the node's own that containers may reach, such as `5432`."
+    )
+    smtp_ports: tuple[Annotated[int, Field(ge=1, le=LAST_PORT, strict=True)], ...] = Field(
+        (25,), description="The ports that `smtp` is about."
+    )
+    dns: tuple[str, ...] | None = Field(
+        None,
+        description="Resolvers that may be asked on port 53 wherever they are; `None`: those of "
+        "the node's resolv.conf and of `dns` in daemon.json.",
+    )
+    new_connections_per_s: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = Field(
+        200,
+        description="New connections a second that one container may open to outside, twice as "
+        "many in a burst; `None`: no limit.",
+    )
+    log_per_minute: Annotated[int, Field(ge=1, le=10_000, strict=True)] | None = Field(
+        10, description="Lines a minute in the kernel's log for each thing that is stopped."
+    )
+    interfaces: tuple[str, ...] = Field(
+        (),
+        description="Interfaces that containers are behind, beside Docker's bridges; may end in "
+        "`*`.",
+    )
+    confirm_s: Annotated[int, Field(ge=5, le=600, strict=True)] = Field(
+        30,
+        description="Seconds that the controller has to come back over a new connection; if it "
+        "does not, the node takes the rules back by itself.",
+    )
+    force: Reason | None = Field(
+        None,
+        description="Why rules are tried that are refused otherwise; they are still taken "
+        "back unless the controller comes back.",
+    )
+
+    @field_validator("deny")
+    @classmethod
+    def _deny(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(network(text)) for text in value)
+
+    @field_validator("node_ports")
+    @classmethod
+    def _node_ports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            port_range(text)
+        return value
+
+    @field_validator("dns")
+    @classmethod
+    def _dns(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for text in value or ():
+            try:
+                ip_address(text)
+            except ValueError:
+                raise Problem(
+                    "not an address", got=text, todo="write resolvers' addresses"
+                ) from None
+        return value
+
+    @field_validator("interfaces")
+    @classmethod
+    def _interfaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not INTERFACE.fullmatch(name) or name.startswith("-"):
+                todo = "write a name such as virbr0, or its beginning and *"
+                raise Problem("not an interface", got=name, todo=todo)
+        return value
+
+
+class EgressSettings(BaseModel):
+    """The firewall's one key."""
+
+    egress: Egress | None = Field(
+        None,
+        description="What containers may reach: docs/egress.md. `{}`: the open internet and each "
+        "other, but no metadata service, no private network, nothing of the node's own but DNS, "
+        "no mail port. `None`: no firewall of this package's is on the node.",
+    )
+
+
+def overlap(one: Network, other: Network) -> bool:
+    if isinstance(one, IPv4Network) and isinstance(other, IPv4Network):
+        return one.overlaps(other)
+    if isinstance(one, IPv6Network) and isinstance(other, IPv6Network):
+        return one.overlaps(other)
+    return False

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Confirms rules that are on probation: they stay, also over a reboot. To be run over a connection
+# that was made under these rules. Arguments: path, mode and content in base64 of all files that stay.
+# Set before: host. Read behind put_files.sh.
+set -eu
+: "${host:?}"
+dir=/opt/gvisor/egress
+run=/run/pyinfra-gvisor-egress
+unit=pyinfra-gvisor-egress
+
+exec 9>> "$run/lock"
+flock -w 30 9
+if [ ! -e "$dir/candidate.nft" ]; then
+    echo "egress.rules: $dir/rules.nft on $host: the new rules were taken back before they were confirmed; raise confirm_s in gvisor_egress" >&2
+    exit 1
+fi
+put_files "$@"
+rm -f "$dir/candidate.nft"
+# Behind this the timer finds no candidate, and leaves what is there.
+systemctl stop "$unit-revert.timer"
+systemctl daemon-reload
+systemctl enable --quiet "$unit.service"
+if [ "$(systemctl is-active "$unit.service")" = active ]; then
+    systemctl reload "$unit.service" # a restart would be without rules in between
+else
+    systemctl start "$unit.service"
+fi

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Loads the rules of pyinfra-gvisor that are in file $1, all at once or not at all, and writes down
+# what the kernel has then.
+set -eu
+: "${1:?the file with the rules}"
+run=/run/pyinfra-gvisor-egress
+mkdir -p "$run"
+/usr/sbin/nft -f "$1"
+table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor)
+now=$(printf '%s\n' "$table" | sha256sum)
+file=$(sha256sum < "$1")
+printf '%s %s\n' "${now%% *}" "${file%% *}" > "$run/loaded.new"
+mv "$run/loaded.new" "$run/loaded"

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Takes the firewall off the node: its table, its files, its unit.
+set -eu
+dir=/opt/gvisor/egress
+run=/run/pyinfra-gvisor-egress
+unit=pyinfra-gvisor-egress
+units=/etc/systemd/system
+
+mkdir -p "$run"
+exec 9>> "$run/lock"
+flock -w 30 9
+if [ "$(systemctl is-active "$unit-revert.timer")" = active ]; then systemctl stop "$unit-revert.timer"; fi
+if [ -e "$units/$unit.service" ]; then
+    systemctl disable --quiet --now "$unit.service"
+    rm -f "$units/$unit.service"
+    systemctl daemon-reload
+fi
+if systemctl is-failed --quiet "$unit.service"; then systemctl reset-failed "$unit.service"; fi
+if [ -x /usr/sbin/nft ] && /usr/sbin/nft list table inet pyinfra_gvisor > /dev/null 2>&1; then
+    /usr/sbin/nft delete table inet pyinfra_gvisor
+fi
+rm -rf "$dir" "$run"
+if [ -d "${dir%/*}" ]; then rmdir --ignore-fail-on-non-empty "${dir%/*}"; fi

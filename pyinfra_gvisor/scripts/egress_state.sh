@@ -1,0 +1,105 @@
+#!/bin/sh
+# What is told of the firewall, and of what its rules depend on. Read in front of node_state.sh.
+egress_dir=/opt/gvisor/egress
+egress_loaded=/run/pyinfra-gvisor-egress/loaded
+egress_unit=/etc/systemd/system/pyinfra-gvisor-egress.service
+
+egress_state() {
+    if [ -x /usr/sbin/nft ]; then echo 'egress nft'; fi
+    egress_files
+    egress_routes
+    for path in /sys/class/net/*/bridge; do
+        if [ -d "$path" ]; then
+            path=${path%/bridge}
+            printf 'egress bridge %s\n' "${path##*/}"
+        fi
+    done
+    egress_resolvers
+    egress_ssh
+    egress_managers
+}
+
+egress_files() {
+    if [ ! -d "$egress_dir" ] && [ ! -f "$egress_unit" ]; then return 0; fi
+    set --
+    for path in "$egress_dir/rules.nft" "$egress_dir/load.sh" "$egress_dir/revert.sh" "$egress_unit"; do
+        if [ -f "$path" ]; then set -- "$@" "$path"; fi
+    done
+    if [ $# -gt 0 ]; then
+        sha256sum -- "$@" | while read -r sum path; do printf 'egress sum %s %s\n' "$sum" "$path"; done
+        stat -c 'egress stat %a:%u:%g %n' -- "$@"
+    fi
+    if [ -r "$egress_dir/rules.nft" ]; then printf 'egress rules %s\n' "$(base64 -w0 < "$egress_dir/rules.nft")"; fi
+    if [ -e "$egress_dir/candidate.nft" ]; then echo 'egress pending yes'; fi
+    if [ -L "${egress_unit%/*}/sysinit.target.wants/${egress_unit##*/}" ]; then echo 'egress enabled yes'; fi
+    if [ -f "$egress_unit" ]; then printf 'egress unit %s\n' "$(systemctl is-active "${egress_unit##*/}")"; fi
+    line 'egress loaded' "$egress_loaded"
+    if [ -x /usr/sbin/nft ] && table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor 2> /dev/null); then # none
+        sum=$(printf '%s\n' "$table" | sha256sum)
+        printf 'egress now %s\n' "${sum%% *}"
+    fi
+}
+
+# Default routes: proc_net_route in the kernel's Documentation/networking, ipv6_route likewise.
+egress_routes() {
+    if [ -r /proc/net/route ]; then
+        while read -r name destination _ _ _ _ _ mask _; do
+            if [ "$destination $mask" = '00000000 00000000' ]; then printf 'egress uplink %s\n' "$name"; fi
+        done < /proc/net/route
+    fi
+    if [ ! -r /proc/net/ipv6_route ]; then return 0; fi
+    while read -r destination length _ _ _ _ _ _ _ name; do
+        case "$destination $length $name" in
+            '00000000000000000000000000000000 00 lo') ;;
+            '00000000000000000000000000000000 00 '*) printf 'egress uplink %s\n' "$name" ;;
+        esac
+    done < /proc/net/ipv6_route
+}
+
+# The file that Docker reads: it takes systemd-resolved's own where resolv.conf names its stub only
+# (libnetwork/resolvconf of moby/moby).
+egress_resolvers() {
+    file=/etc/resolv.conf
+    if [ ! -r "$file" ]; then return 0; fi
+    others=''
+    while read -r key address _; do
+        if [ "$key" = nameserver ]; then others="$others $address"; fi
+    done < "$file"
+    if [ "$others" = ' 127.0.0.53' ] && [ -r /run/systemd/resolve/resolv.conf ]; then
+        file=/run/systemd/resolve/resolv.conf
+    fi
+    while read -r key address _; do
+        if [ "$key" = nameserver ]; then printf 'egress resolver %s\n' "${address%%%*}"; fi
+    done < "$file"
+}
+
+# sudo keeps no SSH_CONNECTION (client, its port, our address, our port: ssh(1)), those above us do.
+egress_ssh() {
+    connection=${SSH_CONNECTION:-} process=$PPID
+    for _ in 1 2 3 4 5 6; do
+        if [ -n "$connection" ] || [ "${process:-1}" -le 1 ]; then break; fi
+        if [ -r "/proc/$process/environ" ]; then
+            connection=$(tr '\0' '\n' < "/proc/$process/environ" | sed -n 's/^SSH_CONNECTION=//p' | head -n 1)
+        fi
+        if ! read -r stat < "/proc/$process/stat"; then break; fi
+        # behind the "(comm)": state and parent, proc_pid_stat(5)
+        # shellcheck disable=SC2086
+        set -- ${stat##*) }
+        process=${2:-}
+    done
+    if [ -z "$connection" ]; then return 0; fi
+    # shellcheck disable=SC2086
+    set -- $connection
+    way=$(ip -o route get "$1" 2> /dev/null) || way='' # not routed: it is told apart
+    case "$way" in *' dev '*) way=${way#* dev } ;; *) way='' ;; esac
+    printf 'egress ssh %s %s %s\n' "$1" "${4:-22}" "${way%% *}"
+}
+
+egress_managers() {
+    if [ -r /etc/ufw/ufw.conf ] && grep -q '^ENABLED=yes' /etc/ufw/ufw.conf; then echo 'egress manager ufw'; fi
+    if [ -e /run/firewalld.pid ] || [ -e /run/firewalld/firewalld.pid ]; then echo 'egress manager firewalld'; fi
+    if [ -L /etc/systemd/system/sysinit.target.wants/nftables.service ]; then echo 'egress manager nftables.service'; fi
+    if [ -L /etc/systemd/system/multi-user.target.wants/netfilter-persistent.service ]; then
+        echo 'egress manager netfilter-persistent'
+    fi
+}
