@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from pyinfra_gvisor.audit.judge import NODE_RULES, RUNNING_RULES
@@ -18,6 +19,8 @@ from pyinfra_gvisor.audit.rules import Rule
 from pyinfra_gvisor.audit.settings import AuditSettings
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.dockerd_keys import as_rows
+from pyinfra_gvisor.egress.settings import METADATA, PRIVATE, Egress, EgressSettings
+from pyinfra_gvisor.kernel.settings import KernelSettings
 from pyinfra_gvisor.preflight import RULES
 from pyinfra_gvisor.proof.checks import ALL, CHECKS
 from pyinfra_gvisor.report.document import FleetReport, HostReport
@@ -29,6 +32,7 @@ README_FILE = Path(__file__).parent.parent / "README.md"
 RELEASES_FILE = Path(__file__).parent.parent / "docs" / "releases.md"
 KEYS_FILE = Path(__file__).parent.parent / "docs" / "daemon-json.md"
 AUDIT_FILE = Path(__file__).parent.parent / "docs" / "audit.md"
+EGRESS_FILE = Path(__file__).parent.parent / "docs" / "egress.md"
 PROOF_FILE = Path(__file__).parent.parent / "docs" / "proof.md"
 
 TYPES = {
@@ -66,7 +70,8 @@ def settings_table() -> str:
     """A Markdown table of every key with its type, default and meaning."""
     schema = Settings.model_json_schema(by_alias=True)
     later = [
-        {PREFIX + name for name in model.model_fields} for model in (CoolifySettings, AuditSettings)
+        {PREFIX + name for name in model.model_fields}
+        for model in (CoolifySettings, AuditSettings, KernelSettings, EgressSettings)
     ]
     properties: dict[str, Any] = dict(
         sorted(schema["properties"].items(), key=lambda item: [item[0] in keys for keys in later])
@@ -130,6 +135,24 @@ def rules_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def part_table(model: type[BaseModel]) -> str:
+    """A Markdown table of the keys inside one setting."""
+    defaults = model().model_dump(mode="json")
+    rows = ["| key | default | meaning |", "|---|---|---|"]
+    for name, item in model.model_fields.items():
+        cells = (f"`{name}`", f"`{defaults[name]!r}`", item.description or "")
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def blocked_table() -> str:
+    """A Markdown table of the addresses that are stopped."""
+    rows = ["| blocked | as | what is there |", "|---|---|---|"]
+    rows += [f"| `{text}` | `metadata` | {what} |" for text, what in METADATA.items()]
+    rows += [f"| `{text}` | `private` | {what} |" for text, what in PRIVATE.items()]
+    return "\n".join(rows) + "\n"
+
+
 def with_table(page: str, name: str, table: str) -> str:
     """``page`` with the table between the two marks called ``name``."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
@@ -163,6 +186,11 @@ def main() -> int:
             RELEASES_FILE.read_text(encoding="utf-8"), "preflight", preflight_table()
         ),
         AUDIT_FILE: with_table(AUDIT_FILE.read_text(encoding="utf-8"), "rules", rules_table()),
+        EGRESS_FILE: with_table(
+            with_table(EGRESS_FILE.read_text(encoding="utf-8"), "blocked", blocked_table()),
+            "egress",
+            part_table(Egress),
+        ),
         PROOF_FILE: with_table(PROOF_FILE.read_text(encoding="utf-8"), "checks", proof_table()),
     }
     stale = [

@@ -26,16 +26,21 @@ METADATA: dict[str, str] = {
     "168.63.129.16/32": "Azure's WireServer",
     # https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
     "100.100.100.200/32": "Alibaba Cloud",
-    # https://docs.oracle.com/en-us/iaas/Content/Compute/Tasks/gettingmetadata.htm
-    "192.0.0.192/32": "Oracle Cloud, classic",
+    # RFC 6890: addresses of protocols, never on the open internet; some clouds have answered there
+    "192.0.0.0/24": "special addresses of RFC 6890",
     # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
     "fd00:ec2::254/128": "AWS",
     # https://cloud.google.com/compute/docs/metadata/querying-metadata
     "fd20:ce::254/128": "Google Cloud",
     "fe80::/10": "link-local, RFC 4291",
 }
-# RFC 1918, RFC 6598 (carriers' shared addresses, also VPNs') and RFC 4193.
-PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+PRIVATE: dict[str, str] = {
+    "10.0.0.0/8": "private networks, RFC 1918",
+    "172.16.0.0/12": "private networks, RFC 1918",
+    "192.168.0.0/16": "private networks, RFC 1918",
+    "100.64.0.0/10": "addresses that carriers and VPNs share, RFC 6598",
+    "fc00::/7": "private networks, RFC 4193",
+}
 
 PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp))?")
 # What the kernel takes for the name of an interface (dev_valid_name), and one "*" at the end.
@@ -108,30 +113,37 @@ class Egress(_Part):
     )
     allow: tuple[Allowed, ...] = Field(
         (),
-        description='Destinations allowed all the same, each `{"to": "10.0.0.5", "ports": '
-        '["5432"]}`.',
+        description='Destinations all the same, each `{"to": "10.0.0.5", "ports": ["5432", '
+        '"53/udp", "8000-8010"]}`; without `ports` all of it. They come before everything that is '
+        "stopped, `deny` too. What would open a metadata service needs a `reason`.",
     )
     deny: tuple[str, ...] = Field(
         (), description="Further addresses and networks that are stopped."
     )
     node_ports: tuple[str, ...] = Field(
-        (), description="Ports of the node's own that containers may reach, such as `5432`."
+        (),
+        description="Ports of the node's own that containers may reach, such as `5432` or "
+        "`8125/udp`.",
     )
     smtp_ports: tuple[Annotated[int, Field(ge=1, le=LAST_PORT, strict=True)], ...] = Field(
         (25,), description="The ports that `smtp` is about."
     )
     dns: tuple[str, ...] | None = Field(
         None,
-        description="Resolvers that may be asked on port 53 wherever they are; `None`: those of "
-        "the node's resolv.conf and of `dns` in daemon.json.",
+        description="Resolvers that may be asked on port 53 wherever they are. `None`: those that "
+        "Docker asks for containers, which are `dns` of daemon.json, or else those of the node's "
+        "resolv.conf. So a provider's resolver in a private network, or at 169.254.169.254 as "
+        "Google's, goes on to work, on port 53 alone.",
     )
     new_connections_per_s: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = Field(
         200,
         description="New connections a second that one container may open to outside, twice as "
-        "many in a burst; `None`: no limit.",
+        "many in a burst; `None`: no limit. Between containers there is none.",
     )
     log_per_minute: Annotated[int, Field(ge=1, le=10_000, strict=True)] | None = Field(
-        10, description="Lines a minute in the kernel's log for each thing that is stopped."
+        10,
+        description="Lines a minute in the kernel's log for each kind of what is stopped; `None`: "
+        "none.",
     )
     interfaces: tuple[str, ...] = Field(
         (),
@@ -140,13 +152,13 @@ class Egress(_Part):
     )
     confirm_s: Annotated[int, Field(ge=5, le=600, strict=True)] = Field(
         30,
-        description="Seconds that the controller has to come back over a new connection; if it "
-        "does not, the node takes the rules back by itself.",
+        description="Seconds that the controller has to come back over a new connection, before "
+        "the node takes the rules back by itself.",
     )
     force: Reason | None = Field(
         None,
-        description="Why rules are tried that are refused otherwise; they are still taken "
-        "back unless the controller comes back.",
+        description="Why rules are tried that are refused otherwise; they are still taken back "
+        "unless the controller comes back.",
     )
 
     @field_validator("deny")

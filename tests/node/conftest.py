@@ -18,6 +18,7 @@ from tests.node.running import Fleet
 from tests.node.story import Story, tell
 
 LAB = os.environ.get("GVISOR_TEST_LAB", "gvisor-test")
+SHARED = ("nodes", "faulty", "coolify")  # fixtures: each is a lab, and of a name only one can be
 SPECS = {
     "plain": NodeSpec(FLAVOURS["debian-13"]),
     "lived-in": NodeSpec(FLAVOURS["debian-13"], lived_in=True),
@@ -28,10 +29,17 @@ SPECS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever lies in this folder needs nodes."""
+    """Whatever lies in this folder needs nodes, and tests with the same ones share a process."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.node)
+            item.add_marker(pytest.mark.xdist_group(lab_used(item)))
+
+
+def lab_used(item: pytest.Item) -> str:
+    """The fixture that a test has its nodes from, or its own file where that makes them."""
+    used = getattr(item, "fixturenames", ())
+    return next((name for name in SHARED if name in used), item.path.stem)
 
 
 @contextmanager
