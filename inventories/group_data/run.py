@@ -13,5 +13,12 @@ gvisor_runtimes = {"runsc": {"network": "host"}}
 # A timer on the node that looks every two minutes for apps that are not in their sandbox.
 # gvisor_watch = True
 
+# What containers may reach: the open internet and each other, but no metadata service, no private
+# network, not the node itself, no mail port. Look with --dry first: docs/egress.md.
+# gvisor_egress = {"allow": [{"to": "10.0.0.5", "ports": ["5432"]}]}
+
+# Kernel modules that no run node needs are kept out, and settings of its network set.
+# gvisor_kernel = {}
+
 # Keys of daemon.json to own over the hardened default; None leaves a key alone.
 # gvisor_daemon_json = {"userland-proxy": None, "registry-mirrors": ["https://mirror.example.com"]}

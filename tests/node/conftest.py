@@ -28,6 +28,7 @@ SPECS = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever lies in this folder needs nodes, and tests with the same ones share a process."""
     for item in items:
