@@ -17,7 +17,10 @@ machine() {
     printf 'page_size %s\n' "$(getconf PAGESIZE)"
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo 'cgroup 2'; else echo 'cgroup 1'; fi
     line init /proc/1/comm
-    line max_user_namespaces /proc/sys/user/max_user_namespaces
+    # Not by the shell: dash reads by the byte, and of a number in /proc/sys the kernel gives the first only.
+    if [ -r /proc/sys/user/max_user_namespaces ]; then
+        printf 'max_user_namespaces %s\n' "$(cat /proc/sys/user/max_user_namespaces)"
+    fi
     line boot_id /proc/sys/kernel/random/boot_id
     if [ -r /etc/os-release ]; then
         (

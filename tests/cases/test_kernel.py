@@ -1,0 +1,153 @@
+"""``kernel.surface`` on the real engine."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+
+import pytest
+
+from pyinfra_gvisor.kernel.files import MODULES_FILE, SYSCTL_FILE
+from pyinfra_gvisor.kernel.settings import Kernel
+from pyinfra_gvisor.operations import kernel
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.unit.answers import answer
+from tests.unit.kernel_answers import ALL, in_force, told
+
+WEAK = [*told(), *answer()]
+STRONG = [*in_force(), *answer()]
+KEY = "net.ipv4.conf.all.send_redirects"
+BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+
+
+def words(item: Node) -> list[str]:
+    """The arguments of the one command that was sent."""
+    parts = shlex.split(item.of("kernel").command)
+    return parts[parts.index("-c") + 1 :]
+
+
+def written(item: Node) -> dict[str, tuple[str, str]]:
+    """Mode and text by path, as they were sent."""
+    sent = words(item)[2:]
+    return {
+        path: (mode, base64.b64decode(text).decode())
+        for path, mode, text in zip(sent[::3], sent[1::3], sent[2::3], strict=True)
+    }
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_files_and_settings_go_there_in_one_command(prepare: bool) -> None:
+    nodes = {"a": Node([WEAK, STRONG])}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    meta = fleet.add(kernel.surface, ALL)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["kernel"]
+    files = written(nodes["a"])
+    assert {path: mode for path, (mode, _) in files.items()} == {
+        MODULES_FILE: "644",
+        SYSCTL_FILE: "644",
+    }
+    assert "install cuse /bin/false\n" in files[MODULES_FILE][1]
+    assert f"{KEY} 0\n" in words(nodes["a"])[0]
+    assert meta["a"].did_change()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    ("wanted", "state"),
+    [
+        pytest.param(ALL, STRONG, id="wanted-and-there"),
+        pytest.param(None, WEAK, id="not-wanted-and-not-there"),
+    ],
+)
+def test_a_node_that_is_as_declared_is_left_so(
+    wanted: Kernel | None, state: list[str], prepare: bool
+) -> None:
+    nodes = {"a": Node([state])}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    meta = fleet.add(kernel.surface, wanted)
+    fleet.run()
+
+    assert nodes["a"].kinds() == ["state"]
+    assert not meta["a"].did_change()
+
+
+def test_what_is_not_wanted_any_more_is_taken_back_and_then_gone() -> None:
+    nodes = {"a": Node([STRONG, WEAK])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(kernel.surface, None)
+    again = fleet.add(kernel.surface, None)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["kernel"]
+    assert f"gone='{MODULES_FILE}\n{SYSCTL_FILE}'" in words(nodes["a"])[0]
+    assert "settings=''" in words(nodes["a"])[0]
+    assert written(nodes["a"]) == {}
+    assert not again["a"].did_change()
+
+
+def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    nodes = {
+        "weak": Node([[*told(modules={"tipc": 2}), *answer()]]),
+        "changed": Node([[*in_force(values={KEY: "1"}), *answer()]]),
+    }
+
+    metas = Fleet(nodes).add(kernel.surface, ALL)
+
+    assert all(meta.will_change for meta in metas.values())
+    assert [item.kinds() for item in nodes.values()] == [["state"], ["state"]]
+    assert f"write {MODULES_FILE}: keep out algif_aead, " in caplog.text
+    assert caplog.text.count(f"{KEY}: 1 -> 0\n") == 2
+    assert caplog.text.count("tipc is loaded (used by 2); it stays until the next boot\n") == 1
+    assert "+++" not in caplog.text
+
+
+def test_a_diff_shows_both_files_as_they_change(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    few = Kernel(modules=("sctp",), sysctls={KEY: None})
+    nodes = {"a": Node([[*in_force(few), *answer()]])}
+
+    Fleet(nodes, DIFF=True).add(kernel.surface, Kernel(modules=()))
+
+    assert f"--- {MODULES_FILE}" in caplog.text
+    assert "-install sctp /bin/false" in caplog.text
+    assert f"--- {SYSCTL_FILE}" in caplog.text
+    assert f"+{KEY} = 0" in caplog.text
+    assert "-kernel.dmesg_restrict" not in caplog.text
+
+
+def test_a_node_that_refuses_a_value_fails_alone() -> None:
+    nodes = {"bad": Node([WEAK], {"kernel": Reply(ok=False)}), "good": Node([WEAK, STRONG])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(kernel.surface, ALL)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+
+
+def test_a_node_that_is_not_known_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = {"bad": Node([["nonsense"]]), "good": Node([WEAK])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(kernel.surface, ALL)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert (nodes["bad"].acted(), nodes["good"].acted()) == ([], ["kernel"])
+    assert f"kernel.surface: {SYSCTL_FILE} on @fake/bad: the node's state is not" in caplog.text
+
+
+def test_a_node_without_systemd_has_it_too() -> None:
+    nodes = {"a": Node([[*told(), *answer(init="init")], STRONG])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(kernel.surface, ALL)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["kernel"]

@@ -1,0 +1,75 @@
+"""What ``scripts/kernel_state.sh`` prints for a node; the node's kernel is as weak as it can be."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+
+from pyinfra_gvisor.kernel.defaults import SYSCTLS
+from pyinfra_gvisor.kernel.files import kernel_files
+from pyinfra_gvisor.kernel.settings import Kernel
+from pyinfra_gvisor.kernel.state import KernelSurface, read_surface
+
+ALL = Kernel()
+WEAK = {key: "1" if item.value == "0" else "0" for key, item in SYSCTLS.items()}
+
+
+def told(
+    *,
+    texts: Mapping[str, str] | None = None,
+    stat: str = "644:0:0",
+    values: Mapping[str, str] | None = None,
+    modules: Mapping[str, int] | None = None,
+    builtin: Iterable[str] = (),
+    before: Mapping[str, str] | None = None,
+    written: Mapping[str, str] | None = None,
+    kept: bool | None = None,
+    later: Iterable[str] = (),
+    loads: bool = True,
+) -> list[str]:
+    """The lines; ``values`` are beside the weak ones, ``modules`` use counts by name."""
+    known = {**WEAK, **(values or {})}
+    lines = [f"value {key.replace('.', '/')}:{value}" for key, value in known.items() if value]
+    lines += [f"module {name} {used}" for name, used in (modules or {}).items()]
+    lines += [] if loads else ["modules no"]
+    lines += [f"builtin {name}" for name in builtin]
+    for path, text in (texts or {}).items():
+        lines += [f"text {path} {base64.b64encode(text.encode()).decode()}", f"stat {stat} {path}"]
+    lines += ["kept yes"] if (bool(before) if kept is None else kept) else []
+    lines += [f"before {key} {value}" for key, value in (before or {}).items()]
+    lines += [f"written {key} {value}" for key, value in (written or {}).items()]
+    lines += [f"later {line}" for line in later]
+    return [f"surface {line}" for line in lines]
+
+
+def surface(lines: Iterable[str] | None = None) -> KernelSurface:
+    """What is read of them."""
+    every = told() if lines is None else lines
+    return read_surface([line.removeprefix("surface ") for line in every])
+
+
+def in_force(
+    wanted: Kernel = ALL,
+    *,
+    values: Mapping[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
+    stat: str = "644:0:0",
+    modules: Mapping[str, int] | None = None,
+    builtin: Iterable[str] = (),
+    later: Iterable[str] = (),
+    loads: bool = True,
+) -> list[str]:
+    """The lines of a node that was weak, and on which this is in force but for what is given."""
+    settings = wanted.settings
+    files = {item.path: item.text for item in kernel_files(wanted.kept_out, settings)}
+    return told(
+        texts={**files, **(texts or {})},
+        stat=stat,
+        values={**settings, **(values or {})},
+        modules=modules,
+        builtin=builtin,
+        before={key: WEAK.get(key, "0") for key in settings},
+        written=settings,
+        later=later,
+        loads=loads,
+    )
