@@ -19,10 +19,15 @@ run = [
     # ("run-4.example.com", {"gvisor_docker": "debian"}),  # a new machine, without Docker
 ]
 
+# Nodes that build images and nothing else: builds are in no sandbox, so no app belongs beside them.
+build = [
+    # "build-1.example.com",
+]
+
 # Coolify's control host: no gVisor, and a daemon.json that its installer leaves alone.
 coolify = [
     # "factory.example.com",
 ]
 
-if not [*run, *coolify]:
+if not [*run, *build, *coolify]:
     raise _PyinfraError("no host is filled in; write your nodes into the list run")

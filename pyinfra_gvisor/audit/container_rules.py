@@ -17,20 +17,6 @@ HOST_PATHS = (
     "/", "/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr",
     "/opt/gvisor", "/var/lib/docker", "/var/lib/containerd", "/var/lib/pyinfra-gvisor",
 )  # fmt: skip
-# What Docker gives a container anyway: moby, oci/caps/defaults.go.
-DEFAULT_CAPABILITIES = frozenset(
-    {
-        "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID",
-        "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
-    }
-)  # fmt: skip
-
-
-def _seen(running: Running, evidence: str, severity: Severity | None = None) -> Seen:
-    """What anybody may do in a container that the policy does not speak of is only noted."""
-    if not running.must or running.exempt:
-        severity = Severity.INFO
-    return Seen(running.container.name, evidence, severity)
 
 
 def _is(running: Running) -> str:
@@ -64,49 +50,43 @@ def _docker_socket(running: Running) -> Iterator[Seen]:
     if found:
         how = "in a sandbox" if running.sandboxed else "not in a sandbox"
         worse = None if running.sandboxed else Severity.CRITICAL
-        yield _seen(running, f"{', '.join(found)} is mounted, {how}", worse)
+        yield running.seen(f"{', '.join(found)} is mounted, {how}", worse)
 
 
 def _host_path(running: Running) -> Iterator[Seen]:
     found = [path for path in running.given.mounts if (path.rstrip("/") or "/") in HOST_PATHS]
     if found:
-        yield _seen(running, f"mounted: {', '.join(found)}")
+        yield running.seen(f"mounted: {', '.join(found)}")
 
 
 def _privileged(running: Running) -> Iterator[Seen]:
     if running.given.privileged:
-        yield _seen(running, "--privileged")
+        yield running.seen("--privileged")
 
 
 def _network(running: Running) -> Iterator[Seen]:
     if running.given.network_mode == "host":
-        yield _seen(running, "--network host")
+        yield running.seen("--network host")
 
 
 def _pid(running: Running) -> Iterator[Seen]:
     if running.given.pid_mode == "host":
-        yield _seen(running, "--pid host")
+        yield running.seen("--pid host")
 
 
 def _ipc(running: Running) -> Iterator[Seen]:
     if running.given.ipc_mode == "host":
-        yield _seen(running, "--ipc host")
+        yield running.seen("--ipc host")
 
 
 def _uts(running: Running) -> Iterator[Seen]:
     if running.given.uts_mode == "host":
-        yield _seen(running, "--uts host")
+        yield running.seen("--uts host")
 
 
 def _userns(running: Running) -> Iterator[Seen]:
     if running.given.userns_mode == "host":
-        yield _seen(running, "--userns host")
-
-
-def _capabilities(running: Running) -> Iterator[Seen]:
-    given = {name.removeprefix("CAP_") for name in running.given.capabilities}
-    if added := sorted(given - DEFAULT_CAPABILITIES):
-        yield _seen(running, f"added: {', '.join(added)}")
+        yield running.seen("--userns host")
 
 
 def _annotations(running: Running) -> Iterator[Seen]:
@@ -233,14 +213,6 @@ CONTAINER_RULES: tuple[Rule[Running], ...] = (
         "create it without --userns host",
         _userns,
         cis="5.31",
-    ),
-    Rule(
-        "container-capabilities",
-        Severity.MEDIUM,
-        "it has capabilities beyond Docker's own",
-        "create it without them",
-        _capabilities,
-        cis="5.4",
     ),
     Rule(
         "container-annotation",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from pyinfra_gvisor.containers import Container
+from pyinfra_gvisor.egress.observed import Counted, read_counted
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.reading import Reading
 
@@ -17,7 +19,12 @@ LEAK_AGE_S = 60  # a younger one may belong to a container that is just being ma
 
 
 class Given(Reading):
-    """What a container was given that may undo a sandbox, as Docker has it."""
+    """
+    What a container was given that may undo a sandbox, as Docker has it.
+
+    ``ports`` are the container's own, such as ``80/tcp``, exposed by its image or published.
+    ``addresses`` are those it is known by in Docker's networks, since ``started_s`` (since 1970).
+    """
 
     image: str = Field("", alias="Image")
     privileged: bool = Field(False, alias="Privileged")
@@ -27,11 +34,15 @@ class Given(Reading):
     uts_mode: str = Field("", alias="UTSMode")
     userns_mode: str = Field("", alias="UsernsMode")
     capabilities: tuple[str, ...] = Field((), alias="CapAdd")
+    dropped: tuple[str, ...] = Field((), alias="CapDrop")
+    ports: tuple[str, ...] = Field((), alias="Ports")
     annotations: dict[str, str] = Field(default_factory=dict, alias="Annotations")
     labels: dict[str, str] = Field(default_factory=dict, alias="Labels")
     mounts: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    started_s: float = 0
 
-    @field_validator("capabilities", mode="before")
+    @field_validator("capabilities", "dropped", mode="before")
     @classmethod
     def _null_is_none(cls, value: object) -> object:
         return () if value is None else value
@@ -46,6 +57,21 @@ class Leak(Reading):
     id: str
 
 
+class BuildCache(Reading):
+    """
+    What dockerd's own BuildKit has left of image builds.
+
+    ``records`` of its cache and the newest use of one, as Docker writes times; None where the
+    daemon does not tell, ``error`` is then why. ``ran_by_s``: a daemon too old to be asked has run
+    a step of a build, at this time or before (seconds since 1970).
+    """
+
+    records: int | None = None
+    last_used: str | None = None
+    ran_by_s: int | None = None
+    error: str | None = None
+
+
 class File(Reading):
     """A file's mode (octal digits) and owner (``user:group``, by name)."""
 
@@ -58,7 +84,8 @@ class Observed(Reading):
     Everything that an audit judges.
 
     ``given`` is by container id. ``reloaded_s`` is when dockerd was last seen to read daemon.json
-    anew, in seconds since 1970, None if nothing remembers one.
+    anew, in seconds since 1970, None if nothing remembers one. ``counted`` is what the firewall's
+    table has gathered.
     """
 
     node: Node
@@ -66,6 +93,8 @@ class Observed(Reading):
     leaks: tuple[Leak, ...] = ()
     files: dict[str, File] = Field(default_factory=dict)
     reloaded_s: float | None = None
+    counted: Counted = Counted()
+    build_cache: BuildCache = BuildCache()
 
     def given_to(self, container: Container) -> Given:
         """What this container was given; nothing, where Docker did not tell."""
@@ -93,6 +122,8 @@ def parse_observed(output: Sequence[str]) -> Observed:
                 (float(line) for key in ("event", "log") for line in _of(output, f"reload_{key}")),
                 default=None,
             ),
+            counted=read_counted(_of(output, "counted")),
+            build_cache=_build_cache(output),
         )
     except (LookupError, TypeError, AttributeError, RecursionError, ValueError) as error:
         raise ValueError(f"the node's answer is malformed: {error}") from error
@@ -104,8 +135,13 @@ def _of(output: Sequence[str], key: str) -> list[str]:
 
 def _given(line: str) -> tuple[str, Given]:
     document = json.loads(line)
-    mounts = [mount.get("Source") or "" for mount in document.get("Mounts") or ()]
-    return document["Id"], Given.model_validate({**document.get("Given", {}), "mounts": mounts})
+    started = document["State"].get("StartedAt")
+    known = {
+        "mounts": [mount.get("Source") or "" for mount in document.get("Mounts") or ()],
+        "addresses": document.get("Addresses", ()),
+        "started_s": datetime.fromisoformat(started).timestamp() if started else 0,
+    }
+    return document["Id"], Given.model_validate({**document.get("Given", {}), **known})
 
 
 def _leak(line: str) -> Leak | None:
@@ -113,6 +149,15 @@ def _leak(line: str) -> Leak | None:
     executable, _, identity = rest.partition("\t")
     found = Leak(pid=int(pid), age_s=int(age_s), executable=executable, id=identity)
     return found if found.age_s >= LEAK_AGE_S else None
+
+
+def _build_cache(output: Sequence[str]) -> BuildCache:
+    for line in _of(output, "build_cache"):
+        records, _, last_used = line.partition(" ")
+        return BuildCache(records=int(records), last_used=last_used or None)
+    for line in _of(output, "build_ran"):
+        return BuildCache(ran_by_s=int(line))
+    return BuildCache(error=next(iter(_of(output, "build_error")), None))
 
 
 def _file(line: str) -> tuple[str, File]:

@@ -57,13 +57,15 @@ class Host:
     """
     A node, what is declared for it, and Coolify's apps if it was asked.
 
-    ``control`` is what Coolify's control host was seen to be, None for any other node.
+    ``control`` is what Coolify's control host was seen to be, None for any other node. ``builds``:
+    the inventory has it in the group of the nodes that build images.
     """
 
     observed: Observed
     settings: Settings
     apps: DeclaredApps | None = None
     control: ControlHost | None = None
+    builds: bool = False
 
     @property
     def node(self) -> Node:
@@ -74,7 +76,13 @@ class Host:
     def fingerprint(self) -> str | None:
         """What a proof of the node as it is now would be known by."""
         wanted = self.settings
-        return fingerprint(self.node, wanted.release, wanted.runtimes, image=wanted.proof_image)
+        return fingerprint(
+            self.node,
+            wanted.release,
+            wanted.runtimes,
+            image=wanted.proof_image,
+            egress=wanted.egress,
+        )
 
     @cached_property
     def plan(self) -> Plan | Problem | None:
@@ -121,6 +129,12 @@ class Running:
         node's own runsc to run.
         """
         return self.container.sandboxed and self.container.runtime != "runc"
+
+    def seen(self, evidence: str, severity: Severity | None = None) -> Seen:
+        """What anybody may do in a container that the policy does not speak of is only noted."""
+        if not self.must or self.exempt:
+            severity = Severity.INFO
+        return Seen(self.container.name, evidence, severity)
 
 
 def look(rules: Iterable[Rule[S]], subject: S, waivers: dict[str, str]) -> list[Finding]:

@@ -55,14 +55,24 @@ docker_by_perl() { # socket, and what is asked for besides
             }
             return "{" . join(",", @found) . "}";
         }
+        sub ports { # of the container itself, which are the names in these JSON objects
+            my %all;
+            chosen($_ // "{}", sub { $all{$_[0]} = 1 if $_[0] =~ m{^\d+/\w+\z}; 0 }) for @_;
+            return "[" . join(",", map { qq("$_") } sort keys %all) . "]";
+        }
         sub given { # what the container was given; of its environment and most labels nothing
             my ($host, $config) = @_;
             my ($image) = members($config, "Image");
             my $labels = chosen(members($config)->{Labels} // "{}", sub { $names{$_[0]} });
             my $notes = chosen(members($host)->{Annotations} // "{}", sub { $_[0] =~ /^dev\.gvisor\./ });
-            my ($asked) = members($host, qw(Privileged NetworkMode PidMode IpcMode UTSMode UsernsMode CapAdd));
-            my @all = grep { $_ } $asked, qq("Annotations":$notes), qq("Labels":$labels), $image;
+            my ($asked) = members($host, qw(Privileged NetworkMode PidMode IpcMode UTSMode UsernsMode CapAdd CapDrop));
+            my $ports = ports(members($config)->{ExposedPorts}, members($host)->{PortBindings});
+            my @all = grep { $_ } $asked, qq("Annotations":$notes), qq("Labels":$labels), $image, qq("Ports":$ports);
             return q(,"Given":{) . join(",", @all) . "}";
+        }
+        sub addresses { # that Docker gave the container, in all its networks
+            my %all = map { $_ => 1 } $_[0] =~ /"(?:IPAddress|GlobalIPv6Address)":"([0-9a-f.:]+)"/g;
+            return "[" . join(",", map { qq("$_") } sort keys %all) . "]";
         }
         sub container {
             my $body = ask("/containers/$_[0]/json") // return "";
@@ -73,10 +83,11 @@ docker_by_perl() { # socket, and what is asked for besides
             my $here = same_file("/proc/$pid/exe", $exe) ? "here" : "elsewhere";
             if (open(my $f, "<", "/proc/$pid/cmdline")) { local $/ = "\0"; chomp($argv0 = <$f> // "") }
             s/[\t\n]/ /g for $exe, $argv0;
-            my ($pids) = members($state, "Pid");
+            my ($pids) = members($state, "Pid", $wide ? "StartedAt" : ());
             my ($asked) = members($host, "Runtime", "AutoRemove");
             my ($named) = members($body, "Id", "Name", "Mounts");
             my $more = $wide ? given($host, $top->{Config} // "{}") : "";
+            $more .= q(,"Addresses":) . addresses($top->{NetworkSettings} // "{}") if $wide;
             return qq(process $pid $exe\t$argv0\t$here\n)
                 . qq(container {$named,"State":{$pids},"HostConfig":{$asked}$more}\n);
         }
@@ -108,7 +119,7 @@ docker_by_perl() { # socket, and what is asked for besides
             return @times ? sprintf("reload_event %.3f\n", $times[-1] / 1e9) : "";
         }
         sub networks { # driver, bridge and name, a line each
-            my $all = get("/networks") // "";
+            my $all = ask("/networks") // "";
             my $text = "";
             pos($all) = 1;
             while ($all =~ /\G\s*,?\s*$value/gc) {
@@ -128,10 +139,31 @@ docker_by_perl() { # socket, and what is asked for besides
             }
             return $text;
         }
+        sub build_cache { # what a builder in dockerd has left; which images and steps, does not leave the node
+            my ($version, $root) = map { ($_ // "") =~ /^"([^"\\]*)"$/ ? $1 : "" } @{members($_[0])}{qw(ServerVersion DockerRootDir)};
+            my ($major) = $version =~ /^(\d+)\./ or return "";
+            if ($major < 23) { # cannot be asked for this alone, and all of it may walk volumes for minutes
+                my ($by) = -e "$root/buildkit/executor/runc-log.json" ? (stat "$root/buildkit/executor")[9] : ();
+                return $by ? "build_ran $by\n" : "";
+            }
+            # 26.1.5 panics at this question in an API below 1.44, which Docker has since 25
+            my $api = $major < 25 ? "1.42" : "1.44";
+            my $all = ask("/v$api/system/df?type=build-cache") // die "Docker knows no build cache\n";
+            my $cache = members($all)->{BuildCache} // "";
+            my ($records, $last) = (0, "");
+            pos($cache) = 1;
+            while ($cache =~ /^\[/ && $cache =~ /\G\s*,?\s*$value/gc) {
+                my $used = chosen($+{v}, sub { $_[0] eq "LastUsedAt" });
+                my $at = $used =~ /"([\dT:-]{19})(?:\.\d+)?(Z|[+-][\d:]{5})"/ ? "$1$2" : "";
+                $records++; $last = $at if $at gt $last;
+            }
+            return "build_cache $records $last\n";
+        }
+        my $info;
         my $told = eval {
             local $SIG{ALRM} = sub { die "no answer within 20 s\n" };
             alarm 20;
-            my $info = ask("/info") // die "no /info\n";
+            $info = ask("/info") // die "no /info\n";
             my $ids = ask("/containers/json") // die "no /containers/json\n";
             my $text = "info $info\n";
             $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
@@ -141,6 +173,14 @@ docker_by_perl() { # socket, and what is asked for besides
             $text;
         };
         print defined $told ? $told : "docker_error $@";
+        if ($wide && defined $told) { # one that does not answer to this is no reason to know nothing else
+            my $built = eval {
+                local $SIG{ALRM} = sub { die "no answer within 10 s\n" };
+                alarm 10;
+                build_cache($info);
+            };
+            print defined $built ? $built : "build_error $@";
+        }
     ' "$@"
 }
 
@@ -159,6 +199,18 @@ docker_by_command() {
         printf 'process %s %s\t%s\t%s\n' "$pid" "$exe" "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)" "$here"
         printf 'container %s\n' "$document"
     done
+    # shellcheck disable=SC2046
+    set -- $(docker network ls -q --no-trunc)
+    if [ $# -gt 0 ]; then
+        docker network inspect --format 'egress network {{.Driver}} {{with index .Options "com.docker.network.bridge.name"}}{{.}}{{else}}{{if eq .Driver "bridge"}}br-{{slice .Id 0 12}}{{else}}-{{end}}{{end}} {{.Name}}' "$@"
+    fi
+    # shellcheck disable=SC2046
+    set -- $(docker ps -q --no-trunc)
+    if [ $# = 0 ]; then return 0; fi
+    docker inspect --format '{{range $port, $on := .NetworkSettings.Ports}}{{range $on}}{{.HostPort}}/{{index (split (printf "%s" $port) "/") 1}} {{.HostIp}}{{println}}{{end}}{{end}}' "$@" |
+        while read -r port address; do
+            case "$port $address" in ' ' | *' 127.'* | *' ::1') ;; *) printf 'egress published %s\n' "$port" ;; esac
+        done
 }
 
 docker_state() {
