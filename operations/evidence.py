@@ -11,6 +11,7 @@ from typing import Any
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 
+from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.operations.by_hand import connector_arguments
@@ -35,7 +36,8 @@ class Claim:
     What is to be proven: these runtimes, on this release, with these risks accepted.
 
     ``image`` is what to prove it with, None for the node's own programs. ``no_new_privileges`` is
-    whether that has to be in force, None if the daemon is to say so.
+    whether that has to be in force, None if the daemon is to say so. ``egress`` is the firewall
+    that is declared.
     """
 
     release: str
@@ -43,6 +45,11 @@ class Claim:
     risks: tuple[str, ...] = ()
     image: str | None = None
     no_new_privileges: bool | None = None
+    egress: Egress | None = None
+
+    def fingerprint(self, node: Node) -> str | None:
+        """What a proof of this on the node as it is would be known by."""
+        return fingerprint(node, self.release, self.runtimes, image=self.image, egress=self.egress)
 
 
 @dataclass
@@ -77,7 +84,7 @@ def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) ->
     record = _record(claim, verdicts, failed)
     if not failed:
         proven = {
-            "fingerprint": fingerprint(node, claim.release, claim.runtimes, image=claim.image),
+            "fingerprint": claim.fingerprint(node),
             "sbom": node.sbom(claim.release),
             "risks": claim.risks,
         }
@@ -94,10 +101,12 @@ def _probe(
     host: Host, node: Node, claim: Claim, no_reload: str | None, arguments: dict[str, Any]
 ) -> tuple[list[str], list[Verdict]]:
     """The checks that proved nothing, all shown with the reason, and every verdict."""
-    text = probe_script(node, claim.runtimes, image=claim.image, no_reload=no_reload)
+    text = probe_script(
+        node, claim.runtimes, image=claim.image, no_reload=no_reload, egress=claim.egress
+    )
     command = StringCommand("timeout", "-k", "10", PROBE_TIMEOUT_S, "sh", "-c", QuoteString(text))
     ok, output = host.run_shell_command(command, **arguments)
-    reasons = spared(node, wanted=claim.no_new_privileges, no_reload=no_reload)
+    reasons = spared(node, wanted=claim.no_new_privileges, no_reload=no_reload, egress=claim.egress)
     verdicts = judge(output.stdout_lines, claim.release, claim.runtimes, spared=reasons)
     for line in (*table(verdicts), *claim.risks):
         host.log(line)

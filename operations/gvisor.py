@@ -9,6 +9,7 @@ from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.containers import RELEASES_DIR
+from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
@@ -167,6 +168,7 @@ def proof(
     risks: Sequence[str] = (),
     image: str | None = None,
     no_new_privileges: bool | None = None,
+    egress: Egress | None = None,
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Prove that containers under our runtimes are isolated, and that the same under runc is not.
@@ -177,6 +179,7 @@ def proof(
     + risks: accepted risks, to be repeated under the outcome
     + image: an image that is on the node to prove it with; None: the node's own programs are enough
     + no_new_privileges: whether it has to be in force; None: if the running daemon says that it is
+    + egress: the firewall that is declared, to be seen at work; None: none is
 
     Fails the host if anything is not proven. Leaves nothing behind but a record of what was proven,
     so that a node that has not changed since is not asked again.
@@ -185,9 +188,10 @@ def proof(
     if node is None:
         yield from refusal("gvisor.proof", "probe", None, unreadable=True)
         return
-    if not is_due(node, version, profiles, when, image=image):
+    claim = Claim(version, profiles, tuple(risks), image, no_new_privileges, egress)
+    if not is_due(node, profiles, when, claim.fingerprint(node)):
         host.noop("isolation was proven on this very state")
         return
     tell(f"prove {', '.join(profiles)} with a probe container, and under runc as control")
     forget_node(host)
-    yield prove(Claim(version, profiles, tuple(risks), image, no_new_privileges))
+    yield prove(claim)

@@ -1,54 +1,14 @@
-"""
-The checks of the proof, as data: what each shows, how it is observed, and what its control must be.
-
-Every check is made in a container under the runtime and in one under runc. Where runc can show the
-opposite it has to; where both must show the same (``same``), runc shows that it can be seen here.
-"""
+"""The checks of the proof, as data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.proof import judges
-from pyinfra_gvisor.proof.judges import MEMORY_LIMIT, Judge, refused, same, shows
+from pyinfra_gvisor.proof.check import ALL, CONTROL, ONLINE, WITH_DNS, Check
+from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
+from pyinfra_gvisor.proof.judges import MEMORY_LIMIT, refused, same, shows
 
-CONTROL = "runc"
-ALL = frozenset({"host", "sandbox", "none"})
-ONLINE = frozenset({"host", "sandbox"})
-# Docker's resolver is not to be reached from gVisor's own network stack: google/gvisor#7469.
-WITH_DNS = frozenset({"host"})
-
-
-@dataclass(frozen=True)
-class Check:
-    """
-    One thing to be seen. ``sandbox`` and ``control`` judge what a container under the runtime and
-    one under runc showed; they get the observations of that container and of the node.
-
-    ``observed`` is the observation that is shown, ``how`` says how it is made. ``networks`` are
-    those of runtimes that can show it. ``unless`` says when it cannot be made; it is then not
-    applicable, and never counts as proven. ``cis`` is docker-bench-security's id, where there is
-    one about the same thing.
-    """
-
-    id: str
-    shows: str
-    how: str
-    observed: str
-    severity: Severity
-    remedy: str
-    sandbox: Judge
-    control: Judge
-    networks: frozenset[str] = ALL
-    unless: str = ""
-    cis: str | None = None
-
-    @property
-    def same(self) -> bool:
-        """Whether runc must show the same, and not the opposite."""
-        return self.sandbox is self.control
-
+__all__ = ["ALL", "CHECKS", "CONTROL", "Check"]
 
 _LEAVE = "run nobody's code under this runtime; see what the wrapper starts"
 _FLAGS = "take the flag out of gvisor_runtimes, or give a reason for it there"
@@ -179,6 +139,7 @@ CHECKS: tuple[Check, ...] = (
         *same(shows("published", "answered")),
         networks=ONLINE,
     ),
+    *EGRESS_CHECKS,
     Check(
         "raw-socket",
         "raw sockets are refused",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pyinfra_gvisor.dockerd_keys import Force
+from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.in_force import SHOWN, in_force, known, read_keys
 from pyinfra_gvisor.json_text import Json, JsonText
 from pyinfra_gvisor.merge import same
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.proof.egress_tries import tries
 from pyinfra_gvisor.settings import Settings
 
 NOT_WHILE_TRIED = "not while a release is only tried"
@@ -26,14 +28,17 @@ def no_new_privileges(settings: Settings) -> bool | None:
     return _truth(settings.wanted_daemon_json().get("no-new-privileges"))
 
 
-def spared(node: Node, *, wanted: bool | None, no_reload: str | None) -> dict[str, str]:
+def spared(
+    node: Node, *, wanted: bool | None, no_reload: str | None, egress: Egress | None
+) -> dict[str, str]:
     """
     Why checks do not apply, by id.
 
     + wanted: whether no-new-privileges has to be in force; None: if the daemon says that it is
     + no_reload: why dockerd is not to be reloaded
+    + egress: the firewall that is declared
     """
-    found = {}
+    found = _untried(egress, is_trial=no_reload == NOT_WHILE_TRIED)
     if wanted is False:
         found["no-new-privs"] = "no-new-privileges is given up in gvisor_daemon_json"
     elif wanted is None and not _has_no_new_privileges(node):
@@ -41,6 +46,14 @@ def spared(node: Node, *, wanted: bool | None, no_reload: str | None) -> dict[st
     if no_reload:
         found["reload"] = no_reload
     return found
+
+
+def _untried(egress: Egress | None, *, is_trial: bool) -> dict[str, str]:
+    """What of the firewall is not tried; where a release is, its rules may not be loaded yet."""
+    found = {f"egress-{kind}": item for kind, item in tries(egress).items()}
+    if is_trial:
+        return dict.fromkeys(found, NOT_WHILE_TRIED)
+    return {check: item for check, item in found.items() if isinstance(item, str)}
 
 
 def why_not_reload(node: Node) -> str | None:

@@ -79,6 +79,27 @@ def external_resolved(seen: Seen, _node: Seen) -> bool:
     return bool(seen.get("dns_external"))
 
 
+def stopped(key: str) -> Judge:
+    """That the rules have stopped it, and that it was seen inside not to get through either."""
+
+    def judge(seen: Seen, _node: Seen) -> bool:
+        by_rules, inside = _tried(seen, key)
+        return by_rules == "stopped" and inside not in ("", "connected")
+
+    return judge
+
+
+def let_through(key: str) -> Judge:
+    """That the rules have let it through, whatever answers there."""
+    return lambda seen, _node: _tried(seen, key)[0] == "let through"
+
+
+def _tried(seen: Seen, key: str) -> tuple[str, str]:
+    """What the rules did with a connection, and what it came to: "stopped, no route"."""
+    by_rules, _, inside = seen.get(key, "").partition(", ")
+    return by_rules, inside
+
+
 def same(judge: Judge) -> tuple[Judge, Judge]:
     """For what the sandbox and runc must both show."""
     return judge, judge

@@ -6,9 +6,11 @@ import time
 from collections.abc import Mapping
 from importlib.resources import files
 
+from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof.checks import CONTROL
+from pyinfra_gvisor.proof.check import CONTROL
+from pyinfra_gvisor.proof.egress_tries import Try, tries
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.service import service_script
 
@@ -23,16 +25,19 @@ def probe_script(
     *,
     image: str | None = None,
     no_reload: str | None = None,
+    egress: Egress | None = None,
 ) -> str:
     """
     One shell script: start a probe under each runtime and under the control, look, tidy up.
 
     + image: the image to start them from, which has to be on the node; None: an empty one is made
     + no_reload: why dockerd is not to be reloaded meanwhile
+    + egress: the firewall that is declared
     """
-    parts = () if no_reload else (service_script(node), "dockerd", "prove_reload")
+    firewall = egress is not None or node.egress.now is not None
     return script(
-        *parts,
+        *(() if no_reload else (service_script(node), "dockerd", "prove_reload")),
+        *(("prove_egress",) if firewall else ()),
         "prove_look",
         "prove",
         runtimes=" ".join((*runtimes, CONTROL)),
@@ -41,7 +46,9 @@ def probe_script(
         external=EXTERNAL_NAME,
         program_b64=encoded(_program()),
         no_reload=no_reload or "",
+        firewall="yes" if firewall else "",
         **({} if no_reload else _for_reload(node)),
+        **(_for_egress(node, egress) if firewall else {}),
     )
 
 
@@ -61,4 +68,18 @@ def _for_reload(node: Node) -> dict[str, str | int]:
         "live_restore": "",
         "default_runtime": "",
         "began": int(time.time()),
+    }
+
+
+def _for_egress(node: Node, egress: Egress | None) -> dict[str, str | int]:
+    """Without a firewall that is declared nothing is tried, only tidied up."""
+    words = [
+        f"{kind}={','.join(item.addresses)}={item.port}"
+        for kind, item in tries(egress).items()
+        if isinstance(item, Try)
+    ]
+    return {
+        "tries": " ".join(words),
+        "uplinks": " ".join(node.egress.uplinks),
+        "in_force": "yes" if node.egress.in_force else "",
     }

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pyinfra_gvisor.containers import RELEASES_DIR
+from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check
@@ -173,12 +174,18 @@ def _fit(text: str, width: int = CELL) -> str:
 
 
 def fingerprint(
-    node: Node, release: str, runtimes: Mapping[str, Runtime], *, image: str | None = None
+    node: Node,
+    release: str,
+    runtimes: Mapping[str, Runtime],
+    *,
+    image: str | None = None,
+    egress: Egress | None = None,
 ) -> str | None:
     """
     What has to be the same for an earlier proof to hold; None of a node without Docker.
 
     + image: the image that it is proven with, if it is not the node's own programs alone
+    + egress: the firewall that is declared
     """
     if node.info is None:
         return None
@@ -196,22 +203,24 @@ def fingerprint(
         {name: runtime.model_dump() for name, runtime in runtimes.items()},
         [check.id for check in CHECKS],
         *([] if image is None else [image]),
+        *([] if egress is None else [_firewall(node, egress)]),
     ]
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
-def is_due(
-    node: Node,
-    release: str,
-    runtimes: Mapping[str, Runtime],
-    when: str,
-    *,
-    image: str | None = None,
-) -> bool:
-    """Whether isolation has to be proven now: ``when`` is ``changed``, ``always`` or ``never``."""
+def _firewall(node: Node, egress: Egress) -> list[object]:
+    return [egress.model_dump(), node.egress.loaded_from, node.egress.in_force]
+
+
+def is_due(node: Node, runtimes: Mapping[str, Runtime], when: str, now: str | None) -> bool:
+    """
+    Whether isolation has to be proven now.
+
+    + when: ``changed``, ``always`` or ``never``
+    + now: the ``fingerprint`` of what is to be proven
+    """
     if not runtimes or when == "never":
         return False
     record = node.state.get("proof")
     proven = record.get("fingerprint") if isinstance(record, dict) else None
-    now = fingerprint(node, release, runtimes, image=image)
     return when == "always" or proven is None or proven != now

@@ -5,9 +5,10 @@
 # node's own loader. Read behind prove_look.sh.
 # Set before: runtimes (names; runc is the negative control), offline (those without a network),
 # image (none: an empty one is made), external (a name that is not Docker's), program_b64, and
-# no_reload (why dockerd is not to be reloaded; if empty, prove_reload.sh is read in front).
+# no_reload (why dockerd is not to be reloaded; if empty, prove_reload.sh is read in front), and
+# firewall (if not empty, prove_egress.sh is read in front).
 set -eu
-: "${runtimes:?}" "${offline?}" "${image?}" "${external:?}" "${program_b64:?}" "${no_reload?}"
+: "${runtimes:?}" "${offline?}" "${image?}" "${external:?}" "${program_b64:?}" "${no_reload?}" "${firewall?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
@@ -16,7 +17,7 @@ name=pyinfra-gvisor-probe # of a container: with the runtime and the tag behind 
 port=7777
 memory=134217728 # bytes: enough for a sandbox with little in it
 tools=/.pyinfra-gvisor # where containers see the node's programs
-setuid='' work='' made=''
+setuid='' work='' made='' chosen=''
 
 say() { printf '%s\n' "$*"; }
 
@@ -29,9 +30,14 @@ fail() {
 # wait for such containers before a restart of dockerd would be for these too.
 sweep() {
     wait
-    containers=$(docker ps -aq --filter "label=$label")
+    containers=$(docker ps -aq --filter "label=$label") sources=''
     # shellcheck disable=SC2086
-    if [ -n "$containers" ]; then docker rm -f -v $containers > /dev/null; fi
+    if [ -n "$containers" ]; then
+        sources=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' $containers)
+        docker rm -f -v $containers > /dev/null
+    fi
+    # shellcheck disable=SC2086
+    if [ -n "$firewall" ]; then forget_tries $sources; fi
     networks=$(docker network ls -q --filter "label=$label")
     # shellcheck disable=SC2086
     if [ -n "$networks" ]; then docker network rm $networks > /dev/null; fi

@@ -1,9 +1,9 @@
-# What runs in a probe container, with nothing but perl-base: "serve", "look" and "ask". Prints
+# What runs in a probe container, with nothing but perl-base: "serve", "look", "ask" and "try". Prints
 # "observation<TAB>value" a line; what was not seen is not printed. Judging that is not done here.
 use strict;
 use warnings;
 use POSIX ();
-use Socket;
+use Socket qw(:DEFAULT SOCK_NONBLOCK);
 
 use constant NOBODY => 65534;
 # syslog(2) on the architectures that gVisor runs on: include/uapi/asm-generic/unistd.h of Linux for
@@ -11,7 +11,7 @@ use constant NOBODY => 65534;
 use constant SYSLOG          => { x86_64 => 103, aarch64 => 116 };
 use constant SYSLOG_READ_ALL => 3;
 
-my %modes = ( serve => \&serve, look => \&look, ask => \&ask_all );
+my %modes = ( serve => \&serve, look => \&look, ask => \&ask_all, try => \&try_all );
 my $mode  = shift @ARGV;
 $| = 1;
 $modes{$mode}->(@ARGV);
@@ -74,6 +74,34 @@ sub ask_all {
         print "$subject\t";
         see( $key, asked( $address, $port, $word ) );
     }
+}
+
+# Words "kind=address=port": "kind<TAB>outcome" of a connection to each, all at once, within 2 s.
+sub try_all {
+    my ( %open, $ready );
+    for (@_) {
+        my ( $kind, $address, $port ) = split /=/;
+        socket( my $socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0 ) or next;
+        my $known = connect( $socket, sockaddr_in( $port, inet_aton($address) ) ) ? 0 : $! + 0;
+        if   ( $known == POSIX::EINPROGRESS ) { $open{$kind} = $socket }
+        else                                  { see( $kind, outcome($known) ) }
+    }
+    my $left_s = 2;
+    while ( %open && $left_s > 0 ) {
+        my $bits = "";
+        vec( $bits, fileno $open{$_}, 1 ) = 1 for keys %open;
+        ( $ready, $left_s ) = select undef, $bits, undef, $left_s;
+        for my $kind ( grep { vec $bits, fileno $open{$_}, 1 } keys %open ) {
+            see( $kind, outcome( unpack "i", getsockopt delete $open{$kind}, SOL_SOCKET, SO_ERROR ) );
+        }
+    }
+    see( $_, "no answer" ) for keys %open;
+}
+
+sub outcome {    # of connect(2)
+    my ($error) = @_;
+    my %known = ( 0 => "connected", POSIX::EHOSTUNREACH, "no route", POSIX::ECONNREFUSED, "refused" );
+    return $known{$error} // do { local $! = $error; "$!" };
 }
 
 sub look {

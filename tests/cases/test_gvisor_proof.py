@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.proof.checks import CHECKS
+from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from pyinfra_gvisor.proof.verdict import fingerprint
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import answer, node
-from tests.unit.observations import output
+from tests.unit.observations import STOPPED, output
 
+MADE = [check for check in CHECKS if check not in EGRESS_CHECKS]  # without a firewall
 CONVERGED = answer(**converged())
 SHOWN = Reply(output())
 BECAME_ROOT = output(runsc={"no_new_privs": "became root"})
@@ -48,7 +51,7 @@ def test_a_node_that_shows_what_it_must_is_proven_and_that_is_written_down() -> 
     written = record(nodes["a"].of("record").command)
     assert written["fingerprint"] == fingerprint(node(**converged()), RELEASE, PROFILES)
     assert (written["release"], written["runtimes"]) == (RELEASE, ["runsc"])
-    assert (written["failed"], written["checks"]) == ([], len(CHECKS))
+    assert (written["failed"], written["checks"]) == ([], len(MADE))
     assert datetime.fromisoformat(written["at"]).tzinfo == UTC
     assert written["risks"] == []
 
@@ -100,7 +103,7 @@ def test_a_host_that_is_not_proven_fails_alone_and_an_earlier_proof_is_void(
     written = record(nodes["a"].of("record").command)
     assert set(written) == {"failed", "at", "release", "runtimes", "checks", "image"}
     assert written["failed"]
-    assert (written["release"], written["checks"]) == (RELEASE, len(CHECKS))
+    assert (written["release"], written["checks"]) == (RELEASE, len(MADE))
     assert said in caplog.text
     assert "gvisor.proof: probe on @fake/a: not proven" in caplog.text
 
@@ -161,6 +164,54 @@ def test_the_image_is_handed_to_the_probe_and_makes_a_proof_of_its_own() -> None
     written = record(nodes["a"].of("record").command)
     assert written["image"] == "shop:1"
     assert written["fingerprint"] != fingerprint(node(**converged()), RELEASE, PROFILES)
+
+
+ALLOWED = Egress.model_validate({"allow": [{"to": "10.0.0.5", "ports": ["5432"]}]})
+OPEN = dict.fromkeys(STOPPED, "not in force, connected")
+
+
+def behind(firewall: Egress, shown: Reply) -> tuple[Fleet, Node]:
+    """A proof of a node with a firewall, beside one on which all is well."""
+    nodes = {name: Node([CONVERGED], {"prove": SHOWN}) for name in ("a", "good")}
+    nodes["a"].replies = {"prove": shown}
+    fleet = Fleet(nodes)
+    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES, no_new_privileges=True, egress=firewall)
+    fleet.run()
+    return fleet, nodes["a"]
+
+
+def test_a_firewall_that_is_declared_is_tried_and_makes_a_proof_of_its_own() -> None:
+    fleet, found = behind(ALLOWED, SHOWN)
+
+    assert fleet.failed() == set()
+    assert " allowed=10.0.0.5=5432'" in found.of("prove").command
+    written = record(found.of("record").command)
+    assert written["checks"] == len(CHECKS)
+    with_it, without = (
+        fingerprint(node(**converged()), RELEASE, PROFILES, egress=egress)
+        for egress in (ALLOWED, None)
+    )
+    assert written["fingerprint"] == with_it != without
+
+
+def test_a_firewall_that_lets_a_sandbox_out_fails_the_host_with_what_to_do(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shown = Reply(output(runsc={**OPEN, "egress_allowed": None}, runc=OPEN))
+
+    fleet, found = behind(Egress(), shown)
+
+    assert fleet.failed() == {"a"}
+    assert record(found.of("record").command)["failed"] == [
+        "egress-metadata",
+        "egress-node",
+        "egress-private",
+        "egress-smtp",
+    ]
+    assert (
+        "egress-metadata, egress-private, egress-smtp, egress-node (critical): "
+        "run deploys/gvisor.py, which loads the rules; see docs/egress.md"
+    ) in caplog.text
 
 
 @pytest.mark.parametrize(

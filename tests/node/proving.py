@@ -14,37 +14,48 @@ RELEASE = "20240729.0"
 HOME = f"/opt/gvisor/releases/{RELEASE}"
 RUNSC = f"{HOME}/runsc"
 REAL = "/root/runsc.real"
+# Debian's runsc does not start with its own network stack on Linux 6.11 and later: it looks at a
+# file that these no longer have in every namespace. Upstream looks at the other one since
+# 20240807.0 (google/gvisor#10704); both names are equally long.
+NETSTACK = f"perl -pe 's!rmem_default!./dev_weight!g' {REAL}"
 _STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
 
 _DEPLOY = """
+from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.operations import docker, gvisor
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.runtimes import wrappers
 
 every = {{name: Runtime(**given) for name, given in {profiles!r}.items()}}
+egress = None if {egress!r} is None else Egress.model_validate({egress!r})
 others = {{name: profile for name, profile in every.items() if name != "runsc"}}
 if others:
     entries = {{item.runtime: {{"path": item.path}} for item in wrappers({release!r}, others)}}
     gvisor.runtimes({release!r}, profiles=others)
     docker.daemon_json(wanted={{"runtimes": entries}}, owner="prooftest")
-gvisor.proof({release!r}, profiles=every, when="always", **{named!r})
+gvisor.proof({release!r}, profiles=every, when="always", egress=egress, **{named!r})
 if others:
     docker.daemon_json(wanted={{}}, owner="prooftest")
 """
 
 
 def prove(
-    fleet: Fleet, name: str, *, profiles: dict[str, Any] | None = None, **named: Any
+    fleet: Fleet,
+    name: str,
+    *,
+    profiles: dict[str, Any] | None = None,
+    egress: dict[str, Any] | None = None,
+    **named: Any,
 ) -> Outcome:
     """
     The proof and nothing else; with other runtimes than runsc these are there meanwhile.
 
+    + egress: ``gvisor_egress``
     + named: what else ``gvisor.proof`` is given
     """
     path = fleet.directory / "prove.py"
-    path.write_text(
-        _DEPLOY.format(profiles=profiles or {"runsc": {}}, release=RELEASE, named=named)
-    )
+    given = {"profiles": profiles or {"runsc": {}}, "egress": egress, "named": named}
+    path.write_text(_DEPLOY.format(release=RELEASE, **given))
     return fleet.run(name, deploy=path, data={})
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.checks import CHECKS
+from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from tests.node.proving import HOME, RELEASE, impostor, prove, rows
 from tests.node.running import DEBIAN, OPERATIONS, Fleet, no_leftovers, processes
 from tests.node.story import NODES
@@ -35,7 +36,7 @@ def test_a_converged_node_is_proven_and_nothing_else_is_touched(
     table = rows(outcome)
     assert list(table) == [check.id for check in CHECKS]
     spared = {check for check, row in table.items() if row.endswith("  n/a")}
-    assert spared <= {"dns-external"}
+    assert spared - {"dns-external"} == {check.id for check in EGRESS_CHECKS}, "no firewall"
     assert all(row.endswith("  ok") for check, row in table.items() if check not in spared)
     assert processes(node) == before
     assert node.exec("cat", "/run/docker.pid").stdout == daemon

@@ -8,21 +8,17 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.checks import CHECKS
-from tests.node.proving import REAL, prove, rows, swapped
+from tests.node.proving import NETSTACK, prove, rows, swapped
 from tests.node.running import DEBIAN, Fleet, daemon_json, docker_info, no_leftovers
 from tests.node.transactions import FILE, assert_as_declared
 
-# Debian's runsc does not start with its own network stack on Linux 6.11 and later: it looks at a
-# file that these no longer have in every namespace. Upstream looks at the other one since
-# 20240807.0 (google/gvisor#10704); both names are equally long.
-_NETSTACK = f"perl -pe 's!rmem_default!./dev_weight!g' {REAL}"
 THREE = {"runsc": {}, "net": {"network": "sandbox"}, "off": {"network": "none"}}
 
 
 @pytest.fixture
 def three(converged: dict[str, LabNode]) -> Iterator[LabNode]:
     """A node whose runsc has every network, and nothing of other runtimes afterwards."""
-    with swapped(converged["plain"], _NETSTACK):
+    with swapped(converged["plain"], NETSTACK):
         yield converged["plain"]
     converged["plain"].exec(
         "sh", "-c", "rm -f /opt/gvisor/runtimes/net-* /opt/gvisor/runtimes/off-*"

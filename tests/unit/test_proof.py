@@ -13,6 +13,7 @@ from tests.unit.observations import DEBIAN_KERNEL, NODE, RELEASE, SANDBOX, SANDB
 HOST = {"runsc": Runtime(network="host")}
 IDS = [check.id for check in CHECKS]
 DNS = ("dns", "dns-external")
+EGRESS = [check for check in IDS if check.startswith("egress-")]
 TCP = ("tcp-to-peer", "tcp-from-peer", "published-port")
 
 
@@ -56,6 +57,7 @@ def test_what_a_good_node_shows_proves_every_check() -> None:
         pytest.param("tcp-to-peer", "tcp_to_peer", "Connection refused", id="no-way-out"),
         pytest.param("tcp-from-peer", "tcp_from_peer", "Connection refused", id="no-way-in"),
         pytest.param("published-port", "published", "another word", id="another-answers"),
+        pytest.param("egress-allowed", "egress_allowed", "refused", id="allowed-and-not-reached"),
         pytest.param("raw-socket", "raw_socket", "allowed", id="raw-socket"),
         pytest.param("packet-socket", "packet_socket", "allowed", id="packet-socket"),
         pytest.param("docker-socket", "docker_socket", "allowed", id="docker-socket"),
@@ -117,6 +119,7 @@ def test_an_address_of_the_nodes_own_proves_nothing(addresses: str) -> None:
         pytest.param("tcp-to-peer", "tcp_to_peer", "refused", id="no-way-out"),
         pytest.param("tcp-from-peer", "tcp_from_peer", "refused", id="no-way-in"),
         pytest.param("published-port", "published", "refused", id="no-published-port"),
+        pytest.param("egress-allowed", "egress_allowed", "no answer", id="nothing-answers"),
         pytest.param("raw-socket", "raw_socket", "refused", id="raw-socket-refused"),
         pytest.param("packet-socket", "packet_socket", "refused", id="packet-socket-refused"),
         pytest.param("docker-socket", "docker_socket", "refused", id="docker-socket-refused"),
@@ -240,7 +243,7 @@ def test_garbage_is_not_proven_and_breaks_nothing(subject: str, key: str, value:
     [
         pytest.param("host", set(), id="hostinet"),
         pytest.param("sandbox", set(DNS), id="netstack-without-dockers-dns"),
-        pytest.param("none", {*DNS, "address", *TCP}, id="no-network"),
+        pytest.param("none", {*DNS, "address", *TCP, *EGRESS}, id="no-network"),
     ],
 )
 def test_a_runtime_is_asked_what_its_network_can_show(network: str, left_out: set[str]) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.egress.settings import Egress
+from pyinfra_gvisor.egress.state import EgressState
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof import verdict as proof
 from pyinfra_gvisor.proof.verdict import fingerprint, is_due
@@ -23,7 +25,8 @@ PROVEN = {"proof": {"fingerprint": fingerprint(node(**GIVEN), RELEASE, PROFILES)
 
 def due(when: str = "changed", **changes: Any) -> bool:
     """Whether a node that was proven has to be proven anew after these changes."""
-    return is_due(node(**{**GIVEN, "state": PROVEN, **changes}), RELEASE, PROFILES, when)
+    found = node(**{**GIVEN, "state": PROVEN, **changes})
+    return is_due(found, PROFILES, when, fingerprint(found, RELEASE, PROFILES))
 
 
 def test_a_node_as_last_proven_is_not_proven_anew() -> None:
@@ -63,7 +66,7 @@ def test_what_could_change_the_outcome_makes_a_proof_due(changes: dict[str, Any]
 def test_what_is_claimed_anew_is_proven_anew(release: str, profiles: dict[str, Runtime]) -> None:
     found = node(**GIVEN, state=PROVEN)
 
-    assert is_due(found, release, profiles, "changed") is True
+    assert is_due(found, profiles, "changed", fingerprint(found, release, profiles)) is True
 
 
 @pytest.mark.parametrize(
@@ -78,8 +81,35 @@ def test_another_image_to_prove_with_makes_a_proof_due(before: str | None, now: 
     digest = fingerprint(node(**GIVEN), RELEASE, PROFILES, image=before)
     found = node(**GIVEN, state={"proof": {"fingerprint": digest}})
 
-    assert is_due(found, RELEASE, PROFILES, "changed", image=now) is True
-    assert is_due(found, RELEASE, PROFILES, "changed", image=before) is False
+    later = fingerprint(found, RELEASE, PROFILES, image=now)
+    assert is_due(found, PROFILES, "changed", later) is True
+    assert is_due(found, PROFILES, "changed", digest) is False
+
+
+def firewalled(**changes: Any) -> str | None:
+    """What a proof of a node with a firewall would be known by."""
+    declared = changes.pop("declared", Egress())
+    loaded = {"now": "a" * 64, "as_loaded": "a" * 64, "loaded_from": "b" * 64, **changes}
+    found = node(**GIVEN).model_copy(update={"egress": EgressState(**loaded)})
+    return fingerprint(found, RELEASE, PROFILES, egress=declared)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"declared": None}, id="taken-away"),
+        pytest.param({"declared": Egress(block=("metadata",))}, id="declared-otherwise"),
+        pytest.param({"loaded_from": "c" * 64}, id="loaded-from-other-rules"),
+        pytest.param({"now": "c" * 64}, id="changed-in-the-kernel"),
+        pytest.param({"now": None}, id="gone"),
+    ],
+)
+def test_another_firewall_makes_a_proof_due(changes: dict[str, Any]) -> None:
+    assert firewalled(**changes) != firewalled()
+
+
+def test_rules_that_nobody_declares_make_no_proof_due() -> None:
+    assert firewalled(declared=None) == PROVEN["proof"]["fingerprint"]
 
 
 def test_a_check_that_was_not_made_then_makes_a_proof_due(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +147,12 @@ def test_an_operator_can_ask_for_a_proof_always_or_never(
 
 
 def test_without_runtimes_there_is_nothing_to_prove() -> None:
-    assert is_due(node(), RELEASE, {}, "always") is False
+    assert is_due(node(), {}, "always", fingerprint(node(), RELEASE, {})) is False
 
 
 def test_a_node_whose_docker_is_down_was_never_proven() -> None:
     down = node(without=("info",), state={"proof": {"fingerprint": ""}})
 
-    assert is_due(down, RELEASE, PROFILES, "changed") is True
+    digest = fingerprint(down, RELEASE, PROFILES)
+    assert digest is None
+    assert is_due(down, PROFILES, "changed", digest) is True

@@ -1,0 +1,138 @@
+#!/bin/sh
+# Tries what the firewall stops and what it does not, from the probe containers; and has the rules let
+# the control through meanwhile, which shows that nothing else is in the way. Read in front of
+# prove_look.sh and prove.sh, which set what is used here.
+# Set before: tries ("kind=address,address=port", the first address that is fit; none: nothing is
+# tried), uplinks (the interfaces of default routes), in_force (whether the rules are as declared).
+set -eu
+: "${tries?}" "${uplinks?}" "${in_force?}"
+control_s=60 # the control is forgotten by then, also if this is killed
+room=4096    # members of stopped4, of which somebody else's container may have made as many
+chosen=''    # "kind=address=port"
+
+# What probes have left in the sets. Those of the control are the proof's alone; in the other is what
+# people look for, and what an earlier container left of this address would be taken for the probe's.
+forget_tries() { # addresses of probes
+    if [ ! -x /usr/sbin/nft ] || ! in_table list table > /dev/null 2>&1; then return 0; fi # no table, no sets
+    for set in controls4 passed4; do
+        in_table flush set "$set" || return 0 # somebody has changed the table: no proof comes of it
+    done
+    members stopped4 | while read -r source member; do
+        case " $* " in *" $source "*) in_table delete element stopped4 "{ $source $member }" ;; esac
+    done
+}
+
+in_table() { # command kind words...
+    command=$1 kind_of=$2
+    shift 2
+    /usr/sbin/nft "$command" "$kind_of" inet pyinfra_gvisor "$@"
+}
+
+members() { # set: "source . destination . protocol . port" a line
+    in_table list set "$1" | tr '{},' '[\n*]' |
+        sed -n 's/^[[:space:]]*\([0-9.]* \. [0-9.]* \. [a-z0-9]* \. [0-9]*\) .*/\1/p'
+}
+
+begin_tries() {
+    if [ -n "$tries" ] && ! command -v ip > /dev/null; then say 'no ip on this node; install iproute2' >&2; fi
+    for try in $tries; do
+        kind=${try%%=*} to=${try#*=}
+        choose "$kind" "${to%=*}"
+        if [ -n "$to" ]; then chosen="$chosen $kind=$to=${try##*=}"; fi
+    done
+    # shellcheck disable=SC2046
+    forget_tries $(all_addresses)
+    inspected runc
+    if [ -n "$chosen" ] && [ -n "$in_force" ] && [ -n "$address" ]; then
+        in_table add element controls4 "{ $address timeout ${control_s}s }" || return 0 # it is then stopped, and seen to be
+    fi
+}
+
+all_addresses() {
+    for runtime in $started; do
+        inspected "$runtime"
+        say "$address"
+    done
+}
+
+choose() { # kind addresses: sets to, empty if there is none
+    to='' kind=$1
+    case "$kind" in
+        node) to=$(docker network inspect --format '{{range .IPAM.Config}}{{.Gateway}} {{end}}' "$network" | tr ' ' '\n' | grep -F . | head -n 1) ;;
+        private)
+            for candidate in $(say "$2" | tr , ' '); do
+                if [ -z "$to" ] && is_beyond "$candidate"; then to=$candidate; fi
+            done
+            if [ -z "$to" ]; then spare egress-private 'no private address is beyond the node'; fi
+            ;;
+        *)
+            if route_to "${2%%,*}" > /dev/null; then
+                to=${2%%,*}
+            else
+                spare "egress-$kind" "the node has no route to ${2%%,*}"
+            fi
+            ;;
+    esac
+}
+
+route_to() { ip -o -4 route get "$1" 2> /dev/null; } # that there is none is an answer
+
+# By an uplink, and not to where the node itself is, and has neighbours: who looks for a container or
+# one of them finds no rule in the way, or somebody.
+is_beyond() { # address
+    way=$(route_to "$1") || return 1
+    case "$way" in *' dev '*) ;; *) return 1 ;; esac
+    way=${way#* dev }
+    case " $uplinks " in *" ${way%% *} "*) ;; *) return 1 ;; esac
+    ! ip -4 route show match "$1" scope link | grep -qv '^default'
+}
+
+try_inside() { # runtime: "kind<TAB>outcome" a line
+    # shellcheck disable=SC2086
+    docker exec "$name-$1-$tag" $perl -e "$program" try $chosen 2>&1
+}
+
+end_tries() {
+    if [ -z "$chosen" ]; then return 0; fi
+    : > "$work/stopped4"
+    : > "$work/passed4"
+    if [ -n "$in_force" ]; then
+        members stopped4 > "$work/stopped4"
+        members passed4 > "$work/passed4"
+    fi
+    # shellcheck disable=SC2046
+    forget_tries $(all_addresses)
+    for runtime in $started; do
+        if ! is_offline "$runtime"; then see_tries "$runtime"; fi
+    done
+}
+
+see_tries() { # runtime
+    inspected "$1"
+    for try in $chosen; do
+        kind=${try%%=*} to=${try#*=}
+        said=$(sed -n "s/^$kind	//p" "$work/tried.$1" | head -n 1)
+        if [ "$kind" != allowed ]; then
+            said="$(by_rules "$address . ${to%=*} . tcp . ${to#*=}")${said:+, $said}"
+        elif [ -z "$in_force" ]; then
+            said="not in force${said:+, $said}"
+        elif [ "$1" = runc ] && [ "$said" != connected ]; then
+            spare egress-allowed "under runc ${to%=*} port ${to#*=} is not reached either"
+        fi
+        see "$1" "egress_$kind" "$said"
+    done
+}
+
+by_rules() { # member: what they did with that connection
+    if [ -z "$in_force" ]; then
+        say 'not in force'
+    elif grep -qxF "$1" "$work/passed4"; then
+        if grep -qxF "$1" "$work/stopped4"; then say 'stopped and let through'; else say 'let through'; fi
+    elif grep -qxF "$1" "$work/stopped4"; then
+        say stopped
+    elif [ "$(wc -l < "$work/stopped4")" -ge "$room" ]; then
+        say 'stopped4 is full'
+    else
+        say 'by no rule'
+    fi
+}
