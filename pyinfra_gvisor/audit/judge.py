@@ -8,19 +8,26 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from pyinfra_gvisor.audit.app_rules import APP_RULES, COOLIFY_RULES
+from pyinfra_gvisor.audit.build_rules import BUILD_RULES
+from pyinfra_gvisor.audit.capability_rules import CAPABILITY_RULES
 from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
 from pyinfra_gvisor.audit.daemon_rules import DAEMON_RULES
+from pyinfra_gvisor.audit.egress_rules import EGRESS_RULES, Stopped, stopped
 from pyinfra_gvisor.audit.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.audit.hardening import HARDENING
+from pyinfra_gvisor.audit.kernel_rules import KERNEL_RULES
 from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.rules import Host, Rule, Running, look
+from pyinfra_gvisor.egress.plan import out_of_force
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.report.document import (
     ContainerReport,
+    EgressReport,
     HostReport,
     NodeReport,
     ProofReport,
     RuntimeReport,
+    StoppedReport,
 )
 from pyinfra_gvisor.runtimes import release_of
 
@@ -29,9 +36,13 @@ NODE_RULES: tuple[Rule[Host], ...] = (
     *GVISOR_RULES,
     *DAEMON_RULES,
     *HARDENING,
+    *EGRESS_RULES,
+    *KERNEL_RULES,
+    *BUILD_RULES,
     *COOLIFY_RULES,
 )
-RUNNING_RULES: tuple[Rule[Running], ...] = (*CONTAINER_RULES, *APP_RULES)
+RUNNING_RULES: tuple[Rule[Running], ...] = (*CONTAINER_RULES, *CAPABILITY_RULES, *APP_RULES)
+STOPPED_MANY = 50  # of destinations, and of addresses that are nobody's, in a report
 
 
 def judge(name: str, host: Host, *, at: str, by: Literal["audit", "deploy"]) -> HostReport:
@@ -52,6 +63,7 @@ def judge(name: str, host: Host, *, at: str, by: Literal["audit", "deploy"]) -> 
         by=by,
         fail_on=settings.audit_fail_on,
         node=_node(host),
+        egress=_egress(host),
         containers=tuple(_container(item) for item in running),
         findings=tuple(worst_first(_findings(host, running))),
         risks=accepted_risks(settings),
@@ -63,7 +75,8 @@ def _findings(host: Host, running: list[Running]) -> list[Finding]:
     rules: tuple[Rule[Host], ...] = ENGINE_RULES
     if host.node.info is not None:  # without it nothing else can be known
         gvisor = GVISOR_RULES if host.settings.runtimes else ()
-        rules = (*ENGINE_RULES, *gvisor, *DAEMON_RULES, *HARDENING, *COOLIFY_RULES)
+        hardening = (*HARDENING, *EGRESS_RULES, *KERNEL_RULES, *BUILD_RULES)
+        rules = (*ENGINE_RULES, *gvisor, *DAEMON_RULES, *hardening, *COOLIFY_RULES)
     found = look(rules, host, waivers)
     for item in running:
         found += look(RUNNING_RULES, item, waivers)
@@ -100,6 +113,30 @@ def _container(running: Running) -> ContainerReport:
         release=container.release if running.sandboxed else None,
         must=running.must,
         exempt=running.exempt,
+    )
+
+
+def _egress(host: Host) -> EgressReport | None:
+    found, declared = host.node.egress, host.settings.egress is not None
+    if not declared and not found.there:
+        return None
+    everybody = stopped(host)
+    running = [who for who in everybody if who.is_running]
+    others = [who for who in everybody if not who.is_running][:STOPPED_MANY]
+    return EgressReport(
+        declared=declared,
+        in_force=not out_of_force(found),
+        counters=host.observed.counted.counters,
+        stopped=tuple(map(_stopped, (*running, *others))),
+    )
+
+
+def _stopped(who: Stopped) -> StoppedReport:
+    return StoppedReport(
+        who=who.name,
+        running=who.is_running,
+        tried=tuple(item.to for item in who.attempts[:STOPPED_MANY]),
+        more=len(who.attempts[STOPPED_MANY:]),
     )
 
 

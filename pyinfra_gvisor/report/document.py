@@ -86,6 +86,38 @@ class NodeReport(_Part):
     proof: ProofReport
 
 
+class StoppedReport(_Part):
+    """Who tried within the last hour what the firewall stops."""
+
+    who: str = Field(description="A container's name, or an address that none has which runs.")
+    running: bool = Field(description="Whether it is a container that runs.")
+    tried: tuple[str, ...] = Field(description="Destinations such as `10.0.0.5:5432/tcp`.")
+    more: int = Field(description="How many destinations more.")
+
+
+class EgressReport(_Part):
+    """The node's firewall: what containers may reach."""
+
+    declared: bool = Field(description="Whether one is declared for the node.")
+    in_force: bool = Field(
+        description="Whether its rules are loaded as they lie there, and will be at the next boot."
+    )
+    counters: dict[str, int] = Field(
+        description="Since they were loaded: `drop_…` packets that were stopped, `accept_…` new "
+        "connections that were let through."
+    )
+    stopped: tuple[StoppedReport, ...]
+
+    def counted(self, verdict: Literal["accept", "drop"]) -> dict[str, int]:
+        """The counters of a verdict, by what is behind it in their names."""
+        prefix = f"{verdict}_"
+        return {
+            name.removeprefix(prefix): count
+            for name, count in self.counters.items()
+            if name.startswith(prefix)
+        }
+
+
 class HostReport(_Part):
     """
     One host. ``error`` says why nothing is known of it; it is then not compliant.
@@ -98,6 +130,7 @@ class HostReport(_Part):
     fail_on: Severity = Field(description="The mildest severity that makes a host fail.")
     error: str | None = None
     node: NodeReport | None = None
+    egress: EgressReport | None = Field(None, description="None where there is no firewall.")
     containers: tuple[ContainerReport, ...] = ()
     findings: Findings = Field((), description="The worst first, waived ones last.")
     risks: tuple[str, ...] = Field((), description="Risks that were accepted, with the reasons.")

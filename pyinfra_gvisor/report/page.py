@@ -20,6 +20,7 @@ STATES: dict[State, str] = {
     "clean": "Clean",
 }
 MANY = 20  # clean hosts; more of them are folded up
+FEW = 8  # destinations that are named of one who was stopped; the JSON report has more
 STALE_S = 3600  # a report that is so much older than the page is of an earlier run, and is dated
 
 
@@ -122,7 +123,7 @@ def _environment() -> Environment:
     )
     environment.filters["moment"] = _moment
     environment.tests["breaking"] = breaks_policy
-    environment.globals["words"] = STATES
+    environment.globals |= {"words": STATES, "FEW": FEW}
     return environment
 
 

@@ -63,7 +63,17 @@ def _counted(report: HostReport) -> str:
     found = ", ".join(f"{counts[name]} {name}" for name in order if counts[name])
     sandboxed = sum(item.sandboxed for item in report.containers)
     containers = f"{sandboxed} of {len(report.containers)} containers sandboxed"
-    return f"; {found or 'nothing found'}; {containers}"
+    return f"; {found or 'nothing found'}; {containers}{_firewall(report)}"
+
+
+def _firewall(report: HostReport) -> str:
+    """Only what somebody has to know: it is not in force, or stopped somebody within the hour."""
+    egress = report.egress
+    if egress is None or (egress.in_force and not egress.stopped):
+        return ""
+    if not egress.in_force:
+        return "; FIREWALL NOT IN FORCE"
+    return f"; the firewall stopped {len(egress.stopped)}"
 
 
 def _wrapped(text: str, *, indent: str = "") -> list[str]:

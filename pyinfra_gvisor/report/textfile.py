@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pyinfra_gvisor.audit.findings import by_severity
-from pyinfra_gvisor.report.document import HostReport
+from pyinfra_gvisor.report.document import EgressReport, HostReport
 
 Sample = tuple[Mapping[str, str], int]
 
 
 class Metric(NamedTuple):
-    """A gauge with what it shows and its samples; one without samples is left out."""
+    """What it shows and its samples; one without samples is left out."""
 
     name: str
     shows: str
     samples: list[Sample]
+    kind: Literal["gauge", "counter"] = "gauge"
 
 
 def textfile(report: HostReport) -> str:
@@ -50,6 +51,8 @@ def _metrics(report: HostReport) -> Iterator[Metric]:
         "Running containers by the runtime they asked for and whether they were seen sandboxed.",
         _containers(report),
     )
+    if report.egress is not None and report.egress.declared:
+        yield from _egress(report.egress)
     yield Metric("gvisor_release_info", "What the node runs; always 1.", _release(report))
     yield Metric(
         "gvisor_last_proof_timestamp_seconds",
@@ -77,6 +80,32 @@ def _containers(report: HostReport) -> list[Sample]:
     ]
 
 
+def _egress(egress: EgressReport) -> Iterator[Metric]:
+    """A packet that is stopped is counted every time it is sent, a connection once."""
+    yield Metric(
+        "gvisor_egress_in_force",
+        "Whether the firewall's rules are loaded, and will be at the next boot.",
+        [({}, int(egress.in_force))],
+    )
+    yield Metric(
+        "gvisor_egress_packets_total",
+        "Packets from containers that were stopped since the rules were loaded, by the rule.",
+        _counted(egress, "drop"),
+        "counter",
+    )
+    yield Metric(
+        "gvisor_egress_connections_total",
+        "New connections of containers to elsewhere that were let through, by the rule.",
+        _counted(egress, "accept"),
+        "counter",
+    )
+
+
+def _counted(egress: EgressReport, verdict: Literal["accept", "drop"]) -> list[Sample]:
+    counts = egress.counted(verdict).items()
+    return [({"verdict": verdict, "rule": rule}, count) for rule, count in counts]
+
+
 def _release(report: HostReport) -> list[Sample]:
     node = report.node
     if node is None:
@@ -90,7 +119,7 @@ def _seconds(at: str) -> int:
 
 
 def _lines(metric: Metric) -> str:
-    head = f"# HELP {metric.name} {metric.shows}\n# TYPE {metric.name} gauge\n"
+    head = f"# HELP {metric.name} {metric.shows}\n# TYPE {metric.name} {metric.kind}\n"
     return head + "".join(
         f"{metric.name}{_labels(labels)} {value}\n" for labels, value in metric.samples
     )

@@ -16,6 +16,8 @@ from pyinfra_gvisor.settings import load_settings
 from tests.cases.proven import RELEASE, proven_answer
 from tests.unit.answers import END, Running
 
+# Of every node without gvisor_egress and gvisor_kernel, as those of most tests are.
+NOTED = ("egress-not-declared", "kernel-not-declared")
 AT = "2026-10-01T10:00:00+00:00"
 COOLIFY = {"coolify.managed": "true", "coolify.type": "application"}
 
@@ -26,13 +28,15 @@ def audited(
     answer: list[str] | None = None,
     apps: DeclaredApps | None = None,
     control: ControlHost | None = None,
+    builds: bool = False,
 ) -> HostReport:
     """The report on a node that is as declared but for these lines of its answer."""
     found, problems = load_settings(settings or {})
     assert found, problems
     told = list(answer if answer is not None else proven_answer())
     told[-1:] = [*lines, END]
-    return judge("run-1", Host(parse_observed(told), found, apps, control), at=AT, by="audit")
+    host = Host(parse_observed(told), found, apps, control, builds=builds)
+    return judge("run-1", host, at=AT, by="audit")
 
 
 def with_container(
@@ -44,8 +48,12 @@ def with_container(
 
 
 def found(report: HostReport) -> dict[str, Finding]:
-    """What is found and not waived, by ``rule subject``."""
-    return {f"{item.id} {item.subject}": item for item in report.findings if item.waived is None}
+    """What is found and not waived, by ``rule subject``; what is noted of every node left out."""
+    return {
+        f"{item.id} {item.subject}": item
+        for item in report.findings
+        if item.waived is None and item.id not in NOTED
+    }
 
 
 def waived(report: HostReport) -> dict[str, str]:
@@ -54,13 +62,14 @@ def waived(report: HostReport) -> dict[str, str]:
 
 
 def ids(report: HostReport) -> Iterable[str]:
-    """The rules that found something which is not waived."""
-    return [item.id for item in report.findings if item.waived is None]
+    """The rules that found something which is not waived, as ``found``."""
+    return [item.id for item in found(report).values()]
 
 
 def app(*, labels: dict[str, str] | None = None, here: bool = True, **others: Any) -> Running:
-    """An app of Coolify's in a sandbox of the declared release."""
-    given = {"Labels": COOLIFY if labels is None else labels, **others.pop("given", {})}
+    """An app of Coolify's in a sandbox of the declared release, without a capability."""
+    labels = COOLIFY if labels is None else labels
+    given = {"Labels": labels, "CapDrop": ["ALL"], **others.pop("given", {})}
     known = {
         "runtime": "runsc",
         "executable": f"/opt/gvisor/releases/{RELEASE}/runsc",

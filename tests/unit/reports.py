@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyinfra_gvisor.audit.findings import Finding, Severity
 from pyinfra_gvisor.report.document import (
     ContainerReport,
+    EgressReport,
     FleetReport,
     HostReport,
     NodeReport,
     ProofReport,
     RuntimeReport,
+    StoppedReport,
     fleet_report,
     not_looked_at,
 )
+from pyinfra_gvisor.report.page import FEW
 
 AT = "2026-11-25T01:02:03+00:00"
 AT_S = 1795568523
@@ -57,6 +62,15 @@ WAIVED = Finding(
     cis="2.9",
     waived="gVisor does not run under userns-remap",
 )
+
+COUNTERS = {"accept_dns": 120, "accept_internet": 4031, "drop_metadata": 3, "drop_node": 0}
+WEB = StoppedReport(
+    who="web",
+    running=True,
+    tried=("169.254.169.254:80/tcp", *(f"10.0.0.{number}:5432/tcp" for number in range(FEW))),
+    more=2,
+)
+GONE = StoppedReport(who="172.18.0.9", running=False, tried=("10.0.0.5/icmp",), more=0)
 
 
 def container(
@@ -106,6 +120,12 @@ def host(
         findings=findings,
         risks=risks,
     )
+
+
+def with_firewall(name: str = "run-1", **changes: Any) -> HostReport:
+    """A clean host with a firewall that has stopped nobody."""
+    known = {"declared": True, "in_force": True, "counters": COUNTERS, "stopped": (), **changes}
+    return host(name).model_copy(update={"egress": EgressReport.model_validate(known)})
 
 
 def unknown(name: str, error: str = "ssh: connect to 10.0.0.9 port 22: timed out") -> HostReport:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.audit.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport
-from pyinfra_gvisor.report.page import MANY, page
+from pyinfra_gvisor.report.page import FEW, MANY, page
 from tests.unit.reports import (
+    GONE,
     MODE,
     PROVEN,
     SOCKET,
     WAIVED,
+    WEB,
     container,
     every_state,
     failed,
@@ -23,6 +26,7 @@ from tests.unit.reports import (
     host,
     node,
     unknown,
+    with_firewall,
 )
 
 EVIL = "<script>alert(1)</script>\"'><img src=http://example.com/x onerror=alert(2)>"
@@ -241,3 +245,40 @@ def test_a_proof_that_does_not_hold_is_not_shown_as_one(
 
     assert words in text
     assert ("does not hold" in text, "never" in text) == (at is not None and not holds, at is None)
+
+
+def test_the_page_says_what_containers_may_reach_of_hosts_with_a_firewall_only() -> None:
+    text = read(fleet(host("a"), with_firewall(stopped=(WEB, GONE)))).text
+
+    assert text.count("What containers may reach") == 1
+    assert "Firewall in force, and loaded at boot" in text
+    assert "Stopped 3 packets: metadata 3" in text
+    assert "Let through 4151 connections: dns 120, internet 4031" in text
+    assert "web to 169.254.169.254:80/tcp, 10.0.0.0:5432/tcp" in text
+    assert f"10.0.0.{FEW - 2}:5432/tcp and 3 more" in text
+    assert "172.18.0.9 (no container that runs) to 10.0.0.5/icmp" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"in_force": False}, "Firewall declared, and not in force", id="not-in-force"),
+        pytest.param({"declared": False}, "Firewall there, and not declared", id="undeclared"),
+    ],
+)
+def test_the_page_says_that_a_firewall_is_not_as_it_should_be(
+    changes: dict[str, Any], words: str
+) -> None:
+    text = read(fleet(with_firewall(counters={}, **changes))).text
+
+    assert words in text
+    assert "Stopped" not in text
+
+
+def test_what_a_container_is_called_is_never_a_tag() -> None:
+    evil = WEB.model_copy(update={"who": EVIL, "tried": (EVIL,)})
+
+    found = read(fleet(with_firewall(stopped=(evil,), counters={f"drop_{EVIL}": 1})))
+
+    assert found.text.count(EVIL) == 3
+    assert "script" not in found.tags

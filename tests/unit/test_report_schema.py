@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pyinfra_gvisor.schema import REPORT_FILE, report_schema_text
-from tests.unit.reports import every_state, failed, host, unknown
+from tests.unit.reports import GONE, WEB, every_state, failed, host, unknown, with_firewall
 
 SCHEMA: dict[str, Any] = json.loads(REPORT_FILE.read_text())
 
@@ -34,6 +34,7 @@ def test_the_schema_is_one() -> None:
         pytest.param(failed().to_json(), id="failed-host"),
         pytest.param(unknown("run-4").to_json(), id="unknown-host"),
         pytest.param(every_state().to_json(), id="fleet"),
+        pytest.param(with_firewall(stopped=(WEB, GONE)).to_json(), id="host-with-a-firewall"),
     ],
 )
 def test_a_document_fits_the_schema_with_what_is_worked_out(document: dict[str, Any]) -> None:

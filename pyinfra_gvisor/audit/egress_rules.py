@@ -1,0 +1,200 @@
+"""What is looked for in a node's firewall: as declared, in force, all in it, whom it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.egress.dockerd import named_resolvers
+from pyinfra_gvisor.egress.files import RULES
+from pyinfra_gvisor.egress.observed import Attempt, is_covered, listed
+from pyinfra_gvisor.egress.plan import differences, out_of_force, wanted_rules
+from pyinfra_gvisor.egress.rules import STOPPED_SIZE, TABLE
+from pyinfra_gvisor.egress.settings import METADATA, Allowed, Egress, network, overlap
+from pyinfra_gvisor.errors import cut
+
+SETTING = "gvisor_egress"
+SHOWN = 5  # of a list in a finding
+CLOCK_S = 2  # nft tells whole seconds, so that an attempt may seem to be older than it is
+# Of Docker's own drivers those whose packets pass a bridge that the rules know, or that make none:
+# an overlay's way out is docker_gwbridge. https://docs.docker.com/engine/network/drivers/
+BRIDGED = ("bridge", "overlay", "host", "null")
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """
+    Who tried what is stopped, the worst first. ``name`` is a container's, or an address that none
+    has which runs.
+    """
+
+    name: str
+    is_running: bool
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def severity(self) -> Severity:
+        """An app has no business at a metadata service, and attempts there are the first ones."""
+        return Severity.LOW if self.attempts[0].is_metadata else Severity.INFO
+
+
+def stopped(host: Host) -> list[Stopped]:
+    """Everybody who tried what is stopped within the last hour, containers that run first."""
+    residents = _residents(host)
+    found: dict[tuple[bool, str], list[Attempt]] = {}
+    for attempt in host.observed.counted.attempts:
+        name, since_s = residents.get(attempt.source, ("", 0))
+        is_gone = not name or attempt.at_s < since_s - CLOCK_S
+        found.setdefault((is_gone, attempt.source if is_gone else name), []).append(attempt)
+    return [
+        Stopped(name, not is_gone, tuple(sorted(attempts, key=lambda item: item.rank)))
+        for (is_gone, name), attempts in sorted(found.items())
+    ]
+
+
+def _residents(host: Host) -> dict[str, tuple[str, float]]:
+    """
+    The container that has an address, and since when.
+
+    Docker gives an address to the next container at once, which must not answer for the last one.
+    """
+    given = {item.name: host.observed.given_to(item) for item in host.node.containers}
+    return {
+        address: (name, item.started_s)
+        for name, item in given.items()
+        for address in item.addresses
+    }
+
+
+def _not_declared(host: Host) -> Iterator[Seen]:
+    open_ = [name for name, item in host.settings.runtimes.items() if item.network == "host"]
+    if host.settings.egress is None and open_:
+        yield Seen(SETTING, f"not set, and of network host is {', '.join(sorted(open_))}")
+
+
+def _not_as_declared(host: Host) -> Iterator[Seen]:
+    egress, found = host.settings.egress, host.node.egress
+    if egress is None:
+        if found.there:
+            what = "none is declared, and one is there"
+            yield Seen(TABLE, what, Severity.MEDIUM)
+    elif found.files:  # without any it is not in force, which another rule says
+        wanted = wanted_rules(found, egress, named_resolvers(host.node))
+        other = [text for text in differences(found, wanted) if text not in out_of_force(found)]
+        if other:
+            yield Seen(TABLE, "; ".join([*other, *_lines(found.rules, wanted)]))
+
+
+def _lines(found: str | None, wanted: str) -> Iterator[str]:
+    """In what two texts of rules differ."""
+    there, declared = (text.splitlines() for text in (found or "", wanted))
+    for what, lines in (
+        ("missing", [line for line in declared if line not in there]),
+        ("too many", [line for line in there if line not in declared]),
+    ):
+        if lines:
+            yield f"{what} in {RULES}: {listed((cut(line.strip()) for line in lines), 2)}"
+
+
+def _not_in_force(host: Host) -> Iterator[Seen]:
+    if host.settings.egress is not None and (why := out_of_force(host.node.egress)):
+        yield Seen(TABLE, "; ".join(why))
+
+
+def _not_covered(host: Host) -> Iterator[Seen]:
+    if host.settings.egress is None:
+        return
+    for item in host.node.egress.networks:
+        rules = host.node.egress.rules
+        if item.driver not in BRIDGED:
+            yield Seen(f"network {item.name}", f"its driver is {item.driver}")
+        elif item.bridge and rules is not None and not is_covered(rules, item.bridge):
+            yield Seen(f"network {item.name}", f"its bridge {item.bridge} is not in {RULES}")
+
+
+def _opened(host: Host) -> Iterator[Seen]:
+    egress = host.settings.egress
+    if egress is None:
+        return
+    every = Egress().block
+    if left_out := [block for block in every if block not in egress.block]:
+        yield Seen(f"{SETTING}['block']", f"left out: {', '.join(left_out)}")
+    for item in egress.allow:
+        if opened := _metadata_in(item):
+            ports = ", ".join(item.ports) or "all ports"
+            evidence = f"opens {', '.join(opened)} ({ports})"
+            yield Seen(f"{SETTING}['allow'] {item.to}", evidence, waived=item.reason)
+
+
+def _metadata_in(item: Allowed) -> list[str]:
+    return [text for text in METADATA if overlap(network(item.to), network(text))]
+
+
+def _stopped(host: Host) -> Iterator[Seen]:
+    """Of those that are gone there is one finding: anybody can forge any number of addresses."""
+    everybody = stopped(host)
+    for who in everybody:
+        if who.is_running:
+            yield Seen(who.name, listed((item.to for item in who.attempts), SHOWN), who.severity)
+    gone = [who for who in everybody if not who.is_running]
+    if gone:
+        worst = max((who.severity for who in gone), key=lambda severity: severity.rank)
+        texts = [
+            f"{who.name} to {listed((item.to for item in who.attempts), SHOWN)}" for who in gone
+        ]
+        subject = gone[0].name if len(gone) == 1 else "several addresses"
+        evidence = f"{listed(texts, SHOWN, '; ')} (of no container that runs)"
+        yield Seen(subject, evidence, worst)
+    if host.observed.counted.is_full:
+        what = f"more was tried than the {STOPPED_SIZE} attempts that are remembered"
+        yield Seen(TABLE, what, Severity.LOW)
+
+
+EGRESS_RULES: tuple[Rule[Host], ...] = (
+    Rule(
+        "egress-not-declared",
+        Severity.INFO,
+        "containers reach whatever the node reaches: metadata services, private networks, the node",
+        "set gvisor_egress = {} and see what a dry run says: docs/egress.md",
+        _not_declared,
+    ),
+    Rule(
+        "egress-not-in-force",
+        Severity.CRITICAL,
+        "the firewall that is declared is not in force, or would not be behind a reboot",
+        "find out who changed it, and run deploys/gvisor.py",
+        _not_in_force,
+    ),
+    Rule(
+        "egress-not-as-declared",
+        Severity.HIGH,
+        "the firewall is not the one that is declared for this node as it is now",
+        "run deploys/gvisor.py --dry --diff, then without",
+        _not_as_declared,
+    ),
+    Rule(
+        "egress-not-covered",
+        Severity.HIGH,
+        "what containers send by this network of Docker's does not pass the firewall",
+        "run deploys/gvisor.py if it is a bridge; else have its containers in a network of the "
+        "driver bridge",
+        _not_covered,
+    ),
+    Rule(
+        "egress-opened",
+        Severity.LOW,
+        "containers may reach what is stopped by default",
+        "see whether it is still needed; in gvisor_egress a narrower allow may do",
+        _opened,
+    ),
+    Rule(
+        "egress-stopped",
+        Severity.INFO,
+        "within the last hour it tried to reach what is stopped",
+        "see what it wanted there; what it needs belongs into allow of gvisor_egress, or into "
+        "node_ports if it is the node itself",
+        _stopped,
+    ),
+)

@@ -1,0 +1,133 @@
+"""What the firewall has counted, whom it has stopped within the last hour, whom it is about."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from pydantic import Field
+
+from pyinfra_gvisor.egress.rules import NAME
+from pyinfra_gvisor.egress.settings import METADATA, network
+from pyinfra_gvisor.egress.surroundings import matches
+from pyinfra_gvisor.reading import Reading
+
+# https://www.iana.org/assignments/protocol-numbers
+WITH_PORTS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
+WITHOUT_PORTS = {1: "icmp", 2: "igmp", 4: "ipip", 41: "ipv6", 47: "gre", 50: "esp", 58: "icmpv6"}
+
+_METADATA = tuple(network(text) for text in METADATA)
+_STOPPED = ("stopped4", "stopped6")
+_FROM = re.compile(r'iifname "([^"]+)" (accept|jump from_containers)')
+
+
+class Attempt(Reading):
+    """
+    What somebody tried and was not let. ``port`` is 0 for a protocol that has none.
+
+    ``at_s`` is when it was tried last, in seconds since 1970, by the node's clock.
+    """
+
+    source: str
+    destination: str
+    protocol: str
+    port: int
+    at_s: float
+
+    @property
+    def to(self) -> str:
+        """The destination: ``10.0.0.5:5432/tcp``, ``[fd00::1]:53/udp``, ``10.0.0.5/icmp``."""
+        if not self.port:
+            return f"{self.destination}/{self.protocol}"
+        host = f"[{self.destination}]" if ":" in self.destination else self.destination
+        return f"{host}:{self.port}/{self.protocol}"
+
+    @property
+    def is_metadata(self) -> bool:
+        """Whether it was for where clouds answer who asks for a node's credentials."""
+        to = ip_address(self.destination)
+        return any(to in services for services in _METADATA)
+
+    @property
+    def rank(self) -> tuple[bool, int, int, int, str]:
+        """For sorting: metadata services first, then by address and port."""
+        to = ip_address(self.destination)
+        return (not self.is_metadata, to.version, int(to), self.port, self.protocol)
+
+
+class Counted(Reading):
+    """
+    What the table in the kernel has gathered.
+
+    ``counters`` since the rules were loaded: ``accept_…`` new connections, ``drop_…`` packets.
+    ``is_full``: a memory of attempts is, so that others were not remembered.
+    """
+
+    counters: dict[str, int] = Field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+    is_full: bool = False
+
+
+def read_counted(lines: Sequence[str]) -> Counted:
+    """
+    What ``scripts/audit_state.sh`` tells: the node's time, and what nft lists, as JSON.
+
+    The form is of libnftables-json(5). Raises ``ValueError``, ``LookupError``, ``TypeError`` or
+    ``AttributeError`` if it is malformed.
+    """
+    counters: dict[str, int] = {}
+    attempts: dict[tuple[str, str], Attempt] = {}
+    is_full = False
+    for line in lines:
+        now_s, _, document = line.partition(" ")
+        for item in json.loads(document)["nftables"]:
+            if found := _ours(item.get("counter")):
+                counters[found["name"]] = int(found["packets"])
+            found = _ours(item.get("set"))
+            if found and found["name"] in _STOPPED:
+                elements = found.get("elem") or ()
+                is_full = is_full or len(elements) >= found["size"]
+                for attempt in _attempts(elements, found["timeout"], float(now_s)):
+                    _keep_latest(attempts, attempt)
+    return Counted(counters=counters, attempts=tuple(attempts.values()), is_full=is_full)
+
+
+def is_covered(rules: str, bridge: str) -> bool:
+    """Whether rules are about what comes by this bridge; the first line that names it decides."""
+    verdicts = (verdict for name, verdict in _FROM.findall(rules) if matches(bridge, (name,)))
+    return next(verdicts, "accept") != "accept"
+
+
+def listed(texts: Iterable[str], limit: int, between: str = ", ") -> str:
+    """``a, b and 3 more``."""
+    items = list(texts)
+    shown = between.join(items[:limit])
+    return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
+
+
+def _ours(found: Any) -> Any:
+    return found if found and found["table"] == NAME else None
+
+
+def _attempts(elements: Iterable[Any], timeout_s: int, now_s: float) -> Iterator[Attempt]:
+    for item in elements:
+        element = item["elem"]
+        source, destination, number, port = element["val"]["concat"]
+        protocol = WITH_PORTS.get(number)
+        yield Attempt(
+            source=source,
+            destination=destination,
+            protocol=protocol or WITHOUT_PORTS.get(number) or f"protocol {number}",
+            port=port if protocol else 0,  # what stands at a port's place is a checksum, in ICMP
+            at_s=now_s - (element.get("timeout", timeout_s) - element["expires"]),
+        )
+
+
+def _keep_latest(attempts: dict[tuple[str, str], Attempt], new: Attempt) -> None:
+    """Without ports several of nft's are one."""
+    key = (new.source, new.to)
+    if key not in attempts or attempts[key].at_s < new.at_s:
+        attempts[key] = new
