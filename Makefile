@@ -10,11 +10,11 @@ demo: ## Take two throwaway nodes from plain Docker to proven isolation
 test: ## Run the tests, on real nodes too
 	.ci/setup dev
 	.venv/bin/pytest -m "not slow" -n 2 tests/unit tests/cases
-	.venv/bin/pytest -m "not slow" -n 2 --dist loadgroup tests/node tests/packaging
+	.venv/bin/pytest -m "not slow" -n 2 tests/node tests/packaging
 
 test-all: ## Run what "make test" leaves out: faults at every step, bad files and archives, upgrade and the way back
 	.ci/setup dev
-	.venv/bin/pytest -m slow -n 2 --dist loadgroup tests/node
+	.venv/bin/pytest -m slow -n 2 tests/node
 
 bench: ## Measure, and write tests/bench/README.md
 	.ci/setup dev

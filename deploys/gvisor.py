@@ -13,7 +13,7 @@ from pyinfra.api import deploy
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, egress, gvisor, upgrade, watch
+from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, upgrade, watch
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.proof.conditions import no_new_privileges
 from pyinfra_gvisor.runtimes import wanted_daemon_json
@@ -59,6 +59,8 @@ def run_node() -> None:
 def _harden(settings: Settings) -> None:
     """What stands around the sandbox, before it is proven to be one."""
     node = read_node(host)
+    if settings.kernel or (node is not None and node.surface.there):
+        kernel.surface(wanted=settings.kernel, name="Keep parts of the kernel out of reach")
     if settings.egress or (node is not None and node.egress.there):
         egress.rules(
             wanted=settings.egress,
@@ -102,6 +104,7 @@ def _prove(settings: Settings) -> None:
         risks=accepted_risks(settings),
         image=settings.proof_image,
         no_new_privileges=no_new_privileges(settings),
+        egress=settings.egress,
         name="Prove isolation",
     )
 

@@ -15,12 +15,12 @@ from pyinfra_gvisor.deploys.checks import checked_removal
 from pyinfra_gvisor.deploys.coolify import take_back
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, egress, gvisor, watch
+from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, watch
 
 
 @deploy("Remove gVisor")
 def remove() -> None:
-    """Coolify's source, the watch and the keys of daemon.json, then what these pointed at."""
+    """Coolify's source, what stands around the sandbox, daemon.json's keys, what these point at."""
     settings = checked_removal(host)
     if settings is None:
         return
@@ -31,6 +31,8 @@ def remove() -> None:
         watch.watch(wanted=False, name="Remove the watch")
     if node is not None and node.egress.there:
         egress.rules(wanted=None, name="Remove the firewall")
+    if node is not None and node.surface.there:
+        kernel.surface(wanted=None, name="Give the kernel's settings back")
     docker.daemon_json(
         wanted={},
         owner=GVISOR,

@@ -10,6 +10,7 @@ from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.audit.apps import APP_LABELS
+from pyinfra_gvisor.audit.build_rules import GROUP as BUILD_GROUP
 from pyinfra_gvisor.audit.findings import failing
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.policy import label_names
@@ -51,8 +52,9 @@ def findings(
         yield from refusal("audit.findings", "node", None, unreadable=True)
         return
     control = _control_host() if settings.coolify else None
+    node = Node(observed, settings, apps, control, builds=BUILD_GROUP in host.groups)
     try:
-        report = judge(host.name, Node(observed, settings, apps, control), at=now(), by=by)
+        report = judge(host.name, node, at=now(), by=by)
     except ValueError as error:  # out of an operation it would end the run of every host
         problem = Problem("cannot be judged", got=error, todo="report this with what it says")
         yield from refusal("audit.findings", "node", problem)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from difflib import unified_diff
 
 from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
-from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.egress.dockerd import named_resolvers, proxied
 from pyinfra_gvisor.egress.files import RULES
@@ -17,7 +15,7 @@ from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.operations.probation import try_rules
-from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.operations.telling import refusal, tell, tell_diff
 from pyinfra_gvisor.scripts import script
 
 
@@ -56,12 +54,7 @@ def rules(
     if plan.action == "nothing":
         host.noop("the firewall is as declared")
         return
-    for line in plan.lines:
-        tell(line)
-    for line in plan.risks:
-        tell(line, logger.warning)
-    for line in _diff(plan) if state.config.DIFF else ():
-        tell(line)
+    _tell(plan)
     forget_node(host)
     if wanted is None:
         yield StringCommand("sh", "-c", QuoteString(script("egress_remove")))
@@ -69,8 +62,9 @@ def rules(
         yield try_rules(plan, confirm_s=wanted.confirm_s)
 
 
-def _diff(plan: EgressPlan) -> list[str]:
-    before, after = (text or "" for text in (plan.before, plan.after))
-    lines = unified_diff(before.splitlines(), after.splitlines(), RULES, RULES, lineterm="")
-    colours = {"+": "green", "-": "red"}
-    return [format_text(line, colours[line[0]]) if line[0] in colours else line for line in lines]
+def _tell(plan: EgressPlan) -> None:
+    for line in plan.lines:
+        tell(line)
+    for line in plan.risks:
+        tell(line, logger.warning)
+    tell_diff(RULES, plan.before, plan.after)

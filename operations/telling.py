@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from difflib import unified_diff
 
 from pyinfra import host, logger, state
 from pyinfra.api import FunctionCommand, Host, State
 from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.errors import Problem
 
@@ -15,6 +17,22 @@ def tell(line: str, level: Callable[[str], None] = logger.info) -> None:
     """Say what is about to be done, once: when it is prepared, or else when it is done."""
     if not state.is_executing or not state.should_check_for_changes():
         host.log(line, level)
+
+
+def tell_diff(path: str, before: str | None, after: str | None) -> None:
+    """With ``--diff``, say what becomes of the text of a file; None: there is no such file."""
+    if not state.config.DIFF:
+        return
+    lines = unified_diff(
+        (before or "").splitlines(),
+        (after or "").splitlines(),
+        path if before is not None else "/dev/null",
+        path if after is not None else "/dev/null",
+        lineterm="",
+    )
+    colours = {"+": "green", "-": "red"}
+    for line in lines:
+        tell(format_text(line, colours[line[0]]) if line[0] in colours else line)
 
 
 def refusal(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from difflib import unified_diff
 
 from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
-from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.operations.telling import tell
+from pyinfra_gvisor.operations.telling import tell, tell_diff
 from pyinfra_gvisor.plan import Plan
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.story import interrupted_line, plan_lines
@@ -41,9 +39,8 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
         return
     for line in _told(plan, node, patience):
         tell(line)
-    if state.config.DIFF and plan.before != plan.after and not plan.temporary:
-        for line in _diff(plan):
-            tell(line)
+    if plan.before != plan.after and not plan.temporary:
+        tell_diff(DAEMON_JSON, plan.before, plan.after)
     forget_node(host)
     yield _detached(
         transaction(
@@ -84,16 +81,3 @@ def end_interrupted(node: Node) -> Generator[PyinfraCommand, None, None]:
 
 def _detached(text: str) -> StringCommand:
     return StringCommand("sh", "-c", QuoteString(script("detach")), _stdin=text)
-
-
-def _diff(plan: Plan) -> list[str]:
-    before, after = (text or "" for text in (plan.before, plan.after))
-    lines = unified_diff(
-        before.splitlines(),
-        after.splitlines(),
-        DAEMON_JSON if plan.before is not None else "/dev/null",
-        DAEMON_JSON if plan.after is not None else "/dev/null",
-        lineterm="",
-    )
-    colours = {"+": "green", "-": "red"}
-    return [format_text(line, colours[line[0]]) if line[0] in colours else line for line in lines]

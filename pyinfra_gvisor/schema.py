@@ -21,6 +21,7 @@ from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.dockerd_keys import as_rows
 from pyinfra_gvisor.egress.settings import METADATA, PRIVATE, Egress, EgressSettings
 from pyinfra_gvisor.kernel.settings import KernelSettings
+from pyinfra_gvisor.kernel.tables import modules_table, sysctls_table
 from pyinfra_gvisor.preflight import RULES
 from pyinfra_gvisor.proof.checks import ALL, CHECKS
 from pyinfra_gvisor.report.document import FleetReport, HostReport
@@ -33,6 +34,7 @@ RELEASES_FILE = Path(__file__).parent.parent / "docs" / "releases.md"
 KEYS_FILE = Path(__file__).parent.parent / "docs" / "daemon-json.md"
 AUDIT_FILE = Path(__file__).parent.parent / "docs" / "audit.md"
 EGRESS_FILE = Path(__file__).parent.parent / "docs" / "egress.md"
+KERNEL_FILE = Path(__file__).parent.parent / "docs" / "kernel.md"
 PROOF_FILE = Path(__file__).parent.parent / "docs" / "proof.md"
 
 TYPES = {
@@ -190,6 +192,11 @@ def main() -> int:
             with_table(EGRESS_FILE.read_text(encoding="utf-8"), "blocked", blocked_table()),
             "egress",
             part_table(Egress),
+        ),
+        KERNEL_FILE: with_table(
+            with_table(KERNEL_FILE.read_text(encoding="utf-8"), "modules", modules_table()),
+            "sysctls",
+            sysctls_table(),
         ),
         PROOF_FILE: with_table(PROOF_FILE.read_text(encoding="utf-8"), "checks", proof_table()),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.in_force import value_in_force
 from pyinfra_gvisor.json_text import Json, JsonText
@@ -10,13 +12,26 @@ from pyinfra_gvisor.plan import current_text
 
 
 def named_resolvers(node: Node) -> tuple[str, ...]:
-    """The resolvers that daemon.json names for containers; none if it names none."""
+    """The resolvers that dockerd's flags or daemon.json name for containers; none if none does."""
+    flagged = tuple(_flagged(node.flags))
+    if flagged:  # with both dockerd does not start
+        return flagged
     try:
         text = current_text(node)
         found: Json = None if text is None else JsonText(text).value.get("dns")
     except Problem:
         return ()
     return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def _flagged(words: Iterable[str]) -> Iterator[str]:
+    before = ""
+    for word in words:
+        if before == "--dns":
+            yield word
+        elif word.startswith("--dns="):
+            yield word.removeprefix("--dns=")
+        before = word
 
 
 def proxied(node: Node) -> bool:

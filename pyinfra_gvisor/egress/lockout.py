@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
-from pyinfra_gvisor.egress.settings import METADATA, PRIVATE, Egress, network, port_range
+from pyinfra_gvisor.egress.settings import (
+    METADATA,
+    PRIVATE,
+    Egress,
+    network,
+    port_range,
+    translated,
+)
 from pyinfra_gvisor.egress.state import EgressState
 from pyinfra_gvisor.egress.surroundings import Surroundings, matches, resolvers
 from pyinfra_gvisor.errors import Problem
@@ -98,6 +105,7 @@ def is_blocked(address: str, egress: Egress) -> bool:
         *(METADATA if "metadata" in egress.block else ()),
         *(PRIVATE if "private" in egress.block else ()),
         *egress.deny,
+        *translated(egress.deny),
     ]
     return any(ip_address(address) in network(text) for text in blocked)
 
@@ -112,8 +120,8 @@ def _is_allowed(address: str, egress: Egress) -> bool:
 
 def covered(port: str, ranges: Iterable[str]) -> bool:
     """Whether a port such as ``53/udp`` is in one of the ranges."""
-    first, last, protocol = port_range(port)
+    number, _, protocol = port.partition("/")
     return any(
-        kind == protocol and low <= first and last <= high
+        kind == protocol and low <= int(number) <= high
         for low, high, kind in map(port_range, ranges)
     )

@@ -115,6 +115,7 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
         f"stopped for them: {', '.join([*egress.block, *egress.deny]) or 'nothing'}",
         f"allowed all the same: {', '.join(allowed) or 'nothing'}",
         f"asked for names: {', '.join(around.resolvers) or 'any resolver outside'}",
+        "Docker's own chains are left alone, and go on to be asked",
         *(f"{name} is no bridge of Docker's and is left alone" for name in around.excluded),
         *(
             f"{name} is active and is left alone: what one of the two stops is stopped"

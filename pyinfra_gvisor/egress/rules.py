@@ -18,6 +18,7 @@ from pyinfra_gvisor.egress.settings import (
     Network,
     network,
     port_range,
+    translated,
 )
 from pyinfra_gvisor.egress.surroundings import Surroundings
 
@@ -32,7 +33,8 @@ _REJECT = "reject with icmpx admin-prohibited"
 _TUPLE = {
     family: f"{family} saddr . {family} daddr . meta l4proto . th dport" for family in ("ip", "ip6")
 }
-_ASKED = "meta l4proto { tcp, udp } th dport 53"
+_PORTED = "meta l4proto { tcp, udp }"  # of ICMP its checksum would be taken for a port
+_ASKED = f"{_PORTED} th dport 53"
 
 
 def rules_text(egress: Egress, around: Surroundings) -> str:
@@ -107,7 +109,7 @@ def _stop(reason: str, egress: Egress) -> Iterator[str]:
         yield "counter name drop_rate drop"
         return
     for family, version in (("ip", "4"), ("ip6", "6")):
-        yield f"update @stopped{version} {{ {_TUPLE[family]} }}"
+        yield f"{_PORTED} update @stopped{version} {{ {_TUPLE[family]} }}"
     yield f"counter name drop_{reason}"
     yield _REJECT
 
@@ -156,7 +158,7 @@ def _beyond(egress: Egress, around: Surroundings) -> Iterator[str]:
 def _destinations(egress: Egress) -> Iterator[str]:
     if "metadata" in egress.block:
         yield from _to(METADATA, "goto stop_metadata")
-    yield from _to(egress.deny, "goto stop_deny")
+    yield from _to((*egress.deny, *translated(egress.deny)), "goto stop_deny")
 
 
 def _to_node(egress: Egress) -> Iterator[str]:
@@ -175,9 +177,10 @@ def _to_node(egress: Egress) -> Iterator[str]:
 def _to(addresses: Iterable[str], verdict: str) -> Iterator[str]:
     """A rule for each family that has one of these; nft refuses a set whose members overlap."""
     found = [network(text) for text in addresses]
-    for family, kind in (("ip", IPv4Network), ("ip6", IPv6Network)):
-        members = collapse_addresses(item for item in found if isinstance(item, kind))
-        if items := ", ".join(map(_short, members)):
+    fours = collapse_addresses(item for item in found if isinstance(item, IPv4Network))
+    sixes = collapse_addresses(item for item in found if isinstance(item, IPv6Network))
+    for family, members in (("ip", map(_short, fours)), ("ip6", map(_short, sixes))):
+        if items := ", ".join(members):
             yield f"{family} daddr {{ {items} }} {verdict}"
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -40,21 +41,45 @@ PRIVATE: dict[str, str] = {
     "192.168.0.0/16": "private networks, RFC 1918",
     "100.64.0.0/10": "addresses that carriers and VPNs share, RFC 6598",
     "fc00::/7": "private networks, RFC 4193",
+    "64:ff9b:1::/48": "IPv4 behind a NAT64 of one's own, RFC 8215",
 }
+
+# What a translator (NAT64) makes IPv6 of an IPv4 address with: RFC 6052. That it must not do so
+# with private ones (section 3.1) is not kept everywhere:
+# https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-nat64-dns64.html
+TRANSLATED = IPv6Network("64:ff9b::/96")
+# An IPv4 address where a program wants an IPv6 one, which no packet has: RFC 4291, 2.5.5.2
+MAPPED = IPv6Network("::ffff:0:0/96")
 
 PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp))?")
 # What the kernel takes for the name of an interface (dev_valid_name), and one "*" at the end.
 INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}\*?")
+LOOPBACK = ("lo", "lo*", "l*")
 LAST_PORT = 65535
 
 
 def network(text: str) -> Network:
-    """An address or a network. Raises ``Problem`` for what is neither."""
+    """An address or a network. Raises ``Problem`` for what is neither, or cannot be in a rule."""
     try:
-        return ip_network(text)
+        found = ip_network(text)
     except ValueError as error:
         todo = "write an address or a network such as 10.1.2.0/24, without bits behind the mask"
         raise Problem(f"no network ({error})", got=text, todo=todo) from None
+    if "%" in text:  # and behind it anything but "/", which would be a part of the rules
+        raise Problem("an address with a scope", got=text, todo="leave out % and what follows")
+    if isinstance(found, IPv6Network) and found.subnet_of(MAPPED):
+        raise Problem("no packet is for such an address", got=text, todo="write it as IPv4")
+    return found
+
+
+def translated(texts: Iterable[str]) -> dict[str, str]:
+    """The IPv4 ones of these networks, by what they are in IPv6 to a translator."""
+    found = {text: network(text) for text in texts}
+    return {
+        f"{TRANSLATED[int(item.network_address)]}/{TRANSLATED.prefixlen + item.prefixlen}": text
+        for text, item in found.items()
+        if isinstance(item, IPv4Network)
+    }
 
 
 def port_range(text: str) -> tuple[int, int, str]:
@@ -64,6 +89,10 @@ def port_range(text: str) -> tuple[int, int, str]:
     if found is None or not 1 <= first <= last <= LAST_PORT:
         raise Problem("not ports", got=text, todo="write 443, 53/udp or 8000-8010/tcp")
     return first, last, found[3] or "tcp"
+
+
+METADATA |= {text: f"{found} behind NAT64" for text, found in translated(METADATA).items()}
+PRIVATE |= {text: f"{found} behind NAT64" for text, found in translated(PRIVATE).items()}
 
 
 class _Part(BaseModel):
@@ -161,6 +190,11 @@ class Egress(_Part):
         "unless the controller comes back.",
     )
 
+    @field_validator("block")
+    @classmethod
+    def _block(cls, value: tuple[Block, ...]) -> tuple[Block, ...]:
+        return tuple(dict.fromkeys(value))
+
     @field_validator("deny")
     @classmethod
     def _deny(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -177,13 +211,9 @@ class Egress(_Part):
     @classmethod
     def _dns(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for text in value or ():
-            try:
-                ip_address(text)
-            except ValueError:
-                raise Problem(
-                    "not an address", got=text, todo="write resolvers' addresses"
-                ) from None
-        return value
+            if "/" in text:
+                raise Problem("not an address", got=text, todo="write resolvers' addresses")
+        return value and tuple(str(network(text).network_address) for text in value)
 
     @field_validator("interfaces")
     @classmethod
@@ -192,6 +222,9 @@ class Egress(_Part):
             if not INTERFACE.fullmatch(name) or name.startswith("-"):
                 todo = "write a name such as virbr0, or its beginning and *"
                 raise Problem("not an interface", got=name, todo=todo)
+            if name in LOOPBACK:
+                todo = "take it out: what comes by it are the node's own programs"
+                raise Problem("the loopback interface", got=name, todo=todo)
         return value
 
 

@@ -89,7 +89,7 @@ def read_egress(lines: Sequence[str]) -> EgressState:
     return EgressState(
         nft="nft" in told,
         files=read_files(files),
-        rules=base64.b64decode(one["rules"], validate=True).decode() if "rules" in one else None,
+        rules=_text(one["rules"]) if "rules" in one else None,
         enabled="enabled" in told,
         unit=one.get("unit"),
         pending="pending" in told,
@@ -104,6 +104,11 @@ def read_egress(lines: Sequence[str]) -> EgressState:
         networks=tuple(_network(line) for line in told.get("network", ())),
         published=tuple(sorted(set(told.get("published", ())))),
     )
+
+
+def _text(encoded: str) -> str:
+    """What somebody has made unreadable is not as declared, and no reason to know nothing."""
+    return base64.b64decode(encoded, validate=True).decode(errors="replace")
 
 
 def _ssh(line: str | None) -> Ssh | None:

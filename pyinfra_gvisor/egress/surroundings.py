@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from pyinfra_gvisor.egress.settings import DOCKERS_BRIDGES, Egress
 from pyinfra_gvisor.egress.state import EgressState
@@ -38,7 +37,7 @@ def surroundings(found: EgressState, egress: Egress, dns: Iterable[str] = ()) ->
     """
     named = [item.bridge for item in found.networks if item.bridge]
     custom = sorted(name for name in named if not matches(name, DOCKERS_BRIDGES))
-    interfaces = tuple(dict.fromkeys((*DOCKERS_BRIDGES, *custom, *egress.interfaces)))
+    interfaces = _apart((*DOCKERS_BRIDGES, *custom, *egress.interfaces))
     others = {*found.uplinks, *found.bridges} - {*named}
     excluded = sorted(
         name
@@ -53,16 +52,28 @@ def surroundings(found: EgressState, egress: Egress, dns: Iterable[str] = ()) ->
 
 def resolvers(found: EgressState, dns: Iterable[str] = ()) -> tuple[str, ...]:
     """Those that Docker asks for containers; one on loopback is asked by the node itself."""
-    return tuple(text for text in (tuple(dns) or found.resolvers) if _is_remote(text))
+    return tuple(text for text in map(_remote, tuple(dns) or found.resolvers) if text)
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether an interface is one of those: a ``*`` at the end stands for anything."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    """Whether an interface is one of those: a ``*`` at the end stands for anything, as in nft."""
+    return any(
+        name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+        for pattern in patterns
+    )
 
 
-def _is_remote(text: str) -> bool:
+def _apart(names: Iterable[str]) -> tuple[str, ...]:
+    """Without those that another has in it: a packet is to be counted and rated once."""
+    every = dict.fromkeys(names)
+    return tuple(name for name in every if not matches(name, (it for it in every if it != name)))
+
+
+def _remote(text: str) -> str | None:
+    """The address as packets have it; None for what is none, and for the node's own loopback."""
     try:
-        return not ip_address(text).is_loopback
+        found = ip_address(text.partition("%")[0])
     except ValueError:
-        return False
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return None if (mapped or found).is_loopback else str(mapped or found)

@@ -15,6 +15,7 @@ if [ -e "$units/$unit.service" ]; then
     rm -f "$units/$unit.service"
     systemctl daemon-reload
 fi
+rm -f "$units/sysinit.target.wants/$unit.service" # left behind where somebody has removed the unit
 if systemctl is-failed --quiet "$unit.service"; then systemctl reset-failed "$unit.service"; fi
 if [ -x /usr/sbin/nft ] && /usr/sbin/nft list table inet pyinfra_gvisor > /dev/null 2>&1; then
     /usr/sbin/nft delete table inet pyinfra_gvisor

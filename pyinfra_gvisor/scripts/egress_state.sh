@@ -20,7 +20,9 @@ egress_state() {
 }
 
 egress_files() {
-    if [ ! -d "$egress_dir" ] && [ ! -f "$egress_unit" ]; then return 0; fi
+    wants="${egress_unit%/*}/sysinit.target.wants/${egress_unit##*/}"
+    # A table whose files somebody has removed was loaded since the boot.
+    if [ ! -d "$egress_dir" ] && [ ! -f "$egress_unit" ] && [ ! -L "$wants" ] && [ ! -e "$egress_loaded" ]; then return 0; fi
     set --
     for path in "$egress_dir/rules.nft" "$egress_dir/load.sh" "$egress_dir/revert.sh" "$egress_unit"; do
         if [ -f "$path" ]; then set -- "$@" "$path"; fi
@@ -31,7 +33,7 @@ egress_files() {
     fi
     if [ -r "$egress_dir/rules.nft" ]; then printf 'egress rules %s\n' "$(base64 -w0 < "$egress_dir/rules.nft")"; fi
     if [ -e "$egress_dir/candidate.nft" ]; then echo 'egress pending yes'; fi
-    if [ -L "${egress_unit%/*}/sysinit.target.wants/${egress_unit##*/}" ]; then echo 'egress enabled yes'; fi
+    if [ -L "$wants" ]; then echo 'egress enabled yes'; fi
     if [ -f "$egress_unit" ]; then printf 'egress unit %s\n' "$(systemctl is-active "${egress_unit##*/}")"; fi
     line 'egress loaded' "$egress_loaded"
     if [ -x /usr/sbin/nft ] && table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor 2> /dev/null); then # none
@@ -62,13 +64,13 @@ egress_resolvers() {
     file=/etc/resolv.conf
     if [ ! -r "$file" ]; then return 0; fi
     others=''
-    while read -r key address _; do
+    while read -r key address _ || [ -n "$key" ]; do # the last line may end without a newline
         if [ "$key" = nameserver ]; then others="$others $address"; fi
     done < "$file"
     if [ "$others" = ' 127.0.0.53' ] && [ -r /run/systemd/resolve/resolv.conf ]; then
         file=/run/systemd/resolve/resolv.conf
     fi
-    while read -r key address _; do
+    while read -r key address _ || [ -n "$key" ]; do
         if [ "$key" = nameserver ]; then printf 'egress resolver %s\n' "${address%%%*}"; fi
     done < "$file"
 }

@@ -32,7 +32,7 @@ if ! said=$(/usr/sbin/nft -c -f "$dir/candidate.nft" 2>&1); then
 fi
 # Armed before anything is loaded. The transient unit is gone with a reboot, and so is the table.
 systemd-run --quiet --collect --unit="$revert" --on-active="$confirm_s" --timer-property=AccuracySec=100ms \
-    /bin/sh "$dir/revert.sh" || die "$revert.timer" "it cannot be started; $nothing"
+    /bin/sh "$dir/revert.sh" || { rm -f "$dir/candidate.nft" && die "$revert.timer" "it cannot be started; $nothing"; }
 if ! said=$(sh "$dir/load.sh" "$dir/candidate.nft" 2>&1); then
     systemctl stop "$revert.timer"
     exec 9>&-

@@ -29,6 +29,7 @@ MARKS = {
     "release users": "# Prints the paths of releases and wrappers",  # which "collect" looks at too
     "textfile": "# Writes the node exporter's textfile",
     "remove": "# Removes what this package put on the node",
+    "kernel": "# Has the kernel's settings and our files about it",
     "coolify state": "echo 'end of coolify state'",
     "coolify option": "# Has Coolify's function hand a runtime on",
     "coolify install": "# Has the option outlive upgrades",

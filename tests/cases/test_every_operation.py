@@ -7,8 +7,18 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.coolify.survey import Choice, Survey
+from pyinfra_gvisor.kernel.settings import Kernel
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import audit, coolify, coolify_apps, docker, gvisor, upgrade, watch
+from pyinfra_gvisor.operations import (
+    audit,
+    coolify,
+    coolify_apps,
+    docker,
+    gvisor,
+    kernel,
+    upgrade,
+    watch,
+)
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import (
@@ -45,6 +55,7 @@ WATCH = (watch.watch, {"wanted": True})
 OPTION = (coolify.runtime_option, {})
 PERSISTENCE = (coolify.persistence, {})
 APPS = (coolify.apps, {"settings": SETTINGS})
+KERNEL = (kernel.surface, {"wanted": Kernel()})
 PROOF = (gvisor.proof, {"version": RELEASE, "profiles": PROFILES})
 
 
@@ -77,6 +88,7 @@ OPERATIONS = {
     "upgrade.collection": COLLECTION,
     "audit.findings": AUDIT,
     "watch.watch": WATCH,
+    "kernel.surface": KERNEL,
     "coolify.runtime_option": OPTION,
     "coolify.persistence": PERSISTENCE,
     "coolify.apps": APPS,
@@ -86,7 +98,7 @@ OPERATIONS = {
 def test_no_operation_is_left_out_here() -> None:
     there = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
-        for module in (audit, coolify, docker, gvisor, upgrade, watch)
+        for module in (audit, coolify, docker, gvisor, kernel, upgrade, watch)
         for name, item in vars(module).items()
         if hasattr(item, "_inner") and item.__module__ == module.__name__
     }
@@ -121,6 +133,7 @@ def test_an_operation_refuses_a_node_that_it_does_not_know(
         pytest.param(LINK, BARE, "link", id="link"),
         pytest.param(GENERATION, CONVERGED, "daemon.json", id="generation"),
         pytest.param(ABSENT, CONVERGED, "remove", id="absent"),
+        pytest.param(KERNEL, BARE, "kernel", id="kernel"),
     ],
 )
 def test_a_second_attempt_reads_afresh_what_the_first_may_have_changed(

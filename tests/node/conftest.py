@@ -6,19 +6,20 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
-from tests.node import coolify_nodes
+from tests.node import coolify_nodes, egress_nodes, sharing
 from tests.node.archives import ArchiveServer, debian_archive
 from tests.node.coolify_nodes import Coolify
+from tests.node.egress_nodes import Ground
 from tests.node.faults import Faults
 from tests.node.running import Fleet
 from tests.node.story import Story, tell
 
 LAB = os.environ.get("GVISOR_TEST_LAB", "gvisor-test")
-SHARED = ("nodes", "faulty", "coolify")  # fixtures: each is a lab, and of a name only one can be
 SPECS = {
     "plain": NodeSpec(FLAVOURS["debian-13"]),
     "lived-in": NodeSpec(FLAVOURS["debian-13"], lived_in=True),
@@ -28,19 +29,17 @@ SPECS = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever lies in this folder needs nodes, and tests with the same ones share a process."""
+    """Whatever lies in this folder needs nodes."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.node)
-            item.add_marker(pytest.mark.xdist_group(lab_used(item)))
+            sharing.check(item)
 
 
-def lab_used(item: pytest.Item) -> str:
-    """The fixture that a test has its nodes from, or its own file where that makes them."""
-    used = getattr(item, "fixturenames", ())
-    return next((name for name in SHARED if name in used), item.path.stem)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> sharing.ByLab:
+    """With ``-n`` a lab's tests stay in one process."""
+    return sharing.ByLab(config, log)
 
 
 @contextmanager
@@ -110,6 +109,13 @@ def coolify() -> Iterator[Coolify]:
     """A stand-in for Coolify's control host, and a run node that it deploys to."""
     with lab_of(f"{LAB}-coolify", coolify_nodes.SPECS) as made:
         yield coolify_nodes.prepare(made)
+
+
+@pytest.fixture(scope="session")
+def egress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Run nodes with every version of Docker, and one that plays what is outside of them."""
+    with lab_of(f"{LAB}-egress", egress_nodes.SPECS) as made:
+        yield egress_nodes.prepare(made, tmp_path_factory.mktemp("egress"))
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,16 @@ def test_an_inventory_without_hosts_says_what_to_edit() -> None:
     assert "no host is filled in; write your nodes into the list run" in outcome.stderr
 
 
+def test_build_nodes_alone_are_an_inventory(tmp_path: Path) -> None:
+    text = (ROOT / "inventories" / "run.py").read_text()
+    edited = tmp_path / "run.py"
+    edited.write_text(text.replace('# "build-1.example.com"', '"build-1.example.com"'))
+
+    found = runpy.run_path(str(edited))
+
+    assert (found["build"], found["run"]) == (["build-1.example.com"], [])
+
+
 def test_coolifys_list_of_servers_needs_to_know_where_coolify_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -86,6 +96,19 @@ def test_a_control_host_gets_address_pools_and_no_gvisor(
     back = fleet.run("plain")
     assert back.code == 0, back.text
     assert json.loads(daemon_json(node)) == json.loads(before)
+
+
+def test_a_build_node_gets_a_hardened_docker_and_no_gvisor(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    groups = {"build": ["plain"]}
+
+    outcome = fleet.run("plain", flags=("--dry", "--diff"), data=group_data("build"), groups=groups)
+
+    assert outcome.code == 0, outcome.text
+    assert '-    "runtimes": {' in outcome.stderr
+    assert "install runsc" not in outcome.stderr
+    assert '-    "no-new-privileges"' not in outcome.stderr
 
 
 def test_address_pools_that_are_there_stay(converged: dict[str, LabNode], fleet: Fleet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socketserver
 import threading
@@ -53,12 +54,35 @@ def container(
     }
 
 
+def port(public: int, kind: str = "tcp", address: str = "::") -> dict[str, Any]:
+    """A published port as ``/containers/json`` lists it."""
+    return {"IP": address, "PrivatePort": 80, "PublicPort": public, "Type": kind}
+
+
+def network(name: str, **others: Any) -> dict[str, Any]:
+    """A network as ``/networks`` lists it; ``others`` such as ``Driver`` and ``Options``."""
+    return {
+        "Name": name,
+        "Id": hashlib.sha256(name.encode()).hexdigest(),
+        "Created": "2026-10-01T10:00:00Z",
+        "Scope": "local",
+        "Driver": "bridge",
+        "EnableIPv6": False,
+        "IPAM": {"Driver": "default", "Options": None, "Config": [{"Subnet": "172.18.0.0/16"}]},
+        "Containers": {},
+        "Options": {},
+        "Labels": {},
+        **others,
+    }
+
+
 def listed(document: Mapping[str, Any]) -> dict[str, Any]:
     """The same container as ``/containers/json`` lists it."""
     return {
         "Id": document["Id"],
         "Names": [document["Name"]],
         "ImageID": document["Image"],
+        "Ports": document.get("Ports", []),
         "Labels": document["Config"]["Labels"],
         "HostConfig": {"NetworkMode": "bridge"},
         "NetworkSettings": document["NetworkSettings"],
@@ -91,13 +115,17 @@ def hangs(request: Handler) -> None:
 
 
 def routes(
-    documents: Sequence[Mapping[str, Any]], docker: Mapping[str, Any] | None = None
+    documents: Sequence[Mapping[str, Any]],
+    docker: Mapping[str, Any] | None = None,
+    *,
+    networks: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Answer]:
-    """The answers of a good daemon with these containers."""
+    """The answers of a good daemon with these containers and networks."""
     bodies = {f"/containers/{item['Id']}/json": compact(item) + "\n" for item in documents}
     return {
         "/info": says(compact(info() if docker is None else docker) + "\n"),
         "/containers/json": says(compact([listed(item) for item in documents]) + "\n"),
+        "/networks": says(compact(list(networks)) + "\n"),
         **{path: says(body) for path, body in bodies.items()},
     }
 

@@ -56,8 +56,23 @@ class Machine:
                 "/run/docker-ssd.pid": self.root / "docker-ssd.pid",
                 "/var/lock/subsys/docker": self.root / "subsys",
                 f"alarm {ALARM_S};": f"alarm {alarm_s};",
+                **self._network(),
             },
         )
+
+    def _network(self) -> dict[str, str | Path]:
+        """What a firewall is made of and depends on."""
+        return {
+            "/usr/sbin/nft": self.path / "nft",
+            "/run/pyinfra-gvisor-egress": self.root / "run-egress",
+            "/proc/net/": f"{self.root}/proc-net/",
+            "/proc/$process": f"{self.root}/proc/$process",
+            "/sys/class/net/": f"{self.root}/interfaces/",
+            "/etc/resolv.conf": self.root / "resolv.conf",
+            "/run/systemd/resolve/": f"{self.root}/resolved/",
+            "/etc/ufw/": f"{self.root}/ufw/",
+            "/run/firewalld": self.root / "firewalld",
+        }
 
     def output(self, alarm_s: int = ALARM_S) -> str:
         """What the script prints."""

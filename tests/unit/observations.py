@@ -9,6 +9,7 @@ RELEASE = "20260928.0"
 DEBIAN_KERNEL = "#1 SMP PREEMPT_DYNAMIC Debian 6.12.9-1 (2026-10-01)"
 
 SANDBOX_FILE = f"/opt/gvisor/releases/{RELEASE}/runsc"
+STOPPED = ("egress_metadata", "egress_private", "egress_smtp", "egress_node")
 LOADER = "/.pyinfra-gvisor/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 
 NODE = {
@@ -32,6 +33,8 @@ SANDBOX = {
     "tcp_to_peer": "answered",
     "tcp_from_peer": "answered",
     "published": "answered",
+    **dict.fromkeys(STOPPED, "stopped, no route"),
+    "egress_allowed": "connected",
     "raw_socket": "refused",
     "packet_socket": "refused",
     "docker_socket": "refused",
@@ -52,6 +55,7 @@ RUNC = {
     "kernel_version": DEBIAN_KERNEL,
     "kernel_release": "6.12.9+deb13-amd64",
     "dmesg": "refused",
+    **dict.fromkeys(STOPPED, "let through, no answer"),
     "raw_socket": "allowed",
     "packet_socket": "allowed",
     "docker_socket": "allowed",

@@ -6,15 +6,20 @@ import json
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.audit.observed import Observed, parse_observed
+from pyinfra_gvisor.egress.observed import read_counted
+from pyinfra_gvisor.scripts import script
 from tests.unit.answers import compact
 from tests.unit.fake_docker import SECRET, container, daemon, routes, says
 from tests.unit.node_script import Machine, process
+from tests.unit.shells import replaced, run, stub, toolbox
 
 FILTERS = "%7B%22type%22%3A%5B%22daemon%22%5D%2C%22event%22%3A%5B%22reload%22%5D%7D"
 NASTY = 'a "quoted" {brace}: \\ line\nü'
@@ -65,6 +70,27 @@ def test_what_a_container_was_given_is_seen(machine: Machine) -> None:
     assert seen.annotations == {"dev.gvisor.flag.host-uds": "open"}
     assert seen.labels == {"app": NASTY, "o.d-d/<&>": "x"}
     assert seen.image == "shop:2"
+
+
+def test_what_a_container_dropped_and_its_ports_are_seen(machine: Machine) -> None:
+    bindings = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "53/udp": None, SECRET: []}
+    document = container(1, 1, host={"CapDrop": ["ALL"], "PortBindings": bindings})
+    document["Config"]["ExposedPorts"] = {"80/tcp": {}, "443/tcp": {}}
+
+    seen = observed(machine, document).given[f"{1:064x}"]
+
+    assert seen.dropped == ("ALL",)
+    assert seen.ports == ("443/tcp", "53/udp", "80/tcp")
+
+
+@pytest.mark.parametrize("nothing", [None, {}], ids=["null", "empty"])
+def test_a_container_without_ports_has_none(machine: Machine, nothing: object) -> None:
+    document = container(1, 1, host={"CapDrop": None, "PortBindings": nothing})
+    document["Config"]["ExposedPorts"] = nothing
+
+    seen = observed(machine, document).given[f"{1:064x}"]
+
+    assert (seen.dropped, seen.ports) == ((), ())
 
 
 def test_a_label_that_nobody_asked_for_does_not_leave_the_node(machine: Machine) -> None:
@@ -140,3 +166,83 @@ def test_without_perl_nothing_is_guessed(tmp_path: Path) -> None:
 
     assert seen.node.info is None
     assert "perl-base is missing" in (seen.node.docker_error or "")
+
+
+def test_where_a_container_is_and_since_when_is_seen(machine: Machine) -> None:
+    networks = {
+        "bridge": {"IPAddress": "172.18.0.2", "GlobalIPv6Address": ""},
+        "six": {"IPAddress": "172.20.0.2", "GlobalIPv6Address": "fd00::2"},
+        f'"IPAddress":"{SECRET}"': {"Aliases": ['"IPAddress":"10.9.9.9"'], "IPAddress": ""},
+    }
+    settings = {"IPAddress": "172.18.0.2", "Networks": networks}
+    document = container(
+        1,
+        1,
+        state={"StartedAt": "2026-11-25T14:01:28.104348169Z"},
+        others={"NetworkSettings": settings},
+    )
+    document["Config"]["Image"] = "shop:2"
+
+    seen = observed(machine, document).given[f"{1:064x}"]
+
+    assert seen.addresses == ("172.18.0.2", "172.20.0.2", "fd00::2")
+    assert seen.started_s == pytest.approx(1795615288.104)
+
+
+def test_a_deploy_does_not_ask_where_containers_are(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    document = container(1, 1, state={"StartedAt": "2026-11-25T14:01:28.104348169Z"})
+
+    with daemon(machine.socket, routes([document])):
+        output = machine.output()
+
+    assert "container {" in output
+    assert "Addresses" not in output
+    assert "StartedAt" not in output
+
+
+NFT = """
+case "$*" in
+    '-j -n list counters table inet pyinfra_gvisor')
+        found='"counter": {"table": "pyinfra_gvisor", "name": "drop_node", "packets": 7}' ;;
+    '-j -n list set inet pyinfra_gvisor stopped'[46])
+        element='{"elem": {"val": {"concat": ["172.18.0.2", "10.0.0.5", 6, 22]}, "expires": 3600}}'
+        found='"set": {"table": "pyinfra_gvisor", "name": "'"$7"'", "size": 9, "timeout": 3600'
+        found="$found, \\"elem\\": [$element]}" ;;
+    *) exit 9 ;;
+esac
+echo "{\\"nftables\\": [{$found}]}"
+"""
+
+
+def firewall(tmp_path: Path, nft: str | None) -> Sequence[str]:
+    """What the audit's own script tells of a firewall, where nft does this."""
+    path = toolbox(tmp_path / "bin")
+    if nft is not None:
+        stub(path, "nft", nft)
+    text = replaced(script("audit_state"), {"/usr/sbin/nft": path / "nft"})
+    ran = run(text, path=path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return [line for line in ran.stdout.splitlines() if line.startswith("counted ")]
+
+
+def test_what_a_firewall_has_counted_is_told_with_the_time(tmp_path: Path) -> None:
+    lines = firewall(tmp_path, NFT)
+
+    found = read_counted([line.removeprefix("counted ") for line in lines])
+    assert (found.counters, found.is_full) == ({"drop_node": 7}, False)
+    assert [(item.source, item.to) for item in found.attempts] == [
+        ("172.18.0.2", "10.0.0.5:22/tcp")
+    ]
+    assert [abs(float(line.split(" ")[1]) - time.time()) < 60 for line in lines] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    "nft",
+    [
+        pytest.param(None, id="no-nft"),
+        pytest.param("echo 'Error: No such file or directory' >&2; exit 1", id="no-table"),
+    ],
+)
+def test_where_there_is_no_firewall_nothing_is_told(tmp_path: Path, nft: str | None) -> None:
+    assert firewall(tmp_path, nft) == []

@@ -10,11 +10,23 @@ import pytest
 
 from pyinfra_gvisor.node import Node
 from tests.unit.answers import compact, info
-from tests.unit.fake_docker import container, daemon, routes
+from tests.unit.fake_docker import container, daemon, network, port, routes
 from tests.unit.node_script import Machine, process
 from tests.unit.shells import stub
 
 NASTY = '"Pid":1 {[}] \\ \\" $(id) `id` %s \u2028 gr\u00fc\u00df'
+
+NETWORKS = [
+    network("bridge", Options={"com.docker.network.bridge.name": "docker0"}),
+    network("shop"),
+    network("none", Driver="null"),
+]
+PORTS = [
+    port(8080),
+    port(8080, address="203.0.113.7"),
+    port(53, "udp"),
+    port(5432, address="127.0.0.1"),
+]
 
 DOWN = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
 
@@ -24,6 +36,9 @@ case "$1 $2 $3" in
     "--version  ") echo 'Docker version 26.1.5, build a72d7cd' ;;
     "info --format "*) cat info.out; cat info.err >&2; exit "$(cat info.code)" ;;
     "ps -q --no-trunc") cat ids ;;
+    "network ls -q") cat networks ;;
+    "network inspect --format") shift 4 && cat -- "$@" ;;
+    "inspect --format {{range "*) shift 3 && for id; do cat "$id.ports"; done ;;
     "inspect --format {{.State.Pid}}") [ -e "$4.pid" ] && cat "$4.pid" ;;
     "inspect --format "*) [ -e "$4.json" ] && cat "$4.json" ;;
     *) echo "unexpected: $*" >&2; exit 64 ;;
@@ -38,8 +53,9 @@ def commanded(
     answer: str = compact(info()),
     error: str = "",
     code: int = 0,
+    networks: Sequence[Mapping[str, Any]] = (),
 ) -> Machine:
-    """A node without perl, whose docker command knows these containers."""
+    """A node without perl, whose docker command knows these containers and networks."""
     root.mkdir()
     machine = Machine(root, perl=False)
     answers = root / "answers"
@@ -52,8 +68,26 @@ def commanded(
         shown = {key: item[key] for key in ("Id", "Name", "State", "HostConfig", "Mounts")}
         (answers / f"{item['Id']}.json").write_text(compact(shown) + "\n")
         (answers / f"{item['Id']}.pid").write_text(f"{item['State']['Pid']}\n")
+        (answers / f"{item['Id']}.ports").write_text(ports(item))
+    (answers / "networks").write_text("".join(f"{item['Id']}\n" for item in networks))
+    for item in networks:
+        (answers / item["Id"]).write_text(
+            f"egress network {item['Driver']} {bridge(item)} {item['Name']}\n"
+        )
     stub(machine.path, "docker", f"cd '{answers}'\n{DOCKER}")
     return machine
+
+
+def ports(document: Mapping[str, Any]) -> str:
+    """What the docker command says of a container's published ports; a blank line at the end."""
+    lines = [f"{it['PublicPort']}/{it['Type']} {it['IP']}\n" for it in document.get("Ports", ())]
+    return "".join(lines) + "\n"
+
+
+def bridge(network: Mapping[str, Any]) -> str:
+    """The bridge that its template makes of a network."""
+    unnamed = f"br-{network['Id'][:12]}" if network["Driver"] == "bridge" else "-"
+    return str(network["Options"].get("com.docker.network.bridge.name", unnamed))
 
 
 def listening(machine: Machine, answers: Mapping[str, Any] | None = None) -> Node:
@@ -71,18 +105,22 @@ def test_without_perl_the_same_node_is_seen(tmp_path: Path) -> None:
                 name="shop",
                 host={"Runtime": "runsc", "AutoRemove": True, "Annotations": {NASTY: NASTY}},
                 mounts=[{"Source": "/run/docker.sock"}, {"Source": NASTY}],
+                others={"Ports": PORTS},
             ),
             container(2, plain, name="gr\u00fc\u00df", state={"Error": NASTY}),
         ]
         (tmp_path / "perl").mkdir()
-        by_perl = listening(Machine(tmp_path / "perl"), routes(documents))
+        by_perl = listening(Machine(tmp_path / "perl"), routes(documents, networks=NETWORKS))
 
-        by_command = listening(commanded(tmp_path / "command", documents))
+        by_command = listening(commanded(tmp_path / "command", documents, networks=NETWORKS))
 
     # what is free changes between the two
     assert by_command.model_copy(update={"store": by_perl.store}) == by_perl
     assert [item.name for item in by_command.containers] == ["gr\u00fc\u00df", "shop"]
     assert by_command.containers[1].sandboxed
+    bridges = [item.bridge for item in by_command.egress.networks]
+    assert bridges == ["docker0", f"br-{NETWORKS[1]['Id'][:12]}", ""]
+    assert by_command.egress.published == ("53/udp", "8080/tcp")
 
 
 @pytest.mark.parametrize(

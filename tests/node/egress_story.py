@@ -1,0 +1,144 @@
+"""The firewall's main job, told once: what containers reached before the rules and behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import sh
+from tests.node.egress_nodes import (
+    CONTAINERS,
+    GATEWAY,
+    METADATA,
+    NAME,
+    NODE_PORT,
+    PUBLIC,
+    PUBLISHED,
+    RUN,
+    TABLE,
+    Ground,
+    address,
+    at_once,
+    counted,
+    ruleset,
+    stopped,
+)
+from tests.node.running import Outcome, remove_container, snapshot, start_container
+from tests.node.story import channels, count_channels
+
+NAMES = {"name outside": f"name/{NAME}", "name of a peer": "name/tenant"}
+
+Reached = Mapping[str, str]
+"""What came of an attempt, by what was tried to reach."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was reached at one moment on one node: from its containers, and from outside on it."""
+
+    containers: Mapping[str, Reached]
+    published: Reached
+
+
+@dataclass(frozen=True)
+class EgressStory:
+    """By node: what was reached, what the runs said, and what they changed."""
+
+    before: Mapping[str, Look]
+    dry: Outcome
+    dry_changed: tuple[str, ...]
+    load: Outcome
+    after: Mapping[str, Look]
+    stopped: Mapping[str, set[str]]
+    counted: Mapping[str, Mapping[str, int]]
+    latecomer: Mapping[str, Reached]
+    second: Outcome
+    second_changed: tuple[str, ...]
+    channels: Mapping[str, int]
+
+
+def tell(ground: Ground) -> EgressStory:
+    """The main job on three run nodes together."""
+    nodes = ground.nodes
+    ground.deploy(*RUN, egress=None)
+    ground.have_containers(*RUN)
+    before = at_once(lambda name: look(ground, name), RUN)
+    unchanged = at_once(lambda name: whole(nodes[name]), RUN)
+    dry = ground.run(*RUN, flags=("--dry", "--diff"))
+    dry_changed = changed(nodes, unchanged)
+    load = ground.deploy(*RUN, proof="changed")
+    for name in RUN:  # what the proof has tried is not what the containers have
+        sh(nodes[name], f"nft flush set {TABLE} stopped4; nft reset counters table {TABLE}")
+    after = at_once(lambda name: look(ground, name), RUN)
+    found = {name: stopped(nodes[name]) for name in RUN}
+    counts = {name: counted(nodes[name]) for name in RUN}
+    latecomer = at_once(lambda name: made_later(ground, name), RUN)
+    opened = {name: count_channels(nodes[name]) for name in RUN}
+    unchanged = at_once(lambda name: whole(nodes[name]), RUN)
+    second = ground.deploy(*RUN, proof="changed")
+    second_changed = changed(nodes, unchanged)
+    opened = {name: channels(nodes[name]) - opened[name] for name in RUN}
+    return EgressStory(
+        before,
+        dry,
+        dry_changed,
+        load,
+        after,
+        found,
+        counts,
+        latecomer,
+        second,
+        second_changed,
+        opened,
+    )
+
+
+def look(ground: Ground, name: str) -> Look:
+    """What the containers of a node reach, and what is reached of them."""
+    targets = {
+        **ground.forbidden(name),
+        **ground.forbidden6(name),
+        **ground.allowed(name),
+        **NAMES,
+    }
+    node = address(ground.nodes[name])
+    published = {container: f"tcp/{node}/{port}" for container, port in PUBLISHED.items()}
+    return Look(
+        at_once(lambda container: ground.probe(name, container, targets), CONTAINERS),
+        ground.from_outside(published),
+    )
+
+
+def made_later(ground: Ground, name: str) -> Reached:
+    """What a container reaches whose network is made under the rules, and what is reached of it."""
+    node = ground.nodes[name]
+    sh(node, "docker network create late")
+    start_container(node, "latecomer", "--network=late", "--runtime=runsc")
+    try:
+        gateway = sh(
+            node, "docker network inspect late --format '{{(index .IPAM.Config 0).Gateway}}'"
+        ).strip()
+        targets = {
+            "metadata": f"tcp/{METADATA}/80",
+            "sshd by the gateway": f"tcp/{gateway}/22",
+            "sshd by another gateway": f"tcp/{GATEWAY}/22",
+            "open internet": f"tcp/{PUBLIC}/80",
+            "node_ports": f"tcp/{gateway}/{NODE_PORT}",
+            "name outside": f"name/{NAME}",
+        }
+        return ground.probe(name, "latecomer", targets)
+    finally:
+        remove_container(node, "latecomer")
+        sh(node, "docker network rm late")
+
+
+def changed(nodes: Mapping[str, LabNode], before: Mapping[str, str]) -> tuple[str, ...]:
+    """The nodes that are not what they were before."""
+    now = at_once(lambda name: whole(nodes[name]), before)
+    return tuple(name for name in before if now[name] != before[name])
+
+
+def whole(node: LabNode) -> str:
+    """All that a run could change, rules of the kernel's too."""
+    return f"{snapshot(node)}\n{ruleset(node)}"

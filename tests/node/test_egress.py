@@ -1,0 +1,166 @@
+"""What containers reach before there are rules and behind them, on every version of Docker."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.node.egress_nodes import (
+    CONTAINERS,
+    DATABASE,
+    METADATA,
+    METADATA6,
+    PRIVATE,
+    PUBLIC,
+    PUBLIC6,
+    RUN,
+    UDP_PORT,
+    Ground,
+    address,
+    address6,
+    gateway6,
+)
+from tests.node.egress_nodes import GATEWAY as GATEWAY4
+from tests.node.egress_story import EgressStory, tell
+from tests.node.running import OPERATIONS
+
+RUNTIMES = [pytest.param(name, id=runtime) for name, runtime in CONTAINERS.items()]
+
+
+@pytest.fixture(scope="module")
+def told(egress: Ground) -> EgressStory:
+    """The main job, done before anything else here has touched a node."""
+    return tell(egress)
+
+
+@pytest.mark.parametrize("container", RUNTIMES)
+@pytest.mark.parametrize("name", RUN)
+def test_without_rules_everything_is_reached(
+    told: EgressStory, egress: Ground, name: str, container: str
+) -> None:
+    expected = {
+        **egress.forbidden(name),
+        **egress.forbidden6(name),
+        **egress.allowed(name),
+    }
+
+    found = {what: told.before[name].containers[container][what] for what in expected}
+
+    assert found == dict.fromkeys(expected, "reached")
+
+
+@pytest.mark.parametrize("container", RUNTIMES)
+@pytest.mark.parametrize("name", RUN)
+def test_what_is_forbidden_is_refused_in_both_versions_of_ip(
+    told: EgressStory, egress: Ground, name: str, container: str
+) -> None:
+    expected = {
+        **dict.fromkeys(egress.forbidden(name), "EHOSTUNREACH"),
+        **dict.fromkeys(egress.forbidden6(name), "EACCES"),
+    }
+
+    found = {what: told.after[name].containers[container][what] for what in expected}
+
+    assert found == expected
+
+
+@pytest.mark.parametrize("container", RUNTIMES)
+@pytest.mark.parametrize("name", RUN)
+def test_what_is_allowed_is_reached_as_before(
+    told: EgressStory, egress: Ground, name: str, container: str
+) -> None:
+    expected = egress.allowed(name)
+
+    found = {what: told.after[name].containers[container][what] for what in expected}
+
+    assert found == dict.fromkeys(expected, "reached")
+
+
+@pytest.mark.parametrize("container", RUNTIMES)
+@pytest.mark.parametrize("name", RUN)
+def test_names_resolve_as_before(told: EgressStory, name: str, container: str) -> None:
+    before, after = (moment[name].containers[container] for moment in (told.before, told.after))
+
+    assert before["name outside"] == after["name outside"] == PUBLIC
+    assert before["name of a peer"] == after["name of a peer"] != "unknown"
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_published_ports_are_reached_from_outside_as_before(told: EgressStory, name: str) -> None:
+    expected = dict.fromkeys(CONTAINERS, "reached")
+
+    assert told.before[name].published == told.after[name].published == expected
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_who_was_stopped_is_remembered_and_nobody_else(
+    told: EgressStory, egress: Ground, name: str
+) -> None:
+    node, outside = egress.nodes[name], egress.nodes["outside"]
+    aimed = {
+        f"{METADATA} tcp 80",
+        f"{METADATA} udp 53",
+        f"{PRIVATE} tcp 80",
+        f"{PRIVATE} udp {UDP_PORT}",
+        f"{DATABASE} tcp 80",
+        f"{address(outside)} tcp 80",
+        f"{PUBLIC} tcp 25",
+        f"{GATEWAY4} tcp 22",
+        f"{address(node)} tcp 22",
+    }
+    aimed6 = {
+        f"{METADATA6} tcp 80",
+        f"{address6(outside)} tcp 80",
+        f"{PUBLIC6} tcp 25",
+        f"{gateway6(name)} tcp 22",
+        f"{address6(node)} tcp 22",
+    }
+
+    found = [item.partition(" ") for item in told.stopped[name]]
+
+    sources = {source for source, _, _ in found}
+    assert len(sources) == 2 * len(CONTAINERS)
+    for source in sources:
+        tried = {target for other, _, target in found if other == source}
+        assert tried == (aimed6 if ":" in source else aimed)
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_counters_tell_what_was_stopped_and_what_let_through(told: EgressStory, name: str) -> None:
+    counted = told.counted[name]
+
+    reasons = ("metadata", "private", "node", "smtp")
+    assert all(counted[f"drop_{reason}"] > 0 for reason in reasons)
+    assert counted["drop_rate"] == 0
+    for kind in ("dns", "node", "allow_1", "internet"):
+        assert counted[f"accept_{kind}"] > 0
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_network_that_is_made_later_is_covered_and_works(told: EgressStory, name: str) -> None:
+    assert told.latecomer[name] == {
+        "metadata": "EHOSTUNREACH",
+        "sshd by the gateway": "EHOSTUNREACH",
+        "sshd by another gateway": "EHOSTUNREACH",
+        "open internet": "reached",
+        "node_ports": "reached",
+        "name outside": PUBLIC,
+    }
+
+
+def test_nftables_is_installed_where_it_is_missing(told: EgressStory) -> None:
+    for name in RUN:
+        assert f"[{name}] install nftables from the node's own apt" in told.load.stderr
+
+
+def test_a_dry_run_changes_nothing_and_shows_the_rules(told: EgressStory) -> None:
+    assert told.dry.code == 0, told.dry.text
+    assert told.dry_changed == ()
+    for name in RUN:
+        assert f"[{name}] load table inet pyinfra_gvisor: containers are behind " in told.dry.text
+        assert f"[{name}] +table inet pyinfra_gvisor {{" in told.dry.text
+
+
+def test_a_second_run_changes_nothing_and_costs_a_channel(told: EgressStory) -> None:
+    assert told.second.stderr.count("No changes") == len(RUN) * (OPERATIONS + 1)
+    assert told.second_changed == ()
+    assert set(told.channels.values()) == {1}

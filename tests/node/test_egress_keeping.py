@@ -1,0 +1,211 @@
+"""Rules outlive what happens on a node, what takes them away is seen, and undeclared they go."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import sh
+from tests.node.egress_nodes import (
+    AS_DECLARED,
+    CONTAINERS,
+    FILES,
+    GATEWAY,
+    METADATA,
+    METADATA6,
+    PRIVATE,
+    PUBLIC,
+    TABLE,
+    UNIT,
+    Ground,
+    at_once,
+    counted,
+    kept,
+    stopped,
+    table,
+)
+from tests.node.egress_nodes import (
+    NAME as OUTSIDE,
+)
+from tests.node.egress_story import whole
+from tests.node.running import remove_container, start_container
+from tests.node.watching import within
+
+NAME = "docker-26"
+RUN_DIRECTORY = "/run/pyinfra-gvisor-egress"
+BRIDGE = "tenants0"
+
+TARGETS = {
+    "metadata": f"tcp/{METADATA}/80",
+    "metadata, v6": f"tcp/{METADATA6}/80",
+    "private host": f"tcp/{PRIVATE}/80",
+    "sshd by the gateway": f"tcp/{GATEWAY}/22",
+    "open internet": f"tcp/{PUBLIC}/80",
+    "name outside": f"name/{OUTSIDE}",
+}
+IN_FORCE = {
+    "metadata": "EHOSTUNREACH",
+    "metadata, v6": "EACCES",
+    "private host": "EHOSTUNREACH",
+    "sshd by the gateway": "EHOSTUNREACH",
+    "open internet": "reached",
+    "name outside": PUBLIC,
+}
+GONE = {**dict.fromkeys(TARGETS, "reached"), "name outside": PUBLIC}
+
+
+@pytest.fixture
+def node(egress: Ground) -> LabNode:
+    """A node with rules, and with containers behind them."""
+    return egress.firewalled(NAME)
+
+
+def in_force(ground: Ground) -> bool:
+    """Whether both containers find the rules as they have to be."""
+    found = at_once(lambda container: ground.probe(NAME, container, TARGETS), CONTAINERS)
+    return found == dict.fromkeys(CONTAINERS, IN_FORCE)
+
+
+def changes_nothing(ground: Ground) -> bool:
+    """Whether a run finds everything as declared."""
+    return ground.deploy(NAME).stderr.count("No changes") == AS_DECLARED
+
+
+def test_a_bridge_of_another_name_is_covered_by_the_next_run(egress: Ground, node: LabNode) -> None:
+    options = f"--opt com.docker.network.bridge.name={BRIDGE}"
+    sh(node, f"docker network create {options} named")
+    start_container(node, "named-one", "--network=named", "--runtime=runsc")
+    try:
+        before = egress.probe(NAME, "named-one", {"metadata": f"tcp/{METADATA}/80"})
+        outcome = egress.deploy(NAME)
+        after = egress.probe(NAME, "named-one", TARGETS)
+        second = changes_nothing(egress)
+    finally:
+        remove_container(node, "named-one")
+        sh(node, "docker network rm named")
+
+    assert before == {"metadata": "reached"}
+    assert f"docker_gwbridge, {BRIDGE}" in outcome.stderr
+    assert after == {**IN_FORCE, "metadata, v6": "ENETUNREACH"}
+    assert second
+
+
+def test_where_it_is_not_declared_any_more_nothing_of_it_stays(
+    egress: Ground, node: LabNode
+) -> None:
+    before = whole(node)
+    dry = egress.run(NAME, egress=None, flags=("--dry", "--diff"))
+    after_dry = whole(node)
+
+    outcome = egress.deploy(NAME, egress=None)
+
+    assert after_dry == before
+    assert f"delete table {TABLE}" in dry.stderr
+    assert f"delete table {TABLE}" in outcome.stderr
+    assert left(node) == []
+    assert egress.probe(NAME, "sandbox", TARGETS) == GONE
+    second = egress.deploy(NAME, egress=None)
+    assert second.stderr.count("No changes") == AS_DECLARED - 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["restart", "reload"])
+def test_dockerd_may_be_restarted_or_reloaded(egress: Ground, node: LabNode, how: str) -> None:
+    before = table(node)
+
+    sh(node, f"systemctl reset-failed docker; systemctl {how} docker")
+    node.wait_until_ready()
+
+    assert table(node) == before
+    assert in_force(egress)
+    assert changes_nothing(egress)
+
+
+@pytest.mark.slow
+def test_after_a_power_cut_they_are_there_before_docker_and_before_any_run(
+    egress: Ground, node: LabNode
+) -> None:
+    before = table(node)
+
+    node.kill()
+    node.start()
+    egress.restore(NAME)
+
+    assert table(node) == before
+    assert sh(node, f"systemctl is-active {UNIT}").strip() == "active"
+    assert "docker.service" in shown(node, UNIT, "Before").split()
+    assert "network-pre.target" in shown(node, UNIT, "Before").split()
+    loaded_us, started_us = (
+        int(shown(node, unit, f"ExecMain{moment}TimestampMonotonic"))
+        for unit, moment in ((UNIT, "Exit"), ("docker", "Start"))
+    )
+    assert 0 < loaded_us < started_us
+    assert within(20, lambda: sh(node, "docker ps -q").count("\n") >= 2)
+    assert in_force(egress)
+    assert any(METADATA in item for item in stopped(node))
+    assert changes_nothing(egress)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        pytest.param(
+            f"nft flush chain {TABLE} beyond && systemctl disable {UNIT}",
+            [f"table {TABLE} is not as it was loaded", "its unit is not enabled"],
+            id="flushed-and-disabled",
+        ),
+        pytest.param(
+            f"nft delete table {TABLE}", [f"no table {TABLE} is in the kernel"], id="deleted"
+        ),
+        pytest.param(
+            f"systemctl stop {UNIT} && echo '# mine' >> {FILES[0]}/rules.nft",
+            ["its unit is inactive", f"{FILES[0]}/rules.nft is not as declared"],
+            id="stopped-and-edited",
+        ),
+    ],
+)
+def test_what_is_not_as_declared_is_told_and_mended(
+    egress: Ground, node: LabNode, break_it: str, said: list[str]
+) -> None:
+    before = kept(node)
+    sh(node, break_it)
+
+    outcome = egress.deploy(NAME)
+
+    for line in said:
+        assert f"[{NAME}] {line}" in outcome.stderr
+    assert kept(node) == before
+    assert in_force(egress)
+    assert changes_nothing(egress)
+
+
+@pytest.mark.slow
+def test_one_that_opens_connection_upon_connection_is_slowed_down_alone(
+    egress: Ground, node: LabNode
+) -> None:
+    rules = {"new_connections_per_s": 5}
+    egress.deploy(NAME, egress=rules)
+    flood = {str(number): f"tcp/{PUBLIC}/80" for number in range(60)}
+    quick = {"open internet": f"tcp/{PUBLIC}/80"}
+
+    before = counted(node)["drop_rate"]
+
+    egress.probe(NAME, "tenant", flood)
+
+    assert before == 0
+    assert counted(node)["drop_rate"] > 0
+    assert egress.probe(NAME, "sandbox", quick) == {"open internet": "reached"}
+
+
+def shown(node: LabNode, unit: str, name: str) -> str:
+    """A property of a unit's, as systemd has it."""
+    return sh(node, f"systemctl show --value --property={name} {unit}").strip()
+
+
+def left(node: LabNode) -> list[str]:
+    """What of the firewall is there."""
+    paths = [*FILES, RUN_DIRECTORY]
+    found = [path for path in paths if node.exec("test", "-e", path).code == 0]
+    units = sh(node, f"systemctl list-units --all --plain --no-legend '{UNIT}*'")
+    return [*found, *units.splitlines(), *table(node).splitlines()]

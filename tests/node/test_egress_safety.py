@@ -1,0 +1,163 @@
+"""Rules that would lock out, and rules that nobody confirms: what was there before holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.egress_faults import (
+    CANDIDATE,
+    NEW,
+    deploy_file,
+    kill,
+    on_probation,
+    pending,
+)
+from tests.node.egress_nodes import (
+    AS_DECLARED,
+    METADATA,
+    PUBLIC,
+    RESOLVER,
+    RULES,
+    Ground,
+    address,
+    kept,
+    table,
+)
+from tests.node.egress_story import whole
+from tests.node.faults import wait_for
+
+NAME = "docker-26"
+REASON = "to see in a test what comes of it"
+OWN_WAY_IN = {**RULES, "interfaces": ["eth0"]}
+CONFIRM_S = 8
+SLACK_S = 12  # for a busy machine
+
+TARGETS = {"metadata": f"tcp/{METADATA}/80", "open internet": f"tcp/{PUBLIC}/80"}
+AS_BEFORE = {"metadata": "EHOSTUNREACH", "open internet": "reached"}
+
+
+@pytest.fixture
+def node(egress: Ground) -> LabNode:
+    """A node with rules, and with containers behind them."""
+    return egress.firewalled(NAME)
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        pytest.param(OWN_WAY_IN, "the node's way out is taken for an interface", id="way-in"),
+        pytest.param(
+            {**RULES, "dns": []},
+            f"Docker's DNS asks a resolver that would be stopped, got {RESOLVER}",
+            id="resolver",
+        ),
+    ],
+)
+def test_rules_that_would_lock_out_are_refused_and_nothing_is_changed(
+    egress: Ground, node: LabNode, rules: dict[str, Any], said: str
+) -> None:
+    before = whole(node)
+
+    dry = egress.run(NAME, egress=rules, flags=("--dry",))
+    outcome = egress.run(NAME, egress=rules)
+
+    assert (dry.code, outcome.code) == (0, 1)
+    assert said in dry.stderr
+    assert said in outcome.stderr
+    assert whole(node) == before
+
+
+@pytest.mark.slow
+def test_rules_that_lock_the_controller_out_are_taken_back_even_with_force(
+    egress: Ground, node: LabNode
+) -> None:
+    before = kept(node)
+
+    outcome = egress.run(NAME, egress={**OWN_WAY_IN, "force": REASON})
+
+    assert outcome.code == 1
+    assert "RISK ACCEPTED: the node's way out is taken for an interface" in outcome.stderr
+    assert "no new connection under the new rules" in outcome.stderr
+    assert "they were taken back" in outcome.stderr
+    assert kept(node) == before
+    assert pending(node) == []
+    assert egress.probe(NAME, "sandbox", TARGETS) == AS_BEFORE
+
+
+@pytest.mark.slow
+def test_where_there_were_no_rules_a_lock_out_leaves_none(egress: Ground, node: LabNode) -> None:
+    egress.deploy(NAME, egress=None)
+
+    outcome = egress.run(NAME, egress={**OWN_WAY_IN, "force": REASON})
+
+    assert outcome.code == 1
+    assert "they were taken back" in outcome.stderr
+    assert table(node) == ""
+    assert pending(node) == []
+    assert egress.from_outside({"sshd": f"tcp/{address(node)}/22"}) == {"sshd": "reached"}
+
+
+@pytest.mark.slow
+def test_rules_that_cut_dns_are_kept_with_force(egress: Ground, node: LabNode) -> None:
+    outcome = egress.run(NAME, egress={**RULES, "dns": [], "force": REASON})
+
+    assert outcome.code == 0, outcome.text
+    assert "RISK ACCEPTED: Docker's DNS asks a resolver that would be stopped" in outcome.stderr
+    found = egress.probe(NAME, "tenant", {"resolver": f"dns/{RESOLVER}"})
+    assert found == {"resolver": "EHOSTUNREACH"}
+
+
+@pytest.mark.slow
+def test_text_that_nft_refuses_leaves_what_was_there(egress: Ground, node: LabNode) -> None:
+    before = kept(node)
+
+    outcome = egress.run(NAME, deploy=deploy_file(egress, NEW, more="nonsense\n"))
+
+    assert outcome.code == 1
+    assert f"{CANDIDATE} on {NAME}: nft refuses the rules: " in outcome.stderr
+    assert "nothing was loaded" in outcome.stderr
+    assert kept(node) == before
+    assert pending(node) == []
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_killed_is_not_waited_for_longer_than_it_was_given(
+    egress: Ground, node: LabNode
+) -> None:
+    before = kept(node)
+
+    with on_probation(egress, NAME, confirm_s=CONFIRM_S) as controller:
+        kill(controller)
+        meanwhile = egress.run(NAME, egress=NEW)
+        wait_for(node, f"! test -e {CANDIDATE}", timeout_s=CONFIRM_S + SLACK_S)
+
+    assert "rules of another run wait to be confirmed; nothing was loaded" in meanwhile.stderr
+    assert meanwhile.code == 1
+    assert kept(node) == before
+    assert pending(node) == []
+    assert egress.probe(NAME, "sandbox", TARGETS) == AS_BEFORE
+    again = egress.deploy(NAME)
+    assert again.stderr.count("No changes") == AS_DECLARED
+
+
+@pytest.mark.slow
+def test_a_power_cut_on_probation_comes_up_with_the_old_rules(
+    egress: Ground, node: LabNode
+) -> None:
+    before = table(node)
+
+    with on_probation(egress, NAME, confirm_s=600):
+        node.kill()
+        node.start()
+    egress.restore(NAME)
+
+    assert table(node) == before
+    assert egress.probe(NAME, "sandbox", TARGETS) == AS_BEFORE
+    mended, second = egress.deploy(NAME), egress.deploy(NAME)
+    assert "rules wait to be confirmed" in mended.stderr
+    assert pending(node) == []
+    assert table(node) == before
+    assert second.stderr.count("No changes") == AS_DECLARED

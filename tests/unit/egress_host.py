@@ -1,0 +1,164 @@
+"""A node on which the firewall's scripts run: directories, and an nft and a systemd that tell."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from pyinfra_gvisor.scripts import encoded, script
+from tests.unit.shells import replaced, run, stub, toolbox
+
+NAME = "pyinfra-gvisor-egress"
+TIMER = f"{NAME}-revert.timer"
+UNIT = f"{NAME}.service"
+
+# The kernel's table is a file, which holds the text that was loaded last.
+NFT = """
+echo "nft $*" >> {0}/asked
+case "$*" in
+    "-c -f "*)
+        [ ! -e {0}/refuses-check ] || {{ printf 'bad rule\\nsecond line\\n' >&2; exit 1; }} ;;
+    "-f "*)
+        if [ -e {0}/refuses-load ] && grep -q "$(cat {0}/refuses-load)" "$2"; then
+            echo 'cannot allocate memory' >&2; exit 1
+        fi
+        cp "$2" {0}/table ;;
+    *"list table inet pyinfra_gvisor") [ -e {0}/table ] && cat {0}/table ;;
+    "delete table inet pyinfra_gvisor") rm {0}/table ;;
+    *) exit 64 ;;
+esac
+"""
+# A unit is a file below active, with its state; one that is not there is not loaded.
+SYSTEMCTL = """
+echo "systemctl $*" >> {0}/asked
+for last; do :; done
+state=$(cat "{0}/active/$last" 2> /dev/null)
+case "$1" in
+    is-active) echo "${{state:-inactive}}"; [ "$state" = active ] ;;
+    is-failed) [ "$state" = failed ] ;;
+    stop) [ -n "$state" ] || exit 5; rm "{0}/active/$last" ;;
+    start) echo active > "{0}/active/$last" ;;
+    disable) rm -f {0}/units/sysinit.target.wants/* "{0}/active/$last" ;;
+    reset-failed) rm "{0}/active/$last" ;;
+    enable)
+        mkdir -p {0}/units/sysinit.target.wants
+        ln -sf "../$last" {0}/units/sysinit.target.wants/ ;;
+    daemon-reload | reload) ;;
+    *) exit 64 ;;
+esac
+"""
+SYSTEMD_RUN = """
+echo "systemd-run $*" >> {0}/asked
+[ ! -e {0}/no-timers ] || {{ echo 'no such bus' >&2; exit 1; }}
+echo active > {0}/active/pyinfra-gvisor-egress-revert.timer
+"""
+
+
+class Host:
+    """A node without a firewall."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.egress = root / "gvisor" / "egress"
+        self.candidate = self.egress / "candidate.nft"
+        self.rules = self.egress / "rules.nft"
+        self.units = root / "units"
+        self.table = root / "table"
+        self.loaded = root / "run" / "loaded"
+        self.path = toolbox(root / "bin", "rmdir", "ln")
+        for directory in (self.units, root / "active"):
+            directory.mkdir()
+        for name, text in (("nft", NFT), ("systemctl", SYSTEMCTL), ("systemd-run", SYSTEMD_RUN)):
+            stub(self.path, name, text.format(root))
+
+    def unit(self, name: str, state: str) -> None:
+        """Have a unit in this state."""
+        (self.root / "active" / name).write_text(state)
+
+    def state(self, name: str) -> str | None:
+        """The state of a unit; None if systemd does not know it."""
+        path = self.root / "active" / name
+        return path.read_text().strip() if path.exists() else None
+
+    def load_on_probation(self, rules: str = "new", confirm_s: int = 30) -> _Ran:
+        """What the controller does first."""
+        words = self._words(("candidate.nft", "644", rules), *self._programs())
+        text = script("put_files", "egress_try", host="run-1", confirm_s=confirm_s)
+        return self._run(text.replace("flock -w 10", "flock -w 0"), *words)
+
+    def confirm(self, rules: str = "new") -> _Ran:
+        """What it does when it has come back."""
+        unit = (f"{self.units}/{UNIT}", "644", encoded("[Unit]\n"))
+        words = self._words(("rules.nft", "644", rules), *self._programs())
+        return self._run(script("put_files", "egress_confirm", host="run-1"), *words, *unit)
+
+    def undo(self) -> _Ran:
+        """What it does when it cannot confirm."""
+        return self._run(script("egress_undo"))
+
+    def revert(self) -> _Ran:
+        """What the timer does."""
+        return self._run(script("egress_revert"))
+
+    def load(self, path: Path) -> _Ran:
+        """What the unit does at boot."""
+        return self._run(script("egress_load"), str(path))
+
+    def remove(self) -> _Ran:
+        """Take it all off."""
+        return self._run(script("egress_remove"))
+
+    def has(self, rules: str) -> None:
+        """Have these rules in force, confirmed."""
+        for ran in (self.load_on_probation(rules), self.confirm(rules)):
+            assert (ran.returncode, ran.stderr) == (0, "")
+        (self.root / "asked").unlink()
+
+    def asked(self, *programs: str) -> list[str]:
+        """What these programs were asked to do, in order; questions are left out."""
+        path = self.root / "asked"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [
+            line.removeprefix("systemctl ").replace(str(self.root), "")
+            for line in lines
+            if line.split(" ")[0] in programs and " is-" not in line and " list " not in line
+        ]
+
+    def files(self) -> dict[str, str]:
+        """Every file of the firewall's that is there, with its mode."""
+        return {
+            str(path.relative_to(self.root)): "link"
+            if path.is_symlink()
+            else f"{path.stat().st_mode & 0o777:o}"
+            for top in (self.egress.parent, self.units)
+            for path in sorted(top.rglob("*"))
+            if path.is_file() or path.is_symlink()
+        }
+
+    def _programs(self) -> list[tuple[str, str, str]]:
+        return [
+            (f"{name}.sh", "755", self._here(script(f"egress_{name}")))
+            for name in ("load", "revert")
+        ]
+
+    def _words(self, *items: tuple[str, str, str]) -> list[str]:
+        return [
+            word
+            for name, mode, text in items
+            for word in (f"{self.egress}/{name}", mode, encoded(text))
+        ]
+
+    def _run(self, text: str, *words: str) -> _Ran:
+        return run(self._here(text), *words, path=self.path)
+
+    def _here(self, text: str) -> str:
+        changes = {
+            "/opt/gvisor/egress": self.egress,
+            "/run/pyinfra-gvisor-egress": self.root / "run",
+            "/etc/systemd/system": self.units,
+            "/usr/sbin/nft": self.path / "nft",
+        }
+        return replaced(text, {old: new for old, new in changes.items() if old in text})
+
+
+_Ran = subprocess.CompletedProcess[str]

@@ -1,0 +1,293 @@
+"""What has to be done so that a node's firewall is as declared, or gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.egress.dockerd import named_resolvers, proxied
+from pyinfra_gvisor.egress.files import DIRECTORY, LOAD, REVERT, RULES, SERVICE, service_text
+from pyinfra_gvisor.egress.plan import EgressPlan, differences, plan_egress
+from pyinfra_gvisor.egress.rules import TABLE
+from pyinfra_gvisor.egress.settings import Egress
+from pyinfra_gvisor.egress.state import EgressState, Ssh
+from pyinfra_gvisor.errors import Problem
+from tests.unit.answers import UNIT_FLAGS, node
+from tests.unit.egress_states import behind, egress, found, planned
+
+REASON = "asked for by the test"
+NOTHING = EgressPlan()
+
+
+def loaded() -> EgressState:
+    """A node on which the default rules are in force."""
+    return behind(planned(found(), {}))
+
+
+def test_a_node_without_a_firewall_gets_four_files_of_which_two_are_programs() -> None:
+    plan = planned(found(), {})
+
+    assert (plan.action, plan.before, plan.risks) == ("load", None, ())
+    assert {item.path: item.mode for item in plan.files} == {
+        RULES: "644",
+        LOAD: "755",
+        REVERT: "755",
+        SERVICE: "644",
+    }
+    assert plan.after == next(item.text for item in plan.files if item.path == RULES)
+
+
+def test_what_is_done_is_told_line_by_line() -> None:
+    wanted = {"allow": [{"to": "10.0.0.5"}], "deny": ["9.9.9.9"], "confirm_s": 45}
+    node = found(nft=False, managers=("ufw",), bridges=("br-lan",))
+
+    assert planned(node, wanted).lines == (
+        "install nftables from the node's own apt",
+        f"load table {TABLE}: containers are behind docker0, br-*, docker_gwbridge",
+        "stopped for them: metadata, private, node, smtp, 9.9.9.9/32",
+        "allowed all the same: 10.0.0.5/32",
+        "asked for names: 192.0.2.53",
+        "Docker's own chains are left alone, and go on to be asked",
+        "br-lan is no bridge of Docker's and is left alone",
+        "ufw is active and is left alone: what one of the two stops is stopped",
+        "take it back unless this controller comes back anew within 45 s",
+    )
+
+
+def test_where_nothing_is_blocked_or_asked_it_says_so() -> None:
+    lines = planned(found(resolvers=()), {"block": []}).lines
+
+    assert "stopped for them: nothing" in lines
+    assert "allowed all the same: nothing" in lines
+    assert "asked for names: any resolver outside" in lines
+
+
+def test_a_second_plan_does_nothing() -> None:
+    assert planned(loaded(), {}) == NOTHING
+    assert planned(loaded(), {"confirm_s": 600, "force": REASON}) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"block": ["metadata"]}, id="block"),
+        pytest.param({"allow": [{"to": "10.0.0.5"}]}, id="allow"),
+        pytest.param({"deny": ["9.9.9.9"]}, id="deny"),
+        pytest.param({"node_ports": ["9100"]}, id="node-ports"),
+        pytest.param({"smtp_ports": [25, 587]}, id="smtp-ports"),
+        pytest.param({"dns": ["10.0.0.3"]}, id="dns"),
+        pytest.param({"new_connections_per_s": None}, id="rate"),
+        pytest.param({"log_per_minute": None}, id="log"),
+        pytest.param({"interfaces": ["virbr0"]}, id="interfaces"),
+    ],
+)
+def test_what_is_declared_otherwise_is_loaded_anew(settings: dict[str, Any]) -> None:
+    plan = planned(loaded(), settings)
+
+    assert plan.action == "load"
+    assert plan.lines[0] == f"{RULES} is not as declared"
+    assert plan.before == loaded().rules
+    assert plan.after not in (None, plan.before)
+    assert planned(behind(plan), settings) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"resolvers": ("10.0.0.2",)}, id="another-resolver"),
+        pytest.param({"bridges": ("br-lan",)}, id="a-bridge-of-the-nodes-own"),
+    ],
+)
+def test_rules_follow_what_is_around_them(changes: dict[str, Any]) -> None:
+    plan = planned(loaded().model_copy(update=changes), {})
+
+    assert plan.action == "load"
+    assert planned(behind(plan, **changes), {}) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        pytest.param({"now": None}, f"no table {TABLE} is in the kernel", id="flushed"),
+        pytest.param({"now": "0" * 64}, f"table {TABLE} is not as it was loaded", id="edited"),
+        pytest.param({"as_loaded": None}, f"table {TABLE} is not as it was loaded", id="by-others"),
+        pytest.param({"loaded_from": "0" * 64}, f"what is loaded is not {RULES}", id="other-file"),
+        pytest.param({"enabled": False}, "its unit is not enabled", id="disabled"),
+        pytest.param({"unit": "inactive"}, "its unit is inactive", id="stopped"),
+        pytest.param({"unit": "failed"}, "its unit is failed", id="failed"),
+        pytest.param({"pending": True}, "rules wait to be confirmed", id="on-probation"),
+    ],
+)
+def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], line: str) -> None:
+    node = loaded().model_copy(update=changes)
+
+    plan = planned(node, {})
+
+    assert differences(node, plan.after or "") == [line]
+    assert (plan.action, plan.lines[0]) == ("load", line)
+    assert plan.before == plan.after
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"sha256": "0" * 64}, id="content"),
+        pytest.param({"mode": "666"}, id="mode"),
+        pytest.param({"owner": "1000:0"}, id="owner"),
+        pytest.param(None, id="gone"),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=path.rpartition("/")[2]) for path in (LOAD, REVERT, SERVICE)]
+)
+def test_a_file_that_somebody_has_changed_is_put_right(
+    path: str, change: dict[str, str] | None
+) -> None:
+    files = dict(loaded().files)
+    if change is None:
+        del files[path]
+    else:
+        files[path] = files[path].model_copy(update=change)
+
+    plan = planned(loaded().model_copy(update={"files": files}), {})
+
+    assert plan.lines[0] == f"{path} is not as declared"
+    assert len(plan.files) == 4
+
+
+@pytest.mark.parametrize(
+    "init", [pytest.param("sysvinit", id="sysvinit"), pytest.param("", id="?")]
+)
+def test_a_node_without_systemd_is_refused_a_firewall_and_may_have_none(init: str) -> None:
+    with pytest.raises(Problem, match=r"the firewall needs systemd on the node, which loads it"):
+        planned(found(), {}, init=init)
+
+    assert planned(found(), None, init=init) == NOTHING
+    assert planned(loaded(), None, init=init).action == "remove"
+
+
+def test_a_firewall_that_is_not_wanted_goes_with_all_that_is_left_of_it() -> None:
+    plan = planned(loaded(), None)
+
+    assert (plan.action, plan.before, plan.after) == ("remove", loaded().rules, None)
+    assert plan.lines == (
+        f"delete table {TABLE}",
+        *(f"remove {path}" for path in (RULES, LOAD, REVERT, DIRECTORY, SERVICE)),
+    )
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param({"enabled": True}, id="a-link"),
+        pytest.param({"pending": True}, id="a-candidate"),
+        pytest.param({"now": "0" * 64}, id="a-table"),
+        pytest.param({"files": {LOAD: {"sha256": "0" * 64}}}, id="a-file"),
+    ],
+)
+def test_what_is_left_of_a_firewall_is_seen_and_goes_too(left: dict[str, Any]) -> None:
+    assert found(**left).there
+    assert planned(found(**left), None).action == "remove"
+    assert not found().there
+    assert planned(found(), None) == NOTHING
+
+
+def test_what_would_cut_the_way_in_is_refused_with_every_reason() -> None:
+    bad = found(uplinks=("eth0",), resolvers=("10.0.0.2",), ssh=Ssh(client="9.9.9.9", port=22))
+
+    with pytest.raises(Problem) as one:
+        planned(bad, {"dns": []})
+    with pytest.raises(Problem) as two:
+        planned(bad, {"dns": [], "interfaces": ["eth0"]})
+
+    assert str(one.value).startswith(
+        "Docker's DNS asks a resolver that would be stopped, got 10.0."
+    )
+    for text in ("the node's way out is taken for", ", and Docker's DNS asks a resolver"):
+        assert text in str(two.value)
+
+
+def test_a_firewall_that_is_in_force_is_no_excuse_for_a_bad_one() -> None:
+    with pytest.raises(Problem):
+        planned(loaded(), {"dns": [], "deny": ["192.0.2.0/24"]})
+
+
+def test_force_loads_all_the_same_and_repeats_its_reason() -> None:
+    node = found(resolvers=("10.0.0.2",))
+
+    plan = planned(node, {"dns": [], "force": REASON})
+
+    assert plan.action == "load"
+    (risk,) = plan.risks
+    assert risk.startswith("RISK ACCEPTED: Docker's DNS asks a resolver that would be stopped, got")
+    assert risk.endswith(f" 10.0.0.2. Reason given: {REASON}")
+    assert planned(found(), {"force": REASON}).risks == ()
+
+
+def test_published_ports_count_only_where_dockerd_has_its_proxy() -> None:
+    node = found(published=("8080/tcp",))
+
+    with pytest.raises(Problem, match="userland-proxy"):
+        planned(node, {}, proxied=True)
+
+    assert planned(node, {}).action == "load"
+
+
+def test_the_resolvers_of_daemon_json_are_those_that_are_asked() -> None:
+    plan = plan_egress(found(), Egress(), init="systemd", dns=iter(["10.0.0.9"]))
+
+    assert plan.after is not None
+    assert "ip daddr { 10.0.0.9 } meta l4proto { tcp, udp } th dport 53" in plan.after
+
+
+def test_the_unit_is_before_any_network_and_follows_debians_own() -> None:
+    lines = service_text().splitlines()
+
+    assert "Before=network-pre.target docker.service shutdown.target" in lines
+    assert {"PartOf=nftables.service", "ReloadPropagatedFrom=nftables.service"} <= set(lines)
+    assert f"ConditionPathExists={RULES}" in lines
+    assert f"ExecStop=/usr/sbin/nft delete table {TABLE}" in lines
+    assert lines[-1] == "WantedBy=sysinit.target"
+
+
+@pytest.mark.parametrize(
+    ("daemon_json", "flags", "expected"),
+    [
+        pytest.param(None, (), (), id="no-file"),
+        pytest.param('{"dns": ["10.0.0.2", "fd00::53"]}', (), ("10.0.0.2", "fd00::53"), id="two"),
+        pytest.param('{"dns": []}', (), (), id="empty"),
+        pytest.param('{"dns": null}', (), (), id="null"),
+        pytest.param('{"dns": "10.0.0.2"}', (), (), id="no-list"),
+        pytest.param('{"dns": [null, 1]}', (), ("None", "1"), id="no-texts"),
+        pytest.param('{"dns": ["10.0.0.2"', (), (), id="broken"),
+        pytest.param(None, ("--dns=10.0.0.3",), ("10.0.0.3",), id="flag"),
+        pytest.param(None, ("--dns", "10.0.0.3", "--dns=::1"), ("10.0.0.3", "::1"), id="flags"),
+        pytest.param(None, ("--dns-search=a.b", "--dns-opt", "x"), (), id="other-flags"),
+        pytest.param(None, ("--dns",), (), id="flag-without-a-value"),
+    ],
+)
+def test_dockerds_own_resolvers_are_read_from_its_flags_or_its_file(
+    daemon_json: str | None, flags: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    assert named_resolvers(node(daemon_json=daemon_json, flags=(*UNIT_FLAGS, *flags))) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, True, id="unless-told-otherwise"),
+        pytest.param({"daemon_json": '{"userland-proxy": false}'}, False, id="in-the-file"),
+        pytest.param({"flags": ("--userland-proxy=false",)}, False, id="by-a-flag"),
+        pytest.param({"without": ("info",)}, False, id="not-running"),
+    ],
+)
+def test_whether_dockerd_has_its_proxy_is_known(given: dict[str, Any], expected: bool) -> None:
+    assert proxied(node(**given)) is expected
+
+
+def test_the_settings_that_are_not_about_the_rules_are_not_in_them() -> None:
+    plain = planned(found(), {}).after
+
+    assert planned(found(), {"confirm_s": 600, "force": REASON}).after == plain
+    assert egress(confirm_s=600).confirm_s == 600

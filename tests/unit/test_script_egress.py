@@ -1,0 +1,280 @@
+"""The firewall's scripts on a node of the test's own: on probation, confirmed, taken back, gone."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.egress_host import NAME, TIMER, UNIT, Host
+from tests.unit.shells import stub
+
+KEPT = {
+    "gvisor/egress/load.sh": "755",
+    "gvisor/egress/revert.sh": "755",
+    "gvisor/egress/rules.nft": "644",
+    f"units/{UNIT}": "644",
+    f"units/sysinit.target.wants/{UNIT}": "link",
+}
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A node without a firewall."""
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def guarded(host: Host) -> Host:
+    """A node on which the rules called old are in force."""
+    host.has("old")
+    return host
+
+
+def sums(text: str) -> str:
+    """What is written down of rules that were loaded, where nft lists them as they were given."""
+    table, file = (hashlib.sha256(item.encode()).hexdigest() for item in (f"{text}\n", text))
+    return f"{table} {file}\n"
+
+
+def test_rules_are_checked_then_a_timer_is_set_and_only_then_they_are_loaded(host: Host) -> None:
+    ran = host.load_on_probation(confirm_s=45)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    check, timer, load = host.asked("nft", "systemd-run")
+    assert check == "nft -c -f /gvisor/egress/candidate.nft"
+    assert load == "nft -f /gvisor/egress/candidate.nft"
+    for word in (f"--unit={NAME}-revert", "--on-active=45", "--collect"):
+        assert word in timer.split(" ")
+    assert timer.endswith(" /bin/sh /gvisor/egress/revert.sh")
+    assert (host.table.read_text(), host.loaded.read_text()) == ("new", sums("new"))
+
+
+def test_on_probation_nothing_is_there_that_a_reboot_would_load(guarded: Host) -> None:
+    guarded.load_on_probation()
+
+    assert guarded.rules.read_text() == "old"
+    assert guarded.candidate.read_text() == "new"
+    assert guarded.asked("systemctl") == []
+
+
+def test_confirmed_rules_are_there_as_they_were_sent_and_stay_over_a_reboot(host: Host) -> None:
+    host.load_on_probation()
+
+    ran = host.confirm()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert host.files() == KEPT
+    assert host.rules.read_text() == "new"
+    assert host.asked("systemctl") == [
+        f"stop {TIMER}",
+        "daemon-reload",
+        f"enable --quiet {UNIT}",
+        f"start {UNIT}",
+    ]
+
+
+def test_a_unit_that_is_active_is_reloaded_since_a_restart_would_be_without_rules(
+    guarded: Host,
+) -> None:
+    guarded.load_on_probation()
+
+    ran = guarded.confirm()
+
+    assert ran.returncode == 0
+    assert guarded.asked("systemctl")[-1] == f"reload {UNIT}"
+    assert f"start {UNIT}" not in guarded.asked("systemctl")
+
+
+def test_behind_a_confirmation_the_timer_finds_nothing_to_take_back(guarded: Host) -> None:
+    guarded.load_on_probation()
+    guarded.confirm()
+
+    ran = guarded.revert()
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert (guarded.table.read_text(), guarded.rules.read_text()) == ("new", "new")
+
+
+TAKE_BACK = [pytest.param(Host.undo, id="controller"), pytest.param(Host.revert, id="timer")]
+
+
+@pytest.mark.parametrize("take_back", TAKE_BACK)
+def test_where_there_were_rules_those_are_in_force_again(
+    guarded: Host, take_back: Callable[[Host], subprocess.CompletedProcess[str]]
+) -> None:
+    guarded.load_on_probation()
+
+    ran = take_back(guarded)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert guarded.table.read_text() == "old"
+    assert guarded.loaded.read_text() == sums("old")
+    assert guarded.files() == KEPT
+    assert guarded.rules.read_text() == "old"
+
+
+@pytest.mark.parametrize("take_back", TAKE_BACK)
+def test_where_there_was_no_table_there_is_none_again(
+    host: Host, take_back: Callable[[Host], subprocess.CompletedProcess[str]]
+) -> None:
+    host.load_on_probation()
+
+    ran = take_back(host)
+
+    assert ran.returncode == 0
+    assert not any(path.exists() for path in (host.table, host.loaded, host.candidate))
+
+
+def test_a_controller_that_takes_rules_back_leaves_no_timer(host: Host) -> None:
+    host.load_on_probation()
+    set_ = host.state(TIMER)
+
+    host.undo()
+
+    assert (set_, host.state(TIMER)) == ("active", None)
+
+
+def test_rules_that_were_taken_back_cannot_be_confirmed(guarded: Host) -> None:
+    guarded.load_on_probation()
+    guarded.revert()
+
+    ran = guarded.confirm()
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"egress.rules: {guarded.rules} on run-1: the new rules were taken back before they were "
+        "confirmed; raise confirm_s in gvisor_egress\n"
+    )
+    assert guarded.rules.read_text() == "old"
+    assert guarded.asked("systemctl") == []
+
+
+def test_rules_that_nft_refuses_change_nothing(guarded: Host) -> None:
+    (guarded.root / "refuses-check").touch()
+
+    ran = guarded.load_on_probation()
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"egress.rules: {guarded.candidate} on run-1: nft refuses the rules: bad rule; "
+        "nothing was loaded\n"
+    )
+    assert (guarded.table.read_text(), guarded.files()) == ("old", KEPT)
+    assert guarded.state(TIMER) is None
+
+
+def test_rules_that_the_kernel_refuses_leave_the_old_ones(guarded: Host) -> None:
+    (guarded.root / "refuses-load").write_text("new")
+
+    ran = guarded.load_on_probation()
+
+    assert ran.returncode == 1
+    assert ran.stderr.endswith("the kernel refuses the rules: cannot allocate memory\n")
+    assert (guarded.table.read_text(), guarded.loaded.read_text()) == ("old", sums("old"))
+    assert guarded.files() == KEPT
+    assert guarded.state(TIMER) is None
+
+
+def test_without_a_timer_nothing_is_loaded(host: Host) -> None:
+    (host.root / "no-timers").touch()
+
+    ran = host.load_on_probation()
+
+    assert ran.returncode == 1
+    assert f"egress.rules: {TIMER} on run-1: it cannot be started; nothing was loaded" in ran.stderr
+    assert not host.table.exists()
+    assert not host.candidate.exists()
+
+
+def test_while_rules_wait_to_be_confirmed_no_others_are_tried(guarded: Host) -> None:
+    guarded.load_on_probation("first")
+
+    ran = guarded.load_on_probation("second")
+
+    assert ran.returncode == 1
+    assert "rules of another run wait to be confirmed; nothing was loaded. Run again" in ran.stderr
+    assert guarded.candidate.read_text() == "first"
+
+
+def test_while_another_run_is_at_it_nothing_is_done(host: Host) -> None:
+    lock = host.root / "run" / "lock"
+    lock.parent.mkdir()
+    with subprocess.Popen(
+        ["flock", lock, "sh", "-c", "echo; read -r _"], stdin=-1, stdout=-1
+    ) as it:
+        assert it.stdin
+        assert it.stdout
+        it.stdout.readline()
+
+        ran = host.load_on_probation()
+
+        it.stdin.close()
+    assert ran.returncode == 1
+    assert f"egress.rules: {lock} on run-1: another run is at it; nothing was loaded" in ran.stderr
+    assert host.files() == {}
+
+
+def test_a_run_that_was_killed_on_its_way_does_not_stop_the_next(guarded: Host) -> None:
+    guarded.candidate.write_text("half")
+
+    ran = guarded.load_on_probation()
+
+    assert ran.returncode == 0
+    assert guarded.table.read_text() == "new"
+
+
+def test_a_file_that_cannot_be_written_leaves_the_rules_as_they_are(guarded: Host) -> None:
+    (guarded.egress / "load.sh.new").mkdir()
+
+    ran = guarded.load_on_probation()
+
+    assert ran.returncode != 0
+    assert guarded.table.read_text() == "old"
+    assert guarded.asked("nft", "systemd-run") == []
+
+
+APT = """echo "apt-get $* ($DEBIAN_FRONTEND)" >> {0}/asked
+case "$*" in *install*) [ -e {0}/nft ] && mv {0}/nft {1}/nft ;; esac"""
+
+
+def test_nftables_is_installed_from_the_nodes_own_apt_where_it_is_missing(host: Host) -> None:
+    (host.path / "nft").rename(host.root / "nft")
+    stub(host.path, "apt-get", APT.format(host.root, host.path))
+
+    ran = host.load_on_probation()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert host.asked("apt-get") == [
+        "apt-get -qq update (noninteractive)",
+        "apt-get -qq install -y --no-install-recommends nftables (noninteractive)",
+    ]
+    assert host.table.read_text() == "new"
+
+
+def test_without_nftables_nothing_is_done(host: Host) -> None:
+    (host.path / "nft").unlink()
+    stub(host.path, "apt-get", APT.format(host.root, host.path))
+
+    ran = host.load_on_probation()
+
+    assert ran.returncode == 1
+    assert "egress.rules: nftables on run-1: it cannot be installed; nothing was" in ran.stderr
+    assert host.files() == {}
+
+
+def test_at_boot_what_was_loaded_is_written_down_only_if_it_was(guarded: Host) -> None:
+    other = guarded.root / "other"
+    other.write_text("other")
+    (guarded.root / "refuses-load").write_text("other")
+
+    failed = guarded.load(other)
+    before = guarded.loaded.read_text()
+    (guarded.root / "refuses-load").unlink()
+    ran = guarded.load(other)
+
+    assert (failed.returncode, ran.returncode) == (1, 0)
+    assert (before, guarded.loaded.read_text()) == (sums("old"), sums("other"))

@@ -1,0 +1,291 @@
+"""What ``node_state.sh`` tells of the firewall and of what is around it, on a test's machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.egress.state import EgressState, Ssh
+from pyinfra_gvisor.node import parse_node
+from tests.unit.node_script import Machine
+from tests.unit.shells import run, stub
+
+SSH = "SSH_CONNECTION=198.51.100.9 51234 203.0.113.7 2222"
+ROUTE = """\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+{}\t00000000\t0102000A\t0003\t0\t0\t0\t00000000\t0\t0\t0
+wg0\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0
+wg1\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0
+{}\t00000000\t0102000A\t0003\t0\t0\t100\t00000000\t0\t0\t0
+"""
+ANY = "0" * 32
+ROUTE_6 = f"{{}} {{}} {ANY} 00 {ANY} 00000400 00000001 00000000 00000003 {{}}\n"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A node on which Docker does not run, with a systemctl that knows one answer."""
+    machine = Machine(tmp_path)
+    stub(machine.path, "systemctl", "echo active")
+    return machine
+
+
+def put(machine: Machine, path: str, text: str = "") -> Path:
+    """A file below the machine's root."""
+    file = machine.root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def seen(machine: Machine) -> EgressState:
+    """What it tells of the firewall."""
+    return machine.node().egress
+
+
+def test_a_machine_without_any_of_it_tells_nothing(machine: Machine) -> None:
+    assert seen(machine) == EgressState()
+
+
+def test_every_file_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
+    kept = machine.gvisor / "egress"
+    rules = put(machine, "gvisor/egress/rules.nft", "# gr\u00fc\u00df $(id)\n")
+    unit = put(machine, "units/pyinfra-gvisor-egress.service")
+    put(machine, "gvisor/egress/load.sh").chmod(0o755)
+    (machine.units / "sysinit.target.wants").mkdir()
+    (machine.units / "sysinit.target.wants" / unit.name).symlink_to("nowhere")
+
+    state = seen(machine)
+
+    assert set(state.files) == {str(rules), f"{kept}/load.sh", str(unit)}
+    assert state.files[str(rules)].sha256 == hashlib.sha256(rules.read_bytes()).hexdigest()
+    assert state.files[f"{kept}/load.sh"].mode == "755"
+    assert state.files[str(unit)].owner == f"{os.getuid()}:{os.getgid()}"
+    assert state.rules == rules.read_text()
+    assert (state.enabled, state.unit, state.pending) == (True, "active", False)
+
+
+@pytest.mark.parametrize(
+    ("path", "attribute", "value"),
+    [
+        pytest.param("gvisor/egress/candidate.nft", "pending", True, id="candidate"),
+        pytest.param("gvisor/egress/rules.nft", "rules", "", id="empty-rules"),
+        pytest.param("units/pyinfra-gvisor-egress.service", "unit", "active", id="unit"),
+    ],
+)
+def test_a_part_of_it_is_told_too(
+    machine: Machine, path: str, attribute: str, value: object
+) -> None:
+    put(machine, path)
+
+    state = seen(machine)
+
+    assert getattr(state, attribute) == value
+    assert state.there
+    assert not state.enabled
+
+
+NFT = """case "$*" in
+    "-s -t list table inet pyinfra_gvisor") [ -e {0}/table ] && cat {0}/table ;;
+    *) echo "unexpected: $*" >&2; exit 64 ;;
+esac"""
+
+
+def test_the_kernels_table_is_told_as_a_sum_of_what_nft_lists(machine: Machine) -> None:
+    stub(machine.path, "nft", NFT.format(machine.root))
+    put(machine, "gvisor/egress/rules.nft")
+    none = seen(machine)
+    table = put(machine, "table", "table inet pyinfra_gvisor {\n}\n")
+    put(machine, "run-egress/loaded", "one two\n")
+
+    state = seen(machine)
+
+    assert (none.nft, none.now, none.as_loaded) == (True, None, None)
+    assert (state.as_loaded, state.loaded_from) == ("one", "two")
+    assert state.now == hashlib.sha256(table.read_bytes()).hexdigest()
+
+
+def test_what_is_left_when_somebody_has_removed_the_files_is_told(machine: Machine) -> None:
+    stub(machine.path, "nft", NFT.format(machine.root))
+    (machine.units / "sysinit.target.wants").mkdir(parents=True)
+    link = machine.units / "sysinit.target.wants" / "pyinfra-gvisor-egress.service"
+    link.symlink_to("nowhere")
+    linked = seen(machine)
+    link.unlink()
+    put(machine, "table", "table inet pyinfra_gvisor {\n}\n")
+    put(machine, "run-egress/loaded", "one two\n")
+
+    state = seen(machine)
+
+    assert (linked.enabled, linked.there) == (True, True)
+    assert (state.files, state.now is not None, state.there) == ({}, True, True)
+
+
+@pytest.mark.parametrize(
+    ("four", "six", "expected"),
+    [
+        pytest.param(("eth0", "eth0"), [], ("eth0",), id="one"),
+        pytest.param(("eth0", "wwan0"), [], ("eth0", "wwan0"), id="two"),
+        pytest.param(
+            ("eth0", "eth0"),
+            [(ANY, "00", "lo"), (ANY, "00", "br-lan"), ("fe80" + "0" * 28, "40", "docker0")],
+            ("eth0", "br-lan"),
+            id="another-for-ipv6",
+        ),
+        pytest.param(None, [(ANY, "00", "eth0")], ("eth0",), id="ipv6-only"),
+        pytest.param(None, [], (), id="none"),
+    ],
+)
+def test_the_interfaces_of_default_routes_are_told(
+    machine: Machine,
+    four: tuple[str, str] | None,
+    six: Sequence[tuple[str, str, str]],
+    expected: tuple[str, ...],
+) -> None:
+    if four:
+        put(machine, "proc-net/route", ROUTE.format(*four))
+    put(machine, "proc-net/ipv6_route", "".join(ROUTE_6.format(*route) for route in six))
+
+    assert seen(machine).uplinks == expected
+
+
+def test_bridges_are_told_and_other_interfaces_are_not(machine: Machine) -> None:
+    for name in ("docker0", "br-lan", "eth0"):
+        (machine.root / "interfaces" / name).mkdir(parents=True)
+    for name in ("docker0", "br-lan"):
+        (machine.root / "interfaces" / name / "bridge").mkdir()
+
+    assert seen(machine).bridges == ("br-lan", "docker0")
+
+
+STUB = "nameserver 127.0.0.53\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "resolved", "expected"),
+    [
+        pytest.param("nameserver 10.0.0.2\nnameserver fd00::53\n", None, ("10.0.0.2", "fd00::53"),
+                     id="two"),
+        pytest.param("nameserver 10.0.0.2", None, ("10.0.0.2",), id="no-newline-at-the-end"),
+        pytest.param("nameserver\t 10.0.0.2 # comment\noptions ndots:1\n", None, ("10.0.0.2",),
+                     id="spaces-and-a-comment"),
+        pytest.param("#nameserver 10.0.0.2\n; nameserver 10.0.0.3\nnameserver\n", None, ("",),
+                     id="comments-and-none-named"),
+        pytest.param("nameserver fe80::1%eth0\n", None, ("fe80::1",), id="scope"),
+        pytest.param(STUB, "nameserver 10.0.0.2\n", ("10.0.0.2",), id="behind-the-stub"),
+        pytest.param("nameserver 127.0.0.53", "nameserver 10.0.0.2", ("10.0.0.2",),
+                     id="behind-the-stub-without-newlines"),
+        pytest.param(STUB, None, ("127.0.0.53",), id="a-stub-and-nothing-behind"),
+        pytest.param(f"{STUB}nameserver 10.0.0.3\n", "nameserver 10.0.0.2\n",
+                     ("127.0.0.53", "10.0.0.3"), id="a-stub-and-another"),
+        pytest.param("", None, (), id="empty"),
+        pytest.param(None, "nameserver 10.0.0.2\n", (), id="no-file"),
+        pytest.param("nameserver $(id) `id` *\n", None, ("$(id)",), id="junk"),
+    ],
+)  # fmt: skip
+def test_the_resolvers_are_those_of_the_file_that_docker_reads(
+    machine: Machine, text: str | None, resolved: str | None, expected: tuple[str, ...]
+) -> None:
+    for path, content in (("resolv.conf", text), ("resolved/resolv.conf", resolved)):
+        if content is not None:
+            put(machine, path, content)
+
+    assert seen(machine).resolvers == expected
+
+
+def process(machine: Machine, number: int, parent: int, *environment: str) -> None:
+    """A process that called the one before it."""
+    put(machine, f"proc/{number}/environ", "".join(f"{item}\0" for item in environment))
+    put(machine, f"proc/{number}/stat", f"{number} (a) b) ) S {parent} 1 1 0\n")
+
+
+def told_by(machine: Machine, parent: int, **environment: str) -> Ssh | None:
+    """The way in that the script tells when this is its parent process."""
+    lines = [f"{key}={shlex.quote(value)}" for key, value in environment.items()]
+    text = machine.script().replace("process=$PPID", f"process={parent}")
+    output = run("\n".join([*lines, text]), path=machine.path).stdout
+    return parse_node(output.splitlines()).egress.ssh
+
+
+@pytest.mark.parametrize(
+    ("answer", "interface"),
+    [
+        pytest.param("198.51.100.9 via 203.0.113.1 dev eth0 src 203.0.113.7", "eth0", id="routed"),
+        pytest.param("local 198.51.100.9 dev lo table local src 198.51.100.9", "lo", id="its-own"),
+        pytest.param("unreachable 198.51.100.9", "", id="not-routed"),
+    ],
+)  # fmt: skip
+def test_the_way_that_the_controller_came_by_is_told(
+    machine: Machine, answer: str, interface: str
+) -> None:
+    stub(machine.path, "ip", f'[ "$*" = "-o route get 198.51.100.9" ] && echo "{answer}"')
+
+    state = told_by(machine, 1, SSH_CONNECTION=SSH.partition("=")[2])
+
+    assert state == Ssh(client="198.51.100.9", port=2222, interface=interface)
+
+
+@pytest.mark.parametrize(
+    ("depth", "is_found"),
+    [pytest.param(1, True, id="sudo"), pytest.param(4, True, id="four"),
+     pytest.param(9, False, id="too-far-up")],
+)  # fmt: skip
+def test_behind_sudo_the_way_is_found_with_those_that_called_it(
+    machine: Machine, depth: int, is_found: bool
+) -> None:
+    for number in range(100, 100 + depth):
+        process(machine, number, number + 1, "HOME=/root", "NOT_SSH_CONNECTION=1")
+    process(machine, 100 + depth, 1, "HOME=/root", SSH, "PATH=/bin")
+    stub(machine.path, "ip", "exit 1")
+
+    expected = Ssh(client="198.51.100.9", port=2222) if is_found else None
+    assert told_by(machine, 100) == expected
+
+
+@pytest.mark.parametrize(
+    "parents",
+    [pytest.param((100, 0), id="no-parent"), pytest.param((100, 99), id="gone-meanwhile")],
+)
+def test_whoever_did_not_come_by_ssh_tells_no_way(
+    machine: Machine, parents: tuple[int, int]
+) -> None:
+    process(machine, *parents, "HOME=/root")
+
+    assert told_by(machine, 100) is None
+
+
+def test_a_client_without_a_program_for_routes_is_told_without_a_way(machine: Machine) -> None:
+    ssh = told_by(machine, 1, SSH_CONNECTION="fe80::9%eth0 51234 fe80::7%eth0 22")
+
+    assert ssh == Ssh(client="fe80::9%eth0", port=22, interface="")
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        pytest.param({"ufw/ufw.conf": "LOGLEVEL=low\nENABLED=yes\n"}, ("ufw",), id="ufw"),
+        pytest.param({"ufw/ufw.conf": "ENABLED=no\n#ENABLED=yes\n"}, (), id="ufw-off"),
+        pytest.param({"firewalld.pid": "1"}, ("firewalld",), id="firewalld"),
+        pytest.param({"firewalld/firewalld.pid": "1"}, ("firewalld",), id="firewalld-there"),
+    ],
+)
+def test_others_who_manage_the_firewall_are_told(
+    machine: Machine, files: Mapping[str, str], expected: tuple[str, ...]
+) -> None:
+    for path, text in files.items():
+        put(machine, path, text)
+
+    assert seen(machine).managers == expected
+
+
+def test_services_of_debians_that_load_rules_are_told(machine: Machine) -> None:
+    for wants, name in (("sysinit", "nftables"), ("multi-user", "netfilter-persistent")):
+        (machine.units / f"{wants}.target.wants").mkdir(parents=True)
+        (machine.units / f"{wants}.target.wants" / f"{name}.service").symlink_to("nowhere")
+
+    assert seen(machine).managers == ("nftables.service", "netfilter-persistent")
