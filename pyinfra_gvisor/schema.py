@@ -175,31 +175,27 @@ def _type(item: dict[str, Any], defined: dict[str, Any]) -> str:
     return f"{name} {' to '.join(limits)}" if limits else name
 
 
+def tables() -> list[tuple[Path, str, str]]:
+    """The tables in pages for people: the page, the table's name there, and its text."""
+    return [
+        (README_FILE, "settings", settings_table()),
+        (KEYS_FILE, "keys", keys_table()),
+        (RELEASES_FILE, "preflight", preflight_table()),
+        (AUDIT_FILE, "rules", rules_table()),
+        (PROOF_FILE, "checks", proof_table()),
+        (EGRESS_FILE, "blocked", blocked_table()),
+        (EGRESS_FILE, "egress", part_table(Egress)),
+        (KERNEL_FILE, "modules", modules_table()),
+        (KERNEL_FILE, "sysctls", sysctls_table()),
+    ]
+
+
 def main() -> int:
     """Write the files; 0 if they were fresh, 1 if one had to be changed."""
-    wanted = {
-        SCHEMA_FILE: schema_text(),
-        REPORT_FILE: report_schema_text(),
-        README_FILE: with_table(
-            README_FILE.read_text(encoding="utf-8"), "settings", settings_table()
-        ),
-        KEYS_FILE: with_table(KEYS_FILE.read_text(encoding="utf-8"), "keys", keys_table()),
-        RELEASES_FILE: with_table(
-            RELEASES_FILE.read_text(encoding="utf-8"), "preflight", preflight_table()
-        ),
-        AUDIT_FILE: with_table(AUDIT_FILE.read_text(encoding="utf-8"), "rules", rules_table()),
-        EGRESS_FILE: with_table(
-            with_table(EGRESS_FILE.read_text(encoding="utf-8"), "blocked", blocked_table()),
-            "egress",
-            part_table(Egress),
-        ),
-        KERNEL_FILE: with_table(
-            with_table(KERNEL_FILE.read_text(encoding="utf-8"), "modules", modules_table()),
-            "sysctls",
-            sysctls_table(),
-        ),
-        PROOF_FILE: with_table(PROOF_FILE.read_text(encoding="utf-8"), "checks", proof_table()),
-    }
+    wanted = {SCHEMA_FILE: schema_text(), REPORT_FILE: report_schema_text()}
+    for path, name, table in tables():
+        page = wanted.get(path) or path.read_text(encoding="utf-8")
+        wanted[path] = with_table(page, name, table)
     stale = [
         path
         for path, text in wanted.items()

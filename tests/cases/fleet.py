@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from pyinfra.api import Config, FileUploadCommand, Host, Inventory, State
 from pyinfra.api.connect import connect_all
 from pyinfra.api.deploy import add_deploy
+from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.operation import OperationMeta, add_op
 from pyinfra.api.operations import run_ops
 from pyinfra.connectors.util import CommandOutput, OutputLine
@@ -30,6 +33,10 @@ MARKS = {
     "textfile": "# Writes the node exporter's textfile",
     "remove": "# Removes what this package put on the node",
     "kernel": "# Has the kernel's settings and our files about it",
+    "egress try": "# Loads rules on probation",
+    "egress confirm": "# Confirms rules that are on probation",
+    "egress undo": "# Takes rules that are on probation back now",
+    "egress remove": "# Takes the firewall off the node",
     "coolify state": "echo 'end of coolify state'",
     "coolify option": "# Has Coolify's function hand a runtime on",
     "coolify install": "# Has the option outlive upgrades",
@@ -37,16 +44,37 @@ MARKS = {
 }
 STATES = ("state", "coolify state")
 FACTS = (*STATES, "generations", "users", "release users")
+CONNECTING = ("connect", "disconnect")
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A command as a host got it, or a file that was uploaded."""
+    """
+    A command as a host got it, or a file that was uploaded, or what became of a connection.
+
+    ``anew``: over a connection that was made while the run went on.
+    """
 
     kind: str
-    command: str
+    command: str = ""
     stdin: str | None = None
     sudo: bool = False
+    anew: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """The text behind ``sh -c``, what it calls itself, and its arguments."""
+        parts = shlex.split(self.command)
+        return parts[parts.index("-c") + 1 :]
+
+    @property
+    def files(self) -> dict[str, tuple[str, str]]:
+        """Mode and text by path of the files that ``put_files.sh`` is given."""
+        given = self.words[2:]
+        return {
+            path: (mode, base64.b64decode(text).decode())
+            for path, mode, text in zip(given[::3], given[1::3], given[2::3], strict=True)
+        }
 
 
 @dataclass(frozen=True)
@@ -66,7 +94,7 @@ class Node:
     ``states`` are its answers to the node's fact (or the control host's): before anything was done,
     after one command, and so on, the last one for good; with ``each_read`` the next one at every
     reading. ``replies`` is what it says to other commands and facts by kind, success without a word
-    where there is none.
+    where there is none. ``refuses`` is why nobody gets in anew, None if one does.
     """
 
     states: Sequence[Sequence[str] | Reply]
@@ -74,6 +102,7 @@ class Node:
     data: Mapping[str, Any] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     each_read: bool = False
+    refuses: str | None = None
 
     def kinds(self) -> list[str]:
         """What was sent, in order."""
@@ -88,11 +117,14 @@ class Node:
         (found,) = (item for item in self.sent if item.kind == kind)
         return found
 
-    def run(self, command: object, **arguments: Any) -> tuple[bool, CommandOutput]:
+    def run(
+        self, command: object, *, anew: bool = False, **arguments: Any
+    ) -> tuple[bool, CommandOutput]:
         """Stands for the connector's ``run_shell_command``."""
         text = str(command)
         kind = next((kind for kind, mark in MARKS.items() if _quoted(mark) in text), text)
-        self.sent.append(Sent(kind, text, arguments.get("_stdin"), bool(arguments.get("_sudo"))))
+        stdin, sudo = arguments.get("_stdin"), bool(arguments.get("_sudo"))
+        self.sent.append(Sent(kind, text, stdin, sudo, anew))
         reply = self._state() if kind in STATES else self.replies.get(kind, Reply())
         lines = [OutputLine("stdout", line) for line in reply.stdout]
         lines += [OutputLine("stderr", line) for line in reply.stderr]
@@ -103,12 +135,37 @@ class Node:
         self.sent.append(Sent("upload", repr(FileUploadCommand(source, target))))
         return self.replies.get("upload", Reply()).ok
 
+    def connection(self, _state: State, _host: Host) -> Connection:
+        """Stands for the connector's class."""
+        return Connection(self)
+
     def _state(self) -> Reply:
         reads = sum(kind in STATES for kind in self.kinds())
-        acted = sum(kind not in FACTS for kind in self.kinds())
+        acted = sum(kind not in (*FACTS, *CONNECTING) for kind in self.kinds())
         at = reads - 1 if self.each_read else acted
         state = self.states[min(at, len(self.states) - 1)]
         return state if isinstance(state, Reply) else Reply(state)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Another connection to a node than that of the run."""
+
+    node: Node
+
+    def connect(self) -> None:
+        """Get in, or not."""
+        self.node.sent.append(Sent("connect", anew=True))
+        if self.node.refuses:
+            raise ConnectError(self.node.refuses)
+
+    def run_shell_command(self, command: object, **arguments: Any) -> tuple[bool, CommandOutput]:
+        """What the node says to it."""
+        return self.node.run(command, anew=True, **arguments)
+
+    def disconnect(self) -> None:
+        """Be gone."""
+        self.node.sent.append(Sent("disconnect", anew=True))
 
 
 class Fleet:
@@ -134,9 +191,10 @@ class Fleet:
         limited = [inventory.get_host(f"@fake/{limit}")] if limit else None
         self.state = State(inventory, settings, initial_limit=limited, check_for_changes=prepare)
         for name, node in nodes.items():
-            connector: Any = self.host(name).connector
-            connector.run_shell_command = node.run
-            connector.put_file = node.put
+            host: Any = self.host(name)
+            host.connector.run_shell_command = node.run
+            host.connector.put_file = node.put
+            host.connector_cls = node.connection
         connect_all(self.state)
 
     def host(self, name: str) -> Host:

@@ -32,6 +32,8 @@ CONTAINERS = {"tenant": "runc", "sandbox": "runsc"}
 METADATA, PRIVATE, DATABASE, RESOLVER = "169.254.169.254", "10.9.9.9", "10.9.9.5", "10.9.9.53"
 PUBLIC = "203.0.113.9"  # RFC 5737, TEST-NET-3
 METADATA6, PUBLIC6 = "fd00:ec2::254", "2001:db8:9::9"  # AWS; RFC 3849
+TRIED = "10.255.255.254", "192.0.2.1"  # by proofs
+OUTSIDE = (METADATA, PRIVATE, DATABASE, RESOLVER, PUBLIC, *TRIED)
 NAME = "outside.test"
 NETWORK, GATEWAY, SUBNET = "six", "172.30.0.1", "172.30.0.0/24"
 NODE_PORT, UDP_PORT = "9100", "5000"
@@ -173,7 +175,7 @@ class Ground:
         node, outside = self.nodes[name], self.nodes["outside"]
         shell(node, _SIX, address6(node))
         way, way6 = address(outside), address6(outside)
-        for to in (METADATA, PRIVATE, DATABASE, RESOLVER, PUBLIC):
+        for to in OUTSIDE:
             sh(node, f"ip route replace {to} via {way}")
         for to in (METADATA6, PUBLIC6):
             sh(node, f"ip -6 route replace {to} via {way6}")
@@ -205,7 +207,7 @@ def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
     outside = nodes["outside"]
     upstream = sh(outside, "sed -n 's/^nameserver //p' /etc/resolv.conf | head -n 1").strip()
     shell(outside, _SIX, address6(outside))
-    for to in (METADATA, PRIVATE, DATABASE, RESOLVER, PUBLIC):
+    for to in OUTSIDE:
         sh(outside, f"ip address replace {to}/32 dev lo")
     for to in (METADATA6, PUBLIC6):
         sh(outside, f"ip -6 address replace {to}/128 dev lo")

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.egress.settings import Egress
-from pyinfra_gvisor.schema import EGRESS_FILE, blocked_table, part_table, with_table
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.egress_states import allowed, egress, problem
 
@@ -163,19 +162,6 @@ def test_the_nodes_loopback_is_no_interface_of_containers(name: str) -> None:
 )  # fmt: skip
 def test_a_good_value_is_taken(settings: dict[str, Any], attribute: str, value: object) -> None:
     assert getattr(egress(**settings), attribute) == value
-
-
-@pytest.mark.parametrize(
-    ("name", "table"),
-    [
-        pytest.param("blocked", blocked_table(), id="blocked"),
-        pytest.param("egress", part_table(Egress), id="settings"),
-    ],
-)
-def test_the_page_about_it_is_fresh(name: str, table: str) -> None:
-    page = EGRESS_FILE.read_text()
-
-    assert page == with_table(page, name, table), "run python -m pyinfra_gvisor.schema"
 
 
 def test_that_allow_wins_over_deny_is_said_where_it_is_set() -> None:

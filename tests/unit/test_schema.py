@@ -9,16 +9,10 @@ import pytest
 
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.schema import (
-    KEYS_FILE,
-    PROOF_FILE,
-    README_FILE,
-    RELEASES_FILE,
     SCHEMA_FILE,
-    keys_table,
-    preflight_table,
-    proof_table,
     schema_text,
     settings_table,
+    tables,
     with_table,
 )
 from pyinfra_gvisor.settings import Settings
@@ -31,13 +25,7 @@ def test_the_committed_schema_is_fresh() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "name", "table"),
-    [
-        pytest.param(README_FILE, "settings", settings_table(), id="settings"),
-        pytest.param(KEYS_FILE, "keys", keys_table(), id="keys"),
-        pytest.param(RELEASES_FILE, "preflight", preflight_table(), id="preflight"),
-        pytest.param(PROOF_FILE, "checks", proof_table(), id="checks"),
-    ],
+    ("path", "name", "table"), [pytest.param(*table, id=table[1]) for table in tables()]
 )
 def test_a_committed_table_is_fresh(path: Path, name: str, table: str) -> None:
     page = path.read_text()
