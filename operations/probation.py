@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from paramiko import SSHException
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.exceptions import ConnectError
+from pyinfra.connectors.base import BaseConnector
 
 from pyinfra_gvisor.egress.files import CANDIDATE, RULES
 from pyinfra_gvisor.egress.plan import EgressPlan
@@ -27,7 +29,7 @@ def _try_rules(
     needed = [item for item in plan.files if item.path.endswith(".sh")]
     candidate = NodeFile(CANDIDATE, rules.mode, rules.text)
     loading = _command("egress_try", [candidate, *needed], host=host.name, confirm_s=confirm_s)
-    if not _said(host, *host.run_shell_command(loading, **arguments)):
+    if not _said(host, *_run(host, loading, arguments)):
         return False
     try:
         # The rules let a connection live that they know; only a new one shows that there can be.
@@ -36,8 +38,9 @@ def _try_rules(
     except ConnectError as error:
         _take_back(host, f"no new connection under the new rules ({error})", confirm_s, arguments)
         return False
-    confirming = _command("egress_confirm", plan.files, host=host.name)
-    confirmed = _said(host, *fresh.run_shell_command(confirming, **arguments))
+    beside = [item for item in plan.files if item.path != RULES]
+    confirming = _command("egress_confirm", beside, host=host.name)
+    confirmed = _said(host, *_run(fresh, confirming, arguments))
     fresh.disconnect()
     if not confirmed:
         _take_back(host, "the new rules could not be confirmed", confirm_s, arguments)
@@ -47,8 +50,9 @@ def _try_rules(
 def _take_back(host: Host, why: str, confirm_s: int, arguments: dict[str, Any]) -> None:
     """Over the connection from before, if it lives; else the node does it by itself."""
     text = script("egress_undo")
-    ok, _ = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
-    how = "they were taken back" if ok else f"the node takes them back within {confirm_s} s"
+    ok, _ = _run(host, StringCommand("sh", "-c", QuoteString(text)), arguments)
+    left = f"the node takes back what is not confirmed within {confirm_s} s"
+    how = "they were taken back" if ok else left
     host.log(f"egress.rules: {RULES} on {host.name}: {why}; {how}", logger.error)
 
 
@@ -58,7 +62,19 @@ def _command(name: str, items: Any, **variables: str | int) -> StringCommand:
     return StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, words))
 
 
-def _said(host: Host, ok: bool, output: Any) -> bool:
-    for line in () if ok else output.stderr_lines[-5:]:
+def _run(
+    by: Host | BaseConnector, command: StringCommand, arguments: dict[str, Any]
+) -> tuple[bool, list[str]]:
+    """Whether it succeeded, and the end of what it said; a connection may be gone by then."""
+    try:
+        ok, output = by.run_shell_command(command, **arguments)
+    except (OSError, EOFError, SSHException) as error:
+        todo = "what is not confirmed the node takes back by itself"
+        return False, [f"the connection broke off ({str(error) or type(error).__name__}); {todo}"]
+    return ok, output.stderr_lines[-5:]
+
+
+def _said(host: Host, ok: bool, lines: list[str]) -> bool:
+    for line in () if ok else lines:
         host.log(line, logger.error)
     return ok

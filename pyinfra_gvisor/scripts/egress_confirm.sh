@@ -1,6 +1,6 @@
 #!/bin/sh
 # Confirms rules that are on probation: they stay, also over a reboot. To be run over a connection
-# that was made under these rules. Arguments: path, mode and content in base64 of all files that stay.
+# that was made under these rules. Arguments: path, mode and content in base64 of the files beside them.
 # Set before: host. Read behind put_files.sh.
 set -eu
 : "${host:?}"
@@ -15,11 +15,11 @@ if [ ! -e "$dir/candidate.nft" ]; then
     exit 1
 fi
 put_files "$@"
-rm -f "$dir/candidate.nft"
-# Behind this the timer finds no candidate, and leaves what is there.
-systemctl stop "$unit-revert.timer"
 systemctl daemon-reload
 systemctl enable --quiet "$unit.service"
+# What fails before this leaves the old rules to go back to; the timer then finds no candidate.
+mv "$dir/candidate.nft" "$dir/rules.nft"
+systemctl stop "$unit-revert.timer"
 if [ "$(systemctl is-active "$unit.service")" = active ]; then
     systemctl reload "$unit.service" # a restart would be without rules in between
 else

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Takes rules that are on probation back now, instead of when their time is up.
 set -eu
+if [ ! -e /opt/gvisor/egress/candidate.nft ]; then exit 1; fi # confirmed, or taken back by now
 systemctl stop pyinfra-gvisor-egress-revert.timer
 sh /opt/gvisor/egress/revert.sh

@@ -79,11 +79,12 @@ class Sent:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a host says to a command."""
+    """What a host says to a command; ``broken`` is how the connection ends instead."""
 
     stdout: Sequence[str] = ()
     stderr: Sequence[str] = ()
     ok: bool = True
+    broken: Exception | None = None
 
 
 @dataclass
@@ -126,6 +127,8 @@ class Node:
         stdin, sudo = arguments.get("_stdin"), bool(arguments.get("_sudo"))
         self.sent.append(Sent(kind, text, stdin, sudo, anew))
         reply = self._state() if kind in STATES else self.replies.get(kind, Reply())
+        if reply.broken:
+            raise reply.broken
         lines = [OutputLine("stdout", line) for line in reply.stdout]
         lines += [OutputLine("stderr", line) for line in reply.stderr]
         return reply.ok, CommandOutput(lines)

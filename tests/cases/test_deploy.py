@@ -13,10 +13,12 @@ from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts.node import NodeState
-from pyinfra_gvisor.operations import docker, gvisor
+from pyinfra_gvisor.operations import docker, egress, gvisor, kernel
 from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.guarded import KEPT, LOADED, PLAIN
 from tests.cases.proven import converged, proven_answer
 from tests.unit.answers import answer, info
+from tests.unit.egress_states import told
 from tests.unit.observations import output
 
 OPERATIONS = (
@@ -26,6 +28,8 @@ OPERATIONS = (
     gvisor.release,
     gvisor.runtimes,
     gvisor.proof,
+    kernel.surface,
+    egress.rules,
 )
 OLD = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
 REASON = "throwaway nodes of a lab"
@@ -63,6 +67,23 @@ def test_a_plain_node_is_taken_all_the_way_in_order(prepare: bool) -> None:
     assert fleet.failed() == set()
 
 
+def test_what_stands_around_the_sandbox_is_there_before_it_is_proven() -> None:
+    wrapped = {**converged(), "daemon_json": None}
+    steps = [(PLAIN, item) for item in ({}, {"releases": ["20260928.0"]}, wrapped)]
+    steps += [*[(PLAIN, converged())] * 3, (LOADED, converged())]
+    answers = [[*told(firewall), *answer(**given)] for firewall, given in steps]
+    data = {"gvisor_kernel": {}, "gvisor_egress": {}}
+    nodes = {"a": Node(answers, {"prove": Reply(output())}, data)}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    before = ["release", "wrappers", "daemon.json"]
+    assert nodes["a"].acted() == [*before, "kernel", *KEPT, "prove", "record"]
+    assert fleet.failed() == set()
+
+
 def test_a_dry_run_changes_nothing_and_tells_the_whole_story(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -85,6 +106,14 @@ BAD: list[Any] = [
     ),
     pytest.param({"gvisor_release": "x"}, {}, "gvisor_release: not a gVisor", id="bad-value"),
     pytest.param(OLD, {}, "release 20240729.0 has a known escape", id="known-escape"),
+    pytest.param(
+        {"gvisor_egress": {"deny": ["10.0.0.0/33"]}},
+        {},
+        "inventory, host @fake/bad: gvisor_egress: ['deny'] no network ('10.0.0.0/33' does not "
+        "appear to be an IPv4 or IPv6 network), got 10.0.0.0/33; write an address or a network "
+        "such as 10.1.2.0/24, without bits behind the mask. Nothing was changed.",
+        id="bad-firewall",
+    ),
     pytest.param({}, {"uname": "4.19.0 x86_64"}, "gVisor needs Linux 5.6 or later", id="kernel"),
     pytest.param({}, {"without": ("info",)}, "dockerd does not answer", id="docker-down"),
     pytest.param({}, {"daemon_json": '{"a" 1}'}, "line 1 column 6: not JSON", id="not-json"),

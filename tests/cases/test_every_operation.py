@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.coolify.survey import Choice, Survey
+from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.kernel.settings import Kernel
 from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import (
@@ -14,6 +15,7 @@ from pyinfra_gvisor.operations import (
     coolify,
     coolify_apps,
     docker,
+    egress,
     gvisor,
     kernel,
     upgrade,
@@ -56,6 +58,7 @@ OPTION = (coolify.runtime_option, {})
 PERSISTENCE = (coolify.persistence, {})
 APPS = (coolify.apps, {"settings": SETTINGS})
 KERNEL = (kernel.surface, {"wanted": Kernel()})
+EGRESS = (egress.rules, {"wanted": Egress()})
 PROOF = (gvisor.proof, {"version": RELEASE, "profiles": PROFILES})
 
 
@@ -89,6 +92,7 @@ OPERATIONS = {
     "audit.findings": AUDIT,
     "watch.watch": WATCH,
     "kernel.surface": KERNEL,
+    "egress.rules": EGRESS,
     "coolify.runtime_option": OPTION,
     "coolify.persistence": PERSISTENCE,
     "coolify.apps": APPS,
@@ -98,7 +102,7 @@ OPERATIONS = {
 def test_no_operation_is_left_out_here() -> None:
     there = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
-        for module in (audit, coolify, docker, gvisor, kernel, upgrade, watch)
+        for module in (audit, coolify, docker, egress, gvisor, kernel, upgrade, watch)
         for name, item in vars(module).items()
         if hasattr(item, "_inner") and item.__module__ == module.__name__
     }
@@ -134,6 +138,7 @@ def test_an_operation_refuses_a_node_that_it_does_not_know(
         pytest.param(GENERATION, CONVERGED, "daemon.json", id="generation"),
         pytest.param(ABSENT, CONVERGED, "remove", id="absent"),
         pytest.param(KERNEL, BARE, "kernel", id="kernel"),
+        pytest.param(EGRESS, BARE, "egress try", id="egress"),
     ],
 )
 def test_a_second_attempt_reads_afresh_what_the_first_may_have_changed(

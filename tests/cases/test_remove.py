@@ -10,9 +10,13 @@ import pytest
 
 from pyinfra_gvisor.deploys.remove import remove
 from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import changed, users
 from tests.cases.proven import RELEASE, proven
 from tests.unit.answers import Running, answer
+from tests.unit.egress_states import told
+from tests.unit.kernel_answers import in_force
+from tests.unit.kernel_answers import told as weak
 
 ORIGINAL = '{"dns": ["1.1.1.1"]}'
 WITH_US: dict[str, Any] = {**proven(), "state_dir": "yes"}
@@ -62,6 +66,24 @@ def test_the_original_comes_back_to_the_byte() -> None:
         r"^after_b64=(\S+)$", nodes["a"].of("daemon.json").stdin or "", re.MULTILINE
     )
     assert base64.b64decode(found).decode() == ORIGINAL
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_what_stands_around_the_sandbox_goes_first(prepare: bool) -> None:
+    around = (
+        [*told(LOADED), *in_force()],
+        [*told(PLAIN), *in_force()],
+        [*told(PLAIN), *weak()],
+    )
+    whole, *later = installed().states
+    nodes = {"a": Node([*([*lines, *whole] for lines in around), *later], NONE)}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(remove)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["egress remove", "kernel", "daemon.json", "remove"]
+    assert fleet.failed() == set()
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)

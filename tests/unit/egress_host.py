@@ -41,6 +41,7 @@ case "$1" in
     disable) rm -f {0}/units/sysinit.target.wants/* "{0}/active/$last" ;;
     reset-failed) rm "{0}/active/$last" ;;
     enable)
+        [ ! -e {0}/refuses-enable ] || {{ echo 'read-only file system' >&2; exit 1; }}
         mkdir -p {0}/units/sysinit.target.wants
         ln -sf "../$last" {0}/units/sysinit.target.wants/ ;;
     daemon-reload | reload) ;;
@@ -86,10 +87,10 @@ class Host:
         text = script("put_files", "egress_try", host="run-1", confirm_s=confirm_s)
         return self._run(text.replace("flock -w 10", "flock -w 0"), *words)
 
-    def confirm(self, rules: str = "new") -> _Ran:
+    def confirm(self) -> _Ran:
         """What it does when it has come back."""
         unit = (f"{self.units}/{UNIT}", "644", encoded("[Unit]\n"))
-        words = self._words(("rules.nft", "644", rules), *self._programs())
+        words = self._words(*self._programs())
         return self._run(script("put_files", "egress_confirm", host="run-1"), *words, *unit)
 
     def undo(self) -> _Ran:
@@ -110,7 +111,7 @@ class Host:
 
     def has(self, rules: str) -> None:
         """Have these rules in force, confirmed."""
-        for ran in (self.load_on_probation(rules), self.confirm(rules)):
+        for ran in (self.load_on_probation(rules), self.confirm()):
             assert (ran.returncode, ran.stderr) == (0, "")
         (self.root / "asked").unlink()
 

@@ -70,9 +70,9 @@ def test_confirmed_rules_are_there_as_they_were_sent_and_stay_over_a_reboot(host
     assert host.files() == KEPT
     assert host.rules.read_text() == "new"
     assert host.asked("systemctl") == [
-        f"stop {TIMER}",
         "daemon-reload",
         f"enable --quiet {UNIT}",
+        f"stop {TIMER}",
         f"start {UNIT}",
     ]
 
@@ -97,6 +97,28 @@ def test_behind_a_confirmation_the_timer_finds_nothing_to_take_back(guarded: Hos
 
     assert (ran.returncode, ran.stdout) == (0, "")
     assert (guarded.table.read_text(), guarded.rules.read_text()) == ("new", "new")
+
+
+def test_a_confirmation_that_fails_on_its_way_leaves_what_can_be_taken_back(guarded: Host) -> None:
+    guarded.load_on_probation()
+    (guarded.root / "refuses-enable").touch()
+
+    ran = guarded.confirm()
+    undone = guarded.undo()
+
+    assert (ran.returncode, ran.stderr) == (1, "read-only file system\n")
+    assert undone.returncode == 0
+    assert (guarded.table.read_text(), guarded.rules.read_text()) == ("old", "old")
+    assert guarded.state(TIMER) is None
+
+
+def test_what_is_confirmed_or_taken_back_by_now_is_not_said_to_be_taken_back(host: Host) -> None:
+    host.has("new")
+
+    ran = host.undo()
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert (host.table.read_text(), host.rules.read_text()) == ("new", "new")
 
 
 TAKE_BACK = [pytest.param(Host.undo, id="controller"), pytest.param(Host.revert, id="timer")]

@@ -1,0 +1,102 @@
+"""The deploy with ``gvisor_egress``: only where it has to be, and behind what it depends on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.egress.rules import TABLE
+from pyinfra_gvisor.egress.state import EgressState
+from tests.cases.fleet import Fleet, Reply
+from tests.cases.guarded import BOTH_WAYS, KEPT, LOADED, PLAIN, guarded, said
+from tests.cases.proven import proven
+from tests.unit.egress_states import found
+
+ON: dict[str, Any] = {"gvisor_egress": {}, "gvisor_proof": "never"}
+DENYING = {**ON, "gvisor_egress": {"deny": ["9.9.9.9"]}}
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    ("data", "firewall", "expected"),
+    [
+        pytest.param({}, PLAIN, [], id="neither-wanted-nor-there"),
+        pytest.param({"gvisor_egress": None}, PLAIN, [], id="said-not-to-be-wanted"),
+        pytest.param(ON, PLAIN, KEPT, id="wanted"),
+        pytest.param(ON, LOADED, [], id="wanted-and-there"),
+        pytest.param({}, LOADED, ["egress remove"], id="not-wanted-any-more"),
+        pytest.param(DENYING, LOADED, KEPT, id="changed"),
+    ],
+)
+def test_the_deploy_has_a_firewall_as_the_data_say(
+    data: dict[str, Any], firewall: EgressState, expected: list[str], prepare: bool
+) -> None:
+    nodes = {"a": guarded(firewall, given=proven(), data=data)}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert nodes["a"].acted() == expected
+    assert fleet.failed() == set()
+
+
+def test_what_is_neither_wanted_nor_there_is_no_operation() -> None:
+    counts = []
+    for firewall in (PLAIN, LOADED):
+        fleet = Fleet({"a": guarded(firewall, given=proven())})
+        fleet.deploy(run_node)
+        counts.append(len(fleet.state.get_op_order()))
+
+    assert counts[1] == counts[0] + 1
+
+
+@pytest.mark.parametrize(
+    ("failing", "acted"),
+    [
+        pytest.param({"egress try": Reply(ok=False)}, KEPT[:1], id="not-loaded"),
+        pytest.param({"egress confirm": Reply(ok=False)}, [*KEPT, "egress undo"], id="not-kept"),
+    ],
+)
+def test_behind_rules_that_are_not_in_force_nothing_is_proven(
+    failing: dict[str, Reply], acted: list[str]
+) -> None:
+    data = {"gvisor_egress": {}}
+    nodes = {
+        "bad": guarded(PLAIN, given=proven(), data=data, replies=failing),
+        "good": guarded(LOADED, given=proven()),
+    }
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert nodes["bad"].acted() == acted
+
+
+@pytest.mark.parametrize(
+    ("daemon_json", "refused"),
+    [
+        pytest.param({}, 0, id="hardened"),
+        pytest.param({"userland-proxy": True}, 1, id="to-stay"),
+        pytest.param({"userland-proxy": None}, 1, id="left-alone"),
+    ],
+)
+def test_a_forecast_counts_on_the_daemon_json_that_the_same_run_writes(
+    daemon_json: dict[str, Any], refused: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    data = {**ON, "gvisor_daemon_json": daemon_json}
+    nodes = {"a": guarded(found(published=("8080/tcp",)), data=data)}
+
+    Fleet(nodes).deploy(run_node)
+
+    assert nodes["a"].acted() == []
+    errors = said(caplog, level="ERROR")
+    assert [line for line in errors if "userland-proxy, which is the node's own" in line] == errors
+    assert len(errors) == refused
+    loading = [line for line in said(caplog) if line.startswith(f"load table {TABLE}: ")]
+    assert len(loading) == 1 - refused

@@ -1,0 +1,178 @@
+"""``egress.rules`` where the rules would cut what must not be cut: refused, or a risk accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.egress.files import RULES
+from pyinfra_gvisor.egress.rules import TABLE
+from pyinfra_gvisor.egress.settings import Egress
+from pyinfra_gvisor.egress.state import EgressState, Ssh
+from pyinfra_gvisor.operations import egress as operations
+from tests.cases.fleet import Fleet
+from tests.cases.guarded import BOTH_WAYS, KEPT, PLAIN, guarded, said
+from tests.cases.kept import changed
+from tests.unit.egress_states import egress, found
+
+REASON = "to see in a test what comes of it"
+WHERE = f"egress.rules: {RULES} on @fake/bad: "
+OTHER_WAY_OUT = found(uplinks=("ens3",))
+
+WAY_OUT = (
+    "the node's way out is taken for an interface of containers, which cuts ports that are "
+    "published and whatever is served here, got eth0"
+)
+WAY_IN = (
+    "the controller's own ssh, from 172.18.0.5, arrives on an interface of containers, got docker0"
+)
+RESOLVER = "Docker's DNS asks a resolver that would be stopped, got 10.0.0.2"
+PUBLISHED = (
+    "containers reach ports that are published on this node through dockerd's userland-proxy, "
+    "which is the node's own, got 8080/tcp"
+)
+TODO = {
+    WAY_OUT: "take it out of gvisor_egress['interfaces']",
+    WAY_IN: "write '22' into gvisor_egress['node_ports'], or take the interface out",
+    RESOLVER: "leave gvisor_egress['dns'] out, or write the resolver into it",
+    PUBLISHED: 'have "userland-proxy": false in daemon.json and in force, or write these into '
+    "gvisor_egress['node_ports']",
+}
+SSH = Ssh(client="172.18.0.5", port=22, interface="docker0")
+SERVING = found(published=("8080/tcp",))
+LOCKED_OUT = [
+    pytest.param(PLAIN, {"interfaces": ["eth*"]}, WAY_OUT, id="way-out"),
+    pytest.param(found(ssh=SSH), {}, WAY_IN, id="way-in"),
+    pytest.param(found(resolvers=("10.0.0.2",)), {"dns": []}, RESOLVER, id="resolver"),
+    pytest.param(SERVING, {}, PUBLISHED, id="published-port"),
+]
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(("firewall", "settings", "reason"), LOCKED_OUT)
+def test_rules_that_would_lock_out_are_not_sent_and_the_other_host_has_them(
+    firewall: EgressState,
+    settings: dict[str, Any],
+    reason: str,
+    prepare: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = {"bad": guarded(firewall), "good": guarded(OTHER_WAY_OUT)}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(operations.rules, egress(**settings))
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert set(nodes["bad"].kinds()) == {"state"}
+    assert nodes["good"].acted() == KEPT
+    assert f"{WHERE}{reason}; {TODO[reason]}" in said(caplog, "bad", level="ERROR")
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(("firewall", "settings", "reason"), LOCKED_OUT)
+def test_with_a_reason_they_are_tried_all_the_same_and_the_risk_is_told_once(
+    firewall: EgressState,
+    settings: dict[str, Any],
+    reason: str,
+    prepare: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = {"a": guarded(firewall)}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(operations.rules, egress(**settings, force=REASON))
+    fleet.run()
+
+    assert nodes["a"].acted() == KEPT
+    risk = f"RISK ACCEPTED: {reason}. Reason given: {REASON}"
+    assert said(caplog, level="WARNING") == [risk]
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_every_risk_that_is_accepted_is_told(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet = Fleet({"a": guarded(found(published=("8080/tcp",), ssh=SSH))}, prepare=prepare)
+
+    fleet.add(operations.rules, Egress(force=REASON))
+    fleet.run()
+
+    assert said(caplog, level="WARNING") == [
+        f"RISK ACCEPTED: {text}. Reason given: {REASON}" for text in (WAY_IN, PUBLISHED)
+    ]
+
+
+def test_a_resolver_that_daemon_json_names_is_not_cut_either(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    naming = {"daemon_json": '{"dns": ["10.0.0.2"]}'}
+    nodes = {"bad": guarded(PLAIN, given=naming), "good": guarded(PLAIN)}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(operations.rules, Egress(dns=()))
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert (nodes["bad"].acted(), nodes["good"].acted()) == ([], KEPT)
+    assert f"{WHERE}{RESOLVER}; {TODO[RESOLVER]}" in said(caplog, "bad", level="ERROR")
+
+
+@pytest.mark.parametrize("force", [pytest.param(None, id="?"), pytest.param(REASON, id="forced")])
+def test_without_systemd_there_is_no_firewall_and_no_reason_helps(
+    force: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"bad": guarded(PLAIN, given={"init": "init"}), "good": guarded(PLAIN)}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(operations.rules, Egress(force=force))
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert (nodes["bad"].acted(), nodes["good"].acted()) == ([], KEPT)
+    assert (
+        f"{WHERE}the firewall needs systemd on the node, which loads it, got init; leave "
+        "gvisor_egress out for this node, and keep a firewall of its own"
+    ) in said(caplog, "bad", level="ERROR")
+
+
+PROXY = {"userland-proxy": False}
+
+
+@pytest.mark.parametrize(
+    ("userland_proxy", "refused"),
+    [
+        pytest.param(False, 0, id="about-to-go"),
+        pytest.param(True, 1, id="to-stay"),
+    ],
+)
+def test_a_forecast_refuses_ports_of_a_proxy_only_if_it_is_to_stay(
+    userland_proxy: bool, refused: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    Fleet({"bad": guarded(SERVING)}).add(operations.rules, Egress(), userland_proxy=userland_proxy)
+
+    assert caplog.text.count(f"{WHERE}{PUBLISHED}") == refused
+    assert caplog.text.count(f"load table {TABLE}: ") == 1 - refused
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_what_is_meant_counts_for_nothing_where_dockerd_still_has_its_proxy(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    owing = changed({}, PROXY, restart="reload")
+    nodes = {
+        "bad": guarded(SERVING, given=owing),
+        "good": guarded(SERVING, given=changed({}, PROXY)),
+    }
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(operations.rules, Egress(), userland_proxy=False)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert (nodes["bad"].acted(), nodes["good"].acted()) == ([], KEPT)
+    assert said(caplog, "bad", level="ERROR")[0] == f"{WHERE}{PUBLISHED}; {TODO[PUBLISHED]}"
