@@ -1,6 +1,6 @@
 """
-Measures a run that has nothing to do, ours and others', with the audit and the proof, and writes
-README.md beside this.
+Measures a run that has nothing to do, ours and others', with the audit and the proof, and what the
+firewall costs, and writes README.md beside this.
 """
 
 from __future__ import annotations
@@ -23,10 +23,15 @@ from tests.bench.report import (
     goal_table,
     proof_sentence,
     result_table,
+    rules_table,
     write_between_markers,
 )
 from tests.bench.results import Samples
+from tests.bench.throughput import ROUNDS, compare
 from tests.bench.variants import BENCH, PARALLEL, ROOT, Variant, Workshop
+
+RUNS, RULES = "bench", "rules"
+"""The parts of README.md that are written, each between markers of its own."""
 
 LOAD_MAX = 0.5
 """Above this somebody else is at work here; two cores are soon full."""
@@ -40,7 +45,10 @@ def main() -> int:
     cache = Cache.of(os.environ)
     try:
         with cache.lock("bench"):
-            _bench(cache.root / "bench", arguments.hosts, arguments.runs, arguments.readme)
+            if RUNS in arguments.part:
+                _bench(cache.root / "bench", arguments.hosts, arguments.runs, arguments.readme)
+            if RULES in arguments.part:
+                _compare_rules(max(arguments.runs, ROUNDS), arguments.readme)
     except Problem as problem:
         sys.stderr.write(f"bench: {problem}\n")
         return 1
@@ -58,6 +66,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--runs", type=_runs, default=3, help="rounds, at least 3")
     parser.add_argument("--hosts", type=_hosts, default=[1, 10, 30], help="such as 1,10,30")
+    parts = (RUNS, RULES)
+    parser.add_argument("--part", choices=parts, nargs="+", default=parts, help="what to measure")
     parser.add_argument("--readme", type=Path, default=BENCH / "README.md", help="what to write to")
     return parser.parse_args()
 
@@ -76,9 +86,7 @@ def _hosts(text: str) -> list[int]:
 
 
 def _bench(kept: Path, hosts: list[int], runs: int, readme: Path) -> None:
-    load = os.getloadavg()[0]
-    if load > LOAD_MAX:
-        _tell(f"the machine is busy (load {load:.1f}): compare what is measured within, no seconds")
+    load = _load()
     ansible = ensure_ansible(kept, tell=_tell)
     with bench_node() as node, tempfile.TemporaryDirectory() as work:
         workshop = Workshop(node, ansible, Path(work))
@@ -93,7 +101,21 @@ def _bench(kept: Path, hosts: list[int], runs: int, readme: Path) -> None:
     parts = (about, result_table(results), goal_table(results), proof_sentence(results))
     text = "\n\n".join(filter(None, parts))
     print(text)
-    write_between_markers(readme, text)
+    write_between_markers(readme, RUNS, text)
+
+
+def _compare_rules(rounds: int, readme: Path) -> None:
+    about, results = compare(rounds, load=_load(), tell=_tell)
+    text = f"{about}\n\n{rules_table(results)}"
+    print(text)
+    write_between_markers(readme, RULES, text)
+
+
+def _load() -> float:
+    load = os.getloadavg()[0]
+    if load > LOAD_MAX:
+        _tell(f"the machine is busy (load {load:.1f}): compare what is measured within, no seconds")
+    return load
 
 
 def _interleaved(workshop: Workshop, hosts: int, runs: int) -> dict[tuple[int, str], Samples]:

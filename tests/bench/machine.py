@@ -13,17 +13,24 @@ from tests.bench.node import BenchNode
 
 
 def describe(node: BenchNode, ansible: Path, *, runs: int, load: float) -> str:
-    """A sentence with date, hardware and versions; ``load`` is what the machine did before."""
+    """A sentence with date, hardware and versions."""
     docker, openssh = node.shell(
         "docker version --format '{{.Server.Version}}'; sshd -V 2>&1"
     ).split("\n")
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, medians of {runs} interleaved rounds, on "
-        f"{len(os.sched_getaffinity(0))} cores ({_processor()}), Linux {platform.release()}, "
-        f"load {load:.1f} before, "
+        f"{measured_on(runs, load)}, "
         f"Python {platform.python_version()}, pyinfra {version('pyinfra')}, "
         f"ansible-core {ansible_version(ansible)}; in the node Docker {docker}, "
         f"{openssh.split(',')[0].replace('_', ' ')}."
+    )
+
+
+def measured_on(rounds: int, load: float) -> str:
+    """The beginning of such a sentence; ``load`` is what the machine did before."""
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, medians of {rounds} interleaved rounds, on "
+        f"{len(os.sched_getaffinity(0))} cores ({_processor()}), Linux {platform.release()}, "
+        f"load {load:.1f} before"
     )
 
 

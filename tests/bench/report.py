@@ -6,12 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench.goals import GOALS, longer_s
+from tests.bench.goals import GOALS, LEFT_LEAST, longer_s
 from tests.bench.measure import BenchError
 from tests.bench.outputs import checks
-from tests.bench.results import FLOOR, OURS, PROOF, Results, channels, wall_s
-
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+from tests.bench.results import FLOOR, OURS, PROOF, Compared, Results, channels, wall_s
 
 _HEADER = (
     "hosts",
@@ -55,13 +53,25 @@ def proof_sentence(results: Results) -> str:
     )
 
 
-def write_between_markers(path: Path, text: str) -> None:
-    """Replace what is between the markers in a file. Raises ``BenchError`` if they are missing."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+def rules_table(results: Iterable[Compared]) -> str:
+    """What containers reach without the firewall's rules and through them."""
+    rows = [("what", "without (min to max)", "through (min to max)", "left", "goal", "")]
+    for item in results:
+        goal = f"at least {LEFT_LEAST}" if item.is_goal else ""
+        word = "pass" if item.left >= LEFT_LEAST else "miss"
+        sides = (_spread(item.without), _spread(item.through))
+        rows.append((item.what, *sides, f"{item.left:.2f}", goal, word if item.is_goal else ""))
+    return _markdown(rows)
+
+
+def write_between_markers(path: Path, part: str, text: str) -> None:
+    """Replace what is between a part's markers. Raises ``BenchError`` if they are missing."""
+    opening, closing = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    before, begin, rest = path.read_text(encoding="utf-8").partition(opening)
+    _, end, after = rest.partition(closing)
     if not begin or not end:
-        raise BenchError(f"{path}: no {BEGIN} with {END} behind it")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        raise BenchError(f"{path}: no {opening} with {closing} behind it")
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def _row(results: Results, hosts: int, name: str) -> tuple[str, ...]:
@@ -70,13 +80,17 @@ def _row(results: Results, hosts: int, name: str) -> tuple[str, ...]:
     return (
         str(hosts),
         name,
-        f"{median(walls):.2f} ({min(walls):.2f} to {max(walls):.2f})",
+        _spread(walls),
         f"{median(walls) / wall_s(results[hosts, OURS]):.2f}",
         f"{median(walls) / wall_s(results[hosts, FLOOR]):.2f}",
         f"{median(run.cpu_s for run, _ in samples):.2f}",
         f"{median(cost.cpu_s for _, cost in samples):.2f}",
         _range(channels(samples, hosts)),
     )
+
+
+def _spread(numbers: Sequence[float]) -> str:
+    return f"{median(numbers):.2f} ({min(numbers):.2f} to {max(numbers):.2f})"
 
 
 def _range(counts: Iterable[float]) -> str:

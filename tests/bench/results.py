@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import median
 
 from tests.bench.measure import Run
@@ -14,6 +15,25 @@ PIPELINING, NO_PIPELINING = "Ansible, pipelining", "Ansible, no pipelining"
 Samples = list[tuple[Run, Cost]]
 Results = Mapping[tuple[int, str], Samples]
 """By number of hosts and name of variant, in the order it is shown in."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """
+    A number without the firewall's rules and through them, round by round; more is better.
+
+    ``is_goal``: whether how much of it is left decides a goal.
+    """
+
+    what: str
+    without: list[float]
+    through: list[float]
+    is_goal: bool = True
+
+    @property
+    def left(self) -> float:
+        """The share that the rules leave of it."""
+        return median(self.through) / median(self.without)
 
 
 def wall_s(samples: Samples) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +14,15 @@ from tests.bench.goals import Goal, longer_s, most_channels, ratio
 from tests.bench.measure import BenchError, Run
 from tests.bench.node import Cost
 from tests.bench.outputs import audited, checks, proven, unchanged
-from tests.bench.report import goal_table, proof_sentence, result_table
-from tests.bench.results import AUDIT, FLOOR, OURS, PROOF, Samples
+from tests.bench.report import (
+    goal_table,
+    proof_sentence,
+    result_table,
+    rules_table,
+    write_between_markers,
+)
+from tests.bench.results import AUDIT, FLOOR, OURS, PROOF, Compared, Samples
+from tests.bench.throughput import gbit_per_s, met_all, thousands_per_s
 
 DUE = [check.id for check in CHECKS if Runtime().network in check.networks]
 IDLE = "    Grand total      16      -      -      16\n"
@@ -153,3 +162,57 @@ def test_the_proof_is_told_by_its_checks_and_by_what_it_adds() -> None:
         "not applicable on this node: 1. To a run of ours it adds 6.80 s and 3 channels."
     )
     assert proof_sentence({(10, OURS): samples(1.0)}) == ""
+
+
+def test_what_the_rules_leave_is_decided_by_medians_and_judged_where_it_is_a_goal() -> None:
+    results = [
+        Compared("sends", [10.0, 1.0, 12.0], [9.5, 9.6, 2.0]),
+        Compared("receives", [10.0, 1.0, 12.0], [9.4, 99.0, 2.0]),
+        Compared("connects", [4.0], [2.0], is_goal=False),
+    ]
+
+    assert rules_table(results).splitlines() == [
+        "| what     | without (min to max)  | through (min to max) | left | goal          |      |",
+        "|----------|-----------------------|----------------------|------|---------------|------|",
+        "| sends    | 10.00 (1.00 to 12.00) | 9.50 (2.00 to 9.60)  | 0.95 | at least 0.95 | pass |",
+        "| receives | 10.00 (1.00 to 12.00) | 9.40 (2.00 to 99.00) | 0.94 | at least 0.95 | miss |",
+        "| connects | 4.00 (4.00 to 4.00)   | 2.00 (2.00 to 2.00)  | 0.50 |               |      |",
+    ]
+
+
+def test_of_a_transfer_what_has_arrived_counts() -> None:
+    tcp = {"sum_sent": {"bits_per_second": 9e9}, "sum_received": {"bits_per_second": 8.5e9}}
+    received = {"packets": 100_000, "lost_packets": 10_000, "seconds": 3.0}
+
+    assert gbit_per_s(json.dumps({"end": tcp})) == pytest.approx(8.5)
+    assert thousands_per_s(json.dumps({"end": {"sum_received": received}})) == pytest.approx(30)
+
+
+@pytest.mark.parametrize(
+    "counters",
+    [
+        pytest.param({"accept_internet": 0, "drop_rate": 0}, id="another-way"),
+        pytest.param({"accept_internet": 300, "drop_rate": 1}, id="stopped"),
+    ],
+)
+def test_a_measurement_beside_the_rules_or_stopped_by_them_does_not_count(
+    counters: dict[str, int],
+) -> None:
+    met_all({"accept_internet": 2, "drop_rate": 0})
+
+    with pytest.raises(BenchError):
+        met_all(counters)
+
+
+def test_a_part_is_written_between_its_own_markers_and_the_other_stays(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    runs = "<!-- bench: begin -->\n\nmeasured before\n\n<!-- bench: end -->\n"
+    readme.write_text(f"{runs}<!-- rules: begin -->\nold\n<!-- rules: end -->\nend\n")
+
+    write_between_markers(readme, "rules", "new")
+
+    assert readme.read_text() == (
+        f"{runs}<!-- rules: begin -->\n\nnew\n\n<!-- rules: end -->\nend\n"
+    )
+    with pytest.raises(BenchError):
+        write_between_markers(readme, "another", "new")

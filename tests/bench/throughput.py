@@ -1,0 +1,204 @@
+"""
+What the firewall costs: a container of a run node sends to another node, receives, and connects,
+through the rules and without them in turn.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyinfra_gvisor.egress.files import LOAD, NFT, RULES
+from pyinfra_gvisor.egress.rules import TABLE
+from pyinfra_gvisor.lab import Lab, LabNode, NodeSpec
+from tests.bench.machine import measured_on
+from tests.bench.measure import BenchError
+from tests.bench.node import LAB_NAME, BenchNode
+from tests.bench.results import Compared
+from tests.node.egress_nodes import PUBLIC, address, counted
+from tests.node.running import DEBIAN, Fleet, remove_container, start_container
+
+ROUNDS = 15
+TRANSFER_S = 2
+TRIAL_TIMEOUT_S = 30
+APT_TIMEOUT_S = 300
+RUNTIMES = ("runc", "runsc")  # and so the containers are called
+
+DATAGRAM_BYTES = 64
+PORT = 80
+BURST = 200  # fewer new connections than the default rules let through at once
+PAUSE_S = 1  # after which they let through as many again
+
+_LOAD = f"sh {LOAD} {RULES}"
+_DELETE = f"{NFT} 'add table {TABLE}; delete table {TABLE}'"  # there or not
+_ANSWERS = (Path(__file__).parents[1] / "node/egress_server.py").read_bytes()
+_ANSWERS_PATH = "/opt/bench/egress_server.py"
+_BURSTS = """
+import socket, sys, time
+address, port, times, pause_s = sys.argv[1], *map(int, sys.argv[2:])
+rates = []
+for _ in range(3):
+    time.sleep(pause_s)
+    began_s = time.perf_counter()
+    for _ in range(times):
+        with socket.create_connection((address, port)) as connection:
+            connection.recv(9)
+    rates.append(times / (time.perf_counter() - began_s))
+print(sorted(rates)[1])
+"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a container runs, and the number that is read from what it prints."""
+
+    what: str
+    container: str
+    command: tuple[str, ...]
+    read: Callable[[str], float]
+    is_goal: bool = True
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A node with the rules, and one that plays the open internet."""
+
+    run: BenchNode
+    outside: BenchNode
+
+    def measured(self, trial: Trial, *, through: bool) -> float:
+        """A trial's number. Raises ``BenchError`` unless its packets met the rules, or none."""
+        self.run.shell(_LOAD if through else _DELETE)
+        docker = ("timeout", str(TRIAL_TIMEOUT_S), "docker", "exec", trial.container)
+        ran = self.run.lab_node.exec(*docker, *trial.command)
+        if ran.code != 0:
+            raise BenchError(f"{trial.what}: exit {ran.code}\n{ran.stdout}{ran.stderr}")
+        if through:
+            met_all(counted(self.run.lab_node))
+        return trial.read(ran.stdout)
+
+    def restart_containers(self) -> None:
+        """Have containers that live for another round: they end by themselves."""
+        for runtime in RUNTIMES:
+            remove_container(self.run.lab_node, runtime)
+            start_container(self.run.lab_node, runtime, f"--runtime={runtime}")
+
+
+def trials() -> list[Trial]:
+    """What is measured, in the order it is shown in."""
+    iperf = ("iperf3", "--json", "--client", PUBLIC, "--time", str(TRANSFER_S))
+    udp = ("--udp", "--bitrate", "0", "--length", str(DATAGRAM_BYTES))
+    connect = ("python3", "-c", _BURSTS, PUBLIC, str(PORT), str(BURST), str(PAUSE_S))
+    small, unit = f"UDP of {DATAGRAM_BYTES} bytes", "1000 a second"
+    return [
+        *(Trial(f"{name} sends TCP, Gbit/s", name, iperf, gbit_per_s) for name in RUNTIMES),
+        *(
+            Trial(f"{name} receives TCP, Gbit/s", name, (*iperf, "--reverse"), gbit_per_s)
+            for name in RUNTIMES
+        ),
+        Trial(
+            f"runc sends {small}, {unit}", "runc", (*iperf, *udp), thousands_per_s, is_goal=False
+        ),
+        *(
+            Trial(f"{name} opens connections, {unit}", name, connect, thousands, is_goal=False)
+            for name in RUNTIMES
+        ),
+    ]
+
+
+def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[str, list[Compared]]:
+    """What it was measured on, and what of each trial."""
+    every = trials()
+    without: dict[str, list[float]] = {trial.what: [] for trial in every}
+    through: dict[str, list[float]] = {trial.what: [] for trial in every}
+    with _pair() as pair:
+        for number in range(1, rounds + 1):
+            tell(f"rules, round {number} of {rounds}")
+            pair.restart_containers()
+            for trial in every:
+                # What comes first in a pair may find the machine otherwise: A B, B A, A B …
+                for rules in (True, False) if number % 2 else (False, True):
+                    taken = through if rules else without
+                    taken[trial.what].append(pair.measured(trial, through=rules))
+        about = _describe(pair.run, rounds, load)
+    return about, [
+        Compared(trial.what, without[trial.what], through[trial.what], trial.is_goal)
+        for trial in every
+    ]
+
+
+def gbit_per_s(output: str) -> float:
+    """What iperf3 says has arrived."""
+    return float(json.loads(output)["end"]["sum_received"]["bits_per_second"]) / 1e9
+
+
+def thousands_per_s(output: str) -> float:
+    """How many thousand datagrams a second have arrived, as iperf3 says."""
+    received = json.loads(output)["end"]["sum_received"]
+    return float(received["packets"] - received["lost_packets"]) / float(received["seconds"]) / 1e3
+
+
+def thousands(output: str) -> float:
+    """The number that is printed, in thousands."""
+    return float(output) / 1e3
+
+
+def met_all(counters: dict[str, int]) -> None:
+    """Raises ``BenchError`` unless the rules saw new connections, and stopped none."""
+    stopped = {name for name, packets in counters.items() if name.startswith("drop_") and packets}
+    if stopped or not counters["accept_internet"]:
+        raise BenchError("the rules were not met, or stopped something", got=counters)
+
+
+@contextmanager
+def _pair() -> Iterator[Pair]:
+    """Two nodes, the default rules loaded on one; removed in the end, whatever happens."""
+    lab = Lab(f"{LAB_NAME}-egress")
+    try:
+        run, outside = (BenchNode(node) for node in lab.up([NodeSpec(), NodeSpec()]))
+        for node in (run, outside):
+            _install_iperf3(node)
+        _deploy(run.lab_node)
+        outside.shell(f"ip address replace {PUBLIC}/32 dev lo")
+        run.shell(f"ip route replace {PUBLIC} via {address(outside.lab_node)}")
+        outside.lab_node.put(_ANSWERS_PATH, _ANSWERS)
+        _serve(outside, "iperf3", f"iperf3 --server --bind {PUBLIC}", 5201)
+        _serve(outside, "answers", f"python3 {_ANSWERS_PATH} tcp/{PORT}", PORT)
+        yield Pair(run, outside)
+    finally:
+        lab.down()
+
+
+def _install_iperf3(node: BenchNode) -> None:
+    install = "apt-get -qq update && apt-get -qq install --no-install-recommends iperf3"
+    node.shell(f"DEBIAN_FRONTEND=noninteractive timeout {APT_TIMEOUT_S} sh -c '{install}'")
+
+
+def _deploy(node: LabNode) -> None:
+    """The main job with the firewall's defaults."""
+    data = {**DEBIAN, "gvisor_egress": {}, "gvisor_proof": "never"}
+    with tempfile.TemporaryDirectory() as directory:
+        ran = Fleet({"run": node}, Path(directory)).run("run", data=data)
+    if ran.code != 0:
+        raise BenchError(f"the node did not converge:\n{ran.text}")
+
+
+def _serve(node: BenchNode, name: str, command: str, port: int) -> None:
+    listens = f"ss -Hltn 'sport = :{port}' | grep -q ."
+    node.shell(f"systemd-run --quiet --collect --unit=bench-{name} {command}")
+    node.shell(f'timeout 20 sh -c "until {listens}; do sleep 0.1; done"')
+
+
+def _describe(node: BenchNode, rounds: int, load: float) -> str:
+    versions = node.shell(
+        "docker version --format '{{.Server.Version}}'; nft --version; iperf3 --version"
+    ).split("\n")
+    docker, nftables, iperf = versions[0], *(line.split()[1] for line in versions[1:3])
+    return (
+        f"{measured_on(rounds, load)}; in the nodes Docker {docker}, "
+        f"nftables {nftables.lstrip('v')}, iperf {iperf}, runsc {DEBIAN['gvisor_release']}."
+    )
