@@ -52,6 +52,7 @@ def service_text() -> str:
         "PartOf=nftables.service",
         "ReloadPropagatedFrom=nftables.service",
         f"ConditionPathExists={RULES}",
+        "StartLimitIntervalSec=0",  # nftables.service may be restarted often, and takes ours along
         "[Service]",
         "Type=oneshot",
         "RemainAfterExit=yes",

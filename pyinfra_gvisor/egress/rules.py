@@ -27,7 +27,9 @@ TABLE = f"{FAMILY} {NAME}"
 STOPPED_SIZE = 4096  # different attempts that are remembered, for an hour
 RATED_SIZE = 65535  # containers of which new connections are counted
 
-_NEW = "ct state new"
+# To conntrack each packet of a flow is new until there is an answer; once the first one has left,
+# the flow is confirmed.
+_NEW = "ct state new ct status & confirmed == 0"
 _KNOWN = "ct state established,related accept"
 _REJECT = "reject with icmpx admin-prohibited"
 _TUPLE = {

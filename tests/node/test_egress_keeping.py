@@ -180,6 +180,25 @@ def test_what_is_not_as_declared_is_told_and_mended(
     assert changes_nothing(egress)
 
 
+# To a port where nobody is, as fast as it goes.
+_ONE_WAY = """
+import socket
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(3000):
+    asking.sendto(b"x", ("%s", 5001))
+"""
+
+
+@pytest.mark.slow
+def test_a_flow_that_nobody_answers_is_one_connection(egress: Ground, node: LabNode) -> None:
+    sh(node, f"nft reset counters table {TABLE}")
+
+    node.exec("docker", "exec", "tenant", "python3", "-c", _ONE_WAY % PUBLIC)
+
+    found = counted(node)
+    assert (found["accept_internet"], found["drop_rate"]) == (1, 0)
+
+
 @pytest.mark.slow
 def test_one_that_opens_connection_upon_connection_is_slowed_down_alone(
     egress: Ground, node: LabNode

@@ -11,6 +11,13 @@ from tests.unit.shells import replaced, run, stub, toolbox
 NAME = "pyinfra-gvisor-egress"
 TIMER = f"{NAME}-revert.timer"
 UNIT = f"{NAME}.service"
+KEPT = {
+    "gvisor/egress/load.sh": "755",
+    "gvisor/egress/revert.sh": "755",
+    "gvisor/egress/rules.nft": "644",
+    f"units/{UNIT}": "644",
+    f"units/sysinit.target.wants/{UNIT}": "link",
+}
 
 # The kernel's table is a file, which holds the text that was loaded last.
 NFT = """

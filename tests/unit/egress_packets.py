@@ -18,7 +18,10 @@ _COUNTER = re.compile(r"counter (\w+) \{ \}")
 
 @dataclass(frozen=True)
 class Packet:
-    """A packet of a container's, the first of its connection unless it is ``known``."""
+    """
+    A packet of a container's, the first of its connection unless it is ``known``, or a later one of
+    a flow that is ``unanswered``.
+    """
 
     to: str
     port: int = 443
@@ -28,6 +31,7 @@ class Packet:
     hook: str = "forward"
     kind: str = "unicast"
     known: bool = False
+    unanswered: bool = False
     control: bool = False
     flood: bool = False
 
@@ -148,7 +152,7 @@ _WORDS = {
     "l4proto": r"meta l4proto \{ ([^}]+) \}",
     "pkttype": r"meta pkttype \{ ([^}]+) \}",
     "known": r"ct state established,related",
-    "new": r"ct state new",
+    "new": r"ct state new ct status & confirmed == 0",
     "control": r"ip saddr @controls4",
     "flood": r"update @(rated[46]) \{ (ip6?) saddr limit rate over \S+ burst \d+ packets \}",
     "update": r"update @(\w+) \{ (ip6?) saddr [^}]+ \}",
@@ -176,7 +180,7 @@ _MATCHES: Mapping[str, Callable[[Packet, re.Match[str]], bool]] = {
     "l4proto": lambda packet, found: packet.protocol in members(found[1]),
     "pkttype": lambda packet, found: packet.kind in members(found[1]),
     "known": lambda packet, _: packet.known,
-    "new": lambda packet, _: not packet.known,
+    "new": lambda packet, _: not packet.known and not packet.unanswered,
     "control": lambda packet, _: packet.family == "ip" and packet.control,
     "flood": lambda packet, found: packet.family == found[2] and packet.flood,
 }

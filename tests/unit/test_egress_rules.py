@@ -230,6 +230,12 @@ def test_the_proofs_control_is_let_through_and_remembered(packet: Packet) -> Non
     assert went(control) == Went("accept", [], ["passed4"])
 
 
+def test_a_flow_that_nobody_answers_is_one_connection_however_many_packets_it_has() -> None:
+    later = went(Packet("93.184.215.14", 514, "udp", unanswered=True, flood=True))
+
+    assert later == Went("accept", [])
+
+
 def test_what_floods_is_dropped_without_an_answer_and_not_remembered() -> None:
     flood = went(Packet("93.184.215.14", flood=True))
     slow = went(Packet("93.184.215.14"))
