@@ -13,7 +13,7 @@ from pyinfra.api import deploy
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, upgrade, watch
+from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, resolver, upgrade, watch
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.proof.conditions import no_new_privileges
 from pyinfra_gvisor.runtimes import wanted_daemon_json
@@ -28,6 +28,7 @@ def run_node() -> None:
         return
     version, profiles = settings.release, settings.runtimes
     docker.engine(flavour=settings.docker, name="Have Docker")
+    _answer_names(settings)
     if profiles:
         gvisor.release(version=version, archive=settings.archive, name=f"Install runsc {version}")
         gvisor.runtimes(version=version, profiles=profiles, name="Write runtime wrappers")
@@ -54,6 +55,18 @@ def run_node() -> None:
         from pyinfra_gvisor.operations import audit  # noqa: PLC0415
 
         audit.findings(settings=settings, by="deploy", enforce=False, name="Report what is there")
+
+
+def _answer_names(settings: Settings) -> None:
+    """Before a runtime is there that asks it; it stays until no container does."""
+    node = read_node(host)
+    wanted = any(runtime.dns for runtime in settings.runtimes.values())
+    if wanted or (node is not None and node.resolver.there):
+        resolver.resolver(
+            wanted=wanted,
+            textfile_dir=settings.textfile_dir,
+            name="Answer sandboxes' queries for names",
+        )
 
 
 def _harden(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from pyinfra_gvisor.deploys.checks import checked_removal
 from pyinfra_gvisor.deploys.coolify import take_back
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.merge import GVISOR
-from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, watch
+from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, resolver, watch
 
 
 @deploy("Remove gVisor")
@@ -41,6 +41,9 @@ def remove() -> None:
         wait_s=settings.restart_wait_s,
         name="Give daemon.json back",
     )
+    node = read_node(host)
+    if node is not None and node.resolver.there:
+        resolver.resolver(wanted=False, name="Remove the resolver")
     gvisor.absent(name="Remove releases, wrappers and records")
 
 

@@ -15,6 +15,7 @@ from pyinfra_gvisor.egress.state import EgressState, read_egress
 from pyinfra_gvisor.installed import Manifest, Store, intact, read_manifests, read_store
 from pyinfra_gvisor.kernel.state import KernelSurface, read_surface
 from pyinfra_gvisor.reading import Reading
+from pyinfra_gvisor.resolver.state import ResolverState, read_resolver
 from pyinfra_gvisor.unit import Supervisor, next_arguments
 from pyinfra_gvisor.watch.plan import WatchState, read_watch
 
@@ -22,11 +23,11 @@ RUNTIMES_DIR = "/opt/gvisor/runtimes"
 STATE_DIR = "/var/lib/pyinfra-gvisor"
 DAEMON_JSON = "/etc/docker/daemon.json"
 
-STATE_SCRIPTS = ("docker_state", "egress_state", "kernel_state", "node_state")
+STATE_SCRIPTS = ("docker_state", "egress_state", "kernel_state", "resolver_state", "node_state")
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "process", "container"),
-    *("watch", "egress", "surface"),
+    *("watch", "egress", "surface", "resolver"),
 )
 
 CLOCK_TICKS_A_SECOND = 100  # USER_HZ, fixed on every architecture that gVisor runs on: time(7)
@@ -90,6 +91,7 @@ class Node(Reading):
     watch: WatchState = WatchState()
     egress: EgressState = EgressState()
     surface: KernelSurface = KernelSurface()
+    resolver: ResolverState = ResolverState()
     state: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -172,6 +174,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         watch=read_watch(lists["watch"], values),
         egress=read_egress(lists["egress"]),
         surface=read_surface(lists["surface"]),
+        resolver=read_resolver(lists["resolver"]),
         state=_state(values),
     )
 

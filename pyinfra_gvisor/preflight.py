@@ -10,6 +10,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.profiles import risks
 from pyinfra_gvisor.releases import Release, escapes_in, floor
+from pyinfra_gvisor.resolver.plan import lacks
 from pyinfra_gvisor.runtimes import too_old
 from pyinfra_gvisor.settings import Settings
 
@@ -149,6 +150,12 @@ def _netstack(node: Node, settings: Settings) -> Problem | None:
     )
 
 
+def _names(node: Node, settings: Settings) -> Problem | None:
+    if not any(runtime.dns for runtime in settings.runtimes.values()):
+        return None
+    return lacks(node.resolver, init=node.init)
+
+
 def _checksum(node: Node, settings: Settings) -> Problem | None:
     archive = settings.archive
     if (
@@ -218,6 +225,13 @@ RULES: tuple[Rule, ...] = (
         "network `sandbox` needs 20240807.0 on Linux 6.11 and later",
         f"{_GVISOR}/issues/10704",
         _netstack,
+    ),
+    Rule(
+        "names",
+        "systemd, ip, Python 3.10 or later with asyncio and ctypes, and mounts that propagate from "
+        '`/`, if a runtime has `"dns"`',
+        "https://docs.python.org/3/library/os.html#os.setns",
+        _names,
     ),
     Rule("overlay", "the release has the overlay asked for", f"{_GVISOR}/issues/10476", _overlay),
     Rule("checksum", "a sha512 is known for the node's architecture", "contract 6", _checksum),

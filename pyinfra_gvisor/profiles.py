@@ -56,6 +56,11 @@ class Runtime(BaseModel):
         description="`host`: the sockets of the host's kernel, in the container's own network "
         "namespace. `sandbox`: gVisor's own network stack. `none`: loopback.",
     )
+    dns: Literal["docker"] | None = Field(
+        None,
+        description="`docker`: Docker's names, with network `sandbox` too; a resolver on the node "
+        "answers for Docker's, which gVisor's own network stack does not come to.",
+    )
     platform: Literal["systrap", "kvm", "ptrace"] | None = Field(
         None, description="How system calls are intercepted; `None` leaves it to runsc."
     )
@@ -100,6 +105,13 @@ class Runtime(BaseModel):
             return path
         todo = f"write such a path; of variables it may hold {' and '.join(LOG_VARIABLES)}"
         raise Problem("not a path below /var/log", got=path, todo=todo)
+
+    @model_validator(mode="after")
+    def _names_of_a_sandbox(self) -> Runtime:
+        if self.dns and self.network != "sandbox":
+            what = 'dns "docker" is for network "sandbox"; with "host" Docker\'s own answers anyway'
+            raise Problem(what, got=self.network, todo='leave "dns" out, or set network "sandbox"')
+        return self
 
     @model_validator(mode="after")
     def _reasoned(self) -> Runtime:

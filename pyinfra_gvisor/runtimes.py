@@ -14,6 +14,8 @@ from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import RUNTIMES_DIR, Node
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.releases import Release, parse_release
+from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6
+from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import Settings
 
 WRAPPER_PATH = re.compile(
@@ -69,7 +71,9 @@ def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
     if runtime.panic_log:
         flags.append(f"--panic-log={runtime.panic_log}")
     command = [f"{RELEASES_DIR}/{release}/runsc", *flags, *runtime.flags]
-    return Wrapper(name, release, f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    addresses = {"resolver": ADDRESS, "resolver6": ADDRESS6}
+    names = script("wrapper_dns", **addresses) if runtime.dns else ""
+    return Wrapper(name, release, f'#!/bin/sh\n{names}exec {shlex.join(command)} "$@"\n')
 
 
 def wrappers(release: str, runtimes: Mapping[str, Runtime]) -> tuple[Wrapper, ...]:

@@ -17,6 +17,7 @@ from pyinfra_gvisor.audit.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.audit.hardening import HARDENING
 from pyinfra_gvisor.audit.kernel_rules import KERNEL_RULES
 from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
+from pyinfra_gvisor.audit.resolver_rules import RESOLVER_RULES
 from pyinfra_gvisor.audit.rules import Host, Rule, Running, look
 from pyinfra_gvisor.egress.plan import out_of_force
 from pyinfra_gvisor.preflight import accepted_risks
@@ -38,6 +39,7 @@ NODE_RULES: tuple[Rule[Host], ...] = (
     *HARDENING,
     *EGRESS_RULES,
     *KERNEL_RULES,
+    *RESOLVER_RULES,
     *BUILD_RULES,
     *COOLIFY_RULES,
 )

@@ -10,13 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.judges import Judge
 
 CONTROL = "runc"
-ALL = frozenset({"host", "sandbox", "none"})
-ONLINE = frozenset({"host", "sandbox"})
+NAMED = "sandbox with dns"
+OWN_STACK = frozenset({"sandbox", NAMED})
+ONLINE = frozenset({"host", *OWN_STACK})
+ALL = frozenset({"none", *ONLINE})
 # Docker's resolver is not to be reached from gVisor's own network stack: google/gvisor#7469.
-WITH_DNS = frozenset({"host"})
+WITH_DNS = frozenset({"host", NAMED})
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Check:
     networks: frozenset[str] = ALL
     unless: str = ""
     cis: str | None = None
+
+    def is_about(self, runtime: Runtime) -> bool:
+        """Whether this runtime can show it."""
+        return (NAMED if runtime.dns else runtime.network) in self.networks
 
     @property
     def same(self) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof import judges
-from pyinfra_gvisor.proof.check import ALL, CONTROL, ONLINE, WITH_DNS, Check
+from pyinfra_gvisor.proof.check import ALL, CONTROL, ONLINE, OWN_STACK, WITH_DNS, Check
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from pyinfra_gvisor.proof.judges import MEMORY_LIMIT, refused, same, shows
 
@@ -82,7 +83,8 @@ CHECKS: tuple[Check, ...] = (
         "the name of a container beside it is that one's address; under runc the same",
         "dns_peer",
         Severity.MEDIUM,
-        "look at dockerd's log; network host has Docker's DNS, gVisor's own stack has not",
+        "look at dockerd's log, for a runtime with `dns` at that of pyinfra-gvisor-resolver too; "
+        "network sandbox has Docker's names with `dns` alone",
         *same(judges.peer_resolved),
         networks=WITH_DNS,
     ),
@@ -108,6 +110,18 @@ CHECKS: tuple[Check, ...] = (
         *same(judges.own_address),
         networks=ONLINE,
         cis="5.10",
+    ),
+    Check(
+        "own-stack",
+        "packets are made by gVisor's own network stack",
+        "in its network namespace no interface of the kernel's has its address, which the sandbox "
+        "has taken; under runc one has",
+        "kernel_address",
+        Severity.CRITICAL,
+        "look at `network` in gvisor_runtimes, and at what the wrapper starts",
+        shows("kernel_address", "the sandbox's alone"),
+        shows("kernel_address", "the kernel's"),
+        networks=OWN_STACK,
     ),
     Check(
         "tcp-to-peer",
@@ -231,3 +245,8 @@ CHECKS: tuple[Check, ...] = (
         *same(shows("stop", "exited 7")),
     ),
 )
+
+
+def asked_of(runtime: Runtime) -> tuple[Check, ...]:
+    """The checks that are about such a runtime."""
+    return tuple(check for check in CHECKS if check.is_about(runtime))

@@ -17,7 +17,7 @@ from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check
+from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check, asked_of
 from pyinfra_gvisor.proof.judges import Seen
 
 NOT_STARTED = "did not start"
@@ -79,8 +79,7 @@ def judge(
     return [
         _verdict(check, (name, runtime), seen.get(name, {}), control, node)
         for name, runtime in runtimes.items()
-        for check in CHECKS
-        if runtime.network in check.networks
+        for check in asked_of(runtime)
     ]
 
 

@@ -222,6 +222,7 @@ ours
 watch
 egress_state
 kernel_state
+resolver_state
 store
 docker_state
 echo 'end of node state'

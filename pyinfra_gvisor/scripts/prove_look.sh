@@ -97,6 +97,14 @@ look_outside() { # runtime
     inspected "$1"
     see "$1" asked "$asked"
     see "$1" given_address "$address"
+    # Its main routing table is that of the namespace it is in: proc(5), fib_trie in the kernel's sources.
+    if [ -z "$address" ] || [ ! -r "/proc/$pid/net/fib_trie" ]; then
+        : # nothing is seen
+    elif grep -qwF -e "-- $address" "/proc/$pid/net/fib_trie"; then
+        see "$1" kernel_address "the kernel's"
+    else
+        see "$1" kernel_address "the sandbox's alone"
+    fi
     executable=$(readlink "/proc/$pid/exe" | head -n 1)
     # a path is an image's to choose, and names a file of the image's; device and inode are not
     whose=" (an image's)"

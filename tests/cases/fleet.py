@@ -33,6 +33,8 @@ MARKS = {
     "textfile": "# Writes the node exporter's textfile",
     "remove": "# Removes what this package put on the node",
     "kernel": "# Has the kernel's settings and our files about it",
+    "resolver": "# Puts the resolver on the node and starts it",
+    "resolver remove": "# Takes the resolver off the node",
     "egress try": "# Loads rules on probation",
     "egress confirm": "# Confirms rules that are on probation",
     "egress undo": "# Takes rules that are on probation back now",

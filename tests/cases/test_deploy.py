@@ -13,7 +13,7 @@ from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts.node import NodeState
-from pyinfra_gvisor.operations import docker, egress, gvisor, kernel
+from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, resolver
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import KEPT, LOADED, PLAIN
 from tests.cases.proven import converged, proven_answer
@@ -30,8 +30,10 @@ OPERATIONS = (
     gvisor.proof,
     kernel.surface,
     egress.rules,
+    resolver.resolver,
 )
 OLD = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
+NETSTACK = {"gvisor_runtimes": {"net": {"network": "sandbox", "dns": "docker"}}}
 REASON = "throwaway nodes of a lab"
 
 
@@ -113,6 +115,21 @@ BAD: list[Any] = [
         "appear to be an IPv4 or IPv6 network), got 10.0.0.0/33; write an address or a network "
         "such as 10.1.2.0/24, without bits behind the mask. Nothing was changed.",
         id="bad-firewall",
+    ),
+    pytest.param(
+        {"gvisor_runtimes": {"net": {"network": "host", "dns": "docker"}}},
+        {},
+        "inventory, host @fake/bad: gvisor_runtimes: ['net'] dns \"docker\" is for network "
+        '"sandbox"; with "host" Docker\'s own answers anyway, got host; leave "dns" out, or set '
+        'network "sandbox". Nothing was changed.',
+        id="names-of-dockers-with-dockers-names",
+    ),
+    pytest.param(
+        NETSTACK,
+        {},
+        'preflight: node on @fake/bad: names with "dns": "docker" need Python 3.10 or later, got '
+        "none; apt-get install python3",
+        id="nothing-to-answer-for-docker",
     ),
     pytest.param({}, {"uname": "4.19.0 x86_64"}, "gVisor needs Linux 5.6 or later", id="kernel"),
     pytest.param({}, {"without": ("info",)}, "dockerd does not answer", id="docker-down"),

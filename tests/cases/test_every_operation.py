@@ -18,9 +18,11 @@ from pyinfra_gvisor.operations import (
     egress,
     gvisor,
     kernel,
+    resolver,
     upgrade,
     watch,
 )
+from pyinfra_gvisor.resolver.state import ResolverState
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import (
@@ -36,10 +38,12 @@ from tests.cases.proven import (
 from tests.unit.answers import answer
 from tests.unit.coolify_answers import answer as control_host
 from tests.unit.coolify_answers import patched, persistent
+from tests.unit.resolver_answers import ABLE, told
 
 NO_APPS = coolify_apps.Apps(Any, Choice("runsc", ()), Survey())  # type: ignore[arg-type]
 
 BARE = answer()
+ABLE_TO_NAME = told(ResolverState(**ABLE))
 NO_DOCKER = answer(without=("info", "dockerd", "clock", "docker_client"))
 CONVERGED = answer(**converged())
 
@@ -59,6 +63,7 @@ PERSISTENCE = (coolify.persistence, {})
 APPS = (coolify.apps, {"settings": SETTINGS})
 KERNEL = (kernel.surface, {"wanted": Kernel()})
 EGRESS = (egress.rules, {"wanted": Egress()})
+RESOLVER = (resolver.resolver, {"wanted": True})
 PROOF = (gvisor.proof, {"version": RELEASE, "profiles": PROFILES})
 
 
@@ -75,7 +80,7 @@ def known(name: str = "") -> Node:
     """A node, or a control host, that is as it should be, and was like that before."""
     if name.startswith("coolify."):
         return Node([control_host(*persistent(), *patched())])
-    return Node([proven_answer()], {"generations": generations(proven())})
+    return Node([[*ABLE_TO_NAME, *proven_answer()]], {"generations": generations(proven())})
 
 
 OPERATIONS = {
@@ -93,6 +98,7 @@ OPERATIONS = {
     "watch.watch": WATCH,
     "kernel.surface": KERNEL,
     "egress.rules": EGRESS,
+    "resolver.resolver": RESOLVER,
     "coolify.runtime_option": OPTION,
     "coolify.persistence": PERSISTENCE,
     "coolify.apps": APPS,
@@ -102,7 +108,7 @@ OPERATIONS = {
 def test_no_operation_is_left_out_here() -> None:
     there = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
-        for module in (audit, coolify, docker, egress, gvisor, kernel, upgrade, watch)
+        for module in (audit, coolify, docker, egress, gvisor, kernel, resolver, upgrade, watch)
         for name, item in vars(module).items()
         if hasattr(item, "_inner") and item.__module__ == module.__name__
     }
@@ -139,6 +145,7 @@ def test_an_operation_refuses_a_node_that_it_does_not_know(
         pytest.param(ABSENT, CONVERGED, "remove", id="absent"),
         pytest.param(KERNEL, BARE, "kernel", id="kernel"),
         pytest.param(EGRESS, BARE, "egress try", id="egress"),
+        pytest.param(RESOLVER, [*ABLE_TO_NAME, *BARE], "resolver", id="resolver"),
     ],
 )
 def test_a_second_attempt_reads_afresh_what_the_first_may_have_changed(

@@ -12,7 +12,8 @@ import pytest
 
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.operations import gvisor
-from pyinfra_gvisor.proof.checks import CHECKS
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from pyinfra_gvisor.proof.verdict import fingerprint
 from tests.cases.fleet import Fleet, Node, Reply
@@ -20,7 +21,8 @@ from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import answer, node
 from tests.unit.observations import STOPPED, output
 
-MADE = [check for check in CHECKS if check not in EGRESS_CHECKS]  # without a firewall
+ASKED = asked_of(Runtime())
+MADE = [check for check in ASKED if check not in EGRESS_CHECKS]  # without a firewall
 CONVERGED = answer(**converged())
 SHOWN = Reply(output())
 BECAME_ROOT = output(runsc={"no_new_privs": "became root"})
@@ -126,8 +128,8 @@ def test_the_table_is_shown_with_the_risk_under_it(caplog: pytest.LogCaptureFixt
 
     shown = [line.split("] ", 1)[-1].strip() for line in caplog.text.splitlines()]
     head = next(at for at, line in enumerate(shown) if line.startswith("check"))
-    assert shown[head + len(CHECKS)].startswith("stop")
-    assert shown[head + len(CHECKS) + 1] == RISK
+    assert shown[head + len(ASKED)].startswith("stop")
+    assert shown[head + len(ASKED) + 1] == RISK
     assert record(nodes["a"].of("record").command)["risks"] == [RISK]
 
 
@@ -186,7 +188,7 @@ def test_a_firewall_that_is_declared_is_tried_and_makes_a_proof_of_its_own() -> 
     assert fleet.failed() == set()
     assert " allowed=10.0.0.5=5432'" in found.of("prove").command
     written = record(found.of("record").command)
-    assert written["checks"] == len(CHECKS)
+    assert written["checks"] == len(ASKED)
     with_it, without = (
         fingerprint(node(**converged()), RELEASE, PROFILES, egress=egress)
         for egress in (ALLOWED, None)

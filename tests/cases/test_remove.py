@@ -17,6 +17,8 @@ from tests.unit.answers import Running, answer
 from tests.unit.egress_states import told
 from tests.unit.kernel_answers import in_force
 from tests.unit.kernel_answers import told as weak
+from tests.unit.resolver_answers import there
+from tests.unit.resolver_answers import told as named
 
 ORIGINAL = '{"dns": ["1.1.1.1"]}'
 WITH_US: dict[str, Any] = {**proven(), "state_dir": "yes"}
@@ -83,6 +85,34 @@ def test_what_stands_around_the_sandbox_goes_first(prepare: bool) -> None:
     fleet.run()
 
     assert nodes["a"].acted() == ["egress remove", "kernel", "daemon.json", "remove"]
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_what_answers_for_docker_goes_when_no_runtime_leads_to_it(prepare: bool) -> None:
+    whole, given_back, bare = installed().states
+    states = [[*named(there()), *whole], [*named(there()), *given_back], given_back, bare]
+    nodes = {"a": Node(states, NONE)}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(remove)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["daemon.json", "resolver remove", "remove"]
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_what_answers_for_docker_stays_for_sandboxes_that_are_left_running(prepare: bool) -> None:
+    asked = named(there(asks=("f" * 64,)))
+    states = [[*asked, *lines] for lines in installed(containers=[SANDBOX]).states]
+    nodes = {"a": Node(states, IN_USE, {"gvisor_keep_running": True})}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(remove)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["daemon.json", "remove"]
     assert fleet.failed() == set()
 
 

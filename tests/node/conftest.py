@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
-from tests.node import coolify_nodes, egress_nodes, sharing
+from tests.node import coolify_nodes, egress_nodes, names_nodes, sharing
 from tests.node.archives import ArchiveServer, debian_archive
 from tests.node.coolify_nodes import Coolify
 from tests.node.egress_nodes import Ground
@@ -116,6 +116,13 @@ def egress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """Run nodes with every version of Docker, and one that plays what is outside of them."""
     with lab_of(f"{LAB}-egress", egress_nodes.SPECS) as made:
         yield egress_nodes.prepare(made, tmp_path_factory.mktemp("egress"))
+
+
+@pytest.fixture(scope="session")
+def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[names_nodes.Ground]:
+    """Run nodes with every version of Docker, and sandboxes with a network stack of their own."""
+    with lab_of(f"{LAB}-names", names_nodes.SPECS) as made:
+        yield names_nodes.prepare(made, tmp_path_factory.mktemp("names"))
 
 
 @pytest.fixture(scope="module")

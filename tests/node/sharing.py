@@ -13,12 +13,13 @@ LABS = {
     "test_crowd": "faulty",
     "test_coolify_": "coolify",
     "test_egress": "egress",
+    "test_names": "names",
 }
-FIXTURES = ("nodes", "faulty", "coolify", "egress")
+FIXTURES = ("nodes", "faulty", "coolify", "egress", "names")
 # Files that make nodes of their own, under names of their own.
 OWN = (
     *("test_lab", "test_remove", "test_coolify_versions", "test_kernel"),
-    *("test_egress_audit", "test_proof_egress"),
+    *("test_egress_audit", "test_proof_egress", "test_resolver_namespaces"),
 )
 
 

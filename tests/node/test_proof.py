@@ -10,7 +10,8 @@ import time
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.proof.checks import CHECKS
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from tests.node.proving import HOME, RELEASE, impostor, prove, rows
 from tests.node.running import DEBIAN, OPERATIONS, Fleet, no_leftovers, processes
@@ -34,7 +35,7 @@ def test_a_converged_node_is_proven_and_nothing_else_is_touched(
 
     assert outcome.code == 0, outcome.text
     table = rows(outcome)
-    assert list(table) == [check.id for check in CHECKS]
+    assert list(table) == [check.id for check in asked_of(Runtime())]
     spared = {check for check, row in table.items() if row.endswith("  n/a")}
     assert spared - {"dns-external"} == {check.id for check in EGRESS_CHECKS}, "no firewall"
     assert all(row.endswith("  ok") for check, row in table.items() if check not in spared)

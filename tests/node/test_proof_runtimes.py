@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.proof.checks import CHECKS
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.proof.checks import asked_of
 from tests.node.proving import NETSTACK, prove, rows, swapped
 from tests.node.running import DEBIAN, Fleet, daemon_json, docker_info, no_leftovers
 from tests.node.transactions import FILE, assert_as_declared
@@ -31,7 +32,7 @@ def test_runtimes_with_every_network_are_proven_at_once(three: LabNode, fleet: F
     assert outcome.code == 0, outcome.text
     for name, network in (("runsc", "host"), ("net", "sandbox"), ("off", "none")):
         table = rows(outcome, name)
-        assert list(table) == [check.id for check in CHECKS if network in check.networks]
+        assert list(table) == [check.id for check in asked_of(Runtime(network=network))]
         assert all(row.endswith(("  ok", "  n/a")) for row in table.values()), table
     assert rows(outcome, "net")["published-port"].endswith("ok")
     assert no_leftovers(three) == ""

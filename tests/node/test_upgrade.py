@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.proof.checks import CHECKS
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.proof.checks import asked_of
 from tests.node.archives import (
     ArchiveServer,
     loose_files,
@@ -141,7 +142,7 @@ def test_up_and_back_while_sandboxes_of_each_release_keep_running(
 
     assert up.code == 0, up.text
     assert f"prove runsc {NEW} as runsccanary before what is in use is switched to it" in up.stderr
-    assert up.stderr.count("  runsccanary  ") == len(CHECKS)
+    assert up.stderr.count("  runsccanary  ") == len(asked_of(Runtime()))
     assert f"still on runsc {LOOSE}, until they are started anew: on-loose, to-restart" in up.stderr
     assert dockerd_pid(node) == pid, "by reload only"
     assert processes(node) == before

@@ -31,6 +31,7 @@ class Machine:
         self.path = toolbox(root / "bin", *(["perl"] if perl else []))
         self.daemon_json.parent.mkdir()
         self.state_dir.mkdir()
+        (root / "mountinfo").write_text("")
         stub(self.path, "docker", "echo 'Docker version 26.1.5, build a72d7cd'")
 
     def script(self, alarm_s: int = ALARM_S) -> str:
@@ -57,8 +58,20 @@ class Machine:
                 "/var/lock/subsys/docker": self.root / "subsys",
                 f"alarm {ALARM_S};": f"alarm {alarm_s};",
                 **self._network(),
+                **self._names(),
             },
         )
+
+    def _names(self) -> dict[str, str | Path]:
+        """What the resolver needs, and the bundles of those who ask it."""
+        return {
+            "/usr/sbin/ip": self.root / "ip",
+            "/usr/bin/python3": self.root / "python3",
+            "/usr/lib/$python": f"{self.root}/lib/$python",
+            "/run/containerd/": f"{self.root}/run-containerd/",
+            "/run/docker/containerd/": f"{self.root}/run-docker/",
+            "/proc/self/mountinfo": self.root / "mountinfo",
+        }
 
     def _network(self) -> dict[str, str | Path]:
         """What a firewall is made of and depends on."""

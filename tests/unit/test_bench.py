@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof.checks import CHECKS
+from pyinfra_gvisor.proof.checks import asked_of
 from tests.bench.goals import Goal, longer_s, most_channels, ratio
 from tests.bench.measure import BenchError, Run
 from tests.bench.node import Cost
@@ -24,7 +24,7 @@ from tests.bench.report import (
 from tests.bench.results import AUDIT, FLOOR, OURS, PROOF, Compared, Samples
 from tests.bench.throughput import gbit_per_s, met_all, thousands_per_s
 
-DUE = [check.id for check in CHECKS if Runtime().network in check.networks]
+DUE = [check.id for check in asked_of(Runtime())]
 IDLE = "    Grand total      16      -      -      16\n"
 
 

@@ -7,12 +7,12 @@ import re
 import pytest
 
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof.checks import CHECKS, CONTROL
+from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, asked_of
 from pyinfra_gvisor.proof.verdict import Verdict, judge, remedies, start_failures, table, unproven
 from tests.unit.observations import RELEASE, SANDBOX, output
 
 HOST = {"runsc": Runtime(network="host")}
-IDS = [check.id for check in CHECKS]
+IDS = [check.id for check in asked_of(Runtime())]
 
 
 def cells(verdicts: list[Verdict]) -> list[list[str]]:

@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 
 from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.runtimes import missing, too_old, wanted_daemon_json, wrapper, wrappers
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import node
@@ -87,6 +88,15 @@ def test_a_release_that_has_the_overlay_is_not_too_old(
     assert too_old(release, {"a": Runtime(overlay=overlay)}) is None
 
 
+def test_with_dockers_names_it_sees_to_them_before_it_starts_the_same() -> None:
+    plain = wrapper("runsc", RELEASE, Runtime(network="sandbox")).text.splitlines()
+
+    named = wrapper("runsc", RELEASE, Runtime(network="sandbox", dns="docker")).text.splitlines()
+
+    assert [named[0], named[-1]] == plain
+    assert named[1:3] == [f"resolver={ADDRESS}", f"resolver6={ADDRESS6}"]
+
+
 def test_a_reason_is_no_part_of_a_wrapper() -> None:
     reasoned = Runtime(reason="for no reason at all")
 
@@ -124,6 +134,7 @@ def test_the_path_of_a_wrapper_never_changes() -> None:
         pytest.param("other", RELEASE, Runtime(), id="name"),
         pytest.param("runsc", "20260831.0", Runtime(), id="release"),
         pytest.param("runsc", RELEASE, Runtime(network="none"), id="network"),
+        pytest.param("runsc", RELEASE, Runtime(network="sandbox", dns="docker"), id="dns"),
         pytest.param("runsc", RELEASE, Runtime(platform="systrap"), id="platform"),
         pytest.param("runsc", RELEASE, Runtime(overlay="self"), id="overlay"),
         pytest.param("runsc", RELEASE, Runtime(panic_log="/var/log/x"), id="panic-log"),

@@ -1,0 +1,1 @@
+"""Docker's names for sandboxes with gVisor's own network stack."""

@@ -1,0 +1,146 @@
+"""What the resolver is made of on a node: its program and systemd's units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from ipaddress import ip_address
+
+from pyinfra_gvisor.node_files import NodeFile, unit_text
+from pyinfra_gvisor.resolver import forwarder
+
+DIRECTORY = "/opt/gvisor/resolver"
+NAME = "pyinfra-gvisor-resolver"
+SOCKET = f"/etc/systemd/system/{NAME}.socket"
+SERVICE = f"/etc/systemd/system/{NAME}.service"
+METRICS = "pyinfra_gvisor_resolver.prom"
+
+# Where sandboxes ask: on the node's loopback, so that every container's gateway leads there, and
+# nobody else's. Link-local, RFC 3927; no cloud is known to use it. The other one was drawn at
+# random, as RFC 4193 has it.
+ADDRESS = "169.254.53.53"
+ADDRESS6 = "fd2e:6ab4:9d1c::53"
+
+MEMORY_MIB = 64
+_CONFINED = (
+    "ProtectHome=yes",
+    "PrivateTmp=yes",
+    "PrivateDevices=yes",
+    "ProtectClock=yes",
+    "ProtectHostname=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectControlGroups=yes",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "RestrictNamespaces=net",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "LockPersonality=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service setns",
+)
+_PACKAGE = ("pyinfra_gvisor", "resolver", "forwarder")
+_MAIN = f"""\
+from {".".join(_PACKAGE)}.main import main
+
+raise SystemExit(main())
+"""
+
+
+def kept_files(named: Sequence[str], textfile_dir: str | None) -> tuple[NodeFile, ...]:
+    """
+    All of it.
+
+    + named: the resolvers that dockerd's ``dns`` names
+    + textfile_dir: where its counters go; None for nowhere
+    """
+    return (
+        *program_files(),
+        NodeFile(SERVICE, "644", service_text(named, textfile_dir)),
+        NodeFile(SOCKET, "644", socket_text()),
+    )
+
+
+def program_files() -> tuple[NodeFile, ...]:
+    """The program as a directory that Python runs, its modules under the names they have here."""
+    packages = ("/".join(_PACKAGE[: at + 1]) for at in range(len(_PACKAGE)))
+    modules = sorted(
+        (item.name, item.read_text(encoding="utf-8"))
+        for item in files(forwarder).iterdir()
+        if item.name.endswith(".py") and item.name != "__init__.py"
+    )
+    return (
+        NodeFile(f"{DIRECTORY}/__main__.py", "644", _MAIN),
+        *(NodeFile(f"{DIRECTORY}/{path}/__init__.py", "644", "") for path in packages),
+        *(NodeFile(f"{DIRECTORY}/{'/'.join(_PACKAGE)}/{name}", "644", text)
+          for name, text in modules),
+    )  # fmt: skip
+
+
+def socket_text() -> str:
+    """
+    The unit that holds the sockets, so that a restart of the program loses no query.
+
+    systemd.socket(5); it is there before dockerd starts containers, and goes with neither.
+    """
+    addresses = (ADDRESS, f"[{ADDRESS6}]")
+    return unit_text(
+        "[Unit]",
+        "Description=Docker's names for sandboxes with a network stack of their own",
+        "Before=docker.service",
+        "[Socket]",
+        f"ExecStartPre=/usr/sbin/ip address replace {ADDRESS}/32 dev lo",
+        # A node without IPv6 has nobody who would ask by it.
+        f"ExecStartPre=-/usr/sbin/ip -6 address replace {ADDRESS6}/128 dev lo nodad",
+        *(f"ListenDatagram={address}:53" for address in addresses),
+        *(f"ListenStream={address}:53" for address in addresses),
+        "FreeBind=yes",
+        "ReceiveBuffer=4M",
+        "Backlog=1024",
+        "TriggerLimitIntervalSec=0",
+        # The addresses stay when this is stopped: queries would leave the node, and be answered.
+        "[Install]",
+        "WantedBy=sockets.target",
+    )
+
+
+def service_text(named: Sequence[str], textfile_dir: str | None) -> str:
+    """
+    The unit of the program: systemd.exec(5).
+
+    Of what root may do it keeps entering containers' network namespaces, which setns(2) asks
+    CAP_SYS_ADMIN for.
+    """
+    options = [f"--resolver={address}" for address in named if _is_plain_ip(address)]
+    if textfile_dir:
+        options.append(f"--textfile={textfile_dir.rstrip('/')}/{METRICS}")
+    return unit_text(
+        "[Unit]",
+        "Description=Docker's names for sandboxes with a network stack of their own",
+        f"Requires={NAME}.socket",
+        f"After={NAME}.socket",
+        "StartLimitIntervalSec=0",
+        "[Service]",
+        " ".join(("ExecStart=/usr/bin/python3 -I -B", DIRECTORY, *options)),
+        "Restart=always",
+        "RestartSec=500ms",
+        f"SyslogIdentifier={NAME}",
+        "OOMScoreAdjust=-500",
+        f"MemoryMax={MEMORY_MIB}M",
+        "TasksMax=16",
+        "UMask=0022",
+        "CapabilityBoundingSet=CAP_SYS_ADMIN",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        *([f"ReadWritePaths=-{textfile_dir}"] if textfile_dir else []),
+        *_CONFINED,
+    )
+
+
+def _is_plain_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a zone may hold anything, and containers have other ones

@@ -1,0 +1,54 @@
+"""What the forwarder counts, as Prometheus' node exporter reads it from a textfile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+PREFIX = "gvisor_resolver"
+QUERIES = ("udp", "tcp")
+OUTCOMES = ("docker", "upstream", "failed", "stranger", "malformed", "rate", "busy")
+
+
+class Counters:
+    """Queries by how they came and what became of them; nothing is ever taken back."""
+
+    def __init__(self) -> None:
+        self.queries: Counter[str] = Counter(dict.fromkeys(QUERIES, 0))
+        self.outcomes: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
+
+    def text(self, *, namespaces: int, waiting: int, sources: int) -> str:
+        """The textfile: https://prometheus.io/docs/instrumenting/exposition_formats/"""
+        return "".join(
+            (
+                _family("queries_total", "counter", "Queries, by how they came."),
+                *(_line("queries_total", n, protocol=name) for name, n in self.queries.items()),
+                _family(
+                    "outcomes_total", "counter", "What became of them: who answered, or why not."
+                ),
+                *(_line("outcomes_total", n, outcome=name) for name, n in self.outcomes.items()),
+                _family("namespaces", "gauge", "Containers' namespaces that a socket is held in."),
+                _line("namespaces", namespaces),
+                _family("waiting", "gauge", "Queries that wait for an answer."),
+                _line("waiting", waiting),
+                _family("sources", "gauge", "Addresses of containers that may ask."),
+                _line("sources", sources),
+            )
+        )
+
+
+def write(path: Path, text: str) -> None:
+    """Put a file there at once, for everybody to read; raises ``OSError``."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.chmod(0o644)
+    beside.replace(path)
+
+
+def _family(name: str, kind: str, what: str) -> str:
+    return f"# HELP {PREFIX}_{name} {what}\n# TYPE {PREFIX}_{name} {kind}\n"
+
+
+def _line(name: str, value: int, **labels: str) -> str:
+    inner = ",".join(f'{key}="{label}"' for key, label in labels.items())
+    return f"{PREFIX}_{name}{f'{{{inner}}}' if inner else ''} {value}\n"

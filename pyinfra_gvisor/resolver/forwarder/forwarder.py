@@ -1,0 +1,267 @@
+"""From a container's query to its answer, over UDP and TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import struct
+import time
+from collections.abc import Coroutine
+
+from pyinfra_gvisor.resolver.forwarder.counters import Counters
+from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.resolver.forwarder.engine import EngineError, Source
+from pyinfra_gvisor.resolver.forwarder.exchange import Busy, framed, read_framed
+from pyinfra_gvisor.resolver.forwarder.messages import (
+    MOST_BYTES,
+    MOST_QUERY_BYTES,
+    SERVFAIL,
+    failure,
+    has_records,
+    is_failure,
+    is_query,
+    reverse,
+)
+from pyinfra_gvisor.resolver.forwarder.namespaces import Gone
+from pyinfra_gvisor.resolver.forwarder.rates import Places, Rates
+from pyinfra_gvisor.resolver.forwarder.rooms import Room, Rooms, Stranger
+from pyinfra_gvisor.resolver.forwarder.upstream import Upstream
+
+# Queries at a time, as fit into the memory that the service may have, each with 8 KB; more are
+# dropped, and asked again by who asked.
+MOST_TASKS = 2048
+MOST_OF_ONE = 512
+MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ONE = 256, 32
+IDLE_S = 10.0  # RFC 7766, 6.2.3: a connection that says nothing is ended
+PER_S, BURST, REMEMBERED = 2000.0, 4000.0, 4096
+# Docker answers what it knows within a millisecond or two; from what it does not know 20.10 keeps
+# silent when it cannot ask outside.
+PATIENCE_S = 0.3
+SETTLING_TRIES = 6
+
+_AT_ONCE = 64  # packets that are read before others have their turn
+_IP_PKTINFO, _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 8, 49, 50  # linux/in.h, linux/in6.h
+
+
+class Forwarder:
+    """Answers queries that come by the sockets that it is given."""
+
+    def __init__(
+        self, rooms: Rooms, upstream: Upstream, counters: Counters, diagnostics: Diagnostics
+    ) -> None:
+        self._rooms, self._upstream, self.counters = rooms, upstream, counters
+        self._diagnostics = diagnostics
+        self._rates = Rates(per_s=PER_S, burst=BURST, sources=REMEMBERED)
+        self._queries = Places(most=MOST_TASKS, of_one=MOST_OF_ONE)
+        self._connections = Places(most=MOST_CONNECTIONS, of_one=MOST_CONNECTIONS_OF_ONE)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Queries that have no answer yet."""
+        return self._queries.taken
+
+    def listen(self, datagrams: socket.socket) -> None:
+        """Answer what comes by this socket; see by which interface it came."""
+        if datagrams.family == socket.AF_INET6:
+            datagrams.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+        else:
+            datagrams.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        datagrams.setblocking(False)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(datagrams.fileno(), self._read, datagrams)
+
+    def _read(self, datagrams: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                query, about, _, sender = datagrams.recvmsg(MOST_BYTES, 256)
+            except OSError:  # nothing more, or an answer before could not be delivered
+                return
+            self.counters.queries["udp"] += 1
+            address = plain(sender[0])
+            if self._is_admitted(address, query):
+                interface = _interface(about)
+                self._start(address, self._reply(datagrams, sender, address, interface, query))
+
+    def _is_admitted(self, address: str, query: bytes) -> bool:
+        """If so it has taken a place, which is to be left."""
+        if not is_query(query):
+            self.counters.outcomes["malformed"] += 1
+        elif not self._rates.takes(address, time.monotonic()):
+            self.counters.outcomes["rate"] += 1
+        elif not self._queries.take(address):
+            self.counters.outcomes["busy"] += 1
+        else:
+            return True
+        return False
+
+    def _start(self, address: str, answering: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(answering)
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._queries.leave(address)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._diagnostics.tell(f"{address}: {error!r}")
+
+        task.add_done_callback(ended)
+
+    async def _reply(
+        self,
+        datagrams: socket.socket,
+        sender: tuple[str, int],
+        address: str,
+        interface: int | None,
+        query: bytes,
+    ) -> None:
+        try:
+            answer = await self.answer(address, interface, query, stream=False)
+        except Stranger:
+            return  # nothing goes to an address that may be somebody else's
+        with contextlib.suppress(OSError):  # asked again by who asked
+            datagrams.sendto(answer, sender)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A connection: one query behind the other."""
+        peer = writer.get_extra_info("peername")  # None if it has ended already
+        address = plain(peer[0]) if peer else ""
+        if not address or not self._connections.take(address):
+            self.counters.outcomes["busy"] += bool(address)
+            writer.close()
+            return
+        try:
+            await self._whose(address, None)
+            while True:
+                reading = read_framed(reader, MOST_QUERY_BYTES)
+                query = await asyncio.wait_for(reading, IDLE_S)
+                self.counters.queries["tcp"] += 1
+                if not self._is_admitted(address, query):
+                    return
+                try:
+                    writer.write(framed(await self.answer(address, None, query, stream=True)))
+                finally:
+                    self._queries.leave(address)
+                await asyncio.wait_for(writer.drain(), IDLE_S)
+        except (OSError, Stranger, asyncio.TimeoutError):
+            return
+        finally:
+            self._connections.leave(address)
+            writer.close()
+
+    async def answer(
+        self, address: str, interface: int | None, query: bytes, *, stream: bool
+    ) -> bytes:
+        """What there is to say to a container's query; raises ``Stranger``."""
+        outcome, said = "failed", failure(query, SERVFAIL)
+        for is_last in (False, True):
+            source, room = await self._whose(address, interface)
+            try:
+                outcome, said = await self._asked(source, room, query, stream=stream)
+            except Gone as error:
+                if not is_last:  # the container has come to another network meanwhile
+                    continue
+                self._diagnostics.tell(f"{source.who}: {error!r}")
+            except Busy:
+                outcome = "busy"
+            except (OSError, asyncio.TimeoutError) as error:
+                self._diagnostics.tell(f"{source.who}: {error!r}")
+            break
+        self.counters.outcomes[outcome] += 1
+        return said
+
+    async def _whose(self, address: str, interface: int | None) -> tuple[Source, Room]:
+        """Nobody is said anything as long as it is not known who asks; raises ``Stranger``."""
+        try:
+            return await self._rooms.of(address, interface)
+        except Stranger:
+            self.counters.outcomes["stranger"] += 1
+            raise
+        except EngineError as error:
+            self.counters.outcomes["failed"] += 1
+            self._diagnostics.tell(f"{address}: {error}")
+            raise Stranger(address) from error
+
+    async def _asked(
+        self, source: Source, room: Room, query: bytes, *, stream: bool
+    ) -> tuple[str, bytes]:
+        """Docker, which knows the containers' names; where it fails, the resolvers outside."""
+        if not source.leads_out:
+            return "docker", await room.ask(query, stream=stream)
+        asking = asyncio.create_task(room.ask(query, stream=stream))
+        asking.add_done_callback(_retrieved)
+        try:
+            done, _ = await asyncio.wait({asking}, timeout=PATIENCE_S)
+            if not done:
+                await self._hear(source, room, asking)
+            if asking.done() and (asking.exception() or not is_failure(asking.result())):
+                return "docker", asking.result()
+            try:
+                said = await self._upstream.ask(query, room.resolvers, stream=stream)
+            except OSError:
+                return "docker", await asking
+            if room.is_refused and not has_records(said):  # it may be a container's name
+                return "docker", await asking
+            if not has_records(said):
+                answered = asking.done() and not asking.exception()
+                again = await self._again(room, query, answered=answered, stream=stream)
+                return ("docker", again) if again else ("upstream", said)
+            return "upstream", said
+        finally:
+            asking.cancel()
+
+    async def _again(
+        self, room: Room, query: bytes, *, answered: bool, stream: bool
+    ) -> bytes | None:
+        """
+        What Docker says of a name that nobody outside knows, if it is asked once more.
+
+        A query to it may have been lost, and just behind a restart it fails for every name.
+        """
+        for _ in range(SETTLING_TRIES if room.is_settling else int(not answered)):
+            with contextlib.suppress(OSError, Busy, asyncio.TimeoutError):
+                said = await asyncio.wait_for(room.ask(query, stream=stream), PATIENCE_S)
+                if not is_failure(said):
+                    return said
+            await asyncio.sleep(PATIENCE_S if room.is_settling else 0)
+        return None
+
+    async def _hear(self, source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
+        """
+        Wait until Docker has answered, or is heard to be silent about this name.
+
+        Docker is slow, or keeps silent about what it does not know (20.10); taken for silence,
+        slowness would make the names of containers unknown. The container's own address it knows.
+        """
+        knowing = asyncio.create_task(room.ask(reverse(source.address), stream=False))
+        knowing.add_done_callback(_retrieved)
+        try:
+            await asyncio.wait({asking, knowing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({asking}, timeout=PATIENCE_S)
+        finally:
+            knowing.cancel()
+
+
+def _retrieved(task: asyncio.Task[bytes]) -> None:
+    """Nobody has to look at what came of it."""
+    if not task.cancelled():
+        task.exception()
+
+
+def plain(address: str) -> str:
+    """An address as Docker writes it: no zone, and none of IPv4 in IPv6."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(found, "ipv4_mapped", None)
+    return str(mapped or found)
+
+
+def _interface(about: list[tuple[int, int, bytes]]) -> int | None:
+    """The number of the interface that a packet came by: ip(7), ipv6(7)."""
+    for level, kind, data in about:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            return int(struct.unpack_from("@i", data)[0])
+        if (level, kind) == (socket.IPPROTO_IPV6, _IPV6_PKTINFO):
+            return int(struct.unpack_from("@I", data, 16)[0])
+    return None

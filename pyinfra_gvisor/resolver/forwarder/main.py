@@ -1,0 +1,91 @@
+"""The program: sockets from systemd, one thread, counters now and then."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyinfra_gvisor.resolver.forwarder import counters
+from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.resolver.forwarder.engine import SOCKET, Engine
+from pyinfra_gvisor.resolver.forwarder.forwarder import Forwarder
+from pyinfra_gvisor.resolver.forwarder.messages import MOST_QUERY_BYTES
+from pyinfra_gvisor.resolver.forwarder.rooms import Rooms
+from pyinfra_gvisor.resolver.forwarder.upstream import RESOLV_CONF, Upstream
+
+FIRST_SOCKET = 3  # sd_listen_fds(3)
+BACKLOG = 1024  # as systemd has it in the socket unit
+COUNT_EVERY_S = 15.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM; 64 if it was not given sockets."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--docker", default=SOCKET, help="Docker's socket")
+    parser.add_argument(
+        "--resolv-conf", type=Path, default=RESOLV_CONF, help="the node's resolvers"
+    )
+    parser.add_argument("--resolver", action="append", default=[], help="one of dockerd's dns")
+    parser.add_argument("--textfile", type=Path, help="where the counters go")
+    given = parser.parse_args(arguments)
+    sockets = from_systemd()
+    if not sockets:
+        sys.stderr.write("no sockets: this is started by its socket unit\n")
+        return 64
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one a namespace, and one a query
+    asyncio.run(_run(given, sockets))
+    return 0
+
+
+def from_systemd() -> list[socket.socket]:
+    """The sockets that systemd holds open for this process: sd_listen_fds(3)."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    number = int(os.environ.get("LISTEN_FDS", "0"))
+    return [socket.socket(fileno=FIRST_SOCKET + at) for at in range(number)]
+
+
+async def _run(given: argparse.Namespace, sockets: Sequence[socket.socket]) -> None:
+    diagnostics = Diagnostics()
+    rooms = Rooms(Engine(given.docker), diagnostics)
+    upstream = Upstream(given.resolver, resolv_conf=given.resolv_conf)
+    forwarder = Forwarder(rooms, upstream, counters.Counters(), diagnostics)
+    for opened in sockets:
+        if opened.type == socket.SOCK_DGRAM:
+            forwarder.listen(opened)
+        else:
+            # It listens anew, and then with what is said here.
+            await asyncio.start_server(
+                forwarder.serve, sock=opened, backlog=BACKLOG, limit=MOST_QUERY_BYTES
+            )
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    jobs = [asyncio.create_task(rooms.follow()), asyncio.create_task(rooms.sweep())]
+    if given.textfile is not None:
+        jobs.append(asyncio.create_task(_count(given.textfile, forwarder, rooms)))
+    waiting = asyncio.create_task(ended.wait())
+    done, _ = await asyncio.wait({*jobs, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    for job in done - {waiting}:
+        job.result()  # a job that ends has failed
+    rooms.close()
+
+
+async def _count(path: Path, forwarder: Forwarder, rooms: Rooms) -> None:
+    while True:
+        text = forwarder.counters.text(
+            namespaces=rooms.open, waiting=forwarder.waiting, sources=rooms.sources
+        )
+        try:
+            counters.write(path, text)
+        except OSError as error:
+            sys.stderr.write(f"{path}: {error}\n")
+        await asyncio.sleep(COUNT_EVERY_S)

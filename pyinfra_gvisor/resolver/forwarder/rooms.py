@@ -1,0 +1,274 @@
+"""Who asks: the container of an address, and the way to Docker's resolver for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Mapping
+
+from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.resolver.forwarder.engine import Engine, EngineError, Sandbox, Source
+from pyinfra_gvisor.resolver.forwarder.exchange import Exchange, ask_over_tcp
+from pyinfra_gvisor.resolver.forwarder.namespaces import Gone, Namespace, look
+from pyinfra_gvisor.resolver.forwarder.rates import Places
+
+# Where dockerd answers inside of each namespace: moby/moby, daemon/libnetwork/resolver.go
+DOCKERS = ("127.0.0.11", 53)
+ANSWER_S = 5.0  # a resolver in a container asks again by then: resolv.conf(5), timeout
+AGAIN_S = 0.25
+SETTLE_S = 5.0
+UNKNOWN_S = 0.5  # Docker is not asked more often because of strangers
+# A container asks as soon as it runs, and Docker lists it a moment later.
+STARTING_S = 2.0
+MOST_STARTING, MOST_STARTING_OF_ONE = 128, 16
+RECONNECT_S = 1.0
+SWEEP_S = 15.0
+
+
+class Stranger(Exception):
+    """No container of this node has that address there."""
+
+
+class Room:
+    """A container's network namespace with a socket in it."""
+
+    def __init__(self, namespace: Namespace, resolvers: tuple[str, ...]) -> None:
+        self.namespace, self.resolvers = namespace, resolvers
+        self.is_refused = False  # nobody listens where Docker should: it restarts
+        self._refused_s = float("-inf")
+        self._closed = False
+        self._exchange = self._opened()
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether Docker came back just now: it answers before it knows its containers again."""
+        return time.monotonic() - self._refused_s < SETTLE_S
+
+    def is_of(self, source: Source) -> bool:
+        """Whether the container still has its network, and with it its address."""
+        if self._closed or not self.namespace.is_there():
+            return False
+        return self.namespace.has(source.mac, self._exchange.socket)
+
+    async def ask(self, query: bytes, *, stream: bool) -> bytes:
+        """
+        What Docker says; raises ``Busy``, ``Gone``, ``OSError`` and ``asyncio.TimeoutError``.
+
+        While dockerd restarts nobody listens, and then on another port behind the same rule: a
+        socket that the kernel knows with the old one would be sent there for ever.
+        """
+        end_s = time.monotonic() + ANSWER_S
+        while not self._closed:
+            left_s = end_s - time.monotonic()
+            used = self._exchange
+            try:
+                answer = await self._ask_once(query, left_s, stream=stream)
+            except ConnectionError as error:
+                if isinstance(error, ConnectionRefusedError):
+                    self.is_refused, self._refused_s = True, time.monotonic()
+                if left_s < 2 * AGAIN_S:
+                    raise
+            else:
+                self.is_refused = False
+                return answer
+            await asyncio.sleep(AGAIN_S)
+            if self._exchange is used and not self._closed:
+                self._exchange = self._opened()
+                used.close()
+        raise Gone(self.namespace.path)
+
+    def close(self) -> None:
+        """Let go of the namespace, for the kernel to end it."""
+        self._closed = True
+        self._exchange.close()
+
+    async def _ask_once(self, query: bytes, timeout_s: float, *, stream: bool) -> bytes:
+        if not stream:
+            return await self._exchange.ask(query, timeout_s)
+        opened = self.namespace.opened(socket.SOCK_STREAM)
+        return await asyncio.wait_for(ask_over_tcp(opened, DOCKERS, query), timeout_s)
+
+    def _opened(self) -> Exchange:
+        opened = self.namespace.opened(socket.SOCK_DGRAM)
+        try:
+            opened.connect(DOCKERS)
+        except OSError:
+            opened.close()
+            raise
+        return Exchange(opened)
+
+
+class Rooms:
+    """The rooms of all containers that have asked, kept as Docker's networks change."""
+
+    def __init__(self, engine: Engine, diagnostics: Diagnostics) -> None:
+        self._engine, self._diagnostics = engine, diagnostics
+        self._sources: Mapping[str, Source] = {}
+        self._rooms: dict[str, Room] = {}
+        self._opening: dict[str, asyncio.Task[Room]] = {}
+        self._failed_s: dict[str, float] = {}
+        self._starting = Places(most=MOST_STARTING, of_one=MOST_STARTING_OF_ONE)
+        self._reading: asyncio.Task[None] | None = None
+        self._has_read = asyncio.Event()
+        self._read_s = float("-inf")
+
+    @property
+    def sources(self) -> int:
+        """How many addresses may ask."""
+        return len(self._sources)
+
+    @property
+    def open(self) -> int:
+        """In how many namespaces a socket is held."""
+        return len(self._rooms)
+
+    async def of(self, address: str, interface: int | None) -> tuple[Source, Room]:
+        """
+        The container that has this address now, and its room.
+
+        + interface: the number of the one that the query came by, None if that is not known
+
+        Raises ``Stranger`` if there is none, ``EngineError`` if Docker cannot be asked.
+        """
+        found = await self._found(address, interface)
+        if found is not None:
+            return found
+        if not self._starting.take(address):
+            raise Stranger(address)
+        try:
+            return await self._awaited(address, interface)
+        finally:
+            self._starting.leave(address)
+
+    async def follow(self) -> None:
+        """Keep to what Docker has, whatever becomes of it, until this is cancelled."""
+        while True:
+            try:
+                async with contextlib.aclosing(self._engine.changes()) as changes:
+                    async for _ in changes:
+                        await self._look_again(unless_within_s=0)
+            except EngineError as error:
+                self._diagnostics.tell(f"docker: {error}; asking again")
+            await asyncio.sleep(RECONNECT_S)
+
+    async def sweep(self) -> None:
+        """Let go of namespaces that are gone without Docker's saying so, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self._drop_gone()
+
+    def close(self) -> None:
+        """Let go of all namespaces."""
+        for container in [*self._rooms]:
+            self._drop(container)
+
+    async def _found(self, address: str, interface: int | None) -> tuple[Source, Room] | None:
+        source = self._fitting(address, interface)
+        room = None if source is None else self._rooms.get(source.container)
+        if source is not None and room is not None:
+            if room.is_of(source):
+                return source, room
+            self._drop(source.container)  # another container may have its address by now
+            try:
+                await self._look_again(unless_within_s=0)
+            except EngineError:
+                return None
+            source = self._fitting(address, interface)
+        return None if source is None else await self._with_room(source)
+
+    async def _with_room(self, source: Source) -> tuple[Source, Room] | None:
+        """None if it could not be entered, which is not tried again at once."""
+        container = source.container
+        if time.monotonic() - self._failed_s.get(container, float("-inf")) < UNKNOWN_S:
+            return None
+        try:
+            room = await self._opened(container)
+        except (EngineError, Gone, OSError) as error:
+            self._diagnostics.tell(f"{source.who}: {type(error).__name__}: {error}")
+        else:
+            if room.is_of(source):
+                return source, room
+            self._drop(container)
+        self._failed_s[container] = time.monotonic()
+        return None
+
+    async def _awaited(self, address: str, interface: int | None) -> tuple[Source, Room]:
+        """The same for an address that Docker may not know yet."""
+        end_s = time.monotonic() + STARTING_S
+        wrong: Exception = Stranger(address)
+        while True:
+            try:
+                await self._look_again(unless_within_s=UNKNOWN_S)
+            except EngineError as error:
+                wrong = error
+            else:
+                found = await self._found(address, interface)
+                if found is not None:
+                    return found
+            left_s = end_s - time.monotonic()
+            if left_s <= 0:
+                raise wrong
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._has_read.wait(), min(left_s, UNKNOWN_S))
+
+    def _fitting(self, address: str, interface: int | None) -> Source | None:
+        source = self._sources.get(address)
+        if source is None or interface not in (None, _index(source.bridge)):
+            return None
+        return source
+
+    async def _look_again(self, *, unless_within_s: float) -> None:
+        """One reading at a time, for all who wait for it; a reading that has begun may be old."""
+        if self._reading is not None:
+            await asyncio.wait({self._reading})
+        if time.monotonic() - self._read_s < unless_within_s:
+            return
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        await asyncio.shield(self._reading)
+
+    async def _read(self) -> None:
+        self._read_s = time.monotonic()
+        self._sources = await self._engine.sources()
+        here = {source.container for source in self._sources.values()}
+        for container in self._rooms.keys() - here:
+            self._drop(container)
+        self._drop_gone()
+        for container in self._failed_s.keys() - here:
+            del self._failed_s[container]
+        self._has_read.set()
+        self._has_read = asyncio.Event()
+
+    async def _opened(self, container: str) -> Room:
+        """One opening for all who wait for it."""
+        task = self._opening.get(container)
+        if task is None:
+            task = self._opening[container] = asyncio.create_task(self._open(container))
+            task.add_done_callback(lambda _: self._opening.pop(container, None))
+        return await asyncio.shield(task)
+
+    async def _open(self, container: str) -> Room:
+        sandbox: Sandbox = await self._engine.sandbox(container)
+        room = Room(look(sandbox.namespace), sandbox.resolvers)
+        self._drop(container)
+        self._rooms[container] = room
+        return room
+
+    def _drop_gone(self) -> None:
+        for container, room in [*self._rooms.items()]:
+            if not room.namespace.is_there():
+                self._drop(container)
+
+    def _drop(self, container: str) -> None:
+        room = self._rooms.pop(container, None)
+        if room is not None:
+            room.close()
+
+
+def _index(interface: str) -> int | None:
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        return None

@@ -1,0 +1,93 @@
+"""What has to be done so that a node's sandboxes have Docker's names, or need them no more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.resolver.files import ADDRESS, kept_files
+from pyinfra_gvisor.resolver.state import ResolverState
+
+OLDEST_PYTHON = (3, 10)
+SETNS_SINCE = (3, 12)  # https://docs.python.org/3/library/os.html#os.setns
+
+
+@dataclass(frozen=True)
+class ResolverPlan:
+    """What is done: ``files`` are all that it is made of, ``lines`` what is told."""
+
+    action: Literal["nothing", "install", "remove", "keep"] = "nothing"
+    lines: tuple[str, ...] = ()
+    files: tuple[NodeFile, ...] = field(default=(), repr=False)
+
+
+def plan_resolver(
+    found: ResolverState,
+    wanted: bool,
+    *,
+    used_by: Sequence[str] = (),
+    named: Sequence[str] = (),
+    textfile_dir: str | None = None,
+) -> ResolverPlan:
+    """
+    What to do so that the resolver is there as it has to be, or gone.
+
+    + used_by: the containers that run with it; as long as there are some it stays, and runs
+    + named: the resolvers that dockerd's ``dns`` names
+    + textfile_dir: where its counters go
+
+    Raises ``Problem`` for a directory that cannot be written into a unit of systemd's.
+    """
+    if textfile_dir and not re.fullmatch(r"/[A-Za-z0-9._/-]+", textfile_dir):
+        todo = "write an absolute path of letters, digits and ._-"
+        raise Problem("not a directory for textfiles", got=textfile_dir, todo=todo)
+    if wanted:
+        return _installed(found, kept_files(named, textfile_dir))
+    if not found.there:
+        return ResolverPlan()
+    if not used_by:
+        return ResolverPlan("remove", ("stop the resolver", f"take {ADDRESS} off lo"))
+    stays = f"the resolver stays, since these ask it: {', '.join(used_by)}"
+    if found.answers:
+        return ResolverPlan("keep", (stays,))
+    plan = _installed(found, kept_files(named, textfile_dir))
+    return replace(plan, lines=(stays, *plan.lines))
+
+
+def _installed(found: ResolverState, files: tuple[NodeFile, ...]) -> ResolverPlan:
+    ours = {item.path for item in files}
+    other = [item.path for item in files if not item.is_as(found.files.get(item.path))]
+    lines = [f"write {path}" for path in other]
+    lines += [f"remove {path}" for path in found.strays if path not in ours]
+    if not lines and found.answers and found.enabled:
+        return ResolverPlan()
+    lines.append(f"answer sandboxes' queries at {ADDRESS}, port 53, as Docker does")
+    return ResolverPlan("install", tuple(lines), files)
+
+
+def lacks(found: ResolverState, *, init: str) -> Problem | None:
+    """Why the resolver cannot run on this node; None if it can."""
+    what = 'names with "dns": "docker" need'
+    version = tuple(int(part) for part in re.findall(r"\d+", found.python)[:2])
+    modules = ["asyncio", *(["ctypes"] if version < SETNS_SINCE else [])]
+    missing = [module for module in modules if module not in found.modules]
+    if init != "systemd":
+        todo = 'leave "dns" out of gvisor_runtimes for this node'
+        return Problem(f"{what} systemd on the node", got=init, todo=todo)
+    if version < OLDEST_PYTHON:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        todo = "apt-get install python3"
+        return Problem(f"{what} Python {oldest} or later", got=found.python or "none", todo=todo)
+    if missing:
+        what = f"{what} Python's {' and '.join(missing)}, which python3-minimal has not"
+        return Problem(what, got=f"Python {found.python}", todo="apt-get install python3")
+    if not found.ip:
+        return Problem(f"{what} ip", got="none", todo="apt-get install iproute2")
+    if not found.shared:
+        what = f"{what} mounts that services see too, as systemd has them unless in a container"
+        return Problem(what, got="private ones", todo="mount --make-rshared /, at every boot")
+    return None

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Puts the resolver on the node and starts it. Arguments: path, mode and content in base64 of each
+# file. Set before: host; textfile_dir, the directory of its metrics or nothing.
+# Read behind put_files.sh and resolver_metrics.sh.
+set -eu
+: "${host:?}" "${textfile_dir?}" "${resolver_dir:?}" "${unit:?}" "${units:?}"
+unfinished=$resolver_dir/unfinished
+
+die() {
+    printf '%s\n' "resolver.resolver: $1 on $host: $2" >&2
+    exit 1
+}
+
+if [ -n "$textfile_dir" ] && [ ! -d "$textfile_dir" ]; then
+    die "$textfile_dir" "is no directory; make it, or leave gvisor_textfile_dir out"
+fi
+metrics=$(resolver_metrics)
+had=''
+if [ ! -e "$unfinished" ] && [ -f "$units/$unit.socket" ]; then had=$(cat "$units/$unit.socket"); fi
+# A file too many is not as declared, so that a run that ends before the last line is made good by the next.
+mkdir -p "$resolver_dir"
+: > "$unfinished"
+find "$resolver_dir" -mindepth 1 ! -path "$unfinished" -delete # the program that runs has read its modules
+put_files "$@"
+systemctl daemon-reload
+listens=$(systemctl is-active "$unit.socket") || true # not active: systemctl(1)
+if [ "$listens" != active ] || [ "$had" != "$(cat "$units/$unit.socket")" ]; then
+    # What listens is as the unit was then, and beside a program that runs without it none can start.
+    systemctl stop "$unit.service" "$unit.socket"
+fi
+systemctl enable --quiet "$unit.socket"
+systemctl start "$unit.socket" ||
+    die "port 53" "it cannot be listened there: $(journalctl -q -u "$unit.socket" -n 3 -o cat | tail -n 1 | cut -c1-200)"
+systemctl restart "$unit.service" # the sockets stay, with what comes meanwhile
+if [ "$metrics" != "$(resolver_metrics)" ]; then remove_metrics "$metrics"; fi
+rm "$unfinished"

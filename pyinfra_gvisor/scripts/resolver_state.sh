@@ -1,0 +1,52 @@
+#!/bin/sh
+# What is told of the resolver, and of what it needs. Read in front of node_state.sh.
+resolver_dir=/opt/gvisor/resolver
+resolver_address=169.254.53.53 # ADDRESS in pyinfra_gvisor/resolver/files.py
+resolver_unit=/etc/systemd/system/pyinfra-gvisor-resolver
+
+resolver_state() {
+    if [ -x /usr/sbin/ip ]; then echo 'resolver ip'; fi
+    # Not asked by starting it, which would cost every run more than all of this.
+    if python=$(readlink -e /usr/bin/python3); then
+        python=${python##*/}
+        printf 'resolver python %s\n' "${python#python}"
+        for module in asyncio ctypes; do
+            if [ -f "/usr/lib/$python/$module/__init__.py" ]; then printf 'resolver module %s\n' "$module"; fi
+        done
+    fi
+    set --
+    for path in "$resolver_unit.socket" "$resolver_unit.service"; do
+        if [ -f "$path" ]; then set -- "$@" "$path"; fi
+    done
+    if [ -d "$resolver_dir" ]; then
+        # shellcheck disable=SC2046  # names of ours, without blanks
+        set -- "$@" $(find "$resolver_dir" ! -type d)
+    fi
+    if [ $# -gt 0 ]; then
+        sha256sum -- "$@" | while read -r sum path; do printf 'resolver sum %s %s\n' "$sum" "$path"; done
+        stat -c 'resolver stat %a:%u:%g %n' -- "$@"
+        for path; do
+            case "$path" in "$resolver_dir"/*) printf 'resolver stray %s\n' "$path" ;; esac
+        done
+    fi
+    shared=''
+    while read -r _ _ _ _ point _ fields; do # proc_pid_mountinfo(5); of several on / the last one counts
+        if [ "$point" != / ]; then continue; fi
+        case " ${fields%%- *}" in *' shared:'*) shared=yes ;; *) shared='' ;; esac
+    done < /proc/self/mountinfo
+    if [ -n "$shared" ]; then echo 'resolver shared'; fi
+    # Beside the bundle of each container that runs and asks it; scripts/wrapper_dns.sh has it there.
+    for path in /run/containerd/*/moby/*/resolv.conf.docker /run/docker/containerd/daemon/*/moby/*/resolv.conf.docker; do
+        if [ -f "$path" ] && grep -qxF "nameserver $resolver_address" "${path%/*}/resolv.conf"; then
+            path=${path%/*}
+            printf 'resolver asks %s\n' "${path##*/}"
+        fi
+    done
+    wants="${resolver_unit%/*}/sockets.target.wants/${resolver_unit##*/}.socket"
+    if [ -L "$wants" ]; then echo 'resolver enabled'; fi
+    for kind in socket service; do
+        if [ -f "$resolver_unit.$kind" ]; then
+            printf 'resolver %s %s\n' "$kind" "$(systemctl is-active "${resolver_unit##*/}.$kind")"
+        fi
+    done
+}

@@ -1,0 +1,84 @@
+"""Asking for names while something happens to a node, and what its resolver then has."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import sh
+from tests.node.names_nodes import ADDRESS, ADDRESS6, UNIT
+from tests.node.running import remove_container
+from tests.node.watching import within
+
+ASKER = (Path(__file__).parent / "names_asker.py").read_text()
+PACKET = (Path(__file__).parent / "names_packet.py").read_text()
+DIRECTORY = "/root/asked"
+FILES = (
+    "/opt/gvisor/resolver",
+    f"/etc/systemd/system/{UNIT}.socket",
+    f"/etc/systemd/system/{UNIT}.service",
+    f"/etc/systemd/system/sockets.target.wants/{UNIT}.socket",
+)
+
+_ASKER = f"-v /usr:/usr:ro -v {DIRECTORY}:/asked names:1 python3 -c"
+_START = f"""
+set -eu
+rm -rf {DIRECTORY}
+mkdir {DIRECTORY}
+docker run -d --name asker --network=red --runtime="$1" {_ASKER} "$2" keep "$3" > /dev/null
+"""
+
+
+def asked_while(
+    node: LabNode, job: Callable[[], object], host: str, *, runtime: str = "gvisor"
+) -> dict[str, Any]:
+    """How often which address came of a name in a container, before, while and after a job."""
+    ran = node.exec("sh", "-c", _START, "sh", runtime, ASKER, host)
+    assert ran.code == 0, ran.stderr
+    try:
+        sh(node, "sleep 5")
+        job()
+        sh(node, f"sleep 5; touch {DIRECTORY}/stop")
+        assert within(60, lambda: node.exec("test", "-e", f"{DIRECTORY}/keep").code == 0)
+        came: dict[str, Any] = json.loads(sh(node, f"cat {DIRECTORY}/keep"))
+    finally:
+        remove_container(node, "asker")
+    return came
+
+
+def asked(node: LabNode, container: str, *what: str) -> str:
+    """What the asker says in a container (``names_asker.py``)."""
+    ran = node.exec("docker", "exec", container, "python3", "-c", ASKER, *what)
+    assert ran.code == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+def program(node: LabNode) -> str:
+    """The process of the resolver; 0 if there is none."""
+    return sh(node, f"systemctl show --value --property=MainPID {UNIT}.service").strip()
+
+
+def held(node: LabNode) -> list[str]:
+    """What kinds of files the resolver has open, one each."""
+    said = sh(node, f"find /proc/{program(node)}/fd -type l -printf '%l\\n'")
+    return sorted(re.sub(r"\[?\d+\]?$", "", line) for line in said.splitlines())
+
+
+def peak_kib(node: LabNode) -> int:
+    """The most memory that the resolver has had since it was started."""
+    said = sh(node, f"grep VmHWM /proc/{program(node)}/status")
+    return int(said.split()[1])
+
+
+def left(node: LabNode) -> list[str]:
+    """What of the resolver is there."""
+    found = [path for path in FILES if node.exec("test", "-e", path).code == 0]
+    units = sh(node, f"systemctl list-units --all --plain --no-legend '{UNIT}*'")
+    on_loopback = sh(node, "ip -o address show lo")
+    addresses = [address for address in (ADDRESS, ADDRESS6) if f" {address}/" in on_loopback]
+    processes = node.exec("pgrep", "-af", "gvisor/resolver").stdout.splitlines()
+    return [*found, *units.splitlines(), *addresses, *processes]

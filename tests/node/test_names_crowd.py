@@ -1,0 +1,115 @@
+"""Names for many containers at once, and for those that come and go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import sh
+from tests.node.egress_nodes import shell
+from tests.node.names_asking import ASKER, DIRECTORY, asked, held, peak_kib, program
+from tests.node.names_nodes import ADDRESS, Ground
+from tests.node.watching import within
+
+pytestmark = pytest.mark.slow
+
+NAME = "names-28"
+CHURNED, CROWD, CALLED = 200, 50, 1000
+MOST_KIB = 40 * 1024
+
+_CHURN = (Path(__file__).parent / "names_churn.py").read_text()
+_RUN = "-v /usr:/usr:ro names:1"
+
+
+@pytest.fixture
+def node(names: Ground) -> LabNode:
+    """A node with names, and with all containers."""
+    return names.ready(NAME)
+
+
+def test_containers_that_come_and_go_have_their_own_names_and_leave_nothing(
+    names: Ground, node: LabNode
+) -> None:
+    node.put("/root/names_asker.py", ASKER.encode())
+    sh(node, "docker network create --subnet=172.31.4.0/28 churn")
+    addresses = ["172.31.4.2", "172.31.4.3"]
+    for number, address in enumerate(addresses):
+        options = f"--network=churn --ip={address} --name=churn-{number}"
+        sh(node, f"docker run -d {options} {_RUN} sleep infinity")
+    names.probe(NAME, "red-gvisor", ["name/red-runc"])
+    before, namespaces, alive = held(node), namespaces_of(node), program(node)
+
+    wrong = node.exec("python3", "-c", _CHURN, str(CHURNED), *addresses)
+    settled = within(30, lambda: held(node) == before)
+    after = held(node), namespaces_of(node), program(node)
+    sh(node, "docker rm -f churn-0 churn-1; docker network rm churn")
+
+    assert (wrong.code, wrong.stdout) == (0, ""), wrong.stderr
+    assert settled, (before, after)
+    assert after == (before, namespaces, alive)
+
+
+def namespaces_of(node: LabNode) -> tuple[int, int]:
+    """How many network namespaces have a process, and how many Docker has a file of."""
+    return (
+        int(sh(node, "lsns -n -t net | wc -l")),
+        int(sh(node, "ls /run/docker/netns | wc -l")),
+    )
+
+
+# Arguments: the asker, how many containers, how many names.
+_GATHER = f"""
+set -eu
+rm -rf {DIRECTORY}
+mkdir {DIRECTORY}
+docker network create --subnet=172.31.5.0/24 crowd > /dev/null
+docker run -d --name crowd-0 --network=crowd --ip=172.31.5.200 \\
+    $(seq -f --network-alias=n%g "$3") {_RUN} sleep infinity > /dev/null
+seq "$2" | xargs -P 4 -I @ docker run -d --name crowd-@ --hostname crowd-@ --network=crowd \\
+    --runtime=gvisor -v {DIRECTORY}:/asked {_RUN} python3 -c "$1" all "$3" > /dev/null
+"""
+_SCATTER = f"""
+seq 0 {CROWD} | xargs -P 4 -I @ docker rm -f crowd-@
+docker network rm crowd
+"""
+
+
+def test_many_containers_ask_for_many_names_at_once_and_none_is_lost(
+    names: Ground, node: LabNode
+) -> None:
+    shell(node, _GATHER, ASKER, str(CROWD), str(CALLED))
+    try:
+        sh(node, f"sleep 5; touch {DIRECTORY}/go")
+        ended = within(300, lambda: len(sh(node, f"ls {DIRECTORY}").split()) == CROWD + 1)
+        said = sh(node, f"cd {DIRECTORY}; for file in crowd-*; do cat $file; echo; done")
+        peak = peak_kib(node)
+    finally:
+        node.exec("sh", "-c", _SCATTER)
+
+    found = [json.loads(line) for line in said.splitlines()]
+    took_s = [item["took_s"] for item in found]
+    print(f"{CROWD} x {CALLED}: {min(took_s)} to {max(took_s)} s; peak {peak} KiB")  # noqa: T201
+    assert ended
+    assert [item["came"] for item in found] == [{"172.31.5.200": CALLED}] * CROWD
+    assert peak < MOST_KIB
+
+
+def test_how_long_a_query_takes(names: Ground, node: LabNode) -> None:
+    ways = {
+        "Docker's, runc": ("red-runc",),
+        "Docker's, runsc with the host's network": ("red-runsc",),
+        "the resolver, runc": ("red-runc", ADDRESS),
+        "the resolver, runsc with its own network": ("red-gvisor",),
+    }
+
+    found = {
+        way: int(asked(node, container, "median", "red-runsc", "500", *server))
+        for way, (container, *server) in ways.items()
+    }
+
+    print(f"median of 500, us: {found}")  # noqa: T201
+    assert min(found.values()) > 0
+    assert peak_kib(node) < MOST_KIB

@@ -1,0 +1,260 @@
+"""Names outlive what happens on a node, go to nobody else, and leave nothing when they go."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import sh
+from tests.node.egress_nodes import address, at_once, shell
+from tests.node.names_asking import (
+    PACKET,
+    asked_while,
+    left,
+    program,
+)
+from tests.node.names_nodes import (
+    ADDRESS,
+    PAIRED,
+    RUNTIMES,
+    SPECS,
+    UNIT,
+    Ground,
+    containers,
+)
+from tests.node.names_story import BEYOND, LARGE, by_name
+from tests.node.running import OPERATIONS, processes
+from tests.node.watching import within
+
+pytestmark = pytest.mark.slow
+
+NAME = "names-26"
+GATEWAY = "172.31.1.1"
+
+
+@pytest.fixture
+def node(names: Ground) -> LabNode:
+    """A node with names, and with all containers."""
+    return names.ready(NAME)
+
+
+def no_change_is_left_to_make(ground: Ground) -> None:
+    """A run finds everything as declared."""
+    outcome = ground.deploy(NAME)
+    assert outcome.stderr.count("No changes") == OPERATIONS, outcome.stderr
+
+
+def running(node: LabNode) -> list[str]:
+    """The containers of these tests that run."""
+    return [name for name in processes(node) if name in containers()]
+
+
+def kill(node: LabNode) -> None:
+    """Kill the resolver; another one comes."""
+    before = program(node)
+    sh(node, f"kill -9 {before}")
+    assert within(30, lambda: program(node) not in ("0", before))
+
+
+def has_names(ground: Ground, name: str = NAME, *, container: str = "red-gvisor") -> bool:
+    """Whether a container has those of its network, and those outside."""
+    wanted = {**by_name("tcp", PAIRED["red"]), **BEYOND}
+    return ground.probe(name, container, wanted) == wanted
+
+
+def test_dockerd_may_be_restarted_while_queries_go_on(names: Ground, node: LabNode) -> None:
+    known = names.probe(NAME, "red-runsc", ["name/red-runc"])["name/red-runc"]
+    running = processes(node)
+
+    def restart() -> None:
+        sh(node, "systemctl reset-failed docker; systemctl restart docker")
+        node.wait_until_ready()
+
+    found = asked_while(node, restart, "red-runc")
+
+    print(f"dockerd restarted: {found}")  # noqa: T201
+    assert list(found["came"]) == [known]
+    assert processes(node) == running
+    assert has_names(names)
+    no_change_is_left_to_make(names)
+
+
+_PAUSE = """
+set -eu
+for _ in 1 2 3; do
+    kill -STOP "$(cat /run/docker.pid)"
+    sleep 1
+    kill -CONT "$(cat /run/docker.pid)"
+    sleep 1
+done
+"""
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_container_that_docker_is_slow_to_name_is_not_said_to_be_unknown(
+    names: Ground, name: str
+) -> None:
+    node = names.ready(name)
+    known = names.probe(name, "red-runsc", ["name/red-runc"])["name/red-runc"]
+
+    found = asked_while(node, lambda: shell(node, _PAUSE), "red-runc")
+
+    print(f"{name}, dockerd paused: {found}")  # noqa: T201
+    assert list(found["came"]) == [known]
+
+
+def test_a_resolver_that_is_killed_comes_back_and_no_name_is_lost(
+    names: Ground, node: LabNode
+) -> None:
+    known = names.probe(NAME, "red-runsc", ["name/red-runc"])["name/red-runc"]
+    before = program(node)
+
+    def thrice() -> None:
+        for _ in range(3):
+            kill(node)
+
+    found = asked_while(node, thrice, "red-runc")
+
+    print(f"killed: {found}")  # noqa: T201
+    assert list(found["came"]) == [known]
+    assert program(node) not in ("0", before)
+    assert has_names(names)
+    no_change_is_left_to_make(names)
+
+
+def test_without_it_a_query_fails_and_only_where_it_is_needed(names: Ground, node: LabNode) -> None:
+    wanted = by_name("tcp", PAIRED["red"])
+    sh(node, f"systemctl stop {UNIT}.socket {UNIT}.service")
+    try:
+        found = at_once(lambda name: names.probe(NAME, name, wanted), PAIRED["red"])
+    finally:
+        sh(node, f"systemctl start {UNIT}.socket {UNIT}.service")
+
+    assert found["red-runc"] == found["red-runsc"] == wanted
+    assert found["red-gvisor"] == {
+        **dict.fromkeys(wanted, "failed"),
+        "tcp/red-gvisor/80": "red-gvisor",  # from its /etc/hosts
+    }
+    assert has_names(names)
+    no_change_is_left_to_make(names)
+
+
+def test_a_stopped_one_is_told_and_mended(names: Ground, node: LabNode) -> None:
+    sh(node, f"systemctl stop {UNIT}.socket {UNIT}.service; systemctl disable {UNIT}.socket")
+
+    outcome = names.deploy(NAME)
+
+    assert f"[{NAME}] answer sandboxes' queries at {ADDRESS}, port 53" in outcome.stderr
+    assert has_names(names)
+    no_change_is_left_to_make(names)
+
+
+def test_nobody_is_answered_by_another_networks_address(names: Ground, node: LabNode) -> None:
+    theirs = names.probe(NAME, "blue-runsc", ["name/blue-runc"])["name/blue-runc"]
+    own = names.probe(NAME, "red-runsc", ["name/red-runc"])["name/red-runc"]
+    jobs = {"red-runc": (GATEWAY, theirs), "blue-runc": ("-", "-")}
+
+    def packet(container: str, *arguments: str) -> str:
+        ran = node.exec("docker", "exec", container, "python3", "-c", PACKET, *arguments)
+        assert ran.code == 0, ran.stderr
+        return ran.stdout.strip()
+
+    found = at_once(lambda container: packet(container, *jobs[container]), jobs)
+
+    assert found == {"red-runc": "0", "blue-runc": "0"}
+    assert packet("red-runc", GATEWAY, own) == "1"
+
+
+# How many packets have come to the resolver's address from other machines.
+_COUNT = f"""
+case "$1" in
+    begin) iptables -I INPUT -i eth0 -d {ADDRESS} ;;
+    end) iptables -nvxL INPUT 1 | awk '{{print $1}}'; iptables -D INPUT -i eth0 -d {ADDRESS} ;;
+esac
+"""
+
+
+def test_another_machine_is_not_answered(names: Ground, node: LabNode) -> None:
+    outside = names.nodes["names-20"]
+    shell(node, _COUNT, "begin")
+
+    found = outside.exec("python3", "-c", PACKET, address(node), address(outside))
+
+    assert shell(node, _COUNT, "end").strip() == "1"
+    assert (found.code, found.stdout.strip()) == (0, "0"), found.stderr
+    assert has_names(names)
+
+
+def test_after_a_power_cut_names_are_there_before_any_run(names: Ground, node: LabNode) -> None:
+    before = names.probe(NAME, "bridged", BEYOND)
+
+    node.kill()
+    node.start()
+
+    assert before == BEYOND
+    assert within(120, lambda: sorted(running(node)) == sorted(containers()))
+    assert within(60, lambda: has_names(names))
+    assert names.resolves(NAME, "till-web-1", "till-db-1")
+    no_change_is_left_to_make(names)
+
+
+def test_behind_the_firewall_the_resolver_is_reached_and_nothing_else_of_the_node(
+    names: Ground, node: LabNode
+) -> None:
+    forbidden = (f"tcp/{GATEWAY}/22", f"tcp/{ADDRESS}/22", f"tcp/{address(node)}/22")
+    before = names.probe(NAME, "red-gvisor", forbidden)
+    try:
+        names.deploy(NAME, egress={})
+        found = names.probe(NAME, "red-gvisor", forbidden)
+        resolved = has_names(names)
+        large = names.probe(NAME, "red-gvisor", LARGE)
+        inside = names.resolves(NAME, "till-web-1", "till-db-1")
+        second = names.deploy(NAME, egress={})
+    finally:
+        names.deploy(NAME)
+
+    assert all(word.startswith("SSH-2.0") for word in before.values())
+    assert found == dict.fromkeys(forbidden, "EHOSTUNREACH")
+    assert resolved
+    assert large == LARGE
+    assert inside
+    assert second.stderr.count("No changes") == OPERATIONS + 1
+
+
+def test_undeclared_it_stays_for_those_that_ask_it_and_then_nothing_of_it_does(
+    names: Ground,
+) -> None:
+    name = "names-28"
+    node = names.ready(name)
+    others = {**RUNTIMES, "gvisor": {"network": "sandbox"}}
+    asking = [item for item, options in containers().items() if "--runtime=gvisor" in options]
+
+    kept = names.deploy(name, runtimes=others)
+    still = has_names(names, name)
+    sh(node, f"docker rm -f {' '.join(asking)}")
+    removed = names.deploy(name, runtimes=others)
+    nothing = left(node)
+    second = names.deploy(name, runtimes=others)
+    names.known.discard(name)
+
+    assert still
+    assert f"[{name}] stop the resolver" in removed.stderr
+    assert nothing == []
+    assert second.stderr.count("No changes") == OPERATIONS - 1
+    names.ready(name)
+    assert has_names(names, name)
+    said = next(line for line in kept.stderr.splitlines() if "the resolver stays" in line)
+    assert sorted(said.rpartition(": ")[2].split(", ")) == sorted(set(asking) - {"bridged"})
+
+
+def test_removal_leaves_nothing_of_it(names: Ground) -> None:
+    name = "names-20"
+    node = names.ready(name)
+    sh(node, "docker ps -aq | xargs -r docker rm -f")
+
+    outcome = names.run(name, deploy="deploys/remove.py")
+    names.known.discard(name)
+
+    assert outcome.code == 0, outcome.text
+    assert left(node) == []
+    assert sh(node, "ls /opt").strip() == ""

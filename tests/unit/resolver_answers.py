@@ -1,0 +1,42 @@
+"""A node that has what the resolver needs, and one on which it is, as the node tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyinfra_gvisor.node_files import ROOT, FoundFile, NodeFile
+from pyinfra_gvisor.resolver.files import kept_files
+from pyinfra_gvisor.resolver.state import ResolverState
+
+ABLE: dict[str, Any] = {
+    "python": "3.13",
+    "modules": ("asyncio", "ctypes"),
+    "ip": True,
+    "shared": True,
+}
+
+
+def there(files: Sequence[NodeFile] | None = None, **changes: Any) -> ResolverState:
+    """The state of a node on which these files are, or those of a resolver without settings."""
+    found = {
+        item.path: FoundFile(sha256=item.sha256, mode=item.mode, owner=ROOT)
+        for item in (kept_files((), None) if files is None else files)
+    }
+    states = {"enabled": True, "socket": "active", "service": "active"}
+    return ResolverState(**{**ABLE, **states, "files": found, **changes})
+
+
+def told(found: ResolverState) -> list[str]:
+    """The lines by which ``scripts/resolver_state.sh`` tells of it."""
+    lines = [key for key in ("ip", "shared", "enabled") if getattr(found, key)]
+    lines += [
+        f"{key} {value}"
+        for key in ("python", "socket", "service")
+        if (value := getattr(found, key))
+    ]
+    for path, item in found.files.items():
+        lines += [f"sum {item.sha256} {path}", f"stat {item.mode}:{item.owner} {path}"]
+    many = {"module": found.modules, "asks": found.asks, "stray": found.strays}
+    lines += [f"{key} {value}" for key, values in many.items() for value in values]
+    return [f"resolver {line}" for line in lines]

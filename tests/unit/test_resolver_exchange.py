@@ -1,0 +1,205 @@
+"""Many queries over one socket to a resolver, and one over a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from pyinfra_gvisor.resolver.forwarder import exchange
+from pyinfra_gvisor.resolver.forwarder.exchange import (
+    Busy,
+    Exchange,
+    ask_over_tcp,
+    framed,
+    read_framed,
+)
+from tests.unit.resolver_fakes import Answers, answer, failing, query, resolver, run
+
+
+def with_exchange(answers: Answers, job: Callable[[Exchange], Awaitable[object]]) -> object:
+    """What comes of a job with a socket to a resolver."""
+
+    async def whole() -> object:
+        async with resolver(answers) as port:
+            opened = Exchange(connected(port))
+            try:
+                return await job(opened)
+            finally:
+                assert opened.waiting == 0
+                opened.close()
+
+    return run(whole())
+
+
+def connected(port: int) -> socket.socket:
+    """A socket as the program has it."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    opened.connect(("127.0.0.1", port))
+    return opened
+
+
+def well(message: bytes) -> list[bytes]:
+    """An answer."""
+    return [answer(message)]
+
+
+def silent(_: bytes) -> list[bytes]:
+    """None."""
+    return []
+
+
+def test_many_queries_have_their_own_answers_whatever_the_order() -> None:
+    held: list[bytes] = []
+    asked = [query(f"c{number}", number=7) for number in range(100)]
+
+    def late(message: bytes) -> list[bytes]:
+        held.append(message)
+        return [answer(item) for item in reversed(held)] if len(held) == len(asked) else []
+
+    async def ask(opened: Exchange) -> list[bytes]:
+        return await asyncio.gather(*(opened.ask(item, 20) for item in asked))
+
+    assert with_exchange(late, ask) == [answer(item) for item in asked]
+    assert len({item[:2] for item in held}) == len(asked)
+
+
+def test_another_number_or_question_is_not_heard() -> None:
+    def confused(message: bytes) -> list[bytes]:
+        other = bytes([message[0] ^ 0x55]) + message[1:]
+        renamed = message.replace(b"\x02db", b"\x02bd")
+        return [b"", b"\0", message, answer(other), answer(renamed), answer(message), b"late"]
+
+    async def ask(opened: Exchange) -> bytes:
+        return await opened.ask(query(), 20)
+
+    assert with_exchange(confused, ask) == answer(query())
+
+
+def test_an_answer_that_comes_twice_is_taken_once() -> None:
+    async def ask(opened: Exchange) -> list[bytes]:
+        return [await opened.ask(query("a"), 20), await opened.ask(query("b"), 20)]
+
+    said = with_exchange(lambda message: [answer(message)] * 3, ask)
+
+    assert said == [answer(query("a")), answer(query("b"))]
+
+
+def test_silence_ends_in_time_and_leaves_nothing() -> None:
+    async def ask(opened: Exchange) -> int:
+        await failing(opened.ask(query(), 0.1), asyncio.TimeoutError)
+        return opened.waiting
+
+    assert with_exchange(silent, ask) == 0
+
+
+def test_that_nobody_listens_is_told_to_all_who_wait() -> None:
+    async def ask() -> set[type[BaseException]]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reserved:
+            reserved.bind(("127.0.0.1", 0))
+            port = reserved.getsockname()[1]
+        opened = Exchange(connected(port))
+        asking = [opened.ask(query(f"c{number}"), 20) for number in range(20)]
+        ends = await asyncio.gather(*asking, return_exceptions=True)
+        assert opened.waiting == 0
+        opened.close()
+        return {type(end) for end in ends if isinstance(end, BaseException)}
+
+    assert run(ask()) == {ConnectionRefusedError}
+
+
+def test_who_waits_when_it_is_closed_is_told() -> None:
+    async def ask() -> BaseException:
+        async with resolver(silent) as port:
+            opened = Exchange(connected(port))
+            asking = asyncio.create_task(opened.ask(query(), 20))
+            await asyncio.sleep(0.05)
+            opened.close()
+            return await failing(asking, ConnectionResetError)
+
+    assert str(run(ask())) == "closed"
+
+
+def test_no_more_wait_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "MOST_WAITING", 3)
+
+    async def ask(opened: Exchange) -> int:
+        asking = [asyncio.create_task(opened.ask(query(), 0.3)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        await failing(opened.ask(query(), 20), Busy)
+        waiting = opened.waiting
+        await asyncio.gather(*asking, return_exceptions=True)
+        return waiting
+
+    assert with_exchange(silent, ask) == 3
+
+
+def test_a_socket_that_takes_no_more_is_busy() -> None:
+    class Full(socket.socket):
+        def send(self, *_: object) -> int:
+            raise BlockingIOError(11, "no room")
+
+    async def ask() -> BaseException:
+        opened = Exchange(Full(socket.AF_INET, socket.SOCK_DGRAM))
+        end = await failing(opened.ask(query(), 20), Busy)
+        assert opened.waiting == 0
+        opened.close()
+        return end
+
+    assert isinstance(run(ask()), Busy)
+
+
+def over_tcp(answers: Answers) -> bytes:
+    """What comes over a connection."""
+
+    async def ask() -> bytes:
+        async with resolver(answers) as port:
+            opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            try:
+                return await ask_over_tcp(opened, ("127.0.0.1", port), query())
+            finally:
+                await asyncio.sleep(0.05)
+                assert opened.fileno() == -1
+
+    return run(ask())
+
+
+def test_an_answer_over_tcp_may_be_large_and_the_connection_is_closed() -> None:
+    large = answer(query()).ljust(60000, b"x")
+
+    assert over_tcp(lambda _: [large]) == large
+
+
+def test_another_answer_over_tcp_is_an_error() -> None:
+    with pytest.raises(ConnectionResetError, match="not the answer"):
+        over_tcp(lambda _: [answer(query("other"))])
+
+
+def test_a_connection_that_is_refused_is_closed() -> None:
+    async def ask() -> int:
+        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        await failing(ask_over_tcp(opened, ("127.0.0.1", 9), query()), ConnectionRefusedError)
+        return opened.fileno()
+
+    assert run(ask()) == -1
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\0", id="half a length"),
+        pytest.param(framed(query())[:-1], id="half a message"),
+        pytest.param(b"\x10\x01" + bytes(5000), id="too long"),
+    ],
+)
+def test_a_message_that_is_not_whole_is_an_error(sent: bytes) -> None:
+    async def read() -> BaseException:
+        reader = asyncio.StreamReader()
+        reader.feed_data(sent)
+        reader.feed_eof()
+        return await failing(read_framed(reader, 4096), ConnectionResetError)
+
+    assert str(run(read())) in ("ended before its message did", "a message of 4097 bytes")

@@ -1,0 +1,255 @@
+"""The resolver's program and units: it runs from where it is put, and may do little."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.resolver import forwarder
+from pyinfra_gvisor.resolver.files import (
+    DIRECTORY,
+    SERVICE,
+    SOCKET,
+    kept_files,
+    program_files,
+    service_text,
+    socket_text,
+)
+from pyinfra_gvisor.resolver.plan import OLDEST_PYTHON
+
+PACKAGE = "pyinfra_gvisor.resolver.forwarder"
+SOURCES = {
+    item.name: item.read_text(encoding="utf-8")
+    for item in files(forwarder).iterdir()
+    if item.name.endswith(".py")
+}
+MODULES = [pytest.param(name, id=name) for name in sorted(SOURCES)]
+# Both with -I, so that nothing of the test's own environment is there for it.
+ASYNCIO = ("-I", "-c", "import asyncio, ctypes")
+
+
+def pythons() -> list[str]:
+    """This one, and the system's if it is one that a node could have."""
+    found = {sys.executable}
+    system = shutil.which("python3", path="/usr/bin")
+    if (
+        system
+        and subprocess.run([system, *ASYNCIO], check=False, capture_output=True).returncode == 0
+    ):
+        found.add(system)
+    return sorted(found)
+
+
+def put(directory: Path) -> Path:
+    """The program as it lies on a node."""
+    for item in program_files():
+        path = directory / item.path.removeprefix(f"{DIRECTORY}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(item.text)
+    return directory
+
+
+def ran(python: str, directory: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The program, started as the unit does."""
+    return subprocess.run(
+        [python, "-I", "-B", directory, *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={"PATH": os.environ["PATH"], **env},
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("python", [pytest.param(path, id=Path(path).name) for path in pythons()])
+def test_the_program_runs_from_where_it_is_put_and_needs_sockets(
+    python: str, tmp_path: Path
+) -> None:
+    directory = put(tmp_path / "resolver")
+    before = sorted(directory.rglob("*"))
+
+    told = ran(python, directory, "--help")
+    alone = ran(python, directory)
+    anothers = ran(python, directory, LISTEN_PID="1", LISTEN_FDS="4")
+
+    assert (told.returncode, told.stderr) == (0, "")
+    for option in ("--docker", "--resolver", "--textfile"):
+        assert option in told.stdout
+    said = (64, "", "no sockets: this is started by its socket unit\n")
+    assert (alone.returncode, alone.stdout, alone.stderr) == said
+    assert (anothers.returncode, anothers.stdout, anothers.stderr) == said
+    assert sorted(directory.rglob("*")) == before, "nothing was written there"
+
+
+def test_every_module_of_it_is_put_there_and_nothing_more() -> None:
+    below = f"{DIRECTORY}/{PACKAGE.replace('.', '/')}"
+    packages = [f"{DIRECTORY}/pyinfra_gvisor", f"{DIRECTORY}/pyinfra_gvisor/resolver", below]
+
+    texts = {item.path: item.text for item in program_files()}
+
+    assert set(texts) == {
+        f"{DIRECTORY}/__main__.py",
+        *(f"{path}/__init__.py" for path in packages),
+        *(f"{below}/{name}" for name in SOURCES),
+    }
+    assert {texts[f"{path}/__init__.py"] for path in packages} == {""}
+    assert {
+        f"{below}/{name}": text for name, text in SOURCES.items() if name != "__init__.py"
+    }.items() <= texts.items()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_the_standard_library_and_its_neighbours_alone(name: str) -> None:
+    found = [
+        module
+        for node in ast.walk(ast.parse(SOURCES[name]))
+        for module in _imported(node)
+        if module.split(".")[0] not in sys.stdlib_module_names
+    ]
+
+    assert [item for item in found if item != PACKAGE and not item.startswith(f"{PACKAGE}.")] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_written_for_the_oldest_python_that_is_taken(name: str) -> None:
+    ast.parse(SOURCES[name], feature_version=OLDEST_PYTHON)
+
+
+def test_a_syntax_that_is_newer_would_be_found() -> None:
+    with pytest.raises(SyntaxError):
+        ast.parse("try: ...\nexcept* OSError: ...", feature_version=OLDEST_PYTHON)
+
+
+def test_all_of_it_is_the_program_and_two_units_that_root_alone_may_write() -> None:
+    kept = kept_files(("9.9.9.9",), "/srv/text/")
+
+    assert {item.mode for item in kept} == {"644"}
+    assert kept[:-2] == program_files()
+    assert {item.path: item.text for item in kept[-2:]} == {
+        SERVICE: service_text(("9.9.9.9",), "/srv/text/"),
+        SOCKET: socket_text(),
+    }
+
+
+def test_the_sockets_are_there_before_docker_and_their_addresses_stay_when_it_is_stopped() -> None:
+    assert socket_text().splitlines()[1:] == [
+        "[Unit]",
+        "Description=Docker's names for sandboxes with a network stack of their own",
+        "Before=docker.service",
+        "[Socket]",
+        "ExecStartPre=/usr/sbin/ip address replace 169.254.53.53/32 dev lo",
+        "ExecStartPre=-/usr/sbin/ip -6 address replace fd2e:6ab4:9d1c::53/128 dev lo nodad",
+        "ListenDatagram=169.254.53.53:53",
+        "ListenDatagram=[fd2e:6ab4:9d1c::53]:53",
+        "ListenStream=169.254.53.53:53",
+        "ListenStream=[fd2e:6ab4:9d1c::53]:53",
+        "FreeBind=yes",
+        "ReceiveBuffer=4M",
+        "Backlog=1024",
+        "TriggerLimitIntervalSec=0",
+        "[Install]",
+        "WantedBy=sockets.target",
+    ]
+
+
+HARDENED = {
+    "CapabilityBoundingSet=CAP_SYS_ADMIN",
+    "NoNewPrivileges=yes",
+    "ProtectSystem=strict",
+    "ProtectHome=yes",
+    "PrivateTmp=yes",
+    "PrivateDevices=yes",
+    "ProtectClock=yes",
+    "ProtectHostname=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectControlGroups=yes",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "RestrictNamespaces=net",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "LockPersonality=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service setns",
+    "MemoryMax=64M",
+    "TasksMax=16",
+    "UMask=0022",
+}
+
+
+def test_the_service_may_enter_network_namespaces_and_little_else() -> None:
+    lines = service_text((), None).splitlines()
+
+    assert set(lines) >= HARDENED
+    assert not [line for line in lines if line.startswith(("ReadWritePaths", "AmbientCapabilit"))]
+
+
+def test_the_service_comes_back_whatever_ends_it_and_depends_on_its_sockets() -> None:
+    lines = service_text((), None).splitlines()
+
+    unit = "pyinfra-gvisor-resolver.socket"
+    for line in (f"Requires={unit}", f"After={unit}", "Restart=always", "StartLimitIntervalSec=0"):
+        assert line in lines
+    assert "ExecStart=/usr/bin/python3 -I -B /opt/gvisor/resolver" in lines
+
+
+@pytest.mark.parametrize(
+    ("named", "textfile_dir", "options", "writable"),
+    [
+        pytest.param((), None, "", [], id="none"),
+        pytest.param(
+            ("9.9.9.9", "2620:fe::fe"),
+            None,
+            " --resolver=9.9.9.9 --resolver=2620:fe::fe",
+            [],
+            id="dockerds-resolvers",
+        ),
+        pytest.param(
+            (
+                "fe80::1%eth0",
+                "dns.example",
+                "",
+                "1.1.1.1\nExecStart=/bin/sh",
+                "::1%\nUser=x",
+                "9.9.9.9",
+            ),
+            None,
+            " --resolver=9.9.9.9",
+            [],
+            id="what-is-no-plain-address-is-left-out",
+        ),
+        pytest.param(
+            (),
+            "/srv/text/",
+            " --textfile=/srv/text/pyinfra_gvisor_resolver.prom",
+            ["ReadWritePaths=-/srv/text/"],
+            id="metrics",
+        ),
+    ],
+)
+def test_the_service_is_told_what_is_declared(
+    named: tuple[str, ...], textfile_dir: str | None, options: str, writable: list[str]
+) -> None:
+    lines = service_text(named, textfile_dir).splitlines()
+
+    starts = [line for line in lines if line.startswith("ExecStart=")]
+    assert starts == [f"ExecStart=/usr/bin/python3 -I -B {DIRECTORY}{options}"]
+    assert [line for line in lines if line.startswith("ReadWritePaths")] == writable
+    assert len(lines) == len(service_text((), None).splitlines()) + len(writable)
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [node.module if node.module and node.level == 0 else f"relative to {node.level}"]
+    return []

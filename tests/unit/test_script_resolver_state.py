@@ -1,0 +1,186 @@
+"""``resolver_state.sh`` in the whole script, with paths of a test: it tells what a node has."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.resolver.files import ADDRESS
+from pyinfra_gvisor.resolver.state import ResolverState
+from tests.unit.node_script import Machine
+from tests.unit.shells import stub
+
+UNIT = "pyinfra-gvisor-resolver"
+ROOT = "26 1 254:0 / / rw,relatime {}- ext4 /dev/vda1 rw\n"
+OTHER = "27 26 0:5 / /proc rw,nosuid shared:14 - proc proc rw\n"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A node on which Docker does not run, with a systemctl that knows one answer."""
+    machine = Machine(tmp_path)
+    stub(machine.path, "systemctl", f'echo "$*" >> {tmp_path}/asked; echo active')
+    return machine
+
+
+def have(path: Path, text: str = "", mode: int = 0o644) -> Path:
+    """A file, with what is above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def install(machine: Machine) -> dict[str, Path]:
+    """Some files of a resolver, with their names as content."""
+    directory = machine.gvisor / "resolver"
+    paths = [
+        directory / "__main__.py",
+        directory / "pyinfra_gvisor" / "__init__.py",
+        machine.units / f"{UNIT}.socket",
+        machine.units / f"{UNIT}.service",
+    ]
+    return {path.name: have(path, path.name, 0o640) for path in paths}
+
+
+def test_a_node_without_any_of_it_tells_nothing_and_systemd_is_not_asked(machine: Machine) -> None:
+    assert machine.node().resolver == ResolverState()
+    assert not (machine.root / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("link", "python"),
+    [
+        pytest.param("python3.13", "3.13", id="debians-link"),
+        pytest.param("alternatives", "3.13", id="a-link-to-a-link"),
+        pytest.param("nowhere", "", id="a-link-to-nothing"),
+        pytest.param(None, "", id="none"),
+    ],
+)
+def test_the_version_is_that_of_the_file_behind_all_links(
+    machine: Machine, link: str | None, python: str
+) -> None:
+    have(machine.root / "python3.13", mode=0o755)
+    (machine.root / "alternatives").symlink_to("python3.13")
+    if link:
+        (machine.root / "python3").symlink_to(machine.root / link)
+
+    assert machine.node().resolver == ResolverState(python=python)
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        pytest.param((), id="minimal"),
+        pytest.param(("asyncio",), id="one"),
+        pytest.param(("asyncio", "ctypes"), id="both"),
+    ],
+)
+def test_the_modules_are_those_of_that_version(machine: Machine, modules: tuple[str, ...]) -> None:
+    have(machine.root / "python3.13")
+    (machine.root / "python3").symlink_to("python3.13")
+    have(machine.root / "lib" / "python3.11" / "ctypes" / "__init__.py")
+    for module in modules:
+        have(machine.root / "lib" / "python3.13" / module / "__init__.py")
+
+    assert machine.node().resolver == ResolverState(python="3.13", modules=modules)
+
+
+def test_ip_is_told_where_the_unit_starts_it(machine: Machine) -> None:
+    path = have(machine.root / "ip")
+    there = machine.node().resolver.ip
+    path.chmod(0o755)
+
+    assert (there, machine.node().resolver.ip) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("mounts", "shared"),
+    [
+        pytest.param([ROOT.format("shared:1 "), OTHER], True, id="shared"),
+        pytest.param([OTHER, ROOT.format("master:3 shared:1 ")], True, id="of-two-fields"),
+        pytest.param([ROOT.format(""), OTHER], False, id="private"),
+        pytest.param([ROOT.format("master:1 "), OTHER], False, id="slave"),
+        pytest.param([ROOT.format("unbindable ")], False, id="unbindable"),
+        pytest.param([ROOT.format("").replace("vda1", "shared:1")], False, id="a-device-so-called"),
+        pytest.param([ROOT.format("shared:1 "), ROOT.format("")], False, id="another-above-it"),
+        pytest.param([ROOT.format(""), ROOT.format("shared:1 ")], True, id="above-another"),
+        pytest.param([OTHER], False, id="no-root"),
+    ],
+)
+def test_whether_mounts_propagate_is_what_the_mount_of_the_root_says(
+    machine: Machine, mounts: list[str], shared: bool
+) -> None:
+    have(machine.root / "mountinfo", "".join(mounts))
+
+    assert machine.node().resolver == ResolverState(shared=shared)
+
+
+def test_every_file_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
+    paths = install(machine)
+
+    found = machine.node().resolver
+
+    assert found.there
+    assert {path: item.model_dump() for path, item in found.files.items()} == {
+        str(path): {
+            "sha256": hashlib.sha256(path.name.encode()).hexdigest(),
+            "mode": "640",
+            "owner": f"{path.stat().st_uid}:{path.stat().st_gid}",
+        }
+        for path in paths.values()
+    }
+    program = {str(paths["__main__.py"]), str(paths["__init__.py"])}
+    assert set(found.strays) == program
+
+
+@pytest.mark.parametrize(
+    "broken", [pytest.param(True, id="broken"), pytest.param(False, id="good")]
+)
+def test_a_link_in_the_place_of_a_file_is_told_and_is_not_that_file(
+    machine: Machine, broken: bool
+) -> None:
+    link = install(machine)["__main__.py"]
+    other = link.rename(machine.root / "elsewhere.py")
+    link.symlink_to("nowhere" if broken else other)
+
+    found = machine.node().resolver
+
+    assert str(link) in found.strays
+    assert str(link) not in found.files if broken else found.files[str(link)].mode == "777"
+
+
+def test_units_are_told_as_systemd_has_them(machine: Machine) -> None:
+    paths = install(machine)
+    wants = machine.units / "sockets.target.wants"
+    wants.mkdir()
+    disabled = machine.node().resolver
+    (wants / f"{UNIT}.socket").symlink_to("nowhere")
+
+    enabled = machine.node().resolver
+
+    assert (disabled.socket, disabled.service, disabled.enabled) == ("active", "active", False)
+    assert enabled == disabled.model_copy(update={"enabled": True})
+    asked = f"is-active {UNIT}.socket\nis-active {UNIT}.service\n"
+    assert (machine.root / "asked").read_text() == asked * 2
+    paths[f"{UNIT}.socket"].unlink()
+    assert machine.node().resolver.socket is None
+
+
+def test_a_container_asks_it_as_long_as_its_bundle_holds_files_that_say_so(
+    machine: Machine,
+) -> None:
+    ids = [letter * 64 for letter in "abcd"]
+    packaged = machine.root / "run-containerd" / "io.containerd.runtime.v2.task" / "moby"
+    dockerds = machine.root / "run-docker" / "daemon" / "io.containerd.runtime.v2.task" / "moby"
+    have(packaged / ids[0] / "resolv.conf.docker")
+    have(packaged / ids[1] / "config.json")
+    have(dockerds / ids[2] / "resolv.conf.docker")
+    have(packaged / ids[3] / "resolv.conf.docker")  # on the default bridge
+    for path in (packaged / ids[0], dockerds / ids[2]):
+        (path / "resolv.conf").write_text(f"search x\nnameserver {ADDRESS}\n")
+    (packaged / ids[3] / "resolv.conf").write_text("nameserver 192.0.2.53\n")
+
+    assert machine.node().resolver == ResolverState(asks=(ids[0], ids[2]))
