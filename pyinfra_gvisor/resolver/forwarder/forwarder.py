@@ -202,13 +202,13 @@ class Forwarder:
                 said = await self._upstream.ask(query, room.resolvers, stream=stream)
             except OSError:
                 return "docker", await asking
-            if room.is_refused and not has_records(said):  # it may be a container's name
+            if has_records(said):
+                return "upstream", said
+            if room.is_refused:  # it may be a container's name
                 return "docker", await asking
-            if not has_records(said):
-                answered = asking.done() and not asking.exception()
-                again = await self._again(room, query, answered=answered, stream=stream)
-                return ("docker", again) if again else ("upstream", said)
-            return "upstream", said
+            answered = asking.done() and not asking.exception()
+            again = await self._again(room, query, answered=answered, stream=stream)
+            return ("docker", again) if again else ("upstream", said)
         finally:
             asking.cancel()
 
