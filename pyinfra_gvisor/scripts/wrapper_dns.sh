@@ -16,16 +16,14 @@ create() {
     done
     mount='"destination":"/etc/resolv.conf","type":"bind","source":"'
     dockers='[^"\\]*/containers/[0-9a-f]*/resolv\.conf'
-    from=$(sed -n "s|.*$mount\($dockers\)\".*|\1|p" "$bundle/config.json") || return 1
-    if [ -z "$from" ]; then return 0; fi # a file of the user's, or no network
-    printf '%s\n' "$from" > "$bundle/resolv.conf.docker" &&
-        : > "$bundle/resolv.conf" &&
-        sed -i "s|\($mount\)$dockers\"|\1$bundle/resolv.conf\"|" "$bundle/config.json"
+    : > "$bundle/resolv.conf" && sed -i \
+        -e "\|$mount$dockers\"|{h;s|.*$mount||;s|\".*||w $bundle/resolv.conf.docker" \
+        -e "g;s|\($mount\)$dockers\"|\1$bundle/resolv.conf\"|}" "$bundle/config.json"
 }
 
 start() {
-    if [ ! -e resolv.conf.docker ]; then return 0; fi
-    read -r from < resolv.conf.docker || return 1
+    if [ ! -s resolv.conf.docker ]; then return 0; fi # a file of the user's, or no network
+    read -r from < resolv.conf.docker || [ -n "$from" ] || return 1 # as config.json it may have no end
     if [ ! -f "$from" ]; then
         echo "$from is no file"
         return 1

@@ -69,7 +69,7 @@ def test_at_create_the_container_is_given_a_file_beside_its_bundle(
         str(shim.dockers), own
     )
     assert shim.mounted() == own
-    assert shim.files() == {"resolv.conf": "", "resolv.conf.docker": f"{shim.dockers}\n"}
+    assert shim.files() == {"resolv.conf": "", "resolv.conf.docker": str(shim.dockers)}
     assert shim.logged() == ""
 
 
@@ -92,7 +92,7 @@ def test_the_bundle_is_the_one_that_runsc_is_told_of(shim: Shim, words: list[str
     assert ran.returncode == 0
     assert shim.asked() == given
     assert f'"{shim.bundle}/resolv.conf"' in (shim.bundle / "config.json").read_text()
-    assert (shim.bundle / "resolv.conf.docker").read_text() == f"{shim.dockers}\n"
+    assert (shim.bundle / "resolv.conf.docker").read_text() == str(shim.dockers)
 
 
 def test_without_a_word_of_it_the_bundle_is_where_runsc_is_started(shim: Shim) -> None:
@@ -169,7 +169,7 @@ def test_a_container_without_dockers_file_keeps_what_it_has(shim: Shim, source: 
     ended(created)
     ended(started)
     assert (shim.root / "seen" / "config.json").read_text() == before
-    assert shim.files() == {}
+    assert shim.files() == {"resolv.conf": "", "resolv.conf.docker": ""}
     assert shim.logged() == ""
 
 
