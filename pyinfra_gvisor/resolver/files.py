@@ -22,6 +22,7 @@ ADDRESS = "169.254.53.53"
 ADDRESS6 = "fd2e:6ab4:9d1c::53"
 
 MEMORY_MIB = 64
+START_S = 30
 _CONFINED = (
     "ProtectHome=yes",
     "PrivateTmp=yes",
@@ -32,7 +33,7 @@ _CONFINED = (
     "ProtectKernelModules=yes",
     "ProtectKernelTunables=yes",
     "ProtectControlGroups=yes",
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
     "RestrictNamespaces=net",
     "RestrictRealtime=yes",
     "RestrictSUIDSGID=yes",
@@ -110,7 +111,7 @@ def service_text(named: Sequence[str], textfile_dir: str | None) -> str:
     The unit of the program: systemd.exec(5).
 
     Of what root may do it keeps entering containers' network namespaces, which setns(2) asks
-    CAP_SYS_ADMIN for.
+    CAP_SYS_ADMIN for, and sending a packet of ARP, which packet(7) asks CAP_NET_RAW for.
     """
     options = [f"--resolver={address}" for address in named if _is_plain_ip(address)]
     if textfile_dir:
@@ -122,6 +123,8 @@ def service_text(named: Sequence[str], textfile_dir: str | None) -> str:
         f"After={NAME}.socket",
         "StartLimitIntervalSec=0",
         "[Service]",
+        "Type=notify",  # who starts it waits until it answers, and is told if it does not
+        f"TimeoutStartSec={START_S}",
         " ".join(("ExecStart=/usr/bin/python3 -I -B", DIRECTORY, *options)),
         "Restart=always",
         "RestartSec=500ms",
@@ -130,7 +133,7 @@ def service_text(named: Sequence[str], textfile_dir: str | None) -> str:
         f"MemoryMax={MEMORY_MIB}M",
         "TasksMax=16",
         "UMask=0022",
-        "CapabilityBoundingSet=CAP_SYS_ADMIN",
+        "CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_RAW",
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",
         *([f"ReadWritePaths=-{textfile_dir}"] if textfile_dir else []),

@@ -11,6 +11,10 @@ die() {
     exit 1
 }
 
+said_by() { # more options: of whom of that unit
+    journalctl -q -o cat -n 3 -u "$@" | tail -n 1 | cut -c1-200
+}
+
 if [ -n "$textfile_dir" ] && [ ! -d "$textfile_dir" ]; then
     die "$textfile_dir" "is no directory; make it, or leave gvisor_textfile_dir out"
 fi
@@ -29,8 +33,9 @@ if [ "$listens" != active ] || [ "$had" != "$(cat "$units/$unit.socket")" ]; the
     systemctl stop "$unit.service" "$unit.socket"
 fi
 systemctl enable --quiet "$unit.socket"
-systemctl start "$unit.socket" ||
-    die "port 53" "it cannot be listened there: $(journalctl -q -u "$unit.socket" -n 3 -o cat | tail -n 1 | cut -c1-200)"
-systemctl restart "$unit.service" # the sockets stay, with what comes meanwhile
+systemctl start "$unit.socket" || die "port 53" "it cannot be listened there: $(said_by "$unit.socket")"
+# The sockets stay, with what comes meanwhile.
+systemctl restart "$unit.service" ||
+    die "$unit.service" "it does not start; it said: $(said_by "$unit.service" -t "$unit")"
 if [ "$metrics" != "$(resolver_metrics)" ]; then remove_metrics "$metrics"; fi
 rm "$unfinished"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -136,6 +137,25 @@ def test_an_address_that_moved_is_not_answered_for_the_old_one(
 
     assert said == [TWO]
     assert (old.seen, new.seen) == (1, 1)
+
+
+def test_a_neighbour_hears_that_an_address_has_come_to_somebody_else(program: Program) -> None:
+    old = program.at.container("br1", 2, answers=ONE)
+    peer = program.at.container("br1", 3, answers=TWO)
+    assert [old.asks(), peer.asks()] == [ONE, TWO]
+    arp = socket.htons(0x0806)  # linux/if_ether.h
+    with inside(peer.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, arp)) as heard:
+        heard.settimeout(5)
+
+        program.at.docker.lists.remove(old)
+        program.at.remove(old)
+        new = program.at.container("br1", 2, tail="n")
+        frames = iter(partial(heard.recv, 100), b"")
+        frame = next(frame for frame in frames if frame[22:28].hex(":") == new.mac != old.mac)
+
+    assert frame[:6].hex(":") == peer.mac
+    addresses = [socket.inet_ntoa(frame[at : at + 4]) for at in (28, 38)]
+    assert addresses == [new.address, peer.address]
 
 
 def test_a_namespace_that_goes_is_let_go_of(program: Program) -> None:

@@ -14,6 +14,7 @@ from pyinfra_gvisor.resolver.forwarder import rooms
 from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
 from pyinfra_gvisor.resolver.forwarder.engine import EngineError, Sandbox, Source
 from pyinfra_gvisor.resolver.forwarder.namespaces import Gone
+from pyinfra_gvisor.resolver.forwarder.neighbours import Neighbours
 from pyinfra_gvisor.resolver.forwarder.rooms import Rooms
 from tests.unit.resolver_fakes import answer, failing, query, resolver
 
@@ -88,7 +89,8 @@ class Ground:
         """Those of an engine, with a resolver behind them."""
         async with resolver(lambda message: [answer(message)]) as port:
             self._patch.setattr(rooms, "DOCKERS", ("127.0.0.1", port))
-            made = Rooms(cast("Any", engine), Diagnostics())
+            diagnostics = Diagnostics()
+            made = Rooms(cast("Any", engine), Neighbours(diagnostics), diagnostics)
             yield made
             made.close()
             assert made.open == 0

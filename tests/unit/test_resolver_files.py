@@ -161,7 +161,7 @@ def test_the_sockets_are_there_before_docker_and_their_addresses_stay_when_it_is
 
 
 HARDENED = {
-    "CapabilityBoundingSet=CAP_SYS_ADMIN",
+    "CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_RAW",
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
     "ProtectHome=yes",
@@ -173,7 +173,7 @@ HARDENED = {
     "ProtectKernelModules=yes",
     "ProtectKernelTunables=yes",
     "ProtectControlGroups=yes",
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
     "RestrictNamespaces=net",
     "RestrictRealtime=yes",
     "RestrictSUIDSGID=yes",

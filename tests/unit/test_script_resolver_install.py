@@ -142,6 +142,16 @@ def test_a_port_that_is_taken_is_told_with_what_systemd_says(host: Host) -> None
     )
 
 
+def test_a_program_that_does_not_start_is_told_with_what_it_says(host: Host) -> None:
+    ran = host.install(breaks="restart")
+
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1] == (
+        "resolver.resolver: pyinfra-gvisor-resolver.service on run-1: it does not start; it said: "
+        "Failed to listen: Address in use"
+    )
+
+
 def test_a_directory_for_metrics_that_is_not_there_is_told_before_anything_is_done(
     host: Host,
 ) -> None:

@@ -17,6 +17,7 @@ from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
 from pyinfra_gvisor.resolver.forwarder.engine import SOCKET, Engine
 from pyinfra_gvisor.resolver.forwarder.forwarder import Forwarder
 from pyinfra_gvisor.resolver.forwarder.messages import MOST_QUERY_BYTES
+from pyinfra_gvisor.resolver.forwarder.neighbours import Neighbours
 from pyinfra_gvisor.resolver.forwarder.rooms import Rooms
 from pyinfra_gvisor.resolver.forwarder.upstream import RESOLV_CONF, Upstream
 
@@ -53,9 +54,16 @@ def from_systemd() -> list[socket.socket]:
     return [socket.socket(fileno=FIRST_SOCKET + at) for at in range(number)]
 
 
+def tell_systemd() -> None:
+    """That from now on queries are answered: sd_notify(3)."""
+    if path := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as telling:
+            telling.sendto(b"READY=1", f"\0{path[1:]}" if path.startswith("@") else path)
+
+
 async def _run(given: argparse.Namespace, sockets: Sequence[socket.socket]) -> None:
     diagnostics = Diagnostics()
-    rooms = Rooms(Engine(given.docker), diagnostics)
+    rooms = Rooms(Engine(given.docker), Neighbours(diagnostics), diagnostics)
     upstream = Upstream(given.resolver, resolv_conf=given.resolv_conf)
     forwarder = Forwarder(rooms, upstream, counters.Counters(), diagnostics)
     for opened in sockets:
@@ -73,6 +81,7 @@ async def _run(given: argparse.Namespace, sockets: Sequence[socket.socket]) -> N
     if given.textfile is not None:
         jobs.append(asyncio.create_task(_count(given.textfile, forwarder, rooms)))
     waiting = asyncio.create_task(ended.wait())
+    tell_systemd()
     done, _ = await asyncio.wait({*jobs, waiting}, return_when=asyncio.FIRST_COMPLETED)
     for job in done - {waiting}:
         job.result()  # a job that ends has failed

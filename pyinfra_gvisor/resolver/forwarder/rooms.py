@@ -12,6 +12,7 @@ from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
 from pyinfra_gvisor.resolver.forwarder.engine import Engine, EngineError, Sandbox, Source
 from pyinfra_gvisor.resolver.forwarder.exchange import Exchange, ask_over_tcp
 from pyinfra_gvisor.resolver.forwarder.namespaces import Gone, Namespace, look
+from pyinfra_gvisor.resolver.forwarder.neighbours import Neighbours
 from pyinfra_gvisor.resolver.forwarder.rates import Places
 
 # Where dockerd answers inside of each namespace: moby/moby, daemon/libnetwork/resolver.go
@@ -103,8 +104,8 @@ class Room:
 class Rooms:
     """The rooms of all containers that have asked, kept as Docker's networks change."""
 
-    def __init__(self, engine: Engine, diagnostics: Diagnostics) -> None:
-        self._engine, self._diagnostics = engine, diagnostics
+    def __init__(self, engine: Engine, neighbours: Neighbours, diagnostics: Diagnostics) -> None:
+        self._engine, self._neighbours, self._diagnostics = engine, neighbours, diagnostics
         self._sources: Mapping[str, Source] = {}
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Task[Room]] = {}
@@ -232,6 +233,7 @@ class Rooms:
     async def _read(self) -> None:
         self._read_s = time.monotonic()
         self._sources = await self._engine.sources()
+        self._neighbours.update(self._sources)
         here = {source.container for source in self._sources.values()}
         for container in self._rooms.keys() - here:
             self._drop(container)
