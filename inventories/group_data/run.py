@@ -3,11 +3,12 @@
 # The release to have. Changing it installs the new one beside the old; new containers take it.
 gvisor_release = "20260928.0"
 
-# Docker runtimes by name. Apps that ask for "runsc" are what everything here is about.
-gvisor_runtimes = {"runsc": {"network": "host"}}
-
-# A second one, with gVisor's own network stack and Docker's names: docs/names.md.
-# gvisor_runtimes["gvisor"] = {"network": "sandbox", "dns": "docker"}
+# Docker runtimes by name. Apps that ask for "runsc" are what everything here is about. The second
+# one has gVisor's own network stack, and Docker's names with it: docs/names.md.
+gvisor_runtimes = {
+    "runsc": {"network": "host"},
+    # "gvisor": {"network": "sandbox", "dns": "docker"},
+}
 
 # What the audit asks for beside what Coolify runs for its users, and where its reports go.
 # gvisor_exempt = [{"name": "shop-builder", "reason": "builds images, until it moves in March"}]
