@@ -23,7 +23,8 @@ RUNTIMES_DIR = "/opt/gvisor/runtimes"
 STATE_DIR = "/var/lib/pyinfra-gvisor"
 DAEMON_JSON = "/etc/docker/daemon.json"
 
-STATE_SCRIPTS = ("docker_state", "egress_state", "kernel_state", "resolver_state", "node_state")
+STATE_PARTS = ("docker_state", "egress_state", "kernel_state", "resolver_state")
+STATE_SCRIPTS = (*STATE_PARTS, "node_state")
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "process", "container"),

@@ -32,9 +32,8 @@ from pyinfra_gvisor.report.document import (
 )
 from pyinfra_gvisor.runtimes import release_of
 
-NODE_RULES: tuple[Rule[Host], ...] = (
-    *ENGINE_RULES,
-    *GVISOR_RULES,
+# What can be looked for where dockerd answers; without it nothing else is known.
+ANSWERED_RULES: tuple[Rule[Host], ...] = (
     *DAEMON_RULES,
     *HARDENING,
     *EGRESS_RULES,
@@ -43,6 +42,7 @@ NODE_RULES: tuple[Rule[Host], ...] = (
     *BUILD_RULES,
     *COOLIFY_RULES,
 )
+NODE_RULES: tuple[Rule[Host], ...] = (*ENGINE_RULES, *GVISOR_RULES, *ANSWERED_RULES)
 RUNNING_RULES: tuple[Rule[Running], ...] = (*CONTAINER_RULES, *CAPABILITY_RULES, *APP_RULES)
 STOPPED_MANY = 50  # of destinations, and of addresses that are nobody's, in a report
 
@@ -75,10 +75,9 @@ def judge(name: str, host: Host, *, at: str, by: Literal["audit", "deploy"]) -> 
 def _findings(host: Host, running: list[Running]) -> list[Finding]:
     waivers = host.settings.waivers
     rules: tuple[Rule[Host], ...] = ENGINE_RULES
-    if host.node.info is not None:  # without it nothing else can be known
+    if host.node.info is not None:
         gvisor = GVISOR_RULES if host.settings.runtimes else ()
-        hardening = (*HARDENING, *EGRESS_RULES, *KERNEL_RULES, *BUILD_RULES)
-        rules = (*ENGINE_RULES, *gvisor, *DAEMON_RULES, *hardening, *COOLIFY_RULES)
+        rules = (*ENGINE_RULES, *gvisor, *ANSWERED_RULES)
     found = look(rules, host, waivers)
     for item in running:
         found += look(RUNNING_RULES, item, waivers)

@@ -11,10 +11,10 @@ from pydantic import Field, field_validator
 
 from pyinfra_gvisor.containers import Container
 from pyinfra_gvisor.egress.observed import Counted, read_counted
-from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.node import STATE_PARTS, Node, parse_node
 from pyinfra_gvisor.reading import Reading
 
-AUDIT_SCRIPTS = ("docker_state", "egress_state", "kernel_state", "audit_state", "node_state")
+AUDIT_SCRIPTS = (*STATE_PARTS, "audit_state", "node_state")
 LEAK_AGE_S = 60  # a younger one may belong to a container that is just being made or removed
 
 

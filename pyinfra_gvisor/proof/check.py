@@ -48,9 +48,18 @@ class Check:
 
     def is_about(self, runtime: Runtime) -> bool:
         """Whether this runtime can show it."""
-        return (NAMED if runtime.dns else runtime.network) in self.networks
+        return _network(runtime) in self.networks
 
     @property
     def same(self) -> bool:
         """Whether runc must show the same, and not the opposite."""
         return self.sandbox is self.control
+
+
+def has_names(runtime: Runtime) -> bool:
+    """Whether Docker's names are to resolve under this runtime."""
+    return _network(runtime) in WITH_DNS
+
+
+def _network(runtime: Runtime) -> str:
+    return NAMED if runtime.dns else runtime.network

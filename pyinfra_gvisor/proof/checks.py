@@ -14,6 +14,10 @@ __all__ = ["ALL", "CHECKS", "CONTROL", "Check"]
 _LEAVE = "run nobody's code under this runtime; see what the wrapper starts"
 _FLAGS = "take the flag out of gvisor_runtimes, or give a reason for it there"
 _NETWORK = "look at the node's firewall and Docker's networks; compare with the control"
+_NAMES = (
+    "look at dockerd's log, for a runtime with `dns` at that of pyinfra-gvisor-resolver too; "
+    "network sandbox has Docker's names with `dns` alone"
+)
 
 CHECKS: tuple[Check, ...] = (
     Check(
@@ -83,9 +87,40 @@ CHECKS: tuple[Check, ...] = (
         "the name of a container beside it is that one's address; under runc the same",
         "dns_peer",
         Severity.MEDIUM,
-        "look at dockerd's log, for a runtime with `dns` at that of pyinfra-gvisor-resolver too; "
-        "network sandbox has Docker's names with `dns` alone",
-        *same(judges.peer_resolved),
+        _NAMES,
+        *same(judges.as_peer("dns_peer")),
+        networks=WITH_DNS,
+    ),
+    Check(
+        "dns-alias",
+        "so do their aliases",
+        "what that container is called on their network is its address; under runc the same",
+        "dns_alias",
+        Severity.MEDIUM,
+        _NAMES,
+        *same(judges.as_peer("dns_alias")),
+        networks=WITH_DNS,
+    ),
+    Check(
+        "dns-scope",
+        "names of a network that it is not on do not resolve",
+        "what that container is called on another network has no address, which it has for those "
+        "that are on it; under runc the same",
+        "dns_scope",
+        Severity.HIGH,
+        "look at who answers the container: its resolv.conf, `dns` in daemon.json",
+        *same(judges.not_beyond),
+        networks=WITH_DNS,
+    ),
+    Check(
+        "dns-restart",
+        "names resolve when either side was restarted",
+        "behind `docker restart` of that container, and then of its own, the name is the address "
+        "that it has now; under runc the same",
+        "dns_restart",
+        Severity.MEDIUM,
+        _NAMES,
+        *same(shows("dns_restart", "resolves")),
         networks=WITH_DNS,
     ),
     Check(

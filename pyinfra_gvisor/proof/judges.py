@@ -71,8 +71,24 @@ def own_address(seen: Seen, node: Seen) -> bool:
     return inside and bool(nodes) and address not in nodes and address == seen.get("given_address")
 
 
-def peer_resolved(seen: Seen, node: Seen) -> bool:
-    return bool(node.get("peer_address")) and seen.get("dns_peer") == node.get("peer_address")
+def as_peer(key: str) -> Judge:
+    """That a name has led to the container beside it."""
+    return lambda seen, node: bool(seen.get(key)) and seen.get(key) == node.get("peer_address")
+
+
+def not_beyond(seen: Seen, node: Seen) -> bool:
+    """Not the address that who is on that network has; somebody outside may answer for any name."""
+    found, beyond = seen.get("dns_scope"), node.get("beyond")
+    if not _is_address(beyond) or found == beyond:
+        return False
+    return found in ("unknown", "no answer") or _is_address(found)
+
+
+def _is_address(text: str | None) -> bool:
+    try:
+        return bool(ip_address(text or ""))
+    except ValueError:
+        return False
 
 
 def external_resolved(seen: Seen, _node: Seen) -> bool:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.proof.check import CONTROL
+from pyinfra_gvisor.proof.check import CONTROL, has_names
 from pyinfra_gvisor.proof.egress_tries import Try, tries
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.service import service_script
@@ -38,10 +38,12 @@ def probe_script(
     return script(
         *(() if no_reload else (service_script(node), "dockerd", "prove_reload")),
         *(("prove_egress",) if firewall else ()),
+        "prove_names",
         "prove_look",
         "prove",
         runtimes=" ".join((*runtimes, CONTROL)),
         offline=" ".join(name for name, item in runtimes.items() if item.network == "none"),
+        named=" ".join((*(name for name, item in runtimes.items() if has_names(item)), CONTROL)),
         image=image or "",
         external=EXTERNAL_NAME,
         program_b64=encoded(_program()),

@@ -2,13 +2,14 @@
 # Starts a container under each runtime and prints what is seen of it, from outside and inside:
 # "subject<TAB>observation<TAB>value" a line. Judging that is not done here. Needs no image from
 # anywhere and nothing of one: the programs are the node's own, mounted read-only, started by the
-# node's own loader. Read behind prove_look.sh.
+# node's own loader. Read behind prove_names.sh and prove_look.sh.
 # Set before: runtimes (names; runc is the negative control), offline (those without a network),
+# named (those that have Docker's names),
 # image (none: an empty one is made), external (a name that is not Docker's), program_b64, and
 # no_reload (why dockerd is not to be reloaded; if empty, prove_reload.sh is read in front), and
 # firewall (if not empty, prove_egress.sh is read in front).
 set -eu
-: "${runtimes:?}" "${offline?}" "${image?}" "${external:?}" "${program_b64:?}" "${no_reload?}" "${firewall?}"
+: "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${no_reload?}" "${firewall?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
@@ -156,7 +157,9 @@ work=$(mktemp -d)
 if [ -z "$image" ]; then make_image; fi
 docker network create --label "$label=$tag" "$network" > /dev/null
 start_all
+lead_beyond
 see_node
 look_at_all
 if [ -z "$no_reload" ]; then survive_reload; fi
+outlive_restarts
 stop_all

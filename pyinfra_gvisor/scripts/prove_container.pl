@@ -1,4 +1,4 @@
-# What runs in a probe container, with nothing but perl-base: "serve", "look", "ask" and "try". Prints
+# What runs in a probe container, with nothing but perl-base: "serve", "look", "ask", "try" and "name". Prints
 # "observation<TAB>value" a line; what was not seen is not printed. Judging that is not done here.
 use strict;
 use warnings;
@@ -11,7 +11,7 @@ use constant NOBODY => 65534;
 use constant SYSLOG          => { x86_64 => 103, aarch64 => 116 };
 use constant SYSLOG_READ_ALL => 3;
 
-my %modes = ( serve => \&serve, look => \&look, ask => \&ask_all, try => \&try_all );
+my %modes = ( serve => \&serve, look => \&look, ask => \&ask_all, try => \&try_all, name => \&name );
 my $mode  = shift @ARGV;
 $| = 1;
 $modes{$mode}->(@ARGV);
@@ -114,9 +114,27 @@ sub look {
     see( "no_new_privs",   gained($setuid) ) if -u $setuid;
     sockets();
     see_address( "address", source_address($peer) );
-    see_address( "dns_peer", scalar gethostbyname "peer" );
+    see_address( "dns_peer",  scalar gethostbyname $word );
+    see_address( "dns_alias", scalar gethostbyname "peer" );
+    see( "dns_scope", address_of("beyond.") );    # with its dot no search domain is tried
     see_address( "dns_external", scalar gethostbyname $external ) if $external ne "-";
     see( "tcp_to_peer", asked( $peer, $port, $word ) );
+}
+
+sub name { print address_of( $_[0] ), "\n" }
+
+# In a process of its own, since nothing else ends a query before the resolver does.
+sub address_of {
+    my ($name) = @_;
+    my $pid = open( my $pipe, "-|" ) // return "";
+    if ( !$pid ) {
+        alarm 5;
+        my $packed = gethostbyname $name;
+        print defined $packed && length $packed == 4 ? inet_ntoa($packed) : "unknown";
+        close STDOUT;
+        POSIX::_exit(0);
+    }
+    return <$pipe> // "no answer";
 }
 
 sub messages {

@@ -8,8 +8,9 @@ see() { printf '%s\t%s\t%s\n' "$1" "$2" "$3"; }
 spare() { see node "not_applicable.$1" "$2"; } # check reason
 
 see_node() {
-    peer=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$name-the-peer-$tag") || peer=''
+    peer=$(peers_address)
     see node peer_address "$peer"
+    see node beyond "$(named_in "$name-the-peer-$tag" beyond)"
     see node subnet "$(docker network inspect --format '{{range .IPAM.Config}}{{.Subnet}}{{end}}' "$network")"
     see node addresses "$(hostname -I)"
     see node kernel_version "$(uname -v)"

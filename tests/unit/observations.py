@@ -14,6 +14,7 @@ LOADER = "/.pyinfra-gvisor/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 
 NODE = {
     "peer_address": "172.19.0.2",
+    "beyond": "172.20.0.2",
     "subnet": "172.19.0.0/16",
     "addresses": "192.0.2.7 172.17.0.1 172.19.0.1",
     "kernel_version": DEBIAN_KERNEL,
@@ -30,6 +31,9 @@ SANDBOX = {
     "kernel_release": "4.19.0-gvisor",
     "dmesg": "Starting gVisor",
     "dns_peer": "172.19.0.2",
+    "dns_alias": "172.19.0.2",
+    "dns_scope": "unknown",
+    "dns_restart": "resolves",
     "dns_external": "192.0.2.80",
     "tcp_to_peer": "answered",
     "tcp_from_peer": "answered",

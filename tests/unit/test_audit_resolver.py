@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.audit.findings import Finding, Severity
+from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.observed import parse_observed
 from pyinfra_gvisor.audit.resolver_rules import RESOLVER_RULES
 from pyinfra_gvisor.audit.rules import Host, look
@@ -66,6 +67,16 @@ def test_a_resolver_that_does_not_answer_is_found_with_who_asks_it(
 
     assert finding.severity is Severity.HIGH
     assert finding.evidence == f"{evidence}; asked by gvisor"
+
+
+def test_an_audit_looks_for_it() -> None:
+    settings, _ = load_settings(NETSTACK)
+    assert settings
+    host = Host(parse_observed([*told(service="failed"), *answer()]), settings)
+
+    report = judge("run-1", host, at="2026-11-25T12:00:00+00:00", by="audit")
+
+    assert "resolver-down" in {item.id for item in report.findings}
 
 
 def test_a_container_that_still_asks_it_counts_where_nothing_is_declared() -> None:

@@ -49,6 +49,10 @@ def test_what_a_good_node_shows_proves_every_check() -> None:
         pytest.param("release", "file", f"/opt/gvisor/releases/{RELEASE}1/runsc", id="longer-name"),
         pytest.param("runtime", "asked", "runc", id="another-runtime"),
         pytest.param("dns", "dns_peer", "172.19.0.9", id="another-peer"),
+        pytest.param("dns-alias", "dns_alias", "172.19.0.9", id="anothers-alias"),
+        pytest.param("dns-scope", "dns_scope", NODE["beyond"], id="a-name-of-another-network"),
+        pytest.param("dns-scope", "dns_scope", "no such command", id="garbage-for-a-name"),
+        pytest.param("dns-restart", "dns_restart", "unknown, not 172.19.0.2", id="restarted"),
         pytest.param("address", "address", "10.0.0.1", id="the-hosts-address"),
         pytest.param("address", "given_address", "172.19.0.9", id="not-the-given-address"),
         pytest.param("tcp-to-peer", "tcp_to_peer", "Connection refused", id="no-way-out"),
@@ -111,6 +115,9 @@ def test_an_address_of_the_nodes_own_proves_nothing(addresses: str) -> None:
         pytest.param("release", "file", SANDBOX["file"], id="runsc-itself"),
         pytest.param("runtime", "asked", "runsc", id="asked-for-runsc"),
         pytest.param("dns", "dns_peer", "", id="no-name"),
+        pytest.param("dns-alias", "dns_alias", "unknown", id="no-alias"),
+        pytest.param("dns-scope", "dns_scope", NODE["beyond"], id="a-name-of-another-network"),
+        pytest.param("dns-restart", "dns_restart", "no answer", id="restarted"),
         pytest.param("dns-external", "dns_external", "", id="no-external-name"),
         pytest.param("address", "address", "172.19.0.9", id="another-address"),
         pytest.param("tcp-to-peer", "tcp_to_peer", "refused", id="no-way-out"),
@@ -159,6 +166,7 @@ def test_what_was_not_seen_is_not_proven(
         pytest.param("kernel-inside", "kernel_version", id="kernel"),
         pytest.param("kernel-release", "kernel_release", id="kernel-release"),
         pytest.param("dns", "peer_address", id="peer"),
+        pytest.param("dns-scope", "beyond", id="beyond"),
         pytest.param("address", "subnet", id="subnet"),
         pytest.param("address", "addresses", id="addresses"),
     ],
@@ -173,6 +181,16 @@ def test_a_control_that_showed_no_kernel_is_not_like_a_node_that_showed_none() -
     failed = not_proven(output(node=unseen, runc=unseen))
 
     assert "kernel-inside" in failed
+
+
+@pytest.mark.parametrize("said", ["no answer", "203.0.113.7"])
+def test_a_name_of_another_network_may_be_unanswered_or_somebodys_outside(said: str) -> None:
+    assert not_proven(output(runsc={"dns_scope": said}, runc={"dns_scope": said})) == []
+
+
+@pytest.mark.parametrize("beyond", ["", "unknown", "Error: no such container"])
+def test_a_name_that_nobody_has_anywhere_has_no_scope(beyond: str) -> None:
+    assert not_proven(output(node={"beyond": beyond})) == ["dns-scope"]
 
 
 @pytest.mark.parametrize(

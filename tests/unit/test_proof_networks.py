@@ -9,7 +9,7 @@ from pyinfra_gvisor.proof.checks import CHECKS, CONTROL
 from pyinfra_gvisor.proof.verdict import judge
 from tests.unit.observations import RELEASE, output
 
-DNS = ("dns", "dns-external")
+DNS = tuple(check.id for check in CHECKS if check.id.startswith("dns"))
 EGRESS = [check.id for check in CHECKS if check.id.startswith("egress-")]
 TCP = ("tcp-to-peer", "tcp-from-peer", "published-port")
 
