@@ -1,6 +1,6 @@
 """
-Measures a run that has nothing to do, ours and others', with the audit and the proof, and what the
-firewall costs, and writes README.md beside this.
+Measures a run that has nothing to do, ours and others', with the audit and the proof, what the
+firewall costs, and what each network stack costs, and writes README.md beside this.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.lab.cache import Cache
+from tests.bench import stacks, throughput
 from tests.bench.ansible_core import ensure_ansible
 from tests.bench.machine import describe
 from tests.bench.measure import BenchError, Run, adopt_orphans, run
@@ -24,13 +25,13 @@ from tests.bench.report import (
     proof_sentence,
     result_table,
     rules_table,
+    stacks_table,
     write_between_markers,
 )
 from tests.bench.results import Samples
-from tests.bench.throughput import ROUNDS, compare
 from tests.bench.variants import BENCH, PARALLEL, ROOT, Variant, Workshop
 
-RUNS, RULES = "bench", "rules"
+RUNS, RULES, STACKS = "bench", "rules", "stacks"
 """The parts of README.md that are written, each between markers of its own."""
 
 LOAD_MAX = 0.5
@@ -48,7 +49,9 @@ def main() -> int:
             if RUNS in arguments.part:
                 _bench(cache.root / "bench", arguments.hosts, arguments.runs, arguments.readme)
             if RULES in arguments.part:
-                _compare_rules(max(arguments.runs, ROUNDS), arguments.readme)
+                _compare_rules(max(arguments.runs, throughput.ROUNDS), arguments.readme)
+            if STACKS in arguments.part:
+                _compare_stacks(max(arguments.runs, stacks.ROUNDS), arguments.readme)
     except Problem as problem:
         sys.stderr.write(f"bench: {problem}\n")
         return 1
@@ -66,7 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--runs", type=_runs, default=3, help="rounds, at least 3")
     parser.add_argument("--hosts", type=_hosts, default=[1, 10, 30], help="such as 1,10,30")
-    parts = (RUNS, RULES)
+    parts = (RUNS, RULES, STACKS)
     parser.add_argument("--part", choices=parts, nargs="+", default=parts, help="what to measure")
     parser.add_argument("--readme", type=Path, default=BENCH / "README.md", help="what to write to")
     return parser.parse_args()
@@ -98,17 +101,24 @@ def _bench(kept: Path, hosts: list[int], runs: int, readme: Path) -> None:
         for number in hosts:
             results |= _interleaved(workshop, number, runs)
         about = describe(node, ansible, runs=runs, load=load)
-    parts = (about, result_table(results), goal_table(results), proof_sentence(results))
-    text = "\n\n".join(filter(None, parts))
-    print(text)
-    write_between_markers(readme, RUNS, text)
+    tables = (result_table(results), goal_table(results), proof_sentence(results))
+    _publish(readme, RUNS, about, *filter(None, tables))
 
 
 def _compare_rules(rounds: int, readme: Path) -> None:
-    about, results = compare(rounds, load=_load(), tell=_tell)
-    text = f"{about}\n\n{rules_table(results)}"
+    about, results = throughput.compare(rounds, load=_load(), tell=_tell)
+    _publish(readme, RULES, about, rules_table(results))
+
+
+def _compare_stacks(rounds: int, readme: Path) -> None:
+    about, results = stacks.compare(rounds, load=_load(), tell=_tell)
+    _publish(readme, STACKS, about, stacks_table(results))
+
+
+def _publish(readme: Path, part: str, *texts: str) -> None:
+    text = "\n\n".join(texts)
     print(text)
-    write_between_markers(readme, RULES, text)
+    write_between_markers(readme, part, text)
 
 
 def _load() -> float:

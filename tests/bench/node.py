@@ -13,6 +13,7 @@ from pyinfra_gvisor.lab import Lab, LabNode, NodeSpec
 from tests.bench.measure import BenchError
 
 LAB_NAME = "gvisor-bench"
+APT_TIMEOUT_S = 300
 
 # sshd says at this level that it starts a session, and what for. Nothing else is changed: the lab's
 # MaxStartups and MaxSessions are above what 50 simultaneous hosts need.
@@ -48,12 +49,21 @@ class BenchNode:
 
     lab_node: LabNode
 
-    def shell(self, command: str) -> str:
+    def shell(self, command: str, *arguments: str) -> str:
         """What a command printed that root ran in the node, beside ssh."""
-        ran = self.lab_node.exec("sh", "-c", command)
+        ran = self.lab_node.exec("sh", "-c", command, "sh", *arguments)
         if ran.code != 0:
             raise BenchError(f"node: {command}: exit {ran.code}", got=ran.stderr)
         return ran.stdout.strip()
+
+    def install(self, package: str) -> None:
+        """Have a package of Debian's."""
+        install = f"apt-get -qq update && apt-get -qq install --no-install-recommends {package}"
+        self.shell(f"DEBIAN_FRONTEND=noninteractive timeout {APT_TIMEOUT_S} sh -c '{install}'")
+
+    def version(self, package: str) -> str:
+        """Which one it has."""
+        return self.shell("dpkg-query -W -f '${Version}' \"$1\"", package)
 
     def host_data(self) -> str:
         """What pyinfra has to know to reach it, as JSON."""
@@ -63,11 +73,11 @@ class BenchNode:
         """Now."""
         self._settle()
         shown = self._journal("--lines=0", "--show-cursor")
-        return Mark(shown.partition("-- cursor: ")[2].strip(), self._cpu_ns())
+        return Mark(shown.partition("-- cursor: ")[2].strip(), self.cpu_ns())
 
     def since(self, mark: Mark) -> Cost:
         """What has happened since ``mark``, by the node's own account."""
-        cpu_ns = self._cpu_ns()
+        cpu_ns = self.cpu_ns()
         self._settle()
         daemons = ("--identifier=sshd", "--identifier=sshd-session")  # the latter since OpenSSH 9.8
         lines = self._journal(
@@ -78,6 +88,12 @@ class BenchNode:
             connections=sum(line.startswith(_CONNECTION) for line in lines),
             cpu_s=(cpu_ns - mark.cpu_ns) / 1e9,
         )
+
+    def cpu_ns(self) -> int:
+        """Processor time that it has taken so far, its containers' included."""
+        stats = self.lab_node.container.stats(stream=False, one_shot=True)
+        usage = cast("dict[str, Any]", stats)["cpu_stats"]["cpu_usage"]
+        return int(usage["total_usage"])
 
     def _settle(self) -> None:
         """
@@ -100,11 +116,6 @@ class BenchNode:
             raise BenchError("node: journalctl failed", got=ran.stderr)
         return ran.stdout
 
-    def _cpu_ns(self) -> int:
-        stats = self.lab_node.container.stats(stream=False, one_shot=True)
-        usage = cast("dict[str, Any]", stats)["cpu_stats"]["cpu_usage"]
-        return int(usage["total_usage"])
-
 
 @contextmanager
 def bench_node() -> Iterator[BenchNode]:
@@ -122,4 +133,4 @@ def _prepare(node: BenchNode) -> None:
     node.lab_node.put(_SSHD_CONFIG, _SSHD)
     node.shell("systemctl reload ssh")
     # Ansible's modules need more of Python than the lab's python3-minimal has.
-    node.shell("apt-get -qq update && apt-get -qq install --no-install-recommends python3")
+    node.install("python3")

@@ -9,7 +9,7 @@ from statistics import median
 from tests.bench.goals import GOALS, LEFT_LEAST, longer_s
 from tests.bench.measure import BenchError
 from tests.bench.outputs import checks
-from tests.bench.results import FLOOR, OURS, PROOF, Compared, Results, channels, wall_s
+from tests.bench.results import FLOOR, OURS, PROOF, Compared, Results, Stacked, channels, wall_s
 
 _HEADER = (
     "hosts",
@@ -64,6 +64,18 @@ def rules_table(results: Iterable[Compared]) -> str:
     return _markdown(rows)
 
 
+def stacks_table(results: Iterable[Stacked]) -> str:
+    """What each network stack reaches, and how that compares."""
+    columns = {"runc": "runc", "runsc": "`network: host`", "gvisor": "`network: sandbox`"}
+    header = [f"{name} (min to max)" for name in columns.values()]
+    rows = [("what", *header, "host / runc", "sandbox / runc", "sandbox / host")]
+    for item in results:
+        spreads = (_spread(item.by_kind[kind], item.form) for kind in columns)
+        pairs = (("runsc", "runc"), ("gvisor", "runc"), ("gvisor", "runsc"))
+        rows.append((item.what, *spreads, *(f"{item.times(*pair):.2f}" for pair in pairs)))
+    return _markdown(rows)
+
+
 def write_between_markers(path: Path, part: str, text: str) -> None:
     """Replace what is between a part's markers. Raises ``BenchError`` if they are missing."""
     opening, closing = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
@@ -89,8 +101,11 @@ def _row(results: Results, hosts: int, name: str) -> tuple[str, ...]:
     )
 
 
-def _spread(numbers: Sequence[float]) -> str:
-    return f"{median(numbers):.2f} ({min(numbers):.2f} to {max(numbers):.2f})"
+def _spread(numbers: Sequence[float], form: str = ".2f") -> str:
+    middle, least, most = (
+        format(number, form) for number in (median(numbers), min(numbers), max(numbers))
+    )
+    return f"{middle} ({least} to {most})"
 
 
 def _range(counts: Iterable[float]) -> str:

@@ -36,6 +36,19 @@ class Compared:
         return median(self.through) / median(self.without)
 
 
+@dataclass(frozen=True)
+class Stacked:
+    """A number of each network stack, round by round, by the runtime that has it."""
+
+    what: str
+    by_kind: dict[str, list[float]]
+    form: str = ".2f"
+
+    def times(self, kind: str, other: str) -> float:
+        """How many times another one's it is."""
+        return median(self.by_kind[kind]) / median(self.by_kind[other])
+
+
 def wall_s(samples: Samples) -> float:
     """The median of wall times, in seconds."""
     return median(run.wall_s for run, _ in samples)

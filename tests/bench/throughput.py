@@ -25,7 +25,6 @@ from tests.node.running import DEBIAN, Fleet, remove_container, start_container
 ROUNDS = 15
 TRANSFER_S = 2
 TRIAL_TIMEOUT_S = 30
-APT_TIMEOUT_S = 300
 RUNTIMES = ("runc", "runsc")  # and so the containers are called
 
 DATAGRAM_BYTES = 64
@@ -161,7 +160,7 @@ def _pair() -> Iterator[Pair]:
     try:
         run, outside = (BenchNode(node) for node in lab.up([NodeSpec(), NodeSpec()]))
         for node in (run, outside):
-            _install_iperf3(node)
+            node.install("iperf3")
         _deploy(run.lab_node)
         outside.shell(f"ip address replace {PUBLIC}/32 dev lo")
         run.shell(f"ip route replace {PUBLIC} via {address(outside.lab_node)}")
@@ -171,11 +170,6 @@ def _pair() -> Iterator[Pair]:
         yield Pair(run, outside)
     finally:
         lab.down()
-
-
-def _install_iperf3(node: BenchNode) -> None:
-    install = "apt-get -qq update && apt-get -qq install --no-install-recommends iperf3"
-    node.shell(f"DEBIAN_FRONTEND=noninteractive timeout {APT_TIMEOUT_S} sh -c '{install}'")
 
 
 def _deploy(node: LabNode) -> None:

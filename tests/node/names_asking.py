@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
-from tests.node.names_nodes import ADDRESS, ADDRESS6, UNIT
+from tests.node.names_nodes import ADDRESS, ADDRESS6, UNIT, Ground
 from tests.node.running import remove_container
-from tests.node.watching import within
+from tests.node.watching import TEXTFILES, within
 
 ASKER = (Path(__file__).parent / "names_asker.py").read_text()
 PACKET = (Path(__file__).parent / "names_packet.py").read_text()
 DIRECTORY = "/root/asked"
+TEXTFILE = f"{TEXTFILES}/pyinfra_gvisor_resolver.prom"
 FILES = (
     "/opt/gvisor/resolver",
     f"/etc/systemd/system/{UNIT}.socket",
@@ -30,6 +32,14 @@ set -eu
 rm -rf {DIRECTORY}
 mkdir {DIRECTORY}
 docker run -d --name asker --network=red --runtime="$1" {_ASKER} "$2" keep "$3" > /dev/null
+"""
+_HOLDING = f"""
+set -eu
+program=$(systemctl show --value --property=MainPID {UNIT}.service)
+echo "$program"
+find "/proc/$program/fd" -type l -printf '%l\\n' | sed 's/[0-9]*\\]*$//' | sort
+lsns -n -t net | wc -l
+findmnt -n -t nsfs | wc -l
 """
 
 
@@ -62,16 +72,46 @@ def program(node: LabNode) -> str:
     return sh(node, f"systemctl show --value --property=MainPID {UNIT}.service").strip()
 
 
-def held(node: LabNode) -> list[str]:
-    """What kinds of files the resolver has open, one each."""
-    said = sh(node, f"find /proc/{program(node)}/fd -type l -printf '%l\\n'")
-    return sorted(re.sub(r"\[?\d+\]?$", "", line) for line in said.splitlines())
+def holding(node: LabNode) -> str:
+    """
+    The process of the resolver, what kinds of files it has open, and network namespaces.
+
+    Of these how many have a process, and how many Docker holds.
+    """
+    return sh(node, _HOLDING)
+
+
+def said(node: LabNode) -> str:
+    """All that this process of the resolver has said."""
+    return sh(node, f"journalctl -q -o cat _PID={program(node)}")
 
 
 def peak_kib(node: LabNode) -> int:
     """The most memory that the resolver has had since it was started."""
     said = sh(node, f"grep VmHWM /proc/{program(node)}/status")
     return int(said.split()[1])
+
+
+@contextmanager
+def counting(ground: Ground, name: str) -> Iterator[LabNode]:
+    """A node that is ready, and whose resolver writes down what it counts."""
+    node = ground.ready(name)
+    sh(node, f"mkdir -p {TEXTFILES}")
+    ground.deploy(name, textfile_dir=TEXTFILES)
+    try:
+        yield node
+    finally:
+        ground.deploy(name)
+
+
+def counted(node: LabNode) -> dict[str, int]:
+    """All that the resolver of such a node has counted until now."""
+    now = "/root/now"
+    sh(node, f"touch {now}")
+    assert within(60, lambda: node.exec("test", TEXTFILE, "-nt", now).code == 0)
+    form = r'^gvisor_resolver_\w+_total\{\w+="(\w+)"\} (\d+)$'
+    found = re.findall(form, sh(node, f"cat {TEXTFILE}"), re.MULTILINE)
+    return {name: int(count) for name, count in found}
 
 
 def left(node: LabNode) -> list[str]:

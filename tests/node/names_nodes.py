@@ -77,9 +77,10 @@ WantedBy=multi-user.target
 """
 _HAVE = """
 set -eu
-if ! dpkg -s python3 nftables > /dev/null 2>&1; then
+packages="python3 nftables docker-compose"
+if ! dpkg -s $packages > /dev/null 2>&1; then
     apt-get -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3 nftables > /dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y $packages > /dev/null
 fi
 systemctl daemon-reload
 systemctl enable --quiet --now names-surroundings names-resolvers
@@ -152,7 +153,7 @@ class Ground:
                 command = ("docker", "network", "create", *options, network)
                 ran = node.exec(*command)
                 assert ran.code == 0, ran.stderr
-        shell(node, _START, _SERVER, *(f"{name} {' '.join(o)}" for name, o in containers().items()))
+        start(node, containers())
 
     def probe(self, name: str, container: str, targets: Iterable[str]) -> dict[str, str]:
         """What comes of what a container is told to ask (``names_probe.py``)."""
@@ -180,6 +181,11 @@ def _surround(node: LabNode) -> None:
     node.put("/etc/systemd/system/names-surroundings.service", _SURROUNDINGS.encode())
     node.put("/etc/systemd/system/names-resolvers.service", _RESOLVERS.encode())
     shell(node, _HAVE)
+
+
+def start(node: LabNode, wanted: Mapping[str, tuple[str, ...]]) -> None:
+    """Have containers with their options, each of which says its name on port 80."""
+    shell(node, _START, _SERVER, *(f"{name} {' '.join(item)}" for name, item in wanted.items()))
 
 
 def containers() -> dict[str, tuple[str, ...]]:

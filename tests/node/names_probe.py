@@ -6,7 +6,7 @@ as text.
 + ``tcp/red-runc/80``, ``tcp6/red-runc/80``: what is said by who is reached by that name
 + ``back/172.31.1.2``: the name that an address has
 + ``ask/udp/large.test``: what the first resolver of ``resolv.conf`` says of its text, by ``udp``,
-  ``edns`` (which is UDP with a larger buffer) or ``tcp``
+  ``edns`` (which is UDP with a larger buffer) or ``tcp``; another resolver if it is named behind it
 """
 
 import errno
@@ -49,16 +49,19 @@ def back(address: str) -> str:
     return socket.gethostbyaddr(address)[0]
 
 
-def ask(way: str, host: str) -> str:
+def ask(way: str, host: str, server: str = "") -> str:
     labels = b"".join(bytes([len(label)]) + label.encode() for label in host.split("."))
     edns = b"\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x00" if way == "edns" else b""
     head = struct.pack(">6H", 4711, 0x0100, 1, 0, 0, 1 if edns else 0)
     query = head + labels + b"\x00" + struct.pack(">2H", TXT, 1) + edns
     kind = socket.SOCK_STREAM if way == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET, kind) as asking:
+    server = server or resolver()
+    with socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, kind) as asking:
         asking.settimeout(TIMEOUT_S)
-        asking.connect((resolver(), 53))
+        asking.connect((server, 53))
         said = over_tcp(asking, query) if way == "tcp" else over_udp(asking, query)
+    if not said:
+        return "closed"
     _, flags, _, answers = struct.unpack_from(">4H", said)
     return f"{answers} {'truncated' if flags & TRUNCATED else 'whole'}"
 

@@ -6,6 +6,7 @@ What answers in the tests of names. Sent to nodes and containers as text.
   and ``large.test`` by more text than a packet holds
 """
 
+import contextlib
 import socket
 import struct
 import sys
@@ -17,6 +18,7 @@ PLAIN, LENGTH_MAX = 512, 65535
 A, TXT = 1, 16
 TRUNCATED, UNKNOWN = 0x0200, 3
 TEXTS = 30
+BROKEN = (IndexError, struct.error)  # a query that is none has no answer
 
 
 def hello(name: str) -> None:
@@ -36,16 +38,17 @@ def dns(address: str, known: str) -> None:
         served.bind((address, 53))
         while True:
             query, who = served.recvfrom(LENGTH_MAX)
-            said = answer(query, known)
-            if len(said) > room(query):
-                said = answer(query, known, is_cut=True)
-            served.sendto(said, who)
+            with contextlib.suppress(*BROKEN):
+                said = answer(query, known)
+                if len(said) > room(query):
+                    said = answer(query, known, is_cut=True)
+                served.sendto(said, who)
 
 
 def streams(listening: socket.socket, known: str) -> None:
     while True:
         connection, _ = listening.accept()
-        with connection:
+        with connection, contextlib.suppress(*BROKEN, ConnectionError):
             query = connection.recv(LENGTH_MAX)[2:]
             said = answer(query, known)
             connection.sendall(len(said).to_bytes(2, "big") + said)
@@ -76,7 +79,7 @@ def record(kind: int, data: bytes) -> bytes:
 def question(query: bytes) -> tuple[str, int]:
     labels, at = [], HEAD
     while query[at]:
-        labels.append(query[at + 1 : at + 1 + query[at]].decode().lower())
+        labels.append(query[at + 1 : at + 1 + query[at]].decode("latin-1").lower())
         at += 1 + query[at]
     return ".".join(labels), at + 5
 

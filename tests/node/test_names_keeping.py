@@ -149,6 +149,35 @@ def test_a_stopped_one_is_told_and_mended(names: Ground, node: LabNode) -> None:
     no_change_is_left_to_make(names)
 
 
+# What somebody has on a node of his own may keep it from starting.
+_BREAK = f"""
+set -eu
+mkdir /etc/systemd/system/{UNIT}.service.d
+cat > /etc/systemd/system/{UNIT}.service.d/own.conf << END
+[Service]
+ExecStart=
+ExecStart=/usr/bin/python3 -c 'raise SystemExit("no such option")'
+END
+systemctl stop {UNIT}.socket {UNIT}.service
+systemctl daemon-reload
+"""
+
+
+def test_one_that_does_not_start_fails_the_run_and_says_why(names: Ground, node: LabNode) -> None:
+    shell(node, _BREAK)
+    try:
+        failed = names.run(NAME)
+    finally:
+        sh(node, f"rm -r /etc/systemd/system/{UNIT}.service.d")
+
+    assert failed.code == 1
+    said = f"{UNIT}.service on {NAME}: it does not start; it said: no such option"
+    assert said in failed.stderr
+    names.deploy(NAME)
+    assert has_names(names)
+    no_change_is_left_to_make(names)
+
+
 def test_nobody_is_answered_by_another_networks_address(names: Ground, node: LabNode) -> None:
     theirs = names.probe(NAME, "blue-runsc", ["name/blue-runc"])["name/blue-runc"]
     own = names.probe(NAME, "red-runsc", ["name/red-runc"])["name/red-runc"]

@@ -29,10 +29,10 @@ from pyinfra_gvisor.resolver.forwarder.rates import Places, Rates
 from pyinfra_gvisor.resolver.forwarder.rooms import Room, Rooms, Stranger
 from pyinfra_gvisor.resolver.forwarder.upstream import Upstream
 
-# Queries at a time, as fit into the memory that the service may have, each with 8 KB; more are
-# dropped, and asked again by who asked.
-MOST_TASKS = 2048
-MOST_OF_ONE = 512
+# Queries at a time, as fit into the memory that the service may have, each with 16 KB if it is as
+# long as may be; more are dropped, and asked again by who asked.
+MOST_TASKS = 1024
+MOST_OF_ONE = 256
 MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ONE = 256, 32
 IDLE_S = 10.0  # RFC 7766, 6.2.3: a connection that says nothing is ended
 PER_S, BURST, REMEMBERED = 2000.0, 4000.0, 4096

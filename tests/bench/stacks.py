@@ -1,0 +1,127 @@
+"""
+What a network stack costs: nginx in a container of a run node answers another node through a
+published port, under runc, under runsc with the node's stack, and under runsc with gVisor's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tests.bench import wrk
+from tests.bench.machine import measured_on
+from tests.bench.results import Stacked
+from tests.bench.web import LARGE, SMALL, Pair, pair_of_nodes
+from tests.bench.wrk import Answers
+from tests.node.archives import RELEASE
+from tests.node.names_nodes import KINDS
+
+ROUNDS = 12  # a multiple of the runtimes: each is the first in as many
+TRIAL_S = 2
+
+
+@dataclass(frozen=True)
+class Taken:
+    """
+    A number of a trial, under the name of its row.
+
+    ``number`` is of answers, and of the seconds of processor time that the run node took for them.
+    """
+
+    what: str
+    number: Callable[[Answers, float], float]
+    form: str = ".2f"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the client asks for and how, and the numbers that are taken from it."""
+
+    file: str
+    options: tuple[str, ...]
+    takes: tuple[Taken, ...]
+
+
+def trials() -> list[Trial]:
+    """What is measured, in the order it is shown in."""
+    many, one, some = (f"--connections={number}" for number in (32, 1, 8))
+    small = (
+        Taken("1 KiB, 1000 a second", thousands_per_s),
+        Taken("1 KiB, node CPU for 1000, ms", cpu_ms_per_thousand, ".0f"),
+    )
+    single = (
+        Taken("1 KiB, one at a time, median, ms", lambda answers, _: answers.median_ms, ".3f"),
+        Taken("1 KiB, one at a time, 99 %, ms", lambda answers, _: answers.p99_ms, ".3f"),
+    )
+    new = (
+        Taken("1 KiB, new connections, 1000 a second", thousands_per_s),
+        Taken("1 KiB, new connections, node CPU for 1000, ms", cpu_ms_per_thousand, ".0f"),
+    )
+    large = (
+        Taken("1 MiB, Gbit/s", gbit_per_s),
+        Taken("1 MiB, node CPU for 1 GB, s", cpu_s_per_gb),
+    )
+    return [
+        Trial(SMALL, (many,), small),
+        Trial(SMALL, (one,), single),
+        Trial(SMALL, (many, "--header=Connection: close"), new),
+        Trial(LARGE, (some,), large),
+    ]
+
+
+def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[str, list[Stacked]]:
+    """What it was measured on, and the rows."""
+    rows = {
+        taken.what: Stacked(taken.what, {kind: [] for kind in KINDS}, taken.form)
+        for trial in trials()
+        for taken in trial.takes
+    }
+    with pair_of_nodes() as pair:
+        pair.check()
+        list(_round(pair, KINDS))  # not counted: whatever is done for the first time is slow
+        for number in range(rounds):
+            tell(f"stacks, round {number + 1} of {rounds}")
+            turn = number % len(KINDS)
+            for what, kind, measured in _round(pair, KINDS[turn:] + KINDS[:turn]):
+                rows[what].by_kind[kind].append(measured)
+        about = _describe(pair, rounds, load)
+    return about, list(rows.values())
+
+
+def thousands_per_s(answers: Answers, _: float) -> float:
+    """How many thousand answers came in a second."""
+    return answers.number / answers.took_s / 1e3
+
+
+def cpu_ms_per_thousand(answers: Answers, cpu_s: float) -> float:
+    """Milliseconds of processor time for 1000 answers."""
+    return cpu_s * 1e6 / answers.number
+
+
+def gbit_per_s(answers: Answers, _: float) -> float:
+    """What has arrived in a second."""
+    return answers.size_bytes * 8 / answers.took_s / 1e9
+
+
+def cpu_s_per_gb(answers: Answers, cpu_s: float) -> float:
+    """Seconds of processor time for 10⁹ bytes."""
+    return cpu_s * 1e9 / answers.size_bytes
+
+
+def _round(pair: Pair, kinds: tuple[str, ...]) -> Iterator[tuple[str, str, float]]:
+    """Every trial with every runtime, in this order: row, runtime and number."""
+    for trial in trials():
+        for kind in kinds:
+            command = wrk.command(pair.url(kind, trial.file), *trial.options, duration_s=TRIAL_S)
+            answers, cpu_s = pair.answers(kind, command)
+            for taken in trial.takes:
+                yield taken.what, kind, taken.number(answers, cpu_s)
+
+
+def _describe(pair: Pair, rounds: int, load: float) -> str:
+    docker = pair.run.shell("docker version --format '{{.Server.Version}}'")
+    nginx, client = pair.run.version("nginx"), pair.client.version("wrk")
+    return (
+        f"{measured_on(rounds, load)}; in the nodes Docker {docker}, nginx {nginx}, wrk {client}, "
+        f"runsc {RELEASE}."
+    )

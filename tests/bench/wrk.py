@@ -1,0 +1,59 @@
+"""wrk, the client: what it is told to do, and what it says has come of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from tests.bench.measure import BenchError
+
+TIMEOUT_S = 30
+
+SCRIPT_PATH = "/opt/bench/wrk.lua"
+SCRIPT = b"""\
+function done(summary, latency)
+    local errors = summary.errors
+    local failed = errors.connect + errors.read + errors.write + errors.timeout + errors.status
+    local said = '{"answers": %d, "bytes": %d, "failed": %d, "took_us": %d, '
+        .. '"median_us": %d, "p99_us": %d}\\n'
+    io.write(said:format(
+        summary.requests, summary.bytes, failed, summary.duration,
+        latency:percentile(50), latency:percentile(99)))
+end
+"""
+"""Without functions for single requests: wrk would call them at each, and be slower."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """``size_bytes`` counts what has arrived of all answers, headers included."""
+
+    number: int
+    size_bytes: int
+    took_s: float
+    median_ms: float
+    p99_ms: float
+
+
+def command(url: str, *options: str, duration_s: int) -> tuple[str, ...]:
+    """What to run for so many seconds; one thread is enough for a client on two cores."""
+    wrk = ("wrk", "--threads=1", f"--duration={duration_s}s", f"--script={SCRIPT_PATH}")
+    return ("timeout", str(TIMEOUT_S), *wrk, *options, url)
+
+
+def answers(output: str) -> Answers:
+    """What ``SCRIPT`` printed. Raises ``BenchError`` unless there were answers and no error."""
+    last = output.strip().rpartition("\n")[2]
+    try:
+        said: dict[str, int] = json.loads(last)
+    except ValueError as error:
+        raise BenchError(f"wrk did not end with our script's line:\n{output}") from error
+    if said["failed"] or not said["answers"]:
+        raise BenchError(f"wrk got errors, or no answer:\n{output}")
+    return Answers(
+        number=said["answers"],
+        size_bytes=said["bytes"],
+        took_s=said["took_us"] / 1e6,
+        median_ms=said["median_us"] / 1e3,
+        p99_ms=said["p99_us"] / 1e3,
+    )
