@@ -7,9 +7,7 @@ import struct
 
 HEADER_BYTES = 12
 MOST_BYTES = 65535
-MOST_QUERY_BYTES = (
-    1232  # one has a name of 255 bytes at most, and EDNS with its padding: RFC 8467, 4.1
-)
+MOST_QUERY_BYTES = 1232  # one has a name of 255 bytes at most, and padding: RFC 8467, 4.1
 
 NOERROR, SERVFAIL, REFUSED = 0, 2, 5
 
