@@ -121,6 +121,32 @@ def test_a_name_that_is_not_known_outside_is_asked_of_docker_again(
     assert told(fake, query()) == ([docker(query())], {"docker": 1})
 
 
+def test_a_query_to_docker_may_be_lost_more_than_once() -> None:
+    says = iter([4.0, 4.0, docker])
+
+    def in_turn(message: bytes) -> Any:
+        found = next(says)
+        return found if isinstance(found, float) else found(message)
+
+    assert told(Fake(in_turn, unknown), query()) == ([docker(query())], {"docker": 1})
+
+
+def test_a_docker_that_is_silent_as_it_always_was_does_not_know_the_name() -> None:
+    said = told(Fake(lambda _: 4.0, unknown), query())
+
+    assert said == ([unknown(query())], {"upstream": 1})
+
+
+def test_a_docker_that_is_silent_and_was_not_before_may_know_the_name() -> None:
+    def says(message: bytes) -> Any:
+        return 4.0 if b"db" in message else answer(message, SERVFAIL)
+
+    said = told(Fake(says, unknown), query("shop"), query("db", 9))
+
+    expected = [unknown(query("shop")), failure(query("db", 9), SERVFAIL)]
+    assert said == (expected, {"upstream": 1, "failed": 1})
+
+
 def test_what_docker_fails_at_and_nobody_outside_knows_is_unknown_at_once() -> None:
     asked: list[bytes] = []
 

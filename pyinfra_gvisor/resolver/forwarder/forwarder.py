@@ -39,7 +39,7 @@ PER_S, BURST, REMEMBERED = 2000.0, 4000.0, 4096
 # Docker answers what it knows within a millisecond or two; from what it does not know 20.10 keeps
 # silent when it cannot ask outside.
 PATIENCE_S = 0.3
-SETTLING_TRIES = 6
+SETTLING_TRIES, LOST_TRIES = 6, 2
 
 _AT_ONCE = 64  # packets that are read before others have their turn
 _IP_PKTINFO, _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 8, 49, 50  # linux/in.h, linux/in6.h
@@ -57,6 +57,7 @@ class Forwarder:
         self._queries = Places(most=MOST_TASKS, of_one=MOST_OF_ONE)
         self._connections = Places(most=MOST_CONNECTIONS, of_one=MOST_CONNECTIONS_OF_ONE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_outspoken = False  # Docker has said of a name that it fails, as 20.10 does not
 
     @property
     def waiting(self) -> int:
@@ -196,8 +197,10 @@ class Forwarder:
             done, _ = await asyncio.wait({asking}, timeout=PATIENCE_S)
             if not done:
                 await self._hear(source, room, asking)
-            if asking.done() and (asking.exception() or not is_failure(asking.result())):
+            answered = asking.done() and not asking.exception()
+            if asking.done() and (not answered or not is_failure(asking.result())):
                 return "docker", asking.result()
+            self._is_outspoken |= answered and not room.is_settling
             try:
                 said = await self._upstream.ask(query, room.resolvers, stream=stream)
             except OSError:
@@ -208,7 +211,7 @@ class Forwarder:
                 return "docker", await asking
             answered = asking.done() and not asking.exception()
             again = await self._again(room, query, answered=answered, stream=stream)
-            return ("docker", again) if again else ("upstream", said)
+            return ("docker", again) if again is not None else ("upstream", said)
         finally:
             asking.cancel()
 
@@ -218,14 +221,20 @@ class Forwarder:
         """
         What Docker says of a name that nobody outside knows, if it is asked once more.
 
-        A query to it may have been lost, and just behind a restart it fails for every name.
+        A query to it may have been lost, and just behind a restart it fails for every name. If it
+        is silent and was not before, it may know the name: raises ``asyncio.TimeoutError``.
         """
-        for _ in range(SETTLING_TRIES if room.is_settling else int(not answered)):
+        for _ in range(SETTLING_TRIES if room.is_settling else int(not answered) * LOST_TRIES):
             with contextlib.suppress(OSError, Busy, asyncio.TimeoutError):
                 said = await asyncio.wait_for(room.ask(query, stream=stream), PATIENCE_S)
                 if not is_failure(said):
                     return said
+                answered = True
+                if not room.is_settling:
+                    break
             await asyncio.sleep(PATIENCE_S if room.is_settling else 0)
+        if self._is_outspoken and not answered:
+            raise asyncio.TimeoutError
         return None
 
     async def _hear(self, source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
