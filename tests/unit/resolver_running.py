@@ -34,6 +34,7 @@ class Fake:
         self.leads_out, self.is_refused = True, False
         self.docker_late_s = 0.0
         self.slow = self.is_settling = False
+        self.is_outspoken: bool | None = None
         self.streams: set[bool] = set()
         self.resolvers = ("192.0.2.1",)
         self.of_error: Exception | None = None

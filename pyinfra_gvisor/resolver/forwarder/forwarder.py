@@ -22,6 +22,7 @@ from pyinfra_gvisor.resolver.forwarder.messages import (
     has_records,
     is_failure,
     is_query,
+    question_for,
     reverse,
 )
 from pyinfra_gvisor.resolver.forwarder.namespaces import Gone
@@ -39,8 +40,11 @@ PER_S, BURST, REMEMBERED = 2000.0, 4000.0, 4096
 # Docker answers what it knows within a millisecond or two; from what it does not know 20.10 keeps
 # silent when it cannot ask outside.
 PATIENCE_S = 0.3
-SETTLING_TRIES, LOST_TRIES = 6, 2
+SETTLING_TRIES, LOST_TRIES, SLOW_TRIES = 6, 2, 12
+KIND_S = 2.0  # in which Docker says that it fails at a name that is nobody's: RFC 6761, 6.4
+NOBODYS = question_for("pyinfra-gvisor.invalid")
 
+FIRST = asyncio.FIRST_COMPLETED
 _AT_ONCE = 64  # packets that are read before others have their turn
 _IP_PKTINFO, _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 8, 49, 50  # linux/in.h, linux/in6.h
 
@@ -57,7 +61,6 @@ class Forwarder:
         self._queries = Places(most=MOST_TASKS, of_one=MOST_OF_ONE)
         self._connections = Places(most=MOST_CONNECTIONS, of_one=MOST_CONNECTIONS_OF_ONE)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_outspoken = False  # Docker has said of a name that it fails, as 20.10 does not
 
     @property
     def waiting(self) -> int:
@@ -200,7 +203,8 @@ class Forwarder:
             answered = asking.done() and not asking.exception()
             if asking.done() and (not answered or not is_failure(asking.result())):
                 return "docker", asking.result()
-            self._is_outspoken |= answered and not room.is_settling
+            if answered and not room.is_settling:
+                room.is_outspoken = True
             try:
                 said = await self._upstream.ask(query, room.resolvers, stream=stream)
             except OSError:
@@ -209,33 +213,57 @@ class Forwarder:
                 return "upstream", said
             if room.is_refused:  # it may be a container's name
                 return "docker", await asking
-            answered = asking.done() and not asking.exception()
-            again = await self._again(room, query, answered=answered, stream=stream)
+            again = await self._again(room, query, asking, stream=stream)
             return ("docker", again) if again is not None else ("upstream", said)
         finally:
             asking.cancel()
 
     async def _again(
-        self, room: Room, query: bytes, *, answered: bool, stream: bool
+        self, room: Room, query: bytes, asking: asyncio.Task[bytes], *, stream: bool
     ) -> bytes | None:
         """
         What Docker says of a name that nobody outside knows, if it is asked once more.
 
-        A query to it may have been lost, and just behind a restart it fails for every name. If it
-        is silent and was not before, it may know the name: raises ``asyncio.TimeoutError``.
+        A query to it may be lost or slow, and just behind a restart it fails for every name. Where
+        it says of names that it fails and is silent about this one, it may know it: raises
+        ``asyncio.TimeoutError``.
         """
-        for _ in range(SETTLING_TRIES if room.is_settling else int(not answered) * LOST_TRIES):
+        if room.is_settling:
+            return await self._settled(room, query, stream=stream)
+        if asking.done() and not asking.exception():
+            return None
+        tries = SLOW_TRIES if await self._is_outspoken(room) else LOST_TRIES
+        for _ in range(tries):
+            once_more = asyncio.create_task(room.ask(query, stream=stream))
+            once_more.add_done_callback(_retrieved)
+            waiting = {once_more} if asking.done() else {asking, once_more}
+            done, _ = await asyncio.wait(waiting, timeout=PATIENCE_S, return_when=FIRST)
+            once_more.cancel()
+            for task in done:
+                if not task.exception():
+                    return None if is_failure(task.result()) else task.result()
+        if room.is_outspoken:
+            raise asyncio.TimeoutError
+        return None
+
+    async def _settled(self, room: Room, query: bytes, *, stream: bool) -> bytes | None:
+        for _ in range(SETTLING_TRIES):
             with contextlib.suppress(OSError, Busy, asyncio.TimeoutError):
                 said = await asyncio.wait_for(room.ask(query, stream=stream), PATIENCE_S)
                 if not is_failure(said):
                     return said
-                answered = True
-                if not room.is_settling:
-                    break
-            await asyncio.sleep(PATIENCE_S if room.is_settling else 0)
-        if self._is_outspoken and not answered:
-            raise asyncio.TimeoutError
+            await asyncio.sleep(PATIENCE_S)
         return None
+
+    async def _is_outspoken(self, room: Room) -> bool:
+        """Whether Docker says of a name that is nobody's that it fails, as 20.10 does not."""
+        if room.is_outspoken is None:
+            try:
+                await asyncio.wait_for(room.ask(NOBODYS, stream=False), KIND_S)
+                room.is_outspoken = True
+            except (OSError, Busy, asyncio.TimeoutError):
+                room.is_outspoken = False
+        return room.is_outspoken
 
     async def _hear(self, source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
         """
@@ -247,7 +275,7 @@ class Forwarder:
         knowing = asyncio.create_task(room.ask(reverse(source.address), stream=False))
         knowing.add_done_callback(_retrieved)
         try:
-            await asyncio.wait({asking, knowing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({asking, knowing}, return_when=FIRST)
             await asyncio.wait({asking}, timeout=PATIENCE_S)
         finally:
             knowing.cancel()

@@ -13,7 +13,7 @@ NOERROR, SERVFAIL, REFUSED = 0, 2, 5
 
 _ANSWER, _RECURSION_DESIRED, _RECURSION_AVAILABLE = 0x8000, 0x0100, 0x0080
 _OPCODE = 0x7800
-_PTR = 12
+_A, _PTR = 1, 12
 _POINTER = 0xC0
 
 
@@ -74,15 +74,17 @@ def question(message: bytes) -> bytes | None:
     return message[HEADER_BYTES:end] if end <= len(message) else None
 
 
+def question_for(name: str, kind: int = _A) -> bytes:
+    """The question what there is of a name."""
+    parts = name.split(".")
+    labels = b"".join(len(part).to_bytes(1, "big") + part.encode() for part in parts)
+    head = struct.pack(">6H", 0, _RECURSION_DESIRED, 1, 0, 0, 0)
+    return head + labels + struct.pack(">B2H", 0, kind, 1)
+
+
 def reverse(address: str) -> bytes:
     """The question whose address this is."""
-    labels = ipaddress.ip_address(address).reverse_pointer.split(".")
-    name = b"".join(len(label).to_bytes(1, "big") + label.encode() for label in labels)
-    return (
-        struct.pack(">6H", 0, _RECURSION_DESIRED, 1, 0, 0, 0)
-        + name
-        + struct.pack(">B2H", 0, _PTR, 1)
-    )
+    return question_for(ipaddress.ip_address(address).reverse_pointer, _PTR)
 
 
 def failure(query: bytes, rcode: int) -> bytes:

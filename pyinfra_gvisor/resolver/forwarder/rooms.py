@@ -37,6 +37,8 @@ class Room:
 
     def __init__(self, namespace: Namespace, resolvers: tuple[str, ...]) -> None:
         self.namespace, self.resolvers = namespace, resolvers
+        # Whether Docker says of a name that it fails, as 20.10 does not; None until it was tried.
+        self.is_outspoken: bool | None = None
         self.is_refused = False  # nobody listens where Docker should: it restarts
         self._refused_s = float("-inf")
         self._closed = False
