@@ -22,10 +22,9 @@ from pyinfra_gvisor.resolver.forwarder.messages import (
     has_records,
     is_failure,
     is_query,
-    question_for,
-    reverse,
 )
 from pyinfra_gvisor.resolver.forwarder.namespaces import Gone
+from pyinfra_gvisor.resolver.forwarder.patience import PATIENCE_S, again, hear, retrieved
 from pyinfra_gvisor.resolver.forwarder.rates import Places, Rates
 from pyinfra_gvisor.resolver.forwarder.rooms import Room, Rooms, Stranger
 from pyinfra_gvisor.resolver.forwarder.upstream import Upstream
@@ -37,14 +36,7 @@ MOST_OF_ONE = 256
 MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ONE = 256, 32
 IDLE_S = 10.0  # RFC 7766, 6.2.3: a connection that says nothing is ended
 PER_S, BURST, REMEMBERED = 2000.0, 4000.0, 4096
-# Docker answers what it knows within a millisecond or two; from what it does not know 20.10 keeps
-# silent when it cannot ask outside.
-PATIENCE_S = 0.3
-SETTLING_TRIES, LOST_TRIES, SLOW_TRIES = 6, 2, 12
-KIND_S = 2.0  # in which Docker says that it fails at a name that is nobody's: RFC 6761, 6.4
-NOBODYS = question_for("pyinfra-gvisor.invalid")
 
-FIRST = asyncio.FIRST_COMPLETED
 _AT_ONCE = 64  # packets that are read before others have their turn
 _IP_PKTINFO, _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 8, 49, 50  # linux/in.h, linux/in6.h
 
@@ -195,11 +187,11 @@ class Forwarder:
         if not source.leads_out:
             return "docker", await room.ask(query, stream=stream)
         asking = asyncio.create_task(room.ask(query, stream=stream))
-        asking.add_done_callback(_retrieved)
+        asking.add_done_callback(retrieved)
         try:
             done, _ = await asyncio.wait({asking}, timeout=PATIENCE_S)
             if not done:
-                await self._hear(source, room, asking)
+                await hear(source, room, asking)
             answered = asking.done() and not asking.exception()
             if asking.done() and (not answered or not is_failure(asking.result())):
                 return "docker", asking.result()
@@ -213,78 +205,10 @@ class Forwarder:
                 return "upstream", said
             if room.is_refused:  # it may be a container's name
                 return "docker", await asking
-            again = await self._again(room, query, asking, stream=stream)
-            return ("docker", again) if again is not None else ("upstream", said)
+            later = await again(room, query, asking, stream=stream)
+            return ("docker", later) if later is not None else ("upstream", said)
         finally:
             asking.cancel()
-
-    async def _again(
-        self, room: Room, query: bytes, asking: asyncio.Task[bytes], *, stream: bool
-    ) -> bytes | None:
-        """
-        What Docker says of a name that nobody outside knows, if it is asked once more.
-
-        A query to it may be lost or slow, and just behind a restart it fails for every name. Where
-        it says of names that it fails and is silent about this one, it may know it: raises
-        ``asyncio.TimeoutError``.
-        """
-        if room.is_settling:
-            return await self._settled(room, query, stream=stream)
-        if asking.done() and not asking.exception():
-            return None
-        tries = SLOW_TRIES if await self._is_outspoken(room) else LOST_TRIES
-        for _ in range(tries):
-            once_more = asyncio.create_task(room.ask(query, stream=stream))
-            once_more.add_done_callback(_retrieved)
-            waiting = {once_more} if asking.done() else {asking, once_more}
-            done, _ = await asyncio.wait(waiting, timeout=PATIENCE_S, return_when=FIRST)
-            once_more.cancel()
-            for task in done:
-                if not task.exception():
-                    return None if is_failure(task.result()) else task.result()
-        if room.is_outspoken:
-            raise asyncio.TimeoutError
-        return None
-
-    async def _settled(self, room: Room, query: bytes, *, stream: bool) -> bytes | None:
-        for _ in range(SETTLING_TRIES):
-            with contextlib.suppress(OSError, Busy, asyncio.TimeoutError):
-                said = await asyncio.wait_for(room.ask(query, stream=stream), PATIENCE_S)
-                if not is_failure(said):
-                    return said
-            await asyncio.sleep(PATIENCE_S)
-        return None
-
-    async def _is_outspoken(self, room: Room) -> bool:
-        """Whether Docker says of a name that is nobody's that it fails, as 20.10 does not."""
-        if room.is_outspoken is None:
-            try:
-                await asyncio.wait_for(room.ask(NOBODYS, stream=False), KIND_S)
-                room.is_outspoken = True
-            except (OSError, Busy, asyncio.TimeoutError):
-                room.is_outspoken = False
-        return room.is_outspoken
-
-    async def _hear(self, source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
-        """
-        Wait until Docker has answered, or is heard to be silent about this name.
-
-        Docker is slow, or keeps silent about what it does not know (20.10); taken for silence,
-        slowness would make the names of containers unknown. The container's own address it knows.
-        """
-        knowing = asyncio.create_task(room.ask(reverse(source.address), stream=False))
-        knowing.add_done_callback(_retrieved)
-        try:
-            await asyncio.wait({asking, knowing}, return_when=FIRST)
-            await asyncio.wait({asking}, timeout=PATIENCE_S)
-        finally:
-            knowing.cancel()
-
-
-def _retrieved(task: asyncio.Task[bytes]) -> None:
-    """Nobody has to look at what came of it."""
-    if not task.cancelled():
-        task.exception()
 
 
 def plain(address: str) -> str:

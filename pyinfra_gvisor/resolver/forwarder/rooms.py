@@ -22,8 +22,8 @@ AGAIN_S = 0.25
 SETTLE_S = 5.0
 UNKNOWN_S = 0.5  # Docker is not asked more often because of strangers
 # A container asks as soon as it runs, and Docker lists it a moment later.
-STARTING_S = 2.0
-MOST_STARTING, MOST_STARTING_OF_ONE = 128, 16
+STARTING_S = 4.0
+MOST_STARTING, MOST_STARTING_OF_ONE = 512, 64
 RECONNECT_S = 1.0
 SWEEP_S = 15.0
 
