@@ -132,23 +132,23 @@ def test_a_run_that_is_killed_while_it_writes_is_mended_too(host: Host) -> None:
     as_wanted(host)
 
 
-def test_a_port_that_is_taken_is_told_with_what_systemd_says(host: Host) -> None:
-    ran = host.install(breaks="start")
+@pytest.mark.parametrize(
+    ("breaks", "told"),
+    [
+        pytest.param("start", "port 53 on run-1: it cannot be listened there: ", id="port-taken"),
+        pytest.param(
+            "restart",
+            "pyinfra-gvisor-resolver.service on run-1: it does not start; it said: ",
+            id="program",
+        ),
+    ],
+)
+def test_what_does_not_start_is_told_with_what_was_said(host: Host, breaks: str, told: str) -> None:
+    ran = host.install(breaks=breaks)
 
     assert ran.returncode == 1
     assert ran.stderr.splitlines()[-1] == (
-        "resolver.resolver: port 53 on run-1: it cannot be listened there: "
-        "Failed to listen: Address in use"
-    )
-
-
-def test_a_program_that_does_not_start_is_told_with_what_it_says(host: Host) -> None:
-    ran = host.install(breaks="restart")
-
-    assert ran.returncode == 1
-    assert ran.stderr.splitlines()[-1] == (
-        "resolver.resolver: pyinfra-gvisor-resolver.service on run-1: it does not start; it said: "
-        "Failed to listen: Address in use"
+        f"resolver.resolver: {told}Failed to listen: Address in use"
     )
 
 
