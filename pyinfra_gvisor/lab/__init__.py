@@ -1,7 +1,8 @@
 """Throwaway run nodes on this machine: systemd, sshd and a dockerd of their own, in a container."""
 
+from pyinfra_gvisor.lab.command import Ran
 from pyinfra_gvisor.lab.fleet import Lab, tell_on_stderr
-from pyinfra_gvisor.lab.node import LabNode, Ran
+from pyinfra_gvisor.lab.node import LabNode
 from pyinfra_gvisor.lab.spec import (
     FLAVOURS,
     Flavour,

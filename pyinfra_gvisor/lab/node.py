@@ -8,11 +8,11 @@ import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep, time
-from typing import NamedTuple, cast
 
 from docker.errors import APIError, DockerException
 from docker.models.containers import Container
 
+from pyinfra_gvisor.lab.command import Ran, run
 from pyinfra_gvisor.lab.spec import LabError, NodeSpec
 
 Files = dict[str, tuple[bytes, int]]
@@ -25,14 +25,6 @@ ANSWER_TIMEOUT_S = 15
 
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 _ANSWERS = f"timeout {ANSWER_TIMEOUT_S} docker version >/dev/null && cat {_HOST_KEY}"
-
-
-class Ran(NamedTuple):
-    """How a command in a node ended."""
-
-    code: int
-    stdout: str
-    stderr: str
 
 
 @dataclass(frozen=True)
@@ -49,11 +41,9 @@ class LabNode:
     def exec(self, *command: str, user: str = "root") -> Ran:
         """Run a command in the node, as root unless told otherwise, with nothing on its stdin."""
         try:
-            code, output = self.container.exec_run(list(command), user=user, demux=True)
+            return run(self.container, list(command), user)
         except DockerException as error:
             raise LabError(f"lab: {self.name}: exec failed", because=error) from error
-        stdout, stderr = map(_text, cast("tuple[bytes | None, bytes | None]", output))
-        return Ran(-1 if code is None else code, stdout, stderr)
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Write a file in the running node; its directory is made if it is missing."""
@@ -143,10 +133,6 @@ def published_port(container: Container) -> int:
     """The port on 127.0.0.1 that leads to the node's sshd, running or not; 0 if there is none."""
     bindings = container.attrs["HostConfig"].get("PortBindings") or {}
     return int(bindings[SSH_PORT][0]["HostPort"]) if SSH_PORT in bindings else 0
-
-
-def _text(stream: bytes | None) -> str:
-    return (stream or b"").decode(errors="replace")
 
 
 def _ssh_answers(port: int) -> bool:

@@ -26,7 +26,7 @@ LARGEST_QUERY = 1232  # that the resolver takes
 PAUSE_S = 0.0005
 EDNS = b"\x00\x00\x29\xff\xff\x00\x00\x80\x00\x00\x00"
 AT_ONCE = 48  # connections: more than one container may have
-TIMEOUT_S = 3
+TIMEOUT_S, QUIET_S = 3, 0.5
 LINGER = struct.pack("ii", 1, 0)  # a connection is reset when it is closed
 
 
@@ -170,9 +170,20 @@ def tcp(draw: random.Random, count: int, server: str) -> Counter[str]:
                 came[tried(asking.connect, (server, 53))] += 1
                 came[tried(asking.sendall, stream)] += 1
                 opened.append(asking)
-            time.sleep(0.5)
-            came.update(filter(None, (heard(asking, 0) for asking in opened[::2])))
+            hear(opened[::2], came)
     return came
+
+
+def hear(opened: list[socket.socket], came: Counter[str]) -> None:
+    """What comes until it is quiet; the first answer of all is waited for longer."""
+    while opened:
+        within_s = QUIET_S if came["answered"] else TIMEOUT_S
+        readable, _, _ = select.select(opened, [], [], within_s)
+        if not readable:
+            return
+        for asking in readable:
+            came[heard(asking, 0)] += 1
+            opened.remove(asking)
 
 
 def tried(job: Callable[..., object], argument: object) -> str:

@@ -66,8 +66,8 @@ def way_to(node: LabNode, machine: LabNode) -> Iterator[None]:
 
 def asked_by_strangers(names: Ground) -> dict[str, dict[str, str]]:
     """What another machine and the node itself are told, both at once."""
-    strangers = {"another machine": names.nodes[MACHINE], "the node itself": names.nodes[NAME]}
-    with way_to(names.nodes[NAME], names.nodes[MACHINE]):
+    strangers = {"another machine": names.ready(MACHINE), "the node itself": names.ready(NAME)}
+    with way_to(strangers["the node itself"], strangers["another machine"]):
         return at_once(lambda who: probe(strangers[who], ASKED), strangers)
 
 

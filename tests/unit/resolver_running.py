@@ -32,7 +32,7 @@ class Fake:
     def __init__(self, docker: Says, upstream: Says | None = None) -> None:
         self.docker, self.upstream = docker, upstream or (lambda _: OSError("nobody outside"))
         self.leads_out, self.is_refused = True, False
-        self.docker_late_s = 0.0
+        self.docker_late_s = self.outside_late_s = 0.0
         self.slow = self.is_settling = False
         self.is_outspoken: bool | None = None
         self.streams: set[bool] = set()
@@ -53,7 +53,7 @@ class Fake:
             return query
         self.outside.extend(others)
         self.streams.add(stream)
-        await asyncio.sleep(0 if others else self.docker_late_s)
+        await asyncio.sleep(self.outside_late_s if others else self.docker_late_s)
         said = (self.upstream if others else self.docker)(query)
         while isinstance(said, float):
             await asyncio.sleep(said)

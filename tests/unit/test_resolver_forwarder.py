@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.resolver.forwarder import patience
 from pyinfra_gvisor.resolver.forwarder.engine import EngineError
 from pyinfra_gvisor.resolver.forwarder.exchange import Busy
 from pyinfra_gvisor.resolver.forwarder.messages import REFUSED, SERVFAIL, failure
@@ -129,6 +130,26 @@ def test_a_query_to_docker_may_be_lost_more_than_once() -> None:
         return next(says)(message)
 
     assert told(Fake(in_turn, unknown), query()) == ([docker(query())], {"docker": 1})
+
+
+def test_an_answer_of_dockers_that_comes_while_others_are_asked_is_taken() -> None:
+    fake = Fake(docker, unknown)
+    fake.docker_late_s, fake.outside_late_s = 0.9, 1.5
+
+    assert told(fake, query()) == ([docker(query())], {"docker": 1})
+    assert fake.outside == [("192.0.2.1",)]
+
+
+def test_a_docker_that_says_nothing_at_all_may_know_the_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "KIND_S", 0.5)
+    monkeypatch.setattr(patience, "SLOW_S", 0.2)
+    fake = Fake(lambda _: 4.0, unknown)
+    fake.slow, fake.docker_late_s = True, 1.0
+
+    assert told(fake, query()) == ([failure(query(), SERVFAIL)], {"failed": 1})
+    assert fake.is_outspoken is None
 
 
 def test_a_docker_that_is_silent_as_it_always_was_does_not_know_the_name() -> None:

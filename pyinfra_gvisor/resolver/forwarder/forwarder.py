@@ -24,7 +24,7 @@ from pyinfra_gvisor.resolver.forwarder.messages import (
     is_query,
 )
 from pyinfra_gvisor.resolver.forwarder.namespaces import Gone
-from pyinfra_gvisor.resolver.forwarder.patience import PATIENCE_S, again, hear, retrieved
+from pyinfra_gvisor.resolver.forwarder.patience import PATIENCE_S, again, answered, hear, retrieved
 from pyinfra_gvisor.resolver.forwarder.rates import Places, Rates
 from pyinfra_gvisor.resolver.forwarder.rooms import Room, Rooms, Stranger
 from pyinfra_gvisor.resolver.forwarder.upstream import Upstream
@@ -192,10 +192,10 @@ class Forwarder:
             done, _ = await asyncio.wait({asking}, timeout=PATIENCE_S)
             if not done:
                 await hear(source, room, asking)
-            answered = asking.done() and not asking.exception()
-            if asking.done() and (not answered or not is_failure(asking.result())):
+            fails = answered(asking) and is_failure(asking.result())
+            if asking.done() and not fails:
                 return "docker", asking.result()
-            if answered and not room.is_settling:
+            if fails and not room.is_settling:
                 room.is_outspoken = True
             try:
                 said = await self._upstream.ask(query, room.resolvers, stream=stream)
@@ -205,7 +205,7 @@ class Forwarder:
                 return "upstream", said
             if room.is_refused:  # it may be a container's name
                 return "docker", await asking
-            later = await again(room, query, asking, stream=stream)
+            later = await again(source, room, query, asking, stream=stream)
             return ("docker", later) if later is not None else ("upstream", said)
         finally:
             asking.cancel()

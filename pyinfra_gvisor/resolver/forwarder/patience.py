@@ -21,30 +21,30 @@ FIRST = asyncio.FIRST_COMPLETED
 
 
 async def again(
-    room: Room, query: bytes, asking: asyncio.Task[bytes], *, stream: bool
+    source: Source, room: Room, query: bytes, asking: asyncio.Task[bytes], *, stream: bool
 ) -> bytes | None:
     """
-    What Docker says of a name that nobody outside knows, if it is asked once more.
+    What Docker says of a name that nobody outside knows, now or if it is asked once more.
 
     A query to it may be lost or slow, and just behind a restart it fails for every name. Where
-    it says of names that it fails and is silent about this one, it may know it: raises
-    ``asyncio.TimeoutError``.
+    it is silent about this one and not known to be silent about what it does not know, it may
+    know it: raises ``asyncio.TimeoutError``.
     """
     if room.is_settling:
         return await _settled(room, query, stream=stream)
-    if asking.done() and not asking.exception():
-        return None
-    tries = SLOW_TRIES if await _is_outspoken(room) else LOST_TRIES
-    for _ in range(tries):
+    if answered(asking):  # while others were asked
+        return _known(asking)
+    may_know = await _is_outspoken(source, room)
+    for _ in range(SLOW_TRIES if may_know else LOST_TRIES):
         once_more = asyncio.create_task(room.ask(query, stream=stream))
         once_more.add_done_callback(retrieved)
         waiting = {once_more} if asking.done() else {asking, once_more}
-        done, _ = await asyncio.wait(waiting, timeout=SLOW_S, return_when=FIRST)
+        await asyncio.wait(waiting, timeout=SLOW_S, return_when=FIRST)
         once_more.cancel()
-        for task in done:
-            if not task.exception():
-                return None if is_failure(task.result()) else task.result()
-    if room.is_outspoken:
+        for task in (asking, once_more):
+            if answered(task):
+                return _known(task)
+    if may_know:
         raise asyncio.TimeoutError
     return None
 
@@ -59,15 +59,23 @@ async def _settled(room: Room, query: bytes, *, stream: bool) -> bytes | None:
     return None
 
 
-async def _is_outspoken(room: Room) -> bool:
-    """Whether Docker says of a name that is nobody's that it fails, as 20.10 does not."""
+async def _is_outspoken(source: Source, room: Room) -> bool:
+    """
+    Whether Docker says of a name that is nobody's that it fails, as 20.10 does not.
+
+    One that does not answer what it knows either is slow: that is not known of it then.
+    """
     if room.is_outspoken is None:
-        try:
-            await asyncio.wait_for(room.ask(NOBODYS, stream=False), KIND_S)
-            room.is_outspoken = True
-        except (OSError, Busy, asyncio.TimeoutError):
-            room.is_outspoken = False
-    return room.is_outspoken
+        asked = (NOBODYS, reverse(source.address))
+        nobodys, own = (asyncio.create_task(room.ask(query, stream=False)) for query in asked)
+        for task in (nobodys, own):
+            task.add_done_callback(retrieved)
+        await asyncio.wait({nobodys}, timeout=KIND_S)
+        if answered(nobodys) or answered(own):
+            room.is_outspoken = answered(nobodys)
+        for task in (nobodys, own):
+            task.cancel()
+    return room.is_outspoken is not False
 
 
 async def hear(source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
@@ -84,6 +92,16 @@ async def hear(source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
         await asyncio.wait({asking}, timeout=PATIENCE_S)
     finally:
         knowing.cancel()
+
+
+def answered(task: asyncio.Task[bytes]) -> bool:
+    """Whether Docker has said something to it until now."""
+    return task.done() and not task.cancelled() and not task.exception()
+
+
+def _known(task: asyncio.Task[bytes]) -> bytes | None:
+    """The answer; None if it is that Docker fails."""
+    return None if is_failure(task.result()) else task.result()
 
 
 def retrieved(task: asyncio.Task[bytes]) -> None:
