@@ -26,6 +26,7 @@ from tests.bench.report import (
     result_table,
     rules_table,
     stacks_table,
+    start_sentence,
     write_between_markers,
 )
 from tests.bench.results import Samples
@@ -111,8 +112,8 @@ def _compare_rules(rounds: int, readme: Path) -> None:
 
 
 def _compare_stacks(rounds: int, readme: Path) -> None:
-    about, results = stacks.compare(rounds, load=_load(), tell=_tell)
-    _publish(readme, STACKS, about, stacks_table(results))
+    about, results, start = stacks.compare(rounds, load=_load(), tell=_tell)
+    _publish(readme, STACKS, about, stacks_table(results), start_sentence(start))
 
 
 def _publish(readme: Path, part: str, *texts: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tests.bench import wrk
 from tests.bench.machine import measured_on
 from tests.bench.results import Stacked
+from tests.bench.start import Started, started
 from tests.bench.web import LARGE, SMALL, Pair, pair_of_nodes
 from tests.bench.wrk import Answers
 from tests.node.archives import RELEASE
@@ -69,8 +70,10 @@ def trials() -> list[Trial]:
     ]
 
 
-def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[str, list[Stacked]]:
-    """What it was measured on, and the rows."""
+def compare(
+    rounds: int, *, load: float, tell: Callable[[str], None]
+) -> tuple[str, list[Stacked], Started]:
+    """What it was measured on, the rows, and what is spent at a container's start."""
     rows = {
         taken.what: Stacked(taken.what, {kind: [] for kind in KINDS}, taken.form)
         for trial in trials()
@@ -84,8 +87,8 @@ def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[s
             turn = number % len(KINDS)
             for what, kind, measured in _round(pair, KINDS[turn:] + KINDS[:turn]):
                 rows[what].by_kind[kind].append(measured)
-        about = _describe(pair, rounds, load)
-    return about, list(rows.values())
+        about, start = _describe(pair, rounds, load), started(pair.run)
+    return about, list(rows.values()), start
 
 
 def thousands_per_s(answers: Answers, _: float) -> float:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.bench.measure import BenchError
-from tests.bench.report import stacks_table
+from tests.bench.report import stacks_table, start_sentence
 from tests.bench.results import Stacked
 from tests.bench.stacks import (
     cpu_ms_per_thousand,
@@ -16,6 +16,7 @@ from tests.bench.stacks import (
     thousands_per_s,
     trials,
 )
+from tests.bench.start import Started
 from tests.bench.web import is_as_called
 from tests.bench.wrk import SCRIPT, Answers, answers, command
 
@@ -132,3 +133,11 @@ def test_stacks_are_compared_by_medians() -> None:
     ]
     assert rows[3][1:3] == ["one, ms", "0.050 (0.050 to 0.050)"]
     assert rows[3][5:8] == ["4.00", "2.00", "0.50"]
+
+
+def test_what_names_add_to_a_start_is_told_by_medians_with_its_goal() -> None:
+    assert start_sentence(Started([2.0, 1.0, 9.0], [6.0, 5.5, 1.0])) == (
+        "A container's start spends 5.50 ms in the wrapper of a runtime with names, and 2.00 ms in "
+        "another's (medians of 3): 3.50 ms more; goal: less than 5, pass."
+    )
+    assert start_sentence(Started([1.0], [6.0])).endswith("5.00 ms more; goal: less than 5, miss.")

@@ -65,6 +65,30 @@ def test_more_than_may_wait_is_not_answered(limit: str, monkeypatch: pytest.Monk
     assert run(whole()) == (2, {"failed": 3, "busy": 3})
 
 
+def test_who_has_an_answer_may_ask_at_once_for_more() -> None:
+    waiting: list[int] = []
+
+    async def whole() -> None:
+        loop = asyncio.get_running_loop()
+        async with running(Fake(docker)) as made:
+
+            class Answering(socket.socket):
+                def sendto(self, *arguments: Any) -> int:
+                    loop.call_soon(lambda: waiting.append(made.forwarder.waiting))
+                    return super().sendto(*arguments)
+
+            with Answering(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+                datagrams.bind(("127.0.0.1", 0))
+                made.forwarder.listen(datagrams)
+                made.asker.connect(datagrams.getsockname())
+                made.send(query())
+                assert await made.heard() == docker(query())
+                loop.remove_reader(datagrams.fileno())
+
+    run(whole())
+    assert waiting == [0]
+
+
 def test_one_source_has_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarder, "MOST_CONNECTIONS_OF_ONE", 1)
 

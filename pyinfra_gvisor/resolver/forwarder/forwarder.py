@@ -99,7 +99,6 @@ class Forwarder:
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            self._queries.leave(address)
             if not task.cancelled() and (error := task.exception()) is not None:
                 self._diagnostics.tell(f"{address}: {error!r}")
 
@@ -113,12 +112,15 @@ class Forwarder:
         interface: int | None,
         query: bytes,
     ) -> None:
+        """The place is left with the answer: who has it may ask for more at once."""
         try:
             answer = await self.answer(address, interface, query, stream=False)
+            with contextlib.suppress(OSError):  # asked again by who asked
+                datagrams.sendto(answer, sender)
         except Stranger:
             return  # nothing goes to an address that may be somebody else's
-        with contextlib.suppress(OSError):  # asked again by who asked
-            datagrams.sendto(answer, sender)
+        finally:
+            self._queries.leave(address)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A connection: one query behind the other."""
