@@ -19,7 +19,7 @@ from tests.node.transactions import assert_as_declared, dockerd_pid, keys
 
 pytestmark = pytest.mark.slow
 
-WANTED = keys(debug=True, log_level="warn")
+WANTED = {**keys(debug=True, log_level="warn"), "gvisor_proof": "changed"}
 RELOAD = {**WANTED, "gvisor_restart": "reload"}
 OWED = "/log-level: not as dockerd was started, a restart is owed"
 
