@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -93,6 +94,23 @@ def test_silence_ends_in_time_and_leaves_nothing() -> None:
         return opened.waiting
 
     assert with_exchange(silent, ask) == 0
+
+
+def test_an_answer_counts_that_was_there_before_time_was_seen_to_be_up() -> None:
+    async def ask() -> bytes:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as docker:
+            docker.bind(("127.0.0.1", 0))
+            opened = Exchange(connected(docker.getsockname()[1]))
+            asking = asyncio.create_task(opened.ask(query(), 0.1))
+            await asyncio.sleep(0.01)
+            message, sender = docker.recvfrom(512)
+            docker.sendto(answer(message), sender)
+            time.sleep(0.2)  # the program has no turn
+            said = await asking
+            opened.close()
+        return said
+
+    assert run(ask()) == answer(query())
 
 
 def test_that_nobody_listens_is_told_to_all_who_wait() -> None:

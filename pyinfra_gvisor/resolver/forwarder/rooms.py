@@ -17,7 +17,8 @@ from pyinfra_gvisor.resolver.forwarder.rates import Places
 
 # Where dockerd answers inside of each namespace: moby/moby, daemon/libnetwork/resolver.go
 DOCKERS = ("127.0.0.11", 53)
-ANSWER_S = 5.0  # a resolver in a container asks again by then: resolv.conf(5), timeout
+# A resolver in a container has tried twice by then: resolv.conf(5), timeout and attempts.
+ANSWER_S = 10.0
 AGAIN_S = 0.25
 SETTLE_S = 5.0
 UNKNOWN_S = 0.5  # Docker is not asked more often because of strangers
