@@ -35,6 +35,8 @@ class Fake:
         self.docker_late_s = self.outside_late_s = 0.0
         self.slow = self.is_settling = False
         self.is_outspoken: bool | None = None
+        self.hearing: asyncio.Task[bytes] | None = None
+        self.own = 0  # how often Docker was asked for what it always knows
         self.streams: set[bool] = set()
         self.resolvers = ("192.0.2.1",)
         self.of_error: Exception | None = None
@@ -49,6 +51,7 @@ class Fake:
 
     async def ask(self, query: bytes, *others: Any, stream: bool) -> bytes:
         if query == reverse("127.0.0.1"):
+            self.own += 1
             await asyncio.sleep(self.docker_late_s if self.slow else 0)
             return query
         self.outside.extend(others)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -184,6 +185,26 @@ def test_a_docker_that_is_slow_is_waited_for_and_nobody_outside_hears_of_it() ->
     fake.slow, fake.docker_late_s = True, 1.0
 
     assert told(fake, query()) == ([docker(query())], {"docker": 1})
+    assert fake.outside == []
+
+
+def test_those_who_wait_for_a_slow_docker_hear_of_it_together() -> None:
+    fake = Fake(docker, lambda message: answer(message, 3))
+    fake.slow, fake.docker_late_s = True, 1.0
+
+    async def ask() -> tuple[set[bytes | None], int]:
+        async with running(fake) as made:
+            for number in range(20):
+                made.send(query(number=number))
+            await asyncio.sleep(0.7)  # they have begun to listen
+            for number in range(20, 40):
+                made.send(query(number=number))
+            return {await made.heard() for _ in range(40)}, fake.own
+
+    said, own = run(ask())
+
+    assert said == {docker(query(number=number)) for number in range(40)}
+    assert 1 <= own <= 3
     assert fake.outside == []
 
 

@@ -24,7 +24,7 @@ from pyinfra_gvisor.resolver.forwarder.messages import (
     is_query,
 )
 from pyinfra_gvisor.resolver.forwarder.namespaces import Gone
-from pyinfra_gvisor.resolver.forwarder.patience import PATIENCE_S, again, answered, hear, retrieved
+from pyinfra_gvisor.resolver.forwarder.patience import PATIENCE_S, again, answered, begin, hear
 from pyinfra_gvisor.resolver.forwarder.rates import Places, Rates
 from pyinfra_gvisor.resolver.forwarder.rooms import Room, Rooms, Stranger
 from pyinfra_gvisor.resolver.forwarder.upstream import Upstream
@@ -188,8 +188,7 @@ class Forwarder:
         """Docker, which knows the containers' names; where it fails, the resolvers outside."""
         if not source.leads_out:
             return "docker", await room.ask(query, stream=stream)
-        asking = asyncio.create_task(room.ask(query, stream=stream))
-        asking.add_done_callback(retrieved)
+        asking = begin(room, query, stream=stream)
         try:
             done, _ = await asyncio.wait({asking}, timeout=PATIENCE_S)
             if not done:

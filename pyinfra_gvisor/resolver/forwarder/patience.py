@@ -36,8 +36,7 @@ async def again(
         return _known(asking)
     may_know = await _is_outspoken(source, room)
     for _ in range(SLOW_TRIES if may_know else LOST_TRIES):
-        once_more = asyncio.create_task(room.ask(query, stream=stream))
-        once_more.add_done_callback(retrieved)
+        once_more = begin(room, query, stream=stream)
         waiting = {once_more} if asking.done() else {asking, once_more}
         await asyncio.wait(waiting, timeout=SLOW_S, return_when=FIRST)
         once_more.cancel()
@@ -67,14 +66,14 @@ async def _is_outspoken(source: Source, room: Room) -> bool:
     """
     if room.is_outspoken is None:
         asked = (NOBODYS, reverse(source.address))
-        nobodys, own = (asyncio.create_task(room.ask(query, stream=False)) for query in asked)
-        for task in (nobodys, own):
-            task.add_done_callback(retrieved)
-        await asyncio.wait({nobodys}, timeout=KIND_S)
+        nobodys, own = (begin(room, query, stream=False) for query in asked)
+        try:
+            await asyncio.wait({nobodys}, timeout=KIND_S)
+        finally:
+            for task in (nobodys, own):
+                task.cancel()
         if answered(nobodys) or answered(own):
             room.is_outspoken = answered(nobodys)
-        for task in (nobodys, own):
-            task.cancel()
     return room.is_outspoken is not False
 
 
@@ -83,15 +82,17 @@ async def hear(source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
     Wait until Docker has answered, or is heard to be silent about this name.
 
     Docker is slow, or keeps silent about what it does not know (20.10); taken for silence,
-    slowness would make the names of containers unknown. The container's own address it knows.
+    slowness would make the names of containers unknown. The container's own address it knows. All
+    who wait hear by the same query, which has to begin when they do or later.
     """
-    knowing = asyncio.create_task(room.ask(reverse(source.address), stream=False))
-    knowing.add_done_callback(retrieved)
-    try:
-        await asyncio.wait({asking, knowing}, return_when=FIRST)
-        await asyncio.wait({asking}, timeout=PATIENCE_S)
-    finally:
-        knowing.cancel()
+    for _ in range(2):
+        begins = room.hearing is None or room.hearing.done()
+        if room.hearing is None or begins:
+            room.hearing = begin(room, reverse(source.address), stream=False)
+        await asyncio.wait({asking, room.hearing}, return_when=FIRST)
+        if begins or asking.done():
+            break
+    await asyncio.wait({asking}, timeout=PATIENCE_S)
 
 
 def answered(task: asyncio.Task[bytes]) -> bool:
@@ -104,7 +105,13 @@ def _known(task: asyncio.Task[bytes]) -> bytes | None:
     return None if is_failure(task.result()) else task.result()
 
 
-def retrieved(task: asyncio.Task[bytes]) -> None:
-    """Nobody has to look at what came of it."""
+def begin(room: Room, query: bytes, *, stream: bool) -> asyncio.Task[bytes]:
+    """Ask Docker; nobody has to look at what comes of it."""
+    task = asyncio.create_task(room.ask(query, stream=stream))
+    task.add_done_callback(_retrieve)
+    return task
+
+
+def _retrieve(task: asyncio.Task[bytes]) -> None:
     if not task.cancelled():
         task.exception()

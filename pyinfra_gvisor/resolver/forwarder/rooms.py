@@ -40,6 +40,7 @@ class Room:
         self.namespace, self.resolvers = namespace, resolvers
         # Whether Docker says of a name that it fails, as 20.10 does not; None until it was tried.
         self.is_outspoken: bool | None = None
+        self.hearing: asyncio.Task[bytes] | None = None  # a query for what Docker always knows
         self.is_refused = False  # nobody listens where Docker should: it restarts
         self._refused_s = float("-inf")
         self._closed = False
