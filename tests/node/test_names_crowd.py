@@ -76,7 +76,7 @@ docker network rm crowd
 
 
 _GO = f"touch {DIRECTORY}/go"
-# Each query waits for about as long; libc asks a second time after 5 s.
+# The first queries wait for about as long; libc would ask a second time after 5 s.
 _GO_WHILE_DOCKER_STANDS_STILL = f"""
 kill -STOP "$(cat /run/docker.pid)"
 {_GO}
