@@ -26,7 +26,8 @@ TIMEOUT_S = 600  # a look at a busy daemon, and fifty containers that need 10 s 
 
 def script_text() -> str:
     """The program that looks."""
-    return files(scripts).joinpath("watch.pl").read_text(encoding="utf-8")
+    parts = ("docker_api.pl", "watch.pl")
+    return "".join(files(scripts).joinpath(part).read_text(encoding="utf-8") for part in parts)
 
 
 def policy_text(

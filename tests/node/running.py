@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 DEPLOY = "deploys/gvisor.py"
 OPERATIONS = 8  # that it makes, each with a line of its own in pyinfra's table
 TIMEOUT_S = 400
+REMOVAL_S = 60
 
 DEBIAN = {
     "gvisor_release": "20240729.0",
@@ -169,6 +171,12 @@ shift
 docker run -d --name "$name" -v /usr:/usr:ro "$@" test:1 sleep 600 > /dev/null
 """
 
+_REMOVE = r"""
+set -eu
+containers=$(docker ps -aq --filter "name=$1")
+if [ -n "$containers" ]; then docker rm -f $containers; fi
+"""
+
 
 def start_container(node: LabNode, name: str, *options: str) -> None:
     """A container with the node's own programs; ``options`` are those of ``docker run``."""
@@ -178,7 +186,21 @@ def start_container(node: LabNode, name: str, *options: str) -> None:
 
 def remove_container(node: LabNode, name: str) -> None:
     """Away with a container that a test started."""
-    node.exec("docker", "rm", "-f", name)
+    remove_containers(node, f"^/{name}$")
+
+
+def remove_containers(node: LabNode, names: str) -> None:
+    """
+    Away with those whose names match, or the test fails: the next one would meet what is left.
+
+    On a busy machine Docker may be told of its end too late ("did not receive an exit event").
+    """
+    tries = [node.exec("sh", "-c", _REMOVE, "sh", names)]
+    until_s = time.monotonic() + REMOVAL_S
+    while tries[-1].code != 0 and time.monotonic() < until_s:
+        time.sleep(0.5)
+        tries.append(node.exec("sh", "-c", _REMOVE, "sh", names))
+    assert tries[-1].code == 0, tries
 
 
 def daemon_json(node: LabNode) -> str:

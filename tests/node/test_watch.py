@@ -22,7 +22,9 @@ from tests.node.running import (
 from tests.node.watching import (
     COOLIFYS,
     INTERVAL_S,
+    PROBE,
     SLACK_S,
+    TEXT,
     TEXTFILE,
     TEXTFILES,
     UNIT,
@@ -32,6 +34,7 @@ from tests.node.watching import (
     journal,
     left,
     look_now,
+    looked_at,
     looks,
     metrics,
     sees_one_of_two,
@@ -43,7 +46,6 @@ from tests.node.watching import (
 
 NODES = ("plain", "docker-20", "docker-28", "sysvinit")
 STOP_S = 10
-TEXT = {"gvisor_textfile_dir": TEXTFILES}
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +89,7 @@ def test_what_lacks_its_sandbox_is_in_the_journal_within_an_interval(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param("docker-20", id="docker-20"), pytest.param("docker-28", id="docker-28")]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in NODES[1:3]])
 def test_it_is_found_on_every_version_of_docker(watched: Fleet, name: str) -> None:
     sees_one_of_two(watched, name)
 
@@ -153,7 +153,8 @@ def test_the_metrics_are_there_for_the_exporter(watched: Fleet, node: LabNode) -
 
     assert within(SLACK_S, lambda: node.exec("test", "-s", TEXTFILE).code == 0)
     found = metrics(node)
-    assert found['gvisor_watch_containers{runtime="runc",sandboxed="false"}'] == 1
+    there = processes(node)
+    assert found['gvisor_watch_containers{runtime="runc",sandboxed="false"}'] == 1, there
     assert found['gvisor_watch_containers{runtime="runsc",sandboxed="true"}'] == 1
     assert found["gvisor_watch_unsandboxed"] == 1
     assert found["gvisor_watch_last_run_timestamp_seconds"] >= now
@@ -162,6 +163,17 @@ def test_the_metrics_are_there_for_the_exporter(watched: Fleet, node: LabNode) -
     assert written == ["pyinfra_gvisor.prom", Path(TEXTFILE).name]  # the deploy's, and its own
     remove_container(node, "watched-bad")
     assert within(INTERVAL_S + SLACK_S, lambda: metrics(node)["gvisor_watch_unsandboxed"] == 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in NODES[:3]])
+def test_a_proof_is_neither_reported_nor_stopped(watched: Fleet, name: str) -> None:
+    node = watched.nodes[name]
+    stops = {"gvisor_watch_action": "stop", "gvisor_must_sandbox": [{"name": f"{PROBE}*"}]}
+    have_watch(watched, name, **stops)
+
+    assert looked_at(watched, name, gvisor_proof="always", **stops) == {0}
+    assert journal(node, PROBE) == []
 
 
 @pytest.mark.slow

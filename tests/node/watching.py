@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, OPERATIONS, Fleet, Outcome, processes, start_container
+from tests.node.running import (
+    DEBIAN,
+    OPERATIONS,
+    Fleet,
+    Outcome,
+    processes,
+    remove_containers,
+    start_container,
+)
 
 INTERVAL_S = 10
 SLACK_S = 5  # for the look itself on a busy machine, and for the journal
@@ -24,6 +32,8 @@ FILES = (
 COOLIFYS = ("--label=coolify.managed=true", "--label=coolify.type=application")
 TEXTFILES = "/var/lib/node-exporter"
 TEXTFILE = f"{TEXTFILES}/pyinfra_gvisor_watch.prom"
+TEXT = {"gvisor_textfile_dir": TEXTFILES}
+PROBE = "pyinfra-gvisor-probe"  # how the names of a proof's containers begin
 
 RUNSC = "/opt/gvisor/releases/20240729.0/runsc"
 NOT_RUNSC = """#!/bin/sh
@@ -53,9 +63,11 @@ def have_watch(fleet: Fleet, name: str = "plain", **settings: Any) -> Outcome:
 
 def have_none(fleet: Fleet, name: str = "plain") -> Outcome:
     """The deploy without a watch, and without the containers that a test has made."""
-    names = "docker ps -aq --filter name=watched- | xargs -r docker rm -f; docker image rm forger:1"
-    fleet.nodes[name].exec("sh", "-c", names)
-    return fleet.run(name, data=DEBIAN)
+    remove_containers(fleet.nodes[name], "^/watched-")
+    fleet.nodes[name].exec("docker", "image", "rm", "forger:1")
+    outcome = fleet.run(name, data=DEBIAN)
+    assert outcome.code == 0, outcome.text
+    return outcome
 
 
 def start(node: LabNode, name: str, *options: str) -> str:
@@ -111,7 +123,20 @@ def looks(node: LabNode) -> int:
 
 def look_now(node: LabNode) -> int:
     """One look besides those of the timer; its exit code."""
+    # systemd starts a unit five times in ten seconds: StartLimitBurst= in systemd.unit(5)
+    node.exec("systemctl", "reset-failed", f"{UNIT}.service")
     return node.exec("systemctl", "start", f"{UNIT}.service").code
+
+
+def looked_at(fleet: Fleet, name: str, **settings: Any) -> set[int]:
+    """A deploy, and looks without a pause until it has ended; their exit codes."""
+    deploy = fleet.start(name, {**WATCH, **settings})
+    codes = set()
+    while deploy.poll() is None:
+        codes.add(look_now(fleet.nodes[name]))
+    _, said = deploy.communicate()
+    assert deploy.returncode == 0, said
+    return codes
 
 
 def left(node: LabNode) -> list[str]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from shutil import copy2
-from typing import Any
+from threading import Timer
+from typing import IO, Any
 
 import pytest
 
@@ -15,6 +19,14 @@ from tests.unit.answers import compact
 from tests.unit.fake_docker import Answer, breaks_off, closes, container, hangs, listed, says
 from tests.unit.node_script import process
 from tests.unit.watch_script import ID, INSPECT, RUNSC, STOP, STOPPED, Watched
+
+
+@contextmanager
+def held(lock: Path) -> Iterator[IO[str]]:
+    """A lock as a proof has it; it is let go by closing it."""
+    with lock.open("a") as file:
+        flock(file, LOCK_EX)
+        yield file
 
 
 def test_reporting_stops_nothing(tmp_path: Path, bare: int) -> None:
@@ -71,6 +83,43 @@ def test_a_sandbox_whose_program_was_replaced_is_reported_and_left_running(tmp_p
     assert STOP not in asked_runsc.asked
     assert "is left running" in asked_runsc.stdout
     assert STOP in asked_runc.asked
+
+
+def test_what_a_proof_has_started_is_waited_for(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    ended: list[bool] = []
+
+    def listing(request: Any) -> None:
+        ended.append(proof.closed)
+        says("[]")(request)
+
+    with held(watched.lock) as proof:
+        Timer(1, proof.close).start()
+        looked = watched.look([], {"/containers/json": listing})
+
+    assert ended == [True]
+    assert (looked.code, looked.errors) == (0, [])
+
+
+def test_a_proof_without_end_hides_nothing(tmp_path: Path, bare: int) -> None:
+    watched = Watched(tmp_path, changes={"$proof_s = 180": "$proof_s = 1"})
+
+    with held(watched.lock):
+        looked = watched.look([container(1, bare)])
+
+    assert looked.named == ["app"]
+    assert looked.stdout.startswith("<4>what a proof has started is looked at too, since ")
+    assert f"{watched.lock} is not to be had: held for 1 s\n" in looked.stdout
+
+
+def test_a_proof_that_has_ended_is_not_waited_for(tmp_path: Path, bare: int) -> None:
+    watched = Watched(tmp_path, changes={"$proof_s = 180": "$proof_s = 1"})
+    watched.lock.touch()
+
+    looked = watched.look([container(1, bare)])
+
+    assert (looked.code, looked.named) == (0, ["app"])
+    assert "proof" not in looked.stdout
 
 
 def test_a_container_that_cannot_be_stopped_makes_the_look_fail(tmp_path: Path, bare: int) -> None:

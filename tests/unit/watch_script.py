@@ -19,6 +19,7 @@ STOP = f"/containers/{ID}/stop?t=10"
 RUNSC = {"Runtime": "runsc"}
 STOPPED = says("", "204 No Content")
 REASON = "for a test of the policy"
+PROOF_LOCK = "/run/pyinfra-gvisor/probe.lock"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Watched:
         """Where the metrics go, if they go anywhere."""
         return self.root / METRICS
 
+    @property
+    def lock(self) -> Path:
+        """What a proof holds; not there until one was made."""
+        return self.root / "probe.lock"
+
     def look(
         self, documents: Iterable[Mapping[str, Any]], answers: Mapping[str, Answer] | None = None
     ) -> Looked:
@@ -72,7 +78,8 @@ class Watched:
         policy, program = self.root / "policy", self.root / "watch.pl"
         textfile = str(self.textfile) if self.metrics else None
         policy.write_text(policy_text(self.must, self.exempt, self.action, textfile))
-        program.write_text(replaced(script_text(), self.changes or {}))
+        changes = {PROOF_LOCK: str(self.lock), **(self.changes or {})}
+        program.write_text(replaced(script_text(), changes))
         ran = subprocess.run(
             ["perl", program, policy, self.root / "docker.sock"],
             check=False,
