@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, Fleet, Outcome
+from tests.node.running import DEBIAN, Fleet, Outcome, processes
 
 LABELS = ("--label", "coolify.managed=true", "--label", "coolify.type=application")
 WAIVERS = {
@@ -23,6 +23,14 @@ def sh(node: LabNode, command: str) -> str:
     ran = node.exec("sh", "-c", command)
     assert ran.code == 0, f"{command}\n{ran.stdout}{ran.stderr}"
     return ran.stdout
+
+
+def of_before(node: LabNode, release: str) -> set[str]:
+    """What is found in a lived-in node: a container that ran before runs on as it was."""
+    pid = processes(node).get("old-sandbox")
+    ours = f"/opt/gvisor/releases/{release}/runsc"
+    runs = node.exec("readlink", f"/proc/{pid}/exe").stdout.strip() if pid else ours
+    return {"container-old-release old-sandbox"} if runs != ours else set()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from tests.node.names_nodes import (
 )
 from tests.node.running import Outcome, snapshot
 from tests.node.story import channels, count_channels
-from tests.node.watching import within
 
 RUN = tuple(SPECS)
 CALLED = {name: f"{name}-too" for names in PAIRED.values() for name in names} | COMPOSED
@@ -113,16 +112,9 @@ def by_name(kind: str, names: Iterable[str]) -> dict[str, str]:
 def addresses(node: LabNode) -> dict[str, str]:
     """The IPv4 address of each container on its network."""
     form = "{{.Name}}{{range .NetworkSettings.Networks}} {{.IPAddress}}{{end}}"
-    found: dict[str, str] = {}
-
-    def has_all() -> bool:  # what a command says to dockerd may be lost on a busy machine
-        said = sh(node, f"docker inspect --format '{form}' {' '.join(containers())}")
-        pairs = (line.removeprefix("/").partition(" ") for line in said.splitlines())
-        found.update({name: address for name, _, address in pairs})
-        return found.keys() >= containers().keys()
-
-    assert within(30, has_all)
-    return found
+    said = sh(node, f"docker inspect --format '{form}' {' '.join(containers())}")
+    pairs = (line.removeprefix("/").partition(" ") for line in said.splitlines())
+    return {name: address for name, _, address in pairs}
 
 
 def changed(nodes: Mapping[str, LabNode], before: Mapping[str, str]) -> tuple[str, ...]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.audits import LABELS, audit, sh
-from tests.node.running import Fleet, processes, remove_container, snapshot, start_container
+from tests.node.audits import LABELS, audit, of_before, settings, sh
+from tests.node.running import Fleet, remove_container, snapshot, start_container
 from tests.node.story import NODES, channels
 
-HOME = "/opt/gvisor/releases/20240729.0"
-RUNSC = f"{HOME}/runsc"
+RELEASE = "20240729.0"
+HOME = f"/opt/gvisor/releases/{RELEASE}"
 FILE = "/etc/docker/daemon.json"
 
 
@@ -31,9 +32,7 @@ def test_a_node_as_declared_has_nothing_against_it_and_is_left_as_it_is(
     assert channels(node) - opened == 1
     assert snapshot(node) == before
     assert seen.outcome.code == 0, seen.outcome.text
-    pid = processes(node).get("old-sandbox")
-    runs = node.exec("readlink", f"/proc/{pid}/exe").stdout.strip() if pid else RUNSC
-    assert set(seen.found) == ({"container-old-release old-sandbox"} if runs != RUNSC else set())
+    assert set(seen.found) == of_before(node, RELEASE)
     assert seen.report["compliant"] is True
     assert seen.report["node"]["proof"]["holds"] is True
     assert {"docker-userns", "docker-authorization", "release-escape"} <= {
@@ -74,6 +73,24 @@ def test_an_app_that_only_asks_or_does_not_even_ask_is_told_from_one_that_is_in_
     assert good.outcome.code == 0, good.outcome.text
     assert good.container("shop")["sandboxed"] is True
     assert good.container("shop")["release"] == "20240729.0"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NODES)
+def test_nothing_is_found_in_the_containers_of_a_proof(
+    converged: dict[str, LabNode], fleet: Fleet, tmp_path: Path, name: str
+) -> None:
+    must = [{"name": "pyinfra-gvisor-probe*"}]
+    beside = tmp_path / "beside"  # of the audit's inventory
+    beside.mkdir()
+
+    deploy = Fleet(converged, beside).start(name, settings(must_sandbox=must, proof="always"))
+    seen = []
+    while deploy.poll() is None:
+        seen.append(audit(fleet, name, must_sandbox=must))
+
+    assert deploy.returncode == 0, deploy.communicate()[1]
+    assert [key for one in seen for key in one.found if "probe" in key] == []
 
 
 def forge(node: LabNode) -> None:

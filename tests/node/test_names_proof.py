@@ -8,14 +8,13 @@ import pytest
 
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
-from tests.node.audits import WAIVERS, Audit, sh
-from tests.node.names_nodes import ADDRESS, RUNTIMES, UNIT, Ground
+from tests.node.audits import WAIVERS, Audit, of_before, sh
+from tests.node.names_nodes import ADDRESS, RELEASE, RUNTIMES, UNIT, Ground
 from tests.node.names_story import RUN
 from tests.node.proving import rows
 
 NAME = "names-26"
 NAMES = ("dns", "dns-alias", "dns-scope", "dns-restart")
-OLD = {"names-26": ["container-old-release old-sandbox"]}  # the node was lived in
 UNIT_FILE = f"/etc/systemd/system/{UNIT}.service"
 
 
@@ -40,7 +39,7 @@ def test_it_is_proven_in_all_that_such_a_runtime_is_to_show(names: Ground, name:
     assert set(found) == {check.id for check in asked_of(Runtime(**RUNTIMES["gvisor"]))}
     assert found["own-stack"].split()[2:] == ["the", "sandbox's", "alone", "the", "kernel's", "ok"]
     assert [found[check].split()[-1] for check in NAMES] == ["ok"] * len(NAMES)
-    assert [*audited(names, name).found] == OLD.get(name, [])
+    assert {*audited(names, name).found} == of_before(names.nodes[name], RELEASE)
 
 
 # What a firewall of somebody's own on the node may do.

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
+from typing import IO
 
 # What a small Debian has; perl and docker are named where a test wants them.
 TOOLS = [
@@ -63,6 +66,14 @@ def stub(directory: Path, name: str, text: str) -> None:
     path.unlink(missing_ok=True)
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
+
+
+@contextmanager
+def held(lock: Path) -> Iterator[IO[str]]:
+    """A lock as another script has it; closing the file lets it go."""
+    with lock.open("a") as file:
+        flock(file, LOCK_EX)
+        yield file
 
 
 def replaced(text: str, changes: Mapping[str, str | Path]) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from pyinfra_gvisor.scripts import script
 from tests.unit.answers import compact
 from tests.unit.fake_docker import SECRET, container, daemon, routes, says
 from tests.unit.node_script import Machine, process
-from tests.unit.shells import replaced, run, stub, toolbox
+from tests.unit.shells import held, replaced, run, stub, toolbox
 
 FILTERS = "%7B%22type%22%3A%5B%22daemon%22%5D%2C%22event%22%3A%5B%22reload%22%5D%7D"
 NASTY = 'a "quoted" {brace}: \\ line\nü'
@@ -246,3 +247,26 @@ def test_what_a_firewall_has_counted_is_told_with_the_time(tmp_path: Path) -> No
 )
 def test_where_there_is_no_firewall_nothing_is_told(tmp_path: Path, nft: str | None) -> None:
     assert firewall(tmp_path, nft) == []
+
+
+def test_an_audit_waits_for_a_proof_and_lets_none_begin(tmp_path: Path) -> None:
+    lock, told = tmp_path / "probe.lock", tmp_path / "told"
+    text = replaced(script("audit_state"), {"/run/pyinfra-gvisor/probe.lock": lock})
+    begins = f"flock -n {lock} true && echo a proof may begin >> {told}"
+    with held(lock) as proof:
+        Timer(1, lambda: (told.write_text("the proof has ended\n"), proof.close())).start()
+        ran = run(f"{text}\ncat {told}\n{begins}\ntrue")
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines()[-1] == "the proof has ended"
+    assert "may begin" not in told.read_text()
+
+
+def test_a_proof_without_end_keeps_no_audit_from_its_work(tmp_path: Path) -> None:
+    lock = tmp_path / "probe.lock"
+    changes = {"/run/pyinfra-gvisor/probe.lock": lock, "-w 180": "-w 0.1"}
+    with held(lock):
+        ran = run(f"{replaced(script('audit_state'), changes)}\necho goes on")
+
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines()[-1] == "goes on"

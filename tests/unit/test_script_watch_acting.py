@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 from shutil import copy2
 from threading import Timer
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -18,15 +15,8 @@ from pyinfra_gvisor.audit.policy import Selector
 from tests.unit.answers import compact
 from tests.unit.fake_docker import Answer, breaks_off, closes, container, hangs, listed, says
 from tests.unit.node_script import process
+from tests.unit.shells import held
 from tests.unit.watch_script import ID, INSPECT, RUNSC, STOP, STOPPED, Watched
-
-
-@contextmanager
-def held(lock: Path) -> Iterator[IO[str]]:
-    """A lock as a proof has it; it is let go by closing it."""
-    with lock.open("a") as file:
-        flock(file, LOCK_EX)
-        yield file
 
 
 def test_reporting_stops_nothing(tmp_path: Path, bare: int) -> None:
