@@ -27,6 +27,18 @@ fail() {
     exit 1
 }
 
+# On a busy node Docker may be told too late that a container has ended, and then keeps it: "did not
+# receive an exit event".
+remove_containers() {
+    for try in 1 2 3; do
+        containers=$(docker ps -aq --filter "label=$label")
+        # shellcheck disable=SC2086
+        if [ -z "$containers" ] || docker rm -f -v $containers > /dev/null; then return 0; fi
+        if [ "$try" -lt 3 ]; then sleep 1; fi
+    done
+    return 1
+}
+
 # What this run or one that was killed has left; the lock says that none is alive. Not --rm: the
 # wait for such containers before a restart of dockerd would be for these too.
 sweep() {
@@ -35,7 +47,7 @@ sweep() {
     # shellcheck disable=SC2086
     if [ -n "$containers" ]; then
         sources=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' $containers)
-        docker rm -f -v $containers > /dev/null
+        remove_containers
     fi
     # shellcheck disable=SC2086
     if [ -n "$firewall" ]; then forget_tries $sources; fi

@@ -24,6 +24,23 @@ for flag; do case "$flag" in --network=* | --overlay2=*) shift ;; esac; done
 """
 
 
+LATE = "/run/told-late"  # how often more
+# As on a busy node: Docker is told too late that a container has ended.
+TOLD_LATE = f"""#!/bin/sh
+case "$*" in
+    "rm -f -v "*)
+        more=$(cat {LATE})
+        if [ "$more" -gt 0 ]; then
+            echo $((more - 1)) > {LATE}
+            echo "Error response from daemon: it did not receive an exit event" >&2
+            exit 1
+        fi
+        ;;
+esac
+exec /usr/bin/docker "$@"
+"""
+
+
 @pytest.mark.parametrize("name", NODES)
 def test_a_converged_node_is_proven_and_nothing_else_is_touched(
     converged: dict[str, LabNode], fleet: Fleet, name: str
@@ -59,6 +76,28 @@ def test_the_record_is_what_the_table_said(converged: dict[str, LabNode], fleet:
     assert (bad.code, failed["release"]) == (1, RELEASE)
     assert "kernel-inside" in failed["failed"]
     assert "fingerprint" not in failed
+
+
+def test_containers_that_are_not_removed_at_once_are_in_the_end(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    node.put("/usr/local/bin/docker", TOLD_LATE.encode(), mode=0o755)
+    node.put(LATE, b"2")
+    try:
+        late = prove(fleet, "plain")
+        left_late = no_leftovers(node)
+        node.put(LATE, b"99")
+        never = prove(fleet, "plain")
+    finally:
+        node.exec("rm", "/usr/local/bin/docker", LATE)
+    again = prove(fleet, "plain")
+
+    assert (late.code, left_late) == (0, "")
+    assert never.code == 1
+    assert "did not receive an exit event" in never.stderr
+    assert "probe on plain: not proven: the probe failed" in never.stderr
+    assert (again.code, no_leftovers(node)) == (0, "")
 
 
 def test_a_runtime_that_starts_runc_is_not_proven(
