@@ -174,7 +174,7 @@ docker run -d --name "$name" -v /usr:/usr:ro "$@" test:1 sleep 600 > /dev/null
 _REMOVE = r"""
 set -eu
 containers=$(docker ps -aq --filter "name=$1")
-if [ -n "$containers" ]; then docker rm -f $containers; fi
+printf '%s\n' $containers | xargs -r -n 1 -P 4 docker rm -f
 """
 
 
@@ -191,9 +191,9 @@ def remove_container(node: LabNode, name: str) -> None:
 
 def remove_containers(node: LabNode, names: str) -> None:
     """
-    Away with those whose names match, or the test fails: the next one would meet what is left.
+    Away with those whose names match the expression, or the test fails: the next would meet them.
 
-    On a busy machine Docker may be told of its end too late ("did not receive an exit event").
+    On a busy machine Docker may be told of an end too late ("did not receive an exit event").
     """
     tries = [node.exec("sh", "-c", _REMOVE, "sh", names)]
     until_s = time.monotonic() + REMOVAL_S

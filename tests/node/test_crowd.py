@@ -15,7 +15,7 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.faults import Faults, restarting
-from tests.node.running import processes
+from tests.node.running import processes, remove_containers
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,6 @@ for number in $(seq "$1"); do
         > /dev/null
 done
 """
-_REMOVE = "docker rm -f web $(docker ps -aq --filter name=runc- --filter name=runsc-)"
 
 
 @dataclass
@@ -108,7 +107,7 @@ def crowd(faults: Faults) -> Iterator[Faults]:
     assert started.code == 0, started.stderr
     faults.remember()
     yield faults
-    faults.node.exec("sh", "-c", _REMOVE)
+    remove_containers(faults.node, "^/(web$|runc-|runsc-)")
 
 
 def test_sixty_containers_survive_the_first_restart_and_nobody_notices(

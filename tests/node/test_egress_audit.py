@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -121,7 +122,8 @@ def test_a_container_does_not_answer_for_the_one_that_had_its_address_before(
     tried(node, "shop", "10.0.0.5:5432")
     address = "docker inspect --format '{{.NetworkSettings.Networks.bridge.IPAddress}}'"
     had = sh(node, f"{address} shop")
-    sh(node, "docker rm -f shop && sleep 3")  # nft tells whole seconds
+    remove_container(node, "shop")
+    time.sleep(3)  # nft tells whole seconds
     start_container(node, "next")
 
     seen = look(fleet)

@@ -22,6 +22,7 @@ from tests.node.egress_nodes import (
     gateway6,
     table,
 )
+from tests.node.running import remove_container
 from tests.node.watching import within
 
 pytestmark = pytest.mark.slow
@@ -115,7 +116,7 @@ def test_what_one_of_ufw_and_us_stops_is_stopped_and_the_plan_names_it(
 
 
 def test_when_everything_of_ours_is_removed_it_goes_too(egress: Ground, node: LabNode) -> None:
-    sh(node, "docker rm -f sandbox")  # or it would be refused, since a release of ours is used
+    remove_container(node, "sandbox")  # or it would be refused, since a release of ours is used
     before = table(node)
     dry = egress.run(NAME, deploy="deploys/remove.py", flags=("--dry",))
     outcome = egress.run(NAME, deploy="deploys/remove.py")

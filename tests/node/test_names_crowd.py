@@ -15,6 +15,7 @@ from tests.node.audits import sh
 from tests.node.egress_nodes import shell
 from tests.node.names_asking import ASKER, DIRECTORY, asked, holding, peak_kib, said
 from tests.node.names_nodes import ADDRESS, UNIT, Ground
+from tests.node.running import remove_containers
 from tests.node.watching import within
 
 pytestmark = pytest.mark.slow
@@ -52,7 +53,8 @@ def test_containers_that_come_and_go_have_their_own_names_and_leave_nothing(
     wrong = node.exec("python3", "-c", _CHURN, str(CHURNED), *addresses)
     within(30, lambda: holding(node) == before)
     after = holding(node)
-    sh(node, "docker rm -f churn-0 churn-1; docker network rm churn")
+    remove_containers(node, "^/churn-")
+    sh(node, "docker network rm churn")
 
     assert (wrong.code, wrong.stdout) == (0, ""), wrong.stderr
     assert after == before
@@ -69,12 +71,6 @@ docker run -d --name crowd-0 --network=crowd --ip={CALLED_ADDRESS} \\
 seq "$2" | xargs -P 4 -I @ docker run -d --name crowd-@ --hostname crowd-@ --network=crowd \\
     --runtime=gvisor -v {DIRECTORY}:/asked {_RUN} python3 -c "$1" all "$3" > /dev/null
 """
-_SCATTER = f"""
-seq 0 {CROWD} | xargs -P 4 -I @ docker rm -f crowd-@
-docker network rm crowd
-"""
-
-
 _GO = f"touch {DIRECTORY}/go"
 # The first queries wait for about as long; libc would ask a second time after 5 s.
 _GO_WHILE_DOCKER_STANDS_STILL = f"""
@@ -115,7 +111,8 @@ def crowd(node: LabNode, containers: int, called: int) -> Iterator[None]:
     try:
         yield
     finally:
-        node.exec("sh", "-c", _SCATTER)
+        remove_containers(node, "^/crowd-")
+        sh(node, "docker network rm crowd")
 
 
 def answered(node: LabNode, containers: int, go: str) -> list[dict[str, Any]]:

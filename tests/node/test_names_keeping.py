@@ -23,7 +23,7 @@ from tests.node.names_nodes import (
     containers,
 )
 from tests.node.names_story import BEYOND, LARGE, by_name
-from tests.node.running import OPERATIONS, processes
+from tests.node.running import OPERATIONS, processes, remove_containers
 from tests.node.watching import within
 
 pytestmark = pytest.mark.slow
@@ -260,7 +260,7 @@ def test_undeclared_it_stays_for_those_that_ask_it_and_then_nothing_of_it_does(
 
     kept = names.deploy(name, runtimes=others)
     still = has_names(names, name)
-    sh(node, f"docker rm -f {' '.join(asking)}")
+    remove_containers(node, f"^/({'|'.join(asking)})$")
     removed = names.deploy(name, runtimes=others)
     nothing = left(node)
     second = names.deploy(name, runtimes=others)
@@ -279,7 +279,7 @@ def test_undeclared_it_stays_for_those_that_ask_it_and_then_nothing_of_it_does(
 def test_removal_leaves_nothing_of_it(names: Ground) -> None:
     name = "names-20"
     node = names.ready(name)
-    sh(node, "docker ps -aq | xargs -r docker rm -f")
+    remove_containers(node, ".")
 
     outcome = names.run(name, deploy="deploys/remove.py")
     names.known.discard(name)
