@@ -14,9 +14,8 @@ from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.telling import tell, tell_diff
 from pyinfra_gvisor.plan import Plan
-from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.story import interrupted_line, plan_lines
-from pyinfra_gvisor.transaction import resumption, transaction
+from pyinfra_gvisor.transaction import detached, resumption, transaction
 
 
 @dataclass(frozen=True)
@@ -80,4 +79,5 @@ def end_interrupted(node: Node) -> Generator[PyinfraCommand, None, None]:
 
 
 def _detached(text: str) -> StringCommand:
-    return StringCommand("sh", "-c", QuoteString(script("detach")), _stdin=text)
+    follower, stdin = detached(text)
+    return StringCommand("sh", "-c", QuoteString(follower), _stdin=stdin)

@@ -15,6 +15,7 @@ from pyinfra_gvisor.plan import Plan, dump
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.service import service_script
 
+END = "# the end"
 KEEP_GENERATIONS = 10
 BUILTIN_PROFILES = ("builtin", "unconfined", "")  # docs.docker.com/engine/security/seccomp
 
@@ -52,6 +53,11 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         **_records(plan, node),
         **_declared(plan, value),
     )
+
+
+def detached(text: str) -> tuple[str, str]:
+    """The script that runs ``text`` apart from its session, and what that reads from its stdin."""
+    return script("detach", end=END), f"{text}{END}\n"
 
 
 def resumption() -> str:

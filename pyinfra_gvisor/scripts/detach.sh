@@ -1,7 +1,19 @@
 #!/bin/sh
 # Runs the script on standard input apart from this session, so that a lost connection or a killed
 # controller cannot leave it half done; waits for it and passes on what it printed and its exit code.
+# Set before: end, the line that the script on standard input ends with.
 set -eu
+: "${end:?}"
+# First of all: a controller that still writes when this ends would be told of a closed pipe, not of why.
+text=$(cat)
+case "$text" in
+    *"
+$end") ;;
+    *)
+        echo "the script for the node did not arrive whole, and nothing was begun; run again" >&2
+        exit 1
+        ;;
+esac
 umask 077
 mkdir -p /run/pyinfra-gvisor
 alive() { # file with a process number: another process may have it by now, which only delays
@@ -12,7 +24,7 @@ for old in /run/pyinfra-gvisor/run.*; do # of runs that were killed
 done
 dir=$(mktemp -d /run/pyinfra-gvisor/run.XXXXXX)
 echo $$ > "$dir/follower"
-cat > "$dir/run.sh"
+printf '%s\n' "$text" > "$dir/run.sh"
 # Whoever of the two goes last takes the directory along: the script writes down itself how it ended.
 cat > "$dir/detached.sh" <<'END'
 echo $$ > "$1/pid"

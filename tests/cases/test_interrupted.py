@@ -10,7 +10,7 @@ from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker
 from pyinfra_gvisor.plan import plan_daemon_json
-from pyinfra_gvisor.transaction import resumption
+from pyinfra_gvisor.transaction import detached, resumption
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import proven, proven_answer
@@ -20,6 +20,7 @@ LIVE: dict[str, Any] = {"live-restore": True}
 DONE = after(plan_daemon_json(node(), LIVE))
 HALF: dict[str, Any] = {"daemon_json": DONE["daemon_json"], "mtime_s": LATER_S, "pending": "yes"}
 TOLD = "an earlier change was interrupted; it is finished or undone first"
+RESUMES = detached(resumption())[1]
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 DAEMON_JSON: Any = (docker.daemon_json, {"wanted": LIVE, "owner": GVISOR})
@@ -66,7 +67,7 @@ def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(
     meta = fleet.add(function, **named)
     fleet.run()
 
-    assert stdins(nodes["a"]) == [resumption()]
+    assert stdins(nodes["a"]) == [RESUMES]
     assert meta["a"].did_change()
     assert fleet.failed() == set()
 
@@ -80,7 +81,7 @@ def test_where_it_was_undone_what_is_wanted_is_done_then(prepare: bool) -> None:
     fleet.run()
 
     first, second = stdins(nodes["a"])
-    assert first == resumption()
+    assert first == RESUMES
     assert "\naction=reload\n" in (second or "")
     assert "\nexpect_sha256=absent\n" in (second or "")
 
@@ -140,7 +141,7 @@ def test_where_it_could_not_be_ended_nothing_else_is_done(
     fleet.run()
 
     assert fleet.failed() == {"bad"}
-    assert stdins(nodes["bad"]) == [resumption()]
+    assert stdins(nodes["bad"]) == [RESUMES]
     assert "@fake/bad: an earlier change is interrupted and could not be ended; " in caplog.text
 
 
@@ -171,7 +172,7 @@ def test_the_deploy_ends_it_before_it_touches_anything(
     fleet.run()
 
     assert nodes["a"].acted() == ["daemon.json"]
-    assert stdins(nodes["a"]) == [resumption()]
+    assert stdins(nodes["a"]) == [RESUMES]
     assert fleet.failed() == set()
 
 
@@ -184,7 +185,7 @@ def test_a_deploy_on_a_node_whose_file_only_the_end_will_mend_is_not_refused() -
     fleet.run()
 
     assert fleet.failed() == set()
-    assert stdins(nodes["a"]) == [resumption()]
+    assert stdins(nodes["a"]) == [RESUMES]
 
 
 def test_sudo_is_passed_on_to_the_end_of_it() -> None:

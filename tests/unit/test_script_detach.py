@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor import transaction
 from tests.unit.node_script import process
 from tests.unit.shells import replaced, stub, toolbox
 
@@ -35,7 +35,12 @@ class Detached:
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, text: str) -> subprocess.Popen[str]:
-        """The script, with ``text`` on its standard input, not waited for."""
+        """The script, with ``text`` as what it is to run, not waited for."""
+        follower, stdin = transaction.detached(f"{text}\n")
+        return self.start_with(follower, stdin)
+
+    def start_with(self, follower: str, stdin: str) -> subprocess.Popen[str]:
+        """The script as it is, with anything on its standard input."""
         changed = {"/run/pyinfra-gvisor": self.runs, "/run/systemd/system": self.systemd}
         begun = subprocess.Popen(
             # under nohup a shell could not even ask to be told of a lost connection
@@ -44,7 +49,7 @@ class Detached:
                 "--default-signal=HUP",
                 "sh",
                 "-c",
-                replaced(script("detach"), changed),
+                replaced(follower, changed),
             ],
             env={"PATH": str(self.path), "HOME": "/nonexistent"},
             stdin=subprocess.PIPE,
@@ -54,7 +59,7 @@ class Detached:
         )
         self.started.append(begun)
         assert begun.stdin
-        begun.stdin.write(text)
+        begun.stdin.write(stdin)
         begun.stdin.close()
         begun.stdin = None
         return begun
@@ -227,6 +232,34 @@ def test_two_runs_at_once_do_not_disturb_each_other(detached: Detached) -> None:
     assert second == (4, "second\n", "")
     assert (first.returncode, out) == (3, "first\n")
     assert detached.left() == []
+
+
+@pytest.mark.parametrize(
+    "arrived",
+    [
+        pytest.param(0, id="nothing"),
+        pytest.param(3, id="a-piece-of-a-line"),
+        pytest.param(-len(transaction.END) - 2, id="all-but-its-end"),
+        pytest.param(-2, id="not-all-of-its-end"),
+    ],
+)
+def test_what_arrives_in_part_is_not_begun(detached: Detached, arrived: int) -> None:
+    follower, stdin = transaction.detached("echo one\necho two\n")
+
+    begun = detached.start_with(follower, stdin[:arrived])
+    out, err = begun.communicate(timeout=WAITED_S)
+
+    assert (begun.returncode, out) == (1, "")
+    assert err == "the script for the node did not arrive whole, and nothing was begun; run again\n"
+    assert not detached.runs.exists()
+
+
+def test_all_of_it_is_read_before_anything_fails(detached: Detached) -> None:
+    detached.runs.write_text("a file where the directory should be")
+
+    code, _, err = detached.run("# so much that no pipe holds it\n" * 10_000)
+
+    assert (code, "mkdir" in err) == (1, True)
 
 
 def test_a_node_without_room_for_it_is_an_error(detached: Detached) -> None:
