@@ -10,14 +10,14 @@ _sys.path.append(str(_Path(__file__).resolve().parent.parent))  # from any direc
 
 from pyinfra.api.exceptions import PyinfraError as _PyinfraError
 
-from pyinfra_gvisor import lab as _lab
+from pyinfra_gvisor import lab as _gvisor_lab
 
 try:
-    _nodes = _lab.Lab(_lab.lab_name(_os.environ), tell=_logger.info).up(
-        _lab.node_specs(_os.environ)
-    )
-except _lab.LabError as _error:
+    _lab = _gvisor_lab.Lab(_gvisor_lab.lab_name(_os.environ), tell=_logger.info)
+    _nodes = _lab.up(_gvisor_lab.node_specs(_os.environ))
+    _runsc = _gvisor_lab.chosen_runsc(_os.environ, cache=_lab.cache, tell=_logger.warning)
+except _gvisor_lab.LabError as _error:
     raise _PyinfraError(str(_error)) from _error
 
 # The file's own name makes a group as well: group_data/lab.py applies.
-run = [(_node.name, _node.host_data()) for _node in _nodes]
+run = [(_node.name, {**_node.host_data(), **_runsc.settings}) for _node in _nodes]

@@ -3,6 +3,8 @@
 from pyinfra_gvisor.lab.command import Ran
 from pyinfra_gvisor.lab.fleet import Lab, tell_on_stderr
 from pyinfra_gvisor.lab.node import LabNode
+from pyinfra_gvisor.lab.runsc import Runsc
+from pyinfra_gvisor.lab.runsc import chosen as chosen_runsc
 from pyinfra_gvisor.lab.spec import (
     FLAVOURS,
     Flavour,
@@ -20,6 +22,8 @@ __all__ = [
     "LabNode",
     "NodeSpec",
     "Ran",
+    "Runsc",
+    "chosen_runsc",
     "lab_name",
     "node_specs",
     "tell_on_stderr",

@@ -1,4 +1,4 @@
-"""``python -m pyinfra_gvisor.lab up | status | down | remove-everything``"""
+"""``python -m pyinfra_gvisor.lab up | status | down | remove-everything | try | programs``"""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import argparse
 import os
 import sys
 
-from pyinfra_gvisor.lab import FLAVOURS, Lab, LabError, lab_name, node_specs, tell_on_stderr
+from pyinfra_gvisor.lab import FLAVOURS, Lab, LabError, engine, lab_name, node_specs, parts
+from pyinfra_gvisor.lab.cache import Cache
+from pyinfra_gvisor.lab.fleet import connect, tell_on_stderr
 
 _EPILOG = (
     "GVISOR_LAB_NAME, GVISOR_LAB_NODES and GVISOR_LAB_FLAVOURS say which nodes. Node 2 is one "
     "that others have used before. Flavours: " + ", ".join(FLAVOURS) + "."
 )
+
+_ACTIONS = ("up", "status", "down", "remove-everything", "try", "programs")
+_CANNOT = 3
+"""What ``try`` ends with where this machine's Docker starts no privileged container."""
 
 
 def main() -> int:
@@ -19,16 +25,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pyinfra_gvisor.lab", description=__doc__, epilog=_EPILOG
     )
-    parser.add_argument("action", choices=["up", "status", "down", "remove-everything"])
+    parser.add_argument("action", choices=_ACTIONS)
     try:
-        _act(parser.parse_args().action)
+        return _act(parser.parse_args().action)
     except LabError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return 0
 
 
-def _act(action: str) -> None:
+def _act(action: str) -> int:
+    if action == "try":
+        return _try()
+    if action == "programs":
+        for directory in engine.programs(cache=Cache.of(os.environ), tell=tell_on_stderr):
+            sys.stdout.write(f"{directory}\n")
+        return 0
     name, specs = lab_name(os.environ), node_specs(os.environ)
     lab = Lab(name)
     if action == "up":
@@ -39,6 +50,20 @@ def _act(action: str) -> None:
         lab.remove_everything()
     for line in lab.describe():
         tell_on_stderr(line)
+    return 0
+
+
+def _try() -> int:
+    client = connect()
+    if (why := engine.why_it_cannot(client)) is None:
+        return 0
+    version = client.version()["Version"]
+    tell_on_stderr(f"Docker {version} of this machine starts no privileged container: {why}")
+    tell_on_stderr(
+        f"Docker {parts.DOCKER_VERSION} ({parts.DOCKER}) takes its place until make lab-down; "
+        "nothing of the machine's own Docker is changed"
+    )
+    return _CANNOT
 
 
 sys.exit(main())

@@ -1,4 +1,4 @@
-"""What the lab keeps on this machine: keys, known hosts, Debian's runsc, locks."""
+"""What the lab keeps on this machine: keys, known hosts, Debian's runsc, built parts, locks."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ class Cache:
     def runsc_package(self) -> Path:
         return self.root / "runsc.deb"
 
+    @property
+    def parts(self) -> Path:
+        """Where built parts lie, which take minutes to make and outlive every lab."""
+        return self.root / "parts"
+
     def lab(self, name: str) -> Path:
         """The directory of one lab."""
         path = self.root / "labs" / name
@@ -57,11 +62,13 @@ class Cache:
         shutil.rmtree(self.root / "labs" / name, ignore_errors=True)
 
     def clear(self) -> None:
-        """Remove everything, but for what ``.ci/dockerd`` keeps about the daemon it has started."""
+        """Remove everything but built parts and what ``.ci/dockerd`` keeps of its daemon."""
         for path in self.root.iterdir():
+            if path == self.parts or path.name.startswith("dockerd."):
+                continue
             if path.is_dir():
                 shutil.rmtree(path)
-            elif not path.name.startswith("dockerd."):
+            else:
                 path.unlink()
 
     @contextmanager

@@ -16,7 +16,14 @@ from docker.models.containers import Container
 from pyinfra_gvisor.lab import recipe
 from pyinfra_gvisor.lab.cache import Cache, write_atomically
 from pyinfra_gvisor.lab.image import ensure_image, ensure_runsc
-from pyinfra_gvisor.lab.make import create, first_files, live_in, until_gone, volume_of
+from pyinfra_gvisor.lab.make import (
+    built_docker,
+    create,
+    first_files,
+    live_in,
+    until_gone,
+    volumes_of,
+)
 from pyinfra_gvisor.lab.node import SSH_USER, LabNode, published_port, put_files
 from pyinfra_gvisor.lab.spec import LabError, NodeSpec, checked_name
 
@@ -32,7 +39,8 @@ def tell_on_stderr(line: str) -> None:
     sys.stderr.flush()
 
 
-def _connect() -> DockerClient:
+def connect() -> DockerClient:
+    """Return a client of the Docker that runs the nodes. Raises ``LabError`` if none answers."""
     try:
         return docker.from_env(timeout=API_TIMEOUT_S)
     except DockerException as error:
@@ -48,7 +56,7 @@ class Lab:
     name: str
     tell: Callable[[str], None] = field(default=tell_on_stderr, repr=False, compare=False)
     cache: Cache = field(default_factory=lambda: Cache.of(os.environ))
-    client: DockerClient = field(default_factory=_connect, repr=False, compare=False)
+    client: DockerClient = field(default_factory=connect, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         checked_name(self.name)
@@ -125,6 +133,7 @@ class Lab:
         files = first_files(
             spec, public_key=self.cache.public_key(), runsc_package=self.cache.runsc_package
         )
+        files |= built_docker(spec.flavour, cache=self.cache, tell=self.tell)
         for attempt in range(1, START_ATTEMPTS + 1):
             self._remove_node(name)
             container = create(name, spec, lab=self.name, client=self.client)
@@ -176,7 +185,8 @@ class Lab:
 
     def _remove_node(self, name: str) -> None:
         until_gone(lambda: self.client.containers.get(name).remove(force=True, v=True), name)
-        self._remove_volume(volume_of(name))
+        for volume in volumes_of(name):
+            self._remove_volume(volume)
 
     def _remove_volume(self, name: str) -> None:
         until_gone(lambda: self.client.volumes.get(name).remove(force=True), name)

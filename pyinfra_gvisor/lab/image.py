@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
@@ -15,19 +10,10 @@ from time import monotonic
 from docker import DockerClient
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from pyinfra_gvisor.lab import recipe
+from pyinfra_gvisor.lab import build, recipe
+from pyinfra_gvisor.lab.build import Tell
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.spec import FLAVOUR_DEFAULT, Flavour, LabError
-
-Tell = Callable[[str], None]
-
-_DIES_WITH_US = (
-    *("setpriv", "--pdeathsig", "KILL"),
-    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-)
-"""mmdebstrap mounts /proc and /dev in what it builds. Killed together with us, in namespaces of its
-own, it leaves a directory that can be removed, and no mount."""
-
 
 def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: Tell) -> str:
     """Have the image of ``flavour``; its tag. Whoever comes second waits for the first."""
@@ -63,11 +49,9 @@ def _is_there(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache)
 def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, tell: Tell) -> None:
     if shutil.which("mmdebstrap") is None:
         raise LabError("lab: mmdebstrap: not installed", todo="run .ci/setup")
-    if os.geteuid() != 0:
-        raise LabError("lab: only root can make a root file system", todo="run this as root")
     began_s = monotonic()
     tell(f"building {tag} with mmdebstrap, once")
-    with _build_directory(flavour, cache) as directory:
+    with build.directory_for(flavour.name, cache) as directory:
         tar = directory / "node.tar"
         package = directory / "runsc.deb"
         prepare = directory / "prepare.sh"
@@ -78,7 +62,15 @@ def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, te
             tar=str(tar),
             runsc=str(package) if _leaves_runsc(flavour) else None,
         )
-        _run(command, directory=directory, log=cache.root / f"build-{flavour.name}.log", tell=tell)
+        log = cache.root / f"build-{flavour.name}.log"
+        log.unlink(missing_ok=True)
+        build.run(
+            command,
+            log=log,
+            tell=tell,
+            progress=_purpose,
+            environment={"TMPDIR": str(directory)},
+        )
         tell(f"  importing {tar.stat().st_size // 1_000_000} MB into Docker")
         _import(tar, tag, flavour, client=client)
         if _leaves_runsc(flavour):
@@ -97,37 +89,10 @@ def _remove_older(flavour: Flavour, tag: str, *, client: DockerClient, tell: Tel
                     tell(f"an older image stays: {error.explanation}")
 
 
-@contextmanager
-def _build_directory(flavour: Flavour, cache: Cache) -> Iterator[Path]:
-    """An empty directory; what an interrupted build has left is removed first."""
-    prefix = f"build-{flavour.name}."
-    for left in cache.root.glob(f"{prefix}*/"):
-        shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=cache.root) as directory:
-        yield Path(directory)
-
-
-def _run(command: list[str], *, directory: Path, log: Path, tell: Tell) -> None:
-    with (
-        log.open("w", encoding="utf-8") as file,
-        subprocess.Popen(
-            [*_DIES_WITH_US, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "TMPDIR": str(directory)},
-        ) as process,
-    ):
-        for line in process.stdout or ():
-            file.write(line)
-            if line.startswith("I: ") and "/" not in line:  # not what it runs, but why
-                tell(f"  {line.removeprefix('I: ').strip()}")
-    if process.returncode != 0:
-        last = log.read_text(encoding="utf-8").splitlines()[-15:]
-        for line in last:
-            tell(f"  | {line}")
-        raise LabError(f"lab: mmdebstrap ended with {process.returncode}", todo=f"see {log}")
+def _purpose(line: str) -> str | None:
+    """Return why mmdebstrap does what it does; not which command it runs for that."""
+    said = line.startswith("I: ") and "/" not in line
+    return line.removeprefix("I: ").strip() if said else None
 
 
 def _import(tar: Path, tag: str, flavour: Flavour, *, client: DockerClient) -> None:

@@ -16,9 +16,11 @@ from docker import DockerClient
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
-from pyinfra_gvisor.lab import recipe
+from pyinfra_gvisor.lab import parts, recipe
+from pyinfra_gvisor.lab.build import Tell
+from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.node import SSH_PORT, Files, LabNode
-from pyinfra_gvisor.lab.spec import LabError, NodeSpec
+from pyinfra_gvisor.lab.spec import Flavour, LabError, NodeSpec
 
 REMOVE_TIMEOUT_S = 30
 UNPACK_TIMEOUT_S = 60
@@ -37,10 +39,12 @@ _IMAGE_DIRECTORIES = {"proc": 0o555, "sys": 0o555, "dev": 0o755, "etc": 0o755, "
 
 
 def create(name: str, spec: NodeSpec, *, lab: str, client: DockerClient) -> Container:
-    """The container of a node, not started yet, with a volume of its own for the Docker in it."""
+    """The container of a node, not started yet, with volumes of its own for the Docker in it."""
     cgroup_version = int(client.info().get("CgroupVersion") or 1)
+    volumes = volumes_of(name)
     try:
-        volume = client.volumes.create(volume_of(name), labels={recipe.LABEL: lab})
+        for volume in volumes:
+            client.volumes.create(volume, labels={recipe.LABEL: lab})
         return client.containers.create(
             recipe.image_tag(spec.flavour),
             recipe.boot_command(spec.flavour),
@@ -52,21 +56,35 @@ def create(name: str, spec: NodeSpec, *, lab: str, client: DockerClient) -> Cont
             cgroupns="private",
             stop_signal=recipe.STOP_SIGNAL[spec.flavour.init],
             tmpfs=_TMPFS,
-            volumes={volume.name: {"bind": "/var/lib/docker", "mode": "rw"}},
+            volumes={volume: {"bind": path, "mode": "rw"} for volume, path in volumes.items()},
             ports={SSH_PORT: ("127.0.0.1", _free_port())},
         )
     except APIError as error:
         raise LabError(f"lab: {name}: cannot be created", because=error) from error
 
 
-def volume_of(name: str) -> str:
-    """The name of the volume that the Docker in a node writes to."""
-    return f"{name}-docker"
+def volumes_of(name: str) -> dict[str, str]:
+    """Return where a node keeps images and containers, by volume: there is no overlay on overlay."""
+    return {f"{name}-{what}": f"/var/lib/{what}" for what in ("docker", "containerd")}
+
+
+def built_docker(flavour: Flavour, *, cache: Cache, tell: Tell) -> Files:
+    """Return the programs of the Docker that the lab has built, if that is what a node has."""
+    if not flavour.built_docker:
+        return {}
+    found: Files = {}
+    for part in (parts.DOCKER, parts.RUNC):
+        home = parts.take(part, cache=cache, tell=tell)
+        for program in part.programs:
+            found[f"/usr/sbin/{program.name}"] = ((home / program.name).read_bytes(), 0o755)
+    return found
 
 
 def first_files(spec: NodeSpec, *, public_key: str, runsc_package: Path) -> Files:
     """What a node has on its disk when it boots for the first time."""
     files: Files = {"/home/debian/.ssh/authorized_keys": (public_key.encode(), 0o644)}
+    if options := recipe.docker_options(spec.flavour):
+        files["/etc/default/docker"] = (options.encode(), 0o644)
     if spec.flavour.init == "sysvinit":
         files[recipe.SYSVINIT] = (recipe.resource("sysvinit.sh").encode(), 0o755)
     if spec.lived_in:

@@ -6,6 +6,7 @@ import hashlib
 import shlex
 from importlib.resources import files
 
+from pyinfra_gvisor.lab import parts
 from pyinfra_gvisor.lab.spec import FLAVOURS, Flavour, NodeSpec
 
 IMAGE_REPOSITORY = "pyinfra-gvisor-lab"
@@ -98,10 +99,21 @@ def spec_label(spec: NodeSpec) -> str:
     label = image_tag(spec.flavour).partition(":")[2]
     if spec.flavour.init == "sysvinit":
         label += f"+sysvinit-{_digest([resource('sysvinit.sh')])}"
+    if spec.flavour.built_docker:
+        built = [repr(part) for part in (parts.DOCKER, parts.RUNC)]
+        label += f"+docker-{spec.flavour.built_docker}-{_digest(built)}"
     if spec.lived_in:
         seeds = [resource("lived-in.sh"), resource("lived-in.json")]
         label += f"+lived-in-{_digest(seeds)}"
     return label
+
+
+def docker_options(flavour: Flavour) -> str | None:
+    """Return the text of a node's ``/etc/default/docker``; None for what its package says."""
+    if flavour.built_docker != "overlay2":
+        return None
+    # Docker 29 takes the containerd image store where there are no images yet.
+    return "DOCKER_OPTS=--storage-driver=overlay2\n"
 
 
 def boot_command(flavour: Flavour) -> list[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from pyinfra_gvisor.errors import Problem
 
@@ -48,6 +48,7 @@ class Flavour:
     ``docker_suite`` is a later suite that docker.io and docker-cli come from, if not ``suite``.
     ``init`` is what starts sshd and dockerd: systemd, or a shell that calls their init scripts.
     ``image`` is the flavour whose image this one boots, if it has none of its own.
+    ``built_docker`` is the image store of a Docker that the lab has built; None: the suite's Docker.
     """
 
     name: str
@@ -57,16 +58,26 @@ class Flavour:
     docker_suite: str | None = None
     init: Literal["systemd", "sysvinit"] = "systemd"
     image: str | None = None
+    built_docker: Literal["overlay2", "containerd"] | None = None
 
 
 FLAVOUR_DEFAULT = Flavour("debian-13", "trixie", 257, ("docker.io", "docker-cli", "curl"))
+
+
+def _variant(name: str, **others: Any) -> Flavour:
+    """Return a flavour that boots the default one's image."""
+    return replace(FLAVOUR_DEFAULT, name=name, image=FLAVOUR_DEFAULT.name, **others)
+
+
 FLAVOURS: dict[str, Flavour] = {
     flavour.name: flavour
     for flavour in (
         FLAVOUR_DEFAULT,
         Flavour("debian-12", "bookworm", 252, ("docker.io", "wget")),
         Flavour("debian-13-docker-28", "trixie", 257, ("docker.io", "docker-cli", "curl"), "forky"),
-        replace(FLAVOUR_DEFAULT, name="debian-13-sysvinit", init="sysvinit", image="debian-13"),
+        _variant("debian-13-docker-29", built_docker="overlay2"),
+        _variant("debian-13-docker-29-containerd", built_docker="containerd"),
+        _variant("debian-13-sysvinit", init="sysvinit"),
     )
 }
 

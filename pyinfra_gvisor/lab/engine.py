@@ -1,0 +1,51 @@
+"""The Docker that runs the lab's nodes: the machine's, or a built one where that one cannot."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from pathlib import Path
+
+from docker import DockerClient
+from docker.errors import APIError, DockerException
+
+from pyinfra_gvisor.lab import parts, recipe
+from pyinfra_gvisor.lab.build import Tell
+from pyinfra_gvisor.lab.cache import Cache
+from pyinfra_gvisor.lab.make import probe_image
+from pyinfra_gvisor.lab.spec import LabError
+
+_IMAGE = f"{recipe.IMAGE_REPOSITORY}:try"
+_NODES_PROGRAMS = {"/usr": {"bind": "/usr", "mode": "ro"}}
+
+
+def why_it_cannot(client: DockerClient) -> str | None:
+    """
+    Start a privileged container, as every node is one; return what Docker says against that.
+
+    Docker 20.10 starts none where the capability bounding set is not whole, later ones do.
+    """
+    labels = {recipe.LABEL: "try"}
+    try:
+        client.api.import_image(
+            probe_image(), repository=_IMAGE, changes=[f"LABEL {recipe.IMAGE_LABEL}=try"]
+        )
+        container = client.containers.create(
+            _IMAGE, ["true"], privileged=True, labels=labels, volumes=_NODES_PROGRAMS
+        )
+        try:
+            container.start()
+        finally:
+            container.remove(force=True)
+            client.images.remove(_IMAGE, force=True)
+    except APIError as error:
+        if error.status_code == HTTPStatus.BAD_REQUEST or error.is_server_error():
+            return " ".join(str(error.explanation).split())
+        raise LabError("lab: docker: cannot be tried", because=error) from error
+    except DockerException as error:
+        raise LabError("lab: docker: cannot be tried", because=error) from error
+    return None
+
+
+def programs(*, cache: Cache, tell: Tell) -> list[Path]:
+    """Return the directories of a Docker that can, built if they are not there yet."""
+    return [parts.take(part, cache=cache, tell=tell) for part in (parts.DOCKER, parts.RUNC)]

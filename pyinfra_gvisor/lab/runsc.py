@@ -1,0 +1,115 @@
+"""The runsc that a lab's nodes get: built here, an official archive, or Debian's old package."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.lab import parts
+from pyinfra_gvisor.lab.build import Tell
+from pyinfra_gvisor.lab.cache import Cache
+from pyinfra_gvisor.lab.spec import LabError
+from pyinfra_gvisor.releases import printed_release
+
+SETTING = "GVISOR_LAB_RUNSC"
+DEBIAN_RELEASE = "20240729.0"
+_RUN_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Runsc:
+    """What nodes install: the package's settings by name, and what it is, for people."""
+
+    settings: Mapping[str, Any]
+    what: str
+
+    @property
+    def release(self) -> str:
+        """What its runsc calls itself."""
+        return str(self.settings["gvisor_release"])
+
+
+def chosen(environment: Mapping[str, str], *, cache: Cache, tell: Tell) -> Runsc:
+    """
+    Return the runsc of ``GVISOR_LAB_RUNSC``: ``build``, ``debian``, or an archive's absolute path.
+
+    Unset, the lab builds one, and says loudly if it has to take Debian's. Raises ``LabError`` where
+    what was asked for cannot be had.
+    """
+    asked = environment.get(SETTING) or ""
+    if asked == "debian":
+        return debian()
+    if asked.startswith("/"):
+        return official(Path(asked))
+    if asked not in {"", "build"}:
+        todo = "write build, debian, or the absolute path of gVisor's gvisor.tar.bz2"
+        raise LabError(f"lab: {SETTING}: no such runsc", got=asked, todo=todo)
+    try:
+        return built(cache=cache, tell=tell)
+    except LabError as error:
+        if asked == "build":
+            raise
+        tell(f"WARNING: {error}")
+        old = f"Debian's runsc {DEBIAN_RELEASE}, which has known escapes"
+        tell(f"WARNING: the {parts.GVISOR} cannot be had; the nodes get {old}")
+        return debian()
+
+
+def built(*, cache: Cache, tell: Tell) -> Runsc:
+    """Return the lab's own build. Raises ``LabError`` where it cannot be built."""
+    home = parts.take(parts.GVISOR, cache=cache, tell=tell)
+    settings = {
+        "gvisor_release": parts.GVISOR.release,
+        "gvisor_source": f"{home}/{parts.LAYOUT}",
+        "gvisor_sha512": {platform.machine(): _sha512(parts.release_archive(home))},
+    }
+    return Runsc(settings, str(parts.GVISOR))
+
+
+def official(path: Path) -> Runsc:
+    """Return the runsc of an archive of gVisor's. Raises ``LabError`` if there is none in it."""
+    try:
+        settings = {
+            "gvisor_release": _release_in(path),
+            "gvisor_source": str(path),
+            "gvisor_sha512": {platform.machine(): _sha512(path)},
+        }
+    except (OSError, tarfile.TarError, KeyError, subprocess.SubprocessError) as error:
+        raise LabError(f"lab: {SETTING}: no archive with a runsc", got=path, because=error) from error
+    return Runsc(settings, str(path))
+
+
+def debian() -> Runsc:
+    """Return Debian's package, which the nodes get from their own mirror."""
+    settings = {
+        "gvisor_release": DEBIAN_RELEASE,
+        "gvisor_source": "debian",
+        "gvisor_accept_risk": "throwaway lab nodes that run no stranger's code",
+    }
+    return Runsc(settings, "Debian's package runsc")
+
+
+def _release_in(archive: Path) -> str:
+    with tempfile.TemporaryDirectory() as directory, tarfile.open(archive) as opened:
+        opened.extract("runsc", directory, filter="data")
+        program = Path(directory) / "runsc"
+        program.chmod(0o755)
+        ran = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=_RUN_TIMEOUT_S, check=True
+        )
+    release = printed_release(ran.stdout)
+    if release is None:
+        raise LabError(f"lab: {SETTING}: its runsc names no release", got=ran.stdout.split("\n")[0])
+    return str(release)
+
+
+def _sha512(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha512").hexdigest()
