@@ -28,9 +28,18 @@ class DockerInfo(Reading):
     logging_driver: str = Field("", alias="LoggingDriver")
     log_drivers: tuple[str, ...] = Field((), validation_alias=AliasPath("Plugins", "Log"))
     cgroup_driver: str = Field("", alias="CgroupDriver")
+    driver: str = Field("", alias="Driver")
+    driver_status: tuple[tuple[str, ...], ...] = Field((), alias="DriverStatus")
+    # A version or a commit, as whoever built them has it; moby's ContainerdCommit and RuncCommit.
+    containerd: str = Field("", validation_alias=AliasPath("ContainerdCommit", "ID"))
+    runc: str = Field("", validation_alias=AliasPath("RuncCommit", "ID"))
+    # iptables or nftables, and "+firewalld" where that runs: since 28.1
+    firewall: str = Field("", validation_alias=AliasPath("FirewallBackend", "Driver"))
     swarm: dict[str, Any] = Field(default_factory=dict, alias="Swarm")
 
-    @field_validator("runtimes", "swarm", "security_options", "log_drivers", mode="before")
+    @field_validator(
+        "runtimes", "swarm", "security_options", "log_drivers", "driver_status", mode="before"
+    )
     @classmethod
     def _null_is_none(cls, value: object, field: ValidationInfo) -> object:
         return (
@@ -38,6 +47,13 @@ class DockerInfo(Reading):
             if value is None
             else value
         )
+
+    @property
+    def containerd_store(self) -> bool | None:
+        """Return True if images are in containerd's store, None if Docker does not say."""
+        if not self.driver:
+            return None
+        return ("driver-type", "io.containerd.snapshotter.v1") in self.driver_status
 
     @property
     def swarm_active(self) -> bool:
