@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from pyinfra_gvisor.proof.verdict import (
     Verdict,
     fingerprint,
     judge,
+    outcomes,
     remedies,
     start_failures,
     table,
@@ -80,8 +82,9 @@ def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) ->
     node = read_node(host)
     if node is None:
         return False
+    began_s = time.monotonic()
     failed, verdicts = _probe(host, node, claim, why_not_reload(node), arguments)
-    record = _record(claim, verdicts, failed)
+    record = _record(claim, verdicts, failed, time.monotonic() - began_s)
     if not failed:
         proven = {
             "fingerprint": claim.fingerprint(node),
@@ -119,7 +122,9 @@ def _probe(
     return failed or ["the probe failed"], verdicts
 
 
-def _record(claim: Claim, verdicts: list[Verdict], failed: list[str]) -> dict[str, Any]:
+def _record(
+    claim: Claim, verdicts: list[Verdict], failed: list[str], took_s: float
+) -> dict[str, Any]:
     """What is known of every proof, made or failed."""
     made = [verdict for verdict in verdicts if not verdict.not_applicable]
     return {
@@ -128,6 +133,8 @@ def _record(claim: Claim, verdicts: list[Verdict], failed: list[str]) -> dict[st
         "release": claim.release,
         "runtimes": list(claim.runtimes),
         "checks": len(made),
+        "outcomes": outcomes(verdicts),
+        "took_s": round(took_s, 1),
         "image": claim.image,
     }
 

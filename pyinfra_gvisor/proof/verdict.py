@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -124,6 +125,14 @@ def start_failures(output: Iterable[str]) -> list[str]:
 def unproven(verdicts: Iterable[Verdict]) -> list[str]:
     """The ids of the checks that proved nothing, each once."""
     return sorted({verdict.check.id for verdict in verdicts if verdict.word == "NOT PROVEN"})
+
+
+def outcomes(verdicts: Iterable[Verdict]) -> dict[str, dict[str, int]]:
+    """Return how many checks had which outcome (``Verdict.word``), by runtime."""
+    found: dict[str, Counter[str]] = {}
+    for verdict in verdicts:
+        found.setdefault(verdict.runtime, Counter())[verdict.word] += 1
+    return {runtime: dict(counts) for runtime, counts in found.items()}
 
 
 def remedies(verdicts: Iterable[Verdict]) -> list[str]:

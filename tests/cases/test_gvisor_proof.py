@@ -54,6 +54,8 @@ def test_a_node_that_shows_what_it_must_is_proven_and_that_is_written_down() -> 
     assert written["fingerprint"] == fingerprint(node(**converged()), RELEASE, PROFILES)
     assert (written["release"], written["runtimes"]) == (RELEASE, ["runsc"])
     assert (written["failed"], written["checks"]) == ([], len(MADE))
+    assert written["outcomes"] == {"runsc": {"ok": len(MADE), "n/a": len(ASKED) - len(MADE)}}
+    assert 0 <= written["took_s"] < 10
     assert datetime.fromisoformat(written["at"]).tzinfo == UTC
     assert written["risks"] == []
 
@@ -103,7 +105,9 @@ def test_a_host_that_is_not_proven_fails_alone_and_an_earlier_proof_is_void(
 
     assert fleet.failed() == {"a"}
     written = record(nodes["a"].of("record").command)
-    assert set(written) == {"failed", "at", "release", "runtimes", "checks", "image"}
+    assert set(written) == {
+        *("failed", "at", "release", "runtimes", "checks", "outcomes", "took_s", "image")
+    }
     assert written["failed"]
     assert (written["release"], written["checks"]) == (RELEASE, len(MADE))
     assert said in caplog.text
