@@ -53,12 +53,12 @@ def read_once(host: Host, fact: type[FactBase[T | None]]) -> T | None:
     """Any other fact about what a node is, kept as long as the node's state is."""
     memory = host.connector_data.setdefault(_MEMORY, {})
     kept = memory.get(fact)
-    if kept and kept[0] == _operations_run(host):
+    if kept and kept[0] == operations_run(host):
         value: T = kept[1]
         return value
     found: T | None = host.get_fact(fact)
     if found is not None:
-        memory[fact] = (_operations_run(host), found)
+        memory[fact] = (operations_run(host), found)
     return found
 
 
@@ -72,6 +72,6 @@ def forget_node(host: Host) -> None:
         host.connector_data.pop(_MEMORY, None)
 
 
-def _operations_run(host: Host) -> int:
+def operations_run(host: Host) -> int:
     """How many operations have run a command on this host, anybody's."""
     return sum(data.operation_meta.executed for data in host.state.ops[host].values())

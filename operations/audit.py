@@ -23,6 +23,7 @@ from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import read_once
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.declared import declared_apps
+from pyinfra_gvisor.operations.recording import keep_record
 from pyinfra_gvisor.operations.reporting import By, keep, now
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.report.document import HostReport
@@ -67,7 +68,7 @@ def findings(
     if not state.is_executing or not (writes or (bad and enforce)):  # looking is no change to come
         host.noop("nothing is to be done on the node")
         return
-    yield FunctionCommand(_write, (report, settings.textfile_dir, connector_arguments()), {})
+    yield FunctionCommand(_write, (node, report, connector_arguments()), {})
     if bad and enforce:
         yield FunctionCommand(_fail, (), {})
 
@@ -84,12 +85,14 @@ def _control_host() -> ControlHost | None:
 def _write(
     state: State,
     host: Host,
+    node: Node,
     report: HostReport,
-    textfile_dir: str | None,
     arguments: dict[str, Any],
 ) -> bool:
+    textfile_dir = node.settings.textfile_dir
     on_node = not textfile_dir or _write_textfile(host, report, textfile_dir, arguments)
-    return keep(host, report) and on_node
+    recorded = keep_record(host, node, report)
+    return keep(host, report) and recorded and on_node
 
 
 def _fail(state: State, host: Host) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ class _Run:
     by: By
     reports: dict[str, HostReport] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    began_s: float = field(default_factory=time.monotonic)
 
 
 _RUNS: WeakKeyDictionary[State, _Run] = WeakKeyDictionary()
@@ -69,7 +71,7 @@ def missed(host: Host) -> None:
 
 def keep(host: Host, report: HostReport) -> bool:
     """Write a host's report, and the fleet's if it was the last; False, with the reason told."""
-    directory = _directory(host)
+    directory = directory_of(host)
     if directory is None:
         return True
     _RUNS[host.state].reports[host.name] = report
@@ -84,6 +86,19 @@ def keep(host: Host, report: HostReport) -> bool:
     return _finish(host.state)
 
 
+def run_took_s(host: Host) -> float | None:
+    """Return the seconds since this run began; None if pyinfra may have waited for a person."""
+    context = click.get_current_context(silent=True)
+    asked = context is not None and not context.params.get("yes")
+    return None if asked else time.monotonic() - _RUNS[host.state].began_s
+
+
+def directory_of(host: Host) -> str | None:
+    """Return where this host's reports go, as its data say; None if none are wanted."""
+    value: Any = host.data.get("gvisor_report_dir")
+    return value if isinstance(value, str) and value else None
+
+
 def now() -> str:
     """This moment, as reports have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -93,7 +108,7 @@ def _finish(state: State) -> bool:
     """Write the fleet's report to each directory whose hosts are all accounted for."""
     by_directory: dict[str, list[Host]] = {}
     for host in state.inventory:
-        if directory := _directory(host):
+        if directory := directory_of(host):
             by_directory.setdefault(directory, []).append(host)
     written = [_write(state, directory, hosts) for directory, hosts in by_directory.items()]
     return all(written)
@@ -129,11 +144,6 @@ def _report(state: State, run: _Run, host: Host, directory: str) -> HostReport |
         error = FAILED if host in state.activated_hosts else UNREACHED
         return not_looked_at(host.name, at=now(), by=run.by, fail_on=_fail_on(host), error=error)
     return None
-
-
-def _directory(host: Host) -> str | None:
-    value: Any = host.data.get("gvisor_report_dir")
-    return value if isinstance(value, str) and value else None
 
 
 def _fail_on(host: Host) -> Severity:

@@ -85,7 +85,7 @@ class Observed(Reading):
 
     ``given`` is by container id. ``reloaded_s`` is when dockerd was last seen to read daemon.json
     anew, in seconds since 1970, None if nothing remembers one. ``counted`` is what the firewall's
-    table has gathered.
+    table has gathered. ``virtualization`` is systemd-detect-virt's word, empty if nobody knows.
     """
 
     node: Node
@@ -95,6 +95,7 @@ class Observed(Reading):
     reloaded_s: float | None = None
     counted: Counted = Counted()
     build_cache: BuildCache = BuildCache()
+    virtualization: str = ""
 
     def given_to(self, container: Container) -> Given:
         """What this container was given; nothing, where Docker did not tell."""
@@ -124,6 +125,7 @@ def parse_observed(output: Sequence[str]) -> Observed:
             ),
             counted=read_counted(_of(output, "counted")),
             build_cache=_build_cache(output),
+            virtualization=next(iter(_of(output, "virtualization")), ""),
         )
     except (LookupError, TypeError, AttributeError, RecursionError, ValueError) as error:
         raise ValueError(f"the node's answer is malformed: {error}") from error

@@ -47,7 +47,17 @@ audit_egress() {
     done
 }
 
+# Of a container on a virtual machine the container is named: systemd-detect-virt(1).
+virtualization() {
+    if command -v systemd-detect-virt > /dev/null; then
+        printf 'virtualization %s\n' "$(systemd-detect-virt)"
+    elif [ -e /.dockerenv ]; then
+        echo 'virtualization docker'
+    fi
+}
+
 without_proof
+virtualization
 audit_files
 audit_reloads
 audit_egress

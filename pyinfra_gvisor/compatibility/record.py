@@ -1,0 +1,89 @@
+"""The record of one node on which isolation was proven: versions and counts, nothing private."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+VERSION: Final = 1  # of the record's form; another one where a reader of this one would err
+
+SeenBy = Literal["lab container", "container", "virtual machine", "server"]
+Source = Literal["official", "github", "apt", "apt mirror", "debian", "URL", "file", "unknown"]
+
+# No slash, so that no path fits, and no text of any length.
+Word = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,:+~_-]*$", max_length=80)
+]
+# A Go module at a version: https://go.dev/ref/mod#versions
+LabBuild = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9.-]+(/[a-z0-9.-]+)+@v[0-9A-Za-z.+-]+$", max_length=120)
+]
+Flag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=60)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    """A part of a record."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RuntimeSeen(_Part):
+    """A runtime without its name, and the outcomes of the proof's checks under that runtime."""
+
+    network: Literal["host", "sandbox", "none"]
+    dns: Literal["docker"] | None
+    platform: Literal["systrap", "kvm", "ptrace"] | None
+    overlay: Literal["none", "self", "memory"]
+    flags: tuple[Flag, ...] = Field((), description="Names of further flags, without values.")
+    ok: Count
+    accepted: Count = Field(description="Not proven, with a danger that the operator accepted.")
+    not_applicable: Count
+    failed: Literal[0] = 0
+
+
+class Timings(_Part):
+    """How long things took, in seconds."""
+
+    proof_s: Seconds | None = Field(description="The proof's probes, as the controller waited.")
+    run_s: Seconds | None = Field(
+        description="From the first look at a host's settings to this record, all hosts of the "
+        "run together. None if pyinfra may have waited for a person."
+    )
+    hosts: Annotated[int, Field(ge=1)] = Field(description="Hosts in that run.")
+    changes: Count = Field(description="Operations of that run that changed this node.")
+
+
+class Record(_Part):
+    """One node, its versions, and the proof that holds for it."""
+
+    version: Literal[1] = VERSION
+    date: datetime.date = Field(description="The UTC day of the proof.")
+    seen_by: SeenBy
+    distribution: Word
+    kernel: Word
+    arch: Literal["x86_64", "aarch64"]
+    cgroup_version: Literal[1, 2]
+    cgroup_driver: Word
+    init: Literal["systemd", "openrc", "sysvinit", "by hand"]
+    docker: Word
+    docker_lab_build: LabBuild | None = Field(
+        None, description="What dockerd was built from, if the lab built it. Stated when added."
+    )
+    image_store: Word
+    firewall_backend: Word | None = Field(
+        None, description="What Docker makes its own rules with. It tells since 28.1."
+    )
+    containerd: Word | None
+    runc: Word | None
+    runsc: Word
+    runsc_source: Source | None = Field(description="None for a lab build.")
+    runsc_lab_build: LabBuild | None
+    runtimes: Annotated[tuple[RuntimeSeen, ...], Field(min_length=1)]
+    firewall: bool = Field(description="`gvisor_egress` is declared and its rules are active.")
+    kernel_surface: bool = Field(description="`gvisor_kernel` is declared and in effect.")
+    names: bool = Field(description='A runtime has `"dns": "docker"`.')
+    timings: Timings

@@ -1,0 +1,124 @@
+"""The record of compatibility: a deploy writes one for a node on which a proof holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from pyinfra_gvisor.compatibility.files import read_record
+from pyinfra_gvisor.deploys.audit import audit_node
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.settings import Settings
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.proven import RELEASE, proven_answer
+from tests.unit.compatible import proven_lines
+from tests.unit.observations import output
+
+TOLD = proven_lines(Settings())
+UNTOLD = proven_lines(Settings(), virtualization="")
+
+
+def ran(deploy: Any, told: list[str], directory: Path | None, **data: Any) -> Fleet:
+    """A run over one node that answers so, and writes its reports there."""
+    reports = {} if directory is None else {"gvisor_report_dir": str(directory)}
+    fleet = Fleet({"a": Node([told], {"prove": Reply(output())}, {**reports, **data})})
+    fleet.deploy(deploy)
+    fleet.run()
+    return fleet
+
+
+def records(directory: Path) -> list[str]:
+    """The names of the records there."""
+    return [path.name for path in directory.glob("compatibility/*")]
+
+
+def test_a_deploy_writes_the_record_beside_its_reports(tmp_path: Path) -> None:
+    fleet = ran(run_node, TOLD, tmp_path)
+
+    assert fleet.failed() == set()
+    assert records(tmp_path) == ["%40fake%2Fa.json"]
+    found = read_record(tmp_path / "compatibility" / "%40fake%2Fa.json")
+    assert (found.runsc, found.seen_by) == (RELEASE, "lab container")
+    assert (found.timings.proof_s, found.timings.hosts, found.timings.changes) == (2.3, 1, 0)
+    assert found.timings.run_s is not None
+
+
+def test_the_node_is_asked_nothing_more_for_the_record(tmp_path: Path) -> None:
+    kinds = []
+    for name, told in (("with", TOLD), ("without", UNTOLD)):
+        node = Node([told], data={"gvisor_report_dir": str(tmp_path / name)})
+        fleet = Fleet({"a": node})
+        fleet.deploy(run_node)
+        fleet.run()
+        kinds.append(node.kinds())
+
+    assert [len(records(tmp_path / name)) for name in ("with", "without")] == [1, 0]
+    assert kinds[0] == kinds[1]
+
+
+@pytest.mark.parametrize(
+    ("deploy", "told", "reports"),
+    [
+        pytest.param(audit_node, TOLD, True, id="an-audit"),
+        pytest.param(run_node, TOLD, False, id="no-report-is-wanted"),
+        pytest.param(run_node, UNTOLD, True, id="the-node-does-not-tell-what-it-runs-on"),
+        pytest.param(run_node, proven_answer(), True, id="a-proof-of-an-older-version"),
+    ],
+)
+def test_otherwise_no_record_is_written_and_nobody_fails(
+    deploy: Any, told: list[str], reports: bool, tmp_path: Path
+) -> None:
+    fleet = ran(deploy, told, tmp_path if reports else None)
+
+    assert fleet.failed() == set()
+    assert records(tmp_path) == []
+
+
+def test_a_node_that_is_not_proven_has_no_record(tmp_path: Path) -> None:
+    changed = [line for line in TOLD if not line.startswith("uname ")]
+    changed.insert(0, "uname 6.12.10+deb13-amd64 x86_64")
+
+    fleet = ran(run_node, changed, tmp_path, gvisor_proof="never")
+
+    assert fleet.failed() == set()
+    assert records(tmp_path) == []
+
+
+def test_why_there_is_no_record_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    ran(run_node, proven_answer(), tmp_path)
+
+    assert "no record of compatibility: " in caplog.text
+    assert "gvisor_proof=always" in caplog.text
+
+
+def test_a_record_that_cannot_be_written_fails_its_host(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "compatibility").write_text("a file is in the way")
+
+    with pytest.raises(Exception, match="No hosts remaining"):
+        ran(run_node, TOLD, tmp_path)
+
+    assert "the record cannot be written" in caplog.text
+    assert (tmp_path / "hosts").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("yes", "known"),
+    [pytest.param(True, True, id="with-yes"), pytest.param(False, False, id="interactive")],
+)
+def test_the_time_of_a_run_that_waited_for_a_person_is_not_told(
+    yes: bool, known: bool, tmp_path: Path
+) -> None:
+    command = click.Command("pyinfra")
+    with click.Context(command) as context:
+        context.params = {"yes": yes}
+        ran(run_node, TOLD, tmp_path)
+
+    found = read_record(tmp_path / "compatibility" / "%40fake%2Fa.json")
+    assert (found.timings.run_s is not None) is known
