@@ -3,14 +3,14 @@ What it takes for a change of each daemon.json key to come into force, and which
 
 RELOAD: applied by SIGHUP ("Configuration reload behavior" in dockerd's reference, and moby's
 ``daemon/reload.go``; every row tried on Docker 26.1.5). RESTART: SIGHUP ignores it silently.
-A key that is in no table is treated as RESTART.
+A key that is in no table is treated as RESTART. Of ``features`` each member counts for itself.
 """
 
 from __future__ import annotations
 
 import re
 
-from pyinfra_gvisor.dockerd_table import KEYS, Force, Key, Version
+from pyinfra_gvisor.dockerd_table import FEATURES_AT_START, KEYS, Force, Key, Version
 from pyinfra_gvisor.json_text import Json, Path
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Version",
     "as_rows",
     "force_of",
+    "neutral_values",
     "only_new_containers",
     "version_of",
 ]
@@ -34,7 +35,7 @@ RELOADABLE = frozenset(name for name, key in KEYS.items() if key.force is Force.
 RECREATE = frozenset(name for name, key in KEYS.items() if key.recreate)
 
 # Leaving these out and reloading keeps the old value live (tried on 26.1.5); writing the neutral
-# value first does not.
+# value first does not. ``neutral_values`` has those of a later version.
 NEUTRAL: dict[str, Json] = {
     name: key.neutral for name, key in KEYS.items() if key.neutral is not None
 }
@@ -48,7 +49,23 @@ _NEEDS = {Force.RELOAD: "reload", Force.RESTART: "restart"}
 
 def force_of(path: Path) -> Force:
     """What a change of the value at ``path`` needs to come into force."""
+    if path[0] == "features" and len(path) > 1 and path[1] in FEATURES_AT_START:
+        return Force.RESTART
     return Force.RELOAD if path[0] in RELOADABLE else Force.RESTART
+
+
+def neutral_values(version: Version | None) -> dict[str, Json]:
+    """
+    Return by key the value that has the same effect as leaving the key out.
+
+    + version: of the running dockerd; None, which is unknown, counts as an old one
+    """
+    later = {
+        name: key.neutral_from[1]
+        for name, key in KEYS.items()
+        if key.neutral_from and version is not None and version >= key.neutral_from[0]
+    }
+    return {**NEUTRAL, **later}
 
 
 def only_new_containers(path: Path) -> bool:
@@ -67,9 +84,10 @@ def as_rows() -> list[tuple[str, str, bool, str, str]]:
     The table for a reader: key, what a change needs (``reload`` or ``restart``), whether only new
     containers get it, the versions of dockerd that know it (empty: all), and where moby has it.
     """
+    members = {f"features/{name}": key for name, key in FEATURES_AT_START.items()}
     return [
         (name, _NEEDS[key.force], key.recreate, _versions(key), key.source)
-        for name, key in sorted(KEYS.items())
+        for name, key in sorted({**KEYS, **members}.items())
     ]
 
 

@@ -2,7 +2,8 @@
 Every key that dockerd reads from daemon.json on Linux, and what is to be known about each.
 
 Kinds and versions were tried on Docker 20.10.24, 26.1.5 and 28.5.2; versions between those, and
-after them, are from moby's tags. dockerd tells keys from others by case: ``Debug`` is no key.
+after them, are from moby's tags up to docker-v29.7.2. dockerd tells keys from others by case:
+``Debug`` is no key.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ PLATFORM = "moby daemon/reload_unix.go"
 AUTHZ = "moby cmd/dockerd/daemon.go"
 OLD = "moby v20.10 daemon/config/config.go"
 NEWER = "moby v29 daemon/config/config.go"
+DAEMON = "moby v29 daemon/daemon.go"
+COMMAND = "moby v29 daemon/command"
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,9 @@ class Key:
     ``recreate``: a container keeps the value that it was created with, through restarts of its own.
     ``since`` is the first version of dockerd that knows the key (None: 20.10 does), ``until`` the
     first that refuses it (None: none that we know). ``neutral`` is a value as if the key were not
-    there, for keys whose omission keeps their old value live until a restart. ``flag`` is the flag
-    of another name.
+    there, for keys whose omission keeps their old value live until a restart, and ``neutral_from``
+    the first version for which that is another value, with this value. ``flag`` is the flag of
+    another name.
     """
 
     kind: Kind
@@ -76,10 +80,15 @@ class Key:
     since: Version | None = None
     until: Version | None = None
     neutral: Json = None
+    neutral_from: tuple[Version, Json] | None = None
     flag: str | None = None
 
 
 _RELOAD = Force.RELOAD
+
+# What dockerd takes for insecure where the key is left out. Since 29.10 a list that is given
+# replaces these, so that an empty list switches them off: release notes of Docker 29.10.0.
+LOOPBACK: Json = ["127.0.0.0/8", "::1/128"]
 
 KEYS: dict[str, Key] = {
     "allow-direct-routing": Key("bool", LINUX, since=(28, 2)),
@@ -113,7 +122,9 @@ KEYS: dict[str, Key] = {
     ),
     "default-runtime": Key("string", PLATFORM, _RELOAD, recreate=True, neutral="runc"),
     "default-shm-size": Key("size", PLATFORM, _RELOAD, recreate=True),
-    "default-stop-timeout": Key("int", NEWER, _RELOAD, since=(29, 7)),
+    "default-stop-timeout": Key(  # 10 is the default: moby v29 daemon/config/config_linux.go
+        "int", NEWER, _RELOAD, since=(29, 7), neutral_from=((29, 7), 10)
+    ),
     "default-ulimits": Key("ulimits", LINUX, flag="default-ulimit"),
     "deprecated-key-path": Key("ignored", OLD),
     "dns": Key("ips"),
@@ -134,7 +145,14 @@ KEYS: dict[str, Key] = {
     "icc": Key("bool", LINUX),
     "init": Key("bool", LINUX),
     "init-path": Key("string", LINUX),
-    "insecure-registries": Key("strings", RELOADED, _RELOAD, neutral=[], flag="insecure-registry"),
+    "insecure-registries": Key(
+        "strings",
+        RELOADED,
+        _RELOAD,
+        neutral=[],
+        neutral_from=((29, 10), LOOPBACK),
+        flag="insecure-registry",
+    ),
     "ip": Key("ip", LINUX),
     "ip-forward": Key("bool", LINUX),
     "ip-forward-no-drop": Key("bool", LINUX, since=(28, 0)),
@@ -180,6 +198,16 @@ KEYS: dict[str, Key] = {
     "userland-proxy": Key("bool", LINUX),
     "userland-proxy-path": Key("string", LINUX),
     "userns-remap": Key("string", LINUX),
+}
+
+# Members of ``features`` that dockerd reads at its start only (from moby's source, not tried). It
+# reads every other one whenever it needs it. A dockerd that does not know a member passes over it.
+FEATURES_AT_START: dict[str, Key] = {
+    "cdi": Key("bool", f"{COMMAND}/daemon.go", since=(25, 0)),
+    "containerd-migration": Key("bool", DAEMON, since=(29, 0)),
+    "containerd-snapshotter": Key("bool", "moby v29 daemon/image_store_choice.go", since=(24, 0)),
+    "embedded-containerd": Key("bool", f"{COMMAND}/daemon_unix.go", since=(29, 7)),
+    "time-namespaces": Key("bool", "moby v29 daemon/daemon_unix.go", since=(29, 5)),
 }
 
 # Names of flags that dockerd takes for keys and then passes over without a word (tried on 26.1.5

@@ -35,8 +35,16 @@ def known(node: Node, force: Force) -> Mapping[str, Json] | None:
 
 
 def read_keys(value: Mapping[str, Json], force: Force) -> dict[str, Json]:
-    """The top-level keys that need this force."""
-    return {key: item for key, item in value.items() if force_of((key,)) is force}
+    """Return the top-level keys that need this force; of ``features`` the members that do."""
+    found: dict[str, Json] = {}
+    for key, item in value.items():
+        if key == "features" and isinstance(item, dict) and item:
+            members = {name: on for name, on in item.items() if force_of((key, name)) is force}
+            if members:
+                found[key] = members
+        elif force_of((key,)) is force:
+            found[key] = item
+    return found
 
 
 def in_force(node: Node, path: Path, value: Json) -> bool:

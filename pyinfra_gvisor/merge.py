@@ -14,12 +14,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pyinfra_gvisor.dockerd_keys import NEUTRAL
+from pyinfra_gvisor.dockerd_keys import KEYS
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, pointer
 
 EMPTY = "{}\n"
-NEUTRAL_PATHS = frozenset((key,) for key in NEUTRAL)
 GVISOR = "gvisor"  # the owner that this package's own deploys use
 CANARY = "gvisor-canary"  # of runtimes under a temporary name, which the next change of ours ends
 
@@ -254,8 +253,12 @@ def _give_back(
 
 
 def _is_neutral(path: Path, document: JsonText) -> bool:
-    """Whether it is the value that a removal writes on its way."""
-    return path in NEUTRAL_PATHS and same(document.get(path), NEUTRAL[path[0]])
+    """Return True if the value is one that a removal writes on its way, in any version."""
+    key = KEYS.get(path[0])
+    if key is None or len(path) > 1:
+        return False
+    values = [key.neutral, key.neutral_from[1] if key.neutral_from else None]
+    return any(value is not None and same(document.get(path), value) for value in values)
 
 
 def digest(text: str | None) -> str:

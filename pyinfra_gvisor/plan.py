@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pyinfra_gvisor.dockerd_keys import NEUTRAL, Force, force_of, only_new_containers
+from pyinfra_gvisor.dockerd_keys import Force, force_of, neutral_values, only_new_containers
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.in_force import at, in_force, known, read_keys
 from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, pointer
 from pyinfra_gvisor.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
+from pyinfra_gvisor.validation import dockerd_version
 
 Restart = Literal["auto", "reload", "never"]
 STATE_ADVICE = {
@@ -114,14 +115,15 @@ def plan_merged(
     if action is Force.RESTART:
         refuse_loss(node)
     started = known(node, Force.RESTART)
+    neutral = neutral_values(dockerd_version(node))
     return Plan(
         before=before,
         after=merged.text,
         owned=merged.owned,
         action=action,
         reasons=_reasons(needs, restart, in_file=before == merged.text),
-        neutral=_neutral(before, merged.text, owned) if action is Force.RELOAD else None,
-        back=_neutral(merged.text, before, merged.owned),
+        neutral=_neutral(before, merged.text, owned, neutral) if action is Force.RELOAD else None,
+        back=_neutral(merged.text, before, merged.owned, neutral),
         drifted=merged.drifted,
         left=merged.left,
         owed=() if action is Force.RESTART else _owed(needs, started, after_value),
@@ -225,17 +227,19 @@ def _touched(old: Mapping[str, Json], new: Mapping[str, Json]) -> set[Path]:
     }
 
 
-def _neutral(before: str | None, after: str | None, owned: Owned) -> str | None:
+def _neutral(
+    before: str | None, after: str | None, owned: Owned, neutral: Mapping[str, Json]
+) -> str | None:
     """The text that first makes keys ineffective which ``after`` leaves out, if there are any."""
     old = {} if before is None else JsonText(before).value
     document = JsonText("{}\n" if after is None else after)
     were = {*old, *(from_pointer(name)[0] for name in owned.paths)}
-    gone = [key for key in NEUTRAL if key in were and key not in document.value]
-    gone = [key for key in gone if key not in old or not same(old[key], NEUTRAL[key])]
+    gone = [key for key in neutral if key in were and key not in document.value]
+    gone = [key for key in gone if key not in old or not same(old[key], neutral[key])]
     if not gone:
         return None
     for key in gone:
-        document = document.set((key,), NEUTRAL[key])
+        document = document.set((key,), neutral[key])
     return document.text
 
 

@@ -13,10 +13,12 @@ from pyinfra_gvisor.dockerd_keys import (
     Force,
     as_rows,
     force_of,
+    neutral_values,
     only_new_containers,
     version_of,
 )
-from pyinfra_gvisor.dockerd_table import WITHOUT_EFFECT
+from pyinfra_gvisor.dockerd_table import FEATURES_AT_START, LOOPBACK, WITHOUT_EFFECT, Version
+from pyinfra_gvisor.json_text import Json
 
 # notes/docker.md, tried on Docker 26.1.5
 BY_SIGHUP = [
@@ -92,10 +94,28 @@ def test_a_key_that_nobody_knows_is_restarted_for(key: str) -> None:
     [
         pytest.param(("runtimes", "log-driver"), Force.RELOAD, id="inside-runtimes"),
         pytest.param(("log-opts", "debug"), Force.RESTART, id="inside-log-opts"),
+        pytest.param(("features", "buildkit"), Force.RELOAD, id="inside-features"),
+        pytest.param(("features", "no-such"), Force.RELOAD, id="feature-that-nobody-knows"),
     ],
 )
 def test_an_entry_needs_what_its_key_needs(path: tuple[str, ...], force: Force) -> None:
     assert force_of(path) is force
+
+
+# moby docker-v29.7.2: image_store_choice.go, daemon.go, daemon_unix.go, command/daemon.go and
+# command/daemon_unix.go
+@pytest.mark.parametrize(
+    "feature",
+    [
+        pytest.param("cdi", id="cdi"),
+        pytest.param("containerd-migration", id="containerd-migration"),
+        pytest.param("containerd-snapshotter", id="containerd-snapshotter"),
+        pytest.param("embedded-containerd", id="embedded-containerd"),
+        pytest.param("time-namespaces", id="time-namespaces"),
+    ],
+)
+def test_a_feature_that_dockerd_reads_at_its_start_needs_a_restart(feature: str) -> None:
+    assert force_of(("features", feature)) is Force.RESTART
 
 
 def test_forces_are_ordered_by_strength() -> None:
@@ -128,6 +148,37 @@ def test_a_key_whose_omission_keeps_its_value_live_has_a_neutral_value(key: str)
 
 def test_only_keys_that_a_reload_takes_over_have_a_neutral_value() -> None:
     assert set(NEUTRAL) <= RELOADABLE
+    assert set(neutral_values((99, 0))) <= RELOADABLE
+
+
+# Release notes of Docker 29.10.0: an empty list switches the default for loopback off.
+@pytest.mark.parametrize(
+    ("version", "value"),
+    [
+        pytest.param((20, 10), [], id="20.10"),
+        pytest.param((29, 9), [], id="29.9"),
+        pytest.param((29, 10), LOOPBACK, id="29.10"),
+        pytest.param((30, 0), LOOPBACK, id="30.0"),
+        pytest.param(None, [], id="unknown"),
+    ],
+)
+def test_no_insecure_registries_leave_dockers_own_default_for_loopback(
+    version: Version | None, value: Json
+) -> None:
+    assert neutral_values(version)["insecure-registries"] == value
+
+
+@pytest.mark.parametrize(
+    ("version", "there"),
+    [
+        pytest.param((29, 6), False, id="which-refuses-the-key"),
+        pytest.param((29, 7), True, id="which-knows-the-key"),
+    ],
+)
+def test_a_key_is_neutralised_only_for_a_dockerd_that_knows_it(
+    version: Version, *, there: bool
+) -> None:
+    assert ("default-stop-timeout" in neutral_values(version)) is there
 
 
 # As a container was seen to keep them over a restart of dockerd and of itself, on 26.1.5 and
@@ -145,13 +196,16 @@ def test_what_a_container_keeps_is_what_it_was_seen_to_keep() -> None:
 
 
 def test_every_key_has_a_source_and_its_versions_are_in_order() -> None:
-    assert all(key.source.startswith("moby ") for key in KEYS.values())
+    assert all(
+        key.source.startswith("moby ") for key in (*KEYS.values(), *FEATURES_AT_START.values())
+    )
     assert all(not key.until or key.until > (key.since or (20, 10)) for key in KEYS.values())
     assert all(key.since is None or key.since > (20, 10) for key in KEYS.values())
 
 
 def test_the_table_is_in_the_order_of_the_alphabet() -> None:
     assert list(KEYS) == sorted(KEYS)
+    assert list(FEATURES_AT_START) == sorted(FEATURES_AT_START)
 
 
 def test_flags_of_another_name_are_known_by_key() -> None:
@@ -189,6 +243,16 @@ def test_a_version_is_its_first_two_numbers(text: str, version: tuple[int, int] 
         pytest.param(("debug", "reload", False, "", "moby daemon/reload.go"), id="reload"),
         pytest.param(("log-opts", "restart", True, "", "moby daemon/config/config.go"), id="new"),
         pytest.param(
+            (
+                "features/containerd-snapshotter",
+                "restart",
+                False,
+                "from 24.0",
+                "moby v29 daemon/image_store_choice.go",
+            ),
+            id="member",
+        ),
+        pytest.param(
             ("bip6", "restart", False, "from 28.0", "moby daemon/config/config_linux.go"),
             id="since",
         ),
@@ -203,4 +267,4 @@ def test_the_table_can_be_printed(row: tuple[str, str, bool, str, str]) -> None:
 
     assert row in rows
     assert rows == sorted(rows)
-    assert len(rows) == len(KEYS)
+    assert len(rows) == len(KEYS) + len(FEATURES_AT_START)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.dockerd_keys import Force
+from pyinfra_gvisor.in_force import known
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.plan import plan_daemon_json
 from tests.unit.answers import EARLIER_S, LATER_S, STARTED_S, applied, node
@@ -137,6 +139,65 @@ def test_what_dockerd_will_have_loaded_is_on_record(
     found = node(daemon_json='{"dns": ["1.1.1.1"], "debug": true}')
 
     assert plan_daemon_json(found, wanted).loaded == loaded
+
+
+STORE: dict[str, Json] = {"containerd-snapshotter": True}
+BUILDKIT: dict[str, Json] = {"buildkit": True}
+
+
+def test_of_the_features_each_member_is_on_record_where_dockerd_read_it() -> None:
+    plan = plan_daemon_json(node(), {"features": {**STORE, **BUILDKIT}})
+
+    assert plan.action is Force.RESTART
+    assert (plan.started_with, plan.loaded) == ({"features": STORE}, {"features": BUILDKIT})
+
+
+@pytest.mark.parametrize(
+    ("features", "started_with", "loaded", "force"),
+    [
+        pytest.param(STORE, {}, {"features": STORE}, Force.RESTART, id="store-only-loaded"),
+        pytest.param(STORE, {"features": STORE}, {}, Force.NOTHING, id="store-since-the-start"),
+        pytest.param(BUILDKIT, {"features": STORE}, {}, Force.RELOAD, id="another-feature"),
+        pytest.param(BUILDKIT, {}, {"features": BUILDKIT}, Force.NOTHING, id="that-is-loaded"),
+        pytest.param({}, {}, {"features": {}}, Force.NOTHING, id="none"),
+    ],
+)
+def test_each_feature_is_in_force_by_what_dockerd_read_it_at(
+    features: dict[str, Json],
+    started_with: dict[str, Json],
+    loaded: dict[str, Json],
+    force: Force,
+) -> None:
+    wanted: dict[str, Json] = {"features": features}
+    record = {**applied(started_with), "loaded": loaded}
+    found = node(daemon_json=json.dumps(wanted), mtime_s=LATER_S, state={"applied": record})
+
+    assert plan_daemon_json(found, wanted).action is force
+
+
+@pytest.mark.parametrize(
+    ("features", "started_with", "loaded"),
+    [
+        pytest.param(STORE, {"features": STORE}, {}, id="read-at-the-start"),
+        pytest.param(BUILDKIT, {}, {"features": BUILDKIT}, id="reloaded"),
+        pytest.param({}, {}, {"features": {}}, id="none"),
+    ],
+)
+def test_features_are_known_from_a_file_that_is_older_than_dockerd(
+    features: dict[str, Json], started_with: dict[str, Json], loaded: dict[str, Json]
+) -> None:
+    found = node(daemon_json=json.dumps({"features": features}), mtime_s=EARLIER_S)
+
+    assert known(found, Force.RESTART) == started_with
+    assert known(found, Force.RELOAD) == loaded
+    assert plan_daemon_json(found, {"features": features}).action is Force.NOTHING
+
+
+def test_a_feature_that_is_read_at_the_start_is_owed_where_no_restart_is_allowed() -> None:
+    plan = plan_daemon_json(node(), {"features": {**STORE, **BUILDKIT}}, restart="reload")
+
+    assert plan.action is Force.RELOAD
+    assert plan.owed == ("/features/containerd-snapshotter",)
 
 
 def test_a_reload_leaves_on_record_what_dockerd_was_started_with() -> None:

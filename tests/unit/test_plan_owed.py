@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -102,6 +103,27 @@ def test_a_removal_that_died_at_the_neutral_values_still_gives_the_original_back
     again = plan_daemon_json(left, {})
 
     assert plan.neutral is not None
+    assert again.after == ORIGINAL
+
+
+@pytest.mark.parametrize(
+    ("version", "neutral"),
+    [
+        pytest.param("29.9.0", [], id="no-registries"),
+        pytest.param("29.10.0", ["127.0.0.0/8", "::1/128"], id="default-registries"),
+    ],
+)
+def test_a_removal_that_died_at_the_neutral_registries_still_gives_the_original_back(
+    version: str, neutral: Json
+) -> None:
+    docker = info(ServerVersion=version)
+    before = after(plan_daemon_json(node(daemon_json=ORIGINAL), {"insecure-registries": ["x:1"]}))
+    plan = plan_daemon_json(node(**{**before, "docker": docker}), {})
+    given = died(plan, before, plan.neutral)
+
+    again = plan_daemon_json(node(**{**given, "docker": docker}), {})
+
+    assert json.loads(plan.neutral or "")["insecure-registries"] == neutral
     assert again.after == ORIGINAL
 
 

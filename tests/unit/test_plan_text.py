@@ -90,6 +90,27 @@ def test_a_key_that_would_stay_live_is_made_neutral_before_it_goes(
 
 
 @pytest.mark.parametrize(
+    ("wrote", "version", "neutral"),
+    [
+        pytest.param(["x:5000"], "29.9.2", [], id="before-29.10"),
+        pytest.param(["x:5000"], "29.10.0", ["127.0.0.0/8", "::1/128"], id="29.10"),
+        pytest.param([], "29.10.0", ["127.0.0.0/8", "::1/128"], id="default-switched-off"),
+    ],
+)
+def test_docker_trusts_loopback_again_when_insecure_registries_go(
+    wrote: Json, version: str, neutral: Json
+) -> None:
+    wanted: dict[str, Json] = {"insecure-registries": wrote}
+    installed = after(plan_daemon_json(node(daemon_json='{"dns": []}'), wanted))
+
+    plan = plan_daemon_json(node(**{**installed, "docker": info(ServerVersion=version)}), {})
+
+    assert plan.after == '{"dns": []}'
+    assert plan.action is Force.RELOAD
+    assert json.loads(plan.neutral or "null") == {"dns": [], "insecure-registries": neutral}
+
+
+@pytest.mark.parametrize(
     ("before", "wanted"),
     [
         pytest.param({"live-restore": False}, {}, id="neutral-already"),
