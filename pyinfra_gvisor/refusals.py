@@ -15,10 +15,12 @@ from pyinfra_gvisor.cold_start import (
 )
 from pyinfra_gvisor.dockerd_keys import FLAG_NAMES
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.in_force import at
 from pyinfra_gvisor.json_text import Json, Path, pointer
 from pyinfra_gvisor.log_drivers import log_driver, log_opts
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.validation import (
+    firewall_backend,
     other_file,
     other_versions,
     unknown_keys,
@@ -30,16 +32,21 @@ RUNTIME_KEYS = frozenset({"path", "runtimeArgs", "runtimeType", "options"})
 
 # Tried on 26.1.5 and 28.5.2: a start with another storage driver or option, even one that fails,
 # unmounts the root of every running container, live-restore or not; exec does not work any more.
-CONTAINERS_HOME = frozenset(
+# Not tried: the features, which choose another store of images and another containerd (moby v29
+# daemon/image_store_choice.go and daemon/command/daemon_unix.go).
+SNAPSHOTTER = ("features", "containerd-snapshotter")
+CONTAINERS_HOME: frozenset[Path] = frozenset(
     {
-        "containerd",
-        "containerd-namespace",
-        "data-root",
-        "exec-root",
-        "graph",
-        "storage-driver",
-        "storage-opts",
-        "userns-remap",
+        ("containerd",),
+        ("containerd-namespace",),
+        ("data-root",),
+        ("exec-root",),
+        ("features", "embedded-containerd"),
+        SNAPSHOTTER,
+        ("graph",),
+        ("storage-driver",),
+        ("storage-opts",),
+        ("userns-remap",),
     }
 )
 
@@ -90,13 +97,24 @@ def refuse_moving(node: Node, old: Mapping[str, Json], new: Mapping[str, Json]) 
 
     + old, new: the whole file before and after
     """
-    moved = [key for key in sorted(CONTAINERS_HOME) if old.get(key) != new.get(key)]
+    moved = [
+        path
+        for path in sorted(CONTAINERS_HOME)
+        if at(old, path) != at(new, path) and not _is_in_use(node, path, at(new, path))
+    ]
     if moved and node.containers:
+        name = pointer(moved[0])
         raise Problem(
-            f"/{moved[0]} would take the files of running containers away, and exec with them",
+            f"{name} would take the files of running containers away, and exec with them",
             got=", ".join(container.name for container in node.containers),
             todo="leave it, or stop them first: this is a migration, and no setting",
         )
+
+
+def _is_in_use(node: Node, path: Path, value: Json) -> bool:
+    """Return True if the value names the store of images that Docker 29 has chosen by itself."""
+    store = node.info.containerd_store if node.info else None
+    return path == SNAPSHOTTER and store is not None and value is store
 
 
 def _reserved_runtime(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
@@ -189,6 +207,7 @@ RULES: tuple[Callable[[Node, Mapping[str, Json], Mapping[Path, Json]], None], ..
     unknown_keys,
     other_versions,
     wrong_kinds,
+    firewall_backend,
     unread_fields,
     log_driver,
     log_opts,

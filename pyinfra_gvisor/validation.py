@@ -6,7 +6,7 @@ import difflib
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pyinfra_gvisor.dockerd_keys import KEYS, Version, version_of
 from pyinfra_gvisor.dockerd_table import WITHOUT_EFFECT
@@ -16,8 +16,11 @@ from pyinfra_gvisor.json_text import Json, Path, place
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 # Of a later dockerd nobody has tried here which keys it knows; `dockerd --validate` tells.
-LAST_TRIED_MAJOR = 28
+LAST_TRIED_MAJOR = 29
 NO_PATH = re.compile("[\\0\ud800-\udfff]")  # NUL, or half of a surrogate pair
+# "" is iptables too: selectFirewallBackend in moby v29 daemon/libnetwork/firewall_linux.go. With
+# nftables Docker's rules are in tables of its own, which nothing here knows.
+FIREWALLS = ("", "iptables")
 FEW = 12  # names that are listed rather than left to be looked up
 
 
@@ -76,6 +79,14 @@ def wrong_kinds(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Js
         raise Problem(what, got=json.dumps(profile), todo="mend it")
 
 
+def firewall_backend(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
+    """Refuse to write a firewall of Docker's that is not supported, before Docker uses it."""
+    wanted = value.get("firewall-backend") or ""
+    if ("firewall-backend",) in owned and wanted not in FIREWALLS:
+        what = "/firewall-backend must be iptables, no other is supported by this package"
+        raise Problem(what, got=wanted, todo="leave the key out")
+
+
 def unread_fields(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
     """Refuse members of ours that dockerd would silently pass over."""
     for name in dict.fromkeys(path[0] for path in owned):
@@ -93,12 +104,15 @@ def dockerd_version(node: Node) -> Version | None:
 
 def flag_value(node: Node, flag: str) -> str | None:
     """What dockerd was started with as ``--flag value`` or ``--flag=value``, None without it."""
-    words = node.dockerd.arguments if node.dockerd else ()
+    return next(flag_values(node.dockerd.arguments if node.dockerd else (), flag), None)
+
+
+def flag_values(words: Sequence[str], flag: str) -> Iterator[str]:
+    """Every value that is given as ``--flag value`` or ``--flag=value``, in order."""
     for at, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name == f"--{flag}":
-            return value if equals else "".join(words[at + 1 : at + 2])
-    return None
+            yield value if equals else "".join(words[at + 1 : at + 2])
 
 
 def near(name: str, known: Iterable[str], *, cutoff: float = 0.7) -> list[str]:

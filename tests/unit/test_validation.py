@@ -186,6 +186,12 @@ def test_a_key_of_somebody_else_that_dockerd_might_take_is_theirs(
     check(value, found=with_docker(version), ours=False)
 
 
+@pytest.mark.parametrize("ours", OURS)
+def test_the_keys_of_docker_29_are_known(ours: bool) -> None:
+    with pytest.raises(Problem, match=r"^/wholly-new is no key that dockerd knows; "):
+        check({"wholly-new": 1}, found=with_docker("29.7.1"), ours=ours)
+
+
 def test_on_a_later_dockerd_a_key_of_ours_is_only_refused_if_it_looks_misspelt() -> None:
     check({"wholly-new": 1}, found=with_docker("30.0.0"))
 
