@@ -59,7 +59,7 @@ class Node(Reading):
     Everything a deploy decides on, read in one command.
 
     ``releases`` are those that are as they were installed, ``damaged`` those that are not, or of
-    which nobody knows.
+    which nobody knows. ``runc_version`` is what runc itself says, where Docker 29 does not.
     """
 
     arch: str
@@ -74,6 +74,7 @@ class Node(Reading):
     boot_id: str = ""
     docker_client: str | None = None
     docker_error: str | None = None
+    runc_version: str | None = None
     info: DockerInfo | None = None
     dockerd: DockerdProcess | None = None
     supervisor: Supervisor
@@ -153,6 +154,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         **_machine(values),
         docker_client=client and client.removeprefix("Docker version ").split(",")[0],
         docker_error=error,
+        runc_version=values.get("runc_version"),
         info=DockerInfo.model_validate(info) if "info" in values and not error else None,
         dockerd=_dockerd(values),
         supervisor=Supervisor.of(values["supervisor"]),

@@ -13,6 +13,7 @@ from pyinfra_gvisor.releases import Release, escapes_in, floor
 from pyinfra_gvisor.resolver.plan import lacks
 from pyinfra_gvisor.runtimes import too_old
 from pyinfra_gvisor.settings import Settings
+from pyinfra_gvisor.unsupported import firewall_problem, runc_problem
 
 MIN_KERNEL = (5, 6)
 ARCHITECTURES = ("x86_64", "aarch64")
@@ -209,6 +210,19 @@ _INSTALL = "https://gvisor.dev/docs/user_guide/install/, August 2026"
 _GVISOR = "https://github.com/google/gvisor"
 RULES: tuple[Rule, ...] = (
     Rule("docker", "Docker is there and answers", "seen on the node", _docker, gvisor=False),
+    Rule(
+        "firewall backend",
+        "`firewall-backend` of Docker is `iptables`",
+        "moby v29 daemon/libnetwork/firewall_linux.go; nftables is not tried",
+        firewall_problem,
+        gvisor=False,
+    ),
+    Rule(
+        "runc",
+        "runc 1.2 or later for Docker 29.5 and later, unless its `time-namespaces` feature is off",
+        "moby v29 daemon/daemon_unix.go; seen with Docker 29.7.1",
+        runc_problem,
+    ),
     Rule("watch", "systemd, if `gvisor_watch` is set", "systemd.timer(5)", _watch, gvisor=False),
     Rule("architecture", "x86_64 or aarch64", _INSTALL, _architecture),
     Rule("kernel", "Linux 5.6 or later", _INSTALL, _kernel),

@@ -159,13 +159,22 @@ docker_by_perl() { # socket, and what is asked for besides
             }
             return "build_cache $records $last\n";
         }
+        sub runc { # its version, where Docker 29 does not say it: Ubuntu builds runc without a commit
+            my $top = members($_[0]);
+            my ($major) = ($top->{ServerVersion} // "") =~ /^"(\d+)\./ or return "";
+            my $default = ($top->{DefaultRuntime} // "") =~ /^"(?:runc|io\.containerd\.runc\.v2)"$/;
+            my $tells = $default && ($top->{RuncCommit} // "") =~ /"ID":"v?\d+\.\d/;
+            return "" if $major < 29 || $tells;
+            my $answer = `runc --version` // "";
+            return $answer =~ /^runc version (\S+)/ ? "runc_version $1\n" : "";
+        }
         my $info;
         my $told = eval {
             local $SIG{ALRM} = sub { die "no answer within 20 s\n" };
             alarm 20;
             $info = ask("/info") // die "no /info\n";
             my $ids = ask("/containers/json") // die "no /containers/json\n";
-            my $text = "info $info\n";
+            my $text = "info $info\n" . runc($info);
             $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
             $text .= networks() . published($ids);
             $text .= sandboxes() . reloads() if $wide;
@@ -190,6 +199,11 @@ docker_by_command() {
         return 0
     fi
     printf 'info %s\n' "$info"
+    case "${info#*'"ServerVersion":"'}" in
+        29.* | [3-9][0-9].*)
+            if command -v runc > /dev/null; then runc --version | sed -n 's/^runc version /runc_version /p'; fi
+            ;;
+    esac
     for id in $(docker ps -q --no-trunc); do
         document=$(docker inspect --format '{"Id":{{json .Id}},"Name":{{json .Name}},"State":{"Pid":{{json .State.Pid}}},"HostConfig":{"Runtime":{{json .HostConfig.Runtime}},"AutoRemove":{{json .HostConfig.AutoRemove}}},"Mounts":{{json .Mounts}}}' "$id") || continue
         pid=$(docker inspect --format '{{.State.Pid}}' "$id") || continue

@@ -124,6 +124,25 @@ def test_without_perl_the_same_node_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "runc"),
+    [
+        pytest.param("29.7.1", "1.1.15", id="29"),
+        pytest.param("30.0.0", "1.1.15", id="30"),
+        pytest.param("28.5.2", None, id="28"),
+    ],
+)
+def test_without_perl_runc_is_asked_for_its_version_from_docker_29_on(
+    tmp_path: Path, version: str, runc: str | None
+) -> None:
+    machine = commanded(tmp_path / "node", [], answer=compact(info(ServerVersion=version)))
+    stub(machine.path, "runc", "printf 'runc version 1.1.15\\nspec: 1.0.2-dev\\n'")
+
+    found = listening(machine)
+
+    assert found.runc_version == runc
+
+
+@pytest.mark.parametrize(
     ("answer", "error", "code"),
     [
         pytest.param("", "permission denied while trying to connect", 1, id="fails"),

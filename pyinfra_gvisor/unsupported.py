@@ -1,0 +1,113 @@
+"""What of a node's Docker, beside its version, this package cannot work with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from pyinfra_gvisor.dockerd_keys import Force, version_of
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.in_force import known
+from pyinfra_gvisor.json_text import Json, JsonText
+from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.settings import Settings
+from pyinfra_gvisor.validation import FIREWALLS, dockerd_version, flag_values
+
+# From this version on containers get a time namespace, unless the feature is off: moby v29
+# daemon/daemon_unix.go. runc knows that namespace since 1.2: seen with Docker 29.7.1.
+TIME_NAMESPACES = (29, 5)
+TIME_FEATURE = "time-namespaces"
+MIN_RUNC = (1, 2)
+
+
+def firewall_problem(node: Node, settings: Settings) -> Problem | None:
+    """
+    Return why the firewall that Docker has or would start with is not supported, None if it is.
+
+    Nothing is wrong where the settings change neither Docker nor the firewall.
+    """
+    if not (
+        settings.runtimes
+        or settings.egress
+        or settings.wanted_daemon_json()
+        or settings.daemon_json_defaults()
+    ):
+        return None
+    for where, value in _firewalls(node, settings):
+        if value not in FIREWALLS:
+            return Problem(
+                "this package supports no other firewall-backend of Docker than iptables",
+                got=f"{value} in {where}",
+                todo="set firewall-backend to iptables and restart dockerd, or leave this node out",
+            )
+    return None
+
+
+def runc_problem(node: Node, settings: Settings) -> Problem | None:
+    """Return why this Docker cannot start containers with this runc, None if it can or may."""
+    version, runc = dockerd_version(node), _runc(node)
+    if node.info is None or version is None or version < TIME_NAMESPACES:
+        return None
+    if runc is None or (version_of(runc) or MIN_RUNC) >= MIN_RUNC:
+        return None
+    if _feature(node, settings.daemon_json, TIME_FEATURE) is False:
+        return None
+    what = f"Docker {node.info.server_version} needs runc 1.2 or later"
+    return Problem(what, got=runc, todo="upgrade runc")
+
+
+def _firewalls(node: Node, settings: Settings) -> Iterator[tuple[str, Json]]:
+    """Where a firewall is named, and which; not the file's where the settings replace that."""
+    if node.info is not None:
+        yield "docker info", node.info.firewall.partition("+")[0]
+    for value in flag_values(node.flags, "firewall-backend"):
+        yield "dockerd's flags", value
+    if "firewall-backend" not in settings.daemon_json:
+        yield DAEMON_JSON, _in_file(node).get("firewall-backend") or ""
+
+
+def _runc(node: Node) -> str | None:
+    """Return runc's version in digits and dots, None if neither Docker nor runc told one."""
+    told = node.runc_version
+    if (
+        not told
+        and node.info
+        and re.match(r"runc$|io\.containerd\.runc\.", node.info.default_runtime)
+    ):
+        told = node.info.runc
+    found = re.match(r"v?(\d+(?:\.\d+)+)", told or "")
+    return found[1] if found else None
+
+
+def _feature(node: Node, wanted: Mapping[str, Json], name: str) -> Json:
+    """Return a member of ``features`` as it is wanted, or else as dockerd has it; None if unset."""
+    for features in (wanted.get("features"), _flagged(node), _at_start(node).get("features")):
+        if isinstance(features, dict) and name in features:
+            return features[name]
+    return None
+
+
+def _flagged(node: Node) -> dict[str, Json]:
+    """The features that dockerd's flags switch, without a value on: moby daemon/internal/opts."""
+    words = node.dockerd.arguments if node.dockerd else ()
+    pairs = (value.partition("=") for value in flag_values(words, "feature"))
+    return {
+        name: not equals or value.lower() in ("1", "t", "true") for name, equals, value in pairs
+    }
+
+
+def _at_start(node: Node) -> Mapping[str, Json]:
+    """What dockerd has read at its start, or the file where that is not known."""
+    try:
+        read = known(node, Force.RESTART)
+    except Problem:
+        return {}
+    return _in_file(node) if read is None else read
+
+
+def _in_file(node: Node) -> Mapping[str, Json]:
+    """daemon.json; empty if it cannot be read, which is told by the plan."""
+    try:
+        return JsonText(node.daemon_json.text or "{}").value
+    except Problem:
+        return {}
