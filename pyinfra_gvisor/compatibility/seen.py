@@ -122,7 +122,7 @@ def _versions(node: Node, info: DockerInfo) -> dict[str, Any]:
         "docker": info.server_version,
         "firewall_backend": info.firewall or None,
         "containerd": info.containerd or None,
-        "runc": info.runc or None,
+        "runc": node.runc_version or info.runc or None,
     }
 
 
