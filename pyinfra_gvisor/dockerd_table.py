@@ -2,8 +2,8 @@
 Every key that dockerd reads from daemon.json on Linux, and what is to be known about each.
 
 Kinds and versions were tried on Docker 20.10.24, 26.1.5 and 28.5.2; versions between those, and
-after them, are from moby's tags up to docker-v29.7.2. dockerd tells keys from others by case:
-``Debug`` is no key.
+after them, are from moby's tags up to docker-v29.7.2, and of 29.8 from v2.0.0-beta.24. dockerd
+tells keys from others by case: ``Debug`` is no key.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ Kind = Literal[
     "map of maps of strings",
     "map of strings",
     "nri",
+    "object",
     "pools",
     "proxies",
     "runtimes",
@@ -56,6 +57,7 @@ PLATFORM = "moby daemon/reload_unix.go"
 AUTHZ = "moby cmd/dockerd/daemon.go"
 OLD = "moby v20.10 daemon/config/config.go"
 NEWER = "moby v29 daemon/config/config.go"
+NEWER_LINUX = "moby v29 daemon/config/config_linux.go"
 DAEMON = "moby v29 daemon/daemon.go"
 COMMAND = "moby v29 daemon/command"
 
@@ -94,6 +96,7 @@ KEYS: dict[str, Key] = {
     "allow-direct-routing": Key("bool", LINUX, since=(28, 2)),
     "allow-nondistributable-artifacts": Key("strings", REGISTRY, _RELOAD),
     "api-cors-header": Key("string", until=(28, 0)),  # 28.5 says so itself; 29 does not know it
+    "apparmor-profile": Key("string", NEWER_LINUX, since=(29, 8)),
     "authorization-plugins": Key("strings", AUTHZ, _RELOAD, flag="authorization-plugin"),
     "bip": Key("string", LINUX),
     "bip6": Key("string", LINUX, since=(28, 0)),
@@ -122,7 +125,7 @@ KEYS: dict[str, Key] = {
     ),
     "default-runtime": Key("string", PLATFORM, _RELOAD, recreate=True, neutral="runc"),
     "default-shm-size": Key("size", PLATFORM, _RELOAD, recreate=True),
-    "default-stop-timeout": Key(  # 10 is the default: moby v29 daemon/config/config_linux.go
+    "default-stop-timeout": Key(  # 10 is the default: NEWER_LINUX
         "int", NEWER, _RELOAD, since=(29, 7), neutral_from=((29, 7), 10)
     ),
     "default-ulimits": Key("ulimits", LINUX, flag="default-ulimit"),
@@ -133,6 +136,8 @@ KEYS: dict[str, Key] = {
     "exec-opts": Key("strings", flag="exec-opt"),
     "exec-root": Key("string"),
     "experimental": Key("bool"),
+    "extension-config": Key("object", NEWER, since=(29, 8)),
+    "extension-dirs": Key("strings", NEWER, since=(29, 8), flag="extension-dir"),
     "features": Key("map of bools", RELOADED, _RELOAD, flag="feature"),
     "firewall-backend": Key("string", NEWER, since=(29, 0)),
     "fixed-cidr": Key("string"),

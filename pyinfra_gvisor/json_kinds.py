@@ -235,6 +235,7 @@ KINDS: dict[Kind, Type] = {
     "nri": Fields(
         {"enable": BOOL, "plugin-path": TEXT, "plugin-config-path": TEXT, "socket-path": TEXT}
     ),
+    "object": MapOf(ANY, "an object"),
     "pools": ListOf(POOL, "a list of objects"),
     "proxies": Fields({"http-proxy": TEXT, "https-proxy": TEXT, "no-proxy": TEXT}),
     "runtimes": MapOf(RUNTIME, "an object"),

@@ -15,8 +15,9 @@ from pyinfra_gvisor.json_kinds import check, unknown_fields
 from pyinfra_gvisor.json_text import Json, Path, place
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
-# Of a later dockerd nobody has tried here which keys it knows; `dockerd --validate` tells.
-LAST_TRIED_MAJOR = 29
+# Of a later dockerd nobody has looked up which keys it knows; `dockerd --validate` tells. Minor
+# versions bring keys too: 29.8 has three that 29.7 refuses.
+LAST_KNOWN: Version = (29, 8)
 NO_PATH = re.compile("[\\0\ud800-\udfff]")  # NUL, or half of a surrogate pair
 # "" is iptables too: selectFirewallBackend in moby v29 daemon/libnetwork/firewall_linux.go. With
 # nftables Docker's rules are in tables of its own, which nothing here knows.
@@ -42,7 +43,7 @@ def unknown_keys(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Jso
     On a dockerd that is newer than our table only what is ours and like a key that we know.
     """
     version = dockerd_version(node)
-    newer = version is not None and version[0] > LAST_TRIED_MAJOR
+    newer = version is not None and version > LAST_KNOWN
     ours = {path[0] for path in owned}
     for key in value:
         if key in ours and key not in KEYS and not (newer and not near(key, KEYS)):

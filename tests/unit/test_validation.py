@@ -174,6 +174,7 @@ def test_a_key_of_somebody_else_for_which_dockerd_refuses_the_file_is_refused(
     ("value", "version"),
     [
         pytest.param({"live_restore": True}, "30.1.0", id="a-later-dockerd-may-know-it"),
+        pytest.param({"live_restore": True}, "29.9.0", id="a-later-29-may-know-it"),
         pytest.param({"live_restore": True}, "dev", id="no-version"),
         pytest.param({"label": ["a"]}, "26.1.5", id="name-of-a-flag"),
         pytest.param({"no-such": {}}, "26.1.5", id="empty-object"),
@@ -187,9 +188,12 @@ def test_a_key_of_somebody_else_that_dockerd_might_take_is_theirs(
 
 
 @pytest.mark.parametrize("ours", OURS)
-def test_the_keys_of_docker_29_are_known(ours: bool) -> None:
+@pytest.mark.parametrize(
+    "version", [pytest.param("29.7.1", id="29.7"), pytest.param("29.8.3", id="29.8")]
+)
+def test_the_keys_of_docker_29_are_known(version: str, ours: bool) -> None:
     with pytest.raises(Problem, match=r"^/wholly-new is no key that dockerd knows; "):
-        check({"wholly-new": 1}, found=with_docker("29.7.1"), ours=ours)
+        check({"wholly-new": 1}, found=with_docker(version), ours=ours)
 
 
 def test_on_a_later_dockerd_a_key_of_ours_is_only_refused_if_it_looks_misspelt() -> None:
@@ -206,6 +210,7 @@ def test_on_a_later_dockerd_a_key_of_ours_is_only_refused_if_it_looks_misspelt()
         pytest.param({"proxies": {}}, "20.10.24", "^/proxies .* from 23.0 on, got 20.10", id="old"),
         pytest.param({"graph": "/x"}, "24.0.0", "^/graph .* before 24.0 only, got 24.0", id="gone"),
         pytest.param({"oom-score-adjust": 1}, "26.1.5", "before 26.0 only", id="just-gone"),
+        pytest.param({"apparmor-profile": ""}, "29.7.2", "from 29.8 on", id="new-within-29"),
     ],
 )
 @pytest.mark.parametrize("ours", OURS)
