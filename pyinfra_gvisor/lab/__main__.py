@@ -1,4 +1,4 @@
-"""``python -m pyinfra_gvisor.lab up | status | down | remove-everything | try | programs``"""
+"""``python -m pyinfra_gvisor.lab up | status | down | remove-everything | try | engine | parts``"""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import argparse
 import os
 import sys
 
-from pyinfra_gvisor.lab import FLAVOURS, Lab, LabError, engine, lab_name, node_specs, parts
+from pyinfra_gvisor.lab import FLAVOURS, Lab, LabError, engine, lab_name, node_specs, parts, runsc
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.fleet import connect, tell_on_stderr
 
 _EPILOG = (
     "GVISOR_LAB_NAME, GVISOR_LAB_NODES and GVISOR_LAB_FLAVOURS say which nodes. Node 2 is one "
-    "that others have used before. Flavours: " + ", ".join(FLAVOURS) + "."
+    "that others have used before. Flavours: " + ", ".join(FLAVOURS) + ". GVISOR_LAB_RUNSC: "
+    "build, debian, or the path of an official gvisor.tar.bz2."
 )
 
-_ACTIONS = ("up", "status", "down", "remove-everything", "try", "programs")
+_ACTIONS = ("up", "status", "down", "remove-everything", "try", "engine", "parts")
 _CANNOT = 3
 """What ``try`` ends with where this machine's Docker starts no privileged container."""
 
@@ -36,13 +37,17 @@ def main() -> int:
 def _act(action: str) -> int:
     if action == "try":
         return _try()
-    if action == "programs":
-        for directory in engine.programs(cache=Cache.of(os.environ), tell=tell_on_stderr):
-            sys.stdout.write(f"{directory}\n")
+    if action in {"engine", "parts"}:
+        wanted = parts.PARTS if action == "parts" else parts.DOCKER_29
+        for part in wanted:
+            home = parts.take(part, cache=Cache.of(os.environ), tell=tell_on_stderr)
+            sys.stdout.write(f"{home}\n")
         return 0
     name, specs = lab_name(os.environ), node_specs(os.environ)
     lab = Lab(name)
     if action == "up":
+        nodes_get = runsc.chosen(os.environ, cache=lab.cache, tell=tell_on_stderr)
+        tell_on_stderr(f"runsc of the nodes: {nodes_get.release}, {nodes_get.what}")
         lab.up(specs)
     elif action == "down":
         lab.down()

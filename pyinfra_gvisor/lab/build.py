@@ -1,4 +1,4 @@
-"""Long builds on this machine: a directory of their own, their output in a log, their progress told."""
+"""Long builds on this machine, each with a directory, a log and progress of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyinfra_gvisor.lab.cache import Cache
@@ -19,59 +20,71 @@ _DIES_WITH_US = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
 )
-"""What a build starts and mounts ends with this process: even a killed one leaves a directory only."""
+"""What a build starts and mounts ends with us, killed or not; only a directory may be left."""
 
 _LAST_LINES = 15
 
 
+@dataclass(frozen=True)
+class Build:
+    """One build: the directory that it works in, the log of its output, and who hears of it."""
+
+    directory: Path
+    log: Path
+    tell: Tell
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        progress: Callable[[str], str | None],
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Run ``command`` to its end.
+
+        ``progress`` turns a line of the output into what people are told, if anything. Raises
+        ``LabError`` if the command fails, and tells its last lines.
+        """
+        said: list[str] = []
+        with (
+            self.log.open("a", encoding="utf-8") as file,
+            subprocess.Popen(
+                [*_DIES_WITH_US, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=cwd,
+                env={**os.environ, **(environment or {})},
+            ) as process,
+        ):
+            for line in process.stdout or ():
+                file.write(line)
+                said.append(line.rstrip())
+                if told := progress(line.rstrip()):
+                    self.tell(f"  {told}")
+        if process.returncode != 0:
+            for line in said[-_LAST_LINES:]:
+                self.tell(f"  | {line}")
+            what = f"lab: {Path(command[0]).name} ended with {process.returncode}"
+            because = next((line for line in reversed(said) if line), "no output")
+            raise LabError(what, because=because, todo=f"see {self.log}")
+
+
 @contextmanager
-def directory_for(name: str, cache: Cache) -> Iterator[Path]:
-    """Give a build an empty directory. What an interrupted build of that name left is removed."""
-    prefix = f"build-{name}."
-    for left in cache.root.glob(f"{prefix}*/"):
-        shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=cache.root) as directory:
-        yield Path(directory)
-
-
-def run(
-    command: Sequence[str],
-    *,
-    log: Path,
-    tell: Tell,
-    progress: Callable[[str], str | None],
-    cwd: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> None:
+def building(name: str, *, cache: Cache, tell: Tell) -> Iterator[Build]:
     """
-    Run ``command`` to its end and append all its output to ``log``.
+    Give a build an empty directory and an empty log.
 
-    ``progress`` turns a line of the output into what people are told, if anything. Raises
-    ``LabError`` with the last lines if the command fails, and if only root can run it.
+    What an interrupted build of that name left is removed. Raises ``LabError`` unless this is root.
     """
     if os.geteuid() != 0:
         raise LabError("lab: only root can build what the lab needs", todo="run this as root")
-    said: list[str] = []
-    with (
-        log.open("a", encoding="utf-8") as file,
-        subprocess.Popen(
-            [*_DIES_WITH_US, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=cwd,
-            env={**os.environ, **(environment or {})},
-        ) as process,
-    ):
-        for line in process.stdout or ():
-            file.write(line)
-            said.append(line.rstrip())
-            if told := progress(line.rstrip()):
-                tell(f"  {told}")
-    if process.returncode != 0:
-        for line in said[-_LAST_LINES:]:
-            tell(f"  | {line}")
-        because = next((line for line in reversed(said) if line), "no output")
-        what = f"lab: {command[0]} ended with {process.returncode}"
-        raise LabError(what, because=because, todo=f"see {log}")
+    log = cache.root / f"build-{name}.log"
+    log.unlink(missing_ok=True)
+    for left in cache.root.glob(f"build-{name}.*/"):
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=f"build-{name}.", dir=cache.root) as directory:
+        yield Build(Path(directory), log, tell)

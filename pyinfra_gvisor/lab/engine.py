@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from pathlib import Path
 
 from docker import DockerClient
 from docker.errors import APIError, DockerException
 
 from pyinfra_gvisor.lab import parts, recipe
-from pyinfra_gvisor.lab.build import Tell
-from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.make import probe_image
 from pyinfra_gvisor.lab.spec import LabError
 
@@ -44,8 +41,3 @@ def why_it_cannot(client: DockerClient) -> str | None:
     except DockerException as error:
         raise LabError("lab: docker: cannot be tried", because=error) from error
     return None
-
-
-def programs(*, cache: Cache, tell: Tell) -> list[Path]:
-    """Return the directories of a Docker that can, built if they are not there yet."""
-    return [parts.take(part, cache=cache, tell=tell) for part in (parts.DOCKER, parts.RUNC)]

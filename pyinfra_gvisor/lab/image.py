@@ -10,10 +10,11 @@ from time import monotonic
 from docker import DockerClient
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from pyinfra_gvisor.lab import build, recipe
-from pyinfra_gvisor.lab.build import Tell
+from pyinfra_gvisor.lab import recipe
+from pyinfra_gvisor.lab.build import Tell, building
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.spec import FLAVOUR_DEFAULT, Flavour, LabError
+
 
 def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: Tell) -> str:
     """Have the image of ``flavour``; its tag. Whoever comes second waits for the first."""
@@ -51,10 +52,10 @@ def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, te
         raise LabError("lab: mmdebstrap: not installed", todo="run .ci/setup")
     began_s = monotonic()
     tell(f"building {tag} with mmdebstrap, once")
-    with build.directory_for(flavour.name, cache) as directory:
-        tar = directory / "node.tar"
-        package = directory / "runsc.deb"
-        prepare = directory / "prepare.sh"
+    with building(flavour.name, cache=cache, tell=tell) as build:
+        tar = build.directory / "node.tar"
+        package = build.directory / "runsc.deb"
+        prepare = build.directory / "prepare.sh"
         prepare.write_text(recipe.resource("prepare.sh"), encoding="utf-8")
         command = recipe.mmdebstrap_command(
             flavour,
@@ -62,15 +63,7 @@ def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, te
             tar=str(tar),
             runsc=str(package) if _leaves_runsc(flavour) else None,
         )
-        log = cache.root / f"build-{flavour.name}.log"
-        log.unlink(missing_ok=True)
-        build.run(
-            command,
-            log=log,
-            tell=tell,
-            progress=_purpose,
-            environment={"TMPDIR": str(directory)},
-        )
+        build.run(command, progress=_purpose, environment={"TMPDIR": str(build.directory)})
         tell(f"  importing {tar.stat().st_size // 1_000_000} MB into Docker")
         _import(tar, tag, flavour, client=client)
         if _leaves_runsc(flavour):

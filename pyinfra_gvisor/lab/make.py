@@ -64,7 +64,7 @@ def create(name: str, spec: NodeSpec, *, lab: str, client: DockerClient) -> Cont
 
 
 def volumes_of(name: str) -> dict[str, str]:
-    """Return where a node keeps images and containers, by volume: there is no overlay on overlay."""
+    """Return where a node keeps images and containers, by volume: overlays do not stack."""
     return {f"{name}-{what}": f"/var/lib/{what}" for what in ("docker", "containerd")}
 
 
@@ -73,7 +73,7 @@ def built_docker(flavour: Flavour, *, cache: Cache, tell: Tell) -> Files:
     if not flavour.built_docker:
         return {}
     found: Files = {}
-    for part in (parts.DOCKER, parts.RUNC):
+    for part in parts.DOCKER_29:
         home = parts.take(part, cache=cache, tell=tell)
         for program in part.programs:
             found[f"/usr/sbin/{program.name}"] = ((home / program.name).read_bytes(), 0o755)

@@ -17,10 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
 
-from pyinfra_gvisor.lab import build, go
-from pyinfra_gvisor.lab.build import Tell
+from pyinfra_gvisor.lab import go
+from pyinfra_gvisor.lab.build import Build, Tell, building
 from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.spec import LabError
 
 RECORD = "part.json"
 _TELL_EVERY_S = 10
@@ -127,7 +126,8 @@ RUNC = Part(
     ),
     (1, 23, 0),
 )
-PARTS = (GVISOR, DOCKER, RUNC)
+DOCKER_29 = (DOCKER, RUNC)
+PARTS = (GVISOR, *DOCKER_29)
 
 
 def take(part: Part, *, cache: Cache, tell: Tell) -> Path:
@@ -185,13 +185,11 @@ def sha256(path: Path) -> str:
 def _build(part: Part, home: Path, tools: go.Tools, *, cache: Cache, tell: Tell) -> None:
     began_s = monotonic()
     tell(f"building the {part} with {tools.version}, once; this takes some minutes")
-    log = cache.root / f"build-part-{part.name}.log"
-    log.unlink(missing_ok=True)
-    with build.directory_for(f"part-{part.name}", cache) as directory:
-        made = directory / "made"
+    with building(f"part-{part.name}", cache=cache, tell=tell) as build:
+        made = build.directory / "made"
         made.mkdir()
         for program in part.programs:
-            _compile(part, program, made, tools, log=log, tell=tell)
+            _compile(part, program, tools, build)
         if part.release:
             _pack(part, made, tell=tell)
         record = {
@@ -210,26 +208,25 @@ def _build(part: Part, home: Path, tools: go.Tools, *, cache: Cache, tell: Tell)
     tell(f"built the {part} in {monotonic() - began_s:.0f} s")
 
 
-def _compile(
-    part: Part, program: Program, made: Path, tools: go.Tools, *, log: Path, tell: Tell
-) -> None:
-    environment = {**tools.environment, "CGO_ENABLED": str(int(program.cgo)), "GOBIN": str(made)}
-    target = f"{program.package}@{part.version}"
-    commands = [["install", "-v", *program.flags, target]]
-    module = made.parent / "module"
+def _compile(part: Part, program: Program, tools: go.Tools, build: Build) -> None:
+    made, module = build.directory / "made", build.directory / "module"
+    commands = [["install", "-v", *program.flags, f"{program.package}@{part.version}"]]
     if program.needs_module:
-        module.mkdir(exist_ok=True)
+        module.mkdir()
         output = ["-o", str(made / program.name)]
         commands = [
             ["mod", "init", "lab"],
             ["get", f"{part.module}@{part.version}"],
             ["build", "-v", *output, *program.flags, program.package],
         ]
+    environment = {
+        **tools.environment,
+        "CGO_ENABLED": str(int(program.cgo)),
+        "GOBIN": str(made),
+    }
     for command in commands:
         build.run(
             [str(tools.program), *command],
-            log=log,
-            tell=tell,
             progress=_counted(program.name),
             cwd=module if program.needs_module else made,
             environment=environment,

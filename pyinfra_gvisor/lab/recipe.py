@@ -100,7 +100,7 @@ def spec_label(spec: NodeSpec) -> str:
     if spec.flavour.init == "sysvinit":
         label += f"+sysvinit-{_digest([resource('sysvinit.sh')])}"
     if spec.flavour.built_docker:
-        built = [repr(part) for part in (parts.DOCKER, parts.RUNC)]
+        built = [repr(part) for part in parts.DOCKER_29]
         label += f"+docker-{spec.flavour.built_docker}-{_digest(built)}"
     if spec.lived_in:
         seeds = [resource("lived-in.sh"), resource("lived-in.json")]

@@ -82,7 +82,9 @@ def official(path: Path) -> Runsc:
             "gvisor_sha512": {platform.machine(): _sha512(path)},
         }
     except (OSError, tarfile.TarError, KeyError, subprocess.SubprocessError) as error:
-        raise LabError(f"lab: {SETTING}: no archive with a runsc", got=path, because=error) from error
+        raise LabError(
+            f"lab: {SETTING}: no archive with a runsc", got=path, because=error
+        ) from error
     return Runsc(settings, str(path))
 
 
@@ -102,7 +104,11 @@ def _release_in(archive: Path) -> str:
         program = Path(directory) / "runsc"
         program.chmod(0o755)
         ran = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=_RUN_TIMEOUT_S, check=True
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=_RUN_TIMEOUT_S,
+            check=True,
         )
     release = printed_release(ran.stdout)
     if release is None:

@@ -48,7 +48,7 @@ class Flavour:
     ``docker_suite`` is a later suite that docker.io and docker-cli come from, if not ``suite``.
     ``init`` is what starts sshd and dockerd: systemd, or a shell that calls their init scripts.
     ``image`` is the flavour whose image this one boots, if it has none of its own.
-    ``built_docker`` is the image store of a Docker that the lab has built; None: the suite's Docker.
+    ``built_docker`` is the image store of the Docker that the lab has built; None: Debian's Docker.
     """
 
     name: str

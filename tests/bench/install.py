@@ -2,7 +2,7 @@
 How long the installation of a release takes, against ``curl | sha512sum | tar`` on the same node.
 
 ``python -m tests.bench.install`` prints medians of interleaved rounds and their ratio. The archive
-has the size of a release of 2026 and Debian's real runsc in it; it comes by ssh from a server here.
+has the size of a release of 2026 and a runsc of 2026 in it; it comes by ssh from a server here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
 from tests.node.archives import (
     ArchiveServer,
-    debian_archive,
+    current_archive,
     release_members,
     sha512,
     write_archive,
@@ -56,8 +56,8 @@ def main() -> int:
 def _measure(node: LabNode, directory: Path, runs: int) -> int:
     plain: list[float] = []
     ours: list[float] = []
-    archive = _archive(node, directory)
-    with ArchiveServer(debian_archive(node, directory), [node]) as server:
+    archive = _archive(directory)
+    with ArchiveServer(current_archive(), [node]) as server:
         server.put(RELEASE, archive.read_bytes())
         url = server.source.format(release=RELEASE, arch="x86_64")
         place = Place(Fleet({"node": node}, directory), "node", RELEASE)
@@ -83,9 +83,9 @@ def _timed(job: Callable[[], int]) -> float:
     return time.perf_counter() - began_s
 
 
-def _archive(node: LabNode, directory: Path) -> Path:
+def _archive(directory: Path) -> Path:
     """A release as large as the real one; what fills it up compresses as programs do."""
-    members = release_members(debian_archive(node, directory), RELEASE)
+    members = release_members(current_archive(), RELEASE)
     filler = bytearray()
     for path in sorted(Path("/usr/lib").rglob("*.so*")):
         if len(filler) < FILLER_BYTES and path.is_file() and not path.is_symlink():

@@ -20,7 +20,7 @@ from tests.bench.measure import BenchError
 from tests.bench.node import LAB_NAME, BenchNode
 from tests.bench.results import Compared
 from tests.node.egress_nodes import PUBLIC, address, counted
-from tests.node.running import DEBIAN, Fleet, remove_container, start_container
+from tests.node.running import CURRENT, Fleet, remove_container, start_container
 
 ROUNDS = 15
 TRANSFER_S = 2
@@ -174,7 +174,7 @@ def _pair() -> Iterator[Pair]:
 
 def _deploy(node: LabNode) -> None:
     """The main job with the firewall's defaults."""
-    data = {**DEBIAN, "gvisor_egress": {}, "gvisor_proof": "never"}
+    data = {**CURRENT, "gvisor_egress": {}, "gvisor_proof": "never"}
     with tempfile.TemporaryDirectory() as directory:
         ran = Fleet({"run": node}, Path(directory)).run("run", data=data)
     if ran.code != 0:
@@ -194,5 +194,5 @@ def _describe(node: BenchNode, rounds: int, load: float) -> str:
     docker, nftables, iperf = versions[0], *(line.split()[1] for line in versions[1:3])
     return (
         f"{measured_on(rounds, load)}; in the nodes Docker {docker}, "
-        f"nftables {nftables.lstrip('v')}, iperf {iperf}, runsc {DEBIAN['gvisor_release']}."
+        f"nftables {nftables.lstrip('v')}, iperf {iperf}, runsc {CURRENT['gvisor_release']}."
     )

@@ -1,37 +1,31 @@
-"""Release archives built around Debian's real runsc, good and bad, and the server that has them."""
+"""Release archives, good and bad, and the server that has them."""
 
 from __future__ import annotations
 
+import bz2
 import hashlib
 import io
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.lab import LabNode, parts
+from tests.node.running import CURRENT, RELEASE
 from tests.unit.file_server import FileServer, Served
+from tests.unit.programs import program
 
-RELEASE = "20240729.0"
-PATH = "/gvisor/releases/release/{release}/{arch}/gvisor.tar.bz2"
+PATH = f"/{parts.GVISOR.directory}/gvisor/releases/release/{{release}}/{{arch}}/gvisor.tar.bz2"
+"""As the bucket's, below a directory that says what this is."""
+
 NODE_PORT = 18080
 SHIM = b"#!/bin/sh\n"
-SENTRY = b"#!/bin/sh\n# stands for the sentry, which Debian's runsc has inside\n"
-
-
-def debian_archive(node: LabNode, directory: Path) -> Path:
-    """``gvisor.tar.bz2`` with the lived-in node's runsc, in the layout of August 2026."""
-    return write_archive(
-        directory / "gvisor.tar.bz2",
-        {
-            "runsc": file_of(node, "/usr/local/bin/runsc"),
-            "containerd-shim-runsc-v1": SHIM,
-            "gvisor-bin/sentry": b"x",
-        },
-    )
+_RUNSC, _SIDECAR = "runsc", "gvisor-bin/gvisor_sentry"
 
 
 def file_of(node: LabNode, path: str) -> bytes:
@@ -42,39 +36,48 @@ def file_of(node: LabNode, path: str) -> bytes:
         return member.read() if member else b""
 
 
-def runsc_as(archive: Path, release: str) -> bytes:
-    """The runsc of ``debian_archive``, which works, calling itself ``release``."""
-    with tarfile.open(archive) as opened:
-        member = opened.extractfile("runsc")
-        content = member.read() if member else b""
-    old, new = f"0.0~{RELEASE}".encode(), f"0.0~{release}".encode()
-    if len(old) != len(new) or old not in content:
-        raise ValueError(f"{release} cannot be written over {RELEASE}")
-    return content.replace(old, new)
+def current_archive() -> Path:
+    """Return today's runsc in the layout of gVisor's archives, as the lab has it."""
+    place = {"release": RELEASE, "arch": "x86_64", "file": "gvisor.tar.bz2"}
+    return Path(str(CURRENT["gvisor_source"]).format(**place))
+
+
+def renamed(content: bytes, old: str, new: str) -> bytes:
+    """A program that works, calling itself ``new``."""
+    if len(old) != len(new) or old.encode() not in content:
+        raise ValueError(f"{new} cannot be written over {old}")
+    return content.replace(old.encode(), new.encode())
 
 
 def release_members(archive: Path, release: str) -> dict[str, bytes]:
-    """What a release of August 2026 or later consists of, around a runsc that works."""
-    return {
-        "runsc": runsc_as(archive, release),
-        "containerd-shim-runsc-v1": SHIM,
-        "gvisor-bin/gvisor_sentry": SENTRY,
-    }
+    """The members of today's archive, which work, calling themselves ``release``."""
+    with tarfile.open(archive) as opened:
+        found = {
+            member.name: file.read()
+            for member in opened.getmembers()
+            if (file := opened.extractfile(member))
+        }
+    for name in (_RUNSC, _SIDECAR):
+        found[name] = renamed(found[name], f"release-{RELEASE}", f"release-{release}")
+    return found
 
 
 def release_archive(archive: Path, release: str, directory: Path) -> Path:
-    """``release`` as one archive."""
+    """``release`` as one archive. Not compressed, which tar sees by itself and saves 20 s."""
     path = directory / f"gvisor-{release}.tar.bz2"
-    return write_archive(path, release_members(archive, release))
+    return write_archive(path, release_members(archive, release), compressed=False)
 
 
-def loose_files(archive: Path, release: str, directory: Path) -> dict[str, Path]:
-    """``release`` as it was until August 2026: two files, by name."""
-    members = {"runsc": runsc_as(archive, release), "containerd-shim-runsc-v1": SHIM}
-    found = {name: directory / f"{release}-{name}" for name in members}
-    for name, path in found.items():
-        path.write_bytes(members[name])
-    return found
+def small_members(release: str, *, size_bytes: int = 0) -> dict[str, bytes]:
+    """
+    What a release consists of, around a program that knows its version and nothing else: for tests
+    of how a release comes onto a node, in which nothing is run from it.
+    """
+    return {
+        _RUNSC: program(f"runsc version release-{release}\n"),
+        "containerd-shim-runsc-v1": SHIM,
+        _SIDECAR: program("no sentry\n") + os.urandom(size_bytes),
+    }
 
 
 def write_archive(
@@ -82,9 +85,11 @@ def write_archive(
     members: Mapping[str, bytes],
     *odd: tarfile.TarInfo,
     link: str | None = None,
+    compressed: bool = True,
 ) -> Path:
     """An archive with these files, with members as they are given, and a symbolic link ``link``."""
-    with tarfile.open(path, "w:bz2", compresslevel=1) as archive:
+    opener = partial(bz2.open, compresslevel=1) if compressed else open
+    with opener(path, "wb") as file, tarfile.open(fileobj=file, mode="w") as archive:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o755

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, Fleet, Outcome, processes
+from tests.node.running import CURRENT, Fleet, Outcome, processes
 
 LABELS = ("--label", "coolify.managed=true", "--label", "coolify.type=application")
 WAIVERS = {
@@ -28,7 +28,7 @@ def sh(node: LabNode, command: str) -> str:
 def of_before(node: LabNode, release: str) -> set[str]:
     """What is found in a lived-in node: a container that ran before runs on as it was."""
     pid = processes(node).get("old-sandbox")
-    ours = f"/opt/gvisor/releases/{release}/runsc"
+    ours = f"/opt/gvisor/releases/{release}/gvisor-bin/gvisor_sentry"
     runs = node.exec("readlink", f"/proc/{pid}/exe").stdout.strip() if pid else ours
     return {"container-old-release old-sandbox"} if runs != ours else set()
 
@@ -69,7 +69,7 @@ class Audit:
 def settings(**others: Any) -> dict[str, Any]:
     """The main job's settings, and others without their prefix."""
     given = {f"gvisor_{key}": value for key, value in others.items()}
-    return {**DEBIAN, "gvisor_waivers": WAIVERS, **given}
+    return {**CURRENT, "gvisor_waivers": WAIVERS, **given}
 
 
 def audit(fleet: Fleet, name: str, **others: Any) -> Audit:

@@ -12,7 +12,7 @@ import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
 from tests.node import coolify_nodes, egress_nodes, names_nodes, sharing
-from tests.node.archives import ArchiveServer, debian_archive
+from tests.node.archives import ArchiveServer, current_archive
 from tests.node.coolify_nodes import Coolify
 from tests.node.egress_nodes import Ground
 from tests.node.faults import Faults
@@ -25,6 +25,8 @@ SPECS = {
     "lived-in": NodeSpec(FLAVOURS["debian-13"], lived_in=True),
     "docker-20": NodeSpec(FLAVOURS["debian-12"], lived_in=True),
     "docker-28": NodeSpec(FLAVOURS["debian-13-docker-28"], lived_in=True),
+    "docker-29": NodeSpec(FLAVOURS["debian-13-docker-29-containerd"], lived_in=True),
+    "docker-29-overlay2": NodeSpec(FLAVOURS["debian-13-docker-29"], lived_in=True),
     "sysvinit": NodeSpec(FLAVOURS["debian-13-sysvinit"]),
 }
 
@@ -62,9 +64,9 @@ def nodes() -> Iterator[dict[str, LabNode]]:
 
 
 @pytest.fixture(scope="session")
-def archive(nodes: dict[str, LabNode], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release archive in gVisor's layout around Debian's real runsc."""
-    return debian_archive(nodes["lived-in"], tmp_path_factory.mktemp("archive"))
+def archive() -> Path:
+    """Today's runsc in the layout of gVisor's archives."""
+    return current_archive()
 
 
 @pytest.fixture(scope="session")
@@ -78,11 +80,10 @@ def server(archive: Path, nodes: dict[str, LabNode]) -> Iterator[ArchiveServer]:
 def story(
     nodes: dict[str, LabNode],
     server: ArchiveServer,
-    archive: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Story:
     """The main job, done before any other test has touched a node."""
-    return tell(nodes, server, archive, Fleet(nodes, tmp_path_factory.mktemp("fleet")))
+    return tell(nodes, server, Fleet(nodes, tmp_path_factory.mktemp("fleet")))
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
-from tests.node.archives import debian_archive, sha512
 from tests.node.audits import sh
-from tests.node.running import DEBIAN, OPERATIONS, Fleet, Outcome, start_container
+from tests.node.running import CURRENT, OPERATIONS, Fleet, Outcome, start_container
 
 SPECS = {
     "docker-20": NodeSpec(FLAVOURS["debian-12"]),
@@ -78,7 +77,6 @@ class Ground:
 
     nodes: Mapping[str, LabNode]
     fleet: Fleet
-    archive: Path
     known: dict[str, str] = field(default_factory=dict, repr=False)
 
     def deploy(
@@ -108,14 +106,8 @@ class Ground:
     ) -> Outcome:
         """The same, however it ends. The proof of isolation has tests of its own."""
         declared = {} if egress is None else {"gvisor_egress": egress}
-        data = {**DEBIAN, **declared, "gvisor_proof": proof}
-        packed = {"gvisor_source": str(self.archive), "gvisor_sha512": self._sums}
-        by_host = {"docker-20": packed}  # Debian 12 has another release
-        return self.fleet.run(*names, data=data, by_host=by_host, flags=flags, deploy=deploy)
-
-    @property
-    def _sums(self) -> dict[str, str]:
-        return {"x86_64": sha512(self.archive)}
+        data = {**CURRENT, **declared, "gvisor_proof": proof}
+        return self.fleet.run(*names, data=data, flags=flags, deploy=deploy)
 
     def probe(self, name: str, container: str, targets: Mapping[str, str]) -> dict[str, str]:
         """What comes of it if a container tries to reach these, by what they are."""
@@ -202,8 +194,7 @@ class Ground:
 
 def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
     """Make the ground of these nodes: routes, what is outside, gVisor on the run nodes."""
-    archive = debian_archive(nodes["docker-28"], directory)
-    ground = Ground(nodes, Fleet(nodes, directory), archive)
+    ground = Ground(nodes, Fleet(nodes, directory))
     outside = nodes["outside"]
     upstream = sh(outside, "sed -n 's/^nameserver //p' /etc/resolv.conf | head -n 1").strip()
     shell(outside, _SIX, address6(outside))

@@ -1,8 +1,7 @@
 """
 Run nodes, one for each version of Docker, with a runtime that has gVisor's own network stack.
 
-Debian's runsc does not start with it on Linux 6.11 and later, so that a copy that does calls itself
-a release of 2026 here, and is served as one. Each node has resolvers that are asked for what Docker
+Each node has resolvers that are asked for what Docker
 does not know, at addresses of its own; and its mounts are shared, as systemd makes them on a
 machine and not in a container. Both are there again after a power cut.
 """
@@ -15,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
-from tests.node.archives import debian_archive, release_members, sha512, write_archive
 from tests.node.egress_nodes import at_once, shell
-from tests.node.running import Fleet, Outcome
+from tests.node.running import CURRENT, Fleet, Outcome
 
 SPECS = {
     "names-20": NodeSpec(FLAVOURS["debian-12"]),
     "names-26": NodeSpec(FLAVOURS["debian-13"], lived_in=True),
     "names-28": NodeSpec(FLAVOURS["debian-13-docker-28"]),
+    "names-29": NodeSpec(FLAVOURS["debian-13-docker-29-containerd"]),
+    "names-29-overlay2": NodeSpec(FLAVOURS["debian-13-docker-29"]),
 }
-RELEASE = "20260928.0"
 RUNTIMES: dict[str, Any] = {
     "runsc": {"network": "host"},
     "gvisor": {"network": "sandbox", "dns": "docker"},
@@ -110,7 +109,6 @@ class Ground:
 
     nodes: Mapping[str, LabNode]
     fleet: Fleet
-    archive: Path
     known: set[str] = field(default_factory=set, repr=False)
 
     def run(
@@ -122,9 +120,7 @@ class Ground:
     ) -> Outcome:
         """A deploy with both runtimes; ``others`` are settings without their prefix."""
         data = {
-            "gvisor_release": RELEASE,
-            "gvisor_source": str(self.archive),
-            "gvisor_sha512": {"x86_64": sha512(self.archive)},
+            **CURRENT,
             "gvisor_runtimes": RUNTIMES,
             "gvisor_proof": "never",
             **{f"gvisor_{key}": value for key, value in others.items()},
@@ -166,14 +162,9 @@ class Ground:
 
 
 def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
-    """Nodes with Docker and all that is around it, and the release that they are to have."""
-    old = debian_archive(nodes["names-26"], directory)
-    members = release_members(old, RELEASE)
-    # google/gvisor#10704: upstream looks at the other file since 20240807.0; names of equal length
-    members["runsc"] = members["runsc"].replace(b"rmem_default", b"./dev_weight")
-    archive = write_archive(directory / f"gvisor-{RELEASE}.tar.bz2", members)
+    """Nodes with Docker and all that is around it."""
     at_once(lambda name: _surround(nodes[name]), nodes)
-    return Ground(nodes, Fleet(nodes, directory), archive)
+    return Ground(nodes, Fleet(nodes, directory))
 
 
 def _surround(node: LabNode) -> None:

@@ -9,16 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import Fleet, Outcome
+from tests.node.running import HOME, RELEASE, Fleet, Outcome
 
-RELEASE = "20240729.0"
-HOME = f"/opt/gvisor/releases/{RELEASE}"
 RUNSC = f"{HOME}/runsc"
 REAL = "/root/runsc.real"
-# Debian's runsc does not start with its own network stack on Linux 6.11 and later: it looks at a
-# file that these no longer have in every namespace. Upstream looks at the other one since
-# 20240807.0 (google/gvisor#10704); both names are equally long.
-NETSTACK = f"perl -pe 's!rmem_default!./dev_weight!g' {REAL}"
 _STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
 
 _DEPLOY = """

@@ -103,7 +103,7 @@ class Place:
         return (
             manifest["stat"] == stat
             and manifest["members"] == sums
-            and f"~{self.release}" in printed
+            and self.release in printed
             and self.leftovers() == ""
         )
 

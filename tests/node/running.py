@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.lab import LabNode, chosen_runsc, tell_on_stderr
+from pyinfra_gvisor.lab.cache import Cache
+from pyinfra_gvisor.lab.runsc import SETTING
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = "deploys/gvisor.py"
@@ -21,11 +23,16 @@ OPERATIONS = 8  # that it makes, each with a line of its own in pyinfra's table
 TIMEOUT_S = 400
 REMOVAL_S = 60
 
-DEBIAN = {
-    "gvisor_release": "20240729.0",
-    "gvisor_source": "debian",
-    "gvisor_accept_risk": "throwaway test nodes",
-}
+_RUNSC = {SETTING: os.environ.get(SETTING) or "build"}  # a test takes no other in its place
+CURRENT: dict[str, Any] = dict(
+    chosen_runsc(_RUNSC, cache=Cache.of(os.environ), tell=tell_on_stderr).settings
+)
+"""The settings that name today's runsc, which every test takes that does not say why not."""
+
+RELEASE = str(CURRENT["gvisor_release"])
+HOME = f"/opt/gvisor/releases/{RELEASE}"
+SENTRY = f"{HOME}/gvisor-bin/gvisor_sentry"
+"""The program of its sandboxes."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,9 @@ class Fleet:
         One run on the nodes called ``names``.
 
         ``data`` are settings for all of them, ``by_host`` for single ones; without either they are
-        those for Debian's own runsc. ``groups``: names by group, all in the group ``run`` without.
+        those for today's runsc. ``groups``: names by group, all in the group ``run`` without.
         """
-        settings = DEBIAN if data is None else data
+        settings = CURRENT if data is None else data
         inventory = self._inventory(names, settings, by_host or {}, groups)
         return pyinfra(inventory, str(deploy), *flags)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.archives import ArchiveServer, sha512
-from tests.node.running import DEBIAN, Fleet, Outcome, processes, snapshot
+from tests.node.archives import ArchiveServer
+from tests.node.running import CURRENT, Fleet, Outcome, processes, snapshot
 
-NODES = ("plain", "lived-in", "docker-20", "docker-28")
+NODES = ("plain", "lived-in", "docker-20", "docker-28", "docker-29", "docker-29-overlay2")
 LIVED_IN = NODES[1:]
 
 
@@ -29,15 +28,10 @@ class Story:
     channels: dict[str, int]
 
 
-def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, archive: Path, fleet: Fleet) -> Story:
-    """The main job on all nodes together; each gets the release in another way."""
-    pinned = {**DEBIAN, "gvisor_sha512": {"x86_64": sha512(archive)}}
-    by_host = {
-        "plain": DEBIAN,
-        "lived-in": {**pinned, "gvisor_source": server.source},
-        "docker-20": {**pinned, "gvisor_source": str(archive)},
-        "docker-28": {**pinned, "gvisor_source": server.source},
-    }
+def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> Story:
+    """The main job on all nodes together; half of them get the release from the server."""
+    served = {**CURRENT, "gvisor_source": server.source}
+    by_host = dict.fromkeys(("lived-in", "docker-28", "docker-29"), served)
     before = {name: snapshot(nodes[name]) for name in NODES}
     running = {name: processes(nodes[name]) for name in NODES}
     dry = fleet.run(*NODES, flags=("--dry", "--diff"), by_host=by_host)

@@ -10,7 +10,7 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.apt_repository import Signer, build_package, repository
-from tests.node.archives import ArchiveServer, release_members
+from tests.node.archives import ArchiveServer, small_members
 from tests.node.releases import Place
 from tests.node.running import Fleet, snapshot
 from tests.unit.file_server import Served
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def package(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package."""
-    members = release_members(archive, RELEASE)
+    members = small_members(RELEASE)
     return build_package(tmp_path_factory.mktemp("package"), members, RELEASE)
 
 

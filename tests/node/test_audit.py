@@ -11,11 +11,17 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import LABELS, audit, of_before, settings, sh
-from tests.node.running import Fleet, remove_container, snapshot, start_container
+from tests.node.running import (
+    HOME,
+    RELEASE,
+    SENTRY,
+    Fleet,
+    remove_container,
+    snapshot,
+    start_container,
+)
 from tests.node.story import NODES, channels
 
-RELEASE = "20240729.0"
-HOME = f"/opt/gvisor/releases/{RELEASE}"
 FILE = "/etc/docker/daemon.json"
 
 
@@ -72,7 +78,7 @@ def test_an_app_that_only_asks_or_does_not_even_ask_is_told_from_one_that_is_in_
     assert exempted.waived["container-exempt shop"] == "it builds images for a day"
     assert good.outcome.code == 0, good.outcome.text
     assert good.container("shop")["sandboxed"] is True
-    assert good.container("shop")["release"] == "20240729.0"
+    assert good.container("shop")["release"] == RELEASE
 
 
 @pytest.mark.slow
@@ -97,8 +103,8 @@ def forge(node: LabNode) -> None:
     """An image whose process looks like a sandbox of ours: its name, and the path of its file."""
     sh(
         node,
-        "mkdir -p /root/forged/proc /root/forged/opt/gvisor/releases/20240729.0 &&"
-        f"cp /usr/bin/sleep /root/forged{HOME}/runsc &&"
+        f"mkdir -p /root/forged/proc /root/forged{HOME}/gvisor-bin &&"
+        f"cp /usr/bin/sleep /root/forged{SENTRY} &&"
         "for link in bin lib lib64; do ln -sfn usr/$link /root/forged/$link; done;"
         "mkdir -p /root/forged/usr && tar -C /root/forged -c . | docker import - forged:1;"
         "rm -rf /root/forged",
@@ -110,7 +116,7 @@ def test_an_image_that_looks_like_a_sandbox_is_none(
 ) -> None:
     node = converged["plain"]
     forge(node)
-    start = f"exec -a runsc-sandbox {HOME}/runsc 600"
+    start = f"exec -a runsc-sandbox {SENTRY} 600"
     options = f"--name forged {' '.join(LABELS)} -v /usr:/usr:ro"
     sh(node, f"docker run -d {options} forged:1 bash -c '{start}'")
 
@@ -121,7 +127,7 @@ def test_an_image_that_looks_like_a_sandbox_is_none(
     assert seen.outcome.code == 1
     evidence = seen.found["container-unsandboxed forged"]["evidence"]
     assert evidence == (
-        f"its process calls itself runsc-sandbox and is {HOME}/runsc of another file system"
+        f"its process calls itself runsc-sandbox and is {SENTRY} of another file system"
     )
 
 

@@ -12,7 +12,7 @@ from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import LABELS, audit, settings, sh
 from tests.node.releases import Place
 from tests.node.running import (
-    DEBIAN,
+    RELEASE,
     Fleet,
     pyinfra,
     remove_container,
@@ -114,7 +114,7 @@ def test_a_runtime_whose_wrapper_starts_runc_fools_nobody(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
     node = converged["plain"]
-    wrapper = sh(node, "echo /opt/gvisor/runtimes/runsc-20240729.0-*").split()[0]
+    wrapper = sh(node, f"echo /opt/gvisor/runtimes/runsc-{RELEASE}-*").split()[0]
     kept = sh(node, f"cat {wrapper}")
     node.put(wrapper, b'#!/bin/sh\nexec runc "$@"\n', mode=0o755)
     start_container(node, "shop", "--runtime=runsc", *LABELS)
@@ -135,7 +135,7 @@ def test_a_runtime_whose_wrapper_starts_runc_fools_nobody(
 def test_a_sandbox_that_no_container_belongs_to_is_found_and_left_alone(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    place = Place(fleet, "plain", DEBIAN["gvisor_release"])
+    place = Place(fleet, "plain", RELEASE)
     with place.sandbox() as leaked:
         young = audit(fleet, "plain")
         time.sleep(61)  # a younger one may belong to a container that is being made

@@ -15,10 +15,8 @@ from pyinfra_gvisor.lab import LabNode
 from tests.node.archives import (
     ArchiveServer,
     odd_member,
-    release_archive,
-    release_members,
-    runsc_as,
     sha512,
+    small_members,
     write_archive,
 )
 from tests.node.releases import RELEASES_DIR, Place
@@ -122,6 +120,12 @@ def place(converged: dict[str, LabNode], fleet: Fleet) -> Iterator[Callable[[str
         each.remove()
 
 
+def a_good_one(place: Place, *, size_bytes: int = 1 << 16) -> Path:
+    """An archive of the release with nothing against it, larger than this."""
+    path = place.fleet.directory / "good.tar.bz2"
+    return write_archive(path, small_members(WANTED, size_bytes=size_bytes))
+
+
 def cases() -> list[Any]:
     """Every bad archive by curl and by wget; some of them in the short run as well."""
     return [
@@ -138,11 +142,11 @@ def cases() -> list[Any]:
 
 @pytest.mark.parametrize(("bad", "name"), cases())
 def test_a_bad_archive_is_refused(
-    place: Callable[[str], Place], server: ArchiveServer, archive: Path, bad: Bad, name: str
+    place: Callable[[str], Place], server: ArchiveServer, bad: Bad, name: str
 ) -> None:
     here = place(name)
     path = here.fleet.directory / "gvisor.tar.bz2"
-    write_archive(path, bad.change(release_members(archive, WANTED)), *bad.odd)
+    write_archive(path, bad.change(small_members(WANTED, size_bytes=1 << 16)), *bad.odd)
     path.write_bytes(bad.break_it(path.read_bytes()))
     server.put(WANTED, path.read_bytes(), **bad.served)
     before = snapshot(here.node)
@@ -166,10 +170,10 @@ def test_a_bad_archive_is_refused(
     ],
 )
 def test_a_404_with_an_xml_body_is_refused_and_a_good_run_converges(
-    place: Callable[[str], Place], server: ArchiveServer, archive: Path, name: str
+    place: Callable[[str], Place], server: ArchiveServer, name: str
 ) -> None:
     here = place(name)
-    good = release_archive(archive, WANTED, here.fleet.directory)
+    good = a_good_one(here)
     server.put(WANTED, good.read_bytes())
     pin = {"x86_64": sha512(good)}
     nothing = server.source.replace("gvisor.tar.bz2", "nothing.tar.bz2")
@@ -225,10 +229,10 @@ def test_an_uploaded_file_with_the_wrong_sha512_is_refused_and_its_upload_remove
     "size_mib", [pytest.param(4, id="in the download"), pytest.param(20, id="in unpacking")]
 )
 def test_a_full_disk_is_named_and_leaves_nothing(
-    place: Callable[[str], Place], server: ArchiveServer, archive: Path, name: str, size_mib: int
+    place: Callable[[str], Place], server: ArchiveServer, name: str, size_mib: int
 ) -> None:
     here = place(name)
-    good = release_archive(archive, WANTED, here.fleet.directory)
+    good = a_good_one(here, size_bytes=12 << 20)
     server.put(WANTED, good.read_bytes())
     here.node.exec("mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", RELEASES_DIR)
 
@@ -244,10 +248,10 @@ def test_a_full_disk_is_named_and_leaves_nothing(
 
 @pytest.mark.slow
 def test_a_node_without_bzip2_is_told_so_before_the_download(
-    place: Callable[[str], Place], server: ArchiveServer, archive: Path
+    place: Callable[[str], Place], server: ArchiveServer
 ) -> None:
     here = place("lived-in")
-    server.put(WANTED, runsc_as(archive, WANTED))
+    server.put(WANTED, a_good_one(here).read_bytes())
     server.requests.clear()
     here.node.exec("mv", "/usr/bin/bzip2", "/usr/bin/hidden")
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, OPERATIONS, Fleet, snapshot
+from tests.node.old_runsc import OLD
+from tests.node.running import CURRENT, OPERATIONS, Fleet, snapshot
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Case:
     says: str
     damage: str = "true"
     mend: str = "true"
-    data: Mapping[str, Any] = field(default_factory=lambda: DEBIAN)
+    data: Mapping[str, Any] = field(default_factory=lambda: CURRENT)
 
 
 KEEP = "cp -p /etc/docker/daemon.json /root/kept"
@@ -30,16 +31,16 @@ UNAME = "printf '#!/bin/sh\\necho %s\\n' > /usr/local/sbin/uname; chmod 755 /usr
 CASES = {
     "unknown key": Case(
         r"inventory, host plain: gvisor_relase: unknown key, got 1; known are gvisor_release",
-        data={**DEBIAN, "gvisor_relase": 1},
+        data={**CURRENT, "gvisor_relase": 1},
     ),
     "mistyped value": Case(
         r"inventory, host plain: gvisor_apply_timeout_s: .*valid integer.*, got soon",
-        data={**DEBIAN, "gvisor_apply_timeout_s": "soon"},
+        data={**CURRENT, "gvisor_apply_timeout_s": "soon"},
     ),
     "release below the floor": Case(
         r"node on plain: release 20240729\.0 has a known escape .*CVE-2026-96812"
         r".*; use 20260831\.0 or later",
-        data={key: value for key, value in DEBIAN.items() if key != "gvisor_accept_risk"},
+        data={key: value for key, value in OLD.items() if key != "gvisor_accept_risk"},
     ),
     "not JSON": Case(
         r"/etc/docker/daemon\.json on plain: line 1 column \d+: not JSON .*, got .*; mend",
@@ -75,7 +76,7 @@ CASES = {
         r"/etc/docker/daemon\.json on plain: cannot be read; connect as root or with sudo",
         damage="usermod -aG docker debian; chmod 600 /etc/docker/daemon.json",
         mend="gpasswd -d debian docker; chmod 644 /etc/docker/daemon.json",
-        data={**DEBIAN, "_sudo": False},
+        data={**CURRENT, "_sudo": False},
     ),
     "Docker missing": Case(
         r"node on plain: Docker is not installed; install it, or set gvisor_docker = ",

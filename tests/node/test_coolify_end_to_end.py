@@ -14,7 +14,7 @@ from tests.coolify.host import App, ControlHost
 from tests.node.controlling import as_shipped, have
 from tests.node.coolify_apps import app, ask, have_platform, remove_platform, up
 from tests.node.coolify_nodes import Coolify
-from tests.node.running import DEBIAN, Fleet, Outcome, pyinfra
+from tests.node.running import CURRENT, Fleet, Outcome, pyinfra
 
 GVISOR = "#1 SMP Sun Jan 10 15:06:54 PST 2016"  # "uname -v" in every release of runsc
 WAIVERS = {"container-host-path": "apps of these tests run the node's own programs"}
@@ -26,7 +26,7 @@ def apps(coolify: Coolify, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     fleet = Fleet(coolify.nodes, tmp_path_factory.mktemp("apps"))
     as_shipped(coolify.control)
     have(fleet)
-    converged = fleet.run("run", data=DEBIAN)
+    converged = fleet.run("run", data=CURRENT)
     assert converged.code == 0, converged.text
     have_platform(coolify.run)
     yield coolify
@@ -97,7 +97,7 @@ def audited(fleet: Fleet, api: ApiServer) -> dict[str, str]:
     """The evidence of what an audit of the run node finds in apps, by rule."""
     reports = fleet.directory / "reports"
     data = {
-        **DEBIAN,
+        **CURRENT,
         "gvisor_waivers": WAIVERS,
         "gvisor_coolify_url": api.url,
         "gvisor_report_dir": str(reports),

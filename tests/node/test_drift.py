@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, ROOT, TIMEOUT_S, Outcome, daemon_json, snapshot
+from tests.node.running import CURRENT, ROOT, TIMEOUT_S, Outcome, daemon_json, snapshot
 
 DEPLOY = "deploys/gvisor.py"
 NAMES = ("lived-in", "plain")
@@ -22,7 +22,7 @@ class Drift:
     """The command, on an inventory of nodes that are as the main job left them."""
 
     def __init__(self, directory: Path, nodes: Mapping[str, LabNode]) -> None:
-        self.hosts = {name: {**nodes[name].host_data(), "_sudo": True, **DEBIAN} for name in NAMES}
+        self.hosts = {name: {**nodes[name].host_data(), "_sudo": True, **CURRENT} for name in NAMES}
         self._inventory = directory / "fleet.py"
 
     def run(self, *options: str) -> Outcome:

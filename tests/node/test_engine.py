@@ -10,7 +10,8 @@ import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
 from tests.node.archives import ArchiveServer
-from tests.node.running import DEBIAN, OPERATIONS, Fleet, docker_info, snapshot
+from tests.node.old_runsc import OLD, OLD_DEBIAN_12
+from tests.node.running import OPERATIONS, Fleet, docker_info, snapshot
 
 FLAVOUR_NAMES = ("debian-13", "debian-12")
 
@@ -73,8 +74,8 @@ def test_a_node_without_docker_becomes_a_proven_run_node(
     bare: dict[str, LabNode], tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
     fleet = Fleet(bare, tmp_path_factory.mktemp("bare"))
-    release = {"debian-13": "20240729.0", "debian-12": "20221219.0"}[name]
-    data = {**DEBIAN, "gvisor_docker": "debian", "gvisor_release": release}
+    old = {"debian-13": OLD, "debian-12": OLD_DEBIAN_12}[name]
+    data = {**old, "gvisor_docker": "debian"}
 
     before = snapshot(bare[name])
     dry = fleet.run(name, flags=("--dry",), data=data)

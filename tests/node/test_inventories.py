@@ -15,8 +15,9 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.running import (
-    DEBIAN,
+    CURRENT,
     OPERATIONS,
+    RELEASE,
     ROOT,
     Fleet,
     daemon_json,
@@ -76,7 +77,7 @@ def test_the_settings_of_run_nodes_are_valid_and_pinned(
 
     assert outcome.code == 0, outcome.text
     url = "https://storage.googleapis.com/gvisor/releases/release/20260928.0/x86_64/gvisor.tar.bz2"
-    assert f"install runsc 20260928.0 from {url} beside 20240729.0" in outcome.stderr
+    assert f"install runsc 20260928.0 from {url} beside {RELEASE}" in outcome.stderr
 
 
 def test_a_control_host_gets_address_pools_and_no_gvisor(
@@ -166,7 +167,7 @@ def test_a_node_bootstraps_itself(
             archive.add(ROOT / name, f"checkout/{name}")
     node.put("/srv/bundle.tar", bundle.getvalue())
     node.exec("tar", "-x", "-f", "/srv/bundle.tar", "-C", "/srv")
-    data = " ".join(f"--data '{key}={json.dumps(value)}'" for key, value in DEBIAN.items())
+    data = " ".join(f"--data '{key}={json.dumps(value)}'" for key, value in CURRENT.items())
     command = (
         "cd /srv/checkout && PYTHONPATH=/srv/packages PYINFRA_PROGRESS=off "
         f"python3 -m pyinfra inventories/local.py deploys/gvisor.py -y {data} < /dev/null"

@@ -12,6 +12,8 @@ from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from tests.node.running import (
     OPERATIONS,
+    RELEASE,
+    SENTRY,
     Fleet,
     daemon_json,
     docker_info,
@@ -40,9 +42,9 @@ def test_a_dry_run_says_what_would_happen_and_to_whom(story: Story, name: str) -
     lines = [line for line in story.dry.stderr.splitlines() if f"[{name}]" in line]
     said = "\n".join(lines)
 
-    assert "install runsc 20240729.0 from" in said
+    assert f"install runsc {RELEASE} from" in said
     assert (
-        '+            "path": "/opt/gvisor/runtimes/runsc-20240729.0-' in said
+        f'+            "path": "/opt/gvisor/runtimes/runsc-{RELEASE}-' in said
         or '+         "path": ' in said
     )
     assert "restart, because dockerd reads only at start: " in said
@@ -82,7 +84,7 @@ def test_a_container_that_asks_for_runsc_gets_the_release(
     kernel = node.exec("docker", "exec", "asks", "uname", "-v").stdout.strip()
     remove_container(node, "asks")
 
-    assert executable == "/opt/gvisor/releases/20240729.0/runsc"
+    assert executable == SENTRY
     assert kernel == "#1 SMP Sun Jan 10 15:06:54 PST 2016"
 
 
@@ -96,7 +98,7 @@ def test_the_daemon_is_hardened(nodes: dict[str, LabNode], story: Story, name: s
 
     assert info["LiveRestoreEnabled"] is True
     assert status.split() == ["NoNewPrivs:", "1"]
-    assert info["Runtimes"]["runsc"]["path"].startswith("/opt/gvisor/runtimes/runsc-20240729.0-")
+    assert info["Runtimes"]["runsc"]["path"].startswith(f"/opt/gvisor/runtimes/runsc-{RELEASE}-")
     assert not info["Runtimes"]["runsc"].get("runtimeArgs")
 
 
@@ -141,7 +143,7 @@ def test_an_old_sandbox_still_answers_exec_stop_and_restart(
 
     assert [ran.code for ran in (inside, restarted, again, stopped, started)] == [0] * 5
     assert inside.stdout == again.stdout == "#1 SMP Sun Jan 10 15:06:54 PST 2016\n"
-    assert executable == "/opt/gvisor/releases/20240729.0/runsc"
+    assert executable == SENTRY
 
 
 def test_a_second_run_changes_nothing_and_says_so(story: Story) -> None:

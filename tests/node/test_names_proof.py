@@ -9,9 +9,10 @@ import pytest
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
 from tests.node.audits import WAIVERS, Audit, of_before, sh
-from tests.node.names_nodes import ADDRESS, RELEASE, RUNTIMES, UNIT, Ground
+from tests.node.names_nodes import ADDRESS, RUNTIMES, UNIT, Ground
 from tests.node.names_story import RUN
 from tests.node.proving import rows
+from tests.node.running import RELEASE
 
 NAME = "names-26"
 NAMES = ("dns", "dns-alias", "dns-scope", "dns-restart")

@@ -13,9 +13,20 @@ from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
-from tests.node.proving import HOME, RELEASE, impostor, prove, rows
-from tests.node.running import DEBIAN, OPERATIONS, Fleet, no_leftovers, processes
+from tests.node.old_runsc import OLD
+from tests.node.proving import impostor, prove, rows
+from tests.node.running import (
+    CURRENT,
+    HOME,
+    OPERATIONS,
+    RELEASE,
+    SENTRY,
+    Fleet,
+    no_leftovers,
+    processes,
+)
 from tests.node.story import NODES
+from tests.node.transactions import assert_as_declared
 
 RECORD = "/var/lib/pyinfra-gvisor/proof.json"
 # Without the flags that runc does not know.
@@ -103,7 +114,7 @@ def test_a_runtime_that_starts_runc_is_not_proven(
 ) -> None:
     script = AS_RUNC + 'exec runc "$@"\n'
     with impostor(converged["plain"], script):
-        outcome = fleet.run("plain", data={**DEBIAN, "gvisor_proof": "always"})
+        outcome = fleet.run("plain", data={**CURRENT, "gvisor_proof": "always"})
 
     table = rows(outcome)
     assert outcome.code == 1
@@ -133,9 +144,9 @@ for word; do
 done
 if [ -n "$bundle" ]; then
     root=$(perl -0777 -ne 'print $1 if /"root":\{"path":"([^"]*)"/' "$bundle/config.json")
-    mkdir -p "$root@HOME@" "$root/usr/bin"
-    cp "$(readlink -f /lib64/ld-linux-x86-64.so.2)" "$root@HOME@/runsc"
-    ln -sf @HOME@/runsc "$root/usr/bin/runsc-sandbox"
+    mkdir -p "$root@HOME@/gvisor-bin" "$root/usr/bin"
+    cp "$(readlink -f /lib64/ld-linux-x86-64.so.2)" "$root@SENTRY@"
+    ln -sf @SENTRY@ "$root/usr/bin/runsc-sandbox"
     perl -0777 -i -pe 's/"args":\["[^"]*"/"args":["runsc-sandbox"/' "$bundle/config.json"
 fi
 exec runc "$@"
@@ -145,13 +156,14 @@ exec runc "$@"
 def test_a_container_with_the_name_and_the_path_of_a_sandbox_is_none(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    with impostor(converged["plain"], AS_RUNC + FORGER.replace("@HOME@", HOME)):
+    forger = FORGER.replace("@HOME@", HOME).replace("@SENTRY@", SENTRY)
+    with impostor(converged["plain"], AS_RUNC + forger):
         outcome = prove(fleet, "plain")
 
     table = rows(outcome)
     assert outcome.code == 1
     assert "  runsc-sandbox (an image's)  " in table["process-outside"]
-    assert f"/{RELEASE}/runsc (an image's)  "[-24:] in table["release"]
+    assert "gvisor_sentry (an image's)  " in table["release"]
     assert table["process-outside"].endswith("NOT PROVEN")
     assert table["release"].endswith("NOT PROVEN")
     assert table["exec"].endswith("ok")
@@ -162,7 +174,7 @@ def test_a_runtime_that_does_not_start_is_not_proven(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
     with impostor(converged["plain"], "#!/bin/sh\nexit 1\n"):
-        outcome = fleet.run("plain", data={**DEBIAN, "gvisor_proof": "always"})
+        outcome = fleet.run("plain", data={**CURRENT, "gvisor_proof": "always"})
 
     assert outcome.code == 1
     assert "runsc did not start: docker: Error response from daemon: " in outcome.stderr
@@ -175,7 +187,7 @@ def test_a_runtime_that_does_not_start_is_not_proven(
 def test_a_failed_proof_is_due_again(converged: dict[str, LabNode], fleet: Fleet) -> None:
     assert fleet.run("plain").code == 0
     with impostor(converged["plain"], "#!/bin/sh\nexit 1\n"):
-        first = fleet.run("plain", data={**DEBIAN, "gvisor_proof": "always"})
+        first = fleet.run("plain", data={**CURRENT, "gvisor_proof": "always"})
 
     second, third = fleet.run("plain"), fleet.run("plain")
 
@@ -190,7 +202,7 @@ def test_when_it_is_proven_can_be_said(
 ) -> None:
     fleet.run("plain")
 
-    outcome = fleet.run("plain", data={**DEBIAN, "gvisor_proof": when})
+    outcome = fleet.run("plain", data={**CURRENT, "gvisor_proof": when})
 
     assert outcome.code == 0
     assert ("kernel-inside" in outcome.stderr) is (when == "always")
@@ -199,19 +211,19 @@ def test_when_it_is_proven_can_be_said(
 def test_every_output_repeats_the_accepted_risk(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    outcome = fleet.run("plain", data={**DEBIAN, "gvisor_proof": "always"})
+    outcome = fleet.run("plain", data=OLD)
 
-    said = (
-        "RISK ACCEPTED: runsc 20240729.0 is open to CVE-2025-2713, CVE-2026-96812. Reason given: "
-    )
-    assert outcome.stderr.count(said + "throwaway test nodes") == 2
+    said = f"RISK ACCEPTED: runsc {OLD['gvisor_release']} is open to CVE-2025-2713, CVE-2026-96812."
+    assert outcome.code == 0, outcome.text
+    assert outcome.stderr.count(f"{said} Reason given: throwaway test nodes") == 3
+    assert_as_declared(fleet, "plain")
 
 
 def test_a_killed_proof_leaves_nothing_that_the_next_does_not_remove(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
     node = converged["plain"]
-    controller = fleet.start("plain", {**DEBIAN, "gvisor_proof": "always"})
+    controller = fleet.start("plain", {**CURRENT, "gvisor_proof": "always"})
     _wait_for_probe(node)
 
     os.killpg(controller.pid, signal.SIGKILL)
@@ -221,7 +233,7 @@ def test_a_killed_proof_leaves_nothing_that_the_next_does_not_remove(
         "pkill -KILL -f 'timeout -k 10 120 sh'; pkill -KILL -f 'label=pyinfra-gvisor.probe'",
     )
     controller.wait()
-    outcome = fleet.run("plain", data={**DEBIAN, "gvisor_proof": "always"})
+    outcome = fleet.run("plain", data={**CURRENT, "gvisor_proof": "always"})
 
     assert outcome.code == 0, outcome.text
     assert no_leftovers(node) == ""

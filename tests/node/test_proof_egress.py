@@ -17,13 +17,13 @@ from tests.node import egress_server
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.egress_nodes import address
-from tests.node.proving import NETSTACK, prove, rows, swapped
-from tests.node.running import DEBIAN, OPERATIONS, Fleet, Outcome, no_leftovers
+from tests.node.proving import prove, rows
+from tests.node.running import CURRENT, OPERATIONS, Fleet, Outcome, no_leftovers
 
 SPECS = {"run": NodeSpec(FLAVOURS["debian-13"]), "outside": NodeSpec(FLAVOURS["debian-13"])}
 METADATA, PRIVATE, MAIL, DATABASE = "169.254.169.254", "10.255.255.254", "192.0.2.1", "10.9.9.5"
 EGRESS: dict[str, Any] = {"allow": [{"to": DATABASE, "ports": ["5432"]}]}
-DATA = {**DEBIAN, "gvisor_egress": EGRESS}
+DATA = {**CURRENT, "gvisor_egress": EGRESS}
 STOPPED = ("egress-metadata", "egress-private", "egress-smtp", "egress-node")
 EVERY = (*STOPPED, "egress-allowed")
 
@@ -150,10 +150,7 @@ def test_rules_that_are_not_in_force_prove_nothing_and_are_no_reason_to_prove_no
 
 @pytest.mark.slow
 def test_gvisors_own_network_stack_is_stopped_as_well(ground: Ground) -> None:
-    with swapped(ground.node, NETSTACK):
-        outcome = prove(
-            ground.fleet, "run", profiles={"net": {"network": "sandbox"}}, egress=EGRESS
-        )
+    outcome = prove(ground.fleet, "run", profiles={"net": {"network": "sandbox"}}, egress=EGRESS)
     sh(ground.node, "rm -f /opt/gvisor/runtimes/net-*")
 
     assert cells(outcome, "net") == AT_WORK

@@ -9,7 +9,7 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from tests.node.proving import prove, rows
-from tests.node.running import DEBIAN, Fleet, no_leftovers
+from tests.node.running import CURRENT, Fleet, no_leftovers
 
 IMAGE = "shop.example.com/team/empty:1"
 # One file that is no program, and all that an image can declare against whoever starts it.
@@ -57,7 +57,7 @@ def test_an_image_with_one_file_and_no_program_is_enough(
 def test_an_image_that_is_not_there_is_not_pulled_and_it_is_said_what_to_do(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    missing = {**DEBIAN, "gvisor_proof": "always", "gvisor_proof_image": IMAGE}
+    missing = {**CURRENT, "gvisor_proof": "always", "gvisor_proof_image": IMAGE}
 
     outcome = fleet.run("plain", data=missing)
 
@@ -69,7 +69,7 @@ def test_an_image_that_is_not_there_is_not_pulled_and_it_is_said_what_to_do(
 def test_a_node_that_is_proven_with_an_image_is_not_proven_anew_with_it(
     name: str, fleet: Fleet
 ) -> None:
-    data = {**DEBIAN, "gvisor_proof_image": IMAGE}
+    data = {**CURRENT, "gvisor_proof_image": IMAGE}
     assert fleet.run(name).code == 0
     first = fleet.run(name, data=data)
     second = fleet.run(name, data=data)

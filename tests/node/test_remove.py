@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import Lab, LabNode
-from tests.node.archives import debian_archive, sha512
 from tests.node.conftest import LAB, SPECS
 from tests.node.running import (
-    DEBIAN,
+    CURRENT,
+    HOME,
     Fleet,
     Outcome,
     daemon_json,
@@ -29,7 +29,7 @@ from tests.node.transactions import FILE
 pytestmark = pytest.mark.slow
 
 REMOVE = "deploys/remove.py"
-KEEP = {**DEBIAN, "gvisor_keep_running": True}
+KEEP = {**CURRENT, "gvisor_keep_running": True}
 OURS = ("/opt/gvisor", "/var/lib/pyinfra-gvisor", "/run/pyinfra-gvisor")
 
 # These differ from one moment to the next.
@@ -87,9 +87,7 @@ def removed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Removed]:
     lab = Lab(f"{LAB}-remove")
     lab.down()
     nodes = dict(zip(NODES, lab.up([SPECS[name] for name in NODES]), strict=True))
-    archive = debian_archive(nodes["lived-in"], tmp_path_factory.mktemp("archive"))
-    pinned = {"gvisor_source": str(archive), "gvisor_sha512": {"x86_64": sha512(archive)}}
-    yield there_and_back(Fleet(nodes, tmp_path_factory.mktemp("fleet")), {**DEBIAN, **pinned})
+    yield there_and_back(Fleet(nodes, tmp_path_factory.mktemp("fleet")), CURRENT)
     lab.down()
 
 
@@ -119,7 +117,7 @@ def test_a_dry_removal_changes_nothing_and_shows_the_difference(removed: Removed
     assert removed.dry.code == 0, removed.dry.text
     assert removed.dry_changed == ()
     assert '-    "no-new-privileges": true,' in removed.dry.text
-    assert "remove /opt/gvisor/releases/20240729.0" in removed.dry.text
+    assert f"remove {HOME}" in removed.dry.text
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -210,7 +208,7 @@ def test_a_running_sandbox_can_be_left_running(removed: Removed) -> None:
     assert "[plain]     these will not start again until they are created anew: tenant" in (
         outcome.stderr
     )
-    assert outcome.stderr.count("keep /opt/gvisor/releases/20240729.0, it is in use") == len(names)
+    assert outcome.stderr.count(f"keep {HOME}, it is in use") == len(names)
     assert [snapshot(node) for node in nodes] == kept
     assert [processes(node) for node in nodes] == running
     for name, node in zip(names, nodes, strict=True):

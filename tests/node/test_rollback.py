@@ -12,9 +12,10 @@ from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
 from tests.node.faults import PENDING, Faults
+from tests.node.old_runsc import OLD
 from tests.node.proving import rows
 from tests.node.running import (
-    DEBIAN,
+    CURRENT,
     Fleet,
     daemon_json,
     docker_info,
@@ -46,7 +47,7 @@ def wrapper(node: LabNode) -> str:
 
 
 def to(number: int, **more: Any) -> dict[str, Any]:
-    return {**DEBIAN, "gvisor_generation": number, **more}
+    return {**CURRENT, "gvisor_generation": number, **more}
 
 
 def assert_second_changes_nothing(fleet: Fleet, name: str, data: dict[str, Any]) -> None:
@@ -79,7 +80,7 @@ def test_it_goes_back_one_change_and_keeps_what_others_did(
     assert processes(node) == running
     assert node.exec("docker", "exec", "shop-db", "true").code == 0
     assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
-    assert_second_changes_nothing(fleet, name, DEBIAN)
+    assert_second_changes_nothing(fleet, name, CURRENT)
     node.put(FILE, daemon_json(node).replace(FOREIGN, "{", 1).encode())
     assert_as_declared(fleet, name)
 
@@ -159,14 +160,16 @@ def test_a_release_with_a_known_escape_is_not_gone_back_to_without_a_reason(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
     node = converged["plain"]
-    fleet.run("plain", data=keys(debug=True))
+    old, new = fleet.run("plain", data=OLD), fleet.run("plain", data=CURRENT)
+    assert old.code == new.code == 0, old.text + new.text
     before = snapshot(node)
 
-    outcome = fleet.run("plain", deploy=ROLLBACK, data={})
+    outcome = fleet.run("plain", deploy=ROLLBACK)
 
     assert outcome.code == 1
-    assert "release 20240729.0 has a known escape" in outcome.stderr
+    assert f"release {OLD['gvisor_release']} has a known escape" in outcome.stderr
     assert snapshot(node) == before
+    assert_as_declared(fleet, "plain")
 
 
 def test_it_goes_back_to_what_was_before_us(converged: dict[str, LabNode], fleet: Fleet) -> None:

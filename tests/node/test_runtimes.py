@@ -9,8 +9,9 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.running import (
-    DEBIAN,
+    CURRENT,
     OPERATIONS,
+    RELEASE,
     Fleet,
     daemon_json,
     docker_info,
@@ -31,7 +32,7 @@ SEVERAL = {
 
 
 def asking(**runtimes: Any) -> dict[str, Any]:
-    return {**DEBIAN, "gvisor_runtimes": runtimes}
+    return {**CURRENT, "gvisor_runtimes": runtimes}
 
 
 def wrapper_text(node: LabNode, name: str) -> str:
@@ -103,7 +104,7 @@ def test_flags_that_runsc_refuses_are_told_and_nothing_is_changed(
     outcome = fleet.run(name, data=asking(runsc={}, offline={"network": "none"}, odd=profile))
 
     assert outcome.code == 1
-    assert f"gvisor.runtimes: runtime odd on {name}: runsc 20240729.0 refuses its flags: " in (
+    assert f"gvisor.runtimes: runtime odd on {name}: runsc {RELEASE} refuses its flags: " in (
         outcome.stderr
     )
     assert said in outcome.stderr

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, Fleet, remove_container, start_container
+from tests.node.running import CURRENT, Fleet, remove_container, start_container
 from tests.node.transactions import assert_as_declared
 
 pytestmark = pytest.mark.slow
 
 OVERLAYS = {
-    **DEBIAN,
+    **CURRENT,
     "gvisor_runtimes": {"runsc": {}, "fast": {"overlay": "self"}, "ram": {"overlay": "memory"}},
 }
 WRITTEN = "/written"

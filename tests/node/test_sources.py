@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.archives import PATH, ArchiveServer, loose_files, release_archive, sha512
+from tests.node.archives import PATH, ArchiveServer, sha512, small_members, write_archive
+from tests.node.old_runsc import loose_files
 from tests.node.releases import Place
 from tests.node.running import Fleet
 
@@ -32,9 +33,10 @@ def placed(converged: dict[str, LabNode], fleet: Fleet) -> Iterator[Placed]:
 
 
 @pytest.fixture(scope="module")
-def new(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of August's layout."""
-    return release_archive(archive, NEW, tmp_path_factory.mktemp("new"))
+    directory = tmp_path_factory.mktemp("new")
+    return write_archive(directory / "gvisor.tar.bz2", small_members(NEW, size_bytes=1 << 20))
 
 
 def pin(path: Path) -> dict[str, dict[str, str]]:
@@ -71,9 +73,9 @@ def test_a_download_that_breaks_off_is_resumed(
 
 
 def test_loose_files_are_installed_together(
-    placed: Placed, server: ArchiveServer, archive: Path, tmp_path: Path
+    placed: Placed, nodes: dict[str, LabNode], server: ArchiveServer, tmp_path: Path
 ) -> None:
-    files = loose_files(archive, LOOSE, tmp_path)
+    files = loose_files(nodes["lived-in"], LOOSE, tmp_path)
     sums = {name: sha512(path) for name, path in files.items()}
     for name, path in files.items():
         server.put(LOOSE, path.read_bytes(), file=name)

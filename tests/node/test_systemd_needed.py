@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, Fleet, snapshot
+from tests.node.running import CURRENT, Fleet, snapshot
 
 
 def test_a_firewall_is_refused_where_nothing_would_load_it_at_boot(
@@ -13,7 +13,7 @@ def test_a_firewall_is_refused_where_nothing_would_load_it_at_boot(
     fleet.run("sysvinit")
     before = snapshot(node)
 
-    outcome = fleet.run("sysvinit", data={**DEBIAN, "gvisor_egress": {}})
+    outcome = fleet.run("sysvinit", data={**CURRENT, "gvisor_egress": {}})
 
     assert outcome.code == 1
     assert "the firewall needs systemd on the node, which loads it, got " in outcome.stderr

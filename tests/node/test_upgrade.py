@@ -13,14 +13,14 @@ from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
 from tests.node.archives import (
     ArchiveServer,
-    loose_files,
     release_members,
     sha512,
     write_archive,
 )
+from tests.node.old_runsc import loose_files
 from tests.node.running import (
-    DEBIAN,
     OPERATIONS,
+    RELEASE,
     Fleet,
     daemon_json,
     docker_info,
@@ -35,7 +35,7 @@ from tests.node.transactions import assert_as_declared, dockerd_pid
 
 pytestmark = pytest.mark.slow
 
-FIRST = DEBIAN["gvisor_release"]
+FIRST = RELEASE
 LOOSE, OLD, NEW = "20260817.0", "20260831.0", "20260928.0"
 BAD = "20261005.0"
 KERNEL = b"#1 SMP Sun Jan 10 15:06:54 PST 2016"
@@ -55,17 +55,20 @@ def offered(
     for release in (OLD, NEW, BAD):
         members = release_members(archive, release)
         if release == BAD:  # whatever runs in it does not see gVisor's kernel
-            members["runsc"] = members["runsc"].replace(KERNEL, KERNEL.replace(b"10", b"11"))
-        path = write_archive(directory / f"{release}.tar.bz2", members)
+            members = {
+                name: body.replace(KERNEL, KERNEL.replace(b"10", b"11"))
+                for name, body in members.items()
+            }
+        path = write_archive(directory / f"{release}.tar.bz2", members, compressed=False)
         server.put(release, path.read_bytes())
         found[release] = settings(server, release, {"x86_64": sha512(path)})
     sums = {}
-    for name, path in loose_files(archive, LOOSE, directory).items():
+    for name, path in loose_files(nodes["lived-in"], LOOSE, directory).items():
         server.put(LOOSE, path.read_bytes(), file=name)
         sums[name] = sha512(path)
     reason = {"gvisor_accept_risk": "throwaway test nodes"}
     found[LOOSE] = {**settings(server, LOOSE, {"x86_64": sums}), **reason}
-    found[FIRST] = {**settings(server, FIRST, {"x86_64": sha512(archive)}), **reason}
+    found[FIRST] = settings(server, FIRST, {"x86_64": sha512(archive)})
     return found
 
 

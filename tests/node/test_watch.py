@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.archives import debian_archive, sha512
 from tests.node.conftest import LAB, SPECS, lab_of
 from tests.node.running import (
-    DEBIAN,
+    CURRENT,
     OPERATIONS,
+    SENTRY,
     Fleet,
     no_leftovers,
     processes,
@@ -53,9 +53,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Nodes of its own: a removal would take from other tests what they start from."""
     with lab_of(f"{LAB}-watch", {name: SPECS[name] for name in NODES}) as nodes:
         fleet = Fleet(nodes, tmp_path_factory.mktemp("fleet"))
-        archive = debian_archive(nodes["docker-28"], tmp_path_factory.mktemp("archive"))
-        pinned = {"gvisor_source": str(archive), "gvisor_sha512": {"x86_64": sha512(archive)}}
-        converged = fleet.run(*NODES[:3], by_host={"docker-20": pinned})
+        converged = fleet.run(*NODES[:3])
         assert converged.code == 0, converged.text
         yield fleet
 
@@ -120,7 +118,7 @@ def test_a_forger_is_found(watched: Fleet, node: LabNode) -> None:
 
     have_watch(watched)
 
-    assert (exe, argv0.strip()) == ("/opt/gvisor/releases/20240729.0/runsc", "runsc-sandbox")
+    assert (exe, argv0.strip()) == (SENTRY, "runsc-sandbox")
     assert within(SLACK_S, lambda: journal(node, forger))
     assert "its runtime started no sandbox" in journal(node, forger)[0]
 
@@ -265,8 +263,8 @@ def test_without_it_in_the_data_nothing_of_it_is_left(watched: Fleet, node: LabN
     have_watch(watched, **TEXT)
     assert within(SLACK_S, lambda: node.exec("test", "-s", TEXTFILE).code == 0)
 
-    gone = watched.run("plain", data=DEBIAN)
-    second = watched.run("plain", data=DEBIAN)
+    gone = watched.run("plain", data=CURRENT)
+    second = watched.run("plain", data=CURRENT)
 
     assert gone.code == 0, gone.text
     assert left(node) == []

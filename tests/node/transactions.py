@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import DEBIAN, OPERATIONS, Fleet, no_leftovers
+from tests.node.running import CURRENT, OPERATIONS, Fleet, no_leftovers
 
 FILE = "/etc/docker/daemon.json"
 
@@ -15,7 +15,7 @@ FILE = "/etc/docker/daemon.json"
 def keys(**own: Any) -> dict[str, Any]:
     """Settings for the main job, with these keys of daemon.json besides, and without a proof."""
     return {
-        **DEBIAN,
+        **CURRENT,
         "gvisor_proof": "never",  # it has tests of its own, and is most of such a run's time
         "gvisor_daemon_json": {key.replace("_", "-"): value for key, value in own.items()},
     }

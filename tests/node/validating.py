@@ -8,7 +8,7 @@ from typing import Any
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.running import (
-    DEBIAN,
+    CURRENT,
     OPERATIONS,
     Fleet,
     daemon_json,
@@ -39,7 +39,7 @@ _TIDY = "rm -f /etc/docker/daemon.json.coolify"
 def survives(fleet: Fleet, name: str) -> None:
     """Every key and every container is as it was, and a run has only to prove the node."""
     node = fleet.nodes[name]
-    first = fleet.run(name, data=DEBIAN)
+    first = fleet.run(name, data=CURRENT)
     assert first.code == 0, first.text
     start_container(node, "validated", "--runtime=runsc")
     text, keys, running = daemon_json(node), parsed(node), processes(node)
@@ -56,14 +56,14 @@ def survives(fleet: Fleet, name: str) -> None:
     assert "Jan 10 15:06:54 PST 2016" in sh(node, "docker exec validated uname -v")
     remove_container(node, "validated")
     node.exec("sh", "-c", _TIDY)
-    proven = fleet.run(name, data=DEBIAN)  # jq writes the file otherwise: it is proven anew
+    proven = fleet.run(name, data=CURRENT)  # jq writes the file otherwise: it is proven anew
     assert proven.code == 0, proven.text
     assert proven.stderr.count("No changes") == OPERATIONS - 1
-    again = fleet.run(name, data=DEBIAN)
+    again = fleet.run(name, data=CURRENT)
     assert again.code == 0, again.text
     assert again.stderr.count("No changes") == OPERATIONS
     node.put(FILE, text.encode())  # as other tests know it
-    assert_as_declared(fleet, name, data=DEBIAN)
+    assert_as_declared(fleet, name, data=CURRENT)
 
 
 def parsed(node: LabNode) -> Any:

@@ -10,8 +10,10 @@ from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.running import (
-    DEBIAN,
+    CURRENT,
+    HOME,
     OPERATIONS,
+    SENTRY,
     Fleet,
     Outcome,
     processes,
@@ -21,7 +23,7 @@ from tests.node.running import (
 
 INTERVAL_S = 10
 SLACK_S = 5  # for the look itself on a busy machine, and for the journal
-WATCH = {**DEBIAN, "gvisor_watch": True, "gvisor_watch_interval_s": INTERVAL_S}
+WATCH = {**CURRENT, "gvisor_watch": True, "gvisor_watch_interval_s": INTERVAL_S}
 UNIT = "pyinfra-gvisor-watch"
 FILES = (
     "/opt/gvisor/watch",
@@ -35,7 +37,6 @@ TEXTFILE = f"{TEXTFILES}/pyinfra_gvisor_watch.prom"
 TEXT = {"gvisor_textfile_dir": TEXTFILES}
 PROBE = "pyinfra-gvisor-probe"  # how the names of a proof's containers begin
 
-RUNSC = "/opt/gvisor/releases/20240729.0/runsc"
 NOT_RUNSC = """#!/bin/sh
 for flag; do case "$flag" in --network=* | --overlay2=*) shift ;; esac; done
 exec runc "$@"
@@ -44,13 +45,13 @@ _FORGER = f"""
 set -eu
 directory=$(mktemp -d)
 cd "$directory"
-mkdir -p proc sys dev tmp etc {RUNSC.rpartition("/")[0].lstrip("/")}
+mkdir -p proc sys dev tmp etc {SENTRY.rpartition("/")[0].lstrip("/")}
 for link in bin lib lib64; do ln -s "usr/$link" "$link"; done
-cp /usr/bin/sleep .{RUNSC}
+cp /usr/bin/sleep .{SENTRY}
 tar -c . | docker import - forger:1 > /dev/null
 cd / && rm -rf "$directory"
 docker run -d --name "$1" --runtime=runsc {" ".join(COOLIFYS)} -v /usr:/usr:ro forger:1 \\
-    bash -c 'exec -a runsc-sandbox {RUNSC} 600' > /dev/null
+    bash -c 'exec -a runsc-sandbox {SENTRY} 600' > /dev/null
 """
 
 
@@ -65,7 +66,7 @@ def have_none(fleet: Fleet, name: str = "plain") -> Outcome:
     """The deploy without a watch, and without the containers that a test has made."""
     remove_containers(fleet.nodes[name], "^/watched-")
     fleet.nodes[name].exec("docker", "image", "rm", "forger:1")
-    outcome = fleet.run(name, data=DEBIAN)
+    outcome = fleet.run(name, data=CURRENT)
     assert outcome.code == 0, outcome.text
     return outcome
 
@@ -87,12 +88,12 @@ def start_forger(node: LabNode, name: str) -> str:
 
     Its process is called runsc-sandbox and runs a file of the image's at the path of the real one.
     """
-    node.exec("mv", RUNSC, "/root/runsc.real")
+    node.exec("mv", f"{HOME}/runsc", "/root/runsc.real")
     try:
-        node.put(RUNSC, NOT_RUNSC.encode(), mode=0o755)
+        node.put(f"{HOME}/runsc", NOT_RUNSC.encode(), mode=0o755)
         ran = node.exec("sh", "-c", _FORGER, "sh", name)
     finally:
-        node.exec("mv", "/root/runsc.real", RUNSC)
+        node.exec("mv", "/root/runsc.real", f"{HOME}/runsc")
     assert ran.code == 0, ran.stderr
     return identity(node, name)
 

@@ -1,0 +1,147 @@
+"""What differs between a runsc of 2024 and one of 2026, on the same node: docs/compatibility.md."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.running import HOME, SENTRY
+
+OLD_PROGRAM = "/usr/local/bin/runsc"
+"""The one of 2024 on a lived-in node."""
+
+DIRECTORY = "/run/generations"
+IDLE_S = 10
+
+_CONFIG = {
+    "ociVersion": "1.0.0",
+    "process": {
+        "user": {"uid": 0, "gid": 0},
+        "args": ["sleep", "600"],
+        "env": ["PATH=/usr/bin"],
+        "cwd": "/",
+    },
+    "root": {"path": "rootfs"},
+    "mounts": [
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]},
+    ],
+    "linux": {"namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]},
+}
+# Arguments: the runsc, its network, the sandbox's name. Prints what it said if it does not start.
+_START = f"""
+set -eu
+mkdir -p {DIRECTORY}/rootfs/usr {DIRECTORY}/rootfs/proc
+for link in bin lib lib64; do ln -sfn "usr/$link" "{DIRECTORY}/rootfs/$link"; done
+if ! "$1" --root {DIRECTORY}/root --network="$2" --ignore-cgroups run -detach \\
+    -bundle {DIRECTORY} "$3" < /dev/null > {DIRECTORY}/log 2>&1; then
+    cat {DIRECTORY}/log >&2
+    exit 1
+fi
+"""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A running sandbox that Docker knows nothing of."""
+
+    node: LabNode
+    runsc: str
+    name: str
+
+    def says(self, *command: str) -> str:
+        """What a command inside says."""
+        exec_ = (self.runsc, "--root", f"{DIRECTORY}/root", "exec", self.name, *command)
+        return self.node.exec(*exec_).stdout.strip()
+
+    @property
+    def pid(self) -> int:
+        """Its process on the node."""
+        state = self.node.exec(self.runsc, "--root", f"{DIRECTORY}/root", "state", self.name)
+        return int(json.loads(state.stdout)["pid"])
+
+    @property
+    def program(self) -> str:
+        """What its process runs."""
+        return self.node.exec("readlink", f"/proc/{self.pid}/exe").stdout.strip()
+
+    def ticks(self) -> int:
+        """CPU time of the process so far, in hundredths of a second: proc(5), utime and stime."""
+        stat = self.node.exec("cat", f"/proc/{self.pid}/stat").stdout.rpartition(")")[2].split()
+        return int(stat[11]) + int(stat[12])
+
+
+@contextmanager
+def sandbox(node: LabNode, runsc: str, name: str, *, network: str = "none") -> Iterator[Sandbox]:
+    """A sandbox from that runsc, which is gone afterwards."""
+    node.put(f"{DIRECTORY}/config.json", json.dumps(_CONFIG).encode())
+    ran = node.exec("sh", "-c", _START, "sh", runsc, network, name)
+    assert ran.code == 0, ran.stderr
+    try:
+        yield Sandbox(node, runsc, name)
+    finally:
+        node.exec(runsc, "--root", f"{DIRECTORY}/root", "delete", "-force", name)
+
+
+@pytest.fixture
+def node(converged: dict[str, LabNode]) -> Iterator[LabNode]:
+    """A node with both, and nothing of these tests afterwards."""
+    yield converged["lived-in"]
+    converged["lived-in"].exec("rm", "-rf", DIRECTORY)
+
+
+def test_the_kernel_inside_names_gvisor(node: LabNode) -> None:
+    with sandbox(node, OLD_PROGRAM, "old") as old, sandbox(node, f"{HOME}/runsc", "new") as new:
+        releases = [each.says("uname", "-r") for each in (old, new)]
+        versions = {each.says("uname", "-v") for each in (old, new)}
+
+    assert releases == ["4.4.0", "4.19.0-gvisor"]
+    assert versions == {"#1 SMP Sun Jan 10 15:06:54 PST 2016"}
+
+
+def test_the_sentry_is_a_program_of_its_own(node: LabNode) -> None:
+    with sandbox(node, OLD_PROGRAM, "old") as old, sandbox(node, f"{HOME}/runsc", "new") as new:
+        programs = [old.program, new.program]
+
+    assert programs == [OLD_PROGRAM, SENTRY]
+
+
+def test_without_its_sidecars_runsc_is_its_own_sentry(node: LabNode) -> None:
+    alone = f"{DIRECTORY}/alone/runsc"
+    assert node.exec("install", "-D", f"{HOME}/runsc", alone).code == 0
+
+    with sandbox(node, alone, "alone") as running:
+        program = running.program
+
+    assert program == alone
+
+
+def test_an_idle_sandbox_costs_nothing(node: LabNode) -> None:
+    with sandbox(node, OLD_PROGRAM, "old") as old, sandbox(node, f"{HOME}/runsc", "new") as new:
+        time.sleep(2)  # what starting costs is not meant
+        before = [old.ticks(), new.ticks()]
+        time.sleep(IDLE_S)
+        spent = [now - then for now, then in zip((old.ticks(), new.ticks()), before, strict=True)]
+
+    assert spent[0] > 5 * spent[1], spent
+    assert spent[1] <= 2, spent
+
+
+def test_a_network_stack_of_its_own_starts(node: LabNode) -> None:
+    why = "cannot run with network enabled in root network namespace"
+
+    with (
+        pytest.raises(AssertionError, match=why),
+        sandbox(node, OLD_PROGRAM, "o", network="sandbox"),
+    ):
+        pass
+    with sandbox(node, f"{HOME}/runsc", "new", network="sandbox") as new:
+        kernel = new.says("uname", "-r")
+
+    assert kernel == "4.19.0-gvisor"
