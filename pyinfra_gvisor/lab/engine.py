@@ -7,7 +7,7 @@ from http import HTTPStatus
 from docker import DockerClient
 from docker.errors import APIError, DockerException
 
-from pyinfra_gvisor.lab import parts, recipe
+from pyinfra_gvisor.lab import recipe
 from pyinfra_gvisor.lab.make import probe_image
 from pyinfra_gvisor.lab.spec import LabError
 

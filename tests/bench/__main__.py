@@ -17,6 +17,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.lab.cache import Cache
 from tests.bench import stacks, throughput
 from tests.bench.ansible_core import ensure_ansible
+from tests.bench.asides import asides_sentence
 from tests.bench.machine import describe
 from tests.bench.measure import BenchError, Run, adopt_orphans, run
 from tests.bench.node import Cost, bench_node
@@ -112,8 +113,9 @@ def _compare_rules(rounds: int, readme: Path) -> None:
 
 
 def _compare_stacks(rounds: int, readme: Path) -> None:
-    about, results, start = stacks.compare(rounds, load=_load(), tell=_tell)
-    _publish(readme, STACKS, about, stacks_table(results), start_sentence(start))
+    about, results, start, besides = stacks.compare(rounds, load=_load(), tell=_tell)
+    said = (start_sentence(start), asides_sentence(besides))
+    _publish(readme, STACKS, about, stacks_table(results), *said)
 
 
 def _publish(readme: Path, part: str, *texts: str) -> None:

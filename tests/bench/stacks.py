@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.bench import wrk
+from tests.bench.asides import Asides, asides
 from tests.bench.machine import measured_on
 from tests.bench.results import Stacked
 from tests.bench.start import Started, started
 from tests.bench.web import LARGE, SMALL, Pair, pair_of_nodes
 from tests.bench.wrk import Answers
-from tests.node.archives import RELEASE
 from tests.node.names_nodes import KINDS
+from tests.node.running import RELEASE
 
 ROUNDS = 12  # a multiple of the runtimes: each is the first in as many
 TRIAL_S = 2
@@ -72,8 +73,8 @@ def trials() -> list[Trial]:
 
 def compare(
     rounds: int, *, load: float, tell: Callable[[str], None]
-) -> tuple[str, list[Stacked], Started]:
-    """What it was measured on, the rows, and what is spent at a container's start."""
+) -> tuple[str, list[Stacked], Started, Asides]:
+    """What it was measured on, the rows, a container's start, and what is measured besides."""
     rows = {
         taken.what: Stacked(taken.what, {kind: [] for kind in KINDS}, taken.form)
         for trial in trials()
@@ -87,8 +88,8 @@ def compare(
             turn = number % len(KINDS)
             for what, kind, measured in _round(pair, KINDS[turn:] + KINDS[:turn]):
                 rows[what].by_kind[kind].append(measured)
-        about, start = _describe(pair, rounds, load), started(pair.run)
-    return about, list(rows.values()), start
+        about, start, besides = _describe(pair, rounds, load), started(pair.run), asides(pair)
+    return about, list(rows.values()), start, besides
 
 
 def thousands_per_s(answers: Answers, _: float) -> float:

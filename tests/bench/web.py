@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from tests.node.names_nodes import KINDS, RUNTIMES, SPECS, prepare
 SMALL, LARGE = "small", "large"
 SIZES_BYTES = {SMALL: 1024, LARGE: 1024**2}
 PORTS = {kind: 8000 + number for number, kind in enumerate(KINDS)}
+CORKED = {kind: 8100 + number for number, kind in enumerate(KINDS)}
+"""Where the same is served with ``tcp_nopush`` (TCP_CORK), as Debian's nginx.conf has it."""
 
 _NODE = "names-26"  # names_nodes calls one with Docker 26 so
 _NGINX = b"""\
@@ -39,6 +41,11 @@ http {
         listen 8080;
         root /www;
     }
+    server {
+        listen 8081;
+        tcp_nopush on;
+        root /www;
+    }
 }
 """
 _NGINX_PATH = "/opt/bench/nginx.conf"
@@ -50,9 +57,9 @@ _SERVE = "; ".join(
 )
 # The files lie in the container's own memory: how it reads the node's is not what is measured.
 _START = r"""
-docker run -d --name "$1" --runtime "$1" --publish "$2:8080" --user 65534 \
+docker run -d --name "$1" --runtime "$1" --publish "$2:8080" --publish "$3:8081" --user 65534 \
     --tmpfs /tmp:mode=1777 --tmpfs /www:mode=1777 -v /usr:/usr:ro -v /opt/bench:/opt/bench:ro \
-    names:1 sh -c "$3"
+    names:1 sh -c "$4"
 """
 _INSPECT = """docker inspect --format '{{.HostConfig.Runtime}} {{.State.Pid}}' "$1" """
 _PROCESS = r"""tr '\0' ' ' < "/proc/$1/cmdline" """
@@ -88,9 +95,13 @@ class Pair:
                 if said != f"200 {size_bytes}":
                     raise BenchError(f"{kind}: no answer of {size_bytes} bytes", got=said)
 
-    def url(self, kind: str, file: str) -> str:
+    def url(self, kind: str, file: str, *, ports: Mapping[str, int] = PORTS) -> str:
         """Where the client finds what a container serves."""
-        return f"http://{address(self.run.lab_node)}:{PORTS[kind]}/{file}"
+        return f"http://{address(self.run.lab_node)}:{ports[kind]}/{file}"
+
+    def process(self, kind: str) -> str:
+        """The number of a container's first process on the node: nginx, or the sandbox."""
+        return self.run.shell(_INSPECT, kind).split()[1]
 
 
 def is_as_called(kind: str, runtime: str, process: str) -> None:
@@ -119,7 +130,7 @@ def pair_of_nodes() -> Iterator[Pair]:
         run.lab_node.put(_NGINX_PATH, _NGINX)
         _deploy(run)
         for kind in KINDS:
-            run.shell(_START, kind, str(PORTS[kind]), _SERVE)
+            run.shell(_START, kind, str(PORTS[kind]), str(CORKED[kind]), _SERVE)
         yield Pair(run, client)
     finally:
         lab.down()

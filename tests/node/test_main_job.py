@@ -7,10 +7,12 @@ import json
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.lab.parts import GVISOR
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from tests.node.running import (
+    HOME,
     OPERATIONS,
     RELEASE,
     SENTRY,
@@ -86,6 +88,17 @@ def test_a_container_that_asks_for_runsc_gets_the_release(
 
     assert executable == SENTRY
     assert kernel == "#1 SMP Sun Jan 10 15:06:54 PST 2016"
+
+
+@pytest.mark.parametrize("name", ["plain", "lived-in"], ids=["uploaded", "downloaded"])
+def test_a_node_knows_that_its_runsc_is_a_build_of_the_labs(
+    nodes: dict[str, LabNode], story: Story, name: str
+) -> None:
+    manifest = json.loads(nodes[name].exec("cat", f"{HOME}/manifest.json").stdout)
+
+    built = f"/lab-build-gvisor.dev-gvisor@{GVISOR.version}"
+    assert built in manifest["source"]
+    assert any(f"[{name}]" in line and built in line for line in story.dry.stderr.splitlines())
 
 
 @pytest.mark.parametrize("name", NODES)
