@@ -19,7 +19,7 @@ FIXTURES = ("nodes", "faulty", "coolify", "egress", "names")
 # Files that make nodes of their own, under names of their own.
 OWN = (
     *("test_lab", "test_remove", "test_coolify_versions", "test_kernel"),
-    *("test_egress_audit", "test_proof_egress", "test_resolver_namespaces"),
+    *("test_egress_audit", "test_proof_egress", "test_resolver_namespaces", "test_docker_29"),
 )
 
 

@@ -11,6 +11,8 @@ from tests.node.running import CURRENT, Fleet, Outcome, processes, snapshot
 
 NODES = ("plain", "lived-in", "docker-20", "docker-28", "docker-29", "docker-29-overlay2")
 LIVED_IN = NODES[1:]
+VERSIONS = LIVED_IN[:-1]
+"""One for each version of Docker; both image stores of 29 differ in nothing but the main job."""
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,12 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.story import LIVED_IN, NODES
+from tests.node.story import VERSIONS
 from tests.node.transactions import FILE
 
 pytestmark = pytest.mark.slow
+
+NODES = ("plain", *VERSIONS)
 
 REMOVE = "deploys/remove.py"
 KEEP = {**CURRENT, "gvisor_keep_running": True}
@@ -142,11 +144,11 @@ def test_no_file_is_left_and_none_is_lost(removed: Removed, name: str) -> None:
 @pytest.mark.parametrize("name", NODES)
 def test_running_containers_are_the_same_processes(removed: Removed, name: str) -> None:
     assert removed.after[name].running == removed.before[name].running
-    assert (removed.after[name].running.keys() == {"shop-db", "old-sandbox"}) is (name in LIVED_IN)
+    assert (removed.after[name].running.keys() == {"shop-db", "old-sandbox"}) is (name in VERSIONS)
 
 
 @pytest.mark.parametrize("container", ["shop-db", "old-sandbox"])
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", VERSIONS)
 def test_they_answer_exec_stop_start_and_restart(
     removed: Removed, name: str, container: str
 ) -> None:
