@@ -187,6 +187,6 @@ def test_other_options_mean_what_they_meant_beside_a_runtime(ask: Ask, variant: 
     theirs = [_split(told) for told in ask(variant, texts, False)]
     assert [rest for rest, _ in ours] == [rest for rest, _ in theirs]
     worked = [number for number, (rest, _) in enumerate(theirs) if '"error"' not in rest]
-    assert len(worked) >= 78  # that PHP 8.2 accepts; 8.4 accepts two more
+    assert len(worked) >= 78  # that PHP 8.2 accepts; 8.4 accepts more
     wanted = {texts[number]: asked[number][1] for number in worked}
     assert {texts[number]: ours[number][1] for number in worked} == wanted
