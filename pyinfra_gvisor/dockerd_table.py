@@ -205,8 +205,9 @@ KEYS: dict[str, Key] = {
     "userns-remap": Key("string", LINUX),
 }
 
-# Members of ``features`` that dockerd reads at its start only (from moby's source, not tried). It
-# reads every other one whenever it needs it. A dockerd that does not know a member passes over it.
+# Members of ``features`` that dockerd reads at its start only (from moby's source; ``cdi`` and
+# ``containerd-snapshotter`` tried on 29.7.1). It reads every other one whenever it needs it. A
+# dockerd that does not know a member passes over it.
 FEATURES_AT_START: dict[str, Key] = {
     "cdi": Key("bool", f"{COMMAND}/daemon.go", since=(25, 0)),
     "containerd-migration": Key("bool", DAEMON, since=(29, 0)),

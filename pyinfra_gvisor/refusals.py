@@ -32,8 +32,10 @@ RUNTIME_KEYS = frozenset({"path", "runtimeArgs", "runtimeType", "options"})
 
 # Tried on 26.1.5 and 28.5.2: a start with another storage driver or option, even one that fails,
 # unmounts the root of every running container, live-restore or not; exec does not work any more.
-# Not tried: the features, which choose another store of images and another containerd (moby v29
-# daemon/image_store_choice.go and daemon/command/daemon_unix.go).
+# Tried on 29.7.1: with another store of images Docker does not know the running containers until
+# the old store is back. Without the key it chooses by what lies in its data root, such as images of
+# a graph driver (moby v29 daemon/image_store_choice.go). Not tried: another containerd (moby v29
+# daemon/command/daemon_unix.go).
 SNAPSHOTTER = ("features", "containerd-snapshotter")
 CONTAINERS_HOME: frozenset[Path] = frozenset(
     {

@@ -1,0 +1,117 @@
+"""A node that had Docker 29 from the start, with its images in containerd's store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.docker_29 import OTHER_WRAPPER
+from tests.node.running import (
+    OPERATIONS,
+    Fleet,
+    Outcome,
+    daemon_json,
+    docker_info,
+    no_leftovers,
+    processes,
+    remove_container,
+    snapshot,
+    start_container,
+)
+from tests.node.transactions import FILE, keys
+
+NAME = "store"
+NFTABLES = '{\n    "firewall-backend": "nftables",'
+
+
+@dataclass(frozen=True)
+class Store:
+    """The node, with gVisor, and with a container under runc and one under runsc."""
+
+    fleet: Fleet
+
+    @property
+    def node(self) -> LabNode:
+        return self.fleet.nodes[NAME]
+
+    def run(self, **own: Any) -> Outcome:
+        """The main job without a proof, with these keys of daemon.json besides."""
+        return self.fleet.run(NAME, data=keys(**own))
+
+    def run_well(self, **own: Any) -> None:
+        outcome = self.run(**own)
+        assert outcome.code == 0, outcome.text
+
+    def run_refused(self, said: str, **own: Any) -> None:
+        """The same with another wrapper to write, which is refused before it is written."""
+        before = snapshot(self.node)
+        outcome = self.fleet.run(NAME, data={**keys(**own), **OTHER_WRAPPER})
+        assert outcome.code == 1
+        assert said in outcome.text
+        assert snapshot(self.node) == before
+
+    def assert_second_changes_nothing(self, **own: Any) -> None:
+        before = snapshot(self.node)
+        second = self.run(**own)
+        assert second.code == 0, second.text
+        assert second.stderr.count("No changes") == OPERATIONS - 1  # without the canary's
+        assert snapshot(self.node) == before
+        assert no_leftovers(self.node) == ""
+
+    def start_containers(self) -> None:
+        start_container(self.node, "tenant")
+        start_container(self.node, "sandbox", "--runtime=runsc")
+
+    def remove_containers(self) -> None:
+        for name in ("tenant", "sandbox"):
+            remove_container(self.node, name)
+
+    def answering(self) -> dict[str, int]:
+        """The processes of the containers in which ``docker exec`` works, by name."""
+        found = processes(self.node)
+        return {
+            name: pid
+            for name, pid in found.items()
+            if self.node.exec("docker", "exec", name, "true").code == 0
+        }
+
+
+@contextmanager
+def nftables(node: LabNode) -> Iterator[None]:
+    """Another has chosen nftables, and has not restarted dockerd yet."""
+    text = daemon_json(node)
+    node.put(FILE, text.replace("{", NFTABLES, 1).encode())
+    try:
+        yield
+    finally:
+        node.put(FILE, text.encode())
+
+
+def firewall(node: LabNode) -> str:
+    """What Docker makes its firewall with; the client of Docker 26 does not show it."""
+    asked = node.exec("curl", "-s", "--unix-socket", "/run/docker.sock", "http://docker/info")
+    return str(json.loads(asked.stdout)["FirewallBackend"]["Driver"])
+
+
+def insecure(node: LabNode) -> list[str]:
+    """The networks whose registries dockerd trusts without TLS."""
+    found: list[str] = docker_info(node)["RegistryConfig"]["InsecureRegistryCIDRs"]
+    return sorted(found)
+
+
+def starts(node: LabNode) -> int:
+    """How often dockerd has started since the node's boot."""
+    return _logged(node, "Daemon has completed initialization")
+
+
+def reloads(node: LabNode) -> int:
+    """How often dockerd has taken the file without a start."""
+    return _logged(node, "Reloaded configuration")
+
+
+def _logged(node: LabNode, line: str) -> int:
+    return node.exec("journalctl", "-q", "-o", "cat", "-u", "docker").stdout.count(line)

@@ -1,0 +1,234 @@
+"""Docker 29: put under running containers, and what its own behaviour asks of daemon.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from pyinfra_gvisor.lab import FLAVOURS, NodeSpec
+from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.proof.checks import asked_of
+from tests.node import docker_29, docker_29_store
+from tests.node.conftest import LAB, lab_of
+from tests.node.docker_29 import CONTAINERS, Upgrade, restart_docker
+from tests.node.docker_29_store import Store, firewall, insecure, nftables, reloads, starts
+from tests.node.proving import rows
+from tests.node.running import OPERATIONS, Fleet, daemon_json, docker_info, no_leftovers
+from tests.node.transactions import FILE, dockerd_pid
+
+NODES = {
+    docker_29.NAME: NodeSpec(FLAVOURS["debian-13"], lived_in=True),
+    docker_29_store.NAME: NodeSpec(FLAVOURS["debian-13-docker-29-containerd"]),
+}
+MOMENTS = ("converged", "dockerd", "replaced", "after_converge", "rolled_back", "after_again")
+IN_USE = {"features": {"containerd-snapshotter": True}}
+MOVES = "/features/containerd-snapshotter would take the files of running containers away"
+UNSUPPORTED = "this package supports no other firewall-backend of Docker than iptables"
+ADVICE = "set firewall-backend to iptables and restart dockerd, or leave this node out"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Nodes of its own."""
+    with lab_of(f"{LAB}-docker-29", NODES) as made:
+        yield Fleet(made, tmp_path_factory.mktemp("docker-29"))
+
+
+@pytest.fixture(scope="module")
+def done(lab: Fleet) -> Upgrade:
+    """The upgrade, done before the first test that asks for it."""
+    return docker_29.upgrade(lab)
+
+
+@pytest.fixture(scope="module")
+def converged(lab: Fleet) -> Store:
+    """The node with gVisor and containers."""
+    store = Store(lab)
+    store.run_well()
+    store.start_containers()
+    return store
+
+
+@pytest.fixture
+def store(converged: Store) -> Iterator[Store]:
+    """The same; its containers are the same processes after every test, and answer."""
+    running = converged.answering()
+    yield converged
+    assert converged.answering() == running
+    assert running.keys() == {"tenant", "sandbox"}
+
+
+def test_docker_29_takes_over_images_and_settings_of_26(done: Upgrade) -> None:
+    old, new = done.converged, done.replaced
+
+    assert str(old.info["ServerVersion"]).startswith("26.1.5")
+    assert [new.info[key] for key in ("ServerVersion", "Driver")] == ["29.7.1", "overlay2"]
+    assert (new.text, new.info["Runtimes"].keys()) == (old.text, old.info["Runtimes"].keys())
+
+
+@pytest.mark.parametrize("moment", [*MOMENTS, "removed"])
+def test_the_containers_are_the_same_processes_and_answer(done: Upgrade, moment: str) -> None:
+    seen = getattr(done, moment)
+
+    assert done.before.running.keys() == set(CONTAINERS)
+    assert seen.running == done.before.running
+    assert seen.answers == dict.fromkeys(CONTAINERS, 0)
+
+
+def test_docker_29_with_debian_13_s_runc_is_refused_before_the_first_change(done: Upgrade) -> None:
+    said = "Docker 29.7.1 needs runc 1.2 or later, got 1.1.15; upgrade runc"
+
+    assert done.refused.code == 1
+    assert said in done.refused.text
+    assert not done.refused_changed
+
+
+def test_a_run_on_the_new_docker_proves_again_and_a_second_changes_nothing(done: Upgrade) -> None:
+    assert done.converge.code == done.second.code == 0, done.converge.text + done.second.text
+    assert set(rows(done.converge)) == {check.id for check in asked_of(Runtime())}
+    assert rows(done.second) == {}
+    assert done.second.stderr.count("No changes") == OPERATIONS
+    assert not done.second_changed
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_keys_of_others_survive(done: Upgrade, moment: str) -> None:
+    seen = getattr(done, moment)
+    before, now = json.loads(done.before.text), json.loads(seen.text)
+
+    for key in ("max-concurrent-downloads", "log-opts", "log-driver", "labels"):
+        assert now[key] == before[key]
+    assert sorted(seen.info["Labels"]) == sorted(before["labels"])
+
+
+def test_a_rollback_goes_to_what_was_before_the_upgrade(done: Upgrade) -> None:
+    assert done.rollback.code == 0, done.rollback.text
+    assert done.rolled_back.text == done.before.text != done.converged.text
+    assert done.rolled_back.info["LiveRestoreEnabled"] is False
+    assert done.rolled_back.info["Runtimes"]["runsc"]["path"] == "/usr/local/bin/runsc"
+
+
+def test_it_goes_forward_again_from_there(done: Upgrade) -> None:
+    assert done.again.code == 0, done.again.text
+    assert done.after_again.text == done.converged.text
+
+
+def test_a_removal_leaves_the_original_to_the_byte(done: Upgrade) -> None:
+    assert done.remove.code == 0, done.remove.text
+    assert done.removed.text == done.before.text
+    assert no_leftovers(done.node) == ""
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_container_from_before_the_upgrade_stops_and_starts(
+    done: Upgrade, container: str
+) -> None:
+    commands = [
+        ("exec", container, "true"),
+        ("stop", "-t", "2", container),
+        ("start", container),
+        ("exec", container, "true"),
+    ]
+
+    ran = [done.node.exec("docker", *command) for command in commands]
+
+    assert [(item.code, item.stderr) for item in ran] == [(0, "")] * len(commands)
+
+
+def test_a_feature_that_dockerd_reads_again_needs_one_reload(store: Store) -> None:
+    wanted = {"features": {"buildkit": True}}
+    before = dockerd_pid(store.node), starts(store.node), reloads(store.node)
+
+    outcome = store.run(**wanted)
+
+    assert outcome.code == 0, outcome.text
+    assert "reload (SIGHUP) is enough for: /features/buildkit" in outcome.stderr
+    assert dockerd_pid(store.node) == before[0]
+    assert (starts(store.node), reloads(store.node)) == (before[1], before[2] + 1)
+    store.assert_second_changes_nothing(**wanted)
+
+
+def test_a_feature_that_dockerd_reads_at_its_start_needs_one_restart(store: Store) -> None:
+    wanted = {"features": {"cdi": False}}
+    before = dockerd_pid(store.node), starts(store.node)
+    directories = docker_info(store.node)["CDISpecDirs"]
+
+    outcome = store.run(**wanted)
+
+    assert outcome.code == 0, outcome.text
+    assert re.search(r"restart, because dockerd reads only at start: .*/features/cdi", outcome.text)
+    assert dockerd_pid(store.node) != before[0]
+    assert starts(store.node) == before[1] + 1
+    assert directories
+    assert not docker_info(store.node)["CDISpecDirs"]
+    store.assert_second_changes_nothing(**wanted)
+
+
+def test_another_store_of_images_is_refused_under_running_containers(store: Store) -> None:
+    store.run_refused(MOVES, features={"containerd-snapshotter": False})
+
+
+def test_nftables_of_ours_is_refused_before_the_first_change(store: Store) -> None:
+    said = "/firewall-backend must be iptables, no other is supported by this package, got nftables"
+
+    store.run_refused(f"{said}; leave the key out", firewall_backend="nftables")
+
+
+def test_nftables_of_another_is_refused_before_dockerd_uses_it(store: Store) -> None:
+    with nftables(store.node):
+        store.run_refused(f"{UNSUPPORTED}, got nftables in {FILE}; {ADVICE}")
+
+    assert firewall(store.node) == "iptables"
+
+
+@pytest.mark.slow
+def test_nftables_that_dockerd_uses_is_refused(store: Store) -> None:
+    install = "apt-get -qq update && apt-get -qqy install --no-install-recommends nftables"
+    assert store.node.exec("sh", "-c", f"{{ {install}; }} > /dev/null").code == 0
+
+    with nftables(store.node):
+        restart_docker(store.node)
+        used = firewall(store.node)
+        store.run_refused(f"{UNSUPPORTED}, got nftables in docker info; {ADVICE}")
+    restart_docker(store.node)
+
+    assert (used, firewall(store.node)) == ("nftables", "iptables")
+    store.run_well()
+    store.assert_second_changes_nothing()
+
+
+def test_insecure_registries_of_ours_leave_docker_s_default_as_it_was(store: Store) -> None:
+    before = insecure(store.node)
+
+    store.run_well(insecure_registries=["10.9.0.0/16"])
+    added = insecure(store.node)
+    store.run_well()
+    removed = insecure(store.node)
+    restart_docker(store.node)
+
+    assert added == sorted([*before, "10.9.0.0/16"])
+    assert removed == insecure(store.node) == before
+
+
+def test_naming_the_store_of_images_that_is_in_use_is_no_refusal(store: Store) -> None:
+    outcome = store.run(**IN_USE)
+
+    assert outcome.code == 0, outcome.text
+    assert docker_info(store.node)["Driver"] == "overlayfs"
+    store.assert_second_changes_nothing(**IN_USE)
+
+
+@pytest.mark.slow
+def test_the_name_of_the_store_can_be_removed_once_no_container_runs(converged: Store) -> None:
+    converged.run_well(**IN_USE)
+
+    converged.run_refused(MOVES)
+    converged.remove_containers()
+    converged.run_well()
+    converged.start_containers()
+
+    assert "containerd-snapshotter" not in daemon_json(converged.node)
+    assert docker_info(converged.node)["Driver"] == "overlayfs"
