@@ -85,8 +85,8 @@ def test_several_runtimes_stand_side_by_side_and_one_that_is_taken_out_is_gone(
             {"flags": ["--oci-secomp"]}, "flag provided but not defined: -oci-secomp", id="misspelt"
         ),
         pytest.param(
-            {"flags": ["--watchdog-action=sleep"]},
-            'invalid value "sleep" for flag -watchdog-action',
+            {"flags": ["--file-access=sometimes"]},
+            'invalid value "sometimes" for flag -file-access',
             id="value",
         ),
         pytest.param(

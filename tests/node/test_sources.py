@@ -36,7 +36,7 @@ def placed(converged: dict[str, LabNode], fleet: Fleet) -> Iterator[Placed]:
 def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of August's layout."""
     directory = tmp_path_factory.mktemp("new")
-    return write_archive(directory / "gvisor.tar.bz2", small_members(NEW, size_bytes=1 << 20))
+    return write_archive(directory / "gvisor.tar.bz2", small_members(NEW, size_bytes=12 << 20))
 
 
 def pin(path: Path) -> dict[str, dict[str, str]]:
