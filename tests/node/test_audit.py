@@ -41,9 +41,7 @@ def test_a_node_as_declared_has_nothing_against_it_and_is_left_as_it_is(
     assert set(seen.found) == of_before(node, RELEASE)
     assert seen.report["compliant"] is True
     assert seen.report["node"]["proof"]["holds"] is True
-    assert {"docker-userns", "docker-authorization"} <= {
-        key.split()[0] for key in seen.waived
-    }
+    assert {"docker-userns", "docker-authorization"} <= {key.split()[0] for key in seen.waived}
 
 
 @contextmanager
