@@ -8,16 +8,16 @@ demo: ## Take two throwaway nodes from plain Docker to proven isolation
 	.ci/demo
 
 test: ## Run the tests, on real nodes too
-	.ci/setup dev
+	.ci/setup nodes
 	.venv/bin/pytest -m "not slow" -n 2 tests/unit tests/cases
 	.venv/bin/pytest -m "not slow" -n 2 tests/node tests/packaging
 
 test-all: ## Run what "make test" leaves out: faults at every step, bad files and archives, upgrade and the way back
-	.ci/setup dev
+	.ci/setup nodes
 	.venv/bin/pytest -m slow -n 2 tests/node
 
 bench: ## Measure, and write tests/bench/README.md
-	.ci/setup dev
+	.ci/setup nodes
 	.venv/bin/python -m tests.bench
 
 lab-up: ## Start the lab: GVISOR_LAB_NODES, GVISOR_LAB_FLAVOURS, GVISOR_LAB_NAME

@@ -14,8 +14,10 @@ from pyinfra_gvisor import lab as _gvisor_lab
 
 try:
     _lab = _gvisor_lab.Lab(_gvisor_lab.lab_name(_os.environ), tell=_logger.info)
+    _runsc = _gvisor_lab.chosen_runsc(
+        _os.environ, lab=_lab.name, cache=_lab.cache, tell=_logger.warning
+    )
     _nodes = _lab.up(_gvisor_lab.node_specs(_os.environ))
-    _runsc = _gvisor_lab.chosen_runsc(_os.environ, cache=_lab.cache, tell=_logger.warning)
 except _gvisor_lab.LabError as _error:
     raise _PyinfraError(str(_error)) from _error
 

@@ -1,4 +1,4 @@
-"""``python -m pyinfra_gvisor.lab up | status | down | remove-everything | try | engine | parts``"""
+"""``python -m pyinfra_gvisor.lab up | status | down | …``: see ``--help``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EPILOG = (
     "build, debian, or the path of an official gvisor.tar.bz2."
 )
 
-_ACTIONS = ("up", "status", "down", "remove-everything", "try", "engine", "parts")
+_ACTIONS = ("up", "status", "down", "remove-everything", "try", "engine", "parts", "cache")
 _CANNOT = 3
 """What ``try`` ends with where this machine's Docker starts no privileged container."""
 
@@ -37,16 +37,18 @@ def main() -> int:
 def _act(action: str) -> int:
     if action == "try":
         return _try()
+    if action == "cache":
+        sys.stdout.write(f"{Cache.of(os.environ).root}\n")
+        return 0
     if action in {"engine", "parts"}:
-        wanted = parts.PARTS if action == "parts" else parts.DOCKER_29
-        for part in wanted:
+        for part in parts.PARTS if action == "parts" else (parts.DOCKER,):
             home = parts.take(part, cache=Cache.of(os.environ), tell=tell_on_stderr)
             sys.stdout.write(f"{home}\n")
         return 0
     name, specs = lab_name(os.environ), node_specs(os.environ)
     lab = Lab(name)
     if action == "up":
-        nodes_get = runsc.chosen(os.environ, cache=lab.cache, tell=tell_on_stderr)
+        nodes_get = runsc.chosen(os.environ, lab=name, cache=lab.cache, tell=tell_on_stderr)
         tell_on_stderr(f"runsc of the nodes: {nodes_get.release}, {nodes_get.what}")
         lab.up(specs)
     elif action == "down":
@@ -63,11 +65,7 @@ def _try() -> int:
     if (why := engine.why_it_cannot(client)) is None:
         return 0
     version = client.version()["Version"]
-    tell_on_stderr(f"Docker {version} of this machine starts no privileged container: {why}")
-    tell_on_stderr(
-        f"Docker {parts.DOCKER_VERSION} ({parts.DOCKER}) takes its place until make lab-down; "
-        "nothing of the machine's own Docker is changed"
-    )
+    tell_on_stderr(f"Docker {version} on this machine starts no privileged container: {why}")
     return _CANNOT
 
 

@@ -72,6 +72,13 @@ class Build:
             because = next((line for line in reversed(said) if line), "no output")
             raise LabError(what, because=because, todo=f"see {self.log}")
 
+    def keep(self, made: Path, home: Path) -> None:
+        """Put what was made in its place; whatever is there is removed."""
+        home.parent.mkdir(exist_ok=True)
+        if home.exists():
+            shutil.rmtree(home)
+        made.rename(home)
+
 
 @contextmanager
 def building(name: str, *, cache: Cache, tell: Tell) -> Iterator[Build]:

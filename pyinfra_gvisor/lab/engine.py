@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from docker import DockerClient
 from docker.errors import APIError, DockerException
 
@@ -21,23 +19,30 @@ def why_it_cannot(client: DockerClient) -> str | None:
 
     Docker 20.10 starts none where the capability bounding set is not whole, later ones do.
     """
-    labels = {recipe.LABEL: "try"}
     try:
         client.api.import_image(
             probe_image(), repository=_IMAGE, changes=[f"LABEL {recipe.IMAGE_LABEL}=try"]
         )
-        container = client.containers.create(
-            _IMAGE, ["true"], privileged=True, labels=labels, volumes=_NODES_PROGRAMS
-        )
         try:
-            container.start()
+            return _refusal(client)
         finally:
-            container.remove(force=True)
             client.images.remove(_IMAGE, force=True)
-    except APIError as error:
-        if error.status_code == HTTPStatus.BAD_REQUEST or error.is_server_error():
-            return " ".join(str(error.explanation).split())
-        raise LabError("lab: docker: cannot be tried", because=error) from error
     except DockerException as error:
         raise LabError("lab: docker: cannot be tried", because=error) from error
+
+
+def _refusal(client: DockerClient) -> str | None:
+    container = client.containers.create(
+        _IMAGE,
+        ["true"],
+        privileged=True,
+        labels={recipe.LABEL: "try"},
+        volumes=_NODES_PROGRAMS,
+    )
+    try:
+        container.start()
+    except APIError as error:
+        return " ".join(str(error.explanation).split())
+    finally:
+        container.remove(force=True)
     return None

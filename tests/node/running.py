@@ -25,7 +25,9 @@ REMOVAL_S = 60
 
 _RUNSC = {SETTING: os.environ.get(SETTING) or "build"}  # a test takes no other in its place
 CURRENT: dict[str, Any] = dict(
-    chosen_runsc(_RUNSC, cache=Cache.of(os.environ), tell=tell_on_stderr).settings
+    chosen_runsc(
+        _RUNSC, lab="gvisor-test", cache=Cache.of(os.environ), tell=tell_on_stderr
+    ).settings
 )
 """The settings that name today's runsc, which every test takes that does not say why not."""
 

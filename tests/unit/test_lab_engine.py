@@ -18,12 +18,17 @@ CAPS = "OCI runtime create failed: unable to apply caps:\n operation not permitt
 class FakeDocker:
     """A Docker that answers a start as it is told, and remembers what is left on it."""
 
-    def __init__(self, refusal: APIError | None = None) -> None:
+    def __init__(
+        self, refusal: APIError | None = None, *, no_import: APIError | None = None
+    ) -> None:
         self.refusal = refusal
+        self.no_import = no_import
         self.left: set[str] = set()
         self.api = self.containers = self.images = self
 
     def import_image(self, _data: bytes, *, repository: str, **_others: Any) -> None:
+        if self.no_import:
+            raise self.no_import
         self.left.add(repository)
 
     def create(self, _image: str, _command: list[str], **options: Any) -> FakeDocker:
@@ -67,8 +72,8 @@ def test_one_that_does_not_cannot_and_says_why_in_a_line(code: int) -> None:
     assert docker.left == set()
 
 
-def test_one_that_cannot_be_asked_is_no_answer() -> None:
-    docker = FakeDocker(refusal(403))
+def test_one_that_cannot_be_tried_is_no_answer() -> None:
+    docker = FakeDocker(no_import=refusal(500))  # such as a full disk
 
     with pytest.raises(LabError, match="lab: docker: cannot be tried"):
         why_it_cannot(cast("DockerClient", docker))

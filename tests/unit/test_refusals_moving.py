@@ -100,11 +100,25 @@ def test_to_leave_the_image_store_to_docker_again_is_a_move(docker: dict[str, An
         plan_daemon_json(node(**{**given, "docker": docker}, containers=BUSY), {})
 
 
-def test_the_refusal_says_who_lives_there_and_what_to_do() -> None:
-    with pytest.raises(
-        Problem, match=r"^/data-root would take .*, got app, job; leave it, or stop"
-    ):
-        plan_daemon_json(node(containers=BUSY), MOVED)
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        pytest.param({}, MOVED, id="a-setting"),
+        pytest.param(after(plan_daemon_json(node(), MOVED)), {}, id="a-removal"),
+    ],
+)
+def test_the_refusal_says_who_lives_there_and_what_is_possible(
+    given: dict[str, Any], wanted: dict[str, Json]
+) -> None:
+    with pytest.raises(Problem) as refused:
+        plan_daemon_json(node(**given, containers=BUSY), wanted)
+
+    assert str(refused.value) == (
+        "/data-root would take the files of running containers away, and exec with them, "
+        "got app, job; stop these containers first, Docker does not migrate them; "
+        "deploys/gvisor.py can keep the old value instead, "
+        "deploys/remove.py and deploys/rollback.py cannot"
+    )
 
 
 def test_going_back_to_the_old_home_is_a_move_too() -> None:

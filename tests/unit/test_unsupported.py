@@ -104,6 +104,21 @@ def test_dockers_firewall_is_no_reason_to_refuse(
 @pytest.mark.parametrize(
     "data",
     [
+        pytest.param({"gvisor_daemon_json": {"firewall-backend": None}}, id="left-alone"),
+        pytest.param(
+            {"gvisor_daemon_json_if_absent": {"firewall-backend": "iptables"}}, id="not-absent"
+        ),
+    ],
+)
+def test_nftables_in_a_file_is_refused_unless_the_settings_replace_it(data: dict[str, Any]) -> None:
+    (message,) = problems_of(data, **OWED)
+
+    assert "got nftables in /etc/docker/daemon.json; " in message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
         pytest.param({"gvisor_egress": {}}, id="egress"),
         pytest.param({"gvisor_runtimes": {"runsc": {}}}, id="runtimes"),
         pytest.param({"gvisor_daemon_json": {"debug": True}}, id="daemon-json"),
