@@ -26,7 +26,7 @@ SPECS = {
     "docker-20": NodeSpec(FLAVOURS["debian-12"], lived_in=True),
     "docker-28": NodeSpec(FLAVOURS["debian-13-docker-28"], lived_in=True),
     "docker-29": NodeSpec(FLAVOURS["debian-13-docker-29-containerd"], lived_in=True),
-    "docker-29-overlay2": NodeSpec(FLAVOURS["debian-13-docker-29"], lived_in=True),
+    "docker-29-overlay2": NodeSpec(FLAVOURS["debian-13-docker-29"]),
     "sysvinit": NodeSpec(FLAVOURS["debian-13-sysvinit"]),
 }
 

@@ -10,9 +10,8 @@ from tests.node.archives import ArchiveServer
 from tests.node.running import CURRENT, Fleet, Outcome, processes, snapshot
 
 NODES = ("plain", "lived-in", "docker-20", "docker-28", "docker-29", "docker-29-overlay2")
-LIVED_IN = NODES[1:]
-VERSIONS = LIVED_IN[:-1]
-"""One for each version of Docker; both image stores of 29 differ in nothing but the main job."""
+LIVED_IN = NODES[1:-1]
+"""One for each version of Docker. The last of ``NODES`` has the other image store of the newest."""
 
 
 @dataclass(frozen=True)

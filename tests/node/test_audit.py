@@ -20,12 +20,12 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.story import VERSIONS, channels
+from tests.node.story import LIVED_IN, channels
 
 FILE = "/etc/docker/daemon.json"
 
 
-@pytest.mark.parametrize("name", VERSIONS)
+@pytest.mark.parametrize("name", LIVED_IN)
 def test_a_node_as_declared_has_nothing_against_it_and_is_left_as_it_is(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -54,7 +54,7 @@ def running(node: LabNode, *options: str) -> Iterator[None]:
         remove_container(node, "shop")
 
 
-@pytest.mark.parametrize("name", VERSIONS)
+@pytest.mark.parametrize("name", LIVED_IN)
 def test_an_app_that_only_asks_or_does_not_even_ask_is_told_from_one_that_is_in_a_sandbox(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -80,7 +80,7 @@ def test_an_app_that_only_asks_or_does_not_even_ask_is_told_from_one_that_is_in_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", VERSIONS)
+@pytest.mark.parametrize("name", LIVED_IN)
 def test_nothing_is_found_in_the_containers_of_a_proof(
     converged: dict[str, LabNode], fleet: Fleet, tmp_path: Path, name: str
 ) -> None:

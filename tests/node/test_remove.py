@@ -23,12 +23,12 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.story import VERSIONS
+from tests.node.story import LIVED_IN
 from tests.node.transactions import FILE
 
 pytestmark = pytest.mark.slow
 
-NODES = ("plain", *VERSIONS)
+NODES = ("plain", *LIVED_IN)
 
 REMOVE = "deploys/remove.py"
 KEEP = {**CURRENT, "gvisor_keep_running": True}
@@ -144,11 +144,11 @@ def test_no_file_is_left_and_none_is_lost(removed: Removed, name: str) -> None:
 @pytest.mark.parametrize("name", NODES)
 def test_running_containers_are_the_same_processes(removed: Removed, name: str) -> None:
     assert removed.after[name].running == removed.before[name].running
-    assert (removed.after[name].running.keys() == {"shop-db", "old-sandbox"}) is (name in VERSIONS)
+    assert (removed.after[name].running.keys() == {"shop-db", "old-sandbox"}) is (name in LIVED_IN)
 
 
 @pytest.mark.parametrize("container", ["shop-db", "old-sandbox"])
-@pytest.mark.parametrize("name", VERSIONS)
+@pytest.mark.parametrize("name", LIVED_IN)
 def test_they_answer_exec_stop_start_and_restart(
     removed: Removed, name: str, container: str
 ) -> None:
