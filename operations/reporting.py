@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
-import click
+import pyinfra
 from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
@@ -23,6 +24,8 @@ from pyinfra_gvisor.report.terminal import fleet_lines
 By = Literal["audit", "deploy"]
 UNREACHED = "could not be connected to, so nothing is known of it"
 FAILED = "failed before it was looked at; the run's output says why"
+# With one of these, pyinfra ends after the plan: pyinfra_cli/cli.py of pyinfra 3.10.
+PLAN_ONLY = frozenset({"--dry", "--debug-facts", "--debug-operations"})
 
 
 @dataclass
@@ -62,9 +65,7 @@ def begin(host: Host, by: By) -> None:
 
 def missed(host: Host) -> None:
     """Say that a host is about to be failed before it is looked at."""
-    context = click.get_current_context(silent=True)
-    dry = context is not None and context.params.get("dry")
-    if (run := _RUNS.get(host.state)) and not dry:
+    if (run := _RUNS.get(host.state)) and not _ends_after_plan(host.state):
         run.failed.add(host.name)
         _finish(host.state)
 
@@ -87,10 +88,8 @@ def keep(host: Host, report: HostReport) -> bool:
 
 
 def run_took_s(host: Host) -> float | None:
-    """Return the seconds since this run began; None if pyinfra may have waited for a person."""
-    context = click.get_current_context(silent=True)
-    asked = context is not None and not context.params.get("yes")
-    return None if asked else time.monotonic() - _RUNS[host.state].began_s
+    """Return the seconds since this run began; None if pyinfra ran without ``-y`` and waited."""
+    return None if _asks(host.state) else time.monotonic() - _RUNS[host.state].began_s
 
 
 def directory_of(host: Host) -> str | None:
@@ -102,6 +101,18 @@ def directory_of(host: Host) -> str | None:
 def now() -> str:
     """This moment, as reports have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _asks(state: State) -> bool:
+    """Return True if pyinfra runs from the command line without ``-y``."""
+    return pyinfra.is_cli and state.check_for_changes
+
+
+def _ends_after_plan(state: State) -> bool:
+    """Return True if pyinfra executes no operation in this run."""
+    # The state has no such flag, and click's context is only visible in the main greenlet.
+    words = frozenset(sys.argv if pyinfra.is_cli else ())
+    return not words.isdisjoint(PLAN_ONLY) or ("--json" in words and _asks(state))
 
 
 def _finish(state: State) -> bool:

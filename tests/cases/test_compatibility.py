@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from pyinfra_gvisor.compatibility.files import read_record
@@ -106,19 +105,3 @@ def test_a_record_that_cannot_be_written_fails_its_host(
 
     assert "the record cannot be written" in caplog.text
     assert (tmp_path / "hosts").is_dir()
-
-
-@pytest.mark.parametrize(
-    ("yes", "known"),
-    [pytest.param(True, True, id="with-yes"), pytest.param(False, False, id="interactive")],
-)
-def test_the_time_of_a_run_that_waited_for_a_person_is_not_told(
-    yes: bool, known: bool, tmp_path: Path
-) -> None:
-    command = click.Command("pyinfra")
-    with click.Context(command) as context:
-        context.params = {"yes": yes}
-        ran(run_node, TOLD, tmp_path)
-
-    found = read_record(tmp_path / "compatibility" / "%40fake%2Fa.json")
-    assert (found.timings.run_s is not None) is known
