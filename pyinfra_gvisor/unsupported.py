@@ -57,12 +57,12 @@ def runc_problem(node: Node, settings: Settings) -> Problem | None:
 
 
 def _firewalls(node: Node, settings: Settings) -> Iterator[tuple[str, Json]]:
-    """Where a firewall is named, and which; not the file's where the settings replace that."""
+    """Yield where a firewall is named, and its name; not the file if its value is replaced."""
     if node.info is not None:
         yield "docker info", node.info.firewall.partition("+")[0]
     for value in flag_values(node.flags, "firewall-backend"):
         yield "dockerd's flags", value
-    if "firewall-backend" not in settings.daemon_json:
+    if settings.daemon_json.get("firewall-backend") is None:  # None leaves the file's value
         yield DAEMON_JSON, _in_file(node).get("firewall-backend") or ""
 
 
