@@ -109,7 +109,8 @@ def refuse_moving(node: Node, old: Mapping[str, Json], new: Mapping[str, Json]) 
         raise Problem(
             f"{name} would take the files of running containers away, and exec with them",
             got=", ".join(container.name for container in node.containers),
-            todo="leave it, or stop them first: this is a migration, and no setting",
+            todo="stop these containers first, Docker does not migrate them; deploys/gvisor.py can "
+            "keep the old value instead, deploys/remove.py and deploys/rollback.py cannot",
         )
 
 
