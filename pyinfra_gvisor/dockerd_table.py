@@ -70,9 +70,9 @@ class Key:
     ``recreate``: a container keeps the value that it was created with, through restarts of its own.
     ``since`` is the first version of dockerd that knows the key (None: 20.10 does), ``until`` the
     first that refuses it (None: none that we know). ``neutral`` is a value as if the key were not
-    there, for keys whose omission keeps their old value live until a restart, and ``neutral_from``
-    the first version for which that is another value, with this value. ``flag`` is the flag of
-    another name.
+    there, for keys whose omission keeps their old value live until a restart. ``neutral_from`` is
+    (version, value): from that version of dockerd on, the neutral value is this one. ``flag`` is
+    the flag of another name.
     """
 
     kind: Kind
