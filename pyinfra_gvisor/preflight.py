@@ -213,7 +213,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "firewall backend",
         "`firewall-backend` of Docker is `iptables`",
-        "moby v29 daemon/libnetwork/firewall_linux.go; nftables is not tried",
+        "moby v29 daemon/libnetwork/firewall_linux.go; the refusal of a live node with "
+        "nftables was tried on Docker 29.7.1 in a lab node on 2026-11-26",
         firewall_problem,
         gvisor=False,
     ),
