@@ -21,6 +21,8 @@ from tests.node.running import Outcome, snapshot
 from tests.node.story import channels, count_channels
 
 RUN = tuple(SPECS)
+FEW = ("names-20", "names-26", "names-29")
+"""The oldest Docker, one between and the newest, for what takes long."""
 CALLED = {name: f"{name}-too" for names in PAIRED.values() for name in names} | COMPOSED
 """Containers on networks of users', and what else they are called there."""
 

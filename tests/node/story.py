@@ -13,6 +13,9 @@ NODES = ("plain", "lived-in", "docker-20", "docker-28", "docker-29", "docker-29-
 LIVED_IN = NODES[1:-1]
 """One for each version of Docker. The last of ``NODES`` has the other image store of the newest."""
 
+SPREAD = ("docker-20", "lived-in", "docker-29")
+"""The oldest Docker, one between and the newest, for what takes long."""
+
 
 @dataclass(frozen=True)
 class Story:

@@ -20,7 +20,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.story import LIVED_IN, channels
+from tests.node.story import LIVED_IN, SPREAD, channels
 
 FILE = "/etc/docker/daemon.json"
 
@@ -80,7 +80,7 @@ def test_an_app_that_only_asks_or_does_not_even_ask_is_told_from_one_that_is_in_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", SPREAD)
 def test_nothing_is_found_in_the_containers_of_a_proof(
     converged: dict[str, LabNode], fleet: Fleet, tmp_path: Path, name: str
 ) -> None:

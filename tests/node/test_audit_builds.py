@@ -10,7 +10,7 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import audit, sh
 from tests.node.running import Fleet
-from tests.node.story import LIVED_IN
+from tests.node.story import SPREAD
 
 GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"  # of every release
 FILE = "/etc/docker/daemon.json"
@@ -51,7 +51,7 @@ docker rm "$container" > /dev/null
 """
 
 
-@pytest.fixture(params=LIVED_IN)
+@pytest.fixture(params=SPREAD)
 def name(request: pytest.FixtureRequest, converged: dict[str, LabNode]) -> Iterator[str]:
     """A node on which an image can be built; afterwards none ever was."""
     found: str = request.param

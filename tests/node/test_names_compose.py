@@ -1,4 +1,4 @@
-"""A project of Docker Compose has its names, on every Docker, through all that Compose does."""
+"""A project of Docker Compose has its names through all that Compose does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.node.egress_nodes import at_once
 from tests.node.names_compose import ComposeStory, Stage, expected, tell
 from tests.node.names_nodes import Ground
-from tests.node.names_story import RUN
+from tests.node.names_story import FEW
 
 pytestmark = pytest.mark.slow
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def stories(names: Ground) -> dict[str, ComposeStory]:
     """The story of the project, by node."""
-    for name in RUN:
+    for name in FEW:
         names.ready(name)
-    return at_once(lambda name: tell(names, name), RUN)
+    return at_once(lambda name: tell(names, name), FEW)
 
 
-@pytest.fixture(params=RUN)
+@pytest.fixture(params=FEW)
 def told(stories: dict[str, ComposeStory], request: pytest.FixtureRequest) -> ComposeStory:
     """That of one node."""
     return stories[request.param]

@@ -17,7 +17,7 @@ from tests.node.running import (
     processes,
     snapshot,
 )
-from tests.node.story import LIVED_IN
+from tests.node.story import SPREAD
 from tests.node.transactions import assert_as_declared, dockerd_pid, keys
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def assert_no_change(node: LabNode, before: str, *outcomes: Outcome) -> None:
     assert no_leftovers(node) == ""
 
 
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", SPREAD)
 def test_each_keeps_to_its_own_keys_and_takes_only_those_away(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:

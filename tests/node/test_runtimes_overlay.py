@@ -19,7 +19,7 @@ OVERLAYS = {
 WRITTEN = "/written"
 
 
-@pytest.fixture(params=["lived-in", "docker-20", "docker-28"])
+@pytest.fixture(params=["lived-in", "docker-20", "docker-29"])
 def node(
     request: pytest.FixtureRequest, converged: dict[str, LabNode], fleet: Fleet
 ) -> Iterator[LabNode]:

@@ -30,7 +30,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.story import LIVED_IN, channels
+from tests.node.story import SPREAD, channels
 from tests.node.transactions import assert_as_declared, dockerd_pid
 
 pytestmark = pytest.mark.slow
@@ -125,7 +125,7 @@ def leave(fleet: Fleet, name: str, offered: dict[str, Any], *containers: str) ->
     assert_as_declared(fleet, name, data=offered[FIRST])
 
 
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", SPREAD)
 def test_up_and_back_while_sandboxes_of_each_release_keep_running(
     converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
 ) -> None:
@@ -178,7 +178,7 @@ def goes_back(fleet: Fleet, name: str, data: dict[str, Any]) -> None:
     assert node.exec("docker", "stop", "-t", "2", "on-loose").code == 0
 
 
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", SPREAD)
 def test_a_release_that_is_not_what_it_says_is_never_used(
     converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
 ) -> None:
@@ -236,7 +236,7 @@ def _while_it_tries(directory: Path) -> Path:
     return deploy
 
 
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", SPREAD)
 def test_a_release_goes_when_nothing_needs_it_any_more(
     converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
 ) -> None:
