@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.audit.observed import Given
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
+from pyinfra_gvisor.releases import Release, parse_release
 
 # What Docker gives a container anyway: moby, oci/caps/defaults.go. docker-bench-security 5.4 looks
 # for more than these only, so that what keeps them is no finding of it.
@@ -18,6 +19,9 @@ DEFAULT_CAPABILITIES = frozenset(
 )  # fmt: skip
 ALL = "ALL"
 FREE_PORT = 1024  # the first that anybody may bind: Linux, ip-sysctl, ip_unprivileged_port_start
+# Tried with port 80: 20240729.0 refuses, the lab build of 20260905 binds. Between them it is not
+# known, and reported.
+BINDS_EVERY_PORT_FROM = Release(20260905, 0)
 
 
 def _names(capabilities: Iterable[str]) -> set[str]:
@@ -57,11 +61,16 @@ def _default(running: Running) -> Iterator[Seen]:
 
 def _low_port(running: Running) -> Iterator[Seen]:
     """
-    With the host's network the host's kernel decides, and runsc leaves out the sysctl by which
-    Docker lets everybody bind every port. gVisor's own network asks for no capability.
+    Report low ports that an older runsc with the host's network lets no container bind without
+    NET_BIND_SERVICE: the node's kernel decides by the sentry's own capabilities, and runsc leaves
+    out the sysctl by which Docker lets everybody bind every port. Since 2026 the sentry keeps that
+    capability (seen as CapEff 8141f whatever was dropped). gVisor's own network asks for none.
     """
     profile = running.host.settings.runtimes.get(running.container.runtime)
     if not running.sandboxed or profile is None or profile.network != "host":
+        return
+    release = running.container.release
+    if release is not None and parse_release(release) >= BINDS_EVERY_PORT_FROM:
         return
     low = [port for port in running.given.ports if int(port.split("/")[0]) < FREE_PORT]
     if low and not _may_bind(running.given):
@@ -89,8 +98,8 @@ CAPABILITY_RULES: tuple[Rule[Running], ...] = (
         "container-capabilities-kept",
         Severity.LOW,
         "it keeps capabilities that Docker gives to every container",
-        "create it with --cap-drop=ALL and add back what it needs; for ports below 1024 under "
-        "gVisor that is --cap-add=NET_BIND_SERVICE, which runc does not ask for",
+        "create it with --cap-drop=ALL and add back what it needs; for ports below 1024 under a "
+        "gVisor before 2026 that is --cap-add=NET_BIND_SERVICE, which runc does not ask for",
         _default,
     ),
 )

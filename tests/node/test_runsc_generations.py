@@ -122,6 +122,22 @@ def test_without_its_sidecars_runsc_is_its_own_sentry(node: LabNode) -> None:
     assert program == alone
 
 
+_BIND = (
+    "use Socket; socket(my $s, PF_INET, SOCK_STREAM, 0) or die;"
+    ' print bind($s, sockaddr_in(80, INADDR_ANY)) ? "bound" : "$!"'
+)
+
+
+def test_a_port_below_1024_needs_no_capability_with_the_nodes_network(node: LabNode) -> None:
+    with (
+        sandbox(node, OLD_PROGRAM, "old", network="host") as old,
+        sandbox(node, f"{HOME}/runsc", "new", network="host") as new,
+    ):
+        came = [each.says("perl", "-e", _BIND) for each in (old, new)]
+
+    assert came == ["Permission denied", "bound"]
+
+
 def test_an_idle_sandbox_costs_nothing(node: LabNode) -> None:
     with sandbox(node, OLD_PROGRAM, "old") as old, sandbox(node, f"{HOME}/runsc", "new") as new:
         time.sleep(2)  # what starting costs is not meant

@@ -12,6 +12,7 @@ from tests.unit.audited import app, found, ids, with_container
 
 KEPT, LOW_PORT = "container-capabilities-kept shop", "container-low-port shop"
 BARE = {"runtime": "runc", "executable": "/usr/bin/node", "argv0": "node"}
+OLD = "/usr/local/bin/runsc"
 EXEMPT = [{"name": "shop", "reason": "it is our own build server"}]
 
 
@@ -94,7 +95,7 @@ def test_all_capabilities_are_beyond_dockers_own() -> None:
 def test_a_low_port_without_its_capability_is_told_in_a_sandbox(given: dict[str, Any]) -> None:
     ports = ["443/tcp", "53/udp", "8080/tcp"]
 
-    report = with_container(app(given={**given, "Ports": ports}))
+    report = with_container(app(given={**given, "Ports": ports}, executable=OLD))
 
     finding = found(report)[LOW_PORT]
     assert (finding.severity, finding.evidence) == (Severity.MEDIUM, "443/tcp, 53/udp")
@@ -113,9 +114,26 @@ def test_a_low_port_without_its_capability_is_told_in_a_sandbox(given: dict[str,
     ],
 )
 def test_a_port_that_can_be_bound_is_not_told(given: dict[str, Any]) -> None:
-    report = with_container(app(given={"Ports": ["80/tcp"], **given}))
+    report = with_container(app(given={"Ports": ["80/tcp"], **given}, executable=OLD))
 
     assert LOW_PORT not in found(report)
+
+
+@pytest.mark.parametrize(
+    ("release", "told"),
+    [
+        pytest.param("20260831.0", True, id="not-known"),
+        pytest.param("20260905.0", False, id="tried"),
+        pytest.param("20261005.0", False, id="later"),
+    ],
+)
+def test_a_runsc_that_lets_everybody_bind_every_port_is_no_reason(release: str, told: bool) -> None:
+    sentry = f"/opt/gvisor/releases/{release}/gvisor-bin/gvisor_sentry"
+    given = {"CapDrop": ["ALL"], "Ports": ["80/tcp"]}
+
+    report = with_container(app(given=given, executable=sentry))
+
+    assert (LOW_PORT in found(report)) is told
 
 
 @pytest.mark.parametrize(
@@ -133,12 +151,14 @@ def test_a_port_that_can_be_bound_is_not_told(given: dict[str, Any]) -> None:
 def test_a_low_port_is_told_only_where_the_hosts_kernel_decides(
     changes: dict[str, Any], settings: dict[str, Any]
 ) -> None:
-    report = with_container(app(given={"Ports": ["80/tcp"]}, **changes), **settings)
+    report = with_container(
+        app(given={"Ports": ["80/tcp"]}, **{"executable": OLD, **changes}), **settings
+    )
 
     assert "container-low-port" not in ids(report)
 
 
 def test_a_low_port_of_what_the_policy_leaves_alone_is_only_noted() -> None:
-    report = with_container(app(labels={}, given={"Ports": ["80/tcp"]}))
+    report = with_container(app(labels={}, given={"Ports": ["80/tcp"]}, executable=OLD))
 
     assert found(report)[LOW_PORT].severity is Severity.INFO
