@@ -104,7 +104,7 @@ CASES = {
         mend="umount /opt/gvisor",
     ),
     "no space for a release": Case(
-        r"node on plain: /opt/gvisor/releases needs 128 MiB free for another release, got 20 MiB",
+        r"node on plain: /opt/gvisor/releases needs 768 MiB free for another release, got 20 MiB",
         damage="mount -t tmpfs -o size=20m tmpfs /opt/gvisor",
         mend="umount /opt/gvisor",
     ),
