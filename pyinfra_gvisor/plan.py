@@ -115,15 +115,14 @@ def plan_merged(
     if action is Force.RESTART:
         refuse_loss(node)
     started = known(node, Force.RESTART)
-    neutral = neutral_values(dockerd_version(node))
     return Plan(
         before=before,
         after=merged.text,
         owned=merged.owned,
         action=action,
         reasons=_reasons(needs, restart, in_file=before == merged.text),
-        neutral=_neutral(before, merged.text, owned, neutral) if action is Force.RELOAD else None,
-        back=_neutral(merged.text, before, merged.owned, neutral),
+        neutral=_neutral(before, merged.text, owned, node) if action is Force.RELOAD else None,
+        back=_neutral(merged.text, before, merged.owned, node),
         drifted=merged.drifted,
         left=merged.left,
         owed=() if action is Force.RESTART else _owed(needs, started, after_value),
@@ -227,10 +226,9 @@ def _touched(old: Mapping[str, Json], new: Mapping[str, Json]) -> set[Path]:
     }
 
 
-def _neutral(
-    before: str | None, after: str | None, owned: Owned, neutral: Mapping[str, Json]
-) -> str | None:
+def _neutral(before: str | None, after: str | None, owned: Owned, node: Node) -> str | None:
     """The text that first makes keys ineffective which ``after`` leaves out, if there are any."""
+    neutral = neutral_values(dockerd_version(node))
     old = {} if before is None else JsonText(before).value
     document = JsonText("{}\n" if after is None else after)
     were = {*old, *(from_pointer(name)[0] for name in owned.paths)}

@@ -80,14 +80,7 @@ def upgrade(fleet: Fleet) -> Upgrade:
     assert first.code == 0, first.text
     converged = Seen.of(node)
 
-    put_programs(node, "dockerd", "docker-proxy")
-    restart_docker(node)
-    dockerd, kept = Seen.of(node), snapshot(node)
-    refused = fleet.run(NAME, data={**no_proof, **OTHER_WRAPPER})
-    refused_changed = snapshot(node) != kept
-    put_programs(node, "runc")
-    replaced = Seen.of(node)
-
+    dockerd, refused, refused_changed, replaced = _replace(fleet)
     converge = fleet.run(NAME)
     after_converge, kept = Seen.of(node), snapshot(node)
     second = fleet.run(NAME)
@@ -116,6 +109,18 @@ def upgrade(fleet: Fleet) -> Upgrade:
         remove=remove,
         removed=Seen.of(node),
     )
+
+
+def _replace(fleet: Fleet) -> tuple[Seen, Outcome, bool, Seen]:
+    """Replace dockerd, try a run with the old runc, and replace that."""
+    node = fleet.nodes[NAME]
+    put_programs(node, "dockerd", "docker-proxy")
+    restart_docker(node)
+    dockerd, kept = Seen.of(node), snapshot(node)
+    refused = fleet.run(NAME, data={**keys(), **OTHER_WRAPPER})
+    refused_changed = snapshot(node) != kept
+    put_programs(node, "runc")
+    return dockerd, refused, refused_changed, Seen.of(node)
 
 
 def put_programs(node: LabNode, *names: str) -> None:
