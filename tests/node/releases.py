@@ -31,7 +31,7 @@ cd "$1" && find . ! -type d ! -path ./manifest.json \
 """
 _SUMS = "cd \"$1\" && find . -type f ! -path ./manifest.json -printf '%P\\n' | xargs sha256sum"
 
-_CONFIG = {
+CONFIG = {
     "ociVersion": "1.0.0",
     "process": {
         "user": {"uid": 0, "gid": 0},
@@ -46,6 +46,8 @@ _CONFIG = {
     ],
     "linux": {"namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]},
 }
+"""Of a bundle whose container sleeps, with the node's own programs."""
+
 _START = r"""
 set -eu
 mkdir -p /run/sandbox/rootfs/usr /run/sandbox/rootfs/proc
@@ -119,7 +121,7 @@ class Place:
     @contextmanager
     def sandbox(self) -> Iterator[Sandbox]:
         """A sandbox that runs from this release, without Docker."""
-        self.node.put("/run/sandbox/config.json", json.dumps(_CONFIG).encode())
+        self.node.put("/run/sandbox/config.json", json.dumps(CONFIG).encode())
         ran = self.node.exec("sh", "-c", _START, "sh", f"{self.home}/runsc")
         assert ran.code == 0, self.node.exec("cat", "/run/sandbox/log").stdout
         try:

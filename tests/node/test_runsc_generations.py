@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
+from tests.node.releases import CONFIG
 from tests.node.running import HOME, SENTRY
 
 OLD_PROGRAM = "/usr/local/bin/runsc"
@@ -19,21 +20,6 @@ OLD_PROGRAM = "/usr/local/bin/runsc"
 DIRECTORY = "/run/generations"
 IDLE_S = 10
 
-_CONFIG = {
-    "ociVersion": "1.0.0",
-    "process": {
-        "user": {"uid": 0, "gid": 0},
-        "args": ["sleep", "600"],
-        "env": ["PATH=/usr/bin"],
-        "cwd": "/",
-    },
-    "root": {"path": "rootfs"},
-    "mounts": [
-        {"destination": "/proc", "type": "proc", "source": "proc"},
-        {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]},
-    ],
-    "linux": {"namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]},
-}
 # Arguments: the runsc, its network, the sandbox's name. Prints what it said if it does not start.
 _START = f"""
 set -eu
@@ -80,7 +66,7 @@ class Sandbox:
 @contextmanager
 def sandbox(node: LabNode, runsc: str, name: str, *, network: str = "none") -> Iterator[Sandbox]:
     """A sandbox from that runsc, which is gone afterwards."""
-    node.put(f"{DIRECTORY}/config.json", json.dumps(_CONFIG).encode())
+    node.put(f"{DIRECTORY}/config.json", json.dumps(CONFIG).encode())
     ran = node.exec("sh", "-c", _START, "sh", runsc, network, name)
     assert ran.code == 0, ran.stderr
     try:
