@@ -3,15 +3,15 @@
 # containers (their shims remember the wrapper), daemon.json and the generations before it.
 # Changes nothing.
 release_users() {
-    find /proc -mindepth 2 -maxdepth 2 -name exe -lname '/opt/gvisor/releases/*' -printf '%l\n' 2> /dev/null
+    find /proc -mindepth 2 -maxdepth 2 -name exe -lname '/opt/gvisor/releases/*' -printf '%l\n' 2> /dev/null ||
+        : # a process has ended meanwhile
     for tasks in /run/containerd /run/docker/containerd/daemon; do
         tasks=$tasks/io.containerd.runtime.v2.task/moby
         if [ -d "$tasks" ]; then
             find "$tasks" -mindepth 2 -maxdepth 2 '(' -name runtime -o -name options.json ')' \
-                -exec grep -ohaE '/opt/gvisor/(runtimes|releases)/[A-Za-z0-9._-]+' {} +
+                -exec sh -c 'grep -ohaE "/opt/gvisor/(runtimes|releases)/[A-Za-z0-9._-]+" "$@" || [ $? = 1 ]' sh {} +
         fi
     done
     grep -rohE '/opt/gvisor/(runtimes|releases)/[A-Za-z0-9._-]+' /etc/docker/daemon.json \
-        /var/lib/pyinfra-gvisor 2> /dev/null
-    return 0
+        /var/lib/pyinfra-gvisor 2> /dev/null || : # neither has to be there
 }
