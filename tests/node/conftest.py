@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.node)
             sharing.check(item)
-    # It restarts the old sandboxes, each of which costs a twentieth of a core for as long as it idles.
+    # It restarts the old sandboxes, each of which costs a twentieth of a core while it idles.
     items.sort(key=lambda item: item.path.name != "test_main_job.py")
 
 
