@@ -1,4 +1,4 @@
-"""What of a node's Docker, beside its version, this package cannot work with."""
+"""Refuse what this package cannot work with in a node's Docker, other than its version."""
 
 from __future__ import annotations
 
