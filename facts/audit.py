@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from pyinfra_gvisor.audit.observed import AUDIT_SCRIPTS, Observed, parse_observed
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.audit.observed import Observed, audit_script, parse_observed
 
 
 class AuditState(FactBase[Observed | None]):
@@ -24,8 +23,7 @@ class AuditState(FactBase[Observed | None]):
 
     def command(self, labels: Iterable[str] = ()) -> StringCommand:
         """The whole script, as the argument of the one shell that pyinfra starts."""
-        text = script(*AUDIT_SCRIPTS, labels="\n".join(labels))
-        return StringCommand("sh", "-c", QuoteString(text))
+        return StringCommand("sh", "-c", QuoteString(audit_script(labels)))
 
     def process(self, output: list[str]) -> Observed:
         """The answer as ``Observed``."""

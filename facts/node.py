@@ -8,8 +8,7 @@ from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.host import Host
 
-from pyinfra_gvisor.node import STATE_SCRIPTS, Node, parse_node
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.node import Node, parse_node, state_script
 
 _MEMORY = "pyinfra_gvisor.node"
 
@@ -27,7 +26,7 @@ class NodeState(FactBase[Node | None]):
 
     def command(self) -> StringCommand:
         """The whole script, as the argument of the one shell that pyinfra starts."""
-        return StringCommand("sh", "-c", QuoteString(script(*STATE_SCRIPTS)))
+        return StringCommand("sh", "-c", QuoteString(state_script()))
 
     def process(self, output: list[str]) -> Node:
         """The answer as a ``Node``."""

@@ -8,7 +8,6 @@ from pyinfra import host, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
@@ -21,6 +20,7 @@ from pyinfra_gvisor.proof.verdict import is_due
 from pyinfra_gvisor.releases.sources import Archive
 from pyinfra_gvisor.removal import LINK, plan_removal
 from pyinfra_gvisor.runtimes import Wrapper, missing, too_old, wrappers
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.scripts import encoded, script
 
 

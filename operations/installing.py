@@ -12,10 +12,10 @@ from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.connectors.ssh import SSHException
 
-from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.releases.sources import Archive, Fetch, ReleaseFile, without_userinfo
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.scripts import script
 
 SHOWN_FROM_BYTES = 8 * 1024 * 1024  # smaller ones are there before anybody wonders

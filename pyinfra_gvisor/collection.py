@@ -6,11 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node import RUNTIMES_DIR, Node
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.releases import Release, parse_release
-from pyinfra_gvisor.runtimes import release_of
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, release_of
 
 END = "end of release users"
 _WRAPPER = re.compile(re.escape(RUNTIMES_DIR) + r"/[A-Za-z0-9._-]+")

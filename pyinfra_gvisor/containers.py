@@ -1,20 +1,15 @@
-"""A running container: what it asked for, and what its process is."""
+"""A running container: what it asked for, and what it is."""
 
 from __future__ import annotations
 
 import json
 
 from pyinfra_gvisor.reading import Reading
-
-RELEASES_DIR = "/opt/gvisor/releases"
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, Ground, Process, Verdict, judge
 
 
 class Container(Reading):
-    """
-    A running container. ``runtime`` is what was asked for, ``release`` what its process is.
-
-    ``here``: the file that it runs is the node's own of that path, and not an image's.
-    """
+    """A running container. ``runtime`` is what was asked for, ``verdict`` what it is."""
 
     id: str
     name: str
@@ -22,56 +17,57 @@ class Container(Reading):
     runtime: str
     auto_remove: bool
     docker_socket: bool
-    executable: str
-    argv0: str
-    here: bool
+    process: Process
+    verdict: Verdict
 
     @property
     def sandboxed(self) -> bool:
-        """
-        Whether its process is gVisor's, as /proc shows it, whatever it asked for.
-
-        An image may have any path and its process any name, but never the node's own file.
-        """
-        return self.argv0 == "runsc-sandbox" and self.here
+        """Whether it was seen to be in a sandbox."""
+        return self.verdict.state == "sandboxed"
 
     @property
     def release(self) -> str | None:
-        """The release directory that its sandbox runs from, or None if it is none of ours."""
+        """The release whose files it needs, sandbox or not; None if it is none of ours."""
         prefix = RELEASES_DIR + "/"
-        return (
-            self.executable.removeprefix(prefix).split("/")[0]
-            if self.executable.startswith(prefix)
-            else None
-        )
+        for path in (self.process.file, self.process.executable):
+            if path.startswith(prefix):
+                return path.removeprefix(prefix).split("/")[0]
+        return self.verdict.release
 
 
-def read_containers(processes: list[str], containers: list[str]) -> tuple[Container, ...]:
+def read_containers(
+    processes: list[str], containers: list[str], ground: Ground
+) -> tuple[Container, ...]:
     """
-    The containers that ``scripts/docker_state.sh`` described, by name.
+    The containers that ``scripts/docker_state.pl`` described, by name.
 
     Raises ``ValueError``, ``LookupError`` or ``TypeError`` if a line is malformed.
     """
-    seen = {line.split(" ", 1)[0]: line.split(" ", 1)[1].split("\t") for line in processes}
+    seen = dict(_process(line) for line in processes)
     found = []
     for line in containers:
         document = json.loads(line)
         host, pid = document["HostConfig"], document["State"]["Pid"]
-        executable, argv0, here = seen.get(str(pid), ("", "", ""))
-        mounted = [mount.get("Source", "") for mount in document.get("Mounts") or ()]
+        mounted = [mount.get("Source") or "" for mount in document.get("Mounts") or ()]
+        asked, process = host.get("Runtime") or "runc", seen.get(str(pid), Process())
         found.append(
             Container(
                 id=document["Id"],
                 name=document["Name"].removeprefix("/"),
                 pid=pid,
-                runtime=host.get("Runtime") or "runc",
+                runtime=asked,
                 auto_remove=bool(host.get("AutoRemove")),
                 docker_socket=any(
                     path in ("/var/run/docker.sock", "/run/docker.sock") for path in mounted
                 ),
-                executable=executable,
-                argv0=argv0,
-                here=here == "here",
+                process=process,
+                verdict=judge(asked, process, filter(None, mounted), ground),
             )
         )
     return tuple(sorted(found, key=lambda container: container.name))
+
+
+def _process(line: str) -> tuple[str, Process]:
+    pid, _, rest = line.partition(" ")
+    executable, argv0, file, sha256 = rest.split("\t")
+    return pid, Process(executable=executable, argv0=argv0, file=file, sha256=sha256)

@@ -15,7 +15,7 @@ from pyinfra_gvisor.merge import CANARY, GVISOR, Owned, merge
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import Plan, Restart, current_text, plan_merged
 from pyinfra_gvisor.reading import Reading
-from pyinfra_gvisor.runtimes import release_of
+from pyinfra_gvisor.sandbox.verdict import release_of
 
 
 class Generation(Reading):

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import Field
 
 from pyinfra_gvisor.reading import Reading
+from pyinfra_gvisor.sandbox.verdict import PROGRAMS, RELEASES_DIR
 
 MANIFEST = "manifest.json"
 
@@ -23,13 +24,14 @@ class Manifest(Reading):
     What ``scripts/install_release.sh`` wrote down of a release.
 
     ``sha512`` is by the name of the file that was fetched, empty for Debian's package. ``stat`` has
-    a line for each member, as ``find`` prints it.
+    a line for each member, as ``find`` prints it, ``members`` its sha256.
     """
 
     release: str
     source: str = ""
     sha512: dict[str, str] = Field(default_factory=dict)
     installed_at: str = ""
+    members: dict[str, str] = Field(default_factory=dict)
     stat: tuple[str, ...] = ()
 
 
@@ -73,6 +75,31 @@ def intact(
         for name in sorted(names)
         if name in manifests and sorted(seen.get(name, [])) == sorted(manifests[name].stat) != []
     )
+
+
+def programs(manifests: Mapping[str, Manifest], members: Sequence[str]) -> dict[str, str]:
+    """
+    The releases of the programs that sandboxes run and that are as their manifests say, by path.
+
+    + members: as for ``intact``
+    """
+    found = {}
+    for line in members:
+        release, _, rest = line.partition("/")
+        member = rest.split(" ", 1)[0]
+        if member in PROGRAMS and release in manifests and rest in manifests[release].stat:
+            found[f"{RELEASES_DIR}/{release}/{member}"] = release
+    return found
+
+
+def sums(manifests: Mapping[str, Manifest]) -> dict[str, str]:
+    """The releases of the programs that sandboxes run, by their sha256 in the manifest."""
+    return {
+        manifest.members[member]: release
+        for release, manifest in manifests.items()
+        for member in PROGRAMS
+        if member in manifest.members
+    }
 
 
 def read_store(values: Mapping[str, str]) -> Store:

@@ -12,19 +12,27 @@ from pydantic import Field
 from pyinfra_gvisor.containers import Container, read_containers
 from pyinfra_gvisor.docker_info import DockerInfo
 from pyinfra_gvisor.egress.state import EgressState, read_egress
-from pyinfra_gvisor.installed import Manifest, Store, intact, read_manifests, read_store
+from pyinfra_gvisor.installed import (
+    Manifest,
+    Store,
+    intact,
+    programs,
+    read_manifests,
+    read_store,
+    sums,
+)
 from pyinfra_gvisor.kernel.state import KernelSurface, read_surface
 from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.resolver.state import ResolverState, read_resolver
+from pyinfra_gvisor.sandbox.verdict import Ground
+from pyinfra_gvisor.scripts import program, script
 from pyinfra_gvisor.unit import Supervisor, next_arguments
 from pyinfra_gvisor.watch.plan import WatchState, read_watch
 
-RUNTIMES_DIR = "/opt/gvisor/runtimes"
 STATE_DIR = "/var/lib/pyinfra-gvisor"
 DAEMON_JSON = "/etc/docker/daemon.json"
 
 STATE_PARTS = ("docker_state", "egress_state", "kernel_state", "resolver_state")
-STATE_SCRIPTS = (*STATE_PARTS, "node_state")
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "process", "container"),
@@ -114,11 +122,22 @@ class Node(Reading):
     def sbom(self, release: str) -> dict[str, Any] | None:
         """Where a release on the node came from: release, source, sha512 by file, installed_at."""
         manifest = self.manifests.get(release)
-        return None if manifest is None else manifest.model_dump(exclude={"stat"})
+        return None if manifest is None else manifest.model_dump(exclude={"members", "stat"})
 
     def to_json(self) -> dict[str, Any]:
         """For ``pyinfra … fact``."""
         return self.model_dump(mode="json")
+
+
+def state_script(*more: str, **variables: str) -> str:
+    """
+    What prints everything that ``parse_node`` reads.
+
+    + more: parts of ``scripts/`` to be read in front of ``node_state.sh``
+    + variables: what these need
+    """
+    asking = program("sandbox/process.pl", "scripts/docker_state.pl")
+    return script(*STATE_PARTS, *more, "node_state", docker_program=asking, **variables)
 
 
 def parse_node(output: Sequence[str]) -> Node:
@@ -150,12 +169,20 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
     error = values.get("docker_error") or "; ".join(info.get("ServerErrors") or ()) or None
     manifests = read_manifests(lists["manifest"])
     sound = intact(lists["release"], manifests, lists["member"])
+    docker = DockerInfo.model_validate(info) if "info" in values and not error else None
+    wrappers = {path: digest for digest, path in (line.split(" ", 1) for line in lists["wrapper"])}
+    ground = Ground(
+        runtimes=docker.runtimes if docker else {},
+        wrappers=wrappers,
+        programs=programs(manifests, lists["member"]),
+        sums=sums(manifests),
+    )
     return Node(
         **_machine(values),
         docker_client=client and client.removeprefix("Docker version ").split(",")[0],
         docker_error=error,
         runc_version=values.get("runc_version"),
-        info=DockerInfo.model_validate(info) if "info" in values and not error else None,
+        info=docker,
         dockerd=_dockerd(values),
         supervisor=Supervisor.of(values["supervisor"]),
         next_arguments=next_arguments(
@@ -166,12 +193,10 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         damaged=tuple(sorted(set(lists["release"]) - set(sound))),
         manifests=manifests,
         store=read_store(values),
-        wrappers={
-            path: digest for digest, path in (line.split(" ", 1) for line in lists["wrapper"])
-        },
+        wrappers=wrappers,
         runsc_link=values.get("runsc_link"),
         runsc_file="runsc_file" in values,
-        containers=read_containers(lists["process"], lists["container"]),
+        containers=read_containers(lists["process"], lists["container"], ground),
         pending="pending" in values,
         state_dir="state_dir" in values,
         watch=read_watch(lists["watch"], values),

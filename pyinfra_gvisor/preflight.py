@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.profiles import risks
 from pyinfra_gvisor.releases import Release, escapes_in, floor
 from pyinfra_gvisor.resolver.plan import lacks
 from pyinfra_gvisor.runtimes import too_old
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.unsupported import firewall_problem, runc_problem
 

@@ -6,14 +6,14 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from pyinfra_gvisor.containers import RELEASES_DIR, Container
+from pyinfra_gvisor.containers import Container
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import JsonText, Path, from_pointer
 from pyinfra_gvisor.merge import EMPTY, GVISOR, Owned, OwnedPath
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.plan import current_text
 from pyinfra_gvisor.reading import Reading
-from pyinfra_gvisor.runtimes import release_of
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, release_of
 
 LINK = "/usr/local/bin/runsc"
 
@@ -110,7 +110,7 @@ def _running_on_ours(node: Node, users: Sequence[RuntimeUser]) -> list[str]:
 
 def _is_on_ours(user: RuntimeUser, seen: Container | None, going: Collection[str]) -> bool:
     """As /proc shows it: a runtime of another set-up may have the same name as one of ours."""
-    if seen is None or not seen.executable:  # dockerd is about to start it again
+    if seen is None or not seen.process.executable:  # dockerd is about to start it again
         return user.runtime in going
     return seen.release is not None
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.node import RUNTIMES_DIR, Node
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import Settings
 
-WRAPPER_PATH = re.compile(
-    re.escape(RUNTIMES_DIR) + r"/[a-z0-9]+-(?P<release>[0-9]{8}\.[0-9]+)-[0-9a-f]{8}"
-)
 # The oldest release that was asked: it knows --overlay2 and takes a medium for a directory if it is
 # not "memory". Before there was an overlay, writes went where `none` has them.
 OVERLAY2_SINCE = Release(20221219, 0)
@@ -93,12 +89,6 @@ def too_old(release: str, runtimes: Mapping[str, Runtime]) -> Problem | None:
                 todo=f"use a later release, or leave it out of gvisor_runtimes[{name!r}]",
             )
     return None
-
-
-def release_of(path: str) -> str | None:
-    """The release of the wrapper at ``path``, or None if it is no wrapper of ours."""
-    found = WRAPPER_PATH.fullmatch(path)
-    return found["release"] if found else None
 
 
 def missing(node: Node, wanted: tuple[Wrapper, ...]) -> tuple[Wrapper, ...]:

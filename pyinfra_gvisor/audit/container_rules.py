@@ -9,23 +9,24 @@ from pyinfra_gvisor.audit.releases import known_escapes
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
 from pyinfra_gvisor.dangers import dangers
 from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.sandbox.verdict import GVISOR_DIR, reaches
 
 FLAG = "dev.gvisor.flag."  # runsc/specutils: an annotation of this name stands for a flag
 SOCKETS = ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock")
 # docker-bench-security 5.6 has the first ones; the last hold what the sandbox depends on.
 HOST_PATHS = (
     "/", "/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr",
-    "/opt/gvisor", "/var/lib/docker", "/var/lib/containerd", "/var/lib/pyinfra-gvisor",
+    "/var/lib/docker", "/var/lib/containerd", "/var/lib/pyinfra-gvisor",
 )  # fmt: skip
 
 
 def _is(running: Running) -> str:
     """What a container's process is, in words."""
-    process = running.container.executable or "a process that is gone"
-    named = running.container.argv0
-    if running.container.argv0 == "runsc-sandbox" and not running.container.here:
-        return f"its process calls itself {named} and is {process} of another file system"
-    return f"asked for {running.container.runtime}, its process is {process} ({cut(named)})"
+    container, process = running.container, running.container.process
+    program = process.executable or "a process that is gone"
+    known = "not known, " if container.verdict.state == "unknown" else ""
+    asked = f"asked for {container.runtime}, its process is {program} ({cut(process.argv0)})"
+    return f"{known}{container.verdict.why}: {asked}" if container.verdict.why else asked
 
 
 def _unsandboxed(running: Running) -> Iterator[Seen]:
@@ -56,6 +57,11 @@ def _docker_socket(running: Running) -> Iterator[Seen]:
 def _host_path(running: Running) -> Iterator[Seen]:
     found = [path for path in running.given.mounts if (path.rstrip("/") or "/") in HOST_PATHS]
     if found:
+        yield running.seen(f"mounted: {', '.join(found)}")
+
+
+def _gvisor_path(running: Running) -> Iterator[Seen]:
+    if found := [path for path in running.given.mounts if path and reaches(path)]:
         yield running.seen(f"mounted: {', '.join(found)}")
 
 
@@ -115,7 +121,7 @@ def _old_release(running: Running) -> Iterator[Seen]:
     if not running.sandboxed or found == wanted:
         return
     if found is None:
-        yield Seen(running.container.name, f"runs from {running.container.executable}")
+        yield Seen(running.container.name, f"runs from {running.container.process.file}")
         return
     escapes = known_escapes(found)
     worse = Severity.HIGH if escapes else None
@@ -164,6 +170,14 @@ CONTAINER_RULES: tuple[Rule[Running], ...] = (
         "it is given a directory of the node that is not for containers",
         "take the mount away, or mount a directory made for it",
         _host_path,
+        cis="5.6",
+    ),
+    Rule(
+        "container-gvisor-path",
+        Severity.HIGH,
+        f"it is given something of {GVISOR_DIR}, and could run or read what sandboxes are made of",
+        "take the mount away, or mount a directory made for it",
+        _gvisor_path,
         cis="5.6",
     ),
     Rule(

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.audit.rules import Host, Rule, Seen
-from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.in_force import value_in_force
 from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.node import DAEMON_JSON, RUNTIMES_DIR, STATE_DIR
+from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR
 
 OURS = ("/opt/gvisor", RELEASES_DIR, RUNTIMES_DIR, STATE_DIR)
 

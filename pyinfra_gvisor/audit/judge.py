@@ -30,7 +30,7 @@ from pyinfra_gvisor.report.document import (
     RuntimeReport,
     StoppedReport,
 )
-from pyinfra_gvisor.runtimes import release_of
+from pyinfra_gvisor.sandbox.verdict import release_of
 
 # What can be looked for where dockerd answers; without it nothing else is known.
 ANSWERED_RULES: tuple[Rule[Host], ...] = (
@@ -111,6 +111,8 @@ def _container(running: Running) -> ContainerReport:
         image=running.given.image,
         asked=container.runtime,
         sandboxed=running.sandboxed,
+        verdict=container.verdict.state,
+        why=container.verdict.why,
         release=container.release if running.sandboxed else None,
         must=running.must,
         exempt=running.exempt,

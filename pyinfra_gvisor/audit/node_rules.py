@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.audit.releases import known_escapes
 from pyinfra_gvisor.audit.rules import Host, Rule, Seen
-from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import STATE_DIR
 from pyinfra_gvisor.preflight import MIN_KERNEL
-from pyinfra_gvisor.runtimes import release_of, wrappers
+from pyinfra_gvisor.runtimes import wrappers
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, is_as_written, release_of
 
 PROOF = f"{STATE_DIR}/proof.json"
 OLDEST_DOCKER = (20, 10)  # the oldest that Debian 12 brings, and that all of this was seen with
@@ -60,7 +60,7 @@ def _known_escape(host: Host) -> Iterator[Seen]:
 def _wrapper_changed(host: Host) -> Iterator[Seen]:
     """A wrapper's name ends in the beginning of its checksum."""
     for path, digest in host.node.wrappers.items():
-        if release_of(path) and not digest.startswith(path.rsplit("-", 1)[1]):
+        if release_of(path) and not is_as_written(path, digest):
             yield Seen(path, f"its sha256 begins with {digest[:8]}")
 
 

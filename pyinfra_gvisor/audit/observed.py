@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +11,9 @@ from pydantic import Field, field_validator
 
 from pyinfra_gvisor.containers import Container
 from pyinfra_gvisor.egress.observed import Counted, read_counted
-from pyinfra_gvisor.node import STATE_PARTS, Node, parse_node
+from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.reading import Reading
 
-AUDIT_SCRIPTS = (*STATE_PARTS, "audit_state", "node_state")
 LEAK_AGE_S = 60  # a younger one may belong to a container that is just being made or removed
 
 
@@ -106,9 +105,18 @@ class Observed(Reading):
         return self.model_dump(mode="json")
 
 
+def audit_script(labels: Iterable[str] = ()) -> str:
+    """
+    What prints everything that ``parse_observed`` reads.
+
+    + labels: the labels that decide; no other leaves the node
+    """
+    return state_script("audit_state", labels="\n".join(labels))
+
+
 def parse_observed(output: Sequence[str]) -> Observed:
     """
-    What the scripts called ``AUDIT_SCRIPTS`` printed.
+    What ``audit_script`` printed.
 
     Raises ``ValueError`` if it is cut short or malformed.
     """

@@ -122,13 +122,8 @@ class Running:
 
     @property
     def sandboxed(self) -> bool:
-        """
-        Whether it was seen to be in a sandbox.
-
-        What asked for runc is in none, whatever its process looks like: it may have been given the
-        node's own runsc to run.
-        """
-        return self.container.sandboxed and self.container.runtime != "runc"
+        """Whether it was seen to be in a sandbox."""
+        return self.container.sandboxed
 
     def seen(self, evidence: str, severity: Severity | None = None) -> Seen:
         """What anybody may do in a container that the policy does not speak of is only noted."""

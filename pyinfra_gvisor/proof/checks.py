@@ -54,23 +54,24 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "process-outside",
         "the container's process is gVisor's sandbox",
-        "on the node `argv[0]` is runsc-sandbox, and `/proc/<pid>/exe` has the device and inode of "
-        "the node's own file of that path; under runc it is something else",
+        "on the node an unchanged wrapper of ours handles the runtime, `argv[0]` is runsc-sandbox, "
+        "and `/proc/<pid>/exe` is, by device and inode or by checksum, a program that a release's "
+        "manifest knows; under runc that is not so",
         "process",
         Severity.CRITICAL,
         _LEAVE,
-        shows("process", judges.SANDBOX),
-        judges.other_process,
+        judges.is_a("sandboxed"),
+        judges.is_a("bare"),
     ),
     Check(
         "release",
         "the sandbox runs from the release asked for",
-        "that file lies in the release's directory on the node; under runc it does not",
+        "that program is of the release declared; under runc it is of none",
         "file",
         Severity.HIGH,
         "run the deploy again, which writes the wrapper of the release that is declared",
-        judges.releases_file,
-        judges.other_file,
+        judges.from_the_release,
+        judges.from_no_release,
     ),
     Check(
         "runtime",

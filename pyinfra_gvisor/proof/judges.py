@@ -13,9 +13,6 @@ GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
 # `uname -r`: the former before 20260427.0, the latter since. Seen, and read in several sources.
 GVISOR_RELEASES = frozenset({"4.4.0", "4.19.0-gvisor"})
 
-SANDBOX = "runsc-sandbox"  # argv[0]: runsc/sandbox/sandbox.go
-AN_IMAGES = "(an image's)"  # how scripts/prove_look.sh marks a file that is not the node's own
-
 Seen = Mapping[str, str]
 # What a container showed and what is known of the node; whether that proves it.
 Judge = Callable[[Seen, Seen], bool]
@@ -42,20 +39,17 @@ def as_on_node(key: str) -> Judge:
     return lambda seen, node: bool(seen.get(key)) and seen.get(key) == node.get(key)
 
 
-def other_process(seen: Seen, _node: Seen) -> bool:
-    return (seen.get("process") or SANDBOX) != SANDBOX
+def is_a(state: str) -> Judge:
+    """That the container was seen to be that: ``sandbox/verdict.pl``."""
+    return lambda seen, _node: bool(seen.get("process")) and seen.get("state") == state
 
 
-def releases_file(seen: Seen, node: Seen) -> bool:
-    return _is_below(seen.get("file", ""), node["release_dir"])
+def from_the_release(seen: Seen, node: Seen) -> bool:
+    return bool(seen.get("file")) and seen.get("runs") == node["release"]
 
 
-def other_file(seen: Seen, node: Seen) -> bool:
-    return bool(seen.get("file")) and not _is_below(seen["file"], node["releases_dir"])
-
-
-def _is_below(file: str, directory: str) -> bool:
-    return file.startswith(f"{directory}/") and not file.endswith(AN_IMAGES)
+def from_no_release(seen: Seen, _node: Seen) -> bool:
+    return bool(seen.get("file")) and not seen.get("runs")
 
 
 def as_asked(seen: Seen, _node: Seen) -> bool:

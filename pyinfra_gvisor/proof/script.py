@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from importlib.resources import files
 
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.check import CONTROL, has_names
 from pyinfra_gvisor.proof.egress_tries import Try, tries
-from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.scripts import encoded, program, script
 from pyinfra_gvisor.service import service_script
 
 PROBE_TIMEOUT_S = 120
+VERDICTS = (
+    "scripts/docker_api.pl",
+    *("sandbox/process.pl", "sandbox/verdict.pl", "sandbox/ground.pl"),
+    "scripts/prove_verdict.pl",
+)
 # Reserved by RFC 2606, and kept resolvable by IANA: https://www.iana.org/help/example-domains
 EXTERNAL_NAME = "example.com"
 
@@ -46,17 +50,13 @@ def probe_script(
         named=" ".join((*(name for name, item in runtimes.items() if has_names(item)), CONTROL)),
         image=image or "",
         external=EXTERNAL_NAME,
-        program_b64=encoded(_program()),
+        program_b64=encoded(program("scripts/prove_container.pl")),
+        verdicts=program(*VERDICTS),
         no_reload=no_reload or "",
         firewall="yes" if firewall else "",
         **({} if no_reload else _for_reload(node)),
         **(_for_egress(node, egress) if firewall else {}),
     )
-
-
-def _program() -> str:
-    found = files("pyinfra_gvisor.scripts").joinpath("prove_container.pl")
-    return found.read_text(encoding="utf-8")
 
 
 def _for_reload(node: Node) -> dict[str, str | int]:

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pyinfra_gvisor.containers import RELEASES_DIR
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.profiles import Runtime
@@ -73,8 +72,7 @@ def judge(
     node = {
         **seen.get("node", {}),
         **{f"not_applicable.{check}": why for check, why in (spared or {}).items()},
-        "releases_dir": RELEASES_DIR,
-        "release_dir": f"{RELEASES_DIR}/{release}",
+        "release": release,
     }
     control = seen.get(CONTROL, {})
     return [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from pyinfra_gvisor.audit.findings import Finding, Severity, failing, worst_first
 from pyinfra_gvisor.errors import Problem
@@ -57,10 +57,22 @@ class ContainerReport(_Part):
     id: str
     image: str
     asked: str = Field(description="The runtime that Docker was asked for.")
-    sandboxed: bool = Field(description="Whether its process was seen to be gVisor's sandbox.")
+    sandboxed: bool = Field(description="Whether it was seen to be in a sandbox of gVisor's.")
+    verdict: Literal["sandboxed", "bare", "unknown"] = Field(
+        description="What it is: in a sandbox, on the node's kernel, or nobody can tell."
+    )
+    why: str = Field(description="What speaks against a sandbox of ours; empty if nothing does.")
     release: str | None = Field(description="The release its sandbox runs from, if one of ours.")
     must: bool = Field(description="Whether the policy says that it has to be sandboxed.")
     exempt: str | None = Field(description="Why it need not be, if it is exempted.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, value: Any) -> Any:
+        """A report that lies there from before there was a verdict goes on to be read."""
+        if not isinstance(value, dict) or "verdict" in value:
+            return value
+        return {"verdict": "sandboxed" if value.get("sandboxed") else "bare", "why": "", **value}
 
 
 class ProofReport(_Part):

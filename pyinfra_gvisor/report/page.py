@@ -98,6 +98,13 @@ def breaks_policy(container: ContainerReport) -> bool:
     return container.must and container.exempt is None and not container.sandboxed
 
 
+def kernel_of(container: ContainerReport) -> str:
+    """What a container that is not seen in a sandbox runs on."""
+    if container.verdict == "unknown":
+        return f"not known: {container.why}"
+    return "the host\N{RIGHT SINGLE QUOTATION MARK}s kernel"
+
+
 def _sections(report: FleetReport) -> list[Section]:
     order = list(STATES)
     hosts = sorted(report.hosts, key=lambda host: (order.index(host.state), host.host))
@@ -123,7 +130,7 @@ def _environment() -> Environment:
     )
     environment.filters["moment"] = _moment
     environment.tests["breaking"] = breaks_policy
-    environment.globals |= {"words": STATES, "FEW": FEW}
+    environment.globals |= {"words": STATES, "FEW": FEW, "kernel_of": kernel_of}
     return environment
 
 

@@ -66,17 +66,20 @@ def _metrics(report: HostReport) -> Iterator[Metric]:
     )
 
 
+_SANDBOXED = {"bare": "false", "sandboxed": "true", "unknown": "unknown"}
+
+
 def _containers(report: HostReport) -> list[Sample]:
     """Every pair of values is there, zero too, so that a series does not end when it is good."""
-    found = Counter((item.asked, item.sandboxed) for item in report.containers)
+    found = Counter((item.asked, item.verdict) for item in report.containers)
     known = {item.name for item in report.node.runtimes} if report.node else set()
     return [
         (
-            {"runtime": runtime, "sandboxed": str(sandboxed).lower()},
-            found[runtime, sandboxed],
+            {"runtime": runtime, "sandboxed": value},
+            found[runtime, verdict],
         )
         for runtime in sorted(known | {asked for asked, _ in found})
-        for sandboxed in (False, True)
+        for verdict, value in _SANDBOXED.items()
     ]
 
 

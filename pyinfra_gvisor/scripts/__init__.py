@@ -18,6 +18,16 @@ def script(*names: str, **variables: str | int) -> str:
     return assignments + "".join(parts)
 
 
+def program(*paths: str) -> str:
+    """
+    The files of a program behind each other.
+
+    + paths: below this package, such as ``scripts/watch.pl``
+    """
+    package = files("pyinfra_gvisor")
+    return "".join(package.joinpath(path).read_text(encoding="utf-8") for path in paths)
+
+
 def encoded(text: str | None) -> str:
     """``text`` in base64 for a script's variable, ``-`` for None."""
     return "-" if text is None else base64.b64encode(text.encode()).decode()

@@ -5,11 +5,11 @@
 # node's own loader. Read behind prove_names.sh and prove_look.sh.
 # Set before: runtimes (names; runc is the negative control), offline (those without a network),
 # named (those that have Docker's names),
-# image (none: an empty one is made), external (a name that is not Docker's), program_b64, and
-# no_reload (why dockerd is not to be reloaded; if empty, prove_reload.sh is read in front), and
+# image (none: an empty one is made), external (a name that is not Docker's), program_b64, verdicts (the
+# program that says what a container is), and no_reload (why dockerd is not to be reloaded; if empty, prove_reload.sh is read in front), and
 # firewall (if not empty, prove_egress.sh is read in front).
 set -eu
-: "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${no_reload?}" "${firewall?}"
+: "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${no_reload?}" "${firewall?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)

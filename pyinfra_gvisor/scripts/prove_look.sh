@@ -38,8 +38,9 @@ look_at_all() {
         see_log "$runtime" > "$work/log.$runtime" &
         look_outside "$runtime" > "$work/outside.$runtime" &
     done
+    what_they_are > "$work/verdicts" &
     wait
-    cat "$work"/look.* "$work"/from-* "$work"/log.* "$work"/outside.*
+    cat "$work"/look.* "$work"/from-* "$work"/log.* "$work"/outside.* "$work/verdicts"
     if [ "$external" != - ] && [ -e "$work/look.runc" ] && ! grep -q '	dns_external	' "$work/look.runc"; then
         spare dns-external 'under runc no external name resolves either'
     fi
@@ -89,6 +90,12 @@ ask_from_node() {
     /usr/bin/perl -e "$program" ask "$@" 2>&1
 }
 
+what_they_are() {
+    set --
+    for runtime in $started; do set -- "$@" "$runtime=$name-$runtime-$tag"; done
+    /usr/bin/perl -e "$verdicts" verdicts /var/run/docker.sock "$@"
+}
+
 see_log() { # runtime
     if docker logs "$name-$1-$tag" 2>&1 | grep -qxF "log $name-$1-$tag"; then see "$1" logs 'its line'; fi
 }
@@ -106,20 +113,12 @@ look_outside() { # runtime
     else
         see "$1" kernel_address "the sandbox's alone"
     fi
-    executable=$(readlink "/proc/$pid/exe" | head -n 1)
-    # a path is an image's to choose, and names a file of the image's; device and inode are not
-    whose=" (an image's)"
-    if [ "$(file_id "/proc/$pid/exe")" = "$(file_id "$executable")" ]; then whose=''; fi
-    see "$1" process "$(tr '\0' '\n' < "/proc/$pid/cmdline" | head -n 1)$whose"
-    see "$1" file "$executable$whose"
     if [ "$limit" = "$memory" ]; then
         see "$1" memory_limit "$(limit_of "$pid")"
     else
         spare memory-limit "the node's kernel has no limit of memory for containers"
     fi
 }
-
-file_id() { stat -L -c %d:%i "$1" 2> /dev/null || say "$1"; } # there may be no such file, which is told apart
 
 limit_of() { # pid: the memory limit of its control group or one above it, in bytes; version 1 or 2
     while IFS=: read -r _ kinds group; do

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # Looks at every running container: which must be in a sandbox, by the policy, and is not, is said in the
 # journal at every look. Keeps nothing between looks. Arguments: the policy, and where Docker listens.
-# With perl-base only, which is in every Debian and Ubuntu. Read behind docker_api.pl.
+# With perl-base only, which is in every Debian and Ubuntu. Read behind docker_api.pl and what
+# sandbox/ has.
 use strict;
 use warnings;
 no warnings qw(newline);
@@ -10,11 +11,12 @@ use Fcntl qw(LOCK_SH O_CREAT O_EXCL O_WRONLY);
 my $proof_lock = "/run/pyinfra-gvisor/probe.lock"; # held by prove.sh while its containers are there
 my $proof_s = 180; # more than a proof takes: PROBE_TIMEOUT_S in proof/script.py
 my $policy = read_policy($ARGV[0]);
+my $ground;
 $SIG{PIPE} = "IGNORE";
 exit main();
 
 sub main {
-    my $ids = eval { running() };
+    my $ids = eval { $ground = know_ground(); running() };
     if (!$ids) {
         journal(3, "Docker does not answer, and no container was looked at; see systemctl status docker: $@");
         return 1;
@@ -25,7 +27,7 @@ sub main {
         if ($@) { journal(3, "container $id cannot be looked at: $@"); $failed = 1 }
         push @seen, $one if $one;
     }
-    my @bare = grep { $_->{must} && !$_->{sandboxed} } @seen;
+    my @bare = grep { $_->{must} && $_->{state} ne "sandboxed" } @seen;
     journal(3, complaint($_)) for @bare;
     journal(6, account(@seen)) unless @bare || $failed;
     # a textfile with an old time tells that not all is known
@@ -49,12 +51,11 @@ sub journal {
 
 sub complaint {
     my ($one) = @_;
-    my $todo = $one->{asked_runc}
-        ? "create it anew under a runtime of gVisor's, or exempt it in gvisor_exempt"
-        : $one->{deleted} ? "its program was replaced on the node, so that nobody can tell: create it anew"
-        : "its runtime started no sandbox: run the deploy and the audit again, then create it anew";
+    my $todo = $one->{state} eq "unknown"
+        ? "nobody can tell what it is: run the deploy and the audit again, then create it anew"
+        : "create it anew under a runtime of gVisor's, or exempt it in gvisor_exempt";
     return "$one->{shown} must run in a sandbox and is not seen in one: "
-        . "runtime $one->{runtime}, process $one->{process}; $todo";
+        . "runtime $one->{runtime}, process $one->{shown_process}; $one->{why}; $todo";
 }
 
 sub account {
@@ -64,13 +65,12 @@ sub account {
         scalar @_, $must, $exempt;
 }
 
-# A second look right before: nothing is stopped for what it was a moment ago. Nor is what may be in order,
-# a sandbox whose program was replaced under it.
+# A second look right before: nothing is stopped for what it was a moment ago. Nor is what may be a sandbox.
 sub stop {
     my ($one) = @_;
     my $now = look($one->{id});
-    if (!$now || !$now->{must} || $now->{sandboxed}) { return }
-    if ($now->{deleted} && !$now->{asked_runc}) {
+    if (!$now || !$now->{must} || $now->{state} eq "sandboxed") { return }
+    if ($now->{state} eq "unknown") {
         journal(4, "$now->{shown} is left running, since it may be a sandbox");
         return;
     }
@@ -109,9 +109,8 @@ sub look {
         return undef if $code == 404;
         die "answer $code\n" unless $code == 200;
         my $told = json($body);
-        my $pid = $told->{State}{Running} ? $told->{State}{Pid} : 0;
-        return undef unless $pid; # 0: about to be started again
-        $one = judged($told, $pid);
+        return undef unless $told->{State}{Running} && $told->{State}{Pid}; # 0: about to be started again
+        $one = judged($told);
         last unless $one->{blank};
         select undef, undef, undef, 0.3;
     }
@@ -119,44 +118,25 @@ sub look {
 }
 
 sub judged {
-    my ($told, $pid) = @_;
+    my ($told) = @_;
     my $name = substr $told->{Name}, 1;
     my $labels = $told->{Config}{Labels} // {};
-    my $runtime = $told->{HostConfig}{Runtime} || "runc";
-    my $asked_runc = $runtime =~ /^(runc|io\.containerd\.runc\.v\d)\z/;
-    my %seen = process($pid);
+    my ($process, $state, $why) = judged_container($told, $ground);
+    my ($exe, $argv0) = @{$process}{qw(executable argv0)};
     my $exempt = grep { selects($_, $name, $labels) } @{$policy->{exempt}};
     my $wanted = grep { selects($_, $name, $labels) } @{$policy->{must}};
     return {
-        %seen,
         id => $told->{Id},
         shown => "$name (" . substr($told->{Id}, 0, 12) . ")",
-        runtime => $runtime,
-        asked_runc => $asked_runc,
+        shown_process => substr($exe || "without a program", 0, 100)
+            . " (pid $told->{State}{Pid}, calls itself " . substr($argv0 eq "" ? "nothing" : $argv0, 0, 60) . ")",
+        blank => $exe eq "" || $argv0 eq "",
+        runtime => $told->{HostConfig}{Runtime} || "runc",
         exempt => $wanted && $exempt,
         must => $wanted && !$exempt,
-        sandboxed => $seen{is_sandbox} && !$asked_runc,
+        state => $state,
+        why => $why,
     };
-}
-
-# An image may have any file at any path, and call its process as it likes. What it cannot have is the
-# node's own file: inode(7), proc_pid_exe(5).
-sub process {
-    my ($pid) = @_;
-    my $exe = readlink("/proc/$pid/exe") // "";
-    my $words = "";
-    if (open my $file, "<", "/proc/$pid/cmdline") { local $/; $words = <$file> // "" }
-    my ($argv0) = split /\0/, $words, 2;
-    my $own = join ":", (stat $exe)[0, 1];
-    my $its = join ":", (stat "/proc/$pid/exe")[0, 1];
-    my $called = ($argv0 // "") eq "runsc-sandbox";
-    my $shown = substr $exe || "without a program", 0, 100;
-    return (
-        blank => $exe eq "" || $words eq "",
-        is_sandbox => $called && $own ne "" && $own eq $its,
-        deleted => ($called && $exe =~ / \(deleted\)\z/ ? 1 : 0), # in a list a match that fails is nothing
-        process => "$shown (pid $pid, calls itself " . substr($argv0 // "nothing", 0, 60) . ")",
-    );
 }
 
 sub selects { # whether the selector $_[0] means the container of this name with these labels
@@ -193,7 +173,8 @@ sub read_policy {
 sub write_metrics {
     my ($seen, $bare) = @_;
     my %count;
-    $count{$_->{runtime}}{$_->{sandboxed} ? "true" : "false"}++ for @$seen;
+    my %shown = (sandboxed => "true", bare => "false", unknown => "unknown");
+    $count{$_->{runtime}}{$shown{$_->{state}}}++ for @$seen;
     my @lines = (
         "# HELP gvisor_watch_containers Running containers, by the runtime that they asked for.",
         "# TYPE gvisor_watch_containers gauge",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from importlib.resources import files
 from itertools import pairwise
 from urllib.parse import quote
 
-from pyinfra_gvisor import scripts
 from pyinfra_gvisor.audit.policy import Selector
 from pyinfra_gvisor.node_files import unit_text
+from pyinfra_gvisor.scripts import program
 
 DIRECTORY = "/opt/gvisor/watch"
 SCRIPT = f"{DIRECTORY}/watch.pl"
@@ -26,8 +25,13 @@ TIMEOUT_S = 600  # a look at a busy daemon, and fifty containers that need 10 s 
 
 def script_text() -> str:
     """The program that looks."""
-    parts = ("docker_api.pl", "watch.pl")
-    return "".join(files(scripts).joinpath(part).read_text(encoding="utf-8") for part in parts)
+    return program(
+        "scripts/docker_api.pl",
+        "sandbox/process.pl",
+        "sandbox/verdict.pl",
+        "sandbox/ground.pl",
+        "scripts/watch.pl",
+    )
 
 
 def policy_text(

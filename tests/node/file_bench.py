@@ -11,9 +11,8 @@ from pyinfra_gvisor.dockerd_keys import NEUTRAL
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.lab.node import put_files
-from pyinfra_gvisor.node import STATE_SCRIPTS, Node, parse_node
+from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.plan import Plan, plan_daemon_json
-from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.transaction import transaction
 from tests.node.bad_files import BadFile
 from tests.node.odd_files import BESIDE
@@ -36,7 +35,7 @@ look() {{
 sum() {{ if [ -f "$file" ]; then sha256sum < "$file"; fi; }}
 """
 READ = (
-    script(*STATE_SCRIPTS).rpartition("\nmachine\n")[0]
+    state_script().rpartition("\nmachine\n")[0]
     + SHELL
     + f"""
 pid=''
@@ -95,9 +94,7 @@ class Bench:
 
     def full(self) -> list[str]:
         """The node's whole state, as a deploy reads it."""
-        return self.node.exec(
-            "timeout", "20", "sh", "-c", script(*STATE_SCRIPTS)
-        ).stdout.splitlines()
+        return self.node.exec("timeout", "20", "sh", "-c", state_script()).stdout.splitlines()
 
     def with_file(self, said: dict[str, str]) -> Node:
         """The node with that file."""

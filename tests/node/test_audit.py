@@ -125,7 +125,7 @@ def test_an_image_that_looks_like_a_sandbox_is_none(
     assert seen.outcome.code == 1
     evidence = seen.found["container-unsandboxed forged"]["evidence"]
     assert evidence == (
-        f"its process calls itself runsc-sandbox and is {SENTRY} of another file system"
+        f"runc is no sandbox: asked for runc, its process is {SENTRY} (runsc-sandbox)"
     )
 
 

@@ -125,7 +125,7 @@ def test_a_runtime_whose_wrapper_starts_runc_fools_nobody(
 
     assert seen.outcome.code == 1
     assert seen.found[f"wrapper-changed {wrapper}"]["severity"] == "critical"
-    assert seen.found["container-unsandboxed shop"]["evidence"].startswith("asked for runsc, ")
+    assert seen.found["container-unsandboxed shop"]["evidence"].startswith("its process is no ")
     assert seen.container("shop")["asked"] == "runsc"
     assert seen.container("shop")["sandboxed"] is False
     assert audit(fleet, "plain").found == {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from pyinfra_gvisor.lab import LabNode, Ran
-from pyinfra_gvisor.node import STATE_SCRIPTS, parse_node
+from pyinfra_gvisor.node import parse_node, state_script
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.service import service_script
 from tests.node.running import docker_info, processes, remove_container, start_container
@@ -49,7 +49,7 @@ class Service:
 
     def script(self) -> str:
         """The part, ready for commands behind it; it holds a lock, as a transaction does."""
-        fact = self.node.exec("sh", "-c", script(*STATE_SCRIPTS)).stdout
+        fact = self.node.exec("sh", "-c", state_script()).stdout
         found = parse_node(fact.rstrip("\n").split("\n"))
         assert found.supervisor.kind == self.kind
         names = (service_script(found), "dockerd")

@@ -17,6 +17,7 @@ from typing import Any
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.plan import Plan
+from pyinfra_gvisor.sandbox.verdict import PROGRAMS
 from pyinfra_gvisor.transaction import transaction
 
 END = "end of node state"
@@ -44,6 +45,7 @@ class Running:
     executable: str = "/usr/bin/sleep"
     argv0: str = "sleep"
     here: bool = True
+    sha256: str = ""
     given: Mapping[str, Any] | None = None
 
     def lines(self) -> list[str]:
@@ -57,9 +59,9 @@ class Running:
         }
         if self.given is not None:
             document["Given"] = dict(self.given)
-        where = "here" if self.here else "elsewhere"
+        file = self.executable if self.here else ""
         return [
-            f"process {self.pid} {self.executable}\t{self.argv0}\t{where}",
+            f"process {self.pid} {self.executable}\t{self.argv0}\t{file}\t{self.sha256}",
             f"container {compact(document)}",
         ]
 
@@ -158,14 +160,23 @@ def answer(
     ]
 
 
+def program_sha256(release: str, program: str = "runsc") -> str:
+    """What the manifest of a release has of a program."""
+    return hashlib.sha256(f"{release}/{program}".encode()).hexdigest()
+
+
 def installed(release: str, **manifest: Any) -> list[str]:
     """The lines for a release that is as it was installed."""
-    stat = "runsc f 755 0:0 60000000 1764000000.1000000000 1764000000.1000000000"
-    known = {"release": release, "source": "debian", "installed_at": "2026-11-24T20:00:00Z"}
+    rest = "f 755 0:0 60000000 1764000000.1000000000 1764000000.1000000000"
+    stat = [f"{program} {rest}" for program in PROGRAMS]
+    known = {
+        **{"release": release, "source": "debian", "installed_at": "2026-11-24T20:00:00Z"},
+        "members": {program: program_sha256(release, program) for program in PROGRAMS},
+    }
     return [
         f"release {release}",
-        f"manifest {release} {compact({**known, 'stat': [stat], **manifest})}",
-        f"member {release}/{stat}",
+        f"manifest {release} {compact({**known, 'stat': stat, **manifest})}",
+        *(f"member {release}/{line}" for line in manifest.get("stat", stat)),
     ]
 
 

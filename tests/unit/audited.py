@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,7 +15,7 @@ from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.settings import load_settings
 from tests.cases.proven import RELEASE, proven_answer
-from tests.unit.answers import END, Running
+from tests.unit.answers import END, Running, installed
 
 # Of every node without gvisor_egress and gvisor_kernel, as those of most tests are.
 NOTED = ("egress-not-declared", "kernel-not-declared")
@@ -44,7 +45,9 @@ def with_container(
 ) -> HostReport:
     """The report on a node as declared on which this container runs."""
     given = {f"gvisor_{key}": value for key, value in settings.items()}
-    return audited(*container.lines(), settings=given, apps=apps)
+    release = re.match(r"/opt/gvisor/releases/([^/]+)/", container.executable)
+    others = installed(release[1]) if release and release[1] != RELEASE else []
+    return audited(*others, *container.lines(), settings=given, apps=apps)
 
 
 def found(report: HostReport) -> dict[str, Finding]:

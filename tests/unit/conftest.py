@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from shutil import copy2
 
 import pytest
 from hypothesis import settings
@@ -15,9 +16,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 
 
 @pytest.fixture
-def sandbox() -> Iterator[int]:
-    """A process that is called as a sandbox is, and runs the machine's own file."""
-    with process("runsc-sandbox") as pid:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A process that is called as a sandbox is, and runs a runsc of the machine's own."""
+    program = tmp_path_factory.mktemp("usr-local-bin") / "runsc"
+    copy2("/usr/bin/sleep", program)
+    with process("runsc-sandbox", str(program)) as pid:
         yield pid
 
 

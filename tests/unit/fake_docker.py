@@ -15,6 +15,8 @@ from tests.unit.answers import compact, info
 
 SECRET = "hunter2"  # noqa: S105 - a made-up one to look for
 
+OLD_FORM = {"runsc": {"path": "/usr/local/bin/runsc"}}  # what a sandbox of a test is started by
+
 Handler = socketserver.StreamRequestHandler
 Answer = Callable[[Handler], None]
 
@@ -123,7 +125,7 @@ def routes(
     """The answers of a good daemon with these containers and networks."""
     bodies = {f"/containers/{item['Id']}/json": compact(item) + "\n" for item in documents}
     return {
-        "/info": says(compact(info() if docker is None else docker) + "\n"),
+        "/info": says(compact(info(runtimes=OLD_FORM) if docker is None else docker) + "\n"),
         "/containers/json": says(compact([listed(item) for item in documents]) + "\n"),
         "/networks": says(compact(list(networks)) + "\n"),
         **{path: says(body) for path, body in bodies.items()},

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyinfra_gvisor.node import STATE_SCRIPTS, Node, parse_node
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.node import Node, parse_node, state_script
 from tests.unit.shells import replaced, run, stub, toolbox
 
 ALARM_S = 20
@@ -37,7 +36,7 @@ class Machine:
     def script(self, alarm_s: int = ALARM_S) -> str:
         """The script with this machine's paths."""
         return replaced(
-            script(*STATE_SCRIPTS, **self.asked),
+            state_script(**self.asked),
             {
                 "daemon_json=/etc/docker/daemon.json": f"daemon_json='{self.daemon_json}'",
                 "/etc/docker ": f"'{self.daemon_json.parent}' ",

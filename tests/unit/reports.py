@@ -83,6 +83,8 @@ def container(
         image="registry.example.com/shop/app:3.1",
         asked=asked,
         sandboxed=sandboxed,
+        verdict="sandboxed" if sandboxed else "bare",
+        why="" if sandboxed else "runc is no sandbox",
         release=RELEASE if sandboxed else None,
         must=True,
         exempt=exempt,

@@ -43,7 +43,7 @@ def test_an_app_whose_container_is_what_it_asks_for_has_nothing_against_it() -> 
             id="no-sandbox",
         ),
         pytest.param(
-            {"runtime": "gvisor"}, "its container for gvisor and is in a sandbox", id="another-one"
+            {"runtime": "gvisor"}, "its container for gvisor and is in no sandbox", id="another-one"
         ),
     ],
 )

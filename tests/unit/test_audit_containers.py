@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.audit.findings import Severity
+from tests.cases.proven import RELEASE
+from tests.unit.answers import program_sha256
 from tests.unit.audited import COOLIFY, app, audited, found, ids, waived, with_container
 
 BARE: dict[str, Any] = {"runtime": "runc", "executable": "/usr/bin/node", "argv0": "node"}
@@ -102,7 +104,10 @@ def test_an_exemption_of_another_container_is_none() -> None:
         ),
         pytest.param({}, ("/run/docker.sock",), "container-docker-socket", "5.32", id="socket"),
         pytest.param({}, ("/etc/",), "container-host-path", "5.6", id="host-path"),
-        pytest.param({}, ("/",), "container-host-path", "5.6", id="root"),
+        pytest.param({}, ("/opt",), "container-gvisor-path", "5.6", id="opt"),
+        pytest.param(
+            {}, ("/opt/gvisor/runtimes",), "container-gvisor-path", "5.6", id="gvisor's-files"
+        ),
         pytest.param({}, ("/var/lib/docker",), "container-host-path", "5.6", id="docker's-files"),
         pytest.param(
             {"Annotations": {"dev.gvisor.flag.host-uds": "open"}},
@@ -116,7 +121,7 @@ def test_an_exemption_of_another_container_is_none() -> None:
 def test_what_an_app_was_given_beyond_its_sandbox_is_found(
     given: dict[str, Any], mounts: tuple[str, ...], rule: str, cis: str | None
 ) -> None:
-    report = with_container(app(given=given, mounts=mounts))
+    report = with_container(app(given=given, mounts=mounts, sha256=program_sha256(RELEASE)))
 
     assert {item.id: item.cis for item in found(report).values()} == {rule: cis}
 

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.node import parse_node
-from tests.unit.answers import Running, answer, node
+from tests.unit.answers import RUNSC, Running, answer, info, node
 
 NASTY = (
     'quote " brace } bracket ] "Pid":1 \\ tab\t newline\n \u2028 end of node state gr\u00fc\u00df'
 )
 
 
-def test_a_sandboxed_container_is_known_by_its_process_whatever_it_asked_for() -> None:
+def test_a_sandbox_is_known_by_its_process_and_what_handles_its_runtime() -> None:
     sandbox = Running(
         "app",
-        runtime="runc",
+        runtime="runsc",
         argv0="runsc-sandbox",
         executable="/opt/gvisor/releases/20260928.0/gvisor-bin/gvisor_sentry",
     )
+    forged = replace(sandbox, name="forged", runtime="runc")
 
-    (container,) = node(containers=[sandbox]).containers
+    found = node(
+        containers=[sandbox, forged],
+        releases=["20260928.0"],
+        docker=info(runtimes={"runsc": RUNSC}),
+        wrappers={RUNSC["path"]: "0a1b2c3d" + "0" * 56},
+    ).containers
 
-    assert container.sandboxed
-    assert container.release == "20260928.0"
+    assert [item.sandboxed for item in found] == [True, False]
+    assert [item.release for item in found] == ["20260928.0", "20260928.0"]
 
 
 @pytest.mark.parametrize(
@@ -73,12 +80,12 @@ def test_nasty_strings_in_a_container_change_nothing_about_it() -> None:
         "Other": {"Pid": 7},
     }
     lines = answer()
-    lines[-1:-1] = [f"process 42 /x y\t{NASTY!r}\there", f"container {json.dumps(document)}"]
+    lines[-1:-1] = [f"process 42 /x y\t{NASTY!r}\t/x y\t", f"container {json.dumps(document)}"]
 
     (container,) = parse_node(lines).containers
 
     assert (container.name, container.pid, container.runtime) == ("app", 42, "runsc")
-    assert container.executable == "/x y"
+    assert container.process.executable == "/x y"
     assert not container.docker_socket
 
 

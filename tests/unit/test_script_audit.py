@@ -156,7 +156,7 @@ def test_a_process_that_only_calls_itself_a_sandbox_is_the_nodes_own_or_it_is_no
         document = container(1, pid)
         seen = observed(machine, document)
 
-    assert seen.node.containers[0].here
+    assert seen.node.containers[0].process.file
 
 
 def test_without_perl_nothing_is_guessed(tmp_path: Path) -> None:

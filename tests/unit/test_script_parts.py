@@ -6,17 +6,15 @@ import re
 
 import pytest
 
-from pyinfra_gvisor.audit.observed import AUDIT_SCRIPTS
-from pyinfra_gvisor.node import STATE_SCRIPTS
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.audit.observed import audit_script
+from pyinfra_gvisor.node import state_script
 
 
 @pytest.mark.parametrize(
-    "parts",
-    [pytest.param(STATE_SCRIPTS, id="state"), pytest.param(AUDIT_SCRIPTS, id="audit")],
+    "text",
+    [pytest.param(state_script(), id="state"), pytest.param(audit_script(), id="audit")],
 )
-def test_every_step_of_a_look_at_a_node_is_defined(parts: tuple[str, ...]) -> None:
-    text = script(*parts)
+def test_every_step_of_a_look_at_a_node_is_defined(text: str) -> None:
     steps = text.rstrip().rpartition("}\n")[2].split("\n")
 
     named = {step for step in steps if re.fullmatch("[a-z_]+", step)}

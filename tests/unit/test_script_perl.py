@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.sandbox.verdict import Process
 from tests.unit.answers import compact
 from tests.unit.fake_docker import (
     SECRET,
@@ -41,22 +42,21 @@ def known(machine: Machine) -> Node | None:
         return None
 
 
-def test_a_sandbox_is_seen_as_docker_and_proc_show_it(machine: Machine) -> None:
-    with process("runsc-sandbox") as pid:
-        document = container(
-            1,
-            pid,
-            name="shop",
-            host={"Runtime": "runsc", "AutoRemove": True},
-            mounts=[{"Type": "bind", "Source": "/var/run/docker.sock"}],
-        )
-        with daemon(machine.socket, routes([document])):
-            (found,) = machine.node().containers
+def test_a_sandbox_is_seen_as_docker_and_proc_show_it(machine: Machine, sandbox: int) -> None:
+    document = container(
+        1,
+        sandbox,
+        name="shop",
+        host={"Runtime": "runsc", "AutoRemove": True},
+        mounts=[{"Type": "bind", "Source": "/var/run/docker.sock"}],
+    )
+    with daemon(machine.socket, routes([document])):
+        (found,) = machine.node().containers
 
-    assert (found.id, found.name, found.pid) == (f"{1:064x}", "shop", pid)
+    assert (found.id, found.name, found.pid) == (f"{1:064x}", "shop", sandbox)
     assert (found.runtime, found.auto_remove, found.docker_socket) == ("runsc", True, True)
     assert found.sandboxed
-    assert found.executable.endswith("/sleep")
+    assert found.process.file == found.process.executable
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_nasty_strings_change_nothing_about_a_container(
             (found,) = machine.node().containers
 
     assert (found.id, found.name, found.pid) == (f"{1:064x}", "app", pid)
-    assert (found.runtime, found.argv0) == ("runc", "sleep")
+    assert (found.runtime, found.process.argv0) == ("runc", "sleep")
 
 
 def test_neither_environment_nor_command_nor_labels_leave_the_node(machine: Machine) -> None:
@@ -142,7 +142,7 @@ def test_a_process_that_went_away_meanwhile_is_no_sandbox(machine: Machine) -> N
     with daemon(machine.socket, routes([container(1, 2**22 + 1)])):
         (found,) = machine.node().containers
 
-    assert (found.executable, found.argv0, found.sandboxed) == ("", "", False)
+    assert (found.process, found.sandboxed) == (Process(), False)
 
 
 def test_docker_info_goes_over_as_it_is(machine: Machine) -> None:

@@ -174,6 +174,7 @@ def test_the_metrics_are_whole_readable_for_all_and_of_this_look(
         container(2, sandbox, name="good", host=RUNSC),
         container(3, sandbox, name="fine", host=RUNSC),
         container(4, bare, name="odd", host={"Runtime": 'a"\\b'}),
+        container(5, sandbox, name="lost", host={"Runtime": "gone"}),
     ]
     watched = Watched(tmp_path, (Selector(name="[!o]*"),), metrics=True)
     watched.textfile.write_text("of an earlier look")
@@ -187,9 +188,10 @@ def test_the_metrics_are_whole_readable_for_all_and_of_this_look(
     assert looked.code == 0
     assert values[:-1] == [
         'gvisor_watch_containers{runtime="a\\"\\\\b",sandboxed="false"} 1',
+        'gvisor_watch_containers{runtime="gone",sandboxed="unknown"} 1',
         'gvisor_watch_containers{runtime="runc",sandboxed="false"} 1',
         'gvisor_watch_containers{runtime="runsc",sandboxed="true"} 2',
-        "gvisor_watch_unsandboxed 1",
+        "gvisor_watch_unsandboxed 2",
     ]
     assert began <= int(values[-1].split()[1]) <= time.time()
     assert re.findall("^# TYPE (.*) gauge$", text, re.MULTILINE) == [

@@ -1,0 +1,51 @@
+# What verdicts on a node rest on, and the verdict on one container. Read behind docker_api.pl, process.pl and
+# verdict.pl.
+sub judged_container { # what Docker tells of it: its process, and verdict.pl's state, why and release
+    my ($told, $ground) = @_;
+    my $asked = $told->{HostConfig}{Runtime} || "runc";
+    my @mounts = grep { defined && $_ ne "" } map { $_->{Source} } @{$told->{Mounts} // []};
+    my $process = process_of($told->{State}{Pid}, @mounts);
+    return ($process, verdict({asked => $asked, process => $process, mounts => \@mounts}, $ground));
+}
+
+# What of the node verdicts rest on. The node's fact and verdict.py know the same.
+sub know_ground {
+    my ($code, $body) = ask("GET", "/info", 20);
+    die "answer $code\n" unless $code == 200;
+    my $runtimes = json($body)->{Runtimes} // {};
+    know_programs(grep { defined } map { $_->{path} } values %$runtimes);
+    my %known = (runtimes => $runtimes, wrappers => {}, programs => {}, sums => {});
+    my $wrapper = qr{^/opt/gvisor/runtimes/};
+    $known{wrappers}{$_} = sum_of($_) for grep { defined && /$wrapper/ } map { $_->{path} } values %$runtimes;
+    know_releases(\%known);
+    return \%known;
+}
+
+# Each member of a release as its manifest has it: manifest.sh.
+sub know_releases {
+    my ($known) = @_;
+    my $root = "/opt/gvisor/releases/";
+    for my $program (programs()) {
+        my ($release, $member) = $program =~ m{^\Q$root\E([^/]+)/(.*)\z} or next;
+        my $manifest = manifest("$root$release") or next;
+        next unless ($manifest->{release} // "") eq $release;
+        my $sum = $manifest->{members}{$member};
+        $known->{sums}{$sum} = $release if $sum;
+        my $is = found($program, $member);
+        $known->{programs}{$program} = $release if grep { $_ eq $is } @{$manifest->{stat} // []};
+    }
+}
+
+sub manifest {
+    my ($directory) = @_;
+    open my $file, "<", "$directory/manifest.json" or return undef;
+    local $/;
+    my $read = eval { json(<$file>) };
+    return ref $read eq "HASH" ? $read : undef;
+}
+
+sub found { # a member of a release, as find tells it
+    my ($path, $member) = @_;
+    open my $told, "-|", "find", $path, "-maxdepth", "0", "-printf", '%y %m %U:%G %s %T@ %C@' or return "";
+    return "$member " . (<$told> // "");
+}

@@ -1,0 +1,159 @@
+"""
+The one place that says whether a container is in a sandbox.
+
+Only evidence makes a sandbox: what handles the container's runtime has to be gVisor's, by the live
+daemon's own account, and its process has to run a program that is known on this node. What is
+missing or contradicts that is ``bare``, on the node's kernel, or ``unknown``; neither is ever taken
+for a sandbox. ``verdict.pl`` says the same on the node; tests hold both to one table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field
+
+from pyinfra_gvisor.docker_info import RuntimeEntry
+from pyinfra_gvisor.reading import Reading
+
+GVISOR_DIR = "/opt/gvisor"
+RELEASES_DIR = f"{GVISOR_DIR}/releases"
+RUNTIMES_DIR = f"{GVISOR_DIR}/runtimes"
+
+SANDBOX = "runsc-sandbox"  # argv[0]: runsc/sandbox/sandbox.go
+# Of a release, those that a sandbox's process runs: the latter since 2026.
+PROGRAMS = ("runsc", "gvisor-bin/gvisor_sentry")
+# Its name ends in the beginning of its own checksum.
+WRAPPER_PATH = re.compile(
+    re.escape(RUNTIMES_DIR) + r"/[a-z0-9]+-(?P<release>[0-9]{8}\.[0-9]+)-(?P<sum>[0-9a-f]{8})"
+)
+
+
+class Verdict(Reading):
+    """
+    What a container is, and why; ``release`` is what its sandbox runs from.
+
+    ``sandboxed`` without a reason is a sandbox of ours, with one it is one of an older set-up.
+    """
+
+    state: Literal["sandboxed", "bare", "unknown"]
+    why: str = ""
+    release: str | None = None
+
+
+class Process(Reading):
+    """
+    A container's process: what ``/proc/<pid>/exe`` points at, and what it calls itself.
+
+    ``file`` is the node's file of the same device and inode, empty if none is known; an image may
+    have any path. ``sha256`` is of its program, where the file alone does not tell.
+    """
+
+    executable: str = ""
+    argv0: str = ""
+    file: str = ""
+    sha256: str = ""
+
+
+class Ground(Reading):
+    """
+    What of a node the verdict rests on.
+
+    + runtimes: what the live daemon has registered, by name
+    + wrappers: the sha256 of each file in ``RUNTIMES_DIR``, by path
+    + programs: the release of each program that is as its release's manifest says, by path
+    + sums: the release of each program that a manifest knows, by sha256
+    """
+
+    runtimes: dict[str, RuntimeEntry] = Field(default_factory=dict)
+    wrappers: dict[str, str] = Field(default_factory=dict)
+    programs: dict[str, str] = Field(default_factory=dict)
+    sums: dict[str, str] = Field(default_factory=dict)
+
+
+def judge(asked: str, process: Process, mounts: Iterable[str], ground: Ground) -> Verdict:
+    """
+    What a container is.
+
+    + asked: the runtime that it asked for
+    + mounts: the node's paths that it was given
+    """
+    handled = _handled(asked, ground)
+    if handled and handled.state == "bare":
+        return handled
+    if not process.executable:
+        return _unknown("its process is gone")
+    if process.argv0 != SANDBOX:
+        return _bare("its process is no sandbox")
+    return handled or _of_program(process, tuple(mounts), ground)
+
+
+def reaches(mount: str, path: str = GVISOR_DIR) -> bool:
+    """Whether who is given ``mount`` is given something of ``path``, or all of it."""
+    mount, path = mount.rstrip("/") + "/", path + "/"
+    return mount.startswith(path) or path.startswith(mount)
+
+
+def release_of(path: str) -> str | None:
+    """The release of the wrapper at ``path``, or None if it is no wrapper of ours."""
+    found = WRAPPER_PATH.fullmatch(path)
+    return found["release"] if found else None
+
+
+def is_as_written(path: str, sha256: str) -> bool:
+    """Whether a wrapper has the text that its name was made from."""
+    found = WRAPPER_PATH.fullmatch(path)
+    return bool(found and sha256.startswith(found["sum"]))
+
+
+def _handled(asked: str, ground: Ground) -> Verdict | None:
+    """What speaks against that which handles a runtime; None if it is gVisor's."""
+    entry = ground.runtimes.get(asked)
+    if entry is None:
+        if asked == "runc":  # Docker 20.10 forgets it at a reload
+            return _bare("runc is no sandbox")
+        if re.search(r"[./]", asked):  # moby: IsPermissibleC8dRuntimeName
+            return _bare("a shim of containerd's handles it, which is no sandbox")
+        return _unknown("dockerd does not know its runtime")
+    path = entry.path or ""
+    if not path:
+        return _unknown("a shim handles its runtime, of which nothing is known")
+    if path.startswith(RUNTIMES_DIR + "/"):
+        if is_as_written(path, ground.wrappers.get(path, "")):
+            return None
+        return _unknown(f"{path} is not as it was written")
+    if path in ground.programs or path.rsplit("/", 1)[-1].startswith("runsc"):
+        return None
+    return _bare(f"{path.rsplit('/', 1)[-1]} is no sandbox")
+
+
+def _of_program(process: Process, mounts: tuple[str, ...], ground: Ground) -> Verdict:
+    file = process.file
+    reached = any(reaches(mount) for mount in mounts)
+    if file in ground.programs and not reached:
+        return Verdict(state="sandboxed", release=ground.programs[file])
+    if process.sha256 in ground.sums:
+        return Verdict(state="sandboxed", release=ground.sums[process.sha256])
+    if file.startswith(RELEASES_DIR + "/"):
+        if reached:
+            return _unknown(f"it is given {GVISOR_DIR}, and its program has no known checksum")
+        return _unknown(f"{file} is not as it was installed")
+    if not file:
+        if process.executable.endswith(" (deleted)"):
+            return _unknown("its program was replaced on the node")
+        return _unknown("its program is of another file system")
+    if not re.fullmatch(r"(?:.*/)?(?:runsc[^/]*|gvisor_sentry)", file, re.DOTALL):
+        return _bare("its program is no runsc")
+    if any(reaches(mount, file) for mount in mounts):
+        return _unknown("it is given the program that it runs")
+    return Verdict(state="sandboxed", why=f"an older set-up: it runs from {file}")
+
+
+def _bare(why: str) -> Verdict:
+    return Verdict(state="bare", why=why)
+
+
+def _unknown(why: str) -> Verdict:
+    return Verdict(state="unknown", why=why)

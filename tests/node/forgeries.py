@@ -1,0 +1,140 @@
+"""Containers that look like sandboxes and are none, and sandboxes that look odd."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import LABELS, sh
+from tests.node.running import HOME, RELEASE, remove_containers
+
+NAMED = "exec -a runsc-sandbox"
+VOLUME = "forge-volume"
+IN_VOLUME = f"/var/lib/docker/volumes/{VOLUME}/_data"
+CHANGED = f"/opt/gvisor/runtimes/runsc-{RELEASE}-00000000"
+STRAY = "/opt/gvisor/runtimes/forge"
+FILE = "/etc/docker/daemon.json"
+KEPT = "/root/forge.daemon.json"
+ENTRIES = {
+    "forgecrun": "/usr/local/bin/crun",
+    "forgenvidia": "/usr/local/bin/nvidia-container-runtime",
+    "forgeold": "/usr/local/lib/forge/runsc",
+    "forgestray": STRAY,
+    "forgechanged": CHANGED,
+    "forgelost": "/usr/local/lib/forge/runsc",
+}
+"""Runtimes that somebody has registered: each of them starts runc."""
+
+LOST = ("unknown", "dockerd does not know its runtime")
+RUNC = ("bare", "runc is no sandbox")
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """A container: its runtime, what bash in it does, its options, and what it is told to be."""
+
+    runtime: str
+    does: str
+    verdict: tuple[str, str]
+    options: tuple[str, ...] = ()
+
+
+_SLEEP = f"{NAMED} /usr/bin/sleep 3000"
+_OURS = f"mkfifo /dev/shm/x; {NAMED} {HOME}/gvisor-bin/gvisor_sentry --log=/dev/shm/x list"
+_GIVEN = ("-v", "/opt/gvisor:/opt/gvisor:ro")
+_VOLUME = ("-v", f"{VOLUME}:{IN_VOLUME}")
+_SHIM = ("bare", "a shim of containerd's handles it, which is no sandbox")
+
+FORGERIES = {
+    "forge-named": Forgery("runc", _SLEEP, RUNC),
+    "forge-with-ours": Forgery("runc", _OURS, RUNC, _GIVEN),
+    "forge-shim": Forgery("io.containerd.runc.v2", _SLEEP, RUNC),
+    "forge-shim-with-ours": Forgery("io.containerd.runc.v2", _OURS, RUNC, _GIVEN),
+    "forge-any-shim": Forgery("a.runc.v2", f"{NAMED} {IN_VOLUME}/runsc 3000", _SHIM, _VOLUME),
+    "forge-crun": Forgery("forgecrun", _SLEEP, ("bare", "crun is no sandbox")),
+    "forge-crun-with-ours": Forgery("forgecrun", _OURS, ("bare", "crun is no sandbox"), _GIVEN),
+    "forge-nvidia": Forgery(
+        "forgenvidia", _SLEEP, ("bare", "nvidia-container-runtime is no sandbox")
+    ),
+    "forge-old-plain": Forgery(
+        "forgeold", "exec sleep 3000", ("bare", "its process is no sandbox")
+    ),
+    "forge-old-named": Forgery("forgeold", _SLEEP, ("bare", "its program is no runsc")),
+    "forge-old-volume": Forgery(
+        "forgeold",
+        f"{NAMED} {IN_VOLUME}/runsc 3000",
+        ("unknown", "it is given the program that it runs"),
+        _VOLUME,
+    ),
+    "forge-old-replaced": Forgery(
+        "forgeold",
+        f"cp {IN_VOLUME}/runsc {IN_VOLUME}/gone; (sleep 1; rm {IN_VOLUME}/gone) & "
+        f"{NAMED} {IN_VOLUME}/gone 3000",
+        ("unknown", "its program was replaced on the node"),
+        _VOLUME,
+    ),
+    "forge-stray": Forgery("forgestray", _SLEEP, ("unknown", f"{STRAY} is not as it was written")),
+    "forge-changed": Forgery(
+        "forgechanged", _SLEEP, ("unknown", f"{CHANGED} is not as it was written")
+    ),
+    "forge-lost": Forgery("forgelost", _SLEEP, LOST),
+}
+"""By the container's name."""
+
+REAL = {
+    "forge-real": (),
+    "forge-real-mount": ("-v", "/srv:/srv:ro"),
+    "forge-real-given": _GIVEN,
+}
+"""Sandboxes of ours, and what they are given."""
+
+_RUNC = '#!/bin/sh\nexec runc "$@"\n'
+_IMAGE = """
+cd "$(mktemp -d)" && mkdir -p proc sys dev tmp etc usr
+for link in bin lib lib64; do ln -s usr/$link $link; done
+tar -c . | docker import - forge:1 > /dev/null
+"""
+
+
+def forge(node: LabNode) -> None:
+    """All of them on a node, whose daemon.json gets the runtimes that they need."""
+    for path in ENTRIES.values():
+        sh(node, f"mkdir -p {path.rpartition('/')[0]}")
+        node.put(path, _RUNC.encode(), mode=0o755)
+    sh(node, f"cp -p {FILE} {KEPT}")
+    _register(node, ENTRIES)
+    sh(node, _IMAGE)
+    sh(node, f"docker volume create {VOLUME} && cp /usr/bin/sleep {IN_VOLUME}/runsc")
+    for name, forgery in FORGERIES.items():
+        _run(node, name, forgery.runtime, forgery.does, *forgery.options)
+    for name, options in REAL.items():
+        _run(node, name, "runsc", "exec sleep 3000", *options)
+    _register(node, {name: path for name, path in ENTRIES.items() if name != "forgelost"})
+
+
+def forget(node: LabNode) -> None:
+    """Away with all of it."""
+    remove_containers(node, "^/forge-")
+    sh(node, f"docker volume rm {VOLUME} && docker rmi forge:1")
+    sh(node, f"cat {KEPT} > {FILE} && rm {KEPT} && systemctl reload docker")
+    sh(node, f"rm -rf /usr/local/lib/forge {' '.join(ENTRIES.values())}")
+
+
+def _run(node: LabNode, name: str, runtime: str, does: str, *options: str) -> None:
+    words = ("-v", "/usr:/usr:ro", *LABELS, *options, "forge:1", "bash", "-c", does)
+    ran = node.exec("docker", "run", "-d", "--name", name, "--runtime", runtime, *words)
+    assert ran.code == 0, (name, ran.stderr)
+
+
+def _register(node: LabNode, entries: dict[str, str]) -> None:
+    """These runtimes of somebody's, and no other of his, by a reload."""
+    file = json.loads(node.exec("cat", FILE).stdout)
+    kept = {name: item for name, item in file["runtimes"].items() if not name.startswith("forge")}
+    file["runtimes"] = {**kept, **{name: {"path": path} for name, path in entries.items()}}
+    node.put(FILE, json.dumps(file, indent=2).encode())
+    sh(node, "systemctl reload docker")
+    known = "docker info --format '{{json .Runtimes}}'"
+    has_lost = "" if "forgelost" in entries else "! "
+    until = f"{known} | grep -q forgecrun && {has_lost}{known} | grep -q forgelost"
+    sh(node, f"for i in $(seq 50); do if {until}; then exit 0; fi; sleep 0.1; done; exit 1")

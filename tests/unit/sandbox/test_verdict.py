@@ -1,0 +1,65 @@
+"""Who is in a sandbox: one table of cases, for what Python says of it and what the watch does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.sandbox.verdict import Ground, Process, judge
+from pyinfra_gvisor.scripts import program
+
+TABLE = json.loads(Path(__file__).with_name("cases.json").read_text())
+CASES = [pytest.param(case, id=case["id"]) for case in TABLE["cases"]]
+PERL = (
+    program("scripts/docker_api.pl", "sandbox/process.pl", "sandbox/verdict.pl")
+    + r"""
+binmode STDOUT, ":utf8";
+local $/;
+my $table = json(<STDIN>);
+print join("\x00", map { $_ // "" } verdict($_, $table->{ground})), "\x01" for @{$table->{cases}};
+"""
+)
+
+
+@cache
+def by_perl() -> dict[str, tuple[str, str, str | None]]:
+    """What the watch says of each case."""
+    ran = subprocess.run(
+        ["perl", "-e", PERL], input=json.dumps(TABLE), check=True, capture_output=True, text=True
+    )
+    lines = [line.split("\0") for line in ran.stdout.split("\1")[:-1]]
+    return {
+        case["id"]: (state, why, release or None)
+        for case, (state, why, release) in zip(TABLE["cases"], lines, strict=True)
+    }
+
+
+def expected(case: dict[str, Any]) -> tuple[str, str, str | None]:
+    """The verdict on a case."""
+    return case["state"], case["why"], case["release"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_case_is_judged_as_the_table_says(case: dict[str, Any]) -> None:
+    process, ground = Process(**case["process"]), Ground(**TABLE["ground"])
+
+    found = judge(case["asked"], process, case["mounts"], ground)
+
+    assert (found.state, found.why, found.release) == expected(case)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_watch_judges_the_same(case: dict[str, Any]) -> None:
+    assert by_perl()[case["id"]] == expected(case)
+
+
+def test_nothing_known_of_a_node_makes_no_sandbox() -> None:
+    for case in TABLE["cases"]:
+        found = judge(case["asked"], Process(**case["process"]), case["mounts"], Ground())
+
+        assert found.state != "sandboxed"
