@@ -170,7 +170,9 @@ def installed(release: str, **manifest: Any) -> list[str]:
     rest = "f 755 0:0 60000000 1764000000.1000000000 1764000000.1000000000"
     stat = [f"{program} {rest}" for program in PROGRAMS]
     known = {
-        **{"release": release, "source": "debian", "installed_at": "2026-11-24T20:00:00Z"},
+        "release": release,
+        "source": "debian",
+        "installed_at": "2026-11-24T20:00:00Z",
         "members": {program: program_sha256(release, program) for program in PROGRAMS},
     }
     return [
