@@ -78,6 +78,7 @@ def test_strangers_and_who_takes_another_address_hear_nothing(program: Program) 
     two = program.at.container("br2", 2, answers=TWO)
     unlisted = program.at.container("br1", 9, answers=THREE, listed=False)
     assert [one.asks(), two.asks()] == [ONE, TWO]
+    before = (one.seen, two.seen)  # on a busy machine a question is asked again
     inside(
         two.path,
         lambda: subprocess.run(
@@ -90,7 +91,7 @@ def test_strangers_and_who_takes_another_address_hear_nothing(program: Program) 
     strange_over_tcp = unlisted.asks_over_tcp()
 
     assert (spoofed, strange, strange_over_tcp) == (None, None, None)
-    assert (one.seen, two.seen, unlisted.seen) == (1, 1, 0)
+    assert (one.seen, two.seen, unlisted.seen) == (*before, 0)
     assert one.asks() == ONE
 
 
