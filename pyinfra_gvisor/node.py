@@ -171,12 +171,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
     sound = intact(lists["release"], manifests, lists["member"])
     docker = DockerInfo.model_validate(info) if "info" in values and not error else None
     wrappers = {path: digest for digest, path in (line.split(" ", 1) for line in lists["wrapper"])}
-    ground = Ground(
-        runtimes=docker.runtimes if docker else {},
-        wrappers=wrappers,
-        programs=programs(manifests, lists["member"]),
-        sums=sums(manifests),
-    )
+    ground = _ground(docker, wrappers, manifests, lists["member"])
     return Node(
         **_machine(values),
         docker_client=client and client.removeprefix("Docker version ").split(",")[0],
@@ -204,6 +199,20 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         surface=read_surface(lists["surface"]),
         resolver=read_resolver(lists["resolver"]),
         state=_state(values),
+    )
+
+
+def _ground(
+    docker: DockerInfo | None,
+    wrappers: dict[str, str],
+    manifests: dict[str, Manifest],
+    members: list[str],
+) -> Ground:
+    return Ground(
+        runtimes=docker.runtimes if docker else {},
+        wrappers=wrappers,
+        programs=programs(manifests, members),
+        sums=sums(manifests),
     )
 
 

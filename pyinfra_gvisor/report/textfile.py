@@ -66,12 +66,12 @@ def _metrics(report: HostReport) -> Iterator[Metric]:
     )
 
 
-_SANDBOXED = {"bare": "false", "sandboxed": "true", "unknown": "unknown"}
+_SANDBOXED: dict[str, str] = {"bare": "false", "sandboxed": "true", "unknown": "unknown"}
 
 
 def _containers(report: HostReport) -> list[Sample]:
     """Every pair of values is there, zero too, so that a series does not end when it is good."""
-    found = Counter((item.asked, item.verdict) for item in report.containers)
+    found = Counter((item.asked, str(item.verdict)) for item in report.containers)
     known = {item.name for item in report.node.runtimes} if report.node else set()
     return [
         (
