@@ -27,7 +27,7 @@ BARE: dict[str, Any] = {
     "runsc_link": LINKS[RELEASE],
 }
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-PROVEN = Reply(output(runsc={**SANDBOX, "file": LINKS[OLD]}))
+PROVEN = Reply(output(runsc={**SANDBOX, "file": LINKS[OLD], "runs": OLD}))
 
 
 def wanted(release: str) -> dict[str, Json]:

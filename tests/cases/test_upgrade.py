@@ -20,7 +20,7 @@ from tests.unit.observations import output
 NEW = "20261005.0"
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 TRIED = answer(**after(plan_canaries(node(**converged()), NEW, {"runsccanary": PROFILES["runsc"]})))
-SEEN = {"asked": "runsccanary", "file": f"/opt/gvisor/releases/{NEW}/runsc"}
+SEEN = {"asked": "runsccanary", "file": f"/opt/gvisor/releases/{NEW}/runsc", "runs": NEW}
 
 
 def shown(**changes: str) -> Reply:

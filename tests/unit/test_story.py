@@ -9,11 +9,12 @@ import pytest
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.story import interrupted_line, plan_lines
-from tests.unit.answers import RUNSC, Running, after, node
+from tests.unit.answers import RUNSC, Running, after, info, node
 
 LIVE: dict[str, Json] = {"live-restore": True}
 RESTART: dict[str, Json] = {"live-restore": True, "userland-proxy": False}
-SANDBOX = {"argv0": "runsc-sandbox", "executable": "/usr/local/bin/runsc"}
+OLD_FORM = {"runsc": {"path": "/usr/local/bin/runsc"}}
+SANDBOX = {"runtime": "runsc", "argv0": "runsc-sandbox"}
 
 
 def told(wanted: dict[str, Json], restart: Restart = "auto", **given: Any) -> list[str]:
@@ -126,11 +127,11 @@ def test_what_somebody_changed_is_told() -> None:
 @pytest.mark.parametrize(
     ("container", "told_of"),
     [
-        pytest.param(Running("old", **SANDBOX), True, id="old-set-up"),
         pytest.param(
-            Running(
-                "new", argv0="runsc-sandbox", executable="/opt/gvisor/releases/20260928.0/runsc"
-            ),
+            Running("old", executable="/usr/local/bin/runsc", **SANDBOX), True, id="old-set-up"
+        ),
+        pytest.param(
+            Running("new", executable="/opt/gvisor/releases/20260928.0/runsc", **SANDBOX),
             False,
             id="ours",
         ),
@@ -138,6 +139,8 @@ def test_what_somebody_changed_is_told() -> None:
     ],
 )
 def test_sandboxes_of_an_older_set_up_are_named(container: Running, told_of: bool) -> None:
-    lines = told({"runtimes": {"runsc": RUNSC}}, containers=[container])
+    lines = told(
+        {"runtimes": {"runsc": RUNSC}}, containers=[container], docker=info(runtimes=OLD_FORM)
+    )
 
     assert any("older set-up" in line and container.name in line for line in lines) is told_of
