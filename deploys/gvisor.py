@@ -27,6 +27,7 @@ def run_node() -> None:
     if settings is None:
         return
     version, profiles = settings.release, settings.runtimes
+    _keep_kernel(settings)
     docker.engine(flavour=settings.docker, name="Have Docker")
     _answer_names(settings)
     if profiles:
@@ -42,7 +43,7 @@ def run_node() -> None:
         wait_s=settings.restart_wait_s,
         name="Bring daemon.json into force",
     )
-    _harden(settings)
+    _limit_egress(settings)
     if profiles:
         _prove(settings)
         gvisor.link(version=version, name="Point the link for people at it")
@@ -69,11 +70,16 @@ def _answer_names(settings: Settings) -> None:
         )
 
 
-def _harden(settings: Settings) -> None:
-    """What stands around the sandbox, before it is proven to be one."""
+def _keep_kernel(settings: Settings) -> None:
+    """First of all: what the kernel refuses is only known when it is tried, and is undone then."""
     node = read_node(host)
     if settings.kernel or (node is not None and node.surface.there):
         kernel.surface(wanted=settings.kernel, name="Keep parts of the kernel out of reach")
+
+
+def _limit_egress(settings: Settings) -> None:
+    """What stands around the sandbox, before it is proven to be one."""
+    node = read_node(host)
     if settings.egress or (node is not None and node.egress.there):
         egress.rules(
             wanted=settings.egress,

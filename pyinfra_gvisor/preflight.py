@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pyinfra_gvisor.egress.dockerd import named_resolvers, proxied
+from pyinfra_gvisor.egress.plan import plan_egress
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.profiles import risks
@@ -91,6 +93,21 @@ def _watch(node: Node, settings: Settings) -> Problem | None:
         got=node.init,
         todo="leave gvisor_watch off for this node",
     )
+
+
+def _firewall(node: Node, settings: Settings) -> Problem | None:
+    """With what daemon.json is to have once it is brought into force, which is before the rules."""
+    if settings.egress is None:
+        return None
+    wanted = settings.wanted_daemon_json()
+    dns = wanted.get("dns")
+    named = tuple(map(str, dns)) if isinstance(dns, list) else named_resolvers(node)
+    may_be_proxied = wanted.get("userland-proxy") is not False and proxied(node)
+    try:
+        plan_egress(node.egress, settings.egress, init=node.init, dns=named, proxied=may_be_proxied)
+    except Problem as problem:
+        return problem
+    return None
 
 
 def _architecture(node: Node, _settings: Settings) -> Problem | None:
@@ -225,6 +242,14 @@ RULES: tuple[Rule, ...] = (
         runc_problem,
     ),
     Rule("watch", "systemd, if `gvisor_watch` is set", "systemd.timer(5)", _watch, gvisor=False),
+    Rule(
+        "firewall",
+        "systemd, and `gvisor_egress` cuts neither the node's way out, the controller's ssh, "
+        "Docker's DNS nor published ports",
+        "[egress.md](egress.md)",
+        _firewall,
+        gvisor=False,
+    ),
     Rule("architecture", "x86_64 or aarch64", _INSTALL, _architecture),
     Rule("kernel", "Linux 5.6 or later", _INSTALL, _kernel),
     Rule("page size", "pages of 4096 bytes", f"{_GVISOR}/issues/8196", _page_size),

@@ -71,8 +71,8 @@ def test_a_plain_node_is_taken_all_the_way_in_order(prepare: bool) -> None:
 
 def test_what_stands_around_the_sandbox_is_there_before_it_is_proven() -> None:
     wrapped = {**converged(), "daemon_json": None}
-    steps = [(PLAIN, item) for item in ({}, {"releases": ["20260928.0"]}, wrapped)]
-    steps += [*[(PLAIN, converged())] * 3, (LOADED, converged())]
+    steps = [(PLAIN, item) for item in ({}, {}, {"releases": ["20260928.0"]}, wrapped)]
+    steps += [*[(PLAIN, converged())] * 2, (LOADED, converged())]
     answers = [[*told(firewall), *answer(**given)] for firewall, given in steps]
     data = {"gvisor_kernel": {}, "gvisor_egress": {}}
     nodes = {"a": Node(answers, {"prove": Reply(output())}, data)}
@@ -82,7 +82,7 @@ def test_what_stands_around_the_sandbox_is_there_before_it_is_proven() -> None:
     fleet.run()
 
     before = ["release", "wrappers", "daemon.json"]
-    assert nodes["a"].acted() == [*before, "kernel", *KEPT, "prove", "record"]
+    assert nodes["a"].acted() == ["kernel", *before, *KEPT, "prove", "record"]
     assert fleet.failed() == set()
 
 

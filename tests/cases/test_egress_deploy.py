@@ -43,6 +43,24 @@ def test_the_deploy_has_a_firewall_as_the_data_say(
     assert fleet.failed() == set()
 
 
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_rules_that_cannot_be_are_refused_before_anything_is_changed(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = {"gvisor_egress": {"interfaces": ["eth*"]}}
+    nodes = {"bad": guarded(PLAIN, data=data), "good": guarded(PLAIN, given=proven())}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert set(nodes["bad"].kinds()) == {"state"}
+    (refusal,) = said(caplog, "bad", level="ERROR")
+    assert "got eth0" in refusal
+    assert refusal.endswith("Nothing was changed.")
+
+
 def test_what_is_neither_wanted_nor_there_is_no_operation() -> None:
     counts = []
     for firewall in (PLAIN, LOADED):
@@ -90,7 +108,10 @@ def test_a_forecast_counts_on_the_daemon_json_that_the_same_run_writes(
 ) -> None:
     caplog.set_level("INFO")
     data = {**ON, "gvisor_daemon_json": daemon_json}
-    nodes = {"a": guarded(found(published=("8080/tcp",)), data=data)}
+    nodes = {
+        "a": guarded(found(published=("8080/tcp",)), data=data),
+        "other": guarded(PLAIN, given=proven()),
+    }
 
     Fleet(nodes).deploy(run_node)
 
