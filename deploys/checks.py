@@ -108,8 +108,13 @@ def checked_rollback(host: Host) -> Rollback | None:
     release = chosen.releases[-1] if chosen.releases else None
     profiles = {name: settings.runtimes.get(name, Runtime()) for name in chosen.runtimes}
     of_then = settings.model_copy(
-        # it is on the node: nothing is fetched, so that no checksum has to be known
-        update={"release": release or settings.release, "runtimes": profiles, "source": "debian"}
+        # What is on the node is not fetched: no checksum has to be known. The firewall stays.
+        update={
+            "release": release or settings.release,
+            "runtimes": profiles,
+            "source": "debian",
+            "egress": None,
+        }
     )
     if refusals := preflight(node, of_then):
         _fail(host, *(problem.at("rollback", "node", host.name) for problem in refusals))

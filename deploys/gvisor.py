@@ -27,8 +27,8 @@ def run_node() -> None:
     if settings is None:
         return
     version, profiles = settings.release, settings.runtimes
-    _keep_kernel(settings)
     docker.engine(flavour=settings.docker, name="Have Docker")
+    _keep_kernel(settings)
     _answer_names(settings)
     if profiles:
         gvisor.release(version=version, archive=settings.archive, name=f"Install runsc {version}")
@@ -71,7 +71,7 @@ def _answer_names(settings: Settings) -> None:
 
 
 def _keep_kernel(settings: Settings) -> None:
-    """First of all: what the kernel refuses is only known when it is tried, and is undone then."""
+    """Before the rest: what a kernel refuses is only known when it is tried, and is undone then."""
     node = read_node(host)
     if settings.kernel or (node is not None and node.surface.there):
         kernel.surface(wanted=settings.kernel, name="Keep parts of the kernel out of reach")

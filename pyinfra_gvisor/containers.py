@@ -61,7 +61,7 @@ def read_containers(
                     path in ("/var/run/docker.sock", "/run/docker.sock") for path in mounted
                 ),
                 process=process,
-                verdict=judge(asked, process, filter(None, mounted), ground),
+                verdict=judge(asked, process, ground),
             )
         )
     return tuple(sorted(found, key=lambda container: container.name))
@@ -69,5 +69,6 @@ def read_containers(
 
 def _process(line: str) -> tuple[str, Process]:
     pid, _, rest = line.partition(" ")
-    executable, argv0, file, sha256 = rest.split("\t")
-    return pid, Process(executable=executable, argv0=argv0, file=file, sha256=sha256)
+    executable, argv0, file, given, sha256 = rest.split("\t")
+    seen = {"executable": executable, "argv0": argv0, "file": file, "sha256": sha256}
+    return pid, Process(**seen, given=given == "1")

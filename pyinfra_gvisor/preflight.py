@@ -9,10 +9,11 @@ from pyinfra_gvisor.egress.dockerd import named_resolvers, proxied
 from pyinfra_gvisor.egress.plan import plan_egress
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.plan import plan_daemon_json
 from pyinfra_gvisor.profiles import risks
 from pyinfra_gvisor.releases import Release, escapes_in, floor
 from pyinfra_gvisor.resolver.plan import lacks
-from pyinfra_gvisor.runtimes import too_old
+from pyinfra_gvisor.runtimes import too_old, wanted_daemon_json
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.unsupported import firewall_problem, runc_problem
@@ -96,15 +97,27 @@ def _watch(node: Node, settings: Settings) -> Problem | None:
 
 
 def _firewall(node: Node, settings: Settings) -> Problem | None:
-    """With what daemon.json is to have once it is brought into force, which is before the rules."""
-    if settings.egress is None:
+    """With the daemon.json that the same run writes, which is in force before the rules are."""
+    if settings.egress is None or node.pending:
         return None
     wanted = settings.wanted_daemon_json()
-    dns = wanted.get("dns")
-    named = tuple(map(str, dns)) if isinstance(dns, list) else named_resolvers(node)
-    may_be_proxied = wanted.get("userland-proxy") is not False and proxied(node)
     try:
-        plan_egress(node.egress, settings.egress, init=node.init, dns=named, proxied=may_be_proxied)
+        plan = plan_daemon_json(
+            node,
+            wanted_daemon_json(settings),
+            if_absent=settings.daemon_json_defaults(),
+            restart=settings.restart,
+        )
+    except Problem:
+        return None  # it is told for itself
+    try:
+        plan_egress(
+            node.egress,
+            settings.egress,
+            init=node.init,
+            dns=named_resolvers(node, plan.after),
+            proxied=wanted.get("userland-proxy") is not False and proxied(node),
+        )
     except Problem as problem:
         return problem
     return None

@@ -9,7 +9,7 @@ from pyinfra_gvisor.audit.releases import known_escapes
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
 from pyinfra_gvisor.dangers import dangers
 from pyinfra_gvisor.errors import cut
-from pyinfra_gvisor.sandbox.verdict import GVISOR_DIR, reaches
+from pyinfra_gvisor.sandbox.verdict import GVISOR_DIR
 
 FLAG = "dev.gvisor.flag."  # runsc/specutils: an annotation of this name stands for a flag
 SOCKETS = ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock")
@@ -60,8 +60,14 @@ def _host_path(running: Running) -> Iterator[Seen]:
         yield running.seen(f"mounted: {', '.join(found)}")
 
 
+def _reaches(mount: str) -> bool:
+    """Whether who is given ``mount`` is given something of our directory, or all of it."""
+    mount, ours = mount.rstrip("/") + "/", GVISOR_DIR + "/"
+    return mount.startswith(ours) or ours.startswith(mount)
+
+
 def _gvisor_path(running: Running) -> Iterator[Seen]:
-    if found := [path for path in running.given.mounts if path and reaches(path)]:
+    if found := [path for path in running.given.mounts if path and _reaches(path)]:
         yield running.seen(f"mounted: {', '.join(found)}")
 
 

@@ -11,13 +11,17 @@ from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import current_text
 
 
-def named_resolvers(node: Node) -> tuple[str, ...]:
-    """The resolvers that dockerd's flags or daemon.json name for containers; none if none does."""
+def named_resolvers(node: Node, text: str | None = None) -> tuple[str, ...]:
+    """
+    The resolvers that dockerd's flags or daemon.json name for containers; none if none does.
+
+    + text: what daemon.json is about to be, if not as it lies there
+    """
     flagged = tuple(_flagged(node.flags))
     if flagged:  # with both dockerd does not start
         return flagged
     try:
-        text = current_text(node)
+        text = current_text(node) if text is None else text
         found: Json = None if text is None else JsonText(text).value.get("dns")
     except Problem:
         return ()

@@ -4,8 +4,9 @@ sub judged_container { # what Docker tells of it: its process, and verdict.pl's 
     my ($told, $ground) = @_;
     my $asked = $told->{HostConfig}{Runtime} || "runc";
     my @mounts = grep { defined && $_ ne "" } map { $_->{Source} } @{$told->{Mounts} // []};
+    utf8::encode($_) for @mounts;
     my $process = process_of($told->{State}{Pid}, @mounts);
-    return ($process, verdict({asked => $asked, process => $process, mounts => \@mounts}, $ground));
+    return ($process, verdict({asked => $asked, process => $process}, $ground));
 }
 
 # What of the node verdicts rest on. The node's fact and verdict.py know the same.

@@ -10,7 +10,6 @@ for a sandbox. ``verdict.pl`` says the same on the node; tests hold both to one 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -29,6 +28,12 @@ PROGRAMS = ("runsc", "gvisor-bin/gvisor_sentry")
 WRAPPER_PATH = re.compile(
     re.escape(RUNTIMES_DIR) + r"/[a-z0-9]+-(?P<release>[0-9]{8}\.[0-9]+)-(?P<sum>[0-9a-f]{8})"
 )
+
+_RUNC_SHIM = re.compile(r"(?:^|[./-])runc[.-]v[0-9]+$|^io\.containerd\.runtime\.v1\.linux$")
+_NO_SANDBOX = re.compile(r"(?:docker-)?runc|crun|youki|nvidia-container-runtime|sysbox-runc")
+_RUNSC = re.compile(r"(?:.*/)?(?:runsc[^/]*|gvisor_sentry)", re.DOTALL)
+# A container's own file system can be reached on the node too, below Docker's directories.
+_PROGRAM_DIRS = ("/usr/", "/opt/", "/bin/", "/sbin/")
 
 
 class Verdict(Reading):
@@ -54,6 +59,7 @@ class Process(Reading):
     executable: str = ""
     argv0: str = ""
     file: str = ""
+    given: bool = False
     sha256: str = ""
 
 
@@ -73,27 +79,22 @@ class Ground(Reading):
     sums: dict[str, str] = Field(default_factory=dict)
 
 
-def judge(asked: str, process: Process, mounts: Iterable[str], ground: Ground) -> Verdict:
+def judge(asked: str, process: Process, ground: Ground) -> Verdict:
     """
     What a container is.
 
     + asked: the runtime that it asked for
-    + mounts: the node's paths that it was given
     """
-    handled = _handled(asked, ground)
-    if handled and handled.state == "bare":
-        return handled
+    handler, against = _handled(asked, ground)
+    if against and against.state == "bare":
+        return against
     if not process.executable:
         return _unknown("its process is gone")
     if process.argv0 != SANDBOX:
         return _bare("its process is no sandbox")
-    return handled or _of_program(process, tuple(mounts), ground)
-
-
-def reaches(mount: str, path: str = GVISOR_DIR) -> bool:
-    """Whether who is given ``mount`` is given something of ``path``, or all of it."""
-    mount, path = mount.rstrip("/") + "/", path + "/"
-    return mount.startswith(path) or path.startswith(mount)
+    if against:
+        return against
+    return _of_ours(process, ground) if handler == "ours" else _of_an_older_set_up(process)
 
 
 def release_of(path: str) -> str | None:
@@ -108,46 +109,58 @@ def is_as_written(path: str, sha256: str) -> bool:
     return bool(found and sha256.startswith(found["sum"]))
 
 
-def _handled(asked: str, ground: Ground) -> Verdict | None:
-    """What speaks against that which handles a runtime; None if it is gVisor's."""
+def _handled(asked: str, ground: Ground) -> tuple[Literal["ours", "older"], Verdict | None]:
+    """Whose runsc handles a runtime, and what speaks against that; None if it is gVisor's."""
     entry = ground.runtimes.get(asked)
     if entry is None:
         if asked == "runc":  # Docker 20.10 forgets it at a reload
-            return _bare("runc is no sandbox")
+            return "older", _bare("runc is no sandbox")
         if re.search(r"[./]", asked):  # moby: IsPermissibleC8dRuntimeName
-            return _bare("a shim of containerd's handles it, which is no sandbox")
-        return _unknown("dockerd does not know its runtime")
+            told = _bare if _RUNC_SHIM.search(asked) else _unknown
+            return "older", told("a shim of containerd's handles it")
+        return "older", _unknown("dockerd does not know its runtime")
     path = entry.path or ""
+    name = path.rsplit("/", 1)[-1]
     if not path:
-        return _unknown("a shim handles its runtime, of which nothing is known")
+        return "older", _unknown("a shim of containerd's handles it")
     if path.startswith(RUNTIMES_DIR + "/"):
         if is_as_written(path, ground.wrappers.get(path, "")):
-            return None
-        return _unknown(f"{path} is not as it was written")
-    if path in ground.programs or path.rsplit("/", 1)[-1].startswith("runsc"):
-        return None
-    return _bare(f"{path.rsplit('/', 1)[-1]} is no sandbox")
+            return "ours", None
+        return "ours", _unknown(f"{path} is not as it was written")
+    if path in ground.programs:
+        return "ours", None
+    if name.startswith("runsc"):
+        return "older", None
+    if _NO_SANDBOX.match(name):
+        return "older", _bare(f"{name} is no sandbox")
+    return "older", _unknown(f"{name} handles it, of which nothing is known")
 
 
-def _of_program(process: Process, mounts: tuple[str, ...], ground: Ground) -> Verdict:
+def _of_ours(process: Process, ground: Ground) -> Verdict:
     file = process.file
-    reached = any(reaches(mount) for mount in mounts)
-    if file in ground.programs and not reached:
+    if file in ground.programs and not process.given:
         return Verdict(state="sandboxed", release=ground.programs[file])
     if process.sha256 in ground.sums:
         return Verdict(state="sandboxed", release=ground.sums[process.sha256])
     if file.startswith(RELEASES_DIR + "/"):
-        if reached:
-            return _unknown(f"it is given {GVISOR_DIR}, and its program has no known checksum")
+        if process.given:
+            return _unknown("it is given the program that it runs")
         return _unknown(f"{file} is not as it was installed")
+    return _of_an_older_set_up(process)  # started before the runtime became ours
+
+
+def _of_an_older_set_up(process: Process) -> Verdict:
+    file = process.file
     if not file:
         if process.executable.endswith(" (deleted)"):
             return _unknown("its program was replaced on the node")
         return _unknown("its program is of another file system")
-    if not re.fullmatch(r"(?:.*/)?(?:runsc[^/]*|gvisor_sentry)", file, re.DOTALL):
+    if not _RUNSC.fullmatch(file):
         return _bare("its program is no runsc")
-    if any(reaches(mount, file) for mount in mounts):
+    if process.given:
         return _unknown("it is given the program that it runs")
+    if not file.startswith(_PROGRAM_DIRS):
+        return _unknown("its program lies where a container's own may lie")
     return Verdict(state="sandboxed", why=f"an older set-up: it runs from {file}")
 
 

@@ -80,14 +80,15 @@ sub sources { # where mounts come from, as Docker writes it
     my ($mounts) = @_;
     my @found;
     pos($mounts) = 1;
-    while ($mounts =~ /\G\s*,?\s*$value/gc) { push @found, (members($+{v})->{Source} // "") =~ /^"(.*)"$/s }
+    while ($mounts =~ /\G\s*,?\s*$value/gc) { push @found, (members($+{v})->{Source} // "") =~ /^"(.+)"$/s }
+    for (@found) { s/\\u00([0-7][0-9a-f])/chr hex $1/gie; s/\\(.)/$1/g }
     return @found;
 }
 sub process {
     my ($pid, @mounts) = @_;
     my $one = process_of($pid, @mounts);
-    s/[\t\n]/ /g for values %$one;
-    return "process $pid " . join("\t", @{$one}{qw(executable argv0 file sha256)}) . "\n";
+    s/[^\x20-\x7e]/?/g for values %$one; # a name may be no text at all
+    return "process $pid " . join("\t", @{$one}{qw(executable argv0 file given sha256)}) . "\n";
 }
 sub words { # the first line of a file, whole; empty where the process is gone
     open(my $f, "<", $_[0]) or return "";
@@ -100,7 +101,7 @@ sub sandboxes { # those that belong to no container, with their age in seconds
     for my $directory (glob "/proc/[0-9]*") {
         my @words = split /\0/, words("$directory/cmdline");
         next unless @words > 1 && $words[0] eq "runsc-sandbox" && !$known{$words[-1]};
-        my $file = process_of(substr $directory, 6)->{file};
+        my $file = program_of(substr $directory, 6);
         next if $file eq "";
         s/[\t\n]/ /g for $file, $words[-1];
         # behind the "(comm)" the 20th field is the start, in ticks since boot: proc_pid_stat(5)

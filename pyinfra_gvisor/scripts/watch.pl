@@ -16,7 +16,8 @@ $SIG{PIPE} = "IGNORE";
 exit main();
 
 sub main {
-    my $ids = eval { $ground = know_ground(); running() };
+    my $ids = eval { running() };
+    $ids = undef unless $ids && eval { $ground = know_ground() };
     if (!$ids) {
         journal(3, "Docker does not answer, and no container was looked at; see systemctl status docker: $@");
         return 1;
@@ -68,6 +69,7 @@ sub account {
 # A second look right before: nothing is stopped for what it was a moment ago. Nor is what may be a sandbox.
 sub stop {
     my ($one) = @_;
+    $ground = know_ground(); # what handles a runtime may be another by now
     my $now = look($one->{id});
     if (!$now || !$now->{must} || $now->{state} eq "sandboxed") { return }
     if ($now->{state} eq "unknown") {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.node import parse_node, state_script
 from tests.node.running import CURRENT, Fleet, Outcome, processes
 
 LABELS = ("--label", "coolify.managed=true", "--label", "coolify.type=application")
@@ -31,6 +32,15 @@ def of_before(node: LabNode, release: str) -> set[str]:
     ours = f"/opt/gvisor/releases/{release}/gvisor-bin/gvisor_sentry"
     runs = node.exec("readlink", f"/proc/{pid}/exe").stdout.strip() if pid else ours
     return {"container-old-release old-sandbox"} if runs != ours else set()
+
+
+def verdicts(node: LabNode) -> dict[str, tuple[str, str, str | None]]:
+    """What each running container is, why, and on which release its sandbox runs."""
+    output = sh(node, state_script()).rstrip("\n").split("\n")
+    return {
+        item.name: (item.verdict.state, item.verdict.why, item.verdict.release)
+        for item in parse_node(output).containers
+    }
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,17 @@ ENTRIES = {
 """Runtimes that somebody has registered: each of them starts runc."""
 
 LOST = ("unknown", "dockerd does not know its runtime")
+LAYER = ("unknown", "")  # where it lies, images of a graph driver only tell
 RUNC = ("bare", "runc is no sandbox")
 
 
 @dataclass(frozen=True)
 class Forgery:
-    """A container: its runtime, what bash in it does, its options, and what it is told to be."""
+    """
+    A container: its runtime, what bash in it does, its options, and what it is told to be.
+
+    ``verdict`` is the state and why, empty for whatever.
+    """
 
     runtime: str
     does: str
@@ -42,9 +47,14 @@ class Forgery:
 
 _SLEEP = f"{NAMED} /usr/bin/sleep 3000"
 _OURS = f"mkfifo /dev/shm/x; {NAMED} {HOME}/gvisor-bin/gvisor_sentry --log=/dev/shm/x list"
+# The path on the node of a file in the container's own layer, at the same path in the container.
+_LAYER = (
+    "m=$(sed -n 's/.*upperdir=\\([^,]*\\)\\/[a-z]*,.*/\\1/p' /proc/self/mountinfo | head -n 1)/merged;"
+    f"cp /usr/bin/sleep /runsc; mkdir -p $m; ln /runsc $m/runsc; {NAMED} $m/runsc 3000"
+)
 _GIVEN = ("-v", "/opt/gvisor:/opt/gvisor:ro")
 _VOLUME = ("-v", f"{VOLUME}:{IN_VOLUME}")
-_SHIM = ("bare", "a shim of containerd's handles it, which is no sandbox")
+_SHIM = ("bare", "a shim of containerd's handles it")
 
 FORGERIES = {
     "forge-named": Forgery("runc", _SLEEP, RUNC),
@@ -67,6 +77,17 @@ FORGERIES = {
         ("unknown", "it is given the program that it runs"),
         _VOLUME,
     ),
+    "forge-old-with-ours": Forgery(
+        "forgeold", _OURS, ("unknown", "it is given the program that it runs"), _GIVEN
+    ),
+    "forge-old-copy": Forgery(
+        "forgeold",
+        f"mkfifo /dev/shm/x; cp {HOME}/gvisor-bin/gvisor_sentry /runsc; "
+        f"{NAMED} /runsc --log=/dev/shm/x list",
+        ("unknown", "its program is of another file system"),
+        _GIVEN,
+    ),
+    "forge-old-layer": Forgery("forgeold", _LAYER, LAYER),
     "forge-old-replaced": Forgery(
         "forgeold",
         f"cp {IN_VOLUME}/runsc {IN_VOLUME}/gone; (sleep 1; rm {IN_VOLUME}/gone) & "

@@ -17,6 +17,7 @@ from tests.node.archives import (
     sha512,
     write_archive,
 )
+from tests.node.audits import verdicts
 from tests.node.old_runsc import loose_files
 from tests.node.running import (
     OPERATIONS,
@@ -130,6 +131,7 @@ def test_up_and_back_while_sandboxes_of_each_release_keep_running(
     converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
 ) -> None:
     node = converged[name]
+    start_container(node, "on-first", "--runtime=runsc")
     first = fleet.run(name, data=offered[LOOSE])
     assert first.code == 0, first.text
     for container in ("on-loose", "to-restart"):
@@ -154,10 +156,15 @@ def test_up_and_back_while_sandboxes_of_each_release_keep_running(
     assert answers(node, "on-loose")
     assert node.exec("docker", "restart", "-t", "2", "to-restart").code == 0
     assert runs_from(node, "to-restart") == NEW
+    is_on = {"on-first": FIRST, "on-loose": LOOSE, "to-restart": NEW}
+    told = verdicts(node)
+    assert {item: told[item] for item in is_on} == {
+        item: ("sandboxed", "", release) for item, release in is_on.items()
+    }
     assert_second_run_changes_nothing(fleet, name, offered[NEW])
     goes_back(fleet, name, offered[LOOSE])
     assert dockerd_pid(node) == pid
-    leave(fleet, name, offered, "on-loose", "to-restart")
+    leave(fleet, name, offered, "on-first", "on-loose", "to-restart")
 
 
 def goes_back(fleet: Fleet, name: str, data: dict[str, Any]) -> None:

@@ -7,9 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.audits import audit
+from tests.node.audits import audit, sh, verdicts
 from tests.node.forgeries import REAL, Forgery, forge, forget
-from tests.node.running import Fleet
+from tests.node.running import (
+    RELEASE,
+    SENTRY,
+    Fleet,
+    processes,
+    remove_container,
+    start_container,
+)
 from tests.node.watching import TEXTFILES, have_none, have_watch, journal, look_now, metrics, within
 
 NODES = [pytest.param(name, id=name) for name in ("docker-20", "lived-in", "docker-29")]
@@ -37,9 +44,10 @@ def test_a_forgery_is_told_and_a_sandbox_is_not(
     assert within(60, lambda: look_now(node) == 0)
 
     told = {item["name"]: (item["verdict"], item["why"]) for item in seen.report["containers"]}
+    expected = {item: forgery.verdict for item, forgery in forgeries.items()}
     assert len(forgeries) >= 12
     assert {item: told[item] for item in forgeries} == {
-        item: forgery.verdict for item, forgery in forgeries.items()
+        item: (state, why or told[item][1]) for item, (state, why) in expected.items()
     }
     assert {item: told[item] for item in REAL} == dict.fromkeys(REAL, ("sandboxed", ""))
     for item in forgeries:
@@ -49,3 +57,43 @@ def test_a_forgery_is_told_and_a_sandbox_is_not(
         assert f"container-unsandboxed {item}" not in seen.found
         assert not journal(node, f"{item} (")
     assert metrics(node)["gvisor_watch_unsandboxed"] == len(forgeries)
+
+
+def test_a_sandbox_whose_program_was_deleted_and_repaired_is_one(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["lived-in"]
+    start_container(node, "deleted", "--runtime=runsc")
+    sh(node, "rm -r /opt/gvisor")
+    between = verdicts(node)["deleted"]
+
+    outcome = fleet.run("lived-in")
+
+    assert outcome.code == 0, outcome.text
+    pid = processes(node)["deleted"]
+    assert sh(node, f"readlink /proc/{pid}/exe") == f"{SENTRY} (deleted)\n"
+    after, answer = verdicts(node)["deleted"], sh(node, "docker exec deleted echo there")
+    remove_container(node, "deleted")
+    assert between[0] == "unknown"
+    assert (after, answer) == (("sandboxed", "", RELEASE), "there\n")
+
+
+def test_a_sandbox_whose_path_breaks_off_at_a_mount_is_one(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["docker-29"]
+    sh(node, "mount -t tmpfs -o mode=755,exec tmpfs /mnt && cp -a /opt/. /mnt")
+    sh(node, "mount --bind /mnt /opt")
+    try:
+        outcome = fleet.run("docker-29")
+        assert outcome.code == 0, outcome.text
+        start_container(node, "elsewhere", "--runtime=runsc")
+        pid = processes(node)["elsewhere"]
+        shown = sh(node, f"readlink /proc/{pid}/exe").strip()
+        told = verdicts(node)["elsewhere"]
+        remove_container(node, "elsewhere")
+    finally:
+        sh(node, "umount -l /opt && umount -l /mnt")
+
+    assert (shown, told) == (SENTRY.removeprefix("/opt"), ("sandboxed", "", RELEASE))
+    assert fleet.run("docker-29").code == 0

@@ -45,6 +45,7 @@ class Running:
     executable: str = "/usr/bin/sleep"
     argv0: str = "sleep"
     here: bool = True
+    given_its_program: bool = False
     sha256: str = ""
     given: Mapping[str, Any] | None = None
 
@@ -61,7 +62,12 @@ class Running:
             document["Given"] = dict(self.given)
         file = self.executable if self.here else ""
         return [
-            f"process {self.pid} {self.executable}\t{self.argv0}\t{file}\t{self.sha256}",
+            "\t".join(
+                (
+                    f"process {self.pid} {self.executable}",
+                    *(self.argv0, file, str(int(self.given_its_program)), self.sha256),
+                )
+            ),
             f"container {compact(document)}",
         ]
 

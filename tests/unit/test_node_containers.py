@@ -80,7 +80,7 @@ def test_nasty_strings_in_a_container_change_nothing_about_it() -> None:
         "Other": {"Pid": 7},
     }
     lines = answer()
-    lines[-1:-1] = [f"process 42 /x y\t{NASTY!r}\t/x y\t", f"container {json.dumps(document)}"]
+    lines[-1:-1] = [f"process 42 /x y\t{NASTY!r}\t/x y\t0\t", f"container {json.dumps(document)}"]
 
     (container,) = parse_node(lines).containers
 

@@ -48,7 +48,7 @@ def expected(case: dict[str, Any]) -> tuple[str, str, str | None]:
 def test_a_case_is_judged_as_the_table_says(case: dict[str, Any]) -> None:
     process, ground = Process(**case["process"]), Ground(**TABLE["ground"])
 
-    found = judge(case["asked"], process, case["mounts"], ground)
+    found = judge(case["asked"], process, ground)
 
     assert (found.state, found.why, found.release) == expected(case)
 
@@ -60,6 +60,6 @@ def test_the_watch_judges_the_same(case: dict[str, Any]) -> None:
 
 def test_nothing_known_of_a_node_makes_no_sandbox() -> None:
     for case in TABLE["cases"]:
-        found = judge(case["asked"], Process(**case["process"]), case["mounts"], Ground())
+        found = judge(case["asked"], Process(**case["process"]), Ground())
 
         assert found.state != "sandboxed"
