@@ -49,7 +49,8 @@ _SLEEP = f"{NAMED} /usr/bin/sleep 3000"
 _OURS = f"mkfifo /dev/shm/x; {NAMED} {HOME}/gvisor-bin/gvisor_sentry --log=/dev/shm/x list"
 # The path on the node of a file in the container's own layer, at the same path in the container.
 _LAYER = (
-    "m=$(sed -n 's/.*upperdir=\\([^,]*\\)\\/[a-z]*,.*/\\1/p' /proc/self/mountinfo | head -n 1)/merged;"
+    "m=$(sed -n 's/.*upperdir=\\([^,]*\\)\\/[a-z]*,.*/\\1/p' /proc/self/mountinfo);"
+    "m=$(echo $m | cut -d ' ' -f 1)/merged;"
     f"cp /usr/bin/sleep /runsc; mkdir -p $m; ln /runsc $m/runsc; {NAMED} $m/runsc 3000"
 )
 _GIVEN = ("-v", "/opt/gvisor:/opt/gvisor:ro")
