@@ -14,7 +14,6 @@ from tests.node.audits import LABELS, audit, of_before, settings, sh
 from tests.node.running import (
     HOME,
     RELEASE,
-    SENTRY,
     Fleet,
     remove_container,
     snapshot,
@@ -95,38 +94,6 @@ def test_nothing_is_found_in_the_containers_of_a_proof(
 
     assert deploy.returncode == 0, deploy.communicate()[1]
     assert [key for one in seen for key in one.found if "probe" in key] == []
-
-
-def forge(node: LabNode) -> None:
-    """An image whose process looks like a sandbox of ours: its name, and the path of its file."""
-    sh(
-        node,
-        f"mkdir -p /root/forged/proc /root/forged{HOME}/gvisor-bin &&"
-        f"cp /usr/bin/sleep /root/forged{SENTRY} &&"
-        "for link in bin lib lib64; do ln -sfn usr/$link /root/forged/$link; done;"
-        "mkdir -p /root/forged/usr && tar -C /root/forged -c . | docker import - forged:1;"
-        "rm -rf /root/forged",
-    )
-
-
-def test_an_image_that_looks_like_a_sandbox_is_none(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
-    forge(node)
-    start = f"exec -a runsc-sandbox {SENTRY} 600"
-    options = f"--name forged {' '.join(LABELS)} -v /usr:/usr:ro"
-    sh(node, f"docker run -d {options} forged:1 bash -c '{start}'")
-
-    seen = audit(fleet, "plain")
-    remove_container(node, "forged")
-    sh(node, "docker rmi forged:1")
-
-    assert seen.outcome.code == 1
-    evidence = seen.found["container-unsandboxed forged"]["evidence"]
-    assert evidence == (
-        f"runc is no sandbox: asked for runc, its process is {SENTRY} (runsc-sandbox)"
-    )
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,14 @@ STEPS = [
     ),
 ]
 
+# Of what runs on its own, whoever started it: it is the same at each step of a restart.
+APART = [
+    step
+    for step in STEPS
+    if not str(step.id).startswith("restart-")
+    or step.id in ("restart-restart-after", "restart-look")
+]
+
 
 @pytest.mark.parametrize(
     "change", [pytest.param(reloading, id="reload"), pytest.param(restarting, id="restart")]
@@ -44,7 +52,7 @@ def test_without_a_fault_it_is_simply_done(faults: Faults, change: Any) -> None:
     faults.assert_sound(wanted)
 
 
-@pytest.mark.parametrize(("change", "step"), STEPS)
+@pytest.mark.parametrize(("change", "step"), APART)
 def test_a_killed_controller_changes_nothing_about_the_outcome(
     faults: Faults, change: Any, step: str
 ) -> None:
@@ -72,7 +80,7 @@ def test_a_script_that_is_killed_is_undone_or_finished_by_the_next_run(
     faults.assert_sound(wanted)
 
 
-@pytest.mark.parametrize(("change", "step"), STEPS)
+@pytest.mark.parametrize(("change", "step"), APART)
 def test_a_lost_connection_changes_nothing_about_the_outcome(
     faults: Faults, change: Any, step: str
 ) -> None:

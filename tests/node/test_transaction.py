@@ -26,7 +26,7 @@ UNITS = "/etc/systemd/system"
 FAILS_AT_START = {"metrics_addr": "127.0.0.1:22"}  # sshd's port
 
 
-@pytest.mark.parametrize("name", ["plain", *LIVED_IN])
+@pytest.mark.parametrize("name", LIVED_IN)
 def test_a_key_that_reloads_does_not_restart(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -42,7 +42,7 @@ def test_a_key_that_reloads_does_not_restart(
     assert_as_declared(fleet, name)
 
 
-@pytest.mark.parametrize("name", ["plain", *LIVED_IN])
+@pytest.mark.parametrize("name", LIVED_IN)
 def test_a_key_that_is_not_wanted_any_more_goes_and_is_not_live(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -117,7 +117,7 @@ def as_before_us(node: LabNode, text: str) -> None:
     assert node.exec("sh", "-c", run).code == 0
 
 
-@pytest.mark.parametrize("name", ["plain", *LIVED_IN])
+@pytest.mark.parametrize("name", LIVED_IN)
 def test_a_file_that_dockerd_refuses_changes_nothing_for_long(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:

@@ -44,7 +44,7 @@ from tests.node.watching import (
     without_docker,
 )
 
-NODES = ("plain", "docker-20", "docker-28", "sysvinit")
+NODES = ("plain", "sysvinit")
 STOP_S = 10
 
 
@@ -53,18 +53,17 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Nodes of its own: a removal would take from other tests what they start from."""
     with lab_of(f"{LAB}-watch", {name: SPECS[name] for name in NODES}) as nodes:
         fleet = Fleet(nodes, tmp_path_factory.mktemp("fleet"))
-        converged = fleet.run(*NODES[:3])
+        converged = fleet.run("plain")
         assert converged.code == 0, converged.text
         yield fleet
 
 
 @pytest.fixture
 def watched(own: Fleet) -> Iterator[Fleet]:
-    """A fleet whose nodes are without a watch again when the test has ended."""
+    """A fleet whose node is without a watch again when the test has ended."""
     yield own
-    for name in NODES[:3]:
-        if left(own.nodes[name]):
-            have_none(own, name)
+    if left(own.nodes["plain"]):
+        have_none(own)
 
 
 @pytest.fixture
@@ -84,12 +83,6 @@ def test_what_lacks_its_sandbox_is_in_the_journal_within_an_interval(
     assert gone.code == 0, gone.text
     assert left(converged["plain"]) == []
     assert no_leftovers(converged["plain"]) == ""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in NODES[1:3]])
-def test_it_is_found_on_every_version_of_docker(watched: Fleet, name: str) -> None:
-    sees_one_of_two(watched, name)
 
 
 @pytest.mark.slow
@@ -164,13 +157,11 @@ def test_the_metrics_are_there_for_the_exporter(watched: Fleet, node: LabNode) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in NODES[:3]])
-def test_a_proof_is_neither_reported_nor_stopped(watched: Fleet, name: str) -> None:
-    node = watched.nodes[name]
+def test_a_proof_is_neither_reported_nor_stopped(watched: Fleet, node: LabNode) -> None:
     stops = {"gvisor_watch_action": "stop", "gvisor_must_sandbox": [{"name": f"{PROBE}*"}]}
-    have_watch(watched, name, **stops)
+    have_watch(watched, **stops)
 
-    assert looked_at(watched, name, gvisor_proof="always", **stops) == {0}
+    assert looked_at(watched, "plain", gvisor_proof="always", **stops) == {0}
     assert journal(node, PROBE) == []
 
 
