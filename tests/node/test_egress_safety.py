@@ -64,7 +64,7 @@ def test_rules_that_would_lock_out_are_refused_and_nothing_is_changed(
     dry = egress.run(NAME, egress=rules, flags=("--dry",))
     outcome = egress.run(NAME, egress=rules)
 
-    assert (dry.code, outcome.code) == (0, 1)
+    assert (dry.code, outcome.code) == (1, 1)
     assert said in dry.stderr
     assert said in outcome.stderr
     assert whole(node) == before
