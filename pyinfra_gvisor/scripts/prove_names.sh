@@ -30,7 +30,9 @@ outlive_restarts() {
 began_anew() { # who containers...
     who=$1
     shift
-    timeout 60 docker restart -t 10 "$@" > /dev/null || true # what comes of it is seen
+    # On a busy node runc itself may die before a container has begun: "waiting for init preliminary setup". What
+    # comes of the second try is seen.
+    timeout 60 docker restart -t 10 "$@" > /dev/null || timeout 60 docker restart -t 10 "$@" > /dev/null || true
     is_now=$(peers_address)
     for runtime in $named; do still_named "$runtime" "$who" "$is_now" & done
     wait
