@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import subprocess
 from pathlib import Path
@@ -42,6 +43,7 @@ class Signer:
         home.mkdir(mode=0o700)
         self._gpg = ("gpg", "--homedir", str(home), "--batch", "--yes", "--quiet")
         _run(*self._gpg, "--passphrase", "", "--quick-gen-key", "test", "ed25519", "sign", "never")
+        atexit.register(_run, "gpgconf", "--homedir", str(home), "--kill", "gpg-agent")
 
     def key(self) -> bytes:
         """The public key, as ``archive.key``."""

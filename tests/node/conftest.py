@@ -29,6 +29,7 @@ SPECS = {
     "docker-29-overlay2": NodeSpec(FLAVOURS["debian-13-docker-29"]),
     "sysvinit": NodeSpec(FLAVOURS["debian-13-sysvinit"]),
 }
+FAULTY = ("plain", "lived-in", "docker-20", "docker-29", "sysvinit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,8 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.node)
             sharing.check(item)
-    # It restarts the old sandboxes, each of which costs a twentieth of a core while it idles.
-    items.sort(key=lambda item: item.path.name != "test_main_job.py")
+    # The main job first: it restarts the old sandboxes, which cost a twentieth of a core each.
+    items.sort(key=lambda item: (sharing.lab_of_item(item), item.path.name != "test_main_job.py"))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> sharing.ByLab:
@@ -46,13 +47,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> sharing.ByLa
     return sharing.ByLab(config, log)
 
 
+_BEFORE: list[Lab] = []
+
+
 @contextmanager
 def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]]:
-    """A lab, new for this run unless GVISOR_KEEP_LAB says to keep it."""
+    """
+    A lab, new for this run unless GVISOR_KEEP_LAB says to keep it.
+
+    The lab before it goes: a lab's tests come together, so that nobody needs it any more.
+    """
     lab = Lab(name)
     keep = os.environ.get("GVISOR_KEEP_LAB") == "1"
     if not keep:
+        while _BEFORE:
+            _BEFORE.pop().down()
         lab.down()
+        _BEFORE.append(lab)
     yield dict(zip(specs, lab.up(list(specs.values())), strict=True))
     if not keep:
         lab.down()
@@ -103,7 +114,7 @@ def fleet(nodes: dict[str, LabNode], tmp_path: Path) -> Fleet:
 @pytest.fixture(scope="session")
 def faulty() -> Iterator[dict[str, LabNode]]:
     """Nodes of their own for what goes wrong: nothing of this package was ever on them."""
-    with lab_of(f"{LAB}-faults", SPECS) as made:
+    with lab_of(f"{LAB}-faults", {name: SPECS[name] for name in FAULTY}) as made:
         yield made
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from pyinfra_gvisor.lab import LabNode, chosen_runsc, tell_on_stderr
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.runsc import SETTING
+from tests.node.loaded_pyinfra import LoadedPyinfra
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = "deploys/gvisor.py"
@@ -30,6 +31,8 @@ CURRENT: dict[str, Any] = dict(
     ).settings
 )
 """The settings that name today's runsc, which every test takes that does not say why not."""
+
+_LOADED = LoadedPyinfra(ROOT)
 
 RELEASE = str(CURRENT["gvisor_release"])
 HOME = f"/opt/gvisor/releases/{RELEASE}"
@@ -124,17 +127,8 @@ class Fleet:
 
 def pyinfra(*arguments: str) -> Outcome:
     """The pyinfra beside this Python, started in the checkout."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "pyinfra", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYINFRA_PROGRESS": "off"},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return Outcome(ran.returncode, ran.stdout, ran.stderr)
+    environment = {**os.environ, "PYINFRA_PROGRESS": "off"}
+    return Outcome(*_LOADED.run(arguments, environment, timeout_s=TIMEOUT_S))
 
 
 _LISTING = r"""

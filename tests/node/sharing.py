@@ -20,6 +20,7 @@ FIXTURES = ("nodes", "faulty", "coolify", "egress", "names")
 OWN = (
     *("test_lab", "test_remove", "test_coolify_versions", "test_kernel"),
     *("test_egress_audit", "test_proof_egress", "test_resolver_namespaces", "test_docker_29"),
+    "test_watch",
 )
 
 
@@ -31,9 +32,14 @@ def lab_of_file(path: str) -> str:
     return next((lab for start, lab in LABS.items() if name.startswith(start)), "nodes")
 
 
+def lab_of_item(item: pytest.Item) -> str:
+    """The same of a test."""
+    return lab_of_file(item.nodeid.partition("::")[0])
+
+
 def check(item: pytest.Item) -> None:
     """Raise ``pytest.UsageError`` for a test that another process might take the nodes from."""
-    lab = lab_of_file(item.nodeid.partition("::")[0])
+    lab = lab_of_item(item)
     used = {name for name in FIXTURES if name in getattr(item, "fixturenames", ())}
     if lab in FIXTURES and used - {lab}:
         todo = f"name its file so that LABS in {__name__} says so"

@@ -14,7 +14,10 @@ LIVED_IN = NODES[1:-1]
 """One for each version of Docker. The last of ``NODES`` has the other image store of the newest."""
 
 SPREAD = ("docker-20", "lived-in", "docker-29")
-"""The oldest Docker, one between and the newest, for what takes long."""
+"""The oldest Docker, one between and the newest."""
+
+ENDS = (SPREAD[0], SPREAD[-1])
+"""The oldest and the newest, for what takes long."""
 
 
 @dataclass(frozen=True)

@@ -64,11 +64,14 @@ def full_at(step: str, place: str) -> str:
 
 
 CHANGES = ((reloading, RELOAD_STEPS), (restarting, RESTART_STEPS))
+# Behind these steps something is written there; what is written to the state, at every step.
+WRITTEN_TO_ETC = (BEFORE, "write", "restart after", "switch live-restore off")
 ROWS = [
     pytest.param(where, change, step, id=f"{where}-{change.__name__}-{step.replace(' ', '-')}")
     for where in PLACES
     for change, steps in CHANGES
     for step in (BEFORE, *steps)
+    if where == "state" or step in WRITTEN_TO_ETC
 ]
 
 

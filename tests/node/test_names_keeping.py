@@ -17,7 +17,6 @@ from tests.node.names_nodes import (
     ADDRESS,
     PAIRED,
     RUNTIMES,
-    SPECS,
     UNIT,
     Ground,
     containers,
@@ -90,7 +89,7 @@ done
 """
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", ["names-20", "names-29"])
 def test_a_container_that_docker_is_slow_to_name_is_not_said_to_be_unknown(
     names: Ground, name: str
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.node.names_nodes import KINDS, Ground, start
-from tests.node.names_story import FEW
 from tests.node.running import remove_container
 from tests.node.watching import within
 
@@ -17,7 +16,7 @@ ASKING = tuple(f"red-{kind}" for kind in KINDS)
 # From Docker 28 on it has another hardware address then, which gVisor's stack does not ask for
 # before half a minute has passed.
 @pytest.mark.parametrize("kind", ["runc", "gvisor"])
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize("name", ["names-26", "names-29"])
 def test_a_container_that_is_made_anew_is_reached_by_who_has_reached_it_before(
     names: Ground, name: str, kind: str
 ) -> None:

@@ -25,7 +25,6 @@ from tests.node.running import (
     no_leftovers,
     processes,
 )
-from tests.node.story import NODES
 from tests.node.transactions import assert_as_declared
 
 RECORD = "/var/lib/pyinfra-gvisor/proof.json"
@@ -52,7 +51,7 @@ exec /usr/bin/docker "$@"
 """
 
 
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", ["docker-20", "docker-29"])
 def test_a_converged_node_is_proven_and_nothing_else_is_touched(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:

@@ -24,7 +24,7 @@ rm -rf /root/one
 """
 
 
-@pytest.fixture(params=["plain", "docker-20", "docker-29"])
+@pytest.fixture(params=["docker-20", "docker-29"])
 def name(converged: dict[str, LabNode], request: pytest.FixtureRequest) -> Iterator[str]:
     """A node with the image."""
     node = converged[request.param]

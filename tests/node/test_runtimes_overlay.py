@@ -8,6 +8,7 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.running import CURRENT, Fleet, remove_container, start_container
+from tests.node.story import Story
 from tests.node.transactions import assert_as_declared
 
 pytestmark = pytest.mark.slow
@@ -19,17 +20,27 @@ OVERLAYS = {
 WRITTEN = "/written"
 
 
-@pytest.fixture(params=["lived-in", "docker-20", "docker-29"])
-def node(
-    request: pytest.FixtureRequest, converged: dict[str, LabNode], fleet: Fleet
+@pytest.fixture(scope="module", params=["lived-in", "docker-20", "docker-29"])
+def ready(
+    request: pytest.FixtureRequest,
+    nodes: dict[str, LabNode],
+    story: Story,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LabNode]:
     """A node with a runtime for each overlay, and afterwards as declared."""
+    fleet = Fleet(nodes, tmp_path_factory.mktemp("overlay"))
     outcome = fleet.run(request.param, data=OVERLAYS)
     assert outcome.code == 0, outcome.text
-    yield converged[request.param]
-    remove_container(converged[request.param], "writer")
-    converged[request.param].exec("docker", "rmi", "written:1")
+    yield nodes[request.param]
     assert_as_declared(fleet, request.param)
+
+
+@pytest.fixture
+def node(ready: LabNode) -> Iterator[LabNode]:
+    """The same, without what a test has written."""
+    yield ready
+    remove_container(ready, "writer")
+    ready.exec("docker", "rmi", "written:1")
 
 
 def write(node: LabNode, runtime: str) -> None:

@@ -18,7 +18,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.story import LIVED_IN, SPREAD
+from tests.node.story import ENDS, SPREAD
 from tests.node.transactions import FILE, assert_as_declared, dockerd_pid, keys, last_run
 
 LIVED_IN_FILE = resource("lived-in.json")
@@ -26,7 +26,7 @@ UNITS = "/etc/systemd/system"
 FAILS_AT_START = {"metrics_addr": "127.0.0.1:22"}  # sshd's port
 
 
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", SPREAD)
 def test_a_key_that_reloads_does_not_restart(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -42,7 +42,7 @@ def test_a_key_that_reloads_does_not_restart(
     assert_as_declared(fleet, name)
 
 
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", ENDS)
 def test_a_key_that_is_not_wanted_any_more_goes_and_is_not_live(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -57,7 +57,7 @@ def test_a_key_that_is_not_wanted_any_more_goes_and_is_not_live(
     assert daemon_json(node) == text
 
 
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", SPREAD)
 def test_dockerd_that_cannot_start_gets_its_old_file_back(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -79,7 +79,7 @@ def test_dockerd_that_cannot_start_gets_its_old_file_back(
     assert_as_declared(fleet, name)
 
 
-@pytest.mark.parametrize("name", SPREAD)
+@pytest.mark.parametrize("name", ENDS)
 def test_going_back_to_a_file_without_live_restore_ends_no_container(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -117,7 +117,7 @@ def as_before_us(node: LabNode, text: str) -> None:
     assert node.exec("sh", "-c", run).code == 0
 
 
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", SPREAD)
 def test_a_file_that_dockerd_refuses_changes_nothing_for_long(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -177,7 +177,7 @@ def snapshot_without_last_run(node: LabNode) -> str:
     return "\n".join(line for line in snapshot(node).splitlines() if "last-run.json" not in line)
 
 
-@pytest.mark.parametrize("name", SPREAD)
+@pytest.mark.parametrize("name", ENDS)
 def test_a_sandbox_of_the_old_form_outlives_restarts_that_are_not_ours(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:

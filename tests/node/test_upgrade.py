@@ -26,7 +26,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.story import SPREAD, channels
+from tests.node.story import ENDS, channels
 from tests.node.transactions import assert_as_declared, dockerd_pid
 
 pytestmark = pytest.mark.slow
@@ -121,7 +121,7 @@ def leave(fleet: Fleet, name: str, offered: dict[str, Any], *containers: str) ->
     assert_as_declared(fleet, name, data=offered[FIRST])
 
 
-@pytest.mark.parametrize("name", SPREAD)
+@pytest.mark.parametrize("name", ENDS)
 def test_up_and_back_while_sandboxes_of_each_release_keep_running(
     converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
 ) -> None:
@@ -236,7 +236,7 @@ def _while_it_tries(directory: Path) -> Path:
     return deploy
 
 
-@pytest.mark.parametrize("name", ["docker-20", "docker-29"])
+@pytest.mark.parametrize("name", ["docker-29"])
 def test_a_release_goes_when_nothing_needs_it_any_more(
     converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
 ) -> None:

@@ -73,16 +73,16 @@ def node(watched: Fleet) -> LabNode:
 
 
 def test_what_lacks_its_sandbox_is_in_the_journal_within_an_interval(
-    converged: dict[str, LabNode], fleet: Fleet
+    watched: Fleet, node: LabNode
 ) -> None:
     try:
-        sees_one_of_two(fleet, "plain")
+        sees_one_of_two(watched, "plain")
     finally:
-        gone = have_none(fleet)
+        gone = have_none(watched)
 
     assert gone.code == 0, gone.text
-    assert left(converged["plain"]) == []
-    assert no_leftovers(converged["plain"]) == ""
+    assert left(node) == []
+    assert no_leftovers(node) == ""
 
 
 @pytest.mark.slow

@@ -1,0 +1,107 @@
+"""
+pyinfra's command from a process that has loaded it already: loading is half of what a run costs.
+
+Started as a program this is that process. It reads a line of JSON for each run, forks, and answers
+with the exit code; the child goes on as ``python -m pyinfra`` does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock, Timer
+
+
+class LoadedPyinfra:
+    """Runs of pyinfra, one after another, each in a process of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        """``directory`` is where they run."""
+        self._directory = directory
+        self._one_at_a_time = Lock()
+        self._started: subprocess.Popen[str] | None = None
+
+    def run(
+        self, arguments: Sequence[str], environment: Mapping[str, str], *, timeout_s: int
+    ) -> tuple[int, str, str]:
+        """
+        The exit code of a run, what it wrote to stdout, and what to stderr.
+
+        Raises ``subprocess.TimeoutExpired``; the run is killed then.
+        """
+        with self._one_at_a_time, TemporaryDirectory() as directory:
+            streams = [Path(directory, name) for name in ("stdout", "stderr")]
+            wanted = {
+                "streams": [str(path) for path in streams],
+                "environment": dict(environment),
+                "arguments": list(arguments),
+            }
+            code = self._ask(json.dumps(wanted), timeout_s)
+            if code is None:
+                raise subprocess.TimeoutExpired(["pyinfra", *arguments], timeout_s)
+            stdout, stderr = (path.read_text() for path in streams)
+        return code, stdout, stderr
+
+    def _ask(self, line: str, timeout_s: int) -> int | None:
+        if self._started is None or self._started.poll() is not None:
+            self._started = subprocess.Popen(
+                [sys.executable, __file__],
+                cwd=self._directory,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        asked, answer = self._started.stdin, self._started.stdout
+        assert asked
+        assert answer
+        too_long = Timer(timeout_s, os.killpg, (self._started.pid, signal.SIGKILL))
+        too_long.start()
+        asked.write(f"{line}\n")
+        asked.flush()
+        said = answer.readline()
+        too_long.cancel()
+        return int(said) if said else None
+
+
+def _next_run() -> list[str] | None:
+    """In a child its arguments, with all else in place; in the first process None at the end."""
+    from gevent.monkey import get_original  # noqa: PLC0415  which loading pyinfra has patched
+
+    fork, wait = get_original("os", "fork"), get_original("os", "waitpid")
+    while line := sys.stdin.readline():
+        child = fork()
+        if child == 0:
+            wanted = json.loads(line)
+            os.environ.clear()
+            os.environ.update(wanted["environment"])
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            for number, path in enumerate(wanted["streams"], start=1):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+            return list(wanted["arguments"])
+        code = os.waitstatus_to_exitcode(wait(child, 0)[1])
+        sys.stdout.write(f"{code}\n")
+        sys.stdout.flush()
+    return None
+
+
+def _main() -> None:
+    sys.path[0] = str(Path.cwd())  # as with "python -m"
+    from pyinfra_cli.main import main  # noqa: PLC0415  first, since it patches what others load
+
+    import pyinfra_gvisor.operations.gvisor  # noqa: F401, PLC0415  and with it the package
+
+    arguments = _next_run()
+    if arguments is not None:
+        sys.argv = ["pyinfra", *arguments]
+        main()
+
+
+if __name__ == "__main__":
+    _main()
