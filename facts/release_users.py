@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from pyinfra_gvisor.collection import END, parse_users
+from pyinfra_gvisor.collection import END, parse_release_users
 from pyinfra_gvisor.scripts import script
 
 
@@ -27,6 +27,6 @@ class ReleaseUsers(FactBase[frozenset[str] | None]):
     def process(self, output: list[str]) -> frozenset[str]:
         """The answer as names of releases."""
         try:
-            return parse_users(output)
+            return parse_release_users(output)
         except ValueError as error:
             raise FactProcessError(f"facts.release_users: {error}") from error

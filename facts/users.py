@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from pyinfra_gvisor.removal import RuntimeUser, parse_users
+from pyinfra_gvisor.removal import RuntimeUser, parse_runtime_users
 from pyinfra_gvisor.scripts import script
 
 
@@ -25,6 +25,6 @@ class RuntimeUsers(FactBase[tuple[RuntimeUser, ...] | None]):
     def process(self, output: list[str]) -> tuple[RuntimeUser, ...]:
         """The answer as ``RuntimeUser``\\ s."""
         try:
-            return parse_users(output)
+            return parse_runtime_users(output)
         except ValueError as error:
             raise FactProcessError(f"facts.users: {error}") from error

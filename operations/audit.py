@@ -9,13 +9,11 @@ from pyinfra import host, logger, state
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.audit.apps import APP_LABELS
 from pyinfra_gvisor.audit.build_rules import GROUP as BUILD_GROUP
-from pyinfra_gvisor.audit.findings import failing
 from pyinfra_gvisor.audit.judge import judge
-from pyinfra_gvisor.audit.policy import label_names
-from pyinfra_gvisor.audit.rules import Host as Node
+from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.coolify.control_host import ControlHost
+from pyinfra_gvisor.coolify.declared_apps import APP_LABELS
 from pyinfra_gvisor.coolify.settings import GROUP
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.audit import AuditState
@@ -26,6 +24,8 @@ from pyinfra_gvisor.operations.declared import declared_apps
 from pyinfra_gvisor.operations.recording import keep_record
 from pyinfra_gvisor.operations.reporting import By, keep, now
 from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.policy.findings import failing
+from pyinfra_gvisor.policy.selectors import label_names
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.report.terminal import host_lines
 from pyinfra_gvisor.report.textfile import textfile
@@ -53,7 +53,7 @@ def findings(
         yield from refusal("audit.findings", "node", None, unreadable=True)
         return
     control = _control_host() if settings.coolify else None
-    node = Node(observed, settings, apps, control, builds=BUILD_GROUP in host.groups)
+    node = Audited(observed, settings, apps, control, builds=BUILD_GROUP in host.groups)
     try:
         report = judge(host.name, node, at=now(), by=by)
     except ValueError as error:  # out of an operation it would end the run of every host
@@ -85,7 +85,7 @@ def _control_host() -> ControlHost | None:
 def _write(
     state: State,
     host: Host,
-    node: Node,
+    node: Audited,
     report: HostReport,
     arguments: dict[str, Any],
 ) -> bool:

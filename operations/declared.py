@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, State
 
-from pyinfra_gvisor.audit.apps import DeclaredApps
+from pyinfra_gvisor.coolify.declared_apps import DeclaredApps
 from pyinfra_gvisor.settings import Settings
 
 _LOCK = Lock()  # hosts are looked at side by side, and all of them need the one answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra import logger
 from pyinfra.api import Host
 
-from pyinfra_gvisor.audit.rules import Host as Node
+from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.compatibility.files import write_record
 from pyinfra_gvisor.compatibility.record import Timings
 from pyinfra_gvisor.compatibility.seen import record_of
@@ -15,7 +15,7 @@ from pyinfra_gvisor.operations.reporting import directory_of, run_took_s
 from pyinfra_gvisor.report.document import HostReport
 
 
-def keep_record(host: Host, node: Node, report: HostReport) -> bool:
+def keep_record(host: Host, node: Audited, report: HostReport) -> bool:
     """
     Write the record if a proof holds for the node, and return False if the file cannot be written.
 

@@ -15,8 +15,8 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
 
-from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.report.document import HostReport, fleet_report, not_looked_at
 from pyinfra_gvisor.report.earlier import earlier
 from pyinfra_gvisor.report.terminal import fleet_lines

@@ -9,10 +9,10 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.audit.policy import Exemption, Selector
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.watch.files import NAME
 from pyinfra_gvisor.watch.plan import Watch, WatchPlan, plan_watch

@@ -49,7 +49,7 @@ def old_releases(node: Node, version: str, keep: int) -> tuple[str, ...]:
     return tuple(name for name in others[max(keep - 1, 0) :] if name not in used)
 
 
-def parse_users(output: Sequence[str]) -> frozenset[str]:
+def parse_release_users(output: Sequence[str]) -> frozenset[str]:
     """
     The releases that ``scripts/release_users.sh`` saw to be needed by a process, a shim or a file.
 

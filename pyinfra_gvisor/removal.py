@@ -52,7 +52,7 @@ class Removal:
         return bool(self.going)
 
 
-def parse_users(output: Sequence[str]) -> tuple[RuntimeUser, ...]:
+def parse_runtime_users(output: Sequence[str]) -> tuple[RuntimeUser, ...]:
     """
     The containers that ``scripts/runtime_users.sh`` printed.
 

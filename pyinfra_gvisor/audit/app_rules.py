@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pyinfra_gvisor.audit.apps import APP_ID, PULL_REQUEST_ID, DeclaredApp
-from pyinfra_gvisor.audit.findings import Severity
-from pyinfra_gvisor.audit.rules import Host, Rule, Running, Seen
+from pyinfra_gvisor.audit.rules import Audited, Rule, Running, Seen
+from pyinfra_gvisor.coolify.declared_apps import APP_ID, PULL_REQUEST_ID, DeclaredApp
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.policy.findings import Severity
 
 if TYPE_CHECKING:
     from pyinfra_gvisor.coolify.plan import OptionPlan, PersistencePlan
@@ -47,26 +47,26 @@ def _unknown(running: Running) -> Iterator[Seen]:
         yield Seen(running.container.name, f"it is labelled {APP_ID}={number}")
 
 
-def _not_compared(host: Host) -> Iterator[Seen]:
+def _not_compared(host: Audited) -> Iterator[Seen]:
     if host.apps and host.apps.error:
         yield Seen("Coolify's API", host.apps.error)
 
 
-def _drops_option(host: Host) -> Iterator[Seen]:
+def _drops_option(host: Audited) -> Iterator[Seen]:
     # Only a control host needs it, and it brings a parser of YAML along.
     from pyinfra_gvisor.coolify.plan import plan_option  # noqa: PLC0415
 
     yield from _pending(host, "Coolify", plan_option)
 
 
-def _not_kept(host: Host) -> Iterator[Seen]:
+def _not_kept(host: Audited) -> Iterator[Seen]:
     from pyinfra_gvisor.coolify.plan import plan_persistence  # noqa: PLC0415 - likewise
 
     yield from _pending(host, "docker-compose.custom.yml", plan_persistence)
 
 
 def _pending(
-    host: Host, subject: str, plan: Callable[..., OptionPlan | PersistencePlan]
+    host: Audited, subject: str, plan: Callable[..., OptionPlan | PersistencePlan]
 ) -> Iterator[Seen]:
     """What a run would do on a control host, or why it would refuse."""
     if host.control is None or not host.settings.coolify:
@@ -105,7 +105,7 @@ APP_RULES: tuple[Rule[Running], ...] = (
     ),
 )
 
-COOLIFY_RULES: tuple[Rule[Host], ...] = (
+COOLIFY_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "coolify-drops-option",
         Severity.CRITICAL,

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from pyinfra_gvisor.audit.findings import Severity
-from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.policy.findings import Severity
 
 GROUP = "build"  # of the inventory: nodes that build images and run nobody's app
 SUBJECT = "image builds"
@@ -22,7 +22,7 @@ BUILDER = "moby/buildkit"  # docker buildx's driver docker-container, with a cac
 HELPER, BACKUP = "coolify-helper", "backup-of-"
 
 
-def _builds(host: Host) -> Iterator[Seen]:
+def _builds(host: Audited) -> Iterator[Seen]:
     runs_apps = bool(host.settings.runtimes)
     surely, perhaps = [*_cached(host), *_containers(host, BUILDER)], _ran(host)
     now = [name for name in _containers(host, HELPER) if not name.startswith(BACKUP)]
@@ -35,14 +35,14 @@ def _builds(host: Host) -> Iterator[Seen]:
     yield Seen(SUBJECT, "; ".join(told), mild if runs_apps else Severity.INFO)
 
 
-def _cached(host: Host) -> Iterator[str]:
+def _cached(host: Audited) -> Iterator[str]:
     cache = host.observed.build_cache
     if cache.records:
         used = f", last used {cache.last_used}" if cache.last_used else ""
         yield f"{cache.records} records in Docker's build cache{used}"
 
 
-def _ran(host: Host) -> list[str]:
+def _ran(host: Audited) -> list[str]:
     by_s = host.observed.build_cache.ran_by_s
     if by_s is None or host.node.info is None:
         return []
@@ -51,19 +51,19 @@ def _ran(host: Host) -> list[str]:
     return [f"a step of a build has run, at {at} or before; Docker {version} tells no more"]
 
 
-def _containers(host: Host, image: str) -> Iterator[str]:
+def _containers(host: Audited, image: str) -> Iterator[str]:
     for container in host.node.containers:
         given = host.observed.given_to(container)
         if image in given.image:
             yield f"{container.name} ({cut(given.image)})"
 
 
-def _unknown(host: Host) -> Iterator[Seen]:
+def _unknown(host: Audited) -> Iterator[Seen]:
     if error := host.observed.build_cache.error:
         yield Seen(SUBJECT, cut(error))
 
 
-BUILD_RULES: tuple[Rule[Host], ...] = (
+BUILD_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "builds-unsandboxed",
         Severity.MEDIUM,

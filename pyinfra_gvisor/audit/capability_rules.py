@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.audit.observed import Given
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
+from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.releases import Release, parse_release
 
 # What Docker gives a container anyway: moby, oci/caps/defaults.go. docker-bench-security 5.4 looks

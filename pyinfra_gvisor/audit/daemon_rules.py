@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pyinfra_gvisor.audit.findings import Severity
-from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.dockerd_keys import Force
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.in_force import known, read_keys
@@ -13,20 +12,21 @@ from pyinfra_gvisor.json_text import Json, JsonText
 from pyinfra_gvisor.merge import same
 from pyinfra_gvisor.node import DAEMON_JSON
 from pyinfra_gvisor.plan import Plan, current_text
+from pyinfra_gvisor.policy.findings import Severity
 
 
-def _interrupted(host: Host) -> Iterator[Seen]:
+def _interrupted(host: Audited) -> Iterator[Seen]:
     if host.node.pending:
         yield Seen(DAEMON_JSON, "a change of it has not come to its end")
 
 
-def _refused(host: Host) -> Iterator[Seen]:
+def _refused(host: Audited) -> Iterator[Seen]:
     plan = host.plan
     if isinstance(plan, Problem):
         yield Seen(DAEMON_JSON, str(plan))
 
 
-def _not_declared(host: Host) -> Iterator[Seen]:
+def _not_declared(host: Audited) -> Iterator[Seen]:
     plan = host.plan
     if not isinstance(plan, Plan) or (plan.before == plan.after and not plan.drifted):
         return
@@ -34,19 +34,19 @@ def _not_declared(host: Host) -> Iterator[Seen]:
     yield Seen(DAEMON_JSON, "; ".join(filter(None, (changed, *plan.reasons))))
 
 
-def _not_in_force(host: Host) -> Iterator[Seen]:
+def _not_in_force(host: Audited) -> Iterator[Seen]:
     plan = host.plan
     if isinstance(plan, Plan) and plan.before == plan.after and plan.action > Force.NOTHING:
         yield Seen(DAEMON_JSON, "; ".join(plan.reasons))
 
 
-def _owed(host: Host) -> Iterator[Seen]:
+def _owed(host: Audited) -> Iterator[Seen]:
     plan = host.plan
     if isinstance(plan, Plan) and plan.owed:
         yield Seen(DAEMON_JSON, f"read only at start, and changed since: {', '.join(plan.owed)}")
 
 
-def _unread(host: Host) -> Iterator[Seen]:
+def _unread(host: Audited) -> Iterator[Seen]:
     """Keys of anybody's: a reload that dockerd refuses leaves all of the file without effect."""
     node, file = host.node, host.node.daemon_json
     if node.dockerd is None or node.info is None or file.changed_s < node.dockerd.started_s:
@@ -69,7 +69,7 @@ def _differing(one: Mapping[str, Json], other: Mapping[str, Json]) -> list[str]:
     return sorted(key for key in {*one, *other} if not same(one.get(key), other.get(key)))
 
 
-DAEMON_RULES: tuple[Rule[Host], ...] = (
+DAEMON_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "daemon-json-interrupted",
         Severity.HIGH,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyinfra_gvisor.audit.findings import Severity
-from pyinfra_gvisor.audit.rules import Host, Rule, Seen
-from pyinfra_gvisor.egress.dockerd import named_resolvers
+from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.dockerd_network import named_resolvers
 from pyinfra_gvisor.egress.files import RULES
 from pyinfra_gvisor.egress.observed import Attempt, is_covered, listed
 from pyinfra_gvisor.egress.plan import differences, out_of_force, wanted_rules
 from pyinfra_gvisor.egress.rules import STOPPED_SIZE, TABLE
 from pyinfra_gvisor.egress.settings import METADATA, Allowed, Egress, network, overlap
 from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.policy.findings import Severity
 
 SETTING = "gvisor_egress"
 SHOWN = 5  # of a list in a finding
@@ -40,7 +40,7 @@ class Stopped:
         return Severity.LOW if self.attempts[0].is_metadata else Severity.INFO
 
 
-def stopped(host: Host) -> list[Stopped]:
+def stopped(host: Audited) -> list[Stopped]:
     """Everybody who tried what is stopped within the last hour, containers that run first."""
     residents = _residents(host)
     found: dict[tuple[bool, str], list[Attempt]] = {}
@@ -54,7 +54,7 @@ def stopped(host: Host) -> list[Stopped]:
     ]
 
 
-def _residents(host: Host) -> dict[str, tuple[str, float]]:
+def _residents(host: Audited) -> dict[str, tuple[str, float]]:
     """
     The container that has an address, and since when.
 
@@ -68,13 +68,13 @@ def _residents(host: Host) -> dict[str, tuple[str, float]]:
     }
 
 
-def _not_declared(host: Host) -> Iterator[Seen]:
+def _not_declared(host: Audited) -> Iterator[Seen]:
     open_ = [name for name, item in host.settings.runtimes.items() if item.network == "host"]
     if host.settings.egress is None and open_:
         yield Seen(SETTING, f"not set, and of network host is {', '.join(sorted(open_))}")
 
 
-def _not_as_declared(host: Host) -> Iterator[Seen]:
+def _not_as_declared(host: Audited) -> Iterator[Seen]:
     egress, found = host.settings.egress, host.node.egress
     if egress is None:
         if found.there:
@@ -98,12 +98,12 @@ def _lines(found: str | None, wanted: str) -> Iterator[str]:
             yield f"{what} in {RULES}: {listed((cut(line.strip()) for line in lines), 2)}"
 
 
-def _not_in_force(host: Host) -> Iterator[Seen]:
+def _not_in_force(host: Audited) -> Iterator[Seen]:
     if host.settings.egress is not None and (why := out_of_force(host.node.egress)):
         yield Seen(TABLE, "; ".join(why))
 
 
-def _not_covered(host: Host) -> Iterator[Seen]:
+def _not_covered(host: Audited) -> Iterator[Seen]:
     if host.settings.egress is None:
         return
     for item in host.node.egress.networks:
@@ -114,7 +114,7 @@ def _not_covered(host: Host) -> Iterator[Seen]:
             yield Seen(f"network {item.name}", f"its bridge {item.bridge} is not in {RULES}")
 
 
-def _opened(host: Host) -> Iterator[Seen]:
+def _opened(host: Audited) -> Iterator[Seen]:
     egress = host.settings.egress
     if egress is None:
         return
@@ -132,7 +132,7 @@ def _metadata_in(item: Allowed) -> list[str]:
     return [text for text in METADATA if overlap(network(item.to), network(text))]
 
 
-def _stopped(host: Host) -> Iterator[Seen]:
+def _stopped(host: Audited) -> Iterator[Seen]:
     """Of those that are gone there is one finding: anybody can forge any number of addresses."""
     everybody = stopped(host)
     for who in everybody:
@@ -152,7 +152,7 @@ def _stopped(host: Host) -> Iterator[Seen]:
         yield Seen(TABLE, what, Severity.LOW)
 
 
-EGRESS_RULES: tuple[Rule[Host], ...] = (
+EGRESS_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "egress-not-declared",
         Severity.INFO,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pyinfra_gvisor.audit.findings import Severity
-from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.in_force import value_in_force
 from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
+from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR
 
 OURS = ("/opt/gvisor", RELEASES_DIR, RUNTIMES_DIR, STATE_DIR)
 
 
-def _value(host: Host, key: str, flag: str = "") -> Json:
+def _value(host: Audited, key: str, flag: str = "") -> Json:
     return value_in_force(host.node, key, flag)
 
 
@@ -23,22 +23,22 @@ def _is(value: Json, wanted: bool) -> bool:
     return value is wanted or value == str(wanted).lower()
 
 
-def _icc(host: Host) -> Iterator[Seen]:
+def _icc(host: Audited) -> Iterator[Seen]:
     if not _is(_value(host, "icc"), wanted=False):
         yield Seen(DAEMON_JSON, "icc is not false")
 
 
-def _iptables(host: Host) -> Iterator[Seen]:
+def _iptables(host: Audited) -> Iterator[Seen]:
     if _is(_value(host, "iptables"), wanted=False):
         yield Seen(DAEMON_JSON, "iptables is false")
 
 
-def _insecure_registries(host: Host) -> Iterator[Seen]:
+def _insecure_registries(host: Audited) -> Iterator[Seen]:
     if value := _value(host, "insecure-registries", "insecure-registry"):
         yield Seen(DAEMON_JSON, cut(value))
 
 
-def _tcp(host: Host) -> Iterator[Seen]:
+def _tcp(host: Audited) -> Iterator[Seen]:
     words = host.node.dockerd.arguments if host.node.dockerd else ()
     hosts = _value(host, "hosts", "host")
     given = [*words, *(hosts if isinstance(hosts, list) else [str(hosts)])]
@@ -47,45 +47,45 @@ def _tcp(host: Host) -> Iterator[Seen]:
         yield Seen("dockerd", f"listens on {', '.join(sorted(set(map(cut, open_))))}")
 
 
-def _user_namespaces(host: Host) -> Iterator[Seen]:
+def _user_namespaces(host: Audited) -> Iterator[Seen]:
     if not _value(host, "userns-remap"):
         yield Seen(DAEMON_JSON, "userns-remap is not set")
 
 
-def _authorization(host: Host) -> Iterator[Seen]:
+def _authorization(host: Audited) -> Iterator[Seen]:
     if not _value(host, "authorization-plugins", "authorization-plugin"):
         yield Seen(DAEMON_JSON, "authorization-plugins is not set")
 
 
-def _logging(host: Host) -> Iterator[Seen]:
+def _logging(host: Audited) -> Iterator[Seen]:
     if host.node.info and host.node.info.logging_driver == "json-file":
         yield Seen(DAEMON_JSON, "log-driver is json-file")
 
 
-def _no_new_privileges(host: Host) -> Iterator[Seen]:
+def _no_new_privileges(host: Audited) -> Iterator[Seen]:
     if not _is(_value(host, "no-new-privileges"), wanted=True):
         yield Seen(DAEMON_JSON, "no-new-privileges is not true")
 
 
-def _live_restore(host: Host) -> Iterator[Seen]:
+def _live_restore(host: Audited) -> Iterator[Seen]:
     info = host.node.info
     if info and not info.live_restore and not info.swarm_active:
         yield Seen("dockerd", "docker info: Live Restore Enabled: false")
 
 
-def _userland_proxy(host: Host) -> Iterator[Seen]:
+def _userland_proxy(host: Audited) -> Iterator[Seen]:
     if not _is(_value(host, "userland-proxy"), wanted=False):
         yield Seen(DAEMON_JSON, "userland-proxy is not false")
 
 
-def _seccomp(host: Host) -> Iterator[Seen]:
+def _seccomp(host: Audited) -> Iterator[Seen]:
     options = host.node.info.security_options if host.node.info else ()
     if host.node.info and not any(option.startswith("name=seccomp") for option in options):
         yield Seen("dockerd", f"docker info: Security Options: {cut(', '.join(options))}")
 
 
-def _owner(path: str, *owners: str) -> Callable[[Host], Iterator[Seen]]:
-    def look(host: Host) -> Iterator[Seen]:
+def _owner(path: str, *owners: str) -> Callable[[Audited], Iterator[Seen]]:
+    def look(host: Audited) -> Iterator[Seen]:
         file = host.observed.files.get(path)
         if file and file.owner not in owners:
             yield Seen(path, f"owned by {file.owner}")
@@ -93,8 +93,8 @@ def _owner(path: str, *owners: str) -> Callable[[Host], Iterator[Seen]]:
     return look
 
 
-def _mode(path: str, allowed: int) -> Callable[[Host], Iterator[Seen]]:
-    def look(host: Host) -> Iterator[Seen]:
+def _mode(path: str, allowed: int) -> Callable[[Audited], Iterator[Seen]]:
+    def look(host: Audited) -> Iterator[Seen]:
         file = host.observed.files.get(path)
         if file and int(file.mode, 8) & ~allowed:
             yield Seen(path, f"mode {file.mode}")
@@ -102,7 +102,7 @@ def _mode(path: str, allowed: int) -> Callable[[Host], Iterator[Seen]]:
     return look
 
 
-def _ours(host: Host) -> Iterator[Seen]:
+def _ours(host: Audited) -> Iterator[Seen]:
     """Whoever can write there decides what containers run under."""
     for path, file in host.observed.files.items():
         mine = path in OURS or path.startswith(RUNTIMES_DIR + "/")
@@ -111,7 +111,7 @@ def _ours(host: Host) -> Iterator[Seen]:
 
 
 _DEPLOY = "leave the key to this package (gvisor_daemon_json) and run deploys/gvisor.py"
-HARDENING: tuple[Rule[Host], ...] = (
+HARDENING: tuple[Rule[Audited], ...] = (
     Rule(
         "docker-icc", Severity.LOW, "containers on the default bridge reach each other",
         'gvisor_daemon_json = {"icc": False}', _icc, "2.2",

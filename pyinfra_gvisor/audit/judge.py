@@ -13,13 +13,13 @@ from pyinfra_gvisor.audit.capability_rules import CAPABILITY_RULES
 from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
 from pyinfra_gvisor.audit.daemon_rules import DAEMON_RULES
 from pyinfra_gvisor.audit.egress_rules import EGRESS_RULES, Stopped, stopped
-from pyinfra_gvisor.audit.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.audit.hardening import HARDENING
 from pyinfra_gvisor.audit.kernel_rules import KERNEL_RULES
 from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.resolver_rules import RESOLVER_RULES
-from pyinfra_gvisor.audit.rules import Host, Rule, Running, look
+from pyinfra_gvisor.audit.rules import Audited, Rule, Running, look
 from pyinfra_gvisor.egress.plan import out_of_force
+from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.report.document import (
     ContainerReport,
@@ -33,7 +33,7 @@ from pyinfra_gvisor.report.document import (
 from pyinfra_gvisor.sandbox.verdict import release_of
 
 # What can be looked for where dockerd answers; without it nothing else is known.
-ANSWERED_RULES: tuple[Rule[Host], ...] = (
+ANSWERED_RULES: tuple[Rule[Audited], ...] = (
     *DAEMON_RULES,
     *HARDENING,
     *EGRESS_RULES,
@@ -42,12 +42,12 @@ ANSWERED_RULES: tuple[Rule[Host], ...] = (
     *BUILD_RULES,
     *COOLIFY_RULES,
 )
-NODE_RULES: tuple[Rule[Host], ...] = (*ENGINE_RULES, *GVISOR_RULES, *ANSWERED_RULES)
+NODE_RULES: tuple[Rule[Audited], ...] = (*ENGINE_RULES, *GVISOR_RULES, *ANSWERED_RULES)
 RUNNING_RULES: tuple[Rule[Running], ...] = (*CONTAINER_RULES, *CAPABILITY_RULES, *APP_RULES)
 STOPPED_MANY = 50  # of destinations, and of addresses that are nobody's, in a report
 
 
-def judge(name: str, host: Host, *, at: str, by: Literal["audit", "deploy"]) -> HostReport:
+def judge(name: str, host: Audited, *, at: str, by: Literal["audit", "deploy"]) -> HostReport:
     """
     The report on a host.
 
@@ -72,9 +72,9 @@ def judge(name: str, host: Host, *, at: str, by: Literal["audit", "deploy"]) -> 
     )
 
 
-def _findings(host: Host, running: list[Running]) -> list[Finding]:
+def _findings(host: Audited, running: list[Running]) -> list[Finding]:
     waivers = host.settings.waivers
-    rules: tuple[Rule[Host], ...] = ENGINE_RULES
+    rules: tuple[Rule[Audited], ...] = ENGINE_RULES
     if host.node.info is not None:
         gvisor = GVISOR_RULES if host.settings.runtimes else ()
         rules = (*ENGINE_RULES, *gvisor, *ANSWERED_RULES)
@@ -119,7 +119,7 @@ def _container(running: Running) -> ContainerReport:
     )
 
 
-def _egress(host: Host) -> EgressReport | None:
+def _egress(host: Audited) -> EgressReport | None:
     found, declared = host.node.egress, host.settings.egress is not None
     if not declared and not found.there:
         return None
@@ -143,7 +143,7 @@ def _stopped(who: Stopped) -> StoppedReport:
     )
 
 
-def _node(host: Host) -> NodeReport:
+def _node(host: Audited) -> NodeReport:
     node, settings = host.node, host.settings
     entries = node.info.runtimes.items() if node.info else ()
     return NodeReport(
@@ -162,7 +162,7 @@ def _node(host: Host) -> NodeReport:
     )
 
 
-def _proof(host: Host) -> ProofReport:
+def _proof(host: Audited) -> ProofReport:
     record: Any = host.node.state.get("proof")
     if not isinstance(record, dict):
         return ProofReport(release=None, at=None, checks=0, failed=(), holds=False)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.findings import Severity
-from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.kernel.files import MODULES_FILE, SYSCTL_FILE, kernel_files
 from pyinfra_gvisor.kernel.plan import different_values, wanted_settings
 from pyinfra_gvisor.kernel.settings import Kernel
+from pyinfra_gvisor.policy.findings import Severity
 
 
-def _not_declared(host: Host) -> Iterator[Seen]:
+def _not_declared(host: Audited) -> Iterator[Seen]:
     names = [name for name, one in host.settings.runtimes.items() if one.network == "host"]
     if host.settings.kernel is None and names:
         yield Seen("gvisor_kernel", f"sockets of the node's kernel: {', '.join(names)}")
 
 
-def _files(host: Host) -> Iterator[Seen]:
+def _files(host: Audited) -> Iterator[Seen]:
     found, wanted = host.node.surface, host.settings.kernel
     files = kernel_files(wanted.kept_out if wanted else (), wanted_settings(found, wanted))
     for item in files:
@@ -31,7 +31,7 @@ def _files(host: Host) -> Iterator[Seen]:
             yield Seen(path, "it is there, and nothing of it is declared")
 
 
-def _settings(host: Host) -> Iterator[Seen]:
+def _settings(host: Audited) -> Iterator[Seen]:
     found = host.node.surface
     wanted = wanted_settings(found, host.settings.kernel)
     for key, value in different_values(found, wanted).items():
@@ -40,7 +40,7 @@ def _settings(host: Host) -> Iterator[Seen]:
         yield Seen(key, f"{key} is {value}, declared {wanted[key]}{by}")
 
 
-def _modules(host: Host) -> Iterator[Seen]:
+def _modules(host: Audited) -> Iterator[Seen]:
     found = host.node.surface
     for name in (host.settings.kernel or Kernel(modules=())).kept_out:
         if name in (found.loaded or {}):
@@ -49,7 +49,7 @@ def _modules(host: Host) -> Iterator[Seen]:
             yield Seen(name, "built into the kernel, where no file keeps it out", Severity.INFO)
 
 
-KERNEL_RULES: tuple[Rule[Host], ...] = (
+KERNEL_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "kernel-not-declared",
         Severity.INFO,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.audit.releases import known_escapes
-from pyinfra_gvisor.audit.rules import Host, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import STATE_DIR
+from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.preflight import MIN_KERNEL
 from pyinfra_gvisor.runtimes import wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, is_as_written, release_of
@@ -17,39 +17,39 @@ PROOF = f"{STATE_DIR}/proof.json"
 OLDEST_DOCKER = (20, 10)  # the oldest that Debian 12 brings, and that all of this was seen with
 
 
-def _no_docker(host: Host) -> Iterator[Seen]:
+def _no_docker(host: Audited) -> Iterator[Seen]:
     if host.node.info is None:
         why = host.node.docker_error or "no /var/run/docker.sock"
         yield Seen("dockerd", cut(why))
 
 
-def _old_docker(host: Host) -> Iterator[Seen]:
+def _old_docker(host: Audited) -> Iterator[Seen]:
     version = host.node.info.server_version if host.node.info else ""
     numbers = version.split(".")[:2]
     if all(part.isdigit() for part in numbers) and tuple(map(int, numbers)) < OLDEST_DOCKER:
         yield Seen("dockerd", f"Docker {version}")
 
 
-def _old_kernel(host: Host) -> Iterator[Seen]:
+def _old_kernel(host: Audited) -> Iterator[Seen]:
     if host.node.kernel_version < MIN_KERNEL:
         yield Seen("kernel", host.node.kernel)
 
 
-def _release_missing(host: Host) -> Iterator[Seen]:
+def _release_missing(host: Audited) -> Iterator[Seen]:
     release = host.settings.release
     if release not in host.node.releases and release not in host.node.damaged:
         there = ", ".join(host.node.releases) or "none"
         yield Seen(f"{RELEASES_DIR}/{release}", f"on the node: {there}")
 
 
-def _release_damaged(host: Host) -> Iterator[Seen]:
+def _release_damaged(host: Audited) -> Iterator[Seen]:
     for release in host.node.damaged:
         known = release in host.node.manifests
         what = "a file has another size, mode, owner or time" if known else "no record of it"
         yield Seen(f"{RELEASES_DIR}/{release}", what)
 
 
-def _known_escape(host: Host) -> Iterator[Seen]:
+def _known_escape(host: Audited) -> Iterator[Seen]:
     entries = host.node.info.runtimes if host.node.info else {}
     used = {release for entry in entries.values() if (release := release_of(entry.path or ""))}
     for release in sorted(used | {host.settings.release}):
@@ -57,14 +57,14 @@ def _known_escape(host: Host) -> Iterator[Seen]:
             yield Seen(f"runsc {release}", f"open to {escapes}", waived=host.settings.accept_risk)
 
 
-def _wrapper_changed(host: Host) -> Iterator[Seen]:
+def _wrapper_changed(host: Audited) -> Iterator[Seen]:
     """A wrapper's name ends in the beginning of its checksum."""
     for path, digest in host.node.wrappers.items():
         if release_of(path) and not is_as_written(path, digest):
             yield Seen(path, f"its sha256 begins with {digest[:8]}")
 
 
-def _runtime(host: Host) -> Iterator[Seen]:
+def _runtime(host: Audited) -> Iterator[Seen]:
     entries = host.node.info.runtimes if host.node.info else {}
     for item in wrappers(host.settings.release, host.settings.runtimes):
         entry = entries.get(item.runtime)
@@ -77,31 +77,31 @@ def _runtime(host: Host) -> Iterator[Seen]:
             yield Seen(f"runtime {item.runtime}", f"{item.path} is not there")
 
 
-def _link(host: Host) -> Iterator[Seen]:
+def _link(host: Audited) -> Iterator[Seen]:
     link = host.node.runsc_link
     target = f"{RELEASES_DIR}/{host.settings.release}/runsc"
     if link is not None and link.startswith(RELEASES_DIR + "/") and link != target:
         yield Seen("/usr/local/bin/runsc", f"points at {link}, declared is {target}")
 
 
-def _leak(host: Host) -> Iterator[Seen]:
+def _leak(host: Audited) -> Iterator[Seen]:
     for leak in host.observed.leaks:
         age = f"{leak.age_s // 60} minutes"
         yield Seen(f"process {leak.pid}", f"{leak.executable}, {age} old, for {cut(leak.id)[:12]}")
 
 
-def _proof_missing(host: Host) -> Iterator[Seen]:
+def _proof_missing(host: Audited) -> Iterator[Seen]:
     if not isinstance(host.node.state.get("proof"), dict):
         yield Seen(PROOF, "there is no record of a proof")
 
 
-def _proof_failed(host: Host) -> Iterator[Seen]:
+def _proof_failed(host: Audited) -> Iterator[Seen]:
     record = host.node.state.get("proof")
     if isinstance(record, dict) and (failed := record.get("failed")):
         yield Seen(PROOF, f"not proven: {', '.join(map(str, failed))} (at {record.get('at')})")
 
 
-def _proof_stale(host: Host) -> Iterator[Seen]:
+def _proof_stale(host: Audited) -> Iterator[Seen]:
     record = host.node.state.get("proof")
     if not isinstance(record, dict) or record.get("failed"):
         return
@@ -109,7 +109,7 @@ def _proof_stale(host: Host) -> Iterator[Seen]:
         yield Seen(PROOF, f"the last proof, at {record.get('at')}, was of another state")
 
 
-ENGINE_RULES: tuple[Rule[Host], ...] = (
+ENGINE_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "docker-down",
         Severity.CRITICAL,
@@ -126,7 +126,7 @@ ENGINE_RULES: tuple[Rule[Host], ...] = (
     ),
 )
 
-GVISOR_RULES: tuple[Rule[Host], ...] = (
+GVISOR_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "kernel-old",
         Severity.HIGH,

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.findings import Severity
-from pyinfra_gvisor.audit.rules import Host, Rule, Seen
-from pyinfra_gvisor.egress.dockerd import named_resolvers
+from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.dockerd_network import named_resolvers
+from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.resolver.files import NAME, kept_files
 
 
-def _askers(host: Host) -> list[str]:
+def _askers(host: Audited) -> list[str]:
     """The runtimes that are declared with it, and the containers that run with it."""
     declared = [name for name, item in host.settings.runtimes.items() if item.dns]
     names = {item.id: item.name for item in host.node.containers}
     return [*declared, *(names.get(item, item[:12]) for item in host.node.resolver.asks)]
 
 
-def _down(host: Host) -> Iterator[Seen]:
+def _down(host: Audited) -> Iterator[Seen]:
     found = host.node.resolver
     states = {"socket": found.socket, "service": found.service}
     down = [
@@ -28,7 +28,7 @@ def _down(host: Host) -> Iterator[Seen]:
         yield Seen(NAME, f"its {' and its '.join(down)}; asked by {', '.join(askers)}")
 
 
-def _not_declared(host: Host) -> Iterator[Seen]:
+def _not_declared(host: Audited) -> Iterator[Seen]:
     found = host.node.resolver
     if not any(item.dns for item in host.settings.runtimes.values()) or not found.there:
         return
@@ -44,7 +44,7 @@ def _not_declared(host: Host) -> Iterator[Seen]:
         yield Seen(NAME, "it would not be there behind a reboot")
 
 
-RESOLVER_RULES: tuple[Rule[Host], ...] = (
+RESOLVER_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "resolver-down",
         Severity.HIGH,

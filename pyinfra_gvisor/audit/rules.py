@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
-from pyinfra_gvisor.audit.apps import DeclaredApps
-from pyinfra_gvisor.audit.findings import Finding, Severity
 from pyinfra_gvisor.audit.observed import Given, Observed
-from pyinfra_gvisor.audit.policy import exempted, must_be_sandboxed
 from pyinfra_gvisor.containers import Container
 from pyinfra_gvisor.coolify.control_host import ControlHost
+from pyinfra_gvisor.coolify.declared_apps import DeclaredApps
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.policy.findings import Finding, Severity
+from pyinfra_gvisor.policy.selectors import exempted, must_be_sandboxed
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes import wanted_daemon_json
 from pyinfra_gvisor.settings import Settings
@@ -53,7 +53,7 @@ class Rule(Generic[S]):
 
 
 @dataclass(frozen=True)
-class Host:
+class Audited:
     """
     A node, what is declared for it, and Coolify's apps if it was asked.
 
@@ -104,7 +104,7 @@ class Host:
 class Running:
     """A running container on its node, as the policy sees it."""
 
-    host: Host
+    host: Audited
     container: Container
     given: Given
 

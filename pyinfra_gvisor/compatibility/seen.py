@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pyinfra_gvisor.audit.rules import Host
+from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.compatibility.record import Record, RuntimeSeen, SeenBy, Source, Timings
 from pyinfra_gvisor.docker_info import DockerInfo
 from pyinfra_gvisor.errors import Problem
@@ -36,7 +36,7 @@ _LAB_BUILD = re.compile(
 _AGAIN = "prove it again with --data gvisor_proof=always"
 
 
-def record_of(host: Host, report: HostReport, *, timings: Timings) -> Record:
+def record_of(host: Audited, report: HostReport, *, timings: Timings) -> Record:
     """
     Return the record of a node whose proof holds. Its day is that of the proof.
 
@@ -167,7 +167,7 @@ def _runtime(runtime: Runtime, outcomes: Any) -> RuntimeSeen:
     )
 
 
-def _kernel_surface(host: Host) -> bool:
+def _kernel_surface(host: Audited) -> bool:
     wanted = host.settings.kernel
     return wanted is not None and plan_kernel(host.node.surface, wanted).action == "nothing"
 

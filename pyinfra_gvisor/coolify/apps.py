@@ -15,10 +15,10 @@ from functools import partial
 from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.models import Application
 from pyinfra_gvisor.coolify.options import runtime_of
+from pyinfra_gvisor.coolify.plan_lines import plan_lines
 from pyinfra_gvisor.coolify.redeploy import redeploy
 from pyinfra_gvisor.coolify.resources import Verdict, quoted
 from pyinfra_gvisor.coolify.survey import Choice, Survey, judge_app, survey
-from pyinfra_gvisor.coolify.telling import plan_lines
 from pyinfra_gvisor.coolify.transport import NoAnswer, NotFound, Refused, Rejected, UnknownOutcome
 from pyinfra_gvisor.errors import cut
 

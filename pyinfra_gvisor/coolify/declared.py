@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyinfra_gvisor.audit.apps import DeclaredApp, DeclaredApps
 from pyinfra_gvisor.coolify.api import Api
+from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
 from pyinfra_gvisor.coolify.models import Application
 from pyinfra_gvisor.coolify.options import runtime_of
 from pyinfra_gvisor.coolify.token import read_token

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
+from pyinfra_gvisor.drift.printed import as_details, as_json, as_table
 from pyinfra_gvisor.drift.record import DEFAULT_CONFIG
 from pyinfra_gvisor.drift.run import TIMEOUT_S, Request, dry_run
-from pyinfra_gvisor.drift.telling import as_details, as_json, as_table
 from pyinfra_gvisor.drift.verdict import ERROR, judge
 from pyinfra_gvisor.errors import Problem
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pyinfra_gvisor.audit.policy import Reason
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.policy.selectors import Reason
 
 Network = IPv4Network | IPv6Network
 Block = Literal["metadata", "private", "node", "smtp"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.judges import Judge
 

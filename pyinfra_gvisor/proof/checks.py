@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof import judges
 from pyinfra_gvisor.proof.check import ALL, CONTROL, ONLINE, OWN_STACK, WITH_DNS, Check

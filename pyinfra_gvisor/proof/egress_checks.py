@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.proof.check import ONLINE, Check
 from pyinfra_gvisor.proof.judges import let_through, same, shows, stopped
 

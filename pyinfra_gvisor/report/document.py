@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field, model_validator
 
-from pyinfra_gvisor.audit.findings import Finding, Severity, failing, worst_first
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.policy.findings import Finding, Severity, failing, worst_first
 
 VERSION: Final = 1  # of the documents' form; another one where a reader of this one would err
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from xml.etree import ElementTree as Xml
 
-from pyinfra_gvisor.audit.findings import Finding, Severity
+from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 
 LOOKED_AT = "was looked at"  # the case that every host has, so that a clean one shows

@@ -9,7 +9,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity
+from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity
 from pyinfra_gvisor.report.document import ContainerReport, FleetReport, HostReport, State
 
 # What needs somebody first; the words that stand beside the colours.

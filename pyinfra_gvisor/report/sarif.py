@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from pyinfra_gvisor.audit.findings import Finding, Severity
+from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 from pyinfra_gvisor.report.names import host_path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.findings import Finding, Severity, by_severity
+from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 
 WIDTH = 100  # columns

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from pyinfra_gvisor.audit.findings import by_severity
+from pyinfra_gvisor.policy.findings import by_severity
 from pyinfra_gvisor.report.document import EgressReport, HostReport
 
 Sample = tuple[Mapping[str, str], int]

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from urllib.parse import quote
 
-from pyinfra_gvisor.audit.policy import Selector
 from pyinfra_gvisor.node_files import unit_text
+from pyinfra_gvisor.policy.selectors import Selector
 from pyinfra_gvisor.scripts import program
 
 DIRECTORY = "/opt/gvisor/watch"

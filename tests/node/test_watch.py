@@ -44,14 +44,13 @@ from tests.node.watching import (
     without_docker,
 )
 
-NODES = ("plain", "sysvinit")
 STOP_S = 10
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Nodes of its own: a removal would take from other tests what they start from."""
-    with lab_of(f"{LAB}-watch", {name: SPECS[name] for name in NODES}) as nodes:
+    with lab_of(f"{LAB}-watch", {"plain": SPECS["plain"]}) as nodes:
         fleet = Fleet(nodes, tmp_path_factory.mktemp("fleet"))
         converged = fleet.run("plain")
         assert converged.code == 0, converged.text
@@ -261,17 +260,6 @@ def test_without_it_in_the_data_nothing_of_it_is_left(watched: Fleet, node: LabN
     assert left(node) == []
     assert snapshot(node) == before
     assert second.stderr.count("No changes") == OPERATIONS
-
-
-@pytest.mark.slow
-def test_a_node_without_systemd_is_refused_one(watched: Fleet) -> None:
-    outcome = watched.run("sysvinit", data=WATCH)
-
-    assert outcome.code == 1
-    assert "the watch needs systemd on the node, got lab-init; leave gvisor_watch off" in (
-        outcome.text
-    )
-    assert watched.nodes["sysvinit"].exec("test", "-e", "/opt/gvisor/watch").code == 1
 
 
 @pytest.mark.slow

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pyinfra_gvisor.audit.apps import DeclaredApps
-from pyinfra_gvisor.audit.findings import Finding
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.observed import parse_observed
-from pyinfra_gvisor.audit.rules import Host
+from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.coolify.control_host import ControlHost
+from pyinfra_gvisor.coolify.declared_apps import DeclaredApps
+from pyinfra_gvisor.policy.findings import Finding
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.settings import load_settings
 from tests.cases.proven import RELEASE, proven_answer
@@ -36,7 +36,7 @@ def audited(
     assert found, problems
     told = list(answer if answer is not None else proven_answer())
     told[-1:] = [*lines, END]
-    host = Host(parse_observed(told), found, apps, control, builds=builds)
+    host = Audited(parse_observed(told), found, apps, control, builds=builds)
     return judge("run-1", host, at=AT, by="audit")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.observed import parse_observed
-from pyinfra_gvisor.audit.rules import Host
+from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.compatibility.record import Record, Timings
 from pyinfra_gvisor.compatibility.seen import record_of
 from pyinfra_gvisor.node import parse_node
@@ -57,7 +57,7 @@ def recorded(settings: dict[str, Any] | None = None, *, name: str = "run-1", **n
     """The record of the node that ``proven_lines`` describes."""
     found, problems = load_settings(settings or {})
     assert found, problems
-    host = Host(parse_observed(proven_lines(found, **node)), found)
+    host = Audited(parse_observed(proven_lines(found, **node)), found)
     return record_of(host, judge(name, host, at=AT, by="deploy"), timings=TIMINGS)
 
 

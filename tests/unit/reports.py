@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyinfra_gvisor.audit.findings import Finding, Severity
+from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.document import (
     ContainerReport,
     EgressReport,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.apps import DeclaredApp, DeclaredApps
-from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
+from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.report.document import HostReport
 from tests.unit.audited import COOLIFY, app, audited, found, ids, with_container
 from tests.unit.coolify_answers import HONOURED, container, host, patched, persistent, php

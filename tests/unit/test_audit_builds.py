@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.findings import Finding, Severity
+from pyinfra_gvisor.policy.findings import Finding, Severity
 from tests.unit.answers import Running
 from tests.unit.audited import audited, found
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.audit.capability_rules import DEFAULT_CAPABILITIES
-from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.policy.findings import Severity
 from tests.unit.audited import app, found, ids, with_container
 
 KEPT, LOW_PORT = "container-capabilities-kept shop", "container-low-port shop"

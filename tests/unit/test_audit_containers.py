@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.policy.findings import Severity
 from tests.cases.proven import RELEASE
 from tests.unit.answers import program_sha256
 from tests.unit.audited import COOLIFY, app, audited, found, ids, waived, with_container

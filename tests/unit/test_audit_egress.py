@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.findings import Severity
 from pyinfra_gvisor.egress.files import RULES, SERVICE
 from pyinfra_gvisor.egress.observed import is_covered
 from pyinfra_gvisor.egress.rules import rules_text
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.egress.surroundings import Surroundings
+from pyinfra_gvisor.policy.findings import Severity
 from tests.cases.proven import proven, proven_answer
 from tests.unit.audited import audited, waived
 from tests.unit.firewalled import (

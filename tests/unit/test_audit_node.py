@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.policy.findings import Severity
 from tests.cases.proven import INSTALLED, RELEASE, proven, proven_answer
 from tests.unit.answers import LATER_S, STARTED_S, answer, info
 from tests.unit.audited import AT, audited, found, ids, waived

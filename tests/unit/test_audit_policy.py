@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.policy import (
+from pyinfra_gvisor.policy.selectors import (
     COOLIFY,
     Exemption,
     Selector,

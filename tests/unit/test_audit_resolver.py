@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.findings import Finding, Severity
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.observed import parse_observed
 from pyinfra_gvisor.audit.resolver_rules import RESOLVER_RULES
-from pyinfra_gvisor.audit.rules import Host, look
+from pyinfra_gvisor.audit.rules import Audited, look
+from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.resolver.files import DIRECTORY, NAME, SERVICE, kept_files
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import answer
@@ -36,7 +36,7 @@ def found(lines: Sequence[str], settings: dict[str, Any] | None = None) -> dict[
     """What the rules find, by ``rule subject``."""
     read, problems = load_settings(NETSTACK if settings is None else settings)
     assert read, problems
-    host = Host(parse_observed([*lines, *answer()]), read)
+    host = Audited(parse_observed([*lines, *answer()]), read)
     return {f"{item.id} {item.subject}": item for item in look(RESOLVER_RULES, host, {})}
 
 
@@ -72,7 +72,7 @@ def test_a_resolver_that_does_not_answer_is_found_with_who_asks_it(
 def test_an_audit_looks_for_it() -> None:
     settings, _ = load_settings(NETSTACK)
     assert settings
-    host = Host(parse_observed([*told(service="failed"), *answer()]), settings)
+    host = Audited(parse_observed([*told(service="failed"), *answer()]), settings)
 
     report = judge("run-1", host, at="2026-11-25T12:00:00+00:00", by="audit")
 

@@ -10,7 +10,7 @@ from pyinfra_gvisor.collection import (
     END,
     behind,
     old_releases,
-    parse_users,
+    parse_release_users,
     plan_collection,
 )
 from tests.unit.answers import Running, info, node
@@ -74,12 +74,12 @@ def test_processes_shims_and_generations_are_read_as_releases() -> None:
         END,
     ]
 
-    assert parse_users(output) == {NOW, OLD, OLDER}
+    assert parse_release_users(output) == {NOW, OLD, OLDER}
 
 
 def test_an_answer_that_breaks_off_is_none() -> None:
     with pytest.raises(ValueError, match="breaks off after 1 lines"):
-        parse_users([path(OLD)])
+        parse_release_users([path(OLD)])
 
 
 def test_what_nothing_needs_goes_wrappers_first_and_the_rest_is_named() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.findings import Finding, Severity
 from pyinfra_gvisor.audit.kernel_rules import KERNEL_RULES
 from pyinfra_gvisor.audit.observed import parse_observed
-from pyinfra_gvisor.audit.rules import Host, look
+from pyinfra_gvisor.audit.rules import Audited, look
 from pyinfra_gvisor.kernel.files import MODULES_FILE, SYSCTL_FILE
+from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import answer
 from tests.unit.kernel_answers import in_force, told
@@ -23,7 +23,7 @@ def found(lines: Sequence[str] = (), **settings: Any) -> dict[str, Finding]:
     """What the rules find, by ``rule subject``, on a node that tells this of its kernel."""
     read, problems = load_settings({"gvisor_kernel": {}, **settings})
     assert read, problems
-    host = Host(parse_observed([*lines, *answer()]), read)
+    host = Audited(parse_observed([*lines, *answer()]), read)
     return {f"{item.id} {item.subject}": item for item in look(KERNEL_RULES, host, {})}
 
 

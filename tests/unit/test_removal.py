@@ -15,7 +15,7 @@ from pyinfra_gvisor.plan import plan_daemon_json
 from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.removal import (
     RuntimeUser,
-    parse_users,
+    parse_runtime_users,
     plan_removal,
     refuse_removal,
     stranded,
@@ -58,11 +58,11 @@ def user(name: str, runtime: str = "runsc", *, running: bool = True) -> RuntimeU
 def test_containers_are_read_as_docker_prints_them() -> None:
     lines = [compact(["/shop", True, "runsc"]), compact(["/gr\u00fc\u00df", False, ""]), END]
 
-    assert parse_users(lines) == (user("shop"), user("gr\u00fc\u00df", "", running=False))
+    assert parse_runtime_users(lines) == (user("shop"), user("gr\u00fc\u00df", "", running=False))
 
 
 def test_a_node_without_containers_has_no_users() -> None:
-    assert parse_users([END]) == ()
+    assert parse_runtime_users([END]) == ()
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
     lines: list[str],
 ) -> None:
     with pytest.raises(ValueError, match="the node's answer"):
-        parse_users(lines)
+        parse_runtime_users(lines)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pyinfra_gvisor.audit.findings import Severity
+from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport, not_looked_at
 from tests.unit.reports import AT, MODE, SOCKET, UNSANDBOXED, WAIVED, fleet, host, unknown
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.findings import Finding, Severity
+from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport
 from pyinfra_gvisor.report.page import FEW, MANY, page
 from tests.unit.reports import (

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from pyinfra_gvisor.audit.findings import Finding, Severity
+from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport
 from pyinfra_gvisor.report.files import write_fleet, write_host
 from pyinfra_gvisor.report.sarif import UNKNOWN, sarif

@@ -8,7 +8,7 @@ import pytest
 
 from pyinfra_gvisor.generations import parse_generations
 from pyinfra_gvisor.merge import Owned, OwnedPath
-from pyinfra_gvisor.removal import RuntimeUser, parse_users
+from pyinfra_gvisor.removal import RuntimeUser, parse_runtime_users
 from pyinfra_gvisor.scripts import script
 from tests.unit.shells import replaced, run, stub, toolbox
 
@@ -91,7 +91,7 @@ def test_containers_are_printed_as_they_are_read(tmp_path: Path) -> None:
     code, said = users(tmp_path, lines)
 
     assert code == 0
-    assert parse_users(said) == (
+    assert parse_runtime_users(said) == (
         RuntimeUser(name="shop", running=True, runtime="runsc"),
         RuntimeUser(name="idle", running=False, runtime="runc"),
     )
@@ -102,7 +102,7 @@ def test_a_docker_that_does_not_answer_is_not_a_node_without_containers(tmp_path
 
     assert code != 0
     with pytest.raises(ValueError, match="breaks off"):
-        parse_users(said)
+        parse_runtime_users(said)
 
 
 class Gvisor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.policy import COOLIFY, Exemption
+from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption
 from tests.unit.answers import compact
 from tests.unit.fake_docker import SECRET, container, says
 from tests.unit.node_script import process

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.policy import Selector
+from pyinfra_gvisor.policy.selectors import Selector
 from tests.unit.answers import compact
 from tests.unit.fake_docker import Answer, breaks_off, closes, container, hangs, listed, says
 from tests.unit.node_script import process

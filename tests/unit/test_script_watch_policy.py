@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyinfra_gvisor.audit.policy import COOLIFY, Exemption, Selector, exempted, must_be_sandboxed
+from pyinfra_gvisor.policy.selectors import (
+    COOLIFY,
+    Exemption,
+    Selector,
+    exempted,
+    must_be_sandboxed,
+)
 from tests.unit.answers import compact
 from tests.unit.fake_docker import container, says
 from tests.unit.watch_script import REASON, Watched

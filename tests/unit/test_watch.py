@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.policy import COOLIFY, Exemption, Selector
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import FoundFile
+from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Selector
 from pyinfra_gvisor.watch.files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
 from pyinfra_gvisor.watch.plan import Watch, WatchPlan, WatchState, plan_watch
 

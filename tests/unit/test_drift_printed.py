@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from pyinfra_gvisor.drift.printed import as_details, as_json, as_table
 from pyinfra_gvisor.drift.record import HostRecord, Said
-from pyinfra_gvisor.drift.telling import as_details, as_json, as_table
 from pyinfra_gvisor.drift.verdict import judge
 from tests.unit.drift_runs import REQUEST, host, ran, step, unreachable
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from pyinfra_gvisor.audit.findings import Severity
-from pyinfra_gvisor.audit.policy import COOLIFY, Exemption, Reason, Selector
+from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Reason, Selector
 
 # Below these systemd keeps nothing that others write, or a node has no business to be written to.
 Directory = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")]
