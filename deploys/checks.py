@@ -12,19 +12,19 @@ from pyinfra import logger
 from pyinfra.api import Host
 
 from pyinfra_gvisor.coolify.settings import GROUP
+from pyinfra_gvisor.daemon_json.generations import choose
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import RuntimeUsers
-from pyinfra_gvisor.generations import choose
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.reporting import begin, missed
-from pyinfra_gvisor.plan import plan_daemon_json
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.removal import refuse_removal, stranded
-from pyinfra_gvisor.runtimes import wanted_daemon_json
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import Settings, load_settings
+from pyinfra_gvisor.wanted import wanted_daemon_json
 
 T = TypeVar("T")
 

@@ -10,14 +10,14 @@ From any Docker node to proven gVisor isolation.
 from pyinfra import host
 from pyinfra.api import deploy
 
+from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.facts.node import read_node
-from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, resolver, upgrade, watch
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.proof.conditions import no_new_privileges
-from pyinfra_gvisor.runtimes import wanted_daemon_json
 from pyinfra_gvisor.settings import Settings
+from pyinfra_gvisor.wanted import wanted_daemon_json
 
 
 @deploy("gVisor")

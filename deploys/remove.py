@@ -11,10 +11,10 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from pyinfra_gvisor.coolify.settings import GROUP
+from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.deploys.checks import checked_removal
 from pyinfra_gvisor.deploys.coolify import take_back
 from pyinfra_gvisor.facts.node import read_node
-from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, resolver, watch
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from pyinfra_gvisor.generations import Generation, parse_generations
+from pyinfra_gvisor.daemon_json.generations import Generation, parse_generations
 from pyinfra_gvisor.scripts import script
 
 

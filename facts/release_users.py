@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from pyinfra_gvisor.collection import END, parse_release_users
 from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.upgrade.collection import END, parse_release_users
 
 
 class ReleaseUsers(FactBase[frozenset[str] | None]):

@@ -9,15 +9,15 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.daemon_json.generations import choose, plan_generation, undone
+from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
+from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import forget_node, read_node
-from pyinfra_gvisor.generations import choose, plan_generation, undone
-from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import DAEMON_JSON
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.operations.transactions import Patience, carry_out, end_interrupted
-from pyinfra_gvisor.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.preflight import engine_problem
 from pyinfra_gvisor.scripts import script
 

@@ -8,7 +8,7 @@ from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.dockerd_network import named_resolvers, proxied
+from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
 from pyinfra_gvisor.egress.files import RULES
 from pyinfra_gvisor.egress.plan import EgressPlan, plan_egress
 from pyinfra_gvisor.egress.settings import Egress

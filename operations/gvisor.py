@@ -15,11 +15,11 @@ from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
 from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.installing import install, planned
 from pyinfra_gvisor.operations.telling import refusal, tell
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.verdict import is_due
 from pyinfra_gvisor.releases.sources import Archive
 from pyinfra_gvisor.removal import LINK, plan_removal
-from pyinfra_gvisor.runtimes import Wrapper, missing, too_old, wrappers
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import Wrapper, missing, too_old, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.scripts import encoded, script
 

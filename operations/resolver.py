@@ -8,7 +8,7 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.dockerd_network import named_resolvers
+from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import Node

@@ -9,13 +9,13 @@ from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.daemon_json.story import interrupted_line, plan_lines
+from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.telling import tell, tell_diff
-from pyinfra_gvisor.plan import Plan
-from pyinfra_gvisor.story import interrupted_line, plan_lines
-from pyinfra_gvisor.transaction import detached, resumption, transaction
 
 
 @dataclass(frozen=True)

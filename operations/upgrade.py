@@ -8,8 +8,6 @@ from pyinfra import host, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.canary import canaries, plan_canaries
-from pyinfra_gvisor.collection import behind, old_releases, plan_collection
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node, read_once
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
@@ -17,8 +15,10 @@ from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.evidence import Claim, Trial, try_out
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.operations.transactions import Patience, carry_out
-from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.upgrade.canary import canaries, plan_canaries
+from pyinfra_gvisor.upgrade.collection import behind, old_releases, plan_collection
 
 
 @operation()

@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from pyinfra_gvisor.audit.judge import NODE_RULES, RUNNING_RULES
 from pyinfra_gvisor.audit.rules import Rule
 from pyinfra_gvisor.coolify.settings import CoolifySettings
-from pyinfra_gvisor.dockerd_keys import as_rows
+from pyinfra_gvisor.daemon_json.keys import as_rows
 from pyinfra_gvisor.egress.settings import METADATA, PRIVATE, Egress, EgressSettings
 from pyinfra_gvisor.kernel.settings import KernelSettings
 from pyinfra_gvisor.kernel.tables import modules_table, sysctls_table

@@ -18,11 +18,11 @@ from pyinfra_gvisor.egress.settings import EgressSettings
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.kernel.settings import KernelSettings
 from pyinfra_gvisor.policy.settings import AuditSettings
-from pyinfra_gvisor.profiles import Runtime, check_runtime_name
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
 from pyinfra_gvisor.releases.sources import Archive, check_source
 from pyinfra_gvisor.releases.sums import Sums
+from pyinfra_gvisor.runtimes.profiles import Runtime, check_runtime_name
 
 PREFIX = "gvisor_"
 

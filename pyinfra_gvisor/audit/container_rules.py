@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.releases import known_escapes
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
-from pyinfra_gvisor.dangers import dangers
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.runtimes.dangers import dangers
 from pyinfra_gvisor.sandbox.verdict import GVISOR_DIR
 
 FLAG = "dev.gvisor.flag."  # runsc/specutils: an annotation of this name stands for a flag

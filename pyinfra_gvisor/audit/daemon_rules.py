@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
-from pyinfra_gvisor.dockerd_keys import Force
+from pyinfra_gvisor.daemon_json.in_force import known, read_keys
+from pyinfra_gvisor.daemon_json.keys import Force
+from pyinfra_gvisor.daemon_json.merge import same
+from pyinfra_gvisor.daemon_json.plan import Plan, current_text
+from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.in_force import known, read_keys
-from pyinfra_gvisor.json_text import Json, JsonText
-from pyinfra_gvisor.merge import same
 from pyinfra_gvisor.node import DAEMON_JSON
-from pyinfra_gvisor.plan import Plan, current_text
 from pyinfra_gvisor.policy.findings import Severity
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
-from pyinfra_gvisor.dockerd_network import named_resolvers
+from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.egress.files import RULES
 from pyinfra_gvisor.egress.observed import Attempt, is_covered, listed
 from pyinfra_gvisor.egress.plan import differences, out_of_force, wanted_rules

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.daemon_json.in_force import value_in_force
+from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import cut
-from pyinfra_gvisor.in_force import value_in_force
-from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR

@@ -10,7 +10,7 @@ from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.preflight import MIN_KERNEL
-from pyinfra_gvisor.runtimes import wrappers
+from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, is_as_written, release_of
 
 PROOF = f"{STATE_DIR}/proof.json"

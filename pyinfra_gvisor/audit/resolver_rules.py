@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
-from pyinfra_gvisor.dockerd_network import named_resolvers
+from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.resolver.files import NAME, kept_files
 

@@ -8,17 +8,17 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 from pyinfra_gvisor.audit.observed import Given, Observed
-from pyinfra_gvisor.containers import Container
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApps
+from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.node.containers import Container
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.policy.selectors import exempted, must_be_sandboxed
 from pyinfra_gvisor.proof.verdict import fingerprint
-from pyinfra_gvisor.runtimes import wanted_daemon_json
 from pyinfra_gvisor.settings import Settings
+from pyinfra_gvisor.wanted import wanted_daemon_json
 
 S = TypeVar("S")
 

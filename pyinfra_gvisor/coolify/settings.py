@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pyinfra_gvisor.policy.selectors import Reason
-from pyinfra_gvisor.profiles import check_runtime_name
+from pyinfra_gvisor.runtimes.profiles import check_runtime_name
 
 GROUP = "coolify"  # the inventory's group of Coolify's control host
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.judges import Judge
+from pyinfra_gvisor.runtimes.profiles import Runtime
 
 CONTROL = "runc"
 NAMED = "sandbox with dns"

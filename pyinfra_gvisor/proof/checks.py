@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof import judges
 from pyinfra_gvisor.proof.check import ALL, CONTROL, ONLINE, OWN_STACK, WITH_DNS, Check
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from pyinfra_gvisor.proof.judges import MEMORY_LIMIT, refused, same, shows
+from pyinfra_gvisor.runtimes.profiles import Runtime
 
 __all__ = ["ALL", "CHECKS", "CONTROL", "Check"]
 

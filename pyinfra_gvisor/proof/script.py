@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.check import CONTROL, has_names
 from pyinfra_gvisor.proof.egress_tries import Try, tries
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.scripts import encoded, program, script
-from pyinfra_gvisor.service import service_script
 
 PROBE_TIMEOUT_S = 120
 VERDICTS = (

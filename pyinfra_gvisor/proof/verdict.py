@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check, asked_of
 from pyinfra_gvisor.proof.judges import Seen
+from pyinfra_gvisor.runtimes.profiles import Runtime
 
 NOT_STARTED = "did not start"
 CELL = 26  # columns of the table for what was seen on each side

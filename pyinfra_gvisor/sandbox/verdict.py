@@ -14,7 +14,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from pyinfra_gvisor.docker_info import RuntimeEntry
 from pyinfra_gvisor.reading import Reading
 
 GVISOR_DIR = "/opt/gvisor"
@@ -61,6 +60,13 @@ class Process(Reading):
     file: str = ""
     given: bool = False
     sha256: str = ""
+
+
+class RuntimeEntry(Reading):
+    """A runtime that the live daemon knows."""
+
+    path: str | None = None
+    arguments: tuple[str, ...] | None = Field(None, alias="runtimeArgs")
 
 
 class Ground(Reading):

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.runtimes import wanted_daemon_json, wrappers
+from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings
+from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.bench.measure import BenchError
 
 REQUIREMENT = "ansible-core>=2.19,<3"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.bench.measure import BenchError
 
 _TOTAL = re.compile(r"Grand total +(\d+) +(\S+) +(\S+) +(\S+)")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.merge import GVISOR
+from pyinfra_gvisor.daemon_json.merge import GVISOR
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.operations import docker
-from pyinfra_gvisor.plan import plan_daemon_json
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.unit.answers import Running, after, answer, info, node
 

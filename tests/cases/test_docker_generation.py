@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.generations import Generation, plan_generation
-from pyinfra_gvisor.merge import Owned
+from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
+from pyinfra_gvisor.daemon_json.merge import Owned
 from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import changed, generations

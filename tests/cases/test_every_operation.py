@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.coolify.survey import Choice, Survey
+from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.kernel.settings import Kernel
-from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import (
     audit,
     coolify,

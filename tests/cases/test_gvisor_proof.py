@@ -12,10 +12,10 @@ import pytest
 
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.operations import gvisor
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from pyinfra_gvisor.proof.verdict import fingerprint
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import answer, node

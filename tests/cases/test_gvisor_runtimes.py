@@ -10,8 +10,8 @@ import pytest
 from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.operations import gvisor
-from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.runtimes import wrapper
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import INSTALLED, LINK
 from tests.unit.answers import answer

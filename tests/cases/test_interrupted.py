@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.merge import GVISOR
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.daemon_json.transaction import detached, resumption
 from pyinfra_gvisor.deploys.gvisor import run_node
-from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker
-from pyinfra_gvisor.plan import plan_daemon_json
-from pyinfra_gvisor.transaction import detached, resumption
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import proven, proven_answer

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.merge import GVISOR
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.deploys.gvisor import run_node
-from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker
-from pyinfra_gvisor.plan import plan_daemon_json
 from tests.cases.fleet import Fleet, Node
 from tests.cases.kept import changed
 from tests.cases.proven import DEFAULTS, WANTED, proven, proven_answer

@@ -9,8 +9,8 @@ from pyinfra.api import StringCommand, operation
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host, ctx_state
 
+from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.facts.node import NodeState, forget_node, read_node
-from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.operations import docker, gvisor
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, proven_answer

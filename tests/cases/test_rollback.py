@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
+from pyinfra_gvisor.daemon_json.merge import Owned
+from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.deploys.rollback import roll_back
-from pyinfra_gvisor.generations import Generation, plan_generation
-from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.merge import Owned
 from pyinfra_gvisor.proof.verdict import fingerprint
-from pyinfra_gvisor.runtimes import wrapper
+from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import changed, generations, users
 from tests.cases.proven import PROFILES, RELEASE

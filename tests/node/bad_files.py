@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra_gvisor.dockerd_table import KEYS
+from pyinfra_gvisor.daemon_json.key_table import KEYS
 from tests.unit.key_samples import WRONG
 
 GOOD = (

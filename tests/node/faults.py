@@ -27,7 +27,7 @@ NUMBERS = count(1)
 COLD_START = {"metrics-addr": "127.0.0.1:22"}  # sshd's port: no check knows, no dockerd starts
 
 _DEPLOY = """
-from pyinfra_gvisor import transaction
+from pyinfra_gvisor.daemon_json import transaction
 from pyinfra_gvisor.operations import docker
 
 whole = transaction.script

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pyinfra_gvisor.dockerd_keys import NEUTRAL
+from pyinfra_gvisor.daemon_json.keys import NEUTRAL
+from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.lab.node import put_files
 from pyinfra_gvisor.node import Node, parse_node, state_script
-from pyinfra_gvisor.plan import Plan, plan_daemon_json
-from pyinfra_gvisor.transaction import transaction
 from tests.node.bad_files import BadFile
 from tests.node.odd_files import BESIDE
 from tests.node.running import processes, remove_container, start_container

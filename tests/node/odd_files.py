@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from pyinfra_gvisor.dockerd_table import KEYS
+from pyinfra_gvisor.daemon_json.key_table import KEYS
 from tests.node.bad_files import GOOD, MEGABYTE, BadFile
 
 NOT_OURS_TO_SAY = {"containerd", "hosts", "labels"}  # and what is asked for

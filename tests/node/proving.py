@@ -18,8 +18,8 @@ _STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@
 _DEPLOY = """
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.operations import docker, gvisor
-from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.runtimes import wrappers
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrappers
 
 every = {{name: Runtime(**given) for name, given in {profiles!r}.items()}}
 egress = None if {egress!r} is None else Egress.model_validate({egress!r})

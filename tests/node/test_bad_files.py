@@ -8,10 +8,10 @@ import re
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.lab.node import put_files
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.plan import Plan
 from tests.node.bad_files import GOOD, BadFile, refused
 from tests.node.file_bench import APPLY, BENCH, READ, SHELL, Bench, bench, lay_out, planned
 from tests.node.odd_files import accepted, no_files

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, NodeSpec
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node import docker_29, docker_29_store
 from tests.node.conftest import LAB, lab_of
 from tests.node.docker_29 import CONTAINERS, Upgrade, restart_docker

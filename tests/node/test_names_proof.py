@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.audits import WAIVERS, Audit, of_before, sh
 from tests.node.names_nodes import ADDRESS, RUNTIMES, UNIT, Ground
 from tests.node.names_story import FEW

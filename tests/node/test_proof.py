@@ -10,9 +10,9 @@ import time
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.old_runsc import OLD
 from tests.node.proving import impostor, prove, rows
 from tests.node.running import (

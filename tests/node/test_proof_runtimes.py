@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.proving import prove, rows
 from tests.node.running import CURRENT, Fleet, daemon_json, docker_info, no_leftovers
 from tests.node.transactions import FILE, assert_as_declared

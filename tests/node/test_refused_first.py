@@ -51,11 +51,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         ),
         pytest.param(
             "plain",
-            {
-                "gvisor_kernel": {
-                    "sysctls": {**KEPT["sysctls"], "net.ipv4.tcp_syncookies": "many"}
-                }
-            },
+            {"gvisor_kernel": {"sysctls": {**KEPT["sysctls"], "net.ipv4.tcp_syncookies": "many"}}},
             "kernel.surface: net.ipv4.tcp_syncookies on plain: the kernel refuses 'many'",
             id="a-value-that-the-kernel-refuses",
         ),

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.faults import PENDING, Faults
 from tests.node.old_runsc import OLD
 from tests.node.proving import rows

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.lab import LabNode, Ran
 from pyinfra_gvisor.node import parse_node, state_script
 from pyinfra_gvisor.scripts import script
-from pyinfra_gvisor.service import service_script
 from tests.node.running import docker_info, processes, remove_container, start_container
 
 TIMEOUT_S = 8

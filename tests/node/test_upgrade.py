@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.archives import ArchiveServer, release_members, sha512, write_archive
 from tests.node.audits import verdicts
 from tests.node.old_runsc import loose_files
@@ -222,9 +222,9 @@ def _while_it_tries(directory: Path) -> Path:
     deploy = directory / "while_it_tries.py"
     deploy.write_text(
         "from pyinfra import host\n"
-        "from pyinfra_gvisor.merge import CANARY\n"
+        "from pyinfra_gvisor.daemon_json.merge import CANARY\n"
         "from pyinfra_gvisor.operations import docker, gvisor\n"
-        "from pyinfra_gvisor.runtimes import wrapper\n"
+        "from pyinfra_gvisor.runtimes.wrappers import wrapper\n"
         "from pyinfra_gvisor.settings import load_settings\n"
         "settings, _ = load_settings(host.data.dict())\n"
         "version, profiles = settings.release, settings.runtimes\n"

@@ -34,7 +34,7 @@ for module in sys.argv[1:]:
 
 USERS_DEPLOY = """
 from pyinfra_gvisor.operations import gvisor
-from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.runtimes.profiles import Runtime
 
 gvisor.runtimes(version="20260928.0", profiles={"mine": Runtime()}, name="My own step")
 """

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.daemon_json.text import Json
+from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node, parse_node
-from pyinfra_gvisor.plan import Plan
 from pyinfra_gvisor.sandbox.verdict import PROGRAMS
-from pyinfra_gvisor.transaction import transaction
 
 END = "end of node state"
 BOOT_ID = "3b1d5c52-6f31-4d57-9d5e-5a1b7d1f0c11"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import asked_of
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.bench.goals import Goal, longer_s, most_channels, ratio
 from tests.bench.measure import BenchError, Run
 from tests.bench.node import Cost

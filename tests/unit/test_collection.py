@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.collection import (
+from pyinfra_gvisor.upgrade.collection import (
     END,
     behind,
     old_releases,

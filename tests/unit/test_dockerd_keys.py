@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.dockerd_keys import (
+from pyinfra_gvisor.daemon_json.key_table import (
+    FEATURES_AT_START,
+    LOOPBACK,
+    WITHOUT_EFFECT,
+    Version,
+)
+from pyinfra_gvisor.daemon_json.keys import (
     FLAG_NAMES,
     KEYS,
     NEUTRAL,
@@ -17,8 +23,7 @@ from pyinfra_gvisor.dockerd_keys import (
     only_new_containers,
     version_of,
 )
-from pyinfra_gvisor.dockerd_table import FEATURES_AT_START, LOOPBACK, WITHOUT_EFFECT, Version
-from pyinfra_gvisor.json_text import Json
+from pyinfra_gvisor.daemon_json.text import Json
 
 # notes/docker.md, tried on Docker 26.1.5
 BY_SIGHUP = [

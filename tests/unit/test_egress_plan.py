@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.dockerd_network import named_resolvers, proxied
+from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
 from pyinfra_gvisor.egress.files import DIRECTORY, LOAD, REVERT, RULES, SERVICE, service_text
 from pyinfra_gvisor.egress.plan import EgressPlan, differences, plan_egress
 from pyinfra_gvisor.egress.rules import TABLE

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.generations import Generation, choose, parse_generations, undone
+from pyinfra_gvisor.daemon_json.merge import Owned, flatten, merge
+from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.generations import Generation, choose, parse_generations, undone
-from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.merge import Owned, flatten, merge
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.profiles import Runtime
-from pyinfra_gvisor.runtimes import wrapper
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.unit.answers import RUNSC, compact, node
 
 END = "end of generations"

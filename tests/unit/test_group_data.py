@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import Settings, load_settings
 
 GROUP_DATA = Path(__file__).parents[2] / "inventories" / "group_data"

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import (
+from pyinfra_gvisor.daemon_json.text import (
     Json,
     JsonText,
     Path,
@@ -16,6 +15,7 @@ from pyinfra_gvisor.json_text import (
     pointer,
     position_of,
 )
+from pyinfra_gvisor.errors import Problem
 
 SURROGATE = '{"a": "\\ud800"}'
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.log_drivers import GENERIC, OPTIONS, REQUIRED, SINCE, UNTIL
+from pyinfra_gvisor.daemon_json.merge import flatten
+from pyinfra_gvisor.daemon_json.refusals import refuse
+from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.log_drivers import GENERIC, OPTIONS, REQUIRED, SINCE, UNTIL
-from pyinfra_gvisor.merge import flatten
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.refusals import refuse
 from tests.unit.answers import info, node
 
 # docker info of 28.5.2+dfsg4, which is built without gcplogs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.merge import Owned, OwnedPath, intent
+from pyinfra_gvisor.daemon_json.merge import Owned, OwnedPath, intent
 
 OLD = Owned(
     original='{"x": 1}',

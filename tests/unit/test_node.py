@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from pyinfra_gvisor.docker_info import DockerInfo
 from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.node.docker_info import DockerInfo
 from tests.unit.answers import (
     BOOT_ID,
     EARLIER_S,

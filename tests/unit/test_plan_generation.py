@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.dockerd_keys import Force
+from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
+from pyinfra_gvisor.daemon_json.keys import Force
+from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.generations import Generation, plan_generation
-from pyinfra_gvisor.json_text import Json, JsonText
-from pyinfra_gvisor.merge import GVISOR, Owned
-from pyinfra_gvisor.plan import plan_daemon_json
 from tests.unit.answers import after, info, node, records
 
 ORIGINAL = '{\n  "dns": ["1.1.1.1"]\n}\n'

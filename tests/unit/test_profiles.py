@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pyinfra_gvisor.dangers import DANGERS
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.profiles import LOG_VARIABLES, Runtime, check_runtime_name, risks
+from pyinfra_gvisor.runtimes.dangers import DANGERS
+from pyinfra_gvisor.runtimes.profiles import LOG_VARIABLES, Runtime, check_runtime_name, risks
 
 REASON = "the tenant has signed for it"
 UDS = "sockets of the host, docker.sock among them, where they are mounted (--host-uds)"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import CONTROL, Check, asked_of
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from pyinfra_gvisor.proof.verdict import judge, unproven
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.observations import DEBIAN_KERNEL, NODE, RELEASE, SANDBOX, output
 
 HOST = {"runsc": Runtime(network="host")}

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.plan import plan_daemon_json
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.conditions import no_new_privileges, spared, why_not_reload
 from pyinfra_gvisor.proof.judges import MEMORY_LIMIT
 from pyinfra_gvisor.proof.script import probe_script
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import Settings
 from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, after, info, node

@@ -8,9 +8,9 @@ import pytest
 
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.egress.state import EgressState
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof import verdict as proof
 from pyinfra_gvisor.proof.verdict import fingerprint, is_due
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.answers import RUNSC, Running, info, node
 
 RELEASE = "20260928.0"

@@ -11,12 +11,12 @@ from pyinfra_gvisor.egress.settings import PRIVATE, Egress, network
 from pyinfra_gvisor.egress.state import EgressState
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.conditions import NOT_WHILE_TRIED, spared
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from pyinfra_gvisor.proof.egress_tries import GATEWAY, NO_FIREWALL, Try, tries
 from pyinfra_gvisor.proof.script import probe_script
 from pyinfra_gvisor.proof.verdict import judge
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.answers import node
 from tests.unit.observations import RELEASE, STOPPED, output
 

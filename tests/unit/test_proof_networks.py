@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL
 from pyinfra_gvisor.proof.verdict import judge
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.observations import RELEASE, output
 
 DNS = tuple(check.id for check in CHECKS if check.id.startswith("dns"))

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, asked_of
 from pyinfra_gvisor.proof.verdict import Verdict, judge, remedies, start_failures, table, unproven
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.observations import RELEASE, SANDBOX, output
 
 HOST = {"runsc": Runtime(network="host")}

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.merge import GVISOR
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.merge import GVISOR
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.plan import plan_daemon_json
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.removal import (
     RuntimeUser,
     parse_runtime_users,
@@ -20,7 +19,8 @@ from pyinfra_gvisor.removal import (
     refuse_removal,
     stranded,
 )
-from pyinfra_gvisor.runtimes import wrapper
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.unit.answers import Running, after, compact, node
 
 OLD, NEW = "20260831.0", "20260928.0"

@@ -8,8 +8,8 @@ import pytest
 
 from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.preflight import preflight
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.resolver.state import ResolverState
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import answer
 from tests.unit.resolver_answers import ABLE, told

@@ -8,10 +8,11 @@ from typing import Literal
 
 import pytest
 
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6
-from pyinfra_gvisor.runtimes import missing, too_old, wanted_daemon_json, wrapper, wrappers
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import missing, too_old, wrapper, wrappers
 from pyinfra_gvisor.settings import load_settings
+from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.unit.answers import node
 
 RELEASE = "20260928.0"

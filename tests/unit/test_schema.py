@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.profiles import Runtime
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.schema import (
     SCHEMA_FILE,
     schema_text,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor import transaction
+from pyinfra_gvisor.daemon_json import transaction
 from tests.unit.node_script import process
 from tests.unit.shells import replaced, stub, toolbox
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.service import PARTS, service_script
 from pyinfra_gvisor.scripts import script
-from pyinfra_gvisor.service import PARTS, service_script
 from tests.unit.answers import node
 from tests.unit.node_script import process
 from tests.unit.shells import replaced, run, stub, toolbox

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.unit import Supervisor
+from pyinfra_gvisor.node.dockerd_unit import Supervisor
 from tests.unit.node_script import Machine, process
 from tests.unit.shells import stub
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.generations import parse_generations
-from pyinfra_gvisor.merge import Owned, OwnedPath
+from pyinfra_gvisor.daemon_json.generations import parse_generations
+from pyinfra_gvisor.daemon_json.merge import Owned, OwnedPath
 from pyinfra_gvisor.removal import RuntimeUser, parse_runtime_users
 from pyinfra_gvisor.scripts import script
 from tests.unit.shells import replaced, run, stub, toolbox

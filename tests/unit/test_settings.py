@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.releases import Release
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import Settings, load_settings
 
 SHA = "ab" * 64

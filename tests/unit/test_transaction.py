@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.merge import Owned
+from pyinfra_gvisor.daemon_json.merge import Owned
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.daemon_json.text import Json
+from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.plan import plan_daemon_json
 from pyinfra_gvisor.scripts import encoded, script
-from pyinfra_gvisor.transaction import transaction
 from tests.unit.answers import RUNSC, UNIT_FLAGS, after, node
 from tests.unit.shells import run
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.merge import Owned
-from pyinfra_gvisor.plan import Restart, plan_daemon_json
-from pyinfra_gvisor.transaction import resumption, transaction
+from pyinfra_gvisor.daemon_json.merge import Owned
+from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
+from pyinfra_gvisor.daemon_json.text import Json
+from pyinfra_gvisor.daemon_json.transaction import resumption, transaction
 from tests.unit.answers import LATER_S, RUNSC, after, info, node
 
 PROXY_OFF: dict[str, Json] = {"userland-proxy": False}

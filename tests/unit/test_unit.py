@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.unit import Supervisor, next_arguments, unit_arguments
+from pyinfra_gvisor.node.dockerd_unit import Supervisor, next_arguments, unit_arguments
 
 DEBIAN = """# /usr/lib/systemd/system/docker.service
 [Service]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.merge import flatten
+from pyinfra_gvisor.daemon_json.refusals import refuse
+from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.merge import flatten
 from pyinfra_gvisor.preflight import preflight
-from pyinfra_gvisor.refusals import refuse
 from pyinfra_gvisor.settings import HARDENED, HARDENED_IF_ABSENT, load_settings
 from tests.unit.answers import LATER_S, applied, info, node
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6
-from pyinfra_gvisor.runtimes import wrapper
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.unit.shells import replaced, stub
 
 ID = "3f" * 32

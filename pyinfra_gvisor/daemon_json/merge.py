@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pyinfra_gvisor.dockerd_keys import KEYS
+from pyinfra_gvisor.daemon_json.keys import KEYS
+from pyinfra_gvisor.daemon_json.text import Json, JsonText, Path, from_pointer, pointer
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, pointer
 
 EMPTY = "{}\n"
 GVISOR = "gvisor"  # the owner that this package's own deploys use

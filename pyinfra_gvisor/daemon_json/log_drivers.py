@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from pyinfra_gvisor.dockerd_keys import Version
+from pyinfra_gvisor.daemon_json.keys import Version
+from pyinfra_gvisor.daemon_json.kinds import is_size
+from pyinfra_gvisor.daemon_json.text import Json, Path, place
+from pyinfra_gvisor.daemon_json.validation import advice, dockerd_version, flag_value, near
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_kinds import is_size
-from pyinfra_gvisor.json_text import Json, Path, place
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.validation import advice, dockerd_version, flag_value, near
 
 DEFAULT = "json-file"
 MISSPELT = 0.8  # difflib's ratio: "jsonfile" is a slip, "fluentbit" or "loki" are plugins

@@ -16,8 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from pyinfra_gvisor.dangers import Danger, dangers
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.runtimes.dangers import Danger, dangers
 
 # Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
 # https://docs.docker.com/engine/daemon/alternative-runtimes/

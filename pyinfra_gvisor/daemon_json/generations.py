@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned, merge
+from pyinfra_gvisor.daemon_json.plan import Plan, Restart, current_text, plan_merged
+from pyinfra_gvisor.daemon_json.text import Json, Path, from_pointer
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import Json, Path, from_pointer
-from pyinfra_gvisor.merge import CANARY, GVISOR, Owned, merge
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.plan import Plan, Restart, current_text, plan_merged
 from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.sandbox.verdict import release_of
 

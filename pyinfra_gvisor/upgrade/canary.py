@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pyinfra_gvisor.json_text import Json
-from pyinfra_gvisor.merge import CANARY
+from pyinfra_gvisor.daemon_json.merge import CANARY
+from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.plan import Plan, plan_daemon_json
-from pyinfra_gvisor.profiles import RESERVED_ENDING, Runtime
-from pyinfra_gvisor.runtimes import wrapper
+from pyinfra_gvisor.runtimes.profiles import RESERVED_ENDING, Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrapper
 
 
 def canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> dict[str, Runtime]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.dockerd_keys import Force
+from pyinfra_gvisor.daemon_json.keys import Force
+from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.plan import Plan
 
 
 def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:

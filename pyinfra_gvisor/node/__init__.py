@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pyinfra_gvisor.containers import Container, read_containers
-from pyinfra_gvisor.docker_info import DockerInfo
 from pyinfra_gvisor.egress.state import EgressState, read_egress
-from pyinfra_gvisor.installed import (
+from pyinfra_gvisor.kernel.state import KernelSurface, read_surface
+from pyinfra_gvisor.node.containers import Container, read_containers
+from pyinfra_gvisor.node.docker_info import DockerInfo
+from pyinfra_gvisor.node.dockerd_unit import Supervisor, next_arguments
+from pyinfra_gvisor.node.installed import (
     Manifest,
     Store,
     intact,
@@ -21,12 +23,10 @@ from pyinfra_gvisor.installed import (
     read_store,
     sums,
 )
-from pyinfra_gvisor.kernel.state import KernelSurface, read_surface
 from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.resolver.state import ResolverState, read_resolver
 from pyinfra_gvisor.sandbox.verdict import Ground
 from pyinfra_gvisor.scripts import program, script
-from pyinfra_gvisor.unit import Supervisor, next_arguments
 from pyinfra_gvisor.watch.plan import WatchState, read_watch
 
 STATE_DIR = "/var/lib/pyinfra-gvisor"

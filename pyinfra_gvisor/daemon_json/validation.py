@@ -8,11 +8,11 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pyinfra_gvisor.dockerd_keys import KEYS, Version, version_of
-from pyinfra_gvisor.dockerd_table import WITHOUT_EFFECT
+from pyinfra_gvisor.daemon_json.key_table import WITHOUT_EFFECT
+from pyinfra_gvisor.daemon_json.keys import KEYS, Version, version_of
+from pyinfra_gvisor.daemon_json.kinds import check, unknown_fields
+from pyinfra_gvisor.daemon_json.text import Json, Path, place
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_kinds import check, unknown_fields
-from pyinfra_gvisor.json_text import Json, Path, place
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 # Of a later dockerd nobody has looked up which keys it knows; `dockerd --validate` tells. Minor

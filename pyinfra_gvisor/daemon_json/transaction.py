@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from pyinfra_gvisor.dockerd_keys import Force
-from pyinfra_gvisor.json_text import Json, JsonText, from_pointer
-from pyinfra_gvisor.merge import EMPTY, GVISOR, Owned, OwnedPath, digest, intent
+from pyinfra_gvisor.daemon_json.keys import Force
+from pyinfra_gvisor.daemon_json.merge import EMPTY, GVISOR, Owned, OwnedPath, digest, intent
+from pyinfra_gvisor.daemon_json.plan import Plan, dump
+from pyinfra_gvisor.daemon_json.service import service_script
+from pyinfra_gvisor.daemon_json.text import Json, JsonText, from_pointer
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.plan import Plan, dump
 from pyinfra_gvisor.scripts import encoded, script
-from pyinfra_gvisor.service import service_script
 
 END = "# the end"
 KEEP_GENERATIONS = 10

@@ -7,13 +7,7 @@ from typing import Any
 from pydantic import AliasPath, Field, ValidationInfo, field_validator
 
 from pyinfra_gvisor.reading import Reading
-
-
-class RuntimeEntry(Reading):
-    """A runtime that the live daemon knows."""
-
-    path: str | None = None
-    arguments: tuple[str, ...] | None = Field(None, alias="runtimeArgs")
+from pyinfra_gvisor.sandbox.verdict import RuntimeEntry
 
 
 class DockerInfo(Reading):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from pyinfra_gvisor.cold_start import (
+from pyinfra_gvisor.daemon_json.cold_start import (
     address_pools,
     builder_sizes,
     cgroup_driver,
@@ -13,13 +13,11 @@ from pyinfra_gvisor.cold_start import (
     registry_mirrors,
     runtimes,
 )
-from pyinfra_gvisor.dockerd_keys import FLAG_NAMES
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.in_force import at
-from pyinfra_gvisor.json_text import Json, Path, pointer
-from pyinfra_gvisor.log_drivers import log_driver, log_opts
-from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.validation import (
+from pyinfra_gvisor.daemon_json.in_force import at
+from pyinfra_gvisor.daemon_json.keys import FLAG_NAMES
+from pyinfra_gvisor.daemon_json.log_drivers import log_driver, log_opts
+from pyinfra_gvisor.daemon_json.text import Json, Path, pointer
+from pyinfra_gvisor.daemon_json.validation import (
     firewall_backend,
     other_file,
     other_versions,
@@ -27,6 +25,8 @@ from pyinfra_gvisor.validation import (
     unread_fields,
     wrong_kinds,
 )
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.node import Node
 
 RUNTIME_KEYS = frozenset({"path", "runtimeArgs", "runtimeType", "options"})
 

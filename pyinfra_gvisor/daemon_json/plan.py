@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pyinfra_gvisor.dockerd_keys import Force, force_of, neutral_values, only_new_containers
+from pyinfra_gvisor.daemon_json.in_force import at, in_force, known, read_keys
+from pyinfra_gvisor.daemon_json.keys import Force, force_of, neutral_values, only_new_containers
+from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
+from pyinfra_gvisor.daemon_json.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
+from pyinfra_gvisor.daemon_json.text import Json, JsonText, Path, from_pointer, pointer
+from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.in_force import at, in_force, known, read_keys
-from pyinfra_gvisor.json_text import Json, JsonText, Path, from_pointer, pointer
-from pyinfra_gvisor.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
-from pyinfra_gvisor.validation import dockerd_version
 
 Restart = Literal["auto", "reload", "never"]
 STATE_ADVICE = {

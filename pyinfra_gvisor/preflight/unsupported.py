@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from pyinfra_gvisor.dockerd_keys import Force, version_of
+from pyinfra_gvisor.daemon_json.in_force import known
+from pyinfra_gvisor.daemon_json.keys import Force, version_of
+from pyinfra_gvisor.daemon_json.text import Json, JsonText
+from pyinfra_gvisor.daemon_json.validation import FIREWALLS, dockerd_version, flag_values
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.in_force import known
-from pyinfra_gvisor.json_text import Json, JsonText
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.validation import FIREWALLS, dockerd_version, flag_values
 
 # From this version on containers get a time namespace, unless the feature is off: moby v29
 # daemon/daemon_unix.go. runc knows that namespace since 1.2: seen with Docker 29.7.1.

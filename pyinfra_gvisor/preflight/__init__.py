@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pyinfra_gvisor.dockerd_network import named_resolvers, proxied
+from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.egress.plan import plan_egress
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.plan import plan_daemon_json
-from pyinfra_gvisor.profiles import risks
+from pyinfra_gvisor.preflight.unsupported import firewall_problem, runc_problem
 from pyinfra_gvisor.releases import Release, escapes_in, floor
 from pyinfra_gvisor.resolver.plan import lacks
-from pyinfra_gvisor.runtimes import too_old, wanted_daemon_json
+from pyinfra_gvisor.runtimes.profiles import risks
+from pyinfra_gvisor.runtimes.wrappers import too_old
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.unsupported import firewall_problem, runc_problem
+from pyinfra_gvisor.wanted import wanted_daemon_json
 
 MIN_KERNEL = (5, 6)
 ARCHITECTURES = ("x86_64", "aarch64")

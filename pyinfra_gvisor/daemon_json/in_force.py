@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pyinfra_gvisor.docker_info import DockerInfo
-from pyinfra_gvisor.dockerd_keys import Force, force_of
+from pyinfra_gvisor.daemon_json.keys import Force, force_of
+from pyinfra_gvisor.daemon_json.merge import same
+from pyinfra_gvisor.daemon_json.text import Json, JsonText, Path, lookup
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import Json, JsonText, Path, lookup
-from pyinfra_gvisor.merge import same
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.node.docker_info import DockerInfo
 
 
 def known(node: Node, force: Force) -> Mapping[str, Json] | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from pyinfra_gvisor.daemon_json.in_force import value_in_force
+from pyinfra_gvisor.daemon_json.plan import current_text
+from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.in_force import value_in_force
-from pyinfra_gvisor.json_text import Json, JsonText
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.plan import current_text
 
 
 def named_resolvers(node: Node, text: str | None = None) -> tuple[str, ...]:

@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.json_text import Json
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.profiles import Runtime
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6
+from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR
 from pyinfra_gvisor.scripts import script
-from pyinfra_gvisor.settings import Settings
 
 # The oldest release that was asked: it knows --overlay2 and takes a medium for a directory if it is
 # not "memory". Before there was an overlay, writes went where `none` has them.
@@ -94,12 +92,3 @@ def too_old(release: str, runtimes: Mapping[str, Runtime]) -> Problem | None:
 def missing(node: Node, wanted: tuple[Wrapper, ...]) -> tuple[Wrapper, ...]:
     """The wrappers that the node lacks, or has with another text than theirs."""
     return tuple(item for item in wanted if node.wrappers.get(item.path) != item.sha256)
-
-
-def wanted_daemon_json(settings: Settings) -> dict[str, Json]:
-    """All keys of daemon.json to own: the hardened ones, and a ``runtimes`` without arguments."""
-    wanted = settings.wanted_daemon_json()
-    if settings.runtimes:
-        entries = wrappers(settings.release, settings.runtimes)
-        wanted["runtimes"] = {item.runtime: {"path": item.path} for item in entries}
-    return wanted

@@ -1,0 +1,1 @@
+"""From one release to the next: tried under a name of its own first, and old ones collected."""
