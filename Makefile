@@ -9,7 +9,7 @@ demo: ## Take two throwaway nodes from plain Docker to proven isolation
 
 test: ## Run the tests, on real nodes too
 	.ci/setup nodes
-	.venv/bin/pytest -m "not slow" -n 2 tests/unit tests/cases
+	.venv/bin/pytest -m "not slow" -n 3 tests/unit tests/cases
 	.venv/bin/pytest -m "not slow" -n 2 tests/node tests/packaging
 
 test-all: ## Run what "make test" leaves out: faults at every step, bad files and archives, upgrade and the way back
