@@ -12,7 +12,7 @@ test: ## Run the tests, on real nodes too
 	.venv/bin/pytest -m "not slow" -n 3 tests/unit tests/cases
 	.venv/bin/pytest -m "not slow" -n 2 tests/node tests/packaging
 
-test-all: ## Run what "make test" leaves out: faults at every step, bad files and archives, upgrade and the way back
+test-all: ## Run what "make test" leaves out: faults and power cuts, bad files and archives, upgrade and the way back
 	.ci/setup nodes
 	.venv/bin/pytest -m slow -n 2 tests/node
 

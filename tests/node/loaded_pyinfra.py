@@ -13,9 +13,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from select import select
 from tempfile import TemporaryDirectory
-from threading import Lock, Timer
+from threading import Lock
 
 
 class LoadedPyinfra:
@@ -43,31 +45,40 @@ class LoadedPyinfra:
                 "arguments": list(arguments),
             }
             code = self._ask(json.dumps(wanted), timeout_s)
-            if code is None:
-                raise subprocess.TimeoutExpired(["pyinfra", *arguments], timeout_s)
             stdout, stderr = (path.read_text() for path in streams)
         return code, stdout, stderr
 
-    def _ask(self, line: str, timeout_s: int) -> int | None:
-        if self._started is None or self._started.poll() is not None:
-            self._started = subprocess.Popen(
-                [sys.executable, __file__],
-                cwd=self._directory,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        asked, answer = self._started.stdin, self._started.stdout
+    def _ask(self, line: str, timeout_s: int) -> int:
+        started = self._started or self._start()
+        self._started = None  # unless this ends well: there may be an answer that nobody has read
+        asked, answer = started.stdin, started.stdout
         assert asked
         assert answer
-        too_long = Timer(timeout_s, os.killpg, (self._started.pid, signal.SIGKILL))
-        too_long.start()
-        asked.write(f"{line}\n")
-        asked.flush()
-        said = answer.readline()
-        too_long.cancel()
-        return int(said) if said else None
+        try:
+            asked.write(f"{line}\n")
+            asked.flush()
+            if not select([answer], [], [], timeout_s)[0]:
+                raise subprocess.TimeoutExpired(line, timeout_s)
+            said = answer.readline()
+            if not said:
+                raise RuntimeError(f"the process that has pyinfra loaded ended: {started.wait()}")
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+            raise
+        self._started = started
+        return int(said)
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            cwd=self._directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
 
 def _next_run() -> list[str] | None:
@@ -92,7 +103,6 @@ def _next_run() -> list[str] | None:
 
 
 def _main() -> None:
-    sys.path[0] = str(Path.cwd())  # as with "python -m"
     from pyinfra_cli.main import main  # noqa: PLC0415  first, since it patches what others load
 
     import pyinfra_gvisor.operations.gvisor  # noqa: F401, PLC0415  and with it the package

@@ -74,16 +74,19 @@ class Fleet:
         data: Mapping[str, Any] | None = None,
         by_host: Mapping[str, Mapping[str, Any]] | None = None,
         groups: Mapping[str, Iterable[str]] | None = None,
+        anew: bool = False,
     ) -> Outcome:
         """
         One run on the nodes called ``names``.
+
+        ``anew``: as a user starts it, with another order of sets than the run before has had.
 
         ``data`` are settings for all of them, ``by_host`` for single ones; without either they are
         those for today's runsc. ``groups``: names by group, all in the group ``run`` without.
         """
         settings = CURRENT if data is None else data
         inventory = self._inventory(names, settings, by_host or {}, groups)
-        return pyinfra(inventory, str(deploy), *flags)
+        return (pyinfra_anew if anew else pyinfra)(inventory, str(deploy), *flags)
 
     def start(
         self, name: str, data: Mapping[str, Any], *, deploy: str = DEPLOY
@@ -129,6 +132,21 @@ def pyinfra(*arguments: str) -> Outcome:
     """The pyinfra beside this Python, started in the checkout."""
     environment = {**os.environ, "PYINFRA_PROGRESS": "off"}
     return Outcome(*_LOADED.run(arguments, environment, timeout_s=TIMEOUT_S))
+
+
+def pyinfra_anew(*arguments: str) -> Outcome:
+    """The same from a process that has nothing loaded."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "pyinfra", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYINFRA_PROGRESS": "off"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    return Outcome(ran.returncode, ran.stdout, ran.stderr)
 
 
 _LISTING = r"""

@@ -41,8 +41,8 @@ def check(item: pytest.Item) -> None:
     """Raise ``pytest.UsageError`` for a test that another process might take the nodes from."""
     lab = lab_of_item(item)
     used = {name for name in FIXTURES if name in getattr(item, "fixturenames", ())}
-    if lab in FIXTURES and used - {lab}:
-        todo = f"name its file so that LABS in {__name__} says so"
+    if used - {lab}:
+        todo = f"name its file so that LABS in {__name__} says so, and not OWN"
         raise pytest.UsageError(f"{item.nodeid} uses {', '.join(sorted(used))}: {todo}")
 
 

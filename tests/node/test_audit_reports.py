@@ -44,8 +44,8 @@ def leaked(
 ) -> Iterator[Leaked]:
     """Begun before the other tests, during which it comes of age."""
     fleet = Fleet(nodes, tmp_path_factory.mktemp("leaked"))
-    began_s = time.monotonic()
     with Place(fleet, LEAKY, RELEASE).sandbox() as sandbox:
+        began_s = time.monotonic()
         yield Leaked(sandbox, audit(fleet, LEAKY), began_s + LEAKED_S)
 
 

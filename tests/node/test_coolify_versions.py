@@ -12,7 +12,7 @@ from tests.coolify.host import ControlHost
 from tests.node.archives import file_of
 from tests.node.conftest import LAB, lab_of
 from tests.node.controlling import CURRENT, DEPLOY, NO_GVISOR, left
-from tests.node.coolify_nodes import OTHERS, Coolify
+from tests.node.coolify_nodes import OTHERS
 from tests.node.running import Fleet, Outcome
 
 pytestmark = pytest.mark.slow
@@ -23,11 +23,10 @@ HONOURED = {"cap_drop": ["ALL"], "runtime": "runsc"}
 
 
 @pytest.fixture(scope="module")
-def others(coolify: Coolify) -> Iterator[dict[str, LabNode]]:
+def others() -> Iterator[dict[str, LabNode]]:
     """Nodes with other versions of Docker, on which Coolify could run."""
-    plugin = file_of(coolify.run, PLUGIN)
     with lab_of(f"{LAB}-coolify-versions", OTHERS) as made:
-        made["docker-20"].put(PLUGIN, plugin, mode=0o755)
+        made["docker-20"].put(PLUGIN, file_of(made["docker-28"], PLUGIN), mode=0o755)
         yield made
 
 

@@ -40,7 +40,8 @@ KILLED = [
     if step.id
     in (
         *("reload-claim", "reload-look", "reload-done"),
-        *("restart-restart-after", "restart-switch-live-restore-off", "restart-done"),
+        *("restart-restart-after", "restart-switch-live-restore-off"),
+        *("restart-look", "restart-done"),
     )
 ]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.node.conftest import LAB, SPECS, lab_of
-from tests.node.running import CURRENT, Fleet, snapshot
+from tests.node.running import CURRENT, OPERATIONS, Fleet, snapshot
 from tests.node.test_kernel import KEPT
 
 NODES = ("plain", "sysvinit")
@@ -46,8 +46,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         pytest.param(
             "plain",
             {"gvisor_runtimes": {"runsc": {}, **NAMES}},
-            'names with "dns": "docker" need Python 3.10 or later, got none',
-            id="a-resolver-without-python",
+            "need Python's asyncio, which python3-minimal has not, got Python 3.13",
+            id="a-resolver-without-its-python",
         ),
         pytest.param(
             "plain",
@@ -66,3 +66,10 @@ def test_nothing_is_changed(fresh: Fleet, name: str, settings: dict[str, Any], s
     assert outcome.code == 1
     assert said in outcome.stderr
     assert snapshot(node) == before
+
+
+def test_what_a_node_without_systemd_can_be_it_becomes(fresh: Fleet) -> None:
+    first, second = fresh.run("sysvinit"), fresh.run("sysvinit")
+
+    assert first.code == second.code == 0, first.text + second.text
+    assert second.stderr.count("No changes") == OPERATIONS
