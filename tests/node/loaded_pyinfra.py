@@ -51,24 +51,15 @@ class LoadedPyinfra:
     def _ask(self, line: str, timeout_s: int) -> int:
         started = self._started or self._start()
         self._started = None  # unless this ends well: there may be an answer that nobody has read
-        asked, answer = started.stdin, started.stdout
-        assert asked
-        assert answer
         try:
-            asked.write(f"{line}\n")
-            asked.flush()
-            if not select([answer], [], [], timeout_s)[0]:
-                raise subprocess.TimeoutExpired(line, timeout_s)
-            said = answer.readline()
-            if not said:
-                raise RuntimeError(f"the process that has pyinfra loaded ended: {started.wait()}")
+            code = _answer(started, line, timeout_s)
         except BaseException:
             with suppress(ProcessLookupError):
                 os.killpg(started.pid, signal.SIGKILL)
             started.wait()
             raise
         self._started = started
-        return int(said)
+        return code
 
     def _start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -79,6 +70,20 @@ class LoadedPyinfra:
             text=True,
             start_new_session=True,
         )
+
+
+def _answer(started: subprocess.Popen[str], line: str, timeout_s: int) -> int:
+    asked, answer = started.stdin, started.stdout
+    assert asked
+    assert answer
+    asked.write(f"{line}\n")
+    asked.flush()
+    if not select([answer], [], [], timeout_s)[0]:
+        raise subprocess.TimeoutExpired(line, timeout_s)
+    said = answer.readline()
+    if not said:
+        raise RuntimeError(f"the process that has pyinfra loaded ended: {started.wait()}")
+    return int(said)
 
 
 def _next_run() -> list[str] | None:
