@@ -17,7 +17,7 @@ from tests.node.coolify_nodes import Coolify
 from tests.node.egress_nodes import Ground
 from tests.node.faults import Faults
 from tests.node.running import Fleet
-from tests.node.story import Story, tell
+from tests.node.story import Story, bring, tell
 
 LAB = os.environ.get("GVISOR_TEST_LAB", "gvisor-test")
 SPECS = {
@@ -55,7 +55,8 @@ def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]
     """
     A lab, new for this run unless GVISOR_KEEP_LAB says to keep it.
 
-    The lab before it goes: a lab's tests come together, so that nobody needs it any more.
+    The lab before it goes: a lab's tests come together, so that nobody needs it any more. Only
+    ``nodes`` stay, for which there are two groups of tests.
     """
     lab = Lab(name)
     keep = os.environ.get("GVISOR_KEEP_LAB") == "1"
@@ -63,7 +64,8 @@ def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]
         while _BEFORE:
             _BEFORE.pop().down()
         lab.down()
-        _BEFORE.append(lab)
+        if specs is not SPECS:
+            _BEFORE.append(lab)
     yield dict(zip(specs, lab.up(list(specs.values())), strict=True))
     if not keep:
         lab.down()
@@ -71,8 +73,9 @@ def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]
 
 @pytest.fixture(scope="session")
 def nodes() -> Iterator[dict[str, LabNode]]:
-    """One node of each kind."""
-    with lab_of(LAB, SPECS) as made:
+    """One node of each kind, for this process alone."""
+    process = os.environ.get("PYTEST_XDIST_WORKER", "nodes")
+    with lab_of(f"{LAB}-{process}", SPECS) as made:
         yield made
 
 
@@ -99,10 +102,21 @@ def story(
     return tell(nodes, server, Fleet(nodes, tmp_path_factory.mktemp("fleet")))
 
 
-@pytest.fixture
-def converged(nodes: dict[str, LabNode], story: Story) -> dict[str, LabNode]:
-    """The nodes behind the main job."""
+@pytest.fixture(scope="session")
+def brought(
+    nodes: dict[str, LabNode],
+    server: ArchiveServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, LabNode]:
+    """The nodes behind the main job, whether it was told or is done now."""
+    bring(nodes, server, Fleet(nodes, tmp_path_factory.mktemp("fleet")))
     return nodes
+
+
+@pytest.fixture
+def converged(brought: dict[str, LabNode]) -> dict[str, LabNode]:
+    """The same for a test."""
+    return brought
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.archives import ArchiveServer
@@ -37,8 +38,7 @@ class Story:
 
 def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> Story:
     """The main job on all nodes together; half of them get the release from the server."""
-    served = {**CURRENT, "gvisor_source": server.source}
-    by_host = dict.fromkeys(("lived-in", "docker-28", "docker-29"), served)
+    by_host = _by_host(server)
     before = {name: snapshot(nodes[name]) for name in NODES}
     running = {name: processes(nodes[name]) for name in NODES}
     dry = fleet.run(*NODES, flags=("--dry", "--diff"), by_host=by_host)
@@ -50,6 +50,22 @@ def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> S
     opened = {name: channels(nodes[name]) - counted[name] for name in NODES}
     after_second = {name: snapshot(nodes[name]) for name in NODES}
     return Story(before, running, dry, after_dry, converge, converged, second, after_second, opened)
+
+
+def bring(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> None:
+    """The main job without looking on; what ran before runs on our release, as after a while."""
+    outcome = fleet.run(*NODES, by_host=_by_host(server))
+    assert outcome.code == 0, outcome.text
+    for name in NODES:
+        count_channels(nodes[name])
+    for name in LIVED_IN:
+        ran = nodes[name].exec("docker", "restart", "-t", "2", "old-sandbox")
+        assert ran.code == 0, ran.stderr
+
+
+def _by_host(server: ArchiveServer) -> dict[str, dict[str, Any]]:
+    served = {**CURRENT, "gvisor_source": server.source}
+    return dict.fromkeys(("lived-in", "docker-28", "docker-29"), served)
 
 
 def count_channels(node: LabNode) -> int:

@@ -20,7 +20,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.story import NODES, Story, channels
+from tests.node.story import NODES, channels
 
 TEXTFILES = "/var/lib/prometheus/node-exporter"
 
@@ -40,10 +40,10 @@ class Leaked:
 
 @pytest.fixture(scope="module", autouse=True)
 def leaked(
-    nodes: dict[str, LabNode], story: Story, tmp_path_factory: pytest.TempPathFactory
+    brought: dict[str, LabNode], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Leaked]:
     """Begun before the other tests, during which it comes of age."""
-    fleet = Fleet(nodes, tmp_path_factory.mktemp("leaked"))
+    fleet = Fleet(brought, tmp_path_factory.mktemp("leaked"))
     with Place(fleet, LEAKY, RELEASE).sandbox() as sandbox:
         began_s = time.monotonic()
         yield Leaked(sandbox, audit(fleet, LEAKY), began_s + LEAKED_S)

@@ -25,7 +25,7 @@ from tests.node.transactions import last_run
 
 pytestmark = pytest.mark.slow
 
-VERSIONS = [pytest.param(name, id=name) for name in ("lived-in", "docker-20", "docker-29")]
+VERSIONS = [pytest.param(name, id=name) for name in ("docker-20", "docker-29")]
 CHANGES = [pytest.param(reloading, id="reload"), pytest.param(restarting, id="restart")]
 KILL_DOCKERD = 'kill -9 "$(cat /run/docker.pid)"'
 KILL_CONTAINERD = "systemctl kill --kill-who=main -s KILL containerd"

@@ -64,14 +64,19 @@ def full_at(step: str, place: str) -> str:
 
 
 CHANGES = ((reloading, RELOAD_STEPS), (restarting, RESTART_STEPS))
-# Behind these steps something is written there; what is written to the state, at every step.
+# Each step writes itself down in the state; the first and the last two of both are the same.
+WRITTEN_TO_STATE = {
+    reloading: ("claim", "reload after"),
+    restarting: (BEFORE, "write", "restart after", "switch live-restore off", "look", "done"),
+}
+# Behind these something is written there.
 WRITTEN_TO_ETC = (BEFORE, "write", "restart after", "switch live-restore off")
 ROWS = [
     pytest.param(where, change, step, id=f"{where}-{change.__name__}-{step.replace(' ', '-')}")
     for where in PLACES
     for change, steps in CHANGES
     for step in (BEFORE, *steps)
-    if where == "state" or step in WRITTEN_TO_ETC
+    if step in (WRITTEN_TO_ETC if where == "etc" else WRITTEN_TO_STATE[change])
 ]
 
 

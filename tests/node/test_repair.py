@@ -24,14 +24,13 @@ def body(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def place(
-    nodes: dict[str, LabNode],
-    story: object,
+    brought: dict[str, LabNode],
     server: ArchiveServer,
     body: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
     """A node that has the release."""
-    fleet = Fleet(nodes, tmp_path_factory.mktemp("fleet"))
+    fleet = Fleet(brought, tmp_path_factory.mktemp("fleet"))
     pins = {"x86_64": sha512(body)}
     place = Place(fleet, "plain", RELEASE, {"gvisor_source": server.source, "gvisor_sha512": pins})
     server.put(RELEASE, body.read_bytes())

@@ -14,7 +14,6 @@ from tests.node.running import (
     processes,
     snapshot,
 )
-from tests.node.story import ENDS
 from tests.node.transactions import assert_as_declared, dockerd_pid, keys
 
 pytestmark = pytest.mark.slow
@@ -24,7 +23,7 @@ RELOAD = {**WANTED, "gvisor_restart": "reload"}
 OWED = "/log-level: not as dockerd was started, a restart is owed"
 
 
-@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.parametrize("name", ["docker-20"])
 def test_reload_writes_everything_and_says_at_every_run_what_is_owed(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.running import CURRENT, Fleet, remove_container, start_container
-from tests.node.story import Story
 from tests.node.transactions import assert_as_declared
 
 pytestmark = pytest.mark.slow
@@ -23,15 +22,14 @@ WRITTEN = "/written"
 @pytest.fixture(scope="module", params=["lived-in", "docker-20", "docker-29"])
 def ready(
     request: pytest.FixtureRequest,
-    nodes: dict[str, LabNode],
-    story: Story,
+    brought: dict[str, LabNode],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LabNode]:
     """A node with a runtime for each overlay, and afterwards as declared."""
-    fleet = Fleet(nodes, tmp_path_factory.mktemp("overlay"))
+    fleet = Fleet(brought, tmp_path_factory.mktemp("overlay"))
     outcome = fleet.run(request.param, data=OVERLAYS)
     assert outcome.code == 0, outcome.text
-    yield nodes[request.param]
+    yield brought[request.param]
     assert_as_declared(fleet, request.param)
 
 

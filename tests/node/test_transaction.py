@@ -18,7 +18,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.story import ENDS, SPREAD
+from tests.node.story import ENDS
 from tests.node.transactions import FILE, assert_as_declared, dockerd_pid, keys, last_run
 
 LIVED_IN_FILE = resource("lived-in.json")
@@ -26,7 +26,7 @@ UNITS = "/etc/systemd/system"
 FAILS_AT_START = {"metrics_addr": "127.0.0.1:22"}  # sshd's port
 
 
-@pytest.mark.parametrize("name", SPREAD)
+@pytest.mark.parametrize("name", ENDS)
 def test_a_key_that_reloads_does_not_restart(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -57,7 +57,7 @@ def test_a_key_that_is_not_wanted_any_more_goes_and_is_not_live(
     assert daemon_json(node) == text
 
 
-@pytest.mark.parametrize("name", SPREAD)
+@pytest.mark.parametrize("name", ENDS)
 def test_dockerd_that_cannot_start_gets_its_old_file_back(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
@@ -117,7 +117,7 @@ def as_before_us(node: LabNode, text: str) -> None:
     assert node.exec("sh", "-c", run).code == 0
 
 
-@pytest.mark.parametrize("name", SPREAD)
+@pytest.mark.parametrize("name", ENDS)
 def test_a_file_that_dockerd_refuses_changes_nothing_for_long(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
