@@ -55,8 +55,7 @@ def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]
     """
     A lab, new for this run unless GVISOR_KEEP_LAB says to keep it.
 
-    The lab before it goes: a lab's tests come together, so that nobody needs it any more. Only
-    ``nodes`` stay, for which there are two groups of tests.
+    The lab before it goes: a lab's tests come together, so that nobody needs it any more.
     """
     lab = Lab(name)
     keep = os.environ.get("GVISOR_KEEP_LAB") == "1"
@@ -64,8 +63,7 @@ def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]
         while _BEFORE:
             _BEFORE.pop().down()
         lab.down()
-        if specs is not SPECS:
-            _BEFORE.append(lab)
+        _BEFORE.append(lab)
     yield dict(zip(specs, lab.up(list(specs.values())), strict=True))
     if not keep:
         lab.down()
@@ -73,9 +71,8 @@ def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]
 
 @pytest.fixture(scope="session")
 def nodes() -> Iterator[dict[str, LabNode]]:
-    """One node of each kind, for this process alone."""
-    process = os.environ.get("PYTEST_XDIST_WORKER", "nodes")
-    with lab_of(f"{LAB}-{process}", SPECS) as made:
+    """One node of each kind."""
+    with lab_of(LAB, SPECS) as made:
         yield made
 
 

@@ -14,14 +14,6 @@ LABS = {
     "test_coolify_": "coolify",
     "test_egress": "egress",
     "test_names": "names",
-    **dict.fromkeys(
-        (
-            *("test_transaction", "test_rollback", "test_restart_policy", "test_owners"),
-            *("test_upgrade", "test_repair", "test_runtimes", "test_runsc_generations"),
-            *("test_services", "test_sources"),
-        ),
-        "nodes, too",  # another process may have these, on nodes of its own
-    ),
 }
 FIXTURES = ("nodes", "faulty", "coolify", "egress", "names")
 # Files that make nodes of their own, under names of their own.
@@ -49,7 +41,7 @@ def check(item: pytest.Item) -> None:
     """Raise ``pytest.UsageError`` for a test that another process might take the nodes from."""
     lab = lab_of_item(item)
     used = {name for name in FIXTURES if name in getattr(item, "fixturenames", ())}
-    if used - {lab.partition(",")[0]}:
+    if used - {lab}:
         todo = f"name its file so that LABS in {__name__} says so, and not OWN"
         raise pytest.UsageError(f"{item.nodeid} uses {', '.join(sorted(used))}: {todo}")
 

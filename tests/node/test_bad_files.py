@@ -102,7 +102,6 @@ def only_labels_added(file: BadFile, text: bytes, number: int) -> bool:
     [
         pytest.param("plain", ALL, id="26.1"),
         pytest.param("docker-20", [f for f in SOME if f.name not in NEVER_LOADED], id="20.10"),
-        pytest.param("docker-28", SOME, id="28.5"),
     ],
 )
 def test_a_file_is_refused_as_it_is_or_gets_our_key_and_nothing_else(

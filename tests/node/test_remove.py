@@ -11,7 +11,6 @@ import pytest
 from pyinfra_gvisor.lab import Lab, LabNode
 from tests.node.conftest import LAB, SPECS
 from tests.node.running import (
-    CURRENT,
     HOME,
     Fleet,
     Outcome,
@@ -24,14 +23,14 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.story import SPREAD
-from tests.node.transactions import FILE
+from tests.node.transactions import FILE, UNPROVEN
 
 pytestmark = pytest.mark.slow
 
 NODES = ("plain", *SPREAD)
 
 REMOVE = "deploys/remove.py"
-KEEP = {**CURRENT, "gvisor_keep_running": True}
+KEEP = {**UNPROVEN, "gvisor_keep_running": True}
 OURS = ("/opt/gvisor", "/var/lib/pyinfra-gvisor", "/run/pyinfra-gvisor")
 
 # These differ from one moment to the next.
@@ -59,7 +58,6 @@ class Removed:
     """What the nodes were before us and after us, and what the runs said."""
 
     fleet: Fleet
-    settings: Mapping[str, Any]
     before: Mapping[str, Seen]
     dry: Outcome
     dry_changed: tuple[str, ...]
@@ -89,14 +87,14 @@ def removed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Removed]:
     lab = Lab(f"{LAB}-remove")
     lab.down()
     nodes = dict(zip(NODES, lab.up([SPECS[name] for name in NODES]), strict=True))
-    yield there_and_back(Fleet(nodes, tmp_path_factory.mktemp("fleet")), CURRENT)
+    yield there_and_back(Fleet(nodes, tmp_path_factory.mktemp("fleet")))
     lab.down()
 
 
-def there_and_back(fleet: Fleet, settings: Mapping[str, Any]) -> Removed:
+def there_and_back(fleet: Fleet) -> Removed:
     nodes = fleet.nodes
     before = {name: look(nodes[name]) for name in NODES}
-    installed = fleet.run(*NODES, data=settings)
+    installed = fleet.run(*NODES)
     assert installed.code == 0, installed.text
     snapshots = {name: snapshot(nodes[name]) for name in NODES}
     dry = fleet.run(*NODES, deploy=REMOVE, flags=("--dry", "--diff"))
@@ -106,9 +104,7 @@ def there_and_back(fleet: Fleet, settings: Mapping[str, Any]) -> Removed:
     snapshots = {name: snapshot(nodes[name]) for name in NODES}
     second = fleet.run(*NODES, deploy=REMOVE)
     second_changed = tuple(name for name in NODES if snapshot(nodes[name]) != snapshots[name])
-    return Removed(
-        fleet, settings, before, dry, dry_changed, outcome, after, second, second_changed
-    )
+    return Removed(fleet, before, dry, dry_changed, outcome, after, second, second_changed)
 
 
 def test_a_removal_ends_well(removed: Removed) -> None:
@@ -174,7 +170,7 @@ def test_a_second_removal_changes_nothing(removed: Removed) -> None:
 @pytest.fixture
 def node(removed: Removed) -> LabNode:
     """A node with gVisor on it, and nobody's containers."""
-    installed = removed.fleet.run("plain", data=removed.settings)
+    installed = removed.fleet.run("plain", data=UNPROVEN)
     assert installed.code == 0, installed.text
     return removed.fleet.nodes["plain"]
 
@@ -197,7 +193,7 @@ def test_a_removal_under_a_running_sandbox_is_refused_by_name(
 def test_a_running_sandbox_can_be_left_running(removed: Removed) -> None:
     fleet, names = removed.fleet, ("plain", "docker-20", "docker-29")
     nodes = [fleet.nodes[name] for name in names]
-    fleet.run(*names, data=removed.settings)
+    fleet.run(*names, data=UNPROVEN)
     for node in nodes:
         start_container(node, "tenant", "--runtime=runsc", "--restart=unless-stopped")
     running = [processes(node) for node in nodes]
@@ -238,7 +234,7 @@ def test_a_sandbox_that_was_restarted_on_our_release_is_told_from_one_that_was_n
     removed: Removed,
 ) -> None:
     node = removed.fleet.nodes["lived-in"]
-    removed.fleet.run("lived-in", data=removed.settings)
+    removed.fleet.run("lived-in", data=UNPROVEN)
     node.exec("docker", "restart", "-t", "2", "old-sandbox")
 
     refused = removed.fleet.run("lived-in", deploy=REMOVE)

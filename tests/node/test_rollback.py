@@ -15,7 +15,6 @@ from tests.node.faults import PENDING, Faults
 from tests.node.old_runsc import OLD
 from tests.node.proving import rows
 from tests.node.running import (
-    CURRENT,
     Fleet,
     daemon_json,
     docker_info,
@@ -25,11 +24,12 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.transactions import FILE, assert_as_declared, keys
+from tests.node.transactions import FILE, UNPROVEN, assert_as_declared, keys
 
 pytestmark = pytest.mark.slow
 
 ROLLBACK = "deploys/rollback.py"
+NEVER = {"gvisor_proof": "never"}
 OTHER_FLAG = {"gvisor_runtimes": {"runsc": {"network": "host", "overlay": "self"}}}
 FOREIGN = '{\n   "shutdown-timeout" : 20,'
 
@@ -46,7 +46,7 @@ def wrapper(node: LabNode) -> str:
 
 
 def to(number: int, **more: Any) -> dict[str, Any]:
-    return {**CURRENT, "gvisor_generation": number, **more}
+    return {**UNPROVEN, "gvisor_generation": number, **more}
 
 
 def assert_second_changes_nothing(fleet: Fleet, name: str, data: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ def test_it_goes_back_one_change_and_keeps_what_others_did(
     assert processes(node) == running
     assert node.exec("docker", "exec", "shop-db", "true").code == 0
     assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
-    assert_second_changes_nothing(fleet, name, CURRENT)
+    assert_second_changes_nothing(fleet, name, UNPROVEN)
     node.put(FILE, daemon_json(node).replace(FOREIGN, "{", 1).encode())
     assert_as_declared(fleet, name)
 
@@ -143,11 +143,11 @@ def test_a_dry_rollback_changes_nothing_and_shows_the_difference(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
     node = converged["plain"]
-    fleet.run("plain")
+    fleet.run("plain", data=UNPROVEN)
     fleet.run("plain", data=keys(debug=True))
     before = snapshot(node)
 
-    outcome = fleet.run("plain", deploy=ROLLBACK, flags=("--dry", "--diff"))
+    outcome = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN, flags=("--dry", "--diff"))
 
     assert outcome.code == 0, outcome.text
     assert '-    "debug": true' in outcome.stderr
@@ -159,11 +159,11 @@ def test_a_release_with_a_known_escape_is_not_gone_back_to_without_a_reason(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
     node = converged["plain"]
-    old, new = fleet.run("plain", data=OLD), fleet.run("plain", data=CURRENT)
+    old, new = fleet.run("plain", data=OLD | NEVER), fleet.run("plain", data=UNPROVEN)
     assert old.code == new.code == 0, old.text + new.text
     before = snapshot(node)
 
-    outcome = fleet.run("plain", deploy=ROLLBACK)
+    outcome = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
 
     assert outcome.code == 1
     assert f"release {OLD['gvisor_release']} has a known escape" in outcome.stderr
@@ -175,12 +175,12 @@ def test_it_goes_back_to_what_was_before_us(converged: dict[str, LabNode], fleet
     node = converged["plain"]
     node.exec("sh", "-c", f"rm -rf /var/lib/pyinfra-gvisor {FILE}; systemctl reset-failed docker")
     node.exec("systemctl", "restart", "docker")
-    fleet.run("plain")
+    fleet.run("plain", data=UNPROVEN)
     start_container(node, "tenant", "--runtime=runsc")
     running = processes(node)
 
-    outcome = fleet.run("plain", deploy=ROLLBACK)
-    second = fleet.run("plain", deploy=ROLLBACK)
+    outcome = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
+    second = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
 
     assert outcome.code == second.code == 0, outcome.text + second.text
     assert "these will not start again until they are created anew: tenant" in outcome.stderr
@@ -210,7 +210,7 @@ def test_an_interrupted_change_is_undone_and_nothing_more(
     text, kept = daemon_json(node), numbers(node)
     interrupt(fleet, "plain", {"shutdown-timeout": 20})
 
-    outcome = fleet.run("plain", deploy=ROLLBACK)
+    outcome = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
 
     assert outcome.code == 0, outcome.text
     assert daemon_json(node) == text
@@ -223,9 +223,9 @@ def test_an_interrupted_change_that_is_undone_is_not_live_any_more(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
     node = converged["plain"]
-    fleet.run("plain")
+    fleet.run("plain", data=UNPROVEN)
     interrupt(fleet, "plain", {"labels": ["run=interrupted"]})
 
-    fleet.run("plain", deploy=ROLLBACK)
+    fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
 
     assert docker_info(node)["Labels"] == []

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.running import CURRENT, Fleet, remove_container, start_container
-from tests.node.transactions import assert_as_declared
+from tests.node.running import Fleet, remove_container, start_container
+from tests.node.transactions import UNPROVEN, assert_as_declared
 
 pytestmark = pytest.mark.slow
 
 OVERLAYS = {
-    **CURRENT,
+    **UNPROVEN,
     "gvisor_runtimes": {"runsc": {}, "fast": {"overlay": "self"}, "ram": {"overlay": "memory"}},
 }
 WRITTEN = "/written"

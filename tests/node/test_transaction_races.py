@@ -59,6 +59,7 @@ def test_a_restart_that_is_owed_is_found_from_state(
 def test_a_restart_by_somebody_else_is_no_reason_for_another(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
+    fleet.run("plain")
     converged["plain"].exec("sh", "-c", "systemctl reset-failed docker; systemctl restart docker")
 
     outcome = fleet.run("plain")
