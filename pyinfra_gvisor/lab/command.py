@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple, cast
 
 from docker import DockerClient
@@ -25,6 +28,68 @@ class Ran(NamedTuple):
 def run(container: Container, command: list[str], user: str) -> Ran:
     """
     Run a command to its end, with nothing on its stdin; raises ``DockerException``.
+
+    Root on the machine itself enters the container, which takes a tenth of what Docker takes.
+    """
+    if user == "root" and os.geteuid() == 0 and (entering := _entering(container)):
+        ran = subprocess.run(
+            [*entering, *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            cwd="/",
+        )
+        return Ran(
+            ran.returncode, *(text.decode(errors="replace") for text in (ran.stdout, ran.stderr))
+        )
+    return _run_by_docker(container, command, user)
+
+
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as Docker has it
+# Arguments: the first process, its cgroups' files, one for each hierarchy, and an empty word.
+_ENTER = """
+first=$1
+shift
+while [ -n "$1" ]; do
+    echo 0 > "$1"
+    shift
+done
+shift
+exec nsenter --target "$first" --mount --uts --ipc --net --pid --cgroup -- env -i "$@"
+"""
+
+
+def _entering(container: Container) -> list[str]:
+    """The beginning of a command that runs in the container; empty if only Docker can run it."""
+    container.reload()
+    first = int(container.attrs["State"]["Pid"])
+    known = Path(f"/proc/{first}/cgroup")
+    if not first or not known.exists() or container.id not in known.read_text():
+        return []  # it does not run, or not on this machine
+    config = container.attrs["Config"]
+    environment = [_PATH, f"HOSTNAME={config['Hostname']}", *config["Env"], "HOME=/root"]
+    groups = [line.split(":", 2)[1:] for line in known.read_text().splitlines()]
+    files = [
+        str(file) for names, path in groups if (file := _procs(names, path, container)).exists()
+    ]
+    return ["sh", "-c", _ENTER, "sh", str(first), *files, "", *environment]
+
+
+def _procs(names: str, path: str, container: Container) -> Path:
+    """The file that a process writes itself into; cgroups(7), /proc/pid/cgroup."""
+    below = path.lstrip("/")
+    if not names:
+        both = Path("/sys/fs/cgroup/unified")  # beside hierarchies of version 1
+        return (both if both.exists() else both.parent) / below / "cgroup.procs"
+    ours, id_, _ = below.partition(
+        str(container.id)
+    )  # not what the container's init has made below
+    return Path("/sys/fs/cgroup", names.removeprefix("name="), ours + id_, "cgroup.procs")
+
+
+def _run_by_docker(container: Container, command: list[str], user: str) -> Ran:
+    """
+    Run it by Docker's API.
 
     docker-py's own ``exec_run`` reads the bare socket behind its HTTP client (``_read_from_socket``
     in docker/api/client.py), so that output is lost that came in one piece with the answer's head.

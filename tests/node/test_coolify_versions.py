@@ -38,7 +38,7 @@ def run(fleet: Fleet, name: str, **settings: object) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("name", list(OTHERS))
+@pytest.mark.parametrize("name", ["docker-20"])
 def test_the_option_is_honoured_kept_and_taken_back(
     others: dict[str, LabNode], tmp_path: Path, name: str
 ) -> None:

@@ -19,7 +19,7 @@ from tests.node.running import processes, remove_containers
 
 pytestmark = pytest.mark.slow
 
-HALF = 30
+HALF = 20
 PORT = 18081
 EVERY_S = 0.02
 
@@ -102,7 +102,7 @@ def pinging(node: LabNode) -> Iterator[None]:
 
 @pytest.fixture
 def crowd(faults: Faults) -> Iterator[Faults]:
-    """The lived-in node with sixty containers more, half of them sandboxes."""
+    """The lived-in node with forty containers more, half of them sandboxes."""
     started = faults.node.exec("sh", "-c", _START, "sh", str(HALF), str(PORT), _SERVE)
     assert started.code == 0, started.stderr
     faults.remember()
@@ -110,7 +110,7 @@ def crowd(faults: Faults) -> Iterator[Faults]:
     remove_containers(faults.node, "^/(web$|runc-|runsc-)")
 
 
-def test_sixty_containers_survive_the_first_restart_and_nobody_notices(
+def test_forty_containers_survive_the_first_restart_and_nobody_notices(
     crowd: Faults, capsys: pytest.CaptureFixture[str]
 ) -> None:
     node = crowd.node
@@ -127,7 +127,7 @@ def test_sixty_containers_survive_the_first_restart_and_nobody_notices(
     gap_s = float(node.exec("cat", "/root/gap").stdout)
     with capsys.disabled():  # a figure to read, and none to fail on
         sys.stdout.write(
-            f"\nsixty containers, first restart: Docker's API away for {gap_s:.2f} s; "
+            f"\nforty containers, first restart: Docker's API away for {gap_s:.2f} s; "
             f"{requests.asked} requests through a published port, {len(requests.failed)} failed\n"
         )
     assert outcome.code == 0, outcome.text

@@ -21,7 +21,7 @@ from tests.node.watching import within
 pytestmark = pytest.mark.slow
 
 NAME = "names-28"
-CHURNED, CROWD, CALLED = 100, 50, 600
+CHURNED, CROWD, CALLED = 80, 30, 600
 CALM, FEW = 2, 100
 CALLED_ADDRESS = "172.31.5.200"
 MOST_KIB = 40 * 1024

@@ -89,7 +89,7 @@ done
 """
 
 
-@pytest.mark.parametrize("name", ["names-20", "names-29"])
+@pytest.mark.parametrize("name", ["names-29"])
 def test_a_container_that_docker_is_slow_to_name_is_not_said_to_be_unknown(
     names: Ground, name: str
 ) -> None:
