@@ -64,7 +64,7 @@ def _entering(container: Container) -> list[str]:
     container.reload()
     first = int(container.attrs["State"]["Pid"])
     known = Path(f"/proc/{first}/cgroup")
-    if not first or not known.exists() or container.id not in known.read_text():
+    if not first or not known.exists() or str(container.id) not in known.read_text():
         return []  # it does not run, or not on this machine
     config = container.attrs["Config"]
     environment = [_PATH, f"HOSTNAME={config['Hostname']}", *config["Env"], "HOME=/root"]
