@@ -81,10 +81,9 @@ def _procs(names: str, path: str, container: Container) -> Path:
     if not names:
         both = Path("/sys/fs/cgroup/unified")  # beside hierarchies of version 1
         return (both if both.exists() else both.parent) / below / "cgroup.procs"
-    ours, id_, _ = below.partition(
-        str(container.id)
-    )  # not what the container's init has made below
-    return Path("/sys/fs/cgroup", names.removeprefix("name="), ours + id_, "cgroup.procs")
+    # Not what the container's own init has made below it.
+    above, id_, _ = below.partition(str(container.id))
+    return Path("/sys/fs/cgroup", names.removeprefix("name="), above + id_, "cgroup.procs")
 
 
 def _run_by_docker(container: Container, command: list[str], user: str) -> Ran:
