@@ -22,7 +22,6 @@ SPECS = {
     "names-26": NodeSpec(FLAVOURS["debian-13"], lived_in=True),
     "names-28": NodeSpec(FLAVOURS["debian-13-docker-28"]),
     "names-29": NodeSpec(FLAVOURS["debian-13-docker-29-containerd"]),
-    "names-29-overlay2": NodeSpec(FLAVOURS["debian-13-docker-29"]),
 }
 RUNTIMES: dict[str, Any] = {
     "runsc": {"network": "host"},
