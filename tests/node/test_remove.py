@@ -71,6 +71,8 @@ def look(node: LabNode) -> Seen:
     there = node.exec("test", "-e", FILE).code == 0
     info = {key: item for key, item in docker_info(node).items() if key not in VOLATILE}
     info["Labels"] = sorted(info["Labels"] or [])  # in no order
+    registries = info["RegistryConfig"]
+    registries["InsecureRegistryCIDRs"] = sorted(registries["InsecureRegistryCIDRs"])  # likewise
     # any reload makes 20.10 forget the names that it gives to runc itself
     info["Runtimes"] = {
         name: [entry["path"], entry.get("runtimeArgs")]
