@@ -63,12 +63,15 @@ def _entering(container: Container) -> list[str]:
     """The beginning of a command that runs in the container; empty if only Docker can run it."""
     container.reload()
     first = int(container.attrs["State"]["Pid"])
-    known = Path(f"/proc/{first}/cgroup")
-    if not first or not known.exists() or str(container.id) not in known.read_text():
-        return []  # it does not run, or not on this machine
+    try:
+        known = Path(f"/proc/{first}/cgroup").read_text()
+    except OSError:  # it does not run, or has just ended
+        return []
+    if str(container.id) not in known:  # it runs on another machine
+        return []
     config = container.attrs["Config"]
     environment = [_PATH, f"HOSTNAME={config['Hostname']}", *config["Env"], "HOME=/root"]
-    groups = [line.split(":", 2)[1:] for line in known.read_text().splitlines()]
+    groups = [line.split(":", 2)[1:] for line in known.splitlines()]
     files = [
         str(file) for names, path in groups if (file := _procs(names, path, container)).exists()
     ]

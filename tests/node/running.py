@@ -74,19 +74,19 @@ class Fleet:
         data: Mapping[str, Any] | None = None,
         by_host: Mapping[str, Mapping[str, Any]] | None = None,
         groups: Mapping[str, Iterable[str]] | None = None,
-        anew: bool = False,
+        unloaded: bool = False,
     ) -> Outcome:
         """
         One run on the nodes called ``names``.
 
-        ``anew``: as a user starts it, with another order of sets than the run before has had.
+        ``unloaded``: in a new process, as a user has it, where sets have another order.
 
         ``data`` are settings for all of them, ``by_host`` for single ones; without either they are
         those for today's runsc. ``groups``: names by group, all in the group ``run`` without.
         """
         settings = CURRENT if data is None else data
         inventory = self._inventory(names, settings, by_host or {}, groups)
-        return (pyinfra_anew if anew else pyinfra)(inventory, str(deploy), *flags)
+        return (pyinfra_unloaded if unloaded else pyinfra)(inventory, str(deploy), *flags)
 
     def start(
         self, name: str, data: Mapping[str, Any], *, deploy: str = DEPLOY
@@ -134,7 +134,7 @@ def pyinfra(*arguments: str) -> Outcome:
     return Outcome(*_LOADED.run(arguments, environment, timeout_s=TIMEOUT_S))
 
 
-def pyinfra_anew(*arguments: str) -> Outcome:
+def pyinfra_unloaded(*arguments: str) -> Outcome:
     """The same from a process that has nothing loaded."""
     ran = subprocess.run(
         [sys.executable, "-m", "pyinfra", *arguments],

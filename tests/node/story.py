@@ -46,7 +46,7 @@ def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> S
     converge = fleet.run(*NODES, by_host=by_host)
     counted = {name: count_channels(nodes[name]) for name in NODES}
     converged = {name: snapshot(nodes[name]) for name in NODES}
-    second = fleet.run(*NODES, by_host=by_host, anew=True)
+    second = fleet.run(*NODES, by_host=by_host, unloaded=True)
     opened = {name: channels(nodes[name]) - counted[name] for name in NODES}
     after_second = {name: snapshot(nodes[name]) for name in NODES}
     return Story(before, running, dry, after_dry, converge, converged, second, after_second, opened)
