@@ -20,6 +20,7 @@ from pyinfra_gvisor.proof.conditions import NOT_WHILE_TRIED, spared, why_not_rel
 from pyinfra_gvisor.proof.script import PROBE_TIMEOUT_S, probe_script
 from pyinfra_gvisor.proof.verdict import (
     Verdict,
+    failures_cut_short,
     fingerprint,
     judge,
     outcomes,
@@ -117,7 +118,8 @@ def _probe(
     if ok and verdicts and not failed:
         return [], verdicts
     todo = remedies(verdicts) if ok else ()  # what broke off says itself what to do
-    for line in (*start_failures(output.stdout_lines), *output.stderr_lines[-5:], *todo):
+    why = (*start_failures(output.stdout_lines), *failures_cut_short(verdicts))
+    for line in (*why, *output.stderr_lines[-5:], *todo):
         host.log(line, logger.error)
     return failed or ["the probe failed"], verdicts
 

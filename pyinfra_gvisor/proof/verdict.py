@@ -120,6 +120,17 @@ def start_failures(output: Iterable[str]) -> list[str]:
     ]
 
 
+def failures_cut_short(verdicts: Iterable[Verdict]) -> list[str]:
+    """Whole, what was seen where a check proved nothing and the table shows a part of it."""
+    return [
+        f"{verdict.check.id} under {name}: {seen}"
+        for verdict in verdicts
+        if verdict.word == "NOT PROVEN"
+        for name, seen in ((verdict.runtime, verdict.seen), (CONTROL, verdict.control))
+        if len(seen) > CELL
+    ]
+
+
 def unproven(verdicts: Iterable[Verdict]) -> list[str]:
     """The ids of the checks that proved nothing, each once."""
     return sorted({verdict.check.id for verdict in verdicts if verdict.word == "NOT PROVEN"})

@@ -27,14 +27,19 @@ survive_reload() {
 
 lives_on() { # runtime what-is-wrong-already
     inspected "$1"
-    # shellcheck disable=SC2086
     if [ -n "$2" ]; then
         see "$1" reload "$2"
-    elif [ "$(docker exec "$name-$1-$tag" $perl -e 'print 6 * 7' 2>&1)" != 42 ]; then
-        see "$1" reload 'exec does not answer'
+    elif ! within 10 answers_exec "$1"; then # on a busy node Docker may not have it at once
+        see "$1" reload "docker exec: $(why_not "$answer")"
     elif [ "$(docker inspect --format '{{.State.Pid}}' "$name-$1-$tag")" != "$pid" ]; then
         see "$1" reload 'it is another process'
     else
         see "$1" reload 'lives on'
     fi
+}
+
+answers_exec() { # runtime: sets answer
+    # shellcheck disable=SC2086
+    answer=$(timeout 10 docker exec "$name-$1-$tag" $perl -e 'print 6 * 7' 2>&1) || answer=${answer:-nothing, code $?}
+    [ "$answer" = 42 ]
 }

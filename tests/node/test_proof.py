@@ -32,21 +32,25 @@ for flag; do case "$flag" in --network=* | --overlay2=*) shift ;; esac; done
 """
 
 
-LATE = "/run/told-late"  # how often more
-# As on a busy node: Docker is told too late that a container has ended.
-TOLD_LATE = f"""#!/bin/sh
+FAILS = "/run/fails"  # how often more
+BUSY = f"""#!/bin/sh
 case "$*" in
-    "rm -f -v "*)
-        more=$(cat {LATE})
+    %s)
+        more=$(cat {FAILS})
         if [ "$more" -gt 0 ]; then
-            echo $((more - 1)) > {LATE}
-            echo "Error response from daemon: it did not receive an exit event" >&2
+            echo $((more - 1)) > {FAILS}
+            echo "Error response from daemon: %s" >&2
             exit 1
         fi
         ;;
 esac
 exec /usr/bin/docker "$@"
 """
+AS_ON_A_BUSY_NODE = {
+    "rm": ('"rm -f -v "*', "it did not receive an exit event", "the probe failed"),
+    "exec": ('"exec "*"print 6 * 7"', "it did not answer in time", "reload"),
+}
+"""What of Docker fails for a while, what Docker says then, and what is not proven then."""
 
 
 @pytest.mark.parametrize("name", ["docker-20"])
@@ -86,23 +90,25 @@ def test_the_record_is_what_the_table_said(converged: dict[str, LabNode], fleet:
     assert "fingerprint" not in failed
 
 
-def test_containers_that_are_not_removed_at_once_are_in_the_end(
-    converged: dict[str, LabNode], fleet: Fleet
+@pytest.mark.parametrize("what", AS_ON_A_BUSY_NODE)
+def test_what_docker_does_not_do_at_once_is_done_in_the_end(
+    converged: dict[str, LabNode], fleet: Fleet, what: str
 ) -> None:
     node = converged["plain"]
-    node.put("/usr/local/bin/docker", TOLD_LATE.encode(), mode=0o755)
-    node.put(LATE, b"99")
+    command, said, not_proven = AS_ON_A_BUSY_NODE[what]
+    node.put("/usr/local/bin/docker", (BUSY % (command, said)).encode(), mode=0o755)
+    node.put(FAILS, b"999")
     try:
         never = prove(fleet, "plain")
-        node.put(LATE, b"2")
+        node.put(FAILS, b"2")
         late = prove(fleet, "plain")
-        more = node.exec("cat", LATE).stdout.strip()
+        more = node.exec("cat", FAILS).stdout.strip()
     finally:
-        node.exec("rm", "/usr/local/bin/docker", LATE)
+        node.exec("rm", "/usr/local/bin/docker", FAILS)
 
     assert never.code == 1
-    assert "did not receive an exit event" in never.stderr
-    assert "probe on plain: not proven: the probe failed" in never.stderr
+    assert said in never.stderr
+    assert f"probe on plain: not proven: {not_proven}" in never.stderr
     assert (late.code, more, no_leftovers(node)) == (0, "0", "")
 
 

@@ -7,7 +7,15 @@ import re
 import pytest
 
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, asked_of
-from pyinfra_gvisor.proof.verdict import Verdict, judge, remedies, start_failures, table, unproven
+from pyinfra_gvisor.proof.verdict import (
+    Verdict,
+    failures_cut_short,
+    judge,
+    remedies,
+    start_failures,
+    table,
+    unproven,
+)
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.observations import RELEASE, SANDBOX, output
 
@@ -114,6 +122,14 @@ def test_what_failed_comes_with_what_to_do_and_how_bad_it_is() -> None:
         "raw-socket, docker-socket (critical)",
         "logs (medium)",
     ]
+
+
+def test_what_failed_is_said_whole_where_the_table_cuts_it() -> None:
+    said = "docker exec: OCI runtime exec failed: exec failed: no such process"
+    verdicts = judge(output(runsc={"reload": said, "logs": "none"}), RELEASE, HOST)
+
+    assert failures_cut_short(verdicts) == [f"reload under runsc: {said}"]
+    assert failures_cut_short(judge(output(), RELEASE, HOST)) == []
 
 
 def test_of_what_did_not_start_no_check_is_to_be_mended() -> None:
