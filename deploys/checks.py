@@ -11,20 +11,19 @@ from typing import TypeVar
 from pyinfra import logger
 from pyinfra.api import Host
 
+from pyinfra_gvisor import parts
 from pyinfra_gvisor.coolify.settings import GROUP
 from pyinfra_gvisor.daemon_json.generations import choose
-from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import RuntimeUsers
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.reporting import begin, missed
-from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
+from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight, refusals
 from pyinfra_gvisor.removal import refuse_removal, stranded
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import Settings, load_settings
-from pyinfra_gvisor.wanted import wanted_daemon_json
 
 T = TypeVar("T")
 
@@ -52,19 +51,9 @@ def checked_settings(host: Host) -> Settings | None:
     node = None if settings is None else _known(host, read_node(host), "the node's state")
     if settings is None or node is None:
         return None
-    refusals = [problem.at("preflight", "node", host.name) for problem in preflight(node, settings)]
-    try:
-        if not node.pending:  # what was interrupted is ended before anything can be planned
-            plan_daemon_json(
-                node,
-                wanted_daemon_json(settings),
-                if_absent=settings.daemon_json_defaults(),
-                restart=settings.restart,
-            )
-    except Problem as problem:
-        refusals.append(problem.at("preflight", DAEMON_JSON, host.name))
-    if refusals:
-        _fail(host, *refusals)
+    refused = refusals(node, settings)
+    if refused:
+        _fail(host, *(problem.at("preflight", what, host.name) for what, problem in refused))
         return None
     for risk in accepted_risks(settings):
         host.log(risk, logger.warning)
@@ -108,16 +97,16 @@ def checked_rollback(host: Host) -> Rollback | None:
     release = chosen.releases[-1] if chosen.releases else None
     profiles = {name: settings.runtimes.get(name, Runtime()) for name in chosen.runtimes}
     of_then = settings.model_copy(
-        # What is on the node is not fetched: no checksum has to be known. The firewall stays.
+        # What is on the node is not fetched: no checksum has to be known. Other parts stay.
         update={
             "release": release or settings.release,
             "runtimes": profiles,
             "source": "debian",
-            "egress": None,
+            "textfile_dir": None,
         }
     )
-    if refusals := preflight(node, of_then):
-        _fail(host, *(problem.at("rollback", "node", host.name) for problem in refusals))
+    if refused := [*preflight(node, of_then), *parts.refusals(node, of_then)]:
+        _fail(host, *(problem.at("rollback", "node", host.name) for problem in refused))
         return None
     _say_stranded(host, stranded(node, users, staying=chosen.registered))
     return Rollback(

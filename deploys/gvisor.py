@@ -12,8 +12,8 @@ from pyinfra.api import deploy
 
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.deploys.checks import checked_settings
-from pyinfra_gvisor.facts.node import read_node
-from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, resolver, upgrade, watch
+from pyinfra_gvisor.deploys.parts import have_parts
+from pyinfra_gvisor.operations import docker, gvisor, upgrade
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.proof.conditions import no_new_privileges
 from pyinfra_gvisor.settings import Settings
@@ -28,8 +28,7 @@ def run_node() -> None:
         return
     version, profiles = settings.release, settings.runtimes
     docker.engine(flavour=settings.docker, name="Have Docker")
-    _keep_kernel(settings)
-    _answer_names(settings)
+    have_parts(settings, "before daemon.json")
     if profiles:
         gvisor.release(version=version, archive=settings.archive, name=f"Install runsc {version}")
         gvisor.runtimes(version=version, profiles=profiles, name="Write runtime wrappers")
@@ -43,63 +42,19 @@ def run_node() -> None:
         wait_s=settings.restart_wait_s,
         name="Bring daemon.json into force",
     )
-    _limit_egress(settings)
+    have_parts(settings, "before the proof")
     if profiles:
         _prove(settings)
         gvisor.link(version=version, name="Point the link for people at it")
         upgrade.collection(
             version=version, keep=settings.keep_releases, name="Remove releases that nothing needs"
         )
-    _watch(settings)
+    have_parts(settings, "last")
     if settings.report_dir or settings.textfile_dir:
         # Most runs write none, and the modules take a twentieth of what pyinfra takes to start.
         from pyinfra_gvisor.operations import audit  # noqa: PLC0415
 
         audit.findings(settings=settings, by="deploy", enforce=False, name="Report what is there")
-
-
-def _answer_names(settings: Settings) -> None:
-    """Before a runtime is there that asks it; it stays until no container does."""
-    node = read_node(host)
-    wanted = any(runtime.dns for runtime in settings.runtimes.values())
-    if wanted or (node is not None and node.resolver.there):
-        resolver.resolver(
-            wanted=wanted,
-            textfile_dir=settings.textfile_dir,
-            name="Answer sandboxes' queries for names",
-        )
-
-
-def _keep_kernel(settings: Settings) -> None:
-    """Before the rest: what a kernel refuses is only known when it is tried, and is undone then."""
-    node = read_node(host)
-    if settings.kernel or (node is not None and node.surface.there):
-        kernel.surface(wanted=settings.kernel, name="Keep parts of the kernel out of reach")
-
-
-def _limit_egress(settings: Settings) -> None:
-    """What stands around the sandbox, before it is proven to be one."""
-    node = read_node(host)
-    if settings.egress or (node is not None and node.egress.there):
-        egress.rules(
-            wanted=settings.egress,
-            userland_proxy=settings.wanted_daemon_json().get("userland-proxy") is not False,
-            name="Say what containers may reach",
-        )
-
-
-def _watch(settings: Settings) -> None:
-    node = read_node(host)
-    if settings.watch or (node is not None and node.watch.there):
-        watch.watch(
-            wanted=settings.watch,
-            must=settings.must_sandbox,
-            exempt=settings.exempt,
-            interval_s=settings.watch_interval_s,
-            action=settings.watch_action,
-            textfile_dir=settings.textfile_dir,
-            name="Keep watch on the node",
-        )
 
 
 def _try_release(settings: Settings) -> None:

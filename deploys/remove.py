@@ -14,8 +14,8 @@ from pyinfra_gvisor.coolify.settings import GROUP
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.deploys.checks import checked_removal
 from pyinfra_gvisor.deploys.coolify import take_back
-from pyinfra_gvisor.facts.node import read_node
-from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, resolver, watch
+from pyinfra_gvisor.deploys.parts import remove_parts
+from pyinfra_gvisor.operations import docker, gvisor
 
 
 @deploy("Remove gVisor")
@@ -26,13 +26,8 @@ def remove() -> None:
         return
     if GROUP in host.groups:
         take_back()
-    node = read_node(host)
-    if node is not None and node.watch.there:
-        watch.watch(wanted=False, name="Remove the watch")
-    if node is not None and node.egress.there:
-        egress.rules(wanted=None, name="Remove the firewall")
-    if node is not None and node.surface.there:
-        kernel.surface(wanted=None, name="Give the kernel's settings back")
+    remove_parts("last")
+    remove_parts("before the proof")
     docker.daemon_json(
         wanted={},
         owner=GVISOR,
@@ -41,9 +36,7 @@ def remove() -> None:
         wait_s=settings.restart_wait_s,
         name="Give daemon.json back",
     )
-    node = read_node(host)
-    if node is not None and node.resolver.there:
-        resolver.resolver(wanted=False, name="Remove the resolver")
+    remove_parts("before daemon.json")
     gvisor.absent(name="Remove releases, wrappers and records")
 
 

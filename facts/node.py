@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
@@ -19,14 +19,16 @@ class NodeState(FactBase[Node | None]):
     """
     Everything a deploy decides on, in one command; ``None`` if it cannot be read.
 
+    + textfile_dir: a directory of which is said whether it is there
+
     .. code:: shell
 
         pyinfra inventories/run.py fact pyinfra_gvisor.facts.node.NodeState
     """
 
-    def command(self) -> StringCommand:
+    def command(self, textfile_dir: str | None = None) -> StringCommand:
         """The whole script, as the argument of the one shell that pyinfra starts."""
-        return StringCommand("sh", "-c", QuoteString(state_script()))
+        return StringCommand("sh", "-c", QuoteString(state_script(textfile_dir=textfile_dir)))
 
     def process(self, output: list[str]) -> Node:
         """The answer as a ``Node``."""
@@ -45,17 +47,17 @@ def read_node(host: Host) -> Node | None:
 
     Returns None, with the host marked as failed, if the state cannot be read.
     """
-    return read_once(host, NodeState)
+    return read_once(host, NodeState, textfile_dir=host.data.get("gvisor_textfile_dir"))
 
 
-def read_once(host: Host, fact: type[FactBase[T | None]]) -> T | None:
+def read_once(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | None:
     """Any other fact about what a node is, kept as long as the node's state is."""
     memory = host.connector_data.setdefault(_MEMORY, {})
     kept = memory.get(fact)
     if kept and kept[0] == operations_run(host):
         value: T = kept[1]
         return value
-    found: T | None = host.get_fact(fact)
+    found: T | None = host.get_fact(fact, **arguments)
     if found is not None:
         memory[fact] = (operations_run(host), found)
     return found

@@ -17,6 +17,19 @@ from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.operations.probation import try_rules
 from pyinfra_gvisor.operations.telling import refusal, tell, tell_diff
 from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.settings import Settings
+
+
+def have(settings: Settings | None) -> None:
+    """The firewall that a host's settings ask for, or none; to be called in a deploy."""
+    if settings is None:
+        rules(wanted=None, name="Remove the firewall")
+        return
+    rules(
+        wanted=settings.egress,
+        userland_proxy=settings.wanted_daemon_json().get("userland-proxy") is not False,
+        name="Say what containers may reach",
+    )
 
 
 @operation()

@@ -14,6 +14,15 @@ from pyinfra_gvisor.kernel.plan import KernelPlan, plan_kernel
 from pyinfra_gvisor.kernel.settings import Kernel
 from pyinfra_gvisor.operations.telling import refusal, tell, tell_diff
 from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.settings import Settings
+
+
+def have(settings: Settings | None) -> None:
+    """What a host's settings ask of the kernel, or nothing; to be called in a deploy."""
+    if settings is None:
+        surface(wanted=None, name="Give the kernel's settings back")
+        return
+    surface(wanted=settings.kernel, name="Keep parts of the kernel out of reach")
 
 
 @operation()

@@ -13,9 +13,23 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.parts import names_declared
 from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6, NAME
 from pyinfra_gvisor.resolver.plan import ResolverPlan, lacks, plan_resolver
 from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.settings import Settings
+
+
+def have(settings: Settings | None) -> None:
+    """The resolver if a host's settings ask for it, or none; to be called in a deploy."""
+    if settings is None:
+        resolver(wanted=False, name="Remove the resolver")
+        return
+    resolver(
+        wanted=names_declared(settings),
+        textfile_dir=settings.textfile_dir,
+        name="Answer sandboxes' queries for names",
+    )
 
 
 @operation()

@@ -14,8 +14,25 @@ from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.watch.files import NAME
 from pyinfra_gvisor.watch.plan import Watch, WatchPlan, plan_watch
+
+
+def have(settings: Settings | None) -> None:
+    """The watch that a host's settings ask for, or none; to be called in a deploy."""
+    if settings is None:
+        watch(wanted=False, name="Remove the watch")
+        return
+    watch(
+        wanted=settings.watch,
+        must=settings.must_sandbox,
+        exempt=settings.exempt,
+        interval_s=settings.watch_interval_s,
+        action=settings.watch_action,
+        textfile_dir=settings.textfile_dir,
+        name="Keep watch on the node",
+    )
 
 
 @operation()

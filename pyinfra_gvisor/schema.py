@@ -21,6 +21,7 @@ from pyinfra_gvisor.daemon_json.keys import as_rows
 from pyinfra_gvisor.egress.settings import METADATA, PRIVATE, Egress, EgressSettings
 from pyinfra_gvisor.kernel.settings import KernelSettings
 from pyinfra_gvisor.kernel.tables import modules_table, sysctls_table
+from pyinfra_gvisor.parts import PARTS
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.preflight import RULES
 from pyinfra_gvisor.proof.check import ALL, NAMED
@@ -107,6 +108,7 @@ def preflight_table() -> str:
     """A Markdown table of what a node must be, and where that is known from."""
     rows = ["| rule | what has to be so | where that is from |", "|---|---|---|"]
     rows += [f"| {rule.id} | {rule.what} | {rule.source} |" for rule in RULES]
+    rows += [f"| {part.name} | {part.needs} | {part.source} |" for part in PARTS]
     return "\n".join(rows) + "\n"
 
 

@@ -32,7 +32,8 @@ from pyinfra_gvisor.watch.plan import WatchState, read_watch
 STATE_DIR = "/var/lib/pyinfra-gvisor"
 DAEMON_JSON = "/etc/docker/daemon.json"
 
-STATE_PARTS = ("docker_state", "egress_state", "kernel_state", "resolver_state")
+STATES_OF_PARTS = ("watch_state", "egress_state", "kernel_state", "resolver_state")
+"""Scripts, with a function of the same name in each."""
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "process", "container"),
@@ -68,6 +69,7 @@ class Node(Reading):
 
     ``releases`` are those that are as they were installed, ``damaged`` those that are not, or of
     which nobody knows. ``runc_version`` is what runc itself says, where Docker 29 does not.
+    ``textfile_dir``: whether the directory that was asked for is there, None if none was.
     """
 
     arch: str
@@ -98,6 +100,7 @@ class Node(Reading):
     containers: tuple[Container, ...] = ()
     pending: bool = False
     state_dir: bool = False
+    textfile_dir: bool | None = None
     watch: WatchState = WatchState()
     egress: EgressState = EgressState()
     surface: KernelSurface = KernelSurface()
@@ -129,15 +132,25 @@ class Node(Reading):
         return self.model_dump(mode="json")
 
 
-def state_script(*more: str, **variables: str) -> str:
+def state_script(*more: str, textfile_dir: str | None = None, **variables: str) -> str:
     """
     What prints everything that ``parse_node`` reads.
 
     + more: parts of ``scripts/`` to be read in front of ``node_state.sh``
-    + variables: what these need
+    + textfile_dir: a directory that is to be there
+    + variables: what the parts need
     """
     asking = program("sandbox/process.pl", "scripts/docker_state.pl")
-    return script(*STATE_PARTS, *more, "node_state", docker_program=asking, **variables)
+    return script(
+        *STATES_OF_PARTS,
+        "docker_state",
+        *more,
+        "node_state",
+        parts=" ".join(STATES_OF_PARTS),
+        docker_program=asking,
+        textfile_dir=textfile_dir or "",
+        **variables,
+    )
 
 
 def parse_node(output: Sequence[str]) -> Node:
@@ -194,7 +207,8 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         containers=read_containers(lists["process"], lists["container"], ground),
         pending="pending" in values,
         state_dir="state_dir" in values,
-        watch=read_watch(lists["watch"], values),
+        textfile_dir={"yes": True, "no": False}.get(values.get("textfile_dir", "")),
+        watch=read_watch(lists["watch"]),
         egress=read_egress(lists["egress"]),
         surface=read_surface(lists["surface"]),
         resolver=read_resolver(lists["resolver"]),

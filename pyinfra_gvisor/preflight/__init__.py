@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
-from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.egress.plan import plan_egress
+from pyinfra_gvisor import parts
+from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.preflight.unsupported import firewall_problem, runc_problem
 from pyinfra_gvisor.releases import Release, escapes_in, floor
-from pyinfra_gvisor.resolver.plan import lacks
 from pyinfra_gvisor.runtimes.profiles import risks
 from pyinfra_gvisor.runtimes.wrappers import too_old
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
@@ -54,6 +52,28 @@ def preflight(node: Node, settings: Settings) -> list[Problem]:
     ]
 
 
+def refusals(node: Node, settings: Settings) -> list[tuple[str, Problem]]:
+    """
+    Every reason why a run cannot do all that ``settings`` ask for, with what it is about.
+
+    That is the node, or daemon.json by its path. Nothing that is known here is found later, when
+    something else has been changed already.
+    """
+    found = [("node", problem) for problem in preflight(node, settings)]
+    plan: Plan | None = None
+    try:
+        if not node.pending:  # what was interrupted is ended before anything can be planned
+            plan = plan_daemon_json(
+                node,
+                wanted_daemon_json(settings),
+                if_absent=settings.daemon_json_defaults(),
+                restart=settings.restart,
+            )
+    except Problem as problem:
+        found.append((DAEMON_JSON, problem))
+    return [*found, *(("node", problem) for problem in parts.refusals(node, settings, plan))]
+
+
 def accepted_risks(settings: Settings) -> tuple[str, ...]:
     """What every output has to repeat: what of escapes and runtimes is accepted, and why."""
     escapes = (
@@ -85,43 +105,6 @@ def engine_problem(node: Node, flavour: str) -> Problem | None:
 
 def _docker(node: Node, settings: Settings) -> Problem | None:
     return engine_problem(node, settings.docker)
-
-
-def _watch(node: Node, settings: Settings) -> Problem | None:
-    if not settings.watch or node.init == "systemd":
-        return None
-    return Problem(
-        "the watch needs systemd on the node",
-        got=node.init,
-        todo="leave gvisor_watch off for this node",
-    )
-
-
-def _firewall(node: Node, settings: Settings) -> Problem | None:
-    """With the daemon.json that the same run writes, which is in force before the rules are."""
-    if settings.egress is None or node.pending:
-        return None
-    wanted = settings.wanted_daemon_json()
-    try:
-        plan = plan_daemon_json(
-            node,
-            wanted_daemon_json(settings),
-            if_absent=settings.daemon_json_defaults(),
-            restart=settings.restart,
-        )
-    except Problem:
-        return None  # it is told for itself
-    try:
-        plan_egress(
-            node.egress,
-            settings.egress,
-            init=node.init,
-            dns=named_resolvers(node, plan.after),
-            proxied=wanted.get("userland-proxy") is not False and proxied(node),
-        )
-    except Problem as problem:
-        return problem
-    return None
 
 
 def _architecture(node: Node, _settings: Settings) -> Problem | None:
@@ -182,12 +165,6 @@ def _netstack(node: Node, settings: Settings) -> Problem | None:
     )
 
 
-def _names(node: Node, settings: Settings) -> Problem | None:
-    if not any(runtime.dns for runtime in settings.runtimes.values()):
-        return None
-    return lacks(node.resolver, init=node.init)
-
-
 def _checksum(node: Node, settings: Settings) -> Problem | None:
     archive = settings.archive
     if (
@@ -204,6 +181,15 @@ def _checksum(node: Node, settings: Settings) -> Problem | None:
 
 def _overlay(_node: Node, settings: Settings) -> Problem | None:
     return too_old(settings.release, settings.runtimes)
+
+
+def _textfiles(node: Node, settings: Settings) -> Problem | None:
+    if settings.textfile_dir is None or node.textfile_dir is not False:
+        return None
+    return Problem(
+        f"{settings.textfile_dir} is no directory",
+        todo="make it, or leave gvisor_textfile_dir out",
+    )
 
 
 def _stray_sidecars(node: Node, _settings: Settings) -> Problem | None:
@@ -255,13 +241,11 @@ RULES: tuple[Rule, ...] = (
         "moby v29 daemon/daemon_unix.go; seen with Docker 29.7.1",
         runc_problem,
     ),
-    Rule("watch", "systemd, if `gvisor_watch` is set", "systemd.timer(5)", _watch, gvisor=False),
     Rule(
-        "firewall",
-        "systemd, and `gvisor_egress` cuts neither the node's way out, the controller's ssh, "
-        "Docker's DNS nor published ports",
-        "[egress.md](egress.md)",
-        _firewall,
+        "textfiles",
+        "`gvisor_textfile_dir` is a directory, if it is set",
+        "seen on the node",
+        _textfiles,
         gvisor=False,
     ),
     Rule("architecture", "x86_64 or aarch64", _INSTALL, _architecture),
@@ -279,13 +263,6 @@ RULES: tuple[Rule, ...] = (
         "network `sandbox` needs 20240807.0 on Linux 6.11 and later",
         f"{_GVISOR}/issues/10704",
         _netstack,
-    ),
-    Rule(
-        "names",
-        "systemd, ip, Python 3.10 or later with asyncio and ctypes, and mounts that propagate from "
-        '`/`, if a runtime has `"dns"`',
-        "https://docs.python.org/3/library/os.html#os.setns",
-        _names,
     ),
     Rule("overlay", "the release has the overlay asked for", f"{_GVISOR}/issues/10476", _overlay),
     Rule("checksum", "a sha512 is known for the node's architecture", "contract 6", _checksum),

@@ -23,14 +23,7 @@ egress_files() {
     wants="${egress_unit%/*}/sysinit.target.wants/${egress_unit##*/}"
     # A table whose files somebody has removed was loaded since the boot.
     if [ ! -d "$egress_dir" ] && [ ! -f "$egress_unit" ] && [ ! -L "$wants" ] && [ ! -e "$egress_loaded" ]; then return 0; fi
-    set --
-    for path in "$egress_dir/rules.nft" "$egress_dir/load.sh" "$egress_dir/revert.sh" "$egress_unit"; do
-        if [ -f "$path" ]; then set -- "$@" "$path"; fi
-    done
-    if [ $# -gt 0 ]; then
-        sha256sum -- "$@" | while read -r sum path; do printf 'egress sum %s %s\n' "$sum" "$path"; done
-        stat -c 'egress stat %a:%u:%g %n' -- "$@"
-    fi
+    files_of egress "$egress_dir/rules.nft" "$egress_dir/load.sh" "$egress_dir/revert.sh" "$egress_unit"
     if [ -r "$egress_dir/rules.nft" ]; then printf 'egress rules %s\n' "$(base64 -w0 < "$egress_dir/rules.nft")"; fi
     if [ -e "$egress_dir/candidate.nft" ]; then echo 'egress pending yes'; fi
     if [ -L "$wants" ]; then echo 'egress enabled yes'; fi

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Prints everything that a deploy decides on, one "key value" a line; changes nothing.
 # With few processes: thirty nodes are asked at once, and a small node has better things to do.
+# Set before: textfile_dir, a directory that is looked for, empty for none; parts, the functions that
+# tell of the parts.
 set -u
 export LC_ALL=C
 daemon_json=/etc/docker/daemon.json
@@ -10,6 +12,18 @@ pid_file=/run/docker.pid
 
 line() { # key file: the first line of a file, if it can be read
     if [ -r "$2" ] && IFS= read -r content < "$2"; then printf '%s %s\n' "$1" "$content"; fi
+}
+
+files_of() { # part paths...: of those that are there what they are, modes and owners too
+    part=$1
+    shift
+    for path; do
+        shift
+        if [ -f "$path" ]; then set -- "$@" "$path"; fi
+    done
+    if [ $# = 0 ]; then return 0; fi
+    sha256sum -- "$@" | while read -r sum path; do printf '%s sum %s %s\n' "$part" "$sum" "$path"; done
+    stat -c "$part stat %a:%u:%g %n" -- "$@"
 }
 
 machine() {
@@ -185,19 +199,6 @@ ours() {
     done
 }
 
-watch() { # whoever runs the watch is root, so that modes and owners count as well
-    timer=/etc/systemd/system/pyinfra-gvisor-watch.timer
-    set --
-    for path in /opt/gvisor/watch/watch.pl /opt/gvisor/watch/policy "${timer%.timer}.service" "$timer"; do
-        if [ -f "$path" ]; then set -- "$@" "$path"; fi
-    done
-    if [ $# = 0 ]; then return 0; fi
-    sha256sum -- "$@" | while read -r sum path; do printf 'watch sum %s %s\n' "$sum" "$path"; done
-    stat -c 'watch stat %a:%u:%g %n' -- "$@"
-    if [ -L "${timer%/*}/timers.target.wants/${timer##*/}" ]; then echo 'watch_enabled yes'; fi
-    if [ -f "$timer" ]; then printf 'watch_timer %s\n' "$(systemctl is-active "${timer##*/}")"; fi
-}
-
 store() { # the file system that releases go to
     set -- /opt/gvisor/releases /opt/gvisor /opt /
     while [ ! -d "$1" ]; do shift; done
@@ -212,6 +213,16 @@ store() { # the file system that releases go to
     if [ -e /usr/local/bin/gvisor-bin ]; then echo 'stray_sidecars yes'; fi
 }
 
+textfiles() {
+    if [ -z "$textfile_dir" ]; then
+        return 0
+    elif [ -d "$textfile_dir" ]; then
+        echo 'textfile_dir yes'
+    else
+        echo 'textfile_dir no'
+    fi
+}
+
 machine
 dockerd_process
 supervisor
@@ -219,10 +230,8 @@ next_start
 change_times
 daemon_json_file
 ours
-watch
-egress_state
-kernel_state
-resolver_state
+for tells in $parts; do "$tells"; done
 store
+textfiles
 docker_state
 echo 'end of node state'

@@ -14,21 +14,11 @@ resolver_state() {
             if [ -f "/usr/lib/$python/$module/__init__.py" ]; then printf 'resolver module %s\n' "$module"; fi
         done
     fi
-    set --
-    for path in "$resolver_unit.socket" "$resolver_unit.service"; do
-        if [ -f "$path" ]; then set -- "$@" "$path"; fi
-    done
-    if [ -d "$resolver_dir" ]; then
-        # shellcheck disable=SC2046  # names of ours, without blanks
-        set -- "$@" $(find "$resolver_dir" ! -type d)
-    fi
-    if [ $# -gt 0 ]; then
-        sha256sum -- "$@" | while read -r sum path; do printf 'resolver sum %s %s\n' "$sum" "$path"; done
-        stat -c 'resolver stat %a:%u:%g %n' -- "$@"
-        for path; do
-            case "$path" in "$resolver_dir"/*) printf 'resolver stray %s\n' "$path" ;; esac
-        done
-    fi
+    strays=''
+    if [ -d "$resolver_dir" ]; then strays=$(find "$resolver_dir" ! -type d); fi # names of ours, without blanks
+    # shellcheck disable=SC2086
+    files_of resolver "$resolver_unit.socket" "$resolver_unit.service" $strays
+    for path in $strays; do printf 'resolver stray %s\n' "$path"; done
     shared=''
     while read -r _ _ _ _ point _ fields; do # proc_pid_mountinfo(5); of several on / the last one counts
         if [ "$point" != / ]; then continue; fi

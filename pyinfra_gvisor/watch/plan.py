@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +12,7 @@ from pydantic import Field
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import FoundFile, NodeFile, read_files
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
+from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.watch.files import (
     METRICS,
@@ -70,6 +71,19 @@ class Watch:
         return f"{self.textfile_dir.rstrip('/')}/{METRICS}" if self.textfile_dir else None
 
 
+def declared_watch(settings: AuditSettings) -> Watch | None:
+    """The watch that a host's settings ask for; None for none."""
+    if not settings.watch:
+        return None
+    return Watch(
+        must=settings.must_sandbox,
+        exempt=settings.exempt,
+        interval_s=settings.watch_interval_s,
+        action=settings.watch_action,
+        textfile_dir=settings.textfile_dir,
+    )
+
+
 @dataclass(frozen=True)
 class WatchPlan:
     """What is done: ``files`` are all that the watch is made of, ``lines`` what is told."""
@@ -79,19 +93,22 @@ class WatchPlan:
     files: tuple[NodeFile, ...] = field(default=(), repr=False)
 
 
-def read_watch(lines: Sequence[str], values: Mapping[str, str]) -> WatchState:
+def read_watch(lines: Sequence[str]) -> WatchState:
     """
-    What ``scripts/node_state.sh`` tells of the watch.
-
-    + lines: ``sum``, a sha256 and a path; or ``stat``, ``mode:uid:gid`` and a path
-    + values: the other lines by key
+    What ``scripts/watch_state.sh`` tells.
 
     Raises ``ValueError`` if a line is malformed.
     """
+    told: list[str] = []
+    values: dict[str, str] = {}
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        if kind in ("enabled", "timer"):
+            values[kind] = rest
+        else:
+            told.append(line)
     return WatchState(
-        files=read_files(lines),
-        enabled="watch_enabled" in values,
-        timer=values.get("watch_timer"),
+        files=read_files(told), enabled="enabled" in values, timer=values.get("timer")
     )
 
 

@@ -71,20 +71,22 @@ def test_the_original_comes_back_to_the_byte() -> None:
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_what_stands_around_the_sandbox_goes_first(prepare: bool) -> None:
-    around = (
-        [*told(LOADED), *in_force()],
-        [*told(PLAIN), *in_force()],
-        [*told(PLAIN), *weak()],
+def test_what_stands_around_the_sandbox_goes_the_way_back(prepare: bool) -> None:
+    whole, given_back, bare = installed().states
+    states = (
+        [*told(LOADED), *in_force(), *whole],
+        [*told(PLAIN), *in_force(), *whole],
+        [*told(PLAIN), *in_force(), *given_back],
+        [*told(PLAIN), *weak(), *given_back],
+        bare,
     )
-    whole, *later = installed().states
-    nodes = {"a": Node([*([*lines, *whole] for lines in around), *later], NONE)}
+    nodes = {"a": Node(list(states), NONE)}
     fleet = Fleet(nodes, prepare=prepare)
 
     fleet.deploy(remove)
     fleet.run()
 
-    assert nodes["a"].acted() == ["egress remove", "kernel", "daemon.json", "remove"]
+    assert nodes["a"].acted() == ["egress remove", "daemon.json", "kernel", "remove"]
     assert fleet.failed() == set()
 
 

@@ -32,7 +32,7 @@ BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-
 def there(wanted: Watch | None = None, state: str = "active") -> list[str]:
     """The lines of a node on which this watch is."""
     plan = plan_watch(node().watch, wanted or Watch((COOLIFY,), ()), init="systemd")
-    lines = ["watch_enabled yes", f"watch_timer {state}"]
+    lines = ["watch enabled yes", f"watch timer {state}"]
     for item in plan.files:
         digest = hashlib.sha256(item.text.encode()).hexdigest()
         lines += [f"watch sum {digest} {item.path}", f"watch stat {item.mode}:0:0 {item.path}"]

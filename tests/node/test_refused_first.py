@@ -45,6 +45,12 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         ),
         pytest.param(
             "plain",
+            {"gvisor_watch": True, "gvisor_textfile_dir": "/srv/none"},
+            "preflight: node on plain: /srv/none is no directory; make it, or leave ",
+            id="metrics-for-nobody",
+        ),
+        pytest.param(
+            "plain",
             {"gvisor_runtimes": {"runsc": {}, **NAMES}},
             "need Python's asyncio, which python3-minimal has not, got Python 3.13",
             id="a-resolver-without-its-python",

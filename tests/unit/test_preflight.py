@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.preflight import RULES, accepted_risks, engine_problem, preflight
+from pyinfra_gvisor.node import DAEMON_JSON
+from pyinfra_gvisor.preflight import (
+    RULES,
+    accepted_risks,
+    engine_problem,
+    preflight,
+    refusals,
+)
 from pyinfra_gvisor.settings import Settings, load_settings
 from tests.unit.answers import node
 
@@ -269,13 +276,29 @@ def test_every_rule_names_where_it_is_known_from() -> None:
 
 
 @pytest.mark.parametrize(
-    "runtimes", [pytest.param({"runsc": {}}, id="with-gvisor"), pytest.param({}, id="without")]
+    ("there", "refused"),
+    [
+        pytest.param("yes", [], id="there"),
+        pytest.param("no", ["/srv/text is no directory"], id="not-there"),
+        pytest.param(None, [], id="nobody-looked"),
+    ],
 )
-def test_a_watch_needs_systemd(runtimes: dict[str, Any]) -> None:
-    settings, _ = load_settings({"gvisor_watch": True, "gvisor_runtimes": runtimes})
-    assert settings
+def test_metrics_need_their_directory(there: str | None, refused: list[str]) -> None:
+    settings = settings_of(gvisor_textfile_dir="/srv/text", gvisor_runtimes={})
 
-    refused = preflight(node(init="lab-init"), settings)
+    found = preflight(node(textfile_dir=there) if there else node(), settings)
 
-    assert [problem.what for problem in refused] == ["the watch needs systemd on the node"]
-    assert preflight(node(), settings) == []
+    assert [problem.what for problem in found] == refused
+
+
+def test_whatever_is_impossible_is_said_at_once_and_where() -> None:
+    wrong = {"gvisor_watch": True, "gvisor_textfile_dir": "/srv/text", "gvisor_egress": {}}
+    impossible = node(init="lab-init", textfile_dir="no", daemon_json='{"a" 1}')
+
+    found = [(what, problem.what) for what, problem in refusals(impossible, settings_of(**wrong))]
+
+    assert found == [
+        ("node", "/srv/text is no directory"),
+        (DAEMON_JSON, "line 1 column 6: not JSON (Expecting ':' delimiter)"),
+        ("node", "the watch needs systemd on the node"),
+    ]

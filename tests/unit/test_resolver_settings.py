@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.preflight import preflight
+from pyinfra_gvisor.parts import refusals
 from pyinfra_gvisor.resolver.state import ResolverState
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import load_settings
@@ -68,7 +68,7 @@ def test_a_node_that_has_not_what_answers_for_docker_is_refused_where_a_runtime_
         parse_node([*told(ResolverState(**{**ABLE, "ip": ip})), *answer()]) for ip in (True, False)
     )
 
-    found = [problem.what for problem in preflight(unable, settings)]
+    found = [problem.what for problem in refusals(unable, settings)]
 
-    assert preflight(able, settings) == []
+    assert refusals(able, settings) == []
     assert found == ['names with "dns": "docker" need ip'] * refused

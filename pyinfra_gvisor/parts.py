@@ -1,0 +1,133 @@
+"""What may stand on a node beside the runtimes: one list, in the order in which it is put there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
+from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.egress.plan import plan_egress
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.kernel.plan import plan_kernel
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.resolver.plan import lacks
+from pyinfra_gvisor.settings import Settings
+from pyinfra_gvisor.watch.plan import declared_watch, plan_watch
+
+Stage = Literal["before daemon.json", "before the proof", "last"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """
+    Something of ours that stands on a node where it is declared, and nowhere else.
+
+    ``name`` is that of its package here, and of its operation's module, in which ``have`` puts it
+    there or takes it away. ``stage`` says when a deploy does so; a removal goes the way back.
+    ``check`` raises ``Problem`` where a node cannot have what is declared, given what the same run
+    makes of daemon.json (None: nobody knows yet); ``needs`` and ``source`` tell people of it.
+    """
+
+    name: str
+    stage: Stage
+    declared: Callable[[Settings], bool]
+    there: Callable[[Node], bool]
+    check: Callable[[Node, Settings, Plan | None], object]
+    needs: str
+    source: str
+
+    def refusal(self, node: Node, settings: Settings, plan: Plan | None) -> Problem | None:
+        """Why the node cannot have it; None if it can, or if it is not declared."""
+        if not self.declared(settings):
+            return None
+        try:
+            self.check(node, settings, plan)
+        except Problem as problem:
+            return problem
+        return None
+
+
+def at(stage: Stage) -> Iterator[Part]:
+    """The parts that a deploy comes to then, in order."""
+    return (part for part in PARTS if part.stage == stage)
+
+
+def refusals(node: Node, settings: Settings, plan: Plan | None = None) -> list[Problem]:
+    """
+    Why a node cannot have the parts that are declared; none if it can.
+
+    + plan: what the same run makes of daemon.json, None while nobody knows
+    """
+    found = (part.refusal(node, settings, plan) for part in PARTS)
+    return [problem for problem in found if problem]
+
+
+def names_declared(settings: Settings) -> bool:
+    """Whether any runtime has Docker's names on gVisor's own network stack."""
+    return any(runtime.dns for runtime in settings.runtimes.values())
+
+
+def _check_resolver(node: Node, _settings: Settings, _plan: Plan | None) -> None:
+    problem = lacks(node.resolver, init=node.init)
+    if problem:
+        raise problem
+
+
+def _check_egress(node: Node, settings: Settings, plan: Plan | None) -> None:
+    """With the daemon.json that the same run writes, which is in force before the rules are."""
+    if plan is None:
+        return
+    keeps_proxy = settings.wanted_daemon_json().get("userland-proxy") is not False
+    plan_egress(
+        node.egress,
+        settings.egress,
+        init=node.init,
+        dns=named_resolvers(node, plan.after),
+        proxied=keeps_proxy and proxied(node),
+    )
+
+
+PARTS = (
+    Part(
+        "kernel",  # what a kernel refuses is only known when it is tried, and is undone then
+        "before daemon.json",
+        lambda settings: settings.kernel is not None,
+        lambda node: node.surface.there,
+        lambda node, settings, _plan: plan_kernel(node.surface, settings.kernel),
+        "nothing that is known before it is tried; values that the kernel refuses are put back",
+        "[kernel.md](kernel.md)",
+    ),
+    Part(
+        "resolver",  # before a runtime is there that asks it; it stays until no container does
+        "before daemon.json",
+        names_declared,
+        lambda node: node.resolver.there,
+        _check_resolver,
+        "systemd, ip, Python 3.10 or later with asyncio and ctypes, and mounts that propagate from "
+        '`/`, if a runtime has `"dns"`',
+        "https://docs.python.org/3/library/os.html#os.setns",
+    ),
+    Part(
+        "egress",
+        "before the proof",
+        lambda settings: settings.egress is not None,
+        lambda node: node.egress.there,
+        _check_egress,
+        "systemd, and `gvisor_egress` cuts neither the node's way out, the controller's ssh, "
+        "Docker's DNS nor published ports",
+        "[egress.md](egress.md)",
+    ),
+    Part(
+        "watch",
+        "last",
+        lambda settings: settings.watch,
+        lambda node: node.watch.there,
+        lambda node, settings, _plan: plan_watch(
+            node.watch, declared_watch(settings), init=node.init
+        ),
+        "systemd, if `gvisor_watch` is set",
+        "systemd.timer(5)",
+    ),
+)

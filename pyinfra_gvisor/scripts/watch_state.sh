@@ -1,0 +1,11 @@
+#!/bin/sh
+# What is told of the watch. Read in front of node_state.sh.
+watch_dir=/opt/gvisor/watch
+watch_unit=/etc/systemd/system/pyinfra-gvisor-watch
+
+watch_state() {
+    timer=$watch_unit.timer
+    files_of watch "$watch_dir/watch.pl" "$watch_dir/policy" "$watch_unit.service" "$timer"
+    if [ -L "${timer%/*}/timers.target.wants/${timer##*/}" ]; then echo 'watch enabled yes'; fi
+    if [ -f "$timer" ]; then printf 'watch timer %s\n' "$(systemctl is-active "${timer##*/}")"; fi
+}

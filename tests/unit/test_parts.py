@@ -1,0 +1,78 @@
+"""The list of parts: each of one shape, known to all that go over the list, and asked before a change."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import Any, get_args
+
+import pytest
+
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts import PARTS, Part, Stage, at, refusals
+from pyinfra_gvisor.settings import Settings, load_settings
+from tests.unit.answers import node
+
+DECLARED: dict[str, dict[str, Any]] = {
+    "kernel": {"gvisor_kernel": {}},
+    "resolver": {"gvisor_runtimes": {"net": {"network": "sandbox", "dns": "docker"}}},
+    "egress": {"gvisor_egress": {}},
+    "watch": {"gvisor_watch": True},
+}
+"""What a host's data say to have one."""
+
+ANYWHERE = {"kernel"}
+"""What needs no systemd."""
+
+
+def settings_of(**data: Any) -> Settings:
+    """Settings that must be good."""
+    settings, problems = load_settings(data)
+    assert settings, problems
+    return settings
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_a_part_is_declared_by_its_setting_and_by_nothing_else(part: Part) -> None:
+    others = {key: item for name, one in DECLARED.items() if name != part.name
+              for key, item in one.items()}  # fmt: skip
+
+    assert part.declared(settings_of(**DECLARED[part.name]))
+    assert not part.declared(settings_of(**others))
+    assert not part.declared(settings_of())
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_a_part_has_a_package_and_an_operation_that_has_it_or_takes_it_away(part: Part) -> None:
+    have = import_module(f"pyinfra_gvisor.operations.{part.name}").have
+
+    assert import_module(f"pyinfra_gvisor.{part.name}.plan")
+    assert list(inspect.signature(have).parameters) == ["settings"]
+    assert part.needs
+    assert part.source
+
+
+def test_whatever_may_be_there_or_not_is_in_the_list() -> None:
+    may_be_there = [
+        name for name in Node.model_fields if hasattr(getattr(node(), name, None), "there")
+    ]
+
+    assert len(may_be_there) == len(PARTS) == len(DECLARED)
+    assert not any(part.there(node()) for part in PARTS)
+
+
+def test_every_part_has_its_turn() -> None:
+    turns = [part for stage in get_args(Stage) for part in at(stage)]
+
+    assert turns == list(PARTS)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_what_is_refused_is_refused_where_it_is_declared(part: Part) -> None:
+    without_systemd = node(init="lab-init")
+
+    found = [problem.what for problem in refusals(without_systemd, settings_of(**DECLARED[part.name]))]
+
+    needs = part.name not in ANYWHERE | {"egress"}  # what the firewall needs of Docker is not known yet
+    assert [("systemd" in what) for what in found] == [True] * needs
+    assert refusals(without_systemd, settings_of()) == []
