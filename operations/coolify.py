@@ -21,6 +21,7 @@ from pyinfra_gvisor.coolify.plan import PersistencePlan, plan_option, plan_persi
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import forget_node, read_once
+from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.settings import Settings
@@ -99,11 +100,11 @@ def persistence(present: bool = True) -> Generator[PyinfraCommand, None, None]:
 
 def _command(plan: PersistencePlan, compose_sum: str) -> StringCommand:
     changed = plan.compose_after != plan.compose_before
-    text = script(
-        "put_files",
+    return sent(
+        "coolify.persistence",
         "coolify_compose",
         f"coolify_{plan.action}",
-        host=host.name,
+        files=plan.files,
         unit=NAME,
         keep_dir=KEEP_DIR,
         mounted_dir=MOUNTED_DIR,
@@ -113,8 +114,6 @@ def _command(plan: PersistencePlan, compose_sum: str) -> StringCommand:
         compose_sum=compose_sum or "-",
         compose_b64=encoded(plan.compose_after) if changed else "keep",
     )
-    words = [word for item in plan.files for word in item.words]
-    return StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, words))
 
 
 @operation()

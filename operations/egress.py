@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from pyinfra import host, logger, state
+from pyinfra import state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
 from pyinfra_gvisor.egress.files import RULES
-from pyinfra_gvisor.egress.plan import EgressPlan, plan_egress
+from pyinfra_gvisor.egress.plan import plan_egress
 from pyinfra_gvisor.egress.settings import Egress
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.probation import try_rules
-from pyinfra_gvisor.operations.telling import refusal, tell, tell_diff
+from pyinfra_gvisor.part_plan import PartPlan
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import Settings
 
@@ -48,36 +48,21 @@ def rules(
     nothing changed, where the rules would cut the controller's ssh, Docker's DNS or published
     ports, and where there is no systemd.
     """
-    node = read_node(host)
-    if node is None:
-        yield from refusal("egress.rules", RULES, None, unreadable=True)
-        return
-    meant = userland_proxy or state.is_executing  # what is only forecast may be about to change
-    try:
-        plan = plan_egress(
+
+    def plan(node: Node) -> PartPlan:
+        meant = userland_proxy or state.is_executing  # what is only forecast may be about to change
+        return plan_egress(
             node.egress,
             wanted,
             init=node.init,
             dns=named_resolvers(node),
             proxied=meant and proxied(node),
         )
-    except Problem as problem:
-        yield from refusal("egress.rules", RULES, problem)
-        return
-    if plan.action == "nothing":
-        host.noop("the firewall is as declared")
-        return
-    _tell(plan)
-    forget_node(host)
-    if wanted is None:
-        yield StringCommand("sh", "-c", QuoteString(script("egress_remove")))
-    else:
-        yield try_rules(plan, confirm_s=wanted.confirm_s)
 
+    def command(planned: PartPlan) -> PyinfraCommand:
+        if wanted is None:
+            return StringCommand("sh", "-c", QuoteString(script("egress_remove")))
+        return try_rules(planned, confirm_s=wanted.confirm_s)
 
-def _tell(plan: EgressPlan) -> None:
-    for line in plan.lines:
-        tell(line)
-    for line in plan.risks:
-        tell(line, logger.warning)
-    tell_diff(RULES, plan.before, plan.after)
+    settled = "the firewall is as declared"
+    yield from bring("egress.rules", RULES, plan, command, settled=settled)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from pyinfra import host, logger
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.kernel.files import SYSCTL_FILE
-from pyinfra_gvisor.kernel.plan import KernelPlan, plan_kernel
+from pyinfra_gvisor.kernel.plan import plan_kernel
 from pyinfra_gvisor.kernel.settings import Kernel
-from pyinfra_gvisor.operations.telling import refusal, tell, tell_diff
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.operations.parts import bring
+from pyinfra_gvisor.operations.sending import sent
+from pyinfra_gvisor.part_plan import PartPlan
 from pyinfra_gvisor.settings import Settings
 
 
@@ -35,32 +34,20 @@ def surface(wanted: Kernel | None) -> Generator[PyinfraCommand, None, None]:
     What is loaded is not taken out, and a setting that the kernel lacks is passed over; both are
     said. If the kernel refuses a value, those that were set are put back and the host fails.
     """
-    node = read_node(host)
-    if node is None:
-        yield from refusal("kernel.surface", SYSCTL_FILE, None, unreadable=True)
-        return
-    plan = plan_kernel(node.surface, wanted)
-    if plan.action == "nothing":
-        host.noop("the kernel's modules and settings are as declared")
-        return
-    for line in plan.lines:
-        tell(line)
-    for line in plan.warnings:
-        tell(line, logger.warning)
-    after = {**dict.fromkeys(plan.gone), **{item.path: item.text for item in plan.files}}
-    for path, text in after.items():
-        tell_diff(path, node.surface.texts.get(path), text)
-    forget_node(host)
-    yield _command(plan)
 
+    def command(plan: PartPlan) -> PyinfraCommand:
+        return sent(
+            "kernel.surface",
+            "kernel_apply",
+            files=plan.files,
+            settings="\n".join(f"{key} {value}" for key, value in plan.settings.items()),
+            gone="\n".join(plan.gone),
+        )
 
-def _command(plan: KernelPlan) -> StringCommand:
-    text = script(
-        "put_files",
-        "kernel_apply",
-        host=host.name,
-        settings="\n".join(f"{key} {value}" for key, value in plan.settings.items()),
-        gone="\n".join(plan.gone),
+    yield from bring(
+        "kernel.surface",
+        SYSCTL_FILE,
+        lambda node: plan_kernel(node.surface, wanted),
+        command,
+        settled="the kernel's modules and settings are as declared",
     )
-    words = [word for item in plan.files for word in item.words]
-    return StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, words))

@@ -11,24 +11,27 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors.base import BaseConnector
 
 from pyinfra_gvisor.egress.files import CANDIDATE, RULES
-from pyinfra_gvisor.egress.plan import EgressPlan
 from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.operations.by_hand import connector_arguments
+from pyinfra_gvisor.operations.sending import sent
+from pyinfra_gvisor.part_plan import PartPlan
 from pyinfra_gvisor.scripts import script
 
+OPERATION = "egress.rules"
 
-def try_rules(plan: EgressPlan, *, confirm_s: int) -> FunctionCommand:
+
+def try_rules(plan: PartPlan, *, confirm_s: int) -> FunctionCommand:
     """The command that loads the plan's rules, comes back anew and confirms them."""
     return FunctionCommand(_try_rules, (plan, confirm_s, connector_arguments()), {})
 
 
 def _try_rules(
-    state: State, host: Host, plan: EgressPlan, confirm_s: int, arguments: dict[str, Any]
+    state: State, host: Host, plan: PartPlan, confirm_s: int, arguments: dict[str, Any]
 ) -> bool:
     rules = next(item for item in plan.files if item.path == RULES)
     needed = [item for item in plan.files if item.path.endswith(".sh")]
     candidate = NodeFile(CANDIDATE, rules.mode, rules.text)
-    loading = _command("egress_try", [candidate, *needed], host=host.name, confirm_s=confirm_s)
+    loading = sent(OPERATION, "egress_try", files=[candidate, *needed], confirm_s=confirm_s)
     if not _said(host, *_run(host, loading, arguments)):
         return False
     try:
@@ -39,7 +42,7 @@ def _try_rules(
         _take_back(host, f"no new connection under the new rules ({error})", confirm_s, arguments)
         return False
     beside = [item for item in plan.files if item.path != RULES]
-    confirming = _command("egress_confirm", beside, host=host.name)
+    confirming = sent(OPERATION, "egress_confirm", files=beside)
     confirmed = _said(host, *_run(fresh, confirming, arguments))
     fresh.disconnect()
     if not confirmed:
@@ -53,13 +56,7 @@ def _take_back(host: Host, why: str, confirm_s: int, arguments: dict[str, Any]) 
     ok, _ = _run(host, StringCommand("sh", "-c", QuoteString(text)), arguments)
     left = f"the node takes back what is not confirmed within {confirm_s} s"
     how = "they were taken back" if ok else left
-    host.log(f"egress.rules: {RULES} on {host.name}: {why}; {how}", logger.error)
-
-
-def _command(name: str, items: Any, **variables: str | int) -> StringCommand:
-    words = [word for item in items for word in item.words]
-    text = script("put_files", name, **variables)
-    return StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, words))
+    host.log(f"{OPERATION}: {RULES} on {host.name}: {why}; {how}", logger.error)
 
 
 def _run(

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Literal
 
-from pyinfra import host
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.facts.node import forget_node, read_node
-from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.operations.parts import bring
+from pyinfra_gvisor.operations.sending import sent
+from pyinfra_gvisor.part_plan import PartPlan
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
-from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.watch.files import NAME
-from pyinfra_gvisor.watch.plan import Watch, WatchPlan, plan_watch
+from pyinfra_gvisor.watch.plan import Watch, plan_watch
+
+OPERATION = "watch.watch"
 
 
 def have(settings: Settings | None) -> None:
@@ -57,30 +57,25 @@ def watch(
 
     Fails the host, with nothing changed, where there is no systemd, no perl or no such directory.
     """
-    node = read_node(host)
-    if node is None:
-        yield from refusal("watch.watch", NAME, None, unreadable=True)
-        return
-    try:
-        asked = Watch(must, exempt, interval_s, action, textfile_dir) if wanted else None
-        plan = plan_watch(node.watch, asked, init=node.init)
-    except Problem as problem:
-        yield from refusal("watch.watch", NAME, problem)
-        return
-    if plan.action == "nothing":
-        host.noop("the watch is as declared")
-        return
-    for line in plan.lines:
-        tell(line)
-    forget_node(host)
-    yield _command(plan, asked)
 
+    def asked() -> Watch | None:
+        return Watch(must, exempt, interval_s, action, textfile_dir) if wanted else None
 
-def _command(plan: WatchPlan, asked: Watch | None) -> StringCommand:
-    if asked is None:
-        return StringCommand("sh", "-c", QuoteString(script("watch_stop", "watch_remove")))
-    text = script(
-        "watch_stop", "put_files", "watch_install", host=host.name, textfile=asked.textfile or ""
+    def command(plan: PartPlan) -> PyinfraCommand:
+        if plan.action == "remove":
+            return sent(OPERATION, "watch_stop", "watch_remove")
+        return sent(
+            OPERATION,
+            "watch_stop",
+            "watch_install",
+            files=plan.files,
+            textfile=(watch.textfile if (watch := asked()) else None) or "",
+        )
+
+    yield from bring(
+        OPERATION,
+        NAME,
+        lambda node: plan_watch(node.watch, asked(), init=node.init),
+        command,
+        settled="the watch is as declared",
     )
-    words = [word for item in plan.files for word in item.words]
-    return StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, words))

@@ -27,7 +27,7 @@ class Part:
     ``name`` is that of its package here, and of its operation's module, in which ``have`` puts it
     there or takes it away. ``stage`` says when a deploy does so; a removal goes the way back.
     ``check`` raises ``Problem`` where a node cannot have what is declared, given what the same run
-    makes of daemon.json (None: nobody knows yet); ``needs`` and ``source`` tell people of it.
+    makes of daemon.json (None: nobody knows yet). ``needs`` and ``source`` tell people what that is.
     """
 
     name: str
@@ -35,8 +35,8 @@ class Part:
     declared: Callable[[Settings], bool]
     there: Callable[[Node], bool]
     check: Callable[[Node, Settings, Plan | None], object]
-    needs: str
-    source: str
+    needs: str = ""
+    source: str = ""
 
     def refusal(self, node: Node, settings: Settings, plan: Plan | None) -> Problem | None:
         """Why the node cannot have it; None if it can, or if it is not declared."""
@@ -96,8 +96,6 @@ PARTS = (
         lambda settings: settings.kernel is not None,
         lambda node: node.surface.there,
         lambda node, settings, _plan: plan_kernel(node.surface, settings.kernel),
-        "nothing that is known before it is tried; values that the kernel refuses are put back",
-        "[kernel.md](kernel.md)",
     ),
     Part(
         "resolver",  # before a runtime is there that asks it; it stays until no container does

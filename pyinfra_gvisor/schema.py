@@ -108,7 +108,7 @@ def preflight_table() -> str:
     """A Markdown table of what a node must be, and where that is known from."""
     rows = ["| rule | what has to be so | where that is from |", "|---|---|---|"]
     rows += [f"| {rule.id} | {rule.what} | {rule.source} |" for rule in RULES]
-    rows += [f"| {part.name} | {part.needs} | {part.source} |" for part in PARTS]
+    rows += [f"| {part.name} | {part.needs} | {part.source} |" for part in PARTS if part.needs]
     return "\n".join(rows) + "\n"
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal
 
 from pyinfra_gvisor.egress.files import DIRECTORY, RULES, SERVICE, kept_files
 from pyinfra_gvisor.egress.lockout import lockouts
@@ -13,23 +11,7 @@ from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.egress.state import EgressState
 from pyinfra_gvisor.egress.surroundings import Surroundings, surroundings
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node_files import NodeFile
-
-
-@dataclass(frozen=True)
-class EgressPlan:
-    """
-    What is done, with the lines that are told; ``risks`` are refusals that were overruled.
-
-    ``before`` and ``after`` are the rules' text, None for none. ``files`` is all that stays.
-    """
-
-    action: Literal["nothing", "load", "remove"] = "nothing"
-    lines: tuple[str, ...] = ()
-    risks: tuple[str, ...] = ()
-    before: str | None = None
-    after: str | None = None
-    files: tuple[NodeFile, ...] = field(default=(), repr=False)
+from pyinfra_gvisor.part_plan import PartPlan
 
 
 def wanted_rules(found: EgressState, egress: Egress, dns: Iterable[str] = ()) -> str:
@@ -64,7 +46,7 @@ def plan_egress(
     init: str,
     dns: Iterable[str] = (),
     proxied: bool = False,
-) -> EgressPlan:
+) -> PartPlan:
     """
     What to do so that the firewall is as declared, or gone.
 
@@ -72,6 +54,8 @@ def plan_egress(
     + init: the node's first process
     + dns: the resolvers that daemon.json names
     + proxied: whether dockerd has its userland-proxy
+
+    The plan's ``warnings`` are refusals that were overruled.
 
     Raises ``Problem`` where the rules would lock out who must not be, or cannot be kept.
     """
@@ -86,14 +70,13 @@ def plan_egress(
     risks = _risks(lockouts(found, egress, around, dns=dns, proxied=proxied), egress)
     different = differences(found, text)
     if not different:
-        return EgressPlan()
-    return EgressPlan(
-        "load",
+        return PartPlan()
+    return PartPlan(
+        "have",
         (*(different if found.files else ()), *_lines(found, egress, around)),
         risks,
-        found.rules,
-        text,
         kept_files(text),
+        texts={RULES: (found.rules, text)},
     )
 
 
@@ -125,9 +108,9 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
     ]
 
 
-def _removal(found: EgressState) -> EgressPlan:
+def _removal(found: EgressState) -> PartPlan:
     if not found.there:
-        return EgressPlan()
+        return PartPlan()
     gone = [f"remove {path}" for path in (*found.files, DIRECTORY) if path != SERVICE]
     lines = (f"delete table {TABLE}", *gone, f"remove {SERVICE}")
-    return EgressPlan("remove", lines, before=found.rules)
+    return PartPlan("remove", lines, texts={RULES: (found.rules, None)})

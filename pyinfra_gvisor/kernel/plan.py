@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 from pyinfra_gvisor.kernel.defaults import SYSCTLS
 from pyinfra_gvisor.kernel.files import (
@@ -17,27 +15,18 @@ from pyinfra_gvisor.kernel.files import (
 from pyinfra_gvisor.kernel.settings import Kernel
 from pyinfra_gvisor.kernel.state import KernelSurface
 from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.part_plan import PartPlan
 
 
-@dataclass(frozen=True)
-class KernelPlan:
+def plan_kernel(found: KernelSurface, wanted: Kernel | None) -> PartPlan:
     """
-    What is done, with the lines that are told; ``warnings`` are what it does not help against.
+    What to do so that modules and settings are as declared.
 
-    ``files`` are written, ``gone`` removed, ``settings`` are all that are ours from now on. What
-    was ours before and is not in them gets its earlier value back.
+    + wanted: None for none of it
+
+    The plan's ``settings`` are all that are ours from now on. What was ours before and is not in
+    them gets its earlier value back. Its ``warnings`` are what it does not help against.
     """
-
-    action: Literal["nothing", "apply"] = "nothing"
-    lines: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    files: tuple[NodeFile, ...] = field(default=(), repr=False)
-    gone: tuple[str, ...] = ()
-    settings: dict[str, str] = field(default_factory=dict)
-
-
-def plan_kernel(found: KernelSurface, wanted: Kernel | None) -> KernelPlan:
-    """What to do so that modules and settings are as declared; ``wanted``: None for none of it."""
     settings = wanted_settings(found, wanted)
     files = kernel_files(wanted.kept_out if wanted else (), settings)
     other = tuple(item for item in files if not item.is_as(found.files.get(item.path)))
@@ -46,7 +35,7 @@ def plan_kernel(found: KernelSurface, wanted: Kernel | None) -> KernelPlan:
     left_over = [key for key in found.before if key not in settings]
     idle = found.kept and not settings
     if not (other or gone or changed or left_over or idle):
-        return KernelPlan()
+        return PartPlan()
     lines = (
         *(f"write {item.path}{_about(item, found)}" for item in other),
         *_value_lines(found, settings, changed),
@@ -54,12 +43,14 @@ def plan_kernel(found: KernelSurface, wanted: Kernel | None) -> KernelPlan:
         *(f"remove {path}" for path in gone),
         *([f"remove {DIRECTORY}"] if idle else ()),
     )
-    return KernelPlan(
-        "apply",
+    texts = {**dict.fromkeys(gone), **{item.path: item.text for item in other}}
+    return PartPlan(
+        "remove" if wanted is None else "have",
         lines,
         (*_interfaces([*changed, *left_over]), *_warnings(found, wanted, settings)),
         other,
         gone,
+        {path: (found.texts.get(path), text) for path, text in texts.items()},
         {key: value for key, value in settings.items() if not _as_good(found, key, value)},
     )
 

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.part_plan import PartPlan
 from pyinfra_gvisor.resolver.files import ADDRESS, kept_files
 from pyinfra_gvisor.resolver.state import ResolverState
 
 OLDEST_PYTHON = (3, 10)
 SETNS_SINCE = (3, 12)  # https://docs.python.org/3/library/os.html#os.setns
-
-
-@dataclass(frozen=True)
-class ResolverPlan:
-    """What is done: ``files`` are all that it is made of, ``lines`` what is told."""
-
-    action: Literal["nothing", "install", "remove", "keep"] = "nothing"
-    lines: tuple[str, ...] = ()
-    files: tuple[NodeFile, ...] = field(default=(), repr=False)
 
 
 def plan_resolver(
@@ -32,7 +23,7 @@ def plan_resolver(
     used_by: Sequence[str] = (),
     named: Sequence[str] = (),
     textfile_dir: str | None = None,
-) -> ResolverPlan:
+) -> PartPlan:
     """
     What to do so that the resolver is there as it has to be, or gone.
 
@@ -48,25 +39,25 @@ def plan_resolver(
     if wanted:
         return _installed(found, kept_files(named, textfile_dir))
     if not found.there:
-        return ResolverPlan()
+        return PartPlan()
     if not used_by:
-        return ResolverPlan("remove", ("stop the resolver", f"take {ADDRESS} off lo"))
+        return PartPlan("remove", ("stop the resolver", f"take {ADDRESS} off lo"))
     stays = f"the resolver stays, since these ask it: {', '.join(used_by)}"
     if found.answers:
-        return ResolverPlan("keep", (stays,))
+        return PartPlan("keep", (stays,))
     plan = _installed(found, kept_files(named, textfile_dir))
     return replace(plan, lines=(stays, *plan.lines))
 
 
-def _installed(found: ResolverState, files: tuple[NodeFile, ...]) -> ResolverPlan:
+def _installed(found: ResolverState, files: tuple[NodeFile, ...]) -> PartPlan:
     ours = {item.path for item in files}
     other = [item.path for item in files if not item.is_as(found.files.get(item.path))]
     lines = [f"write {path}" for path in other]
     lines += [f"remove {path}" for path in found.strays if path not in ours]
     if not lines and found.answers and found.enabled:
-        return ResolverPlan()
+        return PartPlan()
     lines.append(f"answer sandboxes' queries at {ADDRESS}, port 53, as Docker does")
-    return ResolverPlan("install", tuple(lines), files)
+    return PartPlan("have", tuple(lines), files=files)
 
 
 def lacks(found: ResolverState, *, init: str) -> Problem | None:

@@ -1,22 +1,17 @@
 #!/bin/sh
 # docker-compose.custom.yml, written whole and only if it is what was planned for. Read in front of
-# others. Set before: host, compose (path), compose_sum (sha256 of the old one, - for none), compose_b64
+# others, behind put_files.sh. Set before: compose (path), compose_sum (sha256 of the old one, - for none), compose_b64
 # (the new one, - for none, keep for the old one), source_dir.
 set -eu
 trap 'rm -f "$compose.new"' EXIT
 
-die() {
-    printf '%s\n' "coolify.persistence: $compose on $host: $*" >&2
-    exit 1
-}
-
 compose_is_as_planned() {
     if [ ! -e "$compose" ]; then
-        [ "$compose_sum" = - ] || die "it was there when it was read, and is gone; run again"
+        [ "$compose_sum" = - ] || die "$compose" "it was there when it was read, and is gone; run again"
         return 0
     fi
     [ "$compose_sum" = "$(sha256sum < "$compose" | cut -d ' ' -f 1)" ] ||
-        die "somebody changed it since it was read; it is left as it is, run again"
+        die "$compose" "somebody changed it since it was read; it is left as it is, run again"
 }
 
 takes() { # a file for docker-compose.custom.yml, or nothing: whether compose takes all of them
@@ -38,7 +33,7 @@ check_compose() { # the new file
     if said=$(takes "$1" 2>&1); then return 0; fi
     if [ -e "$compose" ]; then old=$compose; else old=; fi
     if ! takes "$old" > /dev/null 2>&1; then return 0; fi
-    die "docker compose would not take it any more: $(printf '%s\n' "$said" | tail -n 1 | cut -c1-300); nothing was changed"
+    die "$compose" "docker compose would not take it any more: $(printf '%s\n' "$said" | tail -n 1 | cut -c1-300); nothing was changed"
 }
 
 prepare_compose() { # the new one beside the old one; before anything else is changed

@@ -1,9 +1,8 @@
 #!/bin/sh
 # Confirms rules that are on probation: they stay, also over a reboot. To be run over a connection
 # that was made under these rules. Arguments: path, mode and content in base64 of the files beside them.
-# Set before: host. Read behind put_files.sh.
+# Read behind put_files.sh.
 set -eu
-: "${host:?}"
 dir=/opt/gvisor/egress
 run=/run/pyinfra-gvisor-egress
 unit=pyinfra-gvisor-egress
@@ -11,8 +10,7 @@ unit=pyinfra-gvisor-egress
 exec 9>> "$run/lock"
 flock -w 30 9
 if [ ! -e "$dir/candidate.nft" ]; then
-    echo "egress.rules: $dir/rules.nft on $host: the new rules were taken back before they were confirmed; raise confirm_s in gvisor_egress" >&2
-    exit 1
+    die "$dir/rules.nft" "the new rules were taken back before they were confirmed; raise confirm_s in gvisor_egress"
 fi
 put_files "$@"
 systemctl daemon-reload

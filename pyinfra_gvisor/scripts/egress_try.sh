@@ -1,17 +1,12 @@
 #!/bin/sh
 # Loads rules on probation: they are taken back by themselves unless somebody confirms them.
 # Arguments: path, mode and content in base64 of the files that are needed for that.
-# Set before: host, confirm_s (seconds until they are taken back). Read behind put_files.sh.
+# Set before: confirm_s (seconds until they are taken back). Read behind put_files.sh.
 set -eu
-: "${host:?}" "${confirm_s:?}"
+: "${confirm_s:?}"
 dir=/opt/gvisor/egress
 run=/run/pyinfra-gvisor-egress
 revert=pyinfra-gvisor-egress-revert
-
-die() {
-    printf '%s\n' "egress.rules: $1 on $host: $2" >&2
-    exit 1
-}
 
 nothing='nothing was loaded'
 if [ ! -x /usr/sbin/nft ]; then

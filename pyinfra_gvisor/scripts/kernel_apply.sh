@@ -1,20 +1,15 @@
 #!/bin/sh
 # Has the kernel's settings and our files about it as declared, and gives back what is ours no longer.
 # Arguments: path, mode and content in base64 of each file.
-# Set before: host; settings, a key and its value a line; gone, the files that go, a line each.
+# Set before: settings, a key and its value a line; gone, the files that go, a line each.
 # Read behind put_files.sh.
 set -euf
-: "${host:?}" "${settings?}" "${gone?}"
+: "${settings?}" "${gone?}"
 sys=/proc/sys
 dir=/opt/gvisor/kernel
 nothing='nothing was changed'
 newline='
 '
-
-die() {
-    printf '%s\n' "kernel.surface: $1 on $host: $2" >&2
-    exit 1
-}
 
 look() { # key: sets path, and value with one space between words; fails if the kernel has no such setting
     case "$1" in */*) path=$sys/$1 ;; *) path=$sys/$(printf '%s' "$1" | tr . /) ;; esac

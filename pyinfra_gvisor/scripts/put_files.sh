@@ -1,7 +1,14 @@
 #!/bin/sh
-# Whole files of ours, each there at once and root's. Read in front of others.
+# Whole files of ours, each there at once and root's, and how a script ends that can't go on. Read in front of others.
+# Set before: operation and host, which what is said begins with.
 set -eu
+: "${operation:?}" "${host:?}"
 umask 022
+
+die() { # what-it-is-about why
+    printf '%s\n' "$operation: $1 on $host: $2" >&2
+    exit 1
+}
 
 put_files() { # path, mode and content in base64 of each
     while [ $# -gt 2 ]; do

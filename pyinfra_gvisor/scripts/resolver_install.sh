@@ -1,15 +1,10 @@
 #!/bin/sh
 # Puts the resolver on the node and starts it. Arguments: path, mode and content in base64 of each
-# file. Set before: host; textfile_dir, the directory of its metrics or nothing.
+# file. Set before: textfile_dir, the directory of its metrics or nothing.
 # Read behind put_files.sh and resolver_metrics.sh.
 set -eu
-: "${host:?}" "${textfile_dir?}" "${resolver_dir:?}" "${unit:?}" "${units:?}"
+: "${textfile_dir?}" "${resolver_dir:?}" "${unit:?}" "${units:?}"
 unfinished=$resolver_dir/unfinished
-
-die() {
-    printf '%s\n' "resolver.resolver: $1 on $host: $2" >&2
-    exit 1
-}
 
 said_by() { # more options: of whom of that unit
     journalctl -q -o cat -n 3 -u "$@" | tail -n 1 | cut -c1-200

@@ -1,14 +1,9 @@
 #!/bin/sh
 # Puts the watch on the node and starts it. Arguments: path, mode and content in base64 of each file.
-# Set before: host; textfile, the path of its metrics or nothing.
+# Set before: textfile, the path of its metrics or nothing.
 # Read behind watch_stop.sh and put_files.sh.
 set -eu
-: "${host:?}" "${textfile?}" "${watch_unit:?}"
-
-die() {
-    printf '%s\n' "watch.watch: $1 on $host: $2" >&2
-    exit 1
-}
+: "${textfile?}" "${watch_unit:?}"
 
 command -v perl > /dev/null || die perl "is not there; install perl-base"
 if [ -n "$textfile" ] && [ ! -d "${textfile%/*}" ]; then

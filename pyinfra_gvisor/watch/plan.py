@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import FoundFile, NodeFile, read_files
+from pyinfra_gvisor.part_plan import PartPlan
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.reading import Reading
@@ -84,15 +85,6 @@ def declared_watch(settings: AuditSettings) -> Watch | None:
     )
 
 
-@dataclass(frozen=True)
-class WatchPlan:
-    """What is done: ``files`` are all that the watch is made of, ``lines`` what is told."""
-
-    action: Literal["nothing", "install", "remove"] = "nothing"
-    lines: tuple[str, ...] = ()
-    files: tuple[NodeFile, ...] = field(default=(), repr=False)
-
-
 def read_watch(lines: Sequence[str]) -> WatchState:
     """
     What ``scripts/watch_state.sh`` tells.
@@ -112,7 +104,7 @@ def read_watch(lines: Sequence[str]) -> WatchState:
     )
 
 
-def plan_watch(found: WatchState, wanted: Watch | None, *, init: str) -> WatchPlan:
+def plan_watch(found: WatchState, wanted: Watch | None, *, init: str) -> PartPlan:
     """
     What to do so that the watch is as it has to be, or gone.
 
@@ -123,17 +115,17 @@ def plan_watch(found: WatchState, wanted: Watch | None, *, init: str) -> WatchPl
     """
     if wanted is None:
         gone = tuple(f"remove {path}" for path in found.files)
-        return WatchPlan("remove", ("stop the watch", *gone)) if found.there else WatchPlan()
+        return PartPlan("remove", ("stop the watch", *gone)) if found.there else PartPlan()
     if init != "systemd":
         todo = "leave gvisor_watch off for this node, and run deploys/audit.py from a timer"
         raise Problem("the watch needs systemd on the node", got=init, todo=todo)
     files = _files(wanted)
     other = [item.path for item in files if not item.is_as(found.files.get(item.path))]
     if not other and found.enabled and found.timer == "active":
-        return WatchPlan()
+        return PartPlan()
     then = "and stop what is found" if wanted.action == "stop" else "and stop nothing"
     start = f"start the watch: look every {wanted.interval_s} s, say what is found, {then}"
-    return WatchPlan("install", (*(f"write {path}" for path in other), start), files)
+    return PartPlan("have", (*(f"write {path}" for path in other), start), files=files)
 
 
 def _files(wanted: Watch) -> tuple[NodeFile, ...]:

@@ -65,7 +65,7 @@ def test_until_they_are_confirmed_the_rules_are_sent_to_where_no_boot_looks() ->
         LOAD: every[LOAD],
         REVERT: every[REVERT],
     }
-    assert tried.words[0].startswith("host=@fake/a\nconfirm_s=45\n")
+    assert tried.words[0].startswith("operation=egress.rules\nhost=@fake/a\nconfirm_s=45\n")
     assert confirmed.words[0].startswith("host=@fake/a\n")
 
 
@@ -126,7 +126,7 @@ def test_a_dry_run_does_nothing_and_tells_the_plan_and_the_rules(
 
     assert nodes["a"].kinds() == ["state"]
     assert meta["a"].will_change
-    text = PLAN.after or ""
+    text = PLAN.texts[RULES][1] or ""
     assert said(caplog) == [
         "install nftables from the node's own apt",
         *PLAN.lines[:-1],

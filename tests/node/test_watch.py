@@ -28,7 +28,6 @@ from tests.node.watching import (
     TEXTFILE,
     TEXTFILES,
     UNIT,
-    WATCH,
     have_none,
     have_watch,
     journal,
@@ -162,33 +161,6 @@ def test_a_proof_is_neither_reported_nor_stopped(watched: Fleet, node: LabNode) 
 
     assert looked_at(watched, "plain", gvisor_proof="always", **stops) == {0}
     assert journal(node, PROBE) == []
-
-
-@pytest.mark.slow
-def test_a_dry_run_changes_nothing_and_says_what_would_be(watched: Fleet, node: LabNode) -> None:
-    before = snapshot(node)
-
-    dry = watched.run("plain", data=WATCH, flags=("--dry", "--diff"))
-
-    assert dry.code == 0, dry.text
-    assert "write /etc/systemd/system/pyinfra-gvisor-watch.timer" in dry.stderr
-    assert snapshot(node) == before
-    assert left(node) == []
-
-
-@pytest.mark.slow
-def test_what_somebody_did_to_it_is_put_right(watched: Fleet, node: LabNode) -> None:
-    have_watch(watched)
-    node.exec("sh", "-c", f"systemctl disable --now {UNIT}.timer; chmod 0777 /opt/gvisor/watch/*")
-
-    mended, second = have_watch(watched), have_watch(watched)
-
-    assert "write /opt/gvisor/watch/policy" in mended.stderr
-    assert node.exec("systemctl", "is-active", f"{UNIT}.timer").stdout.strip() == "active"
-    assert node.exec("systemctl", "is-enabled", f"{UNIT}.timer").stdout.strip() == "enabled"
-    modes = node.exec("sh", "-c", "stat -c '%a %U' /opt/gvisor/watch/*").stdout.splitlines()
-    assert modes == ["644 root", "755 root"]
-    assert second.stderr.count("No changes") == OPERATIONS + 1
 
 
 @pytest.mark.slow

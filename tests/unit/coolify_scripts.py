@@ -182,6 +182,7 @@ class Factory:
     ) -> Ran:
         whole = script(
             *("put_files", "coolify_compose", f"coolify_{action}"),
+            operation="coolify.persistence",
             host="factory",
             unit=NAME,
             keep_dir=KEEP_DIR,

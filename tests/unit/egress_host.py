@@ -9,6 +9,7 @@ from pyinfra_gvisor.scripts import encoded, script
 from tests.unit.shells import replaced, run, stub, toolbox
 
 NAME = "pyinfra-gvisor-egress"
+HOST = {"operation": "egress.rules", "host": "run-1"}
 TIMER = f"{NAME}-revert.timer"
 UNIT = f"{NAME}.service"
 KEPT = {
@@ -91,14 +92,14 @@ class Host:
     def load_on_probation(self, rules: str = "new", confirm_s: int = 30) -> _Ran:
         """What the controller does first."""
         words = self._words(("candidate.nft", "644", rules), *self._programs())
-        text = script("put_files", "egress_try", host="run-1", confirm_s=confirm_s)
+        text = script("put_files", "egress_try", **HOST, confirm_s=confirm_s)
         return self._run(text.replace("flock -w 10", "flock -w 0"), *words)
 
     def confirm(self) -> _Ran:
         """What it does when it has come back."""
         unit = (f"{self.units}/{UNIT}", "644", encoded("[Unit]\n"))
         words = self._words(*self._programs())
-        return self._run(script("put_files", "egress_confirm", host="run-1"), *words, *unit)
+        return self._run(script("put_files", "egress_confirm", **HOST), *words, *unit)
 
     def undo(self) -> _Ran:
         """What it does when it cannot confirm."""

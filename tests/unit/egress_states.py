@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pyinfra_gvisor.egress.plan import EgressPlan, plan_egress
+from pyinfra_gvisor.egress.files import RULES
+from pyinfra_gvisor.egress.plan import plan_egress
 from pyinfra_gvisor.egress.rules import rules_text
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.egress.state import DockerNetwork, EgressState
 from pyinfra_gvisor.egress.surroundings import surroundings
 from pyinfra_gvisor.node_files import FoundFile
+from pyinfra_gvisor.part_plan import PartPlan
 from pyinfra_gvisor.scripts import encoded
 from pyinfra_gvisor.settings import load_settings
 
@@ -59,25 +61,26 @@ def text_of(node: EgressState | None = None, /, **settings: Any) -> str:
     return rules_text(wanted, surroundings(node or found(), wanted))
 
 
-def planned(node: EgressState, settings: Mapping[str, Any] | None, **more: Any) -> EgressPlan:
+def planned(node: EgressState, settings: Mapping[str, Any] | None, **more: Any) -> PartPlan:
     """The plan for a node with systemd; None: no firewall is wanted."""
     wanted = None if settings is None else egress(**settings)
     return plan_egress(node, wanted, **{"init": "systemd", **more})
 
 
-def behind(plan: EgressPlan, **changes: Any) -> EgressState:
+def behind(plan: PartPlan, **changes: Any) -> EgressState:
     """The node on which a plan was carried out and confirmed."""
     files = {
         item.path: FoundFile(sha256=item.sha256, mode=item.mode, owner="0:0") for item in plan.files
     }
+    _, rules = plan.texts[RULES]
     firewall = {
         "files": files,
-        "rules": plan.after,
+        "rules": rules,
         "enabled": True,
         "unit": "active",
         "now": KERNELS,
         "as_loaded": KERNELS,
-        "loaded_from": hashlib.sha256((plan.after or "").encode()).hexdigest(),
+        "loaded_from": hashlib.sha256((rules or "").encode()).hexdigest(),
     }
     return found(**{**firewall, **changes})
 

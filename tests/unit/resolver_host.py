@@ -8,6 +8,7 @@ from pathlib import Path
 from pyinfra_gvisor.scripts import encoded, script
 from tests.unit.shells import replaced, run, stub, toolbox
 
+HOST = {"operation": "resolver.resolver", "host": "run-1"}
 UNIT = "pyinfra-gvisor-resolver"
 METRICS = "pyinfra_gvisor_resolver.prom"
 CONTENT = "$(touch /nonexistent/x) 'quoted' \u00fc\n"
@@ -85,14 +86,14 @@ class Host:
             for word in (path, "644", encoded(text))
         ]
         parts = ("put_files", "resolver_metrics", "resolver_install")
-        text = script(*parts, host="run-1", textfile_dir=wanted.get("text", ""))
+        text = script(*parts, **HOST, textfile_dir=wanted.get("text", ""))
         return run(self._here(text), *words, path=self.path)
 
     def remove(self, *, breaks: str = "") -> subprocess.CompletedProcess[str]:
         """Take it off."""
         (self.root / "breaks").write_text(breaks)
         addresses = {"resolver": "192.0.2.53", "resolver6": "2001:db8::53"}
-        text = script("resolver_metrics", "resolver_remove", **addresses)
+        text = script("put_files", "resolver_metrics", "resolver_remove", **HOST, **addresses)
         text = replaced(text, {"/usr/sbin/ip": self.path / "ip"})
         return run(self._here(text), path=self.path)
 

@@ -8,16 +8,17 @@ import pytest
 
 from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
 from pyinfra_gvisor.egress.files import DIRECTORY, LOAD, REVERT, RULES, SERVICE, service_text
-from pyinfra_gvisor.egress.plan import EgressPlan, differences, plan_egress
+from pyinfra_gvisor.egress.plan import differences, plan_egress
 from pyinfra_gvisor.egress.rules import TABLE
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.egress.state import EgressState, Ssh
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.part_plan import PartPlan
 from tests.unit.answers import UNIT_FLAGS, node
 from tests.unit.egress_states import behind, egress, found, planned
 
 REASON = "asked for by the test"
-NOTHING = EgressPlan()
+NOTHING = PartPlan()
 
 
 def loaded() -> EgressState:
@@ -28,14 +29,14 @@ def loaded() -> EgressState:
 def test_a_node_without_a_firewall_gets_four_files_of_which_two_are_programs() -> None:
     plan = planned(found(), {})
 
-    assert (plan.action, plan.before, plan.risks) == ("load", None, ())
+    assert (plan.action, plan.texts[RULES][0], plan.warnings) == ("have", None, ())
     assert {item.path: item.mode for item in plan.files} == {
         RULES: "644",
         LOAD: "755",
         REVERT: "755",
         SERVICE: "644",
     }
-    assert plan.after == next(item.text for item in plan.files if item.path == RULES)
+    assert plan.texts[RULES][1] == next(item.text for item in plan.files if item.path == RULES)
 
 
 def test_what_is_done_is_told_line_by_line() -> None:
@@ -85,10 +86,10 @@ def test_a_second_plan_does_nothing() -> None:
 def test_what_is_declared_otherwise_is_loaded_anew(settings: dict[str, Any]) -> None:
     plan = planned(loaded(), settings)
 
-    assert plan.action == "load"
+    assert plan.action == "have"
     assert plan.lines[0] == f"{RULES} is not as declared"
-    assert plan.before == loaded().rules
-    assert plan.after not in (None, plan.before)
+    assert plan.texts[RULES][0] == loaded().rules
+    assert plan.texts[RULES][1] not in (None, plan.texts[RULES][0])
     assert planned(behind(plan), settings) == NOTHING
 
 
@@ -102,7 +103,7 @@ def test_what_is_declared_otherwise_is_loaded_anew(settings: dict[str, Any]) -> 
 def test_rules_follow_what_is_around_them(changes: dict[str, Any]) -> None:
     plan = planned(loaded().model_copy(update=changes), {})
 
-    assert plan.action == "load"
+    assert plan.action == "have"
     assert planned(behind(plan, **changes), {}) == NOTHING
 
 
@@ -124,9 +125,9 @@ def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], l
 
     plan = planned(node, {})
 
-    assert differences(node, plan.after or "") == [line]
-    assert (plan.action, plan.lines[0]) == ("load", line)
-    assert plan.before == plan.after
+    assert differences(node, plan.texts[RULES][1] or "") == [line]
+    assert (plan.action, plan.lines[0]) == ("have", line)
+    assert len({*plan.texts[RULES]}) == 1
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_a_node_without_systemd_is_refused_a_firewall_and_may_have_none(init: st
 def test_a_firewall_that_is_not_wanted_goes_with_all_that_is_left_of_it() -> None:
     plan = planned(loaded(), None)
 
-    assert (plan.action, plan.before, plan.after) == ("remove", loaded().rules, None)
+    assert (plan.action, plan.texts[RULES]) == ("remove", (loaded().rules, None))
     assert plan.lines == (
         f"delete table {TABLE}",
         *(f"remove {path}" for path in (RULES, LOAD, REVERT, DIRECTORY, SERVICE)),
@@ -218,11 +219,11 @@ def test_force_loads_all_the_same_and_repeats_its_reason() -> None:
 
     plan = planned(node, {"dns": [], "force": REASON})
 
-    assert plan.action == "load"
-    (risk,) = plan.risks
+    assert plan.action == "have"
+    (risk,) = plan.warnings
     assert risk.startswith("RISK ACCEPTED: Docker's DNS asks a resolver that would be stopped, got")
     assert risk.endswith(f" 10.0.0.2. Reason given: {REASON}")
-    assert planned(found(), {"force": REASON}).risks == ()
+    assert planned(found(), {"force": REASON}).warnings == ()
 
 
 def test_published_ports_count_only_where_dockerd_has_its_proxy() -> None:
@@ -231,14 +232,14 @@ def test_published_ports_count_only_where_dockerd_has_its_proxy() -> None:
     with pytest.raises(Problem, match="userland-proxy"):
         planned(node, {}, proxied=True)
 
-    assert planned(node, {}).action == "load"
+    assert planned(node, {}).action == "have"
 
 
 def test_the_resolvers_of_daemon_json_are_those_that_are_asked() -> None:
     plan = plan_egress(found(), Egress(), init="systemd", dns=iter(["10.0.0.9"]))
 
-    assert plan.after is not None
-    assert "ip daddr { 10.0.0.9 } meta l4proto { tcp, udp } th dport 53" in plan.after
+    assert plan.texts[RULES][1] is not None
+    assert "ip daddr { 10.0.0.9 } meta l4proto { tcp, udp } th dport 53" in plan.texts[RULES][1]
 
 
 def test_the_unit_is_before_any_network_and_follows_debians_own() -> None:
@@ -287,7 +288,7 @@ def test_whether_dockerd_has_its_proxy_is_known(given: dict[str, Any], expected:
 
 
 def test_the_settings_that_are_not_about_the_rules_are_not_in_them() -> None:
-    plain = planned(found(), {}).after
+    plain = planned(found(), {}).texts
 
-    assert planned(found(), {"confirm_s": 600, "force": REASON}).after == plain
+    assert planned(found(), {"confirm_s": 600, "force": REASON}).texts == plain
     assert egress(confirm_s=600).confirm_s == 600

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.kernel.files import DIRECTORY, MODULES_FILE, SYSCTL_FILE
-from pyinfra_gvisor.kernel.plan import KernelPlan, plan_kernel
+from pyinfra_gvisor.kernel.plan import plan_kernel
 from pyinfra_gvisor.kernel.settings import Kernel
+from pyinfra_gvisor.part_plan import PartPlan
 from tests.unit.kernel_answers import ALL, WEAK, in_force, surface, told
 
 FEW = Kernel(modules=("sctp", "tipc"), sysctls={"vm.swappiness": "10"})
@@ -17,7 +18,7 @@ INTERFACES = "interfaces that are up already keep what they have until the next 
 KEY = "net.ipv4.conf.all.send_redirects"
 
 
-def planned(*lines: str, wanted: Kernel | None = ALL) -> KernelPlan:
+def planned(*lines: str, wanted: Kernel | None = ALL) -> PartPlan:
     """The plan for a node that tells this."""
     return plan_kernel(surface(lines), wanted)
 
@@ -25,7 +26,7 @@ def planned(*lines: str, wanted: Kernel | None = ALL) -> KernelPlan:
 def test_a_weak_node_gets_two_files_and_every_setting() -> None:
     plan = planned(*told())
 
-    assert plan.action == "apply"
+    assert plan.action == "have"
     assert [item.path for item in plan.files] == [MODULES_FILE, SYSCTL_FILE]
     assert plan.settings == ALL.settings
     assert plan.lines[0] == f"write {MODULES_FILE}: keep out {', '.join(ALL.kept_out)}"
@@ -36,8 +37,8 @@ def test_a_weak_node_gets_two_files_and_every_setting() -> None:
 
 
 def test_a_second_plan_does_nothing() -> None:
-    assert planned(*in_force()) == KernelPlan()
-    assert planned(*in_force(FEW), wanted=FEW) == KernelPlan()
+    assert planned(*in_force()) == PartPlan()
+    assert planned(*in_force(FEW), wanted=FEW) == PartPlan()
 
 
 def test_a_value_that_somebody_changed_is_put_right_and_nothing_is_written() -> None:
@@ -64,7 +65,7 @@ def test_a_value_that_somebody_changed_is_put_right_and_nothing_is_written() -> 
 def test_a_file_that_somebody_changed_is_written_again(given: dict[str, Any], line: str) -> None:
     plan = planned(*in_force(**given))
 
-    assert plan.action == "apply"
+    assert plan.action == "have"
     assert line in plan.lines
 
 
@@ -75,7 +76,7 @@ def test_a_setting_that_the_kernel_lacks_is_passed_over_and_told_with_the_first_
     plan = planned(*told(values=lacking))
 
     assert said in plan.lines
-    assert planned(*in_force(values=lacking)) == KernelPlan()
+    assert planned(*in_force(values=lacking)) == PartPlan()
 
 
 def test_a_setting_whose_value_is_not_known_yet_is_only_said_to_be_set() -> None:
@@ -100,7 +101,7 @@ def test_what_is_set_more_strictly_is_left_to_whoever_set_it(key: str, value: st
     assert f"{key} = " not in plan.files[1].text
     assert not [line for line in plan.lines if line.startswith(key)]
     files = {item.path: item.text for item in plan.files}
-    assert planned(*told(texts=files, values={**plan.settings, key: value})) == KernelPlan()
+    assert planned(*told(texts=files, values={**plan.settings, key: value})) == PartPlan()
 
 
 def test_what_is_ours_and_is_set_more_strictly_since_stays_in_our_file_and_is_not_loosened() -> (
@@ -108,7 +109,7 @@ def test_what_is_ours_and_is_set_more_strictly_since_stays_in_our_file_and_is_no
 ):
     key = "kernel.kptr_restrict"
 
-    assert planned(*in_force(values={key: "2"})) == KernelPlan()
+    assert planned(*in_force(values={key: "2"})) == PartPlan()
     plan = planned(*in_force(values={key: "2", KEY: "1"}))
 
     assert plan.lines == (f"{KEY}: 1 -> 0",)
@@ -137,7 +138,7 @@ def test_removal_gives_back_every_value_and_leaves_nothing() -> None:
     assert (plan.files, plan.settings, plan.warnings) == ((), {}, (INTERFACES,))
     assert f"{KEY}: 0 -> 1, as it was before us" in plan.lines
     assert plan.lines[-1] == f"remove {DIRECTORY}"
-    assert planned(*told(), wanted=None) == KernelPlan()
+    assert planned(*told(), wanted=None) == PartPlan()
 
 
 def test_a_value_that_is_not_ours_any_more_is_left_at_removal_and_told() -> None:
@@ -164,7 +165,7 @@ def test_a_value_that_was_the_same_before_us_is_not_mentioned() -> None:
 )
 def test_what_is_left_of_it_goes_too(lines: list[str]) -> None:
     assert surface(lines).there
-    assert planned(*lines, wanted=None).action == "apply"
+    assert planned(*lines, wanted=None).action == "remove"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_one_half_can_be_had_without_the_other(wanted: Kernel, gone: str) -> Non
 
     assert plan.gone == (gone,)
     assert plan.files == ()
-    assert planned(*in_force(wanted), wanted=wanted) == KernelPlan()
+    assert planned(*in_force(wanted), wanted=wanted) == PartPlan()
 
 
 def test_a_module_that_is_loaded_is_told_and_stays() -> None:
@@ -193,7 +194,7 @@ def test_a_module_that_is_loaded_is_told_and_stays() -> None:
 
 
 def test_a_loaded_module_alone_is_no_reason_to_act() -> None:
-    assert planned(*in_force(modules={"tipc": 2})) == KernelPlan()
+    assert planned(*in_force(modules={"tipc": 2})) == PartPlan()
 
 
 def test_a_builtin_module_is_told() -> None:
@@ -210,7 +211,7 @@ def test_a_kernel_that_loads_no_modules_is_told_once() -> None:
         f"this kernel loads no modules: {MODULES_FILE} has no effect until there is another",
     )
     assert first.files[0].path == MODULES_FILE
-    assert planned(*in_force(loads=False)) == KernelPlan()
+    assert planned(*in_force(loads=False)) == PartPlan()
 
 
 @pytest.mark.parametrize(
@@ -246,4 +247,4 @@ def test_a_file_that_is_read_behind_ours_and_says_otherwise_is_named(
 
     expected = f"{warned} sets {KEY} to 1, and is read behind {SYSCTL_FILE}"
     assert plan.warnings == ((INTERFACES, expected) if warned else (INTERFACES,))
-    assert planned(*in_force(later=later)) == KernelPlan()
+    assert planned(*in_force(later=later)) == PartPlan()

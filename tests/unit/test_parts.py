@@ -1,4 +1,4 @@
-"""The list of parts: each of one shape, known to all that go over the list, and asked before a change."""
+"""The list of parts: one shape, known to all that go over it, and asked before a change."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DECLARED: dict[str, dict[str, Any]] = {
 }
 """What a host's data say to have one."""
 
-ANYWHERE = {"kernel"}
-"""What needs no systemd."""
+WITHOUT = {"kernel", "egress"}
+"""What needs no systemd, or is judged with what becomes of daemon.json."""
 
 
 def settings_of(**data: Any) -> Settings:
@@ -48,8 +48,7 @@ def test_a_part_has_a_package_and_an_operation_that_has_it_or_takes_it_away(part
 
     assert import_module(f"pyinfra_gvisor.{part.name}.plan")
     assert list(inspect.signature(have).parameters) == ["settings"]
-    assert part.needs
-    assert part.source
+    assert bool(part.needs) == bool(part.source)
 
 
 def test_whatever_may_be_there_or_not_is_in_the_list() -> None:
@@ -69,10 +68,10 @@ def test_every_part_has_its_turn() -> None:
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_what_is_refused_is_refused_where_it_is_declared(part: Part) -> None:
-    without_systemd = node(init="lab-init")
+    without_systemd, settings = node(init="lab-init"), settings_of(**DECLARED[part.name])
 
-    found = [problem.what for problem in refusals(without_systemd, settings_of(**DECLARED[part.name]))]
+    found = [problem.what for problem in refusals(without_systemd, settings)]
 
-    needs = part.name not in ANYWHERE | {"egress"}  # what the firewall needs of Docker is not known yet
+    needs = part.name not in WITHOUT
     assert [("systemd" in what) for what in found] == [True] * needs
     assert refusals(without_systemd, settings_of()) == []

@@ -8,8 +8,9 @@ import pytest
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import FoundFile
+from pyinfra_gvisor.part_plan import PartPlan
 from pyinfra_gvisor.resolver.files import DIRECTORY, SERVICE, SOCKET, kept_files
-from pyinfra_gvisor.resolver.plan import ResolverPlan, lacks, plan_resolver
+from pyinfra_gvisor.resolver.plan import lacks, plan_resolver
 from pyinfra_gvisor.resolver.state import ResolverState
 from tests.unit.resolver_answers import ABLE, there
 
@@ -33,7 +34,7 @@ def test_a_node_without_it_gets_every_file() -> None:
 
     files = kept_files((), None)
     writes = tuple(f"write {item.path}" for item in files)
-    assert plan == ResolverPlan("install", (*writes, ANSWER), files)
+    assert plan == PartPlan("have", (*writes, ANSWER), files=files)
     assert {SERVICE, SOCKET, MAIN} < {item.path for item in files}
 
 
@@ -47,8 +48,8 @@ def test_a_node_without_it_gets_every_file() -> None:
 def test_a_second_plan_does_nothing(settings: dict[str, Any]) -> None:
     installed = there(plan_resolver(BARE, True, **settings).files)
 
-    assert plan_resolver(installed, True, **settings) == ResolverPlan()
-    assert plan_resolver(installed, True, used_by=("shop",), **settings) == ResolverPlan()
+    assert plan_resolver(installed, True, **settings) == PartPlan()
+    assert plan_resolver(installed, True, used_by=("shop",), **settings) == PartPlan()
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_a_second_plan_does_nothing(settings: dict[str, Any]) -> None:
 def test_what_is_declared_otherwise_is_written_and_nothing_else(settings: dict[str, Any]) -> None:
     plan = plan_resolver(there(), True, **settings)
 
-    assert (plan.action, plan.lines) == ("install", (f"write {SERVICE}", ANSWER))
+    assert (plan.action, plan.lines) == ("have", (f"write {SERVICE}", ANSWER))
     assert plan.files == kept_files(settings.get("named", ()), settings.get("textfile_dir"))
 
 
@@ -71,7 +72,7 @@ def test_one_that_would_not_answer_is_started_and_nothing_is_written(
 ) -> None:
     plan = plan_resolver(there(**changes), True)
 
-    assert plan == ResolverPlan("install", (ANSWER,), kept_files((), None))
+    assert plan == PartPlan("have", (ANSWER,), files=kept_files((), None))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_a_file_that_somebody_has_changed_is_put_right(change: dict[str, str]) -
 
     plan = plan_resolver(there().model_copy(update={"files": changed}), True)
 
-    assert (plan.action, plan.lines) == ("install", (f"write {MAIN}", ANSWER))
+    assert (plan.action, plan.lines) == ("have", (f"write {MAIN}", ANSWER))
 
 
 def test_what_does_not_belong_there_goes() -> None:
@@ -110,12 +111,12 @@ def test_what_does_not_belong_there_goes() -> None:
     ],
 )
 def test_one_that_is_not_wanted_and_that_nobody_asks_goes(found: ResolverState) -> None:
-    assert plan_resolver(found, False) == ResolverPlan("remove", REMOVED)
+    assert plan_resolver(found, False) == PartPlan("remove", REMOVED)
 
 
 def test_one_that_is_neither_wanted_nor_there_is_left_so() -> None:
-    assert plan_resolver(BARE, False) == ResolverPlan()
-    assert plan_resolver(BARE, False, used_by=("shop",)) == ResolverPlan()
+    assert plan_resolver(BARE, False) == PartPlan()
+    assert plan_resolver(BARE, False, used_by=("shop",)) == PartPlan()
 
 
 @pytest.mark.parametrize(
@@ -129,14 +130,14 @@ def test_one_that_is_neither_wanted_nor_there_is_left_so() -> None:
 def test_one_that_containers_ask_stays_and_is_not_touched(changes: dict[str, Any]) -> None:
     plan = plan_resolver(there(**changes), False, used_by=("shop", "db"))
 
-    assert plan == ResolverPlan("keep", (STAYS,))
+    assert plan == PartPlan("keep", (STAYS,))
 
 
 @pytest.mark.parametrize("changes", DOWN)
 def test_one_that_stays_is_made_to_answer(changes: dict[str, Any]) -> None:
     plan = plan_resolver(there(**changes), False, used_by=("shop", "db"))
 
-    assert plan == ResolverPlan("install", (STAYS, ANSWER), kept_files((), None))
+    assert plan == PartPlan("have", (STAYS, ANSWER), files=kept_files((), None))
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,12 @@ class Host:
         words = [word for item in kernel_files(modules, settings) for word in item.words]
         lines = "\n".join(f"{key} {value}" for key, value in settings.items())
         text = script(
-            "put_files", "kernel_apply", host="run-1", settings=lines, gone="\n".join(gone)
+            "put_files",
+            "kernel_apply",
+            operation="kernel.surface",
+            host="run-1",
+            settings=lines,
+            gone="\n".join(gone),
         )
         places = {"/proc/sys": f"{self.root}/sys", "/opt/": f"{self.root}/opt/"}
         words = [word.replace("/etc/", f"{self.root}/etc/") for word in words]

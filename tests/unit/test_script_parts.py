@@ -17,7 +17,8 @@ from pyinfra_gvisor.node import state_script
 def test_every_step_of_a_look_at_a_node_is_defined(text: str) -> None:
     steps = text.rstrip().rpartition("}\n")[2].split("\n")
 
-    named = {step for step in steps if re.fullmatch("[a-z_]+", step)}
+    (parts,) = re.findall(r"^parts='(.+)'$", text, re.MULTILINE)
+    named = {step for step in [*steps, *parts.split()] if re.fullmatch("[a-z_]+", step)}
     defined = set(re.findall(r"^([a-z_]+)\(\)", text, re.MULTILINE))
 
     assert {"machine", "resolver_state", "docker_state"} <= named

@@ -13,6 +13,8 @@ from tests.unit.shells import replaced, run, stub, toolbox
 
 CONTENT = "$(touch /nonexistent/x) 'quoted' \u00fc\n"
 
+HOST = {"operation": "watch.watch", "host": "run-1"}
+
 
 class Host:
     """A node's directories, and what its systemctl was asked for."""
@@ -54,7 +56,7 @@ class Host:
         words = [
             word for path, mode in self.wanted.items() for word in (path, mode, encoded(CONTENT))
         ]
-        text = script("watch_stop", "put_files", "watch_install", host="run-1", textfile=textfile)
+        text = script("watch_stop", "put_files", "watch_install", **HOST, textfile=textfile)
         return run(self._here(text), *words, path=self.path)
 
     def remove(self) -> subprocess.CompletedProcess[str]:

@@ -9,20 +9,21 @@ import pytest
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import FoundFile
+from pyinfra_gvisor.part_plan import PartPlan
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Selector
 from pyinfra_gvisor.watch.files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
-from pyinfra_gvisor.watch.plan import Watch, WatchPlan, WatchState, plan_watch
+from pyinfra_gvisor.watch.plan import Watch, WatchState, plan_watch
 
 WATCH = Watch((COOLIFY,), ())
 NONE = WatchState()
 
 
-def planned(found: WatchState = NONE, wanted: Watch | None = WATCH) -> WatchPlan:
+def planned(found: WatchState = NONE, wanted: Watch | None = WATCH) -> PartPlan:
     """The plan for a node with systemd."""
     return plan_watch(found, wanted, init="systemd")
 
 
-def carried_out(plan: WatchPlan, **changes: Any) -> WatchState:
+def carried_out(plan: PartPlan, **changes: Any) -> WatchState:
     """The node behind a plan."""
     files = {
         item.path: FoundFile(
@@ -41,7 +42,7 @@ def texts(wanted: Watch) -> dict[str, str]:
 def test_a_node_without_a_watch_gets_four_files_of_which_one_is_a_program() -> None:
     plan = planned()
 
-    assert plan.action == "install"
+    assert plan.action == "have"
     assert {item.path: item.mode for item in plan.files} == {
         SCRIPT: "755",
         POLICY: "644",
@@ -54,7 +55,7 @@ def test_a_node_without_a_watch_gets_four_files_of_which_one_is_a_program() -> N
 
 
 def test_a_second_plan_does_nothing() -> None:
-    assert planned(carried_out(planned())) == WatchPlan()
+    assert planned(carried_out(planned())) == PartPlan()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_a_second_plan_does_nothing() -> None:
 def test_what_is_declared_otherwise_is_written_again(wanted: Watch) -> None:
     plan = planned(carried_out(planned()), wanted)
 
-    assert plan.action == "install"
+    assert plan.action == "have"
     assert plan.lines != planned().lines
 
 
@@ -87,7 +88,7 @@ def test_a_timer_that_would_not_look_is_started_and_nothing_is_written(
 ) -> None:
     plan = planned(carried_out(planned(), **changes))
 
-    assert plan.action == "install"
+    assert plan.action == "have"
     assert not [line for line in plan.lines if line.startswith("write ")]
 
 
@@ -105,7 +106,7 @@ def test_a_file_that_somebody_has_changed_is_put_right(change: dict[str, str]) -
 
     plan = planned(found.model_copy(update={"files": files}))
 
-    assert plan.action == "install"
+    assert plan.action == "have"
     assert plan.lines[0] == f"write {POLICY}"
     assert len(plan.files) == 4
 
@@ -115,7 +116,7 @@ def test_a_watch_that_is_not_wanted_goes_and_one_that_is_not_there_is_left_so() 
 
     assert plan.action == "remove"
     assert f"remove {TIMER}" in plan.lines
-    assert planned(wanted=None) == WatchPlan()
+    assert planned(wanted=None) == PartPlan()
 
 
 def test_what_is_left_of_a_watch_goes_too() -> None:
@@ -131,7 +132,7 @@ def test_a_node_without_systemd_is_refused_a_watch_and_may_have_none() -> None:
 
     assert str(refused.value).startswith("the watch needs systemd on the node, got sysvinit; ")
     assert "leave gvisor_watch off" in refused.value.todo
-    assert plan_watch(NONE, None, init="sysvinit") == WatchPlan()
+    assert plan_watch(NONE, None, init="sysvinit") == PartPlan()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""How every part is brought onto a node or off it: planned, told, and one command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from pyinfra import host, logger
+from pyinfra.api.command import PyinfraCommand
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.operations.telling import refusal, tell, tell_diff
+from pyinfra_gvisor.part_plan import PartPlan
+
+
+def bring(
+    operation: str,
+    about: str,
+    plan: Callable[[Node], PartPlan],
+    command: Callable[[PartPlan], PyinfraCommand],
+    *,
+    settled: str,
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    What an operation about a part does.
+
+    + operation: its name, such as ``egress.rules``
+    + about: the file or unit that its errors name
+    + plan: what is to be done on a node; raises ``Problem``, and the host fails
+    + command: what does it
+    + settled: what is said where nothing is to be done
+    """
+    node = read_node(host)
+    if node is None:
+        yield from refusal(operation, about, None, unreadable=True)
+        return
+    try:
+        planned = plan(node)
+    except Problem as problem:
+        yield from refusal(operation, about, problem)
+        return
+    for line in planned.lines:
+        tell(line)
+    for line in planned.warnings:
+        tell(line, logger.warning)
+    if planned.action in ("nothing", "keep"):
+        host.noop(settled)
+        return
+    for path, (before, after) in planned.texts.items():
+        tell_diff(path, before, after)
+    forget_node(host)
+    yield command(planned)
