@@ -27,7 +27,7 @@ class Part:
     ``name`` is that of its package here, and of its operation's module, in which ``have`` puts it
     there or takes it away. ``stage`` says when a deploy does so; a removal goes the way back.
     ``check`` raises ``Problem`` where a node cannot have what is declared, given what the same run
-    makes of daemon.json (None: nobody knows yet). ``needs`` and ``source`` tell people what that is.
+    makes of daemon.json (None: nobody knows yet). ``needs`` and ``source`` say that for people.
     """
 
     name: str
