@@ -1,4 +1,9 @@
-"""What stands on a node beside the runtimes, each in its turn."""
+"""
+What stands on a node beside the runtimes, each in its turn.
+
+Not in ``host.loop``: from a wheel pyinfra tells our operations apart by how many came before, and
+with a position in a loop besides hosts with different parts would be in no common order.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +18,14 @@ from pyinfra_gvisor.settings import Settings
 
 def have_parts(settings: Settings, stage: Stage) -> None:
     """The parts of a stage as the settings declare them; those that are not declared go."""
-    for part in host.loop(list(at(stage))):
+    for part in at(stage):
         if part.declared(settings) or _is_there(part):
             _bring(part, settings)
 
 
 def remove_parts(stage: Stage) -> None:
     """Every part of a stage goes, the last one first."""
-    for part in host.loop(list(at(stage))[::-1]):
+    for part in reversed([*at(stage)]):
         if _is_there(part):
             _bring(part, None)
 

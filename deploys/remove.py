@@ -20,7 +20,7 @@ from pyinfra_gvisor.operations import docker, gvisor
 
 @deploy("Remove gVisor")
 def remove() -> None:
-    """Coolify's source, what stands around the sandbox, daemon.json's keys, what these point at."""
+    """What a deploy does, the way back: Coolify's source and the watch first, releases last."""
     settings = checked_removal(host)
     if settings is None:
         return

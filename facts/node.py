@@ -47,19 +47,21 @@ def read_node(host: Host) -> Node | None:
 
     Returns None, with the host marked as failed, if the state cannot be read.
     """
-    return read_once(host, NodeState, textfile_dir=host.data.get("gvisor_textfile_dir"))
+    directory = host.data.get("gvisor_textfile_dir")
+    return read_once(host, NodeState, **({"textfile_dir": directory} if directory else {}))
 
 
 def read_once(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | None:
     """Any other fact about what a node is, kept as long as the node's state is."""
     memory = host.connector_data.setdefault(_MEMORY, {})
-    kept = memory.get(fact)
+    asked = (fact, *sorted(arguments.items()))
+    kept = memory.get(asked)
     if kept and kept[0] == operations_run(host):
         value: T = kept[1]
         return value
     found: T | None = host.get_fact(fact, **arguments)
     if found is not None:
-        memory[fact] = (operations_run(host), found)
+        memory[asked] = (operations_run(host), found)
     return found
 
 

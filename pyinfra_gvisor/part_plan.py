@@ -15,9 +15,9 @@ class PartPlan:
     One shape for all parts; where ``action`` is ``nothing``, nothing else is said.
 
     ``keep``: it is declared no more, and stays as it is for those who use it. ``lines`` are told,
-    ``warnings`` louder. ``files`` are written, ``gone`` are removed. ``texts`` are shown as
-    differences: by path what is there, and what will be; None: no file. ``settings`` are what its
-    script has to know besides.
+    ``warnings`` louder. ``files`` are written; ``gone`` are those to remove that no script knows by
+    itself. ``texts`` are shown as differences: by path what is there, and what will be;
+    None: no file. ``settings`` are what its script has to know besides.
     """
 
     action: Literal["nothing", "keep", "have", "remove"] = "nothing"

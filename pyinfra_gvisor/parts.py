@@ -10,7 +10,6 @@ from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.egress.plan import plan_egress
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.kernel.plan import plan_kernel
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.resolver.plan import lacks
 from pyinfra_gvisor.settings import Settings
@@ -27,20 +26,21 @@ class Part:
     ``name`` is that of its package here, and of its operation's module, in which ``have`` puts it
     there or takes it away. ``stage`` says when a deploy does so; a removal goes the way back.
     ``check`` raises ``Problem`` where a node cannot have what is declared, given what the same run
-    makes of daemon.json (None: nobody knows yet). ``needs`` and ``source`` say that for people.
+    makes of daemon.json (None: nobody knows yet); without it nothing is known before it is tried.
+    ``needs`` and ``source`` say that for people.
     """
 
     name: str
     stage: Stage
     declared: Callable[[Settings], bool]
     there: Callable[[Node], bool]
-    check: Callable[[Node, Settings, Plan | None], object]
+    check: Callable[[Node, Settings, Plan | None], object] | None = None
     needs: str = ""
     source: str = ""
 
     def refusal(self, node: Node, settings: Settings, plan: Plan | None) -> Problem | None:
         """Why the node cannot have it; None if it can, or if it is not declared."""
-        if not self.declared(settings):
+        if self.check is None or not self.declared(settings):
             return None
         try:
             self.check(node, settings, plan)
@@ -77,14 +77,14 @@ def _check_resolver(node: Node, _settings: Settings, _plan: Plan | None) -> None
 
 def _check_egress(node: Node, settings: Settings, plan: Plan | None) -> None:
     """With the daemon.json that the same run writes, which is in force before the rules are."""
-    if plan is None:
+    if plan is None and node.init == "systemd":  # whom the rules would cut off is not known yet
         return
     keeps_proxy = settings.wanted_daemon_json().get("userland-proxy") is not False
     plan_egress(
         node.egress,
         settings.egress,
         init=node.init,
-        dns=named_resolvers(node, plan.after),
+        dns=named_resolvers(node, plan.after if plan else None),
         proxied=keeps_proxy and proxied(node),
     )
 
@@ -95,7 +95,6 @@ PARTS = (
         "before daemon.json",
         lambda settings: settings.kernel is not None,
         lambda node: node.surface.there,
-        lambda node, settings, _plan: plan_kernel(node.surface, settings.kernel),
     ),
     Part(
         "resolver",  # before a runtime is there that asks it; it stays until no container does

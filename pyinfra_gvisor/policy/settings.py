@@ -42,7 +42,7 @@ class AuditSettings(BaseModel):
     textfile_dir: Directory | None = Field(
         None,
         description="Where Prometheus' node exporter looks for textfiles on the node; it has to "
-        "be there.",
+        "be there before a run begins.",
     )
     watch: Annotated[bool, Field(strict=True)] = Field(
         False,

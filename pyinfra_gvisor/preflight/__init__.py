@@ -56,8 +56,8 @@ def refusals(node: Node, settings: Settings) -> list[tuple[str, Problem]]:
     """
     Every reason why a run cannot do all that ``settings`` ask for, with what it is about.
 
-    That is the node, or daemon.json by its path. Nothing that is known here is found later, when
-    something else has been changed already.
+    That is the node, or daemon.json by its path. While a change waits to be ended nobody knows what
+    becomes of daemon.json, and it is judged when that is known.
     """
     found = [("node", problem) for problem in preflight(node, settings)]
     plan: Plan | None = None

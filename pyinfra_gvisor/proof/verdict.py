@@ -121,14 +121,15 @@ def start_failures(output: Iterable[str]) -> list[str]:
 
 
 def failures_cut_short(verdicts: Iterable[Verdict]) -> list[str]:
-    """Whole, what was seen where a check proved nothing and the table shows a part of it."""
-    return [
+    """What was seen where a check proved nothing and the table shows the end of it, once each."""
+    lines = (
         f"{verdict.check.id} under {name}: {seen}"
         for verdict in verdicts
         if verdict.word == "NOT PROVEN"
         for name, seen in ((verdict.runtime, verdict.seen), (CONTROL, verdict.control))
         if len(seen) > CELL
-    ]
+    )
+    return list(dict.fromkeys(lines))
 
 
 def unproven(verdicts: Iterable[Verdict]) -> list[str]:

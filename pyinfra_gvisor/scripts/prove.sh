@@ -131,7 +131,7 @@ start_peer() {
     see 'the peer' start "$(why_not "$said")"
 }
 
-why_not() { say "$1" | grep -v '^WARNING' | tail -n 1 | cut -c1-500; } # what docker run said
+why_not() { say "$1" | grep -v '^WARNING' | tail -n 1 | cut -c1-500; } # the end of what docker said
 
 start_all() { # sets started: the runtimes whose container runs
     for runtime in $runtimes; do start_with_socket "$runtime" > "$work/start.$runtime" & done

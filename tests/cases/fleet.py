@@ -6,14 +6,19 @@ import base64
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from pyinfra.api import Config, FileUploadCommand, Host, Inventory, State
+import pytest
+from pyinfra.api import Config, FileUploadCommand, Host, Inventory, State, util
 from pyinfra.api.connect import connect_all
 from pyinfra.api.deploy import add_deploy
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.operation import OperationMeta, add_op
 from pyinfra.api.operations import run_ops
+from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 # A piece of each script that is in no other.
@@ -47,6 +52,19 @@ MARKS = {
 STATES = ("state", "coolify state")
 FACTS = (*STATES, "generations", "users", "release users")
 CONNECTING = ("connect", "disconnect")
+
+
+def as_from_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Have pyinfra take our files for its own, as it does below site-packages.
+
+    The name of our folder begins as that of its own does, so that no line of ours tells one
+    operation from another: ``get_operation_order_from_stack``.
+    """
+    for name in ("operation", "util"):
+        module = import_module(f"pyinfra.api.{name}")
+        monkeypatch.setattr(module, "pyinfra", SimpleNamespace(is_cli=True))
+    monkeypatch.setattr(util, "PYINFRA_INSTALL_DIR", str(Path(__file__).parent.parent.parent))
 
 
 @dataclass(frozen=True)
@@ -201,6 +219,7 @@ class Fleet:
             host.connector.put_file = node.put
             host.connector_cls = node.connection
         connect_all(self.state)
+        self.state.set_stage(StateStage.Prepare)  # which only its command line does by itself
 
     def host(self, name: str) -> Host:
         """The host of this name."""

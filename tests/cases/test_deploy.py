@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts.node import NodeState
 from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, resolver
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import KEPT, LOADED, PLAIN
 from tests.cases.proven import converged, proven_answer
 from tests.unit.answers import answer, info
@@ -83,6 +83,22 @@ def test_what_stands_around_the_sandbox_is_there_before_it_is_proven() -> None:
 
     before = ["release", "wrappers", "daemon.json"]
     assert nodes["a"].acted() == ["kernel", *before, *KEPT, "prove", "record"]
+    assert fleet.failed() == set()
+
+
+def test_from_a_wheel_hosts_may_have_different_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_from_a_wheel(monkeypatch)
+    kernel, watch, none = {"gvisor_kernel": {}}, {"gvisor_watch": True}, {"gvisor_runtimes": {}}
+    able = [*told(PLAIN), *proven_answer()]
+    nodes = {
+        str(number): Node([able], {}, data)
+        for number, data in enumerate((kernel, watch, none, {**kernel, **watch}))
+    }
+    fleet = Fleet(nodes, DIFF=True)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
     assert fleet.failed() == set()
 
 

@@ -66,7 +66,7 @@ def test_until_they_are_confirmed_the_rules_are_sent_to_where_no_boot_looks() ->
         REVERT: every[REVERT],
     }
     assert tried.words[0].startswith("operation=egress.rules\nhost=@fake/a\nconfirm_s=45\n")
-    assert confirmed.words[0].startswith("host=@fake/a\n")
+    assert confirmed.words[0].startswith("operation=egress.rules\nhost=@fake/a\n")
 
 
 def test_sudo_goes_over_both_connections_and_with_what_takes_rules_back() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.deploys.remove import remove
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import changed, users
 from tests.cases.proven import RELEASE, proven
@@ -88,6 +88,17 @@ def test_what_stands_around_the_sandbox_goes_the_way_back(prepare: bool) -> None
 
     assert nodes["a"].acted() == ["egress remove", "daemon.json", "kernel", "remove"]
     assert fleet.failed() == set()
+
+
+def test_from_a_wheel_hosts_may_have_had_different_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_from_a_wheel(monkeypatch)
+    whole = installed().states[0]
+    parts = (told(LOADED), in_force(), named(there()), [*told(LOADED), *in_force()], [])
+    nodes = {str(number): Node([[*told_of, *whole]], NONE) for number, told_of in enumerate(parts)}
+    fleet = Fleet(nodes, DIFF=True)
+
+    fleet.deploy(remove)
+    fleet.run()
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)

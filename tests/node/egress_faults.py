@@ -26,17 +26,17 @@ from pyinfra_gvisor.egress import plan
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.operations import egress, probation
 
-whole, command = plan.rules_text, probation._command
+whole, sent = plan.rules_text, probation.sent
 plan.rules_text = lambda *given: whole(*given) + {more!r}
 
 
-def _command(name, *given, **variables):
-    if name == "egress_confirm" and {waits}:
+def waiting(operation, *names, **given):
+    if "egress_confirm" in names and {waits}:
         time.sleep(600)
-    return command(name, *given, **variables)
+    return sent(operation, *names, **given)
 
 
-probation._command = _command
+probation.sent = waiting
 egress.rules(wanted=Egress.model_validate({rules!r}))
 """
 

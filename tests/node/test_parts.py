@@ -43,12 +43,17 @@ apt-get -qq update
 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3 nftables > /dev/null
 mount --make-rshared /
 """
+UNITS = "/etc/systemd/system/"
 CALLS = "/run/calls-of-mv"
-# Whoever puts files there is killed when it has put the first one in its place.
+# Whoever puts files of a part there is killed when it has put the first one in its place.
 KILLER = f"""#!/bin/sh
-calls=$(($(cat {CALLS} 2> /dev/null || echo 0) + 1))
-echo "$calls" > {CALLS}
-if [ "$calls" = 2 ]; then kill -9 "$PPID"; exit 1; fi
+case "$2" in
+    %s)
+        calls=$(($(cat {CALLS} 2> /dev/null || echo 0) + 1))
+        echo "$calls" > {CALLS}
+        if [ "$calls" = 2 ]; then kill -9 "$PPID"; exit 1; fi
+        ;;
+esac
 exec /usr/bin/mv "$@"
 """
 
@@ -180,6 +185,8 @@ def test_what_somebody_did_to_it_is_told_and_mended(fresh: Fleet, part: str) -> 
     node = fresh.nodes["fitted"]
     have(fresh, part)
     there = found(node, part)
+    units = [path.rpartition("/")[2] for path in there.files if path.startswith(UNITS)]
+    sh(node, f"systemctl disable --now {' '.join(units)}" if units else ":")
     for number, path in enumerate(there.files):
         sh(node, (f"echo '# mine' >> {path}", f"chmod 0777 {path}", f"rm {path}")[number % 3])
     damaged = found(node, part)
@@ -204,7 +211,7 @@ def test_one_that_was_killed_half_way_is_finished_by_the_next_run(fresh: Fleet, 
     there = found(node, part)
     have(fresh, part, wanted=False)
 
-    node.put("/usr/local/bin/mv", KILLER.encode(), mode=0o755)
+    node.put("/usr/local/bin/mv", (KILLER % "|".join(there.files)).encode(), mode=0o755)
     killed = have(fresh, part)
     calls = sh(node, f"cat {CALLS}; rm {CALLS} /usr/local/bin/mv").strip()
     half = found(node, part)
@@ -227,10 +234,6 @@ def found_file(state: Any, path: str) -> FoundFile | None:
 
 def lines(outcome: Outcome) -> list[str]:
     """What a run said about its node, results and differences apart."""
-    said = [
-        line.split("] ", 1)[1].strip()
-        for line in outcome.stderr.splitlines()
-        if "[fitted] " in line
-    ]
+    said = [line.split("] ", 1)[1] for line in outcome.stderr.splitlines() if "[fitted] " in line]
     start = ("Success", "No changes", "Connected", "Ready", "+", "-", "@@", " ")
     return [line for line in said if not line.startswith(start)]

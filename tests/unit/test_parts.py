@@ -8,9 +8,11 @@ from typing import Any, get_args
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts import PARTS, Part, Stage, at, refusals
 from pyinfra_gvisor.settings import Settings, load_settings
+from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.unit.answers import node
 
 DECLARED: dict[str, dict[str, Any]] = {
@@ -20,9 +22,6 @@ DECLARED: dict[str, dict[str, Any]] = {
     "watch": {"gvisor_watch": True},
 }
 """What a host's data say to have one."""
-
-WITHOUT = {"kernel", "egress"}
-"""What needs no systemd, or is judged with what becomes of daemon.json."""
 
 
 def settings_of(**data: Any) -> Settings:
@@ -69,9 +68,11 @@ def test_every_part_has_its_turn() -> None:
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_what_is_refused_is_refused_where_it_is_declared(part: Part) -> None:
     without_systemd, settings = node(init="lab-init"), settings_of(**DECLARED[part.name])
+    plan = plan_daemon_json(without_systemd, wanted_daemon_json(settings))
 
-    found = [problem.what for problem in refusals(without_systemd, settings)]
+    found = [problem.what for problem in refusals(without_systemd, settings, plan)]
+    before_it_is_known = [problem.what for problem in refusals(without_systemd, settings)]
 
-    needs = part.name not in WITHOUT
-    assert [("systemd" in what) for what in found] == [True] * needs
-    assert refusals(without_systemd, settings_of()) == []
+    assert [("systemd" in what) for what in found] == [True] * bool(part.needs)
+    assert before_it_is_known == found
+    assert refusals(without_systemd, settings_of(), plan) == []

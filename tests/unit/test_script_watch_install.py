@@ -56,12 +56,14 @@ class Host:
         words = [
             word for path, mode in self.wanted.items() for word in (path, mode, encoded(CONTENT))
         ]
-        text = script("watch_stop", "put_files", "watch_install", **HOST, textfile=textfile)
+        text = script("put_files", "watch_stop", "watch_install", **HOST, textfile=textfile)
         return run(self._here(text), *words, path=self.path)
 
     def remove(self) -> subprocess.CompletedProcess[str]:
         """Take it off."""
-        return run(self._here(script("watch_stop", "watch_remove")), path=self.path)
+        return run(
+            self._here(script("put_files", "watch_stop", "watch_remove", **HOST)), path=self.path
+        )
 
     def told(self) -> list[str]:
         """What systemctl was asked to do; questions are left out."""
