@@ -223,17 +223,3 @@ def test_without_it_in_the_data_nothing_of_it_is_left(watched: Fleet, node: LabN
     assert left(node) == []
     assert snapshot(node) == before
     assert second.stderr.count("No changes") == OPERATIONS
-
-
-@pytest.mark.slow
-def test_the_removal_takes_the_watch_too(watched: Fleet, node: LabNode) -> None:
-    have_watch(watched)
-
-    outcome = watched.run("plain", deploy="deploys/remove.py")
-
-    assert outcome.code == 0, outcome.text
-    assert left(node) == []
-    assert node.exec("test", "-e", "/opt/gvisor").code == 1
-    assert no_leftovers(node) == ""
-    again = watched.run("plain")
-    assert again.code == 0, again.text
