@@ -62,8 +62,8 @@ def resolver(
 
     def command(planned: PartPlan) -> PyinfraCommand:
         if planned.action == "remove":
-            addresses = {"resolver": ADDRESS, "resolver6": ADDRESS6}
-            return sent(OPERATION, "resolver_metrics", "resolver_remove", **addresses)
+            names = ("resolver_metrics", "resolver_remove")
+            return sent(OPERATION, *names, resolver=ADDRESS, resolver6=ADDRESS6)
         return sent(
             OPERATION,
             "resolver_metrics",

@@ -8,6 +8,7 @@ from typing import Literal
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.part_plan import PartPlan
@@ -58,24 +59,15 @@ def watch(
     Fails the host, with nothing changed, where there is no systemd, no perl or no such directory.
     """
 
-    def asked() -> Watch | None:
-        return Watch(must, exempt, interval_s, action, textfile_dir) if wanted else None
+    def plan(node: Node) -> PartPlan:
+        asked = Watch(must, exempt, interval_s, action, textfile_dir) if wanted else None
+        return plan_watch(node.watch, asked, init=node.init)
 
-    def command(plan: PartPlan) -> PyinfraCommand:
-        if plan.action == "remove":
-            return sent(OPERATION, "watch_stop", "watch_remove")
-        return sent(
-            OPERATION,
-            "watch_stop",
-            "watch_install",
-            files=plan.files,
-            textfile=(watch.textfile if (watch := asked()) else None) or "",
-        )
+    yield from bring(OPERATION, NAME, plan, _command, settled="the watch is as declared")
 
-    yield from bring(
-        OPERATION,
-        NAME,
-        lambda node: plan_watch(node.watch, asked(), init=node.init),
-        command,
-        settled="the watch is as declared",
-    )
+
+def _command(plan: PartPlan) -> PyinfraCommand:
+    if plan.action == "remove":
+        return sent(OPERATION, "watch_stop", "watch_remove")
+    textfile = plan.settings["textfile"]
+    return sent(OPERATION, "watch_stop", "watch_install", files=plan.files, textfile=textfile)

@@ -125,7 +125,12 @@ def plan_watch(found: WatchState, wanted: Watch | None, *, init: str) -> PartPla
         return PartPlan()
     then = "and stop what is found" if wanted.action == "stop" else "and stop nothing"
     start = f"start the watch: look every {wanted.interval_s} s, say what is found, {then}"
-    return PartPlan("have", (*(f"write {path}" for path in other), start), files=files)
+    return PartPlan(
+        "have",
+        (*(f"write {path}" for path in other), start),
+        files=files,
+        settings={"textfile": wanted.textfile or ""},
+    )
 
 
 def _files(wanted: Watch) -> tuple[NodeFile, ...]:

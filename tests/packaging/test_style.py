@@ -16,16 +16,9 @@ from pyinfra.api.arguments import all_global_arguments
 
 from tests.packaging.checkout import ROOT, files, run
 
-MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 40  # from "def" to the last line, docstring included
 CODE_SUFFIXES = {".py", ".sh", ".pl", ".php"}
 ACTING = ("facts", "operations", "deploys", "inventories")
-
-
-def test_no_file_is_longer_than_a_reader_can_hold() -> None:
-    lengths = {str(path): len(_text(path).splitlines()) for path in _code()}
-
-    _expect_none(f"{path}: {n} lines" for path, n in lengths.items() if n > MAX_FILE_LINES)
 
 
 def test_no_function_is_longer_than_a_screen() -> None:
