@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import runpy
 import zipfile
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from pyinfra.api import Config
 from pyinfra.context import ctx_config
 
-from pyinfra_gvisor.lab import lab_name
+from pyinfra_gvisor.lab import Lab
 from tests.packaging.checkout import (
     DEPENDENCIES,
     LAB,
@@ -131,14 +130,17 @@ def test_an_editable_install_imports_the_checkout(clone: Path, tmp_path: Path) -
 def test_an_uninstalled_clone_shows_what_it_would_do_to_the_lab(
     clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lab that is up, or its first node, which then stays up as after ``make lab-up``."""
     monkeypatch.setenv("GVISOR_LAB_NODES", "1")
+    monkeypatch.setenv("GVISOR_LAB_NAME", "gvisor-test-clone")
     environment = Environment.create(tmp_path / "venv", [*DEPENDENCIES, *LAB])
     dry_run = ("-m", "pyinfra", "inventories/lab.py", "deploys/gvisor.py", "--dry")
 
-    output = run(environment.python, *dry_run, cwd=clone)
+    try:
+        output = run(environment.python, *dry_run, cwd=clone)
+    finally:
+        Lab("gvisor-test-clone").down()
 
-    assert f"{lab_name(os.environ)}-1" in output
+    assert "gvisor-test-clone-1" in output
     assert "Bring daemon.json into force" in output
 
 
