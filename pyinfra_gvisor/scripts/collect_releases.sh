@@ -3,6 +3,7 @@
 # under the lock that installations take. Set before: what release_users.sh brings.
 set -eu
 mkdir -p /run/pyinfra-gvisor
+chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9>> /run/pyinfra-gvisor/release.lock
 flock -w 600 9
 rm -rf /opt/gvisor/releases/.gone-*

@@ -9,6 +9,7 @@ fail() {
 }
 
 mkdir -p /run/pyinfra-gvisor
+chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9> /run/pyinfra-gvisor/coolify.lock
 flock -w 60 9 || exit 0 # a run of the deploy is at it
 

@@ -11,6 +11,7 @@ die() {
 
 # The timer's look may be going on.
 mkdir -p /run/pyinfra-gvisor
+chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9> /run/pyinfra-gvisor/coolify.lock
 flock -w 300 9 || die "somebody else has been at it for 300 s; run again"
 

@@ -16,6 +16,7 @@ $end") ;;
 esac
 umask 077
 mkdir -p /run/pyinfra-gvisor
+chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 alive() { # file with a process number: another process may have it by now, which only delays
     read -r number < "$1" 2> /dev/null && kill -0 "$number" 2> /dev/null
 }

@@ -5,6 +5,7 @@ set -eu
 : "${1:?the file with the rules}"
 run=/run/pyinfra-gvisor-egress
 mkdir -p "$run"
+chmod 700 "$run" # whoever can open a lock can hold it
 /usr/sbin/nft -f "$1"
 table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor)
 now=$(printf '%s\n' "$table" | sha256sum)

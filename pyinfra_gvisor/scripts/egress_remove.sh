@@ -7,6 +7,7 @@ unit=pyinfra-gvisor-egress
 units=/etc/systemd/system
 
 mkdir -p "$run"
+chmod 700 "$run" # whoever can open a lock can hold it
 exec 9>> "$run/lock"
 flock -w 30 9
 if [ "$(systemctl is-active "$unit-revert.timer")" = active ]; then systemctl stop "$unit-revert.timer"; fi

@@ -15,6 +15,7 @@ if [ ! -x /usr/sbin/nft ]; then
         die nftables "it cannot be installed; $nothing. See what apt-get says above"
 fi
 mkdir -p "$run"
+chmod 700 "$run" # whoever can open a lock can hold it
 exec 9>> "$run/lock"
 flock -w 10 9 || die "$run/lock" "another run is at it; $nothing"
 if [ "$(systemctl is-active "$revert.timer")" = active ]; then

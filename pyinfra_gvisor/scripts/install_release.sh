@@ -100,6 +100,7 @@ put_into_place() {
 }
 
 mkdir -p /run/pyinfra-gvisor
+chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9>> /run/pyinfra-gvisor/release.lock
 flock -w 600 9 || die "another run holds /run/pyinfra-gvisor/release.lock for 600 s"
 mkdir -p "$releases_dir"

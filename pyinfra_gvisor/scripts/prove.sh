@@ -156,6 +156,7 @@ stop_all() {
 }
 
 mkdir -p /run/pyinfra-gvisor
+chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9>> /run/pyinfra-gvisor/probe.lock
 flock -w 60 9 || fail 'another proof is running on this node'
 find_programs

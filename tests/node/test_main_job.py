@@ -176,6 +176,19 @@ def test_nothing_is_left_behind(nodes: dict[str, LabNode], story: Story, name: s
     assert no_leftovers(nodes[name]) == ""
 
 
+@pytest.mark.parametrize("name", NODES)
+def test_nobody_but_root_can_hold_a_lock_of_ours(
+    nodes: dict[str, LabNode], story: Story, name: str
+) -> None:
+    held = "for lock in /run/pyinfra-gvisor/*.lock; do test -e $lock && flock -n $lock true; done"
+
+    by_root = nodes[name].exec("sh", "-c", held)
+    by_another = nodes[name].exec("su", "nobody", "-s", "/bin/sh", "-c", held)
+
+    assert by_root.code == 0, by_root
+    assert by_another.code != 0, by_another
+
+
 def test_the_fact_prints_as_json(fleet: Fleet, story: Story) -> None:
     fleet.run("plain", flags=("--dry",))
 

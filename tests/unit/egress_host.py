@@ -74,6 +74,7 @@ class Host:
         self.units = root / "units"
         self.table = root / "table"
         self.loaded = root / "run" / "loaded"
+        self.lock = root / "run" / "lock"
         self.path = toolbox(root / "bin", "rmdir", "ln")
         for directory in (self.units, root / "active"):
             directory.mkdir()
@@ -107,7 +108,7 @@ class Host:
 
     def revert(self) -> _Ran:
         """What the timer does."""
-        return self._run(script("egress_revert"))
+        return self._run(_at_once(script("egress_revert")))
 
     def load(self, path: Path) -> _Ran:
         """What the unit does at boot."""
@@ -146,7 +147,7 @@ class Host:
 
     def _programs(self) -> list[tuple[str, str, str]]:
         return [
-            (f"{name}.sh", "755", self._here(script(f"egress_{name}")))
+            (f"{name}.sh", "755", self._here(_at_once(script(f"egress_{name}"))))
             for name in ("load", "revert")
         ]
 
@@ -171,3 +172,8 @@ class Host:
 
 
 _Ran = subprocess.CompletedProcess[str]
+
+
+def _at_once(text: str) -> str:
+    """A script that does not wait for the lock."""
+    return text.replace("flock -w 30", "flock -w 0")

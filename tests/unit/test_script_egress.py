@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.egress_host import KEPT, NAME, TIMER, Host
-from tests.unit.shells import stub
+from tests.unit.shells import held, stub
 
 
 @pytest.fixture
@@ -140,21 +140,35 @@ def test_while_rules_wait_to_be_confirmed_no_others_are_tried(guarded: Host) -> 
 
 
 def test_while_another_run_is_at_it_nothing_is_done(host: Host) -> None:
-    lock = host.root / "run" / "lock"
-    lock.parent.mkdir()
-    with subprocess.Popen(
-        ["flock", lock, "sh", "-c", "echo; read -r _"], stdin=-1, stdout=-1
-    ) as it:
-        assert it.stdin
-        assert it.stdout
-        it.stdout.readline()
-
+    host.lock.parent.mkdir()
+    with held(host.lock):
         ran = host.load_on_probation()
 
-        it.stdin.close()
+    said = f"egress.rules: {host.lock} on run-1: another run is at it; nothing was loaded"
     assert ran.returncode == 1
-    assert f"egress.rules: {lock} on run-1: another run is at it; nothing was loaded" in ran.stderr
+    assert said in ran.stderr
     assert host.files() == {}
+
+
+@pytest.mark.parametrize("take_back", TAKE_BACK)
+def test_who_holds_the_lock_keeps_nobody_locked_out(
+    guarded: Host, take_back: Callable[[Host], subprocess.CompletedProcess[str]]
+) -> None:
+    guarded.load_on_probation()
+
+    with held(guarded.lock):
+        ran = take_back(guarded)
+
+    assert (ran.returncode, guarded.table.read_text()) == (0, "old")
+    assert "somebody holds the lock for 30 s; it goes on without" in ran.stdout
+
+
+def test_a_lock_is_in_a_directory_of_roots_alone(host: Host) -> None:
+    host.lock.parent.mkdir(mode=0o755)  # as earlier versions left it
+
+    host.load_on_probation()
+
+    assert host.lock.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_run_that_was_killed_on_its_way_does_not_stop_the_next(guarded: Host) -> None:
