@@ -149,9 +149,7 @@ def test_what_is_no_uuid_gets_into_no_path(server: ApiServer, api: Api, uuid: st
     ("url", "base"),
     [
         pytest.param("https://c.example.com", "https://c.example.com/api/v1", id="plain"),
-        pytest.param("http://127.0.0.1:8000/", "http://127.0.0.1:8000/api/v1", id="here"),
-        pytest.param("http://[::1]:8000", "http://[::1]:8000/api/v1", id="here-by-ipv6"),
-        pytest.param("http://localhost:8000", "http://localhost:8000/api/v1", id="here-by-name"),
+        pytest.param("http://192.0.2.1:8000/", "http://192.0.2.1:8000/api/v1", id="port"),
         pytest.param("https://c.example.com/api/v1/", "https://c.example.com/api/v1", id="whole"),
         pytest.param("https://c.example.com/api", "https://c.example.com/api/v1", id="part"),
         pytest.param("https://h/coolify/", "https://h/coolify/api/v1", id="folder"),
@@ -183,14 +181,6 @@ def test_what_is_no_plain_address_is_refused(url: str) -> None:
         Api(url, Token(TOKEN))
 
     assert "user:hunter2" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "url", ["http://192.0.2.1:8000", "http://coolify.example.com", "http://localhost.example.com"]
-)
-def test_the_token_is_not_sent_over_the_network_in_clear(url: str) -> None:
-    with pytest.raises(Problem, match=r"in clear, got http.*; write https://, or have ssh -L"):
-        Api(url, Token(TOKEN))
 
 
 def test_the_token_goes_to_coolify_and_not_after_a_redirect(

@@ -236,7 +236,7 @@ def test_the_environments_proxy_is_used(
     server: ApiServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url)
-    away = Api("http://127.0.0.2", Token(TOKEN), sleep=clock.sleep)
+    away = Api("http://coolify.invalid", Token(TOKEN), sleep=clock.sleep)
 
     assert away.application("x1") is None
-    assert server.seen[0].path == "http://127.0.0.2/api/v1/applications/x1"
+    assert server.seen[0].path == "http://coolify.invalid/api/v1/applications/x1"
