@@ -10,13 +10,13 @@ from pyinfra.api import FunctionCommand, Host, State
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.output import format_text
 
-from pyinfra_gvisor.errors import Problem, hidden
+from pyinfra_gvisor.errors import Problem
 
 
 def tell(line: str, level: Callable[[str], None] = logger.info) -> None:
-    """Say what is about to be done, once and without secrets: when it is prepared or else done."""
+    """Say what is about to be done, once: when it is prepared, or else when it is done."""
     if not state.is_executing or not state.should_check_for_changes():
-        host.log(hidden(line), level)
+        host.log(line, level)
 
 
 def tell_diff(path: str, before: str | None, after: str | None) -> None:

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 INPUT_LIMIT = 60
-_SECRETS = (
-    # https://user:password@host, RFC 3986, 3.2.1; dockerd takes a proxy without a scheme, too
-    (re.compile(r"""(?<=://)[^/\s"']+@"""), "***@"),
-    (re.compile(r"""(proxy['"]?\s*[:=]\s*['"]?)[^/\s"'@]+@""", re.IGNORECASE), r"\1***@"),
-    # options of log drivers, such as splunk-token
-    (
-        re.compile(
-            r"""((?:token|passw(?:or)?d|secret)['"]\s*:\s*)(['"])(?:\\.|(?!\2).)*\2""",
-            re.IGNORECASE,
-        ),
-        r"\1\2***\2",
-    ),
-)
-
-
-def hidden(text: str) -> str:
-    """``text`` with ``***`` for passwords in addresses, and for what is a secret by its key."""
-    for pattern, instead in _SECRETS:
-        text = pattern.sub(instead, text)
-    return text
 
 
 def cut(value: object) -> str:
-    """``value`` on one line of at most 60 characters, safe to print and without secrets."""
-    text = hidden(value if isinstance(value, str) else repr(value))
+    """``value`` on one line of at most 60 characters, safe to print."""
+    text = value if isinstance(value, str) else repr(value)
     text = "".join(char if char.isprintable() else "?" for char in text)
     return text if len(text) <= INPUT_LIMIT else text[: INPUT_LIMIT - 1] + "…"
 
