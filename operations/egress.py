@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from pyinfra import state
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
@@ -15,8 +15,8 @@ from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.probation import try_rules
+from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.part_plan import PartPlan
-from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import Settings
 
 
@@ -61,7 +61,7 @@ def rules(
 
     def command(planned: PartPlan) -> PyinfraCommand:
         if wanted is None:
-            return StringCommand("sh", "-c", QuoteString(script("egress_remove")))
+            return sent("egress.rules", "egress_remove")
         return try_rules(planned, confirm_s=wanted.confirm_s)
 
     settled = "the firewall is as declared"

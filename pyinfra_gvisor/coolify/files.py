@@ -86,6 +86,7 @@ def service_text() -> str:
         "Nice=10",
         "UMask=0022",
         "RuntimeDirectory=pyinfra-gvisor",
+        "RuntimeDirectoryMode=0700",
         "RuntimeDirectoryPreserve=yes",
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",

@@ -8,7 +8,7 @@ run=/run/pyinfra-gvisor-egress
 unit=pyinfra-gvisor-egress
 
 exec 9>> "$run/lock"
-flock -w 30 9
+flock -w 30 9 || die "$run/lock" "somebody holds it for 30 s; the new rules are taken back"
 if [ ! -e "$dir/candidate.nft" ]; then
     die "$dir/rules.nft" "the new rules were taken back before they were confirmed; raise confirm_s in gvisor_egress"
 fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes the firewall off the node: its table, its files, its unit.
+# Takes the firewall off the node: its table, its files, its unit. Read behind put_files.sh.
 set -eu
 dir=/opt/gvisor/egress
 run=/run/pyinfra-gvisor-egress
@@ -9,7 +9,7 @@ units=/etc/systemd/system
 mkdir -p "$run"
 chmod 700 "$run" # whoever can open a lock can hold it
 exec 9>> "$run/lock"
-flock -w 30 9
+flock -w 30 9 || die "$run/lock" "somebody holds it for 30 s; nothing was removed, run again"
 if [ "$(systemctl is-active "$unit-revert.timer")" = active ]; then systemctl stop "$unit-revert.timer"; fi
 if [ -e "$units/$unit.service" ]; then
     systemctl disable --quiet --now "$unit.service"

@@ -116,7 +116,7 @@ class Host:
 
     def remove(self) -> _Ran:
         """Take it all off."""
-        return self._run(script("egress_remove"))
+        return self._run(_at_once(script("put_files", "egress_remove", **HOST)))
 
     def has(self, rules: str) -> None:
         """Have these rules in force, confirmed."""

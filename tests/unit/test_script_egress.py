@@ -163,6 +163,16 @@ def test_who_holds_the_lock_keeps_nobody_locked_out(
     assert "somebody holds the lock for 30 s; it goes on without" in ran.stdout
 
 
+def test_while_another_is_at_it_nothing_is_removed(guarded: Host) -> None:
+    with held(guarded.lock):
+        ran = guarded.remove()
+
+    said = f"egress.rules: {guarded.lock} on run-1: somebody holds it for 30 s; nothing was removed"
+    assert ran.returncode == 1
+    assert said in ran.stderr
+    assert guarded.files() == KEPT
+
+
 def test_a_lock_is_in_a_directory_of_roots_alone(host: Host) -> None:
     host.lock.parent.mkdir(mode=0o755)  # as earlier versions left it
 
