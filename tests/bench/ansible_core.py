@@ -17,6 +17,7 @@ from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings
 from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.bench.measure import BenchError
+from tests.bench.node import runsc_settings
 
 REQUIREMENT = "ansible-core>=2.19,<3"
 
@@ -61,7 +62,7 @@ def write_inventory(path: Path, node: LabNode, hosts: int, *, group_data: Path) 
 
 
 def _settings(group_data: Path) -> Settings:
-    settings, problems = load_settings(runpy.run_path(str(group_data)))
+    settings, problems = load_settings({**runpy.run_path(str(group_data)), **runsc_settings()})
     if settings is None:
         raise BenchError(f"{group_data} is not valid", got=problems)
     return settings

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
-from pyinfra_gvisor.lab import Lab, LabNode, NodeSpec
+from pyinfra_gvisor.lab import Lab, LabNode, NodeSpec, chosen_runsc, tell_on_stderr
+from pyinfra_gvisor.lab.cache import Cache
 from tests.bench.measure import BenchError
 
 LAB_NAME = "gvisor-bench"
@@ -24,6 +27,14 @@ _SESSION = "Starting session: "
 _CONNECTION = "Accepted publickey for "
 _SETTLED_TAG = "bench-settled"
 _SETTLED_TIMEOUT_S = 30
+
+
+@cache
+def runsc_settings() -> dict[str, Any]:
+    """The settings that name the node's runsc, as ``inventories/lab.py`` has them for the lab's."""
+    kept = Cache.of(os.environ)
+    chosen = chosen_runsc(os.environ, lab=LAB_NAME, cache=kept, tell=tell_on_stderr)
+    return dict(chosen.settings)
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class BenchNode:
 
     def host_data(self) -> str:
         """What pyinfra has to know to reach it, as JSON."""
-        return json.dumps(self.lab_node.host_data())
+        return json.dumps({**self.lab_node.host_data(), **runsc_settings()})
 
     def mark(self) -> Mark:
         """Now."""
