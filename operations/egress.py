@@ -14,9 +14,10 @@ from pyinfra_gvisor.egress.plan import plan_egress
 from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
-from pyinfra_gvisor.operations.probation import try_rules
+from pyinfra_gvisor.operations.probation import OPERATION, try_rules
 from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.part_plan import PartPlan
+from pyinfra_gvisor.parts import keeps_proxy
 from pyinfra_gvisor.settings import Settings
 
 
@@ -27,7 +28,7 @@ def have(settings: Settings | None) -> None:
         return
     rules(
         wanted=settings.egress,
-        userland_proxy=settings.wanted_daemon_json().get("userland-proxy") is not False,
+        userland_proxy=keeps_proxy(settings),
         name="Say what containers may reach",
     )
 
@@ -61,8 +62,7 @@ def rules(
 
     def command(planned: PartPlan) -> PyinfraCommand:
         if wanted is None:
-            return sent("egress.rules", "egress_remove")
+            return sent(OPERATION, "egress_remove")
         return try_rules(planned, confirm_s=wanted.confirm_s)
 
-    settled = "the firewall is as declared"
-    yield from bring("egress.rules", RULES, plan, command, settled=settled)
+    yield from bring(OPERATION, RULES, plan, command, settled="the firewall is as declared")

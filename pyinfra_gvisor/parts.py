@@ -69,6 +69,11 @@ def names_declared(settings: Settings) -> bool:
     return any(runtime.dns for runtime in settings.runtimes.values())
 
 
+def keeps_proxy(settings: Settings) -> bool:
+    """Whether dockerd is meant to have its userland-proxy."""
+    return settings.wanted_daemon_json().get("userland-proxy") is not False
+
+
 def _check_resolver(node: Node, _settings: Settings, _plan: Plan | None) -> None:
     problem = lacks(node.resolver, init=node.init)
     if problem:
@@ -79,13 +84,12 @@ def _check_egress(node: Node, settings: Settings, plan: Plan | None) -> None:
     """With the daemon.json that the same run writes, which is in force before the rules are."""
     if plan is None and node.init == "systemd":  # whom the rules would cut off is not known yet
         return
-    keeps_proxy = settings.wanted_daemon_json().get("userland-proxy") is not False
     plan_egress(
         node.egress,
         settings.egress,
         init=node.init,
         dns=named_resolvers(node, plan.after if plan else None),
-        proxied=keeps_proxy and proxied(node),
+        proxied=keeps_proxy(settings) and proxied(node),
     )
 
 

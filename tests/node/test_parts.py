@@ -9,7 +9,6 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.node import parse_node, state_script
-from pyinfra_gvisor.node_files import FoundFile
 from tests.node.audits import sh
 from tests.node.conftest import LAB, SPECS, lab_of
 from tests.node.running import CURRENT, OPERATIONS, Fleet, Outcome, snapshot
@@ -75,15 +74,13 @@ def found(node: LabNode, part: str) -> Any:
     return told
 
 
-def have(
-    fleet: Fleet, part: str, *, wanted: bool = True, name: str = "fitted", dry: bool = False
-) -> Outcome:
+def have(fleet: Fleet, part: str, *, wanted: bool = True, dry: bool = False) -> Outcome:
     """A run of the part's operation, and nothing else."""
     deploy = fleet.directory / f"{part}.py"
     deploy.write_text(DEPLOY % part)
     flags = ("--dry", "--diff") if dry else ("-y",)
     data = {**CURRENT, **DECLARED[part], "wanted": wanted}
-    return fleet.run(name, deploy=deploy, data=data, flags=flags)
+    return fleet.run("fitted", deploy=deploy, data=data, flags=flags)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +196,7 @@ def test_what_somebody_did_to_it_is_told_and_mended(fresh: Fleet, part: str) -> 
     after, second = found(node, part), have(fresh, part)
     have(fresh, part, wanted=False)
 
-    assert all(found_file(damaged, path) != there.files[path] for path in there.files)
+    assert all(damaged.files.get(path) != there.files[path] for path in there.files)
     assert [path for path in there.files if path not in dry.stderr] == []
     assert mended.code == 0, mended.text
     assert after == there
@@ -227,12 +224,6 @@ def test_one_that_was_killed_half_way_is_finished_by_the_next_run(fresh: Fleet, 
     assert finished.code == 0, finished.text
     assert after == there
     assert snapshot(node) == before
-
-
-def found_file(state: Any, path: str) -> FoundFile | None:
-    """A file of a part, if it is there."""
-    item: FoundFile | None = state.files.get(path)
-    return item
 
 
 def lines(outcome: Outcome) -> list[str]:

@@ -11,9 +11,9 @@ import pytest
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts import PARTS, Part, Stage, at, refusals
-from pyinfra_gvisor.settings import Settings, load_settings
 from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.unit.answers import node
+from tests.unit.test_preflight import settings_of
 
 DECLARED: dict[str, dict[str, Any]] = {
     "kernel": {"gvisor_kernel": {}},
@@ -22,13 +22,6 @@ DECLARED: dict[str, dict[str, Any]] = {
     "watch": {"gvisor_watch": True},
 }
 """What a host's data say to have one."""
-
-
-def settings_of(**data: Any) -> Settings:
-    """Settings that must be good."""
-    settings, problems = load_settings(data)
-    assert settings, problems
-    return settings
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
