@@ -4,6 +4,12 @@ resolver_dir=/opt/gvisor/resolver
 resolver_address=169.254.53.53 # ADDRESS in pyinfra_gvisor/resolver/files.py
 resolver_unit=/etc/systemd/system/pyinfra-gvisor-resolver
 
+has_ended() { # bundle: containerd removes it some time after its container's process has ended
+    if [ ! -r "$1/init.pid" ]; then return 1; fi # it is being created
+    init=$(cat "$1/init.pid")
+    [ ! -d "/proc/${init:-self}" ]
+}
+
 resolver_state() {
     if [ -x /usr/sbin/ip ]; then echo 'resolver ip'; fi
     # Not asked by starting it, which would cost every run more than all of this.
@@ -27,9 +33,10 @@ resolver_state() {
     if [ -n "$shared" ]; then echo 'resolver shared'; fi
     # Beside the bundle of each container that runs and asks it; scripts/wrapper_dns.sh has it there.
     for path in /run/containerd/*/moby/*/resolv.conf.docker /run/docker/containerd/daemon/*/moby/*/resolv.conf.docker; do
-        if [ -f "$path" ] && grep -qxF "nameserver $resolver_address" "${path%/*}/resolv.conf"; then
-            path=${path%/*}
-            printf 'resolver asks %s\n' "${path##*/}"
+        bundle=${path%/*}
+        if [ ! -f "$path" ] || has_ended "$bundle"; then continue; fi
+        if grep -qxF "nameserver $resolver_address" "$bundle/resolv.conf"; then
+            printf 'resolver asks %s\n' "${bundle##*/}"
         fi
     done
     wants="${resolver_unit%/*}/sockets.target.wants/${resolver_unit##*/}.socket"

@@ -184,3 +184,24 @@ def test_a_container_asks_it_as_long_as_its_bundle_holds_files_that_say_so(
     (packaged / ids[3] / "resolv.conf").write_text("nameserver 192.0.2.53\n")
 
     assert machine.node().resolver == ResolverState(asks=(ids[0], ids[2]))
+
+
+@pytest.mark.parametrize(
+    ("init", "asks"),
+    [
+        pytest.param(None, True, id="being-created"),
+        pytest.param("", True, id="being-written"),
+        pytest.param("1", True, id="running"),
+        pytest.param("4194305", False, id="ended"),  # above what the kernel ever gives: proc(5)
+    ],
+)
+def test_a_container_that_has_ended_does_not_ask_though_its_bundle_is_still_there(
+    machine: Machine, init: str | None, asks: bool
+) -> None:
+    tasks = machine.root / "run-containerd" / "io.containerd.runtime.v2.task" / "moby"
+    bundle = have(tasks / ("a" * 64) / "resolv.conf.docker").parent
+    (bundle / "resolv.conf").write_text(f"nameserver {ADDRESS}\n")
+    if init is not None:
+        (bundle / "init.pid").write_text(init)
+
+    assert machine.node().resolver.asks == (("a" * 64,) if asks else ())
