@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from pyinfra_gvisor.lab import FLAVOURS, Flavour, LabNode, NodeSpec
+from pyinfra_gvisor.lab import LabNode, NodeSpec
 from tests.coolify.host import ControlHost
+from tests.node.equipped import equipped, free_port_80
 
-_PHP = ("busybox-static", "jq", "php-cli", "php-illuminate-collections", "php-illuminate-support")
-
-
-def _with(flavour: Flavour, *packages: str) -> Flavour:
-    """Of the tests, not of the lab: nobody else needs half of it. One image once per recipe."""
-    packages = tuple(sorted({*flavour.packages, *_PHP, *packages}))
-    return replace(flavour, name=f"{flavour.name}-coolify", packages=packages)
-
-
-FLAVOUR = _with(FLAVOURS["debian-13"], "caddy", "docker-compose")
-SPECS = {"control": NodeSpec(FLAVOUR), "run": NodeSpec(FLAVOUR)}
-# Debian 12 has no "docker compose", which is a plugin; Coolify's installer brings Docker's own.
+SPECS = {name: NodeSpec(equipped("debian-13")) for name in ("control", "run")}
 OTHERS = {
-    "docker-20": NodeSpec(_with(FLAVOURS["debian-12"], "curl")),
-    "docker-28": NodeSpec(_with(FLAVOURS["debian-13-docker-28"], "docker-compose")),
+    "docker-20": NodeSpec(equipped("debian-12")),
+    "docker-28": NodeSpec(equipped("debian-13-docker-28")),
 }
 
 
@@ -45,14 +35,12 @@ class Coolify:
 
 def prepare(nodes: Mapping[str, LabNode]) -> Coolify:
     """
-    Make a control host and a run node of two nodes of ``FLAVOUR``.
+    Make a control host and a run node of the two.
 
     What earlier tests have left of Coolify on the control host is gone then.
     """
     for node in nodes.values():
-        node.exec(
-            "systemctl", "disable", "--now", "caddy"
-        )  # Debian starts it, and it takes port 80
+        free_port_80(node)
     coolify = Coolify(nodes)
     coolify.control.prepare()
     return coolify

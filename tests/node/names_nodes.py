@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
+from pyinfra_gvisor.lab import LabNode, NodeSpec
 from tests.node.egress_nodes import at_once, shell
+from tests.node.equipped import equipped, free_port_80
 from tests.node.running import CURRENT, Fleet, Outcome
 
 SPECS = {
-    "names-20": NodeSpec(FLAVOURS["debian-12"]),
-    "names-26": NodeSpec(FLAVOURS["debian-13"], lived_in=True),
-    "names-28": NodeSpec(FLAVOURS["debian-13-docker-28"]),
-    "names-29": NodeSpec(FLAVOURS["debian-13-docker-29-containerd"]),
+    "names-20": NodeSpec(equipped("debian-12")),
+    "names-26": NodeSpec(equipped("debian-13"), lived_in=True),
+    "names-28": NodeSpec(equipped("debian-13-docker-28")),
+    "names-29": NodeSpec(equipped("debian-13-docker-29-containerd")),
 }
 RUNTIMES: dict[str, Any] = {
     "runsc": {"network": "host"},
@@ -75,11 +76,6 @@ WantedBy=multi-user.target
 """
 _HAVE = """
 set -eu
-packages="python3 nftables docker-compose"
-if ! dpkg -s $packages > /dev/null 2>&1; then
-    apt-get -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y $packages > /dev/null
-fi
 systemctl daemon-reload
 systemctl enable --quiet --now names-surroundings names-resolvers
 mkdir -p /root/tree/proc /root/tree/sys /root/tree/dev /root/tree/tmp /root/tree/etc
@@ -167,6 +163,7 @@ def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
 
 
 def _surround(node: LabNode) -> None:
+    free_port_80(node)
     node.put(_SERVER_PATH, _SERVER.encode())
     node.put("/etc/systemd/system/names-surroundings.service", _SURROUNDINGS.encode())
     node.put("/etc/systemd/system/names-resolvers.service", _RESOLVERS.encode())

@@ -26,6 +26,7 @@ HONOURED = {"cap_drop": ["ALL"], "runtime": "runsc"}
 def others() -> Iterator[dict[str, LabNode]]:
     """Nodes with other versions of Docker, on which Coolify could run."""
     with lab_of(f"{LAB}-coolify-versions", OTHERS) as made:
+        # Debian 12 has no such plugin; Coolify's installer brings Docker's own.
         made["docker-20"].put(PLUGIN, file_of(made["docker-28"], PLUGIN), mode=0o755)
         yield made
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
+from pyinfra_gvisor.lab import LabNode, NodeSpec
 from tests.node.audits import Audit, audit, settings, sh
 from tests.node.conftest import LAB, lab_of
+from tests.node.equipped import equipped
 from tests.node.proving import keep_in_lab
 from tests.node.running import Fleet, remove_container, snapshot, start_container
 from tests.node.story import channels, count_channels
@@ -33,7 +34,7 @@ for target in sys.argv[1:]:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """One node, with a firewall that was proven."""
-    with lab_of(f"{LAB}-egress-audit", {NAME: NodeSpec(FLAVOURS["debian-13"])}) as nodes:
+    with lab_of(f"{LAB}-egress-audit", {NAME: NodeSpec(equipped("debian-13"))}) as nodes:
         keep_in_lab(nodes[NAME])
         made = Fleet(nodes, tmp_path_factory.mktemp("fleet"))
         outcome = made.run(NAME, data=settings(egress=EGRESS))

@@ -7,14 +7,19 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.lab import LabNode, NodeSpec
 from pyinfra_gvisor.node import parse_node, state_script
 from tests.node.audits import sh
 from tests.node.conftest import LAB, SPECS, lab_of
+from tests.node.equipped import equipped
 from tests.node.running import CURRENT, OPERATIONS, Fleet, Outcome, snapshot
 from tests.node.test_kernel import KEPT
 
-NODES = {"plain": SPECS["plain"], "fitted": SPECS["plain"], "sysvinit": SPECS["sysvinit"]}
+NODES = {
+    "plain": SPECS["plain"],
+    "fitted": NodeSpec(equipped("debian-13")),
+    "sysvinit": SPECS["sysvinit"],
+}
 NAMES = {"gvisor": {"network": "sandbox", "dns": "docker"}}
 DECLARED: dict[str, dict[str, Any]] = {
     "kernel": {"gvisor_kernel": KEPT},
@@ -37,11 +42,6 @@ assert settings, problems
 have = import_module("pyinfra_gvisor.operations.%s").have
 have(settings if host.data.wanted else None)
 """
-FIT = """
-apt-get -qq update
-DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3 nftables > /dev/null
-mount --make-rshared /
-"""
 UNITS = "/etc/systemd/system/"
 CALLS = "/run/calls-of-mv"
 # Whoever puts files of a part there is killed when it has put the first one in its place.
@@ -61,7 +61,7 @@ exec /usr/bin/mv "$@"
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Nodes of its own; on ``fitted`` is what parts need of a node."""
     with lab_of(f"{LAB}-fresh", NODES) as nodes:
-        sh(nodes["fitted"], FIT)
+        sh(nodes["fitted"], "mount --make-rshared /")
         yield Fleet(nodes, tmp_path_factory.mktemp("fresh"))
 
 

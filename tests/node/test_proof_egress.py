@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
+from pyinfra_gvisor.lab import LabNode, NodeSpec
 from tests.node import egress_server
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.egress_nodes import address
+from tests.node.equipped import equipped, free_port_80
 from tests.node.proving import prove, rows
 from tests.node.running import CURRENT, OPERATIONS, Fleet, Outcome, no_leftovers
 
-SPECS = {"run": NodeSpec(FLAVOURS["debian-13"]), "outside": NodeSpec(FLAVOURS["debian-13"])}
+SPECS = {name: NodeSpec(equipped("debian-13")) for name in ("run", "outside")}
 METADATA, PRIVATE, MAIL, DATABASE = "169.254.169.254", "10.255.255.254", "192.0.2.1", "10.9.9.5"
 EGRESS: dict[str, Any] = {"allow": [{"to": DATABASE, "ports": ["5432"]}]}
 DATA = {**CURRENT, "gvisor_egress": EGRESS}
@@ -83,6 +84,7 @@ def cells(outcome: Outcome, runtime: str = "runsc") -> dict[str, list[str]]:
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     with lab_of(f"{LAB}-proof", SPECS) as nodes:
         node, outside = nodes["run"], nodes["outside"]
+        free_port_80(outside)
         for to in (METADATA, PRIVATE, MAIL, DATABASE):
             sh(outside, f"ip address replace {to}/32 dev lo")
             sh(node, f"ip route replace {to} via {address(outside)}")

@@ -1,0 +1,29 @@
+"""Flavours of the lab with the packages that tests need on a node: an image each, made once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pyinfra_gvisor.lab import FLAVOURS, Flavour, LabNode
+
+PACKAGES = (
+    *("caddy", "curl", "docker-compose", "nftables", "python3"),
+    *("busybox-static", "jq", "php-cli", "php-illuminate-collections", "php-illuminate-support"),
+)
+
+
+def equipped(name: str) -> Flavour:
+    """Return the lab's flavour of that name with ``PACKAGES``; one image for each distribution."""
+    flavour = FLAVOURS[name]
+    return replace(
+        flavour,
+        name=f"{flavour.image or name}-equipped",
+        image=None,
+        packages=tuple(sorted({*flavour.packages, *PACKAGES})),
+    )
+
+
+def free_port_80(node: LabNode) -> None:
+    """Stop Caddy, which Debian starts."""
+    ran = node.exec("systemctl", "disable", "--quiet", "--now", "caddy")
+    assert ran.code == 0, ran.stderr
