@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 import pyinfra
@@ -17,9 +17,9 @@ from pyinfra.api.state import BaseStateCallback
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.report.document import HostReport, fleet_report, not_looked_at
-from pyinfra_gvisor.report.earlier import earlier
-from pyinfra_gvisor.report.terminal import fleet_lines
+
+if TYPE_CHECKING:  # most runs write no report, and loading its models takes a while
+    from pyinfra_gvisor.report.document import HostReport
 
 By = Literal["audit", "deploy"]
 UNREACHED = "could not be connected to, so nothing is known of it"
@@ -76,7 +76,7 @@ def keep(host: Host, report: HostReport) -> bool:
     if directory is None:
         return True
     _RUNS[host.state].reports[host.name] = report
-    from pyinfra_gvisor.report.files import write_host  # noqa: PLC0415 - most runs write none
+    from pyinfra_gvisor.report.files import write_host  # noqa: PLC0415
 
     try:
         path = write_host(directory, report)
@@ -132,7 +132,9 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
             reports.append(report)
         elif state.is_host_in_limit(host):
             return True  # the last one writes
-    from pyinfra_gvisor.report.files import write_fleet  # noqa: PLC0415 - most runs write none
+    from pyinfra_gvisor.report.document import fleet_report  # noqa: PLC0415
+    from pyinfra_gvisor.report.files import write_fleet  # noqa: PLC0415
+    from pyinfra_gvisor.report.terminal import fleet_lines  # noqa: PLC0415
 
     fleet = fleet_report(reports, at=now(), by=run.by)
     try:
@@ -147,6 +149,9 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
 
 def _report(state: State, run: _Run, host: Host, directory: str) -> HostReport | None:
     """What is known of a host; of one that is not part of this run, what an earlier one knew."""
+    from pyinfra_gvisor.report.document import not_looked_at  # noqa: PLC0415
+    from pyinfra_gvisor.report.earlier import earlier  # noqa: PLC0415
+
     if not state.is_host_in_limit(host):
         return earlier(directory, host.name)
     if host.name in run.reports:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyinfra_gvisor.reading import Reading
+from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.scripts import encoded
 
 ROOT = "0:0"

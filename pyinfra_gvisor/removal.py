@@ -10,9 +10,9 @@ from pyinfra_gvisor.daemon_json.merge import EMPTY, GVISOR, Owned, OwnedPath
 from pyinfra_gvisor.daemon_json.plan import current_text
 from pyinfra_gvisor.daemon_json.text import JsonText, Path, from_pointer
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.node.containers import Container
-from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, release_of
 
 LINK = "/usr/local/bin/runsc"

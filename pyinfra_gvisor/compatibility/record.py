@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
+
+from pyinfra_gvisor.models import Strict
 
 VERSION: Final = 1  # of the record's form; another one where a reader of this one would err
 
@@ -25,13 +27,7 @@ Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 
 
-class _Part(BaseModel):
-    """A part of a record."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RuntimeSeen(_Part):
+class RuntimeSeen(Strict):
     """A runtime without its name, and the outcomes of the proof's checks under that runtime."""
 
     network: Literal["host", "sandbox", "none"]
@@ -45,7 +41,7 @@ class RuntimeSeen(_Part):
     failed: Literal[0] = 0
 
 
-class Timings(_Part):
+class Timings(Strict):
     """How long things took, in seconds."""
 
     proof_s: Seconds | None = Field(description="The proof's probes, as the controller waited.")
@@ -57,7 +53,7 @@ class Timings(_Part):
     changes: Count = Field(description="Operations of that run that changed this node.")
 
 
-class Record(_Part):
+class Record(Strict):
     """One node, its versions, and the proof that holds for it."""
 
     version: Literal[1] = VERSION

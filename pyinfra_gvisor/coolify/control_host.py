@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node_files import FoundFile, read_files
-from pyinfra_gvisor.reading import Reading
 
 STATE_SCRIPTS = ("coolify_container", "coolify_state")
 END = "end of coolify state"

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.policy.selectors import Reason
 from pyinfra_gvisor.runtimes.profiles import check_runtime_name
 
 GROUP = "coolify"  # the inventory's group of Coolify's control host
 
 
-class AppExemption(BaseModel):
+class AppExemption(Strict):
     """An app that need not ask for the runtime, and why."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     app: str = Field(min_length=1, description="Its name or uuid; a pattern such as `shop-*`.")
     reason: Reason = Field(description="Why; it is repeated in every run.")
 
 
-class CoolifySettings(BaseModel):
+class CoolifySettings(Strict):
     """What is wanted of Coolify. Its token is no setting, so that no such file has it."""
 
     coolify: Annotated[bool, Field(strict=True)] = Field(

@@ -13,8 +13,8 @@ from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned, merge
 from pyinfra_gvisor.daemon_json.plan import Plan, Restart, current_text, plan_merged
 from pyinfra_gvisor.daemon_json.text import Json, Path, from_pointer
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.sandbox.verdict import release_of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pyinfra_gvisor.models import Strict
 
 # Environment variables: pyinfra hands no arguments on to the file that --config names.
 RECORD_PATH: Final = "PYINFRA_GVISOR_DRIFT_RECORD"
@@ -13,18 +13,14 @@ USERS_CONFIG: Final = "PYINFRA_GVISOR_DRIFT_CONFIG"
 DEFAULT_CONFIG: Final = "config.py"  # pyinfra's own, read if it is there
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Said(_Part):
+class Said(Strict):
     """A line that was said about a host, by pyinfra, a deploy or an operation."""
 
     level: Literal["info", "warning", "error"]
     text: str
 
 
-class HostRecord(_Part):
+class HostRecord(Strict):
     """
     A host of the inventory.
 
@@ -41,7 +37,7 @@ class HostRecord(_Part):
     said: tuple[Said, ...]
 
 
-class Record(_Part):
+class Record(Strict):
     """
     A whole run. ``looks_for_changes`` is False under ``-y``; ``deploys`` are the positions, from 0,
     of the deploy files that have operations for at least one host.

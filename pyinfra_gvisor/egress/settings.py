@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.policy.selectors import Reason
 
 Network = IPv4Network | IPv6Network
@@ -95,11 +96,7 @@ METADATA |= {text: f"{found} behind NAT64" for text, found in translated(METADAT
 PRIVATE |= {text: f"{found} behind NAT64" for text, found in translated(PRIVATE).items()}
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Allowed(_Part):
+class Allowed(Strict):
     """A destination that containers may reach although it lies in what is blocked."""
 
     to: str = Field(description="An address or a network, such as `10.0.0.5` or `10.1.2.0/24`.")
@@ -132,7 +129,7 @@ class Allowed(_Part):
         return self
 
 
-class Egress(_Part):
+class Egress(Strict):
     """What containers of a node may reach. Their own networks and the open internet they may."""
 
     block: tuple[Block, ...] = Field(
@@ -228,7 +225,7 @@ class Egress(_Part):
         return value
 
 
-class EgressSettings(BaseModel):
+class EgressSettings(Strict):
     """The firewall's one key."""
 
     egress: Egress | None = Field(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node_files import FoundFile, read_files
-from pyinfra_gvisor.reading import Reading
 
 
 class DockerNetwork(Reading):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.kernel.defaults import MODULES, SYSCTLS
@@ -15,14 +15,13 @@ from pyinfra_gvisor.kernel.names import (
     sysctl_key,
     sysctl_value,
 )
+from pyinfra_gvisor.models import Strict
 
 Value = Annotated[int, Field(strict=True)] | str | None
 
 
-class Kernel(BaseModel):
+class Kernel(Strict):
     """What of the kernel's surface is taken away."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     modules: tuple[str, ...] | None = Field(
         tuple(MODULES),
@@ -87,7 +86,7 @@ class Kernel(BaseModel):
         return {key: str(value) for key, value in sorted(merged.items()) if value is not None}
 
 
-class KernelSettings(BaseModel):
+class KernelSettings(Strict):
     """The one key about the kernel."""
 
     kernel: Kernel | None = Field(

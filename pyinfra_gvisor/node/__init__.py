@@ -11,6 +11,7 @@ from pydantic import Field
 
 from pyinfra_gvisor.egress.state import EgressState, read_egress
 from pyinfra_gvisor.kernel.state import KernelSurface, read_surface
+from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node.containers import Container, read_containers
 from pyinfra_gvisor.node.docker_info import DockerInfo
 from pyinfra_gvisor.node.dockerd_unit import Supervisor, next_arguments
@@ -23,7 +24,6 @@ from pyinfra_gvisor.node.installed import (
     read_store,
     sums,
 )
-from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.resolver.state import ResolverState, read_resolver
 from pyinfra_gvisor.sandbox.verdict import Ground
 from pyinfra_gvisor.scripts import program, script

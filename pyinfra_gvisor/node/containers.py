@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pyinfra_gvisor.reading import Reading
+from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, Ground, Process, Verdict, judge
 
 

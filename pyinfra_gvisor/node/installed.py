@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
-from pyinfra_gvisor.reading import Reading
+from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.sandbox.verdict import PROGRAMS, RELEASES_DIR
 
 MANIFEST = "manifest.json"

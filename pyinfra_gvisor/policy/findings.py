@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from pyinfra_gvisor.models import Strict
 
 
 class Severity(StrEnum):
@@ -23,15 +25,13 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
-class Finding(BaseModel):
+class Finding(Strict):
     """
     One thing found. ``subject`` is what it is about: a container's name or a path on the node.
 
     ``evidence`` is what was seen, ``remedy`` what to do. ``cis`` is the id of the same check in
     docker-bench-security. ``waived`` says why it is accepted; a waived finding fails nothing.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(description="The rule's id, such as `container-unsandboxed`.")
     severity: Severity = Field(description="How bad it is.")

@@ -6,23 +6,22 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.models import Strict
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 Labels = dict[str, str | tuple[str, ...]]
 
 
-class Selector(BaseModel):
+class Selector(Strict):
     """
     Containers by their labels and name; all that is given has to match.
 
     A label's value is one that it must have, or several of which it must have one. ``name`` is a
     pattern as of ``fnmatch``: ``*``, ``?`` and ``[…]``, upper and lower case told apart.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     labels: Labels = Field(default_factory=dict, description="Values by label, all to be matched.")
     name: str | None = Field(None, min_length=1, description="A pattern such as `shop-*`.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
+from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Reason, Selector
 
@@ -13,7 +14,7 @@ from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Reason, Selector
 Directory = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")]
 
 
-class AuditSettings(BaseModel):
+class AuditSettings(Strict):
     """What is held against a node, beside what is declared for it."""
 
     must_sandbox: tuple[Selector, ...] = Field(

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
 
 from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.releases import Release, escapes_in, floor, parse_release
 from pyinfra_gvisor.whole_file import write_whole
 
@@ -42,11 +43,11 @@ class BadLock(Problem):
     """A lock that cannot be trusted; one line for each thing that is wrong."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+class _Exact(Strict):
+    model_config = ConfigDict(strict=True)
 
 
-class Entry(_Strict):
+class Entry(_Exact):
     """What the files of one release must be, and where somebody else says the same."""
 
     layout: Layout
@@ -61,7 +62,7 @@ class Entry(_Strict):
         return value
 
 
-class Lock(_Strict):
+class Lock(_Exact):
     """Every release that is known, the newest first, and the one to take if nobody says which."""
 
     default: ReleaseName

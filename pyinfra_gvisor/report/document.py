@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, computed_field, model_validator
 
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.policy.findings import Finding, Severity, failing, worst_first
 
 VERSION: Final = 1  # of the documents' form; another one where a reader of this one would err
@@ -34,12 +35,10 @@ Moment = Annotated[str, AfterValidator(_moment)]
 Findings = Annotated[tuple[Finding, ...], AfterValidator(_sorted)]
 
 
-class _Part(BaseModel):
+class _Part(Strict):
     """A part of a report."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, json_schema_serialization_defaults_required=True
-    )
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
 class RuntimeReport(_Part):

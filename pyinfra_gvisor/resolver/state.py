@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
+from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node_files import FoundFile, read_files
-from pyinfra_gvisor.reading import Reading
 
 
 class ResolverState(Reading):

@@ -7,16 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.runtimes.dangers import Danger, dangers
 
 # Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
@@ -46,10 +40,8 @@ Flag = Annotated[str, Field(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*(=[A-Za-z0-9._:/
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 
 
-class Runtime(BaseModel):
+class Runtime(Strict):
     """One runtime in ``gvisor_runtimes``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     network: Literal["host", "sandbox", "none"] = Field(
         "host",

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pyinfra_gvisor.reading import Reading
+from pyinfra_gvisor.models import Reading
 
 GVISOR_DIR = "/opt/gvisor"
 RELEASES_DIR = f"{GVISOR_DIR}/releases"

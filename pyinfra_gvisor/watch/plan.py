@@ -10,11 +10,11 @@ from typing import Literal
 from pydantic import Field
 
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node_files import FoundFile, NodeFile, read_files
 from pyinfra_gvisor.part_plan import PartPlan
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.policy.settings import AuditSettings
-from pyinfra_gvisor.reading import Reading
 from pyinfra_gvisor.watch.files import (
     METRICS,
     POLICY,
