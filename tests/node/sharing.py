@@ -11,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 LABS = {
     "test_faults_": "faulty",
     "test_crowd": "faulty",
+    "test_bad_files": "faulty",
     "test_coolify_": "coolify",
     "test_egress": "egress",
     "test_names": "names",

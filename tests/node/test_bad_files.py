@@ -105,9 +105,9 @@ def only_labels_added(file: BadFile, text: bytes, number: int) -> bool:
     ],
 )
 def test_a_file_is_refused_as_it_is_or_gets_our_key_and_nothing_else(
-    nodes: dict[str, LabNode], name: str, files: list[BadFile]
+    faulty: dict[str, LabNode], name: str, files: list[BadFile]
 ) -> None:
-    node = nodes[name]
+    node = faulty[name]
     before = node.exec("sha256sum", FILE).stdout
 
     with bench(node) as on:
@@ -120,9 +120,9 @@ def test_a_file_is_refused_as_it_is_or_gets_our_key_and_nothing_else(
     assert no_leftovers(node) == ""
 
 
-def test_the_same_script_run_again_says_so_and_changes_nothing(nodes: dict[str, LabNode]) -> None:
+def test_the_same_script_run_again_says_so_and_changes_nothing(faulty: dict[str, LabNode]) -> None:
     file, look = BadFile("good", GOOD.encode()), f"stat -c '%i %z' {FILE}; sha256sum {FILE}"
-    with bench(nodes["plain"]) as on:
+    with bench(faulty["plain"]) as on:
         lay_out(on.node, [file])
         _, text = planned(on.with_file(on.sections(READ)[0]), file, 0)
         on.node.exec("sh", "-c", f"{SHELL} put {BENCH}/000")
@@ -138,10 +138,10 @@ def test_the_same_script_run_again_says_so_and_changes_nothing(nodes: dict[str, 
     assert after == before
 
 
-def test_every_kind_of_place_is_read_whole(nodes: dict[str, LabNode]) -> None:
+def test_every_kind_of_place_is_read_whole(faulty: dict[str, LabNode]) -> None:
     files = [*no_files(), *(file for file in accepted() if file.place != BadFile.place)]
     wrong = {}
-    with bench(nodes["plain"]) as on:
+    with bench(faulty["plain"]) as on:
         lay_out(on.node, files)
         for number, file in enumerate(files):
             on.node.exec("sh", "-c", f"{SHELL} put {BENCH}/{number:03}")
@@ -165,8 +165,10 @@ def test_every_kind_of_place_is_read_whole(nodes: dict[str, LabNode]) -> None:
         ),
     ],
 )
-def test_what_is_no_regular_file_is_named(nodes: dict[str, LabNode], place: str, says: str) -> None:
-    with bench(nodes["plain"]) as on:
+def test_what_is_no_regular_file_is_named(
+    faulty: dict[str, LabNode], place: str, says: str
+) -> None:
+    with bench(faulty["plain"]) as on:
         lay_out(on.node, [BadFile("no file", b"", says, place=place)])
         on.node.exec("sh", "-c", f"{SHELL} put {BENCH}/000")
 
@@ -185,9 +187,9 @@ def test_what_is_no_regular_file_is_named(nodes: dict[str, LabNode], place: str,
     ],
 )
 def test_a_change_that_cannot_be_made_is_over_afterwards(
-    nodes: dict[str, LabNode], name: str, files: list[BadFile]
+    faulty: dict[str, LabNode], name: str, files: list[BadFile]
 ) -> None:
-    with bench(nodes[name]) as on:
+    with bench(faulty[name]) as on:
         wrong = try_out(on, files)
 
     assert wrong == {}
