@@ -37,6 +37,7 @@ def run_node() -> None:
         wanted=wanted_daemon_json(settings),
         owner=GVISOR,
         if_absent=settings.daemon_json_defaults(),
+        spare_ports=settings.spares_ports,
         restart=settings.restart,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from functools import partial
 from typing import Literal
 
 from pyinfra import host
@@ -15,7 +16,7 @@ from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import forget_node, read_node
-from pyinfra_gvisor.node import DAEMON_JSON
+from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.operations.transactions import Patience, carry_out, end_interrupted
 from pyinfra_gvisor.preflight import engine_problem
@@ -73,6 +74,7 @@ def daemon_json(
     *,
     owner: str,
     if_absent: Mapping[str, Json] | None = None,
+    spare_ports: bool = False,
     restart: Restart = "auto",
     timeout_s: int = 60,
     wait_s: int = 300,
@@ -82,9 +84,9 @@ def daemon_json(
 
     + wanted: keys to own, with their values; of an object, its entries. Keys that this owner had
       earlier and does not want any more go back to what they were
-    + owner: a word for whoever wants this, such as your deploy's name. Each owner has keys of its
-      own and does not touch those of others; two that want one key have to want the same value
+    + owner: a word for whoever wants this; two owners of one key have to want the same value
     + if_absent: keys to set only where the node has none of its own
+    + spare_ports: leave ``userland-proxy`` as it is where clients depend on docker-proxy
     + restart: ``auto`` restarts dockerd where a key takes effect only then, ``reload`` writes such
       a key and leaves the restart owed, ``never`` fails the host, with nothing changed
     + timeout_s: seconds within which dockerd must be as declared, else the old file is put back
@@ -96,18 +98,26 @@ def daemon_json(
 
         docker.daemon_json(wanted={"registry-mirrors": ["https://mirror.example"]}, owner="mirrors")
     """
+    planned = partial(plan_daemon_json, wanted=wanted, if_absent=if_absent, owner=owner)
     try:
-        if (node := read_node(host)) and node.pending:
-            yield from end_interrupted(node)
-            node = read_node(host)
+        node = yield from _settled()
         if node is None:
             yield from refusal("docker.daemon_json", DAEMON_JSON, None, unreadable=True)
             return
-        plan = plan_daemon_json(node, wanted, if_absent=if_absent, owner=owner, restart=restart)
+        plan = planned(node, spare_ports=spare_ports, restart=restart)
     except Problem as problem:
         yield from refusal("docker.daemon_json", DAEMON_JSON, problem)
         return
     yield from carry_out(plan, node, Patience(timeout_s, wait_s))
+
+
+def _settled() -> Generator[PyinfraCommand, None, Node | None]:
+    """End what was interrupted. Return the node, None if it cannot be read."""
+    node = read_node(host)
+    if node is None or not node.pending:
+        return node
+    yield from end_interrupted(node)
+    return read_node(host)
 
 
 @operation()

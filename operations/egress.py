@@ -8,7 +8,8 @@ from pyinfra import state
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
+from pyinfra_gvisor.daemon_json.network import named_resolvers
+from pyinfra_gvisor.daemon_json.reach import proxied
 from pyinfra_gvisor.egress.files import RULES
 from pyinfra_gvisor.egress.plan import plan_egress
 from pyinfra_gvisor.egress.settings import Egress

@@ -10,7 +10,7 @@ from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.plan import Plan
-from pyinfra_gvisor.daemon_json.story import interrupted_line, plan_lines
+from pyinfra_gvisor.daemon_json.story import interrupted_line, plan_lines, spared_line
 from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
@@ -33,6 +33,8 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
             f"{DAEMON_JSON} on {host.name}: {path}: not as dockerd was started, a restart is owed",
             logger.warning,
         )
+    if plan.spared:
+        tell(spared_line(plan))
     if not plan.changes:
         host.noop(f"{DAEMON_JSON} and the running dockerd are as declared")
         return

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
+from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.daemon_json.reach import proxied
 from pyinfra_gvisor.egress.plan import plan_egress
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
@@ -89,7 +90,7 @@ def _check_egress(node: Node, settings: Settings, plan: Plan | None) -> None:
         settings.egress,
         init=node.init,
         dns=named_resolvers(node, plan.after if plan else None),
-        proxied=keeps_proxy(settings) and proxied(node),
+        proxied=proxied(node) and (keeps_proxy(settings) or bool(plan and plan.spared)),
     )
 
 

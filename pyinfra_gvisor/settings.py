@@ -202,6 +202,11 @@ class Settings(AuditSettings, CoolifySettings, EgressSettings, KernelSettings):
         """The keys of daemon.json to own, runtimes apart: the hardened ones and the host's own."""
         return _without_none({**HARDENED, **self.daemon_json})
 
+    @property
+    def spares_ports(self) -> bool:
+        """Return True unless the operator has decided on ``userland-proxy``."""
+        return "userland-proxy" not in self.daemon_json
+
     def daemon_json_defaults(self) -> dict[str, Any]:
         """The keys of daemon.json to set where the node has none of its own."""
         defaults = {**HARDENED_IF_ABSENT, **self.daemon_json_if_absent}

@@ -94,6 +94,7 @@ class Audited:
                 self.node,
                 wanted_daemon_json(self.settings),
                 if_absent=self.settings.daemon_json_defaults(),
+                spare_ports=self.settings.spares_ports,
                 restart="reload" if self.settings.restart == "never" else self.settings.restart,
             )
         except Problem as problem:

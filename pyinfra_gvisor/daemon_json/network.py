@@ -1,10 +1,9 @@
-"""What of dockerd the firewall has to know."""
+"""The resolvers that dockerd gives to containers, which the firewall has to know."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pyinfra_gvisor.daemon_json.in_force import value_in_force
 from pyinfra_gvisor.daemon_json.plan import current_text
 from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.errors import Problem
@@ -36,10 +35,3 @@ def _flagged(words: Iterable[str]) -> Iterator[str]:
         elif word.startswith("--dns="):
             yield word.removeprefix("--dns=")
         before = word
-
-
-def proxied(node: Node) -> bool:
-    """Whether the running dockerd has its userland-proxy, as it has unless it is told otherwise."""
-    if node.info is None:
-        return False
-    return value_in_force(node, "userland-proxy") not in (False, "false")

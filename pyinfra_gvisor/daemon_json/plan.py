@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pyinfra_gvisor.daemon_json.in_force import at, in_force, known, read_keys
 from pyinfra_gvisor.daemon_json.keys import Force, force_of, neutral_values, only_new_containers
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
+from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, only_by_proxy, proxied
 from pyinfra_gvisor.daemon_json.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
 from pyinfra_gvisor.daemon_json.text import Json, JsonText, Path, from_pointer, pointer
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.node.reach import Published
 
 Restart = Literal["auto", "reload", "never"]
 STATE_ADVICE = {
@@ -33,12 +35,14 @@ class Plan:
 
     ``after`` is None for "no file". ``neutral`` is written and loaded before ``after`` where
     leaving a key out would keep its old value live, and ``back`` before ``before`` on the way back.
-    ``live_restore`` says whether a restart can be
-    made with live-restore on, whatever the file says. ``owed`` are the paths that only a restart
-    would bring into force, and that none is made for. ``started_with`` and ``loaded`` are the keys
-    that dockerd will have read when it started, and when it last loaded the file. ``generation`` is
-    the number of the one that this goes back to. A ``temporary`` change is none to go back to: the
-    one before it stays the newest.
+    ``live_restore`` says whether a restart can be made with live-restore on, whatever the file
+    says. ``owed`` are the paths that only a restart would bring into force, and that none is made
+    for. ``started_with`` and ``loaded`` are the keys that dockerd will have read when it started,
+    and when it last loaded the file. ``lost`` are the published ports that clients cannot reach
+    when the restart has ended docker-proxy, None if it does not end it; ``spared`` are those for
+    which docker-proxy is kept. ``generation`` is the
+    number of the one that this goes back to. A ``temporary`` change is none to go back to: the one
+    before it stays the newest.
     """
 
     before: str | None
@@ -54,6 +58,8 @@ class Plan:
     live_restore: bool = True
     started_with: Mapping[str, Json] | None = None
     loaded: Mapping[str, Json] | None = None
+    lost: tuple[Published, ...] | None = None
+    spared: tuple[Published, ...] = ()
     record: bool = False
     generation: int | None = None
     temporary: bool = False
@@ -64,12 +70,13 @@ class Plan:
         return self.before != self.after or self.action > Force.NOTHING or self.record
 
 
-def plan_daemon_json(
+def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     node: Node,
     wanted: Mapping[str, Json],
     *,
     if_absent: Mapping[str, Json] | None = None,
     owner: str = GVISOR,
+    spare_ports: bool = False,
     restart: Restart = "auto",
 ) -> Plan:
     """
@@ -77,18 +84,23 @@ def plan_daemon_json(
 
     + if_absent: keys to set only where the node has none of its own
     + owner: who wants them; the keys of other owners stay as they are
+    + spare_ports: leave the userland-proxy alone where only docker-proxy serves a published port
     + restart: ``auto`` restarts dockerd where a key needs it, ``reload`` leaves such a restart
       owed, ``never`` refuses what needs one
 
     Raises ``Problem`` where the file cannot be understood or the outcome cannot work.
     """
     before, owned = current_text(node), Owned.load(node.state)
+    spared = only_by_proxy(node) if spare_ports and wanted.get(USERLAND_PROXY) is False else ()
+    if spared:
+        wanted = {key: value for key, value in wanted.items() if key != USERLAND_PROXY}
     if owner == GVISOR:
         owned = owned.without(CANARY)
     missing = _missing(before, owned, if_absent or {}, owner)
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
     merged = merge(before, owned, paths, owner=owner)
-    return plan_merged(node, merged, paths, ours={*paths, *owned.of(owner)}, restart=restart)
+    plan = plan_merged(node, merged, paths, ours={*paths, *owned.of(owner)}, restart=restart)
+    return replace(plan, spared=spared)
 
 
 def plan_merged(
@@ -110,10 +122,7 @@ def plan_merged(
     refuse(node, after_value, paths)
     needs = _needs(node, before, merged, ours)
     action = _action(needs, restart)
-    if action is not Force.NOTHING:
-        refuse_moving(node, {} if before is None else JsonText(before).value, after_value)
-    if action is Force.RESTART:
-        refuse_loss(node)
+    _refuse_harm(node, action, {} if before is None else JsonText(before).value, after_value)
     started = known(node, Force.RESTART)
     return Plan(
         before=before,
@@ -129,8 +138,25 @@ def plan_merged(
         live_restore=can_live_restore(node),
         started_with=read_keys(after_value, Force.RESTART) if action is Force.RESTART else started,
         loaded=read_keys(after_value, Force.RELOAD) if action else known(node, Force.RELOAD),
+        lost=_lost(node, action, after_value),
         record=merged.owned != owned,
     )
+
+
+def _refuse_harm(
+    node: Node, action: Force, old: Mapping[str, Json], new: Mapping[str, Json]
+) -> None:
+    """Raise ``Problem`` if running containers would come to harm."""
+    if action is not Force.NOTHING:
+        refuse_moving(node, old, new)
+    if action is Force.RESTART:
+        refuse_loss(node)
+
+
+def _lost(node: Node, action: Force, new: Mapping[str, Json]) -> tuple[Published, ...] | None:
+    """Return what only docker-proxy serves, None unless the restart ends docker-proxy."""
+    ends = action is Force.RESTART and new.get(USERLAND_PROXY) is False and proxied(node)
+    return only_by_proxy(node) if ends else None
 
 
 def current_text(node: Node) -> str | None:

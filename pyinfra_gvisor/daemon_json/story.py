@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.daemon_json.reach import only_by_proxy
+from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.node import DAEMON_JSON, Node
+
+NEIGHBOURS_SINCE = (29,)
+"""Seen: dockerd 20.10, 26.1 and 28.5 drop what leads from one bridge to another, 29.7 does not."""
 
 
 def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
@@ -26,12 +31,43 @@ def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
         else []
     )
     if plan.action is Force.RESTART:
-        lines += [f"  {line}" for line in _restart(node, wait_s)]
+        lines += [f"  {line}" for line in (*_restart(node, wait_s), *_ports(plan, node))]
     elif plan.action is Force.RELOAD:
         lines.append("  no container and no connection is touched by a reload")
     if old := [item.name for item in node.containers if item.sandboxed and item.release is None]:
         lines.append(f"  sandboxes of an older set-up, kept running as they are: {', '.join(old)}")
     return lines
+
+
+def _ports(plan: Plan, node: Node) -> list[str]:
+    if plan.lost is not None:
+        ports = ", ".join(map(str, plan.lost))
+        lost = f"clients lose these published ports, which only docker-proxy serves: {ports}"
+        return [*([lost] if ports else []), *_neighbours(node)]
+    if served := only_by_proxy(node):
+        ports = ", ".join(map(str, served))
+        return [f"refused for some tenths of a second, until docker-proxy runs again: {ports}"]
+    return []
+
+
+def _neighbours(node: Node) -> list[str]:
+    """What containers lose with docker-proxy, which is a client on the node itself."""
+    version = dockerd_version(node)
+    if not node.reach.proxied or (version is not None and version >= NEIGHBOURS_SINCE):
+        return []
+    where = (
+        "containers will reach published ports by the node's own address only on their own network"
+    )
+    return [f'{where}; let them use names, or keep docker-proxy with {{"userland-proxy": None}}']
+
+
+def spared_line(plan: Plan) -> str:
+    """Return why dockerd's userland-proxy stays on, and how to switch it off."""
+    ports = ", ".join(map(str, plan.spared))
+    return (
+        f"userland-proxy stays on: only docker-proxy serves {ports}. To switch it off and lose "
+        'these ports, set gvisor_daemon_json = {"userland-proxy": False}'
+    )
 
 
 def interrupted_line(node: Node) -> str:

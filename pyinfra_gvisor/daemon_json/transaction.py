@@ -13,7 +13,7 @@ from pyinfra_gvisor.daemon_json.plan import Plan, dump
 from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.daemon_json.text import Json, JsonText, from_pointer
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.scripts import encoded, program, script
 
 END = "# the end"
 KEEP_GENERATIONS = 10
@@ -35,6 +35,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         "dockerd",
         "runtime_scripts",
         "ports",
+        "reach",
         "apply_daemon_json",
         id=uuid4().hex,
         host=host,
@@ -49,6 +50,10 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         wait_s=wait_s,
         keep=KEEP_GENERATIONS,
         temporary="yes" if plan.temporary else "no",
+        reach_program=program("scripts/reach.pl"),
+        given_up="\n".join(
+            f"{item.protocol} {item.version} {item.port}" for item in plan.lost or ()
+        ),
         **_files(plan),
         **_records(plan, node),
         **_declared(plan, value),

@@ -94,7 +94,7 @@ def _published(found: EgressState, egress: Egress) -> Iterator[Problem]:
             "containers reach ports that are published on this node through dockerd's "
             "userland-proxy, which is the node's own",
             got=", ".join(cut),
-            todo='have "userland-proxy": false in daemon.json and in force, or write these into '
+            todo='set gvisor_daemon_json = {"userland-proxy": False}, or write these into '
             "gvisor_egress['node_ports']",
         )
 

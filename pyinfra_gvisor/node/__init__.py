@@ -24,6 +24,7 @@ from pyinfra_gvisor.node.installed import (
     read_store,
     sums,
 )
+from pyinfra_gvisor.node.reach import Reach, read_reach
 from pyinfra_gvisor.resolver.state import ResolverState, read_resolver
 from pyinfra_gvisor.sandbox.verdict import Ground
 from pyinfra_gvisor.scripts import program, script
@@ -37,7 +38,7 @@ STATES_OF_PARTS = ("watch_state", "egress_state", "kernel_state", "resolver_stat
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "process", "container"),
-    *("watch", "egress", "surface", "resolver"),
+    *("watch", "egress", "surface", "resolver", "reach"),
 )
 
 CLOCK_TICKS_A_SECOND = 100  # USER_HZ, fixed on every architecture that gVisor runs on: time(7)
@@ -98,6 +99,7 @@ class Node(Reading):
     runsc_link: str | None = None
     runsc_file: bool = False
     containers: tuple[Container, ...] = ()
+    reach: Reach = Reach()
     pending: bool = False
     state_dir: bool = False
     textfile_dir: bool | None = None
@@ -205,6 +207,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         runsc_link=values.get("runsc_link"),
         runsc_file="runsc_file" in values,
         containers=read_containers(lists["process"], lists["container"], ground),
+        reach=read_reach(lists["reach"]),
         pending="pending" in values,
         state_dir="state_dir" in values,
         textfile_dir={"yes": True, "no": False}.get(values.get("textfile_dir", "")),

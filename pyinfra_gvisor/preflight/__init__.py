@@ -67,6 +67,7 @@ def refusals(node: Node, settings: Settings) -> list[tuple[str, Problem]]:
                 node,
                 wanted_daemon_json(settings),
                 if_absent=settings.daemon_json_defaults(),
+                spare_ports=settings.spares_ports,
                 restart=settings.restart,
             )
     except Problem as problem:

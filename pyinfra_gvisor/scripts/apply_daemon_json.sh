@@ -2,7 +2,7 @@
 # One transaction on daemon.json: write, bring into force, look, or put everything back.
 # Argument: none to do it; "resume" to end one that was interrupted; "boot" the same before dockerd
 # has started. Set before: what is listed here, the functions validate_file and check_runtimes, and
-# what journal.sh, service_*.sh, dockerd.sh, runtime_scripts.sh and ports.sh bring.
+# what journal.sh, service_*.sh, dockerd.sh, runtime_scripts.sh, ports.sh and reach.sh bring.
 set -eu
 : "${host:?}" "${file:?}" "${expect_sha256:?}" "${wait_s:?}" "${can_live_restore:?}" "${seccomp?}" "${temporary:?}"
 umask 022
@@ -102,6 +102,7 @@ restart_with() { # final on off: restarted with this file, and with live-restore
         fi
     fi
     if [ "$1" = after ]; then
+        within 5 reach_before || say "Docker does not tell its published ports, which are not looked after then" >&2
         wait_for_ephemeral || {
             reason="a restart would end $(ephemeral)after waiting $wait_s s"
             return 1
@@ -157,6 +158,10 @@ look() {
             reason="container $lost does not run as before"
             return 1
         }
+        if [ -e "$work/served.before" ] && ! within 10 reach_holds; then
+            reason="the published port $unreached answered before, and does not now"
+            return 1
+        fi
     fi
 }
 

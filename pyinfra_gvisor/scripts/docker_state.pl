@@ -117,6 +117,7 @@ sub reloads { # when dockerd has read daemon.json anew, as far as it remembers
     my @times = $events =~ /"timeNano":(\d+)/g;
     return @times ? sprintf("reload_event %.3f\n", $times[-1] / 1e9) : "";
 }
+my (%bridges, %has6) = (docker0 => 1);
 sub networks { # driver, bridge and name, a line each
     my $all = ask("/networks") // "";
     my $text = "";
@@ -126,6 +127,8 @@ sub networks { # driver, bridge and name, a line each
         my ($name, $driver, $id) = map { ($one->{$_} // "") =~ /^"([^"\\]*)"$/ ? $1 : "-" } qw(Name Driver Id);
         my ($bridge) = ($one->{Options} // "") =~ /"com\.docker\.network\.bridge\.name":"([^"\\ ]+)"/;
         $bridge //= $driver eq "bridge" ? "br-" . substr($id, 0, 12) : "-";
+        $bridges{$bridge} = 1;
+        $has6{$name} = 1 if ($one->{EnableIPv6} // "") eq "true";
         $text .= "egress network $driver $bridge $name\n";
     }
     return $text;
@@ -137,6 +140,75 @@ sub published { # ports that others than the node itself may reach
         $text .= "egress published $2/$3\n" unless $1 =~ /^(127\.|::1$)/;
     }
     return $text;
+}
+sub names { # of running containers, by the addresses that Docker gave them
+    my ($list) = @_;
+    my %names;
+    pos($list) = 1;
+    while ($list =~ /\G\s*,?\s*$value/gc) {
+        my $one = members($+{v});
+        my ($name) = ($one->{Names} // "") =~ m{^\["/([\w.-]+)"};
+        $names{$1} = $name while defined $name && ($one->{NetworkSettings} // "") =~ /"(?:IPAddress|GlobalIPv6Address)":"([0-9a-f.:]+)"/g;
+    }
+    return %names;
+}
+sub parent { (words("/proc/$_[0]/stat") =~ /.*\) \S (\d+)/s)[0] // 0 } # a name may hold ")"
+sub proxies { # what docker-proxy serves
+    my ($list) = @_;
+    my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/ or return "";
+    my (%names, $text);
+    return "" unless $list =~ /"PublicPort"/;
+    for my $directory (glob "/proc/[0-9]*") {
+        my ($program, %given) = split /\0/, words("$directory/cmdline") =~ s/\0-use-listen-fd\b//r;
+        next unless defined $program && $program =~ m{docker-proxy\z} && parent(substr $directory, 6) == $dockerd;
+        %names = names($list) unless %names;
+        my @told = map { $given{"-$_"} // "" } qw(proto host-ip host-port container-ip);
+        next unless "@told" =~ /^(?:tcp|udp|sctp) [0-9a-f.:]+ \d{1,5} [0-9a-f.:]+\z/;
+        $text .= "reach proxy @told " . ($names{$told[3]} // "-") . "\n";
+    }
+    return $text // "";
+}
+sub outer6 { # interfaces with an IPv6 address that others may reach
+    my %found;
+    open(my $f, "<", "/proc/net/if_inet6") or return (); # proc_net(5)
+    while (<$f>) {
+        my ($scope, $name) = (split)[3, 5];
+        $found{$name} = 1 if $scope eq "00" && !$bridges{$name};
+    }
+    return sort keys %found;
+}
+sub stopped { # what containers that do not run have published; their addresses are not known
+    my $filters = "%7B%22status%22%3A%5B%22created%22%2C%22exited%22%2C%22restarting%22%5D%7D";
+    my $list = ask("/containers/json?all=1&limit=64&filters=$filters") // return "";
+    my $text = "";
+    while ($list =~ /"Id":"([0-9a-f]{64})"/g) {
+        # one that Docker cannot describe is no reason to know nothing of the node
+        my $body = eval { ask("/containers/$1/json") };
+        die $@ if ($@ // "") =~ /^no answer within/;
+        next unless defined $body;
+        my $host = members(members($body)->{HostConfig} // "{}");
+        my ($name) = (members($body)->{Name} // "") =~ m{^"/([\w.-]+)"\z} or next;
+        my ($network) = ($host->{NetworkMode} // "") =~ /^"([^"]+)"\z/ or next;
+        my $six = $has6{$network eq "default" ? "bridge" : $network};
+        my $bound = $host->{PortBindings} // "";
+        while ($bound =~ m{"\d+/(\w+)":(?<all>\[[^\]]*\])}g) {
+            my ($protocol, $all) = ($1, $+{all});
+            while ($all =~ /"HostIp":"([0-9A-Fa-f.:]*)","HostPort":"(\d*)/g) {
+                my ($given, $port) = ($1, $2 || 0);
+                for my $outer ($given eq "" ? ("0.0.0.0", "::") : $given) {
+                    my $inner = $six && $outer =~ /:/ ? "::" : "0.0.0.0";
+                    $text .= "reach stopped $protocol $outer $port $inner $name\n";
+                }
+            }
+        }
+    }
+    return $text;
+}
+sub reach {
+    my $served = proxies($_[0]);
+    my @outer6 = outer6();
+    $served .= stopped() if @outer6 || $served ne "";
+    return $served . join "", map { "reach outer6 $_\n" } @outer6;
 }
 sub build_cache { # what a builder in dockerd has left; which images and steps, does not leave the node
     my ($version, $root) = map { ($_ // "") =~ /^"([^"\\]*)"$/ ? $1 : "" } @{members($_[0])}{qw(ServerVersion DockerRootDir)};
@@ -167,6 +239,18 @@ sub runc { # its version, where Docker 29 does not say it: Ubuntu builds runc wi
     my $answer = `runc --version` // "";
     return $answer =~ /^runc version (\S+)/ ? "runc_version $1\n" : "";
 }
+sub ascii { # JSON as it was, with escapes; bytes that are no UTF-8 are nobody's text
+    my ($text) = @_;
+    $text =~ s/(\x7f|[\xc2-\xf4][\x80-\xbf]+)|[\x80-\xff]/defined $1 ? escaped($1) : "?"/ge;
+    return $text;
+}
+sub escaped {
+    my ($character) = @_;
+    utf8::decode($character) or return "?";
+    return join "", map { sprintf "\\u%04x", $_ } map {
+        $_ > 0xffff ? (0xd7c0 + ($_ >> 10), 0xdc00 + ($_ & 0x3ff)) : $_
+    } map { ord } split //, $character;
+}
 my $info;
 my $told = eval {
     local $SIG{ALRM} = sub { die "no answer within 20 s\n" };
@@ -176,12 +260,12 @@ my $told = eval {
     my $text = "info $info\n" . runc($info);
     know_programs((members($info)->{Runtimes} // "") =~ /"path":"([^"\\]*)"/g);
     $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
-    $text .= networks() . published($ids);
+    $text .= networks() . published($ids) . reach($ids);
     $text .= sandboxes() . reloads() if $wide;
     alarm 0;
     $text;
 };
-print defined $told ? $told : "docker_error $@";
+print defined $told ? ascii($told) : "docker_error $@";
 if ($wide && defined $told) { # one that does not answer to this is no reason to know nothing else
     my $built = eval {
         local $SIG{ALRM} = sub { die "no answer within 10 s\n" };

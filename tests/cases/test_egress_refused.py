@@ -36,7 +36,7 @@ TODO = {
     WAY_OUT: "take it out of gvisor_egress['interfaces']",
     WAY_IN: "write '22' into gvisor_egress['node_ports'], or take the interface out",
     RESOLVER: "leave gvisor_egress['dns'] out, or write the resolver into it",
-    PUBLISHED: 'have "userland-proxy": false in daemon.json and in force, or write these into '
+    PUBLISHED: 'set gvisor_daemon_json = {"userland-proxy": False}, or write these into '
     "gvisor_egress['node_ports']",
 }
 SSH = Ssh(client="172.18.0.5", port=22, interface="docker0")

@@ -21,7 +21,7 @@ FIXTURES = ("nodes", "faulty", "coolify", "egress", "names")
 OWN = (
     *("test_lab", "test_remove", "test_coolify_versions", "test_kernel"),
     *("test_egress_audit", "test_proof_egress", "test_resolver_namespaces", "test_docker_29"),
-    *("test_watch", "test_parts"),
+    *("test_watch", "test_parts", "test_reach"),
 )
 
 

@@ -142,7 +142,7 @@ def test_ports_that_containers_reach_through_the_proxy_are_not_cut(
     problems = refused(settings, published=published, proxied=True)
 
     assert [problem.got for problem in problems] == ([] if got is None else [got])
-    assert all('"userland-proxy": false' in problem.todo for problem in problems)
+    assert all('"userland-proxy": False' in problem.todo for problem in problems)
     assert refused(settings, published=published) == []
 
 

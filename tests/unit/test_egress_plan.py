@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.daemon_json.network import named_resolvers, proxied
+from pyinfra_gvisor.daemon_json.network import named_resolvers
+from pyinfra_gvisor.daemon_json.reach import proxied
 from pyinfra_gvisor.egress.files import DIRECTORY, LOAD, REVERT, RULES, SERVICE, service_text
 from pyinfra_gvisor.egress.plan import differences, plan_egress
 from pyinfra_gvisor.egress.rules import TABLE

@@ -1,0 +1,51 @@
+"""Which published ports depend on dockerd's userland-proxy."""
+
+from __future__ import annotations
+
+from pyinfra_gvisor.daemon_json.in_force import value_in_force
+from pyinfra_gvisor.daemon_json.validation import dockerd_version
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.node.reach import Published
+
+USERLAND_PROXY = "userland-proxy"
+IP6TABLES_SINCE = 27  # on unless switched off: docs.docker.com/engine/release-notes/27/
+
+
+def proxied(node: Node) -> bool:
+    """Return True if the running dockerd has its userland-proxy. That is Docker's default."""
+    if any(item.running for item in node.reach.proxied):
+        return True  # whatever daemon.json says by now
+    return node.info is not None and value_in_force(node, USERLAND_PROXY) not in (False, "false")
+
+
+def only_by_proxy(node: Node) -> tuple[Published, ...]:
+    """
+    Return the published ports that clients reach through docker-proxy and in no other way.
+
+    dockerd makes no rule that leads from one version of IP to the other, none without
+    ``iptables``, and for IPv6 none without ``ip6tables``. What is published on every IPv6 address
+    counts only if the node has one that others could reach.
+    """
+    if not proxied(node):
+        return ()
+    return tuple(item for item in node.reach.proxied if _is_only_by_proxy(node, item))
+
+
+def _is_only_by_proxy(node: Node, item: Published) -> bool:
+    if item.is_ipv6 and item.is_wildcard and not node.reach.outer6:
+        return False
+    if item.is_translated:
+        return True
+    return not (_has_ip6tables(node) if item.is_ipv6 else _is_on(node, "iptables", True))
+
+
+def _has_ip6tables(node: Node) -> bool:
+    version = dockerd_version(node)
+    if version is not None and version[0] >= IP6TABLES_SINCE:
+        return _is_on(node, "ip6tables", True)
+    return _is_on(node, "ip6tables", False) and _is_on(node, "experimental", False)
+
+
+def _is_on(node: Node, key: str, default: bool) -> bool:
+    value = value_in_force(node, key)
+    return default if value is None else value in (True, "true")

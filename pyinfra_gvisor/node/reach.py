@@ -1,0 +1,92 @@
+"""Published ports that docker-proxy serves or would serve, and how clients could reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address
+from typing import Literal
+
+from pyinfra_gvisor.models import Reading
+
+
+class Published(Reading):
+    """
+    A published port of a running container, as docker-proxy's arguments say, or of a stopped one.
+
+    ``address`` is the container's; of a stopped one it says the version of IP only. ``container``
+    is empty if unknown, and ``port`` is 0 if Docker is to choose one.
+    """
+
+    running: bool
+    protocol: str
+    host: str
+    port: int
+    address: str
+    container: str = ""
+
+    @property
+    def version(self) -> Literal[4, 6]:
+        """Return the version of IP that clients use."""
+        return 6 if self.is_ipv6 else 4
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Return True if clients use IPv6."""
+        return isinstance(ip_address(self.host), IPv6Address)
+
+    @property
+    def is_translated(self) -> bool:
+        """Return True if clients and the container use different versions of IP."""
+        return self.version != ip_address(self.address).version
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Return True if the port is published on every address of the node."""
+        return ip_address(self.host).is_unspecified
+
+    def __str__(self) -> str:
+        where = f"over IPv{self.version}" if self.is_wildcard else f"on {self.host}"
+        return f"{self.port}/{self.protocol} {where} ({self.container or self.address})"
+
+
+class Reach(Reading):
+    """
+    What clients reach, or could reach, through docker-proxy.
+
+    ``outer6`` are the interfaces, apart from Docker's bridges, that have a global IPv6 address.
+    """
+
+    proxied: tuple[Published, ...] = ()
+    outer6: tuple[str, ...] = ()
+
+
+def read_reach(lines: Sequence[str]) -> Reach:
+    """
+    Parse the lines that ``scripts/docker_state.pl`` prints.
+
+    What Docker would not publish, such as a stopped container's port on no address, is left out.
+    """
+    proxied, outer6 = [], []
+    for line in lines:
+        kind, *words = line.split(" ")
+        if kind == "outer6":
+            outer6 += words
+        elif found := _published(kind, words):
+            proxied.append(found)
+    proxied.sort(key=lambda item: (item.port, item.protocol, item.version, item.host))
+    return Reach(proxied=tuple(proxied), outer6=tuple(dict.fromkeys(outer6)))
+
+
+def _published(kind: str, words: Sequence[str]) -> Published | None:
+    try:
+        protocol, host, port, address, container = words
+        return Published(
+            running=kind == "proxy",
+            protocol=protocol,
+            host=str(ip_address(host)),
+            port=int(port),
+            address=str(ip_address(address)),
+            container=container.removeprefix("-"),
+        )
+    except ValueError:
+        return None

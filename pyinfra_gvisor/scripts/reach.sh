@@ -1,0 +1,141 @@
+#!/bin/sh
+# Tries every published port from outside, before dockerd is restarted and after. Outside is a network
+# namespace of its own: from there the way to the node's address is that of any client. Read behind
+# dockerd.sh. Set before: work, reach_program, and given_up, a line "protocol version port" for each
+# port that the plan says will be lost.
+set -eu
+: "${reach_program:?}" "${given_up?}"
+reach_limit=64 # ports
+client4=169.254.249 client6=fd2e:6ab4:9d1c:6:
+
+version_of() { case "$1" in *:*) echo 6 ;; *) echo 4 ;; esac; }
+
+outer() { # 4 | 6: the first address of the node that others reach; not on Docker's bridges
+    device=$(ip "-$1" route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+    ip "-$1" -o address show scope global > "$work/addresses"
+    {
+        grep "^[0-9]*: $device " "$work/addresses" || true # of that device first
+        cat "$work/addresses"
+    } | while read -r _ name _ address _; do
+        if [ "$name" != "$device" ] && [ -d "/sys/class/net/$name/bridge" ]; then continue; fi
+        printf '%s\n' "${address%/*}"
+        break
+    done
+}
+
+# "container pid protocol address port own-address own-port" for every published port that is not on loopback
+# only. Containers in a crash loop are left out, as none_lost does.
+published() {
+    ids=$(docker_quick ps -q) || return 1
+    if [ -z "$ids" ]; then return 0; fi
+    # shellcheck disable=SC2016  # variables of the template
+    form='{{$all := .}}{{range $own, $bound := .NetworkSettings.Ports}}{{range $bound}}{{$all.Id}} {{$all.State.Pid}} {{$all.RestartCount}} {{$own}} {{or .HostIp "0.0.0.0"}} {{.HostPort}}{{range $all.NetworkSettings.Networks}} {{.IPAddress}}{{end}}{{println}}{{end}}{{end}}'
+    # shellcheck disable=SC2086
+    docker_quick inspect --format "$form" $ids > "$work/bindings" || return 1
+    outer4='' outer6=''
+    if command -v ip > /dev/null; then outer4=$(outer 4) outer6=$(outer 6); fi
+    while read -r container main restarts own address port inner _; do
+        case "$address" in
+            127.* | ::1) continue ;;
+            0.0.0.0) address=${outer4:-$address} ;;
+            ::) address=${outer6:-$address} ;;
+        esac
+        if [ "${restarts:-1}" -gt 0 ]; then continue; fi
+        printf '%s %s %s %s %s %s %s\n' "$container" "$main" "${own#*/}" "$address" "$port" "${inner:--}" "${own%/*}"
+    done < "$work/bindings" | sort -u
+}
+
+# Starts a process in a network of its own, with one way to the node; its pid in $holder. Nothing here may
+# call within, which does not nest.
+client() {
+    for tool in ip unshare nsenter; do
+        command -v "$tool" > /dev/null || { say "$tool is not there" && return 1; }
+    done
+    ip link delete pgvnode 2> /dev/null || true # of a try before: it goes some time after its process
+    unshare -n sleep 60 < /dev/null > /dev/null 2>&1 9>&- &
+    holder=$!
+    here=$(readlink /proc/self/ns/net) waited=0
+    until there=$(readlink "/proc/$holder/ns/net") && [ "$there" != "$here" ]; do
+        if [ "$waited" -ge 50 ]; then say 'unshare makes no network' && return 1; fi
+        sleep 0.1
+        waited=$((waited + 1))
+    done
+    ip link add name pgvnode type veth peer name pgvclient netns "$holder" || return 1
+    ip address add "$client4.253/30" dev pgvnode && ip link set pgvnode up || return 1
+    if [ -e /proc/sys/net/ipv6/conf/pgvnode ]; then
+        echo 0 > /proc/sys/net/ipv6/conf/pgvnode/disable_ipv6
+        ip address add "$client6:1/126" dev pgvnode nodad || return 1
+    fi
+    nsenter -t "$holder" -n sh -euc "
+        ip link set lo up
+        ip address add $client4.254/30 dev pgvclient
+        ip link set pgvclient up
+        ip route add default via $client4.253
+        if ip address add $client6:2/126 dev pgvclient nodad; then ip route add default via $client6:1; fi"
+}
+
+try() { # file: "state protocol address port" for each of its lines; open, closed or silent
+    if [ ! -s "$1" ]; then return 0; fi
+    holder='' tried=no
+    if client > "$work/said" 2>&1 && nsenter -t "$holder" -n perl -e "$reach_program" < "$1"; then tried=yes; fi
+    if [ -n "$holder" ]; then
+        kill -KILL "$holder" 2> /dev/null || true # it may have ended by itself; other signals are ignored here
+        wait "$holder" 2> /dev/null || true
+        ip link delete pgvnode 2> /dev/null || true # it goes with its other end
+    fi
+    [ "$tried" = yes ]
+}
+
+served() { # "protocol version port" for every port that dockerd has a rule or a docker-proxy for
+    for tool in iptables ip6tables; do
+        case "$tool" in ip6tables) family=6 ;; *) family=4 ;; esac
+        if ! command -v "$tool-save" > /dev/null; then continue; fi
+        "$tool-save" -t nat 2> /dev/null |
+            sed -n "s/^-A DOCKER .*-p \([a-z]*\) .*--dport \([0-9]*\) -j DNAT.*/\1 $family \2/p"
+    done
+    dockerd=$(cat /run/docker.pid)
+    for directory in /proc/[0-9]*; do
+        if ! read -r comm 2> /dev/null < "$directory/comm" || [ "$comm" != docker-proxy ]; then continue; fi
+        if ! read -r stat 2> /dev/null < "$directory/stat"; then continue; fi
+        case "${stat##*) }" in [A-Z]" $dockerd "*) ;; *) continue ;; esac
+        { tr '\0' ' ' < "$directory/cmdline" && echo; } 2> /dev/null | # it may have ended
+            sed -n 's/.*-proto \([a-z]*\) .*-host-ip \([^ ]*\) .*-host-port \([0-9]*\) .*/\1 \2 \3/p' |
+            while read -r protocol address port; do
+                printf '%s %s %s\n' "$protocol" "$(version_of "$address")" "$port"
+            done
+    done
+}
+
+reach_before() {
+    published > "$work/reach.all" || return 1
+    served | sort -u > "$work/served.before"
+    cut -d ' ' -f 3-5 "$work/reach.all" | sort -u | head -n "$reach_limit" > "$work/reach.targets"
+    if ! try "$work/reach.targets" > "$work/reach.before"; then
+        : > "$work/reach.before"
+        say "published ports are not tried from outside, but looked up in dockerd's rules and processes: $(tail -n 1 "$work/said")"
+    fi
+}
+
+# For what dockerd had a rule or a process, it has one. What was open is open, unless the container itself has
+# closed it. A container that others have stopped meanwhile does not count.
+reach_holds() {
+    unreached='of which nobody can tell, since Docker does not answer,'
+    running > "$work/now" || return 1
+    served | sort -u > "$work/served.now"
+    sed -n 's/^open //p' "$work/reach.before" > "$work/reach.open"
+    try "$work/reach.open" > "$work/reach.after" || sed 's/^/open /' "$work/reach.open" > "$work/reach.after"
+    while read -r container main protocol address port inner own; do
+        key="$protocol $(version_of "$address") $port"
+        if ! grep -q "^$container $main " "$work/now" || printf '%s\n' "$given_up" | grep -Fxq "$key"; then continue; fi
+        unreached="$port/$protocol on $address"
+        if grep -Fxq "$key" "$work/served.before" && ! grep -Fxq "$key" "$work/served.now"; then return 1; fi
+        outside="$protocol $address $port"
+        if grep -Fxq "$outside" "$work/reach.open" && ! grep -Fxq "open $outside" "$work/reach.after" &&
+            answers_itself "$protocol $inner $own"; then return 1; fi
+    done < "$work/reach.all"
+}
+
+answers_itself() { # "protocol address port": whether a container does, asked by the node
+    state=$(printf '%s\n' "$1" | perl -e "$reach_program")
+    case "$state" in closed*) return 1 ;; esac
+}

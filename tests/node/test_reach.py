@@ -1,0 +1,265 @@
+"""What clients reach stays reached, over IPv4 and IPv6, unless the plan has named it before."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
+from tests.node import egress_server
+from tests.node.audits import audit, sh
+from tests.node.conftest import LAB, lab_of
+from tests.node.egress_nodes import address, address6, at_once, probe, shell
+from tests.node.equipped import equipped
+from tests.node.running import (
+    CURRENT,
+    OPERATIONS,
+    Fleet,
+    Outcome,
+    daemon_json,
+    processes,
+    snapshot,
+    start_container,
+)
+from tests.node.transactions import keys
+
+RUN = {
+    "docker-20": FLAVOURS["debian-12"],
+    "docker-26": FLAVOURS["debian-13"],
+    "docker-28": FLAVOURS["debian-13-docker-28"],
+    "docker-29": FLAVOURS["debian-13-docker-29-containerd"],
+}
+SPECS = {
+    **{name: NodeSpec(flavour) for name, flavour in RUN.items()},
+    "outside": NodeSpec(equipped("debian-13")),
+}
+FORCED = {"gvisor_daemon_json": {"userland-proxy": False}}
+STAYS = "userland-proxy stays on: only docker-proxy serves "
+LOST = "clients lose these published ports, which only docker-proxy serves: "
+NEIGHBOURS = "containers will reach published ports by the node's own address only on their own"
+PORTS6 = ("53/udp", "8080/tcp", "9000/tcp", "9001/tcp")
+ONLY_BY_PROXY = ", ".join(f"{port} over IPv6 (web)" for port in PORTS6)
+OVER_IPV6 = {"web, v6", "web, UDP, v6", "last of a range, v6"}
+_SERVER = Path(egress_server.__file__).read_text()
+_ASK = (Path(__file__).parent / "reach_client.py").read_text()
+_SIX = """
+sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0 net.ipv6.conf.all.forwarding=1
+ip -6 address replace "$1/64" dev eth0 nodad
+"""
+# Says that it listens, as docker-proxy does, and serves nothing.
+_DEAF = "#!/bin/sh\nprintf '0\\n' >&3\nexec sleep 600\n"
+_DEAF_PATH = "/usr/local/bin/deaf-proxy"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Run nodes with containers as Coolify's, and a client outside of them."""
+
+    nodes: Mapping[str, LabNode]
+    fleet: Fleet
+
+    def ports(self, name: str) -> dict[str, str]:
+        """Return how clients come to each published port, by what it is."""
+        node = self.nodes[name]
+        four, six = address(node), address6(node)
+        return {
+            "web": f"tcp/{four}/8080",
+            "web, v6": f"tcp/{six}/8080",
+            "web, UDP": f"udp/{four}/53",
+            "web, UDP, v6": f"udp/{six}/53",
+            "first of a range": f"tcp/{four}/9000",
+            "last of a range": f"tcp/{four}/9001",
+            "last of a range, v6": f"tcp/{six}/9001",
+            "one address": f"tcp/{four}/8082",
+        }
+
+    def answers(self, name: str) -> set[str]:
+        """Return the published ports that answer to a client outside."""
+        ports = self.ports(name)
+        told = json.loads(self.ask(["once", *ports.values()]))
+        return {what for what, target in ports.items() if told[target]["answered"]}
+
+    def answers_to_a_neighbour(self, name: str) -> bool:
+        """Return True if a container on another network reaches a port by the node's address."""
+        node = self.nodes[name]
+        target = {"web": f"tcp/{address(node)}/8080"}
+        return probe(node, target, "docker", "exec", "peer") == {"web": "reached"}
+
+    def ask(self, words: list[str]) -> str:
+        """Return what the client says."""
+        ran = self.nodes["outside"].exec("python3", "-c", _ASK, *words)
+        assert ran.code == 0, ran.stderr
+        return ran.stdout
+
+    def failed_during(self, name: str, job: str, **data: object) -> tuple[Outcome, set[str]]:
+        """Run a deploy under clients; return what it said, and which ports failed a request."""
+        outside, ports = self.nodes["outside"], self.ports(name)
+        unit = f"clients-{name}"
+        outside.exec("rm", "-f", f"/run/{unit}.stop", f"/run/{unit}.told")
+        words = ["until", f"/run/{unit}.stop", f"/run/{unit}.told", *ports.values()]
+        started = ("systemd-run", "--quiet", "--collect", f"--unit={unit}", "python3", "-c", _ASK)
+        assert outside.exec(*started, *words).code == 0
+        outcome = self.fleet.run(name, deploy=f"deploys/{job}.py", data={**CURRENT, **data})
+        sh(outside, f"touch /run/{unit}.stop")
+        sh(outside, f"until [ -s /run/{unit}.told ]; do sleep 0.1; done")
+        told = json.loads(sh(outside, f"cat /run/{unit}.told"))
+        assert all(item["answered"] + item["failed"] > 3 for item in told.values()), told
+        return outcome, {what for what, target in ports.items() if told[target]["failed"]}
+
+
+def prepare(ground: Ground, name: str) -> None:
+    """Have containers that serve: on a network with IPv4 only, as Coolify's proxy is."""
+    node = ground.nodes[name]
+    shell(node, _SIX, address6(node))
+    sh(node, "docker network create front > /dev/null")
+    published = ("8080:80", "53:53/udp", "9000-9001:81-82", f"{address(node)}:8082:80")
+    start_container(node, "web", "--network=front", *(f"--publish={item}" for item in published))
+    sh(node, "docker network create back > /dev/null")
+    start_container(node, "peer", "--network=back")
+    serve(node)
+
+
+def serve(node: LabNode) -> None:
+    """Have the container answer on its ports."""
+    inside = sh(node, "docker exec web hostname -I").split()[0]
+    words = ("tcp/80", "tcp/81", "tcp/82", f"udp/{inside}/53")
+    assert node.exec("docker", "exec", "-d", "web", "python3", "-c", _SERVER, *words).code == 0
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """The nodes before anything of ours was on them."""
+    with lab_of(f"{LAB}-reach", SPECS) as nodes:
+        shell(nodes["outside"], _SIX, address6(nodes["outside"]))
+        made = Ground(nodes, Fleet(nodes, tmp_path_factory.mktemp("reach")))
+        at_once(lambda name: prepare(made, name), RUN)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def told(ground: Ground) -> dict[str, tuple[set[str], Outcome, set[str], set[str]]]:
+    """By node: what answered before a converge, what that said, what failed, what answers then."""
+    before = {name: ground.answers(name) for name in RUN}
+    converged = {name: ground.failed_during(name, "gvisor") for name in RUN}
+    after = {name: ground.answers(name) for name in RUN}
+    return {name: (before[name], *converged[name], after[name]) for name in RUN}
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_converge_leaves_every_published_port_answering_over_both_families(
+    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]], name: str
+) -> None:
+    before, outcome, failed, after = told[name]
+
+    assert outcome.code == 0, outcome.text
+    assert before == set(ground.ports(name))
+    assert after == before
+    assert failed <= OVER_IPV6, "docker-proxy starts again with dockerd"
+    assert "refused for some tenths of a second, until docker-proxy runs again" in outcome.stderr
+    assert f"{STAYS}{ONLY_BY_PROXY}" in outcome.stderr
+    assert "userland-proxy" not in daemon_json(ground.nodes[name])
+    assert ground.nodes[name].exec("ip", "link", "show", "pgvnode").code != 0
+    second = ground.fleet.run(name, data=CURRENT)
+    assert second.code == 0, second.text
+    assert second.stderr.count("No changes") == OPERATIONS
+    assert ground.nodes[name].exec("pgrep", "-f", "^sleep 60$").stdout == ""
+
+
+def test_the_audit_names_them_once_and_no_change_is_pending(
+    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]]
+) -> None:
+    assert told
+
+    found = audit(ground.fleet, "docker-26").found
+
+    evidence = found["docker-userland-proxy /etc/docker/daemon.json"]["evidence"]
+    assert evidence == f"userland-proxy is not false, and only docker-proxy serves {ONLY_BY_PROXY}"
+    assert [key for key in found if "daemon-json" in key or "drift" in key] == []
+
+
+def test_a_stopped_container_counts(
+    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]]
+) -> None:
+    assert told
+    node = ground.nodes["docker-29"]
+    sh(node, "docker stop -t 1 web")
+
+    outcome = ground.fleet.run("docker-29", data=CURRENT)
+    sh(node, "docker start web")
+    serve(node)
+
+    assert outcome.code == 0, outcome.text
+    assert f"{STAYS}{ONLY_BY_PROXY}" in outcome.stderr
+    assert "userland-proxy" not in daemon_json(node)
+    assert ground.answers("docker-29") == set(ground.ports("docker-29"))
+
+
+@pytest.mark.parametrize("name", ["docker-20", "docker-29"])
+def test_a_change_that_cuts_a_port_unforeseen_goes_back(
+    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]], name: str
+) -> None:
+    assert told
+    node = ground.nodes[name]
+    node.put(_DEAF_PATH, _DEAF.encode(), mode=0o755)
+    before, running = daemon_json(node), processes(node)
+
+    outcome = ground.fleet.run(name, data=keys(userland_proxy_path=_DEAF_PATH))
+
+    assert outcome.code == 1
+    said = rf"the published port \d+/tcp on {address6(node)} answered before, and does not now"
+    assert re.search(said, outcome.stderr), outcome.text
+    assert daemon_json(node) == before
+    assert processes(node) == running
+    assert ground.answers(name) == set(ground.ports(name))
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_whoever_wants_it_off_is_told_what_is_lost_and_gets_it(
+    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]], name: str
+) -> None:
+    assert told
+    data = {**CURRENT, **FORCED}
+    before = snapshot(ground.nodes[name])
+    neighbour_before = ground.answers_to_a_neighbour(name)
+
+    dry = ground.fleet.run(name, data=data, flags=("--dry", "--diff"))
+    unchanged = snapshot(ground.nodes[name]) == before
+    outcome, failed = ground.failed_during(name, "gvisor", **FORCED)
+    after, neighbour = ground.answers(name), ground.answers_to_a_neighbour(name)
+    second = ground.fleet.run(name, data=data)
+    removed, failed_then = ground.failed_during(name, "remove")
+
+    assert unchanged
+    assert f"{LOST}{ONLY_BY_PROXY}" in dry.stderr
+    assert outcome.code == 0, outcome.text
+    assert f"{LOST}{ONLY_BY_PROXY}" in outcome.stderr
+    assert failed == OVER_IPV6
+    assert after == set(ground.ports(name)) - OVER_IPV6
+    assert neighbour_before
+    assert neighbour is (name == "docker-29")
+    assert (NEIGHBOURS in outcome.stderr) is not neighbour
+    assert second.stderr.count("No changes") == OPERATIONS, second.text
+    assert removed.code == 0, removed.text
+    assert failed_then <= OVER_IPV6
+    assert ground.answers(name) == set(ground.ports(name))
+
+
+def test_where_dockerd_makes_no_rules_docker_proxy_stays_for_ipv4_too(ground: Ground) -> None:
+    name = "docker-26"
+    node = ground.nodes[name]
+    node.put("/etc/docker/daemon.json", b'{"iptables": false, "live-restore": true}\n')
+    sh(node, "systemctl restart docker; iptables -t nat -F DOCKER; iptables -P FORWARD ACCEPT")
+    sh(node, "docker start web")  # the dockerd before had no live-restore
+    serve(node)
+    before = ground.answers(name)
+
+    outcome = ground.fleet.run(name, data=CURRENT)
+
+    assert outcome.code == 0, outcome.text
+    assert f"{STAYS}53/udp over IPv4 (web), 53/udp over IPv6 (web), 8080/tcp over" in outcome.stderr
+    assert ground.answers(name) == before == set(ground.ports(name))

@@ -1,0 +1,195 @@
+"""Published ports that only docker-proxy serves: found, kept, named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.daemon_json.keys import Force
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.daemon_json.reach import only_by_proxy
+from pyinfra_gvisor.daemon_json.story import plan_lines, spared_line
+from pyinfra_gvisor.daemon_json.transaction import transaction
+from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.preflight import refusals
+from pyinfra_gvisor.settings import load_settings
+from tests.unit.answers import EARLIER_S, answer, compact, info
+
+WEB4, WEB6 = "proxy tcp 0.0.0.0 8080 172.18.0.2 web", "proxy tcp :: 8080 172.18.0.2 web"
+SIX = "proxy tcp :: 8081 fd00:1::2 six"
+ONE = "proxy udp 2001:db8::5 53 172.18.0.3 dns"
+OUTER = "outer6 eth0"
+OFF = {"userland-proxy": False}
+
+
+def node(reach: Iterable[str] = (), egress: Iterable[str] = (), **given: Any) -> Node:
+    """A node that tells these lines of its ports and its firewall, too."""
+    told = [*(f"reach {line}" for line in reach), *(f"egress {line}" for line in egress)]
+    return parse_node([*answer(**given), *told])
+
+
+def ports(*reach: str, version: str = "26.1.5", **keys: Any) -> list[str]:
+    """The ports on a node whose dockerd was started with these keys."""
+    text = compact(keys) if keys else None
+    docker = info(ServerVersion=version)
+    return [str(item) for item in only_by_proxy(node(reach=reach, daemon_json=text, docker=docker))]
+
+
+@pytest.mark.parametrize(
+    ("reach", "keys", "expected"),
+    [
+        pytest.param((WEB4, WEB6, OUTER), {}, ["8080/tcp over IPv6 (web)"], id="ipv4-only-network"),
+        pytest.param((WEB4, WEB6), {}, [], id="a-node-without-ipv6"),
+        pytest.param((WEB4, OUTER), {}, [], id="ipv4"),
+        pytest.param((ONE,), {}, ["53/udp on 2001:db8::5 (dns)"], id="one-address"),
+        pytest.param((SIX, OUTER), {}, ["8081/tcp over IPv6 (six)"], id="no-ip6tables-in-26"),
+        pytest.param((SIX, OUTER), {"version": "27.0.1"}, [], id="ip6tables-in-27"),
+        pytest.param((SIX, OUTER), {"version": "28.5.2", "ip6tables": False},
+                     ["8081/tcp over IPv6 (six)"], id="ip6tables-off"),
+        pytest.param((SIX, OUTER), {"ip6tables": True, "experimental": True}, [],
+                     id="ip6tables-on-in-26"),
+        pytest.param((SIX, OUTER), {"ip6tables": True}, ["8081/tcp over IPv6 (six)"],
+                     id="ip6tables-not-experimental"),
+        pytest.param((WEB4,), {"iptables": False}, ["8080/tcp over IPv4 (web)"], id="no-iptables"),
+        pytest.param((WEB6.replace("proxy ", "stopped "), OUTER), OFF, [], id="it-is-off-already"),
+        pytest.param(("stopped tcp :: 0 0.0.0.0 -", OUTER), {}, ["0/tcp over IPv6 (0.0.0.0)"],
+                     id="stopped-with-a-port-that-docker-chooses"),
+    ],
+)  # fmt: skip
+def test_only_docker_proxy_serves_what_no_rule_of_dockerd_leads_to(
+    reach: tuple[str, ...], keys: dict[str, Any], expected: list[str]
+) -> None:
+    assert ports(*reach, **keys) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("proxy tcp", id="half"),
+        pytest.param("stopped tcp :: x 0.0.0.0 web", id="no-port"),
+        pytest.param("stopped tcp 1.2 80 0.0.0.0 web", id="no-address"),
+        pytest.param("proxy tcp :: 80 zzz web", id="no-address-of-its-own"),
+    ],
+)
+def test_what_docker_would_not_publish_is_left_out(line: str) -> None:
+    assert node(reach=(line, WEB4)).reach.proxied == node(reach=(WEB4,)).reach.proxied
+
+
+def test_the_key_is_left_alone_where_clients_depend_on_it() -> None:
+    found = node(reach=(WEB6, OUTER))
+
+    plan = plan_daemon_json(found, {**OFF, "debug": True}, spare_ports=True)
+
+    assert json.loads(plan.after or "") == {"debug": True}
+    assert spared_line(plan) == (
+        "userland-proxy stays on: only docker-proxy serves 8080/tcp over IPv6 (web). To switch it "
+        'off and lose these ports, set gvisor_daemon_json = {"userland-proxy": False}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("reach", "spare_ports"),
+    [
+        pytest.param((WEB4,), True, id="nobody-depends-on-it"),
+        pytest.param((WEB6, OUTER), False, id="the-operator-wants-it-off"),
+    ],
+)
+def test_else_it_is_switched_off(reach: tuple[str, ...], spare_ports: bool) -> None:
+    plan = plan_daemon_json(node(reach=reach), OFF, spare_ports=spare_ports)
+
+    assert (json.loads(plan.after or ""), plan.spared) == (OFF, ())
+
+
+@pytest.mark.parametrize(
+    ("own", "spares"),
+    [
+        pytest.param({}, True, id="nothing"),
+        pytest.param({"gvisor_daemon_json": OFF}, False, id="off"),
+        pytest.param({"gvisor_daemon_json": {"userland-proxy": None}}, False, id="left-alone"),
+    ],
+)
+def test_whoever_has_decided_on_it_gets_it(own: dict[str, Any], spares: bool) -> None:
+    settings, problems = load_settings({"gvisor_runtimes": {}, **own})
+
+    assert settings, problems
+    assert settings.spares_ports is spares
+
+
+def test_rules_that_count_on_it_to_be_off_are_refused_where_it_stays_on() -> None:
+    told = ("published 8080/tcp", "nft")
+    found = node(reach=(WEB6, OUTER), egress=told)
+    settings, problems = load_settings({"gvisor_runtimes": {}, "gvisor_egress": {}})
+    assert settings, problems
+
+    refused = [str(problem) for _, problem in refusals(found, settings)]
+
+    assert len(refused) == 1
+    assert "through dockerd's userland-proxy" in refused[0]
+    assert refusals(node(reach=(WEB4,), egress=told), settings) == []
+
+
+def test_a_plan_that_switches_it_off_names_every_port_that_is_lost() -> None:
+    found = node(reach=(WEB6, ONE, OUTER))
+
+    plan = plan_daemon_json(found, OFF)
+
+    assert plan.action is Force.RESTART
+    lines = plan_lines(plan, found, wait_s=300)
+    lost = "53/udp on 2001:db8::5 (dns), 8080/tcp over IPv6 (web)"
+    said = f"  clients lose these published ports, which only docker-proxy serves: {lost}"
+    assert said in lines
+    script = transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
+    assert "given_up='udp 6 53\ntcp 6 8080'\n" in script
+
+
+@pytest.mark.parametrize(
+    ("version", "reach", "told"),
+    [
+        pytest.param("28.5.2", (WEB4,), 1, id="before-29"),
+        pytest.param("29.7.1", (WEB4,), 0, id="since-29"),
+        pytest.param("28.5.2", (OUTER,), 0, id="nothing-is-published"),
+    ],
+)
+def test_a_plan_says_that_containers_on_other_networks_need_another_way(
+    version: str, reach: tuple[str, ...], told: int
+) -> None:
+    found = node(reach=reach, docker=info(ServerVersion=version))
+
+    lines = plan_lines(plan_daemon_json(found, OFF), found, wait_s=300)
+
+    assert sum("only on their own network" in line for line in lines) == told
+
+
+def test_another_restart_says_which_ports_are_refused_meanwhile_and_gives_none_up() -> None:
+    found = node(reach=(WEB6, OUTER))
+
+    plan = plan_daemon_json(found, {"no-new-privileges": True})
+
+    said = "  refused for some tenths of a second, until docker-proxy runs again: "
+    assert f"{said}8080/tcp over IPv6 (web)" in plan_lines(plan, found, wait_s=300)
+    script = transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
+    assert "given_up=''\n" in script
+
+
+def test_a_reload_gives_none_up() -> None:
+    plan = plan_daemon_json(node(reach=(WEB6, OUTER)), {**OFF, "debug": True}, restart="reload")
+
+    assert (plan.action, plan.lost) == (Force.RELOAD, None)
+
+
+def test_a_docker_proxy_that_runs_counts_whatever_the_file_says_by_now() -> None:
+    found = node(reach=(WEB6, OUTER), daemon_json=compact(OFF), mtime_s=EARLIER_S + 10_000)
+
+    assert [str(item) for item in only_by_proxy(found)] == ["8080/tcp over IPv6 (web)"]
+
+
+def test_a_container_that_does_not_run_counts_as_long_as_dockerd_has_its_proxy() -> None:
+    stopped = ("stopped tcp :: 8080 0.0.0.0 web", OUTER)
+
+    assert [str(item) for item in only_by_proxy(node(reach=stopped))] == [
+        "8080/tcp over IPv6 (web)"
+    ]
+    assert only_by_proxy(node(reach=stopped, daemon_json=compact(OFF))) == ()

@@ -1,0 +1,298 @@
+"""What ``docker_state.pl`` tells of docker-proxy, and what ``reach.pl`` says of ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.node.reach import Reach
+from pyinfra_gvisor.scripts import program, script
+from tests.unit.answers import compact
+from tests.unit.fake_docker import container, daemon, network, port, routes, says
+from tests.unit.node_script import Machine
+from tests.unit.shells import run
+
+STOPPED = (
+    "/containers/json?all=1&limit=64"
+    "&filters=%7B%22status%22%3A%5B%22created%22%2C%22exited%22%2C%22restarting%22%5D%7D"
+)
+GLOBAL = "20010db8000000000000000000000005 02 40 00 80     eth0\n"
+BRIDGE6 = "fd000000000000000000000000000001 03 40 00 80 br-shop\n"
+LINK = "fe800000000000000000000000000001 02 40 20 80     eth0\n"
+LO = "00000000000000000000000000000001 01 80 10 80       lo\n"
+
+
+@contextmanager
+def proxy(*words: str) -> Iterator[None]:
+    """A process that looks like docker-proxy with these arguments; a shell that reads on."""
+    command = ["docker-proxy", "-s", "--", *words]
+    with subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE) as running:
+        try:
+            yield
+        finally:
+            running.kill()
+
+
+def words(host: str, port: int, address: str, protocol: str = "tcp") -> list[str]:
+    """Docker's arguments for it."""
+    return [
+        *("-proto", protocol, "-host-ip", host, "-host-port", str(port)),
+        *("-container-ip", address, "-container-port", "80"),
+    ]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A node whose dockerd is this very process."""
+    machine = Machine(tmp_path)
+    (machine.root / "docker.pid").write_text(str(os.getpid()))
+    (machine.root / "proc-net").mkdir()
+    return machine
+
+
+def seen(machine: Machine, proxies: Sequence[Sequence[str]], addresses: str = "") -> Reach:
+    """What is told with these processes, addresses, and a container that publishes a port."""
+    (machine.root / "proc-net" / "if_inet6").write_text(addresses)
+    given = {"bridge": {"IPAddress": "172.18.0.2", "GlobalIPv6Address": ""}}
+    shop = container(1, os.getpid(), name="shop", others={"Ports": [port(8080)]})
+    shop["NetworkSettings"] = {"Networks": given}
+    with ExitStack() as stack:
+        for item in proxies:
+            stack.enter_context(proxy(*item))
+        networks = [network("shop", Options={"com.docker.network.bridge.name": "br-shop"})]
+        stack.enter_context(daemon(machine.socket, routes([shop], networks=networks)))
+        return machine.node().reach
+
+
+def test_what_docker_proxy_serves_is_told_with_the_container(machine: Machine) -> None:
+    found = seen(
+        machine,
+        [
+            words("0.0.0.0", 8080, "172.18.0.2"),  # noqa: S104
+            words("::", 8080, "172.18.0.2"),
+            [*words("::", 53, "172.18.0.9", "udp"), "-use-listen-fd"],
+        ],
+    )
+
+    assert [str(item) for item in found.proxied] == [
+        "53/udp over IPv6 (172.18.0.9)",
+        "8080/tcp over IPv4 (shop)",
+        "8080/tcp over IPv6 (shop)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(["-proto", "tcp", "-host-ip", "::"], id="half"),
+        pytest.param(words("a b", 1, "172.18.0.2"), id="blanks"),
+        pytest.param(words("zzz", 1, "172.18.0.2"), id="no-address"),
+        pytest.param(words("::\nreach outer6 x", 1, "172.18.0.2"), id="a-line-of-its-own"),
+    ],
+)
+def test_a_process_with_other_arguments_is_passed_over(machine: Machine, odd: list[str]) -> None:
+    assert seen(machine, [odd]) == Reach()
+
+
+def test_a_process_of_somebody_else_is_passed_over(machine: Machine) -> None:
+    (machine.root / "docker.pid").write_text("1")
+
+    assert seen(machine, [words("::", 8080, "172.18.0.2")]) == Reach()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "outer6"),
+    [
+        pytest.param(LO + LINK, (), id="link-local"),
+        pytest.param(LO + BRIDGE6, (), id="on-a-bridge-of-dockers"),
+        pytest.param(LO + GLOBAL + LINK + GLOBAL, ("eth0",), id="global"),
+    ],
+)
+def test_ipv6_addresses_that_others_may_reach_are_told_by_interface(
+    machine: Machine, addresses: str, outer6: tuple[str, ...]
+) -> None:
+    assert seen(machine, [], addresses).outer6 == outer6
+
+
+def test_what_stopped_containers_have_published_is_told_where_there_is_ipv6(
+    machine: Machine,
+) -> None:
+    (machine.root / "proc-net" / "if_inet6").write_text(GLOBAL)
+    everywhere = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "9/udp": None}
+    one = {"53/udp": [{"HostIp": "2001:db8::5", "HostPort": "53"}]}
+    both = {"81/tcp": [{"HostIp": "", "HostPort": "8081"}]}
+    stopped = [
+        container(5, 0, name="both", host={"NetworkMode": "six", "PortBindings": both}),
+        container(2, 0, name="web", host={"NetworkMode": "shop", "PortBindings": everywhere}),
+        container(3, 0, name="dns", host={"NetworkMode": "six", "PortBindings": one}),
+        container(4, 0, name="none", host={"NetworkMode": "default", "PortBindings": {}}),
+    ]
+    answers = routes([], networks=[network("shop"), network("six", EnableIPv6=True)])
+    answers |= {f"/containers/{item['Id']}/json": says(compact(item)) for item in stopped}
+    gone, broken = ({"Id": f"{number:064x}"} for number in (8, 9))
+    answers[f"/containers/{broken['Id']}/json"] = says("its layer is nil", "500 Server Error")
+    answers[STOPPED] = says(compact([gone, broken, *({"Id": item["Id"]} for item in stopped)]))
+
+    with daemon(machine.socket, answers):
+        found = machine.node().reach
+
+    assert [(str(item), item.address) for item in found.proxied] == [
+        ("53/udp on 2001:db8::5 (dns)", "::"),
+        ("8080/tcp over IPv4 (web)", "0.0.0.0"),  # noqa: S104
+        ("8080/tcp over IPv6 (web)", "0.0.0.0"),  # noqa: S104
+        ("8081/tcp over IPv4 (both)", "0.0.0.0"),  # noqa: S104
+        ("8081/tcp over IPv6 (both)", "::"),
+    ]
+    assert not any(item.running for item in found.proxied)
+
+
+SHOP = "shop 812 tcp 192.0.2.7 8080 172.18.0.2 80"
+DNS = "dns 813 udp 2001:db8::5 53 172.18.0.3 53"
+_STUBS = """
+say() { printf '%s\\n' "$*"; }
+running() { cat "$work/running"; }
+"""
+_HOLDS = """
+served() { cat "$work/served"; }
+try() { cat "$work/tried"; }
+answers_itself() { [ -s "$work/itself" ]; }
+if reach_holds; then echo holds; else echo "$unreached"; fi
+"""
+
+
+def reach(work: Path, does: str, given_up: str = "", **files: str) -> str:
+    """What ``reach.sh`` says with these files in its working directory."""
+    for name, text in files.items():
+        (work / name.replace("_", ".")).write_text(text)
+    text = script("reach", work=str(work), reach_program="exit 1", given_up=given_up)
+    text = text.replace("/proc/[0-9]*", f"{work}/proc/[0-9]*")
+    text = text.replace("/run/docker.pid", f"{work}/docker.pid")
+    return run(f"{_STUBS}\n{text}\n{does}").stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        pytest.param({}, "holds", id="all-as-before"),
+        pytest.param({"tried": "closed tcp 192.0.2.7 8080\n"}, "8080/tcp on 192.0.2.7",
+                     id="closed"),
+        pytest.param({"tried": ""}, "8080/tcp on 192.0.2.7", id="no-answer-of-it"),
+        pytest.param({"tried": "closed tcp 192.0.2.7 8080\n", "itself": ""}, "holds",
+                     id="closed-by-the-container-itself"),
+        pytest.param({"served": "tcp 4 8080\n"}, "53/udp on 2001:db8::5", id="nobody-serves-it"),
+        pytest.param({"served": "udp 6 53\n"}, "8080/tcp on 192.0.2.7",
+                     id="open-although-nobody-serves-it"),
+        pytest.param({"served": "tcp 4 8080\n", "running": "shop 812 0 /shop\n"}, "holds",
+                     id="its-container-was-stopped"),
+        pytest.param({"served": "tcp 4 8080\n", "running": "shop 812 0 /shop\ndns 9 0 /dns\n"},
+                     "holds", id="its-container-was-restarted"),
+        pytest.param({"served": "tcp 4 8080\n", "given_up": "udp 6 53"}, "holds", id="given-up"),
+        pytest.param({"served": "udp 6 53\n", "given_up": "udp 6 53"}, "8080/tcp on 192.0.2.7",
+                     id="another-one-given-up"),
+    ],
+)  # fmt: skip
+def test_a_port_is_lost_if_nobody_serves_it_or_it_is_closed(
+    tmp_path: Path, changed: dict[str, str], said: str
+) -> None:
+    files = {
+        "reach_all": f"{SHOP}\n{DNS}\n",
+        "reach_before": "open tcp 192.0.2.7 8080\nsilent udp 2001:db8::5 53\n",
+        "served_before": "tcp 4 8080\nudp 6 53\n",
+        "running": "shop 812 0 /shop\ndns 813 0 /dns\n",
+        "served": "tcp 4 8080\nudp 6 53\n",
+        "tried": "open tcp 192.0.2.7 8080\n",
+        "itself": "yes",
+    }
+
+    assert reach(tmp_path, _HOLDS, **{**files, **changed}) == said
+
+
+@pytest.mark.parametrize(
+    ("comm", "stat", "seen"),
+    [
+        pytest.param("docker-proxy", "77 (docker-proxy) S 812 77 77 0", "udp 6 53", id="dockerds"),
+        pytest.param("docker-proxy", "77 (docker-proxy) S 1 77 77 0", "", id="of-somebody-else"),
+        pytest.param("docker-proxy", "77 (a) S 812 (b) S 1 77 77 0", "", id="forged"),
+        pytest.param("sleep", "77 (sleep) S 812 77 77 0", "", id="another-program"),
+    ],
+)
+def test_what_docker_proxy_serves_is_served(
+    tmp_path: Path, comm: str, stat: str, seen: str
+) -> None:
+    process = tmp_path / "proc" / "77"
+    process.mkdir(parents=True)
+    (tmp_path / "docker.pid").write_text("812")
+    (process / "comm").write_text(f"{comm}\n")
+    (process / "stat").write_text(f"{stat}\n")
+    given = ["/usr/bin/docker-proxy", *words("::", 53, "172.18.0.3", "udp"), "-use-listen-fd"]
+    (process / "cmdline").write_text("\0".join([*given, ""]))
+
+    assert reach(tmp_path, "PATH=/usr/bin:/bin; served") == seen
+
+
+def listening(kind: socket.SocketKind, answer: bytes | None) -> tuple[socket.socket, int]:
+    """A server on loopback: says ``answer`` and ends a connection, or says nothing if None."""
+    served = socket.socket(socket.AF_INET, kind)
+    served.bind(("127.0.0.1", 0))
+    if kind is socket.SOCK_STREAM:
+        served.listen()
+
+    def serve() -> None:
+        if kind is socket.SOCK_DGRAM:
+            _, who = served.recvfrom(10)
+            if answer is not None:
+                served.sendto(answer, who)
+            return
+        connection, _ = served.accept()
+        if answer is not None:
+            connection.sendall(answer)
+            connection.close()
+        else:
+            connection.recv(1)  # until the other side ends it
+
+    threading.Thread(target=serve, daemon=True).start()
+    return served, served.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "state"),
+    [
+        pytest.param(socket.SOCK_STREAM, None, "open", id="waits-for-a-request"),
+        pytest.param(socket.SOCK_STREAM, b"220 ready\n", "open", id="speaks-first"),
+        pytest.param(socket.SOCK_STREAM, b"", "closed", id="ends-at-once-as-docker-proxy-does"),
+        pytest.param(socket.SOCK_DGRAM, b"hello", "open", id="udp-that-answers"),
+        pytest.param(socket.SOCK_DGRAM, b"", "open", id="udp-that-answers-with-nothing"),
+        pytest.param(socket.SOCK_DGRAM, None, "silent", id="udp-that-does-not"),
+    ],
+)
+def test_a_port_is_open_closed_or_silent(
+    kind: socket.SocketKind, answer: bytes | None, state: str
+) -> None:
+    served, number = listening(kind, answer)
+    protocol = "tcp" if kind is socket.SOCK_STREAM else "udp"
+    target = f"{protocol} 127.0.0.1 {number}"
+
+    with served:
+        assert tried(target) == f"{state} {target}\n"
+
+
+def test_refused_ports_are_closed_and_what_it_cannot_try_is_silent() -> None:
+    targets = ["tcp 127.0.0.1 1", "udp 127.0.0.1 1", "tcp ::1 1", "sctp 127.0.0.1 1", "tcp x 1"]
+
+    states = [line.split(" ")[0] for line in tried("\n".join(targets)).splitlines()]
+
+    assert states == ["closed", "closed", "closed", "silent", "silent"]
+
+
+def tried(targets: str) -> str:
+    """What ``reach.pl`` says of these."""
+    command = ["perl", "-e", program("scripts/reach.pl")]
+    ran = subprocess.run(command, input=targets + "\n", capture_output=True, text=True, check=True)
+    return ran.stdout
