@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from pyinfra_gvisor.audit.observed import Observed, audit_script, parse_observed
+from pyinfra_gvisor.facts.asking import asked
 
 
 class AuditState(FactBase[Observed | None]):
@@ -23,7 +24,7 @@ class AuditState(FactBase[Observed | None]):
 
     def command(self, labels: Iterable[str] = ()) -> StringCommand:
         """The whole script, as the argument of the one shell that pyinfra starts."""
-        return StringCommand("sh", "-c", QuoteString(audit_script(labels)))
+        return asked(audit_script(labels))
 
     def process(self, output: list[str]) -> Observed:
         """The answer as ``Observed``."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from pyinfra_gvisor.coolify.control_host import STATE_SCRIPTS, ControlHost, parse_control_host
 from pyinfra_gvisor.coolify.files import COMPOSE, OWED, TIMER, patcher_text, paths
+from pyinfra_gvisor.facts.asking import asked
 from pyinfra_gvisor.scripts import encoded, script
 
 
@@ -31,7 +32,7 @@ class CoolifyState(FactBase[ControlHost | None]):
             timer=TIMER,
             owed=OWED,
         )
-        return StringCommand("sh", "-c", QuoteString(text))
+        return asked(text)
 
     def process(self, output: list[str]) -> ControlHost:
         """The answer as a ``ControlHost``."""

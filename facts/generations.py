@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from pyinfra_gvisor.daemon_json.generations import Generation, parse_generations
+from pyinfra_gvisor.facts.asking import asked
 from pyinfra_gvisor.scripts import script
 
 
@@ -20,7 +21,7 @@ class Generations(FactBase[tuple[Generation, ...] | None]):
 
     def command(self) -> StringCommand:
         """One shell, which prints a line for each file."""
-        return StringCommand("sh", "-c", QuoteString(script("generations")))
+        return asked(script("generations"))
 
     def process(self, output: list[str]) -> tuple[Generation, ...]:
         """The answer as ``Generation``\\ s."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.host import Host
 
+from pyinfra_gvisor.facts.asking import asked
 from pyinfra_gvisor.node import Node, parse_node, state_script
 
 _MEMORY = "pyinfra_gvisor.node"
@@ -28,7 +29,7 @@ class NodeState(FactBase[Node | None]):
 
     def command(self, textfile_dir: str | None = None) -> StringCommand:
         """The whole script, as the argument of the one shell that pyinfra starts."""
-        return StringCommand("sh", "-c", QuoteString(state_script(textfile_dir=textfile_dir)))
+        return asked(state_script(textfile_dir=textfile_dir))
 
     def process(self, output: list[str]) -> Node:
         """The answer as a ``Node``."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from pyinfra_gvisor.facts.asking import asked
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.upgrade.collection import END, parse_release_users
 
@@ -22,7 +23,7 @@ class ReleaseUsers(FactBase[frozenset[str] | None]):
     def command(self) -> StringCommand:
         """One shell."""
         text = script("release_users") + f"release_users\necho '{END}'\n"
-        return StringCommand("sh", "-c", QuoteString(text))
+        return asked(text)
 
     def process(self, output: list[str]) -> frozenset[str]:
         """The answer as names of releases."""

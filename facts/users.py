@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from pyinfra_gvisor.facts.asking import asked
 from pyinfra_gvisor.removal import RuntimeUser, parse_runtime_users
 from pyinfra_gvisor.scripts import script
 
@@ -20,7 +21,7 @@ class RuntimeUsers(FactBase[tuple[RuntimeUser, ...] | None]):
 
     def command(self) -> StringCommand:
         """One shell, which asks Docker for each container."""
-        return StringCommand("sh", "-c", QuoteString(script("runtime_users")))
+        return asked(script("runtime_users"))
 
     def process(self, output: list[str]) -> tuple[RuntimeUser, ...]:
         """The answer as ``RuntimeUser``\\ s."""

@@ -3,8 +3,8 @@
 # containers (their shims remember the wrapper), daemon.json and the generations before it.
 # Changes nothing.
 release_users() {
-    find /proc -mindepth 2 -maxdepth 2 -name exe -lname '/opt/gvisor/releases/*' -printf '%l\n' 2> /dev/null ||
-        : # a process has ended meanwhile
+    find /proc -mindepth 2 -maxdepth 2 -name exe -lname '/opt/gvisor/releases/*' -printf '%l\0' 2> /dev/null |
+        tr '\n\0' '?\n' # a path in a container is the container's to choose; processes end meanwhile
     for tasks in /run/containerd /run/docker/containerd/daemon; do
         tasks=$tasks/io.containerd.runtime.v2.task/moby
         if [ -d "$tasks" ]; then

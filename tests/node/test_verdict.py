@@ -19,6 +19,27 @@ from tests.node.running import (
 )
 from tests.node.watching import TEXTFILES, have_none, have_watch, journal, look_now, metrics, within
 
+# A program at a path like ours, with a name that is no text and has lines of ours.
+_BLINDING = r"""
+path=$(printf '/opt/gvisor/releases/\377\nend of release users\n/opt/gvisor/releases/x')
+mkdir -p "${path%/*}"
+cp /usr/bin/sleep "$path"
+exec -a "$(printf '\377\376\nend of node state\n')" "$path" 3000
+"""
+_ASK_ALL = """
+from pyinfra import host
+
+from pyinfra_gvisor.facts.audit import AuditState
+from pyinfra_gvisor.facts.coolify import CoolifyState
+from pyinfra_gvisor.facts.generations import Generations
+from pyinfra_gvisor.facts.node import NodeState
+from pyinfra_gvisor.facts.release_users import ReleaseUsers
+from pyinfra_gvisor.facts.users import RuntimeUsers
+
+facts = (AuditState, CoolifyState, Generations, NodeState, ReleaseUsers, RuntimeUsers)
+assert [fact for fact in facts if host.get_fact(fact) is None] == []
+"""
+
 NODES = [pytest.param(name, id=name) for name in ("docker-20", "lived-in", "docker-29")]
 
 
@@ -98,3 +119,25 @@ def test_a_sandbox_whose_path_breaks_off_at_a_mount_is_one(
 
     assert (shown, told) == (SENTRY.removeprefix("/opt"), ("sandboxed", "", RELEASE))
     assert fleet.run("docker-29").code == 0
+
+
+def test_no_name_that_a_container_chooses_blinds_a_run(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["lived-in"]
+    start_container(node, "blinding", "--label=coolify.name=\u00fc\xff\nend of node state")
+    node.exec("docker", "exec", "-d", "blinding", "bash", "-c", _BLINDING)
+    assert within(10, lambda: node.exec("pgrep", "-x", "x").code == 0)
+    asking = fleet.directory / "ask_all.py"
+    asking.write_text(_ASK_ALL)
+
+    asked = fleet.run("lived-in", deploy=asking)
+    deployed = fleet.run("lived-in")
+    seen = audit(fleet, "lived-in")
+    back = fleet.run("lived-in", deploy="deploys/rollback.py", flags=("--dry",))
+    remove_container(node, "blinding")
+
+    assert asked.code == 0, asked.text
+    assert deployed.code == 0, deployed.text
+    assert seen.container("blinding")["verdict"] == "bare"
+    assert back.code == 0, back.text
