@@ -100,6 +100,13 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
     merged = merge(before, owned, paths, owner=owner)
     plan = plan_merged(node, merged, paths, ours={*paths, *owned.of(owner)}, restart=restart)
+    if spared and plan.lost:
+        raise Problem(
+            "a restart would end docker-proxy, which the file switches off and which alone serves "
+            f"{', '.join(map(str, plan.lost))}",
+            todo='set gvisor_daemon_json = {"userland-proxy": True} to keep it, or False to lose '
+            "these ports",
+        )
     return replace(plan, spared=spared)
 
 

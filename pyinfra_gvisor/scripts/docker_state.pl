@@ -117,7 +117,7 @@ sub reloads { # when dockerd has read daemon.json anew, as far as it remembers
     my @times = $events =~ /"timeNano":(\d+)/g;
     return @times ? sprintf("reload_event %.3f\n", $times[-1] / 1e9) : "";
 }
-my (%bridges, %has6) = (docker0 => 1);
+my (%bridges, %has6, $may_be_stopped) = (docker0 => 1);
 sub networks { # driver, bridge and name, a line each
     my $all = ask("/networks") // "";
     my $text = "";
@@ -128,7 +128,7 @@ sub networks { # driver, bridge and name, a line each
         my ($bridge) = ($one->{Options} // "") =~ /"com\.docker\.network\.bridge\.name":"([^"\\ ]+)"/;
         $bridge //= $driver eq "bridge" ? "br-" . substr($id, 0, 12) : "-";
         $bridges{$bridge} = 1;
-        $has6{$name} = 1 if ($one->{EnableIPv6} // "") eq "true";
+        @has6{$name, $id} = (1, 1) if ($one->{EnableIPv6} // "") eq "true";
         $text .= "egress network $driver $bridge $name\n";
     }
     return $text;
@@ -172,8 +172,8 @@ sub outer6 { # interfaces with an IPv6 address that others may reach
     my %found;
     open(my $f, "<", "/proc/net/if_inet6") or return (); # proc_net(5)
     while (<$f>) {
-        my ($scope, $name) = (split)[3, 5];
-        $found{$name} = 1 if $scope eq "00" && !$bridges{$name};
+        my ($address, $scope, $name) = (split)[0, 3, 5];
+        $found{$name} = 1 if $scope eq "00" && !$bridges{$name} && $address !~ /^fd2e6ab49d1c/; # ours
     }
     return sort keys %found;
 }
@@ -182,13 +182,13 @@ sub stopped { # what containers that do not run have published; their addresses 
     my $list = ask("/containers/json?all=1&limit=64&filters=$filters") // return "";
     my $text = "";
     while ($list =~ /"Id":"([0-9a-f]{64})"/g) {
-        # one that Docker cannot describe is no reason to know nothing of the node
-        my $body = eval { ask("/containers/$1/json") };
+        my $body = eval { ask("/containers/$1/json") }; # not every one can be described
         die $@ if ($@ // "") =~ /^no answer within/;
         next unless defined $body;
         my $host = members(members($body)->{HostConfig} // "{}");
         my ($name) = (members($body)->{Name} // "") =~ m{^"/([\w.-]+)"\z} or next;
         my ($network) = ($host->{NetworkMode} // "") =~ /^"([^"]+)"\z/ or next;
+        next if $network =~ /^(?:host|none|container:)/;
         my $six = $has6{$network eq "default" ? "bridge" : $network};
         my $bound = $host->{PortBindings} // "";
         while ($bound =~ m{"\d+/(\w+)":(?<all>\[[^\]]*\])}g) {
@@ -205,10 +205,9 @@ sub stopped { # what containers that do not run have published; their addresses 
     return $text;
 }
 sub reach {
-    my $served = proxies($_[0]);
-    my @outer6 = outer6();
-    $served .= stopped() if @outer6 || $served ne "";
-    return $served . join "", map { "reach outer6 $_\n" } @outer6;
+    my $served = proxies($_[0]) . join "", map { "reach outer6 $_\n" } outer6();
+    $may_be_stopped = $served ne "";
+    return $served;
 }
 sub build_cache { # what a builder in dockerd has left; which images and steps, does not leave the node
     my ($version, $root) = map { ($_ // "") =~ /^"([^"\\]*)"$/ ? $1 : "" } @{members($_[0])}{qw(ServerVersion DockerRootDir)};
@@ -266,6 +265,16 @@ my $told = eval {
     $text;
 };
 print defined $told ? ascii($told) : "docker_error $@";
+if ($may_be_stopped && defined $told) { # nor is one that hangs a reason to know nothing else
+    my $found = eval {
+        local $SIG{ALRM} = sub { die "no answer within 5 s\n" };
+        alarm 5;
+        my $text = stopped();
+        alarm 0;
+        $text;
+    };
+    print ascii($found // "");
+}
 if ($wide && defined $told) { # one that does not answer to this is no reason to know nothing else
     my $built = eval {
         local $SIG{ALRM} = sub { die "no answer within 10 s\n" };

@@ -12,7 +12,8 @@ version_of() { case "$1" in *:*) echo 6 ;; *) echo 4 ;; esac; }
 
 outer() { # 4 | 6: the first address of the node that others reach; not on Docker's bridges
     device=$(ip "-$1" route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
-    ip "-$1" -o address show scope global > "$work/addresses"
+    # not link-local ones, and none of ours
+    ip "-$1" -o address show scope global | grep -v -e ' 169\.254\.' -e ' fd2e:6ab4:9d1c:' > "$work/addresses" || true
     {
         grep "^[0-9]*: $device " "$work/addresses" || true # of that device first
         cat "$work/addresses"
@@ -23,24 +24,26 @@ outer() { # 4 | 6: the first address of the node that others reach; not on Docke
     done
 }
 
-# "container pid protocol address port own-address own-port" for every published port that is not on loopback
-# only. Containers in a crash loop are left out, as none_lost does.
+# "container pid protocol address port own-address own-port" for every published port that others could reach:
+# nobody reaches all IPv6 addresses of a node that has none.
 published() {
     ids=$(docker_quick ps -q) || return 1
     if [ -z "$ids" ]; then return 0; fi
     # shellcheck disable=SC2016  # variables of the template
-    form='{{$all := .}}{{range $own, $bound := .NetworkSettings.Ports}}{{range $bound}}{{$all.Id}} {{$all.State.Pid}} {{$all.RestartCount}} {{$own}} {{or .HostIp "0.0.0.0"}} {{.HostPort}}{{range $all.NetworkSettings.Networks}} {{.IPAddress}}{{end}}{{println}}{{end}}{{end}}'
+    form='{{$all := .}}{{range $own, $bound := .NetworkSettings.Ports}}{{range $bound}}{{$all.Id}} {{$all.State.Pid}} {{$own}} {{or .HostIp "0.0.0.0"}} {{.HostPort}}{{range $all.NetworkSettings.Networks}} {{.IPAddress}}{{end}}{{println}}{{end}}{{end}}'
     # shellcheck disable=SC2086
     docker_quick inspect --format "$form" $ids > "$work/bindings" || return 1
     outer4='' outer6=''
     if command -v ip > /dev/null; then outer4=$(outer 4) outer6=$(outer 6); fi
-    while read -r container main restarts own address port inner _; do
+    while read -r container main own address port inner _; do
         case "$address" in
-            127.* | ::1) continue ;;
+            '' | 127.* | ::1) continue ;;
             0.0.0.0) address=${outer4:-$address} ;;
-            ::) address=${outer6:-$address} ;;
+            ::)
+                if [ -z "$outer6" ]; then continue; fi
+                address=$outer6
+                ;;
         esac
-        if [ "${restarts:-1}" -gt 0 ]; then continue; fi
         printf '%s %s %s %s %s %s %s\n' "$container" "$main" "${own#*/}" "$address" "$port" "${inner:--}" "${own%/*}"
     done < "$work/bindings" | sort -u
 }
@@ -137,5 +140,5 @@ reach_holds() {
 
 answers_itself() { # "protocol address port": whether a container does, asked by the node
     state=$(printf '%s\n' "$1" | perl -e "$reach_program")
-    case "$state" in closed*) return 1 ;; esac
+    case "$state" in open*) ;; *) return 1 ;; esac
 }

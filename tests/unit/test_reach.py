@@ -13,6 +13,7 @@ from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.reach import only_by_proxy
 from pyinfra_gvisor.daemon_json.story import plan_lines, spared_line
 from pyinfra_gvisor.daemon_json.transaction import transaction
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.preflight import refusals
 from pyinfra_gvisor.settings import load_settings
@@ -101,6 +102,13 @@ def test_else_it_is_switched_off(reach: tuple[str, ...], spare_ports: bool) -> N
     plan = plan_daemon_json(node(reach=reach), OFF, spare_ports=spare_ports)
 
     assert (json.loads(plan.after or ""), plan.spared) == (OFF, ())
+
+
+def test_a_restart_that_would_end_it_because_of_somebody_else_is_refused() -> None:
+    found = node(reach=(WEB6, OUTER), daemon_json=compact(OFF), mtime_s=EARLIER_S + 10_000)
+
+    with pytest.raises(Problem, match=r"alone serves 8080/tcp over IPv6 \(web\)"):
+        plan_daemon_json(found, {**OFF, "no-new-privileges": True}, spare_ports=True)
 
 
 @pytest.mark.parametrize(

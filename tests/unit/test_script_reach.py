@@ -26,6 +26,7 @@ STOPPED = (
 GLOBAL = "20010db8000000000000000000000005 02 40 00 80     eth0\n"
 BRIDGE6 = "fd000000000000000000000000000001 03 40 00 80 br-shop\n"
 LINK = "fe800000000000000000000000000001 02 40 20 80     eth0\n"
+OURS = "fd2e6ab49d1c00000000000000000053 01 80 00 80       lo\n"
 LO = "00000000000000000000000000000001 01 80 10 80       lo\n"
 
 
@@ -111,6 +112,7 @@ def test_a_process_of_somebody_else_is_passed_over(machine: Machine) -> None:
     ("addresses", "outer6"),
     [
         pytest.param(LO + LINK, (), id="link-local"),
+        pytest.param(OURS, (), id="of-our-resolver"),
         pytest.param(LO + BRIDGE6, (), id="on-a-bridge-of-dockers"),
         pytest.param(LO + GLOBAL + LINK + GLOBAL, ("eth0",), id="global"),
     ],
@@ -235,6 +237,35 @@ def test_what_docker_proxy_serves_is_served(
     (process / "cmdline").write_text("\0".join([*given, ""]))
 
     assert reach(tmp_path, "PATH=/usr/bin:/bin; served") == seen
+
+
+@pytest.mark.parametrize(
+    ("addresses", "told"),
+    [
+        pytest.param("", "tcp 192.0.2.7 8080", id="no-ipv6"),
+        pytest.param("7: lo    inet6 fd2e:6ab4:9d1c::53/128 scope global", "tcp 192.0.2.7 8080",
+                     id="our-own-only"),
+        pytest.param("2: eth0    inet6 2001:db8::5/64 scope global",
+                     "tcp 192.0.2.7 8080 tcp 2001:db8::5 8080", id="ipv6"),
+    ],
+)  # fmt: skip
+def test_a_port_on_every_address_is_tried_where_others_reach_it(
+    tmp_path: Path, addresses: str, told: str
+) -> None:
+    bound = ("0.0.0.0", "::", "127.0.0.1", "::1")  # noqa: S104
+    lines = "".join(f"shop 812 80/tcp {host} 8080 172.18.0.2\\n" for host in bound)
+    docker = f"""
+    docker_quick() {{ case "$1" in ps) echo shop ;; *) printf '{lines}' ;; esac }}
+    ip() {{ case "$*" in
+        *route*) ;;
+        -4*) echo '2: eth0    inet 192.0.2.7/24 scope global' ;;
+        *) echo '{addresses}' ;;
+    esac }}
+    """
+
+    said = reach(tmp_path, f"{docker}\npublished | cut -d ' ' -f 3-5 | tr '\\n' ' '")
+
+    assert said == told
 
 
 def listening(kind: socket.SocketKind, answer: bytes | None) -> tuple[socket.socket, int]:
