@@ -42,6 +42,9 @@ TABLE = "inet pyinfra_gvisor"
 FILES = ("/opt/gvisor/egress", "/etc/systemd/system/pyinfra-gvisor-egress.service")
 UNIT = "pyinfra-gvisor-egress"
 AS_DECLARED = OPERATIONS  # that find nothing to do: one more is the firewall's, one less a proof's
+# Before Docker 27 only docker-proxy serves IPv6 clients of these nodes, and would stay on.
+# Containers then reach published ports as the node's own, which the rules stop.
+NO_PROXY = {"gvisor_daemon_json": {"userland-proxy": False}}
 RULES: dict[str, Any] = {
     "allow": [{"to": DATABASE, "ports": ["5432"]}],
     "node_ports": [NODE_PORT],
@@ -106,7 +109,7 @@ class Ground:
     ) -> Outcome:
         """The same, however it ends. The proof of isolation has tests of its own."""
         declared = {} if egress is None else {"gvisor_egress": egress}
-        data = {**CURRENT, **declared, "gvisor_proof": proof}
+        data = {**CURRENT, **declared, **NO_PROXY, "gvisor_proof": proof}
         return self.fleet.run(*names, data=data, flags=flags, deploy=deploy)
 
     def probe(self, name: str, container: str, targets: Mapping[str, str]) -> dict[str, str]:
