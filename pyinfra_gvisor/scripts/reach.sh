@@ -1,6 +1,6 @@
 #!/bin/sh
 # Tries every published port from outside, before dockerd is restarted and after. Outside is a network
-# namespace of its own: from there the way to the node's address is that of any client. Read behind
+# namespace of its own: from there the way to the node's address is that of any client. Read after
 # dockerd.sh. Set before: work, reach_program, and given_up, a line "protocol version port" for each
 # port that the plan says will be lost.
 set -eu
