@@ -11,7 +11,6 @@ from typing import TypeVar
 from pyinfra import logger
 from pyinfra.api import Host
 
-from pyinfra_gvisor import parts
 from pyinfra_gvisor.coolify.settings import GROUP
 from pyinfra_gvisor.daemon_json.generations import choose
 from pyinfra_gvisor.errors import Problem
@@ -20,6 +19,7 @@ from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import RuntimeUsers
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.reporting import begin, missed
+from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight, refusals
 from pyinfra_gvisor.removal import refuse_removal, stranded
 from pyinfra_gvisor.runtimes.profiles import Runtime
@@ -105,7 +105,7 @@ def checked_rollback(host: Host) -> Rollback | None:
             "textfile_dir": None,
         }
     )
-    if refused := [*preflight(node, of_then), *parts.refusals(node, of_then)]:
+    if refused := [*preflight(node, of_then), *every.refusals(node, of_then)]:
         _fail(host, *(problem.at("rollback", "node", host.name) for problem in refused))
         return None
     _say_stranded(host, stranded(node, users, staying=chosen.registered))

@@ -12,7 +12,7 @@ from importlib import import_module
 from pyinfra import host
 
 from pyinfra_gvisor.facts.node import read_node
-from pyinfra_gvisor.parts import Part, Stage, at
+from pyinfra_gvisor.parts.every import Part, Stage, at
 from pyinfra_gvisor.settings import Settings
 
 

@@ -10,15 +10,15 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.reach import proxied
-from pyinfra_gvisor.egress.files import RULES
-from pyinfra_gvisor.egress.plan import plan_egress
-from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.probation import OPERATION, try_rules
 from pyinfra_gvisor.operations.sending import sent
-from pyinfra_gvisor.part_plan import PartPlan
-from pyinfra_gvisor.parts import keeps_proxy
+from pyinfra_gvisor.parts.egress.files import RULES
+from pyinfra_gvisor.parts.egress.plan import plan_egress
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.every import keeps_proxy
+from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.settings import Settings
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 
-from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.operations.by_hand import connector_arguments
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.conditions import NOT_WHILE_TRIED, spared, why_not_reload
 from pyinfra_gvisor.proof.script import PROBE_TIMEOUT_S, probe_script
 from pyinfra_gvisor.proof.verdict import (

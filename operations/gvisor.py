@@ -8,13 +8,13 @@ from pyinfra import host, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
 from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.installing import install, planned
 from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.verdict import is_due
 from pyinfra_gvisor.releases.sources import Archive
 from pyinfra_gvisor.removal import LINK, plan_removal

@@ -7,12 +7,12 @@ from collections.abc import Generator
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.kernel.files import SYSCTL_FILE
-from pyinfra_gvisor.kernel.plan import plan_kernel
-from pyinfra_gvisor.kernel.settings import Kernel
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
-from pyinfra_gvisor.part_plan import PartPlan
+from pyinfra_gvisor.parts.kernel.files import SYSCTL_FILE
+from pyinfra_gvisor.parts.kernel.plan import plan_kernel
+from pyinfra_gvisor.parts.kernel.settings import Kernel
+from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.settings import Settings
 
 

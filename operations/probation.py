@@ -10,11 +10,11 @@ from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors.base import BaseConnector
 
-from pyinfra_gvisor.egress.files import CANDIDATE, RULES
 from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.sending import sent
-from pyinfra_gvisor.part_plan import PartPlan
+from pyinfra_gvisor.parts.egress.files import CANDIDATE, RULES
+from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.scripts import script
 
 OPERATION = "egress.rules"

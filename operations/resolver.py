@@ -11,10 +11,10 @@ from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
-from pyinfra_gvisor.part_plan import PartPlan
-from pyinfra_gvisor.parts import names_declared
-from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6, NAME
-from pyinfra_gvisor.resolver.plan import lacks, plan_resolver
+from pyinfra_gvisor.parts.every import names_declared
+from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6, NAME
+from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "resolver.resolver"

@@ -11,11 +11,11 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
-from pyinfra_gvisor.part_plan import PartPlan
+from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.parts.watch.files import NAME
+from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.watch.files import NAME
-from pyinfra_gvisor.watch.plan import Watch, plan_watch
 
 OPERATION = "watch.watch"
 

@@ -18,10 +18,10 @@ from pyinfra_gvisor.audit.judge import NODE_RULES, RUNNING_RULES
 from pyinfra_gvisor.audit.rules import Rule
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.daemon_json.keys import as_rows
-from pyinfra_gvisor.egress.settings import METADATA, PRIVATE, Egress, EgressSettings
-from pyinfra_gvisor.kernel.settings import KernelSettings
-from pyinfra_gvisor.kernel.tables import modules_table, sysctls_table
-from pyinfra_gvisor.parts import PARTS
+from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress, EgressSettings
+from pyinfra_gvisor.parts.every import PARTS
+from pyinfra_gvisor.parts.kernel.settings import KernelSettings
+from pyinfra_gvisor.parts.kernel.tables import modules_table, sysctls_table
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.preflight import RULES
 from pyinfra_gvisor.proof.check import ALL, NAMED

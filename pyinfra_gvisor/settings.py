@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pyinfra_gvisor.coolify.settings import CoolifySettings
-from pyinfra_gvisor.egress.settings import EgressSettings
 from pyinfra_gvisor.errors import Problem, cut
-from pyinfra_gvisor.kernel.settings import KernelSettings
+from pyinfra_gvisor.parts.egress.settings import EgressSettings
+from pyinfra_gvisor.parts.kernel.settings import KernelSettings
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.daemon_json.network import named_resolvers
-from pyinfra_gvisor.egress.files import RULES
-from pyinfra_gvisor.egress.observed import Attempt, is_covered, listed
-from pyinfra_gvisor.egress.plan import differences, out_of_force, wanted_rules
-from pyinfra_gvisor.egress.rules import STOPPED_SIZE, TABLE
-from pyinfra_gvisor.egress.settings import METADATA, Allowed, Egress, network, overlap
 from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.parts.egress.files import RULES
+from pyinfra_gvisor.parts.egress.observed import Attempt, is_covered, listed
+from pyinfra_gvisor.parts.egress.plan import differences, out_of_force, wanted_rules
+from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE, TABLE
+from pyinfra_gvisor.parts.egress.settings import METADATA, Allowed, Egress, network, overlap
 from pyinfra_gvisor.policy.findings import Severity
 
 SETTING = "gvisor_egress"

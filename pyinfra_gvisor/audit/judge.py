@@ -18,7 +18,7 @@ from pyinfra_gvisor.audit.kernel_rules import KERNEL_RULES
 from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.resolver_rules import RESOLVER_RULES
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, look
-from pyinfra_gvisor.egress.plan import out_of_force
+from pyinfra_gvisor.parts.egress.plan import out_of_force
 from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.report.document import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
-from pyinfra_gvisor.kernel.files import MODULES_FILE, SYSCTL_FILE, kernel_files
-from pyinfra_gvisor.kernel.plan import different_values, wanted_settings
-from pyinfra_gvisor.kernel.settings import Kernel
+from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE, kernel_files
+from pyinfra_gvisor.parts.kernel.plan import different_values, wanted_settings
+from pyinfra_gvisor.parts.kernel.settings import Kernel
 from pyinfra_gvisor.policy.findings import Severity
 
 

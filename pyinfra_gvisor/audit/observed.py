@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from pyinfra_gvisor.egress.observed import Counted, read_counted
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.node.containers import Container
+from pyinfra_gvisor.parts.egress.observed import Counted, read_counted
 
 LEAK_AGE_S = 60  # a younger one may belong to a container that is just being made or removed
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.daemon_json.network import named_resolvers
+from pyinfra_gvisor.parts.resolver.files import NAME, kept_files
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.resolver.files import NAME, kept_files
 
 
 def _askers(host: Audited) -> list[str]:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.compatibility.record import Record, RuntimeSeen, SeenBy, Source, Timings
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.kernel.plan import plan_kernel
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.docker_info import DockerInfo
+from pyinfra_gvisor.parts.kernel.plan import plan_kernel
 from pyinfra_gvisor.releases.sources import APT_URL, GITHUB_URL, OFFICIAL_URL
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.runtimes.profiles import Runtime

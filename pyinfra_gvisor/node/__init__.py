@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pyinfra_gvisor.egress.state import EgressState, read_egress
-from pyinfra_gvisor.kernel.state import KernelSurface, read_surface
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node.containers import Container, read_containers
 from pyinfra_gvisor.node.docker_info import DockerInfo
@@ -25,10 +23,12 @@ from pyinfra_gvisor.node.installed import (
     sums,
 )
 from pyinfra_gvisor.node.reach import Reach, read_reach
-from pyinfra_gvisor.resolver.state import ResolverState, read_resolver
+from pyinfra_gvisor.parts.egress.state import EgressState, read_egress
+from pyinfra_gvisor.parts.kernel.state import KernelSurface, read_surface
+from pyinfra_gvisor.parts.resolver.state import ResolverState, read_resolver
+from pyinfra_gvisor.parts.watch.plan import WatchState, read_watch
 from pyinfra_gvisor.sandbox.verdict import Ground
 from pyinfra_gvisor.scripts import program, script
-from pyinfra_gvisor.watch.plan import WatchState, read_watch
 
 STATE_DIR = "/var/lib/pyinfra-gvisor"
 DAEMON_JSON = "/etc/docker/daemon.json"

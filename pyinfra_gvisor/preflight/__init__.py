@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pyinfra_gvisor import parts
 from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight.unsupported import firewall_problem, runc_problem
 from pyinfra_gvisor.releases import Release, escapes_in, floor
 from pyinfra_gvisor.runtimes.profiles import risks
@@ -72,7 +72,7 @@ def refusals(node: Node, settings: Settings) -> list[tuple[str, Problem]]:
             )
     except Problem as problem:
         found.append((DAEMON_JSON, problem))
-    return [*found, *(("node", problem) for problem in parts.refusals(node, settings, plan))]
+    return [*found, *(("node", problem) for problem in every.refusals(node, settings, plan))]
 
 
 def accepted_risks(settings: Settings) -> tuple[str, ...]:

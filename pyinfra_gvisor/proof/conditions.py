@@ -8,9 +8,9 @@ from pyinfra_gvisor.daemon_json.in_force import SHOWN, in_force, known, read_key
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import same
 from pyinfra_gvisor.daemon_json.text import Json, JsonText
-from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.egress_tries import tries
 from pyinfra_gvisor.settings import Settings
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_address
 from typing import get_args
 
-from pyinfra_gvisor.egress.settings import Block, Egress, network, port_range
+from pyinfra_gvisor.parts.egress.settings import Block, Egress, network, port_range
 
 NO_FIREWALL = "no firewall is declared (gvisor_egress)"
 GATEWAY = "gateway"  # stands for the address that the node has in the probe's own network

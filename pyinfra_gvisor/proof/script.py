@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 
 from pyinfra_gvisor.daemon_json.service import service_script
-from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.check import CONTROL, has_names
 from pyinfra_gvisor.proof.egress_tries import Try, tries
 from pyinfra_gvisor.runtimes.profiles import Runtime

@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check, asked_of
 from pyinfra_gvisor.proof.judges import Seen
 from pyinfra_gvisor.runtimes.profiles import Runtime

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.releases import Release, parse_release
-from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR
 from pyinfra_gvisor.scripts import script

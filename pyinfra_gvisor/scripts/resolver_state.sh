@@ -1,7 +1,7 @@
 #!/bin/sh
 # What is told of the resolver, and of what it needs. Read in front of node_state.sh.
 resolver_dir=/opt/gvisor/resolver
-resolver_address=169.254.53.53 # ADDRESS in pyinfra_gvisor/resolver/files.py
+resolver_address=169.254.53.53 # ADDRESS in pyinfra_gvisor/parts/resolver/files.py
 resolver_unit=/etc/systemd/system/pyinfra-gvisor-resolver
 
 has_ended() { # bundle: containerd removes it some time after its container's process has ended

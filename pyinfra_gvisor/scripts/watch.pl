@@ -152,7 +152,7 @@ sub selects { # whether the selector $_[0] means the container of this name with
     return 1;
 }
 
-# Lines that pyinfra_gvisor/watch/files.py has written: what is not plain in them is %XX, in UTF-8.
+# Lines that pyinfra_gvisor/parts/watch/files.py has written: what is not plain in them is %XX, in UTF-8.
 sub read_policy {
     my ($path) = @_;
     my %read = (action => "report", textfile => "", must => [], exempt => []);

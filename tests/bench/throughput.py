@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyinfra_gvisor.egress.files import LOAD, NFT, RULES
-from pyinfra_gvisor.egress.rules import TABLE
 from pyinfra_gvisor.lab import Lab, LabNode, NodeSpec
+from pyinfra_gvisor.parts.egress.files import LOAD, NFT, RULES
+from pyinfra_gvisor.parts.egress.rules import TABLE
 from tests.bench.machine import measured_on
 from tests.bench.measure import BenchError
 from tests.bench.node import LAB_NAME, BenchNode

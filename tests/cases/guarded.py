@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.state import EgressState
 from tests.cases.fleet import Node
 from tests.unit.answers import answer
 from tests.unit.egress_states import behind, found, planned, told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyinfra_gvisor.resolver.state import ResolverState
+from pyinfra_gvisor.parts.resolver.state import ResolverState
 from tests.cases.fleet import Node
 from tests.unit.answers import answer
 from tests.unit.resolver_answers import told

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.files import CANDIDATE, LOAD, REVERT, RULES, SERVICE
-from pyinfra_gvisor.egress.rules import TABLE
-from pyinfra_gvisor.egress.settings import Egress
-from pyinfra_gvisor.egress.state import EgressState
 from pyinfra_gvisor.node_files import FoundFile
 from pyinfra_gvisor.operations import egress as operations
+from pyinfra_gvisor.parts.egress.files import CANDIDATE, LOAD, REVERT, RULES, SERVICE
+from pyinfra_gvisor.parts.egress.rules import TABLE
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import EgressState
 from tests.cases.fleet import Fleet
 from tests.cases.guarded import BOTH_WAYS, KEPT, LOADED, PLAIN, PLAN, guarded, said
 from tests.unit.egress_states import egress, found, planned, text_of

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.deploys.gvisor import run_node
-from pyinfra_gvisor.egress.rules import TABLE
-from pyinfra_gvisor.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.rules import TABLE
+from pyinfra_gvisor.parts.egress.state import EgressState
 from tests.cases.fleet import Fleet, Reply
 from tests.cases.guarded import BOTH_WAYS, KEPT, LOADED, PLAIN, guarded, said
 from tests.cases.proven import proven

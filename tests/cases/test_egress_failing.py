@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from paramiko import SSHException
 
-from pyinfra_gvisor.egress.files import CANDIDATE, RULES
-from pyinfra_gvisor.egress.settings import Egress
-from pyinfra_gvisor.egress.state import EgressState
 from pyinfra_gvisor.operations import egress as operations
+from pyinfra_gvisor.parts.egress.files import CANDIDATE, RULES
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import EgressState
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import KEPT, LOADED, PLAIN, guarded, said
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.files import RULES
-from pyinfra_gvisor.egress.rules import TABLE
-from pyinfra_gvisor.egress.settings import Egress
-from pyinfra_gvisor.egress.state import EgressState, Ssh
 from pyinfra_gvisor.operations import egress as operations
+from pyinfra_gvisor.parts.egress.files import RULES
+from pyinfra_gvisor.parts.egress.rules import TABLE
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import EgressState, Ssh
 from tests.cases.fleet import Fleet
 from tests.cases.guarded import BOTH_WAYS, KEPT, PLAIN, guarded, said
 from tests.cases.kept import changed

@@ -8,8 +8,6 @@ import pytest
 
 from pyinfra_gvisor.coolify.survey import Choice, Survey
 from pyinfra_gvisor.daemon_json.merge import GVISOR
-from pyinfra_gvisor.egress.settings import Egress
-from pyinfra_gvisor.kernel.settings import Kernel
 from pyinfra_gvisor.operations import (
     audit,
     coolify,
@@ -22,7 +20,9 @@ from pyinfra_gvisor.operations import (
     upgrade,
     watch,
 )
-from pyinfra_gvisor.resolver.state import ResolverState
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.kernel.settings import Kernel
+from pyinfra_gvisor.parts.resolver.state import ResolverState
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import (

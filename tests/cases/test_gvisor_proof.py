@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.operations import gvisor
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from pyinfra_gvisor.proof.verdict import fingerprint

@@ -7,9 +7,9 @@ import shlex
 
 import pytest
 
-from pyinfra_gvisor.kernel.files import MODULES_FILE, SYSCTL_FILE
-from pyinfra_gvisor.kernel.settings import Kernel
 from pyinfra_gvisor.operations import kernel
+from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE
+from pyinfra_gvisor.parts.kernel.settings import Kernel
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.unit.answers import answer
 from tests.unit.kernel_answers import ALL, in_force, told

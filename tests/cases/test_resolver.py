@@ -8,8 +8,8 @@ import pytest
 from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.operations import resolver
-from pyinfra_gvisor.resolver.files import SERVICE, SOCKET, kept_files
-from pyinfra_gvisor.resolver.state import ResolverState
+from pyinfra_gvisor.parts.resolver.files import SERVICE, SOCKET, kept_files
+from pyinfra_gvisor.parts.resolver.state import ResolverState
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import said
 from tests.cases.naming import having

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.deploys.gvisor import run_node
-from pyinfra_gvisor.resolver.state import ResolverState
+from pyinfra_gvisor.parts.resolver.state import ResolverState
 from tests.cases.fleet import Fleet, Node
 from tests.cases.naming import having
 from tests.unit.answers import answer

@@ -13,9 +13,9 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.operations import watch
+from pyinfra_gvisor.parts.watch.files import POLICY, SCRIPT, SERVICE, TIMER
+from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
 from pyinfra_gvisor.policy.selectors import COOLIFY
-from pyinfra_gvisor.watch.files import POLICY, SCRIPT, SERVICE, TIMER
-from pyinfra_gvisor.watch.plan import Watch, plan_watch
 from tests.cases.fleet import MARKS, Fleet, Node, Reply
 from tests.cases.kept import users
 from tests.cases.proven import proven_answer

@@ -22,8 +22,8 @@ TIMER = "pyinfra-gvisor-egress-revert.timer"
 _DEPLOY = """
 import time
 
-from pyinfra_gvisor.egress import plan
-from pyinfra_gvisor.egress.settings import Egress
+from pyinfra_gvisor.parts.egress import plan
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.operations import egress, probation
 
 whole, sent = plan.rules_text, probation.sent

@@ -16,7 +16,7 @@ REAL = "/root/runsc.real"
 _STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
 
 _DEPLOY = """
-from pyinfra_gvisor.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.operations import docker, gvisor
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from pyinfra_gvisor.resolver.files import DIRECTORY, program_files
+from pyinfra_gvisor.parts.resolver.files import DIRECTORY, program_files
 from tests.node.namespaces import Ground
 from tests.node.netns import RESOLVER, inside, until
 

@@ -36,7 +36,7 @@ STRONG = {
 DEPLOY = """
 from pyinfra import host
 
-from pyinfra_gvisor.kernel.settings import Kernel
+from pyinfra_gvisor.parts.kernel.settings import Kernel
 from pyinfra_gvisor.operations import kernel
 
 wanted = host.data.get("kernel")

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pyinfra_gvisor.egress.files import RULES
-from pyinfra_gvisor.egress.plan import plan_egress
-from pyinfra_gvisor.egress.rules import rules_text
-from pyinfra_gvisor.egress.settings import Egress
-from pyinfra_gvisor.egress.state import DockerNetwork, EgressState
-from pyinfra_gvisor.egress.surroundings import surroundings
 from pyinfra_gvisor.node_files import FoundFile
-from pyinfra_gvisor.part_plan import PartPlan
+from pyinfra_gvisor.parts.egress.files import RULES
+from pyinfra_gvisor.parts.egress.plan import plan_egress
+from pyinfra_gvisor.parts.egress.rules import rules_text
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState
+from pyinfra_gvisor.parts.egress.surroundings import surroundings
+from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.scripts import encoded
 from pyinfra_gvisor.settings import load_settings
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pyinfra_gvisor.egress.files import kept_files
-from pyinfra_gvisor.egress.plan import wanted_rules
-from pyinfra_gvisor.egress.settings import Egress
-from pyinfra_gvisor.egress.state import read_egress
+from pyinfra_gvisor.parts.egress.files import kept_files
+from pyinfra_gvisor.parts.egress.plan import wanted_rules
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import read_egress
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.scripts import encoded
 from tests.unit.answers import Running

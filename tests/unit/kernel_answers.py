@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 
-from pyinfra_gvisor.kernel.defaults import SYSCTLS
-from pyinfra_gvisor.kernel.files import kernel_files
-from pyinfra_gvisor.kernel.settings import Kernel
-from pyinfra_gvisor.kernel.state import KernelSurface, read_surface
+from pyinfra_gvisor.parts.kernel.defaults import SYSCTLS
+from pyinfra_gvisor.parts.kernel.files import kernel_files
+from pyinfra_gvisor.parts.kernel.settings import Kernel
+from pyinfra_gvisor.parts.kernel.state import KernelSurface, read_surface
 
 ALL = Kernel()
 WEAK = {key: "1" if item.value == "0" else "0" for key, item in SYSCTLS.items()}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyinfra_gvisor.node_files import ROOT, FoundFile, NodeFile
-from pyinfra_gvisor.resolver.files import kept_files
-from pyinfra_gvisor.resolver.state import ResolverState
+from pyinfra_gvisor.parts.resolver.files import kept_files
+from pyinfra_gvisor.parts.resolver.state import ResolverState
 
 ABLE: dict[str, Any] = {
     "python": "3.13",

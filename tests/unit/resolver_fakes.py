@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pyinfra_gvisor.resolver.forwarder.exchange import framed, read_framed
+from pyinfra_gvisor.parts.resolver.forwarder.exchange import framed, read_framed
 
 Result = TypeVar("Result")
 # What becomes of a query: the messages that are sent back, none for silence.

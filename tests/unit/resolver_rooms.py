@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from pyinfra_gvisor.resolver.forwarder import rooms
-from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
-from pyinfra_gvisor.resolver.forwarder.engine import EngineError, Sandbox, Source
-from pyinfra_gvisor.resolver.forwarder.namespaces import Gone
-from pyinfra_gvisor.resolver.forwarder.neighbours import Neighbours
-from pyinfra_gvisor.resolver.forwarder.rooms import Rooms
+from pyinfra_gvisor.parts.resolver.forwarder import rooms
+from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.engine import EngineError, Sandbox, Source
+from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
+from pyinfra_gvisor.parts.resolver.forwarder.neighbours import Neighbours
+from pyinfra_gvisor.parts.resolver.forwarder.rooms import Rooms
 from tests.unit.resolver_fakes import answer, failing, query, resolver
 
 LOOPBACK = socket.if_nametoindex("lo")

@@ -8,12 +8,12 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
-from pyinfra_gvisor.resolver.forwarder.counters import Counters
-from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
-from pyinfra_gvisor.resolver.forwarder.engine import Source
-from pyinfra_gvisor.resolver.forwarder.exchange import framed, read_framed
-from pyinfra_gvisor.resolver.forwarder.forwarder import Forwarder
-from pyinfra_gvisor.resolver.forwarder.messages import reverse
+from pyinfra_gvisor.parts.resolver.forwarder.counters import Counters
+from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.engine import Source
+from pyinfra_gvisor.parts.resolver.forwarder.exchange import framed, read_framed
+from pyinfra_gvisor.parts.resolver.forwarder.forwarder import Forwarder
+from pyinfra_gvisor.parts.resolver.forwarder.messages import reverse
 from tests.unit.resolver_fakes import answer, run
 
 LOOPBACK = socket.if_nametoindex("lo")

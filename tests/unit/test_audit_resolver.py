@@ -11,8 +11,8 @@ from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.observed import parse_observed
 from pyinfra_gvisor.audit.resolver_rules import RESOLVER_RULES
 from pyinfra_gvisor.audit.rules import Audited, look
+from pyinfra_gvisor.parts.resolver.files import DIRECTORY, NAME, SERVICE, kept_files
 from pyinfra_gvisor.policy.findings import Finding, Severity
-from pyinfra_gvisor.resolver.files import DIRECTORY, NAME, SERVICE, kept_files
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import answer
 

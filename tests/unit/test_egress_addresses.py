@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pyinfra_gvisor.egress.settings import METADATA, PRIVATE, network, overlap, translated
+from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, network, overlap, translated
 from tests.unit.egress_states import allowed, egress, problem
 
 REASON = "asked for by the test"

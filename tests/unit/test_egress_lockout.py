@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.lockout import covered, is_blocked, lockouts
-from pyinfra_gvisor.egress.state import Ssh
-from pyinfra_gvisor.egress.surroundings import surroundings
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.parts.egress.lockout import covered, is_blocked, lockouts
+from pyinfra_gvisor.parts.egress.state import Ssh
+from pyinfra_gvisor.parts.egress.surroundings import surroundings
 from tests.unit.egress_states import egress, found
 
 

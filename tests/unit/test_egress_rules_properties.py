@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyinfra_gvisor.egress.rules import counters, rules_text
-from pyinfra_gvisor.egress.settings import (
+from pyinfra_gvisor.parts.egress.rules import counters, rules_text
+from pyinfra_gvisor.parts.egress.settings import (
     MAPPED,
     METADATA,
     PRIVATE,
@@ -20,7 +20,7 @@ from pyinfra_gvisor.egress.settings import (
     port_range,
     translated,
 )
-from pyinfra_gvisor.egress.surroundings import Surroundings, surroundings
+from pyinfra_gvisor.parts.egress.surroundings import Surroundings, surroundings
 from tests.unit.egress_packets import Packet, Table, members
 from tests.unit.egress_states import egress, found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.rules import TABLE, counters
+from pyinfra_gvisor.parts.egress.rules import TABLE, counters
 from tests.unit.egress_packets import Packet, table, went
 from tests.unit.egress_states import egress, text_of
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.egress_states import allowed, egress, problem
 

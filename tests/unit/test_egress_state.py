@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.files import RULES
-from pyinfra_gvisor.egress.state import DockerNetwork, EgressState, Ssh, read_egress
 from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.node_files import FoundFile
+from pyinfra_gvisor.parts.egress.files import RULES
+from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh, read_egress
 from tests.unit.answers import answer
 from tests.unit.egress_states import behind, found, planned, told
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.settings import DOCKERS_BRIDGES
-from pyinfra_gvisor.egress.state import DockerNetwork
-from pyinfra_gvisor.egress.surroundings import Surroundings, matches, resolvers, surroundings
+from pyinfra_gvisor.parts.egress.settings import DOCKERS_BRIDGES
+from pyinfra_gvisor.parts.egress.state import DockerNetwork
+from pyinfra_gvisor.parts.egress.surroundings import Surroundings, matches, resolvers, surroundings
 from tests.unit.egress_states import NETWORKS, egress, found
 
 APPS = "br-0123456789ab"

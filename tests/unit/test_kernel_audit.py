@@ -10,7 +10,7 @@ import pytest
 from pyinfra_gvisor.audit.kernel_rules import KERNEL_RULES
 from pyinfra_gvisor.audit.observed import parse_observed
 from pyinfra_gvisor.audit.rules import Audited, look
-from pyinfra_gvisor.kernel.files import MODULES_FILE, SYSCTL_FILE
+from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import answer

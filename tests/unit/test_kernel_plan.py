@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.kernel.files import DIRECTORY, MODULES_FILE, SYSCTL_FILE
-from pyinfra_gvisor.kernel.plan import plan_kernel
-from pyinfra_gvisor.kernel.settings import Kernel
-from pyinfra_gvisor.part_plan import PartPlan
+from pyinfra_gvisor.parts.kernel.files import DIRECTORY, MODULES_FILE, SYSCTL_FILE
+from pyinfra_gvisor.parts.kernel.plan import plan_kernel
+from pyinfra_gvisor.parts.kernel.settings import Kernel
+from pyinfra_gvisor.parts.plan import PartPlan
 from tests.unit.kernel_answers import ALL, WEAK, in_force, surface, told
 
 FEW = Kernel(modules=("sctp", "tipc"), sysctls={"vm.swappiness": "10"})

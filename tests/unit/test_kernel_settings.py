@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.kernel.defaults import MODULES, SYSCTLS
-from pyinfra_gvisor.kernel.files import MODULES_FILE, SYSCTL_FILE, kernel_files, set_by
-from pyinfra_gvisor.kernel.names import may_be_kept_out, may_be_set, module_name, sysctl_key
-from pyinfra_gvisor.kernel.settings import Kernel
-from pyinfra_gvisor.kernel.tables import modules_table, sysctls_table
+from pyinfra_gvisor.parts.kernel.defaults import MODULES, SYSCTLS
+from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE, kernel_files, set_by
+from pyinfra_gvisor.parts.kernel.names import may_be_kept_out, may_be_set, module_name, sysctl_key
+from pyinfra_gvisor.parts.kernel.settings import Kernel
+from pyinfra_gvisor.parts.kernel.tables import modules_table, sysctls_table
 from pyinfra_gvisor.settings import load_settings
 
 

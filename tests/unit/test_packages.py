@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -18,22 +18,27 @@ def packages(root: Path) -> dict[str, set[str]]:
     """The packages and modules right below a package, by name, with those that each imports."""
     found: dict[str, set[str]] = {}
     for path in root.rglob("*.py"):
-        own = path.relative_to(root).with_suffix("").parts[0]
+        own = subject(path.relative_to(root).with_suffix("").parts)
         imported = {name for name in imports(path, root.name) if name != own}
         found.setdefault(own, set()).update(imported)
     return found
 
 
+def subject(words: Sequence[str]) -> str:
+    """What a module belongs to; each part of a node is a subject of its own."""
+    return ".".join(words[: 2 if words[0] == "parts" else 1])
+
+
 def imports(path: Path, package: str) -> Iterator[str]:
-    """What a file imports of a package, as the first part of each name."""
+    """The subjects of a package that a file imports."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == package:
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
-            yield str(node.module).split(".")[1]
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            names = (alias.name.split(".") for alias in node.names)
-            yield from (words[1] for words in names if words[0] == package and len(words) > 1)
+            names = [alias.name for alias in node.names]
+        words = (name.split(".") for name in names)
+        yield from (subject(rest) for first, *rest in words if first == package and rest)
 
 
 def in_order(graph: Mapping[str, set[str]]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts import PARTS, Part, Stage, at, refusals
+from pyinfra_gvisor.parts.every import PARTS, Part, Stage, at, refusals
 from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.unit.answers import node
 from tests.unit.test_preflight import settings_of
@@ -38,7 +38,7 @@ def test_a_part_is_declared_by_its_setting_and_by_nothing_else(part: Part) -> No
 def test_a_part_has_a_package_and_an_operation_that_has_it_or_takes_it_away(part: Part) -> None:
     have = import_module(f"pyinfra_gvisor.operations.{part.name}").have
 
-    assert import_module(f"pyinfra_gvisor.{part.name}.plan")
+    assert import_module(f"pyinfra_gvisor.parts.{part.name}.plan")
     assert list(inspect.signature(have).parameters) == ["settings"]
     assert bool(part.needs) == bool(part.source)
 

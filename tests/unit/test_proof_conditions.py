@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.egress.settings import Egress
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.conditions import no_new_privileges, spared, why_not_reload
 from pyinfra_gvisor.proof.judges import MEMORY_LIMIT
 from pyinfra_gvisor.proof.script import probe_script

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.settings import Egress
-from pyinfra_gvisor.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.proof import verdict as proof
 from pyinfra_gvisor.proof.verdict import fingerprint, is_due
 from pyinfra_gvisor.runtimes.profiles import Runtime

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.settings import PRIVATE, Egress, network
-from pyinfra_gvisor.egress.state import EgressState
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.settings import PRIVATE, Egress, network
+from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.proof.conditions import NOT_WHILE_TRIED, spared
 from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.resolver.forwarder.counters import OUTCOMES, QUERIES, Counters, write
+from pyinfra_gvisor.parts.resolver.forwarder.counters import OUTCOMES, QUERIES, Counters, write
 
 # https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.resolver.forwarder.engine import (
+from pyinfra_gvisor.parts.resolver.forwarder.engine import (
     EngineError,
     Sandbox,
     Source,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.resolver.forwarder import engine
-from pyinfra_gvisor.resolver.forwarder.engine import Engine, EngineError, Sandbox, Source
+from pyinfra_gvisor.parts.resolver.forwarder import engine
+from pyinfra_gvisor.parts.resolver.forwarder.engine import Engine, EngineError, Sandbox, Source
 from tests.unit.resolver_fakes import FakeDocker, failing, ok, run
 
 NETWORKS = [{"Id": "b" * 64, "Driver": "bridge", "Internal": False, "Options": {}}]

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from pyinfra_gvisor.resolver.forwarder import exchange
-from pyinfra_gvisor.resolver.forwarder.exchange import (
+from pyinfra_gvisor.parts.resolver.forwarder import exchange
+from pyinfra_gvisor.parts.resolver.forwarder.exchange import (
     Busy,
     Exchange,
     ask_over_tcp,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.resolver import forwarder
-from pyinfra_gvisor.resolver.files import (
+from pyinfra_gvisor.parts.resolver import forwarder
+from pyinfra_gvisor.parts.resolver.files import (
     DIRECTORY,
     SERVICE,
     SOCKET,
@@ -22,9 +22,9 @@ from pyinfra_gvisor.resolver.files import (
     service_text,
     socket_text,
 )
-from pyinfra_gvisor.resolver.plan import OLDEST_PYTHON
+from pyinfra_gvisor.parts.resolver.plan import OLDEST_PYTHON
 
-PACKAGE = "pyinfra_gvisor.resolver.forwarder"
+PACKAGE = "pyinfra_gvisor.parts.resolver.forwarder"
 SOURCES = {
     item.name: item.read_text(encoding="utf-8")
     for item in files(forwarder).iterdir()
@@ -91,7 +91,8 @@ def test_the_program_runs_from_where_it_is_put_and_needs_sockets(
 
 def test_every_module_of_it_is_put_there_and_nothing_more() -> None:
     below = f"{DIRECTORY}/{PACKAGE.replace('.', '/')}"
-    packages = [f"{DIRECTORY}/pyinfra_gvisor", f"{DIRECTORY}/pyinfra_gvisor/resolver", below]
+    names = PACKAGE.split(".")
+    packages = ["/".join((DIRECTORY, *names[: at + 1])) for at in range(len(names))]
 
     texts = {item.path: item.text for item in program_files()}
 

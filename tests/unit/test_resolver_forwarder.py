@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.resolver.forwarder import patience
-from pyinfra_gvisor.resolver.forwarder.engine import EngineError
-from pyinfra_gvisor.resolver.forwarder.exchange import Busy
-from pyinfra_gvisor.resolver.forwarder.messages import REFUSED, SERVFAIL, failure
-from pyinfra_gvisor.resolver.forwarder.namespaces import Gone
-from pyinfra_gvisor.resolver.forwarder.rooms import Stranger
+from pyinfra_gvisor.parts.resolver.forwarder import patience
+from pyinfra_gvisor.parts.resolver.forwarder.engine import EngineError
+from pyinfra_gvisor.parts.resolver.forwarder.exchange import Busy
+from pyinfra_gvisor.parts.resolver.forwarder.messages import REFUSED, SERVFAIL, failure
+from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
+from pyinfra_gvisor.parts.resolver.forwarder.rooms import Stranger
 from tests.unit.resolver_fakes import answer, query, run
 from tests.unit.resolver_running import (
     LOOPBACK,

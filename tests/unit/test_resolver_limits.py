@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyinfra_gvisor.resolver.forwarder import forwarder
-from pyinfra_gvisor.resolver.forwarder.exchange import framed
-from pyinfra_gvisor.resolver.forwarder.forwarder import plain
+from pyinfra_gvisor.parts.resolver.forwarder import forwarder
+from pyinfra_gvisor.parts.resolver.forwarder.exchange import framed
+from pyinfra_gvisor.parts.resolver.forwarder.forwarder import plain
 from tests.unit.resolver_fakes import answer, query, run
 from tests.unit.resolver_running import LOOPBACK, Fake, docker, running, told
 

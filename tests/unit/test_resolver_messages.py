@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pyinfra_gvisor.resolver.forwarder.messages import (
+from pyinfra_gvisor.parts.resolver.forwarder.messages import (
     MOST_QUERY_BYTES,
     REFUSED,
     SERVFAIL,

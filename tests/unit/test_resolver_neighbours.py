@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from pyinfra_gvisor.resolver.forwarder import neighbours
-from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
-from pyinfra_gvisor.resolver.forwarder.engine import Source
-from pyinfra_gvisor.resolver.forwarder.neighbours import Neighbours, request
+from pyinfra_gvisor.parts.resolver.forwarder import neighbours
+from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.engine import Source
+from pyinfra_gvisor.parts.resolver.forwarder.neighbours import Neighbours, request
 
 DB, WEB, FAR = "172.18.0.2", "172.18.0.3", "172.19.0.3"
 OLD, NEW, OTHER = "02:42:ac:12:00:02", "9a:1c:11:86:b6:48", "32:cd:be:b8:54:f4"

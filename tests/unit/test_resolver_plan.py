@@ -8,10 +8,10 @@ import pytest
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import FoundFile
-from pyinfra_gvisor.part_plan import PartPlan
-from pyinfra_gvisor.resolver.files import DIRECTORY, SERVICE, SOCKET, kept_files
-from pyinfra_gvisor.resolver.plan import lacks, plan_resolver
-from pyinfra_gvisor.resolver.state import ResolverState
+from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.parts.resolver.files import DIRECTORY, SERVICE, SOCKET, kept_files
+from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
+from pyinfra_gvisor.parts.resolver.state import ResolverState
 from tests.unit.resolver_answers import ABLE, there
 
 BARE = ResolverState(**ABLE)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyinfra_gvisor.resolver.forwarder import diagnostics
-from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
-from pyinfra_gvisor.resolver.forwarder.rates import Places, Rates
+from pyinfra_gvisor.parts.resolver.forwarder import diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.rates import Places, Rates
 
 
 def test_a_burst_is_allowed_and_then_as_much_as_comes_back() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.resolver.forwarder.main import tell_systemd
+from pyinfra_gvisor.parts.resolver.forwarder.main import tell_systemd
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from pyinfra_gvisor.resolver.forwarder import rooms
-from pyinfra_gvisor.resolver.forwarder.engine import EngineError
-from pyinfra_gvisor.resolver.forwarder.namespaces import Gone
-from pyinfra_gvisor.resolver.forwarder.rooms import Room, Stranger
+from pyinfra_gvisor.parts.resolver.forwarder import rooms
+from pyinfra_gvisor.parts.resolver.forwarder.engine import EngineError
+from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
+from pyinfra_gvisor.parts.resolver.forwarder.rooms import Room, Stranger
 from tests.unit.resolver_fakes import answer, failing, query, resolver, run, until
 from tests.unit.resolver_rooms import (
     ADDRESS,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.parts import refusals
-from pyinfra_gvisor.resolver.state import ResolverState
+from pyinfra_gvisor.parts.every import refusals
+from pyinfra_gvisor.parts.resolver.state import ResolverState
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import answer

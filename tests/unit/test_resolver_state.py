@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.resolver.files import DIRECTORY, SERVICE
-from pyinfra_gvisor.resolver.state import ResolverState, read_resolver
+from pyinfra_gvisor.parts.resolver.files import DIRECTORY, SERVICE
+from pyinfra_gvisor.parts.resolver.state import ResolverState, read_resolver
 from tests.unit.answers import answer
 from tests.unit.resolver_answers import ABLE, there, told
 

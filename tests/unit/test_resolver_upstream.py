@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.resolver.forwarder import upstream
-from pyinfra_gvisor.resolver.forwarder.messages import REFUSED, SERVFAIL
-from pyinfra_gvisor.resolver.forwarder.upstream import Upstream, nameservers
+from pyinfra_gvisor.parts.resolver.forwarder import upstream
+from pyinfra_gvisor.parts.resolver.forwarder.messages import REFUSED, SERVFAIL
+from pyinfra_gvisor.parts.resolver.forwarder.upstream import Upstream, nameservers
 from tests.unit.resolver_fakes import Answers, answer, failing, query, rcode, resolver, run
 
 # On loopback a resolver each, all on the same port.

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6
+from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import missing, too_old, wrapper, wrappers
 from pyinfra_gvisor.settings import load_settings

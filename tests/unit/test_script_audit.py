@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.audit.observed import Observed, parse_observed
-from pyinfra_gvisor.egress.observed import read_counted
+from pyinfra_gvisor.parts.egress.observed import read_counted
 from pyinfra_gvisor.scripts import script
 from tests.unit.answers import compact
 from tests.unit.fake_docker import SECRET, container, daemon, routes, says

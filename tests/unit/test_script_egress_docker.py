@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.egress.state import DockerNetwork, EgressState
+from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState
 from tests.unit.answers import compact
 from tests.unit.fake_docker import (
     Answer,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.egress.state import EgressState, Ssh
 from pyinfra_gvisor.node import parse_node
+from pyinfra_gvisor.parts.egress.state import EgressState, Ssh
 from tests.unit.node_script import Machine
 from tests.unit.shells import run, stub
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.kernel.files import MODULES_FILE, SYSCTL_FILE, kernel_files
-from pyinfra_gvisor.kernel.names import sysctl_path
+from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE, kernel_files
+from pyinfra_gvisor.parts.kernel.names import sysctl_path
 from pyinfra_gvisor.scripts import script
 from tests.unit.shells import replaced, run, stub, toolbox
 

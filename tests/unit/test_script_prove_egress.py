@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.egress.rules import STOPPED_SIZE
+from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE
 from pyinfra_gvisor.scripts import script
 from tests.unit.shells import replaced, run, stub, toolbox
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.resolver.files import ADDRESS
-from pyinfra_gvisor.resolver.state import ResolverState
+from pyinfra_gvisor.parts.resolver.files import ADDRESS
+from pyinfra_gvisor.parts.resolver.state import ResolverState
 from tests.unit.node_script import Machine
 from tests.unit.shells import stub
 

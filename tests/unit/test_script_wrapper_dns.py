@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.resolver.files import ADDRESS
+from pyinfra_gvisor.parts.resolver.files import ADDRESS
 from tests.unit.wrapper_host import (
     DEFAULT_ROUTE,
     GLOBAL,

@@ -9,10 +9,10 @@ import pytest
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import FoundFile
-from pyinfra_gvisor.part_plan import PartPlan
+from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.parts.watch.files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
+from pyinfra_gvisor.parts.watch.plan import Watch, WatchState, plan_watch
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Selector
-from pyinfra_gvisor.watch.files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
-from pyinfra_gvisor.watch.plan import Watch, WatchState, plan_watch
 
 WATCH = Watch((COOLIFY,), ())
 NONE = WatchState()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.watch.plan import WatchState
+from pyinfra_gvisor.parts.watch.plan import WatchState
 from tests.unit.answers import answer
 from tests.unit.node_script import Machine
 from tests.unit.shells import stub

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyinfra_gvisor.parts.watch.files import METRICS, policy_text, script_text
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
-from pyinfra_gvisor.watch.files import METRICS, policy_text, script_text
 from tests.unit.fake_docker import Answer, daemon, routes, says
 from tests.unit.shells import replaced
 

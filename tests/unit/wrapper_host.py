@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.resolver.files import ADDRESS, ADDRESS6
+from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.unit.shells import replaced, stub

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
-from pyinfra_gvisor.egress.settings import (
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
     PRIVATE,
     Egress,
@@ -13,9 +14,8 @@ from pyinfra_gvisor.egress.settings import (
     port_range,
     translated,
 )
-from pyinfra_gvisor.egress.state import EgressState
-from pyinfra_gvisor.egress.surroundings import Surroundings, matches, resolvers
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.surroundings import Surroundings, matches, resolvers
 
 DNS_PORT = "53"
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from ipaddress import ip_address
 
 from pyinfra_gvisor.node_files import NodeFile, unit_text
-from pyinfra_gvisor.resolver import forwarder
+from pyinfra_gvisor.parts.resolver import forwarder
 
 DIRECTORY = "/opt/gvisor/resolver"
 NAME = "pyinfra-gvisor-resolver"
@@ -41,7 +41,7 @@ _CONFINED = (
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service setns",
 )
-_PACKAGE = ("pyinfra_gvisor", "resolver", "forwarder")
+_PACKAGE = ("pyinfra_gvisor", "parts", "resolver", "forwarder")
 _MAIN = f"""\
 from {".".join(_PACKAGE)}.main import main
 

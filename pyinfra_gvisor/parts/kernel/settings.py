@@ -7,15 +7,15 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.kernel.defaults import MODULES, SYSCTLS
-from pyinfra_gvisor.kernel.names import (
+from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.parts.kernel.defaults import MODULES, SYSCTLS
+from pyinfra_gvisor.parts.kernel.names import (
     may_be_kept_out,
     may_be_set,
     module_name,
     sysctl_key,
     sysctl_value,
 )
-from pyinfra_gvisor.models import Strict
 
 Value = Annotated[int, Field(strict=True)] | str | None
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pyinfra_gvisor.egress.files import DIRECTORY, RULES, SERVICE, kept_files
-from pyinfra_gvisor.egress.lockout import lockouts
-from pyinfra_gvisor.egress.rules import TABLE, rules_text
-from pyinfra_gvisor.egress.settings import Egress
-from pyinfra_gvisor.egress.state import EgressState
-from pyinfra_gvisor.egress.surroundings import Surroundings, surroundings
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.part_plan import PartPlan
+from pyinfra_gvisor.parts.egress.files import DIRECTORY, RULES, SERVICE, kept_files
+from pyinfra_gvisor.parts.egress.lockout import lockouts
+from pyinfra_gvisor.parts.egress.rules import TABLE, rules_text
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.surroundings import Surroundings, surroundings
+from pyinfra_gvisor.parts.plan import PartPlan
 
 
 def wanted_rules(found: EgressState, egress: Egress, dns: Iterable[str] = ()) -> str:

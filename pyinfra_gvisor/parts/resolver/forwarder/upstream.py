@@ -15,8 +15,8 @@ import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pyinfra_gvisor.resolver.forwarder.exchange import ask_over_tcp
-from pyinfra_gvisor.resolver.forwarder.messages import MOST_BYTES, is_answer_to, is_failure
+from pyinfra_gvisor.parts.resolver.forwarder.exchange import ask_over_tcp
+from pyinfra_gvisor.parts.resolver.forwarder.messages import MOST_BYTES, is_answer_to, is_failure
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 # What dockerd reads where the first one names systemd-resolved alone: Path in moby/moby,

@@ -13,8 +13,8 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 
-from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
-from pyinfra_gvisor.resolver.forwarder.engine import Source
+from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.engine import Source
 
 REMEMBERED = 8192  # addresses, of those too that nobody has now
 _ARP = 0x0806  # linux/if_ether.h, ETH_P_ARP

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from pyinfra_gvisor.kernel.defaults import MODULES, SYSCTLS
+from pyinfra_gvisor.parts.kernel.defaults import MODULES, SYSCTLS
 
 T = TypeVar("T")
 

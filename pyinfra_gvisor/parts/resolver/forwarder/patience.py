@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from pyinfra_gvisor.resolver.forwarder.engine import Source
-from pyinfra_gvisor.resolver.forwarder.exchange import Busy
-from pyinfra_gvisor.resolver.forwarder.messages import is_failure, question_for, reverse
-from pyinfra_gvisor.resolver.forwarder.rooms import Room
+from pyinfra_gvisor.parts.resolver.forwarder.engine import Source
+from pyinfra_gvisor.parts.resolver.forwarder.exchange import Busy
+from pyinfra_gvisor.parts.resolver.forwarder.messages import is_failure, question_for, reverse
+from pyinfra_gvisor.parts.resolver.forwarder.rooms import Room
 
 # Docker answers what it knows within a millisecond or two; from what it does not know 20.10 keeps
 # silent when it cannot ask outside.

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pydantic import Field
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.kernel.files import MODULES_FILE, SYSCTL_FILE, kept_out_by, set_by
-from pyinfra_gvisor.kernel.names import sysctl_key
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node_files import FoundFile
+from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE, kept_out_by, set_by
+from pyinfra_gvisor.parts.kernel.names import sysctl_key
 
 UFW, UFW_SYSCTL = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"
 # Files come by name, whatever their directory; these come behind all of them: sysctl(8), ufw(8).

@@ -8,12 +8,12 @@ import socket
 import time
 from collections.abc import Mapping
 
-from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
-from pyinfra_gvisor.resolver.forwarder.engine import Engine, EngineError, Sandbox, Source
-from pyinfra_gvisor.resolver.forwarder.exchange import Exchange, ask_over_tcp
-from pyinfra_gvisor.resolver.forwarder.namespaces import Gone, Namespace, look
-from pyinfra_gvisor.resolver.forwarder.neighbours import Neighbours
-from pyinfra_gvisor.resolver.forwarder.rates import Places
+from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.engine import Engine, EngineError, Sandbox, Source
+from pyinfra_gvisor.parts.resolver.forwarder.exchange import Exchange, ask_over_tcp
+from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone, Namespace, look
+from pyinfra_gvisor.parts.resolver.forwarder.neighbours import Neighbours
+from pyinfra_gvisor.parts.resolver.forwarder.rates import Places
 
 # Where dockerd answers inside of each namespace: moby/moby, daemon/libnetwork/resolver.go
 DOCKERS = ("127.0.0.11", 53)

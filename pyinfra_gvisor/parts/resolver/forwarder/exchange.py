@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import socket
 
-from pyinfra_gvisor.resolver.forwarder.messages import (
+from pyinfra_gvisor.parts.resolver.forwarder.messages import (
     MOST_BYTES,
     identity,
     is_answer_to,

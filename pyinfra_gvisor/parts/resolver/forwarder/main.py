@@ -12,14 +12,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyinfra_gvisor.resolver.forwarder import counters
-from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
-from pyinfra_gvisor.resolver.forwarder.engine import SOCKET, Engine
-from pyinfra_gvisor.resolver.forwarder.forwarder import Forwarder
-from pyinfra_gvisor.resolver.forwarder.messages import MOST_QUERY_BYTES
-from pyinfra_gvisor.resolver.forwarder.neighbours import Neighbours
-from pyinfra_gvisor.resolver.forwarder.rooms import Rooms
-from pyinfra_gvisor.resolver.forwarder.upstream import RESOLV_CONF, Upstream
+from pyinfra_gvisor.parts.resolver.forwarder import counters
+from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.engine import SOCKET, Engine
+from pyinfra_gvisor.parts.resolver.forwarder.forwarder import Forwarder
+from pyinfra_gvisor.parts.resolver.forwarder.messages import MOST_QUERY_BYTES
+from pyinfra_gvisor.parts.resolver.forwarder.neighbours import Neighbours
+from pyinfra_gvisor.parts.resolver.forwarder.rooms import Rooms
+from pyinfra_gvisor.parts.resolver.forwarder.upstream import RESOLV_CONF, Upstream
 
 FIRST_SOCKET = 3  # sd_listen_fds(3)
 BACKLOG = 1024  # as systemd has it in the socket unit

@@ -10,11 +10,11 @@ import struct
 import time
 from collections.abc import Coroutine
 
-from pyinfra_gvisor.resolver.forwarder.counters import Counters
-from pyinfra_gvisor.resolver.forwarder.diagnostics import Diagnostics
-from pyinfra_gvisor.resolver.forwarder.engine import EngineError, Source
-from pyinfra_gvisor.resolver.forwarder.exchange import Busy, framed, read_framed
-from pyinfra_gvisor.resolver.forwarder.messages import (
+from pyinfra_gvisor.parts.resolver.forwarder.counters import Counters
+from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.engine import EngineError, Source
+from pyinfra_gvisor.parts.resolver.forwarder.exchange import Busy, framed, read_framed
+from pyinfra_gvisor.parts.resolver.forwarder.messages import (
     MOST_BYTES,
     MOST_QUERY_BYTES,
     SERVFAIL,
@@ -23,11 +23,17 @@ from pyinfra_gvisor.resolver.forwarder.messages import (
     is_failure,
     is_query,
 )
-from pyinfra_gvisor.resolver.forwarder.namespaces import Gone
-from pyinfra_gvisor.resolver.forwarder.patience import PATIENCE_S, again, answered, begin, hear
-from pyinfra_gvisor.resolver.forwarder.rates import Places, Rates
-from pyinfra_gvisor.resolver.forwarder.rooms import Room, Rooms, Stranger
-from pyinfra_gvisor.resolver.forwarder.upstream import Upstream
+from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
+from pyinfra_gvisor.parts.resolver.forwarder.patience import (
+    PATIENCE_S,
+    again,
+    answered,
+    begin,
+    hear,
+)
+from pyinfra_gvisor.parts.resolver.forwarder.rates import Places, Rates
+from pyinfra_gvisor.parts.resolver.forwarder.rooms import Room, Rooms, Stranger
+from pyinfra_gvisor.parts.resolver.forwarder.upstream import Upstream
 
 # Queries at a time, as fit into the memory that the service may have, each with 16 KB if it is as
 # long as may be; more are dropped, and asked again by who asked.

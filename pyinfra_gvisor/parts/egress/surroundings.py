@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-from pyinfra_gvisor.egress.settings import DOCKERS_BRIDGES, Egress
-from pyinfra_gvisor.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.settings import DOCKERS_BRIDGES, Egress
+from pyinfra_gvisor.parts.egress.state import EgressState
 
 # What Docker calls a bridge that nobody has named: br- and twelve digits of the network's id.
 _DOCKERS_OWN = re.compile(r"docker0|docker_gwbridge|br-[0-9a-f]{12}")

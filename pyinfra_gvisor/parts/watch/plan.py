@@ -12,10 +12,8 @@ from pydantic import Field
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node_files import FoundFile, NodeFile, read_files
-from pyinfra_gvisor.part_plan import PartPlan
-from pyinfra_gvisor.policy.selectors import Exemption, Selector
-from pyinfra_gvisor.policy.settings import AuditSettings
-from pyinfra_gvisor.watch.files import (
+from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.parts.watch.files import (
     METRICS,
     POLICY,
     SCRIPT,
@@ -26,6 +24,8 @@ from pyinfra_gvisor.watch.files import (
     service_text,
     timer_text,
 )
+from pyinfra_gvisor.policy.selectors import Exemption, Selector
+from pyinfra_gvisor.policy.settings import AuditSettings
 
 
 class WatchState(Reading):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from pyinfra_gvisor.egress.settings import (
+from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
     PRIVATE,
     Allowed,
@@ -20,7 +20,7 @@ from pyinfra_gvisor.egress.settings import (
     port_range,
     translated,
 )
-from pyinfra_gvisor.egress.surroundings import Surroundings
+from pyinfra_gvisor.parts.egress.surroundings import Surroundings
 
 FAMILY, NAME = "inet", "pyinfra_gvisor"
 TABLE = f"{FAMILY} {NAME}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 
 from pyinfra_gvisor import scripts
-from pyinfra_gvisor.egress.rules import TABLE
 from pyinfra_gvisor.node_files import NodeFile, unit_text
+from pyinfra_gvisor.parts.egress.rules import TABLE
 
 DIRECTORY = "/opt/gvisor/egress"
 RULES = f"{DIRECTORY}/rules.nft"

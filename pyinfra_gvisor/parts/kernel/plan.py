@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pyinfra_gvisor.kernel.defaults import SYSCTLS
-from pyinfra_gvisor.kernel.files import (
+from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.parts.kernel.defaults import SYSCTLS
+from pyinfra_gvisor.parts.kernel.files import (
     DIRECTORY,
     MODULES_FILE,
     SYSCTL_FILE,
     kept_out_by,
     kernel_files,
 )
-from pyinfra_gvisor.kernel.settings import Kernel
-from pyinfra_gvisor.kernel.state import KernelSurface
-from pyinfra_gvisor.node_files import NodeFile
-from pyinfra_gvisor.part_plan import PartPlan
+from pyinfra_gvisor.parts.kernel.settings import Kernel
+from pyinfra_gvisor.parts.kernel.state import KernelSurface
+from pyinfra_gvisor.parts.plan import PartPlan
 
 
 def plan_kernel(found: KernelSurface, wanted: Kernel | None) -> PartPlan:

@@ -9,12 +9,12 @@ from typing import Literal
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.reach import proxied
-from pyinfra_gvisor.egress.plan import plan_egress
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.resolver.plan import lacks
+from pyinfra_gvisor.parts.egress.plan import plan_egress
+from pyinfra_gvisor.parts.resolver.plan import lacks
+from pyinfra_gvisor.parts.watch.plan import declared_watch, plan_watch
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.watch.plan import declared_watch, plan_watch
 
 Stage = Literal["before daemon.json", "before the proof", "last"]
 
