@@ -9,8 +9,9 @@ from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
-from pyinfra_gvisor.daemon_json.story import interrupted_line, plan_lines, spared_line
+from pyinfra_gvisor.daemon_json.story import interrupted_line, noted, plan_lines, spared_line
 from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
@@ -48,6 +49,9 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
             plan, node, host=host.name, timeout_s=patience.timeout_s, wait_s=patience.wait_s
         )
     )
+    found = read_node(host) if state.is_executing and plan.action is Force.RESTART else None
+    if found and noted(found):
+        tell(f"{DAEMON_JSON}: {noted(found)}", logger.warning)
 
 
 def _told(plan: Plan, node: Node, patience: Patience) -> list[str]:

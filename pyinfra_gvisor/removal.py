@@ -6,9 +6,9 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from pyinfra_gvisor.daemon_json.merge import EMPTY, GVISOR, Owned, OwnedPath
+from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned, OwnedPath
 from pyinfra_gvisor.daemon_json.plan import current_text
-from pyinfra_gvisor.daemon_json.text import JsonText, Path, from_pointer
+from pyinfra_gvisor.daemon_json.text import EMPTY, JsonText, Path, from_pointer
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import STATE_DIR, Node

@@ -15,10 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pyinfra_gvisor.daemon_json.keys import KEYS
-from pyinfra_gvisor.daemon_json.text import Json, JsonText, Path, from_pointer, pointer
+from pyinfra_gvisor.daemon_json.text import EMPTY, Json, JsonText, Path, from_pointer, pointer
 from pyinfra_gvisor.errors import Problem
 
-EMPTY = "{}\n"
 GVISOR = "gvisor"  # the owner that this package's own deploys use
 CANARY = "gvisor-canary"  # of runtimes under a temporary name, which the next change of ours ends
 

@@ -8,11 +8,25 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pyinfra_gvisor.daemon_json.in_force import at, in_force, known, read_keys
-from pyinfra_gvisor.daemon_json.keys import Force, force_of, neutral_values, only_new_containers
+from pyinfra_gvisor.daemon_json.keys import (
+    Force,
+    Version,
+    force_of,
+    neutral_values,
+    only_new_containers,
+)
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, only_by_proxy, proxied
 from pyinfra_gvisor.daemon_json.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
-from pyinfra_gvisor.daemon_json.text import Json, JsonText, Path, from_pointer, pointer
+from pyinfra_gvisor.daemon_json.text import (
+    EMPTY,
+    Json,
+    JsonText,
+    Path,
+    from_pointer,
+    is_blank,
+    pointer,
+)
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
@@ -26,6 +40,7 @@ STATE_ADVICE = {
     "dangling": ("is a symbolic link to nothing", "remove the link or restore its target"),
     "not utf-8": ("is not UTF-8 text", "mend it by hand"),
 }
+BLANK_SINCE: Version = (23, 0)  # moby/moby#42393; before, dockerd ends with "EOF"
 
 
 @dataclass(frozen=True)
@@ -172,7 +187,11 @@ def current_text(node: Node) -> str | None:
     if state in STATE_ADVICE:
         what, todo = STATE_ADVICE[state]
         raise Problem(what, todo=todo)
-    return node.daemon_json.text
+    text, version = node.daemon_json.text, dockerd_version(node)
+    if text is not None and is_blank(text) and version is not None and version < BLANK_SINCE:
+        what = "the file is empty, which Docker before 23.0 does not start with"
+        raise Problem(what, todo="write {} or remove the file")
+    return text
 
 
 def _missing(
@@ -263,7 +282,7 @@ def _neutral(before: str | None, after: str | None, owned: Owned, node: Node) ->
     """The text that first makes keys ineffective which ``after`` leaves out, if there are any."""
     neutral = neutral_values(dockerd_version(node))
     old = {} if before is None else JsonText(before).value
-    document = JsonText("{}\n" if after is None else after)
+    document = JsonText(EMPTY if after is None else after)
     were = {*old, *(from_pointer(name)[0] for name in owned.paths)}
     gone = [key for key in neutral if key in were and key not in document.value]
     gone = [key for key in gone if key not in old or not same(old[key], neutral[key])]

@@ -78,6 +78,12 @@ def interrupted_line(node: Node) -> str:
     return f"{DAEMON_JSON}: the earlier change is {told.get('result', 'ended')}{because}"
 
 
+def noted(node: Node) -> str:
+    """Return what the last change wants to be known although it ended well, empty for nothing."""
+    run = node.state.get("last-run")
+    return str(run.get("notes") or "") if isinstance(run, dict) else ""
+
+
 def _what(plan: Plan) -> str:
     if plan.before == plan.after:
         return "unchanged"

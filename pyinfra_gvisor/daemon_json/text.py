@@ -19,6 +19,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 Path = tuple[str, ...]
 
 SPACE = " \t\n\r"
+EMPTY = "{}\n"
 MAX_DEPTH = 100  # dockerd's own keys end at 6; what compares values recurses
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _TOKEN = re.compile(_STRING + r"|[{}\[\],]")
@@ -53,7 +54,8 @@ class JsonText:
     """
     The text of a JSON object, and changes to it that keep everything else byte for byte.
 
-    + text: a whole JSON document whose top level is an object
+    + text: a whole JSON document whose top level is an object, or nothing but white space, which
+      dockerd takes for one without keys
 
     Raises ``Problem`` naming line and column for anything else, duplicate keys included: dockerd
     takes the last of two equal keys without a word, so one of them is somebody's mistake.
@@ -63,9 +65,7 @@ class JsonText:
         self.text = text
         if text.startswith("\ufeff"):
             raise Problem("line 1 column 1: byte order mark", todo="save the file without it")
-        if not text.strip(SPACE):
-            raise Problem("line 1 column 1: the file is empty", todo="write {} or remove the file")
-        value = self._parse()
+        value = {} if is_blank(text) else self._parse()
         if not isinstance(value, dict):
             raise Problem("line 1 column 1: the top level must be an object", got=text.strip(SPACE))
         self.value: dict[str, Json] = value
@@ -85,6 +85,8 @@ class JsonText:
 
         + raw: the text to write for it, if it was once written in its own way
         """
+        if is_blank(self.text):
+            return JsonText(EMPTY).set(path, value, raw=raw)
         if found := self._find(path):
             member = found[1]
             written = raw or self._dump(value, self._indent_of(member.start))
@@ -163,6 +165,8 @@ class JsonText:
         return scan_object(self.text, at)
 
     def _find(self, path: Path) -> tuple[Object, Member] | None:
+        if is_blank(self.text):
+            return None
         parent = self._object_at(path[:-1])
         member = parent.member(path[-1]) if parent else None
         return (parent, member) if parent and member else None
@@ -185,6 +189,11 @@ class JsonText:
         _refuse_token(self.text, _NOT_A_NUMBER, "not a number that JSON knows")
         _refuse_duplicates(self.text)
         return value
+
+
+def is_blank(text: str) -> bool:
+    """Return True if there is nothing but white space."""
+    return not text.strip(SPACE)
 
 
 def scan_object(text: str, at: int) -> Object:

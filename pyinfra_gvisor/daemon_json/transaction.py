@@ -8,10 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 from pyinfra_gvisor.daemon_json.keys import Force
-from pyinfra_gvisor.daemon_json.merge import EMPTY, GVISOR, Owned, OwnedPath, digest, intent
+from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned, OwnedPath, digest, intent
 from pyinfra_gvisor.daemon_json.plan import Plan, dump
 from pyinfra_gvisor.daemon_json.service import service_script
-from pyinfra_gvisor.daemon_json.text import Json, JsonText, from_pointer
+from pyinfra_gvisor.daemon_json.text import EMPTY, Json, JsonText, from_pointer
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.scripts import encoded, program, script
 
@@ -67,7 +67,7 @@ def detached(text: str) -> tuple[str, str]:
 
 def resumption() -> str:
     """The script that ends a transaction which was interrupted, with what it left on the node."""
-    return f"exec sh {STATE_DIR}/pending/transaction.sh resume\n"
+    return script("resume", file=DAEMON_JSON, state_dir=STATE_DIR)
 
 
 def _files(plan: Plan) -> dict[str, str]:

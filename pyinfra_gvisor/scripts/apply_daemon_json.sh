@@ -102,7 +102,7 @@ restart_with() { # final on off: restarted with this file, and with live-restore
         fi
     fi
     if [ "$1" = after ]; then
-        within 5 reach_before || say "Docker does not tell its published ports, which are not looked after then" >&2
+        within 5 reach_before || note "Docker did not tell its published ports, so that they were not tried"
         wait_for_ephemeral || {
             reason="a restart would end $(ephemeral)after waiting $wait_s s"
             return 1
@@ -119,7 +119,7 @@ restart_with() { # final on off: restarted with this file, and with live-restore
         reason="the Docker API did not answer within $timeout_s s"
         return 1
     }
-    release_ports || say "could not take the chain $held_chain away again" >&2
+    release_ports || note "could not take the chain $held_chain away again"
     put_back_scripts || return 1
     if [ "$first" = "$1" ]; then return 0; fi
     step "switch live-restore off" || return 1

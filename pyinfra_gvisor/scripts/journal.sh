@@ -4,7 +4,7 @@
 # Set before: what is listed here. Sets: target, staged, work.
 set -eu
 : "${file:?}" "${state_dir:?}" "${keep:?}" "${id:?}" "${action:?}" "${unit?}"
-: "${after_b64:?}" "${neutral_b64:?}" "${old_neutral_b64:?}" "${on_b64:?}" "${off_b64:?}" "${old_on_b64:?}" "${old_off_b64:?}"
+: "${after_b64?}" "${neutral_b64:?}" "${old_neutral_b64:?}" "${on_b64:?}" "${off_b64:?}" "${old_on_b64:?}" "${old_off_b64:?}"
 : "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}" "${applied_anew_b64:?}"
 pending=$state_dir/pending
 work=$state_dir/.pending
@@ -32,10 +32,18 @@ write_state() { # name, from standard input: all of it or nothing
     cat > "$state_dir/.$1.new" && sync "$state_dir/.$1.new" && mv "$state_dir/.$1.new" "$state_dir/$1"
 }
 
+note() { # what has to be known of a change that ends well: of that nobody sees what is printed
+    say "$*" >&2
+    say "$*;" >> "$work/notes" || true # the disk may be full
+}
+
+as_json() { tr '\n' ' ' | tr -d '\042\134' | tr -c '[:print:]' ' '; } # what is to be in a string, from standard input
+
 record_run() { # result reason
-    text=$(printf '%s' "$2" | tr -d '\042\134' | tr -c '[:print:]' ' ')
-    printf '{"id":"%s","result":"%s","reason":"%s","action":"%s","at":"%s"}\n' \
-        "$id" "$1" "$text" "$action" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" |
+    notes=''
+    if [ -s "$work/notes" ]; then notes=$(as_json < "$work/notes"); fi
+    printf '{"id":"%s","result":"%s","reason":"%s","notes":"%s","action":"%s","at":"%s"}\n' \
+        "$id" "$1" "$(printf '%s' "$2" | as_json)" "${notes%; }" "$action" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" |
         write_state last-run.json || say "could not write $state_dir/last-run.json" >&2
 }
 
@@ -133,7 +141,10 @@ reached() { grep -qx "$1" "$work/journal"; }
 put() { # the staged file of this name becomes daemon.json, at once or not at all; no such file: none
     if [ -e "$staged/$1" ]; then
         if [ "$(sha256_of "$staged/$1")" = "$(sha256_of "$target")" ]; then return 0; fi
-        ln -f "$staged/$1" "$staged/.next" 2> /dev/null || cp -p "$staged/$1" "$staged/.next" || return 1
+        # A copy: a second name would have another change of daemon.json seen when the first one goes,
+        # after dockerd has read it. A disk that is full has room for the name alone.
+        { cp -p "$staged/$1" "$staged/.next" && sync "$staged/.next"; } 2> /dev/null ||
+            ln -f "$staged/$1" "$staged/.next" || return 1
         mv -f "$staged/.next" "$target" || return 1
     else
         rm -f "$target" || return 1

@@ -112,10 +112,15 @@ served() { # "protocol version port" for every port that dockerd has a rule or a
 reach_before() {
     published > "$work/reach.all" || return 1
     served | sort -u > "$work/served.before"
-    cut -d ' ' -f 3-5 "$work/reach.all" | sort -u | head -n "$reach_limit" > "$work/reach.targets"
+    cut -d ' ' -f 3-5 "$work/reach.all" | sort -u > "$work/reach.targets"
+    reach_more=$(($(wc -l < "$work/reach.targets") - reach_limit))
+    if [ "$reach_more" -gt 0 ]; then
+        note "$reach_limit published ports were tried from outside, $reach_more more looked up in dockerd's rules and processes"
+        sed -i "$reach_limit q" "$work/reach.targets"
+    fi
     if ! try "$work/reach.targets" > "$work/reach.before"; then
         : > "$work/reach.before"
-        say "published ports are not tried from outside, but looked up in dockerd's rules and processes: $(tail -n 1 "$work/said")"
+        note "published ports were not tried from outside, but looked up in dockerd's rules and processes: $(tail -n 1 "$work/said")"
     fi
 }
 

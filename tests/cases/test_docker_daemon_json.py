@@ -136,7 +136,6 @@ BAD = [
     pytest.param({"daemon_json": '{"a": 1\n'}, "line 2 column 1: not JSON", id="cut-off"),
     pytest.param({"daemon_json": '{"a": 1,\n "a": 2}'}, "line 2 column 2: /a is there", id="twice"),
     pytest.param({"daemon_json": b"\xff"}, "is not UTF-8 text", id="not-utf-8"),
-    pytest.param({"daemon_json": ""}, "line 1 column 1: the file is empty", id="empty"),
     pytest.param({"docker": info(swarm="active")}, "/live-restore cannot be used", id="swarm"),
     pytest.param({"flags": ["--live-restore"]}, "/live-restore is also set by", id="flag"),
 ]
@@ -208,3 +207,17 @@ def test_the_diff_says_where_there_is_no_file(
 
     text = re.sub(r"\x1b\[\d*m", "", caplog.text)
     assert all(f"[@fake/a] {side}" in text for side in sides)
+
+
+def test_what_a_restart_could_not_look_at_is_told_after_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    note = "published ports were not tried from outside"
+    done = answer(state={"last-run": {"result": "applied", "reason": "", "notes": note}})
+    nodes = {"a": Node([answer(), done])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(docker.daemon_json, {**LIVE, "userland-proxy": False}, owner=GVISOR)
+    fleet.run()
+
+    assert caplog.text.count(f"/etc/docker/daemon.json: {note}") == 1

@@ -111,7 +111,6 @@ REFUSED = {
         "a megabyte not closed": '{"bip": "' + "x" * MEGABYTE,
     },
     AT + "byte order mark": {"byte order mark": '\ufeff{"debug": true}', "only the mark": "\ufeff"},
-    AT + "the file is empty": {"empty": "", "white space": " \t\r\n\n"},
     AT + "the top level must be an object": {
         "null": "null",
         "list": "[]",

@@ -78,6 +78,8 @@ def accepted() -> Iterator[BadFile]:
         yield BadFile(name, text.encode())
     for name, place in PLACES.items():
         yield BadFile(name, GOOD.encode(), place=place)
+    for name, old in (("empty", ""), ("white space", " \t\r\n\n")):
+        yield BadFile(name, old.encode(), lost=old)
     for name, old in (("labels that are null", "null"), ("labels of others", '["a=1", "b"]')):
         yield BadFile(name, f'{{"labels":\t{old} , "icc": true}}'.encode(), lost=old)
 

@@ -93,7 +93,7 @@ def only_labels_added(file: BadFile, text: bytes, number: int) -> bool:
     front = shared(old, text)
     back = shared(old[front:][::-1], text[front:][::-1])
     lost = old[front : len(old) - back].decode(errors="replace")
-    expected = {**json.loads(old), "labels": [f"bad={number}"]}
+    expected = {**json.loads(old.strip() or b"{}"), "labels": [f"bad={number}"]}
     return lost in file.lost and json.loads(text) == expected
 
 

@@ -52,11 +52,6 @@ CASES = {
         damage=f'{KEEP}; printf \'{{"debug": true,\\n "debug": false}}\' > /etc/docker/daemon.json',
         mend=RESTORE,
     ),
-    "empty file": Case(
-        r"/etc/docker/daemon\.json on plain: line 1 column 1: the file is empty; write \{\}",
-        damage=f"{KEEP}; : > /etc/docker/daemon.json",
-        mend=RESTORE,
-    ),
     "directory": Case(
         r"/etc/docker/daemon\.json on plain: is a directory; remove it",
         damage=f"{KEEP}; rm /etc/docker/daemon.json; mkdir /etc/docker/daemon.json",

@@ -36,6 +36,10 @@ TABS = '{\n\t"dns":\t["1.1.1.1"],\n\t"runtimes" : {\n\t\t"x": {"path": "/x"}\n\t
         pytest.param("\n{}", ("a",), 1, '\n{\n    "a": 1\n}', id="empty-line-before"),
         pytest.param("{}\n", ("a",), False, '{\n    "a": false\n}\n', id="empty"),
         pytest.param("{\n}\n", ("a",), 1, '{\n    "a": 1\n}\n', id="empty-over-two-lines"),
+        pytest.param("", ("a",), 1, '{\n    "a": 1\n}\n', id="nothing"),
+        pytest.param(
+            " \t\r\n", ("a", "b"), 1, '{\n    "a": {\n        "b": 1\n    }\n}\n', id="space"
+        ),
         pytest.param(
             '{\n  "a": 1\n}',
             ("b", "c", "d"),

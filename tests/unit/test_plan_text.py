@@ -20,7 +20,11 @@ LOGGING: dict[str, Json] = {"log-driver": "json-file", "log-opts": {"max-size": 
     ("given", "message"),
     [
         pytest.param({"daemon_json": b"\xff{}"}, "is not UTF-8 text; ", id="not-utf-8"),
-        pytest.param({"daemon_json": ""}, "line 1 column 1: the file is empty; ", id="empty"),
+        pytest.param(
+            {"daemon_json": " \n", "docker": info(ServerVersion="20.10.24+dfsg1")},
+            "the file is empty, which Docker before 23.0 does not start with; write {}",
+            id="empty",
+        ),
         pytest.param(
             {"daemon_json": '{\n  "a": 1\n  "b": 2\n}'},
             r"line 3 column 3: not JSON \(.*\), got \"b\": 2; ",
@@ -58,6 +62,19 @@ def test_a_file_that_is_not_known_is_refused_even_where_nothing_is_wanted(
 
     with pytest.raises(Problem, match=message):
         plan_daemon_json(found, {})
+
+
+@pytest.mark.parametrize(
+    "text", [pytest.param("", id="nothing"), pytest.param(" \t\r\n", id="white-space")]
+)
+def test_an_empty_file_is_taken_as_dockerd_takes_it_and_given_back_to_the_byte(text: str) -> None:
+    installed = after(plan_daemon_json(node(daemon_json=text), {"debug": True}))
+
+    plan = plan_daemon_json(node(**installed), {})
+
+    assert json.loads(installed["daemon_json"]) == {"debug": True}
+    assert plan.after == text
+    assert json.loads(plan.neutral or "null") == {"debug": False}
 
 
 def test_what_cannot_work_on_the_node_is_refused() -> None:

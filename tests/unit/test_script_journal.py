@@ -245,3 +245,30 @@ def test_how_a_run_ended_is_one_line_of_json_whatever_the_reason(journal: Journa
 
 def test_the_script_is_the_one_that_a_transaction_is_made_of() -> None:
     assert script("journal") in script("journal", "dockerd", "apply_daemon_json")
+
+
+def test_the_file_in_its_place_is_not_changed_again_when_the_others_go(journal: Journal) -> None:
+    journal.good("write_down; begin; put after")
+    placed = journal.file.stat()
+
+    journal.good("work=$pending; forget")
+
+    assert placed.st_nlink == 1
+    assert journal.file.stat().st_ctime_ns == placed.st_ctime_ns
+
+
+def test_a_full_disk_has_room_for_a_second_name(journal: Journal) -> None:
+    journal.good("write_down; begin; cp() { return 1; }; put after")
+
+    assert journal.file.read_text() == "new"
+
+
+def test_what_is_to_be_known_of_a_change_that_ended_well_is_in_its_record(
+    journal: Journal,
+) -> None:
+    notes = "{ note 'not \"tried\"'; note 'nor this'; } 2> /dev/null"
+
+    journal.good(f"write_down; begin; {notes}; record_run applied ''")
+
+    record = json.loads((journal.state_dir / "last-run.json").read_text())
+    assert (record["result"], record["notes"]) == ("applied", "not tried; nor this")

@@ -12,7 +12,7 @@ import pytest
 from pyinfra_gvisor.daemon_json.merge import Owned
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.daemon_json.transaction import resumption, transaction
+from pyinfra_gvisor.daemon_json.transaction import transaction
 from tests.unit.answers import LATER_S, RUNSC, after, info, node
 
 PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
@@ -201,7 +201,3 @@ def test_every_transaction_has_a_name_of_its_own() -> None:
 
     assert len(ids[0]) == len(ids[1]) == 1
     assert ids[0] != ids[1]
-
-
-def test_an_interrupted_change_is_ended_by_the_script_that_it_left_on_the_node() -> None:
-    assert resumption() == "exec sh /var/lib/pyinfra-gvisor/pending/transaction.sh resume\n"
