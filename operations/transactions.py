@@ -11,7 +11,13 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
-from pyinfra_gvisor.daemon_json.story import interrupted_line, noted, plan_lines, spared_line
+from pyinfra_gvisor.daemon_json.story import (
+    interrupted_line,
+    noted,
+    owed_lines,
+    plan_lines,
+    spared_line,
+)
 from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
@@ -29,11 +35,8 @@ class Patience:
 
 def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCommand, None, None]:
     """The plan as one command, or nothing if the node is as planned already."""
-    for path in plan.owed:
-        tell(
-            f"{DAEMON_JSON} on {host.name}: {path}: not as dockerd was started, a restart is owed",
-            logger.warning,
-        )
+    for line in owed_lines(plan):
+        tell(f"{DAEMON_JSON} on {host.name}: {line}", logger.warning)
     if plan.spared:
         tell(spared_line(plan))
     if not plan.changes:

@@ -54,9 +54,9 @@ class Plan:
     says. ``owed`` are the paths that only a restart would bring into force, and that none is made
     for. ``started_with`` and ``loaded`` are the keys that dockerd will have read when it started,
     and when it last loaded the file. ``lost`` are the published ports that clients cannot reach
-    when the restart has ended docker-proxy, None if it does not end it; ``spared`` are those for
-    which docker-proxy is kept. ``generation`` is the
-    number of the one that this goes back to. A ``temporary`` change is none to go back to: the one
+    when the restart, this one or the one that is owed, has ended docker-proxy, None if it does not
+    end it; ``spared`` are those for which docker-proxy is kept. ``generation`` is the number of the
+    one that this goes back to. A ``temporary`` change is none to go back to: the one
     before it stays the newest.
     """
 
@@ -115,7 +115,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
     merged = merge(before, owned, paths, owner=owner)
     plan = plan_merged(node, merged, paths, ours={*paths, *owned.of(owner)}, restart=restart)
-    if spared and plan.lost:
+    if spared and plan.lost and plan.action is Force.RESTART:
         raise Problem(
             "a restart would end docker-proxy, which the file switches off and which alone serves "
             f"{', '.join(map(str, plan.lost))}",
@@ -146,6 +146,8 @@ def plan_merged(
     action = _action(needs, restart)
     _refuse_harm(node, action, {} if before is None else JsonText(before).value, after_value)
     started = known(node, Force.RESTART)
+    owed = () if action is Force.RESTART else _owed(needs, started, after_value)
+    ends_proxy = action is Force.RESTART or pointer((USERLAND_PROXY,)) in owed
     return Plan(
         before=before,
         after=merged.text,
@@ -156,11 +158,11 @@ def plan_merged(
         back=_neutral(merged.text, before, merged.owned, node),
         drifted=merged.drifted,
         left=merged.left,
-        owed=() if action is Force.RESTART else _owed(needs, started, after_value),
+        owed=owed,
         live_restore=can_live_restore(node),
         started_with=read_keys(after_value, Force.RESTART) if action is Force.RESTART else started,
         loaded=read_keys(after_value, Force.RELOAD) if action else known(node, Force.RELOAD),
-        lost=_lost(node, action, after_value),
+        lost=_lost(node, after_value) if ends_proxy else None,
         record=merged.owned != owned,
     )
 
@@ -175,9 +177,9 @@ def _refuse_harm(
         refuse_loss(node)
 
 
-def _lost(node: Node, action: Force, new: Mapping[str, Json]) -> tuple[Published, ...] | None:
-    """Return what only docker-proxy serves, None unless the restart ends docker-proxy."""
-    ends = action is Force.RESTART and new.get(USERLAND_PROXY) is False and proxied(node)
+def _lost(node: Node, new: Mapping[str, Json]) -> tuple[Published, ...] | None:
+    """Return what only docker-proxy serves, None unless a restart with this file ends it."""
+    ends = new.get(USERLAND_PROXY) is False and proxied(node)
     return only_by_proxy(node) if ends else None
 
 

@@ -39,6 +39,15 @@ def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
     return lines
 
 
+def owed_lines(plan: Plan) -> list[str]:
+    """Return what takes effect when dockerd is restarted next, a line for each key."""
+    lines = [f"{path}: not as dockerd was started, a restart is owed" for path in plan.owed]
+    if plan.owed and plan.lost:
+        ports = ", ".join(map(str, plan.lost))
+        lines.append(f"clients lose these with it, which only docker-proxy serves: {ports}")
+    return lines
+
+
 def _ports(plan: Plan, node: Node) -> list[str]:
     if plan.lost is not None:
         ports = ", ".join(map(str, plan.lost))

@@ -52,7 +52,8 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         temporary="yes" if plan.temporary else "no",
         reach_program=program("scripts/reach.pl"),
         given_up="\n".join(
-            f"{item.protocol} {item.version} {item.port}" for item in plan.lost or ()
+            f"{item.protocol} {item.version} {item.port}"
+            for item in (plan.lost if plan.action is Force.RESTART else None) or ()
         ),
         **_files(plan),
         **_records(plan, node),

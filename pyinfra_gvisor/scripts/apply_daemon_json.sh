@@ -124,7 +124,7 @@ restart_with() { # final on off: restarted with this file, and with live-restore
     if [ "$first" = "$1" ]; then return 0; fi
     step "switch live-restore off" || return 1
     if [ -e "$staged/$3" ]; then put "$3" && reload_dockerd || return 1; fi
-    put "$1"
+    put "$1" && reload_dockerd # without the key nothing changes, and what is there has been read
 }
 
 reload_with() { # final neutral: what the final one leaves out is made ineffective first

@@ -29,8 +29,8 @@ put() {{
 }}
 look() {{
     readlink "$file"
-    stat -c '%F %a %u:%g' "$file"
-    stat -L -c '%F %a %u:%g' "$file" 2>&1
+    stat -c '%F %a %u:%g' "$file" | sed 's/ empty//'
+    stat -L -c '%F %a %u:%g' "$file" 2>&1 | sed 's/ empty//'
 }}
 sum() {{ if [ -f "$file" ]; then sha256sum < "$file"; fi; }}
 """

@@ -11,7 +11,7 @@ import pytest
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.reach import only_by_proxy
-from pyinfra_gvisor.daemon_json.story import plan_lines, spared_line
+from pyinfra_gvisor.daemon_json.story import owed_lines, plan_lines, spared_line
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node, parse_node
@@ -182,10 +182,23 @@ def test_another_restart_says_which_ports_are_refused_meanwhile_and_gives_none_u
     assert "given_up=''\n" in script
 
 
-def test_a_reload_gives_none_up() -> None:
-    plan = plan_daemon_json(node(reach=(WEB6, OUTER)), {**OFF, "debug": True}, restart="reload")
+def test_a_restart_that_is_owed_names_what_it_will_cut_and_gives_none_up_before() -> None:
+    found = node(reach=(WEB6, OUTER))
 
-    assert (plan.action, plan.lost) == (Force.RELOAD, None)
+    plan = plan_daemon_json(found, {**OFF, "debug": True}, restart="reload")
+
+    assert plan.action is Force.RELOAD
+    assert owed_lines(plan)[-1] == (
+        "clients lose these with it, which only docker-proxy serves: 8080/tcp over IPv6 (web)"
+    )
+    script = transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
+    assert "given_up=''\n" in script
+
+
+def test_a_reload_that_owes_no_restart_cuts_nothing() -> None:
+    plan = plan_daemon_json(node(reach=(WEB6, OUTER)), {"debug": True}, restart="reload")
+
+    assert (plan.action, plan.lost, owed_lines(plan)) == (Force.RELOAD, None, [])
 
 
 def test_a_docker_proxy_that_runs_counts_whatever_the_file_says_by_now() -> None:
