@@ -12,6 +12,8 @@ from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.errors import Problem
 
+_NUMBER = "\0"
+
 
 def tell(line: str, level: Callable[[str], None] = logger.info) -> None:
     """Say what is about to be done, once: when it is prepared, or else when it is done."""
@@ -19,20 +21,47 @@ def tell(line: str, level: Callable[[str], None] = logger.info) -> None:
         host.log(line, level)
 
 
-def tell_diff(path: str, before: str | None, after: str | None) -> None:
-    """With ``--diff``, say what becomes of the text of a file; None: there is no such file."""
+def tell_diff(
+    path: str,
+    before: str | None,
+    after: str | None,
+    *,
+    shown: Callable[[str], str] = str,
+) -> None:
+    """
+    With ``--diff``, say what becomes of the text of a file.
+
+    + before, after: None where there is no such file
+    + shown: turns a text into what people may see, line for line. Lines are compared as they are,
+      so that a password that changes is seen to change
+    """
     if not state.config.DIFF:
         return
+    numbers: dict[str, int] = {}
     lines = unified_diff(
-        (before or "").splitlines(),
-        (after or "").splitlines(),
+        _numbered(before or "", shown, numbers),
+        _numbered(after or "", shown, numbers),
         path if before is not None else "/dev/null",
         path if after is not None else "/dev/null",
         lineterm="",
     )
     colours = {"+": "green", "-": "red"}
-    for line in lines:
+    for numbered in lines:
+        line = numbered.partition(_NUMBER)[0]
         tell(format_text(line, colours[line[0]]) if line[0] in colours else line)
+
+
+def _numbered(text: str, shown: Callable[[str], str], numbers: dict[str, int]) -> list[str]:
+    """Return the lines to show, each with a number that only equal lines share."""
+    pairs = zip(_lines(text), _lines(shown(text)), strict=True)
+    return [
+        f"{safe.rstrip(chr(13))}{_NUMBER}{numbers.setdefault(line, len(numbers))}"
+        for line, safe in pairs
+    ]
+
+
+def _lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def refusal(

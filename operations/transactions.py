@@ -23,6 +23,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.telling import tell, tell_diff
+from pyinfra_gvisor.redaction import shown_json
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     for line in _told(plan, node, patience):
         tell(line)
     if plan.before != plan.after and not plan.temporary:
-        tell_diff(DAEMON_JSON, plan.before, plan.after)
+        tell_diff(DAEMON_JSON, plan.before, plan.after, shown=shown_json)
     forget_node(host)
     yield _detached(
         transaction(

@@ -18,6 +18,7 @@ from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.parts.egress.settings import EgressSettings
 from pyinfra_gvisor.parts.kernel.settings import KernelSettings
 from pyinfra_gvisor.policy.settings import AuditSettings
+from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
 from pyinfra_gvisor.releases.sources import Archive, check_source
@@ -242,12 +243,13 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
     path = [str(part) for part in error["loc"] if part != "[key]"]
     key = path[0] if path else "gvisor_sha512"
     inside = "".join(f"[{part!r}]" for part in path[1:])
+    safe = shown(error["input"], [key, *path[1:]])
     if error["type"] == "extra_forbidden":
-        what = f"unknown key, got {cut(error['input'])}; known are {_nearest(path)}"
+        what = f"unknown key, got {cut(safe)}; known are {_nearest(path)}"
     elif isinstance(context := error.get("ctx", {}).get("error"), Problem):
         what = str(context)
     else:
-        what = f"{error['msg'][0].lower()}{error['msg'][1:]}, got {cut(error['input'])}"
+        what = f"{error['msg'][0].lower()}{error['msg'][1:]}, got {cut(safe)}"
     return key, f"{inside} {what}".strip()
 
 

@@ -11,6 +11,7 @@ from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR
 
 OURS = ("/opt/gvisor", RELEASES_DIR, RUNTIMES_DIR, STATE_DIR)
@@ -36,7 +37,7 @@ def _iptables(host: Audited) -> Iterator[Seen]:
 
 def _insecure_registries(host: Audited) -> Iterator[Seen]:
     if value := _value(host, "insecure-registries", "insecure-registry"):
-        yield Seen(DAEMON_JSON, cut(value))
+        yield Seen(DAEMON_JSON, cut(shown(value, ("insecure-registries",))))
 
 
 def _tcp(host: Audited) -> Iterator[Seen]:

@@ -102,7 +102,7 @@ class Observed(Reading):
 
     def to_json(self) -> dict[str, Any]:
         """For ``pyinfra … fact``."""
-        return self.model_dump(mode="json")
+        return {**self.model_dump(mode="json", exclude={"node"}), "node": self.node.to_json()}
 
 
 def audit_script(labels: Iterable[str] = ()) -> str:

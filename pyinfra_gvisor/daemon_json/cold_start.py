@@ -17,6 +17,7 @@ from pyinfra_gvisor.daemon_json.text import Json, Path, place
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.redaction import shown
 
 MAX_PORT = 65535
 RUNTIMES_CHECKED = (24, 0)  # 20.10 takes any entry; setupRuntimes in moby's daemon/runtime_unix.go
@@ -32,7 +33,8 @@ def metrics_addr(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, J
     found = re.fullmatch(r"(?:\[[^]]+\]|[^:/\s\[\]]+):(\d{1,5})", address, re.ASCII)
     if not found or int(found[1]) > MAX_PORT:
         todo = 'write a host and a port, such as "127.0.0.1:9323"'
-        raise Problem("/metrics-addr must be an address to listen on", got=address, todo=todo)
+        got = shown(address, ("metrics-addr",))
+        raise Problem("/metrics-addr must be an address to listen on", got=got, todo=todo)
 
 
 def cgroup_driver(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
@@ -41,7 +43,7 @@ def cgroup_driver(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, 
         name = str(option).removeprefix(_CGROUP_DRIVER)
         if str(option).startswith(_CGROUP_DRIVER) and name not in ("", *CGROUP_DRIVERS):
             todo = f"use {' or '.join(CGROUP_DRIVERS)}"
-            raise Problem(f"/exec-opts/{at} names no cgroup driver", got=name, todo=todo)
+            raise Problem(f"/exec-opts/{at} names no cgroup driver", got=shown(name), todo=todo)
 
 
 def address_pools(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
@@ -54,10 +56,10 @@ def address_pools(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, 
             network = ipaddress.ip_network(str(base) if "/" in str(base) else "", strict=False)
         except ValueError:
             todo = 'write a subnet, such as "10.0.0.0/8"'
-            raise Problem(f"{where}/base must be a subnet", got=base, todo=todo) from None
+            raise Problem(f"{where}/base must be a subnet", got=shown(base), todo=todo) from None
         if not isinstance(size, int) or not network.prefixlen <= size <= network.max_prefixlen:
             bounds = f"from {network.prefixlen} to {network.max_prefixlen}"
-            raise Problem(f"{where}/size must be {bounds}", got=size, todo="mend it")
+            raise Problem(f"{where}/size must be {bounds}", got=shown(size), todo="mend it")
 
 
 def isolation(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
@@ -73,12 +75,17 @@ def registry_mirrors(_node: Node, value: Mapping[str, Json], _owned: Mapping[Pat
         try:
             url = urlsplit(str(mirror))
         except ValueError:
-            raise Problem(f"{where} is no URL", got=mirror, todo="mend it") from None
+            raise Problem(f"{where} is no URL", got=_mirror(mirror), todo="mend it") from None
         if url.scheme not in ("http", "https"):
-            raise Problem(f"{where} must begin with https:// or http://", got=mirror)
+            raise Problem(f"{where} must begin with https:// or http://", got=_mirror(mirror))
         if url.query or url.fragment or "@" in url.netloc:
             what = f"{where} cannot have a user, a query or a fragment"
             raise Problem(what, todo="leave them out")
+
+
+def _mirror(value: Json) -> Json:
+    safe: Json = shown(value, ("registry-mirrors",))
+    return safe
 
 
 def runtimes(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
@@ -108,7 +115,7 @@ def builder_sizes(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, 
     for path, size in _sizes(collection):
         if size and not is_size(size):
             where = place(("builder", "gc", *path))
-            raise Problem(f"{where} must be a size", got=size, todo='write it like "10GB"')
+            raise Problem(f"{where} must be a size", got=shown(size), todo='write it like "10GB"')
 
 
 def _sizes(collection: Mapping[str, Json]) -> Iterator[tuple[Path, Json]]:

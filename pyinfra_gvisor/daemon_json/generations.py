@@ -15,6 +15,7 @@ from pyinfra_gvisor.daemon_json.text import Json, Path, from_pointer
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.sandbox.verdict import release_of
 
 
@@ -25,6 +26,10 @@ class Generation(Reading):
     made_s: int
     text: str | None = None
     owned: Owned = Owned()
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``pyinfra … fact``: without what is secret in daemon.json."""
+        return dict(shown(self.model_dump(mode="json"), texts=("text", "original", "before")))
 
     @property
     def runtimes(self) -> dict[str, str]:

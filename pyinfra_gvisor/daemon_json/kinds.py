@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from pyinfra_gvisor.daemon_json.key_table import Kind
 from pyinfra_gvisor.daemon_json.text import Json, Path, place
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.redaction import shown
 
 # units.RAMInBytes: https://github.com/docker/go-units/blob/master/size.go
 SIZE = re.compile(r"\d+(?:\.\d+)? ?(?:b|[kmgtp](?:i?b)?)?", re.IGNORECASE | re.ASCII)
@@ -112,8 +113,9 @@ def _check(kind: Type, path: Path, value: Json) -> None:
                 if (field := kind.find(name)) is not None:
                     _check(field, (*path, name), inner)
         case _:
+            safe = shown(value, path)
             raise Problem(
-                f"{place(path)} must be {kind.name}", got=_written(value), todo=_hint(kind, value)
+                f"{place(path)} must be {kind.name}", got=_written(safe), todo=_hint(kind, safe)
             )
 
 

@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping
 from pyinfra_gvisor.daemon_json.keys import Version
 from pyinfra_gvisor.daemon_json.kinds import is_size
 from pyinfra_gvisor.daemon_json.text import Json, Path, place
-from pyinfra_gvisor.daemon_json.validation import advice, dockerd_version, flag_value, near
+from pyinfra_gvisor.daemon_json.validation import advice, dockerd_version, flag_value
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.redaction import shown
+from pyinfra_gvisor.spelling import near
 
 DEFAULT = "json-file"
 MISSPELT = 0.8  # difflib's ratio: "jsonfile" is a slip, "fluentbit" or "loki" are plugins
@@ -106,7 +108,7 @@ def log_driver(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json
     if name in OPTIONS or near(name, there, cutoff=MISSPELT):
         raise Problem(
             "/log-driver is none of this dockerd's, no container would start",
-            got=name,
+            got=shown(name),
             todo=advice(name, ("none", *there)),
         )
 
@@ -148,7 +150,9 @@ def _modes(options: Mapping[str, str]) -> None:
     if "max-buffer-size" in options:
         if mode != "non-blocking":
             todo = 'set "mode": "non-blocking" too'
-            raise Problem("/log-opts/max-buffer-size needs another mode", got=mode, todo=todo)
+            raise Problem(
+                "/log-opts/max-buffer-size needs another mode", got=shown(mode), todo=todo
+            )
         if not is_size(options["max-buffer-size"]):
             raise _wrong("max-buffer-size", 'a size, such as "4m"', options["max-buffer-size"])
     disabled = options.get("cache-disabled", "")
@@ -193,7 +197,8 @@ def _syslog(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _wrong(name: str, expected: str, got: str) -> Problem:
-    return Problem(f"/log-opts/{name} must be {expected}", got=f'"{got}"', todo="mend it")
+    safe = shown(got, ("log-opts", name))
+    return Problem(f"/log-opts/{name} must be {expected}", got=f'"{safe}"', todo="mend it")
 
 
 # Each says which option is wrong and what it must be; the first is told.

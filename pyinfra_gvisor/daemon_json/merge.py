@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pyinfra_gvisor.daemon_json.keys import KEYS
 from pyinfra_gvisor.daemon_json.text import EMPTY, Json, JsonText, Path, from_pointer, pointer
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.redaction import shown
 
 GVISOR = "gvisor"  # the owner that this package's own deploys use
 CANARY = "gvisor-canary"  # of runtimes under a temporary name, which the next change of ours ends
@@ -162,7 +163,7 @@ def _kept(owned: Owned, wanted: Mapping[Path, Json], owner: str) -> dict[str, Ow
             ):
                 raise Problem(
                     f"{pointer(path)} belongs to {', '.join(others)}, with another value of {name}",
-                    got=value,
+                    got=shown(value, path),
                     todo="agree on one value, or take the key out of one of the two deploys",
                 )
     return kept

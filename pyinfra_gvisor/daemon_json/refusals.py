@@ -27,6 +27,7 @@ from pyinfra_gvisor.daemon_json.validation import (
 )
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.redaction import shown
 
 RUNTIME_KEYS = frozenset({"path", "runtimeArgs", "runtimeType", "options"})
 
@@ -131,7 +132,7 @@ def _runtime_keys(_node: Node, _value: Mapping[str, Json], owned: Mapping[Path, 
         if path[0] != "runtimes" or len(path) == 1:
             continue
         if not isinstance(entry, dict):
-            raise Problem(f"{pointer(path)} must be an object", got=entry)
+            raise Problem(f"{pointer(path)} must be an object", got=shown(entry, path))
         if unknown := sorted(set(entry) - RUNTIME_KEYS):
             known = ", ".join(sorted(RUNTIME_KEYS))
             raise Problem(
@@ -147,7 +148,9 @@ def _default_runtime(node: Node, value: Mapping[str, Json], owned: Mapping[Path,
         return
     runtimes = value.get("runtimes")
     if not isinstance(runtimes, dict) or name not in runtimes:
-        raise Problem("/default-runtime is not registered", got=name, todo="name one of /runtimes")
+        raise Problem(
+            "/default-runtime is not registered", got=shown(name), todo="name one of /runtimes"
+        )
     if ("default-runtime",) not in owned:
         return
     if users := [container.name for container in node.containers if container.docker_socket]:

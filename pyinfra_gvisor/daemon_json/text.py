@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.redaction import shown, shown_json, shown_line
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Path = tuple[str, ...]
@@ -67,7 +68,7 @@ class JsonText:
             raise Problem("line 1 column 1: byte order mark", todo="save the file without it")
         value = {} if is_blank(text) else self._parse()
         if not isinstance(value, dict):
-            raise Problem("line 1 column 1: the top level must be an object", got=text.strip(SPACE))
+            raise Problem("line 1 column 1: the top level must be an object", got=_first_line(text))
         self.value: dict[str, Json] = value
 
     def get(self, path: Path) -> Json:
@@ -96,9 +97,9 @@ class JsonText:
             depth -= 1
         parent = self._object_at(path[:depth])
         if parent is None or (depth < len(path) - 1 and parent.member(path[depth])):
-            raise Problem(
-                f"{pointer(path[: depth + 1])} must be an object", got=self.raw(path[: depth + 1])
-            )
+            above = path[: depth + 1]
+            got = shown_json(self.raw(above) or "", above)
+            raise Problem(f"{place(above)} must be an object", got=got)
         for key in reversed(path[depth + 1 :]):
             value, raw = {key: value}, None
         return JsonText(self._insert(parent, path[depth], value, raw))
@@ -178,7 +179,8 @@ class JsonText:
             value = json.loads(self.text, parse_constant=float)
         except json.JSONDecodeError as error:
             where = position_of(self.text, error.pos)
-            got = self.text.split("\n")[error.lineno - 1].strip() or "the end of the file"
+            line = self.text.split("\n")[error.lineno - 1].strip()
+            got = shown_line(line) or "the end of the file"
             what = f"{where}: not JSON ({error.msg})"
             raise Problem(what, got=got, todo="mend it by hand") from None
         except RecursionError:
@@ -228,12 +230,16 @@ def pointer(path: Path) -> str:
 
 def place(path: Path) -> str:
     """``path`` as a JSON pointer for a message: keys may be of any length, and unprintable."""
-    return pointer(tuple(map(cut, path)))
+    return pointer(tuple(cut(shown(key)) for key in path))
 
 
 def from_pointer(text: str) -> Path:
     """The path that ``pointer`` wrote."""
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])
+
+
+def _first_line(text: str) -> str:
+    return shown_line(text.strip(SPACE).partition("\n")[0])
 
 
 def _written(value: Json, *, indent: str | None = None) -> str:

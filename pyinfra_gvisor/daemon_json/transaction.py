@@ -13,6 +13,7 @@ from pyinfra_gvisor.daemon_json.plan import Plan, dump
 from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.daemon_json.text import EMPTY, Json, JsonText, from_pointer
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
+from pyinfra_gvisor.redaction import secrets_in, secrets_in_words, sed_program
 from pyinfra_gvisor.scripts import encoded, program, script
 
 END = "# the end"
@@ -51,6 +52,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         keep=KEEP_GENERATIONS,
         temporary="yes" if plan.temporary else "no",
         reach_program=program("scripts/reach.pl"),
+        hide=sed_program(_secrets(plan, node)),
         given_up="\n".join(
             f"{item.protocol} {item.version} {item.port}"
             for item in (plan.lost if plan.action is Force.RESTART else None) or ()
@@ -167,6 +169,13 @@ def _runtimes(value: Mapping[str, Json], owned: Owned) -> dict[str, Any]:
         for name, entry in found
         if name in ours and isinstance(entry, dict) and "path" in entry
     }
+
+
+def _secrets(plan: Plan, node: Node) -> set[str]:
+    """Return what may be in errors of dockerd's, and in nothing that people read."""
+    texts = [text for text in (plan.before, plan.after) if text is not None]
+    inside = (secrets_in(JsonText(text).value) for text in texts)
+    return set().union(secrets_in_words(node.flags), *inside)
 
 
 def _seccomp_file(profile: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import posixpath
 import re
@@ -14,6 +13,8 @@ from pyinfra_gvisor.daemon_json.kinds import check, unknown_fields
 from pyinfra_gvisor.daemon_json.text import Json, Path, place
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.redaction import shown
+from pyinfra_gvisor.spelling import did_you_mean, near
 
 # Of a later dockerd nobody has looked up which keys it knows; `dockerd --validate` tells. Minor
 # versions bring keys too: 29.8 has three that 29.7 refuses.
@@ -77,7 +78,7 @@ def wrong_kinds(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Js
     profile = value.get("seccomp-profile")
     if isinstance(profile, str) and NO_PATH.search(profile):
         what = "/seccomp-profile must be the path of a file"
-        raise Problem(what, got=json.dumps(profile), todo="mend it")
+        raise Problem(what, got=json.dumps(shown(profile)), todo="mend it")
 
 
 def firewall_backend(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
@@ -85,7 +86,7 @@ def firewall_backend(_node: Node, value: Mapping[str, Json], owned: Mapping[Path
     wanted = value.get("firewall-backend") or ""
     if ("firewall-backend",) in owned and wanted not in FIREWALLS:
         what = "/firewall-backend must be iptables, no other is supported by this package"
-        raise Problem(what, got=wanted, todo="leave the key out")
+        raise Problem(what, got=shown(wanted), todo="leave the key out")
 
 
 def unread_fields(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
@@ -116,18 +117,11 @@ def flag_values(words: Sequence[str], flag: str) -> Iterator[str]:
             yield value if equals else "".join(words[at + 1 : at + 2])
 
 
-def near(name: str, known: Iterable[str], *, cutoff: float = 0.7) -> list[str]:
-    """The ``known`` names that ``name`` is like, whatever its case, the likest first."""
-    folded = {other.casefold(): other for other in sorted(known)}
-    found = difflib.get_close_matches(name.casefold(), folded, cutoff=cutoff)
-    return [folded[other] for other in found]
-
-
 def advice(name: str, known: Iterable[str]) -> str:
     """What to do about a name that is not ``known``: those like it, or all where they are few."""
     names = sorted(known)
-    if close := near(name, names):
-        return f"did you mean {' or '.join(close)}?"
+    if question := did_you_mean(near(name, names)):
+        return question
     return f"use one of {', '.join(names)}" if len(names) <= FEW else "remove it"
 
 

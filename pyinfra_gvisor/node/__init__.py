@@ -27,6 +27,7 @@ from pyinfra_gvisor.parts.egress.state import EgressState, read_egress
 from pyinfra_gvisor.parts.kernel.state import KernelSurface, read_surface
 from pyinfra_gvisor.parts.resolver.state import ResolverState, read_resolver
 from pyinfra_gvisor.parts.watch.plan import WatchState, read_watch
+from pyinfra_gvisor.redaction import shown, shown_words
 from pyinfra_gvisor.sandbox.verdict import Ground
 from pyinfra_gvisor.scripts import program, script
 
@@ -40,6 +41,9 @@ LISTS = (
     *("release", "manifest", "member", "wrapper", "process", "container"),
     *("watch", "egress", "surface", "resolver", "reach"),
 )
+
+_TEXTS = frozenset({"text", "original", "before", "owned.damaged", "applied.damaged"})
+"""Where the model has daemon.json, or a piece of it, as text."""
 
 CLOCK_TICKS_A_SECOND = 100  # USER_HZ, fixed on every architecture that gVisor runs on: time(7)
 
@@ -130,8 +134,13 @@ class Node(Reading):
         return None if manifest is None else manifest.model_dump(exclude={"members", "stat"})
 
     def to_json(self) -> dict[str, Any]:
-        """For ``pyinfra … fact``."""
-        return self.model_dump(mode="json")
+        """For ``pyinfra … fact``: without what is secret in daemon.json and in dockerd's flags."""
+        dump = self.model_dump(mode="json")
+        if self.dockerd is not None:
+            dump["dockerd"]["arguments"] = shown_words(self.dockerd.arguments)
+        if self.next_arguments is not None:
+            dump["next_arguments"] = shown_words(self.next_arguments)
+        return dict(shown(dump, texts=_TEXTS))
 
 
 def state_script(*more: str, textfile_dir: str | None = None, **variables: str) -> str:
@@ -290,8 +299,9 @@ def _state(values: dict[str, str]) -> dict[str, Any]:
     found = {}
     for key, text in values.items():
         if key.startswith("state."):
+            record = _decoded(text)
             try:
-                found[key.removeprefix("state.")] = json.loads(text)
-            except (json.JSONDecodeError, RecursionError):
-                found[key.removeprefix("state.") + ".damaged"] = text[:60]
+                found[key.removeprefix("state.")] = json.loads(record)
+            except (ValueError, RecursionError):
+                found[key.removeprefix("state.") + ".damaged"] = record[:60]
     return found

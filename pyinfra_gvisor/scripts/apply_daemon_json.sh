@@ -59,7 +59,7 @@ check_runtime() { # name path flags...: only what would start, with the flags th
 validate() {
     if [ ! -e "$staged/after" ] || ! dockerd --help 2>&1 | grep -q -- --validate; then return 0; fi
     if ! validate_file "$staged/after" > "$work/said" 2>&1; then
-        die "dockerd refuses the new file: $(tail -n 1 "$work/said" | cut -c1-200)"
+        die "dockerd refuses the new file: $(tail -n 1 "$work/said" | masked | cut -c1-200)"
     fi
 }
 
@@ -216,7 +216,7 @@ revert() { # [boot]: exits with 1 unless everything is as it was
     reason=${reason:-could not write $file}
     why=$reason never_loaded=no
     if [ "$refused" = yes ] && [ "$accepted" = no ]; then never_loaded=yes; fi
-    log=$(service_log) || log=''
+    log=$(service_log | masked | cut -c1-250) || log=''
     if reached write && ! ours_or_old; then
         complain "$why, and somebody else has changed the file since; it is left as it is"
         if [ "${1:-}" != boot ] && ! answers; then service_restart || true; fi

@@ -5,7 +5,7 @@
 set -eu
 : "${file:?}" "${state_dir:?}" "${keep:?}" "${id:?}" "${action:?}" "${unit?}"
 : "${after_b64?}" "${neutral_b64:?}" "${old_neutral_b64:?}" "${on_b64:?}" "${off_b64:?}" "${old_on_b64:?}" "${old_off_b64:?}"
-: "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}" "${applied_anew_b64:?}"
+: "${hide?}" "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}" "${applied_anew_b64:?}"
 pending=$state_dir/pending
 work=$state_dir/.pending
 recovery_unit=/etc/systemd/system/pyinfra-gvisor-recovery.service
@@ -14,6 +14,8 @@ if [ -L "$file" ]; then target=$(readlink -f "$file"); fi
 staged=$(dirname "$target")/.pyinfra-gvisor
 
 say() { printf '%s\n' "$*"; }
+
+masked() { sed "$hide"; } # what dockerd says, without what is secret in daemon.json
 
 decode() { # base64 file: none for "-"
     if [ "$1" != - ]; then printf '%s' "$1" | base64 -d > "$2"; fi

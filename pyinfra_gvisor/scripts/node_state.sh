@@ -194,8 +194,9 @@ ours() {
     fi
     if [ -d "$state_dir" ]; then echo 'state_dir yes'; fi
     if [ -d "$state_dir/pending" ]; then echo 'pending yes'; fi
-    for name in owned applied last-run proof; do
-        line "state.$name" "$state_dir/$name.json"
+    for name in owned applied last-run proof; do # in base64: pyinfra prints what it reads with -vvv
+        record=$state_dir/$name.json
+        if [ -f "$record" ] && [ -r "$record" ]; then printf 'state.%s %s\n' "$name" "$(base64 -w0 < "$record")"; fi
     done
 }
 

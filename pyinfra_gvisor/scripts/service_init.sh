@@ -89,5 +89,5 @@ service_log() {
     if [ ! -f "$service_log_file" ]; then return 0; fi
     if [ "$(wc -c < "$service_log_file")" -lt "$service_log_began" ]; then service_log_began=0; fi # rotated
     tail -c "+$((service_log_began + 1))" "$service_log_file" |
-        grep -E 'level=(fatal|error)|failed to|unable to' | tail -n 3 | cut -c1-250
+        grep -E 'level=(fatal|error)|failed to|unable to' | tail -n 3
 }

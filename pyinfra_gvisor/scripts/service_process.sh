@@ -146,7 +146,7 @@ service_log() {
     if [ ! -f "$service_err" ]; then return 0; fi
     if [ "$(wc -c < "$service_err")" -lt "$service_log_began" ]; then service_log_began=0; fi # rotated
     tail -c "+$((service_log_began + 1))" "$service_err" |
-        grep -E 'level=(fatal|error)|failed to|unable to' | tail -n 3 | cut -c1-250
+        grep -E 'level=(fatal|error)|failed to|unable to' | tail -n 3
 }
 
 service_pid_file=/run/docker.pid service_out=$service_default_log service_err=$service_default_log

@@ -40,5 +40,5 @@ service_kill() { # not all of its processes: the shims of running containers may
 
 service_log() {
     journalctl -u "$unit" -q -o cat --since "@$began" --no-pager |
-        grep -E 'level=(fatal|error)|failed to|unable to' | tail -n 3 | cut -c1-250
+        grep -E 'level=(fatal|error)|failed to|unable to' | tail -n 3
 }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,12 +9,10 @@ import pytest
 
 from pyinfra_gvisor.compatibility.files import read_record
 from pyinfra_gvisor.settings import Settings
-from tests.cases.fleet import MARKS
+from tests.cases import cli
 from tests.unit.compatible import proven_lines
-from tests.unit.observations import output
 
-DEPLOYS = Path(__file__).parents[2] / "deploys"
-ENTER = "\n"
+DEPLOYS = cli.CHECKOUT / "deploys"
 
 
 def pyinfra(
@@ -28,21 +23,9 @@ def pyinfra(
     environment: Mapping[str, str] | None = None,
 ) -> str:
     """What a run over one node that answers so says; a person who is asked presses Enter."""
-    responses = {"end of node state": list(told), MARKS["prove"]: output()}
-    data = {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses}
-    (directory / "inventory.py").write_text(f"hosts = [('@fake/a', {data!r})]\n")
+    (directory / "inventory.py").write_text(cli.inventory(hosts={"a": cli.fake(told)}))
     arguments = ("inventory.py", DEPLOYS / deploy, "--data", "gvisor_report_dir=reports", *options)
-    ran = subprocess.run(
-        [sys.executable, "-m", "pyinfra", *arguments],
-        cwd=directory,
-        env={**os.environ, **(environment or {})},
-        input=ENTER,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return ran.stderr
+    return cli.pyinfra(directory, *arguments, environment=environment).stderr
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ CASES = {
     ),
     "not JSON": Case(
         r"/etc/docker/daemon\.json on plain: line 1 column \d+: not JSON .*, got .*; mend",
-        damage=f"{KEEP}; printf '{{\"debug\": true,}}' > /etc/docker/daemon.json",
+        damage=f'{KEEP}; printf \'{{"proxies": {{"http-proxy": "http://u:hunter2@p"}},}}\''
+        " > /etc/docker/daemon.json",
         mend=RESTORE,
     ),
     "duplicate keys": Case(
@@ -147,6 +148,7 @@ def test_bad_input_is_refused_with_a_reason(
     assert outcome.code == 1
     assert after == before
     assert "Traceback" not in outcome.text
+    assert "hunter2" not in outcome.text
 
 
 def test_the_file_of_a_wrong_setting_is_named(converged: dict[str, LabNode], fleet: Fleet) -> None:

@@ -124,7 +124,9 @@ def test_a_file_that_dockerd_refuses_changes_nothing_for_long(
     node = converged[name]
     text, running, pid = daemon_json(node), processes(node), dockerd_pid(node)
 
-    outcome = fleet.run(name, data=keys(default_ipc_mode="x"))
+    labels = ["api-key=hunter2-a", "api-key=hunter2-b"]  # dockerd quotes both when it refuses them
+
+    outcome = fleet.run(name, data=keys(labels=labels))
 
     reason = (
         "dockerd refused to reload; going back"
@@ -133,6 +135,8 @@ def test_a_file_that_dockerd_refuses_changes_nothing_for_long(
     )
     assert outcome.code == 1
     assert f"docker.daemon_json: {FILE} on {name}: {reason}" in outcome.stderr
+    assert "conflict labels for api-key=*** and api-key=***" in outcome.stderr
+    assert "hunter2" not in outcome.text
     assert (daemon_json(node), processes(node), dockerd_pid(node)) == (text, running, pid)
     assert_as_declared(fleet, name)
 

@@ -72,6 +72,11 @@ class Running:
         ]
 
 
+def in_base64(text: str) -> str:
+    """``text`` as the script prints what a file holds."""
+    return base64.b64encode(text.encode()).decode()
+
+
 def compact(value: object) -> str:
     """``value`` as Docker writes JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -153,7 +158,7 @@ def answer(
         "docker_client": "Docker version 26.1.5+dfsg1, build a72d7cd",
         "info": compact(info() if docker is None else docker),
         "daemon_json": daemon_json_line(daemon_json, mtime_s).removeprefix("daemon_json "),
-        **{f"state.{name}": compact(value) for name, value in (state or {}).items()},
+        **{f"state.{name}": in_base64(compact(value)) for name, value in (state or {}).items()},
         **lines,
     }
     return [

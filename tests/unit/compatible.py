@@ -14,7 +14,7 @@ from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.settings import Settings, load_settings
 from tests.cases.proven import converged
-from tests.unit.answers import answer, compact, installed
+from tests.unit.answers import answer, compact, in_base64, installed
 
 AT = "2026-11-27T10:00:00+00:00"
 PROVEN_AT = "2026-11-26T23:30:00-02:00"  # in UTC it is the next day
@@ -50,7 +50,7 @@ def proven_lines(
         "took_s": 2.3,
         **(proof or {}),
     }
-    return [f"state.proof {compact(made)}", *told]
+    return [f"state.proof {in_base64(compact(made))}", *told]
 
 
 def recorded(settings: dict[str, Any] | None = None, *, name: str = "run-1", **node: Any) -> Record:

@@ -49,6 +49,7 @@ class Journal:
         given: dict[str, Any] = {
             "file": self.file,
             "state_dir": self.state_dir,
+            "hide": "",
             **self.variables,
             **encodings,
         }

@@ -19,6 +19,7 @@ from tests.unit.answers import (
     UNIT_FLAGS,
     Running,
     answer,
+    in_base64,
     info,
     node,
 )
@@ -283,7 +284,7 @@ def test_a_runsc_that_is_a_file_is_known_as_one() -> None:
 
 
 def test_our_own_records_are_read_and_a_damaged_one_counts_as_missing() -> None:
-    found = node(state={"applied": {"a": 1}}, **{"state.owned": '{"paths": '}).state
+    found = node(state={"applied": {"a": 1}}, **{"state.owned": in_base64('{"paths": ')}).state
 
     assert found["applied"] == {"a": 1}
     assert "owned" not in found

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.node import parse_node
-from tests.unit.answers import END, Running, answer
+from tests.unit.answers import END, Running, answer, in_base64
 
 DOCUMENT: dict[str, Any] = {
     "Id": "b" * 64,
@@ -136,6 +136,6 @@ def test_a_line_that_nobody_knows_is_passed_over(line: str) -> None:
     "record", [pytest.param("[" * 100_000, id="too-deep"), pytest.param("{", id="cut-off")]
 )
 def test_a_damaged_record_of_ours_does_not_hide_the_node(record: str) -> None:
-    found = parse_node(with_line(f"state.applied {record}"))
+    found = parse_node(with_line(f"state.applied {in_base64(record)}"))
 
     assert "applied" not in found.state

@@ -224,7 +224,7 @@ def test_a_bad_value_is_told_by_its_key_with_what_was_got(
     [
         pytest.param("gvisor_relase", "gvisor_release", id="release"),
         pytest.param("gvisor_runtime", "gvisor_runtimes", id="runtimes"),
-        pytest.param("gvisor_daemonjson", "gvisor_daemon_json", id="daemon-json"),
+        pytest.param("gvisor_daemon_jsn", "gvisor_daemon_json", id="daemon-json"),
         pytest.param("gvisor_", "gvisor_", id="nothing-behind-the-prefix"),
         pytest.param("gvisor_platform", "gvisor_", id="unlike-any"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import subprocess
 from importlib.resources import files
 from typing import Any
@@ -267,3 +268,17 @@ def test_a_lone_surrogate_in_somebodys_key_breaks_nothing() -> None:
     text = made(RUNTIME, node(daemon_json='{"data-root": "/x\\ud800"}'))
 
     assert decoded(text, "owned_b64")
+
+
+def test_what_dockerd_says_of_the_file_or_its_flags_is_passed_on_without_secrets() -> None:
+    flags = (*UNIT_FLAGS, "--storage-opt", "a.password=hunter2-flag")
+    before = json.dumps({"proxies": {"http-proxy": "http://u:hunter2-old@p"}})
+    wanted: dict[str, Json] = {"proxies": {"http-proxy": "http://u:hunter2-new@p"}}
+    text = made(wanted, node(daemon_json=before, flags=flags))
+    function = "masked() {" + text.split("\nmasked() {", 1)[1].split("\n", 1)[0] + "\n"
+    said = "failed to use http://u:hunter2-new@p instead of hunter2-old, and hunter2-flag"
+
+    ran = run(f"hide={shlex.quote(variable(text, 'hide'))}\n{function}echo '{said}' | masked")
+
+    assert ran.stdout == "failed to use http://***@p instead of ***, and ***\n"
+    assert text.count("| masked |") == text.count("$(service_log ") + text.count('/said" | masked')

@@ -1,0 +1,250 @@
+"""
+What of daemon.json people may see: every value, with ``***`` in the place of passwords and tokens.
+
+Values are redacted by their key before they become text, and only for people: what is written to a
+node is never touched. In a text that is no JSON keys cannot be relied on, and no value is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+MASK = "***"
+ELLIPSIS = "…"
+SHORTEST = 4  # characters; in what a node says, a shorter secret would hide half of every line
+
+# Keys whose name does not say that they hold a secret, compared without case and punctuation.
+SECRET_KEYS = frozenset(
+    {
+        # https://docs.docker.com/reference/cli/docker/#docker-cli-configuration-file-configjson-properties
+        "auth",  # user and password in base64, below "auths"
+        "auths",
+        "httpheaders",
+        # The path of a URL that answers with credentials: awslogs-credentials-endpoint,
+        # https://docs.docker.com/engine/logging/drivers/awslogs/. Its name says so.
+        # A collector's URL is all that a sender needs:
+        # https://github.com/SumoLogic/sumologic-docker-logging-driver
+        "sumourl",
+    }
+)
+# splunk-token, logentries-token: https://docs.docker.com/engine/logging/drivers/splunk/ and moby's
+# daemon/logger/logentries. identitytoken, registrytoken, password: api/types/registry/authconfig.go
+# of moby. Plugins have options of their own: dd-api-key, loki-basic-auth, es-password, …
+_SECRET_KEY = re.compile(
+    r"token|secret|passw|passphrase|pwd$|credential|apikey|accesskey|privatekey|signature|basicauth"
+)
+_PLACE_OF_A_SECRET = ("file", "path", "dir")  # gvisor_coolify_token_file names a place
+
+# Objects that hold secrets by key. What stands there and is no object has no keys to tell by:
+# "log-opts": "splunk-token=…".
+HOLDERS = frozenset(
+    {
+        "clusterstoreopts",  # moby v20.10 daemon/config/config.go
+        "gvisordaemonjson",
+        "gvisordaemonjsonifabsent",
+        "logopts",
+        "proxies",  # https://docs.docker.com/engine/daemon/proxy/
+    }
+)
+# dockerd takes these without a scheme, too: user:password@proxy:3128.
+_ADDRESSES = ("proxy", "registrymirror", "insecureregistr")
+_USER_INFO = re.compile(r"[^/\s@]*:[^/\s]*@")
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_FIRST_KEY = re.compile(r'[\s{\[,]*"([\w.-]{1,64})"(?=\s*:)')
+_HARMLESS = re.compile(
+    r"(?<![^\s{\[,:])(?:-?\d{1,5}|true|false|null)(?![^\s}\],:])|[\s{}\[\],:]+", re.ASCII
+)
+
+
+def shown(value: Any, path: Sequence[str] = (), *, texts: Collection[str] = ()) -> Any:
+    """
+    Return ``value`` with ``***`` for what is secret in it.
+
+    + path: the keys above it
+    + texts: keys whose values are the text of JSON
+    """
+    if isinstance(value, Mapping):
+        return {
+            _redacted(str(key), ())[0]: shown(inner, (*path, *_names(str(key))), texts=texts)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [shown(inner, path, texts=texts) for inner in value]
+    if isinstance(value, str) and path and path[-1] in texts and not _is_secret(path):
+        return shown_json(value, path[:-1])
+    if isinstance(value, str):
+        return _redacted(value, path)[0]
+    hide = _is_secret(path) and isinstance(value, int | float) and not isinstance(value, bool)
+    return MASK if hide else value
+
+
+def shown_json(text: str, path: Sequence[str] = ()) -> str:
+    """
+    Return the text of JSON, line for line, with ``***`` for what is secret in it.
+
+    + path: the keys above it
+
+    Of a text that is no JSON only keys, numbers and punctuation are left.
+    """
+    if not _is_json(text):
+        return "\n".join(map(shown_line, text.split("\n")))
+    pieces, at = [], 0
+    for start, end, keys in _values(text):
+        written = text[start:end]
+        value = json.loads(written)
+        # A key stands for itself; its userinfo is hidden, as that of a registry in "auths".
+        safe = _redacted(value, ())[0] if keys is None else shown(value, (*path, *keys))
+        pieces += [text[at:start], written if safe == value else _written(safe)]
+        at = end
+    return "".join([*pieces, text[at:]])
+
+
+def shown_line(line: str) -> str:
+    """Return what may be shown of a line of broken JSON: its first key, numbers, punctuation."""
+    first = _FIRST_KEY.match(line)
+    at = first.end() if first else 0
+    if first and _is_secret((first[1],)):
+        return f"{first[0]}: {ELLIPSIS}"
+    pieces = [line[:at]]
+    for found in _HARMLESS.finditer(line, at):
+        pieces += [ELLIPSIS] if found.start() > at else []
+        pieces.append(found[0])
+        at = found.end()
+    return "".join([*pieces, ELLIPSIS if at < len(line) else ""])
+
+
+def shown_words(words: Sequence[str]) -> list[str]:
+    """Return a program's arguments with ``***`` for what is secret in them."""
+    return [safe for safe, _ in _arguments(words)]
+
+
+def secrets_in_words(words: Sequence[str]) -> set[str]:
+    """Return the texts that ``shown_words`` hides."""
+    return {text for _, hidden in _arguments(words) for text in hidden}
+
+
+def secrets_in(value: Any, path: Sequence[str] = ()) -> set[str]:
+    """Return the texts that ``shown`` hides, and the passwords in them."""
+    if isinstance(value, Mapping):
+        inner = [secrets_in(item, (*path, *_names(str(key)))) for key, item in value.items()]
+        return set().union(*inner, *(_redacted(str(key), ())[1] for key in value))
+    if isinstance(value, list | tuple):
+        return set().union(*(secrets_in(item, path) for item in value))
+    if isinstance(value, str):
+        return set(_redacted(value, path)[1])
+    return {str(value)} if shown(value, path) != value else set()
+
+
+def sed_program(secrets: Collection[str]) -> str:
+    """Return the program for ``sed`` that hides these texts in what a node says; empty for none."""
+    spelt = {
+        text for secret in secrets for text in (secret, unquote(secret), _written(secret)[1:-1])
+    }
+    lines = [text for text in spelt if len(text) >= SHORTEST and text.isprintable()]
+    literals = (re.sub(r"([\\.*\[^$/])", r"\\\1", text) for text in lines)
+    longest_first = sorted(literals, key=lambda text: (-len(text), text))
+    return "\n".join(f"s/{literal}/{MASK}/g" for literal in longest_first)
+
+
+def _redacted(text: str, path: Sequence[str]) -> tuple[str, list[str]]:
+    """Return a text as it may be shown, and what of it is hidden."""
+    if not text:
+        return text, []
+    if _is_secret(path) or (path and _folded(path[-1]) in HOLDERS):
+        return MASK, [text]
+    if text[0] in "{[" and _is_json(text):  # somebody has quoted an object
+        safe = shown_json(text, path)
+        return safe, [text] if safe != text else []
+    name, equals, value = text.partition("=")
+    if equals and re.fullmatch(r"[\w./-]+", name):  # an option in a list: "splunk-token=…"
+        safe, hidden = _redacted(value, (*path, *_names(name)))
+        return f"{name}={safe}", hidden
+    return _without_credentials(text, path)
+
+
+def _arguments(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    flag = ""
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word.startswith("-") and equals:
+            safe, hidden = _redacted(value, (name,))
+            yield f"{name}={safe}", hidden
+        else:
+            yield _redacted(word, (flag,))
+        flag = word if word.startswith("-") and not equals else ""
+
+
+def _without_credentials(text: str, path: Sequence[str]) -> tuple[str, list[str]]:
+    """Hide user, password and query of an address."""
+    scheme, slashes, rest = text.partition("://")
+    is_address = bool(path) and any(part in _folded(path[-1]) for part in _ADDRESSES)
+    if not slashes:
+        scheme, rest = "", text
+        if "@" not in text or not (is_address or _USER_INFO.match(text)):
+            return text, []
+    hidden = []
+    # Up to the last "@": a password that is not escaped as a URL's may hold one.
+    user, at, host = rest.rpartition("@")
+    if at:
+        hidden += [user, *filter(None, user.partition(":")[2:])]
+        user = MASK
+    host, question, query = host.partition("?")
+    if question:
+        hidden += [query] if query else []
+        query = MASK
+    return f"{scheme}{slashes}{user}{at}{host}{question}{query}", hidden
+
+
+def _values(text: str) -> Iterator[tuple[int, int, tuple[str, ...] | None]]:
+    """Yield where scalars and keys of valid JSON stand, with the keys above; None for a key."""
+    opened: list[str | None] = []  # for each object its key of the moment, for each list None
+    key_next = False
+    for token in _TOKEN.finditer(text):
+        sign = token[0][0]
+        if sign in "{[":
+            opened.append("" if sign == "{" else None)
+        elif sign in "}]":
+            opened.pop()
+        elif sign not in ",:":
+            if key_next:
+                opened[-1] = json.loads(token[0])
+            keys = (name for key in opened if key is not None for name in _names(key))
+            yield token.start(), token.end(), None if key_next else tuple(keys)
+        key_next = sign == "{" or (sign == "," and opened[-1] is not None)
+
+
+def _is_secret(path: Sequence[str]) -> bool:
+    return any(map(_names_secret, path))
+
+
+def _names_secret(name: str) -> bool:
+    folded = _folded(name)
+    if folded.endswith(_PLACE_OF_A_SECRET):
+        return False
+    return folded in SECRET_KEYS or _SECRET_KEY.search(folded) is not None
+
+
+def _names(key: str) -> tuple[str, ...]:
+    """Return the keys that a key stands for: our own records have JSON pointers."""
+    return tuple(key.split("/")[1:]) if key.startswith("/") else (key,)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _written(value: object) -> str:
+    return json.dumps(value)

@@ -1,0 +1,46 @@
+"""pyinfra's own command line, as a process, over hosts that do not exist."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.cases.fleet import MARKS
+from tests.unit.observations import output
+
+CHECKOUT = Path(__file__).parents[2]
+ENTER = "\n"
+
+
+def fake(told: Sequence[str] = (), **responses: Any) -> dict[str, Any]:
+    """The data of a host that answers so to our facts, and well to everything else."""
+    answers = {"end of node state": list(told), MARKS["prove"]: output(), **responses}
+    return {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": answers}
+
+
+def inventory(**groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """The text of an inventory: by group its hosts, and the data of each."""
+    return "".join(
+        f"{group} = {[(f'@fake/{name}', dict(data)) for name, data in hosts.items()]!r}\n"
+        for group, hosts in groups.items()
+    )
+
+
+def pyinfra(
+    directory: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """How a run in a directory ends; a person who is asked presses Enter."""
+    return subprocess.run(
+        [sys.executable, "-m", "pyinfra", *arguments],
+        cwd=directory,
+        env={**os.environ, **(environment or {})},
+        input=ENTER,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )

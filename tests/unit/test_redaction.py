@@ -1,0 +1,168 @@
+"""What of daemon.json people see: that a secret is there, that it changes, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.redaction import (
+    secrets_in,
+    sed_program,
+    shown,
+    shown_json,
+    shown_line,
+    shown_words,
+)
+
+SECRET = "hunter2"  # noqa: S105 - a made-up one to look for
+
+PLANTED = [
+    pytest.param({"proxies": {"http-proxy": f"http://ops:{SECRET}@10.0.0.1:3128"}}, id="proxy"),
+    pytest.param({"proxies": {"https-proxy": f"ops:{SECRET}@10.0.0.1:3128"}}, id="no-scheme"),
+    pytest.param({"proxies": {"http-proxy": f"http://{SECRET}@10.0.0.1"}}, id="user-is-the-token"),
+    pytest.param({"proxies": {"http-proxy": f"http://o:a/b@{SECRET}@10.0.0.1"}}, id="odd-password"),
+    pytest.param({"proxies": f"http://ops:{SECRET}@10.0.0.1"}, id="proxies-as-a-string"),
+    pytest.param({"http-proxy": f"http://ops:{SECRET}@10.0.0.1"}, id="on-the-top-level"),
+    pytest.param({"proxies": {"default": {"httpProxy": f"http://o:{SECRET}@p"}}}, id="client-s"),
+    pytest.param({"registry-mirrors": [f"https://u:{SECRET}@mirror.example"]}, id="mirror"),
+    pytest.param({"registry-mirrors": [f"u:{SECRET}@mirror.example"]}, id="mirror-without-scheme"),
+    pytest.param({"registry-mirrors": [f"https://mirror.example/?key={SECRET}"]}, id="query"),
+    pytest.param({"insecure-registries": [f"u:{SECRET}@10.0.0.1:5000"]}, id="insecure"),
+    pytest.param({"log-opts": {"splunk-token": SECRET}}, id="splunk"),
+    pytest.param({"log-opts": {"splunk-url": f"https://x:{SECRET}@splunk.example"}}, id="url"),
+    pytest.param({"log-opts": {"logentries-token": SECRET}}, id="logentries"),
+    pytest.param({"log-opts": {"dd-api-key": SECRET}}, id="plugin"),
+    pytest.param({"log-opts": {"awslogs-credentials-endpoint": f"/v2/{SECRET}"}}, id="aws"),
+    pytest.param({"log-opts": {"sumo-url": f"https://collectors.example/{SECRET}"}}, id="sumo"),
+    pytest.param({"log-opts": f"splunk-token={SECRET}"}, id="options-as-a-string"),
+    pytest.param({"log-opts": [f"splunk-token={SECRET}"]}, id="options-as-a-list"),
+    pytest.param({"log-opts": {"splunk-token": [SECRET]}}, id="option-as-a-list"),
+    pytest.param({"log-opts": {"splunk-token": {"a": SECRET}}}, id="option-as-an-object"),
+    pytest.param({"cluster-store-opts": {"kv.password": SECRET}}, id="cluster-store"),
+    pytest.param({"cluster-store": f"consul://u:{SECRET}@10.0.0.1/p"}, id="cluster-store-url"),
+    pytest.param({"auths": {"r.example": {"auth": SECRET}}}, id="auth"),
+    pytest.param({"auths": {"r.example": {"username": SECRET}}}, id="whole-auths"),
+    pytest.param({"auths": {f"https://u:{SECRET}@r.example": {}}}, id="a-key"),
+    pytest.param({"HttpHeaders": {"X-Meta": SECRET}}, id="headers"),
+    pytest.param({"storage-opts": [f"x.Password={SECRET}"]}, id="option-in-a-list"),
+    pytest.param({"labels": [f"api_key={SECRET}"]}, id="label"),
+    pytest.param({"nobody": {"knows": {"client-secret": SECRET}}}, id="unknown"),
+]
+
+
+@pytest.mark.parametrize("value", PLANTED)
+def test_a_secret_is_not_shown_as_a_value_or_text(value: dict[str, Any]) -> None:
+    text = json.dumps(value, indent=2)
+
+    assert SECRET not in json.dumps(shown(value))
+    assert SECRET not in shown_json(text)
+    assert "***" in shown_json(text)
+    assert len(shown_json(text).splitlines()) == len(text.splitlines())
+
+
+@pytest.mark.parametrize("value", PLANTED)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param("}", "", id="cut-off"),
+        pytest.param('"', "'", id="single-quotes"),
+        pytest.param('"', "", id="no-quotes"),
+        pytest.param(": ", " ", id="no-colons"),
+    ],
+)
+def test_a_secret_is_not_shown_of_broken_json(value: dict[str, Any], old: str, new: str) -> None:
+    text = json.dumps(value, indent=2).replace(old, new)
+
+    assert SECRET not in shown_json(text)
+    assert SECRET not in "".join(map(shown_line, text.splitlines()))
+
+
+@pytest.mark.parametrize("value", PLANTED)
+def test_a_secret_is_not_let_through_what_dockerd_says(value: dict[str, Any]) -> None:
+    said = f'level=fatal msg="cannot use {json.dumps(value)}" and {value}\n'
+
+    ran = subprocess.run(
+        ["sed", sed_program(secrets_in(value))],
+        input=said,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert SECRET not in ran.stdout
+    assert "level=fatal" in ran.stdout
+
+
+def test_a_secret_of_any_characters_is_hidden_in_what_dockerd_says() -> None:
+    secret = r"a.b*[c]$^/\&é" + '"' + "'x"
+    said = f"failed to {secret} or {json.dumps(secret)} or a.b"
+
+    ran = subprocess.run(
+        ["sed", sed_program({secret})], input=said, capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout == 'failed to *** or "***" or a.b'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"registry-mirrors": ["https://mirror.example/v2"]}, id="mirror"),
+        pytest.param({"proxies": {"http-proxy": "http://10.0.0.1:3128"}}, id="proxy"),
+        pytest.param({"proxies": {"no-proxy": "localhost,.example.com"}}, id="no-proxy"),
+        pytest.param({"authorization-plugins": ["opa"]}, id="authorization"),
+        pytest.param({"log-opts": {"max-size": "10m", "tag": "{{.Name}}"}}, id="log-opts"),
+        pytest.param({"log-opts": {"splunk-url": "https://s:8088", "mode": ""}}, id="empty"),
+        pytest.param({"tlskey": "/etc/docker/key.pem", "tlsverify": True}, id="path-of-a-key"),
+        pytest.param({"node-generic-resources": ["GPU=UUID1"]}, id="resource"),
+        pytest.param(
+            {"userland-proxy": False, "userland-proxy-path": "/usr/bin/x"}, id="proxy-path"
+        ),
+        pytest.param({"labels": ["mail=ops@example.com"], "mtu": 1400, "bip": None}, id="others"),
+    ],
+)
+def test_what_is_no_secret_is_shown_to_the_byte(value: dict[str, Any]) -> None:
+    text = json.dumps(value, indent=3) + "\r\n"
+
+    assert shown(value) == value
+    assert shown_json(text) == text
+    assert secrets_in(value) == set()
+
+
+def test_an_address_is_shown_without_what_leads_into_it() -> None:
+    text = '{"proxies": {"http-proxy": "http://ops:hunter2@proxy:3128/?a=b"}}'
+
+    assert shown_json(text) == '{"proxies": {"http-proxy": "http://***@proxy:3128/?***"}}'
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param('"mtu": 1400', '"mtu": 1400', id="number"),
+        pytest.param(
+            '{"live-restore": true "dns": []}', '{"live-restore": true …: []}', id="one-line"
+        ),
+        pytest.param('"a": "b"', '"a": …', id="string"),
+        pytest.param('"splunk-token": 12345', '"splunk-token": …', id="secret-number"),
+        pytest.param("http-proxy: http://a:b@c", "…: …:…:…", id="yaml"),
+    ],
+)
+def test_of_a_broken_line_only_its_shape_is_shown(line: str, expected: str) -> None:
+    assert shown_line(line) == expected
+
+
+def test_flags_of_dockerd_are_shown_without_secrets() -> None:
+    words = [
+        "-H",
+        "fd://",
+        f"--http-proxy=http://u:{SECRET}@p",
+        "--log-opt",
+        f"splunk-token={SECRET}",
+    ]
+
+    assert shown_words(words) == [
+        *("-H", "fd://", "--http-proxy=http://***@p", "--log-opt", "splunk-token=***")
+    ]
