@@ -5,7 +5,8 @@ The servers that Coolify itself knows, with the same settings as your own invent
     pyinfra inventories/coolify.py deploys/audit.py -y
 
 COOLIFY_TOKEN_FILE names a file with the token instead. COOLIFY_SSH_HOST is how ssh reaches the
-control host, where that is not the host in COOLIFY_URL; COOLIFY_SSH_KEY is a key for all of them.
+control host, where that is not the host in COOLIFY_URL, as with a tunnel; COOLIFY_SSH_KEY is a key
+for all of them.
 """
 
 import os as _os

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pyinfra_gvisor.coolify.address import api_url, is_here
 from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.models import Server
 from pyinfra_gvisor.coolify.token import read_token
@@ -39,8 +40,13 @@ def groups(environment: Mapping[str, str]) -> Groups:
     if not url:
         todo = "set it to where Coolify answers, such as https://coolify.example.com"
         raise Problem("COOLIFY_URL is not set", todo=todo)
+    api_url(url)
+    host = environment.get("COOLIFY_SSH_HOST")
+    if not host and is_here(url):
+        todo = "set it to how ssh reaches Coolify's host, localhost if that is this machine"
+        raise Problem("COOLIFY_URL leads to this machine, COOLIFY_SSH_HOST is not set", todo=todo)
+    host = host or str(urlsplit(url).hostname)
     token = read_token(environment, environment.get("COOLIFY_TOKEN_FILE"))
-    host = environment.get("COOLIFY_SSH_HOST") or str(urlsplit(url).hostname)
     key = environment.get("COOLIFY_SSH_KEY")
     return grouped(Api(url, token).servers(), control_host=host, key=key)
 

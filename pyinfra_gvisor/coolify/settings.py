@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from pyinfra_gvisor.coolify.address import api_url
 from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.policy.selectors import Reason
 from pyinfra_gvisor.runtimes.profiles import check_runtime_name
+
 
 GROUP = "coolify"  # the inventory's group of Coolify's control host
 
@@ -30,9 +32,9 @@ class CoolifySettings(Strict):
     )
     coolify_url: str | None = Field(
         None,
-        pattern=r"^https?://",
         description="Where Coolify answers, such as `https://coolify.example.com`; with it apps "
-        "are set and audits compare. `None`: its API is not asked.",
+        "are set and audits compare. `http://` only to this machine, such as an ssh tunnel to "
+        "Coolify's host. `None`: its API is not asked.",
     )
     coolify_token_file: str | None = Field(
         None,
@@ -58,6 +60,13 @@ class CoolifySettings(Strict):
     coolify_redeploy_timeout_s: Annotated[int, Field(ge=10, le=86400, strict=True)] = Field(
         1800, description="Seconds that one of these may take."
     )
+
+    @field_validator("coolify_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is not None:
+            api_url(value)
+        return value
 
     @field_validator("coolify_runtime")
     @classmethod

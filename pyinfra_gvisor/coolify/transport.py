@@ -15,14 +15,12 @@ from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Final
 from urllib.error import URLError
-from urllib.parse import urlsplit
-from urllib.request import HTTPErrorProcessor, Request, build_opener
+from urllib.request import HTTPErrorProcessor, ProxyHandler, Request, build_opener
 
+from pyinfra_gvisor.coolify.address import api_url, is_here
 from pyinfra_gvisor.coolify.pace import Pace
 from pyinfra_gvisor.coolify.token import Token
 from pyinfra_gvisor.errors import Problem
-
-API_PATH = "/api/v1"
 
 LIMIT_BYTES = 32 * 1024 * 1024
 REFUSAL_LIMIT_BYTES = 64 * 1024
@@ -65,8 +63,9 @@ class Transport:
     + timeout_s: for connecting and for each part of an answer, in seconds
     + sleep, clock: replaced in tests
 
-    Goes through the proxy that the environment names, as urllib does, and follows no redirect: the
-    token would go along. Raises ``Problem`` if ``url`` is none.
+    Goes through the proxy that the environment names, as urllib does, unless ``url`` leads to this
+    machine. Follows no redirect: the token would go along. Raises ``Problem`` if ``url`` is none,
+    or the token would go over the network in clear.
     """
 
     def __init__(
@@ -78,14 +77,15 @@ class Transport:
         sleep: Callable[[float], None],
         clock: Callable[[], float],
     ) -> None:
-        self.url: Final = _base(url)
+        self.url: Final = api_url(url)
         self._token = token
         self._timeout_s = timeout_s
         self._sleep = sleep
         self._clock = clock
         self._pace = Pace(sleep, clock)
         self._one_at_a_time = threading.Lock()
-        self._opener = build_opener(_AsItIs)
+        # No proxy leads to this machine, and none is to have the token in clear.
+        self._opener = build_opener(_AsItIs, *([ProxyHandler({})] if is_here(url) else []))
 
     def read(self, path: str, parse: Callable[[bytes], Any] = json.loads) -> Any:
         """
@@ -142,7 +142,7 @@ class Transport:
         raise NoAnswer(what, todo="ask it less from elsewhere, and run again")
 
     def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, Message, bytes]:
-        request = Request(f"{self.url}{path}", data=body, method=method)  # noqa: S310 (_base)
+        request = Request(f"{self.url}{path}", data=body, method=method)  # noqa: S310 (api_url)
         request.add_header("Accept", "application/json")
         request.add_header("User-Agent", "pyinfra-gvisor")
         if body is not None:
@@ -214,20 +214,6 @@ class _AsItIs(HTTPErrorProcessor):
         return response
 
     https_response = http_response
-
-
-def _base(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        plain = not (parts.query or parts.fragment or "@" in parts.netloc or parts.port == 0)
-    except ValueError:  # a port that is no number
-        parts, plain = urlsplit(""), False
-    ascii_only = url.isascii() and url.isprintable() and " " not in url
-    if not (plain and ascii_only and parts.hostname and parts.scheme in ("http", "https")):
-        todo = "write https://host or http://host:port, without user, ? and #"
-        raise Problem("not the URL of a Coolify", got=url.rpartition("@")[2], todo=todo)
-    path = parts.path.rstrip("/").removesuffix(API_PATH).removesuffix("/api")
-    return f"{parts.scheme}://{parts.netloc}{path}{API_PATH}"
 
 
 def _place(location: str) -> str:

@@ -151,6 +151,7 @@ def test_coolifys_own_list_of_servers_is_an_inventory(
     api.state.add_server("builder", ip="192.0.2.8", is_build_server=True)
     api.state.add_server("localhost", ip="host.docker.internal")
     monkeypatch.setenv("COOLIFY_URL", api.url)
+    monkeypatch.setenv("COOLIFY_SSH_HOST", "factory.example.com")
 
     outcome = pyinfra("inventories/coolify.py", "debug-inventory")
 

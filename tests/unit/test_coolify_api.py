@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Iterator
 
@@ -11,6 +12,7 @@ from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.token import Token
 from pyinfra_gvisor.coolify.transport import NoAnswer, Refused, Rejected, UnknownOutcome
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.settings import load_settings
 from tests.coolify.api_client import Clock, client, serving
 from tests.coolify.api_server import TOKEN, ApiServer, Kind
 from tests.coolify.api_state import SECRET
@@ -149,7 +151,10 @@ def test_what_is_no_uuid_gets_into_no_path(server: ApiServer, api: Api, uuid: st
     ("url", "base"),
     [
         pytest.param("https://c.example.com", "https://c.example.com/api/v1", id="plain"),
-        pytest.param("http://192.0.2.1:8000/", "http://192.0.2.1:8000/api/v1", id="port"),
+        pytest.param("https://192.0.2.1:8000/", "https://192.0.2.1:8000/api/v1", id="port"),
+        pytest.param("http://127.0.0.1:8000/", "http://127.0.0.1:8000/api/v1", id="here"),
+        pytest.param("http://[::1]:8000", "http://[::1]:8000/api/v1", id="here-by-ipv6"),
+        pytest.param("http://localhost:8000", "http://localhost:8000/api/v1", id="here-by-name"),
         pytest.param("https://c.example.com/api/v1/", "https://c.example.com/api/v1", id="whole"),
         pytest.param("https://c.example.com/api", "https://c.example.com/api/v1", id="part"),
         pytest.param("https://h/coolify/", "https://h/coolify/api/v1", id="folder"),
@@ -180,7 +185,37 @@ def test_what_is_no_plain_address_is_refused(url: str) -> None:
     with pytest.raises(Problem, match="not the URL of a Coolify") as refused:
         Api(url, Token(TOKEN))
 
-    assert "user:hunter2" not in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("http://192.0.2.1:8000", id="address"),
+        pytest.param("http://10.0.0.5:8000", id="private-address"),
+        pytest.param("http://coolify.example.com", id="name"),
+        pytest.param("http://localhost.example.com", id="name-that-begins-so"),
+        pytest.param("http://0.0.0.0:8000", id="any-address"),
+    ],
+)
+def test_the_token_is_not_sent_over_the_network_in_clear(url: str) -> None:
+    said = (
+        r"the API token would go over the network in clear, got http.*; write https://, or open ssh"
+    )
+    with pytest.raises(Problem, match=said):
+        Api(url, Token(TOKEN))
+
+    _, problems = load_settings({"gvisor_coolify_url": url})
+
+    assert re.match(said, problems["gvisor_coolify_url"])
+
+
+@pytest.mark.parametrize("url", ["ftp://c.example.com", "https://user:hunter2@c.example.com"])
+def test_settings_refuse_what_is_no_plain_address(url: str) -> None:
+    _, problems = load_settings({"gvisor_coolify_url": url})
+
+    assert problems["gvisor_coolify_url"].startswith("not the URL of a Coolify, got")
+    assert "hunter2" not in str(problems)
 
 
 def test_the_token_goes_to_coolify_and_not_after_a_redirect(

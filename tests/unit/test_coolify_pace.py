@@ -235,8 +235,23 @@ def test_requests_go_one_at_a_time(server: ApiServer, clock: Clock) -> None:
 def test_the_environments_proxy_is_used(
     server: ApiServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", server.url)
-    away = Api("http://coolify.invalid", Token(TOKEN), sleep=clock.sleep)
+    monkeypatch.setenv("https_proxy", server.url)
+    away = Api("https://coolify.invalid", Token(TOKEN), sleep=clock.sleep)
 
-    assert away.application("x1") is None
-    assert server.seen[0].path == "http://coolify.invalid/api/v1/applications/x1"
+    # The stand-in is no proxy; what it says shows that it was asked to be one.
+    with pytest.raises(NoAnswer, match="Tunnel connection failed: 501"):
+        away.application("x1")
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_no_proxy_sees_a_token_that_is_meant_for_this_machine(
+    server: ApiServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with serving() as (proxy, _):
+        monkeypatch.setenv(name, proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+
+        found = client(server, clock).servers()
+
+        assert proxy.seen == []
+    assert [each.name for each in found] == ["run-1"]

@@ -77,7 +77,9 @@ def test_what_makes_no_inventory_is_refused(servers: list[Server], said: str) ->
     ("environment", "said"),
     [
         pytest.param({}, "COOLIFY_URL is not set", id="no-url"),
-        pytest.param({"COOLIFY_URL": "http://127.0.0.1:9"}, "no token", id="no-token"),
+        pytest.param({"COOLIFY_URL": "https://c.example.com"}, "no token", id="no-token"),
+        pytest.param({"COOLIFY_URL": "http://c.example.com"}, "in clear", id="no-tls"),
+        pytest.param({"COOLIFY_URL": "http://[::1]:8000"}, "SSH_HOST is not set", id="tunnel"),
     ],
 )
 def test_an_environment_that_does_not_say_enough_is_refused(
@@ -91,7 +93,7 @@ def test_the_servers_are_asked_for_where_the_environment_says() -> None:
     with ApiServer() as api:
         api.state.add_server("run-1", ip="192.0.2.7")
 
-        found = groups({"COOLIFY_URL": api.url, "COOLIFY_TOKEN": TOKEN})
+        found = groups({"COOLIFY_URL": api.url, "COOLIFY_TOKEN": TOKEN, "COOLIFY_SSH_HOST": HOST})
 
     assert "run-1" in names(found)[0]
     assert [item.asked for item in api.seen] == ["GET /servers"]
