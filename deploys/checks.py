@@ -7,25 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakSet
 
 from pyinfra import logger
-from pyinfra.api import Host
+from pyinfra.api import Host, State
 
-from pyinfra_gvisor.coolify.settings import GROUP
 from pyinfra_gvisor.daemon_json.generations import choose
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import RuntimeUsers
+from pyinfra_gvisor.groups import COOLIFY, KNOWN, refuse_groups
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.operations.reporting import begin, missed
+from pyinfra_gvisor.operations.reporting import begin, ends_after_plan, missed
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight, refusals
 from pyinfra_gvisor.removal import refuse_removal, stranded
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.settings import Settings, load_settings
+from pyinfra_gvisor.settings import PREFIX, Settings, load_settings
 
 T = TypeVar("T")
+
+_TOLD: WeakSet[State] = WeakSet()
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,14 @@ def coolify_settings(host: Host) -> Settings | None:
     A host whose settings are wrong is failed with every reason logged, and so is every host of a
     run in which none is a control host.
     """
-    if host.inventory.get_group(GROUP, None):
-        return _settings(host) if GROUP in host.groups else None
-    todo = f"write Coolify's control host into the list {GROUP} of the inventory"
-    problem = Problem(f"no host is in the group {GROUP}", todo=todo)
-    _fail(host, problem.at("coolify", "inventory", host.name))
+    control_hosts = host.inventory.get_group(COOLIFY, None) or ()
+    if any(map(host.state.is_host_in_limit, control_hosts)):
+        return _settings(host) if COOLIFY in host.groups or _misplaced(host) else None
+    what = f"no host is in the group {COOLIFY}"
+    todo = f"write Coolify's control host into the list {COOLIFY} of the inventory"
+    if control_hosts:
+        what, todo = f"no host of the group {COOLIFY} is looked at", "widen --limit to it"
+    _fail(host, Problem(what, todo=todo).at("coolify", "inventory", host.name))
     return None
 
 
@@ -141,10 +147,41 @@ def _say_stranded(host: Host, names: Sequence[str]) -> None:
 
 
 def _settings(host: Host) -> Settings | None:
+    _say_no_plan(host)
+    if misplaced := _misplaced(host):
+        _fail(host, misplaced.at("preflight", "inventory", host.name))
+        return None
     settings, problems = load_settings(host.data.dict())
     if settings is None:
         _fail(host, *(f"{origin(host, key)}: {key}: {text}" for key, text in problems.items()))
     return settings
+
+
+def _misplaced(host: Host) -> Problem | None:
+    """Return why the inventory does not tell what the host is, None if it does."""
+    files = {path.stem for path in _python_files() if path.parent.name != "group_data"}
+    named = [  # neither by pyinfra's connectors, such as @local, nor after the inventory's file
+        group
+        for group in host.groups
+        if not group.startswith("@") and (group in KNOWN or group not in files)
+    ]
+    declared = any(key.startswith(PREFIX) for key in host.data.dict())
+    try:
+        refuse_groups(named, declared=declared)
+    except Problem as problem:
+        return problem
+    return None
+
+
+def _say_no_plan(host: Host) -> None:
+    """Say once a run that pyinfra skips the plan with ``-y``, also where it ends after the plan."""
+    state = host.state
+    if ends_after_plan(state) and not state.check_for_changes and state not in _TOLD:
+        _TOLD.add(state)
+        logger.warning(
+            "    With -y pyinfra does not look for changes: there is no plan, and its table stays "
+            "empty. Leave out -y (PYINFRA_YES) with --dry"
+        )
 
 
 def _node_with_docker(host: Host) -> Node | None:
@@ -187,10 +224,13 @@ def origin(host: Host, key: str) -> str:
 
 
 def _group_data_file(group: str) -> str:
-    """pyinfra forgets which file group data came from, but keeps the code of every file it ran."""
-    codes = getattr(sys.modules.get("pyinfra_cli.util"), "PYTHON_CODES", {})
-    for name in codes:
-        path = Path(name)
+    """Return a name for messages: pyinfra forgets which file group data came from."""
+    for path in _python_files():
         if path.parent.name == "group_data" and path.stem == group:
             return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
     return f"group_data/{group}.py"
+
+
+def _python_files() -> list[Path]:
+    """Return the files that pyinfra has executed: config, inventory, group data, deploys."""
+    return [Path(name) for name in getattr(sys.modules.get("pyinfra_cli.util"), "PYTHON_CODES", {})]

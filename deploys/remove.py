@@ -10,11 +10,11 @@ Undo everything that this package did: daemon.json to the byte, releases, wrappe
 from pyinfra import host
 from pyinfra.api import deploy
 
-from pyinfra_gvisor.coolify.settings import GROUP
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.deploys.checks import checked_removal
 from pyinfra_gvisor.deploys.coolify import take_back
 from pyinfra_gvisor.deploys.parts import remove_parts
+from pyinfra_gvisor.groups import COOLIFY
 from pyinfra_gvisor.operations import docker, gvisor
 
 
@@ -24,7 +24,7 @@ def remove() -> None:
     settings = checked_removal(host)
     if settings is None:
         return
-    if GROUP in host.groups:
+    if COOLIFY in host.groups:
         take_back()
     remove_parts("last")
     remove_parts("before the proof")

@@ -9,16 +9,15 @@ from pyinfra import host, logger, state
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.audit.build_rules import GROUP as BUILD_GROUP
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.declared_apps import APP_LABELS
-from pyinfra_gvisor.coolify.settings import GROUP
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.audit import AuditState
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import read_once
+from pyinfra_gvisor.groups import BUILD, COOLIFY
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.declared import declared_apps
 from pyinfra_gvisor.operations.recording import keep_record
@@ -53,7 +52,7 @@ def findings(
         yield from refusal("audit.findings", "node", None, unreadable=True)
         return
     control = _control_host() if settings.coolify else None
-    node = Audited(observed, settings, apps, control, builds=BUILD_GROUP in host.groups)
+    node = Audited(observed, settings, apps, control, builds=BUILD in host.groups)
     try:
         report = judge(host.name, node, at=now(), by=by)
     except ValueError as error:  # out of an operation it would end the run of every host
@@ -75,7 +74,7 @@ def findings(
 
 def _control_host() -> ControlHost | None:
     """What a host of the group ``coolify`` is; one that does not tell is not as it should be."""
-    if GROUP not in host.groups:
+    if COOLIFY not in host.groups:
         return None
     return read_once(host, CoolifyState) or ControlHost(
         docker=True, docker_error="the host does not tell"

@@ -65,7 +65,7 @@ def begin(host: Host, by: By) -> None:
 
 def missed(host: Host) -> None:
     """Say that a host is about to be failed before it is looked at."""
-    if (run := _RUNS.get(host.state)) and not _ends_after_plan(host.state):
+    if (run := _RUNS.get(host.state)) and not ends_after_plan(host.state):
         run.failed.add(host.name)
         _finish(host.state)
 
@@ -108,7 +108,7 @@ def _asks(state: State) -> bool:
     return pyinfra.is_cli and state.check_for_changes
 
 
-def _ends_after_plan(state: State) -> bool:
+def ends_after_plan(state: State) -> bool:
     """Return True if pyinfra executes no operation in this run."""
     # The state has no such flag, and click's context is only visible in the main greenlet.
     words = frozenset(sys.argv if pyinfra.is_cli else ())

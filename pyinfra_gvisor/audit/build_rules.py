@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.groups import BUILD
 from pyinfra_gvisor.policy.findings import Severity
 
-GROUP = "build"  # of the inventory: nodes that build images and run nobody's app
 SUBJECT = "image builds"
 BUILDER = "moby/buildkit"  # docker buildx's driver docker-container, with a cache of its own
 # Coolify builds in it, and restarts apps: app/Jobs/ApplicationDeploymentJob.php. Its backups use
@@ -30,7 +30,7 @@ def _builds(host: Audited) -> Iterator[Seen]:
         return
     told = [*surely, *perhaps, *(f"a deployment of Coolify's runs: {name}" for name in now)]
     if runs_apps and host.builds:
-        told.append(f"it is in the group {GROUP} and has runtimes for apps besides")
+        told.append(f"it is in the group {BUILD} and has runtimes for apps besides")
     mild = None if surely else Severity.LOW if perhaps else Severity.INFO
     yield Seen(SUBJECT, "; ".join(told), mild if runs_apps else Severity.INFO)
 

@@ -12,9 +12,6 @@ from pyinfra_gvisor.policy.selectors import Reason
 from pyinfra_gvisor.runtimes.profiles import check_runtime_name
 
 
-GROUP = "coolify"  # the inventory's group of Coolify's control host
-
-
 class AppExemption(Strict):
     """An app that need not ask for the runtime, and why."""
 

@@ -18,7 +18,7 @@ _OFFERED = re.compile(r'^( *)# (gvisor_[a-z_]+ = .*|"[a-z]+": \{.*\},)$', re.MUL
 
 def settings(text: str) -> Settings:
     """What the text of a file says; it must be good."""
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = {"__file__": str(GROUP_DATA / "group.py")}
     exec(text, data)  # noqa: S102  # a file of this checkout, as pyinfra loads it
     found, problems = load_settings(data)
     assert found, problems

@@ -1,0 +1,158 @@
+"""Green means looked at: no run without hosts ends well, and no host is taken for another kind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pyinfra.api import Inventory
+from pyinfra.api.exceptions import PyinfraError
+
+from pyinfra_gvisor.deploys import audit, coolify, gvisor, remove, rollback
+from pyinfra_gvisor.deploys.hosts import refuse_nobody
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.settings import Settings
+from tests.cases import cli
+from tests.cases.fleet import Fleet, Node
+from tests.unit.answers import answer
+from tests.unit.compatible import proven_lines
+
+NODE = cli.fake(proven_lines(Settings()))
+DEPLOYS = cli.CHECKOUT / "deploys"
+GROUP_DATA = cli.CHECKOUT / "inventories" / "group_data"
+
+
+@pytest.mark.parametrize(
+    ("brought", "deploy", "option"),
+    [
+        pytest.param("config", "audit.py", "-y", id="config-audit"),
+        pytest.param("config", "gvisor.py", "--dry", id="config-dry"),
+        pytest.param("group data", "gvisor.py", "-y", id="group-data-deploy"),
+    ],
+)
+def test_a_run_that_looks_at_no_host_fails(
+    brought: str, deploy: str, option: str, tmp_path: Path
+) -> None:
+    (tmp_path / "inventories").mkdir()
+    if brought == "config":
+        shutil.copy(cli.CHECKOUT / "config.py", tmp_path)
+    else:
+        shutil.copytree(GROUP_DATA, tmp_path / "inventories" / "group_data")
+    text = cli.inventory(canary={"run-1": NODE}, run={"run-1": NODE})
+    (tmp_path / "inventories" / "run.py").write_text(text)
+
+    ran = cli.pyinfra(tmp_path, "inventories/run.py", DEPLOYS / deploy, option, "--limit", "canry")
+
+    assert "--limit matches no host and no group, got canry; did you mean canary?" in ran.stderr
+    assert "Nothing was looked at." in ran.stderr
+    assert ran.returncode == 1
+
+
+def test_a_run_over_an_inventory_that_is_not_there_fails(tmp_path: Path) -> None:
+    shutil.copy(cli.CHECKOUT / "config.py", tmp_path)
+
+    ran = cli.pyinfra(tmp_path, "inventories.rum", DEPLOYS / "audit.py", "-y")
+
+    assert "the inventory has no host" in ran.stderr
+    assert ran.returncode == 1
+
+
+def test_hosts_that_are_named_on_the_command_line_are_looked_at(tmp_path: Path) -> None:
+    shutil.copy(cli.CHECKOUT / "config.py", tmp_path)
+    limit = ("--limit", "*/a")
+
+    ran = cli.pyinfra(tmp_path, "@fake/a,@fake/b", DEPLOYS / "audit.py", "-y", *limit)
+
+    assert "audit.findings: node on @fake/a" in ran.stderr
+    assert "inventory on" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("limits", "chosen", "said"),
+    [
+        pytest.param(["empty"], 0, "got empty; list the hosts", id="empty-group"),
+        pytest.param(["run", "rum-1"], 1, "got rum-1; did you mean run-1?", id="one-of-two"),
+        pytest.param([], 0, "no host is left after --limit and --exclude", id="all-excluded"),
+    ],
+)
+def test_a_limit_that_leaves_out_what_was_meant_is_refused(
+    limits: list[str], chosen: int, said: str
+) -> None:
+    hosts = Inventory((["run-1"], {}), run=(["run-1"], {}), empty=([], {"data": 1}))
+
+    with pytest.raises(Problem) as refused:
+        refuse_nobody(hosts, limits, chosen=chosen)
+
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("limit", ["run-1", "run", "r*"])
+def test_a_limit_that_matches_is_taken(limit: str) -> None:
+    hosts = Inventory((["run-1"], {}), run=(["run-1"], {}))
+
+    refuse_nobody(hosts, [limit], chosen=1)
+
+
+@pytest.mark.parametrize(
+    "deploy",
+    [
+        pytest.param(gvisor.run_node, id="gvisor"),
+        pytest.param(audit.audit_node, id="audit"),
+        pytest.param(remove.remove, id="remove"),
+        pytest.param(rollback.roll_back, id="rollback"),
+    ],
+)
+def test_a_host_of_a_mistyped_group_is_refused_before_anything_is_read(
+    deploy: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"a": Node([answer()])}
+    fleet = Fleet(nodes, groups={"cooolify": {}})
+
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        fleet.deploy(deploy)
+
+    where = "preflight: inventory on @fake/a: the host is in a group that is not known"
+    assert f"{where}, got cooolify; did you mean coolify?" in caplog.text
+    assert fleet.failed() == {"a"}
+    assert nodes["a"].kinds() == []
+
+
+def test_the_coolify_deploy_fails_where_no_control_host_is_looked_at(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = {"factory": Node([answer()]), "run-1": Node([answer()], data={"mine": True})}
+    fleet = Fleet(nodes, limit="run-1")
+    fleet.state.inventory.groups["coolify"] = [fleet.host("factory")]
+
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        fleet.deploy(coolify.run_control_host)
+
+    assert "no host of the group coolify is looked at; widen --limit to it" in caplog.text
+    assert "run-1" in fleet.failed()
+
+
+def test_a_run_refuses_the_mistyped_host_alone_and_not_for_its_files_name(tmp_path: Path) -> None:
+    text = cli.inventory(run={"run-1": NODE}, all={"run-1": NODE, "b": NODE}, cooolify={"b": NODE})
+    (tmp_path / "builds.py").write_text(text)  # the file's name is a group, too
+
+    ran = cli.pyinfra(tmp_path, "builds.py", DEPLOYS / "gvisor.py", "--dry")
+
+    assert "preflight: inventory on @fake/b: the host is in a group that" in ran.stderr
+    assert "inventory on @fake/run-1" not in ran.stderr
+    assert ran.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [pytest.param(["--dry", "-y"], 1, id="dry-and-y"), pytest.param(["--dry"], 0, id="dry")],
+)
+def test_a_dry_run_says_once_that_there_is_no_plan_with_y(
+    tmp_path: Path, options: list[str], told: int
+) -> None:
+    (tmp_path / "inventory.py").write_text(cli.inventory(run={"a": NODE, "b": NODE}))
+
+    ran = cli.pyinfra(tmp_path, "inventory.py", DEPLOYS / "audit.py", *options)
+
+    assert ran.stderr.count("With -y pyinfra does not look for changes") == told
