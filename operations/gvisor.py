@@ -10,13 +10,14 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
-from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
+from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.installing import install, planned
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.verdict import is_due
-from pyinfra_gvisor.releases.sources import Archive
+from pyinfra_gvisor.releases.pins import is_there, unpinned
+from pyinfra_gvisor.releases.sources import Archive, Fetch
 from pyinfra_gvisor.removal import LINK, plan_removal
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, missing, too_old, wrappers
@@ -34,14 +35,15 @@ def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None
 
     What was fetched is unpacked beside the releases, checked (nothing that leaves the directory,
     runsc is there and says that it is this release) and renamed into place. A release that is there
-    and not as it was installed is repaired, without taking a file from what runs. Fails the host,
-    with nothing changed, if any of this is not so.
+    and not as it was installed is repaired, without taking a file from what runs; one that was
+    installed from other files than the pinned ones is fetched again, in the same way. Fails the
+    host, with nothing changed, if any of this is not so.
     """
     node = read_node(host)
     if node is None:
         yield from refusal("gvisor.release", version, None, unreadable=True)
         return
-    if version in node.releases:
+    if is_there(node, version, archive):
         host.noop(f"runsc {version} is there")
         return
     try:
@@ -49,15 +51,23 @@ def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None
     except Problem as problem:
         yield from refusal("gvisor.release", cut(version), problem)
         return
+    other = unpinned(node, version, archive)
     damaged = version in node.damaged
-    beside = ", ".join(node.releases) or "no other"
-    tell(
-        f"repair runsc {version}, which is not as it was installed, from {fetch.origin}"
-        if damaged
-        else f"install runsc {version} from {fetch.origin} beside {beside}"
-    )
+    tell(_coming(node, fetch, damaged=damaged, other=other))
     forget_node(host)
-    yield from install(fetch, node.arch, damaged=damaged)
+    yield from install(fetch, node.arch, damaged=damaged, fresh=other is not None)
+
+
+def _coming(node: Node, fetch: Fetch, *, damaged: bool, other: str | None) -> str:
+    if other:
+        why = f"what is there is not what is pinned ({other})"
+        return f"fetch runsc {fetch.release} again from {fetch.origin}: {why}"
+    if damaged:
+        return (
+            f"repair runsc {fetch.release}, which is not as it was installed, from {fetch.origin}"
+        )
+    beside = ", ".join(node.releases) or "no other"
+    return f"install runsc {fetch.release} from {fetch.origin} beside {beside}"
 
 
 @operation()

@@ -40,18 +40,21 @@ def planned(archive: Archive, version: str, arch: str) -> Fetch:
     return fetch
 
 
-def install(fetch: Fetch, arch: str, *, damaged: bool) -> Generator[PyinfraCommand, None, None]:
+def install(
+    fetch: Fetch, arch: str, *, damaged: bool, fresh: bool = False
+) -> Generator[PyinfraCommand, None, None]:
     """
     The commands that bring the release onto the host of the current operation.
 
     + fetch: what to get from where
     + arch: the node's architecture
     + damaged: it is there and not as it was installed, so it may not need any file
+    + fresh: fetch the files even if the release that is there is as it was installed
     """
+    job = _Job(fetch, arch, damaged, fresh, connector_arguments())
     if fetch.kind != "file":
-        yield _command(host, fetch, arch, fetch.kind, fetch.files)
+        yield job.command(host, fetch.kind, fetch.files)
         return
-    job = _Job(fetch, arch, damaged, connector_arguments())
     yield FunctionCommand(_upload_and_install, (job,), {})
 
 
@@ -60,6 +63,7 @@ class _Job:
     fetch: Fetch
     arch: str
     damaged: bool
+    fresh: bool
     arguments: Mapping[str, Any]  # such as _sudo: commands run by hand do not get them from pyinfra
 
     def run(self, host: Host, source: str, files: tuple[ReleaseFile, ...]) -> bool:
@@ -68,43 +72,42 @@ class _Job:
 
         ``source`` "none" puts right what needs no file, and is no failure where it cannot.
         """
-        command = _command(host, self.fetch, self.arch, source, files)
-        ok, output = host.run_shell_command(command, **self.arguments)
+        ok, output = host.run_shell_command(self.command(host, source, files), **self.arguments)
         for line in output.stdout_lines if ok else ():
             host.log(line)
         for line in () if ok or source == "none" else output.stderr_lines:
             host.log(line, logger.error)
         return bool(ok)
 
-
-def _command(
-    host: Host, fetch: Fetch, arch: str, source: str, files: tuple[ReleaseFile, ...]
-) -> StringCommand:
-    text = script(
-        *_PARTS,
-        host=host.name,
-        release=fetch.release,
-        arch=arch,
-        source=source,
-        shown=fetch.origin,
-        sidecars="yes" if fetch.sidecars else "no",
-        timeout_s=fetch.timeout_s,
-        releases_dir=RELEASES_DIR,
-        repository=fetch.repository,
-        key=fetch.key,
-        key_shown=without_userinfo(fetch.key),
-    )
-    shown = {file.name: without_userinfo(file.location) for file in fetch.files}
-    words = [
-        QuoteString(word)
-        for file in files
-        for word in (file.name, file.sha512, file.location, shown[file.name])
-    ]
-    return StringCommand("sh", "-c", QuoteString(text), "sh", *words)
+    def command(self, host: Host, source: str, files: tuple[ReleaseFile, ...]) -> StringCommand:
+        """Return what runs the script on a node."""
+        fetch = self.fetch
+        text = script(
+            *_PARTS,
+            host=host.name,
+            release=fetch.release,
+            arch=self.arch,
+            source=source,
+            fresh="yes" if self.fresh else "no",
+            shown=fetch.origin,
+            sidecars="yes" if fetch.sidecars else "no",
+            timeout_s=fetch.timeout_s,
+            releases_dir=RELEASES_DIR,
+            repository=fetch.repository,
+            key=fetch.key,
+            key_shown=without_userinfo(fetch.key),
+        )
+        shown = {file.name: without_userinfo(file.location) for file in fetch.files}
+        words = [
+            QuoteString(word)
+            for file in files
+            for word in (file.name, file.sha512, file.location, shown[file.name])
+        ]
+        return StringCommand("sh", "-c", QuoteString(text), "sh", *words)
 
 
 def _upload_and_install(state: State, host: Host, job: _Job) -> bool:
-    if job.damaged and job.run(host, "none", ()):
+    if job.damaged and not job.fresh and job.run(host, "none", ()):
         return True
     # Uploaded as whoever logs in, into the temporary directory: the script copies it, as root.
     uploads = {file: host.get_temp_filename(file.location) for file in job.fetch.files}

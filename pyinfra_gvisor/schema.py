@@ -27,6 +27,7 @@ from pyinfra_gvisor.preflight import RULES
 from pyinfra_gvisor.proof.check import ALL, NAMED
 from pyinfra_gvisor.proof.checks import CHECKS
 from pyinfra_gvisor.report.document import FleetReport, HostReport
+from pyinfra_gvisor.runtimes.reviewed import EITHER, NEVER, OFF, REVIEWED
 from pyinfra_gvisor.settings import PREFIX, Settings
 
 SCHEMA_FILE = Path(__file__).parent / "settings.schema.json"
@@ -112,6 +113,22 @@ def preflight_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def flags_table() -> str:
+    """A Markdown table of runsc's flags: the values that need no reason, and why the others do."""
+    rows = [
+        "| flag | needs no reason with | why | with another value | source |",
+        "|---|---|---|---|---|",
+    ]
+    words = {EITHER: "on, off", OFF: "off", NEVER: "", ".*": "any"}
+    for row in sorted(REVIEWED, key=lambda row: row.name.lower()):
+        safe = words.get(row.safe) or (f"`{row.safe}`" if row.safe not in words else "")
+        name = f"{row.name}*" if row.name.endswith("-") else row.name
+        harmless = f" (not with network {' or '.join(row.harmless_in)})" if row.harmless_in else ""
+        cells = (f"`{name}`", safe, row.why, f"{row.what}{harmless}", row.source)
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
 def proof_table() -> str:
     """A Markdown table of the proof's checks: what is seen, where, and what to do if it is not."""
     rows = [
@@ -185,6 +202,7 @@ def tables() -> list[tuple[Path, str, str]]:
         (README_FILE, "settings", settings_table()),
         (KEYS_FILE, "keys", keys_table()),
         (RELEASES_FILE, "preflight", preflight_table()),
+        (RELEASES_FILE, "flags", flags_table()),
         (AUDIT_FILE, "rules", rules_table()),
         (PROOF_FILE, "checks", proof_table()),
         (EGRESS_FILE, "blocked", blocked_table()),

@@ -112,11 +112,10 @@ def _annotations(running: Running) -> Iterator[Seen]:
         return
     profile = running.host.settings.runtimes.get(running.container.runtime)
     network = profile.network if profile else "sandbox"
-    given = [f"{name}={value}" for name, value in flags.items() if name != "host-uds"]
-    opened = dangers(network, flags.get("host-uds", "none"), given)
+    opened = dangers([f"--{name}={value}" for name, value in flags.items()], network)
     evidence = ", ".join(f"{FLAG}{name}={cut(value)}" for name, value in flags.items())
     if opened:
-        what = ", ".join(danger.what for _, danger in opened)
+        what = ", ".join(flag.what for _, flag in opened)
         yield Seen(running.container.name, f"{evidence} opens {what}")
     else:
         yield Seen(running.container.name, evidence, Severity.LOW)

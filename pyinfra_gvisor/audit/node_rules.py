@@ -10,7 +10,9 @@ from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.preflight import MIN_KERNEL
-from pyinfra_gvisor.runtimes.wrappers import wrappers
+from pyinfra_gvisor.releases.pins import contradicts, unpinned
+from pyinfra_gvisor.runtimes.dangers import dangers, told
+from pyinfra_gvisor.runtimes.wrappers import flags_of, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, is_as_written, release_of
 
 PROOF = f"{STATE_DIR}/proof.json"
@@ -49,6 +51,16 @@ def _release_damaged(host: Audited) -> Iterator[Seen]:
         yield Seen(f"{RELEASES_DIR}/{release}", what)
 
 
+def _release_unpinned(host: Audited) -> Iterator[Seen]:
+    for release in (*host.node.releases, *host.node.damaged):
+        if release == host.settings.release:
+            why = unpinned(host.node, release, host.settings.archive)
+        else:
+            why = contradicts(host.node, release)
+        if why:
+            yield Seen(f"{RELEASES_DIR}/{release}", why)
+
+
 def _known_escape(host: Audited) -> Iterator[Seen]:
     entries = host.node.info.runtimes if host.node.info else {}
     used = {release for entry in entries.values() if (release := release_of(entry.path or ""))}
@@ -75,6 +87,19 @@ def _runtime(host: Audited) -> Iterator[Seen]:
             yield Seen(f"runtime {item.runtime}", f"starts {words}, declared is {item.path}")
         elif item.path not in host.node.wrappers:
             yield Seen(f"runtime {item.runtime}", f"{item.path} is not there")
+
+
+def _runtime_flags(host: Audited) -> Iterator[Seen]:
+    """Find flags that no declared runtime has: those have reasons, which every run repeats."""
+    declared = {item.path for item in wrappers(host.settings.release, host.settings.runtimes)}
+    for name, entry in (host.node.info.runtimes if host.node.info else {}).items():
+        if entry.path in declared and not entry.arguments:
+            continue
+        profile = host.settings.runtimes.get(name)
+        accepted = profile.dangers() if profile else ()
+        opened = told(dangers(flags_of(entry, host.node)))
+        if found := [phrase for phrase in opened if phrase not in accepted]:
+            yield Seen(f"runtime {name}", f"{entry.path}: {', and '.join(found)}")
 
 
 def _link(host: Audited) -> Iterator[Seen]:
@@ -150,6 +175,14 @@ GVISOR_RULES: tuple[Rule[Audited], ...] = (
         _release_damaged,
     ),
     Rule(
+        "release-unpinned",
+        Severity.CRITICAL,
+        "a release cannot be shown to be the pinned one",
+        "run deploys/gvisor.py, which fetches the declared release again, and recreate the "
+        "containers that run from it; remove another release when nothing needs it",
+        _release_unpinned,
+    ),
+    Rule(
         "release-escape",
         Severity.CRITICAL,
         "a release in use has a published way out of the sandbox",
@@ -169,6 +202,13 @@ GVISOR_RULES: tuple[Rule[Audited], ...] = (
         "a runtime is not what is declared, in the running dockerd",
         "run deploys/gvisor.py",
         _runtime,
+    ),
+    Rule(
+        "runtime-dangerous",
+        Severity.HIGH,
+        "a runtime has flags that are dangerous or were not reviewed, and no reason for them",
+        'take it out of daemon.json, or declare it in gvisor_runtimes with a "reason"',
+        _runtime_flags,
     ),
     Rule(
         "link-elsewhere",

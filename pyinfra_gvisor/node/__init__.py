@@ -38,7 +38,7 @@ STATES_OF_PARTS = ("watch_state", "egress_state", "kernel_state", "resolver_stat
 """Scripts, with a function of the same name in each."""
 
 LISTS = (
-    *("release", "manifest", "member", "wrapper", "process", "container"),
+    *("release", "manifest", "member", "wrapper", "starts", "process", "container"),
     *("watch", "egress", "surface", "resolver", "reach"),
 )
 
@@ -73,7 +73,8 @@ class Node(Reading):
     Everything a deploy decides on, read in one command.
 
     ``releases`` are those that are as they were installed, ``damaged`` those that are not, or of
-    which nobody knows. ``runc_version`` is what runc itself says, where Docker 29 does not.
+    which nobody knows. ``wrappers`` are their sha256 and ``starts`` is what they start, by path.
+    ``runc_version`` is what runc itself says, where Docker 29 does not.
     ``textfile_dir``: whether the directory that was asked for is there, None if none was.
     """
 
@@ -100,6 +101,7 @@ class Node(Reading):
     manifests: dict[str, Manifest] = Field(default_factory=dict)
     store: Store = Store()
     wrappers: dict[str, str] = Field(default_factory=dict)
+    starts: dict[str, str] = Field(default_factory=dict)
     runsc_link: str | None = None
     runsc_file: bool = False
     containers: tuple[Container, ...] = ()
@@ -194,8 +196,8 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
     manifests = read_manifests(lists["manifest"])
     sound = intact(lists["release"], manifests, lists["member"])
     docker = DockerInfo.model_validate(info) if "info" in values and not error else None
-    wrappers = {path: digest for digest, path in (line.split(" ", 1) for line in lists["wrapper"])}
-    ground = _ground(docker, wrappers, manifests, lists["member"])
+    scripts = _scripts(lists)
+    ground = _ground(docker, scripts["wrappers"], manifests, lists["member"])
     return Node(
         **_machine(values),
         docker_client=client and client.removeprefix("Docker version ").split(",")[0],
@@ -212,7 +214,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         damaged=tuple(sorted(set(lists["release"]) - set(sound))),
         manifests=manifests,
         store=read_store(values),
-        wrappers=wrappers,
+        **scripts,
         runsc_link=values.get("runsc_link"),
         runsc_file="runsc_file" in values,
         containers=read_containers(lists["process"], lists["container"], ground),
@@ -226,6 +228,15 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         resolver=read_resolver(lists["resolver"]),
         state=_state(values),
     )
+
+
+def _scripts(lists: dict[str, list[str]]) -> dict[str, Any]:
+    return {
+        "wrappers": {
+            path: sum_ for sum_, path in (line.split(" ", 1) for line in lists["wrapper"])
+        },
+        "starts": dict(line.split(" ", 1) for line in lists["starts"]),
+    }
 
 
 def _ground(

@@ -11,6 +11,7 @@ from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight.unsupported import firewall_problem, runc_problem
 from pyinfra_gvisor.releases import Release, escapes_in, floor
+from pyinfra_gvisor.releases.pins import is_there
 from pyinfra_gvisor.runtimes.profiles import risks
 from pyinfra_gvisor.runtimes.wrappers import too_old
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
@@ -215,7 +216,7 @@ def _noexec(node: Node, _settings: Settings) -> Problem | None:
 def _free_space(node: Node, settings: Settings) -> Problem | None:
     needed = NEEDED_BYTES.get(settings.archive.source, NEEDED_BYTES_ELSE)
     free = node.store.free_bytes
-    if free is None or free >= needed or settings.release in node.releases:
+    if free is None or free >= needed or is_there(node, settings.release, settings.archive):
         return None
     return Problem(
         f"{RELEASES_DIR} needs {needed >> 20} MiB free for another release",

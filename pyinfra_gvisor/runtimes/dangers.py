@@ -1,119 +1,85 @@
-"""Which flags of runsc give away what a sandbox is for. One rule a row, each with its source."""
+"""What the flags of a runtime open: one judge for what is declared, and for what is on a node."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import posixpath
+import re
+from collections.abc import Iterable
 
-FLAGS_GO = "google/gvisor, runsc/config/flags.go"  # what runsc says of the flag itself
-# What Go's strconv.ParseBool takes for false.
-FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+from pyinfra_gvisor.runtimes.reviewed import Flag, review
 
-
-def _always(_value: str) -> bool:
-    return True
-
-
-@dataclass(frozen=True)
-class Danger:
-    """A flag, by its whole name or its beginning, what it opens, and where that stands."""
-
-    flag: str
-    what: str
-    source: str
-    networks: tuple[str, ...] = ("host", "sandbox", "none")
-    is_dangerous: Callable[[str], bool] = _always
-    gives_up: tuple[str, ...] = ()  # checks of the proof that it makes impossible
-
-    def is_named(self, name: str) -> bool:
-        """If the rule is about the flag called ``name``."""
-        return name == self.flag or (self.flag.endswith("-") and name.startswith(self.flag))
+# What it has without --network, in every release: runsc/config/flags.go.
+DEFAULT_NETWORK = "sandbox"
+DOCKERS_FIRST = "--root"  # follows the words: containerd/go-runc, Runc.args()
+# runsc puts these into the names of logs (LogFileOpts in gVisor's runsc/specutils/specutils.go).
+LOG_VARIABLES = ("%TIMESTAMP%", "%COMMAND%", "%ID%", "%CID%")
 
 
-DANGERS = (
-    Danger(
-        "net-raw",
-        "real raw sockets on the host's kernel",
-        f"{FLAGS_GO}; seen: with --network=host the socket is the host kernel's own",
-        networks=("host",),
-        gives_up=("raw-socket", "packet-socket"),
-    ),
-    Danger(
-        "allow-packet-socket-write",
-        "crafted packets in the node's network",
-        FLAGS_GO,
-        networks=("host", "sandbox"),
-    ),
-    Danger(
-        "host-uds",
-        "sockets of the host, docker.sock among them, where they are mounted",
-        "https://gvisor.dev/docs/user_guide/filesystem/, and runsc flags",
-        is_dangerous=lambda value: value != "none",
-        gives_up=("docker-socket",),
-    ),
-    Danger(
-        "host-fifo",
-        "named pipes of the host, where they are mounted",
-        FLAGS_GO,
-        is_dangerous=lambda value: value != "none",
-    ),
-    Danger(
-        "character-device-policy",
-        "an image's device nodes opened on the host",
-        f"{FLAGS_GO}; CVE-2026-96812 came in this way",
-        is_dangerous=lambda value: value != "emulated-only",
-    ),
-    Danger(
-        "allow-flag-override",
-        "whoever sets annotations changes the sandbox",
-        FLAGS_GO,
-    ),
-    Danger(
-        "ignore-cgroups",
-        "no limit on memory, processors and processes",
-        FLAGS_GO,
-        gives_up=("memory-limit",),
-    ),
-    Danger("rootless", "a sandbox with the privileges of who starts it", FLAGS_GO),
-    Danger("profile", "a looser seccomp filter around the sandbox", FLAGS_GO),
-    Danger("iouring", "io_uring, which gVisor keeps for tests", FLAGS_GO),
-    Danger(
-        "TESTONLY-",
-        "a flag for gVisor's own tests, which may leave out what isolates the host",
-        FLAGS_GO,
-    ),
-    Danger(
-        "EXPERIMENTAL-xdp",
-        "network devices of the node",
-        FLAGS_GO,
-        is_dangerous=lambda value: value != "off",
-    ),
-    Danger(
-        "nvproxy",
-        "calls from inside to the host's GPU driver",
-        "https://gvisor.dev/docs/user_guide/gpu/",
-    ),
-    Danger("tpuproxy", "calls from inside to the host's TPU driver", FLAGS_GO),
-    Danger("rdmaproxy", "calls from inside to the host's RDMA driver", FLAGS_GO),
-)
-
-
-def dangers(network: str, host_uds: str, flags: Iterable[str]) -> tuple[tuple[str, Danger], ...]:
+def dangers(words: Iterable[str], network: str = DEFAULT_NETWORK) -> tuple[tuple[str, Flag], ...]:
     """
-    What a runtime opens to whoever runs in it, with the flag that does.
+    Return what a runtime opens to whoever runs in it, with the name of the flag that does.
 
-    + network: the value of ``--network``
-    + host_uds: the value of ``--host-uds``
-    + flags: other flags, with one dash or two; of one that is there twice runsc takes the last
+    + words: what runsc is started with, before the words that Docker adds
+    + network: the value of ``--network``, unless the words have it
     """
-    given = {"host-uds": host_uds}
-    for flag in flags:
-        name, equals, value = flag.lstrip("-").partition("=")
-        given[name] = value if equals else "true"
+    given = values_by_flag(words)
+    networks = set(given.get("network", (network,)))
+    rows = [(name, review(name), values) for name, values in given.items()]
     return tuple(
-        (name, rule)
-        for name, value in given.items()
-        for rule in DANGERS
-        if rule.is_named(name) and network in rule.networks
-        if value not in FALSE and rule.is_dangerous(value)
+        (name, row)
+        for name, row, values in rows
+        if not networks <= set(row.harmless_in)
+        if any(not _is_safe(row, value) for value in values)
     )
+
+
+def told(found: Iterable[tuple[str, Flag]]) -> tuple[str, ...]:
+    """Return a phrase for each danger."""
+    return tuple(f"{row.what} (--{name})" for name, row in found)
+
+
+def values_by_flag(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """
+    Return the values that each flag may have, read as Go's package flag does.
+
+    The last one counts. A flag without ``=`` that is no switch takes the next word, whatever that
+    begins with. Where nobody knows if a flag is a switch, the next word may be its value: then it
+    counts as both, and replaces no value that the flag in it had before.
+    """
+    given: dict[str, tuple[str, ...]] = {}
+    taker, sure = "", False
+    for word in words:
+        doubtful = bool(taker) and not sure
+        if taker:
+            given[taker] = (*given[taker], word)
+        if (taker and sure) or not re.match(r"--?[^-=]", word):
+            taker = ""
+            continue
+        name, equals, value = re.sub("^--?", "", word).partition("=")
+        switch = review(name).switch
+        new = (value,) if equals else () if switch is False else ("true",)
+        given[name] = (*given.get(name, ()), *new) if doubtful else new
+        taker = "" if equals or switch else name
+        sure = switch is False and not doubtful
+    if taker and sure:
+        given[taker] = (*given[taker], DOCKERS_FIRST)
+    return given
+
+
+def lacks_value(word: str) -> bool:
+    """Return True if runsc would take the next word, Docker's own in the end, for its value."""
+    name = re.sub("^--?", "", word)
+    return "=" not in name and review(name).switch is False
+
+
+def is_log_path(path: str, variables: Iterable[str] = LOG_VARIABLES) -> bool:
+    """Return True if a log may be written to ``path``: below ``/var/log``, by its name."""
+    plain = re.sub("|".join(variables), "x", path)
+    below = posixpath.normpath(plain).startswith("/var/log/") and ".." not in plain.split("/")
+    return below and re.fullmatch(r"[A-Za-z0-9._/-]+", plain) is not None
+
+
+def _is_safe(row: Flag, value: str) -> bool:
+    if row.log and value and not is_log_path(value):
+        return False
+    return row.is_safe(value)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Strict
-from pyinfra_gvisor.runtimes.dangers import Danger, dangers
+from pyinfra_gvisor.runtimes.dangers import (
+    LOG_VARIABLES,
+    dangers,
+    is_log_path,
+    lacks_value,
+    told,
+)
+from pyinfra_gvisor.runtimes.reviewed import DOCKERS, Flag, review
 
 # Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
 # https://docs.docker.com/engine/daemon/alternative-runtimes/
@@ -30,13 +36,12 @@ TYPED = {
     "fsgofer-host-uds": "host_uds",
     "panic-log": "panic_log",
 }
-# With these a runtime would answer something else than what Docker asks of it.
-NOT_A_RUNTIMES = frozenset({"version", "help", "h", "root", "log", "log-fd", "debug-log-fd"})
-# runsc puts these into the name of a log (DebugLogFile in gVisor's runsc/specutils/specutils.go).
-LOG_VARIABLES = ("%TIMESTAMP%", "%COMMAND%")
+PANIC_VARIABLES = LOG_VARIABLES[
+    :2
+]  # in every release: DebugLogFile in runsc/specutils/specutils.go
 
 # One word: what follows a flag as a word of its own would be the command to runsc.
-Flag = Annotated[str, Field(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*(=[A-Za-z0-9._:/,%-]*)?$")]
+Word = Annotated[str, Field(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*(=[A-Za-z0-9._:/,%-]*)?$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 
 
@@ -69,34 +74,38 @@ class Runtime(Strict):
         description="Where runsc's panics go, below `/var/log`; may hold `%TIMESTAMP%` and "
         "`%COMMAND%`.",
     )
-    flags: tuple[Flag, ...] = Field((), description="Other flags of runsc, as it takes them.")
+    flags: tuple[Word, ...] = Field(
+        (),
+        description="Other flags of runsc, as it takes them: `--name` or `--name=value`. One that "
+        "was not reviewed needs a reason.",
+    )
     reason: Reason | None = Field(
         None, description="Why what endangers the node is wanted all the same; it is repeated."
     )
 
     @field_validator("flags")
     @classmethod
-    def _no_typed_flag(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
+    def _possible(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
         for flag in flags:
-            name = flag.lstrip("-").split("=")[0]
+            name, _, value = flag.lstrip("-").partition("=")
             if name in TYPED:
                 todo = f"use {TYPED[name]}"
                 raise Problem(f"--{name} has a key of its own", got=flag, todo=todo)
-            if name in NOT_A_RUNTIMES:
+            if name in {row.name for row in DOCKERS}:
                 raise Problem("not for a runtime, Docker sets it", got=flag, todo="leave it out")
+            if lacks_value(flag):
+                what = f"runsc would take the word after --{name} for its value"
+                raise Problem(what, got=flag, todo=f"write --{name}=<value>")
+            if review(name).log and value:
+                _check_log(value, LOG_VARIABLES, f"--{name} is ")
         return flags
 
     @field_validator("panic_log")
     @classmethod
     def _below_var_log(cls, path: str | None) -> str | None:
-        if path is None:
-            return None
-        plain = re.sub("|".join(LOG_VARIABLES), "x", path)
-        below = posixpath.normpath(plain).startswith("/var/log/") and ".." not in plain.split("/")
-        if below and re.fullmatch(r"[A-Za-z0-9._/-]+", plain):
-            return path
-        todo = f"write such a path; of variables it may hold {' and '.join(LOG_VARIABLES)}"
-        raise Problem("not a path below /var/log", got=path, todo=todo)
+        if path is not None:
+            _check_log(path, PANIC_VARIABLES)
+        return path
 
     @model_validator(mode="after")
     def _names_of_a_sandbox(self) -> Runtime:
@@ -111,21 +120,21 @@ class Runtime(Strict):
         if found:
             raise Problem(
                 f"dangerous without a reason: {', and '.join(found)}",
-                todo='leave it out, or say why in "reason"',
+                todo='leave it out, or say why beside it: "reason": "<10 characters or more>"',
             )
         return self
 
     def dangers(self) -> tuple[str, ...]:
         """What this runtime opens to whoever runs in it, a phrase each."""
-        return tuple(f"{danger.what} (--{flag})" for flag, danger in self._dangers())
+        return told(self._dangers())
 
     @property
     def given_up(self) -> frozenset[str]:
         """The checks of the proof that such a danger makes impossible."""
-        return frozenset(check for _, danger in self._dangers() for check in danger.gives_up)
+        return frozenset(check for _, flag in self._dangers() for check in flag.gives_up)
 
-    def _dangers(self) -> tuple[tuple[str, Danger], ...]:
-        return dangers(self.network, self.host_uds, self.flags)
+    def _dangers(self) -> tuple[tuple[str, Flag], ...]:
+        return dangers([f"--host-uds={self.host_uds}", *self.flags], self.network)
 
 
 def check_runtime_name(name: str) -> None:
@@ -136,6 +145,12 @@ def check_runtime_name(name: str) -> None:
     if name.endswith(RESERVED_ENDING):
         what = f"names that end in {RESERVED_ENDING} are for trying releases"
         raise Problem(what, got=name, todo="call it otherwise")
+
+
+def _check_log(path: str, variables: Iterable[str], what: str = "") -> None:
+    if not is_log_path(path, variables):
+        todo = f"write such a path; of variables it may hold {' and '.join(variables)}"
+        raise Problem(f"{what}not a path below /var/log", got=path, todo=todo)
 
 
 def risks(runtimes: Mapping[str, Runtime]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, RuntimeEntry
 from pyinfra_gvisor.scripts import script
 
 # The oldest release that was asked: it knows --overlay2 and takes a medium for a directory if it is
@@ -92,3 +93,20 @@ def too_old(release: str, runtimes: Mapping[str, Runtime]) -> Problem | None:
 def missing(node: Node, wanted: tuple[Wrapper, ...]) -> tuple[Wrapper, ...]:
     """The wrappers that the node lacks, or has with another text than theirs."""
     return tuple(item for item in wanted if node.wrappers.get(item.path) != item.sha256)
+
+
+def flags_of(entry: RuntimeEntry, node: Node) -> tuple[str, ...]:
+    """Return the flags that a registered runtime starts runsc with; empty if that is no runsc."""
+    path = entry.path or ""
+    given = entry.arguments or ()
+    if path.startswith(f"{RUNTIMES_DIR}/"):
+        return (*_words_of(node.starts.get(path, ""))[2:-1], *given)  # exec <runsc> <flags> "$@"
+    ours = path.startswith(f"{RELEASES_DIR}/")
+    return given if ours or posixpath.basename(path).startswith("runsc") else ()
+
+
+def _words_of(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # no wrapper of ours, which the checksum in its name tells
+        return []

@@ -2,10 +2,11 @@
 # Puts one runsc release beside the others: fetched, checked, unpacked, checked again, renamed.
 # Set before: host release arch, source (url, file, apt, debian; none: only look whether what is
 # there can be put right without any file, else end with 3), shown (where it comes from, for
-# people), sidecars (yes, no), timeout_s, releases_dir; repository, key, key_shown for apt.
+# people), fresh (yes: what is there is not what is pinned, so fetch it whatever its record says; no),
+# sidecars (yes, no), timeout_s, releases_dir; repository, key, key_shown for apt.
 # Arguments: for each file its name, sha512, URL (or the uploaded file), and what to call it.
 set -eu
-: "${host:?}" "${release:?}" "${arch:?}" "${source:?}" "${shown:?}" "${sidecars:?}" "${timeout_s:?}" "${releases_dir:?}"
+: "${host:?}" "${release:?}" "${arch:?}" "${source:?}" "${shown:?}" "${fresh:?}" "${sidecars:?}" "${timeout_s:?}" "${releases_dir:?}"
 export LC_ALL=C
 umask 022
 home=$releases_dir/$release
@@ -106,13 +107,13 @@ flock -w 600 9 || die "another run holds /run/pyinfra-gvisor/release.lock for 60
 mkdir -p "$releases_dir"
 rm -rf "$releases_dir"/.staging-* # of runs that were killed: whoever lives holds the lock
 trap 'tidy "$?"' EXIT
-if intact; then
+if [ "$fresh" = no ] && intact; then
     say "$release is there already"
     exit 0
 fi
 mkdir -m 0700 "$staging" || die "cannot write to $releases_dir"
 : > "$staging/fetched"
-if same_content; then
+if [ "$fresh" = no ] && same_content; then
     put_modes_right
     say "$release is verified again"
     exit 0

@@ -173,6 +173,13 @@ daemon_json_file() {
     fi
 }
 
+wrapper() { # sum path: with what it starts, by the shell, since that is a short file and no process
+    printf 'wrapper %s %s\n' "$1" "$2"
+    while IFS= read -r content; do
+        case "$content" in 'exec '*) printf 'starts %s %s\n' "$2" "$content" ;; esac
+    done < "$2"
+}
+
 ours() {
     for directory in /opt/gvisor/releases/*/; do
         directory=${directory%/}
@@ -186,7 +193,7 @@ ours() {
             -printf 'member %P %y %m %U:%G %s %T@ %C@\n'
     fi
     set -- /opt/gvisor/runtimes/*
-    if [ -e "$1" ]; then sha256sum -- "$@" | while read -r sum path; do printf 'wrapper %s %s\n' "$sum" "$path"; done; fi
+    if [ -e "$1" ]; then sha256sum -- "$@" | while read -r sum path; do wrapper "$sum" "$path"; done; fi
     if [ -L /usr/local/bin/runsc ]; then
         printf 'runsc_link %s\n' "$(readlink /usr/local/bin/runsc)"
     elif [ -e /usr/local/bin/runsc ]; then

@@ -13,11 +13,17 @@ from pyinfra_gvisor.operations.installing import SHOWN_FROM_BYTES, Progress
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.releases.sources import Archive
 from tests.cases.fleet import Fleet, Node, Reply
-from tests.unit.answers import answer
+from tests.unit.answers import END, answer, installed
 
 RELEASE = "20260928.0"
 BARE = answer()
 THERE = answer(releases=["20240729.0", RELEASE])
+
+
+def recorded(**sha512: str) -> list[str]:
+    """The answer of a node that has the release, with these sums in its manifest."""
+    sums = {name.replace("_", "."): digest for name, digest in sha512.items()}
+    return [*BARE[:-1], *installed(RELEASE, sha512=sums), END]
 
 
 def test_a_release_that_is_there_is_left_alone() -> None:
@@ -102,7 +108,10 @@ def test_a_directory_on_the_controller_has_the_buckets_layout(tmp_path: Path) ->
 def test_an_upload_that_fails_is_removed_and_nothing_is_installed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nodes = {"bad": Node([BARE], {"upload": Reply(ok=False)}), "good": Node([THERE])}
+    nodes = {
+        "bad": Node([BARE], {"upload": Reply(ok=False)}),
+        "good": Node([recorded(gvisor_tar_bz2="0" * 128)]),
+    }
     fleet = Fleet(nodes)
 
     fleet.add(gvisor.release, RELEASE, archive=uploading(tmp_path))
@@ -124,7 +133,10 @@ def test_an_upload_that_fails_is_removed_and_nothing_is_installed(
 def test_a_damaged_release_is_looked_at_before_anything_is_uploaded(
     tmp_path: Path, asked: Reply, kinds: list[str]
 ) -> None:
-    nodes = {"a": Node([answer(damaged=[RELEASE])], {"release": asked}), "b": Node([THERE])}
+    nodes = {
+        "a": Node([answer(damaged=[RELEASE])], {"release": asked}),
+        "b": Node([recorded(gvisor_tar_bz2="0" * 128)]),
+    }
     fleet = Fleet(nodes)
 
     fleet.add(gvisor.release, RELEASE, archive=uploading(tmp_path))
@@ -144,6 +156,82 @@ def test_a_damaged_release_is_repaired_and_said_so(caplog: pytest.LogCaptureFixt
 
     assert nodes["a"].acted() == ["release"]
     assert f"repair runsc {RELEASE}, which is not as it was installed, from https" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        pytest.param(
+            recorded(),
+            "the sha512 of nothing was recorded, of gvisor.tar.bz2 it is known",
+            id="without-a-sum",
+        ),
+        pytest.param(
+            recorded(gvisor_tar_bz2="0" * 128),
+            "gvisor.tar.bz2: sha512 000000000000… was recorded, c8d3a9fd4d4c… is pinned",
+            id="another-sum",
+        ),
+        pytest.param(
+            recorded(runsc_deb="0" * 128),
+            "the sha512 of runsc.deb was recorded, of gvisor.tar.bz2 it is known",
+            id="of-another-kind",
+        ),
+    ],
+)
+def test_a_release_that_is_not_shown_to_be_the_pinned_one_is_fetched_again_and_said_so(
+    there: list[str], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": Node([there])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.release, RELEASE, archive=Archive())
+    fleet.run()
+
+    assert nodes["a"].acted() == ["release"]
+    assert "fresh=yes\n" in nodes["a"].of("release").command
+    assert f"fetch runsc {RELEASE} again from https://storage" in caplog.text
+    assert f"what is there is not what is pinned ({why})" in caplog.text
+
+
+def test_the_settings_pin_counts_and_not_what_the_package_knows() -> None:
+    pins = {"x86_64": {"runsc": "1" * 128, "containerd-shim-runsc-v1": "2" * 128}}
+    sums = {"runsc": "1" * 128, "containerd-shim-runsc-v1": "2" * 128}
+    right = [*BARE[:-1], *installed(RELEASE, sha512=sums), END]
+    half = [*BARE[:-1], *installed(RELEASE, sha512={"runsc": "1" * 128}), END]
+    nodes = {"right": Node([right]), "half": Node([half]), "known": Node([THERE])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.release, RELEASE, archive=Archive("https://m/{file}", pins))
+    fleet.run()
+
+    assert nodes["right"].acted() == []
+    assert nodes["half"].acted() == nodes["known"].acted() == ["release"]
+
+
+def test_what_is_not_pinned_and_comes_from_the_controller_is_uploaded_without_a_look(
+    tmp_path: Path,
+) -> None:
+    nodes = {"a": Node([recorded()])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.release, RELEASE, archive=uploading(tmp_path))
+    fleet.run()
+
+    assert [kind for kind in nodes["a"].acted() if kind in ("release", "upload")] == [
+        "upload",
+        "release",
+    ]
+
+
+def test_debians_release_is_left_alone_whatever_is_recorded_of_it() -> None:
+    nodes = {"a": Node([recorded()]), "b": Node([THERE])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.release, RELEASE, archive=Archive("debian"))
+    fleet.run()
+
+    assert nodes["a"].acted() == nodes["b"].acted() == []
 
 
 @pytest.mark.parametrize(
@@ -172,7 +260,7 @@ def test_the_upload_of_a_large_file_is_shown_at_each_tenth(
 def test_a_file_that_the_controller_lacks_fails_the_host_before_anything_is_sent(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nodes = {"bad": Node([BARE]), "good": Node([THERE])}
+    nodes = {"bad": Node([BARE]), "good": Node([recorded(gvisor_tar_bz2="0" * 128)])}
     fleet = Fleet(nodes)
 
     fleet.add(gvisor.release, RELEASE, archive=Archive(f"{tmp_path}/none", {"x86_64": "0" * 128}))

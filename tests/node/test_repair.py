@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,3 +145,27 @@ def test_a_release_that_was_uploaded_is_verified_without_another_upload(
     assert f"{RELEASE} is verified again" in outcome.stderr
     assert place.is_whole()
     assert sandbox.kernel().strip() == GVISOR
+
+
+def test_another_pin_is_fetched_under_a_running_sandbox_or_nothing_is_lost(
+    place: Place, sandbox: Sandbox, server: ArchiveServer, body: Path
+) -> None:
+    other = body.read_bytes() + bytes(10240)  # the same members, for tar
+    pin = {"gvisor_sha512": {"x86_64": hashlib.sha512(other).hexdigest()}}
+    recorded = place.manifest()["sha512"]
+
+    refused = place.install(**pin)
+    left = place.manifest()["sha512"]
+    server.put(RELEASE, other)
+    fetched = place.install(**pin)
+    second = place.install(**pin)
+
+    assert refused.code == 1
+    assert "nothing was changed" in refused.stderr
+    assert left == recorded
+    assert fetched.code == 0, fetched.text
+    assert f"fetch runsc {RELEASE} again from http" in fetched.stderr
+    assert list(place.manifest()["sha512"].values()) == list(pin["gvisor_sha512"].values())
+    assert place.is_whole()
+    assert sandbox.kernel().strip() == GVISOR
+    assert second.stderr.count("No changes") == 1, second.text

@@ -20,7 +20,8 @@ from tests.node.running import (
 )
 from tests.node.transactions import UNPROVEN, assert_as_declared, idle
 
-ODD = {"flags": ["--allow-flag-override"], "reason": "to trace one tenant's own containers"}
+REASON = "to trace one tenant's own containers"
+ODD = {"flags": ["--allow-flag-override"], "reason": REASON}
 SEVERAL = {
     "runsc": {},
     "offline": {"network": "none"},
@@ -79,10 +80,12 @@ def test_several_runtimes_stand_side_by_side_and_one_that_is_taken_out_is_gone(
     ("profile", "said"),
     [
         pytest.param(
-            {"flags": ["--oci-secomp"]}, "flag provided but not defined: -oci-secomp", id="misspelt"
+            {"flags": ["--oci-secomp"], "reason": REASON},
+            "flag provided but not defined: -oci-secomp",
+            id="misspelt",
         ),
         pytest.param(
-            {"flags": ["--file-access=sometimes"]},
+            {"flags": ["--file-access=sometimes"], "reason": REASON},
             'invalid value "sometimes" for flag -file-access',
             id="value",
         ),
@@ -116,8 +119,15 @@ def test_what_is_dangerous_is_refused_before_the_node_is_touched(
 ) -> None:
     before = snapshot(converged["lived-in"])
 
-    outcome = fleet.run("lived-in", data=asking(netraw={"flags": ["-net-raw"]}))
+    asked = {
+        "netraw": {"flags": ["-net-raw"]},
+        "new": {"flags": ["--of-2027"]},
+        "cron": {"flags": ["--debug-log=/etc/cron.d/x"], "reason": REASON},
+    }
+    outcome = fleet.run("lived-in", data=asking(**asked))
 
     assert outcome.code == 1
     assert "gvisor_runtimes: ['netraw'] dangerous without a reason: real raw" in outcome.stderr
+    assert "['new'] dangerous without a reason: a flag that was not reviewed" in (outcome.stderr)
+    assert "['cron']['flags'] --debug-log is not a path below /var/log" in outcome.stderr
     assert snapshot(converged["lived-in"]) == before

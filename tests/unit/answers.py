@@ -18,6 +18,7 @@ from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.sandbox.verdict import PROGRAMS
 
 END = "end of node state"
@@ -180,15 +181,16 @@ def installed(release: str, **manifest: Any) -> list[str]:
     """The lines for a release that is as it was installed."""
     rest = "f 755 0:0 60000000 1764000000.1000000000 1764000000.1000000000"
     stat = [f"{program} {rest}" for program in PROGRAMS]
-    known = {
+    record = {
         "release": release,
-        "source": "debian",
+        "source": "https://example.com/gvisor.tar.bz2",
+        "sha512": dict(known(release, "x86_64")),
         "installed_at": "2026-11-24T20:00:00Z",
         "members": {program: program_sha256(release, program) for program in PROGRAMS},
     }
     return [
         f"release {release}",
-        f"manifest {release} {compact({**known, 'stat': stat, **manifest})}",
+        f"manifest {release} {compact({**record, 'stat': stat, **manifest})}",
         *(f"member {release}/{line}" for line in manifest.get("stat", stat)),
     ]
 

@@ -74,6 +74,7 @@ class Machine:
                 "release": RELEASE,
                 "arch": "x86_64",
                 "source": source,
+                "fresh": "no",
                 "shown": f"http://m{PATH}",
                 "sidecars": "yes",
                 "timeout_s": "2",

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.policy.findings import Finding, Severity
+from pyinfra_gvisor.releases.lock import known
 from tests.cases.proven import INSTALLED, RELEASE, proven, proven_answer
-from tests.unit.answers import LATER_S, STARTED_S, answer, info
+from tests.unit.answers import END, LATER_S, STARTED_S, answer, info, installed
 from tests.unit.audited import AT, audited, found, ids, waived
 
 FILE = "/etc/docker/daemon.json"
@@ -73,6 +74,166 @@ def test_a_release_that_is_not_there_or_not_what_was_installed_is_found() -> Non
     key = f"release-damaged /opt/gvisor/releases/{RELEASE}"
     assert found(damaged)[key].severity is Severity.CRITICAL
     assert f"release-missing /opt/gvisor/releases/{RELEASE}" not in found(damaged)
+
+
+def release_of(sha512: dict[str, str], release: str = RELEASE) -> list[str]:
+    """The answer of a node that is as declared, with a release of which these sums are recorded."""
+    others = installed(release, sha512=sha512)
+    if release != RELEASE:
+        return [*answer(**proven())[:-1], *others, END]
+    return [*answer(**{**proven(), "releases": []})[:-1], *others, END]
+
+
+@pytest.mark.parametrize(
+    ("sha512", "evidence"),
+    [
+        pytest.param(
+            {"gvisor.tar.bz2": "0" * 128},
+            "gvisor.tar.bz2: sha512 000000000000… was recorded, c8d3a9fd4d4c… is pinned",
+            id="another",
+        ),
+        pytest.param(
+            {}, "the sha512 of nothing was recorded, of gvisor.tar.bz2 it is known", id="none"
+        ),
+        pytest.param(
+            {"runsc.deb": "0" * 128},
+            "the sha512 of runsc.deb was recorded, of gvisor.tar.bz2 it is known",
+            id="of-another-kind",
+        ),
+    ],
+)
+def test_a_release_from_other_files_than_the_pinned_ones_is_found(
+    sha512: dict[str, str], evidence: str
+) -> None:
+    report = audited(answer=release_of(sha512))
+
+    finding = found(report)[f"release-unpinned /opt/gvisor/releases/{RELEASE}"]
+    assert (finding.severity, finding.evidence) == (Severity.CRITICAL, evidence)
+    assert not any(key.startswith("release-damaged") for key in found(report))
+
+
+def test_a_release_that_is_not_declared_is_held_against_the_sums_that_this_package_knows() -> None:
+    other = "20260831.0"
+    key = f"release-unpinned /opt/gvisor/releases/{other}"
+
+    foreign = audited(answer=release_of({"gvisor.tar.bz2": "0" * 128}, other))
+    right = audited(answer=release_of(dict(known(other, "x86_64")), other))
+    by_apt = audited(answer=release_of({"runsc.deb": "0" * 128}, other))
+
+    assert key in found(foreign)
+    assert key not in found(right)
+    assert key not in found(by_apt)
+
+
+def test_debians_release_has_no_sum_and_needs_none() -> None:
+    settings = {
+        "gvisor_release": "20240729.0",
+        "gvisor_source": "debian",
+        "gvisor_accept_risk": "throwaway nodes",
+    }
+
+    report = audited(*installed("20240729.0", sha512={}), settings=settings)
+
+    assert "release-unpinned" not in ids(report)
+
+
+OURS = "/opt/gvisor/runtimes/old-20260831.0-0a1b2c3d"
+START = 'exec /opt/gvisor/releases/20260831.0/runsc --network=host --overlay2=none {} "$@"'
+
+
+def registered(entry: dict[str, Any], *lines: str, **settings: Any) -> dict[str, Finding]:
+    """What is found of a runtime that is registered beside the declared one."""
+    docker = proven()["docker"]
+    given = {**docker, "Runtimes": {**docker["Runtimes"], "old": entry}}
+    return {
+        key: item
+        for key, item in found(
+            audited(*lines, answer=proven_answer(docker=given), settings=settings)
+        ).items()
+        if item.id == "runtime-dangerous"
+    }
+
+
+@pytest.mark.parametrize(
+    ("entry", "flags", "evidence"),
+    [
+        pytest.param(
+            {"path": "/usr/bin/runsc", "runtimeArgs": ["--network=host", "--net-raw"]},
+            "",
+            "/usr/bin/runsc: real raw sockets on the host's kernel (--net-raw)",
+            id="arguments",
+        ),
+        pytest.param(
+            {"path": "/usr/bin/runsc", "runtimeArgs": ["--debug-log", "/tmp/runsc/"]},
+            "",
+            "/usr/bin/runsc: a file outside of /var/log (--debug-log)",
+            id="two-words",
+        ),
+        pytest.param(
+            {"path": "/usr/bin/runsc", "runtimeArgs": ["--of-2027"]},
+            "",
+            "/usr/bin/runsc: a flag that was not reviewed (--of-2027)",
+            id="not-reviewed",
+        ),
+        pytest.param(
+            {"path": OURS},
+            "--nvproxy-docker --host-uds=all",
+            f"{OURS}: NVIDIA's hook run as root on the node, for whoever asks for a GPU "
+            "(--nvproxy-docker), and sockets of the host, docker.sock among them, where they are "
+            "mounted (--host-uds)",
+            id="a-wrapper",
+        ),
+        pytest.param(
+            {"path": OURS, "runtimeArgs": ["--rootless"]},
+            "",
+            f"{OURS}: a sandbox with the privileges of who starts it (--rootless)",
+            id="a-wrapper-with-arguments",
+        ),
+    ],
+)
+def test_a_registered_runtime_with_dangerous_flags_is_found(
+    entry: dict[str, Any], flags: str, evidence: str
+) -> None:
+    (finding,) = registered(entry, f"starts {OURS} {START.format(flags)}").values()
+
+    assert (finding.subject, finding.severity) == ("runtime old", Severity.HIGH)
+    assert finding.evidence == evidence
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        pytest.param(
+            {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=systrap", "--debug=false"]},
+            START,
+            id="reviewed-arguments",
+        ),
+        pytest.param({"path": OURS}, START.format("--panic-log=/var/log/g/%COMMAND%"), id="ours"),
+        pytest.param({"path": "/usr/bin/crun", "runtimeArgs": ["--of-crun"]}, START, id="no-runsc"),
+        pytest.param({"path": OURS}, "exec 'never closed", id="no-wrapper-of-ours"),
+        pytest.param({"runtimeType": "io.containerd.runsc.v1"}, START, id="a-shim"),
+    ],
+)
+def test_another_registered_runtime_is_not(entry: dict[str, Any], line: str) -> None:
+    assert registered(entry, f"starts {OURS} {line}") == {}
+
+
+def test_what_the_operator_gave_a_reason_for_is_not_found_in_the_wrapper_from_before() -> None:
+    asked = {"network": "host", "flags": ["--net-raw"], "reason": "our own ping monitors"}
+    runtimes = {"runsc": {}, "old": asked}
+    both = "--net-raw --rootless"
+
+    accepted = registered(
+        {"path": OURS}, f"starts {OURS} {START.format('--net-raw')}", gvisor_runtimes=runtimes
+    )
+    more = registered(
+        {"path": OURS}, f"starts {OURS} {START.format(both)}", gvisor_runtimes=runtimes
+    )
+
+    assert accepted == {}
+    assert [item.evidence for item in more.values()] == [
+        f"{OURS}: a sandbox with the privileges of who starts it (--rootless)"
+    ]
 
 
 def test_a_wrapper_that_was_changed_is_found_by_its_own_name() -> None:

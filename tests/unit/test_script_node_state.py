@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.unit.node_script import Machine, process
 
 WRAPPER = '#!/bin/sh\nexec runsc "$@"\n'
@@ -188,6 +190,25 @@ def test_wrappers_are_told_with_the_checksum_of_their_text(machine: Machine) -> 
     assert found == {
         f"{directory}/a b": digest,
         f"{directory}/runsc-20260928.0-00000000": digest,
+    }
+
+
+def test_what_a_wrapper_starts_is_told(machine: Machine) -> None:
+    directory = machine.gvisor / "runtimes"
+    directory.mkdir(parents=True)
+    plain, named = wrappers(
+        "20260928.0",
+        {"runsc": Runtime(), "named": Runtime(network="sandbox", dns="docker")},
+    )
+    for item in (plain, named):
+        (directory / item.path.rsplit("/", 1)[-1]).write_text(item.text)
+    (directory / "other").write_text("#!/bin/sh\necho exec x")
+    (directory / "directory").mkdir()
+
+    found = {path.rsplit("/", 1)[-1]: words for path, words in machine.node().starts.items()}
+
+    assert found == {
+        item.path.rsplit("/", 1)[-1]: item.text.splitlines()[-1] for item in (plain, named)
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.file_server import FileServer, Served
-from tests.unit.release_script import RELEASE, RUNSC, Machine, archive
+from tests.unit.release_script import MEMBERS, PATH, RELEASE, RUNSC, Machine, archive
 from tests.unit.shells import stub
 
 
@@ -139,6 +140,36 @@ def test_whether_files_are_needed_at_all_can_be_asked_first(
 
     damage(installed.home)
     assert installed.install(source="none").returncode == 3
+
+
+def test_a_release_that_is_not_the_pinned_one_is_fetched_though_it_is_as_it_was_installed(
+    installed: Machine,
+) -> None:
+    before = {path: path.stat().st_ino for path in installed.home.rglob("*") if path.is_file()}
+    other = archive({**MEMBERS, "containerd-shim-runsc-v1": b"#!/bin/sh\n# another\n"})
+
+    said = installed.fetch(other, fresh="yes")
+
+    after = {path: path.stat().st_ino for path in installed.home.rglob("*") if path.is_file()}
+    changed = {path.name for path in before if after[path] != before[path]}
+    assert said == f"{RELEASE} is in {installed.home}\n"
+    assert installed.manifest()["sha512"] == {"gvisor.tar.bz2": hashlib.sha512(other).hexdigest()}
+    assert changed == {"containerd-shim-runsc-v1", "manifest.json"}
+    assert installed.fetch(other) == f"{RELEASE} is there already\n"
+
+
+def test_a_release_that_is_not_the_pinned_one_stays_if_the_pinned_one_does_not_come(
+    installed: Machine,
+) -> None:
+    manifest = installed.manifest()
+    url = f"http://127.0.0.1:{installed.server.port}{PATH}"
+
+    ran = installed.install("gvisor.tar.bz2", "0" * 128, url, url, fresh="yes")
+
+    assert ran.returncode == 1
+    assert "nothing was changed" in ran.stderr
+    assert installed.is_whole()
+    assert installed.manifest() == manifest
 
 
 @pytest.mark.parametrize("moves", range(6))

@@ -148,7 +148,7 @@ RUNTIMES = "gvisor_runtimes"
             RUNTIMES,
             {"netraw": {"flags": ["--net-raw"]}},
             "['netraw'] dangerous without a reason: real raw sockets on the host's kernel "
-            '(--net-raw); leave it out, or say why in "reason"',
+            '(--net-raw); leave it out, or say why beside it: "reason"',
             id="danger",
         ),
         pytest.param(

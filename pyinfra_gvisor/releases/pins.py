@@ -1,0 +1,63 @@
+"""
+If a release on a node is the one that is pinned: what was recorded of it, against what it must be.
+
+A manifest has the sha512 of each file that was fetched. Debian's package is fetched by apt, which
+has no sha512 of ours, so nothing is recorded of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.releases.lock import known
+from pyinfra_gvisor.releases.lockfile import FILES as LAYOUTS
+from pyinfra_gvisor.releases.sources import PACKAGE, Archive
+
+_SETS = (*LAYOUTS.values(), (PACKAGE,))
+_SHOWN = 12  # hexadecimal digits of a sha512
+
+
+def is_there(node: Node, release: str, archive: Archive) -> bool:
+    """Return True if the node has ``release`` as it was installed, from the pinned files."""
+    return release in node.releases and unpinned(node, release, archive) is None
+
+
+def unpinned(node: Node, release: str, archive: Archive) -> str | None:
+    """
+    Return why a release cannot be shown to be the pinned one; None if it is, or if none is pinned.
+
+    + archive: the source that is declared for this release, with its sums
+    """
+    manifest = node.manifests.get(release)
+    if manifest is None or archive.source == "debian":
+        return None
+    pins = archive.checksum(release, node.arch)
+    if not pins or any(_are_as(pins, manifest.sha512, names) for names in _SETS):
+        return None
+    if found := _other(pins, manifest.sha512):
+        return found
+    recorded = " and ".join(manifest.sha512) or "nothing"
+    return f"the sha512 of {recorded} was recorded, of {' and '.join(pins)} it is known"
+
+
+def contradicts(node: Node, release: str) -> str | None:
+    """Return what of a release that is not declared is not as this package knows it; or None."""
+    manifest = node.manifests.get(release)
+    pins = known(release, node.arch)
+    return _other(pins, manifest.sha512) if manifest and pins else None
+
+
+def _are_as(pins: Mapping[str, str], recorded: Mapping[str, str], names: tuple[str, ...]) -> bool:
+    return all(name in recorded and recorded[name] == pins.get(name) for name in names)
+
+
+def _other(pins: Mapping[str, str], recorded: Mapping[str, str]) -> str | None:
+    for name, digest in recorded.items():
+        if name in pins and pins[name] != digest:
+            return f"{name}: sha512 {_cut(digest)} was recorded, {_cut(pins[name])} is pinned"
+    return None
+
+
+def _cut(digest: str) -> str:
+    return f"{digest[:_SHOWN]}…"
