@@ -162,7 +162,7 @@ ISOLATING = (
         "off is runsc's own default",
         harmless_in=("none",),
     ),
-    Flag("EXPERIMENTAL-", "an experiment of gVisor's", OFF, "off", switch=None),
+    Flag("EXPERIMENTAL-", "an experiment of gVisor's", OFF, "off is the default", switch=None),
     Flag(
         "gofer-network-namespace",
         "a gofer in the node's network, where a container's files are opened",
