@@ -37,8 +37,8 @@ def unpinned(node: Node, release: str, archive: Archive) -> str | None:
         return None
     if found := _other(pins, manifest.sha512):
         return found
-    recorded = " and ".join(manifest.sha512) or "nothing"
-    return f"the sha512 of {recorded} was recorded, of {' and '.join(pins)} it is known"
+    only = f", only of {' and '.join(manifest.sha512)}" if manifest.sha512 else ""
+    return f"no sha512 of {' and '.join(pins)} was recorded{only}"
 
 
 def contradicts(node: Node, release: str) -> str | None:
