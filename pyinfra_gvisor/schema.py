@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from pyinfra_gvisor.audit.annotation_rules import ANNOTATIONS, UNKNOWN
+from pyinfra_gvisor.audit.capability_rules import DEFAULT_CAPABILITIES, ROOT_ON_THE_NODE
+from pyinfra_gvisor.audit.device_rules import DRIVERS, HARMLESS, SENTRYS
+from pyinfra_gvisor.audit.guarded import GUARDED
 from pyinfra_gvisor.audit.judge import NODE_RULES, RUNNING_RULES
 from pyinfra_gvisor.audit.rules import Rule
+from pyinfra_gvisor.audit.security_rules import OPTIONS
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.daemon_json.keys import as_rows
 from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress, EgressSettings
@@ -158,6 +164,76 @@ def rules_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    columns = list(head)
+    lines = [columns, ["---"] * len(columns), *rows]
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def guarded_table() -> str:
+    """A Markdown table of the paths that no container is to be given."""
+    rules = {"socket": "docker-socket", "ours": "gvisor-path", "host": "host-path"}
+    return _table(
+        ("path", "counts for", "finding", "source"),
+        (
+            (
+                f"`{item.path}`",
+                "it, above and below" if item.whole else "it and above",
+                f"`container-{rules[item.kind]}`",
+                item.source,
+            )
+            for item in GUARDED
+        ),
+    )
+
+
+def annotations_table() -> str:
+    """A Markdown table of the annotations that runsc and its shim obey."""
+    return _table(
+        ("annotation", "severity", "what it does", "source"),
+        ((f"`{row.name}`", row.severity, row.what, row.source) for row in (*ANNOTATIONS, UNKNOWN)),
+    )
+
+
+def devices_table() -> str:
+    """A Markdown table of devices: how bad in a sandbox and out of one."""
+
+    def names(paths: Iterable[str]) -> str:
+        return ", ".join(f"`{path}`" for path in sorted(paths))
+
+    rows = [
+        (names(HARMLESS), "low", "low", "open to everybody"),
+        (names(SENTRYS - HARMLESS), "low", "high", "gVisor has its own: pkg/sentry/devices"),
+        *((f"`{row.path}…`", "high", "high", f"{row.what}: {row.source}") for row in DRIVERS),
+        ("any other", "medium", "high", "cannot be opened in a sandbox: runsc/boot/vfs.go"),
+        ("`--device-cgroup-rule`", "low", "high", "not kept in a sandbox: runsc/cgroup/cgroup.go"),
+    ]
+    return _table(("device", "in a sandbox", "out of one", "why"), rows)
+
+
+def security_table() -> str:
+    """A Markdown table of security options: how bad in a sandbox and out of one."""
+    return _table(
+        ("option", "finding", "in a sandbox", "out of one", "why"),
+        ((f"`{row.key}`", f"`{row.id}`", row.sandboxed, row.bare, row.source) for row in OPTIONS),
+    )
+
+
+def capabilities_table() -> str:
+    """A Markdown table of capabilities: how bad in a sandbox and out of one."""
+
+    def names(those: Iterable[str]) -> str:
+        return ", ".join(f"`{name}`" for name in sorted(those))
+
+    rows = [
+        (names(DEFAULT_CAPABILITIES), "low, kept", "low, kept", "Docker's own"),
+        (names(ROOT_ON_THE_NODE), "medium", "high", "root on the node under runc"),
+        ("any other", "medium", "medium", "more than Docker's own"),
+    ]
+    return _table(("capabilities", "in a sandbox", "out of one", "why"), rows)
+
+
 def part_table(model: type[BaseModel]) -> str:
     """A Markdown table of the keys inside one setting."""
     defaults = model().model_dump(mode="json")
@@ -204,6 +280,11 @@ def tables() -> list[tuple[Path, str, str]]:
         (RELEASES_FILE, "preflight", preflight_table()),
         (RELEASES_FILE, "flags", flags_table()),
         (AUDIT_FILE, "rules", rules_table()),
+        (AUDIT_FILE, "guarded", guarded_table()),
+        (AUDIT_FILE, "annotations", annotations_table()),
+        (AUDIT_FILE, "devices", devices_table()),
+        (AUDIT_FILE, "security", security_table()),
+        (AUDIT_FILE, "capabilities", capabilities_table()),
         (PROOF_FILE, "checks", proof_table()),
         (EGRESS_FILE, "blocked", blocked_table()),
         (EGRESS_FILE, "egress", part_table(Egress)),

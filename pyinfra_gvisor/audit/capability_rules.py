@@ -18,6 +18,16 @@ DEFAULT_CAPABILITIES = frozenset(
     }
 )  # fmt: skip
 ALL = "ALL"
+# What of those beyond Docker's own is root on the node, where the node's kernel decides:
+# capabilities(7). In a sandbox they are the sentry's, which has none of them: gVisor,
+# runsc/boot/loader.go and https://gvisor.dev/docs/architecture_guide/security/.
+ROOT_ON_THE_NODE = frozenset(
+    {
+        "ALL", "BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH", "MAC_ADMIN", "MAC_OVERRIDE",
+        "NET_ADMIN", "PERFMON", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO",
+        "SYS_TIME", "SYSLOG",
+    }
+)  # fmt: skip
 FREE_PORT = 1024  # the first that anybody may bind: Linux, ip-sysctl, ip_unprivileged_port_start
 # Tried with port 80: 20240729.0 refuses, the lab build of 20260905 binds. Between them it is not
 # known, and reported.
@@ -44,7 +54,8 @@ def _may_bind(given: Given) -> bool:
 
 def _added(running: Running) -> Iterator[Seen]:
     if added := sorted(_names(running.given.capabilities) - DEFAULT_CAPABILITIES):
-        yield running.seen(f"added: {', '.join(added)}")
+        worse = not running.sandboxed and not ROOT_ON_THE_NODE.isdisjoint(added)
+        yield running.seen(f"added: {', '.join(added)}", Severity.HIGH if worse else None)
 
 
 def _default(running: Running) -> Iterator[Seen]:

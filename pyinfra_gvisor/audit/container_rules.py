@@ -8,16 +8,6 @@ from pyinfra_gvisor.audit.releases import known_escapes
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.runtimes.dangers import dangers
-from pyinfra_gvisor.sandbox.verdict import GVISOR_DIR
-
-FLAG = "dev.gvisor.flag."  # runsc/specutils: an annotation of this name stands for a flag
-SOCKETS = ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock")
-# docker-bench-security 5.6 has the first ones; the last hold what the sandbox depends on.
-HOST_PATHS = (
-    "/", "/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr",
-    "/var/lib/docker", "/var/lib/containerd", "/var/lib/pyinfra-gvisor",
-)  # fmt: skip
 
 
 def _is(running: Running) -> str:
@@ -44,31 +34,6 @@ def _not_as_asked(running: Running) -> Iterator[Seen]:
 def _exempt(running: Running) -> Iterator[Seen]:
     if running.exempt and not running.sandboxed:
         yield Seen(running.container.name, _is(running), waived=running.exempt)
-
-
-def _docker_socket(running: Running) -> Iterator[Seen]:
-    found = [path for path in running.given.mounts if path in SOCKETS]
-    if found:
-        how = "in a sandbox" if running.sandboxed else "not in a sandbox"
-        worse = None if running.sandboxed else Severity.CRITICAL
-        yield running.seen(f"{', '.join(found)} is mounted, {how}", worse)
-
-
-def _host_path(running: Running) -> Iterator[Seen]:
-    found = [path for path in running.given.mounts if (path.rstrip("/") or "/") in HOST_PATHS]
-    if found:
-        yield running.seen(f"mounted: {', '.join(found)}")
-
-
-def _reaches(mount: str) -> bool:
-    """Whether who is given ``mount`` is given something of our directory, or all of it."""
-    mount, ours = mount.rstrip("/") + "/", GVISOR_DIR + "/"
-    return mount.startswith(ours) or ours.startswith(mount)
-
-
-def _gvisor_path(running: Running) -> Iterator[Seen]:
-    if found := [path for path in running.given.mounts if path and _reaches(path)]:
-        yield running.seen(f"mounted: {', '.join(found)}")
 
 
 def _privileged(running: Running) -> Iterator[Seen]:
@@ -99,26 +64,6 @@ def _uts(running: Running) -> Iterator[Seen]:
 def _userns(running: Running) -> Iterator[Seen]:
     if running.given.userns_mode == "host":
         yield running.seen("--userns host")
-
-
-def _annotations(running: Running) -> Iterator[Seen]:
-    """Whoever may set them changes the sandbox, so it matters in every container that is in one."""
-    flags = {
-        name.removeprefix(FLAG): value
-        for name, value in running.given.annotations.items()
-        if name.startswith(FLAG)
-    }
-    if not flags:
-        return
-    profile = running.host.settings.runtimes.get(running.container.runtime)
-    network = profile.network if profile else "sandbox"
-    opened = dangers([f"--{name}={value}" for name, value in flags.items()], network)
-    evidence = ", ".join(f"{FLAG}{name}={cut(value)}" for name, value in flags.items())
-    if opened:
-        what = ", ".join(flag.what for _, flag in opened)
-        yield Seen(running.container.name, f"{evidence} opens {what}")
-    else:
-        yield Seen(running.container.name, evidence, Severity.LOW)
 
 
 def _old_release(running: Running) -> Iterator[Seen]:
@@ -160,30 +105,6 @@ CONTAINER_RULES: tuple[Rule[Running], ...] = (
         "it would have to run in a sandbox, and is exempted",
         "see whether the reason still holds",
         _exempt,
-    ),
-    Rule(
-        "container-docker-socket",
-        Severity.HIGH,
-        "it is given the socket of Docker or containerd, and who may use that is root on the node",
-        "take the mount away",
-        _docker_socket,
-        cis="5.32",
-    ),
-    Rule(
-        "container-host-path",
-        Severity.HIGH,
-        "it is given a directory of the node that is not for containers",
-        "take the mount away, or mount a directory made for it",
-        _host_path,
-        cis="5.6",
-    ),
-    Rule(
-        "container-gvisor-path",
-        Severity.HIGH,
-        f"it is given something of {GVISOR_DIR}, and could run or read what sandboxes are made of",
-        "take the mount away, or mount a directory made for it",
-        _gvisor_path,
-        cis="5.6",
     ),
     Rule(
         "container-privileged",
@@ -232,13 +153,6 @@ CONTAINER_RULES: tuple[Rule[Running], ...] = (
         "create it without --userns host",
         _userns,
         cis="5.31",
-    ),
-    Rule(
-        "container-annotation",
-        Severity.HIGH,
-        "an annotation changes the flags of its sandbox",
-        "create it without the annotation; what a runtime is to have belongs into gvisor_runtimes",
-        _annotations,
     ),
     Rule(
         "container-old-release",

@@ -7,17 +7,22 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from pyinfra_gvisor.audit.annotation_rules import ANNOTATION_RULES
 from pyinfra_gvisor.audit.app_rules import APP_RULES, COOLIFY_RULES
 from pyinfra_gvisor.audit.build_rules import BUILD_RULES
 from pyinfra_gvisor.audit.capability_rules import CAPABILITY_RULES
 from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
 from pyinfra_gvisor.audit.daemon_rules import DAEMON_RULES
+from pyinfra_gvisor.audit.device_rules import DEVICE_RULES
 from pyinfra_gvisor.audit.egress_rules import EGRESS_RULES, Stopped, stopped
+from pyinfra_gvisor.audit.foreign_rules import FOREIGN_RULES
 from pyinfra_gvisor.audit.hardening import HARDENING
 from pyinfra_gvisor.audit.kernel_rules import KERNEL_RULES
+from pyinfra_gvisor.audit.mount_rules import MOUNT_RULES
 from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.resolver_rules import RESOLVER_RULES
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, look
+from pyinfra_gvisor.audit.security_rules import SECURITY_RULES
 from pyinfra_gvisor.parts.egress.plan import out_of_force
 from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.preflight import accepted_risks
@@ -40,10 +45,19 @@ ANSWERED_RULES: tuple[Rule[Audited], ...] = (
     *KERNEL_RULES,
     *RESOLVER_RULES,
     *BUILD_RULES,
+    *FOREIGN_RULES,
     *COOLIFY_RULES,
 )
 NODE_RULES: tuple[Rule[Audited], ...] = (*ENGINE_RULES, *GVISOR_RULES, *ANSWERED_RULES)
-RUNNING_RULES: tuple[Rule[Running], ...] = (*CONTAINER_RULES, *CAPABILITY_RULES, *APP_RULES)
+RUNNING_RULES: tuple[Rule[Running], ...] = (
+    *CONTAINER_RULES,
+    *MOUNT_RULES,
+    *DEVICE_RULES,
+    *SECURITY_RULES,
+    *ANNOTATION_RULES,
+    *CAPABILITY_RULES,
+    *APP_RULES,
+)
 STOPPED_MANY = 50  # of destinations, and of addresses that are nobody's, in a report
 
 

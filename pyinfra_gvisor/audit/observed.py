@@ -9,19 +9,58 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from pyinfra_gvisor.audit.guarded import GUARDED
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.node.containers import Container
 from pyinfra_gvisor.parts.egress.observed import Counted, read_counted
 
+ASKING = ("scripts/audit_given.pl",)
 LEAK_AGE_S = 60  # a younger one may belong to a container that is just being made or removed
+
+
+class Mounted(Reading):
+    """
+    A mount of a container, as Docker writes it.
+
+    ``places`` are all paths by which the node knows its source: without symbolic links, and where
+    else the same is mounted. Without them the source is taken as it is written.
+    """
+
+    source: str
+    writable: bool = True
+    places: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The source and its places, without a slash at the end."""
+        return tuple(path.rstrip("/") or "/" for path in (self.source, *self.places) if path)
+
+
+class Device(Reading):
+    """A device that a container was given, as ``HostConfig.Devices`` has it."""
+
+    host: str = Field("", alias="PathOnHost")
+    inside: str = Field("", alias="PathInContainer")
+    permissions: str = Field("", alias="CgroupPermissions")
+
+
+class DeviceRequest(Reading):
+    """Devices that a driver chooses, such as ``--gpus``: ``HostConfig.DeviceRequests``."""
+
+    driver: str = Field("", alias="Driver")
+    count: int = Field(0, alias="Count")
+    ids: tuple[str, ...] | None = Field(None, alias="DeviceIDs")
+    capabilities: tuple[tuple[str, ...], ...] | None = Field(None, alias="Capabilities")
 
 
 class Given(Reading):
     """
     What a container was given that may undo a sandbox, as Docker has it.
 
-    ``ports`` are the container's own, such as ``80/tcp``, exposed by its image or published.
+    ``masked`` and ``readonly`` are paths below ``/proc`` and ``/sys``, None where Docker says none.
+    ``security`` is cut where an option is long. ``ports`` are the container's own, such as
+    ``80/tcp``, exposed by its image or published.
     ``addresses`` are those it is known by in Docker's networks, since ``started_s`` (since 1970).
     """
 
@@ -34,14 +73,23 @@ class Given(Reading):
     userns_mode: str = Field("", alias="UsernsMode")
     capabilities: tuple[str, ...] = Field((), alias="CapAdd")
     dropped: tuple[str, ...] = Field((), alias="CapDrop")
+    devices: tuple[Device, ...] = Field((), alias="Devices")
+    device_rules: tuple[str, ...] = Field((), alias="DeviceCgroupRules")
+    device_requests: tuple[DeviceRequest, ...] = Field((), alias="DeviceRequests")
+    security: tuple[str, ...] = Field((), alias="SecurityOpt")
+    masked: tuple[str, ...] | None = Field(None, alias="MaskedPaths")
+    readonly: tuple[str, ...] | None = Field(None, alias="ReadonlyPaths")
     ports: tuple[str, ...] = Field((), alias="Ports")
     annotations: dict[str, str] = Field(default_factory=dict, alias="Annotations")
     labels: dict[str, str] = Field(default_factory=dict, alias="Labels")
-    mounts: tuple[str, ...] = ()
+    mounts: tuple[Mounted, ...] = ()
     addresses: tuple[str, ...] = ()
     started_s: float = 0
 
-    @field_validator("capabilities", "dropped", mode="before")
+    @field_validator(
+        *("capabilities", "dropped", "devices", "device_rules", "device_requests", "security"),
+        mode="before",
+    )
     @classmethod
     def _null_is_none(cls, value: object) -> object:
         return () if value is None else value
@@ -54,6 +102,23 @@ class Leak(Reading):
     age_s: int
     executable: str
     id: str
+
+
+class Engine(Reading):
+    """
+    A process that runs containers beside the node's Docker, or a socket by which one is asked.
+
+    ``program`` is the name of its file, or ``socket``. ``id`` is the container that it belongs to,
+    empty for an engine itself; ``namespace`` is containerd's.
+    """
+
+    program: str
+    pid: int
+    uid: int
+    file: str
+    namespace: str
+    id: str
+    address: str
 
 
 class BuildCache(Reading):
@@ -84,12 +149,16 @@ class Observed(Reading):
 
     ``given`` is by container id. ``reloaded_s`` is when dockerd was last seen to read daemon.json
     anew, in seconds since 1970, None if nothing remembers one. ``counted`` is what the firewall's
-    table has gathered. ``virtualization`` is systemd-detect-virt's word, empty if nobody knows.
+    table has gathered. ``places`` is where guarded paths lie, by path, if not there alone;
+    ``engines`` are others than the node's Docker. ``virtualization`` is systemd-detect-virt's
+    word, empty if nobody knows.
     """
 
     node: Node
     given: dict[str, Given] = Field(default_factory=dict)
     leaks: tuple[Leak, ...] = ()
+    engines: tuple[Engine, ...] = ()
+    places: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     files: dict[str, File] = Field(default_factory=dict)
     reloaded_s: float | None = None
     counted: Counted = Counted()
@@ -111,7 +180,12 @@ def audit_script(labels: Iterable[str] = ()) -> str:
 
     + labels: the labels that decide; no other leaves the node
     """
-    return state_script("audit_state", labels="\n".join(labels))
+    return state_script(
+        "audit_state",
+        asking=ASKING,
+        labels="\n".join(labels),
+        guarded="\n".join(item.path for item in GUARDED),
+    )
 
 
 def parse_observed(output: Sequence[str]) -> Observed:
@@ -126,6 +200,12 @@ def parse_observed(output: Sequence[str]) -> Observed:
             node=node,
             given=dict(_given(line) for line in _of(output, "container")),
             leaks=tuple(leak for line in _of(output, "sandbox") if (leak := _leak(line))),
+            engines=tuple(map(_engine, _of(output, "engine"))),
+            places={
+                path: tuple(places)
+                for line in _of(output, "places")
+                for path, places in json.loads(line).items()
+            },
             files=dict(_file(line) for line in _of(output, "file")),
             reloaded_s=max(
                 (float(line) for key in ("event", "log") for line in _of(output, f"reload_{key}")),
@@ -147,11 +227,33 @@ def _given(line: str) -> tuple[str, Given]:
     document = json.loads(line)
     started = document["State"].get("StartedAt")
     known = {
-        "mounts": [mount.get("Source") or "" for mount in document.get("Mounts") or ()],
+        "mounts": _mounts(document.get("Mounts") or (), document.get("Places", {})),
         "addresses": document.get("Addresses", ()),
         "started_s": datetime.fromisoformat(started).timestamp() if started else 0,
     }
     return document["Id"], Given.model_validate({**document.get("Given", {}), **known})
+
+
+def _mounts(mounts: Iterable[Any], places: Any) -> list[Mounted]:
+    sources = [(mount.get("Source"), mount.get("RW", True)) for mount in mounts]
+    return [
+        Mounted(source=source, writable=writable, places=tuple(places.get(source, ())))
+        for source, writable in sources
+        if source
+    ]
+
+
+def _engine(line: str) -> Engine:
+    program, pid, uid, file, namespace, identity, address = line.split("\t")
+    return Engine(
+        program=program,
+        pid=int(pid),
+        uid=int(uid),
+        file=file,
+        namespace=namespace,
+        id=identity,
+        address=address,
+    )
 
 
 def _leak(line: str) -> Leak | None:

@@ -145,22 +145,25 @@ class Node(Reading):
         return dict(shown(dump, texts=_TEXTS))
 
 
-def state_script(*more: str, textfile_dir: str | None = None, **variables: str) -> str:
+def state_script(
+    *more: str, asking: Sequence[str] = (), textfile_dir: str | None = None, **variables: str
+) -> str:
     """
     What prints everything that ``parse_node`` reads.
 
     + more: parts of ``scripts/`` to be read in front of ``node_state.sh``
+    + asking: programs in perl to be read behind the one that asks Docker
     + textfile_dir: a directory that is to be there
     + variables: what the parts need
     """
-    asking = program("sandbox/process.pl", "scripts/docker_state.pl")
+    asks = program("sandbox/process.pl", "scripts/docker_state.pl", *asking)
     return script(
         *STATES_OF_PARTS,
         "docker_state",
         *more,
         "node_state",
         parts=" ".join(STATES_OF_PARTS),
-        docker_program=asking,
+        docker_program=asks,
         textfile_dir=textfile_dir or "",
         **variables,
     )

@@ -4,6 +4,7 @@
 # behind process.pl.
 use strict;
 my ($socket, $wide, %names) = (shift, shift);
+my %runs; # the processes of running containers
 @names{@ARGV} = (1) x @ARGV;
 my $value = qr/(?<v>(?<o>[{\[](?:(?&s)|[^{}\[\]"]++|(?&o))*+[}\]])|(?<s>"(?:[^"\\]++|\\.)*+")|[^,}\]\s]++)/s;
 sub get {
@@ -49,14 +50,22 @@ sub ports { # of the container itself, which are the names in these JSON objects
     chosen($_ // "{}", sub { $all{$_[0]} = 1 if $_[0] =~ m{^\d+/\w+\z}; 0 }) for @_;
     return "[" . join(",", map { qq("$_") } sort keys %all) . "]";
 }
+sub beginnings { # of a member's texts: a seccomp profile is kilobytes, and each CPU has a masked path of its own
+    my ($host, $name) = @_;
+    my ($list) = (members($host)->{$name} // "") =~ /^\[(.*)\]\z/s or return ();
+    my @texts = $list =~ /"((?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u]){0,80})(?:[^"\\]|\\.)*+"/gs;
+    return qq("$name":[) . join(",", map { qq("$_") } grep { !m{/cpu\d+/thermal_throttle\z} } @texts) . "]";
+}
 sub given { # what the container was given; of its environment and most labels nothing
     my ($host, $config) = @_;
     my ($image) = members($config, "Image");
     my $labels = chosen(members($config)->{Labels} // "{}", sub { $names{$_[0]} });
-    my $notes = chosen(members($host)->{Annotations} // "{}", sub { $_[0] =~ /^dev\.gvisor\./ });
-    my ($asked) = members($host, qw(Privileged NetworkMode PidMode IpcMode UTSMode UsernsMode CapAdd CapDrop));
+    my $notes = chosen(members($host)->{Annotations} // "{}", sub { $_[0] =~ /^(?:dev\.gvisor|io\.kubernetes\.cri)/ });
+    my ($asked) = members($host, qw(Privileged NetworkMode PidMode IpcMode UTSMode UsernsMode CapAdd CapDrop
+        Devices DeviceCgroupRules DeviceRequests ReadonlyPaths));
+    my @lists = map { beginnings($host, $_) } qw(SecurityOpt MaskedPaths);
     my $ports = ports(members($config)->{ExposedPorts}, members($host)->{PortBindings});
-    my @all = grep { $_ } $asked, qq("Annotations":$notes), qq("Labels":$labels), $image, qq("Ports":$ports);
+    my @all = grep { $_ } $asked, @lists, qq("Annotations":$notes), qq("Labels":$labels), $image, qq("Ports":$ports);
     return q(,"Given":{) . join(",", @all) . "}";
 }
 sub addresses { # that Docker gave the container, in all its networks
@@ -68,12 +77,15 @@ sub container {
     my $top = members($body);
     my ($state, $host) = map { defined $top->{$_} ? $top->{$_} : "{}" } qw(State HostConfig);
     my ($pid) = (members($state)->{Pid} // "") =~ /^(\d+)$/ or die "no pid of $_[0]\n";
+    $runs{$pid} = 1;
     my ($pids) = members($state, "Pid", $wide ? "StartedAt" : ());
     my ($asked) = members($host, "Runtime", "AutoRemove");
     my ($named) = members($body, "Id", "Name", "Mounts");
     my $more = $wide ? given($host, $top->{Config} // "{}") : "";
     $more .= q(,"Addresses":) . addresses($top->{NetworkSettings} // "{}") if $wide;
-    return process($pid, sources($top->{Mounts} // "[]"))
+    my @sources = sources($top->{Mounts} // "[]");
+    $more .= q(,"Places":) . places(@sources) if $wide;
+    return process($pid, @sources)
         . qq(container {$named,"State":{$pids},"HostConfig":{$asked}$more}\n);
 }
 sub sources { # where mounts come from, as Docker writes it
@@ -81,9 +93,15 @@ sub sources { # where mounts come from, as Docker writes it
     my @found;
     pos($mounts) = 1;
     while ($mounts =~ /\G\s*,?\s*$value/gc) { push @found, (members($+{v})->{Source} // "") =~ /^"(.+)"$/s }
-    for (@found) { s/\\u00([0-7][0-9a-f])/chr hex $1/gie; s/\\(.)/$1/g }
-    return @found;
+    return map { plain($_) } @found;
 }
+sub plain { # what a JSON string stands for, given without its quotes
+    my ($text) = @_;
+    my %short = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t");
+    $text =~ s/\\(?:u([0-9a-f]{4})|(.))/defined $1 ? letter(hex $1) : exists $short{$2} ? $short{$2} : $2/gies;
+    return $text;
+}
+sub letter { my $one = chr $_[0]; utf8::encode($one); return $one }
 sub process {
     my ($pid, @mounts) = @_;
     my $one = process_of($pid, @mounts);
@@ -94,9 +112,8 @@ sub words { # the first line of a file, whole; empty where the process is gone
     open(my $f, "<", $_[0]) or return "";
     return <$f> // "";
 }
-sub sandboxes { # those that belong to no container, with their age in seconds
-    my $all = ask("/containers/json?all=1") // die "no list of all containers\n";
-    my %known = map { $_ => 1 } $all =~ /"Id":"([0-9a-f]{64})"/g;
+sub sandboxes { # those that belong to none of these containers, with their age in seconds
+    my %known = @_;
     my $text = "";
     for my $directory (glob "/proc/[0-9]*") {
         my @words = split /\0/, words("$directory/cmdline");
@@ -260,7 +277,10 @@ my $told = eval {
     know_programs((members($info)->{Runtimes} // "") =~ /"path":"([^"\\]*)"/g);
     $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
     $text .= networks() . published($ids) . reach($ids);
-    $text .= sandboxes() . reloads() if $wide;
+    if ($wide) {
+        my %known = known_ids();
+        $text .= sandboxes(%known) . engines(%known) . places_of_guarded($info) . reloads();
+    }
     alarm 0;
     $text;
 };

@@ -1,7 +1,8 @@
 #!/bin/sh
 # What Docker and /proc tell of the daemon and of each running container. Read in front of
 # node_state.sh. With wide=yes also what containers were given that could undo a sandbox, their labels
-# called $labels (a line each), and sandboxes that no container belongs to.
+# called $labels (a line each), sandboxes and engines that no container belongs to, and where what is
+# called $guarded (paths, a line each) lies.
 
 docker_state() {
     if command -v docker > /dev/null; then printf 'docker_client %s\n' "$(docker --version)"; fi
@@ -14,5 +15,5 @@ docker_state() {
     while IFS= read -r label; do set -- "$@" "$label"; done << names
 ${labels:-}
 names
-    perl -e "$docker_program" "$@"
+    guarded=${guarded:-} perl -e "$docker_program" "$@"
 }

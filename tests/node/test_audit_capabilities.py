@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.audits import LABELS, audit
+from tests.node.audits import LABELS, audit, sh
 from tests.node.running import Fleet, remove_container, start_container
 
 NODE = "lived-in"
@@ -58,3 +58,61 @@ def test_an_app_without_a_capability_for_its_port_is_as_good_as_one_that_has_it(
         "container-capabilities-kept shop3": "dropped: NET_RAW; kept and not asked for: 13"
     }
     assert seen.outcome.code == 0, seen.outcome.text
+
+
+STRAY = """
+set -eu
+mkdir -p /root/bare/usr /root/bare/proc /root/bare/sys /root/bare/dev
+for link in bin lib lib64; do ln -sfn "usr/$link" "/root/bare/$link"; done
+ctr -n other run -d --mount type=bind,src=/usr,dst=/usr,options=rbind:ro --rootfs /root/bare \\
+    stray /usr/bin/sleep 600
+ln -sfn /var/lib/docker /srv/data
+docker volume create -o type=none -o o=bind -o device=/opt/gvisor/runtimes sneaky
+"""
+AWAY = """
+docker volume rm sneaky
+ctr -n other tasks kill -s 9 stray
+sleep 0.5
+ctr -n other containers rm stray
+ctr namespaces rm other
+rm -rf /root/bare /srv/data
+"""
+
+
+def test_all_that_an_app_was_given_is_found_and_so_is_an_engine_beside_docker(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged[NODE]
+    sh(node, STRAY)
+    app = (*LABELS, "--runtime=runsc", *DROPPED)
+    start_container(node, "shop", *app, "--device=/dev/fuse:/dev/sda", "-v=/var/run:/r:ro")
+    start_container(node, "shop2", *app, "--security-opt=seccomp=unconfined", "-v=sneaky:/v")
+    note = ("--annotation=io.kubernetes.cri.sandbox-name=x", "--annotation=dev.gvisor.new=x")
+    start_container(node, "shop3", *app, *note, "-v=/srv/data:/d")
+    forged = "cp /usr/bin/sleep /tmp/dockerd; exec /tmp/dockerd 600"
+    sh(
+        node,
+        f"docker run -d --name forger --pid=host -v /usr:/usr:ro test:1 sh -c '{forged}'",
+    )
+
+    seen = audit(fleet, NODE)
+
+    for name in ("shop", "shop2", "shop3", "forger"):
+        remove_container(node, name)
+    sh(node, AWAY)
+    found = {key: (item["severity"], item["evidence"]) for key, item in seen.found.items()}
+    assert found["container-device shop"] == ("medium", "/dev/fuse as /dev/sda (rwm)")
+    assert found["container-docker-socket shop"][0] == "high"
+    assert found["container-gvisor-path shop"][1].endswith("holds /run/pyinfra-gvisor) (ro)")
+    assert found["container-gvisor-path shop2"][0] == "critical"
+    assert found["container-seccomp shop2"] == ("low", "seccomp=unconfined")
+    assert "dev.gvisor.new=x is not known here" in found["container-annotation shop3"][1]
+    paths = [
+        item["evidence"]
+        for item in seen.report["findings"]
+        if (item["id"], item["subject"]) == ("container-host-path", "shop3")
+    ]
+    assert paths == ["mounted: /usr, /srv/data (is /var/lib/docker)"]
+    socket = "/run/containerd/containerd.sock"
+    assert found[f"container-unowned namespace other at {socket}"][1].endswith(": stray")
+    assert [key for key in found if key.startswith("engine-unknown")] == []

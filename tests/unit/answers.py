@@ -43,6 +43,8 @@ class Running:
     runtime: str = "runc"
     auto_remove: bool = False
     mounts: tuple[str, ...] = ()
+    writable: bool = True
+    places: Mapping[str, list[str]] | None = None
     executable: str = "/usr/bin/sleep"
     argv0: str = "sleep"
     here: bool = True
@@ -57,7 +59,10 @@ class Running:
             "Name": f"/{self.name}",
             "State": {"Status": "running", "Pid": self.pid},
             "HostConfig": {"Runtime": self.runtime, "AutoRemove": self.auto_remove},
-            "Mounts": [{"Type": "bind", "Source": source} for source in self.mounts],
+            "Mounts": [
+                {"Type": "bind", "Source": source, "RW": self.writable} for source in self.mounts
+            ],
+            "Places": dict(self.places or {}),
         }
         if self.given is not None:
             document["Given"] = dict(self.given)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyinfra_gvisor.audit.observed import ASKING
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from tests.unit.shells import replaced, run, stub, toolbox
 
@@ -36,7 +37,7 @@ class Machine:
     def script(self, alarm_s: int = ALARM_S) -> str:
         """The script with this machine's paths."""
         return replaced(
-            state_script(**self.asked),
+            state_script(asking=ASKING if self.asked.get("wide") else (), **self.asked),
             {
                 "daemon_json=/etc/docker/daemon.json": f"daemon_json='{self.daemon_json}'",
                 "/etc/docker ": f"'{self.daemon_json.parent}' ",

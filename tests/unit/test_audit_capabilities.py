@@ -11,7 +11,7 @@ from pyinfra_gvisor.policy.findings import Severity
 from tests.unit.audited import app, found, ids, with_container
 
 KEPT, LOW_PORT = "container-capabilities-kept shop", "container-low-port shop"
-BARE = {"runtime": "runc", "executable": "/usr/bin/node", "argv0": "node"}
+BARE: dict[str, Any] = {"runtime": "runc", "executable": "/usr/bin/node", "argv0": "node"}
 OLD = "/usr/local/bin/runsc"
 EXEMPT = [{"name": "shop", "reason": "it is our own build server"}]
 
@@ -81,6 +81,25 @@ def test_all_capabilities_are_beyond_dockers_own() -> None:
     report = with_container(app(given={"CapAdd": ["all"]}))
 
     assert found(report)["container-capabilities shop"].evidence == "added: ALL"
+
+
+@pytest.mark.parametrize(
+    ("added", "severity"),
+    [
+        pytest.param("CAP_SYS_ADMIN", Severity.HIGH, id="root-on-the-node"),
+        pytest.param("sys_nice", Severity.MEDIUM, id="less"),
+        pytest.param("ALL", Severity.HIGH, id="all"),
+    ],
+)
+def test_a_capability_weighs_more_where_the_nodes_kernel_decides(
+    added: str, severity: Severity
+) -> None:
+    inside = with_container(app(given={"CapAdd": [added]}))
+    outside = with_container(app(given={"CapAdd": [added]}, **BARE))
+
+    key = "container-capabilities shop"
+    assert found(inside)[key].severity is Severity.MEDIUM
+    assert found(outside)[key].severity is severity
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_an_exemption_of_another_container_is_none() -> None:
             {"CapAdd": ["CAP_SYS_ADMIN", "CHOWN"]}, (), "container-capabilities", "5.4", id="caps"
         ),
         pytest.param({}, ("/run/docker.sock",), "container-docker-socket", "5.32", id="socket"),
-        pytest.param({}, ("/etc/",), "container-host-path", "5.6", id="host-path"),
+        pytest.param({}, ("/usr/",), "container-host-path", "5.6", id="host-path"),
         pytest.param({}, ("/opt",), "container-gvisor-path", "5.6", id="opt"),
         pytest.param(
             {}, ("/opt/gvisor/runtimes",), "container-gvisor-path", "5.6", id="gvisor's-files"

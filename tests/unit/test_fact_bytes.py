@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pyinfra_gvisor.audit.observed import parse_observed
 from pyinfra_gvisor.facts.asking import asked
 from pyinfra_gvisor.facts.audit import AuditState
 from pyinfra_gvisor.facts.coolify import CoolifyState
@@ -99,6 +100,36 @@ def test_labels_and_networks_may_hold_any_text(tmp_path: Path) -> None:
     line = next(line for line in said.splitlines() if line.startswith("container "))
     assert json.loads(line.removeprefix("container "))["Given"]["Labels"] == {"app": odd}
     assert compact(document).isascii() is False
+
+
+def test_what_a_container_was_given_may_be_any_text(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, wide="yes", labels="", guarded=str(tmp_path / "nothing"))
+    odd = MARKERS.decode("latin-1") + "engine \t\U0001f600" + '"\\'
+    (tmp_path / "real").mkdir()
+    link = tmp_path / odd
+    link.symlink_to("real")
+    host = {
+        "SecurityOpt": [f"seccomp={odd * 9}"],
+        "MaskedPaths": [odd],
+        "Devices": [{"PathOnHost": odd, "PathInContainer": odd, "CgroupPermissions": odd}],
+        "Annotations": {f"dev.gvisor.{odd}": odd},
+    }
+    document = container(1, 1, host=host, mounts=[{"Type": "bind", "Source": str(link)}])
+    document["Config"]["Image"] = odd
+    answers = routes([document])
+    answers["/containers/json?all=1"] = answers["/containers/json"]
+
+    with daemon(machine.socket, answers):
+        said = answered(machine.script())
+
+    seen = parse_observed(said.decode("ascii").rstrip("\n").split("\n"))
+    (given,) = seen.given.values()
+    assert given.annotations == {f"dev.gvisor.{odd}": odd}
+    assert given.devices[0].host == odd
+    assert given.masked == (odd,)
+    assert given.security[0] == f"seccomp={odd * 9}"[: len(given.security[0])]
+    assert given.mounts[0].places == (str(tmp_path / "real"),)
+    assert seen.engines == () or all(item.pid for item in seen.engines)
 
 
 def test_a_program_in_a_container_may_lie_at_any_path(tmp_path: Path) -> None:

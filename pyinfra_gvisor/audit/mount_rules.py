@@ -1,0 +1,101 @@
+"""What is looked for in the mounts of a container: `guarded.py` has the paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra_gvisor.audit.guarded import GUARDED, Guarded, Kind, given_away, is_below
+from pyinfra_gvisor.audit.observed import Mounted
+from pyinfra_gvisor.audit.rules import Rule, Running, Seen
+from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.sandbox.verdict import GVISOR_DIR
+
+
+def _guarded(running: Running) -> list[tuple[Guarded, tuple[str, ...]]]:
+    """Return each guarded path with all paths by which the node knows it."""
+    known = running.host.observed.places
+    root = _root(running)
+    of_docker = Guarded(root, "host", "docker info, DockerRootDir", whole=True)
+    everything = {item.path: item for item in (of_docker, *GUARDED)}.values()
+    return [(item, (item.path, *known.get(item.path, ()))) for item in everything]
+
+
+def _root(running: Running) -> str:
+    info = running.host.node.info
+    return info.root_dir if info else "/var/lib/docker"
+
+
+def _given(running: Running, kind: Kind) -> list[tuple[Mounted, str]]:
+    """Return the mounts that give away something of a kind, each in words."""
+    guarded = _guarded(running)
+    root = _root(running)
+    roots = ("/var/lib/docker", root, *running.host.observed.places.get(root, ()))
+    wanted = [(item, places) for item, places in guarded if item.kind == kind]
+    found = []
+    for mount in running.given.mounts:
+        hits = list(given_away(mount.paths, wanted, roots))
+        if hits:
+            found.append((mount, _words(mount, hits)))
+    return found
+
+
+def _words(mount: Mounted, hits: list[tuple[Guarded, str]]) -> str:
+    """Return a mount's source, what it is and what it holds, where the name does not tell."""
+    source = mount.paths[0]
+    item, path = hits[0]
+    alias = all(path != source for _, path in hits)
+    holds = path != item.path and is_below(item.path, path)
+    told = [f"is {cut(path)}"] if alias else []
+    told += [f"holds {item.path}"] if holds else []
+    return f"{cut(source)} ({', '.join(told)})" if told else cut(source)
+
+
+def _docker_socket(running: Running) -> Iterator[Seen]:
+    if found := _given(running, "socket"):
+        how = "in a sandbox" if running.sandboxed else "not in a sandbox"
+        worse = None if running.sandboxed else Severity.CRITICAL
+        words = ", ".join(words for _, words in found)
+        yield running.seen(f"{words} is mounted, {how}", worse)
+
+
+def _host_path(running: Running) -> Iterator[Seen]:
+    if found := _given(running, "host"):
+        yield running.seen(f"mounted: {', '.join(words for _, words in found)}")
+
+
+def _ours(running: Running) -> Iterator[Seen]:
+    """Who writes there chooses what the node's root starts next: worse than reading."""
+    if found := _given(running, "ours"):
+        writable = any(mount.writable for mount, _ in found)
+        words = ", ".join(f"{words}{'' if mount.writable else ' (ro)'}" for mount, words in found)
+        yield running.seen(f"mounted: {words}", Severity.CRITICAL if writable else None)
+
+
+MOUNT_RULES: tuple[Rule[Running], ...] = (
+    Rule(
+        "container-docker-socket",
+        Severity.HIGH,
+        "it is given the socket of Docker or containerd, and who may use that is root on the node",
+        "take the mount away",
+        _docker_socket,
+        cis="5.32",
+    ),
+    Rule(
+        "container-host-path",
+        Severity.HIGH,
+        "it is given a directory of the node that is not for containers",
+        "take the mount away, or mount a directory made for it",
+        _host_path,
+        cis="5.6",
+    ),
+    Rule(
+        "container-gvisor-path",
+        Severity.HIGH,
+        f"it is given something of {GVISOR_DIR}, of our state or of /etc/docker, which decide what "
+        "a sandbox is; where it may write, it is root on the node",
+        "take the mount away, or mount a directory made for it",
+        _ours,
+        cis="5.6",
+    ),
+)

@@ -1,0 +1,123 @@
+# What only an audit asks. Read behind docker_state.pl, whose subs and variables it shares.
+my (@mounted, %places);
+sub quoted { # as a JSON string
+    my ($text) = @_;
+    $text =~ s/(["\\])/\\$1/g;
+    $text =~ s/([\x00-\x1f])/sprintf "\\u%04x", ord $1/ge;
+    return qq("$text");
+}
+sub mounted { # mount point, device and root of all mounts: proc_pid_mountinfo(5)
+    if (!@mounted && open my $table, "<", "/proc/self/mountinfo") {
+        while (my $line = <$table>) {
+            my ($device, $root, $point) = (split / /, $line)[2, 3, 4];
+            s/\\([0-7]{3})/chr oct $1/ge for $root, $point;
+            push @mounted, [$point, $device, $root];
+        }
+    }
+    return @mounted;
+}
+sub below { # what of a path comes after a directory; undef if it does not lie there
+    my ($path, $directory) = @_;
+    s{/\z}{} for $path, $directory;
+    return "" if $path eq $directory;
+    return index($path, "$directory/") == 0 ? substr($path, length $directory) : undef;
+}
+sub found_at { # every path by which the node has what lies at this one, without symbolic links
+    my ($path) = @_;
+    sysopen(my $file, $path, 010000000) or return (); # O_PATH opens everything and waits for nothing: open(2)
+    my $whole = readlink("/proc/self/fd/" . fileno $file) // return ();
+    my ($on) = sort { length $b->[0] <=> length $a->[0] } grep { defined below($whole, $_->[0]) } reverse mounted();
+    return $whole unless $on;
+    my ($inner, $inode) = (($on->[2] =~ s{/\z}{}r) . below($whole, $on->[0]), same_inode($whole));
+    my %all = ($whole => 1);
+    for my $mount (grep { $_->[1] eq $on->[1] } mounted()) {
+        my $rest = below($inner, $mount->[2]) // next;
+        my $other = (($mount->[0] =~ s{/\z}{}r) . $rest) || "/";
+        $all{$other} = 1 if same_inode($other) eq $inode;
+    }
+    return sort keys %all;
+}
+sub places { # of those paths that lie elsewhere or at several, as a JSON object
+    my %of;
+    $of{$_} = $places{$_} //= [found_at($_)] for grep { m{^/} } @_;
+    delete $of{$_} for grep { !@{$of{$_}} || "@{$of{$_}}" eq $_ } keys %of;
+    return "{" . join(",", map { quoted($_) . ":[" . join(",", map { quoted($_) } @{$of{$_}}) . "]" } sort keys %of) . "}";
+}
+
+sub places_of_guarded { # of the paths that Python named, and of Docker's own directory
+    my ($root) = (members($_[0])->{DockerRootDir} // "") =~ /^"(.*)"\z/s;
+    return "places " . places(split(/\n/, $ENV{guarded} // ""), plain($root // "")) . "\n";
+}
+
+# Other engines. What a process calls itself and its arguments are its own choice, so that its program counts, in
+# the process namespace that the audit itself is in, and below no container of Docker's. There everything stays that a
+# container with --pid=host starts: its shim adopts it, prctl(2) PR_SET_CHILD_SUBREAPER.
+sub candidates {
+    my @found;
+    my $names = qr/containerd-shim[\w.-]*|conmon|dockerd|podman|crio|k3s(?:-server|-agent)?|kubelet|lxd|incusd|systemd-nspawn/;
+    my $ours = readlink("/proc/self/ns/pid") // return ();
+    for my $directory (glob "/proc/[0-9]*") {
+        my $file = readlink("$directory/exe") // next;
+        my ($program) = $file =~ m{/($names)(?: \(deleted\))?\z} or next;
+        next unless (readlink("$directory/ns/pid") // "") eq $ours;
+        open my $words, "<", "$directory/cmdline" or next;
+        my @words = split /\0/, do { local $/; <$words> // "" };
+        next if $program eq "podman" && "@words" !~ / system service\b/;
+        my ($pid, $uid) = (substr($directory, 6), (stat $directory)[4] // next);
+        push @found, {program => $program, pid => $pid, uid => $uid, file => $file, said_by($program, @words)};
+    }
+    return @found;
+}
+sub said_by { # a process in its arguments: of which container it is, whose, and where that one listens
+    my ($program, @words) = @_;
+    my %given;
+    while (@words) {
+        my ($name, $value) = shift(@words) =~ /^--?([\w-]+)(?:=(.*))?\z/s or next;
+        $given{$name} //= $value // $words[0];
+    }
+    my ($id) = ($given{workdir} // "") =~ m{([^/]+)/?\z}; # of a shim of version 1
+    my %said = $program eq "conmon" ? (id => $given{c} // $given{cid})
+        : $program eq "dockerd" ? (address => $given{H} // $given{host})
+        : (namespace => $given{namespace}, id => $given{id} // $id, address => $given{address});
+    return map { $_ => $said{$_} // "" } qw(namespace id address);
+}
+sub descends { # whether one of these processes is above it
+    my ($pid, $others) = @_;
+    my %seen;
+    while ($pid > 1 && !$seen{$pid}++) { return 1 if $others->{$pid = parent($pid)} }
+    return 0;
+}
+sub ids { # of all that Docker lists there
+    my $all = ask($_[0]) // die "no answer to $_[0]\n";
+    return map { $_ => 1 } $all =~ /"Id":"([0-9a-f]{64})"/g;
+}
+sub known_ids { return ids("/containers/json?all=1") }
+sub listening { # sockets of other engines, also while systemd waits in front of them: proc_net(5)
+    my @found;
+    open my $table, "<", "/proc/net/unix" or return ();
+    my %is = map { $_ => 1 } map { /^\S+: \S+ \S+ 00010000 .* (\/.*)$/ ? $1 : () } <$table>;
+    for (glob "/run/podman/podman.sock /run/user/*/podman/podman.sock /run/user/*/docker.sock /run/crio/crio.sock") {
+        push @found, {program => "socket", pid => 0, uid => (stat)[4], file => $_, namespace => "", id => "", address => $_}
+            if $is{$_} && -S $_;
+    }
+    return @found;
+}
+sub engines { # and processes of containers that dockerd knows nothing of
+    my %known = @_;
+    my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/;
+    my @found = grep { $_->{program} ne "dockerd" || $dockerd && $_->{pid} != $dockerd } candidates();
+    # what was made since is in the second list
+    %known = (%known, known_ids()) if grep { $_->{id} ne "" && !$known{$_->{id}} } @found;
+    %known = (%known, ids("/plugins")) if grep { $_->{namespace} eq "plugins.moby" } @found;
+    my %ours = (%runs, map { $_->{pid} => 1 } grep { $known{$_->{id}} } @found);
+    $ours{$dockerd} = 1 if $dockerd;
+    my $text = "";
+    for my $one (@found, listening()) {
+        next if $ours{$one->{pid}} || descends($one->{pid}, \%ours);
+        next unless $one->{pid} == 0 || -e "/proc/$one->{pid}"; # it may have ended with its container
+        my @told = map { substr $_, 0, 200 } @{$one}{qw(program pid uid file namespace id address)};
+        s/[^\x20-\x7e]/?/g for @told;
+        $text .= "engine " . join("\t", @told) . "\n";
+    }
+    return $text;
+}

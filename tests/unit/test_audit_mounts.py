@@ -1,0 +1,110 @@
+"""Mounts in an audit: of, above and below what is guarded, under whatever name."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyinfra_gvisor.policy.findings import Severity
+from tests.unit.answers import compact
+from tests.unit.audited import app, audited, found, with_container
+
+SOCKET, HOST, OURS = (
+    "container-docker-socket shop",
+    "container-host-path shop",
+    "container-gvisor-path shop",
+)
+
+
+@pytest.mark.parametrize(
+    ("mount", "rules"),
+    [
+        pytest.param("/", {SOCKET, HOST, OURS}, id="everything"),
+        pytest.param("/etc/", {HOST, OURS}, id="above-daemon.json"),
+        pytest.param("/etc/docker/daemon.json", {OURS}, id="daemon.json"),
+        pytest.param("/opt/gvisor/runtimes", {OURS}, id="wrappers"),
+        pytest.param("/var/lib/pyinfra-gvisor/owned.json", {OURS}, id="a-record"),
+        pytest.param("/run/pyinfra-gvisor", {OURS}, id="locks"),
+        pytest.param("/var", {HOST, OURS, SOCKET}, id="above-much"),
+        pytest.param("/run", {HOST, OURS, SOCKET}, id="above-sockets"),
+        pytest.param("/run/containerd/containerd.sock", {SOCKET}, id="containerd"),
+        pytest.param("/run/docker/plugins", {SOCKET}, id="plugins"),
+        pytest.param("/run/podman/podman.sock", {SOCKET}, id="podman"),
+        pytest.param("/dev/sda", {HOST}, id="a-device"),
+        pytest.param("/proc/sys", {HOST}, id="the-kernel's-settings"),
+        pytest.param("/run/systemd/system", {HOST}, id="units"),
+        pytest.param("/root/.ssh/authorized_keys", {HOST}, id="keys"),
+        pytest.param("/var/lib/docker/overlay2/x", {HOST}, id="another's-files"),
+        pytest.param("/var/lib/docker/volumes", {HOST}, id="all-volumes"),
+        pytest.param("/var/lib/docker/volumes/a/_data/b", set(), id="in-a-volume"),
+        pytest.param("/etc/localtime", set(), id="usual"),
+        pytest.param("/opt/shop", set(), id="beside-ours"),
+        pytest.param("/etc/docker-shop", set(), id="only-begins-like-it"),
+    ],
+)
+def test_a_mount_of_what_is_guarded_is_found(mount: str, rules: set[str]) -> None:
+    report = with_container(app(mounts=(mount,)))
+
+    assert set(found(report)) == rules
+
+
+@pytest.mark.parametrize(
+    ("writable", "severity"),
+    [
+        pytest.param(True, Severity.CRITICAL, id="written"),
+        pytest.param(False, Severity.HIGH, id="read"),
+    ],
+)
+def test_who_may_write_what_starts_sandboxes_is_worse(writable: bool, severity: Severity) -> None:
+    report = with_container(app(mounts=("/opt",), writable=writable))
+
+    assert found(report)[OURS].severity is severity
+
+
+@pytest.mark.parametrize(
+    ("places", "rules"),
+    [
+        pytest.param(["/var/lib/docker"], {HOST}, id="a-link-to-docker's-data"),
+        pytest.param(["/run"], {HOST, OURS, SOCKET}, id="a-link-to-sockets"),
+        pytest.param(["/opt/gvisor/runtimes", "/srv/x"], {OURS}, id="mounted-elsewhere-too"),
+        pytest.param(["/srv/y"], set(), id="a-link-to-its-own"),
+    ],
+)
+def test_what_a_mount_is_counts_and_not_its_name(places: list[str], rules: set[str]) -> None:
+    report = with_container(app(mounts=("/srv/x",), places={"/srv/x": places}))
+
+    assert set(found(report)) == rules
+    for finding in found(report).values():
+        assert f"/srv/x (is {places[0]}" in finding.evidence
+
+
+def test_a_guarded_path_may_itself_lie_elsewhere() -> None:
+    places = compact({"/opt/gvisor": ["/data/opt/gvisor"], "/var/lib/docker": ["/data/docker"]})
+    process, container = app(mounts=("/data",)).lines()
+
+    report = audited(f"places {places}", process, container)
+
+    assert set(found(report)) == {HOST, OURS}
+
+
+def test_a_volume_in_a_data_directory_that_is_a_link_is_no_finding() -> None:
+    source = "/var/lib/docker/volumes/a/_data"
+    places = compact({"/var/lib/docker": ["/data/docker"]})
+    there = {source: ["/data/docker/volumes/a/_data"]}
+    process, container = app(mounts=(source,), places=there).lines()
+
+    report = audited(f"places {places}", process, container)
+
+    assert found(report) == {}
+
+
+def test_a_volume_that_another_directory_is_mounted_at_is_that_directory() -> None:
+    source = "/var/lib/docker/volumes/a/_data"
+    report = with_container(app(mounts=(source,), places={source: ["/opt/gvisor", source]}))
+
+    assert set(found(report)) == {OURS}
+
+
+def test_mounts_of_what_the_policy_leaves_alone_are_only_noted() -> None:
+    report = with_container(app(labels={}, mounts=("/",)))
+
+    assert {item.severity for item in found(report).values()} == {Severity.INFO}
