@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakSet
@@ -12,19 +13,21 @@ from weakref import WeakSet
 from pyinfra import logger
 from pyinfra.api import Host, State
 
-from pyinfra_gvisor.daemon_json.generations import choose
+from pyinfra_gvisor.daemon_json.generations import Generation, choose, plan_generation
+from pyinfra_gvisor.daemon_json.plan import plan_around_users
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
-from pyinfra_gvisor.facts.users import RuntimeUsers
+from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.groups import COOLIFY, KNOWN, refuse_groups
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.reporting import begin, ends_after_plan, missed
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight, refusals
-from pyinfra_gvisor.removal import refuse_removal, stranded
+from pyinfra_gvisor.removal import refuse_removal
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import PREFIX, Settings, load_settings
+from pyinfra_gvisor.wanted import without_us
 
 T = TypeVar("T")
 
@@ -54,7 +57,7 @@ def checked_settings(host: Host) -> Settings | None:
     node = None if settings is None else _known(host, read_node(host), "the node's state")
     if settings is None or node is None:
         return None
-    refused = refusals(node, settings)
+    refused = refusals(node, settings, asking(host))
     if refused:
         _fail(host, *(problem.at("preflight", what, host.name) for what, problem in refused))
         return None
@@ -92,11 +95,11 @@ def checked_rollback(host: Host) -> Rollback | None:
     settings = _settings(host)
     node = None if settings is None else _node_with_docker(host)
     kept = None if node is None else _known(host, host.get_fact(Generations), "generations")
-    users = None if kept is None else _known(host, host.get_fact(RuntimeUsers), "containers")
-    if settings is None or node is None or kept is None or users is None:
+    if settings is None or node is None or kept is None:
         return None
     try:
         chosen = choose(kept, node, settings.generation)
+        _plan_rollback(host, node, chosen, settings)
     except Problem as problem:
         _fail(host, problem.at("rollback", DAEMON_JSON, host.name))
         return None
@@ -114,7 +117,6 @@ def checked_rollback(host: Host) -> Rollback | None:
     if refused := [*preflight(node, of_then), *every.refusals(node, of_then)]:
         _fail(host, *(problem.at("rollback", "node", host.name) for problem in refused))
         return None
-    _say_stranded(host, stranded(node, users, staying=chosen.registered))
     return Rollback(
         settings=settings,
         number=chosen.number,
@@ -124,26 +126,39 @@ def checked_rollback(host: Host) -> Rollback | None:
     )
 
 
+def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Settings) -> None:
+    """Raise ``Problem`` if the generation cannot be gone back to."""
+    if node.pending:  # it is ended first, and what is to be done is not known before
+        return
+    planning = partial(plan_generation, node, chosen, restart=settings.restart)
+    plan_around_users(planning, asking(host), keep_running=settings.keep_running)
+
+
 def checked_removal(host: Host) -> Settings | None:
     """The settings of a host that nothing needs gVisor on, or None with every reason logged."""
     settings = _settings(host)
     node = None if settings is None else _node_with_docker(host)
-    users = None if node is None else _known(host, host.get_fact(RuntimeUsers), "containers")
-    if settings is None or node is None or users is None:
+    if settings is None or node is None:
         return None
     try:
-        refuse_removal(node, users, keep_running=settings.keep_running)
+        _plan_removal(host, node, settings)
     except Problem as problem:
-        _fail(host, problem.at("remove", "runtimes", host.name))
+        _fail(host, problem.at("remove", DAEMON_JSON, host.name))
         return None
-    _say_stranded(host, stranded(node, users))
     return settings
 
 
-def _say_stranded(host: Host, names: Sequence[str]) -> None:
-    if names:
-        text = f"these will not start again until they are created anew: {', '.join(names)}"
-        host.log(text, logger.warning)
+def _plan_removal(host: Host, node: Node, settings: Settings) -> None:
+    """
+    Raise ``Problem`` if something still needs what would go.
+
+    Where a change was interrupted that is judged by the file as it is now, because parts of ours go
+    before the change is ended.
+    """
+    keep, ask = settings.keep_running, asking(host)
+    without_us(node, ask, restart=settings.restart, keep_running=keep)
+    if not keep:
+        refuse_removal(node)
 
 
 def _settings(host: Host) -> Settings | None:

@@ -38,6 +38,7 @@ def run_node() -> None:
         owner=GVISOR,
         if_absent=settings.daemon_json_defaults(),
         spare_ports=settings.spares_ports,
+        keep_running=settings.keep_running,
         restart=settings.restart,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,

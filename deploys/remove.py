@@ -31,6 +31,7 @@ def remove() -> None:
     docker.daemon_json(
         wanted={},
         owner=GVISOR,
+        keep_running=settings.keep_running,
         restart=settings.restart,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,

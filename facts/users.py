@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
+from pyinfra.api.host import Host
 
+from pyinfra_gvisor.daemon_json.runtime_users import END, Ask, RuntimeUser, parse_runtime_users
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.asking import asked
-from pyinfra_gvisor.removal import RuntimeUser, parse_runtime_users
+from pyinfra_gvisor.facts.node import read_once
 from pyinfra_gvisor.scripts import script
 
 
@@ -21,7 +24,7 @@ class RuntimeUsers(FactBase[tuple[RuntimeUser, ...] | None]):
 
     def command(self) -> StringCommand:
         """One shell, which asks Docker for each container."""
-        return asked(script("runtime_users"))
+        return asked(script("runtime_users") + f"runtime_users && echo '{END}'\n")
 
     def process(self, output: list[str]) -> tuple[RuntimeUser, ...]:
         """The answer as ``RuntimeUser``\\ s."""
@@ -29,3 +32,16 @@ class RuntimeUsers(FactBase[tuple[RuntimeUser, ...] | None]):
             return parse_runtime_users(output)
         except ValueError as error:
             raise FactProcessError(f"facts.users: {error}") from error
+
+
+def asking(host: Host) -> Ask:
+    """Return what lists the host's containers when called; that costs one command."""
+
+    def ask() -> tuple[RuntimeUser, ...]:
+        found = read_once(host, RuntimeUsers)
+        if found is None:
+            todo = "run again with -vvv to see what the node says"
+            raise Problem("the node does not tell which containers use a runtime", todo=todo)
+        return found
+
+    return ask

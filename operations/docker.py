@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Literal
 
@@ -11,11 +11,12 @@ from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.generations import choose, plan_generation, undone
-from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
+from pyinfra_gvisor.daemon_json.plan import Plan, Restart, plan_around_users, plan_daemon_json
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.operations.transactions import Patience, carry_out, end_interrupted
@@ -75,6 +76,7 @@ def daemon_json(
     owner: str,
     if_absent: Mapping[str, Json] | None = None,
     spare_ports: bool = False,
+    keep_running: bool = False,
     restart: Restart = "auto",
     timeout_s: int = 60,
     wait_s: int = 300,
@@ -87,6 +89,8 @@ def daemon_json(
     + owner: a word for whoever wants this; two owners of one key have to want the same value
     + if_absent: keys to set only where the node has none of its own
     + spare_ports: leave ``userland-proxy`` as it is where clients depend on docker-proxy
+    + keep_running: keep a runtime that is not wanted any more while a container uses it, running or
+      stopped; otherwise that fails the host, with nothing changed
     + restart: ``auto`` restarts dockerd where a key takes effect only then, ``reload`` writes such
       a key and leaves the restart owed, ``never`` fails the host, with nothing changed
     + timeout_s: seconds within which dockerd must be as declared, else the old file is put back
@@ -98,17 +102,25 @@ def daemon_json(
 
         docker.daemon_json(wanted={"registry-mirrors": ["https://mirror.example"]}, owner="mirrors")
     """
-    planned = partial(plan_daemon_json, wanted=wanted, if_absent=if_absent, owner=owner)
+    planning = partial(plan_daemon_json, wanted=wanted, if_absent=if_absent, owner=owner)
+    planning = partial(planning, spare_ports=spare_ports, restart=restart)
+    yield from _changed(planning, Patience(timeout_s, wait_s), keep_running=keep_running)
+
+
+def _changed(
+    planning: Callable[..., Plan], patience: Patience, *, keep_running: bool
+) -> Generator[PyinfraCommand, None, None]:
+    """Carry out what is planned for the node, once an interrupted change is ended."""
     try:
         node = yield from _settled()
         if node is None:
             yield from refusal("docker.daemon_json", DAEMON_JSON, None, unreadable=True)
             return
-        plan = planned(node, spare_ports=spare_ports, restart=restart)
+        plan = plan_around_users(partial(planning, node), asking(host), keep_running=keep_running)
     except Problem as problem:
         yield from refusal("docker.daemon_json", DAEMON_JSON, problem)
         return
-    yield from carry_out(plan, node, Patience(timeout_s, wait_s))
+    yield from carry_out(plan, node, patience)
 
 
 def _settled() -> Generator[PyinfraCommand, None, Node | None]:
@@ -124,6 +136,7 @@ def _settled() -> Generator[PyinfraCommand, None, Node | None]:
 def generation(
     number: int | None = None,
     *,
+    keep_running: bool = False,
     restart: Restart = "auto",
     timeout_s: int = 60,
     wait_s: int = 300,
@@ -132,7 +145,8 @@ def generation(
     Have every key of ours in daemon.json as it was before an earlier change.
 
     + number: the generation, as the run that made the change named it; None for the newest
-    + restart: as for ``docker.daemon_json``
+    + keep_running: as for ``docker.daemon_json``
+    + restart: as there
     + timeout_s: as there
     + wait_s: as there
 
@@ -152,7 +166,8 @@ def generation(
         if undone(before or (), kept, number):
             return
         chosen = choose(kept, node, number)
-        plan = plan_generation(node, chosen, restart=restart)
+        planned = partial(plan_generation, node, chosen, restart=restart)
+        plan = plan_around_users(planned, asking(host), keep_running=keep_running)
     except Problem as problem:
         yield from refusal("docker.generation", DAEMON_JSON, problem)
         return

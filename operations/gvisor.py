@@ -10,6 +10,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.installing import install, planned
@@ -23,6 +24,7 @@ from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, missing, too_old, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.wanted import without_us
 
 
 @operation()
@@ -136,8 +138,8 @@ def absent() -> Generator[PyinfraCommand, None, None]:
     Have no release, no wrapper and no record of ours on the node.
 
     What a running sandbox runs from stays, and what an entry of daemon.json points at that is not
-    ours alone; the records stay while somebody else owns a key of daemon.json. The keys themselves
-    are to be given back before, by ``docker.daemon_json``.
+    ours alone or that a container uses; the records stay while a key of daemon.json is owned. The
+    keys themselves are to be given back before, by ``docker.daemon_json``.
     """
     node = read_node(host)
     if node is None:
@@ -148,7 +150,7 @@ def absent() -> Generator[PyinfraCommand, None, None]:
         yield from refusal("gvisor.absent", DAEMON_JSON, interrupted)
         return
     try:
-        removal = plan_removal(node)
+        removal = plan_removal(node, without_us(node, asking(host)))
     except Problem as problem:
         yield from refusal("gvisor.absent", DAEMON_JSON, problem)
         return

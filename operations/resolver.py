@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.network import named_resolvers
+from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
@@ -16,6 +18,7 @@ from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6, NAME
 from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
 from pyinfra_gvisor.settings import Settings
+from pyinfra_gvisor.wanted import planned, without_us
 
 OPERATION = "resolver.resolver"
 
@@ -28,19 +31,21 @@ def have(settings: Settings | None) -> None:
     resolver(
         wanted=names_declared(settings),
         textfile_dir=settings.textfile_dir,
+        settings=settings,
         name="Answer sandboxes' queries for names",
     )
 
 
 @operation()
 def resolver(
-    wanted: bool, *, textfile_dir: str | None = None
+    wanted: bool, *, textfile_dir: str | None = None, settings: Settings | None = None
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Have a resolver on the node that answers sandboxes as Docker's own does, or none.
 
-    + wanted: whether it is to be there; it stays, and runs, as long as a container asks it
+    + wanted: whether it is to be there; it stays, and runs, as long as a container may ask it
     + textfile_dir: where its metrics for Prometheus' node exporter go; None for none
+    + settings: what is declared for the host; None: nothing is any more
 
     Its sockets are systemd's, so that nothing is lost when it is restarted. Fails the host, with
     nothing changed, where there is no systemd, no Python of 3.10 or later, or no such directory,
@@ -51,11 +56,10 @@ def resolver(
         problem = lacks(node.resolver, init=node.init) if wanted else None
         if problem:
             raise problem
-        names = {item.id: item.name for item in node.containers}
         return plan_resolver(
             node.resolver,
             wanted,
-            used_by=[names.get(item, item[:12]) for item in node.resolver.asks],
+            used_by=[] if wanted else _used_by(node, settings),
             named=named_resolvers(node),
             textfile_dir=textfile_dir,
         )
@@ -73,3 +77,20 @@ def resolver(
         )
 
     yield from bring(OPERATION, NAME, plan, command, settled="the resolver is as declared")
+
+
+def _used_by(node: Node, settings: Settings | None) -> list[str]:
+    """
+    Return the containers that may ask the resolver.
+
+    They run with it, or they need a runtime that ``gvisor_keep_running`` keeps: nothing else tells
+    of a stopped container whether it would ask.
+    """
+    names = {item.id: item.name for item in node.containers}
+    asks = [names.get(item, item[:12]) for item in node.resolver.asks]
+    if node.pending or not node.resolver.there:  # what daemon.json will be is not known before
+        return asks
+    ask = asking(host)
+    plan = without_us(node, ask) if settings is None else planned(node, settings, ask)
+    kept = (name for containers in plan.kept.values() for name in containers)
+    return [*dict.fromkeys((*asks, *kept))]

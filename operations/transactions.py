@@ -13,6 +13,7 @@ from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.story import (
     interrupted_line,
+    kept_lines,
     noted,
     owed_lines,
     plan_lines,
@@ -40,6 +41,8 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
         tell(f"{DAEMON_JSON} on {host.name}: {line}", logger.warning)
     if plan.spared:
         tell(spared_line(plan))
+    for line in kept_lines(plan):
+        tell(line)
     if not plan.changes:
         host.noop(f"{DAEMON_JSON} and the running dockerd are as declared")
         return

@@ -137,8 +137,10 @@ class Settings(AuditSettings, CoolifySettings, EgressSettings, KernelSettings):
     )
     keep_running: Annotated[bool, Field(strict=True)] = Field(
         False,
-        description="For `deploys/remove.py`: leave containers that run under our runtimes running "
-        "on what they were started with. They can be stopped then, and not started again.",
+        description="Keep a runtime that is not declared any more as long as a container needs it, "
+        "running or stopped: its entry in daemon.json, its wrapper and its release. A later run "
+        "removes them. For all deploys; `deploys/remove.py` leaves running sandboxes alone, too. "
+        "`False`: refuse such a run.",
     )
 
     @field_validator("release", mode="before")

@@ -80,7 +80,7 @@ DAEMON_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "daemon-json-unusable",
         Severity.HIGH,
-        "daemon.json cannot be understood, or dockerd would not start with it",
+        "daemon.json cannot be understood or brought to what is declared",
         "mend what is named, then run deploys/gvisor.py",
         _refused,
     ),

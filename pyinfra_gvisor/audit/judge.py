@@ -22,6 +22,7 @@ from pyinfra_gvisor.audit.mount_rules import MOUNT_RULES
 from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.resolver_rules import RESOLVER_RULES
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, look
+from pyinfra_gvisor.audit.runtime_rules import RUNTIME_RULES
 from pyinfra_gvisor.audit.security_rules import SECURITY_RULES
 from pyinfra_gvisor.parts.egress.plan import out_of_force
 from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
@@ -40,6 +41,7 @@ from pyinfra_gvisor.sandbox.verdict import release_of
 # What can be looked for where dockerd answers; without it nothing else is known.
 ANSWERED_RULES: tuple[Rule[Audited], ...] = (
     *DAEMON_RULES,
+    *RUNTIME_RULES,
     *HARDENING,
     *EGRESS_RULES,
     *KERNEL_RULES,

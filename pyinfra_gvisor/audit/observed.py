@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from pyinfra_gvisor.audit.guarded import GUARDED
+from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser, read_user
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.node.containers import Container
@@ -150,8 +151,9 @@ class Observed(Reading):
     ``given`` is by container id. ``reloaded_s`` is when dockerd was last seen to read daemon.json
     anew, in seconds since 1970, None if nothing remembers one. ``counted`` is what the firewall's
     table has gathered. ``places`` is where guarded paths lie, by path, if not there alone;
-    ``engines`` are others than the node's Docker. ``virtualization`` is systemd-detect-virt's
-    word, empty if nobody knows.
+    ``engines`` are others than the node's Docker. ``idle`` are the containers that do not run;
+    where Docker does not tell them, ``idle_error`` is why. ``virtualization`` is
+    systemd-detect-virt's word, empty if nobody knows.
     """
 
     node: Node
@@ -163,7 +165,18 @@ class Observed(Reading):
     reloaded_s: float | None = None
     counted: Counted = Counted()
     build_cache: BuildCache = BuildCache()
+    idle: tuple[RuntimeUser, ...] = ()
+    idle_error: str | None = None
     virtualization: str = ""
+
+    @property
+    def users(self) -> tuple[RuntimeUser, ...]:
+        """Return every container with the runtime that it asks for."""
+        running = (
+            RuntimeUser(name=item.name, running=True, runtime=item.runtime)
+            for item in self.node.containers
+        )
+        return (*running, *self.idle)
 
     def given_to(self, container: Container) -> Given:
         """What this container was given; nothing, where Docker did not tell."""
@@ -213,6 +226,8 @@ def parse_observed(output: Sequence[str]) -> Observed:
             ),
             counted=read_counted(_of(output, "counted")),
             build_cache=_build_cache(output),
+            idle=tuple(read_user(line) for line in _of(output, "idle")),
+            idle_error=next(iter(_of(output, "idle_error")), None),
             virtualization=next(iter(_of(output, "virtualization")), ""),
         )
     except (LookupError, TypeError, AttributeError, RecursionError, ValueError) as error:

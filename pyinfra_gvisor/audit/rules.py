@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from pyinfra_gvisor.audit.observed import Given, Observed
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApps
-from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.containers import Container
@@ -18,7 +18,7 @@ from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.policy.selectors import exempted, must_be_sandboxed
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.wanted import wanted_daemon_json
+from pyinfra_gvisor.wanted import planned
 
 S = TypeVar("S")
 
@@ -90,12 +90,11 @@ class Audited:
         if self.node.info is None or self.node.pending:
             return None
         try:
-            return plan_daemon_json(
+            return planned(
                 self.node,
-                wanted_daemon_json(self.settings),
-                if_absent=self.settings.daemon_json_defaults(),
-                spare_ports=self.settings.spares_ports,
-                restart="reload" if self.settings.restart == "never" else self.settings.restart,
+                self.settings,
+                lambda: self.observed.users,
+                restart="reload" if self.settings.restart == "never" else None,
             )
         except Problem as problem:
             return problem

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pyinfra_gvisor.daemon_json.leaving import staying_entries
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned, merge
-from pyinfra_gvisor.daemon_json.plan import Plan, Restart, current_text, plan_merged
+from pyinfra_gvisor.daemon_json.plan import (
+    Plan,
+    Restart,
+    current_text,
+    plan_merged,
+)
 from pyinfra_gvisor.daemon_json.text import Json, Path, from_pointer
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Reading
@@ -40,11 +46,6 @@ class Generation(Reading):
             if path[0] == "runtimes" and isinstance(value, dict)
             if (release := release_of(str(value.get("path"))))
         }
-
-    @property
-    def registered(self) -> tuple[str, ...]:
-        """The runtimes that were ours, whatever they pointed at."""
-        return tuple(path[1] for path in self.values if path[0] == "runtimes" and len(path) > 1)
 
     @property
     def values(self) -> dict[Path, Json]:
@@ -138,16 +139,28 @@ def undone(before: Sequence[Generation], after: Sequence[Generation], number: in
     return newest is not None and newest not in left and number in (None, newest)
 
 
-def plan_generation(node: Node, generation: Generation, *, restart: Restart = "auto") -> Plan:
+def plan_generation(
+    node: Node,
+    generation: Generation,
+    *,
+    restart: Restart = "auto",
+    staying: Collection[str] = (),
+) -> Plan:
     """
     The plan that gives every path of ours the value it had; what is not ours stays as it is.
 
+    + staying: runtimes whose entries stay as they are, although the generation has none of them
+
     Raises ``Problem`` where the outcome cannot work.
     """
-    before, owned, paths = current_text(node), Owned.load(node.state), generation.values
+    before, owned = current_text(node), Owned.load(node.state)
+    entries = staying_entries(before, owned, staying)
+    kept: dict[Path, Json] = {("runtimes", name): entry for name, entry in entries.items()}
+    paths = {**kept, **generation.values}
     # As if all were one owner's: one by one they would be refused a key that has changed hands.
     merged = merge(before, _owned_by(owned, lambda _: (GVISOR,)), paths, owner=GVISOR)
-    of_then = _owned_by(merged.owned, lambda name: generation.owned.paths[name].owners)
+    owners = {name: mine.owners for name, mine in {**owned.paths, **generation.owned.paths}.items()}
+    of_then = _owned_by(merged.owned, lambda name: owners.get(name, (GVISOR,)))
     plan = plan_merged(
         node,
         merged.model_copy(update={"owned": of_then}),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 from pyinfra_gvisor.daemon_json.in_force import at, in_force, known, read_keys
 from pyinfra_gvisor.daemon_json.keys import (
@@ -15,9 +15,11 @@ from pyinfra_gvisor.daemon_json.keys import (
     neutral_values,
     only_new_containers,
 )
+from pyinfra_gvisor.daemon_json.leaving import leaving, with_staying
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, only_by_proxy, proxied
 from pyinfra_gvisor.daemon_json.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
+from pyinfra_gvisor.daemon_json.runtime_users import Ask, users_by_runtime
 from pyinfra_gvisor.daemon_json.text import (
     EMPTY,
     Json,
@@ -55,9 +57,10 @@ class Plan:
     for. ``started_with`` and ``loaded`` are the keys that dockerd will have read when it started,
     and when it last loaded the file. ``lost`` are the published ports that clients cannot reach
     when the restart, this one or the one that is owed, has ended docker-proxy, None if it does not
-    end it; ``spared`` are those for which docker-proxy is kept. ``generation`` is the number of the
-    one that this goes back to. A ``temporary`` change is none to go back to: the one
-    before it stays the newest.
+    end it; ``spared`` are those for which docker-proxy is kept. ``leaving`` are the runtimes that
+    dockerd will not know any more, ``kept`` those that nobody wants and containers use, with these
+    containers. ``generation`` is the number of the one that this goes back to. A ``temporary``
+    change is none to go back to: the one before it stays the newest.
     """
 
     before: str | None
@@ -75,6 +78,8 @@ class Plan:
     loaded: Mapping[str, Json] | None = None
     lost: tuple[Published, ...] | None = None
     spared: tuple[Published, ...] = ()
+    leaving: tuple[str, ...] = ()
+    kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     record: bool = False
     generation: int | None = None
     temporary: bool = False
@@ -93,6 +98,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     owner: str = GVISOR,
     spare_ports: bool = False,
     restart: Restart = "auto",
+    staying: Collection[str] = (),
 ) -> Plan:
     """
     The plan that gives daemon.json the keys in ``wanted``, and nobody else's key another value.
@@ -102,6 +108,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     + spare_ports: leave the userland-proxy alone where only docker-proxy serves a published port
     + restart: ``auto`` restarts dockerd where a key needs it, ``reload`` leaves such a restart
       owed, ``never`` refuses what needs one
+    + staying: runtimes whose entries stay as they are, whether they are wanted or not
 
     Raises ``Problem`` where the file cannot be understood or the outcome cannot work.
     """
@@ -111,18 +118,48 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
         wanted = {key: value for key, value in wanted.items() if key != USERLAND_PROXY}
     if owner == GVISOR:
         owned = owned.without(CANARY)
+    wanted = with_staying(wanted, before, owned, staying)
     missing = _missing(before, owned, if_absent or {}, owner)
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
     merged = merge(before, owned, paths, owner=owner)
     plan = plan_merged(node, merged, paths, ours={*paths, *owned.of(owner)}, restart=restart)
-    if spared and plan.lost and plan.action is Force.RESTART:
-        raise Problem(
-            "a restart would end docker-proxy, which the file switches off and which alone serves "
-            f"{', '.join(map(str, plan.lost))}",
-            todo='set gvisor_daemon_json = {"userland-proxy": True} to keep it, or False to lose '
-            "these ports",
-        )
+    if spared:
+        _refuse_lost_ports(plan)
     return replace(plan, spared=spared)
+
+
+class Planning(Protocol):
+    """Makes a plan in which the runtimes ``staying`` keep their entries."""
+
+    def __call__(self, *, staying: Collection[str] = ()) -> Plan:
+        """Return the plan; raises ``Problem`` where there is none."""
+
+
+def plan_around_users(planning: Planning, ask: Ask, *, keep_running: bool) -> Plan:
+    """
+    Return the plan under which no runtime leaves that a container uses, running or not.
+
+    + ask: lists the containers; called only where a runtime would leave
+    + keep_running: keep such a runtime, instead of refusing to take it away
+
+    Raises ``Problem`` with the containers' names where one would leave.
+    """
+    plan = planning()
+    used = users_by_runtime(plan.leaving, ask()) if plan.leaving else {}
+    if not used:
+        return plan
+    kept = planning(staying=tuple(used)) if keep_running else plan
+    lost = [name for name in used if name in kept.leaving]
+    if lost:
+        needed = [f"{name}, which these need to start: {', '.join(used[name])}" for name in lost]
+        raise Problem(
+            f"would take runtimes out of daemon.json: {'; '.join(needed)}",
+            todo="they are not in the file: add them, or recreate or remove these containers"
+            if keep_running
+            else "keep them in gvisor_runtimes, or recreate or remove these containers; "
+            "gvisor_keep_running = True keeps them until no container needs them",
+        )
+    return replace(kept, kept=used)
 
 
 def plan_merged(
@@ -147,7 +184,6 @@ def plan_merged(
     _refuse_harm(node, action, {} if before is None else JsonText(before).value, after_value)
     started = known(node, Force.RESTART)
     owed = () if action is Force.RESTART else _owed(needs, started, after_value)
-    ends_proxy = action is Force.RESTART or pointer((USERLAND_PROXY,)) in owed
     return Plan(
         before=before,
         after=merged.text,
@@ -162,7 +198,8 @@ def plan_merged(
         live_restore=can_live_restore(node),
         started_with=read_keys(after_value, Force.RESTART) if action is Force.RESTART else started,
         loaded=read_keys(after_value, Force.RELOAD) if action else known(node, Force.RELOAD),
-        lost=_lost(node, after_value) if ends_proxy else None,
+        lost=_lost(node, after_value, action, owed),
+        leaving=leaving(node, before, merged.text, action),
         record=merged.owned != owned,
     )
 
@@ -177,9 +214,23 @@ def _refuse_harm(
         refuse_loss(node)
 
 
-def _lost(node: Node, new: Mapping[str, Json]) -> tuple[Published, ...] | None:
+def _refuse_lost_ports(plan: Plan) -> None:
+    """Raise ``Problem`` if a restart ends docker-proxy because of what others have written."""
+    if plan.lost and plan.action is Force.RESTART:
+        raise Problem(
+            "a restart would end docker-proxy, which the file switches off and which alone serves "
+            f"{', '.join(map(str, plan.lost))}",
+            todo='set gvisor_daemon_json = {"userland-proxy": True} to keep it, or False to lose '
+            "these ports",
+        )
+
+
+def _lost(
+    node: Node, new: Mapping[str, Json], action: Force, owed: Collection[str]
+) -> tuple[Published, ...] | None:
     """Return what only docker-proxy serves, None unless a restart with this file ends it."""
-    ends = new.get(USERLAND_PROXY) is False and proxied(node)
+    restarts = action is Force.RESTART or pointer((USERLAND_PROXY,)) in owed
+    ends = restarts and new.get(USERLAND_PROXY) is False and proxied(node)
     return only_by_proxy(node) if ends else None
 
 

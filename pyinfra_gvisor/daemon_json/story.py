@@ -34,6 +34,8 @@ def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
         lines += [f"  {line}" for line in (*_restart(node, wait_s), *_ports(plan, node))]
     elif plan.action is Force.RELOAD:
         lines.append("  no container and no connection is touched by a reload")
+    if plan.leaving:
+        lines.append(f"  runtimes that leave, no container uses them: {', '.join(plan.leaving)}")
     if old := [item.name for item in node.containers if item.sandboxed and item.release is None]:
         lines.append(f"  sandboxes of an older set-up, kept running as they are: {', '.join(old)}")
     return lines
@@ -77,6 +79,16 @@ def spared_line(plan: Plan) -> str:
         f"userland-proxy stays on: only docker-proxy serves {ports}. To switch it off and lose "
         'these ports, set gvisor_daemon_json = {"userland-proxy": False}'
     )
+
+
+def kept_lines(plan: Plan) -> list[str]:
+    """Return which runtimes stay although nobody declares them, and for which containers."""
+    return [
+        f"{DAEMON_JSON}: runtime {name} is not declared. It stays with its wrapper and release "
+        f"until no container needs it, then a later run removes it. These need it: "
+        f"{', '.join(containers)}"
+        for name, containers in plan.kept.items()
+    ]
 
 
 def interrupted_line(node: Node) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,10 @@ from pyinfra_gvisor.scripts import encoded, program, script
 
 END = "# the end"
 KEEP_GENERATIONS = 10
+PARTS = (
+    *("journal", "dockerd", "runtime_scripts", "runtime_users", "ports", "reach"),
+    "apply_daemon_json",
+)
 BUILTIN_PROFILES = ("builtin", "unconfined", "")  # docs.docker.com/engine/security/seccomp
 
 
@@ -32,12 +37,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
     value = {} if plan.after is None else JsonText(plan.after).value
     return _checks(node, value, plan.owned) + script(
         service_script(node),
-        "journal",
-        "dockerd",
-        "runtime_scripts",
-        "ports",
-        "reach",
-        "apply_daemon_json",
+        *PARTS,
         id=uuid4().hex,
         host=host,
         file=DAEMON_JSON,
@@ -147,6 +147,7 @@ def _declared(plan: Plan, value: Mapping[str, Json]) -> dict[str, str]:
     off = "false" if plan.action is Force.RESTART and plan.live_restore else ""
     live_restore = value.get("live-restore")
     return {
+        "leaving": "\n".join(f",{json.dumps(name, ensure_ascii=False)}]" for name in plan.leaving),
         "runtimes": " ".join(f"{name}={entry['path']}" for name, entry in runtimes.items()),
         "live_restore": off if live_restore is None else str(live_restore).lower(),
         "default_runtime": str(value.get("default-runtime", "runc"))

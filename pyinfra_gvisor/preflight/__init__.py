@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.daemon_json.runtime_users import Ask
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
@@ -16,7 +17,7 @@ from pyinfra_gvisor.runtimes.profiles import risks
 from pyinfra_gvisor.runtimes.wrappers import too_old
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.wanted import wanted_daemon_json
+from pyinfra_gvisor.wanted import planned
 
 MIN_KERNEL = (5, 6)
 ARCHITECTURES = ("x86_64", "aarch64")
@@ -53,9 +54,11 @@ def preflight(node: Node, settings: Settings) -> list[Problem]:
     ]
 
 
-def refusals(node: Node, settings: Settings) -> list[tuple[str, Problem]]:
+def refusals(node: Node, settings: Settings, ask: Ask) -> list[tuple[str, Problem]]:
     """
     Every reason why a run cannot do all that ``settings`` ask for, with what it is about.
+
+    + ask: lists the containers; called only where a runtime would leave daemon.json
 
     That is the node, or daemon.json by its path. While a change waits to be ended nobody knows what
     becomes of daemon.json, and it is judged when that is known.
@@ -64,13 +67,7 @@ def refusals(node: Node, settings: Settings) -> list[tuple[str, Problem]]:
     plan: Plan | None = None
     try:
         if not node.pending:  # what was interrupted is ended before anything can be planned
-            plan = plan_daemon_json(
-                node,
-                wanted_daemon_json(settings),
-                if_absent=settings.daemon_json_defaults(),
-                spare_ports=settings.spares_ports,
-                restart=settings.restart,
-            )
+            plan = planned(node, settings, ask)
     except Problem as problem:
         found.append((DAEMON_JSON, problem))
     return [*found, *(("node", problem) for problem in every.refusals(node, settings, plan))]

@@ -2,9 +2,10 @@
 # One transaction on daemon.json: write, bring into force, look, or put everything back.
 # Argument: none to do it; "resume" to end one that was interrupted; "boot" the same before dockerd
 # has started. Set before: what is listed here, the functions validate_file and check_runtimes, and
-# what journal.sh, service_*.sh, dockerd.sh, runtime_scripts.sh, ports.sh and reach.sh bring.
+# what journal.sh, service_*.sh, dockerd.sh, runtime_scripts.sh, runtime_users.sh, ports.sh and reach.sh
+# bring.
 set -eu
-: "${host:?}" "${file:?}" "${expect_sha256:?}" "${wait_s:?}" "${can_live_restore:?}" "${seccomp?}" "${temporary:?}"
+: "${host:?}" "${file:?}" "${expect_sha256:?}" "${wait_s:?}" "${can_live_restore:?}" "${seccomp?}" "${temporary:?}" "${leaving?}"
 umask 022
 trap '' HUP INT TERM # this runs detached, and ends what it has begun
 reason=''
@@ -63,6 +64,17 @@ validate() {
     fi
 }
 
+# The planner has refused what containers use; one may have come since. In $leaving a line for each
+# runtime, as a line of runtime_users ends.
+check_leaving() {
+    if [ -z "$leaving" ]; then return 0; fi
+    runtime_users > "$work/users" || die "a runtime would leave, and Docker does not tell which containers use it"
+    say "$leaving" > "$work/leaving" || die "cannot write to $state_dir, is the disk full?"
+    if grep -F -f "$work/leaving" "$work/users" > "$work/said"; then
+        die "containers need runtimes that would leave: $(sed 's|^\["/||; s|".*,"| needs |; s|"]$|;|' "$work/said" | tr '\n' ' ')run again"
+    fi
+}
+
 prepare() {
     if [ "$(sha256_of "$file")" != "$expect_sha256" ]; then die "somebody changed it since it was read; run again"; fi
     if grep -qsF " $target " /proc/self/mountinfo; then die "$target is a mount point, and busy; unmount it or edit its source"; fi
@@ -77,6 +89,7 @@ prepare() {
         within 10 snapshot || die "the Docker API does not answer"
         save_scripts || die "cannot copy dockerd's runtime scripts to $work"
     fi
+    check_leaving
     keep_generation || die "cannot write $state_dir/generations, is the disk full?"
     begin || die "cannot write to $state_dir or /etc/systemd, is the disk full or read-only?"
     if [ "$(sha256_of "$file")" != "$expect_sha256" ]; then die "somebody changed it just now; run again"; fi

@@ -226,6 +226,19 @@ sub reach {
     $may_be_stopped = $served ne "";
     return $served;
 }
+sub idle { # containers that do not run, with the runtime that each asks for
+    my %running = map { $_ => 1 } $_[0] =~ /"Id":"([0-9a-f]{64})"/g;
+    my $all = ask("/containers/json?all=1") // die "no list of all containers\n";
+    my $text = "";
+    for my $id (grep { !$running{$_} } $all =~ /"Id":"([0-9a-f]{64})"/g) {
+        my $body = eval { ask("/containers/$id/json") }; # not every one can be described
+        die $@ if ($@ // "") =~ /^no answer within/;
+        my $top = members($body // next);
+        my ($name, $asked) = ($top->{Name}, members($top->{HostConfig} // "{}")->{Runtime});
+        $text .= "idle [$name,false,$asked]\n" if "$name $asked" =~ /^"[^\n]*" "[^\n]*"\z/;
+    }
+    return $text;
+}
 sub build_cache { # what a builder in dockerd has left; which images and steps, does not leave the node
     my ($version, $root) = map { ($_ // "") =~ /^"([^"\\]*)"$/ ? $1 : "" } @{members($_[0])}{qw(ServerVersion DockerRootDir)};
     my ($major) = $version =~ /^(\d+)\./ or return "";
@@ -268,11 +281,12 @@ sub escaped {
     } map { ord } split //, $character;
 }
 my $info;
+my $ids;
 my $told = eval {
     local $SIG{ALRM} = sub { die "no answer within 20 s\n" };
     alarm 20;
     $info = ask("/info") // die "no /info\n";
-    my $ids = ask("/containers/json") // die "no /containers/json\n";
+    $ids = ask("/containers/json") // die "no /containers/json\n";
     my $text = "info $info\n" . runc($info);
     know_programs((members($info)->{Runtimes} // "") =~ /"path":"([^"\\]*)"/g);
     $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
@@ -294,6 +308,16 @@ if ($may_be_stopped && defined $told) { # nor is one that hangs a reason to know
         $text;
     };
     print ascii($found // "");
+}
+if ($wide && defined $told) {
+    my $found = eval {
+        local $SIG{ALRM} = sub { die "no answer within 10 s\n" };
+        alarm 10;
+        my $text = idle($ids);
+        alarm 0;
+        $text;
+    };
+    print defined $found ? ascii($found) : "idle_error $@";
 }
 if ($wide && defined $told) { # one that does not answer to this is no reason to know nothing else
     my $built = eval {

@@ -16,6 +16,7 @@ from pyinfra_gvisor.facts.node import NodeState
 from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, resolver
 from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import KEPT, LOADED, PLAIN
+from tests.cases.kept import users
 from tests.cases.proven import converged, proven_answer
 from tests.unit.answers import answer, info
 from tests.unit.egress_states import told
@@ -91,7 +92,7 @@ def test_from_a_wheel_hosts_may_have_different_parts(monkeypatch: pytest.MonkeyP
     kernel, watch, none = {"gvisor_kernel": {}}, {"gvisor_watch": True}, {"gvisor_runtimes": {}}
     able = [*told(PLAIN), *proven_answer()]
     nodes = {
-        str(number): Node([able], {}, data)
+        str(number): Node([able], {"users": users()}, data)
         for number, data in enumerate((kernel, watch, none, {**kernel, **watch}))
     }
     fleet = Fleet(nodes, DIFF=True)
@@ -301,3 +302,48 @@ def test_no_operation_takes_an_argument_that_pyinfra_would_swallow(operation: An
 
 def test_the_fact_needs_no_program_that_a_node_may_lack() -> None:
     assert NodeState().requires_command() is None
+
+
+NONE = {"gvisor_runtimes": {}}
+IDLE = {"users": users(("idle", False, "runsc"))}
+
+
+@pytest.mark.parametrize(
+    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+)
+def test_a_runtime_that_a_stopped_container_uses_is_not_taken_away_from_any_host(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {
+        "bad": Node([proven_answer()], IDLE, NONE),
+        "good": Node([proven_answer()], {"users": users()}, NONE),
+    }
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    touched = [item.acted() for item in nodes.values()]
+    fleet.run()
+
+    assert touched == [[], []]
+    assert fleet.failed() == {"bad"}
+    assert [item.acted() for item in nodes.values()] == [[], ["daemon.json"]]
+    assert (
+        "preflight: /etc/docker/daemon.json on @fake/bad: would take runtimes out of" in caplog.text
+    )
+    assert "runsc, which these need to start: idle (stopped); " in caplog.text
+
+
+def test_a_runtime_that_is_kept_for_a_container_is_told_and_changes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": Node([proven_answer()], IDLE, {**NONE, "gvisor_keep_running": True})}
+    fleet = Fleet(nodes)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert nodes["a"].acted() == []
+    assert fleet.failed() == set()
+    assert caplog.text.count("runtime runsc is not declared. It stays with its wrapper") == 1
+    assert "These need it: idle (stopped)" in caplog.text

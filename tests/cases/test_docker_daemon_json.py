@@ -14,6 +14,7 @@ from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.kept import users
 from tests.unit.answers import Running, after, answer, info, node
 
 LIVE: dict[str, Json] = {"live-restore": True}
@@ -221,3 +222,55 @@ def test_what_a_restart_could_not_look_at_is_told_after_it(
     fleet.run()
 
     assert caplog.text.count(f"/etc/docker/daemon.json: {note}") == 1
+
+
+NET = answer(**after(plan_daemon_json(node(), {"runtimes": {"net": {"path": "/n"}}}, owner="net")))
+IDLE = {"users": users(("idle", False, "net"), ("web", True, "runc"))}
+
+
+@pytest.mark.parametrize(
+    ("replies", "reason"),
+    [
+        pytest.param(IDLE, "net, which these need to start: idle (stopped); ", id="used"),
+        pytest.param({}, "does not tell which containers use a runtime", id="not-known"),
+    ],
+)
+def test_alone_it_refuses_to_take_a_runtime_away_that_a_container_may_need(
+    replies: dict[str, Reply], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"bad": Node([NET], replies), "good": Node([NET], {"users": users()})}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(docker.daemon_json, {}, owner="net")
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert [nodes[name].acted() for name in nodes] == [[], ["daemon.json"]]
+    assert "docker.daemon_json: /etc/docker/daemon.json on @fake/bad: " in caplog.text
+    assert reason in caplog.text
+
+
+def test_alone_it_keeps_such_a_runtime_if_it_is_asked_to_and_says_for_whom(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": Node([NET], IDLE)}
+    fleet = Fleet(nodes)
+
+    meta = fleet.add(docker.daemon_json, {}, owner="net", keep_running=True)
+    fleet.run()
+
+    assert nodes["a"].acted() == []
+    assert not meta["a"].did_change()
+    assert caplog.text.count("runtime net is not declared. It stays with its wrapper") == 1
+    assert "These need it: idle (stopped)" in caplog.text
+
+
+def test_what_leaves_is_in_the_script_which_looks_again() -> None:
+    nodes = {"a": Node([NET], {"users": users()})}
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.daemon_json, {}, owner="net")
+    fleet.run()
+
+    assert "\nleaving=',\"net\"]'\n" in (nodes["a"].of("daemon.json").stdin or "")

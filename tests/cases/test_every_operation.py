@@ -24,7 +24,7 @@ from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.kernel.settings import Kernel
 from pyinfra_gvisor.parts.resolver.state import ResolverState
 from tests.cases.fleet import Fleet, Node, Reply
-from tests.cases.kept import generations
+from tests.cases.kept import generations, users
 from tests.cases.proven import (
     DEFAULTS,
     PROFILES,
@@ -80,7 +80,8 @@ def known(name: str = "") -> Node:
     """A node, or a control host, that is as it should be, and was like that before."""
     if name.startswith("coolify."):
         return Node([control_host(*persistent(), *patched())])
-    return Node([[*ABLE_TO_NAME, *proven_answer()]], {"generations": generations(proven())})
+    replies = {"generations": generations(proven()), "users": users()}
+    return Node([[*ABLE_TO_NAME, *proven_answer()]], replies)
 
 
 OPERATIONS = {
@@ -151,12 +152,12 @@ def test_an_operation_refuses_a_node_that_it_does_not_know(
 def test_a_second_attempt_reads_afresh_what_the_first_may_have_changed(
     operation: Any, before: list[str], kind: str
 ) -> None:
-    replies = {kind: Reply(ok=False), "generations": generations({})}
+    replies = {kind: Reply(ok=False), "generations": generations({}), "users": users()}
     nodes = {"a": Node([before], replies), "b": known()}
 
     added(nodes, operation, _retries=1, _retry_delay=0)
 
-    sent = [item for item in nodes["a"].kinds() if item != "generations"]
+    sent = [item for item in nodes["a"].kinds() if item not in ("generations", "users")]
     assert sent == ["state", kind] * 2
 
 

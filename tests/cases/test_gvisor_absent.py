@@ -9,7 +9,7 @@ import pytest
 
 from pyinfra_gvisor.operations import gvisor
 from tests.cases.fleet import Fleet, Node, Reply
-from tests.cases.kept import changed
+from tests.cases.kept import changed, users
 from tests.cases.proven import INSTALLED, RELEASE, converged
 from tests.unit.answers import Running, answer
 
@@ -84,12 +84,12 @@ def test_while_another_owner_has_a_key_our_records_stay() -> None:
 
 def test_preparing_removes_nothing_and_says_what_would_go(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    nodes = {"a": Node([answer(**{**converged(), "state_dir": "yes"})])}
+    nodes = {"a": Node([answer(**{**converged(), "state_dir": "yes"})], {"users": users()})}
 
     meta = Fleet(nodes).add(gvisor.absent)
 
     assert meta["a"].will_change
-    assert nodes["a"].kinds() == ["state"]
+    assert nodes["a"].kinds() == ["state", "users"]
     for path in (DIRECTORY, WRAPPER, "/usr/local/bin/runsc", "/var/lib/pyinfra-gvisor"):
         assert caplog.text.count(f"remove {path}\n") == 1
 

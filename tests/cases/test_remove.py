@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.remove import remove
+from pyinfra_gvisor.wanted import without_us
 from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import changed, users
 from tests.cases.proven import RELEASE, proven
-from tests.unit.answers import Running, answer
+from tests.unit.answers import Running, after, answer, node
 from tests.unit.egress_states import told
 from tests.unit.kernel_answers import in_force
 from tests.unit.kernel_answers import told as weak
@@ -30,6 +33,7 @@ SANDBOX = Running(
     argv0="runsc-sandbox",
 )
 IN_USE = {"users": users(("shop", True, "runsc"), ("idle", False, "runsc"))}
+IDLE = RuntimeUser(name="idle", running=False, runtime="runsc")
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
@@ -40,6 +44,13 @@ def installed(replies: dict[str, Reply] | None = None, **more: Any) -> Node:
     given_back.pop("docker")
     states = [{**WITH_US, **more}, given_back, more]
     return Node([answer(**state) for state in states], replies or NONE, data)
+
+
+def written(item: Node) -> str:
+    """The daemon.json that the host is sent."""
+    sent = item.of("daemon.json").stdin or ""
+    (found,) = re.findall(r"^after_b64=(\S+)$", sent, re.MULTILINE)
+    return base64.b64decode(found).decode()
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
@@ -64,10 +75,7 @@ def test_the_original_comes_back_to_the_byte() -> None:
     fleet.deploy(remove)
     fleet.run()
 
-    (found,) = re.findall(
-        r"^after_b64=(\S+)$", nodes["a"].of("daemon.json").stdin or "", re.MULTILINE
-    )
-    assert base64.b64decode(found).decode() == ORIGINAL
+    assert written(nodes["a"]) == ORIGINAL
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
@@ -116,10 +124,17 @@ def test_what_answers_for_docker_goes_when_no_runtime_leads_to_it(prepare: bool)
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_what_answers_for_docker_stays_for_sandboxes_that_are_left_running(prepare: bool) -> None:
-    asked = named(there(asks=("f" * 64,)))
-    states = [[*asked, *lines] for lines in installed(containers=[SANDBOX]).states]
-    nodes = {"a": Node(states, IN_USE, {"gvisor_keep_running": True})}
+@pytest.mark.parametrize(
+    "asks", [pytest.param(("f" * 64,), id="running"), pytest.param((), id="stopped")]
+)
+def test_what_answers_for_docker_stays_for_containers_whose_runtime_is_kept(
+    prepare: bool, asks: tuple[str, ...]
+) -> None:
+    given = {**WITH_US, "containers": [SANDBOX] if asks else []}
+    kept = {**given, **after(without_us(node(**given), lambda: [IDLE], restart="auto"))}
+    states = [[*named(there(asks=asks)), *answer(**state)] for state in (given, kept)]
+    in_use = IN_USE if asks else {"users": users(("idle", False, "runsc"))}
+    nodes = {"a": Node(states, in_use, {"gvisor_keep_running": True})}
     fleet = Fleet(nodes, prepare=prepare)
 
     fleet.deploy(remove)
@@ -156,26 +171,53 @@ def test_a_host_on_which_a_sandbox_runs_is_refused_before_any_host_is_touched(
     assert touched == [[], []]
     assert nodes["bad"].acted() == []
     assert nodes["good"].acted() == ["daemon.json", "remove"]
-    reason = "remove: runtimes on @fake/bad: containers still run on a release that would go, got "
-    assert f"{reason}shop; " in caplog.text
+    reason = (
+        "remove: /etc/docker/daemon.json on @fake/bad: would take runtimes out of daemon.json: "
+    )
+    assert f"{reason}runsc, which these need to start: shop, idle (stopped); " in caplog.text
     assert "Nothing was changed." in caplog.text
 
 
-def test_sandboxes_are_left_running_where_that_is_asked_for_and_named(
+def test_a_sandbox_that_runs_on_a_release_of_ours_under_another_runtime_is_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    data = {"gvisor_keep_running": True}
-    nodes = {"a": installed(IN_USE, containers=[SANDBOX], data=data)}
+    other = {"users": users(("shop", True, "other"))}
+    nodes = {"bad": installed(other, containers=[SANDBOX]), "good": installed()}
     fleet = Fleet(nodes, prepare=False)
 
     fleet.deploy(remove)
     fleet.run()
 
+    assert fleet.failed() == {"bad"}
+    assert nodes["bad"].acted() == []
+    assert "containers still run on a release that would go: shop; " in caplog.text
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    data = {"gvisor_keep_running": True}
+    given = {**WITH_US, "containers": [SANDBOX]}
+    kept = after(without_us(node(**given), lambda: [IDLE], restart="auto"))
+    states = [answer(**given), answer(**{**given, **kept})]
+    nodes = {"a": Node(states, IN_USE, data)}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(remove)
+    fleet.run()
+
     assert nodes["a"].acted() == ["daemon.json", "remove"]
-    assert (
-        f"/opt/gvisor/releases/{RELEASE}" not in nodes["a"].of("remove").command.split("sh -c")[0]
-    )
-    assert "these will not start again until they are created anew: shop, idle" in caplog.text
+    paths = nodes["a"].of("remove").words[2:]
+    assert paths == []
+    assert "\nstate=no\n" in nodes["a"].of("remove").words[0]
+    assert caplog.text.count(f"keep /opt/gvisor/releases/{RELEASE}, it is in use") == 1
+    assert "runtime runsc is not declared. It stays" in caplog.text
+    assert "These need it: shop, idle (stopped)" in caplog.text
+    assert json.loads(written(nodes["a"])) == {
+        "runtimes": json.loads(WITH_US["daemon_json"])["runtimes"]
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 from typing import Any
 
 import pytest
@@ -184,17 +187,33 @@ def test_unless_the_risk_is_accepted_which_is_repeated(caplog: pytest.LogCapture
     assert reason in caplog.text
 
 
-def test_who_cannot_start_again_after_it_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    told = "these will not start again until they are created anew: "
-    nodes = {"past": upgraded(gvisor_generation=1), "with": upgraded()}
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_host_whose_containers_need_what_would_leave_is_refused_before_any_is_touched(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep = {"gvisor_generation": 1, "gvisor_keep_running": True}
+    nodes = {"past": upgraded(gvisor_generation=1), "with": upgraded(), "kept": upgraded(**keep)}
     for item in nodes.values():
-        running = users(("shop", True, "runsc"), ("web", True, "runc"))
-        item.replies = {**item.replies, "users": running}
+        asking = users(("shop", True, "runsc"), ("idle", False, "runsc"), ("web", True, "runc"))
+        item.replies = {**item.replies, "users": asking}
+    fleet = Fleet(nodes, prepare=prepare)
 
-    Fleet(nodes).deploy(roll_back)
+    fleet.deploy(roll_back)
+    touched = [item.acted() for item in nodes.values()]
+    fleet.run()
 
-    assert f"[@fake/past] {told}shop" in caplog.text
-    assert f"[@fake/with] {told}" not in caplog.text
+    told = "runsc, which these need to start: shop, idle (stopped); "
+    assert touched == [[], [], []]
+    assert fleet.failed() == {"past"}
+    assert nodes["past"].acted() == []
+    assert caplog.text.count(told) == 1
+    assert nodes["with"].acted()[0] == nodes["kept"].acted()[0] == "daemon.json"
+    assert "users" not in nodes["with"].kinds()
+    (found,) = re.findall(
+        r"^after_b64=(\S+)$", nodes["kept"].of("daemon.json").stdin or "", re.MULTILINE
+    )
+    entry = {"path": WRAPPERS[RELEASE].path}
+    assert json.loads(base64.b64decode(found)) == {"runtimes": {"runsc": entry}}
 
 
 def test_every_host_goes_back_to_a_generation_of_its_own() -> None:

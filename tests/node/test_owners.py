@@ -15,9 +15,11 @@ from tests.node.running import (
     docker_info,
     no_leftovers,
     processes,
+    remove_container,
     snapshot,
+    start_container,
 )
-from tests.node.transactions import assert_as_declared, dockerd_pid, keys
+from tests.node.transactions import UNPROVEN, assert_as_declared, dockerd_pid, keys
 
 pytestmark = pytest.mark.slow
 
@@ -135,4 +137,70 @@ def test_a_restart_that_one_owes_is_not_made_by_another(
     assert unrestarted == pid
     assert dockerd_pid(node) != pid
     owns(fleet, "plain", "logs", {})
+    assert_as_declared(fleet, "plain")
+
+
+def stopped(node: LabNode, name: str, runtime: str) -> None:
+    """A container that ran under this runtime."""
+    start_container(node, name, f"--runtime={runtime}")
+    node.exec("docker", "stop", "-t", "2", name)
+
+
+def test_a_runtime_that_a_stopped_container_uses_stays_until_the_container_is_gone(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    both = {**UNPROVEN, "gvisor_runtimes": {"runsc": {}, "second": {"overlay": "self"}}}
+    keep = {**UNPROVEN, "gvisor_keep_running": True}
+    assert fleet.run("plain", data=both).code == 0
+    stopped(node, "tenant", "second")
+    before = snapshot(node)
+
+    refused = fleet.run("plain", data=UNPROVEN)
+    after = snapshot(node)
+    dry = fleet.run("plain", data=keep, flags=("--dry",))
+    kept = [fleet.run("plain", data=keep) for _ in range(2)]
+    started = node.exec("docker", "start", "tenant")
+    remove_container(node, "tenant")
+    gone = fleet.run("plain", data=keep)
+
+    assert refused.code == 1
+    assert "second, which these need to start: tenant (stopped); keep them" in refused.text
+    assert "Nothing was changed." in refused.text
+    assert after == before
+    said = "runtime second is not declared. It stays with its wrapper and release"
+    for outcome in (dry, *kept):
+        assert outcome.code == 0, outcome.text
+        assert said in outcome.stderr
+        assert "These need it: tenant (stopped)" in outcome.stderr
+    assert [outcome.stderr.count("No changes") for outcome in kept] == [7, 7]
+    assert (started.code, started.stderr) == (0, "")
+    assert gone.code == 0, gone.text
+    assert "runtimes that leave, no container uses them: second" in gone.stderr
+    assert "second" not in docker_info(node)["Runtimes"]
+    assert_as_declared(fleet, "plain")
+
+
+def test_another_owners_runtime_does_not_leave_while_a_container_uses_it(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain", data=UNPROVEN)
+    path = docker_info(node)["Runtimes"]["runsc"]["path"]
+    owns(fleet, "plain", "theirs", {"runtimes": {"theirs": {"path": path}}})
+    stopped(node, "tenant", "theirs")
+    before = snapshot(node)
+
+    refused = owns(fleet, "plain", "theirs", {})
+    after = snapshot(node)
+    started = node.exec("docker", "start", "tenant")
+    remove_container(node, "tenant")
+    gone = owns(fleet, "plain", "theirs", {})
+
+    assert refused.code == 1
+    assert "theirs, which these need to start: tenant (stopped)" in refused.text
+    assert after == before
+    assert (started.code, started.stderr) == (0, "")
+    assert gone.code == 0, gone.text
+    assert "theirs" not in docker_info(node)["Runtimes"]
     assert_as_declared(fleet, "plain")

@@ -179,17 +179,30 @@ def test_it_goes_back_to_what_was_before_us(converged: dict[str, LabNode], fleet
     start_container(node, "tenant", "--runtime=runsc")
     running = processes(node)
 
+    before = snapshot(node)
+
+    refused = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
+    after_refusal = snapshot(node)
+    keep = {**UNPROVEN, "gvisor_keep_running": True}
+    kept = fleet.run("plain", deploy=ROLLBACK, data=keep)
+    runtimes, still_running = json.loads(daemon_json(node)), processes(node)
+    restarted = node.exec("docker", "restart", "-t", "2", "tenant")
+    remove_container(node, "tenant")
     outcome = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
     second = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
 
-    assert outcome.code == second.code == 0, outcome.text + second.text
-    assert "these will not start again until they are created anew: tenant" in outcome.stderr
+    assert refused.code == 1
+    assert "runsc, which these need to start: tenant; keep them" in refused.stderr
+    assert after_refusal == before
+    assert kept.code == outcome.code == second.code == 0, kept.text + outcome.text + second.text
+    assert list(runtimes) == ["runtimes"]
+    assert list(runtimes["runtimes"]) == ["runsc"]
+    assert still_running == running
+    assert (restarted.code, restarted.stderr) == (0, "")
     assert node.exec("test", "-e", FILE).code == 1
     assert "runsc" not in docker_info(node)["Runtimes"]
     assert docker_info(node)["LiveRestoreEnabled"] is False
-    assert processes(node) == running
     assert second.stderr.count("No changes") == 1
-    remove_container(node, "tenant")
     assert_as_declared(fleet, "plain")
 
 

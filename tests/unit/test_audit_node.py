@@ -9,7 +9,7 @@ import pytest
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.releases.lock import known
 from tests.cases.proven import INSTALLED, RELEASE, proven, proven_answer
-from tests.unit.answers import END, LATER_S, STARTED_S, answer, info, installed
+from tests.unit.answers import END, LATER_S, STARTED_S, Running, answer, info, installed
 from tests.unit.audited import AT, audited, found, ids, waived
 
 FILE = "/etc/docker/daemon.json"
@@ -393,3 +393,53 @@ def test_an_interrupted_change_is_one_finding() -> None:
     report = audited(**changed(pending="yes"))
 
     assert list(ids(report)) == ["daemon-json-interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "severity"),
+    [
+        pytest.param("net", Severity.MEDIUM, id="unknown"),
+        pytest.param("Runsc", Severity.MEDIUM, id="in-other-case"),
+        pytest.param("runsc", None, id="registered"),
+        pytest.param("runc", None, id="runc"),
+        pytest.param("", None, id="none"),
+        pytest.param("io.containerd.runc.v2", None, id="a-shim"),
+    ],
+)
+def test_a_stopped_container_whose_runtime_is_not_registered_is_found(
+    runtime: str, severity: Severity | None
+) -> None:
+    report = audited(f'idle ["/shop",false,"{runtime}"]')
+
+    finding = found(report).get("runtime-unregistered shop")
+    assert (finding.severity if finding else None) is severity
+    if finding:
+        assert finding.evidence == f"asks for {runtime}, which dockerd does not know; it is stopped"
+
+
+def test_a_running_container_whose_runtime_is_not_registered_fails_the_host() -> None:
+    running = Running("shop", runtime="net")
+
+    finding = found(audited(*running.lines()))["runtime-unregistered shop"]
+
+    assert finding.severity is Severity.HIGH
+    assert finding.evidence.endswith("it runs, and will not start again")
+
+
+def test_that_stopped_containers_are_not_told_is_said() -> None:
+    finding = found(audited("idle_error no answer within 10 s"))["runtime-users-unknown containers"]
+
+    assert (finding.severity, finding.evidence) == (Severity.LOW, "no answer within 10 s")
+
+
+def test_a_runtime_that_is_kept_for_a_container_is_no_pending_change() -> None:
+    idle = 'idle ["/shop",false,"runsc"]'
+    none, keep = {"gvisor_runtimes": {}}, {"gvisor_keep_running": True}
+
+    refused = found(audited(idle, settings=none))
+    kept = found(audited(idle, settings={**none, **keep}))
+
+    assert "which these need to start: shop (stopped)" in (
+        refused["daemon-json-unusable /etc/docker/daemon.json"].evidence
+    )
+    assert [key for key in kept if key.startswith("daemon-json")] == []

@@ -295,7 +295,9 @@ def test_whatever_is_impossible_is_said_at_once_and_where() -> None:
     wrong = {"gvisor_watch": True, "gvisor_textfile_dir": "/srv/text", "gvisor_egress": {}}
     impossible = node(init="lab-init", textfile_dir="no", daemon_json='{"a" 1}')
 
-    found = [(what, problem.what) for what, problem in refusals(impossible, settings_of(**wrong))]
+    found = [
+        (what, problem.what) for what, problem in refusals(impossible, settings_of(**wrong), tuple)
+    ]
 
     assert found == [
         ("node", "/srv/text is no directory"),

@@ -132,11 +132,11 @@ def test_rules_that_count_on_it_to_be_off_are_refused_where_it_stays_on() -> Non
     settings, problems = load_settings({"gvisor_runtimes": {}, "gvisor_egress": {}})
     assert settings, problems
 
-    refused = [str(problem) for _, problem in refusals(found, settings)]
+    refused = [str(problem) for _, problem in refusals(found, settings, tuple)]
 
     assert len(refused) == 1
     assert "through dockerd's userland-proxy" in refused[0]
-    assert refusals(node(reach=(WEB4,), egress=told), settings) == []
+    assert refusals(node(reach=(WEB4,), egress=told), settings, tuple) == []
 
 
 def test_a_plan_that_switches_it_off_names_every_port_that_is_lost() -> None:

@@ -271,3 +271,39 @@ def test_a_proof_without_end_keeps_no_audit_from_its_work(tmp_path: Path) -> Non
 
     assert ran.returncode == 0
     assert ran.stdout.splitlines()[-1] == "goes on"
+
+
+def test_containers_that_do_not_run_are_told_with_the_runtime_they_ask_for(
+    machine: Machine,
+) -> None:
+    up = container(1, 1, name="up")
+    idle = [
+        container(2, 0, name="idle", host={"Runtime": "n\u00e9t"}),
+        container(3, 0, name="old", host={"Runtime": ""}),
+    ]
+    answers = Answers({**routes([up, *idle]), **routes([up])}, [up, *idle], "")
+    answers.update({f"/containers/{item['Id']}/json": says(compact(item)) for item in idle})
+    gone = compact([{"Id": f"{number:064x}"} for number in (1, 2, 3, 4)])
+    answers["/containers/json?all=1"] = says(gone)
+
+    with daemon(machine.socket, answers):
+        seen = parse_observed(machine.output().rstrip("\n").split("\n"))
+
+    assert [(item.name, item.running, item.runtime) for item in seen.users] == [
+        ("up", True, "runc"),
+        ("idle", False, "n\u00e9t"),
+        ("old", False, ""),
+    ]
+    assert seen.idle_error is None
+
+
+def test_a_deploy_does_not_ask_for_containers_that_do_not_run(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    up, idle = container(1, 1), container(2, 0, name="idle")
+    answers = {**routes([up, idle]), **routes([up])}
+
+    with daemon(machine.socket, answers) as asked:
+        text = machine.output()
+
+    assert "\nidle " not in text
+    assert f"/containers/{idle['Id']}/json" not in asked

@@ -8,7 +8,7 @@ import pytest
 
 from pyinfra_gvisor.daemon_json.generations import parse_generations
 from pyinfra_gvisor.daemon_json.merge import Owned, OwnedPath
-from pyinfra_gvisor.removal import RuntimeUser, parse_runtime_users
+from pyinfra_gvisor.daemon_json.runtime_users import END, RuntimeUser, parse_runtime_users
 from pyinfra_gvisor.scripts import script
 from tests.unit.shells import replaced, run, stub, toolbox
 
@@ -81,7 +81,8 @@ def users(root: Path, inspected: dict[str, str], *, code: int = 0) -> tuple[int,
         if line:
             (root / name).write_text(line + "\n")
     stub(path, "docker", f"cd '{root}'\n{DOCKER}")
-    ran = run(script("runtime_users"), path=path)
+    text = script("runtime_users") + f"runtime_users && echo '{END}'\n"
+    ran = run(text, path=path)
     return ran.returncode, ran.stdout.rstrip("\n").split("\n")
 
 
@@ -103,6 +104,68 @@ def test_a_docker_that_does_not_answer_is_not_a_node_without_containers(tmp_path
     assert code != 0
     with pytest.raises(ValueError, match="breaks off"):
         parse_runtime_users(said)
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [pytest.param(False, True, id="removed-meanwhile"), pytest.param(True, False, id="not-told")],
+)
+def test_a_container_counts_unless_it_was_removed_meanwhile(
+    tmp_path: Path, there: bool, told: bool
+) -> None:
+    path = toolbox(tmp_path / "bin")
+    (tmp_path / "ids").write_text("a\n")
+    gone = "" if there else ": > ids;"
+    stub(path, "docker", f"cd '{tmp_path}'; [ $1 = inspect ] && {{ {gone} exit 1; }}; cat ids")
+
+    ran = run(script("runtime_users") + "runtime_users && echo all", path=path)
+
+    assert ran.stdout == ("all\n" if told else "")
+
+
+def check_leaving(root: Path, leaving: str, inspected: dict[str, str], *, code: int = 0) -> str:
+    """What the transaction says about these containers before its first change."""
+    source = script("apply_daemon_json")
+    function = source[source.index("check_leaving() {") :].partition("\n}\n")[0] + "\n}\n"
+    users(root, inspected, code=code)
+    given = f"work='{root}' leaving='{leaving}' state_dir=/state\n"
+    said = 'say() { printf "%s\\n" "$*"; }\ndie() { say "$*"; exit 1; }\n'
+    text = f"set -eu\n{given}{said}{script('runtime_users')}{function}check_leaving\nsay fine"
+    path = toolbox(root / "tools", "grep", "sed", "tr")
+    stub(path, "docker", f"cd '{root}'\n{DOCKER}")
+    return run(text, path=path).stdout
+
+
+@pytest.mark.parametrize("running", ["true", "false"])
+def test_who_has_come_since_the_plan_stops_a_change_before_it_begins(
+    tmp_path: Path, running: str
+) -> None:
+    lines = {"a": f'["/shop",{running},"net"]', "b": '["/web",true,"runc"]'}
+
+    said = check_leaving(tmp_path, ',"net"]\n,"old"]', lines)
+
+    assert said == "containers need runtimes that would leave: shop needs net; run again\n"
+
+
+@pytest.mark.parametrize(
+    ("leaving", "code"),
+    [
+        pytest.param(',"net"]', 0, id="used-by-nobody"),
+        pytest.param("", 1, id="none-leaves-and-nobody-is-asked"),
+    ],
+)
+def test_a_change_goes_on_where_nobody_uses_what_leaves(
+    tmp_path: Path, leaving: str, code: int
+) -> None:
+    lines = {"a": '["/net",true,"runsc"]', "b": '["/web",true,"network"]'}
+
+    assert check_leaving(tmp_path, leaving, lines, code=code) == "fine\n"
+
+
+def test_a_change_does_not_begin_where_docker_does_not_tell(tmp_path: Path) -> None:
+    said = check_leaving(tmp_path, ',"net"]', {}, code=1)
+
+    assert said == "a runtime would leave, and Docker does not tell which containers use it\n"
 
 
 class Gvisor:
