@@ -219,6 +219,7 @@ CHECKS: tuple[Check, ...] = (
         _FLAGS,
         *refused("docker_socket"),
         cis="5.32",
+        unless="dockerd has userns-remap, with which runc may not open it either",
     ),
     Check(
         "no-new-privs",

@@ -41,8 +41,10 @@ def spared(
     found = _untried(egress, is_trial=no_reload == NOT_WHILE_TRIED)
     if wanted is False:
         found["no-new-privs"] = "no-new-privileges is given up in gvisor_daemon_json"
-    elif wanted is None and not _has_no_new_privileges(node):
+    elif wanted is None and not _has(node, "no-new-privileges"):
         found["no-new-privs"] = "the running dockerd does not have no-new-privileges"
+    if _has(node, "userns"):
+        found["docker-socket"] = "with userns-remap not even runc may open Docker's socket"
     if no_reload:
         found["reload"] = no_reload
     return found
@@ -88,9 +90,10 @@ def _shown(value: Mapping[str, Json]) -> list[tuple[tuple[str, ...], Json]]:
     ]
 
 
-def _has_no_new_privileges(node: Node) -> bool:
+def _has(node: Node, option: str) -> bool:
+    """Return True if the running dockerd has this security option: ``docker info``."""
     options = () if node.info is None else node.info.security_options
-    return "name=no-new-privileges" in options
+    return f"name={option}" in options
 
 
 def _truth(value: object) -> bool | None:

@@ -199,6 +199,23 @@ def test_a_stopped_container_counts(
     assert ground.answers("docker-29") == set(ground.ports("docker-29"))
 
 
+def test_a_new_runtime_and_the_way_back_lose_no_request(
+    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]]
+) -> None:
+    assert told
+    name = "docker-28"
+    before = daemon_json(ground.nodes[name])
+    more = {"gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}}}
+
+    outcome, failed = ground.failed_during(name, "gvisor", **more)
+    back, failed_then = ground.failed_during(name, "rollback")
+
+    assert (outcome.code, back.code) == (0, 0), outcome.text + back.text
+    assert failed == failed_then == set()
+    assert daemon_json(ground.nodes[name]) == before
+    assert ground.answers(name) == set(ground.ports(name))
+
+
 @pytest.mark.parametrize("name", ["docker-20", "docker-29"])
 def test_a_change_that_cuts_a_port_unforeseen_goes_back(
     ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]], name: str

@@ -102,6 +102,15 @@ def test_no_new_privileges_is_left_out_only_where_nobody_wants_it(
     assert set(spared_now) - {"egress-allowed"} == left_out
 
 
+def test_with_remapped_users_there_is_nothing_to_compare_dockers_socket_with() -> None:
+    remapped = node(docker=info(SecurityOptions=["name=seccomp,profile=builtin", "name=userns"]))
+
+    found = [spared(item, wanted=None, no_reload=None, egress=None) for item in (remapped, node())]
+
+    assert "not even runc" in found[0]["docker-socket"]
+    assert "docker-socket" not in found[1]
+
+
 def test_why_dockerd_is_not_reloaded_is_said_of_that_check() -> None:
     spared_now = spared(node(), wanted=True, no_reload="not now", egress=Egress())
 
