@@ -80,7 +80,7 @@ def _prove(settings: Settings) -> None:
         risks=accepted_risks(settings),
         image=settings.proof_image,
         no_new_privileges=no_new_privileges(settings),
-        egress=settings.egress,
+        declared=settings,
         name="Prove isolation",
     )
 

@@ -12,7 +12,8 @@ from importlib import import_module
 from pyinfra import host
 
 from pyinfra_gvisor.facts.node import read_node
-from pyinfra_gvisor.parts.every import Part, Stage, at
+from pyinfra_gvisor.parts.every import at
+from pyinfra_gvisor.parts.part import Part, Stage
 from pyinfra_gvisor.settings import Settings
 
 

@@ -15,9 +15,10 @@ from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.probation import OPERATION, try_rules
 from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.parts.egress.files import RULES
+from pyinfra_gvisor.parts.egress.part import keeps_proxy
 from pyinfra_gvisor.parts.egress.plan import plan_egress
-from pyinfra_gvisor.parts.egress.settings import Egress
-from pyinfra_gvisor.parts.every import keeps_proxy
+from pyinfra_gvisor.parts.egress.settings import Egress, EgressSettings
+from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.settings import Settings
 
@@ -28,7 +29,7 @@ def have(settings: Settings | None) -> None:
         rules(wanted=None, name="Remove the firewall")
         return
     rules(
-        wanted=settings.egress,
+        wanted=settings.part(EgressSettings).egress,
         userland_proxy=keeps_proxy(settings),
         name="Say what containers may reach",
     )
@@ -54,7 +55,7 @@ def rules(
     def plan(node: Node) -> PartPlan:
         meant = userland_proxy or state.is_executing  # what is only forecast may be about to change
         return plan_egress(
-            node.egress,
+            node.part(EgressState),
             wanted,
             init=node.init,
             dns=named_resolvers(node),

@@ -15,8 +15,8 @@ from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.operations.by_hand import connector_arguments
-from pyinfra_gvisor.parts.egress.settings import Egress
-from pyinfra_gvisor.proof.conditions import NOT_WHILE_TRIED, spared, why_not_reload
+from pyinfra_gvisor.proof.conditions import spared, why_not_reload
+from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED, Declared
 from pyinfra_gvisor.proof.script import PROBE_TIMEOUT_S, probe_script
 from pyinfra_gvisor.proof.verdict import (
     Verdict,
@@ -39,8 +39,8 @@ class Claim:
     What is to be proven: these runtimes, on this release, with these risks accepted.
 
     ``image`` is what to prove it with, None for the node's own programs. ``no_new_privileges`` is
-    whether that has to be in force, None if the daemon is to say so. ``egress`` is the firewall
-    that is declared.
+    whether that has to be in force, None if the daemon is to say so. ``declared`` are the
+    settings whose parts are to be seen at work.
     """
 
     release: str
@@ -48,11 +48,13 @@ class Claim:
     risks: tuple[str, ...] = ()
     image: str | None = None
     no_new_privileges: bool | None = None
-    egress: Egress | None = None
+    declared: Declared = None
 
     def fingerprint(self, node: Node) -> str | None:
         """What a proof of this on the node as it is would be known by."""
-        return fingerprint(node, self.release, self.runtimes, image=self.image, egress=self.egress)
+        return fingerprint(
+            node, self.release, self.runtimes, image=self.image, declared=self.declared
+        )
 
 
 @dataclass
@@ -106,11 +108,13 @@ def _probe(
 ) -> tuple[list[str], list[Verdict]]:
     """The checks that proved nothing, all shown with the reason, and every verdict."""
     text = probe_script(
-        node, claim.runtimes, image=claim.image, no_reload=no_reload, egress=claim.egress
+        node, claim.runtimes, image=claim.image, no_reload=no_reload, declared=claim.declared
     )
     command = StringCommand("timeout", "-k", "10", PROBE_TIMEOUT_S, "sh", "-c", QuoteString(text))
     ok, output = host.run_shell_command(command, **arguments)
-    reasons = spared(node, wanted=claim.no_new_privileges, no_reload=no_reload, egress=claim.egress)
+    reasons = spared(
+        node, wanted=claim.no_new_privileges, no_reload=no_reload, declared=claim.declared
+    )
     verdicts = judge(output.stdout_lines, claim.release, claim.runtimes, spared=reasons)
     for line in (*table(verdicts), *claim.risks):
         host.log(line)

@@ -15,7 +15,7 @@ from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.installing import install, planned
 from pyinfra_gvisor.operations.telling import refusal, tell
-from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.proof.part import Declared
 from pyinfra_gvisor.proof.verdict import is_due
 from pyinfra_gvisor.releases.pins import is_there, unpinned
 from pyinfra_gvisor.releases.sources import Archive, Fetch
@@ -180,7 +180,7 @@ def proof(
     risks: Sequence[str] = (),
     image: str | None = None,
     no_new_privileges: bool | None = None,
-    egress: Egress | None = None,
+    declared: Declared = None,
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Prove that containers under our runtimes are isolated, and that the same under runc is not.
@@ -191,7 +191,7 @@ def proof(
     + risks: accepted risks, to be repeated under the outcome
     + image: an image that is on the node to prove it with; None: the node's own programs are enough
     + no_new_privileges: whether it has to be in force; None: if the running daemon says that it is
-    + egress: the firewall that is declared, to be seen at work; None: none is
+    + declared: the settings whose parts are to be seen at work; None: none is
 
     Fails the host if anything is not proven. Leaves nothing behind but a record of what was proven,
     so that a node that has not changed since is not asked again.
@@ -200,7 +200,7 @@ def proof(
     if node is None:
         yield from refusal("gvisor.proof", "probe", None, unreadable=True)
         return
-    claim = Claim(version, profiles, tuple(risks), image, no_new_privileges, egress)
+    claim = Claim(version, profiles, tuple(risks), image, no_new_privileges, declared)
     if not is_due(node, profiles, when, claim.fingerprint(node)):
         host.noop("isolation was proven on this very state")
         return

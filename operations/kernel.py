@@ -11,7 +11,8 @@ from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.parts.kernel.files import SYSCTL_FILE
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
-from pyinfra_gvisor.parts.kernel.settings import Kernel
+from pyinfra_gvisor.parts.kernel.settings import Kernel, KernelSettings
+from pyinfra_gvisor.parts.kernel.state import KernelSurface
 from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.settings import Settings
 
@@ -21,7 +22,8 @@ def have(settings: Settings | None) -> None:
     if settings is None:
         surface(wanted=None, name="Give the kernel's settings back")
         return
-    surface(wanted=settings.kernel, name="Keep parts of the kernel out of reach")
+    wanted = settings.part(KernelSettings).kernel
+    surface(wanted=wanted, name="Keep parts of the kernel out of reach")
 
 
 @operation()
@@ -47,7 +49,7 @@ def surface(wanted: Kernel | None) -> Generator[PyinfraCommand, None, None]:
     yield from bring(
         "kernel.surface",
         SYSCTL_FILE,
-        lambda node: plan_kernel(node.surface, wanted),
+        lambda node: plan_kernel(node.part(KernelSurface), wanted),
         command,
         settled="the kernel's modules and settings are as declared",
     )

@@ -13,10 +13,12 @@ from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
-from pyinfra_gvisor.parts.every import names_declared
 from pyinfra_gvisor.parts.plan import PartPlan
-from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6, NAME
+from pyinfra_gvisor.parts.resolver.files import NAME
+from pyinfra_gvisor.parts.resolver.part import names_declared
 from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
+from pyinfra_gvisor.parts.resolver.state import ResolverState
+from pyinfra_gvisor.runtimes.wrappers import ADDRESS, ADDRESS6
 from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.wanted import planned, without_us
 
@@ -53,11 +55,12 @@ def resolver(
     """
 
     def plan(node: Node) -> PartPlan:
-        problem = lacks(node.resolver, init=node.init) if wanted else None
+        found = node.part(ResolverState)
+        problem = lacks(found, init=node.init) if wanted else None
         if problem:
             raise problem
         return plan_resolver(
-            node.resolver,
+            found,
             wanted,
             used_by=[] if wanted else _used_by(node, settings),
             named=named_resolvers(node),
@@ -86,9 +89,9 @@ def _used_by(node: Node, settings: Settings | None) -> list[str]:
     They run with it, or they need a runtime that ``gvisor_keep_running`` keeps: nothing else tells
     of a stopped container whether it would ask.
     """
-    names = {item.id: item.name for item in node.containers}
-    asks = [names.get(item, item[:12]) for item in node.resolver.asks]
-    if node.pending or not node.resolver.there:  # what daemon.json will be is not known before
+    found = node.part(ResolverState)
+    asks = list(node.names_of(found.asks))
+    if node.pending or not found.there:  # what daemon.json will be is not known before
         return asks
     ask = asking(host)
     plan = without_us(node, ask) if settings is None else planned(node, settings, ask)

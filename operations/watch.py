@@ -14,6 +14,7 @@ from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.parts.watch.files import NAME
 from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
+from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.settings import Settings
 
@@ -61,7 +62,7 @@ def watch(
 
     def plan(node: Node) -> PartPlan:
         asked = Watch(must, exempt, interval_s, action, textfile_dir) if wanted else None
-        return plan_watch(node.watch, asked, init=node.init)
+        return plan_watch(node.part(WatchState), asked, init=node.init)
 
     yield from bring(OPERATION, NAME, plan, _command, settled="the watch is as declared")
 

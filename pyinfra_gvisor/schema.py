@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from pyinfra_gvisor.audit.annotation_rules import ANNOTATIONS, UNKNOWN
@@ -24,10 +23,8 @@ from pyinfra_gvisor.audit.rules import Rule
 from pyinfra_gvisor.audit.security_rules import OPTIONS
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.daemon_json.keys import as_rows
-from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress, EgressSettings
+from pyinfra_gvisor.parts import members
 from pyinfra_gvisor.parts.every import PARTS
-from pyinfra_gvisor.parts.kernel.settings import KernelSettings
-from pyinfra_gvisor.parts.kernel.tables import modules_table, sysctls_table
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.preflight import RULES
 from pyinfra_gvisor.proof.check import ALL, NAMED
@@ -39,12 +36,11 @@ from pyinfra_gvisor.settings import PREFIX, Settings
 SCHEMA_FILE = Path(__file__).parent / "settings.schema.json"
 REPORT_FILE = Path(__file__).parent / "report.schema.json"
 README_FILE = Path(__file__).parent.parent / "README.md"
-RELEASES_FILE = Path(__file__).parent.parent / "docs" / "releases.md"
-KEYS_FILE = Path(__file__).parent.parent / "docs" / "daemon-json.md"
-AUDIT_FILE = Path(__file__).parent.parent / "docs" / "audit.md"
-EGRESS_FILE = Path(__file__).parent.parent / "docs" / "egress.md"
-KERNEL_FILE = Path(__file__).parent.parent / "docs" / "kernel.md"
-PROOF_FILE = Path(__file__).parent.parent / "docs" / "proof.md"
+DOCS = README_FILE.parent / "docs"
+RELEASES_FILE = DOCS / "releases.md"
+KEYS_FILE = DOCS / "daemon-json.md"
+AUDIT_FILE = DOCS / "audit.md"
+PROOF_FILE = DOCS / "proof.md"
 
 TYPES = {
     "object": "dict",
@@ -80,12 +76,10 @@ def report_schema_text() -> str:
 def settings_table() -> str:
     """A Markdown table of every key with its type, default and meaning."""
     schema = Settings.model_json_schema(by_alias=True)
-    later = [
-        {PREFIX + name for name in model.model_fields}
-        for model in (CoolifySettings, AuditSettings, KernelSettings, EgressSettings)
-    ]
+    later = (*members("settings", "SETTINGS").values(), AuditSettings, CoolifySettings)
+    rank = {PREFIX + name: at for at, model in enumerate(later, 1) for name in model.model_fields}
     properties: dict[str, Any] = dict(
-        sorted(schema["properties"].items(), key=lambda item: [item[0] in keys for keys in later])
+        sorted(schema["properties"].items(), key=lambda item: rank.get(item[0], 0))
     )
     defaults = Settings().model_dump(mode="json", by_alias=True, exclude_none=True)
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
@@ -234,24 +228,6 @@ def capabilities_table() -> str:
     return _table(("capabilities", "in a sandbox", "out of one", "why"), rows)
 
 
-def part_table(model: type[BaseModel]) -> str:
-    """A Markdown table of the keys inside one setting."""
-    defaults = model().model_dump(mode="json")
-    rows = ["| key | default | meaning |", "|---|---|---|"]
-    for name, item in model.model_fields.items():
-        cells = (f"`{name}`", f"`{defaults[name]!r}`", item.description or "")
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows) + "\n"
-
-
-def blocked_table() -> str:
-    """A Markdown table of the addresses that are stopped."""
-    rows = ["| blocked | as | what is there |", "|---|---|---|"]
-    rows += [f"| `{text}` | `metadata` | {what} |" for text, what in METADATA.items()]
-    rows += [f"| `{text}` | `private` | {what} |" for text, what in PRIVATE.items()]
-    return "\n".join(rows) + "\n"
-
-
 def with_table(page: str, name: str, table: str) -> str:
     """``page`` with the table between the two marks called ``name``."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
@@ -286,10 +262,11 @@ def tables() -> list[tuple[Path, str, str]]:
         (AUDIT_FILE, "security", security_table()),
         (AUDIT_FILE, "capabilities", capabilities_table()),
         (PROOF_FILE, "checks", proof_table()),
-        (EGRESS_FILE, "blocked", blocked_table()),
-        (EGRESS_FILE, "egress", part_table(Egress)),
-        (KERNEL_FILE, "modules", modules_table()),
-        (KERNEL_FILE, "sysctls", sysctls_table()),
+        *(
+            (DOCS / table.page, table.name, table.text())
+            for of_part in members("tables", "TABLES").values()
+            for table in of_part
+        ),
     ]
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.errors import Problem, cut
-from pyinfra_gvisor.parts.egress.settings import EgressSettings
-from pyinfra_gvisor.parts.kernel.settings import KernelSettings
+from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.parts import members
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.releases import Release, parse_release
@@ -42,8 +42,18 @@ HARDENED_IF_ABSENT: dict[str, Any] = {
 
 Seconds = Annotated[int, Field(ge=1, le=3600, strict=True)]
 
+T = TypeVar("T")
 
-class Settings(AuditSettings, CoolifySettings, EgressSettings, KernelSettings):
+if TYPE_CHECKING:
+
+    class PartSettings(Strict):
+        """The keys of every part; they are read by ``Settings.part``, which knows their types."""
+
+else:
+    PartSettings = type("PartSettings", tuple(members("settings", "SETTINGS").values()), {})
+
+
+class Settings(AuditSettings, CoolifySettings, PartSettings):
     """What an operator may set in ``inventories/group_data/*.py``."""
 
     model_config = ConfigDict(
@@ -188,6 +198,16 @@ class Settings(AuditSettings, CoolifySettings, EgressSettings, KernelSettings):
         if not self.source.startswith("/"):  # a directory has both layouts, which only it can say
             for arch in self.sha512 or LOCK["releases"][self.release]["sha512"]:
                 self.archive.fetch(self.release, arch)
+        return self
+
+    def part(self, kind: type[T]) -> T:
+        """
+        Return these settings as those of one part, such as ``EgressSettings``.
+
+        Raises ``TypeError`` if no part in the list of parts has them.
+        """
+        if not isinstance(self, kind):
+            raise TypeError(f"{kind.__name__} are no settings of a part in the list")
         return self
 
     @property

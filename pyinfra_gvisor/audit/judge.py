@@ -14,27 +14,23 @@ from pyinfra_gvisor.audit.capability_rules import CAPABILITY_RULES
 from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
 from pyinfra_gvisor.audit.daemon_rules import DAEMON_RULES
 from pyinfra_gvisor.audit.device_rules import DEVICE_RULES
-from pyinfra_gvisor.audit.egress_rules import EGRESS_RULES, Stopped, stopped
 from pyinfra_gvisor.audit.foreign_rules import FOREIGN_RULES
 from pyinfra_gvisor.audit.hardening import HARDENING
-from pyinfra_gvisor.audit.kernel_rules import KERNEL_RULES
 from pyinfra_gvisor.audit.mount_rules import MOUNT_RULES
 from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
-from pyinfra_gvisor.audit.resolver_rules import RESOLVER_RULES
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, look
 from pyinfra_gvisor.audit.runtime_rules import RUNTIME_RULES
 from pyinfra_gvisor.audit.security_rules import SECURITY_RULES
-from pyinfra_gvisor.parts.egress.plan import out_of_force
+from pyinfra_gvisor.parts import members
 from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.preflight import accepted_risks
+from pyinfra_gvisor.proof.unmade import tried_since
 from pyinfra_gvisor.report.document import (
     ContainerReport,
-    EgressReport,
     HostReport,
     NodeReport,
     ProofReport,
     RuntimeReport,
-    StoppedReport,
 )
 from pyinfra_gvisor.sandbox.verdict import release_of
 
@@ -43,9 +39,7 @@ ANSWERED_RULES: tuple[Rule[Audited], ...] = (
     *DAEMON_RULES,
     *RUNTIME_RULES,
     *HARDENING,
-    *EGRESS_RULES,
-    *KERNEL_RULES,
-    *RESOLVER_RULES,
+    *(rule for rules in members("audit", "RULES").values() for rule in rules),
     *BUILD_RULES,
     *FOREIGN_RULES,
     *COOLIFY_RULES,
@@ -60,7 +54,6 @@ RUNNING_RULES: tuple[Rule[Running], ...] = (
     *CAPABILITY_RULES,
     *APP_RULES,
 )
-STOPPED_MANY = 50  # of destinations, and of addresses that are nobody's, in a report
 
 
 def judge(name: str, host: Audited, *, at: str, by: Literal["audit", "deploy"]) -> HostReport:
@@ -81,7 +74,7 @@ def judge(name: str, host: Audited, *, at: str, by: Literal["audit", "deploy"]) 
         by=by,
         fail_on=settings.audit_fail_on,
         node=_node(host),
-        egress=_egress(host),
+        **{name: report(host) for name, report in members("audit", "report").items()},
         containers=tuple(_container(item) for item in running),
         findings=tuple(worst_first(_findings(host, running))),
         risks=accepted_risks(settings),
@@ -135,30 +128,6 @@ def _container(running: Running) -> ContainerReport:
     )
 
 
-def _egress(host: Audited) -> EgressReport | None:
-    found, declared = host.node.egress, host.settings.egress is not None
-    if not declared and not found.there:
-        return None
-    everybody = stopped(host)
-    running = [who for who in everybody if who.is_running]
-    others = [who for who in everybody if not who.is_running][:STOPPED_MANY]
-    return EgressReport(
-        declared=declared,
-        in_force=not out_of_force(found),
-        counters=host.observed.counted.counters,
-        stopped=tuple(map(_stopped, (*running, *others))),
-    )
-
-
-def _stopped(who: Stopped) -> StoppedReport:
-    return StoppedReport(
-        who=who.name,
-        running=who.is_running,
-        tried=tuple(item.to for item in who.attempts[:STOPPED_MANY]),
-        more=len(who.attempts[STOPPED_MANY:]),
-    )
-
-
 def _node(host: Audited) -> NodeReport:
     node, settings = host.node, host.settings
     entries = node.info.runtimes.items() if node.info else ()
@@ -179,9 +148,11 @@ def _node(host: Audited) -> NodeReport:
 
 
 def _proof(host: Audited) -> ProofReport:
-    record: Any = host.node.state.get("proof")
-    if not isinstance(record, dict):
-        return ProofReport(release=None, at=None, checks=0, failed=(), holds=False)
+    record, not_made = host.node.state.get("proof"), tried_since(host.node.state)
+    if record is None:
+        return ProofReport(
+            release=None, at=None, checks=0, failed=(), holds=False, not_made=not_made
+        )
     failed = tuple(map(str, record.get("failed") or ()))
     release, checks = record.get("release"), record.get("checks")
     return ProofReport(
@@ -190,6 +161,7 @@ def _proof(host: Audited) -> ProofReport:
         checks=checks if isinstance(checks, int) else 0,
         failed=failed,
         holds=not failed and record.get("fingerprint") == host.fingerprint is not None,
+        not_made=not_made,
     )
 
 

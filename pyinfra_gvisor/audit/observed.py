@@ -7,14 +7,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializeAsAny, field_validator
 
 from pyinfra_gvisor.audit.guarded import GUARDED
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser, read_user
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.node.containers import Container
-from pyinfra_gvisor.parts.egress.observed import Counted, read_counted
+from pyinfra_gvisor.parts import members
+from pyinfra_gvisor.parts.state import R, one
 
 ASKING = ("scripts/audit_given.pl",)
 LEAK_AGE_S = 60  # a younger one may belong to a container that is just being made or removed
@@ -149,11 +150,11 @@ class Observed(Reading):
     Everything that an audit judges.
 
     ``given`` is by container id. ``reloaded_s`` is when dockerd was last seen to read daemon.json
-    anew, in seconds since 1970, None if nothing remembers one. ``counted`` is what the firewall's
-    table has gathered. ``places`` is where guarded paths lie, by path, if not there alone;
+    anew, in seconds since 1970, None if nothing remembers one. ``parts`` is what only an audit asks
+    of parts, by their names. ``places`` is where guarded paths lie, by path, if not there alone;
     ``engines`` are others than the node's Docker. ``idle`` are the containers that do not run;
     where Docker does not tell them, ``idle_error`` is why. ``virtualization`` is
-    systemd-detect-virt's word, empty if nobody knows.
+    systemd-detect-virt's word, empty if unknown.
     """
 
     node: Node
@@ -163,7 +164,7 @@ class Observed(Reading):
     places: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     files: dict[str, File] = Field(default_factory=dict)
     reloaded_s: float | None = None
-    counted: Counted = Counted()
+    parts: dict[str, SerializeAsAny[Reading]] = Field(default_factory=dict)
     build_cache: BuildCache = BuildCache()
     idle: tuple[RuntimeUser, ...] = ()
     idle_error: str | None = None
@@ -182,6 +183,10 @@ class Observed(Reading):
         """What this container was given; nothing, where Docker did not tell."""
         return self.given.get(container.id, Given.model_validate({}))
 
+    def part(self, kind: type[R]) -> R:
+        """Return what was looked at of the part whose answer is of this kind."""
+        return one(self.parts, kind)
+
     def to_json(self) -> dict[str, Any]:
         """For ``pyinfra … fact``."""
         return {**self.model_dump(mode="json", exclude={"node"}), "node": self.node.to_json()}
@@ -193,9 +198,12 @@ def audit_script(labels: Iterable[str] = ()) -> str:
 
     + labels: the labels that decide; no other leaves the node
     """
+    told = members("observed", "read")
     return state_script(
+        *(f"parts/{name}/observed" for name in told),
         "audit_state",
         asking=ASKING,
+        observed=" ".join(f"{name}_observed" for name in told),
         labels="\n".join(labels),
         guarded="\n".join(item.path for item in GUARDED),
     )
@@ -224,7 +232,10 @@ def parse_observed(output: Sequence[str]) -> Observed:
                 (float(line) for key in ("event", "log") for line in _of(output, f"reload_{key}")),
                 default=None,
             ),
-            counted=read_counted(_of(output, "counted")),
+            parts={
+                name: read(_of(output, f"{name}_observed"))
+                for name, read in members("observed", "read").items()
+            },
             build_cache=_build_cache(output),
             idle=tuple(read_user(line) for line in _of(output, "idle")),
             idle_error=next(iter(_of(output, "idle_error")), None),

@@ -81,7 +81,7 @@ class Audited:
             wanted.release,
             wanted.runtimes,
             image=wanted.proof_image,
-            egress=wanted.egress,
+            declared=wanted,
         )
 
     @cached_property

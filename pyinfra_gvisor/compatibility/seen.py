@@ -15,6 +15,8 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.docker_info import DockerInfo
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
+from pyinfra_gvisor.parts.kernel.settings import KernelSettings
+from pyinfra_gvisor.parts.kernel.state import KernelSurface
 from pyinfra_gvisor.releases.sources import APT_URL, GITHUB_URL, OFFICIAL_URL
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.runtimes.profiles import Runtime
@@ -168,8 +170,8 @@ def _runtime(runtime: Runtime, outcomes: Any) -> RuntimeSeen:
 
 
 def _kernel_surface(host: Audited) -> bool:
-    wanted = host.settings.kernel
-    return wanted is not None and plan_kernel(host.node.surface, wanted).action == "nothing"
+    wanted, found = host.settings.part(KernelSettings).kernel, host.node.part(KernelSurface)
+    return wanted is not None and plan_kernel(found, wanted).action == "nothing"
 
 
 def _took_s(proof: Any) -> float | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, field_validator
 
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node.containers import Container, read_containers
@@ -23,10 +23,8 @@ from pyinfra_gvisor.node.installed import (
     sums,
 )
 from pyinfra_gvisor.node.reach import Reach, read_reach
-from pyinfra_gvisor.parts.egress.state import EgressState, read_egress
-from pyinfra_gvisor.parts.kernel.state import KernelSurface, read_surface
-from pyinfra_gvisor.parts.resolver.state import ResolverState, read_resolver
-from pyinfra_gvisor.parts.watch.plan import WatchState, read_watch
+from pyinfra_gvisor.parts import NAMES, members
+from pyinfra_gvisor.parts.state import PartState, R, one
 from pyinfra_gvisor.redaction import shown, shown_words
 from pyinfra_gvisor.sandbox.verdict import Ground
 from pyinfra_gvisor.scripts import program, script
@@ -34,12 +32,9 @@ from pyinfra_gvisor.scripts import program, script
 STATE_DIR = "/var/lib/pyinfra-gvisor"
 DAEMON_JSON = "/etc/docker/daemon.json"
 
-STATES_OF_PARTS = ("watch_state", "egress_state", "kernel_state", "resolver_state")
-"""Scripts, with a function of the same name in each."""
-
 LISTS = (
-    *("release", "manifest", "member", "wrapper", "starts", "process", "container"),
-    *("watch", "egress", "surface", "resolver", "reach"),
+    *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
+    *NAMES,
 )
 
 _TEXTS = frozenset({"text", "original", "before", "owned.damaged", "applied.damaged"})
@@ -109,11 +104,15 @@ class Node(Reading):
     pending: bool = False
     state_dir: bool = False
     textfile_dir: bool | None = None
-    watch: WatchState = WatchState()
-    egress: EgressState = EgressState()
-    surface: KernelSurface = KernelSurface()
-    resolver: ResolverState = ResolverState()
+    parts: dict[str, SerializeAsAny[PartState]] = Field(default_factory=dict)
     state: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("parts", mode="before")
+    @classmethod
+    def _read_back(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """What was printed as JSON does not say of which kind it is."""
+        kinds = {name: type(read(())) for name, read in members("state", "read").items()}
+        return {name: kinds[name].model_validate(item) for name, item in value.items()}
 
     @property
     def kernel_version(self) -> tuple[int, int]:
@@ -129,6 +128,15 @@ class Node(Reading):
     def flags(self) -> tuple[str, ...]:
         """dockerd's arguments, as it runs and as it would start next."""
         return (*(self.dockerd.arguments if self.dockerd else ()), *(self.next_arguments or ()))
+
+    def part(self, kind: type[R]) -> R:
+        """Return what is on the node of the part whose state is of this kind."""
+        return one(self.parts, kind)
+
+    def names_of(self, ids: Iterable[str]) -> list[str]:
+        """Return the names of containers that run, by their ids; of others the beginning of it."""
+        names = {item.id: item.name for item in self.containers}
+        return [names.get(item, item[:12]) for item in ids]
 
     def sbom(self, release: str) -> dict[str, Any] | None:
         """Where a release on the node came from: release, source, sha512 by file, installed_at."""
@@ -158,11 +166,11 @@ def state_script(
     """
     asks = program("sandbox/process.pl", "scripts/docker_state.pl", *asking)
     return script(
-        *STATES_OF_PARTS,
+        *(f"parts/{name}/state" for name in NAMES),
         "docker_state",
         *more,
         "node_state",
-        parts=" ".join(STATES_OF_PARTS),
+        parts=" ".join(f"{name}_state" for name in NAMES),
         docker_program=asks,
         textfile_dir=textfile_dir or "",
         **variables,
@@ -225,10 +233,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         pending="pending" in values,
         state_dir="state_dir" in values,
         textfile_dir={"yes": True, "no": False}.get(values.get("textfile_dir", "")),
-        watch=read_watch(lists["watch"]),
-        egress=read_egress(lists["egress"]),
-        surface=read_surface(lists["surface"]),
-        resolver=read_resolver(lists["resolver"]),
+        parts={name: read(lists[name]) for name, read in members("state", "read").items()},
         state=_state(values),
     )
 

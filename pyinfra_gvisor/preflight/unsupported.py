@@ -11,6 +11,7 @@ from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.daemon_json.validation import FIREWALLS, dockerd_version, flag_values
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.settings import Settings
 
 # From this version on containers get a time namespace, unless the feature is off: moby v29
@@ -28,7 +29,7 @@ def firewall_problem(node: Node, settings: Settings) -> Problem | None:
     """
     if not (
         settings.runtimes
-        or settings.egress
+        or any(part.needs_iptables and part.declared(settings) for part in PARTS)
         or settings.wanted_daemon_json()
         or settings.daemon_json_defaults()
     ):

@@ -10,11 +10,8 @@ from pyinfra_gvisor.daemon_json.merge import same
 from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.egress.settings import Egress
-from pyinfra_gvisor.proof.egress_tries import tries
+from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED, Declared, proofs_of_parts
 from pyinfra_gvisor.settings import Settings
-
-NOT_WHILE_TRIED = "not while a release is only tried"
 
 
 def no_new_privileges(settings: Settings) -> bool | None:
@@ -29,16 +26,16 @@ def no_new_privileges(settings: Settings) -> bool | None:
 
 
 def spared(
-    node: Node, *, wanted: bool | None, no_reload: str | None, egress: Egress | None
+    node: Node, *, wanted: bool | None, no_reload: str | None, declared: Declared
 ) -> dict[str, str]:
     """
     Why checks do not apply, by id.
 
     + wanted: whether no-new-privileges has to be in force; None: if the daemon says that it is
     + no_reload: why dockerd is not to be reloaded
-    + egress: the firewall that is declared
+    + declared: the settings whose parts are to be seen at work; None: none is
     """
-    found = _untried(egress, is_trial=no_reload == NOT_WHILE_TRIED)
+    found = _of_parts(declared, is_trial=no_reload == NOT_WHILE_TRIED)
     if wanted is False:
         found["no-new-privs"] = "no-new-privileges is given up in gvisor_daemon_json"
     elif wanted is None and not _has(node, "no-new-privileges"):
@@ -50,12 +47,12 @@ def spared(
     return found
 
 
-def _untried(egress: Egress | None, *, is_trial: bool) -> dict[str, str]:
-    """What of the firewall is not tried; where a release is, its rules may not be loaded yet."""
-    found = {f"egress-{kind}": item for kind, item in tries(egress).items()}
+def _of_parts(declared: Declared, *, is_trial: bool) -> dict[str, str]:
+    """Where a release is only tried, what is declared of parts may not be there yet."""
+    parts = proofs_of_parts().values()
     if is_trial:
-        return dict.fromkeys(found, NOT_WHILE_TRIED)
-    return {check: item for check, item in found.items() if isinstance(item, str)}
+        return {check.id: NOT_WHILE_TRIED for part in parts for check in part.checks}
+    return {check: why for part in parts for check, why in part.spared(declared).items()}
 
 
 def why_not_reload(node: Node) -> str | None:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.check import CONTROL, has_names
-from pyinfra_gvisor.proof.egress_tries import Try, tries
+from pyinfra_gvisor.proof.part import Declared, proofs_of_parts
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.scripts import encoded, program, script
 
@@ -29,19 +28,20 @@ def probe_script(
     *,
     image: str | None = None,
     no_reload: str | None = None,
-    egress: Egress | None = None,
+    declared: Declared = None,
 ) -> str:
     """
     One shell script: start a probe under each runtime and under the control, look, tidy up.
 
     + image: the image to start them from, which has to be on the node; None: an empty one is made
     + no_reload: why dockerd is not to be reloaded meanwhile
-    + egress: the firewall that is declared
+    + declared: the settings whose parts are to be seen at work; None: none is
     """
-    firewall = egress is not None or node.egress.now is not None
+    asked = {name: part.given(node, declared) for name, part in proofs_of_parts().items()}
+    trying = {name: given for name, given in asked.items() if given is not None}
     return script(
         *(() if no_reload else (service_script(node), "dockerd", "prove_reload")),
-        *(("prove_egress",) if firewall else ()),
+        *(f"parts/{name}/proof" for name in trying),
         "prove_names",
         "prove_look",
         "prove",
@@ -53,9 +53,9 @@ def probe_script(
         program_b64=encoded(program("scripts/prove_container.pl")),
         verdicts=program(*VERDICTS),
         no_reload=no_reload or "",
-        firewall="yes" if firewall else "",
+        trying=" ".join(trying),
         **({} if no_reload else _for_reload(node)),
-        **(_for_egress(node, egress) if firewall else {}),
+        **{key: value for given in trying.values() for key, value in given.items()},
     )
 
 
@@ -70,18 +70,4 @@ def _for_reload(node: Node) -> dict[str, str | int]:
         "live_restore": "",
         "default_runtime": "",
         "began": int(time.time()),
-    }
-
-
-def _for_egress(node: Node, egress: Egress | None) -> dict[str, str | int]:
-    """Without a firewall that is declared nothing is tried, only tidied up."""
-    words = [
-        f"{kind}={','.join(item.addresses)}={item.port}"
-        for kind, item in tries(egress).items()
-        if isinstance(item, Try)
-    ]
-    return {
-        "tries": " ".join(words),
-        "uplinks": " ".join(node.egress.uplinks),
-        "in_force": "yes" if node.egress.in_force else "",
     }

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check, asked_of
 from pyinfra_gvisor.proof.judges import Seen
+from pyinfra_gvisor.proof.part import Declared, proofs_of_parts
 from pyinfra_gvisor.runtimes.profiles import Runtime
 
 NOT_STARTED = "did not start"
@@ -197,16 +197,17 @@ def fingerprint(
     runtimes: Mapping[str, Runtime],
     *,
     image: str | None = None,
-    egress: Egress | None = None,
+    declared: Declared = None,
 ) -> str | None:
     """
     What has to be the same for an earlier proof to hold; None of a node without Docker.
 
     + image: the image that it is proven with, if it is not the node's own programs alone
-    + egress: the firewall that is declared
+    + declared: the settings whose parts are seen at work; None: none is
     """
     if node.info is None:
         return None
+    parts = proofs_of_parts().values()
     state = [
         node.kernel,
         node.info.server_version,
@@ -221,13 +222,9 @@ def fingerprint(
         {name: runtime.model_dump() for name, runtime in runtimes.items()},
         [check.id for check in CHECKS],
         *([] if image is None else [image]),
-        *([] if egress is None else [_firewall(node, egress)]),
+        *(found for part in parts if (found := part.state(node, declared)) is not None),
     ]
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
-
-
-def _firewall(node: Node, egress: Egress) -> list[object]:
-    return [egress.model_dump(), node.egress.loaded_from, node.egress.in_force]
 
 
 def is_due(node: Node, runtimes: Mapping[str, Runtime], when: str, now: str | None) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, RuntimeEntry
@@ -21,6 +20,12 @@ from pyinfra_gvisor.scripts import script
 OVERLAY2_SINCE = Release(20221219, 0)
 # It has root:self by default (google/gvisor#10476).
 SELF_SINCE = Release(20231106, 0)
+
+# Where sandboxes ask for names: on the node's loopback, so that every container's gateway leads
+# there, and nobody else's. Link-local, RFC 3927; no cloud is known to use it. The other one was
+# drawn at random, as RFC 4193 has it.
+ADDRESS = "169.254.53.53"
+ADDRESS6 = "fd2e:6ab4:9d1c::53"
 
 
 @dataclass(frozen=True)

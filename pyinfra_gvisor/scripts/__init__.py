@@ -11,11 +11,11 @@ def script(*names: str, **variables: str | int) -> str:
     """
     The parts called ``names`` behind each other, with ``variables`` set in front, quoted.
 
-    + names: file names without ``.sh``
+    + names: of files without ``.sh``: beside this one, or such as ``parts/egress/state``
     """
     assignments = "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in variables.items())
-    parts = [files(__name__).joinpath(f"{name}.sh").read_text(encoding="utf-8") for name in names]
-    return assignments + "".join(parts)
+    paths = (f"{name if '/' in name else f'scripts/{name}'}.sh" for name in names)
+    return assignments + program(*paths)
 
 
 def program(*paths: str) -> str:

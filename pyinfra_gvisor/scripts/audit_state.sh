@@ -1,7 +1,8 @@
 #!/bin/sh
 # What an audit looks at besides, printed in front of the node's state; changes nothing. Read between
 # docker_state.sh, which it makes tell more, and node_state.sh.
-# Set before: labels (names, a line each; no other label leaves the node).
+# Set before: labels (names, a line each; no other label leaves the node), observed (the functions that
+# tell what an audit looks at of the parts).
 set -u
 export LC_ALL=C
 # shellcheck disable=SC2034 # docker_state.sh reads it
@@ -34,19 +35,6 @@ audit_reloads() {
         grep -F 'Reloaded configuration' | tail -n 1 | sed -n 's/^\([0-9.]*\) .*/reload_log \1/p'
 }
 
-# Each in a process of its own: nft 1.1.3 does not find a set behind another list in one command. Not
-# the whole table: who forges addresses has up to 65535 of them in its other sets.
-audit_egress() {
-    if [ ! -x /usr/sbin/nft ]; then return 0; fi
-    now=$(date +%s.%N)
-    for what in 'counters table inet pyinfra_gvisor' 'set inet pyinfra_gvisor stopped4' 'set inet pyinfra_gvisor stopped6'; do
-        # A table that is gone or another one, node_state.sh tells.
-        # shellcheck disable=SC2086
-        listed=$(/usr/sbin/nft -j -n list $what 2> /dev/null) || return 0
-        printf 'counted %s %s\n' "$now" "$listed"
-    done
-}
-
 # Of a container on a virtual machine the container is named: systemd-detect-virt(1).
 virtualization() {
     if command -v systemd-detect-virt > /dev/null; then
@@ -60,4 +48,5 @@ without_proof
 virtualization
 audit_files
 audit_reloads
-audit_egress
+# shellcheck disable=SC2154 # set before
+for tells in $observed; do "$tells"; done

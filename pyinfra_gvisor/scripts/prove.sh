@@ -7,9 +7,11 @@
 # named (those that have Docker's names),
 # image (none: an empty one is made), external (a name that is not Docker's), program_b64, verdicts (the
 # program that says what a container is), and no_reload (why dockerd is not to be reloaded; if empty, prove_reload.sh is read in front), and
-# firewall (if not empty, prove_egress.sh is read in front).
+# trying (the parts whose proof.sh is read in front: before containers are looked at <part>_begins is
+# called, then for each of them <part>_tries, then <part>_ends; <part>_sweeps gets the addresses of
+# what is tidied up).
 set -eu
-: "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${no_reload?}" "${firewall?}"
+: "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${no_reload?}" "${trying?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
@@ -18,7 +20,7 @@ name=pyinfra-gvisor-probe # of a container: with the runtime and the tag behind 
 port=7777
 memory=134217728 # bytes: enough for a sandbox with little in it
 tools=/.pyinfra-gvisor # where containers see the node's programs
-setuid='' work='' made='' chosen=''
+setuid='' work='' made=''
 
 say() { printf '%s\n' "$*"; }
 
@@ -50,7 +52,7 @@ sweep() {
         remove_containers
     fi
     # shellcheck disable=SC2086
-    if [ -n "$firewall" ]; then forget_tries $sources; fi
+    for part in $trying; do "${part}_sweeps" $sources; done
     networks=$(docker network ls -q --filter "label=$label")
     # shellcheck disable=SC2086
     if [ -n "$networks" ]; then docker network rm $networks > /dev/null; fi

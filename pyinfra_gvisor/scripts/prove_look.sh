@@ -25,15 +25,15 @@ see_node() {
 
 look_at_all() {
     inspect_all > "$work/inspected"
-    if [ -n "$firewall" ]; then begin_tries; fi
+    for part in $trying; do "${part}_begins"; done
     for runtime in $started; do
         look_inside "$runtime" > "$work/look.$runtime" &
-        if [ -n "$chosen" ] && ! is_offline "$runtime"; then try_inside "$runtime" > "$work/tried.$runtime" & fi
+        for part in $trying; do "${part}_tries" "$runtime" & done
     done
     ask_from_peer > "$work/from-peer" &
     ask_from_node > "$work/from-node" &
     wait
-    if [ -n "$firewall" ]; then end_tries; fi
+    for part in $trying; do "${part}_ends"; done
     for runtime in $started; do
         see_log "$runtime" > "$work/log.$runtime" &
         look_outside "$runtime" > "$work/outside.$runtime" &

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.operations import gvisor
+from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.checks import asked_of
-from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import answer, node
+from tests.unit.egress_states import declaring
 from tests.unit.observations import STOPPED, output
 
 ASKED = asked_of(Runtime())
@@ -181,7 +182,13 @@ def behind(firewall: Egress, shown: Reply) -> tuple[Fleet, Node]:
     nodes = {name: Node([CONVERGED], {"prove": SHOWN}) for name in ("a", "good")}
     nodes["a"].replies = {"prove": shown}
     fleet = Fleet(nodes)
-    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES, no_new_privileges=True, egress=firewall)
+    fleet.add(
+        gvisor.proof,
+        RELEASE,
+        profiles=PROFILES,
+        no_new_privileges=True,
+        declared=declaring(firewall),
+    )
     fleet.run()
     return fleet, nodes["a"]
 
@@ -194,7 +201,7 @@ def test_a_firewall_that_is_declared_is_tried_and_makes_a_proof_of_its_own() -> 
     written = record(found.of("record").command)
     assert written["checks"] == len(ASKED)
     with_it, without = (
-        fingerprint(node(**converged()), RELEASE, PROFILES, egress=egress)
+        fingerprint(node(**converged()), RELEASE, PROFILES, declared=declaring(egress))
         for egress in (ALLOWED, None)
     )
     assert written["fingerprint"] == with_it != without

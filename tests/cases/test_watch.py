@@ -15,6 +15,7 @@ from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.operations import watch
 from pyinfra_gvisor.parts.watch.files import POLICY, SCRIPT, SERVICE, TIMER
 from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
+from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import COOLIFY
 from tests.cases.fleet import MARKS, Fleet, Node, Reply
 from tests.cases.kept import users
@@ -31,7 +32,7 @@ BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-
 
 def there(wanted: Watch | None = None, state: str = "active") -> list[str]:
     """The lines of a node on which this watch is."""
-    plan = plan_watch(node().watch, wanted or Watch((COOLIFY,), ()), init="systemd")
+    plan = plan_watch(node().part(WatchState), wanted or Watch((COOLIFY,), ()), init="systemd")
     lines = ["watch enabled yes", f"watch timer {state}"]
     for item in plan.files:
         digest = hashlib.sha256(item.text.encode()).hexdigest()

@@ -16,19 +16,19 @@ REAL = "/root/runsc.real"
 _STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
 
 _DEPLOY = """
-from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.operations import docker, gvisor
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
+from pyinfra_gvisor.settings import load_settings
 
 every = {{name: Runtime(**given) for name, given in {profiles!r}.items()}}
-egress = None if {egress!r} is None else Egress.model_validate({egress!r})
+declared, _ = load_settings({{"gvisor_egress": {egress!r}}})
 others = {{name: profile for name, profile in every.items() if name != "runsc"}}
 if others:
     entries = {{item.runtime: {{"path": item.path}} for item in wrappers({release!r}, others)}}
     gvisor.runtimes({release!r}, profiles=others)
     docker.daemon_json(wanted={{"runtimes": entries}}, owner="prooftest")
-gvisor.proof({release!r}, profiles=every, when="always", egress=egress, **{named!r})
+gvisor.proof({release!r}, profiles=every, when="always", declared=declared, **{named!r})
 if others:
     docker.daemon_json(wanted={{}}, owner="prooftest")
 """

@@ -8,8 +8,8 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.lab.parts import GVISOR
+from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
 from pyinfra_gvisor.proof.checks import asked_of
-from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.running import (
     HOME,

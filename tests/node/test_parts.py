@@ -29,7 +29,6 @@ DECLARED: dict[str, dict[str, Any]] = {
 }
 """What a host's data say to have one."""
 
-FIELDS = {"kernel": "surface"}  # of a node's state, where it has another name than the part
 DEPLOY = """
 from importlib import import_module
 
@@ -68,7 +67,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def found(node: LabNode, part: str) -> Any:
     """What is on a node of a part, as facts read it."""
     state = parse_node(sh(node, state_script()).rstrip("\n").split("\n"))
-    told = getattr(state, FIELDS.get(part, part))
+    told: Any = state.parts[part]
     if part == "egress":  # Docker lists its networks in no order
         told = told.model_copy(update={"networks": sorted(told.networks, key=repr)})
     return told

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
 from pyinfra_gvisor.proof.checks import asked_of
-from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.proving import impostor, prove, rows
 from tests.node.running import (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
+from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
 from tests.node.proving import prove, rows
 from tests.node.running import CURRENT, Fleet, no_leftovers
 

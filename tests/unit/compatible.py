@@ -40,9 +40,7 @@ def proven_lines(
         *lines,
         *answer(**given),
     ]
-    digest = fingerprint(
-        parse_node(told), settings.release, settings.runtimes, egress=settings.egress
-    )
+    digest = fingerprint(parse_node(told), settings.release, settings.runtimes, declared=settings)
     made = {
         "fingerprint": digest,
         "at": PROVEN_AT,

@@ -15,7 +15,7 @@ from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState
 from pyinfra_gvisor.parts.egress.surroundings import surroundings
 from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.scripts import encoded
-from pyinfra_gvisor.settings import load_settings
+from pyinfra_gvisor.settings import Settings, load_settings
 
 KERNELS = hashlib.sha256(b"the table as nft lists it").hexdigest()
 NETWORKS = (
@@ -28,6 +28,11 @@ NETWORKS = (
 def egress(**settings: Any) -> Egress:
     """The settings, checked as those of an inventory are."""
     return Egress.model_validate(settings)
+
+
+def declaring(firewall: Egress | None) -> Settings:
+    """The settings of a host with this firewall, and nothing else."""
+    return Settings().model_copy(update={"egress": firewall})
 
 
 def problem(value: Any) -> str:

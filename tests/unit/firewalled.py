@@ -9,7 +9,7 @@ from typing import Any
 from pyinfra_gvisor.parts.egress.files import kept_files
 from pyinfra_gvisor.parts.egress.plan import wanted_rules
 from pyinfra_gvisor.parts.egress.settings import Egress
-from pyinfra_gvisor.parts.egress.state import read_egress
+from pyinfra_gvisor.parts.egress.state import read
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.scripts import encoded
 from tests.unit.answers import Running
@@ -43,7 +43,7 @@ def firewall(
     + without: kinds to leave out, such as ``now``; changes: other values by kind
     """
     egress = Egress.model_validate(settings or {})
-    rules = wanted_rules(read_egress(SURROUNDINGS), egress)
+    rules = wanted_rules(read(SURROUNDINGS), egress)
     digest = next(item.sha256 for item in kept_files(rules) if item.text == rules)
     known = {
         "rules": encoded(rules),
@@ -87,7 +87,7 @@ def counted(
         sets[6 if ":" in destination else 4].setdefault("elem", []).append({"elem": element})
     documents = [known, *([{"set": item}] for item in sets.values())]
     return [
-        f"counted {NOW_S}.5 {json.dumps({'nftables': [{'metainfo': {}}, *document]})}"
+        f"egress_observed {NOW_S}.5 {json.dumps({'nftables': [{'metainfo': {}}, *document]})}"
         for document in documents
     ]
 

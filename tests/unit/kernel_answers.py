@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pyinfra_gvisor.parts.kernel.defaults import SYSCTLS
 from pyinfra_gvisor.parts.kernel.files import kernel_files
 from pyinfra_gvisor.parts.kernel.settings import Kernel
-from pyinfra_gvisor.parts.kernel.state import KernelSurface, read_surface
+from pyinfra_gvisor.parts.kernel.state import KernelSurface, read
 
 ALL = Kernel()
 WEAK = {key: "1" if item.value == "0" else "0" for key, item in SYSCTLS.items()}
@@ -39,13 +39,13 @@ def told(
     lines += [f"before {key} {value}" for key, value in (before or {}).items()]
     lines += [f"written {key} {value}" for key, value in (written or {}).items()]
     lines += [f"later {line}" for line in later]
-    return [f"surface {line}" for line in lines]
+    return [f"kernel {line}" for line in lines]
 
 
 def surface(lines: Iterable[str] | None = None) -> KernelSurface:
     """What is read of them."""
     every = told() if lines is None else lines
-    return read_surface([line.removeprefix("surface ") for line in every])
+    return read([line.removeprefix("kernel ") for line in every])
 
 
 def in_force(

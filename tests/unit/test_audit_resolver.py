@@ -9,8 +9,8 @@ import pytest
 
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.observed import parse_observed
-from pyinfra_gvisor.audit.resolver_rules import RESOLVER_RULES
 from pyinfra_gvisor.audit.rules import Audited, look
+from pyinfra_gvisor.parts.resolver.audit import RULES
 from pyinfra_gvisor.parts.resolver.files import DIRECTORY, NAME, SERVICE, kept_files
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.settings import load_settings
@@ -37,7 +37,7 @@ def found(lines: Sequence[str], settings: dict[str, Any] | None = None) -> dict[
     read, problems = load_settings(NETSTACK if settings is None else settings)
     assert read, problems
     host = Audited(parse_observed([*lines, *answer()]), read)
-    return {f"{item.id} {item.subject}": item for item in look(RESOLVER_RULES, host, {})}
+    return {f"{item.id} {item.subject}": item for item in look(RULES, host, {})}
 
 
 def test_a_node_as_declared_is_clean() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.node_files import FoundFile
+from pyinfra_gvisor.parts.egress import state as told_of
 from pyinfra_gvisor.parts.egress.files import RULES
-from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh, read_egress
+from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh
 from tests.unit.answers import answer
 from tests.unit.egress_states import behind, found, planned, told
 
@@ -20,7 +21,7 @@ DIGEST = hashlib.sha256(b"").hexdigest()
 
 def read(*lines: str) -> EgressState:
     """What these lines say, as one of a node's answer each."""
-    return parse_node([*(f"egress {line}" for line in lines), *answer()]).egress
+    return parse_node([*(f"egress {line}" for line in lines), *answer()]).part(EgressState)
 
 
 def test_a_node_that_says_nothing_has_none() -> None:
@@ -45,8 +46,8 @@ def test_a_node_that_says_nothing_has_none() -> None:
 def test_what_a_node_tells_is_read_as_it_was_told(changes: dict[str, Any]) -> None:
     state = behind(planned(found(), {}), **changes)
 
-    assert read_egress([line.removeprefix("egress ") for line in told(state)]) == state
-    assert parse_node([*told(state), *answer()]).egress == state
+    assert told_of.read([line.removeprefix("egress ") for line in told(state)]) == state
+    assert parse_node([*told(state), *answer()]).part(EgressState) == state
 
 
 def test_what_is_told_twice_is_known_once() -> None:

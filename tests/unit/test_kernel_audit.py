@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.kernel_rules import KERNEL_RULES
 from pyinfra_gvisor.audit.observed import parse_observed
 from pyinfra_gvisor.audit.rules import Audited, look
+from pyinfra_gvisor.parts.kernel.audit import RULES
 from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.settings import load_settings
@@ -24,7 +24,7 @@ def found(lines: Sequence[str] = (), **settings: Any) -> dict[str, Finding]:
     read, problems = load_settings({"gvisor_kernel": {}, **settings})
     assert read, problems
     host = Audited(parse_observed([*lines, *answer()]), read)
-    return {f"{item.id} {item.subject}": item for item in look(KERNEL_RULES, host, {})}
+    return {f"{item.id} {item.subject}": item for item in look(RULES, host, {})}
 
 
 def test_a_node_as_declared_is_clean() -> None:

@@ -148,9 +148,9 @@ def test_a_value_that_is_not_ours_any_more_is_left_at_removal_and_told() -> None
 
 
 def test_a_value_that_was_the_same_before_us_is_not_mentioned() -> None:
-    lines = [line for line in in_force() if not line.startswith(f"surface before {KEY} ")]
+    lines = [line for line in in_force() if not line.startswith(f"kernel before {KEY} ")]
 
-    plan = planned(*lines, f"surface before {KEY} 0", wanted=None)
+    plan = planned(*lines, f"kernel before {KEY} 0", wanted=None)
 
     assert not [line for line in plan.lines if line.startswith(KEY)]
 

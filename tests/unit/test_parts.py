@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from pyinfra_gvisor import parts
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.every import PARTS, Part, Stage, at, refusals
+from pyinfra_gvisor.parts import NAMES
+from pyinfra_gvisor.parts.every import PARTS, at, refusals
+from pyinfra_gvisor.parts.part import Part, Stage
 from pyinfra_gvisor.wanted import wanted_daemon_json
-from tests.unit.answers import node
+from tests.unit.answers import answer, node
 from tests.unit.test_preflight import settings_of
 
 DECLARED: dict[str, dict[str, Any]] = {
@@ -43,13 +46,18 @@ def test_a_part_has_a_package_and_an_operation_that_has_it_or_takes_it_away(part
     assert bool(part.needs) == bool(part.source)
 
 
-def test_whatever_may_be_there_or_not_is_in_the_list() -> None:
-    may_be_there = [
-        name for name in Node.model_fields if hasattr(getattr(node(), name, None), "there")
-    ]
+def test_every_package_of_a_part_is_in_the_list_and_is_read() -> None:
+    folders = {path.parent.name for path in Path(parts.__file__).parent.glob("*/part.py")}
 
-    assert len(may_be_there) == len(PARTS) == len(DECLARED)
+    assert folders == set(NAMES) == set(DECLARED) == set(node().parts)
+    assert {part.name for part in PARTS} == folders
     assert not any(part.there(node()) for part in PARTS)
+
+
+def test_what_parts_tell_is_told_apart_from_what_a_node_tells_itself() -> None:
+    others = {line.partition(" ")[0] for line in answer(releases=["20260928.0"])}
+
+    assert not others & set(NAMES)
 
 
 def test_every_part_has_its_turn() -> None:

@@ -16,6 +16,7 @@ from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import Settings
 from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, after, info, node
+from tests.unit.egress_states import declaring
 
 WANTED: dict[str, Any] = {"live-restore": True, "debug": True, "runtimes": {"runsc": RUNSC}}
 APPLIED = after(plan_daemon_json(node(), WANTED))
@@ -97,7 +98,7 @@ def test_no_new_privileges_is_left_out_only_where_nobody_wants_it(
 ) -> None:
     found = node(docker=info(SecurityOptions=options))
 
-    spared_now = spared(found, wanted=wanted, no_reload=None, egress=Egress())
+    spared_now = spared(found, wanted=wanted, no_reload=None, declared=declaring(Egress()))
 
     assert set(spared_now) - {"egress-allowed"} == left_out
 
@@ -112,7 +113,7 @@ def test_with_remapped_users_there_is_nothing_to_compare_dockers_socket_with() -
 
 
 def test_why_dockerd_is_not_reloaded_is_said_of_that_check() -> None:
-    spared_now = spared(node(), wanted=True, no_reload="not now", egress=Egress())
+    spared_now = spared(node(), wanted=True, no_reload="not now", declared=declaring(Egress()))
 
     assert spared_now["reload"] == "not now"
 

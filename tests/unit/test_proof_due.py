@@ -12,6 +12,7 @@ from pyinfra_gvisor.proof import verdict as proof
 from pyinfra_gvisor.proof.verdict import fingerprint, is_due
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.answers import RUNSC, Running, info, node
+from tests.unit.egress_states import declaring
 
 RELEASE = "20260928.0"
 PROFILES = {"runsc": Runtime()}
@@ -90,8 +91,8 @@ def firewalled(**changes: Any) -> str | None:
     """What a proof of a node with a firewall would be known by."""
     declared = changes.pop("declared", Egress())
     loaded = {"now": "a" * 64, "as_loaded": "a" * 64, "loaded_from": "b" * 64, **changes}
-    found = node(**GIVEN).model_copy(update={"egress": EgressState(**loaded)})
-    return fingerprint(found, RELEASE, PROFILES, egress=declared)
+    found = node(**GIVEN).model_copy(update={"parts": {"egress": EgressState(**loaded)}})
+    return fingerprint(found, RELEASE, PROFILES, declared=declaring(declared))
 
 
 @pytest.mark.parametrize(

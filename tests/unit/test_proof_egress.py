@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
 from pyinfra_gvisor.parts.egress.settings import PRIVATE, Egress, network
 from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.tries import GATEWAY, NO_FIREWALL, Try, tries
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.proof.conditions import NOT_WHILE_TRIED, spared
-from pyinfra_gvisor.proof.egress_checks import EGRESS_CHECKS
-from pyinfra_gvisor.proof.egress_tries import GATEWAY, NO_FIREWALL, Try, tries
+from pyinfra_gvisor.proof.conditions import spared
+from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED
 from pyinfra_gvisor.proof.script import probe_script
 from pyinfra_gvisor.proof.verdict import judge
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.answers import node
+from tests.unit.egress_states import declaring
 from tests.unit.observations import RELEASE, STOPPED, output
 
 HOST = {"runsc": Runtime(network="host")}
@@ -215,7 +217,7 @@ def test_what_is_not_tried_has_its_reason(given: dict[str, Any], kind: str, why_
 
 def spared_kinds(egress: Egress | None, no_reload: str | None = None) -> dict[str, str]:
     """Why checks of the firewall do not apply."""
-    found = spared(node(), wanted=True, no_reload=no_reload, egress=egress)
+    found = spared(node(), wanted=True, no_reload=no_reload, declared=declaring(egress))
     return {check: why for check, why in found.items() if check.startswith("egress-")}
 
 
@@ -238,17 +240,17 @@ def test_rules_that_are_not_in_force_spare_nothing() -> None:
 def firewalled(**given: Any) -> Node:
     """A node whose rules are in force, but for what is given."""
     loaded = {"now": "a", "as_loaded": "a", "uplinks": ("eth0", "wlan0"), **given}
-    return node().model_copy(update={"egress": EgressState(**loaded)})
+    return node().model_copy(update={"parts": {"egress": EgressState(**loaded)}})
 
 
 def test_the_script_is_told_what_to_try() -> None:
     egress = Egress.model_validate({"block": ["metadata", "node"], "node_ports": ["22"]})
 
-    text = probe_script(firewalled(), HOST, no_reload="not now", egress=egress)
+    text = probe_script(firewalled(), HOST, no_reload="not now", declared=declaring(egress))
 
     assert "tries='metadata=169.254.169.254=80 node=gateway=111'\n" in text
     assert "uplinks='eth0 wlan0'\nin_force=yes\n" in text
-    assert "firewall=yes\n" in text
+    assert "trying=egress\n" in text
 
 
 @pytest.mark.parametrize(
@@ -262,7 +264,9 @@ def test_the_script_is_told_what_to_try() -> None:
 def test_the_script_knows_whether_the_rules_are_in_force(
     given: dict[str, Any], in_force: str
 ) -> None:
-    text = probe_script(firewalled(**given), HOST, no_reload="not now", egress=Egress())
+    text = probe_script(
+        firewalled(**given), HOST, no_reload="not now", declared=declaring(Egress())
+    )
 
     assert f"\nin_force={in_force}\n" in text
 
@@ -271,7 +275,7 @@ def test_without_a_firewall_nothing_is_tried() -> None:
     never = probe_script(firewalled(now=None), HOST, no_reload="not now")
     undeclared = probe_script(firewalled(), HOST, no_reload="not now")
 
-    assert "firewall=''\n" in never
-    assert "forget_tries()" not in never
-    assert "firewall=yes\ntries=''\n" in undeclared
-    assert "forget_tries()" in undeclared
+    assert "trying=''\n" in never
+    assert "egress_sweeps()" not in never
+    assert "trying=egress\ntries=''\n" in undeclared
+    assert "egress_sweeps()" in undeclared

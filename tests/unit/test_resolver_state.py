@@ -6,13 +6,13 @@ import pytest
 
 from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.parts.resolver.files import DIRECTORY, SERVICE
-from pyinfra_gvisor.parts.resolver.state import ResolverState, read_resolver
+from pyinfra_gvisor.parts.resolver.state import ResolverState, read
 from tests.unit.answers import answer
 from tests.unit.resolver_answers import ABLE, there, told
 
 
 def test_a_node_that_tells_nothing_has_nothing() -> None:
-    assert parse_node(answer()).resolver == ResolverState() == read_resolver([])
+    assert parse_node(answer()).part(ResolverState) == ResolverState() == read([])
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_node_that_tells_nothing_has_nothing() -> None:
     ],
 )
 def test_a_node_has_what_it_tells(found: ResolverState) -> None:
-    assert parse_node([*told(found), *answer()]).resolver == found
+    assert parse_node([*told(found), *answer()]).part(ResolverState) == found
 
 
 @pytest.mark.parametrize(

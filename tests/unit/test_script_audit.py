@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.audit.observed import Observed, parse_observed
-from pyinfra_gvisor.parts.egress.observed import read_counted
+from pyinfra_gvisor.parts.egress.observed import read
 from pyinfra_gvisor.scripts import script
 from tests.unit.answers import compact
 from tests.unit.fake_docker import SECRET, container, daemon, routes, says
@@ -222,16 +222,17 @@ def firewall(tmp_path: Path, nft: str | None) -> Sequence[str]:
     path = toolbox(tmp_path / "bin")
     if nft is not None:
         stub(path, "nft", nft)
-    text = replaced(script("audit_state"), {"/usr/sbin/nft": path / "nft"})
+    text = script("parts/egress/observed", "audit_state", observed="egress_observed")
+    text = replaced(text, {"/usr/sbin/nft": path / "nft"})
     ran = run(text, path=path)
     assert (ran.returncode, ran.stderr) == (0, "")
-    return [line for line in ran.stdout.splitlines() if line.startswith("counted ")]
+    return [line for line in ran.stdout.splitlines() if line.startswith("egress_observed ")]
 
 
 def test_what_a_firewall_has_counted_is_told_with_the_time(tmp_path: Path) -> None:
     lines = firewall(tmp_path, NFT)
 
-    found = read_counted([line.removeprefix("counted ") for line in lines])
+    found = read([line.removeprefix("egress_observed ") for line in lines])
     assert (found.counters, found.is_full) == ({"drop_node": 7}, False)
     assert [(item.source, item.to) for item in found.attempts] == [
         ("172.18.0.2", "10.0.0.5:22/tcp")
@@ -252,7 +253,7 @@ def test_where_there_is_no_firewall_nothing_is_told(tmp_path: Path, nft: str | N
 
 def test_an_audit_waits_for_a_proof_and_lets_none_begin(tmp_path: Path) -> None:
     lock, told = tmp_path / "probe.lock", tmp_path / "told"
-    text = replaced(script("audit_state"), {"/run/pyinfra-gvisor/probe.lock": lock})
+    text = replaced(script("audit_state", observed=""), {"/run/pyinfra-gvisor/probe.lock": lock})
     begins = f"flock -n {lock} true && echo a proof may begin >> {told}"
     with held(lock) as proof:
         Timer(1, lambda: (told.write_text("the proof has ended\n"), proof.close())).start()
@@ -267,7 +268,7 @@ def test_a_proof_without_end_keeps_no_audit_from_its_work(tmp_path: Path) -> Non
     lock = tmp_path / "probe.lock"
     changes = {"/run/pyinfra-gvisor/probe.lock": lock, "-w 180": "-w 0.1"}
     with held(lock):
-        ran = run(f"{replaced(script('audit_state'), changes)}\necho goes on")
+        ran = run(f"{replaced(script('audit_state', observed=''), changes)}\necho goes on")
 
     assert ran.returncode == 0
     assert ran.stdout.splitlines()[-1] == "goes on"

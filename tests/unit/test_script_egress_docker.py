@@ -34,7 +34,7 @@ def machine(tmp_path: Path) -> Machine:
 def seen(machine: Machine, answers: dict[str, Answer]) -> EgressState:
     """What is told with a daemon that gives these answers."""
     with daemon(machine.socket, answers):
-        return machine.node().egress
+        return machine.node().part(EgressState)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_networks_are_none_or_not_known(machine: Machine, answer: Answer, error:
     with daemon(machine.socket, {**routes([]), "/networks": answer}):
         found = machine.node()
 
-    assert found.egress.networks == ()
+    assert found.part(EgressState).networks == ()
     assert (found.docker_error is not None) is error
 
 

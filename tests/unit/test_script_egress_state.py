@@ -45,7 +45,7 @@ def put(machine: Machine, path: str, text: str = "") -> Path:
 
 def seen(machine: Machine) -> EgressState:
     """What it tells of the firewall."""
-    return machine.node().egress
+    return machine.node().part(EgressState)
 
 
 def test_a_machine_without_any_of_it_tells_nothing(machine: Machine) -> None:
@@ -209,7 +209,7 @@ def told_by(machine: Machine, parent: int, **environment: str) -> Ssh | None:
     lines = [f"{key}={shlex.quote(value)}" for key, value in environment.items()]
     text = machine.script().replace("process=$PPID", f"process={parent}")
     output = run("\n".join([*lines, text]), path=machine.path).stdout
-    return parse_node(output.splitlines()).egress.ssh
+    return parse_node(output.splitlines()).part(EgressState).ssh
 
 
 @pytest.mark.parametrize(

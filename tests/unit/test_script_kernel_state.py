@@ -11,7 +11,7 @@ from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.parts.kernel.defaults import SYSCTLS
 from pyinfra_gvisor.parts.kernel.files import DIRECTORY, MODULES_FILE, SYSCTL_FILE
 from pyinfra_gvisor.parts.kernel.names import sysctl_path
-from pyinfra_gvisor.parts.kernel.state import KernelSurface, read_surface
+from pyinfra_gvisor.parts.kernel.state import KernelSurface, read
 from pyinfra_gvisor.scripts import script
 from tests.unit.answers import answer
 from tests.unit.kernel_answers import told
@@ -55,7 +55,7 @@ class Host:
         spent = self.root / "spent"
         spent.unlink(missing_ok=True)
         tops = ("/proc/", "/lib/modules", "/opt/", "/etc/", "/run/", "/usr/")
-        text = replaced(script("kernel_state"), {top: f"{self.root}{top}" for top in tops})
+        text = replaced(script("parts/kernel/state"), {top: f"{self.root}{top}" for top in tops})
         ran = run(f"set -u\nexport LC_ALL=C\n{text}kernel_state\n", path=self.path)
         assert (ran.returncode, ran.stderr) == (0, "")
         self.spent = spent.read_text().split() if spent.exists() else []
@@ -63,7 +63,7 @@ class Host:
 
     def surface(self) -> KernelSurface:
         """The same, read."""
-        return read_surface([line.removeprefix("surface ") for line in self.lines()])
+        return read([line.removeprefix("kernel ") for line in self.lines()])
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_the_script_knows_every_setting_that_has_a_default() -> None:
-    _, _, rest = script("kernel_state").partition("kernel_keys='\n")
+    _, _, rest = script("parts/kernel/state").partition("kernel_keys='\n")
 
     assert rest.partition("'")[0].split() == list(SYSCTLS)
 
@@ -209,7 +209,7 @@ def test_the_file_of_old_comes_last_and_ufws_counts_where_ufw_is_on(host: Host) 
 
 
 def test_a_node_has_what_was_read_of_its_kernel() -> None:
-    found = parse_node([*told(modules={"tipc": 1}), *answer()]).surface
+    found = parse_node([*told(modules={"tipc": 1}), *answer()]).part(KernelSurface)
 
     assert found.loaded == {"tipc": 1}
     assert found.values["net.ipv4.tcp_syncookies"] == "0"
@@ -218,10 +218,10 @@ def test_a_node_has_what_was_read_of_its_kernel() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param("surface text /x not-base64", id="text"),
-        pytest.param("surface stat 644:0:0 /x", id="a-file-without-text"),
-        pytest.param("surface module tipc", id="no-use-count"),
-        pytest.param("surface module tipc many", id="use-count"),
+        pytest.param("kernel text /x not-base64", id="text"),
+        pytest.param("kernel stat 644:0:0 /x", id="a-file-without-text"),
+        pytest.param("kernel module tipc", id="no-use-count"),
+        pytest.param("kernel module tipc many", id="use-count"),
     ],
 )
 def test_a_malformed_line_is_refused(line: str) -> None:

@@ -111,7 +111,7 @@ def tools(tmp_path: Path) -> Path:
 def said(tools: Path, *commands: str, in_force: str = "yes") -> list[str]:
     """What the part prints, once these commands were called."""
     given = {"tries": "", "uplinks": "eth0 ppp0", "in_force": in_force}
-    text = script("prove_egress", "prove_look", **given)
+    text = script("parts/egress/proof", "prove_look", **given)
     text = replaced(text, {"/usr/sbin/nft": tools / "nft"})
     more = "say() { printf '%s\\n' \"$*\"; }\n" + "\n".join(commands)
     ran = run(text + more, path=tools)
@@ -174,7 +174,7 @@ def test_the_members_of_a_set_are_read_with_whatever_is_behind_them(tools: Path)
 def test_of_what_was_stopped_only_what_a_probe_tried_is_forgotten(
     tools: Path, tmp_path: Path
 ) -> None:
-    said(tools, "forget_tries 172.30.0.3 172.30.0.4")
+    said(tools, "egress_sweeps 172.30.0.3 172.30.0.4")
 
     told = (tmp_path / "told").read_text().splitlines()
     assert told[1:3] == [
@@ -190,7 +190,7 @@ def test_of_what_was_stopped_only_what_a_probe_tried_is_forgotten(
 def test_without_a_table_there_is_nothing_to_forget(tools: Path, tmp_path: Path) -> None:
     stub(tools, "nft", f'echo "$*" >> {tmp_path}/told; exit 1')
 
-    assert said(tools, "forget_tries 172.30.0.3") == []
+    assert said(tools, "egress_sweeps 172.30.0.3") == []
     assert (tmp_path / "told").read_text() == "list table inet pyinfra_gvisor\n"
 
 
@@ -259,7 +259,7 @@ def test_what_is_told_is_what_was_seen_inside_and_of_the_rules(
     for name in ("runsc", "runc"):
         (tmp_path / f"tried.{name}").write_text(inside)
 
-    lines = said(tools, f"work={tmp_path}", TRIED, "end_tries", in_force=in_force)
+    lines = said(tools, f"work={tmp_path}", TRIED, "egress_ends", in_force=in_force)
 
     assert [line.partition("\t")[2] for line in lines if line.startswith("runsc\t")] == expected
 
@@ -268,7 +268,7 @@ def test_what_runc_does_not_reach_either_is_not_tried(tools: Path, tmp_path: Pat
     (tmp_path / "tried.runsc").write_text("allowed\tconnected\n")
     (tmp_path / "tried.runc").write_text("allowed\tno answer\n")
 
-    lines = said(tools, f"work={tmp_path}", TRIED, "end_tries")
+    lines = said(tools, f"work={tmp_path}", TRIED, "egress_ends")
 
     assert (
         "node\tnot_applicable.egress-allowed\tunder runc 10.0.0.5 port 5432 is not reached either"

@@ -46,7 +46,7 @@ def install(machine: Machine) -> dict[str, Path]:
 
 
 def test_a_node_without_any_of_it_tells_nothing_and_systemd_is_not_asked(machine: Machine) -> None:
-    assert machine.node().resolver == ResolverState()
+    assert machine.node().part(ResolverState) == ResolverState()
     assert not (machine.root / "asked").exists()
 
 
@@ -67,7 +67,7 @@ def test_the_version_is_that_of_the_file_behind_all_links(
     if link:
         (machine.root / "python3").symlink_to(machine.root / link)
 
-    assert machine.node().resolver == ResolverState(python=python)
+    assert machine.node().part(ResolverState) == ResolverState(python=python)
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_the_modules_are_those_of_that_version(machine: Machine, modules: tuple[
     for module in modules:
         have(machine.root / "lib" / "python3.13" / module / "__init__.py")
 
-    assert machine.node().resolver == ResolverState(python="3.13", modules=modules)
+    assert machine.node().part(ResolverState) == ResolverState(python="3.13", modules=modules)
 
 
 def test_ip_is_told_where_the_unit_starts_it(machine: Machine) -> None:
     path = have(machine.root / "ip")
-    there = machine.node().resolver.ip
+    there = machine.node().part(ResolverState).ip
     path.chmod(0o755)
 
-    assert (there, machine.node().resolver.ip) == (False, True)
+    assert (there, machine.node().part(ResolverState).ip) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_whether_mounts_propagate_is_what_the_mount_of_the_root_says(
 ) -> None:
     have(machine.root / "mountinfo", "".join(mounts))
 
-    assert machine.node().resolver == ResolverState(shared=shared)
+    assert machine.node().part(ResolverState) == ResolverState(shared=shared)
 
 
 def test_every_file_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
     paths = install(machine)
 
-    found = machine.node().resolver
+    found = machine.node().part(ResolverState)
 
     assert found.there
     assert {path: item.model_dump() for path, item in found.files.items()} == {
@@ -146,7 +146,7 @@ def test_a_link_in_the_place_of_a_file_is_told_and_is_not_that_file(
     other = link.rename(machine.root / "elsewhere.py")
     link.symlink_to("nowhere" if broken else other)
 
-    found = machine.node().resolver
+    found = machine.node().part(ResolverState)
 
     assert str(link) in found.strays
     assert str(link) not in found.files if broken else found.files[str(link)].mode == "777"
@@ -156,17 +156,17 @@ def test_units_are_told_as_systemd_has_them(machine: Machine) -> None:
     paths = install(machine)
     wants = machine.units / "sockets.target.wants"
     wants.mkdir()
-    disabled = machine.node().resolver
+    disabled = machine.node().part(ResolverState)
     (wants / f"{UNIT}.socket").symlink_to("nowhere")
 
-    enabled = machine.node().resolver
+    enabled = machine.node().part(ResolverState)
 
     assert (disabled.socket, disabled.service, disabled.enabled) == ("active", "active", False)
     assert enabled == disabled.model_copy(update={"enabled": True})
     asked = f"is-active {UNIT}.socket\nis-active {UNIT}.service\n"
     assert (machine.root / "asked").read_text() == asked * 2
     paths[f"{UNIT}.socket"].unlink()
-    assert machine.node().resolver.socket is None
+    assert machine.node().part(ResolverState).socket is None
 
 
 def test_a_container_asks_it_as_long_as_its_bundle_holds_files_that_say_so(
@@ -183,7 +183,7 @@ def test_a_container_asks_it_as_long_as_its_bundle_holds_files_that_say_so(
         (path / "resolv.conf").write_text(f"search x\nnameserver {ADDRESS}\n")
     (packaged / ids[3] / "resolv.conf").write_text("nameserver 192.0.2.53\n")
 
-    assert machine.node().resolver == ResolverState(asks=(ids[0], ids[2]))
+    assert machine.node().part(ResolverState) == ResolverState(asks=(ids[0], ids[2]))
 
 
 @pytest.mark.parametrize(
@@ -204,4 +204,4 @@ def test_a_container_that_has_ended_does_not_ask_though_its_bundle_is_still_ther
     if init is not None:
         (bundle / "init.pid").write_text(init)
 
-    assert machine.node().resolver.asks == (("a" * 64,) if asks else ())
+    assert machine.node().part(ResolverState).asks == (("a" * 64,) if asks else ())

@@ -22,7 +22,7 @@ def test_what_the_node_runs_on_is_told(detects: str, told: list[str], tmp_path: 
     path = toolbox(tmp_path / "bin")
     stub(path, "systemd-detect-virt", detects)
 
-    ran = run(replaced(script("audit_state"), {"/usr/sbin/nft": path / "nft"}), path=path)
+    ran = run(script("audit_state", observed=""), path=path)
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert [line for line in ran.stdout.splitlines() if line.startswith("virtual")] == told
@@ -42,8 +42,7 @@ def test_without_systemd_a_container_is_known_by_dockers_mark(
     if marked:
         mark.touch()
 
-    changes = {"/usr/sbin/nft": path / "nft", "/.dockerenv": mark}
-    ran = run(replaced(script("audit_state"), changes), path=path)
+    ran = run(replaced(script("audit_state", observed=""), {"/.dockerenv": mark}), path=path)
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert [line for line in ran.stdout.splitlines() if line.startswith("virtual")] == told

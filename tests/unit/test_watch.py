@@ -11,7 +11,8 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import FoundFile
 from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.parts.watch.files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
-from pyinfra_gvisor.parts.watch.plan import Watch, WatchState, plan_watch
+from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
+from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Selector
 
 WATCH = Watch((COOLIFY,), ())

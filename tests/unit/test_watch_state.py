@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.parts.watch.plan import WatchState
+from pyinfra_gvisor.parts.watch.state import WatchState
 from tests.unit.answers import answer
 from tests.unit.node_script import Machine
 from tests.unit.shells import stub
@@ -35,7 +35,7 @@ def install(machine: Machine) -> dict[str, Path]:
 
 
 def test_a_node_without_a_watch_has_none_and_systemd_is_not_asked(machine: Machine) -> None:
-    found = machine.node().watch
+    found = machine.node().part(WatchState)
 
     assert found == WatchState()
     assert not found.there
@@ -45,7 +45,7 @@ def test_a_node_without_a_watch_has_none_and_systemd_is_not_asked(machine: Machi
 def test_every_file_of_a_watch_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
     paths = install(machine)
 
-    found = machine.node().watch
+    found = machine.node().part(WatchState)
 
     assert found.there
     assert set(found.files) == {str(path) for path in paths.values()}
@@ -59,10 +59,10 @@ def test_a_timer_is_told_as_systemd_has_it(machine: Machine) -> None:
     paths = install(machine)
     wants = machine.units / "timers.target.wants"
     wants.mkdir()
-    disabled = machine.node().watch
+    disabled = machine.node().part(WatchState)
     (wants / paths["pyinfra-gvisor-watch.timer"].name).symlink_to("nowhere")
 
-    enabled = machine.node().watch
+    enabled = machine.node().part(WatchState)
 
     assert (disabled.timer, disabled.enabled) == ("active", False)
     assert (enabled.timer, enabled.enabled) == ("active", True)
@@ -74,7 +74,7 @@ def test_a_part_of_a_watch_is_told_too(machine: Machine) -> None:
     paths["pyinfra-gvisor-watch.timer"].unlink()
     paths["policy"].unlink()
 
-    found = machine.node().watch
+    found = machine.node().part(WatchState)
 
     assert {Path(path).name for path in found.files} == {"watch.pl", "pyinfra-gvisor-watch.service"}
     assert found.timer is None

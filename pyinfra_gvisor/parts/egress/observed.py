@@ -71,9 +71,9 @@ class Counted(Reading):
     is_full: bool = False
 
 
-def read_counted(lines: Sequence[str]) -> Counted:
+def read(lines: Sequence[str]) -> Counted:
     """
-    What ``scripts/audit_state.sh`` tells: the node's time, and what nft lists, as JSON.
+    What ``observed.sh`` tells: the node's time, and what nft lists, as JSON.
 
     The form is of libnftables-json(5). Raises ``ValueError``, ``LookupError``, ``TypeError`` or
     ``AttributeError`` if it is malformed.

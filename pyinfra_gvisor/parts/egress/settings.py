@@ -236,6 +236,9 @@ class EgressSettings(Strict):
     )
 
 
+SETTINGS = EgressSettings
+
+
 def overlap(one: Network, other: Network) -> bool:
     if isinstance(one, IPv4Network) and isinstance(other, IPv4Network):
         return one.overlaps(other)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node_files import FoundFile, read_files
+from pyinfra_gvisor.parts.state import PartState
 
 
 class DockerNetwork(Reading):
@@ -27,7 +28,7 @@ class Ssh(Reading):
     interface: str = ""
 
 
-class EgressState(Reading):
+class EgressState(PartState):
     """
     The firewall as it is, and what its rules depend on.
 
@@ -73,9 +74,9 @@ class EgressState(Reading):
         return rules is None or rules.sha256 != self.loaded_from
 
 
-def read_egress(lines: Sequence[str]) -> EgressState:
+def read(lines: Sequence[str]) -> EgressState:
     """
-    What ``scripts/egress_state.sh`` and ``docker_state.sh`` tell, a kind and a value each.
+    What ``state.sh`` and ``docker_state.sh`` tell, a kind and a value each.
 
     Raises ``ValueError`` if a line is malformed.
     """

@@ -94,3 +94,6 @@ class KernelSettings(Strict):
         description="Modules of the kernel's that are kept out, and settings of it: "
         "docs/kernel.md. `{}`: those that no run node needs. `None`: nothing of it is on the node.",
     )
+
+
+SETTINGS = KernelSettings

@@ -14,6 +14,7 @@ from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node_files import FoundFile
 from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE, kept_out_by, set_by
 from pyinfra_gvisor.parts.kernel.names import sysctl_key
+from pyinfra_gvisor.parts.state import PartState
 
 UFW, UFW_SYSCTL = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"
 # Files come by name, whatever their directory; these come behind all of them: sysctl(8), ufw(8).
@@ -27,7 +28,7 @@ class Elsewhere(Reading):
     value: str
 
 
-class KernelSurface(Reading):
+class KernelSurface(PartState):
     """
     Modules that are loaded, settings as they are, and our files.
 
@@ -63,9 +64,9 @@ class KernelSurface(Reading):
         return set_by(self.texts.get(SYSCTL_FILE, ""))
 
 
-def read_surface(lines: Sequence[str]) -> KernelSurface:
+def read(lines: Sequence[str]) -> KernelSurface:
     """
-    What ``scripts/kernel_state.sh`` tells.
+    What ``state.sh`` tells.
 
     Raises ``ValueError`` if a line is malformed.
     """

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from pyinfra_gvisor.parts.kernel.defaults import MODULES, SYSCTLS
+from pyinfra_gvisor.parts.tables import Table
 
 T = TypeVar("T")
 
@@ -31,3 +32,9 @@ def _grouped(items: Mapping[str, T]) -> list[tuple[T, str]]:
     for name, item in items.items():
         groups.setdefault(item, []).append(f"`{name}`")
     return [(item, ", ".join(names)) for item, names in groups.items()]
+
+
+TABLES = (
+    Table("kernel.md", "modules", modules_table),
+    Table("kernel.md", "sysctls", sysctls_table),
+)

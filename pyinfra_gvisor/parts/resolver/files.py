@@ -8,18 +8,13 @@ from ipaddress import ip_address
 
 from pyinfra_gvisor.node_files import NodeFile, unit_text
 from pyinfra_gvisor.parts.resolver import forwarder
+from pyinfra_gvisor.runtimes.wrappers import ADDRESS, ADDRESS6
 
 DIRECTORY = "/opt/gvisor/resolver"
 NAME = "pyinfra-gvisor-resolver"
 SOCKET = f"/etc/systemd/system/{NAME}.socket"
 SERVICE = f"/etc/systemd/system/{NAME}.service"
 METRICS = "pyinfra_gvisor_resolver.prom"
-
-# Where sandboxes ask: on the node's loopback, so that every container's gateway leads there, and
-# nobody else's. Link-local, RFC 3927; no cloud is known to use it. The other one was drawn at
-# random, as RFC 4193 has it.
-ADDRESS = "169.254.53.53"
-ADDRESS6 = "fd2e:6ab4:9d1c::53"
 
 MEMORY_MIB = 64
 START_S = 30

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.parts.plan import PartPlan
-from pyinfra_gvisor.parts.resolver.files import ADDRESS, kept_files
+from pyinfra_gvisor.parts.resolver.files import kept_files
 from pyinfra_gvisor.parts.resolver.state import ResolverState
+from pyinfra_gvisor.runtimes.wrappers import ADDRESS
 
 OLDEST_PYTHON = (3, 10)
 SETNS_SINCE = (3, 12)  # https://docs.python.org/3/library/os.html#os.setns

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node_files import FoundFile, read_files
+from pyinfra_gvisor.parts.state import PartState
 
 
-class ResolverState(Reading):
+class ResolverState(PartState):
     """
     Files by path; ``socket`` and ``service`` are what ``systemctl is-active`` says of the units.
 
@@ -42,9 +42,9 @@ class ResolverState(Reading):
         return self.socket == self.service == "active"
 
 
-def read_resolver(lines: Iterable[str]) -> ResolverState:
+def read(lines: Iterable[str]) -> ResolverState:
     """
-    What ``scripts/resolver_state.sh`` tells.
+    What ``state.sh`` tells.
 
     Raises ``ValueError`` if a line is malformed.
     """

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
-
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Reading
-from pyinfra_gvisor.node_files import FoundFile, NodeFile, read_files
+from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.parts.watch.files import (
     METRICS,
@@ -24,23 +21,9 @@ from pyinfra_gvisor.parts.watch.files import (
     service_text,
     timer_text,
 )
+from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.policy.settings import AuditSettings
-
-
-class WatchState(Reading):
-    """
-    What of the watch is on a node, by path; ``timer`` is what ``systemctl is-active`` says of it.
-    """
-
-    files: dict[str, FoundFile] = Field(default_factory=dict)
-    enabled: bool = False
-    timer: str | None = None
-
-    @property
-    def there(self) -> bool:
-        """Whether any of it is there."""
-        return bool(self.files) or self.enabled
 
 
 @dataclass(frozen=True)
@@ -82,25 +65,6 @@ def declared_watch(settings: AuditSettings) -> Watch | None:
         interval_s=settings.watch_interval_s,
         action=settings.watch_action,
         textfile_dir=settings.textfile_dir,
-    )
-
-
-def read_watch(lines: Sequence[str]) -> WatchState:
-    """
-    What ``scripts/watch_state.sh`` tells.
-
-    Raises ``ValueError`` if a line is malformed.
-    """
-    told: list[str] = []
-    values: dict[str, str] = {}
-    for line in lines:
-        kind, _, rest = line.partition(" ")
-        if kind in ("enabled", "timer"):
-            values[kind] = rest
-        else:
-            told.append(line)
-    return WatchState(
-        files=read_files(told), enabled="enabled" in values, timer=values.get("timer")
     )
 
 

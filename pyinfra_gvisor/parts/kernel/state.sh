@@ -37,9 +37,9 @@ kernel_state() {
     kernel_files
     kernel_values
     if [ -e "$kernel_modules" ]; then
-        sed -n 's/^\([^ ]*\) [0-9]* \([0-9-]*\) .*/surface module \1 \2/p' "$kernel_modules"
+        sed -n 's/^\([^ ]*\) [0-9]* \([0-9-]*\) .*/kernel module \1 \2/p' "$kernel_modules"
     else
-        echo 'surface modules no'
+        echo 'kernel modules no'
     fi
     kernel_builtin
     kernel_later
@@ -50,14 +50,14 @@ kernel_files() {
     for path in "$kernel_modprobe_d" "$kernel_sysctl_d"; do
         if [ ! -f "$path" ]; then continue; fi
         set -- "$@" "$path"
-        printf 'surface text %s %s\n' "$path" "$(base64 -w0 < "$path")"
+        printf 'kernel text %s %s\n' "$path" "$(base64 -w0 < "$path")"
     done
-    if [ $# -gt 0 ]; then stat -c 'surface stat %a:%u:%g %n' -- "$@"; fi
+    if [ $# -gt 0 ]; then stat -c 'kernel stat %a:%u:%g %n' -- "$@"; fi
     if [ ! -d "$kernel_kept" ]; then return 0; fi
-    echo 'surface kept yes'
+    echo 'kernel kept yes'
     for name in before written; do
         if [ ! -r "$kernel_kept/$name" ]; then continue; fi
-        while IFS= read -r content; do printf 'surface %s %s\n' "$name" "$content"; done < "$kernel_kept/$name"
+        while IFS= read -r content; do printf 'kernel %s %s\n' "$name" "$content"; done < "$kernel_kept/$name"
     done
 }
 
@@ -94,7 +94,7 @@ kernel_values() {
     fi
     if [ $# = 0 ]; then return 0; fi
     grep -H -s -m 1 '' -- "$@" | while IFS= read -r content; do
-        printf 'surface value %s\n' "${content#"$kernel_sys"/}"
+        printf 'kernel value %s\n' "${content#"$kernel_sys"/}"
     done
 }
 
@@ -106,7 +106,7 @@ kernel_builtin() { # a module's file may have hyphens where its name has undersc
         case "$key $name" in *[!A-Za-z0-9_\ ]*) ;; install\ ?*) names="$names|$name" ;; esac
     done < "$kernel_modprobe_d"
     if [ -z "$names" ]; then return 0; fi
-    sed -n -E -e 's/.*\///' -e 's/\.ko.*//' -e y/-/_/ -e "s/^(${names#|})\$/surface builtin &/p" \
+    sed -n -E -e 's/.*\///' -e 's/\.ko.*//' -e y/-/_/ -e "s/^(${names#|})\$/kernel builtin &/p" \
         "$kernel_lib/$release/modules.builtin"
 }
 
@@ -124,5 +124,5 @@ kernel_later() {
     done
     if [ $# = 0 ]; then return 0; fi
     grep -H -s -m 200 '^[[:space:]]*-\{0,1\}[A-Za-z][A-Za-z0-9_./@:+-]*[[:space:]]*=[[:print:][:space:]]*$' -- "$@" |
-        while IFS= read -r content; do printf 'surface later %s\n' "$content"; done
+        while IFS= read -r content; do printf 'kernel later %s\n' "$content"; done
 }

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.parts.resolver.files import NAME, kept_files
+from pyinfra_gvisor.parts.resolver.state import ResolverState
 from pyinfra_gvisor.policy.findings import Severity
 
 
 def _askers(host: Audited) -> list[str]:
     """The runtimes that are declared with it, and the containers that run with it."""
     declared = [name for name, item in host.settings.runtimes.items() if item.dns]
-    names = {item.id: item.name for item in host.node.containers}
-    return [*declared, *(names.get(item, item[:12]) for item in host.node.resolver.asks)]
+    return [*declared, *host.node.names_of(host.node.part(ResolverState).asks)]
 
 
 def _down(host: Audited) -> Iterator[Seen]:
-    found = host.node.resolver
+    found = host.node.part(ResolverState)
     states = {"socket": found.socket, "service": found.service}
     down = [
         f"{kind} is {state or 'missing'}" for kind, state in states.items() if state != "active"
@@ -29,7 +29,7 @@ def _down(host: Audited) -> Iterator[Seen]:
 
 
 def _not_declared(host: Audited) -> Iterator[Seen]:
-    found = host.node.resolver
+    found = host.node.part(ResolverState)
     if not any(item.dns for item in host.settings.runtimes.values()) or not found.there:
         return
     files = kept_files(named_resolvers(host.node), host.settings.textfile_dir)
@@ -44,7 +44,7 @@ def _not_declared(host: Audited) -> Iterator[Seen]:
         yield Seen(NAME, "it would not be there behind a reboot")
 
 
-RESOLVER_RULES: tuple[Rule[Audited], ...] = (
+RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "resolver-down",
         Severity.HIGH,

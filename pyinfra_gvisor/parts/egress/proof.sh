@@ -12,7 +12,7 @@ chosen=''    # "kind=address=port"
 
 # What probes have left in the sets. Those of the control are the proof's alone; in the other is what
 # people look for, and what an earlier container left of this address would be taken for the probe's.
-forget_tries() { # addresses of probes
+egress_sweeps() { # addresses of probes
     if [ ! -x /usr/sbin/nft ] || ! in_table list table > /dev/null 2>&1; then return 0; fi # no table, no sets
     for set in controls4 passed4; do
         in_table flush set "$set" || return 0 # somebody has changed the table: no proof comes of it
@@ -33,7 +33,7 @@ members() { # set: "source . destination . protocol . port" a line
         sed -n 's/^[[:space:]]*\([0-9.]* \. [0-9.]* \. [a-z0-9]* \. [0-9]*\) .*/\1/p'
 }
 
-begin_tries() {
+egress_begins() {
     if [ -n "$tries" ] && ! command -v ip > /dev/null; then say 'no ip on this node; install iproute2' >&2; fi
     for try in $tries; do
         kind=${try%%=*} to=${try#*=}
@@ -41,7 +41,7 @@ begin_tries() {
         if [ -n "$to" ]; then chosen="$chosen $kind=$to=${try##*=}"; fi
     done
     # shellcheck disable=SC2046
-    forget_tries $(all_addresses)
+    egress_sweeps $(all_addresses)
     inspected runc
     if [ -n "$chosen" ] && [ -n "$in_force" ] && [ -n "$address" ]; then
         in_table add element controls4 "{ $address timeout ${control_s}s }" || return 0 # it is then stopped, and seen to be
@@ -87,12 +87,13 @@ is_beyond() { # address
     ! ip -4 route show match "$1" scope link | grep -qv '^default'
 }
 
-try_inside() { # runtime: "kind<TAB>outcome" a line
+egress_tries() { # runtime: "kind<TAB>outcome" a line
+    if [ -z "$chosen" ] || is_offline "$1"; then return 0; fi
     # shellcheck disable=SC2086
-    docker exec "$name-$1-$tag" $perl -e "$program" try $chosen 2>&1
+    docker exec "$name-$1-$tag" $perl -e "$program" try $chosen > "$work/tried.$1" 2>&1
 }
 
-end_tries() {
+egress_ends() {
     if [ -z "$chosen" ]; then return 0; fi
     : > "$work/stopped4"
     : > "$work/passed4"
@@ -101,7 +102,7 @@ end_tries() {
         members passed4 > "$work/passed4"
     fi
     # shellcheck disable=SC2046
-    forget_tries $(all_addresses)
+    egress_sweeps $(all_addresses)
     for runtime in $started; do
         if ! is_offline "$runtime"; then see_tries "$runtime"; fi
     done

@@ -8,15 +8,25 @@ from dataclasses import dataclass
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.errors import cut
-from pyinfra_gvisor.parts.egress.files import RULES
-from pyinfra_gvisor.parts.egress.observed import Attempt, is_covered, listed
+from pyinfra_gvisor.parts.egress.files import RULES as FILE
+from pyinfra_gvisor.parts.egress.observed import Attempt, Counted, is_covered, listed
 from pyinfra_gvisor.parts.egress.plan import differences, out_of_force, wanted_rules
 from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE, TABLE
-from pyinfra_gvisor.parts.egress.settings import METADATA, Allowed, Egress, network, overlap
+from pyinfra_gvisor.parts.egress.settings import (
+    METADATA,
+    Allowed,
+    Egress,
+    EgressSettings,
+    network,
+    overlap,
+)
+from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.report.document import EgressReport, StoppedReport
 
 SETTING = "gvisor_egress"
 SHOWN = 5  # of a list in a finding
+STOPPED_MANY = 50  # of destinations, and of addresses that are nobody's, in a report
 CLOCK_S = 2  # nft tells whole seconds, so that an attempt may seem to be older than it is
 # Of Docker's own drivers those whose packets pass a bridge that the rules know, or that make none:
 # an overlay's way out is docker_gwbridge. https://docs.docker.com/engine/network/drivers/
@@ -44,7 +54,7 @@ def stopped(host: Audited) -> list[Stopped]:
     """Everybody who tried what is stopped within the last hour, containers that run first."""
     residents = _residents(host)
     found: dict[tuple[bool, str], list[Attempt]] = {}
-    for attempt in host.observed.counted.attempts:
+    for attempt in host.observed.part(Counted).attempts:
         name, since_s = residents.get(attempt.source, ("", 0))
         is_gone = not name or attempt.at_s < since_s - CLOCK_S
         found.setdefault((is_gone, attempt.source if is_gone else name), []).append(attempt)
@@ -68,14 +78,18 @@ def _residents(host: Audited) -> dict[str, tuple[str, float]]:
     }
 
 
+def _declared(host: Audited) -> Egress | None:
+    return host.settings.part(EgressSettings).egress
+
+
 def _not_declared(host: Audited) -> Iterator[Seen]:
     open_ = [name for name, item in host.settings.runtimes.items() if item.network == "host"]
-    if host.settings.egress is None and open_:
+    if _declared(host) is None and open_:
         yield Seen(SETTING, f"not set, and of network host is {', '.join(sorted(open_))}")
 
 
 def _not_as_declared(host: Audited) -> Iterator[Seen]:
-    egress, found = host.settings.egress, host.node.egress
+    egress, found = _declared(host), host.node.part(EgressState)
     if egress is None:
         if found.there:
             what = "none is declared, and one is there"
@@ -95,27 +109,28 @@ def _lines(found: str | None, wanted: str) -> Iterator[str]:
         ("too many", [line for line in there if line not in declared]),
     ):
         if lines:
-            yield f"{what} in {RULES}: {listed((cut(line.strip()) for line in lines), 2)}"
+            yield f"{what} in {FILE}: {listed((cut(line.strip()) for line in lines), 2)}"
 
 
 def _not_in_force(host: Audited) -> Iterator[Seen]:
-    if host.settings.egress is not None and (why := out_of_force(host.node.egress)):
+    if _declared(host) is not None and (why := out_of_force(host.node.part(EgressState))):
         yield Seen(TABLE, "; ".join(why))
 
 
 def _not_covered(host: Audited) -> Iterator[Seen]:
-    if host.settings.egress is None:
+    if _declared(host) is None:
         return
-    for item in host.node.egress.networks:
-        rules = host.node.egress.rules
+    found = host.node.part(EgressState)
+    for item in found.networks:
+        rules = found.rules
         if item.driver not in BRIDGED:
             yield Seen(f"network {item.name}", f"its driver is {item.driver}")
         elif item.bridge and rules is not None and not is_covered(rules, item.bridge):
-            yield Seen(f"network {item.name}", f"its bridge {item.bridge} is not in {RULES}")
+            yield Seen(f"network {item.name}", f"its bridge {item.bridge} is not in {FILE}")
 
 
 def _opened(host: Audited) -> Iterator[Seen]:
-    egress = host.settings.egress
+    egress = _declared(host)
     if egress is None:
         return
     every = Egress().block
@@ -147,12 +162,12 @@ def _stopped(host: Audited) -> Iterator[Seen]:
         subject = gone[0].name if len(gone) == 1 else "several addresses"
         evidence = f"{listed(texts, SHOWN, '; ')} (of no container that runs)"
         yield Seen(subject, evidence, worst)
-    if host.observed.counted.is_full:
+    if host.observed.part(Counted).is_full:
         what = f"more was tried than the {STOPPED_SIZE} attempts that are remembered"
         yield Seen(TABLE, what, Severity.LOW)
 
 
-EGRESS_RULES: tuple[Rule[Audited], ...] = (
+RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "egress-not-declared",
         Severity.INFO,
@@ -198,3 +213,28 @@ EGRESS_RULES: tuple[Rule[Audited], ...] = (
         _stopped,
     ),
 )
+
+
+def report(host: Audited) -> EgressReport | None:
+    """Return what a report says of the firewall; None where there is none."""
+    found, declared = host.node.part(EgressState), _declared(host) is not None
+    if not declared and not found.there:
+        return None
+    everybody = stopped(host)
+    running = [who for who in everybody if who.is_running]
+    others = [who for who in everybody if not who.is_running][:STOPPED_MANY]
+    return EgressReport(
+        declared=declared,
+        in_force=not out_of_force(found),
+        counters=host.observed.part(Counted).counters,
+        stopped=tuple(map(_reported, (*running, *others))),
+    )
+
+
+def _reported(who: Stopped) -> StoppedReport:
+    return StoppedReport(
+        who=who.name,
+        running=who.is_running,
+        tried=tuple(item.to for item in who.attempts[:STOPPED_MANY]),
+        more=len(who.attempts[STOPPED_MANY:]),
+    )

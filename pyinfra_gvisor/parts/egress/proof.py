@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.settings import Egress, EgressSettings
+from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.tries import Try, tries
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.proof.check import ONLINE, Check
 from pyinfra_gvisor.proof.judges import let_through, same, shows, stopped
+from pyinfra_gvisor.proof.part import Declared, PartProof
 
 _UNDECLARED = "no `gvisor_egress` is declared"
 _LOAD = "run deploys/gvisor.py, which loads the rules; see docs/egress.md"
@@ -29,7 +34,7 @@ def _stopped(
     )
 
 
-EGRESS_CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[Check, ...] = (
     _stopped(
         "metadata",
         "the cloud's metadata service is out of reach",
@@ -68,3 +73,40 @@ EGRESS_CHECKS: tuple[Check, ...] = (
         unless=f"{_UNDECLARED}, `allow` has no such address, or it is not reached under runc",
     ),
 )
+
+
+def _egress(declared: Declared) -> Egress | None:
+    return declared.part(EgressSettings).egress if declared else None
+
+
+def _spared(declared: Declared) -> dict[str, str]:
+    """What is not tried, and why."""
+    found = tries(_egress(declared)).items()
+    return {f"egress-{kind}": item for kind, item in found if isinstance(item, str)}
+
+
+def _given(node: Node, declared: Declared) -> dict[str, str] | None:
+    """Without a firewall that is declared nothing is tried, only tidied up."""
+    egress, found = _egress(declared), node.part(EgressState)
+    if egress is None and found.now is None:
+        return None
+    words = [
+        f"{kind}={','.join(item.addresses)}={item.port}"
+        for kind, item in tries(egress).items()
+        if isinstance(item, Try)
+    ]
+    return {
+        "tries": " ".join(words),
+        "uplinks": " ".join(found.uplinks),
+        "in_force": "yes" if found.in_force else "",
+    }
+
+
+def _state(node: Node, declared: Declared) -> list[object] | None:
+    egress, found = _egress(declared), node.part(EgressState)
+    if egress is None:
+        return None
+    return [egress.model_dump(), found.loaded_from, found.in_force]
+
+
+PROOF = PartProof(CHECKS, _spared, _given, _state)

@@ -7,18 +7,23 @@ from collections.abc import Iterator
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE, kernel_files
 from pyinfra_gvisor.parts.kernel.plan import different_values, wanted_settings
-from pyinfra_gvisor.parts.kernel.settings import Kernel
+from pyinfra_gvisor.parts.kernel.settings import Kernel, KernelSettings
+from pyinfra_gvisor.parts.kernel.state import KernelSurface
 from pyinfra_gvisor.policy.findings import Severity
+
+
+def _declared(host: Audited) -> Kernel | None:
+    return host.settings.part(KernelSettings).kernel
 
 
 def _not_declared(host: Audited) -> Iterator[Seen]:
     names = [name for name, one in host.settings.runtimes.items() if one.network == "host"]
-    if host.settings.kernel is None and names:
+    if _declared(host) is None and names:
         yield Seen("gvisor_kernel", f"sockets of the node's kernel: {', '.join(names)}")
 
 
 def _files(host: Audited) -> Iterator[Seen]:
-    found, wanted = host.node.surface, host.settings.kernel
+    found, wanted = host.node.part(KernelSurface), _declared(host)
     files = kernel_files(wanted.kept_out if wanted else (), wanted_settings(found, wanted))
     for item in files:
         if item.path not in found.files:
@@ -32,8 +37,8 @@ def _files(host: Audited) -> Iterator[Seen]:
 
 
 def _settings(host: Audited) -> Iterator[Seen]:
-    found = host.node.surface
-    wanted = wanted_settings(found, host.settings.kernel)
+    found = host.node.part(KernelSurface)
+    wanted = wanted_settings(found, _declared(host))
     for key, value in different_values(found, wanted).items():
         other = found.elsewhere.get(key)
         by = f"; {other.path} sets it" if other and other.value == value else ""
@@ -41,15 +46,15 @@ def _settings(host: Audited) -> Iterator[Seen]:
 
 
 def _modules(host: Audited) -> Iterator[Seen]:
-    found = host.node.surface
-    for name in (host.settings.kernel or Kernel(modules=())).kept_out:
+    found = host.node.part(KernelSurface)
+    for name in (_declared(host) or Kernel(modules=())).kept_out:
         if name in (found.loaded or {}):
             yield Seen(name, f"loaded, used by {(found.loaded or {})[name]}")
         elif name in found.builtin:
             yield Seen(name, "built into the kernel, where no file keeps it out", Severity.INFO)
 
 
-KERNEL_RULES: tuple[Rule[Audited], ...] = (
+RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "kernel-not-declared",
         Severity.INFO,

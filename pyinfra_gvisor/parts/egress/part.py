@@ -1,0 +1,43 @@
+"""The firewall as a part."""
+
+from __future__ import annotations
+
+from pyinfra_gvisor.daemon_json.network import named_resolvers
+from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.daemon_json.reach import proxied
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.plan import plan_egress
+from pyinfra_gvisor.parts.egress.settings import EgressSettings
+from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.parts.part import Part
+from pyinfra_gvisor.settings import Settings
+
+
+def keeps_proxy(settings: Settings) -> bool:
+    """Whether dockerd is meant to have its userland-proxy."""
+    return settings.wanted_daemon_json().get("userland-proxy") is not False
+
+
+def _check(node: Node, settings: Settings, plan: Plan | None) -> None:
+    """With the daemon.json that the same run writes, which is in force before the rules are."""
+    if plan is None and node.init == "systemd":  # whom the rules would cut off is not known yet
+        return
+    plan_egress(
+        node.part(EgressState),
+        settings.part(EgressSettings).egress,
+        init=node.init,
+        dns=named_resolvers(node, plan.after if plan else None),
+        proxied=proxied(node) and (keeps_proxy(settings) or bool(plan and plan.spared)),
+    )
+
+
+PART = Part(
+    "egress",
+    "before the proof",
+    lambda settings: settings.part(EgressSettings).egress is not None,
+    _check,
+    "systemd, and `gvisor_egress` cuts neither the node's way out, the controller's ssh, "
+    "Docker's DNS nor published ports",
+    "[egress.md](egress.md)",
+    needs_iptables=True,
+)

@@ -1,0 +1,20 @@
+"""Tables of what is stopped and of the keys of ``gvisor_egress``, for docs/egress.md."""
+
+from __future__ import annotations
+
+from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress
+from pyinfra_gvisor.parts.tables import Table, keys_inside
+
+
+def blocked_table() -> str:
+    """A Markdown table of the addresses that are stopped."""
+    rows = ["| blocked | as | what is there |", "|---|---|---|"]
+    rows += [f"| `{text}` | `metadata` | {what} |" for text, what in METADATA.items()]
+    rows += [f"| `{text}` | `private` | {what} |" for text, what in PRIVATE.items()]
+    return "\n".join(rows) + "\n"
+
+
+TABLES = (
+    Table("egress.md", "blocked", blocked_table),
+    Table("egress.md", "egress", lambda: keys_inside(Egress)),
+)
