@@ -24,8 +24,16 @@ PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 VERSION: str = PYPROJECT["project"]["version"]
 DEPENDENCIES: list[str] = PYPROJECT["project"]["dependencies"]
 LAB: list[str] = PYPROJECT["project"]["optional-dependencies"]["lab"]
-PACKAGES: list[str] = PYPROJECT["tool"]["setuptools"]["packages"]
 PACKAGE_DIR: dict[str, str] = PYPROJECT["tool"]["setuptools"]["package-dir"]
+PACKAGES = sorted(
+    {
+        *PACKAGE_DIR,
+        *(
+            ".".join(path.relative_to(ROOT).parent.parts)
+            for path in (ROOT / "pyinfra_gvisor").rglob("__init__.py")
+        ),
+    }
+)
 
 
 def run(*command: str | Path, cwd: Path = ROOT, expect: int = 0) -> str:

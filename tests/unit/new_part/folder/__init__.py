@@ -1,0 +1,1 @@
+"""A sentence of the operator's, in a file on the node."""

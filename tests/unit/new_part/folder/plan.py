@@ -1,0 +1,21 @@
+"""What has to be done so that the sentence is on a node, or gone."""
+
+from __future__ import annotations
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.parts.sample.state import SampleState
+
+FILE = "/opt/gvisor/sample/text"
+
+
+def plan_sample(found: SampleState, wanted: str | None, *, init: str) -> PartPlan:
+    """What to do; raises ``Problem`` where there is no systemd."""
+    if found.text == wanted:
+        return PartPlan()
+    if wanted is None:
+        return PartPlan("remove", (f"remove {FILE}",))
+    if init != "systemd":
+        raise Problem("the sample needs systemd", got=init, todo="leave gvisor_sample out")
+    return PartPlan("have", (f"write {FILE}",), files=(NodeFile(FILE, "644", f"{wanted}\n"),))

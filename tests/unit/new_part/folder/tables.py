@@ -1,0 +1,8 @@
+"""A table for docs/sample.md."""
+
+from __future__ import annotations
+
+from pyinfra_gvisor.parts.sample.plan import FILE
+from pyinfra_gvisor.parts.tables import Table
+
+TABLES = (Table("sample.md", "sample", lambda: f"| file |\n|---|\n| `{FILE}` |\n"),)

@@ -1,0 +1,39 @@
+"""The sentence on a node."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
+
+from pyinfra_gvisor.operations.parts import bring
+from pyinfra_gvisor.operations.sending import sent
+from pyinfra_gvisor.parts.sample.plan import FILE, plan_sample
+from pyinfra_gvisor.parts.sample.settings import SampleSettings
+from pyinfra_gvisor.parts.sample.state import SampleState
+from pyinfra_gvisor.settings import Settings
+
+OPERATION = "sample.sentence"
+
+
+def have(settings: Settings | None) -> None:
+    """The sentence that a host's settings ask for, or none; to be called in a deploy."""
+    wanted = settings.part(SampleSettings).sample if settings else None
+    sentence(wanted, name="Have the sentence")
+
+
+@operation()
+def sentence(wanted: str | None) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have a sentence on the node, or none.
+
+    + wanted: the sentence
+    """
+    yield from bring(
+        OPERATION,
+        FILE,
+        lambda node: plan_sample(node.part(SampleState), wanted, init=node.init),
+        lambda plan: sent(OPERATION, "parts/sample/apply", files=plan.files),
+        settled="the sentence is as declared",
+    )

@@ -1,0 +1,120 @@
+"""A part more is a folder, an operation, a word in the list, docs and tests, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = Path(__file__).parent / "new_part"
+COPIED = (
+    *("pyinfra_gvisor", "deploys", "facts", "operations", "docs", "tests"),
+    *("README.md", "pyproject.toml", "setup.py"),
+)
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "node", "bench", "packaging", "new_part")
+LIST = "pyinfra_gvisor/parts/__init__.py"
+OWN = {
+    **{
+        f"pyinfra_gvisor/parts/sample/{path.name}": path
+        for path in (SAMPLE / "folder").iterdir()
+        if path.is_file()
+    },
+    "operations/sample.py": SAMPLE / "operation.py",
+    "docs/sample.md": SAMPLE / "page.md",
+    "tests/unit/test_sample.py": SAMPLE / "tests.py",
+}
+"""What is written by hand, beside a word in the list."""
+
+MADE = {
+    "README.md": ["| `gvisor_sample` | str or None | `None` |"],
+    "docs/audit.md": ["| `sample-other` | low |"],
+    "docs/proof.md": ["| `sample-read` | low |"],
+    "docs/releases.md": ["| sample | systemd, if `gvisor_sample` is set | systemd(1) |"],
+    "docs/sample.md": ["| `/opt/gvisor/sample/text` |"],
+    "pyinfra_gvisor/settings.schema.json": ['"gvisor_sample": {'],
+}
+"""What ``python -m pyinfra_gvisor.schema`` makes of it, and how it begins."""
+
+
+class Tree:
+    """A copy of what a part can be in, changed by hand and by programs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, root / name, ignore=LEFT_OUT)
+            else:
+                shutil.copy(source, root / name)
+        self.before = dict(self._files())
+
+    def _files(self) -> Iterator[tuple[str, str]]:
+        for path in self.root.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield str(path.relative_to(self.root)), path.read_text()
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file by its path in the tree."""
+        (self.root / path).parent.mkdir(exist_ok=True)
+        (self.root / path).write_text(text)
+
+    def changed(self) -> dict[str, list[str]]:
+        """The lines that are new, by file; what is gone is not thought of."""
+        return {
+            name: [line for line in text.splitlines() if line not in known]
+            for name, text in self._files()
+            if text != self.before.get(name)
+            for known in [self.before.get(name, "").splitlines()]
+        }
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """A Python program that has this tree's modules."""
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The tree with the sample in it."""
+    tree = Tree(tmp_path_factory.mktemp("new-part"))
+    for path, source in OWN.items():
+        tree.write(path, source.read_text())
+    listed = tree.before[LIST].replace('"watch")', '"watch", "sample")')
+    tree.write(LIST, listed)
+    made = tree.run("-m", "pyinfra_gvisor.schema")
+    assert made.returncode == 1, made.stderr
+    return tree
+
+
+def test_nothing_else_is_changed(tree: Tree) -> None:
+    changed = tree.changed()
+
+    assert set(changed) == {LIST, *OWN, *MADE}
+    assert len(changed[LIST]) == 1
+    for path, expected in MADE.items():
+        assert all(any(text in line for line in changed[path]) for text in expected), path
+    assert tree.run("-m", "pyinfra_gvisor.schema").returncode == 0
+
+
+def test_it_does_what_parts_do_and_nobody_minds(tree: Tree) -> None:
+    unit = ("packages", "sample", "schema", "script_parts")
+
+    ran = tree.run(
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
+        *(f"tests/unit/test_{name}.py" for name in unit),
+    )
+
+    assert ran.returncode == 0, ran.stdout
