@@ -1,4 +1,4 @@
-"""What ``scripts/kernel_state.sh`` prints for a node; the node's kernel is as weak as it can be."""
+"""What ``parts/kernel/state.sh`` prints for a node; the node's kernel is as weak as it can be."""
 
 from __future__ import annotations
 

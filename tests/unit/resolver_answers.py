@@ -28,7 +28,7 @@ def there(files: Sequence[NodeFile] | None = None, **changes: Any) -> ResolverSt
 
 
 def told(found: ResolverState) -> list[str]:
-    """The lines by which ``scripts/resolver_state.sh`` tells of it."""
+    """The lines by which ``parts/resolver/state.sh`` tells of it."""
     lines = [key for key in ("ip", "shared", "enabled") if getattr(found, key)]
     lines += [
         f"{key} {value}"
