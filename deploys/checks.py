@@ -15,6 +15,7 @@ from pyinfra.api import Host, State
 
 from pyinfra_gvisor.daemon_json.generations import Generation, choose, plan_generation
 from pyinfra_gvisor.daemon_json.plan import plan_around_users
+from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
@@ -98,6 +99,7 @@ def checked_rollback(host: Host) -> Rollback | None:
     if settings is None or node is None or kept is None:
         return None
     try:
+        owned_by_us(node)
         chosen = choose(kept, node, settings.generation)
         _plan_rollback(host, node, chosen, settings)
     except Problem as problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,12 +12,15 @@ from typing import Any
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 
+from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
+from pyinfra_gvisor.node.records import VERSIONS
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.proof.conditions import spared, why_not_reload
 from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED, Declared
 from pyinfra_gvisor.proof.script import PROBE_TIMEOUT_S, probe_script
+from pyinfra_gvisor.proof.unmade import record_of_try, start_failures, why_unmade
 from pyinfra_gvisor.proof.verdict import (
     Verdict,
     failures_cut_short,
@@ -25,7 +28,6 @@ from pyinfra_gvisor.proof.verdict import (
     judge,
     outcomes,
     remedies,
-    start_failures,
     table,
     unproven,
 )
@@ -59,11 +61,11 @@ class Claim:
 
 @dataclass
 class Trial:
-    """What a try showed; ``failed`` is what was not proven, None until it was made."""
+    """What a try showed; ``failed`` is what was not proven, or why it could not be made."""
 
     node: Node
     claim: Claim
-    failed: list[str] | None = None
+    failed: Problem | None = None
 
 
 def prove(claim: Claim) -> FunctionCommand:
@@ -77,7 +79,8 @@ def try_out(trial: Trial) -> FunctionCommand:
 
 
 def _try_out(state: State, host: Host, trial: Trial, arguments: dict[str, Any]) -> bool:
-    trial.failed, _ = _probe(host, trial.node, trial.claim, NOT_WHILE_TRIED, arguments)
+    shown = _probe(host, trial.node, trial.claim, NOT_WHILE_TRIED, arguments)
+    trial.failed = shown.problem
     return True
 
 
@@ -86,27 +89,61 @@ def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) ->
     if node is None:
         return False
     began_s = time.monotonic()
-    failed, verdicts = _probe(host, node, claim, why_not_reload(node), arguments)
-    record = _record(claim, verdicts, failed, time.monotonic() - began_s)
-    if not failed:
+    shown = _probe(host, node, claim, why_not_reload(node), arguments)
+    if shown.unmade:
+        return _leave_proof(host, node, claim, shown.unmade, arguments)
+    record = _record(claim, shown.verdicts, shown.failed, time.monotonic() - began_s)
+    if not shown.problem:
         proven = {
             "fingerprint": claim.fingerprint(node),
             "sbom": node.sbom(claim.release),
             "risks": claim.risks,
         }
-        return _write_down(host, {**record, **proven}, arguments)
-    todo = "do not run strangers' code here"
-    host.log(
-        f"gvisor.proof: probe on {host.name}: not proven: {', '.join(failed)}; {todo}", logger.error
-    )
-    _write_down(host, record, arguments)
+        return _write_down(host, "proof", {**record, **proven}, arguments)
+    host.log(shown.problem.at("gvisor.proof", "probe", host.name), logger.error)
+    _write_down(host, "proof", record, arguments)
     return False
+
+
+def _leave_proof(
+    host: Host, node: Node, claim: Claim, why: Problem, arguments: dict[str, Any]
+) -> bool:
+    """Say why no proof could be made, and leave the record of an earlier one as it is."""
+    host.log(why.at("gvisor.proof", "probe", host.name), logger.error)
+    if at := node.state.get("proof", {}).get("at"):
+        host.log(f"the record of the proof at {cut(at)} is left as it is")
+    record = record_of_try(why, at=_now(), release=claim.release)
+    _write_down(host, "proof-try", record, arguments)
+    return False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """
+    What a probe showed: every verdict, and the ids of the checks that proved nothing.
+
+    ``unmade`` is why nothing can be said. ``lame`` are the runtimes whose probe did not start.
+    """
+
+    verdicts: list[Verdict]
+    failed: list[str]
+    unmade: Problem | None
+    lame: dict[str, str]
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why this is no proof; None if it is one."""
+        if self.unmade or not self.failed:
+            return self.unmade
+        others = unproven(item for item in self.verdicts if item.runtime not in self.lame)
+        what = [*(f"{name} does not start" for name in self.lame), *others]
+        return Problem(f"not proven: {', '.join(what)}", todo="do not run strangers' code here")
 
 
 def _probe(
     host: Host, node: Node, claim: Claim, no_reload: str | None, arguments: dict[str, Any]
-) -> tuple[list[str], list[Verdict]]:
-    """The checks that proved nothing, all shown with the reason, and every verdict."""
+) -> Shown:
+    """What the probe showed; all that proved nothing is told with the reason."""
     text = probe_script(
         node, claim.runtimes, image=claim.image, no_reload=no_reload, declared=claim.declared
     )
@@ -116,16 +153,28 @@ def _probe(
         node, wanted=claim.no_new_privileges, no_reload=no_reload, declared=claim.declared
     )
     verdicts = judge(output.stdout_lines, claim.release, claim.runtimes, spared=reasons)
-    for line in (*table(verdicts), *claim.risks):
+    shown = Shown(
+        verdicts,
+        unproven(verdicts),
+        why_unmade(output.stdout_lines, output.stderr_lines, verdicts, ok=ok),
+        start_failures(output.stdout_lines),
+    )
+    _tell(host, claim, shown, output.stderr_lines[-5:])
+    return shown
+
+
+def _tell(host: Host, claim: Claim, shown: Shown, said: Sequence[str]) -> None:
+    """Show the table, and under it why checks proved nothing; of what did not start, one line."""
+    if shown.unmade:
+        return
+    started = [item for item in shown.verdicts if item.runtime not in shown.lame]
+    for line in (*(table(started) if started else ()), *claim.risks):
         host.log(line)
-    failed = unproven(verdicts)
-    if ok and verdicts and not failed:
-        return [], verdicts
-    todo = remedies(verdicts) if ok else ()  # what broke off says itself what to do
-    why = (*start_failures(output.stdout_lines), *failures_cut_short(verdicts))
-    for line in (*why, *output.stderr_lines[-5:], *todo):
+    if not shown.failed:
+        return
+    lame = [f"{name} did not start: {why}" for name, why in shown.lame.items()]
+    for line in (*lame, *failures_cut_short(started), *said, *remedies(started)):
         host.log(line, logger.error)
-    return failed or ["the probe failed"], verdicts
 
 
 def _record(
@@ -134,8 +183,9 @@ def _record(
     """What is known of every proof, made or failed."""
     made = [verdict for verdict in verdicts if not verdict.not_applicable]
     return {
+        "version": VERSIONS["proof"],
         "failed": failed,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "at": _now(),
         "release": claim.release,
         "runtimes": list(claim.runtimes),
         "checks": len(made),
@@ -145,11 +195,16 @@ def _record(
     }
 
 
-def _write_down(host: Host, record: dict[str, Any], arguments: dict[str, Any]) -> bool:
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write_down(host: Host, name: str, record: dict[str, Any], arguments: dict[str, Any]) -> bool:
     content = encoded(json.dumps(record) + "\n")
-    text = script("write_record", state_dir=STATE_DIR, record="proof.json", content_b64=content)
+    file = f"{name}.json"
+    text = script("write_record", state_dir=STATE_DIR, record=file, content_b64=content)
     ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
     forget_node(host)
     for line in () if ok else output.stderr_lines[-3:]:
-        host.log(f"gvisor.proof: {STATE_DIR}/proof.json on {host.name}: {line}", logger.error)
+        host.log(f"gvisor.proof: {STATE_DIR}/{file} on {host.name}: {line}", logger.error)
     return bool(ok)

@@ -8,6 +8,7 @@ from pyinfra import host, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.daemon_json.records import newer
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
@@ -194,11 +195,15 @@ def proof(
     + declared: the settings whose parts are to be seen at work; None: none is
 
     Fails the host if anything is not proven. Leaves nothing behind but a record of what was proven,
-    so that a node that has not changed since is not asked again.
+    so that a node that has not changed since is not asked again. A proof that could not be
+    made fails the host, too, and leaves the record of an earlier one as it is.
     """
     node = read_node(host)
     if node is None:
         yield from refusal("gvisor.proof", "probe", None, unreadable=True)
+        return
+    if problem := newer(node):
+        yield from refusal("gvisor.proof", "node", problem)
         return
     claim = Claim(version, profiles, tuple(risks), image, no_new_privileges, declared)
     if not is_due(node, profiles, when, claim.fingerprint(node)):

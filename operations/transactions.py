@@ -11,6 +11,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.daemon_json.records import mending
 from pyinfra_gvisor.daemon_json.story import (
     interrupted_line,
     kept_lines,
@@ -22,9 +23,10 @@ from pyinfra_gvisor.daemon_json.story import (
 from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
-from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.operations.telling import tell, tell_diff
 from pyinfra_gvisor.redaction import shown_json
+from pyinfra_gvisor.scripts import script
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Patience:
 
 def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCommand, None, None]:
     """The plan as one command, or nothing if the node is as planned already."""
+    yield from _mend_records(node)
     for line in owed_lines(plan):
         tell(f"{DAEMON_JSON} on {host.name}: {line}", logger.warning)
     if plan.spared:
@@ -59,6 +62,19 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     found = read_node(host) if state.is_executing and plan.action is Force.RESTART else None
     if found and noted(found):
         tell(f"{DAEMON_JSON}: {noted(found)}", logger.warning)
+
+
+def _mend_records(node: Node) -> Generator[PyinfraCommand, None, None]:
+    """Have two equal copies of the record of what is ours, whichever of them was lost."""
+    found = mending(node)
+    if found is None:
+        return
+    tell(f"{found.why} from {found.source}")
+    forget_node(host)
+    text = script(
+        "copy_record", state_dir=STATE_DIR, source_file=found.source, target_file=found.target
+    )
+    yield StringCommand("sh", "-c", QuoteString(text))
 
 
 def _told(plan: Plan, node: Node, patience: Patience) -> list[str]:

@@ -61,12 +61,14 @@ def canary(
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
         return
     if trial.failed:
-        yield from refusal("upgrade.canary", f"runsc {version}", _unproven(trial.failed))
+        yield from refusal("upgrade.canary", f"runsc {version}", _unswitched(trial.failed))
 
 
-def _unproven(failed: list[str]) -> Problem:
-    what = f"not proven: {', '.join(failed)}; no runtime was switched to it"
-    return Problem(what, todo="use another release, or see above why probes failed")
+def _unswitched(failed: Problem) -> Problem:
+    what = f"{failed.what}; no runtime was switched to it"
+    made = failed.what.startswith("not proven")
+    todo = "use another release, or see above why probes failed" if made else failed.todo
+    return Problem(what, todo=todo)
 
 
 def _tried(trial: Trial, patience: Patience) -> Generator[PyinfraCommand, None, None]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 INPUT_LIMIT = 60
 
 
-def cut(value: object) -> str:
-    """``value`` on one line of at most 60 characters, safe to print."""
+def cut(value: object, limit: int = INPUT_LIMIT) -> str:
+    """``value`` on one line of at most ``limit`` characters, safe to print."""
     text = value if isinstance(value, str) else repr(value)
     text = "".join(char if char.isprintable() else "?" for char in text)
-    return text if len(text) <= INPUT_LIMIT else text[: INPUT_LIMIT - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 class Problem(ValueError):

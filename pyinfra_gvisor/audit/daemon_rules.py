@@ -9,9 +9,10 @@ from pyinfra_gvisor.daemon_json.in_force import known, read_keys
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import same
 from pyinfra_gvisor.daemon_json.plan import Plan, current_text
+from pyinfra_gvisor.daemon_json.records import UnusableRecord, harmless_faults
 from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node import DAEMON_JSON
+from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
 
 
@@ -22,8 +23,15 @@ def _interrupted(host: Audited) -> Iterator[Seen]:
 
 def _refused(host: Audited) -> Iterator[Seen]:
     plan = host.plan
-    if isinstance(plan, Problem):
+    if isinstance(plan, Problem) and not isinstance(plan, UnusableRecord):
         yield Seen(DAEMON_JSON, str(plan))
+
+
+def _records(host: Audited) -> Iterator[Seen]:
+    if isinstance(host.plan, UnusableRecord):
+        yield Seen(STATE_DIR, str(host.plan))
+    for file, what in harmless_faults(host.node):
+        yield Seen(file, what, Severity.MEDIUM)
 
 
 def _not_declared(host: Audited) -> Iterator[Seen]:
@@ -83,6 +91,13 @@ DAEMON_RULES: tuple[Rule[Audited], ...] = (
         "daemon.json cannot be understood or brought to what is declared",
         "mend what is named, then run deploys/gvisor.py",
         _refused,
+    ),
+    Rule(
+        "record-unusable",
+        Severity.HIGH,
+        "a record of this package is lost, damaged or from a newer version",
+        "find out who changed it; run deploys/gvisor.py, or do what is named",
+        _records,
     ),
     Rule(
         "daemon-json-not-declared",

@@ -10,6 +10,7 @@ from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.preflight import MIN_KERNEL
+from pyinfra_gvisor.proof.unmade import tried_since
 from pyinfra_gvisor.releases.pins import contradicts, unpinned
 from pyinfra_gvisor.runtimes.dangers import dangers, told
 from pyinfra_gvisor.runtimes.wrappers import flags_of, wrappers
@@ -117,7 +118,7 @@ def _leak(host: Audited) -> Iterator[Seen]:
 
 def _proof_missing(host: Audited) -> Iterator[Seen]:
     if not isinstance(host.node.state.get("proof"), dict):
-        yield Seen(PROOF, "there is no record of a proof")
+        yield Seen(PROOF, f"there is no record of a proof{_tried(host)}")
 
 
 def _proof_failed(host: Audited) -> Iterator[Seen]:
@@ -131,7 +132,15 @@ def _proof_stale(host: Audited) -> Iterator[Seen]:
     if not isinstance(record, dict) or record.get("failed"):
         return
     if record.get("fingerprint") != host.fingerprint:
-        yield Seen(PROOF, f"the last proof, at {record.get('at')}, was of another state")
+        yield Seen(
+            PROOF, f"the last proof, at {record.get('at')}, was of another state{_tried(host)}"
+        )
+
+
+def _tried(host: Audited) -> str:
+    """Return why there is no later proof, if one was tried."""
+    since = tried_since(host.node.state)
+    return f"; {since}" if since else ""
 
 
 ENGINE_RULES: tuple[Rule[Audited], ...] = (

@@ -11,27 +11,29 @@ from typing import Any
 
 from pyinfra_gvisor.daemon_json.leaving import staying_entries
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned, merge
-from pyinfra_gvisor.daemon_json.plan import (
-    Plan,
-    Restart,
-    current_text,
-    plan_merged,
-)
+from pyinfra_gvisor.daemon_json.plan import Plan, Restart, current_text, plan_merged
+from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.text import Json, Path, from_pointer
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Reading
-from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.node import STATE_DIR, Node
+from pyinfra_gvisor.node.records import Unusable, read_record
 from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.sandbox.verdict import release_of
 
 
 class Generation(Reading):
-    """The file before a change, and what of it was ours. ``text`` is None where there was none."""
+    """
+    The file before a change, and what of it was ours. ``text`` is None where there was none.
+
+    ``unusable`` says why the record of what was ours cannot be used.
+    """
 
     number: int
     made_s: int
     text: str | None = None
     owned: Owned = Owned()
+    unusable: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For ``pyinfra … fact``: without what is secret in daemon.json."""
@@ -91,12 +93,18 @@ def _generations(output: Sequence[str]) -> tuple[Generation, ...]:
             found[int(rest[0])] = {"number": rest[0], "made_s": rest[1]}
         elif kind in ("daemon", "owned"):
             text = base64.b64decode(rest[1], validate=True).decode()
-            found[int(rest[0])] |= {"text": text} if kind == "daemon" else {"owned": _owned(text)}
+            found[int(rest[0])] |= {"text": text} if kind == "daemon" else _owned(text)
     return tuple(Generation.model_validate(found[number]) for number in sorted(found))
 
 
-def _owned(text: str) -> Owned:
-    return Owned.load({"owned": json.loads(text)})
+def _owned(text: str) -> dict[str, Any]:
+    record = read_record("owned", text)
+    if isinstance(record, Unusable):
+        return {"unusable": "from a newer pyinfra-gvisor" if record.newer else "damaged"}
+    try:
+        return {"owned": Owned.load(record)}
+    except ValueError:
+        return {"unusable": "damaged"}
 
 
 def choose(kept: Sequence[Generation], node: Node, number: int | None) -> Generation:
@@ -111,13 +119,11 @@ def choose(kept: Sequence[Generation], node: Node, number: int | None) -> Genera
     applied = node.state.get("applied")
     back = applied.get("generation") if isinstance(applied, dict) else None
     wanted = number if number is not None else back
-    if wanted is None and kept:
-        return kept[-1]
-    for generation in kept:
-        if generation.number == wanted:
-            return generation
+    for generation in kept[-1:] if wanted is None else kept:
+        if wanted in (None, generation.number):
+            return _usable(generation)
     if wanted is not None and wanted == back:  # too old to be kept by now, and where the node is
-        owned = Owned.load(node.state)
+        owned = owned_by_us(node)
         return Generation(number=wanted, made_s=0, text=node.daemon_json.text, owned=owned)
     if not kept:
         raise Problem("no earlier state is kept, nothing was ever changed here", todo="do nothing")
@@ -125,6 +131,14 @@ def choose(kept: Sequence[Generation], node: Node, number: int | None) -> Genera
     raise Problem(
         "no such generation", got=wanted, todo=f"set gvisor_generation to one of {listed}"
     )
+
+
+def _usable(generation: Generation) -> Generation:
+    if generation.unusable:
+        file = f"{STATE_DIR}/generations/{generation.number}/owned.json"
+        todo = "choose another generation, or use the pyinfra-gvisor that wrote it"
+        raise Problem(f"{file} is {generation.unusable}", todo=todo)
+    return generation
 
 
 def undone(before: Sequence[Generation], after: Sequence[Generation], number: int | None) -> bool:
@@ -153,7 +167,7 @@ def plan_generation(
 
     Raises ``Problem`` where the outcome cannot work.
     """
-    before, owned = current_text(node), Owned.load(node.state)
+    before, owned = current_text(node), owned_by_us(node)
     entries = staying_entries(before, owned, staying)
     kept: dict[Path, Json] = {("runtimes", name): entry for name, entry in entries.items()}
     paths = {**kept, **generation.values}

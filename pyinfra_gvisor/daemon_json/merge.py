@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from pyinfra_gvisor.daemon_json.keys import KEYS
 from pyinfra_gvisor.daemon_json.text import EMPTY, Json, JsonText, Path, from_pointer, pointer
@@ -62,12 +62,11 @@ class Owned(BaseModel):
     parents: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> Owned:
-        """What the node's own record says; nothing is ours if there is none or it is damaged."""
-        try:
-            return cls.model_validate(state.get("owned", {})).model_copy(update={"version": 2})
-        except ValidationError:
-            return cls()
+    def load(cls, record: Mapping[str, Any]) -> Owned:
+        """Return a node's record in its form of today. Raises ``ValueError`` if it is none."""
+        if "paths" not in record:
+            raise ValueError("no paths")
+        return cls.model_validate(record).model_copy(update={"version": 2})
 
     def without(self, owner: str) -> Owned:
         """The same, and nothing is wanted by ``owner`` any more."""

@@ -18,6 +18,7 @@ from pyinfra_gvisor.daemon_json.keys import (
 from pyinfra_gvisor.daemon_json.leaving import leaving, with_staying
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, only_by_proxy, proxied
+from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
 from pyinfra_gvisor.daemon_json.runtime_users import Ask, users_by_runtime
 from pyinfra_gvisor.daemon_json.text import (
@@ -112,7 +113,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
 
     Raises ``Problem`` where the file cannot be understood or the outcome cannot work.
     """
-    before, owned = current_text(node), Owned.load(node.state)
+    before, owned = current_text(node), owned_by_us(node)
     spared = only_by_proxy(node) if spare_ports and wanted.get(USERLAND_PROXY) is False else ()
     if spared:
         wanted = {key: value for key, value in wanted.items() if key != USERLAND_PROXY}
@@ -176,7 +177,7 @@ def plan_merged(
     + paths: what is wanted in it
     + ours: the paths that must be in force afterwards, besides all that change
     """
-    before, owned = current_text(node), Owned.load(node.state)
+    before, owned = current_text(node), owned_by_us(node)
     after_value = {} if merged.text is None else JsonText(merged.text).value
     refuse(node, after_value, paths)
     needs = _needs(node, before, merged, ours)

@@ -11,9 +11,11 @@ from uuid import uuid4
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned, OwnedPath, digest, intent
 from pyinfra_gvisor.daemon_json.plan import Plan, dump
+from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.daemon_json.text import EMPTY, Json, JsonText, from_pointer
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
+from pyinfra_gvisor.node.records import VERSIONS
 from pyinfra_gvisor.redaction import secrets_in, secrets_in_words, sed_program
 from pyinfra_gvisor.scripts import encoded, program, script
 
@@ -112,6 +114,7 @@ def _records(plan: Plan, node: Node) -> dict[str, str]:
     """Our own records: what may be ours meanwhile, what is in the end, what dockerd has read."""
     texts = (plan.before, plan.neutral, plan.back, *_passing(plan).values())
     applied = {
+        "version": VERSIONS["applied"],
         "dockerd": "@DOCKERD@",
         "sha256": digest(plan.after),
         "started_with": plan.started_with,
@@ -119,7 +122,7 @@ def _records(plan: Plan, node: Node) -> dict[str, str]:
         "generation": plan.generation,
     }
     records = {
-        "intent": _claim(plan, Owned.load(node.state), *texts).model_dump(),
+        "intent": _claim(plan, owned_by_us(node), *texts).model_dump(),
         "owned": plan.owned.model_dump(),
         "applied": applied,
         # dockerd was started anew by somebody else meanwhile: what it has read is not known

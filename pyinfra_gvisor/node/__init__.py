@@ -23,6 +23,7 @@ from pyinfra_gvisor.node.installed import (
     sums,
 )
 from pyinfra_gvisor.node.reach import Reach, read_reach
+from pyinfra_gvisor.node.records import Unusable, read_records
 from pyinfra_gvisor.parts import NAMES, members
 from pyinfra_gvisor.parts.state import PartState, R, one
 from pyinfra_gvisor.redaction import shown, shown_words
@@ -71,6 +72,8 @@ class Node(Reading):
     which nobody knows. ``wrappers`` are their sha256 and ``starts`` is what they start, by path.
     ``runc_version`` is what runc itself says, where Docker 29 does not.
     ``textfile_dir``: whether the directory that was asked for is there, None if none was.
+    ``state`` is our own records by name, ``unusable`` those that are damaged or newer.
+    ``generations_owned``: a generation has a record of what was ours.
     """
 
     arch: str
@@ -106,6 +109,8 @@ class Node(Reading):
     textfile_dir: bool | None = None
     parts: dict[str, SerializeAsAny[PartState]] = Field(default_factory=dict)
     state: dict[str, Any] = Field(default_factory=dict)
+    unusable: tuple[Unusable, ...] = ()
+    generations_owned: bool = False
 
     @field_validator("parts", mode="before")
     @classmethod
@@ -230,11 +235,9 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         runsc_file="runsc_file" in values,
         containers=read_containers(lists["process"], lists["container"], ground),
         reach=read_reach(lists["reach"]),
-        pending="pending" in values,
-        state_dir="state_dir" in values,
         textfile_dir={"yes": True, "no": False}.get(values.get("textfile_dir", "")),
         parts={name: read(lists[name]) for name, read in members("state", "read").items()},
-        state=_state(values),
+        **_ours(values),
     )
 
 
@@ -244,6 +247,24 @@ def _scripts(lists: dict[str, list[str]]) -> dict[str, Any]:
             path: sum_ for sum_, path in (line.split(" ", 1) for line in lists["wrapper"])
         },
         "starts": dict(line.split(" ", 1) for line in lists["starts"]),
+    }
+
+
+def _ours(values: dict[str, str]) -> dict[str, Any]:
+    """What is in our own directory."""
+    state, unusable = read_records(
+        {
+            name: _decoded(text)
+            for key, text in values.items()
+            if (name := key.removeprefix("state.")) != key
+        }
+    )
+    return {
+        "state_dir": "state_dir" in values,
+        "pending": "pending" in values,
+        "state": state,
+        "unusable": unusable,
+        "generations_owned": "generations_owned" in values,
     }
 
 
@@ -311,16 +332,3 @@ def _daemon_json(values: dict[str, str]) -> DaemonJson:
     except UnicodeDecodeError:
         return DaemonJson.model_validate({"state": "not utf-8", **known})
     return DaemonJson.model_validate({"state": "text", "text": text, **known})
-
-
-def _state(values: dict[str, str]) -> dict[str, Any]:
-    """Our own files under /var/lib/pyinfra-gvisor; one that is damaged counts as missing."""
-    found = {}
-    for key, text in values.items():
-        if key.startswith("state."):
-            record = _decoded(text)
-            try:
-                found[key.removeprefix("state.")] = json.loads(record)
-            except (ValueError, RecursionError):
-                found[key.removeprefix("state.") + ".damaged"] = record[:60]
-    return found

@@ -45,6 +45,7 @@ def probe_script(
         "prove_names",
         "prove_look",
         "prove",
+        probe_timeout_s=PROBE_TIMEOUT_S,
         runtimes=" ".join((*runtimes, CONTROL)),
         offline=" ".join(name for name, item in runtimes.items() if item.network == "none"),
         named=" ".join((*(name for name, item in runtimes.items() if has_names(item)), CONTROL)),

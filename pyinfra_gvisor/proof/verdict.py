@@ -30,6 +30,7 @@ class Verdict:
     A check's outcome for one runtime: what was seen there and under runc, and if it proves.
 
     ``accepted``: it does not, and a danger that was accepted for this runtime says why not.
+    ``against``: what was seen there, and not only missed, speaks against the runtime.
     ``not_applicable``: why it was not made, if so; it then proves nothing and fails nothing.
     """
 
@@ -40,6 +41,7 @@ class Verdict:
     passed: bool
     accepted: bool = False
     not_applicable: str = ""
+    against: bool = False
 
     @property
     def word(self) -> str:
@@ -87,37 +89,24 @@ def _verdict(
 ) -> Verdict:
     name, profile = runtime
     why_not = node.get(f"not_applicable.{check.id}", "") if check.unless else ""
+    otherwise = bool(seen.get(check.observed)) and not check.sandbox(seen, node)
+    accepted = check.id in profile.given_up and otherwise and check.control(control, node)
     return Verdict(
         runtime=name,
         check=check,
         seen=_shown(check, seen),
         control=_shown(check, control),
         passed=not why_not and check.sandbox(seen, node) and check.control(control, node),
-        accepted=check.id in profile.given_up and _is_given_up(check, seen, control, node),
+        accepted=accepted,
         not_applicable=why_not,
+        against=otherwise and not accepted and not why_not,
     )
-
-
-def _is_given_up(check: Check, seen: Seen, control: Seen, node: Seen) -> bool:
-    """Whether what must not be was really seen, and not only nothing."""
-    seen_otherwise = bool(seen.get(check.observed)) and not check.sandbox(seen, node)
-    return seen_otherwise and check.control(control, node)
 
 
 def _shown(check: Check, seen: Seen) -> str:
     if seen.get("start", "ok") != "ok":
         return NOT_STARTED
     return seen.get(check.observed) or "nothing seen"
-
-
-def start_failures(output: Iterable[str]) -> list[str]:
-    """Why probes did not start, in the daemon's words."""
-    started = (line.partition("\tstart\t") for line in output)
-    return [
-        f"{name} did not start: {why}"
-        for name, is_start, why in started
-        if is_start and why != "ok"
-    ]
 
 
 def failures_cut_short(verdicts: Iterable[Verdict]) -> list[str]:

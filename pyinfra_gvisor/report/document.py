@@ -82,6 +82,9 @@ class ProofReport(_Part):
     checks: int = Field(description="How many checks were made.")
     failed: tuple[str, ...] = Field(description="The checks that proved nothing.")
     holds: bool = Field(description="Whether the node is as it was then proven.")
+    not_made: str | None = Field(
+        None, description="When a proof could not be made since, and why; None if it could."
+    )
 
 
 class NodeReport(_Part):

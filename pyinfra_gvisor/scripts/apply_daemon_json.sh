@@ -179,7 +179,7 @@ look() {
 }
 
 finish() { # it is in force; what is left is to say so
-    write_state owned.json < "$work/owned" || return 1
+    write_state owned.json < "$work/owned" && write_state owned.copy.json < "$work/owned" || return 1
     applied=$work/applied
     if [ "$action" != restart ] && ! same_dockerd; then applied=$work/applied_anew; fi
     if [ -n "$(identity)" ]; then

@@ -44,7 +44,7 @@ as_json() { tr '\n' ' ' | tr -d '\042\134' | tr -c '[:print:]' ' '; } # what is 
 record_run() { # result reason
     notes=''
     if [ -s "$work/notes" ]; then notes=$(as_json < "$work/notes"); fi
-    printf '{"id":"%s","result":"%s","reason":"%s","notes":"%s","action":"%s","at":"%s"}\n' \
+    printf '{"id":"%s","result":"%s","reason":"%s","notes":"%s","action":"%s","at":"%s","version":1}\n' \
         "$id" "$1" "$(printf '%s' "$2" | as_json)" "${notes%; }" "$action" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" |
         write_state last-run.json || say "could not write $state_dir/last-run.json" >&2
 }

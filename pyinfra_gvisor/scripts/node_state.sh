@@ -201,10 +201,16 @@ ours() {
     fi
     if [ -d "$state_dir" ]; then echo 'state_dir yes'; fi
     if [ -d "$state_dir/pending" ]; then echo 'pending yes'; fi
-    for name in owned applied last-run proof; do # in base64: pyinfra prints what it reads with -vvv
+    for name in owned owned.copy applied last-run proof proof-try; do # in base64: pyinfra prints what it reads with -vvv
         record=$state_dir/$name.json
-        if [ -f "$record" ] && [ -r "$record" ]; then printf 'state.%s %s\n' "$name" "$(base64 -w0 < "$record")"; fi
+        if [ -f "$record" ] && [ -r "$record" ]; then
+            printf 'state.%s %s\n' "$name" "$(base64 -w0 < "$record")"
+        elif [ -e "$record" ]; then
+            printf 'state.%s \n' "$name"
+        fi
     done
+    set -- "$state_dir"/generations/*/owned.json
+    if [ -e "$1" ]; then echo 'generations_owned yes'; fi
 }
 
 store() { # the file system that releases go to

@@ -3,7 +3,7 @@
 # "subject<TAB>observation<TAB>value" a line. Judging that is not done here. Needs no image from
 # anywhere and nothing of one: the programs are the node's own, mounted read-only, started by the
 # node's own loader. Read behind prove_names.sh and prove_look.sh.
-# Set before: runtimes (names; runc is the negative control), offline (those without a network),
+# Set before: probe_timeout_s (it is ended after these seconds), runtimes (names; runc is the negative control), offline (those without a network),
 # named (those that have Docker's names),
 # image (none: an empty one is made), external (a name that is not Docker's), program_b64, verdicts (the
 # program that says what a container is), and no_reload (why dockerd is not to be reloaded; if empty, prove_reload.sh is read in front), and
@@ -11,7 +11,7 @@
 # called, then for each of them <part>_tries, then <part>_ends; <part>_sweeps gets the addresses of
 # what is tidied up).
 set -eu
-: "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${no_reload?}" "${trying?}"
+: "${probe_timeout_s:?}" "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${no_reload?}" "${trying?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
@@ -24,8 +24,8 @@ setuid='' work='' made=''
 
 say() { printf '%s\n' "$*"; }
 
-fail() {
-    say "$*" >&2
+fail() { # why; what to do
+    printf 'node\tended\t%s\n' "$*" >&7 # wherever output goes at the moment
     exit 1
 }
 
@@ -133,7 +133,12 @@ start_peer() {
     see 'the peer' start "$(why_not "$said")"
 }
 
-why_not() { say "$1" | grep -v '^WARNING' | tail -n 1 | cut -c1-500; } # the end of what docker said
+# Of what docker said, its error: behind that stands, by version, how to get help.
+why_not() {
+    reason=$(say "$1" | grep -m 1 -e '^docker: ' -e '^Error response from daemon: ') ||
+        reason=$(say "$1" | grep -v -e '^WARNING' -e "^See 'docker " -e "^Run 'docker " -e '^ *$' | tail -n 1)
+    say "$reason" | cut -c1-500
+}
 
 start_all() { # sets started: the runtimes whose container runs
     for runtime in $runtimes; do start_with_socket "$runtime" > "$work/start.$runtime" & done
@@ -146,7 +151,8 @@ start_all() { # sets started: the runtimes whose container runs
         cat "$work/start.$runtime"
         if grep -q "	start	ok$" "$work/start.$runtime"; then started="$started $runtime"; fi
     done
-    if [ -z "$started" ]; then exit 1; fi # it has been told why
+    if [ -s "$work/peer" ]; then exit 1; fi # it has been told why: without it nothing can be proven
+    case " $started " in *' runc '*) ;; *) exit 1 ;; esac # nor without the control
 }
 
 stop_all() {
@@ -157,17 +163,19 @@ stop_all() {
     for runtime in $started; do see "$runtime" stop "$(sed -n "s/^$runtime //p" "$work/stopped")"; done
 }
 
+exec 7>&1
+trap 'fail "it was not over within $probe_timeout_s s; run again when the node is less busy"' TERM
 mkdir -p /run/pyinfra-gvisor
 chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9>> /run/pyinfra-gvisor/probe.lock
-flock -w 60 9 || fail 'another proof is running on this node'
+flock -w 60 9 || fail 'another proof is running on this node; wait until it has ended, then run again'
 find_programs
 if [ -n "$image" ] && ! docker image inspect "$image" > /dev/null 2>&1; then
     fail "gvisor_proof_image: no image $image on this node; docker pull it there, nothing is pulled here"
 fi
 sweep
 trap sweep EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT
 work=$(mktemp -d)
 if [ -z "$image" ]; then make_image; fi
 docker network create --label "$label=$tag" "$network" > /dev/null

@@ -31,6 +31,7 @@ MARKS = {
     "daemon.json": "# Runs the script on standard input apart from this session",
     "prove": "# Starts a container under each runtime",
     "record": "# Writes one of our records",
+    "copy record": "# Copies one of our records",
     "generations": "# Prints the files that daemon.json was",
     "users": "# Prints every container, running or not",
     "collect": "# Removes releases and wrappers that nothing needs",

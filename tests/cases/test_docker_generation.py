@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
-from pyinfra_gvisor.daemon_json.merge import Owned
+from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import changed, generations
@@ -25,7 +25,7 @@ BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-
 def back(to: dict[str, Any] = OLD, number: int = 2) -> dict[str, Any]:
     """The node after it was taken back from ``NEW``."""
     generation = Generation(
-        number=number, made_s=0, text=to["daemon_json"], owned=Owned.load(to.get("state", {}))
+        number=number, made_s=0, text=to["daemon_json"], owned=owned_by_us(node(**to))
     )
     return after(plan_generation(node(**NEW), generation))
 

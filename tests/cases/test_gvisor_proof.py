@@ -27,6 +27,8 @@ MADE = [check for check in ASKED if check not in EGRESS_CHECKS]  # without a fir
 CONVERGED = answer(**converged())
 SHOWN = Reply(output())
 BECAME_ROOT = output(runsc={"no_new_privs": "became root"})
+OVERDUE = "node\tended\tit was not over within 120 s; run again when the node is less busy"
+REFUSED = "docker: Error response from daemon: failed to mount /a: invalid argument"
 RISK = "RISK ACCEPTED: runsc 20240729.0 is open to CVE-2026-96812. Reason given: a lab"
 
 
@@ -84,17 +86,15 @@ def test_what_is_written_down_makes_the_next_run_change_nothing() -> None:
         pytest.param(
             Reply(output(runc={"raw_socket": "refused"})), "not proven: raw-socket;", id="control"
         ),
-        pytest.param(Reply(output(), ok=False, stderr=["killed"]), "not proven: ", id="failed"),
-        pytest.param(Reply(), "not proven: ", id="silent"),
         pytest.param(
-            Reply(stderr=["another proof is running on this node"], ok=False),
-            "another proof is running on this node",
-            id="busy",
-        ),
-        pytest.param(
-            Reply(["runsc\tstart\tunknown runtime"]),
+            Reply(["runsc\tstart\tunknown runtime", "runc\tstart\tok"]),
             "runsc did not start: unknown runtime",
             id="not-started",
+        ),
+        pytest.param(
+            Reply([*output(runsc={"raw_socket": "allowed"}), OVERDUE], ok=False),
+            "not proven: raw-socket;",
+            id="seen-before-time-ran-out",
         ),
         pytest.param(Reply(output()[:-4]), "not proven: ", id="cut-off"),
     ],
@@ -107,12 +107,68 @@ def test_a_host_that_is_not_proven_fails_alone_and_an_earlier_proof_is_void(
     assert fleet.failed() == {"a"}
     written = record(nodes["a"].of("record").command)
     assert set(written) == {
-        *("failed", "at", "release", "runtimes", "checks", "outcomes", "took_s", "image")
+        *("version", "failed", "at", "release", "runtimes"),
+        *("checks", "outcomes", "took_s", "image"),
     }
     assert written["failed"]
     assert (written["release"], written["checks"]) == (RELEASE, len(MADE))
     assert said in caplog.text
     assert "gvisor.proof: probe on @fake/a: not proven" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        pytest.param(
+            Reply(["node\tended\tanother proof is running; wait, then run again"], ok=False),
+            "another proof is running; wait, then run again",
+            id="busy",
+        ),
+        pytest.param(
+            Reply([f"{name}\tstart\t{REFUSED}" for name in ("runsc", "runc")], ok=False),
+            "no container starts, not under runc either: failed to mount /a: invalid argument; ",
+            id="no-container-starts",
+        ),
+        pytest.param(
+            Reply(["runsc\tstart\tok", f"runc\tstart\t{REFUSED}"], ok=False),
+            "containers under runc, the control, do not start: failed to mount /a: invalid",
+            id="control-does-not-start",
+        ),
+        pytest.param(
+            Reply([*output()[:9], OVERDUE], ok=False, stderr=["x"]),
+            "it was not over within 120 s; run again when the node is less busy",
+            id="time-ran-out",
+        ),
+        pytest.param(
+            Reply(output(), ok=False, stderr=[REFUSED, "exit status 1"]),
+            "the probe broke off: failed to mount /a: invalid argument; see dockerd's log",
+            id="broken-off",
+        ),
+        pytest.param(Reply(), "the probe broke off: it said nothing; ", id="silent"),
+    ],
+)
+def test_a_proof_that_could_not_be_made_says_why_once_and_leaves_an_earlier_one(
+    reply: Reply, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    earlier = {"fingerprint": "of-another-state", "at": "2026-11-01T10:00:00+00:00"}
+    given = converged()
+    state = answer(**{**given, "state": {**given["state"], "proof": earlier}})
+    nodes = {"a": Node([state], {"prove": reply}), "good": Node([proven_answer()])}
+    fleet = Fleet(nodes)
+
+    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES)
+    fleet.run()
+
+    assert fleet.failed() == {"a"}
+    sent = nodes["a"].of("record").command
+    assert "\nrecord=proof-try.json\n" in sent
+    assert record(sent)["why"] in caplog.text
+    errors = [item.getMessage() for item in caplog.records if item.levelname == "ERROR"]
+    assert [line for line in errors if "Error: executed" not in line] == errors[:1]
+    assert f"gvisor.proof: probe on @fake/a: could not be made: {said}" in caplog.text
+    assert "the record of the proof at 2026-11-01T10:00:00+00:00 is left as it is" in caplog.text
+    assert "NOT PROVEN" not in caplog.text
 
 
 def test_a_proof_that_cannot_be_written_down_is_no_success(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
-from pyinfra_gvisor.daemon_json.merge import Owned
+from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.proof.verdict import fingerprint
@@ -45,7 +45,7 @@ KEPT = generations(BARE, ON_OLD)
 
 def gone_back(to: dict[str, Any], number: int) -> dict[str, Any]:
     """The node after it was taken back from the newest state."""
-    owned = Owned.load(to.get("state", {}))
+    owned = owned_by_us(node(**to))
     generation = Generation(number=number, made_s=0, text=to.get("daemon_json"), owned=owned)
     return {**ON_NEW, **after(plan_generation(node(**ON_NEW), generation))}
 

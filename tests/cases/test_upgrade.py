@@ -59,7 +59,7 @@ def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched(prepa
     ("reply", "said"),
     [
         pytest.param(shown(raw_socket="allowed"), "not proven: raw-socket; no runtime", id="probe"),
-        pytest.param(Reply(ok=False), "not proven: ", id="no-answer"),
+        pytest.param(Reply(ok=False), "could not be made: the probe broke off", id="no-answer"),
     ],
 )
 def test_a_release_that_is_not_proven_is_taken_away_again_and_fails_its_host(

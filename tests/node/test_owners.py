@@ -140,6 +140,59 @@ def test_a_restart_that_one_owes_is_not_made_by_another(
     assert_as_declared(fleet, "plain")
 
 
+STATE = "/var/lib/pyinfra-gvisor"
+
+
+def test_a_lost_record_is_restored_and_gives_back_what_was_there(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain")
+    text = daemon_json(node)
+    owns(fleet, "plain", "mirrors", MIRRORS)
+    record = node.exec("cat", f"{STATE}/owned.json").stdout
+
+    node.exec("rm", f"{STATE}/owned.json")
+    missing = owns(fleet, "plain", "mirrors", MIRRORS)
+    restored = node.exec("cat", f"{STATE}/owned.json").stdout
+    node.put(f"{STATE}/owned.json", b"\xff\x00garbage")
+    damaged = owns(fleet, "plain", "mirrors", {})
+
+    assert (missing.code, damaged.code) == (0, 0), missing.text + damaged.text
+    assert f"{STATE}/owned.json is missing: restore it from" in missing.stderr
+    assert f"{STATE}/owned.json is damaged: restore it from" in damaged.stderr
+    assert restored == record
+    assert daemon_json(node) == text
+    assert_as_declared(fleet, "plain")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param("", "owned.json is damaged, and has no second copy", id="both-damaged"),
+        pytest.param('{"version": 999}', "is from a newer pyinfra-gvisor", id="newer"),
+    ],
+)
+def test_a_record_that_cannot_be_used_stops_every_run(
+    converged: dict[str, LabNode], fleet: Fleet, content: str, said: str
+) -> None:
+    node = converged["plain"]
+    fleet.run("plain")
+    names = ("owned.json", "owned.copy.json")
+    kept = {name: node.exec("cat", f"{STATE}/{name}").stdout for name in names}
+    for name in names:
+        node.put(f"{STATE}/{name}", content.encode())
+    before = snapshot(node)
+
+    outcomes = [owns(fleet, "plain", "mirrors", MIRRORS), fleet.run("plain")]
+    outcomes += [fleet.run("plain", deploy="deploys/remove.py")]
+    unchanged = snapshot(node)
+    for name, text in kept.items():
+        node.put(f"{STATE}/{name}", text.encode())
+
+    assert [outcome.code for outcome in outcomes] == [1, 1, 1]
+    assert all(said in outcome.stderr for outcome in outcomes)
+    assert unchanged == before
 def stopped(node: LabNode, name: str, runtime: str) -> None:
     """A container that ran under this runtime."""
     start_container(node, name, f"--runtime={runtime}")

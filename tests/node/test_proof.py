@@ -47,10 +47,14 @@ esac
 exec /usr/bin/docker "$@"
 """
 AS_ON_A_BUSY_NODE = {
-    "rm": ('"rm -f -v "*', "it did not receive an exit event", "the probe failed"),
-    "exec": ('"exec "*"print 6 * 7"', "it did not answer in time", "reload"),
+    "rm": (
+        '"rm -f -v "*',
+        "it did not receive an exit event",
+        "could not be made: the probe broke off: it did not receive an exit event",
+    ),
+    "exec": ('"exec "*"print 6 * 7"', "it did not answer in time", "not proven: reload"),
 }
-"""What of Docker fails for a while, what Docker says then, and what is not proven then."""
+"""What of Docker fails for a while, what Docker says then, and what comes of the proof then."""
 
 
 @pytest.mark.parametrize("name", ["docker-20"])
@@ -95,7 +99,7 @@ def test_what_docker_does_not_do_at_once_is_done_in_the_end(
     converged: dict[str, LabNode], fleet: Fleet, what: str
 ) -> None:
     node = converged["plain"]
-    command, said, not_proven = AS_ON_A_BUSY_NODE[what]
+    command, said, outcome = AS_ON_A_BUSY_NODE[what]
     node.put("/usr/local/bin/docker", (BUSY % (command, said)).encode(), mode=0o755)
     node.put(FAILS, b"999")
     try:
@@ -108,7 +112,7 @@ def test_what_docker_does_not_do_at_once_is_done_in_the_end(
 
     assert never.code == 1
     assert said in never.stderr
-    assert f"probe on plain: not proven: {not_proven}" in never.stderr
+    assert f"probe on plain: {outcome}" in never.stderr
     assert (late.code, more, no_leftovers(node)) == (0, "0", "")
 
 
@@ -181,10 +185,33 @@ def test_a_runtime_that_does_not_start_is_not_proven(
 
     assert outcome.code == 1
     assert "runsc did not start: docker: Error response from daemon: " in outcome.stderr
-    table = rows(outcome)
-    assert all(row.endswith(("  NOT PROVEN", "  n/a")) for row in table.values())
-    assert table["stop"].endswith("NOT PROVEN")
+    assert "not proven: runsc does not start; do not run strangers' code here" in outcome.stderr
+    assert rows(outcome) == {}, "one cause, one line"
     assert no_leftovers(converged["plain"]) == ""
+
+
+def test_a_control_that_does_not_start_is_no_verdict_on_the_node(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    node = converged["plain"]
+    assert fleet.run("plain").code == 0
+    earlier = node.exec("cat", RECORD).stdout
+
+    assert node.exec("sh", "-c", "chmod a-x $(command -v runc)").code == 0
+    try:
+        unmade = prove(fleet, "plain")
+    finally:
+        node.exec("sh", "-c", "chmod a+x $(PATH=/usr/sbin:/usr/bin; readlink -f /usr/sbin/runc)")
+    after = node.exec("cat", RECORD).stdout
+    again = fleet.run("plain")
+
+    assert unmade.code == 1
+    assert "could not be made: containers under runc, the control, do not start: " in unmade.stderr
+    assert "permission denied" in unmade.stderr.lower()
+    assert rows(unmade) == {}
+    assert after == earlier
+    assert (again.code, again.stderr.count("No changes")) == (0, OPERATIONS)
+    assert no_leftovers(node) == ""
 
 
 def test_a_failed_proof_is_due_again(converged: dict[str, LabNode], fleet: Fleet) -> None:

@@ -164,7 +164,7 @@ def answer(
         "docker_client": "Docker version 26.1.5+dfsg1, build a72d7cd",
         "info": compact(info() if docker is None else docker),
         "daemon_json": daemon_json_line(daemon_json, mtime_s).removeprefix("daemon_json "),
-        **{f"state.{name}": in_base64(compact(value)) for name, value in (state or {}).items()},
+        **_records(state or {}),
         **lines,
     }
     return [
@@ -175,6 +175,13 @@ def answer(
         *(line for container in containers for line in container.lines()),
         END,
     ]
+
+
+def _records(state: Mapping[str, object]) -> dict[str, str]:
+    """The records as a transaction leaves them: beside the others what is ours, and its copy."""
+    owned = state.get("owned", {"paths": {}})
+    ours = {"owned": owned, "owned.copy": owned} if {"owned", "applied"} & state.keys() else {}
+    return {f"state.{name}": in_base64(compact(value)) for name, value in {**ours, **state}.items()}
 
 
 def program_sha256(release: str, program: str = "runsc") -> str:

@@ -87,7 +87,9 @@ def test_anothers_change_leaves_a_temporary_name_alone() -> None:
 def test_going_back_to_what_was_before_the_switch_does_not_bring_the_temporary_name_back() -> None:
     now = node(**converged())
     then = node(**tried())
-    kept = Generation(number=4, made_s=1, text=then.daemon_json.text, owned=Owned.load(then.state))
+    kept = Generation(
+        number=4, made_s=1, text=then.daemon_json.text, owned=Owned.load(then.state["owned"])
+    )
 
     plan = plan_generation(now, choose([kept], now, None))
 

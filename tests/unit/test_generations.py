@@ -89,8 +89,6 @@ def test_a_node_that_was_never_changed_has_no_generations() -> None:
         pytest.param(["generation 3 1", "daemon 3 e3", END], id="cut-base64"),
         pytest.param(["generation 3 1", "daemon 3", END], id="no-base64"),
         pytest.param(["generation 3 1", "daemon 3 /w==", END], id="not-utf-8"),
-        pytest.param(["generation 3 1", f"owned 3 {encoded('{')}", END], id="cut-record"),
-        pytest.param(["generation 3 1", f"owned 3 {encoded('[' * 9999)}", END], id="deep-record"),
     ],
 )
 def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
@@ -98,6 +96,27 @@ def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
 ) -> None:
     with pytest.raises(ValueError, match="the node's answer"):
         parse_generations(lines)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        pytest.param("{", "damaged", id="cut-off"),
+        pytest.param("[" * 9999, "damaged", id="too-deep"),
+        pytest.param('{"paths": 7}', "damaged", id="another-form"),
+        pytest.param('{"version": 999}', "from a newer pyinfra-gvisor", id="newer"),
+    ],
+)
+def test_a_generation_whose_record_cannot_be_used_is_refused_and_others_are_not(
+    record: str, said: str
+) -> None:
+    lines = ["generation 3 1", f"owned 3 {encoded(record)}", "generation 4 2", END]
+
+    found = parse_generations(lines)
+
+    assert choose(found, node(), None).number == 4
+    with pytest.raises(Problem, match=rf"/generations/3/owned.json is {said}; choose another"):
+        choose(found, node(), 3)
 
 
 @pytest.mark.parametrize(

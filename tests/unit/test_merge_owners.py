@@ -168,7 +168,7 @@ def test_a_record_of_version_1_belongs_to_gvisor() -> None:
         "paths": {"/live-restore": {"wrote": True, "before": None}},
     }
 
-    owned = Owned.load({"owned": record})
+    owned = Owned.load(record)
 
     assert owned.of(GVISOR) == [("live-restore",)]
     assert owned.version == 2

@@ -283,11 +283,12 @@ def test_a_runsc_that_is_a_file_is_known_as_one() -> None:
     assert node(runsc_file="yes").runsc_file is True
 
 
-def test_our_own_records_are_read_and_a_damaged_one_counts_as_missing() -> None:
-    found = node(state={"applied": {"a": 1}}, **{"state.owned": in_base64('{"paths": ')}).state
+def test_our_own_records_are_read_and_a_damaged_one_is_known_as_such() -> None:
+    found = node(state={"applied": {"a": 1}}, **{"state.owned": in_base64('{"paths": ')})
 
-    assert found["applied"] == {"a": 1}
-    assert "owned" not in found
+    assert found.state["applied"] == {"a": 1}
+    assert "owned" not in found.state
+    assert [item.name for item in found.unusable] == ["owned"]
 
 
 def test_a_node_prints_as_json_and_is_read_back() -> None:

@@ -11,6 +11,7 @@ from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.errors import Problem
 from tests.unit.answers import after, info, node, records
@@ -34,7 +35,7 @@ def left(given: dict[str, Any], number: int = 1) -> Generation:
         number=number,
         made_s=1_700_000_000,
         text=given["daemon_json"],
-        owned=Owned.load(given.get("state", {})),
+        owned=owned_by_us(node(**given)),
     )
 
 

@@ -7,12 +7,12 @@ import re
 import pytest
 
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, asked_of
+from pyinfra_gvisor.proof.unmade import start_failures
 from pyinfra_gvisor.proof.verdict import (
     Verdict,
     failures_cut_short,
     judge,
     remedies,
-    start_failures,
     table,
     unproven,
 )
@@ -31,18 +31,18 @@ def cells(verdicts: list[Verdict]) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        pytest.param(output(), [], id="all-started"),
-        pytest.param([], [], id="no-output"),
-        pytest.param(["", "start", "\t\t", "runsc\tstart"], [], id="garbage"),
+        pytest.param(output(), {}, id="all-started"),
+        pytest.param([], {}, id="no-output"),
+        pytest.param(["", "start", "\t\t", "runsc\tstart"], {}, id="garbage"),
         pytest.param(
             ["runsc\tstart\tunknown\truntime", "runc\tstart\tok", "x\tstarted\tno"],
-            ["runsc did not start: unknown\truntime"],
+            {"runsc": "unknown\truntime"},
             id="one-did-not",
         ),
     ],
 )
 def test_why_a_probe_did_not_start_is_told_in_the_daemons_words(
-    lines: list[str], expected: list[str]
+    lines: list[str], expected: dict[str, str]
 ) -> None:
     assert start_failures(lines) == expected
 

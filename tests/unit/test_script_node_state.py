@@ -236,11 +236,32 @@ def test_our_records_are_read_and_damaged_ones_are_not(machine: Machine) -> None
     (machine.state_dir / "applied.json").write_text('{"dockerd": \n')
     (machine.state_dir / "proof.json").write_text("")
 
-    found = machine.node().state
+    (machine.state_dir / "last-run.json").write_text('{\n  "result":\n"applied"\n}')
+    (machine.state_dir / "owned.copy.json").mkdir()
 
-    assert found["owned"] == {"paths": {"/a": {"wrote": "x\\y"}}}
-    assert "applied" not in found
-    assert "proof" not in found
+    found = machine.node()
+
+    assert found.state["owned"] == {"paths": {"/a": {"wrote": "x\\y"}}}
+    assert found.state["last-run"] == {"result": "applied"}
+    unusable = {item.name: (item.newer, item.got) for item in found.unusable}
+    assert unusable == {
+        "owned.copy": (False, "0 characters that are no record"),
+        "applied": (False, "13 characters that are no record"),
+        "proof": (False, "0 characters that are no record"),
+    }
+
+
+@pytest.mark.parametrize("kept", [pytest.param(True, id="kept"), pytest.param(False, id="none")])
+def test_a_generation_that_has_a_record_shows_that_there_was_one(
+    machine: Machine, kept: bool
+) -> None:
+    generation = machine.state_dir / "generations" / "3"
+    generation.mkdir(parents=True)
+    (generation / "daemon.json").touch()
+    if kept:
+        (generation / "owned.json").touch()
+
+    assert machine.node().generations_owned is kept
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_values_are_made_ineffective_first_only_for_a_reload(
 def intent(script: str) -> Owned:
     """What may be ours while the transaction is going on."""
     (found,) = re.findall(r"^intent_b64=(\S+)$", script, re.MULTILINE)
-    return Owned.load({"owned": json.loads(decoded(found))})
+    return Owned.load(json.loads(decoded(found)))
 
 
 @pytest.mark.parametrize(

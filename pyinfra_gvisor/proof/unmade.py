@@ -1,0 +1,91 @@
+"""Why a proof could not be made, which says nothing of isolation: one cause, one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.node.records import VERSIONS
+from pyinfra_gvisor.proof.check import CONTROL
+from pyinfra_gvisor.proof.verdict import Verdict
+
+PEER = "the peer"  # what probes talk to, which is started under the control's runtime
+_SHOWN = 300  # characters of what Docker said
+_DAEMON = "Error response from daemon: "
+_MEND_DOCKER = f"mend Docker until `docker run --runtime {CONTROL}` works there, then run again"
+
+
+def start_failures(output: Iterable[str]) -> dict[str, str]:
+    """Return why probes did not start, in the daemon's words, by runtime."""
+    return {name: why for name, why in _starts(output).items() if why != "ok"}
+
+
+def why_unmade(
+    output: Sequence[str], stderr: Sequence[str], verdicts: Iterable[Verdict], *, ok: bool
+) -> Problem | None:
+    """
+    Return why the proof could not be made, None if it was.
+
+    What was seen to speak against a runtime counts, however the probe has ended.
+
+    + output: the lines of ``scripts/prove.sh``
+    + stderr: what else it said
+    + ok: it has ended well
+    """
+    if any(verdict.against for verdict in verdicts):
+        return None
+    broken_off = None if ok and output else _broken_off(stderr)
+    return _ended(output) or _not_started(output) or broken_off
+
+
+def record_of_try(problem: Problem, *, at: str, release: str) -> dict[str, Any]:
+    """Return the record of a proof that could not be made; that of an earlier one stays."""
+    return {"version": VERSIONS["proof-try"], "at": at, "release": release, "why": problem.what}
+
+
+def tried_since(state: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return when a proof could not be made since the last one was made, and why."""
+    found, made = state.get("proof-try", {}), state.get("proof", {})
+    at = str(found.get("at", ""))
+    if not at or at < str(made.get("at", "")):
+        return None
+    return f"at {cut(at)} it {cut(found.get('why'), _SHOWN)}"
+
+
+def _ended(output: Sequence[str]) -> Problem | None:
+    for line in output:
+        before, ended, why = line.partition("node\tended\t")
+        if ended and not before:
+            what, _, todo = why.partition("; ")
+            return _problem(what, todo=todo)
+    return None
+
+
+def _not_started(output: Sequence[str]) -> Problem | None:
+    failed = start_failures(output)
+    why = failed.get(CONTROL) or failed.get(PEER)
+    if why is None:
+        return None
+    if "ok" not in _starts(output).values():
+        return _problem(f"no container starts, not under {CONTROL} either", why, todo=_MEND_DOCKER)
+    what = f"containers under {CONTROL}, the control, do not start"
+    return _problem(what, why, todo=_MEND_DOCKER)
+
+
+def _broken_off(stderr: Sequence[str]) -> Problem:
+    said = [line.strip() for line in stderr if line.strip()]
+    of_docker = [line for line in said if _DAEMON in line]
+    why = (of_docker or said or ["it said nothing"])[-1]
+    return _problem("the probe broke off", why, todo="see dockerd's log, then run again")
+
+
+def _problem(what: str, why: str = "", *, todo: str) -> Problem:
+    said = why.removeprefix("docker: ").removeprefix(_DAEMON)
+    words = f"{what}: {cut(said, _SHOWN)}" if why else what
+    return Problem(f"could not be made: {words}", todo=todo)
+
+
+def _starts(output: Iterable[str]) -> dict[str, str]:
+    lines = (line.partition("\tstart\t") for line in output)
+    return {name: why for name, start, why in lines if start}

@@ -1,0 +1,127 @@
+"""Records that are lost, damaged or newer: mended, or refused before the first change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.daemon_json.merge import GVISOR
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.deploys.remove import remove
+from pyinfra_gvisor.deploys.rollback import roll_back
+from pyinfra_gvisor.operations import docker, gvisor
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.kept import generations, users
+from tests.cases.proven import PROFILES, RELEASE, proven, proven_answer
+from tests.unit.answers import in_base64
+from tests.unit.observations import output
+
+LOST = {"without": ("state.owned", "state.owned.copy")}
+NEWER = {"state.owned": in_base64('{"version": 999}')}
+NEWER_PROOF = {"state.proof": in_base64('{"version": 999}')}
+REPLIES = {"generations": generations({}, proven()), "users": users(), "prove": Reply(output())}
+DEPLOYS = [pytest.param(deploy, id=deploy.__name__) for deploy in (run_node, roll_back, remove)]
+BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize("deploy", DEPLOYS)
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        pytest.param(LOST, "owned.json is missing, and has no second copy", id="lost"),
+        pytest.param(NEWER, "owned.json is from a newer pyinfra-gvisor", id="newer"),
+        pytest.param(NEWER_PROOF, "proof.json is from a newer pyinfra-gvisor", id="newer-proof"),
+    ],
+)
+def test_it_is_refused_before_the_first_change(
+    deploy: Callable[..., Any],
+    prepare: bool,
+    given: dict[str, Any],
+    said: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = {
+        name: Node([proven_answer(**more)], REPLIES) for name, more in (("a", given), ("good", {}))
+    }
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(deploy)
+    touched = [item.acted() for item in nodes.values()]
+    fleet.run()
+
+    assert (fleet.failed(), touched) == ({"a"}, [[], []])
+    assert nodes["a"].acted() == []
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("operation", "named"),
+    [
+        pytest.param(docker.daemon_json, {"wanted": {"debug": True}, "owner": "other"}, id="keys"),
+        pytest.param(docker.generation, {"number": 1}, id="generation"),
+        pytest.param(
+            gvisor.proof, {"version": RELEASE, "profiles": PROFILES, "when": "always"}, id="proof"
+        ),
+        pytest.param(gvisor.absent, {}, id="absent"),
+    ],
+)
+def test_an_operation_alone_never_writes_a_newer_record_again(
+    operation: Callable[..., Any], named: dict[str, Any]
+) -> None:
+    states = [proven_answer(**NEWER_PROOF, state_dir="yes")]
+    nodes = {"a": Node(states, REPLIES), "good": Node([proven_answer()], REPLIES)}
+    fleet = Fleet(nodes)
+
+    fleet.add(operation, **named)
+    fleet.run()
+
+    assert "a" in fleet.failed()
+    assert nodes["a"].acted() == []
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        pytest.param("state.owned", "owned.json is missing: restore it from", id="record"),
+        pytest.param("state.owned.copy", "owned.copy.json is missing or differs: write", id="copy"),
+    ],
+)
+def test_the_copy_that_is_left_is_copied_and_nothing_else_changes(
+    prepare: bool, without: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": Node([proven_answer(without=(without,)), proven_answer()])}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+    again = Fleet({"a": Node([proven_answer()])}, prepare=prepare)
+    again.deploy(run_node)
+    again.run()
+
+    assert nodes["a"].acted() == ["copy record"]
+    assert caplog.text.count(said) == 1
+    assert fleet.failed() == again.failed() == set()
+
+
+def test_a_recovered_record_gives_everything_back(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = {"a": Node([proven_answer(without=("state.owned",)), proven_answer()])}
+    fleet = Fleet(nodes)
+
+    fleet.add(docker.daemon_json, wanted={}, owner=GVISOR)
+    fleet.run()
+
+    assert nodes["a"].acted() == ["copy record", "daemon.json"]
+    assert "\nafter_b64=-\n" in (nodes["a"].of("daemon.json").stdin or "")
+
+
+def test_a_damaged_proof_counts_as_none() -> None:
+    nodes = {"a": Node([proven_answer(**{"state.proof": in_base64('{"fingerprint": ')})])}
+
+    meta = Fleet(nodes).add(gvisor.proof, RELEASE, profiles=PROFILES)
+
+    assert meta["a"].will_change
