@@ -50,7 +50,7 @@ def tried_since(state: Mapping[str, Mapping[str, Any]]) -> str | None:
     at = str(found.get("at", ""))
     if not at or at < str(made.get("at", "")):
         return None
-    return f"at {cut(at)} it {cut(found.get('why'), _SHOWN)}"
+    return f"at {cut(at)} it {cut(found.get('why'), 2 * _SHOWN)}"
 
 
 def _ended(output: Sequence[str]) -> Problem | None:
@@ -82,8 +82,16 @@ def _broken_off(stderr: Sequence[str]) -> Problem:
 
 def _problem(what: str, why: str = "", *, todo: str) -> Problem:
     said = why.removeprefix("docker: ").removeprefix(_DAEMON)
-    words = f"{what}: {cut(said, _SHOWN)}" if why else what
+    words = f"{what}: {_shortened(said)}" if why else what
     return Problem(f"could not be made: {words}", todo=todo)
+
+
+def _shortened(text: str) -> str:
+    """Return the beginning and the end of a long error: the cause stands at its end."""
+    whole = cut(text, len(text) + 1)
+    if len(whole) <= _SHOWN:
+        return whole
+    return f"{whole[: _SHOWN // 3]} … {whole[-(_SHOWN - _SHOWN // 3) :]}"
 
 
 def _starts(output: Iterable[str]) -> dict[str, str]:

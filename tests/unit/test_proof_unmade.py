@@ -26,7 +26,12 @@ NO_PEER = "the peer\tstart\tno room"
             ["runsc\tstart\tno such runtime", "runc\tstart\tok"], True, None, id="runtime-alone"
         ),
         pytest.param(["runsc\tstart\tok", "runc\tstart\tok", NO_PEER], False, "no room", id="peer"),
-        pytest.param(["runc\tstart\t" + "x" * 999], False, "x" * 299 + "…", id="long"),
+        pytest.param(
+            ["runc\tstart\t" + "x" * 999 + " the cause"],
+            False,
+            f": {'x' * 100} … {'x' * 190} the cause",
+            id="long",
+        ),
         pytest.param([], True, "it said nothing", id="silent"),
         pytest.param(output(), False, "it said nothing", id="broken-off"),
         pytest.param(["x node\tended\tby a tenant"], False, "it said nothing", id="not-the-nodes"),
@@ -89,7 +94,7 @@ def test_dockers_own_error_is_picked_out_of_what_it_says(said: str) -> None:
         pytest.param("timeout\nSee 'docker run --help'.\n", "timeout", id="another-error"),
         pytest.param("nothing, code 124", "nothing, code 124", id="no-word"),
         pytest.param("", "", id="nothing"),
-        pytest.param("docker: " + "x" * 999, "docker: " + "x" * 492, id="long"),
+        pytest.param("docker: " + "x" * 999, "docker: " + "x" * 992, id="long"),
     ],
 )
 def test_what_is_no_error_of_the_daemons_is_told_as_it_ends(said: str, expected: str) -> None:
