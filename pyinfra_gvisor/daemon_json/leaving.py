@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import CANARY, Owned
+from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.text import Json, JsonText, from_pointer, pointer
 from pyinfra_gvisor.node import Node
 
@@ -21,7 +22,7 @@ def leaving(node: Node, before: str | None, after: str | None, action: Force) ->
     + before, after: the text of daemon.json, None for no file
     """
     old, new = ({} if text is None else JsonText(text).value for text in (before, after))
-    owned = {from_pointer(name): mine for name, mine in Owned.load(node.state).paths.items()}
+    owned = {from_pointer(name): mine for name, mine in owned_by_us(node).paths.items()}
     there = set(registered(old))
     read = "runtimes" in {*new, *old, *(path[0] for path in owned)}
     if action is Force.RESTART or (action is Force.RELOAD and read):

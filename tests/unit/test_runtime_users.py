@@ -205,7 +205,7 @@ def test_of_a_removal_nothing_but_the_used_runtime_stays_and_then_the_original()
 
 def rollback(new: dict[str, Any], old: dict[str, Any], *users: RuntimeUser, **more: Any) -> Plan:
     """The plan back to what was before."""
-    owned = Owned.load(old.get("state", {}))
+    owned = Owned.load(old["state"]["owned"]) if "state" in old else Owned()
     generation = Generation(number=1, made_s=0, text=old.get("daemon_json"), owned=owned)
     planning = partial(plan_generation, node(**new), generation)
     return plan_around_users(planning, lambda: users, **more)
