@@ -88,6 +88,11 @@ sub container {
     return process($pid, @sources)
         . qq(container {$named,"State":{$pids},"HostConfig":{$asked}$more}\n);
 }
+sub plain { # what the inside of a JSON string says, as far as names of files and interfaces go
+    my ($text) = @_;
+    $text =~ s/\\(?:u00([0-7][0-9a-f])|(.))/defined $1 ? chr hex $1 : $2/gies;
+    return $text;
+}
 sub sources { # where mounts come from, as Docker writes it
     my ($mounts) = @_;
     my @found;
@@ -142,7 +147,8 @@ sub networks { # driver, bridge and name, a line each
     while ($all =~ /\G\s*,?\s*$value/gc) {
         my $one = members($+{v});
         my ($name, $driver, $id) = map { ($one->{$_} // "") =~ /^"([^"\\]*)"$/ ? $1 : "-" } qw(Name Driver Id);
-        my ($bridge) = ($one->{Options} // "") =~ /"com\.docker\.network\.bridge\.name":"([^"\\ ]+)"/;
+        my ($bridge) = map { plain($_) } ($one->{Options} // "") =~ /"com\.docker\.network\.bridge\.name":"((?:[^"\\]++|\\.)++)"/;
+        $bridge =~ s/[^\x21-\x7e]/?/g if defined $bridge; # as facts tell the interface's name
         $bridge //= $driver eq "bridge" ? "br-" . substr($id, 0, 12) : "-";
         $bridges{$bridge} = 1;
         @has6{$name, $id} = (1, 1) if ($one->{EnableIPv6} // "") eq "true";

@@ -156,7 +156,7 @@ def test_a_dry_run_changes_nothing_and_shows_the_rules(told: EgressStory) -> Non
     assert told.dry.code == 0, told.dry.text
     assert told.dry_changed == ()
     for name in RUN:
-        assert f"[{name}] load table inet pyinfra_gvisor: containers are behind " in told.dry.text
+        assert f"[{name}] load table inet pyinfra_gvisor: every bridge connects " in told.dry.text
         assert f"[{name}] +table inet pyinfra_gvisor {{" in told.dry.text
 
 

@@ -141,10 +141,17 @@ def test_what_is_wrong_with_a_firewall_fails_the_host_until_it_is_put_right(
 ) -> None:
     sh(node, f"nft flush chain {TABLE} beyond")
     sh(node, "docker network create -d macvlan -o parent=eth0 --subnet 192.168.77.0/24 lan")
-    sh(node, "docker network create -o com.docker.network.bridge.name=lan0 named")
+    for bridge in ("lan0", "e*", 'q"q', "a\\b"):
+        option = f"com.docker.network.bridge.name={bridge}"
+        assert (
+            node.exec("docker", "network", "create", "-o", option, f"n{ord(bridge[0])}").code == 0
+        )
+    sh(node, "ip link add virbr0 type bridge")
+    start_container(node, "bare", "--network=host")
 
     seen = look(fleet)
-    sh(node, "docker network rm lan named")
+    sh(node, "docker network rm lan n108 n101 n113 n97; ip link del virbr0")
+    remove_container(node, "bare")
     mended = fleet.run(NAME, data=settings(egress=EGRESS))
 
     assert seen.outcome.code == 1
@@ -153,7 +160,8 @@ def test_what_is_wrong_with_a_firewall_fails_the_host_until_it_is_put_right(
     assert found == {
         f"egress-not-in-force {TABLE}": f"table {TABLE} is not as it was loaded",
         "egress-not-covered network lan": "its driver is macvlan",
-        "egress-not-covered network named": f"its bridge lan0 is not in {RULES}",
+        "egress-not-covered network host": "of bare",
+        "egress-other-bridge bridge virbr0": "not Docker's, and filtered like one of containers",
     }
     assert mended.code == 0, mended.text
     assert of_firewall(look(fleet)) == {}

@@ -15,9 +15,11 @@ from tests.node.egress_nodes import (
     METADATA6,
     PRIVATE,
     PUBLIC,
+    PUBLISHED,
     TABLE,
     UNIT,
     Ground,
+    address,
     at_once,
     counted,
     kept,
@@ -33,7 +35,7 @@ from tests.node.watching import within
 
 NAME = "docker-26"
 RUN_DIRECTORY = "/run/pyinfra-gvisor-egress"
-BRIDGE = "tenants0"
+BRIDGES = ("evil0", "e*", 'q"q', "a\\b", "\u00e9")
 
 TARGETS = {
     "metadata": f"tcp/{METADATA}/80",
@@ -71,23 +73,38 @@ def changes_nothing(ground: Ground) -> bool:
     return ground.deploy(NAME).stderr.count("No changes") == AS_DECLARED
 
 
-def test_a_bridge_of_another_name_is_covered_by_the_next_run(egress: Ground, node: LabNode) -> None:
-    options = f"--opt com.docker.network.bridge.name={BRIDGE}"
-    sh(node, f"docker network create {options} named")
-    start_container(node, "named-one", "--network=named", "--runtime=runsc")
+def test_networks_on_bridges_of_any_name_are_inside_from_the_first_packet(
+    egress: Ground, node: LabNode
+) -> None:
+    targets = {
+        **{what: TARGETS[what] for what in ("metadata", "private host", "open internet")},
+        "sshd by the node's address": f"tcp/{address(node)}/22",
+        "published port": f"tcp/{address(node)}/{PUBLISHED['tenant']}",
+    }
+    names = [f"odd-{number}" for number, _ in enumerate(BRIDGES)]
     try:
-        before = egress.probe(NAME, "named-one", {"metadata": f"tcp/{METADATA}/80"})
-        outcome = egress.deploy(NAME)
-        after = egress.probe(NAME, "named-one", TARGETS)
+        for name, bridge in zip(names, BRIDGES, strict=True):
+            option = f"com.docker.network.bridge.name={bridge}"
+            made = node.exec("docker", "network", "create", "--opt", option, name)
+            assert made.code == 0, made.stderr
+            start_container(node, name, f"--network={name}")
+        after = at_once(lambda name: egress.probe(NAME, name, targets), names)
         second = changes_nothing(egress)
+        sh(node, f"nft delete table {TABLE}")
+        egress.deploy(NAME)  # with these names there
+        before = at_once(lambda name: egress.probe(NAME, name, targets), names)
     finally:
-        remove_container(node, "named-one")
-        sh(node, "docker network rm named")
+        for name in names:
+            remove_container(node, name)
+        sh(node, f"docker network rm {' '.join(names)}")
 
-    assert before == {"metadata": "reached"}
-    assert f"docker_gwbridge, {BRIDGE}" in outcome.stderr
-    assert after == {**IN_FORCE, "metadata, v6": "ENETUNREACH"}
+    expected = {
+        **dict.fromkeys(targets, "EHOSTUNREACH"),
+        **dict.fromkeys(("open internet", "published port"), "reached"),
+    }
+    assert after == dict.fromkeys(names, expected)
     assert second
+    assert before == after
 
 
 def test_where_it_is_not_declared_any_more_nothing_of_it_stays(

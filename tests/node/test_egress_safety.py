@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import sh
 from tests.node.egress_faults import (
     CANDIDATE,
     NEW,
@@ -19,11 +20,14 @@ from tests.node.egress_nodes import (
     AS_DECLARED,
     METADATA,
     PUBLIC,
+    PUBLISHED,
     RESOLVER,
     RULES,
+    UNIT,
     Ground,
     address,
     kept,
+    shell,
     table,
 )
 from tests.node.egress_story import whole
@@ -33,6 +37,21 @@ NAME = "docker-26"
 REASON = "to see in a test what comes of it"
 OWN_WAY_IN = {**RULES, "interfaces": ["eth0"]}
 CONFIRM_S = 8
+# The address and the default route of one interface to another, of which one is a port of br0.
+_MOVE = """
+set -eu
+address=$(ip -4 -o address show dev "$1" | sed -n '1s/.* inet \\([^ ]*\\) .*/\\1/p')
+way=$(ip route show default | sed -n '1s/.* via \\([^ ]*\\) .*/\\1/p')
+if [ "$2" = br0 ]; then
+    ip link add br0 address "$(cat /sys/class/net/eth0/address)" type bridge
+    ip link set eth0 master br0
+fi
+ip address flush dev "$1"
+if [ "$1" = br0 ]; then ip link del br0; fi
+ip link set "$2" up
+ip address add "$address" dev "$2"
+ip route add default via "$way" dev "$2"
+"""
 SLACK_S = 12  # for a busy machine
 
 TARGETS = {"metadata": f"tcp/{METADATA}/80", "open internet": f"tcp/{PUBLIC}/80"}
@@ -68,6 +87,31 @@ def test_rules_that_would_lock_out_are_refused_and_nothing_is_changed(
     assert said in dry.stderr
     assert said in outcome.stderr
     assert whole(node) == before
+
+
+@pytest.mark.slow
+def test_a_node_whose_way_out_is_a_bridge_is_not_cut_off(egress: Ground, node: LabNode) -> None:
+    sh(node, f"systemctl stop {UNIT}")
+    shell(node, _MOVE, "eth0", "br0")
+    try:
+        egress.restore(NAME)
+        outcome = egress.deploy(NAME)
+        second = egress.deploy(NAME)
+        inside = egress.probe(NAME, "sandbox", TARGETS)
+        reached = egress.from_outside(
+            {
+                "sshd": f"tcp/{address(node)}/22",
+                "published": f"tcp/{address(node)}/{PUBLISHED['tenant']}",
+            }
+        )
+    finally:
+        shell(node, _MOVE, "br0", "eth0")
+        egress.restore(NAME)
+
+    assert f"[{NAME}] br0 is left alone: it carries the default route" in outcome.stderr
+    assert second.stderr.count("No changes") == AS_DECLARED
+    assert inside == AS_BEFORE
+    assert reached == {"sshd": "reached", "published": "reached"}
 
 
 @pytest.mark.slow

@@ -144,9 +144,16 @@ def _in_range(port: int, text: str) -> bool:
     return int(first) <= port <= int(last or first)
 
 
+def _is_bridge(name: str) -> bool:
+    """Return the kind that these tests mean: all but hardware, loopback, tunnels and VLANs."""
+    return not re.match(r"(eth|wg|cali)\d|lo$|.*\.\d+$", name)
+
+
 _WORDS = {
     "iifname": r'iifname "([^"]+)"',
     "oifname": r'oifname "([^"]+)"',
+    "iifkind": r'meta iifkind "bridge"',
+    "oifkind": r'meta oifkind "bridge"',
     "daddr": r"(ip6?) daddr (?:\{ ([^}]+) \}|(\S+))",
     "dport": r"(tcp|udp|th) dport (?:\{ ([^}]+) \}|(\d+))",
     "l4proto": r"meta l4proto \{ ([^}]+) \}",
@@ -169,6 +176,8 @@ _WORDS = {
 _MATCHES: Mapping[str, Callable[[Packet, re.Match[str]], bool]] = {
     "iifname": lambda packet, found: matches(packet.iif, (found[1],)),
     "oifname": lambda packet, found: matches(packet.oif, (found[1],)),
+    "iifkind": lambda packet, _: _is_bridge(packet.iif),
+    "oifkind": lambda packet, _: _is_bridge(packet.oif),
     "daddr": lambda packet, found: (
         packet.family == found[1]
         and any(ip_address(packet.to) in ip_network(item) for item in members(found[2] or found[3]))

@@ -112,6 +112,7 @@ def _told(node: EgressState) -> Iterator[str]:
     yield from (f"{kind} {value}" for kind, value in one.items() if value is not None)
     for kind in ("uplink", "bridge", "resolver", "manager"):
         yield from (f"{kind} {value}" for value in getattr(node, f"{kind}s"))
+    yield from (f"port {bridge} {port}" for bridge, port in node.ports.items())
     for item in node.networks:
         yield f"network {item.driver} {item.bridge or '-'} {item.name}"
     yield from (f"published {port}" for port in node.published)

@@ -32,6 +32,7 @@ SURROUNDINGS = (
 def firewall(
     settings: Mapping[str, Any] | None = None,
     *,
+    there: Iterable[str] = (),
     later: Iterable[str] = (),
     without: Iterable[str] = (),
     **changes: str,
@@ -39,11 +40,13 @@ def firewall(
     """
     What a node tells on which the firewall of these settings is in force.
 
-    + later: networks and the like that were not there when it was loaded
+    + there: networks and the like that were there before it was loaded
+    + later: those that were not
     + without: kinds to leave out, such as ``now``; changes: other values by kind
     """
     egress = Egress.model_validate(settings or {})
-    rules = wanted_rules(read(SURROUNDINGS), egress)
+    around = (*SURROUNDINGS, *there)
+    rules = wanted_rules(read(around), egress)
     digest = next(item.sha256 for item in kept_files(rules) if item.text == rules)
     known = {
         "rules": encoded(rules),
@@ -58,7 +61,7 @@ def firewall(
         for item in kept_files(rules)
         for line in (f"sum {item.sha256} {item.path}", f"stat {item.mode}:0:0 {item.path}")
     ]
-    told = [*SURROUNDINGS, *later, *files, *(f"{kind} {value}" for kind, value in known.items())]
+    told = [*around, *later, *files, *(f"{kind} {value}" for kind, value in known.items())]
     return [f"egress {line}" for line in told if line.split(" ")[0] not in set(without)]
 
 

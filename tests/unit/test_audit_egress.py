@@ -13,6 +13,7 @@ from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.surroundings import Surroundings
 from pyinfra_gvisor.policy.findings import Severity
 from tests.cases.proven import proven, proven_answer
+from tests.unit.answers import Running
 from tests.unit.audited import audited, waived
 from tests.unit.firewalled import (
     DATABASE,
@@ -59,7 +60,7 @@ def test_without_a_runtime_on_the_nodes_sockets_nothing_is_noted(runtimes: dict[
 
 
 def test_rules_of_other_surroundings_are_found_with_what_they_lack() -> None:
-    told = firewall(later=["network bridge shop0 shop", "resolver 192.0.2.54"])
+    told = firewall(later=["bridge virbr0", "resolver 192.0.2.54"])
 
     found = of_firewall(guarded(told=told))[f"egress-not-as-declared {TABLE}"]
 
@@ -137,10 +138,9 @@ def test_a_firewall_that_was_never_rolled_out_is_one_finding() -> None:
         pytest.param(
             "weaveworks/net-plugin - lan", "its driver is weaveworks/net-plugin", id="plugin"
         ),
-        pytest.param("bridge lan0 lan", f"its bridge lan0 is not in {RULES}", id="a-named-bridge"),
     ],
 )
-def test_a_network_that_the_rules_are_not_about_is_found(network: str, evidence: str) -> None:
+def test_a_network_that_makes_no_bridge_is_found(network: str, evidence: str) -> None:
     found = of_firewall(guarded(told=firewall(later=[f"network {network}"])))
 
     assert found["egress-not-covered network lan"] == evidence
@@ -150,6 +150,9 @@ def test_a_network_that_the_rules_are_not_about_is_found(network: str, evidence:
     "network",
     [
         pytest.param("bridge br-abcdefabcdef made later", id="bridge"),
+        pytest.param("bridge evil0 made later", id="a-named-bridge"),
+        pytest.param('bridge q"q made later', id="an-odd-name"),
+        pytest.param("bridge e* made later", id="a-star"),
         pytest.param("overlay - ingress", id="overlay"),
         pytest.param("null - none", id="null"),
     ],
@@ -158,22 +161,67 @@ def test_a_network_that_the_rules_are_about_already_is_no_finding(network: str) 
     assert of_firewall(guarded(told=firewall(later=[f"network {network}"]))) == {}
 
 
+def test_a_network_on_a_bridge_that_is_left_alone_is_found_with_the_reason() -> None:
+    there = ["bridge br0", "port br0 eth0", "network bridge br0 lan"]
+
+    report = guarded(told=firewall(there=there))
+
+    assert of_firewall(report) == {
+        "egress-not-covered network lan": "its bridge br0 has a port that leaves this node, eth0",
+        "egress-other-bridge bridge br0": "left alone: it has a port that leaves this node, eth0",
+    }
+    assert not report.compliant
+
+
+def test_bridges_of_others_are_noted() -> None:
+    report = guarded(told=firewall(there=["bridge br0", "bridge virbr0", "uplink br0"]))
+
+    assert of_firewall(report) == {
+        "egress-other-bridge bridge br0": "left alone: it carries the default route",
+        "egress-other-bridge bridge virbr0": "not Docker's, and filtered like one of containers",
+    }
+    assert report.state == "clean"
+
+
+def test_containers_on_the_nodes_own_network_are_named_once_more_as_outside() -> None:
+    boxes = [Running(name, pid=pid, given={"NetworkMode": "host"}).lines()
+             for name, pid in (("web", 4711), ("agent", 4712))]  # fmt: skip
+
+    report = guarded(*boxes[0], *boxes[1])
+
+    assert of_firewall(report) == {"egress-not-covered network host": "of agent, web"}
+    assert next(item for item in report.findings if item.subject == "network host").severity is (
+        Severity.INFO
+    )
+
+
+OLD = """
+chain forward {
+    iifname "br-lan" accept
+    iifname "docker0" jump from_containers
+    iifname "br-*" jump from_containers
+"""
+
+
 @pytest.mark.parametrize(
-    ("bridge", "is_so"),
+    ("bridge", "is_so", "by_old"),
     [
-        pytest.param("docker0", True, id="dockers"),
-        pytest.param("br-0123456789ab", True, id="by-its-beginning"),
-        pytest.param("shop0", True, id="named"),
-        pytest.param("br-lan", False, id="excluded"),
-        pytest.param("eth0", False, id="other"),
+        pytest.param("docker0", True, True, id="dockers"),
+        pytest.param("br-0123456789ab", True, True, id="by-its-beginning"),
+        pytest.param("evil0", True, False, id="named"),
+        pytest.param('q"q', True, False, id="odd"),
+        pytest.param("br-lan", False, False, id="excluded"),
+        pytest.param("e*", False, False, id="excluded-with-a-star"),
+        pytest.param("lxdbr0", False, False, id="excluded-by-its-beginning"),
     ],
 )
-def test_rules_are_about_the_bridges_that_they_name_and_do_not_exclude(
-    bridge: str, is_so: bool
+def test_rules_are_about_every_bridge_that_they_do_not_exclude(
+    bridge: str, is_so: bool, by_old: bool
 ) -> None:
-    around = Surroundings(interfaces=("docker0", "br-*", "shop0"), excluded=("br-lan",))
+    around = Surroundings(excluded=("br-lan", "e\\*", "lxd*"))
 
     assert is_covered(rules_text(Egress(), around), bridge) is is_so
+    assert is_covered(OLD, bridge) is by_old
 
 
 def test_a_block_that_is_left_out_is_told() -> None:

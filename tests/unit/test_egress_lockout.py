@@ -39,22 +39,47 @@ def test_a_plain_node_is_cut_nothing() -> None:
     ("uplinks", "interfaces", "got"),
     [
         pytest.param(("eth0",), ["eth*"], ["eth0"], id="a-pattern-too-wide"),
-        pytest.param(("br0",), ["br*"], ["br0"], id="a-bridge"),
-        pytest.param(("br-lan",), ["br-lan"], ["br-lan"], id="a-bridge-called-like-dockers"),
+        pytest.param(("br-lan",), ["br*"], ["br-lan"], id="a-bridge"),
+        pytest.param(("br-lan",), ["br-lan"], ["br-lan"], id="a-bridge-that-is-named"),
         pytest.param(("eth0", "eth1", "wg0"), ["eth*"], ["eth0", "eth1"], id="two-of-three"),
-        pytest.param(("br-0123456789ab",), [], ["br-0123456789ab"], id="dockers-to-the-letter"),
-        pytest.param(("br-lan",), [], [], id="only-called-like-dockers"),
-        pytest.param(("br0",), [], [], id="not-called-like-dockers"),
+        pytest.param(("br-0123456789ab",), [], [], id="dockers-to-the-letter"),
+        pytest.param(("br-lan",), [], [], id="a-bridge-that-nobody-names"),
         pytest.param((), ["eth*"], [], id="no-way-out"),
     ],
 )
 def test_the_nodes_way_out_is_no_interface_of_containers(
     uplinks: tuple[str, ...], interfaces: list[str], got: list[str]
 ) -> None:
-    problems = refused({"interfaces": interfaces}, uplinks=uplinks)
+    bridges = ("docker0", "br-lan", "br-0123456789ab")
+
+    problems = refused({"interfaces": interfaces}, uplinks=uplinks, bridges=bridges)
 
     assert [problem.got for problem in problems] == got
     assert all("gvisor_egress['interfaces']" in problem.todo for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"uplinks": ('q"q',)}, id="default-route"),
+        pytest.param({"ports": {'q"q': "eth1"}}, id="port"),
+    ],
+)
+def test_a_bridge_to_be_left_alone_whose_name_nft_cannot_express_is_refused(
+    changes: dict[str, Any],
+) -> None:
+    (problem,) = refused(bridges=('q"q',), **changes)
+
+    assert problem.got == 'q"q'
+    assert "nft cannot express" in problem.what
+    assert "give the bridge a plain name" in problem.todo
+    assert refused({"exclude": ["q*"]}, bridges=('q"q',), **changes) == []
+
+
+def test_an_interface_that_is_excluded_cuts_nobody() -> None:
+    excluded = {"interfaces": ["eth*"], "exclude": ["eth0"]}
+
+    assert refused(excluded, uplinks=("eth0",), ssh=ssh("eth0")) == []
 
 
 @pytest.mark.parametrize(
@@ -70,7 +95,9 @@ def test_the_nodes_way_out_is_no_interface_of_containers(
         pytest.param(ssh("docker0"), {"block": ["private"]}, False, id="the-node-is-open"),
         pytest.param(ssh("eth0"), {}, False, id="by-the-way-out"),
         pytest.param(ssh("lo", "127.0.0.1"), {}, False, id="loopback"),
-        pytest.param(ssh("br-lan"), {}, False, id="by-a-bridge-that-is-not-dockers"),
+        pytest.param(ssh("br-lan"), {}, True, id="by-a-bridge-that-is-not-dockers"),
+        pytest.param(ssh("br-lan"), {"exclude": ["br-lan"]}, False, id="by-one-that-is-excluded"),
+        pytest.param(ssh("evil0"), {}, True, id="by-a-bridge-of-another-name"),
         pytest.param(ssh("", "fe80::1%eth0"), {}, False, id="by-no-known-way"),
         pytest.param(None, {}, False, id="not-by-ssh"),
     ],
@@ -78,7 +105,9 @@ def test_the_nodes_way_out_is_no_interface_of_containers(
 def test_the_controllers_own_ssh_is_let_in(
     way: Ssh | None, settings: dict[str, Any], is_refused: bool
 ) -> None:
-    problems = refused(settings, ssh=way, bridges=("docker0", "br-lan"))
+    bridges = ("docker0", "br-lan", "br-0123456789ab", "evil0")
+
+    problems = refused(settings, ssh=way, bridges=bridges)
 
     assert bool(problems) is is_refused
     for problem in problems:

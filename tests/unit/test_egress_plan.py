@@ -13,7 +13,7 @@ from pyinfra_gvisor.parts.egress.files import DIRECTORY, LOAD, REVERT, RULES, SE
 from pyinfra_gvisor.parts.egress.plan import differences, plan_egress
 from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.settings import Egress
-from pyinfra_gvisor.parts.egress.state import EgressState, Ssh
+from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh
 from pyinfra_gvisor.parts.plan import PartPlan
 from tests.unit.answers import UNIT_FLAGS, node
 from tests.unit.egress_states import behind, egress, found, planned
@@ -42,19 +42,37 @@ def test_a_node_without_a_firewall_gets_four_files_of_which_two_are_programs() -
 
 def test_what_is_done_is_told_line_by_line() -> None:
     wanted = {"allow": [{"to": "10.0.0.5"}], "deny": ["9.9.9.9"], "confirm_s": 45}
-    node = found(nft=False, managers=("ufw",), bridges=("br-lan",))
+    node = found(
+        nft=False, managers=("ufw",), bridges=("br0", "br1"), uplinks=("br0",), ports={"br1": "e1"}
+    )
 
     assert planned(node, wanted).lines == (
         "install nftables from the node's own apt",
-        f"load table {TABLE}: containers are behind docker0, br-*, docker_gwbridge",
+        f"load table {TABLE}: every bridge connects containers",
         "stopped for them: metadata, private, node, smtp, 9.9.9.9/32",
         "allowed all the same: 10.0.0.5/32",
         "asked for names: 192.0.2.53",
         "Docker's own chains are left alone, and go on to be asked",
-        "br-lan is no bridge of Docker's and is left alone",
+        "br0 is left alone: it carries the default route",
+        "br1 is left alone: it has a port that leaves this node, e1",
         "ufw is active and is left alone: what one of the two stops is stopped",
         "take it back unless this controller comes back anew within 45 s",
     )
+
+
+def test_a_bridge_of_others_is_told_aloud_before_what_is_behind_it_is_cut_off() -> None:
+    node = found(bridges=("docker0", "virbr0", 'q"q'))
+
+    told = planned(node, {}).warnings
+
+    what = "is not Docker's, and what is behind it is filtered like containers"
+    assert [line.split(":")[0] for line in told] == [
+        f'bridge q"q {what}',
+        'nft cannot express the name q"q',
+        f"bridge virbr0 {what}",
+    ]
+    assert all("gvisor_egress['exclude']" in line for line in told if what in line)
+    assert planned(node, {"exclude": ["virbr0", "q*"]}).warnings == ()
 
 
 def test_where_nothing_is_blocked_or_asked_it_says_so() -> None:
@@ -81,7 +99,8 @@ def test_a_second_plan_does_nothing() -> None:
         pytest.param({"dns": ["10.0.0.3"]}, id="dns"),
         pytest.param({"new_connections_per_s": None}, id="rate"),
         pytest.param({"log_per_minute": None}, id="log"),
-        pytest.param({"interfaces": ["virbr0"]}, id="interfaces"),
+        pytest.param({"interfaces": ["cali*"]}, id="interfaces"),
+        pytest.param({"exclude": ["virbr0"]}, id="exclude"),
     ],
 )
 def test_what_is_declared_otherwise_is_loaded_anew(settings: dict[str, Any]) -> None:
@@ -98,7 +117,8 @@ def test_what_is_declared_otherwise_is_loaded_anew(settings: dict[str, Any]) -> 
     "changes",
     [
         pytest.param({"resolvers": ("10.0.0.2",)}, id="another-resolver"),
-        pytest.param({"bridges": ("br-lan",)}, id="a-bridge-of-the-nodes-own"),
+        pytest.param({"bridges": ("br-lan",)}, id="a-bridge-of-others"),
+        pytest.param({"bridges": ("br0",), "uplinks": ("br0",)}, id="a-bridge-as-the-way-out"),
     ],
 )
 def test_rules_follow_what_is_around_them(changes: dict[str, Any]) -> None:
@@ -193,6 +213,13 @@ def test_what_is_left_of_a_firewall_is_seen_and_goes_too(left: dict[str, Any]) -
     assert planned(found(**left), None).action == "remove"
     assert not found().there
     assert planned(found(), None) == NOTHING
+
+
+def test_a_network_that_is_made_later_asks_for_no_other_rules() -> None:
+    made = [DockerNetwork(name=name, driver="bridge", bridge=name) for name in ("evil0", 'q"q')]
+    later = {"networks": (*found().networks, *made), "bridges": ("docker0", "evil0", 'q"q')}
+
+    assert planned(loaded().model_copy(update=later), {}) == NOTHING
 
 
 def test_what_would_cut_the_way_in_is_refused_with_every_reason() -> None:

@@ -154,7 +154,7 @@ def test_the_way_out_is_judged_in_this_order() -> None:
 def test_containers_reach_each_other_whatever_their_addresses_are() -> None:
     blocked = table(block=["private"], deny=["0.0.0.0/0", "::/0"])
 
-    for oif in ("docker0", APPS, "docker_gwbridge"):
+    for oif in ("docker0", APPS, "docker_gwbridge", "evil0", 'q"q'):
         assert blocked.send(Packet("172.18.0.2", iif=APPS, oif=oif)) == Went()
 
 
@@ -175,13 +175,53 @@ def test_what_is_not_of_a_container_or_was_let_through_before_is_left_alone(
     assert went(packet) == Went()
 
 
-def test_a_bridge_that_only_looks_like_dockers_is_on_neither_side_of_the_rules() -> None:
-    around = Surroundings(excluded=("br-lan",))
+@pytest.mark.parametrize(
+    "iif",
+    [
+        pytest.param(name, id=name)
+        for name in ("docker0", "br-lan", "evil0", "e*", 'q"q', "a\\b", "caf\u00e9")
+    ],
+)
+def test_what_comes_by_any_bridge_is_filtered_whatever_its_name(iif: str) -> None:
+    assert went(Packet("169.254.169.254", iif=iif)).counters == ["drop_metadata"]
+    assert went(to_node(iif=iif)).counters == ["drop_node"]
+    assert went(Packet("203.0.113.9", iif=iif)).counters == ["accept_internet"]
 
-    assert went(Packet("10.0.0.5", iif="br-lan"), around) == Went()
-    assert went(to_node(iif="br-lan"), around) == Went()
-    assert went(Packet("10.0.0.5", oif="br-lan"), around).counters == ["drop_private"]
-    assert went(Packet("10.0.0.5", oif="br-lan2"), around) == Went()
+
+def test_a_bridge_that_is_excluded_is_on_neither_side_of_the_rules() -> None:
+    around = Surroundings(excluded=("br0",))
+
+    assert went(Packet("10.0.0.5", iif="br0"), around) == Went()
+    assert went(Packet("10.0.0.5", iif="br0", oif="docker0"), around) == Went()
+    assert went(to_node(iif="br0"), around) == Went()
+    assert went(Packet("10.0.0.5", oif="br0"), around).counters == ["drop_private"]
+    assert went(Packet("203.0.113.9", oif="br0"), around).counters == ["accept_internet"]
+    assert went(to_node(iif="br02"), around).counters == ["drop_node"]
+
+
+def test_a_name_with_a_star_excludes_that_bridge_alone() -> None:
+    around = Surroundings(excluded=("e\\*",))
+
+    assert went(to_node(iif="e*"), around) == Went()
+    assert went(to_node(iif="evil0"), around).counters == ["drop_node"]
+
+
+def test_behind_a_bridge_of_others_is_no_network_of_containers() -> None:
+    around = Surroundings(foreign=("virbr0",))
+
+    assert went(Packet("192.168.122.5", oif="virbr0"), around).counters == ["drop_private"]
+    assert went(Packet("192.168.122.5", iif="virbr0", oif="virbr0"), around) == Went()
+    assert went(Packet("10.0.0.5", iif="virbr0"), around).counters == ["drop_private"]
+    assert went(to_node(iif="virbr0"), around).counters == ["drop_node"]
+
+
+def test_interfaces_that_are_no_bridges_connect_containers_if_they_are_named() -> None:
+    around = Surroundings(interfaces=("cali*", "docker0"))
+
+    assert went(Packet("10.0.0.5", iif="cali1"), around).counters == ["drop_private"]
+    assert went(Packet("10.0.0.5", oif="cali1"), around) == Went()
+    assert went(Packet("203.0.113.9", iif="docker0"), around).counters == ["accept_internet"]
+    assert went(Packet("10.0.0.5", iif="cali1")) == Went()
 
 
 @pytest.mark.parametrize(

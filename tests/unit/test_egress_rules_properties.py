@@ -70,13 +70,17 @@ EGRESS = st.fixed_dictionaries(
         "new_connections_per_s": RATE,
         "log_per_minute": RATE,
         "interfaces": st.lists(NAMES, max_size=3),
+        "exclude": st.lists(st.sampled_from(["br0", "lxd*"]), max_size=2),
     }
 ).map(lambda settings: egress(**settings))
 AROUND = st.fixed_dictionaries(
     {
         "resolvers": st.lists(ADDRESSES | st.sampled_from(["::1", "x", "fe80::1%a"]), max_size=3),
-        "uplinks": st.lists(st.sampled_from(["eth0", "br-lan", "br0"]), max_size=2),
-        "bridges": st.lists(st.sampled_from(["docker0", "br-lan", "br-0123456789ab"]), max_size=2),
+        "uplinks": st.lists(st.sampled_from(["eth0", "br-lan", "br0", 'q"q', "e*"]), max_size=2),
+        "bridges": st.lists(
+            st.sampled_from(["docker0", "br-lan", "br-0123456789ab", 'q"q', "a\\b", "e*", "x\x01"]),
+            max_size=3,
+        ),
     }
 )
 

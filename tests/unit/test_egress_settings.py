@@ -132,6 +132,15 @@ def test_what_is_no_port_is_refused_wherever_ports_are_named(ports: str) -> None
 )
 def test_what_is_no_interface_is_refused(name: str) -> None:
     assert problem({"interfaces": [name]}).startswith("['interfaces'] not an interface, got ")
+    assert problem({"exclude": [name]}).startswith("['exclude'] not an interface, got ")
+
+
+def test_an_interface_is_filtered_or_left_alone_and_not_both() -> None:
+    both = {"interfaces": ["cni0", "virbr*"], "exclude": ["virbr*"]}
+
+    assert problem(both) == (
+        "in interfaces and in exclude, got virbr*; take it out of one of the two"
+    )
 
 
 @pytest.mark.parametrize("name", [pytest.param(text, id=text) for text in ("lo", "lo*", "l*")])

@@ -41,6 +41,9 @@ def test_a_node_that_says_nothing_has_none() -> None:
         pytest.param({"uplinks": ("eth0", "wg0", "br-lan")}, id="several-ways-out"),
         pytest.param({"rules": "# gr\u00fc\u00df 'x' $(id)\n\n"}, id="odd-text"),
         pytest.param({"rules": ""}, id="empty-file"),
+        pytest.param(
+            {"bridges": ("br0", "e*"), "ports": {"br0": "eth0", "e*": "a\\b"}}, id="ports"
+        ),
     ],
 )
 def test_what_a_node_tells_is_read_as_it_was_told(changes: dict[str, Any]) -> None:
@@ -130,6 +133,7 @@ def test_a_table_that_is_gone_is_not_in_force() -> None:
         pytest.param("ssh 10.0.0.9", id="ssh-cut-short"),
         pytest.param("ssh 10.0.0.9 x eth0", id="no-port"),
         pytest.param("network bridge docker0", id="network-without-a-name"),
+        pytest.param("port br0", id="port-of-no-bridge"),
     ],
 )
 def test_a_malformed_line_is_refused(line: str) -> None:

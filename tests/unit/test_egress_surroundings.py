@@ -1,4 +1,4 @@
-"""What the rules have to know of a node: which interfaces are containers', and who is asked."""
+"""What the rules have to know of a node: which bridges are whose, and who is asked."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.parts.egress.settings import DOCKERS_BRIDGES
 from pyinfra_gvisor.parts.egress.state import DockerNetwork
-from pyinfra_gvisor.parts.egress.surroundings import Surroundings, matches, resolvers, surroundings
+from pyinfra_gvisor.parts.egress.surroundings import (
+    Surroundings,
+    literal,
+    matches,
+    outside,
+    resolvers,
+    surroundings,
+)
 from tests.unit.egress_states import NETWORKS, egress, found
 
 APPS = "br-0123456789ab"
@@ -25,71 +31,128 @@ def bridged(*bridges: str, driver: str = "bridge") -> tuple[DockerNetwork, ...]:
     return (*NETWORKS, *own)
 
 
-def test_a_plain_node_has_dockers_bridges_and_its_own_resolver() -> None:
-    assert around() == Surroundings(DOCKERS_BRIDGES, (), ("192.0.2.53",))
-
-
-def test_a_docker_that_tells_no_networks_has_the_bridges_that_it_would_make() -> None:
-    known = around(networks=(), bridges=("docker0", APPS, "docker_gwbridge"))
-
-    assert (known.interfaces, known.excluded) == (DOCKERS_BRIDGES, ())
+def test_of_a_plain_node_the_rules_know_its_resolver_alone() -> None:
+    assert around() == Surroundings(resolvers=("192.0.2.53",))
 
 
 @pytest.mark.parametrize(
-    ("bridges", "more"),
+    "bridges",
     [
-        pytest.param(("shop0", "cni0"), ("cni0", "shop0"), id="names-of-their-own"),
-        pytest.param((APPS, "br-shop"), (), id="called-as-dockers"),
-        pytest.param(("a b{", "a*b"), ("a b{", "a*b"), id="odd-names"),
-        pytest.param(("",), (), id="none"),
+        pytest.param(("shop0", "evil0"), id="names-of-their-own"),
+        pytest.param((APPS, "br-shop"), id="called-as-dockers"),
+        pytest.param(('q"q', "a\\b", "e*", "a b{", "caf??"), id="odd-names"),
+        pytest.param(("",), id="none"),
     ],
 )
-def test_a_bridge_that_a_network_was_given_is_containers(
-    bridges: tuple[str, ...], more: tuple[str, ...]
+def test_networks_of_dockers_change_no_rules_whatever_their_bridges_are_called(
+    bridges: tuple[str, ...],
 ) -> None:
-    known = around(networks=bridged(*bridges), bridges=bridges)
+    known = around(networks=bridged(*bridges), bridges=("docker0", *bridges))
 
-    assert known == Surroundings((*DOCKERS_BRIDGES, *more), (), ("192.0.2.53",))
+    assert known == around()
 
 
 @pytest.mark.parametrize(
-    ("changes", "excluded"),
+    ("changes", "reason"),
     [
-        pytest.param({"bridges": ("docker0", "br-lan")}, ("br-lan",), id="bridge"),
-        pytest.param({"uplinks": ("br-lan",)}, ("br-lan",), id="uplink"),
-        pytest.param({"uplinks": ("br-lan.7", "eth0")}, ("br-lan.7",), id="vlan"),
-        pytest.param({"uplinks": ("br0",), "bridges": ("br0",)}, (), id="not-called-alike"),
-        pytest.param({"bridges": (APPS,)}, (), id="of-a-network-that-is-being-made"),
-        pytest.param({"uplinks": ("br-wan", "br-lan")}, ("br-lan", "br-wan"), id="several"),
-        pytest.param({"networks": bridged("br-lan"), "bridges": ("br-lan",)}, (), id="dockers-own"),
-        pytest.param({"bridges": ("br-0123456789abc",)}, ("br-0123456789abc",), id="13-digits"),
+        pytest.param({"uplinks": ("br0",)}, "carries the default route", id="uplink"),
+        pytest.param(
+            {"ports": {"br0": "eth0"}}, "has a port that leaves this node, eth0", id="port"
+        ),
+        pytest.param(
+            {"uplinks": ("br0",), "ports": {"br0": "eth0"}}, "carries the default route", id="both"
+        ),
+        pytest.param(
+            {"uplinks": ("br0",), "networks": bridged("br0")},
+            "carries the default route",
+            id="docker-shares-it",
+        ),
     ],
 )
-def test_what_is_only_called_like_dockers_is_left_alone(
-    changes: dict[str, Any], excluded: tuple[str, ...]
+def test_a_bridge_that_the_node_is_reached_by_is_left_alone(
+    changes: dict[str, Any], reason: str
+) -> None:
+    node = found(bridges=("docker0", "br0"), **changes)
+
+    known = surroundings(node, egress())
+
+    assert (known.excluded, known.foreign) == (("br0",), ())
+    assert outside(node, egress()) == {"br0": reason}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"bridges": ("docker0", "virbr0", "br-lan")}, ("br-lan", "virbr0"), id="two"),
+        pytest.param({"bridges": ("br-0123456789abc",)}, ("br-0123456789abc",), id="13-digits"),
+        pytest.param({"bridges": (APPS,)}, (), id="of-a-network-that-is-being-made"),
+        pytest.param({"bridges": ("shop0",), "networks": bridged("shop0")}, (), id="dockers"),
+        pytest.param({"bridges": ("virbr0",), "networks": ()}, (), id="docker-tells-nothing"),
+        pytest.param({"uplinks": ("eth0", "virbr0")}, (), id="no-bridge"),
+        pytest.param({"bridges": ("e*",)}, ("e\\*",), id="a-star"),
+        pytest.param({"bridges": ('q"q',)}, (), id="a-name-that-nft-cannot-express"),
+    ],
+)
+def test_a_bridge_that_others_have_made_is_filtered_but_not_one_of_containers(
+    changes: dict[str, Any], expected: tuple[str, ...]
 ) -> None:
     known = around(**changes)
 
-    assert (known.interfaces, known.excluded) == (DOCKERS_BRIDGES, excluded)
+    assert (known.foreign, known.excluded) == (expected, ())
 
 
 @pytest.mark.parametrize(
-    ("interfaces", "expected", "excluded"),
+    ("settings", "interfaces", "excluded", "others"),
     [
-        pytest.param(["virbr0"], (*DOCKERS_BRIDGES, "virbr0"), ("br-lan",), id="another"),
-        pytest.param(["br-lan"], DOCKERS_BRIDGES, (), id="one-that-would-be-excluded"),
-        pytest.param(["br-*"], DOCKERS_BRIDGES, (), id="all-called-like-dockers"),
-        pytest.param(["br*"], ("docker0", "docker_gwbridge", "br*"), (), id="wider"),
-        pytest.param(["docker*"], ("br-*", "docker*"), ("br-lan",), id="two-of-them"),
-        pytest.param(["docker0"], DOCKERS_BRIDGES, ("br-lan",), id="known-anyway"),
+        pytest.param({"interfaces": ["virbr0", "cali*", "virbr0"]}, ("virbr0", "cali*"), (), (),
+                     id="interfaces"),
+        pytest.param({"exclude": ["virbr*"]}, (), ("virbr*", "virbr0"), (), id="exclude"),
+        pytest.param({"exclude": ["lxdbr0"]}, (), ("lxdbr0",), ("virbr0",), id="one-not-there"),
+        pytest.param({"interfaces": ["vir*"], "exclude": ["virbr0"]}, ("vir*",), ("virbr0",), (),
+                     id="all-but-one"),
+    ],
+)  # fmt: skip
+def test_the_settings_say_what_a_bridge_of_others_is(
+    settings: dict[str, Any],
+    interfaces: tuple[str, ...],
+    excluded: tuple[str, ...],
+    others: tuple[str, ...],
+) -> None:
+    known = around(settings, bridges=("docker0", "virbr0"))
+
+    assert known == Surroundings(interfaces, excluded, others, ("192.0.2.53",))
+
+
+def test_what_the_settings_name_is_not_left_alone_by_itself() -> None:
+    known = around({"interfaces": ["br0"]}, bridges=("br0",), uplinks=("br0",))
+
+    assert (known.interfaces, known.excluded) == (("br0",), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("br0", "br0", id="plain"),
+        pytest.param("a\\b", "a\\b", id="backslash"),
+        pytest.param("{;}'$@#", "{;}'$@#", id="signs-of-nft"),
+        pytest.param("e*f", "e*f", id="a-star-inside"),
+        pytest.param("e*", "e\\*", id="a-star-at-the-end"),
+        pytest.param("1234567890123*", "1234567890123\\*", id="a-star-as-the-14th"),
+        pytest.param("12345678901234*", None, id="a-star-as-the-15th"),
+        pytest.param("a\\*", None, id="backslash-and-star"),
+        pytest.param('q"q', None, id="quote"),
+        pytest.param("caf??", None, id="no-ascii"),
+        pytest.param("\u00e9", None, id="no-ascii-told"),
+        pytest.param("a\x01", None, id="control"),
     ],
 )
-def test_what_the_settings_name_is_containers_and_named_once(
-    interfaces: list[str], expected: tuple[str, ...], excluded: tuple[str, ...]
-) -> None:
-    known = around({"interfaces": interfaces}, bridges=("br-lan",))
+def test_a_name_is_written_so_that_nft_matches_it_alone(name: str, expected: str | None) -> None:
+    text = literal(name)
 
-    assert (known.interfaces, known.excluded) == (expected, excluded)
+    assert text == expected
+    if text is not None:
+        assert matches(name, (text,))
+        assert not matches(f"{name[:-1]}other", (text,))
 
 
 @pytest.mark.parametrize(
@@ -140,6 +203,8 @@ def test_the_settings_name_others(dns: list[str] | None, expected: tuple[str, ..
         pytest.param("ab", "a?", False, id="question-mark-is-itself"),
         pytest.param("ab", "a[b]", False, id="no-classes"),
         pytest.param("axb", "a*b", False, id="star-inside-is-itself"),
+        pytest.param("e*", "e\\*", True, id="escaped-star"),
+        pytest.param("evil0", "e\\*", False, id="escaped-star-is-no-wildcard"),
     ],
 )
 def test_a_name_matches_as_it_does_in_nft(name: str, pattern: str, expected: bool) -> None:

@@ -53,8 +53,14 @@ def seen(machine: Machine, answers: dict[str, Answer]) -> EgressState:
                      id="macvlan"),
         pytest.param(network("shop", Labels={"a": NASTY}, Containers={"b": {"Name": NASTY}}),
                      ("bridge", f"br-{network('shop')['Id'][:12]}"), id="odd-labels"),
-        pytest.param(network("shop", Options={BRIDGE: 'a"b'}),
-                     ("bridge", f"br-{network('shop')['Id'][:12]}"), id="a-quote-in-its-bridge"),
+        pytest.param(network("shop", Options={BRIDGE: 'a"b'}), ("bridge", 'a"b'), id="quote"),
+        pytest.param(network("shop", Options={BRIDGE: "a\\b"}), ("bridge", "a\\b"), id="backslash"),
+        pytest.param(network("shop", Options={BRIDGE: "a\\u003cb"}), ("bridge", "a\\u003cb"),
+                     id="backslash-of-its-own"),
+        pytest.param(network("shop", Options={BRIDGE: "<e*>&"}), ("bridge", "<e*>&"), id="signs"),
+        pytest.param(network("shop", Options={BRIDGE: "caf\u00e9"}), ("bridge", "caf??"),
+                     id="no-ascii"),
+        pytest.param(network("shop", Options={BRIDGE: "a b"}), ("bridge", "a?b"), id="space"),
     ],
 )  # fmt: skip
 def test_a_network_is_told_with_its_driver_and_bridge(

@@ -163,6 +163,35 @@ def test_bridges_are_told_and_other_interfaces_are_not(machine: Machine) -> None
     assert seen(machine).bridges == ("br-lan", "docker0")
 
 
+@pytest.mark.parametrize(
+    ("port", "below", "expected"),
+    [
+        pytest.param("eth0", "device", {"br0": "eth0"}, id="hardware"),
+        pytest.param("eth0.7", "lower_eth0", {"br0": "eth0.7"}, id="vlan"),
+        pytest.param("veth1", "tun_flags", {}, id="a-containers"),
+    ],
+)
+def test_a_port_of_a_bridge_that_leaves_the_node_is_told(
+    machine: Machine, port: str, below: str, expected: dict[str, str]
+) -> None:
+    interfaces = machine.root / "interfaces"
+    for path in ("br0/bridge", f"br0/brif/{port}", "br0/brif/veth0", f"{port}/{below}", "veth0"):
+        (interfaces / path).mkdir(parents=True, exist_ok=True)
+
+    state = seen(machine)
+
+    assert state.bridges == ("br0",)
+    assert state.ports == expected
+
+
+@pytest.mark.parametrize("name", ['q"q', "a\\b", "e*", "$(id)", "-n", "%s"])
+def test_a_bridge_is_told_whatever_its_name(machine: Machine, name: str) -> None:
+    (machine.root / "interfaces" / name / "bridge").mkdir(parents=True)
+    (machine.root / "interfaces" / "evil0" / "bridge").mkdir(parents=True)
+
+    assert set(seen(machine).bridges) == {name, "evil0"}
+
+
 STUB = "nameserver 127.0.0.53\n"
 
 

@@ -21,6 +21,7 @@ from pyinfra_gvisor.parts.egress.settings import (
     overlap,
 )
 from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.surroundings import foreign, outside
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.report.document import EgressReport, StoppedReport
 
@@ -118,15 +119,33 @@ def _not_in_force(host: Audited) -> Iterator[Seen]:
 
 
 def _not_covered(host: Audited) -> Iterator[Seen]:
-    if _declared(host) is None:
+    egress, found = _declared(host), host.node.part(EgressState)
+    if egress is None:
         return
-    found = host.node.part(EgressState)
+    left_alone = outside(found, egress)
     for item in found.networks:
         rules = found.rules
         if item.driver not in BRIDGED:
             yield Seen(f"network {item.name}", f"its driver is {item.driver}")
         elif item.bridge and rules is not None and not is_covered(rules, item.bridge):
-            yield Seen(f"network {item.name}", f"its bridge {item.bridge} is not in {FILE}")
+            why = left_alone.get(item.bridge, f"is not in {FILE}")
+            yield Seen(f"network {item.name}", f"its bridge {item.bridge} {why}")
+    if on_host := sorted(
+        item.name
+        for item in host.node.containers
+        if host.observed.given_to(item).network_mode == "host"
+    ):  # each is a finding of container-host-network, as bad as it is
+        yield Seen("network host", f"of {listed(on_host, SHOWN)}", Severity.INFO)
+
+
+def _other_bridges(host: Audited) -> Iterator[Seen]:
+    egress, found = _declared(host), host.node.part(EgressState)
+    if egress is None:
+        return
+    for name, why in outside(found, egress).items():
+        yield Seen(f"bridge {name}", f"left alone: it {why}")
+    for name in foreign(found, egress):
+        yield Seen(f"bridge {name}", "not Docker's, and filtered like one of containers")
 
 
 def _opened(host: Audited) -> Iterator[Seen]:
@@ -196,6 +215,13 @@ RULES: tuple[Rule[Audited], ...] = (
         "run deploys/gvisor.py if it is a bridge; else have its containers in a network of the "
         "driver bridge",
         _not_covered,
+    ),
+    Rule(
+        "egress-other-bridge",
+        Severity.INFO,
+        "this bridge is not one of the networks that the firewall is for",
+        "see whether it should be so; gvisor_egress['exclude'] and ['interfaces'] say otherwise",
+        _other_bridges,
     ),
     Rule(
         "egress-opened",

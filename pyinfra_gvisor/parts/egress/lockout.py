@@ -15,7 +15,13 @@ from pyinfra_gvisor.parts.egress.settings import (
     translated,
 )
 from pyinfra_gvisor.parts.egress.state import EgressState
-from pyinfra_gvisor.parts.egress.surroundings import Surroundings, matches, resolvers
+from pyinfra_gvisor.parts.egress.surroundings import (
+    Surroundings,
+    literal,
+    matches,
+    outside,
+    resolvers,
+)
 
 DNS_PORT = "53"
 
@@ -36,20 +42,30 @@ def lockouts(
       are published on the node
     """
     return [
-        *_uplinks(found, around),
+        *_uplinks(found, egress, around),
         *_ssh(found, egress, around),
         *_dns(found, egress, around, tuple(dns)),
         *(_published(found, egress) if proxied else ()),
     ]
 
 
-def _is_behind(name: str, around: Surroundings) -> bool:
-    return matches(name, around.interfaces) and name not in around.excluded
+def _is_filtered(name: str, found: EgressState, around: Surroundings) -> bool:
+    connects = name in found.bridges or matches(name, around.interfaces)
+    return connects and not matches(name, around.excluded)
 
 
-def _uplinks(found: EgressState, around: Surroundings) -> Iterator[Problem]:
-    for name in found.uplinks:
-        if _is_behind(name, around):
+def _uplinks(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[Problem]:
+    for name in dict.fromkeys((*found.uplinks, *outside(found, egress))):
+        if not _is_filtered(name, found, around):
+            continue
+        if literal(name) is None:
+            yield Problem(
+                "a bridge by which this node is reached has a name that nft cannot express, and "
+                "would be filtered like one of containers",
+                got=name,
+                todo="give the bridge a plain name, such as br0",
+            )
+        else:
             yield Problem(
                 "the node's way out is taken for an interface of containers, which cuts ports that "
                 "are published and whatever is served here",
@@ -60,13 +76,16 @@ def _uplinks(found: EgressState, around: Surroundings) -> Iterator[Problem]:
 
 def _ssh(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[Problem]:
     ssh = found.ssh
-    if ssh is None or not _is_behind(ssh.interface, around) or "node" not in egress.block:
+    if ssh is None or "node" not in egress.block:
+        return
+    if not _is_filtered(ssh.interface, found, around):
         return
     if not covered(f"{ssh.port}/tcp", egress.node_ports):
         yield Problem(
             f"the controller's own ssh, from {ssh.client}, arrives on an interface of containers",
             got=ssh.interface,
-            todo=f"write '{ssh.port}' into gvisor_egress['node_ports'], or take the interface out",
+            todo=f"write '{ssh.port}' into gvisor_egress['node_ports'], or the interface into "
+            "gvisor_egress['exclude']",
         )
 
 

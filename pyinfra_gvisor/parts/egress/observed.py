@@ -21,7 +21,7 @@ WITHOUT_PORTS = {1: "icmp", 2: "igmp", 4: "ipip", 41: "ipv6", 47: "gre", 50: "es
 
 _METADATA = tuple(network(text) for text in METADATA)
 _STOPPED = ("stopped4", "stopped6")
-_FROM = re.compile(r'iifname "([^"]+)" (accept|jump from_containers)')
+_FROM = re.compile(r'(?:iifname "([^"]+)"|meta iifkind "bridge") (accept|\w+ from_containers)')
 
 
 class Attempt(Reading):
@@ -96,8 +96,10 @@ def read(lines: Sequence[str]) -> Counted:
 
 
 def is_covered(rules: str, bridge: str) -> bool:
-    """Whether rules are about what comes by this bridge; the first line that names it decides."""
-    verdicts = (verdict for name, verdict in _FROM.findall(rules) if matches(bridge, (name,)))
+    """Return whether rules filter what comes by a bridge; the first line that matches decides."""
+    verdicts = (
+        verdict for name, verdict in _FROM.findall(rules) if not name or matches(bridge, (name,))
+    )
     return next(verdicts, "accept") != "accept"
 
 

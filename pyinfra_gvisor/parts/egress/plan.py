@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.parts.egress.files import DIRECTORY, RULES, SERVICE, kept_files
@@ -10,7 +10,13 @@ from pyinfra_gvisor.parts.egress.lockout import lockouts
 from pyinfra_gvisor.parts.egress.rules import TABLE, rules_text
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import EgressState
-from pyinfra_gvisor.parts.egress.surroundings import Surroundings, surroundings
+from pyinfra_gvisor.parts.egress.surroundings import (
+    Surroundings,
+    foreign,
+    literal,
+    outside,
+    surroundings,
+)
 from pyinfra_gvisor.parts.plan import PartPlan
 
 
@@ -55,7 +61,8 @@ def plan_egress(
     + dns: the resolvers that daemon.json names
     + proxied: whether dockerd has its userland-proxy
 
-    The plan's ``warnings`` are refusals that were overruled.
+    The plan's ``warnings`` are refusals that were overruled, and bridges that are not Docker's and
+    are filtered all the same.
 
     Raises ``Problem`` where the rules would lock out who must not be, or cannot be kept.
     """
@@ -74,7 +81,7 @@ def plan_egress(
     return PartPlan(
         "have",
         (*(different if found.files else ()), *_lines(found, egress, around)),
-        risks,
+        (*risks, *_foreign(found, egress)),
         kept_files(text),
         texts={RULES: (found.rules, text)},
     )
@@ -92,20 +99,33 @@ def _risks(problems: list[Problem], egress: Egress) -> tuple[str, ...]:
 def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str]:
     install = [] if found.nft else ["install nftables from the node's own apt"]
     allowed = [item.to for item in egress.allow]
+    connects = ", ".join(["every bridge", *around.interfaces])
     return [
         *install,
-        f"load table {TABLE}: containers are behind {', '.join(around.interfaces)}",
+        f"load table {TABLE}: {connects} connects containers",
         f"stopped for them: {', '.join([*egress.block, *egress.deny]) or 'nothing'}",
         f"allowed all the same: {', '.join(allowed) or 'nothing'}",
         f"asked for names: {', '.join(around.resolvers) or 'any resolver outside'}",
         "Docker's own chains are left alone, and go on to be asked",
-        *(f"{name} is no bridge of Docker's and is left alone" for name in around.excluded),
+        *(f"{name} is left alone: it {why}" for name, why in outside(found, egress).items()),
         *(
             f"{name} is active and is left alone: what one of the two stops is stopped"
             for name in found.managers
         ),
         f"take it back unless this controller comes back anew within {egress.confirm_s} s",
     ]
+
+
+def _foreign(found: EgressState, egress: Egress) -> Iterator[str]:
+    """Tell of bridges that others have made, before what is behind them is cut off."""
+    for name in foreign(found, egress):
+        yield (
+            f"bridge {name} is not Docker's, and what is behind it is filtered like containers: no "
+            "DHCP from this node, no private networks. If that is wrong, write it into "
+            "gvisor_egress['exclude']"
+        )
+        if literal(name) is None:
+            yield f"nft cannot express the name {name}: containers reach what is behind this bridge"
 
 
 def _removal(found: EgressState) -> PartPlan:

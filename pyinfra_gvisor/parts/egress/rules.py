@@ -37,6 +37,8 @@ _TUPLE = {
 }
 _PORTED = "meta l4proto { tcp, udp }"  # of ICMP its checksum would be taken for a port
 _ASKED = f"{_PORTED} th dport 53"
+# By kind, whatever its name: since Linux 5.1 and nft 0.9.1. Ubuntu 22.04 has 5.15 and 1.0.2.
+_FROM_BRIDGE, _TO_BRIDGE = (f'meta {side}ifkind "bridge"' for side in "io")
 
 
 def rules_text(egress: Egress, around: Surroundings) -> str:
@@ -47,8 +49,8 @@ def rules_text(egress: Egress, around: Surroundings) -> str:
         "beyond": _beyond(egress, around),
         "to_node": _to_node(egress),
         "from_containers": _from_containers(around),
-        "forward": _hook("forward", "jump from_containers", around),
-        "input": _hook("input", "jump to_node", around),
+        "forward": _hook("forward", "goto from_containers", around),
+        "input": _hook("input", "goto to_node", around),
     }
     body = [
         *(f"counter {name} {{ }}" for name in counters(egress)),
@@ -123,14 +125,22 @@ def _hook(hook: str, verdict: str, around: Surroundings) -> Iterator[str]:
         yield f'iifname "{name}" accept'
     for name in around.interfaces:
         yield f'iifname "{name}" {verdict}'
+    yield f"{_FROM_BRIDGE} {verdict}"
 
 
 def _from_containers(around: Surroundings) -> Iterator[str]:
-    """Between containers Docker alone decides, on networks that are made later too."""
-    for name in around.excluded:
+    """
+    Between containers Docker alone decides, on networks that are made later too.
+
+    With br_netfilter what passes along one bridge comes here too.
+    """
+    for name in around.foreign:
+        yield f'iifname "{name}" oifname "{name}" accept'
+    for name in (*around.excluded, *around.foreign):
         yield f'oifname "{name}" goto beyond'
     for name in around.interfaces:
         yield f'oifname "{name}" accept'
+    yield f"{_TO_BRIDGE} accept"
     yield "goto beyond"
 
 

@@ -16,10 +16,6 @@ from pyinfra_gvisor.policy.selectors import Reason
 Network = IPv4Network | IPv6Network
 Block = Literal["metadata", "private", "node", "smtp"]
 
-# How Docker calls the bridges of its networks: libnetwork/drivers/bridge of moby/moby (docker0, br-
-# and the network's id), and daemon/cluster/executor (docker_gwbridge).
-DOCKERS_BRIDGES = ("docker0", "br-*", "docker_gwbridge")
-
 # Where clouds answer who asks for a node's identity and credentials.
 METADATA: dict[str, str] = {
     # RFC 3927; AWS, Azure, Google, Hetzner, DigitalOcean, OpenStack and others answer at .169.254
@@ -173,8 +169,14 @@ class Egress(Strict):
     )
     interfaces: tuple[str, ...] = Field(
         (),
-        description="Interfaces that containers are behind, beside Docker's bridges; may end in "
-        "`*`.",
+        description="Interfaces that connect containers and are no bridges, such as `cali*`. Every "
+        "bridge connects containers anyway, unless it is named in `exclude`, carries the default "
+        "route or has a port that leaves the node. May end in `*`.",
+    )
+    exclude: tuple[str, ...] = Field(
+        (),
+        description="Interfaces that are left alone, such as `virbr0` with virtual machines behind "
+        "it. Comes before `interfaces`. May end in `*`.",
     )
     confirm_s: Annotated[int, Field(ge=5, le=600, strict=True)] = Field(
         30,
@@ -212,7 +214,7 @@ class Egress(Strict):
                 raise Problem("not an address", got=text, todo="write resolvers' addresses")
         return value and tuple(str(network(text).network_address) for text in value)
 
-    @field_validator("interfaces")
+    @field_validator("interfaces", "exclude")
     @classmethod
     def _interfaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
@@ -223,6 +225,13 @@ class Egress(Strict):
                 todo = "take it out: what comes by it are the node's own programs"
                 raise Problem("the loopback interface", got=name, todo=todo)
         return value
+
+    @model_validator(mode="after")
+    def _either(self) -> Egress:
+        if both := sorted({*self.interfaces} & {*self.exclude}):
+            todo = "take it out of one of the two"
+            raise Problem("in interfaces and in exclude", got=both[0], todo=todo)
+        return self
 
 
 class EgressSettings(Strict):

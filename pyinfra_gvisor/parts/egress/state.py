@@ -35,7 +35,8 @@ class EgressState(PartState):
     ``rules`` is the text of our file, None if there is none. ``now`` is a checksum of the table in
     the kernel, without counters and what its sets have gathered, None if there is no table;
     ``as_loaded`` is what it was when it was loaded, and ``loaded_from`` the sha256 of the file it
-    was loaded from. ``pending``: rules that no controller has confirmed yet.
+    was loaded from. ``pending``: rules that no controller has confirmed yet. ``ports`` is a port
+    that leaves the node, by the bridge that has it.
     """
 
     nft: bool = False
@@ -49,6 +50,7 @@ class EgressState(PartState):
     loaded_from: str | None = None
     uplinks: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
+    ports: dict[str, str] = Field(default_factory=dict)
     resolvers: tuple[str, ...] = ()
     ssh: Ssh | None = None
     managers: tuple[str, ...] = ()
@@ -99,6 +101,7 @@ def read(lines: Sequence[str]) -> EgressState:
         loaded_from=loaded_from or None,
         uplinks=tuple(dict.fromkeys(told.get("uplink", ()))),
         bridges=tuple(told.get("bridge", ())),
+        ports=dict(_pair(line) for line in told.get("port", ())),
         resolvers=tuple(dict.fromkeys(told.get("resolver", ()))),
         ssh=_ssh(one.get("ssh")),
         managers=tuple(told.get("manager", ())),
@@ -117,6 +120,11 @@ def _ssh(line: str | None) -> Ssh | None:
         return None
     client, port, interface = line.split(" ", 2)
     return Ssh(client=client, port=int(port), interface=interface)
+
+
+def _pair(line: str) -> tuple[str, str]:
+    bridge, port = line.split(" ")
+    return bridge, port
 
 
 def _network(line: str) -> DockerNetwork:

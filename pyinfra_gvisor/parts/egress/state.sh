@@ -8,15 +8,28 @@ egress_state() {
     if [ -x /usr/sbin/nft ]; then echo 'egress nft'; fi
     egress_files
     egress_routes
-    for path in /sys/class/net/*/bridge; do
-        if [ -d "$path" ]; then
-            path=${path%/bridge}
-            printf 'egress bridge %s\n' "${path##*/}"
-        fi
-    done
+    egress_bridges
     egress_resolvers
     egress_ssh
     egress_managers
+}
+
+# Bridges, and their ports that leave the node: hardware, and what is made of another interface, such
+# as a VLAN or a bond. Those of containers and virtual machines (veth, tap) are neither.
+egress_bridges() {
+    for path in /sys/class/net/*/bridge; do
+        if [ ! -d "$path" ]; then continue; fi
+        path=${path%/bridge}
+        printf 'egress bridge %s\n' "${path##*/}"
+        for port in "$path"/brif/*; do
+            for below in "/sys/class/net/${port##*/}/device" "/sys/class/net/${port##*/}"/lower_*; do
+                if [ -e "$below" ]; then
+                    printf 'egress port %s %s\n' "${path##*/}" "${port##*/}"
+                    break
+                fi
+            done
+        done
+    done
 }
 
 egress_files() {

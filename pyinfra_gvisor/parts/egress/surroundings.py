@@ -1,4 +1,4 @@
-"""What the rules of one node depend on beside its settings: interfaces and resolvers."""
+"""What the rules of one node depend on beside its settings: bridges and resolvers."""
 
 from __future__ import annotations
 
@@ -7,47 +7,97 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-from pyinfra_gvisor.parts.egress.settings import DOCKERS_BRIDGES, Egress
+from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import EgressState
 
-# What Docker calls a bridge that nobody has named: br- and twelve digits of the network's id.
+# How Docker calls a bridge that nobody has named: libnetwork/drivers/bridge of moby/moby (docker0,
+# br- and twelve digits of the network's id), and daemon/cluster/executor (docker_gwbridge).
 _DOCKERS_OWN = re.compile(r"docker0|docker_gwbridge|br-[0-9a-f]{12}")
+
+LONGEST = 15  # IFNAMSIZ without the byte that ends it
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """
-    ``interfaces`` are names, or beginnings and ``*``, that containers are behind; ``excluded``
-    those that match and are somebody else's. ``resolvers`` are the addresses that may be asked.
+    The node as the rules see it. Names are as nft writes them: a ``*`` at the end is a wildcard.
+
+    Every bridge connects containers, and so does each of ``interfaces``. ``excluded`` are left
+    alone. ``foreign`` bridges are filtered like those of containers, but what is behind them is
+    beyond the containers' own networks. ``resolvers`` are the addresses that may be asked.
     """
 
-    interfaces: tuple[str, ...] = DOCKERS_BRIDGES
+    interfaces: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     resolvers: tuple[str, ...] = ()
 
 
 def surroundings(found: EgressState, egress: Egress, dns: Iterable[str] = ()) -> Surroundings:
     """
-    What the rules have to know of a node.
+    Return what the rules have to know of a node.
 
     + dns: the resolvers that daemon.json names, which Docker then takes instead of the node's
-
-    A bridge that only looks like one of Docker's, such as a node's ``br-lan``, is excluded; what
-    ``gvisor_egress`` itself names is not.
     """
-    named = [item.bridge for item in found.networks if item.bridge]
-    custom = sorted(name for name in named if not matches(name, DOCKERS_BRIDGES))
-    interfaces = _apart((*DOCKERS_BRIDGES, *custom, *egress.interfaces))
-    others = {*found.uplinks, *found.bridges} - {*named}
-    excluded = sorted(
-        name
-        for name in others
-        if matches(name, DOCKERS_BRIDGES)
-        and not _DOCKERS_OWN.fullmatch(name)
-        and not matches(name, egress.interfaces)
-    )
     asked = resolvers(found, dns) if egress.dns is None else egress.dns
-    return Surroundings(interfaces, tuple(excluded), tuple(sorted(set(asked))))
+    return Surroundings(
+        interfaces=tuple(dict.fromkeys(egress.interfaces)),
+        excluded=tuple(dict.fromkeys((*egress.exclude, *_written(outside(found, egress))))),
+        foreign=_written(foreign(found, egress)),
+        resolvers=tuple(sorted(set(asked))),
+    )
+
+
+def outside(found: EgressState, egress: Egress) -> dict[str, str]:
+    """
+    Return the bridges that are left alone, each with the reason.
+
+    A bridge that the node itself is reached by must never be filtered, unless ``interfaces`` names
+    it: then the rules are refused.
+    """
+    reasons = {}
+    for name in sorted(found.bridges):
+        is_excluded = matches(name, egress.exclude)
+        if matches(name, egress.interfaces) and not is_excluded:
+            continue
+        if name in found.uplinks:
+            reasons[name] = "carries the default route"
+        elif name in found.ports:
+            reasons[name] = f"has a port that leaves this node, {found.ports[name]}"
+        elif is_excluded:
+            reasons[name] = "is in gvisor_egress['exclude']"
+    return reasons
+
+
+def foreign(found: EgressState, egress: Egress) -> tuple[str, ...]:
+    """
+    Return the bridges that Docker did not make and that the settings do not name.
+
+    They are filtered all the same. Nothing tells a bridge of another engine's containers from one
+    of virtual machines, and an exception made by guessing would be a way out. Where Docker tells no
+    networks, no bridge is taken for somebody else's.
+    """
+    if not found.networks:
+        return ()
+    known = {*(item.bridge for item in found.networks), *outside(found, egress)}
+    return tuple(
+        name
+        for name in sorted(set(found.bridges) - known)
+        if not _DOCKERS_OWN.fullmatch(name) and not matches(name, egress.interfaces)
+    )
+
+
+def literal(name: str) -> str | None:
+    """
+    Return an interface's name as nft writes it, or ``None`` if nft has no way to.
+
+    nft knows no escape but ``\\*`` at the end, which has to fit into the 15 bytes of a name. Facts
+    tell a byte that is no ASCII as ``?``.
+    """
+    text = f"{name[:-1]}\\*" if name.endswith("*") else name
+    is_plain = name.isascii() and name.isprintable() and not {*name} & {'"', "?"}
+    is_clear = text == name or ("\\" not in name and len(text) <= LONGEST)
+    return text if is_plain and is_clear else None
 
 
 def resolvers(found: EgressState, dns: Iterable[str] = ()) -> tuple[str, ...]:
@@ -56,17 +106,19 @@ def resolvers(found: EgressState, dns: Iterable[str] = ()) -> tuple[str, ...]:
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether an interface is one of those: a ``*`` at the end stands for anything, as in nft."""
+    """Return whether nft takes an interface for one of these: ``br-*``, ``docker0``, ``odd\\*``."""
     return any(
-        name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+        name == f"{pattern[:-2]}*"
+        if pattern.endswith("\\*")
+        else name.startswith(pattern[:-1])
+        if pattern.endswith("*")
+        else name == pattern
         for pattern in patterns
     )
 
 
-def _apart(names: Iterable[str]) -> tuple[str, ...]:
-    """Without those that another has in it: a packet is to be counted and rated once."""
-    every = dict.fromkeys(names)
-    return tuple(name for name in every if not matches(name, (it for it in every if it != name)))
+def _written(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(text for text in map(literal, names) if text is not None)
 
 
 def _remote(text: str) -> str | None:
