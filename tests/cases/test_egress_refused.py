@@ -34,7 +34,8 @@ PUBLISHED = (
 )
 TODO = {
     WAY_OUT: "take it out of gvisor_egress['interfaces']",
-    WAY_IN: "write '22' into gvisor_egress['node_ports'], or take the interface out",
+    WAY_IN: "write '22' into gvisor_egress['node_ports']; if no containers are behind the "
+    "interface, write it into gvisor_egress['exclude'] instead",
     RESOLVER: "leave gvisor_egress['dns'] out, or write the resolver into it",
     PUBLISHED: 'set gvisor_daemon_json = {"userland-proxy": False}, or write these into '
     "gvisor_egress['node_ports']",

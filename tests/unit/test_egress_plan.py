@@ -75,6 +75,15 @@ def test_a_bridge_of_others_is_told_aloud_before_what_is_behind_it_is_cut_off() 
     assert planned(node, {"exclude": ["virbr0", "q*"]}).warnings == ()
 
 
+def test_a_network_that_stays_outside_is_told_aloud() -> None:
+    shared = DockerNetwork(name="lan", driver="bridge", bridge="br0")
+    node = found(bridges=("br0",), uplinks=("br0",), networks=(*found().networks, shared))
+
+    assert planned(node, {}).warnings == (
+        "network lan stays outside of the firewall: its bridge br0 carries the default route",
+    )
+
+
 def test_where_nothing_is_blocked_or_asked_it_says_so() -> None:
     lines = planned(found(resolvers=()), {"block": []}).lines
 

@@ -84,8 +84,8 @@ def _ssh(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[P
         yield Problem(
             f"the controller's own ssh, from {ssh.client}, arrives on an interface of containers",
             got=ssh.interface,
-            todo=f"write '{ssh.port}' into gvisor_egress['node_ports'], or the interface into "
-            "gvisor_egress['exclude']",
+            todo=f"write '{ssh.port}' into gvisor_egress['node_ports']; if no containers are "
+            "behind the interface, write it into gvisor_egress['exclude'] instead",
         )
 
 

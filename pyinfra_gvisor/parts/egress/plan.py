@@ -61,8 +61,8 @@ def plan_egress(
     + dns: the resolvers that daemon.json names
     + proxied: whether dockerd has its userland-proxy
 
-    The plan's ``warnings`` are refusals that were overruled, and bridges that are not Docker's and
-    are filtered all the same.
+    The plan's ``warnings`` are refusals that were overruled, networks that stay outside, and
+    bridges that are not Docker's and are filtered all the same.
 
     Raises ``Problem`` where the rules would lock out who must not be, or cannot be kept.
     """
@@ -81,7 +81,7 @@ def plan_egress(
     return PartPlan(
         "have",
         (*(different if found.files else ()), *_lines(found, egress, around)),
-        (*risks, *_foreign(found, egress)),
+        (*risks, *_surprises(found, egress)),
         kept_files(text),
         texts={RULES: (found.rules, text)},
     )
@@ -116,8 +116,13 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
     ]
 
 
-def _foreign(found: EgressState, egress: Egress) -> Iterator[str]:
-    """Tell of bridges that others have made, before what is behind them is cut off."""
+def _surprises(found: EgressState, egress: Egress) -> Iterator[str]:
+    """Tell of containers that stay outside, and of what else is cut off, before it is."""
+    left_alone = outside(found, egress)
+    for item in found.networks:
+        if item.bridge in left_alone:
+            why = f"its bridge {item.bridge} {left_alone[item.bridge]}"
+            yield f"network {item.name} stays outside of the firewall: {why}"
     for name in foreign(found, egress):
         yield (
             f"bridge {name} is not Docker's, and what is behind it is filtered like containers: no "
