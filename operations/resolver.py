@@ -59,13 +59,8 @@ def resolver(
         problem = lacks(found, init=node.init) if wanted else None
         if problem:
             raise problem
-        return plan_resolver(
-            found,
-            wanted,
-            used_by=[] if wanted else _used_by(node, settings),
-            named=named_resolvers(node),
-            textfile_dir=textfile_dir,
-        )
+        users, named = [] if wanted else _used_by(node, settings), named_resolvers(node)
+        return plan_resolver(found, wanted, used_by=users, named=named, textfile_dir=textfile_dir)
 
     def command(planned: PartPlan) -> PyinfraCommand:
         if planned.action == "remove":

@@ -21,10 +21,6 @@ from pyinfra_gvisor.scripts import encoded, program, script
 
 END = "# the end"
 KEEP_GENERATIONS = 10
-PARTS = (
-    *("journal", "dockerd", "runtime_scripts", "runtime_users", "ports", "reach"),
-    "apply_daemon_json",
-)
 BUILTIN_PROFILES = ("builtin", "unconfined", "")  # docs.docker.com/engine/security/seccomp
 
 
@@ -39,7 +35,13 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
     value = {} if plan.after is None else JsonText(plan.after).value
     return _checks(node, value, plan.owned) + script(
         service_script(node),
-        *PARTS,
+        "journal",
+        "dockerd",
+        "runtime_scripts",
+        "runtime_users",
+        "ports",
+        "reach",
+        "apply_daemon_json",
         id=uuid4().hex,
         host=host,
         file=DAEMON_JSON,
@@ -55,14 +57,17 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         temporary="yes" if plan.temporary else "no",
         reach_program=program("scripts/reach.pl"),
         hide=sed_program(_secrets(plan, node)),
-        given_up="\n".join(
-            f"{item.protocol} {item.version} {item.port}"
-            for item in (plan.lost if plan.action is Force.RESTART else None) or ()
-        ),
+        given_up="\n".join(_given_up(plan)),
         **_files(plan),
         **_records(plan, node),
         **_declared(plan, value),
     )
+
+
+def _given_up(plan: Plan) -> list[str]:
+    """What this restart, and none that is only owed, takes from clients: it was said before."""
+    lost = plan.lost if plan.action is Force.RESTART else None
+    return [f"{item.protocol} {item.version} {item.port}" for item in lost or ()]
 
 
 def detached(text: str) -> tuple[str, str]:

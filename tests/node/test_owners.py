@@ -193,6 +193,8 @@ def test_a_record_that_cannot_be_used_stops_every_run(
     assert [outcome.code for outcome in outcomes] == [1, 1, 1]
     assert all(said in outcome.stderr for outcome in outcomes)
     assert unchanged == before
+
+
 def stopped(node: LabNode, name: str, runtime: str) -> None:
     """A container that ran under this runtime."""
     start_container(node, name, f"--runtime={runtime}")
