@@ -109,7 +109,8 @@ def test_the_copy_that_is_left_is_copied_and_nothing_else_changes(
 
 
 def test_a_recovered_record_gives_everything_back(caplog: pytest.LogCaptureFixture) -> None:
-    nodes = {"a": Node([proven_answer(without=("state.owned",)), proven_answer()])}
+    answers = [proven_answer(without=("state.owned",)), proven_answer()]
+    nodes = {"a": Node(answers, {"users": users()})}
     fleet = Fleet(nodes)
 
     fleet.add(docker.daemon_json, wanted={}, owner=GVISOR)

@@ -106,7 +106,9 @@ def test_no_new_privileges_is_left_out_only_where_nobody_wants_it(
 def test_with_remapped_users_there_is_nothing_to_compare_dockers_socket_with() -> None:
     remapped = node(docker=info(SecurityOptions=["name=seccomp,profile=builtin", "name=userns"]))
 
-    found = [spared(item, wanted=None, no_reload=None, egress=None) for item in (remapped, node())]
+    found = [
+        spared(item, wanted=None, no_reload=None, declared=None) for item in (remapped, node())
+    ]
 
     assert "not even runc" in found[0]["docker-socket"]
     assert "docker-socket" not in found[1]

@@ -23,6 +23,7 @@ RUNSC: Json = {"path": "/opt/gvisor/runtimes/runsc-20260928.0-0a1b2c3d"}
 NET: Json = {"path": "/opt/gvisor/runtimes/net-20260831.0-0a1b2c3d"}
 ONE: dict[str, Json] = {"runtimes": {"runsc": RUNSC}}
 BOTH: dict[str, Json] = {"runtimes": {"runsc": RUNSC, "net": NET}}
+THEIRS = compact({"runtimes": {"runsc": {"path": "/usr/bin/runsc"}, "net": {"path": "/net"}}})
 END = "end of containers"
 
 
@@ -122,7 +123,8 @@ def test_another_owner_takes_nothing_away_either() -> None:
 
 
 def test_an_entry_of_the_users_own_is_not_overwritten_while_it_is_used() -> None:
-    found = node(daemon_json=compact(BOTH), docker=info(runtimes={"runsc": RUNSC, "net": NET}))
+    live = {"runsc": {"path": "/usr/bin/runsc"}, "net": {"path": "/net"}}
+    found = node(daemon_json=THEIRS, docker=info(runtimes=live))
 
     with pytest.raises(Problem, match="net, which these need to start: shop"):
         planned(found, {"runtimes": {}}, SHOP, owner="theirs")
@@ -161,9 +163,9 @@ def test_what_nobody_uses_leaves_and_the_plan_says_so(users: tuple[RuntimeUser, 
     [
         pytest.param(having(BOTH), BOTH, id="as-declared"),
         pytest.param(having(BOTH), {"runtimes": {"runsc": NET, "net": RUNSC}}, id="other-paths"),
-        pytest.param({"daemon_json": compact(BOTH)}, ONE, id="the-users-own-beside-ours"),
+        pytest.param({"daemon_json": THEIRS}, ONE, id="the-users-own-beside-ours"),
         pytest.param(having(BOTH, "theirs"), ONE, id="anothers"),
-        pytest.param(having(BOTH, daemon_json=compact(BOTH)), ONE, id="comes-back-as-it-was"),
+        pytest.param(having(BOTH, daemon_json=THEIRS), ONE, id="comes-back-as-it-was"),
         pytest.param(having({"runtimes": {"net": NET}}, CANARY), ONE, id="a-temporary-one"),
     ],
 )
