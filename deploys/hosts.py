@@ -64,6 +64,8 @@ def refuse_nobody(inventory: Inventory, limits: Sequence[str], *, chosen: int) -
     for pattern in limits:
         # As _get_inventory_pattern_matches in pyinfra_cli/cli.py of pyinfra 3.10.
         if not any(fnmatch(host.name, pattern) or pattern in host.groups for host in inventory):
+            if pattern in inventory.groups:
+                raise Problem("the group has no host", got=pattern, todo="look at its list")
             todo = did_you_mean(near(pattern, names)) or "list the hosts with debug-inventory"
             raise Problem("--limit matches no host and no group", got=pattern, todo=todo)
     if not chosen:

@@ -10,6 +10,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.reach import proxied
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.probation import OPERATION, try_rules
@@ -53,6 +54,8 @@ def rules(
     """
 
     def plan(node: Node) -> PartPlan:
+        if wanted is not None and node.info is None:
+            raise Problem("Docker does not tell its networks", todo="see why, and run again")
         meant = userland_proxy or state.is_executing  # what is only forecast may be about to change
         return plan_egress(
             node.part(EgressState),

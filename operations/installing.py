@@ -14,7 +14,7 @@ from pyinfra.connectors.ssh import SSHException
 
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.operations.by_hand import connector_arguments
-from pyinfra_gvisor.releases.sources import Archive, Fetch, ReleaseFile, without_userinfo
+from pyinfra_gvisor.releases.sources import Archive, Fetch, ReleaseFile, shown_url
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.scripts import script
 
@@ -95,9 +95,9 @@ class _Job:
             releases_dir=RELEASES_DIR,
             repository=fetch.repository,
             key=fetch.key,
-            key_shown=without_userinfo(fetch.key),
+            key_shown=shown_url(fetch.key),
         )
-        shown = {file.name: without_userinfo(file.location) for file in fetch.files}
+        shown = {file.name: shown_url(file.location) for file in fetch.files}
         words = [
             QuoteString(word)
             for file in files

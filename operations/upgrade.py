@@ -53,7 +53,6 @@ def canary(
     if not due:
         host.noop("no runtime that is in use is to be switched")
         return
-    tell(f"prove runsc {version} as {', '.join(due)} before what is in use is switched to it")
     trial = Trial(node, Claim(version, due, tuple(risks), image))
     try:
         yield from _tried(trial, Patience(timeout_s, wait_s))
@@ -74,7 +73,14 @@ def _unswitched(failed: Problem) -> Problem:
 def _tried(trial: Trial, patience: Patience) -> Generator[PyinfraCommand, None, None]:
     """Registered, probed, and taken away again whatever the probe showed."""
     node, version, due = trial.node, trial.claim.release, trial.claim.runtimes
-    yield from carry_out(plan_canaries(node, version, due), node, patience)
+    plan = plan_canaries(node, version, due)
+    if plan.leaving:  # a reload now would take them from who uses them
+        missing = ", ".join(plan.leaving)
+        tell(f"{missing} is missing from daemon.json, which comes first; proven after that")
+        host.noop("nothing is tried before")
+        return
+    tell(f"prove runsc {version} as {', '.join(due)} before what is in use is switched to it")
+    yield from carry_out(plan, node, patience)
     yield try_out(trial)
     if not state.is_executing:
         return

@@ -6,6 +6,7 @@ Beside them people have groups of their own, such as ``canary`` or one for each 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from pyinfra_gvisor.errors import Problem
@@ -27,7 +28,8 @@ def refuse_groups(groups: Collection[str], *, declared: bool) -> None:
     """
     for group in groups:
         meant = [name for name in near(group, KNOWN, cutoff=MISSPELT) if name not in groups]
-        if group not in KNOWN and meant:
+        is_part = any(re.fullmatch(rf"{name}[-_]?\d+", group) for name in KNOWN)  # run1, run-2
+        if group not in KNOWN and meant and not is_part:
             todo = f"{did_you_mean(meant)} If not, rename the group"
             raise Problem("the host is in a group that is not known", got=group, todo=todo)
     if groups and not declared and not set(KNOWN) & set(groups):

@@ -35,7 +35,8 @@ SECRET_KEYS = frozenset(
 # daemon/logger/logentries. identitytoken, registrytoken, password: api/types/registry/authconfig.go
 # of moby. Plugins have options of their own: dd-api-key, loki-basic-auth, es-password, …
 _SECRET_KEY = re.compile(
-    r"token|secret|passw|passphrase|pwd$|credential|apikey|accesskey|privatekey|signature|basicauth"
+    r"token|secret|passw|passphrase|pwd$|credential|(?<!tls)key$|signature|basicauth|bearer|dsn$"
+    r"|license|webhook"  # tlskey and syslog-tls-key are paths
 )
 _PLACE_OF_A_SECRET = ("file", "path", "dir")  # gvisor_coolify_token_file names a place
 

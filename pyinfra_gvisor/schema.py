@@ -165,6 +165,13 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
+_COUNTS = {
+    "no": "it and above",
+    "writable": "it and above; below if writable",
+    "always": "it, above and below",
+}
+
+
 def guarded_table() -> str:
     """A Markdown table of the paths that no container is to be given."""
     rules = {"socket": "docker-socket", "ours": "gvisor-path", "host": "host-path"}
@@ -173,7 +180,7 @@ def guarded_table() -> str:
         (
             (
                 f"`{item.path}`",
-                "it, above and below" if item.whole else "it and above",
+                _COUNTS[item.whole],
                 f"`container-{rules[item.kind]}`",
                 item.source,
             )

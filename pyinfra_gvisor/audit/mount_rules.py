@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.guarded import GUARDED, Guarded, Kind, given_away, is_below
+from pyinfra_gvisor.audit.guarded import GUARDED, Guarded, Kind, elsewhere, given_away, is_below
 from pyinfra_gvisor.audit.observed import Mounted
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
 from pyinfra_gvisor.errors import cut
@@ -16,7 +16,7 @@ def _guarded(running: Running) -> list[tuple[Guarded, tuple[str, ...]]]:
     """Return each guarded path with all paths by which the node knows it."""
     known = running.host.observed.places
     root = _root(running)
-    of_docker = Guarded(root, "host", "docker info, DockerRootDir", whole=True)
+    of_docker = Guarded(root, "host", "docker info, DockerRootDir", whole="always")
     everything = {item.path: item for item in (of_docker, *GUARDED)}.values()
     return [(item, (item.path, *known.get(item.path, ()))) for item in everything]
 
@@ -34,7 +34,9 @@ def _given(running: Running, kind: Kind) -> list[tuple[Mounted, str]]:
     wanted = [(item, places) for item, places in guarded if item.kind == kind]
     found = []
     for mount in running.given.mounts:
-        hits = list(given_away(mount.paths, wanted, roots))
+        is_own = mount.kind in ("volume", "image")
+        paths = elsewhere(mount.source, mount.paths, roots) if is_own else mount.paths
+        hits = list(given_away(paths, wanted, writable=mount.writable))
         if hits:
             found.append((mount, _words(mount, hits)))
     return found

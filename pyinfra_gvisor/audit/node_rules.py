@@ -54,12 +54,15 @@ def _release_damaged(host: Audited) -> Iterator[Seen]:
 
 def _release_unpinned(host: Audited) -> Iterator[Seen]:
     for release in (*host.node.releases, *host.node.damaged):
-        if release == host.settings.release:
-            why = unpinned(host.node, release, host.settings.archive)
-        else:
-            why = contradicts(host.node, release)
-        if why:
-            yield Seen(f"{RELEASES_DIR}/{release}", why)
+        declared = release == host.settings.release
+        why = (
+            unpinned(host.node, release, host.settings.archive)
+            if declared
+            else contradicts(host.node, release)
+        )
+        if why:  # the pin of one that was declared before may have been another
+            worse = None if declared else Severity.MEDIUM
+            yield Seen(f"{RELEASES_DIR}/{release}", why, worse)
 
 
 def _known_escape(host: Audited) -> Iterator[Seen]:

@@ -30,6 +30,7 @@ class Mounted(Reading):
     """
 
     source: str
+    kind: str = "bind"
     writable: bool = True
     places: tuple[str, ...] = ()
 
@@ -261,11 +262,15 @@ def _given(line: str) -> tuple[str, Given]:
 
 
 def _mounts(mounts: Iterable[Any], places: Any) -> list[Mounted]:
-    sources = [(mount.get("Source"), mount.get("RW", True)) for mount in mounts]
     return [
-        Mounted(source=source, writable=writable, places=tuple(places.get(source, ())))
-        for source, writable in sources
-        if source
+        Mounted(
+            kind=mount.get("Type", "bind"),
+            source=source,
+            writable=mount.get("RW", True),
+            places=tuple(places.get(source, ())),
+        )
+        for mount in mounts
+        if (source := mount.get("Source"))
     ]
 
 

@@ -28,7 +28,7 @@ APT_KEY_URL = "https://gvisor.dev/archive.key"
 
 _NAMED = {"official": OFFICIAL_URL, "github": GITHUB_URL}
 _SOURCE = re.compile(r"official|github|apt|debian|apt\+https?://\S+|https?://\S+|/\S.*")
-_USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
+_USERINFO = re.compile(r"(?<=//)[^/\s]*@")  # to the last one: a password may have one
 
 Kind = Literal["url", "file", "apt", "debian"]
 
@@ -101,7 +101,7 @@ class Archive:
             return self._apt(made, sums, arch)
         files = self._files(parsed, arch, sums)
         kind: Kind = "file" if self.source.startswith("/") else "url"
-        return replace(made, kind=kind, files=files, origin=without_userinfo(files[0].location))
+        return replace(made, kind=kind, files=files, origin=shown_url(files[0].location))
 
     def below(self, directory: str) -> Archive:
         """The same, from a directory on the controller that has the bucket's layout below it."""
@@ -127,7 +127,7 @@ class Archive:
             made,
             kind="apt",
             files=(ReleaseFile(PACKAGE, sums[PACKAGE], ""),),
-            origin=f"apt {without_userinfo(base or APT_URL)}",
+            origin=f"apt {shown_url(base or APT_URL)}",
             repository=base or APT_URL,
             key=f"{base}/archive.key" if base else APT_KEY_URL,
         )
@@ -135,18 +135,20 @@ class Archive:
 
 def check_source(text: str) -> None:
     """Raise ``Problem`` unless ``gvisor_source`` may be this."""
-    shown = without_userinfo(text)
     if not _SOURCE.fullmatch(text) or not text.isprintable():
         todo = "write official, github, apt, debian, a URL or an absolute path"
-        raise Problem("not a source", got=shown, todo=todo)
-    if shown != text:
+        raise Problem("not a source", got=shown_url(text), todo=todo)
+    if _USERINFO.search(text):
         what = "a password in a URL is seen by everybody on the node while it downloads"
-        raise Problem(what, got=shown, todo="serve the files to the node's address instead")
+        raise Problem(
+            what, got=shown_url(text), todo="serve the files to the node's address instead"
+        )
 
 
-def without_userinfo(text: str) -> str:
-    """A URL as it may be shown: without user and password."""
-    return _USERINFO.sub("", text)
+def shown_url(text: str) -> str:
+    """A URL as it may be shown: without user and password, and without what a query may sign."""
+    address, question, _ = _USERINFO.sub("", text).partition("?")
+    return f"{address}?***" if question else address
 
 
 def _layout(release: Release, arch: str, sums: Mapping[str, str]) -> tuple[str, ...]:
@@ -171,7 +173,7 @@ def _needs_archive(source: str) -> Problem:
         )
     return Problem(
         "two loose files cannot come from one URL",
-        got=without_userinfo(source),
+        got=shown_url(source),
         todo="write {file} into gvisor_source where the file's name belongs",
     )
 

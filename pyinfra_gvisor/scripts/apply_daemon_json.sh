@@ -70,7 +70,9 @@ check_leaving() {
     if [ -z "$leaving" ]; then return 0; fi
     runtime_users > "$work/users" || die "a runtime would leave, and Docker does not tell which containers use it"
     say "$leaving" > "$work/leaving" || die "cannot write to $state_dir, is the disk full?"
-    if grep -F -f "$work/leaving" "$work/users" > "$work/said"; then
+    grep -F -f "$work/leaving" "$work/users" > "$work/said" && asked=0 || asked=$?
+    if [ "$asked" -gt 1 ]; then die "cannot write to $state_dir, is the disk full?"; fi
+    if [ "$asked" = 0 ]; then
         die "containers need runtimes that would leave: $(sed 's|^\["/||; s|".*,"| needs |; s|"]$|;|' "$work/said" | tr '\n' ' ')run again"
     fi
 }

@@ -11,4 +11,4 @@ if ! flock -w 120 9 || [ -e "$state_dir/pending" ]; then
 fi
 cp "$source_file" "$state_dir/.copy.new"
 sync "$state_dir/.copy.new"
-mv "$state_dir/.copy.new" "$target_file"
+mv -T "$state_dir/.copy.new" "$target_file"

@@ -88,11 +88,6 @@ sub container {
     return process($pid, @sources)
         . qq(container {$named,"State":{$pids},"HostConfig":{$asked}$more}\n);
 }
-sub plain { # what the inside of a JSON string says, as far as names of files and interfaces go
-    my ($text) = @_;
-    $text =~ s/\\(?:u00([0-7][0-9a-f])|(.))/defined $1 ? chr hex $1 : $2/gies;
-    return $text;
-}
 sub sources { # where mounts come from, as Docker writes it
     my ($mounts) = @_;
     my @found;

@@ -15,7 +15,7 @@ staged=$(dirname "$target")/.pyinfra-gvisor
 
 say() { printf '%s\n' "$*"; }
 
-masked() { sed "$hide"; } # what dockerd says, without what is secret in daemon.json
+masked() { sed -f "$work/hide"; } # what dockerd says, without what is secret in daemon.json; no argument may tell
 
 decode() { # base64 file: none for "-"
     if [ "$1" != - ]; then printf '%s' "$1" | base64 -d > "$2"; fi
@@ -31,7 +31,7 @@ sha256_of() {
 }
 
 write_state() { # name, from standard input: all of it or nothing
-    cat > "$state_dir/.$1.new" && sync "$state_dir/.$1.new" && mv "$state_dir/.$1.new" "$state_dir/$1"
+    cat > "$state_dir/.$1.new" && sync "$state_dir/.$1.new" && mv -T "$state_dir/.$1.new" "$state_dir/$1"
 }
 
 note() { # what has to be known of a change that ends well: of that nobody sees what is printed
@@ -54,7 +54,7 @@ record_run() { # result reason
 write_down() {
     rm -rf "$work" "$staged"
     mkdir -p "$work" "$(dirname "$target")" && mkdir -m 0700 "$staged" || return 1
-    cp "$0" "$work/transaction.sh" && : > "$work/journal" || return 1
+    cp "$0" "$work/transaction.sh" && : > "$work/journal" && say "$hide" > "$work/hide" || return 1
     decode "$after_b64" "$staged/after" && decode "$neutral_b64" "$staged/neutral" &&
         decode "$old_neutral_b64" "$staged/old_neutral" && decode "$on_b64" "$staged/on" && decode "$off_b64" "$staged/off" &&
         decode "$old_on_b64" "$staged/old_on" && decode "$old_off_b64" "$staged/old_off" &&

@@ -6,4 +6,4 @@ umask 077
 mkdir -p "$state_dir"
 printf '%s' "$content_b64" | base64 -d > "$state_dir/.$record.new"
 sync "$state_dir/.$record.new"
-mv "$state_dir/.$record.new" "$state_dir/$record"
+mv -T "$state_dir/.$record.new" "$state_dir/$record"

@@ -91,6 +91,21 @@ def test_a_node_whose_runtimes_stay_as_they_are_is_not_touched() -> None:
     assert nodes["a"].kinds() == nodes["fresh"].kinds() == ["state"]
 
 
+def test_where_entries_of_ours_are_missing_nothing_is_tried_before_they_are_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    nodes = {"a": Node([answer(**{**converged(), "daemon_json": "{}\n"})])}
+    fleet = Fleet(nodes)
+
+    fleet.add(upgrade.canary, NEW, profiles=PROFILES)
+    fleet.run()
+
+    assert fleet.failed() == set()
+    assert nodes["a"].kinds() == ["state"]
+    assert "runsc is missing from daemon.json, which comes first" in caplog.text
+
+
 OLD = "20260831.0"
 HAS_OLD = {**converged(), "releases": [RELEASE, OLD]}
 

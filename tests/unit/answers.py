@@ -43,6 +43,7 @@ class Running:
     runtime: str = "runc"
     auto_remove: bool = False
     mounts: tuple[str, ...] = ()
+    kind: str = "bind"
     writable: bool = True
     places: Mapping[str, list[str]] | None = None
     executable: str = "/usr/bin/sleep"
@@ -60,7 +61,7 @@ class Running:
             "State": {"Status": "running", "Pid": self.pid},
             "HostConfig": {"Runtime": self.runtime, "AutoRemove": self.auto_remove},
             "Mounts": [
-                {"Type": "bind", "Source": source, "RW": self.writable} for source in self.mounts
+                {"Type": self.kind, "Source": source, "RW": self.writable} for source in self.mounts
             ],
             "Places": dict(self.places or {}),
         }

@@ -133,7 +133,7 @@ def test_what_an_app_was_given_beyond_its_sandbox_is_found(
         pytest.param({"CapAdd": ["NET_BIND_SERVICE"]}, (), id="one-of-docker's-own-capabilities"),
         pytest.param({"CapAdd": None}, (), id="null"),
         pytest.param({"Annotations": {"com.example": "x"}}, (), id="somebody-else's-annotation"),
-        pytest.param({}, ("/var/lib/docker/volumes/a/_data", "/etcetera", "/srv"), id="mounts"),
+        pytest.param({}, ("/srv/volumes/a/_data", "/etcetera", "/srv"), id="mounts"),
     ],
 )
 def test_what_is_usual_is_no_finding(given: dict[str, Any], mounts: tuple[str, ...]) -> None:

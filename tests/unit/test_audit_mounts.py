@@ -35,8 +35,13 @@ SOCKET, HOST, OURS = (
         pytest.param("/root/.ssh/authorized_keys", {HOST}, id="keys"),
         pytest.param("/var/lib/docker/overlay2/x", {HOST}, id="another's-files"),
         pytest.param("/var/lib/docker/volumes", {HOST}, id="all-volumes"),
-        pytest.param("/var/lib/docker/volumes/a/_data/b", set(), id="in-a-volume"),
+        pytest.param("/var/lib/docker/volumes/a/_data/b", {HOST}, id="in-another's-volume"),
         pytest.param("/etc/localtime", set(), id="usual"),
+        pytest.param("/etc/cron.daily/shop", {HOST}, id="run-by-root-daily"),
+        pytest.param("/usr/local/bin", {HOST}, id="programs"),
+        pytest.param("/usr/share/zoneinfo", set(), id="data-of-programs"),
+        pytest.param("/data/coolify/ssh/keys", {HOST}, id="coolify's-keys"),
+        pytest.param("/data/coolify/applications/shop", set(), id="its-own-of-coolify"),
         pytest.param("/opt/shop", set(), id="beside-ours"),
         pytest.param("/etc/docker-shop", set(), id="only-begins-like-it"),
     ],
@@ -90,7 +95,7 @@ def test_a_volume_in_a_data_directory_that_is_a_link_is_no_finding() -> None:
     source = "/var/lib/docker/volumes/a/_data"
     places = compact({"/var/lib/docker": ["/data/docker"]})
     there = {source: ["/data/docker/volumes/a/_data"]}
-    process, container = app(mounts=(source,), places=there).lines()
+    process, container = app(mounts=(source,), kind="volume", places=there).lines()
 
     report = audited(f"places {places}", process, container)
 
@@ -99,9 +104,29 @@ def test_a_volume_in_a_data_directory_that_is_a_link_is_no_finding() -> None:
 
 def test_a_volume_that_another_directory_is_mounted_at_is_that_directory() -> None:
     source = "/var/lib/docker/volumes/a/_data"
-    report = with_container(app(mounts=(source,), places={source: ["/opt/gvisor", source]}))
+    there = {source: ["/opt/gvisor", source]}
+    report = with_container(app(mounts=(source,), kind="volume", places=there))
 
     assert set(found(report)) == {OURS}
+
+
+@pytest.mark.parametrize("kind", ["volume", "image"])
+def test_what_docker_itself_has_put_there_is_no_finding(kind: str) -> None:
+    sources = ("/var/lib/docker/plugins/a/propagated-mount/b", "/var/lib/docker/volumes/a/_data")
+
+    assert found(with_container(app(mounts=sources, kind=kind))) == {}
+
+
+def test_a_volume_that_is_another_ones_is_found() -> None:
+    source, other = (f"/var/lib/docker/volumes/{name}/_data" for name in "ab")
+
+    report = with_container(app(mounts=(source,), kind="volume", places={source: [other, source]}))
+
+    assert set(found(report)) == {HOST}
+
+
+def test_programs_that_may_only_be_read_are_no_finding() -> None:
+    assert found(with_container(app(mounts=("/usr/bin/env", "/lib/modules"), writable=False))) == {}
 
 
 def test_mounts_of_what_the_policy_leaves_alone_are_only_noted() -> None:

@@ -9,7 +9,7 @@ import pytest
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.parts.egress.lockout import covered, is_blocked, lockouts
 from pyinfra_gvisor.parts.egress.state import Ssh
-from pyinfra_gvisor.parts.egress.surroundings import surroundings
+from pyinfra_gvisor.parts.egress.surroundings import FROM_BRIDGE, surroundings
 from tests.unit.egress_states import egress, found
 
 
@@ -21,9 +21,13 @@ def refused(
     **changes: Any,
 ) -> list[Problem]:
     """Why these rules must not be loaded on a node that is like that."""
-    node, wanted = found(**changes), egress(**(settings or {}))
+    node, wanted = found(**{"rules": FILTERED, **changes}), egress(**(settings or {}))
     around = surroundings(node, wanted, dns)
     return lockouts(node, wanted, around, dns=dns, proxied=proxied)
+
+
+FILTERED = f"{FROM_BRIDGE} goto to_node"
+"""Rules that are for every bridge."""
 
 
 def ssh(interface: str, client: str = "172.18.0.2", port: int = 22) -> Ssh:

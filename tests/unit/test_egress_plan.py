@@ -61,7 +61,7 @@ def test_what_is_done_is_told_line_by_line() -> None:
 
 
 def test_a_bridge_of_others_is_told_aloud_before_what_is_behind_it_is_cut_off() -> None:
-    node = found(bridges=("docker0", "virbr0", 'q"q'))
+    node = loaded().model_copy(update={"bridges": ("docker0", "virbr0", 'q"q'), "now": None})
 
     told = planned(node, {}).warnings
 
@@ -75,11 +75,22 @@ def test_a_bridge_of_others_is_told_aloud_before_what_is_behind_it_is_cut_off() 
     assert planned(node, {"exclude": ["virbr0", "q*"]}).warnings == ()
 
 
-def test_a_network_that_stays_outside_is_told_aloud() -> None:
+def test_what_was_never_filtered_is_not_cut_off_unless_it_is_asked_for() -> None:
+    node = found(bridges=("docker0", "virbr0"))
+
+    with pytest.raises(Problem, match=r"is not Docker's, .* got virbr0; write it into"):
+        planned(node, {})
+    for named in ({"exclude": ["virbr0"]}, {"interfaces": ["virbr0"]}):
+        assert planned(node, named).warnings == ()
+
+
+def test_a_network_that_would_stay_outside_is_refused_unless_that_is_asked_for() -> None:
     shared = DockerNetwork(name="lan", driver="bridge", bridge="br0")
     node = found(bridges=("br0",), uplinks=("br0",), networks=(*found().networks, shared))
 
-    assert planned(node, {}).warnings == (
+    with pytest.raises(Problem, match="network lan would stay outside of the firewall: its bridge"):
+        planned(node, {})
+    assert planned(node, {"exclude": ["br0"]}).warnings == (
         "network lan stays outside of the firewall: its bridge br0 carries the default route",
     )
 

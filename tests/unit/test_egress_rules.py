@@ -283,3 +283,14 @@ def test_what_floods_is_dropped_without_an_answer_and_not_remembered() -> None:
 
     assert (flood.verdict, flood.counters, flood.sets) == ("drop", ["drop_rate"], [])
     assert (slow.counters, among) == (["accept_internet"], Went())
+
+
+@pytest.mark.parametrize("oif", ["docker0", "br-later"])
+@pytest.mark.parametrize("address", ["169.254.169.254", "100.100.100.200", "fd00:ec2::254"])
+def test_a_metadata_service_is_not_reached_by_a_bridge_that_came_later_either(
+    address: str, oif: str
+) -> None:
+    told = table().send(Packet(address, iif=APPS, oif=oif))
+
+    assert told == table().send(Packet(address, iif=APPS, oif="eth0"))
+    assert told != Went()

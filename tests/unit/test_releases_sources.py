@@ -6,7 +6,7 @@ import pytest
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.releases.lock import known
-from pyinfra_gvisor.releases.sources import Archive, check_source, without_userinfo
+from pyinfra_gvisor.releases.sources import Archive, check_source, shown_url
 
 RELEASE = "20260928.0"
 LOOSE_RELEASE = "20260817.0"
@@ -233,7 +233,7 @@ def test_a_password_that_others_could_see_is_refused_and_not_shown(text: str) ->
 
 
 def test_user_and_password_are_not_shown() -> None:
-    assert without_userinfo("https://me:secret@m:8080/x@y") == "https://m:8080/x@y"
+    assert shown_url("https://me:secret@m:8080/x@y") == "https://m:8080/x@y"
     assert Archive("https://me:pw@m/x", {"x86_64": SHA}).fetch(RELEASE, "x86_64").origin == (
         "https://m/x"
     )

@@ -54,7 +54,7 @@ def test_everything_is_written_down_before_the_first_change(journal: Journal) ->
 
     assert staged(journal) == {"after": "new", "on": "on", "old_off": "off", "old": "old"}
     work = journal.state_dir / ".pending"
-    assert {item.name for item in work.iterdir()} == {"transaction.sh", "journal", *RECORDS}
+    assert {item.name for item in work.iterdir()} == {"transaction.sh", "journal", "hide", *RECORDS}
     assert (work / "transaction.sh").read_text() == journal.text.read_text()
     assert journal.file.read_text() == "old"
 

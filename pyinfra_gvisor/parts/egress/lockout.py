@@ -17,6 +17,8 @@ from pyinfra_gvisor.parts.egress.settings import (
 from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.parts.egress.surroundings import (
     Surroundings,
+    filters_bridges,
+    foreign,
     literal,
     matches,
     outside,
@@ -43,6 +45,8 @@ def lockouts(
     """
     return [
         *_uplinks(found, egress, around),
+        *_left_open(found, egress),
+        *_cut_off(found, egress),
         *_ssh(found, egress, around),
         *_dns(found, egress, around, tuple(dns)),
         *(_published(found, egress) if proxied else ()),
@@ -72,6 +76,34 @@ def _uplinks(found: EgressState, egress: Egress, around: Surroundings) -> Iterat
                 got=name,
                 todo="take it out of gvisor_egress['interfaces']",
             )
+
+
+def _left_open(found: EgressState, egress: Egress) -> Iterator[Problem]:
+    """A network of Docker's by whose bridge the node is reached cannot be filtered."""
+    left_alone = outside(found, egress)
+    for item in found.networks:
+        if item.bridge in left_alone and not matches(item.bridge, egress.exclude):
+            yield Problem(
+                f"network {item.name} would stay outside of the firewall: its bridge "
+                f"{left_alone[item.bridge]}",
+                got=item.bridge,
+                todo="give its containers another network, or write the bridge into "
+                "gvisor_egress['exclude']",
+            )
+
+
+def _cut_off(found: EgressState, egress: Egress) -> Iterator[Problem]:
+    """What was never filtered is not cut off by a run that nobody has looked at."""
+    if filters_bridges(found.rules or ""):
+        return
+    for name in foreign(found, egress):
+        yield Problem(
+            "a bridge is not Docker's, and what is behind it would be filtered like containers: no "
+            "DHCP from this node, no private networks",
+            got=name,
+            todo="write it into gvisor_egress['exclude'] to leave it alone, or into ['interfaces'] "
+            "to have it filtered",
+        )
 
 
 def _ssh(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from pyinfra_gvisor.parts.egress.settings import (
+    LINK_LOCAL,
     METADATA,
     PRIVATE,
     Allowed,
@@ -20,7 +21,7 @@ from pyinfra_gvisor.parts.egress.settings import (
     port_range,
     translated,
 )
-from pyinfra_gvisor.parts.egress.surroundings import Surroundings
+from pyinfra_gvisor.parts.egress.surroundings import FROM_BRIDGE, TO_BRIDGE, Surroundings
 
 FAMILY, NAME = "inet", "pyinfra_gvisor"
 TABLE = f"{FAMILY} {NAME}"
@@ -37,8 +38,6 @@ _TUPLE = {
 }
 _PORTED = "meta l4proto { tcp, udp }"  # of ICMP its checksum would be taken for a port
 _ASKED = f"{_PORTED} th dport 53"
-# By kind, whatever its name: since Linux 5.1 and nft 0.9.1. Ubuntu 22.04 has 5.15 and 1.0.2.
-_FROM_BRIDGE, _TO_BRIDGE = (f'meta {side}ifkind "bridge"' for side in "io")
 
 
 def rules_text(egress: Egress, around: Surroundings) -> str:
@@ -48,7 +47,7 @@ def rules_text(egress: Egress, around: Surroundings) -> str:
         **{f"stop_{reason}": _stop(reason, egress) for reason in reasons},
         "beyond": _beyond(egress, around),
         "to_node": _to_node(egress),
-        "from_containers": _from_containers(around),
+        "from_containers": _from_containers(egress, around),
         "forward": _hook("forward", "goto from_containers", around),
         "input": _hook("input", "goto to_node", around),
     }
@@ -125,14 +124,15 @@ def _hook(hook: str, verdict: str, around: Surroundings) -> Iterator[str]:
         yield f'iifname "{name}" accept'
     for name in around.interfaces:
         yield f'iifname "{name}" {verdict}'
-    yield f"{_FROM_BRIDGE} {verdict}"
+    yield f"{FROM_BRIDGE} {verdict}"
 
 
-def _from_containers(around: Surroundings) -> Iterator[str]:
+def _from_containers(egress: Egress, around: Surroundings) -> Iterator[str]:
     """
     Between containers Docker alone decides, on networks that are made later too.
 
-    With br_netfilter what passes along one bridge comes here too.
+    With br_netfilter what passes along one bridge comes here too. A bridge that is made later may
+    lead out of the node: what is never a container's own address is not reached by it either.
     """
     for name in around.foreign:
         yield f'iifname "{name}" oifname "{name}" accept'
@@ -140,7 +140,9 @@ def _from_containers(around: Surroundings) -> Iterator[str]:
         yield f'oifname "{name}" goto beyond'
     for name in around.interfaces:
         yield f'oifname "{name}" accept'
-    yield f"{_TO_BRIDGE} accept"
+    if "metadata" in egress.block:  # but for what containers on one bridge find each other by
+        yield from _to((text for text in METADATA if text != LINK_LOCAL), "goto beyond")
+    yield f"{TO_BRIDGE} accept"
     yield "goto beyond"
 
 

@@ -17,6 +17,7 @@ Network = IPv4Network | IPv6Network
 Block = Literal["metadata", "private", "node", "smtp"]
 
 # Where clouds answer who asks for a node's identity and credentials.
+LINK_LOCAL = "fe80::/10"
 METADATA: dict[str, str] = {
     # RFC 3927; AWS, Azure, Google, Hetzner, DigitalOcean, OpenStack and others answer at .169.254
     "169.254.0.0/16": "link-local, with the metadata services at 169.254.169.254",
@@ -30,7 +31,7 @@ METADATA: dict[str, str] = {
     "fd00:ec2::254/128": "AWS",
     # https://cloud.google.com/compute/docs/metadata/querying-metadata
     "fd20:ce::254/128": "Google Cloud",
-    "fe80::/10": "link-local, RFC 4291",
+    LINK_LOCAL: "link-local, RFC 4291",
 }
 PRIVATE: dict[str, str] = {
     "10.0.0.0/8": "private networks, RFC 1918",

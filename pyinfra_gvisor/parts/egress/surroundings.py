@@ -14,6 +14,8 @@ from pyinfra_gvisor.parts.egress.state import EgressState
 # br- and twelve digits of the network's id), and daemon/cluster/executor (docker_gwbridge).
 _DOCKERS_OWN = re.compile(r"docker0|docker_gwbridge|br-[0-9a-f]{12}")
 
+# By kind, whatever its name: since Linux 5.1 and nft 0.9.1. Ubuntu 22.04 has 5.15 and 1.0.2.
+FROM_BRIDGE, TO_BRIDGE = 'meta iifkind "bridge"', 'meta oifkind "bridge"'
 LONGEST = 15  # IFNAMSIZ without the byte that ends it
 
 
@@ -85,6 +87,11 @@ def foreign(found: EgressState, egress: Egress) -> tuple[str, ...]:
         for name in sorted(set(found.bridges) - known)
         if not _DOCKERS_OWN.fullmatch(name) and not matches(name, egress.interfaces)
     )
+
+
+def filters_bridges(rules: str) -> bool:
+    """Return True if these rules, as they lie on a node, are for every bridge."""
+    return f"{FROM_BRIDGE} goto" in rules
 
 
 def literal(name: str) -> str | None:
