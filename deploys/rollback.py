@@ -10,7 +10,7 @@ Back to what daemon.json and the release were before the last change, or before 
 from pyinfra import host
 from pyinfra.api import deploy
 
-from pyinfra_gvisor.deploys.checks import checked_rollback
+from pyinfra_gvisor.deploys.undoing import checked_rollback
 from pyinfra_gvisor.operations import docker, gvisor
 
 

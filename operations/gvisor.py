@@ -13,11 +13,10 @@ from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.operations.evidence import Claim, prove
 from pyinfra_gvisor.operations.installing import install, planned
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.proof.part import Declared
-from pyinfra_gvisor.proof.verdict import is_due
+from pyinfra_gvisor.proof.verdict import fingerprint, is_due
 from pyinfra_gvisor.releases.pins import is_there, unpinned
 from pyinfra_gvisor.releases.sources import Archive, Fetch
 from pyinfra_gvisor.removal import LINK, plan_removal
@@ -194,9 +193,8 @@ def proof(
     + no_new_privileges: whether it has to be in force; None: if the running daemon says that it is
     + declared: the settings whose parts are to be seen at work; None: none is
 
-    Fails the host if anything is not proven. Leaves nothing behind but a record of what was proven,
-    so that a node that has not changed since is not asked again. A proof that could not be
-    made fails the host, too, and leaves the record of an earlier one as it is.
+    Fails the host if anything is not proven or no proof could be made. Leaves nothing behind but a
+    record of what was proven, so that a node that has not changed since is not asked again.
     """
     node = read_node(host)
     if node is None:
@@ -205,10 +203,12 @@ def proof(
     if problem := newer(node):
         yield from refusal("gvisor.proof", "node", problem)
         return
-    claim = Claim(version, profiles, tuple(risks), image, no_new_privileges, declared)
-    if not is_due(node, profiles, when, claim.fingerprint(node)):
+    now = fingerprint(node, version, profiles, image=image, declared=declared)
+    if not is_due(node, profiles, when, now):
         host.noop("isolation was proven on this very state")
         return
+    from pyinfra_gvisor.operations.evidence import Claim, prove  # noqa: PLC0415 - takes long
+
     tell(f"prove {', '.join(profiles)} with a probe container, and under runc as control")
     forget_node(host)
-    yield prove(claim)
+    yield prove(Claim(version, profiles, tuple(risks), image, no_new_privileges, declared))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pyinfra import host, state
 from pyinfra.api import QuoteString, StringCommand, operation
@@ -12,13 +13,15 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node, read_once
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.operations.evidence import Claim, Trial, try_out
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.operations.transactions import Patience, carry_out
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.upgrade.canary import canaries, plan_canaries
 from pyinfra_gvisor.upgrade.collection import behind, old_releases, plan_collection
+
+if TYPE_CHECKING:
+    from pyinfra_gvisor.operations.evidence import Claim
 
 
 @operation()
@@ -48,19 +51,20 @@ def canary(
     if node is None:
         yield from refusal("upgrade.canary", version, None, unreadable=True)
         return
-    # what was interrupted is ended before; until then this is a forecast of nothing
-    due = {} if node.pending else canaries(node, version, profiles)
+    due = {} if node.pending else canaries(node, version, profiles)  # it is ended before
     if not due:
         host.noop("no runtime that is in use is to be switched")
         return
-    trial = Trial(node, Claim(version, due, tuple(risks), image))
+    from pyinfra_gvisor.operations.evidence import Claim  # noqa: PLC0415 - takes long
+
+    claim, patience = Claim(version, due, tuple(risks), image), Patience(timeout_s, wait_s)
     try:
-        yield from _tried(trial, Patience(timeout_s, wait_s))
+        failed = yield from _tried(node, claim, patience)
     except Problem as problem:
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
         return
-    if trial.failed:
-        yield from refusal("upgrade.canary", f"runsc {version}", _unswitched(trial.failed))
+    if failed:
+        yield from refusal("upgrade.canary", f"runsc {version}", _unswitched(failed))
 
 
 def _unswitched(failed: Problem) -> Problem:
@@ -70,24 +74,29 @@ def _unswitched(failed: Problem) -> Problem:
     return Problem(what, todo=todo)
 
 
-def _tried(trial: Trial, patience: Patience) -> Generator[PyinfraCommand, None, None]:
-    """Registered, probed, and taken away again whatever the probe showed."""
-    node, version, due = trial.node, trial.claim.release, trial.claim.runtimes
+def _tried(
+    node: Node, claim: Claim, patience: Patience
+) -> Generator[PyinfraCommand, None, Problem | None]:
+    """Registered, probed, and taken away again whatever the probe showed. Return what failed."""
+    from pyinfra_gvisor.operations.evidence import Trial, try_out  # noqa: PLC0415
+
+    trial, version, due = Trial(node, claim), claim.release, claim.runtimes
     plan = plan_canaries(node, version, due)
     if plan.leaving:  # a reload now would take them from who uses them
         missing = ", ".join(plan.leaving)
         tell(f"{missing} is missing from daemon.json, which comes first; proven after that")
         host.noop("nothing is tried before")
-        return
+        return None
     tell(f"prove runsc {version} as {', '.join(due)} before what is in use is switched to it")
     yield from carry_out(plan, node, patience)
     yield try_out(trial)
     if not state.is_executing:
-        return
+        return None
     now = read_node(host)
     if now is None:
         raise Problem("cannot be read any more", todo="see above, and run again")
     yield from carry_out(plan_canaries(now, version, {}), now, patience)
+    return trial.failed
 
 
 @operation()

@@ -1,0 +1,117 @@
+"""Before a host goes back, or gives everything back: whether that can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from pyinfra.api import Host
+
+from pyinfra_gvisor.daemon_json.generations import Generation, choose, plan_generation
+from pyinfra_gvisor.daemon_json.plan import plan_around_users
+from pyinfra_gvisor.daemon_json.records import owned_by_us
+from pyinfra_gvisor.deploys.checks import fail, host_settings, known
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.generations import Generations
+from pyinfra_gvisor.facts.node import read_node
+from pyinfra_gvisor.facts.users import asking
+from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.parts import every
+from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
+from pyinfra_gvisor.removal import refuse_removal
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.settings import Settings
+from pyinfra_gvisor.wanted import without_us
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Where a host goes back to: the generation, and the release and runtimes that it had."""
+
+    settings: Settings
+    number: int
+    release: str | None
+    profiles: Mapping[str, Runtime]
+    risks: tuple[str, ...]
+
+
+def checked_rollback(host: Host) -> Rollback | None:
+    """Where this host goes back to, or None with the host failed and every reason logged."""
+    settings = host_settings(host)
+    node = None if settings is None else _node_with_docker(host)
+    kept = None if node is None else known(host, host.get_fact(Generations), "generations")
+    if settings is None or node is None or kept is None:
+        return None
+    try:
+        owned_by_us(node)
+        chosen = choose(kept, node, settings.generation)
+        _plan_rollback(host, node, chosen, settings)
+    except Problem as problem:
+        fail(host, problem.at("rollback", DAEMON_JSON, host.name))
+        return None
+    release = chosen.releases[-1] if chosen.releases else None
+    profiles = {name: settings.runtimes.get(name, Runtime()) for name in chosen.runtimes}
+    of_then = settings.model_copy(
+        # What is on the node is not fetched: no checksum has to be known. Other parts stay.
+        update={
+            "release": release or settings.release,
+            "runtimes": profiles,
+            "source": "debian",
+            "textfile_dir": None,
+        }
+    )
+    if refused := [*preflight(node, of_then), *every.refusals(node, of_then)]:
+        fail(host, *(problem.at("rollback", "node", host.name) for problem in refused))
+        return None
+    return Rollback(
+        settings=settings,
+        number=chosen.number,
+        release=release,
+        profiles=profiles,
+        risks=accepted_risks(of_then),
+    )
+
+
+def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Settings) -> None:
+    """Raise ``Problem`` if the generation cannot be gone back to."""
+    if node.pending:  # it is ended first, and what is to be done is not known before
+        return
+    planning = partial(plan_generation, node, chosen, restart=settings.restart)
+    plan_around_users(planning, asking(host), keep_running=settings.keep_running)
+
+
+def checked_removal(host: Host) -> Settings | None:
+    """The settings of a host that nothing needs gVisor on, or None with every reason logged."""
+    settings = host_settings(host)
+    node = None if settings is None else _node_with_docker(host)
+    if settings is None or node is None:
+        return None
+    try:
+        _plan_removal(host, node, settings)
+    except Problem as problem:
+        fail(host, problem.at("remove", DAEMON_JSON, host.name))
+        return None
+    return settings
+
+
+def _plan_removal(host: Host, node: Node, settings: Settings) -> None:
+    """
+    Raise ``Problem`` if something still needs what would go.
+
+    Where a change was interrupted that is judged by the file as it is now, because parts of ours go
+    before the change is ended.
+    """
+    keep, ask = settings.keep_running, asking(host)
+    without_us(node, ask, restart=settings.restart, keep_running=keep)
+    if not keep:
+        refuse_removal(node)
+
+
+def _node_with_docker(host: Host) -> Node | None:
+    node = known(host, read_node(host), "the node's state")
+    problem = None if node is None else engine_problem(node, "present")
+    if problem:
+        fail(host, problem.at("preflight", "node", host.name))
+        return None
+    return node
