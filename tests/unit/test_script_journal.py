@@ -272,3 +272,12 @@ def test_what_is_to_be_known_of_a_change_that_ended_well_is_in_its_record(
 
     record = json.loads((journal.state_dir / "last-run.json").read_text())
     assert (record["result"], record["notes"]) == ("applied", "not tried; nor this")
+
+
+def test_no_argument_of_a_program_has_what_is_masked(journal: Journal) -> None:
+    journal.variables = {**journal.variables, "hide": "s/hunter2/***/g"}
+    spy = 'sed() { case "$*" in *hunter2*) say told ;; esac; command sed "$@"; }'
+
+    said = journal.good(f"{spy}; write_down; say 'refused hunter2' | masked")
+
+    assert said == "refused ***\n"
