@@ -76,10 +76,11 @@ class Tree:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A Python program that has this tree's modules."""
+        plain = {key: text for key, text in os.environ.items() if key != "PYTEST_ADDOPTS"}
         return subprocess.run(
             [sys.executable, *words],
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**plain, "PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
             check=False,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import shlex
 import subprocess
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -270,7 +270,9 @@ def test_a_lone_surrogate_in_somebodys_key_breaks_nothing() -> None:
     assert decoded(text, "owned_b64")
 
 
-def test_what_dockerd_says_of_the_file_or_its_flags_is_passed_on_without_secrets() -> None:
+def test_what_dockerd_says_of_the_file_or_its_flags_is_passed_on_without_secrets(
+    tmp_path: Path,
+) -> None:
     flags = (*UNIT_FLAGS, "--storage-opt", "a.password=hunter2-flag")
     before = json.dumps({"proxies": {"http-proxy": "http://u:hunter2-old@p"}})
     wanted: dict[str, Json] = {"proxies": {"http-proxy": "http://u:hunter2-new@p"}}
@@ -278,7 +280,9 @@ def test_what_dockerd_says_of_the_file_or_its_flags_is_passed_on_without_secrets
     function = "masked() {" + text.split("\nmasked() {", 1)[1].split("\n", 1)[0] + "\n"
     said = "failed to use http://u:hunter2-new@p instead of hunter2-old, and hunter2-flag"
 
-    ran = run(f"hide={shlex.quote(variable(text, 'hide'))}\n{function}echo '{said}' | masked")
+    (tmp_path / "hide").write_text(f"{variable(text, 'hide')}\n")
+
+    ran = run(f"work={tmp_path}\n{function}echo '{said}' | masked")
 
     assert ran.stdout == "failed to use http://***@p instead of ***, and ***\n"
     assert text.count("| masked |") == text.count("$(service_log ") + text.count('/said" | masked')
