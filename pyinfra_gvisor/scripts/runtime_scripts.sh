@@ -40,8 +40,10 @@ if [ "$needed" = no ]; then exit 3; fi
 
 # shellcheck disable=SC2016
 look_until_nothing_changes='
-quiet=0
+quiet=0 waited=0
 while [ "$quiet" -lt 7 ]; do
+    # dockerd empties the directory first, and does not start if it fills meanwhile
+    if [ "$waited" -lt 400 ] && is_starting; then waited=$((waited + 1)) && sleep 0.3 && continue; fi
     quiet=$((quiet + 1)) code=0
     said=$(look "$1") || code=$?
     if [ "$code" = 3 ]; then break; fi
@@ -71,7 +73,9 @@ keep_scripts() {
         # not before: another change may put other files there meanwhile
         printf 'set -eu\nset -- %s/runtimes\nlook() (\ncd %s/files || exit 1\n' "$root" "$keeper"
         printf '%s' "$give_back"
-        printf ')\n%s\n' "$look_until_nothing_changes"
+        # shellcheck disable=SC2016
+        printf ')\nis_starting() { case "$(systemctl is-active %s)" in *activating) ;; *) return 1 ;; esac; }\n' "$unit"
+        printf '%s\n' "$look_until_nothing_changes"
         printf 'rm -rf %s %s/%s.* %s/*.wants/%s.path\n' "$keeper" "$units" "$keeper_unit" "$units" "$keeper_unit"
         printf 'systemctl daemon-reload\nsystemctl stop %s.path\n' "$keeper_unit"
     } > "$keeper/give-back.sh" || return 1
