@@ -40,10 +40,12 @@ if [ "$needed" = no ]; then exit 3; fi
 
 # shellcheck disable=SC2016
 look_until_nothing_changes='
-quiet=0 waited=0
+quiet=0 waited=0 seen=$(cat "$2")
 while [ "$quiet" -lt 7 ]; do
-    # dockerd empties the directory first, and does not start if it fills meanwhile
-    if [ "$waited" -lt 400 ] && is_starting; then waited=$((waited + 1)) && sleep 0.3 && continue; fi
+    # dockerd first makes the directory anew, and does not start if the old one fills meanwhile
+    now=$(directory "$1")
+    if [ "$now" = "$seen" ] && [ "$waited" -lt 1200 ] && is_starting; then waited=$((waited + 1)) && sleep 0.1 && continue; fi
+    if [ "$now" != "$seen" ]; then seen=$now && echo "$now" > "$2" || true; fi
     quiet=$((quiet + 1)) code=0
     said=$(look "$1") || code=$?
     if [ "$code" = 3 ]; then break; fi
@@ -52,6 +54,11 @@ while [ "$quiet" -lt 7 ]; do
     if [ "$quiet" -lt 7 ]; then sleep 0.3; fi # not behind the last look: nobody would see what goes meanwhile
 done
 if [ "$code" = 0 ]; then exit 0; fi'
+
+# Which directory that is: an inode alone may be used again.
+# shellcheck disable=SC2016
+directory='directory() { stat -c "%i %w" "$1" 2> /dev/null || true; }'
+eval "$directory"
 
 put_back_scripts() {
     if [ ! -d "$work/scripts" ]; then return 0; fi
@@ -68,10 +75,10 @@ keep_scripts() {
     if [ -z "$unit" ] || [ ! -s "$work/put_back" ]; then return 0; fi
     read -r root < "$work/root"
     rm -rf "$keeper"
-    mkdir -p "$keeper" && cp -a "$work/scripts" "$keeper/files" || return 1
+    mkdir -p "$keeper" && cp -a "$work/scripts" "$keeper/files" && directory "$root/runtimes" > "$keeper/seen" || return 1
     {
         # not before: another change may put other files there meanwhile
-        printf 'set -eu\nset -- %s/runtimes\nlook() (\ncd %s/files || exit 1\n' "$root" "$keeper"
+        printf 'set -eu\nset -- %s/runtimes %s/seen\n%s\nlook() (\ncd %s/files || exit 1\n' "$root" "$keeper" "$directory" "$keeper"
         printf '%s' "$give_back"
         # shellcheck disable=SC2016
         printf ')\nis_starting() { case "$(systemctl is-active %s)" in *activating) ;; *) return 1 ;; esac; }\n' "$unit"

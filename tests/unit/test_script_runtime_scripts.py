@@ -7,21 +7,37 @@ from pathlib import Path
 
 from pyinfra_gvisor.scripts import script
 
+# The directory changes with the fourth question, and dockerd has started with the seventh.
 FAKES = """
 sleep() { :; }
-is_starting() { echo asked >> "$log"; [ "$(grep -c asked "$log")" -le 3 ]; }
+directory() { echo directory >> "$log"; [ "$(grep -c directory "$log")" -lt 4 ] && echo old || echo new; }
+is_starting() { [ "$(grep -c directory "$log")" -lt "$started" ]; }
 look() { echo looked >> "$log"; }
 """
 
 
-def test_nothing_is_put_there_while_dockerd_starts(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    head = script("runtime_scripts", state_dir=str(tmp_path), unit="docker.service", log=str(log))
-    text = f'{head}{FAKES}set -- /none\neval "$look_until_nothing_changes"\n'
-
+def looked(directory: Path, *, started: int) -> tuple[list[str], str]:
+    """What was done, from the first to the last look, and the directory that is remembered."""
+    log, seen = directory / "log", directory / "seen"
+    seen.write_text("old\n")
+    values = {"state_dir": str(directory), "unit": "docker.service"}
+    head = script("runtime_scripts", **values, log=str(log), started=str(started), seen=str(seen))
+    text = f'{head}{FAKES}set -- /none "$seen"\neval "$look_until_nothing_changes"\n'
     ran = subprocess.run(["sh"], input=text, capture_output=True, text=True, check=False)
-
     assert (ran.returncode, ran.stderr) == (0, "")
-    told = log.read_text().split()
-    assert told[:4] == ["asked"] * 4, "three times it starts, then it runs"
-    assert told[4:] == [*["looked", "asked"] * 6, "looked"]
+    return log.read_text().split(), seen.read_text().strip()
+
+
+def test_nothing_is_put_where_dockerd_removes(tmp_path: Path) -> None:
+    told, _ = looked(tmp_path, started=3)
+
+    assert told[:4] == ["directory"] * 3 + ["looked"], "twice it starts, then it runs"
+    assert told.count("looked") == 7
+
+
+def test_a_new_directory_is_filled_at_once_and_not_when_dockerd_has_started(tmp_path: Path) -> None:
+    told, seen = looked(tmp_path, started=7)
+
+    assert told[:5] == ["directory"] * 4 + ["looked"]
+    assert told[5:9] == ["directory"] * 3 + ["looked"], "once for each directory"
+    assert seen == "new"
