@@ -9,12 +9,12 @@ demo: ## Take two throwaway nodes from plain Docker to proven isolation
 
 test: ## Run the tests, on real nodes too
 	.ci/setup nodes
-	.venv/bin/pytest -m "not slow" -n 3 tests/unit tests/cases
-	.venv/bin/pytest -m "not slow" -n 3 tests/node tests/packaging
+	.venv/bin/pytest -m "not slow" -n 4 tests/unit tests/cases
+	.venv/bin/pytest -m "not slow" -n 4 tests/node tests/packaging
 
 test-all: ## Run what "make test" leaves out: faults and power cuts, bad files and archives, upgrade and the way back
 	.ci/setup nodes
-	.venv/bin/pytest -m slow -n 3 tests/node
+	.venv/bin/pytest -m slow -n 4 tests/node
 
 bench: ## Measure, and write tests/bench/README.md
 	.ci/setup nodes

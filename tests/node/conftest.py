@@ -17,7 +17,7 @@ from tests.node.coolify_nodes import Coolify
 from tests.node.egress_nodes import Ground
 from tests.node.faults import Faults
 from tests.node.running import Fleet
-from tests.node.story import Story, bring, tell
+from tests.node.story import Story, bring, served, tell
 
 LAB = os.environ.get("GVISOR_TEST_LAB", "gvisor-test")
 SPECS = {
@@ -30,6 +30,9 @@ SPECS = {
     "sysvinit": NodeSpec(FLAVOURS["debian-13-sysvinit"]),
 }
 FAULTY = ("plain", "lived-in", "docker-20", "docker-29", "sysvinit")
+PROVING = ("plain", "docker-20", "docker-28", "docker-29")
+# What tests of both labs behind the main job call "converged" and "fleet", by lab.
+BEHIND = {"nodes": ("brought", "nodes"), "proving": ("proving", "proving")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.node)
             sharing.check(item)
     # The main job first: it restarts the old sandboxes, which cost a twentieth of a core each.
-    items.sort(key=lambda item: (sharing.lab_of_item(item), item.path.name != "test_main_job.py"))
+    items.sort(key=lambda item: (sharing.place(item), item.path.name != "test_main_job.py"))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> sharing.ByLab:
@@ -106,20 +109,29 @@ def brought(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, LabNode]:
     """The nodes behind the main job, whether it was told or is done now."""
-    bring(nodes, server, Fleet(nodes, tmp_path_factory.mktemp("fleet")))
+    bring(nodes, Fleet(nodes, tmp_path_factory.mktemp("fleet")), served(server))
     return nodes
 
 
-@pytest.fixture
-def converged(brought: dict[str, LabNode]) -> dict[str, LabNode]:
-    """The same for a test."""
-    return brought
+@pytest.fixture(scope="session")
+def proving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, LabNode]]:
+    """More nodes behind the main job, for what is proven and for the way back."""
+    with lab_of(f"{LAB}-proving", {name: SPECS[name] for name in PROVING}) as made:
+        bring(made, Fleet(made, tmp_path_factory.mktemp("fleet")))
+        yield made
 
 
 @pytest.fixture
-def fleet(nodes: dict[str, LabNode], tmp_path: Path) -> Fleet:
-    """Runs pyinfra on nodes, as a user would, with an inventory made for the test."""
-    return Fleet(nodes, tmp_path)
+def converged(request: pytest.FixtureRequest) -> dict[str, LabNode]:
+    """The nodes of the test's lab behind the main job."""
+    found: dict[str, LabNode] = request.getfixturevalue(BEHIND[sharing.lab_of_item(request.node)][0])
+    return found
+
+
+@pytest.fixture
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
+    """Runs pyinfra on these nodes, as a user would, with an inventory made for the test."""
+    return Fleet(request.getfixturevalue(BEHIND[sharing.lab_of_item(request.node)][1]), tmp_path)
 
 
 @pytest.fixture(scope="session")

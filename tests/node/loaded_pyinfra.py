@@ -14,7 +14,9 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from select import select
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -110,8 +112,12 @@ def _next_run() -> list[str] | None:
 def _main() -> None:
     from pyinfra_cli.main import main  # noqa: PLC0415  first, since it patches what others load
 
-    import pyinfra_gvisor.operations.gvisor  # noqa: F401, PLC0415  and with it the package
+    import pyinfra_gvisor.operations.gvisor  # noqa: PLC0415
 
+    # Of the package's own, those too that are loaded late.
+    for found in walk_packages(pyinfra_gvisor.__path__[:1], f"{pyinfra_gvisor.__name__}."):
+        if not found.name.endswith("__main__"):
+            import_module(found.name)
     arguments = _next_run()
     if arguments is not None:
         sys.argv = ["pyinfra", *arguments]

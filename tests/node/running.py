@@ -17,6 +17,7 @@ from pyinfra_gvisor.lab import LabNode, chosen_runsc, tell_on_stderr
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.runsc import SETTING
 from tests.node.loaded_pyinfra import LoadedPyinfra
+from tests.node.repacked import repacked
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = "deploys/gvisor.py"
@@ -24,13 +25,15 @@ OPERATIONS = 8  # that it makes, each with a line of its own in pyinfra's table
 TIMEOUT_S = 400
 REMOVAL_S = 60
 
+_CACHE = Cache.of(os.environ)
 _RUNSC = {SETTING: os.environ.get(SETTING) or "build"}  # a test takes no other in its place
-CURRENT: dict[str, Any] = dict(
-    chosen_runsc(
-        _RUNSC, lab="gvisor-test", cache=Cache.of(os.environ), tell=tell_on_stderr
-    ).settings
+RELEASED: dict[str, Any] = dict(
+    chosen_runsc(_RUNSC, lab="gvisor-test", cache=_CACHE, tell=tell_on_stderr).settings
 )
-"""The settings that name today's runsc, which every test takes that does not say why not."""
+"""The settings that name today's runsc as it is released."""
+
+CURRENT: dict[str, Any] = repacked(RELEASED, _CACHE)
+"""The same in another archive, which every test takes that does not say why not."""
 
 _LOADED = LoadedPyinfra(ROOT)
 

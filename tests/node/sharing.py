@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
+from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -15,13 +16,16 @@ LABS = {
     "test_coolify_": "coolify",
     "test_egress": "egress",
     "test_names": "names",
+    "test_proof": "proving",
+    "test_rollback": "proving",
 }
-FIXTURES = ("nodes", "faulty", "coolify", "egress", "names")
+# The longest first, and so below: nobody is to wait for one that began last.
+FIXTURES = ("nodes", "faulty", "names", "proving", "coolify", "egress")
 # Files that make nodes of their own, under names of their own.
 OWN = (
-    *("test_lab", "test_remove", "test_coolify_versions", "test_kernel"),
-    *("test_egress_audit", "test_proof_egress", "test_resolver_namespaces", "test_docker_29"),
-    *("test_watch", "test_parts", "test_reach"),
+    *("test_reach", "test_remove", "test_docker_29", "test_parts", "test_watch", "test_engine"),
+    *("test_resolver_namespaces", "test_proof_egress", "test_lab", "test_egress_audit"),
+    *("test_kernel", "test_coolify_versions"),
 )
 
 
@@ -38,6 +42,13 @@ def lab_of_item(item: pytest.Item) -> str:
     return lab_of_file(item.nodeid.partition("::")[0])
 
 
+def place(item: pytest.Item) -> int:
+    """Where its lab comes in the order; what needs none comes last."""
+    order = [*FIXTURES, *(f"tests/node/{name}.py" for name in OWN)]
+    lab = lab_of_item(item)
+    return order.index(lab) if lab in order else len(order)
+
+
 def check(item: pytest.Item) -> None:
     """Raise ``pytest.UsageError`` for a test that another process might take the nodes from."""
     lab = lab_of_item(item)
@@ -48,7 +59,11 @@ def check(item: pytest.Item) -> None:
 
 
 class ByLab(LoadScopeScheduling):
-    """xdist's own order, by labs instead of files."""
+    """By labs instead of files, in the order of the collection instead of by number of tests."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
         return lab_of_file(nodeid.partition("::")[0])

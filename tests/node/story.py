@@ -38,7 +38,7 @@ class Story:
 
 def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> Story:
     """The main job on all nodes together; half of them get the release from the server."""
-    by_host = _by_host(server)
+    by_host = served(server)
     before = {name: snapshot(nodes[name]) for name in NODES}
     running = {name: processes(nodes[name]) for name in NODES}
     dry = fleet.run(*NODES, flags=("--dry", "--diff"), by_host=by_host)
@@ -52,20 +52,26 @@ def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> S
     return Story(before, running, dry, after_dry, converge, converged, second, after_second, opened)
 
 
-def bring(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> None:
+def bring(
+    nodes: Mapping[str, LabNode],
+    fleet: Fleet,
+    by_host: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """The main job without looking on; what ran before runs on our release, as after a while."""
-    outcome = fleet.run(*NODES, by_host=_by_host(server))
+    names = [name for name in NODES if name in nodes]
+    outcome = fleet.run(*names, by_host=by_host)
     assert outcome.code == 0, outcome.text
-    for name in NODES:
+    for name in names:
         count_channels(nodes[name])
-    for name in LIVED_IN:
-        ran = nodes[name].exec("docker", "restart", "-t", "2", "old-sandbox")
-        assert ran.code == 0, ran.stderr
+        if name in LIVED_IN:
+            ran = nodes[name].exec("docker", "restart", "-t", "2", "old-sandbox")
+            assert ran.code == 0, ran.stderr
 
 
-def _by_host(server: ArchiveServer) -> dict[str, dict[str, Any]]:
-    served = {**CURRENT, "gvisor_source": server.source}
-    return dict.fromkeys(("lived-in", "docker-28", "docker-29"), served)
+def served(server: ArchiveServer) -> dict[str, dict[str, Any]]:
+    """Settings by name, for half of the nodes: the release from the server."""
+    source = {**CURRENT, "gvisor_source": server.source}
+    return dict.fromkeys(("lived-in", "docker-28", "docker-29"), source)
 
 
 def count_channels(node: LabNode) -> int:

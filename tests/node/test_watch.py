@@ -10,8 +10,8 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from tests.node.conftest import LAB, SPECS, lab_of
 from tests.node.running import (
-    CURRENT,
     OPERATIONS,
+    RELEASED,
     SENTRY,
     Fleet,
     no_leftovers,
@@ -216,8 +216,8 @@ def test_without_it_in_the_data_nothing_of_it_is_left(watched: Fleet, node: LabN
     have_watch(watched, **TEXT)
     assert within(SLACK_S, lambda: node.exec("test", "-s", TEXTFILE).code == 0)
 
-    gone = watched.run("plain", data=CURRENT)
-    second = watched.run("plain", data=CURRENT)
+    gone = watched.run("plain", data=RELEASED)
+    second = watched.run("plain", data=RELEASED)
 
     assert gone.code == 0, gone.text
     assert left(node) == []

@@ -10,9 +10,9 @@ from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.running import (
-    CURRENT,
     HOME,
     OPERATIONS,
+    RELEASED,
     SENTRY,
     Fleet,
     Outcome,
@@ -23,7 +23,7 @@ from tests.node.running import (
 
 INTERVAL_S = 10
 SLACK_S = 5  # for the look itself on a busy machine, and for the journal
-WATCH = {**CURRENT, "gvisor_watch": True, "gvisor_watch_interval_s": INTERVAL_S}
+WATCH = {**RELEASED, "gvisor_watch": True, "gvisor_watch_interval_s": INTERVAL_S}
 UNIT = "pyinfra-gvisor-watch"
 FILES = (
     "/opt/gvisor/watch",
@@ -66,7 +66,7 @@ def have_none(fleet: Fleet, name: str = "plain") -> Outcome:
     """The deploy without a watch, and without the containers that a test has made."""
     remove_containers(fleet.nodes[name], "^/watched-")
     fleet.nodes[name].exec("docker", "image", "rm", "forger:1")
-    outcome = fleet.run(name, data=CURRENT)
+    outcome = fleet.run(name, data=RELEASED)
     assert outcome.code == 0, outcome.text
     return outcome
 
