@@ -124,7 +124,9 @@ def proving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, LabN
 @pytest.fixture
 def converged(request: pytest.FixtureRequest) -> dict[str, LabNode]:
     """The nodes of the test's lab behind the main job."""
-    found: dict[str, LabNode] = request.getfixturevalue(BEHIND[sharing.lab_of_item(request.node)][0])
+    found: dict[str, LabNode] = request.getfixturevalue(
+        BEHIND[sharing.lab_of_item(request.node)][0]
+    )
     return found
 
 

@@ -37,7 +37,10 @@ def repacked(released: Mapping[str, Any], cache: Cache) -> dict[str, Any]:
 def _repack(archive: Path, made: Path) -> None:
     made.parent.mkdir(parents=True, exist_ok=True)
     beside = made.with_name(f".{made.name}.{os.getpid()}")
-    with bz2.open(archive) as source, beside.open("wb") as file:
-        with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+    with (
+        bz2.open(archive) as source,
+        beside.open("wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as target,
+    ):
+        shutil.copyfileobj(source, target, 1 << 20)
     beside.replace(made)

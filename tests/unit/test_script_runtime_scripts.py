@@ -10,14 +10,15 @@ from pyinfra_gvisor.scripts import script
 # The directory changes with the fourth question, and dockerd has started with the seventh.
 FAKES = """
 sleep() { :; }
-directory() { echo directory >> "$log"; [ "$(grep -c directory "$log")" -lt 4 ] && echo old || echo new; }
-is_starting() { [ "$(grep -c directory "$log")" -lt "$started" ]; }
+asked() { grep -c directory "$log"; }
+directory() { echo directory >> "$log"; [ "$(asked)" -lt 4 ] && echo old || echo new; }
+is_starting() { [ "$(asked)" -lt "$started" ]; }
 look() { echo looked >> "$log"; }
 """
 
 
 def looked(directory: Path, *, started: int) -> tuple[list[str], str]:
-    """What was done, from the first to the last look, and the directory that is remembered."""
+    """What was asked and done, in order, and the directory that is remembered in the end."""
     log, seen = directory / "log", directory / "seen"
     seen.write_text("old\n")
     values = {"state_dir": str(directory), "unit": "docker.service"}
