@@ -89,7 +89,7 @@ def official(path: Path) -> Runsc:
         raise LabError(what, got=path, because=error) from error
     pinned = known(release, platform.machine()).get("gvisor.tar.bz2", sum_)
     if sum_ != pinned:
-        what = f"lab: {SETTING}: sha512 of {path} is {sum_[:16]}…, expected {pinned[:16]}…"
+        what = f"lab: {SETTING}: sha512 of {path} is {sum_}, expected {pinned}"
         raise LabError(what, todo="fetch it again")
     settings = {
         "gvisor_release": release,

@@ -15,7 +15,7 @@ from pyinfra_gvisor.releases.lockfile import FILES as LAYOUTS
 from pyinfra_gvisor.releases.sources import PACKAGE, Archive
 
 _SETS = (*LAYOUTS.values(), (PACKAGE,))
-_SHOWN = 12  # hexadecimal digits of a sha512
+_SHOWN = 12  # hexadecimal digits of a sha512, from the first that differs
 
 
 def is_there(node: Node, release: str, archive: Archive) -> bool:
@@ -55,9 +55,8 @@ def _are_as(pins: Mapping[str, str], recorded: Mapping[str, str], names: tuple[s
 def _other(pins: Mapping[str, str], recorded: Mapping[str, str]) -> str | None:
     for name, digest in recorded.items():
         if name in pins and pins[name] != digest:
-            return f"{name}: sha512 {_cut(digest)} was recorded, {_cut(pins[name])} is pinned"
+            pairs = enumerate(zip(digest, pins[name], strict=False))
+            at = next((at for at, (one, other) in pairs if one != other), 0)
+            was, should_be = (f"{'…'[:at]}{sum_[at:][:_SHOWN]}…" for sum_ in (digest, pins[name]))
+            return f"{name}: sha512 {was} was recorded, {should_be} is pinned"
     return None
-
-
-def _cut(digest: str) -> str:
-    return f"{digest[:_SHOWN]}…"

@@ -12,6 +12,7 @@ import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
 from tests.node import egress_server
+from tests.node.archives import current_archive, release_archive, sha512
 from tests.node.audits import audit, sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.egress_nodes import address, address6, at_once, probe, shell
@@ -38,6 +39,7 @@ SPECS = {
     **{name: NodeSpec(flavour) for name, flavour in RUN.items()},
     "outside": NodeSpec(equipped("debian-13")),
 }
+LATER = "20260928.0"
 FORCED = {"gvisor_daemon_json": {"userland-proxy": False}}
 STAYS = "userland-proxy stays on: only docker-proxy serves "
 LOST = "clients lose these published ports, which only docker-proxy serves: "
@@ -199,20 +201,28 @@ def test_a_stopped_container_counts(
     assert ground.answers("docker-29") == set(ground.ports("docker-29"))
 
 
-def test_a_new_runtime_and_the_way_back_lose_no_request(
-    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]]
+def test_an_upgrade_a_new_runtime_and_the_way_back_lose_no_request(
+    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]], tmp_path: Path
 ) -> None:
     assert told
     name = "docker-28"
-    before = daemon_json(ground.nodes[name])
-    more = {"gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}}}
+    node, before = ground.nodes[name], daemon_json(ground.nodes[name])
+    archive = release_archive(current_archive(), LATER, tmp_path)
+    more = {
+        "gvisor_release": LATER,
+        "gvisor_source": str(archive),
+        "gvisor_sha512": {"x86_64": sha512(archive)},
+        "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}},
+    }
 
     outcome, failed = ground.failed_during(name, "gvisor", **more)
+    runs = sh(node, "docker info --format '{{(index .Runtimes \"runsc\").Path}}'")
     back, failed_then = ground.failed_during(name, "rollback")
 
     assert (outcome.code, back.code) == (0, 0), outcome.text + back.text
+    assert f"-{LATER}-" in runs
     assert failed == failed_then == set()
-    assert daemon_json(ground.nodes[name]) == before
+    assert daemon_json(node) == before
     assert ground.answers(name) == set(ground.ports(name))
 
 

@@ -76,6 +76,9 @@ def test_a_release_that_is_not_there_or_not_what_was_installed_is_found() -> Non
     assert f"release-missing /opt/gvisor/releases/{RELEASE}" not in found(damaged)
 
 
+PINNED = known(RELEASE, "x86_64")["gvisor.tar.bz2"]
+
+
 def release_of(sha512: dict[str, str], release: str = RELEASE) -> list[str]:
     """The answer of a node that is as declared, with a release of which these sums are recorded."""
     others = installed(release, sha512=sha512)
@@ -91,6 +94,11 @@ def release_of(sha512: dict[str, str], release: str = RELEASE) -> list[str]:
             {"gvisor.tar.bz2": "0" * 128},
             "gvisor.tar.bz2: sha512 000000000000… was recorded, c8d3a9fd4d4c… is pinned",
             id="another",
+        ),
+        pytest.param(
+            {"gvisor.tar.bz2": PINNED[:100] + "0" * 28},
+            f"gvisor.tar.bz2: sha512 …{'0' * 12}… was recorded, …{PINNED[100:112]}… is pinned",
+            id="another-at-its-end",
         ),
         pytest.param({}, "no sha512 of gvisor.tar.bz2 was recorded", id="none"),
         pytest.param(
