@@ -24,9 +24,9 @@ def repacked(released: Mapping[str, Any], cache: Cache) -> dict[str, Any]:
     arch = platform.machine()
     place = {"release": released["gvisor_release"], "arch": arch, "file": "gvisor.tar.bz2"}
     archive = Path(str(released["gvisor_source"]).format(**place))
-    directory = cache.root / "repacked" / released["gvisor_sha512"][arch][:16]
+    below = cache.root / "repacked" / released["gvisor_sha512"][arch][:16]
+    made = below.joinpath(*archive.parts[1:])  # which says that it is a build of the lab's
     with cache.lock("repacked"):
-        made = directory / archive.name
         if not made.is_file():
             _repack(archive, made)
     with made.open("rb") as file:
