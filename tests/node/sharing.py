@@ -18,6 +18,7 @@ LABS = {
     "test_names": "names",
     "test_owners": "proving",
     "test_proof": "proving",
+    "test_restart_policy": "proving",
     "test_rollback": "proving",
 }
 # The longest first, and so below: nobody is to wait for one that began last.
