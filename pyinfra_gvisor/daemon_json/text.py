@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from pyinfra_gvisor.errors import Problem, cut
@@ -66,7 +67,7 @@ class JsonText:
         self.text = text
         if text.startswith("\ufeff"):
             raise Problem("line 1 column 1: byte order mark", todo="save the file without it")
-        value = {} if is_blank(text) else self._parse()
+        value = {} if is_blank(text) else _parsed(text)
         if not isinstance(value, dict):
             raise Problem("line 1 column 1: the top level must be an object", got=_first_line(text))
         self.value: dict[str, Json] = value
@@ -172,26 +173,6 @@ class JsonText:
         member = parent.member(path[-1]) if parent else None
         return (parent, member) if parent and member else None
 
-    def _parse(self) -> Json:
-        """The value. Refuses what ``json`` lets through or says badly: duplicates, depth, NaN."""
-        value: Json = None
-        try:
-            value = json.loads(self.text, parse_constant=float)
-        except json.JSONDecodeError as error:
-            where = position_of(self.text, error.pos)
-            line = self.text.split("\n")[error.lineno - 1].strip()
-            got = shown_line(line) or "the end of the file"
-            what = f"{where}: not JSON ({error.msg})"
-            raise Problem(what, got=got, todo="mend it by hand") from None
-        except RecursionError:
-            todo = "mend it by hand"
-            raise Problem("line 1 column 1: nested too deeply", todo=todo) from None
-        except ValueError:
-            _refuse_token(self.text, _LONG_NUMBER, "a number with too many digits")
-        _refuse_token(self.text, _NOT_A_NUMBER, "not a number that JSON knows")
-        _refuse_duplicates(self.text)
-        return value
-
 
 def is_blank(text: str) -> bool:
     """Return True if there is nothing but white space."""
@@ -249,6 +230,28 @@ def _written(value: Json, *, indent: str | None = None) -> str:
     return json.dumps(value, indent=indent) if half else text
 
 
+@lru_cache(maxsize=8)  # of a change the same few texts are read again and again
+def _parsed(text: str) -> Json:
+    """The value. Refuses what ``json`` lets through or says badly: duplicates, depth, NaN."""
+    value: Json = None
+    try:
+        value = json.loads(text, parse_constant=float)
+    except json.JSONDecodeError as error:
+        where = position_of(text, error.pos)
+        line = text.split("\n")[error.lineno - 1].strip()
+        got = shown_line(line) or "the end of the file"
+        what = f"{where}: not JSON ({error.msg})"
+        raise Problem(what, got=got, todo="mend it by hand") from None
+    except RecursionError:
+        todo = "mend it by hand"
+        raise Problem("line 1 column 1: nested too deeply", todo=todo) from None
+    except ValueError:
+        _refuse_token(text, _LONG_NUMBER, "a number with too many digits")
+    _refuse_token(text, _NOT_A_NUMBER, "not a number that JSON knows")
+    _refuse_duplicates(text)
+    return value
+
+
 def _refuse_token(text: str, pattern: re.Pattern[str], what: str) -> None:
     """Refuse the first token of that kind, by its place; what stands in strings does not count."""
     for token in pattern.finditer(text):
@@ -285,7 +288,7 @@ def _refuse_duplicates(text: str) -> None:
 
 
 def _take_key(opened: list[_Open], token: re.Match[str], text: str) -> None:
-    key = json.loads(token[0])
+    key = json.loads(token[0]) if "\\" in token[0] else token[0][1:-1]
     opened[-1].key = key
     if key in opened[-1].keys:
         path = pointer(tuple(level.key for level in opened if level.is_object))
