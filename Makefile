@@ -1,3 +1,6 @@
+# Where it is set, each of hundreds of processes compiles what it loads.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-all bench lab-up lab-down lint
 
 help: ## Say what there is

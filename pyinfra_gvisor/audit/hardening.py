@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from pyinfra_gvisor.audit.listening import hosts
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.daemon_json.in_force import value_in_force
 from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, only_by_proxy
@@ -41,10 +42,7 @@ def _insecure_registries(host: Audited) -> Iterator[Seen]:
 
 
 def _tcp(host: Audited) -> Iterator[Seen]:
-    words = host.node.dockerd.arguments if host.node.dockerd else ()
-    hosts = _value(host, "hosts", "host")
-    given = [*words, *(hosts if isinstance(hosts, list) else [str(hosts)])]
-    open_ = [word for word in given if "tcp://" in word]
+    open_ = [word for word in hosts(host.node) if "tcp://" in word]
     if open_ and not _is(_value(host, "tlsverify"), wanted=True):
         yield Seen("dockerd", f"listens on {', '.join(sorted(set(map(cut, open_))))}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.guarded import GUARDED, Guarded, Kind, elsewhere, given_away, is_below
+from pyinfra_gvisor.audit.listening import sockets
 from pyinfra_gvisor.audit.observed import Mounted
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
 from pyinfra_gvisor.errors import cut
@@ -16,8 +17,11 @@ def _guarded(running: Running) -> list[tuple[Guarded, tuple[str, ...]]]:
     """Return each guarded path with all paths by which the node knows it."""
     known = running.host.observed.places
     root = _root(running)
-    of_docker = Guarded(root, "host", "docker info, DockerRootDir", whole="always")
-    everything = {item.path: item for item in (of_docker, *GUARDED)}.values()
+    of_docker = [
+        Guarded(root, "host", "docker info, DockerRootDir", whole="always"),
+        *(Guarded(path, "socket", "dockerd(8), --host") for path in sockets(running.host.node)),
+    ]
+    everything = {item.path: item for item in (*of_docker, *GUARDED)}.values()
     return [(item, (item.path, *known.get(item.path, ()))) for item in everything]
 
 

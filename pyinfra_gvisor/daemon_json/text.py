@@ -230,7 +230,7 @@ def _written(value: Json, *, indent: str | None = None) -> str:
     return json.dumps(value, indent=indent) if half else text
 
 
-@lru_cache(maxsize=8)  # of a change the same few texts are read again and again
+@lru_cache(maxsize=16)  # one change reads the same few texts many times; nobody changes a value
 def _parsed(text: str) -> Json:
     """The value. Refuses what ``json`` lets through or says badly: duplicates, depth, NaN."""
     value: Json = None

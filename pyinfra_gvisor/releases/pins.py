@@ -55,8 +55,13 @@ def _are_as(pins: Mapping[str, str], recorded: Mapping[str, str], names: tuple[s
 def _other(pins: Mapping[str, str], recorded: Mapping[str, str]) -> str | None:
     for name, digest in recorded.items():
         if name in pins and pins[name] != digest:
-            pairs = enumerate(zip(digest, pins[name], strict=False))
-            at = next((at for at, (one, other) in pairs if one != other), 0)
-            was, should_be = (f"{'…'[:at]}{sum_[at:][:_SHOWN]}…" for sum_ in (digest, pins[name]))
+            was, should_be = _cut(digest, pins[name])
             return f"{name}: sha512 {was} was recorded, {should_be} is pinned"
     return None
+
+
+def _cut(one: str, other: str) -> tuple[str, str]:
+    pairs = enumerate(zip(one, other, strict=False))
+    at = next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+    lead = "…" if at else ""
+    return f"{lead}{one[at : at + _SHOWN]}…", f"{lead}{other[at : at + _SHOWN]}…"

@@ -19,6 +19,7 @@ done
 if [ "$state" = yes ]; then
     if [ -e /etc/systemd/system/pyinfra-gvisor-scripts.path ]; then
         systemctl disable --quiet --now pyinfra-gvisor-scripts.path
+        systemctl stop pyinfra-gvisor-scripts.service
         rm -f /etc/systemd/system/pyinfra-gvisor-scripts.path /etc/systemd/system/pyinfra-gvisor-scripts.service
         systemctl daemon-reload
     fi

@@ -40,10 +40,11 @@ if [ "$needed" = no ]; then exit 3; fi
 
 # shellcheck disable=SC2016
 look_until_nothing_changes='
-quiet=0 waited=0 seen=$(cat "$2")
+quiet=0 waited=0 seen=$(cat "$2") || seen=""
+if [ -z "$seen" ]; then seen=$(directory_id "$1") || true; fi # not known: the start is waited for
 while [ "$quiet" -lt 7 ]; do
-    # dockerd first makes the directory anew, and does not start if the old one fills meanwhile
-    now=$(directory "$1")
+    # dockerd first replaces the directory. It does not start if the old one is filled meanwhile. Two minutes at most.
+    now=$(directory_id "$1") || now=""
     if [ "$now" = "$seen" ] && [ "$waited" -lt 1200 ] && is_starting; then waited=$((waited + 1)) && sleep 0.1 && continue; fi
     if [ "$now" != "$seen" ]; then seen=$now && echo "$now" > "$2" || true; fi
     quiet=$((quiet + 1)) code=0
@@ -55,10 +56,10 @@ while [ "$quiet" -lt 7 ]; do
 done
 if [ "$code" = 0 ]; then exit 0; fi'
 
-# Which directory that is: an inode alone may be used again.
+# Prints what identifies a directory. The number of an inode alone may be used again.
 # shellcheck disable=SC2016
-directory='directory() { stat -c "%i %w" "$1" 2> /dev/null || true; }'
-eval "$directory"
+identifying='directory_id() { if [ -d "$1" ]; then stat -c "%i %.W" "$1"; fi; }'
+eval "$identifying"
 
 put_back_scripts() {
     if [ ! -d "$work/scripts" ]; then return 0; fi
@@ -75,10 +76,10 @@ keep_scripts() {
     if [ -z "$unit" ] || [ ! -s "$work/put_back" ]; then return 0; fi
     read -r root < "$work/root"
     rm -rf "$keeper"
-    mkdir -p "$keeper" && cp -a "$work/scripts" "$keeper/files" && directory "$root/runtimes" > "$keeper/seen" || return 1
+    mkdir -p "$keeper" && cp -a "$work/scripts" "$keeper/files" && directory_id "$root/runtimes" > "$keeper/seen" || return 1
     {
         # not before: another change may put other files there meanwhile
-        printf 'set -eu\nset -- %s/runtimes %s/seen\n%s\nlook() (\ncd %s/files || exit 1\n' "$root" "$keeper" "$directory" "$keeper"
+        printf 'set -eu\nset -- %s/runtimes %s/seen\n%s\nlook() (\ncd %s/files || exit 1\n' "$root" "$keeper" "$identifying" "$keeper"
         printf '%s' "$give_back"
         # shellcheck disable=SC2016
         printf ')\nis_starting() { case "$(systemctl is-active %s)" in *activating) ;; *) return 1 ;; esac; }\n' "$unit"

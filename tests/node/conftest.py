@@ -31,8 +31,9 @@ SPECS = {
 }
 FAULTY = ("plain", "lived-in", "docker-20", "docker-29", "sysvinit")
 PROVING = ("plain", "docker-20", "docker-28", "docker-29")
-# What tests of both labs behind the main job call "converged" and "fleet", by lab.
-BEHIND = {"nodes": ("brought", "nodes"), "proving": ("proving", "proving")}
+# The fixtures after the main job and before it, by the lab of who asks for "converged" or "fleet".
+AFTER_MAIN_JOB = {"nodes": "brought", "proving": "proving"}
+BEFORE_MAIN_JOB = {"nodes": "nodes", "proving": "proving"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -115,7 +116,7 @@ def brought(
 
 @pytest.fixture(scope="session")
 def proving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, LabNode]]:
-    """More nodes behind the main job, for what is proven and for the way back."""
+    """More nodes after the main job, for what is proven and for the way back."""
     with lab_of(f"{LAB}-proving", {name: SPECS[name] for name in PROVING}) as made:
         bring(made, Fleet(made, tmp_path_factory.mktemp("fleet")))
         yield made
@@ -123,17 +124,22 @@ def proving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, LabN
 
 @pytest.fixture
 def converged(request: pytest.FixtureRequest) -> dict[str, LabNode]:
-    """The nodes of the test's lab behind the main job."""
-    found: dict[str, LabNode] = request.getfixturevalue(
-        BEHIND[sharing.lab_of_item(request.node)][0]
-    )
-    return found
+    """The nodes of the test's lab after the main job."""
+    return _nodes(request, AFTER_MAIN_JOB)
 
 
 @pytest.fixture
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
     """Runs pyinfra on these nodes, as a user would, with an inventory made for the test."""
-    return Fleet(request.getfixturevalue(BEHIND[sharing.lab_of_item(request.node)][1]), tmp_path)
+    return Fleet(_nodes(request, BEFORE_MAIN_JOB), tmp_path)
+
+
+def _nodes(request: pytest.FixtureRequest, fixtures: dict[str, str]) -> dict[str, LabNode]:
+    lab = sharing.lab_of_item(request.node)
+    if lab not in fixtures:
+        raise pytest.UsageError(f"{request.node.nodeid}: {lab} has no main job; make a fleet of it")
+    found: dict[str, LabNode] = request.getfixturevalue(fixtures[lab])
+    return found
 
 
 @pytest.fixture(scope="session")

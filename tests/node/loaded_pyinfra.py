@@ -114,7 +114,7 @@ def _main() -> None:
 
     import pyinfra_gvisor.operations.gvisor  # noqa: PLC0415
 
-    # Of the package's own, those too that are loaded late.
+    # Those of the package too that are imported late.
     for found in walk_packages(pyinfra_gvisor.__path__[:1], f"{pyinfra_gvisor.__name__}."):
         if not found.name.endswith("__main__"):
             import_module(found.name)

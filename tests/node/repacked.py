@@ -1,4 +1,4 @@
-"""Today's release in an archive that a node unpacks in a second: bzip2 takes five of a core."""
+"""Today's release in an archive that a node unpacks in a second: bzip2 takes five of CPU."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ def repacked(released: Mapping[str, Any], cache: Cache) -> dict[str, Any]:
 
     + released: settings that name a release's archive on this machine, and its sum
     """
+    if "gvisor_sha512" not in released:  # Debian's package
+        return dict(released)
     arch = platform.machine()
     place = {"release": released["gvisor_release"], "arch": arch, "file": "gvisor.tar.bz2"}
     archive = Path(str(released["gvisor_source"]).format(**place))
     below = cache.root / "repacked" / released["gvisor_sha512"][arch][:16]
-    made = below.joinpath(*archive.parts[1:])  # which says that it is a build of the lab's
+    made = below.joinpath(*archive.parts[1:])  # keeps lab-build-… in the path
     with cache.lock("repacked"):
         if not made.is_file():
             _repack(archive, made)

@@ -21,7 +21,7 @@ LABS = {
     "test_restart_policy": "proving",
     "test_rollback": "proving",
 }
-# The longest first, and so below: nobody is to wait for one that began last.
+# Longest first, here and in OWN, so that no long lab starts last.
 FIXTURES = ("nodes", "faulty", "names", "proving", "coolify", "egress")
 # Files that make nodes of their own, under names of their own.
 OWN = (
@@ -45,7 +45,7 @@ def lab_of_item(item: pytest.Item) -> str:
 
 
 def place(item: pytest.Item) -> int:
-    """Where its lab comes in the order; what needs none comes last."""
+    """Return the position of a test's lab; tests without one come last."""
     order = [*FIXTURES, *(f"tests/node/{name}.py" for name in OWN)]
     lab = lab_of_item(item)
     return order.index(lab) if lab in order else len(order)

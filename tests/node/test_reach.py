@@ -20,6 +20,7 @@ from tests.node.equipped import equipped
 from tests.node.running import (
     CURRENT,
     OPERATIONS,
+    RELEASE,
     Fleet,
     Outcome,
     daemon_json,
@@ -220,6 +221,7 @@ def test_an_upgrade_a_new_runtime_and_the_way_back_lose_no_request(
     back, failed_then = ground.failed_during(name, "rollback")
 
     assert (outcome.code, back.code) == (0, 0), outcome.text + back.text
+    assert LATER != RELEASE
     assert f"-{LATER}-" in runs
     assert failed == failed_then == set()
     assert daemon_json(node) == before

@@ -23,6 +23,7 @@ from tests.node.running import (
 
 INTERVAL_S = 10
 SLACK_S = 5  # for the look itself on a busy machine, and for the journal
+# The release as it is released: one lab is to meet bzip2.
 WATCH = {**RELEASED, "gvisor_watch": True, "gvisor_watch_interval_s": INTERVAL_S}
 UNIT = "pyinfra-gvisor-watch"
 FILES = (

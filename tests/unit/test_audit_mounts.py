@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pyinfra_gvisor.policy.findings import Severity
-from tests.unit.answers import compact
+from tests.cases.proven import proven_answer
+from tests.unit.answers import UNIT_FLAGS, compact
 from tests.unit.audited import app, audited, found, with_container
 
 SOCKET, HOST, OURS = (
@@ -50,6 +51,24 @@ def test_a_mount_of_what_is_guarded_is_found(mount: str, rules: set[str]) -> Non
     report = with_container(app(mounts=(mount,)))
 
     assert set(found(report)) == rules
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("unix:///srv/docker.sock", id="elsewhere"),
+        pytest.param("unix:///var/run/second.sock", id="by-the-older-name-of-run"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--host=", "-H", ""], ids=["long", "short", "a-word-of-its-own"])
+def test_every_socket_that_dockerd_listens_at_is_guarded(flag: str, address: str) -> None:
+    path = address.removeprefix("unix://").replace("/var/run/", "/run/")
+    answer = proven_answer(flags=(*UNIT_FLAGS, f"{flag}{address}"))
+
+    report = audited(*app(mounts=(path,)).lines(), answer=answer)
+
+    assert set(found(report)) == {SOCKET}
+    assert set(found(with_container(app(mounts=(path,))))) == set()
 
 
 @pytest.mark.parametrize(

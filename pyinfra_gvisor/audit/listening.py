@@ -1,0 +1,23 @@
+"""Where dockerd listens, by its flags and by daemon.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra_gvisor.daemon_json.in_force import value_in_force
+from pyinfra_gvisor.node import Node
+
+
+def hosts(node: Node) -> list[str]:
+    """Return the words that may name an address, such as ``--host=tcp://0.0.0.0:2375``."""
+    words = node.dockerd.arguments if node.dockerd else ()
+    value = value_in_force(node, "hosts", "host")
+    return [*words, *(map(str, value) if isinstance(value, list) else [str(value)])]
+
+
+def sockets(node: Node) -> Iterator[str]:
+    """Yield the paths of the sockets that it listens at; /var/run is a link to /run."""
+    for word in hosts(node):
+        path = word.partition("unix://")[2]
+        if path:
+            yield path.removeprefix("/var") if path.startswith("/var/run/") else path
