@@ -262,7 +262,8 @@ def _given(line: str) -> tuple[str, Given]:
 
 
 def _mounts(mounts: Iterable[Any], places: Any) -> list[Mounted]:
-    return [
+    """Docker has them in no order: it goes through a map, which begins anywhere each time."""
+    found = [
         Mounted(
             kind=mount.get("Type", "bind"),
             source=source,
@@ -272,6 +273,7 @@ def _mounts(mounts: Iterable[Any], places: Any) -> list[Mounted]:
         for mount in mounts
         if (source := mount.get("Source"))
     ]
+    return sorted(found, key=lambda mount: mount.source)
 
 
 def _engine(line: str) -> Engine:

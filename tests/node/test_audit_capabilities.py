@@ -112,7 +112,7 @@ def test_all_that_an_app_was_given_is_found_and_so_is_an_engine_beside_docker(
         for item in seen.report["findings"]
         if (item["id"], item["subject"]) == ("container-host-path", "shop3")
     ]
-    assert paths == ["mounted: /usr, /srv/data (is /var/lib/docker)"]
+    assert paths == ["mounted: /srv/data (is /var/lib/docker), /usr"]
     socket = "/run/containerd/containerd.sock"
     assert found[f"container-unowned namespace other at {socket}"][1].endswith(": stray")
     assert [key for key in found if key.startswith("engine-unknown")] == []

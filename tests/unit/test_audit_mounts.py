@@ -152,3 +152,10 @@ def test_mounts_of_what_the_policy_leaves_alone_are_only_noted() -> None:
     report = with_container(app(labels={}, mounts=("/",)))
 
     assert {item.severity for item in found(report).values()} == {Severity.INFO}
+
+
+def test_the_order_in_which_docker_has_mounts_makes_no_difference() -> None:
+    one = with_container(app(mounts=("/usr", "/boot")))
+    other = with_container(app(mounts=("/boot", "/usr")))
+
+    assert found(one)[HOST].evidence == found(other)[HOST].evidence == "mounted: /boot, /usr"
