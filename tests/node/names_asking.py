@@ -81,6 +81,12 @@ def holding(node: LabNode) -> str:
     return sh(node, _HOLDING)
 
 
+def sockets(node: LabNode) -> str:
+    """The resolver's sockets; of those inside of containers' namespaces their numbers alone."""
+    process = program(node)
+    return sh(node, f"ss -Hanp | grep -wF pid={process} || :; ls -l /proc/{process}/fd")
+
+
 def said(node: LabNode) -> str:
     """All that this process of the resolver has said."""
     return sh(node, f"journalctl -q -o cat _PID={program(node)}")

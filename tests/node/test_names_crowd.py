@@ -13,7 +13,7 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.egress_nodes import shell
-from tests.node.names_asking import ASKER, DIRECTORY, asked, holding, peak_kib, said
+from tests.node.names_asking import ASKER, DIRECTORY, asked, holding, peak_kib, said, sockets
 from tests.node.names_nodes import ADDRESS, UNIT, Ground
 from tests.node.running import remove_containers
 from tests.node.watching import within
@@ -52,12 +52,12 @@ def test_containers_that_come_and_go_have_their_own_names_and_leave_nothing(
 
     wrong = node.exec("python3", "-c", _CHURN, str(CHURNED), *addresses)
     within(30, lambda: holding(node) == before)
-    after = holding(node)
+    after, told = holding(node), sockets(node) + said(node)
     remove_containers(node, "^/churn-")
     sh(node, "docker network rm churn")
 
     assert (wrong.code, wrong.stdout) == (0, ""), wrong.stderr
-    assert after == before
+    assert after == before, told
 
 
 # Arguments: the asker, how many containers, how many names.
