@@ -20,6 +20,7 @@ LABS = {
     "test_proof": "proving",
     "test_restart_policy": "proving",
     "test_rollback": "proving",
+    "test_verdict": "proving",
 }
 # Longest first, here and in OWN, so that no long lab starts last.
 FIXTURES = ("nodes", "faulty", "names", "proving", "coolify", "egress")
