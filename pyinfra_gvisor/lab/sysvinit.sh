@@ -22,8 +22,15 @@ trap halt TERM
 if [ ! -s /etc/ssh/ssh_host_ed25519_key ]; then
     ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
 fi
-service ssh start
-service docker start
+
+# dockerd gives its containerd 15 s and then ends; a machine that boots many nodes may need longer.
+for attempt in 1 2 3; do
+    service docker start
+    until docker version > /dev/null 2>&1 || ! service docker status > /dev/null; do sleep 0.2; done
+    if docker version > /dev/null 2>&1; then break; fi
+    echo "dockerd ended at start $attempt of 3"
+done
+service ssh start # last: who asks for a node asks here first, and may then stop dockerd at once
 while :; do # wait collects orphans too, and a signal ends it at once
     sleep 3600 &
     wait $!

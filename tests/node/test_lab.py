@@ -9,13 +9,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import Lab, LabError, LabNode, NodeSpec
+from pyinfra_gvisor.lab import FLAVOURS, Lab, LabError, LabNode, NodeSpec
 from pyinfra_gvisor.lab.recipe import resource
 
 pytestmark = pytest.mark.node
 
 NAME = "gvisor-self"
 SPECS = [NodeSpec(), NodeSpec(lived_in=True)]
+# dockerd waits 15 s for it.
+SLOW_CONTAINERD = b"""#!/bin/sh
+[ -e /root/first ] || touch /root/first
+[ $(($(date +%s) - $(stat -c %Y /root/first))) -ge 17 ] || exec sleep 60
+exec containerd.real "$@"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +81,18 @@ def test_a_node_keeps_its_port_and_its_host_key_over_a_power_cut(lab: Lab) -> No
     assert node.host_key() == key
     assert _ssh(node, "true").returncode == 0
     assert _ids(lab.up(SPECS))[0] == node.container.id
+
+
+def test_a_dockerd_that_gave_up_at_boot_is_started_again_without_systemd_too(lab: Lab) -> None:
+    node = lab.up([*SPECS, NodeSpec(FLAVOURS["debian-13-sysvinit"])])[2]
+    _inside(node, "mv", "/usr/bin/containerd", "/usr/bin/containerd.real")
+    node.put("/usr/bin/containerd", SLOW_CONTAINERD, mode=0o755)
+    node.kill()
+
+    node.start()
+
+    assert "dockerd ended at start 1 of 3" in node.container.logs().decode()
+    assert node.host_key()
 
 
 def test_ssh_checks_the_host_key_and_ends_at_a_user_who_needs_sudo(lab: Lab) -> None:
