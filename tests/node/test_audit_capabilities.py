@@ -116,3 +116,57 @@ def test_all_that_an_app_was_given_is_found_and_so_is_an_engine_beside_docker(
     socket = "/run/containerd/containerd.sock"
     assert found[f"container-unowned namespace other at {socket}"][1].endswith(": stray")
     assert [key for key in found if key.startswith("engine-unknown")] == []
+
+
+SOCKET = "/srv/engine/own.sock"
+BY_FLAG = f"""
+cp -a /etc/default/docker /root/default.before
+echo 'DOCKER_OPTS="-H unix://{SOCKET}"' >> /etc/default/docker
+systemctl reset-failed docker
+systemctl restart docker
+"""
+NOT_BY_FLAG = """
+mv /root/default.before /etc/default/docker
+systemctl reset-failed docker
+systemctl restart docker
+"""
+BY_KEY = f"""
+echo '{{"hosts": ["unix:///run/docker.sock", "unix://{SOCKET}"]}}' > /etc/docker/daemon.json
+service docker restart
+until docker version > /dev/null 2>&1; do sleep 0.1; done
+"""
+NOT_BY_KEY = """
+rm /etc/docker/daemon.json
+service docker restart
+until docker version > /dev/null 2>&1; do sleep 0.1; done
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "end"),
+    [
+        pytest.param(NODE, BY_FLAG, NOT_BY_FLAG, id="flag"),
+        pytest.param("sysvinit", BY_KEY, NOT_BY_KEY, id="hosts-in-daemon.json"),
+    ],
+)
+def test_a_socket_that_only_this_dockerd_has_is_guarded_as_dockers_own_is(
+    converged: dict[str, LabNode], fleet: Fleet, name: str, begin: str, end: str
+) -> None:
+    node = converged[name]
+    sh(node, f"mkdir -p /srv/engine; {begin}")
+    start_container(node, "shop", *LABELS, f"-v={SOCKET}:/s")
+    start_container(node, "shop2", *LABELS, "-v=/srv:/s:ro")
+    answer = sh(node, f"docker -H unix://{SOCKET} ps --format '{{{{.Names}}}}'").split()
+
+    found = audit(fleet, name).found
+
+    for app in ("shop", "shop2"):
+        remove_container(node, app)
+    sh(node, f"{end}\nrm -r /srv/engine")
+    assert {"shop", "shop2"} <= set(answer)
+    told = [found[f"container-docker-socket {app}"] for app in ("shop", "shop2")]
+    assert [item["severity"] for item in told] == ["critical", "critical"]
+    assert [item["evidence"] for item in told] == [
+        f"{SOCKET} is mounted, not in a sandbox",
+        f"/srv (holds {SOCKET}) is mounted, not in a sandbox",
+    ]

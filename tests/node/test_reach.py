@@ -202,11 +202,14 @@ def test_a_stopped_container_counts(
     assert ground.answers("docker-29") == set(ground.ports("docker-29"))
 
 
+@pytest.mark.parametrize("name", RUN)
 def test_an_upgrade_a_new_runtime_and_the_way_back_lose_no_request(
-    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]], tmp_path: Path
+    ground: Ground,
+    told: dict[str, tuple[set[str], Outcome, set[str], set[str]]],
+    tmp_path: Path,
+    name: str,
 ) -> None:
     assert told
-    name = "docker-28"
     node, before = ground.nodes[name], daemon_json(ground.nodes[name])
     archive = release_archive(current_archive(), LATER, tmp_path)
     more = {
