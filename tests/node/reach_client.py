@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 TIMEOUT_S = 3
-PAUSE_S = 0.05
+PAUSE_S = 0.1
 TIMES = 2000
 
 Told = dict[str, dict[str, int]]
