@@ -102,6 +102,7 @@ sub listening { # sockets of other engines, also while systemd waits in front of
     }
     return @found;
 }
+sub alive { return defined readlink "/proc/$_[0]/exe" } # what has ended and waits for its parent has none
 sub engines { # and processes of containers that dockerd knows nothing of
     my %known = @_;
     my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/;
@@ -111,10 +112,15 @@ sub engines { # and processes of containers that dockerd knows nothing of
     %known = (%known, ids("/plugins")) if grep { $_->{namespace} eq "plugins.moby" } @found;
     my %ours = (%runs, map { $_->{pid} => 1 } grep { $known{$_->{id}} } @found);
     $ours{$dockerd} = 1 if $dockerd;
+    my @strange = grep { !$ours{$_->{pid}} && !descends($_->{pid}, \%ours) } @found, listening();
+    # The shim of a container that Docker has just removed ends a moment later, on a busy node seconds.
+    for (1 .. 20) {
+        last unless grep { $_->{namespace} eq "moby" && alive($_->{pid}) } @strange;
+        select undef, undef, undef, 0.25;
+    }
     my $text = "";
-    for my $one (@found, listening()) {
-        next if $ours{$one->{pid}} || descends($one->{pid}, \%ours);
-        next unless $one->{pid} == 0 || -e "/proc/$one->{pid}"; # it may have ended with its container
+    for my $one (@strange) {
+        next unless $one->{pid} == 0 || alive($one->{pid});
         my @told = map { substr $_, 0, 200 } @{$one}{qw(program pid uid file namespace id address)};
         s/[^\x20-\x7e]/?/g for @told;
         $text .= "engine " . join("\t", @told) . "\n";

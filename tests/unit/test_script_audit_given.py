@@ -134,11 +134,13 @@ def test_what_is_gone_has_no_place(machine: Machine) -> None:
 
 
 @contextmanager
-def running(machine: Machine, program: str, *arguments: str) -> Iterator[int]:
+def running(
+    machine: Machine, program: str, *arguments: str, does: str = "read x"
+) -> Iterator[int]:
     """A process of a program by that name, with these arguments; yields its PID."""
     path = machine.root / program
     shutil.copy("/bin/sh", path)
-    words = [program, "-c", "read x", *arguments]
+    words = [program, "-c", does, *arguments]
     started = subprocess.Popen(words, executable=path, stdin=subprocess.PIPE)
     try:
         yield started.pid
@@ -173,6 +175,21 @@ def test_a_shim_of_dockers_own_container_is_none(machine: Machine) -> None:
     arguments = ("-namespace", "moby", "-id", ID)
     with running(machine, "containerd-shim-runc-v2", *arguments) as pid:
         assert of(told(machine, ids=listing(ID)), pid) == []
+
+
+@pytest.mark.parametrize(
+    ("does", "count"),
+    [
+        pytest.param("sleep 1; true", 0, id="ends"),
+        pytest.param("read x", 1, id="stays"),
+    ],
+)
+def test_a_shim_whose_container_docker_has_just_removed_has_a_moment_to_end(
+    machine: Machine, does: str, count: int
+) -> None:
+    arguments = ("-namespace", "moby", "-id", ID)
+    with running(machine, "containerd-shim-runc-v2", *arguments, does=does) as pid:
+        assert len(of(told(machine), pid)) == count
 
 
 def test_a_container_that_is_made_while_the_audit_looks_is_none(machine: Machine) -> None:
