@@ -1,7 +1,7 @@
 # Where it is set, each of hundreds of processes compiles what it loads.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all bench lab-up lab-down lint
+.PHONY: help demo test test-all test-vm bench lab-up lab-down lint
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -18,6 +18,10 @@ test: ## Run the tests, on real nodes too
 test-all: ## Run what "make test" leaves out: faults and power cuts, bad files and archives, upgrade and the way back
 	.ci/setup nodes
 	.venv/bin/pytest -m slow -n 4 tests/node
+
+test-vm: ## Run the tests on a virtual machine, with KVM where it works: a kernel and a boot of its own
+	.ci/setup vm
+	.venv/bin/pytest tests/vm
 
 bench: ## Measure, and write tests/bench/README.md
 	.ci/setup nodes

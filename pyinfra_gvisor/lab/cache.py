@@ -44,6 +44,13 @@ class Cache:
         """Where built parts lie, which take minutes to make and outlive every lab."""
         return self.root / "parts"
 
+    @property
+    def disks(self) -> Path:
+        """Where disks of virtual machines lie, which nodes only read."""
+        path = self.root / "disks"
+        path.mkdir(exist_ok=True)
+        return path
+
     def lab(self, name: str) -> Path:
         """The directory of one lab."""
         path = self.root / "labs" / name
@@ -84,7 +91,7 @@ class Cache:
         with self.lock("key"):
             if not self.key.is_file() or not self.key.with_suffix(".pub").is_file():
                 self.key.unlink(missing_ok=True)
-                _make_key(self.key)
+                make_key(self.key)
         return self.key.with_suffix(".pub").read_text(encoding="utf-8")
 
 
@@ -97,7 +104,8 @@ def write_atomically(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def _make_key(path: Path) -> None:
+def make_key(path: Path) -> None:
+    """Make a pair of ssh keys. Raises ``LabError``."""
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "pyinfra-gvisor-lab"]
     try:
         subprocess.run([*command, "-f", str(path)], check=True, capture_output=True, text=True)

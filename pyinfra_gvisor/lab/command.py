@@ -45,7 +45,7 @@ def run(container: Container, command: list[str], user: str) -> Ran:
     return _run_by_docker(container, command, user)
 
 
-_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as Docker has it
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as Docker has it
 # Arguments: the first process, its cgroups' files, one for each hierarchy, and an empty word.
 _ENTER = """
 first=$1
@@ -70,7 +70,7 @@ def _entering(container: Container) -> list[str]:
     if str(container.id) not in known:  # it runs on another machine
         return []
     config = container.attrs["Config"]
-    environment = [_PATH, f"HOSTNAME={config['Hostname']}", *config["Env"], "HOME=/root"]
+    environment = [PATH, f"HOSTNAME={config['Hostname']}", *config["Env"], "HOME=/root"]
     groups = [line.split(":", 2)[1:] for line in known.splitlines()]
     files = [
         str(file) for names, path in groups if (file := _procs(names, path, container)).exists()

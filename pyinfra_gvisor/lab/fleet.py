@@ -5,33 +5,27 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import docker
 from docker import DockerClient
-from docker.errors import APIError, DockerException, NotFound
-from docker.models.containers import Container
+from docker.errors import DockerException
 
 from pyinfra_gvisor.lab import recipe
 from pyinfra_gvisor.lab.cache import Cache, write_atomically
-from pyinfra_gvisor.lab.image import ensure_image, ensure_runsc
-from pyinfra_gvisor.lab.make import (
-    built_docker,
-    create,
-    first_files,
-    live_in,
-    until_gone,
-    volumes_of,
-)
-from pyinfra_gvisor.lab.node import SSH_USER, LabNode, published_port, put_files
-from pyinfra_gvisor.lab.spec import LabError, NodeSpec, checked_name
+from pyinfra_gvisor.lab.containers import Containers
+from pyinfra_gvisor.lab.image import ensure_runsc
+from pyinfra_gvisor.lab.machines import Machines
+from pyinfra_gvisor.lab.make import built_docker, first_files, live_in
+from pyinfra_gvisor.lab.makers import Maker
+from pyinfra_gvisor.lab.node import LabNode
+from pyinfra_gvisor.lab.spec import Kind, LabError, NodeSpec, checked_name
 
 API_TIMEOUT_S = 120
 PARALLEL = 4
 """Nodes that are made at a time; two processor cores have little use for more."""
-START_ATTEMPTS = 4
 
 
 def tell_on_stderr(line: str) -> None:
@@ -75,28 +69,26 @@ class Lab:
             self._ensure_images(wanted[name] for name in missing)
             made = pool.map(lambda name: self._make(name, wanted[name]), missing)
             keys.update(zip(missing, made, strict=True))
-            nodes = [self._node(name, wanted[name]) for name in names]
+            nodes = [self._makers[wanted[name].kind].node(name, wanted[name]) for name in names]
             self._write_known_hosts(nodes, keys)
         return nodes
 
     def describe(self) -> list[str]:
-        """A line for every container of this lab, running or not."""
-        lines = [
-            f"{container.name}: {container.status}, {container.labels[recipe.SPEC_LABEL]}, "
-            f"ssh -p {published_port(container)} -i {self.cache.key} {SSH_USER}@127.0.0.1"
-            for container in self._containers(f"{recipe.LABEL}={self.name}")
-        ]
+        """A line for every node of this lab, running or not."""
+        lines = [line for maker in self._makers.values() for line in maker.describe()]
         return sorted(lines) or [f"{self.name}: no nodes"]
 
     def down(self) -> None:
-        """Remove the nodes of this lab, their volumes, and what was kept about them."""
+        """Remove the nodes of this lab, all that they wrote, and what was kept about them."""
         with self.cache.lock(f"lab-{self.name}"):
-            self._remove(f"{recipe.LABEL}={self.name}")
+            for maker in self._makers.values():
+                maker.remove_all(self.name)
             self.cache.forget(self.name)
 
     def remove_everything(self) -> None:
         """Remove all labs of this user's, their images, keys and everything else that was kept."""
-        self._remove(recipe.LABEL)
+        for maker in self._makers.values():
+            maker.remove_all(None)
         for image in self.client.images.list(filters={"label": recipe.IMAGE_LABEL}):
             for tag in image.tags or [str(image.id)]:
                 self.tell(f"removing image {tag}")
@@ -106,18 +98,24 @@ class Lab:
             parts = shlex.quote(str(self.cache.parts))
             self.tell(f"what was built stays for the next lab; to remove it: rm -r {parts}")
 
+    @property
+    def _makers(self) -> Mapping[Kind, Maker]:
+        home = (self.name, self.client, self.cache, self.tell)
+        return {"container": Containers(*home), "vm": Machines(*home)}
+
     def _host_key_if_sound(self, name: str, spec: NodeSpec) -> str | None:
         """The host key of the node if it is what the spec wants and answers, else None."""
-        container = self._container(name)
-        if container is None:
+        maker = self._makers[spec.kind]
+        found = maker.find(name)
+        if found is None:
             return None
-        if container.labels.get(recipe.SPEC_LABEL) != recipe.spec_label(spec):
+        if found.label != recipe.spec_label(spec):
             self.tell(f"{name}: made by another recipe, replacing it")
-        elif not self.cache.ready(self.name, str(container.id)).is_file():
+        elif not self.cache.ready(self.name, found.id).is_file():
             self.tell(f"{name}: was not finished, replacing it")
-        elif container.status != "running":
-            self.tell(f"{name}: is {container.status}, replacing it")
-        elif key := self._node(name, spec).host_key():
+        elif found.state != "running":
+            self.tell(f"{name}: is {found.state}, replacing it")
+        elif key := maker.node(name, spec).host_key():
             return key
         else:
             self.tell(f"{name}: does not answer, replacing it")
@@ -125,79 +123,29 @@ class Lab:
 
     def _make(self, name: str, spec: NodeSpec) -> str:
         """Make the node from nothing, in the place of what was there; its host key."""
-        node = self._started(name, spec)
-        key = node.wait_until_ready()
-        if spec.lived_in:
-            live_in(node)
-        self.cache.ready(self.name, str(node.container.id)).touch()
-        self.tell(f"{name}: up, {recipe.spec_label(spec)}, ssh on 127.0.0.1:{node.ssh_port}")
-        return key
-
-    def _started(self, name: str, spec: NodeSpec) -> LabNode:
         files = first_files(
             spec, public_key=self.cache.public_key(), runsc_package=self.cache.runsc_package
         )
         files |= built_docker(spec.flavour, cache=self.cache, tell=self.tell)
-        for attempt in range(1, START_ATTEMPTS + 1):
-            self._remove_node(name)
-            container = create(name, spec, lab=self.name, client=self.client)
-            put_files(container, files)
-            try:
-                container.start()
-                break
-            except APIError as error:  # such as a port that was taken in the meantime
-                if attempt == START_ATTEMPTS:
-                    raise LabError(f"lab: {name}: does not start", because=error) from error
-        return self._node(name, spec)
-
-    def _node(self, name: str, spec: NodeSpec) -> LabNode:
-        container = self.client.containers.get(name)
-        return LabNode(
-            name=name,
-            spec=spec,
-            ssh_port=published_port(container),
-            key=self.cache.key,
-            known_hosts=self.cache.known_hosts(self.name),
-            container=container,
-        )
-
-    def _container(self, name: str) -> Container | None:
-        """The container of that name. Raises ``LabError`` if it is somebody else's."""
-        try:
-            container = self.client.containers.get(name)
-        except NotFound:
-            return None
-        if container.labels.get(recipe.LABEL) != self.name:
-            raise LabError(
-                f"lab: {name}: a container of that name exists and is not of this lab",
-                todo="remove it, or set GVISOR_LAB_NAME",
-            )
-        return container
-
-    def _containers(self, label: str) -> list[Container]:
-        return self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+        for maker in self._makers.values():
+            maker.remove(name)
+        maker = self._makers[spec.kind]
+        maker.make(name, spec, files)
+        node = maker.node(name, spec)
+        key = node.wait_until_ready()
+        if spec.lived_in:
+            live_in(node)
+        if found := maker.find(name):
+            self.cache.ready(self.name, found.id).touch()
+        self.tell(f"{name}: up, {recipe.spec_label(spec)}, ssh on 127.0.0.1:{node.ssh_port}")
+        return key
 
     def _ensure_images(self, specs: Iterable[NodeSpec]) -> None:
         for spec in specs:
-            ensure_image(spec.flavour, client=self.client, cache=self.cache, tell=self.tell)
+            self._makers[spec.kind].ensure(spec)
             if spec.lived_in:
                 ensure_runsc(client=self.client, cache=self.cache, tell=self.tell)
 
     def _write_known_hosts(self, nodes: Sequence[LabNode], keys: dict[str, str | None]) -> None:
         lines = [f"[127.0.0.1]:{node.ssh_port} {keys[node.name]}\n" for node in nodes]
         write_atomically(self.cache.known_hosts(self.name), "".join(lines))
-
-    def _remove_node(self, name: str) -> None:
-        until_gone(lambda: self.client.containers.get(name).remove(force=True, v=True), name)
-        for volume in volumes_of(name):
-            self._remove_volume(volume)
-
-    def _remove_volume(self, name: str) -> None:
-        until_gone(lambda: self.client.volumes.get(name).remove(force=True), name)
-
-    def _remove(self, label: str) -> None:
-        for container in self._containers(label):
-            self.tell(f"removing {container.name}")
-            self._remove_node(str(container.name))
-        for volume in self.client.volumes.list(filters={"label": label}):
-            self._remove_volume(str(volume.name))

@@ -63,7 +63,7 @@ def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, te
             tar=str(tar),
             runsc=str(package) if _leaves_runsc(flavour) else None,
         )
-        build.run(command, progress=_purpose, environment={"TMPDIR": str(build.directory)})
+        build.run(command, progress=recipe.purpose, environment={"TMPDIR": str(build.directory)})
         tell(f"  importing {tar.stat().st_size // 1_000_000} MB into Docker")
         _import(tar, tag, flavour, client=client)
         if _leaves_runsc(flavour):
@@ -80,12 +80,6 @@ def _remove_older(flavour: Flavour, tag: str, *, client: DockerClient, tell: Tel
             except APIError as error:
                 if error.status_code != HTTPStatus.CONFLICT:  # what it answers while one is used
                     tell(f"an older image stays: {error.explanation}")
-
-
-def _purpose(line: str) -> str | None:
-    """Return why mmdebstrap does what it does; not which command it runs for that."""
-    said = line.startswith("I: ") and "/" not in line
-    return line.removeprefix("I: ").strip() if said else None
 
 
 def _import(tar: Path, tag: str, flavour: Flavour, *, client: DockerClient) -> None:

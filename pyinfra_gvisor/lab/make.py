@@ -1,4 +1,4 @@
-"""Makes the container of a node, and gives it what it has before its first boot."""
+"""What a node of any kind has on its disk when it boots for the first time."""
 
 from __future__ import annotations
 
@@ -8,64 +8,21 @@ import socket
 import subprocess
 import tarfile
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-
-from docker import DockerClient
-from docker.errors import APIError, NotFound
-from docker.models.containers import Container
 
 from pyinfra_gvisor.lab import parts, recipe
 from pyinfra_gvisor.lab.build import Tell
 from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.node import SSH_PORT, Files, LabNode
+from pyinfra_gvisor.lab.node import Files, LabNode
 from pyinfra_gvisor.lab.spec import Flavour, LabError, NodeSpec
 
-REMOVE_TIMEOUT_S = 30
 UNPACK_TIMEOUT_S = 60
 
 _PORTS = range(20_000, 32_000)
 """Below the ports that Linux gives to outgoing connections: a node keeps its port for life."""
 
-_TMPFS = {
-    "/run": "mode=755,exec",
-    "/run/lock": "mode=1777",
-    "/tmp": "mode=1777,exec",  # noqa: S108  (a path in the node)
-}
-
 _IMAGE_LINKS = ("bin", "sbin", "lib", "lib64")
 _IMAGE_DIRECTORIES = {"proc": 0o555, "sys": 0o555, "dev": 0o755, "etc": 0o755, "tmp": 0o1777}
-
-
-def create(name: str, spec: NodeSpec, *, lab: str, client: DockerClient) -> Container:
-    """The container of a node, not started yet, with volumes of its own for the Docker in it."""
-    cgroup_version = int(client.info().get("CgroupVersion") or 1)
-    volumes = volumes_of(name)
-    try:
-        for volume in volumes:
-            client.volumes.create(volume, labels={recipe.LABEL: lab})
-        return client.containers.create(
-            recipe.image_tag(spec.flavour),
-            recipe.boot_command(spec.flavour),
-            name=name,
-            hostname=name,
-            labels={recipe.LABEL: lab, recipe.SPEC_LABEL: recipe.spec_label(spec)},
-            environment=recipe.boot_environment(spec.flavour, cgroup_version=cgroup_version),
-            privileged=True,
-            cgroupns="private",
-            stop_signal=recipe.STOP_SIGNAL[spec.flavour.init],
-            tmpfs=_TMPFS,
-            volumes={volume: {"bind": path, "mode": "rw"} for volume, path in volumes.items()},
-            ports={SSH_PORT: ("127.0.0.1", _free_port())},
-        )
-    except APIError as error:
-        raise LabError(f"lab: {name}: cannot be created", because=error) from error
-
-
-def volumes_of(name: str) -> dict[str, str]:
-    """Return where a node keeps images and containers, by volume: overlays do not stack."""
-    return {f"{name}-{what}": f"/var/lib/{what}" for what in ("docker", "containerd")}
 
 
 def built_docker(flavour: Flavour, *, cache: Cache, tell: Tell) -> Files:
@@ -119,24 +76,8 @@ def probe_image() -> bytes:
     return buffer.getvalue()
 
 
-def until_gone(remove: Callable[[], object], what: str) -> None:
-    """
-    Call ``remove`` until Docker does not know the thing any more. A daemon that was killed leaves
-    mounts and half-removed containers, which it refuses to remove at first.
-    """
-    until_s = time.monotonic() + REMOVE_TIMEOUT_S
-    while True:
-        try:
-            remove()
-        except NotFound:
-            return
-        except APIError as error:
-            if time.monotonic() > until_s:
-                raise LabError(f"lab: {what}: cannot be removed", because=error) from error
-            time.sleep(0.5)
-
-
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on 127.0.0.1 that nobody listens at. Raises ``LabError``."""
     for port in random.sample(_PORTS, 100):
         with socket.socket() as probe:
             try:

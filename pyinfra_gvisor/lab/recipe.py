@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from importlib.resources import files
 
@@ -28,6 +29,16 @@ PACKAGES = (
     "procps",
     "bzip2",
 )
+VIRTUAL_PACKAGES = (
+    "linux-image-cloud-amd64",
+    "initramfs-tools",
+    "udev",
+    "apparmor",
+    "libpam-systemd",
+    "nftables",
+)
+"""What a virtual machine has besides, as every server has it."""
+
 RUNSC_SUITE = "trixie"
 """The suite whose runsc a lived-in node has. It is linked statically and runs on all of them."""
 
@@ -65,14 +76,30 @@ def mmdebstrap_command(
             f"download /tmp/runsc.deb {shlex.quote(runsc)}",
             'rm "$1/tmp/runsc.deb"',
         ]
+    return _mmdebstrap(flavour, hooks, tar, packages=PACKAGES)
+
+
+def disk_command(flavour: Flavour, *, prepare: str, prepare_vm: str, root: str) -> list[str]:
+    """The same for a virtual machine, into the directory ``root``."""
+    docker_suite = flavour.docker_suite or ""
+    hooks = [
+        f'sh {shlex.quote(prepare)} "$1" {flavour.suite} {docker_suite}'.rstrip(),
+        f'sh {shlex.quote(prepare_vm)} "$1"',
+    ]
+    return _mmdebstrap(flavour, hooks, root, packages=(*PACKAGES, *VIRTUAL_PACKAGES))
+
+
+def _mmdebstrap(
+    flavour: Flavour, hooks: list[str], target: str, *, packages: tuple[str, ...]
+) -> list[str]:
     return [
         "mmdebstrap",
         "--mode=root",
         "--variant=minbase",
-        f"--include={','.join((*PACKAGES, *flavour.packages))}",
+        f"--include={','.join((*packages, *flavour.packages))}",
         *(f"--customize-hook={hook}" for hook in hooks),
         flavour.suite,
-        tar,
+        target,
     ]
 
 
@@ -94,9 +121,30 @@ def image_tag(flavour: Flavour) -> str:
     return f"{IMAGE_REPOSITORY}:{flavour.name}-{_digest(recipe)}"
 
 
+def disk_name(flavour: Flavour) -> str:
+    """The name of a virtual machine's disk, another one as soon as the recipe is another."""
+    flavour = image_flavour(flavour)
+    command = disk_command(flavour, prepare="prepare.sh", prepare_vm="prepare-vm.sh", root="root")
+    recipe = [*command, resource("prepare.sh"), resource("prepare-vm.sh")]
+    return f"{flavour.name}-{_digest(recipe)}"
+
+
+def is_disk_of(flavour: Flavour, name: str) -> bool:
+    """Return True if a disk of that name is, or was, one of ``flavour``."""
+    return re.fullmatch(rf"{re.escape(flavour.name)}-[0-9a-f]{{12}}", name) is not None
+
+
+def purpose(line: str) -> str | None:
+    """Return why mmdebstrap does what it does; not which command it runs for that."""
+    said = line.startswith("I: ") and "/" not in line
+    return line.removeprefix("I: ").strip() if said else None
+
+
 def spec_label(spec: NodeSpec) -> str:
     """What a node's label says it is, to tell whether it is still the one that is wanted."""
     label = image_tag(spec.flavour).partition(":")[2]
+    if spec.kind == "vm":
+        label = f"vm-{disk_name(spec.flavour)}"
     if spec.flavour.init == "sysvinit":
         label += f"+sysvinit-{_digest([resource('sysvinit.sh')])}"
     if spec.flavour.built_docker:

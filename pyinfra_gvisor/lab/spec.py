@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pyinfra_gvisor.errors import Problem
 
@@ -37,6 +37,10 @@ class LabError(Problem):
             said = getattr(because, "explanation", None) or str(because)
             what = f"{what}: {' '.join(said.split())[:_BECAUSE_LIMIT]}"
         super().__init__(what, got=got, todo=todo)
+
+
+Kind = Literal["container", "vm"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,13 @@ class NodeSpec:
     One node to have.
 
     ``lived_in`` is a node that others have used for a while: foreign keys in daemon.json, a runsc
-    entry in the old form, running containers.
+    entry in the old form, running containers. ``kind`` is a container, on this machine's kernel, or
+    a virtual machine with a kernel, modules and a boot of its own.
     """
 
     flavour: Flavour = FLAVOUR_DEFAULT
     lived_in: bool = False
+    kind: Kind = "container"
 
 
 def lab_name(environment: Mapping[str, str]) -> str:
@@ -116,15 +122,17 @@ def node_specs(
     environment: Mapping[str, str], *, lived_in: Collection[int] = LIVED_IN_DEFAULT
 ) -> list[NodeSpec]:
     """
-    The nodes of ``GVISOR_LAB_NODES`` and ``GVISOR_LAB_FLAVOURS``, which are dealt out in turn.
+    The nodes of ``GVISOR_LAB_NODES`` and ``GVISOR_LAB_FLAVOURS``, which are dealt out in turn, all
+    of the kind that ``GVISOR_LAB_KIND`` names.
 
     ``lived_in`` has the numbers, from 1, of the nodes that others have used before. Raises
     ``LabError`` on a value that says no such thing.
     """
     flavours = _flavours(environment.get("GVISOR_LAB_FLAVOURS") or FLAVOUR_DEFAULT.name)
     count = _count(environment.get("GVISOR_LAB_NODES") or str(NODES_DEFAULT))
+    kind = _kind(environment.get("GVISOR_LAB_KIND") or KINDS[0])
     return [
-        NodeSpec(flavours[index % len(flavours)], lived_in=index + 1 in lived_in)
+        NodeSpec(flavours[index % len(flavours)], lived_in=index + 1 in lived_in, kind=kind)
         for index in range(count)
     ]
 
@@ -133,6 +141,13 @@ def _count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= NODES_MAX:
         raise LabError(f"lab: GVISOR_LAB_NODES: wants a number from 1 to {NODES_MAX}", got=text)
     return int(text)
+
+
+def _kind(text: str) -> Kind:
+    for kind in KINDS:
+        if text == kind:
+            return kind
+    raise LabError(f"lab: GVISOR_LAB_KIND: wants {' or '.join(KINDS)}", got=text)
 
 
 def _flavours(text: str) -> list[Flavour]:

@@ -10,7 +10,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any
@@ -26,14 +26,6 @@ PATH = f"/{parts.GVISOR.directory}/gvisor/releases/release/{{release}}/{{arch}}/
 NODE_PORT = 18080
 SHIM = b"#!/bin/sh\n"
 _RUNSC, _SIDECAR = "runsc", "gvisor-bin/gvisor_sentry"
-
-
-def file_of(node: LabNode, path: str) -> bytes:
-    """A file of the node's own file system; of an exec's output a busy Docker may lose a part."""
-    chunks, _ = node.container.get_archive(path)
-    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as packed:
-        member = packed.extractfile(PurePosixPath(path).name)
-        return member.read() if member else b""
 
 
 def current_archive() -> Path:

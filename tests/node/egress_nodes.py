@@ -129,10 +129,10 @@ class Ground:
             "private host": f"tcp/{PRIVATE}/80",
             "private host, UDP": f"udp/{PRIVATE}/{UDP_PORT}",
             "another port of what is allowed": f"tcp/{DATABASE}/80",
-            "neighbour of the node": f"tcp/{address(outside)}/80",
+            "neighbour of the node": f"tcp/{outside.address}/80",
             "port 25": f"tcp/{PUBLIC}/25",
             "sshd by the gateway": f"tcp/{GATEWAY}/22",
-            "sshd by the node's address": f"tcp/{address(node)}/22",
+            "sshd by the node's address": f"tcp/{node.address}/22",
         }
 
     def forbidden6(self, name: str) -> dict[str, str]:
@@ -159,7 +159,7 @@ class Ground:
             "node_ports, v6": f"tcp/{gateway6(name)}/{NODE_PORT}",
             "other container by name": "tcp/tenant/80",
             "other sandbox by name": "tcp/sandbox/80",
-            "published port of the node": f"tcp/{address(node)}/{PUBLISHED['tenant']}",
+            "published port of the node": f"tcp/{node.address}/{PUBLISHED['tenant']}",
         }
 
     def restore(self, *names: str) -> None:
@@ -169,7 +169,7 @@ class Ground:
     def _restore(self, name: str) -> None:
         node, outside = self.nodes[name], self.nodes["outside"]
         shell(node, _SIX, address6(node))
-        way, way6 = address(outside), address6(outside)
+        way, way6 = outside.address, address6(outside)
         for to in OUTSIDE:
             sh(node, f"ip route replace {to} via {way}")
         for to in (METADATA6, PUBLIC6):
@@ -233,16 +233,9 @@ def probe(node: LabNode, targets: Mapping[str, str], *inside: str) -> dict[str, 
     return {what: words[target] for what, target in targets.items()}
 
 
-def address(node: LabNode) -> str:
-    """The node's own, which the other nodes reach."""
-    node.container.reload()
-    found = node.container.attrs["NetworkSettings"]["Networks"]
-    return str(next(iter(found.values()))["IPAddress"])
-
-
 def address6(node: LabNode) -> str:
     """Its address in IPv6: no other lab on this machine has it, since it is made of the other."""
-    return f"fd77::{address(node).replace('.', ':')}"
+    return f"fd77::{node.address.replace('.', ':')}"
 
 
 def prefix6(name: str) -> str:

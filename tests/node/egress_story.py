@@ -18,7 +18,6 @@ from tests.node.egress_nodes import (
     RUN,
     TABLE,
     Ground,
-    address,
     at_once,
     counted,
     ruleset,
@@ -102,7 +101,7 @@ def look(ground: Ground, name: str) -> Look:
         **ground.allowed(name),
         **NAMES,
     }
-    node = address(ground.nodes[name])
+    node = ground.nodes[name].address
     published = {container: f"tcp/{node}/{port}" for container, port in PUBLISHED.items()}
     return Look(
         at_once(lambda container: ground.probe(name, container, targets), CONTAINERS),

@@ -37,7 +37,7 @@ transaction.script = lambda *names, **values: whole(*names, **values).replace(
 )
 docker.daemon_json(wanted={wanted!r}, owner="faults", timeout_s={timeout_s}, wait_s=20)
 """
-_PAUSE = """
+PAUSE = """
 mode=${{1:-}}
 step() {{
     say "$1" >> "$work/journal"
@@ -110,7 +110,7 @@ class Faults:
 
     def _deploy(self, wanted: Mapping[str, Any], step: str, hook: str, timeout_s: int) -> str:
         path = self.fleet.directory / f"faults-{next(NUMBERS)}.py"
-        pause = _PAUSE.format(step=step) if step else ""
+        pause = PAUSE.format(step=step) if step else ""
         path.write_text(_DEPLOY.format(hook=pause + hook, wanted=wanted, timeout_s=timeout_s))
         return str(path)
 

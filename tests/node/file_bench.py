@@ -12,7 +12,6 @@ from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.lab.node import put_files
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from tests.node.bad_files import BadFile
 from tests.node.odd_files import BESIDE
@@ -145,7 +144,7 @@ def lay_out(node: LabNode, files: Iterable[BadFile]) -> None:
     for number, file in enumerate(files):
         content[f"{BENCH}/{number:03}/file"] = (file.content, 0o644)
         content[f"{BENCH}/{number:03}/place"] = (file.place.encode(), 0o644)
-    put_files(node.container, content)
+    node.put_files(content)
 
 
 def planned(found: Node, file: BadFile, number: int) -> tuple[Plan, str] | tuple[None, str]:

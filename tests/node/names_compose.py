@@ -14,7 +14,6 @@ from pathlib import Path
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
-from tests.node.egress_nodes import address
 from tests.node.names_asking import holding
 from tests.node.names_nodes import COMPOSE, UNIT, Ground, probe
 from tests.node.names_story import BEYOND, RUN, Came
@@ -172,7 +171,7 @@ class Project:
 
     def _published(self) -> str:
         outside = self.ground.nodes[RUN[RUN.index(self.name) - 1]]
-        target = f"tcp/{address(self.node)}/{PORT}"
+        target = f"tcp/{self.node.address}/{PORT}"
         return probe(outside, [target])[target]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.lab.runsc import DEBIAN_RELEASE
-from tests.node.archives import SHIM, file_of, renamed
+from tests.node.archives import SHIM, renamed
 
 OLD = {
     "gvisor_release": DEBIAN_RELEASE,
@@ -28,7 +28,7 @@ OLD_DEBIAN_12 = {**OLD, "gvisor_release": "20221219.0"}
 
 def loose_files(lived_in: LabNode, release: str, directory: Path) -> dict[str, Path]:
     """Make ``release`` as releases were until August 2026: two files, by name."""
-    runsc = file_of(lived_in, "/usr/local/bin/runsc")
+    runsc = lived_in.read("/usr/local/bin/runsc")
     members = {
         "runsc": renamed(runsc, f"0.0~{DEBIAN_RELEASE}", f"0.0~{release}"),
         "containerd-shim-runsc-v1": SHIM,

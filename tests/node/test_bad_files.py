@@ -10,7 +10,6 @@ import pytest
 
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.lab.node import put_files
 from pyinfra_gvisor.node import parse_node
 from tests.node.bad_files import GOOD, BadFile, refused
 from tests.node.file_bench import APPLY, BENCH, READ, SHELL, Bench, bench, lay_out, planned
@@ -53,7 +52,7 @@ def try_out(on: Bench, files: list[BadFile]) -> dict[str, str]:
         expected = "planned" if file.late or not file.says else file.says
         if "same" not in read[number] or not re.search(expected, "planned" if plan else text):
             wrong[file.name] = f"{'planned' if plan else text[:200]}, expected {expected}"
-    put_files(on.node.container, scripts)
+    on.node.put_files(scripts)
     ran = on.sections(APPLY)
     assert ran.keys() == plans.keys()
     for number, plan in plans.items():

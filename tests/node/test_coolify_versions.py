@@ -9,7 +9,6 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from tests.coolify.host import ControlHost
-from tests.node.archives import file_of
 from tests.node.conftest import LAB, lab_of
 from tests.node.controlling import CURRENT, DEPLOY, NO_GVISOR, left
 from tests.node.coolify_nodes import OTHERS
@@ -27,7 +26,7 @@ def others() -> Iterator[dict[str, LabNode]]:
     """Nodes with other versions of Docker, on which Coolify could run."""
     with lab_of(f"{LAB}-coolify-versions", OTHERS) as made:
         # Debian 12 has no such plugin; Coolify's installer brings Docker's own.
-        made["docker-20"].put(PLUGIN, file_of(made["docker-28"], PLUGIN), mode=0o755)
+        made["docker-20"].put(PLUGIN, made["docker-28"].read(PLUGIN), mode=0o755)
         yield made
 
 

@@ -15,7 +15,6 @@ from tests.node.egress_nodes import (
     RUN,
     UDP_PORT,
     Ground,
-    address,
     address6,
     gateway6,
 )
@@ -102,10 +101,10 @@ def test_who_was_stopped_is_remembered_and_nobody_else(
         f"{PRIVATE} tcp 80",
         f"{PRIVATE} udp {UDP_PORT}",
         f"{DATABASE} tcp 80",
-        f"{address(outside)} tcp 80",
+        f"{outside.address} tcp 80",
         f"{PUBLIC} tcp 25",
         f"{GATEWAY4} tcp 22",
-        f"{address(node)} tcp 22",
+        f"{node.address} tcp 22",
     }
     aimed6 = {
         f"{METADATA6} tcp 80",

@@ -18,7 +18,6 @@ from tests.node.egress_nodes import (
     TABLE,
     UNIT,
     Ground,
-    address,
     at_once,
     counted,
     kept,
@@ -77,7 +76,7 @@ def test_networks_on_bridges_of_any_name_are_inside_from_the_first_packet(
 ) -> None:
     targets = {
         **{what: TARGETS[what] for what in ("metadata", "private host", "open internet")},
-        "sshd by the node's address": f"tcp/{address(node)}/22",
+        "sshd by the node's address": f"tcp/{node.address}/22",
     }
     names = [f"odd-{number}" for number, _ in enumerate(BRIDGES)]
     try:

@@ -25,7 +25,6 @@ from tests.node.egress_nodes import (
     RULES,
     UNIT,
     Ground,
-    address,
     kept,
     shell,
     table,
@@ -100,8 +99,8 @@ def test_a_node_whose_way_out_is_a_bridge_is_not_cut_off(egress: Ground, node: L
         inside = egress.probe(NAME, "sandbox", TARGETS)
         reached = egress.from_outside(
             {
-                "sshd": f"tcp/{address(node)}/22",
-                "published": f"tcp/{address(node)}/{PUBLISHED['tenant']}",
+                "sshd": f"tcp/{node.address}/22",
+                "published": f"tcp/{node.address}/{PUBLISHED['tenant']}",
             }
         )
     finally:
@@ -141,7 +140,7 @@ def test_where_there_were_no_rules_a_lock_out_leaves_none(egress: Ground, node: 
     assert "they were taken back" in outcome.stderr
     assert table(node) == ""
     assert pending(node) == []
-    assert egress.from_outside({"sshd": f"tcp/{address(node)}/22"}) == {"sshd": "reached"}
+    assert egress.from_outside({"sshd": f"tcp/{node.address}/22"}) == {"sshd": "reached"}
 
 
 @pytest.mark.slow

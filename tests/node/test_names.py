@@ -7,7 +7,6 @@ import re
 import pytest
 
 from tests.node.audits import sh
-from tests.node.egress_nodes import address
 from tests.node.names_nodes import (
     ADDRESS,
     ADDRESS6,
@@ -156,7 +155,7 @@ def test_published_ports_are_reached_from_outside(
     told: NamesStory, names: Ground, name: str
 ) -> None:
     outside = names.nodes[RUN[RUN.index(name) - 1]]
-    where = address(names.nodes[name])
+    where = names.nodes[name].address
 
     found = probe(outside, [f"tcp/{where}/{port}" for port in PUBLISHED.values()])
 

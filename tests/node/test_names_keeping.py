@@ -6,7 +6,7 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
-from tests.node.egress_nodes import address, at_once, shell
+from tests.node.egress_nodes import at_once, shell
 from tests.node.names_asking import (
     PACKET,
     asked_while,
@@ -206,7 +206,7 @@ def test_another_machine_is_not_answered(names: Ground, node: LabNode) -> None:
     outside = names.nodes["names-20"]
     shell(node, _COUNT, "begin")
 
-    found = outside.exec("python3", "-c", PACKET, address(node), address(outside))
+    found = outside.exec("python3", "-c", PACKET, node.address, outside.address)
 
     assert shell(node, _COUNT, "end").strip() == "1"
     assert (found.code, found.stdout.strip()) == (0, "0"), found.stderr
@@ -229,7 +229,7 @@ def test_after_a_power_cut_names_are_there_before_any_run(names: Ground, node: L
 def test_behind_the_firewall_the_resolver_is_reached_and_nothing_else_of_the_node(
     names: Ground, node: LabNode
 ) -> None:
-    forbidden = (f"tcp/{GATEWAY}/22", f"tcp/{ADDRESS}/22", f"tcp/{address(node)}/22")
+    forbidden = (f"tcp/{GATEWAY}/22", f"tcp/{ADDRESS}/22", f"tcp/{node.address}/22")
     before = names.probe(NAME, "red-gvisor", forbidden)
     try:
         names.deploy(NAME, egress={})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.egress_nodes import address, address6, at_once, shell
+from tests.node.egress_nodes import address6, at_once, shell
 from tests.node.names_asking import counted, counting, holding, said
 from tests.node.names_nodes import ADDRESS, ADDRESS6, Ground, probe
 from tests.node.watching import within
@@ -56,11 +56,11 @@ esac
 def way_to(node: LabNode, machine: LabNode) -> Iterator[None]:
     """Have what another machine sends to the resolver's addresses come to this node."""
     shell(node, _NODE, "begin", address6(node))
-    shell(machine, _MACHINE, "begin", address6(machine), address(node), address6(node))
+    shell(machine, _MACHINE, "begin", address6(machine), node.address, address6(node))
     try:
         yield
     finally:
-        shell(machine, _MACHINE, "end", address6(machine), address(node), address6(node))
+        shell(machine, _MACHINE, "end", address6(machine), node.address, address6(node))
         shell(node, _NODE, "end", address6(node))
 
 

@@ -16,7 +16,6 @@ from pyinfra_gvisor.lab import LabNode, NodeSpec
 from tests.node import egress_server
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
-from tests.node.egress_nodes import address
 from tests.node.equipped import equipped, free_port_80
 from tests.node.proving import prove, rows
 from tests.node.running import CURRENT, OPERATIONS, Fleet, Outcome, no_leftovers
@@ -87,7 +86,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         free_port_80(outside)
         for to in (METADATA, PRIVATE, MAIL, DATABASE):
             sh(outside, f"ip address replace {to}/32 dev lo")
-            sh(node, f"ip route replace {to} via {address(outside)}")
+            sh(node, f"ip route replace {to} via {outside.address}")
         if outside.exec("systemctl", "is-active", "outside").code != 0:
             server = Path(egress_server.__file__).read_text()
             ports = (f"tcp/{port}" for port in (80, 25, 5432))

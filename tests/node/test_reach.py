@@ -15,7 +15,7 @@ from tests.node import egress_server
 from tests.node.archives import current_archive, release_archive, sha512
 from tests.node.audits import audit, sh
 from tests.node.conftest import LAB, lab_of
-from tests.node.egress_nodes import address, address6, at_once, probe, shell
+from tests.node.egress_nodes import address6, at_once, probe, shell
 from tests.node.equipped import equipped
 from tests.node.running import (
     CURRENT,
@@ -69,7 +69,7 @@ class Ground:
     def ports(self, name: str) -> dict[str, str]:
         """Return how clients come to each published port, by what it is."""
         node = self.nodes[name]
-        four, six = address(node), address6(node)
+        four, six = node.address, address6(node)
         return {
             "web": f"tcp/{four}/8080",
             "web, v6": f"tcp/{six}/8080",
@@ -90,7 +90,7 @@ class Ground:
     def answers_to_a_neighbour(self, name: str) -> bool:
         """Return True if a container on another network reaches a port by the node's address."""
         node = self.nodes[name]
-        target = {"web": f"tcp/{address(node)}/8080"}
+        target = {"web": f"tcp/{node.address}/8080"}
         return probe(node, target, "docker", "exec", "peer") == {"web": "reached"}
 
     def ask(self, words: list[str]) -> str:
@@ -120,7 +120,7 @@ def prepare(ground: Ground, name: str) -> None:
     node = ground.nodes[name]
     shell(node, _SIX, address6(node))
     sh(node, "docker network create front > /dev/null")
-    published = ("8080:80", "53:53/udp", "9000-9001:81-82", f"{address(node)}:8082:80")
+    published = ("8080:80", "53:53/udp", "9000-9001:81-82", f"{node.address}:8082:80")
     start_container(node, "web", "--network=front", *(f"--publish={item}" for item in published))
     sh(node, "docker network create back > /dev/null")
     start_container(node, "peer", "--network=back")

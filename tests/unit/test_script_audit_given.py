@@ -134,9 +134,7 @@ def test_what_is_gone_has_no_place(machine: Machine) -> None:
 
 
 @contextmanager
-def running(
-    machine: Machine, program: str, *arguments: str, does: str = "read x"
-) -> Iterator[int]:
+def running(machine: Machine, program: str, *arguments: str, does: str = "read x") -> Iterator[int]:
     """A process of a program by that name, with these arguments; yields its PID."""
     path = machine.root / program
     shutil.copy("/bin/sh", path)

@@ -1,0 +1,209 @@
+"""Nodes that are virtual machines of QEMU, each in a directory of its lab's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import shutil
+import subprocess
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from pyinfra_gvisor.lab import qemu, recipe
+from pyinfra_gvisor.lab.cache import make_key
+from pyinfra_gvisor.lab.command import PATH, Ran
+from pyinfra_gvisor.lab.disk import add_layer, ensure_disk
+from pyinfra_gvisor.lab.make import free_port
+from pyinfra_gvisor.lab.makers import Found, Home
+from pyinfra_gvisor.lab.node import SSH_USER, Files, LabNode
+from pyinfra_gvisor.lab.packing import packed
+from pyinfra_gvisor.lab.spec import LabError, NodeSpec
+
+_ENDING = ".vm"
+_ABOUT = "about.json"
+"""Written last: a directory without it is what an interrupted making left."""
+
+
+@dataclass(frozen=True)
+class Machines(Home):
+    """See ``makers.Maker``."""
+
+    def ensure(self, spec: NodeSpec) -> None:
+        ensure_disk(spec.flavour, cache=self.cache, tell=self.tell)
+
+    def find(self, name: str) -> Found | None:
+        about = _about(self._directory(name))
+        if about is None:
+            return None
+        state = "running" if self._guest(name).process() else "exited"
+        return Found(about["label"], about["id"], int(about["port"]), state)
+
+    def node(self, name: str, spec: NodeSpec) -> VirtualNode:
+        guest = self._guest(name)
+        return VirtualNode(
+            name=name,
+            spec=spec,
+            ssh_port=guest.port,
+            key=self.cache.key,
+            known_hosts=self.cache.known_hosts(self.lab),
+            guest=guest,
+        )
+
+    def make(self, name: str, spec: NodeSpec, files: Files) -> None:
+        self.remove(name)
+        directory, port = self._directory(name), free_port()
+        directory.mkdir()
+        disk = ensure_disk(spec.flavour, cache=self.cache, tell=self.tell)
+        add_layer(disk, directory / qemu.DISK)
+        files = {**files, **self._keys(directory, port)}
+        (directory / qemu.SEED).write_bytes(packed(files))
+        about = {
+            "label": recipe.spec_label(spec),
+            "id": uuid.uuid4().hex,
+            "port": str(port),
+            "kernel": str(disk.kernel.image),
+            "initrd": str(disk.kernel.initrd),
+            "accelerator": qemu.accelerator(disk.kernel, self.cache.root / "accelerator"),
+        }
+        (directory / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        self._guest(name).start()
+
+    def remove(self, name: str) -> None:
+        _remove(self._directory(name))
+
+    def remove_all(self, lab: str | None) -> None:
+        for directory in sorted((self.cache.root / "labs").glob(f"{lab or '*'}/*{_ENDING}")):
+            self.tell(f"removing {directory.name.removesuffix(_ENDING)}")
+            _remove(directory)
+
+    def describe(self) -> list[str]:
+        names = [path.name.removesuffix(_ENDING) for path in self._home.glob(f"*{_ENDING}")]
+        found = {name: self.find(name) for name in names}
+        return [
+            f"{name}: {item.state}, {item.label}, "
+            f"ssh -p {item.ssh_port} -i {self.cache.key} {SSH_USER}@127.0.0.1"
+            for name, item in found.items()
+            if item
+        ]
+
+    @property
+    def _home(self) -> Path:
+        return self.cache.lab(self.lab)
+
+    def _directory(self, name: str) -> Path:
+        return self._home / f"{name}{_ENDING}"
+
+    def _guest(self, name: str) -> qemu.Guest:
+        directory = self._directory(name)
+        about = _about(directory) or {}
+        kernel = qemu.Kernel(Path(about["kernel"]), Path(about["initrd"]))
+        accelerator: qemu.Accelerator = "kvm" if about["accelerator"] == "kvm" else "tcg"
+        return qemu.Guest(name, directory, kernel, int(about["port"]), accelerator)
+
+    def _keys(self, directory: Path, port: int) -> Files:
+        """Whom the node lets in, and its own key, which is known before it boots."""
+        key = directory / "host_key"
+        make_key(key)
+        public = key.with_suffix(".pub").read_text(encoding="utf-8")
+        known = f"[127.0.0.1]:{port} {public}"
+        (directory / qemu.KNOWN_HOSTS).write_text(known, encoding="utf-8")
+        own = "/etc/ssh/ssh_host_ed25519_key"
+        return {
+            "/root/.ssh/authorized_keys": (self.cache.public_key().encode(), 0o600),
+            own: (key.read_bytes(), 0o600),
+            f"{own}.pub": (public.encode(), 0o644),
+        }
+
+
+def _about(directory: Path) -> dict[str, str] | None:
+    try:
+        known: dict[str, str] = json.loads((directory / _ABOUT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return known
+
+
+def _remove(directory: Path) -> None:
+    if directory.is_dir():
+        qemu.kill(directory)
+        shutil.rmtree(directory)
+
+
+SSH_FAILED = 255
+"""ssh(1), EXIT STATUS: an error of ssh itself, unless the command ended so."""
+
+_CONTROL_S = 60
+
+
+@dataclass(frozen=True)
+class VirtualNode(LabNode):
+    """A kernel, a boot and a disk of its own."""
+
+    guest: qemu.Guest = field(repr=False, compare=False)
+
+    ready_timeout_s: ClassVar[float] = 600
+    how_to_look: ClassVar[str] = "the end of its console.log in the lab's cache"
+
+    @property
+    def address(self) -> str:
+        return qemu.ADDRESS
+
+    @property
+    def state(self) -> str:
+        return "running" if self.guest.process() else "exited"
+
+    def run(self, command: list[str], user: str) -> Ran:
+        ran = self._ssh(["env", PATH, "HOME=/root", *_as(user), *command])
+        return Ran(
+            ran.returncode, *(text.decode(errors="replace") for text in (ran.stdout, ran.stderr))
+        )
+
+    def put_files(self, files: Files) -> None:
+        ran = self._ssh(["tar", "-C", "/", "-xf", "-"], packed(files))
+        if ran.returncode != 0:
+            said = ran.stderr.decode(errors="replace")
+            raise LabError(f"lab: {self.name}: cannot write files", because=said)
+
+    def read(self, path: str) -> bytes:
+        return self._ssh(["cat", path]).stdout
+
+    def kill(self) -> None:
+        self.guest.kill()
+
+    def switch_on(self) -> None:
+        self.guest.start()
+
+    def _ssh(self, command: list[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        ran = subprocess.run(
+            [*self._ssh_words(), shlex.join(command)], check=False, input=stdin, capture_output=True
+        )
+        if ran.returncode == SSH_FAILED:
+            said = ran.stderr.decode(errors="replace")
+            raise LabError(f"lab: {self.name}: exec failed", because=said)
+        return ran
+
+    def _ssh_words(self) -> list[str]:
+        # One connection for all commands: each handshake is seconds of work for an emulated node.
+        control = hashlib.sha256(str(self.guest.directory).encode()).hexdigest()[:12]
+        options = {
+            "BatchMode": "yes",
+            "UserKnownHostsFile": str(self.guest.directory / qemu.KNOWN_HOSTS),
+            "GlobalKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": "yes",
+            "IdentityFile": str(self.key),
+            "ControlMaster": "auto",
+            "ControlPath": f"/run/gvisor-lab-{control}",
+            "ControlPersist": str(_CONTROL_S),
+            "ServerAliveInterval": "5",
+            "ConnectTimeout": "20",
+            "Port": str(self.ssh_port),
+        }
+        words = (f"-o{key}={value}" for key, value in options.items())
+        return ["ssh", "-F/dev/null", *words, "root@127.0.0.1"]
+
+
+def _as(user: str) -> list[str]:
+    return [] if user == "root" else ["runuser", "-u", user, "--"]

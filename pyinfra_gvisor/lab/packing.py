@@ -1,0 +1,22 @@
+"""Files for a node as one archive."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from time import time
+
+from pyinfra_gvisor.lab.node import Files
+
+
+def packed(files: Files) -> bytes:
+    """Return a tar with these files, owned by root, to be unpacked at ``/``."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, (data, mode) in files.items():
+            member = tarfile.TarInfo(path.lstrip("/"))
+            member.size = len(data)
+            member.mode = mode
+            member.mtime = int(time())
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()

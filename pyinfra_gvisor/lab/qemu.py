@@ -1,0 +1,158 @@
+"""A virtual machine as a process of this machine: QEMU, with KVM where a guest really boots."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Literal
+
+from pyinfra_gvisor.lab.spec import LabError
+
+Accelerator = Literal["kvm", "tcg"]
+
+PROGRAM = "qemu-system-x86_64"
+PROCESSORS = 2
+MEMORY_MIB = 3072
+ADDRESS, GATEWAY, RESOLVER = "10.0.2.15", "10.0.2.2", "10.0.2.3"
+"""QEMU's user network; "Network emulation" in its manual."""
+
+DISK, SEED, CONSOLE, KNOWN_HOSTS, _PID = (
+    *("disk.qcow2", "seed.tar", "console.log", "known_hosts", "pid"),
+)
+"""In a guest's directory. The seed is an archive, unpacked at the first boot, read as a disk."""
+
+START_TIMEOUT_S = 30
+KILL_TIMEOUT_S = 30
+TRY_TIMEOUT_S = 20
+"""A guest's kernel says its version within a second or two where KVM works."""
+
+_CPU = {"kvm": "host", "tcg": "max"}
+_COMMAND_LINE = "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet systemd.show_status=no"
+_TRIED_COMMAND_LINE = "console=ttyS0 panic=-1"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What QEMU boots by itself, so that a disk needs no boot loader."""
+
+    image: Path
+    initrd: Path
+
+
+def accelerator(kernel: Kernel, kept: Path) -> Accelerator:
+    """
+    Return what guests run by here: KVM only if one was seen to boot by it since the last boot.
+
+    ``/dev/kvm`` may be there and no guest run. What was seen is written to the file ``kept``.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    if kept.is_file() and (known := kept.read_text(encoding="ascii").split())[:1] == [boot]:
+        return "kvm" if known[-1] == "kvm" else "tcg"
+    seen: Accelerator = "kvm" if _boots_by_kvm(kernel) else "tcg"
+    kept.write_text(f"{boot} {seen}\n", encoding="ascii")
+    return seen
+
+
+def _boots_by_kvm(kernel: Kernel) -> bool:
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    command = [
+        *(PROGRAM, "-machine", "q35", "-nodefaults", "-no-user-config", "-display", "none"),
+        *("-accel", "kvm", "-cpu", "host", "-m", "512", "-no-reboot", "-serial", "stdio"),
+        *("-kernel", str(kernel.image), "-append", _TRIED_COMMAND_LINE),
+    ]
+    try:
+        ran = subprocess.run(
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TRY_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        return b"Linux version" in (error.stdout or b"")
+    except OSError:
+        return False
+    return b"Linux version" in ran.stdout
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A virtual machine; ``directory`` has its disk, console and process."""
+
+    name: str
+    directory: Path
+    kernel: Kernel
+    port: int
+    accelerator: Accelerator
+
+    def command(self) -> list[str]:
+        """Return QEMU's words."""
+        append = f"{_COMMAND_LINE} systemd.hostname={self.name}"
+        forward = f"user,id=net,hostfwd=tcp:127.0.0.1:{self.port}-:22"
+        disk, seed, console, pid = (self.directory / n for n in (DISK, SEED, CONSOLE, _PID))
+        return [
+            *(PROGRAM, "-name", self.name, "-machine", "q35", "-nodefaults", "-no-user-config"),
+            *("-display", "none", "-daemonize", "-pidfile", str(pid)),
+            *("-accel", "tcg,thread=multi" if self.accelerator == "tcg" else "kvm"),
+            *("-cpu", _CPU[self.accelerator], "-smp", str(PROCESSORS), "-m", str(MEMORY_MIB)),
+            *("-drive", f"file={disk},format=qcow2,if=virtio,cache=unsafe"),
+            *("-drive", f"file={seed},format=raw,if=virtio,readonly=on"),
+            *("-netdev", forward, "-device", "virtio-net-pci,netdev=net,romfile="),
+            *("-device", "virtio-rng-pci", "-serial", f"file:{console}"),
+            *("-kernel", str(self.kernel.image), "-initrd", str(self.kernel.initrd)),
+            *("-append", append),
+        ]
+
+    def start(self) -> None:
+        """Switch it on; QEMU runs on by itself. Raises ``LabError`` with what QEMU says."""
+        try:
+            subprocess.run(
+                self.command(),
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=START_TIMEOUT_S,
+            )
+        except FileNotFoundError as error:
+            raise LabError(f"lab: {PROGRAM}: not installed", todo="run .ci/setup vm") from error
+        except subprocess.SubprocessError as error:
+            said = getattr(error, "stderr", None) or error
+            raise LabError(f"lab: {self.name}: QEMU does not start", because=said) from error
+
+    def process(self) -> int | None:
+        """Return its process; None if there is none."""
+        return _process(self.directory)
+
+    def kill(self) -> None:
+        """Cut the power: what the guest has not flushed is lost. Raises ``LabError``."""
+        kill(self.directory)
+
+
+def kill(directory: Path) -> None:
+    """End the QEMU whose guest lies in ``directory``, if there is one. Raises ``LabError``."""
+    until_s = monotonic() + KILL_TIMEOUT_S
+    while (pid := _process(directory)) is not None:
+        if monotonic() > until_s:
+            raise LabError(f"lab: {directory}: QEMU does not end, process {pid}")
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        sleep(0.05)
+
+
+def _process(directory: Path) -> int | None:
+    """Not whoever else has that number by now: QEMU was told the file with its number."""
+    path = directory / _PID
+    try:
+        pid = int(path.read_text(encoding="ascii"))
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if str(path).encode() in words else None

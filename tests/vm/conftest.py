@@ -1,0 +1,37 @@
+"""A virtual machine as a node: a kernel, modules and a boot of its own, as every server has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode, NodeSpec
+from tests.node.conftest import LAB, lab_of
+from tests.node.equipped import equipped, free_port_80
+from tests.node.running import Fleet
+
+NAME = "vm"
+SPEC = NodeSpec(equipped("debian-13"), kind="vm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever lies in this folder needs the machine, one test after the other."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.vm)
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """The machine, made for this run, and pyinfra on it."""
+    with lab_of(f"{LAB}-vm", {NAME: SPEC}) as made:
+        free_port_80(made[NAME])
+        yield Fleet(made, tmp_path_factory.mktemp("vm"))
+
+
+@pytest.fixture
+def machine(fleet: Fleet) -> LabNode:
+    """The machine alone."""
+    return fleet.nodes[NAME]

@@ -1,0 +1,239 @@
+"""
+What only a machine with a kernel of its own can show, in one boot and a power cut.
+
+The tests stand in the order in which they are run: from a plain server to one that is proven.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode, qemu
+from tests.node.audits import LABELS, audit, sh
+from tests.node.faults import PAUSE, PENDING, wait_for
+from tests.node.proving import rows
+from tests.node.running import (
+    CURRENT,
+    Fleet,
+    Outcome,
+    processes,
+    remove_container,
+    snapshot,
+    start_container,
+)
+from tests.vm.conftest import NAME
+
+WANTED: dict[str, Any] = {
+    **CURRENT,
+    "gvisor_egress": {},
+    "gvisor_kernel": {},
+    "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}},
+}
+STEP_S = 240
+ALWAYS = ("--restart=unless-stopped",)
+CONNECT = (
+    "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0], Timeout => 5);"
+    ' print $s && defined(readline $s) ? "reached" : "not reached"'
+)
+
+
+class Hello(BaseRequestHandler):
+    """Says hello to whoever comes."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"hello\n")
+
+
+@pytest.fixture(scope="module")
+def neighbour() -> Iterator[str]:
+    """A server in the machine's private network: ours on the loopback, which QEMU leads there."""
+    with ThreadingTCPServer(("127.0.0.1", 0), Hello) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"{qemu.GATEWAY}:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@dataclass(frozen=True)
+class Story:
+    """The main job on a plain server with a container, looked at before, between and after."""
+
+    fleet: Fleet
+    node: LabNode
+    neighbour: str
+    """Where nobody should look."""
+    could: tuple[str, str]
+    """What came of loading a module, and of looking there, before."""
+    before: str
+    dry: Outcome
+    after_dry: str
+    running: dict[str, int]
+    converged: Outcome
+
+    def run(self, **others: Any) -> Outcome:
+        """The main job, with other settings besides."""
+        return self.fleet.run(NAME, data={**WANTED, **others})
+
+
+@pytest.fixture(scope="module")
+def story(fleet: Fleet, neighbour: str) -> Story:
+    """It is told once for all tests."""
+    node = fleet.nodes[NAME]
+    start_container(node, "shop", *ALWAYS)
+    could = module(node), reach(node, "runc", neighbour)
+    sh(node, "modprobe -r tipc")
+    before, running = snapshot(node), processes(node)
+    dry = fleet.run(NAME, data=WANTED, flags=("--dry", "--diff"))
+    after_dry = snapshot(node)
+    converged = fleet.run(NAME, data=WANTED)
+    return Story(fleet, node, neighbour, could, before, dry, after_dry, running, converged)
+
+
+def module(node: LabNode) -> str:
+    """What comes of loading a module that is full of holes."""
+    return "loaded" if node.exec("modprobe", "tipc").code == 0 else "refused"
+
+
+def reach(node: LabNode, runtime: str, target: str) -> str:
+    """What a container gets from a server in the machine's network."""
+    start_container(node, "asker", f"--runtime={runtime}")
+    said = sh(node, f"docker exec asker perl -e '{CONNECT}' {target}")
+    remove_container(node, "asker")
+    return said
+
+
+def test_it_is_a_machine_as_users_have(machine: LabNode) -> None:
+    assert sh(machine, "stat -fc %T /sys/fs/cgroup") == "cgroup2fs\n"
+    info = sh(machine, "docker info --format '{{.CgroupVersion}} {{.CgroupDriver}}'")
+    assert info == "2 systemd\n"
+    assert "name=apparmor" in sh(machine, "docker info --format '{{.SecurityOptions}}'")
+    assert sh(machine, "test -e /proc/modules && systemd-detect-virt").strip() in {"qemu", "kvm"}
+
+
+def test_a_plain_server_loads_any_module_and_its_containers_reach_its_network(
+    story: Story,
+) -> None:
+    assert story.could == ("loaded", "reached")
+
+
+def test_a_dry_run_changes_nothing(story: Story) -> None:
+    assert story.dry.code == 0, story.dry.text
+    assert story.after_dry == story.before
+
+
+def test_the_main_job_with_firewall_and_kernel_is_proven_and_touches_nothing_that_ran(
+    story: Story,
+) -> None:
+    assert story.converged.code == 0, story.converged.text
+    for runtime in WANTED["gvisor_runtimes"]:
+        found = rows(story.converged, runtime)
+        assert len(found) > 20
+        assert [line for line in found.values() if not line.endswith((" ok", " n/a"))] == []
+        assert found["memory-limit"].endswith(" ok")
+    assert processes(story.node) == story.running
+
+
+def test_a_second_run_changes_nothing(story: Story) -> None:
+    second = story.run()
+
+    assert_idle(second)
+
+
+@pytest.mark.parametrize("runtime", ["runc", *WANTED["gvisor_runtimes"]])
+def test_behind_it_nobody_reaches_the_private_network(story: Story, runtime: str) -> None:
+    assert reach(story.node, runtime, story.neighbour) == "not reached"
+    own = sh(story.node, f"perl -e '{CONNECT}' {story.neighbour}")
+    assert own == "reached", "the node itself does"
+
+
+def test_behind_it_a_module_is_refused(story: Story) -> None:
+    assert module(story.node) == "refused"
+
+
+def test_a_memory_limit_stands_in_the_control_group(story: Story) -> None:
+    start_container(story.node, "small", "--runtime=runsc", "--memory=96m")
+    id_ = sh(story.node, "docker inspect --format '{{.Id}}' small").strip()
+    group = f"/sys/fs/cgroup/system.slice/docker-{id_}.scope"
+
+    limit, inside = (
+        sh(story.node, f"cat {group}/{name}") for name in ("memory.max", "cgroup.procs")
+    )
+
+    remove_container(story.node, "small")
+    assert limit == f"{96 * 2**20}\n"
+    assert inside.split(), "the sandbox is in it"
+
+
+def test_the_audit_tells_an_app_in_a_sandbox_from_one_without(story: Story) -> None:
+    others = {key.removeprefix("gvisor_"): value for key, value in WANTED.items()}
+    dropped = ("--cap-drop=ALL",)
+    start_container(story.node, "good", *LABELS, "--runtime=runsc", *dropped)
+    good = audit(story.fleet, NAME, **others)
+    start_container(story.node, "bare", *LABELS, *dropped)
+    bare = audit(story.fleet, NAME, **others)
+
+    for name in ("good", "bare"):
+        remove_container(story.node, name)
+    assert good.outcome.code == 0, good.outcome.text
+    assert bare.outcome.code == 1
+    assert bare.found["container-unsandboxed bare"]["severity"] == "critical"
+
+
+DEPLOY = """
+from pyinfra_gvisor.daemon_json import transaction
+from pyinfra_gvisor.deploys.gvisor import run_node
+
+whole = transaction.script
+transaction.script = lambda *names, **values: whole(*names, **values).replace(
+    "\\nbegan=", "\\n" + {pause!r} + "began=", 1
+)
+run_node()
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "driver"),
+    [
+        pytest.param("write", "local", marks=pytest.mark.slow),
+        pytest.param("restart after", "journald"),
+        pytest.param("look", "json-file", marks=pytest.mark.slow),
+    ],
+)
+def test_a_power_cut_in_a_deploy_leaves_no_app_down_and_the_next_run_reaches_what_is_declared(
+    story: Story, step: str, driver: str
+) -> None:
+    node, fleet = story.node, story.fleet
+    changed = {"gvisor_daemon_json": {"log-driver": driver}, "gvisor_proof": "never"}
+    deploy = fleet.directory / "cut.py"
+    deploy.write_text(DEPLOY.format(pause=PAUSE.format(step=step)))
+    controller = fleet.start(NAME, {**WANTED, **changed}, deploy=str(deploy))
+    wait_for(node, "test -e /run/at-step", timeout_s=STEP_S)
+
+    node.kill()
+    node.start()
+
+    os.killpg(controller.pid, signal.SIGKILL)
+    controller.wait()
+    assert node.exec("test", "-e", PENDING).code == 1, "undone or finished at boot"
+    assert "shop" in processes(node)
+    assert (module(node), reach(node, "runc", story.neighbour)) == ("refused", "not reached")
+    first, second = story.run(**changed), story.run(**changed)
+    assert first.code == 0, first.text
+    assert_idle(second)
+    assert sh(node, "docker info --format '{{.LoggingDriver}}'") == f"{driver}\n"
+    assert "shop" in processes(node)
+
+
+def assert_idle(outcome: Outcome) -> None:
+    """A run that has found nothing to do."""
+    assert outcome.code == 0, outcome.text
+    assert "Success" not in outcome.stderr.partition("--> Results:")[0], outcome.text
