@@ -19,7 +19,7 @@ from tests.bench.machine import measured_on
 from tests.bench.measure import BenchError
 from tests.bench.node import LAB_NAME, BenchNode
 from tests.bench.results import Compared
-from tests.node.egress_nodes import PUBLIC, address, counted
+from tests.node.egress_nodes import PUBLIC, counted
 from tests.node.running import CURRENT, Fleet, remove_container, start_container
 
 ROUNDS = 15
@@ -163,7 +163,7 @@ def _pair() -> Iterator[Pair]:
             node.install("iperf3")
         _deploy(run.lab_node)
         outside.shell(f"ip address replace {PUBLIC}/32 dev lo")
-        run.shell(f"ip route replace {PUBLIC} via {address(outside.lab_node)}")
+        run.shell(f"ip route replace {PUBLIC} via {outside.lab_node.address}")
         outside.lab_node.put(_ANSWERS_PATH, _ANSWERS)
         _serve(outside, "iperf3", f"iperf3 --server --bind {PUBLIC}", 5201)
         _serve(outside, "answers", f"python3 {_ANSWERS_PATH} tcp/{PORT}", PORT)

@@ -12,7 +12,6 @@ from pyinfra_gvisor.lab import Lab, NodeSpec
 from tests.bench import wrk
 from tests.bench.measure import BenchError
 from tests.bench.node import LAB_NAME, BenchNode
-from tests.node.egress_nodes import address
 from tests.node.names_nodes import KINDS, RUNTIMES, SPECS, prepare
 
 SMALL, LARGE = "small", "large"
@@ -97,7 +96,7 @@ class Pair:
 
     def url(self, kind: str, file: str, *, ports: Mapping[str, int] = PORTS) -> str:
         """Where the client finds what a container serves."""
-        return f"http://{address(self.run.lab_node)}:{ports[kind]}/{file}"
+        return f"http://{self.run.lab_node.address}:{ports[kind]}/{file}"
 
     def process(self, kind: str) -> str:
         """The number of a container's first process on the node: nginx, or the sandbox."""
