@@ -104,9 +104,14 @@ class Lab:
         return {"container": Containers(*home), "vm": Machines(*home)}
 
     def _host_key_if_sound(self, name: str, spec: NodeSpec) -> str | None:
-        """The host key of the node if it is what the spec wants and answers, else None."""
+        """
+        The host key of the node if it is what the spec wants and answers, else None.
+
+        Raises ``LabError`` if something of that name is somebody else's, whatever kind is wanted.
+        """
         maker = self._makers[spec.kind]
-        found = maker.find(name)
+        there = {kind: each.find(name) for kind, each in self._makers.items()}
+        found = there[spec.kind]
         if found is None:
             return None
         if found.label != recipe.spec_label(spec):

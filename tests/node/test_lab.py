@@ -11,6 +11,7 @@ import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabError, LabNode, NodeSpec
 from pyinfra_gvisor.lab.recipe import resource
+from pyinfra_gvisor.lab.spec import KINDS
 
 pytestmark = pytest.mark.node
 
@@ -173,8 +174,9 @@ def test_a_container_that_is_not_ours_is_not_touched(lab: Lab) -> None:
     lab.down()
     other = lab.client.containers.create(_some_image(lab), name=f"{NAME}-1")
     try:
-        with pytest.raises(LabError, match="is not of this lab"):
-            lab.up(SPECS[:1])
+        for kind in KINDS:
+            with pytest.raises(LabError, match="is not of this lab"):
+                lab.up([NodeSpec(kind=kind)])
         lab.down()
         other.reload()
     finally:
