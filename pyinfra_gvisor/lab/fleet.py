@@ -110,8 +110,7 @@ class Lab:
         Raises ``LabError`` if something of that name is somebody else's, whatever kind is wanted.
         """
         maker = self._makers[spec.kind]
-        there = {kind: each.find(name) for kind, each in self._makers.items()}
-        found = there[spec.kind]
+        found = {kind: each.find(name) for kind, each in self._makers.items()}[spec.kind]
         if found is None:
             return None
         if found.label != recipe.spec_label(spec):
@@ -132,8 +131,9 @@ class Lab:
             spec, public_key=self.cache.public_key(), runsc_package=self.cache.runsc_package
         )
         files |= built_docker(spec.flavour, cache=self.cache, tell=self.tell)
-        for maker in self._makers.values():
-            maker.remove(name)
+        for kind, other in self._makers.items():
+            if kind != spec.kind:
+                other.remove(name)
         maker = self._makers[spec.kind]
         maker.make(name, spec, files)
         node = maker.node(name, spec)

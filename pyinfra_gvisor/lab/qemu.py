@@ -18,7 +18,7 @@ Accelerator = Literal["kvm", "tcg"]
 PROGRAM = "qemu-system-x86_64"
 PROCESSORS = 2
 MEMORY_MIB = 3072
-ADDRESS, GATEWAY, RESOLVER = "10.0.2.15", "10.0.2.2", "10.0.2.3"
+ADDRESS, GATEWAY = "10.0.2.15", "10.0.2.2"
 """QEMU's user network; "Network emulation" in its manual."""
 
 DISK, SEED, CONSOLE, KNOWN_HOSTS, _PID = (
