@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.node.watching import TEXTFILES, within
 ASKER = (Path(__file__).parent / "names_asker.py").read_text()
 PACKET = (Path(__file__).parent / "names_packet.py").read_text()
 DIRECTORY = "/root/asked"
+SETTLE_S = 120
 TEXTFILE = f"{TEXTFILES}/pyinfra_gvisor_resolver.prom"
 FILES = (
     "/opt/gvisor/resolver",
@@ -79,6 +81,22 @@ def holding(node: LabNode) -> str:
     Of these how many have a process, and how many Docker holds.
     """
     return sh(node, _HOLDING)
+
+
+def settled(node: LabNode, wanted: str = "") -> str:
+    """
+    What the resolver holds as soon as it is as wanted, or at last; "" wants the same twice.
+
+    Whenever a container comes or goes it asks Docker, over two more sockets while that takes.
+    """
+    until_s = time.monotonic() + SETTLE_S
+    found = holding(node)
+    while time.monotonic() < until_s:
+        time.sleep(0.5)
+        last, found = found, holding(node)
+        if found == (wanted or last):
+            break
+    return found
 
 
 def sockets(node: LabNode) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
-from tests.node.names_asking import holding
+from tests.node.names_asking import settled, sockets
 from tests.node.names_nodes import COMPOSE, UNIT, Ground, probe
 from tests.node.names_story import BEYOND, RUN, Came
 from tests.node.running import remove_container
@@ -70,13 +70,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class ComposeStory:
-    """On a node; ``before`` and ``after`` are what the resolver and the kernel hold."""
+    """On a node; ``before`` and ``after`` are what the settled resolver and the kernel hold."""
 
     up: Stage
     restarted: Stage
     anew: Stage
     before: object
     after: object
+    sockets: str
     left: str
     said: str
 
@@ -91,7 +92,7 @@ def tell(ground: Ground, name: str) -> ComposeStory:
     project = Project(ground, name)
     project.clear()
     since = sh(project.node, "date +%s").strip()
-    before = holding(project.node)
+    before = settled(project.node)
     project.compose("up", "-d", "cache")
     for stand_in in _STAND_INS:
         sh(project.node, f"{_RUN_STAND_IN} {stand_in} names:1 sleep infinity")
@@ -104,10 +105,10 @@ def tell(ground: Ground, name: str) -> ComposeStory:
     project.compose("up", "-d", "--force-recreate", "db")
     anew = project.look()
     project.compose("down")
-    within(30, lambda: holding(project.node) == before)
+    after = settled(project.node, before)
     left = sh(project.node, _LEFT)
     said = sh(project.node, f"journalctl -q -o cat -t {UNIT} --since @{since}")
-    return ComposeStory(up, restarted, anew, before, holding(project.node), left, said)
+    return ComposeStory(up, restarted, anew, before, after, sockets(project.node), left, said)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def test_its_published_port_is_reached_from_outside(told: ComposeStory) -> None:
 
 def test_when_it_is_down_nothing_is_left_of_it(told: ComposeStory) -> None:
     assert told.left == ""
-    assert told.after == told.before
+    assert told.after == told.before, told.sockets
 
 
 def test_no_runtime_said_of_its_containers_that_their_names_may_not_resolve(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.egress_nodes import shell
-from tests.node.names_asking import ASKER, DIRECTORY, asked, holding, peak_kib, said, sockets
+from tests.node.names_asking import ASKER, DIRECTORY, asked, peak_kib, said, settled, sockets
 from tests.node.names_nodes import ADDRESS, UNIT, Ground
 from tests.node.running import remove_containers
 from tests.node.watching import within
@@ -26,7 +25,6 @@ CHURNED, CROWD, CALLED = 80, 30, 600
 CALM, FEW = 2, 100
 CALLED_ADDRESS = "172.31.5.200"
 MOST_KIB = 40 * 1024
-SETTLE_S = 120
 _EVENTS = "docker events --since 60s --until 0s | cut -c1-120 | tail -n 20"
 
 _CHURN = (Path(__file__).parent / "names_churn.py").read_text()
@@ -51,7 +49,7 @@ def test_containers_that_come_and_go_have_their_own_names_and_leave_nothing(
         options = f"--network=churn --ip={address} --name=churn-{number}"
         sh(node, f"docker run -d {options} {_RUN} sleep infinity")
     names.probe(NAME, "red-gvisor", ["name/red-runc"])
-    before, told_before = settled(node, ""), sockets(node)
+    before, told_before = settled(node), sockets(node)
 
     wrong = node.exec("python3", "-c", _CHURN, str(CHURNED), *addresses)
     after, told = settled(node, before), sockets(node) + said(node) + sh(node, _EVENTS)
@@ -60,22 +58,6 @@ def test_containers_that_come_and_go_have_their_own_names_and_leave_nothing(
 
     assert (wrong.code, wrong.stdout) == (0, ""), wrong.stderr
     assert after == before, f"{told_before}\n{told}"
-
-
-def settled(node: LabNode, wanted: str) -> str:
-    """
-    What the resolver holds as soon as it is as wanted, or at last; "" wants the same twice.
-
-    Whenever a container comes or goes it asks Docker, over two more sockets while that takes.
-    """
-    until_s = time.monotonic() + SETTLE_S
-    found = holding(node)
-    while time.monotonic() < until_s:
-        time.sleep(0.5)
-        last, found = found, holding(node)
-        if found == (wanted or last):
-            break
-    return found
 
 
 # Arguments: the asker, how many containers, how many names.

@@ -39,7 +39,8 @@ def test_it_is_proven_in_all_that_such_a_runtime_is_to_show(names: Ground, name:
     assert set(found) == {check.id for check in asked_of(Runtime(**RUNTIMES["gvisor"]))}
     assert found["own-stack"].split()[2:] == ["the", "sandbox's", "alone", "the", "kernel's", "ok"]
     assert [found[check].split()[-1] for check in NAMES] == ["ok"] * len(NAMES)
-    assert {*audited(names, name).found} == of_before(names.nodes[name], RELEASE)
+    audit = audited(names, name)
+    assert {*audit.found} == of_before(names.nodes[name], RELEASE), audit.found
 
 
 # What a firewall of somebody's own on the node may do.
