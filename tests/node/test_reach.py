@@ -29,6 +29,7 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.transactions import keys
+from tests.node.watching import within
 
 RUN = {
     "docker-20": FLAVOURS["debian-12"],
@@ -124,14 +125,16 @@ def prepare(ground: Ground, name: str) -> None:
     start_container(node, "web", "--network=front", *(f"--publish={item}" for item in published))
     sh(node, "docker network create back > /dev/null")
     start_container(node, "peer", "--network=back")
-    serve(node)
+    serve(ground, name)
 
 
-def serve(node: LabNode) -> None:
-    """Have the container answer on its ports."""
+def serve(ground: Ground, name: str) -> None:
+    """Have the container answer on its ports; on a busy machine that takes a while."""
+    node = ground.nodes[name]
     inside = sh(node, "docker exec web hostname -I").split()[0]
     words = ("tcp/80", "tcp/81", "tcp/82", f"udp/{inside}/53")
     assert node.exec("docker", "exec", "-d", "web", "python3", "-c", _SERVER, *words).code == 0
+    assert within(60, lambda: ground.answers(name) == set(ground.ports(name)))
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +197,7 @@ def test_a_stopped_container_counts(
 
     outcome = ground.fleet.run("docker-29", data=CURRENT)
     sh(node, "docker start web")
-    serve(node)
+    serve(ground, "docker-29")
 
     assert outcome.code == 0, outcome.text
     assert f"{STAYS}{ONLY_BY_PROXY}" in outcome.stderr
@@ -287,7 +290,7 @@ def test_where_dockerd_makes_no_rules_docker_proxy_stays_for_ipv4_too(ground: Gr
     node.put("/etc/docker/daemon.json", b'{"iptables": false, "live-restore": true}\n')
     sh(node, "systemctl restart docker; iptables -t nat -F DOCKER; iptables -P FORWARD ACCEPT")
     sh(node, "docker start web")  # the dockerd before had no live-restore
-    serve(node)
+    serve(ground, name)
     before = ground.answers(name)
 
     outcome = ground.fleet.run(name, data=CURRENT)
