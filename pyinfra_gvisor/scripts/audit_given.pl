@@ -102,6 +102,13 @@ sub listening { # sockets of other engines, also while systemd waits in front of
     }
     return @found;
 }
+sub removed { # what dockerd has removed within a minute: on a busy node a shim ends that much later
+    # An event comes after the container has left the list. Until the end of this second they are waited for.
+    my ($since, $until) = (time - 60, time . ".999999999");
+    my $filters = "%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22destroy%22%5D%7D";
+    my $events = get("/events?since=$since&until=$until&filters=$filters") // "";
+    return map { $_ => 1 } $events =~ /"Actor":\{"ID":"([0-9a-f]{64})"/g;
+}
 sub alive { return defined readlink "/proc/$_[0]/exe" } # what has ended and waits for its parent has none
 sub engines { # and processes of containers that dockerd knows nothing of
     my %known = @_;
@@ -113,13 +120,10 @@ sub engines { # and processes of containers that dockerd knows nothing of
     my %ours = (%runs, map { $_->{pid} => 1 } grep { $known{$_->{id}} } @found);
     $ours{$dockerd} = 1 if $dockerd;
     my @strange = grep { !$ours{$_->{pid}} && !descends($_->{pid}, \%ours) } @found, listening();
-    # The shim of a container that Docker has just removed ends a moment later, on a busy node seconds.
-    for (1 .. 20) {
-        last unless grep { $_->{namespace} eq "moby" && alive($_->{pid}) } @strange;
-        select undef, undef, undef, 0.25;
-    }
+    my %gone = removed() if grep { $_->{namespace} eq "moby" && alive($_->{pid}) } @strange;
     my $text = "";
     for my $one (@strange) {
+        next if $one->{namespace} eq "moby" && $gone{$one->{id}};
         next unless $one->{pid} == 0 || alive($one->{pid});
         my @told = map { substr $_, 0, 200 } @{$one}{qw(program pid uid file namespace id address)};
         s/[^\x20-\x7e]/?/g for @told;
