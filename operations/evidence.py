@@ -19,7 +19,7 @@ from pyinfra_gvisor.node.records import VERSIONS
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.proof.conditions import spared, why_not_reload
 from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED, Declared
-from pyinfra_gvisor.proof.script import PROBE_TIMEOUT_S, probe_script
+from pyinfra_gvisor.proof.script import probe_script, within_script
 from pyinfra_gvisor.proof.unmade import record_of_try, start_failures, why_unmade
 from pyinfra_gvisor.proof.verdict import (
     Verdict,
@@ -147,7 +147,8 @@ def _probe(
     text = probe_script(
         node, claim.runtimes, image=claim.image, no_reload=no_reload, declared=claim.declared
     )
-    command = StringCommand("timeout", "-k", "10", PROBE_TIMEOUT_S, "sh", "-c", QuoteString(text))
+    within = QuoteString(within_script())
+    command = StringCommand("sh", "-c", within, "sh", QuoteString(text))
     ok, output = host.run_shell_command(command, **arguments)
     reasons = spared(
         node, wanted=claim.no_new_privileges, no_reload=no_reload, declared=claim.declared

@@ -3,7 +3,7 @@
 # "subject<TAB>observation<TAB>value" a line. Judging that is not done here. Needs no image from
 # anywhere and nothing of one: the programs are the node's own, mounted read-only, started by the
 # node's own loader. Read behind prove_names.sh and prove_look.sh.
-# Set before: probe_timeout_s (it is ended after these seconds), runtimes (names; runc is the negative control), offline (those without a network),
+# Set before: probe_timeout_s (by prove_within.sh: it is ended after these seconds), runtimes (names; runc is the negative control), offline (those without a network),
 # named (those that have Docker's names),
 # image (none: an empty one is made), external (a name that is not Docker's), program_b64, verdicts (the
 # program that says what a container is), and no_reload (why dockerd is not to be reloaded; if empty, prove_reload.sh is read in front), and
@@ -105,7 +105,7 @@ start() { # name runtime options...
         --pull never --user 0:0 --workdir / --no-healthcheck --stop-signal TERM --memory "$memory" \
         --log-driver json-file --env LD_PRELOAD= --env LD_LIBRARY_PATH= --env PERL5LIB= --env PERL5OPT= \
         --env RES_OPTIONS='timeout:2 attempts:2' -v "/usr:$tools/usr:ro" "$@" \
-        --entrypoint "${perl%% *}" "$image" ${perl#* } -e "$program" serve "$port" "$word" 2>&1
+        --entrypoint "${perl%% *}" "$image" ${perl#* } -e "$program" serve "$port" "$word" "$((probe_timeout_s + 60))" 2>&1
 }
 
 # Old releases refuse docker.sock already when it is mounted, later ones when it is opened.

@@ -24,10 +24,10 @@ sub see {
 
 # The container's first process. It ends by itself if whoever started it was killed.
 sub serve {
-    my ( $port, $word ) = @_;
+    my ( $port, $word, $life_s ) = @_;
     $SIG{TERM} = sub { POSIX::_exit(7) };
     $SIG{ALRM} = sub { POSIX::_exit(1) };
-    alarm 300;
+    alarm $life_s;
     socket( my $server, AF_INET, SOCK_STREAM, 0 ) or die "socket: $!\n";
     bind( $server, sockaddr_in( $port, INADDR_ANY ) ) or die "bind: $!\n";
     listen( $server, 5 ) or die "listen: $!\n";

@@ -9,7 +9,7 @@ no warnings qw(newline);
 use Fcntl qw(LOCK_SH O_CREAT O_EXCL O_WRONLY);
 
 my $proof_lock = "/run/pyinfra-gvisor/probe.lock"; # held by prove.sh while its containers are there
-my $proof_s = 180; # more than a proof takes: PROBE_TIMEOUT_S in proof/script.py
+my $proof_s = 180; # more than a proof takes, but on the slowest nodes
 my $policy = read_policy($ARGV[0]);
 my $ground;
 $SIG{PIPE} = "IGNORE";

@@ -237,7 +237,7 @@ def test_a_killed_proof_leaves_nothing_that_the_next_does_not_remove(
     node.exec(
         "sh",
         "-c",
-        "pkill -KILL -f 'timeout -k 10 120 sh'; pkill -KILL -f 'label=pyinfra-gvisor.probe'",
+        "pkill -KILL -f 'timeout -k [0-9]+ [0-9]+ sh'; pkill -KILL -f 'label=pyinfra-gvisor.probe'",
     )
     controller.wait()
     outcome = fleet.run("plain", data={**CURRENT, "gvisor_proof": "always"})

@@ -1,0 +1,76 @@
+"""``prove_within.sh``: how long a probe may take on a node, and what becomes of a late one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.scripts import script
+
+ENDED = "node\tended\t"
+TELL = 'echo "$probe_timeout_s"'
+
+
+def ran(
+    tmp_path: Path, docker: str, probe: str = TELL, **limits: int
+) -> subprocess.CompletedProcess[str]:
+    """What comes of a probe on a node with such a Docker."""
+    path = tmp_path / "docker"
+    path.write_text(f"#!/bin/sh\n{docker}\n")
+    path.chmod(0o755)
+    given = {"silent_s": 10, "fast_s": 120, "per_answer_s": 400, "most_s": 3600, **limits}
+    return subprocess.run(
+        ["sh", "-c", script("prove_within", **given), "sh", probe],
+        env={**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer_s", "least", "most"),
+    [
+        pytest.param("0", 120, 200, id="at-once"),
+        pytest.param("0.5", 320, 500, id="half-a-second"),
+        pytest.param("1", 520, 800, id="a-second"),
+    ],
+)
+def test_a_node_gets_the_more_time_the_longer_its_docker_takes(
+    tmp_path: Path, answer_s: str, least: int, most: int
+) -> None:
+    told = ran(tmp_path, f"sleep {answer_s}")
+
+    assert told.returncode == 0, told.stderr
+    assert least <= int(told.stdout) <= most
+
+
+def test_nobody_gets_more_than_the_most(tmp_path: Path) -> None:
+    assert ran(tmp_path, "sleep 0.2", most_s=150).stdout == "150\n"
+
+
+def test_a_docker_that_hangs_is_named_and_nothing_is_tried(tmp_path: Path) -> None:
+    told = ran(tmp_path, "exec sleep 60", silent_s=1)
+
+    assert told.returncode == 1
+    assert told.stdout.startswith(f"{ENDED}Docker has not answered within 1 s")
+
+
+def test_a_docker_that_refuses_is_quoted(tmp_path: Path) -> None:
+    told = ran(tmp_path, "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+
+    said = "Docker does not answer: Cannot connect to the Docker daemon; mend it, then run again"
+    assert told.stdout == f"{ENDED}{said}\n"
+
+
+def test_a_probe_that_takes_longer_is_asked_to_tidy_up(tmp_path: Path) -> None:
+    probe = "trap 'echo tidied; exit 1' TERM; sleep 30 & wait"
+
+    told = ran(tmp_path, "true", probe, fast_s=1, per_answer_s=0)
+
+    assert told.returncode == 124
+    assert told.stdout == "tidied\n"

@@ -1,0 +1,143 @@
+"""
+What comes after the main job on a machine of its own, in this order: Docker's names in a sandbox, a
+watch over a reboot, another release and the way back, removal.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabError, LabNode
+from tests.node.archives import current_archive, release_archive, sha512
+from tests.node.audits import LABELS, sh
+from tests.node.faults import wait_for
+from tests.node.proving import rows
+from tests.node.running import (
+    CURRENT,
+    RELEASE,
+    Fleet,
+    no_leftovers,
+    processes,
+    remove_container,
+    start_container,
+)
+from tests.node.watching import UNIT
+from tests.vm.conftest import NAME
+from tests.vm.test_core import ALWAYS, WANTED, assert_idle, module
+
+pytestmark = pytest.mark.slow
+
+LATER = "20260928.0"
+INTERVAL_S = 60
+KEPT: dict[str, Any] = {
+    **WANTED,
+    "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox", "dns": "docker"}},
+    "gvisor_watch": True,
+    "gvisor_watch_interval_s": INTERVAL_S,
+}
+UNPROVEN = {**KEPT, "gvisor_proof": "never"}
+ADDRESS_OF = 'perl -e \'$a = gethostbyname shift or exit 1; print join ".", unpack "C4", $a\''
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+
+
+@pytest.fixture(scope="module")
+def kept(fleet: Fleet) -> LabNode:
+    """The machine with names and a watch, proven, and an app in a sandbox on it."""
+    node = fleet.nodes[NAME]
+    outcome = fleet.run(NAME, data=KEPT)
+    assert outcome.code == 0, outcome.text
+    found = rows(outcome, "inner")
+    assert [line for line in found.values() if not line.endswith((" ok", " n/a"))] == []
+    sh(node, "docker network create back > /dev/null")
+    start_container(node, "app", *ALWAYS, *LABELS, "--runtime=inner", "--network=back")
+    start_container(node, "peer", *ALWAYS, "--network=back", "--network-alias=db")
+    return node
+
+
+def address_of(node: LabNode, name: str) -> str:
+    """What the app knows a name by."""
+    return sh(node, f"docker exec app {ADDRESS_OF} {name}")
+
+
+def test_an_app_in_a_sandbox_finds_its_neighbours_by_name(kept: LabNode) -> None:
+    own = "{{.NetworkSettings.Networks.back.IPAddress}}"
+    peer = sh(kept, f"docker inspect --format '{own}' peer").strip()
+
+    assert [address_of(kept, name) for name in ("peer", "db")] == [peer, peer]
+
+
+def test_after_a_reboot_all_of_it_runs_and_the_watch_finds_what_is_bare(
+    fleet: Fleet, kept: LabNode
+) -> None:
+    start_container(kept, "bare", *ALWAYS, *LABELS)
+    boot = sh(kept, BOOT_ID)
+
+    kept.exec("systemctl", "reboot")
+    wait_until_rebooted(kept, boot)
+
+    assert {"app", "peer", "bare"} <= processes(kept).keys()
+    assert module(kept) == "refused"
+    assert address_of(kept, "peer")
+    wait_for(kept, f"journalctl -b -q -t {UNIT} -p err..err | grep -q bare", timeout_s=240)
+    assert sh(kept, f"journalctl -b -q -t {UNIT} -p err..err | grep -c ' app' || true") == "0\n"
+    remove_container(kept, "bare")
+    assert_idle(fleet.run(NAME, data=UNPROVEN))
+
+
+def wait_until_rebooted(node: LabNode, boot: str) -> None:
+    """Until another boot answers than that one."""
+    until_s = monotonic() + node.ready_timeout_s
+    while monotonic() < until_s:
+        with suppress(LabError):  # it goes down while it is asked
+            node.wait_until_ready()
+            if node.exec("sh", "-c", BOOT_ID).stdout not in {"", boot}:
+                return
+        sleep(1)
+    pytest.fail("it has not booted anew")
+
+
+def test_another_release_is_proven_and_the_way_back_is_to_the_byte(
+    fleet: Fleet, kept: LabNode, tmp_path: Path
+) -> None:
+    before = sh(kept, "cat /etc/docker/daemon.json")
+    ran = processes(kept)
+    archive = release_archive(current_archive(), LATER, tmp_path)
+    later = {
+        "gvisor_release": LATER,
+        "gvisor_source": str(archive),
+        "gvisor_sha512": {"x86_64": sha512(archive)},
+    }
+
+    upgraded = fleet.run(NAME, data={**KEPT, **later})
+    runs = sh(kept, "docker info --format '{{(index .Runtimes \"runsc\").Path}}'")
+    back = fleet.run(NAME, deploy="deploys/rollback.py", data={**KEPT, **later})
+
+    assert LATER != RELEASE
+    assert upgraded.code == 0, upgraded.text
+    assert f"-{LATER}-" in runs
+    assert back.code == 0, back.text
+    assert sh(kept, "cat /etc/docker/daemon.json") == before
+    assert processes(kept) == ran
+
+
+def test_removal_leaves_a_plain_server_on_which_everything_runs(
+    fleet: Fleet, kept: LabNode
+) -> None:
+    for name in ("app", "peer"):
+        remove_container(kept, name)
+    ran = processes(kept)
+
+    removed = fleet.run(NAME, deploy="deploys/remove.py", data=CURRENT)
+
+    assert removed.code == 0, removed.text
+    assert processes(kept) == ran
+    assert no_leftovers(kept) == ""
+    left = "ls -d /opt/gvisor /var/lib/pyinfra-gvisor /etc/modprobe.d/pyinfra* 2>/dev/null || true"
+    assert sh(kept, left) == ""
+    assert "gvisor" not in sh(kept, "docker info --format '{{json .Runtimes}}'; nft list ruleset")
+    assert module(kept) == "loaded"
