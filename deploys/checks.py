@@ -15,7 +15,7 @@ from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.groups import COOLIFY, KNOWN, refuse_groups
 from pyinfra_gvisor.operations.reporting import begin, ends_after_plan, missed
-from pyinfra_gvisor.preflight import accepted_risks, refusals
+from pyinfra_gvisor.preflight import accepted_risks, notes, refusals
 from pyinfra_gvisor.settings import PREFIX, Settings, load_settings
 
 T = TypeVar("T")
@@ -39,8 +39,8 @@ def checked_settings(host: Host) -> Settings | None:
     if refused:
         fail(host, *(problem.at("preflight", what, host.name) for what, problem in refused))
         return None
-    for risk in accepted_risks(settings):
-        host.log(risk, logger.warning)
+    for line in (*accepted_risks(settings), *notes(node)):
+        host.log(line, logger.warning)
     return settings
 
 

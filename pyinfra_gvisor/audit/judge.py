@@ -7,6 +7,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from pyinfra_gvisor.audit.age_rules import AGE_RULES
 from pyinfra_gvisor.audit.annotation_rules import ANNOTATION_RULES
 from pyinfra_gvisor.audit.app_rules import APP_RULES, COOLIFY_RULES
 from pyinfra_gvisor.audit.build_rules import BUILD_RULES
@@ -42,6 +43,7 @@ ANSWERED_RULES: tuple[Rule[Audited], ...] = (
     *(rule for rules in members("audit", "RULES").values() for rule in rules),
     *BUILD_RULES,
     *FOREIGN_RULES,
+    *AGE_RULES,
     *COOLIFY_RULES,
 )
 NODE_RULES: tuple[Rule[Audited], ...] = (*ENGINE_RULES, *GVISOR_RULES, *ANSWERED_RULES)

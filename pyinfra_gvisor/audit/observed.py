@@ -154,8 +154,9 @@ class Observed(Reading):
     anew, in seconds since 1970, None if nothing remembers one. ``parts`` is what only an audit asks
     of parts, by their names. ``places`` is where guarded paths lie, by path, if not there alone;
     ``engines`` are others than the node's Docker. ``idle`` are the containers that do not run;
-    where Docker does not tell them, ``idle_error`` is why. ``virtualization`` is
-    systemd-detect-virt's word, empty if unknown.
+    where Docker does not tell them, ``idle_error`` is why. ``components`` are the versions of the
+    programs that dockerd uses, by name. ``virtualization`` is systemd-detect-virt's word, empty if
+    unknown.
     """
 
     node: Node
@@ -169,6 +170,7 @@ class Observed(Reading):
     build_cache: BuildCache = BuildCache()
     idle: tuple[RuntimeUser, ...] = ()
     idle_error: str | None = None
+    components: dict[str, str] = Field(default_factory=dict)
     virtualization: str = ""
 
     @property
@@ -240,6 +242,7 @@ def parse_observed(output: Sequence[str]) -> Observed:
             build_cache=_build_cache(output),
             idle=tuple(read_user(line) for line in _of(output, "idle")),
             idle_error=next(iter(_of(output, "idle_error")), None),
+            components=dict(_component(line) for line in _of(output, "component")),
             virtualization=next(iter(_of(output, "virtualization")), ""),
         )
     except (LookupError, TypeError, AttributeError, RecursionError, ValueError) as error:
@@ -303,6 +306,11 @@ def _build_cache(output: Sequence[str]) -> BuildCache:
     for line in _of(output, "build_ran"):
         return BuildCache(ran_by_s=int(line))
     return BuildCache(error=next(iter(_of(output, "build_error")), None))
+
+
+def _component(line: str) -> tuple[str, str]:
+    name, version = line.split(" ")
+    return name, version
 
 
 def _file(line: str) -> tuple[str, File]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.releases import escapes_in, parse_release
+from pyinfra_gvisor.releases import parse_release
+from pyinfra_gvisor.releases.known import escapes_in
 
 
 def known_escapes(release: str) -> str:

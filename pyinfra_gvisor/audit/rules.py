@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Generic, TypeVar
 
@@ -58,7 +59,7 @@ class Audited:
     A node, what is declared for it, and Coolify's apps if it was asked.
 
     ``control`` is what Coolify's control host was seen to be, None for any other node. ``builds``:
-    the inventory has it in the group of the nodes that build images.
+    the inventory has it in the group of the nodes that build images. ``today`` is by UTC.
     """
 
     observed: Observed
@@ -66,6 +67,7 @@ class Audited:
     apps: DeclaredApps | None = None
     control: ControlHost | None = None
     builds: bool = False
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
 
     @property
     def node(self) -> Node:

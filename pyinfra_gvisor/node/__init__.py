@@ -35,6 +35,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
+    "writer",
     *NAMES,
 )
 
@@ -71,6 +72,7 @@ class Node(Reading):
     ``releases`` are those that are as they were installed, ``damaged`` those that are not, or of
     which nobody knows. ``wrappers`` are their sha256 and ``starts`` is what they start, by path.
     ``runc_version`` is what runc itself says, where Docker 29 does not.
+    ``writers`` are the packages that write daemon.json by themselves.
     ``textfile_dir``: whether the directory that was asked for is there, None if none was.
     ``state`` is our own records by name, ``unusable`` those that are damaged or newer.
     ``generations_owned``: a generation has a record of what was ours.
@@ -104,6 +106,7 @@ class Node(Reading):
     runsc_file: bool = False
     containers: tuple[Container, ...] = ()
     reach: Reach = Reach()
+    writers: tuple[str, ...] = ()
     pending: bool = False
     state_dir: bool = False
     textfile_dir: bool | None = None
@@ -233,6 +236,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         **scripts,
         runsc_link=values.get("runsc_link"),
         runsc_file="runsc_file" in values,
+        writers=tuple(dict.fromkeys(lists["writer"])),
         containers=read_containers(lists["process"], lists["container"], ground),
         reach=read_reach(lists["reach"]),
         textfile_dir={"yes": True, "no": False}.get(values.get("textfile_dir", "")),

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.runtime_users import Ask
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight.unsupported import firewall_problem, runc_problem
-from pyinfra_gvisor.releases import Release, escapes_in, floor
+from pyinfra_gvisor.releases import Release
+from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.releases.pins import is_there
 from pyinfra_gvisor.runtimes.profiles import risks
 from pyinfra_gvisor.runtimes.wrappers import too_old
@@ -81,6 +82,15 @@ def accepted_risks(settings: Settings) -> tuple[str, ...]:
     names = ", ".join(escape.id for escape in escapes)
     known = f"runsc {settings.release} is open to {names}. Reason given: {settings.accept_risk}"
     return (*([f"RISK ACCEPTED: {known}"] if escapes else []), *risks(settings.runtimes))
+
+
+def notes(node: Node) -> tuple[str, ...]:
+    """What does not keep a run from anything, and may undo a part of it later."""
+    return tuple(
+        f"the package {cut(package)} writes {DAEMON_JSON} by itself when it is installed or "
+        f"upgraded; remove it, or apt-mark hold it"
+        for package in node.writers
+    )
 
 
 def engine_problem(node: Node, flavour: str) -> Problem | None:
@@ -254,7 +264,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "known escape",
         "a release without one, or `gvisor_accept_risk`",
-        "`ESCAPES` in pyinfra_gvisor/releases",
+        "pyinfra_gvisor/releases/known.json",
         _known_escape,
     ),
     Rule(

@@ -11,7 +11,14 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.commands import Disagreement, added, checked, listed, warning
 from pyinfra_gvisor.releases.lockfile import PACKAGED, BadLock, read_lock
-from pyinfra_gvisor.releases.origins import BUCKET_URL, GITHUB_URL, TIMEOUT_S, NoAnswer, Origins
+from pyinfra_gvisor.releases.origins import (
+    BUCKET_URL,
+    GITHUB_URL,
+    TAGS_URL,
+    TIMEOUT_S,
+    NoAnswer,
+    Origins,
+)
 
 FINE, DISAGREE, USAGE, NO_ANSWER = range(4)
 EXIT_CODES = """exit codes:
@@ -45,10 +52,11 @@ def _run(args: argparse.Namespace, timeout_s: float) -> None:
     if args.command == "list":
         _say(listed(read_lock(args.lock), as_json=args.json))
         return
-    origins = Origins(args.bucket, args.github, timeout_s)
     if args.command == "check":
+        origins = Origins(args.bucket, args.github, args.tags, timeout_s=timeout_s)
         _say(checked(args.lock, origins if args.online else None))
         return
+    origins = Origins(args.bucket, args.github, timeout_s=timeout_s)
     release = parse_release(args.release)
     for line in added(release, args.lock, origins, dry_run=args.dry_run):
         _say(line)
@@ -78,7 +86,15 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="as JSON")
     check = _command(commands, "check", "whether the lock is whole, without network")
     check.add_argument(
-        "--online", action="store_true", help="also compare every entry with both origins"
+        "--online",
+        action="store_true",
+        help="also compare every entry with both origins, and look for newer releases",
+    )
+    check.add_argument(
+        "--tags",
+        metavar="URL",
+        default=TAGS_URL,
+        help="what names all releases, in the form of GitHub's API (default: %(default)s)",
     )
     add = _command(commands, "add", "write what both origins name, if they agree")
     add.add_argument("release", metavar="RELEASE", help="its date and number, such as 20260928.0")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.releases import Release, escapes_in, parse_release
+from pyinfra_gvisor.releases import Release, parse_release
+from pyinfra_gvisor.releases.known import escapes_in, known
 from pyinfra_gvisor.releases.lockfile import (
     ARCHES,
     FILES,
@@ -26,6 +27,7 @@ from pyinfra_gvisor.releases.lockfile import (
 from pyinfra_gvisor.releases.origins import NoAnswer, Origins, Published
 
 HEAD = ("release", "default", "layout", "architectures", "known escapes", "corroborated")
+MOST_NAMED = 5  # of newer releases
 WIDTHS = (12, 7, 7, 14, 14, 36)  # with two spaces between them: 100 columns
 
 
@@ -54,9 +56,15 @@ def checked(path: Path, origins: Origins | None) -> str:
     lock = read_lock(path)
     if wrong := [f"{path}: {fault}" for fault in faults(lock)]:
         raise BadLock("\n".join(wrong))
-    said = [f"{path}: {len(lock.releases)} releases, nothing wrong"]
+    newest = max(parse_release(name) for name in lock.releases)
+    said = [
+        f"{path}: {len(lock.releases)} releases, nothing wrong",
+        _newer(
+            newest, map(parse_release, known().gvisor_releases), f"known.json of {known().as_of}"
+        ),
+    ]
     if origins is None:
-        return said[0]
+        return "\n".join(said)
     differing: list[str] = []
     silent: list[str] = []
     for name, entry in lock.releases.items():
@@ -71,9 +79,20 @@ def checked(path: Path, origins: Origins | None) -> str:
             said += [] if differences else [f"{name}: {origin} names the same sums"]
     if differing:
         raise Disagreement("\n".join(differing + silent))
+    try:
+        said.append(_newer(newest, origins.releases(), "gVisor's tags"))
+    except NoAnswer as error:
+        silent.append(str(error))
     if silent:
         raise NoAnswer("\n".join(silent))
     return "\n".join(said)
+
+
+def _newer(newest: Release, others: Iterable[Release], whose: str) -> str:
+    found = [str(item) for item in others if item > newest]
+    more = f", and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    names = ", ".join(found[:MOST_NAMED]) + more or "none"
+    return f"newer than all of them, by {whose}: {names}"
 
 
 def added(release: Release, path: Path, origins: Origins, *, dry_run: bool) -> Iterator[str]:

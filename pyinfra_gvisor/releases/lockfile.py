@@ -11,7 +11,8 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_v
 
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.models import Strict
-from pyinfra_gvisor.releases import Release, escapes_in, floor, parse_release
+from pyinfra_gvisor.releases import Release, parse_release
+from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.whole_file import write_whole
 
 PACKAGED = Path(__file__).with_name("lock.json")

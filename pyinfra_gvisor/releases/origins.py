@@ -27,10 +27,15 @@ BUCKET_URL = "https://storage.googleapis.com/gvisor/releases/release"
 # `release-<release>/SHA512SUMS`, of archives only, from 20260817.0 on: kubespray#13465
 GITHUB_URL = "https://github.com/google/gvisor/releases/download"
 
+# All tags of releases in one answer: https://docs.github.com/en/rest/git/refs
+TAGS_URL = "https://api.github.com/repos/google/gvisor/git/matching-refs/tags/release-"
+
 TIMEOUT_S = 10.0
 LIMIT_BYTES = 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 HTTP_OK = 200
+
+_TAG = re.compile(r'"refs/tags/release-(20\d{6})\.(\d{1,3})"')
 
 Published = dict[tuple[str, str], str]
 """The sha512 by architecture and file."""
@@ -42,15 +47,20 @@ class NoAnswer(Problem):
 
 @dataclass(frozen=True)
 class Origins:
-    """Both origins as base URLs, and how many seconds each request to them may take."""
+    """
+    Both origins as base URLs, and how many seconds each request to them may take.
+
+    ``tags`` is where the names of all releases are to be had.
+    """
 
     bucket: str = BUCKET_URL
     github: str = GITHUB_URL
+    tags: str = TAGS_URL
     timeout_s: float = TIMEOUT_S
 
     def __post_init__(self) -> None:
         """Raises ``Problem`` unless they are two plain https URLs (http on loopback only)."""
-        for base in (self.bucket, self.github):
+        for base in (self.bucket, self.github, self.tags):
             _check_base(base)
         if self.bucket.rstrip("/") == self.github.rstrip("/"):
             what, todo = "one URL for both origins", "name two; none can confirm itself"
@@ -91,6 +101,16 @@ class Origins:
                 "; such a release has to be pinned by gvisor_sha512 in group data"
             )
             raise NoAnswer(error.what, got=error.got, todo=todo) from None
+
+    def releases(self) -> tuple[Release, ...]:
+        """All that have a tag, the newest first; raises ``NoAnswer``."""
+        text = fetch(self.tags, timeout_s=self.timeout_s)
+        found = {Release(int(date), int(number)) for date, number in _TAG.findall(text)}
+        if not found:
+            raise NoAnswer(
+                f"{self.tags} names no release", got=text.strip()[:100], todo="look at it"
+            )
+        return tuple(sorted(found, reverse=True))
 
 
 def fetch(url: str, *, timeout_s: float = TIMEOUT_S) -> str:

@@ -49,6 +49,17 @@ sub places_of_guarded { # of the paths that Python named, and of Docker's own di
     return "places " . places(split(/\n/, $ENV{guarded} // ""), plain($root // "")) . "\n";
 }
 
+sub components { # what dockerd says of the programs that it uses
+    my ($all, $text) = (members(ask("/version") // "{}")->{Components} // "", "");
+    pos($all) = 1;
+    while ($all =~ /^\[/ && $all =~ /\G\s*,?\s*$value/gc) {
+        my $one = members($+{v});
+        my ($name, $version) = map { ($one->{$_} // "") =~ /^"([\w.+~:-]{1,80})"\z/ ? $1 : "" } qw(Name Version);
+        $text .= "component $name $version\n" if $name =~ /^(?:containerd|runc)\z/ && $version ne "";
+    }
+    return $text;
+}
+
 # Other engines. What a process calls itself and its arguments are its own choice, so that its program counts, in
 # the process namespace that the audit itself is in, and below no container of Docker's. There everything stays that a
 # container with --pid=host starts: its shim adopts it, prctl(2) PR_SET_CHILD_SUBREAPER.

@@ -294,7 +294,7 @@ my $told = eval {
     $text .= networks() . published($ids) . reach($ids);
     if ($wide) {
         my %known = known_ids();
-        $text .= sandboxes(%known) . engines(%known) . places_of_guarded($info) . reloads();
+        $text .= sandboxes(%known) . engines(%known) . places_of_guarded($info) . reloads() . components();
     }
     alarm 0;
     $text;

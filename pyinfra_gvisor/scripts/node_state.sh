@@ -213,6 +213,16 @@ ours() {
     if [ -e "$1" ]; then echo 'generations_owned yes'; fi
 }
 
+# Packages whose own scripts write daemon.json, or that bring it: deb-postinst(5), deb-conffiles(5).
+writers() {
+    set -- /var/lib/dpkg/info
+    grep -lsE 'docker/daemon\.json|runsc install|ctk runtime configure' \
+        "$1"/*.postinst "$1"/*.preinst "$1"/*.conffiles | while IFS= read -r content; do
+        content=${content##*/} && content=${content%.*}
+        printf 'writer %s\n' "${content%%:*}"
+    done
+}
+
 store() { # the file system that releases go to
     set -- /opt/gvisor/releases /opt/gvisor /opt /
     while [ ! -d "$1" ]; do shift; done
@@ -246,6 +256,7 @@ daemon_json_file
 ours
 for tells in $parts; do "$tells"; done
 store
+writers
 textfiles
 docker_state
 echo 'end of node state'

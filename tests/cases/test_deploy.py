@@ -252,6 +252,19 @@ def test_an_accepted_risk_is_repeated(caplog: pytest.LogCaptureFixture) -> None:
     assert REASON in caplog.text
 
 
+def test_a_package_that_writes_daemon_json_is_told_and_keeps_from_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = proven_answer()
+    told[-1:] = ["writer runsc", told[-1]]
+    fleet = Fleet({"a": Node([told])})
+
+    fleet.deploy(run_node)
+
+    said = "the package runsc writes /etc/docker/daemon.json by itself when it is installed"
+    assert said in caplog.text
+
+
 def test_without_runtimes_only_docker_and_its_file_are_kept() -> None:
     nodes = {"a": Node([answer()], data={"gvisor_runtimes": {}})}
     fleet = Fleet(nodes, prepare=False)

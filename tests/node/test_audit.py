@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.audits import LABELS, audit, of_before, settings, sh
+from pyinfra_gvisor.releases.known import known, open_to
+from tests.node.audits import LABELS, WAIVERS, audit, of_before, settings, sh
 from tests.node.running import (
     HOME,
     RELEASE,
@@ -41,6 +42,41 @@ def test_a_node_as_declared_has_nothing_against_it_and_is_left_as_it_is(
     assert seen.report["compliant"] is True
     assert seen.report["node"]["proof"]["holds"] is True
     assert {"docker-userns", "docker-authorization"} <= {key.split()[0] for key in seen.waived}
+
+
+@pytest.mark.parametrize("name", LIVED_IN)
+def test_how_old_everything_is_is_told(
+    converged: dict[str, LabNode], fleet: Fleet, name: str
+) -> None:
+    asked = "docker version -f '{{range .Server.Components}}{{.Name}} {{.Version}}\n{{end}}'"
+    told = dict(line.split() for line in sh(converged[name], asked).splitlines() if line)
+    old = known().gvisor_releases[20]
+    waivers = {key: why for key, why in WAIVERS.items() if key != "engine-vulnerable"}
+    sums = {"runsc": "0" * 128, "containerd-shim-runsc-v1": "1" * 128}
+
+    seen = audit(
+        fleet,
+        name,
+        waivers=waivers,
+        release=old,
+        source="official",
+        sha512={"x86_64": sums, "aarch64": sums},
+        accept_risk="it is only looked at",
+    )
+
+    found = {key: item for key, item in seen.found.items() if key.startswith("engine-vulnerable ")}
+    assert set(found) == {
+        f"engine-vulnerable {shown} {told[component]}"
+        for component, program, shown in (
+            ("Engine", "docker", "Docker"),
+            *((name, name, name) for name in ("containerd", "runc")),
+        )
+        if open_to(program, told[component])
+    }
+    assert f"engine-vulnerable Docker {told['Engine']}" in found
+    assert all("(fixed in " in item["evidence"] and item["remedy"] for item in found.values())
+    assert seen.found[f"release-old runsc {old}"]["severity"] == "medium"
+    assert seen.found[f"release-old runsc {old}"]["evidence"].startswith("20 of those known on ")
 
 
 @contextmanager
@@ -190,6 +226,16 @@ CASES = {
         "chmod 755 /opt/gvisor/runtimes",
         "gvisor-writable /opt/gvisor/runtimes",
         "mode 777, owned by root:root",
+    ),
+    "a package that writes daemon.json": Case(
+        "set -e; mkdir -p /root/gpu/DEBIAN; cd /root/gpu/DEBIAN;"
+        " printf '%s\n' 'Package: gpu-toolkit' 'Version: 1' 'Architecture: all'"
+        " 'Maintainer: nobody <nobody@example.com>' 'Description: a test' > control;"
+        f" printf '%s\n' '#!/bin/sh' 'touch -c {FILE}' > postinst; chmod 755 postinst;"
+        " dpkg-deb -b /root/gpu /root/gpu.deb; dpkg -i /root/gpu.deb",
+        "dpkg -P gpu-toolkit; rm -r /root/gpu /root/gpu.deb",
+        "package-writes-daemon-json package gpu-toolkit",
+        "its scripts, or its list of conffiles, name it",
     ),
 }
 

@@ -56,6 +56,7 @@ class Machine:
                 "/sbin/openrc-run": self.root / "openrc-run",
                 "/run/docker-ssd.pid": self.root / "docker-ssd.pid",
                 "/var/lock/subsys/docker": self.root / "subsys",
+                "/var/lib/dpkg/info": self.root / "packages",
                 f"alarm {ALARM_S};": f"alarm {alarm_s};",
                 **self._network(),
                 **self._names(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 RELEASE = "20261005.0"
 LOOSE = "20260817.0"
 ARCHIVE = "gvisor.tar.bz2"
+TAGS = "/tags"
 # What the bucket answers for an object that it does not have.
 NOT_FOUND = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>NoSuchKey</Code></Error>"
 
@@ -34,6 +36,18 @@ class Origin:
     def options(self) -> list[str]:
         """What makes the command ask here."""
         return ["--bucket", self.bucket, "--github", self.github]
+
+    @property
+    def online(self) -> list[str]:
+        """The same for a check, which asks for the names of all releases, too."""
+        return ["--online", *self.options, "--tags", f"{self.url}{TAGS}"]
+
+    def tag(self, *releases: str) -> None:
+        """Have these releases, as GitHub's API names them."""
+        refs = [
+            {"ref": f"refs/tags/release-{name}", "object": {"type": "commit"}} for name in releases
+        ]
+        self.pages[TAGS] = json.dumps(refs)
 
     def publish(self, release: str, sums: dict[str, dict[str, str]]) -> None:
         """Have both origins name these sums."""

@@ -18,7 +18,8 @@ from pyinfra_gvisor.lab import parts
 from pyinfra_gvisor.lab.kept import damage_of
 from pyinfra_gvisor.lab.parts import DOCKER, GVISOR, RUNC, recipe_hash
 from pyinfra_gvisor.lab.spec import LabError
-from pyinfra_gvisor.releases import floor, parse_release
+from pyinfra_gvisor.releases import parse_release
+from pyinfra_gvisor.releases.known import floor
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.releases.lockfile import ARCHES
 from tests.unit.lab_machine import ROOT_ONLY, Machine

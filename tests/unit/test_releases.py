@@ -1,18 +1,11 @@
-"""Releases: names, what runsc prints, known escapes."""
+"""Releases: names, and what runsc prints."""
 
 from __future__ import annotations
 
 import pytest
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.releases import (
-    ESCAPES,
-    Release,
-    escapes_in,
-    floor,
-    parse_release,
-    printed_release,
-)
+from pyinfra_gvisor.releases import Release, parse_release, printed_release
 
 
 @pytest.mark.parametrize(
@@ -83,31 +76,3 @@ def test_releases_compare_in_the_order_they_came_out() -> None:
 )
 def test_a_printed_version_names_a_release_or_none(printed: str, release: Release | None) -> None:
     assert printed_release(printed) == release
-
-
-@pytest.mark.parametrize(
-    ("release", "escapes"),
-    [
-        pytest.param("20221219.0", ["CVE-2025-2713", "CVE-2026-96812"], id="debian-12"),
-        pytest.param("20240729.0", ["CVE-2025-2713", "CVE-2026-96812"], id="debian-13"),
-        pytest.param("20250318.9", ["CVE-2025-2713", "CVE-2026-96812"], id="day-before-first-fix"),
-        pytest.param("20250319.0", ["CVE-2026-96812"], id="first-fix"),
-        pytest.param("20260817.0", ["CVE-2026-96812"], id="last-of-the-old-layout"),
-        pytest.param("20260830.99", ["CVE-2026-96812"], id="day-before-second-fix"),
-        pytest.param("20260831.0", [], id="floor"),
-        pytest.param("20260928.0", [], id="default"),
-    ],
-)
-def test_a_release_is_open_to_the_escapes_fixed_after_it(release: str, escapes: list[str]) -> None:
-    found = escapes_in(parse_release(release))
-
-    assert [escape.id for escape in found] == escapes
-
-
-def test_the_floor_is_the_oldest_release_without_a_known_escape() -> None:
-    assert floor() == Release(20260831, 0)
-    assert escapes_in(floor()) == ()
-
-
-def test_every_escape_says_where_it_was_published() -> None:
-    assert all(escape.source.startswith("https://") for escape in ESCAPES)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.releases.__main__ import main
+from pyinfra_gvisor.releases.known import known
 from pyinfra_gvisor.releases.lockfile import PACKAGED, read_lock
 from tests.unit.origin_server import (
     RELEASE,
@@ -86,12 +87,51 @@ def test_check_online_compares_every_entry_with_both_origins(
     releases = read_lock(lock).releases
     for name, entry in releases.items():
         origin.publish(name, {str(arch): sums for arch, sums in entry.sha512.items()})
+    origin.tag(*releases)
 
-    code = main(["check", "--online", "--lock", str(lock), *origin.options])
+    code = main(["check", "--lock", str(lock), *origin.online])
 
+    out = capsys.readouterr().out
     assert code == 0
-    assert capsys.readouterr().out.count("names the same sums") == 2 * len(releases)
-    assert len(origin.asked) == 3 * len(releases)
+    assert out.count("names the same sums") == 2 * len(releases)
+    assert len(origin.asked) == 3 * len(releases) + 1
+    assert out.splitlines()[-1] == "newer than all of them, by gVisor's tags: none"
+
+
+def test_check_online_names_newer_releases(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    releases = read_lock(lock).releases
+    for name, entry in releases.items():
+        origin.publish(name, {str(arch): sums for arch, sums in entry.sha512.items()})
+    origin.tag(*releases, *(f"2027010{day}.0" for day in range(1, 8)))
+
+    code = main(["check", "--lock", str(lock), *origin.online])
+
+    named = ", ".join(f"2027010{day}.0" for day in range(7, 2, -1))
+    assert code == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"newer than all of them, by gVisor's tags: {named}, and 2 more"
+    )
+
+
+def test_check_names_newer_releases_that_are_known_without_network(
+    lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(lock.read_text())
+    document["releases"].pop(document["default"])
+    document["default"] = next(iter(document["releases"]))
+    lock.write_text(json.dumps(document))
+
+    code = main(["check", "--lock", str(lock)])
+
+    newest = known().gvisor_releases[0]
+    assert code == 0
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[1]
+        .startswith(f"newer than all of them, by known.json of {known().as_of}: {newest}")
+    )
 
 
 def test_check_online_puts_a_disagreement_before_a_silent_origin(
@@ -99,12 +139,13 @@ def test_check_online_puts_a_disagreement_before_a_silent_origin(
 ) -> None:
     origin.publish("20260831.0", some_sums("another"))
 
-    silent = main(["check", "--online", "--lock", str(lock), *origin.options])
+    silent = main(["check", "--lock", str(lock), *origin.online])
 
     err = capsys.readouterr().err
     assert silent == 1
     assert err.count("disagree") == 4
     assert err.count("answers 404") == 2
+    assert "/tags" not in origin.asked
 
 
 def test_check_online_says_which_origin_is_silent(
@@ -123,11 +164,13 @@ def test_check_online_says_which_origin_is_silent(
                 f"{gone}/a",
                 "--github",
                 f"{gone}/b",
+                "--tags",
+                f"{gone}/c",
             ]
         )
 
     assert code == 3
-    assert capsys.readouterr().err.count("Connection refused") == 4
+    assert capsys.readouterr().err.count("Connection refused") == 5
 
 
 def test_the_list_fits_a_terminal_and_names_what_to_know(

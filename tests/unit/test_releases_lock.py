@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.releases import escapes_in, parse_release
+from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.__main__ import main
+from pyinfra_gvisor.releases.known import escapes_in
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK, known
 from pyinfra_gvisor.releases.lockfile import PACKAGED, lock_text, read_lock
 

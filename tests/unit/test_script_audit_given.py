@@ -292,3 +292,24 @@ def test_names_and_arguments_of_engines_may_be_any_bytes(machine: Machine) -> No
 
     assert len(of(seen, pid)) == 1
     assert seen.node.info is not None
+
+
+def test_what_dockerd_uses_is_told_with_its_version(machine: Machine) -> None:
+    components = [
+        {"Name": "Engine", "Version": "26.1.5", "Details": {"Os": "linux"}},
+        {"Name": "containerd", "Version": "1.7.24~ds1", "Details": {"GitCommit": "1.7.24~ds1"}},
+        {"Name": "runc", "Version": "1.1.15+ds1", "Details": {"GitCommit": "1.1.15+ds1-2"}},
+        {"Name": "docker-init", "Version": "0.19.0", "Details": {"GitCommit": ""}},
+    ]
+    answers = routes([])
+    answers[ANSWERS_ALL] = says("[]")
+    answers["/version"] = says(compact({"Platform": {"Name": ""}, "Components": components}))
+
+    with daemon(machine.socket, answers):
+        found = parse_observed(machine.output().rstrip("\n").split("\n"))
+
+    assert found.components == {"containerd": "1.7.24~ds1", "runc": "1.1.15+ds1"}
+
+
+def test_a_dockerd_that_tells_no_components_is_told_all_the_same(machine: Machine) -> None:
+    assert told(machine).components == {}

@@ -287,3 +287,24 @@ def test_a_pid_file_of_another_program_is_no_dockerd(machine: Machine) -> None:
 
 def test_the_last_line_says_that_nothing_is_missing(machine: Machine) -> None:
     assert machine.output().endswith("\nend of node state\n")
+
+
+def test_packages_that_write_daemon_json_are_told(machine: Machine) -> None:
+    packages = machine.root / "packages"
+    packages.mkdir()
+    for name, text in {
+        "runsc.postinst": "#!/bin/sh\nif [ -e /etc/docker/daemon.json ]; then runsc install; fi\n",
+        "runsc.prerm": "runsc uninstall\n",
+        "nvidia-docker2.conffiles": "/etc/docker/daemon.json\n",
+        "gpu:amd64.postinst": "nvidia-ctk runtime configure --runtime=docker\n",
+        "docker.io.postinst": "addgroup docker\n",
+        "docker.io.list": "/etc/docker/daemon.json\n",
+        "old.postrm": "rm /etc/docker/daemon.json\n",
+    }.items():
+        (packages / name).write_text(text)
+
+    assert set(machine.node().writers) == {"runsc", "nvidia-docker2", "gpu"}
+
+
+def test_a_node_without_packages_has_none_that_write_it(machine: Machine) -> None:
+    assert machine.node().writers == ()
