@@ -101,7 +101,7 @@ def info(
     builtin = {"io.containerd.runc.v2": {"path": "runc"}, "runc": {"path": "runc"}}
     return {
         "ID": "a6f2a0b4",
-        "ServerVersion": "26.1.5+dfsg1",
+        "ServerVersion": "29.8.2",
         "Runtimes": {**builtin, **(runtimes or {})},
         "DefaultRuntime": default_runtime,
         "LiveRestoreEnabled": live_restore,
@@ -162,7 +162,7 @@ def answer(
         **MACHINE,
         "dockerd": f"812 {ticks} {base64.b64encode(arguments.encode()).decode()}",
         "clock": f"{BOOTED_S + 5000} 5000.00",
-        "docker_client": "Docker version 26.1.5+dfsg1, build a72d7cd",
+        "docker_client": "Docker version 29.8.2, build a72d7cd",
         "info": compact(info() if docker is None else docker),
         "daemon_json": daemon_json_line(daemon_json, mtime_s).removeprefix("daemon_json "),
         **_records(state or {}),

@@ -19,8 +19,8 @@ from pyinfra_gvisor.settings import load_settings
 from tests.cases.proven import RELEASE, proven_answer
 from tests.unit.answers import END, Running, installed
 
-# Of every node without gvisor_egress and gvisor_kernel, with a Docker of 2024, as most tests' are.
-NOTED = ("egress-not-declared", "kernel-not-declared", "engine-vulnerable")
+# Of every node without gvisor_egress and gvisor_kernel, as those of most tests are.
+NOTED = ("egress-not-declared", "kernel-not-declared")
 AT = "2026-10-01T10:00:00+00:00"
 COOLIFY = {"coolify.managed": "true", "coolify.type": "application"}
 

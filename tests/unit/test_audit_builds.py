@@ -75,7 +75,7 @@ def test_a_docker_that_does_not_tell_its_cache_may_tell_that_a_step_has_run() ->
 
     assert finding is not None
     assert finding.severity is Severity.LOW
-    assert "has run, at 2025-11-25T14:05:22+00:00 or before; Docker 26.1.5" in finding.evidence
+    assert "has run, at 2025-11-25T14:05:22+00:00 or before; Docker 29.8.2" in finding.evidence
 
 
 def test_a_deployment_alone_may_build_or_not_and_is_only_noted() -> None:

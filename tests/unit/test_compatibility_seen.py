@@ -40,7 +40,7 @@ COMMITS = {"ContainerdCommit": {"ID": "1.7.24~ds1-6"}, "RuncCommit": {"ID": "v1.
         ),
         pytest.param({"supervisor": "sysvinit"}, {"init": "sysvinit"}, id="sysvinit"),
         pytest.param({"supervisor": "process"}, {"init": "by hand"}, id="by-hand"),
-        pytest.param({}, {"docker": "26.1.5+dfsg1", "image_store": "overlay2"}, id="docker"),
+        pytest.param({}, {"docker": "29.8.2", "image_store": "overlay2"}, id="docker"),
         pytest.param(
             {"docker": {"Driver": "overlayfs", "DriverStatus": SNAPSHOTTER}},
             {"image_store": "containerd: overlayfs"},

@@ -39,7 +39,7 @@ from tests.unit.answers import (
         pytest.param("distribution_codename", "trixie", id="codename"),
         pytest.param("max_user_namespaces", 63254, id="user-namespaces"),
         pytest.param("boot_id", BOOT_ID, id="boot-id"),
-        pytest.param("docker_client", "26.1.5+dfsg1", id="docker-client"),
+        pytest.param("docker_client", "29.8.2", id="docker-client"),
         pytest.param("docker_error", None, id="docker-error"),
         pytest.param("releases", (), id="releases"),
         pytest.param("wrappers", {}, id="wrappers"),
@@ -174,7 +174,7 @@ def test_docker_info_is_read() -> None:
     found = node(docker=docker).info
 
     assert found
-    assert found.server_version == "26.1.5+dfsg1"
+    assert found.server_version == "29.8.2"
     assert found.runtimes["runsc"].path == "/x"
     assert found.runtimes["runsc"].arguments == ("--a",)
     assert found.runtimes["runc"].arguments is None
@@ -209,7 +209,7 @@ def test_a_node_is_in_swarm_mode_unless_it_says_otherwise(
         pytest.param(
             ("docker_client", "info", "dockerd", "clock"), (None, None, None), id="absent"
         ),
-        pytest.param(("info", "dockerd", "clock"), ("26.1.5+dfsg1", None, None), id="down"),
+        pytest.param(("info", "dockerd", "clock"), ("29.8.2", None, None), id="down"),
     ],
 )
 def test_a_node_without_docker_or_with_docker_down_is_read(
