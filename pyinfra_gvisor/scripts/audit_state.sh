@@ -9,7 +9,7 @@ export LC_ALL=C
 wide=yes
 
 # A proof has containers for comparison, of which nothing is to be found fault with: prove.sh. None
-# begins until this shell has ended. Longer than three minutes it does not take.
+# begins until this shell has ended. Longer than three minutes only the slowest nodes take.
 without_proof() {
     lock=/run/pyinfra-gvisor/probe.lock
     if [ ! -r "$lock" ]; then return 0; fi # none was made since the node began

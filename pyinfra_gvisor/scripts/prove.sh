@@ -163,8 +163,16 @@ stop_all() {
     for runtime in $started; do see "$runtime" stop "$(sed -n "s/^$runtime //p" "$work/stopped")"; done
 }
 
+why_not_over() {
+    todo='run again when the node is less busy'
+    if ! timeout -k 1 10 docker version > /dev/null 2>&1; then
+        todo='Docker does not answer any more; mend it, then run again'
+    fi
+    say "it was not over within $probe_timeout_s s; $todo"
+}
+
 exec 7>&1
-trap 'fail "it was not over within $probe_timeout_s s; run again when the node is less busy"' TERM
+trap 'fail "$(why_not_over)"' TERM
 mkdir -p /run/pyinfra-gvisor
 chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9>> /run/pyinfra-gvisor/probe.lock
