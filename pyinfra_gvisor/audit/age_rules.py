@@ -18,36 +18,56 @@ from pyinfra_gvisor.releases.known import (
 
 # gVisor has about one release a week.
 FEW_BEHIND, MANY_BEHIND = 8, 20
-STALE_DAYS, OLD_DAYS = 90, 180
-NAMES: dict[Program, str] = {"docker": "Docker", "containerd": "containerd", "runc": "runc"}
+STALE_DAYS = 90
+_RUNC = ("runc", "io.containerd.runc.v2")
+# As dockerd calls them, and as people do.
+NAMES: dict[Program, tuple[str, str]] = {
+    "docker": ("Engine", "Docker"),
+    "containerd": ("containerd", "containerd"),
+    "runc": ("runc", "runc"),
+}
 
 
-def _versions(host: Audited) -> dict[Program, str]:
-    """As each says it; of a program that was built from a commit ``docker info`` knows no more."""
+def _versions(host: Audited) -> Iterator[tuple[Program, str, str | None]]:
+    """
+    Each as it says it, and of which commit it is.
+
+    Where dockerd does not tell its components, ``docker info`` has its own version, and of the
+    others a version or a commit. runc is asked itself where another runtime is the default.
+    """
     info, told = host.node.info, host.observed.components
     if info is None:
-        return {}
-    return {
+        return
+    spare: dict[Program, str] = {
         "docker": info.server_version,
-        "containerd": told.get("containerd") or info.containerd,
-        "runc": host.node.runc_version or told.get("runc") or info.runc,
+        "containerd": info.containerd,
+        "runc": info.runc if info.default_runtime in _RUNC else "",
     }
+    for program, (name, _) in NAMES.items():
+        if program == "runc" and host.node.runc_version:
+            yield program, host.node.runc_version, None
+        elif name in told:
+            yield program, told[name].version, told[name].commit
+        else:
+            yield program, spare[program], None
 
 
 def _vulnerable(host: Audited) -> Iterator[Seen]:
-    for program, version in _versions(host).items():
+    for program, version, commit in _versions(host):
         found = open_to(program, version)
         if not found:
             continue
         worst = max((Severity(item.severity) for item in found), key=lambda item: item.rank)
         evidence = f"open to {', '.join(item.mended for item in found)}"
-        if is_distributions(version):
+        if is_distributions(version, commit):
             evidence += "; a distribution may have mended some of them in this version"
             worst = min(worst, Severity.MEDIUM, key=lambda item: item.rank)
-        yield Seen(f"{NAMES[program]} {cut(version)}", evidence, worst)
+        yield Seen(f"{NAMES[program][1]} {cut(version)}", evidence, worst)
 
 
 def _release_old(host: Audited) -> Iterator[Seen]:
+    if not host.settings.runtimes:
+        return
     try:
         newer = behind(parse_release(host.settings.release))
     except Problem:
@@ -62,13 +82,12 @@ def _release_old(host: Audited) -> Iterator[Seen]:
 def _stale(host: Audited) -> Iterator[Seen]:
     days = (host.today - known().as_of).days
     if days >= STALE_DAYS:
-        severity = Severity.MEDIUM if days >= OLD_DAYS else Severity.LOW
-        yield Seen("pyinfra-gvisor", f"looked for on {known().as_of}, {days} days ago", severity)
+        yield Seen("pyinfra-gvisor", f"looked for on {known().as_of}, {days} days ago")
 
 
 def _writers(host: Audited) -> Iterator[Seen]:
     for package in host.node.writers:
-        yield Seen(f"package {cut(package)}", "its scripts, or its list of conffiles, name it")
+        yield Seen(f"package {cut(package)}", "its scripts or its list of conffiles name that file")
 
 
 AGE_RULES: tuple[Rule[Audited], ...] = (
@@ -91,13 +110,13 @@ AGE_RULES: tuple[Rule[Audited], ...] = (
         "known-old",
         Severity.LOW,
         "it was long ago that newer releases and what was published against them were looked for",
-        "upgrade pyinfra-gvisor where you deploy from",
+        "upgrade pyinfra-gvisor where you deploy from, or waive known-old with a reason",
         _stale,
     ),
     Rule(
         "package-writes-daemon-json",
         Severity.MEDIUM,
-        "a package writes daemon.json by itself when it is installed or upgraded",
+        "a package may write daemon.json by itself when it is installed or upgraded",
         "remove it if nothing needs it, or apt-mark hold it; what it has changed, the next audit "
         "and run tell",
         _writers,

@@ -146,6 +146,13 @@ class File(Reading):
     owner: str
 
 
+class Component(Reading):
+    """A program that dockerd is made of, as that says: its version, and of which commit it is."""
+
+    version: str
+    commit: str
+
+
 class Observed(Reading):
     """
     Everything that an audit judges.
@@ -154,8 +161,8 @@ class Observed(Reading):
     anew, in seconds since 1970, None if nothing remembers one. ``parts`` is what only an audit asks
     of parts, by their names. ``places`` is where guarded paths lie, by path, if not there alone;
     ``engines`` are others than the node's Docker. ``idle`` are the containers that do not run;
-    where Docker does not tell them, ``idle_error`` is why. ``components`` are the versions of the
-    programs that dockerd uses, by name. ``virtualization`` is systemd-detect-virt's word, empty if
+    where Docker does not tell them, ``idle_error`` is why. ``components`` are dockerd itself and
+    the programs that it uses, by name. ``virtualization`` is systemd-detect-virt's word, empty if
     unknown.
     """
 
@@ -170,7 +177,7 @@ class Observed(Reading):
     build_cache: BuildCache = BuildCache()
     idle: tuple[RuntimeUser, ...] = ()
     idle_error: str | None = None
-    components: dict[str, str] = Field(default_factory=dict)
+    components: dict[str, Component] = Field(default_factory=dict)
     virtualization: str = ""
 
     @property
@@ -308,9 +315,9 @@ def _build_cache(output: Sequence[str]) -> BuildCache:
     return BuildCache(error=next(iter(_of(output, "build_error")), None))
 
 
-def _component(line: str) -> tuple[str, str]:
-    name, version = line.split(" ")
-    return name, version
+def _component(line: str) -> tuple[str, Component]:
+    name, version, commit = line.split(" ")
+    return name, Component(version=version, commit=commit)
 
 
 def _file(line: str) -> tuple[str, File]:

@@ -87,7 +87,7 @@ def accepted_risks(settings: Settings) -> tuple[str, ...]:
 def notes(node: Node) -> tuple[str, ...]:
     """What does not keep a run from anything, and may undo a part of it later."""
     return tuple(
-        f"the package {cut(package)} writes {DAEMON_JSON} by itself when it is installed or "
+        f"the package {cut(package)} may write {DAEMON_JSON} by itself when it is installed or "
         f"upgraded; remove it, or apt-mark hold it"
         for package in node.writers
     )

@@ -81,8 +81,8 @@ def checked(path: Path, origins: Origins | None) -> str:
         raise Disagreement("\n".join(differing + silent))
     try:
         said.append(_newer(newest, origins.releases(), "gVisor's tags"))
-    except NoAnswer as error:
-        silent.append(str(error))
+    except NoAnswer as error:  # it says nothing about the lock
+        said.append(f"newer than all of them, by gVisor's tags: not known; {error}")
     if silent:
         raise NoAnswer("\n".join(silent))
     return "\n".join(said)

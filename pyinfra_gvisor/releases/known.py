@@ -1,9 +1,9 @@
 """
 What was known on a day, and what of it a program of some version is open to.
 
-It is ``known.json``: gVisor's releases, and what was published against gVisor, Docker, containerd
-and runc, by the versions that their makers give. A distribution may have mended it under a number
-of its own. What only Kubernetes is open to is not in it.
+It is ``known.json``: gVisor's releases, and what was published since 2024 against gVisor, Docker,
+containerd and runc, by the versions that their makers give. A distribution may have mended it under
+a number of its own. What only Kubernetes is open to is not in it. It is no scanner's data base.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ Program = Literal["gvisor", "docker", "containerd", "runc"]
 
 # v1.7.27, 26.1.5+dfsg1, 1.3.0-0ubuntu2~24.04.1 and 1.4.0-rc.3
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(-(?:alpha|beta|rc)\.?(\d+))?(.*)", re.DOTALL)
-_DISTRIBUTIONS = re.compile(r"[+~]|-\d")
+_DESCRIBED = re.compile(r"-\d+-g[0-9a-f]+")  # by git describe, as runc's makers do
+_COMMIT = re.compile(r"(?:v\d+(?:\.\d+)+(?:-rc\.\d+)?-\d+-g)?[0-9a-f]{7,40}(?:-dirty)?")
 
 
 class Version(NamedTuple):
@@ -53,10 +54,19 @@ def parse_version(text: str) -> Version | None:
     return Version(major, minor, patch, match[4] is None, int(match[5] or 0))
 
 
-def is_distributions(text: str) -> bool:
-    """Whether a version is one of a distribution's, such as ``26.1.5+dfsg1``."""
+def is_distributions(text: str, commit: str | None = None) -> bool:
+    """
+    Whether a version is one of a distribution's, such as ``26.1.5+dfsg1``.
+
+    + commit: of which commit the program says it is, None if it was not asked. Distributions have
+      their package's version there, or nothing: Ubuntu's Docker calls itself ``28.2.2`` of
+      ``28.2.2-0ubuntu1~24.04.1``.
+    """
     match = _VERSION.fullmatch(text)
-    return match is not None and _DISTRIBUTIONS.match(match[6]) is not None
+    if match is None:
+        return False
+    marked = match[6] != "" and _DESCRIBED.fullmatch(match[6]) is None
+    return marked or (commit is not None and _COMMIT.fullmatch(commit) is None)
 
 
 class Vulnerability(Strict):

@@ -49,13 +49,15 @@ sub places_of_guarded { # of the paths that Python named, and of Docker's own di
     return "places " . places(split(/\n/, $ENV{guarded} // ""), plain($root // "")) . "\n";
 }
 
-sub components { # what dockerd says of the programs that it uses
+sub components { # what dockerd says of itself and of the programs that it uses: versions, and of which commit
     my ($all, $text) = (members(ask("/version") // "{}")->{Components} // "", "");
     pos($all) = 1;
     while ($all =~ /^\[/ && $all =~ /\G\s*,?\s*$value/gc) {
         my $one = members($+{v});
-        my ($name, $version) = map { ($one->{$_} // "") =~ /^"([\w.+~:-]{1,80})"\z/ ? $1 : "" } qw(Name Version);
-        $text .= "component $name $version\n" if $name =~ /^(?:containerd|runc)\z/ && $version ne "";
+        my $commit = members($one->{Details} // "{}")->{GitCommit};
+        my @told = map { ($_ // "") =~ /^"([\w.+~:-]{1,80})"\z/ ? $1 : "" } @{$one}{qw(Name Version)}, $commit;
+        $told[2] = "-" if $told[2] eq ""; # as Ubuntu's containerd
+        $text .= "component @told\n" if $told[0] =~ /^(?:Engine|containerd|runc)\z/ && $told[1] ne "";
     }
     return $text;
 }
@@ -100,7 +102,12 @@ sub descends { # whether one of these processes is above it
 }
 sub ids { # of all that Docker lists there
     my $all = ask($_[0]) // die "no answer to $_[0]\n";
-    return map { $_ => 1 } $all =~ /"Id":"([0-9a-f]{64})"/g;
+    my %found;
+    pos($all) = 1;
+    while ($all =~ /\G\s*,?\s*$value/gc) { # a label may be called "Id"
+        $found{$1} = 1 if (members($+{v})->{Id} // "") =~ /^"([0-9a-f]{64})"\z/;
+    }
+    return %found;
 }
 sub known_ids { return ids("/containers/json?all=1") }
 sub listening { # sockets of other engines, also while systemd waits in front of them: proc_net(5)
@@ -114,8 +121,7 @@ sub listening { # sockets of other engines, also while systemd waits in front of
     return @found;
 }
 sub removed { # what dockerd has removed within a minute: on a busy node a shim ends that much later
-    # An event comes after the container has left the list. Until the end of this second they are waited for.
-    my ($since, $until) = (time - 60, time . ".999999999");
+    my ($since, $until) = (time - 60, time + 1); # and until then it waits for more
     my $filters = "%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22destroy%22%5D%7D";
     my $events = get("/events?since=$since&until=$until&filters=$filters") // "";
     return map { $_ => 1 } $events =~ /"Actor":\{"ID":"([0-9a-f]{64})"/g;
@@ -131,7 +137,13 @@ sub engines { # and processes of containers that dockerd knows nothing of
     my %ours = (%runs, map { $_->{pid} => 1 } grep { $known{$_->{id}} } @found);
     $ours{$dockerd} = 1 if $dockerd;
     my @strange = grep { !$ours{$_->{pid}} && !descends($_->{pid}, \%ours) } @found, listening();
-    my %gone = removed() if grep { $_->{namespace} eq "moby" && alive($_->{pid}) } @strange;
+    # An event comes after the container has left the list, seconds later where its volumes are large.
+    my %gone;
+    for my $try (1 .. 5) {
+        last unless grep { $_->{namespace} eq "moby" && !$gone{$_->{id}} && alive($_->{pid}) } @strange;
+        select undef, undef, undef, 0.25 if $try > 1;
+        %gone = removed();
+    }
     my $text = "";
     for my $one (@strange) {
         next if $one->{namespace} eq "moby" && $gone{$one->{id}};

@@ -213,13 +213,20 @@ ours() {
     if [ -e "$1" ]; then echo 'generations_owned yes'; fi
 }
 
-# Packages whose own scripts write daemon.json, or that bring it: deb-postinst(5), deb-conffiles(5).
+# Packages whose own scripts name daemon.json or what writes it, or that bring it, but for those that are held:
+# deb-postinst(5), deb-conffiles(5), apt-mark(8).
 writers() {
     set -- /var/lib/dpkg/info
-    grep -lsE 'docker/daemon\.json|runsc install|ctk runtime configure' \
-        "$1"/*.postinst "$1"/*.preinst "$1"/*.conffiles | while IFS= read -r content; do
-        content=${content##*/} && content=${content%.*}
-        printf 'writer %s\n' "${content%%:*}"
+    found=$(
+        grep -lsE 'docker/daemon\.json|runsc install|ctk runtime configure' "$1"/*.postinst "$1"/*.preinst
+        grep -lsE '^/etc/docker/daemon\.json( |$)' "$1"/*.conffiles
+    )
+    if [ -z "$found" ]; then return 0; fi
+    # shellcheck disable=SC2016
+    held=$(dpkg-query -W -f '${db:Status-Want} ${Package} ' 2> /dev/null)
+    for path in $found; do
+        package=${path##*/} && package=${package%.*} && package=${package%%:*}
+        case " $held " in *" hold $package "*) ;; *) printf 'writer %s\n' "$package" ;; esac
     done
 }
 

@@ -165,7 +165,7 @@ stop_all() {
 
 why_not_over() {
     todo='run again when the node is less busy'
-    if ! timeout -k 1 10 docker version > /dev/null 2>&1; then
+    if ! timeout -k 1 $((10 + probe_timeout_s / 12)) docker version > /dev/null 2>&1; then
         todo='Docker does not answer any more; mend it, then run again'
     fi
     say "it was not over within $probe_timeout_s s; $todo"
@@ -181,6 +181,7 @@ find_programs
 if [ -n "$image" ] && ! docker image inspect "$image" > /dev/null 2>&1; then
     fail "gvisor_proof_image: no image $image on this node; docker pull it there, nothing is pulled here"
 fi
+printf '%s\n' "$probe_timeout_s" > /run/pyinfra-gvisor/probe.lock # for those who wait for its end
 sweep
 trap sweep EXIT
 trap 'exit 1' HUP INT

@@ -18,7 +18,7 @@ for _ in 1 2 3; do # what else the node does meanwhile is to count as little as 
     case "$code" in
         0) continue ;;
         124 | 137) why="has not answered within $silent_s s" ;;
-        *) why="does not answer: $(printf '%s' "$said" | tail -n 1 | cut -c1-300)" ;;
+        *) why="does not answer: $(printf '%s' "$said" | tail -n 1 | tr ';' ',' | cut -c1-300)" ;;
     esac
     printf 'node\tended\t%s\n' "Docker $why; mend it, then run again"
     exit 1

@@ -9,7 +9,7 @@ no warnings qw(newline);
 use Fcntl qw(LOCK_SH O_CREAT O_EXCL O_WRONLY);
 
 my $proof_lock = "/run/pyinfra-gvisor/probe.lock"; # held by prove.sh while its containers are there
-my $proof_s = 180; # more than a proof takes, but on the slowest nodes
+my $most_s = 480; # for which a proof is waited for: systemd gives a look 600
 my $policy = read_policy($ARGV[0]);
 my $ground;
 $SIG{PIPE} = "IGNORE";
@@ -92,8 +92,11 @@ sub running { # the ids of all running containers
 # could be anybody's; the lock is root's. What a proof that was killed has left is looked at.
 sub without_proof {
     open my $lock, "<", $proof_lock or return undef; # none was made since the node began
-    local $SIG{ALRM} = sub { die "held for $proof_s s\n" };
-    alarm $proof_s;
+    my ($limit_s) = (<$lock> // "") =~ /^(\d{1,4})$/; # what it may take, and then it tidies up
+    my $wait_s = ($limit_s // 120) * 1.25 + 30;
+    $wait_s = $most_s if $wait_s > $most_s;
+    local $SIG{ALRM} = sub { die "held for $wait_s s\n" };
+    alarm $wait_s;
     if (!eval { flock $lock, LOCK_SH or die "$!\n"; 1 }) {
         journal(4, "what a proof has started is looked at too, since $proof_lock is not to be had: $@");
     }

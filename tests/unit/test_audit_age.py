@@ -50,12 +50,34 @@ def test_a_docker_that_is_mended_is_not_told() -> None:
 
 
 def test_containerd_and_runc_are_known_by_what_dockerd_says_of_them() -> None:
-    lines = ("component containerd v1.7.28", "component runc 1.3.2")
+    lines = ("component containerd v1.7.28 05044ec0a9a7", "component runc 1.3.2 v1.3.2-0-gaeabe4e")
 
     found = vulnerable("29.8.2", *lines)
 
     assert [item.subject for item in found.values()] == ["containerd v1.7.28", "runc 1.3.2"]
     assert "CVE-2025-52881" in found["runc"].evidence
+    assert [item.severity for item in found.values()] == [Severity.HIGH, Severity.HIGH]
+
+
+def test_ubuntus_docker_is_known_by_what_it_says_of_its_commit() -> None:
+    lines = (
+        "component Engine 28.2.2 28.2.2-0ubuntu1~24.04.1",
+        "component containerd 1.7.28 -",
+        "component runc 1.3.3-0ubuntu1~24.04.3 -",
+    )
+
+    found = vulnerable("28.2.2", *lines)
+
+    assert {item.severity for item in found.values()} <= {Severity.MEDIUM, Severity.LOW}
+    assert "a distribution may have mended" in found["Docker"].evidence
+
+
+def test_runc_is_known_by_itself_where_another_runtime_is_the_default() -> None:
+    lines = ("runc_version 1.1.5", "component runsc 20260905.0 -")
+
+    found = vulnerable("28.5.2", *lines, DefaultRuntime="runsc", RuncCommit={"ID": "1.3.9"})
+
+    assert found["runc"].subject == "runc 1.1.5"
 
 
 def test_a_program_of_which_only_a_commit_is_known_is_not_guessed_at() -> None:
@@ -97,12 +119,22 @@ def test_a_release_with_many_newer_ones_is_old(place: int, severity: Severity | 
         assert found[f"runsc {release}"].evidence.startswith(f"{place} of those known on ")
 
 
+def test_of_a_node_without_gvisor_no_release_is_old() -> None:
+    release = "20260406.0"
+    sums = {"runsc": "0" * 128, "containerd-shim-runsc-v1": "1" * 128}
+    settings = {"gvisor_release": release, "gvisor_sha512": {"x86_64": sums, "aarch64": sums}}
+
+    report = audited(settings={**settings, "gvisor_runtimes": {}})
+
+    assert [item for item in report.findings if item.id == "release-old"] == []
+
+
 @pytest.mark.parametrize(
     ("days", "severity"),
     [
         pytest.param(89, None, id="89-days"),
         pytest.param(90, Severity.LOW, id="90-days"),
-        pytest.param(180, Severity.MEDIUM, id="180-days"),
+        pytest.param(900, Severity.LOW, id="900-days"),
     ],
 )
 def test_what_is_known_says_itself_that_it_is_old(days: int, severity: Severity | None) -> None:

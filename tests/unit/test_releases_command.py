@@ -104,11 +104,11 @@ def test_check_online_names_newer_releases(
     releases = read_lock(lock).releases
     for name, entry in releases.items():
         origin.publish(name, {str(arch): sums for arch, sums in entry.sha512.items()})
-    origin.tag(*releases, *(f"2027010{day}.0" for day in range(1, 8)))
+    origin.tag(*releases, *(f"2099010{day}.0" for day in range(1, 8)))
 
     code = main(["check", "--lock", str(lock), *origin.online])
 
-    named = ", ".join(f"2027010{day}.0" for day in range(7, 2, -1))
+    named = ", ".join(f"2099010{day}.0" for day in range(7, 2, -1))
     assert code == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
         f"newer than all of them, by gVisor's tags: {named}, and 2 more"
@@ -170,7 +170,7 @@ def test_check_online_says_which_origin_is_silent(
         )
 
     assert code == 3
-    assert capsys.readouterr().err.count("Connection refused") == 5
+    assert capsys.readouterr().err.count("Connection refused") == 4
 
 
 def test_the_list_fits_a_terminal_and_names_what_to_know(

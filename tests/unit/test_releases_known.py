@@ -68,6 +68,25 @@ def test_a_version_is_read_as_programs_say_it(
     assert is_distributions(text) is distributions
 
 
+@pytest.mark.parametrize(
+    ("version", "commit", "distributions"),
+    [
+        pytest.param("28.2.2", "28.2.2-0ubuntu1~24.04.1", True, id="ubuntu-docker"),
+        pytest.param("1.7.28", "-", True, id="ubuntu-containerd"),
+        pytest.param("1.3.3-0ubuntu1~24.04.3", "", True, id="ubuntu-runc"),
+        pytest.param("28.5.2", "89c5e8f", False, id="docker-ce"),
+        pytest.param("1.7.27", "05044ec0a9a75232cad458027ca83437aae3f4da", False, id="containerd"),
+        pytest.param("1.2.5", "v1.2.5-0-g59923ef", False, id="runc"),
+        pytest.param("v1.2.5-0-g59923ef", None, False, id="runc-of-info"),
+        pytest.param("28.3.3-ce", "bea959c7b", True, id="suse-docker"),
+    ],
+)
+def test_a_distributions_version_is_known_by_its_commit_too(
+    version: str, commit: str | None, distributions: bool
+) -> None:
+    assert is_distributions(version, commit) is distributions
+
+
 def test_versions_compare_in_the_order_they_came_out() -> None:
     names = ["1.4.0", "1.4.0-rc.10", "1.3.10", "1.4.0-rc.2", "1.3.9"]
 

@@ -266,8 +266,9 @@ def test_an_audit_waits_for_a_proof_and_lets_none_begin(tmp_path: Path) -> None:
 
 def test_a_proof_without_end_keeps_no_audit_from_its_work(tmp_path: Path) -> None:
     lock = tmp_path / "probe.lock"
-    changes = {"/run/pyinfra-gvisor/probe.lock": lock, "-w 180": "-w 0.1"}
+    changes = {"/run/pyinfra-gvisor/probe.lock": lock, "limit / 4 + 30": "limit / 4"}
     with held(lock):
+        lock.write_text("1\n")
         ran = run(f"{replaced(script('audit_state', observed=''), changes)}\necho goes on")
 
     assert ran.returncode == 0

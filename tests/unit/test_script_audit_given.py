@@ -152,6 +152,13 @@ def of(seen: Observed, pid: int) -> list[Engine]:
     return [item for item in seen.engines if item.pid == pid]
 
 
+def test_a_label_makes_no_container_known(machine: Machine) -> None:
+    listed = compact([{"Id": "d" * 64, "Labels": {"Id": ID}}])
+    arguments = ("-namespace", "other", "-id", ID)
+    with running(machine, "containerd-shim-runc-v2", *arguments) as pid:
+        assert len(of(told(machine, ids=listed), pid)) == 1
+
+
 def listing(*ids: str) -> str:
     """The list of all containers."""
     return compact([{"Id": item} for item in ids])
@@ -176,16 +183,17 @@ def test_a_shim_of_dockers_own_container_is_none(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("removed", "namespace", "count"),
+    ("removed", "namespace", "count", "times"),
     [
-        pytest.param(ID, "moby", 0, id="this-one"),
-        pytest.param("d" * 64, "moby", 1, id="another-one"),
-        pytest.param("", "moby", 1, id="none"),
-        pytest.param(ID, "other", 1, id="one-of-another-engine"),
+        pytest.param(ID, "moby", 0, 1, id="this-one"),
+        pytest.param("d" * 64, "moby", 1, 5, id="another-one"),
+        pytest.param("", "moby", 1, 5, id="none"),
+        pytest.param(ID, "other", 1, 0, id="one-of-another-engine"),
+        pytest.param("late", "moby", 0, 2, id="this-one-said-later"),
     ],
 )
 def test_a_shim_whose_container_docker_has_just_removed_has_time_to_end(
-    machine: Machine, removed: str, namespace: str, count: int
+    machine: Machine, removed: str, namespace: str, count: int, times: int
 ) -> None:
     event = {"Type": "container", "Action": "destroy", "Actor": {"ID": removed, "Attributes": {}}}
     arguments = ("-namespace", namespace, "-id", ID)
@@ -193,6 +201,8 @@ def test_a_shim_whose_container_docker_has_just_removed_has_time_to_end(
 
     def events(request: Handler) -> None:
         asked.append(request)
+        if removed == "late" and len(asked) > 1:
+            event["Actor"] = {"ID": ID, "Attributes": {}}
         says(compact(event) + "\n" if removed else "")(request)
 
     asked: list[Handler] = []
@@ -203,7 +213,7 @@ def test_a_shim_whose_container_docker_has_just_removed_has_time_to_end(
         seen = parse_observed(machine.output().rstrip("\n").split("\n"))
 
     assert len(of(seen, pid)) == count
-    assert len(asked) == (namespace == "moby")
+    assert len(asked) == times
 
 
 class Events(dict[str, Answer]):
@@ -308,7 +318,11 @@ def test_what_dockerd_uses_is_told_with_its_version(machine: Machine) -> None:
     with daemon(machine.socket, answers):
         found = parse_observed(machine.output().rstrip("\n").split("\n"))
 
-    assert found.components == {"containerd": "1.7.24~ds1", "runc": "1.1.15+ds1"}
+    assert {name: (item.version, item.commit) for name, item in found.components.items()} == {
+        "Engine": ("26.1.5", "-"),
+        "containerd": ("1.7.24~ds1", "1.7.24~ds1"),
+        "runc": ("1.1.15+ds1", "1.1.15+ds1-2"),
+    }
 
 
 def test_a_dockerd_that_tells_no_components_is_told_all_the_same(machine: Machine) -> None:

@@ -16,6 +16,7 @@ import pytest
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.unit.node_script import Machine, process
+from tests.unit.shells import stub
 
 WRAPPER = '#!/bin/sh\nexec runsc "$@"\n'
 
@@ -300,8 +301,11 @@ def test_packages_that_write_daemon_json_are_told(machine: Machine) -> None:
         "docker.io.postinst": "addgroup docker\n",
         "docker.io.list": "/etc/docker/daemon.json\n",
         "old.postrm": "rm /etc/docker/daemon.json\n",
+        "sample.conffiles": "/etc/docker/daemon.json.example\n",
+        "kept.postinst": "touch /etc/docker/daemon.json\n",
     }.items():
         (packages / name).write_text(text)
+    stub(machine.path, "dpkg-query", "printf 'install runsc hold kept install gpu '")
 
     assert set(machine.node().writers) == {"runsc", "nvidia-docker2", "gpu"}
 

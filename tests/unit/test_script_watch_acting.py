@@ -92,9 +92,10 @@ def test_what_a_proof_has_started_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_proof_without_end_hides_nothing(tmp_path: Path, bare: int) -> None:
-    watched = Watched(tmp_path, changes={"$proof_s = 180": "$proof_s = 1"})
+    watched = Watched(tmp_path, changes={"* 1.25 + 30": "* 1"})
 
     with held(watched.lock):
+        watched.lock.write_text("1\n")
         looked = watched.look([container(1, bare)])
 
     assert looked.named == ["app"]
@@ -103,7 +104,7 @@ def test_a_proof_without_end_hides_nothing(tmp_path: Path, bare: int) -> None:
 
 
 def test_a_proof_that_has_ended_is_not_waited_for(tmp_path: Path, bare: int) -> None:
-    watched = Watched(tmp_path, changes={"$proof_s = 180": "$proof_s = 1"})
+    watched = Watched(tmp_path)
     watched.lock.touch()
 
     looked = watched.look([container(1, bare)])

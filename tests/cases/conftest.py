@@ -1,0 +1,24 @@
+"""The day of every test: that on which what is known of releases was looked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, tzinfo
+
+import pytest
+
+from pyinfra_gvisor.audit import rules
+from pyinfra_gvisor.releases.known import known
+
+
+class Clock(datetime):
+    """One that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = UTC) -> Clock:
+        """The beginning of that day."""
+        return cls.combine(known().as_of, time(), tz)
+
+
+@pytest.fixture(autouse=True)
+def _day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "datetime", Clock)
