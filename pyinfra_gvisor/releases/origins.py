@@ -59,7 +59,7 @@ class Origins:
     timeout_s: float = TIMEOUT_S
 
     def __post_init__(self) -> None:
-        """Raises ``Problem`` unless they are two plain https URLs (http on loopback only)."""
+        """Raises ``Problem`` unless all are plain https URLs (http on loopback only)."""
         for base in (self.bucket, self.github, self.tags):
             _check_base(base)
         if self.bucket.rstrip("/") == self.github.rstrip("/"):
@@ -136,7 +136,7 @@ def fetch(url: str, *, timeout_s: float = TIMEOUT_S) -> str:
 
 
 _LOOK = "check the release's name, at https://github.com/google/gvisor/tags"
-_REACH = "check the network and the proxy (https_proxy), or name a mirror by --bucket or --github"
+_REACH = "check the network and the proxy (https_proxy), or name a mirror (see --help)"
 
 
 class _Redirects(HTTPRedirectHandler):
