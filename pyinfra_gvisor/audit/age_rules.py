@@ -10,9 +10,9 @@ from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.known import (
     Program,
-    behind,
     is_distributions,
     known,
+    newer_than,
     open_to,
 )
 
@@ -69,7 +69,7 @@ def _release_old(host: Audited) -> Iterator[Seen]:
     if not host.settings.runtimes:
         return
     try:
-        newer = behind(parse_release(host.settings.release))
+        newer = newer_than(parse_release(host.settings.release))
     except Problem:
         return
     if newer >= FEW_BEHIND:
@@ -94,7 +94,7 @@ AGE_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "engine-vulnerable",
         Severity.MEDIUM,
-        "something was published against this version",
+        "this version has published vulnerabilities",
         "upgrade it; of a distribution's package see in its changelog what it has mended",
         _vulnerable,
     ),
@@ -109,7 +109,7 @@ AGE_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "known-old",
         Severity.LOW,
-        "it was long ago that newer releases and what was published against them were looked for",
+        "this package's list of releases and vulnerabilities is old",
         "upgrade pyinfra-gvisor where you deploy from, or waive known-old with a reason",
         _stale,
     ),

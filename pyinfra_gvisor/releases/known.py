@@ -135,6 +135,6 @@ def floor() -> Release:
     return max(parse_release(item.fixed_in[0]) for item in known().of("gvisor"))
 
 
-def behind(release: Release) -> int:
+def newer_than(release: Release) -> int:
     """How many of gVisor's releases that are known are newer than this one."""
     return sum(parse_release(item) > release for item in known().gvisor_releases)

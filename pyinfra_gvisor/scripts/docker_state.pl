@@ -301,41 +301,22 @@ my $told = eval {
     $text;
 };
 print defined $told ? ascii($told) : "docker_error $@";
-if ($may_be_stopped && defined $told) { # nor is one that hangs a reason to know nothing else
-    my $found = eval {
-        local $SIG{ALRM} = sub { die "no answer within 5 s\n" };
-        alarm 5;
-        my $text = stopped();
+sub within { # what a job says in its seconds; undef if it says nothing, and $@ is why. No reason to know nothing else
+    my ($limit_s, $job) = @_;
+    my $said = eval {
+        local $SIG{ALRM} = sub { die "no answer within $limit_s s\n" };
+        alarm $limit_s;
+        my $text = $job->();
         alarm 0;
         $text;
     };
-    print ascii($found // "");
+    alarm 0;
+    return $said;
 }
+print ascii(within(5, \&stopped) // "") if $may_be_stopped && defined $told;
 if ($wide && defined $told) {
-    my $found = eval {
-        local $SIG{ALRM} = sub { die "no answer within 10 s\n" };
-        alarm 10;
-        my $text = idle($ids);
-        alarm 0;
-        $text;
-    };
-    print defined $found ? ascii($found) : "idle_error $@";
-}
-if ($wide && defined $told) { # without them it is known what /info says
-    my $found = eval {
-        local $SIG{ALRM} = sub { die "no answer within 10 s\n" };
-        alarm 10;
-        my $text = components();
-        alarm 0;
-        $text;
-    };
-    print $found // "";
-}
-if ($wide && defined $told) { # one that does not answer to this is no reason to know nothing else
-    my $built = eval {
-        local $SIG{ALRM} = sub { die "no answer within 10 s\n" };
-        alarm 10;
-        build_cache($info);
-    };
-    print defined $built ? $built : "build_error $@";
+    my $idle = within(10, sub { idle($ids) });
+    print defined $idle ? ascii($idle) : "idle_error $@";
+    print within(10, \&components) // ""; # without them it is known what /info says
+    print within(10, sub { build_cache($info) }) // "build_error $@";
 }

@@ -11,7 +11,7 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.releases import parse_release
-from pyinfra_gvisor.releases.known import behind, open_to
+from pyinfra_gvisor.releases.known import newer_than, open_to
 from tests.node.audits import LABELS, WAIVERS, audit, of_before, settings, sh
 from tests.node.running import (
     HOME,
@@ -78,7 +78,7 @@ def test_how_old_everything_is_is_told(
     assert all("(fixed in " in item["evidence"] and item["remedy"] for item in found.values())
     assert seen.found[f"release-old runsc {old}"]["severity"] == "medium"
     assert seen.found[f"release-old runsc {old}"]["evidence"].startswith(
-        f"{behind(parse_release(old))} of those known on "
+        f"{newer_than(parse_release(old))} of those known on "
     )
 
 

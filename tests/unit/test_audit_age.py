@@ -97,10 +97,10 @@ def test_without_components_the_versions_of_info_count() -> None:
     ("place", "severity"),
     [
         pytest.param(0, None, id="newest"),
-        pytest.param(7, None, id="seven-behind"),
-        pytest.param(8, Severity.LOW, id="eight-behind"),
-        pytest.param(19, Severity.LOW, id="nineteen-behind"),
-        pytest.param(20, Severity.MEDIUM, id="twenty-behind"),
+        pytest.param(7, None, id="seven-newer"),
+        pytest.param(8, Severity.LOW, id="eight-newer"),
+        pytest.param(19, Severity.LOW, id="nineteen-newer"),
+        pytest.param(20, Severity.MEDIUM, id="twenty-newer"),
     ],
 )
 def test_a_release_with_many_newer_ones_is_old(place: int, severity: Severity | None) -> None:

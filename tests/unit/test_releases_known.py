@@ -12,11 +12,11 @@ from pyinfra_gvisor.releases.known import (
     FILE,
     Known,
     Version,
-    behind,
     escapes_in,
     floor,
     is_distributions,
     known,
+    newer_than,
     open_to,
     parse_version,
 )
@@ -117,10 +117,10 @@ def test_a_branch_is_open_until_it_was_mended(version: str, is_open: bool) -> No
 def test_how_many_releases_are_newer_is_counted_by_those_that_are_known() -> None:
     newest = parse_release(known().gvisor_releases[0])
 
-    assert behind(newest) == 0
-    assert behind(Release(newest.date + 1, 0)) == 0
-    assert behind(parse_release(known().gvisor_releases[20])) == 20
-    assert behind(Release(20260905, 0)) == behind(Release(20260831, 0))  # one of nobody's
+    assert newer_than(newest) == 0
+    assert newer_than(Release(newest.date + 1, 0)) == 0
+    assert newer_than(parse_release(known().gvisor_releases[20])) == 20
+    assert newer_than(Release(20260905, 0)) == newer_than(Release(20260831, 0))  # one of nobody's
 
 
 def test_the_file_is_in_order() -> None:

@@ -56,7 +56,7 @@ def seen(
     """What is known of the build cache, what the daemon was asked for, and all that was printed."""
     docker = info(ServerVersion=version, DockerRootDir=str(machine.root))
     known = {"/containers/json?all=1": says("[]"), **routes([], docker), **(answers or {})}
-    text = machine.script().replace("alarm 10;", f"alarm {alarm_s};")
+    text = machine.script().replace("alarm $limit_s;", f"alarm {alarm_s};")
     with daemon(machine.socket, known) as asked:
         output = run(text, path=machine.path).stdout
     return parse_observed(output.rstrip("\n").split("\n")).build_cache, asked, output
