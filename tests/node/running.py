@@ -192,7 +192,7 @@ if ! docker image inspect test:1 > /dev/null 2>&1; then
 fi
 name=$1
 shift
-docker run -d --name "$name" -v /usr:/usr:ro "$@" test:1 sleep 600 > /dev/null
+docker run -d --name "$name" -v /usr:/usr:ro "$@" test:1 sleep infinity > /dev/null
 """
 
 _REMOVE = r"""

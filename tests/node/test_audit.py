@@ -181,21 +181,21 @@ class Case:
 CASES = {
     "docker.sock": Case(
         f"docker run -d --name shop {' '.join(LABELS)} --runtime=runsc -v /usr:/usr:ro"
-        " -v /var/run/docker.sock:/var/run/docker.sock test:1 sleep 600",
+        " -v /var/run/docker.sock:/var/run/docker.sock test:1 sleep infinity",
         "docker rm -f shop",
         "container-docker-socket shop",
         "/var/run/docker.sock is mounted, in a sandbox",
     ),
     "annotation": Case(
         f"docker run -d --name shop {' '.join(LABELS)} --runtime=runsc -v /usr:/usr:ro"
-        " --annotation dev.gvisor.flag.host-uds=open test:1 sleep 600",
+        " --annotation dev.gvisor.flag.host-uds=open test:1 sleep infinity",
         "docker rm -f shop",
         "container-annotation shop",
         "dev.gvisor.flag.host-uds=open opens sockets of the host",
     ),
     "privileged": Case(
         f"docker run -d --name shop {' '.join(LABELS)} --privileged --pid=host --network=host"
-        " --cap-add SYS_ADMIN -v /usr:/usr:ro test:1 sleep 600",
+        " --cap-add SYS_ADMIN -v /usr:/usr:ro test:1 sleep infinity",
         "docker rm -f shop",
         "container-privileged shop",
         "--privileged",
