@@ -120,13 +120,14 @@ sub listening { # sockets of other engines, also while systemd waits in front of
     }
     return @found;
 }
-sub removed { # what dockerd has removed within a minute: on a busy node a shim ends that much later
-    my ($since, $until) = (time - 60, time + 1); # and until then it waits for more
-    my $filters = "%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22destroy%22%5D%7D";
-    my $events = get("/events?since=$since&until=$until&filters=$filters") // "";
-    return map { $_ => 1 } $events =~ /"Actor":\{"ID":"([0-9a-f]{64})"/g;
-}
 sub alive { return defined readlink "/proc/$_[0]/exe" } # what has ended and waits for its parent has none
+# A shim outlives its container by seconds on a busy node, and for ever where dockerd was restarted while it removed
+# the container (seen with 20.10). Then nothing runs in it.
+sub is_empty {
+    my ($shim) = @_;
+    return 0 unless $shim->{namespace} eq "moby" && $shim->{pid};
+    return !grep { parent($_) == $shim->{pid} && alive($_) } map { substr $_, 6 } glob "/proc/[0-9]*";
+}
 sub engines { # and processes of containers that dockerd knows nothing of
     my %known = @_;
     my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/;
@@ -137,16 +138,13 @@ sub engines { # and processes of containers that dockerd knows nothing of
     my %ours = (%runs, map { $_->{pid} => 1 } grep { $known{$_->{id}} } @found);
     $ours{$dockerd} = 1 if $dockerd;
     my @strange = grep { !$ours{$_->{pid}} && !descends($_->{pid}, \%ours) } @found, listening();
-    # An event comes after the container has left the list, seconds later where its volumes are large.
-    my %gone;
-    for my $try (1 .. 5) {
-        last unless grep { $_->{namespace} eq "moby" && !$gone{$_->{id}} && alive($_->{pid}) } @strange;
-        select undef, undef, undef, 0.25 if $try > 1;
-        %gone = removed();
+    for my $try (1 .. 20) { # the removal itself has programs run
+        @strange = grep { !is_empty($_) } @strange;
+        last unless $try < 20 && grep { $_->{namespace} eq "moby" && alive($_->{pid}) } @strange;
+        select undef, undef, undef, 0.25;
     }
     my $text = "";
     for my $one (@strange) {
-        next if $one->{namespace} eq "moby" && $gone{$one->{id}};
         next unless $one->{pid} == 0 || alive($one->{pid});
         my @told = map { substr $_, 0, 200 } @{$one}{qw(program pid uid file namespace id address)};
         s/[^\x20-\x7e]/?/g for @told;

@@ -14,7 +14,7 @@ import pytest
 
 from pyinfra_gvisor.audit.observed import Engine, Observed, parse_observed
 from tests.unit.answers import compact
-from tests.unit.fake_docker import Answer, Handler, container, daemon, routes, says
+from tests.unit.fake_docker import Handler, container, daemon, routes, says
 from tests.unit.node_script import Machine
 
 ID = "e" * 64
@@ -183,51 +183,20 @@ def test_a_shim_of_dockers_own_container_is_none(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("removed", "namespace", "count", "times"),
+    ("namespace", "does", "count"),
     [
-        pytest.param(ID, "moby", 0, 1, id="this-one"),
-        pytest.param("d" * 64, "moby", 1, 5, id="another-one"),
-        pytest.param("", "moby", 1, 5, id="none"),
-        pytest.param(ID, "other", 1, 0, id="one-of-another-engine"),
-        pytest.param("late", "moby", 0, 2, id="this-one-said-later"),
+        pytest.param("moby", "(read x); :", 1, id="something-runs-in-it"),
+        pytest.param("moby", "read x", 0, id="nothing-does"),
+        pytest.param("moby", "sleep 0.6; read x", 0, id="nothing-does-in-a-moment"),
+        pytest.param("other", "read x", 1, id="one-of-another-engine"),
     ],
 )
-def test_a_shim_whose_container_docker_has_just_removed_has_time_to_end(
-    machine: Machine, removed: str, namespace: str, count: int, times: int
+def test_a_shim_that_outlives_its_container_is_told_if_anything_runs_in_it(
+    machine: Machine, namespace: str, does: str, count: int
 ) -> None:
-    event = {"Type": "container", "Action": "destroy", "Actor": {"ID": removed, "Attributes": {}}}
     arguments = ("-namespace", namespace, "-id", ID)
-    answers = {**routes([]), ANSWERS_ALL: says("[]")}
-
-    def events(request: Handler) -> None:
-        asked.append(request)
-        if removed == "late" and len(asked) > 1:
-            event["Actor"] = {"ID": ID, "Attributes": {}}
-        says(compact(event) + "\n" if removed else "")(request)
-
-    asked: list[Handler] = []
-    with (
-        running(machine, "containerd-shim-runc-v2", *arguments) as pid,
-        daemon(machine.socket, Events(answers, events)),
-    ):
-        seen = parse_observed(machine.output().rstrip("\n").split("\n"))
-
-    assert len(of(seen, pid)) == count
-    assert len(asked) == times
-
-
-class Events(dict[str, Answer]):
-    """Answers, with one to whoever asks which containers were destroyed, whatever the time."""
-
-    def __init__(self, answers: dict[str, Answer], events: Answer) -> None:
-        super().__init__(answers)
-        self.events = events
-
-    def get(self, target: str, missing: Any = None) -> Any:
-        """The answer to a request."""
-        if target.startswith("/events?") and "destroy" in target:
-            return self.events
-        return super().get(target, missing)
+    with running(machine, "containerd-shim-runc-v2", *arguments, does=does) as pid:
+        assert len(of(told(machine), pid)) == count
 
 
 def test_a_container_that_is_made_while_the_audit_looks_is_none(machine: Machine) -> None:
