@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pyinfra_gvisor.audit.listening import hosts
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.daemon_json.in_force import value_in_force
-from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, only_by_proxy
+from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, needs_proxy
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
@@ -75,8 +75,8 @@ def _live_restore(host: Audited) -> Iterator[Seen]:
 
 def _userland_proxy(host: Audited) -> Iterator[Seen]:
     if not _is(_value(host, USERLAND_PROXY), wanted=False):
-        served = ", ".join(map(str, only_by_proxy(host.node)))
-        why = f", and only docker-proxy serves {served}" if served else ""
+        lost = ", ".join(map(str, needs_proxy(host.node)))
+        why = f"; without docker-proxy clients lose {lost}" if lost else ""
         yield Seen(DAEMON_JSON, f"userland-proxy is not false{why}")
 
 

@@ -17,7 +17,7 @@ from pyinfra_gvisor.daemon_json.keys import (
 )
 from pyinfra_gvisor.daemon_json.leaving import leaving, with_staying
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
-from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, only_by_proxy, proxied
+from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, needs_proxy, proxied
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
 from pyinfra_gvisor.daemon_json.runtime_users import Ask, users_by_runtime
@@ -106,7 +106,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
 
     + if_absent: keys to set only where the node has none of its own
     + owner: who wants them; the keys of other owners stay as they are
-    + spare_ports: leave the userland-proxy alone where only docker-proxy serves a published port
+    + spare_ports: leave the userland-proxy alone where clients lose a published port without it
     + restart: ``auto`` restarts dockerd where a key needs it, ``reload`` leaves such a restart
       owed, ``never`` refuses what needs one
     + staying: runtimes whose entries stay as they are, whether they are wanted or not
@@ -114,7 +114,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     Raises ``Problem`` where the file cannot be understood or the outcome cannot work.
     """
     before, owned = current_text(node), owned_by_us(node)
-    spared = only_by_proxy(node) if spare_ports and wanted.get(USERLAND_PROXY) is False else ()
+    spared = needs_proxy(node) if spare_ports and wanted.get(USERLAND_PROXY) is False else ()
     if spared:
         wanted = {key: value for key, value in wanted.items() if key != USERLAND_PROXY}
     if owner == GVISOR:
@@ -219,8 +219,8 @@ def _refuse_lost_ports(plan: Plan) -> None:
     """Raise ``Problem`` if a restart ends docker-proxy because of what others have written."""
     if plan.lost and plan.action is Force.RESTART:
         raise Problem(
-            "a restart would end docker-proxy, which the file switches off and which alone serves "
-            f"{', '.join(map(str, plan.lost))}",
+            "a restart would end docker-proxy, which the file switches off, and without which "
+            f"clients lose {', '.join(map(str, plan.lost))}",
             todo='set gvisor_daemon_json = {"userland-proxy": True} to keep it, or False to lose '
             "these ports",
         )
@@ -229,10 +229,10 @@ def _refuse_lost_ports(plan: Plan) -> None:
 def _lost(
     node: Node, new: Mapping[str, Json], action: Force, owed: Collection[str]
 ) -> tuple[Published, ...] | None:
-    """Return what only docker-proxy serves, None unless a restart with this file ends it."""
+    """Return what clients lose with docker-proxy, None unless a restart with this file ends it."""
     restarts = action is Force.RESTART or pointer((USERLAND_PROXY,)) in owed
     ends = restarts and new.get(USERLAND_PROXY) is False and proxied(node)
-    return only_by_proxy(node) if ends else None
+    return needs_proxy(node) if ends else None
 
 
 def current_text(node: Node) -> str | None:

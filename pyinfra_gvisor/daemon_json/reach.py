@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pyinfra_gvisor.daemon_json.in_force import value_in_force
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.node import Node
@@ -20,7 +22,7 @@ def proxied(node: Node) -> bool:
 
 def only_by_proxy(node: Node) -> tuple[Published, ...]:
     """
-    Return the published ports that clients reach through docker-proxy and in no other way.
+    Return the published ports that clients reach with docker-proxy and in no other way.
 
     dockerd makes no rule that leads from one version of IP to the other, none without
     ``iptables``, and for IPv6 none without ``ip6tables``. What is published on every IPv6 address
@@ -31,8 +33,46 @@ def only_by_proxy(node: Node) -> tuple[Published, ...]:
     return tuple(item for item in node.reach.proxied if _is_only_by_proxy(node, item))
 
 
+def needs_proxy(node: Node) -> tuple[Published, ...]:
+    """Return the published ports that clients lose when dockerd starts without docker-proxy."""
+    if not proxied(node):
+        return ()
+    others = _without_rules(node)
+    return tuple(
+        item
+        for item in node.reach.proxied
+        if _is_only_by_proxy(node, item) or (_of(item) in others and _is_reached(node, item))
+    )
+
+
+def _without_rules(node: Node) -> set[str]:
+    """
+    Containers for which dockerd fails to make rules in nftables without docker-proxy.
+
+    That is where one port of a container is published twice, on two ports or addresses of the node:
+    "rule exists". Seen with 29.7.1; moby v29 daemon/libnetwork/drivers/bridge/internal/nftabler,
+    port.go, setPerPortHairpinMasq.
+    """
+    if node.info is None or node.info.firewall_backend != "nftables":
+        return set()
+    times = Counter(
+        (_of(item), item.protocol, item.version, item.own)
+        for item in node.reach.proxied
+        if not item.is_translated
+    )
+    return {container for (container, *_), count in times.items() if count > 1}
+
+
+def _of(item: Published) -> str:
+    return item.container or item.address
+
+
+def _is_reached(node: Node, item: Published) -> bool:
+    return bool(node.reach.outer6) or not (item.is_ipv6 and item.is_wildcard)
+
+
 def _is_only_by_proxy(node: Node, item: Published) -> bool:
-    if item.is_ipv6 and item.is_wildcard and not node.reach.outer6:
+    if not _is_reached(node, item):
         return False
     if item.is_translated:
         return True

@@ -46,14 +46,14 @@ def owed_lines(plan: Plan) -> list[str]:
     lines = [f"{path}: not as dockerd was started, a restart is owed" for path in plan.owed]
     if plan.owed and plan.lost:
         ports = ", ".join(map(str, plan.lost))
-        lines.append(f"clients lose these with it, which only docker-proxy serves: {ports}")
+        lines.append(f"clients lose these published ports with it: {ports}")
     return lines
 
 
 def _ports(plan: Plan, node: Node) -> list[str]:
     if plan.lost is not None:
         ports = ", ".join(map(str, plan.lost))
-        lost = f"clients lose these published ports, which only docker-proxy serves: {ports}"
+        lost = f"clients lose these published ports with docker-proxy: {ports}"
         return [*([lost] if ports else []), *_neighbours(node)]
     if served := only_by_proxy(node):
         ports = ", ".join(map(str, served))
@@ -76,8 +76,8 @@ def spared_line(plan: Plan) -> str:
     """Return why dockerd's userland-proxy stays on, and how to switch it off."""
     ports = ", ".join(map(str, plan.spared))
     return (
-        f"userland-proxy stays on: only docker-proxy serves {ports}. To switch it off and lose "
-        'these ports, set gvisor_daemon_json = {"userland-proxy": False}'
+        f"userland-proxy stays on: without docker-proxy clients lose {ports}. To switch it off all "
+        'the same, set gvisor_daemon_json = {"userland-proxy": False}'
     )
 
 
@@ -120,6 +120,11 @@ def _restart(node: Node, wait_s: int) -> list[str]:
         "the Docker API is away for some seconds, live-restore keeps containers running",
         "docker exec, attach, logs -f and builds that are going on will end",
     ]
+    if node.info is not None and node.info.firewall_backend == "nftables":
+        lines.append(
+            "a new connection to a published port may take a second longer: while dockerd starts, "
+            "its nftables drops what it has no rule for"
+        )
     lines += [f"kept running: {', '.join(running)}"] if running else []
     lines += (
         [f"waited for, up to {wait_s} s, since a restart ends --rm containers: {', '.join(ended)}"]

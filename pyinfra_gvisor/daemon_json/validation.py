@@ -20,9 +20,6 @@ from pyinfra_gvisor.spelling import did_you_mean, near
 # versions bring keys too: 29.8 has three that 29.7 refuses.
 LAST_KNOWN: Version = (29, 8)
 NO_PATH = re.compile("[\\0\ud800-\udfff]")  # NUL, or half of a surrogate pair
-# "" is iptables too: selectFirewallBackend in moby v29 daemon/libnetwork/firewall_linux.go. With
-# nftables Docker's rules are in tables of its own, which nothing here knows.
-FIREWALLS = ("", "iptables")
 FEW = 12  # names that are listed rather than left to be looked up
 
 
@@ -81,12 +78,29 @@ def wrong_kinds(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Js
         raise Problem(what, got=json.dumps(shown(profile)), todo="mend it")
 
 
-def firewall_backend(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
-    """Refuse to write a firewall of Docker's that is not supported, before Docker uses it."""
-    wanted = value.get("firewall-backend") or ""
-    if ("firewall-backend",) in owned and wanted not in FIREWALLS:
-        what = "/firewall-backend must be iptables, no other is supported by this package"
-        raise Problem(what, got=shown(wanted), todo="leave the key out")
+def firewall_backend(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
+    """
+    Refuse what would change Docker's firewall at dockerd's next start, whosever it is.
+
+    What the firewall before has left, such as iptables' policy DROP for what is forwarded, outlives
+    dockerd and can cut containers off: https://docs.docker.com/engine/network/firewall-nftables/,
+    and moby v29 daemon/libnetwork/drivers/bridge/internal/iptabler/cleaner.go.
+    """
+    if node.info is None:
+        return
+    running = node.dockerd.arguments if node.dockerd else ()
+    words = running if node.next_arguments is None else node.next_arguments
+    flagged = next(flag_values(words, "firewall-backend"), None)
+    # "" is iptables: moby v29 daemon/libnetwork/firewall_linux.go
+    coming = flagged or value.get("firewall-backend") or "iptables"
+    now = node.info.firewall_backend
+    if coming != now:
+        where = "dockerd's flags" if flagged else f"/firewall-backend in {DAEMON_JSON}"
+        raise Problem(
+            f"the next start of dockerd would change its firewall from {now}",
+            got=f"{shown(coming)} by {where}",
+            todo=f"let it be {now}; or change it without this package, and restart the node",
+        )
 
 
 def unread_fields(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:

@@ -42,6 +42,8 @@ def first_files(spec: NodeSpec, *, public_key: str, runsc_package: Path) -> File
     files: Files = {"/home/debian/.ssh/authorized_keys": (public_key.encode(), 0o644)}
     if options := recipe.docker_options(spec.flavour):
         files["/etc/default/docker"] = (options.encode(), 0o644)
+    if spec.flavour.firewall == "nftables":  # with which dockerd does not do it by itself
+        files["/etc/sysctl.d/lab.conf"] = (recipe.FORWARDING.encode(), 0o644)
     if spec.flavour.init == "sysvinit":
         files[recipe.SYSVINIT] = (recipe.resource("sysvinit.sh").encode(), 0o755)
     if spec.lived_in:

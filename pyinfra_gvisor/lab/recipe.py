@@ -24,6 +24,7 @@ PACKAGES = (
     "ca-certificates",
     "python3-minimal",
     "iptables",
+    "nftables",
     "kmod",
     "sudo",
     "procps",
@@ -35,9 +36,11 @@ VIRTUAL_PACKAGES = (
     "udev",
     "apparmor",
     "libpam-systemd",
-    "nftables",
 )
 """What a virtual machine has besides, as every server has it."""
+
+FORWARDING = "net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n"
+"""What Docker's bridge networks need, as sysctl.d(5) has it."""
 
 RUNSC_SUITE = "trixie"
 """The suite whose runsc a lived-in node has. It is linked statically and runs on all of them."""
@@ -150,6 +153,8 @@ def spec_label(spec: NodeSpec) -> str:
     if spec.flavour.built_docker:
         built = [repr(part) for part in parts.DOCKER_29]
         label += f"+docker-{spec.flavour.built_docker}-{_digest(built)}"
+    if spec.flavour.firewall != "iptables":
+        label += f"+{spec.flavour.firewall}"
     if spec.lived_in:
         seeds = [resource("lived-in.sh"), resource("lived-in.json")]
         label += f"+lived-in-{_digest(seeds)}"
@@ -158,10 +163,13 @@ def spec_label(spec: NodeSpec) -> str:
 
 def docker_options(flavour: Flavour) -> str | None:
     """Return the text of a node's ``/etc/default/docker``; None for what its package says."""
-    if flavour.built_docker != "overlay2":
-        return None
-    # Docker 29 takes the containerd image store where there are no images yet.
-    return "DOCKER_OPTS=--storage-driver=overlay2\n"
+    options = []
+    if flavour.built_docker == "overlay2":
+        # Docker 29 takes the containerd image store where there are no images yet.
+        options.append("--storage-driver=overlay2")
+    if flavour.firewall != "iptables":
+        options.append(f"--firewall-backend={flavour.firewall}")
+    return f'DOCKER_OPTS="{" ".join(options)}"\n' if options else None
 
 
 def boot_command(flavour: Flavour) -> list[str] | None:

@@ -53,6 +53,7 @@ class Flavour:
     ``init`` is what starts sshd and dockerd: systemd, or a shell that calls their init scripts.
     ``image`` is the flavour whose image this one boots, if it has none of its own.
     ``built_docker`` is the image store of the Docker that the lab has built; None: Debian's Docker.
+    ``firewall`` is what dockerd makes its rules with, which only a later Docker can choose.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Flavour:
     init: Literal["systemd", "sysvinit"] = "systemd"
     image: str | None = None
     built_docker: Literal["overlay2", "containerd"] | None = None
+    firewall: Literal["iptables", "nftables"] = "iptables"
 
 
 FLAVOUR_DEFAULT = Flavour("debian-13", "trixie", 257, ("docker.io", "docker-cli", "curl"))
@@ -81,6 +83,7 @@ FLAVOURS: dict[str, Flavour] = {
         Flavour("debian-13-docker-28", "trixie", 257, ("docker.io", "docker-cli", "curl"), "forky"),
         _variant("debian-13-docker-29", built_docker="overlay2"),
         _variant("debian-13-docker-29-containerd", built_docker="containerd"),
+        _variant("debian-13-docker-29-nftables", built_docker="containerd", firewall="nftables"),
         _variant("debian-13-sysvinit", init="sysvinit"),
     )
 }

@@ -50,6 +50,11 @@ class DockerInfo(Reading):
         return ("driver-type", "io.containerd.snapshotter.v1") in self.driver_status
 
     @property
+    def firewall_backend(self) -> str:
+        """Return ``iptables`` or ``nftables``; before Docker 28.1 it can only be the first."""
+        return self.firewall.partition("+")[0] or "iptables"
+
+    @property
     def swarm_active(self) -> bool:
         """Whether the node is part of a swarm, or about to be."""
         return self.swarm.get("LocalNodeState", "inactive") not in ("inactive", "")

@@ -14,7 +14,7 @@ class Published(Reading):
     A published port of a running container, as docker-proxy's arguments say, or of a stopped one.
 
     ``address`` is the container's; of a stopped one it says the version of IP only. ``container``
-    is empty if unknown, and ``port`` is 0 if Docker is to choose one.
+    is empty if unknown, and ``port`` is 0 if Docker is to choose one. ``own`` is the container's.
     """
 
     running: bool
@@ -23,6 +23,7 @@ class Published(Reading):
     port: int
     address: str
     container: str = ""
+    own: int
 
     @property
     def version(self) -> Literal[4, 6]:
@@ -79,7 +80,7 @@ def read_reach(lines: Sequence[str]) -> Reach:
 
 def _published(kind: str, words: Sequence[str]) -> Published | None:
     try:
-        protocol, host, port, address, container = words
+        protocol, host, port, address, container, own = words
         return Published(
             running=kind == "proxy",
             protocol=protocol,
@@ -87,6 +88,7 @@ def _published(kind: str, words: Sequence[str]) -> Published | None:
             port=int(port),
             address=str(ip_address(address)),
             container=container.removeprefix("-"),
+            own=int(own),
         )
     except ValueError:
         return None

@@ -23,8 +23,7 @@ class Part:
     there or takes it away. ``stage`` says when a deploy does so; a removal goes the way back.
     ``check`` raises ``Problem`` where a node cannot have what is declared, given what the same run
     makes of daemon.json (None: nobody knows yet); without it nothing is known before it is tried.
-    ``needs`` and ``source`` say that for people. ``needs_iptables``: Docker's rules have to be of
-    iptables for it.
+    ``needs`` and ``source`` say that for people.
     """
 
     name: str
@@ -33,7 +32,6 @@ class Part:
     check: Callable[[Node, Settings, Plan | None], object] | None = None
     needs: str = ""
     source: str = ""
-    needs_iptables: bool = False
 
     def there(self, node: Node) -> bool:
         """Whether any of it is on the node."""

@@ -10,7 +10,7 @@ from pyinfra_gvisor.daemon_json.runtime_users import Ask
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
-from pyinfra_gvisor.preflight.unsupported import firewall_problem, runc_problem
+from pyinfra_gvisor.preflight.unsupported import runc_problem
 from pyinfra_gvisor.releases import Release
 from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.releases.pins import is_there
@@ -236,14 +236,6 @@ _INSTALL = "https://gvisor.dev/docs/user_guide/install/, August 2026"
 _GVISOR = "https://github.com/google/gvisor"
 RULES: tuple[Rule, ...] = (
     Rule("docker", "Docker is there and answers", "seen on the node", _docker, gvisor=False),
-    Rule(
-        "firewall backend",
-        "`firewall-backend` of Docker is `iptables`",
-        "moby v29 daemon/libnetwork/firewall_linux.go; the refusal of a live node with "
-        "nftables was tried on Docker 29.7.1 in a lab node on 2026-11-26",
-        firewall_problem,
-        gvisor=False,
-    ),
     Rule(
         "runc",
         "runc 1.2 or later for Docker 29.5 and later, unless its `time-namespaces` feature is off",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from pyinfra_gvisor.daemon_json.in_force import known
 from pyinfra_gvisor.daemon_json.keys import Force, version_of
 from pyinfra_gvisor.daemon_json.text import Json, JsonText
-from pyinfra_gvisor.daemon_json.validation import FIREWALLS, dockerd_version, flag_values
+from pyinfra_gvisor.daemon_json.validation import dockerd_version, flag_values
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.parts.every import PARTS
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.settings import Settings
 
 # From this version on containers get a time namespace, unless the feature is off: moby v29
@@ -19,29 +18,6 @@ from pyinfra_gvisor.settings import Settings
 TIME_NAMESPACES = (29, 5)
 TIME_FEATURE = "time-namespaces"
 MIN_RUNC = (1, 2)
-
-
-def firewall_problem(node: Node, settings: Settings) -> Problem | None:
-    """
-    Return why the firewall that Docker has or would start with is not supported, None if it is.
-
-    Nothing is wrong where the settings change neither Docker nor the firewall.
-    """
-    if not (
-        settings.runtimes
-        or any(part.needs_iptables and part.declared(settings) for part in PARTS)
-        or settings.wanted_daemon_json()
-        or settings.daemon_json_defaults()
-    ):
-        return None
-    for where, value in _firewalls(node, settings):
-        if value not in FIREWALLS:
-            return Problem(
-                "this package supports no other firewall-backend of Docker than iptables",
-                got=f"{value} in {where}",
-                todo="set firewall-backend to iptables and restart dockerd, or leave this node out",
-            )
-    return None
 
 
 def runc_problem(node: Node, settings: Settings) -> Problem | None:
@@ -55,16 +31,6 @@ def runc_problem(node: Node, settings: Settings) -> Problem | None:
         return None
     what = f"Docker {node.info.server_version} needs runc 1.2 or later"
     return Problem(what, got=runc, todo="upgrade runc")
-
-
-def _firewalls(node: Node, settings: Settings) -> Iterator[tuple[str, Json]]:
-    """Yield where a firewall is named, and its name; not the file if its value is replaced."""
-    if node.info is not None:
-        yield "docker info", node.info.firewall.partition("+")[0]
-    for value in flag_values(node.flags, "firewall-backend"):
-        yield "dockerd's flags", value
-    if settings.daemon_json.get("firewall-backend") is None:  # None leaves the file's value
-        yield DAEMON_JSON, _in_file(node).get("firewall-backend") or ""
 
 
 def _runc(node: Node) -> str | None:

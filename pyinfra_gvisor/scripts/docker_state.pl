@@ -180,9 +180,9 @@ sub proxies { # what docker-proxy serves
         my ($program, %given) = split /\0/, words("$directory/cmdline") =~ s/\0-use-listen-fd\b//r;
         next unless defined $program && $program =~ m{docker-proxy\z} && parent(substr $directory, 6) == $dockerd;
         %names = names($list) unless %names;
-        my @told = map { $given{"-$_"} // "" } qw(proto host-ip host-port container-ip);
-        next unless "@told" =~ /^(?:tcp|udp|sctp) [0-9a-f.:]+ \d{1,5} [0-9a-f.:]+\z/;
-        $text .= "reach proxy @told " . ($names{$told[3]} // "-") . "\n";
+        my ($own, @told) = map { $given{"-$_"} // "" } qw(container-port proto host-ip host-port container-ip);
+        next unless "@told $own" =~ /^(?:tcp|udp|sctp) [0-9a-f.:]+ \d{1,5} [0-9a-f.:]+ \d{1,5}\z/;
+        $text .= "reach proxy @told " . ($names{$told[3]} // "-") . " $own\n";
     }
     return $text // "";
 }
@@ -209,13 +209,13 @@ sub stopped { # what containers that do not run have published; their addresses 
         next if $network =~ /^(?:host|none|container:)/;
         my $six = $has6{$network eq "default" ? "bridge" : $network};
         my $bound = $host->{PortBindings} // "";
-        while ($bound =~ m{"\d+/(\w+)":(?<all>\[[^\]]*\])}g) {
-            my ($protocol, $all) = ($1, $+{all});
+        while ($bound =~ m{"(\d+)/(\w+)":(?<all>\[[^\]]*\])}g) {
+            my ($own, $protocol, $all) = ($1, $2, $+{all});
             while ($all =~ /"HostIp":"([0-9A-Fa-f.:]*)","HostPort":"(\d*)/g) {
                 my ($given, $port) = ($1, $2 || 0);
                 for my $outer ($given eq "" ? ("0.0.0.0", "::") : $given) {
                     my $inner = $six && $outer =~ /:/ ? "::" : "0.0.0.0";
-                    $text .= "reach stopped $protocol $outer $port $inner $name\n";
+                    $text .= "reach stopped $protocol $outer $port $inner $name $own\n";
                 }
             }
         }

@@ -1,12 +1,56 @@
 #!/bin/sh
 # Published ports stay open while dockerd restarts. It takes its rules for them away and puts them
 # back, which refuses every new connection for some tenths of a second, live-restore or not: copies
-# in a chain of our own, behind Docker's, do the same work meanwhile.
+# in a chain of our own, after Docker's, do the same work meanwhile. Docker 29 can have its rules in
+# tables of nftables' instead: there what it drops itself while it starts cannot be let through.
 # Set before: work. Connections to 127.0.0.1 go through docker-proxy, and wait for nothing.
 set -eu
-held_chain=PYINFRA-GVISOR
+held_chain=PYINFRA-GVISOR held_table=pyinfra_gvisor_held
+
+docker_dnat() { # ip | ip6: the rules of Docker's nftables that lead to published ports
+    if ! command -v nft > /dev/null; then return 0; fi
+    nft -s list chain "$1" docker-bridges nat-prerouting-and-output 2> /dev/null | grep ' dnat to ' || true
+}
 
 hold_ports() {
+    hold_iptables
+    hold_nftables
+}
+
+release_ports() {
+    release_iptables
+    release_nftables
+}
+
+hold_nftables() {
+    for family in ip ip6; do
+        rules=$(docker_dnat "$family")
+        if [ -z "$rules" ]; then continue; fi
+        case "$family" in ip) loopback=127.0.0.0/8 ;; *) loopback=::1 ;; esac
+        {
+            # as nft -f replaces a table: one that is there already, too
+            printf 'table %s %s\ndelete table %s %s\n' "$family" "$held_table" "$family" "$held_table"
+            printf 'table %s %s {\nchain held {\n%s\n}\n' "$family" "$held_table" "$rules"
+            for hook in prerouting output; do
+                printf 'chain %s {\ntype nat hook %s priority -99;\n' "$hook" "$hook"
+                printf '%s daddr != %s fib daddr type local jump held\n}\n' "$family" "$loopback"
+            done
+            echo '}'
+        } > "$work/held.$family"
+        nft -f "$work/held.$family" ||
+            say "could not hold published ports open with nft, they are refused for a moment" >&2
+    done
+}
+
+release_nftables() {
+    if ! command -v nft > /dev/null; then return 0; fi
+    for family in ip ip6; do
+        if ! nft list table "$family" "$held_table" > /dev/null 2>&1; then continue; fi
+        nft delete table "$family" "$held_table"
+    done
+}
+
+hold_iptables() {
     for tool in iptables ip6tables; do
         if ! command -v "$tool-save" > /dev/null; then continue; fi
         rules=$("$tool-save" -t nat 2> /dev/null | sed -n "s/^-A DOCKER \(.* -j DNAT .*\)/-A $held_chain \1/p")
@@ -24,7 +68,7 @@ hold_ports() {
     done
 }
 
-release_ports() {
+release_iptables() {
     for tool in iptables ip6tables; do
         if ! command -v "$tool-save" > /dev/null; then continue; fi
         for table in nat filter; do

@@ -90,11 +90,11 @@ try() { # file: "state protocol address port" for each of its lines; open, close
 }
 
 served() { # "protocol version port" for every port that dockerd has a rule or a docker-proxy for
-    for tool in iptables ip6tables; do
-        case "$tool" in ip6tables) family=6 ;; *) family=4 ;; esac
-        if ! command -v "$tool-save" > /dev/null; then continue; fi
-        "$tool-save" -t nat 2> /dev/null |
+    for family in 4 6; do
+        case "$family" in 4) tool=iptables table=ip ;; *) tool=ip6tables table=ip6 ;; esac
+        "$tool-save" -t nat 2> /dev/null | # where there is none, none of its rules
             sed -n "s/^-A DOCKER .*-p \([a-z]*\) .*--dport \([0-9]*\) -j DNAT.*/\1 $family \2/p"
+        docker_dnat "$table" | sed -n "s/.*[[:space:]]\([a-z]*\) dport \([0-9]*\) .*/\1 $family \2/p"
     done
     dockerd=$(cat /run/docker.pid)
     for directory in /proc/[0-9]*; do

@@ -1,5 +1,5 @@
 """
-Three run nodes, one for each version of Docker, and one that plays all that is outside of them.
+Four run nodes, one for each version of Docker, and one that plays all that is outside of them.
 
 What is routed to the outside node: metadata services, private hosts, a resolver, and addresses that
 stand for the open internet. On every run node a container under runc and one under runsc are on
@@ -23,9 +23,11 @@ SPECS = {
     "docker-20": NodeSpec(FLAVOURS["debian-12"]),
     "docker-26": NodeSpec(FLAVOURS["debian-13"]),
     "docker-28": NodeSpec(FLAVOURS["debian-13-docker-28"], lived_in=True),
+    "docker-29": NodeSpec(FLAVOURS["debian-13-docker-29-nftables"]),
     "outside": NodeSpec(FLAVOURS["debian-13"]),
 }
-RUN = ("docker-20", "docker-26", "docker-28")
+RUN = ("docker-20", "docker-26", "docker-28", "docker-29")
+WITHOUT_NFT = "docker-26"
 CONTAINERS = {"tenant": "runc", "sandbox": "runsc"}
 
 METADATA, PRIVATE, DATABASE, RESOLVER = "169.254.169.254", "10.9.9.9", "10.9.9.5", "10.9.9.53"
@@ -199,6 +201,7 @@ def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
     """Make the ground of these nodes: routes, what is outside, gVisor on the run nodes."""
     ground = Ground(nodes, Fleet(nodes, directory))
     outside = nodes["outside"]
+    sh(nodes[WITHOUT_NFT], "dpkg --purge nftables > /dev/null")
     upstream = sh(outside, "sed -n 's/^nameserver //p' /etc/resolv.conf | head -n 1").strip()
     shell(outside, _SIX, address6(outside))
     for to in OUTSIDE:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pyinfra_gvisor.lab import FLAVOURS, Flavour, LabNode
 
 PACKAGES = (
-    *("caddy", "curl", "docker-compose", "nftables", "python3"),
+    *("caddy", "curl", "docker-compose", "python3"),
     *("busybox-static", "jq", "php-cli", "php-illuminate-collections", "php-illuminate-support"),
 )
 

@@ -22,7 +22,7 @@ SPECS = {
     "names-20": NodeSpec(equipped("debian-12")),
     "names-26": NodeSpec(equipped("debian-13"), lived_in=True),
     "names-28": NodeSpec(equipped("debian-13-docker-28")),
-    "names-29": NodeSpec(equipped("debian-13-docker-29-containerd")),
+    "names-29": NodeSpec(equipped("debian-13-docker-29-nftables")),
 }
 RUNTIMES: dict[str, Any] = {
     "runsc": {"network": "host"},

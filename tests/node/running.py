@@ -242,7 +242,7 @@ def no_leftovers(node: LabNode) -> str:
     """What a run must not leave behind, a line each; nothing if there is nothing."""
     look = (
         "ls -A /etc/docker | grep -v -e '^daemon.json$' -e '^key.json$';"
-        "iptables-save | grep PYINFRA;"
+        "iptables-save | grep PYINFRA; nft list tables | grep held;"
         "find /etc/systemd/system -name 'pyinfra*' ! -name 'pyinfra-gvisor-scripts.*';"
         "ls -A /opt/gvisor/releases 2>/dev/null | grep '^\\.';"
         "ls -A /var/lib/pyinfra-gvisor 2>/dev/null | grep -e '^\\.' -e '^pending';"

@@ -1,4 +1,4 @@
-"""Published ports that only docker-proxy serves: found, kept, named."""
+"""Published ports that clients lose without docker-proxy: found, kept, named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.daemon_json.reach import only_by_proxy
+from pyinfra_gvisor.daemon_json.reach import needs_proxy, only_by_proxy
 from pyinfra_gvisor.daemon_json.story import owed_lines, plan_lines, spared_line
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.errors import Problem
@@ -19,9 +19,9 @@ from pyinfra_gvisor.preflight import refusals
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import EARLIER_S, answer, compact, info
 
-WEB4, WEB6 = "proxy tcp 0.0.0.0 8080 172.18.0.2 web", "proxy tcp :: 8080 172.18.0.2 web"
-SIX = "proxy tcp :: 8081 fd00:1::2 six"
-ONE = "proxy udp 2001:db8::5 53 172.18.0.3 dns"
+WEB4, WEB6 = "proxy tcp 0.0.0.0 8080 172.18.0.2 web 80", "proxy tcp :: 8080 172.18.0.2 web 80"
+SIX = "proxy tcp :: 8081 fd00:1::2 six 80"
+ONE = "proxy udp 2001:db8::5 53 172.18.0.3 dns 53"
 OUTER = "outer6 eth0"
 OFF = {"userland-proxy": False}
 
@@ -56,7 +56,7 @@ def ports(*reach: str, version: str = "26.1.5", **keys: Any) -> list[str]:
                      id="ip6tables-not-experimental"),
         pytest.param((WEB4,), {"iptables": False}, ["8080/tcp over IPv4 (web)"], id="no-iptables"),
         pytest.param((WEB6.replace("proxy ", "stopped "), OUTER), OFF, [], id="it-is-off-already"),
-        pytest.param(("stopped tcp :: 0 0.0.0.0 -", OUTER), {}, ["0/tcp over IPv6 (0.0.0.0)"],
+        pytest.param(("stopped tcp :: 0 0.0.0.0 - 80", OUTER), {}, ["0/tcp over IPv6 (0.0.0.0)"],
                      id="stopped-with-a-port-that-docker-chooses"),
     ],
 )  # fmt: skip
@@ -66,13 +66,59 @@ def test_only_docker_proxy_serves_what_no_rule_of_dockerd_leads_to(
     assert ports(*reach, **keys) == expected
 
 
+NFTABLES = info(ServerVersion="29.7.1", FirewallBackend={"Driver": "nftables"})
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        pytest.param((), [], id="each-port-once"),
+        pytest.param(("proxy tcp 0.0.0.0 9000 172.18.0.2 web 81",), [], id="another-port-of-its"),
+        pytest.param(("proxy udp 0.0.0.0 8080 172.18.0.2 web 80",), [], id="another-protocol"),
+        pytest.param(("proxy tcp 0.0.0.0 9000 172.18.0.3 shop 80",), [], id="another-container"),
+        pytest.param(
+            ("proxy tcp 192.0.2.7 9000 172.18.0.2 web 80",),
+            ["8080/tcp over IPv4 (web)", "9000/tcp on 192.0.2.7 (web)"],
+            id="one-port-twice",
+        ),
+        pytest.param(
+            ("stopped tcp 0.0.0.0 0 0.0.0.0 shop 80", "stopped tcp 0.0.0.0 81 0.0.0.0 shop 80"),
+            ["0/tcp over IPv4 (shop)", "81/tcp over IPv4 (shop)"],
+            id="of-one-that-does-not-run",
+        ),
+    ],
+)
+def test_dockers_nftables_needs_its_proxy_for_who_publishes_a_port_twice(
+    more: tuple[str, ...], expected: list[str]
+) -> None:
+    reach = (WEB4, *more)
+
+    found = node(reach=reach, docker=NFTABLES)
+    assert [str(item) for item in needs_proxy(found)] == expected
+    assert only_by_proxy(found) == ()
+    assert ports(*reach, version="29.7.1") == []
+
+
+def test_what_dockers_nftables_drops_meanwhile_is_in_the_plan() -> None:
+    found = node(reach=(WEB4,), docker=NFTABLES, daemon_json='{"firewall-backend": "nftables"}')
+    keys = {"firewall-backend": "nftables", **OFF}
+
+    lines = plan_lines(plan_daemon_json(found, keys), found, wait_s=300)
+
+    (said,) = (line for line in lines if "a second longer" in line)
+    assert said == (
+        "  a new connection to a published port may take a second longer: while dockerd starts, "
+        "its nftables drops what it has no rule for"
+    )
+
+
 @pytest.mark.parametrize(
     "line",
     [
         pytest.param("proxy tcp", id="half"),
-        pytest.param("stopped tcp :: x 0.0.0.0 web", id="no-port"),
-        pytest.param("stopped tcp 1.2 80 0.0.0.0 web", id="no-address"),
-        pytest.param("proxy tcp :: 80 zzz web", id="no-address-of-its-own"),
+        pytest.param("stopped tcp :: x 0.0.0.0 web 80", id="no-port"),
+        pytest.param("stopped tcp 1.2 80 0.0.0.0 web 80", id="no-address"),
+        pytest.param("proxy tcp :: 80 zzz web 80", id="no-address-of-its-own"),
     ],
 )
 def test_what_docker_would_not_publish_is_left_out(line: str) -> None:
@@ -86,8 +132,8 @@ def test_the_key_is_left_alone_where_clients_depend_on_it() -> None:
 
     assert json.loads(plan.after or "") == {"debug": True}
     assert spared_line(plan) == (
-        "userland-proxy stays on: only docker-proxy serves 8080/tcp over IPv6 (web). To switch it "
-        'off and lose these ports, set gvisor_daemon_json = {"userland-proxy": False}'
+        "userland-proxy stays on: without docker-proxy clients lose 8080/tcp over IPv6 (web). To "
+        'switch it off all the same, set gvisor_daemon_json = {"userland-proxy": False}'
     )
 
 
@@ -107,7 +153,7 @@ def test_else_it_is_switched_off(reach: tuple[str, ...], spare_ports: bool) -> N
 def test_a_restart_that_would_end_it_because_of_somebody_else_is_refused() -> None:
     found = node(reach=(WEB6, OUTER), daemon_json=compact(OFF), mtime_s=EARLIER_S + 10_000)
 
-    with pytest.raises(Problem, match=r"alone serves 8080/tcp over IPv6 \(web\)"):
+    with pytest.raises(Problem, match=r"clients lose 8080/tcp over IPv6 \(web\)"):
         plan_daemon_json(found, {**OFF, "no-new-privileges": True}, spare_ports=True)
 
 
@@ -147,7 +193,7 @@ def test_a_plan_that_switches_it_off_names_every_port_that_is_lost() -> None:
     assert plan.action is Force.RESTART
     lines = plan_lines(plan, found, wait_s=300)
     lost = "53/udp on 2001:db8::5 (dns), 8080/tcp over IPv6 (web)"
-    said = f"  clients lose these published ports, which only docker-proxy serves: {lost}"
+    said = f"  clients lose these published ports with docker-proxy: {lost}"
     assert said in lines
     script = transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
     assert "given_up='udp 6 53\ntcp 6 8080'\n" in script
@@ -189,7 +235,7 @@ def test_a_restart_that_is_owed_names_what_it_will_cut_and_gives_none_up_before(
 
     assert plan.action is Force.RELOAD
     assert owed_lines(plan)[-1] == (
-        "clients lose these with it, which only docker-proxy serves: 8080/tcp over IPv6 (web)"
+        "clients lose these published ports with it: 8080/tcp over IPv6 (web)"
     )
     script = transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
     assert "given_up=''\n" in script
@@ -208,7 +254,7 @@ def test_a_docker_proxy_that_runs_counts_whatever_the_file_says_by_now() -> None
 
 
 def test_a_container_that_does_not_run_counts_as_long_as_dockerd_has_its_proxy() -> None:
-    stopped = ("stopped tcp :: 8080 0.0.0.0 web", OUTER)
+    stopped = ("stopped tcp :: 8080 0.0.0.0 web 80", OUTER)
 
     assert [str(item) for item in only_by_proxy(node(reach=stopped))] == [
         "8080/tcp over IPv6 (web)"

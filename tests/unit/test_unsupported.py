@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from pyinfra_gvisor.daemon_json.refusals import refuse
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.preflight import preflight
-from pyinfra_gvisor.settings import HARDENED, HARDENED_IF_ABSENT, load_settings
+from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import LATER_S, applied, info, node
 
 
@@ -28,129 +28,79 @@ def docker_29(version: str = "29.7.1", **others: Any) -> dict[str, Any]:
     return info(ServerVersion=version, **others)
 
 
-NFTABLES = docker_29(FirewallBackend={"Driver": "nftables", "Info": [["ReloadedAt", ""]]})
-OWED = {"daemon_json": '{"firewall-backend": "nftables"}', "docker": docker_29()}
-ALL_LEFT_ALONE: dict[str, Any] = {
-    "gvisor_runtimes": {},
-    "gvisor_daemon_json": dict.fromkeys((*HARDENED, *HARDENED_IF_ABSENT)),
+IPTABLES: dict[str, Any] = {"docker": docker_29(FirewallBackend={"Driver": "iptables"})}
+NFTABLES: dict[str, Any] = {
+    "docker": docker_29(FirewallBackend={"Driver": "nftables", "Info": [["ReloadedAt", ""]]})
 }
+FIREWALLD: dict[str, Any] = {"docker": docker_29(FirewallBackend={"Driver": "nftables+firewalld"})}
+FLAG = ["--firewall-backend=nftables"]
 
 
 @pytest.mark.parametrize(
-    ("given", "got"),
+    ("given", "value"),
     [
-        pytest.param({"docker": NFTABLES}, "nftables in docker info", id="running"),
+        pytest.param(IPTABLES, {}, id="iptables-by-default"),
+        pytest.param(IPTABLES, {"firewall-backend": "iptables"}, id="iptables"),
+        pytest.param(IPTABLES, {"firewall-backend": ""}, id="empty"),
+        pytest.param(IPTABLES, {"firewall-backend": None}, id="null"),
+        pytest.param({"docker": info(ServerVersion="26.1.5")}, {}, id="older-docker"),
+        pytest.param({"docker": docker_29(FirewallBackend=None)}, {}, id="not-told"),
+        pytest.param(NFTABLES, {"firewall-backend": "nftables"}, id="nftables"),
+        pytest.param(FIREWALLD, {"firewall-backend": "nftables"}, id="beside-firewalld"),
+        pytest.param({**NFTABLES, "flags": FLAG}, {}, id="by-a-flag"),
         pytest.param(
-            {"docker": docker_29(FirewallBackend={"Driver": "nftables+firewalld"})},
-            "nftables in docker info",
-            id="with-firewalld",
-        ),
-        pytest.param(
-            {"docker": docker_29(), "flags": ["--firewall-backend=nftables"]},
-            "nftables in dockerd's flags",
-            id="flag",
-        ),
-        pytest.param(
-            {"docker": docker_29(), "flags": ["--firewall-backend", "nftables"]},
-            "nftables in dockerd's flags",
-            id="flag-of-two-words",
-        ),
-        pytest.param(OWED, "nftables in /etc/docker/daemon.json", id="file"),
-        pytest.param(
-            {**OWED, "without": ("info", "dockerd", "clock"), "pending": "yes"},
-            "nftables in /etc/docker/daemon.json",
-            id="file-of-a-dockerd-that-is-down",
+            {"without": ("info", "dockerd", "clock")}, {"firewall-backend": "nftables"}, id="down"
         ),
     ],
 )
-def test_dockers_firewall_in_nftables_is_refused_wherever_it_is_found(
-    given: dict[str, Any], got: str
-) -> None:
-    (message,) = problems_of(**given)
-
-    assert message == (
-        f"this package supports no other firewall-backend of Docker than iptables, got {got}; "
-        "set firewall-backend to iptables and restart dockerd, or leave this node out"
-    )
-
-
-@pytest.mark.parametrize(
-    ("data", "given"),
-    [
-        pytest.param({}, {"docker": docker_29()}, id="not-said"),
-        pytest.param(
-            {}, {"docker": docker_29(FirewallBackend={"Driver": "iptables"})}, id="iptables"
-        ),
-        pytest.param(
-            {},
-            {"docker": docker_29(FirewallBackend={"Driver": "iptables+firewalld"})},
-            id="iptables-with-firewalld",
-        ),
-        pytest.param({}, {"docker": docker_29(FirewallBackend=None)}, id="null"),
-        pytest.param({}, {"daemon_json": '{"firewall-backend": "iptables"}'}, id="named"),
-        pytest.param({}, {"daemon_json": '{"firewall-backend":'}, id="file-is-refused-elsewhere"),
-        pytest.param(
-            {"gvisor_daemon_json": {"firewall-backend": "iptables"}}, OWED, id="we-put-it-right"
-        ),
-        pytest.param(ALL_LEFT_ALONE, {"docker": NFTABLES}, id="nothing-is-changed"),
-    ],
-)
-def test_dockers_firewall_is_no_reason_to_refuse(
-    data: dict[str, Any], given: dict[str, Any]
-) -> None:
-    assert problems_of(data, **given) == []
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        pytest.param({"gvisor_daemon_json": {"firewall-backend": None}}, id="left-alone"),
-        pytest.param(
-            {"gvisor_daemon_json_if_absent": {"firewall-backend": "iptables"}}, id="not-absent"
-        ),
-    ],
-)
-def test_nftables_in_a_file_is_refused_unless_the_settings_replace_it(data: dict[str, Any]) -> None:
-    (message,) = problems_of(data, **OWED)
-
-    assert "got nftables in /etc/docker/daemon.json; " in message
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        pytest.param({"gvisor_egress": {}}, id="egress"),
-        pytest.param({"gvisor_runtimes": {"runsc": {}}}, id="runtimes"),
-        pytest.param({"gvisor_daemon_json": {"debug": True}}, id="daemon-json"),
-    ],
-)
-def test_dockers_firewall_matters_as_soon_as_anything_is_changed(data: dict[str, Any]) -> None:
-    found = problems_of({**ALL_LEFT_ALONE, **data}, docker=NFTABLES)
-
-    assert [message.split(",")[0] for message in found] == [
-        "this package supports no other firewall-backend of Docker than iptables"
-    ]
-
-
 @pytest.mark.parametrize("ours", [pytest.param(True, id="ours"), pytest.param(False, id="theirs")])
+def test_the_firewall_that_docker_has_is_supported(
+    given: dict[str, Any], value: dict[str, Json], *, ours: bool
+) -> None:
+    refuse(node(**given), value, flatten(value) if ours else {})
+
+
 @pytest.mark.parametrize(
-    ("backend", "refused"),
+    ("given", "value", "said"),
     [
-        pytest.param("iptables", False, id="iptables"),
-        pytest.param("", False, id="default"),
-        pytest.param(None, False, id="null"),
-        pytest.param("nftables", True, id="nftables"),
-        pytest.param("pf", True, id="unknown"),
+        pytest.param(
+            IPTABLES,
+            {"firewall-backend": "nftables"},
+            "iptables, got nftables by /firewall-backend in /etc/docker/daemon.json; let it be "
+            "iptables;",
+            id="to-nftables",
+        ),
+        pytest.param(
+            {"docker": docker_29(FirewallBackend=None)},
+            {"firewall-backend": "nftables"},
+            "iptables, got nftables by /firewall-backend",
+            id="from-what-is-not-told",
+        ),
+        pytest.param(
+            NFTABLES, {}, "nftables, got iptables by /firewall-backend", id="back-by-default"
+        ),
+        pytest.param(
+            FIREWALLD,
+            {"firewall-backend": "iptables"},
+            "nftables, got iptables by",
+            id="back",
+        ),
+        pytest.param(
+            {**IPTABLES, "flags": FLAG}, {}, "iptables, got nftables by dockerd's flags;", id="flag"
+        ),
+        pytest.param(
+            IPTABLES, {"firewall-backend": "pf"}, "iptables, got pf by", id="what-docker-refuses"
+        ),
     ],
 )
-def test_another_firewall_backend_is_refused_if_it_is_ours(
-    backend: Json, *, refused: bool, ours: bool
+@pytest.mark.parametrize("ours", [pytest.param(True, id="ours"), pytest.param(False, id="theirs")])
+def test_another_firewall_at_the_next_start_is_refused_whosever_it_is(
+    given: dict[str, Any], value: dict[str, Json], said: str, *, ours: bool
 ) -> None:
-    value: dict[str, Json] = {"firewall-backend": backend}
-    message = f"^/firewall-backend must be iptables, .*, got {backend}; leave the key out$"
+    message = f"the next start of dockerd would change its firewall from {said}"
 
-    with pytest.raises(Problem, match=message) if refused and ours else nullcontext():
-        refuse(node(docker=docker_29()), value, flatten(value) if ours else {})
+    with pytest.raises(Problem, match=re.escape(message)):
+        refuse(node(**given), value, flatten(value) if ours else {})
 
 
 @pytest.mark.parametrize(

@@ -39,5 +39,4 @@ PART = Part(
     "systemd, and `gvisor_egress` cuts neither the node's way out, the controller's ssh, "
     "Docker's DNS nor published ports",
     "[egress.md](egress.md)",
-    needs_iptables=True,
 )
