@@ -132,14 +132,15 @@ def flags_table() -> str:
 def proof_table() -> str:
     """A Markdown table of the proof's checks: what is seen, where, and what to do if it is not."""
     rows = [
-        "| check | severity | what it shows | how it is seen | networks | docker-bench | if not |",
+        "| check | severity | what it shows | how it is seen | asked of | docker-bench | if not |",
         "|---|---|---|---|---|---|---|",
     ]
     for check in CHECKS:
         covered = {NAMED} if "sandbox" in check.networks else set()
         networks = "all" if check.networks == ALL else ", ".join(sorted(check.networks - covered))
+        asked = networks + (f", `hardening` {check.hardening}" if check.hardening else "")
         shows = check.shows + (f". Not applicable: {check.unless}" if check.unless else "")
-        cells = (check.severity, shows, check.how, networks, check.cis or "", check.remedy)
+        cells = (check.severity, shows, check.how, asked, check.cis or "", check.remedy)
         rows.append(f"| `{check.id}` | " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"
 

@@ -87,11 +87,11 @@ class Settings(AuditSettings, CoolifySettings, PartSettings):
     runtimes: dict[str, Runtime] = Field(
         default_factory=lambda: {"runsc": Runtime()},
         description="Docker runtimes by name, as many as are wanted: `network` (`host`, `sandbox`, "
-        "`none`), `dns` (`docker`: Docker's names with network `sandbox` too), `platform` "
-        "(`systrap`, `kvm`, `ptrace`), `overlay` (`none`: what a container writes outlives its "
-        "restart, `self`, `memory`), `host_uds` (`none`, `open`, `create`, `all`), `panic_log` (a "
-        "path below `/var/log`), `flags` (others of runsc's), `reason` (why what is dangerous of "
-        "these is wanted). "
+        "`none`), `dns` (`docker`: Docker's names with network `sandbox` too), `hardening` "
+        "(`standard`, `strict`), `platform` (`systrap`, `kvm`, `ptrace`), `overlay` (`none`: what "
+        "a container writes outlives its restart, `self`, `memory`), `host_uds` (`none`, `open`, "
+        "`create`, `all`), `panic_log` (a path below `/var/log`), `flags` (others of runsc's), "
+        "`reason` (why what is dangerous of these is wanted). "
         "`{}`: no gVisor on this node, only its daemon.json is kept.",
     )
     daemon_json: dict[str, Any] = Field(

@@ -29,9 +29,9 @@ class Check:
     one under runc showed; they get the observations of that container and of the node.
 
     ``observed`` is the observation that is shown, ``how`` says how it is made. ``networks`` are
-    those of runtimes that can show it. ``unless`` says when it cannot be made; it is then not
-    applicable, and never counts as proven. ``cis`` is docker-bench-security's id, where there is
-    one about the same thing.
+    those of runtimes that can show it, ``hardening`` is the only one with which they can.
+    ``unless`` says when it cannot be made; it is then not applicable, and never counts as proven.
+    ``cis`` is docker-bench-security's id, where there is one about the same thing.
     """
 
     id: str
@@ -43,12 +43,14 @@ class Check:
     sandbox: Judge
     control: Judge
     networks: frozenset[str] = ALL
+    hardening: str = ""
     unless: str = ""
     cis: str | None = None
 
     def is_about(self, runtime: Runtime) -> bool:
         """Whether this runtime can show it."""
-        return _network(runtime) in self.networks
+        can_show = self.hardening in ("", runtime.hardening)
+        return can_show and _network(runtime) in self.networks
 
     @property
     def same(self) -> bool:

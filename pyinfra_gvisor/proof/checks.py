@@ -13,6 +13,7 @@ __all__ = ["ALL", "CHECKS", "CONTROL", "Check"]
 
 _LEAVE = "run nobody's code under this runtime; see what the wrapper starts"
 _FLAGS = "take the flag out of gvisor_runtimes, or give a reason for it there"
+_STRICT = "look at `hardening` in gvisor_runtimes, and at what the wrapper starts"
 _NETWORK = "look at the node's firewall and Docker's networks; compare with the control"
 _NAMES = (
     "look at dockerd's log, for a runtime with `dns` at that of pyinfra-gvisor-resolver too; "
@@ -50,6 +51,7 @@ CHECKS: tuple[Check, ...] = (
         _LEAVE,
         shows("dmesg", "Starting gVisor"),
         shows("dmesg", "another kernel's", "refused"),
+        hardening="standard",  # Docker's seccomp filter refuses syslog(2)
     ),
     Check(
         "process-outside",
@@ -231,6 +233,31 @@ CHECKS: tuple[Check, ...] = (
         *same(shows("no_new_privs", "nothing gained")),
         unless="it is given up, or not in force yet, or `gvisor_proof_image` is set",
         cis="5.26",
+    ),
+    Check(
+        "seccomp",
+        "Docker's seccomp filter is in force inside",
+        "personality(2) with a value that the filter does not know is refused inside; under runc "
+        "the same",
+        "personality",
+        Severity.MEDIUM,
+        _STRICT,
+        *same(shows("personality", "refused")),
+        unless="under runc it is not refused either, by a filter of the node's own",
+        hardening="strict",
+        cis="5.22",
+    ),
+    Check(
+        "file-rights",
+        "its process has no rights over files of others",
+        "on the node its process has none of the capabilities CHOWN, DAC_OVERRIDE, "
+        "DAC_READ_SEARCH, FOWNER and FSETID; under runc it has some",
+        "file_rights",
+        Severity.MEDIUM,
+        _STRICT,
+        shows("file_rights", "none"),
+        shows("file_rights", "some"),
+        hardening="strict",
     ),
     Check(
         "memory-limit",

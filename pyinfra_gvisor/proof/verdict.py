@@ -61,7 +61,8 @@ def judge(
     """
     The verdict on every check for every runtime.
 
-    + output: the lines of ``scripts/prove.sh``; what is missing in them counts as not proven
+    + output: the lines of ``scripts/prove.sh``; what is missing in them counts as not proven, also
+      where an observation of that name with ``.error`` behind it says why it was not made
     + release: the release that the sandboxes must run from
     + spared: why a check is not applicable, by id, where that is known without looking; the
       script may know of more. It counts for checks only that say when they do not apply.
@@ -106,7 +107,7 @@ def _verdict(
 def _shown(check: Check, seen: Seen) -> str:
     if seen.get("start", "ok") != "ok":
         return NOT_STARTED
-    return seen.get(check.observed) or "nothing seen"
+    return seen.get(check.observed) or seen.get(f"{check.observed}.error") or "nothing seen"
 
 
 def failures_cut_short(verdicts: Iterable[Verdict]) -> list[str]:

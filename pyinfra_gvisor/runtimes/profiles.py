@@ -17,6 +17,7 @@ from pyinfra_gvisor.runtimes.dangers import (
     lacks_value,
     told,
 )
+from pyinfra_gvisor.runtimes.hardening import STRICT
 from pyinfra_gvisor.runtimes.reviewed import DOCKERS, Flag, review
 
 # Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
@@ -57,6 +58,12 @@ class Runtime(Strict):
         None,
         description="`docker`: Docker's names, with network `sandbox` too; a resolver on the node "
         "answers for Docker's, which gVisor's own network stack does not come to.",
+    )
+    hardening: Literal["standard", "strict"] = Field(
+        "standard",
+        description="`strict`: Docker's seccomp filter counts inside the sandbox too, the "
+        "sandbox's process has no rights over files of others, and no program of another release "
+        "stands in for one of runsc's. Slower where files are opened and made.",
     )
     platform: Literal["systrap", "kvm", "ptrace"] | None = Field(
         None, description="How system calls are intercepted; `None` leaves it to runsc."
@@ -112,6 +119,15 @@ class Runtime(Strict):
         if self.dns and self.network != "sandbox":
             what = 'dns "docker" is for network "sandbox"; with "host" Docker\'s own answers anyway'
             raise Problem(what, got=self.network, todo='leave "dns" out, or set network "sandbox"')
+        return self
+
+    @model_validator(mode="after")
+    def _strict_alone(self) -> Runtime:
+        names = {item.name for item in STRICT} if self.hardening == "strict" else set()
+        for flag in self.flags:
+            if flag.lstrip("-").partition("=")[0] in names:
+                what = 'hardening "strict" sets this flag by itself'
+                raise Problem(what, got=flag, todo="leave the flag out, or hardening")
         return self
 
     @model_validator(mode="after")

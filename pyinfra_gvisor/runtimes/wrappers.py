@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.releases import Release, parse_release
+from pyinfra_gvisor.runtimes.hardening import STRICT_SINCE, strict_flags
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, RuntimeEntry
 from pyinfra_gvisor.scripts import script
@@ -70,6 +71,8 @@ def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
         flags.append(f"--host-uds={runtime.host_uds}")
     if runtime.panic_log:
         flags.append(f"--panic-log={runtime.panic_log}")
+    if runtime.hardening == "strict":
+        flags += strict_flags(parse_release(release))
     command = [f"{RELEASES_DIR}/{release}/runsc", *flags, *runtime.flags]
     addresses = {"resolver": ADDRESS, "resolver6": ADDRESS6}
     names = script("wrapper_dns", **addresses) if runtime.dns else ""
@@ -83,15 +86,20 @@ def wrappers(release: str, runtimes: Mapping[str, Runtime]) -> tuple[Wrapper, ..
 
 def too_old(release: str, runtimes: Mapping[str, Runtime]) -> Problem | None:
     """Why ``release`` cannot do what the runtimes ask for, where runsc itself would not say so."""
-    since = {"none": Release(0, 0), "memory": OVERLAY2_SINCE, "self": SELF_SINCE}
+    any_release = Release(0, 0)
+    overlays = {"none": any_release, "memory": OVERLAY2_SINCE, "self": SELF_SINCE}
+    hardening = {"standard": any_release, "strict": STRICT_SINCE}
     for name, runtime in runtimes.items():
-        if parse_release(release) < since[runtime.overlay]:
-            return Problem(
-                f"runtime {name} asks for overlay {runtime.overlay}, which runsc has from "
-                f"{since[runtime.overlay]} on",
-                got=release,
-                todo=f"use a later release, or leave it out of gvisor_runtimes[{name!r}]",
-            )
+        for what, since in (
+            (f"overlay {runtime.overlay}", overlays[runtime.overlay]),
+            (f"hardening {runtime.hardening}", hardening[runtime.hardening]),
+        ):
+            if parse_release(release) < since:
+                return Problem(
+                    f"runtime {name} asks for {what}, which runsc has from {since} on",
+                    got=release,
+                    todo=f"use a later release, or leave it out of gvisor_runtimes[{name!r}]",
+                )
     return None
 
 

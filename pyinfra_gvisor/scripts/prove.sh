@@ -137,7 +137,7 @@ start_peer() {
 why_not() {
     reason=$(say "$1" | grep -m 1 -e '^docker: ' -e '^Error response from daemon: ') ||
         reason=$(say "$1" | grep -v -e '^WARNING' -e "^See 'docker " -e "^Run 'docker " -e '^ *$' | tail -n 1)
-    say "$reason" | cut -c1-1000
+    say "$reason" | tr -d '\r' | cut -c1-1000
 }
 
 start_all() { # sets started: the runtimes whose container runs

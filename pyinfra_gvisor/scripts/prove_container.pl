@@ -10,6 +10,9 @@ use constant NOBODY => 65534;
 # aarch64, arch/x86/entry/syscalls/syscall_64.tbl for x86_64. 3 reads all messages.
 use constant SYSLOG          => { x86_64 => 103, aarch64 => 116 };
 use constant SYSLOG_READ_ALL => 3;
+# personality(2), with a value that Docker's filter does not know: moby/profiles, seccomp/default.json
+use constant PERSONALITY => { x86_64 => 135, aarch64 => 92 };
+use constant ADDR_NO_RANDOMIZE => 0x40000;
 
 my %modes = ( serve => \&serve, look => \&look, ask => \&ask_all, try => \&try_all, name => \&name );
 my $mode  = shift @ARGV;
@@ -111,6 +114,7 @@ sub look {
     see( "kernel_release", $release );
     see( "kernel_version", $version );
     see( "dmesg",          messages($machine) );
+    see( "personality",    personality($machine) );
     see( "no_new_privs",   gained($setuid) ) if -u $setuid;
     sockets();
     see_address( "address", source_address($peer) );
@@ -144,6 +148,12 @@ sub messages {
     return "refused" if $size < 0;
     return "another kernel's" if index( substr( $text, 0, $size ), "Starting gVisor" ) < 0;
     return "Starting gVisor";
+}
+
+sub personality {
+    my $number = PERSONALITY->{ $_[0] } // return "";
+    my $before = syscall $number, ADDR_NO_RANDOMIZE;
+    return $before < 0 && $! == POSIX::EPERM ? "refused" : "not refused";
 }
 
 sub gained {    # what a program that is root's and setuid makes of somebody who is not root

@@ -44,6 +44,9 @@ look_at_all() {
     if [ "$external" != - ] && [ -e "$work/look.runc" ] && ! grep -q '	dns_external	' "$work/look.runc"; then
         spare dns-external 'under runc no external name resolves either'
     fi
+    if grep -q '	personality	not refused' "$work/look.runc"; then
+        spare seccomp "the node's own filter does not refuse it under runc either"
+    fi
 }
 
 # "name runtime pid memory address port" a line; a letter in front of each that may be empty
@@ -67,8 +70,10 @@ is_offline() { case " $offline " in *" $1 "*) ;; *) return 1 ;; esac }
 
 look_inside() { # runtime
     # shellcheck disable=SC2086
-    docker exec "$name-$1-$tag" $perl -e "$program" look "$peer" "$port" "$name-the-peer-$tag" "$external" "$setuid" 2>&1 |
-        while IFS= read -r line; do say "$1	$line"; done
+    if ! docker exec "$name-$1-$tag" $perl -e "$program" look "$peer" "$port" "$name-the-peer-$tag" "$external" "$setuid" > "$work/inside.$1" 2>&1; then
+        see "$1" exec.error "docker exec: $(why_not "$(cat "$work/inside.$1")")"
+    fi
+    while IFS= read -r line; do say "$1	$line"; done < "$work/inside.$1"
 }
 
 ask_from_peer() {
@@ -113,11 +118,17 @@ look_outside() { # runtime
     else
         see "$1" kernel_address "the sandbox's alone"
     fi
+    see "$1" file_rights "$(file_rights "$pid")"
     if [ "$limit" = "$memory" ]; then
         see "$1" memory_limit "$(limit_of "$pid")"
     else
         spare memory-limit "the node's kernel has no limit of memory for containers"
     fi
+}
+
+file_rights() { # pid: whether it has capabilities over files of others: 0 to 4, capabilities(7)
+    capabilities=$(sed -n 's/^CapEff:[[:space:]]*//p' "/proc/$1/status")
+    if [ $((0x$capabilities & 0x1f)) -eq 0 ]; then say none; else say some; fi
 }
 
 limit_of() { # pid: the memory limit of its control group or one above it, in bytes; version 1 or 2

@@ -1,6 +1,6 @@
 """
 Measures a run that has nothing to do, ours and others', with the audit and the proof, what the
-firewall costs, and what each network stack costs, and writes README.md beside this.
+firewall costs, what each network stack and what strict hardening costs, and writes README.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.lab.cache import Cache
-from tests.bench import stacks, throughput
+from tests.bench import hardening, stacks, throughput
 from tests.bench.ansible_core import ensure_ansible
 from tests.bench.asides import asides_sentence
 from tests.bench.machine import describe
@@ -24,6 +24,7 @@ from tests.bench.measure import BenchError, Run, adopt_orphans, run
 from tests.bench.node import Cost, bench_node
 from tests.bench.report import (
     goal_table,
+    hardening_table,
     proof_sentence,
     result_table,
     rules_table,
@@ -34,7 +35,7 @@ from tests.bench.report import (
 from tests.bench.results import Samples
 from tests.bench.variants import BENCH, PARALLEL, ROOT, Variant, Workshop
 
-RUNS, RULES, STACKS = "bench", "rules", "stacks"
+RUNS, RULES, STACKS, HARDENING = "bench", "rules", "stacks", "hardening"
 """The parts of README.md that are written, each between markers of its own."""
 
 LOAD_MAX = 0.5
@@ -55,6 +56,8 @@ def main() -> int:
                 _compare_rules(max(arguments.runs, throughput.ROUNDS), arguments.readme)
             if STACKS in arguments.part:
                 _compare_stacks(max(arguments.runs, stacks.ROUNDS), arguments.readme)
+            if HARDENING in arguments.part:
+                _compare_hardening(max(arguments.runs, hardening.ROUNDS), arguments.readme)
     except Problem as problem:
         sys.stderr.write(f"bench: {problem}\n")
         return 1
@@ -72,7 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--runs", type=_runs, default=3, help="rounds, at least 3")
     parser.add_argument("--hosts", type=_hosts, default=[1, 10, 30], help="such as 1,10,30")
-    parts = (RUNS, RULES, STACKS)
+    parts = (RUNS, RULES, STACKS, HARDENING)
     parser.add_argument("--part", choices=parts, nargs="+", default=parts, help="what to measure")
     parser.add_argument("--readme", type=Path, default=BENCH / "README.md", help="what to write to")
     return parser.parse_args()
@@ -119,6 +122,12 @@ def _compare_stacks(rounds: int, readme: Path) -> None:
     about, results, start, besides = stacks.compare(rounds, load=_load(), tell=_tell)
     said = (start_sentence(start), asides_sentence(besides))
     _publish(readme, STACKS, about, stacks_table(results), *said)
+
+
+def _compare_hardening(rounds: int, readme: Path) -> None:
+    with tempfile.TemporaryDirectory() as work:
+        about, results = hardening.compare(rounds, load=_load(), tell=_tell, directory=Path(work))
+    _publish(readme, HARDENING, about, hardening_table(results, hardening.PAIRS))
 
 
 def _publish(readme: Path, part: str, *texts: str) -> None:

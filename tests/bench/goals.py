@@ -19,6 +19,9 @@ from tests.bench.results import (
 LEFT_LEAST = 0.95
 """The share of a container's throughput that the firewall's rules leave."""
 
+STRICT_MOST = 1.5
+"""How many times standard's the time of any work may be, for strict to be what is recommended."""
+
 
 @dataclass(frozen=True)
 class Measure:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench.goals import GOALS, LEFT_LEAST, longer_s
+from tests.bench.goals import GOALS, LEFT_LEAST, STRICT_MOST, longer_s
 from tests.bench.measure import BenchError
 from tests.bench.outputs import checks
-from tests.bench.results import FLOOR, OURS, PROOF, Compared, Results, Stacked, channels, wall_s
+from tests.bench.results import (
+    FLOOR,
+    OURS,
+    PROOF,
+    Compared,
+    Hardened,
+    Results,
+    Stacked,
+    channels,
+    wall_s,
+)
 from tests.bench.start import MORE_MOST_MS, Started
 
 _HEADER = (
@@ -75,6 +85,23 @@ def stacks_table(results: Iterable[Stacked]) -> str:
         pairs = (("runsc", "runc"), ("gvisor", "runc"), ("gvisor", "runsc"))
         rows.append((item.what, *spreads, *(f"{item.times(*pair):.2f}" for pair in pairs)))
     return _markdown(rows)
+
+
+def hardening_table(results: Iterable[Hardened], pairs: Mapping[str, tuple[str, str]]) -> str:
+    """What strict hardening costs with each network, and the row that decides the goal."""
+    rows = [
+        ("what", "network", "standard (min to max)", "strict (min to max)", "strict / standard")
+    ]
+    worst = ("", 0.0)
+    for item in results:
+        for network, pair in pairs.items():
+            times = item.times(*pair)
+            spreads = (_spread(item.by_runtime[name], ".3f") for name in pair)
+            rows.append((item.what, f"`{network}`", *spreads, f"{times:.2f}"))
+            worst = max(worst, (f"{item.what} (`{network}`)", times), key=lambda one: one[1])
+    word = "pass" if worst[1] <= STRICT_MOST else "miss"
+    goal = f"Dearest: {worst[0]}, {worst[1]:.2f}; goal: at most {STRICT_MOST}, {word}."
+    return f"{_markdown(rows)}\n\n{goal}"
 
 
 def start_sentence(found: Started) -> str:

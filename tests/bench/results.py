@@ -49,6 +49,18 @@ class Stacked:
         return median(self.by_kind[kind]) / median(self.by_kind[other])
 
 
+@dataclass(frozen=True)
+class Hardened:
+    """Seconds that some work took, round by round, by the runtime that it was done under."""
+
+    what: str
+    by_runtime: dict[str, list[float]]
+
+    def times(self, standard: str, strict: str) -> float:
+        """How many times the one's the other one's are."""
+        return median(self.by_runtime[strict]) / median(self.by_runtime[standard])
+
+
 def wall_s(samples: Samples) -> float:
     """The median of wall times, in seconds."""
     return median(run.wall_s for run, _ in samples)

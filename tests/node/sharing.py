@@ -16,6 +16,7 @@ LABS = {
     "test_coolify_": "coolify",
     "test_egress": "egress",
     "test_names": "names",
+    "test_hardening": "proving",
     "test_owners": "proving",
     "test_proof": "proving",
     "test_restart_policy": "proving",

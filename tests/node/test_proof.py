@@ -13,7 +13,7 @@ from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from tests.node.proving import impostor, prove, rows
+from tests.node.proving import REAL, impostor, prove, rows
 from tests.node.running import (
     CURRENT,
     HOME,
@@ -187,6 +187,25 @@ def test_a_runtime_that_does_not_start_is_not_proven(
     assert "runsc did not start: docker: Error response from daemon: " in outcome.stderr
     assert "not proven: runsc does not start; do not run strangers' code here" in outcome.stderr
     assert rows(outcome) == {}, "one cause, one line"
+    assert no_leftovers(converged["plain"]) == ""
+
+
+NO_EXEC = """case " $* " in *" exec "*) exit 1 ;; esac
+exec @REAL@ "$@"
+"""
+
+
+def test_a_runtime_in_which_nothing_can_be_started_says_so_in_dockers_words(
+    converged: dict[str, LabNode], fleet: Fleet
+) -> None:
+    with impostor(converged["plain"], f"#!/bin/sh\n{NO_EXEC.replace('@REAL@', REAL)}"):
+        outcome = prove(fleet, "plain")
+
+    assert outcome.code == 1
+    (said,) = (line for line in outcome.stderr.splitlines() if "exec under runsc: " in line)
+    assert "exec under runsc: docker exec: OCI runtime exec failed: " in said
+    assert "did not terminate successfully: exit status 1" in said
+    assert rows(outcome)["exec"].endswith("NOT PROVEN")
     assert no_leftovers(converged["plain"]) == ""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
+from tests.node.archives import current_archive, release_members
 from tests.node.releases import CONFIG
 from tests.node.running import HOME, SENTRY
 
@@ -20,13 +21,15 @@ OLD_PROGRAM = "/usr/local/bin/runsc"
 DIRECTORY = "/run/generations"
 IDLE_S = 10
 
-# Arguments: the runsc, its network, the sandbox's name. Prints what it said if it does not start.
+# Arguments: the runsc, the sandbox's name, flags. Prints what it said if it does not start.
 _START = f"""
 set -eu
 mkdir -p {DIRECTORY}/rootfs/usr {DIRECTORY}/rootfs/proc
 for link in bin lib lib64; do ln -sfn "usr/$link" "{DIRECTORY}/rootfs/$link"; done
-if ! "$1" --root {DIRECTORY}/root --network="$2" --ignore-cgroups run -detach \\
-    -bundle {DIRECTORY} "$3" < /dev/null > {DIRECTORY}/log 2>&1; then
+runsc=$1 name=$2
+shift 2
+if ! "$runsc" --root {DIRECTORY}/root --ignore-cgroups "$@" run -detach \\
+    -bundle {DIRECTORY} "$name" < /dev/null > {DIRECTORY}/log 2>&1; then
     cat {DIRECTORY}/log >&2
     exit 1
 fi
@@ -64,10 +67,12 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(node: LabNode, runsc: str, name: str, *, network: str = "none") -> Iterator[Sandbox]:
+def sandbox(
+    node: LabNode, runsc: str, name: str, *flags: str, network: str = "none"
+) -> Iterator[Sandbox]:
     """A sandbox from that runsc, which is gone afterwards."""
     node.put(f"{DIRECTORY}/config.json", json.dumps(CONFIG).encode())
-    ran = node.exec("sh", "-c", _START, "sh", runsc, network, name)
+    ran = node.exec("sh", "-c", _START, "sh", runsc, name, f"--network={network}", *flags)
     assert ran.code == 0, ran.stderr
     try:
         yield Sandbox(node, runsc, name)
@@ -106,6 +111,34 @@ def test_without_its_sidecars_runsc_is_its_own_sentry(node: LabNode) -> None:
         program = running.program
 
     assert program == alone
+
+
+def test_a_sentry_of_another_release_is_refused_by_the_policy_of_strict_hardening(
+    node: LabNode,
+) -> None:
+    other = f"{DIRECTORY}/other"
+    members = release_members(current_archive(), "20260928.0")
+    assert node.exec("install", "-D", f"{HOME}/runsc", f"{other}/runsc").code == 0
+    node.put(f"{other}/gvisor-bin/gvisor_sentry", members["gvisor-bin/gvisor_sentry"], mode=0o755)
+
+    policy = "--sidecar-release-enforcement-policy"
+    with sandbox(node, f"{other}/runsc", "any", f"{policy}=NEVER") as taken:
+        program = taken.program
+    with (
+        pytest.raises(AssertionError, match="waiting for sandbox to start: EOF"),
+        sandbox(node, f"{other}/runsc", "strict", f"{policy}=ALWAYS"),
+    ):
+        pass
+
+    assert program == f"{other}/gvisor-bin/gvisor_sentry"
+
+
+def test_the_strictest_policy_wants_a_sidecar_that_the_lab_build_lacks(node: LabNode) -> None:
+    with (
+        pytest.raises(AssertionError, match="gvisor-sentry-prewarmer"),
+        sandbox(node, f"{HOME}/runsc", "strictest", "--sidecar-usage-policy=STRICT"),
+    ):
+        pass
 
 
 _BIND = (

@@ -46,6 +46,8 @@ SANDBOX = {
     "packet_socket": "refused",
     "docker_socket": "refused",
     "no_new_privs": "nothing gained",
+    "personality": "refused",
+    "file_rights": "none",
     "memory_limit": MEMORY_LIMIT,
     "address": "172.19.0.3",
     "exec": "answer 42",
@@ -69,6 +71,7 @@ RUNC = {
     "raw_socket": "allowed",
     "packet_socket": "allowed",
     "docker_socket": "allowed",
+    "file_rights": "some",
     "address": "172.19.0.4",
 }
 

@@ -77,6 +77,21 @@ def test_a_flag_that_a_key_stands_for_is_refused_with_the_key(
     assert message == f"--{name} has a key of its own, got {dashes}{flag}; use {key}"
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [
+        pytest.param("--directfs=true", id="the-other-way"),
+        pytest.param("--oci-seccomp", id="as-it-is-anyway"),
+        pytest.param("--sidecar-release-enforcement-policy=IF_RELEASE_BUILD", id="weaker"),
+    ],
+)
+def test_a_flag_that_hardening_sets_is_refused_beside_it(flag: str) -> None:
+    assert Runtime(flags=(flag,)).flags == (flag,)
+    assert refusal(hardening="strict", flags=[flag]) == (
+        f'hardening "strict" sets this flag by itself, got {flag}; leave the flag out, or hardening'
+    )
+
+
 @pytest.mark.parametrize("flag", [pytest.param(f"--{n}", id=n) for n in ("version", "help", "h")])
 def test_a_flag_that_answers_instead_of_running_is_refused(flag: str) -> None:
     assert refusal(flags=[flag]) == f"not for a runtime, Docker sets it, got {flag}; leave it out"

@@ -11,6 +11,7 @@ from tests.unit.observations import RELEASE, output
 
 DNS = tuple(check.id for check in CHECKS if check.id.startswith("dns"))
 EGRESS = [check.id for check in CHECKS if check.id.startswith("egress-")]
+STRICT = [check.id for check in CHECKS if check.hardening == "strict"]
 TCP = ("tcp-to-peer", "tcp-from-peer", "published-port")
 
 
@@ -37,7 +38,49 @@ def test_a_runtime_is_asked_what_its_network_can_show(
 
     verdicts = judge(output(), RELEASE, runtimes)
 
+    left_out = left_out | set(STRICT)
     assert {verdict.check.id for verdict in verdicts} == {check.id for check in CHECKS} - left_out
+
+
+@pytest.mark.parametrize(
+    ("subject", "seen", "failed"),
+    [
+        pytest.param("runsc", {}, [], id="in-force"),
+        pytest.param("runsc", {"personality": "not refused"}, ["seccomp"], id="no-filter"),
+        pytest.param("runsc", {"file_rights": "some"}, ["file-rights"], id="rights"),
+        pytest.param("runsc", {"file_rights": None, "personality": None}, STRICT, id="not-seen"),
+        pytest.param(
+            CONTROL, {"file_rights": "none"}, ["file-rights"], id="control-without-rights"
+        ),
+        pytest.param(CONTROL, {"personality": None}, ["seccomp"], id="control-not-seen"),
+    ],
+)
+def test_strict_is_asked_whether_it_is_in_force(
+    subject: str, seen: dict[str, str | None], failed: list[str]
+) -> None:
+    strict = {"runsc": Runtime(hardening="strict")}
+
+    assert not_proven(output(**{subject: seen}), strict) == failed
+
+
+def test_strict_is_not_asked_for_what_dockers_filter_refuses() -> None:
+    lines = output(runsc={"dmesg": "refused"})
+
+    assert not_proven(lines, {"runsc": Runtime(hardening="strict")}) == []
+    assert not_proven(lines, {"runsc": Runtime()}) == ["dmesg"]
+
+
+def test_of_a_filter_of_the_nodes_own_nothing_is_shown() -> None:
+    lines = output(runsc={"personality": "not refused"}, runc={"personality": "not refused"})
+
+    verdicts = judge(
+        [*lines, "node\tnot_applicable.seccomp\tnot refused under runc either"],
+        RELEASE,
+        {"runsc": Runtime(hardening="strict")},
+    )
+
+    (found,) = (item for item in verdicts if item.check.id == "seccomp")
+    assert found.word == "n/a"
 
 
 NETSTACK = {"runsc": Runtime(network="sandbox", dns="docker")}

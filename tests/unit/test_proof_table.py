@@ -132,6 +132,17 @@ def test_what_failed_is_said_whole_where_the_table_cuts_it() -> None:
     assert failures_cut_short(judge(output(), RELEASE, HOST)) == []
 
 
+def test_why_nothing_was_seen_is_said_and_speaks_against_nobody() -> None:
+    said = "docker exec: OCI runtime exec failed: exec failed: cannot load the sandbox"
+    lines = [*output(runsc={"exec": None}), f"runsc\texec.error\t{said}"]
+
+    verdicts = judge(lines, RELEASE, HOST)
+
+    assert failures_cut_short(verdicts) == [f"exec under runsc: {said}"]
+    assert unproven(verdicts) == ["exec"]
+    assert not any(verdict.against for verdict in verdicts)
+
+
 def test_of_what_did_not_start_no_check_is_to_be_mended() -> None:
     assert remedies(judge(["runsc\tstart\tunknown runtime"], RELEASE, HOST)) == []
 

@@ -50,6 +50,34 @@ def test_a_wrapper_starts_its_release_with_its_flags(runtime: Runtime, flags: st
     assert wrapper("runsc", RELEASE, runtime).text == f'#!/bin/sh\nexec {RUNSC} {flags} "$@"\n'
 
 
+@pytest.mark.parametrize(
+    ("release", "more"),
+    [
+        pytest.param("20230313.0", "", id="before-there-were-sidecars"),
+        pytest.param(
+            "20260727.0", " --sidecar-release-enforcement-policy=ALWAYS", id="with-sidecars"
+        ),
+    ],
+)
+def test_strict_says_of_a_release_what_it_knows(release: str, more: str) -> None:
+    strict = Runtime(hardening="strict", flags=("--debug",))
+
+    text = wrapper("runsc", release, strict).text
+
+    flags = f"--network=host --overlay2=none --oci-seccomp --directfs=false{more} --debug"
+    assert text.endswith(f'/runsc {flags} "$@"\n')
+    assert too_old(release, {"a": strict}) is None
+
+
+def test_a_release_without_a_flag_of_stricts_is_too_old() -> None:
+    problem = too_old("20230306.0", {"a": Runtime(), "b": Runtime(hardening="strict")})
+
+    assert str(problem) == (
+        "runtime b asks for hardening strict, which runsc has from 20230313.0 on, got 20230306.0; "
+        "use a later release, or leave it out of gvisor_runtimes['b']"
+    )
+
+
 def test_before_there_was_overlay2_nothing_is_said_of_it() -> None:
     text = wrapper("runsc", "20221218.0", Runtime()).text
 

@@ -1,0 +1,92 @@
+"""
+What ``hardening: "strict"`` costs: the same work in a container under a standard and under a strict
+runtime, with each network, on one node.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyinfra_gvisor.lab import FLAVOURS, Lab, NodeSpec
+from tests.bench.machine import measured_on
+from tests.bench.measure import BenchError
+from tests.bench.node import BenchNode
+from tests.bench.results import Hardened
+from tests.node.running import CURRENT, RELEASE, Fleet, start_container
+
+LAB_NAME = "gvisor-bench-hardening"
+ROUNDS = 9
+NODE = "hardened"
+PAIRS = {"host": ("standard", "strict"), "sandbox": ("inner", "innerstrict")}
+"""By network: the runtime that is compared with, and the strict one."""
+RUNTIMES = {
+    name: {"network": network, "hardening": hardening}
+    for network, pair in PAIRS.items()
+    for name, hardening in zip(pair, ("standard", "strict"), strict=True)
+}
+START = "start, and end of a container, s"
+EXEC = "docker exec, s"
+_WORK = (Path(__file__).parent / "hardening_work.py").read_text()
+
+
+def compare(
+    rounds: int, *, load: float, tell: Callable[[str], None], directory: Path
+) -> tuple[str, list[Hardened]]:
+    """What it was measured on, and the rows."""
+    with _node(directory) as node:
+        list(_round(node, list(RUNTIMES)))  # not counted: the first time is slow
+        rows: dict[str, Hardened] = {}
+        for number in range(rounds):
+            tell(f"hardening, round {number + 1} of {rounds}")
+            turn = number % len(RUNTIMES)
+            names = [*RUNTIMES][turn:] + [*RUNTIMES][:turn]
+            for what, name, took_s in _round(node, names):
+                rows.setdefault(what, Hardened(what, {each: [] for each in RUNTIMES}))
+                rows[what].by_runtime[name].append(took_s)
+        docker = node.shell("docker version --format '{{.Server.Version}}'")
+    about = f"{measured_on(rounds, load)}; in the node Docker {docker}, runsc {RELEASE}."
+    return about, list(rows.values())
+
+
+def _round(node: BenchNode, names: list[str]) -> Iterator[tuple[str, str, float]]:
+    """All the work under each runtime: row, runtime and seconds."""
+    for name in names:
+        yield START, name, _took_s(node, _RUN.format(name=name))
+    for name in names:
+        yield EXEC, name, _took_s(node, f"docker exec in-{name} true")
+    for name in names:
+        told: Mapping[str, float] = json.loads(
+            node.shell('docker exec "in-$1" python3 -c "$2"', name, _WORK)
+        )
+        for what, took_s in told.items():
+            yield what, name, took_s
+
+
+_RUN = "docker run --rm --runtime={name} -v /usr:/usr:ro test:1 true"
+
+
+def _took_s(node: BenchNode, command: str) -> float:
+    began_s = time.monotonic()
+    node.shell(command)
+    return time.monotonic() - began_s
+
+
+@contextmanager
+def _node(directory: Path) -> Iterator[BenchNode]:
+    lab = Lab(LAB_NAME)
+    lab.down()
+    try:
+        (made,) = lab.up([NodeSpec(FLAVOURS["debian-13"])])
+        wanted = {**CURRENT, "gvisor_runtimes": RUNTIMES, "gvisor_proof": "never"}
+        outcome = Fleet({NODE: made}, directory).run(NODE, data=wanted)
+        if outcome.code != 0:
+            raise BenchError("the node does not converge", got=outcome.text)
+        for name in RUNTIMES:
+            start_container(made, f"in-{name}", f"--runtime={name}")
+        yield BenchNode(made)
+    finally:
+        lab.down()
