@@ -101,8 +101,7 @@ def parsed(options: tuple[str, ...]) -> list[tuple[str, str]]:
 def _filters_inside(running: Running) -> bool:
     """Return True if the runtime keeps Docker's seccomp profile in the sandbox, too."""
     profile = running.host.settings.runtimes.get(running.container.runtime)
-    flags = profile.flags if profile else ()
-    return any(flag.lstrip("-") in ("oci-seccomp", "oci-seccomp=true") for flag in flags)
+    return profile is not None and profile.filters_inside
 
 
 def _looks(option: Option) -> Callable[[Running], Iterator[Seen]]:

@@ -34,6 +34,7 @@ class RuntimeSeen(Strict):
     dns: Literal["docker"] | None
     platform: Literal["systrap", "kvm", "ptrace"] | None
     overlay: Literal["none", "self", "memory"]
+    hardening: Literal["standard", "strict"] = "standard"
     flags: tuple[Flag, ...] = Field((), description="Names of further flags, without values.")
     ok: Count
     accepted: Count = Field(description="Not proven, with a danger that the operator accepted.")

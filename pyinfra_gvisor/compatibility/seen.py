@@ -162,6 +162,7 @@ def _runtime(runtime: Runtime, outcomes: Any) -> RuntimeSeen:
         dns=runtime.dns,
         platform=runtime.platform,
         overlay=runtime.overlay,
+        hardening=runtime.hardening,
         flags=tuple(sorted({flag.lstrip("-").partition("=")[0] for flag in runtime.flags})),
         ok=outcomes.get("ok", 0),
         accepted=outcomes.get("accepted", 0),

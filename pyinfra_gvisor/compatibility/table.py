@@ -69,6 +69,7 @@ def _runtime(runtime: RuntimeSeen) -> str:
         *(["dns docker"] if runtime.dns else ()),
         *([runtime.platform] if runtime.platform else ()),
         f"overlay {runtime.overlay}",
+        *(["hardening strict"] if runtime.hardening == "strict" else ()),
         *(f"`{flag}`" for flag in runtime.flags),
     ]
     counts = [f"{runtime.ok} ok"]

@@ -19,7 +19,13 @@ from pyinfra_gvisor.daemon_json.leaving import leaving, with_staying
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, needs_proxy, proxied
 from pyinfra_gvisor.daemon_json.records import owned_by_us
-from pyinfra_gvisor.daemon_json.refusals import can_live_restore, refuse, refuse_loss, refuse_moving
+from pyinfra_gvisor.daemon_json.refusals import (
+    can_live_restore,
+    refuse,
+    refuse_firewall_change,
+    refuse_loss,
+    refuse_moving,
+)
 from pyinfra_gvisor.daemon_json.runtime_users import Ask, users_by_runtime
 from pyinfra_gvisor.daemon_json.text import (
     EMPTY,
@@ -182,7 +188,7 @@ def plan_merged(
     refuse(node, after_value, paths)
     needs = _needs(node, before, merged, ours)
     action = _action(needs, restart)
-    _refuse_harm(node, action, {} if before is None else JsonText(before).value, after_value)
+    _refuse_harm(node, action, {} if before is None else JsonText(before).value, after_value, ours)
     started = known(node, Force.RESTART)
     owed = () if action is Force.RESTART else _owed(needs, started, after_value)
     return Plan(
@@ -206,9 +212,15 @@ def plan_merged(
 
 
 def _refuse_harm(
-    node: Node, action: Force, old: Mapping[str, Json], new: Mapping[str, Json]
+    node: Node,
+    action: Force,
+    old: Mapping[str, Json],
+    new: Mapping[str, Json],
+    ours: Collection[Path],
 ) -> None:
     """Raise ``Problem`` if running containers would come to harm."""
+    if action is Force.RESTART or ("firewall-backend",) in ours:
+        refuse_firewall_change(node, new)
     if action is not Force.NOTHING:
         refuse_moving(node, old, new)
     if action is Force.RESTART:

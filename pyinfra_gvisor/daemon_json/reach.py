@@ -20,6 +20,11 @@ def proxied(node: Node) -> bool:
     return node.info is not None and value_in_force(node, USERLAND_PROXY) not in (False, "false")
 
 
+def uses_nftables(node: Node) -> bool:
+    """Return True if the running dockerd makes its rules with nftables."""
+    return node.info is not None and node.info.firewall_backend == "nftables"
+
+
 def only_by_proxy(node: Node) -> tuple[Published, ...]:
     """
     Return the published ports that clients reach with docker-proxy and in no other way.
@@ -53,7 +58,7 @@ def _without_rules(node: Node) -> set[str]:
     "rule exists". Seen with 29.7.1; moby v29 daemon/libnetwork/drivers/bridge/internal/nftabler,
     port.go, setPerPortHairpinMasq.
     """
-    if node.info is None or node.info.firewall_backend != "nftables":
+    if not uses_nftables(node):
         return set()
     times = Counter(
         (_of(item), item.protocol, item.version, item.own)

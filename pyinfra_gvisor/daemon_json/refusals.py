@@ -18,7 +18,7 @@ from pyinfra_gvisor.daemon_json.keys import FLAG_NAMES
 from pyinfra_gvisor.daemon_json.log_drivers import log_driver, log_opts
 from pyinfra_gvisor.daemon_json.text import Json, Path, pointer
 from pyinfra_gvisor.daemon_json.validation import (
-    firewall_backend,
+    firewall_change,
     other_file,
     other_versions,
     unknown_keys,
@@ -92,6 +92,23 @@ def refuse_loss(node: Node) -> None:
         got=", ".join(running),
         todo='drain the node first, or leave the restart owed with gvisor_restart = "reload"',
     )
+
+
+def refuse_firewall_change(node: Node, value: Mapping[str, Json]) -> None:
+    """
+    Raise ``Problem`` if dockerd's next start, with this file, would change its firewall.
+
+    What the one before has left, such as iptables' policy DROP for what is forwarded, outlives
+    dockerd and can cut containers off: https://docs.docker.com/engine/network/firewall-nftables/,
+    and moby v29 daemon/libnetwork/drivers/bridge/internal/iptabler/cleaner.go.
+    """
+    if change := firewall_change(node, value):
+        now, coming, by = change
+        raise Problem(
+            f"the next start of dockerd would change its firewall from {now}",
+            got=f"{coming} by {by}",
+            todo=f"keep {now}; or change the firewall without this package, and reboot the node",
+        )
 
 
 def refuse_moving(node: Node, old: Mapping[str, Json], new: Mapping[str, Json]) -> None:
@@ -213,7 +230,6 @@ RULES: tuple[Callable[[Node, Mapping[str, Json], Mapping[Path, Json]], None], ..
     unknown_keys,
     other_versions,
     wrong_kinds,
-    firewall_backend,
     unread_fields,
     log_driver,
     log_opts,

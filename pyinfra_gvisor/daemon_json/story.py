@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
-from pyinfra_gvisor.daemon_json.reach import only_by_proxy
+from pyinfra_gvisor.daemon_json.reach import only_by_proxy, uses_nftables
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
@@ -46,15 +46,15 @@ def owed_lines(plan: Plan) -> list[str]:
     lines = [f"{path}: not as dockerd was started, a restart is owed" for path in plan.owed]
     if plan.owed and plan.lost:
         ports = ", ".join(map(str, plan.lost))
-        lines.append(f"clients lose these published ports with it: {ports}")
+        lines.append(f"clients lose these published ports with that restart: {ports}")
     return lines
 
 
 def _ports(plan: Plan, node: Node) -> list[str]:
     if plan.lost is not None:
         ports = ", ".join(map(str, plan.lost))
-        lost = f"clients lose these published ports with docker-proxy: {ports}"
-        return [*([lost] if ports else []), *_neighbours(node)]
+        lost = f"when docker-proxy ends, clients lose these published ports: {ports}"
+        return [*([lost] if ports else []), *_neighbours(node), *_twice(node)]
     if served := only_by_proxy(node):
         ports = ", ".join(map(str, served))
         return [f"refused for some tenths of a second, until docker-proxy runs again: {ports}"]
@@ -70,6 +70,13 @@ def _neighbours(node: Node) -> list[str]:
         "containers will reach published ports by the node's own address only on their own network"
     )
     return [f'{where}; let them use names, or keep docker-proxy with {{"userland-proxy": None}}']
+
+
+def _twice(node: Node) -> list[str]:
+    if not uses_nftables(node):
+        return []
+    line = "without docker-proxy, Docker's nftables starts no container that publishes a port twice"
+    return [f'{line}; to keep it, set gvisor_daemon_json = {{"userland-proxy": None}}']
 
 
 def spared_line(plan: Plan) -> str:
@@ -120,10 +127,10 @@ def _restart(node: Node, wait_s: int) -> list[str]:
         "the Docker API is away for some seconds, live-restore keeps containers running",
         "docker exec, attach, logs -f and builds that are going on will end",
     ]
-    if node.info is not None and node.info.firewall_backend == "nftables":
+    if uses_nftables(node):
         lines.append(
-            "a new connection to a published port may take a second longer: while dockerd starts, "
-            "its nftables drops what it has no rule for"
+            "where ports are published, a new connection may take a second longer: while dockerd "
+            "starts, its nftables drops what it has no rule for"
         )
     lines += [f"kept running: {', '.join(running)}"] if running else []
     lines += (

@@ -11,6 +11,7 @@ from uuid import uuid4
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned, OwnedPath, digest, intent
 from pyinfra_gvisor.daemon_json.plan import Plan, dump
+from pyinfra_gvisor.daemon_json.reach import uses_nftables
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.daemon_json.text import EMPTY, Json, JsonText, from_pointer
@@ -51,6 +52,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         action=plan.action.name.lower(),
         seccomp=_seccomp_file(value.get("seccomp-profile")),
         can_live_restore="yes" if plan.live_restore else "no",
+        firewall="nftables" if uses_nftables(node) else "iptables",
         timeout_s=timeout_s,
         wait_s=wait_s,
         keep=KEEP_GENERATIONS,

@@ -25,13 +25,16 @@ FEW = 12  # names that are listed rather than left to be looked up
 
 def other_file(node: Node, _value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
     """Refuse to write a file that dockerd does not read."""
-    path = flag_value(node, "config-file")
-    if owned and path is not None and posixpath.normpath(path) != DAEMON_JSON:
+    if owned and not _reads_our_file(node):
         raise Problem(
             "dockerd reads another file",
-            got=path,
+            got=flag_value(node, "config-file"),
             todo=f"remove --config-file from its unit, or let it be {DAEMON_JSON}",
         )
+
+
+def _reads_our_file(node: Node) -> bool:
+    return posixpath.normpath(flag_value(node, "config-file") or DAEMON_JSON) == DAEMON_JSON
 
 
 def unknown_keys(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
@@ -78,29 +81,28 @@ def wrong_kinds(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Js
         raise Problem(what, got=json.dumps(shown(profile)), todo="mend it")
 
 
-def firewall_backend(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
+def firewall_change(node: Node, value: Mapping[str, Json]) -> tuple[str, str, str] | None:
     """
-    Refuse what would change Docker's firewall at dockerd's next start, whosever it is.
+    Return dockerd's firewall as it runs, that of its next start, and who says so, if they differ.
 
-    What the firewall before has left, such as iptables' policy DROP for what is forwarded, outlives
-    dockerd and can cut containers off: https://docs.docker.com/engine/network/firewall-nftables/,
-    and moby v29 daemon/libnetwork/drivers/bridge/internal/iptabler/cleaner.go.
+    None also where either is not known.
     """
-    if node.info is None:
-        return
     running = node.dockerd.arguments if node.dockerd else ()
     words = running if node.next_arguments is None else node.next_arguments
-    flagged = next(flag_values(words, "firewall-backend"), None)
-    # "" is iptables: moby v29 daemon/libnetwork/firewall_linux.go
-    coming = flagged or value.get("firewall-backend") or "iptables"
+    version = dockerd_version(node)
+    if node.info is None or version is None or not _reads_our_file(node):
+        return None
+    if flagged := next(flag_values(words, "firewall-backend"), ""):
+        coming, by = flagged, "a flag of dockerd's"
+    elif written := value.get("firewall-backend"):
+        coming, by = str(written), f"/firewall-backend in {DAEMON_JSON}"
+    elif version <= LAST_KNOWN:
+        # selectFirewallBackend in moby v29 daemon/libnetwork/firewall_linux.go
+        coming, by = "iptables", "default, since nothing names one"
+    else:
+        return None
     now = node.info.firewall_backend
-    if coming != now:
-        where = "dockerd's flags" if flagged else f"/firewall-backend in {DAEMON_JSON}"
-        raise Problem(
-            f"the next start of dockerd would change its firewall from {now}",
-            got=f"{shown(coming)} by {where}",
-            todo=f"let it be {now}; or change it without this package, and restart the node",
-        )
+    return None if coming == now else (now, shown(coming), by)
 
 
 def unread_fields(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:

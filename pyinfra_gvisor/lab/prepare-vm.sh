@@ -25,7 +25,7 @@ ConditionPathExists=!/var/lib/lab-seed
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'tar -C / -xf /dev/vdb && touch /var/lib/lab-seed'
+ExecStart=/bin/sh -c 'tar -C / -xf /dev/vdb && sysctl -q --system && touch /var/lib/lab-seed'
 
 [Install]
 WantedBy=multi-user.target

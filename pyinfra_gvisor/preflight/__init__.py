@@ -188,7 +188,7 @@ def _checksum(node: Node, settings: Settings) -> Problem | None:
     )
 
 
-def _overlay(_node: Node, settings: Settings) -> Problem | None:
+def _old_for_runtimes(_node: Node, settings: Settings) -> Problem | None:
     return too_old(settings.release, settings.runtimes)
 
 
@@ -265,7 +265,12 @@ RULES: tuple[Rule, ...] = (
         f"{_GVISOR}/issues/10704",
         _netstack,
     ),
-    Rule("overlay", "the release has the overlay asked for", f"{_GVISOR}/issues/10476", _overlay),
+    Rule(
+        "old release",
+        "the release has the overlay and the hardening asked for",
+        f"{_GVISOR}/issues/10476, and runsc/config/flags.go there",
+        _old_for_runtimes,
+    ),
     Rule("checksum", "a sha512 is known for the node's architecture", "contract 6", _checksum),
     Rule(
         "stray sidecars",

@@ -21,12 +21,12 @@ class Stricter:
         return self.flag.lstrip("-").partition("=")[0]
 
 
-# The releases that follow these changes of google/gvisor, runsc/config/flags.go: dcd532e2e of
+# The first releases with these changes of google/gvisor, runsc/config/flags.go: dcd532e2e of
 # 2020-09-15, f9638850c of 2023-03-02, a1456472b of 2026-07-22. The last flag is off by default
 # there; a build of 2026-09-05 looks by default, too (tried).
 STRICT = (
     Stricter("--oci-seccomp", Release(20200921, 0)),
-    Stricter("--directfs=false", Release(20230313, 0)),
+    Stricter("--directfs=false", Release(20230306, 0)),
     Stricter("--sidecar-release-enforcement-policy=ALWAYS", Release(20260727, 0), optional=True),
 )
 STRICT_SINCE = max(item.since for item in STRICT if not item.optional)

@@ -145,6 +145,12 @@ class Runtime(Strict):
         return told(self._dangers())
 
     @property
+    def filters_inside(self) -> bool:
+        """Whether Docker's seccomp filter counts inside the sandbox, too."""
+        on = ("oci-seccomp", "oci-seccomp=true")
+        return self.hardening == "strict" or any(flag.lstrip("-") in on for flag in self.flags)
+
+    @property
     def given_up(self) -> frozenset[str]:
         """The checks of the proof that such a danger makes impossible."""
         return frozenset(check for _, flag in self._dangers() for check in flag.gives_up)

@@ -134,7 +134,7 @@ restart_with() { # final on off: restarted with this file, and with live-restore
         reason="the Docker API did not answer within $timeout_s s"
         return 1
     }
-    release_ports || note "could not take the chain $held_chain away again"
+    release_ports || note "could not take what held published ports open away again (chain $held_chain, table $held_table)"
     put_back_scripts || return 1
     if [ "$first" = "$1" ]; then return 0; fi
     step "switch live-restore off" || return 1

@@ -122,11 +122,13 @@ sub listening { # sockets of other engines, also while systemd waits in front of
 }
 sub alive { return defined readlink "/proc/$_[0]/exe" } # what has ended and waits for its parent has none
 # A shim outlives its container by seconds on a busy node, and for ever where dockerd was restarted while it removed
-# the container (seen with 20.10). Then nothing runs in it.
+# the container (seen with 20.10). Then nothing runs in it. These shims keep what a container runs as their children,
+# what it leaves behind too; others run a machine in themselves. Of a child the first thread may have ended.
+sub may_be_empty { $_[0]{namespace} eq "moby" && $_[0]{program} =~ /^containerd-shim(?:-runc-v[12]|-runsc-v1)?\z/ }
 sub is_empty {
     my ($shim) = @_;
-    return 0 unless $shim->{namespace} eq "moby" && $shim->{pid};
-    return !grep { parent($_) == $shim->{pid} && alive($_) } map { substr $_, 6 } glob "/proc/[0-9]*";
+    my @children = grep { parent($_) == $shim->{pid} } map { substr $_, 6 } glob "/proc/[0-9]*";
+    return !grep { defined readlink "$_/exe" } map { glob "/proc/$_/task/[0-9]*" } @children;
 }
 sub engines { # and processes of containers that dockerd knows nothing of
     my %known = @_;
@@ -139,8 +141,8 @@ sub engines { # and processes of containers that dockerd knows nothing of
     $ours{$dockerd} = 1 if $dockerd;
     my @strange = grep { !$ours{$_->{pid}} && !descends($_->{pid}, \%ours) } @found, listening();
     for my $try (1 .. 20) { # the removal itself has programs run
-        @strange = grep { !is_empty($_) } @strange;
-        last unless $try < 20 && grep { $_->{namespace} eq "moby" && alive($_->{pid}) } @strange;
+        @strange = grep { !may_be_empty($_) || !is_empty($_) } @strange;
+        last unless $try < 20 && grep { may_be_empty($_) && alive($_->{pid}) } @strange;
         select undef, undef, undef, 0.25;
     }
     my $text = "";

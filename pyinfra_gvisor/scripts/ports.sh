@@ -3,8 +3,9 @@
 # back, which refuses every new connection for some tenths of a second, live-restore or not: copies
 # in a chain of our own, after Docker's, do the same work meanwhile. Docker 29 can have its rules in
 # tables of nftables' instead: there what it drops itself while it starts cannot be let through.
-# Set before: work. Connections to 127.0.0.1 go through docker-proxy, and wait for nothing.
+# Set before: work, firewall (of dockerd as it runs: iptables or nftables). Connections to 127.0.0.1 go through docker-proxy, and wait for nothing.
 set -eu
+: "${firewall:?}"
 held_chain=PYINFRA-GVISOR held_table=pyinfra_gvisor_held
 
 docker_dnat() { # ip | ip6: the rules of Docker's nftables that lead to published ports
@@ -14,22 +15,29 @@ docker_dnat() { # ip | ip6: the rules of Docker's nftables that lead to publishe
 
 hold_ports() {
     hold_iptables
-    hold_nftables
+    if [ "$firewall" = nftables ]; then hold_nftables; fi
 }
 
-release_ports() {
-    release_iptables
-    release_nftables
+release_ports() { # fails if anything of it stays
+    stays=no
+    release_iptables || stays=yes
+    release_nftables || stays=yes
+    [ "$stays" = no ]
+}
+
+not_held() { # tool
+    note "published ports were not held open with $1, connections may have been refused for a moment"
 }
 
 hold_nftables() {
+    if ! command -v nft > /dev/null; then not_held nft && return 0; fi
     for family in ip ip6; do
+        # one that is there holds more than dockerd may have at the moment
+        if nft list table "$family" "$held_table" > /dev/null 2>&1; then continue; fi
         rules=$(docker_dnat "$family")
         if [ -z "$rules" ]; then continue; fi
         case "$family" in ip) loopback=127.0.0.0/8 ;; *) loopback=::1 ;; esac
         {
-            # as nft -f replaces a table: one that is there already, too
-            printf 'table %s %s\ndelete table %s %s\n' "$family" "$held_table" "$family" "$held_table"
             printf 'table %s %s {\nchain held {\n%s\n}\n' "$family" "$held_table" "$rules"
             for hook in prerouting output; do
                 printf 'chain %s {\ntype nat hook %s priority -99;\n' "$hook" "$hook"
@@ -37,17 +45,18 @@ hold_nftables() {
             done
             echo '}'
         } > "$work/held.$family"
-        nft -f "$work/held.$family" ||
-            say "could not hold published ports open with nft, they are refused for a moment" >&2
+        nft -f "$work/held.$family" || not_held nft
     done
 }
 
 release_nftables() {
     if ! command -v nft > /dev/null; then return 0; fi
+    kept=no
     for family in ip ip6; do
         if ! nft list table "$family" "$held_table" > /dev/null 2>&1; then continue; fi
-        nft delete table "$family" "$held_table"
+        nft delete table "$family" "$held_table" || kept=yes
     done
+    [ "$kept" = no ]
 }
 
 hold_iptables() {
@@ -63,8 +72,7 @@ hold_iptables() {
             printf -- '-A %s -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n' "$held_chain"
             printf -- '-A FORWARD -j %s\nCOMMIT\n' "$held_chain"
         } > "$work/held.$tool"
-        "$tool-restore" --noflush < "$work/held.$tool" ||
-            say "could not hold published ports open with $tool, they are refused for a moment" >&2
+        "$tool-restore" --noflush < "$work/held.$tool" || not_held "$tool"
     done
 }
 

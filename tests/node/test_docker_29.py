@@ -177,15 +177,17 @@ def test_another_firewall_of_ours_is_refused_before_the_first_change(store: Stor
 
 
 @pytest.mark.slow
-def test_another_firewall_of_others_is_refused_until_dockerd_has_it(store: Store) -> None:
+def test_a_restart_with_another_firewall_is_refused_until_dockerd_has_it(store: Store) -> None:
+    restarts = {"features": {"cdi": False}}
     with nftables(store.node):
-        store.run_refused(f"{OTHER_FIREWALL} iptables, got nftables by /firewall-backend in {FILE}")
+        said = f"{OTHER_FIREWALL} iptables, got nftables by /firewall-backend in {FILE}"
+        store.run_refused(said, **restarts)
         before = firewall(store.node)
         restart_docker(store.node)
         used = firewall(store.node)
         store.run_well()
         store.assert_second_changes_nothing()
-    store.run_refused(f"{OTHER_FIREWALL} nftables, got iptables by /firewall-backend in {FILE}")
+    store.run_refused(f"{OTHER_FIREWALL} nftables, got iptables by default", **restarts)
     restart_docker(store.node)
 
     assert (before, used, firewall(store.node)) == ("iptables", "nftables", "iptables")

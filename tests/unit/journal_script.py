@@ -50,6 +50,7 @@ class Journal:
             "file": self.file,
             "state_dir": self.state_dir,
             "hide": "",
+            "firewall": "iptables",
             **self.variables,
             **encodings,
         }

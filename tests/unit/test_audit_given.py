@@ -94,11 +94,17 @@ def test_what_is_no_weaker_than_dockers_own_is_no_finding(given: dict[str, Any])
     assert set(ids(with_container(app(given=given)))) <= {"container-host-pid"}
 
 
-def test_a_profile_that_a_sandbox_keeps_is_missed_more() -> None:
-    runtimes = {"runsc": {"flags": ["--oci-seccomp"]}}
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        pytest.param({"flags": ["--oci-seccomp"]}, id="flag"),
+        pytest.param({"hardening": "strict"}, id="strict"),
+    ],
+)
+def test_a_profile_that_a_sandbox_keeps_is_missed_more(runtime: dict[str, Any]) -> None:
     given = {"SecurityOpt": ["seccomp=unconfined"]}
 
-    report = with_container(app(given=given), runtimes=runtimes)
+    report = with_container(app(given=given), runtimes={"runsc": runtime})
 
     assert found(report)["container-seccomp shop"].severity is MEDIUM
 

@@ -53,7 +53,7 @@ def test_a_wrapper_starts_its_release_with_its_flags(runtime: Runtime, flags: st
 @pytest.mark.parametrize(
     ("release", "more"),
     [
-        pytest.param("20230313.0", "", id="before-there-were-sidecars"),
+        pytest.param("20230306.0", "", id="before-there-were-sidecars"),
         pytest.param(
             "20260727.0", " --sidecar-release-enforcement-policy=ALWAYS", id="with-sidecars"
         ),
@@ -70,10 +70,10 @@ def test_strict_says_of_a_release_what_it_knows(release: str, more: str) -> None
 
 
 def test_a_release_without_a_flag_of_stricts_is_too_old() -> None:
-    problem = too_old("20230306.0", {"a": Runtime(), "b": Runtime(hardening="strict")})
+    problem = too_old("20230227.0", {"a": Runtime(), "b": Runtime(hardening="strict")})
 
     assert str(problem) == (
-        "runtime b asks for hardening strict, which runsc has from 20230313.0 on, got 20230306.0; "
+        "runtime b asks for hardening strict, which runsc has from 20230306.0 on, got 20230227.0; "
         "use a later release, or leave it out of gvisor_runtimes['b']"
     )
 

@@ -182,10 +182,19 @@ def test_a_shim_of_dockers_own_container_is_none(machine: Machine) -> None:
         assert of(told(machine, ids=listing(ID)), pid) == []
 
 
+# Other threads of a process go on without the first one: exit(2) ends a thread, exit_group(2) all.
+ENDED_LEADER = """exec 3<&0; python3 -c '
+import ctypes, platform, sys, threading
+threading.Thread(target=sys.stdin.read).start()
+ctypes.CDLL(None).syscall(93 if platform.machine() == "aarch64" else 60, 0)
+' <&3 & read x"""
+
+
 @pytest.mark.parametrize(
     ("namespace", "does", "count"),
     [
         pytest.param("moby", "(read x); :", 1, id="something-runs-in-it"),
+        pytest.param("moby", ENDED_LEADER, 1, id="something-whose-first-thread-has-ended"),
         pytest.param("moby", "read x", 0, id="nothing-does"),
         pytest.param("moby", "sleep 0.6; read x", 0, id="nothing-does-in-a-moment"),
         pytest.param("other", "read x", 1, id="one-of-another-engine"),

@@ -38,7 +38,8 @@ def test_reading_the_journal_prints_nothing_and_changes_nothing(journal: Journal
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, id=n) for n in ("file", "state_dir", "keep", "unit", "after_b64")]
+    "name",
+    [pytest.param(n, id=n) for n in ("file", "state_dir", "keep", "unit", "after_b64", "firewall")],
 )
 def test_it_says_which_variable_it_misses(journal: Journal, name: str) -> None:
     ran = journal.run("say done", without=name)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, Literal
 
 import pytest
 
-from pyinfra_gvisor.daemon_json.merge import flatten
-from pyinfra_gvisor.daemon_json.refusals import refuse
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.daemon_json.refusals import refuse_firewall_change
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.preflight import preflight
@@ -36,6 +37,10 @@ FIREWALLD: dict[str, Any] = {"docker": docker_29(FirewallBackend={"Driver": "nft
 FLAG = ["--firewall-backend=nftables"]
 
 
+LATER = docker_29("29.99.0", FirewallBackend={"Driver": "nftables"})
+ELSEWHERE = ["--config-file=/etc/docker/other.json"]
+
+
 @pytest.mark.parametrize(
     ("given", "value"),
     [
@@ -48,16 +53,17 @@ FLAG = ["--firewall-backend=nftables"]
         pytest.param(NFTABLES, {"firewall-backend": "nftables"}, id="nftables"),
         pytest.param(FIREWALLD, {"firewall-backend": "nftables"}, id="beside-firewalld"),
         pytest.param({**NFTABLES, "flags": FLAG}, {}, id="by-a-flag"),
+        pytest.param({"docker": LATER}, {}, id="default-of-a-later-docker"),
+        pytest.param({**NFTABLES, "flags": ELSEWHERE}, {}, id="another-file"),
         pytest.param(
             {"without": ("info", "dockerd", "clock")}, {"firewall-backend": "nftables"}, id="down"
         ),
     ],
 )
-@pytest.mark.parametrize("ours", [pytest.param(True, id="ours"), pytest.param(False, id="theirs")])
 def test_the_firewall_that_docker_has_is_supported(
-    given: dict[str, Any], value: dict[str, Json], *, ours: bool
+    given: dict[str, Any], value: dict[str, Json]
 ) -> None:
-    refuse(node(**given), value, flatten(value) if ours else {})
+    refuse_firewall_change(node(**given), value)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +72,8 @@ def test_the_firewall_that_docker_has_is_supported(
         pytest.param(
             IPTABLES,
             {"firewall-backend": "nftables"},
-            "iptables, got nftables by /firewall-backend in /etc/docker/daemon.json; let it be "
-            "iptables;",
+            "iptables, got nftables by /firewall-backend in /etc/docker/daemon.json; keep iptables;"
+            " or change the firewall without this package, and reboot the node",
             id="to-nftables",
         ),
         pytest.param(
@@ -77,30 +83,55 @@ def test_the_firewall_that_docker_has_is_supported(
             id="from-what-is-not-told",
         ),
         pytest.param(
-            NFTABLES, {}, "nftables, got iptables by /firewall-backend", id="back-by-default"
+            NFTABLES,
+            {},
+            "nftables, got iptables by default, since nothing names one; keep nftables;",
+            id="back-by-default",
         ),
         pytest.param(
-            FIREWALLD,
-            {"firewall-backend": "iptables"},
-            "nftables, got iptables by",
-            id="back",
+            FIREWALLD, {"firewall-backend": "iptables"}, "nftables, got iptables by", id="back"
         ),
         pytest.param(
-            {**IPTABLES, "flags": FLAG}, {}, "iptables, got nftables by dockerd's flags;", id="flag"
+            {**IPTABLES, "flags": FLAG},
+            {},
+            "iptables, got nftables by a flag of dockerd's;",
+            id="flag",
         ),
         pytest.param(
             IPTABLES, {"firewall-backend": "pf"}, "iptables, got pf by", id="what-docker-refuses"
         ),
     ],
 )
-@pytest.mark.parametrize("ours", [pytest.param(True, id="ours"), pytest.param(False, id="theirs")])
-def test_another_firewall_at_the_next_start_is_refused_whosever_it_is(
-    given: dict[str, Any], value: dict[str, Json], said: str, *, ours: bool
+def test_another_firewall_at_the_next_start_is_refused(
+    given: dict[str, Any], value: dict[str, Json], said: str
 ) -> None:
     message = f"the next start of dockerd would change its firewall from {said}"
 
     with pytest.raises(Problem, match=re.escape(message)):
-        refuse(node(**given), value, flatten(value) if ours else {})
+        refuse_firewall_change(node(**given), value)
+
+
+OTHERS = '{"firewall-backend": "nftables"}'
+OURS = {"firewall-backend": "nftables"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "restart", "is_refused"),
+    [
+        pytest.param({"no-new-privileges": True}, "auto", True, id="a-restart-of-ours"),
+        pytest.param({"no-new-privileges": True}, "reload", False, id="a-restart-left-owed"),
+        pytest.param({"debug": True}, "auto", False, id="a-reload"),
+        pytest.param({}, "auto", False, id="nothing"),
+        pytest.param(OURS, "reload", True, id="ours-too"),
+    ],
+)
+def test_what_others_have_written_is_no_reason_to_refuse_what_restarts_nothing(
+    wanted: dict[str, Json], restart: Literal["auto", "reload"], *, is_refused: bool
+) -> None:
+    found = node(daemon_json=OTHERS, **IPTABLES)
+
+    with pytest.raises(Problem, match="change its firewall") if is_refused else nullcontext():
+        plan_daemon_json(found, wanted, restart=restart)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,12 @@
-"""A virtual machine as a node: a kernel, modules and a boot of its own, as every server has."""
+"""
+A virtual machine as a node: a kernel, modules and a boot of its own, as every server has.
+
+``GVISOR_LAB_FLAVOURS`` names another flavour of the lab's than Debian 13 with its own Docker.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +18,7 @@ from tests.node.equipped import equipped, free_port_80
 from tests.node.running import Fleet
 
 NAME = "vm"
-SPEC = NodeSpec(equipped("debian-13"), kind="vm")
+SPEC = NodeSpec(equipped(os.environ.get("GVISOR_LAB_FLAVOURS") or "debian-13"), kind="vm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
