@@ -178,7 +178,7 @@ def test_another_firewall_of_ours_is_refused_before_the_first_change(store: Stor
 
 @pytest.mark.slow
 def test_a_restart_with_another_firewall_is_refused_until_dockerd_has_it(store: Store) -> None:
-    restarts = {"features": {"cdi": False}}
+    restarts = {"log_level": "warn"}
     with nftables(store.node):
         said = f"{OTHER_FIREWALL} iptables, got nftables by /firewall-backend in {FILE}"
         store.run_refused(said, **restarts)

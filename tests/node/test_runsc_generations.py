@@ -130,7 +130,7 @@ def test_a_sentry_of_another_release_is_refused_by_the_policy_of_strict_hardenin
     ):
         pass
 
-    assert program == f"{other}/gvisor-bin/gvisor_sentry"
+    assert program.endswith("/other/gvisor-bin/gvisor_sentry"), "below a mount its path is cut"
 
 
 def test_the_strictest_policy_wants_a_sidecar_that_the_lab_build_lacks(node: LabNode) -> None:
