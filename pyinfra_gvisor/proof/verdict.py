@@ -61,8 +61,8 @@ def judge(
     """
     The verdict on every check for every runtime.
 
-    + output: the lines of ``scripts/prove.sh``; what is missing in them counts as not proven, also
-      where an observation of that name with ``.error`` behind it says why it was not made
+    + output: the lines of ``scripts/prove.sh``; what is missing in them counts as not proven. An
+      observation ``NAME.error`` says why NAME was not made
     + release: the release that the sandboxes must run from
     + spared: why a check is not applicable, by id, where that is known without looking; the
       script may know of more. It counts for checks only that say when they do not apply.

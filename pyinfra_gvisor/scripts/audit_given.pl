@@ -120,15 +120,16 @@ sub listening { # sockets of other engines, also while systemd waits in front of
     }
     return @found;
 }
-sub alive { return defined readlink "/proc/$_[0]/exe" } # what has ended and waits for its parent has none
+sub alive { # what has ended and waits for its parent has no file; of what runs on, the first thread may have ended
+    return scalar grep { defined readlink "$_/exe" } glob "/proc/$_[0]/task/[0-9]*";
+}
 # A shim outlives its container by seconds on a busy node, and for ever where dockerd was restarted while it removed
-# the container (seen with 20.10). Then nothing runs in it. These shims keep what a container runs as their children,
-# what it leaves behind too; others run a machine in themselves. Of a child the first thread may have ended.
+# the container (seen with 20.10). Then nothing runs in it. These shims have all that a container runs as children,
+# orphans too; others run a machine in themselves.
 sub may_be_empty { $_[0]{namespace} eq "moby" && $_[0]{program} =~ /^containerd-shim(?:-runc-v[12]|-runsc-v1)?\z/ }
 sub is_empty {
     my ($shim) = @_;
-    my @children = grep { parent($_) == $shim->{pid} } map { substr $_, 6 } glob "/proc/[0-9]*";
-    return !grep { defined readlink "$_/exe" } map { glob "/proc/$_/task/[0-9]*" } @children;
+    return !grep { parent($_) == $shim->{pid} && alive($_) } map { substr $_, 6 } glob "/proc/[0-9]*";
 }
 sub engines { # and processes of containers that dockerd knows nothing of
     my %known = @_;
