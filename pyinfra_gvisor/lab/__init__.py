@@ -10,6 +10,7 @@ from pyinfra_gvisor.lab.spec import (
     Flavour,
     LabError,
     NodeSpec,
+    lab_arch,
     lab_name,
     node_specs,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "Ran",
     "Runsc",
     "chosen_runsc",
+    "lab_arch",
     "lab_name",
     "node_specs",
     "tell_on_stderr",

@@ -12,10 +12,12 @@ from pyinfra_gvisor.lab import recipe
 from pyinfra_gvisor.lab.build import Tell, building
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.qemu import Kernel
-from pyinfra_gvisor.lab.spec import Flavour, LabError
+from pyinfra_gvisor.lab.spec import OWN_ARCH, Flavour, LabError
 
 SIZE = "12G"
 """Of the file system. The file has holes: it takes what is written."""
+
+_SCRIPTS = ("prepare.sh", "prepare-vm.sh", "emulating.sh")
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,17 @@ class Disk:
     kernel: Kernel
 
 
-def ensure_disk(flavour: Flavour, *, cache: Cache, tell: Tell) -> Disk:
+def ensure_disk(flavour: Flavour, arch: str, *, cache: Cache, tell: Tell) -> Disk:
     """Have the disk of ``flavour``. Whoever comes second waits for the first."""
     flavour = recipe.image_flavour(flavour)
-    name = recipe.disk_name(flavour)
-    home = cache.disks / name
+    home = cache.disks / recipe.disk_name(flavour, arch)
     with cache.lock(f"disk-{flavour.name}"):
         if not home.is_dir():
-            _build(flavour, home, cache=cache, tell=tell)
-        for other in cache.disks.glob(f"{flavour.name}-*"):
-            if other != home and recipe.is_disk_of(flavour, other.name):
+            _build(flavour, arch, home, cache=cache, tell=tell)
+        for other in cache.disks.iterdir():
+            if other != home and recipe.is_same_disk(other.name, home.name):
                 shutil.rmtree(other)  # of an older recipe; who uses it has it open
-    return Disk(home / "disk.raw", Kernel(home / "vmlinuz", home / "initrd.img"))
+    return Disk(home / "disk.raw", Kernel(home / "vmlinuz", home / "initrd.img", arch))
 
 
 def add_layer(disk: Disk, path: Path) -> None:
@@ -51,7 +52,16 @@ def add_layer(disk: Disk, path: Path) -> None:
         raise LabError(f"lab: {path}: cannot be made", because=error.stderr) from error
 
 
-def _build(flavour: Flavour, home: Path, *, cache: Cache, tell: Tell) -> None:
+def _emulating(arch: str, script: str) -> list[str]:
+    """The beginning of a command that can start programs of ``arch``. Raises ``LabError``."""
+    formats = Path(f"/usr/lib/binfmt.d/qemu-{arch}.conf")
+    if not formats.is_file():
+        todo = f"run GVISOR_LAB_ARCH={arch} .ci/setup vm"
+        raise LabError(f"lab: {formats}: qemu-user-static is not installed", todo=todo)
+    return ["sh", script, str(formats)]
+
+
+def _build(flavour: Flavour, arch: str, home: Path, *, cache: Cache, tell: Tell) -> None:
     if shutil.which("mmdebstrap") is None:
         raise LabError("lab: mmdebstrap: not installed", todo="run .ci/setup vm")
     began_s = monotonic()
@@ -60,14 +70,18 @@ def _build(flavour: Flavour, home: Path, *, cache: Cache, tell: Tell) -> None:
         root, made = build.directory / "root", build.directory / "made"
         for directory in (root, made):
             directory.mkdir()
-        hooks = {name: build.directory / name for name in ("prepare.sh", "prepare-vm.sh")}
-        for name, path in hooks.items():
-            path.write_text(recipe.resource(name), encoding="utf-8")
-        prepare, prepare_vm = map(str, hooks.values())
+        scripts = [build.directory / name for name in _SCRIPTS]
+        for path in scripts:
+            path.write_text(recipe.resource(path.name), encoding="utf-8")
+        prepare, prepare_vm, emulating = map(str, scripts)
         command = recipe.disk_command(
-            flavour, prepare=prepare, prepare_vm=prepare_vm, root=str(root)
+            flavour, arch, prepare=prepare, prepare_vm=prepare_vm, root=str(root)
         )
-        build.run(command, progress=recipe.purpose, environment={"TMPDIR": str(build.directory)})
+        build.run(
+            command if arch == OWN_ARCH else [*_emulating(arch, emulating), *command],
+            progress=recipe.purpose,
+            environment={"TMPDIR": str(build.directory)},
+        )
         for link in ("vmlinuz", "initrd.img"):
             shutil.copy(root / link, made / link)
         build.run(

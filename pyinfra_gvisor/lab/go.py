@@ -26,8 +26,14 @@ ENVIRONMENT = {
     "GOFLAGS": "-modcacherw",
     "GOWORK": "off",
 }
+_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 _VERSION = re.compile(r"go version go(\d+)\.(\d+)(?:\.(\d+))?")
 _TIMEOUT_S = 30
+
+
+def target(arch: str) -> dict[str, str]:
+    """Return the variables that have Go build for ``arch``, as uname(2) has it."""
+    return {"GOOS": "linux", "GOARCH": _ARCH.get(arch, arch)}
 
 
 def wanted(oldest: Version) -> Version:

@@ -32,7 +32,7 @@ class Machines(Home):
     """See ``makers.Maker``."""
 
     def ensure(self, spec: NodeSpec) -> None:
-        ensure_disk(spec.flavour, cache=self.cache, tell=self.tell)
+        ensure_disk(spec.flavour, spec.arch, cache=self.cache, tell=self.tell)
 
     def find(self, name: str) -> Found | None:
         about = _about(self._directory(name))
@@ -56,7 +56,7 @@ class Machines(Home):
         self.remove(name)
         directory, port = self._directory(name), free_port()
         directory.mkdir()
-        disk = ensure_disk(spec.flavour, cache=self.cache, tell=self.tell)
+        disk = ensure_disk(spec.flavour, spec.arch, cache=self.cache, tell=self.tell)
         add_layer(disk, directory / qemu.DISK)
         files = {**files, **self._keys(directory, port)}
         (directory / qemu.SEED).write_bytes(packed(files))
@@ -66,6 +66,7 @@ class Machines(Home):
             "port": str(port),
             "kernel": str(disk.kernel.image),
             "initrd": str(disk.kernel.initrd),
+            "arch": spec.arch,
             "accelerator": qemu.accelerator(disk.kernel, self.cache.root / "accelerator"),
         }
         (directory / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
@@ -99,7 +100,7 @@ class Machines(Home):
     def _guest(self, name: str) -> qemu.Guest:
         directory = self._directory(name)
         about = _about(directory) or {}
-        kernel = qemu.Kernel(Path(about["kernel"]), Path(about["initrd"]))
+        kernel = qemu.Kernel(Path(about["kernel"]), Path(about["initrd"]), about["arch"])
         accelerator: qemu.Accelerator = "kvm" if about["accelerator"] == "kvm" else "tcg"
         return qemu.Guest(name, directory, kernel, int(about["port"]), accelerator)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from pyinfra_gvisor.lab import go
 from pyinfra_gvisor.lab.build import Build, Tell, building
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.kept import damage_of, write_record
-from pyinfra_gvisor.lab.spec import LabError
+from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError
 
 _RECIPES = 1
 """A number of its own for each way in which this module builds and packs."""
@@ -138,51 +137,61 @@ DOCKER_29 = (DOCKER, RUNC)
 PARTS = (GVISOR, *DOCKER_29)
 
 
-def take(part: Part, *, cache: Cache, tell: Tell) -> Path:
+def take(part: Part, *, arch: str = OWN_ARCH, cache: Cache, tell: Tell) -> Path:
     """
     Return the directory of a part, built if it is missing or damaged.
 
     Whoever comes second waits for the first. Raises ``LabError`` where it cannot be built.
     """
     version = go.wanted(part.go)
-    home = cache.parts / f"{part.directory}-{recipe_hash(part, version)}"
+    home = cache.parts / f"{part.directory}-{recipe_hash(part, version, arch)}"
     with cache.lock(f"part-{part.name}"):
         damage = damage_of(home)
         if damage is not None:
             if home.exists():
                 tell(f"the {part} is damaged ({damage}); building it again")
-            _build(part, home, version, cache=cache, tell=tell)
+            _build(_Job(part, arch, version), home, cache=cache, tell=tell)
     return home
 
 
-def recipe_hash(part: Part, version: go.Version) -> str:
+def recipe_hash(part: Part, version: go.Version, arch: str = OWN_ARCH) -> str:
     """Return 12 hex digits that change with anything that the part's files depend on."""
-    text = json.dumps([_RECIPES, asdict(part), version, go.ENVIRONMENT, platform.machine()])
+    text = json.dumps([_RECIPES, asdict(part), version, go.ENVIRONMENT, arch])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def release_archive(home: Path, part: Part = GVISOR) -> Path:
+def release_archive(home: Path, part: Part = GVISOR, *, arch: str = OWN_ARCH) -> Path:
     """Return where the archive lies in the directory of a part that is a runsc."""
-    place = {"release": part.release, "arch": platform.machine(), "file": "gvisor.tar.bz2"}
+    place = {"release": part.release, "arch": arch, "file": "gvisor.tar.bz2"}
     return home / LAYOUT.format(**place)
 
 
-def _build(part: Part, home: Path, version: go.Version, *, cache: Cache, tell: Tell) -> None:
-    began_s = monotonic()
+@dataclass(frozen=True)
+class _Job:
+    """A part to be built: for which architecture, by which Go."""
+
+    part: Part
+    arch: str
+    version: go.Version
+
+
+def _build(job: _Job, home: Path, *, cache: Cache, tell: Tell) -> None:
+    began_s, part = monotonic(), job.part
     _check_tools(part)
-    program = go.program(version, cache=cache, tell=tell)
-    called = f"go{go.written(version)}"
-    tell(f"building the {part} with {called}, once; this takes some minutes")
+    program = go.program(job.version, cache=cache, tell=tell)
+    called = f"go{go.written(job.version)}"
+    what = f"the {part}" if job.arch == OWN_ARCH else f"the {part} for {job.arch}"
+    tell(f"building {what} with {called}, once; this takes some minutes")
     with building(f"part-{part.name}", cache=cache, tell=tell) as build:
         made = build.directory / "made"
         made.mkdir()
         for each in part.programs:
-            _compile(part, each, program, build)
+            _compile(job, each, program, build)
         if part.release:
-            _pack(part, made, tell=tell)
+            _pack(job, made, tell=tell)
         write_record(made, {"what": str(part), "go": called, "part": asdict(part)})
         build.keep(made, home)
-    tell(f"built the {part} in {monotonic() - began_s:.0f} s")
+    tell(f"built {what} in {monotonic() - began_s:.0f} s")
 
 
 def _check_tools(part: Part) -> None:
@@ -193,8 +202,9 @@ def _check_tools(part: Part) -> None:
         raise LabError(what, todo="run .ci/setup dev")
 
 
-def _compile(part: Part, program: Program, with_go: Path, build: Build) -> None:
-    made, module = build.directory / "made", build.directory / "module"
+def _compile(job: _Job, program: Program, with_go: Path, build: Build) -> None:
+    part, made, module = job.part, build.directory / "made", build.directory / "module"
+    path = build.directory / "path"
     commands = [["install", "-v", *program.flags, f"{program.package}@{part.version}"]]
     if program.needs_module:
         module.mkdir()
@@ -206,10 +216,12 @@ def _compile(part: Part, program: Program, with_go: Path, build: Build) -> None:
         ]
     environment = {
         **go.ENVIRONMENT,
+        **go.target(job.arch),
         "CGO_ENABLED": str(int(program.cgo)),
-        "GOBIN": str(made),
+        "GOBIN": "",  # where Go puts no program for another architecture
+        "GOENV": "off",
         # What Go downloads and compiles on the way goes with the build.
-        "GOPATH": str(build.directory / "path"),
+        "GOPATH": str(path),
         "GOCACHE": str(build.directory / "cache"),
     }
     for command in commands:
@@ -219,6 +231,8 @@ def _compile(part: Part, program: Program, with_go: Path, build: Build) -> None:
             cwd=module if program.needs_module else made,
             environment=environment,
         )
+    for installed in (path / "bin").rglob(program.name):
+        installed.rename(made / program.name)
 
 
 def _counted(name: str) -> Callable[[str], str | None]:
@@ -236,10 +250,10 @@ def _counted(name: str) -> Callable[[str], str | None]:
     return progress
 
 
-def _pack(part: Part, made: Path, *, tell: Tell) -> None:
+def _pack(job: _Job, made: Path, *, tell: Tell) -> None:
     """Pack programs as the official archive has them: https://gvisor.dev/docs/user_guide/install/"""
-    tell(f"  packing the archive of {part.release}")
-    archive = release_archive(made, part)
+    tell(f"  packing the archive of {job.part.release}")
+    archive = release_archive(made, job.part, arch=job.arch)
     archive.parent.mkdir(parents=True)
     members = {
         "runsc": made / "runsc",

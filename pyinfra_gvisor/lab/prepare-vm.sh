@@ -1,8 +1,25 @@
 #!/bin/sh
-# mmdebstrap's customize hook behind prepare.sh: what a node has that boots by itself.
-#   prepare-vm.sh <root> …
+# mmdebstrap's hook after prepare.sh: what a node has that boots by itself. With "initramfs", before
+# any kernel: that the kernel's first file system has what leads to the disk and nothing else.
+#   prepare-vm.sh <root> [initramfs]
 set -eu
 root=$1
+
+if [ "${2:-}" = initramfs ]; then
+    mkdir -p "$root/etc/initramfs-tools/conf.d" "$root/etc/initramfs-tools/hooks"
+    echo MODULES=list >"$root/etc/initramfs-tools/conf.d/lab"
+    cat >"$root/etc/initramfs-tools/hooks/lab" <<'HOOK'
+#!/bin/sh
+[ "$1" != prereqs ] || exit 0
+. /usr/share/initramfs-tools/hook-functions
+force_load virtio_pci
+force_load virtio_blk
+force_load crc32c
+force_load ext4
+HOOK
+    chmod 755 "$root/etc/initramfs-tools/hooks/lab"
+    exit 0
+fi
 
 rm "$root/etc/systemd/system/systemd-udevd.service" # prepare.sh masks it for containers
 printf '/dev/vda / ext4 defaults 0 1\n' >"$root/etc/fstab"

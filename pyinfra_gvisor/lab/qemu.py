@@ -11,11 +11,10 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Literal
 
-from pyinfra_gvisor.lab.spec import LabError
+from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError
 
 Accelerator = Literal["kvm", "tcg"]
 
-PROGRAM = "qemu-system-x86_64"
 PROCESSORS = 2
 MEMORY_MIB = 3072
 ADDRESS, GATEWAY = "10.0.2.15", "10.0.2.2"
@@ -31,9 +30,25 @@ KILL_TIMEOUT_S = 30
 TRY_TIMEOUT_S = 20
 """A guest's kernel says its version within a second or two where KVM works."""
 
-_CPU = {"kvm": "host", "tcg": "max"}
-_COMMAND_LINE = "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet systemd.show_status=no"
-_TRIED_COMMAND_LINE = "console=ttyS0 panic=-1"
+_COMMAND_LINE = "root=/dev/vda rw net.ifnames=0 quiet systemd.show_status=no"
+_TRIED_COMMAND_LINE = "panic=-1"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What QEMU makes a machine of, for one architecture; ``processor`` is an emulated one's."""
+
+    program: str
+    machine: str
+    processor: str
+    console: str
+
+
+HARDWARE = {
+    "x86_64": Hardware("qemu-system-x86_64", "q35", "max", "ttyS0"),
+    # QEMU emulates "max" three times slower: its pointer authentication is a hash for each call.
+    "aarch64": Hardware("qemu-system-aarch64", "virt", "neoverse-n1", "ttyAMA0"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,12 @@ class Kernel:
 
     image: Path
     initrd: Path
+    arch: str = OWN_ARCH
+
+    @property
+    def hardware(self) -> Hardware:
+        """The machine that it runs on."""
+        return HARDWARE[self.arch]
 
 
 def accelerator(kernel: Kernel, kept: Path) -> Accelerator:
@@ -50,6 +71,8 @@ def accelerator(kernel: Kernel, kept: Path) -> Accelerator:
 
     ``/dev/kvm`` may be there and no guest run. What was seen is written to the file ``kept``.
     """
+    if kernel.arch != OWN_ARCH:
+        return "tcg"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     if kept.is_file() and (known := kept.read_text(encoding="ascii").split())[:1] == [boot]:
         return "kvm" if known[-1] == "kvm" else "tcg"
@@ -61,10 +84,13 @@ def accelerator(kernel: Kernel, kept: Path) -> Accelerator:
 def _boots_by_kvm(kernel: Kernel) -> bool:
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
+    hardware = kernel.hardware
+    append = f"console={hardware.console} {_TRIED_COMMAND_LINE}"
     command = [
-        *(PROGRAM, "-machine", "q35", "-nodefaults", "-no-user-config", "-display", "none"),
+        *(hardware.program, "-machine", hardware.machine, "-nodefaults", "-no-user-config"),
+        *("-display", "none"),
         *("-accel", "kvm", "-cpu", "host", "-m", "512", "-no-reboot", "-serial", "stdio"),
-        *("-kernel", str(kernel.image), "-append", _TRIED_COMMAND_LINE),
+        *("-kernel", str(kernel.image), "-append", append),
     ]
     try:
         ran = subprocess.run(
@@ -93,20 +119,24 @@ class Guest:
 
     def command(self) -> list[str]:
         """Return QEMU's words."""
-        append = f"{_COMMAND_LINE} systemd.hostname={self.name}"
+        hardware = self.kernel.hardware
+        words = f"console={hardware.console} systemd.hostname={self.name}"
+        by_kvm = self.accelerator == "kvm"
         forward = f"user,id=net,hostfwd=tcp:127.0.0.1:{self.port}-:22"
         disk, seed, console, pid = (self.directory / n for n in (DISK, SEED, CONSOLE, _PID))
         return [
-            *(PROGRAM, "-name", self.name, "-machine", "q35", "-nodefaults", "-no-user-config"),
+            *(hardware.program, "-name", self.name, "-machine", hardware.machine),
+            *("-nodefaults", "-no-user-config"),
             *("-display", "none", "-daemonize", "-pidfile", str(pid)),
-            *("-accel", "tcg,thread=multi" if self.accelerator == "tcg" else "kvm"),
-            *("-cpu", _CPU[self.accelerator], "-smp", str(PROCESSORS), "-m", str(MEMORY_MIB)),
+            *("-accel", "kvm" if by_kvm else "tcg,thread=multi"),
+            *("-cpu", "host" if by_kvm else hardware.processor),
+            *("-smp", str(PROCESSORS), "-m", str(MEMORY_MIB)),
             *("-drive", f"file={disk},format=qcow2,if=virtio,cache=unsafe"),
             *("-drive", f"file={seed},format=raw,if=virtio,readonly=on"),
             *("-netdev", forward, "-device", "virtio-net-pci,netdev=net,romfile="),
             *("-device", "virtio-rng-pci", "-serial", f"file:{console}"),
             *("-kernel", str(self.kernel.image), "-initrd", str(self.kernel.initrd)),
-            *("-append", append),
+            *("-append", f"{_COMMAND_LINE} {words}"),
         ]
 
     def start(self) -> None:
@@ -122,7 +152,9 @@ class Guest:
                 timeout=START_TIMEOUT_S,
             )
         except FileNotFoundError as error:
-            raise LabError(f"lab: {PROGRAM}: not installed", todo="run .ci/setup vm") from error
+            program, arch = self.kernel.hardware.program, self.kernel.arch
+            todo = f"run GVISOR_LAB_ARCH={arch} .ci/setup vm"
+            raise LabError(f"lab: {program}: not installed", todo=todo) from error
         except subprocess.SubprocessError as error:
             said = getattr(error, "stderr", None) or error
             raise LabError(f"lab: {self.name}: QEMU does not start", because=said) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
 from importlib.resources import files
 
@@ -30,12 +29,16 @@ PACKAGES = (
     "procps",
     "bzip2",
 )
+DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
+"""Debian's words for architectures, by uname(2)'s."""
+
 VIRTUAL_PACKAGES = (
-    "linux-image-cloud-amd64",
+    "linux-image-cloud-{arch}",
     "initramfs-tools",
     "udev",
     "apparmor",
     "libpam-systemd",
+    "python3",
 )
 """What a virtual machine has besides, as every server has it."""
 
@@ -82,14 +85,19 @@ def mmdebstrap_command(
     return _mmdebstrap(flavour, hooks, tar, packages=PACKAGES)
 
 
-def disk_command(flavour: Flavour, *, prepare: str, prepare_vm: str, root: str) -> list[str]:
-    """The same for a virtual machine, into the directory ``root``."""
-    docker_suite = flavour.docker_suite or ""
+def disk_command(
+    flavour: Flavour, arch: str, *, prepare: str, prepare_vm: str, root: str
+) -> list[str]:
+    """The same for a virtual machine of that architecture, into the directory ``root``."""
+    docker_suite, debian_arch = flavour.docker_suite or "", DEBIAN_ARCH.get(arch, arch)
     hooks = [
         f'sh {shlex.quote(prepare)} "$1" {flavour.suite} {docker_suite}'.rstrip(),
         f'sh {shlex.quote(prepare_vm)} "$1"',
     ]
-    return _mmdebstrap(flavour, hooks, root, packages=(*PACKAGES, *VIRTUAL_PACKAGES))
+    virtual = [name.format(arch=debian_arch) for name in VIRTUAL_PACKAGES]
+    command = _mmdebstrap(flavour, hooks, root, packages=(*PACKAGES, *virtual))
+    before_kernel = f'--essential-hook=sh {shlex.quote(prepare_vm)} "$1" initramfs'
+    return [*command[:-2], f"--architectures={debian_arch}", before_kernel, *command[-2:]]
 
 
 def _mmdebstrap(
@@ -124,17 +132,20 @@ def image_tag(flavour: Flavour) -> str:
     return f"{IMAGE_REPOSITORY}:{flavour.name}-{_digest(recipe)}"
 
 
-def disk_name(flavour: Flavour) -> str:
+def disk_name(flavour: Flavour, arch: str) -> str:
     """The name of a virtual machine's disk, another one as soon as the recipe is another."""
     flavour = image_flavour(flavour)
-    command = disk_command(flavour, prepare="prepare.sh", prepare_vm="prepare-vm.sh", root="root")
+    command = disk_command(
+        flavour, arch, prepare="prepare.sh", prepare_vm="prepare-vm.sh", root="root"
+    )
     recipe = [*command, resource("prepare.sh"), resource("prepare-vm.sh")]
-    return f"{flavour.name}-{_digest(recipe)}"
+    return f"{flavour.name}-{arch}-{_digest(recipe)}"
 
 
-def is_disk_of(flavour: Flavour, name: str) -> bool:
-    """Return True if a disk of that name is, or was, one of ``flavour``."""
-    return re.fullmatch(rf"{re.escape(flavour.name)}-[0-9a-f]{{12}}", name) is not None
+def is_same_disk(name: str, other: str) -> bool:
+    """Return True if two disks are of one flavour and architecture, by whatever recipes."""
+    (kind, _, _), (other_kind, _, _) = name.rpartition("-"), other.rpartition("-")
+    return kind == other_kind
 
 
 def purpose(line: str) -> str | None:
@@ -147,7 +158,7 @@ def spec_label(spec: NodeSpec) -> str:
     """What a node's label says it is, to tell whether it is still the one that is wanted."""
     label = image_tag(spec.flavour).partition(":")[2]
     if spec.kind == "vm":
-        label = f"vm-{disk_name(spec.flavour)}"
+        label = f"vm-{disk_name(spec.flavour, spec.arch)}"
     if spec.flavour.init == "sysvinit":
         label += f"+sysvinit-{_digest([resource('sysvinit.sh')])}"
     if spec.flavour.built_docker:

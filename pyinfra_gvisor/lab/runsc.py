@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import subprocess
 import tarfile
 import tempfile
@@ -15,7 +14,7 @@ from typing import Any
 from pyinfra_gvisor.lab import parts
 from pyinfra_gvisor.lab.build import Tell
 from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.spec import LabError
+from pyinfra_gvisor.lab.spec import LabError, lab_arch
 from pyinfra_gvisor.releases import printed_release
 from pyinfra_gvisor.releases.lock import known
 
@@ -39,22 +38,23 @@ class Runsc:
 
 def chosen(environment: Mapping[str, str], *, lab: str, cache: Cache, tell: Tell) -> Runsc:
     """
-    Return the runsc of ``GVISOR_LAB_RUNSC``: ``build``, ``debian``, or an archive's absolute path.
+    Return the runsc of ``GVISOR_LAB_RUNSC``: ``build``, ``debian``, or an archive's absolute path;
+    a build is for the architecture of ``GVISOR_LAB_ARCH``.
 
     Unset, the lab builds one, and says loudly if it has to take Debian's; then it goes on with that
     for as long as it is up. Raises ``LabError`` where what was asked for cannot be had.
     """
-    fallen_back = cache.lab(lab) / "debian-runsc"
+    arch, fallen_back = lab_arch(environment), cache.lab(lab) / "debian-runsc"
     asked = environment.get(SETTING) or ("debian" if fallen_back.exists() else "")
     if asked == "debian":
         return debian()
     if asked.startswith("/"):
-        return official(Path(asked))
+        return official(Path(asked), arch)
     if asked not in {"", "build"}:
         todo = "write build, debian, or the absolute path of gVisor's gvisor.tar.bz2"
         raise LabError(f"lab: {SETTING}: no such runsc", got=asked, todo=todo)
     try:
-        return built(cache=cache, tell=tell)
+        return built(arch, cache=cache, tell=tell)
     except LabError as error:
         if asked == "build":
             raise
@@ -65,18 +65,18 @@ def chosen(environment: Mapping[str, str], *, lab: str, cache: Cache, tell: Tell
         return debian()
 
 
-def built(*, cache: Cache, tell: Tell) -> Runsc:
+def built(arch: str, *, cache: Cache, tell: Tell) -> Runsc:
     """Return the lab's own build. Raises ``LabError`` where it cannot be built."""
-    home = parts.take(parts.GVISOR, cache=cache, tell=tell)
+    home = parts.take(parts.GVISOR, arch=arch, cache=cache, tell=tell)
     settings = {
         "gvisor_release": parts.GVISOR.release,
         "gvisor_source": f"{home}/{parts.LAYOUT}",
-        "gvisor_sha512": {platform.machine(): _sha512(parts.release_archive(home))},
+        "gvisor_sha512": {arch: _sha512(parts.release_archive(home, arch=arch))},
     }
     return Runsc(settings, str(parts.GVISOR))
 
 
-def official(path: Path) -> Runsc:
+def official(path: Path, arch: str) -> Runsc:
     """
     Return the runsc of one of gVisor's archives.
 
@@ -87,14 +87,14 @@ def official(path: Path) -> Runsc:
     except (OSError, EOFError, tarfile.TarError, KeyError, subprocess.SubprocessError) as error:
         what = f"lab: {SETTING}: no archive with a runsc"
         raise LabError(what, got=path, because=error) from error
-    pinned = known(release, platform.machine()).get("gvisor.tar.bz2", sum_)
+    pinned = known(release, arch).get("gvisor.tar.bz2", sum_)
     if sum_ != pinned:
         what = f"lab: {SETTING}: sha512 of {path} is {sum_}, expected {pinned}"
         raise LabError(what, todo="fetch it again")
     settings = {
         "gvisor_release": release,
         "gvisor_source": str(path),
-        "gvisor_sha512": {platform.machine(): sum_},
+        "gvisor_sha512": {arch: sum_},
     }
     return Runsc(settings, str(path))
 

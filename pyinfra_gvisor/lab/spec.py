@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -41,6 +42,11 @@ class LabError(Problem):
 
 Kind = Literal["container", "vm"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Arch = Literal["x86_64", "aarch64"]
+ARCHES: tuple[Arch, ...] = get_args(Arch)
+OWN_ARCH = platform.machine()
+"""This machine's, as uname(2) has it."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +102,14 @@ class NodeSpec:
 
     ``lived_in`` is a node that others have used for a while: foreign keys in daemon.json, a runsc
     entry in the old form, running containers. ``kind`` is a container, on this machine's kernel, or
-    a virtual machine with a kernel, modules and a boot of its own.
+    a virtual machine with a kernel, modules and a boot of its own. ``arch`` is the processor's, as
+    uname(2) has it: another than this machine's is emulated.
     """
 
     flavour: Flavour = FLAVOUR_DEFAULT
     lived_in: bool = False
     kind: Kind = "container"
+    arch: str = OWN_ARCH
 
 
 def lab_name(environment: Mapping[str, str]) -> str:
@@ -126,18 +134,51 @@ def node_specs(
 ) -> list[NodeSpec]:
     """
     The nodes of ``GVISOR_LAB_NODES`` and ``GVISOR_LAB_FLAVOURS``, which are dealt out in turn, all
-    of the kind that ``GVISOR_LAB_KIND`` names.
+    of the kind that ``GVISOR_LAB_KIND`` names, and of the architecture of ``GVISOR_LAB_ARCH``.
 
-    ``lived_in`` has the numbers, from 1, of the nodes that others have used before. Raises
-    ``LabError`` on a value that says no such thing.
+    ``lived_in`` has the numbers, from 1, of the nodes that others have used before: only of this
+    machine's own architecture. Raises ``LabError`` on a value that says no such thing.
     """
     flavours = _flavours(environment.get("GVISOR_LAB_FLAVOURS") or FLAVOUR_DEFAULT.name)
     count = _count(environment.get("GVISOR_LAB_NODES") or str(NODES_DEFAULT))
     kind = _kind(environment.get("GVISOR_LAB_KIND") or KINDS[0])
-    return [
-        NodeSpec(flavours[index % len(flavours)], lived_in=index + 1 in lived_in, kind=kind)
+    arch = lab_arch(environment)
+    specs = [
+        NodeSpec(
+            flavours[index % len(flavours)],
+            lived_in=index + 1 in lived_in and arch == OWN_ARCH,
+            kind=kind,
+            arch=arch,
+        )
         for index in range(count)
     ]
+    for spec in specs:
+        check_arch(spec)
+    return specs
+
+
+def lab_arch(environment: Mapping[str, str]) -> str:
+    """
+    The architecture of ``GVISOR_LAB_ARCH``, this machine's if unset.
+
+    Raises ``LabError`` if it is none that gVisor runs on.
+    """
+    arch = environment.get("GVISOR_LAB_ARCH") or OWN_ARCH
+    if arch not in {*ARCHES, OWN_ARCH}:
+        raise LabError(f"lab: GVISOR_LAB_ARCH: wants {' or '.join(ARCHES)}", got=arch)
+    return arch
+
+
+def check_arch(spec: NodeSpec) -> None:
+    """Raise ``LabError`` if no node of this spec can be had with its architecture."""
+    if spec.arch == OWN_ARCH:
+        return
+    what = f"lab: a node on {spec.arch}, on this machine with {OWN_ARCH}"
+    if spec.kind != "vm":
+        raise LabError(f"{what}, is a virtual machine only", todo="set GVISOR_LAB_KIND=vm")
+    if spec.flavour.built_docker:
+        todo = "choose a flavour with Debian's Docker"
+        raise LabError(f"{what}, cannot have the lab's Docker", got=spec.flavour.name, todo=todo)
 
 
 def _count(text: str) -> int:

@@ -15,7 +15,7 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode, parts
+from pyinfra_gvisor.lab import LabNode, lab_arch, parts
 from tests.node.running import CURRENT, RELEASE
 from tests.unit.file_server import FileServer, Served
 from tests.unit.programs import program
@@ -30,7 +30,7 @@ _RUNSC, _SIDECAR = "runsc", "gvisor-bin/gvisor_sentry"
 
 def current_archive() -> Path:
     """Return today's runsc in the layout of gVisor's archives, as the lab has it."""
-    place = {"release": RELEASE, "arch": "x86_64", "file": "gvisor.tar.bz2"}
+    place = {"release": RELEASE, "arch": lab_arch(os.environ), "file": "gvisor.tar.bz2"}
     return Path(str(CURRENT["gvisor_source"]).format(**place))
 
 

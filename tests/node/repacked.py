@@ -6,12 +6,12 @@ import bz2
 import gzip
 import hashlib
 import os
-import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pyinfra_gvisor.lab import lab_arch
 from pyinfra_gvisor.lab.cache import Cache
 
 
@@ -23,7 +23,7 @@ def repacked(released: Mapping[str, Any], cache: Cache) -> dict[str, Any]:
     """
     if "gvisor_sha512" not in released:  # Debian's package
         return dict(released)
-    arch = platform.machine()
+    arch = lab_arch(os.environ)
     place = {"release": released["gvisor_release"], "arch": arch, "file": "gvisor.tar.bz2"}
     archive = Path(str(released["gvisor_source"]).format(**place))
     below = cache.root / "repacked" / released["gvisor_sha512"][arch][:16]

@@ -15,7 +15,8 @@ from tests.unit.programs import program
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may build, in namespaces")
 
-# Does what the real one would: installs a program under the last part of its package's name.
+# Does what the real one would: installs a program under the last part of its package's name, for
+# another architecture in a directory of its own, and there only.
 _GO = """#!/bin/sh
 if [ "$1" = version ]; then echo "go version go@VERSION@ linux/amd64"; exit 0; fi
 for last; do :; done
@@ -23,7 +24,13 @@ echo "$*" >> "@LOG@"
 @DO@
 name=${last%@*}
 case "$1" in
-    install) cat "@PROGRAM@" > "$GOBIN/${name##*/}" ;;
+    install)
+        if [ "$GOARCH" = arm64 ]; then
+            [ -z "$GOBIN" ] || { echo "cannot install cross-compiled binaries"; exit 1; }
+            below=/linux_arm64
+        fi
+        to=${GOBIN:-$GOPATH/bin${below:-}}
+        mkdir -p "$to" && cat "@PROGRAM@" > "$to/${name##*/}" ;;
     build) shift; while [ "$1" != -o ]; do shift; done; cat "@PROGRAM@" > "$2" ;;
 esac
 """

@@ -116,6 +116,14 @@ def test_what_is_missing_is_built_again(machine: Machine, damage: str, says: str
     assert any(says in line for line in machine.told)
 
 
+def test_a_runsc_for_another_architecture_is_packed_under_its_name(machine: Machine) -> None:
+    home = parts.take(GVISOR, arch="aarch64", cache=machine.cache, tell=machine.told.append)
+
+    assert parts.release_archive(home, arch="aarch64").is_file()
+    assert home != machine.take()
+    assert machine.told[0].startswith(f"building the {GVISOR} for aarch64 with go")
+
+
 @pytest.mark.parametrize(
     "change",
     [

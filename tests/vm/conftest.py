@@ -1,7 +1,8 @@
 """
 A virtual machine as a node: a kernel, modules and a boot of its own, as every server has.
 
-``GVISOR_LAB_FLAVOURS`` names another flavour of the lab's than Debian 13 with its own Docker.
+``GVISOR_LAB_FLAVOURS`` names another flavour of the lab's than Debian 13 with its own Docker,
+``GVISOR_LAB_ARCH`` another architecture than this machine's.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode, NodeSpec
+from pyinfra_gvisor.lab import LabNode, node_specs
 from tests.node.conftest import LAB, lab_of
-from tests.node.equipped import equipped, free_port_80
 from tests.node.running import Fleet
 
 NAME = "vm"
-SPEC = NodeSpec(equipped(os.environ.get("GVISOR_LAB_FLAVOURS") or "debian-13"), kind="vm")
+(SPEC,) = node_specs({**os.environ, "GVISOR_LAB_KIND": "vm", "GVISOR_LAB_NODES": "1"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,7 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """The machine, made for this run, and pyinfra on it."""
     with lab_of(f"{LAB}-vm", {NAME: SPEC}) as made:
-        free_port_80(made[NAME])
         yield Fleet(made, tmp_path_factory.mktemp("vm"))
 
 
