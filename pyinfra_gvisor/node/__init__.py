@@ -71,7 +71,8 @@ class Node(Reading):
 
     ``releases`` are those that are as they were installed, ``damaged`` those that are not, or of
     which nobody knows. ``wrappers`` are their sha256 and ``starts`` is what they start, by path.
-    ``runc_version`` is what runc itself says, where Docker 29 does not.
+    ``runc_version`` is what runc itself says, where Docker 29 does not. ``no_core_scheduling`` is
+    what a kernel says that gives no core tags.
     ``writers`` are the packages that write daemon.json by themselves.
     ``textfile_dir``: whether the directory that was asked for is there, None if none was.
     ``state`` is our own records by name, ``unusable`` those that are damaged or newer.
@@ -91,6 +92,7 @@ class Node(Reading):
     docker_client: str | None = None
     docker_error: str | None = None
     runc_version: str | None = None
+    no_core_scheduling: str | None = None
     info: DockerInfo | None = None
     dockerd: DockerdProcess | None = None
     supervisor: Supervisor
@@ -222,6 +224,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         docker_client=client and client.removeprefix("Docker version ").split(",")[0],
         docker_error=error,
         runc_version=values.get("runc_version"),
+        no_core_scheduling=values.get("no_core_scheduling"),
         info=docker,
         dockerd=_dockerd(values),
         supervisor=Supervisor.of(values["supervisor"]),

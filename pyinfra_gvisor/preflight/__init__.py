@@ -15,6 +15,7 @@ from pyinfra_gvisor.releases import Release
 from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.releases.pins import is_there
 from pyinfra_gvisor.runtimes.profiles import risks
+from pyinfra_gvisor.runtimes.reviewed import ON
 from pyinfra_gvisor.runtimes.wrappers import too_old
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.settings import Settings
@@ -28,6 +29,7 @@ NETSTACK_ON_6_11 = Release(20240807, 0)
 # package is 30 MB unpacked.
 NEEDED_BYTES = {"debian": 128 << 20}
 NEEDED_BYTES_ELSE = 768 << 20
+_CORE_TAGS = {"--enable-core-tags", *(f"--enable-core-tags={value}" for value in ON.split("|"))}
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,19 @@ def _netstack(node: Node, settings: Settings) -> Problem | None:
     )
 
 
+def _core_tags(node: Node, settings: Settings) -> Problem | None:
+    # runsc says "waiting for sandbox to start: EOF"
+    names = [name for name, runtime in settings.runtimes.items() if _CORE_TAGS & {*runtime.flags}]
+    if not names or node.no_core_scheduling is None:
+        return None
+    return Problem(
+        f"--enable-core-tags of runtime {names[0]} needs core scheduling, which this kernel or "
+        f"processor has not",
+        got=node.no_core_scheduling,
+        todo="leave the flag out",
+    )
+
+
 def _checksum(node: Node, settings: Settings) -> Problem | None:
     archive = settings.archive
     if (
@@ -264,6 +279,12 @@ RULES: tuple[Rule, ...] = (
         "network `sandbox` needs 20240807.0 on Linux 6.11 and later",
         f"{_GVISOR}/issues/10704",
         _netstack,
+    ),
+    Rule(
+        "core tags",
+        "`--enable-core-tags` needs a kernel with core scheduling and processors with SMT",
+        "prctl(2), PR_SCHED_CORE; seen with runsc 20260905.0",
+        _core_tags,
     ),
     Rule(
         "old release",

@@ -20,7 +20,8 @@ CLI = "google/gvisor, runsc/cli/cli.go"
 
 # What Go's strconv.ParseBool takes.
 OFF = "0|f|F|false|FALSE|False"
-EITHER = f"{OFF}|1|t|T|true|TRUE|True"
+ON = "1|t|T|true|TRUE|True"
+EITHER = f"{OFF}|{ON}"
 NUMBER = r"-1|[0-9]{1,18}"
 NEVER = r"(?!)"
 

@@ -226,6 +226,25 @@ def test_an_old_netstack_on_a_new_kernel_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("flag", "said", "refused"),
+    [
+        pytest.param("--enable-core-tags", "Invalid argument", True, id="on"),
+        pytest.param("--enable-core-tags=True", "No such device", True, id="on-without-smt"),
+        pytest.param("--enable-core-tags=false", "Invalid argument", False, id="off"),
+        pytest.param("--enable-core-tags", None, False, id="a-kernel-that-can"),
+    ],
+)
+def test_core_tags_are_refused_where_the_kernel_has_none(
+    flag: str, said: str | None, refused: bool
+) -> None:
+    data = {"gvisor_runtimes": {"runsc": {}, "tagged": {"flags": [flag]}}}
+
+    found = problems_of(data, **({} if said is None else {"no_core_scheduling": said}))
+
+    assert ["of runtime tagged needs core scheduling" in text for text in found] == [True] * refused
+
+
+@pytest.mark.parametrize(
     ("data", "arch", "refused"),
     [
         pytest.param({"gvisor_sha512": {"x86_64": "0" * 128}}, "aarch64", True, id="other-arch"),

@@ -1,7 +1,10 @@
-"""Which runc the node has, where Docker 29 does not tell it."""
+"""Which runc a node has where Docker 29 does not tell it, and whether its kernel has core tags."""
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +81,20 @@ def test_a_runc_that_tells_nothing_is_no_error(machine: Machine, runc: str | Non
 
     assert found.info
     assert (found.runc_version, found.docker_error) == (None, None)
+
+
+def test_a_kernel_without_core_scheduling_says_so(machine: Machine) -> None:
+    cookie = "my $cookie = qq(\\0) x 8; print syscall($ARGV[0], 62, 0, 0, 0, $cookie) ? $! : q()"
+    number = {"x86_64": "157", "aarch64": "167"}[platform.machine()]
+    asked = subprocess.run(
+        ["perl", "-e", cookie, number],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+
+    with daemon(machine.socket, routes([], info())):
+        found = machine.node()
+
+    assert found.no_core_scheduling == (asked.stdout or None)
