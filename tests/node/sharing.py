@@ -27,9 +27,9 @@ LABS = {
 FIXTURES = ("nodes", "faulty", "names", "proving", "coolify", "egress")
 # Files that make nodes of their own, under names of their own.
 OWN = (
-    *("test_reach", "test_remove", "test_docker_29", "test_parts", "test_watch", "test_engine"),
-    *("test_resolver_namespaces", "test_proof_egress", "test_lab", "test_egress_audit"),
-    *("test_kernel", "test_coolify_versions"),
+    *("test_power_cuts", "test_reach", "test_remove", "test_docker_29", "test_parts"),
+    *("test_watch", "test_engine", "test_resolver_namespaces", "test_proof_egress", "test_lab"),
+    *("test_egress_audit", "test_kernel", "test_coolify_versions"),
 )
 
 

@@ -1,0 +1,245 @@
+"""
+A whole deploy whose node loses power in the middle of a step: each step, one after the other.
+
+The node changes between two declared states, so that every step of a deploy has work to do: parts
+come and go, and some changes bring another release.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode, NodeSpec
+from pyinfra_gvisor.lab.containers import ContainerNode
+from tests.node.archives import current_archive, release_archive, sha512
+from tests.node.audits import sh
+from tests.node.conftest import LAB, lab_of
+from tests.node.equipped import equipped, free_port_80
+from tests.node.faults import PENDING, wait_for
+from tests.node.running import (
+    CURRENT,
+    Fleet,
+    Outcome,
+    no_leftovers,
+    processes,
+    start_container,
+)
+
+pytestmark = pytest.mark.slow
+
+NAME = "cut"
+FIRST_RELEASE = 20260906
+ALWAYS = ("--restart=unless-stopped",)
+APPS = {"bare": "runc", "boxed": "runsc"}
+
+FEW: dict[str, Any] = {"gvisor_daemon_json": {"log-driver": "json-file"}}
+MANY: dict[str, Any] = {
+    "gvisor_daemon_json": {"log-driver": "local"},
+    "gvisor_egress": {},
+    "gvisor_kernel": {},
+    "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox", "dns": "docker"}},
+    "gvisor_watch": True,
+}
+
+# Where the power is cut, in a change to which state, and whether that brings another release. Each
+# change begins where the one before it has ended.
+CUTS = (
+    ("Keep parts of the kernel out of reach", MANY, False),
+    ("Keep parts of the kernel out of reach", FEW, False),
+    ("Say what containers may reach", MANY, False),
+    ("Say what containers may reach", FEW, False),
+    ("Answer sandboxes' queries for names", MANY, False),
+    ("Answer sandboxes' queries for names", FEW, False),
+    ("Keep watch on the node", MANY, False),
+    ("Keep watch on the node", FEW, False),
+    ("Prove isolation", MANY, False),
+    ("Write runtime wrappers", FEW, True),
+    ("Install runsc", MANY, True),
+    ("Prove the release before it is used", FEW, True),
+    ("Bring daemon.json into force", MANY, True),
+    ("Point the link for people at it", FEW, True),
+    ("Remove releases that nothing needs", MANY, True),
+)
+
+SHARED = """
+[Unit]
+DefaultDependencies=no
+Before=sysinit.target docker.service
+[Service]
+Type=oneshot
+ExecStart=mount --make-rshared /
+[Install]
+WantedBy=sysinit.target
+"""
+"""What systemd does at the boot of a machine and leaves out in a container."""
+
+DEPLOY = """
+import json
+import subprocess
+from pathlib import Path
+from time import monotonic
+
+from pyinfra.connectors.ssh import SSHConnector
+from pyinfra_gvisor.deploys.gvisor import run_node
+
+steps = Path({steps!r})
+whole = SSHConnector.run_shell_command
+seen = []
+
+
+def run_shell_command(self, *args, **kwargs):
+    hash_ = self.host.executing_op_hash
+    if hash_ is None:
+        return whole(self, *args, **kwargs)
+    (name,) = self.state.get_op_meta(hash_).names
+    name = name.removeprefix("gVisor | ")
+    place = len([step for step, _ in seen if step == name])
+    seen.append([name, None])
+    if {cut!r} and name.startswith({cut!r}) and place == {place!r}:
+        subprocess.Popen(["sh", "-c", "sleep {after_s} && kill -KILL {pid}"])
+    began_s = monotonic()
+    try:
+        return whole(self, *args, **kwargs)
+    finally:
+        seen[-1][1] = monotonic() - began_s
+        steps.write_text(json.dumps(seen))
+
+
+SSHConnector.run_shell_command = run_shell_command
+run_node()
+"""
+
+
+@dataclass
+class Cuts:
+    """One node that loses power, and how long each command of each step takes on it."""
+
+    fleet: Fleet
+    directory: Path
+    declared: dict[str, Any] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=count)
+    took: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def node(self) -> LabNode:
+        return self.fleet.nodes[NAME]
+
+    def declare(self, state: dict[str, Any], *, other_release: bool) -> None:
+        """Change what is declared."""
+        release = {key: self.declared.get(key, CURRENT[key]) for key in CURRENT}
+        if other_release:
+            name = f"{FIRST_RELEASE + next(self.numbers)}.0"
+            archive = release_archive(current_archive(), name, self.directory)
+            release |= {
+                "gvisor_release": name,
+                "gvisor_source": str(archive),
+                "gvisor_sha512": {"x86_64": sha512(archive)},
+            }
+        self.declared = {**release, **state, "gvisor_keep_releases": 1}
+
+    def run(self, cut: str = "") -> Outcome:
+        """A run to what is declared; the power is cut in the middle of that step."""
+        steps = self.directory / "steps.json"
+        steps.unlink(missing_ok=True)
+        place, after_s = self._middle(cut) if cut else (0, 0.0)
+        deploy = self.directory / "deploy.py"
+        values = {"steps": str(steps), "cut": cut, "place": place, "after_s": after_s}
+        deploy.write_text(DEPLOY.format(pid=_first_process(self.node), **values))
+        outcome = self.fleet.run(NAME, data=self.declared, deploy=deploy)
+        if steps.exists() and not cut:
+            self._learn(json.loads(steps.read_text()))
+        return outcome
+
+    def _learn(self, seen: list[tuple[str, float]]) -> None:
+        for name in {name for name, _ in seen}:
+            self.took[name] = [took_s for step, took_s in seen if step == name]
+
+    def _middle(self, cut: str) -> tuple[int, float]:
+        """Which of a step's commands takes longest, and half of its time."""
+        (took,) = [took for name, took in self.took.items() if name.startswith(cut)][-1:]
+        place = took.index(max(took))
+        return place, took[place] / 2
+
+
+def _first_process(node: LabNode) -> int:
+    assert isinstance(node, ContainerNode)
+    node.container.reload()
+    return int(node.container.attrs["State"]["Pid"])
+
+
+@pytest.fixture(scope="module")
+def cuts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cuts]:
+    """A node that has been in both states, with an app in a sandbox and one without."""
+    with lab_of(f"{LAB}-cuts", {NAME: NodeSpec(equipped("debian-13"))}) as made:
+        free_port_80(made[NAME])
+        made[NAME].put("/etc/systemd/system/shared.service", SHARED.encode())
+        sh(made[NAME], "systemctl enable --quiet --now shared")
+        directory = tmp_path_factory.mktemp("cuts")
+        cuts = Cuts(Fleet(made, directory), directory)
+        for state, other_release in ((MANY, False), (FEW, True)):
+            cuts.declare(state, other_release=other_release)
+            outcome = cuts.run()
+            assert outcome.code == 0, outcome.text
+            for name, runtime in APPS.items():
+                if name not in processes(cuts.node):
+                    start_container(cuts.node, name, *ALWAYS, f"--runtime={runtime}")
+        yield cuts
+
+
+def test_every_step_of_a_deploy_is_cut_in_one_of_the_tests(cuts: Cuts) -> None:
+    steps = {name for name, took in cuts.took.items() if took}
+
+    missing = {name for name in steps if not any(name.startswith(cut) for cut, _, _ in CUTS)}
+
+    assert missing == set()
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "other_release"),
+    [
+        pytest.param(*cut, id=f"{cut[0].lower().replace(' ', '-')}-{number}")
+        for number, cut in enumerate(CUTS)
+    ],
+)
+def test_a_power_cut_in_the_middle_of_a_step_leaves_no_app_down_and_the_next_run_gets_there(
+    cuts: Cuts, step: str, state: dict[str, Any], other_release: bool
+) -> None:
+    node = cuts.node
+    cuts.declare(state, other_release=other_release)
+
+    cut = cuts.run(cut=step)
+    assert cut.code != 0, cut.text
+    assert node.state == "exited", "its first process was killed"
+    node.start()
+
+    assert node.exec("test", "-e", PENDING).code == 1, "undone or finished at boot"
+    for name in APPS:
+        wait_for(node, f"docker exec {name} true", timeout_s=20)
+    running = processes(node)
+    first, second = cuts.run(), cuts.run()
+    assert first.code == 0, first.text
+    assert second.idle, second.text
+    assert processes(node) == running
+    assert leftovers(node, parts=state is MANY) == []
+    assert boxed_kernel(node) != node.exec("uname", "-v").stdout
+
+
+def leftovers(node: LabNode, *, parts: bool) -> list[str]:
+    """
+    What a run must not leave behind, apart from units of parts on a node that has them, and from
+    systemd's own directories: it removes those of another boot, and a container has one boot id.
+    """
+    others = ("systemd-private-", *(("/etc/systemd/system/",) if parts else ()))
+    return [line for line in no_leftovers(node).splitlines() if not line.startswith(others)]
+
+
+def boxed_kernel(node: LabNode) -> str:
+    """What kernel the app in a sandbox sees."""
+    return node.exec("docker", "exec", "boxed", "uname", "-v").stdout
