@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.compatibility.files import read_record
 from pyinfra_gvisor.lab import LabNode, qemu
 from tests.node.audits import LABELS, audit, sh
 from tests.node.faults import PAUSE, PENDING, wait_for
@@ -29,7 +30,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.vm.conftest import NAME
+from tests.vm.conftest import NAME, SPEC
 
 WANTED: dict[str, Any] = {
     **CURRENT,
@@ -38,6 +39,7 @@ WANTED: dict[str, Any] = {
     "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}},
 }
 STEP_S = 240
+FOREIGN = b'{ "max-concurrent-downloads":   5,\n\t"labels": ["rack=7"]}\n'
 ALWAYS = ("--restart=unless-stopped",)
 CONNECT = (
     "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0], Timeout => 5);"
@@ -88,13 +90,15 @@ class Story:
 def story(fleet: Fleet, neighbour: str) -> Story:
     """It is told once for all tests."""
     node = fleet.nodes[NAME]
+    node.put("/etc/docker/daemon.json", FOREIGN)
+    sh(node, "systemctl restart docker")
     start_container(node, "shop", *ALWAYS)
     could = module(node), reach(node, "runc", neighbour)
     sh(node, "modprobe -r tipc")
     before, running = snapshot(node), processes(node)
     dry = fleet.run(NAME, data=WANTED, flags=("--dry", "--diff"))
     after_dry = snapshot(node)
-    converged = fleet.run(NAME, data=WANTED)
+    converged = fleet.run(NAME, data={**WANTED, "gvisor_report_dir": str(fleet.directory)})
     return Story(fleet, node, neighbour, could, before, dry, after_dry, running, converged)
 
 
@@ -142,10 +146,18 @@ def test_the_main_job_with_firewall_and_kernel_is_proven_and_touches_nothing_tha
     assert processes(story.node) == story.running
 
 
+def test_it_leaves_a_record_of_what_was_seen_together(story: Story) -> None:
+    record = read_record(story.fleet.directory / "compatibility" / f"{NAME}.json")
+
+    assert (record.seen_by, record.arch) == ("virtual machine", SPEC.arch)
+    assert (record.firewall, record.kernel_surface) == (True, True)
+    assert len(record.runtimes) == len(WANTED["gvisor_runtimes"])
+
+
 def test_a_second_run_changes_nothing(story: Story) -> None:
     second = story.run()
 
-    assert_idle(second)
+    assert second.idle, second.text
 
 
 @pytest.mark.parametrize("runtime", ["runc", *WANTED["gvisor_runtimes"]])
@@ -228,12 +240,6 @@ def test_a_power_cut_in_a_deploy_leaves_no_app_down_and_the_next_run_reaches_wha
     assert (module(node), reach(node, "runc", story.neighbour)) == ("refused", "not reached")
     first, second = story.run(**changed), story.run(**changed)
     assert first.code == 0, first.text
-    assert_idle(second)
+    assert second.idle, second.text
     assert sh(node, "docker info --format '{{.LoggingDriver}}'") == f"{driver}\n"
     assert "shop" in processes(node)
-
-
-def assert_idle(outcome: Outcome) -> None:
-    """A run that has found nothing to do."""
-    assert outcome.code == 0, outcome.text
-    assert "Success" not in outcome.stderr.partition("--> Results:")[0], outcome.text

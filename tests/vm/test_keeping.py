@@ -1,6 +1,6 @@
 """
 What comes after the main job on a machine of its own, in this order: Docker's names in a sandbox, a
-watch over a reboot, another release and the way back, removal.
+watch over a reboot, another release and the way back, a proof while it is slow, removal.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabError, LabNode
+from pyinfra_gvisor.lab.machines import VirtualNode
 from tests.node.archives import current_archive, release_archive, sha512
 from tests.node.audits import LABELS, sh
 from tests.node.faults import wait_for
@@ -27,12 +28,14 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.watching import UNIT
-from tests.vm.conftest import NAME
-from tests.vm.test_core import ALWAYS, WANTED, assert_idle, module
+from tests.vm.conftest import NAME, SPEC
+from tests.vm.slowing import share_for, slowed
+from tests.vm.test_core import ALWAYS, FOREIGN, WANTED, module
 
 pytestmark = pytest.mark.slow
 
 LATER = "20260928.0"
+TENTH = 0.1
 INTERVAL_S = 60
 KEPT: dict[str, Any] = {
     **WANTED,
@@ -86,7 +89,8 @@ def test_after_a_reboot_all_of_it_runs_and_the_watch_finds_what_is_bare(
     wait_for(kept, f"journalctl -b -q -t {UNIT} -p err..err | grep -q bare", timeout_s=240)
     assert sh(kept, f"journalctl -b -q -t {UNIT} -p err..err | grep -c ' app' || true") == "0\n"
     remove_container(kept, "bare")
-    assert_idle(fleet.run(NAME, data=UNPROVEN))
+    second = fleet.run(NAME, data=UNPROVEN)
+    assert second.idle, second.text
 
 
 def wait_until_rebooted(node: LabNode, boot: str) -> None:
@@ -110,7 +114,7 @@ def test_another_release_is_proven_and_the_way_back_is_to_the_byte(
     later = {
         "gvisor_release": LATER,
         "gvisor_source": str(archive),
-        "gvisor_sha512": {"x86_64": sha512(archive)},
+        "gvisor_sha512": {SPEC.arch: sha512(archive)},
     }
 
     upgraded = fleet.run(NAME, data={**KEPT, **later})
@@ -125,6 +129,20 @@ def test_another_release_is_proven_and_the_way_back_is_to_the_byte(
     assert processes(kept) == ran
 
 
+def test_with_a_tenth_of_this_machines_speed_isolation_is_proven(
+    fleet: Fleet, kept: LabNode
+) -> None:
+    assert isinstance(kept, VirtualNode)
+
+    with slowed(kept, share_for(kept, TENTH)):
+        outcome = fleet.run(NAME, data={**KEPT, "gvisor_proof": "always"})
+
+    assert outcome.code == 0, outcome.text
+    for runtime in KEPT["gvisor_runtimes"]:
+        found = rows(outcome, runtime)
+        assert [line for line in found.values() if not line.endswith((" ok", " n/a"))] == []
+
+
 def test_removal_leaves_a_plain_server_on_which_everything_runs(
     fleet: Fleet, kept: LabNode
 ) -> None:
@@ -136,6 +154,7 @@ def test_removal_leaves_a_plain_server_on_which_everything_runs(
 
     assert removed.code == 0, removed.text
     assert processes(kept) == ran
+    assert kept.read("/etc/docker/daemon.json") == FOREIGN, "to the byte"
     assert no_leftovers(kept) == ""
     left = "ls -d /opt/gvisor /var/lib/pyinfra-gvisor /etc/modprobe.d/pyinfra* 2>/dev/null || true"
     assert sh(kept, left) == ""
