@@ -20,10 +20,14 @@ class Driver:
     source: str
 
 
-# What runsc makes of a device: createDeviceFile in gVisor's runsc/boot/vfs.go. With those of the
-# TPU rows tpuproxy is on without any flag: TPUFunctionalityRequested.
+# What runsc makes of a device: createDeviceFile in gVisor's runsc/boot/vfs.go. In 2026 a device
+# alone switches nvproxy on, and one of the TPU rows tpuproxy (TPUFunctionalityRequested).
 DRIVERS = (
-    Driver("/dev/nvidia", "the host's GPU driver, with nvproxy", "runsc/specutils/nvidia.go"),
+    Driver(
+        "/dev/nvidia",
+        "the host's GPU driver, since 2026 without any flag",
+        "runsc/specutils/nvidia.go",
+    ),
     Driver("/dev/accel", "the host's TPU driver", "runsc/specutils/specutils.go"),
     Driver("/dev/vfio/", "PCI devices of the node", "runsc/specutils/specutils.go"),
     Driver("/dev/infiniband/", "the host's RDMA driver", "runsc/specutils/rdma.go"),

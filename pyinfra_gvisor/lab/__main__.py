@@ -6,14 +6,28 @@ import argparse
 import os
 import sys
 
-from pyinfra_gvisor.lab import FLAVOURS, Lab, LabError, engine, lab_name, node_specs, parts, runsc
+from pyinfra_gvisor.lab import (
+    FLAVOURS,
+    Lab,
+    LabError,
+    engine,
+    lab_arch,
+    lab_name,
+    node_specs,
+    parts,
+    runsc,
+)
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.fleet import connect, tell_on_stderr
+from pyinfra_gvisor.lab.spec import OWN_ARCH
 
 _EPILOG = (
     "GVISOR_LAB_NAME, GVISOR_LAB_NODES and GVISOR_LAB_FLAVOURS say which nodes. Node 2 is one "
-    "that others have used before. Flavours: " + ", ".join(FLAVOURS) + ". GVISOR_LAB_RUNSC: "
-    "build, debian, or the path of an official gvisor.tar.bz2."
+    "that others have used before, unless its architecture is emulated. Flavours: "
+    + ", ".join(FLAVOURS)
+    + ". GVISOR_LAB_RUNSC: "
+    "build, debian, or the path of an official gvisor.tar.bz2. GVISOR_LAB_KIND: container or vm. "
+    "GVISOR_LAB_ARCH: x86_64 or aarch64, of virtual machines."
 )
 
 _ACTIONS = ("up", "status", "down", "remove-everything", "try", "engine", "parts", "cache")
@@ -42,12 +56,14 @@ def _act(action: str) -> int:
         return 0
     if action in {"engine", "parts"}:
         for part in parts.PARTS if action == "parts" else (parts.DOCKER,):
-            home = parts.take(part, cache=Cache.of(os.environ), tell=tell_on_stderr)
+            arch = lab_arch(os.environ) if part is parts.GVISOR else OWN_ARCH
+            home = parts.take(part, arch=arch, cache=Cache.of(os.environ), tell=tell_on_stderr)
             sys.stdout.write(f"{home}\n")
         return 0
-    name, specs = lab_name(os.environ), node_specs(os.environ)
+    name = lab_name(os.environ)
     lab = Lab(name)
     if action == "up":
+        specs = node_specs(os.environ)
         nodes_get = runsc.chosen(os.environ, lab=name, cache=lab.cache, tell=tell_on_stderr)
         tell_on_stderr(f"runsc of the nodes: {nodes_get.release}, {nodes_get.what}")
         lab.up(specs)

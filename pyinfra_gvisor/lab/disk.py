@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from pyinfra_gvisor.lab.spec import OWN_ARCH, Flavour, LabError
 
 SIZE = "12G"
 """Of the file system. The file has holes: it takes what is written."""
+
+_NAMESPACED_FORMATS = (6, 7)
 
 _SCRIPTS = ("prepare.sh", "prepare-vm.sh", "emulating.sh")
 
@@ -53,12 +56,25 @@ def add_layer(disk: Disk, path: Path) -> None:
 
 
 def _emulating(arch: str, script: str) -> list[str]:
-    """The beginning of a command that can start programs of ``arch``. Raises ``LabError``."""
+    """
+    Return the beginning of a command that can start programs of ``arch``.
+
+    A user namespace has binary formats of its own since Linux 6.7: "binfmt_misc: enable sandboxed
+    mounts" in its log. Raises ``LabError``.
+    """
+    if _kernel() < _NAMESPACED_FORMATS:
+        what = "lab: an emulated machine's disk is made on Linux 6.7 or later"
+        raise LabError(what, got=platform.release(), todo="use another machine")
     formats = Path(f"/usr/lib/binfmt.d/qemu-{arch}.conf")
     if not formats.is_file():
         todo = f"run GVISOR_LAB_ARCH={arch} .ci/setup vm"
         raise LabError(f"lab: {formats}: qemu-user-static is not installed", todo=todo)
     return ["sh", script, str(formats)]
+
+
+def _kernel() -> tuple[int, int]:
+    major, minor = platform.release().split(".")[:2]
+    return int(major), int(minor)
 
 
 def _build(flavour: Flavour, arch: str, home: Path, *, cache: Cache, tell: Tell) -> None:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a command that can start another architecture's programs, without a change to this machine: in
-# a user namespace, which has formats of its own since Linux 6.7.
+# Runs a command that can start another architecture's programs, without a change to this machine:
+# in a user namespace, which has formats of its own since Linux 6.7.
 #   emulating.sh <formats, as in binfmt.d(5)> <command> …
 set -eu
 
@@ -8,7 +8,7 @@ case "$1" in
     --unmapped)
         shift
         until [ "$(id -u)" = 0 ]; do sleep 0.1; done
-        exec sh "$0" --mapped "$@" # as root of the namespace, which this process is only from here on
+        exec sh "$0" --mapped "$@" # this process becomes the namespace's root by exec only
         ;;
     --mapped)
         mount -t proc proc /proc

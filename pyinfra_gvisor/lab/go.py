@@ -11,6 +11,7 @@ from pathlib import Path
 from pyinfra_gvisor.lab.build import Tell, building
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.kept import damage_of, write_record
+from pyinfra_gvisor.lab.spec import OTHER_NAMES
 
 Version = tuple[int, int, int]
 
@@ -26,14 +27,13 @@ ENVIRONMENT = {
     "GOFLAGS": "-modcacherw",
     "GOWORK": "off",
 }
-_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 _VERSION = re.compile(r"go version go(\d+)\.(\d+)(?:\.(\d+))?")
 _TIMEOUT_S = 30
 
 
 def target(arch: str) -> dict[str, str]:
     """Return the variables that have Go build for ``arch``, as uname(2) has it."""
-    return {"GOOS": "linux", "GOARCH": _ARCH.get(arch, arch)}
+    return {"GOOS": "linux", "GOARCH": OTHER_NAMES.get(arch, arch)}
 
 
 def wanted(oldest: Version) -> Version:

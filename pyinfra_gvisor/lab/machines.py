@@ -20,7 +20,7 @@ from pyinfra_gvisor.lab.make import free_port
 from pyinfra_gvisor.lab.makers import Found, Home
 from pyinfra_gvisor.lab.node import SSH_USER, Files, LabNode
 from pyinfra_gvisor.lab.packing import packed
-from pyinfra_gvisor.lab.spec import LabError, NodeSpec
+from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError, NodeSpec
 
 _ENDING = ".vm"
 _ABOUT = "about.json"
@@ -100,7 +100,9 @@ class Machines(Home):
     def _guest(self, name: str) -> qemu.Guest:
         directory = self._directory(name)
         about = _about(directory) or {}
-        kernel = qemu.Kernel(Path(about["kernel"]), Path(about["initrd"]), about["arch"])
+        kernel = qemu.Kernel(
+            Path(about["kernel"]), Path(about["initrd"]), about.get("arch", OWN_ARCH)
+        )
         accelerator: qemu.Accelerator = "kvm" if about["accelerator"] == "kvm" else "tcg"
         return qemu.Guest(name, directory, kernel, int(about["port"]), accelerator)
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# mmdebstrap's hook after prepare.sh: what a node has that boots by itself. With "initramfs", before
-# any kernel: that the kernel's first file system has what leads to the disk and nothing else.
+# mmdebstrap's hook after prepare.sh: gives a node what it needs to boot by itself. With "initramfs"
+# it runs before a kernel is there, whose initramfs then has the disk's modules and no others.
 #   prepare-vm.sh <root> [initramfs]
 set -eu
 root=$1

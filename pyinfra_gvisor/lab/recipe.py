@@ -7,7 +7,7 @@ import shlex
 from importlib.resources import files
 
 from pyinfra_gvisor.lab import parts
-from pyinfra_gvisor.lab.spec import FLAVOURS, Flavour, NodeSpec
+from pyinfra_gvisor.lab.spec import FLAVOURS, OTHER_NAMES, Flavour, NodeSpec
 
 IMAGE_REPOSITORY = "pyinfra-gvisor-lab"
 LABEL = "pyinfra-gvisor.lab"
@@ -29,9 +29,6 @@ PACKAGES = (
     "procps",
     "bzip2",
 )
-DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
-"""Debian's words for architectures, by uname(2)'s."""
-
 VIRTUAL_PACKAGES = (
     "linux-image-cloud-{arch}",
     "initramfs-tools",
@@ -89,7 +86,7 @@ def disk_command(
     flavour: Flavour, arch: str, *, prepare: str, prepare_vm: str, root: str
 ) -> list[str]:
     """The same for a virtual machine of that architecture, into the directory ``root``."""
-    docker_suite, debian_arch = flavour.docker_suite or "", DEBIAN_ARCH.get(arch, arch)
+    docker_suite, debian_arch = flavour.docker_suite or "", OTHER_NAMES.get(arch, arch)
     hooks = [
         f'sh {shlex.quote(prepare)} "$1" {flavour.suite} {docker_suite}'.rstrip(),
         f'sh {shlex.quote(prepare_vm)} "$1"',

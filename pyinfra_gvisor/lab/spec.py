@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.releases import ARCHES
 
 NAME_DEFAULT = "gvisor-lab"
 NODES_DEFAULT = 2
@@ -43,10 +44,11 @@ class LabError(Problem):
 Kind = Literal["container", "vm"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-Arch = Literal["x86_64", "aarch64"]
-ARCHES: tuple[Arch, ...] = get_args(Arch)
 OWN_ARCH = platform.machine()
 """This machine's, as uname(2) has it."""
+
+OTHER_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""What Debian and Go call architectures."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def node_specs(
 
 def lab_arch(environment: Mapping[str, str]) -> str:
     """
-    The architecture of ``GVISOR_LAB_ARCH``, this machine's if unset.
+    Return the architecture of ``GVISOR_LAB_ARCH``, this machine's if unset.
 
     Raises ``LabError`` if it is none that gVisor runs on.
     """

@@ -224,7 +224,6 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         docker_client=client and client.removeprefix("Docker version ").split(",")[0],
         docker_error=error,
         runc_version=values.get("runc_version"),
-        no_core_scheduling=values.get("no_core_scheduling"),
         info=docker,
         dockerd=_dockerd(values),
         supervisor=Supervisor.of(values["supervisor"]),
@@ -304,6 +303,7 @@ def _machine(values: dict[str, str]) -> dict[str, Any]:
         "distribution_codename": codename,
         "max_user_namespaces": int(limit) if limit else None,
         "boot_id": values.get("boot_id", ""),
+        "no_core_scheduling": values.get("no_core_scheduling"),
     }
 
 

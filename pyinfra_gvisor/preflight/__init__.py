@@ -11,25 +11,22 @@ from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight.unsupported import runc_problem
-from pyinfra_gvisor.releases import Release
+from pyinfra_gvisor.releases import ARCHES, Release
 from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.releases.pins import is_there
 from pyinfra_gvisor.runtimes.profiles import risks
-from pyinfra_gvisor.runtimes.reviewed import ON
 from pyinfra_gvisor.runtimes.wrappers import too_old
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.wanted import planned
 
 MIN_KERNEL = (5, 6)
-ARCHITECTURES = ("x86_64", "aarch64")
 PAGE_SIZE_BYTES = 4096
 NETSTACK_ON_6_11 = Release(20240807, 0)
 # An archive of 2026 is 165 MB and lies beside what comes out of it, which is an estimate; Debian's
 # package is 30 MB unpacked.
 NEEDED_BYTES = {"debian": 128 << 20}
 NEEDED_BYTES_ELSE = 768 << 20
-_CORE_TAGS = {"--enable-core-tags", *(f"--enable-core-tags={value}" for value in ON.split("|"))}
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def _docker(node: Node, settings: Settings) -> Problem | None:
 
 
 def _architecture(node: Node, _settings: Settings) -> Problem | None:
-    if node.arch in ARCHITECTURES:
+    if node.arch in ARCHES:
         return None
     return Problem(
         "gVisor does not run on this architecture", got=node.arch, todo="use x86_64 or aarch64"
@@ -178,12 +175,12 @@ def _netstack(node: Node, settings: Settings) -> Problem | None:
 
 def _core_tags(node: Node, settings: Settings) -> Problem | None:
     # runsc says "waiting for sandbox to start: EOF"
-    names = [name for name, runtime in settings.runtimes.items() if _CORE_TAGS & {*runtime.flags}]
+    names = [name for name, item in settings.runtimes.items() if item.has_on("enable-core-tags")]
     if not names or node.no_core_scheduling is None:
         return None
     return Problem(
         f"--enable-core-tags of runtime {names[0]} needs core scheduling, which this kernel or "
-        f"processor has not",
+        f"processor does not have",
         got=node.no_core_scheduling,
         todo="leave the flag out",
     )
@@ -193,7 +190,7 @@ def _checksum(node: Node, settings: Settings) -> Problem | None:
     archive = settings.archive
     if (
         archive.source == "debian"
-        or node.arch not in ARCHITECTURES
+        or node.arch not in ARCHES
         or archive.checksum(settings.release, node.arch)
     ):
         return None

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from pyinfra_gvisor.errors import Problem
 
+ARCHES = ("x86_64", "aarch64")
+"""What gVisor has releases for, as uname(2) has it."""
+
 # https://github.com/google/gvisor/releases: tags release-YYYYMMDD.N
 _NAME = re.compile(r"(20\d{6})\.(\d{1,3})")
 # `runsc --version`: release-20260928.0, or Debian's 0.0~20240729.0

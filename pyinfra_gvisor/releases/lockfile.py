@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_v
 
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.models import Strict
-from pyinfra_gvisor.releases import Release, parse_release
+from pyinfra_gvisor.releases import ARCHES, Release, parse_release
 from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.whole_file import write_whole
 
@@ -23,7 +23,6 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "loose": ("runsc", "containerd-shim-runsc-v1"),
     "archive": ("gvisor.tar.bz2",),
 }
-ARCHES = ("x86_64", "aarch64")
 
 Arch = Literal["x86_64", "aarch64"]
 Layout = Literal["loose", "archive"]

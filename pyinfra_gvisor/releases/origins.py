@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.releases import Release
-from pyinfra_gvisor.releases.lockfile import ARCHES, FILES, LAST_LOOSE, layout_of
+from pyinfra_gvisor.releases import ARCHES, Release
+from pyinfra_gvisor.releases.lockfile import FILES, LAST_LOOSE, layout_of
 
 # `<release>/<arch>/<file>.sha512` beside each file: tools/make_release.sh, "point release"
 BUCKET_URL = "https://storage.googleapis.com/gvisor/releases/release"

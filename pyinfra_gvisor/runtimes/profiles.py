@@ -18,7 +18,7 @@ from pyinfra_gvisor.runtimes.dangers import (
     told,
 )
 from pyinfra_gvisor.runtimes.hardening import STRICT
-from pyinfra_gvisor.runtimes.reviewed import DOCKERS, Flag, review
+from pyinfra_gvisor.runtimes.reviewed import DOCKERS, ON, Flag, review
 
 # Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
 # https://docs.docker.com/engine/daemon/alternative-runtimes/
@@ -147,13 +147,18 @@ class Runtime(Strict):
     @property
     def filters_inside(self) -> bool:
         """Whether Docker's seccomp filter counts inside the sandbox, too."""
-        on = ("oci-seccomp", "oci-seccomp=true")
-        return self.hardening == "strict" or any(flag.lstrip("-") in on for flag in self.flags)
+        return self.hardening == "strict" or self.has_on("oci-seccomp")
 
     @property
     def given_up(self) -> frozenset[str]:
         """The checks of the proof that such a danger makes impossible."""
         return frozenset(check for _, flag in self._dangers() for check in flag.gives_up)
+
+    def has_on(self, name: str) -> bool:
+        """Return True if a switch of runsc's is on; of several values the last one counts."""
+        given = (flag.lstrip("-").partition("=") for flag in self.flags)
+        values = [value if is_given else "true" for key, is_given, value in given if key == name]
+        return bool(values) and values[-1] in ON.split("|")
 
     def _dangers(self) -> tuple[tuple[str, Flag], ...]:
         return dangers([f"--host-uds={self.host_uds}", *self.flags], self.network)

@@ -3,7 +3,6 @@
 # so on, and so their secrets. Arguments: the socket, "yes" to be told more, and which labels to tell. Read
 # behind process.pl.
 use strict;
-use Config;
 my ($socket, $wide, %names) = (shift, shift);
 my %runs; # the processes of running containers
 @names{@ARGV} = (1) x @ARGV;
@@ -271,11 +270,6 @@ sub runc { # its version, where Docker 29 does not say it: Ubuntu builds runc wi
     my $answer = `runc --version` // "";
     return $answer =~ /^runc version (\S+)/ ? "runc_version $1\n" : "";
 }
-sub core_scheduling { # why the kernel gives no core tags, if it gives none: prctl(2), PR_SCHED_CORE
-    my $prctl = { x86_64 => 157, aarch64 => 167 }->{(split /-/, $Config{archname})[0]} // return "";
-    my $cookie = "\0" x 8;
-    return syscall($prctl, 62, 0, 0, 0, $cookie) ? "no_core_scheduling $!\n" : "";
-}
 sub ascii { # JSON as it was, with escapes; bytes that are no UTF-8 are nobody's text
     my ($text) = @_;
     $text =~ s/(\x7f|[\xc2-\xf4][\x80-\xbf]+)|[\x80-\xff]/defined $1 ? escaped($1) : "?"/ge;
@@ -295,7 +289,7 @@ my $told = eval {
     alarm 20;
     $info = ask("/info") // die "no /info\n";
     $ids = ask("/containers/json") // die "no /containers/json\n";
-    my $text = "info $info\n" . runc($info) . core_scheduling();
+    my $text = "info $info\n" . runc($info);
     know_programs((members($info)->{Runtimes} // "") =~ /"path":"([^"\\]*)"/g);
     $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
     $text .= networks() . published($ids) . reach($ids);

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
+from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec, lab_arch
+from pyinfra_gvisor.lab.spec import OWN_ARCH
 from tests.node import coolify_nodes, egress_nodes, names_nodes, sharing
 from tests.node.archives import ArchiveServer, current_archive
 from tests.node.coolify_nodes import Coolify
@@ -37,7 +38,9 @@ BEFORE_MAIN_JOB = {"nodes": "nodes", "proving": "proving"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever lies in this folder needs nodes."""
+    """Whatever lies in this folder needs nodes, which are containers."""
+    if lab_arch(os.environ) != OWN_ARCH:
+        raise pytest.UsageError("GVISOR_LAB_ARCH is for tests/vm alone; unset it")
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.node)

@@ -31,7 +31,7 @@ cd "$1" && find . ! -type d ! -path ./manifest.json \
 """
 _SUMS = "cd \"$1\" && find . -type f ! -path ./manifest.json -printf '%P\\n' | xargs sha256sum"
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "ociVersion": "1.0.0",
     "process": {
         "user": {"uid": 0, "gid": 0},

@@ -22,7 +22,7 @@ from tests.node.repacked import repacked
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = "deploys/gvisor.py"
 OPERATIONS = 8  # that it makes, each with a line of its own in pyinfra's table
-TIMEOUT_S = 900  # as long as a run may take in which dockerd has stopped
+TIMEOUT_S = 400
 REMOVAL_S = 60
 
 _CACHE = Cache.of(os.environ)
@@ -74,6 +74,7 @@ class Fleet:
 
     nodes: Mapping[str, LabNode]
     directory: Path
+    timeout_s: int = TIMEOUT_S
 
     def run(
         self,
@@ -95,7 +96,8 @@ class Fleet:
         """
         settings = CURRENT if data is None else data
         inventory = self._inventory(names, settings, by_host or {}, groups)
-        return (pyinfra_unloaded if unloaded else pyinfra)(inventory, str(deploy), *flags)
+        run = pyinfra_unloaded if unloaded else pyinfra
+        return run(inventory, str(deploy), *flags, timeout_s=self.timeout_s)
 
     def start(
         self, name: str, data: Mapping[str, Any], *, deploy: str = DEPLOY
@@ -137,13 +139,13 @@ class Fleet:
         return str(inventory)
 
 
-def pyinfra(*arguments: str) -> Outcome:
+def pyinfra(*arguments: str, timeout_s: int = TIMEOUT_S) -> Outcome:
     """The pyinfra beside this Python, started in the checkout."""
     environment = {**os.environ, "PYINFRA_PROGRESS": "off"}
-    return Outcome(*_LOADED.run(arguments, environment, timeout_s=TIMEOUT_S))
+    return Outcome(*_LOADED.run(arguments, environment, timeout_s=timeout_s))
 
 
-def pyinfra_unloaded(*arguments: str) -> Outcome:
+def pyinfra_unloaded(*arguments: str, timeout_s: int = TIMEOUT_S) -> Outcome:
     """The same from a process that has nothing loaded."""
     ran = subprocess.run(
         [sys.executable, "-m", "pyinfra", *arguments],
@@ -151,7 +153,7 @@ def pyinfra_unloaded(*arguments: str) -> Outcome:
         env={**os.environ, "PYINFRA_PROGRESS": "off"},
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
         stdin=subprocess.DEVNULL,
     )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -68,10 +69,16 @@ class Sandbox:
 
 @contextmanager
 def sandbox(
-    node: LabNode, runsc: str, name: str, *flags: str, network: str = "none"
+    node: LabNode,
+    runsc: str,
+    name: str,
+    *flags: str,
+    network: str = "none",
+    devices: tuple[dict[str, Any], ...] = (),
 ) -> Iterator[Sandbox]:
-    """A sandbox from that runsc, which is gone afterwards."""
-    node.put(f"{DIRECTORY}/config.json", json.dumps(CONFIG).encode())
+    """A sandbox from that runsc, which is gone afterwards; ``devices`` as its spec has them."""
+    config = {**CONFIG, "linux": {**CONFIG["linux"], "devices": devices}}
+    node.put(f"{DIRECTORY}/config.json", json.dumps(config).encode())
     ran = node.exec("sh", "-c", _START, "sh", runsc, name, f"--network={network}", *flags)
     assert ran.code == 0, ran.stderr
     try:
@@ -139,6 +146,31 @@ def test_the_strictest_policy_wants_a_sidecar_that_the_lab_build_lacks(node: Lab
         sandbox(node, f"{HOME}/runsc", "strictest", "--sidecar-usage-policy=STRICT"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("path", "major", "minor", "says"),
+    [
+        pytest.param("/dev/nvidiactl", 195, 255, "failed to get Nvidia driver version", id="gpu"),
+        pytest.param("/dev/accel0", 120, 0, "mounting .*sysfs", id="tpu"),
+    ],
+)
+def test_a_device_alone_leads_to_the_hosts_driver_without_a_flag(
+    node: LabNode, path: str, major: int, minor: int, says: str
+) -> None:
+    device = {"path": path, "type": "c", "major": major, "minor": minor, "fileMode": 0o666}
+    assert node.exec("mknod", path, "c", str(major), str(minor)).code == 0
+    try:
+        with sandbox(node, OLD_PROGRAM, "old", devices=(device,)) as old:
+            started = old.says("uname", "-r")
+        with (  # there is no such hardware: that it is looked for shows that the driver is on
+            pytest.raises(AssertionError, match=says),
+            sandbox(node, f"{HOME}/runsc", "new", devices=(device,)),
+        ):
+            pass
+    finally:
+        node.exec("rm", path)
+    assert started == "4.4.0", "nothing was looked for"
 
 
 _BIND = (

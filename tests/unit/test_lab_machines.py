@@ -11,7 +11,9 @@ from pyinfra_gvisor.lab import FLAVOURS, LabError, NodeSpec, node_specs, qemu, r
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.disk import ensure_disk
 from pyinfra_gvisor.lab.qemu import HARDWARE, Guest, Kernel
-from pyinfra_gvisor.lab.spec import ARCHES, OWN_ARCH
+from pyinfra_gvisor.lab.spec import OWN_ARCH
+from pyinfra_gvisor.releases import ARCHES
+from tests.unit.lab_machine import ROOT_ONLY
 
 KERNEL = Kernel(Path("/k/vmlinuz"), Path("/k/initrd.img"))
 TRIXIE = FLAVOURS["debian-13"]
@@ -190,6 +192,7 @@ def test_an_architecture_that_cannot_be_had_is_refused(others: dict[str, str], s
         node_specs({"GVISOR_LAB_ARCH": OTHER, **others})
 
 
+@ROOT_ONLY
 def test_without_what_runs_the_other_programs_no_disk_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -229,7 +229,7 @@ def test_an_old_netstack_on_a_new_kernel_is_refused(
     ("flag", "said", "refused"),
     [
         pytest.param("--enable-core-tags", "Invalid argument", True, id="on"),
-        pytest.param("--enable-core-tags=True", "No such device", True, id="on-without-smt"),
+        pytest.param("-enable-core-tags=True", "No such device", True, id="on-without-smt"),
         pytest.param("--enable-core-tags=false", "Invalid argument", False, id="off"),
         pytest.param("--enable-core-tags", None, False, id="a-kernel-that-can"),
     ],

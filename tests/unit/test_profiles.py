@@ -151,7 +151,7 @@ DANGEROUS = [
     pytest.param({"flags": ["-net-raw"]}, RAW, id="net-raw-with-one-dash"),
     pytest.param({"flags": ["--net-raw=true"]}, RAW, id="net-raw-true"),
     pytest.param({"flags": ["--net-raw=1"]}, RAW, id="net-raw-1"),
-    pytest.param({"flags": ["--net-raw=0", "--net-raw=T"]}, RAW, id="the-last-one-counts"),
+    pytest.param({"flags": ["--net-raw=0", "--net-raw=T"]}, RAW, id="the-last-counts"),
     pytest.param({"host_uds": "open"}, UDS, id="host-uds-open"),
     pytest.param({"host_uds": "create"}, UDS, id="host-uds-create"),
     pytest.param({"host_uds": "all"}, UDS, id="host-uds-all"),
@@ -286,3 +286,17 @@ def test_several_dangers_are_told_at_once_and_a_reason_stays_on_its_line() -> No
     assert risks({"a": asked}) == (
         f"RISK ACCEPTED: runtime a: {UDS}, and {RAW}. Reason given: two lines of a reason",
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "on"),
+    [
+        pytest.param([], False, id="not-given"),
+        pytest.param(["--enable-core-tags"], True, id="given"),
+        pytest.param(["-enable-core-tags=T"], True, id="as-go-reads-it"),
+        pytest.param(["--enable-core-tags=false"], False, id="off"),
+        pytest.param(["--enable-core-tags", "--enable-core-tags=0"], False, id="the-last-counts"),
+    ],
+)
+def test_whether_a_switch_is_on_is_read_as_runsc_reads_it(flags: list[str], on: bool) -> None:
+    assert Runtime(flags=tuple(flags)).has_on("enable-core-tags") is on

@@ -18,6 +18,10 @@ from tests.node.conftest import LAB, lab_of
 from tests.node.running import Fleet
 
 NAME = "vm"
+FOREIGN = b'{ "max-concurrent-downloads":   5,\n\t"labels": ["rack=7"]}\n'
+"""The operator's own daemon.json, with blanks of his own."""
+SLOW_TIMEOUT_S = 900
+"""As long as a run may take on a node that hardly moves."""
 (SPEC,) = node_specs({**os.environ, "GVISOR_LAB_KIND": "vm", "GVISOR_LAB_NODES": "1"})
 
 
@@ -32,7 +36,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """The machine, made for this run, and pyinfra on it."""
     with lab_of(f"{LAB}-vm", {NAME: SPEC}) as made:
-        yield Fleet(made, tmp_path_factory.mktemp("vm"))
+        made[NAME].put("/etc/docker/daemon.json", FOREIGN)
+        ran = made[NAME].exec("systemctl", "restart", "docker")
+        assert ran.code == 0, ran.stderr
+        yield Fleet(made, tmp_path_factory.mktemp("vm"), timeout_s=SLOW_TIMEOUT_S)
 
 
 @pytest.fixture

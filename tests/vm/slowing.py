@@ -6,43 +6,41 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event
+from time import monotonic
 
 from pyinfra_gvisor.lab.machines import VirtualNode
 
 PERIOD_S = 0.1
 _LOOP = ("perl", "-e", "my $sum; $sum += $_ % 7 for 1 .. 3_000_000; print((times)[0])")
-"""Prints the seconds of processor time that it took."""
-
-
-def share_for(node: VirtualNode, speed: float) -> float:
-    """
-    Return the share of time in which a machine may run, so that a loop is that fast in it.
-
-    + speed: of this machine's own, 0.1 is a tenth
-    """
-    here = subprocess.run(_LOOP, check=True, capture_output=True, text=True, timeout=60).stdout
-    there = node.exec(*_LOOP).stdout
-    return min(1.0, speed * float(there) / float(here))
+"""It prints the seconds of processor time that it took."""
 
 
 @contextmanager
 def slowed(node: VirtualNode, share: float) -> Iterator[None]:
     """Let the machine run for this share of each period only."""
-    over = Event()
-    thread = Thread(target=_slow, args=(node, share, over))
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _slow(node: VirtualNode, share: float, over: Event) -> None:
-    pid = node.guest.process()
+    over, pid = Event(), node.guest.process()
     assert pid is not None
+    with ThreadPoolExecutor(1) as pool:
+        slowing = pool.submit(_slow, pid, share, over)
+        try:
+            yield
+        finally:
+            over.set()
+            slowing.result()
+
+
+def speed_of(node: VirtualNode) -> float:
+    """Return how fast a loop is in a machine, of this machine's own speed."""
+    here = subprocess.run(_LOOP, check=True, capture_output=True, text=True, timeout=60).stdout
+    began_s = monotonic()
+    node.exec(*_LOOP)
+    return float(here) / (monotonic() - began_s)
+
+
+def _slow(pid: int, share: float, over: Event) -> None:
     try:
         while not over.is_set() and share < 1:
             os.kill(pid, signal.SIGSTOP)

@@ -39,7 +39,6 @@ WANTED: dict[str, Any] = {
     "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}},
 }
 STEP_S = 240
-FOREIGN = b'{ "max-concurrent-downloads":   5,\n\t"labels": ["rack=7"]}\n'
 ALWAYS = ("--restart=unless-stopped",)
 CONNECT = (
     "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0], Timeout => 5);"
@@ -90,8 +89,6 @@ class Story:
 def story(fleet: Fleet, neighbour: str) -> Story:
     """It is told once for all tests."""
     node = fleet.nodes[NAME]
-    node.put("/etc/docker/daemon.json", FOREIGN)
-    sh(node, "systemctl restart docker")
     start_container(node, "shop", *ALWAYS)
     could = module(node), reach(node, "runc", neighbour)
     sh(node, "modprobe -r tipc")
