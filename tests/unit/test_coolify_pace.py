@@ -16,6 +16,7 @@ from pyinfra_gvisor.coolify.token import Token
 from pyinfra_gvisor.coolify.transport import NoAnswer, NotFound, UnknownOutcome
 from tests.coolify.api_client import Clock, client, serving
 from tests.coolify.api_server import TOKEN, ApiServer, Kind, RateLimit
+from tests.unit.waiting import until
 
 
 @pytest.fixture
@@ -86,8 +87,10 @@ def test_a_write_is_sent_once_whatever_comes_of_it(
     with pytest.raises(UnknownOutcome, match=f"to POST /applications/{shop}/restart"):
         api.restart(shop)
 
+    expected = "--cap-drop=ALL" if kind.startswith("late") else "--init"
+    # Who asked has given up after a tenth of a second, in which the server may not have begun.
+    until(lambda: len(server.seen) >= 2 and server.state.options(shop) == expected)
     assert len(server.seen) == 2
-    assert server.state.options(shop) == ("--cap-drop=ALL" if kind.startswith("late") else "--init")
 
 
 def test_a_write_to_what_is_gone_is_told(server: ApiServer, clock: Clock) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 
 from tests.unit.drift_command import Folder, states
+from tests.unit.waiting import until
 
 TIMEOUT_S = "10"  # pyinfra has to have come as far as the hosts, on a busy machine too
 
@@ -75,13 +75,6 @@ def silent_server() -> Iterator[int]:
     """A port that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end_s = monotonic() + 20
-    while not holds():
-        assert monotonic() < end_s
-        sleep(0.05)
 
 
 def is_gone(pid: int) -> bool:

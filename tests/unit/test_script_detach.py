@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from pyinfra_gvisor.daemon_json import transaction
 from tests.unit.node_script import process
 from tests.unit.shells import replaced, stub, toolbox
+from tests.unit.waiting import until
 
 DEAD = 2**22 + 1  # above the highest number that a process can have
 WAITED_S = 20
@@ -81,14 +81,6 @@ class Detached:
         (directory / "follower").write_text(f"{follower}\n")
         if pid is not None:
             (directory / "pid").write_text(pid)
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something that is about to be so."""
-    end = time.monotonic() + WAITED_S
-    while not true():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.02)
 
 
 @pytest.fixture
