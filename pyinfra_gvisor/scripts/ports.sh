@@ -2,7 +2,7 @@
 # Published ports stay open while dockerd restarts. It takes its rules for them away and puts them
 # back, which refuses every new connection for some tenths of a second, live-restore or not: copies
 # in a chain of our own, after Docker's, do the same work meanwhile. Docker 29 can have its rules in
-# nftables: what its own table drops while dockerd starts, no other table can let through.
+# nftables: what its own table drops while dockerd starts, no other table can accept.
 # Set before: work, firewall (of dockerd as it runs: iptables or nftables). Connections to 127.0.0.1 go through docker-proxy, and wait for nothing.
 set -eu
 : "${firewall:?}"

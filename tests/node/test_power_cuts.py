@@ -85,7 +85,6 @@ DEPLOY = """
 import json
 import os
 import signal
-from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -183,12 +182,13 @@ class Cuts:
                     assert outcome.code != 0, outcome.text
                     return
                 self.node.start()
-            self._settle()
+            self.settle()
             self.declare(FEW if state is MANY else MANY, other_release=False)
-            self._settle()
+            self.settle()
         pytest.fail(f"no cut came in {step}")
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Bring the node to what is declared."""
         outcome = self.run()
         assert outcome.code == 0, outcome.text
 
@@ -236,8 +236,7 @@ def cuts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cuts]:
         cuts = Cuts(Fleet(made, directory), directory)
         for state, other_release in ((MANY, False), (FEW, True)):
             cuts.declare(state, other_release=other_release)
-            outcome = cuts.run()
-            assert outcome.code == 0, outcome.text
+            cuts.settle()
             cuts.learn()
             for name, runtime in APPS.items():
                 if name not in processes(cuts.node):
@@ -284,7 +283,7 @@ def test_a_power_cut_in_the_middle_of_a_step_leaves_no_app_down_and_the_next_run
 
 def leftovers(node: LabNode, *, parts: bool) -> list[str]:
     """
-    What a run must not leave behind, apart from units of parts on a node that has them, and from
+    Return what a run must not leave, apart from units of parts on a node that has them, and from
     systemd's own directories: it removes those of another boot, and a container has one boot id.
     """
     others = ("systemd-private-", *(("/etc/systemd/system/",) if parts else ()))
