@@ -1,1 +1,1 @@
-"""Whether a container is in a sandbox, and what is looked at to know it."""
+"""Decide whether a container runs in gVisor, and read what that depends on."""

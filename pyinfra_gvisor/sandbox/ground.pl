@@ -1,6 +1,6 @@
-# What verdicts on a node rest on, and the verdict on one container. Read behind docker_api.pl, process.pl and
-# verdict.pl.
-sub judged_container { # what Docker tells of it: its process, and verdict.pl's state, why and release
+# Collect the facts that verdicts on a node depend on, and judge one container. Loaded after docker_api.pl,
+# process.pl and verdict.pl.
+sub judged_container { # $told: docker inspect's answer; returns the process, and state, why and release of verdict.pl
     my ($told, $ground) = @_;
     my $asked = $told->{HostConfig}{Runtime} || "runc";
     my @mounts = grep { defined && $_ ne "" } map { $_->{Source} } @{$told->{Mounts} // []};
@@ -9,7 +9,7 @@ sub judged_container { # what Docker tells of it: its process, and verdict.pl's 
     return ($process, verdict({asked => $asked, process => $process}, $ground));
 }
 
-# What of the node verdicts rest on. The node's fact and verdict.py know the same.
+# Return the facts about the node that verdicts depend on. The node's fact reads the same for verdict.py.
 sub know_ground {
     my ($code, $body) = ask("GET", "/info", 20);
     die "answer $code\n" unless $code == 200;
@@ -22,7 +22,7 @@ sub know_ground {
     return \%known;
 }
 
-# Each member of a release as its manifest has it: manifest.sh.
+# Note each binary that is as its release's manifest says, and every checksum that a manifest has: manifest.sh.
 sub know_releases {
     my ($known) = @_;
     my $root = "/opt/gvisor/releases/";
@@ -45,7 +45,7 @@ sub manifest {
     return ref $read eq "HASH" ? $read : undef;
 }
 
-sub found { # a member of a release, as find tells it
+sub found { # a member of a release in the form of manifest.sh: name, type, mode, owner, size and times by find
     my ($path, $member) = @_;
     open my $told, "-|", "find", $path, "-maxdepth", "0", "-printf", '%y %m %U:%G %s %T@ %C@' or return "";
     return "$member " . (<$told> // "");

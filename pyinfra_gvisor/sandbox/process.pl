@@ -1,17 +1,17 @@
-# What a container's process is, as /proc shows it. Read in front of others, with perl-base only.
+# Read from /proc what a container's process runs. Loaded before the other files; needs perl-base only.
 use strict;
 
 no warnings qw(newline);
 
-# Path by device and inode; of ours the sizes by device, and the paths of what was touched since it was installed;
-# sums by device and inode.
+# program_at: path by device and inode. program_size: sizes of our binaries by device. touched: paths of our
+# binaries that changed after installation. sum_of: sha256 by device and inode.
 my (%program_at, %program_size, %touched, %sum_of);
-my $sums_max = 16; # of which there are as many as releases have programs, in ordinary use
+my $sums_max = 16; # checksums to make; ordinary use needs one for each binary of each release
 
 sub same_inode { my @stat = stat $_[0]; return @stat ? "$stat[0]:$stat[1]" : "" }
 
-# The programs that a sandbox may run: of all releases, and beside what else runtimes point at. A path is
-# an image's to choose; device and inode are not: inode(7).
+# Note the binaries that a sandbox may run: those of all releases, and those next to other runtimes' handlers.
+# They are compared by device and inode (inode(7)), since an image can have a file at any path.
 sub know_programs {
     my (@handlers) = @_;
     for my $path (glob "/opt/gvisor/releases/*/runsc /opt/gvisor/releases/*/gvisor-bin/gvisor_sentry") {
@@ -30,11 +30,11 @@ sub know_programs {
     }
 }
 
-sub programs { # of all releases, those that were found
+sub programs { # the binaries of our releases that were found
     return grep { m{^/opt/gvisor/releases/} } values %program_at;
 }
 
-# Whether one of the paths is that file or a directory above it, whatever symbolic links and mounts there are.
+# Return whether one of the mounts is that file or a directory above it; compares inodes, so links do not matter.
 sub gives {
     my ($file, @mounts) = @_;
     my %given = map { same_inode($_) => 1 } @mounts;
@@ -42,16 +42,16 @@ sub gives {
     return $given{same_inode("/") || "-"} || 0;
 }
 
-sub program_of { # the node's file that a process runs, empty if none is known
+sub program_of { # returns the node's file that a process runs, empty if none is known
     my ($pid) = @_;
     my $inode = same_inode("/proc/$pid/exe") or return "";
     my $exe = readlink("/proc/$pid/exe") // "";
     return $program_at{$inode} // (same_inode($exe) eq $inode ? $exe : "");
 }
 
-# {executable, argv0, file, given, sha256}, as verdict.py has them. Of a sandbox the first breaks off at the
-# mount that its release lies on. Whoever makes files of the right size is not to keep us busy: only so many are
-# hashed, and only from where releases lie.
+# Return {executable, argv0, file, given, sha256}, as verdict.py describes them. For a sandbox, `executable` is
+# relative to the mount that its release is on. At most $sums_max files are hashed, and only on the file systems
+# of releases: otherwise containers with many files of the right size could keep us busy.
 sub process_of {
     my ($pid, @mounts) = @_;
     my $exe = readlink("/proc/$pid/exe") // "";
@@ -69,7 +69,7 @@ sub process_of {
     return {executable => $exe, argv0 => $argv0, file => $file, given => $given ? 1 : 0, sha256 => $sum};
 }
 
-sub sum_of { # the sha256 of a file, empty if it cannot be read
+sub sum_of { # returns the sha256 of a file, empty if it cannot be read
     my ($path) = @_;
     open my $told, "-|", "sha256sum", "--", $path or return "";
     my ($sum) = (<$told> // "") =~ /^\\?([0-9a-f]{64}) /;

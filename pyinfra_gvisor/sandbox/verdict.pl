@@ -1,43 +1,43 @@
-# What verdict.py says, for the node: which container is in a sandbox. The same cases hold both.
+# Decide on the node, as verdict.py does, whether a container runs in gVisor. The same cases test both.
 # $container: {asked, process: {executable, argv0, file, given, sha256}}; $ground: {runtimes, wrappers, programs,
-# sums}, all as verdict.py describes them. Gives (state, why, release).
+# sums}, all as verdict.py describes them. Returns (state, why, release).
 sub verdict {
     my ($container, $ground) = @_;
     my $process = $container->{process};
     my ($handler, @against) = handled($container->{asked}, $ground);
     if (@against && $against[0] eq "bare") { return @against }
-    if ($process->{executable} eq "") { return unknown("its process is gone") }
-    if ($process->{argv0} ne "runsc-sandbox") { return bare("its process is no sandbox") }
+    if ($process->{executable} eq "") { return unknown("its process has ended") }
+    if ($process->{argv0} ne "runsc-sandbox") { return bare("its process is not a gVisor sandbox") }
     if (@against) { return @against }
     return $handler eq "ours" ? of_ours($process, $ground) : of_an_older_set_up($process);
 }
 
-sub handled { # whose runsc handles a runtime, and what speaks against that; nothing if it is gVisor's
+sub handled { # whose runsc handles a runtime, and a verdict if that already excludes gVisor
     my ($asked, $ground) = @_;
     my $entry = $ground->{runtimes}{$asked};
     if (!$entry) {
-        if ($asked eq "runc") { return ("older", bare("runc is no sandbox")) } # Docker 20.10 forgets it
+        if ($asked eq "runc") { return ("older", bare("runc is not gVisor")) } # Docker 20.10: not listed after a reload
         if ($asked =~ m{[./]}) {
             my $is_runc = $asked =~ m{(?:^|[./-])runc[.-]v[0-9]+\z|^io\.containerd\.runtime\.v1\.linux\z};
-            my $why = "a shim of containerd's handles it";
+            my $why = "a containerd shim handles its runtime";
             return ("older", $is_runc ? bare($why) : unknown($why));
         }
-        return ("older", unknown("dockerd does not know its runtime"));
+        return ("older", unknown("its runtime is not registered in dockerd"));
     }
     my $path = $entry->{path} // "";
     my ($name) = $path =~ m{([^/]*)\z};
-    if ($path eq "") { return ("older", unknown("a shim of containerd's handles it")) }
+    if ($path eq "") { return ("older", unknown("a containerd shim handles its runtime")) }
     if ($path =~ m{^/opt/gvisor/runtimes/}) {
         my ($sum) = $path =~ m{^/opt/gvisor/runtimes/[a-z0-9]+-[0-9]{8}\.[0-9]+-([0-9a-f]{8})\z};
         if ($sum && substr($ground->{wrappers}{$path} // "", 0, 8) eq $sum) { return "ours" }
-        return ("ours", unknown("$path is not as it was written"));
+        return ("ours", unknown("$path is not as pyinfra-gvisor wrote it"));
     }
     if ($ground->{programs}{$path}) { return "ours" }
     if ($name =~ /^runsc/) { return "older" }
     if ($name =~ /^(?:(?:docker-)?runc|crun|youki|nvidia-container-runtime|sysbox-runc)/) {
-        return ("older", bare("$name is no sandbox"));
+        return ("older", bare("$name is not gVisor"));
     }
-    return ("older", unknown("$name handles it, of which nothing is known"));
+    return ("older", unknown("unknown program $name handles its runtime"));
 }
 
 sub of_ours {
@@ -48,22 +48,22 @@ sub of_ours {
     $release = $ground->{sums}{$process->{sha256}};
     if ($release) { return ("sandboxed", "", $release) }
     if ($file =~ m{^/opt/gvisor/releases/}) {
-        if ($process->{given}) { return unknown("it is given the program that it runs") }
-        return unknown("$file is not as it was installed");
+        if ($process->{given}) { return unknown("one of its mounts contains its binary") }
+        return unknown("$file is not as pyinfra-gvisor installed it");
     }
-    return of_an_older_set_up($process); # started before the runtime became ours
+    return of_an_older_set_up($process); # started before we took over the runtime
 }
 
 sub of_an_older_set_up {
     my ($process) = @_;
     my $file = $process->{file};
     if ($file eq "") {
-        if ($process->{executable} =~ / \(deleted\)\z/) { return unknown("its program was replaced on the node") }
-        return unknown("its program is of another file system");
+        if ($process->{executable} =~ / \(deleted\)\z/) { return unknown("its binary was replaced on the node") }
+        return unknown("its binary is on another file system");
     }
-    if ($file !~ m{^(?:.*/)?(?:runsc[^/]*|gvisor_sentry)\z}s) { return bare("its program is no runsc") }
-    if ($process->{given}) { return unknown("it is given the program that it runs") }
-    if ($file !~ m{^/(?:usr|opt|bin|sbin)/}) { return unknown("its program lies where a container's own may lie") }
+    if ($file !~ m{^(?:.*/)?(?:runsc[^/]*|gvisor_sentry)\z}s) { return bare("its binary is not runsc") }
+    if ($process->{given}) { return unknown("one of its mounts contains its binary") }
+    if ($file !~ m{^/(?:usr|opt|bin|sbin)/}) { return unknown("its binary is outside /usr, /opt, /bin and /sbin") }
     return ("sandboxed", "an older set-up: it runs from $file", undef);
 }
 

@@ -1,10 +1,10 @@
 """
-The one place that says whether a container is in a sandbox.
+The only code that decides whether a container runs in gVisor.
 
-Only evidence makes a sandbox: what handles the container's runtime has to be gVisor's, by the live
-daemon's own account, and its process has to run a program that is known on this node. What is
-missing or contradicts that is ``bare``, on the node's kernel, or ``unknown``; neither is ever taken
-for a sandbox. ``verdict.pl`` says the same on the node; tests hold both to one table.
+A container is ``sandboxed`` only on evidence: the running dockerd gives its runtime to gVisor, and
+its process runs a gVisor binary that this node knows. Otherwise the container is ``bare`` (it runs
+directly on the host kernel) or ``unknown`` (it cannot be verified). ``unknown`` never counts as
+sandboxed. ``verdict.pl`` decides the same on the node; tests check both with one table of cases.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ RELEASES_DIR = f"{GVISOR_DIR}/releases"
 RUNTIMES_DIR = f"{GVISOR_DIR}/runtimes"
 
 SANDBOX = "runsc-sandbox"  # argv[0]: runsc/sandbox/sandbox.go
-# Of a release, those that a sandbox's process runs: the latter since 2026.
+# The binaries of a release that a sandbox's process runs; gvisor_sentry since 2026.
 PROGRAMS = ("runsc", "gvisor-bin/gvisor_sentry")
-# Its name ends in the beginning of its own checksum.
+# A wrapper's name ends with the first 8 digits of its own sha256.
 WRAPPER_PATH = re.compile(
     re.escape(RUNTIMES_DIR) + r"/[a-z0-9]+-(?P<release>[0-9]{8}\.[0-9]+)-(?P<sum>[0-9a-f]{8})"
 )
@@ -31,15 +31,16 @@ WRAPPER_PATH = re.compile(
 _RUNC_SHIM = re.compile(r"(?:^|[./-])runc[.-]v[0-9]+$|^io\.containerd\.runtime\.v1\.linux$")
 _NO_SANDBOX = re.compile(r"(?:docker-)?runc|crun|youki|nvidia-container-runtime|sysbox-runc")
 _RUNSC = re.compile(r"(?:.*/)?(?:runsc[^/]*|gvisor_sentry)", re.DOTALL)
-# A container's own file system can be reached on the node too, below Docker's directories.
+# Files of a container are also reachable on the node, below Docker's directories.
 _PROGRAM_DIRS = ("/usr/", "/opt/", "/bin/", "/sbin/")
 
 
 class Verdict(Reading):
     """
-    What a container is, and why; ``release`` is what its sandbox runs from.
+    What a container runs on, and why; ``release`` is the runsc release of its sandbox.
 
-    ``sandboxed`` without a reason is a sandbox of ours, with one it is one of an older set-up.
+    ``why`` is empty for a sandbox of a release that we installed. For one of an older set-up it
+    names the binary.
     """
 
     state: Literal["sandboxed", "bare", "unknown"]
@@ -49,10 +50,11 @@ class Verdict(Reading):
 
 class Process(Reading):
     """
-    A container's process: what ``/proc/<pid>/exe`` points at, and what it calls itself.
+    A container's process: the target of ``/proc/<pid>/exe``, and ``argv[0]``.
 
-    ``file`` is the node's file of the same device and inode, empty if none is known; an image may
-    have any path. ``sha256`` is of its program, where the file alone does not tell.
+    ``file`` is the node's file with the same device and inode, empty if none is known. An image can
+    have a file at any path. ``given``: a mount of the container contains this file. ``sha256`` is
+    the binary's checksum where ``file`` alone does not decide, otherwise empty.
     """
 
     executable: str = ""
@@ -63,7 +65,7 @@ class Process(Reading):
 
 
 class RuntimeEntry(Reading):
-    """A runtime that the live daemon knows."""
+    """A runtime that the running dockerd has registered."""
 
     path: str | None = None
     arguments: tuple[str, ...] | None = Field(None, alias="runtimeArgs")
@@ -71,12 +73,12 @@ class RuntimeEntry(Reading):
 
 class Ground(Reading):
     """
-    What of a node the verdict rests on.
+    Facts about a node that verdicts depend on.
 
-    + runtimes: what the live daemon has registered, by name
-    + wrappers: the sha256 of each file in ``RUNTIMES_DIR``, by path
-    + programs: the release of each program that is as its release's manifest says, by path
-    + sums: the release of each program that a manifest knows, by sha256
+    + runtimes: runtimes registered in the running dockerd, by name
+    + wrappers: sha256 of each file in ``RUNTIMES_DIR``, by path
+    + programs: release of each binary that matches its release's manifest, by path
+    + sums: release of each binary that a manifest names, by sha256
     """
 
     runtimes: dict[str, RuntimeEntry] = Field(default_factory=dict)
@@ -87,59 +89,65 @@ class Ground(Reading):
 
 def judge(asked: str, process: Process, ground: Ground) -> Verdict:
     """
-    What a container is.
+    Return the verdict on a container.
 
-    + asked: the runtime that it asked for
+    + asked: name of the runtime that the container was created with
+    + process: the container's main process
+    + ground: facts about the node
     """
     handler, against = _handled(asked, ground)
     if against and against.state == "bare":
         return against
     if not process.executable:
-        return _unknown("its process is gone")
+        return _unknown("its process has ended")
     if process.argv0 != SANDBOX:
-        return _bare("its process is no sandbox")
+        return _bare("its process is not a gVisor sandbox")
     if against:
         return against
     return _of_ours(process, ground) if handler == "ours" else _of_an_older_set_up(process)
 
 
 def release_of(path: str) -> str | None:
-    """The release of the wrapper at ``path``, or None if it is no wrapper of ours."""
+    """Return the release of the wrapper at ``path``; None if no wrapper of ours has such a path."""
     found = WRAPPER_PATH.fullmatch(path)
     return found["release"] if found else None
 
 
 def is_as_written(path: str, sha256: str) -> bool:
-    """Whether a wrapper has the text that its name was made from."""
+    """Return True if the wrapper's checksum is the one in its name."""
     found = WRAPPER_PATH.fullmatch(path)
     return bool(found and sha256.startswith(found["sum"]))
 
 
 def _handled(asked: str, ground: Ground) -> tuple[Literal["ours", "older"], Verdict | None]:
-    """Whose runsc handles a runtime, and what speaks against that; None if it is gVisor's."""
+    """
+    Return whose runsc handles a runtime, and a verdict if that already excludes gVisor.
+
+    The verdict is None if gVisor handles the runtime.
+    """
     entry = ground.runtimes.get(asked)
     if entry is None:
-        if asked == "runc":  # Docker 20.10 forgets it at a reload
-            return "older", _bare("runc is no sandbox")
+        if asked == "runc":  # Docker 20.10 no longer lists runc after a reload
+            return "older", _bare("runc is not gVisor")
         if re.search(r"[./]", asked):  # moby: IsPermissibleC8dRuntimeName
             told = _bare if _RUNC_SHIM.search(asked) else _unknown
-            return "older", told("a shim of containerd's handles it")
-        return "older", _unknown("dockerd does not know its runtime")
+            return "older", told("a containerd shim handles its runtime")
+        return "older", _unknown("its runtime is not registered in dockerd")
     path = entry.path or ""
     name = path.rsplit("/", 1)[-1]
     if not path:
-        return "older", _unknown("a shim of containerd's handles it")
+        return "older", _unknown("a containerd shim handles its runtime")
     if path.startswith(RUNTIMES_DIR + "/"):
         if is_as_written(path, ground.wrappers.get(path, "")):
             return "ours", None
-        return "ours", _unknown(f"{path} is not as it was written")
+        return "ours", _unknown(f"{path} is not as pyinfra-gvisor wrote it")
     if path in ground.programs:
         return "ours", None
     if name.startswith("runsc"):
         return "older", None
     if _NO_SANDBOX.match(name):
-        return "older", _bare(f"{name} is no sandbox")
-    return "older", _unknown(f"{name} handles it, of which nothing is known")
+        return "older", _bare(f"{name} is not gVisor")
+    return "older", _unknown(f"unknown program {name} handles its runtime")
 
 
 def _of_ours(process: Process, ground: Ground) -> Verdict:
@@ -150,23 +158,23 @@ def _of_ours(process: Process, ground: Ground) -> Verdict:
         return Verdict(state="sandboxed", release=ground.sums[process.sha256])
     if file.startswith(RELEASES_DIR + "/"):
         if process.given:
-            return _unknown("it is given the program that it runs")
-        return _unknown(f"{file} is not as it was installed")
-    return _of_an_older_set_up(process)  # started before the runtime became ours
+            return _unknown("one of its mounts contains its binary")
+        return _unknown(f"{file} is not as pyinfra-gvisor installed it")
+    return _of_an_older_set_up(process)  # started before we took over the runtime
 
 
 def _of_an_older_set_up(process: Process) -> Verdict:
     file = process.file
     if not file:
         if process.executable.endswith(" (deleted)"):
-            return _unknown("its program was replaced on the node")
-        return _unknown("its program is of another file system")
+            return _unknown("its binary was replaced on the node")
+        return _unknown("its binary is on another file system")
     if not _RUNSC.fullmatch(file):
-        return _bare("its program is no runsc")
+        return _bare("its binary is not runsc")
     if process.given:
-        return _unknown("it is given the program that it runs")
+        return _unknown("one of its mounts contains its binary")
     if not file.startswith(_PROGRAM_DIRS):
-        return _unknown("its program lies where a container's own may lie")
+        return _unknown("its binary is outside /usr, /opt, /bin and /sbin")
     return Verdict(state="sandboxed", why=f"an older set-up: it runs from {file}")
 
 

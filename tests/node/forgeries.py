@@ -26,9 +26,9 @@ ENTRIES = {
 }
 """Runtimes that somebody has registered: each of them starts runc."""
 
-LOST = ("unknown", "dockerd does not know its runtime")
+LOST = ("unknown", "its runtime is not registered in dockerd")
 LAYER = ("unknown", "")  # where it lies, images of a graph driver only tell
-RUNC = ("bare", "runc is no sandbox")
+RUNC = ("bare", "runc is not gVisor")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ _LAYER = (
 )
 _GIVEN = ("-v", "/opt/gvisor:/opt/gvisor:ro")
 _VOLUME = ("-v", f"{VOLUME}:{IN_VOLUME}")
-_SHIM = ("bare", "a shim of containerd's handles it")
+_SHIM = ("bare", "a containerd shim handles its runtime")
 
 FORGERIES = {
     "forge-named": Forgery("runc", _SLEEP, RUNC),
@@ -63,29 +63,29 @@ FORGERIES = {
     "forge-shim": Forgery("io.containerd.runc.v2", _SLEEP, RUNC),
     "forge-shim-with-ours": Forgery("io.containerd.runc.v2", _OURS, RUNC, _GIVEN),
     "forge-any-shim": Forgery("a.runc.v2", f"{NAMED} {IN_VOLUME}/runsc 3000", _SHIM, _VOLUME),
-    "forge-crun": Forgery("forgecrun", _SLEEP, ("bare", "crun is no sandbox")),
-    "forge-crun-with-ours": Forgery("forgecrun", _OURS, ("bare", "crun is no sandbox"), _GIVEN),
+    "forge-crun": Forgery("forgecrun", _SLEEP, ("bare", "crun is not gVisor")),
+    "forge-crun-with-ours": Forgery("forgecrun", _OURS, ("bare", "crun is not gVisor"), _GIVEN),
     "forge-nvidia": Forgery(
-        "forgenvidia", _SLEEP, ("bare", "nvidia-container-runtime is no sandbox")
+        "forgenvidia", _SLEEP, ("bare", "nvidia-container-runtime is not gVisor")
     ),
     "forge-old-plain": Forgery(
-        "forgeold", "exec sleep 3000", ("bare", "its process is no sandbox")
+        "forgeold", "exec sleep 3000", ("bare", "its process is not a gVisor sandbox")
     ),
-    "forge-old-named": Forgery("forgeold", _SLEEP, ("bare", "its program is no runsc")),
+    "forge-old-named": Forgery("forgeold", _SLEEP, ("bare", "its binary is not runsc")),
     "forge-old-volume": Forgery(
         "forgeold",
         f"{NAMED} {IN_VOLUME}/runsc 3000",
-        ("unknown", "it is given the program that it runs"),
+        ("unknown", "one of its mounts contains its binary"),
         _VOLUME,
     ),
     "forge-old-with-ours": Forgery(
-        "forgeold", _OURS, ("unknown", "it is given the program that it runs"), _GIVEN
+        "forgeold", _OURS, ("unknown", "one of its mounts contains its binary"), _GIVEN
     ),
     "forge-old-copy": Forgery(
         "forgeold",
         f"mkfifo /dev/shm/x; cp {HOME}/gvisor-bin/gvisor_sentry /runsc; "
         f"{NAMED} /runsc --log=/dev/shm/x list",
-        ("unknown", "its program is of another file system"),
+        ("unknown", "its binary is on another file system"),
         _GIVEN,
     ),
     "forge-old-layer": Forgery("forgeold", _LAYER, LAYER),
@@ -93,12 +93,12 @@ FORGERIES = {
         "forgeold",
         f"cp {IN_VOLUME}/runsc {IN_VOLUME}/gone; (sleep 1; rm {IN_VOLUME}/gone) & "
         f"{NAMED} {IN_VOLUME}/gone 3000",
-        ("unknown", "its program was replaced on the node"),
+        ("unknown", "its binary was replaced on the node"),
         _VOLUME,
     ),
-    "forge-stray": Forgery("forgestray", _SLEEP, ("unknown", f"{STRAY} is not as it was written")),
+    "forge-stray": Forgery("forgestray", _SLEEP, ("unknown", f"{STRAY} is not as pyinfra-gvisor wrote it")),
     "forge-changed": Forgery(
-        "forgechanged", _SLEEP, ("unknown", f"{CHANGED} is not as it was written")
+        "forgechanged", _SLEEP, ("unknown", f"{CHANGED} is not as pyinfra-gvisor wrote it")
     ),
     "forge-lost": Forgery("forgelost", _SLEEP, LOST),
 }

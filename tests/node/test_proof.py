@@ -169,7 +169,7 @@ def test_a_container_with_the_name_and_the_path_of_a_sandbox_is_none(
 
     table = rows(outcome)
     assert outcome.code == 1
-    assert "of another file system  " in table["process-outside"]
+    assert "on another file system  " in table["process-outside"]
     assert "visor_sentry (an image's)  " in table["release"]
     assert table["process-outside"].endswith("NOT PROVEN")
     assert table["release"].endswith("NOT PROVEN")

@@ -111,7 +111,7 @@ def test_a_forger_is_found(watched: Fleet, node: LabNode) -> None:
 
     assert (exe, argv0.strip()) == (SENTRY, "runsc-sandbox")
     assert within(SLACK_S, lambda: journal(node, forger))
-    assert "its program is of another file system; nobody can tell" in journal(node, forger)[0]
+    assert "its binary is on another file system; nobody can tell" in journal(node, forger)[0]
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def container(
         asked=asked,
         sandboxed=sandboxed,
         verdict="sandboxed" if sandboxed else "bare",
-        why="" if sandboxed else "runc is no sandbox",
+        why="" if sandboxed else "runc is not gVisor",
         release=RELEASE if sandboxed else None,
         must=True,
         exempt=exempt,

@@ -26,7 +26,7 @@ def test_a_container_without_its_sandbox_is_reported_with_what_is_to_be_known(
     assert (looked.code, looked.stderr) == (0, "")
     assert looked.stdout.rstrip("\n") == (
         f"<3>shop ({ID[:12]}) must run in a sandbox and is not seen in one: runtime runc, process "
-        f"{Path('/usr/bin/sleep').resolve()} (pid {bare}, calls itself sleep); runc is no sandbox; "
+        f"{Path('/usr/bin/sleep').resolve()} (pid {bare}, calls itself sleep); runc is not gVisor; "
         "create it anew under a runtime of gVisor's, or exempt it in gvisor_exempt"
     )
 
@@ -62,7 +62,7 @@ def test_a_runtime_that_started_no_sandbox_is_found(tmp_path: Path, bare: int) -
     looked = Watched(tmp_path).look([container(1, bare, host=RUNSC)])
 
     assert looked.named == ["app"]
-    assert "its process is no sandbox; create it anew" in looked.errors[0]
+    assert "its process is not a gVisor sandbox; create it anew" in looked.errors[0]
 
 
 def test_a_program_that_is_not_the_nodes_file_of_that_path_is_no_sandbox(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_program_that_is_not_the_nodes_file_of_that_path_is_no_sandbox(tmp_pat
 
     assert before.named == []
     assert after.named == ["app"]
-    assert "its program was replaced on the node; nobody can tell" in after.errors[0]
+    assert "its binary was replaced on the node; nobody can tell" in after.errors[0]
 
 
 def test_only_who_must_is_reported_and_who_is_exempted_is_counted(
