@@ -67,8 +67,8 @@ def _userns(running: Running) -> Iterator[Seen]:
 
 
 def _old_release(running: Running) -> Iterator[Seen]:
-    found, wanted = running.container.release, running.host.settings.release
-    if not running.sandboxed or found == wanted:
+    host, found = running.host, running.container.release
+    if not running.sandboxed or found in (host.settings.release, host.expected.release):
         return
     if found is None:
         yield Seen(running.container.name, f"runs from {running.container.process.file}")
@@ -76,10 +76,9 @@ def _old_release(running: Running) -> Iterator[Seen]:
     escapes = known_escapes(found)
     worse = Severity.HIGH if escapes else None
     known = f", which is open to {escapes}" if escapes else ""
-    accepted = running.host.settings.accept_risk if escapes else None
-    yield Seen(
-        running.container.name, f"runs on {found}{known}; {wanted} is declared", worse, accepted
-    )
+    accepted = host.settings.accept_risk if escapes else None
+    newer = f"{host.expected.release} is {'in use' if host.upgrading_from else 'declared'}"
+    yield Seen(running.container.name, f"runs on {found}{known}; {newer}", worse, accepted)
 
 
 CONTAINER_RULES: tuple[Rule[Running], ...] = (

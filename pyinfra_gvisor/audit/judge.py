@@ -139,6 +139,7 @@ def _node(host: Audited) -> NodeReport:
         arch=node.arch,
         docker=node.info.server_version if node.info else None,
         release=settings.release if settings.runtimes else "",
+        in_use=host.upgrading_from,
         releases=node.releases,
         runtimes=tuple(
             RuntimeReport(name=name, path=entry.path or "", release=release_of(entry.path or ""))

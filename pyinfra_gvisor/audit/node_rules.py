@@ -38,8 +38,14 @@ def _old_kernel(host: Audited) -> Iterator[Seen]:
         yield Seen("kernel", host.node.kernel)
 
 
+def _upgrade_pending(host: Audited) -> Iterator[Seen]:
+    if in_use := host.upgrading_from:
+        evidence = f"runsc {in_use} is in use and proven, {host.settings.release} is declared"
+        yield Seen(f"runsc {host.settings.release}", evidence)
+
+
 def _release_missing(host: Audited) -> Iterator[Seen]:
-    release = host.settings.release
+    release = host.expected.release
     if release not in host.node.releases and release not in host.node.damaged:
         there = ", ".join(host.node.releases) or "none"
         yield Seen(f"{RELEASES_DIR}/{release}", f"on the node: {there}")
@@ -82,7 +88,7 @@ def _wrapper_changed(host: Audited) -> Iterator[Seen]:
 
 def _runtime(host: Audited) -> Iterator[Seen]:
     entries = host.node.info.runtimes if host.node.info else {}
-    for item in wrappers(host.settings.release, host.settings.runtimes):
+    for item in wrappers(host.expected.release, host.settings.runtimes):
         entry = entries.get(item.runtime)
         if entry is None:
             yield Seen(f"runtime {item.runtime}", "dockerd does not know it")
@@ -95,7 +101,7 @@ def _runtime(host: Audited) -> Iterator[Seen]:
 
 def _runtime_flags(host: Audited) -> Iterator[Seen]:
     """Find flags that no declared runtime has: those have reasons, which every run repeats."""
-    declared = {item.path for item in wrappers(host.settings.release, host.settings.runtimes)}
+    declared = {item.path for item in wrappers(host.expected.release, host.settings.runtimes)}
     for name, entry in (host.node.info.runtimes if host.node.info else {}).items():
         if entry.path in declared and not entry.arguments:
             continue
@@ -108,7 +114,7 @@ def _runtime_flags(host: Audited) -> Iterator[Seen]:
 
 def _link(host: Audited) -> Iterator[Seen]:
     link = host.node.runsc_link
-    target = f"{RELEASES_DIR}/{host.settings.release}/runsc"
+    target = f"{RELEASES_DIR}/{host.expected.release}/runsc"
     if link is not None and link.startswith(RELEASES_DIR + "/") and link != target:
         yield Seen("/usr/local/bin/runsc", f"points at {link}, declared is {target}")
 
@@ -170,6 +176,13 @@ GVISOR_RULES: tuple[Rule[Audited], ...] = (
         "the kernel is older than gVisor needs",
         "upgrade the node's kernel and boot it",
         _old_kernel,
+    ),
+    Rule(
+        "upgrade-pending",
+        Severity.MEDIUM,
+        "upgrade pending: the declared release is not in use yet",
+        "run deploys/gvisor.py; after a rollback set gvisor_release to the release in use",
+        _upgrade_pending,
     ),
     Rule(
         "release-missing",

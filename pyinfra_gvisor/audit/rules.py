@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 from pyinfra_gvisor.audit.observed import Given, Observed
+from pyinfra_gvisor.audit.upgrading import upgrading_from
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApps
 from pyinfra_gvisor.daemon_json.plan import Plan
@@ -75,9 +76,26 @@ class Audited:
         return self.observed.node
 
     @cached_property
+    def upgrading_from(self) -> str | None:
+        """Return the release in use and proven, while another one is declared; else None."""
+        return upgrading_from(self.node, self.settings)
+
+    @cached_property
+    def expected(self) -> Settings:
+        """
+        Return the settings that the node must match.
+
+        Until the deploy is run after ``gvisor_release`` was changed, they have the release that is
+        in use and proven: what still has that release is not a finding of its own.
+        """
+        if self.upgrading_from is None:
+            return self.settings
+        return self.settings.model_copy(update={"release": self.upgrading_from})
+
+    @cached_property
     def fingerprint(self) -> str | None:
         """What a proof of the node as it is now would be known by."""
-        wanted = self.settings
+        wanted = self.expected
         return fingerprint(
             self.node,
             wanted.release,
@@ -94,7 +112,7 @@ class Audited:
         try:
             return planned(
                 self.node,
-                self.settings,
+                self.expected,
                 lambda: self.observed.users,
                 restart="reload" if self.settings.restart == "never" else None,
             )

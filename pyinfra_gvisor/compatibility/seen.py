@@ -50,7 +50,7 @@ def record_of(host: Audited, report: HostReport, *, timings: Timings) -> Record:
     node, info, proof = host.node, host.node.info, host.node.state.get("proof")
     if info is None or report.node is None or not report.node.proof.holds:
         raise Problem("no proof holds for the node", todo="run deploys/gvisor.py on it")
-    lab_build, source = _source(node, host.settings.release)
+    lab_build, source = _source(node, host.expected.release)
     try:
         return Record(
             date=_day(report.node.proof.at),
@@ -58,7 +58,7 @@ def record_of(host: Audited, report: HostReport, *, timings: Timings) -> Record:
             distribution=_distribution(node),
             init=_init(node),
             image_store=image_store(info),
-            runsc=host.settings.release,
+            runsc=host.expected.release,
             runsc_source=source,
             runsc_lab_build=lab_build,
             runtimes=_runtimes(host.settings.runtimes, proof),

@@ -95,6 +95,10 @@ class NodeReport(_Part):
     arch: str
     docker: str | None
     release: str = Field(description="The runsc release that is declared for it.")
+    in_use: str | None = Field(
+        None,
+        description="The runsc release that is in use and proven, while another one is declared.",
+    )
     releases: tuple[str, ...] = Field(description="Those that are on it, as they were installed.")
     runtimes: tuple[RuntimeReport, ...]
     proof: ProofReport

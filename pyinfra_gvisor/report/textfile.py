@@ -113,7 +113,11 @@ def _release(report: HostReport) -> list[Sample]:
     node = report.node
     if node is None:
         return []
-    labels = {"release": node.release, "docker": node.docker or "", "kernel": node.kernel}
+    labels = {
+        "release": node.in_use or node.release,
+        "docker": node.docker or "",
+        "kernel": node.kernel,
+    }
     return [(labels, 1)]
 
 
