@@ -1,8 +1,9 @@
-"""How old what runs on a node is, and what was published against it since."""
+"""Rules about old versions on a node, and about their published vulnerabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.errors import Problem, cut
@@ -16,11 +17,11 @@ from pyinfra_gvisor.releases.known import (
     open_to,
 )
 
-# gVisor has about one release a week.
-FEW_BEHIND, MANY_BEHIND = 8, 20
+# Newer releases that make a release old: low, then medium. gVisor has about one release a week.
+FEW_NEWER, MANY_NEWER = 8, 20
 STALE_DAYS = 90
 _RUNC = ("runc", "io.containerd.runc.v2")
-# As dockerd calls them, and as people do.
+# The name that dockerd uses, and the name that people use.
 NAMES: dict[Program, tuple[str, str]] = {
     "docker": ("Engine", "Docker"),
     "containerd": ("containerd", "containerd"),
@@ -30,10 +31,10 @@ NAMES: dict[Program, tuple[str, str]] = {
 
 def _versions(host: Audited) -> Iterator[tuple[Program, str, str | None]]:
     """
-    Each as it says it, and of which commit it is.
+    Yield each program with its version, and its commit if dockerd reports one.
 
-    Where dockerd does not tell its components, ``docker info`` has its own version, and of the
-    others a version or a commit. runc is asked itself where another runtime is the default.
+    Where dockerd does not list its components, the version comes from ``docker info``, which has
+    only a commit for some of them. If runc is not the default runtime, runc itself was asked.
     """
     info, told = host.node.info, host.observed.components
     if info is None:
@@ -58,9 +59,9 @@ def _vulnerable(host: Audited) -> Iterator[Seen]:
         if not found:
             continue
         worst = max((Severity(item.severity) for item in found), key=lambda item: item.rank)
-        evidence = f"open to {', '.join(item.mended for item in found)}"
+        evidence = f"affected by {', '.join(item.mended for item in found)}"
         if is_distributions(version, commit):
-            evidence += "; a distribution may have mended some of them in this version"
+            evidence += "; a distribution package, which may contain some of these fixes"
             worst = min(worst, Severity.MEDIUM, key=lambda item: item.rank)
         yield Seen(f"{NAMES[program][1]} {cut(version)}", evidence, worst)
 
@@ -72,53 +73,58 @@ def _release_old(host: Audited) -> Iterator[Seen]:
         newer = newer_than(parse_release(host.settings.release))
     except Problem:
         return
-    if newer >= FEW_BEHIND:
+    if newer >= FEW_NEWER:
         last = known().gvisor_releases[0]
-        seen = f"{newer} of those known on {known().as_of} are newer, the last of them {last}"
-        severity = Severity.MEDIUM if newer >= MANY_BEHIND else Severity.LOW
+        seen = f"{newer} newer releases were known on {known().as_of}; the latest is {last}"
+        severity = Severity.MEDIUM if newer >= MANY_NEWER else Severity.LOW
         yield Seen(f"runsc {host.settings.release}", seen, severity)
 
 
-def _stale(host: Audited) -> Iterator[Seen]:
-    days = (host.today - known().as_of).days
+def _stale(on: date) -> Iterator[Seen]:
+    days = (on - known().as_of).days
     if days >= STALE_DAYS:
-        yield Seen("pyinfra-gvisor", f"looked for on {known().as_of}, {days} days ago")
+        yield Seen("pyinfra-gvisor", f"the list is of {known().as_of}, {days} days old")
 
 
 def _writers(host: Audited) -> Iterator[Seen]:
     for package in host.node.writers:
-        yield Seen(f"package {cut(package)}", "its scripts or its list of conffiles name that file")
+        yield Seen(f"package {cut(package)}", "its scripts or its conffiles name daemon.json")
 
 
 AGE_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "engine-vulnerable",
         Severity.MEDIUM,
-        "this version has published vulnerabilities",
-        "upgrade it; of a distribution's package see in its changelog what it has mended",
+        "This version has published vulnerabilities",
+        "Upgrade the program. For a distribution package, first read in its changelog which of "
+        "them are fixed",
         _vulnerable,
     ),
     Rule(
         "release-old",
         Severity.LOW,
-        "the declared release of gVisor is old",
-        "python -m pyinfra_gvisor.releases check --online names newer ones; try one on a node, "
-        "then set gvisor_release",
+        "The declared gVisor release is old",
+        "List newer releases with pyinfra-gvisor releases check --online. Try one on a single "
+        "node, then set gvisor_release",
         _release_old,
-    ),
-    Rule(
-        "known-old",
-        Severity.LOW,
-        "this package's list of releases and vulnerabilities is old",
-        "upgrade pyinfra-gvisor where you deploy from, or waive known-old with a reason",
-        _stale,
     ),
     Rule(
         "package-writes-daemon-json",
         Severity.MEDIUM,
-        "a package may write daemon.json by itself when it is installed or upgraded",
-        "remove it if nothing needs it, or apt-mark hold it; what it has changed, the next audit "
-        "and run tell",
+        "A package may write daemon.json when it is installed or upgraded",
+        "Remove the package if nothing needs it, or keep its version with apt-mark hold. The next "
+        "audit reports what it changed in daemon.json",
         _writers,
+    ),
+)
+
+# Findings about pyinfra-gvisor itself, once a run. The subject is the day of the run, in UTC.
+PACKAGE_RULES: tuple[Rule[date], ...] = (
+    Rule(
+        "known-old",
+        Severity.LOW,
+        "pyinfra-gvisor's list of releases and vulnerabilities is old",
+        "Upgrade pyinfra-gvisor on the controller, or waive known-old with a reason",
+        _stale,
     ),
 )

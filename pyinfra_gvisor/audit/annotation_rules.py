@@ -1,4 +1,4 @@
-"""What is looked for in a container's annotations: runsc and its shim obey whoever sets them."""
+"""Rules about a container's annotations: runsc and its shim obey them, whoever sets them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.runtimes.dangers import dangers
 
-FLAG = "dev.gvisor.flag."  # runsc/specutils: an annotation of this name stands for a flag
+FLAG = "dev.gvisor.flag."  # runsc/specutils: such an annotation sets a flag of runsc
 OBEYED = ("dev.gvisor", "io.kubernetes.cri")  # as scripts/docker_state.pl chooses
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """An annotation by its whole name or, with a dot or dash at its end, by its beginning."""
+    """
+    An annotation, and what it does to the container or the node.
+
+    ``name`` is the whole name; with a dot or dash at its end it is a prefix of names.
+    """
 
     name: str
     what: str
@@ -24,7 +28,7 @@ class Annotation:
     source: str
 
     def is_named(self, name: str) -> bool:
-        """Return True if the row is about the annotation called ``name``."""
+        """Return True if this row describes the annotation ``name``."""
         return name == self.name or (self.name[-1] in ".-" and name.startswith(self.name))
 
 
@@ -33,7 +37,7 @@ HINTS = "google/gvisor, runsc/boot/mount_hints.go"
 CRI = "google/gvisor, runsc/specutils/cri.go"
 LOW, MEDIUM, HIGH, CRITICAL = Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
 
-# The first row that fits counts. What no row names is dangerous: the next release may obey it.
+# The first matching row counts. An annotation without a row is dangerous: runsc may obey it.
 ANNOTATIONS = (
     Annotation("dev.gvisor.bundle.", "sets groups of runsc's flags", HIGH, SPECUTILS),
     Annotation("dev.gvisor.spec.rootfs.source", "opens any path of the node", CRITICAL, HINTS),
@@ -44,12 +48,12 @@ ANNOTATIONS = (
     ),
     Annotation(
         "dev.gvisor.spec.cgroup-parent",
-        "moves the sandbox into another control group, away from its limits",
+        "moves the sandbox into another cgroup, away from its limits",
         HIGH,
         "google/gvisor, runsc/container/container.go",
     ),
-    Annotation("dev.gvisor.tar.rootfs.upper", "has a file of the node unpacked", HIGH, SPECUTILS),
-    Annotation("dev.gvisor.tar.rootfs.upper.", "has a file of the node unpacked", HIGH, SPECUTILS),
+    Annotation("dev.gvisor.tar.rootfs.upper", "unpacks a tar file of the node", HIGH, SPECUTILS),
+    Annotation("dev.gvisor.tar.rootfs.upper.", "unpacks a tar file of the node", HIGH, SPECUTILS),
     Annotation(
         "dev.gvisor.internal.nvproxy",
         "opens the host's GPU driver",
@@ -73,21 +77,26 @@ ANNOTATIONS = (
     Annotation(
         "dev.gvisor.internal.cpufeatures", "hides features of the processor", LOW, SPECUTILS
     ),
-    Annotation("dev.gvisor.container-name-remap.", "renames it in checkpoints", LOW, SPECUTILS),
+    Annotation(
+        "dev.gvisor.container-name-remap.",
+        "renames the container in checkpoints",
+        LOW,
+        SPECUTILS,
+    ),
     Annotation(
         "dev.gvisor.empty-dir.",
-        "is obeyed for Kubernetes' volumes only",
+        "affects Kubernetes volumes only",
         LOW,
         "google/gvisor, pkg/shim/v1/utils/volumes.go",
     ),
     Annotation(
         "io.kubernetes.cri.sandbox-log-directory",
-        "has runsc write logs into any directory of the node",
+        "makes runsc write logs into any directory of the node",
         HIGH,
         "google/gvisor, pkg/shim/v1/utils/utils.go",
     ),
     Annotation(
-        "io.kubernetes.cri.container-name", "is a name that other annotations go by", LOW, CRI
+        "io.kubernetes.cri.container-name", "is a name that other annotations refer to", LOW, CRI
     ),
     Annotation(
         "io.kubernetes.cri.sandbox-name",
@@ -101,17 +110,17 @@ ANNOTATIONS = (
         LOW,
         "google/gvisor, runsc/sandbox/sandbox.go",
     ),
-    Annotation("io.kubernetes.cri", "may put it into the sandbox of another container", HIGH, CRI),
-    Annotation("io.kubernetes.cri.", "may put it into the sandbox of another container", HIGH, CRI),
+    Annotation("io.kubernetes.cri", "may put the container into another one's sandbox", HIGH, CRI),
+    Annotation("io.kubernetes.cri.", "may put the container into another one's sandbox", HIGH, CRI),
     Annotation(
-        "io.kubernetes.cri-o.", "may put it into the sandbox of another container", HIGH, CRI
+        "io.kubernetes.cri-o.", "may put the container into another one's sandbox", HIGH, CRI
     ),
 )
-UNKNOWN = Annotation("dev.gvisor.", "is not known here, and runsc may obey it", HIGH, SPECUTILS)
+UNKNOWN = Annotation("dev.gvisor.", "is unknown to this audit; runsc may obey it", HIGH, SPECUTILS)
 
 
 def known(name: str) -> Annotation:
-    """Return the row of the table for the annotation called ``name``."""
+    """Return the table's row for the annotation ``name``; ``UNKNOWN`` if no row matches."""
     return next((row for row in ANNOTATIONS if row.is_named(name)), UNKNOWN)
 
 
@@ -134,7 +143,7 @@ def _flags(running: Running) -> Iterator[tuple[Severity, str]]:
 
 
 def _annotations(running: Running) -> Iterator[Seen]:
-    """Whoever may set them changes the sandbox, so it matters in every container that is in one."""
+    """Report annotations whatever the policy says: they change the sandbox of any container."""
     found = list(_flags(running))
     for name, value in running.given.annotations.items():
         if name.startswith(OBEYED) and not name.startswith(FLAG):
@@ -150,8 +159,9 @@ ANNOTATION_RULES: tuple[Rule[Running], ...] = (
     Rule(
         "container-annotation",
         Severity.HIGH,
-        "an annotation changes its sandbox",
-        "create it without the annotation; what a runtime is to have belongs into gvisor_runtimes",
+        "Has an annotation that changes its sandbox",
+        "Recreate the container without the annotation. Set options of a runtime in "
+        "gvisor_runtimes instead",
         _annotations,
     ),
 )

@@ -1,4 +1,4 @@
-"""Both ends of an app: what Coolify was told to ask for, and what its container got."""
+"""Rules that compare the runtime set for an app in Coolify with the runtime of its container."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _app(running: Running) -> DeclaredApp | None:
-    """The app that a container is of, if Coolify knows it and its options reach the container."""
+    """Return a container's app; None if Coolify does not know one, or its options have no effect."""
     labels, declared = running.given.labels, running.host.apps
     if declared is None or labels.get(PULL_REQUEST_ID, "0") != "0":  # previews get no options
         return None
@@ -30,21 +30,21 @@ def _named(app: DeclaredApp) -> str:
 def _not_in_force(running: Running) -> Iterator[Seen]:
     app, asked = _app(running), running.container.runtime
     if app and app.runtime and (asked != app.runtime or not running.sandboxed):
-        how = "in a sandbox" if running.sandboxed else "in no sandbox"
-        evidence = f"{_named(app)} asks for {app.runtime}, its container for {asked} and is {how}"
+        how = "runs in gVisor" if running.sandboxed else "was not seen in gVisor"
+        evidence = f"{_named(app)} has --runtime={app.runtime}; its container has {asked} and {how}"
         yield Seen(running.container.name, evidence)
 
 
 def _not_asked_for(running: Running) -> Iterator[Seen]:
     app = _app(running)
     if app and app.runtime is None and running.sandboxed:
-        yield Seen(running.container.name, f"{_named(app)} asks for no runtime")
+        yield Seen(running.container.name, f"{_named(app)} has no --runtime")
 
 
 def _unknown(running: Running) -> Iterator[Seen]:
     declared, number = running.host.apps, running.given.labels.get(APP_ID)
     if declared and not declared.error and number and number not in declared.apps:
-        yield Seen(running.container.name, f"it is labelled {APP_ID}={number}")
+        yield Seen(running.container.name, f"label {APP_ID}={number}")
 
 
 def _not_compared(host: Audited) -> Iterator[Seen]:
@@ -53,14 +53,14 @@ def _not_compared(host: Audited) -> Iterator[Seen]:
 
 
 def _drops_option(host: Audited) -> Iterator[Seen]:
-    # Only a control host needs it, and it brings a parser of YAML along.
+    # Only a control host needs this import, which loads a YAML parser.
     from pyinfra_gvisor.coolify.plan import plan_option  # noqa: PLC0415
 
     yield from _pending(host, "Coolify", plan_option)
 
 
 def _not_kept(host: Audited) -> Iterator[Seen]:
-    from pyinfra_gvisor.coolify.plan import plan_persistence  # noqa: PLC0415 - likewise
+    from pyinfra_gvisor.coolify.plan import plan_persistence  # noqa: PLC0415 - as above
 
     yield from _pending(host, "docker-compose.custom.yml", plan_persistence)
 
@@ -68,7 +68,7 @@ def _not_kept(host: Audited) -> Iterator[Seen]:
 def _pending(
     host: Audited, subject: str, plan: Callable[..., OptionPlan | PersistencePlan]
 ) -> Iterator[Seen]:
-    """What a run would do on a control host, or why it would refuse."""
+    """Yield what a run would change on a control host, or why the run would refuse."""
     if host.control is None or not host.settings.coolify:
         return
     try:
@@ -84,23 +84,23 @@ APP_RULES: tuple[Rule[Running], ...] = (
     Rule(
         "app-option-not-in-force",
         Severity.HIGH,
-        "its app asks for a runtime that the container did not get",
-        "deploy it anew in Coolify; if it is still so then, Coolify drops the option: run "
+        "The app's runtime in Coolify is not the one that its container has",
+        "Redeploy the app in Coolify. If this finding remains, Coolify ignores the option: run "
         "deploys/coolify.py",
         _not_in_force,
     ),
     Rule(
         "app-option-missing",
         Severity.HIGH,
-        "it is in a sandbox, and with its next deployment it will not be",
-        "set --runtime=runsc in the app's Custom Docker Options, or have deploys/coolify.py do it",
+        "Runs in gVisor now, but will not after the app's next deployment",
+        "Set --runtime=runsc in the app's Custom Docker Options, or run deploys/coolify.py",
         _not_asked_for,
     ),
     Rule(
         "app-unknown",
         Severity.LOW,
-        "it is labelled as an app of Coolify's that Coolify does not know",
-        "see whether it was left behind by a deleted app, or belongs to another team's token",
+        "Has the label of a Coolify app that Coolify does not know",
+        "Check whether the app was deleted, or belongs to a team that the API token cannot read",
         _unknown,
     ),
 )
@@ -109,22 +109,22 @@ COOLIFY_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "coolify-drops-option",
         Severity.CRITICAL,
-        "Coolify does not hand --runtime on, so that apps are deployed without their sandbox",
-        "run deploys/coolify.py",
+        "Coolify ignores --runtime, so apps are deployed directly on the host kernel",
+        "Run deploys/coolify.py",
         _drops_option,
     ),
     Rule(
         "coolify-not-kept",
         Severity.HIGH,
-        "what has Coolify honour --runtime does not outlive its next upgrade",
-        "run deploys/coolify.py",
+        "Coolify will ignore --runtime after its next upgrade",
+        "Run deploys/coolify.py",
         _not_kept,
     ),
     Rule(
         "apps-not-compared",
         Severity.HIGH,
-        "what apps ask for could not be compared with what their containers got",
-        "see that gvisor_coolify_url and the token are right; containers were judged all the same",
+        "The apps' runtimes in Coolify could not be compared with those of their containers",
+        "Check gvisor_coolify_url and the API token. The containers themselves were checked",
         _not_compared,
     ),
 )

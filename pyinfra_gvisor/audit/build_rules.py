@@ -1,7 +1,7 @@
 """
-What is looked for of image builds, which are in no sandbox.
+Rules about image builds, which run directly on the host kernel.
 
-BuildKit in dockerd runs each step with runc, whatever the default runtime is: newExecutor in
+BuildKit in dockerd runs each build step with runc, whatever the default runtime is: newExecutor in
 moby's executor_linux.go (builder-next).
 """
 
@@ -16,9 +16,9 @@ from pyinfra_gvisor.groups import BUILD
 from pyinfra_gvisor.policy.findings import Severity
 
 SUBJECT = "image builds"
-BUILDER = "moby/buildkit"  # docker buildx's driver docker-container, with a cache of its own
-# Coolify builds in it, and restarts apps: app/Jobs/ApplicationDeploymentJob.php. Its backups use
-# the same image: app/Jobs/DatabaseBackupJob.php.
+BUILDER = "moby/buildkit"  # image of docker buildx's driver docker-container, with its own cache
+# The image in which Coolify builds and restarts apps: app/Jobs/ApplicationDeploymentJob.php.
+# Coolify's backups use the same image: app/Jobs/DatabaseBackupJob.php.
 HELPER, BACKUP = "coolify-helper", "backup-of-"
 
 
@@ -28,9 +28,9 @@ def _builds(host: Audited) -> Iterator[Seen]:
     now = [name for name in _containers(host, HELPER) if not name.startswith(BACKUP)]
     if not (surely or perhaps or now):
         return
-    told = [*surely, *perhaps, *(f"a deployment of Coolify's runs: {name}" for name in now)]
+    told = [*surely, *perhaps, *(f"a Coolify deployment is running: {name}" for name in now)]
     if runs_apps and host.builds:
-        told.append(f"it is in the group {BUILD} and has runtimes for apps besides")
+        told.append(f"the node is in group {BUILD} and also has runtimes for apps")
     mild = None if surely else Severity.LOW if perhaps else Severity.INFO
     yield Seen(SUBJECT, "; ".join(told), mild if runs_apps else Severity.INFO)
 
@@ -48,7 +48,7 @@ def _ran(host: Audited) -> list[str]:
         return []
     at = datetime.fromtimestamp(by_s, UTC).isoformat()
     version = host.node.info.server_version
-    return [f"a step of a build has run, at {at} or before; Docker {version} tells no more"]
+    return [f"a build step ran at {at} or earlier; Docker {version} does not report more"]
 
 
 def _containers(host: Audited, image: str) -> Iterator[str]:
@@ -67,17 +67,17 @@ BUILD_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "builds-unsandboxed",
         Severity.MEDIUM,
-        "images are built here, and a build is in no sandbox: its steps run on the node's own "
-        "kernel",
-        "where apps run too, give Coolify a build server and choose it in each app, then docker "
-        "builder prune -a, after which this goes; if builds must stay, waive it with a reason",
+        "Images are built on this node, and build steps run directly on the host kernel",
+        "If apps run here too, add a build server to Coolify and choose it in each app. Then run "
+        "docker builder prune -a to clear this finding. If builds must stay, waive "
+        "builds-unsandboxed with a reason",
         _builds,
     ),
     Rule(
         "builds-unknown",
         Severity.LOW,
-        "Docker does not tell its build cache, so that it is not known whether images are built",
-        "run the audit again; if it is still so, see dockerd's journal",
+        "Docker does not report its build cache, so it is unknown whether images are built here",
+        "Run the audit again. If this finding remains, read journalctl -u docker",
         _unknown,
     ),
 )

@@ -1,4 +1,4 @@
-"""What is looked for in a container's capabilities: beyond Docker's own, and beyond need."""
+"""Rules about a container's capabilities: more than Docker's defaults, and more than it needs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pyinfra_gvisor.audit.rules import Rule, Running, Seen
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.releases import Release, parse_release
 
-# What Docker gives a container anyway: moby, oci/caps/defaults.go. docker-bench-security 5.4 looks
-# for more than these only, so that what keeps them is no finding of it.
+# What Docker gives every container: moby, oci/caps/defaults.go. docker-bench-security 5.4 reports
+# only capabilities beyond these.
 DEFAULT_CAPABILITIES = frozenset(
     {
         "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID",
@@ -18,9 +18,9 @@ DEFAULT_CAPABILITIES = frozenset(
     }
 )  # fmt: skip
 ALL = "ALL"
-# What of those beyond Docker's own is root on the node, where the node's kernel decides:
-# capabilities(7). In a sandbox they are the sentry's, which has none of them: gVisor,
-# runsc/boot/loader.go and https://gvisor.dev/docs/architecture_guide/security/.
+# Capabilities beyond Docker's defaults that make a container root on the node if the host kernel
+# grants them: capabilities(7). In a sandbox the sentry grants them, and has none on the host:
+# gVisor, runsc/boot/loader.go and https://gvisor.dev/docs/architecture_guide/security/.
 ROOT_ON_THE_NODE = frozenset(
     {
         "ALL", "BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH", "MAC_ADMIN", "MAC_OVERRIDE",
@@ -28,9 +28,10 @@ ROOT_ON_THE_NODE = frozenset(
         "SYS_TIME", "SYSLOG",
     }
 )  # fmt: skip
-FREE_PORT = 1024  # the first that anybody may bind: Linux, ip-sysctl, ip_unprivileged_port_start
-# Tried with port 80: 20240729.0 refuses, the lab build of 20260905 binds. Between them it is not
-# known, and reported.
+# The first port that needs no capability: Linux, ip-sysctl, ip_unprivileged_port_start.
+FREE_PORT = 1024
+# Tried with port 80: 20240729.0 refuses, the lab build of 20260905 binds. Releases between them
+# were not tried, and are reported.
 BINDS_EVERY_PORT_FROM = Release(20260905, 0)
 
 
@@ -39,7 +40,7 @@ def _names(capabilities: Iterable[str]) -> set[str]:
 
 
 def _kept(given: Given) -> set[str]:
-    """Docker's own capabilities that were not dropped: moby, TweakCapabilities."""
+    """Return Docker's default capabilities that were not dropped: moby, TweakCapabilities."""
     dropped = _names(given.dropped)
     return set() if ALL in dropped else set(DEFAULT_CAPABILITIES - dropped)
 
@@ -59,23 +60,23 @@ def _added(running: Running) -> Iterator[Seen]:
 
 
 def _default(running: Running) -> Iterator[Seen]:
-    """What nearly every container has is no news but where the policy asks for a sandbox."""
+    """Report default capabilities only of containers that must run in gVisor: all have them."""
     given = running.given
     if not running.must or running.exempt:
         return
     if given.privileged or ALL in _names(given.capabilities):
-        return  # told by other rules
+        return  # reported by other rules
     if kept := _kept(given) - _names(given.capabilities):
         dropped = ", ".join(sorted(_names(given.dropped))) or "nothing"
-        yield running.seen(f"dropped: {dropped}; kept and not asked for: {len(kept)}")
+        yield running.seen(f"dropped: {dropped}; kept by default: {len(kept)}")
 
 
 def _low_port(running: Running) -> Iterator[Seen]:
     """
-    Report low ports that an older runsc with the host's network lets no container bind without
-    NET_BIND_SERVICE: the node's kernel decides by the sentry's own capabilities, and runsc leaves
-    out the sysctl by which Docker lets everybody bind every port. Since 2026 the sentry keeps that
-    capability (seen as CapEff 8141f whatever was dropped). gVisor's own network asks for none.
+    Report ports below 1024 that a container without NET_BIND_SERVICE cannot bind under an older
+    runsc with the host's network. There the host kernel checks the sentry's own capabilities, and
+    runsc omits the sysctl by which Docker allows every port. Since 2026 the sentry keeps that
+    capability (seen as CapEff 8141f whatever was dropped). gVisor's own network needs none.
     """
     profile = running.host.settings.runtimes.get(running.container.runtime)
     if not running.sandboxed or profile is None or profile.network != "host":
@@ -92,25 +93,25 @@ CAPABILITY_RULES: tuple[Rule[Running], ...] = (
     Rule(
         "container-capabilities",
         Severity.MEDIUM,
-        "it has capabilities beyond Docker's own",
-        "create it without them",
+        "Has capabilities beyond Docker's defaults",
+        "Recreate the container without these capabilities",
         _added,
         cis="5.4",
     ),
     Rule(
         "container-low-port",
         Severity.MEDIUM,
-        "it has a port below 1024 that it cannot bind under gVisor with the host's network, though "
-        "under runc it can: it lacks NET_BIND_SERVICE",
-        "create it with --cap-add=NET_BIND_SERVICE, or have it listen on a higher port",
+        "Cannot bind its port below 1024: gVisor with the host's network requires "
+        "NET_BIND_SERVICE, unlike runc",
+        "Recreate the container with --cap-add=NET_BIND_SERVICE, or listen on port 1024 or higher",
         _low_port,
     ),
     Rule(
         "container-capabilities-kept",
         Severity.LOW,
-        "it keeps capabilities that Docker gives to every container",
-        "create it with --cap-drop=ALL and add back what it needs; for ports below 1024 under a "
-        "gVisor before 2026 that is --cap-add=NET_BIND_SERVICE, which runc does not ask for",
+        "Keeps capabilities that Docker gives to every container",
+        "Recreate the container with --cap-drop=ALL and add back what it needs. Ports below 1024 "
+        "need --cap-add=NET_BIND_SERVICE under a gVisor before 2026, though not under runc",
         _default,
     ),
 )

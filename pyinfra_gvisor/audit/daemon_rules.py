@@ -1,4 +1,4 @@
-"""What is looked for in daemon.json: as declared, and what the running dockerd has of it."""
+"""Rules about daemon.json: whether it is as declared, and whether dockerd runs with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pyinfra_gvisor.policy.findings import Severity
 
 def _interrupted(host: Audited) -> Iterator[Seen]:
     if host.node.pending:
-        yield Seen(DAEMON_JSON, "a change of it has not come to its end")
+        yield Seen(DAEMON_JSON, "a change was started and is not finished")
 
 
 def _refused(host: Audited) -> Iterator[Seen]:
@@ -51,11 +51,11 @@ def _not_in_force(host: Audited) -> Iterator[Seen]:
 def _owed(host: Audited) -> Iterator[Seen]:
     plan = host.plan
     if isinstance(plan, Plan) and plan.owed:
-        yield Seen(DAEMON_JSON, f"read only at start, and changed since: {', '.join(plan.owed)}")
+        yield Seen(DAEMON_JSON, f"changed since dockerd started: {', '.join(plan.owed)}")
 
 
 def _unread(host: Audited) -> Iterator[Seen]:
-    """Keys of anybody's: a reload that dockerd refuses leaves all of the file without effect."""
+    """Compare all keys, also those of others: if dockerd refuses a reload, none takes effect."""
     node, file = host.node, host.node.daemon_json
     if node.dockerd is None or node.info is None or file.changed_s < node.dockerd.started_s:
         return
@@ -65,12 +65,12 @@ def _unread(host: Audited) -> Iterator[Seen]:
         text = current_text(node)
         value = {} if text is None else JsonText(text).value
     except Problem:
-        return  # told by another rule
+        return  # reported by another rule
     loaded = known(node, Force.RELOAD)
     if loaded is None:
-        yield Seen(DAEMON_JSON, "written since dockerd was last seen to read it", Severity.MEDIUM)
+        yield Seen(DAEMON_JSON, "changed after dockerd last read the file", Severity.MEDIUM)
     elif differ := _differing(loaded, read_keys(value, Force.RELOAD)):
-        yield Seen(DAEMON_JSON, f"written and not read since: {', '.join(differ)}")
+        yield Seen(DAEMON_JSON, f"not loaded by dockerd: {', '.join(differ)}")
 
 
 def _differing(one: Mapping[str, Json], other: Mapping[str, Json]) -> list[str]:
@@ -81,50 +81,52 @@ DAEMON_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "daemon-json-interrupted",
         Severity.HIGH,
-        "a change of daemon.json was interrupted",
-        "run deploys/gvisor.py, which ends it first",
+        "A change of daemon.json was interrupted",
+        "Run deploys/gvisor.py: it first finishes or undoes this change",
         _interrupted,
     ),
     Rule(
         "daemon-json-unusable",
         Severity.HIGH,
-        "daemon.json cannot be understood or brought to what is declared",
-        "mend what is named, then run deploys/gvisor.py",
+        "daemon.json cannot be read, or cannot be changed to what is declared",
+        "Fix what is named, then run deploys/gvisor.py",
         _refused,
     ),
     Rule(
         "record-unusable",
         Severity.HIGH,
-        "a record of this package is lost, damaged or from a newer version",
-        "find out who changed it; run deploys/gvisor.py, or do what is named",
+        "A record of pyinfra-gvisor is lost, damaged or from a newer version",
+        "Find out who changed the record. Then do what is named, or run deploys/gvisor.py",
         _records,
     ),
     Rule(
         "daemon-json-not-declared",
         Severity.HIGH,
         "daemon.json is not as declared",
-        "run deploys/gvisor.py --dry --diff, then without; or declare what is there",
+        "Run deploys/gvisor.py with --dry --diff to see the changes, then without. Or declare the "
+        "actual values",
         _not_declared,
     ),
     Rule(
         "daemon-json-not-in-force",
         Severity.HIGH,
-        "the running dockerd has other values than daemon.json",
-        "run deploys/gvisor.py",
+        "The running dockerd uses other values than daemon.json has",
+        "Run deploys/gvisor.py",
         _not_in_force,
     ),
     Rule(
         "daemon-json-unread",
         Severity.HIGH,
-        "dockerd has not read daemon.json since it was written, or has refused to",
-        "systemctl reload docker, and see in its journal whether it says Reloaded configuration",
+        "dockerd has not loaded daemon.json since the file changed, or has refused to",
+        "Run systemctl reload docker. Then check that journalctl -u docker says Reloaded "
+        "configuration",
         _unread,
     ),
     Rule(
         "restart-owed",
         Severity.MEDIUM,
-        "keys of daemon.json wait for a restart of dockerd",
-        'run deploys/gvisor.py with gvisor_restart = "auto", which keeps containers running',
+        "Keys of daemon.json changed since dockerd started: restart dockerd to apply them",
+        'Run deploys/gvisor.py with gvisor_restart = "auto": containers keep running',
         _owed,
     ),
 )

@@ -1,4 +1,4 @@
-"""What is looked for in the devices that a container was given."""
+"""Rules about the node's devices that a container can use."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pyinfra_gvisor.policy.findings import Severity
 
 @dataclass(frozen=True)
 class Driver:
-    """Devices by the beginning of their path, whose host driver runsc can call, and the source."""
+    """Devices whose host driver runsc can call: prefix of their path, what they open, the source."""
 
     path: str
     what: str
     source: str
 
 
-# What runsc makes of a device: createDeviceFile in gVisor's runsc/boot/vfs.go. In 2026 a device
-# alone switches nvproxy on, and one of the TPU rows tpuproxy (TPUFunctionalityRequested).
+# How runsc treats a device: createDeviceFile in gVisor's runsc/boot/vfs.go. Since 2026 a GPU device
+# alone switches nvproxy on, and a TPU device tpuproxy (TPUFunctionalityRequested).
 DRIVERS = (
     Driver(
         "/dev/nvidia",
@@ -32,16 +32,16 @@ DRIVERS = (
     Driver("/dev/vfio/", "PCI devices of the node", "runsc/specutils/specutils.go"),
     Driver("/dev/infiniband/", "the host's RDMA driver", "runsc/specutils/rdma.go"),
 )
-# Open to everybody, in and out of a sandbox: null(4), random(4), full(4), tty(4).
+# Harmless in and outside of a sandbox: null(4), random(4), full(4), tty(4).
 HARMLESS = frozenset(
     f"/dev/{name}" for name in ["null", "zero", "full", "random", "urandom", "tty"]
 )
-# The sentry has these of its own: gVisor, pkg/sentry/devices and pkg/sentry/fsimpl/fuse.
+# The sentry implements these itself: gVisor, pkg/sentry/devices and pkg/sentry/fsimpl/fuse.
 SENTRYS = HARMLESS | {"/dev/fuse", "/dev/net/tun"}
 
 
 def _device(device: Device, *, sandboxed: bool) -> tuple[Severity, str]:
-    """Return how bad a device is, and the device in words."""
+    """Return a device's severity and its description."""
     words = f"{cut(device.host)} as {cut(device.inside)} ({cut(device.permissions)})"
     if device.host == device.inside and device.host in (SENTRYS if sandboxed else HARMLESS):
         return Severity.LOW, words
@@ -54,7 +54,7 @@ def _device(device: Device, *, sandboxed: bool) -> tuple[Severity, str]:
 
 
 def _devices(running: Running) -> Iterator[Seen]:
-    """In a sandbox most devices cannot be opened, and no rule of a device control group is kept."""
+    """Report devices and cgroup rules. A sandbox can open few devices, and ignores such rules."""
     found = [_device(item, sandboxed=running.sandboxed) for item in running.given.devices]
     worst = Severity.LOW if running.sandboxed else Severity.HIGH
     found += [(worst, f"rule {cut(rule)}") for rule in running.given.device_rules]
@@ -79,8 +79,8 @@ DEVICE_RULES: tuple[Rule[Running], ...] = (
     Rule(
         "container-device",
         Severity.HIGH,
-        "it is given devices of the node",
-        "create it without --device and --device-cgroup-rule (compose: devices, "
+        "Can use devices of the node",
+        "Recreate the container without --device and --device-cgroup-rule (compose: devices, "
         "device_cgroup_rules)",
         _devices,
         cis="5.18",
@@ -88,8 +88,9 @@ DEVICE_RULES: tuple[Rule[Running], ...] = (
     Rule(
         "container-gpu",
         Severity.HIGH,
-        "it asks for GPUs or other devices by their driver, which is the host's and no sandbox's",
-        "create it without --gpus (compose: gpus, deploy.resources.reservations.devices)",
+        "Uses GPUs or other devices through the host's driver, which gVisor does not isolate",
+        "Recreate the container without --gpus (compose: gpus, "
+        "deploy.resources.reservations.devices)",
         _gpus,
     ),
 )

@@ -1,4 +1,4 @@
-"""What is looked for beside Docker: other engines on the node, and containers of theirs."""
+"""Rules about other container engines on the node, and their containers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
-FEW = 3  # of an engine's containers that are named, since a node of Kubernetes has hundreds
+FEW = 3  # containers of an engine to name: a Kubernetes node has hundreds
 
 
 def _holds_container(engine: Engine) -> bool:
@@ -17,7 +17,7 @@ def _holds_container(engine: Engine) -> bool:
 
 
 def _owner(engine: Engine) -> str:
-    """Return whose a container is: that much containerd's shims and conmon tell of it."""
+    """Return the owner of a container, as far as containerd's shims and conmon show it."""
     if engine.program == "conmon":
         return f"conmon of user {engine.uid}"
     where = f" at {cut(engine.address)}" if engine.address else ""
@@ -38,7 +38,7 @@ def _unowned(host: Audited) -> Iterator[Seen]:
 def _engine(host: Audited) -> Iterator[Seen]:
     for engine in host.observed.engines:
         if engine.program == "socket":
-            yield Seen(cut(engine.file), "something listens")
+            yield Seen(cut(engine.file), "a process listens on this socket")
         elif not _holds_container(engine):
             where = f", listens on {cut(engine.address)}" if engine.address else ""
             yield Seen(
@@ -50,16 +50,16 @@ FOREIGN_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "container-unowned",
         Severity.HIGH,
-        "containers run here that the node's Docker does not know, and nobody looks at them",
-        "see what they are (ctr -n NAMESPACE tasks ls, podman ps, docker -H ADDRESS ps) and stop "
-        "them; run them with the node's Docker, or waive container-unowned with a reason",
+        "Containers run here that the node's Docker does not know, so nothing checks them",
+        "List the containers (ctr -n NAMESPACE tasks ls, podman ps, docker -H ADDRESS ps) and stop "
+        "them. Run them with the node's Docker, or waive container-unowned with a reason",
         _unowned,
     ),
     Rule(
         "engine-unknown",
         Severity.MEDIUM,
-        "another container engine is here, and nobody looks at what it starts",
-        "stop it and keep it from starting at boot, or waive engine-unknown with a reason",
+        "Another container engine runs here, and nothing checks what it starts",
+        "Stop the engine and disable its start at boot, or waive engine-unknown with a reason",
         _engine,
     ),
 )

@@ -1,4 +1,4 @@
-"""What docker-bench-security asks of dockerd and its files, as far as this package has a say."""
+"""Rules of docker-bench-security about dockerd and its files that this package can influence."""
 
 from __future__ import annotations
 
@@ -105,89 +105,96 @@ def _mode(path: str, allowed: int) -> Callable[[Audited], Iterator[Seen]]:
 
 
 def _ours(host: Audited) -> Iterator[Seen]:
-    """Whoever can write there decides what containers run under."""
+    """Report our files that others can write: they decide what containers run under."""
     for path, file in host.observed.files.items():
         mine = path in OURS or path.startswith(RUNTIMES_DIR + "/")
         if mine and (not file.owner.startswith("root:") or int(file.mode, 8) & 0o022):
             yield Seen(path, f"mode {file.mode}, owned by {file.owner}")
 
 
-_DEPLOY = "leave the key to this package (gvisor_daemon_json) and run deploys/gvisor.py"
+_DEPLOY = "Remove this key from gvisor_daemon_json, then run deploys/gvisor.py"
 HARDENING: tuple[Rule[Audited], ...] = (
     Rule(
-        "docker-icc", Severity.LOW, "containers on the default bridge reach each other",
-        'gvisor_daemon_json = {"icc": False}', _icc, "2.2",
-        "platforms put each app on a network of its own, which this key says nothing about",
+        "docker-icc", Severity.LOW, "Containers on the default bridge can reach each other",
+        'Set gvisor_daemon_json = {"icc": False}', _icc, "2.2",
+        "platforms put each app on its own network, which this key does not affect",
     ),
     Rule(
-        "docker-iptables", Severity.HIGH, "Docker makes no firewall rules for containers",
-        "take the key or flag away", _iptables, "2.4",
+        "docker-iptables", Severity.HIGH, "Docker creates no firewall rules for containers",
+        "Remove the key iptables from daemon.json, or the flag --iptables from dockerd's unit",
+        _iptables, "2.4",
     ),
     Rule(
-        "docker-insecure-registry", Severity.MEDIUM, "images are taken from registries unchecked",
-        "give the registry a certificate", _insecure_registries, "2.5",
+        "docker-insecure-registry", Severity.MEDIUM,
+        "Images are pulled from registries without checking their certificate",
+        "Give the registry a trusted certificate, then remove the key", _insecure_registries, "2.5",
     ),
     Rule(
-        "docker-tcp", Severity.CRITICAL, "dockerd listens on TCP and asks nobody for a certificate",
-        "take the host away, or use ssh:// or tlsverify", _tcp, "2.7",
+        "docker-tcp", Severity.CRITICAL,
+        "dockerd listens on TCP without requiring client certificates",
+        "Remove the tcp:// address and use ssh://, or set tlsverify", _tcp, "2.7",
     ),
     Rule(
-        "docker-userns", Severity.LOW, "root in a container is root outside of it",
-        'gvisor_daemon_json = {"userns-remap": "default"}', _user_namespaces, "2.9",
-        "it breaks Coolify; in a sandbox the sentry stands between, without capabilities",
+        "docker-userns", Severity.LOW, "root in a container is root on the node",
+        'Set gvisor_daemon_json = {"userns-remap": "default"}', _user_namespaces, "2.9",
+        "userns-remap breaks Coolify; in gVisor the sentry isolates root, without capabilities",
     ),
     Rule(
-        "docker-authorization", Severity.LOW, "Docker's API asks for no authorization",
-        "install an authorization plugin", _authorization, "2.12",
-        "plugins break Coolify; who reaches the API is held by the mode of docker.sock",
+        "docker-authorization", Severity.LOW, "Docker's API requires no authorization",
+        "Install an authorization plugin", _authorization, "2.12",
+        "plugins break Coolify; the mode of docker.sock decides who can use the API",
     ),
     Rule(
-        "docker-logging", Severity.LOW, "logs stay on the node", "choose another log-driver",
+        "docker-logging", Severity.LOW, "Logs stay on the node", "Choose another log-driver",
         _logging, "2.13", "Coolify and docker logs read json-file, whose size is limited",
     ),
     Rule(
-        "docker-no-new-privileges", Severity.MEDIUM, "setuid programs gain privileges",
+        "docker-no-new-privileges", Severity.MEDIUM,
+        "setuid programs in containers can gain privileges",
         _DEPLOY, _no_new_privileges, "2.14",
     ),
     Rule(
-        "docker-live-restore", Severity.MEDIUM, "containers end when dockerd restarts",
+        "docker-live-restore", Severity.MEDIUM, "Containers end when dockerd restarts",
         _DEPLOY, _live_restore, "2.15",
     ),
     Rule(
-        "docker-userland-proxy", Severity.LOW, "published ports pass through a process of root's",
+        "docker-userland-proxy", Severity.LOW,
+        "Published ports pass through docker-proxy, which runs as root",
         _DEPLOY, _userland_proxy, "2.16",
     ),
     Rule(
         "docker-seccomp", Severity.HIGH, "dockerd filters no system calls",
-        "use a kernel and a dockerd with seccomp", _seccomp,
+        "Use a kernel and a dockerd with seccomp", _seccomp,
     ),
     Rule(
-        "docker-directory-owner", Severity.HIGH, "/etc/docker is not root's",
-        "chown root:root /etc/docker", _owner("/etc/docker", "root:root"), "3.5",
+        "docker-directory-owner", Severity.HIGH, "/etc/docker does not belong to root",
+        "Run chown root:root /etc/docker", _owner("/etc/docker", "root:root"), "3.5",
     ),
     Rule(
-        "docker-directory-mode", Severity.HIGH, "others may write into /etc/docker",
-        "chmod 755 /etc/docker", _mode("/etc/docker", 0o755), "3.6",
+        "docker-directory-mode", Severity.HIGH, "Users other than root can write to /etc/docker",
+        "Run chmod 755 /etc/docker", _mode("/etc/docker", 0o755), "3.6",
     ),
     Rule(
-        "docker-socket-owner", Severity.HIGH, "docker.sock is not root's and Docker's group's",
-        "chown root:docker /run/docker.sock",
+        "docker-socket-owner", Severity.HIGH,
+        "docker.sock does not belong to user root and group docker",
+        "Run chown root:docker /run/docker.sock",
         _owner("/run/docker.sock", "root:docker"), "3.15",
     ),
     Rule(
-        "docker-socket-mode", Severity.CRITICAL, "everybody may use docker.sock",
-        "chmod 660 /run/docker.sock", _mode("/run/docker.sock", 0o660), "3.16",
+        "docker-socket-mode", Severity.CRITICAL, "Every user of the node can use docker.sock",
+        "Run chmod 660 /run/docker.sock", _mode("/run/docker.sock", 0o660), "3.16",
     ),
     Rule(
-        "daemon-json-owner", Severity.HIGH, "daemon.json is not root's",
-        f"chown root:root {DAEMON_JSON}", _owner(DAEMON_JSON, "root:root"), "3.17",
+        "daemon-json-owner", Severity.HIGH, "daemon.json does not belong to root",
+        f"Run chown root:root {DAEMON_JSON}", _owner(DAEMON_JSON, "root:root"), "3.17",
     ),
     Rule(
-        "daemon-json-mode", Severity.MEDIUM, "daemon.json is open to others",
-        f"chmod 644 {DAEMON_JSON}", _mode(DAEMON_JSON, 0o644), "3.18",
+        "daemon-json-mode", Severity.MEDIUM, "Users other than root can change daemon.json",
+        f"Run chmod 644 {DAEMON_JSON}", _mode(DAEMON_JSON, 0o644), "3.18",
     ),
     Rule(
-        "gvisor-writable", Severity.CRITICAL, "others than root may change what sandboxes run from",
-        "chown root:root, chmod go-w; find out who changed it", _ours,
+        "gvisor-writable", Severity.CRITICAL,
+        "Users other than root can change files that sandboxes run from",
+        "Run chown root:root and chmod go-w on this path. Find out who changed it", _ours,
     ),
 )  # fmt: skip
