@@ -1,4 +1,4 @@
-"""Tables of what is stopped and of the keys of ``gvisor_egress``, for docs/egress.md."""
+"""Tables of what is stopped and of the keys of ``gvisor_egress``, for docs/reference/egress.md."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def blocked_table() -> str:
 
 
 TABLES = (
-    Table("egress.md", "blocked", blocked_table),
-    Table("egress.md", "egress", lambda: keys_inside(Egress)),
+    Table("reference/egress.md", "blocked", blocked_table),
+    Table("reference/egress.md", "egress", lambda: keys_inside(Egress)),
 )

@@ -1,4 +1,4 @@
-"""Tables of what is kept out and set unasked, for docs/kernel.md."""
+"""Tables of what is kept out and set unasked, for docs/reference/kernel.md."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def _grouped(items: Mapping[str, T]) -> list[tuple[T, str]]:
 
 
 TABLES = (
-    Table("kernel.md", "modules", modules_table),
-    Table("kernel.md", "sysctls", sysctls_table),
+    Table("reference/kernel.md", "modules", modules_table),
+    Table("reference/kernel.md", "sysctls", sysctls_table),
 )
