@@ -1,13 +1,15 @@
 """
-What stands on a node beside the runtimes, each in its turn.
+Put the parts of a node, such as the egress firewall, on it or take them off, stage by stage.
 
-Not in ``host.loop``: from a wheel pyinfra tells our operations apart by how many came before, and
-with a position in a loop besides hosts with different parts would be in no common order.
+Without ``host.loop``. Where pyinfra counts operations instead of telling them apart by their lines
+(see ``deploys/__init__.py``), loop positions would contradict each other on hosts with different
+parts, and pyinfra would end the run with a cycle error.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from pyinfra import host
 
@@ -18,17 +20,20 @@ from pyinfra_gvisor.settings import Settings
 
 
 def have_parts(settings: Settings, stage: Stage) -> None:
-    """The parts of a stage as the settings declare them; those that are not declared go."""
+    """Apply the declared parts of a stage, and remove those that are there but not declared."""
     for part in at(stage):
-        if part.declared(settings) or _is_there(part):
-            _bring(part, settings)
+        # On two lines, so that pyinfra has two operations, each with its own name.
+        if part.declared(settings):
+            _steps(part).have(settings)
+        elif _is_there(part):
+            _steps(part).gone(settings)
 
 
 def remove_parts(stage: Stage) -> None:
-    """Every part of a stage goes, the last one first."""
+    """Remove every part of a stage, in reverse order."""
     for part in reversed([*at(stage)]):
         if _is_there(part):
-            _bring(part, None)
+            _steps(part).gone(None)
 
 
 def _is_there(part: Part) -> bool:
@@ -36,6 +41,6 @@ def _is_there(part: Part) -> bool:
     return node is not None and part.there(node)
 
 
-def _bring(part: Part, settings: Settings | None) -> None:
-    # Most runs have none of them, and modules of operations take long to load.
-    import_module(f"pyinfra_gvisor.operations.{part.name}").have(settings)
+def _steps(part: Part) -> Any:
+    """Import the part's operations only here: most runs need none, and the import takes long."""
+    return import_module(f"pyinfra_gvisor.operations.{part.name}")

@@ -1,4 +1,4 @@
-"""The firewall of a node's own: what containers may reach."""
+"""Apply or remove a node's egress firewall: the rules that say what containers may reach."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.settings import Settings
 
 
-def have(settings: Settings | None) -> None:
-    """The firewall that a host's settings ask for, or none; to be called in a deploy."""
-    if settings is None:
-        rules(wanted=None, name="Remove the firewall")
-        return
+def have(settings: Settings) -> None:
+    """Apply the firewall that a host's settings declare. Called by a deploy."""
     rules(
         wanted=settings.part(EgressSettings).egress,
         userland_proxy=keeps_proxy(settings),
-        name="Say what containers may reach",
+        name="Apply the egress firewall",
     )
+
+
+def gone(_settings: Settings | None) -> None:
+    """Remove the firewall. Called by a deploy."""
+    rules(wanted=None, name="Remove the egress firewall")
 
 
 @operation()
@@ -41,22 +43,26 @@ def rules(
     wanted: Egress | None, *, userland_proxy: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have a table of nftables' on the node that says what containers may reach, or none.
+    Apply the nftables table that says what containers may reach, or remove the table.
 
-    + wanted: what they may reach; None: nothing of the firewall stays
-    + userland_proxy: whether dockerd is meant to have its userland-proxy
+    + wanted: what containers may reach; None removes the table and its files
+    + userland_proxy: whether dockerd is to run with its userland-proxy
 
-    The rules are checked first (``nft -c``), replaced all at once, and taken back by the node
-    itself unless this controller comes back over a new connection. They are loaded at every boot
-    before Docker. Docker's own rules, and those of others, are left alone. Fails the host, with
-    nothing changed, where the rules would cut the controller's ssh, Docker's DNS or published
-    ports, and where there is no systemd.
+    The rules are checked with ``nft -c`` and replaced in one transaction. The node rolls back by
+    itself unless this controller confirms over a new SSH connection. At every boot the rules are
+    loaded before Docker starts. Rules of Docker and of others are not touched. Fails the host,
+    with nothing changed, if the rules would cut the controller's SSH, Docker's DNS or published
+    ports, or if the node does not run systemd.
     """
 
     def plan(node: Node) -> PartPlan:
         if wanted is not None and node.info is None:
-            raise Problem("Docker does not tell its networks", todo="see why, and run again")
-        meant = userland_proxy or state.is_executing  # what is only forecast may be about to change
+            raise Problem(
+                "the list of Docker's networks cannot be read",
+                todo="check that `docker network ls` works on the node, then run again",
+            )
+        # Before execution this run may still be about to turn the userland-proxy off.
+        meant = userland_proxy or state.is_executing
         return plan_egress(
             node.part(EgressState),
             wanted,

@@ -1,4 +1,4 @@
-"""The kernel's surface on a node: modules that are never loaded, and settings of it."""
+"""Block kernel modules and set sysctls on a node, or revert both."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.settings import Settings
 
 
-def have(settings: Settings | None) -> None:
-    """What a host's settings ask of the kernel, or nothing; to be called in a deploy."""
-    if settings is None:
-        surface(wanted=None, name="Give the kernel's settings back")
-        return
+def have(settings: Settings) -> None:
+    """Block the modules and set the sysctls that a host's settings declare. Called by a deploy."""
     wanted = settings.part(KernelSettings).kernel
-    surface(wanted=wanted, name="Keep parts of the kernel out of reach")
+    surface(wanted=wanted, name="Block kernel modules and set sysctls")
+
+
+def gone(_settings: Settings | None) -> None:
+    """Allow the blocked modules and revert the sysctls. Called by a deploy."""
+    surface(wanted=None, name="Allow blocked kernel modules and revert sysctls")
 
 
 @operation()
 def surface(wanted: Kernel | None) -> Generator[PyinfraCommand, None, None]:
     """
-    Have modules kept out and settings of the kernel's in force, now and behind every boot, or none.
+    Block kernel modules and set sysctls, now and after every boot, or revert both.
 
-    + wanted: which; None: nothing of it stays, and settings are again what they were before
+    + wanted: the modules and sysctls; None removes our files and restores the earlier sysctl values
 
-    What is loaded is not taken out, and a setting that the kernel lacks is passed over; both are
-    said. If the kernel refuses a value, those that were set are put back and the host fails.
+    A module that is already loaded stays loaded, and a sysctl that the kernel lacks is skipped;
+    the output names both. If the kernel refuses a value, the sysctls set by this run are restored
+    and the host fails.
     """
 
     def command(plan: PartPlan) -> PyinfraCommand:
@@ -51,5 +54,5 @@ def surface(wanted: Kernel | None) -> Generator[PyinfraCommand, None, None]:
         SYSCTL_FILE,
         lambda node: plan_kernel(node.part(KernelSurface), wanted),
         command,
-        settled="the kernel's modules and settings are as declared",
+        settled="kernel modules and sysctls are as declared",
     )

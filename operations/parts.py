@@ -1,4 +1,4 @@
-"""How every part is brought onto a node or off it: planned, told, and one command."""
+"""Apply or remove a part of a node: plan, print the plan, run one command."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def bring(
     settled: str,
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    What an operation about a part does.
+    Run the steps that are the same in the operation of every part.
 
-    + operation: its name, such as ``egress.rules``
-    + about: the file or unit that its errors name
-    + plan: what is to be done on a node; raises ``Problem``, and the host fails
-    + command: what does it
-    + settled: what is said where nothing is to be done
+    + operation: the operation's name, such as ``egress.rules``
+    + about: the file or unit that error messages name
+    + plan: returns what is to be done on a node, or raises ``Problem``, which fails the host
+    + command: returns the command that does it
+    + settled: the message if nothing is to be done
     """
     node = read_node(host)
     if node is None:

@@ -1,4 +1,4 @@
-"""Docker's names for sandboxes that have gVisor's own network stack."""
+"""Install or remove the resolver: Docker's DNS for sandboxes with gVisor's own network stack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.parts.resolver.files import NAME
-from pyinfra_gvisor.parts.resolver.part import names_declared
 from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
 from pyinfra_gvisor.parts.resolver.state import ResolverState
 from pyinfra_gvisor.runtimes.wrappers import ADDRESS, ADDRESS6
@@ -25,16 +24,24 @@ from pyinfra_gvisor.wanted import planned, without_us
 OPERATION = "resolver.resolver"
 
 
-def have(settings: Settings | None) -> None:
-    """The resolver if a host's settings ask for it, or none; to be called in a deploy."""
-    if settings is None:
-        resolver(wanted=False, name="Remove the resolver")
-        return
+def have(settings: Settings) -> None:
+    """Install the resolver as a host's settings declare. Called by a deploy."""
     resolver(
-        wanted=names_declared(settings),
+        wanted=True,
         textfile_dir=settings.textfile_dir,
         settings=settings,
-        name="Answer sandboxes' queries for names",
+        name="Install the DNS resolver for sandboxes",
+    )
+
+
+def gone(settings: Settings | None) -> None:
+    """Remove the resolver, unless a container may still use it. Called by a deploy."""
+    textfile_dir = settings.textfile_dir if settings else None
+    resolver(
+        wanted=False,
+        textfile_dir=textfile_dir,
+        settings=settings,
+        name="Remove the DNS resolver for sandboxes",
     )
 
 
@@ -43,15 +50,15 @@ def resolver(
     wanted: bool, *, textfile_dir: str | None = None, settings: Settings | None = None
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have a resolver on the node that answers sandboxes as Docker's own does, or none.
+    Install the resolver that answers sandboxes as Docker's embedded DNS server does, or remove it.
 
-    + wanted: whether it is to be there; it stays, and runs, as long as a container may ask it
-    + textfile_dir: where its metrics for Prometheus' node exporter go; None for none
-    + settings: what is declared for the host; None: nothing is any more
+    + wanted: whether to install it; if False, it keeps running while a container may query it
+    + textfile_dir: directory for its Prometheus metrics (node exporter); None writes no metrics
+    + settings: the host's settings; None if everything of this package is removed
 
-    Its sockets are systemd's, so that nothing is lost when it is restarted. Fails the host, with
-    nothing changed, where there is no systemd, no Python of 3.10 or later, or no such directory,
-    and where mounts do not propagate from the node's root.
+    systemd holds its sockets, so no query is lost when it restarts. Fails the host, with nothing
+    changed, if the node has no systemd, no Python 3.10 or later or no such directory, or if ``/``
+    is not a shared mount.
     """
 
     def plan(node: Node) -> PartPlan:
@@ -79,14 +86,15 @@ def resolver(
 
 def _used_by(node: Node, settings: Settings | None) -> list[str]:
     """
-    Return the containers that may ask the resolver.
+    Return the names of the containers that may query the resolver.
 
-    They run with it, or they need a runtime that ``gvisor_keep_running`` keeps: nothing else tells
-    of a stopped container whether it would ask.
+    Those are containers that run with the resolver, and containers that need a runtime that
+    ``gvisor_keep_running`` keeps: whether a stopped container would query it is not recorded
+    anywhere else.
     """
     found = node.part(ResolverState)
     asks = list(node.names_of(found.asks))
-    if node.pending or not found.there:  # what daemon.json will be is not known before
+    if node.pending or not found.there:  # The next daemon.json is not known yet.
         return asks
     ask = asking(host)
     plan = without_us(node, ask) if settings is None else planned(node, settings, ask)

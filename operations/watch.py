@@ -1,4 +1,4 @@
-"""The watch on the node: whether every container that must be in a sandbox still is."""
+"""Install or remove the watch, which checks that containers that must run in gVisor do."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ from pyinfra_gvisor.settings import Settings
 OPERATION = "watch.watch"
 
 
-def have(settings: Settings | None) -> None:
-    """The watch that a host's settings ask for, or none; to be called in a deploy."""
-    if settings is None:
-        watch(wanted=False, name="Remove the watch")
-        return
+def have(settings: Settings) -> None:
+    """Install the watch as a host's settings declare. Called by a deploy."""
     watch(
-        wanted=settings.watch,
+        wanted=True,
         must=settings.must_sandbox,
         exempt=settings.exempt,
         interval_s=settings.watch_interval_s,
         action=settings.watch_action,
         textfile_dir=settings.textfile_dir,
-        name="Keep watch on the node",
+        name="Install the watch for containers outside gVisor",
     )
+
+
+def gone(_settings: Settings | None) -> None:
+    """Remove the watch. Called by a deploy."""
+    watch(wanted=False, name="Remove the watch for containers outside gVisor")
 
 
 @operation()
@@ -48,16 +50,16 @@ def watch(
     textfile_dir: str | None = None,
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have a timer of systemd's on the node that looks for containers without their sandbox, or none.
+    Install the systemd timer that looks for containers that must run in gVisor but do not.
 
-    + wanted: whether it is to be there; if not, nothing of it stays
-    + must: which containers must run in a sandbox
-    + exempt: which of these need not
-    + interval_s: seconds between two looks
-    + action: ``report`` says what is found in the node's journal, ``stop`` stops it besides
-    + textfile_dir: where its metrics for Prometheus' node exporter go; None for none
+    + wanted: whether to install it; False removes the timer and its files
+    + must: which containers must run in gVisor
+    + exempt: which of these are exempt
+    + interval_s: seconds between two checks
+    + action: ``report`` writes findings to the node's journal; ``stop`` also stops the containers
+    + textfile_dir: directory for its Prometheus metrics (node exporter); None writes no metrics
 
-    Fails the host, with nothing changed, where there is no systemd, no perl or no such directory.
+    Fails the host, with nothing changed, if the node has no systemd, no perl or no such directory.
     """
 
     def plan(node: Node) -> PartPlan:

@@ -57,10 +57,10 @@ CONNECTING = ("connect", "disconnect")
 
 def as_from_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Have pyinfra take our files for its own, as it does below site-packages.
+    Have pyinfra take our files for its own, as it did below site-packages, and might again.
 
-    The name of our folder begins as that of its own does, so that no line of ours tells one
-    operation from another: ``get_operation_order_from_stack``.
+    ``pyinfra_gvisor/deploys/__init__.py`` keeps it from that. If that has no effect any more, no
+    line of ours tells one operation from another, and a deploy has to go on all the same.
     """
     for name in ("operation", "util"):
         module = import_module(f"pyinfra.api.{name}")

@@ -124,8 +124,8 @@ def test_when_everything_of_ours_is_removed_it_goes_too(egress: Ground, node: La
 
     assert (dry.code, outcome.code, second.code) == (0, 0, 0), outcome.text
     assert before != ""
-    assert "gVisor | Remove the firewall" in outcome.stderr
-    assert "Remove the firewall" not in second.stderr
+    assert "gVisor | Remove the egress firewall" in outcome.stderr
+    assert "Remove the egress firewall" not in second.stderr
     assert table(node) == ""
     for path in (*FILES, "/run/pyinfra-gvisor-egress", "/opt/gvisor"):
         assert node.exec("test", "-e", path).code == 1

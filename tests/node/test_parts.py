@@ -38,8 +38,11 @@ from pyinfra_gvisor.settings import load_settings
 
 settings, problems = load_settings(host.data.dict())
 assert settings, problems
-have = import_module("pyinfra_gvisor.operations.%s").have
-have(settings if host.data.wanted else None)
+steps = import_module("pyinfra_gvisor.operations.%s")
+if host.data.wanted:
+    steps.have(settings)
+else:
+    steps.gone(None)
 """
 UNITS = "/etc/systemd/system/"
 CALLS = "/run/calls-of-mv"

@@ -52,14 +52,14 @@ MANY: dict[str, Any] = {
 # Where the power is cut, in a change to which state, and whether that brings another release. Each
 # change begins where the one before it has ended.
 CUTS = (
-    ("Keep parts of the kernel out of reach", MANY, False),
-    ("Keep parts of the kernel out of reach", FEW, False),
-    ("Say what containers may reach", MANY, False),
-    ("Say what containers may reach", FEW, False),
-    ("Answer sandboxes' queries for names", MANY, False),
-    ("Answer sandboxes' queries for names", FEW, False),
-    ("Keep watch on the node", MANY, False),
-    ("Keep watch on the node", FEW, False),
+    ("Block kernel modules and set sysctls", MANY, False),
+    ("Allow blocked kernel modules and revert sysctls", FEW, False),
+    ("Apply the egress firewall", MANY, False),
+    ("Remove the egress firewall", FEW, False),
+    ("Install the DNS resolver for sandboxes", MANY, False),
+    ("Remove the DNS resolver for sandboxes", FEW, False),
+    ("Install the watch for containers outside gVisor", MANY, False),
+    ("Remove the watch for containers outside gVisor", FEW, False),
     ("Prove isolation", MANY, False),
     ("Write runtime wrappers", FEW, True),
     ("Install runsc", MANY, True),

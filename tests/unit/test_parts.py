@@ -39,10 +39,12 @@ def test_a_part_is_declared_by_its_setting_and_by_nothing_else(part: Part) -> No
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_a_part_has_a_package_and_an_operation_that_has_it_or_takes_it_away(part: Part) -> None:
-    have = import_module(f"pyinfra_gvisor.operations.{part.name}").have
+    operations = import_module(f"pyinfra_gvisor.operations.{part.name}")
 
     assert import_module(f"pyinfra_gvisor.parts.{part.name}.plan")
-    assert list(inspect.signature(have).parameters) == ["settings"]
+    assert [
+        len(inspect.signature(step).parameters) for step in (operations.have, operations.gone)
+    ] == [1, 1]
     assert bool(part.needs) == bool(part.source)
 
 

@@ -17,18 +17,22 @@ from pyinfra_gvisor.settings import Settings
 OPERATION = "sample.sentence"
 
 
-def have(settings: Settings | None) -> None:
-    """The sentence that a host's settings ask for, or none; to be called in a deploy."""
-    wanted = settings.part(SampleSettings).sample if settings else None
-    sentence(wanted, name="Have the sentence")
+def have(settings: Settings) -> None:
+    """Write the sentence that a host's settings declare. Called by a deploy."""
+    sentence(settings.part(SampleSettings).sample, name="Write the sentence")
+
+
+def gone(_settings: Settings | None) -> None:
+    """Remove the sentence. Called by a deploy."""
+    sentence(None, name="Remove the sentence")
 
 
 @operation()
 def sentence(wanted: str | None) -> Generator[PyinfraCommand, None, None]:
     """
-    Have a sentence on the node, or none.
+    Write a sentence on the node, or remove it.
 
-    + wanted: the sentence
+    + wanted: the sentence; None removes the file
     """
     yield from bring(
         OPERATION,

@@ -1,0 +1,112 @@
+"""What pyinfra's plan says about parts where hosts differ: each step by its own name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyinfra
+import pytest
+
+from tests.cases import cli
+from tests.cases.fleet import MARKS
+from tests.cases.guarded import LOADED, PLAIN
+from tests.cases.kept import users
+from tests.cases.proven import proven_answer
+from tests.cases.test_watch import there as watching
+from tests.unit import kernel_answers, resolver_answers
+from tests.unit.egress_states import told
+
+DECLARED: Mapping[str, dict[str, Any]] = {
+    "egress": {"gvisor_egress": {}},
+    "kernel": {"gvisor_kernel": {}},
+    "watch": {"gvisor_watch": True},
+}
+THERE: Mapping[str, Sequence[str]] = {
+    "egress": told(LOADED),
+    "kernel": kernel_answers.in_force(),
+    "resolver": resolver_answers.told(resolver_answers.there()),
+    "watch": watching(),
+}
+APPLIED = {
+    "Block kernel modules and set sysctls": ["all", "has-kernel"],
+    "Apply the egress firewall": ["all", "has-egress"],
+    "Install the watch for containers outside gVisor": ["all", "has-watch"],
+}
+REMOVED = {
+    "Remove the watch for containers outside gVisor": ["had-all", "had-watch"],
+    "Remove the egress firewall": ["had-all", "had-egress"],
+    "Remove the DNS resolver for sandboxes": ["had-all", "had-resolver"],
+    "Allow blocked kernel modules and revert sysctls": ["had-all", "had-kernel"],
+}
+
+
+def host(*there: str, **data: Any) -> dict[str, Any]:
+    """The data of a host on which these parts are."""
+    lines = [line for name in there for line in THERE[name]]
+    firewall = [] if "egress" in there else told(PLAIN)
+    asked = {MARKS["users"]: list(users().stdout)}
+    return {**cli.fake([*firewall, *lines, *proven_answer()], **asked), **data}
+
+
+HOSTS = {
+    **{f"has-{name}": host(**data) for name, data in DECLARED.items()},
+    "all": host(**{key: item for data in DECLARED.values() for key, item in data.items()}),
+    **{f"had-{name}": host(name) for name in THERE},
+    "had-all": host(*THERE),
+    "neither": host(),
+    "no-runtimes": host(gvisor_runtimes={}),
+}
+
+
+@pytest.fixture(params=["checkout", "wheel"])
+def modules(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where Python finds the package: a wheel's is beside pyinfra, whose name it begins with."""
+    if request.param == "checkout":
+        return cli.CHECKOUT
+    installed = tmp_path / "site-packages"
+    ours = installed / "pyinfra_gvisor"
+    ours.mkdir(parents=True)
+    theirs = Path(pyinfra.__file__).parents[1]
+    for name in ("pyinfra", "pyinfra_cli"):
+        (installed / name).symlink_to(theirs / name)
+    for path in (cli.CHECKOUT / "pyinfra_gvisor").iterdir():
+        (ours / path.name).symlink_to(path)
+    for name in ("deploys", "facts", "operations"):
+        (ours / name).symlink_to(cli.CHECKOUT / name)
+    return installed
+
+
+@pytest.mark.parametrize(
+    ("deploy", "called", "expected"),
+    [
+        pytest.param("gvisor", "run_node", {**APPLIED, **REMOVED}, id="deploy"),
+        pytest.param("remove", "remove", REMOVED, id="removal"),
+    ],
+)
+def test_hosts_with_different_parts_are_shown_under_the_names_of_their_own_steps(
+    deploy: str, called: str, expected: dict[str, list[str]], modules: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "inventory.py").write_text(cli.inventory(run=HOSTS))
+    (tmp_path / "fleet.py").write_text(
+        f"from pyinfra_gvisor.deploys.{deploy} import {called}\n{called}()\n"
+    )
+
+    ran = cli.pyinfra(
+        tmp_path,
+        *("--json", "--dry", "inventory.py", "fleet.py"),
+        environment={"PYTHONPATH": str(modules)},
+    )
+
+    plan = json.loads(ran.stdout)["plan"]
+    assert [step["names"] for step in plan if len(step["names"]) != 1] == []
+    changing = {
+        step["name"].partition(" | ")[2]: step["hosts_with_change"]
+        for step in plan
+        if step["name"].partition(" | ")[2] in {**APPLIED, **REMOVED}
+    }
+    assert changing == {
+        name: [f"@fake/{host}" for host in hosts] for name, hosts in expected.items()
+    }
