@@ -21,7 +21,7 @@ from pyinfra_gvisor.groups import BUILD, COOLIFY
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.declared import declared_apps
 from pyinfra_gvisor.operations.recording import keep_record
-from pyinfra_gvisor.operations.reporting import By, keep, now
+from pyinfra_gvisor.operations.reporting import By, keep, now, tell_package_findings
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.policy.findings import failing
 from pyinfra_gvisor.policy.selectors import label_names
@@ -59,6 +59,7 @@ def findings(
         problem = Problem("cannot be judged", got=error, todo="report this with what it says")
         yield from refusal("audit.findings", "node", problem)
         return
+    tell_package_findings(state)
     bad = failing(report.findings, settings.audit_fail_on)
     level = logger.error if bad and enforce else logger.info
     for line in host_lines(report):

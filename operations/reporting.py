@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import pyinfra
 from pyinfra import logger
@@ -16,7 +16,7 @@ from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.policy.findings import Finding, Severity
 
 if TYPE_CHECKING:  # most runs write no report, and loading its models takes a while
     from pyinfra_gvisor.report.document import HostReport
@@ -39,6 +39,7 @@ class _Run:
 
 
 _RUNS: WeakKeyDictionary[State, _Run] = WeakKeyDictionary()
+_TOLD: WeakSet[State] = WeakSet()  # runs that have told the findings about this package
 
 
 class _Watch(BaseStateCallback):
@@ -85,6 +86,30 @@ def keep(host: Host, report: HostReport) -> bool:
         return False
     host.log(f"written: {path}")
     return _finish(host.state)
+
+
+def tell_package_findings(state: State) -> None:
+    """Tell what is found of this package itself, once a run: it is the same for every host."""
+    if state in _TOLD:
+        return
+    _TOLD.add(state)
+    from pyinfra_gvisor.report.terminal import finding_lines  # noqa: PLC0415
+
+    for line in finding_lines(package_findings(state)):
+        logger.info(f"    {line}")
+
+
+def package_findings(state: State) -> list[Finding]:
+    """Return what is found of this package itself; a waiver of any host of the run counts."""
+    from pyinfra_gvisor.audit.judge import judge_package  # noqa: PLC0415
+    from pyinfra_gvisor.audit.rules import today  # noqa: PLC0415
+
+    waivers: dict[str, str] = {}
+    for host in state.inventory:
+        given: Any = host.data.get("gvisor_waivers")
+        if isinstance(given, dict) and state.is_host_in_limit(host):
+            waivers |= given
+    return judge_package(today(), waivers)
 
 
 def run_took_s(host: Host) -> float | None:
@@ -136,7 +161,8 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
     from pyinfra_gvisor.report.files import write_fleet  # noqa: PLC0415
     from pyinfra_gvisor.report.terminal import fleet_lines  # noqa: PLC0415
 
-    fleet = fleet_report(reports, at=now(), by=run.by)
+    findings = package_findings(state)
+    fleet = fleet_report(reports, at=now(), by=run.by, findings=findings)
     try:
         paths = write_fleet(directory, fleet)
     except Problem as problem:

@@ -1,13 +1,13 @@
-"""From what was seen of a node to its report: every rule, and what it found."""
+"""Apply every rule to a node, and make the node's report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from pyinfra_gvisor.audit.age_rules import AGE_RULES
+from pyinfra_gvisor.audit.age_rules import AGE_RULES, PACKAGE_RULES
 from pyinfra_gvisor.audit.annotation_rules import ANNOTATION_RULES
 from pyinfra_gvisor.audit.app_rules import APP_RULES, COOLIFY_RULES
 from pyinfra_gvisor.audit.build_rules import BUILD_RULES
@@ -35,7 +35,7 @@ from pyinfra_gvisor.report.document import (
 )
 from pyinfra_gvisor.sandbox.verdict import release_of
 
-# What can be looked for where dockerd answers; without it nothing else is known.
+# Rules that need an answer of dockerd.
 ANSWERED_RULES: tuple[Rule[Audited], ...] = (
     *DAEMON_RULES,
     *RUNTIME_RULES,
@@ -60,10 +60,11 @@ RUNNING_RULES: tuple[Rule[Running], ...] = (
 
 def judge(name: str, host: Audited, *, at: str, by: Literal["audit", "deploy"]) -> HostReport:
     """
-    The report on a host.
+    Return the report on a host.
 
-    + at: when it was looked at, ISO 8601 with UTC offset
-    + by: which run looks
+    + name: the host's name in the inventory
+    + at: time of the audit, ISO 8601 with UTC offset
+    + by: the kind of run that asks
     """
     settings = host.settings
     running = [
@@ -83,6 +84,16 @@ def judge(name: str, host: Audited, *, at: str, by: Literal["audit", "deploy"]) 
     )
 
 
+def judge_package(on: date, waivers: dict[str, str]) -> list[Finding]:
+    """
+    Return the findings about pyinfra-gvisor itself, which are the same for all hosts of a run.
+
+    + on: the day of the run, in UTC
+    + waivers: reasons by the id of a rule
+    """
+    return look(PACKAGE_RULES, on, waivers)
+
+
 def _findings(host: Audited, running: list[Running]) -> list[Finding]:
     waivers = host.settings.waivers
     rules: tuple[Rule[Audited], ...] = ENGINE_RULES
@@ -96,18 +107,18 @@ def _findings(host: Audited, running: list[Running]) -> list[Finding]:
 
 
 def _idle_waivers(waivers: Mapping[str, str]) -> list[Finding]:
-    """A waiver of no rule is a slip of the pen, and what it was meant for may fail a host."""
-    every: tuple[Rule[Any], ...] = (*NODE_RULES, *RUNNING_RULES)
+    """Report waivers that name no rule: the finding that was meant may still fail the host."""
+    every: tuple[Rule[Any], ...] = (*NODE_RULES, *RUNNING_RULES, *PACKAGE_RULES)
     ids = {rule.id for rule in every} | {rule.cis for rule in every if rule.cis}
     return [
         Finding(
             id="waiver-unknown",
             severity=Severity.LOW,
             subject=f"gvisor_waivers[{key!r}]",
-            what="no rule has this id",
-            remedy=f"did you mean {', '.join(near)}?"
+            what="No rule has this id",
+            remedy=f"Did you mean {', '.join(near)}?"
             if (near := get_close_matches(key, ids, n=3))
-            else "see docs/audit.md for the rules",
+            else "Choose an id from docs/audit.md",
         )
         for key in waivers
         if key not in ids
@@ -169,7 +180,7 @@ def _proof(host: Audited) -> ProofReport:
 
 
 def _moment(value: object) -> str | None:
-    """``value`` if it is a moment: of a record on a node anything may have become."""
+    """Return ``value`` if it is a time with a UTC offset, else None: records may be damaged."""
     try:
         return str(value) if datetime.fromisoformat(str(value)).tzinfo else None
     except ValueError:

@@ -1,9 +1,9 @@
-"""What a rule of the audit is: data, and a function that looks."""
+"""Rules of the audit: data, and a function that looks for what is wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -25,11 +25,17 @@ from pyinfra_gvisor.wanted import planned
 S = TypeVar("S")
 
 
+def today() -> date:
+    """Return the day, in UTC."""
+    return datetime.now(UTC).date()
+
+
 @dataclass(frozen=True)
 class Seen:
     """
-    What a rule has found. ``subject`` is the container or the file; the rest, where it is given,
-    stands for what the rule says.
+    One thing that a rule found. ``subject`` is the container, file or other thing.
+
+    ``severity`` and ``waived``, if given, replace those of the rule.
     """
 
     subject: str
@@ -41,8 +47,13 @@ class Seen:
 @dataclass(frozen=True)
 class Rule(Generic[S]):
     """
-    One thing to look for. ``waived`` says why it is accepted everywhere unless the operator says
-    so in other words; ``cis`` is docker-bench-security's id of the same check.
+    One thing to look for.
+
+    + what: what is wrong, as a sentence about the subject
+    + remedy: what to do, as an imperative
+    + look: yields what is found
+    + cis: docker-bench-security's id of the same check
+    + waived: why the finding is accepted everywhere; an operator's own reason replaces it
     """
 
     id: str
@@ -57,10 +68,11 @@ class Rule(Generic[S]):
 @dataclass(frozen=True)
 class Audited:
     """
-    A node, what is declared for it, and Coolify's apps if it was asked.
+    What the rules check: a node, what is declared for it, and Coolify's apps.
 
-    ``control`` is what Coolify's control host was seen to be, None for any other node. ``builds``:
-    the inventory has it in the group of the nodes that build images. ``today`` is by UTC.
+    + apps: apps of Coolify; None if Coolify was not asked
+    + control: state of Coolify's control host; None for any other node
+    + builds: whether the inventory has the node in the group of nodes that build images
     """
 
     observed: Observed
@@ -68,11 +80,10 @@ class Audited:
     apps: DeclaredApps | None = None
     control: ControlHost | None = None
     builds: bool = False
-    today: date = field(default_factory=lambda: datetime.now(UTC).date())
 
     @property
     def node(self) -> Node:
-        """The node's state."""
+        """Return the node's state."""
         return self.observed.node
 
     @cached_property
@@ -94,7 +105,7 @@ class Audited:
 
     @cached_property
     def fingerprint(self) -> str | None:
-        """What a proof of the node as it is now would be known by."""
+        """Return the fingerprint of everything a proof depends on: releases, runtimes, dockerd."""
         wanted = self.expected
         return fingerprint(
             self.node,
@@ -106,7 +117,11 @@ class Audited:
 
     @cached_property
     def plan(self) -> Plan | Problem | None:
-        """What a run would do to daemon.json, or why it would refuse; None while nobody knows."""
+        """
+        Return what a run would do to daemon.json, or why the run would refuse.
+
+        None if Docker does not answer or a change was interrupted.
+        """
         if self.node.info is None or self.node.pending:
             return None
         try:
@@ -122,7 +137,7 @@ class Audited:
 
 @dataclass(frozen=True)
 class Running:
-    """A running container on its node, as the policy sees it."""
+    """A running container, its node, its options, and what the policy says about it."""
 
     host: Audited
     container: Container
@@ -130,23 +145,23 @@ class Running:
 
     @property
     def must(self) -> bool:
-        """Whether the policy wants it in a sandbox, exemptions apart."""
+        """Return True if the policy says that it must run in gVisor, ignoring exemptions."""
         policy = self.host.settings.must_sandbox
         return must_be_sandboxed(policy, self.container.name, self.given.labels)
 
     @property
     def exempt(self) -> str | None:
-        """Why it need not be in one, although ``must``."""
+        """Return the reason of its exemption, or None if it has none or needs none."""
         policy = self.host.settings.exempt
         return exempted(policy, self.container.name, self.given.labels) if self.must else None
 
     @property
     def sandboxed(self) -> bool:
-        """Whether it was seen to be in a sandbox."""
+        """Return True if it was seen in gVisor."""
         return self.container.sandboxed
 
     def seen(self, evidence: str, severity: Severity | None = None) -> Seen:
-        """What anybody may do in a container that the policy does not speak of is only noted."""
+        """Return a finding about it; only ``info`` if the policy does not require gVisor."""
         if not self.must or self.exempt:
             severity = Severity.INFO
         return Seen(self.container.name, evidence, severity)
@@ -154,9 +169,9 @@ class Running:
 
 def look(rules: Iterable[Rule[S]], subject: S, waivers: dict[str, str]) -> list[Finding]:
     """
-    What ``rules`` find in ``subject``.
+    Return what ``rules`` find in ``subject``.
 
-    + waivers: the operator's reasons, by the id of a rule or of docker-bench-security's check
+    + waivers: the operator's reasons, by the id of a rule or of a docker-bench-security check
     """
     return [
         Finding(

@@ -181,6 +181,9 @@ class FleetReport(_Part):
     at: Moment = Field(description="When it was written, ISO 8601 with UTC offset.")
     by: Literal["audit", "deploy"]
     hosts: tuple[HostReport, ...]
+    findings: Findings = Field(
+        (), description="About pyinfra-gvisor itself, not about a host. They fail no host."
+    )
 
     @computed_field  # type: ignore[prop-decorator]  # mypy takes no decorator on a property
     @property
@@ -201,7 +204,12 @@ def not_looked_at(
 
 
 def fleet_report(
-    hosts: Sequence[HostReport], *, at: str, by: Literal["audit", "deploy"]
+    hosts: Sequence[HostReport],
+    *,
+    at: str,
+    by: Literal["audit", "deploy"],
+    findings: Sequence[Finding] = (),
 ) -> FleetReport:
     """The hosts' reports together, by name."""
-    return FleetReport(at=at, by=by, hosts=tuple(sorted(hosts, key=lambda item: item.host)))
+    by_name = tuple(sorted(hosts, key=lambda item: item.host))
+    return FleetReport(at=at, by=by, hosts=by_name, findings=tuple(findings))

@@ -18,6 +18,7 @@ from xml.etree import ElementTree as Xml
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 
+PACKAGE = "pyinfra-gvisor"  # the suite of findings about the package itself
 LOOKED_AT = "was looked at"  # the case that every host has, so that a clean one shows
 
 # What XML 1.0 cannot hold even escaped: https://www.w3.org/TR/xml/#charsets
@@ -39,6 +40,9 @@ def junit(report: FleetReport) -> str:
     skipped is what is waived with the reason, and milder findings pass with a text.
     """
     root = Xml.Element("testsuites", name="gVisor isolation")
+    if report.findings:
+        about = [_case(item, f"{item.id}: {item.subject}", None) for item in report.findings]
+        _suite(root, PACKAGE, report.at, about)
     for host in report.hosts:
         _suite(root, host.host, host.at, list(_cases(host)))
     if not report.hosts:
@@ -61,10 +65,11 @@ def _cases(host: HostReport) -> Iterator[Case]:
         yield _case(item, name if seen[name] == 1 else f"{name} ({seen[name]})", host.fail_on)
 
 
-def _case(item: Finding, name: str, fail_on: Severity) -> Case:
+def _case(item: Finding, name: str, fail_on: Severity | None) -> Case:
     if item.waived is not None:
         return Case(name, "skipped", f"waived: {item.waived}")
-    outcome = "failure" if item.severity.rank >= fail_on.rank else "system-out"
+    fails = fail_on is not None and item.severity.rank >= fail_on.rank
+    outcome = "failure" if fails else "system-out"
     return Case(name, outcome, item.what, _text(item))
 
 

@@ -18,6 +18,8 @@ from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 from pyinfra_gvisor.report.names import host_path
 
+PACKAGE: Final = "pyinfra-gvisor"  # in place of a host's name: a finding about the package itself
+FLEET_FILE: Final = "fleet.json"
 UNKNOWN: Final = "host-unknown"  # the rule of a host that could not be looked at
 UNKNOWN_REMEDY = "Make the host reachable and run the audit again: nothing is known of it."
 
@@ -39,8 +41,10 @@ SCORES = {
 
 def sarif(report: FleetReport) -> str:
     """The JSON; what is waived is there as suppressed, with the reason."""
-    found = [(host, item) for host in report.hosts for item in _findings(host)]
-    rules = _rules(item for _, item in found)
+    found = [(PACKAGE, FLEET_FILE, item) for item in report.findings]
+    for host in report.hosts:
+        found += [(host.host, host_path(host.host), item) for item in _findings(host)]
+    rules = _rules(item for _, _, item in found)
     run = {
         "tool": {"driver": {"name": "pyinfra-gvisor", "rules": list(rules.values())}},
         "invocations": [
@@ -49,7 +53,9 @@ def sarif(report: FleetReport) -> str:
                 "endTimeUtc": _utc(report.at),
             }
         ],
-        "results": [_result(host, item, list(rules).index(item.id)) for host, item in found],
+        "results": [
+            _result(name, file, item, list(rules).index(item.id)) for name, file, item in found
+        ],
     }
     document = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -98,9 +104,9 @@ def _rule(rule: str, items: list[Finding]) -> dict[str, Any]:
     }
 
 
-def _result(host: HostReport, item: Finding, index: int) -> dict[str, Any]:
+def _result(host: str, file: str, item: Finding, index: int) -> dict[str, Any]:
     lines = (
-        f"{host.host}: {item.subject}: {item.what}",
+        f"{_path(host, item.subject, ': ')}: {item.what}",
         item.evidence and f"Seen: {item.evidence}",
     )
     result: dict[str, Any] = {
@@ -108,9 +114,9 @@ def _result(host: HostReport, item: Finding, index: int) -> dict[str, Any]:
         "ruleIndex": index,
         "level": LEVELS[item.severity],
         "message": {"text": "\n".join(line for line in lines if line)},
-        "locations": [_location(host.host, item.subject)],
-        "partialFingerprints": {"primaryLocationLineHash": _fingerprint(host.host, item)},
-        "properties": {"severity": item.severity.value, "host": host.host, "subject": item.subject},
+        "locations": [_location(host, file, item.subject)],
+        "partialFingerprints": {"primaryLocationLineHash": _fingerprint(host, item)},
+        "properties": {"severity": item.severity.value, "host": host, "subject": item.subject},
     }
     if item.waived is not None:
         result["suppressions"] = [
@@ -119,17 +125,21 @@ def _result(host: HostReport, item: Finding, index: int) -> dict[str, Any]:
     return result
 
 
-def _location(host: str, subject: str) -> dict[str, Any]:
+def _location(host: str, file: str, subject: str) -> dict[str, Any]:
     """GitHub takes no result without a file: it is the host's report, beside this one."""
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": quote(host_path(host))},
+            "artifactLocation": {"uri": quote(file)},
             "region": {"startLine": 1},
         },
         "logicalLocations": [
-            {"name": subject, "fullyQualifiedName": f"{host}/{subject}", "kind": "resource"}
+            {"name": subject, "fullyQualifiedName": _path(host, subject, "/"), "kind": "resource"}
         ],
     }
+
+
+def _path(host: str, subject: str, separator: str) -> str:
+    return subject if host == subject else f"{host}{separator}{subject}"
 
 
 def _fingerprint(host: str, item: Finding) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
@@ -20,21 +20,27 @@ _STATES = {
 
 def host_lines(report: HostReport) -> list[str]:
     """What was found on a host, the worst first, and a last line with the counts."""
-    lines = [line for item in report.findings for line in _finding(item)]
+    lines = finding_lines(report.findings)
     if report.error is not None:
         lines += _wrapped(f"UNKNOWN {report.host}: {report.error}")
     return lines + _verdict(report)
 
 
 def fleet_lines(report: FleetReport) -> list[str]:
-    """One line a host, those that fail first, and a last line with the counts."""
+    """Return findings about the package, a line a host, failed hosts first, and the counts."""
+    about = finding_lines(report.findings)
     if not report.hosts:
-        return ["NOT COMPLIANT: no host was looked at"]
+        return [*about, "NOT COMPLIANT: no host was looked at"]
     hosts = sorted(report.hosts, key=lambda host: (list(_STATES).index(host.state), host.host))
     lines = [line for host in hosts for line in _verdict(host)]
     compliant = sum(host.compliant for host in hosts)
     verdict = "compliant" if report.compliant else "NOT COMPLIANT"
-    return [*lines, f"{verdict}: {compliant} of {len(hosts)} hosts are compliant"]
+    return [*about, *lines, f"{verdict}: {compliant} of {len(hosts)} hosts are compliant"]
+
+
+def finding_lines(findings: Iterable[Finding]) -> list[str]:
+    """Return the lines of each finding: what is wrong, what was seen, what to do."""
+    return [line for item in findings for line in _finding(item)]
 
 
 def _finding(item: Finding) -> Iterator[str]:

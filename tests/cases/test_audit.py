@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
+from pyinfra_gvisor.audit import judge
 from pyinfra_gvisor.deploys.audit import audit_node
 from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.releases.known import known
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import proven, proven_answer
 from tests.unit.answers import END, answer
@@ -197,3 +201,65 @@ def test_the_fleet_is_written_once(tmp_path: Path, caplog: pytest.LogCaptureFixt
     audited({"a": host(GOOD, tmp_path), "b": host(BAD, tmp_path)})
 
     assert caplog.text.count("fleet.json") == 1
+
+
+def of_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the run a hundred days after what is known of releases was looked for."""
+    later = known().as_of + timedelta(days=100)
+    monkeypatch.setattr(judge, "judge_package", partial(_on, judge.judge_package, later))
+
+
+def _on(judged: Any, day: date, _today: date, waivers: dict[str, str]) -> Any:
+    return judged(day, waivers)
+
+
+def lines_with(text: str, log: pytest.LogCaptureFixture) -> list[str]:
+    """The messages that have this text."""
+    return [record.message for record in log.records if text in record.message]
+
+
+@pytest.mark.parametrize("deploy", [audit_node, run_node])
+def test_an_old_list_of_releases_is_told_once_a_run_and_of_no_host(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    deploy: Any,
+) -> None:
+    caplog.set_level("INFO")
+    of_later(monkeypatch)
+
+    fleet = audited({name: host(GOOD, tmp_path, audit_fail_on="low") for name in "abc"}, deploy)
+
+    assert len(lines_with("LOW known-old", caplog)) == 1
+    assert fleet.failed() == set()
+    document = json.loads((tmp_path / "fleet.json").read_text())
+    assert [item["id"] for item in document["findings"]] == ["known-old"]
+    assert "known-old" not in str(document["hosts"])
+
+
+def test_an_old_list_is_told_without_reports_too_and_in_a_dry_run(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    of_later(monkeypatch)
+    fleet = Fleet({name: Node([GOOD]) for name in "ab"})
+
+    fleet.deploy(audit_node)
+
+    assert len(lines_with("LOW known-old", caplog)) == 1
+    fleet.run()
+    assert len(lines_with("LOW known-old", caplog)) == 1
+
+
+def test_a_waiver_of_an_old_list_counts_wherever_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_later(monkeypatch)
+    reason = "no upgrade before the freeze ends"
+    nodes = {"a": host(GOOD, tmp_path, waivers={"known-old": reason}), "b": host(GOOD, tmp_path)}
+
+    audited(nodes)
+
+    document = json.loads((tmp_path / "fleet.json").read_text())
+    assert [item["waived"] for item in document["findings"]] == [reason]
+    assert {item["state"] for item in document["hosts"]} == {"clean"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 from pyinfra_gvisor.audit.judge import judge
@@ -13,7 +12,6 @@ from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApps
 from pyinfra_gvisor.policy.findings import Finding
-from pyinfra_gvisor.releases.known import known
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.settings import load_settings
 from tests.cases.proven import RELEASE, proven_answer
@@ -32,19 +30,13 @@ def audited(
     apps: DeclaredApps | None = None,
     control: ControlHost | None = None,
     builds: bool = False,
-    days: int = 0,
 ) -> HostReport:
-    """
-    The report on a node that is as declared but for these lines of its answer.
-
-    + days: since what is known of releases was looked for
-    """
+    """The report on a node that is as declared but for these lines of its answer."""
     found, problems = load_settings(settings or {})
     assert found, problems
     told = list(answer if answer is not None else proven_answer())
     told[-1:] = [*lines, END]
-    today = known().as_of + timedelta(days=days)
-    host = Audited(parse_observed(told), found, apps, control, builds=builds, today=today)
+    host = Audited(parse_observed(told), found, apps, control, builds=builds)
     return judge("run-1", host, at=AT, by="audit")
 
 
