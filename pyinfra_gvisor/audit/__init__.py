@@ -1,1 +1,1 @@
-"""What an audit finds on a node, by rules that are data: who must be sandboxed, and who is."""
+"""The audit of a node: rules as data, and what each rule finds."""

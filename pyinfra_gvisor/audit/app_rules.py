@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _app(running: Running) -> DeclaredApp | None:
-    """Return a container's app; None if Coolify does not know one, or its options have no effect."""
+    """Return a container's app; None if Coolify knows none, or the app's options have no effect."""
     labels, declared = running.given.labels, running.host.apps
     if declared is None or labels.get(PULL_REQUEST_ID, "0") != "0":  # previews get no options
         return None

@@ -1,4 +1,4 @@
-"""What is looked for in each running container."""
+"""Rules about each running container."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pyinfra_gvisor.policy.findings import Severity
 
 
 def _is(running: Running) -> str:
-    """What a container's process is, in words."""
+    """Describe what a container that was not seen in gVisor runs on, and why that is known."""
     container, process = running.container, running.container.process
-    program = process.executable or "a process that is gone"
-    known = "not known, " if container.verdict.state == "unknown" else ""
-    asked = f"asked for {container.runtime}, its process is {program} ({cut(process.argv0)})"
-    return f"{known}{container.verdict.why}: {asked}" if container.verdict.why else asked
+    unknown = container.verdict.state == "unknown"
+    runs = "cannot be verified" if unknown else "runs directly on the host kernel"
+    program = f"{process.executable} ({cut(process.argv0)})" if process.executable else "ended"
+    because = f"{runs}: {container.verdict.why}" if container.verdict.why else runs
+    return f"{because}; runtime {container.runtime}, process {program}"
 
 
 def _unsandboxed(running: Running) -> Iterator[Seen]:
@@ -75,90 +76,90 @@ def _old_release(running: Running) -> Iterator[Seen]:
         return
     escapes = known_escapes(found)
     worse = Severity.HIGH if escapes else None
-    known = f", which is open to {escapes}" if escapes else ""
+    known = f", which has known escapes: {escapes}" if escapes else ""
     accepted = host.settings.accept_risk if escapes else None
     newer = f"{host.expected.release} is {'in use' if host.upgrading_from else 'declared'}"
-    yield Seen(running.container.name, f"runs on {found}{known}; {newer}", worse, accepted)
+    yield Seen(running.container.name, f"runs on runsc {found}{known}; {newer}", worse, accepted)
 
 
 CONTAINER_RULES: tuple[Rule[Running], ...] = (
     Rule(
         "container-unsandboxed",
         Severity.CRITICAL,
-        "it has to run in a sandbox, and its process is none",
-        "stop it; give it --runtime=runsc (compose: runtime: runsc) and create it anew, or name it "
-        "in gvisor_exempt with a reason",
+        "Must run in gVisor, but runs directly on the host kernel or cannot be verified",
+        "Stop the container and recreate it with --runtime=runsc (compose: runtime: runsc). Or "
+        "exempt it in gvisor_exempt with a reason",
         _unsandboxed,
     ),
     Rule(
         "container-not-as-asked",
         Severity.CRITICAL,
-        "it asked for one of our runtimes, and its process is no sandbox",
-        "look at the runtime in docker info and at the wrapper it points at, then run "
-        "deploys/gvisor.py and create the container anew",
+        "Was created with a gVisor runtime, but was not seen in gVisor",
+        "Check the runtime in docker info, and the wrapper that its path names. Then run "
+        "deploys/gvisor.py and recreate the container",
         _not_as_asked,
     ),
     Rule(
         "container-exempt",
         Severity.CRITICAL,
-        "it would have to run in a sandbox, and is exempted",
-        "see whether the reason still holds",
+        "Must run in gVisor by the policy, but is exempt",
+        "Check whether the reason of the exemption still holds",
         _exempt,
     ),
     Rule(
         "container-privileged",
         Severity.HIGH,
-        "it is privileged: all capabilities and the node's devices",
-        "create it without --privileged",
+        "Is privileged: has all capabilities and the node's devices",
+        "Recreate the container without --privileged",
         _privileged,
         cis="5.5",
     ),
     Rule(
         "container-host-network",
         Severity.HIGH,
-        "it shares the node's network",
-        "give it a network of its own",
+        "Shares the node's network",
+        "Recreate the container with its own network",
         _network,
         cis="5.10",
     ),
     Rule(
         "container-host-pid",
         Severity.HIGH,
-        "it shares the node's processes",
-        "create it without --pid host",
+        "Shares the node's process namespace: can see and signal the node's processes",
+        "Recreate the container without --pid host",
         _pid,
         cis="5.16",
     ),
     Rule(
         "container-host-ipc",
         Severity.HIGH,
-        "it shares the node's shared memory",
-        "create it without --ipc host",
+        "Shares the node's IPC namespace: shared memory and semaphores",
+        "Recreate the container without --ipc host",
         _ipc,
         cis="5.17",
     ),
     Rule(
         "container-host-uts",
         Severity.MEDIUM,
-        "it shares the node's host name",
-        "create it without --uts host",
+        "Shares the node's UTS namespace: its host name",
+        "Recreate the container without --uts host",
         _uts,
         cis="5.21",
     ),
     Rule(
         "container-host-userns",
         Severity.MEDIUM,
-        "it is left out of user namespaces",
-        "create it without --userns host",
+        "Is excluded from user namespace remapping",
+        "Recreate the container without --userns host",
         _userns,
         cis="5.31",
     ),
     Rule(
         "container-old-release",
         Severity.MEDIUM,
-        "its sandbox runs from another release than is declared",
-        "restart it: it is then started by the present release (what was created under another "
-        "runtime's name has to be created anew)",
+        "Runs on another runsc release than declared",
+        "Restart the container: it then runs on the release in use. Recreate it instead if it was "
+        "created with another runtime name",
         _old_release,
     ),
 )

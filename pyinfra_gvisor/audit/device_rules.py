@@ -13,7 +13,7 @@ from pyinfra_gvisor.policy.findings import Severity
 
 @dataclass(frozen=True)
 class Driver:
-    """Devices whose host driver runsc can call: prefix of their path, what they open, the source."""
+    """Devices whose host driver runsc can call; ``path`` is the prefix of their paths."""
 
     path: str
     what: str

@@ -1,4 +1,4 @@
-"""Paths of the node that no container is to be given, one a row, with what they open."""
+"""Paths of the node that no container should mount, and what kind of finding each is."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ Kind = Literal["socket", "ours", "host"]
 @dataclass(frozen=True)
 class Guarded:
     """
-    A path, what kind of finding a mount of the path or of a directory above is, and the source.
+    A path of the node, and the kind of finding if a container mounts it or a directory above it.
 
-    ``whole``: so is a mount of anything below, always, or if the container may write there.
+    ``source`` says where the path is documented. ``whole`` says whether a mount of something below
+    the path counts too: never, always, or only if the container can write there.
     """
 
     path: str
@@ -38,30 +39,30 @@ LOGINS = ("/etc/passwd", "/etc/shadow", "/etc/sudoers", "/etc/sudoers.d", "/etc/
 COOLIFYS = ("/data/coolify/ssh", "/data/coolify/source")
 GUARDED = (
     Guarded("/run/docker.sock", "socket", "dockerd(8), --host"),
-    Guarded("/var/run/docker.sock", "socket", "the same by its older name"),
-    # Sockets of plugins, of dockerd's own containerd, and the network namespaces of containers.
+    Guarded("/var/run/docker.sock", "socket", "the same, by its older name"),
+    # Sockets of plugins and of dockerd's own containerd, and network namespaces of containers.
     Guarded("/run/docker", "socket", "moby, --exec-root", whole="always"),
     # Sockets of containerd and its shims, and the bundles from which containers are started.
     Guarded("/run/containerd", "socket", "containerd, docs/ops.md", whole="always"),
     Guarded("/run/podman", "socket", "podman-system-service(1)", whole="always"),
     Guarded("/run/crio", "socket", "crio(8), --listen", whole="always"),
     Guarded(GVISOR_DIR, "ours", "releases, wrappers and services of the parts", whole="always"),
-    Guarded(STATE_DIR, "ours", "what was proven and what is to be undone", whole="always"),
+    Guarded(STATE_DIR, "ours", "records of proofs and of changes", whole="always"),
     Guarded("/run/pyinfra-gvisor", "ours", "locks and permits", whole="always"),
     Guarded("/etc/docker", "ours", "daemon.json says what a runtime starts", whole="always"),
     *(Guarded(path, "host", BENCH) for path in ("/", "/etc", "/usr")),
     *(Guarded(path, "host", BENCH, whole="always") for path in ("/boot", "/dev", "/proc", "/sys")),
     *(Guarded(path, "host", HIERARCHY) for path in ("/root", "/run", "/var")),
-    # What the node's root runs next, and who may become root.
+    # Programs that the node's root runs, and files that decide who can become root.
     *(Guarded(path, "host", BENCH, whole="writable") for path in ("/lib", "/usr/lib")),
     *(Guarded(path, "host", HIERARCHY, whole="writable") for path in RUN_BY_ROOT),
     Guarded("/etc/ld.so.preload", "host", "ld.so(8)", whole="writable"),
     *(Guarded(path, "host", "login(1), sudo(8)", whole="writable") for path in LOGINS),
     *(
-        Guarded(path, "host", "docs of Coolify: its keys, its .env", whole="always")
+        Guarded(path, "host", "Coolify's docs: its SSH keys, its .env", whole="always")
         for path in COOLIFYS
     ),
-    # Units and timed commands are run as the node's root.
+    # The node's root runs units and scheduled commands.
     Guarded("/etc/systemd", "host", "systemd.unit(5)", whole="always"),
     Guarded("/run/systemd", "host", "systemd.unit(5)", whole="always"),
     Guarded("/etc/cron.d", "host", "cron(8)", whole="always"),
@@ -79,10 +80,10 @@ def is_below(path: str, directory: str) -> bool:
 
 def elsewhere(source: str, paths: Iterable[str], roots: Collection[str]) -> list[str]:
     """
-    Return by which paths what a container mounts lies in other places than Docker put it.
+    Return the paths of a mount's source that lie outside the place where Docker keeps the source.
 
-    + source: where Docker has a volume or a layer of an image, which are a container's to have
-    + paths: by which the node knows the same
+    + source: Docker's path of a volume or of an image's layer, which containers may mount
+    + paths: all paths by which the node knows the source
     + roots: all paths of Docker's data directory
     """
     own = {source, *_moved(source, roots)}
@@ -102,10 +103,11 @@ def given_away(
     writable: bool,
 ) -> Iterator[tuple[Guarded, str]]:
     """
-    Yield what of the guarded paths a mount gives away, with the path of the mount that does.
+    Yield each guarded path that a mount opens, with the path of the mount that opens it.
 
-    + paths: by which the node knows the mount's source
-    + guarded: each with all paths by which the node knows it
+    + paths: all paths by which the node knows the mount's source
+    + guarded: guarded paths, each with all paths by which the node knows it
+    + writable: whether the container can write to the mount
     """
     mounted = list(paths)
     for item, places in guarded:

@@ -1,4 +1,4 @@
-"""Where dockerd listens, by its flags and by daemon.json."""
+"""The addresses at which dockerd listens, from its flags and from daemon.json."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pyinfra_gvisor.node import Node
 
 
 def hosts(node: Node) -> list[str]:
-    """Return the words that may name an address, such as ``--host=tcp://0.0.0.0:2375``."""
+    """Return every word that may contain an address, such as ``--host=tcp://0.0.0.0:2375``."""
     words = node.dockerd.arguments if node.dockerd else ()
     value = value_in_force(node, "hosts", "host")
     return [*words, *(map(str, value) if isinstance(value, list) else [str(value)])]
 
 
 def sockets(node: Node) -> Iterator[str]:
-    """Yield the paths of the sockets that it listens at; /var/run is a link to /run."""
+    """Yield the paths of dockerd's Unix sockets, with /run for /var/run, which links to it."""
     for word in hosts(node):
         path = word.partition("unix://")[2]
         if path:

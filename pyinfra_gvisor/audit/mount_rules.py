@@ -1,4 +1,4 @@
-"""What is looked for in the mounts of a container: `guarded.py` has the paths."""
+"""Rules about the mounts of a container. The paths that count are in ``guarded.py``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _root(running: Running) -> str:
 
 
 def _given(running: Running, kind: Kind) -> list[tuple[Mounted, str]]:
-    """Return the mounts that give away something of a kind, each in words."""
+    """Return the mounts that open guarded paths of ``kind``, each with its description."""
     guarded = _guarded(running)
     root = _root(running)
     roots = ("/var/lib/docker", root, *running.host.observed.places.get(root, ()))
@@ -47,7 +47,7 @@ def _given(running: Running, kind: Kind) -> list[tuple[Mounted, str]]:
 
 
 def _words(mount: Mounted, hits: list[tuple[Guarded, str]]) -> str:
-    """Return a mount's source, what it is and what it holds, where the name does not tell."""
+    """Describe a mount: its source, and which guarded path that is or contains if not obvious."""
     source = mount.paths[0]
     item, path = hits[0]
     alias = all(path != source for _, path in hits)
@@ -59,10 +59,10 @@ def _words(mount: Mounted, hits: list[tuple[Guarded, str]]) -> str:
 
 def _docker_socket(running: Running) -> Iterator[Seen]:
     if found := _given(running, "socket"):
-        how = "in a sandbox" if running.sandboxed else "not in a sandbox"
+        how = "seen in gVisor" if running.sandboxed else "not seen in gVisor"
         worse = None if running.sandboxed else Severity.CRITICAL
         words = ", ".join(words for _, words in found)
-        yield running.seen(f"{words} is mounted, {how}", worse)
+        yield running.seen(f"mounted: {words}; the container was {how}", worse)
 
 
 def _host_path(running: Running) -> Iterator[Seen]:
@@ -71,7 +71,7 @@ def _host_path(running: Running) -> Iterator[Seen]:
 
 
 def _ours(running: Running) -> Iterator[Seen]:
-    """Who writes there chooses what the node's root starts next: worse than reading."""
+    """Report mounts of our files; a writable one is worse: it decides what the node's root runs."""
     if found := _given(running, "ours"):
         writable = any(mount.writable for mount, _ in found)
         words = ", ".join(f"{words}{'' if mount.writable else ' (ro)'}" for mount, words in found)
@@ -82,25 +82,25 @@ MOUNT_RULES: tuple[Rule[Running], ...] = (
     Rule(
         "container-docker-socket",
         Severity.HIGH,
-        "it is given the socket of Docker or containerd, and who may use that is root on the node",
-        "take the mount away",
+        "Mounts the socket of a container engine, which makes the container root on the node",
+        "Recreate the container without this mount",
         _docker_socket,
         cis="5.32",
     ),
     Rule(
         "container-host-path",
         Severity.HIGH,
-        "it is given a directory of the node that is not for containers",
-        "take the mount away, or mount a directory made for it",
+        "Mounts a directory of the node that is not for containers",
+        "Recreate the container without this mount, or mount a directory made for it",
         _host_path,
         cis="5.6",
     ),
     Rule(
         "container-gvisor-path",
         Severity.HIGH,
-        f"it is given something of {GVISOR_DIR}, of our state or of /etc/docker, which decide what "
-        "a sandbox is; where it may write, it is root on the node",
-        "take the mount away, or mount a directory made for it",
+        f"Mounts files of {GVISOR_DIR}, our records or /etc/docker. If it can write there, it is "
+        "root on the node",
+        "Recreate the container without this mount, or mount a directory made for it",
         _ours,
         cis="5.6",
     ),

@@ -1,4 +1,4 @@
-"""What is looked for on a node that has gVisor: releases, wrappers, runtimes, sandboxes, proof."""
+"""Rules about gVisor on a node: releases, wrappers, runtimes, sandboxes, proof."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyinfra_gvisor.runtimes.wrappers import flags_of, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, is_as_written, release_of
 
 PROOF = f"{STATE_DIR}/proof.json"
-OLDEST_DOCKER = (20, 10)  # the oldest that Debian 12 brings, and that all of this was seen with
+OLDEST_DOCKER = (20, 10)  # the oldest Docker that was tested
 
 
 def _no_docker(host: Audited) -> Iterator[Seen]:
@@ -54,7 +54,7 @@ def _release_missing(host: Audited) -> Iterator[Seen]:
 def _release_damaged(host: Audited) -> Iterator[Seen]:
     for release in host.node.damaged:
         known = release in host.node.manifests
-        what = "a file has another size, mode, owner or time" if known else "no record of it"
+        what = "a file's size, mode, owner or time changed" if known else "it has no manifest.json"
         yield Seen(f"{RELEASES_DIR}/{release}", what)
 
 
@@ -66,7 +66,7 @@ def _release_unpinned(host: Audited) -> Iterator[Seen]:
             if declared
             else contradicts(host.node, release)
         )
-        if why:  # the pin of one that was declared before may have been another
+        if why:  # a release that was declared earlier may have had another pin
             worse = None if declared else Severity.MEDIUM
             yield Seen(f"{RELEASES_DIR}/{release}", why, worse)
 
@@ -76,14 +76,15 @@ def _known_escape(host: Audited) -> Iterator[Seen]:
     used = {release for entry in entries.values() if (release := release_of(entry.path or ""))}
     for release in sorted(used | {host.settings.release}):
         if escapes := known_escapes(release):
-            yield Seen(f"runsc {release}", f"open to {escapes}", waived=host.settings.accept_risk)
+            told_of = f"known escapes: {escapes}"
+            yield Seen(f"runsc {release}", told_of, waived=host.settings.accept_risk)
 
 
 def _wrapper_changed(host: Audited) -> Iterator[Seen]:
-    """A wrapper's name ends in the beginning of its checksum."""
+    """Report wrappers whose sha256 does not begin with the 8 digits at the end of their name."""
     for path, digest in host.node.wrappers.items():
         if release_of(path) and not is_as_written(path, digest):
-            yield Seen(path, f"its sha256 begins with {digest[:8]}")
+            yield Seen(path, f"its sha256 now begins with {digest[:8]}")
 
 
 def _runtime(host: Audited) -> Iterator[Seen]:
@@ -91,16 +92,16 @@ def _runtime(host: Audited) -> Iterator[Seen]:
     for item in wrappers(host.expected.release, host.settings.runtimes):
         entry = entries.get(item.runtime)
         if entry is None:
-            yield Seen(f"runtime {item.runtime}", "dockerd does not know it")
+            yield Seen(f"runtime {item.runtime}", "not registered in dockerd")
         elif entry.path != item.path or entry.arguments:
             words = " ".join([entry.path or "a shim", *(entry.arguments or ())])
             yield Seen(f"runtime {item.runtime}", f"starts {words}, declared is {item.path}")
         elif item.path not in host.node.wrappers:
-            yield Seen(f"runtime {item.runtime}", f"{item.path} is not there")
+            yield Seen(f"runtime {item.runtime}", f"{item.path} does not exist")
 
 
 def _runtime_flags(host: Audited) -> Iterator[Seen]:
-    """Find flags that no declared runtime has: those have reasons, which every run repeats."""
+    """Report dangerous flags of undeclared runtimes; the declared ones have reasons."""
     declared = {item.path for item in wrappers(host.expected.release, host.settings.runtimes)}
     for name, entry in (host.node.info.runtimes if host.node.info else {}).items():
         if entry.path in declared and not entry.arguments:
@@ -109,7 +110,7 @@ def _runtime_flags(host: Audited) -> Iterator[Seen]:
         accepted = profile.dangers() if profile else ()
         opened = told(dangers(flags_of(entry, host.node)))
         if found := [phrase for phrase in opened if phrase not in accepted]:
-            yield Seen(f"runtime {name}", f"{entry.path}: {', and '.join(found)}")
+            yield Seen(f"runtime {name}", f"{entry.path}: {'; '.join(found)}")
 
 
 def _link(host: Audited) -> Iterator[Seen]:
@@ -122,18 +123,20 @@ def _link(host: Audited) -> Iterator[Seen]:
 def _leak(host: Audited) -> Iterator[Seen]:
     for leak in host.observed.leaks:
         age = f"{leak.age_s // 60} minutes"
-        yield Seen(f"process {leak.pid}", f"{leak.executable}, {age} old, for {cut(leak.id)[:12]}")
+        told_of = f"{leak.executable}, {age} old, sandbox {cut(leak.id)[:12]}"
+        yield Seen(f"process {leak.pid}", told_of)
 
 
 def _proof_missing(host: Audited) -> Iterator[Seen]:
     if not isinstance(host.node.state.get("proof"), dict):
-        yield Seen(PROOF, f"there is no record of a proof{_tried(host)}")
+        yield Seen(PROOF, f"no record of a proof{_tried(host)}")
 
 
 def _proof_failed(host: Audited) -> Iterator[Seen]:
     record = host.node.state.get("proof")
     if isinstance(record, dict) and (failed := record.get("failed")):
-        yield Seen(PROOF, f"not proven: {', '.join(map(str, failed))} (at {record.get('at')})")
+        failures = ", ".join(map(str, failed))
+        yield Seen(PROOF, f"failed checks: {failures} (at {record.get('at')})")
 
 
 def _proof_stale(host: Audited) -> Iterator[Seen]:
@@ -141,13 +144,11 @@ def _proof_stale(host: Audited) -> Iterator[Seen]:
     if not isinstance(record, dict) or record.get("failed"):
         return
     if record.get("fingerprint") != host.fingerprint:
-        yield Seen(
-            PROOF, f"the last proof, at {record.get('at')}, was of another state{_tried(host)}"
-        )
+        yield Seen(PROOF, f"changed since the last proof at {record.get('at')}{_tried(host)}")
 
 
 def _tried(host: Audited) -> str:
-    """Return why there is no later proof, if one was tried."""
+    """Return why a later proof could not be made, after a ``;``; empty if none was tried."""
     since = tried_since(host.node.state)
     return f"; {since}" if since else ""
 
@@ -156,15 +157,15 @@ ENGINE_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "docker-down",
         Severity.CRITICAL,
-        "Docker is not there or does not answer, so nothing is known of its containers",
-        "look at systemctl status docker",
+        "Docker is missing or does not answer, so its containers cannot be checked",
+        "Check systemctl status docker",
         _no_docker,
     ),
     Rule(
         "docker-old",
         Severity.MEDIUM,
-        "Docker is older than what this was ever seen to work with",
-        "upgrade Docker",
+        "Docker is older than 20.10, the oldest version that was tested",
+        "Upgrade Docker",
         _old_docker,
     ),
 )
@@ -173,101 +174,102 @@ GVISOR_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "kernel-old",
         Severity.HIGH,
-        "the kernel is older than gVisor needs",
-        "upgrade the node's kernel and boot it",
+        "The kernel is older than gVisor requires",
+        "Upgrade the node's kernel, then reboot",
         _old_kernel,
     ),
     Rule(
         "upgrade-pending",
         Severity.MEDIUM,
-        "upgrade pending: the declared release is not in use yet",
-        "run deploys/gvisor.py; after a rollback set gvisor_release to the release in use",
+        "Upgrade pending: the declared release is not in use yet",
+        "Run deploys/gvisor.py. After a rollback, set gvisor_release to the release in use",
         _upgrade_pending,
     ),
     Rule(
         "release-missing",
         Severity.HIGH,
-        "the declared release is not on the node",
-        "run deploys/gvisor.py",
+        "The declared release is not installed",
+        "Run deploys/gvisor.py",
         _release_missing,
     ),
     Rule(
         "release-damaged",
         Severity.CRITICAL,
-        "a release is not what was installed",
-        "find out who changed it; run deploys/gvisor.py, which puts back the declared one, and "
-        "create anew what runs from it",
+        "A release was changed after installation",
+        "Find out who changed it. Run deploys/gvisor.py, which repairs the declared release, and "
+        "recreate the containers that run on this release",
         _release_damaged,
     ),
     Rule(
         "release-unpinned",
         Severity.CRITICAL,
-        "a release cannot be shown to be the pinned one",
-        "run deploys/gvisor.py, which fetches the declared release again, and recreate the "
-        "containers that run from it; remove another release when nothing needs it",
+        "A release was not installed from the pinned files, or has no record of its files",
+        "Run deploys/gvisor.py, which downloads the declared release again, and recreate the "
+        "containers that run on it. Remove another release once nothing needs it",
         _release_unpinned,
     ),
     Rule(
         "release-escape",
         Severity.CRITICAL,
-        "a release in use has a published way out of the sandbox",
-        "set gvisor_release to a later one and run deploys/gvisor.py",
+        "A release has a published sandbox escape",
+        "Set gvisor_release to a later release and run deploys/gvisor.py",
         _known_escape,
     ),
     Rule(
         "wrapper-changed",
         Severity.CRITICAL,
-        "a runtime's wrapper is not what was written",
-        "find out who changed it; run deploys/gvisor.py, and create anew what was started by it",
+        "A runtime's wrapper was changed",
+        "Find out who changed it. Run deploys/gvisor.py, and recreate the containers of this "
+        "runtime",
         _wrapper_changed,
     ),
     Rule(
         "runtime-not-declared",
         Severity.CRITICAL,
-        "a runtime is not what is declared, in the running dockerd",
-        "run deploys/gvisor.py",
+        "A runtime in the running dockerd is not as declared",
+        "Run deploys/gvisor.py",
         _runtime,
     ),
     Rule(
         "runtime-dangerous",
         Severity.HIGH,
-        "a runtime has flags that are dangerous or were not reviewed, and no reason for them",
-        'take it out of daemon.json, or declare it in gvisor_runtimes with a "reason"',
+        "A runtime has flags that are dangerous or were not reviewed, without a reason",
+        'Remove the runtime from daemon.json, or declare it in gvisor_runtimes with a "reason"',
         _runtime_flags,
     ),
     Rule(
         "link-elsewhere",
         Severity.LOW,
-        "the link for people points at another release",
-        "run deploys/gvisor.py",
+        "The command runsc is linked to another release",
+        "Run deploys/gvisor.py",
         _link,
     ),
     Rule(
         "sandbox-leaked",
         Severity.MEDIUM,
-        "a sandbox runs that no container of Docker's belongs to",
-        "see what it is (ps, its parent); kill it if nothing needs it",
+        "A sandbox runs without a Docker container",
+        "Find out what started it (ps -o ppid,args), and kill it if nothing needs it",
         _leak,
     ),
     Rule(
         "proof-missing",
         Severity.HIGH,
-        "isolation was never proven on this node",
-        "run deploys/gvisor.py",
+        "Isolation was never proven on this node",
+        "Run deploys/gvisor.py",
         _proof_missing,
     ),
     Rule(
         "proof-failed",
         Severity.CRITICAL,
-        "the last try to prove isolation failed",
-        "do not run strangers' code here; run deploys/gvisor.py and see what it says",
+        "The last proof of isolation failed",
+        "Do not run untrusted code here. Run deploys/gvisor.py: it names the failed checks",
         _proof_failed,
     ),
     Rule(
         "proof-stale",
         Severity.HIGH,
-        "the node is not as it was when isolation was proven",
-        "run deploys/gvisor.py, which proves it anew",
+        "The node changed since isolation was proven",
+        "Run deploys/gvisor.py, which proves isolation again",
         _proof_stale,
     ),
 )

@@ -1,4 +1,4 @@
-"""What an audit sees of a node, in one command: its state, and what containers were given."""
+"""Everything that an audit reads from a node in one command, and the reading of its output."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from pyinfra_gvisor.parts import members
 from pyinfra_gvisor.parts.state import R, one
 
 ASKING = ("scripts/audit_given.pl",)
-LEAK_AGE_S = 60  # a younger one may belong to a container that is just being made or removed
+LEAK_AGE_S = 60  # a younger sandbox may belong to a container being created or removed
 
 
 class Mounted(Reading):
     """
-    A mount of a container, as Docker writes it.
+    A mount of a container, as Docker reports it.
 
-    ``places`` are all paths by which the node knows its source: without symbolic links, and where
-    else the same is mounted. Without them the source is taken as it is written.
+    ``places`` are all paths by which the node knows the source: with symbolic links resolved, and
+    other mount points of the same directory. Empty if only ``source`` is known.
     """
 
     source: str
@@ -36,12 +36,12 @@ class Mounted(Reading):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The source and its places, without a slash at the end."""
+        """Return the source and its places, without a trailing slash."""
         return tuple(path.rstrip("/") or "/" for path in (self.source, *self.places) if path)
 
 
 class Device(Reading):
-    """A device that a container was given, as ``HostConfig.Devices`` has it."""
+    """A device of the node that a container can use, from ``HostConfig.Devices``."""
 
     host: str = Field("", alias="PathOnHost")
     inside: str = Field("", alias="PathInContainer")
@@ -49,7 +49,7 @@ class Device(Reading):
 
 
 class DeviceRequest(Reading):
-    """Devices that a driver chooses, such as ``--gpus``: ``HostConfig.DeviceRequests``."""
+    """Devices that a driver selects, such as ``--gpus``, from ``HostConfig.DeviceRequests``."""
 
     driver: str = Field("", alias="Driver")
     count: int = Field(0, alias="Count")
@@ -59,12 +59,12 @@ class DeviceRequest(Reading):
 
 class Given(Reading):
     """
-    What a container was given that may undo a sandbox, as Docker has it.
+    Options of a container that can weaken its sandbox, as Docker reports them.
 
-    ``masked`` and ``readonly`` are paths below ``/proc`` and ``/sys``, None where Docker says none.
-    ``security`` is cut where an option is long. ``ports`` are the container's own, such as
-    ``80/tcp``, exposed by its image or published.
-    ``addresses`` are those it is known by in Docker's networks, since ``started_s`` (since 1970).
+    ``masked`` and ``readonly`` are paths below ``/proc`` and ``/sys``; None if Docker reports none.
+    Long options in ``security`` are cut. ``ports`` are the container's own ports, such as
+    ``80/tcp``, exposed by its image or published. ``addresses`` are its addresses in Docker's
+    networks. ``started_s`` is when the container started, in seconds since 1970.
     """
 
     image: str = Field("", alias="Image")
@@ -99,7 +99,7 @@ class Given(Reading):
 
 
 class Leak(Reading):
-    """A sandbox that belongs to no container of Docker's."""
+    """A running sandbox without a Docker container; ``age_s`` is its age in seconds."""
 
     pid: int
     age_s: int
@@ -109,10 +109,10 @@ class Leak(Reading):
 
 class Engine(Reading):
     """
-    A process that runs containers beside the node's Docker, or a socket by which one is asked.
+    A process of a container engine other than the node's Docker, or the socket of such an engine.
 
-    ``program`` is the name of its file, or ``socket``. ``id`` is the container that it belongs to,
-    empty for an engine itself; ``namespace`` is containerd's.
+    ``program`` is the name of its file, or ``socket``. ``id`` is the container of the process,
+    empty for an engine itself. ``namespace`` is containerd's. ``address`` is where it listens.
     """
 
     program: str
@@ -126,11 +126,12 @@ class Engine(Reading):
 
 class BuildCache(Reading):
     """
-    What dockerd's own BuildKit has left of image builds.
+    Traces of image builds in dockerd's own BuildKit.
 
-    ``records`` of its cache and the newest use of one, as Docker writes times; None where the
-    daemon does not tell, ``error`` is then why. ``ran_by_s``: a daemon too old to be asked has run
-    a step of a build, at this time or before (seconds since 1970).
+    ``records`` is the number of records in its cache, ``last_used`` the newest use of one, a time
+    as Docker writes it. Both are None if the daemon does not report them; ``error`` then says why.
+    ``ran_by_s`` is for a daemon too old to be asked: a build step ran at this time or earlier, in
+    seconds since 1970.
     """
 
     records: int | None = None
@@ -140,14 +141,14 @@ class BuildCache(Reading):
 
 
 class File(Reading):
-    """A file's mode (octal digits) and owner (``user:group``, by name)."""
+    """Mode of a file in octal digits, and its owner as names: ``user:group``."""
 
     mode: str
     owner: str
 
 
 class Component(Reading):
-    """A program that dockerd is made of, as that says: its version, and of which commit it is."""
+    """Version and commit of a program that dockerd uses, as dockerd reports them."""
 
     version: str
     commit: str
@@ -155,15 +156,19 @@ class Component(Reading):
 
 class Observed(Reading):
     """
-    Everything that an audit judges.
+    Everything that an audit reads from a node.
 
-    ``given`` is by container id. ``reloaded_s`` is when dockerd was last seen to read daemon.json
-    anew, in seconds since 1970, None if nothing remembers one. ``parts`` is what only an audit asks
-    of parts, by their names. ``places`` is where guarded paths lie, by path, if not there alone;
-    ``engines`` are others than the node's Docker. ``idle`` are the containers that do not run;
-    where Docker does not tell them, ``idle_error`` is why. ``components`` are dockerd itself and
-    the programs that it uses, by name. ``virtualization`` is systemd-detect-virt's word, empty if
-    unknown.
+    + given: options of running containers, by container id
+    + leaks: sandboxes without a Docker container
+    + engines: container engines other than the node's Docker, and their containers
+    + places: other paths of the same guarded directory, by guarded path
+    + files: mode and owner of files that rules are about, by path
+    + reloaded_s: last time that dockerd read daemon.json again, in seconds since 1970; None if no
+      such time is known
+    + parts: answers of parts to questions that only an audit asks, by part
+    + idle: containers that do not run; ``idle_error`` says why Docker does not list them
+    + components: dockerd and the programs that it uses, by name
+    + virtualization: output of systemd-detect-virt; empty if unknown
     """
 
     node: Node
@@ -182,7 +187,7 @@ class Observed(Reading):
 
     @property
     def users(self) -> tuple[RuntimeUser, ...]:
-        """Return every container with the runtime that it asks for."""
+        """Return every container, running or not, with the runtime that it was created with."""
         running = (
             RuntimeUser(name=item.name, running=True, runtime=item.runtime)
             for item in self.node.containers
@@ -190,23 +195,23 @@ class Observed(Reading):
         return (*running, *self.idle)
 
     def given_to(self, container: Container) -> Given:
-        """What this container was given; nothing, where Docker did not tell."""
+        """Return the container's options; all empty if Docker did not report them."""
         return self.given.get(container.id, Given.model_validate({}))
 
     def part(self, kind: type[R]) -> R:
-        """Return what was looked at of the part whose answer is of this kind."""
+        """Return the answer of the part whose answers are of this type."""
         return one(self.parts, kind)
 
     def to_json(self) -> dict[str, Any]:
-        """For ``pyinfra … fact``."""
+        """Return the JSON form, for ``pyinfra … fact``."""
         return {**self.model_dump(mode="json", exclude={"node"}), "node": self.node.to_json()}
 
 
 def audit_script(labels: Iterable[str] = ()) -> str:
     """
-    What prints everything that ``parse_observed`` reads.
+    Return the shell script that prints what ``parse_observed`` reads.
 
-    + labels: the labels that decide; no other leaves the node
+    + labels: names of labels that the policy uses; no other label leaves the node
     """
     told = members("observed", "read")
     return state_script(
@@ -221,9 +226,9 @@ def audit_script(labels: Iterable[str] = ()) -> str:
 
 def parse_observed(output: Sequence[str]) -> Observed:
     """
-    What ``audit_script`` printed.
+    Parse the output of ``audit_script``.
 
-    Raises ``ValueError`` if it is cut short or malformed.
+    Raises ``ValueError`` if the output is cut short or malformed.
     """
     node = parse_node(output)
     try:
@@ -272,7 +277,7 @@ def _given(line: str) -> tuple[str, Given]:
 
 
 def _mounts(mounts: Iterable[Any], places: Any) -> list[Mounted]:
-    """Docker has them in no order: it goes through a map, which begins anywhere each time."""
+    """Return the mounts sorted by source: Docker lists them in a random order."""
     found = [
         Mounted(
             kind=mount.get("Type", "bind"),

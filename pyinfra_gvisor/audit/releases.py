@@ -1,4 +1,4 @@
-"""Known escapes of a release that was found on a node, whatever its name."""
+"""Known sandbox escapes of a release that was found on a node, whatever its name."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pyinfra_gvisor.releases.known import escapes_in
 
 
 def known_escapes(release: str) -> str:
-    """The ids of the escapes that it is open to, in words; empty if there are none."""
+    """Return the ids of escapes from ``release``, separated by commas; empty if none is known."""
     try:
         return ", ".join(escape.id for escape in escapes_in(parse_release(release)))
     except Problem:
-        return "nobody knows what: its name is not one of gVisor's releases"
+        return "unknown escapes (not a release name of gVisor)"

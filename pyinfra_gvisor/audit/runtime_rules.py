@@ -1,4 +1,4 @@
-"""What is looked for of runtimes that containers ask for, running or not."""
+"""Rules about the runtimes that running and stopped containers need."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def _unregistered(host: Audited) -> Iterator[Seen]:
     for user in host.observed.users:
         if user.runtime in known or _is_no_name(user):
             continue
-        what = f"asks for {cut(user.runtime)}, which dockerd does not know"
+        what = f"runtime {cut(user.runtime)} is not registered in dockerd"
         if user.running:
-            yield Seen(user.name, f"{what}; it runs, and will not start again")
+            yield Seen(user.name, f"{what}; the container runs now")
         else:
-            yield Seen(user.name, f"{what}; it is stopped", Severity.MEDIUM)
+            yield Seen(user.name, f"{what}; the container is stopped", Severity.MEDIUM)
 
 
 def _is_no_name(user: RuntimeUser) -> bool:
-    """Return True if the container asks for a shim of containerd's, or for what dockerd brings."""
+    """Return True if the runtime is a containerd shim or built into dockerd, so needs no entry."""
     return is_builtin(user.runtime or "runc") or bool(re.search(r"[./]", user.runtime))
 
 
@@ -38,17 +38,16 @@ RUNTIME_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "runtime-unregistered",
         Severity.HIGH,
-        "it asks for a runtime that is not registered, so it cannot be started",
-        "declare the runtime in gvisor_runtimes and run deploys/gvisor.py, or recreate the "
-        "container under another one, or remove it",
+        "Docker cannot start this container again: its runtime is not registered",
+        "Declare the runtime in gvisor_runtimes and run deploys/gvisor.py. Or recreate the "
+        "container with another runtime, or remove it",
         _unregistered,
     ),
     Rule(
         "runtime-users-unknown",
         Severity.LOW,
-        "Docker does not list the containers that do not run, so it is not known which runtimes "
-        "they need",
-        "run the audit again; if it is still so, see dockerd's journal",
+        "Docker does not list stopped containers, so it is unknown which runtimes they need",
+        "Run the audit again. If this finding remains, read journalctl -u docker",
         _unknown,
     ),
 )

@@ -1,4 +1,4 @@
-"""What is looked for in the security options of a container: `--security-opt`."""
+"""Rules about the security options of a container: ``--security-opt``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
 LOW, MEDIUM, HIGH = Severity.LOW, Severity.MEDIUM, Severity.HIGH
-# What Go's strconv.ParseBool takes for true, and an option without a value.
+# Values that Go's strconv.ParseBool reads as true, and an option without a value.
 TRUE = frozenset({"", "1", "t", "T", "true", "TRUE", "True"})
-# Of Docker's own lists, what every version since 20.10 has: moby, oci/defaults.go.
+# Paths in Docker's own lists in every version since 20.10: moby, oci/defaults.go.
 MASKED = frozenset({"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/scsi", "/sys/firmware"})
 READONLY = frozenset({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"})
 SPECUTILS = "google/gvisor, runsc/specutils/specutils.go"
@@ -21,9 +21,10 @@ SPECUTILS = "google/gvisor, runsc/specutils/specutils.go"
 @dataclass(frozen=True)
 class Option:
     """
-    A security option, what is said of a value that opens something, and how bad that is.
+    A security option: which values weaken isolation (``is_open``), and how bad they are.
 
-    ``sandboxed`` is its severity in a sandbox, for the reason that ``source`` gives.
+    ``bare`` is the severity on the host kernel. ``sandboxed`` is the severity in gVisor, for the
+    reason in ``source``.
     """
 
     key: str
@@ -40,11 +41,11 @@ OPTIONS = (
     Option(
         "seccomp",
         "container-seccomp",
-        "Docker's filter of system calls is off or replaced",
+        "Docker's seccomp filter is off or replaced",
         lambda value: value not in ("builtin", "default"),
         HIGH,
         LOW,
-        f"{SPECUTILS}: left out unless the runtime has oci-seccomp; gVisor has a filter of its own",
+        f"{SPECUTILS}: unused unless the runtime has oci-seccomp; gVisor has its own filter",
         cis="5.22",
     ),
     Option(
@@ -60,31 +61,31 @@ OPTIONS = (
     Option(
         "label",
         "container-selinux",
-        "its SELinux label is off or replaced",
+        "The container's SELinux label is off or replaced",
         lambda _value: True,
         MEDIUM,
         LOW,
-        f"{SPECUTILS}, ValidateSpec: refused, so that a sandbox needs it off",
+        f"{SPECUTILS}, ValidateSpec: refused, so a sandbox needs the label off",
         cis="5.3",
     ),
     Option(
         "no-new-privileges",
         "container-new-privileges",
-        "no-new-privileges is switched off, whatever daemon.json says",
+        "no-new-privileges is off for this container, whatever daemon.json says",
         lambda value: value not in TRUE,
         MEDIUM,
         LOW,
-        "google/gvisor, runsc/boot/loader.go: matters to the sentry's own processes only",
+        "google/gvisor, runsc/boot/loader.go: affects the sentry's own processes only",
         cis="5.26",
     ),
     Option(
         "writable-cgroups",
         "container-writable-cgroups",
-        "it may write its control groups",
+        "The container can write to its cgroups",
         lambda value: value in TRUE,
         MEDIUM,
         LOW,
-        "moby, daemon_unix.go; a sandbox has control groups of its own inside",
+        "moby, daemon_unix.go; inside, a sandbox has its own cgroups",
     ),
 )
 
@@ -99,7 +100,7 @@ def parsed(options: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def _filters_inside(running: Running) -> bool:
-    """Return True if the runtime keeps Docker's seccomp profile in the sandbox, too."""
+    """Return True if the runtime also applies Docker's seccomp profile inside the sandbox."""
     profile = running.host.settings.runtimes.get(running.container.runtime)
     return profile is not None and profile.filters_inside
 
@@ -108,7 +109,7 @@ def _looks(option: Option) -> Callable[[Running], Iterator[Seen]]:
     def look(running: Running) -> Iterator[Seen]:
         given = running.given
         if given.privileged:
-            return  # told by a rule of its own
+            return  # container-privileged reports this
         found = [value for key, value in parsed(given.security) if key == option.key]
         # Docker itself adds this one: moby, generateSecurityOpt.
         if option.key == "label" and "host" in (given.pid_mode, given.ipc_mode):
@@ -131,7 +132,7 @@ def _unknown(running: Running) -> Iterator[Seen]:
 
 
 def _system_paths(running: Running) -> Iterator[Seen]:
-    """`systempaths=unconfined` reaches Docker as two empty lists. gVisor's /proc is its own."""
+    """Report paths that `systempaths=unconfined` opens: it reaches Docker as two empty lists."""
     given = running.given
     if given.privileged:
         return
@@ -143,20 +144,20 @@ def _system_paths(running: Running) -> Iterator[Seen]:
         yield running.seen(f"open: {', '.join(opened)}", LOW if running.sandboxed else None)
 
 
-_REMEDY = "create it without this --security-opt (compose: security_opt)"
+_REMEDY = "Recreate the container without this --security-opt (compose: security_opt)"
 SECURITY_RULES: tuple[Rule[Running], ...] = (
     *(Rule(item.id, item.bare, item.what, _REMEDY, _looks(item), cis=item.cis) for item in OPTIONS),
     Rule(
         "container-system-paths",
         HIGH,
-        "paths below /proc and /sys are open to it that Docker hides or keeps from writing",
-        "create it without --security-opt systempaths=unconfined",
+        "Can read or write paths below /proc and /sys that Docker normally hides or protects",
+        "Recreate the container without --security-opt systempaths=unconfined",
         _system_paths,
     ),
     Rule(
         "container-security-option",
         MEDIUM,
-        "it has a security option that is not known here",
+        "Has a security option that this audit does not know",
         _REMEDY,
         _unknown,
     ),
