@@ -1,4 +1,4 @@
-"""Plans in words: what will happen on a node and whom it touches."""
+"""Render a plan as text: what changes on the node and which containers it affects."""
 
 from __future__ import annotations
 
@@ -9,36 +9,43 @@ from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 NEIGHBOURS_SINCE = (29,)
-"""Seen: dockerd 20.10, 26.1 and 28.5 drop what leads from one bridge to another, 29.7 does not."""
+"""Seen: dockerd 20.10, 26.1 and 28.5 drop traffic from one bridge to another, 29.7 does not."""
 
 
 def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
     """
-    What the daemon.json transaction will do, a line for each thing to know.
+    Return what the daemon.json transaction will do, a line for each fact.
 
     + wait_s: seconds that a restart would wait for ``--rm`` containers
     """
-    lines = [f"{DAEMON_JSON}: {_what(plan)}, {plan.action.name.lower()}"]
-    lines += [f"  {reason}" for reason in plan.reasons]
-    lines += (
-        [f"  changed by somebody else, and set back: {', '.join(plan.drifted)}"]
-        if plan.drifted
-        else []
-    )
-    lines += (
-        [f"  changed by somebody else, and left to them: {', '.join(plan.left)}"]
-        if plan.left
-        else []
-    )
+    first, *others = touched_lines(plan, node, wait_s=wait_s)
+    details = [*plan.reasons]
     if plan.action is Force.RESTART:
-        lines += [f"  {line}" for line in (*_restart(node, wait_s), *_ports(plan, node))]
+        details += _unreachable(node)
     elif plan.action is Force.RELOAD:
-        lines.append("  no container and no connection is touched by a reload")
+        details.append("no container and no connection is touched by a reload")
+    return [first, *(f"  {line}" for line in details), *others]
+
+
+def touched_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
+    """
+    Return what nobody may miss of ``plan_lines``: what is restarted, and whom that affects.
+
+    + wait_s: seconds that a restart would wait for ``--rm`` containers
+    """
+    lines = []
+    if plan.drifted:
+        lines.append(f"changed by somebody else, and set back: {', '.join(plan.drifted)}")
+    if plan.left:
+        lines.append(f"changed by somebody else, and left to them: {', '.join(plan.left)}")
+    if plan.action is Force.RESTART:
+        lines += [*_running(node, wait_s), *_ports(plan, node)]
     if plan.leaving:
-        lines.append(f"  runtimes that leave, no container uses them: {', '.join(plan.leaving)}")
+        lines.append(f"runtimes that leave, no container uses them: {', '.join(plan.leaving)}")
     if old := [item.name for item in node.containers if item.sandboxed and item.release is None]:
-        lines.append(f"  sandboxes of an older set-up, kept running as they are: {', '.join(old)}")
-    return lines
+        lines.append(f"sandboxes of an older set-up, kept running as they are: {', '.join(old)}")
+    first = f"{DAEMON_JSON}: {_what(plan)}, {plan.action.name.lower()}"
+    return [first, *(f"  {line}" for line in lines)]
 
 
 def owed_lines(plan: Plan) -> list[str]:
@@ -53,53 +60,58 @@ def owed_lines(plan: Plan) -> list[str]:
 def _ports(plan: Plan, node: Node) -> list[str]:
     if plan.lost is not None:
         ports = ", ".join(map(str, plan.lost))
-        lost = f"when docker-proxy ends, clients lose these published ports: {ports}"
+        lost = f"clients lose these published ports when docker-proxy ends: {ports}"
         return [*([lost] if ports else []), *_neighbours(node), *_twice(node)]
     if served := only_by_proxy(node):
         ports = ", ".join(map(str, served))
-        return [f"refused for some tenths of a second, until docker-proxy runs again: {ports}"]
+        return [f"published ports that refuse connections for less than a second: {ports}"]
     return []
 
 
 def _neighbours(node: Node) -> list[str]:
-    """What containers lose with docker-proxy, which is a client on the node itself."""
+    """Return what containers lose with docker-proxy, which connects them over the node itself."""
     version = dockerd_version(node)
     if not node.reach.proxied or (version is not None and version >= NEIGHBOURS_SINCE):
         return []
     where = (
-        "containers will reach published ports by the node's own address only on their own network"
+        "containers will reach published ports by the node's own address only if both containers "
+        "share a network"
     )
-    return [f'{where}; let them use names, or keep docker-proxy with {{"userland-proxy": None}}']
+    return [f'{where}; use names, or keep docker-proxy with {{"userland-proxy": None}}']
 
 
 def _twice(node: Node) -> list[str]:
     if not uses_nftables(node):
         return []
-    line = "without docker-proxy, Docker's nftables starts no container that publishes a port twice"
-    return [f'{line}; to keep it, set gvisor_daemon_json = {{"userland-proxy": None}}']
+    line = (
+        "without docker-proxy, Docker with nftables cannot start a container that publishes a port "
+        "twice"
+    )
+    keep = 'to keep docker-proxy, set gvisor_daemon_json = {"userland-proxy": None}'
+    return [f"{line}; {keep}"]
 
 
 def spared_line(plan: Plan) -> str:
-    """Return why dockerd's userland-proxy stays on, and how to switch it off."""
+    """Return why dockerd's userland-proxy stays on, and how to switch it off anyway."""
     ports = ", ".join(map(str, plan.spared))
     return (
-        f"userland-proxy stays on: without docker-proxy clients lose {ports}. To switch it off all "
-        'the same, set gvisor_daemon_json = {"userland-proxy": False}'
+        f"userland-proxy stays on, because without docker-proxy clients lose {ports}. To switch "
+        'userland-proxy off anyway, set gvisor_daemon_json = {"userland-proxy": False}'
     )
 
 
 def kept_lines(plan: Plan) -> list[str]:
-    """Return which runtimes stay although nobody declares them, and for which containers."""
+    """Return which runtimes stay although they are not declared, and for which containers."""
     return [
-        f"{DAEMON_JSON}: runtime {name} is not declared. It stays with its wrapper and release "
-        f"until no container needs it, then a later run removes it. These need it: "
-        f"{', '.join(containers)}"
+        f"{DAEMON_JSON}: runtime {name} is not declared, but these containers need it: "
+        f"{', '.join(containers)}. The runtime, its wrapper and its release stay. A later run "
+        "removes them when no container needs them"
         for name, containers in plan.kept.items()
     ]
 
 
 def interrupted_line(node: Node) -> str:
-    """How an earlier change ended, which no controller was told of."""
+    """Return the result of an earlier change that was interrupted."""
     run = node.state.get("last-run")
     told = run if isinstance(run, dict) else {}
     because = f", because {told['reason']}" if told.get("reason") else ""
@@ -107,7 +119,7 @@ def interrupted_line(node: Node) -> str:
 
 
 def noted(node: Node) -> str:
-    """Return what the last change wants to be known although it ended well, empty for nothing."""
+    """Return the notes of the last change, which succeeded; empty without notes."""
     run = node.state.get("last-run")
     return str(run.get("notes") or "") if isinstance(run, dict) else ""
 
@@ -120,9 +132,8 @@ def _what(plan: Plan) -> str:
     return "removed" if plan.after is None else "changed"
 
 
-def _restart(node: Node, wait_s: int) -> list[str]:
-    running = [item.name for item in node.containers if not item.auto_remove]
-    ended = [item.name for item in node.containers if item.auto_remove]
+def _unreachable(node: Node) -> list[str]:
+    """Return what does not work while dockerd restarts."""
     lines = [
         "the Docker API is away for some seconds, live-restore keeps containers running",
         "docker exec, attach, logs -f and builds that are going on will end",
@@ -132,10 +143,17 @@ def _restart(node: Node, wait_s: int) -> list[str]:
             "where ports are published, a new connection may take a second longer: while dockerd "
             "starts, its nftables drops what it has no rule for"
         )
-    lines += [f"kept running: {', '.join(running)}"] if running else []
-    lines += (
-        [f"waited for, up to {wait_s} s, since a restart ends --rm containers: {', '.join(ended)}"]
-        if ended
-        else []
-    )
+    return lines
+
+
+def _running(node: Node, wait_s: int) -> list[str]:
+    """Return which containers live through a restart, and which are waited for."""
+    running = [item.name for item in node.containers if not item.auto_remove]
+    ended = [item.name for item in node.containers if item.auto_remove]
+    lines = [f"kept running: {', '.join(running)}"] if running else []
+    if ended:
+        lines.append(
+            f"waited for, up to {wait_s} s, since a restart ends --rm containers: "
+            f"{', '.join(ended)}"
+        )
     return lines
