@@ -29,7 +29,7 @@ bench: ## Measure, and write tests/bench/README.md
 
 lab-up: ## Start the lab: GVISOR_LAB_NODES, GVISOR_LAB_FLAVOURS, GVISOR_LAB_NAME
 	.ci/setup lab
-	.venv/bin/python -m pyinfra_gvisor.lab up
+	.venv/bin/pyinfra-gvisor lab up
 
 lab-down: ## Remove every trace of the lab: containers, volumes, images, keys, our dockerd; what it built stays
 	.ci/lab-down

@@ -1,25 +1,31 @@
-"""Files of a new fleet: inventory, settings, deploys. Each is small and the operator's to edit."""
+"""Files of a new fleet: inventory, settings, deploys. Each is small, and the operator's to edit."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from pyinfra_gvisor.command.running import INVENTORY
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.releases.lock import DEFAULT
 from pyinfra_gvisor.whole_file import write_whole
 
-INVENTORY = "inventories/run.py"
-DEPLOYS: Mapping[str, tuple[str, str]] = {
-    "gvisor": ("run_node", "Take each node to proven gVisor isolation"),
-    "audit": ("audit_node", "Check each node and container against what is declared"),
-    "rollback": ("roll_back", "Go back to the daemon.json and the release before the last change"),
-    "remove": ("remove", "Undo everything: daemon.json to the byte, releases, records"),
-}
-"""The function of each deploy, and what it does."""
+HostEntry = str | tuple[str, dict[str, object]]
+"""A host as pyinfra's inventories have it: a name, or a name with data."""
 
-_RUN = '''\
+DEPLOYS: Mapping[str, tuple[str, str]] = {
+    "gvisor": ("run_node", "Bring each node to what is declared, and prove the isolation"),
+    "doctor": ("examine_node", "Say what each node is, and what a deploy would refuse"),
+    "audit": ("audit_node", "Check whether every container that must run in gVisor does"),
+    "generations": ("list_generations", "List what each node can be rolled back to"),
+    "rollback": ("roll_back", "Roll back daemon.json and the release to an earlier generation"),
+    "remove": ("remove", "Undo everything: daemon.json to the byte, releases, records"),
+    "coolify": ("run_control_host", "Make Coolify honour --runtime, and set it on apps"),
+}
+"""The function of each deploy, and what the deploy does."""
+
+_INVENTORY = '''\
 """Your nodes, as ssh knows them."""
 
 # Nodes that get every change first: pyinfra-gvisor apply --limit canary
@@ -28,18 +34,31 @@ canary = []
 # Nodes that run containers of strangers.
 run = [
     *canary,
-{hosts}]
+{run}]
+
+# Nodes that only build images.
+build = [
+{build}]
+
+# Coolify's own host: no gVisor.
+coolify = [
+{coolify}]
 '''
 _EXAMPLES = """\
     # "run-1.example.com",
     # ("run-2.example.com", {"ssh_user": "debian", "ssh_port": 2222}),
 """
+_LOCAL = '''\
+"""This machine, as a run node: for a new server's own cloud-init."""
+
+run = ["@local"]
+'''
 _ALL = '''\
 """Settings of all hosts."""
 
 _sudo = True  # Docker's socket and /etc/docker belong to root
 '''
-_RUN_SETTINGS = '''\
+_RUN = '''\
 """Settings of the nodes in the list `run`."""
 
 # Change it to upgrade. The new release is proven before any container uses it.
@@ -47,6 +66,23 @@ gvisor_release = "{release}"
 
 # Docker runtimes by name: docker run --runtime=runsc …
 gvisor_runtimes = {{"runsc": {{"network": "host"}}}}
+
+# Where the audit writes its reports, on this machine.
+# gvisor_report_dir = "reports"
+'''
+_BUILD = '''\
+"""Settings of the nodes in the list `build`."""
+
+gvisor_runtimes = {}  # builds run in no sandbox
+'''
+_COOLIFY = '''\
+"""Settings of Coolify's own host."""
+
+gvisor_runtimes = {{}}
+gvisor_daemon_json = {{"no-new-privileges": None, "userland-proxy": None}}
+{url}
+# Servers whose apps get --runtime=runsc. An app without that runtime on its server cannot start.
+# gvisor_coolify_servers = ["*"]
 '''
 _CONFIG = '''\
 """pyinfra reads this file from the directory that it is started in."""
@@ -55,13 +91,13 @@ from pyinfra import config
 
 from pyinfra_gvisor.deploys.hosts import require_hosts
 
-config.TEMP_DIR = "/var/tmp"  # on nodes; unset, pyinfra asks each host for it
-require_hosts()  # a run that looks at no host is an error
+config.TEMP_DIR = "/var/tmp"  # on nodes; if unset, pyinfra asks each host for it
+require_hosts()  # a run without hosts is an error
 '''
 _DEPLOY = '''\
 """{what}."""
 
-from pyinfra_gvisor.deploys.{name} import {function}
+from pyinfra_gvisor import {function}
 
 {function}()
 '''
@@ -72,41 +108,96 @@ reports/
 """
 
 
-def files(hosts: Sequence[str]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Fleet:
     """
-    Return the text of each file of a fleet, by its path.
+    Hosts by group, and where Coolify answers.
 
-    + hosts: names or addresses for the list ``run``; empty for examples
+    ``coolify_url`` is empty without Coolify; ``token_file`` is empty if the token is in the
+    environment.
     """
-    lines = "".join(f"    {json.dumps(host)},\n" for host in hosts) or _EXAMPLES
+
+    run: Sequence[HostEntry] = ()
+    build: Sequence[HostEntry] = ()
+    coolify: Sequence[HostEntry] = ()
+    coolify_url: str = ""
+    token_file: str = ""
+
+
+def from_coolify(
+    url: str, token_file: Path | None, ssh_host: str | None, environment: Mapping[str, str]
+) -> Fleet:
+    """
+    Return the servers that a Coolify knows.
+
+    + token_file: a file with the API token; ``None`` for ``COOLIFY_TOKEN`` in ``environment``
+    + ssh_host: how ssh reaches Coolify's own host; ``None`` for the host in ``url``
+
+    Raises ``Problem`` if Coolify does not answer, refuses the token or knows no server.
+    """
+    # Loaded here: of the commands, only this one asks Coolify.
+    from pyinfra_gvisor.coolify import servers  # noqa: PLC0415
+
+    asked = {key: text for key, text in environment.items() if key == "COOLIFY_TOKEN"}
+    asked["COOLIFY_URL"] = url
+    if token_file:
+        asked.pop("COOLIFY_TOKEN", None)
+        asked["COOLIFY_TOKEN_FILE"] = str(token_file)
+    if ssh_host:
+        asked["COOLIFY_SSH_HOST"] = ssh_host
+    found = servers.groups(asked)
+    path = str(token_file.resolve()) if token_file else ""
+    return Fleet(found.run, found.build, found.coolify, coolify_url=url, token_file=path)
+
+
+def files(fleet: Fleet) -> dict[str, str]:
+    """Return the text of each file of a fleet, by its path."""
+    lists = {
+        "{run}": _entries(fleet.run) or _EXAMPLES,
+        "{build}": _entries(fleet.build),
+        "{coolify}": _entries(fleet.coolify),
+    }
+    inventory = _INVENTORY
+    for mark, text in lists.items():
+        inventory = inventory.replace(mark, text)
+    url = f"\ngvisor_coolify_url = {fleet.coolify_url!r}\n" if fleet.coolify_url else ""
+    if fleet.token_file:
+        url += f"gvisor_coolify_token_file = {fleet.token_file!r}\n"
     deploys = {
-        f"deploys/{name}.py": _DEPLOY.format(name=name, function=function, what=what)
+        f"deploys/{name}.py": _DEPLOY.format(function=function, what=what)
         for name, (function, what) in DEPLOYS.items()
     }
     return {
-        INVENTORY: _RUN.replace("{hosts}", lines),
+        INVENTORY: inventory,
+        "inventories/local.py": _LOCAL,
         "group_data/all.py": _ALL,
-        "group_data/run.py": _RUN_SETTINGS.format(release=DEFAULT),
+        "group_data/run.py": _RUN.format(release=DEFAULT),
+        "group_data/build.py": _BUILD,
+        "group_data/coolify.py": _COOLIFY.format(url=url.replace("'", '"')),
         **deploys,
         "config.py": _CONFIG,
         ".gitignore": _IGNORED,
     }
 
 
-def begin(directory: Path, hosts: Sequence[str]) -> list[Path]:
+def _entries(hosts: Sequence[HostEntry]) -> str:
+    return "".join(f"    {host!r},\n".replace("'", '"') for host in hosts)
+
+
+def begin(directory: Path, fleet: Fleet) -> list[Path]:
     """
     Write the files of a fleet into an empty directory, and return their paths.
 
     Raises ``Problem`` if the directory is not empty or cannot be written; nothing is overwritten.
     """
-    _check_hosts(hosts)
+    _check_hosts([host if isinstance(host, str) else host[0] for host in fleet.run])
     there = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     if there:
         todo = "give an empty or new directory with --directory"
         raise Problem(f"{directory} is not empty", got=", ".join(there[:3]), todo=todo)
     written = []
     try:
-        for name, text in files(hosts).items():
+        for name, text in files(fleet).items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, text, 0o644)
@@ -114,6 +205,15 @@ def begin(directory: Path, hosts: Sequence[str]) -> list[Path]:
     except OSError as error:
         raise Problem(f"{error.filename}: cannot be written: {error.strerror}") from None
     return written
+
+
+def next_steps(directory: Path, fleet: Fleet) -> Iterator[str]:
+    """Return what to do after the files were written."""
+    if not fleet.run:
+        yield f"Write your nodes into {directory / INVENTORY}."
+    yield f"Settings are in {directory / 'group_data/run.py'}."
+    change = f"cd {directory} && " if directory != Path() else ""
+    yield f"Next: {change}pyinfra-gvisor doctor, then pyinfra-gvisor plan"
 
 
 def _check_hosts(hosts: Sequence[str]) -> None:

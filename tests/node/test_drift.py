@@ -14,6 +14,7 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from tests.node.running import CURRENT, ROOT, TIMEOUT_S, Outcome, daemon_json, snapshot
 
+COMMAND = (sys.executable, "-m", "pyinfra_gvisor.command", "drift")
 DEPLOY = "deploys/gvisor.py"
 NAMES = ("lived-in", "plain")
 
@@ -29,7 +30,7 @@ class Drift:
         """One run on all the hosts."""
         self._inventory.write_text(f"run = {list(self.hosts.items())!r}\n")
         ran = subprocess.run(
-            [sys.executable, "-m", "pyinfra_gvisor.drift", self._inventory, DEPLOY, *options],
+            [*COMMAND, f"--inventory={self._inventory}", f"--deploy={DEPLOY}", *options],
             cwd=ROOT,
             capture_output=True,
             text=True,

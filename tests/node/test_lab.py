@@ -241,7 +241,7 @@ def _ssh(node: LabNode, command: str) -> subprocess.CompletedProcess[str]:
 
 def _up_in_a_process() -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pyinfra_gvisor.lab", "up"],
+        [sys.executable, "-m", "pyinfra_gvisor.command", "lab", "up"],
         env={**os.environ, "GVISOR_LAB_NAME": NAME, "GVISOR_LAB_NODES": "2"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

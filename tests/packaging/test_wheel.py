@@ -46,11 +46,12 @@ def test_the_wheel_adds_one_package_and_its_metadata(wheel: Path, tmp_path: Path
     environment.pip("install", "--quiet", "--no-index", "--no-deps", wheel)
 
     metadata = f"pyinfra_gvisor-{VERSION}.dist-info"
-    command = "pyinfra-gvisor-drift"
+    command = "pyinfra-gvisor"
     assert _entries(environment) - before == {"pyinfra_gvisor", metadata, command}
     entry_points = (environment.site_packages / metadata / "entry_points.txt").read_text()
     assert (
-        entry_points.strip() == f"[console_scripts]\n{command} = pyinfra_gvisor.drift.__main__:main"
+        entry_points.strip()
+        == f"[console_scripts]\n{command} = pyinfra_gvisor.command.__main__:main"
     )
 
 
@@ -111,6 +112,16 @@ def test_a_users_own_deploy_runs_from_the_wheel(installed: Environment, tmp_path
 
     assert "My own step" in output
     assert "write /opt/gvisor/runtimes/mine-20260928.0-" in output
+
+
+def test_a_new_fleet_runs_from_the_wheel(installed: Environment, tmp_path: Path) -> None:
+    command = (installed.python, "-m", "pyinfra_gvisor.command")
+
+    run(*command, "init", "run-1.example.com", cwd=tmp_path)
+    local = run(*command, "plan", "--inventory", "inventories/local.py", cwd=tmp_path, expect=1)
+
+    assert "$ pyinfra inventories/local.py deploys/gvisor.py --dry --diff" in local
+    assert "gVisor" in run(*command, "--help", cwd=tmp_path)
 
 
 def test_an_editable_install_imports_the_checkout(clone: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-m", "pyinfra_gvisor.drift")
+COMMAND = (sys.executable, "-m", "pyinfra_gvisor.command", "drift")
 Ran = subprocess.CompletedProcess[str]
 
 FILES = {
@@ -72,9 +73,9 @@ class Folder:
             (self.path / name).write_text(text)
 
     def drift(self, *arguments: str, **environment: str) -> Ran:
-        """The command, run to its end."""
+        """The command, run to its end; words before the first option are inventory and deploys."""
         return subprocess.run(
-            [*COMMAND, *arguments],
+            [*COMMAND, *_typed(arguments)],
             cwd=self.path,
             env=self._environment(environment),
             capture_output=True,
@@ -86,7 +87,7 @@ class Folder:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """The command, not waited for."""
         return subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*COMMAND, *_typed(arguments)],
             cwd=self.path,
             env=self._environment({}),
             stderr=subprocess.PIPE,
@@ -94,6 +95,13 @@ class Folder:
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+def _typed(arguments: tuple[str, ...]) -> list[str]:
+    words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+    places = [f"--inventory={word}" for word in words[:1]]
+    places += [f"--deploy={word}" for word in words[1:]]
+    return [*places, *arguments[len(words) :]]
 
 
 def states(ran: Ran) -> dict[str, str]:

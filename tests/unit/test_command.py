@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 
+import pyinfra_gvisor
 from pyinfra_gvisor.command import fleet
-from pyinfra_gvisor.command.__main__ import main
+from pyinfra_gvisor.command.__main__ import COMMANDS, main
+from pyinfra_gvisor.command.running import run_pyinfra
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.settings import load_settings
 
 
 @pytest.fixture
@@ -24,7 +33,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What pyinfra was asked to run; it ends with 0."""
     runs: list[list[str]] = []
     monkeypatch.setattr(
-        "pyinfra_gvisor.command.__main__.run_pyinfra", lambda words: runs.append(words) or 0
+        "pyinfra_gvisor.command.nodes.run_pyinfra", lambda words: runs.append(words) or 0
     )
     return runs
 
@@ -33,7 +42,7 @@ def test_a_new_fleet_has_its_hosts_and_parses(here: Path) -> None:
     assert main(["init", "run-1.example.com", "192.0.2.7"]) == 0
 
     written = {str(path.relative_to(here)) for path in here.rglob("*") if path.is_file()}
-    assert written == set(fleet.files([]))
+    assert written == set(fleet.files(fleet.Fleet()))
     text = (here / fleet.INVENTORY).read_text()
     assert '    "run-1.example.com",\n    "192.0.2.7",\n]' in text
     for path in here.rglob("*.py"):
@@ -60,7 +69,7 @@ def test_nothing_is_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) 
 )
 def test_what_is_no_host_is_refused(tmp_path: Path, hosts: list[str], says: str) -> None:
     with pytest.raises(Problem, match=says):
-        fleet.begin(tmp_path / "new", hosts)
+        fleet.begin(tmp_path / "new", fleet.Fleet(run=hosts))
 
     assert not (tmp_path / "new").exists()
 
@@ -87,10 +96,9 @@ def test_a_command_is_pyinfra_with_the_fleets_files(
 ) -> None:
     main(["init", "run-1"])
 
-    with pytest.raises(SystemExit) as ended:
-        main(typed)
+    code = main(typed)
 
-    assert ended.value.code == 0
+    assert code == 0
     assert ran == [[fleet.INVENTORY, *expected]]
 
 
@@ -99,10 +107,113 @@ def test_without_a_fleet_it_is_said_how_to_begin(
 ) -> None:
     assert main(["plan"]) == 1
 
-    assert (
-        f"{here} has no fleet: inventories/run.py is missing; change to" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"inventories/run.py does not exist in {here}; change to the directory" in said
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        pytest.param(["aply"], id="no-command"),
+        pytest.param(["plan", "--nope"], id="no-option"),
+        pytest.param(["releases"], id="no-action"),
+        pytest.param(["plan", "canary"], id="a-host-without-limit"),
+        pytest.param(["rollback", "--to", "0"], id="no-generation"),
+        pytest.param(["init", "--token-file", "x"], id="a-token-without-coolify"),
+        pytest.param(["init", "run-1", "--coolify", "https://c.example"], id="hosts-and-coolify"),
+    ],
+)
+def test_a_wrong_command_line_is_no_pending_change(here: Path, typed: list[str]) -> None:
+    assert main(typed) == 1
+
+    assert list(here.iterdir()) == []
+
+
+def test_every_command_has_a_help_text_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+
+    listed = capsys.readouterr().out.partition("Commands:")[2].partition("Exit codes")[0]
+    rows = [line.split(maxsplit=1) for line in listed.splitlines() if line.strip()]
+    assert [name for name, _ in rows] == [name for name in COMMANDS if name != "compatibility"]
+    assert [text for _, text in rows if text.endswith("...")] == []
+
+
+def test_a_fleet_is_what_coolify_knows(here: Path) -> None:
+    address = {"ssh_hostname": "192.0.2.7", "ssh_port": 22, "ssh_user": "root"}
+    file = str(here / "token")
+    known = fleet.Fleet([("shop", address)], coolify_url="https://c.example", token_file=file)
+
+    fleet.begin(here / "new", known)
+
+    inventory = run_path(str(here / "new" / fleet.INVENTORY))
+    settings = run_path(str(here / "new/group_data/coolify.py"))
+    assert inventory["run"] == [("shop", address)]
+    assert settings["gvisor_coolify_url"] == "https://c.example"
+    assert settings["gvisor_coolify_token_file"] == file
+
+
+def test_the_settings_of_a_new_fleet_are_valid(here: Path) -> None:
+    fleet.begin(here, fleet.Fleet())
+
+    problems = {
+        path.name: load_settings(run_path(str(path)))[1] for path in here.glob("group_data/*.py")
+    }
+
+    assert problems == dict.fromkeys(("all.py", "run.py", "build.py", "coolify.py"), {})
+
+
+def test_pyinfras_exit_code_for_a_wrong_command_line_is_not_handed_on(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_pyinfra(["--nope"]) == 1
+
+    assert capfd.readouterr().err.startswith("$ pyinfra --nope\n")
+
+
+@pytest.mark.parametrize("name", ["settings", "report"])
+def test_schemas_are_printed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema", name]) == 0
+
+    assert "$defs" in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_a_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+
+    assert "_PYINFRA_GVISOR_COMPLETE" in capsys.readouterr().out
+
+
+def test_a_shell_is_told_the_commands(here: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "pyinfra_gvisor.command"],
+        env={
+            **os.environ,
+            "_PYINFRA_GVISOR_COMPLETE": "bash_complete",
+            "COMP_WORDS": "pyinfra-gvisor app",
+            "COMP_CWORD": "1",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
+    assert ran.stdout == "plain,apply\n"
 
-def test_a_wrong_command_line_is_no_pending_change(here: Path) -> None:
-    assert main(["aply"]) == 1
+
+def test_the_deploys_are_exported_and_nothing_is_imported_for_it() -> None:
+    seen = "import sys, pyinfra_gvisor as g; print(sorted(g.DEPLOYS), 'pyinfra' in sys.modules)"
+
+    ran = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.endswith("] False\n")
+    assert all(callable(getattr(pyinfra_gvisor, name)) for name in pyinfra_gvisor.DEPLOYS)
+    assert {function for function, _ in fleet.DEPLOYS.values()} == set(pyinfra_gvisor.DEPLOYS)
+
+
+def test_the_console_script_is_this_command() -> None:
+    root = Path(__file__).parents[2]
+    scripts = tomllib.loads((root / "pyproject.toml").read_text())["project"]["scripts"]
+
+    assert scripts == {"pyinfra-gvisor": "pyinfra_gvisor.command.__main__:main"}

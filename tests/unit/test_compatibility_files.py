@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.compatibility.__main__ import MARK, PAGE, main, page_with
 from pyinfra_gvisor.compatibility.files import (
     DOCS,
     kept_records,
@@ -16,8 +15,10 @@ from pyinfra_gvisor.compatibility.files import (
     row_name,
     write_record,
 )
+from pyinfra_gvisor.compatibility.page import MARK, PAGE, page_with
 from pyinfra_gvisor.compatibility.record import Record
 from pyinfra_gvisor.compatibility.table import EMPTY, HEAD, table
+from tests.unit.commands import compatibility as main
 from tests.unit.compatible import record
 
 ROOT = DOCS.parent
@@ -48,7 +49,7 @@ def written(directory: Path, found: Record, host: str = "run-1") -> str:
 def test_the_committed_table_is_what_the_records_give() -> None:
     page = (DOCS / PAGE).read_text()
 
-    assert page == page_with(page), "run python -m pyinfra_gvisor.compatibility table"
+    assert page == page_with(page), "run pyinfra-gvisor compatibility table"
     assert table(kept_records()) in page
 
 
@@ -211,7 +212,7 @@ def test_without_a_clone_nothing_is_written(
 
 def test_without_records_the_table_says_how_to_make_one() -> None:
     assert table([]) == EMPTY
-    assert "python -m pyinfra_gvisor.compatibility add" in EMPTY
+    assert "pyinfra-gvisor compatibility add" in EMPTY
 
 
 def test_a_row_says_what_was_seen_by_what_and_when() -> None:

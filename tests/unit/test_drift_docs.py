@@ -13,7 +13,7 @@ import pytest
 from tests.unit.drift_command import COMMAND, FILES, ROOT, Ran
 
 PAGE = (ROOT / "docs" / "drift.md").read_text()
-PROGRAM = ".venv/bin/pyinfra-gvisor-drift"
+PROGRAM = ".venv/bin/pyinfra-gvisor"
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "text").write_text(FILES["text"])
     program = tmp_path / PROGRAM
     program.write_text(
-        f'#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(ROOT))}\nexec {shlex.join(COMMAND)} "$@"\n'
+        f"#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(ROOT))}\n"
+        f'exec {shlex.join(COMMAND[:-1])} "$@"\n'
     )
     program.chmod(0o755)
     return tmp_path
@@ -84,7 +85,7 @@ def test_the_line_for_cron_is_silent_only_in_sync(
 def test_the_job_for_ci_ends_with_the_verdict_and_keeps_the_plan(
     checkout: Path, inventory: str, deploy: str, code: int
 ) -> None:
-    found = re.search(r"^    - (pyinfra-gvisor-drift .*)$", PAGE, re.MULTILINE)
+    found = re.search(r"^    - (pyinfra-gvisor drift .*)$", PAGE, re.MULTILINE)
     assert found
     put(checkout, inventory=inventory, deploy=deploy)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.releases.__main__ import main
 from pyinfra_gvisor.releases.lockfile import PACKAGED, read_lock
 from pyinfra_gvisor.settings import load_settings
+from tests.unit.commands import releases as main
 from tests.unit.origin_server import (
     ARCHIVE,
     LOOSE,
@@ -126,7 +126,7 @@ def test_origins_that_disagree_on_one_architecture_write_nothing(
     err = capsys.readouterr().err
     assert code == 1
     assert lock.read_bytes() == before
-    assert f"releases.add: {RELEASE} {arch} {ARCHIVE}: " in err
+    assert f"pyinfra-gvisor: {RELEASE} {arch} {ARCHIVE}: " in err
     assert err.count("disagree") == 1
     assert "0" * 128 in err
     assert SUMS[arch][ARCHIVE] in err
@@ -169,7 +169,7 @@ def test_loose_files_are_not_added_without_github_and_the_way_out_is_said(
     code = add(origin, lock, release=LOOSE)
 
     err = capsys.readouterr().err
-    assert code == 3
+    assert code == 1
     assert "names no sum of runsc-x86_64" in err
     assert "up to 20260817.0 GitHub is not known to have checksums of runsc and" in err
     assert "pinned by gvisor_sha512 in group data" in err
@@ -210,11 +210,11 @@ def test_a_lock_that_cannot_be_written_leaves_the_line_for_group_data(
             Path(name).chmod(0o700)
 
         said = capsys.readouterr()
-        assert code == 2
+        assert code == 1
         assert lock.read_bytes() == PACKAGED.read_bytes()
     assert "gvisor_sha512 = {" in said.out
     assert "written" not in said.out
-    assert f"releases.add: {lock}: cannot be written: Permission denied; nothing" in said.err
+    assert f"pyinfra-gvisor: {lock}: cannot be written: Permission denied; nothing" in said.err
     assert "group data" in said.err
 
 
@@ -230,7 +230,7 @@ def test_an_interrupted_write_leaves_the_old_lock_and_nothing_beside_it(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    assert code == 2
+    assert code == 1
     assert "cannot be written: File too large" in capsys.readouterr().err
     assert lock.read_bytes() == before
     assert [path.name for path in lock.parent.iterdir()] == ["lock.json"]

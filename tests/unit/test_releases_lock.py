@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.releases import parse_release
-from pyinfra_gvisor.releases.__main__ import main
 from pyinfra_gvisor.releases.known import escapes_in
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK, known
 from pyinfra_gvisor.releases.lockfile import PACKAGED, lock_text, read_lock
+from tests.unit.commands import releases as main
 
 NEW, OLD = "20260928.0", "20260831.0"
 ARCHIVE = "gvisor.tar.bz2"
@@ -154,7 +154,7 @@ def test_a_wrong_lock_is_told_by_file_and_key(
 
     err = capsys.readouterr().err
     assert code == 1
-    assert f"releases.check: {path}: " in err
+    assert f"pyinfra-gvisor: {path}: " in err
     assert message in err
 
 
@@ -204,4 +204,4 @@ def test_all_that_is_wrong_is_told_at_once(
 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
-    assert all(line.startswith(f"releases.check: {path}: ") for line in lines)
+    assert all(line.startswith(f"pyinfra-gvisor: {path}: ") for line in lines)

@@ -10,9 +10,9 @@ from time import monotonic
 
 import pytest
 
-from pyinfra_gvisor.releases.__main__ import main
 from pyinfra_gvisor.releases.lockfile import PACKAGED
 from pyinfra_gvisor.releases.origins import LIMIT_BYTES, Origins, fetch
+from tests.unit.commands import releases as main
 from tests.unit.origin_server import (
     ARCHIVE,
     NOT_FOUND,
@@ -90,8 +90,8 @@ def test_what_is_no_answer_names_the_url_and_changes_nothing(
     code = main(["add", RELEASE, "--lock", str(lock), *origin.options], timeout_s=5)
 
     err = capsys.readouterr().err
-    assert code == 3
-    assert f"releases.add: {origin.url}{path}" in err
+    assert code == 1
+    assert f"pyinfra-gvisor: {origin.url}{path}" in err
     assert message in err
     assert lock.read_bytes() == PACKAGED.read_bytes()
 
@@ -131,7 +131,7 @@ def test_a_sum_that_is_none_is_never_written(
     code = main(["add", RELEASE, "--dry-run", *origin.options], timeout_s=5)
 
     err = capsys.readouterr().err
-    assert code == 3
+    assert code == 1
     assert message in err
     assert file in err
 
@@ -176,7 +176,7 @@ def test_an_origin_that_stalls_is_given_up(
 
     code = main(["add", RELEASE, "--dry-run", *origin.options], timeout_s=0.3)
 
-    assert code == 3
+    assert code == 1
     assert monotonic() - began < 3
     assert "cannot be read, got " in capsys.readouterr().err
 
@@ -197,7 +197,7 @@ def test_a_redirect_to_what_is_not_https_is_not_followed(
 
     code = main(["add", RELEASE, "--dry-run", *origin.options], timeout_s=5)
 
-    assert code == 3
+    assert code == 1
     assert f"{bucket_path(RELEASE, 'x86_64')} {message}" in capsys.readouterr().err
 
 

@@ -1,0 +1,36 @@
+"""What a run needs on the controller, the machine that pyinfra runs on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+"""Private keys that paramiko, which pyinfra connects with, looks for in ~/.ssh."""
+
+
+def controller_lines() -> Iterator[str]:
+    """Return a line for each thing that was checked here, with what to do where it is missing."""
+    ours = f"pyinfra-gvisor {_version('pyinfra-gvisor')}"
+    yield f"controller  Python {platform.python_version()}, pyinfra {_version('pyinfra')}, {ours}"
+    home = Path.home() / ".ssh"
+    keys = [str(home / name) for name in KEYS if (home / name).is_file()]
+    if os.environ.get("SSH_AUTH_SOCK"):
+        keys.append("ssh-agent")
+    if keys:
+        yield f"controller  SSH keys: {', '.join(keys)}"
+    else:
+        yield (
+            f"controller  no SSH key in {home} and no ssh-agent. "
+            "Make one with ssh-keygen -t ed25519, or set ssh_key in the inventory"
+        )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "from a checkout"

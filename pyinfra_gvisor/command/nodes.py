@@ -1,0 +1,93 @@
+"""Commands that run a deploy on the nodes."""
+
+from __future__ import annotations
+
+import click
+
+from pyinfra_gvisor.command.controller import controller_lines
+from pyinfra_gvisor.command.running import Nodes, on_nodes, pyinfra_arguments, run_pyinfra
+
+_YES = click.option("-y", "--yes", is_flag=True, help="Do not ask between plan and change.")
+_DEPLOY = click.option(
+    "--deploy",
+    default="gvisor",
+    show_default=True,
+    metavar="NAME",
+    help="A file of deploys/, such as gvisor or coolify.",
+)
+
+
+def _run(nodes: Nodes, deploy: str, *own: str, yes: bool = False) -> int:
+    return run_pyinfra(pyinfra_arguments(nodes, deploy, *own, *(("-y",) if yes else ())))
+
+
+@click.command()
+@on_nodes
+def doctor(nodes: Nodes) -> int:
+    """
+    Check this machine and the nodes. Changes nothing.
+
+    Says what a deploy would refuse, with what to do about it.
+    """
+    for line in controller_lines():
+        click.echo(line, err=True)
+    return _run(nodes, "doctor", yes=True)
+
+
+@click.command()
+@on_nodes
+@_DEPLOY
+def plan(nodes: Nodes, deploy: str) -> int:
+    """Show what apply would change. Changes nothing."""
+    return _run(nodes, deploy, "--dry", "--diff")
+
+
+@click.command()
+@on_nodes
+@_DEPLOY
+@_YES
+def apply(nodes: Nodes, deploy: str, *, yes: bool) -> int:
+    """Bring the nodes to what is declared, and prove it."""
+    return _run(nodes, deploy, yes=yes)
+
+
+@click.command()
+@on_nodes
+def audit(nodes: Nodes) -> int:
+    """Check that apps run in gVisor. Changes nothing."""
+    return _run(nodes, "audit", yes=True)
+
+
+@click.command()
+@on_nodes
+@click.option(
+    "--to", type=click.IntRange(min=1), metavar="N", help="A generation; default: the last one."
+)
+@_YES
+def rollback(nodes: Nodes, to: int | None, *, yes: bool) -> int:
+    """
+    Roll back to an earlier generation.
+
+    That is daemon.json and the release as they were before a change.
+    """
+    own = () if to is None else (f"--data=gvisor_generation={to}",)
+    return _run(nodes, "rollback", *own, yes=yes)
+
+
+@click.command()
+@on_nodes
+@_YES
+def remove(nodes: Nodes, *, yes: bool) -> int:
+    """
+    Undo everything on the nodes.
+
+    daemon.json becomes the original file to the byte. Releases and records go.
+    """
+    return _run(nodes, "remove", yes=yes)
+
+
+@click.command()
+@on_nodes
+def generations(nodes: Nodes) -> int:
+    """List what each node can be rolled back to. Changes nothing."""
+    return _run(nodes, "generations", yes=True)

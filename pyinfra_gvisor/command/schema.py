@@ -1,0 +1,38 @@
+"""``pyinfra-gvisor schema``: JSON schemas of the settings and of the reports."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import click
+
+from pyinfra_gvisor.command.exit_codes import FAILED, FINE
+
+
+@click.group()
+def schema() -> None:
+    """Print the JSON schema of settings or reports."""
+
+
+@schema.command()
+def settings() -> None:
+    """Print the JSON schema of all gvisor_* settings."""
+    _show("settings.schema.json")
+
+
+@schema.command()
+def report() -> None:
+    """Print the JSON schema of the reports."""
+    _show("report.schema.json")
+
+
+@schema.command(hidden=True)
+def write() -> int:
+    """Write the schemas and the generated tables of docs/. Exits with 1 if one had changed."""
+    from pyinfra_gvisor.schema import main as write_all  # noqa: PLC0415 - takes long
+
+    return FAILED if write_all() else FINE
+
+
+def _show(name: str) -> None:
+    click.echo(files("pyinfra_gvisor").joinpath(name).read_text(encoding="utf-8"), nl=False)

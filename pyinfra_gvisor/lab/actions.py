@@ -1,0 +1,79 @@
+"""What the command ``pyinfra-gvisor lab`` does: one function an action."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pprint import pformat
+
+from pyinfra_gvisor.lab import Lab, engine, lab_arch, lab_name, node_specs, parts, runsc
+from pyinfra_gvisor.lab.cache import Cache
+from pyinfra_gvisor.lab.fleet import connect, tell_on_stderr
+from pyinfra_gvisor.lab.spec import OWN_ARCH
+
+
+def up() -> None:
+    """Start the lab's nodes, build what is missing, and say how to reach them."""
+    lab = _lab()
+    specs = node_specs(os.environ)
+    found = runsc.chosen(os.environ, lab=lab.name, cache=lab.cache, tell=tell_on_stderr)
+    tell_on_stderr(f"runsc of the nodes: {found.release}, {found.what}")
+    lab.up(specs)
+    status()
+
+
+def status() -> None:
+    """Say which nodes there are."""
+    for line in _lab().describe():
+        tell_on_stderr(line)
+
+
+def inventory() -> str:
+    """Return the text of an inventory of the lab's nodes, which are started if they are missing."""
+    lab = _lab()
+    found = runsc.chosen(os.environ, lab=lab.name, cache=lab.cache, tell=tell_on_stderr)
+    nodes = lab.up(node_specs(os.environ))
+    hosts = [(node.name, {**node.host_data(), **found.settings}) for node in nodes]
+    return f'"""Nodes of the lab {lab.name}."""\n\nrun = {pformat(hosts, width=100)}\n'
+
+
+def down() -> None:
+    """Remove the lab's nodes."""
+    _lab().down()
+    status()
+
+
+def remove_everything() -> None:
+    """Remove every lab's nodes, images and keys."""
+    _lab().remove_everything()
+    status()
+
+
+def why_docker_cannot() -> str | None:
+    """Return why this machine's Docker starts no privileged container, None if it does."""
+    client = connect()
+    if (why := engine.why_it_cannot(client)) is None:
+        return None
+    version = client.version()["Version"]
+    return f"Docker {version} on this machine starts no privileged container: {why}"
+
+
+def build(*, engine_only: bool = False) -> Iterator[str]:
+    """
+    Build what the lab is made of, and return the directory of each part.
+
+    + engine_only: build Docker alone
+    """
+    cache = Cache.of(os.environ)
+    for part in (parts.DOCKER,) if engine_only else parts.PARTS:
+        arch = lab_arch(os.environ) if part is parts.GVISOR else OWN_ARCH
+        yield str(parts.take(part, arch=arch, cache=cache, tell=tell_on_stderr))
+
+
+def cache_directory() -> str:
+    """Return the directory that keeps what was built."""
+    return str(Cache.of(os.environ).root)
+
+
+def _lab() -> Lab:
+    return Lab(lab_name(os.environ))
