@@ -104,5 +104,5 @@ def test_a_control_host_is_asked_whether_it_honours_the_option(
     fleet.run()
 
     assert fleet.failed() == {"bad"}
-    assert "CRITICAL coolify-drops-option Coolify: Coolify does not hand" in caplog.text
+    assert "CRITICAL coolify-drops-option Coolify: Coolify ignores --runtime" in caplog.text
     assert [node.kinds() for node in nodes.values()] == [["state", "coolify state"]] * 2

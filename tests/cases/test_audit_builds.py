@@ -15,7 +15,7 @@ from tests.cases.proven import proven_answer
 
 *GOOD, END = proven_answer()
 BUILDS = [*GOOD, "build_cache 18 2026-11-25T14:05:19Z", END]
-SAID = "it is in the group build and has runtimes for apps besides"
+SAID = "the node is in group build and also has runtimes for apps"
 
 
 @pytest.mark.parametrize(

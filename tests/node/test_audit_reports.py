@@ -150,7 +150,8 @@ def test_a_runtime_whose_wrapper_starts_runc_fools_nobody(
 
     assert seen.outcome.code == 1
     assert seen.found[f"wrapper-changed {wrapper}"]["severity"] == "critical"
-    assert seen.found["container-unsandboxed shop"]["evidence"].startswith("its process is no ")
+    evidence = seen.found["container-unsandboxed shop"]["evidence"]
+    assert evidence.startswith("runs directly on the host kernel: its process is not ")
     assert seen.container("shop")["asked"] == "runsc"
     assert seen.container("shop")["sandboxed"] is False
     assert audit(fleet, "plain").found == {}

@@ -138,10 +138,10 @@ def test_apps_that_were_set_are_what_the_audit_finds_and_both_ends_meet(
     assert '"--cap-drop=ALL" -> "--cap-drop=ALL --runtime=runsc"' in dry.stderr
     assert untouched == "--cap-drop=ALL"
     assert outcome.code == 0, outcome.text
-    assert "asks for runsc, its container for runc" in old_container["app-option-not-in-force"]
+    assert "has --runtime=runsc; its container has runc" in old_container["app-option-not-in-force"]
     assert seen == "runsc-sandbox"
     assert both == {}
-    assert "asks for no runtime" in no_option["app-option-missing"]
+    assert "has no --runtime" in no_option["app-option-missing"]
     assert TOKEN not in dry.text + outcome.text
 
 

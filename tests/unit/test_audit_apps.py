@@ -36,15 +36,11 @@ def test_an_app_whose_container_is_what_it_asks_for_has_nothing_against_it() -> 
 @pytest.mark.parametrize(
     ("container", "said"),
     [
-        pytest.param(RUNC, "its container for runc and is in no sandbox", id="runc"),
+        pytest.param(RUNC, "runc and was not seen in gVisor", id="runc"),
         pytest.param(
-            {**RUNC, "runtime": "runsc"},
-            "its container for runsc and is in no sandbox",
-            id="no-sandbox",
+            {**RUNC, "runtime": "runsc"}, "runsc and was not seen in gVisor", id="no-sandbox"
         ),
-        pytest.param(
-            {"runtime": "gvisor"}, "its container for gvisor and is in no sandbox", id="another-one"
-        ),
+        pytest.param({"runtime": "gvisor"}, "gvisor and was not seen in gVisor", id="another-one"),
     ],
 )
 def test_an_app_that_did_not_get_what_it_asks_for_is_found(
@@ -54,7 +50,9 @@ def test_an_app_that_did_not_get_what_it_asks_for_is_found(
 
     finding = found(report)["app-option-not-in-force shop"]
     assert finding.severity is Severity.HIGH
-    assert finding.evidence == f"Coolify's app shop ({UUID}) asks for runsc, {said}"
+    assert finding.evidence == (
+        f"Coolify's app shop ({UUID}) has --runtime=runsc; its container has {said}"
+    )
     assert not report.compliant
 
 
@@ -62,7 +60,7 @@ def test_a_sandbox_that_the_next_deployment_would_lose_is_found() -> None:
     report = compared(declared(None))
 
     finding = found(report)["app-option-missing shop"]
-    assert finding.evidence == f"Coolify's app shop ({UUID}) asks for no runtime"
+    assert finding.evidence == f"Coolify's app shop ({UUID}) has no --runtime"
     assert not report.compliant
 
 
@@ -94,7 +92,7 @@ def test_a_label_that_coolify_does_not_know_is_noted() -> None:
 
     finding = found(report)["app-unknown shop"]
     assert (finding.severity, report.compliant) == (Severity.LOW, True)
-    assert finding.evidence == "it is labelled coolify.applicationId=7"
+    assert finding.evidence == "label coolify.applicationId=7"
 
 
 @pytest.mark.parametrize(

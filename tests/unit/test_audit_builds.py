@@ -44,7 +44,7 @@ def builds(*lines: str, **given: Any) -> Finding | None:
         pytest.param(
             [CACHE, *running("x8s0", HELPER)],
             "18 records in Docker's build cache, last used 2026-11-25T14:05:19Z; "
-            f"a deployment of Coolify's runs: x8s0 ({HELPER})",
+            f"a Coolify deployment is running: x8s0 ({HELPER})",
             id="a-cache-and-a-deployment",
         ),
     ],
@@ -75,7 +75,10 @@ def test_a_docker_that_does_not_tell_its_cache_may_tell_that_a_step_has_run() ->
 
     assert finding is not None
     assert finding.severity is Severity.LOW
-    assert "has run, at 2025-11-25T14:05:22+00:00 or before; Docker 29.8.2" in finding.evidence
+    assert (
+        "a build step ran at 2025-11-25T14:05:22+00:00 or earlier; Docker 29.8.2"
+        in finding.evidence
+    )
 
 
 def test_a_deployment_alone_may_build_or_not_and_is_only_noted() -> None:
@@ -98,7 +101,7 @@ def test_a_build_node_that_runs_apps_is_told_to_be_both() -> None:
 
     assert finding is not None
     assert finding.severity is Severity.MEDIUM
-    assert finding.evidence.endswith("it is in the group build and has runtimes for apps besides")
+    assert finding.evidence.endswith("the node is in group build and also has runtimes for apps")
 
 
 def test_builds_that_must_stay_are_waived_with_a_reason() -> None:

@@ -163,13 +163,13 @@ def test_a_docker_socket_outside_of_a_sandbox_is_worse() -> None:
         pytest.param(
             "/opt/gvisor/releases/20260831.0/runsc",
             Severity.MEDIUM,
-            "runs on 20260831.0; 20260928.0 is declared",
+            "runs on runsc 20260831.0; 20260928.0 is declared",
             id="older",
         ),
         pytest.param(
             "/opt/gvisor/releases/20240729.0/runsc",
             Severity.HIGH,
-            "open to CVE-2025-2713, CVE-2026-96812",
+            "known escapes: CVE-2025-2713, CVE-2026-96812",
             id="with-an-escape",
         ),
         pytest.param(

@@ -185,7 +185,7 @@ def registered(entry: dict[str, Any], *lines: str, **settings: Any) -> dict[str,
             {"path": OURS},
             "--nvproxy-docker --host-uds=all",
             f"{OURS}: NVIDIA's hook run as root on the node, for whoever asks for a GPU "
-            "(--nvproxy-docker), and sockets of the host, docker.sock among them, where they are "
+            "(--nvproxy-docker); sockets of the host, docker.sock among them, where they are "
             "mounted (--host-uds)",
             id="a-wrapper",
         ),
@@ -253,7 +253,7 @@ def test_a_wrapper_that_was_changed_is_found_by_its_own_name() -> None:
 @pytest.mark.parametrize(
     ("runtimes", "evidence"),
     [
-        pytest.param({}, "dockerd does not know it", id="gone"),
+        pytest.param({}, "not registered in dockerd", id="gone"),
         pytest.param({"runsc": {"path": "/usr/bin/runc"}}, "starts /usr/bin/runc,", id="runc"),
         pytest.param(
             {"runsc": {"path": "/x", "runtimeArgs": ["--y"]}}, "starts /x --y,", id="arguments"
@@ -362,7 +362,7 @@ def test_somebody_else_s_key_that_dockerd_has_not_read_is_found(
     key = f"daemon-json-unread {FILE}"
     assert (key in found(report)) is is_found
     if is_found:
-        assert found(report)[key].evidence == "written and not read since: debug"
+        assert found(report)[key].evidence == "not loaded by dockerd: debug"
 
 
 def test_a_file_written_again_with_what_dockerd_has_is_no_finding() -> None:
@@ -422,7 +422,9 @@ def test_a_stopped_container_whose_runtime_is_not_registered_is_found(
     finding = found(report).get("runtime-unregistered shop")
     assert (finding.severity if finding else None) is severity
     if finding:
-        assert finding.evidence == f"asks for {runtime}, which dockerd does not know; it is stopped"
+        assert finding.evidence == (
+            f"runtime {runtime} is not registered in dockerd; the container is stopped"
+        )
 
 
 def test_a_running_container_whose_runtime_is_not_registered_fails_the_host() -> None:
@@ -431,7 +433,7 @@ def test_a_running_container_whose_runtime_is_not_registered_fails_the_host() ->
     finding = found(audited(*running.lines()))["runtime-unregistered shop"]
 
     assert finding.severity is Severity.HIGH
-    assert finding.evidence.endswith("it runs, and will not start again")
+    assert finding.evidence.endswith("; the container runs now")
 
 
 def test_that_stopped_containers_are_not_told_is_said() -> None:

@@ -46,7 +46,7 @@ def test_a_raised_release_is_one_finding_that_names_both_releases(there: list[st
     finding = found(report)[PENDING]
     assert finding.severity is Severity.MEDIUM
     assert finding.evidence == f"runsc {RELEASE} is in use and proven, {NEXT} is declared"
-    assert "run deploys/gvisor.py" in finding.remedy
+    assert "Run deploys/gvisor.py" in finding.remedy
 
 
 def test_such_a_node_is_compliant_and_not_clean() -> None:
@@ -84,7 +84,7 @@ def test_an_app_on_an_older_release_still_is_one() -> None:
     report = raised(*installed(older), *shop.lines())
 
     evidence = found(report)["container-old-release shop"].evidence
-    assert evidence == f"runs on {older}; {RELEASE} is in use"
+    assert evidence == f"runs on runsc {older}; {RELEASE} is in use"
 
 
 def elsewhere() -> dict[str, Any]:
