@@ -1,1 +1,1 @@
-"""What an operator asks of containers and nodes, and how bad it is where that does not hold."""
+"""What an operator requires of containers and nodes, and how severe a violation is."""

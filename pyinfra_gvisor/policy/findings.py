@@ -11,7 +11,7 @@ from pyinfra_gvisor.models import Strict
 
 
 class Severity(StrEnum):
-    """How bad a finding is; the order is that of the members, the mildest first."""
+    """Severity of a finding, in ascending order."""
 
     INFO = "info"
     LOW = "low"
@@ -21,30 +21,31 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """For comparing: greater is worse."""
+        """Return a number for comparisons: a greater one is worse."""
         return list(Severity).index(self)
 
 
 class Finding(Strict):
     """
-    One thing found. ``subject`` is what it is about: a container's name or a path on the node.
+    One thing that is wrong. ``subject`` is a container's name, or a path or thing on the node.
 
-    ``evidence`` is what was seen, ``remedy`` what to do. ``cis`` is the id of the same check in
-    docker-bench-security. ``waived`` says why it is accepted; a waived finding fails nothing.
+    ``evidence`` is what was found, ``remedy`` what to do. ``cis`` is the id of the same check in
+    docker-bench-security. ``waived`` is the reason why the finding is accepted. A waived finding
+    fails no host.
     """
 
     id: str = Field(description="The rule's id, such as `container-unsandboxed`.")
-    severity: Severity = Field(description="How bad it is.")
+    severity: Severity = Field(description="How severe it is.")
     subject: str = Field(description="The container's name, or the file or thing on the node.")
     what: str = Field(description="What is wrong, in a sentence.")
-    evidence: str = Field("", description="What was seen.")
+    evidence: str = Field("", description="What was found.")
     remedy: str = Field("", description="What to do.")
     cis: str | None = Field(None, description="docker-bench-security's id of the same check.")
-    waived: str | None = Field(None, description="Why it is accepted: it then fails nothing.")
+    waived: str | None = Field(None, description="Why it is accepted. It then fails no host.")
 
 
 def failing(findings: Iterable[Finding], at_least: Severity) -> list[Finding]:
-    """The findings that are not waived and at or above ``at_least``, the worst first."""
+    """Return the findings at or above ``at_least`` that are not waived, the worst first."""
     return [
         item
         for item in worst_first(findings)
@@ -53,7 +54,7 @@ def failing(findings: Iterable[Finding], at_least: Severity) -> list[Finding]:
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings by severity, those that are waived last, then by rule and subject."""
+    """Return the findings sorted: waived ones last, then by severity, rule and subject."""
     return sorted(
         findings,
         key=lambda item: (item.waived is not None, -item.severity.rank, item.id, item.subject),
@@ -61,7 +62,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def by_severity(findings: Iterable[Finding]) -> dict[Severity, int]:
-    """How many there are of each severity, waived ones left out; every severity is there."""
+    """Return the number of findings for every severity, without those that are waived."""
     counts = dict.fromkeys(Severity, 0)
     for item in findings:
         if item.waived is None:

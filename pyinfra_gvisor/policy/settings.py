@@ -1,4 +1,4 @@
-"""The ``gvisor_*`` keys about what is looked for, reported and watched."""
+"""The ``gvisor_*`` keys about the policy, the audit, its reports and the watch."""
 
 from __future__ import annotations
 
@@ -10,51 +10,53 @@ from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Reason, Selector
 
-# Below these systemd keeps nothing that others write, or a node has no business to be written to.
+# An absolute path; characters that a shell or systemd would interpret are refused.
 Directory = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")]
 
 
 class AuditSettings(Strict):
-    """What is held against a node, beside what is declared for it."""
+    """Settings of the policy, the audit, its reports and the watch."""
 
     must_sandbox: tuple[Selector, ...] = Field(
         (COOLIFY,),
-        description='Which containers must run in a sandbox, each `{"labels": {…}, "name": '
-        '"shop-*"}` with either or both; a label\'s value may be a list of values. `[]`: none.',
+        description='Containers that must run in gVisor, each `{"labels": {…}, "name": "shop-*"}` '
+        "with either or both. A label's value may be a list of allowed values. `[]`: none.",
     )
     exempt: tuple[Exemption, ...] = Field(
         (),
-        description="Which of these need not: the same, with a `reason` that every report repeats.",
+        description="Exceptions from `gvisor_must_sandbox`: the same form, with a `reason` that "
+        "every report repeats.",
     )
     waivers: dict[str, Reason] = Field(
         default_factory=dict,
-        description="Findings that are accepted: a reason by rule (`daemon-json-mode`) or by "
+        description="Accepted findings: a reason by rule (`daemon-json-mode`) or by "
         "docker-bench-security's id (`2.9`).",
     )
     audit_fail_on: Severity = Field(
-        Severity.HIGH, description="The mildest finding that makes the audit fail a host."
+        Severity.HIGH,
+        description="The audit fails a host with a finding of this severity or worse.",
     )
     report_dir: str | None = Field(
         None,
         min_length=1,
-        description="Where audit and deploy write their reports, on the controller; relative to "
-        "where pyinfra is started.",
+        description="Directory for reports of audit and deploy, on the controller; relative to "
+        "the directory in which pyinfra is started. `None`: no reports.",
     )
     textfile_dir: Directory | None = Field(
         None,
-        description="Where Prometheus' node exporter looks for textfiles on the node; it has to "
-        "be there before a run begins.",
+        description="Directory on the node in which Prometheus' node exporter reads textfiles. It "
+        "must exist before the run. `None`: no metrics.",
     )
     watch: Annotated[bool, Field(strict=True)] = Field(
         False,
-        description="Have a systemd timer on the node that looks for containers that must be in a "
-        "sandbox and are not.",
+        description="Install a systemd timer on the node that looks for containers that must run "
+        "in gVisor and do not.",
     )
     watch_interval_s: Annotated[int, Field(ge=10, le=86400, strict=True)] = Field(
-        120, description="Seconds between two looks of the watch."
+        120, description="Seconds between two checks of the watch."
     )
     watch_action: Literal["report", "stop"] = Field(
         "report",
-        description="What the watch does with such a container: say it in the journal, or stop it "
-        "besides.",
+        description="What the watch does with such a container: `report` it in the journal, or "
+        "report and `stop` it.",
     )

@@ -60,7 +60,7 @@ def test_only_the_labels_that_decide_are_asked_for() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        pytest.param("must_sandbox", [{}], "selects nothing in particular", id="nothing"),
+        pytest.param("must_sandbox", [{}], "neither labels nor a name is given", id="nothing"),
         pytest.param("must_sandbox", "all", "got all", id="a-word"),
         pytest.param("exempt", [{"name": "x"}], "['reason'] field required", id="no-reason"),
         pytest.param("exempt", [{"name": "x", "reason": "short"}], "10 characters", id="short"),
