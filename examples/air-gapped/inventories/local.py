@@ -1,0 +1,3 @@
+"""This machine, as a run node: for a new server's own cloud-init."""
+
+run = ["@local"]

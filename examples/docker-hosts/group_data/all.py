@@ -1,0 +1,3 @@
+"""Settings of all hosts."""
+
+_sudo = True  # Docker's socket and /etc/docker belong to root

@@ -1,0 +1,22 @@
+"""Your nodes, as ssh knows them."""
+
+# Nodes that get every change first: pyinfra-gvisor apply --limit canary
+canary = [
+    "run-1.example.com",
+]
+
+# Nodes that run containers of strangers.
+run = [
+    *canary,
+    "run-2.example.com",
+    ("run-3.example.com", {"ssh_user": "debian", "ssh_port": 2222}),
+    ("run-4.example.com", {"gvisor_docker": "debian"}),  # a new machine, without Docker
+]
+
+# Nodes that only build images.
+build = [
+]
+
+# Coolify's own host: no gVisor.
+coolify = [
+]
