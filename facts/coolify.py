@@ -30,7 +30,7 @@ class CoolifyState(FactBase[ControlHost | None]):
             files="\n".join(paths()),
             compose=COMPOSE,
             timer=TIMER,
-            owed=OWED,
+            redeploys=OWED,
         )
         return asked(text)
 

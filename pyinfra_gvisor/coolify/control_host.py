@@ -139,7 +139,7 @@ def parse_control_host(output: Sequence[str]) -> ControlHost:
             source_dir="source_dir" in values,
             timer=values.get("timer"),
             timer_enabled="timer_enabled" in values,
-            owed=frozenset(lists.get("owed", [])),
+            owed=frozenset(lists.get("redeploy", [])),
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"the control host's answer is malformed: {error}") from error

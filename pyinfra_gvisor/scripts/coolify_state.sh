@@ -1,9 +1,9 @@
 #!/bin/sh
-# Prints what a control host is, one "key value" a line; changes nothing. Read behind
-# coolify_container.sh. Set before: files (the paths of ours, a line each), compose, timer (paths),
-# owed (the file with the redeploys that are owed).
+# Prints the state of a Coolify control host, one "key value" a line. Changes nothing. Comes after
+# coolify_container.sh. Variables: files (paths of our files, one a line), compose and timer (paths), redeploys (path
+# of the file with the apps that are still to be redeployed).
 set -u
-: "${files:?}" "${compose:?}" "${timer:?}" "${owed:?}"
+: "${files:?}" "${compose:?}" "${timer:?}" "${redeploys:?}"
 
 container_state() {
     if ! command -v docker > /dev/null; then return 0; fi
@@ -13,10 +13,10 @@ container_state() {
         return 0
     fi
     if ! has_container; then return 0; fi
-    described=$(describe_container) || return 0 # gone between two commands
+    described=$(describe_container) || return 0 # it was removed in between
     printf 'container %s\n' "$described"
     case "$described" in *'"Running":true'*) ;; *) return 0 ;; esac
-    # what is no line of the patcher's is passed over by whoever reads this
+    # the reader skips lines that are not from the patcher
     if told=$(in_coolify state 2>&1); then
         printf '%s\n' "$told" | sed 's/^/php /'
     else
@@ -55,5 +55,5 @@ container_state
 compose_state
 file_states
 timer_state
-if [ -r "$owed" ]; then sed -n 's/^/owed /p' "$owed"; fi
+if [ -r "$redeploys" ]; then sed -n 's/^/redeploy /p' "$redeploys"; fi
 echo 'end of coolify state'

@@ -38,7 +38,7 @@ def uuid_of(api: ApiServer, server: str) -> str:
 
 def factory(*owed: str) -> Node:
     """A control host on which all is done but for the apps."""
-    lines = [f"owed {uuid}" for uuid in owed]
+    lines = [f"redeploy {uuid}" for uuid in owed]
     return Node([answer(*persistent(mounts=()), *patched(), *lines)])
 
 

@@ -143,7 +143,7 @@ class Factory:
             files="\n".join(paths()),
             compose=COMPOSE,
             timer=TIMER,
-            owed=OWED,
+            redeploys=OWED,
         )
         return self.run(replaced(text, changes or {}))
 

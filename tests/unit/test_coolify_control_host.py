@@ -28,7 +28,7 @@ def test_a_host_without_coolify_is_told_from_one_with_it() -> None:
 
 
 def test_a_control_host_is_read_whole() -> None:
-    found = host(*persistent(), *patched(MASTER, "stale 11", "asked_s 1790000002.50"), "owed abc")
+    found = host(*persistent(), *patched(MASTER, "stale 11", "asked_s 1790000002.50"), "redeploy abc")
 
     assert found.container is not None
     assert found.container.running
