@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from pyinfra_gvisor.command.controller import controller_lines
 from pyinfra_gvisor.command.running import Nodes, on_nodes, pyinfra_arguments, run_pyinfra
+from pyinfra_gvisor.errors import Problem
 
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask between plan and change.")
 _DEPLOY = click.option(
@@ -17,8 +20,15 @@ _DEPLOY = click.option(
 )
 
 
-def _run(nodes: Nodes, deploy: str, *own: str, yes: bool = False) -> int:
-    return run_pyinfra(pyinfra_arguments(nodes, deploy, *own, *(("-y",) if yes else ())))
+def _run(nodes: Nodes, deploy: str, *own: str) -> int:
+    return run_pyinfra(pyinfra_arguments(nodes, deploy, *own))
+
+
+def _change(nodes: Nodes, deploy: str, *own: str, yes: bool) -> int:
+    arguments = pyinfra_arguments(nodes, deploy, *own, *(("-y",) if yes else ()))
+    if not yes and not sys.stdin.isatty():
+        raise Problem("pyinfra asks before a change, and stdin is no terminal", todo="add -y")
+    return run_pyinfra(arguments)
 
 
 @click.command()
@@ -31,7 +41,7 @@ def doctor(nodes: Nodes) -> int:
     """
     for line in controller_lines():
         click.echo(line, err=True)
-    return _run(nodes, "doctor", yes=True)
+    return _run(nodes, "doctor", "-y")
 
 
 @click.command()
@@ -48,14 +58,14 @@ def plan(nodes: Nodes, deploy: str) -> int:
 @_YES
 def apply(nodes: Nodes, deploy: str, *, yes: bool) -> int:
     """Bring the nodes to what is declared, and prove it."""
-    return _run(nodes, deploy, yes=yes)
+    return _change(nodes, deploy, yes=yes)
 
 
 @click.command()
 @on_nodes
 def audit(nodes: Nodes) -> int:
     """Check that apps run in gVisor. Changes nothing."""
-    return _run(nodes, "audit", yes=True)
+    return _run(nodes, "audit", "-y")
 
 
 @click.command()
@@ -71,7 +81,7 @@ def rollback(nodes: Nodes, to: int | None, *, yes: bool) -> int:
     That is daemon.json and the release as they were before a change.
     """
     own = () if to is None else (f"--data=gvisor_generation={to}",)
-    return _run(nodes, "rollback", *own, yes=yes)
+    return _change(nodes, "rollback", *own, yes=yes)
 
 
 @click.command()
@@ -83,11 +93,11 @@ def remove(nodes: Nodes, *, yes: bool) -> int:
 
     daemon.json becomes the original file to the byte. Releases and records go.
     """
-    return _run(nodes, "remove", yes=yes)
+    return _change(nodes, "remove", yes=yes)
 
 
 @click.command()
 @on_nodes
 def generations(nodes: Nodes) -> int:
     """List what each node can be rolled back to. Changes nothing."""
-    return _run(nodes, "generations", yes=True)
+    return _run(nodes, "generations", "-y")

@@ -80,14 +80,27 @@ def test_what_is_no_host_is_refused(tmp_path: Path, hosts: list[str], says: str)
         pytest.param(["plan"], ["deploys/gvisor.py", "--dry", "--diff"], id="plan"),
         pytest.param(["apply", "-y"], ["deploys/gvisor.py", "-y"], id="apply"),
         pytest.param(
-            ["apply", "--limit", "canary"], ["deploys/gvisor.py", "--limit=canary"], id="limit"
+            ["apply", "-y", "--limit", "canary"],
+            ["deploys/gvisor.py", "-y", "--limit=canary"],
+            id="limit",
         ),
         pytest.param(
             ["audit", "--", "--ssh-user", "debian"],
             ["deploys/audit.py", "-y", "--ssh-user", "debian"],
             id="options-of-pyinfra",
         ),
-        pytest.param(["remove"], ["deploys/remove.py"], id="remove"),
+        pytest.param(["remove", "-y"], ["deploys/remove.py", "-y"], id="remove"),
+        pytest.param(
+            ["rollback", "--to", "3", "-y"],
+            ["deploys/rollback.py", "--data=gvisor_generation=3", "-y"],
+            id="to-a-generation",
+        ),
+        pytest.param(["doctor"], ["deploys/doctor.py", "-y"], id="doctor"),
+        pytest.param(
+            ["plan", "--deploy", "coolify"],
+            ["deploys/coolify.py", "--dry", "--diff"],
+            id="another-deploy",
+        ),
         pytest.param(["rollback", "-y"], ["deploys/rollback.py", "-y"], id="rollback"),
     ],
 )
@@ -109,6 +122,18 @@ def test_without_a_fleet_it_is_said_how_to_begin(
 
     said = capsys.readouterr().err
     assert f"inventories/run.py does not exist in {here}; change to the directory" in said
+
+
+@pytest.mark.parametrize("typed", ["apply", "rollback", "remove"])
+def test_without_a_terminal_a_change_needs_yes(
+    here: Path, ran: list[list[str]], typed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["init", "run-1"])
+
+    assert main([typed]) == 1
+
+    assert "stdin is no terminal; add -y" in capsys.readouterr().err
+    assert ran == []
 
 
 @pytest.mark.parametrize(
@@ -159,7 +184,7 @@ def test_the_settings_of_a_new_fleet_are_valid(here: Path) -> None:
         path.name: load_settings(run_path(str(path)))[1] for path in here.glob("group_data/*.py")
     }
 
-    assert problems == dict.fromkeys(("all.py", "run.py", "build.py", "coolify.py"), {})
+    assert problems == {key: {} for key in ("all.py", "run.py", "build.py", "coolify.py")}
 
 
 def test_pyinfras_exit_code_for_a_wrong_command_line_is_not_handed_on(
