@@ -1,1 +1,1 @@
-"""What an audit found, for a person, a CI job and a monitoring system."""
+"""Reports of an audit: for people, for CI jobs and for monitoring."""

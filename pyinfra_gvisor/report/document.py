@@ -1,4 +1,4 @@
-"""The report as data, one document a host, one for the fleet: other forms are made from these."""
+"""Reports as data: one document for each host and one for the fleet. Other forms use these."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.policy.findings import Finding, Severity, failing, worst_first
 
-VERSION: Final = 1  # of the documents' form; another one where a reader of this one would err
+VERSION: Final = 1  # of the documents' form; raised when a reader of the old form would fail
 
 State = Literal["unknown", "failed", "findings", "clean"]
 
@@ -21,9 +21,9 @@ def _moment(text: str) -> str:
     try:
         zone = datetime.fromisoformat(text).tzinfo
     except ValueError:
-        raise Problem("not a time of ISO 8601", got=text) from None
+        raise Problem("not an ISO 8601 time", got=text) from None
     if zone is None:
-        raise Problem("a time without its UTC offset", got=text, todo="add +00:00")
+        raise Problem("a time without UTC offset", got=text, todo="add +00:00")
     return text
 
 
@@ -36,98 +36,104 @@ Findings = Annotated[tuple[Finding, ...], AfterValidator(_sorted)]
 
 
 class _Part(Strict):
-    """A part of a report."""
+    """Part of a report."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
 class RuntimeReport(_Part):
-    """A runtime as the live daemon has it."""
+    """A runtime that is registered in the running dockerd."""
 
     name: str
-    path: str = Field(description="What dockerd starts.")
-    release: str | None = Field(description="The runsc release, if it is a wrapper of ours.")
+    path: str = Field(description="The program that dockerd starts.")
+    release: str | None = Field(description="Its runsc release, if the program is our wrapper.")
 
 
 class ContainerReport(_Part):
-    """A running container: what it asked for, and what it really is."""
+    """A running container: its runtime, and what it really runs on."""
 
     name: str
     id: str
     image: str
-    asked: str = Field(description="The runtime that Docker was asked for.")
-    sandboxed: bool = Field(description="Whether it was seen to be in a sandbox of gVisor's.")
+    asked: str = Field(description="The runtime that it was created with.")
+    sandboxed: bool = Field(description="Whether it was seen in gVisor.")
     verdict: Literal["sandboxed", "bare", "unknown"] = Field(
-        description="What it is: in a sandbox, on the node's kernel, or nobody can tell."
+        description="`sandboxed`: runs in gVisor. `bare`: runs directly on the host kernel. "
+        "`unknown`: cannot be verified."
     )
-    why: str = Field(description="What speaks against a sandbox of ours; empty if nothing does.")
-    release: str | None = Field(description="The release its sandbox runs from, if one of ours.")
-    must: bool = Field(description="Whether the policy says that it has to be sandboxed.")
-    exempt: str | None = Field(description="Why it need not be, if it is exempted.")
+    why: str = Field(
+        description="Why it is not seen in a sandbox that we installed; empty if it is."
+    )
+    release: str | None = Field(
+        description="The runsc release of its sandbox; null if we did not install it."
+    )
+    must: bool = Field(description="Whether it must run in gVisor by the policy.")
+    exempt: str | None = Field(description="Why it is exempt; null if it is not.")
 
     @model_validator(mode="before")
     @classmethod
     def _older(cls, value: Any) -> Any:
-        """A report that lies there from before there was a verdict goes on to be read."""
+        """Accept reports that were written before ``verdict`` existed."""
         if not isinstance(value, dict) or "verdict" in value:
             return value
         return {"verdict": "sandboxed" if value.get("sandboxed") else "bare", "why": "", **value}
 
 
 class ProofReport(_Part):
-    """The last proof of isolation on the node."""
+    """The last proof of isolation on a node."""
 
     release: str | None
-    at: Moment | None = Field(description="When, ISO 8601 with UTC offset; None if there was none.")
-    checks: int = Field(description="How many checks were made.")
-    failed: tuple[str, ...] = Field(description="The checks that proved nothing.")
-    holds: bool = Field(description="Whether the node is as it was then proven.")
+    at: Moment | None = Field(description="Time, ISO 8601 with UTC offset; null if never.")
+    checks: int = Field(description="Number of checks.")
+    failed: tuple[str, ...] = Field(description="Checks that failed.")
+    holds: bool = Field(description="Whether no check failed and the node is unchanged since.")
     not_made: str | None = Field(
-        None, description="When a proof could not be made since, and why; None if it could."
+        None,
+        description="When and why a later proof could not be made; null if none was tried.",
     )
 
 
 class NodeReport(_Part):
-    """What the node is."""
+    """A node: its system, Docker, runsc releases and proof."""
 
     distribution: str
     kernel: str
     arch: str
     docker: str | None
-    release: str = Field(description="The runsc release that is declared for it.")
+    release: str = Field(description="The declared runsc release.")
     in_use: str | None = Field(
         None,
         description="The runsc release that is in use and proven, while another one is declared.",
     )
-    releases: tuple[str, ...] = Field(description="Those that are on it, as they were installed.")
+    releases: tuple[str, ...] = Field(description="Installed releases that were not changed.")
     runtimes: tuple[RuntimeReport, ...]
     proof: ProofReport
 
 
 class StoppedReport(_Part):
-    """Who tried within the last hour what the firewall stops."""
+    """A container whose traffic the firewall blocked within the last hour."""
 
-    who: str = Field(description="A container's name, or an address that none has which runs.")
-    running: bool = Field(description="Whether it is a container that runs.")
-    tried: tuple[str, ...] = Field(description="Destinations such as `10.0.0.5:5432/tcp`.")
-    more: int = Field(description="How many destinations more.")
+    who: str = Field(description="The container's name; its address if it does not run now.")
+    running: bool = Field(description="Whether a running container has this name.")
+    tried: tuple[str, ...] = Field(description="Blocked destinations, such as `10.0.0.5:5432/tcp`.")
+    more: int = Field(description="Number of blocked destinations that `tried` omits.")
 
 
 class EgressReport(_Part):
-    """The node's firewall: what containers may reach."""
+    """The node's firewall: what containers can reach."""
 
-    declared: bool = Field(description="Whether one is declared for the node.")
+    declared: bool = Field(description="Whether a firewall is declared for the node.")
     in_force: bool = Field(
-        description="Whether its rules are loaded as they lie there, and will be at the next boot."
+        description="Whether its rules are loaded unchanged, and will be after a reboot."
     )
     counters: dict[str, int] = Field(
-        description="Since they were loaded: `drop_…` packets that were stopped, `accept_…` new "
-        "connections that were let through."
+        description="Counts since the rules were loaded: blocked packets (`drop_…`), allowed new "
+        "connections (`accept_…`)."
     )
     stopped: tuple[StoppedReport, ...]
 
     def counted(self, verdict: Literal["accept", "drop"]) -> dict[str, int]:
-        """The counters of a verdict, by what is behind it in their names."""
+        """Return the counters of ``verdict``, by their names without ``accept_`` or ``drop_``."""
         prefix = f"{verdict}_"
         return {
             name.removeprefix(prefix): count
@@ -137,32 +143,35 @@ class EgressReport(_Part):
 
 
 class HostReport(_Part):
-    """
-    One host. ``error`` says why nothing is known of it; it is then not compliant.
-    """
+    """One host. ``error`` says why it could not be checked; it is then not compliant."""
 
     version: Literal[1] = VERSION
     host: str
-    at: Moment = Field(description="When it was looked at, ISO 8601 with UTC offset.")
-    by: Literal["audit", "deploy"] = Field(description="Which run wrote it.")
-    fail_on: Severity = Field(description="The mildest severity that makes a host fail.")
+    at: Moment = Field(description="Time of the check, ISO 8601 with UTC offset.")
+    by: Literal["audit", "deploy"] = Field(description="The kind of run that wrote the report.")
+    fail_on: Severity = Field(description="The host fails on findings of this severity or worse.")
     error: str | None = None
     node: NodeReport | None = None
-    egress: EgressReport | None = Field(None, description="None where there is no firewall.")
+    egress: EgressReport | None = Field(None, description="null if the node has no firewall.")
     containers: tuple[ContainerReport, ...] = ()
-    findings: Findings = Field((), description="The worst first, waived ones last.")
-    risks: tuple[str, ...] = Field((), description="Risks that were accepted, with the reasons.")
+    findings: Findings = Field((), description="Worst first, waived ones last.")
+    risks: tuple[str, ...] = Field((), description="Accepted risks, with their reasons.")
 
     @computed_field  # type: ignore[prop-decorator]  # mypy takes no decorator on a property
     @property
     def compliant(self) -> bool:
-        """Whether it was looked at and nothing at or above ``fail_on`` was found."""
+        """Whether the host was checked and nothing at or above ``fail_on`` was found."""
         return self.error is None and not failing(self.findings, self.fail_on)
 
     @computed_field  # type: ignore[prop-decorator]  # as above
     @property
     def state(self) -> State:
-        """``findings``: some, none that makes it fail; what is waived or only noted is none."""
+        """
+        The worst thing that is known of the host.
+
+        ``findings`` means findings of severity low or worse, but none at or above ``fail_on``.
+        Waived findings do not count.
+        """
         if self.error is not None:
             return "unknown"
         if not self.compliant:
@@ -170,7 +179,7 @@ class HostReport(_Part):
         return "findings" if failing(self.findings, Severity.LOW) else "clean"
 
     def to_json(self) -> dict[str, Any]:
-        """The document, with what is worked out from it."""
+        """Return the document with its computed fields."""
         return self.model_dump(mode="json")
 
 
@@ -178,7 +187,7 @@ class FleetReport(_Part):
     """All hosts of a run."""
 
     version: Literal[1] = VERSION
-    at: Moment = Field(description="When it was written, ISO 8601 with UTC offset.")
+    at: Moment = Field(description="Time of writing, ISO 8601 with UTC offset.")
     by: Literal["audit", "deploy"]
     hosts: tuple[HostReport, ...]
     findings: Findings = Field(
@@ -192,14 +201,14 @@ class FleetReport(_Part):
         return bool(self.hosts) and all(host.compliant for host in self.hosts)
 
     def to_json(self) -> dict[str, Any]:
-        """The document, with what is worked out from it."""
+        """Return the document with its computed fields."""
         return self.model_dump(mode="json")
 
 
 def not_looked_at(
     host: str, *, at: str, by: Literal["audit", "deploy"], fail_on: Severity, error: str
 ) -> HostReport:
-    """The report of a host of which nothing is known."""
+    """Return the report of a host that could not be checked."""
     return HostReport(host=host, at=at, by=by, fail_on=fail_on, error=error)
 
 
@@ -210,6 +219,6 @@ def fleet_report(
     by: Literal["audit", "deploy"],
     findings: Sequence[Finding] = (),
 ) -> FleetReport:
-    """The hosts' reports together, by name."""
+    """Return one report of all hosts, sorted by name."""
     by_name = tuple(sorted(hosts, key=lambda item: item.host))
     return FleetReport(at=at, by=by, hosts=by_name, findings=tuple(findings))

@@ -1,4 +1,4 @@
-"""What an earlier run wrote about a host."""
+"""Read the report that an earlier run wrote about a host."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.report.names import host_path
 
-WORKED_OUT = frozenset({"compliant", "state"})  # they are in the file, and made from the rest
+WORKED_OUT = frozenset({"compliant", "state"})  # fields that are computed from the others
 
 
 def earlier(directory: str | Path, host: str) -> HostReport | None:
-    """The report on ``host`` that lies in ``directory``; None if there is none that can be read."""
+    """Return the report on ``host`` in ``directory``; None if no readable report exists."""
     try:
         document = json.loads((Path(directory) / host_path(host)).read_text(encoding="utf-8"))
         known = {key: value for key, value in document.items() if key not in WORKED_OUT}

@@ -1,4 +1,4 @@
-"""The reports as files on the controller, each of them whole or as it was before."""
+"""Write reports as files on the controller. Each file is replaced as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pyinfra_gvisor.whole_file import write_whole
 
 def write_host(directory: str | Path, report: HostReport) -> Path:
     """
-    Put ``hosts/<name>.json`` into ``directory``, which is made if it is missing.
+    Write ``hosts/<name>.json`` into ``directory``, which is created if it is missing.
 
-    Raises ``Problem`` naming the file and the reason if that cannot be.
+    Raises ``Problem`` with the file and the reason if writing fails.
     """
     path = Path(directory) / host_path(report.host)
     _write(path, _json(report.to_json()))
@@ -28,10 +28,10 @@ def write_host(directory: str | Path, report: HostReport) -> Path:
 
 def write_fleet(directory: str | Path, report: FleetReport) -> tuple[Path, ...]:
     """
-    Put the fleet's four forms into ``directory``, which is made if it is missing.
+    Write the fleet's report in four forms into ``directory``, which is created if it is missing.
 
-    Reports of hosts that are no longer in the fleet are left alone. Raises ``Problem`` naming the
-    file and the reason if one cannot be written.
+    Reports of hosts that are no longer in the fleet stay. Raises ``Problem`` with the file and the
+    reason if writing fails.
     """
     forms = {
         "fleet.json": _json(report.to_json()),
@@ -55,5 +55,5 @@ def _write(path: Path, text: str) -> None:
     except OSError as error:
         raise Problem(
             f"{path}: the report cannot be written: {error.strerror}",
-            todo="set gvisor_report_dir to a directory that you may write to",
+            todo="set gvisor_report_dir to a directory that you can write to",
         ) from None

@@ -1,7 +1,7 @@
 """
-The fleet's report for a CI job: JUnit XML, one suite a host.
+The fleet's report for a CI job: JUnit XML with one suite for each host.
 
-There is no standard of it; the elements and attributes are those that Jenkins and GitLab read:
+JUnit XML has no standard. The elements and attributes are those that Jenkins and GitLab read:
 https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jenkinsci/plugins/xunit/types/model/xsd/junit-10.xsd
 https://docs.gitlab.com/ci/testing/unit_test_reports/
 """
@@ -19,14 +19,14 @@ from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 
 PACKAGE = "pyinfra-gvisor"  # the suite of findings about the package itself
-LOOKED_AT = "was looked at"  # the case that every host has, so that a clean one shows
+LOOKED_AT = "was looked at"  # a case of every host, so that a host without findings shows
 
-# What XML 1.0 cannot hold even escaped: https://www.w3.org/TR/xml/#charsets
+# Characters that XML 1.0 does not allow, even escaped: https://www.w3.org/TR/xml/#charsets
 _IMPOSSIBLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Case(NamedTuple):
-    """A test case, and what it holds unless it passed: an element's name, message and text."""
+    """A test case; ``outcome`` is the name of its element, None if it passed without a text."""
 
     name: str
     outcome: str | None = None
@@ -36,8 +36,10 @@ class Case(NamedTuple):
 
 def junit(report: FleetReport) -> str:
     """
-    The XML: failures are what makes a host fail, errors are hosts of which nothing is known,
-    skipped is what is waived with the reason, and milder findings pass with a text.
+    Return the report as JUnit XML.
+
+    Findings that make a host fail are failures. Hosts that could not be checked are errors. Waived
+    findings are skipped, with their reason. Less severe findings pass, with a text.
     """
     root = Xml.Element("testsuites", name="gVisor isolation")
     if report.findings:
@@ -46,7 +48,7 @@ def junit(report: FleetReport) -> str:
     for host in report.hosts:
         _suite(root, host.host, host.at, list(_cases(host)))
     if not report.hosts:
-        _suite(root, "fleet", report.at, [Case(LOOKED_AT, "error", "no host was looked at")])
+        _suite(root, "fleet", report.at, [Case(LOOKED_AT, "error", "no host was checked")])
     for name in ("tests", "failures", "errors"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     Xml.indent(root)
@@ -57,11 +59,11 @@ def _cases(host: HostReport) -> Iterator[Case]:
     if host.error is None:
         yield Case(LOOKED_AT)
     else:
-        yield Case(LOOKED_AT, "error", "nothing is known of this host", host.error)
+        yield Case(LOOKED_AT, "error", "this host could not be checked", host.error)
     seen: Counter[str] = Counter()
     for item in host.findings:
         name = f"{item.id}: {item.subject}"
-        seen[name] += 1  # GitLab shows only the first of several cases of one name
+        seen[name] += 1  # GitLab shows only one of several cases with the same name
         yield _case(item, name if seen[name] == 1 else f"{name} ({seen[name]})", host.fail_on)
 
 
@@ -95,7 +97,7 @@ def _suite(root: Xml.Element, host: str, at: str, cases: list[Case]) -> None:
         errors=str(outcomes["error"]),
         skipped=str(outcomes["skipped"]),
         time="0",
-        # Readers take no offset: it is UTC.
+        # Readers expect UTC without an offset.
         timestamp=datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
     )
     for case in cases:

@@ -1,24 +1,27 @@
-"""What a host's report is called, whatever pyinfra calls the host."""
+"""File names of hosts' reports, safe for every name that pyinfra may give a host."""
 
 from __future__ import annotations
 
 import hashlib
 import string
 
-# No upper case: a controller's file system may not tell it from lower case.
+HOSTS_DIR = "hosts"  # below gvisor_report_dir
+# No upper case: some file systems do not distinguish it from lower case.
 _PLAIN = frozenset((string.ascii_lowercase + string.digits + "._-").encode())
-_NAME_LIMIT_BYTES = 180  # a file's name has at most 255, and some are needed beside this
+_NAME_LIMIT_BYTES = 180  # file names have at most 255 bytes; suffixes need some of them
 
 
 def host_path(host: str) -> str:
-    """Where a host's report is, below the directory; no two hosts have the same."""
-    return f"hosts/{file_name(host)}.json"
+    """Return the path of a host's report below the directory, unique for each host."""
+    return f"{HOSTS_DIR}/{file_name(host)}.json"
 
 
 def file_name(host: str) -> str:
     """
-    ``host`` as a file's name: ``%`` and two digits for what is no lower case letter, digit, ``.``,
-    ``_`` or ``-``, and for a dot in front. A very long one ends in ``~`` and its sha256.
+    Return ``host`` as a file name.
+
+    Lower case letters, digits, ``.``, ``_`` and ``-`` stay. Other bytes and a leading dot become
+    ``%`` and two hexadecimal digits. A very long name is cut and ends with ``~`` and its sha256.
     """
     coded = host.encode()
     plain = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in coded)

@@ -1,4 +1,4 @@
-"""The fleet's report as one HTML page that needs nothing beside itself, on screen and on paper."""
+"""The fleet's report as one self-contained HTML page, for screen and paper."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity
 from pyinfra_gvisor.report.document import ContainerReport, FleetReport, HostReport, State
 
-# What needs somebody first; the words that stand beside the colours.
+# States and their names, the most urgent first.
 STATES: dict[State, str] = {
     "unknown": "Unknown",
     "failed": "Failed",
     "findings": "Findings",
     "clean": "Clean",
 }
-MANY = 20  # clean hosts; more of them are folded up
-FEW = 8  # destinations that are named of one who was stopped; the JSON report has more
-STALE_S = 3600  # a report that is so much older than the page is of an earlier run, and is dated
+MANY = 20  # clean hosts to show; more of them are collapsed
+FEW = 8  # blocked destinations to show for each container; the JSON report has more
+STALE_S = 3600  # a host's report that is older than this comes from an earlier run
 
 
 @dataclass(frozen=True)
 class Section:
-    """A host as the page shows it: what its template would otherwise work out."""
+    """A host's report with the values that the page shows."""
 
     report: HostReport
     anchor: str
@@ -34,23 +34,23 @@ class Section:
 
     @property
     def counts(self) -> dict[Severity, int]:
-        """Findings by severity, the worst first, without those that are waived."""
+        """Return the number of findings by severity, worst first, without waived ones."""
         found = by_severity(self.report.findings)
         return {severity: found[severity] for severity in reversed(Severity)}
 
     @property
     def findings(self) -> list[Finding]:
-        """Those that are not waived, the worst first."""
+        """Return the findings that are not waived, the worst first."""
         return [item for item in self.report.findings if item.waived is None]
 
     @property
     def waived(self) -> list[Finding]:
-        """Those that are."""
+        """Return the waived findings."""
         return [item for item in self.report.findings if item.waived is not None]
 
     @property
     def containers(self) -> list[ContainerReport]:
-        """Those that break the policy first, then those on the host's kernel, then by name."""
+        """Return the containers: first those that break the policy, then those not in gVisor."""
         return sorted(
             self.report.containers,
             key=lambda item: (not breaks_policy(item), item.sandboxed, item.name),
@@ -58,20 +58,20 @@ class Section:
 
     @property
     def sandboxed(self) -> int:
-        """How many of the containers are."""
+        """Return the number of containers in gVisor."""
         return sum(item.sandboxed for item in self.report.containers)
 
     @property
     def breaking(self) -> int:
-        """How many of the containers break the policy."""
+        """Return the number of containers that break the policy."""
         return sum(breaks_policy(item) for item in self.report.containers)
 
 
 def page(report: FleetReport) -> str:
-    """The page; all that comes from the report is escaped."""
+    """Return the page as HTML. Everything from the report is escaped."""
     sections = _sections(report)
     states = Counter(section.report.state for section in sections)
-    folded = states["clean"] if states["clean"] > MANY else 0  # they are the last ones
+    folded = states["clean"] if states["clean"] > MANY else 0  # clean hosts come last
     found = Counter(item.severity for section in sections for item in section.findings)
     return (
         _environment()
@@ -94,15 +94,15 @@ def page(report: FleetReport) -> str:
 
 
 def breaks_policy(container: ContainerReport) -> bool:
-    """Whether it must be in a sandbox, and is not."""
+    """Return True if a container must run in gVisor, and was not seen there."""
     return container.must and container.exempt is None and not container.sandboxed
 
 
 def kernel_of(container: ContainerReport) -> str:
-    """What a container that is not seen in a sandbox runs on."""
+    """Return what a container that was not seen in gVisor runs on."""
     if container.verdict == "unknown":
-        return f"not known: {container.why}"
-    return "the host\N{RIGHT SINGLE QUOTATION MARK}s kernel"
+        return f"cannot be verified: {container.why}"
+    return "host kernel"
 
 
 def _sections(report: FleetReport) -> list[Section]:

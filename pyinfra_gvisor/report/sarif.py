@@ -20,8 +20,8 @@ from pyinfra_gvisor.report.names import host_path
 
 PACKAGE: Final = "pyinfra-gvisor"  # in place of a host's name: a finding about the package itself
 FLEET_FILE: Final = "fleet.json"
-UNKNOWN: Final = "host-unknown"  # the rule of a host that could not be looked at
-UNKNOWN_REMEDY = "Make the host reachable and run the audit again: nothing is known of it."
+UNKNOWN: Final = "host-unknown"  # the rule of a host that could not be checked
+UNKNOWN_REMEDY = "Make the host reachable, then run the audit again"
 
 LEVELS = {
     Severity.INFO: "note",
@@ -30,7 +30,7 @@ LEVELS = {
     Severity.HIGH: "error",
     Severity.CRITICAL: "error",
 }
-# In the middle of the ranges that GitHub has for its own words; it knows no "info".
+# The middle of the range that GitHub uses for each severity. GitHub has no "info".
 SCORES = {
     Severity.LOW: "2.0",
     Severity.MEDIUM: "5.5",
@@ -40,7 +40,7 @@ SCORES = {
 
 
 def sarif(report: FleetReport) -> str:
-    """The JSON; what is waived is there as suppressed, with the reason."""
+    """Return the report as SARIF JSON. Waived findings are suppressed, with their reason."""
     found = [(PACKAGE, FLEET_FILE, item) for item in report.findings]
     for host in report.hosts:
         found += [(host.host, host_path(host.host), item) for item in _findings(host)]
@@ -73,7 +73,7 @@ def _findings(host: HostReport) -> list[Finding]:
             id=UNKNOWN,
             severity=Severity.CRITICAL,
             subject=host.host,
-            what="nothing is known of this host, so it counts as not compliant",
+            what="This host could not be checked, so it counts as not compliant",
             evidence=host.error,
             remedy=UNKNOWN_REMEDY,
         )
@@ -126,7 +126,7 @@ def _result(host: str, file: str, item: Finding, index: int) -> dict[str, Any]:
 
 
 def _location(host: str, file: str, subject: str) -> dict[str, Any]:
-    """GitHub takes no result without a file: it is the host's report, beside this one."""
+    """Return the location of a result: GitHub requires a file, which is the host's report."""
     return {
         "physicalLocation": {
             "artifactLocation": {"uri": quote(file)},
@@ -143,7 +143,7 @@ def _path(host: str, subject: str, separator: str) -> str:
 
 
 def _fingerprint(host: str, item: Finding) -> str:
-    """What makes a finding the same one in the next report, whatever its words and evidence."""
+    """Return the identity of a finding: the same in every report, even if its texts change."""
     return hashlib.sha256("\0".join((host, item.id, item.subject)).encode()).hexdigest()
 
 

@@ -1,14 +1,13 @@
-"""A report as lines for a terminal, none wider than 100 columns."""
+"""A report as lines for a terminal, broken between words."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from pyinfra_gvisor.columns import WITHOUT_TERMINAL, shortened
 from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
-
-WIDTH = 100  # columns
 
 _STATES = {
     "unknown": "UNKNOWN, not compliant",
@@ -18,44 +17,58 @@ _STATES = {
 }
 
 
-def host_lines(report: HostReport) -> list[str]:
-    """What was found on a host, the worst first, and a last line with the counts."""
-    lines = finding_lines(report.findings)
+def host_lines(report: HostReport, columns: int = WITHOUT_TERMINAL) -> list[str]:
+    """
+    Return the findings on a host, the worst first, and a last line with the counts.
+
+    + columns: how wide a line may be
+    """
+    lines = finding_lines(report.findings, columns)
     if report.error is not None:
-        lines += _wrapped(f"UNKNOWN {report.host}: {report.error}")
-    return lines + _verdict(report)
+        lines += _wrapped(f"UNKNOWN {report.host}: {report.error}", columns)
+    return lines + _verdict(report, columns)
 
 
-def fleet_lines(report: FleetReport) -> list[str]:
-    """Return findings about the package, a line a host, failed hosts first, and the counts."""
-    about = finding_lines(report.findings)
+def fleet_lines(report: FleetReport, columns: int = WITHOUT_TERMINAL) -> list[str]:
+    """
+    Return findings about the package, a line a host, failed hosts first, and the counts.
+
+    + columns: how wide a line may be
+    """
+    about = finding_lines(report.findings, columns)
     if not report.hosts:
-        return [*about, "NOT COMPLIANT: no host was looked at"]
+        return [*about, "NOT COMPLIANT: no host was checked"]
     hosts = sorted(report.hosts, key=lambda host: (list(_STATES).index(host.state), host.host))
-    lines = [line for host in hosts for line in _verdict(host)]
+    lines = [line for host in hosts for line in _verdict(host, columns)]
     compliant = sum(host.compliant for host in hosts)
     verdict = "compliant" if report.compliant else "NOT COMPLIANT"
     return [*about, *lines, f"{verdict}: {compliant} of {len(hosts)} hosts are compliant"]
 
 
-def finding_lines(findings: Iterable[Finding]) -> list[str]:
-    """Return the lines of each finding: what is wrong, what was seen, what to do."""
-    return [line for item in findings for line in _finding(item)]
+def finding_lines(
+    findings: Iterable[Finding], columns: int = WITHOUT_TERMINAL
+) -> list[str]:
+    """
+    Return the lines of each finding: what is wrong, what was seen, what to do.
+
+    + columns: how wide a line may be
+    """
+    return [line for item in findings for line in _finding(item, columns)]
 
 
-def _finding(item: Finding) -> Iterator[str]:
+def _finding(item: Finding, columns: int) -> Iterator[str]:
     if item.waived is not None:
         waived = _plain(f"waived {item.id} {item.subject}: {item.waived}")
-        yield waived if len(waived) <= WIDTH else waived[: WIDTH - 1] + "…"
+        yield textwrap.shorten(waived, columns, placeholder=" …", break_on_hyphens=False)
         return
-    yield from _wrapped(f"{item.severity.upper()} {item.id} {item.subject}: {item.what}")
+    yield from _wrapped(f"{item.severity.upper()} {item.id} {item.subject}: {item.what}", columns)
     for label, text in (("seen", item.evidence), ("do", item.remedy)):
         if text:
-            yield from _wrapped(f"{label}: {text}", indent="    ")
+            yield from _wrapped(f"{label}: {text}", columns, indent="    ")
 
 
-def _verdict(report: HostReport) -> list[str]:
-    return _wrapped(f"{report.host}: {_STATES[report.state]}{_counted(report)}")
+def _verdict(report: HostReport, columns: int) -> list[str]:
+    return _wrapped(f"{report.host}: {_STATES[report.state]}{_counted(report)}", columns)
 
 
 def _counted(report: HostReport) -> str:
@@ -73,19 +86,21 @@ def _counted(report: HostReport) -> str:
 
 
 def _firewall(report: HostReport) -> str:
-    """Only what somebody has to know: it is not in force, or stopped somebody within the hour."""
+    """Return what needs attention: the firewall is not active, or blocked traffic within 1 h."""
     egress = report.egress
     if egress is None or (egress.in_force and not egress.stopped):
         return ""
     if not egress.in_force:
-        return "; FIREWALL NOT IN FORCE"
-    return f"; the firewall stopped {len(egress.stopped)}"
+        return "; FIREWALL NOT ACTIVE"
+    blocked = len(egress.stopped)
+    return f"; firewall blocked {blocked} container{'' if blocked == 1 else 's'}"
 
 
-def _wrapped(text: str, *, indent: str = "") -> list[str]:
+def _wrapped(text: str, columns: int, *, indent: str = "") -> list[str]:
+    room = columns - len(indent) - 2
     return textwrap.wrap(
-        _plain(text),
-        WIDTH,
+        " ".join(shortened(word, room) for word in _plain(text).split()),
+        columns,
         initial_indent=indent,
         subsequent_indent=indent + "  ",
         break_on_hyphens=False,
@@ -93,5 +108,5 @@ def _wrapped(text: str, *, indent: str = "") -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """What comes from a node must not steer the terminal, nor look like a line of ours."""
+    """Return ``text`` as one printable line: a node must not control the terminal."""
     return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))

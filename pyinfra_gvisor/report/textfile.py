@@ -1,7 +1,7 @@
 """
-A host's report for Prometheus: text for the textfile collector of its node exporter.
+A host's report for Prometheus, read by the textfile collector of the node exporter.
 
-The form is Prometheus' text-based exposition format 0.0.4:
+The format is Prometheus' text-based exposition format 0.0.4:
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 """
 
@@ -19,7 +19,7 @@ Sample = tuple[Mapping[str, str], int]
 
 
 class Metric(NamedTuple):
-    """What it shows and its samples; one without samples is left out."""
+    """A metric: its help text ``shows``, and its samples. One without samples is omitted."""
 
     name: str
     shows: str
@@ -28,19 +28,19 @@ class Metric(NamedTuple):
 
 
 def textfile(report: HostReport) -> str:
-    """The metrics of ``report``; times are in seconds since 1970, and no sample carries one."""
+    """Return the metrics of ``report``; times are in seconds since 1970, samples have none."""
     return "".join(_lines(metric) for metric in _metrics(report) if metric.samples)
 
 
 def _metrics(report: HostReport) -> Iterator[Metric]:
     yield Metric(
         "gvisor_node_compliant",
-        "Whether the node was looked at and nothing was found that makes it fail.",
+        "1 if the node was checked and no finding makes it fail, else 0.",
         [({}, int(report.compliant))],
     )
     yield Metric(
         "gvisor_findings",
-        "Findings of the last audit by severity, without those that are waived.",
+        "Findings of the last audit by severity, without waived ones.",
         [
             ({"severity": severity}, count)
             for severity, count in by_severity(report.findings).items()
@@ -48,20 +48,24 @@ def _metrics(report: HostReport) -> Iterator[Metric]:
     )
     yield Metric(
         "gvisor_containers",
-        "Running containers by the runtime they asked for and whether they were seen sandboxed.",
+        "Running containers by their runtime and whether they were seen in gVisor.",
         _containers(report),
     )
     if report.egress is not None and report.egress.declared:
         yield from _egress(report.egress)
-    yield Metric("gvisor_release_info", "What the node runs; always 1.", _release(report))
+    yield Metric(
+        "gvisor_release_info",
+        "Declared runsc release, Docker and kernel of the node; always 1.",
+        _release(report),
+    )
     yield Metric(
         "gvisor_last_proof_timestamp_seconds",
-        "When isolation was last proven or tried to be; absent if never.",
+        "Time of the last proof of isolation, also a failed one; absent if never.",
         [({}, _seconds(report.node.proof.at))] if report.node and report.node.proof.at else [],
     )
     yield Metric(
         "gvisor_last_audit_timestamp_seconds",
-        "When the node was last looked at.",
+        "Time of the last audit of the node.",
         [({}, _seconds(report.at))],
     )
 
@@ -70,7 +74,7 @@ _SANDBOXED: dict[str, str] = {"bare": "false", "sandboxed": "true", "unknown": "
 
 
 def _containers(report: HostReport) -> list[Sample]:
-    """Every pair of values is there, zero too, so that a series does not end when it is good."""
+    """Return a sample for every pair of labels, also 0: a series must not end when all is well."""
     found = Counter((item.asked, str(item.verdict)) for item in report.containers)
     known = {item.name for item in report.node.runtimes} if report.node else set()
     return [
@@ -84,21 +88,21 @@ def _containers(report: HostReport) -> list[Sample]:
 
 
 def _egress(egress: EgressReport) -> Iterator[Metric]:
-    """A packet that is stopped is counted every time it is sent, a connection once."""
+    """Yield the firewall's metrics: each blocked packet counts, and each allowed connection."""
     yield Metric(
         "gvisor_egress_in_force",
-        "Whether the firewall's rules are loaded, and will be at the next boot.",
+        "1 if the firewall's rules are loaded and will be after a reboot, else 0.",
         [({}, int(egress.in_force))],
     )
     yield Metric(
         "gvisor_egress_packets_total",
-        "Packets from containers that were stopped since the rules were loaded, by the rule.",
+        "Packets of containers that the firewall blocked since its rules were loaded, by rule.",
         _counted(egress, "drop"),
         "counter",
     )
     yield Metric(
         "gvisor_egress_connections_total",
-        "New connections of containers to elsewhere that were let through, by the rule.",
+        "New connections of containers that the firewall allowed since then, by rule.",
         _counted(egress, "accept"),
         "counter",
     )

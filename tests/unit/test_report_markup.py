@@ -149,7 +149,7 @@ def test_every_state_stands_as_a_word_beside_its_shape() -> None:
         pytest.param(every_state(), "Not compliant 2 of 4 hosts are compliant", id="not-all"),
         pytest.param(fleet(host("a")), "Compliant 1 of 1 host is compliant", id="all"),
         pytest.param(fleet(unknown("a")), "Not compliant 0 of 1 host are compliant", id="unknown"),
-        pytest.param(fleet(), "Not compliant No host was looked at", id="no-host"),
+        pytest.param(fleet(), "Not compliant No host was checked", id="no-host"),
     ],
 )
 def test_the_verdict_is_said_first(report: FleetReport, words: str) -> None:
@@ -160,8 +160,8 @@ def test_the_page_says_when_it_was_made_and_what_compliant_means() -> None:
     text = read(every_state()).text
 
     assert "Made 2026-11-25 01:02 UTC by an audit of 4 hosts" in text
-    assert "nothing was found of severity high or worse" in text
-    assert "could not be looked at is not compliant" in text
+    assert "has no finding of severity high or worse" in text
+    assert "could not be checked is not compliant" in text
     assert "not part of this run" not in text
 
 
@@ -172,7 +172,7 @@ def test_a_host_of_an_earlier_run_is_dated() -> None:
 
     assert "1 host was not part of this run" in text
     assert text.count("b as of 2026-11-24 23:00 UTC") == 1
-    assert "Looked at 2026-11-24 23:00 UTC , by an earlier run" in text
+    assert "Checked 2026-11-24 23:00 UTC , by an earlier run" in text
     assert text.count("as of") == 1
 
 
@@ -181,7 +181,7 @@ def test_hosts_that_fail_on_other_severities_say_so_each() -> None:
 
     text = read(fleet(host("a"), strict)).text
 
-    assert "at or above the severity at which it fails" in text
+    assert "at or above the severity that its section names" in text
     assert "fails on low or worse" in text
     assert "fails on high or worse" in text
 
@@ -190,7 +190,7 @@ def test_an_unknown_host_says_why_and_that_it_counts_as_not_compliant() -> None:
     text = read(fleet(host("a"), unknown("b", "no route to host"))).text
 
     assert text.index("no route to host") < text.index("20260928.0")
-    assert "Nothing is known of this host. It counts as not compliant" in text
+    assert "This host could not be checked. It counts as not compliant" in text
 
 
 def test_what_fails_is_open_and_first_and_what_is_clean_is_folded() -> None:
@@ -229,9 +229,9 @@ def test_a_container_against_the_policy_is_first_among_all() -> None:
 @pytest.mark.parametrize(
     ("at", "holds", "words"),
     [
-        pytest.param(PROVEN, True, "yes: the node is as it was then", id="holds"),
-        pytest.param(PROVEN, False, "no: checks failed, or the node has changed", id="changed"),
-        pytest.param(None, False, "no: nothing was ever proven", id="never"),
+        pytest.param(PROVEN, True, "yes: the node is unchanged since then", id="holds"),
+        pytest.param(PROVEN, False, "no: a check failed, or the node changed", id="changed"),
+        pytest.param(None, False, "no: isolation was never proven", id="never"),
     ],
 )
 def test_a_proof_that_does_not_hold_is_not_shown_as_one(
@@ -250,20 +250,20 @@ def test_a_proof_that_does_not_hold_is_not_shown_as_one(
 def test_the_page_says_what_containers_may_reach_of_hosts_with_a_firewall_only() -> None:
     text = read(fleet(host("a"), with_firewall(stopped=(WEB, GONE)))).text
 
-    assert text.count("What containers may reach") == 1
-    assert "Firewall in force, and loaded at boot" in text
-    assert "Stopped 3 packets: metadata 3" in text
-    assert "Let through 4151 connections: dns 120, internet 4031" in text
+    assert text.count("What containers can reach") == 1
+    assert "Firewall active, also after a reboot" in text
+    assert "Blocked 3 packets: metadata 3" in text
+    assert "Allowed 4151 connections: dns 120, internet 4031" in text
     assert "web to 169.254.169.254:80/tcp, 10.0.0.0:5432/tcp" in text
     assert f"10.0.0.{FEW - 2}:5432/tcp and 3 more" in text
-    assert "172.18.0.9 (no container that runs) to 10.0.0.5/icmp" in text
+    assert "172.18.0.9 (no running container) to 10.0.0.5/icmp" in text
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        pytest.param({"in_force": False}, "Firewall declared, and not in force", id="not-in-force"),
-        pytest.param({"declared": False}, "Firewall there, and not declared", id="undeclared"),
+        pytest.param({"in_force": False}, "Firewall declared, but not active", id="not-in-force"),
+        pytest.param({"declared": False}, "Firewall present, but not declared", id="undeclared"),
     ],
 )
 def test_the_page_says_that_a_firewall_is_not_as_it_should_be(
@@ -272,7 +272,7 @@ def test_the_page_says_that_a_firewall_is_not_as_it_should_be(
     text = read(fleet(with_firewall(counters={}, **changes))).text
 
     assert words in text
-    assert "Stopped" not in text
+    assert "Blocked" not in text
 
 
 def test_what_a_container_is_called_is_never_a_tag() -> None:

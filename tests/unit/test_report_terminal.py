@@ -55,7 +55,7 @@ def test_the_fleet_is_a_line_a_host_what_fails_first_and_the_verdict() -> None:
 @pytest.mark.parametrize(
     ("report", "verdict"),
     [
-        pytest.param(fleet(), "NOT COMPLIANT: no host was looked at", id="no-host"),
+        pytest.param(fleet(), "NOT COMPLIANT: no host was checked", id="no-host"),
         pytest.param(
             fleet(host("a"), host("b", MODE)), "compliant: 2 of 2 hosts are compliant", id="all"
         ),
