@@ -128,9 +128,9 @@ BAD: list[Any] = [
     pytest.param(
         {"gvisor_egress": {"deny": ["10.0.0.0/33"]}},
         {},
-        "inventory, host @fake/bad: gvisor_egress: ['deny'] no network ('10.0.0.0/33' does not "
-        "appear to be an IPv4 or IPv6 network), got 10.0.0.0/33; write an address or a network "
-        "such as 10.1.2.0/24, without bits behind the mask. Nothing was changed.",
+        "inventory, host @fake/bad: gvisor_egress: ['deny'] not an address or a network "
+        "('10.0.0.0/33' does not appear to be an IPv4 or IPv6 network), got 10.0.0.0/33; write an "
+        "address or a network with all host bits zero, such as 10.1.2.0/24. Nothing was changed.",
         id="bad-firewall",
     ),
     pytest.param(

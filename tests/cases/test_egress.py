@@ -130,7 +130,7 @@ def test_a_dry_run_does_nothing_and_tells_the_plan_and_the_rules(
     assert said(caplog) == [
         "install nftables from the node's own apt",
         *PLAN.lines[:-1],
-        "ufw is active and is left alone: what one of the two stops is stopped",
+        "ufw is active and not changed: traffic that either firewall blocks stays blocked",
         PLAN.lines[-1],
         "--- /dev/null",
         f"+++ {RULES}",
@@ -170,10 +170,12 @@ STOPPED = {"unit": "inactive"}
 @pytest.mark.parametrize(
     ("drifted", "line"),
     [
-        pytest.param(NO_TABLE, f"no table {TABLE} is in the kernel", id="table-gone"),
-        pytest.param(CHANGED_TABLE, f"table {TABLE} is not as it was loaded", id="table-changed"),
-        pytest.param(DISABLED, "its unit is not enabled", id="unit-disabled"),
-        pytest.param(STOPPED, "its unit is inactive", id="unit-stopped"),
+        pytest.param(NO_TABLE, f"the kernel has no table {TABLE}", id="table-gone"),
+        pytest.param(
+            CHANGED_TABLE, f"table {TABLE} was changed after it was loaded", id="table-changed"
+        ),
+        pytest.param(DISABLED, "pyinfra-gvisor-egress.service is not enabled", id="unit-disabled"),
+        pytest.param(STOPPED, "pyinfra-gvisor-egress.service is inactive", id="unit-stopped"),
         pytest.param(edited(RULES, "by hand\n"), f"{RULES} is not as declared", id="rules-edited"),
         pytest.param(edited(LOAD, "true\n"), f"{LOAD} is not as declared", id="program-edited"),
         pytest.param(edited(SERVICE, "[Unit]\n"), f"{SERVICE} is not as declared", id="unit"),

@@ -117,7 +117,7 @@ def test_a_forecast_counts_on_the_daemon_json_that_the_same_run_writes(
 
     assert nodes["a"].acted() == []
     errors = said(caplog, level="ERROR")
-    assert [line for line in errors if "userland-proxy, which is the node's own" in line] == errors
+    assert [line for line in errors if "userland-proxy serves them" in line] == errors
     assert len(errors) == refused
     loading = [line for line in said(caplog) if line.startswith(f"load table {TABLE}: ")]
     assert len(loading) == 1 - refused

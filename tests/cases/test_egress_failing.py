@@ -57,7 +57,7 @@ def test_that_rules_wait_to_be_confirmed_is_told(caplog: pytest.LogCaptureFixtur
 
     Fleet({"a": guarded(PENDING)}).add(operations.rules, Egress())
 
-    assert said(caplog)[0] == "rules wait to be confirmed"
+    assert said(caplog)[0] == "new rules are not confirmed yet"
 
 
 LEFT = "the node takes back what is not confirmed within 45 s"

@@ -21,23 +21,24 @@ WHERE = f"egress.rules: {RULES} on @fake/bad: "
 OTHER_WAY_OUT = found(uplinks=("ens3",))
 
 WAY_OUT = (
-    "the node's way out is taken for an interface of containers, which cuts ports that are "
-    "published and whatever is served here, got eth0"
+    "the interface connects this node to its network; filtering it like a container interface "
+    "would cut published ports and other services of the node, got eth0"
 )
 WAY_IN = (
-    "the controller's own ssh, from 172.18.0.5, arrives on an interface of containers, got docker0"
+    "the rules would cut this SSH connection: it comes from 172.18.0.5 over a container interface, "
+    "got docker0"
 )
-RESOLVER = "Docker's DNS asks a resolver that would be stopped, got 10.0.0.2"
+RESOLVER = "the rules would block a resolver that Docker's DNS uses, got 10.0.0.2"
 PUBLISHED = (
-    "containers reach ports that are published on this node through dockerd's userland-proxy, "
-    "which is the node's own, got 8080/tcp"
+    "containers could no longer reach published ports of this node: dockerd's userland-proxy "
+    "serves them, and counts as the node itself, got 8080/tcp"
 )
 TODO = {
-    WAY_OUT: "take it out of gvisor_egress['interfaces']",
-    WAY_IN: "write '22' into gvisor_egress['node_ports']; if no containers are behind the "
-    "interface, write it into gvisor_egress['exclude'] instead",
-    RESOLVER: "leave gvisor_egress['dns'] out, or write the resolver into it",
-    PUBLISHED: 'set gvisor_daemon_json = {"userland-proxy": False}, or write these into '
+    WAY_OUT: "remove it from gvisor_egress['interfaces']",
+    WAY_IN: "add '22' to gvisor_egress['node_ports']; if the interface connects no containers, "
+    "add it to gvisor_egress['exclude'] instead",
+    RESOLVER: "remove gvisor_egress['dns'], or add the resolver to it",
+    PUBLISHED: 'set gvisor_daemon_json = {"userland-proxy": False}, or add these ports to '
     "gvisor_egress['node_ports']",
 }
 SSH = Ssh(client="172.18.0.5", port=22, interface="docker0")
@@ -134,8 +135,8 @@ def test_without_systemd_there_is_no_firewall_and_no_reason_helps(
     assert fleet.failed() == {"bad"}
     assert (nodes["bad"].acted(), nodes["good"].acted()) == ([], KEPT)
     assert (
-        f"{WHERE}the firewall needs systemd on the node, which loads it, got init; leave "
-        "gvisor_egress out for this node, and keep a firewall of its own"
+        f"{WHERE}the egress firewall needs systemd on the node, got init; remove gvisor_egress "
+        "for this node, and use another firewall there"
     ) in said(caplog, "bad", level="ERROR")
 
 

@@ -280,7 +280,7 @@ def test_a_firewall_that_lets_a_sandbox_out_fails_the_host_with_what_to_do(
     ]
     assert (
         "egress-metadata, egress-private, egress-smtp, egress-node (critical): "
-        "run deploys/gvisor.py, which loads the rules; see docs/egress.md"
+        "run deploys/gvisor.py to load the rules; see docs/egress.md"
     ) in caplog.text
 
 

@@ -132,7 +132,7 @@ def test_a_container_does_not_answer_for_the_one_that_had_its_address_before(
     assert sh(node, f"{address} next") == had
     assert of_firewall(seen) == {
         f"egress-stopped {had.strip()}": f"{had.strip()} to 10.0.0.5:5432/tcp "
-        "(of no container that runs)"
+        "(from no running container)"
     }
 
 
@@ -158,10 +158,10 @@ def test_what_is_wrong_with_a_firewall_fails_the_host_until_it_is_put_right(
     found = of_firewall(seen)
     assert found.pop(f"egress-not-as-declared {TABLE}").startswith(f"{RULES} is not as declared; ")
     assert found == {
-        f"egress-not-in-force {TABLE}": f"table {TABLE} is not as it was loaded",
+        f"egress-not-in-force {TABLE}": f"table {TABLE} was changed after it was loaded",
         "egress-not-covered network lan": "its driver is macvlan",
-        "egress-not-covered network host": "of bare",
-        "egress-other-bridge bridge virbr0": "not Docker's, and filtered like one of containers",
+        "egress-not-covered network host": "used by bare",
+        "egress-other-bridge bridge virbr0": "not created by Docker, but filtered like its bridges",
     }
     assert mended.code == 0, mended.text
     assert of_firewall(look(fleet)) == {}

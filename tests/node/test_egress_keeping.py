@@ -166,15 +166,21 @@ def test_after_a_power_cut_they_are_there_before_docker_and_before_any_run(
     [
         pytest.param(
             f"nft flush chain {TABLE} beyond && systemctl disable {UNIT}",
-            [f"table {TABLE} is not as it was loaded", "its unit is not enabled"],
+            [
+                f"table {TABLE} was changed after it was loaded",
+                "pyinfra-gvisor-egress.service is not enabled",
+            ],
             id="flushed-and-disabled",
         ),
         pytest.param(
-            f"nft delete table {TABLE}", [f"no table {TABLE} is in the kernel"], id="deleted"
+            f"nft delete table {TABLE}", [f"the kernel has no table {TABLE}"], id="deleted"
         ),
         pytest.param(
             f"systemctl stop {UNIT} && echo '# mine' >> {FILES[0]}/rules.nft",
-            ["its unit is inactive", f"{FILES[0]}/rules.nft is not as declared"],
+            [
+                "pyinfra-gvisor-egress.service is inactive",
+                f"{FILES[0]}/rules.nft is not as declared",
+            ],
             id="stopped-and-edited",
         ),
     ],

@@ -111,7 +111,7 @@ def test_what_one_of_ufw_and_us_stops_is_stopped_and_the_plan_names_it(
     stopped_by_ufw = dict.fromkeys(("what ufw denies", "what ufw denies, v6"), "timeout")
     assert found == {**REFUSED, "open internet": "reached", **stopped_by_ufw}
     assert table(ufw) == before
-    assert f"[{NAME}] ufw is active and is left alone: what one of the two stops" in dry.stderr
+    assert f"[{NAME}] ufw is active and not changed: traffic that either firewall" in dry.stderr
     assert second.stderr.count("No changes") == AS_DECLARED
 
 

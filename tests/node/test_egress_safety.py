@@ -66,10 +66,10 @@ def node(egress: Ground) -> LabNode:
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        pytest.param(OWN_WAY_IN, "the node's way out is taken for an interface", id="way-in"),
+        pytest.param(OWN_WAY_IN, "the interface connects this node to its network", id="way-in"),
         pytest.param(
             {**RULES, "dns": []},
-            f"Docker's DNS asks a resolver that would be stopped, got {RESOLVER}",
+            f"the rules would block a resolver that Docker's DNS uses, got {RESOLVER}",
             id="resolver",
         ),
     ],
@@ -107,7 +107,7 @@ def test_a_node_whose_way_out_is_a_bridge_is_not_cut_off(egress: Ground, node: L
         shell(node, _MOVE, "br0", "eth0")
         egress.restore(NAME)
 
-    assert f"[{NAME}] br0 is left alone: it carries the default route" in outcome.stderr
+    assert f"[{NAME}] br0 is not filtered: it carries the default route" in outcome.stderr
     assert second.stderr.count("No changes") == AS_DECLARED
     assert inside == AS_BEFORE
     assert reached == {"sshd": "reached", "published": "reached"}
@@ -148,7 +148,7 @@ def test_rules_that_cut_dns_are_kept_with_force(egress: Ground, node: LabNode) -
     outcome = egress.run(NAME, egress={**RULES, "dns": [], "force": REASON})
 
     assert outcome.code == 0, outcome.text
-    assert "RISK ACCEPTED: Docker's DNS asks a resolver that would be stopped" in outcome.stderr
+    assert "RISK ACCEPTED: the rules would block a resolver that Docker" in outcome.stderr
     found = egress.probe(NAME, "tenant", {"resolver": f"dns/{RESOLVER}"})
     assert found == {"resolver": "EHOSTUNREACH"}
 
@@ -200,7 +200,7 @@ def test_a_power_cut_on_probation_comes_up_with_the_old_rules(
     assert table(node) == before
     assert egress.probe(NAME, "sandbox", TARGETS) == AS_BEFORE
     mended, second = egress.deploy(NAME), egress.deploy(NAME)
-    assert "rules wait to be confirmed" in mended.stderr
+    assert "new rules are not confirmed yet" in mended.stderr
     assert pending(node) == []
     assert table(node) == before
     assert second.stderr.count("No changes") == AS_DECLARED

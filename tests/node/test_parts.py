@@ -91,13 +91,13 @@ def have(fleet: Fleet, part: str, *, wanted: bool = True, dry: bool = False) -> 
         pytest.param(
             "plain",
             {"gvisor_egress": {"interfaces": ["eth*"]}},
-            "the node's way out is taken for an interface",
+            "the interface connects this node to its network",
             id="a-firewall-that-locks-out",
         ),
         pytest.param(
             "sysvinit",
             DECLARED["egress"],
-            "the firewall needs systemd on the node, which loads it, got ",
+            "the egress firewall needs systemd on the node, got ",
             id="a-firewall-without-systemd",
         ),
         pytest.param(

@@ -41,7 +41,7 @@ def test_a_node_without_a_firewall_is_noted_and_is_clean() -> None:
     report = audited()
 
     assert of_firewall(report) == {
-        "egress-not-declared gvisor_egress": "not set, and of network host is runsc"
+        "egress-not-declared gvisor_egress": "not set; runtime runsc uses the node's network"
     }
     assert (report.state, report.egress) == ("clean", None)
 
@@ -66,7 +66,7 @@ def test_rules_of_other_surroundings_are_found_with_what_they_lack() -> None:
 
     assert found.startswith(f"{RULES} is not as declared; missing in {RULES}: ")
     assert "192.0.2.54" in found
-    assert f"; too many in {RULES}: " in found
+    assert f"; not declared in {RULES}: " in found
 
 
 def test_a_file_that_somebody_opened_to_others_is_not_as_declared() -> None:
@@ -93,7 +93,7 @@ def test_a_firewall_that_nobody_declares_is_told_and_fails_nobody() -> None:
     report = audited(*firewall())
 
     assert of_firewall(report)[f"egress-not-as-declared {TABLE}"] == (
-        "none is declared, and one is there"
+        "the firewall is on the node, but not declared"
     )
     assert report.compliant
     assert report.egress is not None
@@ -103,13 +103,21 @@ def test_a_firewall_that_nobody_declares_is_told_and_fails_nobody() -> None:
 @pytest.mark.parametrize(
     ("changes", "evidence"),
     [
-        pytest.param({"without": ["now"]}, f"no table {TABLE} is in the kernel", id="gone"),
-        pytest.param({"now": "b" * 64}, f"table {TABLE} is not as it was loaded", id="changed"),
-        pytest.param({"without": ["enabled"]}, "its unit is not enabled", id="not-at-boot"),
-        pytest.param({"unit": "failed"}, "its unit is failed", id="unit"),
-        pytest.param({"pending": "yes"}, "rules wait to be confirmed", id="on-probation"),
+        pytest.param({"without": ["now"]}, f"the kernel has no table {TABLE}", id="gone"),
         pytest.param(
-            {"loaded": f"{'a' * 64} {'c' * 64}"}, f"what is loaded is not {RULES}", id="another"
+            {"now": "b" * 64}, f"table {TABLE} was changed after it was loaded", id="changed"
+        ),
+        pytest.param(
+            {"without": ["enabled"]},
+            "pyinfra-gvisor-egress.service is not enabled",
+            id="not-at-boot",
+        ),
+        pytest.param({"unit": "failed"}, "pyinfra-gvisor-egress.service is failed", id="unit"),
+        pytest.param({"pending": "yes"}, "new rules are not confirmed yet", id="on-probation"),
+        pytest.param(
+            {"loaded": f"{'a' * 64} {'c' * 64}"},
+            f"the loaded rules are not those of {RULES}",
+            id="another",
         ),
     ],
 )
@@ -167,8 +175,8 @@ def test_a_network_on_a_bridge_that_is_left_alone_is_found_with_the_reason() -> 
     report = guarded(told=firewall(there=there))
 
     assert of_firewall(report) == {
-        "egress-not-covered network lan": "its bridge br0 has a port that leaves this node, eth0",
-        "egress-other-bridge bridge br0": "left alone: it has a port that leaves this node, eth0",
+        "egress-not-covered network lan": "its bridge br0 has a port that leaves this node (eth0)",
+        "egress-other-bridge bridge br0": "not filtered: it has a port that leaves this node (eth0)",
     }
     assert not report.compliant
 
@@ -177,8 +185,8 @@ def test_bridges_of_others_are_noted() -> None:
     report = guarded(told=firewall(there=["bridge br0", "bridge virbr0", "uplink br0"]))
 
     assert of_firewall(report) == {
-        "egress-other-bridge bridge br0": "left alone: it carries the default route",
-        "egress-other-bridge bridge virbr0": "not Docker's, and filtered like one of containers",
+        "egress-other-bridge bridge br0": "not filtered: it carries the default route",
+        "egress-other-bridge bridge virbr0": "not created by Docker, but filtered like its bridges",
     }
     assert report.state == "clean"
 
@@ -189,7 +197,7 @@ def test_containers_on_the_nodes_own_network_are_named_once_more_as_outside() ->
 
     report = guarded(*boxes[0], *boxes[1])
 
-    assert of_firewall(report) == {"egress-not-covered network host": "of agent, web"}
+    assert of_firewall(report) == {"egress-not-covered network host": "used by agent, web"}
     assert next(item for item in report.findings if item.subject == "network host").severity is (
         Severity.INFO
     )
@@ -228,7 +236,7 @@ def test_a_block_that_is_left_out_is_told() -> None:
     report = guarded(egress={"block": ["metadata", "node"]})
 
     assert of_firewall(report) == {
-        "egress-opened gvisor_egress['block']": "left out: private, smtp"
+        "egress-opened gvisor_egress['block']": "does not block private, smtp"
     }
     assert report.state == "findings"
 
@@ -242,7 +250,7 @@ def test_a_metadata_service_that_is_allowed_is_waived_by_its_reason() -> None:
     assert waived(report)[key] == reason
     assert of_firewall(report) == {}
     evidence = next(item.evidence for item in report.findings if item.id == "egress-opened")
-    assert evidence == "opens 169.254.0.0/16 (80)"
+    assert evidence == "allows 169.254.0.0/16 (80)"
 
 
 def test_who_tried_what_is_stopped_is_named_with_what_it_tried_metadata_first() -> None:
@@ -316,7 +324,7 @@ def test_addresses_that_are_nobodys_are_one_finding_however_many() -> None:
     found = of_firewall(report)
     assert list(found) == ["egress-stopped several addresses"]
     assert found["egress-stopped several addresses"].endswith(
-        " and 194 more (of no container that runs)"
+        " and 194 more (from no running container)"
     )
     assert report.egress is not None
     assert len(report.egress.stopped) == 50
@@ -326,7 +334,7 @@ def test_an_address_that_is_nobodys_is_shown_as_the_address() -> None:
     report = guarded(*counted((WEB, *DATABASE)))
 
     assert of_firewall(report) == {
-        f"egress-stopped {WEB}": f"{WEB} to 10.0.0.5:5432/tcp (of no container that runs)"
+        f"egress-stopped {WEB}": f"{WEB} to 10.0.0.5:5432/tcp (from no running container)"
     }
 
 

@@ -30,7 +30,7 @@ def test_an_address_with_a_scope_is_refused_since_anything_may_stand_behind_it(
 ) -> None:
     value = allowed(text, reason=REASON) if key == "allow" else {key: [text]}
 
-    assert "an address with a scope, got " in problem(value)
+    assert "the address has a scope, got " in problem(value)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,8 @@ def test_an_ipv4_address_in_ipv6s_form_is_refused_since_no_packet_has_it(
 ) -> None:
     value = allowed(text) if key == "allow" else {key: [text]}
 
-    assert f"no packet is for such an address, got {text}; write it as IPv4" in problem(value)
+    what = "no packet carries an IPv4-mapped IPv6 address"
+    assert f"{what}, got {text}; write it as an IPv4 address" in problem(value)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +68,8 @@ def test_an_ipv4_address_in_ipv6s_form_is_refused_since_no_packet_has_it(
 def test_what_opens_a_metadata_service_needs_a_reason(to: str) -> None:
     said = problem(allowed(to, ports=["53"]))
 
-    assert " to containers, got " in said
-    assert said.endswith("; narrow it, or give a reason of at least 10 characters")
+    assert "would allow containers to reach a metadata service (" in said
+    assert said.endswith("; allow a smaller network, or give a reason of at least 10 characters")
     assert "string should have at least 10" in problem(allowed(to, reason="because"))
     assert egress(**allowed(to, reason=REASON)).allow[0].reason == REASON
 

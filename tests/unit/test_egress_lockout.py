@@ -76,7 +76,7 @@ def test_a_bridge_to_be_left_alone_whose_name_nft_cannot_express_is_refused(
 
     assert problem.got == 'q"q'
     assert "nft cannot express" in problem.what
-    assert "give the bridge a plain name" in problem.todo
+    assert "rename the bridge" in problem.todo
     assert refused({"exclude": ["q*"]}, bridges=('q"q',), **changes) == []
 
 
@@ -116,8 +116,8 @@ def test_the_controllers_own_ssh_is_let_in(
     assert bool(problems) is is_refused
     for problem in problems:
         assert way is not None
-        assert f"from {way.client}, arrives on an interface of containers" in problem.what
-        assert f"write '{way.port}' into gvisor_egress['node_ports']" in problem.todo
+        assert f"it comes from {way.client} over a container interface" in problem.what
+        assert f"add '{way.port}' to gvisor_egress['node_ports']" in problem.todo
 
 
 @pytest.mark.parametrize(

@@ -48,15 +48,15 @@ def test_what_is_done_is_told_line_by_line() -> None:
 
     assert planned(node, wanted).lines == (
         "install nftables from the node's own apt",
-        f"load table {TABLE}: every bridge connects containers",
-        "stopped for them: metadata, private, node, smtp, 9.9.9.9/32",
-        "allowed all the same: 10.0.0.5/32",
-        "asked for names: 192.0.2.53",
-        "Docker's own chains are left alone, and go on to be asked",
-        "br0 is left alone: it carries the default route",
-        "br1 is left alone: it has a port that leaves this node, e1",
-        "ufw is active and is left alone: what one of the two stops is stopped",
-        "take it back unless this controller comes back anew within 45 s",
+        f"load table {TABLE} for container interfaces: every bridge",
+        "blocked: metadata, private, node, smtp, 9.9.9.9/32",
+        "allowed exceptions: 10.0.0.5/32",
+        "allowed resolvers: 192.0.2.53",
+        "Docker's own firewall chains are not changed and stay active",
+        "br0 is not filtered: it carries the default route",
+        "br1 is not filtered: it has a port that leaves this node (e1)",
+        "ufw is active and not changed: traffic that either firewall blocks stays blocked",
+        "roll back unless a new SSH connection succeeds within 45 s",
     )
 
 
@@ -65,11 +65,11 @@ def test_a_bridge_of_others_is_told_aloud_before_what_is_behind_it_is_cut_off() 
 
     told = planned(node, {}).warnings
 
-    what = "is not Docker's, and what is behind it is filtered like containers"
+    what = "; machines on it are filtered like containers"
     assert [line.split(":")[0] for line in told] == [
-        f'bridge q"q {what}',
-        'nft cannot express the name q"q',
-        f"bridge virbr0 {what}",
+        f'Docker did not create bridge q"q{what}',
+        'containers can reach machines on bridge q"q',
+        f"Docker did not create bridge virbr0{what}",
     ]
     assert all("gvisor_egress['exclude']" in line for line in told if what in line)
     assert planned(node, {"exclude": ["virbr0", "q*"]}).warnings == ()
@@ -78,7 +78,9 @@ def test_a_bridge_of_others_is_told_aloud_before_what_is_behind_it_is_cut_off() 
 def test_what_was_never_filtered_is_not_cut_off_unless_it_is_asked_for() -> None:
     node = found(bridges=("docker0", "virbr0"))
 
-    with pytest.raises(Problem, match=r"is not Docker's, .* got virbr0; write it into"):
+    with pytest.raises(
+        Problem, match=r"Docker did not create this bridge; .* got virbr0; add it to"
+    ):
         planned(node, {})
     for named in ({"exclude": ["virbr0"]}, {"interfaces": ["virbr0"]}):
         assert planned(node, named).warnings == ()
@@ -88,19 +90,20 @@ def test_a_network_that_would_stay_outside_is_refused_unless_that_is_asked_for()
     shared = DockerNetwork(name="lan", driver="bridge", bridge="br0")
     node = found(bridges=("br0",), uplinks=("br0",), networks=(*found().networks, shared))
 
-    with pytest.raises(Problem, match="network lan would stay outside of the firewall: its bridge"):
+    with pytest.raises(Problem, match="the Docker network lan would not be filtered: its bridge"):
         planned(node, {})
     assert planned(node, {"exclude": ["br0"]}).warnings == (
-        "network lan stays outside of the firewall: its bridge br0 carries the default route",
+        "containers of the Docker network lan are not filtered: its bridge br0 carries the default "
+        "route",
     )
 
 
 def test_where_nothing_is_blocked_or_asked_it_says_so() -> None:
     lines = planned(found(resolvers=()), {"block": []}).lines
 
-    assert "stopped for them: nothing" in lines
-    assert "allowed all the same: nothing" in lines
-    assert "asked for names: any resolver outside" in lines
+    assert "blocked: nothing" in lines
+    assert "allowed exceptions: none" in lines
+    assert "allowed resolvers: any on the open internet" in lines
 
 
 def test_a_second_plan_does_nothing() -> None:
@@ -151,14 +154,24 @@ def test_rules_follow_what_is_around_them(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        pytest.param({"now": None}, f"no table {TABLE} is in the kernel", id="flushed"),
-        pytest.param({"now": "0" * 64}, f"table {TABLE} is not as it was loaded", id="edited"),
-        pytest.param({"as_loaded": None}, f"table {TABLE} is not as it was loaded", id="by-others"),
-        pytest.param({"loaded_from": "0" * 64}, f"what is loaded is not {RULES}", id="other-file"),
-        pytest.param({"enabled": False}, "its unit is not enabled", id="disabled"),
-        pytest.param({"unit": "inactive"}, "its unit is inactive", id="stopped"),
-        pytest.param({"unit": "failed"}, "its unit is failed", id="failed"),
-        pytest.param({"pending": True}, "rules wait to be confirmed", id="on-probation"),
+        pytest.param({"now": None}, f"the kernel has no table {TABLE}", id="flushed"),
+        pytest.param(
+            {"now": "0" * 64}, f"table {TABLE} was changed after it was loaded", id="edited"
+        ),
+        pytest.param(
+            {"as_loaded": None}, f"table {TABLE} was changed after it was loaded", id="by-others"
+        ),
+        pytest.param(
+            {"loaded_from": "0" * 64}, f"the loaded rules are not those of {RULES}", id="other-file"
+        ),
+        pytest.param(
+            {"enabled": False}, "pyinfra-gvisor-egress.service is not enabled", id="disabled"
+        ),
+        pytest.param(
+            {"unit": "inactive"}, "pyinfra-gvisor-egress.service is inactive", id="stopped"
+        ),
+        pytest.param({"unit": "failed"}, "pyinfra-gvisor-egress.service is failed", id="failed"),
+        pytest.param({"pending": True}, "new rules are not confirmed yet", id="on-probation"),
     ],
 )
 def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], line: str) -> None:
@@ -202,7 +215,7 @@ def test_a_file_that_somebody_has_changed_is_put_right(
     "init", [pytest.param("sysvinit", id="sysvinit"), pytest.param("", id="?")]
 )
 def test_a_node_without_systemd_is_refused_a_firewall_and_may_have_none(init: str) -> None:
-    with pytest.raises(Problem, match=r"the firewall needs systemd on the node, which loads it"):
+    with pytest.raises(Problem, match=r"the egress firewall needs systemd on the node"):
         planned(found(), {}, init=init)
 
     assert planned(found(), None, init=init) == NOTHING
@@ -251,9 +264,9 @@ def test_what_would_cut_the_way_in_is_refused_with_every_reason() -> None:
         planned(bad, {"dns": [], "interfaces": ["eth0"]})
 
     assert str(one.value).startswith(
-        "Docker's DNS asks a resolver that would be stopped, got 10.0."
+        "the rules would block a resolver that Docker's DNS uses, got 10.0."
     )
-    for text in ("the node's way out is taken for", ", and Docker's DNS asks a resolver"):
+    for text in ("interface connects this node to", ", and the rules would block a resolver"):
         assert text in str(two.value)
 
 
@@ -269,7 +282,8 @@ def test_force_loads_all_the_same_and_repeats_its_reason() -> None:
 
     assert plan.action == "have"
     (risk,) = plan.warnings
-    assert risk.startswith("RISK ACCEPTED: Docker's DNS asks a resolver that would be stopped, got")
+    what = "the rules would block a resolver that Docker's DNS uses"
+    assert risk.startswith(f"RISK ACCEPTED: {what}, got")
     assert risk.endswith(f" 10.0.0.2. Reason given: {REASON}")
     assert planned(found(), {"force": REASON}).warnings == ()
 

@@ -36,10 +36,24 @@ def test_no_key_is_no_firewall_and_an_empty_one_is_the_default() -> None:
         pytest.param({"block": "metadata"}, "['block'] input should be a valid tuple", id="text"),
         pytest.param({"block": ["lan"]}, "['block']['0'] input should be 'metadata'", id="block"),
         pytest.param({"block": [["node"]]}, "['block']['0'] input should be", id="block-list"),
-        pytest.param(allowed(""), "['allow']['0']['to'] no network (", id="to-empty"),
-        pytest.param(allowed("db.internal"), "['allow']['0']['to'] no network (", id="to-a-name"),
-        pytest.param(allowed("10.0.0.5/24"), "['allow']['0']['to'] no network (", id="host-bits"),
-        pytest.param(allowed("10.0.0.5\n"), "['allow']['0']['to'] no network (", id="newline"),
+        pytest.param(
+            allowed(""), "['allow']['0']['to'] not an address or a network (", id="to-empty"
+        ),
+        pytest.param(
+            allowed("db.internal"),
+            "['allow']['0']['to'] not an address or a network (",
+            id="to-a-name",
+        ),
+        pytest.param(
+            allowed("10.0.0.5/24"),
+            "['allow']['0']['to'] not an address or a network (",
+            id="host-bits",
+        ),
+        pytest.param(
+            allowed("10.0.0.5\n"),
+            "['allow']['0']['to'] not an address or a network (",
+            id="newline",
+        ),
         pytest.param({"allow": [{"to": 1}]}, "['allow']['0']['to'] input should be", id="number"),
         pytest.param({"allow": [{}]}, "['allow']['0']['to'] field required", id="to-missing"),
         pytest.param({"allow": ["10.0.0.5"]}, "['allow']['0'] input should be", id="allow-text"),
@@ -49,19 +63,27 @@ def test_no_key_is_no_firewall_and_an_empty_one_is_the_default() -> None:
         ),
         pytest.param(
             allowed("10.0.0.5", ports=["0"]),
-            "['allow']['0']['ports'] not ports, got 0; write 443, 53/udp or 8000-8010/tcp",
+            "['allow']['0']['ports'] not a port or a range of ports, got 0; write 443, 53/udp or 8000-8010/tcp",
             id="port-0",
         ),
         pytest.param(
             allowed("10.0.0.5", ports="5432"), "['allow']['0']['ports'] input", id="ports-text"
         ),
-        pytest.param({"deny": ["10.0.0.0/33"]}, "['deny'] no network (", id="deny-mask"),
-        pytest.param({"deny": ["010.0.0.1"]}, "['deny'] no network (", id="deny-octal"),
+        pytest.param(
+            {"deny": ["10.0.0.0/33"]}, "['deny'] not an address or a network (", id="deny-mask"
+        ),
+        pytest.param(
+            {"deny": ["010.0.0.1"]}, "['deny'] not an address or a network (", id="deny-octal"
+        ),
         pytest.param({"deny": [167772160]}, "['deny']['0'] input should be", id="deny-number"),
         pytest.param({"deny": [True]}, "['deny']['0'] input should be", id="deny-true"),
         pytest.param({"deny": "10.0.0.5"}, "['deny'] input should be a valid tuple", id="deny"),
-        pytest.param({"dns": ["10.0.0.0/8"]}, "['dns'] not an address, got", id="dns-network"),
-        pytest.param({"dns": ["one.one"]}, "['dns'] no network (", id="dns-name"),
+        pytest.param(
+            {"dns": ["10.0.0.0/8"]},
+            "['dns'] a network instead of an address, got",
+            id="dns-network",
+        ),
+        pytest.param({"dns": ["one.one"]}, "['dns'] not an address or a network (", id="dns-name"),
         pytest.param({"dns": "10.0.0.2"}, "['dns'] input should be a valid tuple", id="dns-text"),
         pytest.param({"smtp_ports": [0]}, "['smtp_ports']['0'] input should be", id="smtp-0"),
         pytest.param({"smtp_ports": [True]}, "['smtp_ports']['0'] input", id="smtp-true"),
@@ -106,8 +128,8 @@ def test_a_bad_value_is_told_by_its_key(value: Any, message: str) -> None:
     ],
 )
 def test_what_is_no_port_is_refused_wherever_ports_are_named(ports: str) -> None:
-    assert problem({"node_ports": [ports]}).startswith("['node_ports'] not ports, got ")
-    assert "not ports" in problem(allowed("10.0.0.5", ports=[ports]))
+    assert problem({"node_ports": [ports]}).startswith("['node_ports'] not a port or ")
+    assert "not a port or a range of ports" in problem(allowed("10.0.0.5", ports=[ports]))
 
 
 @pytest.mark.parametrize(
@@ -131,23 +153,24 @@ def test_what_is_no_port_is_refused_wherever_ports_are_named(ports: str) -> None
     ],
 )
 def test_what_is_no_interface_is_refused(name: str) -> None:
-    assert problem({"interfaces": [name]}).startswith("['interfaces'] not an interface, got ")
-    assert problem({"exclude": [name]}).startswith("['exclude'] not an interface, got ")
+    for key in ("interfaces", "exclude"):
+        said = problem({key: [name]})
+        assert said.startswith(f"['{key}'] not the name of an interface, got ")
 
 
 def test_an_interface_is_filtered_or_left_alone_and_not_both() -> None:
     both = {"interfaces": ["cni0", "virbr*"], "exclude": ["virbr*"]}
 
     assert problem(both) == (
-        "in interfaces and in exclude, got virbr*; take it out of one of the two"
+        "the interface is in interfaces and in exclude, got virbr*; remove it from one of the two"
     )
 
 
 @pytest.mark.parametrize("name", [pytest.param(text, id=text) for text in ("lo", "lo*", "l*")])
 def test_the_nodes_loopback_is_no_interface_of_containers(name: str) -> None:
     assert problem({"interfaces": [name]}) == (
-        f"['interfaces'] the loopback interface, got {name}; "
-        "take it out: what comes by it are the node's own programs"
+        f"['interfaces'] includes the loopback interface, got {name}; "
+        "remove it: only the node's own programs use the loopback interface"
     )
 
 
@@ -177,4 +200,4 @@ def test_that_allow_wins_over_deny_is_said_where_it_is_set() -> None:
     description = Egress.model_fields["allow"].description
 
     assert description is not None
-    assert "before everything that is stopped, `deny` too" in description
+    assert "`allow` wins over `block` and `deny`" in description

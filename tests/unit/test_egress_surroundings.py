@@ -57,7 +57,7 @@ def test_networks_of_dockers_change_no_rules_whatever_their_bridges_are_called(
     [
         pytest.param({"uplinks": ("br0",)}, "carries the default route", id="uplink"),
         pytest.param(
-            {"ports": {"br0": "eth0"}}, "has a port that leaves this node, eth0", id="port"
+            {"ports": {"br0": "eth0"}}, "has a port that leaves this node (eth0)", id="port"
         ),
         pytest.param(
             {"uplinks": ("br0",), "ports": {"br0": "eth0"}}, "carries the default route", id="both"

@@ -321,6 +321,6 @@ def test_whatever_is_impossible_is_said_at_once_and_where() -> None:
     assert found == [
         ("node", "/srv/text is no directory"),
         (DAEMON_JSON, "line 1 column 6: not JSON (Expecting ':' delimiter)"),
-        ("node", "the firewall needs systemd on the node, which loads it"),
+        ("node", "the egress firewall needs systemd on the node"),
         ("node", "the watch needs systemd on the node"),
     ]

@@ -181,29 +181,32 @@ def test_what_is_tried_is_what_the_settings_stop_and_allow(
 @pytest.mark.parametrize(
     ("given", "kind", "why_not"),
     [
-        pytest.param({"block": []}, "metadata", "metadata is left out of `block`", id="metadata"),
-        pytest.param({"block": ["node"]}, "private", "private is left out", id="private"),
-        pytest.param({"block": ["node"]}, "smtp", "smtp is left out of `block`", id="smtp"),
-        pytest.param({"block": ["smtp"]}, "node", "node is left out of `block`", id="node"),
+        pytest.param({"block": []}, "metadata", "does not include metadata", id="metadata"),
+        pytest.param({"block": ["node"]}, "private", "does not include private", id="private"),
+        pytest.param({"block": ["node"]}, "smtp", "does not include smtp", id="smtp"),
+        pytest.param({"block": ["smtp"]}, "node", "does not include node", id="node"),
         pytest.param(
             {"allow": [{"to": "169.254.169.254", "reason": REASON}]},
             "metadata",
-            "is in `allow`",
+            "`allow` includes every",
             id="metadata-is-allowed",
         ),
         pytest.param(
             {"allow": [{"to": "0.0.0.0/0", "ports": ["1-100"], "reason": REASON}]},
             "private",
-            "is in `allow`",
+            "`allow` includes every",
             id="everything-is-allowed",
         ),
-        pytest.param({"smtp_ports": []}, "smtp", "no smtp_ports", id="no-mail-port"),
+        pytest.param({"smtp_ports": []}, "smtp", "`smtp_ports` is empty", id="no-mail-port"),
         pytest.param(
-            {"node_ports": ["1-65535"]}, "node", "in node_ports", id="every-port-is-a-node-port"
+            {"node_ports": ["1-65535"]},
+            "node",
+            "`node_ports` includes",
+            id="every-port-is-a-node-port",
         ),
-        pytest.param({}, "allowed", "nothing in `allow`", id="nothing-allowed"),
+        pytest.param({}, "allowed", "`allow` has no IPv4", id="nothing-allowed"),
         pytest.param(
-            {"allow": [{"to": "10.0.0.5"}]}, "allowed", "nothing in `allow`", id="no-port-allowed"
+            {"allow": [{"to": "10.0.0.5"}]}, "allowed", "`allow` has no IPv4", id="no-port-allowed"
         ),
     ],
 )

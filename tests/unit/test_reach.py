@@ -182,7 +182,7 @@ def test_rules_that_count_on_it_to_be_off_are_refused_where_it_stays_on() -> Non
     refused = [str(problem) for _, problem in refusals(found, settings, tuple)]
 
     assert len(refused) == 1
-    assert "through dockerd's userland-proxy" in refused[0]
+    assert "dockerd's userland-proxy serves them" in refused[0]
     assert refusals(node(reach=(WEB4,), egress=told), settings, tuple) == []
 
 

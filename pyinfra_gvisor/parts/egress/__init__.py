@@ -1,1 +1,1 @@
-"""What containers may reach: the firewall of a node's own, from settings to rules and back."""
+"""The egress firewall: what containers may reach, from settings to rules."""

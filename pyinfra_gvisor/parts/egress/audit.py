@@ -1,4 +1,4 @@
-"""What is looked for in a node's firewall: as declared, in force, all in it, whom it stopped."""
+"""Audit a node's firewall: is it declared, active and complete, and what did it block?"""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.report.document import EgressReport, StoppedReport
 
 SETTING = "gvisor_egress"
-SHOWN = 5  # of a list in a finding
-STOPPED_MANY = 50  # of destinations, and of addresses that are nobody's, in a report
-CLOCK_S = 2  # nft tells whole seconds, so that an attempt may seem to be older than it is
-# Of Docker's own drivers those whose packets pass a bridge that the rules know, or that make none:
-# an overlay's way out is docker_gwbridge. https://docs.docker.com/engine/network/drivers/
+SHOWN = 5  # items of a list in a finding
+STOPPED_MANY = 50  # destinations, and addresses of no running container, in a report
+CLOCK_S = 2  # nft prints whole seconds, so an attempt may seem older than it is
+# Docker's drivers whose packets pass a bridge that the rules filter, or that need no rules. An
+# overlay reaches the outside by docker_gwbridge. https://docs.docker.com/engine/network/drivers/
 BRIDGED = ("bridge", "overlay", "host", "null")
 
 
 @dataclass(frozen=True)
 class Stopped:
     """
-    Who tried what is stopped, the worst first. ``name`` is a container's, or an address that none
-    has which runs.
+    The blocked attempts of one source, the most severe first.
+
+    ``name`` is a running container's, or an address that no running container has.
     """
 
     name: str
@@ -47,12 +48,12 @@ class Stopped:
 
     @property
     def severity(self) -> Severity:
-        """An app has no business at a metadata service, and attempts there are the first ones."""
+        """LOW if a metadata service was tried, which no app needs, else INFO."""
         return Severity.LOW if self.attempts[0].is_metadata else Severity.INFO
 
 
 def stopped(host: Audited) -> list[Stopped]:
-    """Everybody who tried what is stopped within the last hour, containers that run first."""
+    """Return the blocked attempts of the last hour by source, running containers first."""
     residents = _residents(host)
     found: dict[tuple[bool, str], list[Attempt]] = {}
     for attempt in host.observed.part(Counted).attempts:
@@ -67,9 +68,10 @@ def stopped(host: Audited) -> list[Stopped]:
 
 def _residents(host: Audited) -> dict[str, tuple[str, float]]:
     """
-    The container that has an address, and since when.
+    Return by address the container that has it, and since when, in seconds since 1970.
 
-    Docker gives an address to the next container at once, which must not answer for the last one.
+    Docker gives the address of a removed container to the next one at once. The time keeps
+    attempts of the earlier container apart.
     """
     given = {item.name: host.observed.given_to(item) for item in host.node.containers}
     return {
@@ -86,16 +88,17 @@ def _declared(host: Audited) -> Egress | None:
 def _not_declared(host: Audited) -> Iterator[Seen]:
     open_ = [name for name, item in host.settings.runtimes.items() if item.network == "host"]
     if _declared(host) is None and open_:
-        yield Seen(SETTING, f"not set, and of network host is {', '.join(sorted(open_))}")
+        names = ", ".join(sorted(open_))
+        yield Seen(SETTING, f"not set; runtime {names} uses the node's network")
 
 
 def _not_as_declared(host: Audited) -> Iterator[Seen]:
     egress, found = _declared(host), host.node.part(EgressState)
     if egress is None:
         if found.there:
-            what = "none is declared, and one is there"
+            what = "the firewall is on the node, but not declared"
             yield Seen(TABLE, what, Severity.MEDIUM)
-    elif found.files:  # without any it is not in force, which another rule says
+    elif found.files:  # Without files the firewall is not active: a finding of another rule.
         wanted = wanted_rules(found, egress, named_resolvers(host.node))
         other = [text for text in differences(found, wanted) if text not in out_of_force(found)]
         if other:
@@ -103,11 +106,11 @@ def _not_as_declared(host: Audited) -> Iterator[Seen]:
 
 
 def _lines(found: str | None, wanted: str) -> Iterator[str]:
-    """In what two texts of rules differ."""
+    """Yield how the rules on the node differ from the declared ones."""
     there, declared = (text.splitlines() for text in (found or "", wanted))
     for what, lines in (
         ("missing", [line for line in declared if line not in there]),
-        ("too many", [line for line in there if line not in declared]),
+        ("not declared", [line for line in there if line not in declared]),
     ):
         if lines:
             yield f"{what} in {FILE}: {listed((cut(line.strip()) for line in lines), 2)}"
@@ -128,14 +131,14 @@ def _not_covered(host: Audited) -> Iterator[Seen]:
         if item.driver not in BRIDGED:
             yield Seen(f"network {item.name}", f"its driver is {item.driver}")
         elif item.bridge and rules is not None and not is_covered(rules, item.bridge):
-            why = left_alone.get(item.bridge, f"is not in {FILE}")
+            why = left_alone.get(item.bridge, f"is not filtered by {FILE}")
             yield Seen(f"network {item.name}", f"its bridge {item.bridge} {why}")
     if on_host := sorted(
         item.name
         for item in host.node.containers
         if host.observed.given_to(item).network_mode == "host"
-    ):  # each is a finding of container-host-network, as bad as it is
-        yield Seen("network host", f"of {listed(on_host, SHOWN)}", Severity.INFO)
+    ):  # Rule container-host-network reports each of them with its severity.
+        yield Seen("network host", f"used by {listed(on_host, SHOWN)}", Severity.INFO)
 
 
 def _other_bridges(host: Audited) -> Iterator[Seen]:
@@ -143,9 +146,9 @@ def _other_bridges(host: Audited) -> Iterator[Seen]:
     if egress is None:
         return
     for name, why in outside(found, egress).items():
-        yield Seen(f"bridge {name}", f"left alone: it {why}")
+        yield Seen(f"bridge {name}", f"not filtered: it {why}")
     for name in foreign(found, egress):
-        yield Seen(f"bridge {name}", "not Docker's, and filtered like one of containers")
+        yield Seen(f"bridge {name}", "not created by Docker, but filtered like its bridges")
 
 
 def _opened(host: Audited) -> Iterator[Seen]:
@@ -154,11 +157,11 @@ def _opened(host: Audited) -> Iterator[Seen]:
         return
     every = Egress().block
     if left_out := [block for block in every if block not in egress.block]:
-        yield Seen(f"{SETTING}['block']", f"left out: {', '.join(left_out)}")
+        yield Seen(f"{SETTING}['block']", f"does not block {', '.join(left_out)}")
     for item in egress.allow:
         if opened := _metadata_in(item):
             ports = ", ".join(item.ports) or "all ports"
-            evidence = f"opens {', '.join(opened)} ({ports})"
+            evidence = f"allows {', '.join(opened)} ({ports})"
             yield Seen(f"{SETTING}['allow'] {item.to}", evidence, waived=item.reason)
 
 
@@ -167,7 +170,11 @@ def _metadata_in(item: Allowed) -> list[str]:
 
 
 def _stopped(host: Audited) -> Iterator[Seen]:
-    """Of those that are gone there is one finding: anybody can forge any number of addresses."""
+    """
+    Yield one finding per running container, and one for all other addresses.
+
+    Source addresses can be forged, so the latter could be any number.
+    """
     everybody = stopped(host)
     for who in everybody:
         if who.is_running:
@@ -179,10 +186,10 @@ def _stopped(host: Audited) -> Iterator[Seen]:
             f"{who.name} to {listed((item.to for item in who.attempts), SHOWN)}" for who in gone
         ]
         subject = gone[0].name if len(gone) == 1 else "several addresses"
-        evidence = f"{listed(texts, SHOWN, '; ')} (of no container that runs)"
+        evidence = f"{listed(texts, SHOWN, '; ')} (from no running container)"
         yield Seen(subject, evidence, worst)
     if host.observed.part(Counted).is_full:
-        what = f"more was tried than the {STOPPED_SIZE} attempts that are remembered"
+        what = f"more than {STOPPED_SIZE} different attempts; further ones were not recorded"
         yield Seen(TABLE, what, Severity.LOW)
 
 
@@ -190,59 +197,61 @@ RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "egress-not-declared",
         Severity.INFO,
-        "containers reach whatever the node reaches: metadata services, private networks, the node",
-        "set gvisor_egress = {} and see what a dry run says: docs/egress.md",
+        "containers can reach everything that the node can: metadata services, private networks, "
+        "services of the node",
+        "set gvisor_egress = {} and run `pyinfra-gvisor plan`: docs/egress.md",
         _not_declared,
     ),
     Rule(
         "egress-not-in-force",
         Severity.CRITICAL,
-        "the firewall that is declared is not in force, or would not be behind a reboot",
-        "find out who changed it, and run deploys/gvisor.py",
+        "the declared firewall is not active, or will not be after a reboot",
+        "find out who changed it, then run deploys/gvisor.py",
         _not_in_force,
     ),
     Rule(
         "egress-not-as-declared",
         Severity.HIGH,
-        "the firewall is not the one that is declared for this node as it is now",
-        "run deploys/gvisor.py --dry --diff, then without",
+        "the firewall differs from the declared one",
+        "run deploys/gvisor.py --dry --diff to see how, then run it without these options",
         _not_as_declared,
     ),
     Rule(
         "egress-not-covered",
         Severity.HIGH,
-        "what containers send by this network of Docker's does not pass the firewall",
-        "run deploys/gvisor.py if it is a bridge; else have its containers in a network of the "
-        "driver bridge",
+        "the firewall does not filter traffic of containers on this Docker network",
+        "if its driver is bridge, run deploys/gvisor.py; otherwise move its containers to a "
+        "network with driver bridge",
         _not_covered,
     ),
     Rule(
         "egress-other-bridge",
         Severity.INFO,
-        "this bridge is not one of the networks that the firewall is for",
-        "see whether it should be so; gvisor_egress['exclude'] and ['interfaces'] say otherwise",
+        "this bridge is excluded from the firewall, or is filtered although Docker did not create "
+        "it",
+        "if that is wrong, change gvisor_egress['exclude'] or gvisor_egress['interfaces']",
         _other_bridges,
     ),
     Rule(
         "egress-opened",
         Severity.LOW,
-        "containers may reach what is stopped by default",
-        "see whether it is still needed; in gvisor_egress a narrower allow may do",
+        "containers may reach destinations that are blocked by default",
+        "remove the exception if it is no longer needed, or allow less in gvisor_egress",
         _opened,
     ),
     Rule(
         "egress-stopped",
         Severity.INFO,
-        "within the last hour it tried to reach what is stopped",
-        "see what it wanted there; what it needs belongs into allow of gvisor_egress, or into "
-        "node_ports if it is the node itself",
+        "the firewall blocked attempts of this container or address within the last hour",
+        "find out why it tried. If it needs the destination, add it to `allow` of gvisor_egress. "
+        "If the destination is the node itself, add the port to `node_ports`",
         _stopped,
     ),
 )
 
 
 def report(host: Audited) -> EgressReport | None:
-    """Return what a report says of the firewall; None where there is none."""
+    """Return the report's section about the firewall; None if there is no firewall."""
     found, declared = host.node.part(EgressState), _declared(host) is not None
     if not declared and not found.there:
         return None

@@ -1,4 +1,4 @@
-"""What the firewall is made of on a node: rules, what loads and takes them back, systemd's unit."""
+"""The firewall's files on a node: the rules, the scripts that load and revert them, the unit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NFT = "/usr/sbin/nft"
 
 
 def kept_files(rules: str) -> tuple[NodeFile, ...]:
-    """All that stays on the node: the rules, and what loads them at every boot."""
+    """Return all files that stay on the node: the rules, and what loads them at every boot."""
     return (
         NodeFile(RULES, "644", rules),
         NodeFile(LOAD, "755", _script("egress_load")),
@@ -34,14 +34,14 @@ def _script(name: str) -> str:
 
 def service_text() -> str:
     """
-    The unit that loads the rules before there is a network, and so before Docker.
+    Return the unit that loads the rules before the network is up, and so before Docker.
 
-    ``nftables.service`` of Debian's flushes every table when it is started or reloaded, ours with
-    them, so that ours follows it: systemd.unit(5).
+    Debian's ``nftables.service`` flushes every table, ours too, when it is started or reloaded. So
+    our unit is started and reloaded after it: systemd.unit(5).
     """
     return unit_text(
         "[Unit]",
-        "Description=What containers may reach, by rules of nftables",
+        "Description=Egress firewall of pyinfra-gvisor: what containers may reach",
         "Documentation=man:nft(8)",
         "DefaultDependencies=no",
         f"RequiresMountsFor={DIRECTORY}",
@@ -52,7 +52,7 @@ def service_text() -> str:
         "PartOf=nftables.service",
         "ReloadPropagatedFrom=nftables.service",
         f"ConditionPathExists={RULES}",
-        "StartLimitIntervalSec=0",  # nftables.service may be restarted often, and takes ours along
+        "StartLimitIntervalSec=0",  # Each restart of nftables.service also restarts ours.
         "[Service]",
         "Type=oneshot",
         "RemainAfterExit=yes",

@@ -1,4 +1,4 @@
-"""What rules would cut that must not be: our own way in, Docker's DNS, published ports."""
+"""Refuse rules that would cut the controller's SSH, Docker's DNS or published ports."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def lockouts(
     proxied: bool = False,
 ) -> list[Problem]:
     """
-    Every reason why these rules must not be loaded on this node; none if they may.
+    Return the reasons why these rules must not be loaded on this node; empty if they may.
 
     + dns: the resolvers that daemon.json names
-    + proxied: whether dockerd has its userland-proxy, through which containers reach ports that
-      are published on the node
+    + proxied: whether dockerd runs its userland-proxy, through which containers reach published
+      ports of the node
     """
     return [
         *_uplinks(found, egress, around),
@@ -64,45 +64,45 @@ def _uplinks(found: EgressState, egress: Egress, around: Surroundings) -> Iterat
             continue
         if literal(name) is None:
             yield Problem(
-                "a bridge by which this node is reached has a name that nft cannot express, and "
-                "would be filtered like one of containers",
+                "a bridge that connects this node to its network would be filtered like a "
+                "container interface: nft cannot express its name",
                 got=name,
-                todo="give the bridge a plain name, such as br0",
+                todo="rename the bridge, for example to br0",
             )
         else:
             yield Problem(
-                "the node's way out is taken for an interface of containers, which cuts ports that "
-                "are published and whatever is served here",
+                "the interface connects this node to its network; filtering it like a container "
+                "interface would cut published ports and other services of the node",
                 got=name,
-                todo="take it out of gvisor_egress['interfaces']",
+                todo="remove it from gvisor_egress['interfaces']",
             )
 
 
 def _left_open(found: EgressState, egress: Egress) -> Iterator[Problem]:
-    """A network of Docker's by whose bridge the node is reached cannot be filtered."""
+    """Refuse Docker networks whose bridge cannot be filtered: it connects the node itself."""
     left_alone = outside(found, egress)
     for item in found.networks:
         if item.bridge in left_alone and not matches(item.bridge, egress.exclude):
             yield Problem(
-                f"network {item.name} would stay outside of the firewall: its bridge "
+                f"containers of the Docker network {item.name} would not be filtered: its bridge "
                 f"{left_alone[item.bridge]}",
                 got=item.bridge,
-                todo="give its containers another network, or write the bridge into "
+                todo="move its containers to another network, or accept that: add the bridge to "
                 "gvisor_egress['exclude']",
             )
 
 
 def _cut_off(found: EgressState, egress: Egress) -> Iterator[Problem]:
-    """What was never filtered is not cut off by a run that nobody has looked at."""
+    """Refuse to filter a bridge for the first time unless the settings name it."""
     if filters_bridges(found.rules or ""):
         return
     for name in foreign(found, egress):
         yield Problem(
-            "a bridge is not Docker's, and what is behind it would be filtered like containers: no "
-            "DHCP from this node, no private networks",
+            "Docker did not create this bridge; machines on it would be filtered like containers: "
+            "no DHCP from this node, no private networks",
             got=name,
-            todo="write it into gvisor_egress['exclude'] to leave it alone, or into ['interfaces'] "
-            "to have it filtered",
+            todo="add it to gvisor_egress['exclude'] to leave it alone, or to ['interfaces'] to "
+            "filter it",
         )
 
 
@@ -114,10 +114,11 @@ def _ssh(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[P
         return
     if not covered(f"{ssh.port}/tcp", egress.node_ports):
         yield Problem(
-            f"the controller's own ssh, from {ssh.client}, arrives on an interface of containers",
+            f"the rules would cut this SSH connection: it comes from {ssh.client} over a container "
+            "interface",
             got=ssh.interface,
-            todo=f"write '{ssh.port}' into gvisor_egress['node_ports']; if no containers are "
-            "behind the interface, write it into gvisor_egress['exclude'] instead",
+            todo=f"add '{ssh.port}' to gvisor_egress['node_ports']; if the interface connects no "
+            "containers, add it to gvisor_egress['exclude'] instead",
         )
 
 
@@ -129,29 +130,29 @@ def _dns(
             continue
         if is_blocked(resolver, egress):
             yield Problem(
-                "Docker's DNS asks a resolver that would be stopped",
+                "the rules would block a resolver that Docker's DNS uses",
                 got=resolver,
-                todo="leave gvisor_egress['dns'] out, or write the resolver into it",
+                todo="remove gvisor_egress['dns'], or add the resolver to it",
             )
 
 
 def _published(found: EgressState, egress: Egress) -> Iterator[Problem]:
-    """With the proxy a container's own network is served by a process of the node's."""
+    """Refuse to cut ports that dockerd's userland-proxy, a process of the node, serves."""
     if "node" not in egress.block:
         return
     cut = [port for port in found.published if not covered(port, egress.node_ports)]
     if cut:
         yield Problem(
-            "containers reach ports that are published on this node through dockerd's "
-            "userland-proxy, which is the node's own",
+            "containers could no longer reach published ports of this node: dockerd's "
+            "userland-proxy serves them, and counts as the node itself",
             got=", ".join(cut),
-            todo='set gvisor_daemon_json = {"userland-proxy": False}, or write these into '
+            todo='set gvisor_daemon_json = {"userland-proxy": False}, or add these ports to '
             "gvisor_egress['node_ports']",
         )
 
 
 def is_blocked(address: str, egress: Egress) -> bool:
-    """Whether what is blocked has this address in it, allow lists apart."""
+    """Return True if ``block`` or ``deny`` covers this address; ``allow`` is not considered."""
     blocked = [
         *(METADATA if "metadata" in egress.block else ()),
         *(PRIVATE if "private" in egress.block else ()),
@@ -170,7 +171,7 @@ def _is_allowed(address: str, egress: Egress) -> bool:
 
 
 def covered(port: str, ranges: Iterable[str]) -> bool:
-    """Whether a port such as ``53/udp`` is in one of the ranges."""
+    """Return True if a port such as ``53/udp`` is in one of the ranges."""
     number, _, protocol = port.partition("/")
     return any(
         kind == protocol and low <= int(number) <= high

@@ -1,4 +1,4 @@
-"""What the firewall has counted, whom it has stopped within the last hour, whom it is about."""
+"""Read what the firewall has counted, and the attempts that it blocked within the last hour."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _FROM = re.compile(r'(?:iifname "([^"]+)"|meta iifkind "bridge") (accept|\w+ fro
 
 class Attempt(Reading):
     """
-    What somebody tried and was not let. ``port`` is 0 for a protocol that has none.
+    A blocked attempt to reach a destination. ``port`` is 0 for a protocol without ports.
 
-    ``at_s`` is when it was tried last, in seconds since 1970, by the node's clock.
+    ``at_s`` is the time of the last attempt, in seconds since 1970, by the node's clock.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Attempt(Reading):
 
     @property
     def to(self) -> str:
-        """The destination: ``10.0.0.5:5432/tcp``, ``[fd00::1]:53/udp``, ``10.0.0.5/icmp``."""
+        """Return ``10.0.0.5:5432/tcp``, ``[fd00::1]:53/udp`` or ``10.0.0.5/icmp``."""
         if not self.port:
             return f"{self.destination}/{self.protocol}"
         host = f"[{self.destination}]" if ":" in self.destination else self.destination
@@ -47,23 +47,23 @@ class Attempt(Reading):
 
     @property
     def is_metadata(self) -> bool:
-        """Whether it was for where clouds answer who asks for a node's credentials."""
+        """Return True if the destination is a metadata service of a cloud."""
         to = ip_address(self.destination)
         return any(to in services for services in _METADATA)
 
     @property
     def rank(self) -> tuple[bool, int, int, int, str]:
-        """For sorting: metadata services first, then by address and port."""
+        """Return a sort key: metadata services first, then by address and port."""
         to = ip_address(self.destination)
         return (not self.is_metadata, to.version, int(to), self.port, self.protocol)
 
 
 class Counted(Reading):
     """
-    What the table in the kernel has gathered.
+    The counters and the remembered attempts of the table in the kernel.
 
-    ``counters`` since the rules were loaded: ``accept_…`` new connections, ``drop_…`` packets.
-    ``is_full``: a memory of attempts is, so that others were not remembered.
+    ``counters`` count since the rules were loaded: ``accept_…`` new connections, ``drop_…``
+    packets. ``is_full``: a set of attempts is full, so further attempts were not remembered.
     """
 
     counters: dict[str, int] = Field(default_factory=dict)
@@ -73,7 +73,7 @@ class Counted(Reading):
 
 def read(lines: Sequence[str]) -> Counted:
     """
-    What ``observed.sh`` tells: the node's time, and what nft lists, as JSON.
+    Parse the output of ``observed.sh``: per line the node's time, and nft's list as JSON.
 
     The form is of libnftables-json(5). Raises ``ValueError``, ``LookupError``, ``TypeError`` or
     ``AttributeError`` if it is malformed.
@@ -96,7 +96,7 @@ def read(lines: Sequence[str]) -> Counted:
 
 
 def is_covered(rules: str, bridge: str) -> bool:
-    """Return whether rules filter what comes by a bridge; the first line that matches decides."""
+    """Return True if the rules filter packets from a bridge; the first matching line decides."""
     verdicts = (
         verdict for name, verdict in _FROM.findall(rules) if not name or matches(bridge, (name,))
     )
@@ -104,7 +104,7 @@ def is_covered(rules: str, bridge: str) -> bool:
 
 
 def listed(texts: Iterable[str], limit: int, between: str = ", ") -> str:
-    """``a, b and 3 more``."""
+    """Return ``a, b and 3 more``, with at most ``limit`` texts."""
     items = list(texts)
     shown = between.join(items[:limit])
     return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
@@ -123,13 +123,13 @@ def _attempts(elements: Iterable[Any], timeout_s: int, now_s: float) -> Iterator
             source=source,
             destination=destination,
             protocol=protocol or WITHOUT_PORTS.get(number) or f"protocol {number}",
-            port=port if protocol else 0,  # what stands at a port's place is a checksum, in ICMP
+            port=port if protocol else 0,  # In ICMP, this field is a checksum.
             at_s=now_s - (element.get("timeout", timeout_s) - element["expires"]),
         )
 
 
 def _keep_latest(attempts: dict[tuple[str, str], Attempt], new: Attempt) -> None:
-    """Without ports several of nft's are one."""
+    """Keep one attempt of each source and destination: without ports, nft lists several."""
     key = (new.source, new.to)
     if key not in attempts or attempts[key].at_s < new.at_s:
         attempts[key] = new

@@ -1,4 +1,4 @@
-"""The firewall as a part."""
+"""The egress firewall as a part."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pyinfra_gvisor.settings import Settings
 
 
 def keeps_proxy(settings: Settings) -> bool:
-    """Whether dockerd is meant to have its userland-proxy."""
+    """Return True unless the settings turn dockerd's userland-proxy off."""
     return settings.wanted_daemon_json().get("userland-proxy") is not False
 
 
 def _check(node: Node, settings: Settings, plan: Plan | None) -> None:
-    """With the daemon.json that the same run writes, which is in force before the rules are."""
-    if plan is None and node.init == "systemd":  # whom the rules would cut off is not known yet
+    """Raise ``Problem`` if the firewall cannot be applied with the daemon.json of this run."""
+    if plan is None and node.init == "systemd":  # What the rules would cut is not known yet.
         return
     plan_egress(
         node.part(EgressState),
@@ -36,7 +36,7 @@ PART = Part(
     "before the proof",
     lambda settings: settings.part(EgressSettings).egress is not None,
     _check,
-    "systemd, and `gvisor_egress` cuts neither the node's way out, the controller's ssh, "
-    "Docker's DNS nor published ports",
-    "[egress.md](egress.md)",
+    "systemd, and rules that do not cut the node's uplink, the controller's SSH, Docker's DNS or "
+    "published ports",
+    "docs/egress.md",
 )

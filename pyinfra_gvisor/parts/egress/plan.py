@@ -1,11 +1,11 @@
-"""What has to be done so that a node's firewall is as declared, or gone."""
+"""Plan what has to change so that a node's firewall is as declared, or removed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.parts.egress.files import DIRECTORY, RULES, SERVICE, kept_files
+from pyinfra_gvisor.parts.egress.files import DIRECTORY, NAME, RULES, SERVICE, kept_files
 from pyinfra_gvisor.parts.egress.lockout import lockouts
 from pyinfra_gvisor.parts.egress.rules import TABLE, rules_text
 from pyinfra_gvisor.parts.egress.settings import Egress
@@ -21,26 +21,26 @@ from pyinfra_gvisor.parts.plan import PartPlan
 
 
 def wanted_rules(found: EgressState, egress: Egress, dns: Iterable[str] = ()) -> str:
-    """The rules as they have to be on this node; ``dns``: the resolvers that daemon.json names."""
+    """Return the declared rules of this node; ``dns``: the resolvers that daemon.json names."""
     return rules_text(egress, surroundings(found, egress, dns))
 
 
 def differences(found: EgressState, wanted: str) -> list[str]:
-    """In what a node's firewall is not as it has to be, a phrase each; none if it is."""
+    """Return how a node's firewall differs from the declared one, one phrase each."""
     other = [item.path for item in kept_files(wanted) if not item.is_as(found.files.get(item.path))]
     return [*(f"{path} is not as declared" for path in other), *out_of_force(found)]
 
 
 def out_of_force(found: EgressState) -> list[str]:
-    """Why the rules that lie on a node are not those in force, now or behind its next boot."""
+    """Return the reasons why a node's rules file is not active now, or not after its next boot."""
     loaded = found.now is not None
     said = {
-        "rules wait to be confirmed": found.pending,
-        f"no table {TABLE} is in the kernel": not loaded,
-        f"table {TABLE} is not as it was loaded": loaded and not found.in_force,
-        f"what is loaded is not {RULES}": found.in_force and found.is_other_file,
-        "its unit is not enabled": not found.enabled,
-        f"its unit is {found.unit}": found.unit not in (None, "active"),
+        "new rules are not confirmed yet": found.pending,
+        f"the kernel has no table {TABLE}": not loaded,
+        f"table {TABLE} was changed after it was loaded": loaded and not found.in_force,
+        f"the loaded rules are not those of {RULES}": found.in_force and found.is_other_file,
+        f"{NAME}.service is not enabled": not found.enabled,
+        f"{NAME}.service is {found.unit}": found.unit not in (None, "active"),
     }
     return [text for text, is_so in said.items() if is_so]
 
@@ -54,23 +54,23 @@ def plan_egress(
     proxied: bool = False,
 ) -> PartPlan:
     """
-    What to do so that the firewall is as declared, or gone.
+    Return the changes after which the firewall is as declared, or removed.
 
-    + egress: None for no firewall
-    + init: the node's first process
+    + egress: the declared firewall; None removes it
+    + init: the name of the node's first process
     + dns: the resolvers that daemon.json names
-    + proxied: whether dockerd has its userland-proxy
+    + proxied: whether dockerd runs its userland-proxy
 
-    The plan's ``warnings`` are refusals that were overruled, networks that stay outside, and
-    bridges that are not Docker's and are filtered all the same.
+    The plan's ``warnings`` name refusals that ``force`` overrules, networks that are not filtered,
+    and bridges that Docker did not create but that are filtered.
 
-    Raises ``Problem`` where the rules would lock out who must not be, or cannot be kept.
+    Raises ``Problem`` if the rules would cut what they must not, or the node lacks systemd.
     """
     if egress is None:
         return _removal(found)
     if init != "systemd":
-        todo = "leave gvisor_egress out for this node, and keep a firewall of its own"
-        raise Problem("the firewall needs systemd on the node, which loads it", got=init, todo=todo)
+        todo = "remove gvisor_egress for this node, and use another firewall there"
+        raise Problem("the egress firewall needs systemd on the node", got=init, todo=todo)
     dns = tuple(dns)
     around = surroundings(found, egress, dns)
     text = rules_text(egress, around)
@@ -102,35 +102,35 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
     connects = ", ".join(["every bridge", *around.interfaces])
     return [
         *install,
-        f"load table {TABLE}: {connects} connects containers",
-        f"stopped for them: {', '.join([*egress.block, *egress.deny]) or 'nothing'}",
-        f"allowed all the same: {', '.join(allowed) or 'nothing'}",
-        f"asked for names: {', '.join(around.resolvers) or 'any resolver outside'}",
-        "Docker's own chains are left alone, and go on to be asked",
-        *(f"{name} is left alone: it {why}" for name, why in outside(found, egress).items()),
+        f"load table {TABLE} for container interfaces: {connects}",
+        f"blocked: {', '.join([*egress.block, *egress.deny]) or 'nothing'}",
+        f"allowed exceptions: {', '.join(allowed) or 'none'}",
+        f"allowed resolvers: {', '.join(around.resolvers) or 'any on the open internet'}",
+        "Docker's own firewall chains are not changed and stay active",
+        *(f"{name} is not filtered: it {why}" for name, why in outside(found, egress).items()),
         *(
-            f"{name} is active and is left alone: what one of the two stops is stopped"
+            f"{name} is active and not changed: traffic that either firewall blocks stays blocked"
             for name in found.managers
         ),
-        f"take it back unless this controller comes back anew within {egress.confirm_s} s",
+        f"roll back unless a new SSH connection succeeds within {egress.confirm_s} s",
     ]
 
 
 def _surprises(found: EgressState, egress: Egress) -> Iterator[str]:
-    """Tell of containers that stay outside, and of what else is cut off, before it is."""
+    """Yield warnings: containers that are not filtered, and other machines that will be."""
     left_alone = outside(found, egress)
     for item in found.networks:
         if item.bridge in left_alone:
             why = f"its bridge {item.bridge} {left_alone[item.bridge]}"
-            yield f"network {item.name} stays outside of the firewall: {why}"
+            yield f"containers of the Docker network {item.name} are not filtered: {why}"
     for name in foreign(found, egress):
         yield (
-            f"bridge {name} is not Docker's, and what is behind it is filtered like containers: no "
-            "DHCP from this node, no private networks. If that is wrong, write it into "
+            f"Docker did not create bridge {name}; machines on it are filtered like containers: no "
+            "DHCP from this node, no private networks. If that is wrong, add the bridge to "
             "gvisor_egress['exclude']"
         )
         if literal(name) is None:
-            yield f"nft cannot express the name {name}: containers reach what is behind this bridge"
+            yield f"containers can reach machines on bridge {name}: nft cannot express its name"
 
 
 def _removal(found: EgressState) -> PartPlan:

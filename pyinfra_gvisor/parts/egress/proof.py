@@ -1,4 +1,4 @@
-"""The checks of the proof that are about the firewall: what containers may reach, and may not."""
+"""The proof's checks of the firewall: what containers can reach, and what they cannot."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from pyinfra_gvisor.proof.judges import let_through, same, shows, stopped
 from pyinfra_gvisor.proof.part import Declared, PartProof
 
 _UNDECLARED = "no `gvisor_egress` is declared"
-_LOAD = "run deploys/gvisor.py, which loads the rules; see docs/egress.md"
-_ALLOW = "compare `allow` with what answers there; what the node itself serves is for node_ports"
+_LOAD = "run deploys/gvisor.py to load the rules; see docs/egress.md"
+_ALLOW = (
+    "check that `allow` names the right address and port; ports of the node itself belong into "
+    "`node_ports`"
+)
 
 
 def _stopped(
@@ -22,47 +25,47 @@ def _stopped(
     return Check(
         f"egress-{kind}",
         shown,
-        f"a TCP connection to {tried} does not succeed, and the rules have it in `stopped4`; under "
-        "runc they have it in `passed4`",
+        f"a TCP connection to {tried} fails and is in the rules' set `stopped4`; under runc it is "
+        "in `passed4`",
         f"egress_{kind}",
         severity,
         _LOAD,
         stopped(f"egress_{kind}"),
         let_through(f"egress_{kind}"),
         networks=ONLINE,
-        unless=f"{_UNDECLARED}, `{kind}` is left out of `block`, {unless}",
+        unless=f"{_UNDECLARED}, `{kind}` is not in `block`, {unless}",
     )
 
 
 CHECKS: tuple[Check, ...] = (
     _stopped(
         "metadata",
-        "the cloud's metadata service is out of reach",
+        "the cloud's metadata service cannot be reached",
         "169.254.169.254, port 80",
         severity=Severity.CRITICAL,
         unless="it is in `allow`, or no route leads there",
     ),
     _stopped(
         "private",
-        "private networks beyond the containers' own are out of reach",
-        "an end of 10.0.0.0/8, or of another private network that is beyond the node, port 80",
-        unless="or all that could be tried is in `allow` or is the node's own",
+        "private networks other than the containers' own cannot be reached",
+        "the last address of 10.0.0.0/8, or of another private network outside the node, port 80",
+        unless="or every candidate is in `allow` or in a network of the node",
     ),
     _stopped(
         "smtp",
-        "no mail is sent",
-        "192.0.2.1, which is nobody's, port 25 or the first of `smtp_ports`",
+        "no mail can be sent",
+        "192.0.2.1, which belongs to nobody, port 25 or the first of `smtp_ports`",
         unless="it is in `allow`, or no route leads there",
     ),
     _stopped(
         "node",
-        "the node's own services are out of reach",
+        "services of the node itself cannot be reached",
         "the gateway of its network, port 22, 111 or 2375",
         unless="or `node_ports` has all of these",
     ),
     Check(
         "egress-allowed",
-        "what is allowed all the same is reached",
+        "a destination in `allow` can be reached",
         "a TCP connection to the first address with a port in `allow` succeeds; under runc the "
         "same",
         "egress_allowed",
@@ -70,7 +73,7 @@ CHECKS: tuple[Check, ...] = (
         _ALLOW,
         *same(shows("egress_allowed", "connected")),
         networks=ONLINE,
-        unless=f"{_UNDECLARED}, `allow` has no such address, or it is not reached under runc",
+        unless=f"{_UNDECLARED}, `allow` has no such address, or runc cannot reach it either",
     ),
 )
 
@@ -80,13 +83,13 @@ def _egress(declared: Declared) -> Egress | None:
 
 
 def _spared(declared: Declared) -> dict[str, str]:
-    """What is not tried, and why."""
+    """Return the reasons why checks are skipped, by the check's id."""
     found = tries(_egress(declared)).items()
     return {f"egress-{kind}": item for kind, item in found if isinstance(item, str)}
 
 
 def _given(node: Node, declared: Declared) -> dict[str, str] | None:
-    """Without a firewall that is declared nothing is tried, only tidied up."""
+    """Return the variables of ``proof.sh``. If no firewall is declared it only cleans up."""
     egress, found = _egress(declared), node.part(EgressState)
     if egress is None and found.now is None:
         return None

@@ -1,21 +1,22 @@
 #!/bin/sh
-# Tries what the firewall stops and what it does not, from the probe containers; and has the rules let
-# the control through meanwhile, which shows that nothing else is in the way. Read in front of
-# prove_look.sh and prove.sh, which set what is used here.
-# Set before: tries ("kind=address,address=port", the first address that is fit; none: nothing is
-# tried), uplinks (the interfaces of default routes), in_force (whether the rules are as declared).
+# Tries destinations that the firewall blocks, and one that it allows, from the probe containers. The
+# rules allow the control (the probe under runc) meanwhile, which shows that nothing else blocks it.
+# Read before prove_look.sh and prove.sh, which set the other variables used here.
+# Variables: tries ("kind=address,address=port", the first suitable address is used; empty: nothing
+# is tried), uplinks (the interfaces of default routes), in_force (whether the rules are active).
 set -eu
 : "${tries?}" "${uplinks?}" "${in_force?}"
-control_s=60 # the control is forgotten by then, also if this is killed
-room=4096    # members of stopped4, of which somebody else's container may have made as many
+control_s=60 # the rules forget the control after this time, even if this script is killed
+room=4096    # the size of stopped4, which attempts of other containers may fill
 chosen=''    # "kind=address=port"
 
-# What probes have left in the sets. Those of the control are the proof's alone; in the other is what
-# people look for, and what an earlier container left of this address would be taken for the probe's.
+# Removes what probes have left in the sets. The sets of the control belong to the proof alone. In
+# stopped4, only the probes' addresses are removed: operators read the rest, and an entry of an
+# earlier container with the same address would be mistaken for the probe's.
 egress_sweeps() { # addresses of probes
     if [ ! -x /usr/sbin/nft ] || ! in_table list table > /dev/null 2>&1; then return 0; fi # no table, no sets
     for set in controls4 passed4; do
-        in_table flush set "$set" || return 0 # somebody has changed the table: no proof comes of it
+        in_table flush set "$set" || return 0 # somebody has changed the table, so the proof will fail
     done
     members stopped4 | while read -r source member; do
         case " $* " in *" $source "*) in_table delete element stopped4 "{ $source $member }" ;; esac
@@ -44,7 +45,7 @@ egress_begins() {
     egress_sweeps $(all_addresses)
     inspected runc
     if [ -n "$chosen" ] && [ -n "$in_force" ] && [ -n "$address" ]; then
-        in_table add element controls4 "{ $address timeout ${control_s}s }" || return 0 # it is then stopped, and seen to be
+        in_table add element controls4 "{ $address timeout ${control_s}s }" || return 0 # the control is blocked, which the proof reports
     fi
 }
 
@@ -63,7 +64,7 @@ choose() { # kind addresses: sets to, empty if there is none
             for candidate in $(say "$2" | tr , ' '); do
                 if [ -z "$to" ] && is_beyond "$candidate"; then to=$candidate; fi
             done
-            if [ -z "$to" ]; then spare egress-private 'no private address is beyond the node'; fi
+            if [ -z "$to" ]; then spare egress-private 'no route to a private address outside the node'; fi
             ;;
         *)
             if route_to "${2%%,*}" > /dev/null; then
@@ -75,10 +76,10 @@ choose() { # kind addresses: sets to, empty if there is none
     esac
 }
 
-route_to() { ip -o -4 route get "$1" 2> /dev/null; } # that there is none is an answer
+route_to() { ip -o -4 route get "$1" 2> /dev/null; } # no route is a valid answer
 
-# By an uplink, and not to where the node itself is, and has neighbours: who looks for a container or
-# one of them finds no rule in the way, or somebody.
+# Whether the address is reached by an uplink and is not on a network of the node itself: the address
+# of a container or a neighbour would answer, or no rule would apply to it.
 is_beyond() { # address
     way=$(route_to "$1") || return 1
     case "$way" in *' dev '*) ;; *) return 1 ;; esac
@@ -118,13 +119,13 @@ see_tries() { # runtime
         elif [ -z "$in_force" ]; then
             said="not in force${said:+, $said}"
         elif [ "$1" = runc ] && [ "$said" != connected ]; then
-            spare egress-allowed "under runc ${to%=*} port ${to#*=} is not reached either"
+            spare egress-allowed "runc cannot reach ${to%=*} port ${to#*=} either"
         fi
         see "$1" "egress_$kind" "$said"
     done
 }
 
-by_rules() { # member: what they did with that connection
+by_rules() { # member of a set: prints what the rules did with that connection
     if [ -z "$in_force" ]; then
         say 'not in force'
     elif grep -qxF "$1" "$work/passed4"; then

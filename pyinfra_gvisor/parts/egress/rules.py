@@ -1,8 +1,9 @@
 """
-The rules as nftables takes them: one table of our own, replaced at once, nobody else's touched.
+Render the rules for nftables: one table of our own, replaced in one transaction.
 
-Its chains are asked before Docker's and the node's own (priority filter - 5). What they accept the
-others still judge; what they stop is stopped. nft(8) and https://wiki.nftables.org.
+Its chains run before those of Docker and of the node (priority filter - 5). Later chains can still
+block what they accept, but cannot accept what they block. nft(8) and https://wiki.nftables.org.
+No other table is touched.
 """
 
 from __future__ import annotations
@@ -25,23 +26,23 @@ from pyinfra_gvisor.parts.egress.surroundings import FROM_BRIDGE, TO_BRIDGE, Sur
 
 FAMILY, NAME = "inet", "pyinfra_gvisor"
 TABLE = f"{FAMILY} {NAME}"
-STOPPED_SIZE = 4096  # different attempts that are remembered, for an hour
-RATED_SIZE = 65535  # containers of which new connections are counted
+STOPPED_SIZE = 4096  # different blocked attempts that are remembered, for an hour
+RATED_SIZE = 65535  # containers whose new connections are counted
 
-# To conntrack each packet of a flow is new until there is an answer; once the first one has left,
-# the flow is confirmed.
+# conntrack calls each packet of a flow new until there is an answer; the flow is confirmed once
+# its first packet has left. So this matches the first packet only.
 _NEW = "ct state new ct status & confirmed == 0"
 _KNOWN = "ct state established,related accept"
 _REJECT = "reject with icmpx admin-prohibited"
 _TUPLE = {
     family: f"{family} saddr . {family} daddr . meta l4proto . th dport" for family in ("ip", "ip6")
 }
-_PORTED = "meta l4proto { tcp, udp }"  # of ICMP its checksum would be taken for a port
+_PORTED = "meta l4proto { tcp, udp }"  # in ICMP, nft would read the checksum as a port
 _ASKED = f"{_PORTED} th dport 53"
 
 
 def rules_text(egress: Egress, around: Surroundings) -> str:
-    """The file that ``nft -f`` takes: the table as it has to be, instead of what is there."""
+    """Return the file for ``nft -f``, which replaces our table by the declared one."""
     reasons = _reasons(egress)
     chains = {
         **{f"stop_{reason}": _stop(reason, egress) for reason in reasons},
@@ -59,7 +60,7 @@ def rules_text(egress: Egress, around: Surroundings) -> str:
     return "".join(
         f"{line}\n"
         for line in (
-            "# Of pyinfra-gvisor, which writes it anew: gvisor_egress in the inventory.",
+            "# Written by pyinfra-gvisor from gvisor_egress in the inventory. Do not edit.",
             f"table {TABLE}",
             f"delete table {TABLE}",
             *_block(f"table {TABLE}", body),
@@ -68,7 +69,7 @@ def rules_text(egress: Egress, around: Surroundings) -> str:
 
 
 def counters(egress: Egress) -> tuple[str, ...]:
-    """The counters by name: ``accept_…`` count new connections, ``drop_…`` packets."""
+    """Return the counters' names: ``accept_…`` count new connections, ``drop_…`` packets."""
     allowed = [f"accept_allow_{number}" for number in range(1, len(egress.allow) + 1)]
     accepts = ("accept_dns", "accept_node_dns", "accept_node", *allowed, "accept_internet")
     return (*accepts, *(f"drop_{reason}" for reason in _reasons(egress)))
@@ -85,7 +86,7 @@ def _block(head: str, lines: Iterable[str]) -> list[str]:
 
 
 def _sets(egress: Egress) -> Iterator[str]:
-    """What the rules gather: who was stopped, and for the proof who was let through."""
+    """Yield the sets that rules fill: blocked attempts, and allowed ones of the proof's probe."""
     stopped = ["flags dynamic,timeout", "timeout 1h", f"size {STOPPED_SIZE}"]
     passed = ["flags dynamic,timeout", "timeout 1m", f"size {STOPPED_SIZE}"]
     for version in ("4", "6"):
@@ -104,11 +105,11 @@ def _key(address: str) -> str:
 
 
 def _stop(reason: str, egress: Egress) -> Iterator[str]:
-    """A connection that fails at once is sooner understood than one that hangs."""
+    """Reject instead of drop: an error at once is easier to understand than a timeout."""
     if egress.log_per_minute:
         log = f'log prefix "pyinfra-gvisor {reason}: " level info'
         yield f"limit rate {egress.log_per_minute}/minute burst 5 packets {log}"
-    if reason == "rate":  # what floods is neither answered nor remembered
+    if reason == "rate":  # A flood is neither answered nor remembered.
         yield "counter name drop_rate drop"
         return
     for family, version in (("ip", "4"), ("ip6", "6")):
@@ -129,10 +130,11 @@ def _hook(hook: str, verdict: str, around: Surroundings) -> Iterator[str]:
 
 def _from_containers(egress: Egress, around: Surroundings) -> Iterator[str]:
     """
-    Between containers Docker alone decides, on networks that are made later too.
+    Yield the rules for packets from containers. Between containers Docker alone decides.
 
-    With br_netfilter what passes along one bridge comes here too. A bridge that is made later may
-    lead out of the node: what is never a container's own address is not reached by it either.
+    That holds for networks created later, too. With br_netfilter, packets within one bridge come
+    here as well. A bridge created later may lead out of the node, so metadata addresses, which no
+    container has, are checked before it is accepted.
     """
     for name in around.foreign:
         yield f'iifname "{name}" oifname "{name}" accept'
@@ -140,7 +142,7 @@ def _from_containers(egress: Egress, around: Surroundings) -> Iterator[str]:
         yield f'oifname "{name}" goto beyond'
     for name in around.interfaces:
         yield f'oifname "{name}" accept'
-    if "metadata" in egress.block:  # but for what containers on one bridge find each other by
+    if "metadata" in egress.block:  # link-local apart: IPv6 neighbours on a bridge need it
         yield from _to((text for text in METADATA if text != LINK_LOCAL), "goto beyond")
     yield f"{TO_BRIDGE} accept"
     yield "goto beyond"
@@ -151,7 +153,7 @@ def _control() -> str:
 
 
 def _beyond(egress: Egress, around: Surroundings) -> Iterator[str]:
-    """What leaves the node."""
+    """Yield the rules for packets that leave the node."""
     yield _control()
     yield from _to(around.resolvers, f"{_ASKED} counter name accept_dns accept")
     for number, allowed in enumerate(egress.allow, 1):
@@ -176,7 +178,7 @@ def _destinations(egress: Egress) -> Iterator[str]:
 
 
 def _to_node(egress: Egress) -> Iterator[str]:
-    """What is for the node itself. Without ICMP no IPv6 neighbour would be found: RFC 4890."""
+    """Yield the rules for packets to the node itself. IPv6 needs ICMP to work: RFC 4890."""
     yield "meta l4proto { icmp, ipv6-icmp } accept"
     yield _control()
     yield f"{_ASKED} counter name accept_node_dns accept"
@@ -189,7 +191,7 @@ def _to_node(egress: Egress) -> Iterator[str]:
 
 
 def _to(addresses: Iterable[str], verdict: str) -> Iterator[str]:
-    """A rule for each family that has one of these; nft refuses a set whose members overlap."""
+    """Yield one rule for each IP version. nft refuses a set with overlapping members."""
     found = [network(text) for text in addresses]
     fours = collapse_addresses(item for item in found if isinstance(item, IPv4Network))
     sixes = collapse_addresses(item for item in found if isinstance(item, IPv6Network))
@@ -216,7 +218,7 @@ def _by_protocol(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _merged(ranges: list[tuple[int, int]]) -> str:
-    """nft refuses a set in which two ranges overlap."""
+    """Merge overlapping ranges, because nft refuses them in a set."""
     merged: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
         if merged and first <= merged[-1][1] + 1:
@@ -227,5 +229,5 @@ def _merged(ranges: list[tuple[int, int]]) -> str:
 
 
 def _short(found: Network) -> str:
-    """A network of one address is written as the address."""
+    """Return a network of one address as the address alone."""
     return str(found.network_address) if found.num_addresses == 1 else str(found)

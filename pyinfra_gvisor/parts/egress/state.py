@@ -1,4 +1,4 @@
-"""What a node tells of its firewall, and of the ways into it and out of it."""
+"""Parse a node's firewall, and the interfaces and connections that its rules could cut."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyinfra_gvisor.parts.state import PartState
 
 
 class DockerNetwork(Reading):
-    """A network of Docker's; ``bridge`` is the interface it makes, empty if it makes none."""
+    """A Docker network; ``bridge`` is the interface that it creates, empty if it creates none."""
 
     name: str
     driver: str
@@ -21,7 +21,7 @@ class DockerNetwork(Reading):
 
 
 class Ssh(Reading):
-    """The connection that we came by: who from, and the interface it arrives on."""
+    """The controller's SSH connection: its address, our port, and the interface it arrives on."""
 
     client: str
     port: int
@@ -30,13 +30,13 @@ class Ssh(Reading):
 
 class EgressState(PartState):
     """
-    The firewall as it is, and what its rules depend on.
+    The actual firewall, and what its rules depend on.
 
     ``rules`` is the text of our file, None if there is none. ``now`` is a checksum of the table in
-    the kernel, without counters and what its sets have gathered, None if there is no table;
-    ``as_loaded`` is what it was when it was loaded, and ``loaded_from`` the sha256 of the file it
-    was loaded from. ``pending``: rules that no controller has confirmed yet. ``ports`` is a port
-    that leaves the node, by the bridge that has it.
+    the kernel, without its counters and the members of its sets; None if there is no table.
+    ``as_loaded`` is the same checksum at the time of loading, and ``loaded_from`` the sha256 of the
+    loaded file. ``pending``: there are rules that no controller has confirmed yet. ``ports`` maps a
+    bridge to one of its ports that leaves the node.
     """
 
     nft: bool = False
@@ -59,17 +59,17 @@ class EgressState(PartState):
 
     @property
     def there(self) -> bool:
-        """Whether any of it is there."""
+        """Return True if anything of the firewall is on the node."""
         return bool(self.files) or self.enabled or self.pending or self.now is not None
 
     @property
     def in_force(self) -> bool:
-        """Whether the table in the kernel is still the one that was loaded."""
+        """Return True if the kernel has the table, unchanged since it was loaded."""
         return self.now is not None and self.now == self.as_loaded
 
     @property
     def is_other_file(self) -> bool:
-        """Whether what was loaded last is another text than the file that is there."""
+        """Return True if the rules that were loaded last are not those of the file on the node."""
         rules = next(
             (file for path, file in self.files.items() if path.endswith("/rules.nft")), None
         )
@@ -78,7 +78,7 @@ class EgressState(PartState):
 
 def read(lines: Sequence[str]) -> EgressState:
     """
-    What ``state.sh`` and ``docker_state.sh`` tell, a kind and a value each.
+    Parse the output of ``state.sh`` and ``docker_state.sh``: a kind and a value per line.
 
     Raises ``ValueError`` if a line is malformed.
     """
@@ -111,7 +111,7 @@ def read(lines: Sequence[str]) -> EgressState:
 
 
 def _text(encoded: str) -> str:
-    """What somebody has made unreadable is not as declared, and no reason to know nothing."""
+    """Decode a file. Bytes that are not UTF-8 are replaced: such a file is not as declared."""
     return base64.b64decode(encoded, validate=True).decode(errors="replace")
 
 
@@ -128,6 +128,6 @@ def _pair(line: str) -> tuple[str, str]:
 
 
 def _network(line: str) -> DockerNetwork:
-    """``driver bridge name``; ``-`` for no bridge. A name may have any character but a newline."""
+    """Parse ``driver bridge name``, ``-`` for no bridge. Names may contain spaces."""
     driver, bridge, name = line.split(" ", 2)
     return DockerNetwork(name=name, driver=driver, bridge="" if bridge == "-" else bridge)

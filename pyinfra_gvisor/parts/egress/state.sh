@@ -1,5 +1,5 @@
 #!/bin/sh
-# What is told of the firewall, and of what its rules depend on. Read in front of node_state.sh.
+# Prints the state of the firewall, and what its rules depend on. Read before node_state.sh.
 egress_dir=/opt/gvisor/egress
 egress_loaded=/run/pyinfra-gvisor-egress/loaded
 egress_unit=/etc/systemd/system/pyinfra-gvisor-egress.service
@@ -14,8 +14,8 @@ egress_state() {
     egress_managers
 }
 
-# Bridges, and their ports that leave the node: hardware, and what is made of another interface, such
-# as a VLAN or a bond. Those of containers and virtual machines (veth, tap) are neither.
+# Bridges, and their ports that leave the node: hardware, and interfaces on top of another, such as a
+# VLAN or a bond. The ports of containers and virtual machines (veth, tap) are neither.
 egress_bridges() {
     for path in /sys/class/net/*/bridge; do
         if [ ! -d "$path" ]; then continue; fi
@@ -34,7 +34,7 @@ egress_bridges() {
 
 egress_files() {
     wants="${egress_unit%/*}/sysinit.target.wants/${egress_unit##*/}"
-    # A table whose files somebody has removed was loaded since the boot.
+    # If somebody has removed the files, egress_loaded tells that the table was loaded since boot.
     if [ ! -d "$egress_dir" ] && [ ! -f "$egress_unit" ] && [ ! -L "$wants" ] && [ ! -e "$egress_loaded" ]; then return 0; fi
     files_of egress "$egress_dir/rules.nft" "$egress_dir/load.sh" "$egress_dir/revert.sh" "$egress_unit"
     if [ -r "$egress_dir/rules.nft" ]; then printf 'egress rules %s\n' "$(base64 -w0 < "$egress_dir/rules.nft")"; fi
@@ -42,13 +42,13 @@ egress_files() {
     if [ -L "$wants" ]; then echo 'egress enabled yes'; fi
     if [ -f "$egress_unit" ]; then printf 'egress unit %s\n' "$(systemctl is-active "${egress_unit##*/}")"; fi
     line 'egress loaded' "$egress_loaded"
-    if [ -x /usr/sbin/nft ] && table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor 2> /dev/null); then # none
+    if [ -x /usr/sbin/nft ] && table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor 2> /dev/null); then # it fails if there is no table
         sum=$(printf '%s\n' "$table" | sha256sum)
         printf 'egress now %s\n' "${sum%% *}"
     fi
 }
 
-# Default routes: proc_net_route in the kernel's Documentation/networking, ipv6_route likewise.
+# Default routes. Format: proc_net_route and ipv6_route in the kernel's Documentation/networking.
 egress_routes() {
     if [ -r /proc/net/route ]; then
         while read -r name destination _ _ _ _ _ mask _; do
@@ -64,13 +64,13 @@ egress_routes() {
     done < /proc/net/ipv6_route
 }
 
-# The file that Docker reads: it takes systemd-resolved's own where resolv.conf names its stub only
-# (libnetwork/resolvconf of moby/moby).
+# The resolvers of the file that Docker reads: that of systemd-resolved if resolv.conf names only its
+# stub (libnetwork/resolvconf of moby/moby).
 egress_resolvers() {
     file=/etc/resolv.conf
     if [ ! -r "$file" ]; then return 0; fi
     others=''
-    while read -r key address _ || [ -n "$key" ]; do # the last line may end without a newline
+    while read -r key address _ || [ -n "$key" ]; do # the last line may lack a newline
         if [ "$key" = nameserver ]; then others="$others $address"; fi
     done < "$file"
     if [ "$others" = ' 127.0.0.53' ] && [ -r /run/systemd/resolve/resolv.conf ]; then
@@ -81,7 +81,8 @@ egress_resolvers() {
     done < "$file"
 }
 
-# sudo keeps no SSH_CONNECTION (client, its port, our address, our port: ssh(1)), those above us do.
+# The SSH connection that this script runs in. sudo drops SSH_CONNECTION (client, its port, our
+# address, our port: ssh(1)), but a parent process still has it.
 egress_ssh() {
     connection=${SSH_CONNECTION:-} process=$PPID
     for _ in 1 2 3 4 5 6; do
@@ -90,7 +91,7 @@ egress_ssh() {
             connection=$(tr '\0' '\n' < "/proc/$process/environ" | sed -n 's/^SSH_CONNECTION=//p' | head -n 1)
         fi
         if ! read -r stat < "/proc/$process/stat"; then break; fi
-        # behind the "(comm)": state and parent, proc_pid_stat(5)
+        # After "(comm)" come state and parent: proc_pid_stat(5).
         # shellcheck disable=SC2086
         set -- ${stat##*) }
         process=${2:-}
@@ -98,7 +99,7 @@ egress_ssh() {
     if [ -z "$connection" ]; then return 0; fi
     # shellcheck disable=SC2086
     set -- $connection
-    way=$(ip -o route get "$1" 2> /dev/null) || way='' # not routed: it is told apart
+    way=$(ip -o route get "$1" 2> /dev/null) || way='' # no route: the interface stays empty
     case "$way" in *' dev '*) way=${way#* dev } ;; *) way='' ;; esac
     printf 'egress ssh %s %s %s\n' "$1" "${4:-22}" "${way%% *}"
 }

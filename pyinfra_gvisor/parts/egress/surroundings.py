@@ -1,4 +1,4 @@
-"""What the rules of one node depend on beside its settings: bridges and resolvers."""
+"""Collect what a node's rules depend on besides its settings: bridges and resolvers."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ipaddress import IPv6Address, ip_address
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import EgressState
 
-# How Docker calls a bridge that nobody has named: libnetwork/drivers/bridge of moby/moby (docker0,
-# br- and twelve digits of the network's id), and daemon/cluster/executor (docker_gwbridge).
+# Default names of Docker's bridges: libnetwork/drivers/bridge of moby/moby (docker0, or br- and
+# twelve digits of the network's id) and daemon/cluster/executor (docker_gwbridge).
 _DOCKERS_OWN = re.compile(r"docker0|docker_gwbridge|br-[0-9a-f]{12}")
 
-# By kind, whatever its name: since Linux 5.1 and nft 0.9.1. Ubuntu 22.04 has 5.15 and 1.0.2.
+# Matches bridges of any name; needs Linux 5.1 and nft 0.9.1. Ubuntu 22.04 has 5.15 and 1.0.2.
 FROM_BRIDGE, TO_BRIDGE = 'meta iifkind "bridge"', 'meta oifkind "bridge"'
-LONGEST = 15  # IFNAMSIZ without the byte that ends it
+LONGEST = 15  # IFNAMSIZ without its terminating zero byte
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """
-    The node as the rules see it. Names are as nft writes them: a ``*`` at the end is a wildcard.
+    A node as the rules see it. Names are in nft's notation: a ``*`` at the end is a wildcard.
 
-    Every bridge connects containers, and so does each of ``interfaces``. ``excluded`` are left
-    alone. ``foreign`` bridges are filtered like those of containers, but what is behind them is
-    beyond the containers' own networks. ``resolvers`` are the addresses that may be asked.
+    Every bridge connects containers, and so does each of ``interfaces``. ``excluded`` are not
+    filtered. Packets from ``foreign`` bridges are filtered like those from containers; containers
+    reach machines on them only as they reach the outside. ``resolvers`` may be queried on port 53.
     """
 
     interfaces: tuple[str, ...] = ()
@@ -37,9 +37,9 @@ class Surroundings:
 
 def surroundings(found: EgressState, egress: Egress, dns: Iterable[str] = ()) -> Surroundings:
     """
-    Return what the rules have to know of a node.
+    Return what the rules depend on.
 
-    + dns: the resolvers that daemon.json names, which Docker then takes instead of the node's
+    + dns: the resolvers that daemon.json names, which Docker then uses instead of the node's
     """
     asked = resolvers(found, dns) if egress.dns is None else egress.dns
     return Surroundings(
@@ -52,10 +52,10 @@ def surroundings(found: EgressState, egress: Egress, dns: Iterable[str] = ()) ->
 
 def outside(found: EgressState, egress: Egress) -> dict[str, str]:
     """
-    Return the bridges that are left alone, each with the reason.
+    Return the bridges that are not filtered, each with the reason.
 
-    A bridge that the node itself is reached by must never be filtered, unless ``interfaces`` names
-    it: then the rules are refused.
+    A bridge that connects the node itself to its network must never be filtered. If ``interfaces``
+    names one, it is not in the result, and ``lockouts`` refuses the rules.
     """
     reasons = {}
     for name in sorted(found.bridges):
@@ -65,7 +65,7 @@ def outside(found: EgressState, egress: Egress) -> dict[str, str]:
         if name in found.uplinks:
             reasons[name] = "carries the default route"
         elif name in found.ports:
-            reasons[name] = f"has a port that leaves this node, {found.ports[name]}"
+            reasons[name] = f"has a port that leaves this node ({found.ports[name]})"
         elif is_excluded:
             reasons[name] = "is in gvisor_egress['exclude']"
     return reasons
@@ -73,11 +73,10 @@ def outside(found: EgressState, egress: Egress) -> dict[str, str]:
 
 def foreign(found: EgressState, egress: Egress) -> tuple[str, ...]:
     """
-    Return the bridges that Docker did not make and that the settings do not name.
+    Return the bridges that Docker did not create and that the settings do not name.
 
-    They are filtered all the same. Nothing tells a bridge of another engine's containers from one
-    of virtual machines, and an exception made by guessing would be a way out. Where Docker tells no
-    networks, no bridge is taken for somebody else's.
+    They are filtered: a bridge of another engine's containers looks like one of virtual machines,
+    and a wrong guess would let containers out. Empty if Docker's networks are not known.
     """
     if not found.networks:
         return ()
@@ -90,16 +89,16 @@ def foreign(found: EgressState, egress: Egress) -> tuple[str, ...]:
 
 
 def filters_bridges(rules: str) -> bool:
-    """Return True if these rules, as they lie on a node, are for every bridge."""
+    """Return True if these rules of a node filter every bridge."""
     return f"{FROM_BRIDGE} goto" in rules
 
 
 def literal(name: str) -> str | None:
     """
-    Return an interface's name as nft writes it, or ``None`` if nft has no way to.
+    Return an interface's name in nft's notation, or ``None`` if nft cannot express it.
 
-    nft knows no escape but ``\\*`` at the end, which has to fit into the 15 bytes of a name. Facts
-    tell a byte that is no ASCII as ``?``.
+    nft's only escape is ``\\*`` at the end, which must fit into the 15 bytes of a name. Facts show
+    a byte that is not ASCII as ``?``.
     """
     text = f"{name[:-1]}\\*" if name.endswith("*") else name
     is_plain = name.isascii() and name.isprintable() and not {*name} & {'"', "?"}
@@ -108,12 +107,12 @@ def literal(name: str) -> str | None:
 
 
 def resolvers(found: EgressState, dns: Iterable[str] = ()) -> tuple[str, ...]:
-    """Those that Docker asks for containers; one on loopback is asked by the node itself."""
+    """Return the resolvers that get containers' queries, without the node's own on loopback."""
     return tuple(text for text in map(_remote, tuple(dns) or found.resolvers) if text)
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Return whether nft takes an interface for one of these: ``br-*``, ``docker0``, ``odd\\*``."""
+    """Return True if nft matches a name by one of these: ``br-*``, ``docker0``, ``odd\\*``."""
     return any(
         name == f"{pattern[:-2]}*"
         if pattern.endswith("\\*")
@@ -129,7 +128,7 @@ def _written(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _remote(text: str) -> str | None:
-    """The address as packets have it; None for what is none, and for the node's own loopback."""
+    """Return the address as packets carry it; None if it is no address or is a loopback address."""
     try:
         found = ip_address(text.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Tables of what is stopped and of the keys of ``gvisor_egress``, for docs/reference/egress.md."""
+"""Tables of blocked addresses and of the keys of ``gvisor_egress`` for the documentation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pyinfra_gvisor.parts.tables import Table, keys_inside
 
 
 def blocked_table() -> str:
-    """A Markdown table of the addresses that are stopped."""
+    """Return a Markdown table of the addresses that are blocked."""
     rows = ["| blocked | as | what is there |", "|---|---|---|"]
     rows += [f"| `{text}` | `metadata` | {what} |" for text, what in METADATA.items()]
     rows += [f"| `{text}` | `private` | {what} |" for text, what in PRIVATE.items()]

@@ -1,4 +1,4 @@
-"""Where to a probe tries to connect, to see what the firewall makes of it."""
+"""Choose the destinations that a probe tries, to see what the firewall does with them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import get_args
 from pyinfra_gvisor.parts.egress.settings import Block, Egress, network, port_range
 
 NO_FIREWALL = "no firewall is declared (gvisor_egress)"
-GATEWAY = "gateway"  # stands for the address that the node has in the probe's own network
+GATEWAY = "gateway"  # stands for the node's address in the probe's own network
 
 _SERVICE = "169.254.169.254"
-# The ends of what egress.settings.PRIVATE has in IPv4, where hardly anybody has a host.
+# The last addresses of the IPv4 networks in egress.settings.PRIVATE, which hardly any host has.
 _PRIVATE = ("10.255.255.254", "172.31.255.254", "192.168.255.254", "100.127.255.254")
-# One of each network that is for documentation, and nobody's: RFC 5737
+# One address of each network reserved for documentation: RFC 5737
 _NOBODYS = ("192.0.2.1", "198.51.100.1", "203.0.113.1")
 _HTTP, _SMTP = 80, 25
 _NODE_PORTS = (22, 111, 2375)  # ssh, rpcbind, Docker's API
@@ -23,14 +23,14 @@ _NODE_PORTS = (22, 111, 2375)  # ssh, rpcbind, Docker's API
 
 @dataclass(frozen=True)
 class Try:
-    """A TCP connection to the first of these IPv4 addresses that the node finds fit."""
+    """A TCP connection to the first of these IPv4 addresses that is suitable on the node."""
 
     addresses: tuple[str, ...]
     port: int
 
 
 def tries(egress: Egress | None) -> dict[str, Try | str]:
-    """What to try, or why not, by what comes behind ``egress-`` in the check's id."""
+    """Return what to try, or why nothing is tried, by the check's id without ``egress-``."""
     kinds = (*get_args(Block), "allowed")
     if egress is None:
         return dict.fromkeys(kinds, NO_FIREWALL)
@@ -49,13 +49,13 @@ def _is_declared(egress: Egress, kind: str) -> bool:
 
 
 def _left_out(kind: str) -> str:
-    return f"{kind} is left out of `block` in gvisor_egress"
+    return f"`block` of gvisor_egress does not include {kind}"
 
 
 def _beyond(egress: Egress, addresses: Iterable[str], port: int) -> Try | str:
-    """What is allowed all the same is not stopped, and shows nothing."""
+    """Leave out addresses in ``allow``, which show nothing about ``block``."""
     left = tuple(item for item in addresses if not _is_opened(egress, item, port))
-    return Try(left, port) if left else "what could be tried is in `allow`"
+    return Try(left, port) if left else "`allow` includes every test address"
 
 
 def _is_opened(egress: Egress, address: str, port: int) -> bool:
@@ -68,14 +68,16 @@ def _is_opened(egress: Egress, address: str, port: int) -> bool:
 def _mail(egress: Egress) -> Try | str:
     ports = egress.smtp_ports
     if not ports:
-        return "gvisor_egress has no smtp_ports"
+        return "`smtp_ports` is empty"
     return _beyond(egress, _NOBODYS, _SMTP if _SMTP in ports else ports[0])
 
 
 def _node(egress: Egress) -> Try | str:
     opened = _tcp(egress.node_ports)
     closed = [port for port in _NODE_PORTS if port not in opened]
-    return Try((GATEWAY,), closed[0]) if closed else "what could be tried is in node_ports"
+    if not closed:
+        return "`node_ports` includes every test port"
+    return Try((GATEWAY,), closed[0])
 
 
 def _allowed(egress: Egress) -> Try | str:
@@ -83,7 +85,7 @@ def _allowed(egress: Egress) -> Try | str:
         to, ports = network(item.to), _tcp(item.ports)
         if isinstance(to, IPv4Network) and to.num_addresses == 1 and ports:
             return Try((str(to.network_address),), min(ports))
-    return "nothing in `allow` is an address with a TCP port"
+    return "`allow` has no IPv4 address with a TCP port"
 
 
 def _tcp(texts: Iterable[str]) -> set[int]:
