@@ -16,15 +16,16 @@ class AuditState(FactBase[Observed | None]):
     The node's state and what its running containers were given; ``None`` if it cannot be read.
 
     + labels: the labels that decide; no other leaves the node
+    + textfile_dir: a directory to look for
 
     .. code:: shell
 
         pyinfra inventories/run.py fact pyinfra_gvisor.facts.audit.AuditState
     """
 
-    def command(self, labels: Iterable[str] = ()) -> StringCommand:
+    def command(self, labels: Iterable[str] = (), textfile_dir: str | None = None) -> StringCommand:
         """The whole script, as the argument of the one shell that pyinfra starts."""
-        return asked(audit_script(labels))
+        return asked(audit_script(labels, textfile_dir=textfile_dir))
 
     def process(self, output: list[str]) -> Observed:
         """The answer as ``Observed``."""

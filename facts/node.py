@@ -20,16 +20,19 @@ class NodeState(FactBase[Node | None]):
     """
     Everything a deploy decides on, in one command; ``None`` if it cannot be read.
 
-    + textfile_dir: a directory of which is said whether it is there
+    + textfile_dir: a directory to look for
+    + proof_image: an image to look for
 
     .. code:: shell
 
         pyinfra inventories/run.py fact pyinfra_gvisor.facts.node.NodeState
     """
 
-    def command(self, textfile_dir: str | None = None) -> StringCommand:
+    def command(
+        self, textfile_dir: str | None = None, proof_image: str | None = None
+    ) -> StringCommand:
         """The whole script, as the argument of the one shell that pyinfra starts."""
-        return asked(state_script(textfile_dir=textfile_dir))
+        return asked(state_script(textfile_dir=textfile_dir, proof_image=proof_image))
 
     def process(self, output: list[str]) -> Node:
         """The answer as a ``Node``."""
@@ -48,8 +51,8 @@ def read_node(host: Host) -> Node | None:
 
     Returns None, with the host marked as failed, if the state cannot be read.
     """
-    directory = host.data.get("gvisor_textfile_dir")
-    return read_once(host, NodeState, **({"textfile_dir": directory} if directory else {}))
+    given = {name: host.data.get(f"gvisor_{name}") for name in ("textfile_dir", "proof_image")}
+    return read_once(host, NodeState, **{name: value for name, value in given.items() if value})
 
 
 def read_once(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | None:

@@ -207,17 +207,19 @@ class Observed(Reading):
         return {**self.model_dump(mode="json", exclude={"node"}), "node": self.node.to_json()}
 
 
-def audit_script(labels: Iterable[str] = ()) -> str:
+def audit_script(labels: Iterable[str] = (), *, textfile_dir: str | None = None) -> str:
     """
     Return the shell script that prints what ``parse_observed`` reads.
 
     + labels: names of labels that the policy uses; no other label leaves the node
+    + textfile_dir: a directory to look for
     """
     told = members("observed", "read")
     return state_script(
         *(f"parts/{name}/observed" for name in told),
         "audit_state",
         asking=ASKING,
+        textfile_dir=textfile_dir,
         observed=" ".join(f"{name}_observed" for name in told),
         labels="\n".join(labels),
         guarded="\n".join(item.path for item in GUARDED),

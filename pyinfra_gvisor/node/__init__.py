@@ -1,4 +1,4 @@
-"""What a node is: the model of everything that a deploy decides on, and how it is read."""
+"""The model of a node: everything that a deploy decides on, and how it is read."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ LISTS = (
 )
 
 _TEXTS = frozenset({"text", "original", "before", "owned.damaged", "applied.damaged"})
-"""Where the model has daemon.json, or a piece of it, as text."""
+"""The keys of the model that have daemon.json, or a part of it, as text."""
 
 CLOCK_TICKS_A_SECOND = 100  # USER_HZ, fixed on every architecture that gVisor runs on: time(7)
 
 
 class DaemonJson(Reading):
-    """daemon.json as it lies there. ``text`` is None unless ``state`` is ``text``."""
+    """daemon.json as found on the node. ``text`` is None unless ``state`` is ``text``."""
 
     state: Literal["absent", "unreadable", "directory", "special", "dangling", "not utf-8", "text"]
     text: str | None = None
     sha256: str = ""
     mode: str = ""
     owner: str = ""
-    changed_s: float = 0  # written or put there: a copy or a move keeps an older mtime
+    changed_s: float = 0  # since 1970, the later of mtime and ctime: a copy or move keeps the mtime
 
 
 class DockerdProcess(Reading):
-    """The running dockerd. ``identity`` differs for every start, also across boots."""
+    """The running dockerd. ``identity`` differs for every start, also after a reboot."""
 
     pid: int
     identity: str
@@ -67,16 +67,17 @@ class DockerdProcess(Reading):
 
 class Node(Reading):
     """
-    Everything a deploy decides on, read in one command.
+    Everything that a deploy decides on, read in one command.
 
-    ``releases`` are those that are as they were installed, ``damaged`` those that are not, or of
-    which nobody knows. ``wrappers`` are their sha256 and ``starts`` is what they start, by path.
-    ``runc_version`` is what runc itself says, where Docker 29 does not. ``no_core_scheduling`` is
-    what a kernel says that gives no core tags.
-    ``writers`` are the packages that write daemon.json by themselves.
-    ``textfile_dir``: whether the directory that was asked for is there, None if none was.
-    ``state`` is our own records by name, ``unusable`` those that are damaged or newer.
-    ``generations_owned``: a generation has a record of what was ours.
+    ``releases`` are unchanged since their installation; ``damaged`` are changed, or have no
+    manifest. ``wrappers`` has the sha256 and ``starts`` the command of each wrapper, by path.
+    ``runc_version`` is runc's own answer, for Docker 29, which does not name the version.
+    ``no_core_scheduling`` is the error of a kernel without core scheduling, None if it has that.
+    ``writers`` are installed packages that write daemon.json by themselves. ``textfile_dir``: the
+    directory that was asked for exists; None if none was asked for. ``proof_image``: the same of
+    an image. ``tools`` are the installed programs that fetch and unpack releases. ``pending``: a
+    change of daemon.json was interrupted. ``state`` has our records by name; ``unusable`` are
+    records that are damaged or newer. ``generations_owned``: a generation has a record of our keys.
     """
 
     arch: str
@@ -112,6 +113,8 @@ class Node(Reading):
     pending: bool = False
     state_dir: bool = False
     textfile_dir: bool | None = None
+    proof_image: bool | None = None
+    tools: tuple[str, ...] | None = None
     parts: dict[str, SerializeAsAny[PartState]] = Field(default_factory=dict)
     state: dict[str, Any] = Field(default_factory=dict)
     unusable: tuple[Unusable, ...] = ()
@@ -120,13 +123,13 @@ class Node(Reading):
     @field_validator("parts", mode="before")
     @classmethod
     def _read_back(cls, value: dict[str, Any]) -> dict[str, Any]:
-        """What was printed as JSON does not say of which kind it is."""
+        """Read the states of parts from JSON, which does not name their types."""
         kinds = {name: type(read(())) for name, read in members("state", "read").items()}
         return {name: kinds[name].model_validate(item) for name, item in value.items()}
 
     @property
     def kernel_version(self) -> tuple[int, int]:
-        """The kernel's major and minor number; (0, 0) if it does not begin with two numbers."""
+        """Return the kernel's major and minor version; (0, 0) if it does not begin with these."""
         parts = self.kernel.replace("-", ".").split(".")
         return (
             (int(parts[0]), int(parts[1]))
@@ -136,25 +139,25 @@ class Node(Reading):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """dockerd's arguments, as it runs and as it would start next."""
+        """Return dockerd's arguments, as it runs and for its next start."""
         return (*(self.dockerd.arguments if self.dockerd else ()), *(self.next_arguments or ()))
 
     def part(self, kind: type[R]) -> R:
-        """Return what is on the node of the part whose state is of this kind."""
+        """Return the state of the part whose state has this type."""
         return one(self.parts, kind)
 
     def names_of(self, ids: Iterable[str]) -> list[str]:
-        """Return the names of containers that run, by their ids; of others the beginning of it."""
+        """Return the names of running containers with these ids; for other ids, 12 characters."""
         names = {item.id: item.name for item in self.containers}
         return [names.get(item, item[:12]) for item in ids]
 
     def sbom(self, release: str) -> dict[str, Any] | None:
-        """Where a release on the node came from: release, source, sha512 by file, installed_at."""
+        """Return a release's origin: release, source, sha512 by file, installed_at; or None."""
         manifest = self.manifests.get(release)
         return None if manifest is None else manifest.model_dump(exclude={"members", "stat"})
 
     def to_json(self) -> dict[str, Any]:
-        """For ``pyinfra … fact``: without what is secret in daemon.json and in dockerd's flags."""
+        """Return the node for ``pyinfra … fact``, without secrets of daemon.json and of flags."""
         dump = self.model_dump(mode="json")
         if self.dockerd is not None:
             dump["dockerd"]["arguments"] = shown_words(self.dockerd.arguments)
@@ -164,15 +167,20 @@ class Node(Reading):
 
 
 def state_script(
-    *more: str, asking: Sequence[str] = (), textfile_dir: str | None = None, **variables: str
+    *more: str,
+    asking: Sequence[str] = (),
+    textfile_dir: str | None = None,
+    proof_image: str | None = None,
+    **variables: str,
 ) -> str:
     """
-    What prints everything that ``parse_node`` reads.
+    Return the script whose output ``parse_node`` reads.
 
-    + more: parts of ``scripts/`` to be read in front of ``node_state.sh``
-    + asking: programs in perl to be read behind the one that asks Docker
-    + textfile_dir: a directory that is to be there
-    + variables: what the parts need
+    + more: parts of ``scripts/`` to put before ``node_state.sh``
+    + asking: perl programs to put after the one that asks Docker
+    + textfile_dir: a directory to look for
+    + proof_image: an image to look for
+    + variables: the variables of these parts
     """
     asks = program("sandbox/process.pl", "scripts/docker_state.pl", *asking)
     return script(
@@ -183,18 +191,19 @@ def state_script(
         parts=" ".join(f"{name}_state" for name in NAMES),
         docker_program=asks,
         textfile_dir=textfile_dir or "",
+        proof_image=proof_image or "",
         **variables,
     )
 
 
 def parse_node(output: Sequence[str]) -> Node:
     """
-    The node that ``scripts/node_state.sh`` described.
+    Return the node that ``scripts/node_state.sh`` described.
 
-    Raises ``ValueError`` if the description is cut short or malformed.
+    Raises ``ValueError`` if the description is incomplete or malformed.
     """
     if "end of node state" not in output:
-        raise ValueError(f"the node's answer breaks off after {len(output)} lines")
+        raise ValueError(f"the node's answer is incomplete: it ends after {len(output)} lines")
     values: dict[str, str] = {}
     lists: dict[str, list[str]] = {key: [] for key in LISTS}
     for line in output:
@@ -212,7 +221,7 @@ def parse_node(output: Sequence[str]) -> Node:
 def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
     client = values.get("docker_client")
     info = json.loads(values.get("info", "{}"))
-    # `docker info` of 26 ends well without a daemon, and says so in the answer.
+    # `docker info` of 26 succeeds without a daemon, and has the error in its answer.
     error = values.get("docker_error") or "; ".join(info.get("ServerErrors") or ()) or None
     manifests = read_manifests(lists["manifest"])
     sound = intact(lists["release"], manifests, lists["member"])
@@ -242,6 +251,8 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         containers=read_containers(lists["process"], lists["container"], ground),
         reach=read_reach(lists["reach"]),
         textfile_dir={"yes": True, "no": False}.get(values.get("textfile_dir", "")),
+        proof_image={"yes": True, "no": False}.get(values.get("proof_image", "")),
+        tools=tuple(values["tools"].split()) if "tools" in values else None,
         parts={name: read(lists[name]) for name, read in members("state", "read").items()},
         **_ours(values),
     )
@@ -257,7 +268,7 @@ def _scripts(lists: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def _ours(values: dict[str, str]) -> dict[str, Any]:
-    """What is in our own directory."""
+    """Return what is in our own directory on the node."""
     state, unusable = read_records(
         {
             name: _decoded(text)
@@ -317,7 +328,7 @@ def _dockerd(values: dict[str, str]) -> DockerdProcess | None:
     return DockerdProcess(
         pid=int(pid),
         identity=f"{values.get('boot_id', '')}/{pid}/{ticks}",
-        # A clock that was set since makes one of them wrong: the older hides no change of a file.
+        # One of them is wrong if the clock was set since. With the earlier one no change is missed.
         started_s=min(ticked_s, float(values.get("pid_file_mtime", ticked_s))),
         arguments=tuple(words[1:]),
     )

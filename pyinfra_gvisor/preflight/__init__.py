@@ -1,4 +1,4 @@
-"""Why a node cannot be isolated, found before it is touched: one table of rules."""
+"""Check, before any change, whether a node can be isolated: one table of rules."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pyinfra_gvisor.daemon_json.runtime_users import Ask
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
+from pyinfra_gvisor.preflight.controller import controller_refusals
+from pyinfra_gvisor.preflight.image import image_problem
 from pyinfra_gvisor.preflight.unsupported import runc_problem
 from pyinfra_gvisor.releases import ARCHES, Release
 from pyinfra_gvisor.releases.known import escapes_in, floor
@@ -23,18 +25,21 @@ from pyinfra_gvisor.wanted import planned
 MIN_KERNEL = (5, 6)
 PAGE_SIZE_BYTES = 4096
 NETSTACK_ON_6_11 = Release(20240807, 0)
-# An archive of 2026 is 165 MB and lies beside what comes out of it, which is an estimate; Debian's
+# An archive of 2026 is 165 MB; the size of its unpacked content beside it is an estimate. Debian's
 # package is 30 MB unpacked.
 NEEDED_BYTES = {"debian": 128 << 20}
 NEEDED_BYTES_ELSE = 768 << 20
+# As need_decompressor in scripts/unpack.sh.
+UNPACKING = {".bz2": "bzip2", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
 
 
 @dataclass(frozen=True)
 class Rule:
     """
-    One reason why a node cannot be what is asked for, and where that is known from.
+    One requirement on a node, with its source, and the check of it.
 
-    ``gvisor``: it is about runtimes, and does not matter on a node that is to have none.
+    ``check`` returns the problem, None if the node meets the requirement. ``gvisor``: the rule is
+    about runtimes, and does not apply to a node without declared runtimes.
     """
 
     id: str
@@ -45,7 +50,7 @@ class Rule:
 
 
 def preflight(node: Node, settings: Settings) -> list[Problem]:
-    """Every reason why this node cannot be what ``settings`` ask for; none if it can."""
+    """Return the reasons why ``settings`` cannot be applied to this node; empty if they can."""
     return [
         problem
         for rule in RULES
@@ -56,25 +61,30 @@ def preflight(node: Node, settings: Settings) -> list[Problem]:
 
 def refusals(node: Node, settings: Settings, ask: Ask) -> list[tuple[str, Problem]]:
     """
-    Every reason why a run cannot do all that ``settings`` ask for, with what it is about.
+    Return the reasons why a run cannot apply ``settings``, each with its subject.
 
-    + ask: lists the containers; called only where a runtime would leave daemon.json
+    + ask: lists the containers; called only if a runtime would be removed from daemon.json
 
-    That is the node, or daemon.json by its path. While a change waits to be ended nobody knows what
-    becomes of daemon.json, and it is judged when that is known.
+    The subject is ``node``, the path of daemon.json, or the setting that names a file on the
+    controller. After an interrupted change daemon.json is
+    not checked here, because that change is finished or undone first.
     """
     found = [("node", problem) for problem in preflight(node, settings)]
+    found += controller_refusals(node, settings)
     plan: Plan | None = None
     try:
-        if not node.pending:  # what was interrupted is ended before anything can be planned
+        if not node.pending:  # an interrupted change is ended before anything can be planned
             plan = planned(node, settings, ask)
     except Problem as problem:
         found.append((DAEMON_JSON, problem))
+    changes = plan is not None and plan.before != plan.after
+    if problem := image_problem(node, settings, changes=changes):
+        found.append(("gvisor_proof_image", problem))
     return [*found, *(("node", problem) for problem in every.refusals(node, settings, plan))]
 
 
 def accepted_risks(settings: Settings) -> tuple[str, ...]:
-    """What every output has to repeat: what of escapes and runtimes is accepted, and why."""
+    """Return the accepted risks with their reasons, which every output must repeat."""
     escapes = (
         escapes_in(settings.parsed_release) if settings.runtimes and settings.accept_risk else ()
     )
@@ -84,25 +94,25 @@ def accepted_risks(settings: Settings) -> tuple[str, ...]:
 
 
 def notes(node: Node) -> tuple[str, ...]:
-    """What does not keep a run from anything, and may undo a part of it later."""
+    """Return warnings that do not stop a run: what may undo a part of the changes later."""
     return tuple(
-        f"the package {cut(package)} may write {DAEMON_JSON} by itself when it is installed or "
-        f"upgraded; remove it, or apt-mark hold it"
+        f"the package {cut(package)} may write {DAEMON_JSON} when it is installed or upgraded; "
+        f"remove the package, or run apt-mark hold {cut(package)}"
         for package in node.writers
     )
 
 
 def engine_problem(node: Node, flavour: str) -> Problem | None:
     """
-    Why this node's Docker cannot be used, nor installed; None if it can.
+    Return why this node's Docker can be neither used nor installed; None if it can.
 
     + flavour: ``gvisor_docker``
     """
-    if node.info is not None or node.pending:  # what was interrupted may have left dockerd down
+    if node.info is not None or node.pending:  # after an interrupted change dockerd may be down
         return None
     if node.docker_client is not None or node.dockerd is not None:
         why = node.docker_error or "no /var/run/docker.sock"
-        return Problem("dockerd does not answer", got=why, todo="look at systemctl status docker")
+        return Problem("dockerd does not answer", got=why, todo="run systemctl status docker there")
     if flavour == "present":
         return Problem(
             "Docker is not installed",
@@ -145,8 +155,8 @@ def _user_namespaces(node: Node, _settings: Settings) -> Problem | None:
     if node.max_user_namespaces != 0:
         return None
     return Problem(
-        "user.max_user_namespaces is 0, runsc needs some",
-        todo="sysctl user.max_user_namespaces=10000",
+        "user.max_user_namespaces is 0, but runsc needs user namespaces",
+        todo="run sysctl user.max_user_namespaces=10000",
     )
 
 
@@ -157,7 +167,7 @@ def _known_escape(_node: Node, settings: Settings) -> Problem | None:
     names = ", ".join(escape.id for escape in escapes)
     return Problem(
         f"release {settings.release} has a known escape ({names})",
-        todo=f'use {floor()} or later, or say why not in gvisor_accept_risk = "<reason>"',
+        todo=f'use {floor()} or later, or accept the risk: gvisor_accept_risk = "<reason>"',
     )
 
 
@@ -167,7 +177,8 @@ def _netstack(node: Node, settings: Settings) -> Problem | None:
     if not names or node.kernel_version < (6, 11) or settings.parsed_release >= NETSTACK_ON_6_11:
         return None
     return Problem(
-        f"network sandbox of runtime {names[0]} needs {NETSTACK_ON_6_11} or later on this kernel",
+        f"network sandbox of runtime {names[0]} needs release {NETSTACK_ON_6_11} or later on this "
+        "kernel",
         got=f"{settings.release} on {node.kernel}",
         todo="use a later release",
     )
@@ -182,7 +193,7 @@ def _core_tags(node: Node, settings: Settings) -> Problem | None:
         f"--enable-core-tags of runtime {names[0]} needs core scheduling, which this kernel or "
         f"processor does not have",
         got=node.no_core_scheduling,
-        todo="leave the flag out",
+        todo="remove this flag",
     )
 
 
@@ -195,8 +206,8 @@ def _checksum(node: Node, settings: Settings) -> Problem | None:
     ):
         return None
     return Problem(
-        f"no sha512 is known for release {settings.release} on {node.arch}",
-        todo=f'add gvisor_sha512 = {{"{node.arch}": "<sha512 of the archive>"}}',
+        f"the sha512 of release {settings.release} for {node.arch} is unknown",
+        todo=f'set gvisor_sha512 = {{"{node.arch}": "<sha512 of the archive>"}}',
     )
 
 
@@ -204,21 +215,41 @@ def _old_for_runtimes(_node: Node, settings: Settings) -> Problem | None:
     return too_old(settings.release, settings.runtimes)
 
 
-def _textfiles(node: Node, settings: Settings) -> Problem | None:
+def textfile_problem(node: Node, settings: Settings) -> Problem | None:
+    """Return why metrics cannot be written on the node; None if they can, or if none are."""
     if settings.textfile_dir is None or node.textfile_dir is not False:
         return None
     return Problem(
-        f"{settings.textfile_dir} is no directory",
-        todo="make it, or leave gvisor_textfile_dir out",
+        f"{settings.textfile_dir} is not a directory",
+        todo="create this directory, or remove gvisor_textfile_dir",
     )
+
+
+def _tools(node: Node, settings: Settings) -> Problem | None:
+    archive = settings.archive
+    if node.tools is None or is_there(node, settings.release, archive):
+        return None
+    try:
+        fetch = archive.fetch(settings.release, node.arch)
+    except Problem:
+        return None  # found by another rule
+    either = {"url": ("curl", "wget"), "apt": ("apt-get",)}.get(fetch.kind, ())
+    if either and not {*either} & {*node.tools}:
+        what = f"none of {', '.join(either)} is installed" if either[1:] else "apt-get is missing"
+        return Problem(f"{what} to fetch {fetch.origin}", todo=f"apt-get install {either[0]}")
+    unpacks = next((tool for end, tool in UNPACKING.items() if fetch.origin.endswith(end)), None)
+    if unpacks is None or unpacks in node.tools:
+        return None
+    what = f"{unpacks} is not installed, but is needed to unpack {fetch.origin}"
+    return Problem(what, todo=f"apt-get install {unpacks}")
 
 
 def _stray_sidecars(node: Node, _settings: Settings) -> Problem | None:
     if not node.store.stray_sidecars or node.runsc_file:
         return None
     return Problem(
-        "/usr/local/bin/gvisor-bin is there, and the link beside it would take its sidecars",
-        todo="remove it: the sidecars of a release lie in the release's own directory",
+        "/usr/local/bin/gvisor-bin exists, and /usr/local/bin/runsc would use its sidecars",
+        todo="remove /usr/local/bin/gvisor-bin; each release has its sidecars in its own directory",
     )
 
 
@@ -228,7 +259,7 @@ def _noexec(node: Node, _settings: Settings) -> Problem | None:
     return Problem(
         f"{RELEASES_DIR} is on a file system that is mounted noexec",
         got=",".join(node.store.options[:6]),
-        todo="mount it without noexec, or mount another file system there",
+        todo="mount this file system without noexec, or mount another one at that path",
     )
 
 
@@ -238,64 +269,75 @@ def _free_space(node: Node, settings: Settings) -> Problem | None:
     if free is None or free >= needed or is_there(node, settings.release, settings.archive):
         return None
     return Problem(
-        f"{RELEASES_DIR} needs {needed >> 20} MiB free for another release",
+        f"{RELEASES_DIR} needs {needed >> 20} MiB of free space for another release",
         got=f"{free >> 20} MiB",
-        todo="free some; gvisor_keep_releases says how many old releases stay",
+        todo="free some space; gvisor_keep_releases limits how many releases stay",
     )
 
 
 _INSTALL = "https://gvisor.dev/docs/user_guide/install/, August 2026"
 _GVISOR = "https://github.com/google/gvisor"
 RULES: tuple[Rule, ...] = (
-    Rule("docker", "Docker is there and answers", "seen on the node", _docker, gvisor=False),
+    Rule("docker", "Docker is installed and answers", "seen on the node", _docker, gvisor=False),
     Rule(
         "runc",
-        "runc 1.2 or later for Docker 29.5 and later, unless its `time-namespaces` feature is off",
+        "runc 1.2 or later with Docker 29.5 and later, unless the feature `time-namespaces` is off",
         "moby v29 daemon/daemon_unix.go; seen with Docker 29.7.1",
         runc_problem,
     ),
     Rule(
         "textfiles",
-        "`gvisor_textfile_dir` is a directory, if it is set",
+        "`gvisor_textfile_dir`, if set, is a directory",
         "seen on the node",
-        _textfiles,
+        textfile_problem,
         gvisor=False,
     ),
     Rule("architecture", "x86_64 or aarch64", _INSTALL, _architecture),
     Rule("kernel", "Linux 5.6 or later", _INSTALL, _kernel),
     Rule("page size", "pages of 4096 bytes", f"{_GVISOR}/issues/8196", _page_size),
-    Rule("user namespaces", "some are allowed", f"{_GVISOR}/issues/5964", _user_namespaces),
+    Rule(
+        "user namespaces",
+        "`user.max_user_namespaces` is not 0",
+        f"{_GVISOR}/issues/5964",
+        _user_namespaces,
+    ),
     Rule(
         "known escape",
-        "a release without one, or `gvisor_accept_risk`",
+        "the release has no known escape, or `gvisor_accept_risk` is set",
         "pyinfra_gvisor/releases/known.json",
         _known_escape,
     ),
     Rule(
         "netstack",
-        "network `sandbox` needs 20240807.0 on Linux 6.11 and later",
+        "release 20240807.0 or later for network `sandbox` on Linux 6.11 and later",
         f"{_GVISOR}/issues/10704",
         _netstack,
     ),
     Rule(
         "core tags",
-        "`--enable-core-tags` needs a kernel with core scheduling and processors with SMT",
+        "a kernel with core scheduling and processors with SMT for `--enable-core-tags`",
         "prctl(2), PR_SCHED_CORE; seen with runsc 20260905.0",
         _core_tags,
     ),
     Rule(
         "old release",
-        "the release has the overlay and the hardening asked for",
+        "the release supports the declared overlay and hardening",
         f"{_GVISOR}/issues/10476, and runsc/config/flags.go there",
         _old_for_runtimes,
     ),
-    Rule("checksum", "a sha512 is known for the node's architecture", "contract 6", _checksum),
+    Rule("checksum", "the sha512 for the node's architecture is known", "contract 6", _checksum),
+    Rule(
+        "tools",
+        "curl or wget (or apt-get) and the decompressor of the archive are installed",
+        "scripts/fetch.sh and scripts/unpack.sh",
+        _tools,
+    ),
     Rule(
         "stray sidecars",
-        "no `gvisor-bin` beside the link for people",
+        "`/usr/local/bin/gvisor-bin` does not exist, unless `/usr/local/bin/runsc` is a file",
         f"{_GVISOR}/issues/13718",
         _stray_sidecars,
     ),
-    Rule("noexec", "releases can be executed where they lie", "mount(8)", _noexec),
-    Rule("free space", "enough for one more release", "an estimate", _free_space),
+    Rule("noexec", "the file system of the releases is not `noexec`", "mount(8)", _noexec),
+    Rule("free space", "enough space for one more release", "an estimate", _free_space),
 )

@@ -1,4 +1,4 @@
-"""Refuse what this package cannot work with in a node's Docker, other than its version."""
+"""Refuse a node's Docker if it cannot start containers with the node's runc."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.settings import Settings
 
 # From this version on containers get a time namespace, unless the feature is off: moby v29
-# daemon/daemon_unix.go. runc knows that namespace since 1.2: seen with Docker 29.7.1.
+# daemon/daemon_unix.go. runc supports that namespace since 1.2: seen with Docker 29.7.1.
 TIME_NAMESPACES = (29, 5)
 TIME_FEATURE = "time-namespaces"
 MIN_RUNC = (1, 2)
 
 
 def runc_problem(node: Node, settings: Settings) -> Problem | None:
-    """Return why this Docker cannot start containers with this runc, None if it can or may."""
+    """Return why this Docker cannot start containers with this runc, None if nothing shows that."""
     version, runc = dockerd_version(node), _runc(node)
     if node.info is None or version is None or version < TIME_NAMESPACES:
         return None
@@ -34,7 +34,7 @@ def runc_problem(node: Node, settings: Settings) -> Problem | None:
 
 
 def _runc(node: Node) -> str | None:
-    """Return runc's version in digits and dots, None if neither Docker nor runc told one."""
+    """Return runc's version in digits and dots, None if neither Docker nor runc names it."""
     told = node.runc_version
     if (
         not told
@@ -47,7 +47,7 @@ def _runc(node: Node) -> str | None:
 
 
 def _feature(node: Node, wanted: Mapping[str, Json], name: str) -> Json:
-    """Return a member of ``features`` as it is wanted, or else as dockerd has it; None if unset."""
+    """Return a member of ``features`` as declared, or else as dockerd has it; None if unset."""
     for features in (wanted.get("features"), _flagged(node), _at_start(node).get("features")):
         if isinstance(features, dict) and name in features:
             return features[name]
@@ -55,7 +55,7 @@ def _feature(node: Node, wanted: Mapping[str, Json], name: str) -> Json:
 
 
 def _flagged(node: Node) -> dict[str, Json]:
-    """The features that dockerd's flags switch, without a value on: moby daemon/internal/opts."""
+    """Return the features in dockerd's flags; without a value on: moby daemon/internal/opts."""
     words = node.dockerd.arguments if node.dockerd else ()
     pairs = (value.partition("=") for value in flag_values(words, "feature"))
     return {
@@ -64,7 +64,7 @@ def _flagged(node: Node) -> dict[str, Json]:
 
 
 def _at_start(node: Node) -> Mapping[str, Json]:
-    """What dockerd has read at its start, or the file where that is not known."""
+    """Return the keys that dockerd read at its start, or the file's keys if that is unknown."""
     try:
         read = known(node, Force.RESTART)
     except Problem:
@@ -73,7 +73,7 @@ def _at_start(node: Node) -> Mapping[str, Json]:
 
 
 def _in_file(node: Node) -> Mapping[str, Json]:
-    """daemon.json; empty if it cannot be read, which is told by the plan."""
+    """Return the keys of daemon.json; empty if it cannot be read, which the plan reports."""
     try:
         return JsonText(node.daemon_json.text or "{}").value
     except Problem:

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Prints everything that a deploy decides on, one "key value" a line; changes nothing.
-# With few processes: thirty nodes are asked at once, and a small node has better things to do.
-# Set before: textfile_dir, a directory that is looked for, empty for none; parts, the functions that
-# tell of the parts.
+# Prints everything that a deploy decides on, one "key value" a line. Changes nothing. Starts few processes, to
+# cost a small node little time.
+# Variables: textfile_dir and proof_image (a directory and an image to check for; may be empty), parts (functions
+# that print the state of parts).
 set -u
 export LC_ALL=C
 daemon_json=/etc/docker/daemon.json
@@ -10,11 +10,11 @@ socket=/var/run/docker.sock
 state_dir=/var/lib/pyinfra-gvisor
 pid_file=/run/docker.pid
 
-line() { # key file: the first line of a file, if it can be read
+line() { # key file: prints the first line of a file that can be read
     if [ -r "$2" ] && IFS= read -r content < "$2"; then printf '%s %s\n' "$1" "$content"; fi
 }
 
-files_of() { # part paths...: of those that are there what they are, modes and owners too
+files_of() { # part paths...: prints checksum, mode and owner of those that exist
     part=$1
     shift
     for path; do
@@ -26,8 +26,8 @@ files_of() { # part paths...: of those that are there what they are, modes and o
     stat -c "$part stat %a:%u:%g %n" -- "$@"
 }
 
-# Why the kernel gives no core tags, if it gives none: prctl(2), PR_SCHED_CORE.
-# shellcheck disable=SC2016 # it is perl
+# Prints why the kernel has no core scheduling, if it has none: prctl(2), PR_SCHED_CORE.
+# shellcheck disable=SC2016 # this is perl
 core_scheduling='
 my $prctl = { x86_64 => 157, aarch64 => 167 }->{(split /-/, $Config{archname})[0]} // exit;
 my $cookie = "\0" x 8;
@@ -39,7 +39,7 @@ machine() {
     printf 'page_size %s\n' "$(getconf PAGESIZE)"
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo 'cgroup 2'; else echo 'cgroup 1'; fi
     line init /proc/1/comm
-    # Not by the shell: dash reads by the byte, and of a number in /proc/sys the kernel gives the first only.
+    # With cat: dash reads byte by byte, and /proc/sys returns the first byte of a number only.
     if [ -r /proc/sys/user/max_user_namespaces ]; then
         printf 'max_user_namespaces %s\n' "$(cat /proc/sys/user/max_user_namespaces)"
     fi
@@ -62,18 +62,18 @@ dockerd_process() {
         pid=''
     else
         read -r stat < "/proc/$pid/stat"
-        # the 20th field behind the "(comm)", start time in ticks since boot: proc_pid_stat(5)
+        # after "(comm)" the 20th field is the start time, in ticks since boot: proc_pid_stat(5)
         # shellcheck disable=SC2086
         set -- ${stat##*) }
         printf 'dockerd %s %s %s\n' "$pid" "${20}" "$(base64 -w0 < "/proc/$pid/cmdline")"
-        # ticks count from the boot, and /proc/stat tells that to the second only
+        # ticks count from the boot, whose time /proc/stat has in whole seconds only
         read -r uptime _ < /proc/uptime
         printf 'clock %s %s\n' "$(date +%s.%N)" "$uptime"
     fi
 }
 
-# Its control group tells which unit dockerd is of: cgroups(7). A dockerd that was started by hand is
-# in the group of ssh.service or of a session, hence the look at what the unit is about.
+# Finds the systemd unit of dockerd by its control group: cgroups(7). A dockerd that was started by hand is in the
+# group of ssh.service or of a session, so the unit must also start dockerd.
 unit_of_dockerd() {
     unit=''
     while IFS=: read -r hierarchy controllers group; do
@@ -106,14 +106,15 @@ supervisor() {
     printf 'supervisor %s%s\n' "$kind" "${unit:+ $unit}"
 }
 
-of_init_script() { # an init script cannot stop a dockerd that somebody has started beside it
+of_init_script() { # true if the init script started this dockerd: it cannot stop one that was started by hand
     by_script=''
     if [ -z "$pid" ] || [ -e /run/openrc/started/docker ] || [ -e /var/lock/subsys/docker ]; then return 0; fi
     if [ -r /run/docker-ssd.pid ]; then read -r by_script < /run/docker-ssd.pid || [ -n "$by_script" ]; fi
     [ "$by_script" = "$pid" ]
 }
 
-# What dockerd runs with, it shows itself. Files count where they are newer, or where it does not run.
+# Prints the options of dockerd's next start. If dockerd runs, only files that changed since its start count: its
+# command line shows the rest.
 next_start() {
     newer=''
     case "$kind" in
@@ -129,7 +130,7 @@ next_start() {
     esac
     for path in "$@" "$options"; do
         if [ ! -e "$path" ]; then continue; fi
-        # shellcheck disable=SC3013 # every sh that a node may have knows -nt, and find is a process
+        # shellcheck disable=SC3013 # every sh on a supported node has -nt, and find would be a process
         if [ -z "$pid" ] || [ "$path" -nt "$pid_file" ]; then newer="$newer $path"; fi
     done
     if [ -z "$newer" ]; then return 0; fi
@@ -140,8 +141,8 @@ next_start() {
     fi
 }
 
-# What systemd knows, and behind it drop-ins that it was not yet told to read. Lines that an ExecStart goes on
-# in belong to it; others may hold a proxy's password, and stay here.
+# Prints ExecStart lines of the unit as systemd knows it, then of drop-ins that it has not loaded yet, each with its
+# continuation lines. Other lines may hold a proxy's password and are left out.
 command_lines() { # files
     {
         systemctl cat --no-pager "$unit"
@@ -150,7 +151,7 @@ command_lines() { # files
         -e ':more' -e '/\\$/{N;b more' -e '}' -e p | base64 -w0
 }
 
-# One process for both. A file that was copied or moved there has an old mtime, and a new ctime.
+# One stat for both files. A file that was copied or moved into place has an old mtime and a new ctime.
 change_times() {
     set -- && daemon_json_stats=''
     if [ -f "$daemon_json" ] && [ -r "$daemon_json" ]; then set -- "$daemon_json"; fi
@@ -182,7 +183,7 @@ daemon_json_file() {
     fi
 }
 
-wrapper() { # sum path: with what it starts, by the shell, since that is a short file and no process
+wrapper() { # sum path: prints a wrapper and its exec line; the shell reads it, which starts no process
     printf 'wrapper %s %s\n' "$1" "$2"
     while IFS= read -r content; do
         case "$content" in 'exec '*) printf 'starts %s %s\n' "$2" "$content" ;; esac
@@ -210,7 +211,7 @@ ours() {
     fi
     if [ -d "$state_dir" ]; then echo 'state_dir yes'; fi
     if [ -d "$state_dir/pending" ]; then echo 'pending yes'; fi
-    for name in owned owned.copy applied last-run proof proof-try; do # in base64: pyinfra prints what it reads with -vvv
+    for name in owned owned.copy applied last-run proof proof-try; do # in base64: with -vvv pyinfra prints what it reads
         record=$state_dir/$name.json
         if [ -f "$record" ] && [ -r "$record" ]; then
             printf 'state.%s %s\n' "$name" "$(base64 -w0 < "$record")"
@@ -222,8 +223,8 @@ ours() {
     if [ -e "$1" ]; then echo 'generations_owned yes'; fi
 }
 
-# Packages whose own scripts name daemon.json or what writes it, or that bring it, but for those that are held:
-# deb-postinst(5), deb-conffiles(5), apt-mark(8).
+# Prints packages that write daemon.json when they are upgraded: their scripts name the file or a program that
+# writes it, or they contain it. Held packages do not count: deb-postinst(5), deb-conffiles(5), apt-mark(8).
 writers() {
     set -- /var/lib/dpkg/info
     found=$(
@@ -239,7 +240,7 @@ writers() {
     done
 }
 
-store() { # the file system that releases go to
+store() { # prints free space and mount options of the file system for releases
     set -- /opt/gvisor/releases /opt/gvisor /opt /
     while [ ! -d "$1" ]; do shift; done
     directory=$(cd "$1" && pwd -P)
@@ -263,6 +264,24 @@ textfiles() {
     fi
 }
 
+proof_images() {
+    if [ -z "$proof_image" ]; then
+        return 0
+    elif command -v docker > /dev/null && docker image inspect "$proof_image" > /dev/null 2>&1; then
+        echo 'proof_image yes'
+    else
+        echo 'proof_image no'
+    fi
+}
+
+tools() { # prints which of the programs are installed that fetch and unpack a release
+    found=''
+    for tool in curl wget apt-get bzip2 xz zstd; do
+        if command -v "$tool" > /dev/null; then found="$found $tool"; fi
+    done
+    printf 'tools%s\n' "$found"
+}
+
 machine
 dockerd_process
 supervisor
@@ -274,5 +293,7 @@ for tells in $parts; do "$tells"; done
 store
 writers
 textfiles
+proof_images
+tools
 docker_state
 echo 'end of node state'

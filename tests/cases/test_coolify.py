@@ -108,9 +108,8 @@ def test_a_host_without_coolify_is_refused(caplog: pytest.LogCaptureFixture) -> 
     nodes = {"bad": Node([answer()])}
     fleet = control_host(nodes)
 
-    fleet.deploy(run_control_host)
     with pytest.raises(PyinfraError, match="No hosts remaining"):
-        fleet.run()
+        fleet.deploy(run_control_host)
 
     assert nodes["bad"].kinds() == ["coolify state"]
     assert "on @fake/bad: no Coolify here: there is no container called coolify" in caplog.text

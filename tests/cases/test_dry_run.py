@@ -1,0 +1,174 @@
+"""What a run would refuse, a dry run refuses: with the same words, and before any change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import State
+from pyinfra.api.exceptions import PyinfraError
+
+from pyinfra_gvisor.deploys import checks
+from pyinfra_gvisor.deploys.audit import audit_node
+from pyinfra_gvisor.deploys.coolify import run_control_host
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.operations import reporting, telling
+from tests.cases.cli import CHECKOUT, fake, inventory, pyinfra
+from tests.cases.fleet import Fleet, Node
+from tests.cases.proven import RELEASE, proven_answer
+from tests.unit.answers import answer
+from tests.unit.coolify_answers import answer as coolify_answer
+from tests.unit.coolify_answers import compose, container, patched, php
+
+ARCHIVE = b"no archive, but a file"
+SUM = hashlib.sha512(ARCHIVE).hexdigest()
+FLOW = "services: {coolify: {volumes: ['/a:/b']}}\n"
+COOLIFY = coolify_answer(container(), *patched())
+URL = {"coolify_url": "https://coolify.example.com"}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Data and answer of a host, and what is said of it. ``HERE`` stands for a directory."""
+
+    says: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    told: list[str] = field(default_factory=answer)
+    deploy: Callable[..., Any] = run_node
+    group: str = "run"
+
+
+def of_coolify(says: str, told: list[str] = COOLIFY, **data: Any) -> Refused:
+    """One of Coolify's control host."""
+    return Refused(says, data, told, run_control_host, "coolify")
+
+
+CASES = {
+    "archive-missing": Refused(
+        "gvisor_source on @fake/a: no such file on the controller, got HERE/no.tar.bz2; ",
+        {"source": "HERE/no.tar.bz2"},
+    ),
+    "archive-of-another-sum": Refused(
+        f"gvisor_source on @fake/a: sha512 of HERE/gvisor.tar.bz2 is {SUM}, expected {'a' * 128}; ",
+        {"source": "HERE/gvisor.tar.bz2", "sha512": {"x86_64": "a" * 128}},
+    ),
+    "directory-without-the-release": Refused(
+        "no such file on the controller, got HERE/", {"source": "HERE"}
+    ),
+    "member-without-a-sum": Refused(
+        "gvisor_source on @fake/a: ",
+        {"source": "HERE/{file}", "sha512": {"x86_64": {"runsc": "a" * 128}}},
+    ),
+    "architecture-without-a-sum": Refused(
+        f"release {RELEASE} for x86_64",
+        {"source": "HERE/gvisor.tar.bz2", "sha512": {"aarch64": "a" * 128}},
+    ),
+    "reports-into-a-file": Refused(
+        "gvisor_report_dir on @fake/a: HERE/gvisor.tar.bz2 on the controller is no directory; set",
+        {"report_dir": "HERE/gvisor.tar.bz2/reports"},
+    ),
+    "reports-into-a-file-by-an-audit": Refused(
+        "gvisor_report_dir on @fake/a: HERE/gvisor.tar.bz2 on the controller is no directory; set",
+        {"report_dir": "HERE/gvisor.tar.bz2"},
+        proven_answer(),
+        audit_node,
+    ),
+    "no-directory-for-metrics": Refused(
+        "/nowhere ", {"textfile_dir": "/nowhere"}, answer(textfile_dir="no")
+    ),
+    "no-directory-for-metrics-of-an-audit": Refused(
+        "/nowhere ",
+        {"textfile_dir": "/nowhere"},
+        proven_answer(textfile_dir="no"),
+        audit_node,
+    ),
+    "image-of-the-proof-missing": Refused(
+        "gvisor_proof_image on @fake/a: ",
+        {"proof_image": "busybox"},
+        answer(proof_image="no"),
+    ),
+    "nothing-to-download-with": Refused("curl", told=answer(tools="bzip2 apt-get")),
+    "nothing-to-unpack-with": Refused("bzip2", told=answer(tools="curl")),
+    "no-apt": Refused(
+        "apt-get",
+        {"source": "apt", "sha512": {"x86_64": {"runsc.deb": "a" * 128}}},
+        answer(tools="curl"),
+    ),
+    "no-token": of_coolify("coolify.apps: https://coolify.example.com on @fake/a: ", **URL),
+    "no-token-file": of_coolify("HERE/token", **URL, coolify_token_file="HERE/token"),  # noqa: S106 - a path
+    "no-coolify": of_coolify("coolify.runtime_option: coolify on @fake/a: ", coolify_answer()),
+    "another-function": of_coolify(
+        "coolify.runtime_option: coolify on @fake/a: ",
+        coolify_answer(container(), *php("damaged", "reason two returns", probe=None)),
+    ),
+    "compose-that-cannot-be-merged": of_coolify(
+        "coolify.persistence: ", coolify_answer(container(), compose(FLOW), *php())
+    ),
+}
+
+
+def put(value: Any, here: Path) -> Any:
+    """``value`` with the directory in it."""
+    if isinstance(value, dict):
+        return {key: put(item, here) for key, item in value.items()}
+    return value.replace("HERE", str(here)) if isinstance(value, str) else value
+
+
+def given(case: Refused, here: Path) -> dict[str, Any]:
+    """The host's data."""
+    return {f"gvisor_{key}": put(value, here) for key, value in case.data.items()}
+
+
+def _is(dry: bool, _state: State) -> bool:
+    return dry
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
+def test_a_dry_run_refuses_what_the_run_refuses_and_neither_does_anything(
+    case: Refused,
+    tmp_path_factory: pytest.TempPathFactory,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("COOLIFY_TOKEN", raising=False)
+    here = tmp_path_factory.mktemp("x")  # short: messages cut what they quote
+    (here / "gvisor.tar.bz2").write_bytes(ARCHIVE)
+    said = {}
+    for dry in (True, False):
+        caplog.clear()
+        node = Node([case.told], data=given(case, here))
+        fleet = Fleet({"a": node}, prepare=dry, groups={case.group: {}})
+        for module in (checks, reporting, telling):  # as with --dry on pyinfra's command line
+            monkeypatch.setattr(module, "ends_after_plan", partial(_is, dry))
+        with suppress(PyinfraError):  # no host remains
+            fleet.deploy(case.deploy)
+            if not dry:
+                fleet.run()
+        errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+        said[dry] = [line for line in errors if put(case.says, here) in line]
+
+        assert {host.name for host in fleet.state.failed_hosts} == {"@fake/a"}
+        assert node.acted() == []
+
+    assert len(said[True]) == 1, errors
+    assert said[True] == said[False]
+
+
+@pytest.mark.parametrize("flags", [["--dry"], ["-y"]], ids=["dry", "real"])
+def test_the_exit_code_says_so_whenever_it_is_found(flags: list[str], tmp_path: Path) -> None:
+    data = {"gvisor_textfile_dir": "/nowhere"}
+    bad = fake(proven_answer(textfile_dir="no"))
+    hosts = {"bad": {**bad, **data}, "good": {**fake(proven_answer(textfile_dir="yes")), **data}}
+    (tmp_path / "run.py").write_text(inventory(run=hosts))
+
+    ran = pyinfra(tmp_path, "run.py", CHECKOUT / "deploys" / "audit.py", *flags)
+
+    assert ran.returncode == 1
+    assert "gvisor_textfile_dir on @fake/bad: /nowhere " in ran.stderr
+    assert "gvisor_textfile_dir on @fake/good" not in ran.stderr
