@@ -101,9 +101,11 @@ def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCapt
 
     assert all(meta.will_change for meta in metas.values())
     assert [item.kinds() for item in nodes.values()] == [["state"], ["state"]]
-    assert f"write {MODULES_FILE}: keep out algif_aead, " in caplog.text
+    assert f"write {MODULES_FILE}: block algif_aead, " in caplog.text
     assert caplog.text.count(f"{KEY}: 1 -> 0\n") == 2
-    assert caplog.text.count("tipc is loaded (used by 2); it stays until the next boot\n") == 1
+    assert (
+        caplog.text.count("tipc is loaded (used by 2) and stays loaded until the next boot\n") == 1
+    )
     assert "+++" not in caplog.text
 
 

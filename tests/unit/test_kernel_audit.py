@@ -47,9 +47,9 @@ def test_sandboxes_with_a_network_of_their_own_need_no_word_about_it() -> None:
 @pytest.mark.parametrize(
     ("lines", "evidence"),
     [
-        pytest.param(told(), "it is not there", id="missing"),
-        pytest.param(in_force(texts={SYSCTL_FILE: ""}), "its content is another", id="content"),
-        pytest.param(in_force(stat="666:0:0"), "its mode or owner is another", id="mode"),
+        pytest.param(told(), "the file is missing", id="missing"),
+        pytest.param(in_force(texts={SYSCTL_FILE: ""}), "its content was changed", id="content"),
+        pytest.param(in_force(stat="666:0:0"), "its mode or owner was changed", id="mode"),
     ],
 )
 def test_a_file_that_is_not_as_declared_is_found(lines: list[str], evidence: str) -> None:
@@ -62,7 +62,7 @@ def test_a_file_that_is_not_as_declared_is_found(lines: list[str], evidence: str
 def test_a_file_of_which_nothing_is_declared_is_found() -> None:
     every = found(in_force(), gvisor_kernel=None)
 
-    said = "it is there, and nothing of it is declared"
+    said = "the file is on the node, but not declared"
     assert every[f"kernel-files {SYSCTL_FILE}"].evidence == said
     assert every[f"kernel-files {MODULES_FILE}"].evidence == said
 

@@ -14,7 +14,7 @@ from tests.unit.kernel_answers import ALL, WEAK, in_force, surface, told
 
 FEW = Kernel(modules=("sctp", "tipc"), sysctls={"vm.swappiness": "10"})
 OTHERS = sorted({*ALL.kept_out} - {"sctp"})
-INTERFACES = "interfaces that are up already keep what they have until the next boot"
+INTERFACES = "interfaces that are already up keep their values until the next boot"
 KEY = "net.ipv4.conf.all.send_redirects"
 
 
@@ -52,12 +52,16 @@ def test_a_value_that_somebody_changed_is_put_right_and_nothing_is_written() -> 
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        pytest.param({"stat": "666:0:0"}, f"write {SYSCTL_FILE}: mode and owner", id="mode"),
-        pytest.param({"stat": "644:1:0"}, f"write {SYSCTL_FILE}: mode and owner", id="owner"),
+        pytest.param(
+            {"stat": "666:0:0"}, f"write {SYSCTL_FILE}: correct mode and owner", id="mode"
+        ),
+        pytest.param(
+            {"stat": "644:1:0"}, f"write {SYSCTL_FILE}: correct mode and owner", id="owner"
+        ),
         pytest.param({"texts": {SYSCTL_FILE: ""}}, f"write {SYSCTL_FILE}", id="content"),
         pytest.param(
             {"texts": {MODULES_FILE: "install sctp /bin/true\ninstall esp4 /bin/false\n"}},
-            f"write {MODULES_FILE}: keep out {', '.join(OTHERS)}; no longer esp4",
+            f"write {MODULES_FILE}: block {', '.join(OTHERS)}; allow esp4",
             id="modules",
         ),
     ],
@@ -71,7 +75,7 @@ def test_a_file_that_somebody_changed_is_written_again(given: dict[str, Any], li
 
 def test_a_setting_that_the_kernel_lacks_is_passed_over_and_told_with_the_first_change() -> None:
     lacking = {"net.core.bpf_jit_harden": ""}
-    said = "net.core.bpf_jit_harden: this kernel has no such setting, it is passed over"
+    said = "net.core.bpf_jit_harden: skipped, this kernel does not have it"
 
     plan = planned(*told(values=lacking))
 
@@ -127,7 +131,7 @@ def test_a_stricter_value_than_an_operators_own_is_no_excuse() -> None:
 def test_a_setting_that_is_declared_no_longer_gets_its_earlier_value_back() -> None:
     plan = planned(*in_force(), wanted=Kernel(sysctls={KEY: None}))
 
-    assert plan.lines == (f"write {SYSCTL_FILE}", f"{KEY}: 0 -> 1, as it was before us")
+    assert plan.lines == (f"write {SYSCTL_FILE}", f"{KEY}: 0 -> 1, its value before this package")
     assert KEY not in plan.settings
 
 
@@ -136,7 +140,7 @@ def test_removal_gives_back_every_value_and_leaves_nothing() -> None:
 
     assert plan.gone == (MODULES_FILE, SYSCTL_FILE)
     assert (plan.files, plan.settings, plan.warnings) == ((), {}, (INTERFACES,))
-    assert f"{KEY}: 0 -> 1, as it was before us" in plan.lines
+    assert f"{KEY}: 0 -> 1, its value before this package" in plan.lines
     assert plan.lines[-1] == f"remove {DIRECTORY}"
     assert planned(*told(), wanted=None) == PartPlan()
 
@@ -144,7 +148,7 @@ def test_removal_gives_back_every_value_and_leaves_nothing() -> None:
 def test_a_value_that_is_not_ours_any_more_is_left_at_removal_and_told() -> None:
     plan = planned(*in_force(values={KEY: "7"}), wanted=None)
 
-    assert f"{KEY}: left at 7, which is not what we set it to" in plan.lines
+    assert f"{KEY}: left at 7, somebody has changed it since we set it" in plan.lines
 
 
 def test_a_value_that_was_the_same_before_us_is_not_mentioned() -> None:
@@ -188,8 +192,8 @@ def test_a_module_that_is_loaded_is_told_and_stays() -> None:
 
     assert plan.warnings == (
         INTERFACES,
-        "esp4 is loaded (used by 0); it stays until the next boot",
-        "tipc is loaded (used by 2); it stays until the next boot",
+        "esp4 is loaded (used by 0) and stays loaded until the next boot",
+        "tipc is loaded (used by 2) and stays loaded until the next boot",
     )
 
 
@@ -200,7 +204,7 @@ def test_a_loaded_module_alone_is_no_reason_to_act() -> None:
 def test_a_builtin_module_is_told() -> None:
     plan = planned(*in_force(builtin=["cuse"], values={KEY: "1"}))
 
-    assert plan.warnings == ("cuse is built into this kernel, and cannot be kept out",)
+    assert plan.warnings == ("cuse is built into this kernel and cannot be blocked",)
 
 
 def test_a_kernel_that_loads_no_modules_is_told_once() -> None:
@@ -208,7 +212,7 @@ def test_a_kernel_that_loads_no_modules_is_told_once() -> None:
 
     assert first.warnings == (
         INTERFACES,
-        f"this kernel loads no modules: {MODULES_FILE} has no effect until there is another",
+        f"this kernel cannot load modules, so {MODULES_FILE} has no effect on it",
     )
     assert first.files[0].path == MODULES_FILE
     assert planned(*in_force(loads=False)) == PartPlan()
@@ -245,6 +249,6 @@ def test_a_file_that_is_read_behind_ours_and_says_otherwise_is_named(
 ) -> None:
     plan = planned(*told(later=later))
 
-    expected = f"{warned} sets {KEY} to 1, and is read behind {SYSCTL_FILE}"
+    expected = f"{warned} sets {KEY} to 1 and is read after {SYSCTL_FILE}"
     assert plan.warnings == ((INTERFACES, expected) if warned else (INTERFACES,))
     assert planned(*in_force(later=later)) == PartPlan()

@@ -142,16 +142,32 @@ def test_a_key_has_one_form(text: str, key: str) -> None:
     ("kernel", "expected"),
     [
         pytest.param({"modules": ["over-lay"]}, None, id="another-name-is-no-matter"),
-        pytest.param({"modules": ["overlay"]}, "that Docker needs, got overlay", id="overlay"),
-        pytest.param({"also": ["br-netfilter"]}, "Docker needs, got br_netfilter", id="hyphen"),
-        pytest.param({"also": ["nf_tables"]}, "Docker needs, got nf_tables", id="pattern"),
-        pytest.param({"also": ["kvm_intel"]}, "gVisor needs, got kvm_intel", id="gvisor"),
+        pytest.param(
+            {"modules": ["overlay"]}, "Docker needs this module, got overlay", id="overlay"
+        ),
+        pytest.param(
+            {"also": ["br-netfilter"]}, "Docker needs this module, got br_netfilter", id="hyphen"
+        ),
+        pytest.param(
+            {"also": ["nf_tables"]}, "Docker needs this module, got nf_tables", id="pattern"
+        ),
+        pytest.param(
+            {"also": ["kvm_intel"]}, "gVisor needs this module, got kvm_intel", id="gvisor"
+        ),
         pytest.param({"also": ["virtio_net"]}, "the node itself needs", id="boot"),
-        pytest.param({"modules": ["-r"]}, "not a module, got -r", id="an-option"),
-        pytest.param({"modules": ["a b"]}, "not a module, got a b", id="two-words"),
-        pytest.param({"modules": ["a\nb"]}, "not a module, got a?b", id="two-lines"),
-        pytest.param({"modules": [""]}, "not a module", id="no-name"),
-        pytest.param({"needed": ["sctpp"]}, "not kept out anyway, got sctpp", id="needed-slip"),
+        pytest.param(
+            {"modules": ["-r"]}, "not the name of a kernel module, got -r", id="an-option"
+        ),
+        pytest.param(
+            {"modules": ["a b"]}, "not the name of a kernel module, got a b", id="two-words"
+        ),
+        pytest.param(
+            {"modules": ["a\nb"]}, "not the name of a kernel module, got a?b", id="two-lines"
+        ),
+        pytest.param({"modules": [""]}, "not the name of a kernel module", id="no-name"),
+        pytest.param(
+            {"needed": ["sctpp"]}, "names a module that is not blocked, got sctpp", id="needed-slip"
+        ),
     ],
 )
 def test_a_module_that_must_stay_and_what_is_no_module_are_refused(
@@ -171,22 +187,22 @@ def test_a_module_that_must_stay_and_what_is_no_module_are_refused(
         pytest.param("net.ipv4.conf.all.route_localnet", 0, "Docker publishes", id="localnet"),
         pytest.param("net.bridge.bridge-nf-call-iptables", 0, "its bridges", id="bridge"),
         pytest.param("user.max_user_namespaces", 0, "user namespaces", id="namespaces"),
-        pytest.param("kernel.modules_disabled", 1, "reboot would undo", id="modules"),
-        pytest.param("kernel.modprobe", "/bin/false", "modules loaded", id="modprobe"),
+        pytest.param("kernel.modules_disabled", 1, "only a reboot reverts", id="modules"),
+        pytest.param("kernel.modprobe", "/bin/false", "Docker needs kernel modules", id="modprobe"),
         pytest.param("kernel.unprivileged_bpf_disabled", 1, "write 2, which", id="bpf"),
-        pytest.param("kernel.yama.ptrace_scope", 3, "sandboxes need ptrace", id="ptrace"),
+        pytest.param("kernel.yama.ptrace_scope", 3, "the ptrace that sandboxes need", id="ptrace"),
         pytest.param("kernel.unprivileged_bpf_disabled", 0, None, id="another-value"),
         pytest.param("net.ipv4.ip_forward", None, None, id="left-alone"),
-        pytest.param("kernel", 1, "not a key, got kernel", id="one-word"),
-        pytest.param("/kernel/x", 1, "not a key", id="absolute"),
-        pytest.param("kernel/../../etc/x", 1, "not a key", id="upwards"),
-        pytest.param("net.ipv4.conf.*.rp_filter", 1, "not a key", id="pattern"),
-        pytest.param("-kernel.x", 1, "not a key", id="an-option"),
-        pytest.param("kernel.x\ny", 1, "not a key", id="two-lines"),
-        pytest.param("kernel.x", "", "not a value", id="no-value"),
-        pytest.param("kernel.x", "1\n2", "not a value", id="value-of-two-lines"),
-        pytest.param("kernel.x", "\x1b[31m", "not a value", id="control-character"),
-        pytest.param("kernel.x", "1" * 300, "not a value", id="long"),
+        pytest.param("kernel", 1, "not the name of a sysctl, got kernel", id="one-word"),
+        pytest.param("/kernel/x", 1, "not the name of a sysctl", id="absolute"),
+        pytest.param("kernel/../../etc/x", 1, "not the name of a sysctl", id="upwards"),
+        pytest.param("net.ipv4.conf.*.rp_filter", 1, "not the name of a sysctl", id="pattern"),
+        pytest.param("-kernel.x", 1, "not the name of a sysctl", id="an-option"),
+        pytest.param("kernel.x\ny", 1, "not the name of a sysctl", id="two-lines"),
+        pytest.param("kernel.x", "", "not the value of a sysctl", id="no-value"),
+        pytest.param("kernel.x", "1\n2", "not the value of a sysctl", id="value-of-two-lines"),
+        pytest.param("kernel.x", "\x1b[31m", "not the value of a sysctl", id="control-character"),
+        pytest.param("kernel.x", "1" * 300, "not the value of a sysctl", id="long"),
         pytest.param("kernel.x", True, "input should be", id="boolean"),
         pytest.param("kernel.x", 1.5, "input should be", id="fraction"),
     ],
@@ -203,7 +219,7 @@ def test_a_setting_of_somebody_elses_and_what_is_no_setting_are_refused(
 
 
 def test_one_key_in_two_forms_is_refused() -> None:
-    assert "one key in two forms" in problem(sysctls={"kernel.x": 1, "kernel/x": 2})
+    assert "the sysctl is given twice" in problem(sysctls={"kernel.x": 1, "kernel/x": 2})
 
 
 def test_the_tables_name_each_with_its_source() -> None:

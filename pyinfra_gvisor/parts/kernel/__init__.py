@@ -1,1 +1,1 @@
-"""The kernel's surface: modules that are never needed kept out, and settings of the kernel's."""
+"""The kernel: modules that no run node needs are blocked, and sysctls are set."""

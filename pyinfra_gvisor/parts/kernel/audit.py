@@ -1,4 +1,4 @@
-"""What is looked for in the kernel: modules that are kept out, and settings, as declared."""
+"""Audit the kernel: are modules blocked and sysctls set as declared?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def _declared(host: Audited) -> Kernel | None:
 def _not_declared(host: Audited) -> Iterator[Seen]:
     names = [name for name, one in host.settings.runtimes.items() if one.network == "host"]
     if _declared(host) is None and names:
-        yield Seen("gvisor_kernel", f"sockets of the node's kernel: {', '.join(names)}")
+        runtimes = ", ".join(names)
+        yield Seen("gvisor_kernel", f"not set; runtime {runtimes} uses the node's network")
 
 
 def _files(host: Audited) -> Iterator[Seen]:
@@ -27,13 +28,13 @@ def _files(host: Audited) -> Iterator[Seen]:
     files = kernel_files(wanted.kept_out if wanted else (), wanted_settings(found, wanted))
     for item in files:
         if item.path not in found.files:
-            yield Seen(item.path, "it is not there")
+            yield Seen(item.path, "the file is missing")
         elif not item.is_as(found.files[item.path]):
             same = found.texts.get(item.path) == item.text
-            yield Seen(item.path, f"its {'mode or owner' if same else 'content'} is another")
+            yield Seen(item.path, f"its {'mode or owner' if same else 'content'} was changed")
     for path in (MODULES_FILE, SYSCTL_FILE):
         if path in found.files and path not in {item.path for item in files}:
-            yield Seen(path, "it is there, and nothing of it is declared")
+            yield Seen(path, "the file is on the node, but not declared")
 
 
 def _settings(host: Audited) -> Iterator[Seen]:
@@ -51,36 +52,36 @@ def _modules(host: Audited) -> Iterator[Seen]:
         if name in (found.loaded or {}):
             yield Seen(name, f"loaded, used by {(found.loaded or {})[name]}")
         elif name in found.builtin:
-            yield Seen(name, "built into the kernel, where no file keeps it out", Severity.INFO)
+            yield Seen(name, "built into the kernel, so it cannot be blocked", Severity.INFO)
 
 
 RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "kernel-not-declared",
         Severity.INFO,
-        "sandboxes use the kernel's own network, and nothing is declared of the kernel",
+        "sandboxes use the kernel's network, but no kernel modules are blocked and no sysctls set",
         "set gvisor_kernel = {}: docs/kernel.md",
         _not_declared,
     ),
     Rule(
         "kernel-files",
         Severity.MEDIUM,
-        "what the next boot takes for the kernel's modules and settings is not as declared",
-        "run deploys/gvisor.py --dry --diff, then without",
+        "a file that blocks kernel modules or sets sysctls at boot is not as declared",
+        "run deploys/gvisor.py --dry --diff to see how, then run it without these options",
         _files,
     ),
     Rule(
         "kernel-setting",
         Severity.MEDIUM,
-        "a setting of the kernel's has another value than declared",
-        "run deploys/gvisor.py, and see what else sets it",
+        "a sysctl does not have its declared value",
+        "run deploys/gvisor.py, and find out what else sets this sysctl",
         _settings,
     ),
     Rule(
         "kernel-module",
         Severity.MEDIUM,
-        "a module that is to be kept out is loaded",
-        "boot the node anew, or name it in `needed` of gvisor_kernel",
+        "a blocked kernel module is loaded",
+        "reboot the node, or add the module to `needed` of gvisor_kernel",
         _modules,
     ),
 )

@@ -1,4 +1,4 @@
-"""Our files about the kernel on a node, as texts, and what they say when they are read back."""
+"""Render and parse the files that block kernel modules and set sysctls on a node."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MODULES_FILE = "/etc/modprobe.d/pyinfra-gvisor.conf"
 SYSCTL_FILE = "/etc/sysctl.d/90-pyinfra-gvisor.conf"
 DIRECTORY = "/opt/gvisor/kernel"
 
-_HEAD = "# Of pyinfra-gvisor, which writes it anew.\n"
+_HEAD = "# Written by pyinfra-gvisor from gvisor_kernel in the inventory. Do not edit.\n"
 
 
 def kernel_files(modules: Iterable[str], settings: Mapping[str, str]) -> tuple[NodeFile, ...]:
     """
-    Those that have something to say.
+    Return the files for these modules and sysctls; a file without content is left out.
 
-    ``blacklist`` would only take a module's aliases away; ``install`` stops every way to load it:
+    ``blacklist`` would only ignore a module's aliases; ``install`` blocks every way to load it:
     modprobe.d(5).
     """
     kept_out = "".join(f"install {name} /bin/false\n" for name in modules)
@@ -29,16 +29,16 @@ def kernel_files(modules: Iterable[str], settings: Mapping[str, str]) -> tuple[N
 
 
 def kept_out_by(text: str) -> tuple[str, ...]:
-    """The modules that a file of ours keeps out."""
+    """Parse the modules that our modprobe.d file blocks."""
     lines = (line.split() for line in text.splitlines())
     return tuple(words[1] for words in lines if len(words) > 1 and words[0] == "install")
 
 
 def set_by(text: str) -> dict[str, str]:
     """
-    What lines of sysctl.d(5) set, by key.
+    Parse the lines of a sysctl.d(5) file into values by key.
 
-    A pattern is passed over: what a file names itself comes before it.
+    Patterns are skipped: keys that a file names win over them.
     """
     found = {}
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""The kernel's surface as a part; what a kernel refuses is only known when it is tried."""
+"""Blocked modules and sysctls as a part. Only trying shows whether a kernel refuses a value."""
 
 from __future__ import annotations
 

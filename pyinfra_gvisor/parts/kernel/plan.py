@@ -1,4 +1,4 @@
-"""What has to be done so that a node's kernel is as declared, or as it was before us."""
+"""Plan what has to change so that a node's kernel is as declared, or as before this package."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pyinfra_gvisor.parts.plan import PartPlan
 
 def plan_kernel(found: KernelSurface, wanted: Kernel | None) -> PartPlan:
     """
-    What to do so that modules and settings are as declared.
+    Return the changes after which modules are blocked and sysctls set as declared.
 
-    + wanted: None for none of it
+    + wanted: the declared modules and sysctls; None reverts both
 
-    The plan's ``settings`` are all that are ours from now on. What was ours before and is not in
-    them gets its earlier value back. Its ``warnings`` are what it does not help against.
+    The plan's ``settings`` are all sysctls that we set from now on. One that we set before and that
+    is not among them gets its earlier value back. Its ``warnings`` name what has no effect.
     """
     settings = wanted_settings(found, wanted)
     files = kernel_files(wanted.kept_out if wanted else (), settings)
@@ -57,9 +57,9 @@ def plan_kernel(found: KernelSurface, wanted: Kernel | None) -> PartPlan:
 
 def wanted_settings(found: KernelSurface, wanted: Kernel | None) -> dict[str, str]:
     """
-    The settings of our file. One that is set more strictly by somebody else is left to them.
+    Return the sysctls of our file, without those that already have a stricter value.
 
-    Once it is in our file it stays there, or the two would take turns.
+    A sysctl that is in our file stays in it, or ours and another file would alternate.
     """
     declared = found.declared
     return {
@@ -70,7 +70,7 @@ def wanted_settings(found: KernelSurface, wanted: Kernel | None) -> dict[str, st
 
 
 def different_values(found: KernelSurface, settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings that are not as they have to be now, with what they are."""
+    """Return the sysctls that do not have their declared value, with their actual value."""
     return {
         key: found.values[key]
         for key, value in settings.items()
@@ -90,14 +90,14 @@ def _stricter(key: str, value: str) -> tuple[str, ...]:
 def _about(item: NodeFile, found: KernelSurface) -> str:
     old = found.texts.get(item.path)
     if old == item.text:
-        return ": mode and owner"
+        return ": correct mode and owner"
     if item.path != MODULES_FILE:
         return ""
     names, had = kept_out_by(item.text), kept_out_by(old or "")
     more = [name for name in names if name not in had]
     less = [name for name in had if name not in names]
-    said = [f"keep out {', '.join(more)}"] if more else []
-    said += [f"no longer {', '.join(less)}"] if less else []
+    said = [f"block {', '.join(more)}"] if more else []
+    said += [f"allow {', '.join(less)}"] if less else []
     return ": " + "; ".join(said) if said else ""
 
 
@@ -111,22 +111,22 @@ def _value_lines(
         elif key not in found.values and key not in known:
             yield f"{key}: set to {value}"
         elif key not in found.values:
-            yield f"{key}: this kernel has no such setting, it is passed over"
+            yield f"{key}: skipped, this kernel does not have it"
 
 
 def _back_lines(found: KernelSurface, keys: list[str]) -> Iterator[str]:
     for key in keys:
         now, before = found.values.get(key), found.before[key]
         if now is not None and now != found.written.get(key):
-            yield f"{key}: left at {now}, which is not what we set it to"
+            yield f"{key}: left at {now}, somebody has changed it since we set it"
         elif now != before:
-            yield f"{key}: {now or 'what we set it to'} -> {before}, as it was before us"
+            yield f"{key}: {now or 'our value'} -> {before}, its value before this package"
 
 
 def _interfaces(keys: Iterable[str]) -> Iterator[str]:
-    """With its first address an interface has settings of its own: net/ipv4/devinet.c of Linux."""
+    """Warn: an interface copies the defaults with its first address (Linux net/ipv4/devinet.c)."""
     if any(".conf.default." in key for key in keys):
-        yield "interfaces that are up already keep what they have until the next boot"
+        yield "interfaces that are already up keep their values until the next boot"
 
 
 def _warnings(
@@ -134,14 +134,14 @@ def _warnings(
 ) -> Iterator[str]:
     kept_out = wanted.kept_out if wanted else ()
     if kept_out and found.loaded is None:
-        yield f"this kernel loads no modules: {MODULES_FILE} has no effect until there is another"
+        yield f"this kernel cannot load modules, so {MODULES_FILE} has no effect on it"
     for name in kept_out:
         if name in (found.loaded or {}):
             used = (found.loaded or {})[name]
-            yield f"{name} is loaded (used by {used}); it stays until the next boot"
+            yield f"{name} is loaded (used by {used}) and stays loaded until the next boot"
         elif name in found.builtin:
-            yield f"{name} is built into this kernel, and cannot be kept out"
+            yield f"{name} is built into this kernel and cannot be blocked"
     for key, other in found.elsewhere.items():
         wanted_value = settings.get(key, other.value)
         if other.value not in (wanted_value, *_stricter(key, wanted_value)):
-            yield f"{other.path} sets {key} to {other.value}, and is read behind {SYSCTL_FILE}"
+            yield f"{other.path} sets {key} to {other.value} and is read after {SYSCTL_FILE}"

@@ -1,4 +1,4 @@
-"""The ``gvisor_kernel`` key: modules kept out, and settings of the kernel's."""
+"""The ``gvisor_kernel`` key: kernel modules to block, and sysctls to set."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ Value = Annotated[int, Field(strict=True)] | str | None
 
 
 class Kernel(Strict):
-    """What of the kernel's surface is taken away."""
+    """Kernel modules to block and sysctls to set on a node."""
 
     modules: tuple[str, ...] | None = Field(
         tuple(MODULES),
-        description="Modules that are never loaded; `[]` or `None`: none.",
+        description="Modules that are blocked. `[]` or `None`: none.",
     )
     also: tuple[str, ...] = Field(
-        (), description="Modules that are kept out besides, such as `esp4`."
+        (), description="Further modules that are blocked, such as `esp4`."
     )
     needed: tuple[str, ...] = Field(
-        (), description="Modules of `modules` that this node has use for, such as `sctp`."
+        (), description="Modules of these that the node needs, such as `sctp`: they stay allowed."
     )
     sysctls: dict[str, Value] | None = Field(
         default_factory=dict,
-        description="Settings beside or instead of those below, such as "
-        '`{"kernel.io_uring_disabled": 1}`; a key of `None` is left alone. `None`: no setting is '
-        "touched.",
+        description="Sysctls in addition to the defaults or instead of them, such as "
+        '`{"kernel.io_uring_disabled": 1}`. A key with the value `None` is not set. `None` instead '
+        "of a mapping: no sysctl is set.",
     )
 
     @field_validator("modules", "also")
@@ -59,7 +59,7 @@ class Kernel(Strict):
         for text, given in (value or {}).items():
             key = sysctl_key(text)
             if key in found:
-                raise Problem("one key in two forms", got=key, todo="write it once")
+                raise Problem("the sysctl is given twice", got=key, todo="write it once")
             found[key] = None if given is None else may_be_set(key, sysctl_value(given))
         return None if value is None else found
 
@@ -67,18 +67,18 @@ class Kernel(Strict):
     def _all_needed_are_kept_out(self) -> Kernel:
         for name in self.needed:
             if name not in {*(self.modules or ()), *self.also}:
-                todo = "leave it out of `needed`"
-                raise Problem("a module that is not kept out anyway", got=name, todo=todo)
+                todo = "remove it from `needed`"
+                raise Problem("`needed` names a module that is not blocked", got=name, todo=todo)
         return self
 
     @property
     def kept_out(self) -> tuple[str, ...]:
-        """Every module that is not to be loaded, sorted."""
+        """Return every module to block, sorted."""
         return tuple(sorted({*(self.modules or ()), *self.also} - {*self.needed}))
 
     @property
     def settings(self) -> dict[str, str]:
-        """Every setting as it is to be, by key, sorted."""
+        """Return the declared sysctls by key, sorted."""
         if self.sysctls is None:
             return {}
         defaults = {key: item.value for key, item in SYSCTLS.items()}
@@ -87,12 +87,12 @@ class Kernel(Strict):
 
 
 class KernelSettings(Strict):
-    """The one key about the kernel."""
+    """The one key of the kernel part."""
 
     kernel: Kernel | None = Field(
         None,
-        description="Modules of the kernel's that are kept out, and settings of it: "
-        "docs/kernel.md. `{}`: those that no run node needs. `None`: nothing of it is on the node.",
+        description="Kernel modules to block and sysctls to set: docs/kernel.md. `{}`: the "
+        "defaults, which suit every run node. `None`: none.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a node tells of its kernel's modules and settings, and of our files about them."""
+"""Parse a node's kernel modules and sysctls, and our files about them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from pyinfra_gvisor.parts.kernel.names import sysctl_key
 from pyinfra_gvisor.parts.state import PartState
 
 UFW, UFW_SYSCTL = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"
-# Files come by name, whatever their directory; these come behind all of them: sysctl(8), ufw(8).
+# Files are read in the order of their names, in any directory. These are read after all others:
+# sysctl(8), ufw(8).
 _LAST = ("/etc/sysctl.conf", UFW_SYSCTL)
 
 
 class Elsewhere(Reading):
-    """What another file sets that is read behind ours."""
+    """A sysctl's value in another file that is read after ours."""
 
     path: str
     value: str
@@ -30,12 +31,12 @@ class Elsewhere(Reading):
 
 class KernelSurface(PartState):
     """
-    Modules that are loaded, settings as they are, and our files.
+    A node's loaded modules, its sysctls, and our files.
 
-    ``values`` has the settings that this package sets unasked, and those of our file; a key that
-    the kernel lacks is missing. ``loaded`` is how often a module is used, None for a kernel that
-    loads none. ``builtin`` are modules of our file that are part of the kernel. ``before`` is what
-    settings were before us, ``written`` what we set them to.
+    ``values`` has the default sysctls of this package and those of our file; a sysctl that the
+    kernel lacks is missing. ``loaded`` is the use count of each loaded module, None for a kernel
+    that cannot load any. ``builtin`` are modules of our file that are built into the kernel.
+    ``before`` are values before this package, ``written`` the values that it set.
     """
 
     files: dict[str, FoundFile] = Field(default_factory=dict)
@@ -50,23 +51,23 @@ class KernelSurface(PartState):
 
     @property
     def there(self) -> bool:
-        """Whether any of it is there."""
+        """Return True if anything of this part is on the node."""
         return bool(self.files) or self.kept
 
     @property
     def kept_out(self) -> tuple[str, ...]:
-        """The modules that our file on the node keeps out."""
+        """Return the modules that our file on the node blocks."""
         return kept_out_by(self.texts.get(MODULES_FILE, ""))
 
     @property
     def declared(self) -> dict[str, str]:
-        """What our file on the node sets."""
+        """Return the sysctls that our file on the node sets."""
         return set_by(self.texts.get(SYSCTL_FILE, ""))
 
 
 def read(lines: Sequence[str]) -> KernelSurface:
     """
-    What ``state.sh`` tells.
+    Parse the output of ``state.sh``.
 
     Raises ``ValueError`` if a line is malformed.
     """
@@ -104,13 +105,13 @@ def _files(texts: dict[str, str], stats: Iterable[str]) -> dict[str, FoundFile]:
 
 
 def _module(line: str) -> tuple[str, int]:
-    """The use count is ``-`` where the kernel does not unload modules: proc_modules(5)."""
+    """Parse a name and a use count, ``-`` if the kernel cannot unload modules: proc_modules(5)."""
     name, users = line.split(" ")
     return name, int(users) if users != "-" else 0
 
 
 def _pairs(lines: Iterable[str], between: str = " ") -> dict[str, str]:
-    """Values by key; what is no key was written into a file of ours by somebody."""
+    """Parse values by key. Skip lines without a key: somebody has edited our file."""
     found = {}
     for line in lines:
         key, _, value = line.partition(between)
@@ -120,7 +121,7 @@ def _pairs(lines: Iterable[str], between: str = " ") -> dict[str, str]:
 
 
 def _elsewhere(lines: Iterable[str]) -> dict[str, Elsewhere]:
-    """The last file that sets a key, among those that are read behind ours."""
+    """Return by key the last value among the files that are read after ours."""
     texts: dict[str, list[str]] = {}
     for line in lines:
         path, _, text = line.partition(":")
@@ -128,10 +129,10 @@ def _elsewhere(lines: Iterable[str]) -> dict[str, Elsewhere]:
     if not any(text.replace(" ", "").lower() == "enabled=yes" for text in texts.pop(UFW, ())):
         texts.pop(UFW_SYSCTL, None)
     ours = SYSCTL_FILE.rpartition("/")[2]
-    behind = [path for path in texts if path in _LAST or path.rpartition("/")[2] > ours]
+    later = [path for path in texts if path in _LAST or path.rpartition("/")[2] > ours]
     return {
         key: Elsewhere(path=path, value=value)
-        for path in sorted(behind, key=_order)
+        for path in sorted(later, key=_order)
         for key, value in set_by("\n".join(texts[path])).items()
     }
 

@@ -1,12 +1,12 @@
 #!/bin/sh
-# What is told of the kernel's modules and settings. Read in front of node_state.sh.
+# Prints the state of the kernel's modules and sysctls. Read before node_state.sh.
 kernel_sys=/proc/sys
 kernel_modules=/proc/modules
 kernel_lib=/lib/modules
 kernel_kept=/opt/gvisor/kernel
 kernel_modprobe_d=/etc/modprobe.d/pyinfra-gvisor.conf
 kernel_sysctl_d=/etc/sysctl.d/90-pyinfra-gvisor.conf
-# Those of kernel/defaults.py, to which a test compares them.
+# The keys of kernel/defaults.py. A test compares the two.
 kernel_keys='
 dev.tty.ldisc_autoload
 fs.protected_fifos
@@ -61,7 +61,7 @@ kernel_files() {
     done
 }
 
-kernel_path() { # key: a dot in it is one of an interface's name where it has slashes, sysctl.d(5)
+kernel_path() { # key: with slashes, a dot belongs to an interface's name, see sysctl.d(5)
     case "$1" in
         */*) path=$1 ;;
         *)
@@ -77,8 +77,8 @@ kernel_path() { # key: a dot in it is one of an interface's name where it has sl
     esac
 }
 
-# One process reads them all. The shell's own read would not do: dash reads by the byte, and of a number in
-# /proc/sys the kernel gives the first byte only (do_proc_dointvec in kernel/sysctl.c ends at any offset).
+# One process reads all values. The shell's read does not work: dash reads byte by byte, and the kernel
+# returns only the first byte of a number in /proc/sys (do_proc_dointvec in kernel/sysctl.c).
 kernel_values() {
     set --
     for key in $kernel_keys; do
@@ -98,7 +98,7 @@ kernel_values() {
     done
 }
 
-kernel_builtin() { # a module's file may have hyphens where its name has underscores
+kernel_builtin() { # the name of a module's file may have hyphens instead of underscores
     names=''
     if [ ! -f "$kernel_modprobe_d" ] || ! read -r release < "$kernel_sys/kernel/osrelease"; then return 0; fi
     if [ ! -r "$kernel_lib/$release/modules.builtin" ]; then return 0; fi
@@ -110,7 +110,7 @@ kernel_builtin() { # a module's file may have hyphens where its name has undersc
         "$kernel_lib/$release/modules.builtin"
 }
 
-# What may be read behind ours, by name whatever the directory: sysctl.d(5). ufw has a file of its own.
+# Files that may be read after ours, by name in any directory: sysctl.d(5). ufw has its own file.
 kernel_later() {
     set --
     for path in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf; do

@@ -1,4 +1,4 @@
-"""Tables of what is kept out and set unasked, for docs/reference/kernel.md."""
+"""Tables of the default modules and sysctls, for docs/reference/kernel.md."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ T = TypeVar("T")
 
 
 def modules_table() -> str:
-    """A Markdown table of the modules, those for one reason in a row."""
+    """Return a Markdown table of the modules, one row for each reason."""
     rows = ["| module | what it is | why it is here |", "|---|---|---|"]
     rows += [f"| {names} | {item.what} | {item.source} |" for item, names in _grouped(MODULES)]
     return "\n".join(rows) + "\n"
 
 
 def sysctls_table() -> str:
-    """A Markdown table of the settings, those for one reason in a row."""
+    """Return a Markdown table of the sysctls, one row for each reason."""
     rows = ["| setting | value | what it does | why it is here |", "|---|---|---|---|"]
     for item, keys in _grouped(SYSCTLS):
         value = f"`{item.value}`" + "".join(f" or `{other}`" for other in item.stricter)
