@@ -1,1 +1,1 @@
-"""Whether a fleet is as declared: a dry run of pyinfra whose exit code can be relied on."""
+"""Whether a fleet is as declared: a dry run of pyinfra with a reliable exit code."""

@@ -1,4 +1,4 @@
-"""The verdict for people and for programs."""
+"""Print the verdict of a drift check for people (table) and for programs (JSON)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 
 from pyinfra_gvisor.drift.verdict import IN_SYNC, WORDS, Drift, HostDrift
 
-VERSION = 1  # of the JSON's form; another one where a reader of this one would err
+VERSION = 1  # of the JSON's form; raised when a reader of the old form would fail
 COLUMNS = 100
-MAX_NAME = 36  # columns of a host's name in the table; longer ones push the rest of their line
+MAX_NAME = 36  # columns for a host's name in the table; a longer name has its own line
 HEADERS = ("HOST", "STATE", "PENDING, OR WHAT IS WRONG")
 
 
 def as_json(drift: Drift) -> str:
-    """One document, a line of ASCII."""
+    """Return one JSON document as one line of ASCII."""
     return json.dumps(
         {
             "version": VERSION,
@@ -39,7 +39,7 @@ def as_json(drift: Drift) -> str:
 
 
 def as_table(drift: Drift) -> list[str]:
-    """Lines of at most 100 columns, if no word is longer: hosts, errors, and the verdict last."""
+    """Return lines of at most 100 columns if no word is longer: hosts, errors, then the verdict."""
     rows = [row for host in drift.hosts for row in _rows(host)]
     lines = _aligned([HEADERS, *rows]) if rows else []
     for error in drift.errors:
@@ -49,7 +49,7 @@ def as_table(drift: Drift) -> list[str]:
 
 
 def as_details(drift: Drift) -> list[str]:
-    """What was said about each host, diffs among it, a line each."""
+    """Return every line that the run printed about each host, diffs included."""
     return [
         _printable(f"[{host.name}] {line}")
         for host in drift.hosts
@@ -95,7 +95,7 @@ def _wrapped(text: str, columns: int, *, first: str, rest: str) -> list[str]:
 
 
 def _printable(text: str) -> str:
-    """``text`` without what a terminal would obey."""
+    """Return ``text`` without characters that control a terminal."""
     return "".join(char if char.isprintable() else "?" for char in text.expandtabs(4))
 
 
@@ -105,7 +105,7 @@ def _verdict(drift: Drift) -> str:
     if drift.code == IN_SYNC:
         return f"{word}: {hosts} as declared"
     if not total:
-        return f"{word}: no host was looked at"
+        return f"{word}: no host was checked"
     counts = Counter(host.state for host in drift.hosts)
     return (
         f"{word}: {', '.join(f'{counts[state]} {state}' for state in sorted(counts))}, of {hosts}"

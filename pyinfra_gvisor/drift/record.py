@@ -1,4 +1,4 @@
-"""What a run of pyinfra knew when it ended. deploys/recording.py writes it in pyinfra's process."""
+"""The record of a pyinfra run, which deploys/recording.py writes in pyinfra's process."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Final, Literal
 
 from pyinfra_gvisor.models import Strict
 
-# Environment variables: pyinfra hands no arguments on to the file that --config names.
+# Environment variables, since pyinfra passes no arguments to the file that --config names.
 RECORD_PATH: Final = "PYINFRA_GVISOR_DRIFT_RECORD"
 USERS_CONFIG: Final = "PYINFRA_GVISOR_DRIFT_CONFIG"
 
-DEFAULT_CONFIG: Final = "config.py"  # pyinfra's own, read if it is there
+DEFAULT_CONFIG: Final = "config.py"  # pyinfra's default; it is read if it exists
 
 
 class Said(Strict):
-    """A line that was said about a host, by pyinfra, a deploy or an operation."""
+    """A line that pyinfra, a deploy or an operation logged about a host."""
 
     level: Literal["info", "warning", "error"]
     text: str
@@ -24,8 +24,9 @@ class HostRecord(Strict):
     """
     A host of the inventory.
 
-    ``chosen``: not left out by a limit; ``connected``: was reached; ``failed``: pyinfra gave it up,
-    for which not being reached is one reason; ``operations``: how many the deploys have for it.
+    ``chosen``: ``--limit`` and ``--exclude`` leave it in. ``connected``: pyinfra reached it.
+    ``failed``: pyinfra stopped with it, also because it was not reached. ``operations``: number of
+    operations that the deploys have for it.
     """
 
     name: str
@@ -39,8 +40,8 @@ class HostRecord(Strict):
 
 class Record(Strict):
     """
-    A whole run. ``looks_for_changes`` is False under ``-y``; ``deploys`` are the positions, from 0,
-    of the deploy files that have operations for at least one host.
+    A whole run. ``looks_for_changes`` is False with ``-y``. ``deploys`` are the positions, from 0,
+    of deploy files that have operations for at least one host.
     """
 
     looks_for_changes: bool

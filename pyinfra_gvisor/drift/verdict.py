@@ -1,4 +1,4 @@
-"""From what a dry run left to a verdict: in sync only if everything says so."""
+"""Decide from a dry run whether a fleet is as declared: in sync only if everything shows it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pyinfra_gvisor.errors import Problem, cut
 IN_SYNC, ERROR, PENDING = range(3)
 WORDS: dict[int, Literal["in-sync", "error", "pending"]]
 WORDS = {IN_SYNC: "in-sync", ERROR: "error", PENDING: "pending"}
-LAST_LINES = 12  # of what pyinfra said, where that is all there is
+LAST_LINES = 12  # of pyinfra's output, shown if nothing else explains a failure
 
 State = Literal["in-sync", "pending", "failed", "unreachable", "unknown"]
 
 
 class Step(BaseModel):
-    """An operation in pyinfra's plan, as build_plan_json in pyinfra_cli/prints.py has it."""
+    """An operation in pyinfra's plan, in the form of build_plan_json in pyinfra_cli/prints.py."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -34,12 +34,12 @@ class Step(BaseModel):
 
     @property
     def title(self) -> str:
-        """Its name; all of them, if it has another one on another host."""
+        """Return the operation's name, or all of its names if hosts have different ones."""
         return self.name if len(self.names) <= 1 else " or ".join(self.names)
 
 
 class _Output(BaseModel):
-    """What pyinfra prints with ``--dry --json``."""
+    """The output of ``pyinfra --dry --json``."""
 
     plan: tuple[Step, ...]
     results: None
@@ -48,8 +48,8 @@ class _Output(BaseModel):
 @dataclass(frozen=True)
 class HostDrift:
     """
-    A host: ``pending`` operations that would change it, ``conditional`` ones that would if an
-    earlier one did, ``errors``, and all else that was said about it.
+    One host: ``pending`` operations would change it, ``conditional`` ones only if an earlier
+    operation does. ``details`` are the other lines that the run logged about it.
     """
 
     name: str
@@ -62,14 +62,14 @@ class HostDrift:
 
 @dataclass(frozen=True)
 class Drift:
-    """The whole answer: every host that was to be looked at, and errors that are no host's."""
+    """The result: every chosen host, and errors that belong to no single host."""
 
     hosts: tuple[HostDrift, ...]
     errors: tuple[str, ...]
 
     @property
     def code(self) -> int:
-        """The exit code; an error outweighs pending changes."""
+        """Return the exit code; an error outweighs pending changes."""
         states = {host.state for host in self.hosts}
         if self.errors or not states or states - {"in-sync", "pending"}:
             return ERROR
@@ -77,7 +77,7 @@ class Drift:
 
 
 def judge(request: Request, ran: Ran) -> Drift:
-    """What ``ran`` says about the hosts of ``request``."""
+    """Return what the dry run ``ran`` shows about the hosts of ``request``."""
     errors, record, plan = [*_ending(request, ran)], None, None
     try:
         record = _record(ran)
@@ -101,23 +101,23 @@ def _record(ran: Ran) -> Record:
     try:
         return Record.model_validate_json(ran.record)
     except ValidationError as error:
-        raise Problem("the record of pyinfra's run is not understood", got=ran.record) from error
+        raise Problem("the record of pyinfra's run cannot be read", got=ran.record) from error
 
 
 def _plan(ran: Ran, record: Record) -> tuple[Step, ...] | None:
-    """The plan, or None if pyinfra printed none, as when no host is left."""
+    """Return the plan, or None if pyinfra printed none, for example because no host is left."""
     if ran.code is None or not ran.stdout.strip():
         return None
     try:
         plan = _Output.model_validate(_json(ran.stdout)).plan
     except ValidationError as error:
-        raise Problem("pyinfra's output is not understood", got=ran.stdout.strip()) from error
+        raise Problem("pyinfra's output cannot be read", got=ran.stdout.strip()) from error
     chosen = {host.name: host.operations for host in record.hosts if host.chosen}
     named = {name for step in plan for name in step.hosts_with_change}
     if strangers := named - set(chosen):
-        raise Problem("pyinfra plans for a host it was not asked about", got=min(strangers))
+        raise Problem("pyinfra's plan has a host that was not chosen", got=min(strangers))
     if len(plan) < max(chosen.values(), default=0):
-        raise Problem("pyinfra's plan has fewer operations than its hosts", got=len(plan))
+        raise Problem("a host has more operations than pyinfra's plan", got=len(plan))
     return plan
 
 
@@ -143,8 +143,8 @@ def _host(host: HostRecord, plan: Sequence[Step] | None) -> HostDrift:
 
 def _reason(state: State, *, planned: bool) -> str:
     if state == "unknown":
-        return "the deploys have no operation for it" if planned else "pyinfra had no plan for it"
-    return "could not be reached" if state == "unreachable" else "failed, and did not say why"
+        return "the deploys have no operation for it" if planned else "pyinfra made no plan for it"
+    return "could not be reached" if state == "unreachable" else "failed without an error message"
 
 
 def _state(
@@ -152,7 +152,7 @@ def _state(
 ) -> State:
     if not host.connected:
         return "unreachable"
-    # An operation that refuses says so while it is only prepared, and fails when it is executed.
+    # An operation that refuses logs an error while it is prepared. It would fail when executed.
     if host.failed or errors:
         return "failed"
     if not planned or not host.operations:
@@ -162,11 +162,11 @@ def _state(
 
 def _ending(request: Request, ran: Ran) -> Iterator[str]:
     if ran.code is None:
-        yield f"not finished within {request.timeout_s:g} s, so it was stopped"
+        yield f"pyinfra did not finish within {request.timeout_s:g} s and was stopped"
 
 
 def _unasked(request: Request, record: Record, ran: Ran) -> Iterator[str]:
-    """What makes a run of pyinfra look well because it did nothing."""
+    """Yield reasons why a run of pyinfra looks fine only because it did nothing."""
     if not record.looks_for_changes:
         yield "pyinfra did not look for changes; leave out -y"
     if not record.hosts:
@@ -188,14 +188,14 @@ def _matches(pattern: str, host: HostRecord) -> bool:
 def _without_operations(request: Request, record: Record) -> Iterator[str]:
     chosen = [host for host in record.hosts if host.chosen]
     if not chosen or any(host.failed for host in chosen):
-        return  # whose operations may be those that are missing
+        return  # the missing operations may be those of failed hosts
     for position, deploy in enumerate(request.deploys):
         if position not in record.deploys:
             yield f"{cut(deploy)} has no operation for any host"
 
 
 def _unexplained(ran: Ran, plan: Sequence[Step] | None, hosts: Sequence[HostDrift]) -> bool:
-    """Whether pyinfra failed, and no host's errors can be why."""
+    """Return True if pyinfra failed and no host's error explains it."""
     if ran.code == 0 and plan is not None:
         return False
     return all(host.state in ("in-sync", "pending", "unknown") for host in hosts) or (

@@ -95,7 +95,7 @@ def test_a_fact_that_fails_is_an_error_though_the_deploy_goes_on(folder: Folder)
         ),
         pytest.param(["here.py", "still.py", "--", "--exclude=run"], "no host is left", id="none"),
         pytest.param(["here.py", "still.py", "--config", "x.py"], "no such config", id="config"),
-        pytest.param(["here.py", "printing.py"], "is not understood, got hello", id="prints"),
+        pytest.param(["here.py", "printing.py"], "cannot be read, got hello", id="prints"),
         pytest.param(["here.py", "still.py", "--", "-vy"], "did not look", id="yes-in-disguise"),
         pytest.param(["here.py", "still.py", "--", "--nope"], "--nope", id="unknown-option"),
         pytest.param(["here.py", "still.py", "--", "--version"], "config file", id="version"),

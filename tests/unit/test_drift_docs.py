@@ -55,7 +55,7 @@ def sh(script: str, directory: Path) -> Ran:
     [
         pytest.param("here.py", "still.py", "", id="in-sync"),
         pytest.param("here.py", "change.py", "pending: 1 pending, of 1 host\n", id="pending"),
-        pytest.param("empty.py", "still.py", "error: no host was looked at\n", id="error"),
+        pytest.param("empty.py", "still.py", "error: no host was checked\n", id="error"),
     ],
 )
 def test_the_line_for_cron_is_silent_only_in_sync(

@@ -38,7 +38,7 @@ def test_a_table_names_every_host_and_what_is_pending() -> None:
 def test_the_last_line_is_the_verdict() -> None:
     assert table(host("a"))[-1] == "in-sync: 1 host as declared"
     assert table(host("a"), host("b"))[-1] == "in-sync: 2 hosts as declared"
-    assert table(plan=[])[-1] == "error: no host was looked at"
+    assert table(plan=[])[-1] == "error: no host was checked"
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 36, "a" * 80])

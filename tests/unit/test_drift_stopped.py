@@ -29,7 +29,9 @@ def test_a_run_that_takes_too_long_is_stopped_with_what_it_started(folder: Folde
     ran = folder.drift("half.py", "hanging.py", "--timeout-s", TIMEOUT_S, "--json")
 
     assert ran.returncode == 1
-    assert json.loads(ran.stdout)["errors"][0] == "not finished within 10 s, so it was stopped"
+    assert (
+        json.loads(ran.stdout)["errors"][0] == "pyinfra did not finish within 10 s and was stopped"
+    )
     assert states(ran) == {"@local": "unknown", "127.0.0.1": "unreachable"}
     assert is_gone(int((folder.path / "pid").read_text()))
 
