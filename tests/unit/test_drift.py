@@ -163,7 +163,7 @@ def test_one_of_two_limits_that_matches_nothing_is_an_error(pattern: str) -> Non
         pytest.param(ran(host("a"), plan=None), "exit code 0", id="no-plan"),
         pytest.param(ran(host("a"), plan=None, code=None), "within 900 s", id="too-slow"),
         pytest.param(ran(host("a"), plan=[step("c")]), "was not chosen, got c", id="a-stranger"),
-        pytest.param(ran(host("a"), plan=[]), "a host has more operations than", id="plan-cut-short"),
+        pytest.param(ran(host("a"), plan=[]), "more operations than", id="plan-cut-short"),
     ],
 )
 def test_a_run_that_proves_nothing_is_an_error_that_says_why(run: Ran, said: str) -> None:
