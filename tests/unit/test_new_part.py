@@ -32,10 +32,10 @@ OWN = {
 """What is written by hand, beside a word in the list."""
 
 MADE = {
-    "README.md": ["| `gvisor_sample` | str or None | `None` |"],
-    "docs/audit.md": ["| `sample-other` | low |"],
-    "docs/proof.md": ["| `sample-read` | low |"],
-    "docs/releases.md": ["| sample | systemd, if `gvisor_sample` is set | systemd(1) |"],
+    "docs/reference/settings.md": ["### `gvisor_sample`", "Type: str or None. Default: `None`."],
+    "docs/reference/audit-rules.md": ["| `sample-other` | low |"],
+    "docs/reference/proof-checks.md": ["| `sample-read` | low |"],
+    "docs/reference/preflight.md": ["| sample | systemd, if `gvisor_sample` is set | systemd(1) |"],
     "docs/sample.md": ["| `/opt/gvisor/sample/text` |"],
     "pyinfra_gvisor/settings.schema.json": ['"gvisor_sample": {'],
 }

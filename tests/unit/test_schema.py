@@ -1,4 +1,4 @@
-"""The schema and the settings table are made from the settings, and are fresh."""
+"""The schema and the tables in the docs are made from the code, and are fresh."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.audit.age_rules import PACKAGE_RULES
+from pyinfra_gvisor.audit.judge import NODE_RULES, RUNNING_RULES
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.schema import (
+    RULE_GROUPS,
     SCHEMA_FILE,
+    SETTING_GROUPS,
+    runtime_table,
     schema_text,
-    settings_table,
+    settings_sections,
     tables,
     with_table,
 )
@@ -39,20 +44,35 @@ def test_the_schema_refuses_keys_that_are_not_ours() -> None:
 
 
 @pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in KEYS])
-def test_every_key_is_in_the_schema_and_has_a_row_that_says_what_it_means(key: str) -> None:
-    rows = [line for line in settings_table().splitlines() if line.startswith(f"| `{key}` ")]
+def test_every_key_is_in_the_schema_and_has_a_section_that_says_what_it_means(key: str) -> None:
+    _, _, section = settings_sections().partition(f"### `{key}`\n\n")
+    kind, meaning = section.strip().split("\n\n")[:2]
 
-    assert json.loads(schema_text())["properties"][key]["description"]
-    assert len(rows) == 1
-    assert len(rows[0].replace("\\|", "").split("|")) == 6
+    assert json.loads(schema_text())["properties"][key]["description"] == meaning
+    assert kind.startswith("Type: ")
+    assert ". Default: `" in kind
+
+
+def test_every_key_has_one_section() -> None:
+    named = [name for names in SETTING_GROUPS.values() for name in names]
+
+    assert sorted(named) == sorted(Settings.model_fields)
+
+
+def test_every_rule_of_the_audit_is_in_one_table() -> None:
+    named = [rule.id for rules in RULE_GROUPS.values() for rule in rules]
+    every = (*NODE_RULES, *RUNNING_RULES, *PACKAGE_RULES)
+
+    assert sorted(named) == sorted(rule.id for rule in every)
 
 
 @pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in Runtime.model_fields])
-def test_every_key_of_a_runtime_is_in_the_schema_and_is_named_in_the_table(key: str) -> None:
-    (row,) = (line for line in settings_table().splitlines() if "| `gvisor_runtimes` " in line)
+def test_every_key_of_a_runtime_is_in_the_schema_and_has_a_row(key: str) -> None:
+    rows = [line for line in runtime_table().splitlines() if line.startswith(f"| `{key}` ")]
 
     assert json.loads(schema_text())["$defs"]["Runtime"]["properties"][key]["description"]
-    assert f"`{key}`" in row
+    assert len(rows) == 1
+    assert runtime_table() in settings_sections()
 
 
 def test_the_table_replaces_what_is_between_its_marks_and_nothing_else() -> None:
