@@ -1,4 +1,4 @@
-"""For every host. Keys and their meaning: the settings table in the README."""
+"""For every host. Keys and their meaning: docs/reference/settings.md."""
 
 import sys as _sys
 from pathlib import Path as _Path

@@ -1,4 +1,4 @@
-"""For nodes that run your users' containers. All keys: the settings table in the README."""
+"""For nodes that run your users' containers. All keys: docs/reference/settings.md."""
 
 # The release to have. Changing it installs the new one beside the old; new containers take it.
 gvisor_release = "20260928.0"
