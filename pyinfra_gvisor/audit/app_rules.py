@@ -86,14 +86,15 @@ APP_RULES: tuple[Rule[Running], ...] = (
         Severity.HIGH,
         "The app's runtime in Coolify is not the one that its container has",
         "Redeploy the app in Coolify. If this finding remains, Coolify ignores the option: run "
-        "deploys/coolify.py",
+        "pyinfra-gvisor apply --deploy coolify",
         _not_in_force,
     ),
     Rule(
         "app-option-missing",
         Severity.HIGH,
         "Runs in gVisor now, but will not after the app's next deployment",
-        "Set --runtime=runsc in the app's Custom Docker Options, or run deploys/coolify.py",
+        "Set --runtime=runsc in the app's Custom Docker Options, or run pyinfra-gvisor apply "
+        "--deploy coolify",
         _not_asked_for,
     ),
     Rule(
@@ -110,14 +111,14 @@ COOLIFY_RULES: tuple[Rule[Audited], ...] = (
         "coolify-drops-option",
         Severity.CRITICAL,
         "Coolify ignores --runtime, so apps are deployed directly on the host kernel",
-        "Run deploys/coolify.py",
+        "Run pyinfra-gvisor apply --deploy coolify",
         _drops_option,
     ),
     Rule(
         "coolify-not-kept",
         Severity.HIGH,
         "Coolify will ignore --runtime after its next upgrade",
-        "Run deploys/coolify.py",
+        "Run pyinfra-gvisor apply --deploy coolify",
         _not_kept,
     ),
     Rule(

@@ -96,7 +96,7 @@ CONTAINER_RULES: tuple[Rule[Running], ...] = (
         Severity.CRITICAL,
         "Was created with a gVisor runtime, but was not seen in gVisor",
         "Check the runtime in docker info, and the wrapper that its path names. Then run "
-        "deploys/gvisor.py and recreate the container",
+        "pyinfra-gvisor apply and recreate the container",
         _not_as_asked,
     ),
     Rule(

@@ -112,7 +112,7 @@ def _ours(host: Audited) -> Iterator[Seen]:
             yield Seen(path, f"mode {file.mode}, owned by {file.owner}")
 
 
-_DEPLOY = "Remove this key from gvisor_daemon_json, then run deploys/gvisor.py"
+_DEPLOY = "Remove this key from gvisor_daemon_json, then run pyinfra-gvisor apply"
 HARDENING: tuple[Rule[Audited], ...] = (
     Rule(
         "docker-icc", Severity.LOW, "Containers on the default bridge can reach each other",

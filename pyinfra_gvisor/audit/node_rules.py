@@ -182,29 +182,29 @@ GVISOR_RULES: tuple[Rule[Audited], ...] = (
         "upgrade-pending",
         Severity.MEDIUM,
         "Upgrade pending: the declared release is not in use yet",
-        "Run deploys/gvisor.py. After a rollback, set gvisor_release to the release in use",
+        "Run pyinfra-gvisor apply. After a rollback, set gvisor_release to the release in use",
         _upgrade_pending,
     ),
     Rule(
         "release-missing",
         Severity.HIGH,
         "The declared release is not installed",
-        "Run deploys/gvisor.py",
+        "Run pyinfra-gvisor apply",
         _release_missing,
     ),
     Rule(
         "release-damaged",
         Severity.CRITICAL,
         "A release was changed after installation",
-        "Find out who changed it. Run deploys/gvisor.py, which repairs the declared release, and "
-        "recreate the containers that run on this release",
+        "Find out who changed it. Run pyinfra-gvisor apply, which repairs the declared release, "
+        "and recreate the containers that run on this release",
         _release_damaged,
     ),
     Rule(
         "release-unpinned",
         Severity.CRITICAL,
         "A release was not installed from the pinned files, or has no record of its files",
-        "Run deploys/gvisor.py, which downloads the declared release again, and recreate the "
+        "Run pyinfra-gvisor apply, which downloads the declared release again, and recreate the "
         "containers that run on it. Remove another release once nothing needs it",
         _release_unpinned,
     ),
@@ -212,14 +212,14 @@ GVISOR_RULES: tuple[Rule[Audited], ...] = (
         "release-escape",
         Severity.CRITICAL,
         "A release has a published sandbox escape",
-        "Set gvisor_release to a later release and run deploys/gvisor.py",
+        "Set gvisor_release to a later release and run pyinfra-gvisor apply",
         _known_escape,
     ),
     Rule(
         "wrapper-changed",
         Severity.CRITICAL,
         "A runtime's wrapper was changed",
-        "Find out who changed it. Run deploys/gvisor.py, and recreate the containers of this "
+        "Find out who changed it. Run pyinfra-gvisor apply, and recreate the containers of this "
         "runtime",
         _wrapper_changed,
     ),
@@ -227,7 +227,7 @@ GVISOR_RULES: tuple[Rule[Audited], ...] = (
         "runtime-not-declared",
         Severity.CRITICAL,
         "A runtime in the running dockerd is not as declared",
-        "Run deploys/gvisor.py",
+        "Run pyinfra-gvisor apply",
         _runtime,
     ),
     Rule(
@@ -241,7 +241,7 @@ GVISOR_RULES: tuple[Rule[Audited], ...] = (
         "link-elsewhere",
         Severity.LOW,
         "The command runsc is linked to another release",
-        "Run deploys/gvisor.py",
+        "Run pyinfra-gvisor apply",
         _link,
     ),
     Rule(
@@ -255,21 +255,21 @@ GVISOR_RULES: tuple[Rule[Audited], ...] = (
         "proof-missing",
         Severity.HIGH,
         "Isolation was never proven on this node",
-        "Run deploys/gvisor.py",
+        "Run pyinfra-gvisor apply",
         _proof_missing,
     ),
     Rule(
         "proof-failed",
         Severity.CRITICAL,
         "The last proof of isolation failed",
-        "Do not run untrusted code here. Run deploys/gvisor.py: it names the failed checks",
+        "Do not run untrusted code here. Run pyinfra-gvisor apply: it names the failed checks",
         _proof_failed,
     ),
     Rule(
         "proof-stale",
         Severity.HIGH,
         "The node changed since isolation was proven",
-        "Run deploys/gvisor.py, which proves isolation again",
+        "Run pyinfra-gvisor apply, which proves isolation again",
         _proof_stale,
     ),
 )

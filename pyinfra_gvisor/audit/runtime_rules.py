@@ -39,7 +39,7 @@ RUNTIME_RULES: tuple[Rule[Audited], ...] = (
         "runtime-unregistered",
         Severity.HIGH,
         "Docker cannot start this container again: its runtime is not registered",
-        "Declare the runtime in gvisor_runtimes and run deploys/gvisor.py. Or recreate the "
+        "Declare the runtime in gvisor_runtimes and run pyinfra-gvisor apply. Or recreate the "
         "container with another runtime, or remove it",
         _unregistered,
     ),

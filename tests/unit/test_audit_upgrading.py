@@ -46,7 +46,7 @@ def test_a_raised_release_is_one_finding_that_names_both_releases(there: list[st
     finding = found(report)[PENDING]
     assert finding.severity is Severity.MEDIUM
     assert finding.evidence == f"runsc {RELEASE} is in use and proven, {NEXT} is declared"
-    assert "Run deploys/gvisor.py" in finding.remedy
+    assert "Run pyinfra-gvisor apply" in finding.remedy
 
 
 def test_such_a_node_is_compliant_and_not_clean() -> None:

@@ -197,53 +197,53 @@ RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "egress-not-declared",
         Severity.INFO,
-        "containers can reach everything that the node can: metadata services, private networks, "
+        "Containers can reach everything that the node can: metadata services, private networks, "
         "services of the node",
-        "set gvisor_egress = {} and run `pyinfra-gvisor plan`: docs/egress.md",
+        "Set gvisor_egress = {} and run pyinfra-gvisor plan: docs/egress.md",
         _not_declared,
     ),
     Rule(
         "egress-not-in-force",
         Severity.CRITICAL,
-        "the declared firewall is not active, or will not be after a reboot",
-        "find out who changed it, then run deploys/gvisor.py",
+        "The declared firewall is not active, or will not be after a reboot",
+        "Find out who changed it, then run pyinfra-gvisor apply",
         _not_in_force,
     ),
     Rule(
         "egress-not-as-declared",
         Severity.HIGH,
-        "the firewall differs from the declared one",
-        "run deploys/gvisor.py --dry --diff to see how, then run it without these options",
+        "The firewall differs from the declared one",
+        "Run pyinfra-gvisor plan to see how, then pyinfra-gvisor apply",
         _not_as_declared,
     ),
     Rule(
         "egress-not-covered",
         Severity.HIGH,
-        "the firewall does not filter traffic of containers on this Docker network",
-        "if its driver is bridge, run deploys/gvisor.py; otherwise move its containers to a "
+        "The firewall does not filter traffic of containers on this Docker network",
+        "If its driver is bridge, run pyinfra-gvisor apply. Otherwise move its containers to a "
         "network with driver bridge",
         _not_covered,
     ),
     Rule(
         "egress-other-bridge",
         Severity.INFO,
-        "this bridge is excluded from the firewall, or is filtered although Docker did not create "
+        "This bridge is excluded from the firewall, or is filtered although Docker did not create "
         "it",
-        "if that is wrong, change gvisor_egress['exclude'] or gvisor_egress['interfaces']",
+        "If that is wrong, change gvisor_egress['exclude'] or gvisor_egress['interfaces']",
         _other_bridges,
     ),
     Rule(
         "egress-opened",
         Severity.LOW,
-        "containers may reach destinations that are blocked by default",
-        "remove the exception if it is no longer needed, or allow less in gvisor_egress",
+        "Containers may reach destinations that are blocked by default",
+        "Remove the exception if it is no longer needed, or allow less in gvisor_egress",
         _opened,
     ),
     Rule(
         "egress-stopped",
         Severity.INFO,
-        "the firewall blocked attempts of this container or address within the last hour",
-        "find out why it tried. If it needs the destination, add it to `allow` of gvisor_egress. "
+        "The firewall blocked attempts of this container or address within the last hour",
+        "Find out why it tried. If it needs the destination, add it to `allow` of gvisor_egress. "
         "If the destination is the node itself, add the port to `node_ports`",
         _stopped,
     ),
