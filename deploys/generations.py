@@ -10,13 +10,14 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from pyinfra_gvisor.deploys.checks import known
+from pyinfra_gvisor.facts.asking import get
 from pyinfra_gvisor.facts.generations import Generations
 
 
 @deploy("Generations")
 def list_generations() -> None:
     """Say the number, the time and the release of each generation, the oldest first."""
-    kept = known(host, host.get_fact(Generations), "generations")
+    kept = known(host, get(host, Generations), "generations")
     if kept is None:
         return
     for generation in kept:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from pyinfra.api import QuoteString, StringCommand
+from typing import Any, TypeVar
+
+from pyinfra.api import FactBase, Host, QuoteString, StringCommand
+
+from pyinfra_gvisor.errors import Problem
 
 # pyinfra fails a host on bytes that are no UTF-8. Names of processes, files and interfaces may hold
 # any byte, and containers choose some of them. What has to survive is escaped or base64 by then.
 _PRINTABLE = r"\011\012\040-\176"
+_UNREAD = "pyinfra_gvisor.unread"
+
+T = TypeVar("T")
 
 
 def asked(text: str) -> StringCommand:
@@ -19,3 +26,28 @@ def asked(text: str) -> StringCommand:
     return StringCommand(
         "sh", "-c", QuoteString(text), "|", "LC_ALL=C", "tr", "-c", QuoteString(_PRINTABLE), "'?'"
     )
+
+
+def get(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | None:
+    """
+    Return a fact of a host; None if it cannot be read, for a reason that was logged or is kept.
+
+    sudo that wants a password makes pyinfra ask for it, which without a terminal ends the run of
+    all hosts with ``EOFError``.
+    """
+    try:
+        found: T | None = host.get_fact(fact, **arguments)
+    except EOFError:
+        host.connector_data[_UNREAD] = Problem(
+            "sudo asks for a password, and this run has no terminal to ask you",
+            todo="set _sudo_password for this host, or allow its ssh user NOPASSWD in "
+            "/etc/sudoers.d on the node",
+        )
+        return None
+    return found
+
+
+def why_unread(host: Host) -> Problem | None:
+    """Return why no fact of the host can be read; None if pyinfra has said why."""
+    problem: Problem | None = host.connector_data.get(_UNREAD)
+    return problem

@@ -8,7 +8,7 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.host import Host
 
-from pyinfra_gvisor.facts.asking import asked
+from pyinfra_gvisor.facts.asking import asked, get
 from pyinfra_gvisor.node import Node, parse_node, state_script
 
 _MEMORY = "pyinfra_gvisor.node"
@@ -58,14 +58,14 @@ def read_node(host: Host) -> Node | None:
 def read_once(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | None:
     """Any other fact about what a node is, kept as long as the node's state is."""
     memory = host.connector_data.setdefault(_MEMORY, {})
-    asked = (fact, *sorted(arguments.items()))
-    kept = memory.get(asked)
+    key = (fact, *sorted(arguments.items()))
+    kept = memory.get(key)
     if kept and kept[0] == operations_run(host):
         value: T = kept[1]
         return value
-    found: T | None = host.get_fact(fact, **arguments)
+    found = get(host, fact, **arguments)
     if found is not None:
-        memory[asked] = (operations_run(host), found)
+        memory[key] = (operations_run(host), found)
     return found
 
 

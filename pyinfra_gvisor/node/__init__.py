@@ -67,7 +67,7 @@ class DockerdProcess(Reading):
 
 class Node(Reading):
     """
-    Everything that a deploy decides on, read in one command.
+    Everything that a deploy decides on, read in one command by ``user``.
 
     ``releases`` are unchanged since their installation; ``damaged`` are changed, or have no
     manifest. ``wrappers`` has the sha256 and ``starts`` the command of each wrapper, by path.
@@ -90,6 +90,7 @@ class Node(Reading):
     distribution_codename: str
     max_user_namespaces: int | None = None
     boot_id: str = ""
+    user: str = ""
     docker_client: str | None = None
     docker_error: str | None = None
     runc_version: str | None = None
@@ -314,6 +315,7 @@ def _machine(values: dict[str, str]) -> dict[str, Any]:
         "distribution_codename": codename,
         "max_user_namespaces": int(limit) if limit else None,
         "boot_id": values.get("boot_id", ""),
+        "user": values.get("user", ""),
         "no_core_scheduling": values.get("no_core_scheduling"),
     }
 

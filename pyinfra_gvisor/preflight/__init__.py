@@ -51,6 +51,8 @@ class Rule:
 
 def preflight(node: Node, settings: Settings) -> list[Problem]:
     """Return the reasons why ``settings`` cannot be applied to this node; empty if they can."""
+    if problem := rights_problem(node):
+        return [problem]
     return [
         problem
         for rule in RULES
@@ -66,9 +68,11 @@ def refusals(node: Node, settings: Settings, ask: Ask) -> list[tuple[str, Proble
     + ask: lists the containers; called only if a runtime would be removed from daemon.json
 
     The subject is ``node``, the path of daemon.json, or the setting that names a file on the
-    controller. After an interrupted change daemon.json is
-    not checked here, because that change is finished or undone first.
+    controller. After an interrupted change daemon.json is not checked here, because that change is
+    finished or undone first.
     """
+    if problem := rights_problem(node):  # other reasons would follow from it
+        return [("node", problem)]
     found = [("node", problem) for problem in preflight(node, settings)]
     found += controller_refusals(node, settings)
     plan: Plan | None = None
@@ -102,12 +106,23 @@ def notes(node: Node) -> tuple[str, ...]:
     )
 
 
+def rights_problem(node: Node) -> Problem | None:
+    """Return why this user can neither read nor change the node; None for root."""
+    if node.user in ("", "root"):
+        return None
+    refused = "Docker's socket refuses" if node.docker_error else "/etc/docker is not writable for"
+    todo = "set `_sudo = True` in group_data/all.py"
+    return Problem(f"{refused} user {cut(node.user)}", todo=todo)
+
+
 def engine_problem(node: Node, flavour: str) -> Problem | None:
     """
     Return why this node's Docker can be neither used nor installed; None if it can.
 
     + flavour: ``gvisor_docker``
     """
+    if problem := rights_problem(node):
+        return problem
     if node.info is not None or node.pending:  # after an interrupted change dockerd may be down
         return None
     if node.docker_client is not None or node.dockerd is not None:

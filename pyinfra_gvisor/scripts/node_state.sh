@@ -44,6 +44,7 @@ machine() {
         printf 'max_user_namespaces %s\n' "$(cat /proc/sys/user/max_user_namespaces)"
     fi
     line boot_id /proc/sys/kernel/random/boot_id
+    printf 'user %s\n' "$(id -un)"
     if command -v perl > /dev/null; then perl -MConfig -e "$core_scheduling"; fi
     if [ -r /etc/os-release ]; then
         (

@@ -1,0 +1,103 @@
+"""What is said where the ssh user may not do what has to be done: no sudo, or sudo that asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from pyinfra.api.exceptions import PyinfraError
+
+from pyinfra_gvisor.deploys.audit import audit_node
+from pyinfra_gvisor.deploys.coolify import run_control_host
+from pyinfra_gvisor.deploys.doctor import examine_node
+from pyinfra_gvisor.deploys.generations import list_generations
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.deploys.remove import remove
+from pyinfra_gvisor.deploys.rollback import roll_back
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.proven import proven_answer
+from tests.unit.answers import answer
+
+REFUSED = answer(
+    without=("info",), user="debian", docker_error="permission denied while trying to connect"
+)
+IN_GROUP = proven_answer(user="debian")
+ASKED = Reply(broken=EOFError("EOF when reading a line"))
+DEPLOYS = [
+    pytest.param(item, id=item.__name__)
+    for item in (run_node, audit_node, roll_back, remove, examine_node)
+]
+
+
+def errors_of(
+    node: Node, deploy: Callable[..., Any], caplog: pytest.LogCaptureFixture, **groups: Any
+) -> list[str]:
+    """What a run with ``-y`` says of a host that fails; it must do nothing to it."""
+    fleet = Fleet({"a": node}, prepare=False, groups=groups)
+    with suppress(PyinfraError):  # no host remains
+        fleet.deploy(deploy)
+        fleet.run()
+    assert {host.name for host in fleet.state.failed_hosts} == {"@fake/a"}
+    assert node.acted() == []
+    errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    return [error for error in errors if " on @fake/a: " in error]  # not pyinfra's own last word
+
+
+@pytest.mark.parametrize("deploy", DEPLOYS)
+def test_without_sudo_the_socket_the_user_and_the_setting_are_named(
+    deploy: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    (error,) = errors_of(Node([REFUSED]), deploy, caplog)
+
+    says = "Docker's socket refuses user debian; set `_sudo = True` in group_data/all.py"
+    assert f"node on @fake/a: {says}" in error
+
+
+@pytest.mark.parametrize("deploy", DEPLOYS)
+def test_a_user_in_dockers_group_is_not_enough(
+    deploy: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    (error,) = errors_of(Node([IN_GROUP]), deploy, caplog)
+
+    assert "/etc/docker is not writable for user debian; set `_sudo = True`" in error
+
+
+@pytest.mark.parametrize(
+    ("deploy", "group"),
+    [
+        *(pytest.param(item.values[0], "run", id=item.id) for item in DEPLOYS),
+        pytest.param(run_control_host, "coolify", id="run_control_host"),
+        pytest.param(list_generations, "run", id="list_generations"),
+    ],
+)
+def test_a_sudo_that_asks_without_a_terminal_fails_its_host_and_says_what_to_set(
+    deploy: Callable[..., Any], group: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = Node([ASKED], {"generations": ASKED})
+
+    (error,) = errors_of(node, deploy, caplog, **{group: {}})
+
+    assert " node on @fake/a: sudo asks for a password, and this run has no terminal" in error
+    assert "set _sudo_password" in error
+    assert "NOPASSWD" in error
+
+
+def test_hosts_whose_sudo_does_not_ask_go_on() -> None:
+    nodes = {"bad": Node([ASKED]), "good": Node([proven_answer()])}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+
+
+def test_root_needs_no_sudo() -> None:
+    fleet = Fleet({"a": Node([proven_answer(user="root")])}, prepare=False)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert fleet.failed() == set()
