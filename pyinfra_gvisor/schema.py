@@ -245,10 +245,10 @@ def rules_sections() -> str:
         yield f"`{rule.id}`"
         yield str(rule.severity)
         yield rule.what
-        yield f"waived: {rule.waived}" if rule.waived else rule.remedy
-        yield rule.cis or ""
+        end = f"waived: {rule.waived}" if rule.waived else rule.remedy
+        yield end + (f" (docker-bench {rule.cis})" if rule.cis else "")
 
-    head = ("rule", "severity", "what is wrong", "what to do", "docker-bench")
+    head = ("rule", "severity", "what is wrong", "what to do")
     return "\n".join(
         f"### {title}\n\n{_table(head, map(cells, rules))}" for title, rules in RULE_GROUPS.items()
     )
