@@ -1,5 +1,5 @@
 """
-Whether every container that must be in a sandbox is, and every node as declared; exit 1 if not.
+Check that each container that must run in gVisor does, and each node is as declared. Exit 1 if not.
 
 .. code:: shell
 
@@ -15,10 +15,10 @@ from pyinfra_gvisor.operations import audit
 
 @deploy("Audit")
 def audit_node() -> None:
-    """Look, say what is found, write the reports."""
+    """Say what is found on a host, write the reports, and fail the host on findings."""
     settings = audited_settings(host)
     if settings is not None:
-        audit.findings(settings=settings, by="audit", name="Hold the node against what is declared")
+        audit.findings(settings=settings, by="audit", name="Check the node")
 
 
 if not __name__.startswith("pyinfra_gvisor."):

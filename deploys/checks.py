@@ -1,7 +1,8 @@
-"""Before the first change: the host's settings, and whether the node can be what they ask for."""
+"""Before the first change: read the host's settings, and refuse what cannot work on its node."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TypeVar
@@ -9,13 +10,20 @@ from weakref import WeakSet
 
 from pyinfra import logger
 from pyinfra.api import Host, State
+from pyinfra.api.output import format_text
 
+from pyinfra_gvisor.coolify.refusals import refusals as refusals_of_coolify
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.facts.node import read_node
+from pyinfra_gvisor.facts.asking import why_unread
+from pyinfra_gvisor.facts.coolify import CoolifyState
+from pyinfra_gvisor.facts.node import read_node, read_once
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.groups import COOLIFY, KNOWN, refuse_groups
+from pyinfra_gvisor.operations.closing import close_with_summary, is_refused, without_place
 from pyinfra_gvisor.operations.reporting import begin, ends_after_plan, missed
+from pyinfra_gvisor.operations.telling import fail_now
 from pyinfra_gvisor.preflight import accepted_risks, notes, refusals
+from pyinfra_gvisor.preflight.controller import report_problem
 from pyinfra_gvisor.settings import PREFIX, Settings, load_settings
 
 T = TypeVar("T")
@@ -25,12 +33,13 @@ _TOLD: WeakSet[State] = WeakSet()
 
 def checked_settings(host: Host) -> Settings | None:
     """
-    The settings of a host that may go on, or None with the host failed and every reason logged.
+    Return a host's settings; None if the host was refused, with every reason said.
 
-    To be called in the deploy itself: that runs for every host before the first operation does,
-    with every flag of pyinfra.
+    To be called in the deploy itself: pyinfra runs it for every host before the first operation,
+    whatever its options are.
     """
     begin(host, "deploy")
+    close_with_summary(host, "deploy")
     settings = host_settings(host)
     node = None if settings is None else known(host, read_node(host), "the node's state")
     if settings is None or node is None:
@@ -40,36 +49,55 @@ def checked_settings(host: Host) -> Settings | None:
         fail(host, *(problem.at("preflight", what, host.name) for what, problem in refused))
         return None
     for line in (*accepted_risks(settings), *notes(node)):
-        host.log(line, logger.warning)
+        host.log(format_text(line, "yellow"), logger.warning)
     return settings
 
 
 def audited_settings(host: Host) -> Settings | None:
-    """The settings of a host that is only looked at, or None with every reason logged."""
+    """Return the settings of a host that is audited; None if it was refused, with the reasons."""
     begin(host, "audit")
-    return host_settings(host)
+    close_with_summary(host, "audit")
+    settings = host_settings(host)
+    problem = None if settings is None else report_problem(settings.report_dir)
+    if problem:
+        fail(host, problem.at("preflight", "gvisor_report_dir", host.name))
+        return None
+    return settings
 
 
 def coolify_settings(host: Host) -> Settings | None:
     """
-    The settings of a control host of Coolify's; None for any other host, which is passed over.
+    Return the settings of Coolify's control host; None for any other host, which is skipped.
 
-    A host whose settings are wrong is failed with every reason logged, and so is every host of a
-    run in which none is a control host.
+    A host with wrong settings fails, with every reason said. If the run has no control host, every
+    host fails.
     """
+    close_with_summary(host, "coolify")
     control_hosts = host.inventory.get_group(COOLIFY, None) or ()
     if any(map(host.state.is_host_in_limit, control_hosts)):
-        return host_settings(host) if COOLIFY in host.groups or _misplaced(host) else None
+        return _control_host(host) if COOLIFY in host.groups or _misplaced(host) else None
     what = f"no host is in the group {COOLIFY}"
-    todo = f"write Coolify's control host into the list {COOLIFY} of the inventory"
+    todo = f"add Coolify's control host to the list {COOLIFY} in the inventory"
     if control_hosts:
-        what, todo = f"no host of the group {COOLIFY} is looked at", "widen --limit to it"
+        what, todo = f"--limit leaves no host of the group {COOLIFY}", "add this group to --limit"
     fail(host, Problem(what, todo=todo).at("coolify", "inventory", host.name))
     return None
 
 
+def _control_host(host: Host) -> Settings | None:
+    settings = host_settings(host)
+    found = None if settings is None else known(host, read_once(host, CoolifyState), "Coolify")
+    if settings is None or found is None:
+        return None
+    refused = [*refusals_of_coolify(found, settings, os.environ)]
+    if refused:
+        fail(host, *(problem.at(name, what, host.name) for name, what, problem in refused))
+        return None
+    return settings
+
+
 def host_settings(host: Host) -> Settings | None:
-    """Return a host's settings, or None with the host failed and every reason logged."""
+    """Return a host's settings; None if they are wrong: the host fails, with every reason said."""
     _say_no_plan(host)
     if misplaced := _misplaced(host):
         fail(host, misplaced.at("preflight", "inventory", host.name))
@@ -81,9 +109,9 @@ def host_settings(host: Host) -> Settings | None:
 
 
 def _misplaced(host: Host) -> Problem | None:
-    """Return why the inventory does not tell what the host is, None if it does."""
+    """Return why the host's groups do not tell what it is used for; None if they do."""
     files = {path.stem for path in _python_files() if path.parent.name != "group_data"}
-    named = [  # neither by pyinfra's connectors, such as @local, nor after the inventory's file
+    named = [  # not @local and the like, and not the group that pyinfra names after the file
         group
         for group in host.groups
         if not group.startswith("@") and (group in KNOWN or group not in files)
@@ -97,49 +125,49 @@ def _misplaced(host: Host) -> Problem | None:
 
 
 def _say_no_plan(host: Host) -> None:
-    """Say once a run that pyinfra skips the plan with ``-y``, also where it ends after the plan."""
+    """Warn once a run that with ``-y`` pyinfra makes no plan, even if the run ends after it."""
     state = host.state
     if ends_after_plan(state) and not state.check_for_changes and state not in _TOLD:
         _TOLD.add(state)
         logger.warning(
-            "    With -y pyinfra does not look for changes: there is no plan, and its table stays "
-            "empty. Leave out -y (PYINFRA_YES) with --dry"
+            "    With -y pyinfra does not look for changes, so there is no plan. For a plan, use "
+            "--dry without -y (PYINFRA_YES)"
         )
 
 
 def known(host: Host, found: T | None, what: str) -> T | None:
-    """``found``, or None with the host failed: pyinfra lets a command pass that says nothing."""
+    """Return ``found``; fail the host if it is None, because pyinfra goes on without it."""
     if found is None:
-        todo = "run again with -vvv to see what the node says"
-        fail(host, Problem(f"{what} cannot be read", todo=todo).at("preflight", "node", host.name))
+        todo = "run again with -vvv to see the node's answer"
+        problem = why_unread(host) or Problem(f"{what} cannot be read", todo=todo)
+        fail(host, problem.at("preflight", "node", host.name))
     return found
 
 
 def fail(host: Host, *reasons: str) -> None:
-    """Fail a host before anything was changed on it, with every reason logged."""
+    """Fail a host before anything was changed on it, and say every reason."""
     for reason in reasons:
-        host.log(f"{reason.removesuffix('.')}. Nothing was changed.", logger.error)
+        text = f"{reason.removesuffix('.')}. Nothing was changed."
+        host.log(format_text(text, "red"), logger.error)
+        is_refused(host, without_place(host, reason))
     missed(host)
-    # pyinfra's `host` stands for the host of the moment; what fails is the host itself.
-    failed = {host.inventory.get_host(host.name)} - host.state.failed_hosts
-    if failed:
-        host.state.fail_hosts(failed)
+    fail_now(host)
 
 
 def origin(host: Host, key: str) -> str:
-    """The file that a key of a host's data comes from, as pyinfra looks it up."""
+    """Return the file that sets a key of a host's data, in pyinfra's order of precedence."""
     if key in host.inventory.get_override_data():
         return "--data"
     if key in host.host_data:
         return f"inventory, host {host.name}"
-    for group in reversed(host.groups):  # of two groups that set a key, the later one counts
+    for group in reversed(host.groups):  # if two groups set a key, the later group wins
         if key in host.inventory.get_group_data(group):
             return _group_data_file(group)
     return _group_data_file("all")
 
 
 def _group_data_file(group: str) -> str:
-    """Return a name for messages: pyinfra forgets which file group data came from."""
+    """Return the group's file for messages: pyinfra itself does not keep it."""
     for path in _python_files():
         if path.parent.name == "group_data" and path.stem == group:
             return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
@@ -147,5 +175,5 @@ def _group_data_file(group: str) -> str:
 
 
 def _python_files() -> list[Path]:
-    """Return the files that pyinfra has executed: config, inventory, group data, deploys."""
+    """Return the files that pyinfra has run: config, inventory, group data, deploys."""
     return [Path(name) for name in getattr(sys.modules.get("pyinfra_cli.util"), "PYTHON_CODES", {})]

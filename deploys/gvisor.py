@@ -13,26 +13,61 @@ from pyinfra.api import deploy
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.deploys.parts import have_parts
+from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.operations import docker, gvisor, upgrade
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.proof.conditions import no_new_privileges
 from pyinfra_gvisor.settings import Settings
+from pyinfra_gvisor.steps import needs_collection, needs_engine, needs_trial
 from pyinfra_gvisor.wanted import wanted_daemon_json
 
 
 @deploy("gVisor")
 def run_node() -> None:
-    """Docker, a runsc release, runtimes, daemon.json and the proof, as the host's data say."""
+    """Bring a host to what its data declare (Docker, runsc, daemon.json), and prove isolation."""
     settings = checked_settings(host)
-    if settings is None:
+    node = None if settings is None else read_node(host)
+    if settings is None or node is None:
         return
     version, profiles = settings.release, settings.runtimes
-    docker.engine(flavour=settings.docker, name="Have Docker")
+    if needs_engine(node):
+        docker.engine(flavour=settings.docker, name="Install Docker")
     have_parts(settings, "before daemon.json")
     if profiles:
         gvisor.release(version=version, archive=settings.archive, name=f"Install runsc {version}")
         gvisor.runtimes(version=version, profiles=profiles, name="Write runtime wrappers")
+    if profiles and settings.proof != "never" and needs_trial(node, version, profiles):
         _try_release(settings)
+    _apply_daemon_json(settings)
+    have_parts(settings, "before the proof")
+    if profiles:
+        _prove(settings)
+        gvisor.link(version=version, name="Update the runsc link")
+    if profiles and needs_collection(node, version):
+        keep = settings.keep_releases
+        upgrade.collection(version=version, keep=keep, name="Remove unused releases")
+    have_parts(settings, "last")
+    if settings.report_dir or settings.textfile_dir:
+        # Most runs write none, and the modules take a twentieth of what pyinfra takes to start.
+        from pyinfra_gvisor.operations import audit  # noqa: PLC0415
+
+        audit.findings(settings=settings, by="deploy", enforce=False, name="Write the reports")
+
+
+def _try_release(settings: Settings) -> None:
+    upgrade.canary(
+        version=settings.release,
+        profiles=settings.runtimes,
+        risks=accepted_risks(settings),
+        image=settings.proof_image,
+        timeout_s=settings.apply_timeout_s,
+        wait_s=settings.restart_wait_s,
+        rows=settings.proof_rows,
+        name="Prove the new release",
+    )
+
+
+def _apply_daemon_json(settings: Settings) -> None:
     docker.daemon_json(
         wanted=wanted_daemon_json(settings),
         owner=GVISOR,
@@ -42,34 +77,8 @@ def run_node() -> None:
         restart=settings.restart,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
-        name="Bring daemon.json into force",
+        name="Apply daemon.json",
     )
-    have_parts(settings, "before the proof")
-    if profiles:
-        _prove(settings)
-        gvisor.link(version=version, name="Point the link for people at it")
-        upgrade.collection(
-            version=version, keep=settings.keep_releases, name="Remove releases that nothing needs"
-        )
-    have_parts(settings, "last")
-    if settings.report_dir or settings.textfile_dir:
-        # Most runs write none, and the modules take a twentieth of what pyinfra takes to start.
-        from pyinfra_gvisor.operations import audit  # noqa: PLC0415
-
-        audit.findings(settings=settings, by="deploy", enforce=False, name="Report what is there")
-
-
-def _try_release(settings: Settings) -> None:
-    if settings.proof != "never":
-        upgrade.canary(
-            version=settings.release,
-            profiles=settings.runtimes,
-            risks=accepted_risks(settings),
-            image=settings.proof_image,
-            timeout_s=settings.apply_timeout_s,
-            wait_s=settings.restart_wait_s,
-            name="Prove the release before it is used",
-        )
 
 
 def _prove(settings: Settings) -> None:
@@ -81,14 +90,15 @@ def _prove(settings: Settings) -> None:
         image=settings.proof_image,
         no_new_privileges=no_new_privileges(settings),
         declared=settings,
+        rows=settings.proof_rows,
         name="Prove isolation",
     )
 
 
 if not __name__.startswith("pyinfra_gvisor."):
-    # pyinfra asks `inspect` for the stack at every operation on every host, and `inspect` searches
-    # all modules for a file that is none of them. As a module this file is found at once, which
-    # saves an eighth of the controller's time with 30 hosts.
-    import pyinfra_gvisor.deploys.gvisor  # noqa: F401 - imported to be known, not to be used
+    # At each operation on each host pyinfra asks `inspect` for the stack. `inspect` then searches
+    # all modules for this file, unless it is a module. With 30 hosts this import saves an eighth of
+    # the controller's time.
+    import pyinfra_gvisor.deploys.gvisor  # noqa: F401 - only to have it in sys.modules
 
     run_node()

@@ -1,8 +1,8 @@
 """
-Refuse a run that looks at no host: without hosts pyinfra runs no deploy, and ends with 0.
+Refuse a run without hosts: pyinfra would run no deploy and exit with 0.
 
-``config.py`` and ``inventories/group_data/all.py`` call this, one of which pyinfra reads in every
-run from a checkout. Your own ``config.py`` can do the same:
+``config.py`` and ``inventories/group_data/all.py`` call this. Every run from a checkout reads one
+of them. Your own ``config.py`` can do the same:
 
 .. code:: python
 
@@ -29,9 +29,9 @@ from pyinfra_gvisor.spelling import did_you_mean, near
 
 
 def require_hosts() -> None:
-    """Have pyinfra end with an error, before it connects, if no host is left to look at."""
+    """Make pyinfra exit with an error before it connects, if the run has no host."""
     if not ctx_state.isset() or RECORD_PATH in os.environ:
-        return  # not read by pyinfra's command line, or by the drift command, which sees by itself
+        return  # not pyinfra's command line, or the drift command, which checks this itself
     state: Any = ctx_state.get()
     if state.initialised or "init" in vars(state):
         return
@@ -45,31 +45,31 @@ def require_hosts() -> None:
         try:
             refuse_nobody(inventory, _limits(), chosen=chosen)
         except Problem as problem:
-            raise PyinfraError(f"{problem}. Nothing was looked at.") from None
+            raise PyinfraError(f"{problem}. No host was contacted.") from None
 
-    # pyinfra calls no callback of anybody's before it connects, and none at all without hosts.
+    # pyinfra has no callback before it connects, and none at all without hosts.
     state.init = init_with_hosts
 
 
 def refuse_nobody(inventory: Inventory, limits: Sequence[str], *, chosen: int) -> None:
     """
-    Raise ``Problem`` if a run looks at no host, or a ``--limit`` of several matches none.
+    Raise ``Problem`` if a run has no host, or if one of several ``--limit`` matches nothing.
 
     + limits: the patterns of ``--limit``
-    + chosen: how many hosts are left
+    + chosen: how many hosts remain
     """
     if not len(inventory):
-        raise Problem("the inventory has no host", todo="look at its path, and at its lists")
+        raise Problem("the inventory has no host", todo="check its path and its lists")
     names = {*(host.name for host in inventory), *inventory.groups}
     for pattern in limits:
         # As _get_inventory_pattern_matches in pyinfra_cli/cli.py of pyinfra 3.10.
         if not any(fnmatch(host.name, pattern) or pattern in host.groups for host in inventory):
             if pattern in inventory.groups:
-                raise Problem("the group has no host", got=pattern, todo="look at its list")
+                raise Problem("the group has no host", got=pattern, todo="add a host to its list")
             todo = did_you_mean(near(pattern, names)) or "list the hosts with debug-inventory"
             raise Problem("--limit matches no host and no group", got=pattern, todo=todo)
     if not chosen:
-        raise Problem("no host is left after --limit and --exclude", todo="look at both")
+        raise Problem("no host is left after --limit and --exclude", todo="check both options")
 
 
 def _limits() -> tuple[str, ...]:

@@ -1,9 +1,8 @@
 """
-A ``--config`` for pyinfra that makes it write down, when it ends, what became of every host.
+A ``--config`` for pyinfra that writes the state of every host to a file when pyinfra exits.
 
-pyinfra's JSON names neither hosts that it could not reach nor hosts that failed, and there is none
-if no host is left. ``pyinfra_gvisor.drift`` starts pyinfra with this file; the user's own config
-is read from here.
+pyinfra's JSON names no unreachable host and no failed host, and there is no JSON if no host is
+left. ``pyinfra_gvisor.drift`` starts pyinfra with this file, which then runs the user's own config.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ from pyinfra_gvisor.drift.record import (
     Said,
 )
 
-# Where pyinfra itself tells how far it is: Host.connect, and the loading of deploy files.
+# The functions of pyinfra that log only progress: Host.connect, and the loading of deploy files.
 PROGRESS = ("connect", "load_file")
 
 
 class Listener(logging.Handler):
-    """Keeps what is said about hosts: pyinfra forgets it once it is printed."""
+    """Keeps each message about a host: pyinfra itself keeps none."""
 
     def __init__(self, state: State) -> None:
         super().__init__(logging.INFO)
@@ -46,7 +45,7 @@ class Listener(logging.Handler):
         self._state = state
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line, if it is about a host and more than progress."""
+        """Keep a message if it is about a host and is not only progress."""
         line = click.unstyle(record.getMessage())
         if record.levelno < logging.WARNING and record.funcName in PROGRESS:
             return
@@ -58,8 +57,8 @@ class Listener(logging.Handler):
             self.said[host.name].append(Said(level=_level(record.levelno), text=text))
 
     def _host(self, line: str) -> Host | None:
-        # A line that belongs to a host need not begin with its name: diffs by pyinfra's own
-        # operations do not. One that does need not be said in the host's context: connecting.
+        # A message about a host may have no name in it: pyinfra's own diffs have none. A message
+        # with a name may be logged outside of the host's context: while pyinfra connects.
         host: Host | None = ctx_host.get()
         if host is not None:
             return host
@@ -68,11 +67,11 @@ class Listener(logging.Handler):
 
 
 def record_of(state: State, said: dict[str, list[Said]]) -> Record:
-    """What ``state`` knows of the inventory's hosts; none, if it was not loaded."""
+    """Return what ``state`` knows of the inventory's hosts; no host if there is no inventory."""
     if not state.initialised:
         return Record(looks_for_changes=state.check_for_changes, hosts=(), deploys=())
     hosts = tuple(_host_record(state, host, said.get(host.name, [])) for host in state.inventory)
-    # From pyinfra's command line, the order of an operation begins with its deploy file's position.
+    # On pyinfra's command line, an operation's order begins with the position of its deploy file.
     deploys = {meta.op_order[0] for meta in state.op_meta.values()}
     return Record(
         looks_for_changes=state.check_for_changes, hosts=hosts, deploys=tuple(sorted(deploys))
@@ -84,7 +83,7 @@ def _host_record(state: State, host: Host, said: list[Said]) -> HostRecord:
         name=host.name,
         groups=tuple(host.groups),
         chosen=state.is_host_in_limit(host),
-        # Activated when all others have connected or failed; no longer connected at the end.
+        # Activated after all hosts have connected or failed; disconnected at the end of the run.
         connected=host in state.activated_hosts or host.connected,
         failed=host in state.failed_hosts,
         operations=len(state.ops[host]),
@@ -99,7 +98,7 @@ def _level(number: int) -> Literal["info", "warning", "error"]:
 
 
 def record_this_run() -> None:
-    """Listen from now on, write the record when this process ends, and load the user's config."""
+    """Keep all messages from now on, write the record at exit, and run the user's config."""
     state, path = ctx_state.get(), Path(os.environ[RECORD_PATH])
     listener = Listener(state)
     logger.addHandler(listener)
@@ -109,14 +108,14 @@ def record_this_run() -> None:
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         write()
-        os._exit(1)  # anything gentler waits for the command that hangs
+        os._exit(1)  # a normal exit would wait for the command that hangs
 
     atexit.register(write)
     signal.signal(signal.SIGTERM, stop)
     config = Path(state.cwd or ".", os.environ[USERS_CONFIG])
     if config.exists():
         exec_file(str(config))
-    elif os.environ[USERS_CONFIG] != DEFAULT_CONFIG:  # pyinfra would go on without it
+    elif os.environ[USERS_CONFIG] != DEFAULT_CONFIG:  # pyinfra itself would ignore that
         raise PyinfraError(f"no such config file: {config}")
 
 

@@ -1,5 +1,5 @@
 """
-Undo everything that this package did: daemon.json to the byte, releases, wrappers, records.
+Remove everything that this package installed, and restore the original daemon.json to the byte.
 
 .. code:: shell
 
@@ -20,7 +20,7 @@ from pyinfra_gvisor.operations import docker, gvisor
 
 @deploy("Remove gVisor")
 def remove() -> None:
-    """What a deploy does, the way back: Coolify's source and the watch first, releases last."""
+    """Undo the steps of a deploy in reverse order: Coolify and the watch first, releases last."""
     settings = checked_removal(host)
     if settings is None:
         return
@@ -35,10 +35,10 @@ def remove() -> None:
         restart=settings.restart,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
-        name="Give daemon.json back",
+        name="Restore daemon.json",
     )
     remove_parts("before daemon.json")
-    gvisor.absent(name="Remove releases, wrappers and records")
+    gvisor.absent(name="Delete our files")
 
 
 if not __name__.startswith("pyinfra_gvisor."):

@@ -1,5 +1,5 @@
 """
-Back to what daemon.json and the release were before the last change, or before an earlier one.
+Go back to daemon.json and the release before the last change, or before an earlier one.
 
 .. code:: shell
 
@@ -14,9 +14,9 @@ from pyinfra_gvisor.deploys.undoing import checked_rollback
 from pyinfra_gvisor.operations import docker, gvisor
 
 
-@deploy("Roll gVisor back")
+@deploy("Roll back")
 def roll_back() -> None:
-    """daemon.json, the proof of what runs then, and the link for people."""
+    """Restore a generation of daemon.json, prove isolation again, and update the runsc link."""
     back = checked_rollback(host)
     if back is None:
         return
@@ -27,7 +27,7 @@ def roll_back() -> None:
         restart=settings.restart,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
-        name=f"Go back to generation {back.number}",
+        name=f"Restore generation {back.number}",
     )
     if back.release:
         gvisor.proof(
@@ -35,9 +35,10 @@ def roll_back() -> None:
             profiles=back.profiles,
             when=settings.proof,
             risks=back.risks,
+            rows=settings.proof_rows,
             name="Prove isolation",
         )
-        gvisor.link(version=back.release, name="Point the link for people back")
+        gvisor.link(version=back.release, name="Update the runsc link")
 
 
 if not __name__.startswith("pyinfra_gvisor."):

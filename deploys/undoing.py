@@ -1,4 +1,4 @@
-"""Before a host goes back, or gives everything back: whether that can be done."""
+"""Before a rollback or a removal: refuse what cannot work on the node."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.operations.closing import close_with_summary
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.removal import refuse_removal
@@ -27,7 +28,7 @@ from pyinfra_gvisor.wanted import without_us
 
 @dataclass(frozen=True)
 class Rollback:
-    """Where a host goes back to: the generation, and the release and runtimes that it had."""
+    """The state to restore: the number of the generation, its release and its runtimes."""
 
     settings: Settings
     number: int
@@ -37,7 +38,8 @@ class Rollback:
 
 
 def checked_rollback(host: Host) -> Rollback | None:
-    """Where this host goes back to, or None with the host failed and every reason logged."""
+    """Return the state to restore; None if the host was refused, with every reason said."""
+    close_with_summary(host, "rollback")
     settings = host_settings(host)
     node = None if settings is None else _node_with_docker(host)
     kept = None if node is None else known(host, host.get_fact(Generations), "generations")
@@ -53,7 +55,7 @@ def checked_rollback(host: Host) -> Rollback | None:
     release = chosen.releases[-1] if chosen.releases else None
     profiles = {name: settings.runtimes.get(name, Runtime()) for name in chosen.runtimes}
     of_then = settings.model_copy(
-        # What is on the node is not fetched: no checksum has to be known. Other parts stay.
+        # Nothing is downloaded, so no checksum has to be known. Other parts stay as they are.
         update={
             "release": release or settings.release,
             "runtimes": profiles,
@@ -74,15 +76,16 @@ def checked_rollback(host: Host) -> Rollback | None:
 
 
 def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Settings) -> None:
-    """Raise ``Problem`` if the generation cannot be gone back to."""
-    if node.pending:  # it is ended first, and what is to be done is not known before
+    """Raise ``Problem`` if the generation cannot be restored."""
+    if node.pending:  # the interrupted change is ended first; what follows is not known before
         return
     planning = partial(plan_generation, node, chosen, restart=settings.restart)
     plan_around_users(planning, asking(host), keep_running=settings.keep_running)
 
 
 def checked_removal(host: Host) -> Settings | None:
-    """The settings of a host that nothing needs gVisor on, or None with every reason logged."""
+    """Return a host's settings; None if something still needs gVisor there, with the reasons."""
+    close_with_summary(host, "remove")
     settings = host_settings(host)
     node = None if settings is None else _node_with_docker(host)
     if settings is None or node is None:
@@ -97,10 +100,10 @@ def checked_removal(host: Host) -> Settings | None:
 
 def _plan_removal(host: Host, node: Node, settings: Settings) -> None:
     """
-    Raise ``Problem`` if something still needs what would go.
+    Raise ``Problem`` if something on the node still needs what would be removed.
 
-    Where a change was interrupted that is judged by the file as it is now, because parts of ours go
-    before the change is ended.
+    If a change was interrupted, daemon.json counts as it is now: parts are removed before that
+    change is ended.
     """
     keep, ask = settings.keep_running, asking(host)
     without_us(node, ask, restart=settings.restart, keep_running=keep)

@@ -1,4 +1,4 @@
-"""What a node and its containers really are, held against what is declared. Changes nothing."""
+"""Check a node and its containers against what is declared. Changes nothing on the node."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.audit.judge import judge
+from pyinfra_gvisor.audit.observed import Observed
 from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.declared_apps import APP_LABELS
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.asking import get
 from pyinfra_gvisor.facts.audit import AuditState
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import read_once
 from pyinfra_gvisor.groups import BUILD, COOLIFY
 from pyinfra_gvisor.operations.by_hand import connector_arguments
+from pyinfra_gvisor.operations.closing import is_not_as_declared, only_looks
 from pyinfra_gvisor.operations.declared import declared_apps
+from pyinfra_gvisor.operations.printing import room, severity_coloured
 from pyinfra_gvisor.operations.recording import keep_record
 from pyinfra_gvisor.operations.reporting import By, keep, now, tell_package_findings
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.policy.findings import failing
 from pyinfra_gvisor.policy.selectors import label_names
+from pyinfra_gvisor.preflight import rights_problem, textfile_problem
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.report.terminal import host_lines
 from pyinfra_gvisor.report.textfile import textfile
@@ -37,48 +42,62 @@ def findings(
     settings: Settings, *, by: By = "audit", enforce: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Say what is found on the node, write the reports, and fail the host on what is not accepted.
+    Print the findings on the node, write the reports, and fail the host if a finding is too severe.
 
     + settings: what is declared for the host, with the policy
-    + by: which run looks; it is written into the reports
+    + by: kind of run; the reports name it
     + enforce: whether findings at or above ``gvisor_audit_fail_on`` fail the host
 
-    Of the node nothing is changed but the textfile for Prometheus, if there is a directory for it.
+    On the node this writes only the textfile for Prometheus, if ``gvisor_textfile_dir`` is set.
     """
-    labels = label_names((*settings.must_sandbox, *settings.exempt))
     apps = declared_apps(host, settings)
-    observed = host.get_fact(AuditState, labels=(*labels, *(APP_LABELS if apps else ())))
-    if observed is None:
-        yield from refusal("audit.findings", "node", None, unreadable=True)
+    observed = _observed(settings, () if apps is None else APP_LABELS)
+    problem = rights_problem(observed.node) if observed else None
+    if observed is None or problem:
+        yield from refusal("audit.findings", "node", problem, unreadable=observed is None)
         return
     control = _control_host() if settings.coolify else None
     node = Audited(observed, settings, apps, control, builds=BUILD in host.groups)
     try:
         report = judge(host.name, node, at=now(), by=by)
-    except ValueError as error:  # out of an operation it would end the run of every host
-        problem = Problem("cannot be judged", got=error, todo="report this with what it says")
+    except ValueError as error:  # outside of an operation this would end the run for every host
+        problem = Problem("cannot be checked", got=error, todo="report this error with its text")
         yield from refusal("audit.findings", "node", problem)
         return
+    only_looks(host)
     tell_package_findings(state)
     bad = failing(report.findings, settings.audit_fail_on)
     level = logger.error if bad and enforce else logger.info
-    for line in host_lines(report):
-        tell(line, logger.info if line.startswith("waived ") else level)
+    for line in host_lines(report, room(host)):
+        tell(severity_coloured(line), logger.info if line.startswith("waived ") else level)
+    if bad and enforce:
+        cause = f"findings of severity {settings.audit_fail_on} or worse; do what each of them says"
+        is_not_as_declared(host, cause)
+    if problem := textfile_problem(observed.node, settings):
+        if state.is_executing and settings.report_dir:
+            yield FunctionCommand(_write, (node, report, None), {})
+        yield from refusal("audit.findings", "gvisor_textfile_dir", problem)
+        return
     writes = settings.report_dir or settings.textfile_dir
-    if not state.is_executing or not (writes or (bad and enforce)):  # looking is no change to come
-        host.noop("nothing is to be done on the node")
+    if not state.is_executing or not (writes or (bad and enforce)):  # reading is no pending change
+        host.noop("there is nothing to do on the node")
         return
     yield FunctionCommand(_write, (node, report, connector_arguments()), {})
     if bad and enforce:
         yield FunctionCommand(_fail, (), {})
 
 
+def _observed(settings: Settings, labels: tuple[str, ...]) -> Observed | None:
+    labels = (*label_names((*settings.must_sandbox, *settings.exempt)), *labels)
+    return get(host, AuditState, labels=labels, textfile_dir=settings.textfile_dir)
+
+
 def _control_host() -> ControlHost | None:
-    """What a host of the group ``coolify`` is; one that does not tell is not as it should be."""
+    """Return the state of a host in the group ``coolify``, with an error if it does not answer."""
     if COOLIFY not in host.groups:
         return None
     return read_once(host, CoolifyState) or ControlHost(
-        docker=True, docker_error="the host does not tell"
+        docker=True, docker_error="the host does not answer"
     )
 
 
@@ -87,16 +106,21 @@ def _write(
     host: Host,
     node: Audited,
     report: HostReport,
-    arguments: dict[str, Any],
+    arguments: dict[str, Any] | None,
 ) -> bool:
+    """Write the reports; the textfile on the node too, unless ``arguments`` is None."""
     textfile_dir = node.settings.textfile_dir
-    on_node = not textfile_dir or _write_textfile(host, report, textfile_dir, arguments)
+    on_node = (
+        textfile_dir is None
+        or arguments is None
+        or _write_textfile(host, report, textfile_dir, arguments)
+    )
     recorded = keep_record(host, node, report)
     return keep(host, report) and recorded and on_node
 
 
 def _fail(state: State, host: Host) -> bool:
-    """The failure itself; what was found is told before."""
+    """Fail the host; the findings are printed before."""
     return False
 
 

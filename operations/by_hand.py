@@ -1,4 +1,4 @@
-"""What a command needs that a function runs by hand: pyinfra hands it over for its own only."""
+"""Connector arguments, such as ``_sudo``, for commands that a function of ours runs itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 
 
 def connector_arguments() -> dict[str, Any]:
-    """``_sudo`` and its like, as the current operation was given them."""
+    """Return the connector arguments of the current operation, such as ``_sudo``."""
     given: dict[str, Any] = dict(host.current_op_global_arguments or {})
     return {key: given[key] for key in CONNECTOR_ARGUMENT_KEYS if key in given}

@@ -1,4 +1,4 @@
-"""Docker Engine: have it, and have keys in its daemon.json."""
+"""Docker Engine: install it, and set keys in its daemon.json."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from pyinfra_gvisor.operations.transactions import Patience, carry_out, end_inte
 from pyinfra_gvisor.preflight import engine_problem
 from pyinfra_gvisor.scripts import script
 
-# https://docs.docker.com/engine/install/debian/ and /ubuntu/: the same key for both, its sha256
-# found equal in more than ten unrelated public repositories.
+# https://docs.docker.com/engine/install/debian/ and /ubuntu/: both have the same key. More than ten
+# unrelated public repositories have the same sha256.
 DOCKER_CE = "https://download.docker.com/linux"
 DOCKER_CE_KEY_SHA256 = "1500c1f56fa9e26b9b8f42452a553675796ade0807cdce11975eb98170b3a570"
 
@@ -34,12 +34,12 @@ def engine(
     flavour: Literal["present", "debian", "docker-ce"] = "present",
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have Docker Engine and compose on the node; an engine that is there is left as it is.
+    Install Docker Engine and compose, unless the node has an engine.
 
     + flavour: ``debian`` installs ``docker.io``, ``docker-ce`` installs from Docker's own apt
       repository with its key pinned, ``present`` fails the host if there is no Docker
 
-    Where a change of daemon.json was interrupted, it is ended here: dockerd may be down from it.
+    An interrupted change of daemon.json is ended first, because dockerd may be down after it.
     """
     node = read_node(host)
     problem = None if node is None else engine_problem(node, flavour)
@@ -53,7 +53,7 @@ def engine(
             yield from refusal("docker.engine", DAEMON_JSON, unended)
         return
     if node.info is not None:
-        host.noop(f"Docker {node.info.server_version} is there")
+        host.noop(f"Docker {node.info.server_version} is installed")
         return
     tell(f"install Docker, {flavour}")
     forget_node(host)
@@ -82,21 +82,22 @@ def daemon_json(
     wait_s: int = 300,
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have these keys in daemon.json and in force, and leave every other key byte for byte as it is.
+    Set these keys in daemon.json and apply them. Every byte of other keys stays the same.
 
-    + wanted: keys to own, with their values; of an object, its entries. Keys that this owner had
-      earlier and does not want any more go back to what they were
-    + owner: a word for whoever wants this; two owners of one key have to want the same value
-    + if_absent: keys to set only where the node has none of its own
-    + spare_ports: leave ``userland-proxy`` as it is where clients depend on docker-proxy
-    + keep_running: keep a runtime that is not wanted any more while a container uses it, running or
-      stopped; otherwise that fails the host, with nothing changed
-    + restart: ``auto`` restarts dockerd where a key takes effect only then, ``reload`` writes such
-      a key and leaves the restart owed, ``never`` fails the host, with nothing changed
-    + timeout_s: seconds within which dockerd must be as declared, else the old file is put back
-    + wait_s: seconds that a restart waits for containers that it would end (``--rm``)
+    + wanted: keys to own, with their values; of an object, only its entries. Keys that this owner
+      had earlier and does not declare any more get the value from before again
+    + owner: a name for whoever declares the keys; two owners of one key must declare the same value
+    + if_absent: keys to set only if the node's file does not have them
+    + spare_ports: leave ``userland-proxy`` as it is if clients need docker-proxy
+    + keep_running: keep a runtime that is not declared any more while a container, running or
+      stopped, needs it; otherwise the host fails and nothing is changed
+    + restart: ``auto`` restarts dockerd if a key takes effect only then, ``reload`` writes such a
+      key without a restart, ``never`` fails the host and changes nothing
+    + timeout_s: seconds within which dockerd must run as declared; if not, the old file is restored
+    + wait_s: seconds that a restart waits for ``--rm`` containers, because it would end them
 
-    Applied with the least force: nothing, reload, or restart with live-restore switched on first.
+    The change is applied with the least force: nothing, a reload, or a restart with live-restore
+    switched on first.
 
     .. code:: python
 
@@ -110,7 +111,7 @@ def daemon_json(
 def _changed(
     planning: Callable[..., Plan], patience: Patience, *, keep_running: bool
 ) -> Generator[PyinfraCommand, None, None]:
-    """Carry out what is planned for the node, once an interrupted change is ended."""
+    """End an interrupted change, then plan the change and apply it."""
     try:
         node = yield from _settled()
         if node is None:
@@ -124,7 +125,7 @@ def _changed(
 
 
 def _settled() -> Generator[PyinfraCommand, None, Node | None]:
-    """End what was interrupted. Return the node, None if it cannot be read."""
+    """End an interrupted change. Return the node after that, None if it cannot be read."""
     node = read_node(host)
     if node is None or not node.pending:
         return node
@@ -142,16 +143,16 @@ def generation(
     wait_s: int = 300,
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have every key of ours in daemon.json as it was before an earlier change.
+    Roll back every key of ours in daemon.json to its value before an earlier change.
 
-    + number: the generation, as the run that made the change named it; None for the newest
+    + number: the generation's number, as the run of that change printed it; None for the newest
     + keep_running: as for ``docker.daemon_json``
-    + restart: as there
-    + timeout_s: as there
-    + wait_s: as there
+    + restart: as for ``docker.daemon_json``
+    + timeout_s: as for ``docker.daemon_json``
+    + wait_s: as for ``docker.daemon_json``
 
-    What others have changed in the file since stays. The runtimes' entries point at the release of
-    that time, so this takes new containers back to it. Asked again, it changes nothing.
+    Later changes by others in the file stay. The entries of runtimes name the release of that time
+    again, so new containers use that release. A second run changes nothing.
     """
     try:
         before = None

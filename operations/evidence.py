@@ -1,4 +1,4 @@
-"""The proof as pyinfra runs it: probe on the node, judge here, show, write down what was proven."""
+"""The proof as pyinfra runs it: probe on the node, judge here, say and write down the outcome."""
 
 from __future__ import annotations
 
@@ -11,26 +11,21 @@ from typing import Any
 
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
+from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.node.records import VERSIONS
 from pyinfra_gvisor.operations.by_hand import connector_arguments
+from pyinfra_gvisor.operations.closing import because, is_proven
+from pyinfra_gvisor.operations.printing import coloured, outcome_coloured, room
 from pyinfra_gvisor.proof.conditions import spared, why_not_reload
 from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED, Declared
 from pyinfra_gvisor.proof.script import probe_script, within_script
+from pyinfra_gvisor.proof.table import counts, failed_rows, remedies, table
 from pyinfra_gvisor.proof.unmade import record_of_try, start_failures, why_unmade
-from pyinfra_gvisor.proof.verdict import (
-    Verdict,
-    failures_cut_short,
-    fingerprint,
-    judge,
-    outcomes,
-    remedies,
-    table,
-    unproven,
-)
+from pyinfra_gvisor.proof.verdict import Verdict, fingerprint, judge, outcomes, unproven
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.scripts import encoded, script
 
@@ -40,9 +35,9 @@ class Claim:
     """
     What is to be proven: these runtimes, on this release, with these risks accepted.
 
-    ``image`` is what to prove it with, None for the node's own programs. ``no_new_privileges`` is
-    whether that has to be in force, None if the daemon is to say so. ``declared`` are the
-    settings whose parts are to be seen at work.
+    ``image`` is the image of the probes; None for the node's own programs. ``no_new_privileges``
+    says whether it must be on; None asks dockerd. ``declared`` are the settings whose parts the
+    proof must see working. ``rows`` shows each check; else only counts, and checks that failed.
     """
 
     release: str
@@ -51,9 +46,10 @@ class Claim:
     image: str | None = None
     no_new_privileges: bool | None = None
     declared: Declared = None
+    rows: bool = False
 
     def fingerprint(self, node: Node) -> str | None:
-        """What a proof of this on the node as it is would be known by."""
+        """Return the fingerprint of everything that a proof of this claim depends on."""
         return fingerprint(
             node, self.release, self.runtimes, image=self.image, declared=self.declared
         )
@@ -61,7 +57,7 @@ class Claim:
 
 @dataclass
 class Trial:
-    """What a try showed; ``failed`` is what was not proven, or why it could not be made."""
+    """A proof under temporary runtime names. ``failed``: why it proves nothing; None if it does."""
 
     node: Node
     claim: Claim
@@ -69,12 +65,12 @@ class Trial:
 
 
 def prove(claim: Claim) -> FunctionCommand:
-    """The command that proves ``claim`` on the host of the current operation, or fails the host."""
+    """Return the command that proves ``claim`` on the current host, and fails the host if not."""
     return FunctionCommand(_prove, (claim, connector_arguments()), {})
 
 
 def try_out(trial: Trial) -> FunctionCommand:
-    """The command that probes like ``prove`` and fails nothing: the caller tidies up first."""
+    """Return the command that probes like ``prove``, but does not fail: the caller cleans up."""
     return FunctionCommand(_try_out, (trial, connector_arguments()), {})
 
 
@@ -94,13 +90,14 @@ def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) ->
         return _leave_proof(host, node, claim, shown.unmade, arguments)
     record = _record(claim, shown.verdicts, shown.failed, time.monotonic() - began_s)
     if not shown.problem:
+        is_proven(host, rows_hidden=not claim.rows)
         proven = {
             "fingerprint": claim.fingerprint(node),
             "sbom": node.sbom(claim.release),
             "risks": claim.risks,
         }
         return _write_down(host, "proof", {**record, **proven}, arguments)
-    host.log(shown.problem.at("gvisor.proof", "probe", host.name), logger.error)
+    _tell_problem(host, shown.problem)
     _write_down(host, "proof", record, arguments)
     return False
 
@@ -109,7 +106,7 @@ def _leave_proof(
     host: Host, node: Node, claim: Claim, why: Problem, arguments: dict[str, Any]
 ) -> bool:
     """Say why no proof could be made, and leave the record of an earlier one as it is."""
-    host.log(why.at("gvisor.proof", "probe", host.name), logger.error)
+    _tell_problem(host, why)
     if at := node.state.get("proof", {}).get("at"):
         host.log(f"the record of the proof at {cut(at)} is left as it is")
     record = record_of_try(why, at=_now(), release=claim.release)
@@ -117,12 +114,18 @@ def _leave_proof(
     return False
 
 
+def _tell_problem(host: Host, problem: Problem) -> None:
+    host.log(format_text(problem.at("gvisor.proof", "probe", host.name), "red"), logger.error)
+    because(host, str(problem))
+
+
 @dataclass(frozen=True)
 class Shown:
     """
-    What a probe showed: every verdict, and the ids of the checks that proved nothing.
+    What a probe showed: every verdict, and the ids of the checks that failed.
 
-    ``unmade`` is why nothing can be said. ``lame`` are the runtimes whose probe did not start.
+    ``unmade``: why no proof could be made; None if it was made. ``lame``: the runtimes under which
+    no container started, with Docker's reason.
     """
 
     verdicts: list[Verdict]
@@ -132,7 +135,7 @@ class Shown:
 
     @property
     def problem(self) -> Problem | None:
-        """Why this is no proof; None if it is one."""
+        """Return why isolation is not proven; None if it is."""
         if self.unmade or not self.failed:
             return self.unmade
         others = unproven(item for item in self.verdicts if item.runtime not in self.lame)
@@ -143,7 +146,7 @@ class Shown:
 def _probe(
     host: Host, node: Node, claim: Claim, no_reload: str | None, arguments: dict[str, Any]
 ) -> Shown:
-    """What the probe showed; all that proved nothing is told with the reason."""
+    """Run the probe on the node, say what it showed, and return that."""
     text = probe_script(
         node, claim.runtimes, image=claim.image, no_reload=no_reload, declared=claim.declared
     )
@@ -165,23 +168,37 @@ def _probe(
 
 
 def _tell(host: Host, claim: Claim, shown: Shown, said: Sequence[str]) -> None:
-    """Show the table, and under it why checks proved nothing; of what did not start, one line."""
+    """Say the counts of each runtime, the rows that are to be seen, and what to do."""
     if shown.unmade:
         return
     started = [item for item in shown.verdicts if item.runtime not in shown.lame]
-    for line in (*(table(started) if started else ()), *claim.risks):
-        host.log(line)
+    for name in claim.runtimes:
+        _tell_runtime(host, claim, name, [item for item in started if item.runtime == name])
+    for line in claim.risks:
+        host.log(format_text(line, "yellow"))
     if not shown.failed:
         return
     lame = [f"{name} did not start: {why}" for name, why in shown.lame.items()]
-    for line in (*lame, *failures_cut_short(started), *said, *remedies(started)):
+    for line in (*lame, *said, *remedies(started)):
         host.log(line, logger.error)
+
+
+def _tell_runtime(host: Host, claim: Claim, runtime: str, verdicts: Sequence[Verdict]) -> None:
+    if not verdicts:
+        return
+    failed = unproven(verdicts)
+    proven = coloured("not proven", "NOT PROVEN") if failed else coloured("proven", "ok")
+    counted = ", ".join(coloured(text, outcome) for text, outcome in counts(verdicts))
+    host.log(f"{proven} runsc {claim.release} as {runtime}: {counted}")
+    rows = verdicts if claim.rows else failed_rows(verdicts) if failed else []
+    for line in table(rows, room(host)) if rows else ():
+        host.log(outcome_coloured(line))
 
 
 def _record(
     claim: Claim, verdicts: list[Verdict], failed: list[str], took_s: float
 ) -> dict[str, Any]:
-    """What is known of every proof, made or failed."""
+    """Return what is written down of every proof that was made, whatever it showed."""
     made = [verdict for verdict in verdicts if not verdict.not_applicable]
     return {
         "version": VERSIONS["proof"],

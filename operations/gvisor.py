@@ -13,10 +13,12 @@ from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.operations.installing import install, planned
-from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.operations.closing import is_proven, only_looks
+from pyinfra_gvisor.operations.installing import install
+from pyinfra_gvisor.operations.telling import refusal, tell, tell_detail
 from pyinfra_gvisor.proof.part import Declared
-from pyinfra_gvisor.proof.verdict import fingerprint, is_due
+from pyinfra_gvisor.proof.verdict import fingerprint, holds, is_due
+from pyinfra_gvisor.releases.local import planned
 from pyinfra_gvisor.releases.pins import is_there, unpinned
 from pyinfra_gvisor.releases.sources import Archive, Fetch
 from pyinfra_gvisor.removal import LINK, plan_removal
@@ -30,16 +32,16 @@ from pyinfra_gvisor.wanted import without_us
 @operation()
 def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None, None]:
     """
-    Have a runsc release on the node, beside the others, checked against its sha512.
+    Install a runsc release on the node, beside other releases, and check its sha512.
 
     + version: gVisor's release date and number, such as ``20260928.0``
-    + archive: where it comes from and what its sha512 must be
+    + archive: the source of the release, and the sha512 that it must have
 
-    What was fetched is unpacked beside the releases, checked (nothing that leaves the directory,
-    runsc is there and says that it is this release) and renamed into place. A release that is there
-    and not as it was installed is repaired, without taking a file from what runs; one that was
-    installed from other files than the pinned ones is fetched again, in the same way. Fails the
-    host, with nothing changed, if any of this is not so.
+    The download is unpacked in a directory of its own and checked: no file leaves the directory,
+    and runsc is there and reports this release. Then the directory is renamed into place. A release
+    whose files were changed is repaired; running containers keep their files. A release that was
+    installed from other files than the pinned ones is fetched again. If a check fails, the host
+    fails and nothing is changed.
     """
     node = read_node(host)
     if node is None:
@@ -55,21 +57,21 @@ def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None
         return
     other = unpinned(node, version, archive)
     damaged = version in node.damaged
-    tell(_coming(node, fetch, damaged=damaged, other=other))
+    say = tell if other or damaged else tell_detail
+    say(_coming(node, fetch, damaged=damaged, other=other))
     forget_node(host)
     yield from install(fetch, node.arch, damaged=damaged, fresh=other is not None)
 
 
 def _coming(node: Node, fetch: Fetch, *, damaged: bool, other: str | None) -> str:
     if other:
-        why = f"what is there is not what is pinned ({other})"
+        why = f"the files on the node are not the pinned ones ({other})"
         return f"fetch runsc {fetch.release} again from {fetch.origin}: {why}"
     if damaged:
-        return (
-            f"repair runsc {fetch.release}, which is not as it was installed, from {fetch.origin}"
-        )
-    beside = ", ".join(node.releases) or "no other"
-    return f"install runsc {fetch.release} from {fetch.origin} beside {beside}"
+        why = "its files were changed after the installation"
+        return f"repair runsc {fetch.release} from {fetch.origin}: {why}"
+    others = f"beside {', '.join(node.releases)}" if node.releases else "(no other is installed)"
+    return f"install runsc {fetch.release} from {fetch.origin} {others}"
 
 
 @operation()
@@ -77,14 +79,14 @@ def runtimes(
     version: str, *, profiles: Mapping[str, Runtime]
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have a wrapper script for each runtime, for daemon.json to point at.
+    Write a wrapper script for each runtime. Entries of daemon.json are the paths of these scripts.
 
-    + version: the release that they start
+    + version: the release that the scripts start
     + profiles: the runtimes by name
 
-    A wrapper is never changed: other flags or another release make another file. Before one is
-    written, the release's runsc is asked whether it takes the flags of each; if it does not, the
-    host fails with nothing changed.
+    A script is never changed: other flags or another release make another file. Before the first
+    script is written, the release's runsc must accept the flags of each runtime. If runsc does not,
+    the host fails and nothing is changed.
     """
     node = read_node(host)
     if node is None:
@@ -95,10 +97,10 @@ def runtimes(
         return
     lacking = missing(node, wrappers(version, profiles))
     if not lacking:
-        host.noop("the wrappers are there")
+        host.noop("every wrapper exists")
         return
     for item in lacking:
-        tell(f"write {item.path}")
+        tell_detail(f"write {item.path}")
     forget_node(host)
     text = script("install_wrappers", host=host.name, release=version)
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *_arguments(lacking))
@@ -111,12 +113,12 @@ def _arguments(lacking: tuple[Wrapper, ...]) -> list[QuoteString]:
 @operation()
 def link(version: str) -> Generator[PyinfraCommand, None, None]:
     """
-    Have ``/usr/local/bin/runsc``, for people, point at a release.
+    Have the link ``/usr/local/bin/runsc`` point at a release, for people who run runsc by hand.
 
     + version: the release
 
-    A file of that name, or a link to elsewhere, is left alone: a running sandbox of an older set-up
-    may need it.
+    A file of that name, or a link of somebody else, is left alone: a running sandbox of an older
+    installation may need it.
     """
     node = read_node(host)
     if node is None:
@@ -125,9 +127,9 @@ def link(version: str) -> Generator[PyinfraCommand, None, None]:
     target = f"{RELEASES_DIR}/{version}/runsc"
     ours = node.runsc_link is None or node.runsc_link.startswith(RELEASES_DIR + "/")
     if node.runsc_file or not ours or node.runsc_link == target:
-        host.noop(f"{LINK} is right, or not ours")
+        host.noop(f"{LINK} points at this release, or is not ours")
         return
-    tell(f"point {LINK} at {target}")
+    tell_detail(f"point {LINK} at {target}")
     forget_node(host)
     yield StringCommand("sh", "-c", QuoteString(script("link_runsc", target=target)))
 
@@ -158,7 +160,7 @@ def absent() -> Generator[PyinfraCommand, None, None]:
         host.noop("nothing of ours is there")
         return
     for path in removal.going:
-        tell(f"remove {path}")
+        tell_detail(f"remove {path}")
     for path in removal.kept:
         tell(f"keep {path}, it is in use")
     forget_node(host)
@@ -181,20 +183,22 @@ def proof(
     image: str | None = None,
     no_new_privileges: bool | None = None,
     declared: Declared = None,
+    rows: bool = False,
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Prove that containers under our runtimes are isolated, and that the same under runc is not.
+    Prove that containers under our runtimes are isolated, and that containers under runc are not.
 
     + version: the release that sandboxes must run from
     + profiles: the runtimes to prove, by name
-    + when: ``changed`` (the node is not as last proven), ``always`` or ``never``
-    + risks: accepted risks, to be repeated under the outcome
-    + image: an image that is on the node to prove it with; None: the node's own programs are enough
-    + no_new_privileges: whether it has to be in force; None: if the running daemon says that it is
-    + declared: the settings whose parts are to be seen at work; None: none is
+    + when: ``changed`` (if the node changed since the last proof), ``always`` or ``never``
+    + risks: accepted risks, which are repeated below the outcome
+    + image: an image on the node for the containers of the proof; None: the node's own programs
+    + no_new_privileges: whether it must be on; None: check it if the running dockerd has it on
+    + declared: the settings whose parts the proof must see working; None: no part
+    + rows: show each check. Otherwise only counts are shown, and the checks that failed
 
-    Fails the host if anything is not proven or no proof could be made. Leaves nothing behind but a
-    record of what was proven, so that a node that has not changed since is not asked again.
+    Fails the host if a check fails, or if no proof could be made. Leaves only a record on the node,
+    so that the next run proves nothing again unless the node has changed.
     """
     node = read_node(host)
     if node is None:
@@ -204,11 +208,14 @@ def proof(
         yield from refusal("gvisor.proof", "node", problem)
         return
     now = fingerprint(node, version, profiles, image=image, declared=declared)
+    only_looks(host)
     if not is_due(node, profiles, when, now):
-        host.noop("isolation was proven on this very state")
+        if holds(node, now):
+            is_proven(host)
+        host.noop("isolation was proven, and the node has not changed since")
         return
     from pyinfra_gvisor.operations.evidence import Claim, prove  # noqa: PLC0415 - takes long
 
-    tell(f"prove {', '.join(profiles)} with a probe container, and under runc as control")
+    tell_detail(f"prove {', '.join(profiles)} in probe containers, with runc as the control")
     forget_node(host)
-    yield prove(Claim(version, profiles, tuple(risks), image, no_new_privileges, declared))
+    yield prove(Claim(version, profiles, tuple(risks), image, no_new_privileges, declared, rows))

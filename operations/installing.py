@@ -1,7 +1,8 @@
-"""A release on its way onto a node: fetched by the node itself, or uploaded from here."""
+"""Bring a release to a node: the node downloads it, or the controller uploads it."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,46 +11,32 @@ from typing import IO, Any
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.output import format_text
 from pyinfra.connectors.ssh import SSHException
 
+from pyinfra_gvisor.columns import is_terminal
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.operations.by_hand import connector_arguments
-from pyinfra_gvisor.releases.sources import Archive, Fetch, ReleaseFile, shown_url
+from pyinfra_gvisor.operations.closing import because
+from pyinfra_gvisor.releases.sources import Fetch, ReleaseFile, shown_url
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.scripts import script
 
-SHOWN_FROM_BYTES = 8 * 1024 * 1024  # smaller ones are there before anybody wonders
+SHOWN_EVERY_S = 5.0  # between two lines about an upload: in between pyinfra shows its spinner
 
-_PARTS = ("fetch", "fetch_packages", "unpack", "manifest", "install_release")
-
-
-def planned(archive: Archive, version: str, arch: str) -> Fetch:
-    """
-    What to get from where, seen from this controller.
-
-    Raises ``Problem`` if it is no release, no sum is known, or a file is not here.
-    """
-    if archive.source.startswith("/") and Path(archive.source).is_dir():
-        archive = archive.below(archive.source)
-    fetch = archive.fetch(version, arch)
-    for file in fetch.files if fetch.kind == "file" else ():
-        if not Path(file.location).is_file():
-            raise Problem(
-                "no such file on the controller", got=file.location, todo="check gvisor_source"
-            )
-    return fetch
+_PARTS = ("holder", "fetch", "fetch_packages", "unpack", "manifest", "install_release")
 
 
 def install(
     fetch: Fetch, arch: str, *, damaged: bool, fresh: bool = False
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    The commands that bring the release onto the host of the current operation.
+    Yield the commands that install the release on the host of the current operation.
 
-    + fetch: what to get from where
+    + fetch: the files and their sources
     + arch: the node's architecture
-    + damaged: it is there and not as it was installed, so it may not need any file
-    + fresh: fetch the files even if the release that is there is as it was installed
+    + damaged: the release is installed and its files were changed; a repair may need no download
+    + fresh: get the files even if the installed release is unchanged
     """
     job = _Job(fetch, arch, damaged, fresh, connector_arguments())
     if fetch.kind != "file":
@@ -68,9 +55,9 @@ class _Job:
 
     def run(self, host: Host, source: str, files: tuple[ReleaseFile, ...]) -> bool:
         """
-        Whether the script ended well; what it says is passed on.
+        Run the script, say its messages, and return True if it succeeded.
 
-        ``source`` "none" puts right what needs no file, and is no failure where it cannot.
+        With ``source`` "none" it repairs only what needs no file, and says no error.
         """
         ok, output = host.run_shell_command(self.command(host, source, files), **self.arguments)
         for line in output.stdout_lines if ok else ():
@@ -80,7 +67,7 @@ class _Job:
         return bool(ok)
 
     def command(self, host: Host, source: str, files: tuple[ReleaseFile, ...]) -> StringCommand:
-        """Return what runs the script on a node."""
+        """Return the command that runs the script on a node."""
         fetch = self.fetch
         text = script(
             *_PARTS,
@@ -109,7 +96,7 @@ class _Job:
 def _upload_and_install(state: State, host: Host, job: _Job) -> bool:
     if job.damaged and not job.fresh and job.run(host, "none", ()):
         return True
-    # Uploaded as whoever logs in, into the temporary directory: the script copies it, as root.
+    # The login user uploads to the temporary directory; the script, as root, copies from there.
     uploads = {file: host.get_temp_filename(file.location) for file in job.fetch.files}
     try:
         for file, remote in uploads.items():
@@ -119,7 +106,9 @@ def _upload_and_install(state: State, host: Host, job: _Job) -> bool:
     except (OSError, EOFError, SSHException) as error:
         why = str(error) or type(error).__name__
         what = Problem("the upload failed", got=why, todo="nothing was changed; run again")
-        host.log(what.at("gvisor.release", job.fetch.release, host.name), logger.error)
+        text = what.at("gvisor.release", job.fetch.release, host.name)
+        host.log(format_text(text, "red"), logger.error)
+        because(host, str(what))
         return False
     finally:
         host.run_shell_command(StringCommand("rm", "-f", *map(QuoteString, uploads.values())))
@@ -129,39 +118,40 @@ def _upload(host: Host, path: Path, remote: str) -> None:
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         if not host.put_file(Progress(file, size_bytes, host, path.name), remote):
-            raise OSError(f"{path.name} did not arrive")
+            raise OSError(f"{path.name} is not on the node afterwards")
 
 
 class Progress:
-    """A file that says how much of it was read, at each tenth, if it is large."""
+    """A file that says on a terminal how much of it was read, each tenth that takes long."""
 
     def __init__(self, file: IO[bytes], size_bytes: int, host: Host, title: str) -> None:
         self._file, self._size_bytes, self._host, self._title = file, size_bytes, host, title
-        self._tenths = 0
+        self._tenths, self._said_s = 0, time.monotonic()
 
     def read(self, size: int = -1) -> bytes:
-        """As of a file."""
+        """Do as a file does."""
         piece = self._file.read(size)
-        if self._size_bytes > SHOWN_FROM_BYTES:
+        if self._size_bytes:
             self._show(self._file.tell() * 10 // self._size_bytes)
         return piece
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """As of a file: another attempt begins at the start."""
+        """Do as a file does: another attempt begins at the start."""
         self._tenths = 0
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """As of a file."""
+        """Do as a file does."""
         return self._file.tell()
 
     def _show(self, tenths: int) -> None:
-        if tenths > self._tenths:
-            self._tenths = tenths
+        now_s = time.monotonic()
+        if tenths > self._tenths and now_s - self._said_s >= SHOWN_EVERY_S and is_terminal():
+            self._tenths, self._said_s = tenths, now_s
             self._host.log(bar(self._title, tenths, self._size_bytes))
 
 
 def bar(title: str, tenths: int, size_bytes: int) -> str:
-    """How far an upload is: ``upload gvisor.tar.bz2 [#####-----] 50 % of 165 MB``."""
+    """Return how far an upload is: ``upload gvisor.tar.bz2 [#####-----] 50 % of 165 MB``."""
     done = "#" * tenths + "-" * (10 - tenths)
     return f"upload {cut(title)} [{done}] {tenths * 10} % of {round(size_bytes / 1e6)} MB"

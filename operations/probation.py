@@ -1,4 +1,4 @@
-"""Rules on probation: loaded, and kept only if this controller still gets in anew."""
+"""Load firewall rules, and keep them only if this controller can open a new connection."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from paramiko import SSHException
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.output import format_text
 from pyinfra.connectors.base import BaseConnector
 
 from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.operations.by_hand import connector_arguments
+from pyinfra_gvisor.operations.closing import because
 from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.parts.egress.files import CANDIDATE, RULES
 from pyinfra_gvisor.parts.plan import PartPlan
@@ -21,7 +23,7 @@ OPERATION = "egress.rules"
 
 
 def try_rules(plan: PartPlan, *, confirm_s: int) -> FunctionCommand:
-    """The command that loads the plan's rules, comes back anew and confirms them."""
+    """Return the command that loads the plan's rules and confirms them over a new connection."""
     return FunctionCommand(_try_rules, (plan, confirm_s, connector_arguments()), {})
 
 
@@ -35,39 +37,43 @@ def _try_rules(
     if not _said(host, *_run(host, loading, arguments)):
         return False
     try:
-        # The rules let a connection live that they know; only a new one shows that there can be.
+        # The rules accept established connections: only a new connection shows that SSH works.
         fresh = host.connector_cls(state, host)
         fresh.connect()
     except ConnectError as error:
-        _take_back(host, f"no new connection under the new rules ({error})", confirm_s, arguments)
+        _take_back(
+            host, f"a new connection failed under the new rules ({error})", confirm_s, arguments
+        )
         return False
     beside = [item for item in plan.files if item.path != RULES]
     confirming = sent(OPERATION, "egress_confirm", files=beside)
     confirmed = _said(host, *_run(fresh, confirming, arguments))
     fresh.disconnect()
     if not confirmed:
-        _take_back(host, "the new rules could not be confirmed", confirm_s, arguments)
+        _take_back(host, "confirming the new rules failed", confirm_s, arguments)
     return confirmed
 
 
 def _take_back(host: Host, why: str, confirm_s: int, arguments: dict[str, Any]) -> None:
-    """Over the connection from before, if it lives; else the node does it by itself."""
+    """Roll back over the existing SSH connection if it is alive; otherwise the node does it."""
     text = script("egress_undo")
     ok, _ = _run(host, StringCommand("sh", "-c", QuoteString(text)), arguments)
-    left = f"the node takes back what is not confirmed within {confirm_s} s"
-    how = "they were taken back" if ok else left
-    host.log(f"{OPERATION}: {RULES} on {host.name}: {why}; {how}", logger.error)
+    left = f"the node rolls back rules that are not confirmed within {confirm_s} s"
+    how = "the previous rules are active again" if ok else left
+    text = f"{OPERATION}: {RULES} on {host.name}: {why}; {how}"
+    host.log(format_text(text, "red"), logger.error)
+    because(host, f"{why}; {how}")
 
 
 def _run(
     by: Host | BaseConnector, command: StringCommand, arguments: dict[str, Any]
 ) -> tuple[bool, list[str]]:
-    """Whether it succeeded, and the end of what it said; a connection may be gone by then."""
+    """Return whether the command succeeded, and its last error lines; the connection may break."""
     try:
         ok, output = by.run_shell_command(command, **arguments)
     except (OSError, EOFError, SSHException) as error:
-        todo = "what is not confirmed the node takes back by itself"
-        return False, [f"the connection broke off ({str(error) or type(error).__name__}); {todo}"]
+        todo = "the node rolls back rules that are not confirmed"
+        return False, [f"the connection broke ({str(error) or type(error).__name__}); {todo}"]
     return ok, output.stderr_lines[-5:]
 
 

@@ -1,4 +1,4 @@
-"""The record of compatibility that a deploy writes on the controller, for a node that is proven."""
+"""The record of compatibility of a proven node, which a deploy writes on the controller."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pyinfra_gvisor.report.document import HostReport
 
 def keep_record(host: Host, node: Audited, report: HostReport) -> bool:
     """
-    Write the record if a proof holds for the node, and return False if the file cannot be written.
+    Write the record if the node is proven, and return False if the file cannot be written.
 
-    Both are told: the file, or why there is none. No record can be made of a node that does not
-    tell enough; that is no failure.
+    Says the path of the file, or why there is no record. A node whose facts are incomplete has no
+    record, which is no failure.
     """
     directory = directory_of(host)
     proven = report.node is not None and report.node.proof.holds
@@ -41,7 +41,7 @@ def keep_record(host: Host, node: Audited, report: HostReport) -> bool:
 
 
 def _timings(host: Host) -> Timings:
-    """Return what is known of the run; how long the proof took, the node's record tells."""
+    """Return the durations of the run. The node's own record has the duration of the proof."""
     took_s = run_took_s(host)
     return Timings(
         proof_s=None,

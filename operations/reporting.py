@@ -1,4 +1,4 @@
-"""Reports as a run over many hosts makes them: each host's as it comes, the fleet's at the end."""
+"""The reports of a run: each host's as soon as it is known, the fleet's after the last host."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
 
+from pyinfra_gvisor.columns import INDENT, left_of
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.operations.printing import severity_coloured
 from pyinfra_gvisor.policy.findings import Finding, Severity
 
 if TYPE_CHECKING:  # most runs write no report, and loading its models takes a while
     from pyinfra_gvisor.report.document import HostReport
 
 By = Literal["audit", "deploy"]
-UNREACHED = "could not be connected to, so nothing is known of it"
-FAILED = "failed before it was looked at; the run's output says why"
+UNREACHED = "no connection, so nothing is known of this host"
+FAILED = "failed before it was checked; the run's output says why"
 # With one of these, pyinfra ends after the plan: pyinfra_cli/cli.py of pyinfra 3.10.
 PLAN_ONLY = frozenset({"--dry", "--debug-facts", "--debug-operations"})
 
@@ -43,21 +45,21 @@ _TOLD: WeakSet[State] = WeakSet()  # runs that have told the findings about this
 
 
 class _Watch(BaseStateCallback):
-    """Sees a host fail in any operation: it may have been the last that was waited for."""
+    """Notices a failed host: it may be the last one that the fleet's report waits for."""
 
     @staticmethod
     def operation_host_error(state: State, host: Host, *_: object, **__: object) -> None:
         run = _RUNS[state]
-        if host.name not in run.reports:  # else it was waited for no more
+        if host.name not in run.reports:  # else its report is written already
             run.failed.add(host.name)
             _finish(state)
 
 
 def begin(host: Host, by: By) -> None:
     """
-    Say that this run makes reports. To be called in the deploy, for every host.
+    Note that this run makes reports. To be called in the deploy, for every host.
 
-    + by: which run it is
+    + by: which deploy runs
     """
     if host.state not in _RUNS:
         _RUNS[host.state] = _Run(by)
@@ -65,14 +67,14 @@ def begin(host: Host, by: By) -> None:
 
 
 def missed(host: Host) -> None:
-    """Say that a host is about to be failed before it is looked at."""
+    """Note that a host fails before it is checked."""
     if (run := _RUNS.get(host.state)) and not ends_after_plan(host.state):
         run.failed.add(host.name)
         _finish(host.state)
 
 
 def keep(host: Host, report: HostReport) -> bool:
-    """Write a host's report, and the fleet's if it was the last; False, with the reason told."""
+    """Write a host's report, and the fleet's after the last host; return False if that fails."""
     directory = directory_of(host)
     if directory is None:
         return True
@@ -95,8 +97,8 @@ def tell_package_findings(state: State) -> None:
     _TOLD.add(state)
     from pyinfra_gvisor.report.terminal import finding_lines  # noqa: PLC0415
 
-    for line in finding_lines(package_findings(state)):
-        logger.info(f"    {line}")
+    for line in finding_lines(package_findings(state), left_of(2 * INDENT)):
+        logger.info(f"    {severity_coloured(line)}")
 
 
 def package_findings(state: State) -> list[Finding]:
@@ -118,13 +120,13 @@ def run_took_s(host: Host) -> float | None:
 
 
 def directory_of(host: Host) -> str | None:
-    """Return where this host's reports go, as its data say; None if none are wanted."""
+    """Return the directory for this host's reports, as its data declare; None for no reports."""
     value: Any = host.data.get("gvisor_report_dir")
     return value if isinstance(value, str) and value else None
 
 
 def now() -> str:
-    """This moment, as reports have it."""
+    """Return the current time, as reports have it: ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -156,7 +158,7 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
         if report := _report(state, run, host, directory):
             reports.append(report)
         elif state.is_host_in_limit(host):
-            return True  # the last one writes
+            return True  # the last host writes it
     from pyinfra_gvisor.report.document import fleet_report  # noqa: PLC0415
     from pyinfra_gvisor.report.files import write_fleet  # noqa: PLC0415
     from pyinfra_gvisor.report.terminal import fleet_lines  # noqa: PLC0415
@@ -174,7 +176,7 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
 
 
 def _report(state: State, run: _Run, host: Host, directory: str) -> HostReport | None:
-    """What is known of a host; of one that is not part of this run, what an earlier one knew."""
+    """Return the report of a host; for a host that is not part of this run, its earlier one."""
     from pyinfra_gvisor.report.document import not_looked_at  # noqa: PLC0415
     from pyinfra_gvisor.report.earlier import earlier  # noqa: PLC0415
 

@@ -15,11 +15,12 @@ def sent(
     operation: str, *names: str, files: Iterable[NodeFile] = (), **variables: str | int
 ) -> StringCommand:
     """
-    The command that runs scripts on this host, with files behind it that they put there.
+    Return the command that writes files on this host and runs scripts after that.
 
-    + operation: what errors begin with
-    + names: of scripts behind ``put_files``
-    + variables: what these need
+    + operation: the name of the operation, which error messages begin with
+    + names: the scripts to run after ``put_files``
+    + files: the files to write
+    + variables: the variables of the scripts
     """
     text = script("put_files", *names, operation=operation, host=host.name, **variables)
     words = [word for item in files for word in item.words]

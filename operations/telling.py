@@ -11,14 +11,28 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.asking import why_unread
+from pyinfra_gvisor.operations.closing import is_refused
+from pyinfra_gvisor.operations.reporting import ends_after_plan
 
 _NUMBER = "\0"
 
 
 def tell(line: str, level: Callable[[str], None] = logger.info) -> None:
-    """Say what is about to be done, once: when it is prepared, or else when it is done."""
+    """Say once what is about to be done: while it is prepared, or else while it is done."""
     if not state.is_executing or not state.should_check_for_changes():
-        host.log(line, level)
+        host.log(format_text(line, "yellow") if level == logger.warning else line, level)
+
+
+def tell_detail(line: str) -> None:
+    """Say what nobody has to know who did not ask for it: see ``shows_details``."""
+    if shows_details():
+        tell(line)
+
+
+def shows_details() -> bool:
+    """Return True if each file and each reason of a plan is to be said: ``--dry`` or ``--diff``."""
+    return state.config.DIFF or ends_after_plan(host.state)
 
 
 def tell_diff(
@@ -29,11 +43,11 @@ def tell_diff(
     shown: Callable[[str], str] = str,
 ) -> None:
     """
-    With ``--diff``, say what becomes of the text of a file.
+    Show how the text of a file changes, with ``--diff``.
 
-    + before, after: None where there is no such file
-    + shown: turns a text into what people may see, line for line. Lines are compared as they are,
-      so that a password that changes is seen to change
+    + before, after: the text; None where there is no such file
+    + shown: returns a text without secrets, line for line. Lines are compared with their secrets,
+      so that a changed password is shown as a change
     """
     if not state.config.DIFF:
         return
@@ -69,17 +83,31 @@ def refusal(
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Fail this host and no other when the operation is executed; raising would end the whole run.
+    A dry run executes nothing: the host fails while the operation is prepared, for the exit code.
 
     + operation: the operation's name, such as ``docker.daemon_json``
-    + file: the file or thing that it is about
-    + unreadable: the node's state could not be read, which has been said already
+    + file: the file, unit or release that the problem is about
+    + unreadable: the node's state could not be read; pyinfra has said why
     """
     if unreadable or problem is None:
-        problem = Problem("the node's state is not known", todo="see the error above")
-    host.log(problem.at(operation, file, host.name), logger.error)
+        problem = why_unread(host) or Problem(
+            "the node's state is not known", todo="see the error above"
+        )
+    host.log(format_text(problem.at(operation, file, host.name), "red"), logger.error)
+    is_refused(host, str(problem))
+    if ends_after_plan(host.state):
+        fail_now(host)
     yield FunctionCommand(_fail, (), {})
 
 
+def fail_now(host: Host) -> None:
+    """Fail a host outside of a command: in a deploy, or while operations are only prepared."""
+    # pyinfra's `host` stands for the host of the moment; what fails is the host itself.
+    failed = {host.inventory.get_host(host.name)} - host.state.failed_hosts
+    if failed:
+        host.state.fail_hosts(failed)
+
+
 def _fail(state: State, host: Host) -> bool:
-    """The failure itself; the reason is told when it is found, in a dry run too."""
+    """Fail the host. The reason was said when it was found, in a dry run too."""
     return False

@@ -1,4 +1,4 @@
-"""The daemon.json transaction as pyinfra runs it: said beforehand, and carried out detached."""
+"""The daemon.json transaction in pyinfra: print the plan, then apply it with a detached script."""
 
 from __future__ import annotations
 
@@ -16,31 +16,37 @@ from pyinfra_gvisor.daemon_json.story import (
     interrupted_line,
     kept_lines,
     noted,
-    owed_lines,
     plan_lines,
     spared_line,
+    touched_lines,
+    unapplied_lines,
 )
 from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.operations.telling import tell, tell_diff
+from pyinfra_gvisor.operations.telling import shows_details, tell, tell_detail, tell_diff
 from pyinfra_gvisor.redaction import shown_json
 from pyinfra_gvisor.scripts import script
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds until dockerd must be as declared, and to wait for ``--rm`` containers."""
+    """
+    Timeouts of a transaction, in seconds.
+
+    ``timeout_s``: within this time dockerd must run as declared. ``wait_s``: how long a restart
+    waits for ``--rm`` containers.
+    """
 
     timeout_s: int = 60
     wait_s: int = 300
 
 
 def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCommand, None, None]:
-    """The plan as one command, or nothing if the node is as planned already."""
+    """Apply the plan with one command; with none if the node already is as planned."""
     yield from _mend_records(node)
-    for line in owed_lines(plan):
+    for line in unapplied_lines(plan):
         tell(f"{DAEMON_JSON} on {host.name}: {line}", logger.warning)
     if plan.spared:
         tell(spared_line(plan))
@@ -49,8 +55,7 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     if not plan.changes:
         host.noop(f"{DAEMON_JSON} and the running dockerd are as declared")
         return
-    for line in _told(plan, node, patience):
-        tell(line)
+    _tell_plan(plan, node, patience)
     if plan.before != plan.after and not plan.temporary:
         tell_diff(DAEMON_JSON, plan.before, plan.after, shown=shown_json)
     forget_node(host)
@@ -65,7 +70,7 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
 
 
 def _mend_records(node: Node) -> Generator[PyinfraCommand, None, None]:
-    """Have two equal copies of the record of what is ours, whichever of them was lost."""
+    """Make the two copies of our record equal if one of them is missing, damaged or different."""
     found = mending(node)
     if found is None:
         return
@@ -77,23 +82,28 @@ def _mend_records(node: Node) -> Generator[PyinfraCommand, None, None]:
     yield StringCommand("sh", "-c", QuoteString(text))
 
 
-def _told(plan: Plan, node: Node, patience: Patience) -> list[str]:
+def _tell_plan(plan: Plan, node: Node, patience: Patience) -> None:
+    """Print what the transaction does: everything in a plan, else only whom it affects."""
     if plan.temporary:
-        return [f"{DAEMON_JSON}, temporarily: {reason}" for reason in plan.reasons]
-    return list(plan_lines(plan, node, wait_s=patience.wait_s))
+        for reason in plan.reasons:
+            tell_detail(f"{DAEMON_JSON}, temporarily: {reason}")
+        return
+    lines = plan_lines if shows_details() else touched_lines
+    for line in lines(plan, node, wait_s=patience.wait_s):
+        tell(line)
 
 
 def end_interrupted(node: Node) -> Generator[PyinfraCommand, None, None]:
     """
-    End an earlier change that was interrupted, if there is one, before anything else is decided.
+    Finish or undo an interrupted change, if there is one, before anything else is decided.
 
-    While operations are only prepared nothing is run, so that what follows is a forecast then.
+    While operations are only prepared, nothing runs, so the rest of the plan is a forecast.
 
-    Raises ``Problem`` if the earlier change could not be ended.
+    Raises ``Problem`` if the interrupted change could not be ended.
     """
     if not node.pending:
         return
-    tell(f"{DAEMON_JSON}: an earlier change was interrupted; it is finished or undone first")
+    tell(f"{DAEMON_JSON}: an earlier change was interrupted; this run finishes or undoes it first")
     forget_node(host)
     yield _detached(resumption())
     if not state.is_executing:
@@ -101,8 +111,8 @@ def end_interrupted(node: Node) -> Generator[PyinfraCommand, None, None]:
     found = read_node(host)
     if found is None or found.pending:
         raise Problem(
-            "an earlier change is interrupted and could not be ended",
-            todo="see what the node said above, and run again",
+            "an earlier change was interrupted and could not be finished or undone",
+            todo="read the node's output above, and run again",
         )
     host.log(interrupted_line(found))
 

@@ -1,4 +1,4 @@
-"""From one release to another: proven before anything uses it, and tidied up behind it."""
+"""From one release to the next: proven before a runtime uses it. Unused releases are removed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node, read_once
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.operations.telling import refusal, tell, tell_detail
 from pyinfra_gvisor.operations.transactions import Patience, carry_out
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.upgrade.canary import canaries, plan_canaries
-from pyinfra_gvisor.upgrade.collection import behind, old_releases, plan_collection
+from pyinfra_gvisor.upgrade.collection import old_releases, on_other_releases, plan_collection
 
 if TYPE_CHECKING:
     from pyinfra_gvisor.operations.evidence import Claim
@@ -33,19 +33,22 @@ def canary(
     image: str | None = None,
     timeout_s: int = 60,
     wait_s: int = 300,
+    rows: bool = False,
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Prove a release under temporary runtime names before runtimes in use are switched to it.
 
     + version: the release that the runtimes are to be switched to
-    + profiles: the runtimes by name; those that nobody can use yet are left out
-    + risks: accepted risks, to be repeated under the outcome
+    + profiles: the runtimes by name. A runtime that dockerd does not know yet is not tried
+    + risks: accepted risks, which are repeated below the outcome
     + image: as for ``gvisor.proof``
     + timeout_s: as for ``docker.daemon_json``
-    + wait_s: as there
+    + wait_s: as for ``docker.daemon_json``
+    + rows: as for ``gvisor.proof``
 
-    ``runsc`` is tried as ``runsccanary``, which dockerd learns and forgets by reload whatever comes
-    out; if this is killed, with the next change. Fails the host if anything is not proven.
+    ``runsc`` is tried under the name ``runsccanary``. Reloads of dockerd add this name and remove
+    it, whatever the outcome is. If the run is killed between them, the next change removes the
+    name. Fails the host if a check fails.
     """
     node = read_node(host)
     if node is None:
@@ -53,11 +56,12 @@ def canary(
         return
     due = {} if node.pending else canaries(node, version, profiles)  # it is ended before
     if not due:
-        host.noop("no runtime that is in use is to be switched")
+        host.noop("no registered runtime changes its release")
         return
     from pyinfra_gvisor.operations.evidence import Claim  # noqa: PLC0415 - takes long
 
-    claim, patience = Claim(version, due, tuple(risks), image), Patience(timeout_s, wait_s)
+    claim = Claim(version, due, tuple(risks), image, rows=rows)
+    patience = Patience(timeout_s, wait_s)
     try:
         failed = yield from _tried(node, claim, patience)
     except Problem as problem:
@@ -70,31 +74,31 @@ def canary(
 def _unswitched(failed: Problem) -> Problem:
     what = f"{failed.what}; no runtime was switched to it"
     made = failed.what.startswith("not proven")
-    todo = "use another release, or see above why probes failed" if made else failed.todo
+    todo = "use another release, or mend what failed above" if made else failed.todo
     return Problem(what, todo=todo)
 
 
 def _tried(
     node: Node, claim: Claim, patience: Patience
 ) -> Generator[PyinfraCommand, None, Problem | None]:
-    """Registered, probed, and taken away again whatever the probe showed. Return what failed."""
+    """Register temporary runtimes, prove them, remove them. Return what failed, None if nothing."""
     from pyinfra_gvisor.operations.evidence import Trial, try_out  # noqa: PLC0415
 
     trial, version, due = Trial(node, claim), claim.release, claim.runtimes
     plan = plan_canaries(node, version, due)
     if plan.leaving:  # a reload now would take them from who uses them
         missing = ", ".join(plan.leaving)
-        tell(f"{missing} is missing from daemon.json, which comes first; proven after that")
-        host.noop("nothing is tried before")
+        tell(f"{missing} is missing from daemon.json: it is added first, and proven after that")
+        host.noop("nothing is tried before daemon.json is as declared")
         return None
-    tell(f"prove runsc {version} as {', '.join(due)} before what is in use is switched to it")
+    tell_detail(f"prove runsc {version} as {', '.join(due)} before a runtime is switched to it")
     yield from carry_out(plan, node, patience)
     yield try_out(trial)
     if not state.is_executing:
         return None
     now = read_node(host)
     if now is None:
-        raise Problem("cannot be read any more", todo="see above, and run again")
+        raise Problem("the node's state cannot be read any more", todo="see above, then run again")
     yield from carry_out(plan_canaries(now, version, {}), now, patience)
     return trial.failed
 
@@ -102,12 +106,12 @@ def _tried(
 @operation()
 def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None, None]:
     """
-    Have no old release on the node that nothing needs, and say what still runs on one.
+    Remove old releases that nothing needs, and say which containers run on an old one.
 
-    + version: the release that stays whatever it is used for
-    + keep: how many releases stay, used or not, ``version`` included
+    + version: the current release, which always stays
+    + keep: how many releases stay, used or not, including ``version``
 
-    A release stays while a process, a container, a runtime or a generation to go back to needs it.
+    A release stays while a process, a container, a runtime or a generation needs it.
     """
     node = read_node(host)
     if node is None:
@@ -126,12 +130,12 @@ def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None
         host.noop(f"no release is to be removed{kept}")
         return
     for path in found.going:
-        tell(f"remove {path}, which nothing needs")
+        tell_detail(f"remove {path}, which nothing needs")
     forget_node(host)
     text = script("release_users", "collect_releases")
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, found.going))
 
 
 def _say_behind(node: Node, version: str) -> None:
-    for release, names in behind(node, version).items():
-        host.log(f"still on runsc {release}, until they are started anew: {', '.join(names)}")
+    for release, names in on_other_releases(node, version).items():
+        host.log(f"running on runsc {release} until their next restart: {', '.join(names)}")

@@ -1,7 +1,7 @@
 """
-Every ``gvisor_*`` key of group data: its type, default and meaning in one place.
+All ``gvisor_*`` keys of group data: type, default and meaning of each.
 
-The JSON schema beside this file and the table in the README are made from it
+The JSON schema in this directory and the settings table in the docs are generated from this module
 (``python -m pyinfra_gvisor.schema``).
 """
 
@@ -33,7 +33,7 @@ HARDENED: dict[str, Any] = {
     "live-restore": True,
     "userland-proxy": False,
 }
-# Of these a value that the node already has is as good as ours, so it stays.
+# For these a value that the node already has is as good as ours, so it stays.
 HARDENED_IF_ABSENT: dict[str, Any] = {
     "metrics-addr": "127.0.0.1:9323",
     "log-driver": "json-file",
@@ -47,14 +47,14 @@ T = TypeVar("T")
 if TYPE_CHECKING:
 
     class PartSettings(Strict):
-        """The keys of every part; they are read by ``Settings.part``, which knows their types."""
+        """The keys of all parts. ``Settings.part`` returns them with their types."""
 
 else:
     PartSettings = type("PartSettings", tuple(members("settings", "SETTINGS").values()), {})
 
 
 class Settings(AuditSettings, CoolifySettings, PartSettings):
-    """What an operator may set in ``inventories/group_data/*.py``."""
+    """The settings of a host, as an operator writes them in ``inventories/group_data/*.py``."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -65,92 +65,108 @@ class Settings(AuditSettings, CoolifySettings, PartSettings):
     )
 
     release: str = Field(
-        DEFAULT, description="The runsc release to have, gVisor's date and number."
+        DEFAULT,
+        description="The runsc release to install: its date and number, such as `20260928.0`.",
     )
     source: str = Field(
         "official",
-        description="Where it comes from: `official` (gVisor's bucket), `github` (the assets of "
-        "its releases), `apt` (gVisor's own repository; `apt+https://…`: a mirror of it), a URL or "
-        "an absolute path on the controller (both may hold `{release}`, `{arch}` and `{file}`; a "
-        "directory has the bucket's layout below it), or `debian` (the node's own apt; old, for "
-        "the lab).",
+        description="Where the release comes from. `official`: gVisor's bucket. `github`: the "
+        "assets of gVisor's releases on GitHub. `apt`: gVisor's apt repository; `apt+https://…`: a "
+        "mirror of that repository. `debian`: the package in the node's own apt sources (an old "
+        "release, only for the lab). Or a URL, or an absolute path on the controller. URL and path "
+        "may contain `{release}`, `{arch}` and `{file}`. A directory must have the layout of the "
+        "bucket.",
     )
     sha512: dict[Literal["x86_64", "aarch64"], Sums] = Field(
         default_factory=dict,
-        description="The archive's sha512 by architecture, or those of files by name (`runsc` and "
-        "`containerd-shim-runsc-v1` up to 20260817.0; `runsc.deb` for `apt`), unless this package "
-        "knows the release.",
+        description="The sha512 that the download must have, by architecture: one sha512 of the "
+        "archive, or a dict of sha512 by file name. Releases up to 20260817.0 have the files "
+        "`runsc` and `containerd-shim-runsc-v1`, `apt` has `runsc.deb`. `{}`: use the checksums of "
+        "this package, which must know the release.",
     )
     download_timeout_s: Seconds = Field(
-        60, description="Seconds without progress until a download is given up."
+        60, description="Seconds without progress after which a download fails."
     )
     runtimes: dict[str, Runtime] = Field(
         default_factory=lambda: {"runsc": Runtime()},
-        description="Docker runtimes by name, as many as are wanted: `network` (`host`, `sandbox`, "
-        "`none`), `dns` (`docker`: Docker's names with network `sandbox` too), `hardening` "
-        "(`standard`, `strict`), `platform` (`systrap`, `kvm`, `ptrace`), `overlay` (`none`: what "
-        "a container writes outlives its restart, `self`, `memory`), `host_uds` (`none`, `open`, "
-        "`create`, `all`), `panic_log` (a path below `/var/log`), `flags` (others of runsc's), "
-        "`reason` (why what is dangerous of these is wanted). "
-        "`{}`: no gVisor on this node, only its daemon.json is kept.",
+        description="The gVisor runtimes that Docker has on this node: a dict of options for each "
+        "runtime name. All options have defaults. `{}`: no gVisor on this node; only its "
+        "daemon.json is managed.",
     )
     daemon_json: dict[str, Any] = Field(
         default_factory=dict,
-        description="Keys of daemon.json to own over the hardened ones; `None` leaves one alone.",
+        description="Keys of daemon.json to set, with their values. The hardened defaults are "
+        "`no-new-privileges` and `live-restore` on, `userland-proxy` off; a key here replaces the "
+        "default. `None` as a value: do not manage this key. `{}`: only the defaults.",
     )
     daemon_json_if_absent: dict[str, Any] = Field(
         default_factory=dict,
-        description="Keys of daemon.json to set only where the node has no value of its own; "
-        "`None` leaves one alone.",
+        description="Keys of daemon.json to set only if the node's file does not have them. The "
+        "defaults are `metrics-addr`, `log-driver` and `log-opts`; a key here replaces the "
+        "default. `None` as a value: do not manage this key. `{}`: only the defaults.",
     )
     docker: Literal["present", "debian", "docker-ce"] = Field(
         "present",
-        description="`present`: refuse a node without Docker. `debian`: install `docker.io`. "
-        "`docker-ce`: install from Docker's own apt repository.",
+        description="What to do on a node without Docker. `present`: fail the host. `debian`: "
+        "install the package `docker.io`. `docker-ce`: install from Docker's own apt repository.",
     )
     proof: Literal["changed", "always", "never"] = Field(
         "changed",
-        description="When isolation is proven: when the node is not as last proven, always, never.",
+        description="When to prove isolation. `changed`: when the node has changed since the last "
+        "proof. `always`: in every run. `never`: not at all.",
     )
     proof_image: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$",
-        description="An image on the node to prove with, instead of an empty one.",
+        description="An image that is on the node, for the containers of the proof. `None`: the "
+        "proof makes an empty image itself.",
+    )
+    proof_rows: Annotated[bool, Field(strict=True)] = Field(
+        False,
+        description="Whether a run shows each check of a proof that passed. `False`: only how many "
+        "checks had which outcome. Checks that failed are always shown. For one run: "
+        "`--data gvisor_proof_rows=True`.",
     )
     accept_risk: str | None = Field(
         None,
         min_length=10,
-        description="Why a release with a known escape is used all the same; it is repeated.",
+        description="Why you accept a release with a known escape, in 10 characters or more. "
+        "Every output repeats this reason. `None`: refuse such a release.",
     )
     restart: Literal["auto", "reload", "never"] = Field(
         "auto",
-        description="`auto`: dockerd is restarted where a key takes effect only then, with "
-        "live-restore on. `reload`: such a key is written and the restart stays owed, which every "
-        "run says. `never`: a change that needs a restart is refused.",
+        description="What to do about a key that dockerd reads only when it starts. `auto`: "
+        "restart dockerd, with live-restore on. `reload`: write the key, do not restart; the key "
+        "takes effect when dockerd is restarted, and every run says so. `never`: refuse the "
+        "change.",
     )
     apply_timeout_s: Seconds = Field(
         60,
-        description="Seconds until dockerd must be as declared, else the old file is put back.",
+        description="Seconds within which dockerd must run as declared after a change. If it does "
+        "not, the previous daemon.json is restored.",
     )
     restart_wait_s: Annotated[int, Field(ge=0, le=86400, strict=True)] = Field(
-        300, description="Seconds that a restart waits for `--rm` containers, which it would end."
+        300,
+        description="Seconds that a restart of dockerd waits for running `--rm` containers, "
+        "because it would end them. If they still run then, the host fails and nothing is changed.",
     )
 
     keep_releases: Annotated[int, Field(ge=1, le=100, strict=True)] = Field(
         2,
-        description="How many releases stay on a node, used or not, the present one included. "
-        "Others go, unless something needs them: a container, a process, a generation.",
+        description="How many releases stay on a node, including the current one. Older releases "
+        "are removed, unless a container, a process or a generation needs them.",
     )
     generation: Annotated[int, Field(ge=1, strict=True)] | None = Field(
         None,
-        description="For `deploys/rollback.py`: the generation to go back to, `None`: the newest.",
+        description="The generation to which `deploys/rollback.py` goes back, by its number. "
+        "`None`: the newest one.",
     )
     keep_running: Annotated[bool, Field(strict=True)] = Field(
         False,
-        description="Keep a runtime that is not declared any more as long as a container needs it, "
-        "running or stopped: its entry in daemon.json, its wrapper and its release. A later run "
-        "removes them. For all deploys; `deploys/remove.py` leaves running sandboxes alone, too. "
-        "`False`: refuse such a run.",
+        description="What to do about a runtime that is not declared any more, but that a "
+        "container (running or stopped) needs. `False`: refuse the run. `True`: keep the runtime, "
+        "its wrapper and its release; a run after the last such container is gone removes them. "
+        "With `True`, `deploys/remove.py` also leaves running sandboxes alone.",
     )
 
     @field_validator("release", mode="before")
@@ -158,7 +174,7 @@ class Settings(AuditSettings, CoolifySettings, PartSettings):
     def _no_number(cls, value: object) -> object:
         if isinstance(value, float):  # 20260928.10 would have become 20260928.1
             todo = f"""quote it, on the command line as --data 'gvisor_release="{value}"'"""
-            raise Problem("a number, and numbers lose digits", got=value, todo=todo)
+            raise Problem("must be a string, because a number loses digits", got=value, todo=todo)
         return value
 
     @field_validator("release")
@@ -183,7 +199,7 @@ class Settings(AuditSettings, CoolifySettings, PartSettings):
     @classmethod
     def _no_runtimes(cls, value: dict[str, Any]) -> dict[str, Any]:
         if "runtimes" in value:
-            raise Problem("runtimes has a setting of its own", todo="use gvisor_runtimes")
+            raise Problem("the key runtimes cannot be set here", todo="use gvisor_runtimes")
         return value
 
     @model_validator(mode="after")
@@ -192,46 +208,46 @@ class Settings(AuditSettings, CoolifySettings, PartSettings):
             return self
         if not self.sha512 and self.release not in LOCK["releases"]:
             raise Problem(
-                f"missing, and this package knows no sha512 of {self.release}",
+                f"is not set, and this package has no sha512 of release {self.release}",
                 todo='write {"x86_64": "<sha512 of the archive>"}',
             )
-        if not self.source.startswith("/"):  # a directory has both layouts, which only it can say
+        if not self.source.startswith("/"):  # only a directory itself shows which layout it has
             for arch in self.sha512 or LOCK["releases"][self.release]["sha512"]:
                 self.archive.fetch(self.release, arch)
         return self
 
     def part(self, kind: type[T]) -> T:
         """
-        Return these settings as those of one part, such as ``EgressSettings``.
+        Return these settings, typed as the settings of one part, such as ``EgressSettings``.
 
-        Raises ``TypeError`` if no part in the list of parts has them.
+        Raises ``TypeError`` if no part in the list of parts has settings of this type.
         """
         if not isinstance(self, kind):
-            raise TypeError(f"{kind.__name__} are no settings of a part in the list")
+            raise TypeError(f"no part in the list of parts has settings of type {kind.__name__}")
         return self
 
     @property
     def parsed_release(self) -> Release:
-        """``gvisor_release``, comparable."""
+        """Return ``gvisor_release`` as a ``Release``, which can be compared."""
         return parse_release(self.release)
 
     @property
     def archive(self) -> Archive:
-        """Where the release comes from, and what it must be."""
+        """Return the source of the release, and its checksums."""
         sha512 = {str(arch): value for arch, value in self.sha512.items()}
         return Archive(self.source, sha512, self.download_timeout_s)
 
     def wanted_daemon_json(self) -> dict[str, Any]:
-        """The keys of daemon.json to own, runtimes apart: the hardened ones and the host's own."""
+        """Return the keys of daemon.json to own: hardened and declared ones, without runtimes."""
         return _without_none({**HARDENED, **self.daemon_json})
 
     @property
     def spares_ports(self) -> bool:
-        """Return True unless the operator has decided on ``userland-proxy``."""
+        """Return True unless the operator has set ``userland-proxy``."""
         return "userland-proxy" not in self.daemon_json
 
     def daemon_json_defaults(self) -> dict[str, Any]:
-        """The keys of daemon.json to set where the node has none of its own."""
+        """Return the keys of daemon.json to set only if the node's file does not have them."""
         defaults = {**HARDENED_IF_ABSENT, **self.daemon_json_if_absent}
         return _without_none(
             {key: value for key, value in defaults.items() if key not in self.daemon_json}
@@ -244,11 +260,9 @@ def _without_none(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def load_settings(data: Mapping[str, Any]) -> tuple[Settings | None, dict[str, str]]:
     """
-    The settings in a host's data, or what is wrong with each key.
+    Return the settings in a host's data and no problems, or None and the problem of each key.
 
-    + data: all data of one host; only keys that begin with ``gvisor_`` are looked at
-
-    Returns the settings and no problems, or None and what is wrong by key.
+    + data: all data of one host; only keys that begin with ``gvisor_`` are read
     """
     ours = {key: value for key, value in data.items() if key.startswith(PREFIX)}
     try:
@@ -267,7 +281,7 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
     inside = "".join(f"[{part!r}]" for part in path[1:])
     safe = shown(error["input"], [key, *path[1:]])
     if error["type"] == "extra_forbidden":
-        what = f"unknown key, got {cut(safe)}; known are {_nearest(path)}"
+        what = f"unknown key, got {cut(safe)}; use {_nearest(path)}"
     elif isinstance(context := error.get("ctx", {}).get("error"), Problem):
         what = str(context)
     else:
@@ -276,7 +290,7 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
 
 
 def _nearest(path: list[str]) -> str:
-    """The known keys that look like the last of ``path``, or all of them."""
+    """Return the known keys that are similar to the last of ``path``, or all known keys."""
     names = (
         list(Runtime.model_fields)
         if len(path) > 1

@@ -1,8 +1,9 @@
 """
-What a check of the proof is: what it shows, how it is observed, and what its control must be.
+A check of the proof: what it shows, how it is observed, and what the control must show.
 
-Every check is made in a container under the runtime and in one under runc. Where runc can show the
-opposite it has to; where both must show the same (``same``), runc shows that it can be seen here.
+Each check is made in a container under the runtime and in a container under runc. Most controls
+must show the opposite. Where both must show the same (``same``), the control shows that it can be
+observed on this node.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ NAMED = "sandbox with dns"
 OWN_STACK = frozenset({"sandbox", NAMED})
 ONLINE = frozenset({"host", *OWN_STACK})
 ALL = frozenset({"none", *ONLINE})
-# Docker's resolver is not to be reached from gVisor's own network stack: google/gvisor#7469.
+# gVisor's own network stack cannot reach Docker's resolver: google/gvisor#7469.
 WITH_DNS = frozenset({"host", NAMED})
 
 
 @dataclass(frozen=True)
 class Check:
     """
-    One thing to be seen. ``sandbox`` and ``control`` judge what a container under the runtime and
-    one under runc showed; they get the observations of that container and of the node.
+    One observation and its judges. ``sandbox`` judges the container under the runtime, ``control``
+    the one under runc; both get the observations of that container and of the node.
 
-    ``observed`` is the observation that is shown, ``how`` says how it is made. ``networks`` are
-    those of runtimes that can show it, ``hardening`` is the only one with which they can.
-    ``unless`` says when it cannot be made; it is then not applicable, and never counts as proven.
-    ``cis`` is docker-bench-security's id, where there is one about the same thing.
+    ``observed`` names the observation, ``how`` says how it is made. ``networks`` and ``hardening``
+    are those of the runtimes that the check applies to; empty for any hardening. ``unless`` says
+    when the check does not apply; it then counts as neither passed nor failed. ``cis`` is the id of
+    docker-bench-security's rule about the same subject.
     """
 
     id: str
@@ -48,18 +49,18 @@ class Check:
     cis: str | None = None
 
     def is_about(self, runtime: Runtime) -> bool:
-        """Whether this runtime can show it."""
+        """Return True if the check applies to this runtime."""
         can_show = self.hardening in ("", runtime.hardening)
         return can_show and _network(runtime) in self.networks
 
     @property
     def same(self) -> bool:
-        """Whether runc must show the same, and not the opposite."""
+        """Return True if runc must show the same, and not the opposite."""
         return self.sandbox is self.control
 
 
 def has_names(runtime: Runtime) -> bool:
-    """Whether Docker's names are to resolve under this runtime."""
+    """Return True if names of containers must resolve under this runtime."""
     return _network(runtime) in WITH_DNS
 
 

@@ -11,20 +11,20 @@ from pyinfra_gvisor.runtimes.profiles import Runtime
 
 __all__ = ["ALL", "CHECKS", "CONTROL", "Check"]
 
-_LEAVE = "run nobody's code under this runtime; see what the wrapper starts"
-_FLAGS = "take the flag out of gvisor_runtimes, or give a reason for it there"
-_STRICT = "look at `hardening` in gvisor_runtimes, and at what the wrapper starts"
-_NETWORK = "look at the node's firewall and Docker's networks; compare with the control"
+_LEAVE = "run no untrusted code under this runtime; check what its wrapper starts"
+_FLAGS = "remove the flag from gvisor_runtimes, or give a reason for it there"
+_STRICT = "check `hardening` in gvisor_runtimes, and what the wrapper starts"
+_NETWORK = "check the node's firewall and Docker's networks; compare with the control"
 _NAMES = (
-    "look at dockerd's log, for a runtime with `dns` at that of pyinfra-gvisor-resolver too; "
-    "network sandbox has Docker's names with `dns` alone"
+    "check dockerd's log, and for a runtime with `dns` also the log of pyinfra-gvisor-resolver; "
+    "with network sandbox, Docker's names need `dns`"
 )
 
 CHECKS: tuple[Check, ...] = (
     Check(
         "kernel-inside",
-        "the kernel that the container talks to is gVisor's",
-        "`uname -v` inside is gVisor's; under runc the node's",
+        "the container's kernel is gVisor",
+        "`uname -v` inside is gVisor's; under runc it is the node's",
         "kernel_version",
         Severity.CRITICAL,
         _LEAVE,
@@ -33,9 +33,9 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "kernel-release",
-        "it has a release that gVisor gives itself",
-        "`uname -r` inside is 4.4.0, 4.19.0-gvisor, or another with gVisor's `uname -v`; under "
-        "runc the node's",
+        "the kernel has gVisor's release name",
+        "`uname -r` inside is 4.4.0 or 4.19.0-gvisor, or `uname -v` is gVisor's; under runc it is "
+        "the node's",
         "kernel_release",
         Severity.CRITICAL,
         _LEAVE,
@@ -44,21 +44,20 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "dmesg",
-        "its log is gVisor's",
-        "syslog(2) inside has `Starting gVisor`; under runc the node's log, or none",
+        "the kernel log is gVisor's",
+        "syslog(2) inside shows `Starting gVisor`; under runc it shows the node's log, or nothing",
         "dmesg",
         Severity.CRITICAL,
         _LEAVE,
         shows("dmesg", "Starting gVisor"),
         shows("dmesg", "another kernel's", "refused"),
-        hardening="standard",  # Docker's seccomp filter refuses syslog(2)
+        hardening="standard",  # with strict, Docker's seccomp filter refuses syslog(2)
     ),
     Check(
         "process-outside",
-        "the container's process is gVisor's sandbox",
-        "on the node an unchanged wrapper of ours handles the runtime, `argv[0]` is runsc-sandbox, "
-        "and `/proc/<pid>/exe` is, by device and inode or by checksum, a program that a release's "
-        "manifest knows; under runc that is not so",
+        "the container's process on the node is gVisor's sandbox",
+        "the runtime uses an unchanged wrapper of ours, `argv[0]` is runsc-sandbox, and "
+        "`/proc/<pid>/exe` is a program in a release's manifest. Under runc this is not so",
         "process",
         Severity.CRITICAL,
         _LEAVE,
@@ -67,27 +66,27 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "release",
-        "the sandbox runs from the release asked for",
-        "that program is of the release declared; under runc it is of none",
+        "the sandbox runs from the declared release",
+        "the program in `/proc/<pid>/exe` is of that release; under runc it is of no release",
         "file",
         Severity.HIGH,
-        "run the deploy again, which writes the wrapper of the release that is declared",
+        "run the deploy again: it writes the wrapper of the declared release",
         judges.from_the_release,
         judges.from_no_release,
     ),
     Check(
         "runtime",
-        "Docker has the container under the runtime asked for",
-        "`docker inspect`, `HostConfig.Runtime`; under runc it is runc",
+        "Docker runs the container under the requested runtime",
+        "`docker inspect` shows it in `HostConfig.Runtime`; under runc it is runc",
         "asked",
         Severity.HIGH,
-        "look at the runtimes in `docker info`, and for a plugin that changes what is asked for",
+        "check the runtimes in `docker info`, and whether a plugin changes requests",
         *same(judges.as_asked),
     ),
     Check(
         "dns",
-        "Docker's names of other containers resolve",
-        "the name of a container beside it is that one's address; under runc the same",
+        "names of other containers resolve",
+        "the name of a container on its network resolves to that container; under runc the same",
         "dns_peer",
         Severity.MEDIUM,
         _NAMES,
@@ -96,8 +95,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "dns-alias",
-        "so do their aliases",
-        "what that container is called on their network is its address; under runc the same",
+        "aliases of other containers resolve",
+        "an alias of that container resolves to its address; under runc the same",
         "dns_alias",
         Severity.MEDIUM,
         _NAMES,
@@ -106,20 +105,20 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "dns-scope",
-        "names of a network that it is not on do not resolve",
-        "what that container is called on another network has no address, which it has for those "
-        "that are on it; under runc the same",
+        "names of other networks do not resolve",
+        "an alias on another network does not resolve to its address there, but does for "
+        "containers on that network; under runc the same",
         "dns_scope",
         Severity.HIGH,
-        "look at who answers the container: its resolv.conf, `dns` in daemon.json",
+        "check the container's resolv.conf, and `dns` in daemon.json",
         *same(judges.not_beyond),
         networks=WITH_DNS,
     ),
     Check(
         "dns-restart",
-        "names resolve when either side was restarted",
-        "behind `docker restart` of that container, and then of its own, the name is the address "
-        "that it has now; under runc the same",
+        "names resolve after a restart of either container",
+        "after `docker restart` of each container, the name resolves to the new address; under "
+        "runc the same",
         "dns_restart",
         Severity.MEDIUM,
         _NAMES,
@@ -129,19 +128,19 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "dns-external",
         "names outside Docker resolve",
-        "example.com has an address; under runc the same",
+        "example.com resolves; under runc the same",
         "dns_external",
         Severity.MEDIUM,
-        "look at `dns` in daemon.json and at the node's resolv.conf",
+        "check `dns` in daemon.json and the node's resolv.conf",
         *same(judges.external_resolved),
         networks=WITH_DNS,
-        unless="the node or a container under runc resolves no external name",
+        unless="the node, or a container under runc, resolves no external name",
     ),
     Check(
         "address",
         "packets leave from the container's own private address",
-        "the address that a socket to the peer has is the one that Docker gave, in its network's "
-        "subnet, and none of the node's; under runc the same",
+        "the local address of a socket is the one that Docker assigned, in its network's subnet "
+        "and not the node's; under runc the same",
         "address",
         Severity.HIGH,
         "start no container with `--network host`; see `network` in gvisor_runtimes",
@@ -151,20 +150,20 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "own-stack",
-        "packets are made by gVisor's own network stack",
-        "in its network namespace no interface of the kernel's has its address, which the sandbox "
-        "has taken; under runc one has",
+        "gVisor's own network stack makes the packets",
+        "no interface in its network namespace has its address, because the sandbox took it; "
+        "under runc an interface has it",
         "kernel_address",
         Severity.CRITICAL,
-        "look at `network` in gvisor_runtimes, and at what the wrapper starts",
+        "check `network` in gvisor_runtimes, and what the wrapper starts",
         shows("kernel_address", "the sandbox's alone"),
         shows("kernel_address", "the kernel's"),
         networks=OWN_STACK,
     ),
     Check(
         "tcp-to-peer",
-        "it reaches a container beside it",
-        "a TCP connection gets that one's word; under runc the same",
+        "it reaches another container",
+        "a TCP connection gets that container's answer; under runc the same",
         "tcp_to_peer",
         Severity.MEDIUM,
         _NETWORK,
@@ -173,8 +172,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "tcp-from-peer",
-        "a container beside it reaches it",
-        "a TCP connection gets its word; under runc the same",
+        "another container reaches it",
+        "a TCP connection gets its answer; under runc the same",
         "tcp_from_peer",
         Severity.MEDIUM,
         _NETWORK,
@@ -184,7 +183,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "published-port",
         "the node reaches it through a published port, as a proxy does",
-        "a TCP connection to the port on 127.0.0.1 gets its word; under runc the same",
+        "a TCP connection to the port on 127.0.0.1 gets its answer; under runc the same",
         "published",
         Severity.MEDIUM,
         _NETWORK,
@@ -195,7 +194,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "raw-socket",
         "raw sockets are refused",
-        "socket(2) of SOCK_RAW inside; allowed under runc",
+        "socket(2) of SOCK_RAW inside is refused; allowed under runc",
         "raw_socket",
         Severity.HIGH,
         _FLAGS,
@@ -205,7 +204,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "packet-socket",
         "packet sockets are refused",
-        "socket(2) of AF_PACKET inside; allowed under runc",
+        "socket(2) of AF_PACKET inside is refused; allowed under runc",
         "packet_socket",
         Severity.HIGH,
         _FLAGS,
@@ -215,43 +214,43 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "docker-socket",
         "a mounted docker.sock cannot be opened",
-        "connect(2) to it inside, or the start with it; allowed under runc",
+        "connect(2) to it inside, or a start with it, is refused; allowed under runc",
         "docker_socket",
         Severity.CRITICAL,
         _FLAGS,
         *refused("docker_socket"),
         cis="5.32",
-        unless="dockerd has userns-remap, with which runc may not open it either",
+        unless="dockerd has userns-remap, which refuses it under runc too",
     ),
     Check(
         "no-new-privs",
-        "no program gains what its caller has not",
-        "a setuid program of root's, started by nobody, is not root; under runc the same",
+        "no program gains privileges that its caller lacks",
+        "a setuid program of root, started by nobody, does not become root; under runc the same",
         "no_new_privs",
         Severity.MEDIUM,
-        'have "no-new-privileges": true in daemon.json, and restart dockerd if that is owed',
+        'set "no-new-privileges": true in daemon.json, and restart dockerd to apply',
         *same(shows("no_new_privs", "nothing gained")),
-        unless="it is given up, or not in force yet, or `gvisor_proof_image` is set",
+        unless="it is switched off, or not active yet, or `gvisor_proof_image` is set",
         cis="5.26",
     ),
     Check(
         "seccomp",
-        "Docker's seccomp filter is in force inside",
-        "personality(2) with a value that the filter does not know is refused inside; under runc "
+        "Docker's seccomp filter is active inside",
+        "personality(2) with a value that the filter does not allow is refused inside; under runc "
         "the same",
         "personality",
         Severity.MEDIUM,
         _STRICT,
         *same(shows("personality", "refused")),
-        unless="under runc it is not refused either, by a filter of the node's own",
+        unless="the node has a filter of its own, which does not refuse it under runc either",
         hardening="strict",
         cis="5.22",
     ),
     Check(
         "file-rights",
-        "its process has no rights over files of others",
-        "on the node its process has none of the capabilities CHOWN, DAC_OVERRIDE, "
-        "DAC_READ_SEARCH, FOWNER and FSETID; under runc it has some",
+        "its process has no capability over files of other users",
+        "its process on the node has none of CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER and "
+        "FSETID; under runc it has some",
         "file_rights",
         Severity.MEDIUM,
         _STRICT,
@@ -261,56 +260,55 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "memory-limit",
-        "a limit of memory is in force",
-        "the control group of its process on the node has the limit in bytes that was asked for; "
-        "under runc the same",
+        "the memory limit is active",
+        "the control group of its process has the requested limit in bytes; under runc the same",
         "memory_limit",
         Severity.MEDIUM,
-        "leave --ignore-cgroups out of gvisor_runtimes; look at the node's control groups",
+        "remove --ignore-cgroups from gvisor_runtimes; check the node's control groups",
         *same(shows("memory_limit", MEMORY_LIMIT)),
-        unless="the node's kernel knows no such limit",
+        unless="the node's kernel has no memory limits",
         cis="5.11",
     ),
     Check(
         "exec",
         "docker exec works",
-        "a program that is started in it answers; under runc the same",
+        "a program started with it answers; under runc the same",
         "exec",
         Severity.MEDIUM,
-        "look at dockerd's log",
+        "check dockerd's log",
         *same(shows("exec", "answer 42")),
     ),
     Check(
         "logs",
         "docker logs works",
-        "a line that it wrote is there; under runc the same",
+        "a line that the container wrote is there; under runc the same",
         "logs",
         Severity.MEDIUM,
-        "look at dockerd's log",
+        "check dockerd's log",
         *same(shows("logs", "its line")),
     ),
     Check(
         "reload",
-        "it lives on when dockerd reloads",
-        "after a reload it is the same process and answers `docker exec`; under runc the same",
+        "it keeps running when dockerd reloads",
+        "after a reload it is the same process, and `docker exec` works; under runc the same",
         "reload",
         Severity.HIGH,
-        "look at dockerd's log, and whether it takes daemon.json as it lies there",
+        "check dockerd's log, and whether dockerd accepts daemon.json",
         *same(shows("reload", "lives on")),
-        unless="dockerd has not read daemon.json as it lies there, or a release is only tried",
+        unless="dockerd has not read the current daemon.json, or a release is only tried",
     ),
     Check(
         "stop",
         "docker stop works",
-        "it is told to end, and ends with its own code (7) within 10 s; under runc the same",
+        "it gets SIGTERM and exits with its own code (7) within 10 s; under runc the same",
         "stop",
         Severity.MEDIUM,
-        "look at dockerd's log; what does not stop is killed",
+        "check dockerd's log; Docker kills a container that does not stop",
         *same(shows("stop", "exited 7")),
     ),
 )
 
 
 def asked_of(runtime: Runtime) -> tuple[Check, ...]:
-    """The checks that are about such a runtime."""
+    """Return the checks that apply to such a runtime."""
     return tuple(check for check in CHECKS if check.is_about(runtime))

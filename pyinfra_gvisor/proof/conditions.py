@@ -1,4 +1,4 @@
-"""When a check of the proof does not apply, as far as that is known without looking at probes."""
+"""Why checks of the proof do not apply, as far as that is known before the probe."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from pyinfra_gvisor.settings import Settings
 
 def no_new_privileges(settings: Settings) -> bool | None:
     """
-    Whether no-new-privileges has to be in force.
+    Return whether the proof must see no-new-privileges on.
 
-    False: the operator has given it up. None: it is not ours to say, or a restart may stay owed.
+    False: the operator switched it off. None: it is not declared, or dockerd is not restarted for
+    it (``gvisor_restart = "reload"``).
     """
     if settings.restart == "reload":
         return None
@@ -29,26 +30,26 @@ def spared(
     node: Node, *, wanted: bool | None, no_reload: str | None, declared: Declared
 ) -> dict[str, str]:
     """
-    Why checks do not apply, by id.
+    Return why checks do not apply, by id.
 
-    + wanted: whether no-new-privileges has to be in force; None: if the daemon says that it is
-    + no_reload: why dockerd is not to be reloaded
-    + declared: the settings whose parts are to be seen at work; None: none is
+    + wanted: whether no-new-privileges must be on; None: only if the running dockerd has it on
+    + no_reload: why dockerd must not be reloaded; None if it may
+    + declared: the settings whose parts the proof must see working; None for no part
     """
     found = _of_parts(declared, is_trial=no_reload == NOT_WHILE_TRIED)
     if wanted is False:
-        found["no-new-privs"] = "no-new-privileges is given up in gvisor_daemon_json"
+        found["no-new-privs"] = "no-new-privileges is switched off in gvisor_daemon_json"
     elif wanted is None and not _has(node, "no-new-privileges"):
         found["no-new-privs"] = "the running dockerd does not have no-new-privileges"
     if _has(node, "userns"):
-        found["docker-socket"] = "with userns-remap not even runc may open Docker's socket"
+        found["docker-socket"] = "with userns-remap, runc cannot open Docker's socket either"
     if no_reload:
         found["reload"] = no_reload
     return found
 
 
 def _of_parts(declared: Declared, *, is_trial: bool) -> dict[str, str]:
-    """Where a release is only tried, what is declared of parts may not be there yet."""
+    """Return the same for checks of parts. While a release is only tried, parts may be missing."""
     parts = proofs_of_parts().values()
     if is_trial:
         return {check.id: NOT_WHILE_TRIED for part in parts for check in part.checks}
@@ -57,29 +58,29 @@ def _of_parts(declared: Declared, *, is_trial: bool) -> dict[str, str]:
 
 def why_not_reload(node: Node) -> str | None:
     """
-    Why a reload could change something: dockerd has not read daemon.json as it lies there, or
-    nobody knows. None if it has.
+    Return why a reload could change something: dockerd has not read the current daemon.json, or
+    that is not known. None if dockerd has read it.
     """
     text = node.daemon_json.text
     if node.info is None or text is None:
-        return "there is no daemon.json that dockerd could have read"
+        return "there is no daemon.json"
     if node.pending:
-        return "a change of daemon.json is not over"
+        return "a change of daemon.json was interrupted"
     try:
         value: Mapping[str, Json] = JsonText(text).value
         read = known(node, Force.RELOAD)
     except Problem:
         return "daemon.json cannot be read"
     if read is None:
-        return "it is not known whether dockerd has read daemon.json as it is"
+        return "it is not known whether dockerd has read this daemon.json"
     shown = all(in_force(node, path, entry) for path, entry in _shown(value))
     if not shown or not same(dict(read), read_keys(value, Force.RELOAD)):
-        return "dockerd has not read daemon.json as it is now"
+        return "dockerd has not read daemon.json since the file changed"
     return None
 
 
 def _shown(value: Mapping[str, Json]) -> list[tuple[tuple[str, ...], Json]]:
-    """What of the file the daemon shows itself, each runtime for itself."""
+    """Return the values of the file that dockerd shows in ``docker info``, each runtime alone."""
     entries = value.get("runtimes")
     runtimes = entries if isinstance(entries, dict) else {}
     return [((key,), value[key]) for key in SHOWN if key in value and key != "runtimes"] + [

@@ -1,4 +1,4 @@
-"""How what was seen is judged: one function a check, true only of what was really seen."""
+"""Functions that judge observations: a missing observation is never what it should be."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from ipaddress import ip_address, ip_network
 # Of the containers, in bytes: `memory` in scripts/prove.sh.
 MEMORY_LIMIT = "134217728"
 
-# `uname -v` in every release, pkg/sentry/kernel: it says nothing about the host's kernel.
+# `uname -v` in every release: pkg/sentry/kernel.
 GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
-# `uname -r`: the former before 20260427.0, the latter since. Seen, and read in several sources.
+# `uname -r` before 20260427.0, and since. Observed, and read in gVisor's source.
 GVISOR_RELEASES = frozenset({"4.4.0", "4.19.0-gvisor"})
 
 Seen = Mapping[str, str]
-# What a container showed and what is known of the node; whether that proves it.
+# Gets the observations of a container and of the node; returns True if they are as they must be.
 Judge = Callable[[Seen, Seen], bool]
 
 
 def shows(key: str, *values: str) -> Judge:
-    """That an observation is one of these values."""
+    """Return a judge: the observation has one of these values."""
     return lambda seen, _node: seen.get(key) in values
 
 
@@ -28,19 +28,19 @@ def gvisors_version(seen: Seen, node: Seen) -> bool:
 
 
 def gvisors_release(seen: Seen, node: Seen) -> bool:
-    """A later release may have another one: what is not known has to come with gVisor's version."""
+    """Return True for a kernel release of gVisor. An unknown one needs gVisor's version too."""
     found = seen.get("kernel_release")
     known = found in GVISOR_RELEASES or gvisors_version(seen, node)
     return bool(found) and known and found != node.get("kernel_release")
 
 
 def as_on_node(key: str) -> Judge:
-    """That an observation is the node's own of that name."""
+    """Return a judge: the observation equals the node's."""
     return lambda seen, node: bool(seen.get(key)) and seen.get(key) == node.get(key)
 
 
 def is_a(state: str) -> Judge:
-    """That the container was seen to be that: ``sandbox/verdict.pl``."""
+    """Return a judge: ``sandbox/verdict.pl`` found the container in this state."""
     return lambda seen, _node: bool(seen.get("process")) and seen.get("state") == state
 
 
@@ -66,12 +66,12 @@ def own_address(seen: Seen, node: Seen) -> bool:
 
 
 def as_peer(key: str) -> Judge:
-    """That a name has led to the container beside it."""
+    """Return a judge: a name resolved to the address of the other container."""
     return lambda seen, node: bool(seen.get(key)) and seen.get(key) == node.get("peer_address")
 
 
 def not_beyond(seen: Seen, node: Seen) -> bool:
-    """Not the address that who is on that network has; somebody outside may answer for any name."""
+    """Return True if an alias did not resolve to the address that it has on the other network."""
     found, beyond = seen.get("dns_scope"), node.get("beyond")
     if not _is_address(beyond) or found == beyond:
         return False
@@ -90,7 +90,7 @@ def external_resolved(seen: Seen, _node: Seen) -> bool:
 
 
 def stopped(key: str) -> Judge:
-    """That the rules have stopped it, and that it was seen inside not to get through either."""
+    """Return a judge: the firewall blocked the connection, and the container saw no connection."""
 
     def judge(seen: Seen, _node: Seen) -> bool:
         by_rules, inside = _tried(seen, key)
@@ -100,21 +100,21 @@ def stopped(key: str) -> Judge:
 
 
 def let_through(key: str) -> Judge:
-    """That the rules have let it through, whatever answers there."""
+    """Return a judge: the firewall accepted the connection, whatever the peer answered."""
     return lambda seen, _node: _tried(seen, key)[0] == "let through"
 
 
 def _tried(seen: Seen, key: str) -> tuple[str, str]:
-    """What the rules did with a connection, and what it came to: "stopped, no route"."""
+    """Return what the firewall did and what the container saw, of such as "stopped, no route"."""
     by_rules, _, inside = seen.get(key, "").partition(", ")
     return by_rules, inside
 
 
 def same(judge: Judge) -> tuple[Judge, Judge]:
-    """For what the sandbox and runc must both show."""
+    """Return the judges of a check where the sandbox and runc must show the same."""
     return judge, judge
 
 
 def refused(key: str) -> tuple[Judge, Judge]:
-    """For what the sandbox refuses and runc allows."""
+    """Return the judges of a check where the sandbox refuses what runc allows."""
     return shows(key, "refused"), shows(key, "allowed")

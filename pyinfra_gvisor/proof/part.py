@@ -10,10 +10,10 @@ from pyinfra_gvisor.parts import members
 from pyinfra_gvisor.proof.check import Check
 from pyinfra_gvisor.settings import Settings
 
-NOT_WHILE_TRIED = "not while a release is only tried"
+NOT_WHILE_TRIED = "not checked while a release is only tried"
 
 Declared = Settings | None
-"""The host's settings, None where a proof is about no part."""
+"""The host's settings; None if a proof checks no part."""
 
 
 def _nothing(*_asked: object) -> None:
@@ -29,9 +29,9 @@ class PartProof:
     """
     The checks of a part, and what they need.
 
-    ``spared``: why checks of it do not apply, by id. ``given``: what its script ``proof.sh`` has to
-    know, None where it is not to run. ``state``: what of it has to be the same for an earlier proof
-    to hold, as JSON knows it; None where it is not declared.
+    ``spared`` returns why its checks do not apply, by id. ``given`` returns the variables of its
+    script ``proof.sh``; None if the script is not run. ``state`` returns its share of the proof's
+    fingerprint, as JSON; None if the part is not declared.
     """
 
     checks: tuple[Check, ...]
@@ -41,5 +41,5 @@ class PartProof:
 
 
 def proofs_of_parts() -> Mapping[str, PartProof]:
-    """Return what parts add, by their names; most add nothing."""
+    """Return the parts that have checks, by name."""
     return members("proof", "PROOF")

@@ -1,4 +1,4 @@
-"""The script that probes a node: put together for its runtimes, and for who starts its dockerd."""
+"""The probe script: assembled for the node's runtimes and for its service manager."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyinfra_gvisor.proof.part import Declared, proofs_of_parts
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.scripts import encoded, program, script
 
-# Seconds. A proof takes 20 to 40 where Docker answers within a twentieth of one.
+# Seconds. A proof takes 20 s to 40 s if Docker answers within 0.05 s.
 SILENT_S, FAST_S, PER_ANSWER_S, MOST_S = 60, 120, 400, 3600
 VERDICTS = (
     "scripts/docker_api.pl",
@@ -32,17 +32,18 @@ def probe_script(
     declared: Declared = None,
 ) -> str:
     """
-    One shell script: start a probe under each runtime and under the control, look, tidy up.
+    Return one shell script: start a probe under each runtime and under runc, observe, clean up.
 
-    + image: the image to start them from, which has to be on the node; None: an empty one is made
-    + no_reload: why dockerd is not to be reloaded meanwhile
-    + declared: the settings whose parts are to be seen at work; None: none is
+    + image: the image of the probes, which must be on the node; None: the script makes an empty one
+    + no_reload: why dockerd must not be reloaded; None if it may
+    + declared: the settings whose parts the proof must see working; None for no part
     """
     asked = {name: part.given(node, declared) for name, part in proofs_of_parts().items()}
     trying = {name: given for name, given in asked.items() if given is not None}
     return script(
         *(() if no_reload else (service_script(node), "dockerd", "prove_reload")),
         *(f"parts/{name}/proof" for name in trying),
+        "holder",
         "prove_names",
         "prove_look",
         "prove",
@@ -61,7 +62,7 @@ def probe_script(
 
 
 def within_script() -> str:
-    """What runs such a script, which is its first argument, for as long as the node may need."""
+    """Return the script that runs a probe script, its first argument, with a time limit."""
     return script(
         "prove_within",
         silent_s=SILENT_S,
@@ -72,7 +73,7 @@ def within_script() -> str:
 
 
 def _for_reload(node: Node) -> dict[str, str | int]:
-    """What the parts want that know dockerd; what they would look for in the end is not theirs."""
+    """Return the variables of the shared dockerd scripts; a reload here checks no result."""
     return {
         "file": DAEMON_JSON,
         "state_dir": STATE_DIR,

@@ -1,4 +1,4 @@
-"""Why a proof could not be made, which says nothing of isolation: one cause, one line."""
+"""Why a proof could not be made. This says nothing about isolation. One line for one cause."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pyinfra_gvisor.node.records import VERSIONS
 from pyinfra_gvisor.proof.check import CONTROL
 from pyinfra_gvisor.proof.verdict import Verdict
 
-PEER = "the peer"  # what probes talk to, which is started under the control's runtime
+PEER = "the peer"  # the container that probes talk to, under runc too
 _SHOWN = 300  # characters of what Docker said
 _DAEMON = "Error response from daemon: "
-_MEND_DOCKER = f"mend Docker until `docker run --runtime {CONTROL}` works there, then run again"
+_MEND_DOCKER = f"repair Docker until `docker run --runtime {CONTROL}` works, then run again"
 
 
 def start_failures(output: Iterable[str]) -> dict[str, str]:
@@ -25,13 +25,13 @@ def why_unmade(
     output: Sequence[str], stderr: Sequence[str], verdicts: Iterable[Verdict], *, ok: bool
 ) -> Problem | None:
     """
-    Return why the proof could not be made, None if it was.
+    Return why the proof could not be made; None if it was.
 
-    What was seen to speak against a runtime counts, however the probe has ended.
+    An observation against a runtime counts as a proof that failed, however the probe ended.
 
     + output: the lines of ``scripts/prove.sh``
-    + stderr: what else it said
-    + ok: it has ended well
+    + stderr: its error messages
+    + ok: its exit code was 0
     """
     if any(verdict.against for verdict in verdicts):
         return None
@@ -40,12 +40,12 @@ def why_unmade(
 
 
 def record_of_try(problem: Problem, *, at: str, release: str) -> dict[str, Any]:
-    """Return the record of a proof that could not be made; that of an earlier one stays."""
+    """Return the record of a proof that could not be made. The earlier proof keeps its record."""
     return {"version": VERSIONS["proof-try"], "at": at, "release": release, "why": problem.what}
 
 
 def tried_since(state: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return when a proof could not be made since the last one was made, and why."""
+    """Return when and why a proof could not be made since the last proof; None if it could."""
     found, made = state.get("proof-try", {}), state.get("proof", {})
     at = str(found.get("at", ""))
     if not at or at < str(made.get("at", "")):
@@ -76,7 +76,7 @@ def _not_started(output: Sequence[str]) -> Problem | None:
 def _broken_off(stderr: Sequence[str]) -> Problem:
     said = [line.strip() for line in stderr if line.strip()]
     of_docker = [line for line in said if _DAEMON in line]
-    why = (of_docker or said or ["it said nothing"])[-1]
+    why = (of_docker or said or ["no error message"])[-1]
     return _problem("the probe broke off", why, todo="see dockerd's log, then run again")
 
 

@@ -1,9 +1,9 @@
 """
-What "isolated" means: checks whose outcome could have been otherwise, and a control where it is.
+What "isolated" means: checks of a container under gVisor, each with a control under runc.
 
-Every check is made twice, in a container under the runtime and in one under runc. It proves
-something only if the sandbox shows what it must and runc shows what it must. The checks themselves
-are data: ``proof.checks.CHECKS``.
+Each check is made in a container under the runtime and in a container under runc. A check passes
+only if both containers show what they must. The checks themselves are data:
+``proof.checks.CHECKS``.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from pyinfra_gvisor.proof.part import Declared, proofs_of_parts
 from pyinfra_gvisor.runtimes.profiles import Runtime
 
 NOT_STARTED = "did not start"
-CELL = 26  # columns of the table for what was seen on each side
 
 
 @dataclass(frozen=True)
 class Verdict:
     """
-    A check's outcome for one runtime: what was seen there and under runc, and if it proves.
+    A check's outcome for one runtime: what was seen under the runtime and under runc.
 
-    ``accepted``: it does not, and a danger that was accepted for this runtime says why not.
-    ``against``: what was seen there, and not only missed, speaks against the runtime.
-    ``not_applicable``: why it was not made, if so; it then proves nothing and fails nothing.
+    ``accepted``: the check failed because of a danger that was accepted for this runtime.
+    ``against``: the observation itself contradicts isolation; it is not only missing.
+    ``not_applicable``: why the check was not made; empty if it was. Such a check never fails.
     """
 
     runtime: str
@@ -45,7 +44,7 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """The outcome in a word or two."""
+        """Return the outcome: ``ok``, ``accepted``, ``n/a`` or ``NOT PROVEN``."""
         if self.not_applicable:
             return "n/a"
         return "ok" if self.passed else "accepted" if self.accepted else "NOT PROVEN"
@@ -59,13 +58,13 @@ def judge(
     spared: Mapping[str, str] | None = None,
 ) -> list[Verdict]:
     """
-    The verdict on every check for every runtime.
+    Return the verdict on every check for every runtime.
 
-    + output: the lines of ``scripts/prove.sh``; what is missing in them counts as not proven. An
-      observation ``NAME.error`` says why NAME was not made
+    + output: the lines of ``scripts/prove.sh``. A missing observation is not proven; the
+      observation ``NAME.error`` says why NAME is missing
     + release: the release that the sandboxes must run from
-    + spared: why a check is not applicable, by id, where that is known without looking; the
-      script may know of more. It counts for checks only that say when they do not apply.
+    + spared: why a check does not apply, by id. The script may add to this. Counts only for checks
+      that have ``unless``
     """
     seen: dict[str, dict[str, str]] = {}
     for line in output:
@@ -110,20 +109,8 @@ def _shown(check: Check, seen: Seen) -> str:
     return seen.get(check.observed) or seen.get(f"{check.observed}.error") or "nothing seen"
 
 
-def failures_cut_short(verdicts: Iterable[Verdict]) -> list[str]:
-    """What was seen where a check proved nothing and the table shows the end of it, once each."""
-    lines = (
-        f"{verdict.check.id} under {name}: {seen}"
-        for verdict in verdicts
-        if verdict.word == "NOT PROVEN"
-        for name, seen in ((verdict.runtime, verdict.seen), (CONTROL, verdict.control))
-        if len(seen) > CELL
-    )
-    return list(dict.fromkeys(lines))
-
-
 def unproven(verdicts: Iterable[Verdict]) -> list[str]:
-    """The ids of the checks that proved nothing, each once."""
+    """Return the ids of the checks that failed, each once."""
     return sorted({verdict.check.id for verdict in verdicts if verdict.word == "NOT PROVEN"})
 
 
@@ -135,52 +122,6 @@ def outcomes(verdicts: Iterable[Verdict]) -> dict[str, dict[str, int]]:
     return {runtime: dict(counts) for runtime, counts in found.items()}
 
 
-def remedies(verdicts: Iterable[Verdict]) -> list[str]:
-    """What to do about the checks that proved nothing, a line each, and how bad it is at worst."""
-    by_remedy: dict[str, list[Check]] = {}
-    for verdict in verdicts:
-        known = by_remedy.setdefault(verdict.check.remedy, [])
-        if verdict.word == "NOT PROVEN" and verdict.seen != NOT_STARTED:
-            known.append(verdict.check)
-    lines = []
-    for remedy, checks in by_remedy.items():
-        names = ", ".join(dict.fromkeys(check.id for check in checks))
-        worst = max((check.severity for check in checks), key=lambda item: item.rank, default=None)
-        lines += [f"{names} ({worst}): {remedy}"] if worst else []
-    return lines
-
-
-def table(verdicts: Iterable[Verdict]) -> list[str]:
-    """The verdicts as lines of a table of less than 100 columns."""
-    items = list(verdicts)
-    head = ("check", "runtime", "seen there", f"under {CONTROL} (control)", "")
-    rows = [head, *(_row(item) for item in items)]
-    sizes = [max(len(row[column]) for row in rows) for column in range(4)]
-    sizes[2] = max([sizes[2], *(len(_reason(item)) - 2 - sizes[3] for item in items)])
-    lines = []
-    for item, row in zip((None, *items), rows, strict=True):
-        cells = [cell.ljust(size) for cell, size in zip(row, sizes, strict=False)]
-        if item and item.not_applicable:  # the reason takes both cells of what would have been seen
-            cells[2:] = [_reason(item).ljust(sizes[2] + 2 + sizes[3])]
-        lines.append("  ".join((*cells, row[-1])).rstrip())
-    return lines
-
-
-def _row(item: Verdict) -> tuple[str, str, str, str, str]:
-    seen = ("", "") if item.not_applicable else (_fit(item.seen), _fit(item.control))
-    return (item.check.id, _fit(item.runtime, 12), *seen, item.word)
-
-
-def _reason(item: Verdict) -> str:
-    text, width = item.not_applicable, 2 * CELL
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _fit(text: str, width: int = CELL) -> str:
-    """The end of a text that is too long: it tells paths apart."""
-    return text if len(text) <= width else "…" + text[-(width - 1) :]
-
-
 def fingerprint(
     node: Node,
     release: str,
@@ -190,10 +131,12 @@ def fingerprint(
     declared: Declared = None,
 ) -> str | None:
     """
-    What has to be the same for an earlier proof to hold; None of a node without Docker.
+    Return the fingerprint of everything a proof depends on; None for a node without Docker.
 
-    + image: the image that it is proven with, if it is not the node's own programs alone
-    + declared: the settings whose parts are seen at work; None: none is
+    These are the kernel, dockerd, daemon.json, the runtimes, the release's files and the parts.
+
+    + image: the image of the probes; None for the node's own programs
+    + declared: the settings whose parts the proof must see working; None for no part
     """
     if node.info is None:
         return None
@@ -202,7 +145,7 @@ def fingerprint(
         node.kernel,
         node.info.server_version,
         node.daemon_json.sha256,
-        {  # of others it does not depend; Docker 20.10 forgets its own at a reload
+        {  # no other runtime matters; Docker 20.10 forgets its own ones at a reload
             name: (entry.path, node.wrappers.get(entry.path or ""))
             for name, entry in node.info.runtimes.items()
             if name in runtimes or name == CONTROL
@@ -219,13 +162,22 @@ def fingerprint(
 
 def is_due(node: Node, runtimes: Mapping[str, Runtime], when: str, now: str | None) -> bool:
     """
-    Whether isolation has to be proven now.
+    Return True if isolation has to be proven now.
 
     + when: ``changed``, ``always`` or ``never``
     + now: the ``fingerprint`` of what is to be proven
     """
     if not runtimes or when == "never":
         return False
+    return when == "always" or not holds(node, now)
+
+
+def holds(node: Node, now: str | None) -> bool:
+    """
+    Return True if the last proof on the node was of the state that it is in now.
+
+    + now: the ``fingerprint`` of what is to be proven
+    """
     record = node.state.get("proof")
     proven = record.get("fingerprint") if isinstance(record, dict) else None
-    return when == "always" or proven is None or proven != now
+    return proven is not None and proven == now

@@ -45,9 +45,7 @@ def fleet_lines(report: FleetReport, columns: int = WITHOUT_TERMINAL) -> list[st
     return [*about, *lines, f"{verdict}: {compliant} of {len(hosts)} hosts are compliant"]
 
 
-def finding_lines(
-    findings: Iterable[Finding], columns: int = WITHOUT_TERMINAL
-) -> list[str]:
+def finding_lines(findings: Iterable[Finding], columns: int = WITHOUT_TERMINAL) -> list[str]:
     """
     Return the lines of each finding: what is wrong, what was seen, what to do.
 

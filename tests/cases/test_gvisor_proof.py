@@ -144,7 +144,7 @@ def test_a_host_that_is_not_proven_fails_alone_and_an_earlier_proof_is_void(
             "the probe broke off: failed to mount /a: invalid argument; see dockerd's log",
             id="broken-off",
         ),
-        pytest.param(Reply(), "the probe broke off: it said nothing; ", id="silent"),
+        pytest.param(Reply(), "the probe broke off: no error message; ", id="silent"),
     ],
 )
 def test_a_proof_that_could_not_be_made_says_why_once_and_leaves_an_earlier_one(
@@ -291,7 +291,7 @@ def test_a_firewall_that_lets_a_sandbox_out_fails_the_host_with_what_to_do(
         pytest.param(True, False, "became root", id="wanted-and-not-live"),
         pytest.param(None, True, "became root", id="live"),
         pytest.param(None, False, "does not have", id="not-live"),
-        pytest.param(False, True, "is given up", id="given-up"),
+        pytest.param(False, True, "is switched off", id="given-up"),
     ],
 )
 def test_no_new_privileges_is_proven_where_it_has_to_be_in_force(

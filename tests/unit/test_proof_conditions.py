@@ -56,7 +56,7 @@ def changed(**given: Any) -> Node:
         ),
         pytest.param(node(), "no daemon.json", id="no-file"),
         pytest.param(node(daemon_json="{", mtime_s=EARLIER_S), "cannot be read", id="no-json"),
-        pytest.param(changed(pending=""), "not over", id="interrupted"),
+        pytest.param(changed(pending=""), "was interrupted", id="interrupted"),
         pytest.param(changed(without=("info",)), "no daemon.json", id="docker-down"),
     ],
 )
@@ -110,7 +110,7 @@ def test_with_remapped_users_there_is_nothing_to_compare_dockers_socket_with() -
         spared(item, wanted=None, no_reload=None, declared=None) for item in (remapped, node())
     ]
 
-    assert "not even runc" in found[0]["docker-socket"]
+    assert "runc cannot open" in found[0]["docker-socket"]
     assert "docker-socket" not in found[1]
 
 

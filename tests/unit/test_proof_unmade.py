@@ -32,9 +32,9 @@ NO_PEER = "the peer\tstart\tno room"
             f": {'x' * 100} … {'x' * 190} the cause",
             id="long",
         ),
-        pytest.param([], True, "it said nothing", id="silent"),
-        pytest.param(output(), False, "it said nothing", id="broken-off"),
-        pytest.param(["x node\tended\tby a tenant"], False, "it said nothing", id="not-the-nodes"),
+        pytest.param([], True, "no error message", id="silent"),
+        pytest.param(output(), False, "no error message", id="broken-off"),
+        pytest.param(["x node\tended\tby a tenant"], False, "no error message", id="not-the-nodes"),
     ],
 )
 def test_a_proof_was_not_made_where_nothing_can_be_said(

@@ -1,0 +1,89 @@
+"""How wide the terminal is, and how a line that is wider continues on the next one."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+WITHOUT_TERMINAL = 100
+"""Columns of what is laid out, such as a table, where no terminal says how many there are."""
+INDENT = 4
+"""Columns that pyinfra writes before each message: LogFormatter in pyinfra_cli/log.py."""
+
+_CODES = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
+_SHORTEST = 24  # columns: with fewer, nothing can be laid out
+
+
+def is_terminal() -> bool:
+    """Return True if messages go to a terminal."""
+    return sys.stderr.isatty()
+
+
+def terminal_columns() -> int | None:
+    """
+    Return the columns of the terminal that messages go to; None if they go to no terminal.
+
+    The variable ``COLUMNS`` goes before what the terminal says, and counts without a terminal too.
+    """
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return max(int(given), _SHORTEST)
+    try:
+        found = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or no file at all
+        return None
+    return max(found, _SHORTEST) if found else None
+
+
+def left_of(taken: int) -> int:
+    """
+    Return the columns for text that stands after ``taken`` columns.
+
+    Without a terminal these are always ``WITHOUT_TERMINAL``.
+    """
+    columns = terminal_columns()
+    return WITHOUT_TERMINAL if columns is None else max(columns - taken, _SHORTEST)
+
+
+def plain(text: str) -> str:
+    """Return ``text`` without colours."""
+    return _CODES.sub("", text)
+
+
+def width(text: str) -> int:
+    """Return the columns that ``text`` takes, without its colours."""
+    return len(plain(text))
+
+
+def continued(line: str, columns: int, *, indent: int = 0) -> list[str]:
+    """
+    Return ``line`` as lines of at most ``columns``, broken between words only.
+
+    A path or URL that is longer than a line is shortened in its middle. Any other word of that
+    length has a line of its own, and is wider.
+
+    + indent: columns of space before each line but the first
+    """
+    if width(line) <= columns:
+        return [line]
+    lines = [""]
+    for space, word in re.findall(r"( *)([^ ]+)", line):
+        shown = shortened(word, columns - indent)
+        if not width(lines[-1]) or width(lines[-1] + space + shown) <= columns:
+            lines[-1] += space + shown
+        else:
+            lines.append(" " * indent + shown)
+    return lines
+
+
+def shortened(word: str, columns: int, *, any_word: bool = False) -> str:
+    """
+    Return a path or URL with ``…`` for its middle if it is too long; else the word itself.
+
+    + any_word: do the same with any other word, such as a version
+    """
+    if width(word) <= columns or plain(word) != word or not (any_word or "/" in word):
+        return word
+    end = (columns - 1) * 2 // 3  # what tells paths apart stands at their end
+    return f"{word[: columns - 1 - end]}…{word[-end:]}"
