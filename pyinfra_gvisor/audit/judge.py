@@ -118,7 +118,7 @@ def _idle_waivers(waivers: Mapping[str, str]) -> list[Finding]:
             what="No rule has this id",
             remedy=f"Did you mean {', '.join(near)}?"
             if (near := get_close_matches(key, ids, n=3))
-            else "Choose an id from docs/audit.md",
+            else "Choose an id from docs/reference/audit-rules.md",
         )
         for key in waivers
         if key not in ids

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pyinfra_gvisor.compatibility.files import DOCS, kept_records
 from pyinfra_gvisor.compatibility.table import table
+from pyinfra_gvisor.doc_tables import with_table
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.schema import with_table
 
 PAGE = "compatibility.md"
 MARK = "records"

@@ -17,7 +17,7 @@ COPIED = (
     *("pyinfra_gvisor", "deploys", "facts", "operations", "docs", "tests"),
     *("README.md", "pyproject.toml", "setup.py"),
 )
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "node", "bench", "packaging", "new_part")
+NOT_NEEDED = {"node", "vm", "bench", "packaging", "new_part"}  # of tests
 LIST = "pyinfra_gvisor/parts/__init__.py"
 OWN = {
     **{
@@ -32,7 +32,7 @@ OWN = {
 """What is written by hand, beside a word in the list."""
 
 MADE = {
-    "docs/reference/settings.md": ["### `gvisor_sample`", "Type: str or None. Default: `None`."],
+    "docs/reference/settings.md": ["### `gvisor_sample`"],
     "docs/reference/audit-rules.md": ["| `sample-other` | low |"],
     "docs/reference/proof-checks.md": ["| `sample-read` | low |"],
     "docs/reference/preflight.md": ["| sample | systemd, if `gvisor_sample` is set | systemd(1) |"],
@@ -40,6 +40,11 @@ MADE = {
     "pyinfra_gvisor/settings.schema.json": ['"gvisor_sample": {'],
 }
 """What ``python -m pyinfra_gvisor.schema`` makes of it, and how it begins."""
+
+
+def _left_out(directory: str, names: list[str]) -> set[str]:
+    of_tests = "tests" in Path(directory).relative_to(ROOT).parts
+    return set(names) & ({"__pycache__"} | (NOT_NEEDED if of_tests else set()))
 
 
 class Tree:
@@ -50,7 +55,7 @@ class Tree:
         for name in COPIED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, root / name, ignore=LEFT_OUT)
+                shutil.copytree(source, root / name, ignore=_left_out)
             else:
                 shutil.copy(source, root / name)
         self.before = dict(self._files())

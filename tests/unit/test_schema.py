@@ -9,17 +9,16 @@ import pytest
 
 from pyinfra_gvisor.audit.age_rules import PACKAGE_RULES
 from pyinfra_gvisor.audit.judge import NODE_RULES, RUNNING_RULES
-from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.schema import (
+from pyinfra_gvisor.doc_tables import (
     RULE_GROUPS,
-    SCHEMA_FILE,
     SETTING_GROUPS,
     runtime_table,
-    schema_text,
     settings_sections,
     tables,
     with_table,
 )
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.schema import SCHEMA_FILE, schema_text
 from pyinfra_gvisor.settings import Settings
 
 KEYS = [f"gvisor_{name}" for name in Settings.model_fields]
