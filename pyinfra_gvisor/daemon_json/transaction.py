@@ -1,4 +1,4 @@
-"""The script that carries a ``Plan`` out on the node."""
+"""The script that applies a ``Plan`` on the node."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ BUILTIN_PROFILES = ("builtin", "unconfined", "")  # docs.docker.com/engine/secur
 
 def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: int) -> str:
     """
-    One shell script: write, bring into force, look, or put everything back.
+    Return one shell script that writes the file, applies it and checks dockerd, or rolls back.
 
     + host: the node's name in messages
-    + timeout_s: seconds within which dockerd must be as declared
+    + timeout_s: seconds within which dockerd must run as declared
     + wait_s: seconds to wait for ``--rm`` containers before a restart
     """
     value = {} if plan.after is None else JsonText(plan.after).value
     return _checks(node, value, plan.owned) + script(
         service_script(node),
+        "holder",
         "journal",
         "dockerd",
         "runtime_scripts",
@@ -67,23 +68,23 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
 
 
 def _given_up(plan: Plan) -> list[str]:
-    """What this restart, and none that is only owed, takes from clients: it was said before."""
+    """Return the published ports that clients lose with this restart, which the plan named."""
     lost = plan.lost if plan.action is Force.RESTART else None
     return [f"{item.protocol} {item.version} {item.port}" for item in lost or ()]
 
 
 def detached(text: str) -> tuple[str, str]:
-    """The script that runs ``text`` apart from its session, and what that reads from its stdin."""
+    """Return the script that runs ``text`` detached from its session, and that script's stdin."""
     return script("detach", end=END), f"{text}{END}\n"
 
 
 def resumption() -> str:
-    """The script that ends a transaction which was interrupted, with what it left on the node."""
+    """Return the script that ends an interrupted transaction by its files on the node."""
     return script("resume", file=DAEMON_JSON, state_dir=STATE_DIR)
 
 
 def _files(plan: Plan) -> dict[str, str]:
-    """Every text that daemon.json may have on its way, forwards and back."""
+    """Return every text that daemon.json may have during the change or the rollback, in base64."""
     texts = {
         "after": plan.after,
         "neutral": plan.neutral,
@@ -94,12 +95,12 @@ def _files(plan: Plan) -> dict[str, str]:
 
 
 def _passing(plan: Plan) -> dict[str, str | None]:
-    """The texts with live-restore switched on or off for the time of a restart."""
+    """Return the texts with live-restore switched on or off for the time of a restart."""
     bridge = plan.action is Force.RESTART and plan.live_restore
     return {
         "on": _with_live_restore(plan.after, on=True) if bridge else None,
         "off": _with_live_restore(plan.after, on=False) if bridge else None,
-        # going back may take a restart even where going forward did not: dockerd may have died
+        # a rollback may need a restart even if the change did not: dockerd may have died
         "old_on": _with_live_restore(plan.before, on=True) if plan.live_restore else None,
         "old_off": _with_live_restore(plan.before, on=False) if plan.live_restore else None,
     }
@@ -107,9 +108,9 @@ def _passing(plan: Plan) -> dict[str, str | None]:
 
 def _with_live_restore(text: str | None, *, on: bool) -> str | None:
     """
-    The file with live-restore switched on or off; None if it has live-restore anyway.
+    Return the file with live-restore switched on or off; None if the file has live-restore on.
 
-    For a restart that ends no container: started with it on, then switched off, then without.
+    So a restart ends no container: start with live-restore on, switch it off, remove the key.
     """
     document = JsonText(EMPTY if text is None else text)
     if document.value.get("live-restore") is True:
@@ -118,7 +119,7 @@ def _with_live_restore(text: str | None, *, on: bool) -> str | None:
 
 
 def _records(plan: Plan, node: Node) -> dict[str, str]:
-    """Our own records: what may be ours meanwhile, what is in the end, what dockerd has read."""
+    """Return our records: the one during the change, the one after, and what dockerd has read."""
     texts = (plan.before, plan.neutral, plan.back, *_passing(plan).values())
     applied = {
         "version": VERSIONS["applied"],
@@ -132,14 +133,14 @@ def _records(plan: Plan, node: Node) -> dict[str, str]:
         "intent": _claim(plan, owned_by_us(node), *texts).model_dump(),
         "owned": plan.owned.model_dump(),
         "applied": applied,
-        # dockerd was started anew by somebody else meanwhile: what it has read is not known
+        # if somebody else has restarted dockerd meanwhile, what it has read is not known
         "applied_anew": {**applied, "started_with": None},
     }
     return {f"{name}_b64": encoded(dump(record)) for name, record in records.items()}
 
 
 def _claim(plan: Plan, owned: Owned, *texts: str | None) -> Owned:
-    """What may be ours until the change is over, live-restore on its way through it included."""
+    """Return the record for the time of the change, with live-restore, which may be switched."""
     claim = intent(owned, plan.owned, *texts)
     if not plan.live_restore:
         return claim
@@ -151,7 +152,7 @@ def _claim(plan: Plan, owned: Owned, *texts: str | None) -> Owned:
 
 
 def _declared(plan: Plan, value: Mapping[str, Json]) -> dict[str, str]:
-    """What the live daemon has to show in the end; nothing for what is not ours to say."""
+    """Return what dockerd must show after the change; empty for what we do not declare."""
     runtimes = _runtimes(value, plan.owned)
     owned = {from_pointer(name)[0] for name in plan.owned.paths}
     off = "false" if plan.action is Force.RESTART and plan.live_restore else ""
@@ -167,7 +168,7 @@ def _declared(plan: Plan, value: Mapping[str, Json]) -> dict[str, str]:
 
 
 def _runtimes(value: Mapping[str, Json], owned: Owned) -> dict[str, Any]:
-    """The runtimes of ours that must be registered afterwards."""
+    """Return the runtimes of ours that must be registered after the change."""
     ours = {
         path[1]
         for path in map(from_pointer, owned.paths)
@@ -183,22 +184,22 @@ def _runtimes(value: Mapping[str, Json], owned: Owned) -> dict[str, Any]:
 
 
 def _secrets(plan: Plan, node: Node) -> set[str]:
-    """Return what may be in errors of dockerd's, and in nothing that people read."""
+    """Return the secrets that dockerd's errors may contain, and that we hide."""
     texts = [text for text in (plan.before, plan.after) if text is not None]
     inside = (secrets_in(JsonText(text).value) for text in texts)
     return set().union(secrets_in_words(node.flags), *inside)
 
 
 def _seccomp_file(profile: object) -> str:
-    """The file that dockerd reads at its start, if the profile is one."""
+    """Return the path of the seccomp profile that dockerd reads at its start; empty if built in."""
     return profile if isinstance(profile, str) and profile not in BUILTIN_PROFILES else ""
 
 
 def _checks(node: Node, value: Mapping[str, Json], owned: Owned) -> str:
     """
-    What is asked of dockerd and of the runtimes before anything is changed, as shell functions.
+    Return shell functions that check the file and the runtimes before anything is changed.
 
-    dockerd checks the file together with its own flags, or it would miss their conflicts.
+    dockerd gets its own flags as well; otherwise it would not find conflicts with them.
     """
     running = node.dockerd.arguments if node.dockerd else ()
     flags = shlex.join(running if node.next_arguments is None else node.next_arguments)

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Puts one runsc release beside the others: fetched, checked, unpacked, checked again, renamed.
-# Set before: host release arch, source (url, file, apt, debian; none: only look whether what is
-# there can be put right without any file, else end with 3), shown (where it comes from, for
-# people), fresh (yes: what is there is not what is pinned, so fetch it whatever its record says; no),
-# sidecars (yes, no), timeout_s, releases_dir; repository, key, key_shown for apt.
-# Arguments: for each file its name, sha512, URL (or the uploaded file), and what to call it.
+# Installs one runsc release beside the others: fetch, check, unpack, check again, rename.
+# Variables: host, release, arch, source (url, file, apt, debian; none: only repair what needs no file, else exit
+# with 3), shown (the source's name in messages), fresh (yes: the installed release does not match the pinned
+# checksums, so fetch it whatever its record says; or no), sidecars (yes or no), timeout_s, releases_dir; for apt
+# also repository, key, key_shown. Arguments, four for each file: name, sha512, URL (or the uploaded file), name
+# in messages.
 set -eu
 : "${host:?}" "${release:?}" "${arch:?}" "${source:?}" "${shown:?}" "${fresh:?}" "${sidecars:?}" "${timeout_s:?}" "${releases_dir:?}"
 export LC_ALL=C
@@ -28,7 +28,7 @@ tidy() { # $1: the exit code
     if [ "$1" != 0 ] && [ "$1" != 3 ] && [ -z "$died" ]; then
         why="a step failed"
         if [ -d "$staging" ] && no_space; then why="no space is left in $releases_dir"; fi
-        say "gvisor.release: $release on $host: $why; run again, which goes on from what is there" >&2
+        say "gvisor.release: $release on $host: $why; run again: the next run repairs the release" >&2
     fi
     rm -rf "$staging"
     mountpoint -q "$releases_dir" || rmdir --ignore-fail-on-non-empty "$releases_dir" "${releases_dir%/*}"
@@ -37,7 +37,7 @@ tidy() { # $1: the exit code
 
 no_space() { [ "$(df --output=avail "$staging" | tail -n 1)" -lt 64 ]; }
 
-said() { # what a program said in a file, or why it could not even say that; never a password
+said() { # prints the last line of a program's output without passwords, or that the disk is full
     if no_space; then
         say "no space is left in $releases_dir"
     else
@@ -45,14 +45,14 @@ said() { # what a program said in a file, or why it could not even say that; nev
     fi
 }
 
-unshown() { # a step's own failure, when the disk is full for instance
+unshown() { # dies after a step that printed no reason, for example on a full disk
     if no_space; then die "no space is left in $releases_dir"; fi
     die "cannot write to $releases_dir: $1"
 }
 
 fetch_file() { # $1 name, $2 sha512, $3 location, $4 shown
     if [ "$source" = file ]; then
-        # A copy, since whoever made the uploaded file may hold it open still.
+        # A copy: the uploader may still hold the uploaded file open.
         cat < "$3" > "$staging/$1" || unshown "the uploaded $1 cannot be copied"
         rm -f "$3"
     else
@@ -62,7 +62,7 @@ fetch_file() { # $1 name, $2 sha512, $3 location, $4 shown
     say "$2  $1" >> "$staging/fetched"
 }
 
-fetch_all() { # what comes out is in the tree
+fetch_all() { # leaves the release in $staging/tree
     case "$source" in
         debian) fetch_debian ;;
         apt)
@@ -82,9 +82,9 @@ fetch_all() { # what comes out is in the tree
 }
 
 put_into_place() {
-    find "$staging/tree" -type f -exec sync {} + & # the disk and the processor work side by side
+    find "$staging/tree" -type f -exec sync {} + & # the disk works while the processor computes checksums
     syncing=$!
-    sums_of "$staging/tree" > "$staging/sums" || unshown "the sums of its members"
+    sums_of "$staging/tree" > "$staging/sums" || unshown "the checksums of its files"
     wait "$syncing" || unshown "sync failed"
     if [ -e "$home" ] || [ -L "$home" ]; then
         replace_members
@@ -103,19 +103,20 @@ put_into_place() {
 mkdir -p /run/pyinfra-gvisor
 chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9>> /run/pyinfra-gvisor/release.lock
-flock -w 600 9 || die "another run holds /run/pyinfra-gvisor/release.lock for 600 s"
+lock=/run/pyinfra-gvisor/release.lock
+flock -w 600 9 || die "$(holder "$lock") has held $lock for 600 s; wait until it ends, then run again"
 mkdir -p "$releases_dir"
-rm -rf "$releases_dir"/.staging-* # of runs that were killed: whoever lives holds the lock
+rm -rf "$releases_dir"/.staging-* # left by killed runs: a live run would hold the lock
 trap 'tidy "$?"' EXIT
 if [ "$fresh" = no ] && intact; then
-    say "$release is there already"
+    say "$release is already installed"
     exit 0
 fi
 mkdir -m 0700 "$staging" || die "cannot write to $releases_dir"
 : > "$staging/fetched"
 if [ "$fresh" = no ] && same_content; then
     put_modes_right
-    say "$release is verified again"
+    say "$release: its files are verified and its permissions repaired"
     exit 0
 fi
 if [ "$source" = none ]; then exit 3; fi
@@ -124,4 +125,4 @@ take_proxy
 fetch_all "$@"
 check_tree
 put_into_place
-say "$release is in $home"
+say "$release is installed in $home"

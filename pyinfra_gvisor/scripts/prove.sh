@@ -1,36 +1,40 @@
 #!/bin/sh
-# Starts a container under each runtime and prints what is seen of it, from outside and inside:
-# "subject<TAB>observation<TAB>value" a line. Judging that is not done here. Needs no image from
-# anywhere and nothing of one: the programs are the node's own, mounted read-only, started by the
-# node's own loader. Read behind prove_names.sh and prove_look.sh.
-# Set before: probe_timeout_s (by prove_within.sh: it is ended after these seconds), runtimes (names; runc is the negative control), offline (those without a network),
-# named (those that have Docker's names),
-# image (none: an empty one is made), external (a name that is not Docker's), program_b64, verdicts (the
-# program that says what a container is), and no_reload (why dockerd is not to be reloaded; if empty, prove_reload.sh is read in front), and
-# trying (the parts whose proof.sh is read in front: before containers are looked at <part>_begins is
-# called, then for each of them <part>_tries, then <part>_ends; <part>_sweeps gets the addresses of
-# what is tidied up).
+# Starts a probe container under each runtime and prints what is observed from outside and inside, one
+# "subject<TAB>observation<TAB>value" a line. Python judges the observations. Needs no image: containers use the
+# node's own programs, mounted read-only and started by the node's own loader.
+# Comes after holder.sh, prove_names.sh and prove_look.sh. Variables:
+#   probe_timeout_s  this script is ended after so many seconds; set by prove_within.sh
+#   runtimes         names; runc is the negative control
+#   offline, named   those without a network, and those that resolve Docker's names
+#   image            empty: an image without files is made
+#   external         a host name outside Docker
+#   program_b64      prove_container.pl, which runs in the containers
+#   verdicts         the program that says whether a container is sandboxed
+#   no_reload        why dockerd must not be reloaded; if empty, prove_reload.sh comes before this
+#   trying           parts whose proof.sh comes before this. Calls <part>_begins before containers are observed,
+#                    <part>_tries for each of them, then <part>_ends. <part>_sweeps gets the addresses of
+#                    containers that are removed.
 set -eu
 : "${probe_timeout_s:?}" "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${no_reload?}" "${trying?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
 network=pyinfra-gvisor-probe-$tag
-name=pyinfra-gvisor-probe # of a container: with the runtime and the tag behind it
+name=pyinfra-gvisor-probe # a container is called <name>-<runtime>-<tag>
 port=7777
-memory=134217728 # bytes: enough for a sandbox with little in it
-tools=/.pyinfra-gvisor # where containers see the node's programs
+memory=134217728 # bytes: enough for a small sandbox
+tools=/.pyinfra-gvisor # where the node's programs are mounted in containers
 setuid='' work='' made=''
 
 say() { printf '%s\n' "$*"; }
 
 fail() { # why; what to do
-    printf 'node\tended\t%s\n' "$*" >&7 # wherever output goes at the moment
+    printf 'node\tended\t%s\n' "$*" >&7 # this script's output, even where stdout is redirected
     exit 1
 }
 
-# On a busy node Docker may be told too late that a container has ended, and then keeps it: "did not
-# receive an exit event".
+# Tries three times: on a busy node Docker may learn too late that a container has ended, and then refuses to remove
+# it ("did not receive an exit event").
 remove_containers() {
     for try in 1 2 3; do
         containers=$(docker ps -aq --filter "label=$label")
@@ -41,8 +45,8 @@ remove_containers() {
     return 1
 }
 
-# What this run or one that was killed has left; the lock says that none is alive. Not --rm: the
-# wait for such containers before a restart of dockerd would be for these too.
+# Removes everything of this run and of killed runs; the lock ensures that no other run is alive. Containers are not
+# started with --rm: a restart of dockerd would wait for them.
 sweep() {
     wait
     containers=$(docker ps -aq --filter "label=$label") sources=''
@@ -64,16 +68,16 @@ sweep() {
     done
 }
 
-find_programs() { # sets perl: how a container starts it
+find_programs() { # sets perl, the command that starts perl in a container
     loader=''
     for path in /lib64/ld-linux-x86-64.so.2 /lib/ld-linux-aarch64.so.1; do
         if [ -e "$path" ]; then loader=$(readlink -f "$path"); fi
     done
     case "$loader" in
         /usr/*) ;;
-        *) fail "no loader of programs below /usr, got ${loader:-none}; is /usr merged? See usrmerge" ;;
+        *) fail "expected the dynamic loader below /usr, got ${loader:-none}; is /usr merged? See usrmerge" ;;
     esac
-    if [ ! -x /usr/bin/perl ]; then fail 'no /usr/bin/perl; install perl-base'; fi
+    if [ ! -x /usr/bin/perl ]; then fail '/usr/bin/perl does not exist; install perl-base'; fi
     perl="$tools$loader --library-path $tools${loader%/*} $tools/usr/bin/perl"
     # shellcheck disable=SC2016
     for path in $(/usr/bin/perl -e 'print map { "$_\n" } grep { m{^/usr/} } @INC'); do
@@ -82,7 +86,7 @@ find_programs() { # sets perl: how a container starts it
     program=$(printf '%s' "$program_b64" | base64 -d)
 }
 
-# With a program that is setuid, in which the loader and libraries are where every program has them.
+# Makes an image with one setuid program, which finds the loader and libraries in the usual places.
 make_image() {
     setuid=/setuid-id image=$name:$tag
     made=$(mktemp -d)
@@ -95,8 +99,8 @@ make_image() {
     tar -C "$made" -c . | docker import --change "LABEL $label=$tag" - "$image" > /dev/null
 }
 
-# Nothing of what an image declares is to have a say: who it runs as, how it is stopped, what a
-# loader or perl would read first. The node's log driver may send to elsewhere, or not be readable.
+# Overrides everything that an image declares: user, stop signal, and what the loader or perl would read first.
+# json-file, because the node's default log driver may send logs elsewhere or be unreadable.
 start() { # name runtime options...
     word=$1 runtime=$2
     shift 2
@@ -108,14 +112,14 @@ start() { # name runtime options...
         --entrypoint "${perl%% *}" "$image" ${perl#* } -e "$program" serve "$port" "$word" "$((probe_timeout_s + 60))" 2>&1
 }
 
-# Old releases refuse docker.sock already when it is mounted, later ones when it is opened.
+# Old releases of runsc refuse to mount docker.sock; later ones refuse to open it.
 start_with_socket() { # runtime
     set -- "$1" "$name-$1-$tag" -p "127.0.0.1::$port"
     if said=$(start "$2" "$1" "$3" "$4" -v "/var/run/docker.sock:$tools/docker.sock"); then
         see "$1" start ok
         return 0
     fi
-    case "$said" in # any other reason is a failure, and proves nothing
+    case "$said" in # any other reason is a failure
         *"$tools/docker.sock"*)
             docker rm -f "$2" > /dev/null
             if said=$(start "$2" "$1" "$3" "$4"); then
@@ -133,14 +137,14 @@ start_peer() {
     see 'the peer' start "$(why_not "$said")"
 }
 
-# Of what docker said, its error: behind that stands, by version, how to get help.
+# Prints the error in the output of docker. Some versions print how to get help after it.
 why_not() {
     reason=$(say "$1" | grep -m 1 -e '^docker: ' -e '^Error response from daemon: ') ||
         reason=$(say "$1" | grep -v -e '^WARNING' -e "^See 'docker " -e "^Run 'docker " -e '^ *$' | tail -n 1)
     say "$reason" | tr -d '\r' | cut -c1-1000
 }
 
-start_all() { # sets started: the runtimes whose container runs
+start_all() { # sets started to the runtimes whose container runs
     for runtime in $runtimes; do start_with_socket "$runtime" > "$work/start.$runtime" & done
     start_peer > "$work/peer" &
     (RES_OPTIONS='timeout:2 attempts:1' timeout 4 getent ahostsv4 "$external" > "$work/external" || true) &
@@ -151,14 +155,14 @@ start_all() { # sets started: the runtimes whose container runs
         cat "$work/start.$runtime"
         if grep -q "	start	ok$" "$work/start.$runtime"; then started="$started $runtime"; fi
     done
-    if [ -s "$work/peer" ]; then exit 1; fi # it has been told why: without it nothing can be proven
-    case " $started " in *' runc '*) ;; *) exit 1 ;; esac # nor without the control
+    if [ -s "$work/peer" ]; then exit 1; fi # nothing can be proven without the peer; the reason is printed
+    case " $started " in *' runc '*) ;; *) exit 1 ;; esac # nor without runc, the control
 }
 
 stop_all() {
     set --
     for runtime in $started; do set -- "$@" "$name-$runtime-$tag"; done
-    timeout 40 docker stop -t 10 "$@" > /dev/null || true # how it ended, its state says
+    timeout 40 docker stop -t 10 "$@" > /dev/null || true # its state says how it ended
     docker inspect --format '{{.HostConfig.Runtime}} {{.State.Status}} {{.State.ExitCode}}' "$@" > "$work/stopped"
     for runtime in $started; do see "$runtime" stop "$(sed -n "s/^$runtime //p" "$work/stopped")"; done
 }
@@ -166,9 +170,9 @@ stop_all() {
 why_not_over() {
     todo='run again when the node is less busy'
     if ! timeout -k 1 $((10 + probe_timeout_s / 12)) docker version > /dev/null 2>&1; then
-        todo='Docker does not answer any more; mend it, then run again'
+        todo='Docker does not answer any more; repair Docker, then run again'
     fi
-    say "it was not over within $probe_timeout_s s; $todo"
+    say "the proof did not end within $probe_timeout_s s; $todo"
 }
 
 exec 7>&1
@@ -176,12 +180,13 @@ trap 'fail "$(why_not_over)"' TERM
 mkdir -p /run/pyinfra-gvisor
 chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9>> /run/pyinfra-gvisor/probe.lock
-flock -w 60 9 || fail 'another proof is running on this node; wait until it has ended, then run again'
+lock=/run/pyinfra-gvisor/probe.lock
+flock -w 60 9 || fail "$(holder "$lock") has held $lock for 60 s: a proof or an audit; wait until it ends, then run again"
 find_programs
 if [ -n "$image" ] && ! docker image inspect "$image" > /dev/null 2>&1; then
-    fail "gvisor_proof_image: no image $image on this node; docker pull it there, nothing is pulled here"
+    fail "gvisor_proof_image: this node has no image $image; run docker pull there: a proof pulls nothing"
 fi
-printf '%s\n' "$probe_timeout_s" > /run/pyinfra-gvisor/probe.lock # for those who wait for its end
+printf '%s\n' "$probe_timeout_s" > /run/pyinfra-gvisor/probe.lock # for processes that wait for the end of this proof
 sweep
 trap sweep EXIT
 trap 'exit 1' HUP INT

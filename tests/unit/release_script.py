@@ -68,7 +68,7 @@ class Machine:
             toolbox(path, *TOOLS, self.tool)
             stub(path, "chown", ":")  # tests need not be root
         text = script(
-            *("fetch", "fetch_packages", "unpack", "manifest", "install_release"),
+            *("holder", "fetch", "fetch_packages", "unpack", "manifest", "install_release"),
             **{
                 "host": "node-1",
                 "release": RELEASE,
