@@ -1,4 +1,4 @@
-"""The one form of every error message, so that an operator reads where, what and what to do."""
+"""The form of all error messages: where, what is wrong, what was found, what to do."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ INPUT_LIMIT = 60
 
 
 def cut(value: object, limit: int = INPUT_LIMIT) -> str:
-    """``value`` on one line of at most ``limit`` characters, safe to print."""
+    """Return ``value`` on one line, safe to print, of at most ``limit`` characters."""
     text = value if isinstance(value, str) else repr(value)
     text = "".join(char if char.isprintable() else "?" for char in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def sentence(text: str) -> str:
+    """Return ``text`` with a full stop at its end, unless it ends in a mark of its own."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 class Problem(ValueError):
     """
-    Something that an operator has to put right.
+    A problem that the operator has to solve.
 
-    ``str(problem)`` reads ``what is wrong, got what; what to do``. Whoever knows the module, the
-    file and the host puts them in front with ``problem.at(...)``.
+    ``str(problem)`` reads ``what is wrong, got what; what to do``. ``problem.at(...)`` adds the
+    operation, the file and the host before this text.
     """
 
     def __init__(self, what: str, *, got: object = None, todo: str = "") -> None:
@@ -28,5 +33,5 @@ class Problem(ValueError):
         super().__init__(f"{text}; {todo}" if todo else text)
 
     def at(self, operation: str, file: str, host: str) -> str:
-        """The whole line: ``operation: file on host: what is wrong, got what; what to do``."""
+        """Return ``operation: file on host: what is wrong, got what; what to do``."""
         return f"{operation}: {file} on {host}: {self}"

@@ -1,7 +1,7 @@
 """
-The bases of our models: what is read from a node, and what an operator or this package writes.
+Base classes of our models: data read from a node, and data that an operator or we write.
 
-A model's validator is built when it is first used (``defer_build``): most runs need few of them.
+A model's validator is built at its first use (``defer_build``), because most runs need few of them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Reading(BaseModel):
-    """Something read from a node; keys that we have no name for are ignored."""
+    """Data read from a node. Unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True, defer_build=True)
 
 
 class Strict(BaseModel):
-    """Something that is declared or that we wrote; a key that we have no name for is an error."""
+    """Data that an operator declared or that we wrote. An unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

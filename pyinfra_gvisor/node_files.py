@@ -1,4 +1,4 @@
-"""Whole files of ours on a node: as they have to lie there, and as they were found."""
+"""Files on a node that this package owns whole: as declared and as found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = "0:0"
 
 
 class FoundFile(Reading):
-    """A file of ours as it lies on a node; ``mode`` is octal, ``owner`` in numbers."""
+    """A file of ours as found on a node. ``mode`` is octal, ``owner`` is ``uid:gid``."""
 
     sha256: str
     mode: str = ""
@@ -22,32 +22,32 @@ class FoundFile(Reading):
 
 @dataclass(frozen=True)
 class NodeFile:
-    """A file as it has to lie on the node, root's."""
+    """A file as declared for the node. Its owner is root."""
 
     path: str
     mode: str
     text: str
 
     def is_as(self, found: FoundFile | None) -> bool:
-        """Whether what was found there is this."""
+        """Return True if the file found on the node equals this one."""
         return found == FoundFile(sha256=self.sha256, mode=self.mode, owner=ROOT)
 
     @property
     def sha256(self) -> str:
-        """Of its content."""
+        """Return the sha256 of the content."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def words(self) -> tuple[str, str, str]:
-        """Path, mode and content in base64, as ``scripts/put_files.sh`` takes them."""
+        """Return the arguments for ``scripts/put_files.sh``: path, mode and content in base64."""
         return self.path, self.mode, encoded(self.text)
 
 
 def read_files(lines: Sequence[str]) -> dict[str, FoundFile]:
     """
-    Files by path, as scripts on a node tell of them.
+    Return files by path, from the lines that a script on the node printed.
 
-    + lines: ``sum``, a sha256 and a path; or ``stat``, ``mode:uid:gid`` and a path
+    + lines: ``sum <sha256> <path>`` and ``stat <mode>:<uid>:<gid> <path>``
 
     Raises ``ValueError`` if a line is malformed.
     """
@@ -55,7 +55,7 @@ def read_files(lines: Sequence[str]) -> dict[str, FoundFile]:
     for line in lines:
         kind, value, path = line.split(" ", 2)
         if kind not in told:
-            raise ValueError(f"neither sum nor stat: {kind}")
+            raise ValueError(f"expected sum or stat, got {kind}")
         told[kind][path] = value
     stats = {path: stat.partition(":") for path, stat in told["stat"].items()}
     return {
@@ -66,5 +66,6 @@ def read_files(lines: Sequence[str]) -> dict[str, FoundFile]:
 
 
 def unit_text(*lines: str) -> str:
-    """A unit of systemd's that is ours: systemd.syntax(7)."""
-    return "# Of pyinfra-gvisor, which writes it anew.\n" + "".join(f"{line}\n" for line in lines)
+    """Return the text of a systemd unit of ours, see systemd.syntax(7)."""
+    head = "# Managed by pyinfra-gvisor, which overwrites changes.\n"
+    return head + "".join(f"{line}\n" for line in lines)

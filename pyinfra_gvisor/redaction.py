@@ -1,8 +1,8 @@
 """
-What of daemon.json people may see: every value, with ``***`` in the place of passwords and tokens.
+Redact daemon.json for people: every value is shown, with ``***`` in place of passwords and tokens.
 
-Values are redacted by their key before they become text, and only for people: what is written to a
-node is never touched. In a text that is no JSON keys cannot be relied on, and no value is shown.
+Values are redacted by their key, before they become text. What is written to a node is never
+redacted. In a text that is not JSON, keys are not reliable, so no value is shown.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from urllib.parse import unquote
 
 MASK = "***"
 ELLIPSIS = "…"
-SHORTEST = 4  # characters; in what a node says, a shorter secret would hide half of every line
+SHORTEST = 4  # characters; a shorter secret would hide half of every line that a node prints
 
-# Keys whose name does not say that they hold a secret, compared without case and punctuation.
+# Keys that hold a secret although their name does not say so; case and punctuation do not matter.
 SECRET_KEYS = frozenset(
     {
         # https://docs.docker.com/reference/cli/docker/#docker-cli-configuration-file-configjson-properties
         "auth",  # user and password in base64, below "auths"
         "auths",
         "httpheaders",
-        # The path of a URL that answers with credentials: awslogs-credentials-endpoint,
-        # https://docs.docker.com/engine/logging/drivers/awslogs/. Its name says so.
-        # A collector's URL is all that a sender needs:
+        # awslogs-credentials-endpoint is matched by its name. It is the path of a URL that answers
+        # with credentials: https://docs.docker.com/engine/logging/drivers/awslogs/.
+        # Whoever has a collector's URL can send to the collector:
         # https://github.com/SumoLogic/sumologic-docker-logging-driver
         "sumourl",
     }
 )
 # splunk-token, logentries-token: https://docs.docker.com/engine/logging/drivers/splunk/ and moby's
 # daemon/logger/logentries. identitytoken, registrytoken, password: api/types/registry/authconfig.go
-# of moby. Plugins have options of their own: dd-api-key, loki-basic-auth, es-password, …
+# of moby. Plugins have other options: dd-api-key, loki-basic-auth, es-password, …
 _SECRET_KEY = re.compile(
     r"token|secret|passw|passphrase|pwd$|credential|(?<!tls)key$|signature|basicauth|bearer|dsn$"
     r"|license|webhook"  # tlskey and syslog-tls-key are paths
 )
-_PLACE_OF_A_SECRET = ("file", "path", "dir")  # gvisor_coolify_token_file names a place
+_PLACE_OF_A_SECRET = ("file", "path", "dir")  # gvisor_coolify_token_file is a path, not a secret
 
-# Objects that hold secrets by key. What stands there and is no object has no keys to tell by:
-# "log-opts": "splunk-token=…".
+# Objects whose members are redacted by key. A value here that is not an object has no keys, so it
+# is redacted whole: "log-opts": "splunk-token=…".
 HOLDERS = frozenset(
     {
         "clusterstoreopts",  # moby v20.10 daemon/config/config.go
@@ -51,7 +51,7 @@ HOLDERS = frozenset(
         "proxies",  # https://docs.docker.com/engine/daemon/proxy/
     }
 )
-# dockerd takes these without a scheme, too: user:password@proxy:3128.
+# dockerd also accepts these without a scheme: user:password@proxy:3128.
 _ADDRESSES = ("proxy", "registrymirror", "insecureregistr")
 _USER_INFO = re.compile(r"[^/\s@]*:[^/\s]*@")
 
@@ -64,10 +64,10 @@ _HARMLESS = re.compile(
 
 def shown(value: Any, path: Sequence[str] = (), *, texts: Collection[str] = ()) -> Any:
     """
-    Return ``value`` with ``***`` for what is secret in it.
+    Return ``value`` with ``***`` in place of secrets.
 
-    + path: the keys above it
-    + texts: keys whose values are the text of JSON
+    + path: the keys above ``value``
+    + texts: keys whose values are JSON as text
     """
     if isinstance(value, Mapping):
         return {
@@ -86,11 +86,11 @@ def shown(value: Any, path: Sequence[str] = (), *, texts: Collection[str] = ()) 
 
 def shown_json(text: str, path: Sequence[str] = ()) -> str:
     """
-    Return the text of JSON, line for line, with ``***`` for what is secret in it.
+    Return a JSON text with the same lines, and ``***`` in place of secrets.
 
-    + path: the keys above it
+    + path: the keys above the text
 
-    Of a text that is no JSON only keys, numbers and punctuation are left.
+    Of a text that is not JSON, only keys, numbers and punctuation remain.
     """
     if not _is_json(text):
         return "\n".join(map(shown_line, text.split("\n")))
@@ -98,7 +98,7 @@ def shown_json(text: str, path: Sequence[str] = ()) -> str:
     for start, end, keys in _values(text):
         written = text[start:end]
         value = json.loads(written)
-        # A key stands for itself; its userinfo is hidden, as that of a registry in "auths".
+        # A key is shown, without user and password: "auths" has addresses of registries as keys.
         safe = _redacted(value, ())[0] if keys is None else shown(value, (*path, *keys))
         pieces += [text[at:start], written if safe == value else _written(safe)]
         at = end
@@ -106,7 +106,7 @@ def shown_json(text: str, path: Sequence[str] = ()) -> str:
 
 
 def shown_line(line: str) -> str:
-    """Return what may be shown of a line of broken JSON: its first key, numbers, punctuation."""
+    """Return the parts of a broken JSON line that are safe: first key, numbers, punctuation."""
     first = _FIRST_KEY.match(line)
     at = first.end() if first else 0
     if first and _is_secret((first[1],)):
@@ -120,17 +120,17 @@ def shown_line(line: str) -> str:
 
 
 def shown_words(words: Sequence[str]) -> list[str]:
-    """Return a program's arguments with ``***`` for what is secret in them."""
+    """Return a program's arguments with ``***`` in place of secrets."""
     return [safe for safe, _ in _arguments(words)]
 
 
 def secrets_in_words(words: Sequence[str]) -> set[str]:
-    """Return the texts that ``shown_words`` hides."""
+    """Return the secrets that ``shown_words`` hides."""
     return {text for _, hidden in _arguments(words) for text in hidden}
 
 
 def secrets_in(value: Any, path: Sequence[str] = ()) -> set[str]:
-    """Return the texts that ``shown`` hides, and the passwords in them."""
+    """Return the secrets that ``shown`` hides, and the passwords inside them."""
     if isinstance(value, Mapping):
         inner = [secrets_in(item, (*path, *_names(str(key)))) for key, item in value.items()]
         return set().union(*inner, *(_redacted(str(key), ())[1] for key in value))
@@ -142,7 +142,7 @@ def secrets_in(value: Any, path: Sequence[str] = ()) -> set[str]:
 
 
 def sed_program(secrets: Collection[str]) -> str:
-    """Return the program for ``sed`` that hides these texts in what a node says; empty for none."""
+    """Return a ``sed`` program that hides these secrets in a node's output; empty without any."""
     spelt = {
         text for secret in secrets for text in (secret, unquote(secret), _written(secret)[1:-1])
     }
@@ -153,12 +153,12 @@ def sed_program(secrets: Collection[str]) -> str:
 
 
 def _redacted(text: str, path: Sequence[str]) -> tuple[str, list[str]]:
-    """Return a text as it may be shown, and what of it is hidden."""
+    """Return the redacted text, and the secrets that it hides."""
     if not text:
         return text, []
     if _is_secret(path) or (path and _folded(path[-1]) in HOLDERS):
         return MASK, [text]
-    if text[0] in "{[" and _is_json(text):  # somebody has quoted an object
+    if text[0] in "{[" and _is_json(text):  # an object written as a string
         safe = shown_json(text, path)
         return safe, [text] if safe != text else []
     name, equals, value = text.partition("=")
@@ -181,7 +181,7 @@ def _arguments(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _without_credentials(text: str, path: Sequence[str]) -> tuple[str, list[str]]:
-    """Hide user, password and query of an address."""
+    """Return an address without user, password and query, and the secrets that are hidden."""
     scheme, slashes, rest = text.partition("://")
     is_address = bool(path) and any(part in _folded(path[-1]) for part in _ADDRESSES)
     if not slashes:
@@ -189,7 +189,7 @@ def _without_credentials(text: str, path: Sequence[str]) -> tuple[str, list[str]
         if "@" not in text or not (is_address or _USER_INFO.match(text)):
             return text, []
     hidden = []
-    # Up to the last "@": a password that is not escaped as a URL's may hold one.
+    # Up to the last "@": a password that is not percent-encoded may contain one.
     user, at, host = rest.rpartition("@")
     if at:
         hidden += [user, *filter(None, user.partition(":")[2:])]
@@ -202,8 +202,8 @@ def _without_credentials(text: str, path: Sequence[str]) -> tuple[str, list[str]
 
 
 def _values(text: str) -> Iterator[tuple[int, int, tuple[str, ...] | None]]:
-    """Yield where scalars and keys of valid JSON stand, with the keys above; None for a key."""
-    opened: list[str | None] = []  # for each object its key of the moment, for each list None
+    """Yield start, end and the keys above each scalar of valid JSON; no keys (None) for a key."""
+    opened: list[str | None] = []  # the current key of each open object, None for a list
     key_next = False
     for token in _TOKEN.finditer(text):
         sign = token[0][0]
@@ -231,7 +231,7 @@ def _names_secret(name: str) -> bool:
 
 
 def _names(key: str) -> tuple[str, ...]:
-    """Return the keys that a key stands for: our own records have JSON pointers."""
+    """Return the parts of a key that is a JSON pointer, as in our records; else the key itself."""
     return tuple(key.split("/")[1:]) if key.startswith("/") else (key,)
 
 

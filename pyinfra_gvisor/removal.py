@@ -1,4 +1,4 @@
-"""Undoing what this package did: what may go, what somebody still needs, and why not."""
+"""Removal of this package from a node: what is removed, and what stays because it is in use."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LINK = "/usr/local/bin/runsc"
 @dataclass(frozen=True)
 class Removal:
     """
-    What goes, and what stays.
+    What is removed, and what stays.
 
-    ``link``: /usr/local/bin/runsc is ours. ``state``: no key of daemon.json is owned any more, so
-    that our records are of no use.
+    ``paths`` are removed, ``kept`` stay. ``link``: remove /usr/local/bin/runsc, which is ours.
+    ``state``: remove our records, because we own no key of daemon.json any more.
     """
 
     paths: tuple[str, ...]
@@ -30,36 +30,36 @@ class Removal:
 
     @property
     def going(self) -> tuple[str, ...]:
-        """Everything that goes, to be told."""
+        """Return every path that is removed."""
         link, state = [LINK] if self.link else [], [STATE_DIR] if self.state else []
         return (*self.paths, *link, *state)
 
     @property
     def changes(self) -> bool:
-        """Whether anything is there to remove."""
+        """Return True if there is anything to remove."""
         return bool(self.going)
 
 
 def refuse_removal(node: Node) -> None:
     """
-    Raise ``Problem`` if a running container runs from a release of ours.
+    Raise ``Problem`` if a running container uses a release of ours.
 
-    As /proc shows it: a runtime of another set-up may have the same name as one of ours.
+    /proc decides, not the runtime's name: a runtime of other software may have the same name.
     """
     running = [container.name for container in node.containers if container.release]
     if running:
         raise Problem(
-            f"containers still run on a release that would go: {', '.join(running)}",
-            todo="move them to another runtime, or leave them running as they are with "
+            f"running containers use a release that would be removed: {', '.join(running)}",
+            todo="move these containers to another runtime, or keep them running as they are with "
             "--data gvisor_keep_running=True",
         )
 
 
 def plan_removal(node: Node, plan: Plan) -> Removal:
     """
-    What of ours is on the node and may go: everything but what is still in use.
+    Return what to remove: everything of ours on the node that nothing uses.
 
-    + plan: what becomes of daemon.json; what it still points at stays
+    + plan: the planned daemon.json; releases and wrappers that it still names stay
     """
     entries = registered({} if plan.after is None else JsonText(plan.after).value)
     paths = [str(entry.get("path")) for entry in entries.values() if isinstance(entry, dict)]

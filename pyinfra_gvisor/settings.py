@@ -24,8 +24,10 @@ from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
 from pyinfra_gvisor.releases.sources import Archive, check_source
 from pyinfra_gvisor.releases.sums import Sums
 from pyinfra_gvisor.runtimes.profiles import Runtime, check_runtime_name
+from pyinfra_gvisor.spelling import near
 
 PREFIX = "gvisor_"
+CLEAR = 0.8  # difflib's ratio: from there on the nearest key alone is named
 
 # The hardened default: docker-bench 2.14, 2.15 and 2.16.
 HARDENED: dict[str, Any] = {
@@ -265,6 +267,7 @@ def load_settings(data: Mapping[str, Any]) -> tuple[Settings | None, dict[str, s
     + data: all data of one host; only keys that begin with ``gvisor_`` are read
     """
     ours = {key: value for key, value in data.items() if key.startswith(PREFIX)}
+    ours |= {key: value for key, value in data.items() if _is_misspelt(key)}
     try:
         return Settings.model_validate(ours), {}
     except ValidationError as error:
@@ -275,13 +278,20 @@ def load_settings(data: Mapping[str, Any]) -> tuple[Settings | None, dict[str, s
         return None, problems
 
 
+def _is_misspelt(key: str) -> bool:
+    """Return True for ``gvsor_release``, which would otherwise be somebody else's key."""
+    head, _, rest = key.partition("_")
+    known = [name for name in Settings.model_fields if near(rest, [name], cutoff=CLEAR)]
+    return head != PREFIX[:-1] and bool(known) and bool(near(head, [PREFIX[:-1]], cutoff=CLEAR))
+
+
 def _explain(error: dict[str, Any]) -> tuple[str, str]:
     path = [str(part) for part in error["loc"] if part != "[key]"]
     key = path[0] if path else "gvisor_sha512"
     inside = "".join(f"[{part!r}]" for part in path[1:])
     safe = shown(error["input"], [key, *path[1:]])
     if error["type"] == "extra_forbidden":
-        what = f"unknown key, got {cut(safe)}; use {_nearest(path)}"
+        what = f"unknown key, got {cut(safe)}; {_nearest(path)}"
     elif isinstance(context := error.get("ctx", {}).get("error"), Problem):
         what = str(context)
     else:
@@ -290,10 +300,14 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
 
 
 def _nearest(path: list[str]) -> str:
-    """Return the known keys that are similar to the last of ``path``, or all known keys."""
+    """Return what to do about an unknown key: use the nearest one, or look into the list."""
     names = (
         list(Runtime.model_fields)
         if len(path) > 1
         else [PREFIX + name for name in Settings.model_fields]
     )
-    return ", ".join(difflib.get_close_matches(path[-1], names, n=3) or names)
+    found = near(path[-1], names, cutoff=0.6)
+    if not found:
+        return "list the keys with pyinfra-gvisor schema settings"
+    clear = difflib.SequenceMatcher(None, path[-1], found[0]).ratio() >= CLEAR
+    return f"use {found[0] if clear else ', '.join(found)}"

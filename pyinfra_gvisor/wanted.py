@@ -1,4 +1,4 @@
-"""What the settings of a host ask of daemon.json: the hardened keys, and the runtimes."""
+"""The keys of daemon.json that a host's settings declare: hardened keys and runtimes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyinfra_gvisor.settings import Settings
 
 
 def wanted_daemon_json(settings: Settings) -> dict[str, Json]:
-    """All keys of daemon.json to own: the hardened ones, and a ``runtimes`` without arguments."""
+    """Return all declared keys of daemon.json; ``runtimes`` has wrappers and no arguments."""
     wanted = settings.wanted_daemon_json()
     if settings.runtimes:
         entries = wrappers(settings.release, settings.runtimes)
@@ -24,12 +24,13 @@ def wanted_daemon_json(settings: Settings) -> dict[str, Json]:
 
 def planned(node: Node, settings: Settings, ask: Ask, *, restart: Restart | None = None) -> Plan:
     """
-    Return the plan that gives daemon.json what the settings ask for.
+    Return the plan that makes daemon.json as the settings declare.
 
-    + ask: lists the containers; called only where a runtime would leave
-    + restart: instead of ``gvisor_restart``
+    + ask: lists the containers; called only if a runtime would be removed
+    + restart: used instead of ``gvisor_restart``
 
-    Raises ``Problem`` where the settings cannot be had, or a container needs what would leave.
+    Raises ``Problem`` if the settings cannot be applied, or a container needs a runtime that would
+    be removed.
     """
     planning = partial(
         plan_daemon_json,
@@ -46,13 +47,13 @@ def without_us(
     node: Node, ask: Ask, *, restart: Restart = "reload", keep_running: bool = True
 ) -> Plan:
     """
-    Return the plan that takes everything of this package's own deploys out of daemon.json.
+    Return the plan that removes every key of this package's own deploys from daemon.json.
 
-    + ask: lists the containers; called only where a runtime would leave
-    + restart: ``reload`` is enough where only the file matters
-    + keep_running: keep runtimes that containers use, instead of refusing
+    + ask: lists the containers; called only if a runtime would be removed
+    + restart: ``reload`` is enough if only the file matters
+    + keep_running: keep runtimes that containers use, instead of refusing the plan
 
-    Raises ``Problem`` where that cannot be done.
+    Raises ``Problem`` if the keys cannot be removed.
     """
     planning = partial(plan_daemon_json, node, {}, owner=GVISOR, restart=restart)
     return plan_around_users(planning, ask, keep_running=keep_running)

@@ -1,4 +1,4 @@
-"""A file on the controller that is written whole or stays as it was."""
+"""Write a file on the controller completely, or leave it unchanged."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 def write_whole(path: Path, text: str, mode: int) -> None:
     """
-    Put ``text`` into ``path``, by way of a file beside it.
+    Write ``text`` to a temporary file in the same directory, then rename that file to ``path``.
 
     + mode: the file's permissions, such as ``0o644``
 
-    Raises ``OSError`` if that cannot be; what was there is as it was then.
+    Raises ``OSError`` if the file cannot be written; then ``path`` is unchanged.
     """
     temporary: str | None = None
     try:
@@ -27,5 +27,5 @@ def write_whole(path: Path, text: str, mode: int) -> None:
         Path(temporary).replace(path)
     finally:
         if temporary:
-            with suppress(FileNotFoundError):  # it is gone once it took the place
+            with suppress(FileNotFoundError):  # the rename has moved it
                 Path(temporary).unlink()

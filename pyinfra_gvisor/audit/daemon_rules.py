@@ -50,8 +50,8 @@ def _not_in_force(host: Audited) -> Iterator[Seen]:
 
 def _owed(host: Audited) -> Iterator[Seen]:
     plan = host.plan
-    if isinstance(plan, Plan) and plan.owed:
-        yield Seen(DAEMON_JSON, f"changed since dockerd started: {', '.join(plan.owed)}")
+    if isinstance(plan, Plan) and plan.unapplied:
+        yield Seen(DAEMON_JSON, f"changed since dockerd started: {', '.join(plan.unapplied)}")
 
 
 def _unread(host: Audited) -> Iterator[Seen]:
@@ -82,28 +82,28 @@ DAEMON_RULES: tuple[Rule[Audited], ...] = (
         "daemon-json-interrupted",
         Severity.HIGH,
         "A change of daemon.json was interrupted",
-        "Run deploys/gvisor.py: it first finishes or undoes this change",
+        "Run pyinfra-gvisor apply: it first finishes or undoes this change",
         _interrupted,
     ),
     Rule(
         "daemon-json-unusable",
         Severity.HIGH,
         "daemon.json cannot be read, or cannot be changed to what is declared",
-        "Fix what is named, then run deploys/gvisor.py",
+        "Fix what is named, then run pyinfra-gvisor apply",
         _refused,
     ),
     Rule(
         "record-unusable",
         Severity.HIGH,
         "A record of pyinfra-gvisor is lost, damaged or from a newer version",
-        "Find out who changed the record. Then do what is named, or run deploys/gvisor.py",
+        "Find out who changed the record. Then do what is named, or run pyinfra-gvisor apply",
         _records,
     ),
     Rule(
         "daemon-json-not-declared",
         Severity.HIGH,
         "daemon.json is not as declared",
-        "Run deploys/gvisor.py with --dry --diff to see the changes, then without. Or declare the "
+        "Run pyinfra-gvisor plan to see the changes, then pyinfra-gvisor apply. Or declare the "
         "actual values",
         _not_declared,
     ),
@@ -111,7 +111,7 @@ DAEMON_RULES: tuple[Rule[Audited], ...] = (
         "daemon-json-not-in-force",
         Severity.HIGH,
         "The running dockerd uses other values than daemon.json has",
-        "Run deploys/gvisor.py",
+        "Run pyinfra-gvisor apply",
         _not_in_force,
     ),
     Rule(
@@ -126,7 +126,7 @@ DAEMON_RULES: tuple[Rule[Audited], ...] = (
         "restart-owed",
         Severity.MEDIUM,
         "Keys of daemon.json changed since dockerd started: restart dockerd to apply them",
-        'Run deploys/gvisor.py with gvisor_restart = "auto": containers keep running',
+        'Set gvisor_restart = "auto" and run pyinfra-gvisor apply: containers keep running',
         _owed,
     ),
 )

@@ -1,1 +1,1 @@
-"""What was seen at work together: a record of each node by a run, and the table of those kept."""
+"""Tested combinations: a run writes a record of each node, and the docs have a table of records."""

@@ -1,4 +1,4 @@
-"""Records as files: where a run writes one, and those that the repository keeps, one a row."""
+"""Records as files: where a run writes them, and those that the repository keeps, one a row."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ DIRECTORY = "compatibility"  # below gvisor_report_dir
 
 def write_record(directory: str | Path, host: str, record: Record) -> Path:
     """
-    Put a host's record into ``compatibility/`` below ``directory``, and return its path.
+    Write a host's record to ``compatibility/`` in ``directory``. Return its path.
 
-    Raises ``Problem`` naming the file and the reason if that is not possible.
+    Raises ``Problem`` with file and reason if the record cannot be written.
     """
     path = Path(directory) / DIRECTORY / f"{file_name(host)}.json"
     _write(path, record, "set gvisor_report_dir to a directory that you may write to")
@@ -31,7 +31,7 @@ def write_record(directory: str | Path, host: str, record: Record) -> Path:
 
 
 def read_record(path: Path) -> Record:
-    """Return the record in a file. Raises ``Problem`` if the file is not a record."""
+    """Return the record in a file. Raises ``Problem`` if the file is not a valid record."""
     try:
         return Record.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -40,48 +40,51 @@ def read_record(path: Path) -> Record:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         what = f"{path}: not a record: {place}: {first['msg']}"
-        raise Problem(what, got=first["input"], todo="let a run write it again") from None
+        todo = "run deploys/gvisor.py again, which writes this file"
+        raise Problem(what, got=first["input"], todo=todo) from None
     except ValueError:
         raise Problem(f"{path}: not a record: the text is not UTF-8") from None
 
 
 def kept_records(kept: Path = KEPT) -> list[Record]:
     """
-    Return the repository's records in the order of their files' names.
+    Return the repository's records, sorted by the names of their files.
 
-    Raises ``Problem`` if a file is not a record, or has the name of another combination.
+    Raises ``Problem`` if a file is not a record, or if its name does not match its record.
     """
     records = []
     for path in sorted(kept.glob("*.json")):
         record = read_record(path)
         if path.name != row_name(record):
-            todo = f"rename it to {row_name(record)}"
-            raise Problem(f"{path}: the name is not that of its record", todo=todo)
+            todo = f"rename the file to {row_name(record)}"
+            raise Problem(f"{path}: the file's name does not match its record", todo=todo)
         records.append(record)
     return records
 
 
 def add_records(paths: Sequence[Path], *, docker: str | None, kept: Path = KEPT) -> list[Path]:
     """
-    Copy records into the repository, each in the place of an older one of its combination.
+    Copy records into the repository. Each replaces the older one of the same combination.
 
-    + docker: the Go module and version that the lab built dockerd from, None for a packaged one
+    + docker: the Go module and version that the lab built dockerd from, None for a packaged dockerd
 
-    Return the files that were written. Raises ``Problem`` before the first one is written if a file
-    is not a record, is older than the one kept, or if two of them have the same combination.
+    Return the written files. Raises ``Problem`` before the first write if a file is not a record,
+    if a record is older than the kept one, or if two records have the same combination.
     """
     found: dict[Path, Record] = {}
     for path in paths:
         record = _stated(read_record(path), docker)
         target = kept / row_name(record)
         if target in found:
-            raise Problem(f"{path}: another given record is of the same node", got=target.name)
+            what = f"{path}: another of these records has the same combination"
+            raise Problem(what, got=target.name)
         if target.exists() and (newer := read_record(target).date) > record.date:
             todo = f"keep {target.name} as it is"
-            raise Problem(f"{path}: of {record.date}, the one kept is of {newer}", todo=todo)
+            what = f"{path}: the record is of {record.date}, but the kept one is of {newer}"
+            raise Problem(what, todo=todo)
         found[target] = record
     for target, record in found.items():
-        _write(target, record, "run this in a clone of the repository that is yours")
+        _write(target, record, "run this in a clone of the repository that you may write to")
     return list(found)
 
 
@@ -108,7 +111,7 @@ def _stated(record: Record, docker: str | None) -> Record:
         return Record.model_validate(stated)
     except ValidationError:
         todo = "write a Go module and its version, such as github.com/moby/moby/v2@v2.0.0"
-        raise Problem("--docker-lab-build: not a module", got=docker, todo=todo) from None
+        raise Problem("--docker-lab-build: not a Go module", got=docker, todo=todo) from None
 
 
 def _write(path: Path, record: Record, todo: str) -> None:

@@ -1,4 +1,4 @@
-"""From what was seen of a node to its record. A host's name, labels and paths stay out of it."""
+"""Make the record of a node from its audit, without the host's name, labels and paths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pyinfra_gvisor.releases.sources import APT_URL, GITHUB_URL, OFFICIAL_URL
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.runtimes.profiles import Runtime
 
-# What systemd-detect-virt(1) calls a container; the first two are what a lab of ours is made of.
+# Names of containers in systemd-detect-virt(1). The lab of this package uses the first two.
 LAB_CONTAINERS = frozenset({"docker", "podman"})
 CONTAINERS = frozenset(
     {
@@ -31,25 +31,25 @@ CONTAINERS = frozenset(
 )
 DISTRIBUTIONS = {"debian": "Debian", "ubuntu": "Ubuntu"}
 
-# The directory of what the lab builds says what it is: pyinfra_gvisor/lab/parts.py
+# The directory of a lab build names the module and version: pyinfra_gvisor/lab/parts.py
 _LAB_BUILD = re.compile(
     r"(?:^|/)lab-build-gvisor\.dev-gvisor@(v\d+\.\d+\.\d+-\d{14}-[0-9a-f]{12})(?=[-/]|$)"
 )
-_AGAIN = "prove it again with --data gvisor_proof=always"
+_AGAIN = "prove the node again with --data gvisor_proof=always"
 
 
 def record_of(host: Audited, report: HostReport, *, timings: Timings) -> Record:
     """
-    Return the record of a node whose proof holds. Its day is that of the proof.
+    Return the record of a node with a valid proof. Its date is the day of the proof.
 
-    + report: what ``audit.judge`` made of the host
-    + timings: of the run; those of the proof are taken from the node
+    + report: the report of ``audit.judge`` for the host
+    + timings: the durations of the run; the duration of the proof comes from the node
 
-    Raises ``Problem`` if the proof does not hold, if something is not known, or does not fit.
+    Raises ``Problem`` if the proof is not valid, or if a value is unknown or does not fit.
     """
     node, info, proof = host.node, host.node.info, host.node.state.get("proof")
     if info is None or report.node is None or not report.node.proof.holds:
-        raise Problem("no proof holds for the node", todo="run deploys/gvisor.py on it")
+        raise Problem("the node has no valid proof", todo="run deploys/gvisor.py on this node")
     lab_build, source = _source(node, host.expected.release)
     try:
         return Record(
@@ -75,10 +75,11 @@ def record_of(host: Audited, report: HostReport, *, timings: Timings) -> Record:
 
 
 def seen_by(virtualization: str) -> SeenBy:
-    """Return what kind of machine this is. Raises ``Problem`` if the node did not tell."""
+    """Return the kind of machine. Raises ``Problem`` if the node could not tell."""
     if not virtualization:
-        what = "nobody knows whether the node is a container, a virtual machine or a server"
-        raise Problem(what, todo="install systemd-detect-virt (Debian's package systemd) on it")
+        what = "it is unknown whether the node is a container, a virtual machine or a server"
+        todo = "install systemd-detect-virt (Debian's package systemd) on the node"
+        raise Problem(what, todo=todo)
     if virtualization in LAB_CONTAINERS:
         return "lab container"
     if virtualization in CONTAINERS:
@@ -92,7 +93,7 @@ def image_store(info: DockerInfo) -> str:
 
 
 def source_kind(source: str) -> Source:
-    """Return the kind of a manifest's source: a host or a path in there is somebody's own."""
+    """Return the kind of a manifest's source, without its host and path, which are private."""
     known: Mapping[str, Source] = {
         OFFICIAL_URL.partition("{")[0]: "official",
         GITHUB_URL.partition("{")[0]: "github",
@@ -107,7 +108,7 @@ def source_kind(source: str) -> Source:
 
 
 def _source(node: Node, release: str) -> tuple[str | None, Source | None]:
-    """Return what the lab built it from, or else the kind of its source."""
+    """Return the module of a lab build and None, or None and the kind of the release's source."""
     manifest = node.manifests.get(release)
     source = manifest.source if manifest else ""
     if found := _LAB_BUILD.search(source):
@@ -141,22 +142,22 @@ def _init(node: Node) -> Any:
 
 def _day(at: str | None) -> date:
     if at is None:
-        raise Problem("nobody knows when the node was proven", todo=_AGAIN)
+        raise Problem("the date of the node's proof is unknown", todo=_AGAIN)
     return datetime.fromisoformat(at).astimezone(UTC).date()
 
 
 def _runtimes(runtimes: Mapping[str, Runtime], proof: Any) -> tuple[RuntimeSeen, ...]:
-    """Return the runtimes in an order that their names have no part in."""
+    """Return the runtimes in an order that does not depend on their names."""
     outcomes = proof.get("outcomes") if isinstance(proof, dict) else None
     if not isinstance(outcomes, dict) or set(outcomes) != set(runtimes):
-        raise Problem("the proof on the node has no counts by runtime", todo=_AGAIN)
+        raise Problem("the node's proof has no results for each runtime", todo=_AGAIN)
     seen = [_runtime(item, outcomes[name]) for name, item in runtimes.items()]
     return tuple(sorted(seen, key=lambda item: item.model_dump_json()))
 
 
 def _runtime(runtime: Runtime, outcomes: Any) -> RuntimeSeen:
     if not isinstance(outcomes, dict):
-        raise Problem("the proof on the node is damaged", got=outcomes, todo=_AGAIN)
+        raise Problem("the node's proof is damaged", got=outcomes, todo=_AGAIN)
     return RuntimeSeen(
         network=runtime.network,
         dns=runtime.dns,

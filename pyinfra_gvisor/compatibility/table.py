@@ -1,4 +1,4 @@
-"""The table of what was seen, for docs/compatibility.md: one row a record."""
+"""The table of tested combinations for docs/compatibility.md, one row a record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pyinfra_gvisor.compatibility.record import Record, RuntimeSeen, Timings
 
-HEAD = ("node", "Docker", "gVisor", "proof: checks by runtime", "took", "seen by", "when")
+HEAD = ("node", "Docker", "gVisor", "proof: checks by runtime", "duration", "machine", "date")
 EMPTY = (
     "No record is kept yet. Run `deploys/gvisor.py` with `gvisor_report_dir`, then\n"
     "`pyinfra-gvisor compatibility add <gvisor_report_dir>/compatibility/*.json`.\n"
@@ -14,7 +14,7 @@ EMPTY = (
 
 
 def table(records: Sequence[Record]) -> str:
-    """Return the records as a Markdown table; without any, what to do for the first one."""
+    """Return the records as a Markdown table; without records, how to add the first one."""
     if not records:
         return EMPTY
     head, *rows = (f"| {' | '.join(cells)} |\n" for cells in (HEAD, *map(_row, records)))
@@ -48,7 +48,7 @@ def _docker(record: Record) -> Iterator[str]:
         yield f"rules by {record.firewall_backend}"
     for name, version in (("containerd", record.containerd), ("runc", record.runc)):
         if version:
-            # Two "~" would strike out what is between. Of some it is a commit of 40 digits.
+            # As code, because two "~" would strike out the text between. Commits have 40 digits.
             yield f"{name} `{version[:20]}`"
 
 
@@ -59,7 +59,7 @@ def _runsc(record: Record) -> str:
 
 
 def _built(version: str, lab_build: str | None) -> str:
-    """Say first what a lab build is: it calls itself a release and is none."""
+    """Name a lab build before its version, because it prints a release's version but is none."""
     return f"lab build of `{lab_build}`, calls itself {version}" if lab_build else version
 
 

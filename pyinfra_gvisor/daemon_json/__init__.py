@@ -1,1 +1,1 @@
-"""The engine of daemon.json: read as text, merged by owner, planned, and brought into force."""
+"""Changes of daemon.json: read the file as text, merge by owner, plan, and apply to dockerd."""

@@ -1,4 +1,4 @@
-"""Generations: what daemon.json was before each change of ours, and the way back to one."""
+"""Generations: daemon.json as it was before each change of ours, and how to go back to one."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from pyinfra_gvisor.sandbox.verdict import release_of
 
 class Generation(Reading):
     """
-    The file before a change, and what of it was ours. ``text`` is None where there was none.
+    daemon.json before a change, and which of its keys were ours. ``text`` is None for no file.
 
-    ``unusable`` says why the record of what was ours cannot be used.
+    ``unusable`` says why the record of our keys cannot be used; empty if it can.
     """
 
     number: int
@@ -35,12 +35,12 @@ class Generation(Reading):
     unusable: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """For ``pyinfra … fact``: without what is secret in daemon.json."""
+        """Return the generation for ``pyinfra … fact``, without the secrets of daemon.json."""
         return dict(shown(self.model_dump(mode="json"), texts=("text", "original", "before")))
 
     @property
     def runtimes(self) -> dict[str, str]:
-        """The runtimes that pointed at wrappers of ours, and the release of each."""
+        """Return the runtimes that started wrappers of ours, and the release of each."""
         return {
             path[1]: release
             for path, value in self.values.items()
@@ -50,7 +50,7 @@ class Generation(Reading):
 
     @property
     def values(self) -> dict[Path, Json]:
-        """What was ours, with the values that it had; nothing that was there for a moment."""
+        """Return the paths that were ours with their values, without temporary ones."""
         return {
             from_pointer(name): mine.wrote
             for name, mine in self.owned.paths.items()
@@ -59,25 +59,25 @@ class Generation(Reading):
 
     @property
     def releases(self) -> tuple[str, ...]:
-        """The releases that runtimes of ours pointed at."""
+        """Return the releases that runtimes of ours started."""
         return tuple(sorted(set(self.runtimes.values())))
 
     @property
     def story(self) -> str:
-        """When it was left, and which release it had."""
+        """Return until when the node had this generation, and which releases it had."""
         until = datetime.fromtimestamp(self.made_s, UTC).strftime("until %Y-%m-%d %H:%M UTC")
         had = ", ".join(self.releases) or "no gVisor"
-        return f"{until if self.made_s else 'where the node is'}, {had}"
+        return f"{until if self.made_s else 'the current state'}, {had}"
 
 
 def parse_generations(output: Sequence[str]) -> tuple[Generation, ...]:
     """
-    The generations that ``scripts/generations.sh`` printed, oldest first.
+    Return the generations that ``scripts/generations.sh`` printed, oldest first.
 
     Raises ``ValueError`` if the answer is cut short or malformed.
     """
     if "end of generations" not in output:
-        raise ValueError(f"the node's answer breaks off after {len(output)} lines")
+        raise ValueError(f"the node's answer is incomplete: it ends after {len(output)} lines")
     try:
         return _generations(output)
     except (LookupError, RecursionError, ValueError) as error:
@@ -108,12 +108,12 @@ def _owned(text: str) -> dict[str, Any]:
 
 def choose(kept: Sequence[Generation], node: Node, number: int | None) -> Generation:
     """
-    The generation to go back to.
+    Return the generation to go back to.
 
-    + number: the one that was asked for; None for the one before the newest change, or the one
-      that the node was taken back to last if nothing has been changed since
+    + number: the generation that the operator named. None for the one before the newest change; or
+      the one that the node was rolled back to last, if nothing has changed since
 
-    Raises ``Problem`` if there is none.
+    Raises ``Problem`` if there is no such generation.
     """
     applied = node.state.get("applied")
     back = applied.get("generation") if isinstance(applied, dict) else None
@@ -121,31 +121,31 @@ def choose(kept: Sequence[Generation], node: Node, number: int | None) -> Genera
     for generation in kept[-1:] if wanted is None else kept:
         if wanted in (None, generation.number):
             return _usable(generation)
-    if wanted is not None and wanted == back:  # too old to be kept by now, and where the node is
+    if wanted is not None and wanted == back:  # not kept any more, but the current state
         owned = owned_by_us(node)
         return Generation(number=wanted, made_s=0, text=node.daemon_json.text, owned=owned)
     if not kept:
-        raise Problem("no earlier state is kept, nothing was ever changed here", todo="do nothing")
+        what = "no generation is kept, because this package has changed nothing here"
+        raise Problem(what, todo="a rollback is not necessary")
     listed = "; ".join(f"{generation.number} ({generation.story})" for generation in kept)
-    raise Problem(
-        "no such generation", got=wanted, todo=f"set gvisor_generation to one of {listed}"
-    )
+    todo = f"set gvisor_generation to one of {listed}"
+    raise Problem("no such generation", got=wanted, todo=todo)
 
 
 def _usable(generation: Generation) -> Generation:
     if generation.unusable:
         file = f"{STATE_DIR}/generations/{generation.number}/owned.json"
-        todo = "choose another generation, or use the pyinfra-gvisor that wrote it"
+        todo = "choose another generation, or use the pyinfra-gvisor that wrote this file"
         raise Problem(f"{file} is {generation.unusable}", todo=todo)
     return generation
 
 
 def undone(before: Sequence[Generation], after: Sequence[Generation], number: int | None) -> bool:
     """
-    Whether an interrupted change was undone, and that has led to where ``number`` is.
+    Return True if an interrupted change was undone, and the node is now at generation ``number``.
 
-    + before: the generations while it was interrupted; the newest is what was before it
-    + after: those that are left now that it has ended
+    + before: the generations while the change was interrupted; the newest is the state before it
+    + after: the generations after the change has ended
     """
     newest = before[-1].number if before else None
     left = {generation.number for generation in after}
@@ -160,17 +160,17 @@ def plan_generation(
     staying: Collection[str] = (),
 ) -> Plan:
     """
-    The plan that gives every path of ours the value it had; what is not ours stays as it is.
+    Return the plan that gives every path of ours its value in a generation; other paths stay.
 
-    + staying: runtimes whose entries stay as they are, although the generation has none of them
+    + staying: runtimes whose entries stay as they are, although the generation lacks them
 
-    Raises ``Problem`` where the outcome cannot work.
+    Raises ``Problem`` if dockerd could not work with the result.
     """
     before, owned = current_text(node), owned_by_us(node)
     entries = staying_entries(before, owned, staying)
     kept: dict[Path, Json] = {("runtimes", name): entry for name, entry in entries.items()}
     paths = {**kept, **generation.values}
-    # As if all were one owner's: one by one they would be refused a key that has changed hands.
+    # As if one owner had all paths: a key that now belongs to another owner would be refused.
     merged = merge(before, _owned_by(owned, lambda _: (GVISOR,)), paths, owner=GVISOR)
     owners = {name: mine.owners for name, mine in {**owned.paths, **generation.owned.paths}.items()}
     of_then = _owned_by(merged.owned, lambda name: owners.get(name, (GVISOR,)))

@@ -1,4 +1,4 @@
-"""What of daemon.json the running dockerd has, as far as that can be known."""
+"""Which values of daemon.json the running dockerd uses, as far as that can be known."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pyinfra_gvisor.node.docker_info import DockerInfo
 
 def known(node: Node, force: Force) -> Mapping[str, Json] | None:
     """
-    The keys that the running dockerd has read, at its start (``RESTART``) or since (``RELOAD``).
+    Return the keys that the running dockerd read at its start (``RESTART``) or last (``RELOAD``).
 
-    Known from our own record if that is of this very process, or from the file if it has not been
-    touched since the process started; None if neither is so.
+    The source is our record if it is about this process, or else the file if it has not changed
+    since the process started. Return None if neither is the case, ``{}`` if dockerd does not run.
     """
     if node.dockerd is None:
         return {}
@@ -35,7 +35,7 @@ def known(node: Node, force: Force) -> Mapping[str, Json] | None:
 
 
 def read_keys(value: Mapping[str, Json], force: Force) -> dict[str, Json]:
-    """Return the top-level keys that need this force; of ``features`` the members that do."""
+    """Return the top-level keys that need this force, and such members of ``features``."""
     found: dict[str, Json] = {}
     for key, item in value.items():
         if key == "features" and isinstance(item, dict) and item:
@@ -48,7 +48,7 @@ def read_keys(value: Mapping[str, Json], force: Force) -> dict[str, Json]:
 
 
 def in_force(node: Node, path: Path, value: Json) -> bool:
-    """Whether the running dockerd has ``value`` at ``path``, as far as that can be known."""
+    """Return True if the running dockerd is known to have ``value`` at ``path``."""
     if node.info is not None and (shown := SHOWN.get(path[0])):
         return shown(node.info, path, value)
     read = known(node, force_of(path))
@@ -57,9 +57,9 @@ def in_force(node: Node, path: Path, value: Json) -> bool:
 
 def value_in_force(node: Node, key: str, flag: str = "") -> Json:
     """
-    A key's value in the running dockerd, or in the file where that is not known; None for none.
+    Return a key's value in the running dockerd, or in the file if unknown; None if it is not set.
 
-    + flag: the flag of dockerd's that stands for it, if it is not called like the key
+    + flag: dockerd's flag for this key, if its name differs from the key's
     """
     name = f"--{flag or key}"
     for word in reversed(node.dockerd.arguments if node.dockerd else ()):
@@ -93,7 +93,7 @@ def _runtime(info: DockerInfo, path: Path, value: Json) -> bool:
     return entry.path == value.get("path", entry.path) and arguments == value.get("runtimeArgs", [])
 
 
-# The keys whose live value the daemon shows itself: better than any record of ours.
+# Keys whose live value the daemon shows itself, which is more reliable than our record.
 SHOWN: dict[str, Callable[[DockerInfo, Path, Json], bool]] = {
     "live-restore": _live_restore,
     "default-runtime": _default_runtime,
@@ -102,6 +102,7 @@ SHOWN: dict[str, Callable[[DockerInfo, Path, Json], bool]] = {
 
 
 def at(value: Any, path: Path) -> Json:
+    """Return the value at ``path``, None if there is no such path."""
     try:
         return lookup(value, path)
     except KeyError:

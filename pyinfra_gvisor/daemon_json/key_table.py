@@ -1,9 +1,9 @@
 """
-Every key that dockerd reads from daemon.json on Linux, and what is to be known about each.
+Every key that dockerd reads from daemon.json on Linux: its type, versions and effect.
 
-Kinds and versions were tried on Docker 20.10.24, 26.1.5 and 28.5.2; versions between those, and
-after them, are from moby's tags up to docker-v29.7.2, and of 29.8 from v2.0.0-beta.24. dockerd
-tells keys from others by case: ``Debug`` is no key.
+Types and versions were tried on Docker 20.10.24, 26.1.5 and 28.5.2. Versions between and after
+these are from moby's tags up to docker-v29.7.2; those of 29.8 are from v2.0.0-beta.24. Case matters
+in keys: ``Debug`` is not a key.
 """
 
 from __future__ import annotations
@@ -38,15 +38,14 @@ Kind = Literal[
 
 
 class Force(IntEnum):
-    """What a change needs, the stronger the greater."""
+    """What dockerd needs to apply a change, in ascending order."""
 
     NOTHING = 0
     RELOAD = 1
     RESTART = 2
 
 
-# Where moby defines the keys (tag v28.5.2), and what makes them keys: a flag of the same name, or
-# one that calls itself so.
+# Where moby defines the keys (tag v28.5.2). A key exists where a flag has its name, or names it.
 CONFIG = "moby daemon/config/config.go"
 LINUX = "moby daemon/config/config_linux.go"
 OPTIONS = "moby cmd/dockerd/options.go"
@@ -67,12 +66,12 @@ class Key:
     """
     One key of daemon.json.
 
-    ``recreate``: a container keeps the value that it was created with, through restarts of its own.
-    ``since`` is the first version of dockerd that knows the key (None: 20.10 does), ``until`` the
-    first that refuses it (None: none that we know). ``neutral`` is a value as if the key were not
-    there, for keys whose omission keeps their old value live until a restart. ``neutral_from`` is
-    (version, value): from that version of dockerd on, the neutral value is this one. ``flag`` is
-    the flag of another name.
+    ``recreate``: a container keeps the value that it was created with, also after a restart.
+    ``since`` is the first version of dockerd that knows the key (None: 20.10 knows it). ``until``
+    is the first version that refuses the key (None: no known version does). ``neutral`` is a value
+    with the same effect as no key; it is set for keys whose old value stays live until a restart
+    when the key is left out. ``neutral_from`` is (version, value): the neutral value from this
+    version of dockerd on. ``flag`` is dockerd's flag, if its name differs from the key's.
     """
 
     kind: Kind
@@ -88,8 +87,8 @@ class Key:
 
 _RELOAD = Force.RELOAD
 
-# What dockerd takes for insecure where the key is left out. Since 29.10 a list that is given
-# replaces these, so that an empty list switches them off: release notes of Docker 29.10.0.
+# The registries that dockerd treats as insecure if the key is left out. Since 29.10 a list in the
+# file replaces these, so an empty list switches them off: release notes of Docker 29.10.0.
 LOOPBACK: Json = ["127.0.0.0/8", "::1/128"]
 
 KEYS: dict[str, Key] = {
@@ -205,9 +204,9 @@ KEYS: dict[str, Key] = {
     "userns-remap": Key("string", LINUX),
 }
 
-# Members of ``features`` that dockerd reads at its start only (from moby's source; ``cdi`` and
-# ``containerd-snapshotter`` tried on 29.7.1). It reads every other one whenever it needs it. A
-# dockerd that does not know a member passes over it.
+# Members of ``features`` that dockerd reads only at its start (from moby's source; ``cdi`` and
+# ``containerd-snapshotter`` tried on 29.7.1). dockerd reads other members whenever it needs them,
+# and ignores members that it does not know.
 FEATURES_AT_START: dict[str, Key] = {
     "cdi": Key("bool", f"{COMMAND}/daemon.go", since=(25, 0)),
     "containerd-migration": Key("bool", DAEMON, since=(29, 0)),
@@ -216,8 +215,8 @@ FEATURES_AT_START: dict[str, Key] = {
     "time-namespaces": Key("bool", "moby v29 daemon/daemon_unix.go", since=(29, 5)),
 }
 
-# Names of flags that dockerd takes for keys and then passes over without a word (tried on 26.1.5
-# and 28.5.2), with the key that was probably meant.
+# Names of flags that dockerd accepts as keys and then ignores silently (tried on 26.1.5 and
+# 28.5.2), with the key that was probably meant.
 WITHOUT_EFFECT: dict[str, str | None] = {
     **{
         key.flag: name

@@ -1,9 +1,9 @@
 """
-What it takes for a change of each daemon.json key to come into force, and which dockerd knows it.
+What dockerd needs to apply a change of each daemon.json key, and which dockerd knows the key.
 
-RELOAD: applied by SIGHUP ("Configuration reload behavior" in dockerd's reference, and moby's
-``daemon/reload.go``; every row tried on Docker 26.1.5). RESTART: SIGHUP ignores it silently.
-A key that is in no table is treated as RESTART. Of ``features`` each member counts for itself.
+RELOAD: SIGHUP applies the change ("Configuration reload behavior" in dockerd's reference, and
+moby's ``daemon/reload.go``; every row tried on Docker 26.1.5). RESTART: dockerd ignores the change
+silently on SIGHUP. A key in no table counts as RESTART. Members of ``features`` differ.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ RELOADABLE = frozenset(name for name, key in KEYS.items() if key.force is Force.
 # "Default options, only for new containers": https://docs.docker.com/engine/logging/configure/
 RECREATE = frozenset(name for name, key in KEYS.items() if key.recreate)
 
-# Leaving these out and reloading keeps the old value live (tried on 26.1.5); writing the neutral
-# value first does not. ``neutral_values`` has those of a later version.
+# If these are left out, a reload keeps the old value live (tried on 26.1.5). Writing the neutral
+# value first avoids that. ``neutral_values`` has the values for later versions.
 NEUTRAL: dict[str, Json] = {
     name: key.neutral for name, key in KEYS.items() if key.neutral is not None
 }
 
-# Where a key of the file and its flag have different names:
+# Keys whose flag has another name:
 # https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file
 FLAG_NAMES = {name: key.flag for name, key in KEYS.items() if key.flag}
 
@@ -48,7 +48,7 @@ _NEEDS = {Force.RELOAD: "reload", Force.RESTART: "restart"}
 
 
 def force_of(path: Path) -> Force:
-    """What a change of the value at ``path`` needs to come into force."""
+    """Return what dockerd needs to apply a change of the value at ``path``."""
     if path[0] == "features" and len(path) > 1 and path[1] in FEATURES_AT_START:
         return Force.RESTART
     return Force.RELOAD if path[0] in RELOADABLE else Force.RESTART
@@ -56,9 +56,9 @@ def force_of(path: Path) -> Force:
 
 def neutral_values(version: Version | None) -> dict[str, Json]:
     """
-    Return by key the value that has the same effect as leaving the key out.
+    Return the values, by key, that have the same effect as leaving the key out.
 
-    + version: of the running dockerd; None, which is unknown, counts as an old one
+    + version: the version of the running dockerd; None (unknown) counts as an old version
     """
     later = {
         name: key.neutral_from[1]
@@ -69,20 +69,22 @@ def neutral_values(version: Version | None) -> dict[str, Json]:
 
 
 def only_new_containers(path: Path) -> bool:
-    """Whether containers that exist keep the old value until they are made anew."""
+    """Return True if existing containers keep the old value until they are recreated."""
     return path[0] in RECREATE
 
 
 def version_of(text: str) -> Version | None:
-    """dockerd's major and minor version, None where it tells none: ``dev``, or an untagged 0.0."""
+    """Return dockerd's major and minor version; None for ``dev``, or an untagged 0.0."""
     found = re.match(r"v?([1-9]\d{0,3})\.(\d{1,4})(?!\d)", text, re.ASCII)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def as_rows() -> list[tuple[str, str, bool, str, str]]:
     """
-    The table for a reader: key, what a change needs (``reload`` or ``restart``), whether only new
-    containers get it, the versions of dockerd that know it (empty: all), and where moby has it.
+    Return the table for the docs, one row a key.
+
+    A row has the key, what a change needs (``reload`` or ``restart``), whether only new containers
+    get the value, the versions of dockerd that know the key (empty: all), and moby's source file.
     """
     members = {f"features/{name}": key for name, key in FEATURES_AT_START.items()}
     return [

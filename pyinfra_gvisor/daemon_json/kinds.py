@@ -1,9 +1,9 @@
 """
-The types that dockerd expects in daemon.json, checked with a message that names the place.
+The types that dockerd expects in daemon.json, checked with messages that name the path.
 
-Go's rules, as tried on Docker 26.1.5 and 28.5.2: null stands for "not given" nearly everywhere, a
-number with a point or an exponent is no int, and the fields of an object (not its keys, where they
-are names) are found in any case.
+Go's rules, as tried on Docker 26.1.5 and 28.5.2: null means "not set" nearly everywhere. A number
+with a point or an exponent is not an int. The case of an object's fields does not matter, but the
+case of keys that are names does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DURATION = re.compile(r"(?:\d+|(?:\d+(?:\.\d+)?(?:h|m|s|ms|us|µs|ns))+)", re.AS
 
 @dataclass(frozen=True)
 class Value:
-    """A value without members."""
+    """The type of a value without members."""
 
     name: str
     accepts: Callable[[Json], bool]
@@ -36,7 +36,7 @@ class Value:
 
 @dataclass(frozen=True)
 class ListOf:
-    """A list whose items are all of one type."""
+    """The type of a list whose items have one type."""
 
     item: Type
     name: str
@@ -44,7 +44,7 @@ class ListOf:
 
 @dataclass(frozen=True)
 class MapOf:
-    """An object with any keys, whose values are all of one type."""
+    """The type of an object with any keys, whose values have one type."""
 
     item: Type
     name: str
@@ -52,13 +52,13 @@ class MapOf:
 
 @dataclass(frozen=True)
 class Fields:
-    """An object whose members are known by name; dockerd passes over any other."""
+    """The type of an object with known members; dockerd ignores other members silently."""
 
     fields: Mapping[str, Type]
     name: str = "an object"
 
     def find(self, name: str) -> Type | None:
-        """The type of a member, whatever the case of its name."""
+        """Return the type of a member, None if unknown; the case of its name does not matter."""
         return next((kind for field, kind in self.fields.items() if _equal(field, name)), None)
 
 
@@ -69,19 +69,19 @@ def check(kind: Kind, path: Path, value: Json) -> None:
     """
     Raise ``Problem`` for the first thing at ``path`` that dockerd would refuse to read.
 
-    + kind: what the table says of the key
-    + value: what the file has there
+    + kind: the key's type in the table of keys
+    + value: the value in the file
     """
     _check(KINDS[kind], path, value)
 
 
 def unknown_fields(kind: Kind, path: Path, value: Json) -> list[tuple[Path, tuple[str, ...]]]:
-    """The members that dockerd would silently pass over, each with the names that it knows."""
+    """Return the members that dockerd would ignore silently, each with the names that it knows."""
     return _unknown(KINDS[kind], path, value)
 
 
 def is_ip(value: Json) -> bool:
-    """Whether Go's ``net.ParseIP`` takes it; the empty string is no address and is let through."""
+    """Return True if Go's ``net.ParseIP`` accepts the value, or if it is the empty string."""
     if not isinstance(value, str) or "%" in value:
         return False
     try:
@@ -91,7 +91,7 @@ def is_ip(value: Json) -> bool:
 
 
 def is_size(value: Json) -> bool:
-    """Whether it is a size such as ``64M``, ``1.5g`` or ``512``."""
+    """Return True if the value is a size such as ``64M``, ``1.5g`` or ``512``."""
     return isinstance(value, str) and SIZE.fullmatch(value) is not None
 
 
@@ -120,13 +120,13 @@ def _check(kind: Type, path: Path, value: Json) -> None:
 
 
 def _refuse_two_spellings(kind: Fields, path: Path, value: Mapping[str, Json]) -> None:
-    """Refuse one member twice, in two cases: the last counts, and one is somebody's mistake."""
+    """Refuse two members whose names differ only in case: dockerd uses the last, silently."""
     names: dict[str, str] = {}
     for name in filter(kind.find, value):
         if (other := names.setdefault(name.casefold(), name)) != name:
             raise Problem(
-                f"{place((*path, name))} is there twice, as {other} too",
-                todo="keep one, dockerd would silently take the last",
+                f"{place((*path, name))} exists twice, also spelt {other}",
+                todo="remove one of them; dockerd would use the last one silently",
             )
 
 
@@ -150,7 +150,7 @@ def _written(value: Json) -> str:
 
 
 def _hint(kind: Type, value: Json) -> str:
-    """How the same thing is written so that dockerd reads it, where that is clear."""
+    """Return how to write the value so that dockerd accepts it, if that is clear."""
     if kind is TEXT and isinstance(value, bool | int | float):
         return f'write "{_written(value)}"'
     if kind is BOOL and str(value).lower() in ("true", "false"):
@@ -161,7 +161,7 @@ def _hint(kind: Type, value: Json) -> str:
         return f"write {int(value)}"
     if isinstance(kind, ListOf) and isinstance(value, str):
         return f"write [{_written(value)}]"
-    return "mend it"
+    return "correct this value"
 
 
 def _equal(one: str, other: str) -> bool:
@@ -192,7 +192,7 @@ STRINGS = ListOf(TEXT, "a list of strings")
 STRING_MAP = MapOf(TEXT, "an object with strings as values")
 BOOL_MAP = MapOf(BOOL, "an object with true or false as values")
 
-# https://pkg.go.dev/github.com/docker/docker/daemon/config#BuilderGCRule; "filter" may also be an
+# https://pkg.go.dev/github.com/docker/docker/daemon/config#BuilderGCRule. "filter" may also be an
 # object, "for backwards compatibility".
 GC_RULE = Fields(
     {

@@ -1,4 +1,4 @@
-"""Which runtimes a change of daemon.json takes away, and the entries of those that stay."""
+"""Which runtimes a change of daemon.json removes, and the entries of those that stay."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pyinfra_gvisor.node import Node
 
 def leaving(node: Node, before: str | None, after: str | None, action: Force) -> tuple[str, ...]:
     """
-    Return the runtimes that dockerd will not know any more: of the file, and of the live daemon.
-
-    A reload that reads no ``runtimes`` leaves the live ones as they are. A runtime under a
-    temporary name of ours is nobody's to use.
+    Return the runtimes of the file and of the running dockerd that the change removes.
 
     + before, after: the text of daemon.json, None for no file
+
+    A reload without ``runtimes`` in the file does not change the running dockerd's runtimes. Our
+    own temporary runtimes do not count, because nobody else uses them.
     """
     old, new = ({} if text is None else JsonText(text).value for text in (before, after))
     owned = {from_pointer(name): mine for name, mine in owned_by_us(node).paths.items()}
@@ -36,7 +36,7 @@ def leaving(node: Node, before: str | None, after: str | None, action: Force) ->
 
 
 def staying_entries(text: str | None, owned: Owned, staying: Collection[str]) -> dict[str, Json]:
-    """Return the entries of these runtimes: as the file has them, or else as we wrote them."""
+    """Return the entries of these runtimes: as in the file, or else as we wrote them."""
     ours = {pointer(("runtimes", name)): name for name in staying}
     wrote = {ours[key]: mine.wrote for key, mine in owned.paths.items() if key in ours}
     there = registered({} if text is None else JsonText(text).value)
@@ -46,7 +46,7 @@ def staying_entries(text: str | None, owned: Owned, staying: Collection[str]) ->
 def with_staying(
     wanted: Mapping[str, Json], text: str | None, owned: Owned, staying: Collection[str]
 ) -> Mapping[str, Json]:
-    """Return what is wanted of daemon.json with the entries of these runtimes besides."""
+    """Return the wanted keys of daemon.json, with the entries of these runtimes added."""
     entries = staying_entries(text, owned, staying)
     return {**wanted, "runtimes": {**entries, **registered(wanted)}} if entries else wanted
 
@@ -58,7 +58,7 @@ def registered(value: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _of_flags(arguments: Iterable[str]) -> set[str]:
-    """Return the names of the runtimes that dockerd gets by its flag ``--add-runtime``."""
+    """Return the names of the runtimes that dockerd's flag ``--add-runtime`` registers."""
     words = list(arguments)
     given = [word.partition("=")[2] for word in words if word.startswith("--add-runtime=")]
     given += [after for word, after in pairwise(words) if word == "--add-runtime"]
@@ -66,5 +66,5 @@ def _of_flags(arguments: Iterable[str]) -> set[str]:
 
 
 def is_builtin(name: str) -> bool:
-    """Return True if dockerd brings the runtime itself."""
+    """Return True if the runtime is built into dockerd."""
     return name == "runc" or name.startswith("io.containerd.")

@@ -1,9 +1,9 @@
 """
-Which log-driver and log-opts cannot work: ``dockerd --validate`` looks at neither.
+Refuse log-driver and log-opts that cannot work: ``dockerd --validate`` checks neither.
 
 Tried on Docker 20.10.24, 26.1.5 and 28.5.2. With an option that the driver does not know, dockerd
-does not start. With a driver that is not there, or a value that the driver cannot read, it starts,
-and then no container does.
+does not start. With an unknown driver, or a value that the driver cannot read, dockerd starts, but
+no container does.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.spelling import near
 
 DEFAULT = "json-file"
-MISSPELT = 0.8  # difflib's ratio: "jsonfile" is a slip, "fluentbit" or "loki" are plugins
+MISSPELT = 0.8  # difflib's ratio: "jsonfile" is a typo, "fluentbit" or "loki" are plugins
 
-# For whatever driver: builtInLogOpts in moby's daemon/logger/factory.go, and the cache in front of
-# drivers that cannot be read back, daemon/logger/loggerutils/cache.
+# For every driver: builtInLogOpts in moby's daemon/logger/factory.go, and the cache for drivers
+# whose logs cannot be read back, daemon/logger/loggerutils/cache.
 GENERIC = frozenset(
     {
         "mode",
@@ -44,7 +44,7 @@ def _named(prefix: str, names: str) -> frozenset[str]:
     return frozenset(prefix + name for name in names.split())
 
 
-# ValidateLogOpt in moby's daemon/logger/<driver>. awslogs-create-stream is documented, but refused.
+# ValidateLogOpt in moby's daemon/logger/<driver>. awslogs-create-stream is documented but refused.
 OPTIONS: dict[str, frozenset[str]] = {
     "awslogs": _TAG
     | _named(
@@ -86,7 +86,7 @@ SINCE: dict[str, Version] = {
     "fluentd-write-timeout": (28, 2),
 }
 UNTIL: dict[str, Version] = {"fluentd-async-connect": (28, 0)}
-# Without these dockerd does not start, once there are any log-opts.
+# dockerd does not start without these if there are any log-opts.
 REQUIRED = {"awslogs": "awslogs-group", "gelf": "gelf-address"}
 
 # Go's strconv.ParseBool: https://pkg.go.dev/strconv#ParseBool
@@ -96,10 +96,10 @@ FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 def log_driver(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
     """
-    Refuse a driver that this daemon does not have.
+    Refuse a log driver that this dockerd does not have.
 
-    Its list names no plugins (``ListDrivers`` in moby's daemon/logger/factory.go), so a name that
-    is not in it may be one, unless it is that of a driver elsewhere, or nearly so.
+    dockerd's list has no plugins (``ListDrivers`` in moby's daemon/logger/factory.go). So a name
+    that is not in the list may be a plugin, unless it is, or nearly is, the name of a known driver.
     """
     name = value.get("log-driver")
     there = (node.info.log_drivers if node.info else ()) or tuple(OPTIONS)
@@ -107,14 +107,14 @@ def log_driver(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json
         return
     if name in OPTIONS or near(name, there, cutoff=MISSPELT):
         raise Problem(
-            "/log-driver is none of this dockerd's, no container would start",
+            "/log-driver is unknown to this dockerd, no container would start",
             got=shown(name),
             todo=advice(name, ("none", *there)),
         )
 
 
 def log_opts(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
-    """Refuse options that the driver does not know, or cannot read."""
+    """Refuse log options that the driver does not know or cannot read."""
     if "log-driver" not in value and flag_value(node, "log-driver") is not None:
         return
     driver, given = value.get("log-driver") or DEFAULT, value.get("log-opts")
@@ -128,9 +128,10 @@ def log_opts(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json])
     for name in options:
         if name not in known:
             where = place(("log-opts", name))
-            raise Problem(f"{where} is no option of {driver}", todo=advice(name, known))
+            raise Problem(f"{where} is not an option of {driver}", todo=advice(name, known))
     if driver in REQUIRED and not options.get(REQUIRED[driver]):
-        raise Problem(f"/log-opts/{REQUIRED[driver]} is missing, {driver} needs it", todo="set it")
+        what = f"/log-opts/{REQUIRED[driver]} is missing, and {driver} needs it"
+        raise Problem(what, todo="set this option")
     for name, expected in VALUES[driver](options) if driver in VALUES else ():
         raise _wrong(name, expected, options[name])
 
@@ -143,16 +144,15 @@ def _in_version(option: str, version: Version | None) -> bool:
 
 
 def _modes(options: Mapping[str, str]) -> None:
-    """What holds for every driver: ValidateLogOpts in moby's daemon/logger/factory.go."""
+    """Refuse what every driver refuses: ValidateLogOpts in moby's daemon/logger/factory.go."""
     mode = options.get("mode", "")
     if mode not in ("", "blocking", "non-blocking"):
         raise _wrong("mode", "blocking or non-blocking", mode)
     if "max-buffer-size" in options:
         if mode != "non-blocking":
-            todo = 'set "mode": "non-blocking" too'
-            raise Problem(
-                "/log-opts/max-buffer-size needs another mode", got=shown(mode), todo=todo
-            )
+            todo = 'also set "mode": "non-blocking"'
+            what = "/log-opts/max-buffer-size needs mode non-blocking"
+            raise Problem(what, got=shown(mode), todo=todo)
         if not is_size(options["max-buffer-size"]):
             raise _wrong("max-buffer-size", 'a size, such as "4m"', options["max-buffer-size"])
     disabled = options.get("cache-disabled", "")
@@ -161,7 +161,7 @@ def _modes(options: Mapping[str, str]) -> None:
 
 
 def _json_file(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """New in moby's daemon/logger/jsonfilelog/jsonfilelog.go."""
+    """Yield what ``New`` in moby's daemon/logger/jsonfilelog/jsonfilelog.go refuses."""
     yield from _rotation(options)
     if "max-size" in options and not re.search("[1-9]", options["max-size"]):
         yield "max-size", "more than 0"
@@ -173,7 +173,11 @@ def _json_file(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _local(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """``validateConfig`` in moby's daemon/logger/local/config.go; it compresses unless told not."""
+    """
+    Yield what ``validateConfig`` in moby's daemon/logger/local/config.go refuses.
+
+    This driver compresses unless ``compress`` is false.
+    """
     yield from _rotation(options)
     count = int(options.get("max-file", "5"))
     if count < 0 or (count < 2 and options.get("compress") not in FALSE):  # noqa: PLR2004 - files
@@ -190,7 +194,7 @@ def _rotation(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _syslog(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """``parseAddress`` in moby's daemon/logger/syslog/syslog.go."""
+    """Yield what ``parseAddress`` in moby's daemon/logger/syslog/syslog.go refuses."""
     address = options.get("syslog-address", "")
     if address and "://" not in address:
         yield "syslog-address", 'an address such as "udp://192.0.2.1:514"'
@@ -198,8 +202,9 @@ def _syslog(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 def _wrong(name: str, expected: str, got: str) -> Problem:
     safe = shown(got, ("log-opts", name))
-    return Problem(f"/log-opts/{name} must be {expected}", got=f'"{safe}"', todo="mend it")
+    todo = "correct this value"
+    return Problem(f"/log-opts/{name} must be {expected}", got=f'"{safe}"', todo=todo)
 
 
-# Each says which option is wrong and what it must be; the first is told.
+# Each yields (option, what its value must be) for every wrong option; the first one is reported.
 VALUES = {"json-file": _json_file, "local": _local, "syslog": _syslog}

@@ -1,9 +1,9 @@
 """
-Three-way merge of daemon.json: what we last wrote, what is there, what is wanted.
+Three-way merge of daemon.json: what we last wrote, what is there, and what is declared.
 
-We own single paths, never the file. For every path we remember who wants it and what stood there
-before, so that a path nobody wants any more goes back to that, and a file that is only ours goes
-away.
+We change only the paths that are declared. For each of them we record its owners and the value
+before us. A path that no owner wants any more gets that value again, and a file that has only our
+keys is removed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.redaction import shown
 
 GVISOR = "gvisor"  # the owner that this package's own deploys use
-CANARY = "gvisor-canary"  # of runtimes under a temporary name, which the next change of ours ends
+CANARY = "gvisor-canary"  # owns runtimes with temporary names; our next change removes them
 
 
 class OwnedPath(BaseModel):
     """
-    A path of ours: the value we last wrote, who wants it, and the text that stood there before us.
+    A path of ours: the value that we last wrote, its owners, and the text that was there before us.
 
-    ``earlier`` is the value before that one, as long as it is not seen which of them the file has.
+    ``earlier`` has values that we wrote before ``wrote``, while the file may have any of them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,17 +38,18 @@ class OwnedPath(BaseModel):
     earlier: tuple[Any, ...] = ()
 
     def has_written(self, value: Json) -> bool:
-        """Whether ``value`` is ours, and nobody else's change."""
+        """Return True if we wrote ``value``; otherwise somebody else has changed the path."""
         return any(same(value, ours) for ours in (self.wrote, *self.earlier))
 
 
 class Owned(BaseModel):
     """
-    ``owned.json``: the paths of daemon.json that are ours, by JSON pointer.
+    The record ``owned.json``: the paths of daemon.json that are ours, by JSON pointer.
 
-    ``original`` is the file before us, ``written`` the sha256 of what we last wrote (or may have
-    written), ``touched`` whether somebody else has written it since, so that the original is not to
-    be restored whole. ``unfinished``: written before a change that was not seen to end.
+    ``original`` is the file before our first change. ``written`` are the sha256 of the texts that
+    we last wrote, or may have written. ``touched``: somebody else has written the file since, so
+    the original must not be restored whole. ``unfinished``: the record was written before a change
+    that may not have ended. ``parents`` are the objects that we added for our paths.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,13 +64,13 @@ class Owned(BaseModel):
 
     @classmethod
     def load(cls, record: Mapping[str, Any]) -> Owned:
-        """Return a node's record in its form of today. Raises ``ValueError`` if it is none."""
+        """Return a node's record in the current form. Raises ``ValueError`` if it is invalid."""
         if "paths" not in record:
             raise ValueError("no paths")
         return cls.model_validate(record).model_copy(update={"version": 2})
 
     def without(self, owner: str) -> Owned:
-        """The same, and nothing is wanted by ``owner`` any more."""
+        """Return the record without ``owner``: its paths have only their other owners."""
         paths = {
             name: mine.model_copy(
                 update={"owners": tuple(other for other in mine.owners if other != owner)}
@@ -79,12 +80,17 @@ class Owned(BaseModel):
         return self.model_copy(update={"paths": paths})
 
     def of(self, owner: str) -> list[Path]:
-        """The paths that ``owner`` wants."""
+        """Return the paths of ``owner``."""
         return [from_pointer(name) for name, mine in self.paths.items() if owner in mine.owners]
 
 
 class Merge(BaseModel):
-    """The text to have (None: no file), the new record, and the paths that others changed."""
+    """
+    The result of a merge: the new text (None: no file) and the new record.
+
+    ``drifted`` are paths of ours that somebody else has changed and that we set again. ``left`` are
+    paths that nobody wants any more, and that keep the value that somebody else has set.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -96,9 +102,9 @@ class Merge(BaseModel):
 
 def flatten(wanted: Mapping[str, Json]) -> dict[Path, Json]:
     """
-    ``wanted`` as the paths to own: one for each key, or for each entry of an object.
+    Return ``wanted`` as the paths to own: one for each key, or for each entry of an object.
 
-    So others keep their entries of ``log-opts`` or ``runtimes`` beside ours.
+    So other owners can have their own entries of ``log-opts`` or ``runtimes``.
     """
     paths: dict[Path, Json] = {}
     for key, value in wanted.items():
@@ -113,14 +119,14 @@ def merge(
     text: str | None, owned: Owned, wanted: Mapping[Path, Json], *, owner: str = GVISOR
 ) -> Merge:
     """
-    The file with ``wanted`` in it, and with what ``owner`` no longer wants as it was before.
+    Return the file with ``wanted`` set, and with former paths of ``owner`` as they were before.
 
-    + text: the file as it is, None if there is none
-    + owned: what is owned, by anybody, and was last written
-    + owner: who wants this; the paths of others stay as they are
+    + text: the current file, None if there is no file
+    + owned: the record of all owners' paths
+    + owner: the owner of ``wanted``; the paths of other owners stay as they are
 
-    Raises ``Problem`` if the file is not a JSON object, a path leads through what is none, or
-    somebody else owns a path with another value.
+    Raises ``Problem`` if the file is not a JSON object, if a value above a path is not an object,
+    or if another owner has a path with another value.
     """
     original = owned.original if owned.paths else text
     kept = _kept(owned, wanted, owner)
@@ -147,7 +153,7 @@ def merge(
 
 
 def _kept(owned: Owned, wanted: Mapping[Path, Json], owner: str) -> dict[str, OwnedPath]:
-    """The paths that others than ``owner`` want, which no run of ``owner`` may change."""
+    """Return the paths of other owners. Raises ``Problem`` if ``wanted`` would change one."""
     kept: dict[str, OwnedPath] = {}
     for name, mine in owned.paths.items():
         others = tuple(other for other in mine.owners if other != owner)
@@ -161,9 +167,10 @@ def _kept(owned: Owned, wanted: Mapping[Path, Json], owner: str) -> dict[str, Ow
                 path == theirs and same(value, mine.wrote)
             ):
                 raise Problem(
-                    f"{pointer(path)} belongs to {', '.join(others)}, with another value of {name}",
+                    f"{pointer(path)} has another owner, {', '.join(others)}, which declares "
+                    f"another value of {name}",
                     got=shown(value, path),
-                    todo="agree on one value, or take the key out of one of the two deploys",
+                    todo="declare the same value in both deploys, or remove the key from one",
                 )
     return kept
 
@@ -175,7 +182,7 @@ def _take(
     parents: list[str],
     owner: str,
 ) -> tuple[JsonText, dict[str, OwnedPath], list[str]]:
-    """What is wanted goes in; which paths are ours then, and which somebody had changed."""
+    """Set what is wanted. Return the document, our paths, and those that others had changed."""
     paths: dict[str, OwnedPath] = {}
     drifted: list[str] = []
     for path, value in wanted.items():
@@ -195,11 +202,11 @@ def _take(
 
 def intent(old: Owned, new: Owned, *texts: str | None) -> Owned:
     """
-    What may be ours from the moment the file is written until the change is seen to have ended.
+    Return the record that holds from the write of the file until the change has ended.
 
-    Both what was ours and what will be, so that a run that dies in between loses no claim.
+    + texts: what the file may contain meanwhile, other than the final text
 
-    + texts: what the file may hold meanwhile, besides what it will hold in the end
+    The record has the paths of ``old`` and of ``new``, so that none is lost if the run dies.
     """
     paths = {**old.paths, **new.paths}
     for name in old.paths.keys() & new.paths.keys():
@@ -216,7 +223,7 @@ def intent(old: Owned, new: Owned, *texts: str | None) -> Owned:
 
 
 def same(one: Json, other: Json) -> bool:
-    """Equal as JSON: ``true`` is not ``1``, and the order of an object's keys does not matter."""
+    """Return True if equal as JSON: ``true`` is not ``1``, the order of keys does not matter."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -227,7 +234,7 @@ def same(one: Json, other: Json) -> bool:
 def _give_back(
     document: JsonText, owned: Owned, wanted: Collection[Path]
 ) -> tuple[JsonText, list[str], list[str]]:
-    """What nobody wants any more goes back to what it was, unless somebody has changed it."""
+    """Restore paths that no owner wants any more, unless somebody else has changed them."""
     left: list[str] = []
     for name, mine in reversed(owned.paths.items()):
         path = from_pointer(name)
@@ -252,7 +259,7 @@ def _give_back(
 
 
 def _is_neutral(path: Path, document: JsonText) -> bool:
-    """Return True if the value is one that a removal writes on its way, in any version."""
+    """Return True if a removal of the key writes this value temporarily, in any version."""
     key = KEYS.get(path[0])
     if key is None or len(path) > 1:
         return False
@@ -261,14 +268,14 @@ def _is_neutral(path: Path, document: JsonText) -> bool:
 
 
 def digest(text: str | None) -> str:
-    """The sha256 of a file's text, ``absent`` for no file."""
+    """Return the sha256 of a file's text, ``absent`` for no file."""
     return "absent" if text is None else hashlib.sha256(text.encode()).hexdigest()
 
 
 def _as_it_was(
     document: JsonText, original: str | None, *, text: str | None, ours: bool, touched: bool
 ) -> str | None:
-    """The text to write: the original to the byte if nothing but ours was ever added to it."""
+    """Return the text to write: the original bytes if only our keys were ever added to them."""
     if not ours and not document.value and (original is None or text is None):
         return None
     if original is None or touched:

@@ -1,4 +1,4 @@
-"""The resolvers that dockerd gives to containers, which the firewall has to know."""
+"""The DNS resolvers that dockerd gives to containers; the firewall must allow them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pyinfra_gvisor.node import Node
 
 def named_resolvers(node: Node, text: str | None = None) -> tuple[str, ...]:
     """
-    The resolvers that dockerd's flags or daemon.json name for containers; none if none does.
+    Return the resolvers that dockerd's flags or daemon.json name; empty if they name none.
 
-    + text: what daemon.json is about to be, if not as it lies there
+    + text: the planned daemon.json; None for the file on the node
     """
     flagged = tuple(_flagged(node.flags))
-    if flagged:  # with both dockerd does not start
+    if flagged:  # dockerd does not start with both
         return flagged
     try:
         text = current_text(node) if text is None else text

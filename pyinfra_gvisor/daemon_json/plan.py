@@ -1,4 +1,4 @@
-"""What has to happen to a node's daemon.json and dockerd, decided from one ``Node``."""
+"""Plan the changes of a node's daemon.json and dockerd from one ``Node``."""
 
 from __future__ import annotations
 
@@ -44,30 +44,38 @@ from pyinfra_gvisor.node.reach import Published
 Restart = Literal["auto", "reload", "never"]
 STATE_ADVICE = {
     "unreadable": ("cannot be read", "connect as root or with sudo"),
-    "directory": ("is a directory", "remove it, or move what is in it"),
-    "special": ("is no regular file", "move it away"),
-    "dangling": ("is a symbolic link to nothing", "remove the link or restore its target"),
-    "not utf-8": ("is not UTF-8 text", "mend it by hand"),
+    "directory": ("is a directory", "remove the directory, or move its content"),
+    "special": ("is not a regular file", "move this file away"),
+    "dangling": ("is a symbolic link without a target", "remove the link or restore its target"),
+    "not utf-8": ("is not UTF-8 text", "correct the file by hand"),
 }
-BLANK_SINCE: Version = (23, 0)  # moby/moby#42393; before, dockerd ends with "EOF"
+BLANK_SINCE: Version = (23, 0)  # moby/moby#42393; older versions end with "EOF"
 
 
 @dataclass(frozen=True)
 class Plan:
     """
-    What to write and how to bring it into force.
+    What to write to daemon.json, and how to apply it.
 
-    ``after`` is None for "no file". ``neutral`` is written and loaded before ``after`` where
-    leaving a key out would keep its old value live, and ``back`` before ``before`` on the way back.
-    ``live_restore`` says whether a restart can be made with live-restore on, whatever the file
-    says. ``owed`` are the paths that only a restart would bring into force, and that none is made
-    for. ``started_with`` and ``loaded`` are the keys that dockerd will have read when it started,
-    and when it last loaded the file. ``lost`` are the published ports that clients cannot reach
-    when the restart, this one or the one that is owed, has ended docker-proxy, None if it does not
-    end it; ``spared`` are those for which docker-proxy is kept. ``leaving`` are the runtimes that
-    dockerd will not know any more, ``kept`` those that nobody wants and containers use, with these
-    containers. ``generation`` is the number of the one that this goes back to. A ``temporary``
-    change is none to go back to: the one before it stays the newest.
+    + before, after: the texts of the file; None for no file
+    + owned: the new record of our paths
+    + action: the force that applies the change
+    + reasons: why that force, a line each
+    + neutral: written and loaded before ``after``, if a key that is left out would stay live
+    + back: the same for the way back, written and loaded before ``before``
+    + drifted, left: paths that somebody else has changed, see ``Merge``
+    + unapplied: paths that take effect only when dockerd is restarted, which this plan does not do
+    + live_restore: whether a restart can be made with live-restore on, whatever the file says
+    + started_with: the keys that dockerd will have read at its start; None if unknown
+    + loaded: the keys that dockerd will have read when it last loaded the file; None if unknown
+    + lost: published ports that clients lose when this restart, or a later one, ends docker-proxy;
+      None if docker-proxy does not end
+    + spared: published ports for which docker-proxy stays
+    + leaving: runtimes that dockerd will not know any more
+    + kept: runtimes that are not declared but stay, with the containers that need them
+    + record: whether our record changes
+    + generation: the number of the generation that this plan goes back to
+    + temporary: no generation is kept of this change
     """
 
     before: str | None
@@ -79,7 +87,7 @@ class Plan:
     back: str | None = None
     drifted: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-    owed: tuple[str, ...] = ()
+    unapplied: tuple[str, ...] = ()
     live_restore: bool = True
     started_with: Mapping[str, Json] | None = None
     loaded: Mapping[str, Json] | None = None
@@ -93,7 +101,7 @@ class Plan:
 
     @property
     def changes(self) -> bool:
-        """Whether anything at all is to be done, be it only to write down what is ours."""
+        """Return True if there is anything to do, even if only our record changes."""
         return self.before != self.after or self.action > Force.NOTHING or self.record
 
 
@@ -108,16 +116,16 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     staying: Collection[str] = (),
 ) -> Plan:
     """
-    The plan that gives daemon.json the keys in ``wanted``, and nobody else's key another value.
+    Return the plan that sets the keys in ``wanted``, and leaves all keys of others unchanged.
 
-    + if_absent: keys to set only where the node has none of its own
-    + owner: who wants them; the keys of other owners stay as they are
-    + spare_ports: leave the userland-proxy alone where clients lose a published port without it
-    + restart: ``auto`` restarts dockerd where a key needs it, ``reload`` leaves such a restart
-      owed, ``never`` refuses what needs one
-    + staying: runtimes whose entries stay as they are, whether they are wanted or not
+    + if_absent: keys to set only if the node's file does not have them
+    + owner: the owner of these keys; the keys of other owners stay as they are
+    + spare_ports: do not change ``userland-proxy`` if clients would lose a published port
+    + restart: ``auto`` restarts dockerd if a key needs a restart, ``reload`` writes such a key
+      without a restart, ``never`` refuses the change
+    + staying: runtimes whose entries stay as they are, declared or not
 
-    Raises ``Problem`` where the file cannot be understood or the outcome cannot work.
+    Raises ``Problem`` if the file is not valid, or dockerd could not work with the result.
     """
     before, owned = current_text(node), owned_by_us(node)
     spared = needs_proxy(node) if spare_ports and wanted.get(USERLAND_PROXY) is False else ()
@@ -136,20 +144,20 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
 
 
 class Planning(Protocol):
-    """Makes a plan in which the runtimes ``staying`` keep their entries."""
+    """A function that makes a plan in which the runtimes ``staying`` keep their entries."""
 
     def __call__(self, *, staying: Collection[str] = ()) -> Plan:
-        """Return the plan; raises ``Problem`` where there is none."""
+        """Return the plan. Raises ``Problem`` if no plan is possible."""
 
 
 def plan_around_users(planning: Planning, ask: Ask, *, keep_running: bool) -> Plan:
     """
-    Return the plan under which no runtime leaves that a container uses, running or not.
+    Return the plan that removes no runtime that a container, running or stopped, uses.
 
-    + ask: lists the containers; called only where a runtime would leave
-    + keep_running: keep such a runtime, instead of refusing to take it away
+    + ask: lists the containers; called only if a runtime would be removed
+    + keep_running: keep such a runtime, instead of refusing the plan
 
-    Raises ``Problem`` with the containers' names where one would leave.
+    Raises ``Problem`` with the containers' names if such a runtime would be removed.
     """
     plan = planning()
     used = users_by_runtime(plan.leaving, ask()) if plan.leaving else {}
@@ -158,13 +166,13 @@ def plan_around_users(planning: Planning, ask: Ask, *, keep_running: bool) -> Pl
     kept = planning(staying=tuple(used)) if keep_running else plan
     lost = [name for name in used if name in kept.leaving]
     if lost:
-        needed = [f"{name}, which these need to start: {', '.join(used[name])}" for name in lost]
+        needed = [f"{name} (these need it to start: {', '.join(used[name])})" for name in lost]
         raise Problem(
-            f"would take runtimes out of daemon.json: {'; '.join(needed)}",
-            todo="they are not in the file: add them, or recreate or remove these containers"
+            f"the change would remove runtimes that containers need: {'; '.join(needed)}",
+            todo="add these runtimes to the file, or recreate or remove these containers"
             if keep_running
-            else "keep them in gvisor_runtimes, or recreate or remove these containers; "
-            "gvisor_keep_running = True keeps them until no container needs them",
+            else "keep these runtimes in gvisor_runtimes, or recreate or remove these containers; "
+            "gvisor_keep_running = True keeps the runtimes until no container needs them",
         )
     return replace(kept, kept=used)
 
@@ -178,10 +186,10 @@ def plan_merged(
     restart: Restart = "auto",
 ) -> Plan:
     """
-    The plan that brings a merged file into force.
+    Return the plan that writes a merged file and applies it.
 
-    + paths: what is wanted in it
-    + ours: the paths that must be in force afterwards, besides all that change
+    + paths: the paths that are wanted in the file, with their values
+    + ours: paths that must be in effect afterwards, in addition to those that change
     """
     before, owned = current_text(node), owned_by_us(node)
     after_value = {} if merged.text is None else JsonText(merged.text).value
@@ -190,7 +198,7 @@ def plan_merged(
     action = _action(needs, restart)
     _refuse_harm(node, action, {} if before is None else JsonText(before).value, after_value, ours)
     started = known(node, Force.RESTART)
-    owed = () if action is Force.RESTART else _owed(needs, started, after_value)
+    unapplied = () if action is Force.RESTART else _unapplied(needs, started, after_value)
     return Plan(
         before=before,
         after=merged.text,
@@ -201,11 +209,11 @@ def plan_merged(
         back=_neutral(merged.text, before, merged.owned, node),
         drifted=merged.drifted,
         left=merged.left,
-        owed=owed,
+        unapplied=unapplied,
         live_restore=can_live_restore(node),
         started_with=read_keys(after_value, Force.RESTART) if action is Force.RESTART else started,
         loaded=read_keys(after_value, Force.RELOAD) if action else known(node, Force.RELOAD),
-        lost=_lost(node, after_value, action, owed),
+        lost=_lost(node, after_value, action, unapplied),
         leaving=leaving(node, before, merged.text, action),
         record=merged.owned != owned,
     )
@@ -218,7 +226,7 @@ def _refuse_harm(
     new: Mapping[str, Json],
     ours: Collection[Path],
 ) -> None:
-    """Raise ``Problem`` if running containers would come to harm."""
+    """Raise ``Problem`` if the action would harm running containers."""
     if action is Force.RESTART or ("firewall-backend",) in ours:
         refuse_firewall_change(node, new)
     if action is not Force.NOTHING:
@@ -228,34 +236,34 @@ def _refuse_harm(
 
 
 def _refuse_lost_ports(plan: Plan) -> None:
-    """Raise ``Problem`` if a restart ends docker-proxy because of what others have written."""
+    """Raise ``Problem`` if a restart ends docker-proxy because the file already switches it off."""
     if plan.lost and plan.action is Force.RESTART:
         raise Problem(
-            "a restart would end docker-proxy, which the file switches off, and without which "
-            f"clients lose {', '.join(map(str, plan.lost))}",
-            todo='set gvisor_daemon_json = {"userland-proxy": True} to keep it, or False to lose '
-            "these ports",
+            "a restart would end docker-proxy, because daemon.json switches it off. Clients would "
+            f"lose {', '.join(map(str, plan.lost))}",
+            todo='set gvisor_daemon_json = {"userland-proxy": True} to keep docker-proxy, or False '
+            "to lose these ports",
         )
 
 
 def _lost(
-    node: Node, new: Mapping[str, Json], action: Force, owed: Collection[str]
+    node: Node, new: Mapping[str, Json], action: Force, unapplied: Collection[str]
 ) -> tuple[Published, ...] | None:
-    """Return what clients lose with docker-proxy, None unless a restart with this file ends it."""
-    restarts = action is Force.RESTART or pointer((USERLAND_PROXY,)) in owed
+    """Return the ports that end with docker-proxy, None if a restart does not end docker-proxy."""
+    restarts = action is Force.RESTART or pointer((USERLAND_PROXY,)) in unapplied
     ends = restarts and new.get(USERLAND_PROXY) is False and proxied(node)
     return needs_proxy(node) if ends else None
 
 
 def current_text(node: Node) -> str | None:
-    """The text of daemon.json, None if there is no such file; ``Problem`` if it cannot be known."""
+    """Return the text of daemon.json, None for no file. Raises ``Problem`` if it cannot be read."""
     state = node.daemon_json.state
     if state in STATE_ADVICE:
         what, todo = STATE_ADVICE[state]
         raise Problem(what, todo=todo)
     text, version = node.daemon_json.text, dockerd_version(node)
     if text is not None and is_blank(text) and version is not None and version < BLANK_SINCE:
-        what = "the file is empty, which Docker before 23.0 does not start with"
+        what = "the file is empty, and Docker before 23.0 does not start with an empty file"
         raise Problem(what, todo="write {} or remove the file")
     return text
 
@@ -266,7 +274,7 @@ def _missing(
     there = {} if text is None else JsonText(text).value
     ours = {path[0] for path in owned.of(owner)}
     missing = {key: value for key, value in if_absent.items() if key not in there or key in ours}
-    # log-opts are the driver's own: another driver refuses them, and dockerd then does not start.
+    # log-opts belong to one driver: another driver refuses them, and then dockerd does not start.
     if (
         not same(there.get("log-driver"), if_absent.get("log-driver"))
         and "log-driver" not in missing
@@ -278,7 +286,7 @@ def _missing(
 def _needs(
     node: Node, before: str | None, merged: Merge, ours: Collection[Path]
 ) -> dict[Force, list[str]]:
-    """The paths that are not in force yet, by what brings them into force."""
+    """Return the paths that are not in effect yet, by the force that applies them."""
     old = {} if before is None else JsonText(before).value
     new = {} if merged.text is None else JsonText(merged.text).value
     needs: dict[Force, list[str]] = {Force.RELOAD: [], Force.RESTART: []}
@@ -289,53 +297,54 @@ def _needs(
 
 
 def _action(needs: Mapping[Force, list[str]], restart: Restart) -> Force:
-    """The least force that does it, and no more than is allowed."""
+    """Return the least force that applies everything, limited to what ``restart`` allows."""
     needed = max((force for force, names in needs.items() if names), default=Force.NOTHING)
     if needed is not Force.RESTART or restart == "auto":
         return needed
     if restart == "never":
         raise Problem(
-            "needs a restart of dockerd, which is not allowed here",
+            "the change needs a restart of dockerd, which is not allowed here",
             got=", ".join(needs[Force.RESTART]),
-            todo='allow it, leave it owed with gvisor_restart = "reload", or leave the keys alone',
+            todo='set gvisor_restart = "auto", or "reload" to write the keys without a restart; or '
+            "remove these keys from the declaration",
         )
     return Force.RELOAD if needs[Force.RELOAD] else Force.NOTHING
 
 
-def _owed(
+def _unapplied(
     needs: Mapping[Force, list[str]], started: Mapping[str, Json] | None, new: Mapping[str, Json]
 ) -> tuple[str, ...]:
-    """What only a restart would bring into force: ours, and what others have changed since."""
-    owed = set(needs[Force.RESTART])
-    said = {from_pointer(name)[0] for name in owed}
+    """Return the paths, ours and others', that changed since dockerd started and need a restart."""
+    ours = set(needs[Force.RESTART])
+    said = {from_pointer(name)[0] for name in ours}
     now = read_keys(new, Force.RESTART)
     then = now if started is None else started
     changed = {key for key in then.keys() | now.keys() if not same(then.get(key), now.get(key))}
-    return tuple(sorted(owed | {pointer((key,)) for key in changed - said}))
+    return tuple(sorted(ours | {pointer((key,)) for key in changed - said}))
 
 
 def _reasons(
     needs: Mapping[Force, list[str]], restart: Restart, *, in_file: bool
 ) -> tuple[str, ...]:
-    """Why that force, a line for each kind."""
+    """Return why this force is needed, a line for each kind."""
     reasons = []
     if names := ", ".join(needs[Force.RESTART]):
-        file = " (already in the file, but dockerd was started without it)" if in_file else ""
+        file = " (already in the file, but dockerd was started without them)" if in_file else ""
         reasons.append(
-            f"restart, because dockerd reads only at start{file}: {names}"
+            f"restart, because dockerd reads these keys only at its start{file}: {names}"
             if restart == "auto"
-            else f"a restart of dockerd stays owed, until then without effect: {names}"
+            else f"take effect when dockerd is restarted: {names}"
         )
     if names := ", ".join(needs[Force.RELOAD]):
-        reasons.append(f"reload (SIGHUP) is enough for: {names}")
+        reasons.append(f"reload (SIGHUP) applies: {names}")
     every = sorted(name for names in needs.values() for name in names)
     if kept := ", ".join(name for name in every if only_new_containers(from_pointer(name))):
-        reasons.append(f"containers that exist keep their old value of: {kept}")
+        reasons.append(f"existing containers keep the old value until they are recreated: {kept}")
     return tuple(reasons)
 
 
 def _touched(old: Mapping[str, Json], new: Mapping[str, Json]) -> set[Path]:
-    """The paths whose values differ, as deep as ``flatten`` goes."""
+    """Return the paths, as ``flatten`` names them, whose values differ."""
     before, after = flatten(old), flatten(new)
     return {
         path
@@ -345,7 +354,7 @@ def _touched(old: Mapping[str, Json], new: Mapping[str, Json]) -> set[Path]:
 
 
 def _neutral(before: str | None, after: str | None, owned: Owned, node: Node) -> str | None:
-    """The text that first makes keys ineffective which ``after`` leaves out, if there are any."""
+    """Return ``after`` with neutral values for the keys that it removes; None if none needs one."""
     neutral = neutral_values(dockerd_version(node))
     old = {} if before is None else JsonText(before).value
     document = JsonText(EMPTY if after is None else after)
@@ -360,5 +369,5 @@ def _neutral(before: str | None, after: str | None, owned: Owned, node: Node) ->
 
 
 def dump(value: object) -> str:
-    """One line of JSON with a newline, as our own records on the node are written."""
+    """Return one line of JSON with a newline, the form of our records on the node."""
     return json.dumps(value, separators=(",", ":")) + "\n"

@@ -14,24 +14,24 @@ IP6TABLES_SINCE = 27  # on unless switched off: docs.docker.com/engine/release-n
 
 
 def proxied(node: Node) -> bool:
-    """Return True if the running dockerd has its userland-proxy. That is Docker's default."""
+    """Return True if the running dockerd uses its userland-proxy, which is Docker's default."""
     if any(item.running for item in node.reach.proxied):
-        return True  # whatever daemon.json says by now
+        return True  # whatever daemon.json says now
     return node.info is not None and value_in_force(node, USERLAND_PROXY) not in (False, "false")
 
 
 def uses_nftables(node: Node) -> bool:
-    """Return True if the running dockerd makes its rules with nftables."""
+    """Return True if the running dockerd's firewall rules are in nftables."""
     return node.info is not None and node.info.firewall_backend == "nftables"
 
 
 def only_by_proxy(node: Node) -> tuple[Published, ...]:
     """
-    Return the published ports that clients reach with docker-proxy and in no other way.
+    Return the published ports that clients reach only through docker-proxy.
 
-    dockerd makes no rule that leads from one version of IP to the other, none without
-    ``iptables``, and for IPv6 none without ``ip6tables``. What is published on every IPv6 address
-    counts only if the node has one that others could reach.
+    dockerd has no rules between IPv4 and IPv6, no rules without ``iptables``, and no rules for IPv6
+    without ``ip6tables``. A port that is published on every IPv6 address counts only if the node
+    has a global IPv6 address.
     """
     if not proxied(node):
         return ()
@@ -52,11 +52,11 @@ def needs_proxy(node: Node) -> tuple[Published, ...]:
 
 def _without_rules(node: Node) -> set[str]:
     """
-    Containers for which dockerd fails to make rules in nftables without docker-proxy.
+    Return the containers for which dockerd cannot make its nftables rules without docker-proxy.
 
-    That is where one port of a container is published twice, on two ports or addresses of the node:
-    "rule exists". Seen with 29.7.1; moby v29 daemon/libnetwork/drivers/bridge/internal/nftabler,
-    port.go, setPerPortHairpinMasq.
+    This happens if one port of a container is published twice, on two ports or addresses of the
+    node: "rule exists". Seen with 29.7.1; moby v29
+    daemon/libnetwork/drivers/bridge/internal/nftabler, port.go, setPerPortHairpinMasq.
     """
     if not uses_nftables(node):
         return set()

@@ -1,8 +1,8 @@
 """
-What of daemon.json is ours by our own record, and what to do where that record is lost.
+The record of our keys in daemon.json, and what to do if the record is lost.
 
-Without it, our own keys would be taken for the user's and stay for ever. So no change is planned
-without it, unless it is certain that there never was one.
+Without this record, our own keys would count as the user's and stay for ever. So no change is
+planned without it, unless it is certain that there never was a record.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pyinfra_gvisor.sandbox.verdict import RUNTIMES_DIR, release_of
 
 OWNED_JSON = f"{STATE_DIR}/owned.json"
 COPY_JSON = f"{STATE_DIR}/{COPY}.json"
-_WAY_OUT = "put the record back from a backup, or see Lost records in docs/daemon-json.md"
+_WAY_OUT = "restore this file from a backup, or see Lost records in docs/daemon-json.md"
 
 
 @dataclass(frozen=True)
 class Mending:
     """
-    A record that is to be written from the other copy of it.
+    A record that is rewritten from its other copy.
 
-    ``why`` is said before. ``means`` is what the audit says of it, empty for nothing.
+    ``why`` is the message before that. ``means`` is the audit's text, empty for no finding.
     """
 
     source: str
@@ -37,28 +37,28 @@ class Mending:
 
 
 class UnusableRecord(Problem):
-    """A record without which nothing can be planned."""
+    """A record that cannot be used, and without which no change can be planned."""
 
 
 def newer(node: Node) -> UnusableRecord | None:
-    """Return why a record of a later version of this package is refused, None if there is none."""
+    """Return the problem of a record from a later version of this package, None without one."""
     for record in node.unusable:
         if record.newer:
             return UnusableRecord(
                 f"{STATE_DIR}/{record.file} is from a newer pyinfra-gvisor; "
                 f"this one knows version {VERSIONS[record.name]}",
                 got=record.got,
-                todo="use the pyinfra-gvisor that wrote it, or a later one",
+                todo="use the pyinfra-gvisor that wrote this file, or a later one",
             )
     return None
 
 
 def owned_by_us(node: Node) -> Owned:
     """
-    Return what of daemon.json is ours: by the record, or by its second copy.
+    Return the record of our keys in daemon.json, or its second copy.
 
-    Raises ``Problem`` if the record is lost and there is no copy, or a record is of a newer
-    version. While a change waits to be ended nothing is said: that writes the record.
+    Raises ``Problem`` if both are lost, or if a record is from a newer version. While an
+    interrupted change waits to be ended, a lost record is no problem: that change writes it.
     """
     if problem := newer(node):
         raise problem
@@ -71,7 +71,7 @@ def owned_by_us(node: Node) -> Owned:
 
 
 def mending(node: Node) -> Mending | None:
-    """Return how the two copies of the record are made the same again; None if they are."""
+    """Return how to make the two copies of the record equal again; None if they are equal."""
     if node.pending or newer(node):
         return None
     record, copy = (node.state.get(name) for name in ("owned", COPY))
@@ -88,7 +88,7 @@ def mending(node: Node) -> Mending | None:
 
 
 def harmless_faults(node: Node) -> list[tuple[str, str]]:
-    """Return the files of damaged records that stop no run, and what that means for each."""
+    """Return the files of damaged records that do not stop a run, and the effect of each."""
     found = [
         (f"{STATE_DIR}/{record.file}", f"damaged: {cut(record.got)}; {_MEANS[record.name]}")
         for record in node.unusable
@@ -99,10 +99,10 @@ def harmless_faults(node: Node) -> list[tuple[str, str]]:
 
 
 _MEANS = {
-    "applied": "what dockerd was started with is judged by daemon.json's time of change",
-    "last-run": "how the last change of daemon.json ended is not known",
+    "applied": "what dockerd was started with is inferred from daemon.json's change time",
+    "last-run": "the result of the last change of daemon.json is unknown",
     "proof": "the node counts as not proven",
-    "proof-try": "why a proof could not be made is not known",
+    "proof-try": "the reason why the last proof failed is unknown",
 }
 
 
@@ -111,7 +111,7 @@ def _recorded(node: Node) -> Owned | None:
 
 
 def _parsed(record: Any) -> Owned | None:
-    """Return the record with its form of today, None if there is none or it is damaged."""
+    """Return the record in the current form, None if it is missing or damaged."""
     try:
         return None if record is None else Owned.load(record)
     except ValueError:
@@ -125,22 +125,23 @@ def _state(node: Node) -> str:
 
 def _lost(node: Node) -> UnusableRecord | None:
     """
-    Return why a record must have been there, None on a node that we never changed.
+    Return the problem of a lost record, None on a node that we never changed.
 
-    ``applied`` and ``last-run`` are written after it; what only a wrapper of ours can stand for
-    is never in a daemon.json of somebody else's.
+    The record was lost if ``applied`` or ``last-run`` exist, which are written after it, or if
+    daemon.json has runtimes that start our wrappers, which nobody else writes.
     """
     if _state(node) == "damaged":
         got = next((item.got for item in node.unusable if item.name == "owned"), "another form")
-        what = f"{OWNED_JSON} is damaged, and has no second copy"
+        what = f"{OWNED_JSON} is damaged, and has no usable second copy"
         return UnusableRecord(what, got=got, todo=_WAY_OUT)
     others = {*node.state, *(item.name for item in node.unusable)}
     last = node.state.get("last-run", {}).get("result")
     if "applied" in others or last == "applied" or node.generations_owned:
-        return UnusableRecord(f"{OWNED_JSON} is missing, and has no second copy", todo=_WAY_OUT)
+        what = f"{OWNED_JSON} is missing, and has no usable second copy"
+        return UnusableRecord(what, todo=_WAY_OUT)
     if names := _wrapped(node):
         return UnusableRecord(
-            f"{STATE_DIR} has no record, but runtimes in daemon.json are ours",
+            f"{OWNED_JSON} is missing, but daemon.json has runtimes of ours",
             got=", ".join(names),
             todo=_WAY_OUT,
         )
@@ -148,7 +149,7 @@ def _lost(node: Node) -> UnusableRecord | None:
 
 
 def _wrapped(node: Node) -> list[str]:
-    """Return the runtimes in daemon.json that are as this package writes them."""
+    """Return the runtimes in daemon.json that have the form in which this package writes them."""
     text = node.daemon_json.text or ""
     entries = JsonText(text).value.get("runtimes") if text.strip() else None
     return [

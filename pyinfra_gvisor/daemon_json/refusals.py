@@ -1,4 +1,4 @@
-"""Configurations that ``dockerd --validate`` lets through and that cannot work."""
+"""Refuse configurations that cannot work although ``dockerd --validate`` accepts them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ from pyinfra_gvisor.redaction import shown
 
 RUNTIME_KEYS = frozenset({"path", "runtimeArgs", "runtimeType", "options"})
 
-# Tried on 26.1.5 and 28.5.2: a start with another storage driver or option, even one that fails,
-# unmounts the root of every running container, live-restore or not; exec does not work any more.
-# Tried on 29.7.1: with another store of images Docker does not know the running containers until
-# the old store is back. Without the key it chooses by what lies in its data root, such as images of
-# a graph driver (moby v29 daemon/image_store_choice.go). Not tried: another containerd (moby v29
+# Tried on 26.1.5 and 28.5.2: a start with another storage driver or option, even a start that
+# fails, unmounts the root of every running container, with or without live-restore. Then exec does
+# not work any more. Tried on 29.7.1: with another image store, Docker does not know the running
+# containers until the old store is used again. Without the key Docker chooses the store by the
+# content of its data root, such as images of a graph driver (moby v29
+# daemon/image_store_choice.go). Not tried: another containerd (moby v29
 # daemon/command/daemon_unix.go).
 SNAPSHOTTER = ("features", "containerd-snapshotter")
 CONTAINERS_HOME: frozenset[Path] = frozenset(
@@ -66,56 +67,56 @@ SHORT_FLAGS = {
 
 def refuse(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
     """
-    Raise ``Problem`` for the first thing about the file that cannot work on this node.
+    Raise ``Problem`` for the first thing in the file that cannot work on this node.
 
-    + value: the whole file as it would be
-    + owned: the paths in it that we would write
+    + value: the planned file
+    + owned: the paths in the file that we would write
     """
     for rule in RULES:
         rule(node, value, owned)
 
 
 def can_live_restore(node: Node) -> bool:
-    """Whether the file may switch live-restore on for the time of a restart."""
+    """Return True if live-restore can be switched on in the file for the time of a restart."""
     return not _in_swarm(node) and "live-restore" not in _given(node)
 
 
 def refuse_loss(node: Node) -> None:
-    """Raise ``Problem`` if a restart would end running containers, whatever the file says."""
+    """Raise ``Problem`` if a restart would end running containers because of no live-restore."""
     running = [container.name for container in node.containers]
     live = node.info is not None and node.info.live_restore
     if not running or live or can_live_restore(node):
         return
     why = "in a swarm" if _in_swarm(node) else "with dockerd's own flag --live-restore=false"
     raise Problem(
-        f"a restart of dockerd would end running containers, there is no live-restore {why}",
+        f"a restart of dockerd would end running containers, because live-restore is off {why}",
         got=", ".join(running),
-        todo='drain the node first, or leave the restart owed with gvisor_restart = "reload"',
+        todo='drain the node first, or write the keys without a restart: gvisor_restart = "reload"',
     )
 
 
 def refuse_firewall_change(node: Node, value: Mapping[str, Json]) -> None:
     """
-    Raise ``Problem`` if dockerd's next start, with this file, would change its firewall.
+    Raise ``Problem`` if dockerd's next start with this file would change its firewall backend.
 
-    What the one before has left, such as iptables' policy DROP for what is forwarded, outlives
-    dockerd and can cut containers off: https://docs.docker.com/engine/network/firewall-nftables/,
-    and moby v29 daemon/libnetwork/drivers/bridge/internal/iptabler/cleaner.go.
+    Rules of the old backend, such as the iptables policy DROP for forwarded packets, stay and can
+    cut containers off: https://docs.docker.com/engine/network/firewall-nftables/, and moby v29
+    daemon/libnetwork/drivers/bridge/internal/iptabler/cleaner.go.
     """
     if change := firewall_change(node, value):
         now, coming, by = change
         raise Problem(
-            f"the next start of dockerd would change its firewall from {now}",
+            f"the next start of dockerd would change its firewall backend from {now}",
             got=f"{coming} by {by}",
-            todo=f"keep {now}; or change the firewall without this package, and reboot the node",
+            todo=f"keep {now}; or change the backend without this package, and reboot the node",
         )
 
 
 def refuse_moving(node: Node, old: Mapping[str, Json], new: Mapping[str, Json]) -> None:
     """
-    Raise ``Problem`` if dockerd would look elsewhere for what running containers live in.
+    Raise ``Problem`` if dockerd would look elsewhere for the files of running containers.
 
-    + old, new: the whole file before and after
+    + old, new: the whole file before and after the change
     """
     moved = [
         path
@@ -125,15 +126,15 @@ def refuse_moving(node: Node, old: Mapping[str, Json], new: Mapping[str, Json]) 
     if moved and node.containers:
         name = pointer(moved[0])
         raise Problem(
-            f"{name} would take the files of running containers away, and exec with them",
+            f"the change of {name} would unmount the files of running containers and break exec",
             got=", ".join(container.name for container in node.containers),
-            todo="stop these containers first, Docker does not migrate them; deploys/gvisor.py can "
-            "keep the old value instead, deploys/remove.py and deploys/rollback.py cannot",
+            todo="stop these containers first, because Docker does not migrate them; or, with "
+            "deploys/gvisor.py, declare the old value",
         )
 
 
 def _is_in_use(node: Node, path: Path, value: Json) -> bool:
-    """Return True if the value names the store of images that Docker 29 has chosen by itself."""
+    """Return True if the value names the image store that Docker 29 has chosen by itself."""
     store = node.info.containerd_store if node.info else None
     return path == SNAPSHOTTER and store is not None and value is store
 
@@ -141,7 +142,8 @@ def _is_in_use(node: Node, path: Path, value: Json) -> bool:
 def _reserved_runtime(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
     runtimes = value.get("runtimes")
     if isinstance(runtimes, dict) and "runc" in runtimes:
-        raise Problem("/runtimes/runc is reserved, dockerd would not start again", todo="remove it")
+        what = "/runtimes/runc is reserved, and dockerd would not start with this entry"
+        raise Problem(what, todo="remove the entry")
 
 
 def _runtime_keys(_node: Node, _value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
@@ -153,15 +155,17 @@ def _runtime_keys(_node: Node, _value: Mapping[str, Json], owned: Mapping[Path, 
         if unknown := sorted(set(entry) - RUNTIME_KEYS):
             known = ", ".join(sorted(RUNTIME_KEYS))
             raise Problem(
-                f"{pointer((*path, unknown[0]))} is no key of a runtime", todo=f"use one of {known}"
+                f"{pointer((*path, unknown[0]))} is not a key of a runtime",
+                todo=f"use one of {known}",
             )
         if "path" in entry and "runtimeType" in entry:
-            raise Problem(f"{pointer(path)} has both path and runtimeType", todo="keep one")
+            what = f"{pointer(path)} has both path and runtimeType"
+            raise Problem(what, todo="remove one of them")
 
 
 def _default_runtime(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
     name = value.get("default-runtime", "runc")
-    if name == "runc" or str(name).startswith("io.containerd."):  # these dockerd brings itself
+    if name == "runc" or str(name).startswith("io.containerd."):  # built into dockerd
         return
     runtimes = value.get("runtimes")
     if not isinstance(runtimes, dict) or name not in runtimes:
@@ -172,9 +176,9 @@ def _default_runtime(node: Node, value: Mapping[str, Json], owned: Mapping[Path,
         return
     if users := [container.name for container in node.containers if container.docker_socket]:
         raise Problem(
-            "/default-runtime would take docker.sock from containers that mount it",
+            "/default-runtime would cut containers off from the docker.sock that they mount",
             got=f"{name} with {', '.join(users)}",
-            todo="leave the default at runc and name the runtime for each app",
+            todo="keep the default runc, and name the runtime for each app",
         )
 
 
@@ -195,10 +199,10 @@ def _flags(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) ->
         flag = FLAG_NAMES.get(key, key)
         if key in value and flag in now | coming:
             unit = node.supervisor.unit or "its options"
-            where = "with which it runs" if flag in now else f"in {unit} for its next start"
+            where = "of the running dockerd" if flag in now else f"in {unit} for its next start"
             raise Problem(
-                f"/{key} is also set by dockerd's own flag --{flag}, {where}",
-                todo="dockerd refuses both; remove the flag from its unit, or leave the key alone",
+                f"/{key} is also set by the flag --{flag} {where}, and dockerd refuses both",
+                todo="remove the flag from dockerd's unit, or do not set the key",
             )
 
 
@@ -207,7 +211,7 @@ def _in_swarm(node: Node) -> bool:
 
 
 def _given(node: Node) -> set[str]:
-    """The flags that dockerd is started with, now or next."""
+    """Return the names of dockerd's flags, as it runs and for its next start."""
     return _names(node.flags)
 
 

@@ -1,4 +1,4 @@
-"""Who uses which runtime."""
+"""Which containers use which runtime."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ END = "end of containers"
 
 
 class RuntimeUser(Reading):
-    """A container, running or not, and the runtime that it asks for."""
+    """A container, running or stopped, and the runtime that it was created with."""
 
     name: str
     running: bool
     runtime: str
 
     def __str__(self) -> str:
-        """Return its name, and whether it is stopped."""
+        """Return the container's name, with ``(stopped)`` if it does not run."""
         return self.name if self.running else f"{self.name} (stopped)"
 
 
 Ask = Callable[[], Sequence[RuntimeUser]]
-"""Returns every container; raises ``Problem`` if Docker does not tell."""
+"""Return every container. Raises ``Problem`` if Docker does not answer."""
 
 
 def read_user(line: str) -> RuntimeUser:
     """
-    Return the container of one line: ``["/name", true, "runtime"]``.
+    Return the container from one line: ``["/name", true, "runtime"]``.
 
     Raises ``AttributeError``, ``RecursionError``, ``TypeError`` or ``ValueError`` if the line is
     malformed.
@@ -44,7 +44,8 @@ def parse_runtime_users(output: Sequence[str]) -> tuple[RuntimeUser, ...]:
     Raises ``ValueError`` if the answer is cut short or malformed.
     """
     if END not in output:
-        raise ValueError(f"the node's answer breaks off: {' '.join(output[-1:])[:60]}")
+        last = " ".join(output[-1:])[:60]
+        raise ValueError(f"the node's answer is incomplete: it ends with: {last}")
     try:
         return tuple(read_user(line) for line in output[: output.index(END)])
     except (AttributeError, RecursionError, TypeError, ValueError) as error:
@@ -55,14 +56,14 @@ def users_by_runtime(
     names: Iterable[str], users: Iterable[RuntimeUser]
 ) -> dict[str, tuple[str, ...]]:
     """
-    Return the containers that ask for one of these runtimes, by runtime; no runtime without one.
+    Return the containers of each of these runtimes; runtimes without containers are left out.
 
     Names are compared as Docker compares them: case matters.
     """
     found: dict[str, list[str]] = {}
     for user in users:
         found.setdefault(user.runtime, []).append(str(user))
-    # The fact that lists containers prints "?" for bytes that are no ASCII.
+    # The fact that lists containers prints "?" for bytes outside of ASCII.
     asked = {name: found.get(name) or found.get(_as_told(name)) for name in names}
     return {name: tuple(containers) for name, containers in asked.items() if containers}
 

@@ -1,4 +1,4 @@
-"""Which script part reloads, restarts and reads the log of a node's dockerd."""
+"""The script part that reloads and restarts a node's dockerd, and reads its log."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PARTS = {
 
 def service_script(node: Node) -> str:
     """
-    The name of the part to read in front of ``dockerd.sh``, for ``scripts.script``.
+    Return the name of the part to read before ``dockerd.sh``, for ``scripts.script``.
 
-    It defines ``service_reload``, ``service_restart``, ``service_log`` and ``service_name``, and
-    wants ``unit`` and ``timeout_s`` (seconds) set before it is read, ``work`` (a directory) and
-    ``began`` (seconds since 1970) before they are called.
+    The part defines ``service_reload``, ``service_restart``, ``service_log`` and ``service_name``.
+    ``unit`` and ``timeout_s`` (seconds) must be set before the part is read. ``work`` (a directory)
+    and ``began`` (seconds since 1970) must be set before these functions are called.
     """
     return PARTS[node.supervisor.kind]

@@ -23,35 +23,38 @@ def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
     if plan.action is Force.RESTART:
         details += _unreachable(node)
     elif plan.action is Force.RELOAD:
-        details.append("no container and no connection is touched by a reload")
+        details.append("a reload affects no container and no connection")
     return [first, *(f"  {line}" for line in details), *others]
 
 
 def touched_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
     """
-    Return what nobody may miss of ``plan_lines``: what is restarted, and whom that affects.
+    Return the most important of ``plan_lines``: what is restarted, and whom that affects.
 
     + wait_s: seconds that a restart would wait for ``--rm`` containers
     """
     lines = []
     if plan.drifted:
-        lines.append(f"changed by somebody else, and set back: {', '.join(plan.drifted)}")
+        lines.append(f"changed by somebody else, set as declared again: {', '.join(plan.drifted)}")
     if plan.left:
-        lines.append(f"changed by somebody else, and left to them: {', '.join(plan.left)}")
+        lines.append(f"changed by somebody else, left as they are: {', '.join(plan.left)}")
     if plan.action is Force.RESTART:
         lines += [*_running(node, wait_s), *_ports(plan, node)]
     if plan.leaving:
-        lines.append(f"runtimes that leave, no container uses them: {', '.join(plan.leaving)}")
+        lines.append(f"runtimes removed, no container uses them: {', '.join(plan.leaving)}")
     if old := [item.name for item in node.containers if item.sandboxed and item.release is None]:
-        lines.append(f"sandboxes of an older set-up, kept running as they are: {', '.join(old)}")
+        lines.append(f"sandboxes that this package did not set up keep running: {', '.join(old)}")
     first = f"{DAEMON_JSON}: {_what(plan)}, {plan.action.name.lower()}"
     return [first, *(f"  {line}" for line in lines)]
 
 
-def owed_lines(plan: Plan) -> list[str]:
-    """Return what takes effect when dockerd is restarted next, a line for each key."""
-    lines = [f"{path}: not as dockerd was started, a restart is owed" for path in plan.owed]
-    if plan.owed and plan.lost:
+def unapplied_lines(plan: Plan) -> list[str]:
+    """Return the paths that take effect when dockerd is restarted, a line for each path."""
+    lines = [
+        f"{path}: changed since dockerd started, restart dockerd to apply"
+        for path in plan.unapplied
+    ]
+    if plan.unapplied and plan.lost:
         ports = ", ".join(map(str, plan.lost))
         lines.append(f"clients lose these published ports with that restart: {ports}")
     return lines
@@ -135,25 +138,24 @@ def _what(plan: Plan) -> str:
 def _unreachable(node: Node) -> list[str]:
     """Return what does not work while dockerd restarts."""
     lines = [
-        "the Docker API is away for some seconds, live-restore keeps containers running",
-        "docker exec, attach, logs -f and builds that are going on will end",
+        "the Docker API does not answer for some seconds, live-restore keeps containers running",
+        "running docker exec, attach, logs -f and builds will end",
     ]
     if uses_nftables(node):
         lines.append(
-            "where ports are published, a new connection may take a second longer: while dockerd "
-            "starts, its nftables drops what it has no rule for"
+            "new connections to published ports may take a second longer: while dockerd starts, "
+            "its nftables rules drop such packets"
         )
     return lines
 
 
 def _running(node: Node, wait_s: int) -> list[str]:
-    """Return which containers live through a restart, and which are waited for."""
+    """Return which containers keep running, and for which the restart waits."""
     running = [item.name for item in node.containers if not item.auto_remove]
     ended = [item.name for item in node.containers if item.auto_remove]
-    lines = [f"kept running: {', '.join(running)}"] if running else []
+    lines = [f"containers that keep running: {', '.join(running)}"] if running else []
     if ended:
         lines.append(
-            f"waited for, up to {wait_s} s, since a restart ends --rm containers: "
-            f"{', '.join(ended)}"
+            f"--rm containers, which the restart waits for up to {wait_s} s: {', '.join(ended)}"
         )
     return lines

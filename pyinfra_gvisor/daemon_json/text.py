@@ -1,8 +1,8 @@
 """
-A JSON object as text: one path is set or removed, every other byte stays as it was.
+Change single paths of a JSON object in its text, and leave every other byte unchanged.
 
-daemon.json is shared with people and other tools. Parsing and dumping it would lose their
-order, indentation and number formats, so changes are cut into the text itself.
+People and other tools also edit daemon.json. To parse and dump the file would lose their order,
+indentation and number formats, so we change the text itself.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ Path = tuple[str, ...]
 
 SPACE = " \t\n\r"
 EMPTY = "{}\n"
-MAX_DEPTH = 100  # dockerd's own keys end at 6; what compares values recurses
+MAX_DEPTH = 100  # dockerd's own keys end at 6; the code that compares values recurses
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _TOKEN = re.compile(_STRING + r"|[{}\[\],]")
 _NOT_A_NUMBER = re.compile(_STRING + r"|-?(?:NaN|Infinity)")
 _LONG_NUMBER = re.compile(_STRING + r"|\d{4300,}")
+_BY_HAND = "correct the file by hand"
 
 
 @dataclass(frozen=True)
 class Member:
-    """One ``"key": value`` of an object: where the key starts, where the value starts and ends."""
+    """One ``"key": value`` of an object, with the offsets of the key and of the value."""
 
     key: str
     start: int
@@ -41,51 +42,54 @@ class Member:
 
 @dataclass(frozen=True)
 class Object:
-    """Where an object's braces stand, and its members in order."""
+    """An object in the text: the offsets of its braces, and its members in order."""
 
     start: int
     end: int
     members: tuple[Member, ...]
 
     def member(self, key: str) -> Member | None:
-        """The member called ``key``, if there is one."""
+        """Return the member called ``key``, None if there is no such member."""
         return next((member for member in self.members if member.key == key), None)
 
 
 class JsonText:
     """
-    The text of a JSON object, and changes to it that keep everything else byte for byte.
+    The text of a JSON object. Its methods change one path and keep every other byte.
 
-    + text: a whole JSON document whose top level is an object, or nothing but white space, which
-      dockerd takes for one without keys
+    + text: a JSON document whose top level is an object, or only white space, which dockerd accepts
+      as an object without keys
 
-    Raises ``Problem`` naming line and column for anything else, duplicate keys included: dockerd
-    takes the last of two equal keys without a word, so one of them is somebody's mistake.
+    Raises ``Problem`` with line and column for any other text. This includes duplicate keys:
+    dockerd silently uses the last one, so one of them is a mistake.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
         if text.startswith("\ufeff"):
-            raise Problem("line 1 column 1: byte order mark", todo="save the file without it")
+            what = "line 1 column 1: the file begins with a byte order mark"
+            raise Problem(what, todo="save the file without a byte order mark")
         value = {} if is_blank(text) else _parsed(text)
         if not isinstance(value, dict):
             raise Problem("line 1 column 1: the top level must be an object", got=_first_line(text))
         self.value: dict[str, Json] = value
 
     def get(self, path: Path) -> Json:
-        """The value at ``path``; ``KeyError`` if there is none."""
+        """Return the value at ``path``. Raises ``KeyError`` if there is no such path."""
         return lookup(self.value, path)
 
     def raw(self, path: Path) -> str | None:
-        """The value at ``path`` as it is written, or None if there is none."""
+        """Return the text of the value at ``path``, None if there is no such path."""
         found = self._find(path)
         return None if found is None else self.text[found[1].value_start : found[1].end]
 
     def set(self, path: Path, value: Json, *, raw: str | None = None) -> JsonText:
         """
-        The document with ``path`` set to ``value``; parents that are missing are made.
+        Return the document with ``path`` set to ``value``; missing parents are added.
 
-        + raw: the text to write for it, if it was once written in its own way
+        + raw: the text of the value, to restore how the value was once written; None: our format
+
+        Raises ``Problem`` if a value above ``path`` is not an object.
         """
         if is_blank(self.text):
             return JsonText(EMPTY).set(path, value, raw=raw)
@@ -106,7 +110,7 @@ class JsonText:
         return JsonText(self._insert(parent, path[depth], value, raw))
 
     def remove(self, path: Path) -> JsonText:
-        """The document without ``path``; the same document if there is no such path."""
+        """Return the document without ``path``; the same document if there is no such path."""
         found = self._find(path)
         if found is None:
             return self
@@ -137,7 +141,7 @@ class JsonText:
         return self.text[:at] + text + self.text[at:]
 
     def _dump(self, value: Json, indent: str | None) -> str:
-        """``value`` as JSON: over several lines at ``indent``, on one line if there is none."""
+        """Return ``value`` as JSON: on several lines at ``indent``, or on one line for None."""
         if indent is None or not value or not isinstance(value, dict):
             return _written(value)
         newline = "\r\n" if "\r\n" in self.text else "\n"
@@ -145,13 +149,13 @@ class JsonText:
         return text.replace("\n", newline + indent)
 
     def _unit(self) -> str:
-        """The file's own indentation step: what stands before its first key."""
+        """Return the file's indentation step: the white space before its first key."""
         top = scan_object(self.text, len(self.text) - len(self.text.lstrip(SPACE)))
         indent = self._indent_of(top.members[0].start) if top.members else None
         return indent or "    "
 
     def _indent_of(self, at: int) -> str | None:
-        """The white space that ``at`` is indented by, or None if something stands before it."""
+        """Return the indentation of the line at ``at``, None if other text precedes ``at``."""
         line = self.text[self.text.rfind("\n", 0, at) + 1 : at]
         if "\n" not in self.text[:at]:
             return "" if not line.strip(SPACE) else None
@@ -175,12 +179,12 @@ class JsonText:
 
 
 def is_blank(text: str) -> bool:
-    """Return True if there is nothing but white space."""
+    """Return True if the text is only white space."""
     return not text.strip(SPACE)
 
 
 def scan_object(text: str, at: int) -> Object:
-    """The object whose ``{`` stands at ``at``, in text that ``json`` has already accepted."""
+    """Return the object whose ``{`` is at ``at``, in text that ``json`` has already accepted."""
     members: list[Member] = []
     position = _skip(text, at + 1)
     decoder = json.JSONDecoder()
@@ -196,7 +200,7 @@ def scan_object(text: str, at: int) -> Object:
 
 
 def lookup(value: Json, path: Sequence[str]) -> Json:
-    """The value at ``path`` inside ``value``; ``KeyError`` if there is none."""
+    """Return the value at ``path`` in ``value``. Raises ``KeyError`` if there is no such path."""
     for key in path:
         if not isinstance(value, Mapping) or key not in value:
             raise KeyError(pointer(tuple(path)))
@@ -205,17 +209,17 @@ def lookup(value: Json, path: Sequence[str]) -> Json:
 
 
 def pointer(path: Path) -> str:
-    """``path`` as a JSON pointer (RFC 6901): ``/runtimes/runsc``."""
+    """Return ``path`` as a JSON pointer (RFC 6901), such as ``/runtimes/runsc``."""
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
 
 
 def place(path: Path) -> str:
-    """``path`` as a JSON pointer for a message: keys may be of any length, and unprintable."""
+    """Return ``path`` as a JSON pointer for messages, with long or unprintable keys made safe."""
     return pointer(tuple(cut(shown(key)) for key in path))
 
 
 def from_pointer(text: str) -> Path:
-    """The path that ``pointer`` wrote."""
+    """Return the path of a JSON pointer."""
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])
 
 
@@ -224,15 +228,20 @@ def _first_line(text: str) -> str:
 
 
 def _written(value: Json, *, indent: str | None = None) -> str:
-    """``value`` as JSON that a file can hold: half of a surrogate pair only as an escape."""
+    """Return ``value`` as JSON that UTF-8 can encode: half of a surrogate pair as an escape."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     half = any("\ud800" <= char <= "\udfff" for char in text)
     return json.dumps(value, indent=indent) if half else text
 
 
-@lru_cache(maxsize=16)  # one change reads the same few texts many times; nobody changes a value
+@lru_cache(maxsize=16)  # one change reads the same few texts many times; no caller changes a value
 def _parsed(text: str) -> Json:
-    """The value. Refuses what ``json`` lets through or says badly: duplicates, depth, NaN."""
+    """
+    Return the value of a JSON text.
+
+    Raises ``Problem`` also for duplicate keys, NaN, long numbers and too many levels, which
+    ``json`` accepts or reports badly.
+    """
     value: Json = None
     try:
         value = json.loads(text, parse_constant=float)
@@ -241,27 +250,27 @@ def _parsed(text: str) -> Json:
         line = text.split("\n")[error.lineno - 1].strip()
         got = shown_line(line) or "the end of the file"
         what = f"{where}: not JSON ({error.msg})"
-        raise Problem(what, got=got, todo="mend it by hand") from None
+        raise Problem(what, got=got, todo=_BY_HAND) from None
     except RecursionError:
-        todo = "mend it by hand"
-        raise Problem("line 1 column 1: nested too deeply", todo=todo) from None
+        what = "line 1 column 1: too many levels of objects or lists"
+        raise Problem(what, todo=_BY_HAND) from None
     except ValueError:
-        _refuse_token(text, _LONG_NUMBER, "a number with too many digits")
-    _refuse_token(text, _NOT_A_NUMBER, "not a number that JSON knows")
+        _refuse_token(text, _LONG_NUMBER, "the number has too many digits")
+    _refuse_token(text, _NOT_A_NUMBER, "not a number in JSON")
     _refuse_duplicates(text)
     return value
 
 
 def _refuse_token(text: str, pattern: re.Pattern[str], what: str) -> None:
-    """Refuse the first token of that kind, by its place; what stands in strings does not count."""
+    """Refuse the first token that matches ``pattern``; text inside strings does not count."""
     for token in pattern.finditer(text):
         if not token[0].startswith('"'):
             where = position_of(text, token.start())
-            raise Problem(f"{where}: {what}", got=token[0], todo="mend it by hand")
+            raise Problem(f"{where}: {what}", got=token[0], todo=_BY_HAND)
 
 
 class _Open:
-    """An object or a list that has not ended yet; ``key`` is the member that is being read."""
+    """An object or a list that has not ended yet. ``key`` is the current member's key."""
 
     def __init__(self, *, is_object: bool) -> None:
         self.is_object = is_object
@@ -270,7 +279,7 @@ class _Open:
 
 
 def _refuse_duplicates(text: str) -> None:
-    """Refuse two equal keys in one object, wherever that is, and more levels than we can follow."""
+    """Refuse two equal keys in one object on any level, and more than ``MAX_DEPTH`` levels."""
     opened: list[_Open] = []
     key_next = False
     for token in _TOKEN.finditer(text):
@@ -278,8 +287,8 @@ def _refuse_duplicates(text: str) -> None:
         if sign in "{[":
             opened.append(_Open(is_object=sign == "{"))
             if len(opened) > MAX_DEPTH:
-                what = f"{position_of(text, token.start())}: nested too deeply"
-                raise Problem(what, todo="mend it by hand")
+                where = position_of(text, token.start())
+                raise Problem(f"{where}: too many levels of objects or lists", todo=_BY_HAND)
         elif sign in "}]":
             opened.pop()
         elif sign == '"' and key_next:
@@ -292,13 +301,13 @@ def _take_key(opened: list[_Open], token: re.Match[str], text: str) -> None:
     opened[-1].key = key
     if key in opened[-1].keys:
         path = pointer(tuple(level.key for level in opened if level.is_object))
-        todo = "keep one, dockerd would silently take the last"
-        raise Problem(f"{position_of(text, token.start())}: {cut(path)} is there twice", todo=todo)
+        todo = "remove one of them; dockerd would use the last one silently"
+        raise Problem(f"{position_of(text, token.start())}: {cut(path)} exists twice", todo=todo)
     opened[-1].keys.add(key)
 
 
 def position_of(text: str, at: int) -> str:
-    """``at`` as an editor shows it: ``line 3 column 5``."""
+    """Return the offset ``at`` as an editor shows it: ``line 3 column 5``."""
     line = text.count("\n", 0, at) + 1
     return f"line {line} column {at - text.rfind(chr(10), 0, at)}"
 
@@ -314,5 +323,5 @@ def _leading(line: str) -> str:
 
 
 def _opens(line: str) -> bool:
-    """Whether ``line`` is a key in front of the object that it opens."""
+    """Return True if ``line`` ends with a key, before the object that is the key's value."""
     return line.rstrip(SPACE).endswith(":")

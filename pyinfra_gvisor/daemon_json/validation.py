@@ -1,4 +1,4 @@
-"""Which daemon.json dockerd would not read, or would read otherwise than it is meant."""
+"""Refuse a daemon.json that dockerd would not read, or would read differently than intended."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.spelling import did_you_mean, near
 
-# Of a later dockerd nobody has looked up which keys it knows; `dockerd --validate` tells. Minor
-# versions bring keys too: 29.8 has three that 29.7 refuses.
+# The newest dockerd whose keys are in our table; for later ones only `dockerd --validate` decides.
+# Minor versions also add keys: 29.8 has three that 29.7 refuses.
 LAST_KNOWN: Version = (29, 8)
 NO_PATH = re.compile("[\\0\ud800-\udfff]")  # NUL, or half of a surrogate pair
-FEW = 12  # names that are listed rather than left to be looked up
+FEW = 12  # up to so many names a message lists all of them
 
 
 def other_file(node: Node, _value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
@@ -29,7 +29,7 @@ def other_file(node: Node, _value: Mapping[str, Json], owned: Mapping[Path, Json
         raise Problem(
             "dockerd reads another file",
             got=flag_value(node, "config-file"),
-            todo=f"remove --config-file from its unit, or let it be {DAEMON_JSON}",
+            todo=f"remove --config-file from dockerd's unit, or set the flag to {DAEMON_JSON}",
         )
 
 
@@ -39,9 +39,9 @@ def _reads_our_file(node: Node) -> bool:
 
 def unknown_keys(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
     """
-    Refuse keys that dockerd does not know, for which it would refuse the whole file.
+    Refuse keys that dockerd does not know, because it would refuse the whole file.
 
-    On a dockerd that is newer than our table only what is ours and like a key that we know.
+    If dockerd is newer than our table, refuse only keys of ours that look like a known key.
     """
     version = dockerd_version(node)
     newer = version is not None and version > LAST_KNOWN
@@ -57,35 +57,37 @@ def unknown_keys(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Jso
 
 
 def other_versions(node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
-    """Refuse keys that this node's dockerd does not know yet, or no longer."""
+    """Refuse keys that this node's dockerd does not know yet or does not know any more."""
     version = dockerd_version(node)
     for name in value if version else ():
         key = KEYS.get(name)
         if key and key.since and version and version < key.since:
-            what = f"/{name} is known to dockerd from {_dotted(key.since)} on"
+            what = f"/{name} needs dockerd {_dotted(key.since)} or later"
         elif key and key.until and version and version >= key.until:
-            what = f"/{name} is known to dockerd before {_dotted(key.until)} only"
+            what = f"/{name} needs dockerd before {_dotted(key.until)}"
         else:
             continue
-        raise Problem(what, got=_dotted(version), todo="remove it; dockerd refuses the whole file")
+        todo = "remove the key, because dockerd would refuse the whole file"
+        raise Problem(what, got=_dotted(version), todo=todo)
 
 
 def wrong_kinds(_node: Node, value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
-    """Refuse values of another type than dockerd expects, whosever they are."""
+    """Refuse values whose type is not the one that dockerd expects, in keys of anybody."""
     for name, inner in value.items():
         if name in KEYS:
             check(KEYS[name].kind, (name,), inner)
     profile = value.get("seccomp-profile")
     if isinstance(profile, str) and NO_PATH.search(profile):
         what = "/seccomp-profile must be the path of a file"
-        raise Problem(what, got=json.dumps(shown(profile)), todo="mend it")
+        todo = "write the path of an existing file"
+        raise Problem(what, got=json.dumps(shown(profile)), todo=todo)
 
 
 def firewall_change(node: Node, value: Mapping[str, Json]) -> tuple[str, str, str] | None:
     """
-    Return dockerd's firewall as it runs, that of its next start, and who says so, if they differ.
+    Return dockerd's firewall backend now and after its next start, and what sets the latter.
 
-    None also where either is not known.
+    Return None if the two are equal, or if one of them is not known.
     """
     running = node.dockerd.arguments if node.dockerd else ()
     words = running if node.next_arguments is None else node.next_arguments
@@ -98,7 +100,7 @@ def firewall_change(node: Node, value: Mapping[str, Json]) -> tuple[str, str, st
         coming, by = str(written), f"/firewall-backend in {DAEMON_JSON}"
     elif version <= LAST_KNOWN:
         # selectFirewallBackend in moby v29 daemon/libnetwork/firewall_linux.go
-        coming, by = "iptables", "default, since nothing names one"
+        coming, by = "iptables", "default, because nothing sets it"
     else:
         return None
     now = node.info.firewall_backend
@@ -106,27 +108,28 @@ def firewall_change(node: Node, value: Mapping[str, Json]) -> tuple[str, str, st
 
 
 def unread_fields(_node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) -> None:
-    """Refuse members of ours that dockerd would silently pass over."""
+    """Refuse members of ours that dockerd would ignore silently."""
     for name in dict.fromkeys(path[0] for path in owned):
         if name not in KEYS or name not in value:
             continue
         for path, known in unknown_fields(KEYS[name].kind, (name,), value[name]):
             if any(path[: len(ours)] == ours for ours in owned):
-                raise Problem(f"{place(path)} is no key there", todo=advice(path[-1], known))
+                what = f"{place(path)} is not a known key of this object"
+                raise Problem(what, todo=advice(path[-1], known))
 
 
 def dockerd_version(node: Node) -> Version | None:
-    """The running dockerd's version, None if it is not known."""
+    """Return the running dockerd's version, None if it is not known."""
     return version_of(node.info.server_version) if node.info else None
 
 
 def flag_value(node: Node, flag: str) -> str | None:
-    """What dockerd was started with as ``--flag value`` or ``--flag=value``, None without it."""
+    """Return the first value of ``--flag`` that dockerd was started with, None without the flag."""
     return next(flag_values(node.dockerd.arguments if node.dockerd else (), flag), None)
 
 
 def flag_values(words: Sequence[str], flag: str) -> Iterator[str]:
-    """Every value that is given as ``--flag value`` or ``--flag=value``, in order."""
+    """Yield the values that are given as ``--flag value`` or ``--flag=value``, in order."""
     for at, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name == f"--{flag}":
@@ -134,28 +137,29 @@ def flag_values(words: Sequence[str], flag: str) -> Iterator[str]:
 
 
 def advice(name: str, known: Iterable[str]) -> str:
-    """What to do about a name that is not ``known``: those like it, or all where they are few."""
+    """Return what to do about an unknown name: use a similar one, or one of all if they are few."""
     names = sorted(known)
     if question := did_you_mean(near(name, names)):
         return question
-    return f"use one of {', '.join(names)}" if len(names) <= FEW else "remove it"
+    return f"use one of {', '.join(names)}" if len(names) <= FEW else "remove this name"
 
 
 def _no_key(key: str, path: Path | None = None) -> Problem:
     where = place(path or (key,))
     if meant := WITHOUT_EFFECT.get(key):
-        return Problem(f"{where} is passed over by dockerd", todo=f'write "{meant}"')
+        return Problem(f"dockerd ignores {where} silently", todo=f'write "{meant}"')
     if key in WITHOUT_EFFECT:
-        return Problem(f"{where} is passed over by dockerd", todo="remove it")
-    return Problem(f"{where} is no key that dockerd knows", todo=advice(key, KEYS))
+        return Problem(f"dockerd ignores {where} silently", todo="remove this key")
+    return Problem(f"{where} is not a key that dockerd knows", todo=advice(key, KEYS))
 
 
 def _looked_up(value: Mapping[str, Json]) -> Iterator[Path]:
     """
-    The paths whose last names dockerd looks up among its options.
+    Yield the paths whose last names dockerd looks up among its options.
 
-    Of an object it looks up the members instead, as if they stood on top (``configValuesSet`` in
-    moby's daemon/config/config.go), so that an unknown object of known members passes.
+    For an object dockerd looks up the members instead, as if they were top-level keys
+    (``configValuesSet`` in moby's daemon/config/config.go). So an unknown object with known members
+    is accepted.
     """
     for key, inner in value.items():
         if isinstance(inner, dict) and (key not in KEYS or KEYS[key].kind == "proxies"):

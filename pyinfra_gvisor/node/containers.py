@@ -1,4 +1,4 @@
-"""A running container: what it asked for, and what it is."""
+"""Running containers: the runtime that each asks for, and the one that it really has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, Ground, Process, Verdic
 
 
 class Container(Reading):
-    """A running container. ``runtime`` is what was asked for, ``verdict`` what it is."""
+    """A running container. ``runtime`` is what it asks for, ``verdict`` is what was observed."""
 
     id: str
     name: str
@@ -22,12 +22,12 @@ class Container(Reading):
 
     @property
     def sandboxed(self) -> bool:
-        """Whether it was seen to be in a sandbox."""
+        """Return True if the container was observed to run in gVisor."""
         return self.verdict.state == "sandboxed"
 
     @property
     def release(self) -> str | None:
-        """The release whose files it needs, sandbox or not; None if it is none of ours."""
+        """Return the release of ours whose files the container needs, None if it needs none."""
         prefix = RELEASES_DIR + "/"
         for path in (self.process.file, self.process.executable):
             if path.startswith(prefix):
@@ -39,7 +39,7 @@ def read_containers(
     processes: list[str], containers: list[str], ground: Ground
 ) -> tuple[Container, ...]:
     """
-    The containers that ``scripts/docker_state.pl`` described, by name.
+    Return the containers that ``scripts/docker_state.pl`` described, sorted by name.
 
     Raises ``ValueError``, ``LookupError`` or ``TypeError`` if a line is malformed.
     """

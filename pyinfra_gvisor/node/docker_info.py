@@ -1,4 +1,4 @@
-"""The live daemon's own account of itself."""
+"""The answer of ``docker info``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyinfra_gvisor.sandbox.verdict import RuntimeEntry
 
 
 class DockerInfo(Reading):
-    """The live daemon's own account of itself (``docker info``)."""
+    """The running dockerd as ``docker info`` describes it."""
 
     server_version: str = Field(alias="ServerVersion")
     runtimes: dict[str, RuntimeEntry] = Field(default_factory=dict, alias="Runtimes")
@@ -24,10 +24,10 @@ class DockerInfo(Reading):
     cgroup_driver: str = Field("", alias="CgroupDriver")
     driver: str = Field("", alias="Driver")
     driver_status: tuple[tuple[str, ...], ...] = Field((), alias="DriverStatus")
-    # A version or a commit, as whoever built them has it; moby's ContainerdCommit and RuncCommit.
+    # A version or a commit, depending on the build; moby's ContainerdCommit and RuncCommit.
     containerd: str = Field("", validation_alias=AliasPath("ContainerdCommit", "ID"))
     runc: str = Field("", validation_alias=AliasPath("RuncCommit", "ID"))
-    # iptables or nftables, and "+firewalld" where that runs: since 28.1
+    # iptables or nftables, with "+firewalld" if that runs: since 28.1
     firewall: str = Field("", validation_alias=AliasPath("FirewallBackend", "Driver"))
     swarm: dict[str, Any] = Field(default_factory=dict, alias="Swarm")
 
@@ -44,17 +44,17 @@ class DockerInfo(Reading):
 
     @property
     def containerd_store(self) -> bool | None:
-        """Return True if images are in containerd's store, None if Docker does not say."""
+        """Return True if images are in containerd's store, None if Docker does not tell."""
         if not self.driver:
             return None
         return ("driver-type", "io.containerd.snapshotter.v1") in self.driver_status
 
     @property
     def firewall_backend(self) -> str:
-        """Return ``iptables`` or ``nftables``; before Docker 28.1 it can only be the first."""
+        """Return ``iptables`` or ``nftables``; before Docker 28.1 there is only iptables."""
         return self.firewall.partition("+")[0] or "iptables"
 
     @property
     def swarm_active(self) -> bool:
-        """Whether the node is part of a swarm, or about to be."""
+        """Return True if the node is part of a swarm, or is joining one."""
         return self.swarm.get("LocalNodeState", "inactive") not in ("inactive", "")

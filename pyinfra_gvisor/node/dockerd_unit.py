@@ -1,4 +1,4 @@
-"""Who starts dockerd, and with which arguments: systemd.service(5), "Command lines"."""
+"""What starts dockerd, and with which arguments: systemd.service(5), "Command lines"."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INSIDE = re.compile(r"\$\{(\w+)\}")
 
 
 class Supervisor(BaseModel):
-    """Who starts dockerd again: ``process`` is nobody. ``unit`` is systemd's, else empty."""
+    """What starts dockerd; ``process``: nothing does. ``unit`` is systemd's unit, or empty."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -25,28 +25,28 @@ class Supervisor(BaseModel):
 
     @classmethod
     def of(cls, value: str) -> Self:
-        """The one that ``scripts/node_state.sh`` names. Raises ``ValueError`` for another."""
+        """Parse what ``scripts/node_state.sh`` prints. Raises ``ValueError`` if it is unknown."""
         kind, _, unit = value.partition(" ")
         return cls.model_validate({"kind": kind, "unit": unit})
 
 
 def unit_arguments(text: str, environment: Mapping[str, str]) -> tuple[str, ...]:
     """
-    The arguments of the command that the unit starts, without the program; none if it has none.
+    Return the arguments of the command that a unit starts, without the program itself.
 
-    + text: the unit and its drop-ins behind each other, as ``systemctl cat`` prints them
-    + environment: variables that an ``EnvironmentFile`` sets; they win over ``Environment``
+    + text: the unit and its drop-ins, as ``systemctl cat`` prints them
+    + environment: variables that an ``EnvironmentFile`` sets; they override ``Environment``
 
-    %-specifiers are left as they are. Source: systemd.service(5) and systemd.exec(5).
+    %-specifiers stay as they are. Source: systemd.service(5) and systemd.exec(5).
     """
     command, own = "", dict[str, str]()
     for key, value in _assignments(text):
         if key == "ExecStart":
-            command = value  # an empty one resets, and of several the last one runs dockerd
+            command = value  # an empty one resets; of several, the last one starts dockerd
         elif key == "Environment":
             own.update(_variables(value))
     words = split_words(command.lstrip(PREFIXES))
-    # With "@" in front, the word behind the program is its name, argv[0].
+    # With the prefix "@", the word after the program is argv[0].
     prefixes = command[: len(command) - len(command.lstrip(PREFIXES))]
     words = words[2:] if "@" in prefixes else words[1:]
     known = {**own, **environment}
@@ -57,9 +57,9 @@ def next_arguments(
     unit: str | None = None, docker_opts: str | None = None
 ) -> tuple[str, ...] | None:
     """
-    The arguments that dockerd will be started with, as far as they are in files; None without any.
+    Return the arguments of dockerd's next start, as far as files have them; None if no file does.
 
-    + unit: what ``systemctl cat`` prints, None where no unit starts dockerd
+    + unit: the output of ``systemctl cat``, None if no unit starts dockerd
     + docker_opts: the line of ``/etc/default/docker`` that sets ``DOCKER_OPTS``
     """
     options = _variables(docker_opts or "").get("DOCKER_OPTS", "")
@@ -69,7 +69,7 @@ def next_arguments(
 
 
 def split_words(text: str) -> list[str]:
-    """``text`` in words, quotes removed; at its spaces alone where a quote is not closed."""
+    """Split ``text`` like a shell; only at white space if a quote is not closed."""
     try:
         return shlex.split(text)
     except ValueError:
@@ -77,7 +77,7 @@ def split_words(text: str) -> list[str]:
 
 
 def _assignments(text: str) -> Iterator[tuple[str, str]]:
-    """The unit's keys and values, lines that end in a backslash put together."""
+    """Yield the unit's keys and values; lines that end in a backslash are joined."""
     held = ""
     for line in text.splitlines():
         if line.lstrip().startswith(("#", ";")):  # also between the lines of one value
@@ -98,7 +98,7 @@ def _variables(text: str) -> dict[str, str]:
 
 
 def _expanded(word: str, known: Mapping[str, str]) -> list[str]:
-    """A variable that is a word of its own becomes as many words as it holds, which may be none."""
+    """Expand a word's variables; a variable that is a whole word becomes zero or more words."""
     if whole := _WHOLE.fullmatch(word):
         return split_words(known.get(whole[1], ""))
     if "$" not in word:

@@ -1,9 +1,9 @@
 """
-The releases on a node: where each came from, and whether it is still what was installed.
+The releases on a node: the origin of each, and whether its files are still as installed.
 
-Hashing some hundred megabytes at every run would take longer than all else. A file that was
-changed, cut short, replaced or made unreadable has another size, mode, owner or time than when it
-was hashed.
+To hash some hundred megabytes in every run would take longer than all the rest. A file that was
+changed, truncated, replaced or made unreadable has another size, mode, owner or time than when it
+was hashed, so these are compared.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ MANIFEST = "manifest.json"
 
 class Manifest(Reading):
     """
-    What ``scripts/install_release.sh`` wrote down of a release.
+    The record of a release that ``scripts/install_release.sh`` wrote.
 
-    ``sha512`` is by the name of the file that was fetched, empty for Debian's package. ``stat`` has
-    a line for each member, as ``find`` prints it, ``members`` its sha256.
+    ``sha512`` is by name of the downloaded file, empty for Debian's package. ``stat`` has a line
+    for each member, as ``find`` prints the line. ``members`` has the sha256 of each member.
     """
 
     release: str
@@ -36,7 +36,7 @@ class Manifest(Reading):
 
 
 class Store(Reading):
-    """Where releases go: the mount options there, and what is free, in bytes."""
+    """The file system of the releases: its mount options and free bytes (None: unknown)."""
 
     options: tuple[str, ...] = ()
     free_bytes: int | None = None
@@ -44,7 +44,7 @@ class Store(Reading):
 
 
 def read_manifests(lines: Iterable[str]) -> dict[str, Manifest]:
-    """The manifests by release, from lines ``<release> <json>``; a damaged one counts as none."""
+    """Return the manifests by release, from lines ``<release> <json>``; skip damaged ones."""
     found = {}
     for line in lines:
         name, _, text = line.partition(" ")
@@ -61,9 +61,9 @@ def intact(
     names: Iterable[str], manifests: Mapping[str, Manifest], members: Sequence[str]
 ) -> tuple[str, ...]:
     """
-    The releases whose members are as their manifests say.
+    Return the releases whose files are as in their manifests.
 
-    + members: a line for each file of every release, as in a manifest, behind ``<release>/``
+    + members: a line for each file of every release, as in a manifest, after ``<release>/``
     """
     seen: dict[str, list[str]] = {}
     for line in members:
@@ -79,7 +79,7 @@ def intact(
 
 def programs(manifests: Mapping[str, Manifest], members: Sequence[str]) -> dict[str, str]:
     """
-    The releases of the programs that sandboxes run and that are as their manifests say, by path.
+    Return the releases of gVisor's programs, by path, if they are as in their manifests.
 
     + members: as for ``intact``
     """
@@ -93,7 +93,7 @@ def programs(manifests: Mapping[str, Manifest], members: Sequence[str]) -> dict[
 
 
 def sums(manifests: Mapping[str, Manifest]) -> dict[str, str]:
-    """The releases of the programs that sandboxes run, by their sha256 in the manifest."""
+    """Return the releases of gVisor's programs, by the programs' sha256 in the manifests."""
     return {
         manifest.members[member]: release
         for release, manifest in manifests.items()
@@ -103,7 +103,7 @@ def sums(manifests: Mapping[str, Manifest]) -> dict[str, str]:
 
 
 def read_store(values: Mapping[str, str]) -> Store:
-    """The file system that releases go to, from the lines of ``scripts/node_state.sh``."""
+    """Return the file system of the releases, from the lines of ``scripts/node_state.sh``."""
     blocks = values.get("store_free", "").split(" ")
     return Store(
         options=tuple(values.get("store_options", "").split(",")),

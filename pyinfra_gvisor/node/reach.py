@@ -1,4 +1,4 @@
-"""Published ports that docker-proxy serves or would serve, and how clients could reach them."""
+"""Published ports that docker-proxy serves or would serve, and how clients reach them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pyinfra_gvisor.models import Reading
 
 class Published(Reading):
     """
-    A published port of a running container, as docker-proxy's arguments say, or of a stopped one.
+    A published port of a running container, from docker-proxy's arguments, or of a stopped one.
 
-    ``address`` is the container's; of a stopped one it says the version of IP only. ``container``
-    is empty if unknown, and ``port`` is 0 if Docker is to choose one. ``own`` is the container's.
+    ``host`` and ``port`` are the node's address and port. ``port`` is 0 if Docker will choose one.
+    ``address`` and ``own`` are the container's address and port; the address of a stopped container
+    tells only the version of IP. ``container`` is empty if unknown.
     """
 
     running: bool
@@ -27,7 +28,7 @@ class Published(Reading):
 
     @property
     def version(self) -> Literal[4, 6]:
-        """Return the version of IP that clients use."""
+        """Return the version of IP that clients use: 4 or 6."""
         return 6 if self.is_ipv6 else 4
 
     @property
@@ -52,9 +53,9 @@ class Published(Reading):
 
 class Reach(Reading):
     """
-    What clients reach, or could reach, through docker-proxy.
+    The ports that clients reach, or could reach, through docker-proxy.
 
-    ``outer6`` are the interfaces, apart from Docker's bridges, that have a global IPv6 address.
+    ``outer6`` are the interfaces with a global IPv6 address, without Docker's bridges.
     """
 
     proxied: tuple[Published, ...] = ()
@@ -65,7 +66,8 @@ def read_reach(lines: Sequence[str]) -> Reach:
     """
     Parse the lines that ``scripts/docker_state.pl`` prints.
 
-    What Docker would not publish, such as a stopped container's port on no address, is left out.
+    Ports that Docker would not publish are left out, such as a stopped container's port without an
+    address.
     """
     proxied, outer6 = [], []
     for line in lines:

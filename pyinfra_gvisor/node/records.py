@@ -1,4 +1,4 @@
-"""Our own records on a node: those that can be used, and why others cannot."""
+"""Our records on a node: those that can be used, and why others cannot."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ COPY = "owned.copy"
 """The second copy of ``owned``, written by the same transaction."""
 
 VERSIONS = {"owned": 2, COPY: 2, "applied": 1, "last-run": 1, "proof": 1, "proof-try": 1}
-"""The newest form of each record that this package knows. A record without one is of the first."""
+"""The newest version of each record that this package knows. Without one it is version 1."""
 
 
 class Unusable(Reading):
     """
-    A record that is there and cannot be used: ``newer`` than this package, or else damaged.
+    A record that exists but cannot be used: ``newer`` than this package, or else damaged.
 
-    ``got`` is what shows that: the record's version, or how long the file is. What is in a damaged
-    file is never shown: it may have passwords of daemon.json.
+    ``got`` is the evidence: the record's version, or the length of the file. The content of a
+    damaged file is never shown, because it may contain passwords of daemon.json.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Unusable(Reading):
 def read_records(
     texts: Mapping[str, str],
 ) -> tuple[dict[str, dict[str, Any]], tuple[Unusable, ...]]:
-    """Return the records that can be used, by name, and the others."""
+    """Return the usable records by name, and the unusable ones."""
     found: dict[str, dict[str, Any]] = {}
     unusable = []
     for name in VERSIONS:
@@ -52,8 +52,9 @@ def read_records(
 
 
 def read_record(name: str, text: str) -> dict[str, Any] | Unusable:
-    """Return the record of this name that ``text`` is, or why it cannot be used."""
-    damaged = Unusable(name=name, newer=False, got=f"{len(text)} characters that are no record")
+    """Return the record of this name from its text, or why the record cannot be used."""
+    got = f"{len(text)} characters that are not a record"
+    damaged = Unusable(name=name, newer=False, got=got)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -36,9 +36,9 @@ def report_problem(directory: str | None) -> Problem | None:
     for path in (Path(directory), Path(directory) / HOSTS_DIR):
         there = next((item for item in (path, *path.absolute().parents) if item.exists()), path)
         if not there.is_dir():
-            why = "is no directory"
+            why = "is not a directory"
         elif not os.access(there, os.W_OK | os.X_OK):
-            why = "cannot be written to"
+            why = "is not writable"
         else:
             continue
         todo = "set gvisor_report_dir to a directory that you may write to"

@@ -1,4 +1,4 @@
-"""runsc releases: how they are named, what is known of them, where they come from."""
+"""Releases of runsc: their names, their checksums and their sources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pyinfra_gvisor.errors import Problem
 
 ARCHES = ("x86_64", "aarch64")
-"""What gVisor has releases for, as uname(2) has it."""
+"""The architectures that gVisor has releases for, named as by uname(2)."""
 
 # https://github.com/google/gvisor/releases: tags release-YYYYMMDD.N
 _NAME = re.compile(r"(20\d{6})\.(\d{1,3})")
@@ -17,7 +17,7 @@ _PRINTED = re.compile(r"runsc version (?:release-|0\.0~)(20\d{6})\.(\d{1,3})(?!\
 
 
 class Release(NamedTuple):
-    """A release by its date and number; releases compare in the order they came out."""
+    """A release: its date and number. Releases compare in the order of their publication."""
 
     date: int
     number: int
@@ -27,7 +27,7 @@ class Release(NamedTuple):
 
 
 def parse_release(text: str) -> Release:
-    """``20260928.0`` as a ``Release``; raises ``Problem`` for anything else."""
+    """Parse a release such as ``20260928.0``. Raises ``Problem`` for any other form."""
     if match := _NAME.fullmatch(text):
         return Release(int(match[1]), int(match[2]))
     raise Problem(
@@ -36,6 +36,6 @@ def parse_release(text: str) -> Release:
 
 
 def printed_release(text: str) -> Release | None:
-    """The release that ``runsc --version`` named, or None where it named none (nightly builds)."""
+    """Return the release in the output of ``runsc --version``, None if it has none (nightly)."""
     match = _PRINTED.search(text)
     return Release(int(match[1]), int(match[2])) if match else None

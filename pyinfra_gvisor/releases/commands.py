@@ -1,4 +1,4 @@
-"""What ``python -m pyinfra_gvisor.releases`` does: list, check and add."""
+"""The commands of ``pyinfra-gvisor releases``: list, check and add."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from pyinfra_gvisor.releases.lockfile import (
 from pyinfra_gvisor.releases.origins import NoAnswer, Origins, Published
 
 HEAD = ("release", "default", "layout", "architectures", "known escapes", "corroborated")
-MOST_NAMED = 5  # of newer releases
+MOST_NAMED = 5  # so many newer releases are named
 WIDTHS = (12, 7, 7, 14, 14, 36)  # with two spaces between them: 100 columns
 
 
 class Disagreement(Problem):
-    """Two that should name the same checksums do not; one line for each that differs."""
+    """Two sources have different checksums for the same file; one line for each difference."""
 
 
 def listed(lock: Lock, *, as_json: bool) -> str:
-    """The releases of ``lock`` as a table of at most 100 columns, or as JSON."""
+    """Return the releases of ``lock`` as a table of at most 100 columns, or as JSON."""
     rows = [_row(lock, name) for name in lock.releases]
     if as_json:
         return json.dumps(rows, indent=2, ensure_ascii=False)
@@ -47,17 +47,17 @@ def listed(lock: Lock, *, as_json: bool) -> str:
 
 def checked(path: Path, origins: Origins | None) -> str:
     """
-    What was looked at in the lock ``path``, and with ``origins`` in what they publish.
+    Check the lock ``path``, and compare it with ``origins``. Return the lines to print.
 
     Raises ``BadLock``, ``Disagreement`` or ``NoAnswer`` (the first of these that applies) with one
-    line for each thing that is wrong.
+    line for each fault.
     """
     lock = read_lock(path)
     if wrong := [f"{path}: {fault}" for fault in faults(lock)]:
         raise BadLock("\n".join(wrong))
     newest = max(parse_release(name) for name in lock.releases)
     said = [
-        f"{path}: {len(lock.releases)} releases, nothing wrong",
+        f"{path}: {len(lock.releases)} releases, no faults",
         _newer(
             newest, map(parse_release, known().gvisor_releases), f"known.json of {known().as_of}"
         ),
@@ -75,13 +75,13 @@ def checked(path: Path, origins: Origins | None) -> str:
                 continue
             differences = list(_differences(name, path, _flat(entry), {origin: found}))
             differing += differences
-            said += [] if differences else [f"{name}: {origin} names the same sums"]
+            said += [] if differences else [f"{name}: {origin} has the same checksums"]
     if differing:
         raise Disagreement("\n".join(differing + silent))
     try:
         said.append(_newer(newest, origins.releases(), "gVisor's tags"))
-    except NoAnswer as error:  # it says nothing about the lock
-        said.append(f"newer than all of them, by gVisor's tags: not known; {error}")
+    except NoAnswer as error:  # does not concern the lock
+        said.append(f"newer releases in gVisor's tags: unknown; {error}")
     if silent:
         raise NoAnswer("\n".join(silent))
     return "\n".join(said)
@@ -91,15 +91,15 @@ def _newer(newest: Release, others: Iterable[Release], whose: str) -> str:
     found = [str(item) for item in others if item > newest]
     more = f", and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     names = ", ".join(found[:MOST_NAMED]) + more or "none"
-    return f"newer than all of them, by {whose}: {names}"
+    return f"newer releases in {whose}: {names}"
 
 
 def added(release: Release, path: Path, origins: Origins, *, dry_run: bool) -> Iterator[str]:
     """
-    Write what both origins name for ``release`` into the lock ``path``; yields what to tell.
+    Write the checksums that both origins have for ``release`` to the lock ``path``.
 
-    Raises ``BadLock``, ``NoAnswer``, ``Disagreement`` and, if the lock cannot be written,
-    ``Problem``; then the lock is as it was.
+    Yields the lines to print. Raises ``BadLock``, ``NoAnswer``, ``Disagreement`` or, if the lock
+    cannot be written, ``Problem``; then the lock is unchanged.
     """
     lock, name = read_lock(path), str(release)
     answers = {origin: read(release) for origin, read in origins.readers.items()}
@@ -109,12 +109,12 @@ def added(release: Release, path: Path, origins: Origins, *, dry_run: bool) -> I
     if name in lock.releases:
         if differing := list(_differences(name, path, _flat(lock.releases[name]), answers)):
             raise Disagreement("\n".join(differing))
-        yield f"{name} is in {path} already, with the sums that both origins name"
+        yield f"{name} is already in {path}, with the checksums of both origins"
         return
     entry = _entry(release, found, f"{first} and {second}, {datetime.now(UTC).date()} (UTC)")
-    yield f"{name}: {first} and {second} name the same sums"
+    yield f"{name}: {first} and {second} have the same checksums"
     yield from (f"  {arch:<7}  {file}  {sum_}" for (arch, file), sum_ in found.items())
-    yield "for group data, where the lock is not yours to keep:"
+    yield "for group data, if you cannot write the lock:"
     yield f"gvisor_sha512 = {_group_data(entry)}"
     if dry_run:
         yield f"dry run: {path} was not written"
@@ -124,9 +124,9 @@ def added(release: Release, path: Path, origins: Origins, *, dry_run: bool) -> I
 
 
 def warning(release: Release) -> str:
-    """What to know before using ``release``; empty if nothing is known against it."""
+    """Return a warning about the known escapes of ``release``; empty if it has none."""
     ids = ", ".join(escape.id for escape in escapes_in(release))
-    return ids and f"{release} is open to {ids}; nodes get it only with gvisor_accept_risk"
+    return ids and f"{release} is open to {ids}; nodes refuse it without gvisor_accept_risk"
 
 
 def _row(lock: Lock, name: str) -> dict[str, Any]:
@@ -173,8 +173,8 @@ def _differences(
         for (arch, file), value in found.items():
             if (mine := sums.get((arch, file))) != value:
                 yield (
-                    f"{name} {arch} {file}: {whose} and {other} disagree; nothing was changed, and "
-                    f"this file must not be used until it is known why\n"
+                    f"{name} {arch} {file}: {whose} and {other} have different checksums; nothing "
+                    f"was changed. Do not use this file until the reason is known\n"
                     f"  {mine}  {whose}\n  {value}  {other}"
                 )
 
@@ -188,7 +188,7 @@ def _entry(release: Release, found: Published, corroborated: str) -> Entry:
 
 
 def _group_data(entry: Entry) -> str:
-    """An archive's sum by architecture; loose files by their names within."""
+    """Return the checksums for group data: of the archive, or of files by name."""
     single = entry.layout == "archive"
     return json.dumps(
         {arch: next(iter(sums.values())) if single else sums for arch, sums in entry.sha512.items()}

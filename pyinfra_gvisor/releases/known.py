@@ -1,9 +1,10 @@
 """
-What was known on a day, and what of it a program of some version is open to.
+Known releases and vulnerabilities at one date, and which of them affect a given version.
 
-It is ``known.json``: gVisor's releases, and what was published since 2024 against gVisor, Docker,
-containerd and runc, by the versions that their makers give. A distribution may have mended it under
-a number of its own. What only Kubernetes is open to is not in it. It is no scanner's data base.
+The data is in ``known.json``: gVisor's releases, and vulnerabilities published since 2024 in
+gVisor, Docker, containerd and runc, by the version numbers of their makers. A distribution may have
+fixed one under a version number of its own. Vulnerabilities that affect only Kubernetes are left
+out. The data does not replace a vulnerability scanner.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _COMMIT = re.compile(r"(?:v\d+(?:\.\d+)+(?:-rc\.\d+)?-\d+-g)?[0-9a-f]{7,40}(?:-d
 
 
 class Version(NamedTuple):
-    """A version of Docker, containerd or runc; versions compare in the order they came out."""
+    """A version of Docker, containerd or runc. Versions compare in the order of publication."""
 
     major: int
     minor: int
@@ -41,12 +42,12 @@ class Version(NamedTuple):
 
     @property
     def branch(self) -> tuple[int, int]:
-        """Which versions are mended together with it."""
+        """Return the branch: versions of one branch get the same fixes."""
         return self.major, self.minor
 
 
 def parse_version(text: str) -> Version | None:
-    """The version that a program gives, None for anything else, such as a commit."""
+    """Parse the version that a program prints. Return None for anything else, such as a commit."""
     match = _VERSION.fullmatch(text)
     if match is None:
         return None
@@ -56,10 +57,10 @@ def parse_version(text: str) -> Version | None:
 
 def is_distributions(text: str, commit: str | None = None) -> bool:
     """
-    Whether a version is one of a distribution's, such as ``26.1.5+dfsg1``.
+    Return True if a version is a distribution's, such as ``26.1.5+dfsg1``.
 
-    + commit: of which commit the program says it is, None if it was not asked. Distributions have
-      their package's version there, or nothing: Ubuntu's Docker calls itself ``28.2.2`` of
+    + commit: the commit that the program prints, None if unknown. Distributions print the version
+      of their package there, or nothing: Ubuntu's Docker prints ``28.2.2`` and
       ``28.2.2-0ubuntu1~24.04.1``.
     """
     match = _VERSION.fullmatch(text)
@@ -71,9 +72,9 @@ def is_distributions(text: str, commit: str | None = None) -> bool:
 
 class Vulnerability(Strict):
     """
-    Something published.
+    A published vulnerability.
 
-    ``fixed_in`` are the first versions without it, one for each branch that was mended.
+    ``fixed_in`` are the first versions with the fix, one for each branch that was fixed.
     """
 
     program: Program
@@ -85,33 +86,33 @@ class Vulnerability(Strict):
 
     @property
     def mended(self) -> str:
-        """In words."""
+        """Return the id and the versions with the fix, for messages."""
         return f"{self.id} (fixed in {', '.join(self.fixed_in)})"
 
 
 class Known(Strict):
-    """All of it, with the day on which it was looked for last; releases the newest first."""
+    """The whole data, with the day of its last update. Releases are sorted, the newest first."""
 
     as_of: date
     gvisor_releases: tuple[str, ...]
     vulnerabilities: tuple[Vulnerability, ...]
 
     def of(self, program: Program) -> tuple[Vulnerability, ...]:
-        """What was published against one program."""
+        """Return the vulnerabilities of one program."""
         return tuple(item for item in self.vulnerabilities if item.program == program)
 
 
 @cache
 def known() -> Known:
-    """What this package brings."""
+    """Return the data of this package."""
     return Known.model_validate_json(FILE.read_bytes())
 
 
 def open_to(program: Program, version: str) -> tuple[Vulnerability, ...]:
     """
-    What a version of Docker, containerd or runc is open to; nothing, if it cannot be read.
+    Return the vulnerabilities of a version of Docker, containerd or runc; none if it is unreadable.
 
-    A branch in which nothing was mended is open to it unless it is newer than all that were.
+    A version of a branch without a fix is vulnerable, unless it is newer than all fixed versions.
     """
     found = parse_version(version)
     if found is None:
@@ -126,15 +127,15 @@ def _is_open(version: Version, fixed_in: Iterable[str]) -> bool:
 
 
 def escapes_in(release: Release) -> tuple[Vulnerability, ...]:
-    """The known escapes that ``release`` of gVisor is open to."""
+    """Return the known escapes that ``release`` of gVisor is open to."""
     return tuple(item for item in known().of("gvisor") if release < parse_release(item.fixed_in[0]))
 
 
 def floor() -> Release:
-    """The oldest release of gVisor without a known escape."""
+    """Return the oldest release of gVisor without a known escape."""
     return max(parse_release(item.fixed_in[0]) for item in known().of("gvisor"))
 
 
 def newer_than(release: Release) -> int:
-    """How many of gVisor's releases that are known are newer than this one."""
+    """Return how many known releases of gVisor are newer than this one."""
     return sum(parse_release(item) > release for item in known().gvisor_releases)

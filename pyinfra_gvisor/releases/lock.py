@@ -1,4 +1,4 @@
-"""The releases that this package knows, and what their files must be: ``lock.json``."""
+"""The releases that this package knows, with the checksums of their files: ``lock.json``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT: str = _LOCK.default
 
 
 def known(release: str, arch: str) -> Mapping[str, str]:
-    """The sha512 of each file of ``release`` for ``arch``; empty if this package knows none."""
+    """Return the sha512 of each file of ``release`` for ``arch``; empty if not in the lock."""
     entry = LOCK["releases"].get(release, {})
     found: Mapping[str, str] = entry.get("sha512", {}).get(arch, {})
     return found

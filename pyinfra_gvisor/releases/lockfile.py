@@ -1,4 +1,4 @@
-"""The lock of releases as a file: its form, and how it is read, judged and written."""
+"""The file with the lock of releases: its form, and how to read, check and write it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Somewhere = Annotated[str, Field(pattern=r"\S")]
 
 def _canonical(name: str) -> str:
     if (plain := str(parse_release(name))) != name:
-        raise Problem("not how this release is written", got=name, todo=f"write {plain}")
+        raise Problem("not the usual form of this release", got=name, todo=f"write {plain}")
     return name
 
 
@@ -40,7 +40,7 @@ ReleaseName = Annotated[str, AfterValidator(_canonical)]
 
 
 class BadLock(Problem):
-    """A lock that cannot be trusted; one line for each thing that is wrong."""
+    """A lock that cannot be trusted; one line for each fault."""
 
 
 class _Exact(Strict):
@@ -48,7 +48,7 @@ class _Exact(Strict):
 
 
 class Entry(_Exact):
-    """What the files of one release must be, and where somebody else says the same."""
+    """The checksums of one release's files, and where independent sources have the same ones."""
 
     layout: Layout
     sha512: dict[Arch, dict[str, Sha512]]
@@ -58,24 +58,28 @@ class Entry(_Exact):
     @classmethod
     def _both(cls, value: dict[str, Any]) -> dict[str, Any]:
         if missing := [arch for arch in ARCHES if arch not in value]:
-            raise Problem(f"{' and '.join(missing)} missing", got=sorted(value))
+            raise Problem(f"must also have {' and '.join(missing)}", got=sorted(value))
         return value
 
 
 class Lock(_Exact):
-    """Every release that is known, the newest first, and the one to take if nobody says which."""
+    """All known releases, the newest first, and the default release."""
 
     default: ReleaseName
     releases: dict[ReleaseName, Entry]
 
 
 def layout_of(release: Release) -> Layout:
-    """How ``release`` is published: as loose files, or as one archive."""
+    """Return how ``release`` is published: as loose files or as one archive."""
     return "archive" if release > LAST_LOOSE else "loose"
 
 
 def read_lock(path: Path) -> Lock:
-    """The lock in ``path``; raises ``BadLock`` naming file and key, ``Problem`` without a file."""
+    """
+    Return the lock in the file ``path``.
+
+    Raises ``BadLock`` with file and key if the lock is wrong, ``Problem`` if it cannot be read.
+    """
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -95,12 +99,13 @@ def read_lock(path: Path) -> Lock:
 
 
 def faults(lock: Lock) -> Iterator[str]:
-    """What is wrong in a well-formed lock, each as ``key: what is wrong, got what; what to do``."""
+    """Yield the faults of a well-formed lock: ``key: what is wrong, got what; what to do``."""
     names = list(lock.releases)
     if names != sorted(names, key=parse_release, reverse=True):
         yield "releases: not in order; put the newest first"
     if lock.default not in lock.releases:
-        yield f"default: {Problem('not among the releases', got=lock.default, todo='add it')}"
+        todo = "add this release"
+        yield f"default: {Problem('not among the releases', got=lock.default, todo=todo)}"
     if escapes := escapes_in(parse_release(lock.default)):
         what = f"open to {', '.join(escape.id for escape in escapes)}"
         todo = f"choose {floor()} or later"
@@ -111,12 +116,12 @@ def faults(lock: Lock) -> Iterator[str]:
 
 
 def lock_text(lock: Lock) -> str:
-    """The lock as it stands in its file."""
+    """Return the lock as the text of its file."""
     return json.dumps(lock.model_dump(), indent=2, ensure_ascii=False) + "\n"
 
 
 def with_entry(lock: Lock, release: str, entry: Entry) -> Lock:
-    """``lock`` with an entry more, the newest release first."""
+    """Return ``lock`` with one more entry, sorted, the newest release first."""
     entries = {**lock.releases, release: entry}
     names = sorted(entries, key=parse_release, reverse=True)
     return Lock(default=lock.default, releases={name: entries[name] for name in names})
@@ -124,9 +129,9 @@ def with_entry(lock: Lock, release: str, entry: Entry) -> Lock:
 
 def write_lock(path: Path, lock: Lock) -> None:
     """
-    Put ``lock`` in the place of the file ``path``, whole or not at all.
+    Write ``lock`` to the file ``path``, completely or not at all.
 
-    Raises ``Problem`` if that cannot be; the old file is as it was then.
+    Raises ``Problem`` if the file cannot be written; then it is unchanged.
     """
     target = path.resolve()  # a symlink stays one
     try:
@@ -134,19 +139,20 @@ def write_lock(path: Path, lock: Lock) -> None:
     except OSError as error:
         raise Problem(
             f"{path}: cannot be written: {error.strerror}; nothing was changed",
-            todo="put the line for group data there, or run this where the file is yours",
+            todo="use the line for group data instead, or run this where you may write the file",
         ) from None
 
 
-_RESTORE = "restore it from the repository, or install this package again"
+_RESTORE = "restore this file from the repository, or install this package again"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; json would let the last of two equal keys win, as after a bad merge."""
+    """Return a JSON object. Refuse equal keys, of which ``json`` would use the last."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise Problem("a key twice", got=next(name for name in names if names.count(name) > 1))
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Problem("a key exists twice", got=twice)
     return found
 
 
@@ -161,7 +167,7 @@ def _explain(error: dict[str, Any]) -> str:
 def _misfits(name: str, entry: Entry) -> Iterator[str]:
     layout = layout_of(parse_release(name))
     if entry.layout != layout:
-        what = f"a release of that date is {layout}"
+        what = f"must be {layout} for a release of this date"
         yield f"releases/{name}/layout: {Problem(what, got=entry.layout, todo=f'write {layout}')}"
     for arch, sums in entry.sha512.items():
         if sorted(sums) != sorted(FILES[layout]):
@@ -176,5 +182,5 @@ def _equal_sums(lock: Lock) -> Iterator[str]:
             for file, value in sums.items():
                 key = f"releases/{name}/sha512/{arch}/{file}"
                 if value in seen:
-                    yield f"{key}: the same sum as {seen[value]}; one of them was copied"
+                    yield f"{key}: the same checksum as {seen[value]}; one of them was copied"
                 seen[value] = key

@@ -1,8 +1,8 @@
 """
-What gVisor's makers say the checksums of a release are, in the two places where they say it.
+Read a release's checksums from the two places where gVisor's makers publish them.
 
-Both are filled by the makers' own release job, so they guard against a changed file in one of them,
-not against the makers. Nothing here downloads a release.
+The makers' release job writes both places. So two equal answers exclude a changed file in one
+place, but not a fault of the makers. This module downloads no release.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ Published = dict[tuple[str, str], str]
 
 
 class NoAnswer(Problem):
-    """An origin that cannot be reached, or whose answer is not what was asked for."""
+    """An origin cannot be reached, or has sent an unexpected answer."""
 
 
 @dataclass(frozen=True)
 class Origins:
     """
-    Both origins as base URLs, and how many seconds each request to them may take.
+    The base URLs of both origins, and the timeout of each request in seconds.
 
-    ``tags`` is where the names of all releases are to be had.
+    ``tags`` is the URL with the names of all releases.
     """
 
     bucket: str = BUCKET_URL
@@ -59,22 +59,23 @@ class Origins:
     timeout_s: float = TIMEOUT_S
 
     def __post_init__(self) -> None:
-        """Raises ``Problem`` unless all are plain https URLs (http on loopback only)."""
+        """Raise ``Problem`` unless all are plain https URLs (http only on loopback)."""
         for base in (self.bucket, self.github, self.tags):
             _check_base(base)
         if self.bucket.rstrip("/") == self.github.rstrip("/"):
-            what, todo = "one URL for both origins", "name two; none can confirm itself"
+            what = "both origins have the same URL"
+            todo = "use two different URLs, because an origin cannot confirm itself"
             raise Problem(what, got=self.bucket, todo=todo)
 
     @property
     def readers(self) -> dict[str, Callable[[Release], Published]]:
-        """By the origin's name: what reads a release's checksums, or raises ``NoAnswer``."""
+        """Return by name of the origin the function that reads a release's checksums from it."""
         bucket = "gVisor's bucket" if self.bucket == BUCKET_URL else self.bucket
         github = "GitHub's release assets" if self.github == GITHUB_URL else self.github
         return {bucket: self.from_bucket, github: self.from_github}
 
     def from_bucket(self, release: Release) -> Published:
-        """The checksums that the bucket has beside each file; raises ``NoAnswer``."""
+        """Return the checksums from the bucket, beside each file. Raises ``NoAnswer``."""
         found: Published = {}
         for arch in ARCHES:
             for file in FILES[layout_of(release)]:
@@ -83,7 +84,7 @@ class Origins:
         return found
 
     def from_github(self, release: Release) -> Published:
-        """The checksums among the assets of the release on GitHub; raises ``NoAnswer``."""
+        """Return the checksums from the release's assets on GitHub. Raises ``NoAnswer``."""
         url = f"{self.github.rstrip('/')}/release-{release}/SHA512SUMS"
         files = FILES[layout_of(release)]
         try:
@@ -97,28 +98,27 @@ class Origins:
             if layout_of(release) == "archive":
                 raise
             todo = (
-                f"up to {LAST_LOOSE} GitHub is not known to have checksums of {' and '.join(files)}"
-                "; such a release has to be pinned by gvisor_sha512 in group data"
+                "set gvisor_sha512 in group data, because GitHub has no checksums of "
+                f"{' and '.join(files)} for releases up to {LAST_LOOSE}"
             )
             raise NoAnswer(error.what, got=error.got, todo=todo) from None
 
     def releases(self) -> tuple[Release, ...]:
-        """All that have a tag, the newest first; raises ``NoAnswer``."""
+        """Return all releases with a tag, the newest first. Raises ``NoAnswer``."""
         text = fetch(self.tags, timeout_s=self.timeout_s)
         found = {Release(int(date), int(number)) for date, number in _TAG.findall(text)}
         if not found:
-            raise NoAnswer(
-                f"{self.tags} names no release", got=text.strip()[:100], todo="look at it"
-            )
+            got = text.strip()[:100]
+            raise NoAnswer(f"{self.tags} names no release", got=got, todo=_BY_HAND)
         return tuple(sorted(found, reverse=True))
 
 
 def fetch(url: str, *, timeout_s: float = TIMEOUT_S) -> str:
     """
-    The text at ``url``, through the proxy that the environment names.
+    Return the text at ``url``, through the proxy in the environment.
 
-    Raises ``NoAnswer`` for any answer but 200, for more than 1 MiB, for an answer cut short, after
-    ``timeout_s`` seconds, and for a redirect to anything but https or the same loopback host.
+    Raises ``NoAnswer`` for a status other than 200, for more than 1 MiB, for an incomplete answer,
+    after ``timeout_s`` seconds, and for a redirect to anything but https or the same loopback host.
     """
     request = Request(url, headers={"User-Agent": "pyinfra-gvisor"})  # noqa: S310 (_check_base)
     try:
@@ -135,20 +135,21 @@ def fetch(url: str, *, timeout_s: float = TIMEOUT_S) -> str:
         raise NoAnswer(f"{url} cannot be read", got=got, todo=_REACH) from None
 
 
-_LOOK = "check the release's name, at https://github.com/google/gvisor/tags"
-_REACH = "check the network and the proxy (https_proxy), or name a mirror (see --help)"
+_LOOK = "check the release's name at https://github.com/google/gvisor/tags"
+_REACH = "check the network and the proxy (https_proxy), or use a mirror (see --help)"
+_BY_HAND = "open this URL and check its content"
 
 
 class _Redirects(HTTPRedirectHandler):
     def redirect_request(  # noqa: PLR0913, PLR0917 (as urllib calls it)
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
-        """Refuse to go on where the answer could come from anybody on the way."""
+        """Refuse a redirect to an answer that anybody on the network could have changed."""
         to = urlsplit(newurl)
         stays = to.hostname == urlsplit(req.full_url).hostname and _is_loopback(to.hostname)
         if to.scheme != "https" and not (to.scheme == "http" and stays):
-            what = f"{req.full_url} redirects to what is not https"
-            raise NoAnswer(what, got=newurl, todo="name a mirror that answers itself")
+            what = f"{req.full_url} redirects to an address without https"
+            raise NoAnswer(what, got=newurl, todo="use a mirror that does not redirect")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -158,24 +159,25 @@ def _body(response: HTTPResponse, url: str, deadline: float) -> bytes:
         found += chunk
         if len(found) > LIMIT_BYTES:
             raise NoAnswer(f"{url} answers with more than {LIMIT_BYTES} bytes", todo=_LOOK)
-        if monotonic() > deadline:  # a socket's own timeout starts again with every byte
-            raise NoAnswer(f"{url} cannot be read", got="an answer that never ends", todo=_REACH)
+        if monotonic() > deadline:  # a socket's own timeout restarts with every byte
+            got = "an answer that did not end in time"
+            raise NoAnswer(f"{url} cannot be read", got=got, todo=_REACH)
     if response.length:
         raise NoAnswer(f"{url} ends {response.length} bytes too early", todo="try again")
     return found
 
 
 def _pick(text: str, file: str, url: str) -> str:
-    """The sha512 of ``file`` in the lines that ``sha512sum`` prints."""
+    """Return the sha512 of ``file`` from the lines of ``sha512sum``. Raises ``NoAnswer``."""
     lines = [line.split() for line in text.splitlines()]
     found = {words[0] for words in lines if words[1:] in ([file], [f"*{file}"])}
     if len(found) != 1:
-        what = f"{url} names {'two sums' if found else 'no sum'} of {file}"
-        raise NoAnswer(what, got=text.strip()[:100], todo="look at it")
+        what = f"{url} has {'two checksums' if found else 'no checksum'} of {file}"
+        raise NoAnswer(what, got=text.strip()[:100], todo=_BY_HAND)
     value = found.pop()
     if not re.fullmatch("[0-9a-f]{128}", value):
-        what = f"{url} names a sum of {file} that is not 128 hexadecimal digits"
-        raise NoAnswer(what, got=f"{len(value)}: {value}", todo="look at it")
+        what = f"the checksum of {file} at {url} does not have 128 hexadecimal digits"
+        raise NoAnswer(what, got=f"{len(value)}: {value}", todo=_BY_HAND)
     return value
 
 
@@ -188,12 +190,13 @@ def _check_base(url: str) -> None:
     try:
         parts = urlsplit(url)
         plain = not (parts.query or parts.fragment or "@" in parts.netloc or parts.port == 0)
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is not a number
         parts, plain = urlsplit(""), False
     safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
     if not (plain and safe and parts.hostname and re.fullmatch(r"[!-~]+", url)):
-        todo = "write https://host/path, without user, ? and #; http only on loopback"
-        raise Problem("not a base URL", got=url.rpartition("@")[2], todo=todo)  # no password
+        todo = "write https://host/path without user, ? and #; http only on loopback"
+        got = url.rpartition("@")[2]  # without password
+        raise Problem("not a valid base URL", got=got, todo=todo)
 
 
 def _is_loopback(host: str | None) -> bool:

@@ -1,8 +1,8 @@
 """
-If a release on a node is the one that is pinned: what was recorded of it, against what it must be.
+Check whether a release on a node is the pinned one: compare its manifest with the checksums.
 
-A manifest has the sha512 of each file that was fetched. Debian's package is fetched by apt, which
-has no sha512 of ours, so nothing is recorded of it.
+A manifest has the sha512 of each downloaded file. apt downloads Debian's package without a sha512
+of ours, so the manifest has none.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from pyinfra_gvisor.releases.lockfile import FILES as LAYOUTS
 from pyinfra_gvisor.releases.sources import PACKAGE, Archive
 
 _SETS = (*LAYOUTS.values(), (PACKAGE,))
-_SHOWN = 12  # hexadecimal digits of a sha512, from the first that differs
+_SHOWN = 12  # hexadecimal digits of a sha512 that are shown, from the first difference on
 
 
 def is_there(node: Node, release: str, archive: Archive) -> bool:
-    """Return True if the node has ``release`` as it was installed, from the pinned files."""
+    """Return True if ``release`` is on the node, unchanged and from the pinned files."""
     return release in node.releases and unpinned(node, release, archive) is None
 
 
 def unpinned(node: Node, release: str, archive: Archive) -> str | None:
     """
-    Return why a release cannot be shown to be the pinned one; None if it is, or if none is pinned.
+    Return why a release may not be the pinned one; None if it is, or if none is pinned.
 
-    + archive: the source that is declared for this release, with its sums
+    + archive: the declared source of this release, with its checksums
     """
     manifest = node.manifests.get(release)
     if manifest is None or archive.source == "debian":
@@ -38,11 +38,11 @@ def unpinned(node: Node, release: str, archive: Archive) -> str | None:
     if found := _other(pins, manifest.sha512):
         return found
     only = f", only of {' and '.join(manifest.sha512)}" if manifest.sha512 else ""
-    return f"no sha512 of {' and '.join(pins)} was recorded{only}"
+    return f"the manifest has no sha512 of {' and '.join(pins)}{only}"
 
 
 def contradicts(node: Node, release: str) -> str | None:
-    """Return what of a release that is not declared is not as this package knows it; or None."""
+    """Return how a release that is not declared differs from the lock of this package, or None."""
     manifest = node.manifests.get(release)
     pins = known(release, node.arch)
     return _other(pins, manifest.sha512) if manifest and pins else None
@@ -56,7 +56,7 @@ def _other(pins: Mapping[str, str], recorded: Mapping[str, str]) -> str | None:
     for name, digest in recorded.items():
         if name in pins and pins[name] != digest:
             was, should_be = _cut(digest, pins[name])
-            return f"{name}: sha512 {was} was recorded, {should_be} is pinned"
+            return f"{name}: the manifest has sha512 {was}, but {should_be} is pinned"
     return None
 
 

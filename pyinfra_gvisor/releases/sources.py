@@ -1,4 +1,4 @@
-"""Where a release's files come from, which they are, and what they must be."""
+"""The sources of a release: which files it has, their URLs and their checksums."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ APT_KEY_URL = "https://gvisor.dev/archive.key"
 
 _NAMED = {"official": OFFICIAL_URL, "github": GITHUB_URL}
 _SOURCE = re.compile(r"official|github|apt|debian|apt\+https?://\S+|https?://\S+|/\S.*")
-_USERINFO = re.compile(r"(?<=//)[^/\s]*@")  # to the last one: a password may have one
+_USERINFO = re.compile(r"(?<=//)[^/\s]*@")  # up to the last "@": a password may contain one
 
 Kind = Literal["url", "file", "apt", "debian"]
 
 
 class ReleaseFile(NamedTuple):
-    """One file to fetch: its name in the layout, its sha512, and its URL or path."""
+    """One file to download: its name in the layout, its sha512, and its URL or path."""
 
     name: str
     sha512: str
@@ -44,10 +44,11 @@ class ReleaseFile(NamedTuple):
 @dataclass(frozen=True)
 class Fetch:
     """
-    All that a node must know to get one release.
+    Everything that a node must know to install one release.
 
     ``origin`` is for people: a URL without user and password, a path, or a package's name.
-    ``sidecars``: the release does not run without ``gvisor-bin/``.
+    ``sidecars``: the release needs its ``gvisor-bin/`` to run. ``timeout_s``: seconds without
+    progress after which a download fails.
     """
 
     release: str
@@ -63,13 +64,13 @@ class Fetch:
 @dataclass(frozen=True)
 class Archive:
     """
-    Where a release comes from and what its files must be.
+    The source of a release and the checksums of its files.
 
-    ``source`` is ``official``, ``github``, ``apt``, ``apt+https://host/path`` (a mirror, whose key
-    is ``archive.key`` in there), ``debian``, a URL or an absolute path on the controller; the last
-    two may hold ``{release}``, ``{arch}`` and ``{file}``. ``sha512`` is by architecture: that of
-    the archive, or those of files by name. Where it is empty, what this package knows counts.
-    ``download_timeout_s``: seconds without progress until a download is given up.
+    ``source`` is ``official``, ``github``, ``apt``, ``apt+https://host/path`` (a mirror with its
+    key in ``archive.key``), ``debian``, a URL or an absolute path on the controller. The last two
+    may contain ``{release}``, ``{arch}`` and ``{file}``. ``sha512`` is by architecture: of the
+    archive, or of each file by name; if empty, the lock of this package counts.
+    ``download_timeout_s``: seconds without progress after which a download fails.
     """
 
     source: str = "official"
@@ -77,14 +78,14 @@ class Archive:
     download_timeout_s: int = 60
 
     def checksum(self, release: str, arch: str) -> Mapping[str, str]:
-        """The sha512 of each file by name; empty if nobody named one."""
+        """Return the sha512 of each file by name; empty if none is known."""
         if not self.sha512:
             return known(release, arch)
         given = self.sha512.get(arch, {})
         return {ARCHIVE: given} if isinstance(given, str) else given
 
     def fetch(self, release: str, arch: str) -> Fetch:
-        """What to get for ``release``; raises ``Problem`` if that cannot be said."""
+        """Return what to download for ``release``. Raises ``Problem`` if that cannot be decided."""
         parsed = parse_release(release)
         made = Fetch(
             release,
@@ -104,7 +105,7 @@ class Archive:
         return replace(made, kind=kind, files=files, origin=shown_url(files[0].location))
 
     def below(self, directory: str) -> Archive:
-        """The same, from a directory on the controller that has the bucket's layout below it."""
+        """Return this archive with another source: a controller's directory in bucket layout."""
         return replace(self, source=f"{directory.rstrip('/')}/{{release}}/{{arch}}/{{file}}")
 
     def _files(
@@ -137,22 +138,21 @@ def check_source(text: str) -> None:
     """Raise ``Problem`` unless ``gvisor_source`` may be this."""
     if not _SOURCE.fullmatch(text) or not text.isprintable():
         todo = "write official, github, apt, debian, a URL or an absolute path"
-        raise Problem("not a source", got=shown_url(text), todo=todo)
+        raise Problem("not a valid source", got=shown_url(text), todo=todo)
     if _USERINFO.search(text):
-        what = "a password in a URL is seen by everybody on the node while it downloads"
-        raise Problem(
-            what, got=shown_url(text), todo="serve the files to the node's address instead"
-        )
+        what = "the URL has a password, which every user of the node can see during a download"
+        todo = "use a URL without a password, and allow the node's address on the server"
+        raise Problem(what, got=shown_url(text), todo=todo)
 
 
 def shown_url(text: str) -> str:
-    """A URL as it may be shown: without user and password, and without what a query may sign."""
+    """Return a URL that is safe to show: without user, password and query."""
     address, question, _ = _USERINFO.sub("", text).partition("?")
     return f"{address}?***" if question else address
 
 
 def _layout(release: Release, arch: str, sums: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of the files to fetch: those whose sums are known, by date if all are."""
+    """Return the files to download: those with checksums; the release's layout if both have."""
     layouts = [names for names in ((ARCHIVE,), LOOSE) if all(name in sums for name in names)]
     by_date = LAYOUTS[layout_of(release)]
     if not layouts:
@@ -168,13 +168,13 @@ def _filled(template: str, release: str, arch: str, file: str) -> str:
 def _needs_archive(source: str) -> Problem:
     if source == "github":
         return Problem(
-            f"GitHub has archives only, and releases up to {LAST_LOOSE} are loose files",
+            f"GitHub has only archives, but releases up to {LAST_LOOSE} are loose files",
             todo='use gvisor_source = "official"',
         )
     return Problem(
-        "two loose files cannot come from one URL",
+        "the release has two files, which cannot have the same URL",
         got=shown_url(source),
-        todo="write {file} into gvisor_source where the file's name belongs",
+        todo="put {file} into gvisor_source in place of the file's name",
     )
 
 
@@ -182,7 +182,7 @@ def _no_sums(names: tuple[str, ...], sums: Mapping[str, str], arch: str) -> Prob
     lacking = [name for name in names if name not in sums]
     wanted = ", ".join(f'"{name}": "<sha512>"' for name in names)
     return Problem(
-        f"no sha512 is known of {' and '.join(lacking)}",
+        f"the sha512 of {' and '.join(lacking)} is unknown",
         got=", ".join(sums) or None,
-        todo=f'write gvisor_sha512 = {{"{arch}": {{{wanted}}}}}',
+        todo=f'set gvisor_sha512 = {{"{arch}": {{{wanted}}}}}',
     )

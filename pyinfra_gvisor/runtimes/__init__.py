@@ -1,1 +1,1 @@
-"""Runtimes as an operator asks for them, and the wrapper scripts that daemon.json points at."""
+"""Runtimes as an operator declares them, and the wrapper scripts that daemon.json names."""

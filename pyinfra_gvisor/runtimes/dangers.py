@@ -1,4 +1,4 @@
-"""What the flags of a runtime open: one judge for what is declared, and for what is on a node."""
+"""The dangers of a runtime's flags, for declared runtimes and for those found on a node."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterable
 
 from pyinfra_gvisor.runtimes.reviewed import Flag, review
 
-# What it has without --network, in every release: runsc/config/flags.go.
+# runsc's default for --network in every release: runsc/config/flags.go.
 DEFAULT_NETWORK = "sandbox"
-DOCKERS_FIRST = "--root"  # follows the words: containerd/go-runc, Runc.args()
-# runsc puts these into the names of logs (LogFileOpts in gVisor's runsc/specutils/specutils.go).
+DOCKERS_FIRST = "--root"  # the first word that Docker adds: containerd/go-runc, Runc.args()
+# runsc replaces these in names of logs (LogFileOpts in gVisor's runsc/specutils/specutils.go).
 LOG_VARIABLES = ("%TIMESTAMP%", "%COMMAND%", "%ID%", "%CID%")
 
 
 def dangers(words: Iterable[str], network: str = DEFAULT_NETWORK) -> tuple[tuple[str, Flag], ...]:
     """
-    Return what a runtime opens to whoever runs in it, with the name of the flag that does.
+    Return the dangerous flags of a runtime: the name of each, and its row in the reviewed table.
 
-    + words: what runsc is started with, before the words that Docker adds
-    + network: the value of ``--network``, unless the words have it
+    + words: the arguments of runsc, without those that Docker adds
+    + network: the value of ``--network``, unless the words have one
     """
     given = values_by_flag(words)
     networks = set(given.get("network", (network,)))
@@ -34,17 +34,17 @@ def dangers(words: Iterable[str], network: str = DEFAULT_NETWORK) -> tuple[tuple
 
 
 def told(found: Iterable[tuple[str, Flag]]) -> tuple[str, ...]:
-    """Return a phrase for each danger."""
+    """Return a phrase for each danger: what the flag opens, and its name."""
     return tuple(f"{row.what} (--{name})" for name, row in found)
 
 
 def values_by_flag(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """
-    Return the values that each flag may have, read as Go's package flag does.
+    Return the values that each flag may have, parsed like Go's package flag.
 
-    The last one counts. A flag without ``=`` that is no switch takes the next word, whatever that
-    begins with. Where nobody knows if a flag is a switch, the next word may be its value: then it
-    counts as both, and replaces no value that the flag in it had before.
+    The last value counts. A flag without ``=`` that is not a switch takes the next word as its
+    value, whatever that word begins with. If we do not know whether a flag is a switch, the next
+    word counts both as its value and as a flag. Then it replaces no earlier value of that flag.
     """
     given: dict[str, tuple[str, ...]] = {}
     taker, sure = "", False
@@ -67,13 +67,13 @@ def values_by_flag(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def lacks_value(word: str) -> bool:
-    """Return True if runsc would take the next word, Docker's own in the end, for its value."""
+    """Return True if runsc would use the next word, such as Docker's first, as the flag's value."""
     name = re.sub("^--?", "", word)
     return "=" not in name and review(name).switch is False
 
 
 def is_log_path(path: str, variables: Iterable[str] = LOG_VARIABLES) -> bool:
-    """Return True if a log may be written to ``path``: below ``/var/log``, by its name."""
+    """Return True if ``path`` is allowed for a log: a plain path below ``/var/log``."""
     plain = re.sub("|".join(variables), "x", path)
     below = posixpath.normpath(plain).startswith("/var/log/") and ".." not in plain.split("/")
     return below and re.fullmatch(r"[A-Za-z0-9._/-]+", plain) is not None

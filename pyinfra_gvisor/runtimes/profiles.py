@@ -1,4 +1,4 @@
-"""A runtime as an operator asks for it: typed, and refused where it would undo the sandbox."""
+"""A runtime as an operator declares it: typed, and refused if it would undo the sandbox."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pyinfra_gvisor.runtimes.dangers import (
 from pyinfra_gvisor.runtimes.hardening import STRICT
 from pyinfra_gvisor.runtimes.reviewed import DOCKERS, ON, Flag, review
 
-# Coolify's option parser cuts values at "-", and dockerd gives these names a meaning of its own:
-# https://docs.docker.com/engine/daemon/alternative-runtimes/
+# Coolify's option parser cuts values at "-", and names such as io.containerd.… have a meaning in
+# dockerd: https://docs.docker.com/engine/daemon/alternative-runtimes/
 RUNTIME_NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
-# "node" is what the proof calls the machine itself.
+# In the proof, "node" is the machine itself.
 RESERVED_RUNTIMES = frozenset({"runc", "node"})
-RESERVED_ENDING = "canary"  # for the runtimes that are made to try a release, and go again
+RESERVED_ENDING = "canary"  # for temporary runtimes that try a release
 
-# A flag of runsc's that a key stands for. runsc's own list: `runsc flags`.
+# Flags of runsc that have a key of their own. runsc's own list: `runsc flags`.
 TYPED = {
     "network": "network",
     "platform": "platform",
@@ -41,7 +41,7 @@ PANIC_VARIABLES = LOG_VARIABLES[
     :2
 ]  # in every release: DebugLogFile in runsc/specutils/specutils.go
 
-# One word: what follows a flag as a word of its own would be the command to runsc.
+# One word: runsc would read a second word as its command.
 Word = Annotated[str, Field(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*(=[A-Za-z0-9._:/,%-]*)?$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 
@@ -51,43 +51,49 @@ class Runtime(Strict):
 
     network: Literal["host", "sandbox", "none"] = Field(
         "host",
-        description="`host`: the sockets of the host's kernel, in the container's own network "
-        "namespace. `sandbox`: gVisor's own network stack. `none`: loopback.",
+        description="`host`: sockets of the host kernel, in the container's own network "
+        "namespace. `sandbox`: gVisor's own network stack. `none`: only loopback.",
     )
     dns: Literal["docker"] | None = Field(
         None,
-        description="`docker`: Docker's names, with network `sandbox` too; a resolver on the node "
-        "answers for Docker's, which gVisor's own network stack does not come to.",
+        description="`docker`: the names of Docker's networks also resolve with network `sandbox`. "
+        "A resolver on the node answers, because gVisor's own network stack cannot reach Docker's "
+        "resolver. `None`: no such resolver.",
     )
     hardening: Literal["standard", "strict"] = Field(
         "standard",
-        description="`strict`: Docker's seccomp filter counts inside the sandbox too, the "
-        "sandbox's process has no rights over files of others, and no program of another release "
-        "stands in for one of runsc's. Slower where files are opened and made.",
+        description="`standard`: runsc's own defaults. `strict`: Docker's seccomp filter also "
+        "applies inside the sandbox. The gofer opens all files instead of the sandbox process, "
+        "which is slower. runsc refuses helper programs of another release.",
     )
     platform: Literal["systrap", "kvm", "ptrace"] | None = Field(
-        None, description="How system calls are intercepted; `None` leaves it to runsc."
+        None, description="How system calls are intercepted. `None`: runsc's own default."
     )
     overlay: Literal["none", "self", "memory"] = Field(
         "none",
-        description="Where writes to the root file system go. `none`: where Docker expects them. "
-        "`self`, `memory`: into the sandbox, faster, and gone with a restart.",
+        description="Where a container's writes to its root file system go. `none`: to Docker's "
+        "storage; they survive a restart of the container. `self`, `memory`: into the sandbox; "
+        "faster, but lost at a restart.",
     )
     host_uds: Literal["none", "open", "create", "all"] = Field(
-        "none", description="What a container may do with Unix sockets of the host; give a reason."
+        "none",
+        description="What a container may do with Unix sockets of the host. Every value except "
+        "`none` needs a `reason`.",
     )
     panic_log: str | None = Field(
         None,
-        description="Where runsc's panics go, below `/var/log`; may hold `%TIMESTAMP%` and "
-        "`%COMMAND%`.",
+        description="The file of runsc's panic log: a path below `/var/log`, which may contain "
+        "`%TIMESTAMP%` and `%COMMAND%`. `None`: no panic log.",
     )
     flags: tuple[Word, ...] = Field(
         (),
-        description="Other flags of runsc, as it takes them: `--name` or `--name=value`. One that "
-        "was not reviewed needs a reason.",
+        description="Other flags of runsc, as `--name` or `--name=value`. A flag that was not "
+        "reviewed needs a `reason`. `[]`: no other flags.",
     )
     reason: Reason | None = Field(
-        None, description="Why what endangers the node is wanted all the same; it is repeated."
+        None,
+        description="Why you want an option that endangers the node, in 10 characters or more. "
+        "Every output repeats this reason. `None`: such an option is refused.",
     )
 
     @field_validator("flags")
@@ -96,12 +102,13 @@ class Runtime(Strict):
         for flag in flags:
             name, _, value = flag.lstrip("-").partition("=")
             if name in TYPED:
-                todo = f"use {TYPED[name]}"
+                todo = f"use the key {TYPED[name]}"
                 raise Problem(f"--{name} has a key of its own", got=flag, todo=todo)
             if name in {row.name for row in DOCKERS}:
-                raise Problem("not for a runtime, Docker sets it", got=flag, todo="leave it out")
+                what = f"Docker sets --{name} itself"
+                raise Problem(what, got=flag, todo="remove this flag")
             if lacks_value(flag):
-                what = f"runsc would take the word after --{name} for its value"
+                what = f"--{name} has no value, so runsc would use the next word as its value"
                 raise Problem(what, got=flag, todo=f"write --{name}=<value>")
             if review(name).log and value:
                 _check_log(value, LOG_VARIABLES, f"--{name} is ")
@@ -117,8 +124,12 @@ class Runtime(Strict):
     @model_validator(mode="after")
     def _names_of_a_sandbox(self) -> Runtime:
         if self.dns and self.network != "sandbox":
-            what = 'dns "docker" is for network "sandbox"; with "host" Docker\'s own answers anyway'
-            raise Problem(what, got=self.network, todo='leave "dns" out, or set network "sandbox"')
+            what = 'dns "docker" needs network "sandbox"'
+            todo = (
+                'remove "dns" (with network "host" Docker\'s own resolver answers), or set network '
+                '"sandbox"'
+            )
+            raise Problem(what, got=self.network, todo=todo)
         return self
 
     @model_validator(mode="after")
@@ -126,8 +137,8 @@ class Runtime(Strict):
         names = {item.name for item in STRICT} if self.hardening == "strict" else set()
         for flag in self.flags:
             if flag.lstrip("-").partition("=")[0] in names:
-                what = 'hardening "strict" sets this flag by itself'
-                raise Problem(what, got=flag, todo="leave the flag out, or hardening")
+                what = 'hardening "strict" sets this flag itself'
+                raise Problem(what, got=flag, todo="remove the flag, or remove hardening")
         return self
 
     @model_validator(mode="after")
@@ -135,27 +146,27 @@ class Runtime(Strict):
         found = () if self.reason else self.dangers()
         if found:
             raise Problem(
-                f"dangerous without a reason: {', and '.join(found)}",
-                todo='leave it out, or say why beside it: "reason": "<10 characters or more>"',
+                f"a reason is required for: {'; '.join(found)}",
+                todo='remove these options, or add "reason": "<10 characters or more>"',
             )
         return self
 
     def dangers(self) -> tuple[str, ...]:
-        """What this runtime opens to whoever runs in it, a phrase each."""
+        """Return the dangers of this runtime, a phrase each."""
         return told(self._dangers())
 
     @property
     def filters_inside(self) -> bool:
-        """Whether Docker's seccomp filter counts inside the sandbox, too."""
+        """Return True if Docker's seccomp filter also applies inside the sandbox."""
         return self.hardening == "strict" or self.has_on("oci-seccomp")
 
     @property
     def given_up(self) -> frozenset[str]:
-        """The checks of the proof that such a danger makes impossible."""
+        """Return the checks of the proof that the dangers of this runtime make impossible."""
         return frozenset(check for _, flag in self._dangers() for check in flag.gives_up)
 
     def has_on(self, name: str) -> bool:
-        """Return True if a switch of runsc's is on; of several values the last one counts."""
+        """Return True if a switch of runsc is on; the last of several values counts."""
         given = (flag.lstrip("-").partition("=") for flag in self.flags)
         values = [value if is_given else "true" for key, is_given, value in given if key == name]
         return bool(values) and values[-1] in ON.split("|")
@@ -167,23 +178,26 @@ class Runtime(Strict):
 def check_runtime_name(name: str) -> None:
     """Raise ``Problem`` unless a runtime may be called ``name``."""
     if name in RESERVED_RUNTIMES or not RUNTIME_NAME.fullmatch(name):
-        todo = "use letters and digits, 40 at most, not runc and not node"
-        raise Problem("not a runtime name", got=name, todo=todo)
+        todo = "use at most 40 lower-case letters and digits, but not runc and not node"
+        plain = re.sub(r"[^a-z0-9]", "", name.lower())
+        if plain != name and plain not in RESERVED_RUNTIMES and RUNTIME_NAME.fullmatch(plain):
+            todo = f"{todo}: {plain}"
+        raise Problem("not a valid runtime name", got=name, todo=todo)
     if name.endswith(RESERVED_ENDING):
-        what = f"names that end in {RESERVED_ENDING} are for trying releases"
-        raise Problem(what, got=name, todo="call it otherwise")
+        what = f"names that end in {RESERVED_ENDING} are reserved to try releases"
+        raise Problem(what, got=name, todo="choose another name")
 
 
 def _check_log(path: str, variables: Iterable[str], what: str = "") -> None:
     if not is_log_path(path, variables):
-        todo = f"write such a path; of variables it may hold {' and '.join(variables)}"
+        todo = f"write such a path; it may contain the variables {' and '.join(variables)}"
         raise Problem(f"{what}not a path below /var/log", got=path, todo=todo)
 
 
 def risks(runtimes: Mapping[str, Runtime]) -> tuple[str, ...]:
-    """What every output has to repeat: each dangerous runtime, and why it is wanted."""
+    """Return each dangerous runtime with its reason, which every output must repeat."""
     return tuple(
-        f"RISK ACCEPTED: runtime {name}: {', and '.join(found)}. "
+        f"RISK ACCEPTED: runtime {name}: {'; '.join(found)}. "
         f"Reason given: {' '.join((runtime.reason or '').split())}"
         for name, runtime in runtimes.items()
         if (found := runtime.dangers())

@@ -1,4 +1,4 @@
-"""Runtimes: the wrapper script that daemon.json points at, and what it is called."""
+"""The wrapper scripts that daemon.json names as runtimes, and their paths."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, RuntimeEntry
 from pyinfra_gvisor.scripts import script
 
-# The oldest release that was asked: it knows --overlay2 and takes a medium for a directory if it is
-# not "memory". Before there was an overlay, writes went where `none` has them.
+# The oldest release that was tried: it knows --overlay2, and uses any medium but "memory" as a
+# directory. Releases without an overlay write as with `none`.
 OVERLAY2_SINCE = Release(20221219, 0)
-# It has root:self by default (google/gvisor#10476).
+# The first release whose default is root:self (google/gvisor#10476).
 SELF_SINCE = Release(20231106, 0)
 
-# Where sandboxes ask for names: on the node's loopback, so that every container's gateway leads
-# there, and nobody else's. Link-local, RFC 3927; no cloud is known to use it. The other one was
-# drawn at random, as RFC 4193 has it.
+# The resolver's addresses for sandboxes, on the node's loopback: every container reaches them
+# through its gateway, and nobody else does. The first one is link-local (RFC 3927), and no known
+# cloud uses it. The second one is random, as RFC 4193 requires.
 ADDRESS = "169.254.53.53"
 ADDRESS6 = "fd2e:6ab4:9d1c::53"
 
 
 @dataclass(frozen=True)
 class Wrapper:
-    """A script that starts one release of runsc with one set of flags, and never changes."""
+    """A script that starts one release of runsc with fixed flags, and never changes."""
 
     runtime: str
     release: str
@@ -39,32 +39,32 @@ class Wrapper:
 
     @property
     def sha256(self) -> str:
-        """The checksum of its text."""
+        """Return the sha256 of the text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def path(self) -> str:
         """
-        Where it lies. The name holds a hash of the text, so another text gets another path.
+        Return the path on the node. The name contains a hash, so another text has another path.
 
-        dockerd's own scripts for ``runtimeArgs`` are renamed at every start, which breaks the
-        containers that remember the old name; a path that never changes cannot.
+        dockerd renames its own scripts for ``runtimeArgs`` at every start, which breaks containers
+        that remember the old name. A path that never changes cannot break them.
         """
         return f"{RUNTIMES_DIR}/{self.runtime}-{self.release}-{self.sha256[:8]}"
 
 
 def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
     """
-    The wrapper for the runtime called ``name`` on ``release``.
+    Return the wrapper for the runtime called ``name`` with ``release``.
 
-    Its flags always come in the same order, for its path to be always the same.
+    The flags have a fixed order, so that equal flags always give the same path.
     """
     flags = [f"--network={runtime.network}"]
     if runtime.platform:
         flags.append(f"--platform={runtime.platform}")
     if parse_release(release) >= OVERLAY2_SINCE:
-        # Said even where it is none: runsc's default is root:self, with which a restart loses what
-        # was written, and a power cut may keep the container from starting (google/gvisor#11559).
+        # Written also for none: runsc's default is root:self. With that a restart loses what the
+        # container wrote, and a power cut may stop it from starting again (google/gvisor#11559).
         medium = "none" if runtime.overlay == "none" else f"root:{runtime.overlay}"
         flags.append(f"--overlay2={medium}")
     if runtime.host_uds != "none":
@@ -80,12 +80,12 @@ def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
 
 
 def wrappers(release: str, runtimes: Mapping[str, Runtime]) -> tuple[Wrapper, ...]:
-    """A wrapper for each runtime."""
+    """Return a wrapper for each runtime."""
     return tuple(wrapper(name, release, runtime) for name, runtime in runtimes.items())
 
 
 def too_old(release: str, runtimes: Mapping[str, Runtime]) -> Problem | None:
-    """Why ``release`` cannot do what the runtimes ask for, where runsc itself would not say so."""
+    """Return why ``release`` lacks an option of the runtimes if runsc would not report that."""
     any_release = Release(0, 0)
     overlays = {"none": any_release, "memory": OVERLAY2_SINCE, "self": SELF_SINCE}
     hardening = {"standard": any_release, "strict": STRICT_SINCE}
@@ -96,20 +96,20 @@ def too_old(release: str, runtimes: Mapping[str, Runtime]) -> Problem | None:
         ):
             if parse_release(release) < since:
                 return Problem(
-                    f"runtime {name} asks for {what}, which runsc has from {since} on",
+                    f"{what} of runtime {name} needs release {since} or later",
                     got=release,
-                    todo=f"use a later release, or leave it out of gvisor_runtimes[{name!r}]",
+                    todo=f"use a later release, or remove {what} from gvisor_runtimes[{name!r}]",
                 )
     return None
 
 
 def missing(node: Node, wanted: tuple[Wrapper, ...]) -> tuple[Wrapper, ...]:
-    """The wrappers that the node lacks, or has with another text than theirs."""
+    """Return the wrappers that are missing on the node or have another text there."""
     return tuple(item for item in wanted if node.wrappers.get(item.path) != item.sha256)
 
 
 def flags_of(entry: RuntimeEntry, node: Node) -> tuple[str, ...]:
-    """Return the flags that a registered runtime starts runsc with; empty if that is no runsc."""
+    """Return the flags with which a registered runtime starts runsc; empty if it is not runsc."""
     path = entry.path or ""
     given = entry.arguments or ()
     if path.startswith(f"{RUNTIMES_DIR}/"):
@@ -121,5 +121,5 @@ def flags_of(entry: RuntimeEntry, node: Node) -> tuple[str, ...]:
 def _words_of(command: str) -> list[str]:
     try:
         return shlex.split(command)
-    except ValueError:  # no wrapper of ours, which the checksum in its name tells
+    except ValueError:  # not a wrapper of ours; the checksum in its name shows that elsewhere
         return []

@@ -1,1 +1,1 @@
-"""From one release to the next: tried under a name of its own first, and old ones collected."""
+"""Upgrade to another release: try it under a temporary name first, then remove old releases."""

@@ -1,8 +1,8 @@
 """
-A new release is proven under a temporary name before the runtimes in use are switched to it.
+Prove a new release under temporary runtime names before the runtimes in use are switched to it.
 
-What is registered under that name is the very wrapper that the real name is going to get, so what
-is proven is what is switched to.
+The temporary name gets the same wrapper that the real name will get. So what was proven is what
+runs after the switch.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pyinfra_gvisor.runtimes.wrappers import wrapper
 
 def canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> dict[str, Runtime]:
     """
-    The profiles to prove first, by the temporary name: those whose name is in use for another path.
+    Return the profiles to prove first, by temporary name: those whose wrapper will change.
 
-    A name that the live daemon does not know is used by nobody, and is proven as itself.
+    A runtime that the running dockerd does not know is not in use, so it needs no temporary name.
     """
     known = {} if node.info is None else node.info.runtimes
     return {
@@ -34,10 +34,10 @@ def canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> dict[
 
 def plan_canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> Plan:
     """
-    The plan that registers ``profiles`` (by temporary name) for ``version``; with none, takes what
-    is registered so away. It reloads dockerd and never restarts it.
+    Return the plan that registers ``profiles`` (by temporary name) for ``version``.
 
-    Raises ``Problem`` where daemon.json cannot be understood or the outcome cannot work.
+    Without profiles the plan removes all temporary runtimes. It reloads dockerd and never restarts
+    it. Raises ``Problem`` if daemon.json is not valid, or dockerd could not work with the result.
     """
     entries: dict[str, Json] = {
         name: {"path": wrapper(name.removesuffix(RESERVED_ENDING), version, profile).path}

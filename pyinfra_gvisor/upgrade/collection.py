@@ -1,4 +1,4 @@
-"""Old releases and their wrappers: which may go, and which containers still run on them."""
+"""Old releases and their wrappers: which are removed, and which containers still run on them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _RELEASE = re.compile(re.escape(RELEASES_DIR) + r"/([^/\s]+)")
 
 @dataclass(frozen=True)
 class Collection:
-    """The paths that go, wrappers before their release, and why others stay."""
+    """The paths to remove, wrappers before their release, and the releases that stay."""
 
     going: tuple[str, ...]
     kept: tuple[str, ...]
 
 
-def behind(node: Node, version: str) -> dict[str, tuple[str, ...]]:
-    """The running containers on another release than ``version``, by that release, oldest first."""
+def on_other_releases(node: Node, version: str) -> dict[str, tuple[str, ...]]:
+    """Return the running containers on other releases than ``version``, by release."""
     found: dict[str, list[str]] = {}
     for container in node.containers:
         if container.release and container.release != version:
@@ -35,11 +35,11 @@ def behind(node: Node, version: str) -> dict[str, tuple[str, ...]]:
 
 def old_releases(node: Node, version: str, keep: int) -> tuple[str, ...]:
     """
-    The releases beyond the newest ``keep`` that no running container and no runtime needs.
+    Return the releases, without the newest ``keep``, that no running container or runtime needs.
 
-    + keep: how many releases stay, ``version`` included, whether they are used or not
+    + keep: how many releases stay, including ``version``, used or not
 
-    Whether something else needs them, such as a generation to go back to, has to be asked then.
+    Something else may still need them, such as a generation: see ``parse_release_users``.
     """
     others = sorted({*node.releases, *node.damaged} - {version}, key=_age, reverse=True)
     runtimes = {} if node.info is None else node.info.runtimes
@@ -51,12 +51,12 @@ def old_releases(node: Node, version: str, keep: int) -> tuple[str, ...]:
 
 def parse_release_users(output: Sequence[str]) -> frozenset[str]:
     """
-    The releases that ``scripts/release_users.sh`` saw to be needed by a process, a shim or a file.
+    Return the releases that a process, a shim or a file needs, as ``scripts/release_users.sh`` saw.
 
-    Raises ``ValueError`` if the answer is cut short.
+    Raises ``ValueError`` if the answer is incomplete.
     """
     if END not in output:
-        raise ValueError(f"the node's answer breaks off after {len(output)} lines")
+        raise ValueError(f"the node's answer is incomplete: it ends after {len(output)} lines")
     found = {release_of(line) for line in output}
     found |= {match[1] for line in output if (match := _RELEASE.match(line))}
     return frozenset(name for name in found if name)
@@ -64,7 +64,7 @@ def parse_release_users(output: Sequence[str]) -> frozenset[str]:
 
 def plan_collection(node: Node, old: Sequence[str], users: frozenset[str]) -> Collection:
     """
-    What of the releases ``old`` goes, with their wrappers, and with wrappers of no release.
+    Return what to remove: unused releases of ``old``, their wrappers, and wrappers without release.
 
     + users: the releases that something on the node still needs
     """
@@ -82,7 +82,7 @@ def plan_collection(node: Node, old: Sequence[str], users: frozenset[str]) -> Co
 
 
 def _age(name: str) -> Release:
-    """Releases by date; what has another name is older than all."""
+    """Return a release to sort by; a name of another form is older than all releases."""
     try:
         return parse_release(name)
     except Problem:

@@ -21,7 +21,7 @@ GOOD = (
 MEGABYTE = 10**6
 AT = r"^line \d+ column \d+: "
 NOT_JSON = AT + r"not JSON \("
-TWICE = AT + ".* is there twice"
+TWICE = AT + ".* exists twice"
 UNCHANGED = r"; nothing was changed"
 
 
@@ -110,7 +110,10 @@ REFUSED = {
         "UTF-16 without a mark": '{"debug": true}'.encode("utf-16-le").decode(),
         "a megabyte not closed": '{"bip": "' + "x" * MEGABYTE,
     },
-    AT + "byte order mark": {"byte order mark": '\ufeff{"debug": true}', "only the mark": "\ufeff"},
+    AT + "the file begins with a byte order mark": {
+        "byte order mark": '\ufeff{"debug": true}',
+        "only the mark": "\ufeff",
+    },
     AT + "the top level must be an object": {
         "null": "null",
         "list": "[]",
@@ -119,7 +122,7 @@ REFUSED = {
         "number": "42",
         "string": '"debug"',
     },
-    AT + "nested too deeply": {
+    AT + "too many levels of objects or lists": {
         "a thousand lists": '{"runtimes": {"x": {"options": {"a": '
         + "[" * 1000
         + "]" * 1000
@@ -138,15 +141,15 @@ REFUSED = {
         "member twice": '{"runtimes": {"x": {"path": "/a", "path": "/b"}}}',
         "member in a list twice": '{"default-address-pools": [{"base": "10.0.0.0/8", "base": ""}]}',
     },
-    "^/runtimes/x/Path is there twice, as path too": {
+    "^/runtimes/x/Path exists twice, also spelt path": {
         "member twice in two cases": '{"runtimes": {"x": {"path": "/a", "Path": "/b"}}}'
     },
-    AT + "not a number that JSON knows": {
+    AT + "not a number in JSON": {
         "NaN": '{"mtu": NaN}',
         "infinity": '{"mtu": Infinity}',
         "minus infinity": '{"mtu": -Infinity}',
     },
-    AT + "a number with too many digits": {"five thousand digits": '{"mtu": ' + "9" * 5000 + "}"},
+    AT + "the number has too many digits": {"five thousand digits": '{"mtu": ' + "9" * 5000 + "}"},
     "^/mtu must be a whole number": {
         "infinite exponent": '{"mtu": 1e999}',
         "large exponent": '{"mtu": 1e308}',
@@ -154,7 +157,7 @@ REFUSED = {
         "more than 64 bits": '{"mtu": 9223372036854775808}',
         "fraction": '{"mtu": 1500.0}',
     },
-    "is no key that dockerd knows; ": {
+    "is not a key that dockerd knows; ": {
         "unknown key": '{"debugg": true}',
         "key in capitals": '{"Debug": true}',
         "key in two cases": '{"debug": true, "DEBUG": false}',
@@ -164,7 +167,7 @@ REFUSED = {
         "key of a megabyte": '{"' + "k" * MEGABYTE + '": 1}',
         "empty key": '{"": 1}',
     },
-    "^/log-driver is none of this dockerd's": {"driver misspelt": '{"log-driver": "jsonfile"}'},
+    "^/log-driver is unknown to this dockerd": {"driver misspelt": '{"log-driver": "jsonfile"}'},
     r"^/log-opts/\S+ ": {
         "option misspelt": '{"log-opts": {"max-sise": "10m"}}',
         "option as a number": '{"log-opts": {"max-file": 3}}',
@@ -194,8 +197,8 @@ REFUSED = {
         "profile that is half a pair": '{"seccomp-profile": "/x\\ud800"}',
         "profile with a NUL": '{"seccomp-profile": "/x\\u0000y"}',
     },
-    "^/metrics-addr must be an address": {"no port": '{"metrics-addr": "127.0.0.1"}'},
-    "^/exec-opts/0 names no cgroup driver": {
+    "^/metrics-addr must be a host and a port": {"no port": '{"metrics-addr": "127.0.0.1"}'},
+    "^/exec-opts/0 names an unknown cgroup driver": {
         "driver of cgroups": '{"exec-opts": ["native.cgroupdriver=cgroup"]}'
     },
     "^/default-address-pools/0/": {
@@ -238,7 +241,7 @@ def _keys() -> Iterator[BadFile]:
         )
         for number, value in enumerate((WRONG[known.kind], wrong), 1):
             wanted = {"debug": False} if key == "labels" else None
-            says = rf"^/{key}(/\S+)? (must be|is known to dockerd|is not registered)"
+            says = rf"^/{key}(/\S+)? (must be|needs dockerd|is not registered)"
             text = json.dumps({key: value}).encode()
             yield BadFile(f"{key} of a wrong type, {number}", text, says, wanted=wanted)
 
@@ -252,7 +255,7 @@ def _truncated() -> Iterator[BadFile]:
 def _ours() -> Iterator[BadFile]:
     """A good file, and a change of ours that cannot work."""
     runtime: dict[str, tuple[Any, str]] = {
-        "args": ({"path": "/bin/true", "args": ["--x"]}, "/args is no key of a runtime; "),
+        "args": ({"path": "/bin/true", "args": ["--x"]}, "/args is not a key of a runtime; "),
         "both": ({"path": "/x", "runtimeType": "io.x.v1"}, " has both path and runtimeType"),
         "no object": ("/x", " must be an object"),
         "path as a list": ({"path": ["/x"]}, "/path must be a string"),
@@ -263,7 +266,7 @@ def _ours() -> Iterator[BadFile]:
         yield BadFile(f"ours: {name}", GOOD.encode(), f"^/runtimes/bad{says}", wanted=wanted)
     for key, value, says in (
         ("default-runtime", "kata", "is not registered"),
-        ("hosts", ["unix:///x"], "is also set by dockerd's own flag --host"),
+        ("hosts", ["unix:///x"], "is also set by the flag --host of the running dockerd"),
         ("live-restore", "true", "must be true or false"),
         ("labels", ["\ud800", 1], "must be a string"),
     ):

@@ -65,8 +65,8 @@ PLACES = {
     "two names": f'mkdir -p {BESIDE}; cp "$1" {BESIDE}/a; ln {BESIDE}/a "$2"',
 }
 NO_FILES = {
-    "dangling link": ('ln -s /none "$2"', "^is a symbolic link to nothing; "),
-    "loop of links": ('ln -s daemon.json "$2"', "^is a symbolic link to nothing; "),
+    "dangling link": ('ln -s /none "$2"', "^is a symbolic link without a target; "),
+    "loop of links": ('ln -s daemon.json "$2"', "^is a symbolic link without a target; "),
     "directory": ('mkdir "$2"; cp "$1" "$2/daemon.json"', "^is a directory; "),
     "link to a directory": (f'mkdir -p {BESIDE}; ln -s {BESIDE} "$2"', "^is a directory; "),
 }

@@ -30,7 +30,7 @@ RESTORE = "rm -rf /etc/docker/daemon.json; cp -p /root/kept /etc/docker/daemon.j
 UNAME = "printf '#!/bin/sh\\necho %s\\n' > /usr/local/sbin/uname; chmod 755 /usr/local/sbin/uname"
 CASES = {
     "unknown key": Case(
-        r"inventory, host plain: gvisor_relase: unknown key, got 1; known are gvisor_release",
+        r"inventory, host plain: gvisor_relase: unknown key, got 1; use gvisor_release",
         data={**CURRENT, "gvisor_relase": 1},
     ),
     "mistyped value": Case(
@@ -43,28 +43,28 @@ CASES = {
         data={key: value for key, value in OLD.items() if key != "gvisor_accept_risk"},
     ),
     "not JSON": Case(
-        r"/etc/docker/daemon\.json on plain: line 1 column \d+: not JSON .*, got .*; mend",
+        r"/etc/docker/daemon\.json on plain: line 1 column \d+: not JSON .*, got .*; correct",
         damage=f'{KEEP}; printf \'{{"proxies": {{"http-proxy": "http://u:hunter2@p"}},}}\''
         " > /etc/docker/daemon.json",
         mend=RESTORE,
     ),
     "duplicate keys": Case(
-        r"/etc/docker/daemon\.json on plain: line 2 column 2: /debug is there twice; keep one",
+        r"/etc/docker/daemon\.json on plain: line 2 column 2: /debug exists twice; remove one",
         damage=f'{KEEP}; printf \'{{"debug": true,\\n "debug": false}}\' > /etc/docker/daemon.json',
         mend=RESTORE,
     ),
     "directory": Case(
-        r"/etc/docker/daemon\.json on plain: is a directory; remove it",
+        r"/etc/docker/daemon\.json on plain: is a directory; remove the directory",
         damage=f"{KEEP}; rm /etc/docker/daemon.json; mkdir /etc/docker/daemon.json",
         mend=RESTORE,
     ),
     "dangling link": Case(
-        r"/etc/docker/daemon\.json on plain: is a symbolic link to nothing; ",
+        r"/etc/docker/daemon\.json on plain: is a symbolic link without a target; ",
         damage=f"{KEEP}; ln -sf /nowhere /etc/docker/daemon.json",
         mend=RESTORE,
     ),
     "not UTF-8": Case(
-        r"/etc/docker/daemon\.json on plain: is not UTF-8 text; mend",
+        r"/etc/docker/daemon\.json on plain: is not UTF-8 text; correct",
         damage=f'{KEEP}; printf \'{{"debug": "\\377"}}\' > /etc/docker/daemon.json',
         mend=RESTORE,
     ),
@@ -80,7 +80,7 @@ CASES = {
         mend="mv /usr/bin/hidden /usr/bin/docker; systemctl start docker.socket docker",
     ),
     "daemon down": Case(
-        r"node on plain: dockerd does not answer, got .*; look at systemctl status docker",
+        r"node on plain: dockerd does not answer, got .*; run systemctl status docker there",
         damage="systemctl stop docker.socket docker",
         mend="systemctl start docker.socket docker",
     ),
@@ -100,17 +100,18 @@ CASES = {
         mend="umount /opt/gvisor",
     ),
     "no space for a release": Case(
-        r"node on plain: /opt/gvisor/releases needs 768 MiB free for another release, got 20 MiB",
+        r"node on plain: /opt/gvisor/releases needs 768 MiB of free space for another release, "
+        r"got 20 MiB",
         damage="mount -t tmpfs -o size=20m tmpfs /opt/gvisor",
         mend="umount /opt/gvisor",
     ),
     "sidecars beside the link": Case(
-        r"node on plain: /usr/local/bin/gvisor-bin is there, .*; remove it",
+        r"node on plain: /usr/local/bin/gvisor-bin exists, .*; remove /usr/local/bin/gvisor-bin",
         damage="mkdir /usr/local/bin/gvisor-bin",
         mend="rmdir /usr/local/bin/gvisor-bin",
     ),
     "flag of dockerd's unit": Case(
-        r"/etc/docker/daemon\.json on plain: /metrics-addr is also set by dockerd's own flag",
+        r"/etc/docker/daemon\.json on plain: /metrics-addr is also set by the flag",
         damage=f"mkdir -p /etc/systemd/system/docker.service.d; {KEEP};"
         "printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// "
         "--metrics-addr=127.0.0.1:9324\\n' > /etc/systemd/system/docker.service.d/flag.conf;"

@@ -25,8 +25,8 @@ NODES = {
 }
 MOMENTS = ("converged", "dockerd", "replaced", "after_converge", "rolled_back", "after_again")
 IN_USE = {"features": {"containerd-snapshotter": True}}
-MOVES = "/features/containerd-snapshotter would take the files of running containers away"
-OTHER_FIREWALL = "the next start of dockerd would change its firewall from"
+MOVES = "the change of /features/containerd-snapshotter would unmount the files of "
+OTHER_FIREWALL = "the next start of dockerd would change its firewall backend from"
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_a_feature_that_dockerd_reads_again_needs_one_reload(store: Store) -> No
     outcome = store.run(**wanted)
 
     assert outcome.code == 0, outcome.text
-    assert "reload (SIGHUP) is enough for: /features/buildkit" in outcome.stderr
+    assert "reload (SIGHUP) applies: /features/buildkit" in outcome.stderr
     assert dockerd_pid(store.node) == before[0]
     assert (starts(store.node), reloads(store.node)) == (before[1], before[2] + 1)
     store.assert_second_changes_nothing(**wanted)
@@ -158,7 +158,8 @@ def test_a_feature_that_dockerd_reads_at_its_start_needs_one_restart(store: Stor
     outcome = store.run(**wanted)
 
     assert outcome.code == 0, outcome.text
-    assert re.search(r"restart, because dockerd reads only at start: .*/features/cdi", outcome.text)
+    said = r"restart, because dockerd reads these keys only at its start: .*/features/cdi"
+    assert re.search(said, outcome.text)
     assert dockerd_pid(store.node) != before[0]
     assert starts(store.node) == before[1] + 1
     assert directories

@@ -173,7 +173,8 @@ def test_what_running_containers_live_in_is_not_moved(faults: Faults) -> None:
     outcome = faults.run({**restarting(faults.before), "storage-opts": ["overlay2.size=5G"]})
 
     assert outcome.code == 1
-    assert "/storage-opts would take the files of running containers away" in outcome.stderr
+    said = "the change of /storage-opts would unmount the files of running containers"
+    assert said in outcome.stderr
     faults.assert_sound(restarting(faults.before))
 
 

@@ -65,7 +65,10 @@ def test_a_release_given_as_a_number_is_refused(
 ) -> None:
     outcome = fleet.run("plain", flags=("--dry", "--data", "gvisor_release=20240729.0"))
 
-    said = "--data: gvisor_release: a number, and numbers lose digits, got 20240729.0; quote it"
+    said = (
+        "--data: gvisor_release: must be a string, because a number loses digits, got 20240729.0; "
+        "quote it"
+    )
     assert outcome.code == 1
     assert said in outcome.stderr
 

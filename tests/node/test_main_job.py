@@ -49,10 +49,10 @@ def test_a_dry_run_says_what_would_happen_and_to_whom(story: Story, name: str) -
         f'+            "path": "/opt/gvisor/runtimes/runsc-{RELEASE}-' in said
         or '+         "path": ' in said
     )
-    assert "restart, because dockerd reads only at start: " in said
+    assert "restart, because dockerd reads these keys only at its start: " in said
     assert "/no-new-privileges" in said
     if name in LIVED_IN:
-        assert "kept running: old-sandbox, shop-db" in said
+        assert "containers that keep running: old-sandbox, shop-db" in said
         assert '-         "runtimeArgs": ["--network=host"]' in said
 
 

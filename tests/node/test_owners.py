@@ -93,8 +93,10 @@ def test_two_values_for_one_key_are_refused_with_the_owner_named(
 
     assert theirs.code == ours.code == of_ours.code == 1
     for outcome in (theirs, ours):
-        assert "/registry-mirrors belongs to mirrors, with another value" in outcome.stderr
-    assert "/live-restore belongs to gvisor, with another value" in of_ours.stderr
+        said = "/registry-mirrors has another owner, mirrors, which declares another value"
+        assert said in outcome.stderr
+    said = "/live-restore has another owner, gvisor, which declares another value"
+    assert said in of_ours.stderr
     assert snapshot(node) == before
     owns(fleet, "plain", "mirrors", {})
     assert_as_declared(fleet, "plain")
@@ -133,7 +135,7 @@ def test_a_restart_that_one_owes_is_not_made_by_another(
 
     assert owed.code == other.code == still.code == made.code == 0
     assert docker_info(node)["Debug"] is True
-    assert "/log-level: not as dockerd was started" in still.stderr
+    assert "/log-level: changed since dockerd started" in still.stderr
     assert unrestarted == pid
     assert dockerd_pid(node) != pid
     owns(fleet, "plain", "logs", {})
@@ -169,7 +171,7 @@ def test_a_lost_record_is_restored_and_gives_back_what_was_there(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        pytest.param("", "owned.json is damaged, and has no second copy", id="both-damaged"),
+        pytest.param("", "owned.json is damaged, and has no usable second copy", id="both-damaged"),
         pytest.param('{"version": 999}', "is from a newer pyinfra-gvisor", id="newer"),
     ],
 )
@@ -220,18 +222,19 @@ def test_a_runtime_that_a_stopped_container_uses_stays_until_the_container_is_go
     gone = fleet.run("plain", data=keep)
 
     assert refused.code == 1
-    assert "second, which these need to start: tenant (stopped); keep them" in refused.text
+    said = "second (these need it to start: tenant (stopped)); keep these runtimes"
+    assert said in refused.text
     assert "Nothing was changed." in refused.text
     assert after == before
-    said = "runtime second is not declared. It stays with its wrapper and release"
+    said = "runtime second is not declared, but these containers need it: tenant (stopped). "
     for outcome in (dry, *kept):
         assert outcome.code == 0, outcome.text
         assert said in outcome.stderr
-        assert "These need it: tenant (stopped)" in outcome.stderr
+        assert "The runtime, its wrapper and its release stay" in outcome.stderr
     assert [outcome.stderr.count("No changes") for outcome in kept] == [7, 7]
     assert (started.code, started.stderr) == (0, "")
     assert gone.code == 0, gone.text
-    assert "runtimes that leave, no container uses them: second" in gone.stderr
+    assert "runtimes removed, no container uses them: second" in gone.stderr
     assert "second" not in docker_info(node)["Runtimes"]
     assert_as_declared(fleet, "plain")
 
@@ -253,7 +256,7 @@ def test_another_owners_runtime_does_not_leave_while_a_container_uses_it(
     gone = owns(fleet, "plain", "theirs", {})
 
     assert refused.code == 1
-    assert "theirs, which these need to start: tenant (stopped)" in refused.text
+    assert "theirs (these need it to start: tenant (stopped))" in refused.text
     assert after == before
     assert (started.code, started.stderr) == (0, "")
     assert gone.code == 0, gone.text

@@ -109,19 +109,19 @@ def have(fleet: Fleet, part: str, *, wanted: bool = True, dry: bool = False) -> 
         pytest.param(
             "sysvinit",
             DECLARED["resolver"],
-            'names with "dns": "docker" need systemd on the node, got ',
+            'runtimes with "dns": "docker" need systemd on the node, got ',
             id="a-resolver-without-systemd",
         ),
         pytest.param(
             "plain",
             {"gvisor_watch": True, "gvisor_textfile_dir": "/srv/none"},
-            "preflight: node on plain: /srv/none is no directory; make it, or leave ",
+            "preflight: node on plain: /srv/none is not a directory; create this directory, or ",
             id="metrics-for-nobody",
         ),
         pytest.param(
             "plain",
             DECLARED["resolver"],
-            "need Python's asyncio, which python3-minimal has not, got Python 3.13",
+            "need Python's asyncio, which python3-minimal lacks, got Python 3.13",
             id="a-resolver-without-its-python",
         ),
         pytest.param(

@@ -44,9 +44,9 @@ SPECS = {
 }
 LATER = "20260928.0"
 FORCED = {"gvisor_daemon_json": {"userland-proxy": False}}
-STAYS = "userland-proxy stays on: without docker-proxy clients lose "
-LOST = "when docker-proxy ends, clients lose these published ports: "
-NEIGHBOURS = "containers will reach published ports by the node's own address only on their own"
+STAYS = "userland-proxy stays on, because without docker-proxy clients lose "
+LOST = "clients lose these published ports when docker-proxy ends: "
+NEIGHBOURS = "containers will reach published ports by the node's own address only if both"
 PORTS6 = ("53/udp", "8080/tcp", "9000/tcp", "9001/tcp")
 ONLY_BY_PROXY = ", ".join(f"{port} over IPv6 (web)" for port in PORTS6)
 OVER_IPV6 = {"web, v6", "web, UDP, v6", "last of a range, v6"}
@@ -188,7 +188,7 @@ def test_a_converge_leaves_every_published_port_answering_over_both_families(
     assert before == set(ground.ports(name))
     assert after == before
     assert failed <= OVER_IPV6, "docker-proxy starts again with dockerd"
-    assert "refused for some tenths of a second, until docker-proxy runs again" in outcome.stderr
+    assert "published ports that refuse connections for less than a second" in outcome.stderr
     assert ("may take a second longer" in outcome.stderr) is (name == NFTABLES)
     assert f"{STAYS}{ground.only_by_proxy(name)}" in outcome.stderr
     assert "userland-proxy" not in daemon_json(ground.nodes[name])

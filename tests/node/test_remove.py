@@ -186,7 +186,7 @@ def test_a_removal_under_a_running_sandbox_is_refused_by_name(
     outcome = removed.fleet.run("plain", deploy=REMOVE)
 
     assert outcome.code == 1
-    assert "runsc, which these need to start: tenant; keep them" in outcome.text
+    assert "runsc (these need it to start: tenant); keep these runtimes" in outcome.text
     assert "Nothing was changed." in outcome.text
     assert snapshot(node) == before
     remove_container(node, "tenant")
@@ -206,7 +206,7 @@ def test_a_running_sandbox_can_be_left_running(removed: Removed) -> None:
 
     assert outcome.code == again.code == 0, outcome.text + again.text
     # The others had a runsc of their own, which comes back under the same name.
-    assert outcome.stderr.count("runtime runsc is not declared. It stays with") == 1
+    assert outcome.stderr.count("runtime runsc is not declared, but these containers need it") == 1
     assert [look(fleet.nodes[name]).text for name in names[1:]] == [
         removed.before[name].text for name in names[1:]
     ]
@@ -242,7 +242,7 @@ def test_a_removal_over_a_stopped_container_of_ours_is_refused_until_it_is_gone(
     outcome = removed.fleet.run("plain", deploy=REMOVE)
 
     assert refused.code == 1
-    assert "runsc, which these need to start: tenant (stopped); keep them" in refused.text
+    assert "runsc (these need it to start: tenant (stopped)); keep these runtimes" in refused.text
     assert after == before
     assert (started.code, started.stderr) == (0, "")
     assert outcome.code == 0, outcome.text

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 WANTED = keys(debug=True, log_level="warn")
 RELOAD = {**WANTED, "gvisor_restart": "reload"}
-OWED = "/log-level: not as dockerd was started, a restart is owed"
+UNAPPLIED = "/log-level: changed since dockerd started, restart dockerd to apply"
 
 
 @pytest.mark.parametrize("name", ["docker-20"])
@@ -35,7 +35,7 @@ def test_reload_writes_everything_and_says_at_every_run_what_is_owed(
     later = [fleet.run(name, data=RELOAD) for _ in range(2)]
 
     assert [outcome.code for outcome in (first, *later)] == [0] * 3, first.text
-    assert all(OWED in outcome.stderr for outcome in (first, *later))
+    assert all(UNAPPLIED in outcome.stderr for outcome in (first, *later))
     assert '"log-level": "warn"' in daemon_json(node)
     assert docker_info(node)["Debug"] is True
     assert (dockerd_pid(node), processes(node)) == (pid, running)
@@ -57,7 +57,7 @@ def test_a_restart_by_somebody_else_pays_what_was_owed(
     allowed = fleet.run("plain", data=WANTED)
 
     assert outcome.code == allowed.code == 0, outcome.text
-    assert "owed" not in outcome.stderr
+    assert UNAPPLIED not in outcome.stderr
     assert outcome.stderr.count("No changes") == allowed.stderr.count("No changes") == idle(WANTED)
     assert snapshot(node) == before
     assert_as_declared(fleet, "plain")
@@ -73,8 +73,8 @@ def test_a_restart_that_is_owed_is_made_once_it_is_allowed(
     outcome = fleet.run("docker-28", data=WANTED)
 
     assert outcome.code == 0, outcome.text
-    assert "dockerd was started without it): /log-level" in outcome.stderr
-    assert "owed" not in outcome.stderr
+    assert "dockerd was started without them): /log-level" in outcome.stderr
+    assert UNAPPLIED not in outcome.stderr
     assert dockerd_pid(node) != pid
     assert processes(node) == running
     assert_as_declared(fleet, "docker-28")

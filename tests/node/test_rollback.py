@@ -192,7 +192,7 @@ def test_it_goes_back_to_what_was_before_us(converged: dict[str, LabNode], fleet
     second = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
 
     assert refused.code == 1
-    assert "runsc, which these need to start: tenant; keep them" in refused.stderr
+    assert "runsc (these need it to start: tenant); keep these runtimes" in refused.stderr
     assert after_refusal == before
     assert kept.code == outcome.code == second.code == 0, kept.text + outcome.text + second.text
     assert list(runtimes) == ["runtimes"]

@@ -127,7 +127,7 @@ def test_what_is_dangerous_is_refused_before_the_node_is_touched(
     outcome = fleet.run("lived-in", data=asking(**asked))
 
     assert outcome.code == 1
-    assert "gvisor_runtimes: ['netraw'] dangerous without a reason: real raw" in outcome.stderr
-    assert "['new'] dangerous without a reason: a flag that was not reviewed" in (outcome.stderr)
+    assert "gvisor_runtimes: ['netraw'] a reason is required for: raw sockets" in outcome.stderr
+    assert "['new'] a reason is required for: a flag that was not reviewed" in outcome.stderr
     assert "['cron']['flags'] --debug-log is not a path below /var/log" in outcome.stderr
     assert snapshot(converged["lived-in"]) == before

@@ -36,7 +36,7 @@ def test_a_key_that_reloads_does_not_restart(
     outcome = fleet.run(name, data=keys(debug=True))
 
     assert outcome.code == 0, outcome.text
-    assert "reload (SIGHUP) is enough for: /debug" in outcome.stderr
+    assert "reload (SIGHUP) applies: /debug" in outcome.stderr
     assert docker_info(node)["Debug"] is True
     assert (dockerd_pid(node), processes(node)) == before
     assert_as_declared(fleet, name)
@@ -151,9 +151,8 @@ def test_a_container_that_a_restart_would_end_is_waited_for(
     outcome = fleet.run("lived-in", data=keys(log_level="warn"))
 
     assert outcome.code == 0, outcome.text
-    assert (
-        "waited for, up to 300 s, since a restart ends --rm containers: deploying" in outcome.stderr
-    )
+    said = "--rm containers, which the restart waits for up to 300 s: deploying"
+    assert said in outcome.stderr
     assert_as_declared(fleet, "lived-in")
 
 

@@ -23,7 +23,8 @@ def test_a_foreign_change_of_a_key_of_ours_is_set_back_and_named(
     outcome = fleet.run("plain")
 
     assert outcome.code == 0, outcome.text
-    assert "changed by somebody else, and set back: /userland-proxy" in outcome.stderr
+    said = "changed by somebody else, set as declared again: /userland-proxy"
+    assert said in outcome.stderr
     assert daemon_json(node) == text
     assert_as_declared(fleet, "plain")
 
@@ -52,7 +53,7 @@ def test_a_restart_that_is_owed_is_found_from_state(
     outcome = fleet.run(name)
 
     assert outcome.code == 0, outcome.text
-    assert "(already in the file, but dockerd was started without it)" in outcome.stderr
+    assert "(already in the file, but dockerd was started without them)" in outcome.stderr
     assert_as_declared(fleet, name)
 
 

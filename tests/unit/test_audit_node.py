@@ -92,18 +92,19 @@ def release_of(sha512: dict[str, str], release: str = RELEASE) -> list[str]:
     [
         pytest.param(
             {"gvisor.tar.bz2": "0" * 128},
-            "gvisor.tar.bz2: sha512 000000000000… was recorded, c8d3a9fd4d4c… is pinned",
+            "gvisor.tar.bz2: the manifest has sha512 000000000000…, but c8d3a9fd4d4c… is pinned",
             id="another",
         ),
         pytest.param(
             {"gvisor.tar.bz2": PINNED[:100] + "0" * 28},
-            f"gvisor.tar.bz2: sha512 …{'0' * 12}… was recorded, …{PINNED[100:112]}… is pinned",
+            f"gvisor.tar.bz2: the manifest has sha512 …{'0' * 12}…, but …{PINNED[100:112]}… is "
+            "pinned",
             id="another-at-its-end",
         ),
-        pytest.param({}, "no sha512 of gvisor.tar.bz2 was recorded", id="none"),
+        pytest.param({}, "the manifest has no sha512 of gvisor.tar.bz2", id="none"),
         pytest.param(
             {"runsc.deb": "0" * 128},
-            "no sha512 of gvisor.tar.bz2 was recorded, only of runsc.deb",
+            "the manifest has no sha512 of gvisor.tar.bz2, only of runsc.deb",
             id="of-another-kind",
         ),
     ],
@@ -166,7 +167,7 @@ def registered(entry: dict[str, Any], *lines: str, **settings: Any) -> dict[str,
         pytest.param(
             {"path": "/usr/bin/runsc", "runtimeArgs": ["--network=host", "--net-raw"]},
             "",
-            "/usr/bin/runsc: real raw sockets on the host's kernel (--net-raw)",
+            "/usr/bin/runsc: raw sockets of the host kernel (--net-raw)",
             id="arguments",
         ),
         pytest.param(
@@ -184,15 +185,15 @@ def registered(entry: dict[str, Any], *lines: str, **settings: Any) -> dict[str,
         pytest.param(
             {"path": OURS},
             "--nvproxy-docker --host-uds=all",
-            f"{OURS}: NVIDIA's hook run as root on the node, for whoever asks for a GPU "
-            "(--nvproxy-docker); sockets of the host, docker.sock among them, where they are "
-            "mounted (--host-uds)",
+            f"{OURS}: NVIDIA's hook runs as root on the node for containers "
+            "(--nvproxy-docker); sockets of the host that are mounted, such as docker.sock "
+            "(--host-uds)",
             id="a-wrapper",
         ),
         pytest.param(
             {"path": OURS, "runtimeArgs": ["--rootless"]},
             "",
-            f"{OURS}: a sandbox with the privileges of who starts it (--rootless)",
+            f"{OURS}: a sandbox with the privileges of the user who starts it (--rootless)",
             id="a-wrapper-with-arguments",
         ),
     ],
@@ -238,7 +239,7 @@ def test_what_the_operator_gave_a_reason_for_is_not_found_in_the_wrapper_from_be
 
     assert accepted == {}
     assert [item.evidence for item in more.values()] == [
-        f"{OURS}: a sandbox with the privileges of who starts it (--rootless)"
+        f"{OURS}: a sandbox with the privileges of the user who starts it (--rootless)"
     ]
 
 
@@ -449,7 +450,7 @@ def test_a_runtime_that_is_kept_for_a_container_is_no_pending_change() -> None:
     refused = found(audited(idle, settings=none))
     kept = found(audited(idle, settings={**none, **keep}))
 
-    assert "which these need to start: shop (stopped)" in (
+    assert "these need it to start: shop (stopped)" in (
         refused["daemon-json-unusable /etc/docker/daemon.json"].evidence
     )
     assert [key for key in kept if key.startswith("daemon-json")] == []

@@ -33,7 +33,9 @@ def collection(**entry: Json) -> dict[str, Json]:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        pytest.param({"metrics-addr": "9323"}, "^/metrics-addr must be an address", id="port"),
+        pytest.param(
+            {"metrics-addr": "9323"}, "^/metrics-addr must be a host and a port", id="port"
+        ),
         pytest.param({"metrics-addr": "127.0.0.1"}, "^/metrics-addr must be", id="host"),
         pytest.param({"metrics-addr": ":9323"}, "^/metrics-addr must be", id="no-host"),
         pytest.param({"metrics-addr": "127.0.0.1:99999"}, "^/metrics-addr", id="great-port"),
@@ -42,7 +44,7 @@ def collection(**entry: Json) -> dict[str, Json]:
         pytest.param({"metrics-addr": "127.0.0.1: 9323"}, "^/metrics-addr", id="space"),
         pytest.param(
             {"exec-opts": ["native.cgroupdriver=Systemd"]},
-            "^/exec-opts/0 names no cgroup driver, got Systemd; use cgroupfs or systemd$",
+            "^/exec-opts/0 names an unknown cgroup driver, got Systemd; use cgroupfs or systemd$",
             id="cgroup-driver",
         ),
         pytest.param(pool(base="10.0.0.0", size=24), "^/default-address-pools/0/base", id="base"),

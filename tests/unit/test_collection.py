@@ -8,8 +8,8 @@ import pytest
 
 from pyinfra_gvisor.upgrade.collection import (
     END,
-    behind,
     old_releases,
+    on_other_releases,
     parse_release_users,
     plan_collection,
 )
@@ -78,7 +78,7 @@ def test_processes_shims_and_generations_are_read_as_releases() -> None:
 
 
 def test_an_answer_that_breaks_off_is_none() -> None:
-    with pytest.raises(ValueError, match="breaks off after 1 lines"):
+    with pytest.raises(ValueError, match="ends after 1 lines"):
         parse_release_users([path(OLD)])
 
 
@@ -104,4 +104,7 @@ def test_containers_that_still_run_on_other_releases_are_listed_oldest_first() -
         ],
     )
 
-    assert list(behind(found, NOW).items()) == [(OLDEST, ("forum", "wiki")), (OLD, ("shop",))]
+    assert list(on_other_releases(found, NOW).items()) == [
+        (OLDEST, ("forum", "wiki")),
+        (OLD, ("shop",)),
+    ]

@@ -151,10 +151,13 @@ def test_a_lab_build_of_docker_is_stated_by_who_adds_the_record(docs: Path, tmp_
             id="path-in-it",
         ),
         pytest.param(
-            [record(date="2026-11-25").model_dump_json()], [], "the one kept is of", id="older"
+            [record(date="2026-11-25").model_dump_json()], [], "but the kept one is of", id="older"
         ),
         pytest.param(
-            [record(date="2026-11-27").model_dump_json()] * 2, [], "of the same node", id="twice"
+            [record(date="2026-11-27").model_dump_json()] * 2,
+            [],
+            "has the same combination",
+            id="twice",
         ),
         pytest.param(
             [record(seen_by="server").model_dump_json(), "{}"], [], "not a record", id="one-is-bad"
@@ -162,7 +165,7 @@ def test_a_lab_build_of_docker_is_stated_by_who_adds_the_record(docs: Path, tmp_
         pytest.param(
             [record(date="2026-11-27").model_dump_json()],
             ["--docker-lab-build", "29.7.1"],
-            "not a module",
+            "not a Go module",
             id="no-module",
         ),
     ],
@@ -197,7 +200,7 @@ def test_a_kept_record_under_another_name_is_told(
     code = main(["table"], docs=docs)
 
     assert code == 1
-    assert f"rename it to {NAME}" in capsys.readouterr().err
+    assert f"rename the file to {NAME}" in capsys.readouterr().err
 
 
 def test_without_a_clone_nothing_is_written(

@@ -211,14 +211,20 @@ def test_a_record_of_a_node_with_telling_names_has_none_of_them() -> None:
 @pytest.mark.parametrize(
     ("node", "said"),
     [
-        pytest.param({"proof": {"fingerprint": "x"}}, "no proof holds", id="another-state"),
-        pytest.param({"proof": {"failed": ["exec"]}}, "no proof holds", id="failed"),
-        pytest.param({"proof": {"at": None}}, "nobody knows when", id="no-time"),
-        pytest.param({"proof": {"outcomes": None}}, "no counts by runtime", id="older-proof"),
-        pytest.param({"proof": {"outcomes": {"x": {}}}}, "no counts", id="another-runtime"),
+        pytest.param(
+            {"proof": {"fingerprint": "x"}}, "the node has no valid proof", id="another-state"
+        ),
+        pytest.param({"proof": {"failed": ["exec"]}}, "the node has no valid proof", id="failed"),
+        pytest.param(
+            {"proof": {"at": None}}, "the date of the node's proof is unknown", id="no-time"
+        ),
+        pytest.param(
+            {"proof": {"outcomes": None}}, "has no results for each runtime", id="older-proof"
+        ),
+        pytest.param({"proof": {"outcomes": {"x": {}}}}, "no results", id="another-runtime"),
         pytest.param({"proof": {"outcomes": {"runsc": 7}}}, "is damaged", id="damaged"),
         pytest.param({"proof": {"outcomes": {"runsc": {"ok": "x"}}}}, "ok does not fit", id="text"),
-        pytest.param({"virtualization": ""}, "nobody knows whether", id="nothing-told"),
+        pytest.param({"virtualization": ""}, "it is unknown whether", id="nothing-told"),
         pytest.param({"docker": {"Driver": "/srv/acme"}}, "image_store does not fit", id="a-path"),
     ],
 )

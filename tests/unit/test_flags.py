@@ -138,17 +138,17 @@ def test_what_is_dangerous_or_was_not_reviewed_needs_a_reason_that_is_repeated(f
     message = refusal(flag)
     (risk,) = risks({"odd": Runtime(flags=(flag,), reason=REASON)})
 
-    assert message.startswith("dangerous without a reason: ")
+    assert message.startswith("a reason is required for: ")
     assert message.endswith(
-        f'({name}); leave it out, or say why beside it: "reason": "<10 characters or more>"'
+        f'({name}); remove these options, or add "reason": "<10 characters or more>"'
     )
     assert f"({name}). Reason given: {REASON}" in risk
 
 
 def test_a_flag_that_was_not_reviewed_is_told_as_that() -> None:
     assert refusal("--some-flag-of-2027").startswith(
-        "dangerous without a reason: a flag that was not reviewed "
-        "(--some-flag-of-2027); leave it out"
+        "a reason is required for: a flag that was not reviewed "
+        "(--some-flag-of-2027); remove these options"
     )
 
 
@@ -248,8 +248,8 @@ def test_raw_sockets_are_harmless_with_the_network_that_runsc_has_by_default() -
 )
 def test_a_log_elsewhere_is_refused_whatever_the_reason(flag: str, path: str) -> None:
     assert refusal(f"--{flag}={path}", reason=REASON) == (
-        f"--{flag} is not a path below /var/log, got {path}; write such a path; of variables it "
-        "may hold %TIMESTAMP% and %COMMAND% and %ID% and %CID%"
+        f"--{flag} is not a path below /var/log, got {path}; write such a path; it may contain the "
+        "variables %TIMESTAMP% and %COMMAND% and %ID% and %CID%"
     )
     assert opened(f"--{flag}={path}") == (flag,)
     assert not is_log_path(path)
@@ -260,7 +260,7 @@ def test_a_flag_that_would_take_the_next_word_is_refused(flag: str) -> None:
     name = flag.lstrip("-")
 
     assert refusal(flag, "--ignore-cgroups", reason=REASON) == (
-        f"runsc would take the word after --{name} for its value, got {flag}; "
+        f"--{name} has no value, so runsc would use the next word as its value, got {flag}; "
         f"write --{name}=<value>"
     )
 
@@ -268,5 +268,5 @@ def test_a_flag_that_would_take_the_next_word_is_refused(flag: str) -> None:
 @pytest.mark.parametrize("flag", ["--panic-log-fd=3", "--coverage-fd=3", "--root=/x", "--log=/x"])
 def test_what_docker_sets_is_refused(flag: str) -> None:
     assert refusal(flag, reason=REASON) == (
-        f"not for a runtime, Docker sets it, got {flag}; leave it out"
+        f"Docker sets {flag.partition('=')[0]} itself, got {flag}; remove this flag"
     )

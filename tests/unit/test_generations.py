@@ -179,7 +179,7 @@ def test_a_number_that_is_not_kept_is_refused_with_those_that_are() -> None:
 
 @pytest.mark.parametrize("number", [pytest.param(None, id="newest"), pytest.param(1, id="asked")])
 def test_without_any_generation_there_is_nothing_to_go_back_to(number: Any) -> None:
-    with pytest.raises(Problem, match="no earlier state is kept"):
+    with pytest.raises(Problem, match="no generation is kept"):
         choose([], node(), number)
 
 
@@ -191,7 +191,7 @@ def test_where_the_node_was_taken_back_to_it_stays_when_that_is_no_longer_kept(n
     chosen = choose(kept(7, 8), found, number)
 
     assert (chosen.number, chosen.text, chosen.owned) == (3, TEXT, OWNED)
-    assert chosen.story == "where the node is, 20260928.0"
+    assert chosen.story == "the current state, 20260928.0"
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,14 @@ SURROGATE = '{"a": "\\ud800"}'
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        pytest.param("\ufeff", "line 1 column 1: byte order mark", id="only-a-mark"),
-        pytest.param('\ufeff{"a": 1}', "line 1 column 1: byte order mark", id="byte-order-mark"),
+        pytest.param(
+            "\ufeff", "line 1 column 1: the file begins with a byte order mark", id="only-a-mark"
+        ),
+        pytest.param(
+            '\ufeff{"a": 1}',
+            "line 1 column 1: the file begins with a byte order mark",
+            id="byte-order-mark",
+        ),
         pytest.param("[]", "line 1 column 1: the top level must be an object", id="a-list"),
         pytest.param("null", "line 1 column 1: the top level must be an object", id="null"),
         pytest.param('"x"', "line 1 column 1: the top level must be an object", id="a-string"),
@@ -41,7 +47,7 @@ SURROGATE = '{"a": "\\ud800"}'
         pytest.param('{"a": 1\n', "line 2 column 1: not JSON", id="not-closed-then-newline"),
         pytest.param('{"a": 1\r\n', "line 2 column 1: not JSON", id="not-closed-then-crlf"),
         pytest.param('{\n  "a": {\n', "line 3 column 1: not JSON", id="cut-off-inside"),
-        pytest.param('{"a":' + "[" * 100_000, "line 1 column 1: nested too", id="nested-too-deep"),
+        pytest.param('{"a":' + "[" * 100_000, "line 1 column 1: too many", id="nested-too-deep"),
     ],
 )
 def test_what_is_no_json_object_is_refused_by_line_and_column(text: str, where: str) -> None:
@@ -52,8 +58,12 @@ def test_what_is_no_json_object_is_refused_by_line_and_column(text: str, where: 
 @pytest.mark.parametrize(
     ("text", "got"),
     [
-        pytest.param('{\n  "a": 1\n  "b": 2\n}', 'got "b": 2; mend it', id="the-line"),
-        pytest.param('{"a": 1\n', "got the end of the file; mend it", id="the-end"),
+        pytest.param(
+            '{\n  "a": 1\n  "b": 2\n}', 'got "b": 2; correct the file by hand', id="the-line"
+        ),
+        pytest.param(
+            '{"a": 1\n', "got the end of the file; correct the file by hand", id="the-end"
+        ),
     ],
 )
 def test_what_is_no_json_is_shown_by_its_line(text: str, got: str) -> None:
@@ -88,18 +98,24 @@ def test_a_number_too_long_for_python_is_refused_like_any_other_fault() -> None:
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        pytest.param('{"a": 1, "a": 2}', "line 1 column 10: /a is there twice", id="top"),
+        pytest.param('{"a": 1, "a": 2}', "line 1 column 10: /a exists twice", id="top"),
         pytest.param(
-            '{\n  "a": 1,\n  "b": 2,\n\t"a": 1\n}', "line 4 column 2: /a is", id="with-equal-values"
+            '{\n  "a": 1,\n  "b": 2,\n\t"a": 1\n}',
+            "line 4 column 2: /a exists",
+            id="with-equal-values",
         ),
         pytest.param(
             '{"runtimes": {\n "x": {"path": "/a"},\n "x": {"path": "/b"}}}',
-            "line 3 column 2: /runtimes/x is",
+            "line 3 column 2: /runtimes/x exists",
             id="nested",
         ),
-        pytest.param('{"ab": 1, "\\u0061b": 2}', "line 1 column 11: /ab is", id="escaped-alike"),
-        pytest.param('{"": 1, "": 2}', "line 1 column 9: / is", id="empty-key"),
-        pytest.param('{"a/b": {"~": 1, "~": 2}}', "line 1 column 18: /a~1b/~0 is", id="pointer"),
+        pytest.param(
+            '{"ab": 1, "\\u0061b": 2}', "line 1 column 11: /ab exists", id="escaped-alike"
+        ),
+        pytest.param('{"": 1, "": 2}', "line 1 column 9: / exists", id="empty-key"),
+        pytest.param(
+            '{"a/b": {"~": 1, "~": 2}}', "line 1 column 18: /a~1b/~0 exists", id="pointer"
+        ),
     ],
 )
 def test_a_key_that_is_there_twice_is_refused_where_it_comes_again(text: str, where: str) -> None:

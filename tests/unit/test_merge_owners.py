@@ -86,28 +86,32 @@ def test_one_value_that_two_want_is_gone_only_when_the_last_lets_it_go() -> None
         pytest.param(
             LIVE,
             {"live-restore": False},
-            r"^/live-restore belongs to mirrors, with another value of /live-restore, got False; ",
+            r"^/live-restore has another owner, mirrors, which declares another value of "
+            r"/live-restore, got False; ",
             id="another-value",
         ),
         pytest.param(
-            {"live-restore": 1}, LIVE, "^/live-restore belongs to mirrors", id="true-is-not-one"
+            {"live-restore": 1},
+            LIVE,
+            "^/live-restore has another owner, mirrors",
+            id="true-is-not-one",
         ),
         pytest.param(
             {"runtimes": {"x": {"path": "/x"}}},
             {"runtimes": {"x": {"path": "/y"}}},
-            "^/runtimes/x belongs to mirrors",
+            "^/runtimes/x has another owner, mirrors",
             id="an-entry",
         ),
         pytest.param(
             {"log-opts": {"a": "1"}},
             {"log-opts": {}},
-            "^/log-opts belongs to mirrors, with another value of /log-opts/a",
+            "^/log-opts has another owner, mirrors, which declares another value of /log-opts/a",
             id="the-whole-of-an-entry",
         ),
         pytest.param(
             {"log-opts": {}},
             {"log-opts": {"a": "1"}},
-            "^/log-opts/a belongs to mirrors, with another value of /log-opts",
+            "^/log-opts/a has another owner, mirrors, which declares another value of /log-opts",
             id="an-entry-of-the-whole",
         ),
     ],
@@ -133,7 +137,7 @@ def test_an_owner_of_one_value_with_another_may_not_change_it_alone() -> None:
     ours = bring("{}", LIVE, GVISOR)
     both = bring(ours.text, LIVE, "other", ours)
 
-    with pytest.raises(Problem, match="belongs to other"):
+    with pytest.raises(Problem, match="has another owner, other"):
         bring(both.text, {"live-restore": False}, GVISOR, both)
 
 
@@ -207,6 +211,6 @@ def test_a_key_that_is_only_for_nodes_without_one_is_taken_by_whoever_is_there_f
 def test_a_refusal_of_one_owner_leaves_the_other_as_it_was(first: str) -> None:
     found = node(**after(plan_daemon_json(node(), LIVE, owner=first)))
 
-    with pytest.raises(Problem, match=f"belongs to {first}"):
+    with pytest.raises(Problem, match=f"has another owner, {first}"):
         plan_daemon_json(found, {"live-restore": False}, owner="third")
     assert not plan_daemon_json(found, LIVE, owner=first).changes

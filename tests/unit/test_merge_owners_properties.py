@@ -144,7 +144,7 @@ def test_two_that_disagree_are_told_apart_and_nothing_else_is_refused(
 
     refused = problem_of(theirs, two)
 
-    named = {name for name in disputed if refused.startswith(f"{name} belongs to one,")}
+    named = {name for name in disputed if refused.startswith(f"{name} has another owner, one,")}
     assert bool(named) is bool(refused) is bool(disputed)
 
 

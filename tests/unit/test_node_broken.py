@@ -36,7 +36,7 @@ def with_line(line: str) -> list[str]:
     ],
 )
 def test_an_answer_that_breaks_off_is_refused_and_says_so(output: list[str]) -> None:
-    with pytest.raises(ValueError, match=f"breaks off after {len(output)} lines"):
+    with pytest.raises(ValueError, match=f"ends after {len(output)} lines"):
         parse_node(output)
 
 
@@ -116,7 +116,7 @@ def test_a_container_that_is_not_as_docker_says_is_refused(changes: dict[str, An
 def test_an_answer_cut_off_anywhere_is_refused(cut: int) -> None:
     text = "\n".join(answer(daemon_json='{"a": 1}', containers=[Running("x"), Running("y", pid=2)]))
 
-    with pytest.raises(ValueError, match="breaks off"):
+    with pytest.raises(ValueError, match="is incomplete"):
         parse_node(text[: len(text) * cut // 100].split("\n"))
 
 

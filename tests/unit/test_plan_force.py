@@ -89,7 +89,9 @@ def test_what_a_node_has_already_is_written_down_as_ours_without_any_force() -> 
 def test_a_restart_that_is_new_does_not_say_so() -> None:
     reasons = plan_daemon_json(node(), PROXY_OFF).reasons
 
-    assert reasons == ("restart, because dockerd reads only at start: /userland-proxy",)
+    assert reasons == (
+        "restart, because dockerd reads these keys only at its start: /userland-proxy",
+    )
 
 
 def test_each_force_names_its_own_keys_and_what_stays_until_containers_are_made_anew() -> None:
@@ -98,9 +100,12 @@ def test_each_force_names_its_own_keys_and_what_stays_until_containers_are_made_
     reasons = plan_daemon_json(node(), wanted).reasons
 
     assert reasons == (
-        "restart, because dockerd reads only at start: /log-opts/max-size, /userland-proxy",
-        "reload (SIGHUP) is enough for: /live-restore",
-        "containers that exist keep their old value of: /log-opts/max-size",
+        (
+            "restart, because dockerd reads these keys only at its start: /log-opts/max-size, "
+            "/userland-proxy"
+        ),
+        "reload (SIGHUP) applies: /live-restore",
+        "existing containers keep the old value until they are recreated: /log-opts/max-size",
     )
 
 

@@ -208,7 +208,7 @@ def test_going_back_past_a_key_that_is_read_at_start_is_a_restart_or_refused_as_
     plans = [plan_generation(new, left(BARE), restart=item) for item in ("auto", "reload")]
 
     assert [plan.action for plan in plans] == [Force.RESTART, Force.RELOAD]
-    assert plans[1].owed == ("/userland-proxy",)
+    assert plans[1].unapplied == ("/userland-proxy",)
     with pytest.raises(Problem, match="needs a restart of dockerd"):
         plan_generation(new, left(BARE), restart="never")
 

@@ -197,7 +197,7 @@ def test_a_feature_that_is_read_at_the_start_is_owed_where_no_restart_is_allowed
     plan = plan_daemon_json(node(), {"features": {**STORE, **BUILDKIT}}, restart="reload")
 
     assert plan.action is Force.RELOAD
-    assert plan.owed == ("/features/containerd-snapshotter",)
+    assert plan.unapplied == ("/features/containerd-snapshotter",)
 
 
 def test_a_reload_leaves_on_record_what_dockerd_was_started_with() -> None:

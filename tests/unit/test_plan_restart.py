@@ -33,14 +33,15 @@ def test_a_restart_is_made_or_owed_as_the_policy_says(
     plan = plan_daemon_json(node(), wanted, restart=restart)
 
     assert plan.action is force
-    assert plan.owed == owed
+    assert plan.unapplied == owed
     assert plan.changes
 
 
 def test_what_needs_a_restart_is_refused_where_none_is_allowed() -> None:
     message = (
-        r"^needs a restart of dockerd, which is not allowed here, got /mtu, /userland-proxy; "
-        r'.*gvisor_restart = "reload"'
+        r"^the change needs a restart of dockerd, which is not allowed here, got /mtu, "
+        r"/userland-proxy; "
+        r'.*gvisor_restart = "auto", or "reload"'
     )
 
     with pytest.raises(Problem, match=message):
@@ -54,7 +55,7 @@ def test_where_everything_is_in_force_no_policy_changes_anything(restart: Restar
     plan = plan_daemon_json(settled, BOTH, restart=restart)
 
     assert not plan.changes
-    assert plan.owed == ()
+    assert plan.unapplied == ()
 
 
 @pytest.mark.parametrize(
@@ -66,10 +67,8 @@ def test_a_second_run_still_owes_the_restart_and_changes_nothing(wanted: dict[st
     second = plan_daemon_json(node(**after(first)), wanted, restart="reload")
 
     assert not second.changes
-    assert second.owed == ("/userland-proxy",)
-    assert second.reasons == (
-        "a restart of dockerd stays owed, until then without effect: /userland-proxy",
-    )
+    assert second.unapplied == ("/userland-proxy",)
+    assert second.reasons == ("take effect when dockerd is restarted: /userland-proxy",)
 
 
 def test_an_owed_restart_is_made_as_soon_as_it_is_allowed() -> None:
@@ -79,8 +78,8 @@ def test_an_owed_restart_is_made_as_soon_as_it_is_allowed() -> None:
 
     assert plan.action is Force.RESTART
     assert plan.before == plan.after
-    assert plan.owed == ()
-    assert "already in the file, but dockerd was started without it" in plan.reasons[0]
+    assert plan.unapplied == ()
+    assert "already in the file, but dockerd was started without them" in plan.reasons[0]
 
 
 def test_an_owed_restart_is_refused_where_none_is_allowed() -> None:
@@ -96,7 +95,7 @@ def test_an_owed_restart_that_somebody_made_is_owed_no_longer() -> None:
 
     plan = plan_daemon_json(node(**given), BOTH, restart="reload")
 
-    assert (plan.changes, plan.owed) == (False, ())
+    assert (plan.changes, plan.unapplied) == (False, ())
 
 
 def test_what_is_owed_to_one_owner_is_no_reason_for_another_to_restart() -> None:
@@ -105,7 +104,7 @@ def test_what_is_owed_to_one_owner_is_no_reason_for_another_to_restart() -> None
     plan = plan_daemon_json(left, LIVE)
 
     assert plan.action is Force.RELOAD
-    assert plan.owed == ("/userland-proxy",)
+    assert plan.unapplied == ("/userland-proxy",)
 
 
 def test_a_key_that_is_given_back_without_its_restart_stays_owed() -> None:
@@ -115,7 +114,7 @@ def test_a_key_that_is_given_back_without_its_restart_stays_owed() -> None:
     again = plan_daemon_json(node(**after(plan)), LIVE, restart="reload")
 
     assert plan.action is again.action is Force.NOTHING
-    assert plan.owed == again.owed == ("/userland-proxy",)
+    assert plan.unapplied == again.unapplied == ("/userland-proxy",)
     assert "userland-proxy" not in (plan.after or "")
     assert not again.changes
 
@@ -126,7 +125,7 @@ def test_a_foreign_key_that_was_changed_since_the_start_is_owed_and_left() -> No
 
     plan = plan_daemon_json(settled.model_copy(update={"daemon_json": edited}), LIVE)
 
-    assert plan.owed == ("/icc",)
+    assert plan.unapplied == ("/icc",)
     assert plan.action is Force.NOTHING
 
 

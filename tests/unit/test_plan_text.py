@@ -22,7 +22,7 @@ LOGGING: dict[str, Json] = {"log-driver": "json-file", "log-opts": {"max-size": 
         pytest.param({"daemon_json": b"\xff{}"}, "is not UTF-8 text; ", id="not-utf-8"),
         pytest.param(
             {"daemon_json": " \n", "docker": info(ServerVersion="20.10.24+dfsg1")},
-            "the file is empty, which Docker before 23.0 does not start with; write {}",
+            "the file is empty, and Docker before 23.0 does not start with an empty file; write {}",
             id="empty",
         ),
         pytest.param(
@@ -33,7 +33,7 @@ LOGGING: dict[str, Json] = {"log-driver": "json-file", "log-opts": {"max-size": 
         pytest.param({"daemon_json": '{"a": {'}, "line 1 column 8: not JSON", id="cut-off"),
         pytest.param({"daemon_json": '{"a": {\n'}, "line 2 column 1: not JSON", id="cut-off-line"),
         pytest.param(
-            {"daemon_json": '{"a": 1, "a": 2}'}, "line 1 column 10: /a is there twice", id="twice"
+            {"daemon_json": '{"a": 1, "a": 2}'}, "line 1 column 10: /a exists twice", id="twice"
         ),
     ],
 )
@@ -49,7 +49,7 @@ def test_a_file_that_cannot_be_understood_is_refused(given: dict[str, Any], mess
             "unreadable", "^cannot be read; connect as root or with sudo$", id="unreadable"
         ),
         pytest.param("directory", "^is a directory; ", id="directory"),
-        pytest.param("dangling", "^is a symbolic link to nothing; ", id="dangling"),
+        pytest.param("dangling", "^is a symbolic link without a target; ", id="dangling"),
     ],
 )
 def test_a_file_that_is_not_known_is_refused_even_where_nothing_is_wanted(

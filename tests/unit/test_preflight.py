@@ -61,26 +61,27 @@ def test_a_plain_debian_node_is_fit() -> None:
         ),
         pytest.param(
             {"max_user_namespaces": "0"},
-            "user.max_user_namespaces is 0, runsc needs some; "
-            "sysctl user.max_user_namespaces=10000",
+            "user.max_user_namespaces is 0, but runsc needs user namespaces; "
+            "run sysctl user.max_user_namespaces=10000",
             id="user-namespaces",
         ),
         pytest.param(
             {"store_options": "rw,noexec,relatime"},
             "/opt/gvisor/releases is on a file system that is mounted noexec, "
-            "got rw,noexec,relatime; mount it without noexec, or mount another file system there",
+            "got rw,noexec,relatime; mount this file system without noexec, or mount another "
+            "one at that path",
             id="noexec",
         ),
         pytest.param(
             {"store_free": "1000 4096"},
-            "/opt/gvisor/releases needs 768 MiB free for another release, got 3 MiB; "
-            "free some; gvisor_keep_releases says how many old releases stay",
+            "/opt/gvisor/releases needs 768 MiB of free space for another release, got 3 MiB; "
+            "free some space; gvisor_keep_releases limits how many releases stay",
             id="free-space",
         ),
         pytest.param(
             {"stray_sidecars": "yes"},
-            "/usr/local/bin/gvisor-bin is there, and the link beside it would take its sidecars; "
-            "remove it: the sidecars of a release lie in the release's own directory",
+            "/usr/local/bin/gvisor-bin exists, and /usr/local/bin/runsc would use its sidecars; "
+            "remove /usr/local/bin/gvisor-bin; each release has its sidecars in its own directory",
             id="stray-sidecars",
         ),
     ],
@@ -166,7 +167,7 @@ def test_a_release_with_a_known_escape_is_refused_with_the_floor_and_the_way_out
 
     assert message == (
         "release 20240729.0 has a known escape (CVE-2025-2713, CVE-2026-96812); "
-        'use 20260831.0 or later, or say why not in gvisor_accept_risk = "<reason>"'
+        'use 20260831.0 or later, or accept the risk: gvisor_accept_risk = "<reason>"'
     )
 
 
@@ -184,7 +185,7 @@ def test_a_dangerous_runtime_is_repeated_with_its_reason() -> None:
 
     (said,) = accepted_risks(settings_of(gvisor_runtimes={"netraw": netraw}))
 
-    assert said.startswith("RISK ACCEPTED: runtime netraw: real raw sockets on the host's kernel")
+    assert said.startswith("RISK ACCEPTED: runtime netraw: raw sockets of the host kernel")
     assert said.endswith("Reason given: ping monitors need it")
 
 
@@ -298,7 +299,7 @@ def test_every_rule_names_where_it_is_known_from() -> None:
     ("there", "refused"),
     [
         pytest.param("yes", [], id="there"),
-        pytest.param("no", ["/srv/text is no directory"], id="not-there"),
+        pytest.param("no", ["/srv/text is not a directory"], id="not-there"),
         pytest.param(None, [], id="nobody-looked"),
     ],
 )
@@ -319,7 +320,7 @@ def test_whatever_is_impossible_is_said_at_once_and_where() -> None:
     ]
 
     assert found == [
-        ("node", "/srv/text is no directory"),
+        ("node", "/srv/text is not a directory"),
         (DAEMON_JSON, "line 1 column 6: not JSON (Expecting ':' delimiter)"),
         ("node", "the egress firewall needs systemd on the node"),
         ("node", "the watch needs systemd on the node"),

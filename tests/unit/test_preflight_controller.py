@@ -41,13 +41,13 @@ def test_a_directory_that_cannot_be_written_to_is_named(
 
     problem = report_problem(str(tmp_path / "reports"))
 
-    assert f"{tmp_path} on the controller cannot be written to" in str(problem)
+    assert f"{tmp_path} on the controller is not writable" in str(problem)
 
 
 def test_a_file_in_place_of_the_hosts_reports_is_named(tmp_path: Path) -> None:
     (tmp_path / "hosts").write_text("")
 
-    assert f"{tmp_path}/hosts on the controller is no directory" in str(
+    assert f"{tmp_path}/hosts on the controller is not a directory" in str(
         report_problem(str(tmp_path))
     )
 

@@ -11,9 +11,9 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.runtimes.profiles import PANIC_VARIABLES, Runtime, check_runtime_name, risks
 
 REASON = "the tenant has signed for it"
-UDS = "sockets of the host, docker.sock among them, where they are mounted (--host-uds)"
-RAW = "real raw sockets on the host's kernel (--net-raw)"
-TESTONLY = "a flag for gVisor's own tests, which may leave out what isolates the host"
+UDS = "sockets of the host that are mounted, such as docker.sock (--host-uds)"
+RAW = "raw sockets of the host kernel (--net-raw)"
+TESTONLY = "a flag for gVisor's own tests, which may switch isolation off"
 
 
 def refusal(**asked: Any) -> str:
@@ -34,15 +34,20 @@ def test_letters_and_digits_are_a_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("runc", "not a runtime name, got runc; use letters and digits, ", id="runc"),
-        pytest.param("node", "not a runtime name, got node; use", id="node"),
-        pytest.param("a" * 41, "not a runtime name, got aaa", id="too-long"),
-        pytest.param("1a", "not a runtime name, got 1a", id="digit-first"),
-        pytest.param("a_b", "not a runtime name, got a_b", id="underscore"),
-        pytest.param("é", "not a runtime name, got é", id="not-ascii"),
+        pytest.param(
+            "runc",
+            "not a valid runtime name, got runc; use at most 40 lower-case letters and digits, ",
+            id="runc",
+        ),
+        pytest.param("node", "not a valid runtime name, got node; use", id="node"),
+        pytest.param("a" * 41, "not a valid runtime name, got aaa", id="too-long"),
+        pytest.param("1a", "not a valid runtime name, got 1a", id="digit-first"),
+        pytest.param("a_b", "not a valid runtime name, got a_b", id="underscore"),
+        pytest.param("é", "not a valid runtime name, got é", id="not-ascii"),
         pytest.param(
             "runsccanary",
-            "names that end in canary are for trying releases, got runsccanary; call it otherwise",
+            "names that end in canary are reserved to try releases, got runsccanary; choose "
+            "another name",
             id="canary",
         ),
         pytest.param("canary", "names that end in canary are", id="canary-alone"),
@@ -74,7 +79,7 @@ def test_a_flag_that_a_key_stands_for_is_refused_with_the_key(
     message = refusal(flags=[dashes + flag], reason=REASON)
 
     name = flag.split("=", maxsplit=1)[0]
-    assert message == f"--{name} has a key of its own, got {dashes}{flag}; use {key}"
+    assert message == f"--{name} has a key of its own, got {dashes}{flag}; use the key {key}"
 
 
 @pytest.mark.parametrize(
@@ -88,13 +93,14 @@ def test_a_flag_that_a_key_stands_for_is_refused_with_the_key(
 def test_a_flag_that_hardening_sets_is_refused_beside_it(flag: str) -> None:
     assert Runtime(flags=(flag,)).flags == (flag,)
     assert refusal(hardening="strict", flags=[flag]) == (
-        f'hardening "strict" sets this flag by itself, got {flag}; leave the flag out, or hardening'
+        f'hardening "strict" sets this flag itself, got {flag}; remove the flag, or remove '
+        "hardening"
     )
 
 
 @pytest.mark.parametrize("flag", [pytest.param(f"--{n}", id=n) for n in ("version", "help", "h")])
 def test_a_flag_that_answers_instead_of_running_is_refused(flag: str) -> None:
-    assert refusal(flags=[flag]) == f"not for a runtime, Docker sets it, got {flag}; leave it out"
+    assert refusal(flags=[flag]) == f"Docker sets {flag} itself, got {flag}; remove this flag"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +148,7 @@ def test_a_path_below_var_log_takes_panics(path: str) -> None:
 def test_another_path_for_panics_is_refused(path: str) -> None:
     assert refusal(panic_log=path) == (
         f"not a path below /var/log, got {path}; write such a path; "
-        "of variables it may hold %TIMESTAMP% and %COMMAND%"
+        "it may contain the variables %TIMESTAMP% and %COMMAND%"
     )
 
 
@@ -157,7 +163,7 @@ DANGEROUS = [
     pytest.param({"host_uds": "all"}, UDS, id="host-uds-all"),
     pytest.param(
         {"flags": ["--allow-flag-override"], "network": "sandbox"},
-        "whoever sets annotations changes the sandbox (--allow-flag-override)",
+        "everybody who can set annotations can change the sandbox (--allow-flag-override)",
         id="allow-flag-override",
     ),
     pytest.param(
@@ -177,31 +183,33 @@ DANGEROUS = [
     ),
     pytest.param(
         {"flags": ["--allow-packet-socket-write"], "network": "sandbox"},
-        "crafted packets in the node's network (--allow-packet-socket-write)",
+        "forged packets in the node's network (--allow-packet-socket-write)",
         id="packet-socket-write",
     ),
     pytest.param(
         {"flags": ["--host-fifo=open"]},
-        "named pipes of the host, where they are mounted (--host-fifo)",
+        "named pipes of the host that are mounted (--host-fifo)",
         id="host-fifo",
     ),
     pytest.param(
         {"flags": ["--character-device-policy=passthrough"]},
-        "an image's device nodes opened on the host (--character-device-policy)",
+        "device nodes of an image, opened on the host (--character-device-policy)",
         id="device-policy",
     ),
     pytest.param(
         {"flags": ["--rootless"]},
-        "a sandbox with the privileges of who starts it (--rootless)",
+        "a sandbox with the privileges of the user who starts it (--rootless)",
         id="rootless",
     ),
     pytest.param(
         {"flags": ["--profile"]},
-        "a looser seccomp filter around the sandbox (--profile)",
+        "a less strict seccomp filter around the sandbox (--profile)",
         id="profile",
     ),
     pytest.param(
-        {"flags": ["--iouring"]}, "io_uring, which gVisor keeps for tests (--iouring)", id="iouring"
+        {"flags": ["--iouring"]},
+        "io_uring, which gVisor has only for tests (--iouring)",
+        id="iouring",
     ),
     pytest.param(
         {"flags": ["--EXPERIMENTAL-xdp=redirect:eth0"]},
@@ -210,17 +218,17 @@ DANGEROUS = [
     ),
     pytest.param(
         {"flags": ["--nvproxy"]},
-        "calls from inside to the host's GPU driver (--nvproxy)",
+        "containers reach the host's GPU driver (--nvproxy)",
         id="nvproxy",
     ),
     pytest.param(
         {"flags": ["--tpuproxy"]},
-        "calls from inside to the host's TPU driver (--tpuproxy)",
+        "containers reach the host's TPU driver (--tpuproxy)",
         id="tpuproxy",
     ),
     pytest.param(
         {"flags": ["--rdmaproxy"]},
-        "calls from inside to the host's RDMA driver (--rdmaproxy)",
+        "containers reach the host's RDMA driver (--rdmaproxy)",
         id="rdmaproxy",
     ),
 ]
@@ -231,7 +239,7 @@ def test_what_is_dangerous_is_refused_with_the_danger_and_the_way_out(
     asked: dict[str, Any], danger: str
 ) -> None:
     assert refusal(**asked) == (
-        f"dangerous without a reason: {danger}; leave it out, or say why beside it: "
+        f"a reason is required for: {danger}; remove these options, or add "
         '"reason": "<10 characters or more>"'
     )
 
@@ -284,7 +292,7 @@ def test_several_dangers_are_told_at_once_and_a_reason_stays_on_its_line() -> No
     asked = Runtime(host_uds="open", flags=("--net-raw",), reason="two lines\nof a reason")
 
     assert risks({"a": asked}) == (
-        f"RISK ACCEPTED: runtime a: {UDS}, and {RAW}. Reason given: two lines of a reason",
+        f"RISK ACCEPTED: runtime a: {UDS}; {RAW}. Reason given: two lines of a reason",
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.reach import needs_proxy, only_by_proxy
-from pyinfra_gvisor.daemon_json.story import owed_lines, plan_lines, spared_line
+from pyinfra_gvisor.daemon_json.story import plan_lines, spared_line, unapplied_lines
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node, parse_node
@@ -106,11 +106,11 @@ def test_what_dockers_nftables_drops_meanwhile_is_in_the_plan() -> None:
     lines = plan_lines(plan_daemon_json(found, keys), found, wait_s=300)
 
     assert (
-        "  where ports are published, a new connection may take a second longer: while dockerd "
-        "starts, its nftables drops what it has no rule for"
+        "  new connections to published ports may take a second longer: while dockerd starts, its "
+        "nftables rules drop such packets"
     ) in lines
     (twice,) = (line for line in lines if "twice" in line)
-    assert twice.startswith("  without docker-proxy, Docker's nftables starts no container that ")
+    assert twice.startswith("  without docker-proxy, Docker with nftables cannot start a container")
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,9 @@ def test_the_key_is_left_alone_where_clients_depend_on_it() -> None:
 
     assert json.loads(plan.after or "") == {"debug": True}
     assert spared_line(plan) == (
-        "userland-proxy stays on: without docker-proxy clients lose 8080/tcp over IPv6 (web). To "
-        'switch it off all the same, set gvisor_daemon_json = {"userland-proxy": False}'
+        "userland-proxy stays on, because without docker-proxy clients lose 8080/tcp over "
+        "IPv6 (web). To "
+        'switch userland-proxy off anyway, set gvisor_daemon_json = {"userland-proxy": False}'
     )
 
 
@@ -154,7 +155,7 @@ def test_else_it_is_switched_off(reach: tuple[str, ...], spare_ports: bool) -> N
 def test_a_restart_that_would_end_it_because_of_somebody_else_is_refused() -> None:
     found = node(reach=(WEB6, OUTER), daemon_json=compact(OFF), mtime_s=EARLIER_S + 10_000)
 
-    with pytest.raises(Problem, match=r"clients lose 8080/tcp over IPv6 \(web\)"):
+    with pytest.raises(Problem, match=r"Clients would lose 8080/tcp over IPv6 \(web\)"):
         plan_daemon_json(found, {**OFF, "no-new-privileges": True}, spare_ports=True)
 
 
@@ -194,7 +195,7 @@ def test_a_plan_that_switches_it_off_names_every_port_that_is_lost() -> None:
     assert plan.action is Force.RESTART
     lines = plan_lines(plan, found, wait_s=300)
     lost = "53/udp on 2001:db8::5 (dns), 8080/tcp over IPv6 (web)"
-    said = f"  when docker-proxy ends, clients lose these published ports: {lost}"
+    said = f"  clients lose these published ports when docker-proxy ends: {lost}"
     assert said in lines
     script = transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
     assert "given_up='udp 6 53\ntcp 6 8080'\n" in script
@@ -215,7 +216,7 @@ def test_a_plan_says_that_containers_on_other_networks_need_another_way(
 
     lines = plan_lines(plan_daemon_json(found, OFF), found, wait_s=300)
 
-    assert sum("only on their own network" in line for line in lines) == told
+    assert sum("only if both containers share a network" in line for line in lines) == told
 
 
 def test_another_restart_says_which_ports_are_refused_meanwhile_and_gives_none_up() -> None:
@@ -223,7 +224,7 @@ def test_another_restart_says_which_ports_are_refused_meanwhile_and_gives_none_u
 
     plan = plan_daemon_json(found, {"no-new-privileges": True})
 
-    said = "  refused for some tenths of a second, until docker-proxy runs again: "
+    said = "  published ports that refuse connections for less than a second: "
     assert f"{said}8080/tcp over IPv6 (web)" in plan_lines(plan, found, wait_s=300)
     script = transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
     assert "given_up=''\n" in script
@@ -235,7 +236,7 @@ def test_a_restart_that_is_owed_names_what_it_will_cut_and_gives_none_up_before(
     plan = plan_daemon_json(found, {**OFF, "debug": True}, restart="reload")
 
     assert plan.action is Force.RELOAD
-    assert owed_lines(plan)[-1] == (
+    assert unapplied_lines(plan)[-1] == (
         "clients lose these published ports with that restart: 8080/tcp over IPv6 (web)"
     )
     script = transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
@@ -245,7 +246,7 @@ def test_a_restart_that_is_owed_names_what_it_will_cut_and_gives_none_up_before(
 def test_a_reload_that_owes_no_restart_cuts_nothing() -> None:
     plan = plan_daemon_json(node(reach=(WEB6, OUTER)), {"debug": True}, restart="reload")
 
-    assert (plan.action, plan.lost, owed_lines(plan)) == (Force.RELOAD, None, [])
+    assert (plan.action, plan.lost, unapplied_lines(plan)) == (Force.RELOAD, None, [])
 
 
 def test_a_docker_proxy_that_runs_counts_whatever_the_file_says_by_now() -> None:

@@ -127,7 +127,7 @@ def test_a_node_without_a_record_is_new_where_there_never_was_one(given: dict[st
         pytest.param({"generations_owned": "yes"}, "owned.json is missing", id="generations"),
         pytest.param(
             {"daemon_json": CHANGED["daemon_json"]},
-            "has no record, but runtimes in daemon.json are ours, got runsc",
+            "owned.json is missing, but daemon.json has runtimes of ours, got runsc",
             id="nothing-but-our-runtime",
         ),
     ],
@@ -159,4 +159,4 @@ def test_another_damaged_record_stops_no_run_and_what_it_means_is_said(name: str
 
     ((file, what),) = harmless_faults(found)
     assert file == f"/var/lib/pyinfra-gvisor/{name}.json"
-    assert what.startswith("damaged: 7 characters that are no record; ")
+    assert what.startswith("damaged: 7 characters that are not a record; ")

@@ -29,7 +29,9 @@ def test_a_new_home_is_refused_by_the_names_of_those_who_live_in_the_old_one(pat
         home = {name: home}
     assert isinstance(home, dict)
 
-    with pytest.raises(Problem, match=f"^{pointer(path)} would take .*, got app, job; "):
+    with pytest.raises(
+        Problem, match=f"^the change of {pointer(path)} would unmount .*, got app, job; "
+    ):
         refuse_moving(found, {"dns": []}, {"dns": [], **home})
     refuse_moving(found, home, {"dns": [], **home})
 
@@ -49,7 +51,9 @@ def test_another_image_store_is_refused_while_containers_run(
 ) -> None:
     found = node(containers=BUSY, daemon_json=json.dumps({"features": before}))
 
-    with pytest.raises(Problem, match=r"^/features/\S+ would take the files .*, got app, job; "):
+    with pytest.raises(
+        Problem, match=r"^the change of /features/\S+ would unmount the files .*, got app, job; "
+    ):
         plan_daemon_json(found, {"features": wanted})
 
 
@@ -82,7 +86,7 @@ def test_to_name_the_image_store_that_docker_has_chosen_itself_is_no_move(
     docker = info(ServerVersion="29.7.1", Driver="overlayfs", DriverStatus=status)
     found = node(containers=BUSY, docker=docker)
 
-    with pytest.raises(Problem, match="would take") if refused else nullcontext():
+    with pytest.raises(Problem, match="would unmount") if refused else nullcontext():
         plan_daemon_json(found, {"features": {"containerd-snapshotter": True}})
 
 
@@ -96,7 +100,9 @@ def test_to_name_the_image_store_that_docker_has_chosen_itself_is_no_move(
 def test_to_leave_the_image_store_to_docker_again_is_a_move(docker: dict[str, Any]) -> None:
     given = after(plan_daemon_json(node(), {"features": {"containerd-snapshotter": True}}))
 
-    with pytest.raises(Problem, match=r"^/features/containerd-snapshotter would take the files"):
+    with pytest.raises(
+        Problem, match=r"^the change of /features/containerd-snapshotter would unmount the files"
+    ):
         plan_daemon_json(node(**{**given, "docker": docker}, containers=BUSY), {})
 
 
@@ -114,17 +120,16 @@ def test_the_refusal_says_who_lives_there_and_what_is_possible(
         plan_daemon_json(node(**given, containers=BUSY), wanted)
 
     assert str(refused.value) == (
-        "/data-root would take the files of running containers away, and exec with them, "
-        "got app, job; stop these containers first, Docker does not migrate them; "
-        "deploys/gvisor.py can keep the old value instead, "
-        "deploys/remove.py and deploys/rollback.py cannot"
+        "the change of /data-root would unmount the files of running containers and break exec, "
+        "got app, job; stop these containers first, because Docker does not migrate them; or, with "
+        "deploys/gvisor.py, declare the old value"
     )
 
 
 def test_going_back_to_the_old_home_is_a_move_too() -> None:
     given = after(plan_daemon_json(node(), MOVED))
 
-    with pytest.raises(Problem, match=r"^/data-root would take the files"):
+    with pytest.raises(Problem, match=r"^the change of /data-root would unmount the files"):
         plan_daemon_json(node(**given, containers=BUSY), {})
 
 

@@ -127,7 +127,7 @@ def test_origins_that_disagree_on_one_architecture_write_nothing(
     assert code == 1
     assert lock.read_bytes() == before
     assert f"pyinfra-gvisor: {RELEASE} {arch} {ARCHIVE}: " in err
-    assert err.count("disagree") == 1
+    assert err.count("have different checksums") == 1
     assert "0" * 128 in err
     assert SUMS[arch][ARCHIVE] in err
 
@@ -143,7 +143,7 @@ def test_a_release_that_is_there_with_the_same_sums_is_left_alone(
 
     assert code == 0
     assert written(lock) == before
-    assert "already, with the sums that both origins name" in capsys.readouterr().out
+    assert "with the checksums of both origins" in capsys.readouterr().out
 
 
 def test_a_release_that_is_there_with_other_sums_is_refused(
@@ -157,7 +157,7 @@ def test_a_release_that_is_there_with_other_sums_is_refused(
     err = capsys.readouterr().err
     assert code == 1
     assert lock.read_bytes() == before
-    assert err.count("disagree; nothing was changed, and this file must not be used") == 4
+    assert err.count("have different checksums; nothing was changed. Do not use this file") == 4
 
 
 def test_loose_files_are_not_added_without_github_and_the_way_out_is_said(
@@ -170,9 +170,9 @@ def test_loose_files_are_not_added_without_github_and_the_way_out_is_said(
 
     err = capsys.readouterr().err
     assert code == 1
-    assert "names no sum of runsc-x86_64" in err
-    assert "up to 20260817.0 GitHub is not known to have checksums of runsc and" in err
-    assert "pinned by gvisor_sha512 in group data" in err
+    assert "has no checksum of runsc-x86_64" in err
+    assert "set gvisor_sha512 in group data, because GitHub has no checksums of runsc and" in err
+    assert "for releases up to 20260817.0" in err
 
 
 def test_loose_files_that_both_origins_name_are_added_with_a_warning(
@@ -187,7 +187,7 @@ def test_loose_files_that_both_origins_name_are_added_with_a_warning(
     entry = read_lock(lock).releases[LOOSE]
     assert code == 0
     assert (entry.layout, entry.sha512) == ("loose", sums)
-    assert "open to CVE-2026-96812; nodes get it only with gvisor_accept_risk" in said.err
+    assert "open to CVE-2026-96812; nodes refuse it without gvisor_accept_risk" in said.err
     assert json.loads(said.out.partition("gvisor_sha512 = ")[2].splitlines()[0]) == sums
 
 

@@ -40,13 +40,15 @@ def lock(tmp_path: Path) -> Path:
     [
         pytest.param(["add", "20261005"], "not a gVisor release, got 20261005", id="no-number"),
         pytest.param(["add", "latest"], "not a gVisor release, got latest", id="a-word"),
-        pytest.param(["add", RELEASE, "--bucket", "http://a.b"], "not a base URL", id="http"),
-        pytest.param(["add", RELEASE, "--github", "file:///etc"], "not a base URL", id="file"),
-        pytest.param(["check", "--bucket", "https://a:0x/"], "not a base URL", id="port"),
+        pytest.param(["add", RELEASE, "--bucket", "http://a.b"], "not a valid base URL", id="http"),
+        pytest.param(
+            ["add", RELEASE, "--github", "file:///etc"], "not a valid base URL", id="file"
+        ),
+        pytest.param(["check", "--bucket", "https://a:0x/"], "not a valid base URL", id="port"),
         pytest.param(["check", "--bucket", "https://u:pw@h/"], "got h/;", id="password"),
         pytest.param(
             ["add", RELEASE, "--bucket", "https://m/a", "--github", "https://m/a/"],
-            "one URL for both origins, got https://m/a;",
+            "both origins have the same URL, got https://m/a;",
             id="one-origin",
         ),
         pytest.param(["list", "--lock", "/no/where"], "No such file", id="no-lock"),
@@ -88,9 +90,9 @@ def test_check_online_compares_every_entry_with_both_origins(
 
     out = capsys.readouterr().out
     assert code == 0
-    assert out.count("names the same sums") == 2 * len(releases)
+    assert out.count("has the same checksums") == 2 * len(releases)
     assert len(origin.asked) == 3 * len(releases) + 1
-    assert out.splitlines()[-1] == "newer than all of them, by gVisor's tags: none"
+    assert out.splitlines()[-1] == "newer releases in gVisor's tags: none"
 
 
 def test_check_online_names_newer_releases(
@@ -106,7 +108,7 @@ def test_check_online_names_newer_releases(
     named = ", ".join(f"2099010{day}.0" for day in range(7, 2, -1))
     assert code == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f"newer than all of them, by gVisor's tags: {named}, and 2 more"
+        f"newer releases in gVisor's tags: {named}, and 2 more"
     )
 
 
@@ -125,7 +127,7 @@ def test_check_names_newer_releases_that_are_known_without_network(
     assert (
         capsys.readouterr()
         .out.splitlines()[1]
-        .startswith(f"newer than all of them, by known.json of {known().as_of}: {newest}")
+        .startswith(f"newer releases in known.json of {known().as_of}: {newest}")
     )
 
 
@@ -138,7 +140,7 @@ def test_check_online_puts_a_disagreement_before_a_silent_origin(
 
     err = capsys.readouterr().err
     assert silent == 1
-    assert err.count("disagree") == 4
+    assert err.count("have different checksums") == 4
     assert err.count("answers 404") == 2
     assert "/tags" not in origin.asked
 

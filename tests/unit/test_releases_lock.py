@@ -76,7 +76,7 @@ SUM = "a" * 128
         ),
         pytest.param(
             lambda lock: _entry(lock)["sha512"].pop("aarch64"),
-            f"releases/{NEW}/sha512: aarch64 missing",
+            f"releases/{NEW}/sha512: must also have aarch64",
             id="one-architecture",
         ),
         pytest.param(
@@ -106,7 +106,7 @@ SUM = "a" * 128
         ),
         pytest.param(
             lambda lock: lock["releases"].update({"20260907.00": _entry(lock)}),
-            "releases/20260907.00: not how this release is written, got 20260907.00",
+            "releases/20260907.00: not the usual form of this release, got 20260907.00",
             id="leading-zero",
         ),
         pytest.param(lambda lock: lock.pop("default"), "default: field required", id="no-default"),
@@ -122,7 +122,7 @@ SUM = "a" * 128
         ),
         pytest.param(
             lambda lock: _entry(lock).update(layout="loose"),
-            f"releases/{NEW}/layout: a release of that date is archive, got loose",
+            f"releases/{NEW}/layout: must be archive for a release of this date, got loose",
             id="layout-of-another-date",
         ),
         pytest.param(
@@ -132,7 +132,8 @@ SUM = "a" * 128
         ),
         pytest.param(
             lambda lock: _sums(lock).update(_sums(lock, OLD)),
-            f"releases/{OLD}/sha512/x86_64/{ARCHIVE}: the same sum as releases/{NEW}/sha512/x86_64",
+            f"releases/{OLD}/sha512/x86_64/{ARCHIVE}: the same checksum as "
+            f"releases/{NEW}/sha512/x86_64",
             id="two-equal",
         ),
         pytest.param(
@@ -164,7 +165,9 @@ def test_a_wrong_lock_is_told_by_file_and_key(
         pytest.param(b"", "line 1 column 1: Expecting value", id="empty"),
         pytest.param(b'{\n  "default": "x",,\n}', "line 2 column 18: ", id="comma"),
         pytest.param(b"<<<<<<< HEAD\n{}", "line 1 column 1: ", id="merge-conflict"),
-        pytest.param(b'{"default": "a", "default": "b"}', "a key twice, got default", id="twice"),
+        pytest.param(
+            b'{"default": "a", "default": "b"}', "a key exists twice, got default", id="twice"
+        ),
         pytest.param(b"\xff{}", "not UTF-8 at byte 0", id="not-utf-8"),
         pytest.param(b"[" * 100_000, "recursion", id="deep"),
         pytest.param(b"[]", "top: input should be a valid dict", id="a-list"),
@@ -187,7 +190,7 @@ def test_a_lock_that_is_none_stops_every_command(
     assert code == 1
     assert f"{path}: " in err
     assert message in err
-    assert "restore it from the repository, or install this package again" in err
+    assert "restore this file from the repository, or install this package again" in err
     assert path.read_bytes() == content
 
 

@@ -65,9 +65,9 @@ def _not_http(request: BaseHTTPRequestHandler) -> None:
         pytest.param(_answers(206, f"{SUM}  {ARCHIVE}".encode()), " answers 206", id="206"),
         pytest.param(_answers(200, b"<!DOCTYPE html><p>Log in"), "got <!DOCTYPE ht", id="html"),
         pytest.param(_answers(200, NOT_FOUND), "got <?xml", id="200-xml"),
-        pytest.param(_answers(200, b""), "names no sum of ", id="empty"),
-        pytest.param(_answers(200, b"\xff\xfe\x00"), "names no sum of ", id="binary"),
-        pytest.param(_answers(200, SUM.encode()), "names no sum of ", id="no-name"),
+        pytest.param(_answers(200, b""), "has no checksum of ", id="empty"),
+        pytest.param(_answers(200, b"\xff\xfe\x00"), "has no checksum of ", id="binary"),
+        pytest.param(_answers(200, SUM.encode()), "has no checksum of ", id="no-name"),
         pytest.param(_answers(200, b"a" * (LIMIT_BYTES + 1)), "more than 1048576", id="oversized"),
         pytest.param(_ends_early, "bytes too early", id="cut-short"),
         pytest.param(_hangs_up, "cannot be read, got ", id="hangs-up"),
@@ -100,14 +100,14 @@ def test_what_is_no_answer_names_the_url_and_changes_nothing(
     ("text", "message"),
     [
         pytest.param(
-            f"{SUM[:-1]}  {{}}\n", "not 128 hexadecimal digits, got 127: ", id="truncated"
+            f"{SUM[:-1]}  {{}}\n", "not have 128 hexadecimal digits, got 127: ", id="truncated"
         ),
         pytest.param(f"{SUM}0  {{}}\n", "got 129: ", id="too-long"),
         pytest.param(f"{SUM[:64]}  {{}}\n", "got 64: ", id="a-sha256"),
         pytest.param(f"{SUM.upper()}  {{}}\n", "got 128: ", id="capitals"),
-        pytest.param(f"{SUM}  other.tar.bz2\n", "names no sum of ", id="another-file"),
-        pytest.param(f"{SUM}  x/{{}}\n", "names no sum of ", id="a-path"),
-        pytest.param(f"{SUM}  {{}}\n{'0' * 128}  {{}}\n", "names two sums of ", id="twice"),
+        pytest.param(f"{SUM}  other.tar.bz2\n", "has no checksum of ", id="another-file"),
+        pytest.param(f"{SUM}  x/{{}}\n", "has no checksum of ", id="a-path"),
+        pytest.param(f"{SUM}  {{}}\n{'0' * 128}  {{}}\n", "has two checksums of ", id="twice"),
     ],
 )
 @pytest.mark.parametrize(
@@ -184,9 +184,11 @@ def test_an_origin_that_stalls_is_given_up(
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        pytest.param("http://localhost:1/sums", "redirects to what is not", id="another-host"),
-        pytest.param("http://example.com/sums", "redirects to what is not", id="plain-http"),
-        pytest.param("ftp://127.0.0.1/sums", "redirects to what is not", id="ftp"),
+        pytest.param(
+            "http://localhost:1/sums", "redirects to an address without", id="another-host"
+        ),
+        pytest.param("http://example.com/sums", "redirects to an address without", id="plain-http"),
+        pytest.param("ftp://127.0.0.1/sums", "redirects to an address without", id="ftp"),
         pytest.param("file:///etc/hostname", "answers 302", id="file"),
     ],
 )

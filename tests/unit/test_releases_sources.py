@@ -128,30 +128,31 @@ def test_apt_takes_the_package_by_its_sum_and_the_key_from_beside_the_repository
         pytest.param(
             Archive("github", {"x86_64": LOOSE["aarch64"]}),
             LOOSE_RELEASE,
-            "GitHub has archives only, and releases up to 20260817.0 are loose files; "
+            "GitHub has only archives, but releases up to 20260817.0 are loose files; "
             'use gvisor_source = "official"',
             id="github-loose",
         ),
         pytest.param(
             Archive("https://u:p@m/{arch}", {"x86_64": LOOSE["aarch64"]}),
             LOOSE_RELEASE,
-            "two loose files cannot come from one URL, got https://m/{arch}; write {file} into",
+            "the release has two files, which cannot have the same URL, got "
+            "https://m/{arch}; put {file} into",
             id="url-without-file",
         ),
         pytest.param(
             Archive("official", {"x86_64": {"runsc": SHA}}),
             LOOSE_RELEASE,
-            "no sha512 is known of containerd-shim-runsc-v1, got runsc; write ",
+            "the sha512 of containerd-shim-runsc-v1 is unknown, got runsc; set ",
             id="half-of-the-loose-files",
         ),
         pytest.param(
             Archive("apt", {"x86_64": SHA}),
             RELEASE,
-            "no sha512 is known of runsc.deb, got gvisor.tar.bz2; write ",
+            "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set ",
             id="apt-by-the-archives-sum",
         ),
         pytest.param(
-            Archive(), "20990101.0", "no sha512 is known of gvisor.tar.bz2; write ", id="unknown"
+            Archive(), "20990101.0", "the sha512 of gvisor.tar.bz2 is unknown; set ", id="unknown"
         ),
         pytest.param(Archive(), "latest", "not a gVisor release, got latest", id="no-release"),
     ],
@@ -214,7 +215,7 @@ def test_a_source_is_taken(text: str) -> None:
     ],
 )
 def test_what_is_no_source_is_refused(text: str) -> None:
-    with pytest.raises(Problem, match=r"^not a source, got .*; write official, "):
+    with pytest.raises(Problem, match=r"^not a valid source, got .*; write official, "):
         check_source(text)
 
 
@@ -226,7 +227,7 @@ def test_what_is_no_source_is_refused(text: str) -> None:
     ],
 )
 def test_a_password_that_others_could_see_is_refused_and_not_shown(text: str) -> None:
-    with pytest.raises(Problem, match=r"^a password in a URL is seen by everybody") as raised:
+    with pytest.raises(Problem, match=r"^the URL has a password, which every user") as raised:
         check_source(text)
 
     assert "secret" not in str(raised.value)

@@ -57,7 +57,7 @@ def removal(found: Node, *users: RuntimeUser) -> Removal:
 
 @pytest.mark.parametrize("release", [OLD, NEW])
 def test_a_container_that_runs_on_a_release_of_ours_is_in_the_way(release: str) -> None:
-    with pytest.raises(Problem, match=r"would go: shop; .*gvisor_keep_running=True"):
+    with pytest.raises(Problem, match=r"would be removed: shop; .*gvisor_keep_running=True"):
         refuse_removal(node(**INSTALLED, containers=[sandbox("shop", release)]))
 
 

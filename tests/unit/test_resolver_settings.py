@@ -33,8 +33,9 @@ def test_a_runtime_has_no_names_of_dockers_unless_it_asks_for_them() -> None:
 @pytest.mark.parametrize("network", [pytest.param(name, id=name) for name in ("host", "none")])
 def test_they_are_for_gvisors_own_stack_alone(network: str) -> None:
     assert refusal(network=network, dns="docker") == (
-        '[\'net\'] dns "docker" is for network "sandbox"; with "host" Docker\'s own answers '
-        f'anyway, got {network}; leave "dns" out, or set network "sandbox"'
+        f'[\'net\'] dns "docker" needs network "sandbox", got {network}; remove "dns" (with '
+        "network "
+        '"host" Docker\'s own resolver answers), or set network "sandbox"'
     )
 
 
@@ -71,4 +72,4 @@ def test_a_node_that_has_not_what_answers_for_docker_is_refused_where_a_runtime_
     found = [problem.what for problem in refusals(unable, settings)]
 
     assert refusals(able, settings) == []
-    assert found == ['names with "dns": "docker" need ip'] * refused
+    assert found == ['runtimes with "dns": "docker" need ip'] * refused

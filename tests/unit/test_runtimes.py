@@ -73,8 +73,8 @@ def test_a_release_without_a_flag_of_stricts_is_too_old() -> None:
     problem = too_old("20230227.0", {"a": Runtime(), "b": Runtime(hardening="strict")})
 
     assert str(problem) == (
-        "runtime b asks for hardening strict, which runsc has from 20230306.0 on, got 20230227.0; "
-        "use a later release, or leave it out of gvisor_runtimes['b']"
+        "hardening strict of runtime b needs release 20230306.0 or later, got 20230227.0; "
+        "use a later release, or remove hardening strict from gvisor_runtimes['b']"
     )
 
 
@@ -98,8 +98,8 @@ def test_a_release_is_too_old_for_an_overlay_that_it_has_not(
     problem = too_old(release, {"a": Runtime(), "fast": Runtime(overlay=overlay)})
 
     assert str(problem) == (
-        f"runtime fast asks for overlay {overlay}, which runsc has from {since} on, got {release}; "
-        "use a later release, or leave it out of gvisor_runtimes['fast']"
+        f"overlay {overlay} of runtime fast needs release {since} or later, got {release}; "
+        f"use a later release, or remove overlay {overlay} from gvisor_runtimes['fast']"
     )
 
 

@@ -83,31 +83,43 @@ RUNTIMES = "gvisor_runtimes"
         pytest.param(
             "gvisor_release",
             20260928.0,
-            "a number, and numbers lose digits, got 20260928.0; quote it",
+            "must be a string, because a number loses digits, got 20260928.0; quote it",
             id="release-without-quotes",
         ),
         pytest.param("gvisor_release", "-1", "not a gVisor release, got -1; ", id="release-option"),
-        pytest.param("gvisor_source", "mirror", "not a source, got mirror; write ", id="source"),
-        pytest.param("gvisor_source", "ftp://m/x", "not a source, got ftp", id="source-ftp"),
-        pytest.param("gvisor_source", "./x.tar", "not a source, got ./x.tar", id="source-relative"),
-        pytest.param("gvisor_source", "", "not a source, got ; ", id="source-empty"),
         pytest.param(
-            "gvisor_sha512", {"x86_64": "AB" * 64}, "['x86_64'] string should match", id="sha-case"
+            "gvisor_source", "mirror", "not a valid source, got mirror; write ", id="source"
+        ),
+        pytest.param("gvisor_source", "ftp://m/x", "not a valid source, got ftp", id="source-ftp"),
+        pytest.param(
+            "gvisor_source", "./x.tar", "not a valid source, got ./x.tar", id="source-relative"
+        ),
+        pytest.param("gvisor_source", "", "not a valid source, got ; ", id="source-empty"),
+        pytest.param(
+            "gvisor_sha512", {"x86_64": "AB" * 64}, "['x86_64'] not a sha512, got ABAB", id="sha-case"
         ),
         pytest.param(
-            "gvisor_sha512", {"x86_64": SHA[:-1]}, "['x86_64'] string should", id="sha-short"
+            "gvisor_sha512", {"x86_64": SHA[:-1]}, "['x86_64'] not a sha512, got ", id="sha-short"
         ),
         pytest.param(
-            "gvisor_sha512", {"x86_64": SHA + "\n"}, "['x86_64'] string should", id="sha-newline"
+            "gvisor_sha512", {"x86_64": SHA + "\n"}, "['x86_64'] not a sha512, got ", id="sha-newline"
         ),
         pytest.param("gvisor_sha512", {"amd64": SHA}, "['amd64'] input should be", id="sha-arch"),
         pytest.param("gvisor_sha512", SHA, "input should be a valid dict", id="sha-text"),
-        pytest.param(RUNTIMES, {"runc": {}}, "not a runtime name, got runc; use", id="name-runc"),
-        pytest.param(RUNTIMES, {"runsc-net": {}}, "not a runtime name, got runsc-net", id="hyphen"),
-        pytest.param(RUNTIMES, {"Runsc": {}}, "not a runtime name, got Runsc", id="upper-case"),
-        pytest.param(RUNTIMES, {"runsc\n": {}}, "not a runtime name, got runsc?", id="newline"),
-        pytest.param(RUNTIMES, {"a b": {}}, "not a runtime name, got a b", id="name-space"),
-        pytest.param(RUNTIMES, {"": {}}, "not a runtime name, got ; use", id="name-empty"),
+        pytest.param(
+            RUNTIMES, {"runc": {}}, "not a valid runtime name, got runc; use", id="name-runc"
+        ),
+        pytest.param(
+            RUNTIMES, {"runsc-net": {}}, "not a valid runtime name, got runsc-net", id="hyphen"
+        ),
+        pytest.param(
+            RUNTIMES, {"Runsc": {}}, "not a valid runtime name, got Runsc", id="upper-case"
+        ),
+        pytest.param(
+            RUNTIMES, {"runsc\n": {}}, "not a valid runtime name, got runsc?", id="newline"
+        ),
+        pytest.param(RUNTIMES, {"a b": {}}, "not a valid runtime name, got a b", id="name-space"),
+        pytest.param(RUNTIMES, {"": {}}, "not a valid runtime name, got ; use", id="name-empty"),
         pytest.param(
             RUNTIMES,
             {"runsc": {"network": "hostinet"}},
@@ -117,7 +129,7 @@ RUNTIMES = "gvisor_runtimes"
         pytest.param(
             RUNTIMES,
             {"runsc": {"netwrk": "host"}},
-            "['runsc']['netwrk'] unknown key, got host; known are network",
+            "['runsc']['netwrk'] unknown key, got host; use network",
             id="mistyped-inside",
         ),
         pytest.param(
@@ -126,7 +138,8 @@ RUNTIMES = "gvisor_runtimes"
         pytest.param(
             RUNTIMES,
             {"runsc": {"flags": ["--network=none"]}},
-            "['runsc']['flags'] --network has a key of its own, got --network=none; use network",
+            "['runsc']['flags'] --network has a key of its own, got --network=none; use the "
+            "key network",
             id="network-as-a-flag",
         ),
         pytest.param(
@@ -147,12 +160,15 @@ RUNTIMES = "gvisor_runtimes"
         pytest.param(
             RUNTIMES,
             {"netraw": {"flags": ["--net-raw"]}},
-            "['netraw'] dangerous without a reason: real raw sockets on the host's kernel "
-            '(--net-raw); leave it out, or say why beside it: "reason"',
+            "['netraw'] a reason is required for: raw sockets of the host kernel "
+            '(--net-raw); remove these options, or add "reason"',
             id="danger",
         ),
         pytest.param(
-            RUNTIMES, {"acanary": {}}, "names that end in canary are for trying", id="name-canary"
+            RUNTIMES,
+            {"acanary": {}},
+            "names that end in canary are reserved to try",
+            id="name-canary",
         ),
         pytest.param(
             RUNTIMES, {"runsc": {"overlay": "all"}}, "['runsc']['overlay'] input", id="overlay"
@@ -169,7 +185,7 @@ RUNTIMES = "gvisor_runtimes"
         pytest.param(
             RUNTIMES,
             {"runsc": {"host-uds": "all"}},
-            "['runsc']['host-uds'] unknown key, got all; known are host_uds",
+            "['runsc']['host-uds'] unknown key, got all; use host_uds",
             id="hyphen-inside",
         ),
         pytest.param(RUNTIMES, {"runsc": {"flags": "--x"}}, "['runsc']['flags'] in", id="one-flag"),
@@ -177,14 +193,14 @@ RUNTIMES = "gvisor_runtimes"
         pytest.param(
             "gvisor_daemon_json",
             {"runtimes": {"x": {}}},
-            "runtimes has a setting of its own; use gvisor_runtimes",
+            "the key runtimes cannot be set here; use gvisor_runtimes",
             id="daemon-json-runtimes",
         ),
         pytest.param("gvisor_daemon_json", "{}", "input should be a valid dict", id="daemon-json"),
         pytest.param(
             "gvisor_daemon_json_if_absent",
             {"runtimes": {"x": {}}},
-            "runtimes has a setting of its own; use gvisor_runtimes",
+            "the key runtimes cannot be set here; use gvisor_runtimes",
             id="defaults-runtimes",
         ),
         pytest.param(
@@ -233,14 +249,14 @@ def test_an_unknown_key_is_told_with_the_keys_that_look_like_it(key: str, neares
     problems = problems_of(**{key: "x"})
 
     assert list(problems) == [key]
-    assert re.match(f"unknown key, got x; known are .*{nearest}", problems[key])
+    assert re.match(f"unknown key, got x; use .*{nearest}", problems[key])
 
 
 def test_a_key_like_no_other_is_told_with_all_there_are() -> None:
     problems = problems_of(gvisor_zzzzzzzzzzzzzzzzzzzz=1)
 
     known = [f"gvisor_{name}" for name in Settings.model_fields]
-    assert problems["gvisor_zzzzzzzzzzzzzzzzzzzz"].endswith(f"known are {', '.join(known)}")
+    assert problems["gvisor_zzzzzzzzzzzzzzzzzzzz"].endswith(f"use {', '.join(known)}")
 
 
 def test_every_bad_key_is_told_at_once() -> None:
@@ -282,6 +298,6 @@ def test_an_unknown_release_without_a_checksum_is_told_at_the_checksum() -> None
     problems = problems_of(gvisor_release=UNKNOWN)
 
     assert problems == {
-        "gvisor_sha512": f"missing, and this package knows no sha512 of {UNKNOWN}; "
+        "gvisor_sha512": f"is not set, and this package has no sha512 of release {UNKNOWN}; "
         'write {"x86_64": "<sha512 of the archive>"}'
     }

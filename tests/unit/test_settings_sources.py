@@ -66,20 +66,20 @@ def test_the_timeout_goes_with_the_source() -> None:
         pytest.param(
             {"gvisor_source": "apt"},
             "gvisor_sha512",
-            "no sha512 is known of runsc.deb, got gvisor.tar.bz2; write gvisor_sha512 = ",
+            "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set gvisor_sha512 = ",
             id="apt-without-a-sum",
         ),
         pytest.param(
             {"gvisor_release": "20260817.0", "gvisor_source": "github"}
             | {"gvisor_sha512": {"x86_64": LOOSE}},
             "gvisor_sha512",
-            "GitHub has archives only, and releases up to 20260817.0 are loose files; use ",
+            "GitHub has only archives, but releases up to 20260817.0 are loose files; use ",
             id="loose-files-from-github",
         ),
         pytest.param(
             {"gvisor_source": "ftp://me:secret@m/x"},
             "gvisor_source",
-            "not a source, got ftp://m/x; write official, github, apt, debian, a URL or",
+            "not a valid source, got ftp://m/x; write official, github, apt, debian, a URL or",
             id="password-of-a-bad-source",
         ),
     ],

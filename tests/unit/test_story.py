@@ -45,8 +45,8 @@ def test_a_reload_says_that_it_touches_nobody() -> None:
     lines = told(LIVE, containers=[Running("app")])
 
     assert lines[1:] == [
-        "  reload (SIGHUP) is enough for: /live-restore",
-        "  no container and no connection is touched by a reload",
+        "  reload (SIGHUP) applies: /live-restore",
+        "  a reload affects no container and no connection",
     ]
 
 
@@ -56,12 +56,12 @@ def test_a_restart_says_why_and_which_containers_it_touches_and_how() -> None:
     lines = told(RESTART, containers=containers)
 
     assert lines[1:] == [
-        "  restart, because dockerd reads only at start: /userland-proxy",
-        "  reload (SIGHUP) is enough for: /live-restore",
-        "  the Docker API is away for some seconds, live-restore keeps containers running",
-        "  docker exec, attach, logs -f and builds that are going on will end",
-        "  kept running: app",
-        "  waited for, up to 300 s, since a restart ends --rm containers: job",
+        "  restart, because dockerd reads these keys only at its start: /userland-proxy",
+        "  reload (SIGHUP) applies: /live-restore",
+        "  the Docker API does not answer for some seconds, live-restore keeps containers running",
+        "  running docker exec, attach, logs -f and builds will end",
+        "  containers that keep running: app",
+        "  --rm containers, which the restart waits for up to 300 s: job",
     ]
 
 
@@ -76,7 +76,7 @@ def test_a_restart_that_stays_owed_says_so_and_touches_nobody() -> None:
 
     assert lines == [
         "/etc/docker/daemon.json: new, nothing",
-        "  a restart of dockerd stays owed, until then without effect: /userland-proxy",
+        "  take effect when dockerd is restarted: /userland-proxy",
     ]
 
 
@@ -85,9 +85,9 @@ def test_of_a_restart_that_stays_owed_the_rest_is_reloaded() -> None:
 
     assert lines == [
         "/etc/docker/daemon.json: new, reload",
-        "  a restart of dockerd stays owed, until then without effect: /userland-proxy",
-        "  reload (SIGHUP) is enough for: /live-restore",
-        "  no container and no connection is touched by a reload",
+        "  take effect when dockerd is restarted: /userland-proxy",
+        "  reload (SIGHUP) applies: /live-restore",
+        "  a reload affects no container and no connection",
     ]
 
 
@@ -120,8 +120,8 @@ def test_what_somebody_changed_is_told() -> None:
 
     lines = told(LIVE, **given)
 
-    assert "  changed by somebody else, and set back: /live-restore" in lines
-    assert "  changed by somebody else, and left to them: /debug" in lines
+    assert "  changed by somebody else, set as declared again: /live-restore" in lines
+    assert "  changed by somebody else, left as they are: /debug" in lines
 
 
 @pytest.mark.parametrize(
@@ -143,4 +143,5 @@ def test_sandboxes_of_an_older_set_up_are_named(container: Running, told_of: boo
         {"runtimes": {"runsc": RUNSC}}, containers=[container], docker=info(runtimes=OLD_FORM)
     )
 
-    assert any("older set-up" in line and container.name in line for line in lines) is told_of
+    said = f"sandboxes that this package did not set up keep running: {container.name}"
+    assert any(said in line for line in lines) is told_of

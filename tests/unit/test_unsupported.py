@@ -73,7 +73,7 @@ def test_the_firewall_that_docker_has_is_supported(
             IPTABLES,
             {"firewall-backend": "nftables"},
             "iptables, got nftables by /firewall-backend in /etc/docker/daemon.json; keep iptables;"
-            " or change the firewall without this package, and reboot the node",
+            " or change the backend without this package, and reboot the node",
             id="to-nftables",
         ),
         pytest.param(
@@ -85,7 +85,7 @@ def test_the_firewall_that_docker_has_is_supported(
         pytest.param(
             NFTABLES,
             {},
-            "nftables, got iptables by default, since nothing names one; keep nftables;",
+            "nftables, got iptables by default, because nothing sets it; keep nftables;",
             id="back-by-default",
         ),
         pytest.param(
@@ -105,7 +105,7 @@ def test_the_firewall_that_docker_has_is_supported(
 def test_another_firewall_at_the_next_start_is_refused(
     given: dict[str, Any], value: dict[str, Json], said: str
 ) -> None:
-    message = f"the next start of dockerd would change its firewall from {said}"
+    message = f"the next start of dockerd would change its firewall backend from {said}"
 
     with pytest.raises(Problem, match=re.escape(message)):
         refuse_firewall_change(node(**given), value)

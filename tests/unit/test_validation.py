@@ -140,14 +140,20 @@ def test_what_dockerd_reads_is_not_refused(value: dict[str, Json], ours: bool) -
     ("key", "message"),
     [
         pytest.param("live_restore", r"^/live_restore .*; did you mean live-restore\?$", id="_"),
-        pytest.param("Debug", r"^/Debug is no key that dockerd knows; .*mean debug\?$", id="case"),
-        pytest.param("zzz", "^/zzz is no key that dockerd knows; remove it$", id="like-nothing"),
-        pytest.param("", "^/ is no key that dockerd knows; remove it$", id="empty"),
         pytest.param(
-            "label", '^/label is passed over by dockerd; write "labels"$', id="name-of-a-flag"
+            "Debug", r"^/Debug is not a key that dockerd knows; .*mean debug\?$", id="case"
+        ),
+        pytest.param(
+            "zzz", "^/zzz is not a key that dockerd knows; remove this name$", id="like-nothing"
+        ),
+        pytest.param("", "^/ is not a key that dockerd knows; remove this name$", id="empty"),
+        pytest.param(
+            "label", '^dockerd ignores /label silently; write "labels"$', id="name-of-a-flag"
         ),
         pytest.param("http-proxy", '; write "proxies"$', id="proxy-outside-proxies"),
-        pytest.param("version", "^/version is passed over by dockerd; remove it$", id="version"),
+        pytest.param(
+            "version", "^dockerd ignores /version silently; remove this key$", id="version"
+        ),
     ],
 )
 def test_a_key_of_ours_that_dockerd_does_not_know_is_refused(key: str, message: str) -> None:
@@ -166,7 +172,7 @@ def test_a_key_of_ours_that_dockerd_does_not_know_is_refused(key: str, message: 
 def test_a_key_of_somebody_else_for_which_dockerd_refuses_the_file_is_refused(
     value: dict[str, Json], path: str
 ) -> None:
-    with pytest.raises(Problem, match=f"^{path} is no key that dockerd knows; "):
+    with pytest.raises(Problem, match=f"^{path} is not a key that dockerd knows; "):
         check(value, ours=False)
 
 
@@ -192,7 +198,7 @@ def test_a_key_of_somebody_else_that_dockerd_might_take_is_theirs(
     "version", [pytest.param("29.7.1", id="29.7"), pytest.param("29.8.3", id="29.8")]
 )
 def test_the_keys_of_docker_29_are_known(version: str, ours: bool) -> None:
-    with pytest.raises(Problem, match=r"^/wholly-new is no key that dockerd knows; "):
+    with pytest.raises(Problem, match=r"^/wholly-new is not a key that dockerd knows; "):
         check({"wholly-new": 1}, found=with_docker(version), ours=ours)
 
 
@@ -206,11 +212,19 @@ def test_on_a_later_dockerd_a_key_of_ours_is_only_refused_if_it_looks_misspelt()
 @pytest.mark.parametrize(
     ("value", "version", "message"),
     [
-        pytest.param({"bip6": "x"}, "26.1.5+dfsg1", "^/bip6 .* from 28.0 on, got 26.1; ", id="new"),
-        pytest.param({"proxies": {}}, "20.10.24", "^/proxies .* from 23.0 on, got 20.10", id="old"),
-        pytest.param({"graph": "/x"}, "24.0.0", "^/graph .* before 24.0 only, got 24.0", id="gone"),
-        pytest.param({"oom-score-adjust": 1}, "26.1.5", "before 26.0 only", id="just-gone"),
-        pytest.param({"apparmor-profile": ""}, "29.7.2", "from 29.8 on", id="new-within-29"),
+        pytest.param(
+            {"bip6": "x"}, "26.1.5+dfsg1", "^/bip6 .* 28.0 or later, got 26.1; ", id="new"
+        ),
+        pytest.param(
+            {"proxies": {}}, "20.10.24", "^/proxies .* 23.0 or later, got 20.10", id="old"
+        ),
+        pytest.param({"graph": "/x"}, "24.0.0", "^/graph .* before 24.0, got 24.0", id="gone"),
+        pytest.param(
+            {"oom-score-adjust": 1}, "26.1.5", "needs dockerd before 26.0, ", id="just-gone"
+        ),
+        pytest.param(
+            {"apparmor-profile": ""}, "29.7.2", "needs dockerd 29.8 or later", id="new-within-29"
+        ),
     ],
 )
 @pytest.mark.parametrize("ours", OURS)
@@ -239,17 +253,19 @@ def test_a_key_of_this_dockerd_is_not_refused(value: dict[str, Json], version: s
     [
         pytest.param(
             {"default-ulimits": {"nofile": {"Name": "nofile", "Hrad": 1}}},
-            r"^/default-ulimits/nofile/Hrad is no key there; did you mean Hard\?$",
+            r"^/default-ulimits/nofile/Hrad is not a known key of this object; did you mean "
+            r"Hard\?$",
             id="ulimit",
         ),
         pytest.param(
             {"default-address-pools": [{"base": "10.0.0.0/8", "size": 24, "x": 1}]},
-            "^/default-address-pools/0/x is no key there; use one of base, size$",
+            "^/default-address-pools/0/x is not a known key of this object; use one of base, size$",
             id="pool",
         ),
         pytest.param(
             {"builder": {"gc": {"defaultKeepStorge": "1GB"}}},
-            r"^/builder/gc/defaultKeepStorge is no key there; did you mean defaultKeepStorage",
+            r"^/builder/gc/defaultKeepStorge is not a known key of this object; did you mean "
+            r"defaultKeepStorage",
             id="builder",
         ),
     ],

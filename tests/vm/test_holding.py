@@ -70,7 +70,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a-runtime-that-is-used": (
         {"gvisor_runtimes": {"runsc": {}}},
-        "inner, which these need to start: boxed",
+        "inner (these need it to start: boxed)",
     ),
 }
 
