@@ -1,7 +1,7 @@
 """
-What may stand on a node beside the runtimes, a package for each part.
+The optional parts of a node, such as the egress firewall: one package for each.
 
-``NAMES`` is the one place that lists them; everything else finds a part's modules by their names.
+``NAMES`` is the only list of them. Everything else finds the modules of a part by its name.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ NAMES = ("egress", "kernel", "resolver", "watch")
 @cache
 def members(module: str, member: str) -> dict[str, Any]:
     """
-    Return what parts have under one name in their modules of one name, by part, in order.
+    Return the same member of the same module of every part, by the part's name, in order.
 
-    + module: such as ``audit``, which is imported now; a part without it is left out
-    + member: such as ``RULES``; a part whose module has none is left out
+    + module: such as ``audit``, which is imported now; parts without it are left out
+    + member: such as ``RULES``; parts whose module lacks it are left out
     """
     paths = {name: f"{__name__}.{name}.{module}" for name in NAMES}
     there = {name: import_module(path) for name, path in paths.items() if find_spec(path)}

@@ -17,15 +17,15 @@ PARTS = tuple(part for stage in get_args(Stage) for part in _FOUND if part.stage
 
 
 def at(stage: Stage) -> Iterator[Part]:
-    """The parts that a deploy comes to then, in order."""
+    """Return the parts of a stage of a deploy, in order."""
     return (part for part in PARTS if part.stage == stage)
 
 
 def refusals(node: Node, settings: Settings, plan: Plan | None = None) -> list[Problem]:
     """
-    Why a node cannot have the parts that are declared; none if it can.
+    Return the reasons why a node cannot have its declared parts; empty if it can.
 
-    + plan: what the same run makes of daemon.json, None while nobody knows
+    + plan: the changes of daemon.json in the same run; None if they are not known yet
     """
     found = (part.refusal(node, settings, plan) for part in PARTS)
     return [problem for problem in found if problem]

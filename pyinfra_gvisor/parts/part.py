@@ -1,4 +1,4 @@
-"""What a part is: when it comes, who wants it, and who cannot have it."""
+"""What a part is: when a deploy applies it, how it is declared, and which nodes it refuses."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Stage = Literal["before daemon.json", "before the proof", "last"]
 @dataclass(frozen=True)
 class Part:
     """
-    Something of ours that stands on a node where it is declared, and nowhere else.
+    A part of a node that is on the node if it is declared, and not otherwise.
 
-    ``name`` is that of its package here, and of its operation's module, in which ``have`` puts it
-    there or takes it away. ``stage`` says when a deploy does so; a removal goes the way back.
-    ``check`` raises ``Problem`` where a node cannot have what is declared, given what the same run
-    makes of daemon.json (None: nobody knows yet); without it nothing is known before it is tried.
-    ``needs`` and ``source`` say that for people.
+    ``name`` is the name of its package here, and of its operation's module, in which ``have``
+    applies it and ``gone`` removes it, each as a step with its own name. ``stage`` is when a deploy
+    does so; a removal goes in reverse order. ``check`` raises ``Problem`` if a node cannot have
+    what is declared, given the plan of daemon.json (None: not known yet). Without ``check`` only
+    trying shows that. ``needs`` and ``source`` describe it in the documentation.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Part:
     source: str = ""
 
     def there(self, node: Node) -> bool:
-        """Whether any of it is on the node."""
+        """Return True if anything of the part is on the node."""
         return self.name in node.parts and node.parts[self.name].there
 
     def refusal(self, node: Node, settings: Settings, plan: Plan | None) -> Problem | None:
-        """Why the node cannot have it; None if it can, or if it is not declared."""
+        """Return why the node cannot have the part; None if it can or the part is not declared."""
         if self.check is None or not self.declared(settings):
             return None
         try:

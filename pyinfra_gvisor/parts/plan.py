@@ -1,4 +1,4 @@
-"""What has to be done so that a part is on a node as it is declared, or gone."""
+"""The changes after which a part is on a node as declared, or removed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pyinfra_gvisor.node_files import NodeFile
 @dataclass(frozen=True)
 class PartPlan:
     """
-    One shape for all parts; where ``action`` is ``nothing``, nothing else is said.
+    The plan of any part. If ``action`` is ``nothing``, all other fields are empty.
 
-    ``keep``: it is declared no more, and stays as it is for those who use it. ``lines`` are told,
-    ``warnings`` louder. ``files`` are written; ``gone`` are those to remove that no script knows by
-    itself. ``texts`` are shown as differences: by path what is there, and what will be;
-    None: no file. ``settings`` are what its script has to know besides.
+    ``keep``: no longer declared, but left as it is for containers that use it. ``lines`` are
+    printed, ``warnings`` as warnings. ``files`` are written. ``gone`` are files to remove that the
+    script does not know. ``texts`` are shown as diffs: by path the text before and after, None for
+    no file. ``settings`` are further variables of the script.
     """
 
     action: Literal["nothing", "keep", "have", "remove"] = "nothing"

@@ -1,4 +1,4 @@
-"""What a node tells of its parts: one kind of answer for each, found by its kind."""
+"""The state of a node's parts: one class for each, by which it is found."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ R = TypeVar("R", bound=Reading)
 
 
 class PartState(Reading):
-    """What is on a node of a part; without arguments that of a node that has nothing of it."""
+    """The state of a part on a node. Without arguments: a node that has nothing of the part."""
 
     @property
     def there(self) -> bool:
-        """Whether any of it is there."""
+        """Return True if anything of the part is on the node."""
         raise NotImplementedError
 
 
 def one(found: Mapping[str, Reading], kind: type[R]) -> R:
-    """Return the answer of this kind; one without anything if the node was not asked."""
+    """Return the state of this class; an empty one if it was not read."""
     return next((item for item in found.values() if isinstance(item, kind)), None) or kind()

@@ -1,4 +1,4 @@
-"""Tables about parts in pages for people."""
+"""Tables about parts for the documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 @dataclass(frozen=True)
 class Table:
-    """A table that ``page``, a file of ``docs/``, has between marks of this name."""
+    """A table that ``page``, a file in ``docs/``, has between the marks with this name."""
 
     page: str
     name: str
@@ -18,7 +18,7 @@ class Table:
 
 
 def keys_inside(model: type[BaseModel]) -> str:
-    """A Markdown table of the keys inside one setting."""
+    """Return a Markdown table of the keys inside one setting."""
     defaults = model().model_dump(mode="json")
     rows = ["| key | default | meaning |", "|---|---|---|"]
     for name, item in model.model_fields.items():

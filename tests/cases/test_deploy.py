@@ -120,7 +120,7 @@ BAD: list[Any] = [
     pytest.param(
         {"gvisor_relase": "x"},
         {},
-        "gvisor_relase: unknown key, got x; known are gvisor_release",
+        "gvisor_relase: unknown key, got x; use gvisor_release",
         id="mistyped-key",
     ),
     pytest.param({"gvisor_release": "x"}, {}, "gvisor_release: not a gVisor", id="bad-value"),
@@ -144,8 +144,8 @@ BAD: list[Any] = [
     pytest.param(
         NETSTACK,
         {},
-        'preflight: node on @fake/bad: names with "dns": "docker" need Python 3.10 or later, got '
-        "none; apt-get install python3",
+        'preflight: node on @fake/bad: runtimes with "dns": "docker" need Python 3.10 or later, '
+        "got none; apt-get install python3",
         id="nothing-to-answer-for-docker",
     ),
     pytest.param({}, {"uname": "4.19.0 x86_64"}, "gVisor needs Linux 5.6 or later", id="kernel"),
@@ -261,7 +261,7 @@ def test_a_package_that_writes_daemon_json_is_told_and_keeps_from_nothing(
 
     fleet.deploy(run_node)
 
-    said = "the package runsc may write /etc/docker/daemon.json by itself when it is installed"
+    said = "the package runsc may write /etc/docker/daemon.json when it is installed"
     assert said in caplog.text
 
 
@@ -343,7 +343,7 @@ def test_a_runtime_that_a_stopped_container_uses_is_not_taken_away_from_any_host
     assert (
         "preflight: /etc/docker/daemon.json on @fake/bad: would take runtimes out of" in caplog.text
     )
-    assert "runsc, which these need to start: idle (stopped); " in caplog.text
+    assert "runsc (these need it to start: idle (stopped)); " in caplog.text
 
 
 def test_a_runtime_that_is_kept_for_a_container_is_told_and_changes_nothing(
@@ -358,5 +358,5 @@ def test_a_runtime_that_is_kept_for_a_container_is_told_and_changes_nothing(
 
     assert nodes["a"].acted() == []
     assert fleet.failed() == set()
-    assert caplog.text.count("runtime runsc is not declared. It stays with its wrapper") == 1
+    assert caplog.text.count("runtime runsc is not declared, but these containers need it") == 1
     assert "These need it: idle (stopped)" in caplog.text

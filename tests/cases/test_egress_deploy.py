@@ -113,7 +113,7 @@ def test_a_forecast_counts_on_the_daemon_json_that_the_same_run_writes(
         "other": guarded(PLAIN, given=proven()),
     }
 
-    Fleet(nodes).deploy(run_node)
+    Fleet(nodes, DIFF=True).deploy(run_node)
 
     assert nodes["a"].acted() == []
     errors = said(caplog, level="ERROR")

@@ -17,7 +17,7 @@ from tests.unit.answers import Running, answer
 from tests.unit.resolver_answers import ABLE, there
 
 BARE = ResolverState(**ABLE)
-ANSWER = "answer sandboxes' queries at 169.254.53.53, port 53, as Docker does"
+ANSWER = "answer DNS queries of sandboxes at 169.254.53.53 port 53, as Docker does"
 WANTED = {"wanted": True}
 GONE = {"wanted": False}
 SHOP = Running("shop")
@@ -30,7 +30,7 @@ BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-
 def test_it_is_put_there_in_one_command(prepare: bool, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     nodes = {"a": having(BARE, there())}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes, prepare=prepare, DIFF=True)
 
     meta = fleet.add(resolver.resolver, **WANTED, _sudo=True)
     fleet.run()
@@ -47,7 +47,7 @@ def test_it_is_put_there_in_one_command(prepare: bool, caplog: pytest.LogCapture
 
 def test_it_is_told_where_its_metrics_go_and_whom_dockerd_asks() -> None:
     nodes = {"a": having(BARE, given={"daemon_json": '{"dns": ["9.9.9.9"]}'})}
-    fleet = Fleet(nodes, prepare=False)
+    fleet = Fleet(nodes, prepare=False, DIFF=True)
 
     fleet.add(resolver.resolver, **WANTED, textfile_dir="/srv/text")
     fleet.run()
@@ -76,7 +76,7 @@ def test_a_node_that_is_as_declared_is_left_so(
     wanted: dict[str, bool], found: ResolverState, prepare: bool
 ) -> None:
     nodes = {"a": having(found)}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes, prepare=prepare, DIFF=True)
 
     meta = fleet.add(resolver.resolver, **wanted)
     fleet.run()
@@ -107,7 +107,7 @@ def test_one_that_is_not_as_declared_is_put_there_again(
 ) -> None:
     caplog.set_level("INFO")
     nodes = {"a": having(found, there())}
-    fleet = Fleet(nodes, prepare=False)
+    fleet = Fleet(nodes, prepare=False, DIFF=True)
 
     fleet.add(resolver.resolver, **WANTED)
     again = fleet.add(resolver.resolver, **WANTED)
@@ -143,7 +143,7 @@ def test_one_that_containers_ask_stays_and_they_are_named(
     fleet.run()
 
     assert nodes["a"].acted() == []
-    stays = f"the resolver stays, since these ask it: shop, {OTHER_ID[:12]}"
+    stays = f"the resolver stays, because these containers use it: shop, {OTHER_ID[:12]}"
     assert said(caplog).count(stays) == 1
 
 
@@ -162,7 +162,7 @@ def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCapt
     caplog.set_level("INFO")
     nodes = {"a": having(BARE), "b": having(there()), "c": having(there(service="failed"))}
 
-    metas = Fleet(nodes).add(resolver.resolver, **WANTED)
+    metas = Fleet(nodes, DIFF=True).add(resolver.resolver, **WANTED)
 
     assert {name: meta.will_change for name, meta in metas.items()} == {
         "a": True,
@@ -173,7 +173,7 @@ def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCapt
     assert [ANSWER in said(caplog, name) for name in nodes] == [True, False, True]
 
 
-WHAT = 'names with "dns": "docker" need'
+WHAT = 'runtimes with "dns": "docker" need'
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
@@ -186,7 +186,9 @@ WHAT = 'names with "dns": "docker" need'
         ),
         pytest.param({"modules": ()}, "systemd", f"{WHAT} Python's asyncio, ", id="modules"),
         pytest.param({"ip": False}, "systemd", f"{WHAT} ip, got none; ", id="no-ip"),
-        pytest.param({"shared": False}, "systemd", f"{WHAT} mounts that ", id="private-mounts"),
+        pytest.param(
+            {"shared": False}, "systemd", f"{WHAT} `/` as a shared mount, got ", id="private-mounts"
+        ),
     ],
 )
 def test_a_node_on_which_it_could_not_run_is_refused_and_others_go_on(
@@ -226,11 +228,12 @@ def test_a_directory_that_cannot_be_in_a_unit_is_refused(caplog: pytest.LogCaptu
         fleet.run()
 
     assert bad.kinds() == ["state"]
-    assert "on @fake/bad: not a directory for textfiles, got /a b; write" in caplog.text
+    what = "the textfile directory cannot be written into a systemd unit"
+    assert f"on @fake/bad: {what}, got /a b; write" in caplog.text
 
 
 def test_a_script_that_fails_fails_its_host_and_the_node_is_read_again() -> None:
-    bad = having(BARE, replies={"resolver": Reply(stderr=["x is no directory"], ok=False)})
+    bad = having(BARE, replies={"resolver": Reply(stderr=["x is not a directory"], ok=False)})
     fleet = Fleet({"bad": bad, "good": having(BARE, there())}, prepare=False)
 
     fleet.add(resolver.resolver, **WANTED, textfile_dir="/x", _retries=1, _retry_delay=0)

@@ -25,8 +25,8 @@ from tests.unit.answers import answer, node
 WANTED: dict[str, Any] = {"wanted": True, "must": (COOLIFY,)}
 ON = {"gvisor_watch": True}
 GONE: dict[str, Any] = {"wanted": False}
-INSTALLS = "# Puts the watch on the node and starts it"
-REMOVES = "# Takes the watch off the node"
+INSTALLS = "# Installs the watch and starts it"
+REMOVES = "# Removes the watch from the node"
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
@@ -116,11 +116,11 @@ def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCapt
     caplog.set_level("INFO")
     nodes = {"a": Node([answer()]), "b": Node([[*there(), *answer()]])}
 
-    metas = Fleet(nodes).add(watch.watch, wanted=True, must=(COOLIFY,), interval_s=30)
+    metas = Fleet(nodes, DIFF=True).add(watch.watch, wanted=True, must=(COOLIFY,), interval_s=30)
 
     assert all(meta.will_change for meta in metas.values())
     assert [item.kinds() for item in nodes.values()] == [["state"], ["state"]]
-    assert "look every 30 s" in caplog.text
+    assert "check every 30 s" in caplog.text
     assert caplog.text.count(f"write {TIMER}\n") == 2
     assert caplog.text.count(f"write {SCRIPT}\n") == 1
 
@@ -138,7 +138,7 @@ def test_a_host_without_systemd_is_refused_and_others_go_on(
     assert bad.kinds() == ["state"]
     assert (
         "watch.watch: pyinfra-gvisor-watch on @fake/bad: the watch needs systemd on the node, got "
-        "init; leave gvisor_watch off"
+        "init; turn gvisor_watch off"
     ) in caplog.text
 
 
@@ -151,7 +151,7 @@ def test_what_cannot_be_written_into_a_unit_is_refused(caplog: pytest.LogCapture
         fleet.run()
 
     assert bad.kinds() == ["state"]
-    assert "not a directory for textfiles, got x" in caplog.text
+    assert "the textfile directory cannot be written into a systemd unit, got x" in caplog.text
 
 
 def test_a_node_that_is_not_known_is_refused(caplog: pytest.LogCaptureFixture) -> None:

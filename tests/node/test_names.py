@@ -209,7 +209,7 @@ def test_a_dry_run_changes_nothing_and_says_what_it_would(told: NamesStory) -> N
     assert told.dry.code == 0, told.dry.text
     assert told.dry_changed == ()
     for name in RUN:
-        queries = f"answer sandboxes' queries at {ADDRESS}, port 53, as Docker does"
+        queries = f"answer DNS queries of sandboxes at {ADDRESS} port 53, as Docker does"
         said = re.compile(rf"\[{name}\] +{re.escape(queries)}")
         assert said.search(told.dry.text)
         assert said.search(told.rolled_out.text)

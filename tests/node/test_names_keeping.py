@@ -143,7 +143,7 @@ def test_a_stopped_one_is_told_and_mended(names: Ground, node: LabNode) -> None:
 
     outcome = names.deploy(NAME)
 
-    assert f"[{NAME}] answer sandboxes' queries at {ADDRESS}, port 53" in outcome.stderr
+    assert f"[{NAME}] answer DNS queries of sandboxes at {ADDRESS} port 53" in outcome.stderr
     assert has_names(names)
     no_change_is_left_to_make(names)
 

@@ -83,7 +83,7 @@ def test_the_audit_says_at_once_that_it_is_down_and_who_asks_it(names: Ground) -
     evidence = found.found[f"resolver-down {UNIT}"]["evidence"]
     assert found.outcome.code == 1
     assert evidence.startswith(
-        "its socket is inactive and its service is inactive; asked by gvisor,"
+        "its socket is inactive and its service is inactive; used by gvisor,"
     )
     assert "red-gvisor" in evidence
     assert "red-runsc" not in evidence
@@ -99,5 +99,7 @@ def test_the_audit_finds_a_file_that_somebody_has_changed(names: Ground) -> None
         names.deploy(NAME)
 
     assert found.outcome.code == 1
-    assert found.found[f"resolver-not-as-declared {UNIT_FILE}"]["evidence"] == "it is another"
+    assert (
+        found.found[f"resolver-not-as-declared {UNIT_FILE}"]["evidence"] == "the file was changed"
+    )
     assert not [what for what in audited(names, NAME).found if what.startswith("resolver")]

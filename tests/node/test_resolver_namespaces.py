@@ -280,4 +280,4 @@ def test_without_sockets_it_says_so(python: str, tmp_path: Path) -> None:
     )
 
     assert (ran.returncode, ran.stdout) == (64, "")
-    assert ran.stderr == "no sockets: this is started by its socket unit\n"
+    assert ran.stderr == "no sockets were passed: start this program by its systemd socket unit\n"

@@ -66,7 +66,7 @@ def test_a_resolver_that_does_not_answer_is_found_with_who_asks_it(
     finding = found(told(**states))[f"resolver-down {NAME}"]
 
     assert finding.severity is Severity.HIGH
-    assert finding.evidence == f"{evidence}; asked by gvisor"
+    assert finding.evidence == f"{evidence}; used by gvisor"
 
 
 def test_an_audit_looks_for_it() -> None:
@@ -82,24 +82,24 @@ def test_an_audit_looks_for_it() -> None:
 def test_a_container_that_still_asks_it_counts_where_nothing_is_declared() -> None:
     finding = found(told(f"asks {ID}", service="failed"), HOSTINET)[f"resolver-down {NAME}"]
 
-    assert finding.evidence == f"its service is failed; asked by {ID[:12]}"
+    assert finding.evidence == f"its service is failed; used by {ID[:12]}"
 
 
 @pytest.mark.parametrize(
     ("lines", "subject", "evidence"),
     [
-        pytest.param(told(other=SERVICE), SERVICE, "it is another", id="changed"),
-        pytest.param(told(without=SERVICE), SERVICE, "it is not there", id="missing"),
+        pytest.param(told(other=SERVICE), SERVICE, "the file was changed", id="changed"),
+        pytest.param(told(without=SERVICE), SERVICE, "the file is missing", id="missing"),
         pytest.param(
             told(f"stray {DIRECTORY}/evil.py"),
             f"{DIRECTORY}/evil.py",
-            "it does not belong there",
+            "the file is not part of the resolver",
             id="more-than-ours",
         ),
         pytest.param(
             [line for line in told() if line != "resolver enabled"],
             NAME,
-            "it would not be there behind a reboot",
+            "its socket is not enabled: the resolver will not run after a reboot",
             id="not-enabled",
         ),
     ],

@@ -29,7 +29,7 @@ def test_a_weak_node_gets_two_files_and_every_setting() -> None:
     assert plan.action == "have"
     assert [item.path for item in plan.files] == [MODULES_FILE, SYSCTL_FILE]
     assert plan.settings == ALL.settings
-    assert plan.lines[0] == f"write {MODULES_FILE}: keep out {', '.join(ALL.kept_out)}"
+    assert plan.lines[0] == f"write {MODULES_FILE}: block {', '.join(ALL.kept_out)}"
     assert {f"{key}: {WEAK[key]} -> {value}" for key, value in ALL.settings.items()} <= {
         *plan.lines
     }

@@ -145,7 +145,7 @@ def test_a_sandbox_has_a_path_and_the_containers_resolvers() -> None:
     ],
 )
 def test_another_sandbox_is_an_error(said: Any) -> None:
-    with pytest.raises(EngineError, match=r"not what Docker says|no network of its own"):
+    with pytest.raises(EngineError, match=r"is not understood|no network namespace of its own"):
         read_sandbox(said)
 
 
@@ -161,5 +161,5 @@ def test_another_sandbox_is_an_error(said: Any) -> None:
     ],
 )
 def test_other_lists_are_an_error(networks: Any, containers: Any) -> None:
-    with pytest.raises(EngineError, match="not what Docker says of containers"):
+    with pytest.raises(EngineError, match="Docker's list of containers is not understood"):
         read_sources(networks, containers)

@@ -42,11 +42,11 @@ def test_docker_is_asked_over_its_socket(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        pytest.param(b"HTTP/1.0 500 Server Error\r\n\r\n{}", "says HTTP/1.0 500", id="500"),
+        pytest.param(b"HTTP/1.0 500 Server Error\r\n\r\n{}", "answered HTTP/1.0 500", id="500"),
         pytest.param(b"", "IncompleteReadError", id="nothing"),
         pytest.param(b"HTTP/1.0 200 OK\r\nConte", "IncompleteReadError", id="half a head"),
         pytest.param(b"x" * 200_000, "LimitOverrunError", id="garbage"),
-        pytest.param(b"\r\n\r\n", "Docker says $", id="an empty head"),
+        pytest.param(b"\r\n\r\n", "Docker answered $", id="an empty head"),
         pytest.param(ok(b'[{"Id": "'), "JSONDecodeError", id="half an answer"),
         pytest.param(ok(b"\xff\xfe\xff"), "UnicodeDecodeError", id="no text"),
         pytest.param(ok(b"[" * 200_000), "RecursionError", id="too deep"),

@@ -83,7 +83,7 @@ def test_the_program_runs_from_where_it_is_put_and_needs_sockets(
     assert (told.returncode, told.stderr) == (0, "")
     for option in ("--docker", "--resolver", "--textfile"):
         assert option in told.stdout
-    said = (64, "", "no sockets: this is started by its socket unit\n")
+    said = (64, "", "no sockets were passed: start this program by its systemd socket unit\n")
     assert (alone.returncode, alone.stdout, alone.stderr) == said
     assert (anothers.returncode, anothers.stdout, anothers.stderr) == said
     assert sorted(directory.rglob("*")) == before, "nothing was written there"
@@ -143,7 +143,7 @@ def test_all_of_it_is_the_program_and_two_units_that_root_alone_may_write() -> N
 def test_the_sockets_are_there_before_docker_and_their_addresses_stay_when_it_is_stopped() -> None:
     assert socket_text().splitlines()[1:] == [
         "[Unit]",
-        "Description=Docker's names for sandboxes with a network stack of their own",
+        "Description=Sockets of pyinfra-gvisor's DNS resolver for sandboxes",
         "Before=docker.service",
         "[Socket]",
         "ExecStartPre=/usr/sbin/ip address replace 169.254.53.53/32 dev lo",

@@ -15,9 +15,9 @@ from pyinfra_gvisor.parts.resolver.state import ResolverState
 from tests.unit.resolver_answers import ABLE, there
 
 BARE = ResolverState(**ABLE)
-ANSWER = "answer sandboxes' queries at 169.254.53.53, port 53, as Docker does"
-STAYS = "the resolver stays, since these ask it: shop, db"
-REMOVED = ("stop the resolver", "take 169.254.53.53 off lo")
+ANSWER = "answer DNS queries of sandboxes at 169.254.53.53 port 53, as Docker does"
+STAYS = "the resolver stays, because these containers use it: shop, db"
+REMOVED = ("stop the resolver", "remove 169.254.53.53 from lo")
 MAIN = f"{DIRECTORY}/__main__.py"
 DOWN = [
     pytest.param({"socket": "inactive"}, id="no-socket"),
@@ -151,13 +151,13 @@ def test_one_that_stays_is_made_to_answer(changes: dict[str, Any]) -> None:
     ],
 )
 def test_a_directory_that_cannot_be_in_a_unit_is_refused(directory: str) -> None:
-    with pytest.raises(Problem, match="not a directory for textfiles, got ") as refused:
+    with pytest.raises(Problem, match="cannot be written into a systemd unit, got ") as refused:
         plan_resolver(BARE, True, textfile_dir=directory)
 
     assert refused.value.todo == "write an absolute path of letters, digits and ._-"
 
 
-WHAT = 'names with "dns": "docker" need'
+WHAT = 'runtimes with "dns": "docker" need'
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ WHAT = 'names with "dns": "docker" need'
         pytest.param(
             {},
             "init",
-            f'{WHAT} systemd on the node, got init; leave "dns" out of gvisor_runtimes for this '
+            f'{WHAT} systemd on the node, got init; remove "dns" from gvisor_runtimes for this '
             "node",
             id="no-systemd",
         ),
@@ -185,14 +185,14 @@ WHAT = 'names with "dns": "docker" need'
         pytest.param(
             {"python": "3.13", "modules": ("ctypes",)},
             "systemd",
-            f"{WHAT} Python's asyncio, which python3-minimal has not, got Python 3.13; "
+            f"{WHAT} Python's asyncio, which python3-minimal lacks, got Python 3.13; "
             "apt-get install python3",
             id="no-asyncio",
         ),
         pytest.param(
             {"python": "3.11", "modules": ()},
             "systemd",
-            f"{WHAT} Python's asyncio and ctypes, which python3-minimal has not, got Python 3.11; "
+            f"{WHAT} Python's asyncio and ctypes, which python3-minimal lacks, got Python 3.11; "
             "apt-get install python3",
             id="neither-module",
         ),
@@ -205,8 +205,8 @@ WHAT = 'names with "dns": "docker" need'
         pytest.param(
             {"shared": False},
             "systemd",
-            f"{WHAT} mounts that services see too, as systemd has them unless in a container, got "
-            "private ones; mount --make-rshared /, at every boot",
+            f"{WHAT} `/` as a shared mount, got a private mount; run `mount --make-rshared /` at "
+            "every boot",
             id="private-mounts",
         ),
     ],

@@ -132,7 +132,7 @@ def test_a_node_without_systemd_is_refused_a_watch_and_may_have_none() -> None:
         plan_watch(NONE, WATCH, init="sysvinit")
 
     assert str(refused.value).startswith("the watch needs systemd on the node, got sysvinit; ")
-    assert "leave gvisor_watch off" in refused.value.todo
+    assert "turn gvisor_watch off" in refused.value.todo
     assert plan_watch(NONE, None, init="sysvinit") == PartPlan()
 
 

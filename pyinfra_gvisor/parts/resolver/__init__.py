@@ -1,1 +1,1 @@
-"""Docker's names for sandboxes with gVisor's own network stack."""
+"""The resolver: Docker's DNS for sandboxes with gVisor's own network stack."""

@@ -1,4 +1,4 @@
-"""What is looked for in the resolver that sandboxes with a network stack of their own ask."""
+"""Audit the resolver of sandboxes with gVisor's own network stack: does it run, as declared?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyinfra_gvisor.policy.findings import Severity
 
 
 def _askers(host: Audited) -> list[str]:
-    """The runtimes that are declared with it, and the containers that run with it."""
+    """Return the runtimes declared with the resolver, and the containers that run with it."""
     declared = [name for name, item in host.settings.runtimes.items() if item.dns]
     return [*declared, *host.node.names_of(host.node.part(ResolverState).asks)]
 
@@ -25,7 +25,7 @@ def _down(host: Audited) -> Iterator[Seen]:
     ]
     askers = _askers(host)
     if askers and down:
-        yield Seen(NAME, f"its {' and its '.join(down)}; asked by {', '.join(askers)}")
+        yield Seen(NAME, f"its {' and its '.join(down)}; used by {', '.join(askers)}")
 
 
 def _not_declared(host: Audited) -> Iterator[Seen]:
@@ -36,27 +36,27 @@ def _not_declared(host: Audited) -> Iterator[Seen]:
     for item in files:
         if not item.is_as(found.files.get(item.path)):
             is_there = item.path in found.files
-            yield Seen(item.path, "it is another" if is_there else "it is not there")
+            yield Seen(item.path, "the file was changed" if is_there else "the file is missing")
     for path in found.strays:
         if path not in {item.path for item in files}:
-            yield Seen(path, "it does not belong there")
+            yield Seen(path, "the file is not part of the resolver")
     if not found.enabled:
-        yield Seen(NAME, "it would not be there behind a reboot")
+        yield Seen(NAME, "its socket is not enabled: the resolver will not run after a reboot")
 
 
 RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "resolver-down",
         Severity.HIGH,
-        "sandboxes with a network stack of their own resolve no names",
-        "see the journal of pyinfra-gvisor-resolver, and run deploys/gvisor.py",
+        "The resolver is down: sandboxes with gVisor's own network stack cannot resolve names",
+        "Read journalctl -u pyinfra-gvisor-resolver on the node, then run pyinfra-gvisor apply",
         _down,
     ),
     Rule(
         "resolver-not-as-declared",
         Severity.HIGH,
-        "the resolver that sandboxes ask is not what was installed",
-        "find out who changed it, and run deploys/gvisor.py",
+        "The resolver's files or units are not as installed",
+        "Find out who changed them, then run pyinfra-gvisor apply",
         _not_declared,
     ),
 )

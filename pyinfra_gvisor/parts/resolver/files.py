@@ -1,4 +1,4 @@
-"""What the resolver is made of on a node: its program and systemd's units."""
+"""The resolver's files on a node: its program and its systemd units."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ raise SystemExit(main())
 
 def kept_files(named: Sequence[str], textfile_dir: str | None) -> tuple[NodeFile, ...]:
     """
-    All of it.
+    Return all files of the resolver.
 
-    + named: the resolvers that dockerd's ``dns`` names
-    + textfile_dir: where its counters go; None for nowhere
+    + named: the resolvers that ``dns`` of dockerd names
+    + textfile_dir: directory for its Prometheus metrics; None writes no metrics
     """
     return (
         *program_files(),
@@ -59,7 +59,7 @@ def kept_files(named: Sequence[str], textfile_dir: str | None) -> tuple[NodeFile
 
 
 def program_files() -> tuple[NodeFile, ...]:
-    """The program as a directory that Python runs, its modules under the names they have here."""
+    """Return the program: a directory that Python runs, with modules of the same names as here."""
     packages = ("/".join(_PACKAGE[: at + 1]) for at in range(len(_PACKAGE)))
     modules = sorted(
         (item.name, item.read_text(encoding="utf-8"))
@@ -76,18 +76,19 @@ def program_files() -> tuple[NodeFile, ...]:
 
 def socket_text() -> str:
     """
-    The unit that holds the sockets, so that a restart of the program loses no query.
+    Return the unit that holds the sockets, so that a restart of the program loses no query.
 
-    systemd.socket(5); it is there before dockerd starts containers, and goes with neither.
+    It starts before dockerd starts containers, and keeps running when dockerd or the program stops:
+    systemd.socket(5).
     """
     addresses = (ADDRESS, f"[{ADDRESS6}]")
     return unit_text(
         "[Unit]",
-        "Description=Docker's names for sandboxes with a network stack of their own",
+        "Description=Sockets of pyinfra-gvisor's DNS resolver for sandboxes",
         "Before=docker.service",
         "[Socket]",
         f"ExecStartPre=/usr/sbin/ip address replace {ADDRESS}/32 dev lo",
-        # A node without IPv6 has nobody who would ask by it.
+        # It may fail: on a node without IPv6, no sandbox uses this address.
         f"ExecStartPre=-/usr/sbin/ip -6 address replace {ADDRESS6}/128 dev lo nodad",
         *(f"ListenDatagram={address}:53" for address in addresses),
         *(f"ListenStream={address}:53" for address in addresses),
@@ -95,7 +96,8 @@ def socket_text() -> str:
         "ReceiveBuffer=4M",
         "Backlog=1024",
         "TriggerLimitIntervalSec=0",
-        # The addresses stay when this is stopped: queries would leave the node, and be answered.
+        # The addresses stay if this unit stops. Otherwise queries would leave the node, where
+        # anybody could answer them.
         "[Install]",
         "WantedBy=sockets.target",
     )
@@ -103,22 +105,22 @@ def socket_text() -> str:
 
 def service_text(named: Sequence[str], textfile_dir: str | None) -> str:
     """
-    The unit of the program: systemd.exec(5).
+    Return the unit of the program: systemd.exec(5).
 
-    Of what root may do it keeps entering containers' network namespaces, which setns(2) asks
-    CAP_SYS_ADMIN for, and sending a packet of ARP, which packet(7) asks CAP_NET_RAW for.
+    It keeps two capabilities: CAP_SYS_ADMIN to enter containers' network namespaces (setns(2)), and
+    CAP_NET_RAW to send ARP packets (packet(7)).
     """
     options = [f"--resolver={address}" for address in named if _is_plain_ip(address)]
     if textfile_dir:
         options.append(f"--textfile={textfile_dir.rstrip('/')}/{METRICS}")
     return unit_text(
         "[Unit]",
-        "Description=Docker's names for sandboxes with a network stack of their own",
+        "Description=DNS resolver of pyinfra-gvisor for sandboxes with gVisor's network stack",
         f"Requires={NAME}.socket",
         f"After={NAME}.socket",
         "StartLimitIntervalSec=0",
         "[Service]",
-        "Type=notify",  # who starts it waits until it answers, and is told if it does not
+        "Type=notify",  # systemctl start waits until it answers, and fails if it does not
         f"TimeoutStartSec={START_S}",
         " ".join(("ExecStart=/usr/bin/python3 -I -B", DIRECTORY, *options)),
         "Restart=always",
@@ -141,4 +143,4 @@ def _is_plain_ip(text: str) -> bool:
         ip_address(text)
     except ValueError:
         return False
-    return "%" not in text  # a zone may hold anything, and containers have other ones
+    return "%" not in text  # A zone may contain any text, and containers have other zones.

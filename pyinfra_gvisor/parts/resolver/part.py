@@ -1,7 +1,7 @@
 """
 The resolver as a part.
 
-It comes before a runtime is there that asks it, and stays until no container does.
+It is installed before the runtimes that use it, and stays until no container uses it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pyinfra_gvisor.settings import Settings
 
 
 def names_declared(settings: Settings) -> bool:
-    """Whether any runtime has Docker's names on gVisor's own network stack."""
+    """Return True if a runtime has ``dns``: Docker's DNS on gVisor's own network stack."""
     return any(runtime.dns for runtime in settings.runtimes.values())
 
 
@@ -30,7 +30,7 @@ PART = Part(
     "before daemon.json",
     names_declared,
     _check,
-    "systemd, ip, Python 3.10 or later with asyncio and ctypes, and mounts that propagate from "
-    '`/`, if a runtime has `"dns"`',
+    "systemd, ip, Python 3.10 or later with asyncio and ctypes, and `/` as a shared mount, if a "
+    'runtime has `"dns"`',
     "https://docs.python.org/3/library/os.html#os.setns",
 )

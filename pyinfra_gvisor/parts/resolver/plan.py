@@ -1,4 +1,4 @@
-"""What has to be done so that a node's sandboxes have Docker's names, or need them no more."""
+"""Plan what has to change so that the resolver is on a node as declared, or removed."""
 
 from __future__ import annotations
 
@@ -26,24 +26,26 @@ def plan_resolver(
     textfile_dir: str | None = None,
 ) -> PartPlan:
     """
-    What to do so that the resolver is there as it has to be, or gone.
+    Return the changes after which the resolver is as declared, or removed.
 
-    + used_by: the containers that run with it; as long as there are some it stays, and runs
-    + named: the resolvers that dockerd's ``dns`` names
-    + textfile_dir: where its counters go
+    + wanted: whether it is declared
+    + used_by: the containers that use it; while there are any, it stays and runs
+    + named: the resolvers that ``dns`` of dockerd names
+    + textfile_dir: directory for its Prometheus metrics; None writes no metrics
 
-    Raises ``Problem`` for a directory that cannot be written into a unit of systemd's.
+    Raises ``Problem`` for a directory that cannot be written into a systemd unit.
     """
     if textfile_dir and not re.fullmatch(r"/[A-Za-z0-9._/-]+", textfile_dir):
         todo = "write an absolute path of letters, digits and ._-"
-        raise Problem("not a directory for textfiles", got=textfile_dir, todo=todo)
+        what = "the textfile directory cannot be written into a systemd unit"
+        raise Problem(what, got=textfile_dir, todo=todo)
     if wanted:
         return _installed(found, kept_files(named, textfile_dir))
     if not found.there:
         return PartPlan()
     if not used_by:
-        return PartPlan("remove", ("stop the resolver", f"take {ADDRESS} off lo"))
-    stays = f"the resolver stays, since these ask it: {', '.join(used_by)}"
+        return PartPlan("remove", ("stop the resolver", f"remove {ADDRESS} from lo"))
+    stays = f"the resolver stays, because these containers use it: {', '.join(used_by)}"
     if found.answers:
         return PartPlan("keep", (stays,))
     plan = _installed(found, kept_files(named, textfile_dir))
@@ -57,29 +59,29 @@ def _installed(found: ResolverState, files: tuple[NodeFile, ...]) -> PartPlan:
     lines += [f"remove {path}" for path in found.strays if path not in ours]
     if not lines and found.answers and found.enabled:
         return PartPlan()
-    lines.append(f"answer sandboxes' queries at {ADDRESS}, port 53, as Docker does")
+    lines.append(f"answer DNS queries of sandboxes at {ADDRESS} port 53, as Docker does")
     return PartPlan("have", tuple(lines), files=files)
 
 
 def lacks(found: ResolverState, *, init: str) -> Problem | None:
-    """Why the resolver cannot run on this node; None if it can."""
-    what = 'names with "dns": "docker" need'
+    """Return why the resolver cannot run on this node; None if it can."""
+    what = 'runtimes with "dns": "docker" need'
     version = tuple(int(part) for part in re.findall(r"\d+", found.python)[:2])
     modules = ["asyncio", *(["ctypes"] if version < SETNS_SINCE else [])]
     missing = [module for module in modules if module not in found.modules]
     if init != "systemd":
-        todo = 'leave "dns" out of gvisor_runtimes for this node'
+        todo = 'remove "dns" from gvisor_runtimes for this node'
         return Problem(f"{what} systemd on the node", got=init, todo=todo)
     if version < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
         todo = "apt-get install python3"
         return Problem(f"{what} Python {oldest} or later", got=found.python or "none", todo=todo)
     if missing:
-        what = f"{what} Python's {' and '.join(missing)}, which python3-minimal has not"
+        what = f"{what} Python's {' and '.join(missing)}, which python3-minimal lacks"
         return Problem(what, got=f"Python {found.python}", todo="apt-get install python3")
     if not found.ip:
         return Problem(f"{what} ip", got="none", todo="apt-get install iproute2")
     if not found.shared:
-        what = f"{what} mounts that services see too, as systemd has them unless in a container"
-        return Problem(what, got="private ones", todo="mount --make-rshared /, at every boot")
+        todo = "run `mount --make-rshared /` at every boot"
+        return Problem(f"{what} `/` as a shared mount", got="a private mount", todo=todo)
     return None

@@ -1,4 +1,4 @@
-"""What of the resolver is on a node, and what the node has for it."""
+"""Parse the state of the resolver on a node, and what it needs of the node."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pyinfra_gvisor.parts.state import PartState
 
 class ResolverState(PartState):
     """
-    Files by path; ``socket`` and ``service`` are what ``systemctl is-active`` says of the units.
+    The resolver's files by path; ``socket`` and ``service`` are from ``systemctl is-active``.
 
-    ``python`` is the version of the node's ``/usr/bin/python3``, empty if there is none, and
-    ``modules`` are those of the ones that ``python3-minimal`` leaves out that it has. ``shared`` is
-    whether services see what is mounted later. ``asks`` are the ids of the containers that run with
-    it.
+    ``python`` is the version of the node's ``/usr/bin/python3``, empty if there is none.
+    ``modules`` are the needed modules that it has and ``python3-minimal`` lacks. ``shared``: ``/``
+    is a shared mount, so services see later mounts. ``asks`` are the ids of running containers that
+    use the resolver.
     """
 
     files: dict[str, FoundFile] = Field(default_factory=dict)
@@ -33,18 +33,18 @@ class ResolverState(PartState):
 
     @property
     def there(self) -> bool:
-        """Whether any of it is there."""
+        """Return True if anything of the resolver is on the node."""
         return bool(self.files or self.strays) or self.enabled
 
     @property
     def answers(self) -> bool:
-        """Whether it listens and runs."""
+        """Return True if its socket and its program are active."""
         return self.socket == self.service == "active"
 
 
 def read(lines: Iterable[str]) -> ResolverState:
     """
-    What ``state.sh`` tells.
+    Parse the output of ``state.sh``.
 
     Raises ``ValueError`` if a line is malformed.
     """

@@ -1,10 +1,10 @@
 #!/bin/sh
-# What is told of the resolver, and of what it needs. Read in front of node_state.sh.
+# Prints the state of the resolver, and what it needs of the node. Read before node_state.sh.
 resolver_dir=/opt/gvisor/resolver
 resolver_address=169.254.53.53 # ADDRESS in pyinfra_gvisor/parts/resolver/files.py
 resolver_unit=/etc/systemd/system/pyinfra-gvisor-resolver
 
-has_ended() { # bundle: containerd removes it some time after its container's process has ended
+has_ended() { # bundle: containerd removes it some time after the container's process has ended
     if [ ! -r "$1/init.pid" ]; then return 1; fi # it is being created
     init=$(cat "$1/init.pid")
     [ ! -d "/proc/${init:-self}" ]
@@ -12,7 +12,7 @@ has_ended() { # bundle: containerd removes it some time after its container's pr
 
 resolver_state() {
     if [ -x /usr/sbin/ip ]; then echo 'resolver ip'; fi
-    # Not asked by starting it, which would cost every run more than all of this.
+    # Read from the file's name: starting Python would take longer than the rest of this script.
     if python=$(readlink -e /usr/bin/python3); then
         python=${python##*/}
         printf 'resolver python %s\n' "${python#python}"
@@ -21,17 +21,17 @@ resolver_state() {
         done
     fi
     strays=''
-    if [ -d "$resolver_dir" ]; then strays=$(find "$resolver_dir" ! -type d); fi # names of ours, without blanks
+    if [ -d "$resolver_dir" ]; then strays=$(find "$resolver_dir" ! -type d); fi # our file names have no spaces
     # shellcheck disable=SC2086
     files_of resolver "$resolver_unit.socket" "$resolver_unit.service" $strays
     for path in $strays; do printf 'resolver stray %s\n' "$path"; done
     shared=''
-    while read -r _ _ _ _ point _ fields; do # proc_pid_mountinfo(5); of several on / the last one counts
+    while read -r _ _ _ _ point _ fields; do # proc_pid_mountinfo(5); if there are several on /, the last counts
         if [ "$point" != / ]; then continue; fi
         case " ${fields%%- *}" in *' shared:'*) shared=yes ;; *) shared='' ;; esac
     done < /proc/self/mountinfo
     if [ -n "$shared" ]; then echo 'resolver shared'; fi
-    # Beside the bundle of each container that runs and asks it; scripts/wrapper_dns.sh has it there.
+    # scripts/wrapper_dns.sh puts this file into the bundle of each container that uses the resolver.
     for path in /run/containerd/*/moby/*/resolv.conf.docker /run/docker/containerd/daemon/*/moby/*/resolv.conf.docker; do
         bundle=${path%/*}
         if [ ! -f "$path" ] || has_ended "$bundle"; then continue; fi

@@ -1,1 +1,1 @@
-"""The watch on the node: its policy and files, and what has to be done to have them."""
+"""The watch: a timer on the node that checks that containers that must run in gVisor do."""

@@ -1,4 +1,4 @@
-"""What the watch is made of on a node: a policy that its script can read, and systemd's units."""
+"""The watch's files on a node: its program, the policy that the program reads, the units."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SERVICE = f"/etc/systemd/system/{NAME}.service"
 TIMER = f"/etc/systemd/system/{NAME}.timer"
 METRICS = "pyinfra_gvisor_watch.prom"
 
-TIMEOUT_S = 600  # a look at a busy daemon, and fifty containers that need 10 s each to stop
+TIMEOUT_S = 600  # enough for a busy dockerd, and to stop fifty containers that need 10 s each
 
 
 def script_text() -> str:
-    """The program that looks."""
+    """Return the program that checks the containers."""
     return program(
         "scripts/docker_api.pl",
         "sandbox/process.pl",
@@ -38,12 +38,12 @@ def policy_text(
     must: Iterable[Selector], exempt: Iterable[Selector], action: str, textfile: str | None
 ) -> str:
     """
-    The policy in lines for ``scripts/watch.pl``.
+    Return the policy as lines for ``scripts/watch.pl``.
 
-    + must: who must run in a sandbox
-    + exempt: who of these need not
+    + must: which containers must run in gVisor
+    + exempt: which of these are exempt
     + action: ``report`` or ``stop``
-    + textfile: the path of the metrics, None for none
+    + textfile: the path of the metrics file; None writes no metrics
     """
     lines = [f"action {action}", *([f"textfile {textfile}"] if textfile else [])]
     for kind, selectors in (("must", must), ("exempt", exempt)):
@@ -66,9 +66,9 @@ def _word(text: str) -> str:
 
 def perl_pattern(pattern: str) -> str:
     """
-    An expression of perl's that matches as ``fnmatch`` does, to be anchored at both ends.
+    Return a perl regular expression that matches as ``fnmatch`` does, if anchored at both ends.
 
-    ``fnmatch.translate`` makes one for Python, and perl reads classes otherwise: perlrecharclass.
+    ``fnmatch.translate`` returns one for Python; perl treats classes differently: perlrecharclass.
     """
     parts, at = [], 0
     while at < len(pattern):
@@ -87,16 +87,16 @@ def _piece(piece: str) -> str:
 
 
 def _set_end(pattern: str, at: int) -> int:
-    """Where the piece of the pattern ends that begins at ``at``: a set, or one character."""
+    """Return the end of the piece of the pattern at ``at``: a set, or one character."""
     if pattern[at] != "[":
         return at + 1
     first = at + 2 if pattern[at + 1 : at + 2] == "!" else at + 1
-    end = pattern.find("]", first + 1)  # a "]" that comes first is a member
+    end = pattern.find("]", first + 1)  # A "]" in the first place is a member of the set.
     return at + 1 if end < 0 else end + 1
 
 
 def _class(piece: str) -> str:
-    """Asked of ``fnmatch`` itself, at each point where its answer can become another."""
+    """Return a class as code points, by asking ``fnmatch`` wherever its answer may change."""
     points = sorted({0, 0x110000, *(ord(char) + more for char in piece for more in (0, 1))})
     found = "".join(
         f"{_code(first)}-{_code(end - 1)}"
@@ -112,17 +112,17 @@ def _code(number: int) -> str:
 
 def service_text(textfile_dir: str | None) -> str:
     """
-    The unit that looks once: systemd.service(5), systemd.exec(5).
+    Return the unit that checks once: systemd.service(5), systemd.exec(5).
 
-    + textfile_dir: the directory of the metrics, None for none
+    + textfile_dir: the directory of the metrics file; None writes no metrics
 
-    Of what root may do it keeps looking at other processes' programs, and writing there. It has to
-    see the node's own file system: programs are compared with the files at their paths.
+    The unit keeps two capabilities: to read other processes' programs, and to write the metrics.
+    It must see the node's own file system: programs are compared with the files at their paths.
     """
     writable = [f"ReadWritePaths=-{textfile_dir}"] if textfile_dir else []
     return unit_text(
         "[Unit]",
-        "Description=Look for containers that must run in a gVisor sandbox and do not",
+        "Description=Check that containers that must run in gVisor do",
         "After=docker.service",
         "[Service]",
         "Type=oneshot",
@@ -154,12 +154,13 @@ def service_text(textfile_dir: str | None) -> str:
 
 def timer_text(interval_s: int) -> str:
     """
-    The unit that has it look every ``interval_s`` seconds, from one start to the next, and at once
-    when it is itself started, also by a boot: systemd.timer(5).
+    Return the timer: a check every ``interval_s`` seconds, and one when the timer starts.
+
+    The interval is from the start of a check to the start of the next one: systemd.timer(5).
     """
     return unit_text(
         "[Unit]",
-        f"Description=Look every {interval_s} s for containers that must run in a gVisor sandbox",
+        f"Description=Check every {interval_s} s that containers that must run in gVisor do",
         "[Timer]",
         "OnActiveSec=0",
         f"OnUnitActiveSec={interval_s}",

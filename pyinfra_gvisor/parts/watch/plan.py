@@ -1,4 +1,4 @@
-"""The watch on a node: a timer that looks for containers that must be in a sandbox and are not."""
+"""Plan what has to change so that the watch is on a node as declared, or removed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from pyinfra_gvisor.policy.settings import AuditSettings
 @dataclass(frozen=True)
 class Watch:
     """
-    The watch as it has to be. ``interval_s`` is from one look to the next.
+    The declared watch. ``interval_s`` is the time in seconds between two checks.
 
-    Raises ``Problem`` for what cannot be written into a unit of systemd's.
+    Raises ``Problem`` for a value that cannot be written into a systemd unit.
     """
 
     must: Sequence[Selector]
@@ -42,21 +42,25 @@ class Watch:
 
     def __post_init__(self) -> None:
         if self.interval_s < 1:
-            raise Problem("no time between two looks", got=self.interval_s, todo="10 s or more")
+            todo = "write 10 s or more"
+            what = "the interval between two checks is too short"
+            raise Problem(what, got=f"{self.interval_s} s", todo=todo)
         if self.action not in ("report", "stop"):
-            raise Problem("no such action", got=self.action, todo="write report or stop")
+            todo = "write report or stop"
+            raise Problem("unknown action of the watch", got=self.action, todo=todo)
         if self.textfile_dir and not re.fullmatch(r"/[A-Za-z0-9._/-]+", self.textfile_dir):
             todo = "write an absolute path of letters, digits and ._-"
-            raise Problem("not a directory for textfiles", got=self.textfile_dir, todo=todo)
+            what = "the textfile directory cannot be written into a systemd unit"
+            raise Problem(what, got=self.textfile_dir, todo=todo)
 
     @property
     def textfile(self) -> str | None:
-        """Where its metrics go."""
+        """Return the path of the metrics file; None if no metrics are written."""
         return f"{self.textfile_dir.rstrip('/')}/{METRICS}" if self.textfile_dir else None
 
 
 def declared_watch(settings: AuditSettings) -> Watch | None:
-    """The watch that a host's settings ask for; None for none."""
+    """Return the watch that a host's settings declare; None if they declare none."""
     if not settings.watch:
         return None
     return Watch(
@@ -70,25 +74,28 @@ def declared_watch(settings: AuditSettings) -> Watch | None:
 
 def plan_watch(found: WatchState, wanted: Watch | None, *, init: str) -> PartPlan:
     """
-    What to do so that the watch is as it has to be, or gone.
+    Return the changes after which the watch is as declared, or removed.
 
-    + wanted: None for no watch
-    + init: the node's first process
+    + wanted: the declared watch; None removes it
+    + init: the name of the node's first process
 
-    Raises ``Problem`` where a watch is wanted and no systemd could start it.
+    Raises ``Problem`` if a watch is declared and the node does not run systemd.
     """
     if wanted is None:
         gone = tuple(f"remove {path}" for path in found.files)
         return PartPlan("remove", ("stop the watch", *gone)) if found.there else PartPlan()
     if init != "systemd":
-        todo = "leave gvisor_watch off for this node, and run deploys/audit.py from a timer"
+        todo = "turn gvisor_watch off for this node, and run `pyinfra-gvisor audit` from a timer"
         raise Problem("the watch needs systemd on the node", got=init, todo=todo)
     files = _files(wanted)
     other = [item.path for item in files if not item.is_as(found.files.get(item.path))]
     if not other and found.enabled and found.timer == "active":
         return PartPlan()
-    then = "and stop what is found" if wanted.action == "stop" else "and stop nothing"
-    start = f"start the watch: look every {wanted.interval_s} s, say what is found, {then}"
+    then = "report and stop" if wanted.action == "stop" else "report"
+    start = (
+        f"start the watch: check every {wanted.interval_s} s, {then} containers that must run in "
+        "gVisor but do not"
+    )
     return PartPlan(
         "have",
         (*(f"write {path}" for path in other), start),

@@ -1,4 +1,4 @@
-"""What of the watch is on a node."""
+"""Parse the state of the watch on a node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyinfra_gvisor.parts.state import PartState
 
 
 class WatchState(PartState):
-    """By path what is there; ``timer`` is what ``systemctl is-active`` says of it."""
+    """The watch's files by path; ``timer`` is the output of ``systemctl is-active`` for it."""
 
     files: dict[str, FoundFile] = Field(default_factory=dict)
     enabled: bool = False
@@ -19,13 +19,13 @@ class WatchState(PartState):
 
     @property
     def there(self) -> bool:
-        """Whether any of it is there."""
+        """Return True if anything of the watch is on the node."""
         return bool(self.files) or self.enabled
 
 
 def read(lines: Sequence[str]) -> WatchState:
     """
-    What ``state.sh`` tells.
+    Parse the output of ``state.sh``.
 
     Raises ``ValueError`` if a line is malformed.
     """

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What is told of the watch. Read in front of node_state.sh.
+# Prints the state of the watch. Read before node_state.sh.
 watch_dir=/opt/gvisor/watch
 watch_unit=/etc/systemd/system/pyinfra-gvisor-watch
 

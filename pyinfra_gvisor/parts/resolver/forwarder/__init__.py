@@ -1,6 +1,6 @@
 """
-The program on a node that answers names for sandboxes with a network stack of their own.
+The resolver's program on a node: answers DNS queries of sandboxes with gVisor's network stack.
 
-Runs on the node's Python, 3.10 or later, by the standard library alone, and imports nothing from
-outside of this package.
+It runs on the node's Python, 3.10 or later, uses only the standard library, and imports nothing
+from outside this package.
 """

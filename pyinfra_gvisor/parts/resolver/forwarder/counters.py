@@ -1,4 +1,4 @@
-"""What the forwarder counts, as Prometheus' node exporter reads it from a textfile."""
+"""The forwarder's metrics, in a textfile for Prometheus' node exporter."""
 
 from __future__ import annotations
 
@@ -11,34 +11,32 @@ OUTCOMES = ("docker", "upstream", "failed", "stranger", "malformed", "rate", "bu
 
 
 class Counters:
-    """Queries by how they came and what became of them; nothing is ever taken back."""
+    """Counts of queries by protocol and by outcome; they only grow."""
 
     def __init__(self) -> None:
         self.queries: Counter[str] = Counter(dict.fromkeys(QUERIES, 0))
         self.outcomes: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
 
     def text(self, *, namespaces: int, waiting: int, sources: int) -> str:
-        """The textfile: https://prometheus.io/docs/instrumenting/exposition_formats/"""
+        """Return the textfile: https://prometheus.io/docs/instrumenting/exposition_formats/"""
         return "".join(
             (
-                _family("queries_total", "counter", "Queries, by how they came."),
+                _family("queries_total", "counter", "Queries received, by protocol."),
                 *(_line("queries_total", n, protocol=name) for name, n in self.queries.items()),
-                _family(
-                    "outcomes_total", "counter", "What became of them: who answered, or why not."
-                ),
+                _family("outcomes_total", "counter", "Queries by who answered, or why nobody did."),
                 *(_line("outcomes_total", n, outcome=name) for name, n in self.outcomes.items()),
-                _family("namespaces", "gauge", "Containers' namespaces that a socket is held in."),
+                _family("namespaces", "gauge", "Network namespaces with an open socket."),
                 _line("namespaces", namespaces),
                 _family("waiting", "gauge", "Queries that wait for an answer."),
                 _line("waiting", waiting),
-                _family("sources", "gauge", "Addresses of containers that may ask."),
+                _family("sources", "gauge", "Container addresses that may send queries."),
                 _line("sources", sources),
             )
         )
 
 
 def write(path: Path, text: str) -> None:
-    """Put a file there at once, for everybody to read; raises ``OSError``."""
+    """Replace a file in one step, readable for all users. Raises ``OSError``."""
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8")
     beside.chmod(0o644)

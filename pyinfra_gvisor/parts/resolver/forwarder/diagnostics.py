@@ -1,4 +1,4 @@
-"""What goes wrong, for the journal."""
+"""Errors for the journal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ EVERY_S = 1.0
 
 
 class Diagnostics:
-    """Lines on stderr, at most one a second; the next one says how many were left out."""
+    """Lines on stderr, at most one per second; the next line says how many were left out."""
 
     def __init__(self) -> None:
         self._told_s = float("-inf")
         self._left_out = 0
 
     def tell(self, text: str) -> None:
-        """Say this, or count it."""
+        """Print a line, or only count it if the last line was less than a second ago."""
         now_s = time.monotonic()
         if now_s - self._told_s < EVERY_S:
             self._left_out += 1

@@ -1,4 +1,4 @@
-"""What Docker says of its containers and networks, asked over its socket."""
+"""Read Docker's containers and networks over its socket."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 
 SOCKET = "/var/run/docker.sock"
 TIMEOUT_S = 10.0
-_MOST_EVENTS = 65536  # bytes of them at a time
-# Of these Docker has a bridge on this machine, and says each container's address in them.
+_MOST_EVENTS = 65536  # bytes of events read at a time
+# Networks of this driver have a bridge on this machine, and Docker lists each container's address.
 DRIVER = "bridge"
 # https://docs.docker.com/engine/network/drivers/bridge/#options
 BRIDGE_NAME = "com.docker.network.bridge.name"
-# What moves an address from one container to another. A container is listed from its start on,
-# which is after it came to its networks.
+# Events that can move an address to another container. Docker lists a container once it has
+# started, which is after it joined its networks.
 EVENTS = '{"type":["network","container"],"event":["connect","disconnect","destroy","start","die"]}'
-SETTLE_S = 0.5  # some events are told a moment before the lists say so: ConnectToNetwork in moby
+SETTLE_S = 0.5  # some events come a moment before the lists change: ConnectToNetwork in moby
 
 
 class EngineError(Exception):
-    """Docker does not answer, or not what was asked."""
+    """Docker does not answer, or its answer is not understood."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A container by one of its addresses."""
+    """One address of a container, and what belongs to it."""
 
     address: str
     container: str
@@ -37,40 +37,40 @@ class Source:
 
     @property
     def who(self) -> str:
-        """For people."""
+        """Return a description for log lines."""
         return f"{self.address} of container {self.container[:12]}"
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """Where a container's network is, and whom its ``--dns`` names."""
+    """The path of a container's network namespace, and the resolvers of its ``--dns``."""
 
     namespace: str
     resolvers: tuple[str, ...]
 
 
 class Engine:
-    """Docker behind its socket. Every method raises ``EngineError``."""
+    """A client of Docker's API over its socket. Every method raises ``EngineError``."""
 
     def __init__(self, path: str = SOCKET) -> None:
         self.path = path
 
     async def sources(self) -> dict[str, Source]:
-        """All running containers by every address that they have on a bridge of Docker's."""
+        """Return all running containers, by each address that they have on a Docker bridge."""
         networks, containers = await asyncio.gather(
             self._get("/networks"), self._get("/containers/json")
         )
         return read_sources(networks, containers)
 
     async def sandbox(self, container: str) -> Sandbox:
-        """Where the network of a container is."""
+        """Return the network namespace of a container."""
         return read_sandbox(await self._get(f"/containers/{container}/json"))
 
     async def changes(self) -> AsyncGenerator[None, None]:
         """
-        Something when containers come to networks or go, and once more when it has settled.
+        Yield when containers have joined or left networks, and again after ``SETTLE_S``.
 
-        Once at the start, and once for all that happened meanwhile.
+        Yield once at the start. Changes between two steps are one.
         """
         reader, writer = await self._ask(f"/events?filters={_quoted(EVENTS)}")
         wait_s: float | None = None
@@ -102,9 +102,9 @@ class Engine:
 
     async def _ask(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """
-        The connection behind the answer's head.
+        Return the connection after the head of the answer has been read.
 
-        With HTTP/1.0 the answer is what comes until the connection ends: RFC 9112, 6.3.
+        With HTTP/1.0 the body ends with the connection: RFC 9112, 6.3.
         """
         try:
             opening = asyncio.open_unix_connection(self.path)
@@ -127,11 +127,11 @@ async def _pass_head(reader: asyncio.StreamReader, path: str) -> None:
         raise EngineError(f"{path}: {type(error).__name__} {error}") from error
     if head.split(b" ", 2)[1:2] != [b"200"]:
         said = head.splitlines()[0].decode(errors="replace")
-        raise EngineError(f"{path}: Docker says {said}")
+        raise EngineError(f"{path}: Docker answered {said}")
 
 
 def read_sources(networks: Any, containers: Any) -> dict[str, Source]:
-    """What ``/networks`` and ``/containers/json`` say together; raises ``EngineError``."""
+    """Parse the answers of ``/networks`` and ``/containers/json``. Raises ``EngineError``."""
     try:
         known = {item["Id"]: item for item in networks if item["Driver"] == DRIVER}
         return {
@@ -140,7 +140,7 @@ def read_sources(networks: Any, containers: Any) -> dict[str, Source]:
             for source in _of(item["Id"], item["NetworkSettings"]["Networks"] or {}, known)
         }
     except (KeyError, TypeError, AttributeError) as error:
-        raise EngineError(f"not what Docker says of containers: {error!r}") from error
+        raise EngineError(f"Docker's list of containers is not understood: {error!r}") from error
 
 
 def _of(container: str, joined: Mapping[str, Any], known: Mapping[str, Any]) -> list[Source]:
@@ -159,14 +159,16 @@ def _bridge(network: Mapping[str, Any]) -> str:
 
 
 def read_sandbox(container: Any) -> Sandbox:
-    """What ``/containers/<id>/json`` says; raises ``EngineError``."""
+    """Parse the answer of ``/containers/<id>/json``. Raises ``EngineError``."""
     try:
         namespace = container["NetworkSettings"]["SandboxKey"]
         resolvers = tuple(map(str, container["HostConfig"]["Dns"] or ()))
     except (KeyError, TypeError) as error:
-        raise EngineError(f"not what Docker says of a container: {error!r}") from error
+        raise EngineError(
+            f"Docker's answer about a container is not understood: {error!r}"
+        ) from error
     if not namespace:
-        raise EngineError("the container has no network of its own")
+        raise EngineError("the container has no network namespace of its own")
     return Sandbox(str(namespace), resolvers)
 
 

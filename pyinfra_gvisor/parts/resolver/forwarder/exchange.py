@@ -1,4 +1,4 @@
-"""Asking a resolver: many queries over one socket, or one over a connection."""
+"""Query a resolver: many queries over one UDP socket, or one over a TCP connection."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pyinfra_gvisor.parts.resolver.forwarder.messages import (
     with_identity,
 )
 
-MOST_WAITING = 1024  # of 65536 numbers, so that a free one is found at once
-_AT_ONCE = 64  # answers that are read before others have their turn
+MOST_WAITING = 1024  # of 65536 message ids, so that a free one is found quickly
+_AT_ONCE = 64  # answers that are read before other tasks run
 
 
 class Busy(Exception):
-    """More queries wait than may."""
+    """Too many queries are waiting."""
 
 
 class Exchange:
-    """One socket that is connected to a resolver; each query waits under a number of its own."""
+    """A UDP socket that is connected to a resolver; each waiting query has its own message id."""
 
     def __init__(self, opened: socket.socket) -> None:
         self.socket = opened
@@ -31,11 +31,11 @@ class Exchange:
 
     @property
     def waiting(self) -> int:
-        """How many queries wait for their answer."""
+        """Return the number of queries that wait for their answer."""
         return len(self._waiting)
 
     async def ask(self, query: bytes, timeout_s: float) -> bytes:
-        """The answer; raises ``Busy``, ``OSError`` and ``asyncio.TimeoutError``."""
+        """Return the answer. Raises ``Busy``, ``OSError`` or ``asyncio.TimeoutError``."""
         if len(self._waiting) >= MOST_WAITING:
             raise Busy
         number = secrets.randbelow(1 << 16)
@@ -46,8 +46,8 @@ class Exchange:
         self._waiting[number] = (sent, future)
         try:
             self._send(sent)
-            # From Python 3.12 on wait_for() drops what comes just when time is up, as it does for
-            # one who did not run for as long.
+            # Not wait_for(): from Python 3.12 on it drops an answer that arrives just as the time
+            # is up, for example after the process was suspended.
             await asyncio.wait({future}, timeout=timeout_s)
         finally:
             self._waiting.pop(number, None)
@@ -56,7 +56,7 @@ class Exchange:
         return with_identity(future.result(), identity(query))
 
     def close(self) -> None:
-        """No more; who waits is told that the connection is reset."""
+        """Close the socket; waiting queries end with ``ConnectionResetError``."""
         asyncio.get_running_loop().remove_reader(self.socket.fileno())
         self.socket.close()
         self._fail(ConnectionResetError("closed"))
@@ -66,7 +66,7 @@ class Exchange:
             self.socket.send(message)
         except BlockingIOError as error:
             raise Busy from error
-        except OSError as error:  # of what was sent before, and told once only
+        except OSError as error:  # It is about an earlier query, and reported only once.
             self._fail(error)
 
     def _read(self) -> None:
@@ -75,7 +75,7 @@ class Exchange:
                 message = self.socket.recv(MOST_BYTES)
             except BlockingIOError:
                 return
-            except OSError as error:  # nobody listens: that is said of the socket, not of a query
+            except OSError as error:  # Nobody listens there: it concerns all queries of the socket.
                 self._fail(error)
                 return
             sent, future = self._waiting.get(int.from_bytes(message[:2], "big"), (b"", None))
@@ -89,7 +89,7 @@ class Exchange:
 
 
 async def ask_over_tcp(opened: socket.socket, to: tuple[str, int], query: bytes) -> bytes:
-    """The answer over a connection of its own, which it closes; raises ``OSError``."""
+    """Query over ``opened``, which is closed at the end; return the answer. Raises ``OSError``."""
     loop = asyncio.get_running_loop()
     try:
         await loop.sock_connect(opened, to)
@@ -103,25 +103,27 @@ async def ask_over_tcp(opened: socket.socket, to: tuple[str, int], query: bytes)
     finally:
         writer.close()
     if not is_answer_to(query, said):
-        raise ConnectionResetError("not the answer to what was asked")
+        raise ConnectionResetError("the answer does not match the query")
     return said
 
 
 async def read_framed(reader: asyncio.StreamReader, most: int = MOST_BYTES) -> bytes:
     """
-    The next message of a connection: RFC 1035, 4.2.2.
+    Return the next message of a connection: RFC 1035, 4.2.2.
 
-    Raises ``ConnectionResetError`` if it ends before, or if the message has more bytes than that.
+    + most: the largest size of a message in bytes
+
+    Raises ``ConnectionResetError`` if the connection ends first, or the message is larger.
     """
     try:
         length = int.from_bytes(await reader.readexactly(2), "big")
         if length > most:
-            raise ConnectionResetError(f"a message of {length} bytes")
+            raise ConnectionResetError(f"a message of {length} bytes is too large")
         return await reader.readexactly(length)
     except asyncio.IncompleteReadError as error:
-        raise ConnectionResetError("ended before its message did") from error
+        raise ConnectionResetError("the connection ended within a message") from error
 
 
 def framed(message: bytes) -> bytes:
-    """A message as it goes over a connection."""
+    """Return a message with its length before it, as TCP needs it."""
     return len(message).to_bytes(2, "big") + message

@@ -1,4 +1,4 @@
-"""From a container's query to its answer, over UDP and TCP."""
+"""Answer containers' queries over UDP and TCP."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from pyinfra_gvisor.parts.resolver.forwarder.rates import Places, Rates
 from pyinfra_gvisor.parts.resolver.forwarder.rooms import Room, Rooms, Stranger
 from pyinfra_gvisor.parts.resolver.forwarder.upstream import Upstream
 
-# Queries at a time, as fit into the memory that the service may have, each with 16 KB if it is as
-# long as may be; more are dropped, and asked again by who asked.
+# Queries at a time. They fit into the service's memory limit even if each needs 16 KB. Further ones
+# are dropped, and the client repeats them.
 MOST_TASKS = 1024
 MOST_OF_ONE = 256
 MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ONE = 256, 32
-IDLE_S = 10.0  # RFC 7766, 6.2.3: a connection that says nothing is ended
+IDLE_S = 10.0  # RFC 7766, 6.2.3: close an idle connection
 PER_S, BURST, REMEMBERED = 2000.0, 4000.0, 4096
 
-_AT_ONCE = 64  # packets that are read before others have their turn
+_AT_ONCE = 64  # packets that are read before other tasks run
 _IP_PKTINFO, _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 8, 49, 50  # linux/in.h, linux/in6.h
 
 
 class Forwarder:
-    """Answers queries that come by the sockets that it is given."""
+    """Answers the queries that arrive on the given sockets."""
 
     def __init__(
         self, rooms: Rooms, upstream: Upstream, counters: Counters, diagnostics: Diagnostics
@@ -62,11 +62,11 @@ class Forwarder:
 
     @property
     def waiting(self) -> int:
-        """Queries that have no answer yet."""
+        """Return the number of queries without an answer yet."""
         return self._queries.taken
 
     def listen(self, datagrams: socket.socket) -> None:
-        """Answer what comes by this socket; see by which interface it came."""
+        """Answer queries that arrive on this UDP socket, and learn on which interface each did."""
         if datagrams.family == socket.AF_INET6:
             datagrams.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
         else:
@@ -79,7 +79,7 @@ class Forwarder:
         for _ in range(_AT_ONCE):
             try:
                 query, about, _, sender = datagrams.recvmsg(MOST_BYTES, 256)
-            except OSError:  # nothing more, or an answer before could not be delivered
+            except OSError:  # Nothing left to read, or an earlier answer could not be delivered.
                 return
             self.counters.queries["udp"] += 1
             address = plain(sender[0])
@@ -88,7 +88,7 @@ class Forwarder:
                 self._start(address, self._reply(datagrams, sender, address, interface, query))
 
     def _is_admitted(self, address: str, query: bytes) -> bool:
-        """If so it has taken a place, which is to be left."""
+        """Return True if the query may be answered; its place in ``_queries`` is then taken."""
         if not is_query(query):
             self.counters.outcomes["malformed"] += 1
         elif not self._rates.takes(address, time.monotonic()):
@@ -118,19 +118,19 @@ class Forwarder:
         interface: int | None,
         query: bytes,
     ) -> None:
-        """The place is left with the answer: who has it may ask for more at once."""
+        """Send the answer, then leave the place, so that the container may query again at once."""
         try:
             answer = await self.answer(address, interface, query, stream=False)
-            with contextlib.suppress(OSError):  # asked again by who asked
+            with contextlib.suppress(OSError):  # The container repeats its query.
                 datagrams.sendto(answer, sender)
         except Stranger:
-            return  # nothing goes to an address that may be somebody else's
+            return  # The address may belong to another machine: send nothing.
         finally:
             self._queries.leave(address)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A connection: one query behind the other."""
-        peer = writer.get_extra_info("peername")  # None if it has ended already
+        """Answer the queries of a TCP connection, one after the other."""
+        peer = writer.get_extra_info("peername")  # None if the connection has ended already
         address = plain(peer[0]) if peer else ""
         if not address or not self._connections.take(address):
             self.counters.outcomes["busy"] += bool(address)
@@ -158,14 +158,14 @@ class Forwarder:
     async def answer(
         self, address: str, interface: int | None, query: bytes, *, stream: bool
     ) -> bytes:
-        """What there is to say to a container's query; raises ``Stranger``."""
+        """Return the answer to a container's query. Raises ``Stranger``."""
         outcome, said = "failed", failure(query, SERVFAIL)
         for is_last in (False, True):
             source, room = await self._whose(address, interface)
             try:
                 outcome, said = await self._asked(source, room, query, stream=stream)
             except Gone as error:
-                if not is_last:  # the container has come to another network meanwhile
+                if not is_last:  # The container has moved to another network meanwhile.
                     continue
                 self._diagnostics.tell(f"{source.who}: {error!r}")
             except Busy:
@@ -177,7 +177,7 @@ class Forwarder:
         return said
 
     async def _whose(self, address: str, interface: int | None) -> tuple[Source, Room]:
-        """Nobody is said anything as long as it is not known who asks; raises ``Stranger``."""
+        """Return the container with this address. Raises ``Stranger`` if it is not known."""
         try:
             return await self._rooms.of(address, interface)
         except Stranger:
@@ -191,7 +191,11 @@ class Forwarder:
     async def _asked(
         self, source: Source, room: Room, query: bytes, *, stream: bool
     ) -> tuple[str, bytes]:
-        """Docker, which knows the containers' names; where it fails, the resolvers outside."""
+        """
+        Query Docker, which knows the containers' names, then the upstream resolvers if it fails.
+
+        Return who answered, and the answer.
+        """
         if not source.leads_out:
             return "docker", await room.ask(query, stream=stream)
         asking = begin(room, query, stream=stream)
@@ -210,7 +214,7 @@ class Forwarder:
                 return "docker", await asking
             if has_records(said):
                 return "upstream", said
-            if room.is_refused:  # it may be a container's name
+            if room.is_refused:  # Docker restarts; the name may be a container's.
                 return "docker", await asking
             later = await again(source, room, query, asking, stream=stream)
             return ("docker", later) if later is not None else ("upstream", said)
@@ -219,14 +223,14 @@ class Forwarder:
 
 
 def plain(address: str) -> str:
-    """An address as Docker writes it: no zone, and none of IPv4 in IPv6."""
+    """Return an address as Docker writes it: without a zone, and IPv4-mapped ones as IPv4."""
     found = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(found, "ipv4_mapped", None)
     return str(mapped or found)
 
 
 def _interface(about: list[tuple[int, int, bytes]]) -> int | None:
-    """The number of the interface that a packet came by: ip(7), ipv6(7)."""
+    """Return the index of the interface on which a packet arrived: ip(7), ipv6(7)."""
     for level, kind, data in about:
         if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
             return int(struct.unpack_from("@i", data)[0])

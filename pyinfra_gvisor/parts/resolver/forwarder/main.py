@@ -1,4 +1,4 @@
-"""The program: sockets from systemd, one thread, counters now and then."""
+"""Answer DNS queries of sandboxes on sockets from systemd, in one thread; write metrics."""
 
 from __future__ import annotations
 
@@ -22,32 +22,34 @@ from pyinfra_gvisor.parts.resolver.forwarder.rooms import Rooms
 from pyinfra_gvisor.parts.resolver.forwarder.upstream import RESOLV_CONF, Upstream
 
 FIRST_SOCKET = 3  # sd_listen_fds(3)
-BACKLOG = 1024  # as systemd has it in the socket unit
+BACKLOG = 1024  # as in the socket unit
 COUNT_EVERY_S = 15.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until SIGTERM; 64 if it was not given sockets."""
+    """Run until SIGTERM. Return 0, or 64 if systemd passed no sockets."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--docker", default=SOCKET, help="Docker's socket")
     parser.add_argument(
-        "--resolv-conf", type=Path, default=RESOLV_CONF, help="the node's resolvers"
+        "--resolv-conf", type=Path, default=RESOLV_CONF, help="file with the node's resolvers"
     )
-    parser.add_argument("--resolver", action="append", default=[], help="one of dockerd's dns")
-    parser.add_argument("--textfile", type=Path, help="where the counters go")
+    parser.add_argument(
+        "--resolver", action="append", default=[], help="a resolver of dockerd's dns"
+    )
+    parser.add_argument("--textfile", type=Path, help="file for the metrics")
     given = parser.parse_args(arguments)
     sockets = from_systemd()
     if not sockets:
-        sys.stderr.write("no sockets: this is started by its socket unit\n")
+        sys.stderr.write("no sockets were passed: start this program by its systemd socket unit\n")
         return 64
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one a namespace, and one a query
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one per namespace and per query
     asyncio.run(_run(given, sockets))
     return 0
 
 
 def from_systemd() -> list[socket.socket]:
-    """The sockets that systemd holds open for this process: sd_listen_fds(3)."""
+    """Return the sockets that systemd passed to this process: sd_listen_fds(3)."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     number = int(os.environ.get("LISTEN_FDS", "0"))
@@ -55,7 +57,7 @@ def from_systemd() -> list[socket.socket]:
 
 
 def tell_systemd() -> None:
-    """That from now on queries are answered: sd_notify(3)."""
+    """Tell systemd that queries are answered from now on: sd_notify(3)."""
     if path := os.environ.get("NOTIFY_SOCKET"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as telling:
             telling.sendto(b"READY=1", f"\0{path[1:]}" if path.startswith("@") else path)
@@ -70,7 +72,7 @@ async def _run(given: argparse.Namespace, sockets: Sequence[socket.socket]) -> N
         if opened.type == socket.SOCK_DGRAM:
             forwarder.listen(opened)
         else:
-            # It listens anew, and then with what is said here.
+            # This calls listen() again, so the backlog given here counts.
             await asyncio.start_server(
                 forwarder.serve, sock=opened, backlog=BACKLOG, limit=MOST_QUERY_BYTES
             )
@@ -84,7 +86,7 @@ async def _run(given: argparse.Namespace, sockets: Sequence[socket.socket]) -> N
     tell_systemd()
     done, _ = await asyncio.wait({*jobs, waiting}, return_when=asyncio.FIRST_COMPLETED)
     for job in done - {waiting}:
-        job.result()  # a job that ends has failed
+        job.result()  # Jobs end only by an error, which is raised here.
     rooms.close()
 
 

@@ -1,4 +1,4 @@
-"""As much of DNS messages as a forwarder has to know: RFC 1035, section 4."""
+"""The parts of DNS messages that a forwarder needs: RFC 1035, section 4."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 
 HEADER_BYTES = 12
 MOST_BYTES = 65535
-MOST_QUERY_BYTES = 1232  # one has a name of 255 bytes at most, and padding: RFC 8467, 4.1
+MOST_QUERY_BYTES = 1232  # a name of at most 255 bytes, and padding: RFC 8467, 4.1
 
 NOERROR, SERVFAIL, REFUSED = 0, 2, 5
 
@@ -18,7 +18,7 @@ _POINTER = 0xC0
 
 
 def is_query(message: bytes) -> bool:
-    """Whether this is a question, not a change, that can be matched with its answer."""
+    """Return True if the message is a query with one question."""
     if not HEADER_BYTES < len(message) <= MOST_QUERY_BYTES:
         return False
     _, flags, questions = struct.unpack_from(">3H", message)
@@ -26,48 +26,48 @@ def is_query(message: bytes) -> bool:
 
 
 def is_answer_to(query: bytes, message: bytes) -> bool:
-    """Whether this answers that question; the letters' case is the asker's to check."""
+    """Return True if the message answers the query. Upper and lower case are not compared."""
     if len(message) < HEADER_BYTES or message[:2] != query[:2]:
         return False
     _, flags, questions = struct.unpack_from(">3H", message)
     if not flags & _ANSWER:
         return False
-    if questions == 0:  # some leave it out when they refuse
+    if questions == 0:  # Some resolvers leave the question out of an error.
         return code(message) != NOERROR
     asked, given = question(query), question(message)
     return asked is not None and given is not None and asked.lower() == given.lower()
 
 
 def identity(message: bytes) -> int:
-    """The number by which who asked knows the answer."""
+    """Return the message id, by which a client matches the answer."""
     return int.from_bytes(message[:2], "big")
 
 
 def with_identity(message: bytes, number: int) -> bytes:
-    """The same message by another number."""
+    """Return the message with another message id."""
     return number.to_bytes(2, "big") + message[2:]
 
 
 def code(message: bytes) -> int:
-    """What came of it, such as ``SERVFAIL``; the extended ones of EDNS aside."""
+    """Return the response code, such as ``SERVFAIL``, without the extension of EDNS."""
     return message[3] & 0x0F
 
 
 def is_failure(message: bytes) -> bool:
-    """Whether this says that another one might know."""
+    """Return True for SERVFAIL and REFUSED: another resolver may know the name."""
     return code(message) in (SERVFAIL, REFUSED)
 
 
 def has_records(message: bytes) -> bool:
-    """Whether this answer tells more than that there is nothing."""
+    """Return True if the answer contains at least one record."""
     return any(message[6:8])
 
 
 def question(message: bytes) -> bytes | None:
-    """The first question as it stands there: name, type and class; None if it is not whole."""
+    """Return the bytes of the first question: name, type, class; None if it is incomplete."""
     end = HEADER_BYTES
     while end < len(message) and message[end]:
-        if message[end] & _POINTER:  # nothing stands before it that it could point at
+        if message[end] & _POINTER:  # A pointer in the first name has nothing to point at.
             return None
         end += 1 + message[end]
     end += 5
@@ -75,7 +75,7 @@ def question(message: bytes) -> bytes | None:
 
 
 def question_for(name: str, kind: int = _A) -> bytes:
-    """The question what there is of a name."""
+    """Return a query for a name's records of a type."""
     parts = name.split(".")
     labels = b"".join(len(part).to_bytes(1, "big") + part.encode() for part in parts)
     head = struct.pack(">6H", 0, _RECURSION_DESIRED, 1, 0, 0, 0)
@@ -83,12 +83,12 @@ def question_for(name: str, kind: int = _A) -> bytes:
 
 
 def reverse(address: str) -> bytes:
-    """The question whose address this is."""
+    """Return a query for the name of an address."""
     return question_for(ipaddress.ip_address(address).reverse_pointer, _PTR)
 
 
 def failure(query: bytes, rcode: int) -> bytes:
-    """The answer that there is none."""
+    """Return the answer to a query with an error code such as ``SERVFAIL``."""
     kept = int.from_bytes(query[2:4], "big") & (_OPCODE | _RECURSION_DESIRED)
     asked = question(query)
     header = struct.pack(

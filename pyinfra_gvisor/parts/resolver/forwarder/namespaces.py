@@ -1,4 +1,4 @@
-"""Sockets in the network namespaces of containers, made by a process outside of them."""
+"""Open sockets in the network namespaces of containers, from a process outside of them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Result = TypeVar("Result")
 
 
 class Gone(Exception):
-    """The namespace is not there any more, or the container has left the network."""
+    """The namespace no longer exists, or the container has left the network."""
 
 
 @dataclass(frozen=True)
 class Interface:
-    """What a container is on a network by: it goes before its address is anybody else's."""
+    """A network interface of a container. It is removed before its address can be given again."""
 
     index: int
     mac: str
@@ -32,7 +32,7 @@ class Interface:
 
 @dataclass(frozen=True)
 class Namespace:
-    """A namespace as it was when it was looked at: another one may get its path."""
+    """A network namespace by device and inode, because another one may get its path later."""
 
     path: str
     device: int
@@ -40,12 +40,12 @@ class Namespace:
     interfaces: tuple[Interface, ...]
 
     def opened(self, kind: socket.SocketKind) -> socket.socket:
-        """A socket that stays in there, wherever it is used from; raises ``Gone``, ``OSError``."""
+        """Open a socket that stays in this namespace. Raises ``Gone`` or ``OSError``."""
         flags = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         return inside(self, lambda: socket.socket(socket.AF_INET, kind | flags))
 
     def is_there(self) -> bool:
-        """Whether this namespace still has its path."""
+        """Return True if the path still leads to this namespace."""
         try:
             found = Path(self.path).stat()
         except OSError:
@@ -53,13 +53,13 @@ class Namespace:
         return (found.st_dev, found.st_ino) == (self.device, self.inode)
 
     def has(self, mac: str, opened: socket.socket) -> bool:
-        """Whether the interface is still there, asked by a socket that was opened inside."""
+        """Return True if the interface still exists. ``opened``: a socket inside the namespace."""
         found = next((item for item in self.interfaces if item.mac == mac), None)
         return found is not None and _mac(opened, _name(opened, found.index)) == mac
 
 
 def look(path: str) -> Namespace:
-    """The namespace at a path; raises ``Gone``."""
+    """Read the namespace at a path. Raises ``Gone``."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -73,7 +73,7 @@ def look(path: str) -> Namespace:
 
 
 def inside(namespace: Namespace, job: Callable[[], Result]) -> Result:
-    """What a job gives in there; raises ``Gone``, and what the job raises."""
+    """Run a job in a namespace and return its result. Raises ``Gone``, and what the job raises."""
     try:
         descriptor = os.open(namespace.path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -106,7 +106,7 @@ def _enter(descriptor: int) -> None:
     if sys.version_info >= (3, 12):
         os.setns(descriptor, CLONE_NEWNET)
         return
-    import ctypes  # noqa: PLC0415  # missing from python3-minimal, and not needed from 3.12 on
+    import ctypes  # noqa: PLC0415  # python3-minimal lacks it, and 3.12 does not need it
 
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(descriptor, CLONE_NEWNET) != 0:
@@ -118,7 +118,7 @@ def _return(own: int) -> None:
     try:
         _enter(own)
     except OSError:
-        os._exit(70)  # in a container's namespace nothing of this may go on; systemd starts it anew
+        os._exit(70)  # Never go on in a container's namespace; systemd restarts the program.
 
 
 def _interfaces() -> tuple[Interface, ...]:
@@ -128,7 +128,7 @@ def _interfaces() -> tuple[Interface, ...]:
 
 
 def _name(asking: socket.socket, index: int) -> str:
-    """The name of an interface in the socket's own namespace; empty if there is none."""
+    """Return the name of an interface in the socket's namespace; empty if there is none."""
     request = struct.pack("16si20x", b"", index)
     try:
         said = fcntl.ioctl(asking, SIOCGIFNAME, request)
@@ -138,7 +138,7 @@ def _name(asking: socket.socket, index: int) -> str:
 
 
 def _mac(asking: socket.socket, name: str) -> str:
-    """Its hardware address there; empty if it has none."""
+    """Return an interface's hardware address in the socket's namespace; empty if it has none."""
     if not name:
         return ""
     try:

@@ -1,10 +1,10 @@
 """
-Tells containers when an address of their network has come to another hardware address.
+Tell containers when an address in their network has moved to another hardware address.
 
-From Docker 28 on a container has a new one at every start. gVisor's stack keeps what it knows of a
-neighbour for about half a minute, and does not listen to what Docker announces: it reads a request
-of ARP only if it is asked for itself (google/gvisor, pkg/tcpip/network/arp/arp.go). So it is asked.
-By IPv6 it hears what Docker announces.
+From Docker 28 on, a container has a new hardware address at every start. gVisor's stack caches a
+neighbour for about 30 s and ignores Docker's announcements: it reads an ARP request only if the
+request asks for its own address (google/gvisor, pkg/tcpip/network/arp/arp.go). So this module sends
+such requests. With IPv6, gVisor does read Docker's announcements.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping
 from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
 from pyinfra_gvisor.parts.resolver.forwarder.engine import Source
 
-REMEMBERED = 8192  # addresses, of those too that nobody has now
+REMEMBERED = 8192  # addresses, also of containers that have ended
 _ARP = 0x0806  # linux/if_ether.h, ETH_P_ARP
-_HEAD = (1, 0x0800, 6, 4, 1)  # RFC 826: a request, of Ethernet for IPv4
+_HEAD = (1, 0x0800, 6, 4, 1)  # RFC 826: a request, Ethernet and IPv4
 
 
 class Neighbours:
-    """The hardware addresses that were last seen, by bridge and address."""
+    """The last seen hardware addresses, by bridge and address."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Neighbours:
         self._known: dict[tuple[str, str], str] = {}
 
     def update(self, sources: Mapping[str, Source]) -> None:
-        """Keep to what Docker has now, and tell what is another one than before."""
+        """Take over Docker's current addresses, and tell the peers of those that have moved."""
         moved = [source for source in sources.values() if self._is_moved(source)]
         for key in [*self._known][:-REMEMBERED]:
             del self._known[key]
@@ -50,7 +50,7 @@ class Neighbours:
         try:
             with self._opened() as sending:
                 for peer, source in told:
-                    # packet(7); what is 0 here is not read.
+                    # packet(7): the kernel does not read the fields that are 0 here.
                     where = (peer.bridge, _ARP, 0, 0, _mac(peer))
                     sending.sendto(request(peer, source), where)
         except (OSError, ValueError) as error:
@@ -61,12 +61,12 @@ class Neighbours:
             return False
         key = source.bridge, source.address
         before = self._known.pop(key, source.mac)
-        self._known[key] = source.mac  # the last one is who was seen last
+        self._known[key] = source.mac  # The last key is the one seen last.
         return before != source.mac
 
 
 def request(peer: Source, source: Source) -> bytes:
-    """The packet in which a peer is asked for itself in the name of a source."""
+    """Return the ARP request that asks a peer for its own address, sent as from ``source``."""
     return struct.pack(
         ">HHBBH6s4s6s4s",
         *_HEAD,

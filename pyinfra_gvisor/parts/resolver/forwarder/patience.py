@@ -1,4 +1,4 @@
-"""How long Docker is waited for, and how often it is asked, before a name is said to be unknown."""
+"""Decide how long to wait for Docker, and how often to query it, before a name is unknown."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pyinfra_gvisor.parts.resolver.forwarder.exchange import Busy
 from pyinfra_gvisor.parts.resolver.forwarder.messages import is_failure, question_for, reverse
 from pyinfra_gvisor.parts.resolver.forwarder.rooms import Room
 
-# Docker answers what it knows within a millisecond or two; from what it does not know 20.10 keeps
-# silent when it cannot ask outside.
+# Docker answers names that it knows within 1 to 2 ms. For other names, Docker 20.10 does not answer
+# at all if it cannot reach a resolver outside.
 PATIENCE_S = 0.3
 SETTLING_TRIES, LOST_TRIES, SLOW_TRIES = 6, 1, 4
 SLOW_S = 1.0
-KIND_S = 2.0  # in which Docker says that it fails at a name that is nobody's: RFC 6761, 6.4
-NOBODYS = question_for("pyinfra-gvisor.invalid")
+KIND_S = 2.0  # within this time Docker answers SERVFAIL for NOBODYS; 20.10 does not
+NOBODYS = question_for("pyinfra-gvisor.invalid")  # exists nowhere: RFC 6761, 6.4
 FIRST = asyncio.FIRST_COMPLETED
 
 
@@ -24,15 +24,15 @@ async def again(
     source: Source, room: Room, query: bytes, asking: asyncio.Task[bytes], *, stream: bool
 ) -> bytes | None:
     """
-    What Docker says of a name that nobody outside knows, now or if it is asked once more.
+    Return Docker's answer for a name that no upstream resolver knows, querying it again if needed.
 
-    A query to it may be lost or slow, and just behind a restart it fails for every name. Where
-    it is silent about this one and not known to be silent about what it does not know, it may
-    know it: raises ``asyncio.TimeoutError``.
+    A query to Docker may be lost or slow, and right after a restart it fails for every name. None
+    if Docker does not know the name. Raises ``asyncio.TimeoutError`` if Docker does not answer but
+    may know the name.
     """
     if room.is_settling:
         return await _settled(room, query, stream=stream)
-    if answered(asking):  # while others were asked
+    if answered(asking):  # Docker has answered while upstream was queried.
         return _known(asking)
     may_know = await _is_outspoken(source, room)
     for _ in range(SLOW_TRIES if may_know else LOST_TRIES):
@@ -60,9 +60,10 @@ async def _settled(room: Room, query: bytes, *, stream: bool) -> bytes | None:
 
 async def _is_outspoken(source: Source, room: Room) -> bool:
     """
-    Whether Docker says of a name that is nobody's that it fails, as 20.10 does not.
+    Return True unless Docker is known to keep silent about unknown names, as 20.10 does.
 
-    One that does not answer what it knows either is slow: that is not known of it then.
+    If Docker does not even answer for the container's own address, it is slow. Then nothing is
+    learned, and True is returned.
     """
     if room.is_outspoken is None:
         asked = (NOBODYS, reverse(source.address))
@@ -79,11 +80,12 @@ async def _is_outspoken(source: Source, room: Room) -> bool:
 
 async def hear(source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
     """
-    Wait until Docker has answered, or is heard to be silent about this name.
+    Wait until Docker has answered this query, or has shown that it will not.
 
-    Docker is slow, or keeps silent about what it does not know (20.10); taken for silence,
-    slowness would make the names of containers unknown. The container's own address it knows. All
-    who wait hear by the same query, which has to begin when they do or later.
+    Without an answer, Docker is slow, or silent because it does not know the name (20.10). If
+    slowness were taken for silence, names of containers would be unknown. So a second query asks
+    for the container's own address, which Docker knows: once that is answered, the first one is
+    taken for silent. All waiting queries share the second query, which must not be older than they.
     """
     for _ in range(2):
         begins = room.hearing is None or room.hearing.done()
@@ -96,17 +98,17 @@ async def hear(source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
 
 
 def answered(task: asyncio.Task[bytes]) -> bool:
-    """Whether Docker has said something to it until now."""
+    """Return True if Docker has answered this query."""
     return task.done() and not task.cancelled() and not task.exception()
 
 
 def _known(task: asyncio.Task[bytes]) -> bytes | None:
-    """The answer; None if it is that Docker fails."""
+    """Return the answer; None if it is SERVFAIL or REFUSED."""
     return None if is_failure(task.result()) else task.result()
 
 
 def begin(room: Room, query: bytes, *, stream: bool) -> asyncio.Task[bytes]:
-    """Ask Docker; nobody has to look at what comes of it."""
+    """Start a query to Docker. The task's result may be ignored."""
     task = asyncio.create_task(room.ask(query, stream=stream))
     task.add_done_callback(_retrieve)
     return task

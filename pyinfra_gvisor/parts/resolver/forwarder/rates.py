@@ -1,4 +1,4 @@
-"""How much one container may ask for, and all of them together."""
+"""Limit the queries of one container, and of all containers together."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import OrderedDict
 
 class Rates:
     """
-    A bucket of tokens for each source, as many as fit in memory.
+    A token bucket for each source.
 
-    + per_s: tokens that come back each second
-    + burst: tokens that there may be
-    + sources: how many are remembered; the one that was quiet longest is forgotten first
+    + per_s: tokens that are added each second
+    + burst: size of the bucket
+    + sources: how many sources are remembered; the longest idle one is forgotten first
     """
 
     def __init__(self, *, per_s: float, burst: float, sources: int) -> None:
@@ -19,7 +19,7 @@ class Rates:
         self._known: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def takes(self, source: str, now_s: float) -> bool:
-        """Whether this one may ask once more now."""
+        """Take a token and return True, or return False if the source has none left."""
         left, then_s = self._known.pop(source, (self._burst, now_s))
         left = min(self._burst, left + (now_s - then_s) * self._per_s)
         allowed = left >= 1
@@ -31,9 +31,9 @@ class Rates:
 
 class Places:
     """
-    Places for what goes on at a time.
+    A limited number of places, for what may run at the same time.
 
-    + most: how many there are
+    + most: how many places there are
     + of_one: how many of them one source may have
     """
 
@@ -43,7 +43,7 @@ class Places:
         self.taken = 0
 
     def take(self, source: str) -> bool:
-        """Whether there was one for this source; it has it then."""
+        """Take a place for a source and return True, or return False if there is none."""
         has = self._known.get(source, 0)
         if self.taken >= self._most or has >= self._of_one:
             return False
@@ -52,7 +52,7 @@ class Places:
         return True
 
     def leave(self, source: str) -> None:
-        """Give one back."""
+        """Give a place of a source back."""
         self.taken -= 1
         self._known[source] -= 1
         if not self._known[source]:

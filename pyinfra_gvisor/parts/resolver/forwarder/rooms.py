@@ -1,4 +1,4 @@
-"""Who asks: the container of an address, and the way to Docker's resolver for it."""
+"""Find the container of an address, and query Docker's resolver in its network namespace."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone, Namespace, 
 from pyinfra_gvisor.parts.resolver.forwarder.neighbours import Neighbours
 from pyinfra_gvisor.parts.resolver.forwarder.rates import Places
 
-# Where dockerd answers inside of each namespace: moby/moby, daemon/libnetwork/resolver.go
+# dockerd's resolver inside each namespace: moby/moby, daemon/libnetwork/resolver.go
 DOCKERS = ("127.0.0.11", 53)
-# A resolver in a container has tried twice by then: resolv.conf(5), timeout and attempts.
+# By then the client in the container has tried twice: resolv.conf(5), timeout and attempts.
 ANSWER_S = 10.0
 AGAIN_S = 0.25
 SETTLE_S = 5.0
-UNKNOWN_S = 0.5  # Docker is not asked more often because of strangers
-# A container asks as soon as it runs, and Docker lists it a moment later.
+UNKNOWN_S = 0.5  # for unknown addresses, Docker is not queried more often than this
+# A container queries as soon as it runs, and Docker lists it a moment later.
 STARTING_S = 4.0
 MOST_STARTING, MOST_STARTING_OF_ONE = 512, 64
 RECONNECT_S = 1.0
@@ -30,39 +30,40 @@ SWEEP_S = 15.0
 
 
 class Stranger(Exception):
-    """No container of this node has that address there."""
+    """No container of this node has this address on this interface."""
 
 
 class Room:
-    """A container's network namespace with a socket in it."""
+    """A container's network namespace, with a socket to Docker's resolver in it."""
 
     def __init__(self, namespace: Namespace, resolvers: tuple[str, ...]) -> None:
         self.namespace, self.resolvers = namespace, resolvers
-        # Whether Docker says of a name that it fails, as 20.10 does not; None until it was tried.
+        # Whether Docker answers SERVFAIL for unknown names (20.10 does not); None until known.
         self.is_outspoken: bool | None = None
-        self.hearing: asyncio.Task[bytes] | None = None  # a query for what Docker always knows
-        self.is_refused = False  # nobody listens where Docker should: it restarts
+        self.hearing: asyncio.Task[bytes] | None = None  # a query that Docker can always answer
+        self.is_refused = False  # nobody listens on Docker's port: dockerd restarts
         self._refused_s = float("-inf")
         self._closed = False
         self._exchange = self._opened()
 
     @property
     def is_settling(self) -> bool:
-        """Whether Docker came back just now: it answers before it knows its containers again."""
+        """Return True shortly after a restart of dockerd: it does not know all containers yet."""
         return time.monotonic() - self._refused_s < SETTLE_S
 
     def is_of(self, source: Source) -> bool:
-        """Whether the container still has its network, and with it its address."""
+        """Return True if the container still has its network, and with it its address."""
         if self._closed or not self.namespace.is_there():
             return False
         return self.namespace.has(source.mac, self._exchange.socket)
 
     async def ask(self, query: bytes, *, stream: bool) -> bytes:
         """
-        What Docker says; raises ``Busy``, ``Gone``, ``OSError`` and ``asyncio.TimeoutError``.
+        Return Docker's answer. Raises ``Busy``, ``Gone``, ``OSError`` or ``asyncio.TimeoutError``.
 
-        While dockerd restarts nobody listens, and then on another port behind the same rule: a
-        socket that the kernel knows with the old one would be sent there for ever.
+        While dockerd restarts nobody listens. Then it listens on another port, to which a rule of
+        the kernel redirects. The old socket would still be redirected to the old port, so a new
+        one is opened.
         """
         end_s = time.monotonic() + ANSWER_S
         while not self._closed:
@@ -85,7 +86,7 @@ class Room:
         raise Gone(self.namespace.path)
 
     def close(self) -> None:
-        """Let go of the namespace, for the kernel to end it."""
+        """Close the socket, so that the kernel can end the namespace."""
         self._closed = True
         self._exchange.close()
 
@@ -106,7 +107,7 @@ class Room:
 
 
 class Rooms:
-    """The rooms of all containers that have asked, kept as Docker's networks change."""
+    """The rooms of all containers that have sent queries, updated as Docker's networks change."""
 
     def __init__(self, engine: Engine, neighbours: Neighbours, diagnostics: Diagnostics) -> None:
         self._engine, self._neighbours, self._diagnostics = engine, neighbours, diagnostics
@@ -121,21 +122,21 @@ class Rooms:
 
     @property
     def sources(self) -> int:
-        """How many addresses may ask."""
+        """Return the number of addresses that may send queries."""
         return len(self._sources)
 
     @property
     def open(self) -> int:
-        """In how many namespaces a socket is held."""
+        """Return the number of namespaces with an open socket."""
         return len(self._rooms)
 
     async def of(self, address: str, interface: int | None) -> tuple[Source, Room]:
         """
-        The container that has this address now, and its room.
+        Return the container that has this address now, and its room.
 
-        + interface: the number of the one that the query came by, None if that is not known
+        + interface: index of the interface on which the query arrived; None if not known
 
-        Raises ``Stranger`` if there is none, ``EngineError`` if Docker cannot be asked.
+        Raises ``Stranger`` if there is none, ``EngineError`` if Docker does not answer.
         """
         found = await self._found(address, interface)
         if found is not None:
@@ -148,24 +149,24 @@ class Rooms:
             self._starting.leave(address)
 
     async def follow(self) -> None:
-        """Keep to what Docker has, whatever becomes of it, until this is cancelled."""
+        """Follow Docker's events and reconnect after errors, until cancelled."""
         while True:
             try:
                 async with contextlib.aclosing(self._engine.changes()) as changes:
                     async for _ in changes:
                         await self._look_again(unless_within_s=0)
             except EngineError as error:
-                self._diagnostics.tell(f"docker: {error}; asking again")
+                self._diagnostics.tell(f"docker: {error}; trying again")
             await asyncio.sleep(RECONNECT_S)
 
     async def sweep(self) -> None:
-        """Let go of namespaces that are gone without Docker's saying so, until cancelled."""
+        """Close rooms whose namespace has ended without an event of Docker, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
             self._drop_gone()
 
     def close(self) -> None:
-        """Let go of all namespaces."""
+        """Close all rooms."""
         for container in [*self._rooms]:
             self._drop(container)
 
@@ -175,7 +176,7 @@ class Rooms:
         if source is not None and room is not None:
             if room.is_of(source):
                 return source, room
-            self._drop(source.container)  # another container may have its address by now
+            self._drop(source.container)  # Another container may have its address by now.
             try:
                 await self._look_again(unless_within_s=0)
             except EngineError:
@@ -184,7 +185,7 @@ class Rooms:
         return None if source is None else await self._with_room(source)
 
     async def _with_room(self, source: Source) -> tuple[Source, Room] | None:
-        """None if it could not be entered, which is not tried again at once."""
+        """Return the room of a source; None if it cannot be opened, now or ``UNKNOWN_S`` ago."""
         container = source.container
         if time.monotonic() - self._failed_s.get(container, float("-inf")) < UNKNOWN_S:
             return None
@@ -200,7 +201,7 @@ class Rooms:
         return None
 
     async def _awaited(self, address: str, interface: int | None) -> tuple[Source, Room]:
-        """The same for an address that Docker may not know yet."""
+        """Wait up to ``STARTING_S`` for a container that Docker may not list yet."""
         end_s = time.monotonic() + STARTING_S
         wrong: Exception = Stranger(address)
         while True:
@@ -225,7 +226,7 @@ class Rooms:
         return source
 
     async def _look_again(self, *, unless_within_s: float) -> None:
-        """One reading at a time, for all who wait for it; a reading that has begun may be old."""
+        """Read Docker's lists once for all waiting tasks; a read in progress may be outdated."""
         if self._reading is not None:
             await asyncio.wait({self._reading})
         if time.monotonic() - self._read_s < unless_within_s:
@@ -248,7 +249,7 @@ class Rooms:
         self._has_read = asyncio.Event()
 
     async def _opened(self, container: str) -> Room:
-        """One opening for all who wait for it."""
+        """Open a room once for all tasks that wait for it."""
         task = self._opening.get(container)
         if task is None:
             task = self._opening[container] = asyncio.create_task(self._open(container))

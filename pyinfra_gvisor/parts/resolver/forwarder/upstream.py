@@ -1,10 +1,10 @@
 """
-The resolvers outside, for names that Docker does not know.
+Query the upstream resolvers for names that Docker does not know.
 
-dockerd asks them from inside of the container's namespace, where a sandbox with a network stack of
-its own has taken the address away, so that they cannot be reached: it then says SERVFAIL, or in
-Docker 20.10 nothing. (Resolvers on the node's own loopback it asks from outside.) So they are asked
-from here, as dockerd would have.
+dockerd queries them from inside the container's namespace. A sandbox with gVisor's network stack
+has removed the address there, so dockerd cannot reach them: it answers SERVFAIL, or in Docker 20.10
+nothing. (Resolvers on the node's own loopback dockerd queries from outside.) So this program
+queries them from the node, in the way that dockerd would.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from pyinfra_gvisor.parts.resolver.forwarder.exchange import ask_over_tcp
 from pyinfra_gvisor.parts.resolver.forwarder.messages import MOST_BYTES, is_answer_to, is_failure
 
 RESOLV_CONF = Path("/etc/resolv.conf")
-# What dockerd reads where the first one names systemd-resolved alone: Path in moby/moby,
+# If resolv.conf names only systemd-resolved, dockerd reads this file instead: Path in moby/moby,
 # libnetwork/resolvconf
 RESOLVED, RESOLVEDS_CONF = "127.0.0.53", Path("/run/systemd/resolve/resolv.conf")
 PORT = 53
-MOST = 3  # as dockerd: maxExtDNS in moby/moby, daemon/libnetwork/resolver.go
+MOST = 3  # as in dockerd: maxExtDNS in moby/moby, daemon/libnetwork/resolver.go
 EACH_S = 2.0
 
 
 class Upstream:
-    """Whom to ask; ``named`` are those of dockerd's ``dns``, which come before the node's own."""
+    """The upstream resolvers; those of dockerd's ``dns`` (``named``) win over the node's own."""
 
     def __init__(
         self,
@@ -41,15 +41,15 @@ class Upstream:
         self._read: tuple[str, ...] = ()
 
     def resolvers(self, containers: Sequence[str]) -> tuple[str, ...]:
-        """Those of the container's own ``--dns``, else dockerd's, else the node's."""
+        """Return the resolvers of the container's ``--dns``, else dockerd's, else the node's."""
         found = tuple(containers) or self._named or self._nodes()
         return found[:MOST]
 
     async def ask(self, query: bytes, containers: Sequence[str], *, stream: bool) -> bytes:
         """
-        The first answer of one of them, as dockerd takes it; raises ``OSError``.
+        Return the first answer, as dockerd would. Raises ``OSError`` if no resolver answers.
 
-        It is a failure if there is none but failures.
+        The answer is SERVFAIL or REFUSED only if there is no other.
         """
         wrong: list[str] = []
         failed: bytes | None = None
@@ -68,20 +68,20 @@ class Upstream:
         return failed
 
     def _nodes(self) -> tuple[str, ...]:
-        """What the file says now: the network's own programs rewrite it."""
+        """Read the node's resolvers now, because network programs rewrite the file."""
         try:
             found = tuple(nameservers(_text(self._path)))
             if found == (RESOLVED,):
                 found = tuple(nameservers(_text(self._other_path)))
         except OSError:
-            return self._read  # what it said before
-        # Those on loopback dockerd asks itself, from outside of the container.
+            return self._read  # what was read last
+        # dockerd queries resolvers on loopback itself, from outside the container.
         self._read = tuple(item for item in found if not _address(item).is_loopback)
         return self._read
 
 
 def nameservers(text: str) -> Iterator[str]:
-    """The addresses of a resolv.conf."""
+    """Yield the addresses of the resolvers in a resolv.conf."""
     for line in text.splitlines():
         words = line.split()
         if len(words) > 1 and words[0] == "nameserver":
@@ -101,7 +101,7 @@ def _text(path: Path) -> str:
 
 
 async def _over_udp(resolver: str, query: bytes) -> bytes:
-    """A socket of its own, and so a port of its own, that others do not guess."""
+    """Query from a new socket, so that the source port cannot be guessed."""
     loop = asyncio.get_running_loop()
     with _socket(resolver, socket.SOCK_DGRAM) as asking:
         await loop.sock_connect(asking, (resolver, PORT))
