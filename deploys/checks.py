@@ -13,12 +13,12 @@ from pyinfra.api import Host, State
 from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.coolify.refusals import refusals as refusals_of_coolify
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.errors import Problem, sentence
 from pyinfra_gvisor.facts.asking import why_unread
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import read_node, read_once
 from pyinfra_gvisor.facts.users import asking
-from pyinfra_gvisor.groups import COOLIFY, KNOWN, refuse_groups
+from pyinfra_gvisor.groups import COOLIFY, KNOWN, refuse_group_data, refuse_groups
 from pyinfra_gvisor.operations.closing import close_with_summary, is_refused, without_place
 from pyinfra_gvisor.operations.reporting import begin, ends_after_plan, missed
 from pyinfra_gvisor.operations.telling import fail_now
@@ -117,8 +117,12 @@ def _misplaced(host: Host) -> Problem | None:
         if not group.startswith("@") and (group in KNOWN or group not in files)
     ]
     declared = any(key.startswith(PREFIX) for key in host.data.dict())
+    known_groups = {*host.inventory.groups, *KNOWN}
     try:
         refuse_groups(named, declared=declared)
+        for path in _python_files():
+            if path.parent.name == "group_data":
+                refuse_group_data(path.name, known_groups)
     except Problem as problem:
         return problem
     return None
@@ -147,7 +151,7 @@ def known(host: Host, found: T | None, what: str) -> T | None:
 def fail(host: Host, *reasons: str) -> None:
     """Fail a host before anything was changed on it, and say every reason."""
     for reason in reasons:
-        text = f"{reason.removesuffix('.')}. Nothing was changed."
+        text = f"{sentence(reason)} Nothing was changed."
         host.log(format_text(text, "red"), logger.error)
         is_refused(host, without_place(host, reason))
     missed(host)

@@ -14,17 +14,21 @@ of them. Your own ``config.py`` can do the same:
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from typing import Any
 
 import click
-from pyinfra.api import Config, Host, Inventory
+from pyinfra import logger
+from pyinfra.api import Config, Host, Inventory, State
 from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.state import BaseStateCallback
+from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.context import ctx_state
 
 from pyinfra_gvisor.drift.record import RECORD_PATH
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.errors import Problem, sentence
 from pyinfra_gvisor.spelling import did_you_mean, near
 
 
@@ -45,10 +49,31 @@ def require_hosts() -> None:
         try:
             refuse_nobody(inventory, _limits(), chosen=chosen)
         except Problem as problem:
-            raise PyinfraError(f"{problem}. No host was contacted.") from None
+            raise PyinfraError(f"{sentence(str(problem))} No host was contacted.") from None
+        ctx_state.get().add_callback_handler(_Unreached())
 
     # pyinfra has no callback before it connects, and none at all without hosts.
     state.init = init_with_hosts
+
+
+class _Unreached(BaseStateCallback):
+    """Says of a host that cannot be reached how to try it by hand: pyinfra gives the error only."""
+
+    @staticmethod
+    def host_connect_error(_state: State, host: Host, _error: Exception) -> None:
+        if issubclass(host.connector_cls, SSHConnector):
+            command = shlex.join(_ssh(host))
+            todo = f"try {command}, then correct ssh_hostname, ssh_port, ssh_user or ssh_key"
+            problem = Problem("no connection", todo=f"{todo} in the inventory")
+            host.log(sentence(problem.at("connect", "ssh", host.name)), logger.error)
+
+
+def _ssh(host: Host) -> list[str]:
+    """Return the command that connects as pyinfra does."""
+    options = {"ssh_port": "-p", "ssh_user": "-l", "ssh_key": "-i"}
+    given = {flag: host.data.get(key) for key, flag in options.items()}
+    words = [word for flag, value in given.items() if value for word in (flag, str(value))]
+    return ["ssh", *words, str(host.data.get("ssh_hostname") or host.name.removeprefix("@ssh/"))]
 
 
 def refuse_nobody(inventory: Inventory, limits: Sequence[str], *, chosen: int) -> None:

@@ -1,4 +1,4 @@
-"""Release files that lie on the controller: whether they are there, and what is pinned."""
+"""Release files on the controller: check that they exist and have the pinned checksums."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pyinfra_gvisor.releases.sources import Archive, Fetch, ReleaseFile
 
 def planned(archive: Archive, version: str, arch: str) -> Fetch:
     """
-    Return the files to get for a release, and where from, as seen from this controller.
+    Return the files to download for a release, with a directory on the controller resolved.
 
-    Raises ``Problem`` if ``version`` is no release, if no sha512 is known, or if a file on the
-    controller is missing, unreadable or not the pinned one.
+    Raises ``Problem`` if ``version`` is not a release, if a sha512 is unknown, or if a file on the
+    controller is missing, unreadable or has another checksum.
     """
     if archive.source.startswith("/") and Path(archive.source).is_dir():
         archive = archive.below(archive.source)
@@ -37,11 +37,11 @@ def _check(file: ReleaseFile) -> None:
         raise Problem(
             f"cannot be read on the controller: {error.strerror}",
             got=file.location,
-            todo="check its permissions",
+            todo="check the file's permissions",
         ) from None
     if digest != file.sha512:
         what = f"sha512 of {file.location} is {digest}, expected {file.sha512}"
-        raise Problem(what, todo="fetch the file again, or correct gvisor_sha512")
+        raise Problem(what, todo="download the file again, or correct gvisor_sha512")
 
 
 @lru_cache(maxsize=64)

@@ -96,13 +96,19 @@ RUNTIMES = "gvisor_runtimes"
         ),
         pytest.param("gvisor_source", "", "not a valid source, got ; ", id="source-empty"),
         pytest.param(
-            "gvisor_sha512", {"x86_64": "AB" * 64}, "['x86_64'] not a sha512, got ABAB", id="sha-case"
+            "gvisor_sha512",
+            {"x86_64": "AB" * 64},
+            "['x86_64'] not a sha512, got ABAB",
+            id="sha-case",
         ),
         pytest.param(
             "gvisor_sha512", {"x86_64": SHA[:-1]}, "['x86_64'] not a sha512, got ", id="sha-short"
         ),
         pytest.param(
-            "gvisor_sha512", {"x86_64": SHA + "\n"}, "['x86_64'] not a sha512, got ", id="sha-newline"
+            "gvisor_sha512",
+            {"x86_64": SHA + "\n"},
+            "['x86_64'] not a sha512, got ",
+            id="sha-newline",
         ),
         pytest.param("gvisor_sha512", {"amd64": SHA}, "['amd64'] input should be", id="sha-arch"),
         pytest.param("gvisor_sha512", SHA, "input should be a valid dict", id="sha-text"),
@@ -252,11 +258,30 @@ def test_an_unknown_key_is_told_with_the_keys_that_look_like_it(key: str, neares
     assert re.match(f"unknown key, got x; use .*{nearest}", problems[key])
 
 
-def test_a_key_like_no_other_is_told_with_all_there_are() -> None:
+def test_a_key_like_no_other_is_told_with_where_all_are_listed() -> None:
     problems = problems_of(gvisor_zzzzzzzzzzzzzzzzzzzz=1)
 
-    known = [f"gvisor_{name}" for name in Settings.model_fields]
-    assert problems["gvisor_zzzzzzzzzzzzzzzzzzzz"].endswith(f"use {', '.join(known)}")
+    assert problems["gvisor_zzzzzzzzzzzzzzzzzzzz"].endswith(
+        "; list the keys with pyinfra-gvisor schema settings"
+    )
+
+
+def test_of_keys_that_look_like_it_the_one_that_is_meant_is_told_alone() -> None:
+    assert problems_of(gvisor_relase="x") == {
+        "gvisor_relase": "unknown key, got x; use gvisor_release"
+    }
+
+
+@pytest.mark.parametrize("key", ["gvsor_release", "gviser_runtimes", "gVisor_release"])
+def test_a_misspelt_prefix_is_told_like_a_misspelt_key(key: str) -> None:
+    (problem,) = problems_of(**{key: "x"}).values()
+
+    assert problem.startswith("unknown key, got x; use gvisor_r")
+
+
+@pytest.mark.parametrize("key", ["visor_password", "gvisory_board", "release", "server_release"])
+def test_a_key_of_somebody_else_is_none_of_ours(key: str) -> None:
+    assert load_settings({key: "x"})[1] == {}
 
 
 def test_every_bad_key_is_told_at_once() -> None:

@@ -1,0 +1,128 @@
+"""What is said about the commonest mistakes: where, which key, what was got, what to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.cases.cli import CHECKOUT, fake, inventory, pyinfra
+from tests.unit.answers import answer
+
+BROKEN = '{\n  "debug": true,\n  "log-level": "info"\n  "icc": false\n}\n'
+RUN_1 = inventory(run={"run-1": fake(answer())})
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A file of group data or an inventory with a mistake in it, and all that has to be said."""
+
+    says: tuple[str, ...]
+    inventory: str = RUN_1
+    group_data: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+
+def in_group_data(text: str, *says: str, name: str = "run.py") -> Mistake:
+    """A mistake in a file of group data, which is named unless it is the mistake itself."""
+    return Mistake(("run-1", *says), group_data={name: text})
+
+
+def on_the_node(*says: str, **told: object) -> Mistake:
+    """What a node tells."""
+    hosts = {"run-1": fake(answer(**told))}  # type: ignore[arg-type]  # by name
+    return Mistake(says, inventory(run=hosts))
+
+
+FILE = "inventories/group_data/run.py: "
+MISTAKES = {
+    "a-typo-in-a-key": in_group_data(
+        "gvisor_relase = '20260928.0'\n",
+        f"{FILE}gvisor_relase: unknown key, got 20260928.0; use gvisor_release. Nothing was",
+    ),
+    "a-typo-in-the-prefix": in_group_data(
+        "gvsor_release = '20260928.0'\n",
+        f"{FILE}gvsor_release: unknown key, got 20260928.0; use gvisor_release. Nothing was",
+    ),
+    "a-typo-in-a-group": Mistake(
+        ("inventory on @fake/run-1: ", "got cooolify; did you mean coolify? If not, rename"),
+        inventory(cooolify={"run-1": fake(answer())}),
+    ),
+    "a-typo-in-the-name-of-a-file": in_group_data(
+        "gvisor_release = '20260928.0'\n",
+        "inventory on @fake/run-1: ",
+        "got group_data/runs.py; did you mean run.py? If not, rename the file",
+        name="runs.py",
+    ),
+    "a-limit-that-matches-nothing": Mistake(
+        ("--limit matches no host and no group, got canry; did you mean canary? No host was",),
+        inventory(canary={"run-1": fake(answer())}, run={"run-1": fake(answer())}),
+        flags=("--limit", "canry"),
+    ),
+    "no-sudo": on_the_node(
+        "node on @fake/run-1: Docker's socket refuses user debian; ",
+        "set `_sudo = True` in group_data/all.py",
+        without=("info",),
+        user="debian",
+        docker_error="permission denied while trying to connect to the Docker daemon socket",
+    ),
+    "docker-without-sudo": on_the_node(
+        "node on @fake/run-1: /etc/docker is not writable for user debian; set `_sudo = True`",
+        user="debian",
+    ),
+    "a-host-that-is-not-reached": Mistake(
+        (
+            "Could not connect",
+            "connect: ssh on 127.0.0.1: no connection; try ssh -p 1 -l debian 127.0.0.1, then",
+        ),
+        'run = [("127.0.0.1", {"ssh_port": 1, "ssh_user": "debian"})]\n',
+    ),
+    "a-wrong-sha512": in_group_data(
+        f"gvisor_source = 'HERE/gvisor.tar.bz2'\ngvisor_sha512 = {{'x86_64': '{'a' * 128}'}}\n",
+        "gvisor_source on @fake/run-1: sha512 of HERE/gvisor.tar.bz2 is ",
+        f", expected {'a' * 128}; ",
+    ),
+    "a-short-sha512": in_group_data(
+        f"gvisor_sha512 = {{'x86_64': '{'a' * 127}'}}\n",
+        f"{FILE}gvisor_sha512: ['x86_64'] not a sha512, got aaa",
+        "; write 128 hexadecimal digits (0-9a-f), not 127 characters",
+    ),
+    "a-broken-daemon-json": on_the_node(
+        "/etc/docker/daemon.json on @fake/run-1: line 4 column 3: ",
+        'got "icc": false; ',
+        daemon_json=BROKEN,
+    ),
+    "a-runtime-with-a-hyphen": in_group_data(
+        "gvisor_runtimes = {'runsc-kvm': {'platform': 'kvm'}}\n",
+        f"{FILE}gvisor_runtimes: ",
+        "got runsc-kvm; use at most 40 lower-case letters and digits, ",
+        ": runsckvm",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "mistake", [pytest.param(mistake, id=name) for name, mistake in MISTAKES.items()]
+)
+def test_a_mistake_is_told_with_where_it_is_what_was_got_and_what_to_do(
+    mistake: Mistake, tmp_path: Path
+) -> None:
+    shutil.copy(CHECKOUT / "config.py", tmp_path)
+    (tmp_path / "gvisor.tar.bz2").write_text("another file")
+    data = tmp_path / "inventories" / "group_data"
+    data.mkdir(parents=True)
+    (data.parent / "run.py").write_text(mistake.inventory)
+    for name, text in mistake.group_data.items():
+        (data / name).write_text(text.replace("HERE", str(tmp_path)))
+
+    arguments = ("inventories/run.py", CHECKOUT / "deploys" / "gvisor.py", "-y", *mistake.flags)
+    ran = pyinfra(tmp_path, *arguments)
+
+    assert ran.returncode == 1
+    said = " ".join(ran.stderr.split())
+    for piece in mistake.says:
+        assert piece.replace("HERE", str(tmp_path)) in said, ran.stderr
+    assert "Traceback" not in ran.stderr
