@@ -13,8 +13,8 @@ DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 START = DOCS / "getting-started.md"
 HOW_TO = (
-    *("first-node", "canary", "upgrade", "roll-back", "firewall", "ci"),
-    *("cloud-init", "air-gapped", "coolify"),
+    *("first-node", "cloud-init", "canary", "upgrade", "roll-back", "firewall", "ci"),
+    *("air-gapped", "coolify"),
 )
 """The pages, in the order in which a reader with one fleet can follow them."""
 
@@ -63,12 +63,14 @@ class Command:
         return f"{self.block.page.relative_to(DOCS.parent)}:{self.line}"
 
     def words(self) -> Iterator[list[str]]:
-        """Yield the words of each program that it starts."""
+        """Yield the words of each program that it starts, without redirections."""
         lexer = shlex.shlex(self.text, posix=True, punctuation_chars="&|;<>")
         lexer.whitespace_split = True
         words: list[str] = []
         for token in lexer:
-            if set(token) <= set("&|;"):
+            if token in {">", "<"}:
+                next(lexer)
+            elif set(token) <= set("&|;"):
                 yield words
                 words = []
             else:

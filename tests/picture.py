@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from html import escape
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -40,7 +41,7 @@ _THEME = TerminalTheme(
 # As rich has it, without its fonts: a picture must not make a reader's browser ask another host.
 _FORMAT = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">
-<title>{title}</title>
+<title>TITLE</title>
 <style>
 .{unique_id}-matrix {{
   font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
@@ -79,7 +80,8 @@ def picture(captured: str, title: str = TITLE) -> str:
         record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
     console.print(text, no_wrap=True, overflow="ellipsis", crop=True)
-    svg = console.export_svg(title=title, theme=_THEME, code_format=_FORMAT, unique_id="run")
+    code_format = _FORMAT.replace("TITLE", escape(title))
+    svg = console.export_svg(title=title, theme=_THEME, code_format=code_format, unique_id="run")
     return "".join(f"{line.rstrip()}\n" for line in svg.splitlines() if line.strip())
 
 

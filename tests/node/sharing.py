@@ -29,7 +29,7 @@ FIXTURES = ("nodes", "faulty", "names", "proving", "coolify", "egress")
 OWN = (
     *("test_power_cuts", "test_reach", "test_remove", "test_docker_29", "test_parts"),
     *("test_watch", "test_engine", "test_resolver_namespaces", "test_proof_egress", "test_lab"),
-    *("test_egress_audit", "test_kernel", "test_coolify_versions"),
+    *("test_egress_audit", "test_kernel", "test_coolify_versions", "test_documented_commands"),
 )
 
 

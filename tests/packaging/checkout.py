@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -59,6 +60,20 @@ def files(*folders: str) -> list[Path]:
     listed = run(*git, "--cached", "--others", "--exclude-standard", "--", *folders)
     paths = (Path(name) for name in sorted(set(listed.split("\0"))) if name)
     return [path for path in paths if (ROOT / path).is_file()]
+
+
+def copy_to(target: Path) -> Path:
+    """Copy what ``git clone`` would bring, with what is not committed yet; returns ``target``."""
+    for path in files():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / path, target / path)
+    return target
+
+
+def built_wheel(source: Path, into: Path) -> Path:
+    """Return the wheel of a copy, built through the sdist: setuptools leaves files there."""
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", into, source)
+    return next(into.glob("*.whl"))
 
 
 def source_of(package: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -71,6 +72,17 @@ def test_the_wheel_holds_the_files_of_its_packages_and_no_others(wheel: Path) ->
     assert [
         name for name, path in expected.items() if packed[name] != (ROOT / path).read_bytes()
     ] == []
+
+
+def test_the_source_distribution_has_the_pages_that_the_readme_names(wheel: Path) -> None:
+    [sdist] = wheel.parent.glob("*.tar.gz")
+    pages = {str(path) for path in files("docs", "examples", "CONTRIBUTING.md", "SECURITY.md")}
+
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert "docs/getting-started.md" in pages
+    assert pages - packed == set()
 
 
 def test_the_declared_dependencies_are_enough_for_every_module(

@@ -1,0 +1,108 @@
+"""Every command of "Getting started" and the how-to pages does what its page says, on nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
+from tests.documented import HOW_TO, PAGES, START
+from tests.node.conftest import LAB, lab_of
+from tests.node.reading_docs import Reader, Shop, have_image, skips, typed
+from tests.node.running import daemon_json, no_leftovers
+
+TRIAL = f"{LAB}-trial"
+"""The lab that the page itself makes."""
+
+SPECS = {f"run-{number}.example.com": NodeSpec(FLAVOURS["debian-13"]) for number in (1, 2, 3)}
+
+NOT_RUN = {
+    ("getting-started", "make demo"): "takes the whole machine; it is the first thing of .ci/run",
+    ("cloud-init", "cloud-init schema --config-file user-data.yaml"): "no cloud-init here; "
+    "tests/unit/test_front_door_texts.py reads the user data",
+    ("cloud-init", "cloud-init status --wait --long"): "lab nodes boot without cloud-init; what it "
+    "would do is done to the node",
+    ("cloud-init", "tail -n 60 /var/log/cloud-init-output.log"): "as above",
+    ("upgrade", "pyinfra-gvisor releases add 20261005.0 --dry-run"): "asks gVisor's bucket and "
+    "GitHub; tests/unit/test_releases_command.py asks stand-ins",
+    ("air-gapped", "pyinfra-gvisor releases add 20261005.0 --dry-run"): "the same",
+    ("air-gapped", "pip download --dest wheels pyinfra-gvisor"): "asks the package index",
+    ("air-gapped", "pip install --no-index --find-links wheels pyinfra-gvisor"): "needs the "
+    "wheels of the command before; getting-started installs from such a directory here",
+    ("air-gapped", "curl …"): "there is no way to gVisor's bucket; the test puts the archive there",
+    ("coolify", "…"): "needs Coolify itself, by https; tests/node/test_coolify_end_to_end.py runs "
+    "these deploys on a stand-in",
+}
+"""Why commands cannot run on lab nodes, by page and command, which may be cut at the end."""
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[dict[str, LabNode]]:
+    """Nodes that nobody has touched, called as in the pages."""
+    with lab_of(f"{LAB}-documented", SPECS) as made:
+        for node in made.values():
+            have_image(node)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def before(machines: dict[str, LabNode]) -> dict[str, str]:
+    """daemon.json of each node, before any command."""
+    return {name: daemon_json(node) for name, node in machines.items()}
+
+
+@pytest.fixture(scope="module")
+def reader(
+    machines: dict[str, LabNode],
+    before: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Reader]:
+    """Somebody with an empty directory."""
+    shop = Shop.open(tmp_path_factory.mktemp("shop"))
+    someone = Reader(shop, tmp_path_factory.mktemp("reader"), machines, TRIAL, NOT_RUN)
+    someone.carry()
+    yield someone
+    Lab(TRIAL).down()
+
+
+def test_each_reason_is_for_a_command_that_is_there() -> None:
+    there = typed([*PAGES])
+
+    assert [key for key in NOT_RUN if not any(skips(one, {key: ""}) for one in there)] == []
+
+
+def test_getting_started_leads_from_an_empty_directory_to_a_proven_node(
+    reader: Reader, machines: dict[str, LabNode]
+) -> None:
+    ran = reader.follow([START])
+
+    said = {one.command.text: one.text for one in ran}
+    assert "Starting gVisor" in next(text for typed, text in said.items() if "dmesg" in typed)
+    assert "1 of 1 host proven" in said["pyinfra-gvisor apply"]
+    assert "Success" not in said["pyinfra-gvisor apply -y"].partition("--> Results:")[0]
+    assert no_leftovers(machines["run-1.example.com"]) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOW_TO)
+def test_a_how_to_page_does_what_it_says(reader: Reader, name: str) -> None:
+    reader.follow([*PAGES[: 2 + HOW_TO.index(name)]])
+
+    ran = {one.command.text for one in reader.ran}
+    page = typed([PAGES[1 + HOW_TO.index(name)]])
+    assert {one.text for one in page if not skips(one, NOT_RUN)} <= ran
+
+
+@pytest.mark.slow
+def test_removing_gives_the_nodes_back(
+    reader: Reader, machines: dict[str, LabNode], before: dict[str, str]
+) -> None:
+    [remove] = [one for one in typed([*PAGES]) if one.text == "pyinfra-gvisor remove"]
+    reader.follow([*PAGES])
+
+    reader.repeat(remove)
+
+    for name in ("run-1.example.com", "run-2.example.com"):
+        assert daemon_json(machines[name]) == before[name]
+        assert machines[name].exec("ls", "/opt/gvisor").code != 0
