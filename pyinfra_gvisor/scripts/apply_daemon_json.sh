@@ -83,7 +83,7 @@ prepare() {
     check_node
     validate
     if [ "$action" = restart ] && ! wait_for_ephemeral; then
-        die "a restart of dockerd would end the --rm containers $(ephemeral)which still run after $wait_s s"
+        die "a restart of dockerd would end the --rm containers $(ephemeral), which still run after $wait_s s"
     fi
     identity > "$work/dockerd" || die "cannot write to $state_dir, is the disk full?"
     if [ "$action" != nothing ]; then
@@ -118,7 +118,7 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
     if [ "$1" = after ]; then
         within 5 reach_before || note "published ports were not tested: Docker did not list them"
         wait_for_ephemeral || {
-            reason="a restart of dockerd would end the --rm containers $(ephemeral)which still run after $wait_s s"
+            reason="a restart of dockerd would end the --rm containers $(ephemeral), which still run after $wait_s s"
             return 1
         }
         snapshot || return 1

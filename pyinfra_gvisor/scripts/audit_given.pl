@@ -1,12 +1,12 @@
-# What only an audit asks. Read behind docker_state.pl, whose subs and variables it shares.
+# Reads what only an audit needs. Comes after docker_state.pl, and uses its subs and variables.
 my (@mounted, %places);
-sub quoted { # as a JSON string
+sub quoted { # a text as a JSON string
     my ($text) = @_;
     $text =~ s/(["\\])/\\$1/g;
     $text =~ s/([\x00-\x1f])/sprintf "\\u%04x", ord $1/ge;
     return qq("$text");
 }
-sub mounted { # mount point, device and root of all mounts: proc_pid_mountinfo(5)
+sub mounted { # [mount point, device, root] of every mount: proc_pid_mountinfo(5)
     if (!@mounted && open my $table, "<", "/proc/self/mountinfo") {
         while (my $line = <$table>) {
             my ($device, $root, $point) = (split / /, $line)[2, 3, 4];
@@ -16,15 +16,15 @@ sub mounted { # mount point, device and root of all mounts: proc_pid_mountinfo(5
     }
     return @mounted;
 }
-sub below { # what of a path comes after a directory; undef if it does not lie there
+sub below { # the rest of a path after a directory; undef if the path is not in that directory
     my ($path, $directory) = @_;
     s{/\z}{} for $path, $directory;
     return "" if $path eq $directory;
     return index($path, "$directory/") == 0 ? substr($path, length $directory) : undef;
 }
-sub found_at { # every path by which the node has what lies at this one, without symbolic links
+sub found_at { # all paths on the node that lead to the file at this path, without symbolic links
     my ($path) = @_;
-    sysopen(my $file, $path, 010000000) or return (); # O_PATH opens everything and waits for nothing: open(2)
+    sysopen(my $file, $path, 010000000) or return (); # O_PATH opens any file and never blocks: open(2)
     my $whole = readlink("/proc/self/fd/" . fileno $file) // return ();
     my ($on) = sort { length $b->[0] <=> length $a->[0] } grep { defined below($whole, $_->[0]) } reverse mounted();
     return $whole unless $on;
@@ -37,34 +37,34 @@ sub found_at { # every path by which the node has what lies at this one, without
     }
     return sort keys %all;
 }
-sub places { # of those paths that lie elsewhere or at several, as a JSON object
+sub places { # a JSON object: the found_at of each path where that is not the path alone
     my %of;
     $of{$_} = $places{$_} //= [found_at($_)] for grep { m{^/} } @_;
     delete $of{$_} for grep { !@{$of{$_}} || "@{$of{$_}}" eq $_ } keys %of;
     return "{" . join(",", map { quoted($_) . ":[" . join(",", map { quoted($_) } @{$of{$_}}) . "]" } sort keys %of) . "}";
 }
 
-sub places_of_guarded { # of the paths that Python named, and of Docker's own directory
+sub places_of_guarded { # the places of the paths in $guarded and of Docker's data root
     my ($root) = (members($_[0])->{DockerRootDir} // "") =~ /^"(.*)"\z/s;
     return "places " . places(split(/\n/, $ENV{guarded} // ""), plain($root // "")) . "\n";
 }
 
-sub components { # what dockerd says of itself and of the programs that it uses: versions, and of which commit
+sub components { # versions and commits of dockerd, containerd and runc, as dockerd reports them
     my ($all, $text) = (members(ask("/version") // "{}")->{Components} // "", "");
     pos($all) = 1;
     while ($all =~ /^\[/ && $all =~ /\G\s*,?\s*$value/gc) {
         my $one = members($+{v});
         my $commit = members($one->{Details} // "{}")->{GitCommit};
         my @told = map { ($_ // "") =~ /^"([\w.+~:-]{1,80})"\z/ ? $1 : "" } @{$one}{qw(Name Version)}, $commit;
-        $told[2] = "-" if $told[2] eq ""; # as Ubuntu's containerd
+        $told[2] = "-" if $told[2] eq ""; # Ubuntu's containerd has no commit
         $text .= "component @told\n" if $told[0] =~ /^(?:Engine|containerd|runc)\z/ && $told[1] ne "";
     }
     return $text;
 }
 
-# Other engines. What a process calls itself and its arguments are its own choice, so that its program counts, in
-# the process namespace that the audit itself is in, and below no container of Docker's. There everything stays that a
-# container with --pid=host starts: its shim adopts it, prctl(2) PR_SET_CHILD_SUBREAPER.
+# Finds other container engines by their program: a process chooses its own name and arguments. Only processes in
+# the audit's own PID namespace count, and none below a container of Docker's. What a container with --pid=host
+# starts stays below its shim, which adopts orphans: prctl(2), PR_SET_CHILD_SUBREAPER.
 sub candidates {
     my @found;
     my $names = qr/containerd-shim[\w.-]*|conmon|dockerd|podman|crio|k3s(?:-server|-agent)?|kubelet|lxd|incusd|systemd-nspawn/;
@@ -81,26 +81,26 @@ sub candidates {
     }
     return @found;
 }
-sub said_by { # a process in its arguments: of which container it is, whose, and where that one listens
+sub said_by { # from a process' arguments: its namespace, container id and socket address
     my ($program, @words) = @_;
     my %given;
     while (@words) {
         my ($name, $value) = shift(@words) =~ /^--?([\w-]+)(?:=(.*))?\z/s or next;
         $given{$name} //= $value // $words[0];
     }
-    my ($id) = ($given{workdir} // "") =~ m{([^/]+)/?\z}; # of a shim of version 1
+    my ($id) = ($given{workdir} // "") =~ m{([^/]+)/?\z}; # a shim of version 1 names no id
     my %said = $program eq "conmon" ? (id => $given{c} // $given{cid})
         : $program eq "dockerd" ? (address => $given{H} // $given{host})
         : (namespace => $given{namespace}, id => $given{id} // $id, address => $given{address});
     return map { $_ => $said{$_} // "" } qw(namespace id address);
 }
-sub descends { # whether one of these processes is above it
+sub descends { # true if one of these processes is an ancestor of this one
     my ($pid, $others) = @_;
     my %seen;
     while ($pid > 1 && !$seen{$pid}++) { return 1 if $others->{$pid = parent($pid)} }
     return 0;
 }
-sub ids { # of all that Docker lists there
+sub ids { # the ids in the list that Docker gives at this path
     my $all = ask($_[0]) // die "no answer to $_[0]\n";
     my %found;
     pos($all) = 1;
@@ -110,7 +110,7 @@ sub ids { # of all that Docker lists there
     return %found;
 }
 sub known_ids { return ids("/containers/json?all=1") }
-sub listening { # sockets of other engines, also while systemd waits in front of them: proc_net(5)
+sub listening { # sockets of other engines; systemd may listen before it starts the engine: proc_net(5)
     my @found;
     open my $table, "<", "/proc/net/unix" or return ();
     my %is = map { $_ => 1 } map { /^\S+: \S+ \S+ 00010000 .* (\/.*)$/ ? $1 : () } <$table>;
@@ -120,28 +120,28 @@ sub listening { # sockets of other engines, also while systemd waits in front of
     }
     return @found;
 }
-sub alive { # what has ended and waits for its parent has no file; of what runs on, the first thread may have ended
+sub alive { # a zombie has no executable; in a live process the first thread may have ended
     return scalar grep { defined readlink "$_/exe" } glob "/proc/$_[0]/task/[0-9]*";
 }
-# A shim outlives its container by seconds on a busy node, and for ever where dockerd was restarted while it removed
-# the container (seen with 20.10). Then nothing runs in it. These shims have all that a container runs as children,
-# orphans too; others run a machine in themselves.
+# A shim can outlive its container: by seconds on a busy node, and forever where dockerd was restarted while it
+# removed the container (seen with 20.10). Such a shim has no children. With these shims every process of a
+# container is a child of the shim, orphans too. Other shims run a virtual machine inside themselves.
 sub may_be_empty { $_[0]{namespace} eq "moby" && $_[0]{program} =~ /^containerd-shim(?:-runc-v[12]|-runsc-v1)?\z/ }
 sub is_empty {
     my ($shim) = @_;
     return !grep { parent($_) == $shim->{pid} && alive($_) } map { substr $_, 6 } glob "/proc/[0-9]*";
 }
-sub engines { # and processes of containers that dockerd knows nothing of
+sub engines { # other engines, and shims of containers that this dockerd does not know
     my %known = @_;
     my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/;
     my @found = grep { $_->{program} ne "dockerd" || $dockerd && $_->{pid} != $dockerd } candidates();
-    # what was made since is in the second list
+    # containers created since the first list are in the second
     %known = (%known, known_ids()) if grep { $_->{id} ne "" && !$known{$_->{id}} } @found;
     %known = (%known, ids("/plugins")) if grep { $_->{namespace} eq "plugins.moby" } @found;
     my %ours = (%runs, map { $_->{pid} => 1 } grep { $known{$_->{id}} } @found);
     $ours{$dockerd} = 1 if $dockerd;
     my @strange = grep { !$ours{$_->{pid}} && !descends($_->{pid}, \%ours) } @found, listening();
-    for my $try (1 .. 20) { # the removal itself has programs run
+    for my $try (1 .. 20) { # removing a container runs programs for a moment
         @strange = grep { !may_be_empty($_) || !is_empty($_) } @strange;
         last unless $try < 20 && grep { may_be_empty($_) && alive($_->{pid}) } @strange;
         select undef, undef, undef, 0.25;

@@ -1,23 +1,23 @@
 #!/bin/sh
-# What an audit looks at besides, printed in front of the node's state; changes nothing. Read between
-# docker_state.sh, which it makes tell more, and node_state.sh.
-# Set before: labels (names, a line each; no other label leaves the node), observed (the functions that
-# tell what an audit looks at of the parts).
+# Prints what only an audit needs, before the node's state. Changes nothing. Comes after docker_state.sh, which
+# prints more because of "wide" below, and before node_state.sh.
+# Variables: labels (names, one a line; no other label leaves the node), observed (functions that print what
+# the audit needs about the parts).
 set -u
 export LC_ALL=C
 # shellcheck disable=SC2034 # docker_state.sh reads it
 wide=yes
 
-# A proof has containers for comparison, of which nothing is to be found fault with: prove.sh. None
-# begins until this shell has ended. In the lock stands how many seconds it may take.
+# Waits until no proof runs: prove.sh starts containers without gVisor, which are no findings. While this shell
+# holds the lock, no proof begins. The lock file has the seconds that the running proof may take.
 without_proof() {
     lock=/run/pyinfra-gvisor/probe.lock
-    if [ ! -r "$lock" ]; then return 0; fi # none was made since the node began
+    if [ ! -r "$lock" ]; then return 0; fi # no proof ran since the node booted
     exec 8< "$lock"
     limit=''
     read -r limit <&8 || true
     case "$limit" in '' | *[!0-9]* | ?????*) limit=120 ;; esac
-    flock -s -w $((limit + limit / 4 + 30)) 8 || true # who has it for longer is not to hide anything
+    flock -s -w $((limit + limit / 4 + 30)) 8 || true # if the lock is held longer, audit everything: nothing may hide that way
 }
 
 audit_files() {
@@ -29,16 +29,16 @@ audit_files() {
     if [ $# -gt 0 ]; then stat -L -c 'file %a %U:%G %n' "$@"; fi
 }
 
-# dockerd remembers its last 256 events only, and a health check is some. The journal is asked only
-# where daemon.json was written after dockerd had started.
+# dockerd keeps its last 256 events only, and health checks fill them. The journal is read only if
+# daemon.json was written after dockerd started.
 audit_reloads() {
-    # shellcheck disable=SC3013 # every sh that a node may have knows -nt
+    # shellcheck disable=SC3013 # every sh on a supported node has -nt
     if [ ! /etc/docker/daemon.json -nt /run/docker.pid ] || ! command -v journalctl > /dev/null; then return 0; fi
     journalctl -q -b -t dockerd -o short-unix --no-hostname --since "@$(stat -c %Y /run/docker.pid)" |
         grep -F 'Reloaded configuration' | tail -n 1 | sed -n 's/^\([0-9.]*\) .*/reload_log \1/p'
 }
 
-# Of a container on a virtual machine the container is named: systemd-detect-virt(1).
+# In a container on a virtual machine this prints the container: systemd-detect-virt(1).
 virtualization() {
     if command -v systemd-detect-virt > /dev/null; then
         printf 'virtualization %s\n' "$(systemd-detect-virt)"
@@ -51,5 +51,5 @@ without_proof
 virtualization
 audit_files
 audit_reloads
-# shellcheck disable=SC2154 # set before
+# shellcheck disable=SC2154 # a variable of the caller
 for tells in $observed; do "$tells"; done

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Removes releases and wrappers that nothing needs. Arguments: their paths. Looks again before each,
-# under the lock that installations take. Set before: what release_users.sh brings.
+# Removes releases and wrappers that nothing needs. Arguments: their paths. Holds the lock of installations,
+# and keeps each path that is in use by now. Comes after release_users.sh.
 set -eu
 mkdir -p /run/pyinfra-gvisor
 chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
@@ -17,12 +17,12 @@ for path; do
             ;;
         /opt/gvisor/releases/?*)
             case "$used" in *"$path"* | *"-$name-"*) continue ;; esac
-            # renamed first: half a release must not look like one
+            # renamed first: a half-removed release must not look complete
             mv -- "$path" "/opt/gvisor/releases/.gone-$name"
             rm -rf -- "/opt/gvisor/releases/.gone-$name"
             ;;
         *)
-            echo "$path is none of ours" >&2
+            echo "$path does not belong to pyinfra-gvisor; it was not removed" >&2
             exit 1
             ;;
     esac

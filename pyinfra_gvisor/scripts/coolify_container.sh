@@ -1,6 +1,6 @@
 #!/bin/sh
-# How Coolify's container is looked at and worked on. Read in front of others.
-# Set before: patcher, the path of coolify_patch.php or, where it is not on the host, patcher_b64.
+# Reads Coolify's container, and runs coolify_patch.php in it. Comes before others.
+# Variables: patcher (path of coolify_patch.php) or, if the file is not on the host, patcher_b64.
 set -u
 export LC_ALL=C
 coolify_container=coolify
@@ -12,16 +12,16 @@ patcher_text() {
     if [ -n "${patcher_b64:-}" ]; then printf '%s' "$patcher_b64" | base64 -d; else cat "$patcher"; fi
 }
 
-# The program goes in through standard input: nothing of it stays in the container.
+# PHP reads the program from standard input: no file stays in the container.
 in_coolify() { # verb
     code=0
     patcher_text | timeout -k 5 "$coolify_timeout_s" docker exec -i "$coolify_container" php -- "$@" || code=$?
-    # what is killed says nothing
+    # a killed program prints nothing
     case $code in 124 | 137) echo "no answer within $coolify_timeout_s s, or killed" >&2 ;; esac
     return "$code"
 }
 
-# Only what is named here leaves the host: a container's environment has Coolify's passwords.
+# Prints these members only: the container's environment has Coolify's passwords.
 describe_container() {
     docker container inspect --format \
         '{"Image":{{json .Config.Image}},"Running":{{json .State.Running}},"StartedAt":{{json .State.StartedAt}},"Mounts":{{json .Mounts}}}' \

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Has the option outlive upgrades. Arguments: path, mode and content in base64 of each file. Read
-# behind put_files.sh and coolify_compose.sh. Set before: unit.
+# Keeps the option across upgrades of Coolify: installs files, compose file and timer. Arguments: path, mode and
+# content in base64 of each file. Comes after put_files.sh and coolify_compose.sh. Variables: unit.
 set -eu
 : "${host:?}" "${unit:?}"
 
 prepare_compose
-put_files "$@" # before they are mounted: Docker makes a directory of what is not there
+put_files "$@" # before they are mounted: Docker creates a directory where a mounted file is missing
 move_compose
 systemctl daemon-reload
-# What is not running is not as declared, so that a run that ends before this is made good by the next.
+# Last: a run that ends before this leaves the timer off, which the next run sees and repairs.
 systemctl enable --quiet "$unit.timer"
-systemctl restart "$unit.timer" # one that runs keeps its old interval
+systemctl restart "$unit.timer" # a running timer would keep its old interval

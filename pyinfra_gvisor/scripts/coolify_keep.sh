@@ -1,6 +1,6 @@
 #!/bin/sh
-# One look of the timer: puts the option back if an upgrade has lost it, and has Horizon take it over.
-# Read behind coolify_container.sh. What begins in <3> and <5> is an error and a notice: sd-daemon(3).
+# One check by the timer: patches Coolify again if an upgrade has removed our lines, and has Horizon load the
+# new code. Comes after coolify_container.sh. Lines with <3> are errors, with <5> notices: sd-daemon(3).
 set -u
 
 fail() {
@@ -11,29 +11,29 @@ fail() {
 mkdir -p /run/pyinfra-gvisor
 chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9> /run/pyinfra-gvisor/coolify.lock
-flock -w 60 9 || exit 0 # a run of the deploy is at it
+flock -w 60 9 || exit 0 # a deploy is working on it
 
-[ -r "$patcher" ] || fail "nobody sees that Coolify honours --runtime: $patcher is gone; run the deploy again"
+[ -r "$patcher" ] || fail "cannot check that Coolify honours --runtime: $patcher is missing; run deploys/coolify.py again"
 if ! has_container; then
-    echo "<5>no container called $coolify_container: nothing to look at"
+    echo "<5>there is no container $coolify_container: nothing to check"
     exit 0
 fi
 case "$(describe_container)" in *'"Running":true'*) ;; *)
-    echo "<5>$coolify_container does not run: nothing to look at"
+    echo "<5>container $coolify_container does not run: nothing to check"
     exit 0
     ;;
 esac
 if ! told=$(in_coolify apply 2>&1); then
-    fail "Coolify does not honour --runtime, apps will run without their sandbox: $(last_line "$told")"
+    fail "Coolify does not honour --runtime; new deployments run directly on the host kernel: $(last_line "$told")"
 fi
-case "$told" in *'changed yes'*) echo "<5>Coolify had lost --runtime, it honours it again" ;; esac
+case "$told" in *'changed yes'*) echo "<5>Coolify did not honour --runtime any more; it was patched again and honours --runtime now" ;; esac
 case "$told" in *'probe {"runtime":"runscprobe"}'*) ;; *)
-    fail "Coolify knows --runtime and does not hand it on: $(printf '%s\n' "$told" | sed -n 's/^probe_error //p; s/^probe /its answer is /p')"
+    fail "Coolify knows --runtime, but does not pass it on to Docker: $(printf '%s\n' "$told" | sed -n 's/^probe_error //p; s/^probe /it answers /p')"
     ;;
 esac
 case "$told" in *'
 stale '*)
     told=$(in_coolify renew 2>&1) ||
-        fail "Horizon still runs old code, apps may run without their sandbox: $(last_line "$told")"
+        fail "Horizon still runs old code; new deployments may run directly on the host kernel: $(last_line "$told")"
     ;;
 esac

@@ -1,19 +1,19 @@
 <?php
-// Has Coolify's function for Custom Docker Options hand --runtime on, which no release of it does, or gives
-// its file its own bytes back. Runs in Coolify's container: PHP 8.1 and later, core and json only.
+// Patches Coolify's function for Custom Docker Options so that it passes --runtime on to Docker, which no release
+// of Coolify does, or restores the file to the byte. Runs in Coolify's container: PHP 8.1 and later, core and json.
 //   php coolify_patch.php VERB [--root=DIR] [--before-start]     php -- VERB < coolify_patch.php
-// state prints how things are, one "key value" a line, and changes nothing. The others end in that too:
-// apply puts our lines in and asks the function whether they work (--before-start: no worker runs yet),
-// remove takes them out, renew has Horizon end gracefully if it may have read the file before it was written.
-// Ends with 0, or says why not in one line on stderr: 1: unforeseen; 2: called wrongly; 3: refused, and
-// nothing was changed; 4: tried, and all is as it was.
+// state: print the current state, one "key value" a line. It changes nothing; the other verbs print it at their end.
+// apply: insert our lines, then call the function to test them (--before-start: no worker runs yet).
+// remove: remove our lines. renew: end Horizon gracefully if it may have read the file before it was last written.
+// Exit status: 0, or with one line on stderr: 1: unexpected error; 2: wrong command line; 3: refused, nothing was
+// changed; 4: tried and failed, the file is unchanged.
 
 declare(strict_types=1);
 
 const VERBS = ['state' => '', 'apply' => 'changed', 'remove' => 'changed', 'renew' => 'asked'];
 const HELPER = 'bootstrap/helpers/docker.php';
 const BLOCK = <<<'CODE'
-    // pyinfra-gvisor begin: hands --runtime on; put in by pyinfra-gvisor, which takes it out again
+    // pyinfra-gvisor begin: passes --runtime on to Docker; added by pyinfra-gvisor, which removes it again
     if (preg_match_all('/(?:^|\s)--runtime(?:=|\s+)(["\']?)([A-Za-z0-9][A-Za-z0-9._-]*)\1(?=\s|$)/', (string) $custom_docker_run_options, $pyinfra_gvisor)) {
         $compose_options->put('runtime', end($pyinfra_gvisor[2]));
     }
@@ -21,29 +21,29 @@ const BLOCK = <<<'CODE'
 
 CODE;
 const MARKER = '~^[ \t]*// pyinfra-gvisor (begin|end)\b.*\n~m';
-// The second name is that of 4.0.0-beta.360 and older.
+// The second name is from 4.0.0-beta.360 and earlier.
 const HEADER = '/^[ \t]*function[ \t]+(convertDockerRunToCompose|convert_docker_run_to_compose)\s*\(([^)]*)\)/m';
 const RETURN_LINE = '/^    return \$compose_options->toArray\(\);(?=\r?$)/m';
 const PROBED = '{"runtime":"runscprobe"}';
 const PROBE = 'try { require "vendor/autoload.php"; echo "\nprobe ", json_encode(%s("--runtime=runscprobe")), "\n"; }
     catch (Throwable $error) { echo "\n", get_class($error), ": ", $error->getMessage(); exit(1); }';
-const LINT_S = 5, PROBE_S = 20, TERMINATE_S = 60; // the first two: less than what the entry script allows
-const TICKS = 100; // USER_HZ, in which proc(5) has a process' start
+const LINT_S = 5, PROBE_S = 20, TERMINATE_S = 60; // the first two together: less than the limit of the entry script
+const TICKS = 100; // USER_HZ: the unit of a process' start time in proc(5)
 
 exit(main($argv));
 
-/** What is told in one line; its code is the program's exit status. */
+/** An error that is printed in one line; its code is the exit status. */
 final class Failure extends RuntimeException {}
 
-/** The file, what it would be without our lines and with them, and what its function answers. */
+/** The file as it is, without our lines and with our lines, and the answer of its function. */
 final class Look
 {
     public string $file, $note;
-    public array $stat; // empty: there is no file
+    public array $stat; // empty: the file does not exist
     public string $text = '', $kind = 'damaged', $reason = '', $name = '', $patched = '', $probe = '';
-    public ?string $clean = null; // null: our lines cannot be told from the others
-    public string $block = 'none'; // or "present", as we write it today, or "other"
-    public string $error = 'there is no one function to ask';
+    public ?string $clean = null; // null: our lines cannot be told apart from other lines
+    public string $block = 'none'; // or "present": equal to BLOCK, or "other": another version of it
+    public string $error = 'the function was not called: it is not defined exactly once';
 
     public function __construct(public readonly string $root)
     {
@@ -52,7 +52,7 @@ final class Look
         $this->stat = is_file($this->file) ? stat($this->file) : [];
         $text = $this->stat ? @file_get_contents($this->file) : '';
         try {
-            $this->text = $text !== false ? $text : throw new Failure('it cannot be read');
+            $this->text = $text !== false ? $text : throw new Failure('the file cannot be read');
             $this->clean = without_block($text);
             $this->read($this->clean);
         } catch (Failure $failure) {
@@ -64,7 +64,7 @@ final class Look
             $answers = $status === 0 && preg_match('/^probe (.+)$/m', $said, $found);
             [$this->probe, $this->error] = $answers ? [$found[1], ''] : ['', $error];
         }
-        // It may know the option in a way that is not seen from its text.
+        // The function may pass the option on in a way that is not visible in its text.
         if ($this->probe === PROBED && $this->clean === $this->text) {
             [$this->kind, $this->patched, $this->reason] = ['native', $this->text, ''];
         }
@@ -75,7 +75,8 @@ final class Look
         $this->block = $clean === $this->text ? 'none' : 'other';
         $count = preg_match_all(HEADER, $clean, $found, PREG_SET_ORDER | PREG_OFFSET_CAPTURE);
         $this->kind = $count === 0 ? 'missing' : 'damaged';
-        $count === 1 || throw new Failure($this->stat ? "the function is there $count times" : 'it is not there');
+        $count === 1 || throw new Failure($this->stat
+            ? "convertDockerRunToCompose() is defined $count times, expected once" : 'the file does not exist');
         [[[, $from], [$this->name], [$parameters]]] = $found;
         $to = strpos($clean, "\n}", $from) ?: strlen($clean);
         if (preg_match('/[\'"]--runtime[\'"]/', substr($clean, $from, $to - $from))) {
@@ -83,11 +84,11 @@ final class Look
             return;
         }
         str_contains($parameters, '$custom_docker_run_options')
-            || throw new Failure('the function has no parameter $custom_docker_run_options');
+            || throw new Failure('convertDockerRunToCompose() has no parameter $custom_docker_run_options');
         $count = preg_match_all(RETURN_LINE, $clean, $found, PREG_OFFSET_CAPTURE);
         $at = $found[0][0][1] ?? 0;
         ($count === 1 && $from < $at && $at < $to)
-            || throw new Failure("its return is there $count times, or not in the function");
+            || throw new Failure("the expected return line is there $count times, or outside convertDockerRunToCompose()");
         $is_crlf = preg_match('/\G.*\r\n/', $clean, $found, 0, $at);
         $this->patched = substr_replace($clean, $is_crlf ? str_replace("\n", "\r\n", BLOCK) : BLOCK, $at, 0);
         $this->block = $this->text === $this->patched ? 'present' : $this->block;
@@ -99,14 +100,14 @@ function without_block(string $text): string
 {
     if (preg_match_all(MARKER, $text, $found, PREG_OFFSET_CAPTURE)) {
         $markers = array_column($found[1], 0);
-        $markers === ['begin', 'end'] || throw new Failure('our markers are no pair: '.implode(', ', $markers));
+        $markers === ['begin', 'end'] || throw new Failure('expected the markers begin and end of our lines, got '.implode(', ', $markers));
         [[, $from], [$last, $at]] = $found[0];
         $block = substr($text, $from, $at - $from + strlen($last));
         (substr_count($block, "\n") > 20 || preg_match(RETURN_LINE, $block) || preg_match(HEADER, $block))
-            && throw new Failure('there is more than our lines between our markers'); // they never were 20
+            && throw new Failure('other lines stand between the markers of our lines'); // ours never were 20
         $text = substr_replace($text, '', $from, strlen($block));
     }
-    preg_match('/pyinfra.gvisor/', $text) && throw new Failure('some of our lines are outside of our markers');
+    preg_match('/pyinfra.gvisor/', $text) && throw new Failure('some of our lines stand outside their markers');
     return $text;
 }
 
@@ -140,14 +141,14 @@ function apply(Look $old, ?int $written_s): bool
         return false;
     }
     $old->error === '' || $old->block !== 'none'
-        || throw new Failure("$old->file: does not work as it is: $old->error; nothing was changed", 4);
+        || throw new Failure("$old->file: the function fails without our lines too: $old->error; nothing was changed", 4);
     replace($old, $old->text, $old->patched, $written_s);
     try {
         $new = new Look($old->root);
-        $new->probe === PROBED || throw new Failure($new->error ?: "the answer is $new->probe");
+        $new->probe === PROBED || throw new Failure($new->error ?: "it answers $new->probe");
     } catch (Throwable $error) {
         replace($old, $old->patched, $old->text, $old->stat['mtime'], undoes: true);
-        throw new Failure("$old->file: does not work with our lines: {$error->getMessage()}; it is as it was", 4);
+        throw new Failure("$old->file: the function fails with our lines: {$error->getMessage()}; the file was restored", 4);
     }
     return true;
 }
@@ -164,7 +165,7 @@ function renew(Look $look): bool
     if (! in_array('stale', array_column(workers($look), 2), true)) {
         return false;
     }
-    // The file's time is in whole seconds: a worker that begins in that second would count as old.
+    // The file's mtime is in whole seconds: a worker that starts within that second would count as stale.
     usleep((int) (1e6 * min(1.0, max(0.0, $look->stat['mtime'] + 1 - microtime(true)))));
     $now_s = microtime(true);
     [$status, , $error] = run(['artisan', 'horizon:terminate'], $look->root, TERMINATE_S);
@@ -198,7 +199,7 @@ function state(Look $look): array
     return $lines;
 }
 
-/** Another text in the file's place, with its mode and owner. */
+/** Replace the file, and keep its mode and owner. */
 function replace(Look $look, string $before, string $after, ?int $written_s, bool $undoes = false): void
 {
     $ready = static function (string $new) use ($look, $before, $written_s, $undoes): void {
@@ -208,22 +209,22 @@ function replace(Look $look, string $before, string $after, ?int $written_s, boo
         [$status, , $error] = $undoes ? [0, '', ''] : run(['-l', $new], $look->root, LINT_S);
         $status === 0 || throw new Failure("$look->file: php -l: $error; nothing was changed", 4);
         touch($new, $written_s ?? time());
-        file_get_contents($look->file) === $before || throw new ErrorException('somebody else changes it');
+        file_get_contents($look->file) === $before || throw new ErrorException('another process has changed it');
     };
     try {
         write($look->file, $after, $ready);
     } catch (ErrorException $error) {
-        $what = $undoes ? 'does not work with our lines and cannot be put back' : 'cannot be written';
+        $what = $undoes ? 'the function fails with our lines, and the file cannot be restored' : 'the file cannot be written';
         throw new Failure("$look->file: $what: ".$error->getMessage(), $undoes ? 1 : 3);
     }
 }
 
-/** A file written whole: beside it first, and renamed, which follows no link that lies there. */
+/** Write a file whole: a new file beside it is renamed, which follows no symbolic link. */
 function write(string $file, string $text, ?callable $ready = null): void
 {
-    $prefix = dirname($file).'/.pyinfra-gvisor-'; // and no .php at the end: Coolify loads every one there
+    $prefix = dirname($file).'/.pyinfra-gvisor-'; // no .php at the end: Coolify loads every such file there
     $left = array_filter(glob("$prefix*.new"), static fn (string $path) => filemtime($path) < time() - 600);
-    array_map('unlink', $left); // by a run that was killed
+    array_map('unlink', $left); // left by killed runs
     $new = $prefix.bin2hex(random_bytes(8)).'.new';
     try {
         $handle = fopen($new, 'x');
@@ -244,8 +245,8 @@ function version(string $root): string
     return ($asks ? getenv('COOLIFY_VERSION') : '') ?: $found[2] ?? '';
 }
 
-// Horizon's processes by number: start in seconds since 1970, command line, and "fresh", "stale" (may have
-// read the file before it was last written) or "asked" (likewise, and was asked to end since it began).
+// Horizon's processes by pid: [start in seconds since 1970, command line, state]. State: "fresh"; "stale" (may have
+// read the file before it was last written); "asked" (stale, but has been asked to end since it started).
 function workers(Look $look): array
 {
     $found = [];
@@ -255,12 +256,12 @@ function workers(Look $look): array
         $words = explode("\0", (string) @file_get_contents("$process/cmdline"));
         $fields = explode(' ', preg_replace('/^.*\) /s', '', (string) @file_get_contents("$process/stat")));
         $at = array_search('artisan', array_map('basename', $words), true) ?: 0;
-        $directory = str_starts_with($words[$at], '/') ? '' : @readlink("$process/cwd"); // false: not for us to see
-        // Up to 4.0.0-beta.449 the master was start:horizon.
+        $directory = str_starts_with($words[$at], '/') ? '' : @readlink("$process/cwd"); // false: not permitted
+        // Up to 4.0.0-beta.449 the master process was start:horizon.
         $is_horizon = $at && preg_match('/^(start:)?horizon(?!:terminate)/', $words[$at + 1] ?? '')
             && preg_match('~(^|/)php[^/]*$~', $words[0]) && isset($fields[19]);
         if ($is_horizon && ($directory === false || ($artisan && realpath("$directory/$words[$at]") === $artisan))) {
-            $start_s = $booted_s + (int) $fields[19] / TICKS; // the third field is the first here
+            $start_s = $booted_s + (int) $fields[19] / TICKS; // field 22 of stat(5); the first here is field 3
             $is_fresh = $start_s >= ($look->stat['mtime'] ?? 0) + 1; // mtime is in whole seconds
             $is = $is_fresh ? 'fresh' : ($start_s > asked_s($look) ? 'stale' : 'asked');
             $found[(int) basename($process)] = [$start_s, plain(implode(' ', $words)), $is];
@@ -269,13 +270,13 @@ function workers(Look $look): array
     return $found;
 }
 
-/** When Horizon was asked to end, in seconds since 1970; 0 if it was not. */
+/** When Horizon was last asked to end, in seconds since 1970; 0 if never. */
 function asked_s(Look $look): float
 {
     return is_file($look->note) && ! is_link($look->note) ? (float) @file_get_contents($look->note) : 0.0;
 }
 
-/** PHP run with these words: its exit status, what it said, and the line of that which tells an error. */
+/** Run PHP with these arguments: returns its exit status, its output, and the output line that names the error. */
 function run(array $words, string $directory, int $limit_s): array
 {
     $command = [PHP_BINARY ?: 'php', '-d', 'display_errors=stderr', '-d', 'log_errors=0', ...$words];
@@ -291,7 +292,7 @@ function run(array $words, string $directory, int $limit_s): array
     } while (! feof($pipes[1]));
     $status = proc_close($process);
     $lines = preg_grep('/^(?!Stack trace:|#\d|  thrown in|\s*$)/', explode("\n", $said));
-    return [$status, $said, plain(end($lines) ?: "it ended with $status")];
+    return [$status, $said, plain(end($lines) ?: "PHP ended with status $status")];
 }
 
 function plain(string $text): string

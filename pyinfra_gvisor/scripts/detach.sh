@@ -1,32 +1,33 @@
 #!/bin/sh
-# Runs the script on standard input apart from this session, so that a lost connection or a killed
-# controller cannot leave it half done; waits for it and passes on what it printed and its exit code.
-# Set before: end, the line that the script on standard input ends with.
+# Runs the script on standard input detached from this session: a lost connection or a killed controller cannot
+# interrupt it. Waits for its end, then prints its output and returns its exit code.
+# Variables: end, the last line of the script on standard input.
 set -eu
 : "${end:?}"
-# First of all: a controller that still writes when this ends would be told of a closed pipe, not of why.
+# Read everything first: if this ended while the controller still writes, the controller would report a closed
+# pipe and not the reason.
 text=$(cat)
 case "$text" in
     *"
 $end") ;;
     *)
-        echo "the script for the node did not arrive whole, and nothing was begun; run again" >&2
+        echo "the node received only a part of its script; nothing was changed, run again" >&2
         exit 1
         ;;
 esac
 umask 077
 mkdir -p /run/pyinfra-gvisor
 chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
-alive() { # file with a process number: another process may have it by now, which only delays
+alive() { # file with a pid: another process may have this pid by now, which only delays the cleanup
     read -r number < "$1" 2> /dev/null && kill -0 "$number" 2> /dev/null
 }
-for old in /run/pyinfra-gvisor/run.*; do # of runs that were killed
+for old in /run/pyinfra-gvisor/run.*; do # left by killed runs
     if [ -d "$old" ] && [ -s "$old/pid" ] && ! alive "$old/pid" && ! alive "$old/follower"; then rm -rf "$old"; fi
 done
 dir=$(mktemp -d /run/pyinfra-gvisor/run.XXXXXX)
 echo $$ > "$dir/follower"
 printf '%s\n' "$text" > "$dir/run.sh"
-# Whoever of the two goes last takes the directory along: the script writes down itself how it ended.
+# The script records its exit code. The last of the two processes removes the directory.
 cat > "$dir/detached.sh" <<'END'
 echo $$ > "$1/pid"
 sh "$1/run.sh" > "$1/out" 2> "$1/err" && code=0 || code=$?
@@ -49,7 +50,7 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
 done
 while [ ! -e "$dir/code" ]; do
     if ! alive "$dir/pid" && [ ! -e "$dir/code" ]; then
-        echo "the script on the node was killed before it ended; run again, it begins from what it finds" >&2
+        echo "the script on the node was killed before it ended; run again, the next run finishes the work" >&2
         exit 1
     fi
     sleep 0.1

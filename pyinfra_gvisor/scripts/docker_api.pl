@@ -1,13 +1,13 @@
 #!/usr/bin/perl
-# Docker's API over its socket, and the JSON that it answers, with perl-base only. Read in front of others.
-# Their second argument is where Docker listens.
+# Asks Docker's API over its socket and parses the JSON answers, with perl-base only. Comes before others.
+# The second argument of the whole program is Docker's socket.
 use strict;
 use warnings;
 no warnings qw(recursion);
 
 my $socket = $ARGV[1] // "/var/run/docker.sock";
 
-sub ask { # method, path, seconds; the code and the text of the answer
+sub ask { # method, path, seconds: returns the code and the body of the answer
     my ($method, $path, $limit_s) = @_;
     local $SIG{ALRM} = sub { die "no answer within $limit_s s\n" };
     alarm $limit_s;
@@ -28,9 +28,9 @@ sub talk {
     return <$connection> // "";
 }
 
-sub connected { # a dockerd that is being restarted is away for some seconds
+sub connected { # tries for some seconds: dockerd may be restarting
     for my $try (1 .. 5) {
-        # AF_UNIX, SOCK_STREAM and a sockaddr_un by hand: loading Socket takes longer than all else
+        # AF_UNIX, SOCK_STREAM and sockaddr_un as numbers: loading Socket takes longer than everything else
         socket my $connection, 1, 1, 0 or die "socket: $!\n";
         return $connection if connect $connection, pack "S a*", 1, $socket;
         sleep 1 if $try < 5;
@@ -38,16 +38,16 @@ sub connected { # a dockerd that is being restarted is away for some seconds
     die "connect: $!\n";
 }
 
-sub json { # the value that a text is
+sub json { # parses a text
     my ($text) = @_;
     utf8::decode($text);
     pos($text) = 0;
     my $value = value(\$text);
-    $text =~ /\G\s*\z/gc or die "an answer with something behind it\n";
+    $text =~ /\G\s*\z/gc or die "text after the JSON in the answer\n";
     return $value;
 }
 
-sub value { # the next value in the text that $_[0] refers to
+sub value { # parses the next value of the text that $_[0] refers to
     my ($text) = @_;
     return string($text) if $$text =~ /\G\s*"/gc;
     return $1 if $$text =~ /\G\s*(-?[0-9][0-9.eE+-]*)/gc;
@@ -55,27 +55,27 @@ sub value { # the next value in the text that $_[0] refers to
     return undef if $$text =~ /\G\s*null\b/gc;
     return several($text, "]", sub { value($text) }) if $$text =~ /\G\s*\[/gc;
     return {@{several($text, "}", sub { member($text) })}} if $$text =~ /\G\s*\{/gc;
-    die "an answer that breaks off\n";
+    die "incomplete JSON in the answer\n";
 }
 
-sub several { # what $_[2] reads, with commas between, up to $_[1]
+sub several { # parses a comma-separated list with $_[2], up to $_[1]
     my ($text, $end, $read) = @_;
     my @found;
     return \@found if $$text =~ /\G\s*\Q$end\E/gc;
     do { push @found, $read->() } while $$text =~ /\G\s*,/gc;
-    $$text =~ /\G\s*\Q$end\E/gc or die "an answer that breaks off\n";
+    $$text =~ /\G\s*\Q$end\E/gc or die "incomplete JSON in the answer\n";
     return \@found;
 }
 
 sub member {
     my ($text) = @_;
-    $$text =~ /\G\s*"/gc or die "an answer that breaks off\n";
+    $$text =~ /\G\s*"/gc or die "incomplete JSON in the answer\n";
     my $name = string($text);
-    $$text =~ /\G\s*:/gc or die "an answer that breaks off\n";
+    $$text =~ /\G\s*:/gc or die "incomplete JSON in the answer\n";
     return ($name, value($text));
 }
 
-sub string { # what follows an opening quote; piece by piece, since perl repeats a group 65,534 times at most
+sub string { # parses what follows an opening quote; in pieces, as perl repeats a group 65,534 times at most
     my ($text) = @_;
     my %plain = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t");
     my $read = "";
@@ -86,7 +86,7 @@ sub string { # what follows an opening quote; piece by piece, since perl repeats
         }
         elsif ($$text =~ /\G\\u([0-9a-f]{4})/gci) { $read .= chr hex $1 }
         elsif ($$text =~ /\G\\(.)/gcs) { $read .= $plain{$1} // $1 }
-        else { die "an answer that breaks off\n" }
+        else { die "incomplete JSON in the answer\n" }
     }
     return $read;
 }

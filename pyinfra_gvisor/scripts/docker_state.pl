@@ -1,15 +1,14 @@
-# Docker over its socket with perl-base: a fifth of the processor time that the docker command takes. Only the
-# members we read leave the node: others hold the environment of containers, their health checks' output and
-# so on, and so their secrets. Arguments: the socket, "yes" to be told more, and which labels to tell. Read
-# behind process.pl.
+# Asks Docker over its socket, with perl-base: that takes a fifth of the processor time of the docker command. Prints
+# only the members that we read: others hold secrets, such as environments and the output of health checks.
+# Arguments: the socket; "yes" for what only an audit needs; names of the labels to print. Comes after process.pl.
 use strict;
 my ($socket, $wide, %names) = (shift, shift);
-my %runs; # the processes of running containers
+my %runs; # pids of the main processes of running containers
 @names{@ARGV} = (1) x @ARGV;
 my $value = qr/(?<v>(?<o>[{\[](?:(?&s)|[^{}\[\]"]++|(?&o))*+[}\]])|(?<s>"(?:[^"\\]++|\\.)*+")|[^,}\]\s]++)/s;
 sub get {
     my ($path) = @_;
-    # AF_UNIX, SOCK_STREAM and a sockaddr_un by hand: loading Socket takes longer than all else
+    # AF_UNIX, SOCK_STREAM and sockaddr_un as numbers: loading Socket takes longer than everything else
     socket(my $s, 1, 1, 0) or die "socket: $!\n";
     connect($s, pack("S a*", 1, $socket)) or die "connect: $!\n";
     syswrite($s, "GET $path HTTP/1.0\r\nHost: docker\r\n\r\n");
@@ -24,18 +23,18 @@ sub get {
 sub ask {
     my ($path) = @_;
     my $body = get($path) // return undef;
-    # a body that breaks off does not end in its closing bracket
-    die "no whole answer to $path\n" unless $body =~ /^([{\[]).*([}\]])\z/s;
+    # an incomplete body does not end in its closing bracket
+    die "incomplete answer to $path\n" unless $body =~ /^([{\[]).*([}\]])\z/s;
     return $body;
 }
-sub members { # of the JSON object in $_[0], those named behind it, as they are written
+sub members { # the members of the JSON object $_[0] as raw text: a hash, or in a list those of these names
     my ($text, @names) = @_;
     my %all; pos($text) = 1;
     while ($text =~ /\G\s*,?\s*"(\w+)"\s*:\s*$value/gc) { $all{$1} //= $+{v} }
     return join ",", map { qq("$_":$all{$_}) } grep { defined $all{$_} } @names if wantarray;
     return \%all;
 }
-sub chosen { # of the JSON object in $_[0], the members whose name $_[1] says yes to
+sub chosen { # the JSON object $_[0] with only the members whose name $_[1] accepts
     my ($text, $is_wanted) = @_;
     my @found; pos($text) = 1;
     while ($text =~ /\G\s*,?\s*"((?:[^"\\]++|\\.)*+)"\s*:\s*$value/gc) {
@@ -45,18 +44,18 @@ sub chosen { # of the JSON object in $_[0], the members whose name $_[1] says ye
     }
     return "{" . join(",", @found) . "}";
 }
-sub ports { # of the container itself, which are the names in these JSON objects
+sub ports { # the container's own ports: the member names of these JSON objects
     my %all;
     chosen($_ // "{}", sub { $all{$_[0]} = 1 if $_[0] =~ m{^\d+/\w+\z}; 0 }) for @_;
     return "[" . join(",", map { qq("$_") } sort keys %all) . "]";
 }
-sub beginnings { # of a member's texts: a seccomp profile is kilobytes, and each CPU has a masked path of its own
+sub beginnings { # the first 80 characters of a member's texts: seccomp profiles are long; one masked path per CPU is left out
     my ($host, $name) = @_;
     my ($list) = (members($host)->{$name} // "") =~ /^\[(.*)\]\z/s or return ();
     my @texts = $list =~ /"((?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u]){0,80})(?:[^"\\]|\\.)*+"/gs;
     return qq("$name":[) . join(",", map { qq("$_") } grep { !m{/cpu\d+/thermal_throttle\z} } @texts) . "]";
 }
-sub given { # what the container was given; of its environment and most labels nothing
+sub given { # what the container was given, without its environment and most of its labels
     my ($host, $config) = @_;
     my ($image) = members($config, "Image");
     my $labels = chosen(members($config)->{Labels} // "{}", sub { $names{$_[0]} });
@@ -68,7 +67,7 @@ sub given { # what the container was given; of its environment and most labels n
     my @all = grep { $_ } $asked, @lists, qq("Annotations":$notes), qq("Labels":$labels), $image, qq("Ports":$ports);
     return q(,"Given":{) . join(",", @all) . "}";
 }
-sub addresses { # that Docker gave the container, in all its networks
+sub addresses { # the container's addresses in all its networks
     my %all = map { $_ => 1 } $_[0] =~ /"(?:IPAddress|GlobalIPv6Address)":"([0-9a-f.:]+)"/g;
     return "[" . join(",", map { qq("$_") } sort keys %all) . "]";
 }
@@ -88,14 +87,14 @@ sub container {
     return process($pid, @sources)
         . qq(container {$named,"State":{$pids},"HostConfig":{$asked}$more}\n);
 }
-sub sources { # where mounts come from, as Docker writes it
+sub sources { # the sources of mounts
     my ($mounts) = @_;
     my @found;
     pos($mounts) = 1;
     while ($mounts =~ /\G\s*,?\s*$value/gc) { push @found, (members($+{v})->{Source} // "") =~ /^"(.+)"$/s }
     return map { plain($_) } @found;
 }
-sub plain { # what a JSON string stands for, given without its quotes
+sub plain { # the text of a JSON string, which is given without its quotes
     my ($text) = @_;
     my %short = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t");
     $text =~ s/\\(?:u([0-9a-f]{4})|(.))/defined $1 ? letter(hex $1) : exists $short{$2} ? $short{$2} : $2/gies;
@@ -105,14 +104,14 @@ sub letter { my $one = chr $_[0]; utf8::encode($one); return $one }
 sub process {
     my ($pid, @mounts) = @_;
     my $one = process_of($pid, @mounts);
-    s/[^\x20-\x7e]/?/g for values %$one; # a name may be no text at all
+    s/[^\x20-\x7e]/?/g for values %$one; # a name may hold any byte
     return "process $pid " . join("\t", @{$one}{qw(executable argv0 file given sha256)}) . "\n";
 }
-sub words { # the first line of a file, whole; empty where the process is gone
+sub words { # the first line of a file; empty if the process has ended
     open(my $f, "<", $_[0]) or return "";
     return <$f> // "";
 }
-sub sandboxes { # those that belong to none of these containers, with their age in seconds
+sub sandboxes { # sandboxes that belong to none of these containers, with their age in seconds
     my %known = @_;
     my $text = "";
     for my $directory (glob "/proc/[0-9]*") {
@@ -121,21 +120,21 @@ sub sandboxes { # those that belong to none of these containers, with their age 
         my $file = program_of(substr $directory, 6);
         next if $file eq "";
         s/[\t\n]/ /g for $file, $words[-1];
-        # behind the "(comm)" the 20th field is the start, in ticks since boot: proc_pid_stat(5)
+        # after "(comm)" the 20th field is the start, in ticks since boot: proc_pid_stat(5)
         my @fields = split / /, (words("$directory/stat") =~ /\) (.*)/)[0] // next;
         my $age_s = int(words("/proc/uptime") - $fields[19] / 100);
         $text .= "sandbox " . substr($directory, 6) . " $age_s $file\t$words[-1]\n";
     }
     return $text;
 }
-sub reloads { # when dockerd has read daemon.json anew, as far as it remembers
+sub reloads { # when dockerd last reloaded daemon.json, from the events that it still has
     my $filters = "%7B%22type%22%3A%5B%22daemon%22%5D%2C%22event%22%3A%5B%22reload%22%5D%7D";
     my $events = get("/events?since=1&until=" . time . "&filters=$filters") // "";
     my @times = $events =~ /"timeNano":(\d+)/g;
     return @times ? sprintf("reload_event %.3f\n", $times[-1] / 1e9) : "";
 }
 my (%bridges, %has6, $may_be_stopped) = (docker0 => 1);
-sub networks { # driver, bridge and name, a line each
+sub networks { # one line for each network: driver, bridge, name
     my $all = ask("/networks") // "";
     my $text = "";
     pos($all) = 1;
@@ -143,7 +142,7 @@ sub networks { # driver, bridge and name, a line each
         my $one = members($+{v});
         my ($name, $driver, $id) = map { ($one->{$_} // "") =~ /^"([^"\\]*)"$/ ? $1 : "-" } qw(Name Driver Id);
         my ($bridge) = map { plain($_) } ($one->{Options} // "") =~ /"com\.docker\.network\.bridge\.name":"((?:[^"\\]++|\\.)++)"/;
-        $bridge =~ s/[^\x21-\x7e]/?/g if defined $bridge; # as facts tell the interface's name
+        $bridge =~ s/[^\x21-\x7e]/?/g if defined $bridge; # facts print the interface's name in the same way
         $bridge //= $driver eq "bridge" ? "br-" . substr($id, 0, 12) : "-";
         $bridges{$bridge} = 1;
         @has6{$name, $id} = (1, 1) if ($one->{EnableIPv6} // "") eq "true";
@@ -151,7 +150,7 @@ sub networks { # driver, bridge and name, a line each
     }
     return $text;
 }
-sub published { # ports that others than the node itself may reach
+sub published { # published ports that other hosts may reach
     my ($list) = @_;
     my $text = "";
     while ($list =~ /\{"IP":"([^"]*)","PrivatePort":\d+,"PublicPort":(\d+),"Type":"(\w+)"\}/g) {
@@ -159,7 +158,7 @@ sub published { # ports that others than the node itself may reach
     }
     return $text;
 }
-sub names { # of running containers, by the addresses that Docker gave them
+sub names { # names of running containers, by address
     my ($list) = @_;
     my %names;
     pos($list) = 1;
@@ -171,7 +170,7 @@ sub names { # of running containers, by the addresses that Docker gave them
     return %names;
 }
 sub parent { (words("/proc/$_[0]/stat") =~ /.*\) \S (\d+)/s)[0] // 0 } # a name may hold ")"
-sub proxies { # what docker-proxy serves
+sub proxies { # ports that docker-proxy serves
     my ($list) = @_;
     my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/ or return "";
     my (%names, $text);
@@ -186,7 +185,7 @@ sub proxies { # what docker-proxy serves
     }
     return $text // "";
 }
-sub outer6 { # interfaces with an IPv6 address that others may reach
+sub outer6 { # interfaces with an IPv6 address that other hosts may reach
     my %found;
     open(my $f, "<", "/proc/net/if_inet6") or return (); # proc_net(5)
     while (<$f>) {
@@ -195,12 +194,12 @@ sub outer6 { # interfaces with an IPv6 address that others may reach
     }
     return sort keys %found;
 }
-sub stopped { # what containers that do not run have published; their addresses are not known
+sub stopped { # published ports of containers that do not run, whose addresses are not known
     my $filters = "%7B%22status%22%3A%5B%22created%22%2C%22exited%22%2C%22restarting%22%5D%7D";
     my $list = ask("/containers/json?all=1&limit=64&filters=$filters") // return "";
     my $text = "";
     while ($list =~ /"Id":"([0-9a-f]{64})"/g) {
-        my $body = eval { ask("/containers/$1/json") }; # not every one can be described
+        my $body = eval { ask("/containers/$1/json") }; # Docker cannot describe a broken container
         die $@ if ($@ // "") =~ /^no answer within/;
         next unless defined $body;
         my $host = members(members($body)->{HostConfig} // "{}");
@@ -227,12 +226,12 @@ sub reach {
     $may_be_stopped = $served ne "";
     return $served;
 }
-sub idle { # containers that do not run, with the runtime that each asks for
+sub idle { # containers that do not run, and the runtime that each asks for
     my %running = map { $_ => 1 } $_[0] =~ /"Id":"([0-9a-f]{64})"/g;
-    my $all = ask("/containers/json?all=1") // die "no list of all containers\n";
+    my $all = ask("/containers/json?all=1") // die "Docker does not list all containers\n";
     my $text = "";
     for my $id (grep { !$running{$_} } $all =~ /"Id":"([0-9a-f]{64})"/g) {
-        my $body = eval { ask("/containers/$id/json") }; # not every one can be described
+        my $body = eval { ask("/containers/$id/json") }; # Docker cannot describe a broken container
         die $@ if ($@ // "") =~ /^no answer within/;
         my $top = members($body // next);
         my ($name, $asked) = ($top->{Name}, members($top->{HostConfig} // "{}")->{Runtime});
@@ -240,16 +239,16 @@ sub idle { # containers that do not run, with the runtime that each asks for
     }
     return $text;
 }
-sub build_cache { # what a builder in dockerd has left; which images and steps, does not leave the node
+sub build_cache { # number and last use of dockerd's build cache records; no image names, no build steps
     my ($version, $root) = map { ($_ // "") =~ /^"([^"\\]*)"$/ ? $1 : "" } @{members($_[0])}{qw(ServerVersion DockerRootDir)};
     my ($major) = $version =~ /^(\d+)\./ or return "";
-    if ($major < 23) { # cannot be asked for this alone, and all of it may walk volumes for minutes
+    if ($major < 23) { # this API cannot list the cache alone, and listing everything may take minutes
         my ($by) = -e "$root/buildkit/executor/runc-log.json" ? (stat "$root/buildkit/executor")[9] : ();
         return $by ? "build_ran $by\n" : "";
     }
     # 26.1.5 panics at this question in an API below 1.44, which Docker has since 25
     my $api = $major < 25 ? "1.42" : "1.44";
-    my $all = ask("/v$api/system/df?type=build-cache") // die "Docker knows no build cache\n";
+    my $all = ask("/v$api/system/df?type=build-cache") // die "Docker does not report its build cache\n";
     my $cache = members($all)->{BuildCache} // "";
     my ($records, $last) = (0, "");
     pos($cache) = 1;
@@ -260,8 +259,8 @@ sub build_cache { # what a builder in dockerd has left; which images and steps, 
     }
     return "build_cache $records $last\n";
 }
-sub runc { # its version, where Docker 29 does not say it: Ubuntu builds runc without a commit. Docker tells the
-    # default runtime's, which an audit is not content with.
+sub runc { # runc's version, where Docker 29 does not report it: Ubuntu builds runc without a commit. Docker reports
+    # the default runtime only, and an audit needs runc's version in any case.
     my $top = members($_[0]);
     my ($major) = ($top->{ServerVersion} // "") =~ /^"(\d+)\./ or return "";
     my $default = ($top->{DefaultRuntime} // "") =~ /^"(?:runc|io\.containerd\.runc\.v2)"$/;
@@ -270,7 +269,7 @@ sub runc { # its version, where Docker 29 does not say it: Ubuntu builds runc wi
     my $answer = `runc --version` // "";
     return $answer =~ /^runc version (\S+)/ ? "runc_version $1\n" : "";
 }
-sub ascii { # JSON as it was, with escapes; bytes that are no UTF-8 are nobody's text
+sub ascii { # JSON in ASCII, with escapes; "?" for bytes that are not UTF-8
     my ($text) = @_;
     $text =~ s/(\x7f|[\xc2-\xf4][\x80-\xbf]+)|[\x80-\xff]/defined $1 ? escaped($1) : "?"/ge;
     return $text;
@@ -301,7 +300,7 @@ my $told = eval {
     $text;
 };
 print defined $told ? ascii($told) : "docker_error $@";
-sub within { # what a job says in its seconds; undef if it says nothing, and $@ is why. No reason to know nothing else
+sub within { # runs a job for so many seconds at most; undef if it fails, with the reason in $@. The rest goes on
     my ($limit_s, $job) = @_;
     my $said = eval {
         local $SIG{ALRM} = sub { die "no answer within $limit_s s\n" };
@@ -317,6 +316,6 @@ print ascii(within(5, \&stopped) // "") if $may_be_stopped && defined $told;
 if ($wide && defined $told) {
     my $idle = within(10, sub { idle($ids) });
     print defined $idle ? ascii($idle) : "idle_error $@";
-    print within(10, \&components) // ""; # without them it is known what /info says
+    print within(10, \&components) // ""; # without them the versions in /info are used
     print within(10, sub { build_cache($info) }) // "build_error $@";
 }

@@ -1,14 +1,13 @@
 #!/bin/sh
-# What Docker and /proc tell of the daemon and of each running container. Read in front of
-# node_state.sh. With wide=yes also what containers were given that could undo a sandbox, their labels
-# called $labels (a line each), sandboxes and engines that no container belongs to, and where what is
-# called $guarded (paths, a line each) lies.
+# Prints what Docker and /proc know about the daemon and each running container. Comes before node_state.sh.
+# With wide=yes also: what containers were given that could break a sandbox, their labels named in $labels (one
+# a line), sandboxes and engines without a container, and the locations of the paths in $guarded (one a line).
 
 docker_state() {
     if command -v docker > /dev/null; then printf 'docker_client %s\n' "$(docker --version)"; fi
     if [ ! -S "$socket" ]; then return 0; fi
     if ! command -v perl > /dev/null; then
-        echo 'docker_error perl-base is missing on the node, without which Docker cannot be asked'
+        echo 'docker_error perl-base is not installed on the node, and Docker cannot be asked without it; install perl-base'
         return 0
     fi
     set -- "$socket" "${wide:-}"

@@ -1,21 +1,21 @@
 #!/bin/sh
-# How dockerd is asked and watched on a node. Read behind service_*.sh, in front of the script that
-# needs it. Set before: timeout_s runtimes live_restore default_runtime work began
+# Asks and watches dockerd. Comes after service_*.sh, before the scripts that use its functions.
+# Variables: timeout_s, runtimes, live_restore, default_runtime, work, began.
 set -eu
 : "${timeout_s:?}" "${runtimes?}" "${live_restore?}" "${default_runtime?}"
 
-accepted=no refused=no # what dockerd said to reloads
+accepted=no refused=no # whether dockerd has accepted or refused a reload
 
 docker_quick() { timeout 10 docker "$@"; }
 
 answers() { docker_quick version --format '{{.Server.Version}}' > /dev/null 2>&1; }
 
-seconds() { # since boot: a clock that is set does not change it
+seconds() { # since boot, so that setting the clock changes nothing
     read -r up _ < /proc/uptime
     printf '%s\n' "${up%.*}"
 }
 
-within() { # seconds command...: until it succeeds
+within() { # seconds command...: repeats the command until it succeeds; fails after that time
     end=$(($(seconds) + $1))
     shift
     until "$@"; do
@@ -24,13 +24,13 @@ within() { # seconds command...: until it succeeds
     done
 }
 
-# A refused reload changes nothing, and systemctl still says 0. That it was accepted, the daemon says
-# by an event, on every version and with every log-level; or it was started anew, and has read the file.
+# systemctl returns 0 even if dockerd refuses to reload, which changes nothing. If dockerd accepts, it emits an
+# event, in every version and with every log level. If it was restarted instead, it has read the file too.
 reload_dockerd() {
     within 10 answers || return 1 # SIGHUP kills a dockerd that is still starting
     process=$(identity)
     reloads > "$work/reloads" || return 1
-    service_reload || true # what counts is what dockerd says
+    service_reload || true # the event counts
     within 15 reloaded || {
         reason="dockerd refused to reload" refused=yes
         return 1
@@ -40,7 +40,7 @@ reload_dockerd() {
 
 dockerd_time() { docker_quick info --format '{{.SystemTime}}'; }
 
-# From the beginning, and compared with those before: a clock that is set in between hides no event.
+# Lists all reload events. Comparing two such lists works even if the clock is set in between.
 reloads() {
     docker_quick events --since 1 --until "$(dockerd_time)" \
         --filter type=daemon --filter event=reload --format '{{.TimeNano}}'
@@ -54,7 +54,7 @@ reloaded() {
     reloads > "$work/reloads.now" && grep -qvxFf "$work/reloads" "$work/reloads.now"
 }
 
-identity() { # of dockerd's process; empty if it does not run
+identity() { # prints "boot/pid/start" of dockerd's process; nothing if it does not run
     pid='' stat=''
     if [ -r /run/docker.pid ]; then read -r pid < /run/docker.pid || [ -n "$pid" ] || return 0; fi
     if [ -r "/proc/${pid:-none}/stat" ]; then read -r stat < "/proc/$pid/stat" || true; fi
@@ -78,7 +78,7 @@ in_force() {
 
 live_restore_is() { [ "$(docker_quick info --format '{{.LiveRestoreEnabled}}')" = "$1" ]; }
 
-running() { # id pid restart-count name, a line a running container
+running() { # prints "id pid restart-count name" for each running container
     ids=$(docker_quick ps -q --no-trunc) || return 1
     # shellcheck disable=SC2086
     if [ -n "$ids" ]; then docker_quick inspect --format '{{.Id}} {{.State.Pid}} {{.RestartCount}} {{.Name}}' $ids; fi
@@ -86,8 +86,8 @@ running() { # id pid restart-count name, a line a running container
 
 snapshot() { dockerd_time > "$work/since" && running > "$work/running"; }
 
-# Every container that ran still runs, as the same process; those in a crash loop apart, and those
-# that somebody else has stopped or removed in the meantime.
+# Succeeds if every container that ran still runs as the same process. Containers in a crash loop do not count, nor
+# those that somebody has stopped or removed in the meantime. Otherwise lost is the name of the first one.
 none_lost() {
     lost=''
     running > "$work/now" || return 1
@@ -99,7 +99,7 @@ none_lost() {
     done < "$work/running"
 }
 
-ended_by_others() { # a container that dockerd loses dies, but nobody has sent it a signal
+ended_by_others() { # container: true if it was removed or sent a signal. One that dockerd loses gets none
     if ! docker_quick inspect --format '{{.Id}}' "$1" > /dev/null 2>&1; then
         answers
         return
@@ -109,11 +109,11 @@ ended_by_others() { # a container that dockerd loses dies, but nobody has sent i
     [ -n "$told" ]
 }
 
-ephemeral() { # names of running containers that a restart would end
+ephemeral() { # prints the names of running containers that a restart of dockerd would end (--rm)
     ids=$(docker_quick ps -q) || return 1
     # shellcheck disable=SC2086
     if [ -n "$ids" ]; then
-        docker_quick inspect --format '{{if .HostConfig.AutoRemove}}{{.Name}}{{end}}' $ids | grep . | tr -d / | tr '\n' ' ' || true
+        docker_quick inspect --format '{{if .HostConfig.AutoRemove}}{{.Name}}{{end}}' $ids | grep . | tr -d / | tr '\n' ' ' | sed 's/ $//' || true
     fi
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Loads the rules of pyinfra-gvisor that are in file $1, all at once or not at all, and writes down
-# what the kernel has then.
+# Loads the firewall rules in file $1, all at once or not at all, and records the checksum of what the kernel then
+# lists.
 set -eu
 : "${1:?the file with the rules}"
 run=/run/pyinfra-gvisor-egress

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes the firewall off the node: its table, its files, its unit. Read behind put_files.sh.
+# Removes the firewall from the node: its table, files and unit. Comes after put_files.sh.
 set -eu
 dir=/opt/gvisor/egress
 run=/run/pyinfra-gvisor-egress
@@ -9,14 +9,14 @@ units=/etc/systemd/system
 mkdir -p "$run"
 chmod 700 "$run" # whoever can open a lock can hold it
 exec 9>> "$run/lock"
-flock -w 30 9 || die "$run/lock" "somebody holds it for 30 s; nothing was removed, run again"
+flock -w 30 9 || die "$run/lock" "another process has held this lock for 30 s; nothing was removed, run again"
 if [ "$(systemctl is-active "$unit-revert.timer")" = active ]; then systemctl stop "$unit-revert.timer"; fi
 if [ -e "$units/$unit.service" ]; then
     systemctl disable --quiet --now "$unit.service"
     rm -f "$units/$unit.service"
     systemctl daemon-reload
 fi
-rm -f "$units/sysinit.target.wants/$unit.service" # left behind where somebody has removed the unit
+rm -f "$units/sysinit.target.wants/$unit.service" # left if the unit was removed by hand
 if systemctl is-failed --quiet "$unit.service"; then systemctl reset-failed "$unit.service"; fi
 if [ -x /usr/sbin/nft ] && /usr/sbin/nft list table inet pyinfra_gvisor > /dev/null 2>&1; then
     /usr/sbin/nft delete table inet pyinfra_gvisor

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Takes back rules of pyinfra-gvisor that no controller has confirmed; what was there before holds.
+# Rolls back new firewall rules that no controller has confirmed: the previous rules, if any, are loaded again.
 set -eu
 dir=/opt/gvisor/egress
 run=/run/pyinfra-gvisor-egress
 mkdir -p "$run"
 chmod 700 "$run" # whoever can open a lock can hold it
 exec 9>> "$run/lock"
-# Nobody is to keep a controller locked out by holding on to it.
-flock -w 30 9 || echo 'somebody holds the lock for 30 s; it goes on without'
+# Goes on without the lock: whoever holds it must not keep the controller locked out.
+flock -w 30 9 || echo 'another process has held the lock for 30 s; rolling back without it'
 if [ ! -e "$dir/candidate.nft" ]; then exit 0; fi
 if [ -e "$dir/rules.nft" ]; then
     sh "$dir/load.sh" "$dir/rules.nft"
@@ -18,4 +18,4 @@ else
     rm -f "$run/loaded"
 fi
 rm -f "$dir/candidate.nft"
-echo 'nobody came back to confirm the new rules; they were taken back'
+echo 'no controller confirmed the new rules in time; they were rolled back'

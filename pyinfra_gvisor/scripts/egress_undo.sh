@@ -1,7 +1,7 @@
 #!/bin/sh
-# Takes rules that are on probation back now, instead of when their time is up.
+# Rolls back unconfirmed firewall rules now, without waiting for the timer.
 set -eu
-if [ ! -e /opt/gvisor/egress/candidate.nft ]; then exit 1; fi # confirmed, or taken back by now
-# The timer goes last: it takes them back if this does not come to its end.
+if [ ! -e /opt/gvisor/egress/candidate.nft ]; then exit 1; fi # already confirmed or rolled back
+# The timer is stopped last: it rolls back if this script is interrupted.
 sh /opt/gvisor/egress/revert.sh
 systemctl stop pyinfra-gvisor-egress-revert.timer

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Gets files with curl or wget: resumed where the server can, given up when nothing comes any more.
-# Set before: timeout_s (without progress), staging; die, say and said are the caller's.
+# Downloads files with curl or wget. Resumes where the server can, and gives up after timeout_s without progress.
+# Variables: timeout_s, staging, max_bytes (optional). Functions of the caller: die, say, said.
 max_bytes=${max_bytes:-1073741824} # six times the largest archive so far
 attempts=3
 
-take_proxy() { # sudo drops these from the environment, so the node's own file counts as well
+take_proxy() { # sudo removes these from the environment, so /etc/environment counts too
     for name in http_proxy https_proxy no_proxy; do
         upper=$(say "$name" | tr '[:lower:]' '[:upper:]')
         eval "value=\${$name:-\${$upper:-}}"
@@ -19,13 +19,13 @@ take_proxy() { # sudo drops these from the environment, so the node's own file c
 size_of() { if [ -f "$1" ]; then wc -c < "$1"; else say 0; fi; }
 
 # shellcheck disable=SC2016
-answer() { # the last answer's head, after redirects and what proxies said
+answer() { # prints the head of the last answer, without those of redirects and proxies
     sed -n 's/\r$//; s/^ *//; /^HTTP\//h; /^HTTP\//!H; ${x;p;}' "$staging/head"
 }
 
 answered() { answer | sed -n '1s/^HTTP\/[0-9.]* \([0-9]*\).*/\1/p'; }
 
-announced() { # the size that the whole file has, if the server said one
+announced() { # prints the size of the whole file, if the server named it
     answer | sed -n 's/^[Cc]ontent-[Rr]ange: *bytes [0-9]*-[0-9]*\/\([0-9]\{1,\}\).*/\1/p; t
         s/^[Cc]ontent-[Ll]ength: *\([0-9]\{1,\}\).*/\1/p' | sort -n | tail -n 1
 }
@@ -44,7 +44,7 @@ with_wget() {
 }
 
 keep_what_came() { # $1: the file so far, $2: its size before
-    # wget leaves out itself what it has when the server sends all again; curl does not.
+    # If the server sends the whole file again, wget skips what it has; curl does not.
     if [ "$2" -gt 0 ] && { [ "$tool" = wget ] || [ "$(answered)" = 206 ]; }; then
         cat "$staging/next" >> "$1" && rm -f "$staging/next"
     else
@@ -52,14 +52,14 @@ keep_what_came() { # $1: the file so far, $2: its size before
     fi
 }
 
-attempt() { # $1 URL, $2 file; 0: all of it is there, 1: not yet, 2: never
+attempt() { # $1 URL, $2 file; returns 0: complete, 1: try again, 2: give up
     have=$(size_of "$2")
     rm -f "$staging/next" "$staging/head"
     : > "$staging/next"
     : > "$staging/head"
     ended=0
     if [ "$have" -gt 0 ]; then from=$have; else from=""; fi
-    # In blocks of 512 bytes: what a server sends without end must not fill the disk.
+    # An endless answer must not fill the disk. The limit is in blocks of 512 bytes.
     (ulimit -f $((max_bytes / 512)) && "with_$tool" "$1" "$from") || ended=$?
     if [ "$(size_of "$staging/next")" -ge "$max_bytes" ] || [ "$(announced || :)" -gt "$max_bytes" ] 2> /dev/null; then
         why="is larger than $((max_bytes / 1048576)) MiB"
@@ -75,7 +75,7 @@ attempt() { # $1 URL, $2 file; 0: all of it is there, 1: not yet, 2: never
     esac
     keep_what_came "$2" "$have" || return 2
     size=$(announced)
-    why="exit code $ended, $(said "$staging/said"), $(size_of "$2") of ${size:-?} bytes came"
+    why="exit code $ended, $(said "$staging/said"), received $(size_of "$2") of ${size:-?} bytes"
     if [ -n "$size" ]; then [ "$(size_of "$2")" = "$size" ] || return 1; else [ "$ended" = 0 ] || return 1; fi
 }
 
@@ -85,13 +85,13 @@ download() { # $1 URL, $2 file, $3 what to call it
     elif command -v wget > /dev/null; then
         tool=wget
     else
-        die "neither curl nor wget is there; apt-get install curl"
+        die "neither curl nor wget is installed; apt-get install curl"
     fi
     tried=0
     while :; do
         tried=$((tried + 1))
         result=0
-        why="no space is left in ${releases_dir:-it}"
+        why="no space is left in ${releases_dir:-the directory}"
         attempt "$1" "$2" || result=$?
         case "$result" in
             0) return 0 ;;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints the files that daemon.json was before each change of ours; changes nothing.
+# Prints the daemon.json from before each change of ours. Changes nothing.
 set -u
 cd /var/lib/pyinfra-gvisor/generations 2> /dev/null || cd /
 for directory in [0-9]*/; do

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs Docker Engine with compose. Set before: host, flavour (debian or docker-ce), for docker-ce
-# repository (its base URL), distribution, codename, key_sha256.
+# Installs Docker Engine with compose. Variables: host, flavour (debian or docker-ce); for docker-ce also
+# repository (base URL), distribution, codename, key_sha256.
 set -eu
 : "${flavour:?}" "${host:?}"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
@@ -13,7 +13,7 @@ fetch() { # url file
     elif command -v wget > /dev/null; then
         wget -q --tries=3 --timeout=30 -O "$2" "$1"
     else
-        echo "neither curl nor wget is there to fetch $1; apt-get install curl" >&2
+        echo "neither curl nor wget is installed to fetch $1; apt-get install curl" >&2
         return 1
     fi
 }
@@ -42,7 +42,7 @@ if [ "$flavour" = docker-ce ]; then
     apt-get -q -y install docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin
 else
     apt-get -q update
-    # Debian 13 has the docker command in a package of its own, Debian 12 and Ubuntu have not
+    # Debian 13 has the docker command in a package of its own; Debian 12 and Ubuntu do not
     packages='docker.io'
     for package in docker-cli docker-compose docker-compose-v2; do
         if apt-cache show "$package" > /dev/null 2>&1; then packages="$packages $package"; fi
@@ -55,5 +55,5 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
     if docker version --format '{{.Server.Version}}'; then exit 0; fi
     sleep 2
 done
-echo "docker.engine: docker on $host: it is installed, but dockerd does not answer; look at journalctl -u docker" >&2
+echo "docker.engine: docker on $host: Docker is installed, but dockerd does not answer; see journalctl -u docker" >&2
 exit 1

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes wrapper scripts, if runsc takes the flags of all of them. Arguments: pairs of path and
-# content in base64. Set before: host, release.
+# Writes wrapper scripts if runsc accepts the flags of all of them. Arguments: pairs of path and content in base64.
+# Variables: host, release.
 set -eu
 : "${host:?}" "${release:?}"
 umask 022
@@ -10,8 +10,8 @@ die() {
     exit 1
 }
 
-# `help` and not `--version`, which is answered before values are looked at. It would begin the
-# logs that the flags name, so these are taken back.
+# Uses `help`: runsc answers `--version` before it checks the values of flags. `help` would create the log files
+# that the flags name, so these flags are set to nothing.
 check_flags() { # path, content
     runtime=${1##*/}
     runtime=${runtime%%-*}
@@ -21,9 +21,9 @@ check_flags() { # path, content
     if [ "$code" = 0 ]; then return 0; fi
     said=$(printf '%s\n' "$said" | sed -n '1s/^.*FATAL ERROR: //;1p' | tr -cd '[:print:]' | cut -c1-200)
     case "$code" in
-        124) die "runtime $runtime on $host: runsc $release does not answer within 60 s; look at the node's load" ;;
-        126 | 127) die "runtime $runtime on $host: runsc $release cannot be run: $said; remove its directory, run again" ;;
-        *) die "runtime $runtime on $host: runsc $release refuses its flags: $said; mend gvisor_runtimes[\"$runtime\"]" ;;
+        124) die "runtime $runtime on $host: runsc $release does not answer within 60 s; check the node's load" ;;
+        126 | 127) die "runtime $runtime on $host: runsc $release does not start: $said; remove its directory and run again" ;;
+        *) die "runtime $runtime on $host: runsc $release refuses its flags: $said; correct gvisor_runtimes[\"$runtime\"]" ;;
     esac
 }
 

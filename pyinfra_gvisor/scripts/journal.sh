@@ -1,7 +1,6 @@
 #!/bin/sh
-# What is kept on the node while daemon.json is being changed, so that whoever comes next, after a
-# crash or a power cut, can finish or undo it. Read in front of apply_daemon_json.sh.
-# Set before: what is listed here. Sets: target, staged, work.
+# Keeps on the node what the next run needs to finish or undo a change of daemon.json after a crash or a power cut.
+# Comes before apply_daemon_json.sh. Variables: those checked below. Sets: target, staged, work.
 set -eu
 : "${file:?}" "${state_dir:?}" "${keep:?}" "${id:?}" "${action:?}" "${unit?}"
 : "${after_b64?}" "${neutral_b64:?}" "${old_neutral_b64:?}" "${on_b64:?}" "${off_b64:?}" "${old_on_b64:?}" "${old_off_b64:?}"
@@ -15,9 +14,9 @@ staged=$(dirname "$target")/.pyinfra-gvisor
 
 say() { printf '%s\n' "$*"; }
 
-masked() { sed -f "$work/hide"; } # what dockerd says, without what is secret in daemon.json; no argument may tell
+masked() { sed -f "$work/hide"; } # removes the secrets of daemon.json from dockerd's output; not in argv, which anybody can read
 
-decode() { # base64 file: none for "-"
+decode() { # base64 file: writes no file for "-"
     if [ "$1" != - ]; then printf '%s' "$1" | base64 -d > "$2"; fi
 }
 
@@ -30,27 +29,27 @@ sha256_of() {
     fi
 }
 
-write_state() { # name, from standard input: all of it or nothing
+write_state() { # name: writes standard input, whole or not at all
     cat > "$state_dir/.$1.new" && sync "$state_dir/.$1.new" && mv -T "$state_dir/.$1.new" "$state_dir/$1"
 }
 
-note() { # what has to be known of a change that ends well: of that nobody sees what is printed
+note() { # something to know about a change that succeeds: its output is not shown, so the record keeps it
     say "$*" >&2
     say "$*;" >> "$work/notes" || true # the disk may be full
 }
 
-as_json() { tr '\n' ' ' | tr -d '\042\134' | tr -c '[:print:]' ' '; } # what is to be in a string, from standard input
+as_json() { tr '\n' ' ' | tr -d '\042\134' | tr -c '[:print:]' ' '; } # standard input as the inside of a JSON string
 
 record_run() { # result reason
     notes=''
     if [ -s "$work/notes" ]; then notes=$(as_json < "$work/notes"); fi
     printf '{"id":"%s","result":"%s","reason":"%s","notes":"%s","action":"%s","at":"%s","version":1}\n' \
         "$id" "$1" "$(printf '%s' "$2" | as_json)" "${notes%; }" "$action" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" |
-        write_state last-run.json || say "could not write $state_dir/last-run.json" >&2
+        write_state last-run.json || say "cannot write $state_dir/last-run.json" >&2
 }
 
-# Everything that will be needed is written beforehand, also what is needed to go back: from the
-# first change on no step has to find room on a disk that may be full by then.
+# Writes every file that the change or its rollback will need. After this no step needs disk space: the disk may be
+# full by then.
 write_down() {
     rm -rf "$work" "$staged"
     mkdir -p "$work" "$(dirname "$target")" && mkdir -m 0700 "$staged" || return 1
@@ -62,7 +61,7 @@ write_down() {
         decode "$applied_b64" "$work/applied" && decode "$applied_anew_b64" "$work/applied_anew" || return 1
     for path in "$staged"/*; do
         if [ ! -e "$path" ]; then
-            continue # none is staged
+            continue # nothing is staged
         elif [ -e "$target" ]; then
             chmod --reference="$target" "$path" && chown --reference="$target" "$path" || return 1
         else
@@ -73,7 +72,7 @@ write_down() {
     if [ -e "$state_dir/owned.json" ]; then cp -p "$state_dir/owned.json" "$work/owned.before" || return 1; fi
 }
 
-# The files before this change. Of older ones only the newest are kept.
+# Keeps the files from before this change as a generation. drop_old_generations removes the oldest ones.
 keep_generation() {
     number=1
     for path in "$state_dir"/generations/*; do
@@ -98,11 +97,11 @@ drop_old_generations() {
     done
 }
 
-# A node that goes down in the middle undoes the change at its next boot, before dockerd starts: the
-# new file may be one that dockerd cannot start with.
+# After a power cut or a reboot in the middle, the node undoes the change at its next boot, before dockerd starts:
+# dockerd may not be able to start with the new file.
 arm_recovery() {
     if [ -z "$unit" ]; then return 0; fi
-    printf '%s\n' '[Unit]' 'Description=Undo the change of daemon.json that the node went down in' \
+    printf '%s\n' '[Unit]' 'Description=Undo the change of daemon.json that a reboot interrupted' \
         "Before=$unit" 'RequiresMountsFor=/etc/docker /var/lib' '[Service]' 'Type=oneshot' \
         "ExecStart=/bin/sh $pending/transaction.sh boot" > "$recovery_unit" &&
         mkdir -p "/etc/systemd/system/$unit.wants" &&
@@ -113,7 +112,7 @@ arm_recovery() {
 disarm_recovery() {
     if [ -z "$unit" ]; then return 0; fi
     rm -f "/etc/systemd/system/$unit.wants/${recovery_unit##*/}" "$recovery_unit"
-    rmdir "/etc/systemd/system/$unit.wants" 2> /dev/null || true # others may have theirs in it
+    rmdir "/etc/systemd/system/$unit.wants" 2> /dev/null || true # other units may use this directory
 }
 
 begin() {
@@ -124,12 +123,12 @@ begin() {
     sync "$state_dir"
 }
 
-forget() { # the change has ended, one way or the other
+forget() { # removes everything: the change has ended, applied or undone
     rm -rf "$staged"
     if [ -d "$pending" ]; then
         release_ports || true
         disarm_recovery
-        keep_scripts || say "could not keep runtime scripts for later restarts of dockerd" >&2
+        keep_scripts || say "cannot keep the runtime scripts for later restarts of dockerd" >&2
         rm -rf "$state_dir/.pending" && mv "$pending" "$state_dir/.pending"
         sync "$state_dir"
     fi
@@ -140,11 +139,11 @@ step() { say "$1" >> "$work/journal" && sync "$work/journal"; }
 
 reached() { grep -qx "$1" "$work/journal"; }
 
-put() { # the staged file of this name becomes daemon.json, at once or not at all; no such file: none
+put() { # name: makes this staged file daemon.json, atomically; if it does not exist, removes daemon.json
     if [ -e "$staged/$1" ]; then
         if [ "$(sha256_of "$staged/$1")" = "$(sha256_of "$target")" ]; then return 0; fi
-        # A copy: a second name would have another change of daemon.json seen when the first one goes,
-        # after dockerd has read it. A disk that is full has room for the name alone.
+        # A copy: removing one of two hard links later would change the ctime of daemon.json, as if it was edited
+        # after dockerd read it. A full disk has room for a hard link only.
         { cp -p "$staged/$1" "$staged/.next" && sync "$staged/.next"; } 2> /dev/null ||
             ln -f "$staged/$1" "$staged/.next" || return 1
         mv -f "$staged/.next" "$target" || return 1
@@ -154,7 +153,7 @@ put() { # the staged file of this name becomes daemon.json, at once or not at al
     sync "$(dirname "$target")"
 }
 
-ours_or_old() { # whether daemon.json is one of the files that this change may have put there
+ours_or_old() { # true if daemon.json is a file that this change wrote, or the old one
     now=$(sha256_of "$target")
     if [ "$now" = absent ]; then
         if [ ! -e "$staged/old" ] || [ ! -e "$staged/after" ]; then return 0; fi

@@ -1,8 +1,7 @@
 #!/bin/sh
-# Has the kernel's settings and our files about it as declared, and gives back what is ours no longer.
-# Arguments: path, mode and content in base64 of each file.
-# Set before: settings, a key and its value a line; gone, the files that go, a line each.
-# Read behind put_files.sh.
+# Applies the declared kernel settings and files, and restores the earlier value of settings that are no longer
+# declared. Arguments: path, mode and content in base64 of each file.
+# Variables: settings (key and value, one pair a line), gone (files to remove, one a line). Comes after put_files.sh.
 set -euf
 : "${settings?}" "${gone?}"
 sys=/proc/sys
@@ -11,16 +10,16 @@ nothing='nothing was changed'
 newline='
 '
 
-look() { # key: sets path, and value with one space between words; fails if the kernel has no such setting
+look() { # key: sets path and value (words separated by one space); fails if the kernel has no such setting
     case "$1" in */*) path=$sys/$1 ;; *) path=$sys/$(printf '%s' "$1" | tr . /) ;; esac
     if [ ! -e "$path" ]; then return 1; fi
-    value=$(cat -- "$path") || die "$1" "it cannot be read, nor put back then; $nothing. Leave it out"
+    value=$(cat -- "$path") || die "$1" "this setting cannot be read, so it could not be restored later; $nothing. Remove it from gvisor_kernel"
     # shellcheck disable=SC2086
     set -- $value
     value=$*
 }
 
-of() { # key, pairs: sets found
+of() { # key, pairs: sets found to the value of this key
     while read -r name found; do
         if [ "$name" = "$1" ]; then return 0; fi
     done << END
@@ -29,17 +28,17 @@ END
     return 1
 }
 
-change() { # key, value: the one that look has found
+change() { # key, value: writes the setting that look has read
     if ! said=$({ printf '%s\n' "$2" > "$path"; } 2>&1); then
-        die "$1" "the kernel refuses '$2' (${said##*: }), it stays '$value'; $nothing"
+        die "$1" "the kernel refuses '$2' (${said##*: }), the value stays '$value'; $nothing"
     fi
     had=$value
     changed="$1 $value$newline$changed"
     look "$1"
-    if [ "$value" != "$2" ]; then die "$1" "it is '$value' after '$2' was written, and '$had' again now; $nothing"; fi
+    if [ "$value" != "$2" ]; then die "$1" "the kernel reads '$value' after '$2' was written; the earlier value '$had' was restored; $nothing"; fi
 }
 
-keep() { # pairs as they were before us, and as we write them
+keep() { # pairs from before us, pairs that we write: records both
     if [ -z "$1" ]; then
         rm -rf "$dir"
         if [ -d "${dir%/*}" ]; then rmdir --ignore-fail-on-non-empty "${dir%/*}"; fi
@@ -54,7 +53,7 @@ keep() { # pairs as they were before us, and as we write them
     done
 }
 
-undo() { # what was changed, the last first; settings may depend on one another
+undo() { # restores changed settings, the last first: one may depend on another
     set +e
     while read -r key old; do
         if [ -n "$key" ] && look "$key"; then printf '%s\n' "$old" > "$path"; fi
@@ -81,7 +80,7 @@ done << END
 $old_before
 END
 
-# Written down before it is done, so that what is interrupted here can still be given back.
+# Recorded before the first change, so that an interrupted run can still be undone.
 trap undo EXIT
 keep "${before}${dropped}" "$settings$newline$old_written"
 while read -r key wanted; do

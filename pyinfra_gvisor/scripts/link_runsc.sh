@@ -1,5 +1,5 @@
 #!/bin/sh
-# Points the link for people at a release, at once or not at all. Set before: target.
+# Points /usr/local/bin/runsc, a link for people, at a release, atomically. Variables: target.
 set -eu
 : "${target:?}"
 ln -sfn "$target" /usr/local/bin/.runsc.new

@@ -1,8 +1,8 @@
 #!/bin/sh
-# What a release consists of, written beside it, so that damage can be seen and put right.
-# Set before: home staging release shown source; die and say are the caller's.
+# Writes a manifest of a release's files into its directory, to find and repair damage later.
+# Variables: home, staging, release, shown, source. Functions of the caller: die, say.
 
-# What the node's fact compares; renaming the directory changes none of it.
+# The fact about the node compares these lines. Renaming the directory does not change them.
 stat_lines() { (cd "$1" && find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\n' | sort); }
 
 members() { (cd "$1" && find . ! -type d ! -path ./manifest.json -printf '%P\n' | sort); }
@@ -13,11 +13,11 @@ listed() { tr '\n' ',' | sed 's/,$//; s/,/, /g'; }
 
 quoted() { sed 's/[\\"]/\\&/g; s/.*/"&"/'; }
 
-pairs() { sed 's/^\([0-9a-f]*\)  \(.*\)$/"\2": "\1"/' | listed; } # sums as members of a JSON object
+pairs() { sed 's/^\([0-9a-f]*\)  \(.*\)$/"\2": "\1"/' | listed; } # checksums as members of a JSON object
 
 stat_json() { stat_lines "$1" | quoted | sed 's/$/,/' | tr '\n' ' ' | sed 's/, $//'; }
 
-write_manifest() { # $1 where the members are, $2 their sums in a file; into staging
+write_manifest() { # $1 directory of the files, $2 file with their checksums; writes to $staging
     {
         printf '{"release": "%s", "source": %s, ' "$release" "$(say "$shown" | tr -d '\000-\037' | quoted)"
         printf '"sha512": {%s}, ' "$(pairs < "$staging/fetched")"
@@ -27,23 +27,23 @@ write_manifest() { # $1 where the members are, $2 their sums in a file; into sta
     chmod 0644 "$staging/manifest.json"
 }
 
-intact() { # whether the release is as its manifest says, as far as can be seen without reading it
+intact() { # true if names, sizes, modes and times are those in the manifest; reads no content
     [ -d "$home" ] && [ ! -L "$home" ] && [ -f "$home/manifest.json" ] || return 1
     case "$(cat "$home/manifest.json")" in *"\"stat\": [$(stat_json "$home")]}") return 0 ;; esac
     return 1
 }
 
-recorded_sums() { # as sha256sum writes them
+recorded_sums() { # the checksums in the manifest, in the format of sha256sum
     sed -n 's/.*"members": {\([^}]*\)}.*/\1/p' "$home/manifest.json" | sed 's/, /\n/g' |
         sed -n 's/^"\([A-Za-z0-9._/+-]*\)": "\([0-9a-f]\{64\}\)"$/\2  \1/p'
 }
 
-recorded_modes() { # mode and name, of each member
+recorded_modes() { # mode and name of each file in the manifest
     sed -n 's/.*"stat": \[\(.*\)\]}$/\1/p' "$home/manifest.json" | sed 's/", "/\n/g' |
         sed -n 's/^"\{0,1\}\([A-Za-z0-9._/+-]*\) f \([0-7]*\) .*/\2 \1/p'
 }
 
-same_content() { # whether every member has the content that it had, and nothing else is there
+same_content() { # true if every file has the recorded content and there are no other files
     [ -d "$home" ] && [ ! -L "$home" ] && [ -f "$home/manifest.json" ] && [ ! -L "$home/manifest.json" ] || return 1
     recorded_sums > "$staging/sums"
     [ -s "$staging/sums" ] || return 1
@@ -52,12 +52,12 @@ same_content() { # whether every member has the content that it had, and nothing
     (cd "$home" && sha256sum -c --quiet --strict "$staging/sums") > /dev/null 2>&1
 }
 
-put_modes_right() { # of what is there with the right content, then write it down anew
+put_modes_right() { # repairs owners and modes where the content is right, then updates the manifest
     recorded_modes > "$staging/modes"
     chown -R 0:0 "$home"
     find "$home" -type d -exec chmod 0755 {} +
     while read -r mode name; do chmod "$mode" "$home/$name"; done < "$staging/modes"
-    # All but the last part stays as it was written: where it came from and when.
+    # Only the last part changes: source and time of the installation stay.
     sed 's/"stat": \[.*$/"stat": [/' "$home/manifest.json" | tr -d '\n' > "$staging/manifest.json"
     printf '%s]}\n' "$(stat_json "$home")" >> "$staging/manifest.json"
     chmod 0644 "$staging/manifest.json"
@@ -65,7 +65,7 @@ put_modes_right() { # of what is there with the right content, then write it dow
     mv -f "$staging/manifest.json" "$home/manifest.json"
 }
 
-# Member by member: sandboxes run from this directory, and every exec in them needs its runsc.
+# Replaces file by file: sandboxes run from this directory, and every exec in them needs its runsc.
 replace_members() {
     cp -r --attributes-only "$staging/tree" "$staging/wanted"
     if [ -L "$home" ] || [ ! -d "$home" ]; then rm -f "$home"; fi
@@ -85,7 +85,7 @@ replace_members() {
     find "$home" -type d -exec chmod 0755 {} +
 }
 
-replace_member() { # what is right already stays, inode and all
+replace_member() { # keeps a file with the right content, its inode too
     if [ -f "$home/$1" ] && [ ! -L "$home/$1" ] && cmp -s "$staging/tree/$1" "$home/$1"; then
         chmod "$(stat -c %a "$staging/tree/$1")" "$home/$1"
         return 0

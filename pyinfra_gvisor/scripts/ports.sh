@@ -1,14 +1,14 @@
 #!/bin/sh
-# Published ports stay open while dockerd restarts. It takes its rules for them away and puts them
-# back, which refuses every new connection for some tenths of a second, live-restore or not: copies
-# in a chain of our own, after Docker's, do the same work meanwhile. Docker 29 can have its rules in
-# nftables: what its own table drops while dockerd starts, no other table can accept.
-# Set before: work, firewall (of dockerd as it runs: iptables or nftables). Connections to 127.0.0.1 go through docker-proxy, and wait for nothing.
+# Keeps published ports open while dockerd restarts. dockerd removes its firewall rules and adds them again. In
+# between new connections are refused for some tenths of a second, with live-restore too. Meanwhile copies of the
+# rules, in a chain of ours after Docker's, do the same work. Docker 29 can use nftables: what its own table drops
+# while dockerd starts, no other table can accept. Connections to 127.0.0.1 go through docker-proxy and need no rule.
+# Variables: work, firewall (what the running dockerd uses: iptables or nftables).
 set -eu
 : "${firewall:?}"
 held_chain=PYINFRA-GVISOR held_table=pyinfra_gvisor_held
 
-docker_dnat() { # ip | ip6: the rules of Docker's nftables that lead to published ports
+docker_dnat() { # ip | ip6: prints Docker's nftables rules for published ports
     if ! command -v nft > /dev/null; then return 0; fi
     nft -s list chain "$1" docker-bridges nat-prerouting-and-output 2> /dev/null | grep ' dnat to ' || true
 }
@@ -18,7 +18,7 @@ hold_ports() {
     if [ "$firewall" = nftables ]; then hold_nftables; fi
 }
 
-release_ports() { # fails if anything of it stays
+release_ports() { # fails if a rule remains
     stays=no
     release_iptables || stays=yes
     release_nftables || stays=yes
@@ -26,13 +26,13 @@ release_ports() { # fails if anything of it stays
 }
 
 not_held() { # tool
-    note "published ports were not held open with $1, connections may have been refused for a moment"
+    note "published ports could not be held open with $1 during the restart; new connections may have been refused for a moment"
 }
 
 hold_nftables() {
     if ! command -v nft > /dev/null; then not_held nft && return 0; fi
     for family in ip ip6; do
-        # one that is there holds more than dockerd may have at the moment
+        # an existing table may have more rules than dockerd has at the moment
         if nft list table "$family" "$held_table" > /dev/null 2>&1; then continue; fi
         rules=$(docker_dnat "$family")
         if [ -z "$rules" ]; then continue; fi

@@ -1,5 +1,5 @@
-# What runs in a probe container, with nothing but perl-base: "serve", "look", "ask", "try" and "name". Prints
-# "observation<TAB>value" a line; what was not seen is not printed. Judging that is not done here.
+# Runs in a probe container, with perl-base only. The first argument says what to do: "serve", "look", "ask", "try"
+# or "name". Prints one "observation<TAB>value" a line, and nothing for what was not observed. Python judges them.
 use strict;
 use warnings;
 use POSIX ();
@@ -10,7 +10,7 @@ use constant NOBODY => 65534;
 # aarch64, arch/x86/entry/syscalls/syscall_64.tbl for x86_64. 3 reads all messages.
 use constant SYSLOG          => { x86_64 => 103, aarch64 => 116 };
 use constant SYSLOG_READ_ALL => 3;
-# personality(2), with a value that Docker's filter does not know: moby/profiles, seccomp/default.json
+# personality(2), with a value that Docker's seccomp filter does not allow: moby/profiles, seccomp/default.json
 use constant PERSONALITY => { x86_64 => 135, aarch64 => 92 };
 use constant ADDR_NO_RANDOMIZE => 0x40000;
 
@@ -25,7 +25,7 @@ sub see {
     print "$key\t", substr( $value, 0, 100 ), "\n";
 }
 
-# The container's first process. It ends by itself if whoever started it was killed.
+# The main process of a container. It ends by itself after $life_s, even if the proof was killed.
 sub serve {
     my ( $port, $word, $life_s ) = @_;
     $SIG{TERM} = sub { POSIX::_exit(7) };
@@ -42,8 +42,8 @@ sub serve {
     }
 }
 
-# "answered" if there is the very word that is expected. A server may not be up yet: who asks is
-# refused then, or, by a docker-proxy in front of it, let in and sent away without a word.
+# Returns "answered" if the server sends the expected word. Retries for 10 s: a server that is not up yet refuses
+# the connection, or docker-proxy accepts it and closes it.
 sub asked {
     my ( $address, $port, $word ) = @_;
     my $end = time + 10;
@@ -70,7 +70,7 @@ sub answer {
     return defined $said ? $said : $why;
 }
 
-# Words "subject=observation=address=port=word": "subject<TAB>observation<TAB>outcome" of each.
+# Arguments "subject=observation=address=port=word". Prints "subject<TAB>observation<TAB>outcome" for each.
 sub ask_all {
     for (@_) {
         my ( $subject, $key, $address, $port, $word ) = split /=/;
@@ -79,7 +79,7 @@ sub ask_all {
     }
 }
 
-# Words "kind=address=port": "kind<TAB>outcome" of a connection to each, all at once, within 2 s.
+# Arguments "kind=address=port". Connects to all at once, for 2 s, and prints "kind<TAB>outcome" for each.
 sub try_all {
     my ( %open, $ready );
     for (@_) {
@@ -101,7 +101,7 @@ sub try_all {
     see( $_, "no answer" ) for keys %open;
 }
 
-sub outcome {    # of connect(2)
+sub outcome {    # an error number of connect(2) in words
     my ($error) = @_;
     my %known = ( 0 => "connected", POSIX::EHOSTUNREACH, "no route", POSIX::ECONNREFUSED, "refused" );
     return $known{$error} // do { local $! = $error; "$!" };
@@ -120,14 +120,14 @@ sub look {
     see_address( "address", source_address($peer) );
     see_address( "dns_peer",  scalar gethostbyname $word );
     see_address( "dns_alias", scalar gethostbyname "peer" );
-    see( "dns_scope", address_of("beyond.") );    # with its dot no search domain is tried
+    see( "dns_scope", address_of("beyond.") );    # the dot keeps search domains out
     see_address( "dns_external", scalar gethostbyname $external ) if $external ne "-";
     see( "tcp_to_peer", asked( $peer, $port, $word ) );
 }
 
 sub name { print address_of( $_[0] ), "\n" }
 
-# In a process of its own, since nothing else ends a query before the resolver does.
+# Resolves in a child process: only killing it ends a query before the resolver gives up.
 sub address_of {
     my ($name) = @_;
     my $pid = open( my $pipe, "-|" ) // return "";
@@ -156,7 +156,7 @@ sub personality {
     return $before < 0 && $! == POSIX::EPERM ? "refused" : "not refused";
 }
 
-sub gained {    # what a program that is root's and setuid makes of somebody who is not root
+sub gained {    # whether a setuid program of root's gives root to another user
     my ($setuid) = @_;
     my $pid = open( my $pipe, "-|" ) // return "";
     if ( !$pid ) {
@@ -179,7 +179,7 @@ sub sockets {
     $said->( "docker_socket", connect( $unix, sockaddr_un($path) ) );
 }
 
-sub source_address {    # that packets to the peer leave from
+sub source_address {    # the source address of packets to the peer
     socket( my $udp, AF_INET, SOCK_DGRAM, 0 ) or return;
     connect( $udp, sockaddr_in( 53, inet_aton( $_[0] ) // return ) ) or return;
     return ( sockaddr_in( getsockname $udp ) )[1];

@@ -1,11 +1,10 @@
 #!/bin/sh
-# What is seen of probe containers, and of the node that they run on. Read in front of prove.sh,
-# which sets what is used here.
+# Observes probe containers and the node that they run on. Comes before prove.sh, which sets the variables.
 set -eu
 
 see() { printf '%s\t%s\t%s\n' "$1" "$2" "$3"; }
 
-spare() { see node "not_applicable.$1" "$2"; } # check reason
+spare() { see node "not_applicable.$1" "$2"; } # check, reason: this check does not apply to the node
 
 see_node() {
     peer=$(peers_address)
@@ -19,7 +18,7 @@ see_node() {
         spare dns-external 'the node itself resolves no external name'
         external=-
     fi
-    if [ -z "$setuid" ]; then spare no-new-privs "an image of one's own has no setuid program to try"; fi
+    if [ -z "$setuid" ]; then spare no-new-privs "the image in gvisor_proof_image has no setuid program for this check"; fi
     if [ -n "$no_reload" ]; then spare reload "$no_reload"; fi
 }
 
@@ -42,14 +41,15 @@ look_at_all() {
     wait
     cat "$work"/look.* "$work"/from-* "$work"/log.* "$work"/outside.* "$work/verdicts"
     if [ "$external" != - ] && [ -e "$work/look.runc" ] && ! grep -q '	dns_external	' "$work/look.runc"; then
-        spare dns-external 'under runc no external name resolves either'
+        spare dns-external 'no external name resolves under runc either'
     fi
     if grep -q '	personality	not refused' "$work/look.runc"; then
-        spare seccomp "the node's own filter does not refuse it under runc either"
+        spare seccomp "the node's own seccomp filter allows this call under runc too"
     fi
 }
 
-# "name runtime pid memory address port" a line; a letter in front of each that may be empty
+# Prints "name runtime pid memory address port" for each container; the last two begin with a letter, as they may
+# be empty.
 inspect_all() {
     set --
     for runtime in $started; do set -- "$@" "$name-$runtime-$tag"; done
@@ -105,14 +105,14 @@ see_log() { # runtime
     if docker logs "$name-$1-$tag" 2>&1 | grep -qxF "log $name-$1-$tag"; then see "$1" logs 'its line'; fi
 }
 
-# Not sooner than it has answered: in the moment of its start a process has no command line yet.
+# Only after the container has answered: a process that is just starting has no command line yet.
 look_outside() { # runtime
     inspected "$1"
     see "$1" asked "$asked"
     see "$1" given_address "$address"
-    # Its main routing table is that of the namespace it is in: proc(5), fib_trie in the kernel's sources.
+    # The file shows the process' own network namespace: proc(5), fib_trie in the kernel's sources.
     if [ -z "$address" ] || [ ! -r "/proc/$pid/net/fib_trie" ]; then
-        : # nothing is seen
+        : # nothing is observed
     elif grep -qwF -e "-- $address" "/proc/$pid/net/fib_trie"; then
         see "$1" kernel_address "the kernel's"
     else
@@ -122,16 +122,16 @@ look_outside() { # runtime
     if [ "$limit" = "$memory" ]; then
         see "$1" memory_limit "$(limit_of "$pid")"
     else
-        spare memory-limit "the node's kernel has no limit of memory for containers"
+        spare memory-limit "the node's kernel has no memory limit for containers"
     fi
 }
 
-file_rights() { # pid: whether it has capabilities over files of others: 0 to 4, capabilities(7)
+file_rights() { # pid: "some" if it has a capability over files of others: 0 to 4, capabilities(7)
     capabilities=$(sed -n 's/^CapEff:[[:space:]]*//p' "/proc/$1/status")
     if [ $((0x$capabilities & 0x1f)) -eq 0 ]; then say none; else say some; fi
 }
 
-limit_of() { # pid: the memory limit of its control group or one above it, in bytes; version 1 or 2
+limit_of() { # pid: prints the memory limit in bytes of its control group or a parent; cgroup version 1 or 2
     while IFS=: read -r _ kinds group; do
         case ",$kinds," in
             *,memory,*) mounted=/sys/fs/cgroup/memory setting=memory.limit_in_bytes ;;
@@ -142,7 +142,7 @@ limit_of() { # pid: the memory limit of its control group or one above it, in by
             limit=max
             if [ -r "$mounted$group/$setting" ]; then read -r limit < "$mounted$group/$setting"; fi
             case "$limit" in
-                max | ???????????????????*) ;; # version 1 has a number of 19 digits for none
+                max | ???????????????????*) ;; # in version 1 a number of 19 digits means no limit
                 *)
                     say "$limit"
                     return 0

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Whether names go as far as the networks of a container and no further, and outlive restarts. Read in
-# front of prove_look.sh and prove.sh, which set what is used here.
+# Observes whether names resolve on a container's own networks only, and still resolve after restarts.
+# Comes before prove_look.sh and prove.sh, which set the variables.
 set -eu
 
-# Another network, on which the peer is and no probe, under a name that it has there alone.
+# Connects the peer, and no probe, to another network, where it has an additional name.
 lead_beyond() {
     docker network create --label "$label=$tag" "$network-beyond" > /dev/null
-    docker network connect --alias beyond "$network-beyond" "$name-the-peer-$tag" || true # it is then not seen there
+    docker network connect --alias beyond "$network-beyond" "$name-the-peer-$tag" || true # the check then observes nothing
 }
 
 peers_address() {
@@ -19,19 +19,19 @@ named_in() { # container name
 }
 
 outlive_restarts() {
-    began_anew peer "$name-the-peer-$tag"
+    restart_and_resolve peer "$name-the-peer-$tag"
     set --
     for runtime in $named; do set -- "$@" "$name-$runtime-$tag"; done
-    began_anew itself "$@"
+    restart_and_resolve itself "$@"
     for runtime in $named; do see "$runtime" dns_restart "$(cat "$work/named.$runtime")"; done
 }
 
-# Restarts containers, and writes down what is not as it must be.
-began_anew() { # who containers...
+# Restarts containers, then records what each probe resolves.
+restart_and_resolve() { # who containers...
     who=$1
     shift
-    # On a busy node runc itself may die before a container has begun: "waiting for init preliminary setup". What
-    # comes of the second try is seen.
+    # Twice: on a busy node runc may fail before the container starts ("waiting for init preliminary setup"). The
+    # result of the second try is observed.
     timeout 60 docker restart -t 10 "$@" > /dev/null || timeout 60 docker restart -t 10 "$@" > /dev/null || true
     is_now=$(peers_address)
     for runtime in $named; do still_named "$runtime" "$who" "$is_now" & done

@@ -1,18 +1,18 @@
 #!/bin/sh
-# Reloads dockerd while probe containers run, and looks whether they live on. Read behind service_*.sh
-# and dockerd.sh, in front of prove.sh. Only of a file that dockerd has read: the caller knows that.
-# Set before: what those want, file (daemon.json), expect_sha256, state_dir.
+# Reloads dockerd while probe containers run, and observes whether they keep running. Comes after service_*.sh and
+# dockerd.sh, before prove.sh. The caller ensures that dockerd has already read this daemon.json.
+# Variables: those of these scripts, file (daemon.json), expect_sha256, state_dir.
 set -eu
 : "${file:?}" "${expect_sha256:?}" "${state_dir:?}"
 
 survive_reload() {
     if ! exec 8>> "$state_dir/lock" || ! flock -n 8; then
-        spare reload 'a change of daemon.json is going on'
+        spare reload 'daemon.json is being changed by another run'
         return 0
     fi
     sum=$(sha256sum < "$file") || sum=''
     if [ "${sum%% *}" != "$expect_sha256" ]; then
-        spare reload 'somebody has just changed daemon.json'
+        spare reload 'daemon.json has just changed'
         return 0
     fi
     said='dockerd did not reload'
@@ -25,14 +25,14 @@ survive_reload() {
     cat "$work"/reload.*
 }
 
-lives_on() { # runtime what-is-wrong-already
+lives_on() { # runtime, and the error so far or nothing
     inspected "$1"
     if [ -n "$2" ]; then
         see "$1" reload "$2"
-    elif ! within 10 answers_exec "$1"; then # on a busy node Docker may not have it at once
+    elif ! within 10 answers_exec "$1"; then # on a busy node Docker may need some seconds
         see "$1" reload "docker exec: $(why_not "$answer")"
     elif [ "$(docker inspect --format '{{.State.Pid}}' "$name-$1-$tag")" != "$pid" ]; then
-        see "$1" reload 'it is another process'
+        see "$1" reload 'the container was restarted'
     else
         see "$1" reload 'lives on'
     fi

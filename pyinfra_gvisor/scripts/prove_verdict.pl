@@ -1,5 +1,5 @@
-# What each probe container is: "subject<TAB>observation<TAB>value" a line. Read behind docker_api.pl and what
-# sandbox/ has. Arguments: nothing, where Docker listens, and "subject=container" of each.
+# Prints what each probe container is, one "subject<TAB>observation<TAB>value" a line. Comes after docker_api.pl and
+# the files of sandbox/. Arguments: one that is ignored, Docker's socket, and "subject=container" for each.
 my (undef, undef, @probes) = @ARGV;
 my $ground = know_ground();
 for (@probes) {
@@ -10,8 +10,8 @@ for (@probes) {
     my $is_ours = $process->{file} ne "";
     my %seen = (
         state => $state,
-        process => $state eq "unknown" ? "not known, $why" : $process->{argv0},
-        file => $is_ours ? $process->{file} : "$process->{executable} (an image's)",
+        process => $state eq "unknown" ? "unknown: $why" : $process->{argv0},
+        file => $is_ours ? $process->{file} : "$process->{executable} (a file of the image)",
         runs => $release // "",
     );
     for my $key (sort keys %seen) {

@@ -1,18 +1,18 @@
 #!/bin/sh
-# Runs the probe, the text "$1", for as long as this node may need for it: how long its Docker takes
-# for an answer says how slow it is. The probe knows its time as $probe_timeout_s.
-# Set before, all in seconds: silent_s (Docker may take as long for an answer), fast_s (what a node gets
-# that answers at once), per_answer_s (what each second of an answer adds), most_s (nobody gets more).
+# Runs the probe, the script text "$1", with a time limit that fits the node: the slower Docker answers, the longer.
+# The probe gets the limit as $probe_timeout_s. Variables, all in seconds: silent_s (limit for one answer of
+# Docker's), fast_s (limit if Docker answers at once), per_answer_s (added for each second of an answer), most_s
+# (the highest limit).
 set -eu
 : "${silent_s:?}" "${fast_s:?}" "${per_answer_s:?}" "${most_s:?}"
 
-now_cs() { # since the boot, in hundredths of a second: proc_uptime(5)
+now_cs() { # hundredths of a second since boot: proc_uptime(5)
     read -r up rest < /proc/uptime
     echo "${up%.*}${up#*.}"
 }
 
 began=$(now_cs)
-for _ in 1 2 3; do # what else the node does meanwhile is to count as little as can be
+for _ in 1 2 3; do # an average: other work on the node should count little
     code=0
     said=$(timeout -k 1 "$silent_s" docker version 2>&1 > /dev/null) || code=$?
     case "$code" in
@@ -20,12 +20,12 @@ for _ in 1 2 3; do # what else the node does meanwhile is to count as little as 
         124 | 137) why="has not answered within $silent_s s" ;;
         *) why="does not answer: $(printf '%s' "$said" | tail -n 1 | tr ';' ',' | cut -c1-300)" ;;
     esac
-    printf 'node\tended\t%s\n' "Docker $why; mend it, then run again"
+    printf 'node\tended\t%s\n' "Docker $why; repair Docker, then run again"
     exit 1
 done
 took_cs=$(($(now_cs) - began))
 probe_timeout_s=$((fast_s + took_cs * per_answer_s / 300))
 if [ "$probe_timeout_s" -gt "$most_s" ]; then probe_timeout_s=$most_s; fi
 export probe_timeout_s
-# To tidy up takes a slow node long, too.
+# A slow node also needs longer to clean up.
 exec timeout -k $((10 + probe_timeout_s / 4)) "$probe_timeout_s" sh -c "$1"

@@ -1,16 +1,16 @@
 #!/bin/sh
-# Whole files of ours, each there at once and root's, and how a script ends that can't go on. Read in front of others.
-# Set before: operation and host, which what is said begins with.
+# Functions that write our files, whole and owned by root, and that end a script with an error. Comes before others.
+# Variables: operation and host, with which every message begins.
 set -eu
 : "${operation:?}" "${host:?}"
 umask 022
 
-die() { # what-it-is-about why
+die() { # subject, reason
     printf '%s\n' "$operation: $1 on $host: $2" >&2
     exit 1
 }
 
-put_files() { # path, mode and content in base64 of each
+put_files() { # three arguments for each file: path, mode, content in base64
     while [ $# -gt 2 ]; do
         mkdir -p "$(dirname "$1")"
         rm -f "$1.new"

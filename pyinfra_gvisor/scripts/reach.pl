@@ -1,10 +1,10 @@
-# Says which ports are open, from where it runs. Reads "protocol address port" lines, prints each with its
-# state in front. open: somebody accepts, or answers. closed: refused, or the connection ends at once, as
-# docker-proxy does when nobody listens in the container. silent: neither within 2 s; of UDP that is usual.
+# Tests ports from the place where it runs. Reads lines "protocol address port" and prints each with its state
+# before it. open: accepted or answered. closed: refused, or closed at once, as docker-proxy does if nothing
+# listens in the container. silent: neither within 2 s, which is usual with UDP.
 use strict;
 use Socket qw(:DEFAULT inet_pton pack_sockaddr_in6 AF_INET6 IPPROTO_TCP SO_ERROR SOL_SOCKET);
 my $wait_s = 2;
-my $settle_s = 0.3; # until a connection that was accepted counts as open
+my $settle_s = 0.3; # an accepted connection counts as open if it lasts this long
 sub now { open(my $f, "<", "/proc/uptime"); return (split / /, <$f>)[0] }
 my (@all, %by);
 while (my $line = <STDIN>) {

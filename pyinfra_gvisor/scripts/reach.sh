@@ -1,8 +1,8 @@
 #!/bin/sh
-# Tries every published port from outside, before dockerd is restarted and after. Outside is a network
-# namespace of its own: from there the way to the node's address is that of any client. Read after
-# dockerd.sh. Set before: work, reach_program, and given_up, a line "protocol version port" for each
-# port that the plan says will be lost.
+# Connects to every published port from outside, before and after a restart of dockerd. "Outside" is a network
+# namespace of its own: its packets reach the node as those of any client do. Comes after dockerd.sh.
+# Variables: work, reach_program (reach.pl), given_up (a line "protocol version port" for each port that the
+# plan says will be lost).
 set -eu
 : "${reach_program:?}" "${given_up?}"
 reach_limit=64 # ports
@@ -10,12 +10,12 @@ client4=169.254.249 client6=fd2e:6ab4:9d1c:6:
 
 version_of() { case "$1" in *:*) echo 6 ;; *) echo 4 ;; esac; }
 
-outer() { # 4 | 6: the first address of the node that others reach; not on Docker's bridges
+outer() { # 4 | 6: the node's first address that other hosts can reach; none of Docker's bridges
     device=$(ip "-$1" route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
-    # not link-local ones, and none of ours
+    # neither link-local addresses nor those of client() below
     ip "-$1" -o address show scope global | grep -v -e ' 169\.254\.' -e ' fd2e:6ab4:9d1c:' > "$work/addresses" || true
     {
-        grep "^[0-9]*: $device " "$work/addresses" || true # of that device first
+        grep "^[0-9]*: $device " "$work/addresses" || true # the device of the default route first
         cat "$work/addresses"
     } | while read -r _ name _ address _; do
         if [ "$name" != "$device" ] && [ -d "/sys/class/net/$name/bridge" ]; then continue; fi
@@ -24,8 +24,8 @@ outer() { # 4 | 6: the first address of the node that others reach; not on Docke
     done
 }
 
-# "container pid protocol address port own-address own-port" for every published port that others could reach:
-# nobody reaches all IPv6 addresses of a node that has none.
+# Prints "container pid protocol address port own-address own-port" for every published port that other hosts
+# could reach. A port on "::" is skipped if the node has no IPv6 address.
 published() {
     ids=$(docker_quick ps -q) || return 1
     if [ -z "$ids" ]; then return 0; fi
@@ -48,18 +48,18 @@ published() {
     done < "$work/bindings" | sort -u
 }
 
-# Starts a process in a network of its own, with one way to the node; its pid in $holder. Nothing here may
-# call within, which does not nest.
+# Starts a process in a network namespace of its own, with a route to the node; sets holder to its pid. Nothing
+# in here may call within: its variables are global, so it cannot nest.
 client() {
     for tool in ip unshare nsenter; do
-        command -v "$tool" > /dev/null || { say "$tool is not there" && return 1; }
+        command -v "$tool" > /dev/null || { say "$tool is not installed" && return 1; }
     done
-    ip link delete pgvnode 2> /dev/null || true # of a try before: it goes some time after its process
+    ip link delete pgvnode 2> /dev/null || true # left by an earlier try: it disappears some time after its process
     unshare -n sleep 60 < /dev/null > /dev/null 2>&1 9>&- &
     holder=$!
     here=$(readlink /proc/self/ns/net) waited=0
     until there=$(readlink "/proc/$holder/ns/net") && [ "$there" != "$here" ]; do
-        if [ "$waited" -ge 50 ]; then say 'unshare makes no network' && return 1; fi
+        if [ "$waited" -ge 50 ]; then say 'unshare did not create a network namespace within 5 s' && return 1; fi
         sleep 0.1
         waited=$((waited + 1))
     done
@@ -77,22 +77,22 @@ client() {
         if ip address add $client6:2/126 dev pgvclient nodad; then ip route add default via $client6:1; fi"
 }
 
-try() { # file: "state protocol address port" for each of its lines; open, closed or silent
+try() { # file: prints "state protocol address port" for each of its lines; state: open, closed or silent
     if [ ! -s "$1" ]; then return 0; fi
     holder='' tried=no
     if client > "$work/said" 2>&1 && nsenter -t "$holder" -n perl -e "$reach_program" < "$1"; then tried=yes; fi
     if [ -n "$holder" ]; then
-        kill -KILL "$holder" 2> /dev/null || true # it may have ended by itself; other signals are ignored here
+        kill -KILL "$holder" 2> /dev/null || true # it may have ended already; it ignores other signals, as this shell does
         wait "$holder" 2> /dev/null || true
-        ip link delete pgvnode 2> /dev/null || true # it goes with its other end
+        ip link delete pgvnode 2> /dev/null || true # it may be gone with its other end
     fi
     [ "$tried" = yes ]
 }
 
-served() { # "protocol version port" for every port that dockerd has a rule or a docker-proxy for
+served() { # prints "protocol version port" for every port with a rule or a docker-proxy of dockerd's
     for family in 4 6; do
         case "$family" in 4) tool=iptables table=ip ;; *) tool=ip6tables table=ip6 ;; esac
-        "$tool-save" -t nat 2> /dev/null | # where there is none, none of its rules
+        "$tool-save" -t nat 2> /dev/null | # without this program there are no such rules
             sed -n "s/^-A DOCKER .*-p \([a-z]*\) .*--dport \([0-9]*\) -j DNAT.*/\1 $family \2/p"
         docker_dnat "$table" | sed -n "s/.*[[:space:]]\([a-z]*\) dport \([0-9]*\) .*/\1 $family \2/p"
     done
@@ -101,7 +101,7 @@ served() { # "protocol version port" for every port that dockerd has a rule or a
         if ! read -r comm 2> /dev/null < "$directory/comm" || [ "$comm" != docker-proxy ]; then continue; fi
         if ! read -r stat 2> /dev/null < "$directory/stat"; then continue; fi
         case "${stat##*) }" in [A-Z]" $dockerd "*) ;; *) continue ;; esac
-        { tr '\0' ' ' < "$directory/cmdline" && echo; } 2> /dev/null | # it may have ended
+        { tr '\0' ' ' < "$directory/cmdline" && echo; } 2> /dev/null | # the process may have ended
             sed -n 's/.*-proto \([a-z]*\) .*-host-ip \([^ ]*\) .*-host-port \([0-9]*\) .*/\1 \2 \3/p' |
             while read -r protocol address port; do
                 printf '%s %s %s\n' "$protocol" "$(version_of "$address")" "$port"
@@ -115,19 +115,20 @@ reach_before() {
     cut -d ' ' -f 3-5 "$work/reach.all" | sort -u > "$work/reach.targets"
     reach_more=$(($(wc -l < "$work/reach.targets") - reach_limit))
     if [ "$reach_more" -gt 0 ]; then
-        note "$reach_limit published ports were tried from outside, $reach_more more looked up in dockerd's rules and processes"
+        note "$reach_limit published ports were tested from outside; of $reach_more more only the rules and processes of dockerd were compared"
         sed -i "$reach_limit q" "$work/reach.targets"
     fi
     if ! try "$work/reach.targets" > "$work/reach.before"; then
         : > "$work/reach.before"
-        note "published ports were not tried from outside, but looked up in dockerd's rules and processes: $(tail -n 1 "$work/said")"
+        note "published ports were not tested from outside, only the rules and processes of dockerd were compared: $(tail -n 1 "$work/said")"
     fi
 }
 
-# For what dockerd had a rule or a process, it has one. What was open is open, unless the container itself has
-# closed it. A container that others have stopped meanwhile does not count.
+# Succeeds if every port that dockerd had a rule or a process for still has one, and every port that was open is
+# open, unless the container itself closed it. Containers that were stopped meanwhile do not count. Otherwise
+# unreached says what is wrong.
 reach_holds() {
-    unreached='of which nobody can tell, since Docker does not answer,'
+    unreached='published ports cannot be compared: Docker does not answer'
     running > "$work/now" || return 1
     served | sort -u > "$work/served.now"
     sed -n 's/^open //p' "$work/reach.before" > "$work/reach.open"
@@ -135,7 +136,7 @@ reach_holds() {
     while read -r container main protocol address port inner own; do
         key="$protocol $(version_of "$address") $port"
         if ! grep -q "^$container $main " "$work/now" || printf '%s\n' "$given_up" | grep -Fxq "$key"; then continue; fi
-        unreached="$port/$protocol on $address"
+        unreached="published port $port/$protocol on $address worked before the change, and does not work now"
         if grep -Fxq "$key" "$work/served.before" && ! grep -Fxq "$key" "$work/served.now"; then return 1; fi
         outside="$protocol $address $port"
         if grep -Fxq "$outside" "$work/reach.open" && ! grep -Fxq "open $outside" "$work/reach.after" &&
@@ -143,7 +144,7 @@ reach_holds() {
     done < "$work/reach.all"
 }
 
-answers_itself() { # "protocol address port": whether a container does, asked by the node
+answers_itself() { # "protocol address port": whether the container answers the node directly
     state=$(printf '%s\n' "$1" | perl -e "$reach_program")
     case "$state" in open*) ;; *) return 1 ;; esac
 }

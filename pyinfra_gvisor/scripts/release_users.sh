@@ -1,10 +1,9 @@
 #!/bin/sh
-# Prints the paths of releases and wrappers that something on the node needs, a line each: processes,
-# containers (their shims remember the wrapper), daemon.json and the generations before it.
-# Changes nothing.
+# Prints the paths of releases and wrappers that are in use, one a line: by processes, containers (their shims
+# remember the wrapper), daemon.json and its generations. Changes nothing.
 release_users() {
     find /proc -mindepth 2 -maxdepth 2 -name exe -lname '/opt/gvisor/releases/*' -printf '%l\0' 2> /dev/null |
-        tr '\n\0' '?\n' # a path in a container is the container's to choose; processes end meanwhile
+        tr '\n\0' '?\n' # a container may choose odd paths; processes may end meanwhile
     for tasks in /run/containerd /run/docker/containerd/daemon; do
         tasks=$tasks/io.containerd.runtime.v2.task/moby
         if [ -d "$tasks" ]; then
@@ -13,5 +12,5 @@ release_users() {
         fi
     done
     grep -rohE '/opt/gvisor/(runtimes|releases)/[A-Za-z0-9._-]+' /etc/docker/daemon.json \
-        /var/lib/pyinfra-gvisor 2> /dev/null || : # neither has to be there
+        /var/lib/pyinfra-gvisor 2> /dev/null || : # either may be missing
 }

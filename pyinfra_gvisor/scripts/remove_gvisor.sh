@@ -1,13 +1,13 @@
 #!/bin/sh
-# Removes what this package put on the node. Arguments: the paths that may go. Set before: link and
-# state, "yes" or "no"; state_dir.
+# Removes what this package put on the node. Arguments: the paths to remove. Variables: link (remove the link
+# /usr/local/bin/runsc: yes or no), state (remove our records: yes or no), state_dir.
 set -eu
 : "${link:?}" "${state:?}" "${state_dir:?}"
 for path; do
     case "$path" in
         /opt/gvisor/releases/?* | /opt/gvisor/runtimes/?*) rm -rf -- "$path" ;;
         *)
-            echo "$path is none of ours" >&2
+            echo "$path does not belong to pyinfra-gvisor; it was not removed" >&2
             exit 1
             ;;
     esac

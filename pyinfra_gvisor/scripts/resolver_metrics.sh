@@ -1,5 +1,5 @@
 #!/bin/sh
-# The resolver's paths, and where the one that is there writes its counters. Read in front of others.
+# The resolver's paths, and the path of the metrics that an installed resolver writes. Comes before others.
 set -eu
 resolver_dir=/opt/gvisor/resolver
 unit=pyinfra-gvisor-resolver

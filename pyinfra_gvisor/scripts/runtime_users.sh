@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints every container, running or not, with the runtime that it asks for; changes nothing.
-# Fails if Docker does not tell them all. Containers that are removed meanwhile do not count.
+# Prints every container, running or not, with the runtime that it asks for. Changes nothing. Fails if Docker does
+# not describe all of them; containers that are removed meanwhile do not count.
 runtime_users() {
     listed=$(docker ps -aq --no-trunc) || return 1
     for asking in $listed; do

@@ -1,17 +1,16 @@
 #!/bin/sh
-# dockerd as a service of sysvinit or OpenRC: told to read its file again, started anew, and what it
-# has logged. Read in front of dockerd.sh, whose seconds, within and answers it calls.
-# Set before it is read: unit (a script has none) timeout_s
+# dockerd as a service of sysvinit or OpenRC: reload, restart and log. Comes before dockerd.sh, whose functions
+# seconds, within and answers it uses. Variables: unit (empty here), timeout_s.
 set -eu
 : "${unit?}" "${timeout_s:?}"
 service_log_file=/var/log/docker.log
 if [ ! -e "$service_log_file" ] && [ -e /var/log/docker ]; then service_log_file=/var/log/docker; fi
-service_log_began=0 # what others have logged before is behind us
+service_log_began=0 # bytes of log from before this run
 if [ -f "$service_log_file" ]; then service_log_began=$(wc -c < "$service_log_file"); fi
 
 service_name() { printf '%s\n' "$service_log_file"; }
 
-service_reload() { # Debian's script knows no reload
+service_reload() { # Debian's init script has no reload
     service_pid=$(service_pid)
     [ -n "$service_pid" ] && kill -HUP "$service_pid"
 }
@@ -20,7 +19,7 @@ service_restart() {
     service_old=$(service_pid) service_before=" $(service_processes) "
     service_until=$(($(seconds) + timeout_s))
     service_do restart
-    # A script that has lost track of its process stops nothing, and says that all is well.
+    # An init script that has lost track of dockerd stops nothing, and still succeeds.
     if [ -n "$service_old" ] && [ "$(service_pid)" = "$service_old" ]; then
         service_end "$service_old" || true
         service_do start
@@ -29,7 +28,7 @@ service_restart() {
     until service_is_up; do
         service_hung=$(service_newborn) service_now=$(seconds)
         if [ -n "$service_hung" ]; then service_seen=$service_now; fi
-        # between a script's end and dockerd's begin there may be a moment without either
+        # for a moment after the end of the script, dockerd may not have started yet
         if [ "$service_now" -ge "$service_until" ] || [ "$service_now" -gt $((service_seen + 2)) ]; then
             for service_hung in $service_hung; do kill -KILL "$service_hung" || true; done
             return 1
@@ -38,8 +37,8 @@ service_restart() {
     done
 }
 
-# Without the locks that this shell holds and the signals that it ignores: dockerd would have them too.
-service_do() { # what the script shall do. What counts is what runs afterwards
+# Closes the locks that this shell holds and resets the signals that it ignores: dockerd would inherit both.
+service_do() { # action for the init script; its exit status is ignored, as what runs afterwards counts
     if [ -e /run/openrc ]; then set -- rc-service docker "$1"; else set -- service docker "$1"; fi
     (
         trap - HUP INT TERM
@@ -52,20 +51,20 @@ service_is_up() {
     [ -n "$service_new" ] && [ "$service_new" != "$service_old" ] && answers
 }
 
-service_pid() { # of the dockerd in the pid file, if it runs
+service_pid() { # prints the pid in dockerd's pid file, if that process runs
     service_read=''
     if [ -r /run/docker.pid ]; then read -r service_read < /run/docker.pid || true; fi
     case " $(service_processes) " in *" $service_read "*) printf '%s' "$service_read" ;; esac
 }
 
-service_newborn() { # those that were not there before
+service_newborn() { # prints pids of dockerds that did not run before
     for service_found in $(service_processes); do
         case "$service_before" in *" $service_found "*) ;; *) printf '%s ' "$service_found" ;; esac
     done
 }
 
-# A dockerd that hangs at its start has no pid file yet. Those in containers, and dead ones that nobody
-# has collected, do not count.
+# Prints pids of all dockerds: one that hangs at its start has no pid file yet. Those in containers and zombies do
+# not count.
 service_processes() {
     service_space=$(readlink /proc/self/ns/pid)
     for service_found in /proc/[0-9]*; do
@@ -76,14 +75,14 @@ service_processes() {
     done
 }
 
-service_end() { # pid: asked first, made to after what dockerd gives containers (shutdown-timeout, 15 s)
+service_end() { # pid: TERM, then KILL after 20 s: dockerd gives its containers 15 s (shutdown-timeout)
     kill "$1" || return 0
     within 20 service_gone "$1" && return 0
     kill -KILL "$1" || return 0
     within 10 service_gone "$1"
 }
 
-service_gone() { [ ! -e "/proc/$1/exe" ]; } # a dead process that nobody has collected has none
+service_gone() { [ ! -e "/proc/$1/exe" ]; } # a zombie has no exe either
 
 service_log() {
     if [ ! -f "$service_log_file" ]; then return 0; fi

@@ -1,7 +1,6 @@
 #!/bin/sh
-# A dockerd that somebody has started by hand: told to read its file again, started anew just as it
-# was, and what it has logged. Read in front of dockerd.sh, whose seconds, within and answers it calls.
-# Set before it is read: unit (there is none) timeout_s; before a function is called: work
+# A dockerd that was started by hand: reload, restart in the same way, and log. Comes before dockerd.sh, whose
+# functions seconds, within and answers it uses. Variables: unit (empty here), timeout_s; for its functions: work.
 set -eu
 : "${unit?}" "${timeout_s:?}"
 service_default_log=/var/log/docker.log
@@ -11,11 +10,10 @@ service_reload() {
     [ -n "$service_pid" ] && kill -HUP "$service_pid"
 }
 
-# Its arguments, environment and so on are kept in $work: after a start that fails there is no process
-# left to read them from.
+# Keeps arguments, environment and so on in $work: after a failed start there is no process to read them from.
 service_restart() {
     service_old=$(service_pid)
-    if [ "$service_old" = 1 ]; then return 1; fi # its end would be the end of the container it runs
+    if [ "$service_old" = 1 ]; then return 1; fi # dockerd is PID 1 of a container, which would end with it
     if [ -n "$service_old" ]; then service_remember "$service_old"; fi
     if [ ! -s "$work/dockerd.start" ]; then return 1; fi
     rm -f "$work/dockerd.joined"
@@ -25,7 +23,7 @@ service_restart() {
     service_until=$(($(seconds) + timeout_s))
     until service_is_up; do
         if [ "$(seconds)" -ge "$service_until" ] || service_died; then
-            for service_hung in "-$service_new" "$service_new"; do # with what hangs below it
+            for service_hung in "-$service_new" "$service_new"; do # with its children
                 kill -s KILL -- "$service_hung" 2> /dev/null || true
             done
             return 1
@@ -50,25 +48,25 @@ service_remember() { # pid
     umask "$service_umask"
 }
 
-service_quoted() { # words that end in NUL, for a shell
+service_quoted() { # quotes NUL-terminated words from standard input for a shell
     service_mark=$(printf '\037')
     service_text=$(tr '\000' "$service_mark" | LC_ALL=C sed -e "s/'/'\\\\''/g" -e "s/$service_mark/' '/g")
     if [ -n "$service_text" ]; then printf '%s' "'${service_text% \'}"; fi
 }
 
-# In the control groups of the old process while they are there: systemd ends what it finds in those of
-# the unit that runs this script. Without the locks that this shell holds: dockerd would keep them.
+# Joins the old process' control groups while they exist: systemd kills what is in the groups of the unit that runs
+# this script. Closes the locks that this shell holds: dockerd would keep them.
 service_start() {
     trap - HUP INT TERM
     service_join < "$work/dockerd.cgroup"
     : > "$work/dockerd.joined"
     until service_gone "$service_old"; do sleep 0.1; done
-    if [ -z "$(service_pid)" ]; then rm -f "$service_pid_file"; fi # of one that was killed
+    if [ -z "$(service_pid)" ]; then rm -f "$service_pid_file"; fi # left by a killed dockerd
     exec setsid sh "$work/dockerd.start" < /dev/null >> "$service_out" 2>> "$service_err" \
         3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 }
 
-service_join() { # what /proc/<pid>/cgroup lists; a group that is gone makes way for the topmost
+service_join() { # joins the groups on standard input (/proc/<pid>/cgroup), or the root group if one is gone
     while IFS=: read -r service_number service_kind service_group; do
         service_root=/sys/fs/cgroup/${service_kind#name=}
         if [ "$service_number" = 0 ] && [ ! -e "$service_root/cgroup.procs" ]; then service_root=$service_root/unified; fi
@@ -83,12 +81,12 @@ service_is_up() {
     [ -n "$service_found" ] && [ "$service_found" != "$service_old" ] && answers
 }
 
-service_died() { # and nobody else has started another one
+service_died() { # true if the new dockerd ended, and nobody has started another one
     service_found=$(service_pid)
     service_gone "$service_new" && { [ -z "$service_found" ] || [ "$service_found" = "$service_old" ]; }
 }
 
-service_pid() { # of the dockerd in the pid file, if it runs
+service_pid() { # prints the pid in dockerd's pid file, if that is a running dockerd
     service_read=''
     if [ -r "$service_pid_file" ]; then read -r service_read < "$service_pid_file" || true; fi
     if grep -qsx dockerd "/proc/${service_read:-none}/comm" && ! service_gone "$service_read"; then
@@ -96,7 +94,7 @@ service_pid() { # of the dockerd in the pid file, if it runs
     fi
 }
 
-service_end() { # pid: asked first, made to after what dockerd gives containers (shutdown-timeout, 15 s)
+service_end() { # pid: TERM, then KILL after 20 s: dockerd gives its containers 15 s (shutdown-timeout)
     if [ -z "$1" ]; then return 0; fi
     kill "$1" || return 0
     within 20 service_gone "$1" && return 0
@@ -104,10 +102,10 @@ service_end() { # pid: asked first, made to after what dockerd gives containers 
     within 10 service_gone "$1"
 }
 
-service_gone() { [ ! -e "/proc/${1:-none}/exe" ]; } # a dead process that nobody has collected has none
+service_gone() { [ ! -e "/proc/${1:-none}/exe" ]; } # a zombie has no exe either
 
-# A dockerd whose pid file is another. Those in containers do not count, nor does one beside the
-# node's own, which needs a directory for its state, or a daemon.json, that is not the usual one.
+# Prints the pid of a dockerd with another pid file. Those in containers do not count. A second dockerd beside the
+# node's own does not count either: it needs its own --exec-root or --config-file.
 service_find() {
     for service_found in /proc/[0-9]*; do
         if grep -qsx dockerd "$service_found/comm" && ! service_gone "${service_found#/proc/}" &&
@@ -119,7 +117,7 @@ service_find() {
     done
 }
 
-service_pid_file_of() { # pid
+service_pid_file_of() { # pid: prints the path of its pid file
     tr '\000' '\n' < "/proc/$1/cmdline" | {
         service_file=/run/docker.pid service_next=''
         while IFS= read -r service_word; do
@@ -134,9 +132,9 @@ service_pid_file_of() { # pid
     }
 }
 
-service_target() { # pid descriptor: the file behind it, if it can be opened again
+service_target() { # pid, descriptor: prints the file that it writes to, if that can be opened again
     service_file=$(readlink "/proc/$1/fd/$2") || service_file=''
-    if [ ! -e "$service_file" ]; then service_file=$service_default_log; fi # a pipe, or a terminal that is gone
+    if [ ! -e "$service_file" ]; then service_file=$service_default_log; fi # a pipe or a closed terminal
     printf '%s\n' "$service_file"
 }
 
@@ -150,7 +148,7 @@ service_log() {
 }
 
 service_pid_file=/run/docker.pid service_out=$service_default_log service_err=$service_default_log
-service_log_began=0 # what was logged before is behind us
+service_log_began=0 # bytes of log from before this run
 service_old=$(service_pid)
 if [ -z "$service_old" ]; then service_old=$(service_find); fi
 if [ -n "$service_old" ]; then

@@ -1,15 +1,14 @@
 #!/usr/bin/perl
-# Looks at every running container: which must be in a sandbox, by the policy, and is not, is said in the
-# journal at every look. Keeps nothing between looks. Arguments: the policy, and where Docker listens.
-# With perl-base only, which is in every Debian and Ubuntu. Read behind docker_api.pl and what
-# sandbox/ has.
+# Checks every running container and reports to the journal, each time, those that must run in gVisor by the policy
+# and do not. Keeps no state between checks. Arguments: the policy file and Docker's socket. Needs perl-base only,
+# which every Debian and Ubuntu has. Comes after docker_api.pl and the files of sandbox/.
 use strict;
 use warnings;
 no warnings qw(newline);
 use Fcntl qw(LOCK_SH O_CREAT O_EXCL O_WRONLY);
 
-my $proof_lock = "/run/pyinfra-gvisor/probe.lock"; # held by prove.sh while its containers are there
-my $most_s = 480; # for which a proof is waited for: systemd gives a look 600
+my $proof_lock = "/run/pyinfra-gvisor/probe.lock"; # prove.sh holds it while its containers exist
+my $most_s = 480; # longest wait for a proof: the unit limits a check to 600 s
 my $policy = read_policy($ARGV[0]);
 my $ground;
 $SIG{PIPE} = "IGNORE";
@@ -19,19 +18,19 @@ sub main {
     my $ids = eval { running() };
     $ids = undef unless $ids && eval { $ground = know_ground() };
     if (!$ids) {
-        journal(3, "Docker does not answer, and no container was looked at; see systemctl status docker: $@");
+        journal(3, "Docker does not answer, so no container was checked; see systemctl status docker: $@");
         return 1;
     }
     my ($failed, @seen) = (0);
     for my $id (@$ids) {
         my $one = eval { look($id) };
-        if ($@) { journal(3, "container $id cannot be looked at: $@"); $failed = 1 }
+        if ($@) { journal(3, "container $id cannot be checked: $@"); $failed = 1 }
         push @seen, $one if $one;
     }
     my @bare = grep { $_->{must} && $_->{state} ne "sandboxed" } @seen;
     journal(3, complaint($_)) for @bare;
     journal(6, account(@seen)) unless @bare || $failed;
-    # a textfile with an old time tells that not all is known
+    # not written after a failure: its old time then shows that containers are unknown
     if (!$failed && $policy->{textfile} && !eval { write_metrics(\@seen, scalar @bare); 1 }) {
         journal(3, "$policy->{textfile} cannot be written: $@");
         $failed = 1;
@@ -42,7 +41,7 @@ sub main {
     return $failed;
 }
 
-# One line of the journal: sd-daemon(3) has the numbers in front.
+# Prints one line for the journal, with its priority before it: sd-daemon(3).
 sub journal {
     my ($level, $text) = @_;
     chomp $text;
@@ -53,59 +52,60 @@ sub journal {
 sub complaint {
     my ($one) = @_;
     my $todo = $one->{state} eq "unknown"
-        ? "nobody can tell what it is: run the deploy and the audit again, then create it anew"
-        : "create it anew under a runtime of gVisor's, or exempt it in gvisor_exempt";
-    return "$one->{shown} must run in a sandbox and is not seen in one: "
+        ? "run deploys/gvisor.py and deploys/audit.py again, then recreate the container"
+        : "recreate the container under a gVisor runtime, or exempt it in gvisor_exempt";
+    my $is = $one->{state} eq "unknown" ? "but this cannot be verified" : "but runs directly on the host kernel";
+    return "$one->{shown} must run in gVisor, $is: "
         . "runtime $one->{runtime}, process $one->{shown_process}; $one->{why}; $todo";
 }
 
 sub account {
     my $must = grep { $_->{must} } @_;
     my $exempt = grep { $_->{exempt} } @_;
-    return sprintf "%d containers, of which %d must run in a sandbox and do, and %d are exempted",
+    return sprintf "%d containers checked: %d must run in gVisor and do; %d are exempt",
         scalar @_, $must, $exempt;
 }
 
-# A second look right before: nothing is stopped for what it was a moment ago. Nor is what may be a sandbox.
+# Checks again right before stopping: the container may have changed. One that may be a sandbox is not stopped.
 sub stop {
     my ($one) = @_;
-    $ground = know_ground(); # what handles a runtime may be another by now
+    $ground = know_ground(); # the runtimes may have changed
     my $now = look($one->{id});
     if (!$now || !$now->{must} || $now->{state} eq "sandboxed") { return }
     if ($now->{state} eq "unknown") {
-        journal(4, "$now->{shown} is left running, since it may be a sandbox");
+        journal(4, "$now->{shown} was not stopped: it may run in gVisor");
         return;
     }
     my ($code) = ask("POST", "/containers/$now->{id}/stop?t=10", 60);
-    die "Docker answers $code\n" unless $code =~ /^(204|304|404)$/; # 304: stopped already, 404: gone
-    journal(3, "$now->{shown} was stopped, since it must run in a sandbox and does not");
+    die "Docker answers HTTP $code\n" unless $code =~ /^(204|304|404)$/; # 304: already stopped, 404: removed
+    journal(3, "$now->{shown} was stopped: it must run in gVisor and does not");
 }
 
-sub running { # the ids of all running containers
+sub running { # ids of all running containers
     my $lock = without_proof();
     my ($code, $body) = ask("GET", "/containers/json", 20);
     die "answer $code\n" unless $code == 200;
     return [map { $_->{Id} } @{json($body)}];
 }
 
-# A proof has containers without a sandbox on purpose, and is not to be spoilt. Their names and labels
-# could be anybody's; the lock is root's. What a proof that was killed has left is looked at.
+# Waits until no proof runs: a proof starts containers without gVisor on purpose. Only its lock, which is root's,
+# counts, since anybody could use its names and labels. Containers left by a killed proof are checked.
 sub without_proof {
-    open my $lock, "<", $proof_lock or return undef; # none was made since the node began
-    my ($limit_s) = (<$lock> // "") =~ /^(\d{1,4})$/; # what it may take, and then it tidies up
+    open my $lock, "<", $proof_lock or return undef; # no proof ran since the node booted
+    my ($limit_s) = (<$lock> // "") =~ /^(\d{1,4})$/; # its time limit; after that it cleans up
     my $wait_s = ($limit_s // 120) * 1.25 + 30;
     $wait_s = $most_s if $wait_s > $most_s;
     local $SIG{ALRM} = sub { die "held for $wait_s s\n" };
     alarm $wait_s;
     if (!eval { flock $lock, LOCK_SH or die "$!\n"; 1 }) {
-        journal(4, "what a proof has started is looked at too, since $proof_lock is not to be had: $@");
+        journal(4, "containers of a running proof are checked too, because $proof_lock cannot be locked: $@");
     }
     alarm 0;
     return $lock;
 }
 
-# What a container is, nothing if it does not run any more. One that is just being started has a
-# process without a command line for a moment; one that stays like that hides something.
+# Returns the verdict on a container, or undef if it does not run any more. While a container starts, its process has
+# no command line for a moment, so this tries for 3 s. A process that stays like that hides something.
 sub look {
     my ($id) = @_;
     my $one;
@@ -114,7 +114,7 @@ sub look {
         return undef if $code == 404;
         die "answer $code\n" unless $code == 200;
         my $told = json($body);
-        return undef unless $told->{State}{Running} && $told->{State}{Pid}; # 0: about to be started again
+        return undef unless $told->{State}{Running} && $told->{State}{Pid}; # Pid 0: about to be restarted
         $one = judged($told);
         last unless $one->{blank};
         select undef, undef, undef, 0.3;
@@ -133,7 +133,7 @@ sub judged {
     return {
         id => $told->{Id},
         shown => "$name (" . substr($told->{Id}, 0, 12) . ")",
-        shown_process => substr($exe || "without a program", 0, 100)
+        shown_process => substr($exe || "without an executable", 0, 100)
             . " (pid $told->{State}{Pid}, calls itself " . substr($argv0 eq "" ? "nothing" : $argv0, 0, 60) . ")",
         blank => $exe eq "" || $argv0 eq "",
         runtime => $told->{HostConfig}{Runtime} || "runc",
@@ -144,7 +144,7 @@ sub judged {
     };
 }
 
-sub selects { # whether the selector $_[0] means the container of this name with these labels
+sub selects { # true if the selector $_[0] matches a container with this name and these labels
     my ($selector, $name, $labels) = @_;
     return 0 if defined $selector->{name} && $name !~ $selector->{name};
     for my $wanted (@{$selector->{labels}}) {
@@ -155,7 +155,7 @@ sub selects { # whether the selector $_[0] means the container of this name with
     return 1;
 }
 
-# Lines that pyinfra_gvisor/parts/watch/files.py has written: what is not plain in them is %XX, in UTF-8.
+# Reads the policy that pyinfra_gvisor/parts/watch/files.py has written; special characters are %XX, in UTF-8.
 sub read_policy {
     my ($path) = @_;
     my %read = (action => "report", textfile => "", must => [], exempt => []);
@@ -174,14 +174,14 @@ sub read_policy {
     return \%read;
 }
 
-# Beside it first, and under a name that no exporter reads.
+# Written to a new file first, whose name no exporter reads, then renamed.
 sub write_metrics {
     my ($seen, $bare) = @_;
     my %count;
     my %shown = (sandboxed => "true", bare => "false", unknown => "unknown");
     $count{$_->{runtime}}{$shown{$_->{state}}}++ for @$seen;
     my @lines = (
-        "# HELP gvisor_watch_containers Running containers, by the runtime that they asked for.",
+        "# HELP gvisor_watch_containers Running containers by requested runtime.",
         "# TYPE gvisor_watch_containers gauge",
     );
     for my $runtime (sort keys %count) {
@@ -189,9 +189,9 @@ sub write_metrics {
         my %is = %{$count{$runtime}};
         push @lines, qq(gvisor_watch_containers{runtime="$value",sandboxed="$_"} $is{$_}) for sort keys %is;
     }
-    push @lines, "# HELP gvisor_watch_unsandboxed Containers that must run in a sandbox and do not.",
+    push @lines, "# HELP gvisor_watch_unsandboxed Containers that must run in gVisor and do not, or cannot be verified.",
         "# TYPE gvisor_watch_unsandboxed gauge", "gvisor_watch_unsandboxed $bare",
-        "# HELP gvisor_watch_last_run_timestamp_seconds When all containers were last looked at.",
+        "# HELP gvisor_watch_last_run_timestamp_seconds Time of the last complete check.",
         "# TYPE gvisor_watch_last_run_timestamp_seconds gauge",
         "gvisor_watch_last_run_timestamp_seconds " . time;
     my $beside = "$policy->{textfile}.new";

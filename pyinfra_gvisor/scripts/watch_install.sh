@@ -1,16 +1,15 @@
 #!/bin/sh
-# Puts the watch on the node and starts it. Arguments: path, mode and content in base64 of each file.
-# Set before: textfile, the path of its metrics or nothing.
-# Read behind watch_stop.sh and put_files.sh.
+# Installs the watch and starts it. Arguments: path, mode and content in base64 of each file.
+# Variables: textfile (the path of its metrics; may be empty). Comes after watch_stop.sh and put_files.sh.
 set -eu
 : "${textfile?}" "${watch_unit:?}"
 
-command -v perl > /dev/null || die perl "is not there; install perl-base"
+command -v perl > /dev/null || die perl "not installed; install perl-base"
 if [ -n "$textfile" ] && [ ! -d "${textfile%/*}" ]; then
-    die "${textfile%/*}" "is no directory; make it, or leave gvisor_textfile_dir out"
+    die "${textfile%/*}" "this directory does not exist; create it, or remove gvisor_textfile_dir"
 fi
 watch_stop "$textfile"
 put_files "$@"
 systemctl daemon-reload
-# What is not running is not as declared, so that a run that ends before this is made good by the next.
+# Last: a run that ends before this leaves the timer off, which the next run sees and repairs.
 systemctl enable --quiet --now "$watch_unit.timer"

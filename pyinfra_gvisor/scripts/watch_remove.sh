@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes the watch off the node.
+# Removes the watch from the node.
 set -eu
 : "${watch_dir:?}" "${watch_unit:?}" "${units:?}"
 watch_stop ''

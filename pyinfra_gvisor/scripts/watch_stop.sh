@@ -1,11 +1,11 @@
 #!/bin/sh
-# The watch's paths, and how it is stopped before its files are changed. Read in front of others.
+# The watch's paths, and a function that stops it before its files change. Comes before others.
 set -eu
 watch_dir=/opt/gvisor/watch
 watch_unit=pyinfra-gvisor-watch
 units=/etc/systemd/system
 
-watch_stop() { # the metrics that it will write; others of its would never be renewed
+watch_stop() { # path of the metrics from now on: metrics at another path are removed, as nothing updates them
     for kind in timer service; do
         state=$(systemctl is-active "$watch_unit.$kind") || true # not active: systemctl(1)
         case "$state" in inactive | unknown | '') ;; *) systemctl stop "$watch_unit.$kind" ;; esac

@@ -1,9 +1,8 @@
 #!/bin/sh
-# Docker's resolver listens on the loopback of the host's kernel, where a sandbox with a network
-# stack of its own does not come. Its resolv.conf is a copy beside the bundle, with the resolver of
-# pyinfra-gvisor in the place of Docker's. Docker writes its own file in create's hooks, so that the
-# copy is filled at start. Whatever goes wrong here is logged, and keeps no container from starting.
-# Set before: resolver, resolver6 (the addresses to ask). Read in front of the line that starts runsc.
+# Gives a sandbox a resolv.conf with the resolver of pyinfra-gvisor. Docker's resolver listens on the loopback of
+# the host's kernel, which a sandbox with its own network stack cannot reach. The file is a copy in the bundle. Docker
+# writes the original in hooks of create, so the copy is filled at start. Errors are logged, and the container starts
+# anyway. Variables: resolver, resolver6 (addresses). Comes before the line that starts runsc.
 : "${resolver:?}" "${resolver6:?}"
 
 create() {
@@ -22,10 +21,10 @@ create() {
 }
 
 start() {
-    if [ ! -s resolv.conf.docker ]; then return 0; fi # a file of the user's, or no network
-    read -r from < resolv.conf.docker || [ -n "$from" ] || return 1 # as config.json it may have no end
+    if [ ! -s resolv.conf.docker ]; then return 0; fi # the user mounts a resolv.conf, or there is no network
+    read -r from < resolv.conf.docker || [ -n "$from" ] || return 1 # like config.json it may lack a final newline
     if [ ! -f "$from" ]; then
-        echo "$from is no file"
+        echo "$from is not a file"
         return 1
     fi
     text=
@@ -41,14 +40,14 @@ nameserver $resolver6"
         text="$text$line
 "
     done < "$from" || return 1
-    printf '%s' "$text" > resolv.conf || return 1 # in place: the sandbox has this very file
+    printf '%s' "$text" > resolv.conf || return 1 # in place: the sandbox mounts this file
     if [ -n "$dockers" ]; then lead; fi
 }
 
-# On an internal network no route leads to the node; this one is for its resolver alone.
+# An internal network has no route to the node; adds one to the resolver only.
 lead() {
     pid=
-    read -r pid < init.pid || [ -n "$pid" ] || return 1 # its line has no end
+    read -r pid < init.pid || [ -n "$pid" ] || return 1 # the line lacks a newline
     device=
     while read -r name destination _; do
         case "$name $destination" in
@@ -63,16 +62,16 @@ lead() {
 before=
 for word; do
     case "$before" in --root | --log | --log-format | -root | -log | -log-format)
-        before= # of what stands in front of the command these have a word of their own
+        before= # before the command, only these flags have a value as a separate word
         continue
         ;;
     esac
     before=$word
     case "$word" in
         -*) continue ;;
-        create | start) # in a shell of its own: runsc gets nothing of what is set for it
+        create | start) # in a subshell: runsc must not inherit our variables
             for id; do :; done
-            said=$(umask 022 && "$word" "$@" 2>&1) || said="$said; Docker's names may not resolve in it"
+            said=$(umask 022 && "$word" "$@" 2>&1) || said="$said; Docker's names may not resolve in this container"
             if [ -n "$said" ]; then logger -t pyinfra-gvisor-resolver -- "$id: $said"; fi
             ;;
     esac

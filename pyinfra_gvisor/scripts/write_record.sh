@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes one of our records, all of it or nothing. Set before: state_dir record content_b64.
+# Writes one of our records, whole or not at all. Variables: state_dir, record, content_b64.
 set -eu
 : "${state_dir:?}" "${record:?}" "${content_b64:?}"
 umask 077

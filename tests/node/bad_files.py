@@ -276,7 +276,7 @@ def _ours() -> Iterator[BadFile]:
 
 def _late() -> Iterator[BadFile]:
     """What only the node can tell: dockerd, which may be too old to be asked first, or a file."""
-    refused = f"dockerd refuses the new file: .*{UNCHANGED}|dockerd refused to reload; going back"
+    refused = f"dockerd refuses the new file: .*{UNCHANGED}|dockerd refused to reload; rolling back"
     for name, text, says in (
         ("hosts beside -H", '{"hosts": ["unix:///x.sock"]}', refused),
         ("number without end in no option", '{"deprecated-key-path": 1e999}', refused),

@@ -50,12 +50,12 @@ BAD = {
         pin="a" * 128,
     ),
     "connection breaks for good": Bad(
-        r"cannot fetch http://\S+: exit code \d+, .* bytes came, after 3 attempts",
+        r"cannot fetch http://\S+: exit code \d+, .* bytes, after 3 attempts",
         served={"dies_always": 1000},
     ),
     "server stalls": Bad(r"cannot fetch http://\S+: .*after 3 attempts", served={"stalls_at": 1}),
     "path that leaves": Bad(
-        r"holds a path that leaves its directory: \.\./\.\./etc/cron\.d/x",
+        r"contains a path that leaves its directory: \.\./\.\./etc/cron\.d/x",
         with_file("../../etc/cron.d/x"),
     ),
     "other architecture inside": Bad(
@@ -222,7 +222,7 @@ def test_a_node_without_bzip2_is_told_so_before_the_download(
 
     here.node.exec("mv", "/usr/bin/hidden", "/usr/bin/bzip2")
     assert outcome.code == 1
-    assert "bzip2 is not there to unpack" in outcome.stderr
+    assert "bzip2 is not installed, but is needed to unpack" in outcome.stderr
     assert not server.requests
 
 

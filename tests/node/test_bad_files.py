@@ -133,7 +133,7 @@ def test_the_same_script_run_again_says_so_and_changes_nothing(faulty: dict[str,
 
         after = on.node.exec("sh", "-c", f"rm -r /run/again; {look}").stdout
     assert (first.code, second.code) == (0, 0), first.stderr + second.stderr
-    assert "this very change was made before" in second.stdout
+    assert "this change was already applied" in second.stdout
     assert after == before
 
 

@@ -117,7 +117,7 @@ def test_a_patch_that_got_lost_is_put_back_by_the_timer(host: ControlHost, fleet
     assert lost == shipped
     assert looked == 0
     assert honoured
-    assert "Coolify had lost --runtime, it honours it again" in journal(host)[-1]
+    assert "it was patched again and honours --runtime now" in journal(host)[-1]
     have(fleet)
     assert custom(host) is not None
 
@@ -217,7 +217,7 @@ def test_a_compose_file_that_docker_compose_would_not_take_is_not_written(
     host.node.exec("rm", "-r", "/root/.docker")
 
     assert outcome.code == 1
-    assert "docker compose would not take it any more: no such mount" in outcome.stderr
+    assert "docker compose refuses the files with our change: no such mount" in outcome.stderr
     assert custom(host) == THEIRS
 
 

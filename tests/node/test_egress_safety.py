@@ -123,8 +123,8 @@ def test_rules_that_lock_the_controller_out_are_taken_back_even_with_force(
 
     assert outcome.code == 1
     assert "RISK ACCEPTED: the node's way out is taken for an interface" in outcome.stderr
-    assert "no new connection under the new rules" in outcome.stderr
-    assert "they were taken back" in outcome.stderr
+    assert "a new connection failed under the new rules" in outcome.stderr
+    assert "the previous rules are active again" in outcome.stderr
     assert kept(node) == before
     assert pending(node) == []
     assert egress.probe(NAME, "sandbox", TARGETS) == AS_BEFORE
@@ -137,7 +137,7 @@ def test_where_there_were_no_rules_a_lock_out_leaves_none(egress: Ground, node: 
     outcome = egress.run(NAME, egress={**OWN_WAY_IN, "force": REASON})
 
     assert outcome.code == 1
-    assert "they were taken back" in outcome.stderr
+    assert "the previous rules are active again" in outcome.stderr
     assert table(node) == ""
     assert pending(node) == []
     assert egress.from_outside({"sshd": f"tcp/{node.address}/22"}) == {"sshd": "reached"}
@@ -177,7 +177,7 @@ def test_a_controller_that_is_killed_is_not_waited_for_longer_than_it_was_given(
         meanwhile = egress.run(NAME, egress=NEW)
         wait_for(node, f"! test -e {CANDIDATE}", timeout_s=CONFIRM_S + SLACK_S)
 
-    assert "rules of another run wait to be confirmed; nothing was loaded" in meanwhile.stderr
+    assert "new rules of another run are not confirmed yet; nothing was loaded" in meanwhile.stderr
     assert meanwhile.code == 1
     assert kept(node) == before
     assert pending(node) == []

@@ -77,7 +77,7 @@ def test_a_key_that_fails_at_a_cold_start_only_is_undone(
     outcome = faults.run({**wanted, **COLD_START})
 
     assert outcome.code == 1
-    assert "dockerd did not start; going back to what was before" in outcome.stderr
+    assert "dockerd did not start; rolling back" in outcome.stderr
     assert "dockerd's log: " in outcome.stderr
     assert "address already in use" in outcome.stderr
     assert last_run(faults.node)["result"] == "reverted"
@@ -97,7 +97,7 @@ def test_a_dockerd_that_starts_and_does_not_answer_is_undone(
 
     faults.node.exec("rm", "/run/once")
     assert outcome.code == 1
-    assert "the Docker API did not answer within 5 s; going back" in outcome.stderr
+    assert "the Docker API did not answer within 5 s; rolling back" in outcome.stderr
     assert live(faults.node) == faults.before
     faults.assert_sound(wanted)
 
@@ -108,7 +108,7 @@ def test_a_dockerd_that_hangs_at_its_start_is_undone(faults: Faults) -> None:
         outcome = faults.run({**wanted, "labels": ["hang=yes"]}, timeout_s=5)
 
     assert outcome.code == 1
-    assert "dockerd did not start; going back to what was before" in outcome.stderr
+    assert "dockerd did not start; rolling back" in outcome.stderr
     assert live(faults.node) == faults.before
     faults.assert_sound(wanted)
 

@@ -65,7 +65,7 @@ def test_a_dockerd_that_does_not_start_gets_its_old_file_back(elsewhere: Faults)
     outcome = elsewhere.run({**wanted, **COLD_START})
 
     assert outcome.code == 1
-    assert "dockerd did not start; going back to what was before" in outcome.stderr
+    assert "dockerd did not start; rolling back" in outcome.stderr
     assert last_run(elsewhere.node)["result"] == "reverted"
     assert live(elsewhere.node) == elsewhere.before
     elsewhere.assert_sound(wanted)

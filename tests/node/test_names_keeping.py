@@ -170,7 +170,7 @@ def test_one_that_does_not_start_fails_the_run_and_says_why(names: Ground, node:
         sh(node, f"rm -r /etc/systemd/system/{UNIT}.service.d")
 
     assert failed.code == 1
-    said = f"{UNIT}.service on {NAME}: it does not start; it said: no such option"
+    said = f"{UNIT}.service on {NAME}: this service does not start: no such option"
     assert said in failed.stderr
     names.deploy(NAME)
     assert has_names(names)

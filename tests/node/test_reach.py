@@ -272,7 +272,9 @@ def test_a_change_that_cuts_a_port_unforeseen_goes_back(
     outcome = ground.fleet.run(name, data=keys(userland_proxy_path=_DEAF_PATH))
 
     assert outcome.code == 1
-    said = rf"the published port \d+/tcp on {address6(node)} answered before, and does not now"
+    said = (
+        rf"published port \d+/tcp on {address6(node)} worked before the change, and does not work"
+    )
     assert re.search(said, outcome.stderr), outcome.text
     assert daemon_json(node) == before
     assert processes(node) == running

@@ -142,7 +142,7 @@ def test_a_release_that_was_uploaded_is_verified_without_another_upload(
 
     assert outcome.code == 0, outcome.text
     assert "upload" not in outcome.stderr
-    assert f"{RELEASE} is verified again" in outcome.stderr
+    assert f"{RELEASE}: its files are verified and its permissions repaired" in outcome.stderr
     assert place.is_whole()
     assert sandbox.kernel().strip() == GVISOR
 

@@ -68,7 +68,8 @@ def test_dockerd_that_cannot_start_gets_its_old_file_back(
 
     assert outcome.code == 1
     assert (
-        f"docker.daemon_json: {FILE} on {name}: dockerd did not start; going back" in outcome.stderr
+        f"docker.daemon_json: {FILE} on {name}: dockerd did not start; rolling back"
+        in outcome.stderr
     )
     assert "address already in use" in outcome.stderr
     assert "the node runs its previous configuration" in outcome.stderr
@@ -129,7 +130,7 @@ def test_a_file_that_dockerd_refuses_changes_nothing_for_long(
     outcome = fleet.run(name, data=keys(labels=labels))
 
     reason = (
-        "dockerd refused to reload; going back"
+        "dockerd refused to reload; rolling back"
         if name == "docker-20"
         else "dockerd refuses the new file"
     )
@@ -167,8 +168,8 @@ def test_a_container_that_a_restart_would_end_is_not_ended(
 
     assert outcome.code == 1
     assert (
-        "a restart would end deploying and they still run after 1 s; nothing was changed"
-        in outcome.stderr
+        "a restart of dockerd would end the --rm containers deploying, which still run after 1 s; "
+        "nothing was changed" in outcome.stderr
     )
     assert snapshot_without_last_run(node) == before
     remove_container(node, "deploying")

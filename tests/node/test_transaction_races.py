@@ -88,7 +88,9 @@ def test_a_file_changed_between_plan_and_apply_is_left_alone(
     outcome = fleet.run("plain", deploy=deploy)
 
     assert outcome.code == 1
-    assert "somebody changed it since it was read; run again; nothing was changed" in outcome.stderr
+    assert (
+        "the file has changed since it was read; run again; nothing was changed" in outcome.stderr
+    )
     assert daemon_json(node) == theirs
     assert_as_declared(fleet, "plain")
 
@@ -129,6 +131,6 @@ def test_two_runs_at_once_do_not_mix(converged: dict[str, LabNode], fleet: Fleet
     outcomes = [Outcome(code, out or "", err) for out, err, code in ended]
     assert 0 in [outcome.code for outcome in outcomes], outcomes[0].text + outcomes[1].text
     for outcome in outcomes:
-        assert outcome.code == 0 or "somebody changed it since it was read" in outcome.stderr
+        assert outcome.code == 0 or "the file has changed since it was read" in outcome.stderr
     assert docker_info(node)["Debug"] is True
     assert_as_declared(fleet, "lived-in")

@@ -111,7 +111,7 @@ def test_a_forger_is_found(watched: Fleet, node: LabNode) -> None:
 
     assert (exe, argv0.strip()) == (SENTRY, "runsc-sandbox")
     assert within(SLACK_S, lambda: journal(node, forger))
-    assert "its binary is on another file system; nobody can tell" in journal(node, forger)[0]
+    assert "its binary is on another file system; run deploys/gvisor.py" in journal(node, forger)[0]
 
 
 @pytest.mark.slow
@@ -192,7 +192,7 @@ def test_a_docker_that_does_not_answer_is_a_failed_unit_and_an_old_time(
     assert code != 0
     assert f"{UNIT}.service" in failed
     assert during == seen
-    assert journal(node, "Docker does not answer, and no container was looked at", options=since)
+    assert journal(node, "Docker does not answer, so no container was checked", options=since)
     assert after == 0
     assert metrics(node) != seen
 

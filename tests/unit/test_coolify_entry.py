@@ -19,7 +19,10 @@ SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"]}
 if shutil.which("busybox"):  # what Alpine has
     SHELLS["busybox"] = ["busybox", "sh"]
 
-FEAR = "pyinfra-gvisor: apps may run without the runtime that they ask for: "
+FEAR = (
+    "pyinfra-gvisor: apps may run directly on the host kernel, "
+    "without the runtime that they ask for: "
+)
 TOLD = 'probe {"runtime":"runscprobe"}\nend'
 
 # As the image's entry point sources: a list of what is to come on standard input, and "set -eu".
@@ -116,7 +119,7 @@ def test_a_coolify_that_is_patched_is_told_in_one_line(container: Container) -> 
     ran = container.start()
 
     container.expect_as_it_was(ran)
-    assert ran.stderr == "pyinfra-gvisor: Coolify hands --runtime on from now on\n"
+    assert ran.stderr == "pyinfra-gvisor: Coolify passes --runtime on to Docker from now on\n"
     asked = (container.root / "asked").read_text()
     assert asked == f"{container.patch} apply --before-start\n"
 
@@ -126,12 +129,12 @@ def test_a_coolify_that_is_patched_is_told_in_one_line(container: Container) -> 
     [
         pytest.param(
             f"printf 'changed no\\n{TOLD}\\n'",
-            "pyinfra-gvisor: Coolify hands --runtime on already",
+            "pyinfra-gvisor: Coolify passes --runtime on to Docker already",
             id="nothing-to-do",
         ),
         pytest.param(
             "printf 'changed no\\nprobe []\\nend\\n'",
-            f"{FEAR}Coolify knows --runtime and does not hand it on as one string",
+            f"{FEAR}Coolify knows --runtime, but does not pass it on as one string",
             id="broken-native",
         ),
         pytest.param(
@@ -139,7 +142,7 @@ def test_a_coolify_that_is_patched_is_told_in_one_line(container: Container) -> 
             f"{FEAR}docker.php: two returns; nothing was changed (with 3)",
             id="refused",
         ),
-        pytest.param("exit 255", f"{FEAR}the patch did not tell why (with 255)", id="silent"),
+        pytest.param("exit 255", f"{FEAR}the patch gave no reason (with 255)", id="silent"),
         pytest.param(
             "printf 'Fatal error: a\\nStack trace:\\n#0\\n'; exit 255",
             f"{FEAR}Fatal error: a Stack trace: #0 (with 255)",
@@ -148,7 +151,7 @@ def test_a_coolify_that_is_patched_is_told_in_one_line(container: Container) -> 
         pytest.param("kill -9 $$", f"{FEAR}the patch took more than 30 s", id="killed"),
         pytest.param(
             "cat > /dev/null; exit 1",
-            f"{FEAR}the patch did not tell why (with 1)",
+            f"{FEAR}the patch gave no reason (with 1)",
             id="reads-what-is-not-its-own",
         ),
     ],
@@ -189,7 +192,7 @@ def test_without_a_program_nothing_is_run(container: Container, program: str) ->
     ran = container.start()
 
     container.expect_as_it_was(ran)
-    assert ran.stderr == f"{FEAR}there is no {program} here\n"
+    assert ran.stderr == f"{FEAR}{program} is not installed in this container\n"
     assert not (container.root / "ran").exists()
 
 
@@ -200,7 +203,7 @@ def test_without_the_patcher_nothing_is_run(container: Container) -> None:
     ran = container.start()
 
     container.expect_as_it_was(ran)
-    assert ran.stderr == f"{FEAR}{container.patch} is not there\n"
+    assert ran.stderr == f"{FEAR}{container.patch} does not exist\n"
     assert not (container.root / "ran").exists()
 
 
@@ -233,6 +236,6 @@ def test_the_true_patcher_is_run(container: Container) -> None:
     second = container.start(here)
 
     container.expect_as_it_was(second)
-    assert first.stderr == "pyinfra-gvisor: Coolify hands --runtime on from now on\n"
-    assert second.stderr == "pyinfra-gvisor: Coolify hands --runtime on already\n"
+    assert first.stderr == "pyinfra-gvisor: Coolify passes --runtime on to Docker from now on\n"
+    assert second.stderr == "pyinfra-gvisor: Coolify passes --runtime on to Docker already\n"
     assert b"pyinfra-gvisor begin" in tree.seen().content

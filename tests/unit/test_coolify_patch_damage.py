@@ -41,23 +41,26 @@ def _other_user() -> int | None:
     return NOBODY if os.geteuid() == 0 else None
 
 
-NOT_THERE = "the function is there 0 times"
-NOT_ONE_RETURN = "its return is there {} times, or not in the function"
-NO_PAIR = "our markers are no pair: "
-NOT_OURS = "there is more than our lines between our markers"
+NOT_THERE = "convertDockerRunToCompose() is defined 0 times, expected once"
+NOT_ONE_RETURN = (
+    "the expected return line is there {} times, or outside convertDockerRunToCompose()"
+)
+TWICE = "convertDockerRunToCompose() is defined 2 times, expected once"
+NO_PAIR = "expected the markers begin and end of our lines, got "
+NOT_OURS = "other lines stand between the markers of our lines"
 
 # What is replaced by what, and what is told of it then.
 Damage = tuple[list[tuple[str, str]], str]
 FUNCTION_DAMAGES: dict[str, Damage] = {
     "no-function": ([(HEADER, HEADER.replace("Docker", "Podman"))], NOT_THERE),
-    "function-twice": ([(HEADER, f"{HEADER}{{\n}}\n{HEADER}")], "the function is there 2 times"),
+    "function-twice": ([(HEADER, f"{HEADER}{{\n}}\n{HEADER}")], TWICE),
     "old-name-and-new": (
         [(HEADER, f"function convert_docker_run_to_compose()\n{{\n}}\n\n{HEADER}")],
-        "the function is there 2 times",
+        TWICE,
     ),
     "other-parameter": (
         [(HEADER, HEADER.replace("custom_docker_run_options", "options"))],
-        "the function has no parameter $custom_docker_run_options",
+        "convertDockerRunToCompose() has no parameter $custom_docker_run_options",
     ),
     "no-return": ([(RETURN, RETURN.replace("toArray", "all"))], NOT_ONE_RETURN.format(0)),
     "return-indented": ([(RETURN, f"    {RETURN}")], NOT_ONE_RETURN.format(0)),
@@ -85,7 +88,7 @@ BLOCK_DAMAGES: dict[str, Damage] = {
     "return-between": ([(END, ""), (RETURN, RETURN + END)], NOT_OURS),
     "markers-changed": (
         [(BEGIN, "    //"), (END, "")],
-        "some of our lines are outside of our markers",
+        "some of our lines stand outside their markers",
     ),
 }
 
@@ -138,7 +141,7 @@ def test_no_file_is_told_and_refused(tree: Tree) -> None:
 
     told, applied, removed = (tree.run(verb) for verb in ("state", "apply", "remove"))
 
-    assert (told["function"], told["reason"]) == ("missing", "it is not there")
+    assert (told["function"], told["reason"]) == ("missing", "the file does not exist")
     assert (told["sha256"], told["written_s"], told["stat"]) == ("", "", "")
     assert (applied.code, removed.code, removed["changed"]) == (3, 0, "no")
     assert list(tree.helper.parent.iterdir()) == []
@@ -151,7 +154,7 @@ def test_a_file_that_may_not_be_read_is_told_and_refused(public: Tree) -> None:
         public.run(verb, user=_other_user()) for verb in ("state", "apply", "remove")
     )
 
-    assert (told["function"], told["reason"]) == ("damaged", "it cannot be read")
+    assert (told["function"], told["reason"]) == ("damaged", "the file cannot be read")
     assert (applied.code, removed.code) == (3, 3)
 
 

@@ -50,7 +50,10 @@ def test_a_coolify_that_does_not_run_is_not_touched(tree: Tree) -> None:
     answer = tree.run("apply")
 
     assert (answer.code, answer.lines) == (4, [])
-    assert "does not work as it is: LogicException: no such class; nothing was" in answer.error
+    assert (
+        "the function fails without our lines too: LogicException: no such class; nothing was"
+        in answer.error
+    )
     assert tree.seen() == before
 
 
@@ -58,7 +61,7 @@ def test_a_coolify_that_does_not_run_is_not_touched(tree: Tree) -> None:
     ("does", "reason"),
     [
         pytest.param("throw new Exception('not with me');", "Exception: not with me", id="throws"),
-        pytest.param("posix_kill(getmypid(), 9);", "it ended with ", id="dies"),
+        pytest.param("posix_kill(getmypid(), 9);", "PHP ended with status ", id="dies"),
         pytest.param("echo 'x'; exit(0);", "x", id="answers-nothing"),
     ],
 )
@@ -71,8 +74,8 @@ def test_a_source_that_does_not_load_with_our_lines_is_put_back(
     answer = tree.run("apply")
 
     assert (answer.code, answer.lines) == (4, [])
-    assert f"does not work with our lines: {reason}" in answer.error
-    assert answer.error.endswith("; it is as it was\n")
+    assert f"the function fails with our lines: {reason}" in answer.error
+    assert answer.error.endswith("; the file was restored\n")
     assert replace(tree.seen(), inode=before.inode) == before
 
 
@@ -84,7 +87,7 @@ def test_a_source_in_which_our_lines_do_nothing_is_put_back(tree: Tree) -> None:
     answer = tree.run("apply")
 
     assert (answer.code, answer.lines) == (4, [])
-    assert "does not work with our lines: the answer is []; it is as it was" in answer.error
+    assert "the function fails with our lines: it answers []; the file was restored" in answer.error
     assert replace(tree.seen(), inode=before.inode) == before
 
 
@@ -96,7 +99,7 @@ def test_a_coolify_that_hangs_with_our_lines_is_ended_and_put_back(tree: Tree) -
     answer = tree.run("apply", text=replaced(TEXT, {"PROBE_S = 20": "PROBE_S = 1"}))
 
     assert answer.code == 4
-    assert "does not work with our lines: no answer within 1 s; it is as it was" in answer.error
+    assert "fails with our lines: no answer within 1 s; the file was restored" in answer.error
     assert tree.seen().content == before.content
     assert not Path("/proc", (tree.root / "asked").read_text()).exists()
 
@@ -109,7 +112,8 @@ def test_what_cannot_be_put_back_is_not_said_to_be(tree: Tree) -> None:
 
     assert (answer.code, answer.lines) == (1, [])
     assert answer.error.endswith(
-        "does not work with our lines and cannot be put back: somebody else changes it\n"
+        "the function fails with our lines, and the file cannot be restored: "
+        "another process has changed it\n"
     )
     assert tree.seen().names == ["docker.php"]
 

@@ -158,6 +158,6 @@ def test_a_directory_that_is_not_there_is_named_with_what_to_do(
 
     assert ran.returncode == 1
     assert ran.stderr == (
-        f"textfile_dir {directory} is not there; "
-        "install prometheus-node-exporter or set gvisor_textfile_dir\n"
+        f"textfile_dir {directory} does not exist; "
+        "install prometheus-node-exporter, or correct gvisor_textfile_dir\n"
     )

@@ -126,7 +126,7 @@ def test_an_old_docker_is_not_asked_and_its_builder_leaves_a_log(
         pytest.param(says("{}", "500 Internal Server Error"), "answer 500 to ", id="an-error"),
         pytest.param(closes, "no answer to ", id="a-panic"),
         pytest.param(hangs, "no answer within 10 s", id="nothing"),
-        pytest.param(says(json.dumps({})[:1]), "no whole answer to ", id="half-an-answer"),
+        pytest.param(says(json.dumps({})[:1]), "incomplete answer to ", id="half-an-answer"),
     ],
 )
 def test_without_an_answer_to_this_the_rest_is_known(

@@ -128,8 +128,8 @@ def test_a_compose_file_that_is_not_as_it_was_read_stops_it_before_anything_is_w
 
     ran = act(factory, was, text)
 
-    said = "somebody changed it since it was read; it is left as it is, run again\n"
-    gone = "it was there when it was read, and is gone; run again\n"
+    said = "the file has changed since it was read; it is left unchanged. Run again\n"
+    gone = "the file has been removed since it was read; run again\n"
     assert ran.returncode == 1
     assert ran.stderr == SAID.format(compose=factory.compose) + (said if now else gone)
     assert factory.tree() == before
@@ -143,7 +143,7 @@ def test_an_edit_while_compose_is_asked_is_not_lost(factory: Factory) -> None:
     ran = factory.install(THEIRS, MERGED)
 
     assert ran.returncode == 1
-    assert "somebody changed it since it was read; it is left as it is, run again" in ran.stderr
+    assert "the file has changed since it was read; it is left unchanged. Run again" in ran.stderr
     assert factory.compose.read_text() == EDITED
     assert factory.told("systemctl") == []
     assert [path.name for path in factory.at(SOURCE_DIR).glob("*.new")] == []
@@ -160,7 +160,7 @@ def test_a_text_that_compose_refuses_stops_it_before_anything_is_written(
 
     ran = factory.install(was, MERGED)
 
-    said = "docker compose would not take it any more: no such mount; nothing was changed\n"
+    said = "docker compose refuses the files with our change: no such mount; nothing was changed\n"
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == SAID.format(compose=factory.compose) + said
     assert {**factory.tree(), SOURCE_DIR: before[SOURCE_DIR]} == before

@@ -15,7 +15,7 @@ from tests.unit.shells import stub
 SAID = "coolify.runtime_option: coolify on factory: "
 REFUSED = "docker.php: php -l: odd; nothing was changed"
 STALE = "worker 11 1.25 php artisan horizon\nstale 11"
-UNSAFE = "Coolify does not honour --runtime, apps will run without their sandbox"
+UNSAFE = "Coolify does not honour --runtime; new deployments run directly on the host kernel"
 SOON = {"coolify_timeout_s=120": "coolify_timeout_s=0.3"}
 NATIVE_LIST = 'probe {"runtime":["runscprobe"]}'
 
@@ -83,7 +83,7 @@ def test_a_horizon_that_cannot_be_renewed_fails(factory: Factory) -> None:
 
     assert ran.returncode == 1
     assert ran.stderr == (
-        f"{SAID}Coolify's pages have the new code, Horizon has not: "
+        f"{SAID}Coolify's web pages run the new code, but Horizon does not: "
         "php artisan horizon:terminate: no redis; run again\n"
     )
     assert factory.told("verbs") == ["apply", "renew"]
@@ -98,7 +98,7 @@ def test_a_horizon_that_has_deployments_to_end_is_left_to_it(factory: Factory) -
     ran = factory.option(changes={"sleep 1": "sleep 0"})
 
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout == "Horizon ends its running deployments first, and takes the new code then\n"
+    assert ran.stdout == "Horizon ends its running deployments first, and loads the new code then\n"
     assert factory.told("verbs") == ["apply", "renew", "state", "state", "state"]
 
 
@@ -134,7 +134,10 @@ def test_one_that_is_at_it_for_too_long_is_told_and_nothing_is_done(factory: Fac
         ran = factory.option(changes={"flock -w 300": "flock -w 0"})
 
     assert (ran.returncode, factory.told("verbs")) == (1, [])
-    assert ran.stderr == f"{SAID}somebody else has been at it for 300 s; run again\n"
+    assert ran.stderr == (
+        f"{SAID}another process has held {factory.at('/run/pyinfra-gvisor/coolify.lock')} "
+        "for 300 s; run again\n"
+    )
 
 
 def test_nothing_but_the_lock_is_left_on_the_host(factory: Factory) -> None:
@@ -161,7 +164,8 @@ def test_a_look_puts_back_what_got_lost_and_says_so(factory: Factory) -> None:
 
     assert (ran.returncode, ran.stdout) == (
         0,
-        "<5>Coolify had lost --runtime, it honours it again\n",
+        "<5>Coolify did not honour --runtime any more; "
+        "it was patched again and honours --runtime now\n",
     )
     assert factory.told("verbs") == ["apply"]
 
@@ -178,8 +182,8 @@ def test_a_look_renews_a_horizon_with_old_code(factory: Factory) -> None:
 @pytest.mark.parametrize(
     ("running", "said"),
     [
-        pytest.param(None, "<5>no container called coolify: nothing to look at\n", id="none"),
-        pytest.param(False, "<5>coolify does not run: nothing to look at\n", id="stopped"),
+        pytest.param(None, "<5>there is no container coolify: nothing to check\n", id="none"),
+        pytest.param(False, "<5>container coolify does not run: nothing to check\n", id="stopped"),
     ],
 )
 def test_a_look_at_no_running_coolify_ends_well(
@@ -203,13 +207,13 @@ def test_a_look_at_no_running_coolify_ends_well(
         ),
         pytest.param(
             f"printf '%s\\n' 'changed no' 'function native' '{NATIVE_LIST}' end",
-            "Coolify knows --runtime and does not hand it on: "
-            'its answer is {"runtime":["runscprobe"]}',
+            "Coolify knows --runtime, but does not pass it on to Docker: "
+            'it answers {"runtime":["runscprobe"]}',
             id="another-answer",
         ),
         pytest.param(
             "printf '%s\\n' 'changed no' 'function native' 'probe_error Error: no class' end",
-            "Coolify knows --runtime and does not hand it on: Error: no class",
+            "Coolify knows --runtime, but does not pass it on to Docker: Error: no class",
             id="no-answer-of-the-function",
         ),
     ],
@@ -233,7 +237,8 @@ def test_a_look_that_cannot_renew_horizon_fails(factory: Factory) -> None:
 
     assert ran.returncode == 1
     assert ran.stdout.splitlines()[1:] == [
-        "<3>Horizon still runs old code, apps may run without their sandbox: no redis"
+        "<3>Horizon still runs old code; "
+        "new deployments may run directly on the host kernel: no redis"
     ]
 
 
@@ -244,8 +249,8 @@ def test_a_look_without_the_patcher_fails_and_asks_for_the_deploy(factory: Facto
 
     assert (ran.returncode, factory.told("verbs")) == (1, [])
     assert ran.stdout == (
-        "<3>nobody sees that Coolify honours --runtime: "
-        f"{factory.at(PATCHER)} is gone; run the deploy again\n"
+        "<3>cannot check that Coolify honours --runtime: "
+        f"{factory.at(PATCHER)} is missing; run deploys/coolify.py again\n"
     )
 
 

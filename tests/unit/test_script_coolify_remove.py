@@ -105,7 +105,7 @@ def test_a_compose_that_refuses_leaves_the_timer_on_and_every_file_there(factory
     ran = factory.remove(MERGED, THEIRS)
 
     assert ran.returncode == 1
-    assert "would not take it any more: no such service; nothing was changed\n" in ran.stderr
+    assert "refuses the files with our change: no such service; nothing was changed\n" in ran.stderr
     assert factory.files() == {*paths(), COMPOSE, f"{UNITS}/timers.target.wants/{NAME}.timer"}
     assert factory.compose.read_text() == MERGED
     assert factory.told("systemctl") == []

@@ -242,7 +242,7 @@ def test_what_arrives_in_part_is_not_begun(detached: Detached, arrived: int) -> 
     out, err = begun.communicate(timeout=WAITED_S)
 
     assert (begun.returncode, out) == (1, "")
-    assert err == "the script for the node did not arrive whole, and nothing was begun; run again\n"
+    assert err == ("the node received only a part of its script; nothing was changed, run again\n")
     assert not detached.runs.exists()
 
 

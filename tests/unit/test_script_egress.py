@@ -124,7 +124,10 @@ def test_without_a_timer_nothing_is_loaded(host: Host) -> None:
     ran = host.load_on_probation()
 
     assert ran.returncode == 1
-    assert f"egress.rules: {TIMER} on run-1: it cannot be started; nothing was loaded" in ran.stderr
+    assert (
+        f"egress.rules: {TIMER} on run-1: systemd cannot start this timer; nothing was"
+        in ran.stderr
+    )
     assert not host.table.exists()
     assert not host.candidate.exists()
 
@@ -135,7 +138,7 @@ def test_while_rules_wait_to_be_confirmed_no_others_are_tried(guarded: Host) -> 
     ran = guarded.load_on_probation("second")
 
     assert ran.returncode == 1
-    assert "rules of another run wait to be confirmed; nothing was loaded. Run again" in ran.stderr
+    assert "new rules of another run are not confirmed yet; nothing was loaded. Run" in ran.stderr
     assert guarded.candidate.read_text() == "first"
 
 
@@ -144,7 +147,7 @@ def test_while_another_run_is_at_it_nothing_is_done(host: Host) -> None:
     with held(host.lock):
         ran = host.load_on_probation()
 
-    said = f"egress.rules: {host.lock} on run-1: another run is at it; nothing was loaded"
+    said = f"egress.rules: {host.lock} on run-1: another run holds this lock; nothing was"
     assert ran.returncode == 1
     assert said in ran.stderr
     assert host.files() == {}
@@ -160,14 +163,14 @@ def test_who_holds_the_lock_keeps_nobody_locked_out(
         ran = take_back(guarded)
 
     assert (ran.returncode, guarded.table.read_text()) == (0, "old")
-    assert "somebody holds the lock for 30 s; it goes on without" in ran.stdout
+    assert "another process has held the lock for 30 s; rolling back without it" in ran.stdout
 
 
 def test_while_another_is_at_it_nothing_is_removed(guarded: Host) -> None:
     with held(guarded.lock):
         ran = guarded.remove()
 
-    said = f"egress.rules: {guarded.lock} on run-1: somebody holds it for 30 s; nothing was removed"
+    said = f"egress.rules: {guarded.lock} on run-1: another process has held this lock for 30 s"
     assert ran.returncode == 1
     assert said in ran.stderr
     assert guarded.files() == KEPT
@@ -225,7 +228,7 @@ def test_without_nftables_nothing_is_done(host: Host) -> None:
     ran = host.load_on_probation()
 
     assert ran.returncode == 1
-    assert "egress.rules: nftables on run-1: it cannot be installed; nothing was" in ran.stderr
+    assert "egress.rules: nftables on run-1: apt-get cannot install this package; " in ran.stderr
     assert host.files() == {}
 
 

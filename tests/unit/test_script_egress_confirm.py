@@ -90,7 +90,7 @@ def test_rules_that_were_taken_back_cannot_be_confirmed(guarded: Host) -> None:
 
     assert ran.returncode == 1
     assert ran.stderr == (
-        f"egress.rules: {guarded.rules} on run-1: the new rules were taken back before they were "
+        f"egress.rules: {guarded.rules} on run-1: the new rules were rolled back before they were "
         "confirmed; raise confirm_s in gvisor_egress\n"
     )
     assert guarded.rules.read_text() == "old"

@@ -28,7 +28,7 @@ def machine(tmp_path: Path, server: FileServer, request: pytest.FixtureRequest) 
 def test_a_release_is_installed_and_written_down(machine: Machine) -> None:
     said = machine.fetch()
 
-    assert said == f"{RELEASE} is in {machine.home}\n"
+    assert said == f"{RELEASE} is installed in {machine.home}\n"
     assert machine.is_whole()
     manifest = machine.manifest()
     assert manifest["release"] == RELEASE
@@ -44,7 +44,7 @@ def test_a_second_run_fetches_nothing(machine: Machine) -> None:
 
     said = machine.fetch()
 
-    assert said == f"{RELEASE} is there already\n"
+    assert said == f"{RELEASE} is already installed\n"
     assert len(machine.server.requests) == 1
 
 
@@ -91,7 +91,7 @@ def test_a_server_that_says_nothing_any_more_is_given_up(machine: Machine) -> No
         ),
         pytest.param(
             Served(archive(), announced=len(archive()) + 9),
-            f" of {len(archive()) + 9} bytes came, after 3 attempts",
+            f" of {len(archive()) + 9} bytes, after 3 attempts",
             id="shorter-than-announced",
         ),
         pytest.param(Served(b"no archive"), "cannot be unpacked: ", id="no-archive"),

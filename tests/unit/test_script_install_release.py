@@ -32,38 +32,46 @@ def _link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
     [
         pytest.param(
             archive({**MEMBERS, "../../out": b"x"}),
-            "holds a path that leaves its directory: ../../out",
+            "contains a path that leaves its directory: ../../out",
             id="dots",
         ),
         pytest.param(
             archive({**MEMBERS, "/tmp/pyinfra-gvisor-out": b"x"}),
-            "holds a path that leaves its directory: /tmp/pyinfra-gvisor-out",
+            "contains a path that leaves its directory: /tmp/pyinfra-gvisor-out",
             id="absolute",
         ),
         pytest.param(
             archive(MEMBERS, _link("gvisor-bin/x", "../../../out", tarfile.SYMTYPE)),
-            "holds something that is neither file nor directory: l",
+            "contains something that is neither a file nor a directory: l",
             id="symlink",
         ),
         pytest.param(
             archive(MEMBERS, _link("gvisor-bin/x", "runsc", tarfile.LNKTYPE)),
-            "holds something that is neither file nor directory: h",
+            "contains something that is neither a file nor a directory: h",
             id="hard-link",
         ),
         pytest.param(
             archive(MEMBERS, _link("gvisor-bin/x", "", tarfile.FIFOTYPE)),
-            "holds something that is neither file nor directory: p",
+            "contains something that is neither a file nor a directory: p",
             id="fifo",
         ),
         pytest.param(
-            archive({**MEMBERS, 'x"y': b"x"}), 'holds a name with odd characters: x"y', id="quote"
+            archive({**MEMBERS, 'x"y': b"x"}),
+            'contains a file name with characters that are not allowed: x"y',
+            id="quote",
         ),
         pytest.param(archive()[:-60], "cannot be unpacked: ", id="truncated"),
-        pytest.param(archive({"README": b"x"}), "holds no runsc; got README", id="no-runsc"),
-        pytest.param(archive({"runsc": RUNSC}), "holds no containerd-shim-runsc-v1;", id="no-shim"),
+        pytest.param(
+            archive({"README": b"x"}), "does not contain runsc, got README;", id="no-runsc"
+        ),
+        pytest.param(
+            archive({"runsc": RUNSC}),
+            "does not contain containerd-shim-runsc-v1, got runsc;",
+            id="no-shim",
+        ),
         pytest.param(
             archive({"runsc": RUNSC, "containerd-shim-runsc-v1": b"x"}),
-            "holds no gvisor-bin/gvisor_sentry; got containerd-shim-runsc-v1 runsc",
+            "does not contain gvisor-bin/gvisor_sentry, got containerd-shim-runsc-v1 runsc;",
             id="no-sidecars",
         ),
         pytest.param(
@@ -72,7 +80,9 @@ def _link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
             id="other-machine",
         ),
         pytest.param(
-            archive({**MEMBERS, "runsc": b"#!/bin/sh\n"}), "is no ELF program, this", id="script"
+            archive({**MEMBERS, "runsc": b"#!/bin/sh\n"}),
+            "is not an ELF program, this",
+            id="script",
         ),
         pytest.param(
             archive({**MEMBERS, "runsc": program("runsc version release-20200101.0\n")}),

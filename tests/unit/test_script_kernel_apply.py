@@ -192,7 +192,9 @@ def test_an_empty_value_is_given_back_as_one(host: Host) -> None:
     [
         pytest.param("/dev/full", "the kernel refuses '0' (", id="an-error"),
         pytest.param(
-            "/dev/null", "it is '1' after '0' was written, and '1' again now; ", id="without-a-word"
+            "/dev/null",
+            "the kernel reads '1' after '0' was written; the earlier value '1' was ",
+            id="without-a-word",
         ),
     ],
 )
@@ -230,7 +232,7 @@ def test_a_setting_that_cannot_be_read_is_refused_before_anything_is_changed(hos
     ran = host.apply(WANTED)
 
     assert ran.returncode == 1
-    assert "kernel.surface: a.two on run-1: it cannot be read, nor put back then; " in ran.stderr
+    assert "kernel.surface: a.two on run-1: this setting cannot be read, " in ran.stderr
     assert (host.root / "sys/a/one").read_text() == "1\n"
     assert host.files() == {}
 

@@ -76,7 +76,7 @@ def test_what_cannot_be_held_is_noted(tools: Path) -> None:
 
     (said,) = told(tools, "hold_ports")
 
-    assert said.startswith("published ports were not held open with nft, ")
+    assert said.startswith("published ports could not be held open with nft ")
 
 
 def test_a_node_without_nft_is_noted(tools: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_node_without_nft_is_noted(tools: Path) -> None:
 
     (said,) = told(tools, "hold_ports")
 
-    assert said.startswith("published ports were not held open with nft, ")
+    assert said.startswith("published ports could not be held open with nft ")
     assert told(tools, "release_ports") == []
 
 

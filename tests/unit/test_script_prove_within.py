@@ -64,7 +64,7 @@ def test_a_docker_that_refuses_is_quoted(tmp_path: Path) -> None:
     told = ran(tmp_path, "echo 'failed to connect; check the path: no such file' >&2; exit 1")
 
     error = "failed to connect, check the path: no such file"
-    said = f"Docker does not answer: {error}; mend it, then run again"
+    said = f"Docker does not answer: {error}; repair Docker, then run again"
     assert told.stdout == f"{ENDED}{said}\n"
 
 

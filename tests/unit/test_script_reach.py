@@ -165,7 +165,9 @@ _HOLDS = """
 served() { cat "$work/served"; }
 try() { cat "$work/tried"; }
 answers_itself() { [ -s "$work/itself" ]; }
-if reach_holds; then echo holds; else echo "$unreached"; fi
+if reach_holds; then echo holds; exit; fi
+lost=${unreached#published port }
+echo "${lost% worked before the change, and does not work now}"
 """
 
 

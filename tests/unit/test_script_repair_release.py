@@ -94,10 +94,10 @@ def test_what_is_damaged_is_fetched_again_and_repaired(
 
     said = installed.fetch()
 
-    assert said == f"{RELEASE} is in {installed.home}\n"
+    assert said == f"{RELEASE} is installed in {installed.home}\n"
     assert installed.is_whole()
     assert before in (None, shim.stat().st_ino)
-    assert installed.fetch() == f"{RELEASE} is there already\n"
+    assert installed.fetch() == f"{RELEASE} is already installed\n"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_other_modes_and_times_are_put_right_without_a_download(
 
     said = installed.fetch()
 
-    assert said == f"{RELEASE} is verified again\n"
+    assert said == f"{RELEASE}: its files are verified and its permissions repaired\n"
     assert installed.is_whole()
     assert (installed.home / "runsc").stat().st_mode & 0o7777 == 0o755
     assert (installed.home / "gvisor-bin").stat().st_mode & 0o7777 == 0o755
@@ -152,10 +152,10 @@ def test_a_release_that_is_not_the_pinned_one_is_fetched_though_it_is_as_it_was_
 
     after = {path: path.stat().st_ino for path in installed.home.rglob("*") if path.is_file()}
     changed = {path.name for path in before if after[path] != before[path]}
-    assert said == f"{RELEASE} is in {installed.home}\n"
+    assert said == f"{RELEASE} is installed in {installed.home}\n"
     assert installed.manifest()["sha512"] == {"gvisor.tar.bz2": hashlib.sha512(other).hexdigest()}
     assert changed == {"containerd-shim-runsc-v1", "manifest.json"}
-    assert installed.fetch(other) == f"{RELEASE} is there already\n"
+    assert installed.fetch(other) == f"{RELEASE} is already installed\n"
 
 
 def test_a_release_that_is_not_the_pinned_one_stays_if_the_pinned_one_does_not_come(

@@ -135,10 +135,12 @@ def test_a_run_that_is_killed_while_it_writes_is_mended_too(host: Host) -> None:
 @pytest.mark.parametrize(
     ("breaks", "told"),
     [
-        pytest.param("start", "port 53 on run-1: it cannot be listened there: ", id="port-taken"),
+        pytest.param(
+            "start", "port 53 on run-1: the resolver cannot listen on this port: ", id="port-taken"
+        ),
         pytest.param(
             "restart",
-            "pyinfra-gvisor-resolver.service on run-1: it does not start; it said: ",
+            "pyinfra-gvisor-resolver.service on run-1: this service does not start: ",
             id="program",
         ),
     ],
@@ -159,8 +161,8 @@ def test_a_directory_for_metrics_that_is_not_there_is_told_before_anything_is_do
 
     assert ran.returncode == 1
     assert ran.stderr == (
-        f"resolver.resolver: {host.root}/nowhere on run-1: is no directory; make it, or leave "
-        "gvisor_textfile_dir out\n"
+        f"resolver.resolver: {host.root}/nowhere on run-1: this directory does not exist; "
+        "create it, or remove gvisor_textfile_dir\n"
     )
     assert (host.files(), host.told()) == ({}, [])
     assert not host.program.exists()

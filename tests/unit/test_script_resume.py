@@ -44,6 +44,6 @@ def test_without_its_script_it_is_said_what_to_do(left: str | None, tmp_path: Pa
     ran = resumed(tmp_path)
 
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert f"the script that would end it is gone, {pending}/transaction.sh; " in ran.stderr
+    assert f"the script that undoes it is missing: {pending}/transaction.sh; " in ran.stderr
     assert f"remove {pending}, and run again" in ran.stderr
     assert pending.exists()

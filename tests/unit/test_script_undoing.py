@@ -102,7 +102,7 @@ def test_a_docker_that_does_not_answer_is_not_a_node_without_containers(tmp_path
     code, said = users(tmp_path, {}, code=1)
 
     assert code != 0
-    with pytest.raises(ValueError, match="breaks off"):
+    with pytest.raises(ValueError, match="is incomplete"):
         parse_runtime_users(said)
 
 
@@ -144,7 +144,7 @@ def test_who_has_come_since_the_plan_stops_a_change_before_it_begins(
 
     said = check_leaving(tmp_path, ',"net"]\n,"old"]', lines)
 
-    assert said == "containers need runtimes that would leave: shop needs net; run again\n"
+    assert said == "containers use runtimes that are to be removed: shop uses net; run again\n"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,9 @@ def test_a_change_goes_on_where_nobody_uses_what_leaves(
 def test_a_change_does_not_begin_where_docker_does_not_tell(tmp_path: Path) -> None:
     said = check_leaving(tmp_path, ',"net"]', {}, code=1)
 
-    assert said == "a runtime would leave, and Docker does not tell which containers use it\n"
+    assert said == (
+        "a runtime is to be removed, but Docker does not list the containers that may use it\n"
+    )
 
 
 class Gvisor:
@@ -254,6 +256,6 @@ def test_a_path_that_is_none_of_ours_is_refused_and_stays(
 
     ended = ours.remove(named)
 
-    assert ended == (1, f"{named} is none of ours\n")
+    assert ended == (1, f"{named} does not belong to pyinfra-gvisor; it was not removed\n")
     for there in (ours.release("1"), ours.wrapper, ours.state_dir, tmp_path / "other"):
         assert there.exists()

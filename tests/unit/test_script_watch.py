@@ -25,9 +25,10 @@ def test_a_container_without_its_sandbox_is_reported_with_what_is_to_be_known(
 
     assert (looked.code, looked.stderr) == (0, "")
     assert looked.stdout.rstrip("\n") == (
-        f"<3>shop ({ID[:12]}) must run in a sandbox and is not seen in one: runtime runc, process "
-        f"{Path('/usr/bin/sleep').resolve()} (pid {bare}, calls itself sleep); runc is not gVisor; "
-        "create it anew under a runtime of gVisor's, or exempt it in gvisor_exempt"
+        f"<3>shop ({ID[:12]}) must run in gVisor, but runs directly on the host kernel: "
+        f"runtime runc, process {Path('/usr/bin/sleep').resolve()} (pid {bare}, calls itself sleep); "
+        "runc is not gVisor; "
+        "recreate the container under a gVisor runtime, or exempt it in gvisor_exempt"
     )
 
 
@@ -37,9 +38,7 @@ def test_a_sandbox_is_in_order_and_that_is_said_once_with_the_number(
     looked = Watched(tmp_path).look([container(1, sandbox, host=RUNSC)])
 
     assert (looked.code, looked.stderr) == (0, "")
-    assert looked.stdout == (
-        "<6>1 containers, of which 1 must run in a sandbox and do, and 0 are exempted\n"
-    )
+    assert looked.stdout == ("<6>1 containers checked: 1 must run in gVisor and do; 0 are exempt\n")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_a_runtime_that_started_no_sandbox_is_found(tmp_path: Path, bare: int) -
     looked = Watched(tmp_path).look([container(1, bare, host=RUNSC)])
 
     assert looked.named == ["app"]
-    assert "its process is not a gVisor sandbox; create it anew" in looked.errors[0]
+    assert "its process is not a gVisor sandbox; recreate the container" in looked.errors[0]
 
 
 def test_a_program_that_is_not_the_nodes_file_of_that_path_is_no_sandbox(tmp_path: Path) -> None:
@@ -76,7 +75,7 @@ def test_a_program_that_is_not_the_nodes_file_of_that_path_is_no_sandbox(tmp_pat
 
     assert before.named == []
     assert after.named == ["app"]
-    assert "its binary was replaced on the node; nobody can tell" in after.errors[0]
+    assert "its binary was replaced on the node; run deploys/gvisor.py" in after.errors[0]
 
 
 def test_only_who_must_is_reported_and_who_is_exempted_is_counted(
@@ -92,9 +91,7 @@ def test_only_who_must_is_reported_and_who_is_exempted_is_counted(
 
     looked = Watched(tmp_path, (COOLIFY,), (exempt,)).look(documents)
 
-    assert looked.stdout == (
-        "<6>3 containers, of which 1 must run in a sandbox and do, and 1 are exempted\n"
-    )
+    assert looked.stdout == ("<6>3 containers checked: 1 must run in gVisor and do; 1 are exempt\n")
 
 
 @pytest.mark.parametrize(
@@ -168,4 +165,4 @@ def test_a_process_that_never_shows_what_it_is_is_reported(tmp_path: Path) -> No
     looked = Watched(tmp_path, changes={"0.3;": "0.01;"}).look([document])
 
     assert looked.named == ["app"]
-    assert "process without a program" in looked.errors[0]
+    assert "process without an executable" in looked.errors[0]

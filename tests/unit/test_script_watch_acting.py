@@ -71,7 +71,7 @@ def test_a_sandbox_whose_program_was_replaced_is_reported_and_left_running(tmp_p
 
     assert asked_runsc.named == ["app"]
     assert STOP not in asked_runsc.asked
-    assert "is left running" in asked_runsc.stdout
+    assert "was not stopped: it may run in gVisor" in asked_runsc.stdout
     assert STOP in asked_runc.asked
 
 
@@ -99,8 +99,8 @@ def test_a_proof_without_end_hides_nothing(tmp_path: Path, bare: int) -> None:
         looked = watched.look([container(1, bare)])
 
     assert looked.named == ["app"]
-    assert looked.stdout.startswith("<4>what a proof has started is looked at too, since ")
-    assert f"{watched.lock} is not to be had: held for 1 s\n" in looked.stdout
+    assert looked.stdout.startswith("<4>containers of a running proof are checked too, because ")
+    assert f"{watched.lock} cannot be locked: held for 1 s\n" in looked.stdout
 
 
 def test_a_proof_that_has_ended_is_not_waited_for(tmp_path: Path, bare: int) -> None:
@@ -119,7 +119,7 @@ def test_a_container_that_cannot_be_stopped_makes_the_look_fail(tmp_path: Path, 
     looked = Watched(tmp_path, action="stop").look([container(1, bare)], {STOP: broken})
 
     assert looked.code == 1
-    assert f"<3>app ({ID[:12]}) cannot be stopped: Docker answers 500" in looked.stdout
+    assert f"<3>app ({ID[:12]}) cannot be stopped: Docker answers HTTP 500" in looked.stdout
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,7 @@ def test_a_docker_that_does_not_list_its_containers_makes_the_look_fail(
     looked = watched.look([], {"/containers/json": answer})
 
     assert looked.code == 1
-    assert looked.errors[0].startswith(
-        "<3>Docker does not answer, and no container was looked at; "
-    )
+    assert looked.errors[0].startswith("<3>Docker does not answer, so no container was checked; ")
     assert not watched.textfile.exists()
 
 
@@ -163,7 +161,7 @@ def test_a_container_that_docker_does_not_tell_of_is_named_and_hides_no_other(
 
     assert looked.code == 1
     assert looked.named == ["shop"]
-    assert f"<3>container {ID} cannot be looked at: an answer that breaks off" in looked.stdout
+    assert f"<3>container {ID} cannot be checked: incomplete JSON in the answer" in looked.stdout
     assert not watched.textfile.exists()
 
 

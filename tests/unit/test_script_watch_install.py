@@ -121,7 +121,7 @@ def test_without_perl_nothing_is_changed(tmp_path: Path) -> None:
     ran = host.install()
 
     assert ran.returncode == 1
-    assert ran.stderr == "watch.watch: perl on run-1: is not there; install perl-base\n"
+    assert ran.stderr == "watch.watch: perl on run-1: not installed; install perl-base\n"
     assert (host.files(), host.told()) == ({}, [])
 
 
@@ -129,7 +129,7 @@ def test_without_the_directory_for_metrics_nothing_is_changed(host: Host) -> Non
     ran = host.install(f"{host.root}/none/pyinfra_gvisor_watch.prom")
 
     assert ran.returncode == 1
-    assert f"watch.watch: {host.root}/none on run-1: is no directory; make it, or " in ran.stderr
+    assert f"watch.watch: {host.root}/none on run-1: this directory does not exist" in ran.stderr
     assert (host.files(), host.told()) == ({}, [])
 
 

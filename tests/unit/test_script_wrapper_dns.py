@@ -211,6 +211,6 @@ def test_a_route_that_cannot_be_made_is_logged(shim: Shim) -> None:
 
     assert shim.logged() == (
         f"-t pyinfra-gvisor-resolver -- {ID}: RTNETLINK answers: Operation not permitted; "
-        "Docker's names may not resolve in it"
+        "Docker's names may not resolve in this container"
     )
     assert shim.files()["resolv.conf"] == f"{OURS}options ndots:0\n"

@@ -62,7 +62,7 @@ def test_what_goes_wrong_at_start_is_logged_and_the_container_starts(
     ended(ran, code)
     assert shim.asked() == [*GLOBAL, "start", ID]
     assert shim.logged().startswith(f"-t pyinfra-gvisor-resolver -- {ID}: ")
-    assert shim.logged().endswith("; Docker's names may not resolve in it")
+    assert shim.logged().endswith("; Docker's names may not resolve in this container")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_goes_wrong_at_create_is_logged_and_the_container_is_created(
     ended(ran)
     assert shim.asked()[-1] == ID
     assert f"-t pyinfra-gvisor-resolver -- {ID}: " in shim.logged()
-    assert shim.logged().endswith("; Docker's names may not resolve in it")
+    assert shim.logged().endswith("; Docker's names may not resolve in this container")
     if program != "config":
         assert (shim.bundle / "config.json").read_text() == before
 

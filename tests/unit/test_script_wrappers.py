@@ -79,7 +79,7 @@ def test_flags_that_runsc_refuses_are_told_and_no_wrapper_is_written(
     assert ran.returncode == 1
     assert ran.stderr == (
         f"gvisor.runtimes: runtime odd on n: runsc 20240729.0 refuses its flags: {said}; "
-        'mend gvisor_runtimes["odd"]\n'
+        'correct gvisor_runtimes["odd"]\n'
     )
     assert not (tmp_path / "runtimes").exists()
 
@@ -94,5 +94,5 @@ def test_a_runsc_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:
     )
 
     assert ran.returncode == 1
-    assert ran.stderr.startswith("gvisor.runtimes: runtime one on n: runsc 20240729.0 cannot be ")
+    assert ran.stderr.startswith("gvisor.runtimes: runtime one on n: runsc 20240729.0 does not ")
     assert not (tmp_path / "runtimes").exists()

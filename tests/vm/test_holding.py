@@ -108,7 +108,7 @@ def test_a_dockerd_that_does_not_start_is_started_as_it_was(fleet: Fleet, held: 
     outcome = fleet.run(NAME, data={**UNPROVEN, "gvisor_daemon_json": COLD_START})
 
     assert outcome.code == 1
-    assert "dockerd did not start; going back to what was before" in outcome.stderr
+    assert "dockerd did not start; rolling back" in outcome.stderr
     assert sh(held, "cat /etc/docker/daemon.json") == before
     assert processes(held) == ran
 
