@@ -10,7 +10,7 @@ from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.upgrade.collection import END, parse_release_users
 
 
-class ReleaseUsers(FactBase[frozenset[str] | None]):
+class ReleaseUsers(FactBase[tuple[str, ...] | None]):
     """
     The releases that a process, a container, a runtime or a generation needs; ``None`` if that
     cannot be read.
@@ -25,9 +25,9 @@ class ReleaseUsers(FactBase[frozenset[str] | None]):
         text = script("release_users") + f"release_users\necho '{END}'\n"
         return asked(text)
 
-    def process(self, output: list[str]) -> frozenset[str]:
+    def process(self, output: list[str]) -> tuple[str, ...]:
         """The answer as names of releases."""
         try:
-            return parse_release_users(output)
+            return tuple(sorted(parse_release_users(output)))
         except ValueError as error:
             raise FactProcessError(f"facts.release_users: {error}") from error

@@ -120,11 +120,11 @@ def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None
     if state.is_executing:
         _say_behind(node, version)
     old = old_releases(node, version, keep)
-    users = read_once(host, ReleaseUsers) if old else frozenset()
+    users = read_once(host, ReleaseUsers) if old else ()
     if users is None:
         yield from refusal("upgrade.collection", version, None, unreadable=True)
         return
-    found = plan_collection(node, old, users)
+    found = plan_collection(node, old, frozenset(users))
     if not found.going:
         kept = f", {', '.join(found.kept)} still needed" if found.kept else ""
         host.noop(f"no release is to be removed{kept}")

@@ -6,6 +6,8 @@ A model's validator is built at its first use (``defer_build``), because most ru
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -13,6 +15,10 @@ class Reading(BaseModel):
     """Data read from a node. Unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True, defer_build=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the model for ``pyinfra … fact``. A model with secrets has a method of its own."""
+        return self.model_dump(mode="json")
 
 
 class Strict(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -107,10 +107,6 @@ class ControlHost(Reading):
     timer: str | None = None
     timer_enabled: bool = False
     owed: frozenset[str] = frozenset()
-
-    def to_json(self) -> dict[str, Any]:
-        """For ``pyinfra … fact``."""
-        return self.model_dump(mode="json")
 
 
 def parse_control_host(output: Sequence[str]) -> ControlHost:
