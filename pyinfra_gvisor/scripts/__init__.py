@@ -14,7 +14,7 @@ from importlib.resources import files
 
 def script(*names: str, **variables: str | int) -> str:
     """
-    Return one shell program: assignments of ``variables``, then the scripts ``names`` in this order.
+    Return a shell program: assignments of ``variables``, then the scripts ``names`` in this order.
 
     + names: files without ``.sh``, in this directory, or with a path such as ``parts/egress/state``
     + variables: shell variables; their values are quoted

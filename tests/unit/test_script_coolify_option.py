@@ -164,8 +164,10 @@ def test_a_look_puts_back_what_got_lost_and_says_so(factory: Factory) -> None:
 
     assert (ran.returncode, ran.stdout) == (
         0,
-        "<5>Coolify did not honour --runtime any more; "
-        "it was patched again and honours --runtime now\n",
+        (
+            "<5>Coolify did not honour --runtime any more; "
+            "it was patched again and honours --runtime now\n"
+        ),
     )
     assert factory.told("verbs") == ["apply"]
 
@@ -237,8 +239,10 @@ def test_a_look_that_cannot_renew_horizon_fails(factory: Factory) -> None:
 
     assert ran.returncode == 1
     assert ran.stdout.splitlines()[1:] == [
-        "<3>Horizon still runs old code; "
-        "new deployments may run directly on the host kernel: no redis"
+        (
+            "<3>Horizon still runs old code; "
+            "new deployments may run directly on the host kernel: no redis"
+        )
     ]
 
 

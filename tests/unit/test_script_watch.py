@@ -26,8 +26,8 @@ def test_a_container_without_its_sandbox_is_reported_with_what_is_to_be_known(
     assert (looked.code, looked.stderr) == (0, "")
     assert looked.stdout.rstrip("\n") == (
         f"<3>shop ({ID[:12]}) must run in gVisor, but runs directly on the host kernel: "
-        f"runtime runc, process {Path('/usr/bin/sleep').resolve()} (pid {bare}, calls itself sleep); "
-        "runc is not gVisor; "
+        f"runtime runc, process {Path('/usr/bin/sleep').resolve()} "
+        f"(pid {bare}, calls itself sleep); runc is not gVisor; "
         "recreate the container under a gVisor runtime, or exempt it in gvisor_exempt"
     )
 
