@@ -71,8 +71,8 @@ def refusals(node: Node, settings: Settings, ask: Ask) -> list[tuple[str, Proble
     controller. After an interrupted change daemon.json is not checked here, because that change is
     finished or undone first.
     """
-    if problem := rights_problem(node):  # other reasons would follow from it
-        return [("node", problem)]
+    if rights := rights_problem(node):  # other reasons would follow from it
+        return [("node", rights)]
     found = [("node", problem) for problem in preflight(node, settings)]
     found += controller_refusals(node, settings)
     plan: Plan | None = None
@@ -82,8 +82,8 @@ def refusals(node: Node, settings: Settings, ask: Ask) -> list[tuple[str, Proble
     except Problem as problem:
         found.append((DAEMON_JSON, problem))
     changes = plan is not None and plan.before != plan.after
-    if problem := image_problem(node, settings, changes=changes):
-        found.append(("gvisor_proof_image", problem))
+    if image := image_problem(node, settings, changes=changes):
+        found.append(("gvisor_proof_image", image))
     return [*found, *(("node", problem) for problem in every.refusals(node, settings, plan))]
 
 
