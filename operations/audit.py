@@ -66,25 +66,30 @@ def findings(
         return
     only_looks(host)
     tell_package_findings(state)
-    bad = failing(report.findings, settings.audit_fail_on)
-    level = logger.error if bad and enforce else logger.info
-    for line in host_lines(report, room(host)):
-        tell(severity_coloured(line), logger.info if line.startswith("waived ") else level)
-    if bad and enforce:
-        cause = f"findings of severity {settings.audit_fail_on} or worse; do what each of them says"
-        is_not_as_declared(host, cause)
+    strays = enforce and bool(failing(report.findings, settings.audit_fail_on))
+    _tell(report, strays=strays)
     if problem := textfile_problem(observed.node, settings):
         if state.is_executing and settings.report_dir:
             yield FunctionCommand(_write, (node, report, None), {})
         yield from refusal("audit.findings", "gvisor_textfile_dir", problem)
         return
     writes = settings.report_dir or settings.textfile_dir
-    if not state.is_executing or not (writes or (bad and enforce)):  # reading is no pending change
+    if not state.is_executing or not (writes or strays):  # reading is no pending change
         host.noop("there is nothing to do on the node")
         return
     yield FunctionCommand(_write, (node, report, connector_arguments()), {})
-    if bad and enforce:
+    if strays:
         yield FunctionCommand(_fail, (), {})
+
+
+def _tell(report: HostReport, *, strays: bool) -> None:
+    """Say what was found, as errors if that fails the host."""
+    level = logger.error if strays else logger.info
+    for line in host_lines(report, room(host)):
+        tell(severity_coloured(line), logger.info if line.startswith("waived ") else level)
+    if strays:
+        cause = f"findings of severity {report.fail_on} or worse; do what each of them says"
+        is_not_as_declared(host, cause)
 
 
 def _observed(settings: Settings, labels: tuple[str, ...]) -> Observed | None:
