@@ -1,4 +1,4 @@
-"""Why this controller cannot do a run: its files are missing, wrong, or cannot be written."""
+"""Check, before any change, the controller's own files: release archives and report directories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyinfra_gvisor.settings import Settings
 
 
 def release_problem(node: Node, settings: Settings) -> Problem | None:
-    """Return why the declared release cannot be brought onto the node; None if it is there."""
+    """Return why the controller cannot provide the declared release; None if it can."""
     archive, release = settings.archive, settings.release
     if not settings.runtimes or node.arch not in ARCHES or is_there(node, release, archive):
         return None

@@ -136,9 +136,9 @@ BAD: list[Any] = [
     pytest.param(
         {"gvisor_runtimes": {"net": {"network": "host", "dns": "docker"}}},
         {},
-        "inventory, host @fake/bad: gvisor_runtimes: ['net'] dns \"docker\" is for network "
-        '"sandbox"; with "host" Docker\'s own answers anyway, got host; leave "dns" out, or set '
-        'network "sandbox". Nothing was changed.',
+        "inventory, host @fake/bad: gvisor_runtimes: ['net'] dns \"docker\" needs network "
+        '"sandbox", got host; remove "dns" (with network "host" Docker\'s own resolver answers), '
+        'or set network "sandbox". Nothing was changed.',
         id="names-of-dockers-with-dockers-names",
     ),
     pytest.param(
@@ -340,9 +340,8 @@ def test_a_runtime_that_a_stopped_container_uses_is_not_taken_away_from_any_host
     assert touched == [[], []]
     assert fleet.failed() == {"bad"}
     assert [item.acted() for item in nodes.values()] == [[], ["daemon.json"]]
-    assert (
-        "preflight: /etc/docker/daemon.json on @fake/bad: would take runtimes out of" in caplog.text
-    )
+    where = "preflight: /etc/docker/daemon.json on @fake/bad"
+    assert f"{where}: the change would remove runtimes that containers need: " in caplog.text
     assert "runsc (these need it to start: idle (stopped)); " in caplog.text
 
 
@@ -359,4 +358,4 @@ def test_a_runtime_that_is_kept_for_a_container_is_told_and_changes_nothing(
     assert nodes["a"].acted() == []
     assert fleet.failed() == set()
     assert caplog.text.count("runtime runsc is not declared, but these containers need it") == 1
-    assert "These need it: idle (stopped)" in caplog.text
+    assert "these containers need it: idle (stopped). " in caplog.text

@@ -91,7 +91,7 @@ def test_preparing_writes_nothing_and_says_what_would_happen(
     assert meta["a"].will_change
     assert set(nodes["a"].kinds()) == {"state"}
     assert "/etc/docker/daemon.json: new, restart" in caplog.text
-    assert "kept running: shop" in caplog.text
+    assert "containers that keep running: shop" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ BAD = [
         {"daemon_json": '{\n  "a": 1\n  "b": 2\n}'}, "line 3 column 3: not JSON", id="not-json"
     ),
     pytest.param({"daemon_json": '{"a": 1\n'}, "line 2 column 1: not JSON", id="cut-off"),
-    pytest.param({"daemon_json": '{"a": 1,\n "a": 2}'}, "line 2 column 2: /a is there", id="twice"),
+    pytest.param({"daemon_json": '{"a": 1,\n "a": 2}'}, "line 2 column 2: /a exists", id="twice"),
     pytest.param({"daemon_json": b"\xff"}, "is not UTF-8 text", id="not-utf-8"),
     pytest.param({"docker": info(swarm="active")}, "/live-restore cannot be used", id="swarm"),
     pytest.param({"flags": ["--live-restore"]}, "/live-restore is also set by", id="flag"),
@@ -163,7 +163,7 @@ def test_a_host_that_is_refused_gets_no_command_and_the_other_goes_on(
 
 
 def test_a_transaction_that_fails_fails_its_host_and_the_other_goes_on() -> None:
-    failing = Reply(ok=False, stderr=["going back to generation 3"])
+    failing = Reply(ok=False, stderr=["rolling back to generation 3"])
     nodes = {"bad": Node([answer()], {"daemon.json": failing}), "good": Node([answer(), GOOD])}
     fleet = Fleet(nodes)
 
@@ -213,7 +213,7 @@ def test_the_diff_says_where_there_is_no_file(
 def test_what_a_restart_could_not_look_at_is_told_after_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    note = "published ports were not tried from outside"
+    note = "published ports were not tested from outside"
     done = answer(state={"last-run": {"result": "applied", "reason": "", "notes": note}})
     nodes = {"a": Node([answer(), done])}
     fleet = Fleet(nodes, prepare=False)
@@ -231,7 +231,7 @@ IDLE = {"users": users(("idle", False, "net"), ("web", True, "runc"))}
 @pytest.mark.parametrize(
     ("replies", "reason"),
     [
-        pytest.param(IDLE, "net, which these need to start: idle (stopped); ", id="used"),
+        pytest.param(IDLE, "net (these need it to start: idle (stopped)); ", id="used"),
         pytest.param({}, "does not tell which containers use a runtime", id="not-known"),
     ],
 )
@@ -262,8 +262,8 @@ def test_alone_it_keeps_such_a_runtime_if_it_is_asked_to_and_says_for_whom(
 
     assert nodes["a"].acted() == []
     assert not meta["a"].did_change()
-    assert caplog.text.count("runtime net is not declared. It stays with its wrapper") == 1
-    assert "These need it: idle (stopped)" in caplog.text
+    assert caplog.text.count("runtime net is not declared, but these containers need it") == 1
+    assert "these containers need it: idle (stopped). " in caplog.text
 
 
 def test_what_leaves_is_in_the_script_which_looks_again() -> None:

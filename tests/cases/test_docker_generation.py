@@ -124,14 +124,14 @@ BAD: list[Any] = [
     pytest.param(
         {"number": 5}, generations(BARE, OLD), "no such generation, got 5; set", id="unknown"
     ),
-    pytest.param({}, generations(), "no earlier state is kept", id="none-kept"),
+    pytest.param({}, generations(), "no generation is kept", id="none-kept"),
     pytest.param({}, Reply(["generation 1"]), NOT_KNOWN, id="cut-off"),
     pytest.param({}, Reply(["daemon 1 e30=", "end of generations"]), NOT_KNOWN, id="malformed"),
     pytest.param({}, Reply(ok=False), NOT_KNOWN, id="command-failed"),
     pytest.param(
         {"restart": "never"},
         generations(BARE, changed(BARE, {"mtu": 1400})),
-        "needs a restart of dockerd, which is not allowed here, got /mtu; ",
+        "the change needs a restart of dockerd, which is not allowed here, got /mtu; ",
         id="restart-not-allowed",
     ),
 ]
@@ -169,4 +169,4 @@ def test_a_restart_that_is_not_made_stays_owed(caplog: pytest.LogCaptureFixture)
     fleet.run()
 
     assert "\naction=reload\n" in (nodes["a"].of("daemon.json").stdin or "")
-    assert "/mtu: not as dockerd was started, a restart is owed" in caplog.text
+    assert "/mtu: changed since dockerd started, restart dockerd to apply" in caplog.text

@@ -70,11 +70,13 @@ CASES = {
         {"source": "HERE/gvisor.tar.bz2", "sha512": {"aarch64": "a" * 128}},
     ),
     "reports-into-a-file": Refused(
-        "gvisor_report_dir on @fake/a: HERE/gvisor.tar.bz2 on the controller is no directory; set",
+        "gvisor_report_dir on @fake/a: HERE/gvisor.tar.bz2 on the controller is not a "
+        "directory; set",
         {"report_dir": "HERE/gvisor.tar.bz2/reports"},
     ),
     "reports-into-a-file-by-an-audit": Refused(
-        "gvisor_report_dir on @fake/a: HERE/gvisor.tar.bz2 on the controller is no directory; set",
+        "gvisor_report_dir on @fake/a: HERE/gvisor.tar.bz2 on the controller is not a "
+        "directory; set",
         {"report_dir": "HERE/gvisor.tar.bz2"},
         proven_answer(),
         audit_node,

@@ -91,7 +91,7 @@ def test_preparing_writes_nothing_and_says_what_it_would_write(
     caplog.set_level("INFO")
     nodes = {"a": Node([answer()])}
 
-    meta = Fleet(nodes).add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+    meta = Fleet(nodes, DIFF=True).add(gvisor.runtimes, RELEASE, profiles=PROFILES)
 
     assert meta["a"].will_change
     assert nodes["a"].kinds() == ["state"]
@@ -123,8 +123,8 @@ def test_an_overlay_that_the_release_has_not_is_refused_and_nothing_is_sent(
     assert fleet.failed() == {"a"}
     assert nodes["a"].acted() == []
     assert (
-        "gvisor.runtimes: 20221219.0 on @fake/a: runtime fast asks for overlay self, which runsc "
-        "has from 20231106.0 on, got 20221219.0; use a later release" in caplog.text
+        "gvisor.runtimes: 20221219.0 on @fake/a: overlay self of runtime fast needs release "
+        "20231106.0 or later, got 20221219.0; use a later release" in caplog.text
     )
 
 

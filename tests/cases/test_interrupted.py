@@ -19,7 +19,7 @@ from tests.unit.answers import LATER_S, after, answer, node
 LIVE: dict[str, Any] = {"live-restore": True}
 DONE = after(plan_daemon_json(node(), LIVE))
 HALF: dict[str, Any] = {"daemon_json": DONE["daemon_json"], "mtime_s": LATER_S, "pending": "yes"}
-TOLD = "an earlier change was interrupted; it is finished or undone first"
+TOLD = "an earlier change was interrupted; this run finishes or undoes it first"
 RESUMES = detached(resumption())[1]
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
@@ -142,7 +142,10 @@ def test_where_it_could_not_be_ended_nothing_else_is_done(
 
     assert fleet.failed() == {"bad"}
     assert stdins(nodes["bad"]) == [RESUMES]
-    assert "@fake/bad: an earlier change is interrupted and could not be ended; " in caplog.text
+    assert (
+        "@fake/bad: an earlier change was interrupted and could not be finished or undone; "
+        in caplog.text
+    )
 
 
 def test_where_ending_it_fails_the_host_fails_and_the_other_goes_on() -> None:

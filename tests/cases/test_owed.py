@@ -18,7 +18,7 @@ from tests.unit.answers import answer, node
 WISH: dict[str, Any] = {"userland-proxy": False, "live-restore": True}
 OWING = changed({}, WISH, restart="reload")
 RELOADING: dict[str, Any] = {"gvisor_restart": "reload"}
-TOLD = "/etc/docker/daemon.json on @fake/a: /userland-proxy: not as dockerd was started, a restart"
+TOLD = "/etc/docker/daemon.json on @fake/a: /userland-proxy: changed since dockerd started"
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
@@ -138,4 +138,5 @@ def test_a_deploy_that_needs_a_restart_and_may_not_is_refused_before_any_host_is
 
     assert fleet.failed() == {"a"}
     assert nodes["a"].acted() == []
-    assert "preflight: /etc/docker/daemon.json on @fake/a: needs a restart" in caplog.text
+    where = "preflight: /etc/docker/daemon.json on @fake/a"
+    assert f"{where}: the change needs a restart" in caplog.text

@@ -194,7 +194,7 @@ def test_the_error_says_what_could_not_be_read(caplog: pytest.LogCaptureFixture)
 
     read(fleet, "bad")
 
-    assert "the node's answer breaks off after 1 lines" in caplog.text
+    assert "the node's answer is incomplete: it ends after 1 lines" in caplog.text
 
 
 def test_the_fact_is_one_shell_with_the_whole_script_as_its_argument() -> None:

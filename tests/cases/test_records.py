@@ -31,7 +31,7 @@ BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        pytest.param(LOST, "owned.json is missing, and has no second copy", id="lost"),
+        pytest.param(LOST, "owned.json is missing, and has no usable second copy", id="lost"),
         pytest.param(NEWER, "owned.json is from a newer pyinfra-gvisor", id="newer"),
         pytest.param(NEWER_PROOF, "proof.json is from a newer pyinfra-gvisor", id="newer-proof"),
     ],

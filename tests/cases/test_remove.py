@@ -172,9 +172,10 @@ def test_a_host_on_which_a_sandbox_runs_is_refused_before_any_host_is_touched(
     assert nodes["bad"].acted() == []
     assert nodes["good"].acted() == ["daemon.json", "remove"]
     reason = (
-        "remove: /etc/docker/daemon.json on @fake/bad: would take runtimes out of daemon.json: "
+        "remove: /etc/docker/daemon.json on @fake/bad: the change would remove runtimes "
+        "that containers need: "
     )
-    assert f"{reason}runsc, which these need to start: shop, idle (stopped); " in caplog.text
+    assert f"{reason}runsc (these need it to start: shop, idle (stopped)); " in caplog.text
     assert "Nothing was changed." in caplog.text
 
 
@@ -190,7 +191,7 @@ def test_a_sandbox_that_runs_on_a_release_of_ours_under_another_runtime_is_refus
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].acted() == []
-    assert "containers still run on a release that would go: shop; " in caplog.text
+    assert "running containers use a release that would be removed: shop; " in caplog.text
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
@@ -213,8 +214,8 @@ def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(
     assert paths == []
     assert "\nstate=no\n" in nodes["a"].of("remove").words[0]
     assert caplog.text.count(f"keep /opt/gvisor/releases/{RELEASE}, it is in use") == 1
-    assert "runtime runsc is not declared. It stays" in caplog.text
-    assert "These need it: shop, idle (stopped)" in caplog.text
+    said = "runtime runsc is not declared, but these containers need it: shop, idle (stopped). "
+    assert said in caplog.text
     assert json.loads(written(nodes["a"])) == {
         "runtimes": json.loads(WITH_US["daemon_json"])["runtimes"]
     }
@@ -224,7 +225,7 @@ def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(
     ("replies", "given", "reason"),
     [
         pytest.param(
-            {"users": Reply(["[]"])}, {}, "the node's answer breaks off", id="containers-cut-off"
+            {"users": Reply(["[]"])}, {}, "the node's answer is incomplete", id="containers-cut-off"
         ),
         pytest.param(
             {"users": Reply(ok=False, stderr=["Cannot connect"])},

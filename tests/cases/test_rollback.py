@@ -121,8 +121,8 @@ BAD: list[Any] = [
         f"2023-11-14 22:13 UTC, {OLD})",
         id="unknown-generation",
     ),
-    pytest.param(upgraded(generations()), "no earlier state is kept", id="none-kept"),
-    pytest.param(upgraded(Reply(["x"])), "the node's answer breaks off", id="cut-off"),
+    pytest.param(upgraded(generations()), "no generation is kept", id="none-kept"),
+    pytest.param(upgraded(Reply(["x"])), "the node's answer is incomplete", id="cut-off"),
     pytest.param(
         upgraded(gvisor_generation="2"), "gvisor_generation: input should be", id="bad-setting"
     ),
@@ -202,7 +202,7 @@ def test_a_host_whose_containers_need_what_would_leave_is_refused_before_any_is_
     touched = [item.acted() for item in nodes.values()]
     fleet.run()
 
-    told = "runsc, which these need to start: shop, idle (stopped); "
+    told = "runsc (these need it to start: shop, idle (stopped)); "
     assert touched == [[], [], []]
     assert fleet.failed() == {"past"}
     assert nodes["past"].acted() == []

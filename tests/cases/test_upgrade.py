@@ -103,7 +103,7 @@ def test_where_entries_of_ours_are_missing_nothing_is_tried_before_they_are_back
 
     assert fleet.failed() == set()
     assert nodes["a"].kinds() == ["state"]
-    assert "runsc is missing from daemon.json, which comes first" in caplog.text
+    assert "runsc is missing from daemon.json: it is added first" in caplog.text
 
 
 OLD = "20260831.0"
@@ -167,5 +167,5 @@ def test_the_run_ends_with_what_still_runs_on_which_release(
     fleet.add(upgrade.collection, RELEASE, keep=1)
     fleet.run()
 
-    assert f"still on runsc {OLD}, until they are started anew: shop" in caplog.text
+    assert f"running on runsc {OLD} until their next restart: shop" in caplog.text
     assert nodes["a"].acted() == []

@@ -246,9 +246,9 @@ def test_our_records_are_read_and_damaged_ones_are_not(machine: Machine) -> None
     assert found.state["last-run"] == {"result": "applied"}
     unusable = {item.name: (item.newer, item.got) for item in found.unusable}
     assert unusable == {
-        "owned.copy": (False, "0 characters that are no record"),
-        "applied": (False, "13 characters that are no record"),
-        "proof": (False, "0 characters that are no record"),
+        "owned.copy": (False, "0 characters that are not a record"),
+        "applied": (False, "13 characters that are not a record"),
+        "proof": (False, "0 characters that are not a record"),
     }
 
 
