@@ -40,7 +40,7 @@ class Store:
 
     def run(self, **own: Any) -> Outcome:
         """The main job without a proof, with these keys of daemon.json besides."""
-        return self.fleet.run(NAME, data=keys(**own))
+        return self.fleet.run(NAME, data=keys(**own), flags=("-y", "--diff"))
 
     def run_well(self, **own: Any) -> None:
         outcome = self.run(**own)

@@ -130,7 +130,9 @@ class Ground:
         words = ["until", f"/run/{unit}.stop", f"/run/{unit}.told", *ports.values()]
         started = ("systemd-run", "--quiet", "--collect", f"--unit={unit}", "python3", "-c", _ASK)
         assert outside.exec(*started, *words).code == 0
-        outcome = self.fleet.run(name, deploy=f"deploys/{job}.py", data={**CURRENT, **data})
+        data = {**CURRENT, **data}
+        flags = ("-y", "--diff")  # the plan's details, too
+        outcome = self.fleet.run(name, deploy=f"deploys/{job}.py", data=data, flags=flags)
         sh(outside, f"touch /run/{unit}.stop")
         sh(outside, f"until [ -s /run/{unit}.told ]; do sleep 0.1; done")
         told = json.loads(sh(outside, f"cat /run/{unit}.told"))

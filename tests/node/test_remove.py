@@ -261,7 +261,7 @@ def test_a_sandbox_that_was_restarted_on_our_release_is_told_from_one_that_was_n
     outcome = removed.fleet.run("lived-in", deploy=REMOVE)
 
     assert refused.code == 1
-    assert "would go: old-sandbox; move them" in refused.text
+    assert "would be removed: old-sandbox; move these" in refused.text
     assert outcome.code == 0, outcome.text
     assert daemon_json(node) == removed.before["lived-in"].text
     assert node.exec("docker", "start", "old-sandbox").code == 0

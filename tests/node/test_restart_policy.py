@@ -70,7 +70,7 @@ def test_a_restart_that_is_owed_is_made_once_it_is_allowed(
     fleet.run("docker-28", data=RELOAD)
     pid, running = dockerd_pid(node), processes(node)
 
-    outcome = fleet.run("docker-28", data=WANTED)
+    outcome = fleet.run("docker-28", data=WANTED, flags=("-y", "--diff"))
 
     assert outcome.code == 0, outcome.text
     assert "dockerd was started without them): /log-level" in outcome.stderr

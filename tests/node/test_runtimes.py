@@ -109,7 +109,7 @@ def test_flags_that_runsc_refuses_are_told_and_nothing_is_changed(
         outcome.stderr
     )
     assert said in outcome.stderr
-    assert 'mend gvisor_runtimes["odd"]' in outcome.stderr
+    assert 'correct gvisor_runtimes["odd"]' in outcome.stderr
     assert snapshot(converged[name]) == before
     assert no_leftovers(converged[name]) == ""
 

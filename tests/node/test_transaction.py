@@ -33,7 +33,7 @@ def test_a_key_that_reloads_does_not_restart(
     node = converged[name]
     before = dockerd_pid(node), processes(node)
 
-    outcome = fleet.run(name, data=keys(debug=True))
+    outcome = fleet.run(name, data=keys(debug=True), flags=("-y", "--diff"))
 
     assert outcome.code == 0, outcome.text
     assert "reload (SIGHUP) applies: /debug" in outcome.stderr

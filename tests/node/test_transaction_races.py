@@ -50,7 +50,7 @@ def test_a_restart_that_is_owed_is_found_from_state(
     node.exec("sh", "-c", "systemctl reset-failed docker; systemctl restart docker")
     node.put(FILE, text.encode())
 
-    outcome = fleet.run(name)
+    outcome = fleet.run(name, flags=("-y", "--diff"))
 
     assert outcome.code == 0, outcome.text
     assert "(already in the file, but dockerd was started without them)" in outcome.stderr
