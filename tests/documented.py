@@ -13,8 +13,8 @@ DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 START = DOCS / "getting-started.md"
 HOW_TO = (
-    *("first-node", "cloud-init", "canary", "upgrade", "roll-back", "firewall", "ci"),
-    *("air-gapped", "coolify"),
+    *("first-node", "cloud-init", "canary", "upgrade", "roll-back", "air-gapped"),
+    *("firewall", "ci", "coolify"),
 )
 """The pages, in the order in which a reader with one fleet can follow them."""
 

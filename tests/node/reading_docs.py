@@ -173,8 +173,6 @@ class Reader:
         state = self.home / "state"
         text = command.text.replace(CARRIED, str(self.home / "carried"))
         ran = _at_a_terminal(text, self.here, self._environment(state))
-        if log := os.environ.get("GVISOR_TEST_LOG"):
-            with Path(log).open("a") as f: f.write(f"=== {command.place} {text}\n{ran.stdout}\n")
         self.ran.append(Ran(command, ran.returncode, ran.stdout))
         assert ran.returncode == command.code, (
             f"{command.place}: {command.text}: exit {ran.returncode}\n{ran.stdout[-6000:]}"

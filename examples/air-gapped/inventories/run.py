@@ -11,9 +11,7 @@ run = [
 ]
 
 # Nodes that only build images.
-build = [
-]
+build = []
 
 # Coolify's own host: no gVisor.
-coolify = [
-]
+coolify = []

@@ -3,8 +3,8 @@
 # Change it to upgrade. The new release is proven before any container uses it.
 gvisor_release = "20260928.0"
 
-# Docker runtimes by name. Coolify sets --runtime=runsc; an app may ask for the second one, which has
-# gVisor's own network stack, and Docker's names.
+# Docker runtimes by name. Coolify sets --runtime=runsc. An app may ask for the second one, which
+# has gVisor's own network stack, and Docker's names.
 gvisor_runtimes = {
     "runsc": {"network": "host"},
     "gvisor": {"network": "sandbox", "dns": "docker"},

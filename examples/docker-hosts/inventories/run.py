@@ -14,9 +14,7 @@ run = [
 ]
 
 # Nodes that only build images.
-build = [
-]
+build = []
 
 # Coolify's own host: no gVisor.
-coolify = [
-]
+coolify = []
