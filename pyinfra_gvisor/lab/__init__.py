@@ -1,4 +1,4 @@
-"""Throwaway run nodes with sshd and a dockerd of their own: containers, or virtual machines."""
+"""Throwaway run nodes, each with its own sshd and dockerd: containers or virtual machines."""
 
 from pyinfra_gvisor.lab.command import Ran
 from pyinfra_gvisor.lab.fleet import Lab, tell_on_stderr

@@ -1,4 +1,4 @@
-"""What the command ``pyinfra-gvisor lab`` does: one function an action."""
+"""The actions of ``pyinfra-gvisor lab``: one function for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyinfra_gvisor.lab.spec import OWN_ARCH
 
 
 def up() -> None:
-    """Start the lab's nodes, build what is missing, and say how to reach them."""
+    """Start the lab's nodes, build what is missing, and print how to reach them."""
     lab = _lab()
     specs = node_specs(os.environ)
     found = runsc.chosen(os.environ, lab=lab.name, cache=lab.cache, tell=tell_on_stderr)
@@ -23,13 +23,13 @@ def up() -> None:
 
 
 def status() -> None:
-    """Say which nodes there are."""
+    """Print the nodes and how to reach them."""
     for line in _lab().describe():
         tell_on_stderr(line)
 
 
 def inventory() -> str:
-    """Return the text of an inventory of the lab's nodes, which are started if they are missing."""
+    """Return the text of an inventory of the lab's nodes. Start missing nodes."""
     lab = _lab()
     found = runsc.chosen(os.environ, lab=lab.name, cache=lab.cache, tell=tell_on_stderr)
     nodes = lab.up(node_specs(os.environ))
@@ -50,19 +50,19 @@ def remove_everything() -> None:
 
 
 def why_docker_cannot() -> str | None:
-    """Return why this machine's Docker starts no privileged container, None if it does."""
+    """Return why this machine's Docker cannot start a privileged container; None if it can."""
     client = connect()
     if (why := engine.why_it_cannot(client)) is None:
         return None
     version = client.version()["Version"]
-    return f"Docker {version} on this machine starts no privileged container: {why}"
+    return f"Docker {version} on this machine cannot start a privileged container: {why}"
 
 
 def build(*, engine_only: bool = False) -> Iterator[str]:
     """
-    Build what the lab is made of, and return the directory of each part.
+    Build the lab's parts, and return the directory of each.
 
-    + engine_only: build Docker alone
+    + engine_only: build Docker only
     """
     cache = Cache.of(os.environ)
     for part in (parts.DOCKER,) if engine_only else parts.PARTS:
@@ -71,7 +71,7 @@ def build(*, engine_only: bool = False) -> Iterator[str]:
 
 
 def cache_directory() -> str:
-    """Return the directory that keeps what was built."""
+    """Return the lab's cache directory."""
     return str(Cache.of(os.environ).root)
 
 

@@ -1,4 +1,4 @@
-"""Long builds on this machine, each with a directory, a log and progress of its own."""
+"""Run long builds on this machine. Each has its own directory, log and progress messages."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _DIES_WITH_US = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
 )
-"""What a build starts and mounts ends with us, killed or not; only a directory may be left."""
+"""Ends a build's processes and mounts with this process, even if it is killed."""
 
 _LAST_LINES = 15
 
 
 @dataclass(frozen=True)
 class Build:
-    """One build: the directory that it works in, the log of its output, and who hears of it."""
+    """One build: its working directory, the log of its output, and a function for progress."""
 
     directory: Path
     log: Path
@@ -44,8 +44,8 @@ class Build:
         """
         Run ``command`` to its end.
 
-        ``progress`` turns a line of the output into what people are told, if anything. Raises
-        ``LabError`` if the command fails, and tells its last lines.
+        ``progress`` turns a line of the output into a message for people, or None. If the command
+        fails, tell its last lines and raise ``LabError``.
         """
         said: list[str] = []
         with (
@@ -68,12 +68,12 @@ class Build:
         if process.returncode != 0:
             for line in said[-_LAST_LINES:]:
                 self.tell(f"  | {line}")
-            what = f"lab: {Path(command[0]).name} ended with {process.returncode}"
+            what = f"lab: {Path(command[0]).name} failed with exit code {process.returncode}"
             because = next((line for line in reversed(said) if line), "no output")
             raise LabError(what, because=because, todo=f"see {self.log}")
 
     def keep(self, made: Path, home: Path) -> None:
-        """Put what was made in its place; whatever is there is removed."""
+        """Move the finished directory ``made`` to ``home``, in place of what is there."""
         home.parent.mkdir(exist_ok=True)
         if home.exists():
             shutil.rmtree(home)
@@ -83,9 +83,9 @@ class Build:
 @contextmanager
 def building(name: str, *, cache: Cache, tell: Tell) -> Iterator[Build]:
     """
-    Give a build an empty directory and an empty log.
+    Give a build an empty directory and an empty log, and remove the directory afterwards.
 
-    What an interrupted build of that name left is removed. Raises ``LabError`` unless this is root.
+    Remove the directories of interrupted builds of that name. Raise ``LabError`` if not root.
     """
     if os.geteuid() != 0:
         raise LabError("lab: only root can build what the lab needs", todo="run this as root")

@@ -1,4 +1,4 @@
-"""What the lab keeps on this machine: keys, known hosts, Debian's runsc, built parts, locks."""
+"""Files that the lab keeps on this machine: keys, known hosts, Debian's runsc, parts, locks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pyinfra_gvisor.lab.spec import LabError
 
 @dataclass(frozen=True)
 class Cache:
-    """The lab's directory. Nobody else may read it: it holds a key."""
+    """The lab's cache directory. Only its owner may read it, because it has a private key."""
 
     root: Path
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Cache:
-        """The directory under ``XDG_CACHE_HOME``, made if it is missing."""
+        """Return the cache under ``XDG_CACHE_HOME``, or else ``~/.cache``; create it if missing."""
         base = environment.get("XDG_CACHE_HOME") or ""
-        # The XDG base directory specification: a relative path is invalid and to be ignored.
+        # The XDG base directory specification says to ignore a relative path.
         parent = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
         root = parent / "pyinfra-gvisor"
         root.mkdir(parents=True, exist_ok=True)
@@ -41,18 +41,18 @@ class Cache:
 
     @property
     def parts(self) -> Path:
-        """Where built parts lie, which take minutes to make and outlive every lab."""
+        """Return the directory of built parts. They take minutes to build and outlive every lab."""
         return self.root / "parts"
 
     @property
     def disks(self) -> Path:
-        """Where disks of virtual machines lie, which nodes only read."""
+        """Return the directory of virtual machines' base disks, which nodes only read."""
         path = self.root / "disks"
         path.mkdir(exist_ok=True)
         return path
 
     def lab(self, name: str) -> Path:
-        """The directory of one lab."""
+        """Return the directory of one lab; create it if missing."""
         path = self.root / "labs" / name
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -61,15 +61,15 @@ class Cache:
         return self.lab(name) / "known_hosts"
 
     def ready(self, name: str, container_id: str) -> Path:
-        """Exists as soon as that container is a whole node, set up to the end."""
+        """Return the path of a mark that exists once this container is a fully set up node."""
         return self.lab(name) / f"{container_id}.ready"
 
     def forget(self, name: str) -> None:
-        """Remove what was kept for one lab."""
+        """Remove the files of one lab."""
         shutil.rmtree(self.root / "labs" / name, ignore_errors=True)
 
     def clear(self) -> None:
-        """Remove everything but built parts and what ``.ci/dockerd`` keeps of its daemon."""
+        """Remove everything except built parts and the files of ``.ci/dockerd``."""
         for path in self.root.iterdir():
             if path == self.parts or path.name.startswith("dockerd."):
                 continue
@@ -80,14 +80,14 @@ class Cache:
 
     @contextmanager
     def lock(self, what: str) -> Iterator[None]:
-        """Held by one process at a time; the kernel lets go of it when that process dies."""
+        """Hold a lock, one process at a time. The kernel frees the lock if that process dies."""
         path = self.root / f"{what}.lock"
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def public_key(self) -> str:
-        """The public half of the key that opens every node; made at the first call."""
+        """Return the public SSH key for every node; make the pair of keys if it is missing."""
         with self.lock("key"):
             if not self.key.is_file() or not self.key.with_suffix(".pub").is_file():
                 self.key.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ class Cache:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file that others may be reading: they see the old text or the new one."""
+    """Write a file that others may read meanwhile: they see the old text or the new one."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -105,7 +105,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def make_key(path: Path) -> None:
-    """Make a pair of ssh keys. Raises ``LabError``."""
+    """Make a pair of SSH keys. Raise ``LabError`` if ssh-keygen is missing or fails."""
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "pyinfra-gvisor-lab"]
     try:
         subprocess.run([*command, "-f", str(path)], check=True, capture_output=True, text=True)

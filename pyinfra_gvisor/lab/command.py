@@ -1,4 +1,4 @@
-"""Commands in a running container, and all that they say."""
+"""Run commands in a running container, and return their whole output."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Ran(NamedTuple):
 
 def run(container: Container, command: list[str], user: str) -> Ran:
     """
-    Run a command to its end, with nothing on its stdin; raises ``DockerException``.
+    Run a command to its end, with empty standard input. Raise ``DockerException``.
 
-    Root on the machine itself enters the container, which takes a tenth of what Docker takes.
+    If this is root, enter the container's namespaces directly: ten times faster than Docker's exec.
     """
     if user == "root" and os.geteuid() == 0 and (entering := _entering(container)):
         ran = subprocess.run(
@@ -46,7 +46,7 @@ def run(container: Container, command: list[str], user: str) -> Ran:
 
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as Docker has it
-# Arguments: the first process, its cgroups' files, one for each hierarchy, and an empty word.
+# Arguments: PID 1 of the container, a cgroup.procs file for each hierarchy, "", the command.
 _ENTER = """
 first=$1
 shift
@@ -60,14 +60,14 @@ exec nsenter --target "$first" --mount --uts --ipc --net --pid --cgroup -- env -
 
 
 def _entering(container: Container) -> list[str]:
-    """The beginning of a command that runs in the container; empty if only Docker can run it."""
+    """Return the words that enter the container; empty if only Docker can run commands in it."""
     container.reload()
     first = int(container.attrs["State"]["Pid"])
     try:
         known = Path(f"/proc/{first}/cgroup").read_text()
-    except OSError:  # it does not run, or has just ended
+    except OSError:  # the container does not run, or has just ended
         return []
-    if str(container.id) not in known:  # it runs on another machine
+    if str(container.id) not in known:  # the container runs on another machine
         return []
     config = container.attrs["Config"]
     environment = [PATH, f"HOSTNAME={config['Hostname']}", *config["Env"], "HOME=/root"]
@@ -79,23 +79,24 @@ def _entering(container: Container) -> list[str]:
 
 
 def _procs(names: str, path: str, container: Container) -> Path:
-    """The file that a process writes itself into; cgroups(7), /proc/pid/cgroup."""
+    """Return the cgroup.procs file of a line of /proc/pid/cgroup: cgroups(7)."""
     below = path.lstrip("/")
     if not names:
         both = Path("/sys/fs/cgroup/unified")  # beside hierarchies of version 1
         return (both if both.exists() else both.parent) / below / "cgroup.procs"
-    # Not what the container's own init has made below it.
+    # The container's own group, not one that its init has made below.
     above, id_, _ = below.partition(str(container.id))
     return Path("/sys/fs/cgroup", names.removeprefix("name="), above + id_, "cgroup.procs")
 
 
 def _run_by_docker(container: Container, command: list[str], user: str) -> Ran:
     """
-    Run it by Docker's API.
+    Run a command through Docker's API.
 
-    docker-py's own ``exec_run`` reads the bare socket behind its HTTP client (``_read_from_socket``
-    in docker/api/client.py), so that output is lost that came in one piece with the answer's head.
-    Without ``Upgrade`` Docker's answer is a body as any other, which ends with the command.
+    docker-py's own ``exec_run`` bypasses its HTTP client and reads the socket itself:
+    ``_read_from_socket`` in docker/api/client.py. Output that arrives together with the head of
+    the answer is lost.
+    Without ``Upgrade`` Docker's answer is an ordinary body, which ends with the command.
     """
     api = cast("DockerClient", container.client).api
     made = api.exec_create(container.id, command, user=user)["Id"]
@@ -113,7 +114,7 @@ def _run_by_docker(container: Container, command: list[str], user: str) -> Ran:
 
 
 def _frames(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """Which stream, and what it said: Docker Engine API, ContainerAttach, "Stream format"."""
+    """Yield stream number and bytes: Docker Engine API, ContainerAttach, "Stream format"."""
     while body:
         end = _HEAD_BYTES + int.from_bytes(body[4:_HEAD_BYTES], "big")
         yield body[0], body[_HEAD_BYTES:end]

@@ -33,7 +33,7 @@ _TMPFS = {
 
 @dataclass(frozen=True)
 class Containers(Home):
-    """See ``makers.Maker``. A node is found by its label, whoever made it."""
+    """Nodes that are containers, found by their label: see ``makers.Maker``."""
 
     def ensure(self, spec: NodeSpec) -> None:
         ensure_image(spec.flavour, client=self.client, cache=self.cache, tell=self.tell)
@@ -64,7 +64,7 @@ class Containers(Home):
             try:
                 container.start()
                 break
-            except APIError as error:  # such as a port that was taken in the meantime
+            except APIError as error:  # such as a port that another process has taken meanwhile
                 if attempt == START_ATTEMPTS:
                     raise LabError(f"lab: {name}: does not start", because=error) from error
 
@@ -95,7 +95,7 @@ class Containers(Home):
             return None
         if container.labels.get(recipe.LABEL) != self.lab:
             raise LabError(
-                f"lab: {name}: a container of that name exists and is not of this lab",
+                f"lab: {name}: a container with this name exists and does not belong to this lab",
                 todo="remove it, or set GVISOR_LAB_NAME",
             )
         return container
@@ -107,7 +107,7 @@ class Containers(Home):
         until_gone(lambda: self.client.volumes.get(name).remove(force=True), name)
 
     def _created(self, name: str, spec: NodeSpec) -> Container:
-        """The container, not started yet, with volumes of its own for the Docker in it."""
+        """Create the container and the volumes for the Docker in it; do not start it."""
         cgroup_version = int(self.client.info().get("CgroupVersion") or 1)
         volumes = volumes_of(name)
         try:
@@ -128,18 +128,19 @@ class Containers(Home):
                 ports={SSH_PORT: ("127.0.0.1", free_port())},
             )
         except APIError as error:
-            raise LabError(f"lab: {name}: cannot be created", because=error) from error
+            raise LabError(f"lab: {name}: Docker cannot create it", because=error) from error
 
 
 def volumes_of(name: str) -> dict[str, str]:
-    """Return where a node keeps images and containers, by volume: overlays do not stack."""
+    """Return the paths in a node by volume: its dockerd cannot use overlayfs on overlayfs."""
     return {f"{name}-{what}": f"/var/lib/{what}" for what in ("docker", "containerd")}
 
 
 def until_gone(remove: Callable[[], object], what: str) -> None:
     """
-    Call ``remove`` until Docker does not know the thing any more. A daemon that was killed leaves
-    mounts and half-removed containers, which it refuses to remove at first.
+    Call ``remove`` until Docker no longer knows the object. Raise ``LabError`` after 30 s.
+
+    After a daemon was killed, Docker refuses at first to remove its mounts and containers.
     """
     until_s = time.monotonic() + REMOVE_TIMEOUT_S
     while True:
@@ -149,13 +150,13 @@ def until_gone(remove: Callable[[], object], what: str) -> None:
             return
         except APIError as error:
             if time.monotonic() > until_s:
-                raise LabError(f"lab: {what}: cannot be removed", because=error) from error
+                raise LabError(f"lab: {what}: Docker cannot remove it", because=error) from error
             time.sleep(0.5)
 
 
 @dataclass(frozen=True)
 class ContainerNode(LabNode):
-    """systemd, sshd and a dockerd of its own, in a container."""
+    """A node that is a container: with systemd or a shell as PID 1, sshd and dockerd."""
 
     container: Container = field(repr=False, compare=False)
 
@@ -164,31 +165,33 @@ class ContainerNode(LabNode):
 
     @property
     def address(self) -> str:
-        """As Docker says it; the other nodes reach it."""
+        """Return the node's address in Docker's network, at which other nodes reach it."""
         self.container.reload()
         found = self.container.attrs["NetworkSettings"]["Networks"]
         return str(next(iter(found.values()))["IPAddress"])
 
     @property
     def state(self) -> str:
-        """Docker's word for it. Raises ``LabError`` if Docker does not know it any more."""
+        """Return Docker's word for the state. Raise ``LabError`` if Docker does not know it."""
         try:
             self.container.reload()
         except DockerException as error:
-            raise LabError(f"lab: {self.name}: Docker does not know it", because=error) from error
+            raise LabError(
+                f"lab: {self.name}: Docker does not know this node", because=error
+            ) from error
         return str(self.container.status)
 
     def run(self, command: list[str], user: str) -> Ran:
         try:
             return run(self.container, command, user)
         except DockerException as error:
-            raise LabError(f"lab: {self.name}: exec failed", because=error) from error
+            raise LabError(f"lab: {self.name}: docker exec failed", because=error) from error
 
     def put_files(self, files: Files) -> None:
         put_files(self.container, files)
 
     def read(self, path: str) -> bytes:
-        """By Docker's archive API: of an exec's output a busy Docker may lose a part."""
+        """Return a file's content by Docker's archive API: a busy Docker may lose exec output."""
         chunks, _ = self.container.get_archive(path)
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
             member = archive.extractfile(PurePosixPath(path).name)
@@ -203,7 +206,7 @@ class ContainerNode(LabNode):
 
 
 def put_files(container: Container, files: Files) -> None:
-    """Write files, owned by root, into a container that may not have started yet."""
+    """Write files, owned by root, into a container, started or not."""
     try:
         container.put_archive("/", packed(files))
     except APIError as error:
@@ -211,6 +214,6 @@ def put_files(container: Container, files: Files) -> None:
 
 
 def published_port(container: Container) -> int:
-    """The port on 127.0.0.1 that leads to the node's sshd, running or not; 0 if there is none."""
+    """Return the port on 127.0.0.1 that leads to the node's sshd; 0 if none is published."""
     bindings = container.attrs["HostConfig"].get("PortBindings") or {}
     return int(bindings[SSH_PORT][0]["HostPort"]) if SSH_PORT in bindings else 0

@@ -1,4 +1,4 @@
-"""Disks of virtual machines: made once per recipe, each node writes to a layer above."""
+"""Disks of virtual machines: built once for each recipe; each node writes to its own layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyinfra_gvisor.lab.qemu import Kernel
 from pyinfra_gvisor.lab.spec import OWN_ARCH, Flavour, LabError
 
 SIZE = "12G"
-"""Of the file system. The file has holes: it takes what is written."""
+"""Size of the file system. The file is sparse: it takes only as much space as is written."""
 
 _NAMESPACED_FORMATS = (6, 7)
 
@@ -25,14 +25,14 @@ _SCRIPTS = ("prepare.sh", "prepare-vm.sh", "emulating.sh")
 
 @dataclass(frozen=True)
 class Disk:
-    """A file system that is never written to, and the kernel that lies in it."""
+    """A base disk, which is never written to, and its kernel."""
 
     image: Path
     kernel: Kernel
 
 
 def ensure_disk(flavour: Flavour, arch: str, *, cache: Cache, tell: Tell) -> Disk:
-    """Have the disk of ``flavour``. Whoever comes second waits for the first."""
+    """Return the disk of ``flavour``; build it if missing. Another process waits meanwhile."""
     flavour = recipe.image_flavour(flavour)
     home = cache.disks / recipe.disk_name(flavour, arch)
     with cache.lock(f"disk-{flavour.name}"):
@@ -40,30 +40,30 @@ def ensure_disk(flavour: Flavour, arch: str, *, cache: Cache, tell: Tell) -> Dis
             _build(flavour, arch, home, cache=cache, tell=tell)
         for other in cache.disks.iterdir():
             if other != home and recipe.is_same_disk(other.name, home.name):
-                shutil.rmtree(other)  # of an older recipe; who uses it has it open
+                shutil.rmtree(other)  # of an older recipe; a running node keeps it open
     return Disk(home / "disk.raw", Kernel(home / "vmlinuz", home / "initrd.img", arch))
 
 
 def add_layer(disk: Disk, path: Path) -> None:
-    """Make ``path`` a disk that begins as ``disk``. Raises ``LabError``."""
+    """Make a disk at ``path`` whose initial content is ``disk``. Raise ``LabError``."""
     command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image)]
     try:
         subprocess.run([*command, str(path)], check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise LabError("lab: qemu-img: not installed", todo="run .ci/setup vm") from error
     except subprocess.CalledProcessError as error:
-        raise LabError(f"lab: {path}: cannot be made", because=error.stderr) from error
+        raise LabError(f"lab: {path}: qemu-img cannot create it", because=error.stderr) from error
 
 
 def _emulating(arch: str, script: str) -> list[str]:
     """
-    Return the beginning of a command that can start programs of ``arch``.
+    Return the words before a command that let it start programs of another architecture.
 
-    A user namespace has binary formats of its own since Linux 6.7: "binfmt_misc: enable sandboxed
-    mounts" in its log. Raises ``LabError``.
+    Since Linux 6.7 a user namespace can have its own binary formats ("binfmt_misc: enable
+    sandboxed mounts"). Raise ``LabError`` if this machine cannot do that.
     """
     if _kernel() < _NAMESPACED_FORMATS:
-        what = "lab: an emulated machine's disk is made on Linux 6.7 or later"
+        what = "lab: the disk of an emulated machine can only be built on Linux 6.7 or later"
         raise LabError(what, got=platform.release(), todo="use another machine")
     formats = Path(f"/usr/lib/binfmt.d/qemu-{arch}.conf")
     if not formats.is_file():

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a command that can start another architecture's programs, without a change to this machine:
-# in a user namespace, which has formats of its own since Linux 6.7.
+# Runs a command that can start another architecture's programs, without changing this machine: in a user
+# namespace, which can have its own binary formats since Linux 6.7.
 #   emulating.sh <formats, as in binfmt.d(5)> <command> …
 set -eu
 
@@ -8,7 +8,7 @@ case "$1" in
     --unmapped)
         shift
         until [ "$(id -u)" = 0 ]; do sleep 0.1; done
-        exec sh "$0" --mapped "$@" # this process becomes the namespace's root by exec only
+        exec sh "$0" --mapped "$@" # only exec makes this process root in the namespace
         ;;
     --mapped)
         mount -t proc proc /proc
@@ -19,7 +19,7 @@ case "$1" in
         ;;
 esac
 
-# unshare(1) would ask newuidmap(1), which refuses users below those of /etc/subuid even to root.
+# Maps users here: unshare(1) would call newuidmap(1), which refuses users outside /etc/subuid, even for root.
 unshare --user --mount --pid --fork --kill-child sh "$0" --unmapped "$@" &
 until [ "$(readlink "/proc/$!/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.1; done
 echo 0 0 65536 >"/proc/$!/gid_map"

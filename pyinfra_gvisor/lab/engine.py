@@ -1,4 +1,4 @@
-"""The Docker that runs the lab's nodes: the machine's, or a built one where that one cannot."""
+"""Test whether a Docker can run the lab's nodes; if not, the lab builds one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _NODES_PROGRAMS = {"/usr": {"bind": "/usr", "mode": "ro"}}
 
 def why_it_cannot(client: DockerClient) -> str | None:
     """
-    Start a privileged container, as every node is one; return what Docker says against that.
+    Start a privileged container, as nodes are; return Docker's error, or None if it starts.
 
-    Docker 20.10 starts none where the capability bounding set is not whole, later ones do.
+    Docker 20.10 starts none if its own capability bounding set is incomplete; later ones do.
+    Raise ``LabError`` if Docker cannot be tested.
     """
     try:
         client.api.import_image(
@@ -28,7 +29,7 @@ def why_it_cannot(client: DockerClient) -> str | None:
         finally:
             client.images.remove(_IMAGE, force=True)
     except DockerException as error:
-        raise LabError("lab: docker: cannot be tried", because=error) from error
+        raise LabError("lab: docker: cannot test privileged containers", because=error) from error
 
 
 def _refusal(client: DockerClient) -> str | None:

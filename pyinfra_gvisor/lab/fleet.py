@@ -1,4 +1,4 @@
-"""A lab: nodes that are made, re-used while they are sound, and removed without a trace."""
+"""A lab: its nodes are created, reused while they work, and removed without a trace."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from pyinfra_gvisor.lab.spec import Kind, LabError, NodeSpec, checked_name
 
 API_TIMEOUT_S = 120
 PARALLEL = 4
-"""Nodes that are made at a time; two processor cores have little use for more."""
+"""Nodes that are created at the same time: more gain nothing on two processor cores."""
 
 
 def tell_on_stderr(line: str) -> None:
-    """Progress, for people: standard output belongs to whoever calls."""
+    """Print progress to standard error: standard output belongs to the caller."""
     sys.stderr.write(f"lab: {line}\n")
     sys.stderr.flush()
 
 
 def connect() -> DockerClient:
-    """Return a client of the Docker that runs the nodes. Raises ``LabError`` if none answers."""
+    """Return a client of the Docker that runs the nodes. Raise ``LabError`` if none answers."""
     try:
         return docker.from_env(timeout=API_TIMEOUT_S)
     except DockerException as error:
         raise LabError(
-            "lab: docker: its daemon does not answer", because=error, todo="run .ci/setup"
+            "lab: docker: dockerd does not answer", because=error, todo="run .ci/setup"
         ) from error
 
 
@@ -58,8 +58,10 @@ class Lab:
 
     def up(self, specs: Sequence[NodeSpec]) -> list[LabNode]:
         """
-        Have one node per spec, answering, in that order. A node that is sound is left alone; one
-        that is not, or is not what its spec says, is replaced. Nodes beyond the specs stay.
+        Return one running node for each spec, in that order.
+
+        Keep a node that matches its spec and answers; replace any other. Further nodes of the lab
+        stay. Raise ``LabError``.
         """
         names = [f"{self.name}-{number}" for number in range(1, len(specs) + 1)]
         wanted = dict(zip(names, specs, strict=True))
@@ -74,19 +76,19 @@ class Lab:
         return nodes
 
     def describe(self) -> list[str]:
-        """A line for every node of this lab, running or not."""
+        """Return one line for each node of this lab, running or not."""
         lines = [line for maker in self._makers.values() for line in maker.describe()]
         return sorted(lines) or [f"{self.name}: no nodes"]
 
     def down(self) -> None:
-        """Remove the nodes of this lab, all that they wrote, and what was kept about them."""
+        """Remove the nodes of this lab, their data, and the lab's files."""
         with self.cache.lock(f"lab-{self.name}"):
             for maker in self._makers.values():
                 maker.remove_all(self.name)
             self.cache.forget(self.name)
 
     def remove_everything(self) -> None:
-        """Remove all labs of this user's, their images, keys and everything else that was kept."""
+        """Remove all labs of this user, their images, keys and other files; built parts stay."""
         for maker in self._makers.values():
             maker.remove_all(None)
         for image in self.client.images.list(filters={"label": recipe.IMAGE_LABEL}):
@@ -96,7 +98,7 @@ class Lab:
         self.cache.clear()
         if self.cache.parts.is_dir():
             parts = shlex.quote(str(self.cache.parts))
-            self.tell(f"what was built stays for the next lab; to remove it: rm -r {parts}")
+            self.tell(f"built parts stay for the next lab; to remove them: rm -r {parts}")
 
     @property
     def _makers(self) -> Mapping[Kind, Maker]:
@@ -105,28 +107,28 @@ class Lab:
 
     def _host_key_if_sound(self, name: str, spec: NodeSpec) -> str | None:
         """
-        The host key of the node if it is what the spec wants and answers, else None.
+        Return the host key of a node that matches its spec and answers; else None.
 
-        Raises ``LabError`` if something of that name is somebody else's, whatever kind is wanted.
+        Raise ``LabError`` if a container or machine with this name belongs to somebody else.
         """
         maker = self._makers[spec.kind]
         found = {kind: each.find(name) for kind, each in self._makers.items()}[spec.kind]
         if found is None:
             return None
         if found.label != recipe.spec_label(spec):
-            self.tell(f"{name}: made by another recipe, replacing it")
+            self.tell(f"{name}: was created by another recipe, replacing the node")
         elif not self.cache.ready(self.name, found.id).is_file():
-            self.tell(f"{name}: was not finished, replacing it")
+            self.tell(f"{name}: was not fully set up, replacing the node")
         elif found.state != "running":
-            self.tell(f"{name}: is {found.state}, replacing it")
+            self.tell(f"{name}: is {found.state}, replacing the node")
         elif key := maker.node(name, spec).host_key():
             return key
         else:
-            self.tell(f"{name}: does not answer, replacing it")
+            self.tell(f"{name}: does not answer, replacing the node")
         return None
 
     def _make(self, name: str, spec: NodeSpec) -> str:
-        """Make the node from nothing, in the place of what was there; its host key."""
+        """Create a node in place of what is there, wait until it answers, return its host key."""
         files = first_files(
             spec, public_key=self.cache.public_key(), runsc_package=self.cache.runsc_package
         )

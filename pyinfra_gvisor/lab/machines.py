@@ -1,4 +1,4 @@
-"""Nodes that are virtual machines of QEMU, each in a directory of its lab's."""
+"""Nodes that are QEMU virtual machines, each with a directory in its lab's directory."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError, NodeSpec
 
 _ENDING = ".vm"
 _ABOUT = "about.json"
-"""Written last: a directory without it is what an interrupted making left."""
+"""Written last: a directory without it was left by an interrupted run."""
 
 
 @dataclass(frozen=True)
 class Machines(Home):
-    """See ``makers.Maker``."""
+    """Nodes that are virtual machines: see ``makers.Maker``."""
 
     def ensure(self, spec: NodeSpec) -> None:
         ensure_disk(spec.flavour, spec.arch, cache=self.cache, tell=self.tell)
@@ -107,7 +107,7 @@ class Machines(Home):
         return qemu.Guest(name, directory, kernel, int(about["port"]), accelerator)
 
     def _keys(self, directory: Path, port: int) -> Files:
-        """Whom the node lets in, and its own key, which is known before it boots."""
+        """Return the files with the key that may log in and the node's own new host key."""
         key = directory / "host_key"
         make_key(key)
         public = key.with_suffix(".pub").read_text(encoding="utf-8")
@@ -136,14 +136,14 @@ def _remove(directory: Path) -> None:
 
 
 SSH_FAILED = 255
-"""ssh(1), EXIT STATUS: an error of ssh itself, unless the command ended so."""
+"""Exit code of ssh for an error of its own, or of a command that ended so: ssh(1)."""
 
 _CONTROL_S = 60
 
 
 @dataclass(frozen=True)
 class VirtualNode(LabNode):
-    """A kernel, a boot and a disk of its own."""
+    """A node with its own kernel, boot and disk."""
 
     guest: qemu.Guest = field(repr=False, compare=False)
 
@@ -185,11 +185,11 @@ class VirtualNode(LabNode):
         )
         if ran.returncode == SSH_FAILED:
             said = ran.stderr.decode(errors="replace")
-            raise LabError(f"lab: {self.name}: exec failed", because=said)
+            raise LabError(f"lab: {self.name}: ssh failed", because=said)
         return ran
 
     def _ssh_words(self) -> list[str]:
-        # One connection for all commands: each handshake is seconds of work for an emulated node.
+        # One connection for all commands: a handshake takes an emulated node seconds.
         control = hashlib.sha256(str(self.guest.directory).encode()).hexdigest()[:12]
         options = {
             "BatchMode": "yes",

@@ -1,4 +1,4 @@
-"""What a node of any kind has on its disk when it boots for the first time."""
+"""Files that a node of any kind has at its first boot, and how it is used before us."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pyinfra_gvisor.lab.spec import Flavour, LabError, NodeSpec
 UNPACK_TIMEOUT_S = 60
 
 _PORTS = range(20_000, 32_000)
-"""Below the ports that Linux gives to outgoing connections: a node keeps its port for life."""
+"""Below the ports that Linux uses for outgoing connections: a node keeps its port for life."""
 
 _IMAGE_LINKS = ("bin", "sbin", "lib", "lib64")
 _IMAGE_DIRECTORIES = {"proc": 0o555, "sys": 0o555, "dev": 0o755, "etc": 0o755, "tmp": 0o1777}
 
 
 def built_docker(flavour: Flavour, *, cache: Cache, tell: Tell) -> Files:
-    """Return the programs of the Docker that the lab has built, if that is what a node has."""
+    """Return the programs of the lab's own Docker, if this flavour has it; else nothing."""
     if not flavour.built_docker:
         return {}
     found: Files = {}
@@ -38,11 +38,11 @@ def built_docker(flavour: Flavour, *, cache: Cache, tell: Tell) -> Files:
 
 
 def first_files(spec: NodeSpec, *, public_key: str, runsc_package: Path) -> Files:
-    """What a node has on its disk when it boots for the first time."""
+    """Return the files that a node has at its first boot."""
     files: Files = {"/home/debian/.ssh/authorized_keys": (public_key.encode(), 0o644)}
     if options := recipe.docker_options(spec.flavour):
         files["/etc/default/docker"] = (options.encode(), 0o644)
-    if spec.flavour.firewall == "nftables":  # with which dockerd does not do it by itself
+    if spec.flavour.firewall == "nftables":  # dockerd does not set these with nftables
         files["/etc/sysctl.d/lab.conf"] = (recipe.FORWARDING.encode(), 0o644)
     if spec.flavour.init == "sysvinit":
         files[recipe.SYSVINIT] = (recipe.resource("sysvinit.sh").encode(), 0o755)
@@ -54,16 +54,19 @@ def first_files(spec: NodeSpec, *, public_key: str, runsc_package: Path) -> File
 
 
 def live_in(node: LabNode) -> None:
-    """Use a node the way others would have."""
+    """Make a node look used by others: run lived-in.sh. Raise ``LabError`` if that fails."""
     ran = node.exec("sh", "-c", recipe.resource("lived-in.sh"))
     if ran.code != 0:
-        raise LabError(f"lab: {node.name}: lived-in.sh ended with {ran.code}", because=ran.stderr)
+        raise LabError(
+            f"lab: {node.name}: lived-in.sh failed with exit code {ran.code}", because=ran.stderr
+        )
 
 
 def probe_image() -> bytes:
     """
-    A tar for ``docker import`` that needs no registry: run with ``-v /usr:/usr:ro``, it has the
-    programs of the node itself.
+    Return a tar for ``docker import``, so that no registry is needed.
+
+    Containers of this image run the node's own programs, with ``-v /usr:/usr:ro``.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -79,7 +82,7 @@ def probe_image() -> bytes:
 
 
 def free_port() -> int:
-    """Return a port on 127.0.0.1 that nobody listens at. Raises ``LabError``."""
+    """Return a port on 127.0.0.1 on which nothing listens. Raise ``LabError`` if none is found."""
     for port in random.sample(_PORTS, 100):
         with socket.socket() as probe:
             try:
@@ -87,7 +90,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise LabError(f"lab: no free port between {_PORTS.start} and {_PORTS.stop}")
+    raise LabError(f"lab: no free port found between {_PORTS.start} and {_PORTS.stop}")
 
 
 def _program_in(package: Path) -> bytes:
@@ -100,5 +103,5 @@ def _program_in(package: Path) -> bytes:
                 timeout=UNPACK_TIMEOUT_S,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise LabError(f"lab: {package}: cannot be unpacked", because=error) from error
+            raise LabError(f"lab: {package}: dpkg-deb cannot unpack it", because=error) from error
         return (Path(directory) / "usr/bin/runsc").read_bytes()

@@ -1,4 +1,4 @@
-"""What a lab does with nodes of one kind: containers, or virtual machines."""
+"""Interface for the two kinds of nodes: containers and virtual machines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyinfra_gvisor.lab.spec import NodeSpec
 
 @dataclass(frozen=True)
 class Home:
-    """A lab's name, and what it works with."""
+    """A lab's name, Docker client, cache, and function for progress messages."""
 
     lab: str
     client: DockerClient
@@ -25,7 +25,7 @@ class Home:
 
 @dataclass(frozen=True)
 class Found:
-    """A node that is there, sound or not: ``label`` says by which recipe, ``id`` which making."""
+    """An existing node, working or not. ``label`` names its recipe; ``id`` is new for each node."""
 
     label: str
     id: str
@@ -37,22 +37,22 @@ class Maker(Protocol):
     """Makes, finds and removes nodes of one kind."""
 
     def ensure(self, spec: NodeSpec) -> None:
-        """Have what a node of this spec begins as."""
+        """Build the image or disk for nodes of this spec, if missing."""
 
     def find(self, name: str) -> Found | None:
-        """Return what is there. Raises ``LabError`` if it is somebody else's."""
+        """Return the node with this name, if any. Raise ``LabError`` if it is somebody else's."""
 
     def node(self, name: str, spec: NodeSpec) -> LabNode:
-        """Return the node, which is there."""
+        """Return an existing node."""
 
     def make(self, name: str, spec: NodeSpec, files: Files) -> None:
-        """Begin to boot it, with these files, in the place of whatever was there."""
+        """Create a node with these files in place of what is there, and begin to boot it."""
 
     def remove(self, name: str) -> None:
-        """Remove it with all that it wrote; nothing, if it is not there."""
+        """Remove the node and its data, if it exists."""
 
     def remove_all(self, lab: str | None) -> None:
-        """Remove every node of a lab of this user's, or of all of them."""
+        """Remove all nodes of one lab of this user; ``None``: of all labs."""
 
     def describe(self) -> list[str]:
-        """Return a line for every node of the lab, running or not."""
+        """Return one line for each node of the lab, running or not."""

@@ -1,4 +1,4 @@
-"""One node of a lab: what behaves like a server, and how it is reached."""
+"""A node of a lab: it behaves like a server and is reached over SSH."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyinfra_gvisor.lab.command import Ran
 from pyinfra_gvisor.lab.spec import LabError, NodeSpec
 
 Files = dict[str, tuple[bytes, int]]
-"""Content and mode of files, by their path."""
+"""Content and mode of files, by path."""
 
 SSH_PORT = "22/tcp"
 SSH_USER = "debian"
@@ -25,7 +25,7 @@ _ANSWERS = f"timeout {ANSWER_TIMEOUT_S} docker version >/dev/null && cat {_HOST_
 
 @dataclass(frozen=True)
 class LabNode(ABC):
-    """A node that was seen to answer; what is abstract here each kind of node does in its way."""
+    """A node that has answered. Each kind of node implements the abstract methods."""
 
     name: str
     spec: NodeSpec
@@ -34,31 +34,31 @@ class LabNode(ABC):
     known_hosts: Path
 
     ready_timeout_s: ClassVar[float]
-    """For a boot to ssh and dockerd, on a machine that is busy with others."""
+    """Seconds for a boot until sshd and dockerd answer, on a busy machine."""
     how_to_look: ClassVar[str]
-    """For people, where one does not boot; ``{name}`` is the node's."""
+    """Where to look if a node does not boot; ``{name}`` is the node's name."""
 
     @property
     @abstractmethod
     def address(self) -> str:
-        """The node's own IPv4 address."""
+        """Return the node's own IPv4 address."""
 
     @property
     @abstractmethod
     def state(self) -> str:
-        """``running``, or another word."""
+        """Return ``running``, or another word."""
 
     @abstractmethod
     def run(self, command: list[str], user: str) -> Ran:
-        """Run a command in the node. Raises ``LabError`` if that could not be tried."""
+        """Run a command in the node. Raise ``LabError`` if the command could not be started."""
 
     @abstractmethod
     def put_files(self, files: Files) -> None:
-        """Write files, owned by root, below directories that are no mounts."""
+        """Write files, owned by root, to paths that are on no mount."""
 
     @abstractmethod
     def read(self, path: str) -> bytes:
-        """The content of a file on the node's own disk, whole."""
+        """Return the whole content of a file on the node's own disk."""
 
     @abstractmethod
     def kill(self) -> None:
@@ -66,14 +66,14 @@ class LabNode(ABC):
 
     @abstractmethod
     def switch_on(self) -> None:
-        """Begin to boot."""
+        """Start booting."""
 
     def exec(self, *command: str, user: str = "root") -> Ran:
-        """Run a command in the node, as root unless told otherwise, with nothing on its stdin."""
+        """Run a command in the node, as root by default, with empty standard input."""
         return self.run(list(command), user)
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Write a file in the running node; its directory is made if it is missing."""
+        """Write a file in the running node; create its directory if missing."""
         beside = ".lab-put"  # the path itself may be on a mount, such as /tmp or /run
         self.put_files({f"/root/{beside}": (content, mode)})
         ran = self.exec("install", "-D", "-m", f"{mode:o}", f"/root/{beside}", path)
@@ -82,12 +82,12 @@ class LabNode(ABC):
             raise LabError(f"lab: {self.name}: cannot write {path}", because=ran.stderr)
 
     def start(self) -> None:
-        """Switch the power on again, and wait until the node answers."""
+        """Boot the node again and wait until it answers."""
         self.switch_on()
         self.wait_until_ready()
 
     def host_key(self) -> str | None:
-        """The node's public host key if it answers on ssh and its dockerd on its API, else None."""
+        """Return the node's public host key if sshd and dockerd answer; else None."""
         try:
             if self.state != "running" or not _ssh_answers(self.ssh_port):
                 return None
@@ -97,7 +97,7 @@ class LabNode(ABC):
         return ran.stdout.strip() if ran.code == 0 and ran.stdout.strip() else None
 
     def wait_until_ready(self, *, timeout_s: float | None = None) -> str:
-        """Wait for ssh and dockerd; the host key. Raises ``LabError`` with what the node says."""
+        """Wait for sshd and dockerd, and return the host key. Raise ``LabError`` if they fail."""
         until_s = monotonic() + (timeout_s or self.ready_timeout_s)
         while monotonic() < until_s:
             key = self.host_key()
@@ -107,13 +107,13 @@ class LabNode(ABC):
                 break
             sleep(0.2)
         raise LabError(
-            f"lab: {self.name}: no answer from sshd and dockerd in it",
+            f"lab: {self.name}: sshd and dockerd in this node do not answer",
             because=self._complaint(),
             todo=f"look with: {self.how_to_look.format(name=self.name)}",
         )
 
     def host_data(self) -> dict[str, object]:
-        """What pyinfra has to know to reach it."""
+        """Return the host data with which pyinfra reaches the node."""
         return {
             "ssh_hostname": "127.0.0.1",
             "ssh_port": self.ssh_port,
@@ -125,7 +125,7 @@ class LabNode(ABC):
 
     def _complaint(self) -> str:
         if self.state != "running":
-            return f"it is {self.state}"
+            return f"the node is {self.state}"
         if self.spec.flavour.init != "systemd":
             return self.exec("tail", "-n", "1", "/var/log/docker.log").stdout.strip()
         ran = self.exec("systemctl", "list-units", "--failed", "--no-legend", "--plain")

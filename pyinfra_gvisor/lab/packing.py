@@ -1,4 +1,4 @@
-"""Files for a node as one archive."""
+"""Pack files for a node into one archive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyinfra_gvisor.lab.node import Files
 
 
 def packed(files: Files) -> bytes:
-    """Return a tar with these files, owned by root, to be unpacked at ``/``."""
+    """Return a tar of these files, owned by root, to unpack at ``/``."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for path, (data, mode) in files.items():

@@ -1,9 +1,9 @@
 """
-List what the lab builds from source, and build it.
+List the programs that the lab builds from source, and build them.
 
-A part is built once for each recipe and version of Go, and kept in the lab's cache. Its files are
-compared with their sha256 whenever it is taken out. A part is never called a release: it is a lab
-build, and every path to it says so.
+A part is built once for each recipe and Go version, and kept in the lab's cache. Its checksums
+(sha256) are compared at each use. A part is never called a release: it is a lab build, and every
+path to it says so.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from pyinfra_gvisor.lab.kept import damage_of, write_record
 from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError
 
 _RECIPES = 1
-"""A number of its own for each way in which this module builds and packs."""
+"""Increase when this module builds or packs in another way."""
 
 _TELL_EVERY_S = 10
 LAYOUT = "releases/release/{release}/{arch}/{file}"
-"""Where a release lies in gVisor's bucket, and below a part: the settings' place holders."""
+"""Path of a release in gVisor's bucket and in a part, with the settings' placeholders."""
 
 
 @dataclass(frozen=True)
 class Program:
     """
-    One Go program and how it is built.
+    One Go program and the flags to build it.
 
-    ``needs_module``: its go.mod has ``replace`` or ``exclude``, and ``go install`` refuses that.
+    ``needs_module``: its go.mod has ``replace`` or ``exclude``, which ``go install`` refuses.
     """
 
     package: str
@@ -46,18 +46,18 @@ class Program:
 
     @property
     def name(self) -> str:
-        """What Go calls the program: https://pkg.go.dev/cmd/go, "go install"."""
+        """Return the program's file name: https://pkg.go.dev/cmd/go, "go install"."""
         return self.package.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
 class Part:
     """
-    Something that the lab builds: programs of one Go module at one version.
+    Programs of one Go module at one version, which the lab builds.
 
-    ``release`` is what a runsc calls itself, for those packed as gVisor's bucket has them.
-    ``go`` is the oldest Go that builds it (``go`` in its go.mod), ``needs`` what it needs besides:
-    programs, and paths of C headers.
+    ``release`` is the release that a runsc reports; such a part is packed like an archive of
+    gVisor's. ``go`` is the oldest Go version that builds it (``go`` in its go.mod). ``needs``:
+    further programs and C headers that the build needs.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Part:
 
     @property
     def directory(self) -> str:
-        """How its directory begins, so that every path into the part says what it is."""
+        """Return the prefix of the part's directory, which says that it is a lab build."""
         return f"lab-build-{self.module.replace('/', '-')}@{self.version}"
 
 
@@ -82,8 +82,8 @@ GVISOR_RELEASE = "20260905.0"
 GVISOR = Part(
     "runsc",
     "gvisor.dev/gvisor",
-    # The newest that Go's module mirror has; above the floor of the known escapes. Its runsc is
-    # what runs as gvisor-bin/gvisor_sentry, too: runsc/cmd/sentry is no program in this version.
+    # The newest version on Go's module mirror; later than the last release with a known escape.
+    # gvisor-bin/gvisor_sentry is this runsc too: runsc/cmd/sentry is no program in this version.
     "v0.0.0-20260905035102-160fafc42237",
     tuple(
         Program(
@@ -107,7 +107,7 @@ DOCKER = Part(
         Program(
             f"github.com/moby/moby/v2/cmd/{name}",
             (
-                # hack/make.sh and hack/make/binary of that version
+                # from hack/make.sh and hack/make/binary of that version
                 *("-tags", "netgo osusergo static_build nri_no_wasm"),
                 "-ldflags",
                 f"{_STRIPPED} -X github.com/moby/moby/v2/dockerversion.Version={DOCKER_VERSION}",
@@ -118,7 +118,7 @@ DOCKER = Part(
     (1, 26, 0),
 )
 RUNC = Part(
-    # Docker 29 gives containers a time namespace, which runc knows since 1.2.
+    # Docker 29 gives containers a time namespace, which runc supports since 1.2.
     "runc",
     "github.com/opencontainers/runc",
     "v1.3.3",
@@ -139,9 +139,9 @@ PARTS = (GVISOR, *DOCKER_29)
 
 def take(part: Part, *, arch: str = OWN_ARCH, cache: Cache, tell: Tell) -> Path:
     """
-    Return the directory of a part, built if it is missing or damaged.
+    Return the directory of a part; build it if missing or damaged.
 
-    Whoever comes second waits for the first. Raises ``LabError`` where it cannot be built.
+    Another process waits meanwhile. Raise ``LabError`` if the part cannot be built.
     """
     version = go.wanted(part.go)
     home = cache.parts / f"{part.directory}-{recipe_hash(part, version, arch)}"
@@ -155,20 +155,20 @@ def take(part: Part, *, arch: str = OWN_ARCH, cache: Cache, tell: Tell) -> Path:
 
 
 def recipe_hash(part: Part, version: go.Version, arch: str = OWN_ARCH) -> str:
-    """Return 12 hex digits that change with anything that the part's files depend on."""
+    """Return 12 hex digits that change if anything changes that affects the part's files."""
     text = json.dumps([_RECIPES, asdict(part), version, go.ENVIRONMENT, arch])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def release_archive(home: Path, part: Part = GVISOR, *, arch: str = OWN_ARCH) -> Path:
-    """Return where the archive lies in the directory of a part that is a runsc."""
+    """Return the path of the archive in the directory of a runsc part."""
     place = {"release": part.release, "arch": arch, "file": "gvisor.tar.bz2"}
     return home / LAYOUT.format(**place)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A part to be built: for which architecture, by which Go."""
+    """A part to build, for an architecture, with a version of Go."""
 
     part: Part
     arch: str
@@ -195,10 +195,10 @@ def _build(job: _Job, home: Path, *, cache: Cache, tell: Tell) -> None:
 
 
 def _check_tools(part: Part) -> None:
-    """Raise ``LabError`` if what a part needs besides Go is missing."""
+    """Raise ``LabError`` if a program or header that the part needs is missing."""
     missing = [path for path in part.needs if not (Path(path).exists() or shutil.which(path))]
     if missing:
-        what = f"lab: the {part} needs {', '.join(missing)}"
+        what = f"lab: the {part} needs {', '.join(missing)}, which this machine lacks"
         raise LabError(what, todo="run .ci/setup dev")
 
 
@@ -218,9 +218,9 @@ def _compile(job: _Job, program: Program, with_go: Path, build: Build) -> None:
         **go.ENVIRONMENT,
         **go.target(job.arch),
         "CGO_ENABLED": str(int(program.cgo)),
-        "GOBIN": "",  # where Go puts no program for another architecture
+        "GOBIN": "",  # Go does not install programs for another architecture there
         "GOENV": "off",
-        # What Go downloads and compiles on the way goes with the build.
+        # Downloads and intermediate files are removed with the build directory.
         "GOPATH": str(path),
         "GOCACHE": str(build.directory / "cache"),
     }
@@ -236,7 +236,7 @@ def _compile(job: _Job, program: Program, with_go: Path, build: Build) -> None:
 
 
 def _counted(name: str) -> Callable[[str], str | None]:
-    """Tell now and then how far Go is; every line of its output is a package."""
+    """Return a function that reports progress every 10 s; each output line of Go is a package."""
     packages, told_s = 0, monotonic()
 
     def progress(_line: str) -> str | None:
@@ -251,7 +251,7 @@ def _counted(name: str) -> Callable[[str], str | None]:
 
 
 def _pack(job: _Job, made: Path, *, tell: Tell) -> None:
-    """Pack programs as the official archive has them: https://gvisor.dev/docs/user_guide/install/"""
+    """Pack programs like the official archive: https://gvisor.dev/docs/user_guide/install/"""
     tell(f"  packing the archive of {job.part.release}")
     archive = release_archive(made, job.part, arch=job.arch)
     archive.parent.mkdir(parents=True)

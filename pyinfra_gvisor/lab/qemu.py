@@ -1,4 +1,4 @@
-"""A virtual machine as a process of this machine: QEMU, with KVM where a guest really boots."""
+"""Run virtual machines with QEMU: with KVM if a guest boots with it, else emulated."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ADDRESS, GATEWAY = "10.0.2.15", "10.0.2.2"
 DISK, SEED, CONSOLE, KNOWN_HOSTS, _PID = (
     *("disk.qcow2", "seed.tar", "console.log", "known_hosts", "pid"),
 )
-"""In a guest's directory. The seed is an archive, unpacked at the first boot, read as a disk."""
+"""Files in a guest's directory. The seed is a tar archive that the guest reads as a disk."""
 
 START_TIMEOUT_S = 30
 KILL_TIMEOUT_S = 30
 TRY_TIMEOUT_S = 20
-"""A guest's kernel says its version within a second or two where KVM works."""
+"""Where KVM works, a guest's kernel prints its version within two seconds."""
 
 _COMMAND_LINE = "root=/dev/vda rw net.ifnames=0 quiet systemd.show_status=no"
 _TRIED_COMMAND_LINE = "panic=-1"
@@ -36,7 +36,7 @@ _TRIED_COMMAND_LINE = "panic=-1"
 
 @dataclass(frozen=True)
 class Hardware:
-    """What QEMU makes a machine of, for one architecture; ``processor`` is an emulated one's."""
+    """QEMU's options for one architecture. ``processor`` is for emulated machines."""
 
     program: str
     machine: str
@@ -46,14 +46,14 @@ class Hardware:
 
 HARDWARE = {
     "x86_64": Hardware("qemu-system-x86_64", "q35", "max", "ttyS0"),
-    # QEMU emulates "max" three times slower: its pointer authentication is a hash for each call.
+    # QEMU emulates "max" three times slower: pointer authentication computes a hash at each call.
     "aarch64": Hardware("qemu-system-aarch64", "virt", "neoverse-n1", "ttyAMA0"),
 }
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """What QEMU boots by itself, so that a disk needs no boot loader."""
+    """A kernel that QEMU boots directly, so that a disk needs no boot loader."""
 
     image: Path
     initrd: Path
@@ -61,15 +61,16 @@ class Kernel:
 
     @property
     def hardware(self) -> Hardware:
-        """The machine that it runs on."""
+        """Return QEMU's options for its architecture."""
         return HARDWARE[self.arch]
 
 
 def accelerator(kernel: Kernel, kept: Path) -> Accelerator:
     """
-    Return what guests run by here: KVM only if one was seen to boot by it since the last boot.
+    Return how guests run on this machine: ``kvm`` only if a guest has booted with KVM.
 
-    ``/dev/kvm`` may be there and no guest run. What was seen is written to the file ``kept``.
+    A guest may fail although ``/dev/kvm`` exists. The file ``kept`` has the result until the
+    next boot of this machine.
     """
     if kernel.arch != OWN_ARCH:
         return "tcg"
@@ -109,7 +110,7 @@ def _boots_by_kvm(kernel: Kernel) -> bool:
 
 @dataclass(frozen=True)
 class Guest:
-    """A virtual machine; ``directory`` has its disk, console and process."""
+    """A virtual machine. ``directory`` has its disk, console log and pid file."""
 
     name: str
     directory: Path
@@ -118,7 +119,7 @@ class Guest:
     accelerator: Accelerator
 
     def command(self) -> list[str]:
-        """Return QEMU's words."""
+        """Return QEMU's command line."""
         hardware = self.kernel.hardware
         words = f"console={hardware.console} systemd.hostname={self.name}"
         by_kvm = self.accelerator == "kvm"
@@ -140,7 +141,7 @@ class Guest:
         ]
 
     def start(self) -> None:
-        """Switch it on; QEMU runs on by itself. Raises ``LabError`` with what QEMU says."""
+        """Start QEMU as a daemon. Raise ``LabError`` with QEMU's error."""
         try:
             subprocess.run(
                 self.command(),
@@ -160,27 +161,29 @@ class Guest:
             raise LabError(f"lab: {self.name}: QEMU does not start", because=said) from error
 
     def process(self) -> int | None:
-        """Return its process; None if there is none."""
+        """Return the pid of QEMU; None if it does not run."""
         return _process(self.directory)
 
     def kill(self) -> None:
-        """Cut the power: what the guest has not flushed is lost. Raises ``LabError``."""
+        """Cut the power: data that the guest has not flushed is lost. Raise ``LabError``."""
         kill(self.directory)
 
 
 def kill(directory: Path) -> None:
-    """End the QEMU whose guest lies in ``directory``, if there is one. Raises ``LabError``."""
+    """Kill the QEMU of the guest in ``directory``, if it runs. Raise ``LabError`` after 30 s."""
     until_s = monotonic() + KILL_TIMEOUT_S
     while (pid := _process(directory)) is not None:
         if monotonic() > until_s:
-            raise LabError(f"lab: {directory}: QEMU does not end, process {pid}")
+            raise LabError(
+                f"lab: {directory}: QEMU (pid {pid}) does not end within {KILL_TIMEOUT_S} s"
+            )
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         sleep(0.05)
 
 
 def _process(directory: Path) -> int | None:
-    """Not whoever else has that number by now: QEMU was told the file with its number."""
+    """Return QEMU's pid. Another process may have it by now, but lacks this pid file's path."""
     path = directory / _PID
     try:
         pid = int(path.read_text(encoding="ascii"))

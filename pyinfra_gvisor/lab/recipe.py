@@ -1,4 +1,4 @@
-"""How a node's root file system is made and booted. Pure: it says what to run, others run it."""
+"""Commands and options to build and boot a node's root file system. Pure: runs nothing."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ VIRTUAL_PACKAGES = (
     "libpam-systemd",
     "python3",
 )
-"""What a virtual machine has besides, as every server has it."""
+"""Further packages in a virtual machine, as on every server."""
 
 FORWARDING = "net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n"
-"""What Docker's bridge networks need, as sysctl.d(5) has it."""
+"""Sysctls that Docker's bridge networks need, in the format of sysctl.d(5)."""
 
 RUNSC_SUITE = "trixie"
-"""The suite whose runsc a lived-in node has. It is linked statically and runs on all of them."""
+"""The suite of a lived-in node's runsc. The program is static and runs on every suite."""
 
 SYSVINIT = "/sbin/lab-init"
-"""Where ``sysvinit.sh`` lies in a node without systemd, whose PID 1 it is."""
+"""Path of ``sysvinit.sh``, which is PID 1 in a node without systemd."""
 
 STOP_SIGNAL = {"systemd": "SIGRTMIN+3", "sysvinit": "SIGTERM"}
-"""Each PID 1's word for "halt"."""
+"""The signal that halts a node, by its PID 1."""
 
 SYSTEMD_WITHOUT_CGROUP_V1 = 256
-"""systemd's NEWS: since 256 it boots on cgroup v1 only if forced to, since 258 not at all."""
+"""Since 256 systemd boots on cgroup v1 only if forced to, since 258 not at all: its NEWS."""
 
 
 def resource(name: str) -> str:
-    """The text of a file beside this module."""
+    """Return the text of a file in this package."""
     return files("pyinfra_gvisor.lab").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -64,10 +64,10 @@ def mmdebstrap_command(
     flavour: Flavour, *, prepare: str, tar: str, runsc: str | None = None
 ) -> list[str]:
     """
-    The command that writes the root file system of ``flavour`` to ``tar``.
+    Return the command that writes the root file system of ``flavour`` to ``tar``.
 
-    No mirror is named: mmdebstrap knows the suite's own, or takes those of the machine. ``prepare``
-    is where ``prepare.sh`` lies. If ``runsc`` is a path, Debian's runsc package is left there.
+    It names no mirror: mmdebstrap uses the suite's own or those of this machine. ``prepare`` is the
+    path of ``prepare.sh``. If ``runsc`` is a path, Debian's runsc package is saved there.
     """
     hooks = [
         f'sh {shlex.quote(prepare)} "$1" {flavour.suite} {flavour.docker_suite or ""}'.rstrip()
@@ -85,7 +85,7 @@ def mmdebstrap_command(
 def disk_command(
     flavour: Flavour, arch: str, *, prepare: str, prepare_vm: str, root: str
 ) -> list[str]:
-    """The same for a virtual machine of that architecture, into the directory ``root``."""
+    """Return the command that writes a virtual machine's root file system to ``root``."""
     docker_suite, debian_arch = flavour.docker_suite or "", OTHER_NAMES.get(arch, arch)
     hooks = [
         f'sh {shlex.quote(prepare)} "$1" {flavour.suite} {docker_suite}'.rstrip(),
@@ -112,17 +112,17 @@ def _mmdebstrap(
 
 
 def image_changes(flavour: Flavour) -> list[str]:
-    """What `docker import` is told about the image."""
+    """Return the changes for `docker import`."""
     return ['CMD ["/sbin/init"]', f"LABEL {IMAGE_LABEL}={flavour.name}"]
 
 
 def image_flavour(flavour: Flavour) -> Flavour:
-    """The flavour whose image ``flavour`` boots."""
+    """Return the flavour whose image ``flavour`` boots."""
     return FLAVOURS[flavour.image] if flavour.image else flavour
 
 
 def image_tag(flavour: Flavour) -> str:
-    """``repository:tag``, another one as soon as anything in the recipe is another."""
+    """Return ``repository:tag``; the tag changes with the recipe."""
     flavour = image_flavour(flavour)
     command = mmdebstrap_command(flavour, prepare="prepare.sh", tar="node.tar", runsc="runsc.deb")
     recipe = [*command, *image_changes(flavour), resource("prepare.sh")]
@@ -130,7 +130,7 @@ def image_tag(flavour: Flavour) -> str:
 
 
 def disk_name(flavour: Flavour, arch: str) -> str:
-    """The name of a virtual machine's disk, another one as soon as the recipe is another."""
+    """Return the name of a virtual machine's disk, which changes with the recipe."""
     flavour = image_flavour(flavour)
     command = disk_command(
         flavour, arch, prepare="prepare.sh", prepare_vm="prepare-vm.sh", root="root"
@@ -140,19 +140,19 @@ def disk_name(flavour: Flavour, arch: str) -> str:
 
 
 def is_same_disk(name: str, other: str) -> bool:
-    """Return True if two disks are of one flavour and architecture, by whatever recipes."""
+    """Return True if two disk names have the same flavour and architecture."""
     (kind, _, _), (other_kind, _, _) = name.rpartition("-"), other.rpartition("-")
     return kind == other_kind
 
 
 def purpose(line: str) -> str | None:
-    """Return why mmdebstrap does what it does; not which command it runs for that."""
+    """Return a message for a line of mmdebstrap's output; None for lines with commands."""
     said = line.startswith("I: ") and "/" not in line
     return line.removeprefix("I: ").strip() if said else None
 
 
 def spec_label(spec: NodeSpec) -> str:
-    """What a node's label says it is, to tell whether it is still the one that is wanted."""
+    """Return the label of a node with this spec, to detect nodes of another recipe."""
     label = image_tag(spec.flavour).partition(":")[2]
     if spec.kind == "vm":
         label = f"vm-{disk_name(spec.flavour, spec.arch)}"
@@ -170,10 +170,10 @@ def spec_label(spec: NodeSpec) -> str:
 
 
 def docker_options(flavour: Flavour) -> str | None:
-    """Return the text of a node's ``/etc/default/docker``; None for what its package says."""
+    """Return the text of ``/etc/default/docker``; None to keep the package's file."""
     options = []
     if flavour.built_docker == "overlay2":
-        # Docker 29 takes the containerd image store where there are no images yet.
+        # Docker 29 uses the containerd image store if there are no images yet.
         options.append("--storage-driver=overlay2")
     if flavour.firewall != "iptables":
         options.append(f"--firewall-backend={flavour.firewall}")
@@ -181,12 +181,12 @@ def docker_options(flavour: Flavour) -> str | None:
 
 
 def boot_command(flavour: Flavour) -> list[str] | None:
-    """What a node of this flavour runs as PID 1; None for what its image says."""
+    """Return the command of PID 1; None to use the image's."""
     return [SYSVINIT] if flavour.init == "sysvinit" else None
 
 
 def boot_environment(flavour: Flavour, *, cgroup_version: int) -> dict[str, str]:
-    """The environment of a node's PID 1 on a machine with that cgroup version (1 or 2)."""
+    """Return the environment of PID 1 on a machine with this cgroup version (1 or 2)."""
     environment = {"container": "docker"}
     if flavour.init != "systemd":
         return environment

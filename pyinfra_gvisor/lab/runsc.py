@@ -1,4 +1,4 @@
-"""Choose the runsc of a lab's nodes: built here, an official archive, or Debian's old package."""
+"""Choose the nodes' runsc: built here, an official archive, or Debian's old package."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _RUN_TIMEOUT_S = 30
 
 @dataclass(frozen=True)
 class Runsc:
-    """What nodes install: the package's settings by name, and what it is, for people."""
+    """The runsc that nodes install: settings of this package, and a description."""
 
     settings: Mapping[str, Any]
     what: str
 
     @property
     def release(self) -> str:
-        """What its runsc calls itself."""
+        """Return the release that this runsc reports."""
         return str(self.settings["gvisor_release"])
 
 
 def chosen(environment: Mapping[str, str], *, lab: str, cache: Cache, tell: Tell) -> Runsc:
     """
-    Return the runsc of ``GVISOR_LAB_RUNSC``: ``build``, ``debian``, or an archive's absolute path;
-    a build is for the architecture of ``GVISOR_LAB_ARCH``.
+    Return the runsc of ``GVISOR_LAB_RUNSC``: ``build``, ``debian`` or an archive's absolute path.
 
-    Unset, the lab builds one, and says loudly if it has to take Debian's; then it goes on with that
-    for as long as it is up. Raises ``LabError`` where what was asked for cannot be had.
+    A build is for the architecture in ``GVISOR_LAB_ARCH``. If ``GVISOR_LAB_RUNSC`` is unset, build
+    one. If that fails, warn and use Debian's, until the lab is removed. Raise ``LabError`` if the
+    requested runsc is not available.
     """
     arch, fallen_back = lab_arch(environment), cache.lab(lab) / "debian-runsc"
     asked = environment.get(SETTING) or ("debian" if fallen_back.exists() else "")
@@ -52,7 +52,7 @@ def chosen(environment: Mapping[str, str], *, lab: str, cache: Cache, tell: Tell
         return official(Path(asked), arch)
     if asked not in {"", "build"}:
         todo = "write build, debian, or the absolute path of gVisor's gvisor.tar.bz2"
-        raise LabError(f"lab: {SETTING}: no such runsc", got=asked, todo=todo)
+        raise LabError(f"lab: {SETTING}: unknown value", got=asked, todo=todo)
     try:
         return built(arch, cache=cache, tell=tell)
     except LabError as error:
@@ -60,13 +60,13 @@ def chosen(environment: Mapping[str, str], *, lab: str, cache: Cache, tell: Tell
             raise
         tell(f"WARNING: {error}")
         old = f"Debian's runsc {DEBIAN_RELEASE}, which has known escapes"
-        tell(f"WARNING: the {parts.GVISOR} cannot be had; the nodes get {old}")
+        tell(f"WARNING: the {parts.GVISOR} is not available; the nodes get {old}")
         fallen_back.touch()
         return debian()
 
 
 def built(arch: str, *, cache: Cache, tell: Tell) -> Runsc:
-    """Return the lab's own build. Raises ``LabError`` where it cannot be built."""
+    """Return the lab's own build. Raise ``LabError`` if it cannot be built."""
     home = parts.take(parts.GVISOR, arch=arch, cache=cache, tell=tell)
     settings = {
         "gvisor_release": parts.GVISOR.release,
@@ -78,19 +78,19 @@ def built(arch: str, *, cache: Cache, tell: Tell) -> Runsc:
 
 def official(path: Path, arch: str) -> Runsc:
     """
-    Return the runsc of one of gVisor's archives.
+    Return the runsc in one of gVisor's archives.
 
-    Raises ``LabError`` if that has no runsc, or is not what the lock says of the release.
+    Raise ``LabError`` if the archive has no runsc, or not the checksum in the lock.
     """
     try:
         release, sum_ = _release_in(path), _sha512(path)
     except (OSError, EOFError, tarfile.TarError, KeyError, subprocess.SubprocessError) as error:
-        what = f"lab: {SETTING}: no archive with a runsc"
+        what = f"lab: {SETTING}: expected an archive that contains runsc"
         raise LabError(what, got=path, because=error) from error
     pinned = known(release, arch).get("gvisor.tar.bz2", sum_)
     if sum_ != pinned:
         what = f"lab: {SETTING}: sha512 of {path} is {sum_}, expected {pinned}"
-        raise LabError(what, todo="fetch it again")
+        raise LabError(what, todo="download the archive again")
     settings = {
         "gvisor_release": release,
         "gvisor_source": str(path),
@@ -100,7 +100,7 @@ def official(path: Path, arch: str) -> Runsc:
 
 
 def debian() -> Runsc:
-    """Return Debian's package, which the nodes get from their own mirror."""
+    """Return Debian's package, which nodes install from their own mirror."""
     settings = {
         "gvisor_release": DEBIAN_RELEASE,
         "gvisor_source": "debian",
@@ -123,7 +123,10 @@ def _release_in(archive: Path) -> str:
         )
     release = printed_release(ran.stdout)
     if release is None:
-        raise LabError(f"lab: {SETTING}: its runsc names no release", got=ran.stdout.split("\n")[0])
+        raise LabError(
+            f"lab: {SETTING}: runsc in the archive reports no release",
+            got=ran.stdout.split("\n")[0],
+        )
     return str(release)
 
 

@@ -1,4 +1,4 @@
-"""What nodes a lab has, read from the environment. Nothing here touches the machine."""
+"""Read from the environment which nodes a lab has. Pure: touches nothing on the machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIVED_IN_DEFAULT = frozenset({2})
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _NAME_LENGTH_MAX = 40
-"""With ``-30`` behind it still a host name (63 characters) and short enough to read."""
+"""With ``-30`` after it, still a valid host name (63 characters) and readable."""
 
 
 _BECAUSE_LIMIT = 300
@@ -26,16 +26,16 @@ _BECAUSE_LIMIT = 300
 
 class LabError(Problem):
     """
-    Something that stands between us and the nodes, in one line.
+    An error of the lab, in one line.
 
-    ``because`` is what another program said, or an exception of another library.
+    ``because`` is another program's error message, or another library's exception.
     """
 
     def __init__(
         self, what: str, *, got: object = None, because: object = None, todo: str = ""
     ) -> None:
         if because is not None:
-            # Docker's exceptions put a line of HTTP around what the daemon explains.
+            # Docker's exceptions add HTTP details to the daemon's explanation.
             said = getattr(because, "explanation", None) or str(because)
             what = f"{what}: {' '.join(said.split())[:_BECAUSE_LIMIT]}"
         super().__init__(what, got=got, todo=todo)
@@ -45,23 +45,23 @@ Kind = Literal["container", "vm"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 OWN_ARCH = platform.machine()
-"""This machine's, as uname(2) has it."""
+"""This machine's architecture, named as in uname(2)."""
 
 OTHER_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
-"""What Debian and Go call architectures."""
+"""Debian's and Go's names of architectures."""
 
 
 @dataclass(frozen=True)
 class Flavour:
     """
-    A distribution release, and the Docker on it.
+    A distribution release and its Docker.
 
-    ``packages`` are those that not all flavours have: Docker's, and either curl or wget.
-    ``docker_suite`` is a later suite that docker.io and docker-cli come from, if not ``suite``.
-    ``init`` is what starts sshd and dockerd: systemd, or a shell that calls their init scripts.
-    ``image`` is the flavour whose image this one boots, if it has none of its own.
-    ``built_docker`` is the image store of the Docker that the lab has built; None: Debian's Docker.
-    ``firewall`` is what dockerd makes its rules with, which only a later Docker can choose.
+    ``packages``: those that differ between flavours: Docker's, and either curl or wget.
+    ``docker_suite``: a later suite for docker.io and docker-cli, if not ``suite``.
+    ``init``: PID 1, which starts sshd and dockerd: systemd, or a shell that calls init scripts.
+    ``image``: the flavour whose image this one boots, if it has none of its own.
+    ``built_docker``: the image store of the lab's own Docker; None: Debian's Docker.
+    ``firewall``: dockerd's firewall backend, which only Docker 29 and later can choose.
     """
 
     name: str
@@ -100,12 +100,12 @@ FLAVOURS: dict[str, Flavour] = {
 @dataclass(frozen=True)
 class NodeSpec:
     """
-    One node to have.
+    The specification of one node.
 
-    ``lived_in`` is a node that others have used for a while: foreign keys in daemon.json, a runsc
-    entry in the old form, running containers. ``kind`` is a container, on this machine's kernel, or
-    a virtual machine with a kernel, modules and a boot of its own. ``arch`` is the processor's, as
-    uname(2) has it: another than this machine's is emulated.
+    ``lived_in``: others have used the node before: it has foreign keys in daemon.json, a runsc
+    entry with runtimeArgs, and running containers. ``kind``: a container, on this machine's kernel,
+    or a virtual machine with its own kernel, modules and boot. ``arch``: the processor, named as in
+    uname(2); another than this machine's is emulated.
     """
 
     flavour: Flavour = FLAVOUR_DEFAULT
@@ -115,17 +115,17 @@ class NodeSpec:
 
 
 def lab_name(environment: Mapping[str, str]) -> str:
-    """The lab's name from ``GVISOR_LAB_NAME``. Raises ``LabError`` if it cannot name containers."""
+    """Return the lab's name from ``GVISOR_LAB_NAME``. Raise ``LabError`` as ``checked_name``."""
     name = environment.get("GVISOR_LAB_NAME") or NAME_DEFAULT
     return checked_name(name)
 
 
 def checked_name(name: str) -> str:
-    """``name``, or a ``LabError``: it becomes part of container, volume, host and file names."""
+    """Return ``name``. Raise ``LabError`` if host, container and file names cannot have it."""
     if len(name) > _NAME_LENGTH_MAX or not _NAME.fullmatch(name):
         raise LabError(
-            "lab: GVISOR_LAB_NAME: wants lower case letters, digits and single hyphens, "
-            f"{_NAME_LENGTH_MAX} at most, beginning with a letter",
+            "lab: GVISOR_LAB_NAME: expected lower case letters, digits and single hyphens, "
+            f"{_NAME_LENGTH_MAX} characters at most, a letter first",
             got=name,
         )
     return name
@@ -135,11 +135,11 @@ def node_specs(
     environment: Mapping[str, str], *, lived_in: Collection[int] = LIVED_IN_DEFAULT
 ) -> list[NodeSpec]:
     """
-    The nodes of ``GVISOR_LAB_NODES`` and ``GVISOR_LAB_FLAVOURS``, which are dealt out in turn, all
-    of the kind that ``GVISOR_LAB_KIND`` names, and of the architecture of ``GVISOR_LAB_ARCH``.
+    Return the specs of ``GVISOR_LAB_NODES`` nodes; they take ``GVISOR_LAB_FLAVOURS`` in turn.
 
-    ``lived_in`` has the numbers, from 1, of the nodes that others have used before: only of this
-    machine's own architecture. Raises ``LabError`` on a value that says no such thing.
+    All have the kind in ``GVISOR_LAB_KIND`` and the architecture in ``GVISOR_LAB_ARCH``.
+    ``lived_in``: the numbers, from 1, of the nodes that others have used before; ignored for
+    another architecture than this machine's. Raise ``LabError`` on an invalid value.
     """
     flavours = _flavours(environment.get("GVISOR_LAB_FLAVOURS") or FLAVOUR_DEFAULT.name)
     count = _count(environment.get("GVISOR_LAB_NODES") or str(NODES_DEFAULT))
@@ -161,31 +161,31 @@ def node_specs(
 
 def lab_arch(environment: Mapping[str, str]) -> str:
     """
-    Return the architecture of ``GVISOR_LAB_ARCH``, this machine's if unset.
+    Return the architecture in ``GVISOR_LAB_ARCH``; this machine's if unset.
 
-    Raises ``LabError`` if it is none that gVisor runs on.
+    Raise ``LabError`` if gVisor does not run on it.
     """
     arch = environment.get("GVISOR_LAB_ARCH") or OWN_ARCH
     if arch not in {*ARCHES, OWN_ARCH}:
-        raise LabError(f"lab: GVISOR_LAB_ARCH: wants {' or '.join(ARCHES)}", got=arch)
+        raise LabError(f"lab: GVISOR_LAB_ARCH: expected {' or '.join(ARCHES)}", got=arch)
     return arch
 
 
 def check_arch(spec: NodeSpec) -> None:
-    """Raise ``LabError`` if no node of this spec can be had with its architecture."""
+    """Raise ``LabError`` if a node of this spec cannot have its architecture."""
     if spec.arch == OWN_ARCH:
         return
-    what = f"lab: a node on {spec.arch}, on this machine with {OWN_ARCH}"
+    what = f"lab: this machine is {OWN_ARCH}: a node with {spec.arch}"
     if spec.kind != "vm":
-        raise LabError(f"{what}, is a virtual machine only", todo="set GVISOR_LAB_KIND=vm")
+        raise LabError(f"{what} must be a virtual machine", todo="set GVISOR_LAB_KIND=vm")
     if spec.flavour.built_docker:
         todo = "choose a flavour with Debian's Docker"
-        raise LabError(f"{what}, cannot have the lab's Docker", got=spec.flavour.name, todo=todo)
+        raise LabError(f"{what} cannot have the lab's Docker", got=spec.flavour.name, todo=todo)
 
 
 def _count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= NODES_MAX:
-        raise LabError(f"lab: GVISOR_LAB_NODES: wants a number from 1 to {NODES_MAX}", got=text)
+        raise LabError(f"lab: GVISOR_LAB_NODES: expected a number from 1 to {NODES_MAX}", got=text)
     return int(text)
 
 
@@ -193,7 +193,7 @@ def _kind(text: str) -> Kind:
     for kind in KINDS:
         if text == kind:
             return kind
-    raise LabError(f"lab: GVISOR_LAB_KIND: wants {' or '.join(KINDS)}", got=text)
+    raise LabError(f"lab: GVISOR_LAB_KIND: expected {' or '.join(KINDS)}", got=text)
 
 
 def _flavours(text: str) -> list[Flavour]:
@@ -201,7 +201,7 @@ def _flavours(text: str) -> list[Flavour]:
     for name in names:
         if name not in FLAVOURS:
             raise LabError(
-                "lab: GVISOR_LAB_FLAVOURS: no such flavour",
+                "lab: GVISOR_LAB_FLAVOURS: unknown flavour",
                 got=name or "''",
                 todo=f"choose from {', '.join(FLAVOURS)}",
             )

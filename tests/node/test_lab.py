@@ -175,7 +175,7 @@ def test_a_container_that_is_not_ours_is_not_touched(lab: Lab) -> None:
     other = lab.client.containers.create(_some_image(lab), name=f"{NAME}-1")
     try:
         for kind in KINDS:
-            with pytest.raises(LabError, match="is not of this lab"):
+            with pytest.raises(LabError, match="does not belong to this lab"):
                 lab.up([NodeSpec(kind=kind)])
         lab.down()
         other.reload()

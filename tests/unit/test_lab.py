@@ -71,11 +71,11 @@ def test_flavours_are_dealt_out_in_turn() -> None:
         pytest.param({"GVISOR_LAB_NODES": "²"}, r"GVISOR_LAB_NODES: .*got ²$", id="superscript"),
         pytest.param(
             {"GVISOR_LAB_FLAVOURS": "debian-11"},
-            r"no such flavour, got debian-11; choose from debian-13, debian-12, ",
+            r"unknown flavour, got debian-11; choose from debian-13, debian-12, ",
             id="unknown-flavour",
         ),
         pytest.param(
-            {"GVISOR_LAB_FLAVOURS": "debian-13,"}, r"no such flavour, got ''; ", id="empty-flavour"
+            {"GVISOR_LAB_FLAVOURS": "debian-13,"}, r"unknown flavour, got ''; ", id="empty-flavour"
         ),
     ],
 )

@@ -75,5 +75,5 @@ def test_one_that_does_not_cannot_and_says_why_in_a_line(code: int) -> None:
 def test_one_that_cannot_be_tried_is_no_answer() -> None:
     docker = FakeDocker(no_import=refusal(500))  # such as a full disk
 
-    with pytest.raises(LabError, match="lab: docker: cannot be tried"):
+    with pytest.raises(LabError, match="lab: docker: cannot test privileged containers"):
         why_it_cannot(cast("DockerClient", docker))

@@ -119,7 +119,7 @@ def test_the_kind_of_nodes_is_chosen_and_another_word_refused() -> None:
     assert node_specs({"GVISOR_LAB_KIND": "vm", "GVISOR_LAB_NODES": "1"}) == [
         NodeSpec(TRIXIE, kind="vm")
     ]
-    with pytest.raises(LabError, match="GVISOR_LAB_KIND: wants container or vm, got pod"):
+    with pytest.raises(LabError, match="GVISOR_LAB_KIND: expected container or vm, got pod"):
         node_specs({"GVISOR_LAB_KIND": "pod"})
 
 
@@ -178,8 +178,10 @@ def test_the_architecture_of_machines_is_chosen() -> None:
 @pytest.mark.parametrize(
     ("others", "says"),
     [
-        pytest.param({"GVISOR_LAB_ARCH": "arm64"}, "wants x86_64 or aarch64, got arm64", id="word"),
-        pytest.param({}, "is a virtual machine only; set GVISOR_LAB_KIND=vm", id="container"),
+        pytest.param(
+            {"GVISOR_LAB_ARCH": "arm64"}, "expected x86_64 or aarch64, got arm64", id="word"
+        ),
+        pytest.param({}, "must be a virtual machine; set GVISOR_LAB_KIND=vm", id="container"),
         pytest.param(
             {"GVISOR_LAB_KIND": "vm", "GVISOR_LAB_FLAVOURS": "debian-13-docker-29"},
             "cannot have the lab's Docker, got debian-13-docker-29",

@@ -48,7 +48,7 @@ def test_where_none_can_be_built_the_lab_says_loudly_that_it_takes_an_old_one(
 def test_one_that_has_to_be_built_is_never_replaced_by_another(machine: Machine) -> None:
     machine.have_go(do="exit 1")
 
-    with pytest.raises(LabError, match="go ended with 1"):
+    with pytest.raises(LabError, match="go failed with exit code 1"):
         machine.chosen(GVISOR_LAB_RUNSC="build")
 
 
@@ -79,15 +79,17 @@ def test_an_official_archive_that_breaks_off_is_refused(machine: Machine, tmp_pa
     path = tmp_path / "gvisor.tar.bz2"
     path.write_bytes(whole[: len(whole) // 2])
 
-    with pytest.raises(LabError, match="no archive with a runsc"):
+    with pytest.raises(LabError, match="expected an archive that contains runsc"):
         machine.chosen(GVISOR_LAB_RUNSC=str(path))
 
 
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        pytest.param("official", "no such runsc, got official; write build, debian", id="a-word"),
-        pytest.param("/nowhere/gvisor.tar.bz2", "no archive with a runsc", id="no-file"),
+        pytest.param("official", "unknown value, got official; write build, debian", id="a-word"),
+        pytest.param(
+            "/nowhere/gvisor.tar.bz2", "expected an archive that contains runsc", id="no-file"
+        ),
     ],
 )
 def test_a_runsc_that_is_none_is_refused(machine: Machine, asked: str, says: str) -> None:
