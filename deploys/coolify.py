@@ -1,5 +1,5 @@
 """
-Coolify's control host: it honours ``--runtime``, goes on to behind upgrades, and apps ask for it.
+Make Coolify honour ``--runtime``, also after upgrades, and make its apps ask for it.
 
 .. code:: shell
 
@@ -16,23 +16,23 @@ from pyinfra_gvisor.operations import coolify
 
 @deploy("Coolify")
 def run_control_host() -> None:
-    """The option in Coolify's source, what keeps it there, and the apps; others are passed over."""
+    """Patch Coolify's source, keep the patch, and set the apps. Skips other hosts."""
     settings = coolify_settings(host)
     if settings is None:
         return
     if not settings.coolify:
         take_back()
         return
-    coolify.runtime_option(name="Have Coolify honour --runtime")
-    coolify.persistence(name="Have that outlive upgrades")
+    coolify.runtime_option(name="Patch Coolify to honour --runtime")
+    coolify.persistence(name="Keep the patch after upgrades of Coolify")
     if settings.coolify_url:
-        coolify.apps(settings=settings, name=f"Have apps ask for {settings.coolify_runtime}")
+        coolify.apps(settings=settings, name=f"Set --runtime={settings.coolify_runtime} on apps")
 
 
 def take_back() -> None:
-    """First what would put the option back, then the option."""
-    coolify.persistence(present=False, name="Remove what outlives upgrades")
-    coolify.runtime_option(present=False, name="Give Coolify's source back")
+    """Remove first what would restore the patch, then the patch."""
+    coolify.persistence(present=False, name="Stop keeping the patch after upgrades of Coolify")
+    coolify.runtime_option(present=False, name="Remove the patch from Coolify")
 
 
 if not __name__.startswith("pyinfra_gvisor."):

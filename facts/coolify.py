@@ -1,4 +1,4 @@
-"""What Coolify's control host is, in one command."""
+"""Read the state of Coolify's control host in one command."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from pyinfra_gvisor.coolify.control_host import STATE_SCRIPTS, ControlHost, parse_control_host
-from pyinfra_gvisor.coolify.files import COMPOSE, OWED, TIMER, patcher_text, paths
+from pyinfra_gvisor.coolify.files import COMPOSE, REDEPLOYS, TIMER, patcher_text, paths
 from pyinfra_gvisor.facts.asking import asked
 from pyinfra_gvisor.scripts import encoded, script
 
 
 class CoolifyState(FactBase[ControlHost | None]):
     """
-    The container, whether its function honours ``--runtime``, Horizon's workers, and our files.
+    Coolify's container, whether its function honours ``--runtime``, Horizon's workers, our files.
 
-    On a host without Coolify ``container`` is None; the fact is None if nothing can be read.
+    ``container`` is None on a host without Coolify; the fact is None if nothing can be read.
 
     .. code:: shell
 
@@ -23,19 +23,19 @@ class CoolifyState(FactBase[ControlHost | None]):
     """
 
     def command(self) -> StringCommand:
-        """The whole script, as the argument of the one shell that pyinfra starts."""
+        """Return the whole script, as the argument of the one shell that pyinfra starts."""
         text = script(
             *STATE_SCRIPTS,
             patcher_b64=encoded(patcher_text()),
             files="\n".join(paths()),
             compose=COMPOSE,
             timer=TIMER,
-            redeploys=OWED,
+            redeploys=REDEPLOYS,
         )
         return asked(text)
 
     def process(self, output: list[str]) -> ControlHost:
-        """The answer as a ``ControlHost``."""
+        """Parse the output. Raises ``FactProcessError`` if it is malformed."""
         try:
             return parse_control_host(output)
         except ValueError as error:

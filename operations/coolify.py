@@ -1,4 +1,4 @@
-"""Coolify's control host: that it honours ``--runtime``, goes on to, and every app asks for it."""
+"""Make Coolify honour ``--runtime``, also after upgrades, and make every app ask for it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def runtime_option(
     present: bool = True, *, wait_s: int = 60
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have Coolify hand ``--runtime`` of its Custom Docker Options on to compose.
+    Patch Coolify so that it passes ``--runtime`` of its Custom Docker Options on to compose.
 
-    + present: whether it is to; if not, Coolify's source is given its own bytes back
-    + wait_s: seconds that Horizon has to take the new code over; running deployments end first
+    + present: True to patch Coolify, False to restore its source to the byte
+    + wait_s: seconds to wait until Horizon runs the new code; it finishes its deployments first
 
-    Nothing is done where Coolify knows the option by itself. The new source is checked with
-    ``php -l`` before it is there and asked behind it; if it does not answer as it should, the old
-    one is put back. No deployment is ended. Fails the host where there is no Coolify, or one whose
-    function is not as we know it.
+    Does nothing if Coolify supports the option itself. The new source is checked with ``php -l``
+    before it is written and tested afterwards; if the test fails, the old source is restored. No
+    deployment is interrupted. Fails the host if there is no Coolify, or if its function is of an
+    unknown version.
     """
     found = read_once(host, CoolifyState)
     if found is None:
@@ -71,14 +71,14 @@ def runtime_option(
 @operation()
 def persistence(present: bool = True) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the option outlive Coolify's upgrades, which create its container anew.
+    Keep the patch after Coolify's upgrades, which recreate its container.
 
-    + present: whether it is to; if not, nothing of ours stays, but for a mounted file that does
-      nothing as long as the container needs it to start
+    + present: True to keep the patch; False to remove our files. A mounted file without effect
+      stays while the container needs it to start
 
-    ``docker-compose.custom.yml`` is merged, whoever wrote it, and written only if compose takes all
-    files together as it did before. Fails the host, with the lines to add by hand, where it cannot
-    be merged safely.
+    Our lines are added to ``docker-compose.custom.yml``, and written only if compose still reads
+    the rest of its files as before. Fails the host, with the lines to add by hand, if they cannot
+    be added safely.
     """
     found = read_once(host, CoolifyState)
     if found is None:
@@ -90,7 +90,7 @@ def persistence(present: bool = True) -> Generator[PyinfraCommand, None, None]:
         yield from refusal("coolify.persistence", COMPOSE, problem)
         return
     if plan.action == "nothing":
-        host.noop("what outlives an upgrade is as declared")
+        host.noop("the files that keep the patch after upgrades are as declared")
         return
     for line in plan.lines:
         tell(line)
@@ -119,20 +119,20 @@ def _command(plan: PersistencePlan, compose_sum: str) -> StringCommand:
 @operation()
 def apps(settings: Settings) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the apps of the chosen servers ask for the runtime in their Custom Docker Options.
+    Set ``--runtime`` in the Custom Docker Options of the apps on the chosen servers.
 
-    + settings: of the control host: Coolify's address, servers, runtime, exemptions, redeploys
+    + settings: of the control host: Coolify's URL, servers, runtime, exemptions, redeploys
 
-    Every other option stays as it was, and an app is written at most once. What cannot be set by
-    the API is told with the text to set by hand. With ``gvisor_coolify_redeploy = "changed"``
-    running apps that were set are restarted one after the other; what a run that was killed leaves
-    owed is done by the next one.
+    All other options stay as they are, and an app is written at most once. For what the API cannot
+    set, the output has the text to set by hand. With ``gvisor_coolify_redeploy = "changed"``
+    running apps that were set are restarted one after the other. Restarts that an interrupted run
+    has left are done by the next run.
     """
     found = read_once(host, CoolifyState)
     if found is None:
         yield from refusal("coolify.apps", CONTAINER, None, unreadable=True)
         return
-    # The modules cost every run that loads this file, and only those with a token need them.
+    # Imported only here: only runs with a token need these modules, and loading them takes time.
     from pyinfra_gvisor.operations.coolify_apps import look, set_apps  # noqa: PLC0415
 
     try:
@@ -140,10 +140,10 @@ def apps(settings: Settings) -> Generator[PyinfraCommand, None, None]:
     except Problem as problem:
         yield from refusal("coolify.apps", str(settings.coolify_url), problem)
         return
-    owed = found.owed if settings.coolify_redeploy == "changed" else frozenset[str]()
+    redeploys = found.redeploys if settings.coolify_redeploy == "changed" else frozenset[str]()
     for line in seen.lines:
         tell(line)
-    if not seen.found.to_set and not owed:
-        host.noop("every app asks for what it is to ask for")
+    if not seen.found.to_set and not redeploys:
+        host.noop("every app asks for its runtime")
         return
-    yield set_apps(seen, owed)
+    yield set_apps(seen, redeploys)

@@ -1,4 +1,4 @@
-"""The apps of Coolify's servers as pyinfra sets them: looked at once, and set by the controller."""
+"""Read the apps of Coolify's servers once, and set their options from the controller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 
 from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.apps import Choice, Survey, carry_out, plan_lines, survey
-from pyinfra_gvisor.coolify.files import OWED
+from pyinfra_gvisor.coolify.files import REDEPLOYS
 from pyinfra_gvisor.coolify.token import read_token
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.operations.by_hand import connector_arguments
@@ -23,7 +23,7 @@ _MEMORY = "pyinfra_gvisor.coolify"
 
 @dataclass(frozen=True)
 class Apps:
-    """Apps as they were found, and how to reach them."""
+    """The apps as they were read, and the API to set them."""
 
     api: Api
     choice: Choice
@@ -31,15 +31,15 @@ class Apps:
 
     @property
     def lines(self) -> list[str]:
-        """App by app what would be set, and what has to be by hand."""
+        """Return what would be set app by app, and what an operator must set by hand."""
         return plan_lines(self.found, self.choice)
 
 
 def look(host: Host, settings: Settings) -> Apps:
     """
-    The apps of the chosen servers, asked for once in a run: it may take minutes.
+    Return the apps of the chosen servers. They are read once in a run: it may take minutes.
 
-    Raises ``Problem`` if Coolify does not tell.
+    Raises ``Problem`` if Coolify does not answer.
     """
     kept: Apps | None = host.connector_data.get(_MEMORY)
     if kept is None:
@@ -50,7 +50,7 @@ def look(host: Host, settings: Settings) -> Apps:
 
 
 def choice_of(settings: Settings) -> Choice:
-    """What the settings say about apps."""
+    """Return what the settings declare about apps."""
     return Choice(
         runtime=settings.coolify_runtime,
         servers=settings.coolify_servers,
@@ -60,22 +60,26 @@ def choice_of(settings: Settings) -> Choice:
     )
 
 
-def set_apps(apps: Apps, owed: frozenset[str]) -> FunctionCommand:
-    """The command that sets them and deploys anew what is to be; ``owed``: left from earlier."""
-    return FunctionCommand(_set, (apps, owed, connector_arguments()), {})
+def set_apps(apps: Apps, redeploys: frozenset[str]) -> FunctionCommand:
+    """
+    Return the command that sets the apps, and redeploys them if declared.
+
+    + redeploys: uuids of apps that an earlier run should have redeployed but did not
+    """
+    return FunctionCommand(_set, (apps, redeploys, connector_arguments()), {})
 
 
 def _set(
-    state: State, host: Host, apps: Apps, owed: frozenset[str], arguments: dict[str, Any]
+    state: State, host: Host, apps: Apps, redeploys: frozenset[str], arguments: dict[str, Any]
 ) -> bool:
-    host.connector_data.pop(_MEMORY, None)  # from here on it is another
+    host.connector_data.pop(_MEMORY, None)  # The apps change from here on.
     try:
         outcome = carry_out(
             apps.api,
             apps.found,
             apps.choice,
-            owed=owed,
-            keep_owed=lambda uuids: _keep_owed(host, uuids, arguments),
+            redeploys=redeploys,
+            keep_redeploys=lambda uuids: _keep_redeploys(host, uuids, arguments),
             tell=host.log,
         )
     except Problem as problem:
@@ -84,12 +88,13 @@ def _set(
     return outcome.ok
 
 
-def _keep_owed(host: Host, uuids: frozenset[str], arguments: dict[str, Any]) -> None:
-    """Write down, on the control host, which apps are still to be deployed anew."""
-    directory, _, record = OWED.rpartition("/")
+def _keep_redeploys(host: Host, uuids: frozenset[str], arguments: dict[str, Any]) -> None:
+    """Record on the control host which apps are still to be redeployed."""
+    directory, _, record = REDEPLOYS.rpartition("/")
     content = "".join(f"{uuid}\n" for uuid in sorted(uuids))
     text = script("write_record", state_dir=directory, record=record, content_b64=encoded(content))
     ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
     if not ok:
         said = output.stderr_lines[-1] if output.stderr_lines else None
-        raise Problem(f"{OWED} cannot be written", got=said, todo="see that the host has room")
+        todo = "free some disk space on the control host"
+        raise Problem(f"{REDEPLOYS} cannot be written", got=said, todo=todo)

@@ -1,1 +1,1 @@
-"""Coolify: what of its control host is ours and outlives upgrades, and the apps of its servers."""
+"""Coolify: patch its control host to honour ``--runtime``, and set the option on its apps."""

@@ -1,4 +1,4 @@
-"""Coolify's HTTP API, as far as it is used here: what there is, an app's options, restarts."""
+"""A client for the parts of Coolify's HTTP API used here: lists, an app's options, restarts."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ M = TypeVar("M", bound=BaseModel)
 
 class Api:
     """
-    One instance of Coolify, as its API shows it to the team of the token.
+    One Coolify instance, as its API shows it to the team of the token.
 
-    + url: Coolify's own, such as ``https://coolify.example.com``, or that of its API
-    + token: of the permissions ``read``, ``write`` and ``deploy``
-    + timeout_s: for connecting and for each part of an answer, in seconds
+    + url: of Coolify, such as ``https://coolify.example.com``, or of its API
+    + token: with the permissions ``read``, ``write`` and ``deploy``
+    + timeout_s: seconds for connecting, and for each part of an answer
 
-    Every method raises ``Refused`` where no other request would fare better, ``NoAnswer`` where
-    Coolify does not answer, and ``Problem`` for what is no uuid.
+    Every method raises ``Refused`` if every other request would fail too, ``NoAnswer`` if Coolify
+    does not answer, and ``Problem`` for a malformed uuid.
     """
 
     def __init__(
@@ -53,57 +53,58 @@ class Api:
 
     @property
     def url(self) -> str:
-        """Where the API is."""
+        """Return the URL of the API."""
         return self._transport.url
 
     def version(self) -> str:
-        """Coolify's version, such as ``4.3.11``."""
+        """Return Coolify's version, such as ``4.3.11``."""
         return str(self._transport.read("/version", _version))
 
     def servers(self) -> tuple[Server, ...]:
-        """The team's servers."""
+        """Return the team's servers."""
         return self._several("/servers", Server)
 
     def resources(self, server_uuid: str) -> tuple[Resource, ...]:
-        """What is on a server, of whichever team; raises ``NotFound`` too."""
+        """Return everything on a server, of all teams. Also raises ``NotFound``."""
         return self._several(f"/servers/{_checked(server_uuid)}/resources", Resource)
 
     def applications(self) -> tuple[Application, ...]:
-        """The team's applications, without their settings."""
+        """Return the team's applications, without their settings."""
         return self._several("/applications", Application)
 
     def application(self, uuid: str) -> Application | None:
-        """An application with its settings; None if there is none, or it is another team's."""
+        """Return an application with its settings; None if the team has no such application."""
         return self._one(f"/applications/{_checked(uuid)}", Application)
 
     def databases(self) -> tuple[Database, ...]:
-        """The team's databases."""
+        """Return the team's databases."""
         return self._several("/databases", Database)
 
     def set_options(self, uuid: str, text: str) -> None:
         """
-        Write an application's Custom Docker Options, and nothing else of it.
+        Write an application's Custom Docker Options, and change nothing else.
 
-        Coolify has no way to write them only if they are as they were read. Raises ``Rejected``,
-        ``NotFound`` and ``UnknownOutcome`` too.
+        The API cannot check that they are still as they were read. Also raises ``Rejected``,
+        ``NotFound`` and ``UnknownOutcome``.
         """
         body = {"custom_docker_run_options": text}
         self._transport.write("PATCH", f"/applications/{_checked(uuid)}", body)
 
     def restart(self, uuid: str) -> str | None:
         """
-        Have an application's containers made anew from what is built; raises as ``set_options``.
+        Recreate an application's containers from the image that is built; return the deployment.
 
-        Gives the deployment's uuid. None: one is under way, and Coolify begins no other. It gives a
-        uuid also where its queue is full and there will be no such deployment
-        (``action_restart`` in ApplicationsController.php passes over ``queue_full``).
+        Return the deployment's uuid. None: a deployment is running, and Coolify starts no other. If
+        its queue is full, Coolify also returns a uuid, but there is no such deployment
+        (``action_restart`` in ApplicationsController.php ignores ``queue_full``). Raises what
+        ``set_options`` raises.
         """
         answer = self._transport.write("POST", f"/applications/{_checked(uuid)}/restart", {})
         found = answer.get("deployment_uuid") if isinstance(answer, dict) else None
         return found if isinstance(found, str) and re.fullmatch(UUID, found) else None
 
     def deployment(self, uuid: str) -> Deployment | None:
-        """A deployment; None if there is none."""
+        """Return a deployment; None if Coolify does not know it."""
         return self._one(f"/deployments/{_checked(uuid)}", Deployment)
 
     def _several(self, path: str, model: type[M]) -> tuple[M, ...]:
@@ -119,10 +120,10 @@ class Api:
 
 
 def _listed(answer: Any, path: str) -> list[Any]:
-    if isinstance(answer, dict):  # PHP's arrays are objects if a number is left out
+    if isinstance(answer, dict):  # A PHP array with a missing index becomes an object.
         return list(answer.values())
     if not isinstance(answer, list):
-        raise _other(path, "no list")
+        raise _other(path, "not a list")
     return answer
 
 
@@ -131,14 +132,14 @@ def _valid(model: type[M], answer: Any, path: str) -> M:
         return model.model_validate(answer)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "all of it"
+        place = ".".join(map(str, first["loc"])) or "the whole item"
         raise _other(path, f"{place}: {first['msg']}") from None
 
 
 def _other(path: str, what: str) -> NoAnswer:
-    """``what`` is without what is there, which may be a secret."""
-    todo = "see that gvisor_coolify_url is Coolify's"
-    return NoAnswer(f"Coolify answers GET {path} otherwise than we know it", got=what, todo=todo)
+    """Return the error for an unknown answer. ``what`` must hold no values: they may be secret."""
+    todo = "check that gvisor_coolify_url is the URL of Coolify"
+    return NoAnswer(f"Coolify's answer to GET {path} is not understood", got=what, todo=todo)
 
 
 def _version(body: bytes) -> str:
@@ -149,7 +150,7 @@ def _version(body: bytes) -> str:
 
 
 def _checked(uuid: str) -> str:
-    """For a path; some of them were said by a server."""
+    """Return the uuid, for a path. Raises ``Problem`` if it is malformed, whoever sent it."""
     if not re.fullmatch(UUID, uuid):
-        raise Problem("no uuid of Coolify's", got=uuid, todo="look at it in Coolify")
+        raise Problem("not a uuid of Coolify", got=uuid, todo="look the resource up in Coolify")
     return uuid

@@ -1,8 +1,8 @@
 """
-Apps that get the option, one after the other: each written at most once, from what it says then.
+Set the option on apps, one after the other; read each app right before, and write it at most once.
 
-Whatever ends a run, the next one goes on: what is set is seen to be, and what was to be deployed
-anew has been written down before the first app was set.
+After an interrupted run the next one continues: it sees which apps are set, and which apps are to
+be redeployed was recorded before the first one was set.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from pyinfra_gvisor.errors import cut
 __all__ = ["Choice", "Outcome", "Survey", "carry_out", "plan_lines", "survey"]
 
 Tell = Callable[[str], None]
-KeepOwed = Callable[[frozenset[str]], None]
+KeepRedeploys = Callable[[frozenset[str]], None]
 
-SILENT_IN_A_ROW = 3  # apps without an answer after which Coolify is taken to be down
+SILENT_IN_A_ROW = 3  # after so many apps without an answer, Coolify counts as down
 
 
 @dataclass(frozen=True)
 class Outcome:
     """
-    How it went, apps by name. ``failed`` is with the reasons.
+    The result of a run, apps by name. ``failed`` has the reasons.
 
-    ``left``: how many apps were not come to; ``stopped``: why. ``owed``: uuids of apps that are
-    still to be deployed anew.
+    ``left``: how many apps the run did not reach, and ``stopped`` why. ``redeploys``: uuids of apps
+    still to be redeployed.
     """
 
     set: tuple[str, ...] = ()
@@ -45,60 +45,60 @@ class Outcome:
     failed: tuple[tuple[str, str], ...] = ()
     left: int = 0
     stopped: str = ""
-    owed: frozenset[str] = frozenset()
+    redeploys: frozenset[str] = frozenset()
 
     @property
     def ok(self) -> bool:
-        """Whether everything that was to be done was."""
+        """Return True if everything was done."""
         return not (self.failed or self.left or self.stopped)
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """Return the result in one line."""
         words = (
             f"{len(self.set)} set",
-            f"{len(self.unchanged)} set already",
+            f"{len(self.unchanged)} already set",
             f"{len(self.redeployed)} restarted",
             f"{len(self.failed)} failed",
-            f"{self.left} left",
+            f"{self.left} not reached",
         )
         return f"apps: {', '.join(words)}{f'; stopped: {self.stopped}' if self.stopped else ''}"
 
 
-def carry_out(  # noqa: PLR0913 (what it works with, and what it tells)
+def carry_out(  # noqa: PLR0913 (inputs, and the functions that it calls)
     api: Api,
     found: Survey,
     choice: Choice,
     *,
-    owed: frozenset[str],
-    keep_owed: KeepOwed,
+    redeploys: frozenset[str],
+    keep_redeploys: KeepRedeploys,
     tell: Tell,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """
-    Set the option on the apps that need it, see that they have it, and restart them if wanted.
+    Set the option on the apps that need it, check that they have it, and restart them if declared.
 
-    + found: what ``survey`` has found; an app that has changed since is taken as it is now
-    + owed: uuids of apps that an earlier run was to restart and did not
-    + keep_owed: writes down which apps are still to be restarted, in place of those before
-    + tell: is told every step in a line
+    + found: the result of ``survey``; an app that has changed since is read again
+    + redeploys: uuids of apps that an earlier run should have restarted but did not
+    + keep_redeploys: records which apps are still to be restarted, replacing the earlier record
+    + tell: prints a line for each step
 
-    An app that fails does not keep others from being set. Ends early, and says so, if Coolify
-    refuses the token or does not answer any more. Raises what ``keep_owed`` and ``tell`` raise.
+    If an app fails, the others are still set. Stops early, with the reason in the outcome, if
+    Coolify refuses the token or stops answering. Raises what ``keep_redeploys`` and ``tell`` raise.
     """
     restarts = choice.redeploy == "changed"
-    if not found.to_set and not (restarts and owed):
-        return Outcome(owed=owed)
-    debts, stopped, timeout_s = _Debts(owed, keep_owed), "", choice.redeploy_timeout_s
-    run = _Run(api, found, choice, debts, tell)
+    if not found.to_set and not (restarts and redeploys):
+        return Outcome(redeploys=redeploys)
+    record, stopped, timeout_s = _Record(redeploys, keep_redeploys), "", choice.redeploy_timeout_s
+    run = _Run(api, found, choice, record, tell)
     if restarts:
-        debts.become(owed | {item.uuid for item in found.to_set})
+        record.become(redeploys | {item.uuid for item in found.to_set})
     try:
         run.set_all()
         run.verify()
         if restarts:
-            debts.become(owed | (debts.uuids - run.untouched))
+            record.become(redeploys | (record.uuids - run.untouched))
             run.restart_all(partial(redeploy, api, timeout_s=timeout_s, sleep=sleep, clock=clock))
     except (Refused, NoAnswer) as problem:
         stopped = str(problem)
@@ -107,15 +107,15 @@ def carry_out(  # noqa: PLR0913 (what it works with, and what it tells)
     return outcome
 
 
-class _Debts:
-    """The apps that are to be restarted, always as they are written down."""
+class _Record:
+    """The apps still to be restarted, in memory and on the control host."""
 
-    def __init__(self, uuids: frozenset[str], keep: KeepOwed) -> None:
+    def __init__(self, uuids: frozenset[str], keep: KeepRedeploys) -> None:
         self.uuids = uuids
         self._keep = keep
 
     def become(self, uuids: frozenset[str]) -> None:
-        """Have others written down in their place."""
+        """Record these apps instead."""
         if uuids != self.uuids:
             self.uuids = uuids
             self._keep(uuids)
@@ -123,17 +123,19 @@ class _Debts:
 
 class _Run:
     """
-    One run over the apps, and what has come of it so far.
+    One run over the apps, and its results so far.
 
-    ``untouched``: apps of which it is known that this run did not set them.
+    ``untouched``: apps that this run certainly did not set.
     """
 
-    def __init__(self, api: Api, found: Survey, choice: Choice, debts: _Debts, tell: Tell) -> None:
+    def __init__(
+        self, api: Api, found: Survey, choice: Choice, record: _Record, tell: Tell
+    ) -> None:
         self._api = api
         self._found = found
         self._choice = choice
         self._tell = tell
-        self._debts = debts
+        self._record = record
         self._verdicts = {item.uuid: item for item in found.verdicts}
         self._set: dict[str, Verdict] = {}
         self._unchanged: dict[str, Verdict] = {}
@@ -144,7 +146,7 @@ class _Run:
         self.untouched: set[str] = set()
 
     def outcome(self, stopped: str) -> Outcome:
-        """What has come of it."""
+        """Return the result of the run."""
         return Outcome(
             set=tuple(item.name for item in self._set.values()),
             unchanged=tuple(item.name for item in self._unchanged.values()),
@@ -152,16 +154,16 @@ class _Run:
             failed=tuple(self._failed),
             left=self._left,
             stopped=stopped,
-            owed=self._debts.uuids,
+            redeploys=self._record.uuids,
         )
 
     def set_all(self) -> None:
-        """Set the option where it is to be set; raises ``Refused`` and ``NoAnswer``."""
+        """Set the option on all apps that need it. Raises ``Refused`` and ``NoAnswer``."""
         for item in self._counted([each.uuid for each in self._found.to_set]):
             self._guarded(item, self._set_one)
 
     def verify(self) -> None:
-        """See in one request that the apps that were set have it; raises as ``set_all``."""
+        """Check with one request that the apps have the option. Raises what ``set_all`` raises."""
         if not self._set and not self._unchanged:
             return
         now = {app.uuid: app for app in self._api.applications()}
@@ -171,15 +173,15 @@ class _Run:
                 if app is None or not self._asks(app):
                     del items[uuid]
                     if app is None:
-                        self._tell(f"{item.label}: is gone")
+                        self._tell(f"{item.label}: deleted in the meantime")
                     else:
-                        self._fail(item.label, "somebody has changed it since; run again")
+                        self._fail(item.label, "changed by somebody in the meantime; run again")
 
     def restart_all(self, restart: Callable[[str], str | None]) -> None:
-        """Restart those that are owed, one at a time; raises as ``set_all``."""
-        owed = self._debts.uuids
-        order = [uuid for uuid in self._verdicts if uuid in owed]
-        for uuid in self._counted([*order, *sorted(owed.difference(order))]):
+        """Restart the recorded apps, one at a time. Raises what ``set_all`` raises."""
+        redeploys = self._record.uuids
+        order = [uuid for uuid in self._verdicts if uuid in redeploys]
+        for uuid in self._counted([*order, *sorted(redeploys.difference(order))]):
             self._guarded(uuid, lambda uuid: self._restart_one(uuid, restart))
 
     def _counted(self, uuids: list[str]) -> Iterator[str]:
@@ -189,7 +191,7 @@ class _Run:
         self._left = 0
 
     def _guarded(self, uuid: str, work: Callable[[str], None]) -> None:
-        """Have one app's failure be its own, unless it is the third in a row without an answer."""
+        """Record an app's failure and go on, unless Coolify did not answer three times in a row."""
         try:
             work(uuid)
         except (Rejected, NotFound, UnknownOutcome, NoAnswer) as problem:
@@ -206,12 +208,12 @@ class _Run:
         self.untouched.add(uuid)
         now = self._now(uuid)
         if now is None:
-            self._tell(f"{item.label}: is gone")
+            self._tell(f"{item.label}: deleted in the meantime")
         elif now.state == "enforced":
             self._unchanged[uuid] = now
-            self._tell(f"{now.label}: is set already")
+            self._tell(f"{now.label}: already set")
         elif now.state != "to_set" or now.after is None:
-            self._fail(now.label, f"it was changed since it was looked at: {now.text}")
+            self._fail(now.label, f"changed by somebody in the meantime: {now.text}")
         else:
             self._write(uuid, now.after)
             self._set[uuid] = now
@@ -221,10 +223,10 @@ class _Run:
         try:
             self._api.set_options(uuid, text)
         except UnknownOutcome as problem:
-            self.untouched.discard(uuid)  # it may be done later
+            self.untouched.discard(uuid)  # Coolify may still carry it out.
             now = self._now(uuid)
             if now is None or now.state != "enforced":
-                todo = "it does not have the option; run again"
+                todo = "the app does not have the option; run again"
                 raise UnknownOutcome(problem.what, got=problem.got, todo=todo) from None
         self.untouched.discard(uuid)
 
@@ -236,33 +238,34 @@ class _Run:
         if why:
             self._tell(f"{label}: not restarted: {why}")
         elif app and not app.status.startswith("running"):
-            self._fail(label, f"not restarted while its status is {cut(app.status)}; run again")
+            why = f"not restarted, because its status is {cut(app.status)}; run again later"
+            self._fail(label, why)
             return
         elif app:
-            self._tell(f"{label}: is restarted")
+            self._tell(f"{label}: restarting")
             failure = restart(uuid)
             if failure:
                 self._fail(label, failure)
                 return
             self._redeployed.append(app.name)
             self._tell(f"{label}: runs with the option")
-        self._debts.become(self._debts.uuids - {uuid})
+        self._record.become(self._record.uuids - {uuid})
 
     def _no_restart(self, uuid: str, app: Application | None) -> str:
-        """Why an app needs no restart by us, or an empty text."""
+        """Return why an app needs no restart by us; empty if it needs one."""
         known = self._verdicts.get(uuid)
         if app is None:
-            return "it is gone"
+            return "deleted in the meantime"
         if known and known.state == "exempt":
-            return f"it is exempt: {known.text}"
+            return f"exempt: {known.text}"
         if not self._asks(app):
-            return f"it does not ask for {self._choice.runtime}"
+            return f"its options do not ask for {self._choice.runtime}"
         if app.status.startswith("exited"):
-            return "it is stopped, and takes the option over when it is started"
+            return "stopped; the option takes effect when the app is started"
         return ""
 
     def _now(self, uuid: str) -> Verdict | None:
-        """The verdict by what Coolify says now; None if the app is gone."""
+        """Return the verdict on an app as it is now; None if it was deleted."""
         app = self._api.application(uuid)
         if app is None:
             return None

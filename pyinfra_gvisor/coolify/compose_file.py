@@ -1,10 +1,10 @@
 """
-Our mounts in Coolify's docker-compose.custom.yml: whole lines come and go, all others stay.
+Add our mounts to Coolify's docker-compose.custom.yml and remove them, as whole lines.
 
-Every upgrade of Coolify's gives that file to docker compose as the last of three, if it is there
+Every upgrade of Coolify passes this file to docker compose as the last of three, if it exists
 (scripts/upgrade.sh in coollabsio/coolify); compose merges a service's ``volumes`` by their target.
-People and other add-ons write it too, so it is parsed only to know where our lines go, and to see
-that all else is read as before.
+Operators and other add-ons edit it too. So it is parsed only to find the place of our lines, and to
+check that everything else means the same as before.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from pyinfra_gvisor.errors import Problem
 MARK = "# pyinfra-gvisor"
 
 _STEP = 2
-_BY_HAND = "change the file by hand"
+_BY_HAND = "edit the file by hand"
 _MOUNT = re.compile(r"/[A-Za-z0-9._/-]+:(/[A-Za-z0-9._/-]+)(?::[a-z,]+)?")
 _OUR_ITEM = re.compile(rf" *- +[\"']?(?P<word>[^\s\"']+)[\"']? +{MARK}\s*")
 _OUR_KEY = re.compile(rf"(?P<key> *(?P<word>\w+):) +{MARK}[ \t]*(?P<end>[{BREAKS}]*)")
 
 
 def lines_to_add(mounts: Sequence[str]) -> str:
-    """The lines that have to be in the file, for somebody to write them in by hand."""
+    """Return the lines that the file must contain, for an operator to add by hand."""
     return "\n".join(_rows(PATH, mounts, 0, _STEP))
 
 
 def merged(text: str | None, mounts: Sequence[str]) -> str:
     """
-    The file with our mounts in it, in the place of those that an earlier version of us put there.
+    Return the file with our mounts, which replace those of an earlier version of this package.
 
-    + text: the file as it is, None for none
+    + text: the text of the file; None if there is no file
     + mounts: such as ``/host/a.sh:/etc/a.sh:ro``
 
-    Raises ``Problem`` with line, column and the lines to write by hand where the file cannot take
-    them so that all else is read as before. Mounts that somebody wrote in by hand stay as they are.
+    Mounts that somebody added by hand stay. Raises ``Problem`` with line, column and the lines to
+    add by hand if they cannot be added without changing the meaning of other lines.
     """
     targets = _targets(mounts)
     try:
@@ -57,18 +57,18 @@ def merged(text: str | None, mounts: Sequence[str]) -> str:
         base.refuse_others(targets)
         return base.added(targets)
     except Problem as problem:
-        end = f"what has to be there in the end:\n{lines_to_add(mounts)}"
+        end = f"the file must contain these lines:\n{lines_to_add(mounts)}"
         raise _by_hand(problem, end) from problem
 
 
 def removed(text: str, mounts: Sequence[str] = ()) -> str | None:
     """
-    The file without our lines, None if they were all there was.
+    Return the file without our lines; None if it contained nothing else.
 
-    + mounts: what must not be mounted any more, also by lines that somebody wrote by hand
+    + mounts: what must no longer be mounted, also not by lines that somebody added by hand
 
-    A key line of ours beneath which somebody has since written loses our mark and is theirs.
-    Raises ``Problem`` with line and column where our lines cannot be taken out by themselves.
+    A key line of ours with lines of others below it stays, without our mark. Raises ``Problem``
+    with line and column if our lines cannot be removed without changing the meaning of others.
     """
     if MARK not in text and not any(mount in text for mount in mounts):
         return text
@@ -78,14 +78,15 @@ def removed(text: str, mounts: Sequence[str] = ()) -> str | None:
         return bare.same(bare.unmarked()).text or None
     except Problem as problem:
         unwanted = [f"{MARK} at the end of a line", *(f"- {mount}" for mount in mounts)]
-        end = "\n".join(["what must not be there in the end:", *unwanted])
+        end = "\n".join(["the file must not contain these:", *unwanted])
         raise _by_hand(problem, end) from problem
 
 
 def has(text: str | None, mounts: Sequence[str]) -> bool:
     """
-    Whether docker compose finds these mounts in the file, in short syntax, whoever wrote them, and
-    no others of ours. False for a file that cannot be read.
+    Return True if docker compose finds these mounts in the file, and no others of ours.
+
+    They must be in short syntax; who wrote them does not matter. False if the file cannot be read.
     """
     targets = _targets(mounts)
     try:
@@ -95,7 +96,7 @@ def has(text: str | None, mounts: Sequence[str]) -> bool:
 
 
 class _File:
-    """The file as text and as nodes."""
+    """The file as text and as YAML nodes."""
 
     def __init__(self, text: str) -> None:
         self.document: Document = read(text)
@@ -107,7 +108,7 @@ class _File:
         self.our_lines = self._our_lines()
 
     def has(self, targets: Mapping[str, str]) -> bool:
-        """Whether each mount is there, by one line of ours or by somebody's, and none besides."""
+        """Return True if each mount is there once, in our line or another's, and no further one."""
         ours = [item.text or "" for item in self.ours]
         theirs = {item.text for item in self.mounted if item not in self.ours}
         if sorted(ours) != sorted(set(targets) - theirs):
@@ -115,15 +116,15 @@ class _File:
         return not any(in_the_way(item, targets) for item in self.mounted)
 
     def bare(self) -> _File:
-        """The file without our lines. A key line beneath which somebody wrote stays, as it is."""
+        """Return the file without our lines. A key line with lines of others below it stays."""
         kept = [line for number, line in enumerate(self.lines) if number not in self.our_lines]
         ended = not self.lines or self.lines[-1][-1] in BREAKS
         if kept and not ended and len(self.lines) - 1 in self.our_lines:
-            kept[-1] = kept[-1].splitlines()[0]  # it got its end when our lines came behind it
+            kept[-1] = kept[-1].splitlines()[0]  # Its newline was added together with our lines.
         return self.same("".join(kept))
 
     def unmarked(self) -> str:
-        """The text without our mark on key lines."""
+        """Return the text without our mark on key lines."""
         lines = list(self.lines)
         for key, _ in self.chain:
             if match := _OUR_KEY.fullmatch(lines[key.line]):
@@ -131,7 +132,7 @@ class _File:
         return "".join(lines)
 
     def same(self, text: str) -> _File:
-        """The file with another ``text``, if what is not ours is read from it as before."""
+        """Return the file with another ``text``. Raises ``Problem`` if others' lines change."""
         try:
             other = _File(text)
         except Problem:
@@ -139,29 +140,29 @@ class _File:
         if other and other.document.shape(other.our_lines) == self.document.shape(self.our_lines):
             return other
         where = self.chain[-1][0].place if self.chain else f"line {self.document.end + 1} column 1"
-        what = f"{where}: with our lines changed the rest would not be read as before"
+        what = f"{where}: changing our lines would change the meaning of other lines"
         raise Problem(what, todo=_BY_HAND)
 
     def refuse_others(self, targets: Mapping[str, str]) -> None:
-        """Refuse what would be merged with our mounts, or lies over them."""
+        """Refuse mounts that compose would merge with ours, or that cover the target of ours."""
         for item in self.mounted:
             if why := in_the_way(item, targets):
-                todo = "take that one out, or change it"
+                todo = "remove or change that mount"
                 raise Problem(f"{item.place}: {why}", got=item.tag or target_of(item), todo=todo)
             if any(map(is_over(item), targets.values())):
-                todo = "mount single files there, not all of it"
-                what = f"{item.place}: a mount of a directory that ours go into"
+                todo = "mount single files there, not the whole directory"
+                what = f"{item.place}: this mount covers a directory into which ours go"
                 raise Problem(what, got=target_of(item), todo=todo)
 
     def refuse_left(self, mounts: Sequence[str]) -> None:
-        """Refuse mounts that are there by other lines than ours."""
+        """Refuse our mounts in lines that are not ours."""
         for item in self.mounted:
             if item.text in mounts:
                 what = f"{item.place}: still mounted, by a line that does not end in {MARK}"
-                raise Problem(what, got=item.text, todo="take it out by hand")
+                raise Problem(what, got=item.text, todo="remove the line by hand")
 
     def added(self, targets: Mapping[str, str]) -> str:
-        """The text with lines for the mounts that it has not."""
+        """Return the text with lines for the missing mounts."""
         there = {item.text for item in self.mounted}
         missing = [mount for mount in targets if mount not in there]
         if not missing:
@@ -176,11 +177,12 @@ class _File:
         rows = list(_rows(PATH[len(self.chain) :], missing, column, self._step()))
         other = self.same(_inserted(self.lines, after, rows))
         if other.bare().text != self.text or not other.has(targets):
-            raise Problem(f"line {after + 1} column 1: no place for our lines", todo=_BY_HAND)
+            what = f"line {after + 1} column 1: our lines cannot be added here"
+            raise Problem(what, todo=_BY_HAND)
         return other.text
 
     def _step(self) -> int:
-        """By how much the file indents what is beneath a key, in columns."""
+        """Return the number of columns by which the file indents."""
         pairs = [*reversed(self.chain), *(self.document.root.pairs if self.document.root else [])]
         steps = [v.column - key.column for key, v in pairs if v.is_mapping and not v.is_flow]
         return next((step for step in steps if step > 0), _STEP)
@@ -191,7 +193,7 @@ class _File:
         return [item for item in self.chain[-1][1].children if self._is(item, _OUR_ITEM)]
 
     def _our_lines(self) -> set[int]:
-        """The lines of ours, from 0, beneath which there is nothing of anybody else's."""
+        """Return the numbers, from 0, of our lines that have no lines of others below them."""
         found = {item.line for item in self.ours}
         for key, value in reversed(self.chain):
             beneath = value.children[::2] if value.is_mapping else value.children
@@ -207,10 +209,10 @@ class _File:
 
 
 def _targets(mounts: Sequence[str]) -> dict[str, str]:
-    """Our mounts and their targets."""
+    """Return our mounts and their targets."""
     found = {mount: match[1] for mount in mounts if (match := _MOUNT.fullmatch(mount))}
     if not mounts or len(set(found.values())) < len(mounts):
-        todo = "write each as /source:/target:ro, with a target of its own"
+        todo = "write each as /source:/target:ro, with different targets"
         raise Problem("not a list of bind mounts", got=list(mounts), todo=todo)
     return found
 
@@ -225,8 +227,10 @@ def _rows(keys: Sequence[str], mounts: Sequence[str], column: int, step: int) ->
 
 def _inserted(lines: Sequence[str], at: int, rows: Sequence[str]) -> str:
     """
-    The text with ``rows`` before line ``at``. Behind a last line without an end ours has none
-    either: by that it is known later whose the end is.
+    Return the text with ``rows`` before line ``at``.
+
+    If the last line had no newline, our last line gets none either. By that ``bare`` knows later
+    that the newline before our lines is ours.
     """
     before, after = list(lines[:at]), lines[at:]
     ended = next((line for line in reversed(before) if line[-1] in BREAKS), "")

@@ -1,8 +1,8 @@
 """
-The way to the service's volumes in a compose file, and what docker compose finds at its end.
+Find the volumes of Coolify's service in a compose file, as docker compose does.
 
-Our lines can go there only if every step of the way is written out: beneath an anchor they would
-be somebody else's too, beneath a tag of compose's they would mean something else.
+Our lines can be added only if every key of the path is written out. Below an anchor they would also
+apply elsewhere, and below a tag of compose they would mean something else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _VARIABLE = re.compile(r"\$\{[^{}]*\}")
 
 
 def chain_of(root: Node | None) -> list[tuple[Node, Node]]:
-    """The keys of the path with their values, as far as they are written one inside the other."""
+    """Return the keys of the path with their values, as far as they are in the file."""
     found: list[tuple[Node, Node]] = []
     node = root
     for name in PATH:
@@ -34,7 +34,7 @@ def chain_of(root: Node | None) -> list[tuple[Node, Node]]:
 
 
 def mounted_by(root: Node | None) -> list[Node]:
-    """What docker compose takes for the service's volumes in this file, aliases resolved."""
+    """Return the service's volumes in this file as docker compose sees them, aliases resolved."""
     node = root
     for name in PATH:
         node = lookup(node, name)
@@ -44,24 +44,26 @@ def mounted_by(root: Node | None) -> list[Node]:
 
 
 def in_the_way(item: Node, targets: Mapping[str, str]) -> str:
-    """Why our mounts do not hold beside this one; nothing if they do."""
+    """Return why our mounts do not work together with this one; empty if they do."""
     if item.tag:
-        return "a mount with a tag"  # one !reset makes compose 2.26 drop the whole list
+        return "a mount with a YAML tag"  # One !reset makes compose 2.26 drop the whole list.
     same = item.text not in targets and target_of(item) in targets.values()
-    return "another mount at the target of ours" if same else ""
+    return "another mount has the target of ours" if same else ""
 
 
 def is_over(item: Node) -> Callable[[str], bool]:
     """
-    Whether a path is inside of what the item mounts. Docker makes a mount point in there, on the
-    host; where it cannot, as in a read-only mount, the container does not start.
+    Return a function that tells if a path is inside the target of this mount.
+
+    Docker creates a mount point inside it, on the host. If it cannot, as in a read-only mount, the
+    container does not start.
     """
     target = target_of(item)
     return lambda path: bool(target) and path.startswith(target.rstrip("/") + "/")
 
 
 def target_of(item: Node) -> str:
-    """Where a volume is mounted: the second part in short syntax, ``target`` in long syntax."""
+    """Return the target of a volume: the second part in short syntax, ``target`` in long syntax."""
     text = item.text
     if text is None:
         found = lookup(item, "target")
@@ -74,9 +76,9 @@ def target_of(item: Node) -> str:
 
 def refuse_path(root: Node | None, chain: Sequence[tuple[Node, Node]], text: str) -> None:
     """
-    Refuse a way on which no line can be added without a guess.
+    Refuse a path to which no line can be added safely.
 
-    + chain: what ``chain_of`` found
+    + chain: the result of ``chain_of``
     + text: the whole file
     """
     for depth, node in enumerate([root, *(value for _, value in chain)]):
@@ -84,18 +86,19 @@ def refuse_path(root: Node | None, chain: Sequence[tuple[Node, Node]], text: str
         kind = "a list" if depth == len(PATH) else "a mapping"
         if node and (found := _unfit(node, kind)):
             what, got = found
-            todo = f"write it as {kind}, each {'item' if kind == 'a list' else 'key'} on its line"
+            part = "item" if kind == "a list" else "key"
+            todo = f"write it as {kind}, each {part} on its own line"
             raise Problem(f"{node.place}: {name} {what}", got=got, todo=todo)
         if node and depth == len(chain) < len(PATH):
             _refuse_merge(node, name, PATH[depth])
     for key, _ in chain:
         if getattr(key.event, "anchor", None) or key.tag or not _AFTER_KEY.match(text, key.end):
-            what = f"{key.place}: {key.text} is not written as a key at the end of its line"
-            raise Problem(what, todo=f"write it as {key.text}: and what it has on the next lines")
+            what = f"{key.place}: {key.text} is not written as a plain key at the end of its line"
+            raise Problem(what, todo=f"write {key.text}: and its values on the next lines")
 
 
 def _unfit(node: Node, kind: str) -> tuple[str, str] | None:
-    """What keeps lines from being added to a value, and what it has in place of plain lines."""
+    """Return why no line can be added to a value, and what was found; None if one can."""
     if node.is_empty:
         return None
     if node.is_alias:
@@ -103,7 +106,7 @@ def _unfit(node: Node, kind: str) -> tuple[str, str] | None:
     if node.event.anchor is not None:
         return "has an anchor, others may use it", f"&{node.event.anchor}"
     if node.tag is not None:
-        return "has a tag", node.tag
+        return "has a YAML tag", node.tag
     if node.is_flow:
         return "is written in flow style", "{" if node.is_mapping else "["
     if node.text is not None:
@@ -113,9 +116,9 @@ def _unfit(node: Node, kind: str) -> tuple[str, str] | None:
 
 
 def _refuse_merge(node: Node, name: str, key: str) -> None:
-    """A key that is merged in from elsewhere would be hidden by one of ours."""
+    """Refuse a merge key: a key of ours would hide one that comes from there."""
     for own, _ in node.pairs:
         if own.text == MERGE:
-            todo = f"write {key} out beneath {name}"
-            what = f"{own.place}: {name} may get {key} by a merge key"
+            todo = f"write {key} out below {name}"
+            what = f"{own.place}: {name} may get {key} from a merge key"
             raise Problem(what, got=MERGE, todo=todo)

@@ -1,4 +1,4 @@
-"""Coolify's control host as it is: the model, and how it is read."""
+"""The actual state of Coolify's control host: the model, and its parser."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pyinfra_gvisor.node_files import FoundFile, read_files
 
 STATE_SCRIPTS = ("coolify_container", "coolify_state")
 END = "end of coolify state"
-PROBED = "runscprobe"  # the runtime that the patcher asks Coolify's function for
+PROBED = "runscprobe"  # the runtime with which the patcher tests Coolify's function
 
 
 class Worker(Reading):
-    """A process of Horizon's; ``started_s`` is in seconds since 1970."""
+    """A process of Horizon, Coolify's job runner; ``started_s`` is in seconds since 1970."""
 
     pid: int
     started_s: float
@@ -27,13 +27,13 @@ class Worker(Reading):
 
 class Function(Reading):
     """
-    Coolify's function that makes compose of Custom Docker Options: ``coolify_patch.php state``.
+    Coolify's function that converts Custom Docker Options to compose: ``coolify_patch.php state``.
 
-    ``state``: ``native`` knows --runtime by itself, ``patched`` has our block, ``damaged`` is none
-    that we may touch (``reason`` says why). ``block``: whether our lines are as they are written
-    today. ``probe`` is its answer to a runtime, in JSON.
-    ``stale`` are workers that may have read the file before it was last written; ``asked_s`` is
-    when Horizon was asked to end for that.
+    ``state``: ``native`` supports --runtime without us, ``patched`` has our lines, ``damaged`` must
+    not be patched (``reason`` says why). ``block``: whether our lines are those of this version.
+    ``probe`` is the function's output for a test runtime, in JSON. ``stale`` are workers that may
+    have loaded the file before it was last written; ``asked_s`` is when Horizon was told to end for
+    that reason, in seconds since 1970.
     """
 
     state: Literal["native", "patched", "unpatched", "damaged", "missing"]
@@ -51,12 +51,12 @@ class Function(Reading):
 
     @property
     def honours(self) -> bool:
-        """Whether the function was seen to hand a runtime on, as one string."""
+        """Return True if the test showed that the function passes a runtime on, as one string."""
         return self.answer == {"runtime": PROBED}
 
     @property
     def answer(self) -> object:
-        """What the function made of the probe; None if it made nothing."""
+        """Return the function's output for the test runtime; None if it has none."""
         try:
             return json.loads(self.probe) if self.probe else None
         except ValueError:
@@ -64,14 +64,14 @@ class Function(Reading):
 
 
 class Mount(Reading):
-    """Something mounted into a container."""
+    """A mount of a container."""
 
     source: str = Field("", alias="Source")
     target: str = Field("", alias="Destination")
 
 
 class CoolifyContainer(Reading):
-    """The container called ``coolify``."""
+    """The container named ``coolify``."""
 
     image: str = Field("", alias="Image")
     running: bool = Field(False, alias="Running")
@@ -80,7 +80,7 @@ class CoolifyContainer(Reading):
 
 
 class ComposeFile(Reading):
-    """docker-compose.custom.yml as it lies there; ``text`` is None unless ``state`` is ``text``."""
+    """docker-compose.custom.yml on the host; ``text`` is None unless ``state`` is ``text``."""
 
     state: Literal["absent", "unreadable", "not utf-8", "text"] = "absent"
     text: str | None = None
@@ -89,10 +89,10 @@ class ComposeFile(Reading):
 
 class ControlHost(Reading):
     """
-    A control host, read in one command. ``container`` is None where there is no Coolify.
+    A control host, read in one command. ``container`` is None if there is no Coolify.
 
-    ``function`` is None unless the container runs; ``function_error`` says why it could not be
-    looked at. ``files`` are ours, by path.
+    ``function`` is None if the container does not run or ``function_error`` says why it cannot be
+    read. ``files`` are ours, by path. ``redeploys`` are the uuids of apps still to be redeployed.
     """
 
     init: str = ""
@@ -106,17 +106,17 @@ class ControlHost(Reading):
     source_dir: bool = False
     timer: str | None = None
     timer_enabled: bool = False
-    owed: frozenset[str] = frozenset()
+    redeploys: frozenset[str] = frozenset()
 
 
 def parse_control_host(output: Sequence[str]) -> ControlHost:
     """
-    What the scripts called ``STATE_SCRIPTS`` printed.
+    Parse the output of the scripts ``STATE_SCRIPTS``.
 
-    Raises ``ValueError`` if it is cut short or malformed.
+    Raises ``ValueError`` if it is incomplete or malformed.
     """
     if not output or output[-1] != END:
-        raise ValueError("the control host's answer is cut short")
+        raise ValueError("the control host's answer is incomplete")
     lists: dict[str, list[str]] = {}
     for line in output[:-1]:
         key, _, value = line.partition(" ")
@@ -135,7 +135,7 @@ def parse_control_host(output: Sequence[str]) -> ControlHost:
             source_dir="source_dir" in values,
             timer=values.get("timer"),
             timer_enabled="timer_enabled" in values,
-            owed=frozenset(lists.get("redeploy", [])),
+            redeploys=frozenset(lists.get("redeploy", [])),
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"the control host's answer is malformed: {error}") from error
@@ -158,7 +158,7 @@ def _compose(told: str) -> ComposeFile:
 
 
 def _function(lines: Sequence[str]) -> Function | None:
-    """``coolify_patch.php state``, which ends in a line of its own: a cut answer says nothing."""
+    """Parse the output of ``coolify_patch.php state``; None if its last line ``end`` is missing."""
     if not lines or lines[-1] != "end":
         return None
     told: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Coolify's apps as an audit compares them with their containers: few requests, nothing is set."""
+"""Read Coolify's apps for an audit, which compares them with their containers. Sets nothing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pyinfra_gvisor.errors import Problem
 
 def ask(url: str, environment: Mapping[str, str], token_file: str | None) -> DeclaredApps:
     """
-    The apps of the Coolify at ``url``, or why they are not known.
+    Return the apps of the Coolify at ``url``, or why they could not be read.
 
-    + environment: may hold the token, as ``COOLIFY_TOKEN``
-    + token_file: a file that holds it, None for none
+    + environment: may contain the token, as ``COOLIFY_TOKEN``
+    + token_file: a file that contains the token; None for no file
     """
     try:
         return declared(Api(url, read_token(environment, token_file)))
@@ -27,10 +27,10 @@ def ask(url: str, environment: Mapping[str, str], token_file: str | None) -> Dec
 
 def declared(api: Api) -> DeclaredApps:
     """
-    All apps by the number that their containers are labelled with.
+    Return all apps by the number in the labels of their containers.
 
-    Only a server's resources tell that number: the list of applications hides it. Raises
-    ``Problem`` if Coolify does not tell.
+    Only the list of a server's resources contains that number, not the list of applications. Raises
+    ``Problem`` if Coolify does not answer.
     """
     known = {app.uuid: app for app in api.applications()}
     return DeclaredApps(

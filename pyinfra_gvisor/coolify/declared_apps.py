@@ -1,11 +1,11 @@
-"""What Coolify says of the apps whose containers run on a node."""
+"""Coolify's apps whose containers run on a node, as declared in Coolify."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# What Coolify labels containers with: defaultLabels in bootstrap/helpers/docker.php.
+# Coolify's labels of containers: defaultLabels in bootstrap/helpers/docker.php.
 APP_ID = "coolify.applicationId"
 PULL_REQUEST_ID = "coolify.pullRequestId"
 APP_LABELS = (APP_ID, PULL_REQUEST_ID)
@@ -14,9 +14,9 @@ APP_LABELS = (APP_ID, PULL_REQUEST_ID)
 @dataclass(frozen=True)
 class DeclaredApp:
     """
-    An app of Coolify's. ``runtime`` is what its Custom Docker Options ask for.
+    A Coolify app. ``runtime`` is the one that its Custom Docker Options ask for.
 
-    ``by_options``: whether these reach its container; for others its compose file says it.
+    ``by_options``: these options decide; otherwise the app's own compose file does.
     """
 
     uuid: str
@@ -27,7 +27,7 @@ class DeclaredApp:
 
 @dataclass(frozen=True)
 class DeclaredApps:
-    """Coolify's apps by the number that it labels their containers with; ``error``: why unknown."""
+    """Coolify's apps by the number in their containers' labels; ``error``: why they are unknown."""
 
     apps: Mapping[str, DeclaredApp] = field(default_factory=dict)
     error: str | None = None

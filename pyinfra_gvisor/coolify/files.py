@@ -1,4 +1,4 @@
-"""What lies on Coolify's control host so that it keeps honouring ``--runtime``."""
+"""The files on Coolify's control host that make it honour ``--runtime`` after every upgrade."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ COMPOSE = f"{SOURCE_DIR}/docker-compose.custom.yml"
 MOUNTED_DIR = f"{SOURCE_DIR}/pyinfra-gvisor"
 ENTRY = f"{MOUNTED_DIR}/entry.sh"
 MOUNTED_PATCHER = f"{MOUNTED_DIR}/patch.php"
-# In the container. /etc/entrypoint.d is serversideup/php's: its entry point sources what is there.
+# In the container. The entry point of serversideup/php sources the scripts in /etc/entrypoint.d.
 ENTRY_TARGET = "/etc/entrypoint.d/50-pyinfra-gvisor.sh"
 PATCHER_TARGET = "/opt/pyinfra-gvisor/patch.php"
 MOUNTS = (f"{ENTRY}:{ENTRY_TARGET}:ro", f"{MOUNTED_PATCHER}:{PATCHER_TARGET}:ro")
 
-# Root runs these. /data/coolify belongs to the container's own user, by Coolify's installer.
+# Root runs these, so they are not in /data/coolify, which belongs to the container's own user.
 KEEP_DIR = "/opt/gvisor/coolify"
 KEEPER = f"{KEEP_DIR}/keep.sh"
 PATCHER = f"{KEEP_DIR}/patch.php"
@@ -28,29 +28,29 @@ NAME = "pyinfra-gvisor-coolify"
 SERVICE = f"/etc/systemd/system/{NAME}.service"
 TIMER = f"/etc/systemd/system/{NAME}.timer"
 
-OWED = "/var/lib/pyinfra-gvisor/coolify-redeploys"  # apps that are to be deployed anew, a line each
+REDEPLOYS = "/var/lib/pyinfra-gvisor/coolify-redeploys"  # uuids of apps to redeploy, one per line
 
 INTERVAL_S = 300
-TIMEOUT_S = 300  # of one look: docker exec on a busy host, twice
+TIMEOUT_S = 300  # of one check: two docker exec on a busy host
 
 
 def patcher_text() -> str:
-    """The program that puts the option into Coolify's source, and takes it out again."""
+    """Return the program that patches Coolify's source, and removes the patch."""
     return files(scripts).joinpath("coolify_patch.php").read_text(encoding="utf-8")
 
 
 def entry_text() -> str:
-    """What the container does before it starts anything else."""
+    """Return the script that the container runs before it starts anything else."""
     return script("coolify_entry")
 
 
 def idle_entry_text() -> str:
-    """An entry script that does nothing: a mounted file that were gone would keep Coolify down."""
-    return "# Of pyinfra-gvisor, which is gone; no longer mounted once Coolify is upgraded.\n"
+    """Return an entry script that does nothing: without a mounted file Coolify would not start."""
+    return "# pyinfra-gvisor was removed. The next upgrade of Coolify no longer mounts this file.\n"
 
 
 def kept_files() -> tuple[NodeFile, ...]:
-    """The second line: a timer that looks for a patch that got lost, and root's own programs."""
+    """Return the timer that restores a lost patch, and the programs that root runs for it."""
     return (
         NodeFile(PATCHER, "644", patcher_text()),
         NodeFile(KEEPER, "644", script("coolify_container", "coolify_keep", patcher=PATCHER)),
@@ -60,7 +60,7 @@ def kept_files() -> tuple[NodeFile, ...]:
 
 
 def mounted_files() -> tuple[NodeFile, ...]:
-    """What is mounted into the container from its next creation on."""
+    """Return the files that are mounted into the container when it is recreated."""
     return (
         NodeFile(MOUNTED_PATCHER, "644", patcher_text()),
         NodeFile(ENTRY, "644", entry_text()),
@@ -68,15 +68,15 @@ def mounted_files() -> tuple[NodeFile, ...]:
 
 
 def paths() -> tuple[str, ...]:
-    """Where all of that lies on the control host."""
+    """Return the paths of all these files on the control host."""
     return tuple(item.path for item in (*mounted_files(), *kept_files()))
 
 
 def service_text() -> str:
-    """The unit that looks once: systemd.service(5), systemd.exec(5)."""
+    """Return the unit that checks once: systemd.service(5), systemd.exec(5)."""
     return unit_text(
         "[Unit]",
-        "Description=See that Coolify still honours --runtime, also behind an upgrade",
+        "Description=Check that Coolify honours --runtime, also after an upgrade",
         "After=docker.service",
         "[Service]",
         "Type=oneshot",
@@ -105,10 +105,10 @@ def service_text() -> str:
 
 
 def timer_text() -> str:
-    """The unit that has it look, at once when it is started and then again: systemd.timer(5)."""
+    """Return the timer: a check when it starts, then every ``INTERVAL_S``: systemd.timer(5)."""
     return unit_text(
         "[Unit]",
-        f"Description=See every {INTERVAL_S} s that Coolify still honours --runtime",
+        f"Description=Check every {INTERVAL_S} s that Coolify honours --runtime",
         "[Timer]",
         "OnActiveSec=0",
         f"OnUnitActiveSec={INTERVAL_S}",

@@ -1,8 +1,8 @@
 """
-What Coolify's API says, as far as it decides something here.
+The parts of Coolify's API answers that this package uses.
 
-Shapes: app/Http/Controllers/Api/*.php of Coolify 4.3.11. A field that can hold a secret (variables,
-labels, a Dockerfile, a webhook's secret) has no name here, so that it is never kept.
+Source: app/Http/Controllers/Api/*.php of Coolify 4.3.11. Fields that can contain a secret
+(variables, labels, a Dockerfile, a webhook's secret) are left out, so they are never stored.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Flag = Annotated[bool, BeforeValidator(lambda value: value or False)]
 
 
 class _Answer(Reading):
-    """PHP hands out numbers as texts and texts as numbers."""
+    """An answer of PHP, which may send numbers as strings and strings as numbers."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
 
 class ServerSettings(_Answer):
-    """Of a server's settings what decides."""
+    """The relevant settings of a server."""
 
     is_build_server: Flag = False
     is_swarm_manager: Flag = False
@@ -55,19 +55,21 @@ class Server(_Answer):
 
     @property
     def is_build_server(self) -> bool:
-        """Whether it builds images, and runs no app."""
+        """Return True if the server only builds images, and runs no apps."""
         return self.settings.is_build_server
 
     @property
     def is_swarm(self) -> bool:
-        """Whether it is part of a swarm."""
+        """Return True if the server is part of a swarm."""
         return self.settings.is_swarm_manager or self.settings.is_swarm_worker
 
 
 class Resource(_Answer):
     """
-    Something on a server. ``type`` is ``application``, ``service`` or ``standalone-postgresql`` and
-    the like; ``id`` is what the label ``coolify.applicationId`` of its containers says.
+    A resource on a server.
+
+    ``type`` is ``application``, ``service``, or for example ``standalone-postgresql``. ``id`` is
+    the number in the label ``coolify.applicationId`` of its containers.
     """
 
     id: int | None = None
@@ -78,7 +80,7 @@ class Resource(_Answer):
 
 
 class ApplicationSettings(_Answer):
-    """Of an application's settings what decides whether its options reach its containers."""
+    """The settings of an application that decide whether its options reach its containers."""
 
     is_consistent_container_name_enabled: Flag = False
     custom_internal_name: str | None = None
@@ -87,17 +89,21 @@ class ApplicationSettings(_Answer):
     @property
     def keep_options_off(self) -> bool:
         """
-        Whether Coolify makes the containers without the options: with both set it has no place for
-        them (generate_compose_file in app/Jobs/ApplicationDeploymentJob.php).
+        Return True if Coolify creates the containers without the options.
+
+        It does so if both of these are set: ``generate_compose_file`` in
+        app/Jobs/ApplicationDeploymentJob.php.
         """
-        named = self.custom_internal_name not in (None, "", "0")  # as PHP sees it
+        named = self.custom_internal_name not in (None, "", "0")  # values that are false in PHP
         return self.is_consistent_container_name_enabled and named
 
 
 class Application(_Answer):
     """
-    An application. ``settings`` are None where the API does not show them: in the list of all, and
-    before Coolify 4.2 everywhere.
+    An application.
+
+    ``settings`` are None if the API does not show them: in the list of all applications, and before
+    Coolify 4.2 everywhere.
     """
 
     uuid: Uuid
@@ -121,8 +127,10 @@ class Database(_Answer):
 
 class Deployment(_Answer):
     """
-    A deployment. ``status``: ``queued``, ``in_progress``, ``finished``, ``failed`` or
-    ``cancelled-by-user`` (app/Enums/ApplicationDeploymentStatus.php).
+    A deployment.
+
+    ``status``: ``queued``, ``in_progress``, ``finished``, ``failed`` or ``cancelled-by-user``
+    (app/Enums/ApplicationDeploymentStatus.php).
     """
 
     deployment_uuid: Uuid

@@ -1,4 +1,4 @@
-"""How fast Coolify lets itself be asked, by what its answers say."""
+"""Keep to Coolify's rate limit, as its answers state it."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
 
-# Limit::perMinute in app/Providers/RouteServiceProvider.php; Laravel counts from the first request
-# of a minute, and says on which one it is in X-RateLimit-Remaining.
+# Limit::perMinute in app/Providers/RouteServiceProvider.php. Laravel's minute starts with the first
+# request; X-RateLimit-Remaining is the number of requests left in it.
 WINDOW_S = 60.0
 MARGIN_S = 1.0  # Laravel counts in whole seconds
 MAX_WAIT_S = 120.0
-UNTOLD_WAIT_S = 15.0  # where a 429 does not say how long, as a proxy's
+UNTOLD_WAIT_S = 15.0  # if a 429 names no time, such as that of a proxy
 
 
 class Pace:
-    """Waits where Coolify asks for it, and before a request that it would refuse."""
+    """Waits when Coolify asks for it, and before a request that it would refuse."""
 
     def __init__(self, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
         self._sleep = sleep
         self._clock = clock
         self._remaining: int | None = None
-        self._since = 0.0  # when the minute began, or later
+        self._since = 0.0  # when the minute began, at the latest
 
     def keep(self) -> None:
-        """Wait for the next minute if nothing is left of this one."""
+        """Wait for the next minute if no request is left in this one."""
         if self._remaining == 0:
             self._wait(self._since + WINDOW_S + MARGIN_S - self._clock())
 
     def note(self, headers: Message) -> None:
-        """Take down what is left after an answer."""
+        """Remember how many requests are left, from the headers of an answer."""
         left = _whole(headers.get("X-RateLimit-Remaining"))
         if left is not None and (self._remaining is None or left > self._remaining):
             self._since = self._clock()
         self._remaining = left
 
     def give_way(self, headers: Message) -> None:
-        """Wait as long as an answer says that has status 429."""
+        """Wait as long as the headers of an answer with status 429 ask for."""
         told = _retry_after_s(headers)
         self._wait(UNTOLD_WAIT_S if told is None else max(told, MARGIN_S))
 
@@ -48,7 +48,7 @@ class Pace:
 
 
 def _retry_after_s(headers: Message) -> float | None:
-    """Seconds, or until a date: RFC 9110, 10.2.3. The server's own clock tells how late it is."""
+    """Parse Retry-After (RFC 9110, 10.2.3): seconds, or a date by the server's own clock."""
     text = headers.get("Retry-After", "")
     seconds = _whole(text)
     if seconds is not None:

@@ -1,4 +1,4 @@
-"""What to do so that Coolify's control host honours ``--runtime``, and goes on to."""
+"""Plan what has to change so that Coolify honours ``--runtime``, also after upgrades."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import NodeFile
 
 MOUNTED = (MOUNTED_PATCHER, ENTRY)
-OLD_CODE = "end Horizon gracefully, which has old code: its supervisor starts it anew"
+OLD_CODE = "end Horizon gracefully, because it runs old code: its supervisor starts it again"
 
 
 @dataclass(frozen=True)
 class OptionPlan:
-    """What is done to Coolify's function, and what is told of it."""
+    """The change of Coolify's function, and the lines that describe it."""
 
     action: Literal["nothing", "apply", "remove"] = "nothing"
     lines: tuple[str, ...] = ()
@@ -42,11 +42,11 @@ class OptionPlan:
 @dataclass(frozen=True)
 class PersistencePlan:
     """
-    What is done to the files of a control host.
+    The changes of the files of a control host.
 
-    ``compose_before`` and ``compose_after`` are docker-compose.custom.yml, None for no file;
-    ``files`` are written, in order. ``keeps_mounts``: the container has ours mounted, so the
-    mounted files stay, and do nothing.
+    ``compose_before`` and ``compose_after`` are the texts of docker-compose.custom.yml, None for no
+    file. ``files`` are written, in order. ``keeps_mounts``: our files are mounted into the
+    container, so they stay, without effect.
     """
 
     action: Literal["nothing", "install", "remove"] = "nothing"
@@ -59,9 +59,11 @@ class PersistencePlan:
 
 def plan_option(found: ControlHost, *, present: bool) -> OptionPlan:
     """
-    What to do so that Coolify's function hands a runtime on, or is as Coolify ships it.
+    Return the changes after which Coolify's function passes a runtime on, or is unpatched.
 
-    Raises ``Problem`` where there is no Coolify, or one whose source we may not touch.
+    + present: True to patch the function, False to remove the patch
+
+    Raises ``Problem`` if there is no Coolify, or its source must not be patched.
     """
     if not present and not found.docker_error and found.container is None:
         return OptionPlan()
@@ -69,14 +71,15 @@ def plan_option(found: ControlHost, *, present: bool) -> OptionPlan:
     if not present:
         if function.state in ("unpatched", "native"):
             return _only_workers(function, "remove")
-        line = f"take our lines out of {function.name or 'the function'} in {CONTAINER}"
+        name = f"{function.name}()" if function.name else "the function"
+        line = f"remove our lines from {name} in container {CONTAINER}"
         return OptionPlan("remove", (line,))
     if function.state in ("damaged", "missing"):
         raise Problem(
-            "the function that makes compose of Custom Docker Options is not as we know it: "
+            "unknown version of Coolify's function for Custom Docker Options: "
             f"{function.reason or function.state}",
             got=function.version or None,
-            todo="nothing was changed; see docs/coolify.md for what can be done",
+            todo="nothing was changed; see docs/coolify.md",
         )
     if function.state == "native":
         _refuse_broken_native(function)
@@ -87,11 +90,11 @@ def plan_option(found: ControlHost, *, present: bool) -> OptionPlan:
 
 
 def _only_workers(function: Function, action: Literal["apply", "remove"]) -> OptionPlan:
-    """Where the source is as declared: whether Horizon has it too."""
+    """Return the plan if the source is as declared: only Horizon may still run old code."""
     if not function.stale:
         return OptionPlan()
-    if function.asked_s is not None:  # it ends when its deployments have
-        line = "Horizon ends its running deployments first, and takes the new code then"
+    if function.asked_s is not None:  # It was told to end, and waits for its deployments.
+        line = "Horizon finishes its running deployments first, then loads the new code"
         return OptionPlan("nothing", (line,))
     return OptionPlan(action, (OLD_CODE,))
 
@@ -99,11 +102,11 @@ def _only_workers(function: Function, action: Literal["apply", "remove"]) -> Opt
 def _option_lines(function: Function) -> list[str]:
     lines = []
     if function.state == "unpatched":
-        lines.append(f"Coolify {function.version} drops --runtime: put it into {function.name}()")
+        lines.append(f"Coolify {function.version} drops --runtime: patch {function.name}()")
     elif function.block == "other":
-        lines.append(f"{function.name}() has older or edited lines of ours: replace them")
+        lines.append(f"{function.name}() has outdated or edited lines of ours: replace them")
     elif not function.honours:
-        lines.append(f"{function.name}() has our lines and does not hand a runtime on: mend it")
+        lines.append(f"{function.name}() has our lines but drops --runtime: patch it again")
     if function.workers:
         lines.append(OLD_CODE)
     return lines
@@ -112,35 +115,38 @@ def _option_lines(function: Function) -> list[str]:
 def _refuse_broken_native(function: Function) -> None:
     if not function.honours:
         raise Problem(
-            f"Coolify {function.version} knows --runtime and does not hand it on as one string",
+            f"Coolify {function.version} knows --runtime but does not pass it on as one string, so "
+            "docker compose would refuse it",
             got=function.probe or function.probe_error,
-            todo="compose would refuse that; use another version of Coolify",
+            todo="use another version of Coolify",
         )
 
 
 def running_function(found: ControlHost) -> Function:
-    """The function of the Coolify that runs there. Raises ``Problem`` where none does."""
+    """Return the function of the running Coolify. Raises ``Problem`` if none runs on the host."""
     if not found.docker:
-        todo = "run this on the control host only, and leave other hosts out of the group coolify"
-        raise Problem("no Coolify here: Docker is not installed", todo=todo)
+        todo = "keep only Coolify's control host in the group coolify"
+        raise Problem("no Coolify on this host: Docker is not installed", todo=todo)
     if found.docker_error:
-        raise Problem("Docker does not answer", got=found.docker_error, todo="start it")
+        todo = "run `systemctl start docker` on the control host"
+        raise Problem("Docker does not answer", got=found.docker_error, todo=todo)
     if found.container is None:
-        todo = "run this on the control host only, and leave other hosts out of the group coolify"
-        raise Problem(f"no Coolify here: there is no container called {CONTAINER}", todo=todo)
+        todo = "keep only Coolify's control host in the group coolify"
+        raise Problem(f"no Coolify on this host: no container is named {CONTAINER}", todo=todo)
     if not found.container.running:
-        raise Problem("Coolify does not run", todo=f"start it: docker start {CONTAINER}")
+        todo = f"run `docker start {CONTAINER}` on the control host"
+        raise Problem("Coolify does not run", todo=todo)
     if found.function is None:
-        what = "Coolify's source cannot be looked at"
-        raise Problem(what, got=found.function_error, todo=f"look at docker logs {CONTAINER}")
+        todo = f"read `docker logs {CONTAINER}` on the control host"
+        raise Problem("Coolify's source cannot be read", got=found.function_error, todo=todo)
     return found.function
 
 
 def plan_persistence(found: ControlHost, *, present: bool) -> PersistencePlan:
     """
-    What to do so that the option outlives upgrades, or that nothing of ours is left.
+    Return the changes after which the patch survives upgrades, or nothing of ours is left.
 
-    Raises ``Problem`` where docker-compose.custom.yml cannot be merged safely, or without systemd.
+    Raises ``Problem`` if docker-compose.custom.yml cannot be changed safely, or without systemd.
     """
     text = _compose_text(found.compose, needed=present)
     return _install(found, text) if present else _remove(found, text)
@@ -149,12 +155,13 @@ def plan_persistence(found: ControlHost, *, present: bool) -> PersistencePlan:
 def _install(found: ControlHost, text: str | None) -> PersistencePlan:
     function = running_function(found)
     if function.state == "native":
-        return PersistencePlan()  # what an earlier version left may be needed again
+        return PersistencePlan()  # A downgrade of Coolify may need our files again.
     if not found.source_dir:
-        todo = "Coolify's installer makes it; install Coolify as its documentation says"
-        raise Problem(f"there is no {SOURCE_DIR}", todo=todo)
+        todo = "install Coolify with its own installer, which creates this directory"
+        raise Problem(f"{SOURCE_DIR} does not exist", todo=todo)
     if found.init != "systemd":
-        raise Problem("the timer needs systemd", got=found.init, todo="use a host with systemd")
+        todo = "move Coolify to a host with systemd"
+        raise Problem("the timer needs systemd on the control host", got=found.init, todo=todo)
     after = merged(text, MOUNTS)
     wanted = (*mounted_files(), *kept_files())
     other = [item for item in wanted if not _is_there(item, found)]
@@ -163,7 +170,7 @@ def _install(found: ControlHost, text: str | None) -> PersistencePlan:
         return PersistencePlan()
     lines = [f"write {item.path}" for item in other]
     if after != text:
-        lines.append(f"{COMPOSE}: {'new' if text is None else 'changed'}, for the next upgrade:")
+        lines.append(f"{'create' if text is None else 'change'} {COMPOSE} for the next upgrade:")
         lines += [f"  {line}" for line in lines_to_add(MOUNTS).splitlines()]
     lines.append(f"start {NAME}.timer")
     return PersistencePlan("install", tuple(lines), wanted, text, after)
@@ -182,15 +189,17 @@ def _remove(found: ControlHost, text: str | None) -> PersistencePlan:
         return PersistencePlan()
     lines = [f"remove {path}" for path in (*gone, *left)]
     if after != text:
-        lines.append(f"{COMPOSE}: {'removed' if after is None else 'our lines are taken out'}")
+        lines.append(f"remove {COMPOSE if after is None else f'our lines from {COMPOSE}'}")
     if keeps:
-        what = f"{CONTAINER} has it mounted and would not start without; goes once it is recreated"
-        lines.append(f"leave {ENTRY}, which does nothing any more: {what}")
+        lines.append(
+            f"keep {ENTRY} without effect: container {CONTAINER} mounts it and would not start "
+            "without it. The first run after Coolify's next upgrade removes it"
+        )
     return PersistencePlan("remove", tuple(lines), (idle,), text, after, keeps)
 
 
 def _is_there(item: NodeFile, found: ControlHost) -> bool:
-    """Coolify's installer gives all below /data/coolify to the container's user, mode 700."""
+    """Compare a file; Coolify's installer gives those in /data/coolify to user 9999, mode 700."""
     there = found.files.get(item.path)
     if there is None or item.path not in MOUNTED:
         return item.is_as(there)
@@ -201,5 +210,5 @@ def _is_there(item: NodeFile, found: ControlHost) -> bool:
 def _compose_text(compose: ComposeFile, *, needed: bool) -> str | None:
     if compose.state in ("absent", "text"):
         return compose.text
-    lines = f"; these are the lines:\n{lines_to_add(MOUNTS)}" if needed else ""
-    raise Problem(f"{COMPOSE} cannot be read: {compose.state}", todo=f"mend it{lines}")
+    lines = f". It must contain these lines:\n{lines_to_add(MOUNTS)}" if needed else ""
+    raise Problem(f"{COMPOSE} cannot be read: {compose.state}", todo=f"repair the file{lines}")

@@ -1,4 +1,4 @@
-"""What would be set and what has to be done by hand, for people to read."""
+"""Render a survey as text: what would be set, and what an operator must do by hand."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from pyinfra_gvisor.coolify.resources import State, Verdict, quoted
 from pyinfra_gvisor.coolify.survey import Choice, Survey
 
 COLUMNS = 100
-EXAMPLES = 5  # names behind a gap
+EXAMPLES = 5  # app names shown for a gap
 
 _WORDS: tuple[tuple[State, str], ...] = (
     ("to_set", "to set"),
-    ("enforced", "set already"),
+    ("enforced", "already set"),
     ("by_hand", "by hand"),
     ("impossible", "impossible"),
     ("exempt", "exempt"),
 )
 
 
-# Blanks as textwrap does not know them, from Unicode's private use.
+# Characters from Unicode's private use area, which textwrap does not treat as blanks.
 _HELD = {ord(" "): "\ue000", ord("\t"): "\ue001"}
 _LET_GO = {ord(held): chr(blank) for blank, held in _HELD.items()}
 
 
 def plan_lines(found: Survey, choice: Choice) -> list[str]:
     """
-    App by app what would change, what has to be done by hand, gaps, and the numbers last.
+    Return the changes app by app, what must be done by hand, the gaps, and the counts.
 
-    Lines of about 100 columns, but where the text to write is longer: that is never broken. An app
-    that changes is one line as long as its options fit into one.
+    Lines have about 100 columns, unless a text to write is longer: it is never wrapped. The change
+    of an app is one line if its options fit into one.
     """
     if not choice.servers:
-        return ["gvisor_coolify_servers is empty: no app is looked at"]
+        return ["gvisor_coolify_servers is empty: no app is checked or set"]
     lines = [line for item in found.to_set for line in _change(item)]
     for state, word in _WORDS[2:]:
         for item in found.verdicts:
@@ -54,7 +54,7 @@ def _change(item: Verdict) -> list[str]:
 
 
 def _gaps(verdicts: Iterable[Verdict]) -> Iterator[str]:
-    """One line a gap of those that are, or will be, in the sandbox."""
+    """Yield a line for each gap of apps that run, or will run, in gVisor."""
     names: dict[str, list[str]] = {}
     for item in verdicts:
         if item.state in ("enforced", "to_set", "by_hand"):
@@ -70,12 +70,12 @@ def _numbers(found: Survey, choice: Choice) -> str:
     counts = Counter(item.state for item in found.verdicts)
     told = ", ".join(f"{counts[state]} {word}" for state, word in _WORDS)
     servers = f"{len(found.servers)} server{'s' if len(found.servers) != 1 else ''}"
-    restarts = "; running apps that are set are restarted" if choice.redeploy == "changed" else ""
+    restarts = "; running apps that get set are restarted" if choice.redeploy == "changed" else ""
     return f"--runtime={choice.runtime} on {servers}: {told}{restarts if found.to_set else ''}"
 
 
 def _wrapped(text: str, exact: str = "") -> list[str]:
-    """Broken between words, but never inside ``exact``, which is to be written as it is."""
+    """Wrap a text between words, but never inside ``exact``, which an operator must copy."""
     if len(text) <= COLUMNS:
         return [text]
     held = text.replace(exact, exact.translate(_HELD)) if exact else text

@@ -1,4 +1,4 @@
-"""An app whose containers Coolify makes anew, and the wait for that."""
+"""Redeploy an app in Coolify, and wait for the end."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def redeploy(
     clock: Callable[[], float],
 ) -> str | None:
     """
-    Have Coolify make an app's containers anew, and wait until it has.
+    Have Coolify recreate an app's containers, and wait until it is done.
 
-    + timeout_s: how long that may take, in seconds, with the wait for other deployments
+    + timeout_s: the time limit in seconds, including the wait for other deployments
 
-    None if it was done, else why not; after a deployment that failed the old container goes on.
-    Raises what ``Api.restart`` does.
+    Return None on success, else why it failed; the old container then keeps running. Raises what
+    ``Api.restart`` raises.
     """
     ends = clock() + timeout_s
     while True:
-        # No uuid: another deployment is under way, which may have read the options before they were
+        # No uuid: another deployment is running, which may have read the options before they were
         # set. A uuid that Coolify does not know: its queue is full.
         deployment = api.restart(uuid)
         if deployment and api.deployment(deployment):
             return _end(api, deployment, ends, sleep, clock)
         if clock() >= ends:
-            why = "its queue is full" if deployment else "another one of it is under way"
-            return f"Coolify began no deployment in {timeout_s:g} s: {why}"
+            why = "its queue is full" if deployment else "another one of this app is running"
+            return f"Coolify started no deployment within {timeout_s:g} s: {why}"
         sleep(POLL_S)
 
 
@@ -53,11 +53,11 @@ def _end(
     while True:
         found = api.deployment(deployment)
         if found is None:
-            return f"deployment {deployment} is gone"
+            return f"deployment {deployment} was deleted in Coolify"
         if found.status == _FINISHED:
             return None
         if found.status in _ENDED:
-            return f"deployment {deployment} {_ENDED[found.status]}; look at its log in Coolify"
+            return f"deployment {deployment} {_ENDED[found.status]}; read its log in Coolify"
         if clock() >= ends:
-            return f"deployment {deployment} is still {cut(found.status)}"
+            return f"deployment {deployment} is still {cut(found.status)} after the time limit"
         sleep(POLL_S)

@@ -1,8 +1,9 @@
 """
-Of everything on a server: whether it asks for the runtime, and what to do so that it does.
+Judge each resource on a server: does it ask for the runtime, and if not, what must be done?
 
-Where options do not reach was read in app/Jobs/ApplicationDeploymentJob.php of Coolify 4.3.11,
-``generate_compose_file``, and in the actions that start databases and services.
+Where Coolify ignores options is from ``generate_compose_file`` in
+app/Jobs/ApplicationDeploymentJob.php of Coolify 4.3.11, and from the actions that start databases
+and services.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from pyinfra_gvisor.errors import Problem
 
 State = Literal["enforced", "to_set", "by_hand", "impossible", "exempt"]
 
-# What is told beside a verdict, since no option changes it.
+# Gaps, which no option closes.
 PREVIEWS: Final = "pull request previews run without the options"
-BUILDS: Final = "builds run unsandboxed"
-STOPPED: Final = "stopped: the options take effect when it is started"
-UNREAD: Final = "settings not shown: a custom container name would keep the options off"
+BUILDS: Final = "builds run directly on the host kernel"
+STOPPED: Final = "stopped: the options take effect at the next start"
+UNREAD: Final = "settings not readable: with a custom container name Coolify ignores the options"
 
-FIELD: Final = "Custom Docker options"  # as Coolify's pages call it
-# Build packs: the one whose containers a compose file describes, and the one that builds nothing.
+FIELD: Final = "Custom Docker options"  # the name of the field on Coolify's pages
+# Build packs: one uses the app's own compose file, the other builds nothing.
 _COMPOSE, _NOT_BUILT = "dockercompose", "dockerimage"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A resource, the chosen servers that it is on, and others that it is on as well."""
+    """A resource, the chosen servers that it is on, and the other servers that it is on."""
 
     resource: Resource
     servers: tuple[Server, ...]
@@ -40,11 +41,11 @@ class Subject:
 @dataclass(frozen=True)
 class Verdict:
     """
-    How it is about a resource.
+    The verdict on a resource.
 
     ``kind`` is ``app``, ``database``, ``service`` or Coolify's own word; ``text`` says why, or what
-    to do. ``to_set``: the options are ``before`` and have to be ``after``. ``gaps``: what stays
-    outside of the sandbox.
+    to do. ``to_set``: the options are ``before`` and must become ``after``. ``gaps``: parts of the
+    resource that do not run in gVisor.
     """
 
     server: str
@@ -59,7 +60,7 @@ class Verdict:
 
     @property
     def label(self) -> str:
-        """What to call it: ``app shop (server run-1)``."""
+        """Return a name for messages: ``app shop (server run-1)``."""
         return _printable(f"{self.kind} {self.name or self.uuid} (server {self.server})")
 
 
@@ -72,10 +73,10 @@ def judge(
     database: Database | None = None,
 ) -> Verdict:
     """
-    The verdict on a resource.
+    Return the verdict on a resource.
 
-    + reason: why it need not run under the runtime, None if it has to
-    + application, database: what the API says of it, None if it says nothing
+    + reason: why it is exempt; None if it must run under the runtime
+    + application, database: the API's answer about it; None if there is none
     """
     resource = subject.resource
     kind = _kind(resource.type)
@@ -85,20 +86,20 @@ def judge(
     if reason is not None:
         return replace(found, state="exempt", text=reason)
     if swarm:
-        text = f"{swarm.name} is in a swarm, which knows no runtimes; move it to another server"
+        text = f"{swarm.name} is in a swarm, which has no runtimes; move it to another server"
         return replace(found, text=text)
     if kind == "app":
         return _app(found, subject, runtime, application)
     if kind == "database":
         return _database(found, runtime, database)
     if kind == "service":
-        where = 'of its compose file ("Edit Compose file"), unless it is there: the API hides it'
+        where = 'of its compose file ("Edit Compose file"), if missing: the API does not show it'
         return replace(found, state="by_hand", text=f"{_line(runtime)} {where}")
-    return replace(found, text="nothing is known here of such a resource")
+    return replace(found, text="unknown kind of resource")
 
 
 def quoted(text: str | None) -> str:
-    """Options as they are written, between quotes that they do not have themselves; or ``none``."""
+    """Return options in quotes that they do not contain themselves, or ``none``."""
     if not text:
         return "none"
     quote = next((each for each in ('"', "'", "`") if each not in text), '"')
@@ -107,21 +108,21 @@ def quoted(text: str | None) -> str:
 
 def _app(found: Verdict, subject: Subject, runtime: str, app: Application | None) -> Verdict:
     if app is None:
-        text = "the API does not show it: it is of another team than the token, or was just deleted"
+        text = "the API does not show it: it belongs to another team, or was just deleted"
         return replace(found, text=text)
     found = replace(found, name=app.name or found.name, gaps=tuple(_gaps(app)))
     if app.build_pack == _COMPOSE:
-        where = "of the compose file in its repository, unless it is there"
+        where = "of the compose file in its repository, if missing"
         return replace(found, state="by_hand", text=f"{_line(runtime)} {where}")
     if app.settings and app.settings.keep_options_off:
-        text = 'clear its "Custom container name" (Advanced), which keeps all options off it'
+        text = 'clear its "Custom container name" (Advanced): with it Coolify ignores all options'
         return replace(found, state="by_hand", text=f"{text}; then run again")
     found = _by_options(found, app.custom_docker_run_options, runtime)
     if found.state == "to_set" and subject.others:
         names = ", ".join(server.name or server.uuid for server in subject.others)
         text = (
-            f"it is on {names} too, not in gvisor_coolify_servers: add that, or write "
-            f"{quoted(found.after)} into its {FIELD} once it has the runtime"
+            f"it also runs on {names}, not in gvisor_coolify_servers: add that server, or "
+            f"write {quoted(found.after)} into its {FIELD} once that server has the runtime"
         )
         return replace(found, state="by_hand", text=text)
     return found
@@ -130,12 +131,12 @@ def _app(found: Verdict, subject: Subject, runtime: str, app: Application | None
 def _database(found: Verdict, runtime: str, database: Database | None) -> Verdict:
     append = f'write "--runtime={runtime}" at the end of its {FIELD}'
     if database is None:
-        return replace(found, state="by_hand", text=f"{append}; the API does not show them")
+        return replace(found, state="by_hand", text=f"{append}; the API does not show this field")
     stopped = (STOPPED,) if _is_stopped(database.status) else ()
     found = replace(found, name=database.name or found.name, gaps=stopped)
     found = _by_options(found, database.custom_docker_run_options, runtime)
     if found.state == "to_set":
-        text = f"write {quoted(found.after)} into its {FIELD}: the API cannot"
+        text = f"write {quoted(found.after)} into its {FIELD}: the API cannot set it"
         return replace(found, state="by_hand", text=text)
     return replace(found, text=append) if found.state == "by_hand" else found
 
@@ -145,12 +146,12 @@ def _by_options(found: Verdict, text: str | None, runtime: str) -> Verdict:
     try:
         after = with_runtime(text, runtime)
     except Problem as problem:
-        if runtime_of(text) == runtime:  # from before Coolify refused such texts
+        if runtime_of(text) == runtime:  # Set before Coolify began to refuse such options.
             return replace(found, state="enforced", text=f"asks for {runtime}")
         return replace(found, state="by_hand", text=str(problem))
     if after == text:
         return replace(found, state="enforced", text=f"asks for {runtime}", after=after)
-    return replace(found, state="to_set", text=f"to ask for {runtime}", after=after)
+    return replace(found, state="to_set", text=f"must ask for {runtime}", after=after)
 
 
 def _gaps(app: Application) -> Sequence[str]:

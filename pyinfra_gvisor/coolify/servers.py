@@ -1,4 +1,4 @@
-"""An inventory made of Coolify's own list of servers."""
+"""Build an inventory from Coolify's list of servers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pyinfra_gvisor.errors import Problem
 
 Hosts = list[tuple[str, dict[str, object]]]
 
-# How Coolify's own container reaches the host that it runs on: database/seeders/ServerSeeder.php.
+# The address by which Coolify's container reaches its host: database/seeders/ServerSeeder.php.
 CONTROL_HOST = "host.docker.internal"
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Hosts with their ssh data: those that run apps, those that only build, the control host."""
+    """Hosts with their SSH data: those that run apps, those that only build, the control host."""
 
     run: Hosts
     build: Hosts
@@ -29,22 +29,23 @@ class Groups:
 
 def groups(environment: Mapping[str, str]) -> Groups:
     """
-    Coolify's servers as the environment says where to ask.
+    Return the servers of the Coolify that the environment names.
 
     + environment: ``COOLIFY_URL``, and ``COOLIFY_TOKEN`` or ``COOLIFY_TOKEN_FILE``; optionally
       ``COOLIFY_SSH_HOST`` and ``COOLIFY_SSH_KEY``
 
-    Raises ``Problem`` if Coolify does not tell, or knows no server.
+    Raises ``Problem`` if Coolify does not answer, or has no server.
     """
     url = environment.get("COOLIFY_URL")
     if not url:
-        todo = "set it to where Coolify answers, such as https://coolify.example.com"
+        todo = "set it to Coolify's URL, such as https://coolify.example.com"
         raise Problem("COOLIFY_URL is not set", todo=todo)
     api_url(url)
     host = environment.get("COOLIFY_SSH_HOST")
     if not host and is_here(url):
-        todo = "set it to how ssh reaches Coolify's host, localhost if that is this machine"
-        raise Problem("COOLIFY_URL leads to this machine, COOLIFY_SSH_HOST is not set", todo=todo)
+        todo = "set it to the SSH name of Coolify's host, or to localhost if it is this machine"
+        what = "COOLIFY_URL leads to this machine, but COOLIFY_SSH_HOST is not set"
+        raise Problem(what, todo=todo)
     host = host or str(urlsplit(url).hostname)
     token = read_token(environment, environment.get("COOLIFY_TOKEN_FILE"))
     key = environment.get("COOLIFY_SSH_KEY")
@@ -53,23 +54,24 @@ def groups(environment: Mapping[str, str]) -> Groups:
 
 def grouped(servers: Iterable[Server], *, control_host: str, key: str | None = None) -> Groups:
     """
-    Servers by what they are for.
+    Group servers by their purpose.
 
-    + control_host: how ssh reaches the host that Coolify runs on
-    + key: the path of a private key for all of them, None for ssh's own
+    + control_host: the SSH name of the host that Coolify runs on
+    + key: the path of a private key for all servers; None for SSH's default
 
-    Raises ``Problem`` if there is none, or two have one name.
+    Raises ``Problem`` if there is no server, or if two have the same name.
     """
     found = Groups([], [], [])
     names: set[str] = set()
     for server in servers:
         if server.name in names:
-            todo = "give each server a name of its own in Coolify"
-            raise Problem("two servers have one name", got=server.name, todo=todo)
+            todo = "rename one of them in Coolify"
+            raise Problem("two servers have the same name", got=server.name, todo=todo)
         names.add(server.name)
         _group_of(server, found).append((server.name, _data(server, control_host, key)))
     if not names:
-        raise Problem("Coolify knows no server", todo="see that the token is of the right team")
+        todo = "check that the token belongs to the right team"
+        raise Problem("Coolify shows no server", todo=todo)
     return found
 
 

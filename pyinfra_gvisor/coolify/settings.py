@@ -13,49 +13,49 @@ from pyinfra_gvisor.runtimes.profiles import check_runtime_name
 
 
 class AppExemption(Strict):
-    """An app that need not ask for the runtime, and why."""
+    """An app that is exempt from the runtime, and why."""
 
-    app: str = Field(min_length=1, description="Its name or uuid; a pattern such as `shop-*`.")
-    reason: Reason = Field(description="Why; it is repeated in every run.")
+    app: str = Field(min_length=1, description="Its name or uuid, or a pattern such as `shop-*`.")
+    reason: Reason = Field(description="Why. Every run repeats it.")
 
 
 class CoolifySettings(Strict):
-    """What is wanted of Coolify. Its token is no setting, so that no such file has it."""
+    """What is declared for Coolify. The token is not a setting, so no settings file contains it."""
 
     coolify: Annotated[bool, Field(strict=True)] = Field(
         True,
-        description="For `deploys/coolify.py`, on hosts of the group `coolify`: whether Coolify is "
-        "to honour `--runtime`, and to go on to. `False`: its source and files are as they were.",
+        description="For `deploys/coolify.py`, on hosts of the group `coolify`: patch Coolify so "
+        "that it honours `--runtime`, also after upgrades. `False`: remove patch and files.",
     )
     coolify_url: str | None = Field(
         None,
-        description="Where Coolify answers, such as `https://coolify.example.com`; with it apps "
-        "are set and audits compare. `http://` only to this machine, such as an ssh tunnel to "
-        "Coolify's host. `None`: its API is not asked.",
+        description="The URL of Coolify, such as `https://coolify.example.com`. With it, apps "
+        "are set and audits compare them. `http://` only to this machine, such as an SSH tunnel to "
+        "Coolify's host. `None`: Coolify's API is not used.",
     )
     coolify_token_file: str | None = Field(
         None,
         min_length=1,
         description="A file on the controller with the API token (permissions `read`, `write` and "
-        "`deploy`), which nobody else may read. `None`: it is in the environment, as "
+        "`deploy`), readable only by its owner. `None`: the token is in the environment variable "
         "`COOLIFY_TOKEN`.",
     )
     coolify_servers: tuple[str, ...] = Field(
         (),
-        description="The servers whose apps are set: names, uuids or addresses, as patterns; "
-        '`["*"]`: all. Only ones that have the runtime: without it no app of theirs would start.',
+        description="The servers whose apps are set: names, uuids or addresses, as patterns. "
+        '`["*"]`: all. Name only servers that have the runtime: without it, apps do not start.',
     )
-    coolify_runtime: str = Field("runsc", description="The runtime that these apps are to ask for.")
+    coolify_runtime: str = Field("runsc", description="The runtime that these apps must ask for.")
     coolify_exempt: tuple[AppExemption, ...] = Field(
-        (), description='Apps to leave as they are, each `{"app": "shop-*", "reason": "…"}`.'
+        (), description='Apps that are not set, each `{"app": "shop-*", "reason": "…"}`.'
     )
     coolify_redeploy: Literal["never", "changed"] = Field(
         "never",
-        description="`changed`: running apps whose option was set are restarted by Coolify, one "
-        "after the other, so that it takes effect. `never`: it does with their next deployment.",
+        description="`changed`: Coolify restarts running apps whose option was set, one after the "
+        "other. `never`: the option takes effect with their next deployment.",
     )
     coolify_redeploy_timeout_s: Annotated[int, Field(ge=10, le=86400, strict=True)] = Field(
-        1800, description="Seconds that one of these may take."
+        1800, description="Time limit of one such restart, in seconds."
     )
 
     @field_validator("coolify_url")

@@ -1,4 +1,4 @@
-"""What is on the chosen servers, and a verdict on each of it: read from Coolify, nothing is set."""
+"""Read the resources of the chosen servers from Coolify, and judge each one. Sets nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyinfra_gvisor.errors import Problem, cut
 
 
 class Exempt(Protocol):
-    """Resources that need no runtime: ``app`` is a pattern of their names or uuids."""
+    """Resources that are exempt: ``app`` is a pattern of their names or uuids."""
 
     @property
     def app(self) -> str: ...
@@ -27,10 +27,10 @@ class Exempt(Protocol):
 @dataclass(frozen=True)
 class Choice:
     """
-    What is wanted. ``servers`` are patterns, as of ``fnmatch``, of names, uuids or addresses.
+    What is declared. ``servers`` are ``fnmatch`` patterns of names, uuids or addresses.
 
-    ``redeploy``: whether running apps whose option was set are restarted; each of these may take
-    ``redeploy_timeout_s`` seconds.
+    ``redeploy``: whether running apps whose option was set are restarted. ``redeploy_timeout_s`` is
+    the time limit of each restart, in seconds.
     """
 
     runtime: str
@@ -40,14 +40,14 @@ class Choice:
     redeploy_timeout_s: float = 1800
 
     def reason(self, resource: Resource) -> str | None:
-        """Why a resource is exempt, None if it is not."""
+        """Return why a resource is exempt; None if it is not."""
         names = (resource.name, resource.uuid)
         return next((item.reason for item in self.exempt if _matches(names, item.app)), None)
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found: the chosen servers, a verdict on each resource, and these by uuid."""
+    """The chosen servers, a verdict on each of their resources, and the resources by uuid."""
 
     servers: tuple[Server, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
@@ -55,23 +55,23 @@ class Survey:
 
     @property
     def to_set(self) -> tuple[Verdict, ...]:
-        """The apps whose option has to be set, and can be."""
+        """Return the apps whose option must be set and can be."""
         return tuple(item for item in self.verdicts if item.state == "to_set")
 
 
 def survey(api: Api, choice: Choice) -> Survey:
     """
-    Look at everything on the chosen servers.
+    Read and judge all resources of the chosen servers.
 
-    That takes a request, one for each server, one for all apps, one for each app whose settings
-    decide, and one for databases if there are any. Raises ``Problem`` if Coolify does not tell, or
-    knows no server that a pattern names.
+    It sends one request for the servers, one for each server, one for all apps, one for each app
+    whose settings matter, and one for databases if there are any. Raises ``Problem`` if Coolify
+    does not answer, or a pattern matches no server.
     """
     if not choice.servers:
         return Survey()
     servers = api.servers()
     chosen = _chosen(servers, choice.servers)
-    # Also of the others: an app can be on several, and its option holds on all of them.
+    # Also of the other servers: an app can run on several, with the same options on all of them.
     subjects = _subjects(servers, chosen, {each.uuid: _resources(api, each) for each in servers})
     apps = _by_uuid(api.applications()) if _any(subjects, "application") else {}
     databases = _databases(api) if _any(subjects, "standalone-") else {}
@@ -80,7 +80,7 @@ def survey(api: Api, choice: Choice) -> Survey:
 
 
 def judge_app(subject: Subject, choice: Choice, application: Application | None) -> Verdict:
-    """The verdict on an app, by what the API says of it now."""
+    """Return the verdict on an app, given the API's current answer about it."""
     reason = choice.reason(subject.resource)
     return judge(subject, choice.runtime, reason=reason, application=application)
 
@@ -97,7 +97,7 @@ def _verdict(
         reason, database = choice.reason(subject.resource), databases.get(uuid)
         return judge(subject, choice.runtime, reason=reason, database=database)
     found = judge_app(subject, choice, apps.get(uuid))
-    if found.state in ("enforced", "to_set"):  # unless its settings say otherwise
+    if found.state in ("enforced", "to_set"):  # Its settings may still change that.
         return judge_app(subject, choice, api.application(uuid))
     return found
 
@@ -109,7 +109,8 @@ def _chosen(servers: Iterable[Server], patterns: Iterable[str]) -> tuple[Server,
         if not any(_matches(each, pattern) for each in names.values()):
             known = ", ".join(cut(each.name or each.uuid) for each in servers) or "none"
             todo = f"write names, uuids or addresses of servers; Coolify shows the token {known}"
-            raise Problem("gvisor_coolify_servers has what is no server", got=pattern, todo=todo)
+            what = "a pattern in gvisor_coolify_servers matches no server"
+            raise Problem(what, got=pattern, todo=todo)
     return tuple(
         each for each in servers if any(_matches(names[each.uuid], pattern) for pattern in patterns)
     )
@@ -122,7 +123,7 @@ def _matches(names: Iterable[str], pattern: str) -> bool:
 def _resources(api: Api, server: Server) -> tuple[Resource, ...]:
     try:
         return api.resources(server.uuid)
-    except NotFound:  # deleted in between
+    except NotFound:  # The server was deleted in the meantime.
         return ()
 
 
@@ -131,13 +132,14 @@ def _subjects(
     chosen: Iterable[Server],
     resources: Mapping[str, Iterable[Resource]],
 ) -> dict[str, Subject]:
-    """Resources of chosen servers by uuid, each once, with all servers that it is on."""
+    """Return the resources of chosen servers by uuid, each once, with all servers it is on."""
     wanted = {each.uuid for each in chosen}
     on: dict[str, list[Server]] = {}
     found: dict[str, Resource] = {}
     for server in servers:
         for resource in resources[server.uuid]:
-            if server not in on.setdefault(resource.uuid, []):  # it can be in two of its networks
+            # A server lists a resource twice if it is in two of the server's networks.
+            if server not in on.setdefault(resource.uuid, []):
                 on[resource.uuid].append(server)
             if server.uuid in wanted:
                 found.setdefault(resource.uuid, resource)
@@ -160,7 +162,7 @@ def _by_uuid(items: Iterable[Application]) -> dict[str, Application]:
 
 
 def _databases(api: Api) -> Mapping[str, Database]:
-    """By uuid; none if the API does not tell, since no app depends on it."""
+    """Return databases by uuid; empty if the API does not answer, because no app needs them."""
     try:
         return {item.uuid: item for item in api.databases()}
     except (Refused, Rejected, NotFound, NoAnswer):

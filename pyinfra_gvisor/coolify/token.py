@@ -1,4 +1,4 @@
-"""The token of Coolify's API: where it is read from, and a holder that does not show it."""
+"""Read the token of Coolify's API, and hold it so that it is never shown by accident."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pyinfra_gvisor.errors import Problem
 VARIABLE = "COOLIFY_TOKEN"
 
 _LIMIT_BYTES = 8192
-_TOKEN = re.compile(r"[!-~]+")  # what may stand in a header; Coolify's are "1|" and letters
-_WRITE = "write the token, as Coolify showed it when it was made, on its first line"
+_TOKEN = re.compile(r"[!-~]+")  # valid in a header; Coolify's tokens are "1|" and letters
+_WRITE = "write the token that Coolify showed when it was created on the first line of the file"
 
 
 class NoToken(Problem):
-    """There is no token, in neither place."""
+    """No token was given, neither in the environment nor as a file."""
 
 
 class Token:
@@ -27,9 +27,9 @@ class Token:
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        """Raises ``Problem`` unless it can be a token."""
+        """Raise ``Problem`` if the text cannot be a token."""
         if not _TOKEN.fullmatch(text):
-            raise Problem("the token of Coolify's API is empty or has a blank in it", todo=_WRITE)
+            raise Problem("the token of Coolify's API is empty or contains a space", todo=_WRITE)
         self._text = text
 
     def __repr__(self) -> str:
@@ -39,29 +39,29 @@ class Token:
         raise TypeError("a token is not written anywhere")
 
     def reveal(self) -> str:
-        """The token itself, for one header and nothing else."""
+        """Return the token itself. Use it only for the header of a request."""
         return self._text
 
     def removed_from(self, text: str) -> str:
-        """``text`` as it may be shown, whatever a server put into it."""
+        """Return ``text`` without the token, which a server may have put into it."""
         return text.replace(self._text, "…")
 
 
 def read_token(environment: Mapping[str, str], path: str | None) -> Token:
     """
-    The token of Coolify's API.
+    Return the token of Coolify's API.
 
-    + environment: of this process; ``COOLIFY_TOKEN`` in it wins
-    + path: a file whose first line it is, and which nobody else may read
+    + environment: of this process; its ``COOLIFY_TOKEN`` wins
+    + path: a file with the token on its first line, readable only by its owner
 
-    Raises ``NoToken`` if neither is there, ``Problem`` if that is no token, or a file that cannot
-    be read or that others can.
+    Raises ``NoToken`` if neither is given, ``Problem`` if it is not a token, or if the file cannot
+    be read or other users can read it.
     """
     if text := environment.get(VARIABLE, "").strip():
         return Token(text)
     if path is None:
         todo = f"set {VARIABLE} in the environment, or gvisor_coolify_token_file"
-        raise NoToken("no token for Coolify's API", todo=todo)
+        raise NoToken("no token for Coolify's API is given", todo=todo)
     return Token(_first_line(Path(path).expanduser()))
 
 
@@ -71,19 +71,21 @@ def _first_line(path: Path) -> str:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not a path"
-        what = f"the file of Coolify's token cannot be read: {why}"
+        what = f"the file with Coolify's token cannot be read: {why}"
         raise Problem(what, got=str(path), todo=_WRITE) from None
     try:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            raise Problem("Coolify's token is not in a file", got=str(path), todo=_WRITE)
+            what = "the path of Coolify's token is not a regular file"
+            raise Problem(what, got=str(path), todo=_WRITE)
         if mode & 0o077:
-            what = f"others can read the file of Coolify's token ({stat.S_IMODE(mode):o})"
-            raise Problem(what, got=str(path), todo=f"chmod 600 {path}, and make a new token")
+            what = f"others can read the file with Coolify's token (mode {stat.S_IMODE(mode):o})"
+            todo = f"run `chmod 600 {path}`, and create a new token"
+            raise Problem(what, got=str(path), todo=todo)
         lines = os.read(handle, _LIMIT_BYTES).splitlines() or [b""]
     finally:
         os.close(handle)
     try:
         return lines[0].decode("ascii").strip()
     except UnicodeDecodeError:
-        return ""  # told as no token; the decoder's own error would show it
+        return ""  # Refused as an empty token; the decoder's own error would show the text.

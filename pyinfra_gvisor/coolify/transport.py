@@ -1,8 +1,8 @@
 """
-One polite request after the other to Coolify's API.
+Send requests to Coolify's API, one at a time and within its rate limit.
 
-What is only read is asked for up to three times. What changes something is sent once, and if no
-clear answer comes it is not known whether it was done.
+A request that only reads is sent up to three times. A request that changes something is sent once;
+without a clear answer, its outcome is unknown.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from pyinfra_gvisor.errors import Problem
 LIMIT_BYTES = 32 * 1024 * 1024
 REFUSAL_LIMIT_BYTES = 64 * 1024
 CHUNK_BYTES = 64 * 1024
-RETRY_WAITS_S = (1.0, 2.0)  # behind the first and the second try
-MAX_TOO_MANY = 5  # waits for one request
-WHOLE_ANSWER = 4  # times timeout_s: how long an answer may take from its first byte to its last
-SAID_CHARACTERS = 200  # of what Coolify says in a refusal
+RETRY_WAITS_S = (1.0, 2.0)  # after the first and the second try
+MAX_TOO_MANY = 5  # waits for one request after status 429
+WHOLE_ANSWER = 4  # times timeout_s: the time limit of an answer from its first to its last byte
+SAID_CHARACTERS = 200  # of Coolify's message in a refusal
 
 
 class Refused(Problem):
-    """Coolify will refuse every other request too. ``status`` is HTTP's."""
+    """Coolify will refuse every other request too. ``status`` is the HTTP status."""
 
     def __init__(self, what: str, *, status: int, got: object = None, todo: str = "") -> None:
         self.status = status
@@ -40,32 +40,32 @@ class Refused(Problem):
 
 
 class Rejected(Problem):
-    """Coolify refuses this one request, and says why; nothing was done."""
+    """Coolify refuses this request, and says why. It changed nothing."""
 
 
 class NotFound(Problem):
-    """Coolify does not know what the request is about; nothing was done."""
+    """Coolify does not know the object of the request. It changed nothing."""
 
 
 class NoAnswer(Problem):
-    """No answer that says something, also to a second and third request."""
+    """Coolify did not answer in a known form, even to a third request."""
 
 
 class UnknownOutcome(Problem):
-    """A change was asked for, and no answer says whether it was made."""
+    """A change was requested, but no answer says whether it was made."""
 
 
 class Transport:
     """
-    Requests to one instance of Coolify, one at a time and never faster than it allows.
+    Requests to one Coolify instance, one at a time and within its rate limit.
 
-    + url: Coolify's own, such as ``https://coolify.example.com``, or that of its API
-    + timeout_s: for connecting and for each part of an answer, in seconds
+    + url: of Coolify, such as ``https://coolify.example.com``, or of its API
+    + timeout_s: seconds for connecting, and for each part of an answer
     + sleep, clock: replaced in tests
 
-    Goes through the proxy that the environment names, as urllib does, unless ``url`` leads to this
-    machine. Follows no redirect: the token would go along. Raises ``Problem`` if ``url`` is none,
-    or the token would go over the network in clear.
+    Uses the proxy that the environment names, as urllib does, unless ``url`` leads to this machine.
+    Follows no redirect, which would get the token. Raises ``Problem`` if ``url`` is not a URL, or
+    the token would be sent in clear text.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class Transport:
         self._clock = clock
         self._pace = Pace(sleep, clock)
         self._one_at_a_time = threading.Lock()
-        # No proxy leads to this machine, and none is to have the token in clear.
+        # No proxy for this machine: it could not connect, and would see the token in clear text.
         self._opener = build_opener(_AsItIs, *([ProxyHandler({})] if is_here(url) else []))
 
     def read(self, path: str, parse: Callable[[bytes], Any] = json.loads) -> Any:
         """
-        What ``GET path`` answers.
+        Return the answer to ``GET path``.
 
-        + parse: makes something of it, or raises ``ValueError``
+        + parse: parses the answer, or raises ``ValueError``
 
         Raises ``Refused``, ``NotFound``, ``Rejected`` or ``NoAnswer``.
         """
@@ -103,28 +103,29 @@ class Transport:
                     why = str(error)
                 if wait_s is not None:
                     self._sleep(wait_s)
-        todo = f"look at Coolify, at {self.url}, and run again"
+        todo = f"check that Coolify works at {self.url}, then run again"
         raise NoAnswer(f"Coolify does not answer GET {path}", got=why, todo=todo)
 
     def write(self, method: str, path: str, body: dict[str, str]) -> Any:
-        """Ask once for a change; raises ``UnknownOutcome``, and what ``read`` does."""
+        """Request a change once. Raises ``UnknownOutcome``, and what ``read`` raises."""
         with self._one_at_a_time:
             try:
                 return self._answer(method, path, json.dumps(body).encode(), json.loads)
             except _NoSense as error:
-                what, todo = f"no clear answer to {method} {path}", "look whether it was done"
+                what = f"Coolify's answer to {method} {path} is not clear"
+                todo = "check in Coolify whether the change was made"
                 raise UnknownOutcome(what, got=str(error), todo=todo) from None
 
     def _answer(
         self, method: str, path: str, body: bytes | None, parse: Callable[[bytes], Any]
     ) -> Any:
-        """What one request is answered; it is repeated only where nothing was done with it."""
+        """Return the answer to one request; it is repeated only after status 429."""
         status, headers, said = self._ask_in_turn(method, path, body)
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             try:
                 return parse(said)
             except (ValueError, RecursionError):
-                raise _NoSense(f"{len(said)} bytes that are no JSON") from None
+                raise _NoSense(f"{len(said)} bytes that are not JSON") from None
         raise self._refusal(f"{method} {path}", status, headers, said)
 
     def _ask_in_turn(
@@ -138,8 +139,9 @@ class Transport:
                 return status, headers, said
             if waits_left:
                 self._pace.give_way(headers)
-        what = f"Coolify goes on to say that it is asked too much, to {method} {path}"
-        raise NoAnswer(what, todo="ask it less from elsewhere, and run again")
+        what = f"Coolify's rate limit is exceeded, also after {MAX_TOO_MANY} waits"
+        todo = "stop other clients of its API, then run again"
+        raise NoAnswer(what, got=f"status 429 to {method} {path}", todo=todo)
 
     def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, Message, bytes]:
         request = Request(f"{self.url}{path}", data=body, method=method)  # noqa: S310 (api_url)
@@ -154,7 +156,7 @@ class Transport:
         except (OSError, HTTPException, UnicodeError) as error:
             reason = error.reason if isinstance(error, URLError) else error
             why = str(reason) or type(reason).__name__
-        # Not in there: urllib's frames have the token, and would hang on to this as its context.
+        # Outside of the except block: urllib's frames contain the token, and would be its context.
         raise _NoSense(why)
 
     def _body(self, response: HTTPResponse) -> bytes:
@@ -167,10 +169,10 @@ class Transport:
                 if not good:
                     return found[:limit]
                 raise _NoSense(f"more than {limit} bytes")
-            if self._clock() > ends:  # a socket's own time-out starts again with every byte
-                raise _NoSense("an answer that never ends")
+            if self._clock() > ends:  # A socket's own timeout starts again with every byte.
+                raise _NoSense("the answer takes too long")
         if response.length:
-            raise _NoSense(f"an answer that ends {response.length} bytes too early")
+            raise _NoSense(f"the answer ends {response.length} bytes too early")
         return found
 
     def _refusal(self, asked: str, status: int, headers: Message, body: bytes) -> Exception:
@@ -178,23 +180,23 @@ class Transport:
         if status < HTTPStatus.BAD_REQUEST:
             to = self._token.removed_from(_place(headers.get("Location", "")))
             return Refused(
-                f"Coolify's API at {self.url} sends elsewhere",
+                f"Coolify's API at {self.url} redirects",
                 status=status,
                 got=to,
-                todo="write the address it answers at itself into gvisor_coolify_url",
+                todo="set gvisor_coolify_url to the URL at which Coolify itself answers",
             )
         if status == HTTPStatus.UNAUTHORIZED or (
             status == HTTPStatus.BAD_REQUEST and said.startswith("Invalid token")
         ):  # the second: invalidTokenResponse in bootstrap/helpers/api.php
-            todo = "make one at Keys & Tokens in Coolify, in the team that has the servers"
+            todo = "create one at Keys & Tokens in Coolify, in the team that has the servers"
             return Refused("Coolify refuses the token", status=status, got=said or None, todo=todo)
         if status == HTTPStatus.FORBIDDEN:
             return Refused(
                 f"Coolify forbids {asked}",
                 status=status,
                 got=said or None,
-                todo="have its API enabled, this address allowed, and a token with the permissions "
-                "read, write and deploy",
+                todo="in Coolify, enable the API, allow this machine's address, and give the token "
+                "the permissions read, write and deploy",
             )
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or _parsed(body) is None:
             return _NoSense(f"status {status}")
@@ -204,11 +206,11 @@ class Transport:
 
 
 class _NoSense(Exception):
-    """Nothing came, or nothing that can be understood."""
+    """No answer came, or one that is not understood."""
 
 
 class _AsItIs(HTTPErrorProcessor):
-    """Hands out every answer, so that no redirect is followed and no error becomes an exception."""
+    """Passes every answer on, so that no redirect is followed and no error raises an exception."""
 
     def http_response(self, request: Request, response: HTTPResponse) -> HTTPResponse:  # noqa: ARG002
         return response
@@ -217,7 +219,7 @@ class _AsItIs(HTTPErrorProcessor):
 
 
 def _place(location: str) -> str:
-    """A redirect's target as it may be shown: without user, password and query."""
+    """Return a redirect's target without user, password and query, which may be secret."""
     return location.partition("?")[0].rpartition("@")[2] or "nowhere"
 
 
@@ -229,7 +231,7 @@ def _parsed(body: bytes) -> Any:
 
 
 def _said(body: bytes) -> str:
-    """What Coolify says about a refusal: its message, and of each field what is wrong with it."""
+    """Return Coolify's reasons for a refusal: its message, and the errors of each field."""
     found = _parsed(body)
     if not isinstance(found, dict):
         return ""

@@ -1,8 +1,8 @@
 """
-A YAML file as nodes that know where they stand and how they were written.
+Parse a YAML file into nodes that keep their place and how they were written.
 
-No value is resolved: anchors, tags and styles stay, so two files can be compared by all that a
-reader of theirs could see, and tags that are only docker compose's (``!reset``) are as good as any.
+No value is resolved: anchors, tags and styles stay. So two files can be compared by everything that
+a reader could see, and tags of docker compose (``!reset``) need no special treatment.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ import yaml
 from pyinfra_gvisor.daemon_json.text import position_of
 from pyinfra_gvisor.errors import Problem, cut
 
-MAX_DEPTH = 100  # compose's own keys end below 10; what compares nodes recurses
+MAX_DEPTH = 100  # compose's own keys need less than 10; comparing nodes is recursive
 MERGE = "<<"
-BREAKS = "\r\n\x85\u2028\u2029"  # YAML 1.1, 5.4; ``splitlines`` knows more, which YAML forbids
+BREAKS = "\r\n\x85\u2028\u2029"  # YAML 1.1, 5.4; ``splitlines`` also splits at others, not in YAML
 _KEY = re.compile(r"[\s\"'-]*[A-Za-z_][A-Za-z0-9_.-]*[\"']?\s*:(?=\s|$)")
-_BY_HAND = "mend it by hand"
+_BY_HAND = "repair the file by hand"
 
 Shape = tuple[object, ...]
 
 
 class Node:
     """
-    One value. ``line`` and ``column`` are where it starts, from 0; ``end`` is what character of the
-    file comes behind it; ``original`` is what an alias stands for.
+    One value.
+
+    ``line`` and ``column`` are where it starts, from 0; ``end`` is the index of the character after
+    it in the file; ``original`` is the node that an alias stands for.
     """
 
     def __init__(self, event: yaml.NodeEvent, original: Node | None = None) -> None:
@@ -41,61 +43,63 @@ class Node:
 
     @property
     def place(self) -> str:
-        """As an editor shows it: ``line 3 column 5``."""
+        """Return the place as an editor shows it: ``line 3 column 5``."""
         return _place(self.line, self.column)
 
     @property
     def tag(self) -> str | None:
-        """Its tag, if one is written."""
+        """Return the tag as written; None if there is none."""
         return getattr(self.event, "tag", None)
 
     @property
     def text(self) -> str | None:
-        """A scalar's text, whatever type it has."""
+        """Return a scalar's text, whatever its type; None for other nodes."""
         return self.event.value if isinstance(self.event, yaml.ScalarEvent) else None
 
     @property
     def is_alias(self) -> bool:
-        """Whether it only stands for another node."""
+        """Return True if the node is an alias of another one."""
         return self.original is not None
 
     @property
     def is_flow(self) -> bool:
-        """Whether it is written between brackets or braces."""
+        """Return True if the node is written between brackets or braces."""
         return bool(getattr(self.event, "flow_style", False))
 
     @property
     def is_mapping(self) -> bool:
-        """Whether it has keys."""
+        """Return True if the node is a mapping."""
         return isinstance(self.event, yaml.MappingStartEvent)
 
     @property
     def is_list(self) -> bool:
-        """Whether it has items."""
+        """Return True if the node is a list."""
         return isinstance(self.event, yaml.SequenceStartEvent)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is written: a null that has no sign, anchor or tag."""
+        """Return True if nothing is written: a null without a sign, anchor or tag."""
         return _own_shape(self.event) == _NULL
 
     @property
     def pairs(self) -> list[tuple[Node, Node]]:
-        """A mapping's keys and values; nothing for others."""
+        """Return a mapping's keys and values; empty for other nodes."""
         if not self.is_mapping:
             return []
         return list(zip(self.children[::2], self.children[1::2], strict=True))
 
     def resolved(self) -> Node:
-        """What an alias stands for; all others are themselves."""
+        """Return the node that an alias stands for; other nodes return themselves."""
         return self.original or self
 
 
 @dataclass(frozen=True)
 class Document:
     """
-    The only document of a file. ``end`` is the line, from 0, before which a key can be added last;
-    ``head`` is all that is said of the document besides its ``root``.
+    The only document of a file.
+
+    ``end`` is the line, from 0, before which a key can be added at the end; ``head`` is everything
+    about the document except its ``root``.
     """
 
     root: Node | None
@@ -104,19 +108,19 @@ class Document:
 
     def shape(self, without: Collection[int] = ()) -> Shape:
         """
-        All that a reader sees, to be compared; comments are not seen.
+        Return everything that a reader of the file sees, for comparison; comments are left out.
 
-        + without: lines, from 0, whose keys and items are left out; what gets empty is null
+        + without: lines, from 0, whose keys and items are left out; an emptied value is null
         """
         return (self.head, _shape(self.root, without) if self.root else (_NULL,))
 
 
 def read(text: str) -> Document:
     """
-    The one document of ``text``.
+    Parse the one document of ``text``.
 
-    Raises ``Problem`` with line and column for what is no YAML, and for what docker compose refuses
-    or what cannot be told apart: two equal keys, several documents, an alias of nothing.
+    Raises ``Problem`` with line and column if it is not YAML, or if docker compose refuses it or
+    its meaning is unclear: two equal keys, several documents, an alias without an anchor.
     """
     try:
         events = list(yaml.parse(text, Loader=yaml.SafeLoader))
@@ -125,8 +129,8 @@ def read(text: str) -> Document:
         raise Problem(what, got=f"U+{ord(text[error.position]):04X}", todo=_BY_HAND) from error
     except yaml.MarkedYAMLError as error:
         raise _no_yaml(text, error) from error
-    except (ValueError, OverflowError) as error:  # \UFFFFFFFF is no character, but it is scanned
-        raise Problem("not YAML: an escape stands for no character", todo=_BY_HAND) from error
+    except (ValueError, OverflowError) as error:  # for example \UFFFFFFFF
+        raise Problem("not YAML: an escape is not a character", todo=_BY_HAND) from error
     end = len(text.splitlines())
     head: Shape = (False, None, None, False)
     if starts := [event for event in events if isinstance(event, yaml.DocumentStartEvent)]:
@@ -141,7 +145,7 @@ def read(text: str) -> Document:
 
 
 def lookup(node: Node | None, key: str) -> Node | None:
-    """What ``key`` of a mapping is, merge keys followed; of one with a tag, nothing is known."""
+    """Return the value of a mapping's key, also from merge keys; skip mappings with a tag."""
     waiting = [node] if node else []
     seen: set[int] = set()  # a mapping may be merged into itself
     while waiting:
@@ -160,7 +164,7 @@ def lookup(node: Node | None, key: str) -> Node | None:
 
 
 def _tree(events: list[yaml.Event]) -> Node | None:
-    """The nodes, made without recursion: a file may open any number of brackets."""
+    """Build the nodes without recursion, because a file may open any number of brackets."""
     root: Node | None = None
     opened: list[Node] = []
     anchors: dict[str, Node] = {}
@@ -188,24 +192,25 @@ def _node(event: yaml.NodeEvent, anchors: dict[str, Node]) -> Node:
         return node
     node = Node(event, anchors.get(event.anchor or ""))
     if not node.is_alias:
-        raise Problem(f"{node.place}: an alias of nothing", got=f"*{event.anchor}", todo=_BY_HAND)
+        what = f"{node.place}: an alias without an anchor"
+        raise Problem(what, got=f"*{event.anchor}", todo=_BY_HAND)
     return node
 
 
 def _refuse_keys(node: Node) -> None:
-    """Refuse keys that docker compose refuses: no texts, and two that are the same."""
+    """Refuse keys that docker compose refuses: those that are not texts, and duplicates."""
     seen: set[str] = set()
     for key, _ in node.pairs:
         if key.text is None:
-            raise Problem(f"{key.place}: a key that is no text", todo="write it out as a text")
+            raise Problem(f"{key.place}: a key that is not a text", todo="write the key as a text")
         if key.text in seen:
-            todo = "keep one, docker compose refuses the file"
-            raise Problem(f"{key.place}: {cut(key.text)} is there twice", todo=todo)
+            todo = "keep one of them: docker compose refuses the file"
+            raise Problem(f"{key.place}: the key {cut(key.text)} is there twice", todo=todo)
         seen.add(key.text)
 
 
 def _no_yaml(text: str, error: yaml.MarkedYAMLError) -> Problem:
-    """Of the line only its key is shown: what follows may be a password."""
+    """Return the error; of the line it shows only the key, because the value may be a password."""
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return Problem("not YAML", got=error.problem, todo=_BY_HAND)
@@ -217,7 +222,7 @@ def _no_yaml(text: str, error: yaml.MarkedYAMLError) -> Problem:
 
 def _start(event: yaml.Event) -> tuple[int, int]:
     mark = event.start_mark
-    return (mark.line, mark.column) if mark else (0, 0)  # events without one are not the parser's
+    return (mark.line, mark.column) if mark else (0, 0)  # The parser's own events have a mark.
 
 
 def _place(line: int, column: int) -> str:
@@ -225,7 +230,7 @@ def _place(line: int, column: int) -> str:
 
 
 def _own_shape(event: yaml.Event) -> Shape:
-    """An event without its place."""
+    """Return an event without its place."""
     said = vars(event).items()
     return (type(event).__name__, *((name, value) for name, value in said if "mark" not in name))
 

@@ -84,8 +84,8 @@ def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCapt
     control_host(nodes, prepare=True).deploy(run_control_host)
 
     assert nodes["factory"].kinds() == ["coolify state"]
-    assert "drops --runtime: put it into convertDockerRunToCompose()" in caplog.text
-    assert f"{COMPOSE}: new, for the next upgrade:" in caplog.text
+    assert "drops --runtime: patch convertDockerRunToCompose()" in caplog.text
+    assert f"create {COMPOSE} for the next upgrade:" in caplog.text
     for mount in MOUNTS:
         assert f"- {mount}" in caplog.text
 
@@ -101,7 +101,7 @@ def test_a_function_that_is_not_as_we_know_it_fails_its_host_before_a_file_is_wr
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].kinds() == ["coolify state"]
-    assert "coolify.runtime_option: coolify on @fake/bad: the function that makes" in caplog.text
+    assert "coolify.runtime_option: coolify on @fake/bad: unknown version of" in caplog.text
 
 
 def test_a_host_without_coolify_is_refused(caplog: pytest.LogCaptureFixture) -> None:
@@ -112,7 +112,7 @@ def test_a_host_without_coolify_is_refused(caplog: pytest.LogCaptureFixture) -> 
         fleet.deploy(run_control_host)
 
     assert nodes["bad"].kinds() == ["coolify state"]
-    assert "on @fake/bad: no Coolify here: there is no container called coolify" in caplog.text
+    assert "on @fake/bad: no Coolify on this host: no container is named coolify" in caplog.text
 
 
 def test_a_host_that_is_no_control_host_is_passed_over() -> None:
@@ -137,7 +137,7 @@ def test_a_run_without_any_control_host_says_so(caplog: pytest.LogCaptureFixture
         fleet.deploy(run_control_host)
 
     assert node.kinds() == []
-    assert "coolify: inventory on @fake/run: no host is in the group coolify; write" in caplog.text
+    assert "coolify: inventory on @fake/run: no host is in the group coolify; add" in caplog.text
 
 
 def test_the_compose_file_is_sent_with_the_sum_of_what_was_read() -> None:
@@ -213,9 +213,9 @@ def test_a_removal_of_everything_begins_with_coolify() -> None:
 
     names = [name for meta in fleet.state.op_meta.values() for name in meta.names]
     assert [name.rpartition("| ")[2] for name in names][:3] == [
-        "Remove what outlives upgrades",
-        "Give Coolify's source back",
-        "Give daemon.json back",
+        "Stop keeping the patch after upgrades of Coolify",
+        "Remove the patch from Coolify",
+        "Restore daemon.json",
     ]
 
 

@@ -145,7 +145,9 @@ def test_a_record_that_cannot_be_written_sets_no_app(
     ("settings", "token", "said"),
     [
         pytest.param({"url": "http://127.0.0.1:9"}, TOKEN, "does not answer", id="no-answer"),
-        pytest.param({"servers": ["nobody"]}, TOKEN, "is no server, got nobody", id="no-server"),
+        pytest.param(
+            {"servers": ["nobody"]}, TOKEN, "matches no server, got nobody", id="no-server"
+        ),
         pytest.param({}, "17|another", "Coolify refuses the token", id="another-token"),
         pytest.param({"token_file": "/nonexistent"}, "", "cannot be read", id="no-token-file"),
         pytest.param({}, "", "no token for Coolify's API", id="no-token"),

@@ -119,5 +119,5 @@ def test_a_forecast_counts_on_the_daemon_json_that_the_same_run_writes(
     errors = said(caplog, level="ERROR")
     assert [line for line in errors if "userland-proxy serves them" in line] == errors
     assert len(errors) == refused
-    loading = [line for line in said(caplog) if line.startswith(f"load table {TABLE}: ")]
+    loading = [line for line in said(caplog) if line.startswith(f"load table {TABLE} ")]
     assert len(loading) == 1 - refused

@@ -69,9 +69,9 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(
     outcome = run(fleet, "--dry", "--diff")
 
     assert outcome.code == 0, outcome.text
-    assert "drops --runtime: put it into convertDockerRunToCompose()" in outcome.stderr
+    assert "drops --runtime: patch convertDockerRunToCompose()" in outcome.stderr
     assert "write /data/coolify/source/pyinfra-gvisor/entry.sh" in outcome.stderr
-    assert f"{COMPOSE}: new, for the next upgrade:" in outcome.stderr
+    assert f"create {COMPOSE} for the next upgrade:" in outcome.stderr
     assert whole(host) == before
 
 
@@ -244,7 +244,7 @@ def test_what_is_mounted_stays_until_coolify_is_recreated_and_then_all_is_gone(
     last = run(fleet, coolify=False)
 
     assert first.code == 0, first.text
-    assert "would not start without; goes once it is recreated" in first.stderr
+    assert "would not start without it. The first run after" in first.stderr
     assert again
     assert restarted == (shipped, DROPPED)
     assert last.code == 0, last.text
@@ -276,7 +276,7 @@ def test_a_run_node_is_passed_over_and_a_bare_control_host_is_refused(
     )
 
     assert both.code == 1
-    assert "on run: no Coolify here: there is no container called coolify" in both.stderr
+    assert "on run: no Coolify on this host: no container is named coolify" in both.stderr
     assert "on control" not in both.stderr
 
 

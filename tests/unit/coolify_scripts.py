@@ -17,7 +17,7 @@ from pyinfra_gvisor.coolify.files import (
     KEEPER,
     MOUNTED_DIR,
     NAME,
-    OWED,
+    REDEPLOYS,
     SOURCE_DIR,
     TIMER,
     idle_entry_text,
@@ -37,7 +37,7 @@ WORKS = f"probe {HONOURED}"
 IDLE = NodeFile(ENTRY, "644", idle_entry_text())
 RUN_DIR = "/run/pyinfra-gvisor"
 UNITS = "/etc/systemd/system"
-DIRECTORIES = (SOURCE_DIR, KEEP_DIR, UNITS, RUN_DIR, str(Path(OWED).parent))
+DIRECTORIES = (SOURCE_DIR, KEEP_DIR, UNITS, RUN_DIR, str(Path(REDEPLOYS).parent))
 
 # Its answers lie in files. A template gets what it names; what is not named here has everything.
 DOCKER = """
@@ -143,7 +143,7 @@ class Factory:
             files="\n".join(paths()),
             compose=COMPOSE,
             timer=TIMER,
-            redeploys=OWED,
+            redeploys=REDEPLOYS,
         )
         return self.run(replaced(text, changes or {}))
 

@@ -22,7 +22,7 @@ class Team:
     """
     Somebody with a stand-in Coolify and a clock.
 
-    ``lines``: all that was told; ``owed``: what is written down on the control host, ``writes`` all
+    ``lines``: all that was told; ``redeploys``: what the control host has on record, ``writes`` all
     that was.
     """
 
@@ -30,7 +30,7 @@ class Team:
         self.server = server
         self.clock = clock
         self.lines: list[str] = []
-        self.owed: frozenset[str] = frozenset()
+        self.redeploys: frozenset[str] = frozenset()
         self.writes: list[frozenset[str]] = []
         self.run = server.state.add_server("run-1")
 
@@ -60,15 +60,15 @@ class Team:
             client(self.server, self.clock, timeout_s=timeout_s),
             found or self.look(choice),
             choice,
-            owed=self.owed,
-            keep_owed=self._keep,
+            redeploys=self.redeploys,
+            keep_redeploys=self._keep,
             tell=tell or self.lines.append,
             sleep=self.clock.sleep,
             clock=self.clock.time,
         )
 
     def _keep(self, uuids: frozenset[str]) -> None:
-        self.owed = uuids
+        self.redeploys = uuids
         self.writes.append(uuids)
 
 

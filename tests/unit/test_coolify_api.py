@@ -141,7 +141,7 @@ def test_what_is_no_uuid_gets_into_no_path(server: ApiServer, api: Api, uuid: st
     ]
 
     for call in calls:
-        with pytest.raises(Problem, match="no uuid of Coolify's"):
+        with pytest.raises(Problem, match="not a uuid of Coolify"):
             call()
 
     assert server.seen == []
@@ -199,9 +199,8 @@ def test_what_is_no_plain_address_is_refused(url: str) -> None:
     ],
 )
 def test_the_token_is_not_sent_over_the_network_in_clear(url: str) -> None:
-    said = (
-        r"the API token would go over the network in clear, got http.*; write https://, or open ssh"
-    )
+    what = "the API token would be sent over the network in clear text"
+    said = rf"{what}, got http.*; write https://, or open ssh"
     with pytest.raises(Problem, match=said):
         Api(url, Token(TOKEN))
 
@@ -214,7 +213,7 @@ def test_the_token_is_not_sent_over_the_network_in_clear(url: str) -> None:
 def test_settings_refuse_what_is_no_plain_address(url: str) -> None:
     _, problems = load_settings({"gvisor_coolify_url": url})
 
-    assert problems["gvisor_coolify_url"].startswith("not the URL of a Coolify, got")
+    assert problems["gvisor_coolify_url"].startswith("not the URL of a Coolify instance, got")
     assert "hunter2" not in str(problems)
 
 
@@ -238,7 +237,9 @@ def test_the_token_goes_to_coolify_and_not_after_a_redirect(
 @pytest.mark.parametrize(
     ("refusal", "said"),
     [
-        pytest.param((403, "API is disabled."), "got API is disabled.; have its API", id="off"),
+        pytest.param(
+            (403, "API is disabled."), "got API is disabled.; in Coolify, enable the API", id="off"
+        ),
         pytest.param((403, "Missing required permissions: write"), "got Missing", id="ability"),
         pytest.param((400, "Invalid token."), "Coolify refuses the token", id="without-a-team"),
     ],
@@ -325,7 +326,7 @@ def test_an_answer_of_another_shape_is_no_answer_and_does_not_show_its_content(
 ) -> None:
     server.state.servers["x"] = {"name": SECRET}
 
-    with pytest.raises(NoAnswer, match="otherwise than we know it, got uuid: Field required") as no:
+    with pytest.raises(NoAnswer, match="is not understood, got uuid: Field required") as no:
         api.servers()
 
     assert SECRET not in str(no.value)

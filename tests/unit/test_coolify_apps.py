@@ -39,7 +39,7 @@ def test_an_app_that_needs_it_is_written_once_and_any_other_not_at_all(team: Tea
     assert team.state.options(shop) == "--init --runtime=runsc"
     assert team.lines == [
         'app shop (server run-1): set to "--init --runtime=runsc"',
-        "apps: 1 set, 0 set already, 0 restarted, 0 failed, 0 left",
+        "apps: 1 set, 0 already set, 0 restarted, 0 failed, 0 not reached",
     ]
 
 
@@ -92,7 +92,7 @@ def test_an_app_is_written_from_what_it_says_then(team: Team) -> None:
     assert outcome == Outcome(set=("a",), unchanged=("b",))
     assert team.state.options(a) == "--cap-drop=ALL --runtime=runsc"
     assert team.server.patches == {a: 1}
-    assert "app c (server run-1): is gone" in team.lines
+    assert "app c (server run-1): deleted in the meantime" in team.lines
 
 
 def test_what_somebody_writes_just_before_our_look_survives(team: Team) -> None:
@@ -143,7 +143,7 @@ def test_somebody_who_takes_it_away_again_is_found_out(team: Team) -> None:
 
     outcome = team.set(found)
 
-    why = "somebody has changed it since; run again"
+    why = "changed by somebody in the meantime; run again"
     assert outcome == Outcome(set=("a",), failed=(("app b (server run-1)", why),))
-    assert "app c (server run-1): is gone" in team.lines
+    assert "app c (server run-1): deleted in the meantime" in team.lines
     assert team.server.patches == {a: 1, b: 1, c: 1}

@@ -60,7 +60,7 @@ def test_a_write_that_came_to_nothing_fails_and_the_next_run_does_it(
     second = team.set()
 
     assert first.set == ("a", "c")
-    assert first.failed[0][1].endswith("; it does not have the option; run again")
+    assert first.failed[0][1].endswith("; the app does not have the option; run again")
     assert second == Outcome(set=("b",))
     assert team.server.patches == {a: 1, b: 2, c: 1}
 

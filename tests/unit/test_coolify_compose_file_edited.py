@@ -14,7 +14,7 @@ from tests.unit.compose_files import ENTRY, MOUNTS, PATCH, WHOLE, read, with_mou
 OLD = ("/own/old.sh:/etc/entrypoint.d/50-own.sh:ro", "/own/gone:/opt/gone", PATCH)
 LIST = "services:\n  coolify:\n    volumes:\n"
 BY_HAND = f"{LIST}      - {ENTRY}\n      - {PATCH}\n"
-TAKE_OUT = f"what must not be there in the end:\n{MARK} at the end of a line"
+TAKE_OUT = f"the file must not contain these:\n{MARK} at the end of a line"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_what_is_not_ours_is_left_as_it_is(text: str) -> None:
         ),
         pytest.param(
             WHOLE.replace(f"volumes:  {MARK}", f"volumes:  {MARK}\n      &v") + "x: *v\n",
-            "line 3 column 5: with our lines changed the rest would not be read as before",
+            "line 3 column 5: changing our lines would change the meaning of other lines",
             id="an-anchor-that-is-used",
         ),
     ],
@@ -195,10 +195,12 @@ def test_lines_that_cannot_be_taken_out_by_themselves_are_told(text: str, told: 
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        pytest.param(lambda text: text.replace("# theirs", "#"), "no place", id="a-comment-less"),
-        pytest.param(lambda text: text.replace("/a:/b", "/a:/c"), "with our", id="another-value"),
-        pytest.param(lambda text: text.replace(PATCH, "/c:/d"), "no place", id="another-mount"),
-        pytest.param(lambda text: f"{text}x: [", "with our", id="no-yaml"),
+        pytest.param(lambda text: text.replace("# theirs", "#"), "our lines", id="a-comment-less"),
+        pytest.param(
+            lambda text: text.replace("/a:/b", "/a:/c"), "changing our", id="another-value"
+        ),
+        pytest.param(lambda text: text.replace(PATCH, "/c:/d"), "our lines", id="another-mount"),
+        pytest.param(lambda text: f"{text}x: [", "changing our", id="no-yaml"),
     ],
 )
 def test_a_result_that_is_not_the_old_file_and_our_lines_is_not_given_out(

@@ -75,42 +75,42 @@ PATHS = [
     ),
     pytest.param(
         "services:\n  &x coolify:\n    a: 1\n",
-        "line 2 column 3: coolify is not written as a key at the end of its line",
+        "line 2 column 3: coolify is not written as a plain key at the end of its line",
         id="anchor-of-the-key",
     ),
     pytest.param(
         "services: !override\n  coolify:\n",
-        "line 1 column 11: services has a tag, got !override",
+        "line 1 column 11: services has a YAML tag, got !override",
         id="tag-services",
     ),
     pytest.param(
         f"{TOP}    volumes: !reset\n      - /a:/b\n",
-        "line 3 column 14: services.coolify.volumes has a tag, got !reset",
+        "line 3 column 14: services.coolify.volumes has a YAML tag, got !reset",
         id="tag-volumes",
     ),
     pytest.param(
         f"{TOP}    volumes: !reset null\n",
-        "line 3 column 14: services.coolify.volumes has a tag, got !reset",
+        "line 3 column 14: services.coolify.volumes has a YAML tag, got !reset",
         id="tag-of-nothing",
     ),
     pytest.param(
         f"{TOP}    volumes: !!seq\n      - /a:/b\n",
-        "line 3 column 14: services.coolify.volumes has a tag, got tag:yaml.org,2002:seq",
+        "line 3 column 14: services.coolify.volumes has a YAML tag, got tag:yaml.org,2002:seq",
         id="tag-of-yamls",
     ),
     pytest.param(
         f"{LIST}      - !reset /a:/b\n",
-        "line 4 column 9: a mount with a tag, got !reset",
+        "line 4 column 9: a mount with a YAML tag, got !reset",
         id="tag-of-an-item",
     ),
     pytest.param(
         f"x: &x\n  volumes: [/a:/b]\n{TOP}    <<: *x\n",
-        "line 5 column 5: services.coolify may get volumes by a merge key, got <<",
+        "line 5 column 5: services.coolify may get volumes from a merge key, got <<",
         id="merge-key-volumes",
     ),
     pytest.param(
         "x: &x {}\nservices:\n  a: b\n  <<: *x\n",
-        "line 4 column 3: services may get coolify by a merge key, got <<",
+        "line 4 column 3: services may get coolify from a merge key, got <<",
         id="merge-key-service",
     ),
     pytest.param(
@@ -153,7 +153,7 @@ PATHS = [
     ),
     pytest.param(
         "? services\n: coolify:\n    image: x\n",
-        "line 1 column 3: services is not written as a key at the end of its line",
+        "line 1 column 3: services is not written as a plain key at the end of its line",
         id="a-key-with-a-question-mark",
     ),
 ]
@@ -169,22 +169,26 @@ FILES = [
     ),
     pytest.param(
         "services:\n  a: 1\nservices:\n",
-        "line 3 column 1: services is there twice",
+        "line 3 column 1: the key services is there twice",
         id="a-key-twice",
     ),
     pytest.param(
-        f"{TOP}    x: 1\n    'x': 1\n", "line 4 column 5: x is there twice", id="a-key-twice-deeper"
+        f"{TOP}    x: 1\n    'x': 1\n",
+        "line 4 column 5: the key x is there twice",
+        id="a-key-twice-deeper",
     ),
     pytest.param(
-        "? services:\n: a\n", "line 1 column 3: a key that is no text", id="a-mapping-for-a-key"
+        "? services:\n: a\n", "line 1 column 3: a key that is not a text", id="a-mapping-for-a-key"
     ),
     pytest.param(
         "x: &x services\n*x : 1\n",
-        "line 2 column 1: a key that is no text",
+        "line 2 column 1: a key that is not a text",
         id="an-alias-for-a-key",
     ),
     pytest.param(
-        "x: [{a: 1, a: 2}]\n", "line 1 column 12: a is there twice", id="a-key-twice-elsewhere"
+        "x: [{a: 1, a: 2}]\n",
+        "line 1 column 12: the key a is there twice",
+        id="a-key-twice-elsewhere",
     ),
     pytest.param(
         f"services:\n\tb: {SECRET}\n",
@@ -206,7 +210,7 @@ FILES = [
     ),
     pytest.param(
         f"a: *x\nb: {SECRET}\n",
-        "line 1 column 4: an alias of nothing, got *x",
+        "line 1 column 4: an alias without an anchor, got *x",
         id="an-alias-of-nothing",
     ),
     pytest.param(
@@ -217,7 +221,7 @@ FILES = [
     ),
     pytest.param(
         'a: "\\UFFFFFFFF"\n',
-        "not YAML: an escape stands for no character",
+        "not YAML: an escape is not a character",
         id="an-escape-of-nothing",
     ),
     pytest.param(
@@ -227,7 +231,7 @@ FILES = [
     ),
     pytest.param(
         "a: |\n  text without an end",
-        "line 3 column 1: with our lines changed the rest would not be read as before",
+        "line 3 column 1: changing our lines would change the meaning of other lines",
         id="a-text-to-the-very-end",
     ),
 ]
@@ -235,47 +239,47 @@ FILES = [
 OTHERS = [
     pytest.param(
         f"{LIST}      - /a:/etc/entrypoint.d/50-own.sh\n",
-        "line 4 column 9: another mount at the target of ours, got /etc/entrypoint.d/50-own.sh",
+        "line 4 column 9: another mount has the target of ours, got /etc/entrypoint.d/50-own.sh",
         id="short",
     ),
     pytest.param(
         f"{LIST}      - '{ENTRY.removesuffix(':ro')}'\n",
-        "line 4 column 9: another mount at the target of ours, got /etc/entrypoint.d/50-own.sh",
+        "line 4 column 9: another mount has the target of ours, got /etc/entrypoint.d/50-own.sh",
         id="the-same-but-writable",
     ),
     pytest.param(
         f"{LIST}      - ${{A:-/a:/b}}:/opt//own/./patch.php/\n",
-        "line 4 column 9: another mount at the target of ours, got /opt/own/patch.php",
+        "line 4 column 9: another mount has the target of ours, got /opt/own/patch.php",
         id="a-variable-and-an-odd-path",
     ),
     pytest.param(
         f"{LIST}      - /a:/b\n      - type: bind\n        target: /opt/own/patch.php\n",
-        "line 5 column 9: another mount at the target of ours, got /opt/own/patch.php",
+        "line 5 column 9: another mount has the target of ours, got /opt/own/patch.php",
         id="long",
     ),
     pytest.param(
         f"{LIST}      - {{target: /opt/own/patch.php}}\n",
-        "line 4 column 9: another mount at the target of ours, got /opt/own/patch.php",
+        "line 4 column 9: another mount has the target of ours, got /opt/own/patch.php",
         id="long-in-flow-style",
     ),
     pytest.param(
         f"x: &x\n  target: /opt/own/patch.php\n{LIST}      - <<: *x\n        type: bind\n",
-        "line 6 column 9: another mount at the target of ours, got /opt/own/patch.php",
+        "line 6 column 9: another mount has the target of ours, got /opt/own/patch.php",
         id="long-by-a-merge-key",
     ),
     pytest.param(
         f"x: &x /a:/opt/own/patch.php\n{LIST}      - *x\n",
-        "line 1 column 4: another mount at the target of ours, got /opt/own/patch.php",
+        "line 1 column 4: another mount has the target of ours, got /opt/own/patch.php",
         id="by-an-alias",
     ),
     pytest.param(
         f"{LIST}      - /opt/own/patch.php\n",
-        "line 4 column 9: another mount at the target of ours, got /opt/own/patch.php",
+        "line 4 column 9: another mount has the target of ours, got /opt/own/patch.php",
         id="a-volume-without-a-name",
     ),
     pytest.param(
         f"{LIST}      - ./scripts:/etc/entrypoint.d/:ro\n",
-        "line 4 column 9: a mount of a directory that ours go into, got /etc/entrypoint.d",
+        "line 4 column 9: this mount covers a directory into which ours go, got /etc/entrypoint.d",
         id="a-directory-above",
     ),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyinfra_gvisor.coolify.control_host import END, ComposeFile, parse_control_host
-from pyinfra_gvisor.coolify.files import ENTRY, MOUNTS, OWED, PATCHER, TIMER
+from pyinfra_gvisor.coolify.files import ENTRY, MOUNTS, PATCHER, REDEPLOYS, TIMER
 from tests.unit.coolify_answers import (
     MASTER,
     OURS,
@@ -28,7 +28,9 @@ def test_a_host_without_coolify_is_told_from_one_with_it() -> None:
 
 
 def test_a_control_host_is_read_whole() -> None:
-    found = host(*persistent(), *patched(MASTER, "stale 11", "asked_s 1790000002.50"), "redeploy abc")
+    found = host(
+        *persistent(), *patched(MASTER, "stale 11", "asked_s 1790000002.50"), "redeploy abc"
+    )
 
     assert found.container is not None
     assert found.container.running
@@ -42,7 +44,7 @@ def test_a_control_host_is_read_whole() -> None:
     assert (function.stale, function.asked_s) == ((11,), 1790000002.5)
     assert found.files.keys() == {item.path for item in OURS} >= {ENTRY, PATCHER, TIMER}
     assert (found.timer, found.timer_enabled) == ("active", True)
-    assert found.owed == {"abc"}
+    assert found.redeploys == {"abc"}
 
 
 @pytest.mark.parametrize(
@@ -121,4 +123,4 @@ def test_files_are_known_by_content_mode_and_owner() -> None:
 
 
 def test_what_is_owed_lies_beside_our_other_records() -> None:
-    assert OWED.startswith("/var/lib/pyinfra-gvisor/")
+    assert REDEPLOYS.startswith("/var/lib/pyinfra-gvisor/")

@@ -57,7 +57,7 @@ def test_what_is_only_read_is_asked_for_again(server: ApiServer, clock: Clock, k
     [
         pytest.param("500", "got status 500", id="500"),
         pytest.param("cut", "too early", id="cut"),
-        pytest.param("html", "got 24 bytes that are no JSON", id="html"),
+        pytest.param("html", "got 24 bytes that are not JSON", id="html"),
         pytest.param("stall", "got timed out", id="stall"),
         pytest.param("404-html", "got status 404", id="not-of-coolify"),
     ],
@@ -82,7 +82,7 @@ def test_a_write_is_sent_once_whatever_comes_of_it(
     server.arm("P* /applications/*", kind, times=9)
     api = client(server, clock, timeout_s=0.1)
 
-    with pytest.raises(UnknownOutcome, match=f"no clear answer to PATCH /applications/{shop}"):
+    with pytest.raises(UnknownOutcome, match=f"answer to PATCH /applications/{shop} is not clear"):
         api.set_options(shop, "--cap-drop=ALL")
     with pytest.raises(UnknownOutcome, match=f"to POST /applications/{shop}/restart"):
         api.restart(shop)
@@ -126,7 +126,7 @@ def test_a_write_that_came_too_soon_is_sent_again(server: ApiServer, clock: Cloc
 def test_it_is_given_up_after_five_waits(server: ApiServer, clock: Clock) -> None:
     server.limit = RateLimit(0)
 
-    with pytest.raises(NoAnswer, match="it is asked too much, to GET /servers"):
+    with pytest.raises(NoAnswer, match=r"rate limit is exceeded, .* got status 429 to GET /servers"):
         client(server, clock).servers()
 
     assert len(server.seen) == 6
@@ -198,7 +198,7 @@ def test_an_answer_that_never_ends_is_given_up(
     monkeypatch.setattr(clock, "time", lambda: next(ticks))
     api = client(server, clock, timeout_s=5)
 
-    with pytest.raises(NoAnswer, match="an answer that never ends"):
+    with pytest.raises(NoAnswer, match="the answer takes too long"):
         api.servers()
 
 

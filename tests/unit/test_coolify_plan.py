@@ -42,9 +42,7 @@ def test_a_function_that_drops_the_option_is_mended() -> None:
     plan = plan_option(host(container(), *php()), present=True)
 
     assert plan.action == "apply"
-    assert plan.lines == (
-        "Coolify 4.3.11 drops --runtime: put it into convertDockerRunToCompose()",
-    )
+    assert plan.lines == ("Coolify 4.3.11 drops --runtime: patch convertDockerRunToCompose()",)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +66,7 @@ def test_workers_with_old_code_are_ended_and_asked_once() -> None:
 
     assert (old.action, asked.action) == ("apply", "nothing")
     assert "end Horizon gracefully" in old.lines[0]
-    assert "ends its running deployments first" in asked.lines[0]
+    assert "finishes its running deployments first" in asked.lines[0]
 
 
 def test_workers_that_still_have_our_lines_are_ended_too() -> None:
@@ -87,7 +85,7 @@ def test_lines_of_ours_that_do_nothing_are_mended() -> None:
     plan = plan_option(host(container(), *told), present=True)
 
     assert plan.action == "apply"
-    assert "does not hand a runtime on: mend it" in plan.lines[0]
+    assert "has our lines but drops --runtime: patch it again" in plan.lines[0]
 
 
 def test_older_lines_of_ours_are_replaced_even_if_they_work() -> None:
@@ -96,31 +94,35 @@ def test_older_lines_of_ours_are_replaced_even_if_they_work() -> None:
     plan = plan_option(host(container(), *told), present=True)
 
     assert plan.action == "apply"
-    assert "older or edited lines of ours: replace them" in plan.lines[0]
+    assert "outdated or edited lines of ours: replace them" in plan.lines[0]
 
 
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        pytest.param([], "no Coolify here: there is no container called coolify", id="none"),
+        pytest.param([], "no Coolify on this host: no container is named coolify", id="none"),
         pytest.param(["docker_error gone"], "Docker does not answer, got gone", id="no-docker"),
-        pytest.param([container(running=False)], "Coolify does not run; start it", id="stopped"),
+        pytest.param(
+            [container(running=False)],
+            "Coolify does not run; run `docker start coolify`",
+            id="stopped",
+        ),
         pytest.param(
             [container(), "php_error no php"],
-            "Coolify's source cannot be looked at, got no php",
+            "Coolify's source cannot be read, got no php",
             id="no-php",
         ),
         pytest.param(
             [container(), *php("damaged", "reason two returns", probe=None)],
-            "is not as we know it: two returns, got 4.3.11; nothing was changed",
+            "for Custom Docker Options: two returns, got 4.3.11; nothing was changed",
             id="damaged",
         ),
         pytest.param(
-            [container(), *php("missing", probe=None)], "not as we know it: missing", id="missing"
+            [container(), *php("missing", probe=None)], "unknown version of", id="missing"
         ),
         pytest.param(
             [container(), *php("native", probe='{"runtime":["runscprobe"]}')],
-            "knows --runtime and does not hand it on as one string",
+            "knows --runtime but does not pass it on as one string",
             id="a-native-list",
         ),
     ],
@@ -130,7 +132,7 @@ def test_what_cannot_be_mended_is_refused_with_the_reason(lines: list[str], said
 
 
 def test_a_host_without_docker_is_no_control_host() -> None:
-    assert "no Coolify here: Docker is not installed" in lost(host(docker=False))
+    assert "no Coolify on this host: Docker is not installed" in lost(host(docker=False))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,8 @@ def test_a_bare_host_gets_every_file_and_a_merged_compose_file(text: str | None)
     assert plan.files == OURS
     assert (plan.compose_before, plan.compose_after) == (text, merged(text, MOUNTS))
     assert f"write {ENTRY}" in plan.lines
-    assert any(line.startswith(COMPOSE) for line in plan.lines)
+    word = "create" if text is None else "change"
+    assert f"{word} {COMPOSE} for the next upgrade:" in plan.lines
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,9 @@ def test_coolifys_installer_may_give_what_is_below_its_directory_to_the_containe
     [
         pytest.param(lies(*MOUNTED, mode="600", owner="1000:0"), f"write {ENTRY}", id="unreadable"),
         pytest.param(lies(*KEPT, owner="9999:0"), f"write {KEEPER}", id="roots-own-is-anothers"),
-        pytest.param(["compose absent"], f"{COMPOSE}: new, for the next upgrade:", id="no-compose"),
+        pytest.param(
+            ["compose absent"], f"create {COMPOSE} for the next upgrade:", id="no-compose"
+        ),
         pytest.param(["timer inactive"], "start pyinfra-gvisor-coolify.timer", id="no-timer"),
         pytest.param([f"file sum {'0' * 64} {TIMER}"], f"write {TIMER}", id="another-unit"),
     ],
@@ -207,14 +212,16 @@ def test_a_coolify_that_needs_nothing_gets_nothing() -> None:
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        pytest.param(["init init"], "the timer needs systemd, got init", id="no-systemd"),
+        pytest.param(
+            ["init init"], "the timer needs systemd on the control host, got init", id="no-systemd"
+        ),
         pytest.param(["compose unreadable"], "cannot be read: unreadable", id="unreadable"),
         pytest.param([compose("a: [\n")], "", id="no-yaml"),
-        pytest.param([], "no Coolify here", id="no-coolify"),
+        pytest.param([], "no Coolify on this host", id="no-coolify"),
     ],
 )
 def test_a_host_that_cannot_keep_it_is_refused(lines: list[str], said: str) -> None:
-    there = [] if said == "no Coolify here" else [container(), *patched()]
+    there = [] if said == "no Coolify on this host" else [container(), *patched()]
 
     with pytest.raises(Problem) as error:
         plan_persistence(host(*there, *lines), present=True)
@@ -237,7 +244,7 @@ def test_what_the_container_needs_to_start_stays_and_does_nothing() -> None:
     assert plan.keeps_mounts
     assert plan.files == (IDLE,)
     assert f"remove {ENTRY}" not in plan.lines
-    assert "does nothing any more" in plan.lines[-1]
+    assert f"keep {ENTRY} without effect" in plan.lines[-1]
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,11 @@ def test_what_is_owed_is_written_down_before_the_first_app_is_set(team: Team) ->
 
 def test_nothing_is_restarted_where_that_is_not_wanted(team: Team) -> None:
     team.apps("a")
-    team.owed = frozenset({"earlier"})
+    team.redeploys = frozenset({"earlier"})
 
     outcome = team.set(choice=NEVER)
 
-    assert outcome == Outcome(set=("a",), owed=frozenset({"earlier"}))
+    assert outcome == Outcome(set=("a",), redeploys=frozenset({"earlier"}))
     assert team.server.asked("POST *") == []
     assert team.writes == []
 
@@ -81,13 +81,13 @@ def test_only_a_running_app_is_restarted_and_a_stopped_one_never_started(
     assert team.state.restarted == ([shop] if status.startswith("running") else [])
     assert outcome.set == ("shop",)
     assert outcome.ok == is_ok
-    assert team.owed == ({shop} if is_owed else frozenset())
+    assert team.redeploys == ({shop} if is_owed else frozenset())
 
 
 @pytest.mark.parametrize(
     ("last", "why"),
     [
-        pytest.param("failed", "failed; look at its log in Coolify", id="failed"),
+        pytest.param("failed", "failed; read its log in Coolify", id="failed"),
         pytest.param("cancelled-by-user", "was cancelled by a user", id="cancelled"),
         pytest.param("in_progress", "is still in_progress", id="too-long"),
     ],
@@ -103,11 +103,11 @@ def test_a_deployment_that_does_not_finish_is_told_and_tried_again_by_the_next_r
     second = team.set(choice=CHANGED)
 
     assert (first.set, first.redeployed) == (("a", "b"), ())
-    assert first.owed == {a, b}
+    assert first.redeploys == {a, b}
     assert all(why in text for _, text in first.failed)
     assert second == Outcome(redeployed=("a", "b"))
     assert team.server.patches == {a: 1, b: 1}
-    assert team.owed == frozenset()
+    assert team.redeploys == frozenset()
 
 
 def test_another_deployment_of_the_app_is_waited_for(team: Team) -> None:
@@ -124,7 +124,7 @@ def test_another_deployment_of_the_app_is_waited_for(team: Team) -> None:
 @pytest.mark.parametrize(
     ("knob", "why"),
     [
-        pytest.param("busy", "another one of it is under way", id="busy"),
+        pytest.param("busy", "another one of this app is running", id="busy"),
         pytest.param("queue_full", "its queue is full", id="queue-full"),
     ],
 )
@@ -137,9 +137,9 @@ def test_a_restart_that_coolify_does_not_begin_is_given_up_in_time(
     outcome = team.set(choice=CHANGED)
 
     assert outcome.failed == (
-        ("app a (server run-1)", f"Coolify began no deployment in 60 s: {why}"),
+        ("app a (server run-1)", f"Coolify started no deployment within 60 s: {why}"),
     )
-    assert outcome.owed == {shop}
+    assert outcome.redeploys == {shop}
     assert len(team.server.asked("POST *")) == 13
 
 
@@ -157,7 +157,7 @@ def test_what_an_earlier_run_owes_is_restarted_if_it_still_asks_for_the_runtime(
     done = team.state.add_app("done", team.run, "--runtime=runsc")
     undone = team.state.add_app("undone", team.run, "--env=$X")
     exempt = team.state.add_app("exempt", team.run, "--runtime=runsc")
-    team.owed = frozenset({done, undone, exempt, "gone"})
+    team.redeploys = frozenset({done, undone, exempt, "gone"})
     choice = replace(CHANGED, exempt=(AppExemption(app="exempt", reason="moves next week"),))
 
     outcome = team.set(choice=choice)
@@ -165,9 +165,9 @@ def test_what_an_earlier_run_owes_is_restarted_if_it_still_asks_for_the_runtime(
     assert outcome == Outcome(redeployed=("done",))
     assert team.state.restarted == [done]
     assert {line.split(": ", 1)[1] for line in team.lines if "not restarted" in line} == {
-        "not restarted: it does not ask for runsc",
-        "not restarted: it is exempt: moves next week",
-        "not restarted: it is gone",
+        "not restarted: its options do not ask for runsc",
+        "not restarted: exempt: moves next week",
+        "not restarted: deleted in the meantime",
     }
 
 
@@ -199,11 +199,11 @@ def test_an_app_that_may_have_been_set_stays_owed(team: Team) -> None:
     team.server.arm(f"GET /applications/{shop}", "500", nth=3, times=6)
 
     first = team.set(choice=CHANGED)
-    owed = team.owed
+    redeploys = team.redeploys
     second = team.set(choice=CHANGED)
 
     assert not first.ok
-    assert owed == {shop}
+    assert redeploys == {shop}
     assert second == Outcome(redeployed=("a",))
     assert team.server.patches == {shop: 1}
 
@@ -216,7 +216,7 @@ def test_a_restart_without_an_answer_is_not_asked_for_again_in_this_run(team: Te
 
     assert outcome.redeployed == ("b",)
     assert team.state.restarted == [a, b]
-    assert team.owed == {a}
+    assert team.redeploys == {a}
 
 
 def test_a_token_that_is_withdrawn_leaves_the_rest_owed(team: Team) -> None:
@@ -231,7 +231,7 @@ def test_a_token_that_is_withdrawn_leaves_the_rest_owed(team: Team) -> None:
     outcome = team.set(choice=CHANGED)
 
     assert (outcome.set, outcome.redeployed, outcome.left) == (("a", "b"), ("a",), 1)
-    assert team.owed == {b}
+    assert team.redeploys == {b}
     assert not outcome.ok
 
 
@@ -269,7 +269,7 @@ def test_a_run_that_is_killed_at_any_request_is_finished_by_the_next(
             assert {runtime_of(team.state.options(uuid)) for uuid in apps} == {"runsc"}
             assert team.server.patches == dict.fromkeys(apps, 1)
             assert set(team.state.restarted) == set(apps)
-            assert team.owed == frozenset()
+            assert team.redeploys == frozenset()
         if is_whole:
             break
 

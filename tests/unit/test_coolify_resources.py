@@ -110,7 +110,8 @@ def test_a_compose_app_and_a_service_are_set_in_their_compose_files() -> None:
         pytest.param(
             "--cap-drop=ALL",
             "by_hand",
-            'write "--cap-drop=ALL --runtime=runsc" into its Custom Docker options: the API cannot',
+            'write "--cap-drop=ALL --runtime=runsc" into its Custom Docker options: '
+            "the API cannot set it",
             id="another-option",
         ),
         pytest.param(
@@ -133,7 +134,7 @@ def test_a_database_that_is_not_shown_is_set_by_hand_too() -> None:
     found = judge(subject("standalone-redis"), "runsc")
 
     assert found.state == "by_hand"
-    assert found.text.endswith("; the API does not show them")
+    assert found.text.endswith("; the API does not show this field")
 
 
 @pytest.mark.parametrize("kind", ["application", "standalone-mysql", "service"])
@@ -155,7 +156,7 @@ def test_an_app_that_the_api_does_not_show_cannot_be_set() -> None:
     found = of_app(None)
 
     assert (found.state, found.name) == ("impossible", "shop")
-    assert "of another team" in found.text
+    assert "belongs to another team" in found.text
 
 
 def test_an_app_that_is_on_a_server_without_the_runtime_too_is_not_set() -> None:
@@ -165,7 +166,7 @@ def test_an_app_that_is_on_a_server_without_the_runtime_too_is_not_set() -> None
     done = of_app(app("--runtime=runsc"), found=both)
 
     assert unset.state == "by_hand"
-    assert "it is on spare too" in unset.text
+    assert "it also runs on spare" in unset.text
     assert 'write "--init --runtime=runsc" into' in unset.text
     assert done.state == "enforced"
 
@@ -174,7 +175,7 @@ def test_a_text_that_cannot_be_written_is_told_with_the_reason() -> None:
     found = of_app(app("--env=$HOME"))
 
     assert found.state == "by_hand"
-    assert found.text.startswith("Coolify refuses options with '$' in them, got --env=$HOME; ")
+    assert found.text.startswith("Coolify refuses options that contain '$', got --env=$HOME; ")
 
 
 def test_such_a_text_that_has_the_runtime_is_enforced() -> None:

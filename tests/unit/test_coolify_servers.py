@@ -62,7 +62,7 @@ def test_ssh_goes_where_coolifys_own_goes_and_to_the_control_host_by_its_name() 
 @pytest.mark.parametrize(
     ("servers", "said"),
     [
-        pytest.param([], "Coolify knows no server", id="none"),
+        pytest.param([], "Coolify shows no server", id="none"),
         pytest.param(
             [server("a", "192.0.2.1"), server("a", "192.0.2.2")], "two servers", id="one-name-twice"
         ),

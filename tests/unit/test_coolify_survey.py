@@ -99,7 +99,9 @@ def test_where_no_server_is_chosen_nothing_is_asked(coolify: tuple[ApiServer, Cl
     found = looked(coolify, choice)
 
     assert coolify[0].seen == []
-    assert plan_lines(found, choice) == ["gvisor_coolify_servers is empty: no app is looked at"]
+    assert plan_lines(found, choice) == [
+        "gvisor_coolify_servers is empty: no app is checked or set"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_a_pattern_that_names_no_server_is_told_with_those_there_are(
     with pytest.raises(Problem) as refused:
         looked(coolify, Choice("runsc", ("run-1", "prod-*")))
 
-    assert "what is no server, got prod-*; " in str(refused.value)
+    assert "matches no server, got prod-*; " in str(refused.value)
     assert str(refused.value).endswith("Coolify shows the token run-1, run-2")
 
 
@@ -186,16 +188,19 @@ def test_the_plan_says_app_by_app_what_changes(
         f'app blog (server run-1): {head} none -> "--runtime=runsc"',
     ]
     write = 'write "--init --runtime=runsc" into its Custom Docker options'
-    assert lines[2:4] == [f"by hand: database pg (server run-1): {write}:", "  the API cannot"]
+    assert lines[2:4] == [
+        f"by hand: database pg (server run-1): {write}:",
+        "  the API cannot set it",
+    ]
     assert lines[4:7] == [
         "gap: pull request previews run without the options: shop",
-        "gap: builds run unsandboxed: shop",
-        "gap: stopped: the options take effect when it is started: blog",
+        "gap: builds run directly on the host kernel: shop",
+        "gap: stopped: the options take effect at the next start: blog",
     ]
-    numbers = "2 to set, 1 set already, 1 by hand, 0 impossible, 0 exempt"
+    numbers = "2 to set, 1 already set, 1 by hand, 0 impossible, 0 exempt"
     assert lines[7:] == [
         f"--runtime=runsc on 1 server: {numbers}; running",
-        "  apps that are set are restarted",
+        "  apps that get set are restarted",
     ]
 
 
@@ -226,4 +231,7 @@ def test_a_gap_that_many_apps_have_is_one_line(
 
     lines = plan_lines(looked(coolify), ALL)
 
-    assert "gap: builds run unsandboxed: app-0, app-1, app-2, app-3, app-4 and 25 more" in lines
+    assert (
+        "gap: builds run directly on the host kernel: app-0, app-1, app-2, app-3, app-4 and 25 more"
+        in lines
+    )

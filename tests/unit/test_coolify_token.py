@@ -49,7 +49,9 @@ def test_it_is_told_where_it_could_be() -> None:
 def test_a_file_that_others_can_use_is_refused(file: Path, mode: int) -> None:
     file.chmod(mode)
 
-    with pytest.raises(Problem, match=r"others can read .* \(6[0-9]{2}\).*chmod 600") as refused:
+    with pytest.raises(
+        Problem, match=r"others can read .* \(mode 6[0-9]{2}\).*chmod 600"
+    ) as refused:
         read_token({}, str(file))
 
     assert SECRET not in str(refused.value)
@@ -68,7 +70,7 @@ def test_a_file_that_others_can_use_is_refused(file: Path, mode: int) -> None:
 def test_a_file_without_a_token_is_refused_and_not_shown(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
-    with pytest.raises(Problem, match="is empty or has a blank") as refused:
+    with pytest.raises(Problem, match="is empty or contains a space") as refused:
         read_token({}, str(file))
 
     assert SECRET not in repr(refused.value)
@@ -79,10 +81,10 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe, 0o600)
 
-    for path, why in ((tmp_path / "none", "No such file"), (tmp_path, "not in a file")):
+    for path, why in ((tmp_path / "none", "No such file"), (tmp_path, "is not a regular file")):
         with pytest.raises(Problem, match=why):
             read_token({}, str(path))
-    with pytest.raises(Problem, match="not in a file"):
+    with pytest.raises(Problem, match="is not a regular file"):
         read_token({}, str(pipe))
     with pytest.raises(Problem, match="not a path"):
         read_token({}, "a\0b")

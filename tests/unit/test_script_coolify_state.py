@@ -15,7 +15,7 @@ from pyinfra_gvisor.coolify.files import (
     ENTRY,
     KEEPER,
     MOUNTS,
-    OWED,
+    REDEPLOYS,
     SOURCE_DIR,
     TIMER,
     patcher_text,
@@ -210,9 +210,9 @@ def test_the_timer_is_told_as_systemd_has_it(
 
 
 def test_redeploys_that_are_owed_are_told(factory: Factory) -> None:
-    write(factory.at(OWED), b"abc\ndef\n")
+    write(factory.at(REDEPLOYS), b"abc\ndef\n")
 
-    assert factory.state().owed == {"abc", "def"}
+    assert factory.state().redeploys == {"abc", "def"}
 
 
 def test_a_host_without_coolifys_directory_is_told(factory: Factory) -> None:
@@ -232,7 +232,7 @@ def test_the_containers_environment_does_not_leave_the_host(factory: Factory) ->
 
 
 def test_looking_changes_nothing(factory: Factory) -> None:
-    write(factory.at(OWED), b"abc\n")
+    write(factory.at(REDEPLOYS), b"abc\n")
     write(factory.at(TIMER))
     factory.compose.write_text("services:\n")
     before = factory.tree()
