@@ -1,29 +1,29 @@
-# Where it is set, each of hundreds of processes compiles what it loads.
+# With it, each of hundreds of processes would compile its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-all test-vm bench lab-up lab-down lint
 
-help: ## Say what there is
+help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: ## Take two throwaway nodes from plain Docker to proven isolation
 	.ci/setup lab
 	.ci/demo
 
-test: ## Run the tests, on real nodes too
+test: ## Run the tests, also on lab nodes
 	.ci/setup nodes
 	.venv/bin/pytest -m "not slow" -n 4 tests/unit tests/cases
 	.venv/bin/pytest -m "not slow" -n 4 tests/node tests/packaging
 
-test-all: ## Run what "make test" leaves out: faults and power cuts, bad files and archives, upgrade and the way back
+test-all: ## Run the slow tests, which "make test" skips: faults, power cuts, bad files and archives, upgrade and rollback
 	.ci/setup nodes
 	.venv/bin/pytest -m slow -n 4 tests/node
 
-test-vm: ## Run the tests on a virtual machine, with KVM where it works: a kernel and a boot of its own
+test-vm: ## Run the tests on a virtual machine, which has its own kernel and boot; with KVM if it works
 	.ci/setup vm
 	.venv/bin/pytest tests/vm
 
-bench: ## Measure, and write tests/bench/README.md
+bench: ## Run the benchmarks and write tests/bench/README.md
 	.ci/setup nodes
 	.venv/bin/python -m tests.bench
 
@@ -31,7 +31,7 @@ lab-up: ## Start the lab: GVISOR_LAB_NODES, GVISOR_LAB_FLAVOURS, GVISOR_LAB_NAME
 	.ci/setup lab
 	.venv/bin/pyinfra-gvisor lab up
 
-lab-down: ## Remove every trace of the lab: containers, volumes, images, keys, our dockerd; what it built stays
+lab-down: ## Remove every trace of the lab: containers, volumes, images, keys, our dockerd; built parts stay
 	.ci/lab-down
 
 lint: ## Check style, types and shell scripts

@@ -1,8 +1,8 @@
-"""The packages of the wheel; everything else that setuptools has to know is in pyproject.toml."""
+"""The packages of the wheel. Everything else for setuptools is in pyproject.toml."""
 
 from setuptools import find_packages, setup
 
-# What package-dir renames, setuptools does not find by itself.
+# setuptools does not find packages that package-dir renames.
 ACTING = ("deploys", "facts", "operations")
 
 setup(

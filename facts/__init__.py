@@ -1,1 +1,1 @@
-"""Facts: what a node is."""
+"""Facts: they read the state of a node."""

@@ -1,4 +1,4 @@
-"""How facts ask a node: with one shell, whose answer is ASCII whatever the node holds."""
+"""Make the command of a fact: one shell, whose output is ASCII."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pyinfra.api import FactBase, Host, QuoteString, StringCommand
 
 from pyinfra_gvisor.errors import Problem
 
-# pyinfra fails a host on bytes that are no UTF-8. Names of processes, files and interfaces may hold
-# any byte, and containers choose some of them. What has to survive is escaped or base64 by then.
+# pyinfra fails a host whose output is not UTF-8. Names of processes, files and interfaces may have
+# any byte, and containers choose some of them. Scripts escape or base64-encode what must survive.
 _PRINTABLE = r"\011\012\040-\176"
 _UNREAD = "pyinfra_gvisor.unread"
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 def asked(text: str) -> StringCommand:
     """
-    Return the command that runs a script on a node and prints ``?`` for bytes that are no ASCII.
+    Return the command that runs a script on a node and prints ``?`` for each non-ASCII byte.
 
-    + text: a POSIX shell script. The exit code is lost, so its answer has to end with a line that
-      says so
+    + text: a POSIX shell script. Its exit code is lost, so its last line must mark the end of a
+      complete output
     """
     return StringCommand(
         "sh", "-c", QuoteString(text), "|", "LC_ALL=C", "tr", "-c", QuoteString(_PRINTABLE), "'?'"

@@ -1,4 +1,4 @@
-"""What an audit judges, in one command."""
+"""Read everything that an audit needs, in one command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class AuditState(FactBase[Observed | None]):
     """
     The node's state and what its running containers were given; ``None`` if it cannot be read.
 
-    + labels: the labels that decide; no other leaves the node
+    + labels: names of container labels that the policy uses; no other label leaves the node
     + textfile_dir: a directory to look for
 
     .. code:: shell
@@ -24,11 +24,11 @@ class AuditState(FactBase[Observed | None]):
     """
 
     def command(self, labels: Iterable[str] = (), textfile_dir: str | None = None) -> StringCommand:
-        """The whole script, as the argument of the one shell that pyinfra starts."""
+        """Return the whole script, as the argument of the one shell that pyinfra starts."""
         return asked(audit_script(labels, textfile_dir=textfile_dir))
 
     def process(self, output: list[str]) -> Observed:
-        """The answer as ``Observed``."""
+        """Parse the output. Raises ``FactProcessError`` if it is malformed."""
         try:
             return parse_observed(output)
         except ValueError as error:

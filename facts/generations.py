@@ -1,4 +1,4 @@
-"""What daemon.json was before each change of ours."""
+"""Read the generations: daemon.json as it was before each change of ours."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Generations(FactBase[tuple[Generation, ...] | None]):
     """
 
     def command(self) -> StringCommand:
-        """One shell, which prints a line for each file."""
+        """Return one shell command, which prints a line for each file."""
         return asked(script("generations"))
 
     def process(self, output: list[str]) -> tuple[Generation, ...]:
-        """The answer as ``Generation``\\ s."""
+        """Parse the output. Raises ``FactProcessError`` if it is malformed."""
         try:
             return parse_generations(output)
         except ValueError as error:

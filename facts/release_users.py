@@ -1,4 +1,4 @@
-"""What on a node still needs an old release."""
+"""Read which releases on a node are in use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pyinfra_gvisor.upgrade.collection import END, parse_release_users
 
 class ReleaseUsers(FactBase[tuple[str, ...] | None]):
     """
-    The releases that a process, a container, a runtime or a generation needs; ``None`` if that
-    cannot be read.
+    The releases that a process, container, runtime or generation uses; ``None`` if unknown.
 
     .. code:: shell
 
@@ -21,12 +20,12 @@ class ReleaseUsers(FactBase[tuple[str, ...] | None]):
     """
 
     def command(self) -> StringCommand:
-        """One shell."""
+        """Return one shell command."""
         text = script("release_users") + f"release_users\necho '{END}'\n"
         return asked(text)
 
     def process(self, output: list[str]) -> tuple[str, ...]:
-        """The answer as names of releases."""
+        """Parse the output. Raises ``FactProcessError`` if it is malformed."""
         try:
             return tuple(sorted(parse_release_users(output)))
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Who uses which runtime."""
+"""Read which container asks for which runtime."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyinfra_gvisor.scripts import script
 
 class RuntimeUsers(FactBase[tuple[RuntimeUser, ...] | None]):
     """
-    Every container with the runtime that it asks for; ``None`` if Docker does not tell.
+    Every container with the runtime that it asks for; ``None`` if Docker does not list them.
 
     .. code:: shell
 
@@ -23,11 +23,11 @@ class RuntimeUsers(FactBase[tuple[RuntimeUser, ...] | None]):
     """
 
     def command(self) -> StringCommand:
-        """One shell, which asks Docker for each container."""
+        """Return one shell command, which asks Docker about each container."""
         return asked(script("runtime_users") + f"runtime_users && echo '{END}'\n")
 
     def process(self, output: list[str]) -> tuple[RuntimeUser, ...]:
-        """The answer as ``RuntimeUser``\\ s."""
+        """Parse the output. Raises ``FactProcessError`` if it is malformed."""
         try:
             return parse_runtime_users(output)
         except ValueError as error:
@@ -35,13 +35,13 @@ class RuntimeUsers(FactBase[tuple[RuntimeUser, ...] | None]):
 
 
 def asking(host: Host) -> Ask:
-    """Return what lists the host's containers when called; that costs one command."""
+    """Return a function that lists the host's containers; a call costs one command."""
 
     def ask() -> tuple[RuntimeUser, ...]:
         found = read_once(host, RuntimeUsers)
         if found is None:
-            todo = "run again with -vvv to see what the node says"
-            raise Problem("the node does not tell which containers use a runtime", todo=todo)
+            todo = "run again with -vvv to see the node's answer"
+            raise Problem("cannot read which containers use a runtime", todo=todo)
         return found
 
     return ask

@@ -1,12 +1,12 @@
 """
-The servers that Coolify itself knows, with the same settings as your own inventory:
+The servers that Coolify knows, with the same settings as your own inventory:
 
     export COOLIFY_URL=https://coolify.example.com COOLIFY_TOKEN=…
     pyinfra inventories/coolify.py deploys/audit.py -y
 
-COOLIFY_TOKEN_FILE names a file with the token instead. COOLIFY_SSH_HOST is how ssh reaches the
-control host, where that is not the host in COOLIFY_URL, as with a tunnel; COOLIFY_SSH_KEY is a key
-for all of them.
+Instead of COOLIFY_TOKEN, COOLIFY_TOKEN_FILE can name a file with the token. COOLIFY_SSH_HOST is the
+control host's name for ssh, if it is not the host in COOLIFY_URL, for example with a tunnel.
+COOLIFY_SSH_KEY is the SSH key for all servers.
 """
 
 import os as _os
@@ -25,5 +25,5 @@ try:
 except _Problem as _problem:
     raise _PyinfraError(f"inventories/coolify.py: {_problem}") from _problem
 
-# Servers that run apps, those that only build them, and the control host: group_data/<group>.py.
+# Servers that run apps, servers that only build them, and the control host: group_data/<group>.py.
 run, build, coolify = _groups.run, _groups.build, _groups.coolify

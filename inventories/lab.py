@@ -1,4 +1,4 @@
-"""Throwaway nodes on this machine, made when they are missing. See pyinfra_gvisor/lab."""
+"""Throwaway nodes on this machine, created if missing. See pyinfra_gvisor/lab."""
 
 import os as _os
 import sys as _sys
@@ -21,5 +21,5 @@ try:
 except _gvisor_lab.LabError as _error:
     raise _PyinfraError(str(_error)) from _error
 
-# The file's own name makes a group as well: group_data/lab.py applies.
+# The name of this file is a group too: group_data/lab.py applies.
 run = [(_node.name, {**_node.host_data(), **_runsc.settings}) for _node in _nodes]

@@ -1,5 +1,5 @@
 """
-This machine, as a run node: for a new server's own cloud-init.
+This machine as a run node, for example in the cloud-init of a new server.
 
     pyinfra inventories/local.py deploys/gvisor.py -y
 """

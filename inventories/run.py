@@ -1,5 +1,5 @@
 """
-Your run nodes. Fill in hosts, as ssh knows them, then look before you leap:
+Your nodes, by group. Write host names as for ssh, then look at the plan, which changes nothing:
 
     pyinfra inventories/run.py deploys/gvisor.py --dry --diff
 """
@@ -19,15 +19,15 @@ run = [
     # ("run-4.example.com", {"gvisor_docker": "debian"}),  # a new machine, without Docker
 ]
 
-# Nodes that build images and nothing else: builds are in no sandbox, so no app belongs beside them.
+# Nodes that build images and run no apps: builds run directly on the host kernel.
 build = [
     # "build-1.example.com",
 ]
 
-# Coolify's control host: no gVisor, and a daemon.json that its installer leaves alone.
+# Coolify's control host: no gVisor, only a daemon.json that Coolify's installer does not overwrite.
 coolify = [
     # "factory.example.com",
 ]
 
 if not [*run, *build, *coolify]:
-    raise _PyinfraError("no host is filled in; write your nodes into the list run")
+    raise _PyinfraError("inventories/run.py: it has no host; write your nodes into the list run")

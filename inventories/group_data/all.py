@@ -1,4 +1,4 @@
-"""For every host. Keys and their meaning: docs/reference/settings.md."""
+"""Data of every host. All settings: docs/reference/settings.md."""
 
 import sys as _sys
 from pathlib import Path as _Path
@@ -7,7 +7,7 @@ _sys.path.append(str(_Path(__file__).resolve().parents[2]))  # from any director
 
 from pyinfra_gvisor.deploys.hosts import require_hosts
 
-# Without a host, as behind a mistyped --limit, pyinfra would run nothing and end well.
+# Without a host, for example after a mistyped --limit, pyinfra does nothing and still exits with 0.
 require_hosts()
 
 _sudo = True

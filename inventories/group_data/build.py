@@ -1,10 +1,10 @@
 """
-For nodes that build images and run nobody's app: no gVisor, and dockerd hardened as on run nodes.
+Data of nodes that build images and run no apps: no gVisor; dockerd is hardened as on run nodes.
 
-A build is in no sandbox: BuildKit runs each RUN step of a Dockerfile with runc, on the node's own
-kernel, whatever the default runtime is. Built beside apps, one stranger's Dockerfile would be a
-hole in that kernel away from everybody's containers and their data. Here it meets other builds,
-what they are given and the registry's password: let nothing else trust them.
+Builds run directly on the host kernel: BuildKit runs each RUN step of a Dockerfile with runc,
+whatever the default runtime is. On a node with apps, a hole in that kernel would give one
+stranger's Dockerfile all containers and their data. On a build node it reaches other builds, their
+secrets and the registry's password: nothing else should trust these.
 """
 
 gvisor_runtimes = {}

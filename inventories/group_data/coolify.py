@@ -1,7 +1,7 @@
 """
-For Coolify's control host: no strangers' code runs there, so no gVisor, only its daemon.json.
+Data of Coolify's control host: no strangers' code runs there, so only daemon.json is managed.
 
-Coolify's installer overwrites daemon.json unless it has default-address-pools.
+Coolify's installer overwrites a daemon.json that has no default-address-pools.
 """
 
 gvisor_runtimes = {}
@@ -10,8 +10,8 @@ gvisor_waivers = {
     "2.14": "no strangers' code runs here, and Coolify's own containers are left as they are",
     "2.16": "no strangers' code runs here, and Coolify's own containers are left as they are",
 }
-# Where Coolify answers, and the servers whose apps are set: docs/coolify.md. Its token is in the
-# environment as COOLIFY_TOKEN.
+# Coolify's address, and the servers whose apps get the runtime: docs/coolify.md. The token comes
+# from the environment variable COOLIFY_TOKEN.
 # gvisor_coolify_url = "https://coolify.example.com"
 # gvisor_coolify_servers = ["run-*"]
 

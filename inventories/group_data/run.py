@@ -1,28 +1,28 @@
-"""For nodes that run your users' containers. All keys: docs/reference/settings.md."""
+"""Data of nodes that run your users' containers. All settings: docs/reference/settings.md."""
 
-# The release to have. Changing it installs the new one beside the old; new containers take it.
+# The gVisor release. A new one is installed beside the old one; new containers use it.
 gvisor_release = "20260928.0"
 
-# Docker runtimes by name. Apps that ask for "runsc" are what everything here is about. The second
-# one has gVisor's own network stack, and Docker's names with it: docs/names.md.
+# Docker runtimes by name. Apps ask for "runsc". The second one has gVisor's own network stack, and
+# resolves Docker's names too: docs/names.md.
 gvisor_runtimes = {
     "runsc": {"network": "host"},
     # "gvisor": {"network": "sandbox", "dns": "docker"},
 }
 
-# What the audit asks for beside what Coolify runs for its users, and where its reports go.
+# Apps that need not run in gVisor, and the directory for the audit's reports.
 # gvisor_exempt = [{"name": "shop-builder", "reason": "builds images, until it moves in March"}]
 # gvisor_report_dir = "reports"
 
-# A timer on the node that looks every two minutes for apps that are not in their sandbox.
+# A timer on the node that checks every two minutes for apps that must run in gVisor but do not.
 # gvisor_watch = True
 
-# What containers may reach: the open internet and each other, but no metadata service, no private
-# network, not the node itself, no mail port. Look with --dry first: docs/egress.md.
+# Firewall for containers: allow the internet and other containers; block metadata services, private
+# networks, the node itself and mail ports. Look at the plan first: docs/egress.md.
 # gvisor_egress = {"allow": [{"to": "10.0.0.5", "ports": ["5432"]}]}
 
-# Kernel modules that no run node needs are kept out, and settings of its network set.
+# Block kernel modules that no run node needs, and harden sysctls: docs/kernel.md.
 # gvisor_kernel = {}
 
-# Keys of daemon.json to own over the hardened default; None leaves a key alone.
+# Keys of daemon.json, on top of the hardened defaults; None leaves a key unmanaged.
 # gvisor_daemon_json = {"userland-proxy": None, "registry-mirrors": ["https://mirror.example.com"]}

@@ -36,7 +36,7 @@ def test_an_inventory_without_hosts_says_what_to_edit() -> None:
     outcome = pyinfra("inventories/run.py", "deploys/gvisor.py", "--dry")
 
     assert outcome.code == 1
-    assert "no host is filled in; write your nodes into the list run" in outcome.stderr
+    assert "inventories/run.py: it has no host; write your nodes into the list run" in outcome.stderr
 
 
 def test_build_nodes_alone_are_an_inventory(tmp_path: Path) -> None:

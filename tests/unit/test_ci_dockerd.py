@@ -110,7 +110,7 @@ def test_a_built_docker_takes_the_place_of_the_machines_and_goes_again(machine: 
     assert replaced.returncode == stopped.returncode == 0, replaced.stderr + stopped.stderr
     assert running == str(machine.state / "dockerd.programs/dockerd")
     assert own is False
-    assert "takes the place of this machine's Docker until" in replaced.stderr
+    assert "runs instead of this machine's Docker until" in replaced.stderr
     assert not machine.state.exists()
 
 
@@ -132,7 +132,7 @@ def test_it_can_be_replaced_by_a_later_one(machine: Machine) -> None:
         pytest.param(
             "4f5c\n1a2b\n", {}, "containers run in this machine's Docker: 4f5c 1a2b", id="used"
         ),
-        pytest.param(None, {}, "it does not say what runs in it", id="silent"),
+        pytest.param(None, {}, "Docker does not list its containers", id="silent"),
         pytest.param("", {"DOCKER_HOST": "tcp://db:2375"}, "DOCKER_HOST is set", id="another-host"),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_docker_that_somebody_else_has_started_is_not_replaced(machine: Machin
     refused = machine.run("replace", str(machine.built))
 
     assert refused.returncode == 1
-    assert "was started neither by docker.service nor by the lab" in refused.stderr
+    assert "was not started by docker.service or the lab" in refused.stderr
     assert machine.machines_own_runs
 
 
@@ -176,5 +176,5 @@ def test_what_others_have_put_into_it_meanwhile_is_not_lost(
     stopped = machine.run("stop")
 
     assert stopped.returncode == 0
-    assert f"and not the lab's: {text.strip()}" in stopped.stderr
+    assert f"that are not the lab's: {text.strip()}" in stopped.stderr
     assert machine.running == str(machine.state / "dockerd.programs/dockerd")
