@@ -1,4 +1,4 @@
-"""What a node is, in one command."""
+"""Read the state of a node in one command."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class NodeState(FactBase[Node | None]):
     def command(
         self, textfile_dir: str | None = None, proof_image: str | None = None
     ) -> StringCommand:
-        """The whole script, as the argument of the one shell that pyinfra starts."""
+        """Return the whole script, as the argument of the one shell that pyinfra starts."""
         return asked(state_script(textfile_dir=textfile_dir, proof_image=proof_image))
 
     def process(self, output: list[str]) -> Node:
-        """The answer as a ``Node``."""
+        """Parse the output. Raises ``FactProcessError`` if it is malformed."""
         try:
             return parse_node(output)
         except ValueError as error:
@@ -44,10 +44,11 @@ class NodeState(FactBase[Node | None]):
 
 def read_node(host: Host) -> Node | None:
     """
-    The node's state, read once and kept until something changes it.
+    Return the node's state, read once and kept until a command may have changed it.
 
-    pyinfra keeps no facts, and every read is a round trip. What we keep holds until an operation
-    yields a command on this host (they call ``forget_node``) or has run one (pyinfra counts them).
+    pyinfra caches no facts, and each read is a round trip. The kept state is valid until an
+    operation yields a command on this host (it calls ``forget_node``) or has run one (pyinfra
+    counts them).
 
     Returns None, with the host marked as failed, if the state cannot be read.
     """
@@ -56,7 +57,7 @@ def read_node(host: Host) -> Node | None:
 
 
 def read_once(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | None:
-    """Any other fact about what a node is, kept as long as the node's state is."""
+    """Return another fact about the node, kept as long as its state is."""
     memory = host.connector_data.setdefault(_MEMORY, {})
     key = (fact, *sorted(arguments.items()))
     kept = memory.get(key)
@@ -71,14 +72,14 @@ def read_once(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T
 
 def forget_node(host: Host) -> None:
     """
-    What was read no longer holds: the next ``read_node`` asks the node again.
+    Discard the kept state: the next ``read_node`` asks the node again.
 
-    To be called before a command is yielded. While commands are only prepared, none is run.
+    Call this before yielding a command. Does nothing while pyinfra only prepares commands.
     """
     if host.state.is_executing:
         host.connector_data.pop(_MEMORY, None)
 
 
 def operations_run(host: Host) -> int:
-    """How many operations have run a command on this host, anybody's."""
+    """Return how many operations, also of other deploys, have run a command on this host."""
     return sum(data.operation_meta.executed for data in host.state.ops[host].values())
