@@ -206,7 +206,7 @@ def test_the_deploy_has_a_watch_as_the_data_say(
 
     assert acted(nodes["a"]) == expected
     operations = len(fleet.state.get_op_order())
-    assert operations == (9 if data or lines else 8)
+    assert operations == (6 if data or lines else 5)
 
 
 def test_the_removal_takes_the_watch_first() -> None:
