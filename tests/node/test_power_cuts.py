@@ -63,10 +63,10 @@ CUTS = (
     ("Prove isolation", MANY, False),
     ("Write runtime wrappers", FEW, True),
     ("Install runsc", MANY, True),
-    ("Prove the release before it is used", FEW, True),
-    ("Bring daemon.json into force", MANY, True),
-    ("Point the link for people at it", FEW, True),
-    ("Remove releases that nothing needs", MANY, True),
+    ("Prove the new release", FEW, True),
+    ("Apply daemon.json", MANY, True),
+    ("Update the runsc link", FEW, True),
+    ("Remove unused releases", MANY, True),
 )
 
 SHARED = """
