@@ -93,8 +93,10 @@ def test_a_network_that_would_stay_outside_is_refused_unless_that_is_asked_for()
     with pytest.raises(Problem, match="the Docker network lan would not be filtered: its bridge"):
         planned(node, {})
     assert planned(node, {"exclude": ["br0"]}).warnings == (
-        "containers of the Docker network lan are not filtered: its bridge br0 carries the default "
-        "route",
+        (
+            "containers of the Docker network lan are not filtered: its bridge br0 carries the "
+            "default route"
+        ),
     )
 
 

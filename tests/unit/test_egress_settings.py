@@ -63,7 +63,8 @@ def test_no_key_is_no_firewall_and_an_empty_one_is_the_default() -> None:
         ),
         pytest.param(
             allowed("10.0.0.5", ports=["0"]),
-            "['allow']['0']['ports'] not a port or a range of ports, got 0; write 443, 53/udp or 8000-8010/tcp",
+            "['allow']['0']['ports'] not a port or a range of ports, got 0; "
+            "write 443, 53/udp or 8000-8010/tcp",
             id="port-0",
         ),
         pytest.param(
