@@ -1,6 +1,8 @@
 """
-Measures a run that has nothing to do, ours and others', with the audit and the proof, what the
-firewall costs, what each network stack and what strict hardening costs, and writes README.md.
+Run the benchmarks and write the results to README.md.
+
+Measures runs with nothing to do (ours, the floor, Ansible), the audit, the proof, and the cost of
+the firewall, of each network stack and of strict hardening.
 """
 
 from __future__ import annotations
@@ -36,14 +38,14 @@ from tests.bench.results import Samples
 from tests.bench.variants import BENCH, PARALLEL, ROOT, Variant, Workshop
 
 RUNS, RULES, STACKS, HARDENING = "bench", "rules", "stacks", "hardening"
-"""The parts of README.md that are written, each between markers of its own."""
+"""The parts of README.md that are written, each between its own markers."""
 
 LOAD_MAX = 0.5
-"""Above this somebody else is at work here; two cores are soon full."""
+"""Above this load other processes disturb the measurement on two cores."""
 
 
 def main() -> int:
-    """Measure, print, write; 0 if that went well, whether or not the goals are reached."""
+    """Measure, print and write; return 0 even if goals are missed, 1 after an error."""
     arguments = _arguments()
     adopt_orphans()
     signal.signal(signal.SIGTERM, _stop)
@@ -67,7 +69,7 @@ def main() -> int:
 
 
 def _stop(number: int, _frame: object) -> NoReturn:
-    """End in order, so that the node is removed."""
+    """Raise an error on SIGTERM, so that the node is removed."""
     raise BenchError(f"ended by {signal.Signals(number).name}")
 
 
@@ -97,7 +99,7 @@ def _hosts(text: str) -> list[int]:
 def _bench(kept: Path, hosts: list[int], runs: int, readme: Path) -> None:
     load = _load()
     for name in ("pyinfra_gvisor", "facts", "operations", "deploys"):
-        compile_dir(ROOT / name, quiet=1)  # as pip does, and a clone's first run unless it must not
+        compile_dir(ROOT / name, quiet=1)  # as pip does; a clone's first run would do it
     ansible = ensure_ansible(kept, tell=_tell)
     with bench_node() as node, tempfile.TemporaryDirectory() as work:
         workshop = Workshop(node, ansible, Path(work))
@@ -139,12 +141,12 @@ def _publish(readme: Path, part: str, *texts: str) -> None:
 def _load() -> float:
     load = os.getloadavg()[0]
     if load > LOAD_MAX:
-        _tell(f"the machine is busy (load {load:.1f}): compare what is measured within, no seconds")
+        _tell(f"the machine is busy (load {load:.1f}): compare rows of a table, not seconds")
     return load
 
 
 def _interleaved(workshop: Workshop, hosts: int, runs: int) -> dict[tuple[int, str], Samples]:
-    """A B C A B A B, A B C …, so that whatever else this machine does meets them all alike."""
+    """Run A B C A B A B, A B C …: other load on this machine then affects all variants alike."""
     variants = [variant for variant in workshop.variants() if hosts <= variant.hosts_max]
     samples: dict[tuple[int, str], Samples] = {(hosts, variant.name): [] for variant in variants}
     for number in range(1, runs + 1):

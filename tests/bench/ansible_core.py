@@ -1,4 +1,4 @@
-"""ansible-core in an environment of its own, so that nothing of ours has to get along with it."""
+"""Install ansible-core into its own virtual environment, apart from our dependencies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VERSION = "from importlib.metadata import version; print(version('ansible-core'
 
 
 def ensure_ansible(parent: Path, *, tell: Callable[[str], None]) -> Path:
-    """Have ansible-core below ``parent``; the directory with its programs."""
+    """Install ansible-core below ``parent`` if missing; return the directory of its programs."""
     digest = hashlib.sha256(f"{REQUIREMENT} {sys.version}".encode()).hexdigest()[:12]
     path = parent / f"ansible-{digest}"
     if not (path / _STAMP).is_file():
@@ -40,16 +40,16 @@ def ensure_ansible(parent: Path, *, tell: Callable[[str], None]) -> Path:
 
 
 def ansible_version(programs: Path) -> str:
-    """The version that is installed there."""
+    """Return the installed version."""
     command = [str(programs / "python"), "-c", _VERSION]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def write_inventory(path: Path, node: LabNode, hosts: int, *, group_data: Path) -> None:
-    """The node under ``hosts`` names, with the settings of a group's data as variables."""
+    """Write an inventory: the node under ``hosts`` names, with a group's settings as variables."""
     options = f"-o HostName=127.0.0.1 -o UserKnownHostsFile={node.known_hosts}"
     variables = {
-        # Another ansible_host for each: Ansible would share one connection among equal ones.
+        # A different ansible_host for each: Ansible shares one connection between equal ones.
         "ansible_host": "{{ inventory_hostname }}",
         "ansible_port": node.ssh_port,
         "ansible_user": node.host_data()["ssh_user"],

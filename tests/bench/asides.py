@@ -1,4 +1,4 @@
-"""What a network stack costs besides: a container that does nothing, and answers with TCP_CORK."""
+"""Further costs of a network stack: CPU time of an idle container, and answers with TCP_CORK."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ IDLE_S = 30
 ASKED = 11
 PATIENCE_S = 15
 TICK_MS = 10
-"""Of /proc/<pid>/stat: proc(5), sysconf(_SC_CLK_TCK) is 100 on every Linux of ours."""
+"""Unit of times in /proc/<pid>/stat: sysconf(_SC_CLK_TCK) is 100 on every node: proc(5)."""
 
 _STAT = "cat /proc/$1/stat"
-# Prints the milliseconds of each answer; of one that does not come, those that it was waited for.
+# Prints the seconds of each answer; of an answer that does not come, the seconds waited.
 _ASK = """
 curl -s -o /dev/null -o /dev/null --max-time "$1" -w '%{time_total}\n' "$2" "$3" || :
 """
@@ -36,7 +36,7 @@ class Asides:
 
 
 def asides(pair: Pair) -> Asides:
-    """Measure on containers that nobody asks anything meanwhile."""
+    """Measure idle CPU time first, then answers."""
     before = _spent(pair)
     time.sleep(IDLE_S)
     idle = {kind: spent - before[kind] for kind, spent in _spent(pair).items()}
@@ -49,14 +49,14 @@ def asides(pair: Pair) -> Asides:
 
 
 def asides_sentence(found: Asides) -> str:
-    """What was measured, in words."""
+    """Return a sentence with the results."""
     idle = _by_kind({kind: f"{spent}" for kind, spent in found.idle_ms.items()})
     corked = _by_kind({kind: f"{median(times):.1f}" for kind, times in found.corked_ms.items()})
     later = _by_kind({kind: f"{median(times):.1f}" for kind, times in found.next_ms.items()})
     return (
-        f"A container that nobody asks spends {idle} ms of CPU in {IDLE_S} s. With `tcp_nopush on` "
+        f"An idle container uses {idle} ms of CPU in {IDLE_S} s. With `tcp_nopush on` "
         f"(TCP_CORK) the first answer on a connection takes {corked} ms, the next one {later} ms "
-        f"(medians of {ASKED}; given up after {PATIENCE_S * 1000} ms)."
+        f"(medians of {ASKED}; limit {PATIENCE_S * 1000} ms)."
     )
 
 

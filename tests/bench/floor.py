@@ -1,4 +1,4 @@
-"""The least that any deploy must do to know a node: read it, with one command."""
+"""The minimum of any deploy: read the node's state, with one command."""
 
 from pyinfra import host
 

@@ -1,4 +1,4 @@
-"""What the bench is to show, each goal with the number that decides it."""
+"""Goals of the bench, each with the measure that decides it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.bench.results import (
 )
 
 LEFT_LEAST = 0.95
-"""The share of a container's throughput that the firewall's rules leave."""
+"""Goal: at least this share of a container's throughput is left with the firewall's rules."""
 
 STRICT_MOST = 1.5
-"""How many times standard's the time of any work may be, for strict to be what is recommended."""
+"""Goal for recommending strict hardening: no work takes more than so many times standard's."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A number got from results of the variants that it ``needs``, for a number of hosts."""
+    """A number computed from the results of the variants in ``needs``, for a number of hosts."""
 
     text: str
     needs: tuple[str, ...]
@@ -35,7 +35,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a measure is to be on that many hosts."""
+    """The range that a measure must be in, for a number of hosts."""
 
     hosts: int
     measure: Measure
@@ -43,13 +43,13 @@ class Goal:
     most: float = float("inf")
 
     def measured(self, results: Results) -> float | None:
-        """The number, or None if the runs that it needs were not made."""
+        """Return the number; None if the runs that it needs were not made."""
         if any((self.hosts, name) not in results for name in self.measure.needs):
             return None
         return self.measure.of(results, self.hosts)
 
     def reached(self, number: float) -> bool:
-        """Whether that number is as good as it is to be."""
+        """Return True if the number is in the range."""
         return self.least <= number <= self.most
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Goal:
 
 
 def ratio(what: str, by: str) -> Measure:
-    """The wall time of ``what``, divided by that of ``by``."""
+    """Return the measure: wall time of ``what``, divided by that of ``by``."""
     return Measure(
         f"{what} / {by}",
         (what, by),
@@ -67,7 +67,7 @@ def ratio(what: str, by: str) -> Measure:
 
 
 def longer_s(what: str, than: str) -> Measure:
-    """How many seconds ``what`` takes longer than ``than``."""
+    """Return the measure: wall time of ``what`` minus that of ``than``, in seconds."""
     return Measure(
         f"{what} minus {than}, seconds",
         (what, than),
@@ -76,7 +76,7 @@ def longer_s(what: str, than: str) -> Measure:
 
 
 def most_channels(what: str) -> Measure:
-    """How many exec channels a host a run of ``what`` opened at most."""
+    """Return the measure: the most exec channels for one host in any run of ``what``."""
     return Measure(
         f"{what}, channels a host",
         (what,),

@@ -1,6 +1,6 @@
 """
-What ``hardening: "strict"`` costs: the same work in a container under a standard and under a strict
-runtime, with each network, on one node.
+Measure the cost of ``hardening: "strict"``: the same work under a standard and a strict runtime,
+with each network, on one node.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LAB_NAME = "gvisor-bench-hardening"
 ROUNDS = 9
 NODE = "hardened"
 PAIRS = {"host": ("standard", "strict"), "sandbox": ("inner", "innerstrict")}
-"""By network: the runtime that is compared with, and the strict one."""
+"""By network: the standard runtime and the strict one."""
 RUNTIMES = {
     name: {"network": network, "hardening": hardening}
     for network, pair in PAIRS.items()
@@ -36,7 +36,7 @@ _WORK = (Path(__file__).parent / "hardening_work.py").read_text()
 def compare(
     rounds: int, *, load: float, tell: Callable[[str], None], directory: Path
 ) -> tuple[str, list[Hardened]]:
-    """What it was measured on, and the rows."""
+    """Measure; return a description and the rows."""
     with _node(directory) as node:
         list(_round(node, list(RUNTIMES)))  # not counted: the first time is slow
         rows: dict[str, Hardened] = {}
@@ -53,7 +53,7 @@ def compare(
 
 
 def _round(node: BenchNode, names: list[str]) -> Iterator[tuple[str, str, float]]:
-    """All the work under each runtime: row, runtime and seconds."""
+    """Do all the work under each runtime; yield row, runtime and seconds."""
     for name in names:
         yield START, name, _took_s(node, _RUN.format(name=name))
     for name in names:

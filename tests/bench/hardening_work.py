@@ -1,7 +1,7 @@
 """
-Work that a sandbox stands in the way of; prints the seconds that each kind took, as JSON.
+Do work that a sandbox makes slower; print the seconds for each kind, as JSON.
 
-Not below ``/tmp``, where gVisor has a file system of its own in memory.
+Not below ``/tmp``: there gVisor has its own file system in memory.
 """
 
 import json

@@ -1,8 +1,8 @@
 """
-How long the installation of a release takes, against ``curl | sha512sum | tar`` on the same node.
+Compare the installation of a release with ``curl | sha512sum | tar`` on the same node.
 
 ``python -m tests.bench.install`` prints medians of interleaved rounds and their ratio. The archive
-has the size of a release of 2026 and a runsc of 2026 in it; it comes by ssh from a server here.
+has the size and the runsc of a release of 2026. The node downloads it from this machine by SSH.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ sync -f /opt/plain
 
 
 def main() -> int:
-    """Measure and print; 0 if the goal is reached, 1 if not."""
+    """Measure and print; return 0 if the goal is reached, 1 if not."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.install", description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="rounds")
     runs = parser.parse_args().runs
@@ -79,12 +79,12 @@ def _measure(node: LabNode, directory: Path, runs: int) -> int:
 def _timed(job: Callable[[], int]) -> float:
     began_s = time.perf_counter()
     if job() != 0:
-        raise SystemExit("a run failed, nothing was measured")
+        raise SystemExit("a run failed, so nothing was measured")
     return time.perf_counter() - began_s
 
 
 def _archive(directory: Path) -> Path:
-    """A release as large as the real one; what fills it up compresses as programs do."""
+    """Write an archive as large as a real one; its filler compresses like programs."""
     members = release_members(current_archive(), RELEASE)
     filler = bytearray()
     for path in sorted(Path("/usr/lib").rglob("*.so*")):

@@ -1,4 +1,4 @@
-"""One node under many names. The file is called lab so that the lab's group data apply."""
+"""Inventory: one node under many names. It is called lab, so that group_data/lab.py applies."""
 
 import json as _json
 import os as _os

@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""Describe the machine and versions of a measurement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.bench.node import BenchNode
 
 
 def describe(node: BenchNode, ansible: Path, *, runs: int, load: float) -> str:
-    """A sentence with date, hardware and versions."""
+    """Return a sentence with date, hardware and versions."""
     docker, openssh = node.shell(
         "docker version --format '{{.Server.Version}}'; sshd -V 2>&1"
     ).split("\n")
@@ -26,7 +26,7 @@ def describe(node: BenchNode, ansible: Path, *, runs: int, load: float) -> str:
 
 
 def measured_on(rounds: int, load: float) -> str:
-    """The beginning of such a sentence; ``load`` is what the machine did before."""
+    """Return the beginning of such a sentence; ``load`` is the load before the measurement."""
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, medians of {rounds} interleaved rounds, on "
         f"{len(os.sched_getaffinity(0))} cores ({_processor()}), Linux {platform.release()}, "

@@ -1,4 +1,4 @@
-"""One run of a command: how long it took, and what it cost this machine's processors."""
+"""Run a command and measure its wall time and processor time on this machine."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
 class BenchError(Problem):
-    """Something that keeps the bench from measuring what it claims to measure."""
+    """An error that makes a measurement invalid."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """``cpu_s`` is user and system time of the command and of all that it left running."""
+    """One run. ``cpu_s``: user and system time of the command and of processes it left running."""
 
     wall_s: float
     cpu_s: float
@@ -36,10 +36,10 @@ class Run:
 
 def adopt_orphans() -> None:
     """
-    Become the parent of what a measured command leaves behind.
+    Become the parent of processes that a measured command leaves running.
 
-    ssh's ControlPersist masters outlive Ansible; as orphans of somebody else's, nobody could tell
-    what they cost, and the next run would find them warm.
+    ssh's ControlPersist masters outlive Ansible. Without this, their processor time would be
+    unknown, and the next run would use their open connections.
     """
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise BenchError(
@@ -48,7 +48,7 @@ def adopt_orphans() -> None:
 
 
 def run(command: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, str]) -> Run:
-    """Run ``command``, then end what it left running. Raises ``BenchError`` if it fails."""
+    """Run ``command``, then end processes that it left. Raise ``BenchError`` if it fails."""
     with tempfile.TemporaryFile(mode="w+") as output:
         with _deadline(), no_orphans():
             cpu_s = _cpu_of_children_s()
@@ -72,12 +72,14 @@ def run(command: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, s
 
 @contextmanager
 def no_orphans() -> Iterator[None]:
-    """End every process that the body left to us, and wait for it: only then its time counts."""
+    """End all processes that the body left, and wait for them: only then their time counts."""
     before = set(_children())
     try:
         yield
     finally:
-        while orphans := set(_children()) - before:  # those of an orphan become ours when it ends
+        while (
+            orphans := set(_children()) - before
+        ):  # children of an orphan become ours when it ends
             for pid in orphans:
                 os.kill(pid, signal.SIGTERM)
                 os.waitpid(pid, 0)
@@ -85,10 +87,10 @@ def no_orphans() -> Iterator[None]:
 
 @contextmanager
 def _deadline() -> Iterator[None]:
-    """An alarm, since a process that is waited for with a timeout is looked at every 50 ms only."""
+    """Raise after a timeout, by SIGALRM: subprocess's own timeout polls only every 50 ms."""
 
     def too_late(*_: object) -> None:
-        raise BenchError(f"no end after {RUN_TIMEOUT_S} s")
+        raise BenchError(f"the command did not end within {RUN_TIMEOUT_S} s")
 
     before = signal.signal(signal.SIGALRM, too_late)
     signal.alarm(RUN_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""The node of the bench, and what the node itself says a run has cost it."""
+"""The node of the bench, and what a run costs it by its own account."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.bench.measure import BenchError
 LAB_NAME = "gvisor-bench"
 APT_TIMEOUT_S = 300
 
-# sshd says at this level that it starts a session, and what for. Nothing else is changed: the lab's
-# MaxStartups and MaxSessions are above what 50 simultaneous hosts need.
+# At this level sshd logs each session. Nothing else is changed: the lab's MaxStartups and MaxSessions
+# are enough for 50 simultaneous hosts.
 _SSHD = b"LogLevel VERBOSE\n"
 _SSHD_CONFIG = "/etc/ssh/sshd_config.d/bench.conf"
 _JOURNAL = ("journalctl", "--quiet", "--no-pager")
@@ -31,7 +31,7 @@ _SETTLED_TIMEOUT_S = 30
 
 @cache
 def runsc_settings() -> dict[str, Any]:
-    """The settings that name the node's runsc, as ``inventories/lab.py`` has them for the lab's."""
+    """Return the settings for the node's runsc, as in ``inventories/lab.py``."""
     kept = Cache.of(os.environ)
     chosen = chosen_runsc(os.environ, lab=LAB_NAME, cache=kept, tell=tell_on_stderr)
     return dict(chosen.settings)
@@ -39,7 +39,7 @@ def runsc_settings() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment in a node's life."""
+    """A moment: a position in the node's journal, and its processor time so far."""
 
     cursor: str
     cpu_ns: int
@@ -47,7 +47,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the node saw between a mark and now."""
+    """What the node has counted between a mark and now."""
 
     channels: int
     connections: int
@@ -56,38 +56,38 @@ class Cost:
 
 @dataclass(frozen=True)
 class BenchNode:
-    """The one node behind all host names."""
+    """The one node to which all host names lead."""
 
     lab_node: LabNode
 
     def shell(self, command: str, *arguments: str) -> str:
-        """What a command printed that root ran in the node, beside ssh."""
+        """Run a command as root in the node, without SSH. Return its output."""
         ran = self.lab_node.exec("sh", "-c", command, "sh", *arguments)
         if ran.code != 0:
             raise BenchError(f"node: {command}: exit {ran.code}", got=ran.stderr)
         return ran.stdout.strip()
 
     def install(self, package: str) -> None:
-        """Have a package of Debian's."""
+        """Install a package from Debian."""
         install = f"apt-get -qq update && apt-get -qq install --no-install-recommends {package}"
         self.shell(f"DEBIAN_FRONTEND=noninteractive timeout {APT_TIMEOUT_S} sh -c '{install}'")
 
     def version(self, package: str) -> str:
-        """Which one it has."""
+        """Return the version of an installed package."""
         return self.shell("dpkg-query -W -f '${Version}' \"$1\"", package)
 
     def host_data(self) -> str:
-        """What pyinfra has to know to reach it, as JSON."""
+        """Return the host data for pyinfra, as JSON."""
         return json.dumps({**self.lab_node.host_data(), **runsc_settings()})
 
     def mark(self) -> Mark:
-        """Now."""
+        """Return a mark of this moment."""
         self._settle()
         shown = self._journal("--lines=0", "--show-cursor")
         return Mark(shown.partition("-- cursor: ")[2].strip(), self.cpu_ns())
 
     def since(self, mark: Mark) -> Cost:
-        """What has happened since ``mark``, by the node's own account."""
+        """Return what the node has counted since ``mark``."""
         cpu_ns = self.cpu_ns()
         self._settle()
         daemons = ("--identifier=sshd", "--identifier=sshd-session")  # the latter since OpenSSH 9.8
@@ -101,15 +101,17 @@ class BenchNode:
         )
 
     def cpu_ns(self) -> int:
-        """Processor time that it has taken so far, its containers' included."""
+        """Return the node's processor time so far in nanoseconds, including its containers."""
         stats = self.lab_node.container.stats(stream=False, one_shot=True)
         usage = cast("dict[str, Any]", stats)["cpu_stats"]["cpu_usage"]
         return int(usage["total_usage"])
 
     def _settle(self) -> None:
         """
-        Wait until the journal has what sshd has said so far: on a busy machine it comes late, and
-        would count for the next run. A line of our own, sent the same way, comes behind it.
+        Wait until the journal has all of sshd's messages so far.
+
+        On a busy machine they arrive late and would count for the next run. A line of our own,
+        sent in the same way, arrives after them.
         """
         line = f"settled-{time.monotonic_ns()}"
         self.shell(f"logger --socket /dev/log --tag {_SETTLED_TAG} {line}")
@@ -119,7 +121,7 @@ class BenchNode:
             if last.strip() == line:
                 return
             time.sleep(0.1)
-        raise BenchError(f"node: journald is more than {_SETTLED_TIMEOUT_S} s behind")
+        raise BenchError(f"node: journald is more than {_SETTLED_TIMEOUT_S} s late")
 
     def _journal(self, *arguments: str) -> str:
         ran = self.lab_node.exec(*_JOURNAL, *arguments)
@@ -130,7 +132,7 @@ class BenchNode:
 
 @contextmanager
 def bench_node() -> Iterator[BenchNode]:
-    """A node of the bench's own, from plain Docker; removed in the end, whatever happens."""
+    """Yield a new node with plain Docker; remove it in the end, whatever happens."""
     lab = Lab(LAB_NAME)
     try:
         node = BenchNode(lab.up([NodeSpec()])[0])

@@ -1,4 +1,4 @@
-"""What a run has to say of itself to count: that it did its job, on every host, and no other."""
+"""Check the output of a run: it counts only if it did its whole job and nothing else."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ _CHECK = re.compile(r"^ *\[bench-\d+\] +(\S+) +runsc  .+  (ok|n/a)$", re.MULTILI
 
 
 def unchanged(output: str, hosts: int) -> None:
-    """Raises ``BenchError`` unless pyinfra found nothing to do on all hosts."""
+    """Raise ``BenchError`` unless pyinfra found nothing to do on all hosts."""
     if _total(output, hosts)[1:] != (0, 0):
         raise BenchError(f"pyinfra did not leave {hosts} hosts unchanged:\n{output}")
 
 
 def every_host_ready(output: str, hosts: int) -> None:
-    """A failed fact fails its host, which then is not ready; pyinfra ends well with those left."""
+    """Raise ``BenchError`` unless every host is ready: pyinfra drops a host whose fact fails."""
     if len(re.findall(r"Ready: .*floor\.py", output)) != hosts:
         raise BenchError(f"pyinfra did not read {hosts} hosts:\n{output}")
 
 
 def audited(output: str, hosts: int) -> None:
-    """Raises ``BenchError`` unless the audit said of every host that it is compliant."""
+    """Raise ``BenchError`` unless the audit called every host compliant."""
     unchanged(output, hosts)
     if len(set(_COMPLIANT.findall(output))) != hosts:
         raise BenchError(f"the audit did not find {hosts} hosts compliant:\n{output}")
 
 
 def proven(output: str, hosts: int) -> None:
-    """Raises ``BenchError`` unless every check was shown, and the proof was all that was done."""
+    """Raise ``BenchError`` unless every check was shown and the proof was the only change."""
     due = [item.id for item in asked_of(Runtime())]
     shown = sorted(check for check, _ in checks(output))
     if shown != sorted(due * hosts) or _total(output, hosts)[1:] != (hosts, 0):
@@ -41,19 +41,19 @@ def proven(output: str, hosts: int) -> None:
 
 
 def checks(output: str) -> list[tuple[str, str]]:
-    """The checks of a proof's table that failed nothing: each with its outcome, ok or n/a."""
+    """Return the checks in a proof's table that did not fail, each with ok or n/a."""
     return _CHECK.findall(output)
 
 
 def changed_0(output: str, hosts: int) -> None:
-    """Ansible's recap, a line a host."""
+    """Raise ``BenchError`` unless Ansible's recap has no change on every host."""
     recap = r"^bench-\d+ +: ok=\d+ +changed=0 +unreachable=0 +failed=0 "
     if len(re.findall(recap, output, re.MULTILINE)) != hosts:
         raise BenchError(f"Ansible did not leave {hosts} hosts unchanged:\n{output}")
 
 
 def _total(output: str, hosts: int) -> tuple[int, int, int]:
-    """pyinfra's last line of results: hosts times operations, of these successes and errors."""
+    """Parse pyinfra's grand total: return all operations on hosts, successes and errors."""
     if found := _TOTAL.search(output):
         every, done, failed, left = (0 if text == "-" else int(text) for text in found.groups())
         if every and every % hosts == 0 and done + failed + left == every:

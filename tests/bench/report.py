@@ -1,4 +1,4 @@
-"""The table that goes into README.md, and the goals beside it."""
+"""Render measured results as tables and sentences for README.md."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _HEADER = (
 
 
 def result_table(results: Results) -> str:
-    """All results, a row for each number of hosts and variant."""
+    """Return a table of all results, with a row for each number of hosts and variant."""
     return _markdown([_HEADER, *(_row(results, hosts, name) for hosts, name in results)])
 
 
 def goal_table(results: Results) -> str:
-    """The goals that were measured, and whether they are reached."""
+    """Return a table of the measured goals and whether they are reached."""
     rows = [("goal", "measured", "")]
     for goal in GOALS:
         if (number := goal.measured(results)) is not None:
@@ -50,7 +50,7 @@ def goal_table(results: Results) -> str:
 
 
 def proof_sentence(results: Results) -> str:
-    """What the proof of one host adds to a run, or nothing if it was not measured."""
+    """Return a sentence on what a proof adds to a run; empty if it was not measured."""
     if (1, PROOF) not in results:
         return ""
     proof, ours = results[1, PROOF], results[1, OURS]
@@ -65,7 +65,7 @@ def proof_sentence(results: Results) -> str:
 
 
 def rules_table(results: Iterable[Compared]) -> str:
-    """What containers reach without the firewall's rules and through them."""
+    """Return a table of containers' throughput with and without the firewall's rules."""
     rows = [("what", "without (min to max)", "through (min to max)", "left", "goal", "")]
     for item in results:
         goal = f"at least {LEFT_LEAST}" if item.is_goal else ""
@@ -76,7 +76,7 @@ def rules_table(results: Iterable[Compared]) -> str:
 
 
 def stacks_table(results: Iterable[Stacked]) -> str:
-    """What each network stack reaches, and how that compares."""
+    """Return a table that compares the network stacks."""
     columns = {"runc": "runc", "runsc": "`network: host`", "gvisor": "`network: sandbox`"}
     header = [f"{name} (min to max)" for name in columns.values()]
     rows = [("what", *header, "host / runc", "sandbox / runc", "sandbox / host")]
@@ -88,7 +88,7 @@ def stacks_table(results: Iterable[Stacked]) -> str:
 
 
 def hardening_table(results: Iterable[Hardened], pairs: Mapping[str, tuple[str, str]]) -> str:
-    """What strict hardening costs with each network, and the row that decides the goal."""
+    """Return a table of the cost of strict hardening, and the row that decides the goal."""
     rows = [
         ("what", "network", "standard (min to max)", "strict (min to max)", "strict / standard")
     ]
@@ -100,28 +100,28 @@ def hardening_table(results: Iterable[Hardened], pairs: Mapping[str, tuple[str, 
             rows.append((item.what, f"`{network}`", *spreads, f"{times:.2f}"))
             worst = max(worst, (f"{item.what} (`{network}`)", times), key=lambda one: one[1])
     word = "pass" if worst[1] <= STRICT_MOST else "miss"
-    goal = f"Dearest: {worst[0]}, {worst[1]:.2f}; goal: at most {STRICT_MOST}, {word}."
+    goal = f"Highest cost: {worst[0]}, {worst[1]:.2f}; goal: at most {STRICT_MOST}, {word}."
     return f"{_markdown(rows)}\n\n{goal}"
 
 
 def start_sentence(found: Started) -> str:
-    """What names add to a container's start."""
+    """Return a sentence on the time that Docker's names add to a container's start."""
     word = "pass" if found.more_ms < MORE_MOST_MS else "miss"
     return (
-        f"A container's start spends {median(found.names_ms):.2f} ms in the wrapper of a runtime "
-        f"with names, and {median(found.plain_ms):.2f} ms in another's (medians of "
-        f"{len(found.names_ms)}): {found.more_ms:.2f} ms more; goal: less than {MORE_MOST_MS:g}, "
-        f"{word}."
+        f"The wrapper of a runtime with `dns` takes {median(found.names_ms):.2f} ms of a "
+        f"container's start, the wrapper of another runtime {median(found.plain_ms):.2f} ms "
+        f"(medians of {len(found.names_ms)}): {found.more_ms:.2f} ms more; "
+        f"goal: less than {MORE_MOST_MS:g}, {word}."
     )
 
 
 def write_between_markers(path: Path, part: str, text: str) -> None:
-    """Replace what is between a part's markers. Raises ``BenchError`` if they are missing."""
+    """Replace the text between a part's markers. Raises ``BenchError`` if they are missing."""
     opening, closing = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
     before, begin, rest = path.read_text(encoding="utf-8").partition(opening)
     _, end, after = rest.partition(closing)
     if not begin or not end:
-        raise BenchError(f"{path}: no {opening} with {closing} behind it")
+        raise BenchError(f"{path}: expected {opening} and {closing} after it")
     path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
@@ -148,7 +148,7 @@ def _spread(numbers: Sequence[float], form: str = ".2f") -> str:
 
 
 def _range(counts: Iterable[float]) -> str:
-    """One number if all runs agree, as they should."""
+    """Return one number if all runs agree, else the lowest and the highest."""
     distinct = sorted(set(counts))
     ends = distinct if len(distinct) == 1 else (distinct[0], distinct[-1])
     return " to ".join(f"{count:g}" for count in ends)

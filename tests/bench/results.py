@@ -1,4 +1,4 @@
-"""What was measured, and what is told of several runs of one thing."""
+"""Measured results, and numbers computed from several runs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ PIPELINING, NO_PIPELINING = "Ansible, pipelining", "Ansible, no pipelining"
 
 Samples = list[tuple[Run, Cost]]
 Results = Mapping[tuple[int, str], Samples]
-"""By number of hosts and name of variant, in the order it is shown in."""
+"""Samples by number of hosts and name of variant, in the order of the table."""
 
 
 @dataclass(frozen=True)
 class Compared:
     """
-    A number without the firewall's rules and through them, round by round; more is better.
+    A throughput without the firewall's rules and through them, round by round; more is better.
 
-    ``is_goal``: whether how much of it is left decides a goal.
+    ``is_goal``: whether ``left`` decides a goal.
     """
 
     what: str
@@ -32,40 +32,40 @@ class Compared:
 
     @property
     def left(self) -> float:
-        """The share that the rules leave of it."""
+        """Return the share of the throughput that is left with the rules."""
         return median(self.through) / median(self.without)
 
 
 @dataclass(frozen=True)
 class Stacked:
-    """A number of each network stack, round by round, by the runtime that has it."""
+    """A measured number by the runtime of each network stack, round by round."""
 
     what: str
     by_kind: dict[str, list[float]]
     form: str = ".2f"
 
     def times(self, kind: str, other: str) -> float:
-        """How many times another one's it is."""
+        """Return the median of ``kind`` divided by that of ``other``."""
         return median(self.by_kind[kind]) / median(self.by_kind[other])
 
 
 @dataclass(frozen=True)
 class Hardened:
-    """Seconds that some work took, round by round, by the runtime that it was done under."""
+    """Seconds that some work took, by runtime, round by round."""
 
     what: str
     by_runtime: dict[str, list[float]]
 
     def times(self, standard: str, strict: str) -> float:
-        """How many times the one's the other one's are."""
+        """Return the median under ``strict`` divided by that under ``standard``."""
         return median(self.by_runtime[strict]) / median(self.by_runtime[standard])
 
 
 def wall_s(samples: Samples) -> float:
-    """The median of wall times, in seconds."""
+    """Return the median of the wall times, in seconds."""
     return median(run.wall_s for run, _ in samples)
 
 
 def channels(samples: Samples, hosts: int) -> list[float]:
-    """How many exec channels each run opened a host, in order of the runs."""
+    """Return for each run how many exec channels it opened for one host."""
     return [cost.channels / hosts for _, cost in samples]

@@ -1,6 +1,8 @@
 """
-What a network stack costs: nginx in a container of a run node answers another node through a
-published port, under runc, under runsc with the node's stack, and under runsc with gVisor's own.
+Measure the cost of each network stack.
+
+nginx in a container answers another node through a published port: under runc, under runsc with the
+node's network stack, and under runsc with gVisor's own.
 """
 
 from __future__ import annotations
@@ -18,16 +20,16 @@ from tests.bench.wrk import Answers
 from tests.node.names_nodes import KINDS
 from tests.node.running import RELEASE
 
-ROUNDS = 12  # a multiple of the runtimes: each is the first in as many
+ROUNDS = 12  # a multiple of the number of runtimes: each starts the same number of rounds
 TRIAL_S = 2
 
 
 @dataclass(frozen=True)
 class Taken:
     """
-    A number of a trial, under the name of its row.
+    One number of a trial, and the name of its row.
 
-    ``number`` is of answers, and of the seconds of processor time that the run node took for them.
+    ``number`` computes it from the answers and the run node's processor time in seconds.
     """
 
     what: str
@@ -37,7 +39,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Trial:
-    """What the client asks for and how, and the numbers that are taken from it."""
+    """What the client requests, its options, and the numbers to compute."""
 
     file: str
     options: tuple[str, ...]
@@ -45,7 +47,7 @@ class Trial:
 
 
 def trials() -> list[Trial]:
-    """What is measured, in the order it is shown in."""
+    """Return the trials, in the order of the table."""
     many, one, some = (f"--connections={number}" for number in (32, 1, 8))
     small = (
         Taken("1 KiB, 1000 a second", thousands_per_s),
@@ -74,7 +76,7 @@ def trials() -> list[Trial]:
 def compare(
     rounds: int, *, load: float, tell: Callable[[str], None]
 ) -> tuple[str, list[Stacked], Started, Asides]:
-    """What it was measured on, the rows, a container's start, and what is measured besides."""
+    """Measure; return a description, the rows, the times of a start, and further costs."""
     rows = {
         taken.what: Stacked(taken.what, {kind: [] for kind in KINDS}, taken.form)
         for trial in trials()
@@ -82,7 +84,7 @@ def compare(
     }
     with pair_of_nodes() as pair:
         pair.check()
-        list(_round(pair, KINDS))  # not counted: whatever is done for the first time is slow
+        list(_round(pair, KINDS))  # not counted: the first time is slow
         for number in range(rounds):
             tell(f"stacks, round {number + 1} of {rounds}")
             turn = number % len(KINDS)
@@ -93,27 +95,27 @@ def compare(
 
 
 def thousands_per_s(answers: Answers, _: float) -> float:
-    """How many thousand answers came in a second."""
+    """Return thousands of answers a second."""
     return answers.number / answers.took_s / 1e3
 
 
 def cpu_ms_per_thousand(answers: Answers, cpu_s: float) -> float:
-    """Milliseconds of processor time for 1000 answers."""
+    """Return milliseconds of processor time for 1000 answers."""
     return cpu_s * 1e6 / answers.number
 
 
 def gbit_per_s(answers: Answers, _: float) -> float:
-    """What has arrived in a second."""
+    """Return gigabits received a second."""
     return answers.size_bytes * 8 / answers.took_s / 1e9
 
 
 def cpu_s_per_gb(answers: Answers, cpu_s: float) -> float:
-    """Seconds of processor time for 10⁹ bytes."""
+    """Return seconds of processor time for 10⁹ bytes."""
     return cpu_s * 1e9 / answers.size_bytes
 
 
 def _round(pair: Pair, kinds: tuple[str, ...]) -> Iterator[tuple[str, str, float]]:
-    """Every trial with every runtime, in this order: row, runtime and number."""
+    """Run every trial with these runtimes in this order; yield row, runtime and number."""
     for trial in trials():
         for kind in kinds:
             command = wrk.command(pair.url(kind, trial.file), *trial.options, duration_s=TRIAL_S)

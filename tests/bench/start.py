@@ -1,4 +1,4 @@
-"""What a runtime's wrapper adds to a container's start, with names and without."""
+"""Measure what a runtime's wrapper adds to a container's start, with Docker's names and without."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.bench.node import BenchNode
 
 ROUNDS = 300
 MORE_MOST_MS = 5.0
-"""What names are to add at most."""
+"""Goal: Docker's names add less than so many milliseconds."""
 
 _TIMING = (Path(__file__).parent / "wrapper_timing.py").read_text()
 _RUNTIMES = "docker info --format '{{json .Runtimes}}'"
@@ -20,19 +20,19 @@ _ID = "docker inspect --format '{{.Id}}' gvisor"
 
 @dataclass(frozen=True)
 class Started:
-    """Milliseconds of a wrapper's create and start together, round by round."""
+    """Milliseconds of a wrapper's create and start together, for each round."""
 
     plain_ms: list[float]
     names_ms: list[float]
 
     @property
     def more_ms(self) -> float:
-        """What names add to it."""
+        """Return the milliseconds that names add, by medians."""
         return median(self.names_ms) - median(self.plain_ms)
 
 
 def started(node: BenchNode, rounds: int = ROUNDS) -> Started:
-    """Both wrappers of a node on which there is a container called ``gvisor``, of this runtime."""
+    """Measure both wrappers on a node with a container ``gvisor`` of the runtime ``gvisor``."""
     runtimes = json.loads(node.shell(_RUNTIMES))
     paths = [runtimes[name]["path"] for name in ("runsc", "gvisor")]
     said = node.shell('python3 -c "$@"', _TIMING, node.shell(_ID), str(rounds), *paths)

@@ -1,6 +1,8 @@
 """
-What the firewall costs: a container of a run node sends to another node, receives, and connects,
-through the rules and without them in turn.
+Measure the cost of the firewall.
+
+A container on a run node sends to another node, receives from it and connects to it, with the rules
+and without them in turn.
 """
 
 from __future__ import annotations
@@ -25,15 +27,15 @@ from tests.node.running import CURRENT, Fleet, remove_container, start_container
 ROUNDS = 15
 TRANSFER_S = 2
 TRIAL_TIMEOUT_S = 30
-RUNTIMES = ("runc", "runsc")  # and so the containers are called
+RUNTIMES = ("runc", "runsc")  # also the names of the containers
 
 DATAGRAM_BYTES = 64
 PORT = 80
-BURST = 200  # fewer new connections than the default rules let through at once
-PAUSE_S = 1  # after which they let through as many again
+BURST = 200  # fewer new connections than the default rules allow in a burst
+PAUSE_S = 1  # after this the rules allow as many again
 
 _LOAD = f"sh {LOAD} {RULES}"
-_DELETE = f"{NFT} 'add table {TABLE}; delete table {TABLE}'"  # there or not
+_DELETE = f"{NFT} 'add table {TABLE}; delete table {TABLE}'"  # works if the table exists or not
 _ANSWERS = (Path(__file__).parents[1] / "node/egress_server.py").read_bytes()
 _ANSWERS_PATH = "/opt/bench/egress_server.py"
 _BURSTS = """
@@ -53,7 +55,7 @@ print(sorted(rates)[1])
 
 @dataclass(frozen=True)
 class Trial:
-    """What a container runs, and the number that is read from what it prints."""
+    """What a container runs, and how to read a number from its output."""
 
     what: str
     container: str
@@ -64,13 +66,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Pair:
-    """A node with the rules, and one that plays the open internet."""
+    """A node with the rules, and one that plays the internet."""
 
     run: BenchNode
     outside: BenchNode
 
     def measured(self, trial: Trial, *, through: bool) -> float:
-        """A trial's number. Raises ``BenchError`` unless its packets met the rules, or none."""
+        """Return a trial's number. Raise ``BenchError`` unless its packets passed the rules."""
         self.run.shell(_LOAD if through else _DELETE)
         docker = ("timeout", str(TRIAL_TIMEOUT_S), "docker", "exec", trial.container)
         ran = self.run.lab_node.exec(*docker, *trial.command)
@@ -81,14 +83,14 @@ class Pair:
         return trial.read(ran.stdout)
 
     def restart_containers(self) -> None:
-        """Have containers that live for another round: they end by themselves."""
+        """Start the containers again for another round: they end by themselves."""
         for runtime in RUNTIMES:
             remove_container(self.run.lab_node, runtime)
             start_container(self.run.lab_node, runtime, f"--runtime={runtime}")
 
 
 def trials() -> list[Trial]:
-    """What is measured, in the order it is shown in."""
+    """Return the trials, in the order of the table."""
     iperf = ("iperf3", "--json", "--client", PUBLIC, "--time", str(TRANSFER_S))
     udp = ("--udp", "--bitrate", "0", "--length", str(DATAGRAM_BYTES))
     connect = ("python3", "-c", _BURSTS, PUBLIC, str(PORT), str(BURST), str(PAUSE_S))
@@ -110,7 +112,7 @@ def trials() -> list[Trial]:
 
 
 def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[str, list[Compared]]:
-    """What it was measured on, and what of each trial."""
+    """Measure; return a description and the results of each trial."""
     every = trials()
     without: dict[str, list[float]] = {trial.what: [] for trial in every}
     through: dict[str, list[float]] = {trial.what: [] for trial in every}
@@ -119,7 +121,7 @@ def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[s
             tell(f"rules, round {number} of {rounds}")
             pair.restart_containers()
             for trial in every:
-                # What comes first in a pair may find the machine otherwise: A B, B A, A B …
+                # The first of a pair may have an advantage: A B, B A, A B …
                 for rules in (True, False) if number % 2 else (False, True):
                     taken = through if rules else without
                     taken[trial.what].append(pair.measured(trial, through=rules))
@@ -131,31 +133,31 @@ def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[s
 
 
 def gbit_per_s(output: str) -> float:
-    """What iperf3 says has arrived."""
+    """Return gigabits received a second, as iperf3 reports them."""
     return float(json.loads(output)["end"]["sum_received"]["bits_per_second"]) / 1e9
 
 
 def thousands_per_s(output: str) -> float:
-    """How many thousand datagrams a second have arrived, as iperf3 says."""
+    """Return thousands of datagrams received a second, as iperf3 reports them."""
     received = json.loads(output)["end"]["sum_received"]
     return float(received["packets"] - received["lost_packets"]) / float(received["seconds"]) / 1e3
 
 
 def thousands(output: str) -> float:
-    """The number that is printed, in thousands."""
+    """Return the printed number in thousands."""
     return float(output) / 1e3
 
 
 def met_all(counters: dict[str, int]) -> None:
-    """Raises ``BenchError`` unless the rules saw new connections, and stopped none."""
+    """Raise ``BenchError`` unless the rules saw new connections and blocked none."""
     stopped = {name for name, packets in counters.items() if name.startswith("drop_") and packets}
     if stopped or not counters["accept_internet"]:
-        raise BenchError("the rules were not met, or stopped something", got=counters)
+        raise BenchError("the rules saw no connection, or blocked one", got=counters)
 
 
 @contextmanager
 def _pair() -> Iterator[Pair]:
-    """Two nodes, the default rules loaded on one; removed in the end, whatever happens."""
+    """Yield two nodes, one with the default rules; remove both in the end, whatever happens."""
     lab = Lab(f"{LAB_NAME}-egress")
     try:
         run, outside = (BenchNode(node) for node in lab.up([NodeSpec(), NodeSpec()]))
@@ -173,7 +175,7 @@ def _pair() -> Iterator[Pair]:
 
 
 def _deploy(node: LabNode) -> None:
-    """The main job with the firewall's defaults."""
+    """Run the main job with the firewall's defaults."""
     data = {**CURRENT, "gvisor_egress": {}, "gvisor_proof": "never"}
     with tempfile.TemporaryDirectory() as directory:
         ran = Fleet({"run": node}, Path(directory)).run("run", data=data)

@@ -1,4 +1,4 @@
-"""What is measured: commands on a node where nothing is left to do."""
+"""The measured commands, on a node where nothing is left to do."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ ROOT = Path(__file__).parents[2]
 BENCH = Path(__file__).parent
 GROUP_DATA = ROOT / "inventories/group_data"
 
-# Ansible's forks in ansible/ansible.cfg; more hosts than this would be done in turns.
+# Equal to Ansible's forks in ansible/ansible.cfg; with more hosts it would work in batches.
 PARALLEL = 50
 
 
 @dataclass(frozen=True)
 class Variant:
     """
-    One thing to run. ``command`` makes it for a number of hosts; ``check`` raises ``BenchError``
-    if the output tells of less or of more than its job on all of them. Quick ones run several
-    ``times`` a round: the less there is to see, the more often one has to look.
+    One measured command.
+
+    ``command`` and ``environment``: for a number of hosts. ``check`` raises ``BenchError`` unless
+    the output shows the whole job on all hosts and nothing else. ``times``: runs in a round; short
+    commands need more runs.
     """
 
     name: str
@@ -38,7 +40,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What the commands need to find each other: the node, Ansible's programs, a directory."""
+    """What the commands need: the node, Ansible's programs, a working directory."""
 
     node: BenchNode
     ansible: Path
@@ -46,12 +48,12 @@ class Workshop:
 
     @property
     def ours(self) -> Variant:
-        """What this project says to type."""
+        """Return the command in this project's documentation."""
         command = self._pyinfra("deploys/gvisor.py")
         return Variant(OURS, command, self._names, unchanged, times=3)
 
     def variants(self) -> list[Variant]:
-        """All of them, ours first."""
+        """Return all variants, ours first."""
         floor = self._pyinfra("tests/bench/floor.py")
         audit = self._pyinfra("deploys/audit.py")
         proof = self._pyinfra("deploys/gvisor.py", "--data", "gvisor_proof=always")
@@ -61,8 +63,8 @@ class Workshop:
             Variant(AUDIT, audit, self._names, audited, times=3),
             Variant(PIPELINING, self._playbook, self._ansible(True), changed_0),
             Variant(NO_PIPELINING, self._playbook, self._ansible(False), changed_0, 10),
-            # One node stands behind all names, and proofs of one node wait for each other. Last, so
-            # that no row of somebody else's meets what dockerd still tidies up.
+            # One host only: all names lead to one node, and its proofs would wait for each other.
+            # Last: afterwards dockerd still cleans up, which would slow down other variants.
             Variant(PROOF, proof, self._names, proven, hosts_max=1),
         ]
 

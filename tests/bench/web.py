@@ -1,4 +1,4 @@
-"""Containers of a run node that serve files on published ports, and a client on another node."""
+"""Containers on a run node that serve files on published ports, and a client on another node."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SMALL, LARGE = "small", "large"
 SIZES_BYTES = {SMALL: 1024, LARGE: 1024**2}
 PORTS = {kind: 8000 + number for number, kind in enumerate(KINDS)}
 CORKED = {kind: 8100 + number for number, kind in enumerate(KINDS)}
-"""Where the same is served with ``tcp_nopush`` (TCP_CORK), as Debian's nginx.conf has it."""
+"""Ports with ``tcp_nopush`` (TCP_CORK), as in Debian's nginx.conf."""
 
-_NODE = "names-26"  # names_nodes calls one with Docker 26 so
+_NODE = "names-26"  # the name in names_nodes of the node with Docker 26
 _NGINX = b"""\
 daemon off;
 worker_processes 2;
@@ -54,7 +54,7 @@ _SERVE = "; ".join(
         f"exec nginx -e stderr -c {_NGINX_PATH}",
     )
 )
-# The files lie in the container's own memory: how it reads the node's is not what is measured.
+# The files are in the container's memory: reading the node's files is not measured.
 _START = r"""
 docker run -d --name "$1" --runtime "$1" --publish "$2:8080" --publish "$3:8081" --user 65534 \
     --tmpfs /tmp:mode=1777 --tmpfs /www:mode=1777 -v /usr:/usr:ro -v /opt/bench:/opt/bench:ro \
@@ -70,13 +70,13 @@ curl -sS --max-time 10 -o /dev/null -w '%{http_code} %{size_download}' "$1"
 
 @dataclass(frozen=True)
 class Pair:
-    """The node with a container of each runtime, called like it, and the client."""
+    """The run node, with one container for each runtime and named like it, and the client."""
 
     run: BenchNode
     client: BenchNode
 
     def answers(self, kind: str, command: tuple[str, ...]) -> tuple[wrk.Answers, float]:
-        """What the client got, and the seconds of processor time that the run node took for it."""
+        """Return the client's answers and the run node's processor time in seconds."""
         before_ns = self.run.cpu_ns()
         ran = self.client.lab_node.exec(*command)
         cpu_s = (self.run.cpu_ns() - before_ns) / 1e9
@@ -85,35 +85,35 @@ class Pair:
         return wrk.answers(ran.stdout), cpu_s
 
     def check(self) -> None:
-        """Raises ``BenchError`` unless each container is what its row says, and serves."""
+        """Raise ``BenchError`` unless each container has the stack of its row, and serves files."""
         for kind in KINDS:
             runtime, pid = self.run.shell(_INSPECT, kind).split()
             is_as_called(kind, runtime, self.run.shell(_PROCESS, pid))
             for file, size_bytes in SIZES_BYTES.items():
                 said = self.client.shell(_ASK, self.url(kind, file))
                 if said != f"200 {size_bytes}":
-                    raise BenchError(f"{kind}: no answer of {size_bytes} bytes", got=said)
+                    raise BenchError(f"{kind}: expected an answer of {size_bytes} bytes", got=said)
 
     def url(self, kind: str, file: str, *, ports: Mapping[str, int] = PORTS) -> str:
-        """Where the client finds what a container serves."""
+        """Return the URL of a container's file."""
         return f"http://{self.run.lab_node.address}:{ports[kind]}/{file}"
 
     def process(self, kind: str) -> str:
-        """The number of a container's first process on the node: nginx, or the sandbox."""
+        """Return the pid on the node of a container's main process: nginx, or the sandbox."""
         return self.run.shell(_INSPECT, kind).split()[1]
 
 
 def is_as_called(kind: str, runtime: str, process: str) -> None:
     """
-    Raises ``BenchError`` unless a container has the runtime that it is called like, and its stack.
+    Raise ``BenchError`` unless a container has the runtime of its name and that network stack.
 
-    ``process`` is the command line of its first process as the node sees it: nginx or a sandbox.
+    ``process``: the command line of its main process on the node, nginx or a sandbox.
     """
     sandboxed = process.startswith("runsc-sandbox ")
     stack = [f"--network={RUNTIMES[kind]['network']}"] if kind in RUNTIMES else []
     found = [word for word in process.split() if word.startswith("--network=")]
     if runtime != kind or sandboxed != bool(stack) or found != stack:
-        raise BenchError(f"{kind} is another container: {runtime}, {process}")
+        raise BenchError(f"{kind}: another runtime or network stack, got {runtime}, {process}")
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def pair_of_nodes() -> Iterator[Pair]:
         run, client = (BenchNode(node) for node in lab.up([SPECS[_NODE], NodeSpec()]))
         client.install("wrk")
         client.lab_node.put(wrk.SCRIPT_PATH, wrk.SCRIPT)
-        run.shell("systemctl mask --quiet nginx")  # only its program is wanted
+        run.shell("systemctl mask --quiet nginx")  # only the program is needed
         run.install("nginx")
         run.lab_node.put(_NGINX_PATH, _NGINX)
         _deploy(run)
@@ -136,7 +136,7 @@ def pair_of_nodes() -> Iterator[Pair]:
 
 
 def _deploy(node: BenchNode) -> None:
-    """The main job with both runtimes, behind which no package is found any more."""
+    """Run the main job with both runtimes. After it no package can be installed."""
     with tempfile.TemporaryDirectory() as directory:
         ran = prepare({_NODE: node.lab_node}, Path(directory)).run(_NODE)
     if ran.code != 0:

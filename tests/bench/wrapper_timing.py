@@ -1,9 +1,9 @@
 """
-How long wrappers of runtimes take without their runsc. Sent to a node as text.
+Measure wrappers of runtimes without their runsc. Sent to a node as text.
 
-Arguments: a running container of a runtime with names, how often, and the wrappers' paths. A bundle
-like that container's is made anew each time, and a wrapper called for its ``create`` and ``start``
-as containerd does. One line of JSON: milliseconds of both together by path, round by round.
+Arguments: a running container of a runtime with ``dns``, the number of rounds, and the wrappers'
+paths. Each round makes a new bundle like that container's and calls each wrapper for ``create`` and
+``start``, as containerd does. Prints JSON: milliseconds of both together, by path, for each round.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 
 KEPT, COPY = "resolv.conf.docker", "resolv.conf"
 ADDRESS = "169.254.53.53"
-DOCKERS = "nameserver 127.0.0.11\noptions ndots:0\n"  # on a network of the user's
+DOCKERS = "nameserver 127.0.0.11\noptions ndots:0\n"  # as on a user-defined network
 
 
 def main(container: str, rounds: int, *paths: str) -> None:
@@ -40,14 +40,14 @@ def main(container: str, rounds: int, *paths: str) -> None:
                 copy = bundle / COPY
                 has_names = copy.exists() and ADDRESS in copy.read_text()
                 if has_names != (ADDRESS in program.read_text()):
-                    raise SystemExit(f"{path}: it did not do what it is for")
+                    raise SystemExit(f"{path}: this wrapper did not write the expected {COPY}")
     json.dump(took_ms, sys.stdout)
 
 
 def without_runsc(path: str, program: Path) -> Path:
     *lines, last = Path(path).read_text().splitlines(keepends=True)
     if not last.startswith("exec /opt/gvisor/"):
-        raise SystemExit(f"{path}: its last line starts no runsc")
+        raise SystemExit(f"{path}: the last line does not start runsc")
     program.write_text("".join([*lines, "exit 0\n"]))
     program.chmod(0o755)
     return program

@@ -1,4 +1,4 @@
-"""wrk, the client: what it is told to do, and what it says has come of it."""
+"""The command line of wrk, the HTTP client, and its results."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ function done(summary, latency)
         latency:percentile(50), latency:percentile(99)))
 end
 """
-"""Without functions for single requests: wrk would call them at each, and be slower."""
+"""Has no function that wrk would call for each request: that would be slower."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """``size_bytes`` counts what has arrived of all answers, headers included."""
+    """Results of a trial. ``size_bytes``: received bytes of all answers, headers included."""
 
     number: int
     size_bytes: int
@@ -36,20 +36,22 @@ class Answers:
 
 
 def command(url: str, *options: str, duration_s: int) -> tuple[str, ...]:
-    """What to run for so many seconds; one thread is enough for a client on two cores."""
+    """Return the command; one thread is enough for a client on two cores."""
     wrk = ("wrk", "--threads=1", f"--duration={duration_s}s", f"--script={SCRIPT_PATH}")
     return ("timeout", str(TIMEOUT_S), *wrk, *options, url)
 
 
 def answers(output: str) -> Answers:
-    """What ``SCRIPT`` printed. Raises ``BenchError`` unless there were answers and no error."""
+    """Parse the output of ``SCRIPT``. Raise ``BenchError`` after errors or without answers."""
     last = output.strip().rpartition("\n")[2]
     try:
         said: dict[str, int] = json.loads(last)
     except ValueError as error:
-        raise BenchError(f"wrk did not end with our script's line:\n{output}") from error
+        raise BenchError(
+            f"expected the line of our script at the end of wrk's output:\n{output}"
+        ) from error
     if said["failed"] or not said["answers"]:
-        raise BenchError(f"wrk got errors, or no answer:\n{output}")
+        raise BenchError(f"wrk got errors or no answer:\n{output}")
     return Answers(
         number=said["answers"],
         size_bytes=said["bytes"],

@@ -137,7 +137,7 @@ def test_stacks_are_compared_by_medians() -> None:
 
 def test_what_names_add_to_a_start_is_told_by_medians_with_its_goal() -> None:
     assert start_sentence(Started([2.0, 1.0, 9.0], [6.0, 5.5, 1.0])) == (
-        "A container's start spends 5.50 ms in the wrapper of a runtime with names, and 2.00 ms in "
-        "another's (medians of 3): 3.50 ms more; goal: less than 5, pass."
+        "The wrapper of a runtime with `dns` takes 5.50 ms of a container's start, the wrapper of "
+        "another runtime 2.00 ms (medians of 3): 3.50 ms more; goal: less than 5, pass."
     )
     assert start_sentence(Started([1.0], [6.0])).endswith("5.00 ms more; goal: less than 5, miss.")
