@@ -18,7 +18,7 @@ from tests.bench.measure import BenchError
 LAB_NAME = "gvisor-bench"
 APT_TIMEOUT_S = 300
 
-# At this level sshd logs each session. Nothing else is changed: the lab's MaxStartups and MaxSessions
+# At this level sshd logs each session. Nothing else changes: the lab's MaxStartups and MaxSessions
 # are enough for 50 simultaneous hosts.
 _SSHD = b"LogLevel VERBOSE\n"
 _SSHD_CONFIG = "/etc/ssh/sshd_config.d/bench.conf"
