@@ -20,12 +20,15 @@ def controller_lines() -> Iterator[str]:
     keys = [str(home / name) for name in KEYS if (home / name).is_file()]
     if os.environ.get("SSH_AUTH_SOCK"):
         keys.append("ssh-agent")
+    config = home / "config"
+    if config.is_file() and "identityfile" in config.read_text(errors="replace").lower():
+        keys.append(f"IdentityFile in {config}")
     if keys:
         yield f"controller  SSH keys: {', '.join(keys)}"
     else:
         yield (
-            f"controller  no SSH key in {home} and no ssh-agent. "
-            "Make one with ssh-keygen -t ed25519, or set ssh_key in the inventory"
+            f"controller  no SSH key in {home} and no ssh-agent. If the inventory sets no ssh_key, "
+            "make one: ssh-keygen -t ed25519"
         )
 
 

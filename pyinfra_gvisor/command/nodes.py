@@ -55,10 +55,12 @@ def plan(nodes: Nodes, deploy: str) -> int:
 @click.command()
 @on_nodes
 @_DEPLOY
+@click.option("--proof", is_flag=True, help="Prove again, and show every check.")
 @_YES
-def apply(nodes: Nodes, deploy: str, *, yes: bool) -> int:
+def apply(nodes: Nodes, deploy: str, *, proof: bool, yes: bool) -> int:
     """Bring the nodes to what is declared, and prove it."""
-    return _change(nodes, deploy, yes=yes)
+    own = ("--data=gvisor_proof=always", "--data=gvisor_proof_rows=True") if proof else ()
+    return _change(nodes, deploy, *own, yes=yes)
 
 
 @click.command()

@@ -47,7 +47,7 @@ def _gvisor(node: Node) -> str:
 def _containers(node: Node) -> str:
     if not node.containers:
         return "none is running"
-    counts = Counter(container.verdict.state for container in node.containers)
+    counts: Counter[str] = Counter(container.verdict.state for container in node.containers)
     words = {
         "sandboxed": "in gVisor",
         "bare": "directly on the host kernel",

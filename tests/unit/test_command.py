@@ -16,6 +16,7 @@ import pytest
 import pyinfra_gvisor
 from pyinfra_gvisor.command import fleet
 from pyinfra_gvisor.command.__main__ import COMMANDS, main
+from pyinfra_gvisor.command.controller import controller_lines
 from pyinfra_gvisor.command.running import run_pyinfra
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.settings import load_settings
@@ -94,6 +95,16 @@ def test_what_is_no_host_is_refused(tmp_path: Path, hosts: list[str], says: str)
             ["rollback", "--to", "3", "-y"],
             ["deploys/rollback.py", "--data=gvisor_generation=3", "-y"],
             id="to-a-generation",
+        ),
+        pytest.param(
+            ["apply", "--proof", "-y"],
+            [
+                "deploys/gvisor.py",
+                "--data=gvisor_proof=always",
+                "--data=gvisor_proof_rows=True",
+                "-y",
+            ],
+            id="every-check",
         ),
         pytest.param(["doctor"], ["deploys/doctor.py", "-y"], id="doctor"),
         pytest.param(
@@ -193,6 +204,29 @@ def test_pyinfras_exit_code_for_a_wrong_command_line_is_not_handed_on(
     assert run_pyinfra(["--nope"]) == 1
 
     assert capfd.readouterr().err.startswith("$ pyinfra --nope\n")
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        pytest.param({}, "no SSH key in", id="none"),
+        pytest.param({"id_ed25519": ""}, "/.ssh/id_ed25519", id="a-key"),
+        pytest.param({"config": "Host *\n  identityfile x\n"}, "IdentityFile in", id="by-config"),
+    ],
+)
+def test_the_doctor_says_which_ssh_keys_there_are(
+    here: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], says: str
+) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    (here / ".ssh").mkdir()
+    for name, text in files.items():
+        (here / ".ssh" / name).write_text(text)
+
+    versions, keys = controller_lines()
+
+    assert versions.startswith("controller  Python 3.")
+    assert says in keys
 
 
 @pytest.mark.parametrize("name", ["settings", "report"])
