@@ -10,7 +10,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.operations.telling import refusal, tell, tell_detail, tell_diff
+from pyinfra_gvisor.operations.telling import refusal, tell, tell_diff
 from pyinfra_gvisor.parts.plan import PartPlan
 
 
@@ -40,12 +40,11 @@ def bring(
     except Problem as problem:
         yield from refusal(operation, about, problem)
         return
-    changes = planned.action not in ("nothing", "keep")
     for line in planned.lines:
-        (tell_detail if changes else tell)(line)
+        tell(line)
     for line in planned.warnings:
         tell(line, logger.warning)
-    if not changes:
+    if planned.action in ("nothing", "keep"):
         host.noop(settled)
         return
     for path, (before, after) in planned.texts.items():

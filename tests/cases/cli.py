@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +47,32 @@ def pyinfra(
         check=False,
         timeout=60,
     )
+
+
+def on_terminal(
+    directory: Path,
+    *arguments: str | Path,
+    columns: int,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """What a run writes to a terminal of so many columns; a person who is asked presses Enter."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, columns))
+    given = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "pyinfra", *arguments],
+        cwd=directory,
+        env={**given, "TERM": "xterm", **(environment or {})},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, ENTER.encode() * 3)
+        written = bytearray()
+        with suppress(OSError):  # which tells that nobody holds the other end any more
+            while piece := os.read(ours, 65536):
+                written += piece
+        process.wait(60)
+    os.close(ours)
+    return written.decode().replace("\r\n", "\n")

@@ -117,7 +117,7 @@ def test_a_host_that_could_not_be_looked_at_is_in_the_report_and_not_compliant(
     assert fleet.failed() == {"bad"}
     found = fleet_of(tmp_path)
     assert found["bad"]["state"] == "unknown"
-    assert "failed before it was looked at" in found["bad"]["error"]
+    assert "failed before it was checked" in found["bad"]["error"]
     assert found["good"]["compliant"]
 
 

@@ -14,7 +14,7 @@ from tests.cases.guarded import KEPT, LOADED, PLAIN, guarded, said
 
 WHERE = f"egress.rules: {RULES} on @fake/bad: "
 AT = f"egress.rules: {CANDIDATE} on @fake/bad: "
-BY_ITSELF = "what is not confirmed the node takes back by itself"
+BY_ITSELF = "the node rolls back rules that are not confirmed"
 PENDING = LOADED.model_copy(update={"pending": True})
 
 
@@ -31,7 +31,7 @@ def ways(item: Node) -> list[tuple[str, bool]]:
         ),
         pytest.param(
             PENDING,
-            f"{AT}rules of another run wait to be confirmed; nothing was loaded. Run again in a "
+            f"{AT}new rules of another run are not confirmed yet; nothing was loaded. Run again in a "
             "minute",
             id="another-run",
         ),
@@ -60,9 +60,9 @@ def test_that_rules_wait_to_be_confirmed_is_told(caplog: pytest.LogCaptureFixtur
     assert said(caplog)[0] == "new rules are not confirmed yet"
 
 
-LEFT = "the node takes back what is not confirmed within 45 s"
+LEFT = "the node rolls back rules that are not confirmed within 45 s"
 UNDOING = [
-    pytest.param(Reply(), "they were taken back", id="undone"),
+    pytest.param(Reply(), "the previous rules are active again", id="undone"),
     pytest.param(Reply(ok=False), LEFT, id="not-undone"),
     pytest.param(Reply(broken=SSHException("SSH session not active")), LEFT, id="cut-off"),
 ]
@@ -80,12 +80,12 @@ def test_if_nobody_gets_in_anew_rules_are_taken_back_over_the_connection_from_be
 
     assert fleet.failed() == {"bad"}
     assert ways(bad) == [("egress try", False), ("connect", True), ("egress undo", False)]
-    why = "no new connection under the new rules (Could not connect (timed out))"
+    why = "a new connection failed under the new rules (Could not connect (timed out))"
     assert said(caplog, "bad", level="ERROR")[0] == f"{WHERE}{why}; {how}"
 
 
 LATE = (
-    f"{WHERE}the new rules were taken back before they were confirmed; raise confirm_s in "
+    f"{WHERE}the new rules were rolled back before they were confirmed; raise confirm_s in "
     "gvisor_egress"
 )
 
@@ -97,12 +97,12 @@ LATE = (
         pytest.param(Reply(ok=False, stderr=[LATE]), LATE, id="late"),
         pytest.param(
             Reply(broken=ConnectionResetError("reset by peer")),
-            f"the connection broke off (reset by peer); {BY_ITSELF}",
+            f"the connection broke (reset by peer); {BY_ITSELF}",
             id="reset",
         ),
         pytest.param(
             Reply(broken=EOFError()),
-            f"the connection broke off (EOFError); {BY_ITSELF}",
+            f"the connection broke (EOFError); {BY_ITSELF}",
             id="closed",
         ),
     ],
@@ -126,7 +126,7 @@ def test_rules_that_could_not_be_confirmed_are_taken_back_and_the_node_is_left_a
     ]
     assert said(caplog, "bad", level="ERROR")[:2] == [
         text,
-        f"{WHERE}the new rules could not be confirmed; {how}",
+        f"{WHERE}confirming the new rules failed; {how}",
     ]
 
 
@@ -142,7 +142,7 @@ def test_a_connection_that_breaks_off_while_rules_are_loaded_fails_the_host(
     assert fleet.failed() == {"bad"}
     assert bad.acted() == ["egress try"]
     assert said(caplog, "bad", level="ERROR")[0] == (
-        f"the connection broke off (timed out); {BY_ITSELF}"
+        f"the connection broke (timed out); {BY_ITSELF}"
     )
 
 

@@ -86,7 +86,7 @@ def test_preparing_removes_nothing_and_says_what_would_go(caplog: pytest.LogCapt
     caplog.set_level("INFO")
     nodes = {"a": Node([answer(**{**converged(), "state_dir": "yes"})], {"users": users()})}
 
-    meta = Fleet(nodes).add(gvisor.absent)
+    meta = Fleet(nodes, DIFF=True).add(gvisor.absent)
 
     assert meta["a"].will_change
     assert nodes["a"].kinds() == ["state", "users"]

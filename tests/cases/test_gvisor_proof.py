@@ -27,7 +27,7 @@ MADE = [check for check in ASKED if check not in EGRESS_CHECKS]  # without a fir
 CONVERGED = answer(**converged())
 SHOWN = Reply(output())
 BECAME_ROOT = output(runsc={"no_new_privs": "became root"})
-OVERDUE = "node\tended\tit was not over within 120 s; run again when the node is less busy"
+OVERDUE = "node\tended\tthe proof did not end within 120 s; run again when the node is less busy"
 REFUSED = "docker: Error response from daemon: failed to mount /a: invalid argument"
 RISK = "RISK ACCEPTED: runsc 20240729.0 is open to CVE-2026-96812. Reason given: a lab"
 
@@ -120,8 +120,8 @@ def test_a_host_that_is_not_proven_fails_alone_and_an_earlier_proof_is_void(
     ("reply", "said"),
     [
         pytest.param(
-            Reply(["node\tended\tanother proof is running; wait, then run again"], ok=False),
-            "another proof is running; wait, then run again",
+            Reply(["node\tended\tanother proof runs on this node; wait, then run again"], ok=False),
+            "another proof runs on this node; wait, then run again",
             id="busy",
         ),
         pytest.param(
@@ -136,7 +136,7 @@ def test_a_host_that_is_not_proven_fails_alone_and_an_earlier_proof_is_void(
         ),
         pytest.param(
             Reply([*output()[:9], OVERDUE], ok=False, stderr=["x"]),
-            "it was not over within 120 s; run again when the node is less busy",
+            "the proof did not end within 120 s; run again when the node is less busy",
             id="time-ran-out",
         ),
         pytest.param(
@@ -182,15 +182,59 @@ def test_a_proof_that_cannot_be_written_down_is_no_success(
     assert "proof.json on @fake/a: No space left on device" in caplog.text
 
 
-def test_the_table_is_shown_with_the_risk_under_it(caplog: pytest.LogCaptureFixture) -> None:
+def shown(caplog: pytest.LogCaptureFixture, host: str = "a") -> list[str]:
+    """What the proof said about a host."""
+    return [
+        line.split("] ", 1)[1].strip()
+        for line in caplog.text.splitlines()
+        if f"[@fake/{host}] " in line
+    ]
+
+
+def test_a_proof_that_passes_is_one_line_with_the_counts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level("INFO")
 
-    _, nodes = proved({"prove": SHOWN}, risks=[RISK])
+    proved({"prove": SHOWN})
 
-    shown = [line.split("] ", 1)[-1].strip() for line in caplog.text.splitlines()]
-    head = next(at for at, line in enumerate(shown) if line.startswith("check"))
-    assert shown[head + len(ASKED)].startswith("stop")
-    assert shown[head + len(ASKED) + 1] == RISK
+    left = len(ASKED) - len(MADE)
+    assert shown(caplog)[1:-1] == [
+        f"proven runsc {RELEASE} as runsc: {len(MADE)} ok, {left} not applicable"
+    ]
+
+
+def test_of_a_proof_that_fails_the_rows_that_are_not_ok_are_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+
+    proved({"prove": Reply(output(runsc={"raw_socket": "allowed"}))})
+
+    lines = shown(caplog)
+    left = len(ASKED) - len(MADE)
+    assert lines[1:4] == [
+        f"not proven runsc {RELEASE} as runsc: {len(MADE) - 1} ok, {left} not applicable, "
+        "1 NOT PROVEN",
+        "check       runtime  seen there  under runc (control)",
+        "raw-socket  runsc    allowed     allowed               NOT PROVEN",
+    ]
+    assert lines[4].startswith("raw-socket (high): remove the flag from gvisor_runtimes")
+
+
+def test_every_row_is_shown_on_request_with_the_risk_under_the_table(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+
+    _, nodes = proved({"prove": SHOWN}, risks=[RISK], rows=True)
+
+    lines = [line for line in shown(caplog) if line[:1].isalpha()]
+    first = next(at for at, line in enumerate(lines) if line.startswith("kernel-inside"))
+    checks = [line.split()[0] for line in lines[first : lines.index(RISK)]]
+    assert [check for check in checks if check in {item.id for item in ASKED}] == [
+        item.id for item in ASKED
+    ]
     assert record(nodes["a"].of("record").command)["risks"] == [RISK]
 
 
@@ -305,7 +349,7 @@ def test_no_new_privileges_is_proven_where_it_has_to_be_in_force(
     nodes = {"a": Node([state], {"prove": Reply(BECAME_ROOT)}), "good": Node([proven_answer()])}
     fleet = Fleet(nodes)
 
-    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES, no_new_privileges=wanted)
+    fleet.add(gvisor.proof, RELEASE, profiles=PROFILES, no_new_privileges=wanted, rows=True)
     fleet.run()
 
     row = next(line for line in caplog.text.splitlines() if "no-new-privs  " in line)

@@ -143,7 +143,7 @@ def test_up_and_back_while_sandboxes_of_each_release_keep_running(
     assert up.code == 0, up.text
     assert f"prove runsc {NEW} as runsccanary before what is in use is switched to it" in up.stderr
     assert up.stderr.count("  runsccanary  ") == len(asked_of(Runtime()))
-    assert f"still on runsc {LOOSE}, until they are started anew: on-loose, to-restart" in up.stderr
+    assert f"running on runsc {LOOSE} until their next restart: on-loose, to-restart" in up.stderr
     assert dockerd_pid(node) == pid, "by reload only"
     assert processes(node) == before
     assert runtimes(node) == {"runsc": NEW}

@@ -1,0 +1,251 @@
+"""What a whole run prints: how much, how wide, in which colours, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cases.cli import CHECKOUT, fake, inventory, on_terminal, pyinfra
+from tests.cases.fleet import MARKS
+from tests.cases.proven import proven_answer
+from tests.unit.answers import answer
+from tests.unit.observations import output
+
+DEPLOYS = CHECKOUT / "deploys"
+PLAIN, PROVEN = fake(answer()), fake(proven_answer())
+FAILING = fake(answer(), **{MARKS["prove"]: output(runsc={"raw_socket": "allowed"})})
+MISTYPED = {**PLAIN, "gvisor_docker": "snap"}
+COLOURS = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
+
+
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def hosts(directory: Path, **data: dict[str, Any]) -> str:
+    """The name of an inventory with these hosts."""
+    path = directory / "fleet.py"
+    path.write_text(inventory(run={name.replace("_", "-"): given for name, given in data.items()}))
+    return path.name
+
+
+def visible(text: str) -> list[str]:
+    """The lines without their colours, and without what a spinner has written over."""
+    return [COLOURS.sub("", line).rpartition("\r")[2].rstrip() for line in text.split("\n")]
+
+
+def summary(lines: list[str]) -> list[str]:
+    """The lines from the summary on."""
+    at = next(number for number, line in enumerate(lines) if line.startswith("--> Summary"))
+    return [line.strip() for line in lines[at:] if line.strip()]
+
+
+def test_two_hosts_from_nothing_to_proven_print_at_most_60_lines(tmp_path: Path) -> None:
+    fleet = hosts(tmp_path, run_1=PLAIN, run_2=PLAIN)
+
+    ran = pyinfra(tmp_path, fleet, DEPLOYS / "gvisor.py", "-y")
+
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stderr.splitlines()
+    assert len(lines) <= 60
+    assert sum("proven runsc 20260928.0 as runsc: 23 ok, 6 not applicable" in x for x in lines) == 2
+    assert summary(lines) == [
+        "--> Summary: 2 of 2 hosts proven",
+        "proven after changes: @fake/run-1, @fake/run-2",
+        "each check: --data gvisor_proof_rows=True, or pyinfra-gvisor apply --proof",
+    ]
+
+
+def test_every_check_is_printed_where_that_is_asked_for(tmp_path: Path) -> None:
+    fleet = hosts(tmp_path, run_1=PLAIN)
+
+    ran = pyinfra(tmp_path, fleet, DEPLOYS / "gvisor.py", "-y", "--data", "gvisor_proof_rows=True")
+
+    assert ran.returncode == 0, ran.stderr
+    assert "docker-socket    runsc    refused" in ran.stderr
+    assert "each check:" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("gvisor.py", "-y"), id="run"),
+        pytest.param(("gvisor.py", "-y", "--data", "gvisor_proof_rows=True"), id="rows"),
+        pytest.param(("gvisor.py", "--dry", "--diff"), id="plan"),
+        pytest.param(("audit.py", "-y"), id="audit"),
+        pytest.param(("remove.py", "-y"), id="remove"),
+    ],
+)
+def test_on_a_terminal_no_line_is_too_wide_and_no_word_is_broken(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    fleet = hosts(tmp_path, run_1=FAILING, run_2=PLAIN, run_30=MISTYPED)
+    deploy, *options = arguments
+
+    written = {
+        columns: visible(on_terminal(tmp_path, fleet, DEPLOYS / deploy, *options, columns=columns))
+        for columns in (80, 120, 1000)
+    }
+
+    whole = words(written[1000])
+    for columns in (80, 120):
+        assert [line for line in written[columns] if len(line) > columns] == []
+        assert words(written[columns]) <= whole
+
+
+def words(lines: list[str]) -> set[str]:
+    """The words of some letters, but for those of paths that were shortened."""
+    return {
+        part
+        for line in lines
+        for word in line.split()
+        if "…" not in word
+        for part in re.findall(r"[a-z]{4,}", word)
+    }
+
+
+def test_the_variable_columns_counts_without_a_terminal_too(tmp_path: Path) -> None:
+    fleet = hosts(tmp_path, run_1=MISTYPED, run_2=PROVEN)
+
+    told = {
+        columns: pyinfra(tmp_path, fleet, DEPLOYS / "gvisor.py", "-y", environment=given).stderr
+        for columns, given in {"none": {}, "80": {"COLUMNS": "80"}}.items()
+    }
+
+    lines = told["none"].splitlines()
+    whole = next(line for line in lines if line.startswith("    [") and "gvisor_docker" in line)
+    assert len(whole) > 80
+    assert max(map(len, told["80"].splitlines())) <= 80
+    assert " ".join(told["80"].split()).count(" ".join(whole.split())) == 1
+
+
+def test_words_have_their_colours_on_a_terminal_alone(tmp_path: Path) -> None:
+    fleet, deploy = hosts(tmp_path, run_1=FAILING, run_2=PLAIN), DEPLOYS / "gvisor.py"
+
+    coloured = on_terminal(tmp_path, fleet, deploy, "-y", columns=120)
+    plain = on_terminal(tmp_path, fleet, deploy, "-y", columns=120, environment={"NO_COLOR": "1"})
+    piped = pyinfra(tmp_path, fleet, deploy, "-y").stderr
+
+    green, yellow_or_dim, red = "\x1b[32m", "\x1b[2m", "\x1b[31m"
+    for text in (f"{green}proven", f"{green}23 ok", f"{yellow_or_dim}6 not applicable"):
+        assert text in coloured
+    for text in (f"{red}not proven", f"{red}1 NOT PROVEN", f"{red}NOT PROVEN", f"{red}failed"):
+        assert text in coloured
+    ours = plain[plain.index("--> Skipping change detection") :]
+    assert COLOURS.findall(ours.replace("\x1b[K", "")) == []
+    assert COLOURS.findall(piped) == []
+
+
+def test_a_spinner_turns_on_a_terminal_alone(tmp_path: Path) -> None:
+    slow = {**PLAIN, "fake_delay": 1}
+    fleet, deploy = hosts(tmp_path, run_1=slow), DEPLOYS / "gvisor.py"
+
+    shown = on_terminal(tmp_path, fleet, deploy, "-y", columns=80)
+    piped = pyinfra(tmp_path, fleet, deploy, "-y").stderr
+
+    assert {"- ", "/ ", "| ", "\\ "} <= {*re.findall(r"\x1b\[K +([-/|\\] )", shown)}
+    assert "\r" not in piped
+
+
+def test_a_plan_ends_with_what_is_pending(tmp_path: Path) -> None:
+    fleet = hosts(tmp_path, run_1=PLAIN, run_2=PROVEN)
+
+    ran = pyinfra(tmp_path, fleet, DEPLOYS / "gvisor.py", "--dry")
+
+    assert summary(ran.stderr.splitlines()) == [
+        "--> Summary of the plan: 1 of 2 hosts as declared",
+        "as declared: @fake/run-2",
+        "changes pending on 1 host: @fake/run-1",
+        "next: run without --dry",
+    ]
+    assert "restart, because" in ran.stderr
+
+
+def test_what_only_a_plan_has_to_show_a_run_shows_with_diff(tmp_path: Path) -> None:
+    fleet, deploy = hosts(tmp_path, run_1=PLAIN), DEPLOYS / "gvisor.py"
+
+    brief, whole = (pyinfra(tmp_path, fleet, deploy, "-y", *diff) for diff in ((), ("--diff",)))
+
+    assert "daemon.json: new, restart" in brief.stderr
+    assert "restart, because" not in brief.stderr
+    assert "restart, because" in whole.stderr
+
+
+@pytest.mark.parametrize(
+    "flags", [pytest.param(("-y",), id="run"), pytest.param(("--dry",), id="plan")]
+)
+def test_the_summary_is_not_in_pyinfras_json(flags: tuple[str, ...], tmp_path: Path) -> None:
+    fleet = hosts(tmp_path, run_1=PLAIN)
+
+    ran = pyinfra(tmp_path, fleet, DEPLOYS / "gvisor.py", "--json", *flags)
+
+    assert json.loads(ran.stdout)["plan"]
+    assert "--> Summary" in ran.stderr
+
+
+def test_every_host_that_is_not_as_declared_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.py"
+    path.write_text(
+        inventory(run={"a": MISTYPED, "b": FAILING, "c": PROVEN, "d": PLAIN})
+        + "run.append(('@ssh/away', {'ssh_hostname': '127.0.0.1', 'ssh_port': 1}))\n"
+    )
+
+    ran = pyinfra(tmp_path, path.name, DEPLOYS / "gvisor.py", "-y")
+
+    assert ran.returncode == 1
+    lines = summary(ran.stderr.splitlines())
+    assert lines[:6] == [
+        "--> Summary: 2 of 5 hosts proven",
+        "proven after changes: @fake/d",
+        "proven: @fake/c",
+        "refused: @fake/a",
+        "failed: @fake/b",
+        "not reached: @ssh/away",
+    ]
+    assert [line.split(": ")[1] for line in lines if line.startswith("next: ")] == [
+        "@fake/a",
+        "@fake/b",
+        "@ssh/away",
+    ]
+
+
+def test_a_step_that_fails_on_the_node_is_named_with_its_error(tmp_path: Path) -> None:
+    path = tmp_path / "failing.py"
+    path.write_text(
+        "from pyinfra import host\n"
+        "from pyinfra.operations import server\n"
+        "from pyinfra_gvisor.operations.closing import close_with_summary\n"
+        "close_with_summary(host, 'deploy')\n"
+        "error = 'gvisor.release: 1.0 on run-1: no space left; free some'\n"
+        "server.shell(f\"echo '{error}' >&2; exit 1\", name='Install runsc')\n"
+    )
+
+    ran = pyinfra(tmp_path, "@local", path.name, "-y")
+
+    assert ran.returncode == 1
+    assert summary(ran.stderr.splitlines())[1:] == [
+        "failed: @local",
+        "next: @local: Install runsc: no space left; free some",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("deploy", "headline"),
+    [
+        pytest.param("audit.py", "--> Summary: 1 of 1 host as declared", id="audit"),
+        pytest.param("remove.py", "--> Summary: 0 of 1 host done", id="remove"),
+        pytest.param("rollback.py", "--> Summary: 0 of 1 host done", id="rollback"),
+        pytest.param("coolify.py", "--> Summary: 0 of 1 host done", id="coolify"),
+    ],
+)
+def test_every_deploy_ends_so(deploy: str, headline: str, tmp_path: Path) -> None:
+    fleet = hosts(tmp_path, run_1=PROVEN)
+
+    ran = pyinfra(tmp_path, fleet, DEPLOYS / deploy, "-y")
+
+    assert summary(ran.stderr.splitlines())[0] == headline
