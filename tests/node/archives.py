@@ -29,13 +29,13 @@ _RUNSC, _SIDECAR = "runsc", "gvisor-bin/gvisor_sentry"
 
 
 def current_archive() -> Path:
-    """Return today's runsc in the layout of gVisor's archives, as the lab has it."""
+    """Return today's runsc in the layout of gVisor's archives, as the lab built it."""
     place = {"release": RELEASE, "arch": lab_arch(os.environ), "file": "gvisor.tar.bz2"}
     return Path(str(CURRENT["gvisor_source"]).format(**place))
 
 
 def renamed(content: bytes, old: str, new: str) -> bytes:
-    """A program that works, calling itself ``new``."""
+    """Return a working program that reports the version ``new``."""
     if len(old) != len(new) or old.encode() not in content:
         raise ValueError(f"{new} cannot be written over {old}")
     return content.replace(old.encode(), new.encode())
@@ -62,8 +62,9 @@ def release_archive(archive: Path, release: str, directory: Path) -> Path:
 
 def small_members(release: str, *, size_bytes: int = 0) -> dict[str, bytes]:
     """
-    What a release consists of, around a program that knows its version and nothing else: for tests
-    of how a release comes onto a node, in which nothing is run from it.
+    Return the members of a small release, whose runsc only prints its version.
+
+    For tests of installing a release, which run nothing else of it.
     """
     return {
         _RUNSC: program(f"runsc version release-{release}\n"),
@@ -94,7 +95,7 @@ def write_archive(
 
 
 def odd_member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
-    """A member that is no file: a link to ``target``, or a device (the one of /dev/null)."""
+    """Return a member that is not a file: a link to ``target``, or a device (as /dev/null)."""
     member = tarfile.TarInfo(name)
     member.type, member.linkname, member.mode = kind, target, 0o666
     member.devmajor, member.devminor = 1, 3
@@ -102,7 +103,7 @@ def odd_member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 
 
 def sha512(path: Path) -> str:
-    """The checksum to pin."""
+    """Return the checksum to pin."""
     return hashlib.sha512(path.read_bytes()).hexdigest()
 
 
@@ -136,12 +137,12 @@ class ArchiveServer(FileServer):
 
     @property
     def url(self) -> str:
-        """What a node calls it."""
+        """Return the server's URL for a node."""
         return f"http://127.0.0.1:{NODE_PORT}"
 
     @property
     def source(self) -> str:
-        """What to write into ``gvisor_source``."""
+        """Return the value for ``gvisor_source``."""
         return self.url + PATH
 
     def put(
@@ -166,12 +167,12 @@ class ArchiveServer(FileServer):
         return self.files[path]
 
     def find(self, path: str) -> Served | None:
-        """A file of a release, or one of the others."""
+        """Return a file of a release, or another file."""
         body = self.bodies.get(path)
         return super().find(path) if body is None else Served(body)
 
     def asked(self, release: str) -> list[tuple[str | None, int]]:
-        """The ranges asked for of files of ``release``, and how many bytes were sent for each."""
+        """Return the requested ranges of a release's files, and the bytes sent for each."""
         return [(r.range, r.sent_bytes) for r in self.requests if f"/{release}/" in r.path]
 
     def __enter__(self) -> ArchiveServer:

@@ -22,14 +22,14 @@ WAIVERS = {
 
 
 def sh(node: LabNode, command: str) -> str:
-    """What a command says; it must end well."""
+    """Run a command, which must succeed; return its output."""
     ran = node.exec("sh", "-c", command)
     assert ran.code == 0, f"{command}\n{ran.stdout}{ran.stderr}"
     return ran.stdout
 
 
 def of_before(node: LabNode, release: str) -> set[str]:
-    """What is found in a lived-in node: a container that ran before runs on as it was."""
+    """Return the finding in a lived-in node: a container from before us still runs unchanged."""
     pid = processes(node).get("old-sandbox")
     ours = f"/opt/gvisor/releases/{release}/gvisor-bin/gvisor_sentry"
     runs = node.exec("readlink", f"/proc/{pid}/exe").stdout.strip() if pid else ours
@@ -37,7 +37,7 @@ def of_before(node: LabNode, release: str) -> set[str]:
 
 
 def verdicts(node: LabNode) -> dict[str, tuple[str, str, str | None]]:
-    """What each running container is, why, and on which release its sandbox runs."""
+    """Return for each running container its state, the reason, and its sandbox's release."""
     output = sh(node, state_script()).rstrip("\n").split("\n")
     return {
         item.name: (item.verdict.state, item.verdict.why, item.verdict.release)
@@ -54,7 +54,7 @@ class Audit:
 
     @property
     def found(self) -> dict[str, Mapping[str, Any]]:
-        """What it found and is not waived, by ``rule subject``."""
+        """Return the findings that are not waived, by ``rule subject``."""
         return {
             f"{item['id']} {item['subject']}": item
             for item in self.report["findings"]
@@ -63,7 +63,7 @@ class Audit:
 
     @property
     def waived(self) -> dict[str, str]:
-        """Why what is waived is, by ``rule subject``."""
+        """Return the reasons of waived findings, by ``rule subject``."""
         return {
             f"{item['id']} {item['subject']}": item["waived"]
             for item in self.report["findings"]
@@ -71,7 +71,7 @@ class Audit:
         }
 
     def container(self, name: str) -> Mapping[str, Any]:
-        """What it says of a running container."""
+        """Return the report's entry for a running container."""
         found: Mapping[str, Any] = next(
             item for item in self.report["containers"] if item["name"] == name
         )
@@ -79,13 +79,13 @@ class Audit:
 
 
 def settings(**others: Any) -> dict[str, Any]:
-    """The main job's settings, and others without their prefix."""
+    """Return the main job's settings with others, which are given without their prefix."""
     given = {f"gvisor_{key}": value for key, value in others.items()}
     return {**CURRENT, "gvisor_waivers": WAIVERS, **given}
 
 
 def audit(fleet: Fleet, name: str, **others: Any) -> Audit:
-    """An audit of the node called ``name``; ``others`` are settings without their prefix."""
+    """Run an audit of the node ``name``; ``others`` are settings without their prefix."""
     directory = fleet.directory / "reports"
     data = settings(report_dir=str(directory), **others)
     outcome = fleet.run(name, deploy="deploys/audit.py", data=data)

@@ -44,12 +44,14 @@ class BadFile:
     lost: str = ""
 
     def wishes(self, number: int) -> Mapping[str, Any]:
-        """What is asked for: another label for every file, so that it is seen to be live."""
+        """
+        Return the change: another label for every file, so that it is visible once it applies.
+        """
         return {"labels": [f"bad={number}"]} if self.wanted is None else self.wanted
 
 
 def refused() -> list[BadFile]:
-    """All that must be refused."""
+    """Yield all files that must be refused."""
     return [*_texts(REFUSED), *_bytes(), *_keys(), *_truncated(), *_ours(), *_late()]
 
 
@@ -210,7 +212,7 @@ REFUSED = {
 
 
 def _bytes() -> Iterator[BadFile]:
-    """What is no UTF-8."""
+    """Yield files that are not UTF-8."""
     for name, content in {
         "byte of Latin-1": b'{"bip": "gr\xfc\xdf"}',
         "sequence cut off": b'{"bip": "\xe2\x82"}',
@@ -226,7 +228,7 @@ def _bytes() -> Iterator[BadFile]:
 
 
 def _keys() -> Iterator[BadFile]:
-    """Every key with two values that are none for it."""
+    """Yield files with two invalid values for every key."""
     other: dict[str, Any] = {
         "int": 1.5,
         "ignored": None,
@@ -253,7 +255,7 @@ def _truncated() -> Iterator[BadFile]:
 
 
 def _ours() -> Iterator[BadFile]:
-    """A good file, and a change of ours that cannot work."""
+    """Yield valid files with changes of ours that cannot work."""
     runtime: dict[str, tuple[Any, str]] = {
         "args": ({"path": "/bin/true", "args": ["--x"]}, "/args is not a key of a runtime; "),
         "both": ({"path": "/x", "runtimeType": "io.x.v1"}, " has both path and runtimeType"),
@@ -275,7 +277,10 @@ def _ours() -> Iterator[BadFile]:
 
 
 def _late() -> Iterator[BadFile]:
-    """What only the node can tell: dockerd, which may be too old to be asked first, or a file."""
+    """
+    Yield files that only the node can refuse: its dockerd may lack --validate, or a file is
+    missing.
+    """
     refused = f"dockerd refuses the new file: .*{UNCHANGED}|dockerd refused to reload; rolling back"
     for name, text, says in (
         ("hosts beside -H", '{"hosts": ["unix:///x.sock"]}', refused),

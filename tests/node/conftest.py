@@ -38,7 +38,7 @@ BEFORE_MAIN_JOB = {"nodes": "nodes", "proving": "proving"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever lies in this folder needs nodes, which are containers."""
+    """Mark all tests in this folder: they need lab nodes, which are containers."""
     if lab_arch(os.environ) != OWN_ARCH:
         raise pytest.UsageError("GVISOR_LAB_ARCH is for tests/vm alone; unset it")
     for item in items:
@@ -60,9 +60,9 @@ _BEFORE: list[Lab] = []
 @contextmanager
 def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]]:
     """
-    A lab, new for this run unless GVISOR_KEEP_LAB says to keep it.
+    Yield a lab that is new for this run, unless GVISOR_KEEP_LAB keeps the old one.
 
-    The lab before it goes: a lab's tests come together, so that nobody needs it any more.
+    Removes the lab before it: tests of one lab run together, so no test needs it any more.
     """
     lab = Lab(name)
     keep = os.environ.get("GVISOR_KEEP_LAB") == "1"
@@ -112,14 +112,14 @@ def brought(
     server: ArchiveServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, LabNode]:
-    """The nodes behind the main job, whether it was told or is done now."""
+    """Return the nodes after the main job; run it if no test has."""
     bring(nodes, Fleet(nodes, tmp_path_factory.mktemp("fleet")), served(server))
     return nodes
 
 
 @pytest.fixture(scope="session")
 def proving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, LabNode]]:
-    """More nodes after the main job, for what is proven and for the way back."""
+    """More nodes after the main job, for tests of the proof and of rollback."""
     with lab_of(f"{LAB}-proving", {name: SPECS[name] for name in PROVING}) as made:
         bring(made, Fleet(made, tmp_path_factory.mktemp("fleet")))
         yield made
@@ -147,7 +147,7 @@ def _nodes(request: pytest.FixtureRequest, fixtures: dict[str, str]) -> dict[str
 
 @pytest.fixture(scope="session")
 def faulty() -> Iterator[dict[str, LabNode]]:
-    """Nodes of their own for what goes wrong: nothing of this package was ever on them."""
+    """Separate nodes for faults: nothing of this package was ever on them."""
     with lab_of(f"{LAB}-faults", {name: SPECS[name] for name in FAULTY}) as made:
         yield made
 
@@ -196,5 +196,5 @@ def faults(broken: Callable[[str], Faults]) -> Faults:
 
 @pytest.fixture
 def plain(broken: Callable[[str], Faults]) -> Faults:
-    """The same without containers, for what ends them anyway."""
+    """The same node without containers, for faults that end containers anyway."""
     return broken("plain")

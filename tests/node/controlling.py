@@ -1,4 +1,4 @@
-"""``deploys/coolify.py`` on the stand-in for a control host, and what that is like around it."""
+"""Run ``deploys/coolify.py`` on the stand-in for a control host, and read that host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ docker exec coolify find /var/www/html -name '*pyinfra-gvisor*'
 
 
 def run(fleet: Fleet, *flags: str, **settings: Any) -> Outcome:
-    """The deploy on the control host; ``settings`` are without their prefix."""
+    """Run the deploy on the control host; ``settings`` are without their prefix."""
     given = {f"gvisor_{key}": value for key, value in settings.items()}
     return fleet.run(
         NAME,
@@ -36,49 +36,49 @@ def run(fleet: Fleet, *flags: str, **settings: Any) -> Outcome:
 
 
 def have(fleet: Fleet, **settings: Any) -> Outcome:
-    """The deploy, which has to end well."""
+    """Run the deploy, which must succeed."""
     outcome = run(fleet, **settings)
     assert outcome.code == 0, outcome.text
     return outcome
 
 
 def changes_nothing(fleet: Fleet, **settings: Any) -> bool:
-    """Whether another run has nothing to do and says so."""
+    """Return True if another run has nothing to do and says so."""
     outcome = have(fleet, **settings)
     return outcome.stderr.count("No changes") == 2
 
 
 def left(host: ControlHost) -> list[str]:
-    """What of ours is there, on the host and in the container."""
+    """Return our files on the host and in the container."""
     return host.node.exec("sh", "-c", _OURS).stdout.splitlines()
 
 
 def custom(host: ControlHost) -> str | None:
-    """docker-compose.custom.yml, None if there is none."""
+    """Return docker-compose.custom.yml; None if there is none."""
     ran = host.node.exec("cat", COMPOSE)
     return ran.stdout if ran.code == 0 else None
 
 
 def whole(host: ControlHost) -> list[str]:
-    """All that a run could change on a control host, a line each."""
+    """Return everything that a run could change on a control host, one line each."""
     listing = host.node.exec("sh", "-c", "find /data -printf '%p %y %M %u %s %T@\\n' | sort").stdout
     inside = host.inside("sh", "-c", "find /var/www/html /etc /tmp -type f | sort | xargs ls -la")
     return [*snapshot(host.node).splitlines(), *listing.splitlines(), *inside.splitlines()]
 
 
 def look_now(host: ControlHost) -> int:
-    """One look of the timer's service; its exit code."""
+    """Run the timer's service once; return its exit code."""
     return host.node.exec("systemctl", "start", f"{UNIT}.service").code
 
 
 def journal(host: ControlHost) -> list[str]:
-    """What the timer's looks have said."""
+    """Return the journal of the timer's service."""
     command = ("journalctl", "-q", "--no-pager", "-o", "cat", "-t", UNIT)
     return host.node.exec(*command).stdout.splitlines()
 
 
 def as_shipped(host: ControlHost, version: str = CURRENT) -> ControlHost:
-    """The control host of a version without anything of ours."""
+    """Reset to a control host of a version, without anything of ours."""
     host.node.exec("systemctl", "disable", "--now", f"{UNIT}.timer")
     host.node.exec("rm", "-f", COMPOSE)
     upgraded = host.upgrade(version)  # first: a container whose mounts are gone does not start

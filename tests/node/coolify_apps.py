@@ -31,7 +31,7 @@ def have_platform(node: LabNode) -> None:
 
 
 def remove_platform(node: LabNode) -> None:
-    """Away with the apps, the proxy, their network and their files."""
+    """Remove the apps, the proxy, their network and their files."""
     ran = node.exec("sh", "-euc", _REMOVE)
     assert ran.code == 0, ran.stderr
 
@@ -42,7 +42,7 @@ def app(uuid: str, **known: Any) -> App:
 
 
 def up(node: LabNode, app: App, compose_file: str) -> None:
-    """What a deployment does at its end: ``docker compose up`` in the app's own directory."""
+    """Do what a deployment does at its end: ``docker compose up`` in the app's directory."""
     directory = f"{DATA}/applications/{app.uuid}"
     node.put(f"{directory}/docker-compose.yaml", compose_file.encode())
     node.put(f"{directory}/.env", f"SERVICE_NAME={app.name}\n".encode())
@@ -53,10 +53,10 @@ def up(node: LabNode, app: App, compose_file: str) -> None:
 
 def ask(node: LabNode, name: str, *, peer: str | None = None) -> dict[str, Any]:
     """
-    The answer of the app ``name`` through the proxy, as soon as there is one.
+    Return the answer of the app ``name`` through the proxy, once there is one.
 
-    It has the app's ``host`` and ``kernel``. With ``peer`` the app has asked that one by its name,
-    and its answer is ``peer`` in the other.
+    The answer has the app's ``host`` and ``kernel``. With ``peer`` the app asks that app by name
+    and puts its answer into ``peer``.
     """
     url = f"http://127.0.0.1/?ask={peer}" if peer else "http://127.0.0.1/"
     retry = ("--retry", "50", "--retry-delay", "0", "--retry-all-errors")

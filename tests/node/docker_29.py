@@ -1,4 +1,4 @@
-"""Docker 26.1 replaced by 29 under running containers: what was done, and what was seen."""
+"""Docker 26.1 replaced by 29 under running containers: what the test did and saw."""
 
 from __future__ import annotations
 

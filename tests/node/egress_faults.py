@@ -1,4 +1,4 @@
-"""Rules that stay on probation, since who loads them never gets to confirm them."""
+"""Firewall rules that stay unconfirmed, because their controller never confirms them."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def deploy_file(
     ground: Ground, rules: Mapping[str, Any], *, more: str = "", waits: bool = False
 ) -> Path:
     """
-    A deploy of the firewall alone.
+    Write a deploy of the firewall only.
 
-    + more: what is written behind the rules' text
-    + waits: whether it never comes to confirm them
+    + more: code after the rules' text
+    + waits: True if the deploy never confirms the rules
     """
     path = ground.fleet.directory / "rules.py"
     path.write_text(_DEPLOY.format(more=more, waits=waits, rules=dict(rules)))
@@ -57,7 +57,7 @@ def deploy_file(
 
 @contextmanager
 def on_probation(ground: Ground, name: str, *, confirm_s: int) -> Iterator[subprocess.Popen[str]]:
-    """Other rules are loaded; nobody confirms them, and their controller is killed in the end."""
+    """Load other rules that nobody confirms; kill their controller in the end."""
     path = deploy_file(ground, {**NEW, "confirm_s": confirm_s}, waits=True)
     controller = ground.fleet.start(name, {}, deploy=str(path))
     try:
@@ -68,14 +68,14 @@ def on_probation(ground: Ground, name: str, *, confirm_s: int) -> Iterator[subpr
 
 
 def kill(controller: subprocess.Popen[str]) -> None:
-    """As a controller ends whose power is cut."""
+    """Kill a controller as a power cut does."""
     if controller.poll() is None:
         os.killpg(controller.pid, signal.SIGKILL)
     controller.wait()
 
 
 def pending(node: LabNode) -> list[str]:
-    """What says that rules wait to be confirmed; nothing if none do."""
+    """Return the files and timer of unconfirmed rules; empty if there are none."""
     there = node.exec("test", "-e", CANDIDATE).code == 0
     timer = node.exec("systemctl", "is-active", TIMER).stdout.strip()
     return [*([CANDIDATE] if there else []), *([TIMER] if timer == "active" else [])]

@@ -66,7 +66,7 @@ def ask(served: socket.socket, query: bytes, who: tuple[str, int], upstream: str
 
 
 def bound(address: str, port: int) -> socket.socket:
-    """To one address: what is bound to all answers from another one than it was asked at."""
+    """Bind to one address: a socket on all addresses would answer from another one."""
     served = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     served.bind((address, port))
     return served

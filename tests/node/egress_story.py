@@ -1,4 +1,4 @@
-"""The firewall's main job, told once: what containers reached before the rules and behind them."""
+"""The firewall's main job, run once for all tests: what containers reached before and after."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Reached = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Look:
-    """What was reached at one moment on one node: from its containers, and from outside on it."""
+    """What was reached at one moment on one node: from its containers, and from outside."""
 
     containers: Mapping[str, Reached]
     published: Reached
@@ -42,7 +42,7 @@ class Look:
 
 @dataclass(frozen=True)
 class EgressStory:
-    """By node: what was reached, what the runs said, and what they changed."""
+    """By node: what was reached, what the runs printed, and what they changed."""
 
     before: Mapping[str, Look]
     dry: Outcome
@@ -58,7 +58,7 @@ class EgressStory:
 
 
 def tell(ground: Ground) -> EgressStory:
-    """The main job on three run nodes together."""
+    """Run the main job on three run nodes together."""
     nodes = ground.nodes
     ground.deploy(*RUN, egress=None)
     ground.have_containers(*RUN)
@@ -110,7 +110,7 @@ def look(ground: Ground, name: str) -> Look:
 
 
 def made_later(ground: Ground, name: str) -> Reached:
-    """What a container reaches whose network is made under the rules, and what is reached of it."""
+    """Return what a container on a new network reaches, and what reaches it."""
     node = ground.nodes[name]
     sh(node, "docker network create late")
     start_container(node, "latecomer", "--network=late", "--runtime=runsc")
@@ -133,11 +133,11 @@ def made_later(ground: Ground, name: str) -> Reached:
 
 
 def changed(nodes: Mapping[str, LabNode], before: Mapping[str, str]) -> tuple[str, ...]:
-    """The nodes that are not what they were before."""
+    """Return the nodes that have changed."""
     now = at_once(lambda name: whole(nodes[name]), before)
     return tuple(name for name in before if now[name] != before[name])
 
 
 def whole(node: LabNode) -> str:
-    """All that a run could change, rules of the kernel's too."""
+    """Return everything that a run could change, including rules of the kernel."""
     return f"{snapshot(node)}\n{ruleset(node)}"

@@ -81,7 +81,7 @@ class Faults:
         return self.fleet.nodes[self.name]
 
     def remember(self) -> None:
-        """What runs, and how dockerd is configured, before the fault; all keys are ours by then."""
+        """Record what runs and how dockerd is configured before the fault."""
         if not self.before:
             first = self.run(reloading(live(self.node)))
             assert first.code == 0, first.text
@@ -90,14 +90,14 @@ class Faults:
     def run(
         self, wanted: Mapping[str, Any], *, step: str = "", hook: str = "", timeout_s: int = 30
     ) -> Outcome:
-        """The change, waited for."""
+        """Run the change and wait for its end."""
         deploy = self._deploy(wanted, step, hook, timeout_s)
         return self.fleet.run(self.name, deploy=deploy, data={})
 
     def start(
         self, wanted: Mapping[str, Any], *, step: str = "", hook: str = "", timeout_s: int = 30
     ) -> subprocess.Popen[str]:
-        """The change, not waited for; with ``step`` it stops before it does that."""
+        """Start the change; with ``step`` it stops before this step."""
         deploy = self._deploy(wanted, step, hook, timeout_s)
         controller = self.fleet.start(self.name, {}, deploy=deploy)
         if step:
@@ -105,7 +105,7 @@ class Faults:
         return controller
 
     def go_on(self) -> None:
-        """Let the change that has stopped go on."""
+        """Let the stopped change continue."""
         self.node.exec("rm", "-f", "/run/at-step")
 
     def _deploy(self, wanted: Mapping[str, Any], step: str, hook: str, timeout_s: int) -> str:
@@ -116,9 +116,9 @@ class Faults:
 
     def assert_sound(self, wanted: Mapping[str, Any], *, lost: tuple[str, ...] = ()) -> None:
         """
-        All that must hold after a fault, whatever it was.
+        Check everything that must hold after a fault.
 
-        ``lost`` are containers that the fault itself has ended, such as a power cut.
+        ``lost``: containers that the fault itself has ended, such as a power cut.
         """
         node = self.node
         keep = {} if node.exec("test", "-e", PENDING).code else {"live-restore": False}
@@ -139,7 +139,7 @@ class Faults:
 
 
 def live(node: LabNode) -> dict[str, Any]:
-    """How dockerd is configured, as far as it shows it."""
+    """Return dockerd's configuration, as far as it shows it."""
     shown = node.exec(
         "docker",
         "info",
@@ -152,12 +152,12 @@ def live(node: LabNode) -> dict[str, Any]:
 
 
 def after(wanted: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """How dockerd is configured once the change is in force."""
+    """Return dockerd's configuration once the change is applied."""
     return {**before, **{key: wanted[key] for key in before.keys() & wanted.keys()}}
 
 
 def wait_for(node: LabNode, condition: str, *, timeout_s: float = 60) -> None:
-    """Until a shell command in the node succeeds."""
+    """Wait until a shell command in the node succeeds."""
     deadline = time.monotonic() + timeout_s
     while (ran := node.exec("sh", "-c", condition)).code != 0:
         assert time.monotonic() < deadline, f"{condition}\n{ran.stdout}{ran.stderr}"

@@ -1,4 +1,4 @@
-"""A node on which one daemon.json after the other is tried, and given back as it was."""
+"""A node on which many daemon.json files are tested, one after the other."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Bench:
     base: list[str]
 
     def sections(self, command: str) -> dict[int, dict[str, str]]:
-        """What a script said of every file, by its number."""
+        """Return a script's output for every file, by its number."""
         self.node.put("/root/bad-files.sh", command.encode())
         ran = self.node.exec("sh", "/root/bad-files.sh")
         found: dict[int, dict[str, str]] = {}
@@ -92,7 +92,7 @@ class Bench:
         return found
 
     def full(self) -> list[str]:
-        """The node's whole state, as a deploy reads it."""
+        """Return the node's whole state, as a deploy reads it."""
         return self.node.exec("timeout", "20", "sh", "-c", state_script()).stdout.splitlines()
 
     def with_file(self, said: dict[str, str]) -> Node:
@@ -104,7 +104,7 @@ class Bench:
 
 @contextmanager
 def bench(node: LabNode) -> Iterator[Bench]:
-    """The node's own file and records away, and back with all that was live before."""
+    """Put the node's own file and records aside; restore all of it in the end."""
     away = (
         "mkdir -p /root/away; cp -p /etc/docker/daemon.json /root/away/;"
         "mv /var/lib/pyinfra-gvisor /root/away/state; rm -f /etc/docker/daemon.json; true"
@@ -148,7 +148,7 @@ def lay_out(node: LabNode, files: Iterable[BadFile]) -> None:
 
 
 def planned(found: Node, file: BadFile, number: int) -> tuple[Plan, str] | tuple[None, str]:
-    """The plan and its script, or what it is refused with."""
+    """Return the plan and its script, or the refusal."""
     try:
         plan = plan_daemon_json(found, file.wishes(number), owner="bad")
     except Problem as problem:

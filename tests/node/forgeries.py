@@ -96,7 +96,9 @@ FORGERIES = {
         ("unknown", "its binary was replaced on the node"),
         _VOLUME,
     ),
-    "forge-stray": Forgery("forgestray", _SLEEP, ("unknown", f"{STRAY} is not as pyinfra-gvisor wrote it")),
+    "forge-stray": Forgery(
+        "forgestray", _SLEEP, ("unknown", f"{STRAY} is not as pyinfra-gvisor wrote it")
+    ),
     "forge-changed": Forgery(
         "forgechanged", _SLEEP, ("unknown", f"{CHANGED} is not as pyinfra-gvisor wrote it")
     ),
@@ -121,9 +123,9 @@ tar -c . | docker import - forge:1 > /dev/null
 
 def forge(node: LabNode) -> dict[str, Forgery]:
     """
-    All of them on a node, whose daemon.json gets the runtimes that they need.
+    Start all forgeries on a node and register the runtimes that they need.
 
-    Returns those that run: Docker 20.10 takes no shim for a runtime once it was reloaded.
+    Returns those that run: Docker 20.10 accepts no shim for a runtime after a reload.
     """
     for path in ENTRIES.values():
         sh(node, f"mkdir -p {path.rpartition('/')[0]}")
@@ -146,7 +148,7 @@ def forge(node: LabNode) -> dict[str, Forgery]:
 
 
 def forget(node: LabNode) -> None:
-    """Away with all of it."""
+    """Remove all forgeries and their runtimes."""
     remove_containers(node, "^/forge-")
     sh(node, f"docker volume rm {VOLUME} && docker rmi forge:1")
     sh(node, f"cat {KEPT} > {FILE} && rm {KEPT} && systemctl reload docker")
@@ -154,7 +156,7 @@ def forget(node: LabNode) -> None:
 
 
 def _run(node: LabNode, name: str, runtime: str, does: str, *options: str) -> str:
-    """Nothing if it runs, else why not."""
+    """Start one; return None if it runs, else the error."""
     words = ("-v", "/usr:/usr:ro", *LABELS, *options, "forge:1", "bash", "-c", does)
     ran = node.exec("docker", "run", "-d", "--name", name, "--runtime", runtime, *words)
     if ran.code == 0:
@@ -164,7 +166,7 @@ def _run(node: LabNode, name: str, runtime: str, does: str, *options: str) -> st
 
 
 def _register(node: LabNode, entries: dict[str, str]) -> None:
-    """These runtimes of somebody's, and no other of his, by a reload."""
+    """Register only these runtimes, by a reload, as another user would."""
     file = json.loads(node.exec("cat", FILE).stdout)
     kept = {name: item for name, item in file["runtimes"].items() if not name.startswith("forge")}
     file["runtimes"] = {**kept, **{name: {"path": path} for name, path in entries.items()}}

@@ -1,4 +1,4 @@
-"""Asking for names while something happens to a node, and what its resolver then has."""
+"""Ask for names while something happens to a node, and read what its resolver holds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ findmnt -n -t nsfs | wc -l
 def asked_while(
     node: LabNode, job: Callable[[], object], host: str, *, runtime: str = "gvisor"
 ) -> dict[str, Any]:
-    """How often which address came of a name in a container, before, while and after a job."""
+    """Count each address that a name gives in a container before, during and after a job."""
     ran = node.exec("sh", "-c", _START, "sh", runtime, ASKER, host)
     assert ran.code == 0, ran.stderr
     try:
@@ -63,22 +63,22 @@ def asked_while(
 
 
 def asked(node: LabNode, container: str, *what: str) -> str:
-    """What the asker says in a container (``names_asker.py``)."""
+    """Return the output of ``names_asker.py`` in a container."""
     ran = node.exec("docker", "exec", container, "python3", "-c", ASKER, *what)
     assert ran.code == 0, ran.stderr
     return ran.stdout.strip()
 
 
 def program(node: LabNode) -> str:
-    """The process of the resolver; 0 if there is none."""
+    """Return the resolver's pid; 0 if it does not run."""
     return sh(node, f"systemctl show --value --property=MainPID {UNIT}.service").strip()
 
 
 def holding(node: LabNode) -> str:
     """
-    The process of the resolver, what kinds of files it has open, and network namespaces.
+    Return the resolver's pid, kinds of open files, and network namespaces.
 
-    Of these how many have a process, and how many Docker holds.
+    Of the namespaces: how many have a process, and how many Docker holds.
     """
     return sh(node, _HOLDING)
 
@@ -100,18 +100,18 @@ def settled(node: LabNode, wanted: str = "") -> str:
 
 
 def sockets(node: LabNode) -> str:
-    """The resolver's sockets; of those inside of containers' namespaces their numbers alone."""
+    """Return the resolver's sockets; of those in containers' namespaces only their count."""
     process = program(node)
     return sh(node, f"ss -Hanp | grep -wF pid={process} || :; ls -l /proc/{process}/fd")
 
 
 def said(node: LabNode) -> str:
-    """All that this process of the resolver has said."""
+    """Return everything that this process of the resolver has logged."""
     return sh(node, f"journalctl -q -o cat _PID={program(node)}")
 
 
 def peak_kib(node: LabNode) -> int:
-    """The most memory that the resolver has had since it was started."""
+    """Return the resolver's peak memory since its start, in KiB."""
     said = sh(node, f"grep VmHWM /proc/{program(node)}/status")
     return int(said.split()[1])
 
@@ -129,7 +129,7 @@ def counting(ground: Ground, name: str) -> Iterator[LabNode]:
 
 
 def counted(node: LabNode) -> dict[str, int]:
-    """All that the resolver of such a node has counted until now."""
+    """Return the counters of such a node's resolver."""
     now = "/root/now"
     sh(node, f"touch {now}")
     assert within(60, lambda: node.exec("test", TEXTFILE, "-nt", now).code == 0)
@@ -139,7 +139,7 @@ def counted(node: LabNode) -> dict[str, int]:
 
 
 def left(node: LabNode) -> list[str]:
-    """What of the resolver is there."""
+    """Return the files of the resolver that remain."""
     found = [path for path in FILES if node.exec("test", "-e", path).code == 0]
     units = sh(node, f"systemctl list-units --all --plain --no-legend '{UNIT}*'")
     on_loopback = sh(node, "ip -o address show lo")

@@ -64,7 +64,7 @@ class Stage:
 
     @property
     def address(self) -> str:
-        """Where ``db`` is."""
+        """Return the address of ``db``."""
         return self.services["db"].addresses["back"]
 
 
@@ -83,12 +83,12 @@ class ComposeStory:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """In their order."""
+        """Return the stages in their order."""
         return self.up, self.restarted, self.anew
 
 
 def tell(ground: Ground, name: str) -> ComposeStory:
-    """The story on one node, which has nothing of the project at its end."""
+    """Run the story on one node; nothing of the project remains."""
     project = Project(ground, name)
     project.clear()
     since = sh(project.node, "date +%s").strip()
@@ -120,11 +120,11 @@ class Project:
 
     @property
     def node(self) -> LabNode:
-        """Where it is."""
+        """Return the project's node."""
         return self.ground.nodes[self.name]
 
     def compose(self, *arguments: str) -> None:
-        """What Compose is to do; it ends well."""
+        """Run a command of Compose, which must succeed."""
         ran = self.node.exec(*_COMMANDS[self.name], "-p", PROJECT, "-f", _FILE, *arguments)
         assert ran.code == 0, ran.stderr
 
@@ -151,7 +151,7 @@ class Project:
         }
 
     def look(self) -> Stage:
-        """What each service has, at last what it is to have unless that takes too long."""
+        """Return what each service has, once that is as expected or the time is up."""
         services = self.services()
         named = {
             service: self._asks(services[service], ["name/db"])["name/db"]

@@ -64,7 +64,7 @@ def changed(draw: random.Random) -> bytes:
 
 
 def named(draw: random.Random) -> bytes:
-    """A name of any bytes, too long at times, or one that points somewhere."""
+    """Return a name of random bytes, sometimes too long, or one that is a pointer."""
     labels = b"".join(
         bytes([length]) + draw.randbytes(length)
         for length in (draw.randrange(1, 64) for _ in range(draw.randrange(1, 9)))
@@ -146,7 +146,7 @@ def most(draw: random.Random, count: int, server: str) -> Counter[str]:
 
 
 def heard(asking: socket.socket, within_s: float) -> str:
-    """What has come; empty if nothing has."""
+    """Return what has arrived; empty if nothing."""
     readable, _, _ = select.select([asking], [], [], within_s)
     if not readable:
         return ""
@@ -175,7 +175,7 @@ def tcp(draw: random.Random, count: int, server: str) -> Counter[str]:
 
 
 def hear(opened: list[socket.socket], came: Counter[str]) -> None:
-    """What comes until it is quiet; the first answer of all is waited for longer."""
+    """Return what arrives until it is quiet; wait longer for the first answer."""
     while opened:
         within_s = QUIET_S if came["answered"] else TIMEOUT_S
         readable, _, _ = select.select(opened, [], [], within_s)

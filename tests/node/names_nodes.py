@@ -123,13 +123,13 @@ class Ground:
         return self.fleet.run(*names, deploy=deploy, flags=flags, data=data)
 
     def deploy(self, *names: str, **others: Any) -> Outcome:
-        """The same, and it ends well."""
+        """Run the deploy, which must succeed."""
         outcome = self.run(*names, **others)
         assert outcome.code == 0, outcome.text
         return outcome
 
     def ready(self, name: str) -> LabNode:
-        """A node that has everything, with its containers; other tests may have been there."""
+        """Return a node with names and its containers, whatever earlier tests have left."""
         if name not in self.known:
             self.deploy(name)
             self.have_containers(name)
@@ -147,17 +147,17 @@ class Ground:
         start(node, containers())
 
     def probe(self, name: str, container: str, targets: Iterable[str]) -> dict[str, str]:
-        """What comes of what a container is told to ask (``names_probe.py``)."""
+        """Return the answers to a container's questions (``names_probe.py``)."""
         return probe(self.nodes[name], targets, "docker", "exec", container)
 
     def resolves(self, name: str, container: str, host: str) -> bool:
-        """Whether a container reaches another one by its name."""
+        """Return True if a container reaches another one by its name."""
         target = f"tcp/{host}/80"
         return self.probe(name, container, [target]) == {target: host}
 
 
 def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
-    """Nodes with Docker and all that is around it."""
+    """Prepare nodes with Docker and everything around it."""
     at_once(lambda name: _surround(nodes[name]), nodes)
     return Ground(nodes, Fleet(nodes, directory))
 
@@ -200,7 +200,7 @@ def containers() -> dict[str, tuple[str, ...]]:
 
 
 def probe(node: LabNode, targets: Iterable[str], *inside: str) -> dict[str, str]:
-    """What comes of what somebody is told to ask."""
+    """Return the answers to somebody's questions."""
     ran = node.exec(*inside, "python3", "-c", _PROBE, *targets)
     assert ran.code == 0, ran.stderr
     return dict(line.rsplit("=", 1) for line in ran.stdout.splitlines())

@@ -28,7 +28,7 @@ def packet(source: str) -> bytes:
 
 
 def neighbour(address: str) -> bytes:
-    """Its hardware address."""
+    """Return a neighbour's hardware address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.sendto(b"", (address, 9))
     time.sleep(1)

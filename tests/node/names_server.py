@@ -85,7 +85,7 @@ def question(query: bytes) -> tuple[str, int]:
 
 
 def room(query: bytes) -> int:
-    """How much may be said over UDP: RFC 6891, 6.1.2."""
+    """Return the bytes allowed in an answer over UDP: RFC 6891, 6.1.2."""
     _, end = question(query)
     has_edns = query[10:12] != b"\x00\x00" and query[end : end + 3] == b"\x00\x00\x29"
     return int.from_bytes(query[end + 3 : end + 5], "big") if has_edns else PLAIN

@@ -1,4 +1,4 @@
-"""The roll-out of names, told once: what the runs said and changed, and what containers have."""
+"""The roll-out of names, run once for all tests: output, changes, and what containers resolve."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Came = Mapping[str, str]
 
 @dataclass(frozen=True)
 class NamesStory:
-    """By node: what the runs said and changed, and what each container has."""
+    """By node: what the runs printed and changed, and what each container resolves."""
 
     dry: Outcome
     dry_changed: tuple[str, ...]
@@ -57,7 +57,7 @@ class NamesStory:
 
 
 def tell(ground: Ground) -> NamesStory:
-    """The main job on all nodes together, and then the containers."""
+    """Run the main job on all nodes together, then start the containers."""
     nodes = ground.nodes
     before = at_once(lambda name: whole(nodes[name]), RUN)
     dry = ground.run(*RUN, flags=("--dry", "--diff"))
@@ -76,13 +76,13 @@ def tell(ground: Ground) -> NamesStory:
 
 
 def look(ground: Ground, name: str, where: Mapping[str, str]) -> Mapping[str, Came]:
-    """What each container of a node has of what it is to ask."""
+    """Return the answers to each container's questions."""
     known = expected(where)
     return {item: ground.probe(name, item, targets) for item, targets in known.items()}
 
 
 def expected(where: Mapping[str, str]) -> dict[str, Came]:
-    """What each container is to have, by what it asks; ``where`` are the addresses of all."""
+    """Return the expected answers by question; ``where`` are the addresses of all containers."""
     found: dict[str, Came] = {}
     for network, names in (*PAIRED.items(), ("inner", tuple(COMPOSED))):
         for name in names:
@@ -106,7 +106,7 @@ def expected(where: Mapping[str, str]) -> dict[str, Came]:
 
 
 def by_name(kind: str, names: Iterable[str]) -> dict[str, str]:
-    """Who answers if containers are connected to by their names, and by what they are called."""
+    """Return which container answers at each name."""
     pairs = [(called, name) for name in names for called in (name, CALLED[name])]
     return {f"{kind}/{called}/80": name for called, name in pairs}
 
@@ -120,11 +120,11 @@ def addresses(node: LabNode) -> dict[str, str]:
 
 
 def changed(nodes: Mapping[str, LabNode], before: Mapping[str, str]) -> tuple[str, ...]:
-    """The nodes that are not what they were before."""
+    """Return the nodes that have changed."""
     now = at_once(lambda name: whole(nodes[name]), before)
     return tuple(name for name in before if now[name] != before[name])
 
 
 def whole(node: LabNode) -> str:
-    """All that a run could change, the addresses of loopback too."""
+    """Return everything that a run could change, including the addresses of loopback."""
     return f"{snapshot(node)}\n{sh(node, 'ip -o address show lo')}"

@@ -30,13 +30,13 @@ class Container:
     answering: Answering | None = None
 
     def socket(self, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
-        """One inside."""
+        """Return a socket in its namespace."""
         opened = inside(self.path, lambda: socket.socket(socket.AF_INET, kind))
         opened.settimeout(6)
         return opened
 
     def asks(self, name: str = "db", *, within_s: float = 6, source: str = "") -> str | None:
-        """The address that it is told over UDP, having asked once; None for silence."""
+        """Ask once over UDP; return the address, or None without an answer."""
         asked = query(name)
         with self.socket() as asking:
             asking.settimeout(within_s)
@@ -52,7 +52,7 @@ class Container:
         return told(said)
 
     def asks_over_tcp(self, name: str = "db") -> str | None:
-        """The same over a connection; None if it ends without an answer."""
+        """Ask once over TCP; return the address, or None without an answer."""
         asked = query(name)
         with self.socket(socket.SOCK_STREAM) as asking:
             asking.connect(RESOLVER)
@@ -66,7 +66,7 @@ class Container:
 
     @property
     def seen(self) -> int:
-        """How many queries its resolver had."""
+        """Return the number of queries that its resolver has received."""
         return self.answering.seen if self.answering else 0
 
 
@@ -100,7 +100,7 @@ class FakeDocker:
             each.put(b"")
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self.break_events()
         self._server.shutdown()
         self._server.server_close()
@@ -205,7 +205,7 @@ class Ground:
         ip(f"netns del {container.path.name}")
 
     def has(self, container: Container) -> bool:
-        """Whether the kernel has the namespace still, or else its interface would be gone."""
+        """Return True if the kernel still has the namespace: else its interface is gone."""
         known = inside(self.path, Path("/proc/thread-self/net/dev").read_text)
         return f"{container.veth}:" in known
 

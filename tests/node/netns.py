@@ -20,14 +20,14 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def ip(*commands: str) -> None:
-    """What ip(8) is to do, one after the other."""
+    """Run commands of ip(8), one after the other."""
     subprocess.run(
         ["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True
     )
 
 
 def inside(path: Path, job: Callable[[], Result]) -> Result:
-    """What a job gives in a network namespace."""
+    """Run a job in a network namespace and return its result."""
     own, there = (os.open(name, os.O_RDONLY) for name in ("/proc/thread-self/ns/net", path))
     try:
         assert _LIBC.setns(there, 0) == 0, path
@@ -41,7 +41,7 @@ def inside(path: Path, job: Callable[[], Result]) -> Result:
 
 
 def query(name: str = "db", number: int | None = None) -> bytes:
-    """A question for an address, under a number of its own."""
+    """Return a query for an address, with its own number."""
     ident = secrets.token_bytes(2) if number is None else number.to_bytes(2, "big")
     labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
     return ident + bytes.fromhex("01000001000000000000") + labels + bytes.fromhex("0000010001")
@@ -75,7 +75,7 @@ class Answering(threading.Thread):
                         self._connection(self._tcp.accept()[0])
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._stop_now = True
         self.join()
 
@@ -92,12 +92,12 @@ class Answering(threading.Thread):
 
 
 def told(said: bytes) -> str:
-    """The address in an answer, or what it failed with."""
+    """Return the address in an answer, or its error code."""
     return socket.inet_ntoa(said[-4:]) if said[3] & 15 == 0 else f"failure {said[3] & 15}"
 
 
 def until(true: Callable[[], object], within_s: float = 10) -> bool:
-    """Whether it becomes so in time."""
+    """Return True if a condition becomes true in time."""
     end_s = time.monotonic() + within_s
     while not true():
         if time.monotonic() > end_s:

@@ -73,7 +73,7 @@ NO_FILES = {
 
 
 def accepted() -> Iterator[BadFile]:
-    """All that must work."""
+    """Yield all files that must work."""
     for name, text in TEXTS.items():
         yield BadFile(name, text.encode())
     for name, place in PLACES.items():
@@ -85,6 +85,6 @@ def accepted() -> Iterator[BadFile]:
 
 
 def no_files() -> Iterator[BadFile]:
-    """What lies there instead of a file."""
+    """Yield what lies there instead of a file."""
     for name, (place, says) in NO_FILES.items():
         yield BadFile(name, GOOD.encode(), says, place=place)

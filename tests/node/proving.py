@@ -65,7 +65,7 @@ def rows(outcome: Outcome, runtime: str = "runsc") -> dict[str, str]:
 
 
 def keep_in_lab(node: LabNode) -> None:
-    """Have what the control of a proof is let through to end at nobody's address in the lab."""
+    """Make connections that the control of a proof may open end at an unused address in the lab."""
     node.container.reload()
     (own,) = node.container.attrs["NetworkSettings"]["Networks"].values()
     lab = ipaddress.ip_network(f"{own['IPAddress']}/{own['IPPrefixLen']}", strict=False)
@@ -85,8 +85,9 @@ def impostor(node: LabNode, script: str) -> Iterator[None]:
 @contextmanager
 def swapped(node: LabNode, command: str) -> Iterator[None]:
     """
-    A release whose runsc is what ``command`` prints, and was from the start: its manifest, the
-    wrapper and daemon.json are as declared.
+    Install a release whose runsc prints the output of ``command``.
+
+    It was so from the start: manifest, wrapper and daemon.json are as declared.
     """
     manifest = node.exec("cat", f"{HOME}/manifest.json").stdout
     swap = f"mv {RUNSC} {REAL} && {{ {command}; }} > {RUNSC} && chmod 755 {RUNSC}"

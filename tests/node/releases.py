@@ -1,4 +1,4 @@
-"""One release put onto a node by ``gvisor.release`` alone, and a sandbox that runs from it."""
+"""Install one release by ``gvisor.release`` only, and start a sandbox that runs from it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ for link in bin lib lib64; do ln -sfn "usr/$link" "/run/sandbox/rootfs/$link"; d
 
 @dataclass(frozen=True)
 class Place:
-    """A node, and a release that nothing of the node's Docker points at."""
+    """A node and a release that the node's Docker does not use."""
 
     fleet: Fleet
     name: str
@@ -68,16 +68,16 @@ class Place:
 
     @property
     def node(self) -> LabNode:
-        """The node itself."""
+        """Return the node."""
         return self.fleet.nodes[self.name]
 
     @property
     def home(self) -> str:
-        """Where the release lies."""
+        """Return the release's directory."""
         return f"{RELEASES_DIR}/{self.release}"
 
     def install(self, **data: Any) -> Outcome:
-        """One run that has the release, from ``gvisor_source`` and so on."""
+        """Install the release; ``gvisor_source`` and others are given."""
         deploy = self.fleet.directory / "install.py"
         deploy.write_text(_DEPLOY)
         risk = {"gvisor_accept_risk": "throwaway test nodes"}
@@ -85,18 +85,18 @@ class Place:
         return self.fleet.run(self.name, deploy=deploy, data=settings)
 
     def sh(self, command: str) -> str:
-        """What a command in the release's directory says; it must end well."""
+        """Run a command in the release's directory, which must succeed; return its output."""
         ran = self.node.exec("sh", "-c", f"cd {self.home} && {command}")
         assert ran.code == 0, ran.stderr
         return ran.stdout
 
     def manifest(self) -> dict[str, Any]:
-        """What was written down."""
+        """Return the manifest."""
         found: dict[str, Any] = json.loads(self.sh("cat manifest.json"))
         return found
 
     def is_whole(self) -> bool:
-        """Whether members, sums and the manifest agree, and runsc is that release."""
+        """Return True if files, checksums and manifest agree, and runsc reports the release."""
         manifest = self.manifest()
         stat = self.node.exec("sh", "-c", _STAT, "sh", self.home).stdout.splitlines()
         lines = self.node.exec("sh", "-c", _SUMS, "sh", self.home).stdout.splitlines()
@@ -110,12 +110,12 @@ class Place:
         )
 
     def leftovers(self) -> str:
-        """What a run must not leave: uploads, and what was unpacked half way."""
+        """Return what a run must not leave: uploads and half-unpacked files."""
         look = f"ls -A {RELEASES_DIR} 2>/dev/null | grep '^\\.'; ls /tmp | grep pyinfra"
         return self.node.exec("sh", "-c", look).stdout
 
     def remove(self) -> None:
-        """Away with it."""
+        """Remove the release."""
         self.node.exec("rm", "-rf", self.home)
 
     @contextmanager
@@ -140,7 +140,7 @@ class Sandbox:
     place: Place
 
     def kernel(self) -> str:
-        """What ``exec`` says inside: needs the release's runsc, and a sandbox that lives."""
+        """Return the output of ``exec``: it needs the release's runsc and a live sandbox."""
         runsc = f"{self.place.home}/runsc"
         command = (runsc, "--root", "/run/sandbox/root", "exec", "sandbox", "uname", "-v")
         return self.place.node.exec(*command).stdout

@@ -27,7 +27,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def pythons() -> list[str]:
-    """The oldest and the newest one here that the program can run on."""
+    """Return the oldest and newest Python here that can run the program."""
     beside = Path(sys.base_prefix).parent.glob("3.*/bin/python3")
     look = "import asyncio, ctypes, sys; print(*sys.version_info[:2])"
     known: dict[tuple[int, ...], str] = {}
@@ -40,7 +40,7 @@ def pythons() -> list[str]:
 
 
 class Program:
-    """It, on the node of a ground, with what it says on stderr."""
+    """The resolver on the node of a ground, with its stderr."""
 
     def __init__(self, python: str, at: Ground, folder: Path) -> None:
         self.at, self._log = at, folder / "stderr"
@@ -80,28 +80,28 @@ class Program:
 
     @property
     def said(self) -> str:
-        """What it said on stderr."""
+        """Return its stderr."""
         return self._log.read_text()
 
     @property
     def most_kib(self) -> int:
-        """How much memory it ever had."""
+        """Return its peak memory in KiB."""
         text = Path(f"/proc/{self._process.pid}/status").read_text()
         return next(int(line.split()[1]) for line in text.splitlines() if "VmHWM" in line)
 
     @property
     def files(self) -> list[str]:
-        """What it has open."""
+        """Return its open files."""
         return [str(item.readlink()) for item in Path(f"/proc/{self._process.pid}/fd").iterdir()]
 
     def end(self) -> int:
-        """The code that it ends with on SIGTERM."""
+        """Send SIGTERM and return its exit code."""
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(20)
 
 
 def listening() -> list[socket.socket]:
-    """The sockets of the socket unit."""
+    """Yield the sockets of the socket unit."""
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     streams = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     for opened in (datagrams, streams):
@@ -112,7 +112,7 @@ def listening() -> list[socket.socket]:
 
 
 def write_program(folder: Path) -> None:
-    """Have it in there, as it is on a node."""
+    """Write the program as it is on a node."""
     for item in program_files():
         path = folder / "program" / Path(item.path).relative_to(DIRECTORY)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which tests share a process when several run them: a lab has one user at a time."""
+"""Decide which tests share a process: a lab can have one user at a time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OWN = (
 
 
 def lab_of_file(path: str) -> str:
-    """What a test file has its nodes from."""
+    """Return the lab of a test file."""
     name = PurePath(path).stem
     if name in OWN or "tests/node/" not in path:
         return path
@@ -42,7 +42,7 @@ def lab_of_file(path: str) -> str:
 
 
 def lab_of_item(item: pytest.Item) -> str:
-    """The same of a test."""
+    """Return the lab of a test."""
     return lab_of_file(item.nodeid.partition("::")[0])
 
 
@@ -63,7 +63,7 @@ def check(item: pytest.Item) -> None:
 
 
 class ByLab(LoadScopeScheduling):
-    """By labs instead of files, in the order of the collection instead of by number of tests."""
+    """Distribute tests by labs instead of files, in the order of collection."""
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
         super().__init__(config, log)

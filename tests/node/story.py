@@ -1,4 +1,4 @@
-"""The main job, told once for all tests: what the nodes were before, between and after."""
+"""The main job, run once for all tests: the nodes before, between and after."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENDS = (SPREAD[0], SPREAD[-1])
 
 @dataclass(frozen=True)
 class Story:
-    """What the nodes looked like before, between and after, and what the runs said."""
+    """The nodes before, between and after, and what the runs printed."""
 
     before: dict[str, str]
     processes: dict[str, dict[str, int]]
@@ -37,7 +37,7 @@ class Story:
 
 
 def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> Story:
-    """The main job on all nodes together; half of them get the release from the server."""
+    """Run the main job on all nodes together; half of them get the release from the server."""
     by_host = served(server)
     before = {name: snapshot(nodes[name]) for name in NODES}
     running = {name: processes(nodes[name]) for name in NODES}
@@ -57,7 +57,7 @@ def bring(
     fleet: Fleet,
     by_host: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """The main job without looking on; what ran before runs on our release, as after a while."""
+    """Run the main job and restart containers: all run on our release, as after some time."""
     names = [name for name in NODES if name in nodes]
     outcome = fleet.run(*names, by_host=by_host)
     assert outcome.code == 0, outcome.text
@@ -75,13 +75,13 @@ def served(server: ArchiveServer) -> dict[str, dict[str, Any]]:
 
 
 def count_channels(node: LabNode) -> int:
-    """Make sshd write every exec channel into its log; how many there are so far."""
+    """Make sshd log every exec channel; return how many there are so far."""
     node.put("/etc/ssh/sshd_config.d/verbose.conf", b"LogLevel VERBOSE\n")
     node.exec("systemctl", "reload", "ssh")
     return channels(node)
 
 
 def channels(node: LabNode) -> int:
-    """How many exec channels the node's sshd has opened since the story began."""
+    """Return how many exec channels the node's sshd has opened since the story began."""
     log = node.exec("sh", "-c", "journalctl -q -o cat -u ssh -t sshd -t sshd-session")
     return log.stdout.count("Starting session: command")

@@ -26,7 +26,7 @@ SLOW_TIMEOUT_S = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever lies in this folder needs the machine, one test after the other."""
+    """Mark all tests in this folder: they need the virtual machine, one after the other."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.vm)
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """The machine, made for this run, and pyinfra on it."""
+    """The machine, created for this run, and pyinfra for it."""
     with lab_of(f"{LAB}-vm", {NAME: SPEC}) as made:
         made[NAME].put("/etc/docker/daemon.json", FOREIGN)
         ran = made[NAME].exec("systemctl", "restart", "docker")
@@ -44,5 +44,5 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture
 def machine(fleet: Fleet) -> LabNode:
-    """The machine alone."""
+    """The machine."""
     return fleet.nodes[NAME]

@@ -1,4 +1,4 @@
-"""A machine that gets less of a processor than it could have, as a crowded host gives it."""
+"""Give a virtual machine less processor time, as on a crowded host."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def slowed(node: VirtualNode, share: float) -> Iterator[None]:
 
 
 def speed_of(node: VirtualNode) -> float:
-    """Return how fast a loop is in a machine, of this machine's own speed."""
+    """Return the speed of a loop in a machine, relative to this machine."""
     here = subprocess.run(_LOOP, check=True, capture_output=True, text=True, timeout=60).stdout
     began_s = monotonic()
     node.exec(*_LOOP)

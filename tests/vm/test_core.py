@@ -47,7 +47,7 @@ CONNECT = (
 
 
 class Hello(BaseRequestHandler):
-    """Says hello to whoever comes."""
+    """Sends hello on every connection."""
 
     def handle(self) -> None:
         self.request.sendall(b"hello\n")
@@ -55,7 +55,7 @@ class Hello(BaseRequestHandler):
 
 @pytest.fixture(scope="module")
 def neighbour() -> Iterator[str]:
-    """A server in the machine's private network: ours on the loopback, which QEMU leads there."""
+    """A server in the machine's private network: on our loopback, to which QEMU forwards."""
     with ThreadingTCPServer(("127.0.0.1", 0), Hello) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -66,7 +66,7 @@ def neighbour() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Story:
-    """The main job on a plain server with a container, looked at before, between and after."""
+    """The main job on a plain server with a container, observed before, between and after."""
 
     fleet: Fleet
     node: LabNode
@@ -81,13 +81,13 @@ class Story:
     converged: Outcome
 
     def run(self, **others: Any) -> Outcome:
-        """The main job, with other settings besides."""
+        """Run the main job with further settings."""
         return self.fleet.run(NAME, data={**WANTED, **others})
 
 
 @pytest.fixture(scope="module")
 def story(fleet: Fleet, neighbour: str) -> Story:
-    """It is told once for all tests."""
+    """Run once for all tests."""
     node = fleet.nodes[NAME]
     start_container(node, "shop", *ALWAYS)
     could = module(node), reach(node, "runc", neighbour)
@@ -100,12 +100,12 @@ def story(fleet: Fleet, neighbour: str) -> Story:
 
 
 def module(node: LabNode) -> str:
-    """What comes of loading a module that is full of holes."""
+    """Return what happens when a module with known holes is loaded."""
     return "loaded" if node.exec("modprobe", "tipc").code == 0 else "refused"
 
 
 def reach(node: LabNode, runtime: str, target: str) -> str:
-    """What a container gets from a server in the machine's network."""
+    """Return what a container receives from a server in the machine's network."""
     start_container(node, "asker", f"--runtime={runtime}")
     said = sh(node, f"docker exec asker perl -e '{CONNECT}' {target}")
     remove_container(node, "asker")

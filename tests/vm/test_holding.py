@@ -1,4 +1,4 @@
-"""What must hold on a machine after its main job, whatever is asked of it or goes wrong."""
+"""What must hold on a machine after its main job, whatever fails."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PUBLISHED = f"docker run -d --name web -p {PORT}:{PORT} {' '.join(ALWAYS)} -v /u
 
 @pytest.fixture(scope="module")
 def held(fleet: Fleet) -> LabNode:
-    """The machine as it is declared."""
+    """The machine as declared."""
     outcome = fleet.run(NAME, data=UNPROVEN)
     assert outcome.code == 0, outcome.text
     return fleet.nodes[NAME]
@@ -43,7 +43,7 @@ def held(fleet: Fleet) -> LabNode:
 
 @pytest.fixture
 def boxed(held: LabNode) -> Iterator[str]:
-    """A container that asks for one of the runtimes."""
+    """A container under one of the runtimes."""
     start_container(held, "boxed", "--runtime=inner")
     yield "boxed"
     remove_container(held, "boxed")

@@ -50,7 +50,7 @@ BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 
 @pytest.fixture(scope="module")
 def kept(fleet: Fleet) -> LabNode:
-    """The machine with names and a watch, proven, and an app in a sandbox on it."""
+    """The machine with names, a watch and a proof, and an app in a sandbox."""
     node = fleet.nodes[NAME]
     outcome = fleet.run(NAME, data=KEPT)
     assert outcome.code == 0, outcome.text
@@ -63,7 +63,7 @@ def kept(fleet: Fleet) -> LabNode:
 
 
 def address_of(node: LabNode, name: str) -> str:
-    """What the app knows a name by."""
+    """Return the address that the app resolves a name to."""
     return sh(node, f"docker exec app {ADDRESS_OF} {name}")
 
 
@@ -94,7 +94,7 @@ def test_after_a_reboot_all_of_it_runs_and_the_watch_finds_what_is_bare(
 
 
 def wait_until_rebooted(node: LabNode, boot: str) -> None:
-    """Until another boot answers than that one."""
+    """Wait until the machine answers after another boot."""
     until_s = monotonic() + node.ready_timeout_s
     while monotonic() < until_s:
         with suppress(LabError):  # it goes down while it is asked
