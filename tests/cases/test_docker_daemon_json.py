@@ -232,7 +232,7 @@ IDLE = {"users": users(("idle", False, "net"), ("web", True, "runc"))}
     ("replies", "reason"),
     [
         pytest.param(IDLE, "net (these need it to start: idle (stopped)); ", id="used"),
-        pytest.param({}, "does not tell which containers use a runtime", id="not-known"),
+        pytest.param({}, "cannot read which containers use a runtime", id="not-known"),
     ],
 )
 def test_alone_it_refuses_to_take_a_runtime_away_that_a_container_may_need(
