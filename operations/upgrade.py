@@ -16,6 +16,7 @@ from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.telling import refusal, tell, tell_detail
 from pyinfra_gvisor.operations.transactions import Patience, carry_out
 from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.upgrade.canary import canaries, plan_canaries
 from pyinfra_gvisor.upgrade.collection import old_releases, on_other_releases, plan_collection
@@ -130,7 +131,8 @@ def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None
         host.noop(f"no release is to be removed{kept}")
         return
     for path in found.going:
-        tell_detail(f"remove {path}, which nothing needs")
+        is_release = path.startswith(f"{RELEASES_DIR}/")
+        (tell if is_release else tell_detail)(f"remove {path}, which nothing needs")
     forget_node(host)
     text = script("release_users", "collect_releases")
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, found.going))

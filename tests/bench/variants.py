@@ -18,6 +18,7 @@ GROUP_DATA = ROOT / "inventories/group_data"
 
 # Equal to Ansible's forks in ansible/ansible.cfg; with more hosts it would work in batches.
 PARALLEL = 50
+ROWS = ("--data", "gvisor_proof_rows=True")  # each check of a proof is shown
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Workshop:
         """Return all variants, ours first."""
         floor = self._pyinfra("tests/bench/floor.py")
         audit = self._pyinfra("deploys/audit.py")
-        proof = self._pyinfra("deploys/gvisor.py", "--data", "gvisor_proof=always")
+        proof = self._pyinfra("deploys/gvisor.py", "--data", "gvisor_proof=always", *ROWS)
         return [
             self.ours,
             Variant(FLOOR, floor, self._names, every_host_ready, times=3),

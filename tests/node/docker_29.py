@@ -12,6 +12,7 @@ from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.make import built_docker
 from tests.node.running import (
     CURRENT,
+    WITH_ROWS,
     Fleet,
     Outcome,
     daemon_json,
@@ -81,7 +82,7 @@ def upgrade(fleet: Fleet) -> Upgrade:
     converged = Seen.of(node)
 
     dockerd, refused, refused_changed, replaced = _replace(fleet)
-    converge = fleet.run(NAME)
+    converge = fleet.run(NAME, flags=WITH_ROWS)
     after_converge, kept = Seen.of(node), snapshot(node)
     second = fleet.run(NAME)
     second_changed = snapshot(node) != kept

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
 from tests.node.audits import sh
-from tests.node.running import CURRENT, OPERATIONS, Fleet, Outcome, start_container
+from tests.node.running import CURRENT, Fleet, Outcome, start_container
 
 SPECS = {
     "docker-20": NodeSpec(FLAVOURS["debian-12"]),
@@ -43,7 +43,6 @@ PUBLISHED = {"tenant": "8080", "sandbox": "8081"}
 TABLE = "inet pyinfra_gvisor"
 FILES = ("/opt/gvisor/egress", "/etc/systemd/system/pyinfra-gvisor-egress.service")
 UNIT = "pyinfra-gvisor-egress"
-AS_DECLARED = OPERATIONS  # that find nothing to do: one more is the firewall's, one less a proof's
 # Before Docker 27 only docker-proxy serves IPv6 clients of these nodes, and would stay on.
 # Containers then reach published ports as the node's own, which the rules stop.
 NO_PROXY = {"gvisor_daemon_json": {"userland-proxy": False}}
@@ -87,13 +86,13 @@ class Ground:
     def deploy(
         self, *names: str, egress: Mapping[str, Any] | None = RULES, proof: str = "never"
     ) -> Outcome:
-        """The main job with these rules, without a firewall if they are None; it ends well."""
+        """Run the main job with these rules (None: no firewall); it must succeed."""
         outcome = self.run(*names, egress=egress, proof=proof)
         assert outcome.code == 0, outcome.text
         return outcome
 
     def firewalled(self, name: str) -> LabNode:
-        """A node with these rules, with a container under runc and one under runsc behind them."""
+        """Return a node with these rules, with one container under runc and one under runsc."""
         node = self.nodes[name]
         if self.known.get(name) != kept(node):
             self.deploy(name)
@@ -109,21 +108,24 @@ class Ground:
         flags: tuple[str, ...] = ("-y",),
         deploy: str | Path = "deploys/gvisor.py",
     ) -> Outcome:
-        """The same, however it ends. The proof of isolation has tests of its own."""
+        """Run the main job with these rules, whatever the result. Other tests cover the proof."""
         declared = {} if egress is None else {"gvisor_egress": egress}
         data = {**CURRENT, **declared, **NO_PROXY, "gvisor_proof": proof}
         return self.fleet.run(*names, data=data, flags=flags, deploy=deploy)
 
     def probe(self, name: str, container: str, targets: Mapping[str, str]) -> dict[str, str]:
-        """What comes of it if a container tries to reach these, by what they are."""
+        """Return what a container gets when it tries to reach these targets, by name."""
         return probe(self.nodes[name], targets, "docker", "exec", container)
 
     def from_outside(self, targets: Mapping[str, str]) -> dict[str, str]:
-        """The same from the outside node itself."""
+        """Return what the outside node gets when it tries to reach these targets."""
         return probe(self.nodes["outside"], targets)
 
     def forbidden(self, name: str) -> dict[str, str]:
-        """What the default rules stop: what it is, and how it is reached (``egress_probe.py``)."""
+        """
+        Return the targets that the default rules block, and how to reach them
+        (``egress_probe.py``).
+        """
         node, outside = self.nodes[name], self.nodes["outside"]
         return {
             "metadata": f"tcp/{METADATA}/80",
@@ -138,7 +140,7 @@ class Ground:
         }
 
     def forbidden6(self, name: str) -> dict[str, str]:
-        """The same in IPv6."""
+        """Return the blocked IPv6 targets."""
         node, outside = self.nodes[name], self.nodes["outside"]
         return {
             "metadata, v6": f"tcp/{METADATA6}/80",
@@ -149,7 +151,7 @@ class Ground:
         }
 
     def allowed(self, name: str) -> dict[str, str]:
-        """What they let through."""
+        """Return the targets that the default rules allow."""
         node = self.nodes[name]
         return {
             "open internet": f"tcp/{PUBLIC}/80",
@@ -216,7 +218,7 @@ def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
 
 
 def at_once(job: Callable[[str], Result], names: Iterable[str]) -> dict[str, Result]:
-    """What a job gives on each of these nodes, by their names."""
+    """Run a job on all these nodes at the same time; return its results by node name."""
     names = list(names)
     with ThreadPoolExecutor(len(names)) as pool:
         return dict(zip(names, pool.map(job, names), strict=True))
@@ -229,7 +231,7 @@ def serve(node: LabNode, container: str) -> None:
 
 
 def probe(node: LabNode, targets: Mapping[str, str], *inside: str) -> dict[str, str]:
-    """What comes of it if somebody tries to reach these, by what they are."""
+    """Return what somebody gets when it tries to reach these targets, by name."""
     ran = node.exec(*inside, "python3", "-c", _PROBE, *targets.values())
     assert ran.code == 0, ran.stderr
     words = dict(line.rsplit(" ", 1) for line in ran.stdout.splitlines())
@@ -237,7 +239,7 @@ def probe(node: LabNode, targets: Mapping[str, str], *inside: str) -> dict[str, 
 
 
 def address6(node: LabNode) -> str:
-    """Its address in IPv6: no other lab on this machine has it, since it is made of the other."""
+    """Return a node's IPv6 address, made from its IPv4 address: unique on this machine."""
     return f"fd77::{node.address.replace('.', ':')}"
 
 
@@ -252,14 +254,14 @@ def gateway6(name: str) -> str:
 
 
 def shell(node: LabNode, script: str, *arguments: str) -> str:
-    """What a script says; it must end well."""
+    """Run a script, which must succeed; return its output."""
     ran = node.exec("sh", "-c", script, "sh", *arguments)
     assert ran.code == 0, f"{script}\n{ran.stdout}{ran.stderr}"
     return ran.stdout
 
 
 def ruleset(node: LabNode) -> str:
-    """All rules of the kernel's in no order, without what they have counted and gathered."""
+    """Return all rules of the kernel, sorted, without counters and set contents."""
     text = sh(node, "if command -v nft > /dev/null; then nft -s -t list ruleset; fi")
     return "".join(sorted(re.split("^(?=table )", text, flags=re.MULTILINE)))
 
@@ -270,7 +272,7 @@ def table(node: LabNode) -> str:
 
 
 def kept(node: LabNode) -> str:
-    """What a node has of a firewall and would load at boot, and all rules of the kernel's."""
+    """Return a node's firewall files, what it would load at boot, and all rules of the kernel."""
     files = f"find {' '.join(FILES)} -type f ! -name '*.sh' -exec sha256sum {{}} + | sort"
     enabled = f"systemctl is-enabled {UNIT} || [ $? -eq 4 ]"  # not there
     return f"{sh(node, f'{enabled}; if [ -d {FILES[0]} ]; then {files}; fi')}{ruleset(node)}"
@@ -284,7 +286,7 @@ def counted(node: LabNode) -> dict[str, int]:
 
 
 def stopped(node: LabNode) -> set[str]:
-    """What the rules have stopped, as ``container address protocol port``."""
+    """Return what the rules have blocked, as ``container address protocol port``."""
     text = "".join(sh(node, f"nft list set {TABLE} stopped{version}") for version in "46")
     found = re.findall(r"(\S+) \. (\S+) \. (\S+) \. (\S+) (?:timeout|expires)", text)
     return {" ".join(item) for item in found}

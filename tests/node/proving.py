@@ -6,6 +6,7 @@ import ipaddress
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
@@ -28,7 +29,7 @@ if others:
     entries = {{item.runtime: {{"path": item.path}} for item in wrappers({release!r}, others)}}
     gvisor.runtimes({release!r}, profiles=others)
     docker.daemon_json(wanted={{"runtimes": entries}}, owner="prooftest")
-gvisor.proof({release!r}, profiles=every, when="always", declared=declared, **{named!r})
+gvisor.proof({release!r}, profiles=every, when="always", declared=declared, rows=True, **{named!r})
 if others:
     docker.daemon_json(wanted={{}}, owner="prooftest")
 """
@@ -62,6 +63,15 @@ def rows(outcome: Outcome, runtime: str = "runsc") -> dict[str, str]:
         if f"  {runtime}  " in line and "] " in line
     ]
     return {line.split()[0]: line for line in lines}
+
+
+def whole_row(outcome: Outcome, check: str, runtime: str = "runsc") -> str:
+    """The line of a check, and after it what continues below it."""
+    first = rows(outcome, runtime)[check]
+    lines = [line.partition("] ")[2] for line in outcome.stderr.splitlines()]
+    below = lines[lines.index(first) + 1 :]
+    more = takewhile(lambda line: line.startswith(" "), below)
+    return " ".join((first, *(line.strip() for line in more)))
 
 
 def keep_in_lab(node: LabNode) -> None:

@@ -21,9 +21,9 @@ from tests.node.repacked import repacked
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = "deploys/gvisor.py"
-OPERATIONS = 8  # that it makes, each with a line of its own in pyinfra's table
 TIMEOUT_S = 400
 REMOVAL_S = 60
+WITH_ROWS = ("-y", "--data", "gvisor_proof_rows=True")  # shows each check of a proof
 
 _CACHE = Cache.of(os.environ)
 # A test takes no other in its place.
@@ -54,17 +54,22 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """All that it printed, on one stream."""
+        """Return its whole output."""
         return self.stdout + self.stderr
 
     @property
     def idle(self) -> bool:
-        """True if the run went well and found nothing to do."""
-        return self.code == 0 and "Success" not in self.stderr.partition("--> Results:")[0]
+        """Return True if the run succeeded and found nothing to do."""
+        return self.code == 0 and self.steps_changed == 0 and "No changes" in self.stderr
+
+    @property
+    def steps_changed(self) -> int:
+        """How many operations changed something, on all hosts together."""
+        return self.stderr.partition("--> Results:")[0].count("] Success")
 
     @property
     def errors(self) -> list[str]:
-        """The lines that name an operation's or a setting's problem."""
+        """Return the lines with a problem of an operation or a setting."""
         return [line for line in self.stderr.splitlines() if "; " in line or "got" in line]
 
 
@@ -102,7 +107,7 @@ class Fleet:
     def start(
         self, name: str, data: Mapping[str, Any], *, deploy: str = DEPLOY
     ) -> subprocess.Popen[str]:
-        """A run on the node that the test does not wait for, in a process group of its own."""
+        """Start a run on the node without waiting for it, in its own process group."""
         return subprocess.Popen(
             [sys.executable, "-m", "pyinfra", self._inventory([name], data, {}), deploy, "-y"],
             cwd=ROOT,
@@ -178,13 +183,13 @@ cat /run/docker.pid
 
 
 def snapshot(node: LabNode) -> str:
-    """All that a deploy could change on a node: files, Docker's objects, its process."""
+    """Return everything that a deploy could change on a node: files, containers, dockerd."""
     listing = node.exec("sh", "-c", _LISTING).stdout
     return f"{listing}\n{json.dumps(processes(node))}"
 
 
 def processes(node: LabNode) -> dict[str, int]:
-    """The process of every running container, by name."""
+    """Return the pid of every running container, by name."""
     look = "docker ps -q | xargs -r docker inspect --format '{{.Name}} {{.State.Pid}};'"
     found = re.findall(r"/(\S+) (\d+);", node.exec("sh", "-c", look).stdout)
     return {name: int(pid) for name, pid in found}
@@ -211,13 +216,13 @@ printf '%s\n' $containers | xargs -r -n 1 -P 4 docker rm -f
 
 
 def start_container(node: LabNode, name: str, *options: str) -> None:
-    """A container with the node's own programs; ``options`` are those of ``docker run``."""
+    """Start a container with the node's own programs; ``options`` are those of ``docker run``."""
     ran = node.exec("sh", "-c", _START, "sh", name, *options)
     assert ran.code == 0, ran.stderr
 
 
 def remove_container(node: LabNode, name: str) -> None:
-    """Away with a container that a test started."""
+    """Remove a container that a test started."""
     remove_containers(node, f"^/{name}$")
 
 
@@ -236,18 +241,18 @@ def remove_containers(node: LabNode, names: str) -> None:
 
 
 def daemon_json(node: LabNode) -> str:
-    """The file as it lies there."""
+    """Return the text of daemon.json."""
     return node.exec("cat", "/etc/docker/daemon.json").stdout
 
 
 def docker_info(node: LabNode) -> dict[str, Any]:
-    """What the daemon says of itself."""
+    """Return the daemon's own information."""
     found: dict[str, Any] = json.loads(node.exec("docker", "info", "--format", "{{json .}}").stdout)
     return found
 
 
 def no_leftovers(node: LabNode) -> str:
-    """What a run must not leave behind, a line each; nothing if there is nothing."""
+    """Return what a run must not leave, one line each; empty if all is clean."""
     look = (
         "ls -A /etc/docker | grep -v -e '^daemon.json$' -e '^key.json$';"
         "iptables-save | grep PYINFRA; nft list tables | grep held;"

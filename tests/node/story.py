@@ -8,7 +8,14 @@ from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.archives import ArchiveServer
-from tests.node.running import CURRENT, Fleet, Outcome, processes, snapshot
+from tests.node.running import (
+    CURRENT,
+    WITH_ROWS,
+    Fleet,
+    Outcome,
+    processes,
+    snapshot,
+)
 
 NODES = ("plain", "lived-in", "docker-20", "docker-28", "docker-29", "docker-29-overlay2")
 LIVED_IN = NODES[1:-1]
@@ -43,7 +50,7 @@ def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> S
     running = {name: processes(nodes[name]) for name in NODES}
     dry = fleet.run(*NODES, flags=("--dry", "--diff"), by_host=by_host)
     after_dry = {name: snapshot(nodes[name]) for name in NODES}
-    converge = fleet.run(*NODES, by_host=by_host)
+    converge = fleet.run(*NODES, flags=WITH_ROWS, by_host=by_host)
     counted = {name: count_channels(nodes[name]) for name in NODES}
     converged = {name: snapshot(nodes[name]) for name in NODES}
     second = fleet.run(*NODES, by_host=by_host, unloaded=True)

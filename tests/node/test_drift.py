@@ -85,7 +85,7 @@ def test_a_key_edited_by_hand_is_pending_and_the_diff_shows_it(
     hosts = hosts_of(document)
     assert hosts["lived-in"]["state"] == "in-sync"
     assert hosts["plain"]["state"] == "pending"
-    assert "gVisor | Bring daemon.json into force" in names(hosts["plain"]["pending"])
+    assert "gVisor | Apply daemon.json" in names(hosts["plain"]["pending"])
     assert any(line.startswith("+") and declared in line for line in hosts["plain"]["details"])
     assert drift.run().code == 0
 
@@ -108,7 +108,7 @@ def test_a_node_that_does_not_answer_outweighs_changes_and_hides_no_other(
     assert hosts["lived-in"]["state"] == "unreachable"
     assert hosts["lived-in"]["errors"]
     assert hosts["plain"]["state"] == "pending"
-    assert names(hosts["plain"]["pending"]) == ["gVisor | Point the link for people at it"]
+    assert names(hosts["plain"]["pending"]) == ["gVisor | Update the runsc link"]
     assert drift.run().code == 0
 
 

@@ -21,7 +21,6 @@ from tests.node.egress_nodes import (
 )
 from tests.node.egress_nodes import GATEWAY as GATEWAY4
 from tests.node.egress_story import EgressStory, tell
-from tests.node.running import OPERATIONS
 
 RUNTIMES = [pytest.param(name, id=runtime) for name, runtime in CONTAINERS.items()]
 
@@ -161,6 +160,6 @@ def test_a_dry_run_changes_nothing_and_shows_the_rules(told: EgressStory) -> Non
 
 
 def test_a_second_run_changes_nothing_and_costs_a_channel(told: EgressStory) -> None:
-    assert told.second.stderr.count("No changes") == len(RUN) * (OPERATIONS + 1)
+    assert told.second.idle
     assert told.second_changed == ()
     assert set(told.channels.values()) == {1}

@@ -13,7 +13,6 @@ from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.running import (
     HOME,
-    OPERATIONS,
     RELEASE,
     SENTRY,
     Fleet,
@@ -162,7 +161,7 @@ def test_an_old_sandbox_still_answers_exec_stop_and_restart(
 def test_a_second_run_changes_nothing_and_says_so(story: Story) -> None:
     assert story.second.code == 0, story.second.text
     assert "Grand total" in story.second.stderr
-    assert story.second.stderr.count("No changes") == OPERATIONS * len(NODES)
+    assert story.second.idle
     assert story.after_second == story.converged
 
 

@@ -19,7 +19,7 @@ from tests.node.names_nodes import (
     probe,
 )
 from tests.node.names_story import RUN, Came, NamesStory, by_name, expected, tell
-from tests.node.running import OPERATIONS, processes
+from tests.node.running import processes
 from tests.node.watching import within
 
 ALL_PAIRED = tuple(name for names in PAIRED.values() for name in names)
@@ -216,7 +216,7 @@ def test_a_dry_run_changes_nothing_and_says_what_it_would(told: NamesStory) -> N
 
 
 def test_a_second_run_changes_nothing_and_costs_a_channel(told: NamesStory) -> None:
-    assert told.second.stderr.count("No changes") == len(RUN) * OPERATIONS
+    assert told.second.idle
     assert told.second_changed == ()
     assert set(told.channels.values()) == {1}
 

@@ -32,7 +32,7 @@ def audited(names: Ground, name: str) -> Audit:
 def test_it_is_proven_in_all_that_such_a_runtime_is_to_show(names: Ground, name: str) -> None:
     names.ready(name)
 
-    outcome = names.run(name, proof="always")
+    outcome = names.run(name, proof="always", proof_rows=True)
 
     assert outcome.code == 0, outcome.text
     found = rows(outcome, "gvisor")

@@ -75,5 +75,5 @@ def test_a_node_that_is_proven_with_an_image_is_not_proven_anew_with_it(
     second = fleet.run(name, data=data)
 
     assert first.code == second.code == 0, first.text + second.text
-    assert "kernel-inside" in first.stderr
-    assert "kernel-inside" not in second.stderr
+    assert "as runsc: " in first.stderr
+    assert "as runsc: " not in second.stderr

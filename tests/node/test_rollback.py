@@ -15,6 +15,7 @@ from tests.node.faults import PENDING, Faults
 from tests.node.old_runsc import OLD
 from tests.node.proving import rows
 from tests.node.running import (
+    WITH_ROWS,
     Fleet,
     daemon_json,
     docker_info,
@@ -69,7 +70,7 @@ def test_it_goes_back_one_change_and_keeps_what_others_did(
     assert wrapper(node) != path, forward.text
     node.put(FILE, daemon_json(node).replace("{", FOREIGN, 1).encode())
 
-    outcome = fleet.run(name, deploy=ROLLBACK)
+    outcome = fleet.run(name, flags=WITH_ROWS, deploy=ROLLBACK)
 
     assert outcome.code == 0, outcome.text
     assert daemon_json(node) == text.replace("{", FOREIGN, 1)

@@ -164,7 +164,7 @@ def test_an_uninstalled_clone_shows_what_it_would_do_to_the_lab(
         Lab("gvisor-test-clone").down()
 
     assert "gvisor-test-clone-1" in output
-    assert "Bring daemon.json into force" in output
+    assert "Apply daemon.json" in output
 
 
 def test_a_clone_asks_for_the_pyinfra_that_the_wheel_requires() -> None:

@@ -23,6 +23,7 @@ from tests.node.faults import PAUSE, PENDING, wait_for
 from tests.node.proving import rows
 from tests.node.running import (
     CURRENT,
+    WITH_ROWS,
     Fleet,
     Outcome,
     processes,
@@ -95,7 +96,8 @@ def story(fleet: Fleet, neighbour: str) -> Story:
     before, running = snapshot(node), processes(node)
     dry = fleet.run(NAME, data=WANTED, flags=("--dry", "--diff"))
     after_dry = snapshot(node)
-    converged = fleet.run(NAME, data={**WANTED, "gvisor_report_dir": str(fleet.directory)})
+    data = {**WANTED, "gvisor_report_dir": str(fleet.directory)}
+    converged = fleet.run(NAME, flags=WITH_ROWS, data=data)
     return Story(fleet, node, neighbour, could, before, dry, after_dry, running, converged)
 
 

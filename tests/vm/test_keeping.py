@@ -21,6 +21,7 @@ from tests.node.proving import rows
 from tests.node.running import (
     CURRENT,
     RELEASE,
+    WITH_ROWS,
     Fleet,
     no_leftovers,
     processes,
@@ -52,7 +53,7 @@ BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 def kept(fleet: Fleet) -> LabNode:
     """The machine with names, a watch and a proof, and an app in a sandbox."""
     node = fleet.nodes[NAME]
-    outcome = fleet.run(NAME, data=KEPT)
+    outcome = fleet.run(NAME, flags=WITH_ROWS, data=KEPT)
     assert outcome.code == 0, outcome.text
     found = rows(outcome, "inner")
     assert [line for line in found.values() if not line.endswith((" ok", " n/a"))] == []
@@ -137,7 +138,7 @@ def test_with_a_tenth_of_this_machines_speed_isolation_is_proven(
     share = min(1, TENTH / speed_of(kept))
     with slowed(kept, share):
         speed = speed_of(kept)
-        outcome = fleet.run(NAME, data={**KEPT, "gvisor_proof": "always"})
+        outcome = fleet.run(NAME, flags=WITH_ROWS, data={**KEPT, "gvisor_proof": "always"})
 
     assert speed < 2 * TENTH, "it was slow"
     assert outcome.code == 0, outcome.text
