@@ -69,7 +69,7 @@ CASES = {
         mend=RESTORE,
     ),
     "unreadable": Case(
-        r"/etc/docker/daemon\.json on plain: cannot be read; connect as root or with sudo",
+        r"node on plain: /etc/docker is not writable for user debian; set `_sudo = True`",
         damage="usermod -aG docker debian; chmod 600 /etc/docker/daemon.json",
         mend="gpasswd -d debian docker; chmod 644 /etc/docker/daemon.json",
         data={**CURRENT, "_sudo": False},

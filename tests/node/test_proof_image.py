@@ -62,7 +62,8 @@ def test_an_image_that_is_not_there_is_not_pulled_and_it_is_said_what_to_do(
     outcome = fleet.run("plain", data=missing)
 
     assert outcome.code == 1
-    assert f"gvisor_proof_image: this node has no image {IMAGE}; run docker pull" in outcome.stderr
+    said = f"gvisor_proof_image on plain: the image is not on the node, got {IMAGE}; docker pull"
+    assert said in outcome.stderr
     assert no_leftovers(converged["plain"]) == ""
 
 
