@@ -1,13 +1,12 @@
 """
 Generate the JSON schemas, and the tables in the docs, from the definitions that the code uses.
 
-``python -m pyinfra_gvisor.schema`` writes them. A test fails if they are out of date.
+``pyinfra-gvisor schema write`` writes them. A test fails if they are out of date.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from pydantic.json_schema import models_json_schema
@@ -41,8 +40,8 @@ def report_schema_text() -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def main() -> int:
-    """Write the files. Return 0 if they were up to date, 1 if a file was changed."""
+def write_all() -> list[Path]:
+    """Write the files that are out of date, and return their paths."""
     wanted = {SCHEMA_FILE: schema_text(), REPORT_FILE: report_schema_text()}
     for path, name, table in tables():
         page = wanted.get(path) or path.read_text(encoding="utf-8")
@@ -54,8 +53,4 @@ def main() -> int:
     ]
     for path in stale:
         path.write_text(wanted[path], encoding="utf-8")
-    return 1 if stale else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return stale

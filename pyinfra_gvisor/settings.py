@@ -2,7 +2,7 @@
 All ``gvisor_*`` keys of group data: type, default and meaning of each.
 
 The JSON schema in this directory and the settings table in the docs are generated from this module
-(``python -m pyinfra_gvisor.schema``).
+(``pyinfra-gvisor schema write``).
 """
 
 from __future__ import annotations

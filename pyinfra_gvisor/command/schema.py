@@ -6,8 +6,6 @@ from importlib.resources import files
 
 import click
 
-from pyinfra_gvisor.command.exit_codes import FAILED, FINE
-
 
 @click.group()
 def schema() -> None:
@@ -27,11 +25,12 @@ def report() -> None:
 
 
 @schema.command(hidden=True)
-def write() -> int:
-    """Write the schemas and the generated tables of docs/. Exits with 1 if one had changed."""
-    from pyinfra_gvisor.schema import main as write_all  # noqa: PLC0415 - takes long
+def write() -> None:
+    """Write the schemas and the generated tables of docs/. Needs a clone of the repository."""
+    from pyinfra_gvisor.schema import write_all  # noqa: PLC0415 - takes long to import
 
-    return FAILED if write_all() else FINE
+    for path in write_all():
+        click.echo(f"wrote {path}")
 
 
 def _show(name: str) -> None:

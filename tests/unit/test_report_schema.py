@@ -20,7 +20,7 @@ def fits(document: dict[str, Any]) -> bool:
 
 
 def test_the_committed_schema_is_fresh() -> None:
-    assert REPORT_FILE.read_text() == report_schema_text(), "run python -m pyinfra_gvisor.schema"
+    assert REPORT_FILE.read_text() == report_schema_text(), "run pyinfra-gvisor schema write"
 
 
 def test_the_schema_is_one() -> None:

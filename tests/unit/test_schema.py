@@ -25,7 +25,7 @@ KEYS = [f"gvisor_{name}" for name in Settings.model_fields]
 
 
 def test_the_committed_schema_is_fresh() -> None:
-    assert SCHEMA_FILE.read_text() == schema_text(), "run python -m pyinfra_gvisor.schema"
+    assert SCHEMA_FILE.read_text() == schema_text(), "run pyinfra-gvisor schema write"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_committed_table_is_fresh(path: Path, name: str, table: str) -> None:
     page = path.read_text()
 
     assert table in page
-    assert page == with_table(page, name, table), "run python -m pyinfra_gvisor.schema"
+    assert page == with_table(page, name, table), "run pyinfra-gvisor schema write"
 
 
 def test_the_schema_refuses_keys_that_are_not_ours() -> None:
