@@ -60,7 +60,7 @@ class _Job:
         With ``source`` "none" it repairs only what needs no file, and says no error.
         """
         ok, output = host.run_shell_command(self.command(host, source, files), **self.arguments)
-        for line in output.stdout_lines if ok else ():
+        for line in output.stdout_lines if ok and host.state.config.DIFF else ():
             host.log(line)
         for line in () if ok or source == "none" else output.stderr_lines:
             host.log(line, logger.error)

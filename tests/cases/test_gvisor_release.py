@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
-from pyinfra_gvisor.operations import gvisor
-from pyinfra_gvisor.operations.installing import SHOWN_FROM_BYTES, Progress
+from pyinfra_gvisor.operations import gvisor, installing
+from pyinfra_gvisor.operations.installing import SHOWN_EVERY_S, Progress
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.releases.sources import Archive
 from tests.cases.fleet import Fleet, Node, Reply
@@ -155,7 +157,7 @@ def test_a_damaged_release_is_repaired_and_said_so(caplog: pytest.LogCaptureFixt
     fleet.run()
 
     assert nodes["a"].acted() == ["release"]
-    assert f"repair runsc {RELEASE}, which is not as it was installed, from https" in caplog.text
+    assert f"repair runsc {RELEASE} from https" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -163,17 +165,17 @@ def test_a_damaged_release_is_repaired_and_said_so(caplog: pytest.LogCaptureFixt
     [
         pytest.param(
             recorded(),
-            "no sha512 of gvisor.tar.bz2 was recorded",
+            "the manifest has no sha512 of gvisor.tar.bz2",
             id="without-a-sum",
         ),
         pytest.param(
             recorded(gvisor_tar_bz2="0" * 128),
-            "gvisor.tar.bz2: sha512 000000000000… was recorded, c8d3a9fd4d4c… is pinned",
+            "gvisor.tar.bz2: the manifest has sha512 000000000000…, but c8d3a9fd4d4c… is pinned",
             id="another-sum",
         ),
         pytest.param(
             recorded(runsc_deb="0" * 128),
-            "no sha512 of gvisor.tar.bz2 was recorded, only of runsc.deb",
+            "the manifest has no sha512 of gvisor.tar.bz2, only of runsc.deb",
             id="of-another-kind",
         ),
     ],
@@ -191,7 +193,7 @@ def test_a_release_that_is_not_shown_to_be_the_pinned_one_is_fetched_again_and_s
     assert nodes["a"].acted() == ["release"]
     assert "fresh=yes\n" in nodes["a"].of("release").command
     assert f"fetch runsc {RELEASE} again from https://storage" in caplog.text
-    assert f"what is there is not what is pinned ({why})" in caplog.text
+    assert f"the files on the node are not the pinned ones ({why})" in caplog.text
 
 
 def test_the_settings_pin_counts_and_not_what_the_package_knows() -> None:
@@ -235,26 +237,34 @@ def test_debians_release_is_left_alone_whatever_is_recorded_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size_bytes", "shown"),
+    ("terminal", "takes_s", "shown"),
     [
-        pytest.param(SHOWN_FROM_BYTES, 0, id="small"),
-        pytest.param(2 * SHOWN_FROM_BYTES, 10, id="large"),
+        pytest.param(True, 0.0, 0, id="fast"),
+        pytest.param(True, SHOWN_EVERY_S, 10, id="slow"),
+        pytest.param(False, SHOWN_EVERY_S, 0, id="no-terminal"),
     ],
 )
-def test_the_upload_of_a_large_file_is_shown_at_each_tenth(
-    size_bytes: int, shown: int, caplog: pytest.LogCaptureFixture
+def test_on_a_terminal_an_upload_that_takes_long_is_shown(
+    terminal: bool,
+    takes_s: float,
+    shown: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level("INFO")
+    clock = count(step=takes_s)
+    monkeypatch.setattr(installing, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(installing, "is_terminal", lambda: terminal)
     host = Fleet({"a": Node([BARE])}).host("a")
     caplog.clear()
+    size_bytes = 16_000_000
     file = Progress(io.BytesIO(bytes(size_bytes)), size_bytes, host, "gvisor.tar.bz2")
 
     while file.read(32768):
         pass
 
     assert caplog.text.count("upload gvisor.tar.bz2 [") == shown
-    if shown:
-        assert "upload gvisor.tar.bz2 [#####-----] 50 % of 17 MB" in caplog.text
+    assert ("upload gvisor.tar.bz2 [#####-----] 50 % of 16 MB" in caplog.text) is bool(shown)
 
 
 def test_a_file_that_the_controller_lacks_fails_the_host_before_anything_is_sent(
@@ -288,7 +298,7 @@ def test_preparing_fetches_nothing_and_says_what_it_would_fetch(
     caplog.set_level("INFO")
     nodes = {"a": Node([answer(releases=["20240729.0"])])}
 
-    meta = Fleet(nodes).add(gvisor.release, RELEASE, archive=Archive())
+    meta = Fleet(nodes, DIFF=True).add(gvisor.release, RELEASE, archive=Archive())
 
     assert meta["a"].will_change
     assert nodes["a"].kinds() == ["state"]

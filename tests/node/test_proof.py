@@ -176,9 +176,9 @@ def test_a_container_with_the_name_and_the_path_of_a_sandbox_is_none(
 
     table = rows(outcome)
     assert outcome.code == 1
-    assert "on another file system" in whole_row(outcome, "process-outside")
-    assert "visor_sentry" in table["release"]
-    assert "(an image's)" in whole_row(outcome, "release")
+    assert "another file system" in whole_row(outcome, "process-outside")
+    assert "isor_sentry" in table["release"]
+    assert "(a file of the image)" in whole_row(outcome, "release")
     assert table["process-outside"].endswith("NOT PROVEN")
     assert table["release"].endswith("NOT PROVEN")
     assert table["exec"].endswith("ok")
