@@ -153,7 +153,7 @@ def test_another_owners_value_is_not_shown_when_two_want_different_ones(key: str
     record = {"owned": {"paths": {f"/{key}": {"wrote": "x", "owners": ["theirs"]}}}}
     told = node(daemon_json=json.dumps({key: "x"}), state=record)
 
-    with pytest.raises(Problem, match="belongs to theirs") as refused:
+    with pytest.raises(Problem, match="has another owner, theirs") as refused:
         plan_daemon_json(told, {key: FILE[key]})
 
     assert SECRET not in str(refused.value)
