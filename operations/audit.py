@@ -64,8 +64,6 @@ def findings(
         problem = Problem("cannot be checked", got=error, todo="report this error with its text")
         yield from refusal("audit.findings", "node", problem)
         return
-    only_looks(host)
-    tell_package_findings(state)
     strays = enforce and bool(failing(report.findings, settings.audit_fail_on))
     _tell(report, strays=strays)
     if problem := textfile_problem(observed.node, settings):
@@ -84,6 +82,8 @@ def findings(
 
 def _tell(report: HostReport, *, strays: bool) -> None:
     """Say what was found, as errors if that fails the host."""
+    only_looks(host)
+    tell_package_findings(state)
     level = logger.error if strays else logger.info
     for line in host_lines(report, room(host)):
         tell(severity_coloured(line), logger.info if line.startswith("waived ") else level)

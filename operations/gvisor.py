@@ -197,8 +197,7 @@ def proof(
     + declared: the settings whose parts the proof must see working; None: no part
     + rows: show each check. Otherwise only counts are shown, and the checks that failed
 
-    Fails the host if a check fails, or if no proof could be made. Leaves only a record on the node,
-    so that the next run proves nothing again unless the node has changed.
+    Fails the host if a check fails, or if no proof could be made. Leaves only a record on the node.
     """
     node = read_node(host)
     if node is None:
@@ -210,12 +209,16 @@ def proof(
     now = fingerprint(node, version, profiles, image=image, declared=declared)
     only_looks(host)
     if not is_due(node, profiles, when, now):
-        if holds(node, now):
-            is_proven(host)
-        host.noop("isolation was proven, and the node has not changed since")
+        _leave_proven(node, now)
         return
     from pyinfra_gvisor.operations.evidence import Claim, prove  # noqa: PLC0415 - takes long
 
     tell_detail(f"prove {', '.join(profiles)} in probe containers, with runc as the control")
     forget_node(host)
     yield prove(Claim(version, profiles, tuple(risks), image, no_new_privileges, declared, rows))
+
+
+def _leave_proven(node: Node, now: str | None) -> None:
+    if holds(node, now):
+        is_proven(host)
+    host.noop("isolation was proven, and the node has not changed since")

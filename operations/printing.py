@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from typing import Final
+from typing import Any, Final
 
 from pyinfra import logger
 from pyinfra.api import Host
@@ -17,7 +17,7 @@ from pyinfra_gvisor.columns import INDENT, continued, left_of, plain, terminal_c
 _BEFORE = re.compile(r" *(?:\[[^\]]*\] +)?")
 _HANGING: Final = 2  # columns that the second line of a message stands further in
 
-_COLOURS: Final = {
+_COLOURS: Final[dict[str, dict[str, Any]]] = {
     "ok": {"fg": "green"},
     "accepted": {"fg": "yellow"},
     "n/a": {"dim": True},

@@ -47,9 +47,8 @@ def canary(
     + wait_s: as for ``docker.daemon_json``
     + rows: as for ``gvisor.proof``
 
-    ``runsc`` is tried under the name ``runsccanary``. Reloads of dockerd add this name and remove
-    it, whatever the outcome is. If the run is killed between them, the next change removes the
-    name. Fails the host if a check fails.
+    ``runsc`` is tried as ``runsccanary``. Reloads of dockerd add and remove this name; if the run is
+    killed between them, the next change removes it. Fails the host if a check fails.
     """
     node = read_node(host)
     if node is None:
@@ -62,9 +61,8 @@ def canary(
     from pyinfra_gvisor.operations.evidence import Claim  # noqa: PLC0415 - takes long
 
     claim = Claim(version, due, tuple(risks), image, rows=rows)
-    patience = Patience(timeout_s, wait_s)
     try:
-        failed = yield from _tried(node, claim, patience)
+        failed = yield from _tried(node, claim, Patience(timeout_s, wait_s))
     except Problem as problem:
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
         return

@@ -78,7 +78,7 @@ def test_the_width_is_that_of_the_terminal_that_messages_go_to(
         return os.terminal_size((found, 24))
 
     monkeypatch.setenv("COLUMNS", given)
-    monkeypatch.setattr(columns.os, "get_terminal_size", size)
+    monkeypatch.setattr(os, "get_terminal_size", size)
 
     assert terminal_columns() == expected
 

@@ -75,7 +75,8 @@ def test_a_row_fits_into_a_terminal_and_is_broken_between_words(columns: int) ->
     assert max(map(len, rows)) <= columns
     assert all(line == line.rstrip() for line in rows)
     words = " ".join(rows).split()
-    whole = " ".join(table(judge(output(), RELEASE, HOST, spared={"reload": "because"}), 999)).split()
+    wide = table(judge(output(), RELEASE, HOST, spared={"reload": "because"}), 999)
+    whole = " ".join(wide).split()
     assert {word for word in whole if word.isalpha()} <= {*words}
 
 
