@@ -195,16 +195,14 @@ def proof(
     + image: an image on the node for the containers of the proof; None: the node's own programs
     + no_new_privileges: whether it must be on; None: check it if the running dockerd has it on
     + declared: the settings whose parts the proof must see working; None: no part
-    + rows: show each check. Otherwise only counts are shown, and the checks that failed
+    + rows: show each check, not only the counts and the checks that failed
 
-    Fails the host if a check fails, or if no proof could be made. Leaves only a record on the node.
+    Fails the host if a check fails or no proof could be made. Leaves only a record on the node.
     """
     node = read_node(host)
-    if node is None:
-        yield from refusal("gvisor.proof", "probe", None, unreadable=True)
-        return
-    if problem := newer(node):
-        yield from refusal("gvisor.proof", "node", problem)
+    problem = None if node is None else newer(node)
+    if node is None or problem:
+        yield from refusal("gvisor.proof", "node", problem, unreadable=node is None)
         return
     now = fingerprint(node, version, profiles, image=image, declared=declared)
     only_looks(host)

@@ -42,14 +42,14 @@ def canary(
     + version: the release that the runtimes are to be switched to
     + profiles: the runtimes by name. A runtime that dockerd does not know yet is not tried
     + risks: accepted risks, which are repeated below the outcome
-    + image: as for ``gvisor.proof``
-    + timeout_s: as for ``docker.daemon_json``
-    + wait_s: as for ``docker.daemon_json``
-    + rows: as for ``gvisor.proof``
+    + image, rows: as for ``gvisor.proof``
+    + timeout_s, wait_s: as for ``docker.daemon_json``
 
-    ``runsc`` is tried as ``runsccanary``. Reloads of dockerd add and remove this name; if the run is
-    killed between them, the next change removes it. Fails the host if a check fails.
+    ``runsc`` is tried as ``runsccanary``. dockerd is reloaded to add this name and to remove it.
+    Fails the host if a check fails.
     """
+    from pyinfra_gvisor.operations.evidence import Claim  # noqa: PLC0415 - takes long
+
     node = read_node(host)
     if node is None:
         yield from refusal("upgrade.canary", version, None, unreadable=True)
@@ -58,8 +58,6 @@ def canary(
     if not due:
         host.noop("no registered runtime changes its release")
         return
-    from pyinfra_gvisor.operations.evidence import Claim  # noqa: PLC0415 - takes long
-
     claim = Claim(version, due, tuple(risks), image, rows=rows)
     try:
         failed = yield from _tried(node, claim, Patience(timeout_s, wait_s))
