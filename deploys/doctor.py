@@ -12,6 +12,7 @@ from pyinfra.api import deploy
 from pyinfra_gvisor.deploys.checks import fail, host_settings, known
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
+from pyinfra_gvisor.operations.closing import close_with_summary
 from pyinfra_gvisor.preflight import notes, refusals
 from pyinfra_gvisor.preflight.examined import node_lines, settings_line
 
@@ -19,6 +20,7 @@ from pyinfra_gvisor.preflight.examined import node_lines, settings_line
 @deploy("Doctor")
 def examine_node() -> None:
     """Say what the node is. Fail a host that a deploy would refuse, with every reason."""
+    close_with_summary(host, "doctor")
     settings = host_settings(host)
     node = known(host, read_node(host), "the node's state")
     if node is None:

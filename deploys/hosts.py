@@ -29,6 +29,7 @@ from pyinfra.context import ctx_state
 
 from pyinfra_gvisor.drift.record import RECORD_PATH
 from pyinfra_gvisor.errors import Problem, sentence
+from pyinfra_gvisor.operations.closing import close_with_summary
 from pyinfra_gvisor.spelling import did_you_mean, near
 
 
@@ -61,6 +62,7 @@ class _Unreached(BaseStateCallback):
 
     @staticmethod
     def host_connect_error(_state: State, host: Host, _error: Exception) -> None:
+        close_with_summary(host, "connect")
         if issubclass(host.connector_cls, SSHConnector):
             command = shlex.join(_ssh(host))
             todo = f"try {command}, then correct ssh_hostname, ssh_port, ssh_user or ssh_key"

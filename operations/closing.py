@@ -44,9 +44,11 @@ def close_with_summary(host: Host, job: Job) -> None:
     """
     Have this run of pyinfra's command line end with a summary. To be called in the deploy.
 
-    + job: what the run does; of several in one run the first one counts
+    + job: what the run does; of several in one run the first one counts. ``connect`` is for a host
+      that was not reached: a run that reaches no host loads no deploy
     """
-    if host.state in _RUNS:
+    if run := _RUNS.get(host.state):
+        run.job = job if run.job == "connect" else run.job
         return
     _RUNS[host.state] = _Run(job)
     # pyinfra has no hook at its end. The drift command has its own last lines.
@@ -150,6 +152,8 @@ def _last_error(item: StateOperationHostData) -> str | None:
 
 
 def _print(state: State) -> None:
+    if _RUNS[state].job == "connect" and state.activated_hosts:
+        return  # the run did something else than our deploys
     headline, *lines = summary(run_end(state))
     logger.info(f"--> {headline[0]}")
     for text, word in lines:

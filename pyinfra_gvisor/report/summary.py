@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Job = Literal["deploy", "audit", "rollback", "remove", "coolify"]
+Job = Literal["connect", "doctor", "deploy", "audit", "rollback", "remove", "coolify"]
 
 Outcome = Literal[
-    "proven", "proven after changes", "changed", "as declared", "unchanged",
+    "proven", "proven after changes", "changed", "as declared", "unchanged", "ready",
     "changes pending", "not looked at", "not as declared", "not finished",
     "refused", "failed", "not reached",
 ]  # fmt: skip
 
-GOOD: Final = ("proven after changes", "proven", "changed", "as declared", "unchanged")
+GOOD: Final = ("proven after changes", "proven", "changed", "as declared", "unchanged", "ready")
 OPEN: Final = ("changes pending", "not looked at", "not finished")
 ORDER: Final = (*GOOD, *OPEN, "not as declared", "refused", "failed", "not reached")
 MOST_CAUSES: Final = 3  # of a host; the others stand above
@@ -79,14 +79,16 @@ def outcome(host: HostEnd, run: RunEnd) -> Outcome:
 
 
 def _planned(host: HostEnd, run: RunEnd) -> Outcome:
-    if run.job == "audit":
-        return "as declared"
+    if run.job in ("audit", "doctor"):
+        return _nothing(run)
     if host.pending is None:
         return "not looked at"
     return "changes pending" if host.pending else _nothing(run)
 
 
 def _nothing(run: RunEnd) -> Outcome:
+    if run.job == "doctor":
+        return "ready"
     return "as declared" if run.job in ("deploy", "audit") else "unchanged"
 
 
@@ -117,6 +119,8 @@ def _done(run: RunEnd, found: Sequence[Outcome]) -> str:
     if run.job in ("deploy", "audit"):
         proven = {"proven", "proven after changes"}
         return "proven" if proven & {*found} and not {*found} & {"changed"} else "as declared"
+    if run.job in ("connect", "doctor"):
+        return "reached" if run.job == "connect" else "ready"
     return "unchanged" if run.dry else "done"
 
 

@@ -214,6 +214,23 @@ def test_every_host_that_is_not_as_declared_is_named_with_what_to_do(tmp_path: P
     ]
 
 
+def test_a_run_that_reaches_no_host_ends_so_too(tmp_path: Path) -> None:
+    away = "('@ssh/away', {'ssh_hostname': '127.0.0.1', 'ssh_port': 1})"
+    path = tmp_path / "fleet.py"
+    path.write_text(f"run = [{away}]\n")
+    (tmp_path / "config.py").write_text(
+        "from pyinfra_gvisor.deploys.hosts import require_hosts\nrequire_hosts()\n"
+    )
+
+    ran = pyinfra(tmp_path, path.name, DEPLOYS / "audit.py", "-y")
+
+    assert ran.returncode == 1
+    assert summary(ran.stderr.splitlines())[:2] == [
+        "--> Summary: 0 of 1 host reached",
+        "not reached: @ssh/away",
+    ]
+
+
 def test_a_step_that_fails_on_the_node_is_named_with_its_error(tmp_path: Path) -> None:
     path = tmp_path / "failing.py"
     path.write_text(
@@ -238,6 +255,7 @@ def test_a_step_that_fails_on_the_node_is_named_with_its_error(tmp_path: Path) -
     ("deploy", "headline"),
     [
         pytest.param("audit.py", "--> Summary: 1 of 1 host as declared", id="audit"),
+        pytest.param("doctor.py", "--> Summary: 1 of 1 host ready", id="doctor"),
         pytest.param("remove.py", "--> Summary: 0 of 1 host done", id="remove"),
         pytest.param("rollback.py", "--> Summary: 0 of 1 host done", id="rollback"),
         pytest.param("coolify.py", "--> Summary: 0 of 1 host done", id="coolify"),

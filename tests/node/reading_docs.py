@@ -19,7 +19,7 @@ import yaml
 from pyinfra_gvisor.lab import LabNode, lab_arch
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.releases.lock import DEFAULT
-from tests.documented import Block, Command, all_commands, blocks, commands
+from tests.documented import START, Block, Command, all_commands, blocks, commands
 from tests.node.archives import current_archive, release_archive
 from tests.packaging.checkout import LEAKS, built_wheel, copy_to
 
@@ -168,6 +168,12 @@ class Reader:
         """Type a command of the first page's fleet once more."""
         self.here = self.fleet
         self._type(command)
+
+    def type(self, text: str) -> Ran:
+        """Type a command that is in no page, which has to succeed."""
+        block = Block(START, 0, "", "shell", text)
+        self._type(Command(block, 0, text, 0))
+        return self.ran[-1]
 
     def _type(self, command: Command) -> None:
         state = self.home / "state"

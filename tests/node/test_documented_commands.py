@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,17 @@ TRIAL = f"{LAB}-trial"
 """The lab that the page itself makes."""
 
 SPECS = {f"run-{number}.example.com": NodeSpec(FLAVOURS["debian-13"]) for number in (1, 2, 3)}
+
+PAIR = {f"run-{letter}.example.com": NodeSpec(FLAVOURS["debian-13"]) for letter in "ab"}
+SCREEN_LINES, MOST_COMMANDS = 60, 8
+BEGINNING = (
+    "python3 -m venv .venv && . .venv/bin/activate",
+    "pip install pyinfra-gvisor",
+    f"pyinfra-gvisor init --directory fleet {' '.join(PAIR)}",
+    "cd fleet",
+    "pyinfra-gvisor doctor",
+)
+"""What a newcomer types before the first change."""
 
 NOT_RUN = {
     ("getting-started", "make demo"): "takes the whole machine; it is the first thing of .ci/run",
@@ -47,6 +59,12 @@ def machines() -> Iterator[dict[str, LabNode]]:
 
 
 @pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """Where packages and releases come from."""
+    return Shop.open(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="module")
 def before(machines: dict[str, LabNode]) -> dict[str, str]:
     """daemon.json of each node, before any command."""
     return {name: daemon_json(node) for name, node in machines.items()}
@@ -56,10 +74,10 @@ def before(machines: dict[str, LabNode]) -> dict[str, str]:
 def reader(
     machines: dict[str, LabNode],
     before: dict[str, str],
+    shop: Shop,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Reader]:
     """Somebody with an empty directory."""
-    shop = Shop.open(tmp_path_factory.mktemp("shop"))
     someone = Reader(shop, tmp_path_factory.mktemp("reader"), machines, TRIAL, NOT_RUN)
     someone.carry()
     yield someone
@@ -82,6 +100,25 @@ def test_getting_started_leads_from_an_empty_directory_to_a_proven_node(
     assert "1 of 1 host proven" in said["pyinfra-gvisor apply"]
     assert "Success" not in said["pyinfra-gvisor apply -y"].partition("--> Results:")[0]
     assert no_leftovers(machines["run-1.example.com"]) == ""
+
+
+def test_two_new_nodes_are_proven_by_six_commands_and_a_run_fits_on_one_screen(
+    shop: Shop, tmp_path: Path
+) -> None:
+    with lab_of(f"{LAB}-pair", PAIR) as nodes:
+        newcomer = Reader(shop, tmp_path / "home", nodes, TRIAL, {})
+        for text in BEGINNING:
+            newcomer.type(text)
+        ran = newcomer.type("pyinfra-gvisor apply")
+
+    assert "2 of 2 hosts proven" in ran.text
+    assert on_screen(ran.text, columns=120) <= SCREEN_LINES, ran.text
+    assert len(newcomer.ran) <= MOST_COMMANDS
+
+
+def on_screen(text: str, *, columns: int) -> int:
+    """Return the lines that a text takes on a terminal."""
+    return sum(1 + max(len(line) - 1, 0) // columns for line in text.splitlines())
 
 
 @pytest.mark.slow
