@@ -31,8 +31,8 @@ def ways(item: Node) -> list[tuple[str, bool]]:
         ),
         pytest.param(
             PENDING,
-            f"{AT}new rules of another run are not confirmed yet; nothing was loaded. Run again in a "
-            "minute",
+            f"{AT}new rules of another run are not confirmed yet; nothing was loaded. Run again in "
+            "a minute",
             id="another-run",
         ),
     ],

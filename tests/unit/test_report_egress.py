@@ -109,9 +109,7 @@ def test_there_are_no_metrics_of_a_firewall_that_is_not_declared(report: HostRep
     ("changes", "end"),
     [
         pytest.param({}, "", id="nothing-to-say"),
-        pytest.param(
-            {"stopped": (WEB, GONE)}, "; firewall blocked 2 containers", id="2"
-        ),
+        pytest.param({"stopped": (WEB, GONE)}, "; firewall blocked 2 containers", id="2"),
         pytest.param({"in_force": False}, "; FIREWALL NOT ACTIVE", id="not-in-force"),
     ],
 )
