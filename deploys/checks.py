@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TypeVar
@@ -12,13 +11,11 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.output import format_text
 
-from pyinfra_gvisor.coolify.refusals import refusals as refusals_of_coolify
 from pyinfra_gvisor.errors import Problem, sentence
 from pyinfra_gvisor.facts.asking import why_unread
-from pyinfra_gvisor.facts.coolify import CoolifyState
-from pyinfra_gvisor.facts.node import read_node, read_once
+from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
-from pyinfra_gvisor.groups import COOLIFY, KNOWN, refuse_group_data, refuse_groups
+from pyinfra_gvisor.groups import KNOWN, refuse_group_data, refuse_groups
 from pyinfra_gvisor.operations.closing import close_with_summary, is_refused, without_place
 from pyinfra_gvisor.operations.reporting import begin, ends_after_plan, missed
 from pyinfra_gvisor.operations.telling import fail_now
@@ -65,42 +62,11 @@ def audited_settings(host: Host) -> Settings | None:
     return settings
 
 
-def coolify_settings(host: Host) -> Settings | None:
-    """
-    Return the settings of Coolify's control host; None for any other host, which is skipped.
-
-    A host with wrong settings fails, with every reason said. If the run has no control host, every
-    host fails.
-    """
-    close_with_summary(host, "coolify")
-    control_hosts = host.inventory.get_group(COOLIFY, None) or ()
-    if any(map(host.state.is_host_in_limit, control_hosts)):
-        return _control_host(host) if COOLIFY in host.groups or _misplaced(host) else None
-    what = f"no host is in the group {COOLIFY}"
-    todo = f"add Coolify's control host to the list {COOLIFY} in the inventory"
-    if control_hosts:
-        what, todo = f"--limit leaves no host of the group {COOLIFY}", "add this group to --limit"
-    fail(host, Problem(what, todo=todo).at("coolify", "inventory", host.name))
-    return None
-
-
-def _control_host(host: Host) -> Settings | None:
-    settings = host_settings(host)
-    found = None if settings is None else known(host, read_once(host, CoolifyState), "Coolify")
-    if settings is None or found is None:
-        return None
-    refused = [*refusals_of_coolify(found, settings, os.environ)]
-    if refused:
-        fail(host, *(problem.at(name, what, host.name) for name, what, problem in refused))
-        return None
-    return settings
-
-
 def host_settings(host: Host) -> Settings | None:
     """Return a host's settings; None if they are wrong: the host fails, with every reason said."""
     _say_no_plan(host)
-    if misplaced := _misplaced(host):
-        fail(host, misplaced.at("preflight", "inventory", host.name))
+    if problem := misplaced(host):
+        fail(host, problem.at("preflight", "inventory", host.name))
         return None
     settings, problems = load_settings(host.data.dict())
     if settings is None:
@@ -108,7 +74,7 @@ def host_settings(host: Host) -> Settings | None:
     return settings
 
 
-def _misplaced(host: Host) -> Problem | None:
+def misplaced(host: Host) -> Problem | None:
     """Return why the host's groups do not tell what it is used for; None if they do."""
     files = {path.stem for path in _python_files() if path.parent.name != "group_data"}
     named = [  # not @local and the like, and not the group that pyinfra names after the file

@@ -10,7 +10,7 @@ Make Coolify honour ``--runtime``, also after upgrades, and make its apps ask fo
 from pyinfra import host
 from pyinfra.api import deploy
 
-from pyinfra_gvisor.deploys.checks import coolify_settings
+from pyinfra_gvisor.deploys.control_host import coolify_settings
 from pyinfra_gvisor.operations import coolify
 
 

@@ -60,7 +60,8 @@ class _Job:
         With ``source`` "none" it repairs only what needs no file, and says no error.
         """
         ok, output = host.run_shell_command(self.command(host, source, files), **self.arguments)
-        for line in output.stdout_lines if ok and host.state.config.DIFF else ():
+        told = self.damaged or self.fresh or host.state.config.DIFF
+        for line in output.stdout_lines if ok and told else ():
             host.log(line)
         for line in () if ok or source == "none" else output.stderr_lines:
             host.log(line, logger.error)

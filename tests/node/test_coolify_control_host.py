@@ -134,7 +134,7 @@ def test_a_source_that_is_not_as_we_know_it_is_left_alone_and_everybody_says_so(
     looked = look_now(host)
     host.restart()
 
-    said = "coolify.runtime_option: coolify on control: the function that makes compose"
+    said = "coolify.runtime_option: coolify on control: unknown version of Coolify's function"
     assert outcome.code == 1
     assert said in outcome.stderr
     assert looked != 0

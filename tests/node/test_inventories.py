@@ -58,7 +58,9 @@ def test_coolifys_list_of_servers_needs_to_know_where_coolify_is(
     outcome = pyinfra("inventories/coolify.py", "deploys/audit.py", "--dry")
 
     assert outcome.code == 1
-    assert "inventories/coolify.py: COOLIFY_URL is not set; set it to where" in outcome.stderr
+    assert (
+        "inventories/coolify.py: COOLIFY_URL is not set; set it to Coolify's URL" in outcome.stderr
+    )
 
 
 def test_a_release_given_as_a_number_is_refused(

@@ -113,8 +113,7 @@ def test_a_node_without_a_way_out_gets_it_from_the_controller_once(
 
     assert outcome.code == 0, outcome.text
     assert place.is_whole()
-    size = round(new.stat().st_size / 1e6)
-    assert f"upload gvisor.tar.bz2 [#####-----] 50 % of {size} MB" in outcome.stderr
+    assert "upload gvisor" not in outcome.stderr  # how far it is, is for terminals
     assert second.code == 0, second.text
     assert second.stderr.count("No changes") == 1, second.text
 
