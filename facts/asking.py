@@ -13,6 +13,13 @@ from pyinfra_gvisor.errors import Problem
 _PRINTABLE = r"\011\012\040-\176"
 _UNREAD = "pyinfra_gvisor.unread"
 
+_NO_PASSWORD = Problem(
+    "sudo asks for a password, and this run has no terminal to ask you",
+    todo="set _sudo_password for this host, or allow its ssh user NOPASSWD in /etc/sudoers.d on "
+    "the node",
+)
+_BROKEN = Problem("the SSH connection broke", todo="run again")
+
 T = TypeVar("T")
 
 
@@ -38,13 +45,16 @@ def get(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | Non
     try:
         found: T | None = host.get_fact(fact, **arguments)
     except EOFError:
-        host.connector_data[_UNREAD] = Problem(
-            "sudo asks for a password, and this run has no terminal to ask you",
-            todo="set _sudo_password for this host, or allow its ssh user NOPASSWD in "
-            "/etc/sudoers.d on the node",
-        )
+        host.connector_data[_UNREAD] = _NO_PASSWORD if _is_connected(host) else _BROKEN
         return None
     return found
+
+
+def _is_connected(host: Host) -> bool:
+    """Return False if an SSH connection broke, which paramiko reports as ``EOFError`` as well."""
+    client = getattr(host.connector, "client", None)
+    transport = client.get_transport() if client else None
+    return transport is None or bool(transport.is_active())
 
 
 def why_unread(host: Host) -> Problem | None:

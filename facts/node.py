@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, StringCommand
@@ -53,7 +54,12 @@ def read_node(host: Host) -> Node | None:
     Returns None, with the host marked as failed, if the state cannot be read.
     """
     given = {name: host.data.get(f"gvisor_{name}") for name in ("textfile_dir", "proof_image")}
-    return read_once(host, NodeState, **{name: value for name, value in given.items() if value})
+    return read_once(host, NodeState, **_texts(given))
+
+
+def _texts(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is a text: settings may be wrong where a node is read anyway."""
+    return {name: value for name, value in given.items() if value and isinstance(value, str)}
 
 
 def read_once(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | None:

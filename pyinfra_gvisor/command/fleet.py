@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +68,19 @@ gvisor_release = "{release}"
 # Docker runtimes by name: docker run --runtime=runsc …
 gvisor_runtimes = {{"runsc": {{"network": "host"}}}}
 
+{must}
 # Where the audit writes its reports, on this machine.
 # gvisor_report_dir = "reports"
 '''
+_MUST = """\
+# Containers that must run in gVisor: all of them. Leave out single ones by gvisor_exempt.
+gvisor_must_sandbox = [{"name": "*"}]
+# gvisor_exempt = [{"name": "proxy", "reason": "our own reverse proxy"}]
+"""
+_MUST_COOLIFY = """\
+# Containers that must run in gVisor are Coolify's apps, services and databases, unless
+# gvisor_must_sandbox selects others.
+"""
 _BUILD = '''\
 """Settings of the nodes in the list `build`."""
 
@@ -108,6 +119,7 @@ from pyinfra_gvisor import {function}
 
 {function}()
 '''
+_WRITE_NAME = "write a name or address that ssh takes"
 _IGNORED = """\
 __pycache__/
 pyinfra-debug.log
@@ -167,9 +179,10 @@ def files(fleet: Fleet) -> dict[str, str]:
     inventory = _INVENTORY
     for mark, text in lists.items():
         inventory = inventory.replace(mark, text)
-    url = f"\ngvisor_coolify_url = {fleet.coolify_url!r}\n" if fleet.coolify_url else ""
+    url = f"\ngvisor_coolify_url = {_literal(fleet.coolify_url)}\n" if fleet.coolify_url else ""
     if fleet.token_file:
-        url += f"gvisor_coolify_token_file = {fleet.token_file!r}\n"
+        url += f"gvisor_coolify_token_file = {_literal(fleet.token_file)}\n"
+    must = _MUST_COOLIFY if fleet.coolify_url else _MUST
     deploys = {
         f"deploys/{name}.py": _DEPLOY.format(function=function, what=what)
         for name, (function, what) in DEPLOYS.items()
@@ -178,9 +191,9 @@ def files(fleet: Fleet) -> dict[str, str]:
         INVENTORY: inventory,
         "inventories/local.py": _LOCAL,
         "group_data/all.py": _ALL,
-        "group_data/run.py": _RUN.format(release=DEFAULT),
+        "group_data/run.py": _RUN.format(release=DEFAULT, must=must),
         "group_data/build.py": _BUILD,
-        "group_data/coolify.py": _COOLIFY.format(url=url.replace("'", '"')),
+        "group_data/coolify.py": _COOLIFY.format(url=url),
         **deploys,
         "config.py": _CONFIG,
         ".gitignore": _IGNORED,
@@ -188,7 +201,19 @@ def files(fleet: Fleet) -> dict[str, str]:
 
 
 def _entries(hosts: Sequence[HostEntry]) -> str:
-    return "".join(f"    {host!r},\n".replace("'", '"') for host in hosts)
+    return "".join(f"    {_entry(host)},\n" for host in hosts)
+
+
+def _entry(host: HostEntry) -> str:
+    """Return a host as Python: what JSON writes for texts, numbers and objects is Python too."""
+    if isinstance(host, str):
+        return _literal(host)
+    name, data = host
+    return f"({_literal(name)}, {_literal(data)})"
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def begin(directory: Path, fleet: Fleet) -> list[Path]:
@@ -197,7 +222,7 @@ def begin(directory: Path, fleet: Fleet) -> list[Path]:
 
     Raises ``Problem`` if the directory is not empty or cannot be written; nothing is overwritten.
     """
-    _check_hosts([host if isinstance(host, str) else host[0] for host in fleet.run])
+    _check_hosts([*fleet.run, *fleet.build, *fleet.coolify])
     there = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     if there:
         todo = "give an empty or new directory with --directory"
@@ -223,12 +248,15 @@ def next_steps(directory: Path, fleet: Fleet) -> Iterator[str]:
     yield f"Next: {change}pyinfra-gvisor doctor, then pyinfra-gvisor plan"
 
 
-def _check_hosts(hosts: Sequence[str]) -> None:
+def _check_hosts(hosts: Sequence[HostEntry]) -> None:
+    names = [host if isinstance(host, str) else host[0] for host in hosts]
     for host in hosts:
-        if not host or host.startswith(("-", "@")) or any(char.isspace() for char in host):
-            raise Problem(
-                "not a host name", got=host, todo="write a name or address that ssh takes"
-            )
-    twice = {host for host in hosts if hosts.count(host) > 1}
+        name, data = (host, {}) if isinstance(host, str) else host
+        address = str(data.get("ssh_hostname", name))
+        if any(not text or text[0] in "-@" or not text.isprintable() for text in (name, address)):
+            raise Problem("not a host name", got=name, todo=_WRITE_NAME)
+        if any(char.isspace() for char in address):
+            raise Problem("not a host name", got=address, todo=_WRITE_NAME)
+    twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise Problem("a host is given twice", got=", ".join(sorted(twice)))

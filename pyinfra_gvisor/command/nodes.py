@@ -49,7 +49,9 @@ def doctor(nodes: Nodes) -> int:
 @_DEPLOY
 def plan(nodes: Nodes, deploy: str) -> int:
     """Show what apply would change. Changes nothing."""
-    return _run(nodes, deploy, "--dry", "--diff")
+    if {"-y", "--yes"} & {*nodes.options}:
+        raise click.UsageError("with -y pyinfra does not look for changes: a plan needs no -y")
+    return run_pyinfra(pyinfra_arguments(nodes, deploy, "--dry", "--diff"), plan=True)
 
 
 @click.command()

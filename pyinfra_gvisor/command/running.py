@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +17,11 @@ import click
 
 from pyinfra_gvisor.command.exit_codes import FAILED, FINE
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.redaction import shown_words
+from pyinfra_gvisor.report.summary import DECLINED_PATH
 
 INVENTORY = "inventories/run.py"
+MOST_QUESTIONS = 1000
 
 
 class Nodes(NamedTuple):
@@ -85,25 +91,44 @@ def _existing(path: str) -> str:
     return path
 
 
-def run_pyinfra(arguments: Sequence[str]) -> int:
+def run_pyinfra(arguments: Sequence[str], *, plan: bool = False) -> int:
     """
-    Print the command of pyinfra, run it with this Python, and return 0 if it succeeds, else 1.
+    Print the command of pyinfra without its secrets, run it, and return 0 if it succeeds, else 1.
 
-    pyinfra returns 2 for a wrong command line. Here 2 has another meaning.
+    + plan: the run only plans. It goes on after a host that failed, and ignores ``PYINFRA_YES``,
+      with which pyinfra would not look for changes
+
+    pyinfra returns 2 for a wrong command line, and 0 after Ctrl-C and if somebody declines at its
+    prompt. Here 2 has another meaning, and the other two are failures.
     """
-    click.echo(f"$ pyinfra {shlex.join(arguments)}", err=True)
-    # -P: as with the program "pyinfra", no file of the current directory hides a module.
-    with subprocess.Popen([sys.executable, "-P", "-m", "pyinfra", *arguments]) as process:
-        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-        try:
-            return FAILED if _ended(process) else FINE
-        finally:
-            signal.signal(signal.SIGTERM, before)
+    click.echo(f"$ pyinfra {shlex.join(shown_words(arguments))}", err=True)
+    with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
+        declined = Path(directory, "declined")
+        environment = {**os.environ, DECLINED_PATH: str(declined)}
+        if plan:
+            environment.pop("PYINFRA_YES", None)
+        # -P: as with the program "pyinfra", no file of the current directory hides a module.
+        command = [sys.executable, "-P", "-m", "pyinfra", *arguments]
+        asks = plan and not sys.stdin.isatty()
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE if asks else None
+        ) as process:
+            if process.stdin:  # pyinfra asks whether to go on after a host that failed: Enter
+                with suppress(BrokenPipeError), process.stdin as answers:
+                    answers.write(b"\n" * MOST_QUESTIONS)
+            code = _ended(process)
+        return FAILED if code or declined.exists() else FINE
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # the terminal sends Ctrl-C to pyinfra as well, which then ends
-            continue
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    interrupted = False
+    try:
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:  # the terminal has sent Ctrl-C to pyinfra, too
+                interrupted = True
+        return FAILED if interrupted else process.returncode
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -19,6 +19,8 @@ def image_problem(node: Node, settings: Settings, *, changes: bool) -> Problem |
     image = settings.proof_image
     if image is None or node.proof_image is not False or settings.proof == "never":
         return None
+    if node.pending:  # Docker may be down. The run first finishes or undoes that change
+        return None
     now = fingerprint(node, settings.release, settings.runtimes, image=image, declared=settings)
     if not is_due(node, settings.runtimes, "always" if changes else settings.proof, now):
         return None

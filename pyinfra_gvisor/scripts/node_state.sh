@@ -44,7 +44,7 @@ machine() {
         printf 'max_user_namespaces %s\n' "$(cat /proc/sys/user/max_user_namespaces)"
     fi
     line boot_id /proc/sys/kernel/random/boot_id
-    printf 'user %s\n' "$(id -un)"
+    if [ "$(id -u)" = 0 ]; then echo 'user root'; else printf 'user %s\n' "$(id -un)"; fi
     if command -v perl > /dev/null; then perl -MConfig -e "$core_scheduling"; fi
     if [ -r /etc/os-release ]; then
         (
@@ -268,10 +268,16 @@ textfiles() {
 proof_images() {
     if [ -z "$proof_image" ]; then
         return 0
-    elif command -v docker > /dev/null && docker image inspect "$proof_image" > /dev/null 2>&1; then
-        echo 'proof_image yes'
-    else
+    elif ! command -v docker > /dev/null; then
         echo 'proof_image no'
+    else
+        found=0
+        timeout 10 docker image inspect "$proof_image" > /dev/null 2>&1 || found=$?
+        case "$found" in
+            0) echo 'proof_image yes' ;;
+            124) ;; # dockerd does not answer, so nobody knows
+            *) echo 'proof_image no' ;;
+        esac
     fi
 }
 

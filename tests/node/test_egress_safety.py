@@ -121,7 +121,7 @@ def test_rules_that_lock_the_controller_out_are_taken_back_even_with_force(
     outcome = egress.run(NAME, egress={**OWN_WAY_IN, "force": REASON})
 
     assert outcome.code == 1
-    assert "RISK ACCEPTED: the node's way out is taken for an interface" in outcome.stderr
+    assert "RISK ACCEPTED: the interface connects this node to its network" in outcome.stderr
     assert "a new connection failed under the new rules" in outcome.stderr
     assert "the previous rules are active again" in outcome.stderr
     assert kept(node) == before

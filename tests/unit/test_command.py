@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,7 @@ from pyinfra_gvisor.command.controller import controller_lines
 from pyinfra_gvisor.command.running import run_pyinfra
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.settings import load_settings
+from tests.unit.waiting import until
 
 
 @pytest.fixture
@@ -34,7 +36,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What pyinfra was asked to run; it ends with 0."""
     runs: list[list[str]] = []
     monkeypatch.setattr(
-        "pyinfra_gvisor.command.nodes.run_pyinfra", lambda words: runs.append(words) or 0
+        "pyinfra_gvisor.command.nodes.run_pyinfra",
+        lambda words, **_: runs.append(words) or 0,
     )
     return runs
 
@@ -188,6 +191,44 @@ def test_a_fleet_is_what_coolify_knows(here: Path) -> None:
     assert settings["gvisor_coolify_token_file"] == file
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param('a",__import__("os").getpid(),"b', id="code"),
+        pytest.param("o'brien", id="an-apostrophe"),
+        pytest.param("my server", id="a-blank"),
+        pytest.param("f\u00fcr \\n", id="other-letters"),
+    ],
+)
+def test_a_name_that_somebody_chose_in_coolify_stays_a_text(here: Path, name: str) -> None:
+    address = {"ssh_hostname": "192.0.2.7", "ssh_port": 22, "ssh_user": name}
+
+    fleet.begin(here / "new", fleet.Fleet(build=[(name, address)], coolify_url="https://c"))
+
+    assert run_path(str(here / "new" / fleet.INVENTORY))["build"] == [(name, address)]
+
+
+@pytest.mark.parametrize("name", ["@local", "-oProxyCommand=x", "a\nb", ""])
+def test_a_name_that_pyinfra_would_not_take_for_a_host_is_refused_in_any_list(
+    here: Path, name: str
+) -> None:
+    with pytest.raises(Problem, match="not a host name"):
+        fleet.begin(here / "new", fleet.Fleet(build=[(name, {"ssh_hostname": "192.0.2.7"})]))
+    with pytest.raises(Problem, match="not a host name"):
+        fleet.begin(here / "new", fleet.Fleet(coolify=[("one", {"ssh_hostname": name})]))
+
+
+def test_every_container_must_be_in_gvisor_unless_coolify_tells_which(here: Path) -> None:
+    fleet.begin(here / "plain", fleet.Fleet())
+    fleet.begin(here / "platform", fleet.Fleet(coolify_url="https://c.example"))
+
+    plain, platform = (
+        run_path(str(here / name / "group_data/run.py")) for name in ("plain", "platform")
+    )
+    assert plain["gvisor_must_sandbox"] == [{"name": "*"}]
+    assert "gvisor_must_sandbox" not in platform
+
+
 def test_the_settings_of_a_new_fleet_are_valid(here: Path) -> None:
     fleet.begin(here, fleet.Fleet())
 
@@ -196,6 +237,40 @@ def test_the_settings_of_a_new_fleet_are_valid(here: Path) -> None:
     }
 
     assert problems == {key: {} for key in ("all.py", "run.py", "build.py", "coolify.py")}
+
+
+def test_a_plan_needs_changes_to_be_looked_for(here: Path) -> None:
+    main(["init", "run-1"])
+
+    assert main(["plan", "--", "-y"]) == 1
+
+
+def test_secrets_are_not_shown(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run_pyinfra(["--ssh-password", "hunter2", "--data=api_token=hunter2", "--nope"])
+
+    assert "hunter2" not in capfd.readouterr().err
+
+
+INTERRUPTIBLE = """
+import signal, sys
+from pyinfra_gvisor.command.running import run_pyinfra
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+sys.exit(run_pyinfra(["@local", "exec", f"touch {sys.argv[1]}; sleep 60"]))
+"""
+
+
+def test_a_run_that_is_interrupted_has_failed(here: Path) -> None:
+    started = here / "started"
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, started],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        start_new_session=True,
+    ) as process:
+        until(started.exists)
+
+        os.killpg(process.pid, signal.SIGINT)
+
+        assert process.wait(30) == 1
 
 
 def test_pyinfras_exit_code_for_a_wrong_command_line_is_not_handed_on(

@@ -54,7 +54,6 @@ def test_groups_of_peoples_own_stay_possible(groups: list[str], declared: bool) 
     [
         pytest.param("runs.py", "run.py", id="run"),
         pytest.param("cooolify.py", "coolify.py", id="coolify"),
-        pytest.param("canray.py", "canary.py", id="a-group-of-ones-own"),
     ],
 )
 def test_a_misspelt_file_of_group_data_is_refused(name: str, meant: str) -> None:
@@ -64,6 +63,8 @@ def test_a_misspelt_file_of_group_data_is_refused(name: str, meant: str) -> None
     assert f"got group_data/{name}; did you mean {meant}?" in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["all.py", "run.py", "canary.py", "lab.py", "run2.py", "trunk.py"])
+@pytest.mark.parametrize(
+    "name", ["all.py", "run.py", "canary.py", "lab.py", "run2.py", "trunk.py", "canary-eu.py"]
+)
 def test_other_files_of_group_data_are_taken(name: str) -> None:
-    refuse_group_data(name, {*KNOWN, "canary"})
+    refuse_group_data(name, {*KNOWN, "canary", "canary-us"})
