@@ -16,6 +16,7 @@ from tests.node.audits import verdicts
 from tests.node.old_runsc import loose_files
 from tests.node.running import (
     RELEASE,
+    WITH_ROWS,
     Fleet,
     daemon_json,
     docker_info,
@@ -138,7 +139,7 @@ def test_up_and_back_while_sandboxes_of_each_release_keep_running(
     assert f"-{NEW}-" in dry.stderr
     assert snapshot(node) == untouched
 
-    up = fleet.run(name, data=offered[NEW])
+    up = fleet.run(name, flags=WITH_ROWS, data=offered[NEW])
 
     assert up.code == 0, up.text
     assert "Prove the new release" in up.stderr
