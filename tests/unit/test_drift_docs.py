@@ -1,4 +1,4 @@
-"""The examples of docs/drift.md do what the page says."""
+"""The examples of docs/drift.md and docs/how-to/ci.md do what the pages say."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ import pytest
 from tests.unit.drift_command import COMMAND, FILES, ROOT, Ran
 
 PAGE = (ROOT / "docs" / "drift.md").read_text()
+CI_PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text()
 PROGRAM = ".venv/bin/pyinfra-gvisor"
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A directory with a program, an inventory and a deploy where the examples have them."""
-    for name in ("inventories", "deploys", ".venv/bin"):
+    """A directory with an inventory and a deploy, and the program beside it, as in the examples."""
+    fleet = tmp_path / "fleet"
+    for name in ("fleet/inventories", "fleet/deploys", ".venv/bin"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "text").write_text(FILES["text"])
+    (fleet / "text").write_text(FILES["text"])
     program = tmp_path / PROGRAM
     program.write_text(
         f"#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(ROOT))}\n"
         f'exec {shlex.join(COMMAND[:-1])} "$@"\n'
     )
     program.chmod(0o755)
-    return tmp_path
+    return fleet
 
 
 def put(checkout: Path, *, inventory: str, deploy: str) -> None:
@@ -38,7 +40,7 @@ def put(checkout: Path, *, inventory: str, deploy: str) -> None:
 
 def sh(script: str, directory: Path) -> Ran:
     """``script`` as cron and CI runners run it: by sh, which ends at the first failure."""
-    path = f"{directory / '.venv/bin'}:/usr/bin:/bin"
+    path = f"{directory.parent / '.venv/bin'}:/usr/bin:/bin"
     return subprocess.run(
         ["sh", "-ec", script],
         cwd=directory,
@@ -61,13 +63,13 @@ def sh(script: str, directory: Path) -> Ran:
 def test_the_line_for_cron_is_silent_only_in_sync(
     checkout: Path, inventory: str, deploy: str, mail: str
 ) -> None:
-    found = re.search(r"^\*/30 \* \* \* \* (.*)$", PAGE, re.MULTILINE)
+    found = re.search(r"^17 5 \* \* \* (.*)$", CI_PAGE, re.MULTILINE)
     assert found
     command = found[1]
     assert "%" not in command  # which cron takes for the end of the line
     put(checkout, inventory=inventory, deploy=deploy)
 
-    ran = sh(command.replace("/srv/fleet", shlex.quote(str(checkout))), checkout)
+    ran = sh(command.replace("/srv/", shlex.quote(f"{checkout.parent}/")), checkout)
 
     assert ran.stdout.endswith(mail)
     assert bool(ran.stdout) == bool(mail)
@@ -85,7 +87,7 @@ def test_the_line_for_cron_is_silent_only_in_sync(
 def test_the_job_for_ci_ends_with_the_verdict_and_keeps_the_plan(
     checkout: Path, inventory: str, deploy: str, code: int
 ) -> None:
-    found = re.search(r"^    - (pyinfra-gvisor drift .*)$", PAGE, re.MULTILINE)
+    found = re.search(r"^    - (pyinfra-gvisor drift .*)$", CI_PAGE, re.MULTILINE)
     assert found
     put(checkout, inventory=inventory, deploy=deploy)
 
