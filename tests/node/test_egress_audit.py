@@ -101,7 +101,7 @@ def test_who_tried_what_is_named_in_the_report_and_counted_in_the_metrics(
     assert "gvisor_egress_in_force 1\n" in metrics
     sample = f'gvisor_egress_packets_total{{verdict="drop",rule="metadata"}} {packets}\n'
     assert sample in metrics
-    assert "LOW egress-stopped shop: within the last hour it tried" in seen.outcome.stderr
+    assert "LOW egress-stopped shop: The firewall blocked attempts" in seen.outcome.stderr
 
 
 def test_an_audit_takes_one_channel_and_changes_nothing(fleet: Fleet, node: LabNode) -> None:

@@ -181,7 +181,7 @@ def test_a_value_that_the_kernel_refuses_changes_nothing_and_fails_the_host_alon
     assert outcome.code == 1
     said = "kernel.surface: net.ipv4.tcp_syncookies on debian-13: the kernel refuses 'many'"
     assert said in outcome.text
-    assert "it stays '1'; nothing was changed" in outcome.text
+    assert "the value stays '1'; nothing was changed" in outcome.text
     assert (snapshot(node), values(node)) == before
     assert strong(ground.nodes["debian-12"]) == STRONG
 
