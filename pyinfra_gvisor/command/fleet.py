@@ -21,7 +21,7 @@ DEPLOYS: Mapping[str, tuple[str, str]] = {
     "audit": ("audit_node", "Check whether every container that must run in gVisor does"),
     "generations": ("list_generations", "List what each node can be rolled back to"),
     "rollback": ("roll_back", "Roll back daemon.json and the release to an earlier generation"),
-    "remove": ("remove", "Undo everything: daemon.json to the byte, releases, records"),
+    "remove": ("remove", "Undo everything: our keys of daemon.json, releases, records"),
     "coolify": ("run_control_host", "Make Coolify honour --runtime, and set it on apps"),
 }
 """The function of each deploy, and what the deploy does."""

@@ -95,7 +95,7 @@ def remove(nodes: Nodes, *, yes: bool) -> int:
     """
     Undo everything on the nodes.
 
-    daemon.json becomes the original file to the byte. Releases and records go.
+    daemon.json becomes the original file to the byte, unless somebody else changed it.
     """
     return _change(nodes, "remove", yes=yes)
 

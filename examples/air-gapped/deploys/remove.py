@@ -1,4 +1,4 @@
-"""Undo everything: daemon.json to the byte, releases, records."""
+"""Undo everything: our keys of daemon.json, releases, records."""
 
 from pyinfra_gvisor import remove
 
