@@ -21,7 +21,7 @@ from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import read_once
 from pyinfra_gvisor.groups import BUILD, COOLIFY
 from pyinfra_gvisor.operations.by_hand import connector_arguments
-from pyinfra_gvisor.operations.closing import is_not_as_declared, only_looks
+from pyinfra_gvisor.operations.closing import is_not_compliant, only_looks
 from pyinfra_gvisor.operations.declared import declared_apps
 from pyinfra_gvisor.operations.printing import room, severity_coloured
 from pyinfra_gvisor.operations.recording import keep_record
@@ -89,7 +89,7 @@ def _tell(report: HostReport, *, strays: bool) -> None:
         tell(severity_coloured(line), logger.info if line.startswith("waived ") else level)
     if strays:
         cause = f"findings of severity {report.fail_on} or worse; do what each of them says"
-        is_not_as_declared(host, cause)
+        is_not_compliant(host, cause)
 
 
 def _observed(settings: Settings, labels: tuple[str, ...]) -> Observed | None:

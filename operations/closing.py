@@ -5,39 +5,87 @@ from __future__ import annotations
 import atexit
 import os
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
+import gevent  # type: ignore[import-untyped] # it is not annotated
 import pyinfra
 from pyinfra import logger
 from pyinfra.api import Host, State
+from pyinfra.api.operation import OperationMeta
 from pyinfra.api.output import format_text
-from pyinfra.api.state import StateOperationHostData
+from pyinfra.api.state import BaseStateCallback, StateOperationHostData
 
 from pyinfra_gvisor.drift.record import RECORD_PATH
 from pyinfra_gvisor.operations.printing import wrap_messages
 from pyinfra_gvisor.operations.reporting import ends_after_plan
-from pyinfra_gvisor.report.summary import GOOD, OPEN, HostEnd, Job, RunEnd, summary
+from pyinfra_gvisor.report.summary import (
+    DECLINED_PATH,
+    GOOD,
+    OPEN,
+    HostEnd,
+    Job,
+    RunEnd,
+    ended_early,
+    summary,
+)
 
 # What scripts on nodes write when they fail: errors.Problem.at.
 _ERROR = re.compile(r"[a-z_]+(?:\.[a-z_]+)?: .{1,200}? on \S+: (.+)")
 
 
+_Place = tuple[str | None, bool]
+
+
+@dataclass
+class _Notes:
+    """What a deploy, or one of its operations, has said of a host for the summary."""
+
+    causes: list[str] = field(default_factory=list)
+    refused: bool = False
+    strays: bool = False
+    proven: bool = False
+    restart_pending: bool = False
+    only_looks: bool = False
+
+
 @dataclass
 class _Run:
-    """What operations have said of the hosts of one run."""
+    """
+    What is noted of one run.
+
+    ``loading``: by host the greenlet that runs the deploy file. ``notes``: by host and place. A
+    place is the operation (None: the deploy itself) and whether the operation was executed. While
+    an operation is only prepared, its notes are a forecast.
+    """
 
     job: Job
-    causes: dict[str, list[str]] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)
-    strays: set[str] = field(default_factory=set)
-    proven: set[str] = field(default_factory=set)
-    looks: set[tuple[str, str]] = field(default_factory=set)
+    loading: dict[str, Any] = field(default_factory=dict)
+    notes: defaultdict[str, dict[_Place, _Notes]] = field(default_factory=lambda: defaultdict(dict))
     rows_hidden: bool = False
+
+    def of(self, host: Host) -> dict[str | None, _Notes]:
+        """Return a host's notes by operation: after a plan the forecasts, else what came true."""
+        return {
+            operation: notes
+            for (operation, executed), notes in self.notes[host.name].items()
+            if operation is None or executed == host.state.is_executing
+        }
 
 
 _RUNS: WeakKeyDictionary[State, _Run] = WeakKeyDictionary()
+
+
+class _Retries(BaseStateCallback):
+    """Drops the notes of an attempt when pyinfra tries the operation again (``--retry``)."""
+
+    @staticmethod
+    def operation_host_retry(state: State, host: Host, op_hash: str, *_: object) -> None:
+        _RUNS[state].notes[host.name].pop((op_hash, True), None)
 
 
 def close_with_summary(host: Host, job: Job) -> None:
@@ -47,14 +95,29 @@ def close_with_summary(host: Host, job: Job) -> None:
     + job: what the run does; of several in one run the first one counts. ``connect`` is for a host
       that was not reached: a run that reaches no host loads no deploy
     """
-    if run := _RUNS.get(host.state):
+    run = _RUNS.get(host.state) or _begin(host.state, job)
+    if job != "connect":
         run.job = job if run.job == "connect" else run.job
-        return
-    _RUNS[host.state] = _Run(job)
+        run.loading[host.name] = gevent.getcurrent()
+
+
+def _begin(state: State, job: Job) -> _Run:
+    run = _RUNS[state] = _Run(job)
+    state.add_callback_handler(_Retries())
     # pyinfra has no hook at its end. The drift command has its own last lines.
     if pyinfra.is_cli and RECORD_PATH not in os.environ:
         wrap_messages()
-        atexit.register(partial(_print, host.state))
+        atexit.register(partial(_print, state))
+    return run
+
+
+def _notes(host: Host) -> _Notes:
+    """Return the notes to add to: those of the host's current operation, or of its deploy."""
+    run = _RUNS.get(host.state)
+    if run is None:
+        return _Notes()  # no summary
+    place = (host.current_op_hash, host.state.is_executing)
+    return run.notes[host.name].setdefault(place, _Notes())
 
 
 def because(host: Host, cause: str) -> None:
@@ -63,22 +126,24 @@ def because(host: Host, cause: str) -> None:
 
     + cause: what is wrong, and what to do, as ``str(Problem)`` has it
     """
-    if (run := _RUNS.get(host.state)) and cause not in run.causes.setdefault(host.name, []):
-        run.causes[host.name].append(cause)
+    _notes(host).causes.append(cause)
 
 
 def is_refused(host: Host, cause: str) -> None:
     """Keep for the summary that nothing is done on a host, and why."""
     because(host, cause)
-    if run := _RUNS.get(host.state):
-        run.refused.add(host.name)
+    _notes(host).refused = True
 
 
-def is_not_as_declared(host: Host, cause: str) -> None:
+def is_not_compliant(host: Host, cause: str) -> None:
     """Keep for the summary that the audit fails a host, and why."""
     because(host, cause)
-    if run := _RUNS.get(host.state):
-        run.strays.add(host.name)
+    _notes(host).strays = True
+
+
+def is_restart_pending(host: Host) -> None:
+    """Keep for the summary that declared keys take effect only when dockerd is restarted."""
+    _notes(host).restart_pending = True
 
 
 def without_place(host: Host, reason: str) -> str:
@@ -88,14 +153,13 @@ def without_place(host: Host, reason: str) -> str:
 
 def only_looks(host: Host) -> None:
     """Keep for the summary that the current operation changes nothing that is declared."""
-    if (run := _RUNS.get(host.state)) and host.current_op_hash:
-        run.looks.add((host.name, host.current_op_hash))
+    _notes(host).only_looks = True
 
 
 def is_proven(host: Host, *, rows_hidden: bool = False) -> None:
     """Keep for the summary that a proof holds for a host, and whether it was shown in short."""
+    _notes(host).proven = True
     if run := _RUNS.get(host.state):
-        run.proven.add(host.name)
         run.rows_hidden |= rows_hidden
 
 
@@ -113,26 +177,45 @@ def run_end(state: State) -> RunEnd:
 
 
 def _host_end(state: State, run: _Run, host: Host) -> HostEnd:
-    operations = {
-        key: item for key, item in state.ops[host].items() if (host.name, key) not in run.looks
-    }
-    metas = [item.operation_meta for item in operations.values()]
-    every = [item.operation_meta for item in state.ops[host].values()]
-    forecast = [item._maybe_is_change for item in metas]  # as pyinfra's prints.py
+    by_operation = run.of(host)
+    notes = by_operation.values()
+    looking = {key for key, item in by_operation.items() if item.only_looks}
+    metas = {key: item.operation_meta for key, item in state.ops[host].items()}
+    acting = [meta for key, meta in metas.items() if key not in looking]
+    forecast = [meta._maybe_is_change for meta in acting]  # as pyinfra's prints.py
     failed = host in state.failed_hosts
-    causes = run.causes.get(host.name, [])
+    causes = dict.fromkeys(cause for item in notes for cause in item.causes)
     return HostEnd(
         name=host.name,
         reached=host in state.activated_hosts,
+        looked_at=_is_looked_at(state, run, host),
         failed=failed,
-        refused=host.name in run.refused,
-        strays=host.name in run.strays,
+        refused=any(item.refused for item in notes),
+        strays=any(item.strays for item in notes),
         causes=tuple(causes or (_said(state, host) if failed else ())),
-        changed=any(item.is_complete() and item.did_change() for item in metas),
-        proven=host.name in run.proven,
+        changed=any(map(_did_something, acting)),
+        proven=any(item.proven for item in notes),
         pending=any(forecast) if state.check_for_changes else None,
-        finished=all(item.is_complete() for item in every),
+        restart_pending=any(item.restart_pending for item in notes),
+        finished=all(meta.is_complete() for meta in metas.values()),
     )
+
+
+def _is_looked_at(state: State, run: _Run, host: Host) -> bool:
+    """Return True if a deploy of ours was called for a host, and the deploy file ran to its end."""
+    loading = run.loading.get(host.name)
+    if loading is None:
+        return False
+    if state.is_executing or not isinstance(loading, gevent.Greenlet):
+        return True  # pyinfra executes after it has run every file; as a library it runs no file
+    # pyinfra_cli/util.py of pyinfra 3.10: the greenlet returns None, or the file's exception.
+    return loading.successful() and loading.value is None
+
+
+def _did_something(meta: OperationMeta) -> bool:
+    """Return True if an operation has executed a command, other than the one that failed."""
+    failed = meta.is_complete() and meta.did_error()
+    return len(meta._commands or ()) > (1 if failed else 0)
 
 
 def _said(state: State, host: Host) -> list[str]:
@@ -154,7 +237,10 @@ def _last_error(item: StateOperationHostData) -> str | None:
 def _print(state: State) -> None:
     if _RUNS[state].job == "connect" and state.activated_hosts:
         return  # the run did something else than our deploys
-    headline, *lines = summary(run_end(state))
+    end = run_end(state)
+    if (path := os.environ.get(DECLINED_PATH)) and ended_early(end):
+        Path(path).touch()
+    headline, *lines = summary(end)
     logger.info(f"--> {headline[0]}")
     for text, word in lines:
         label, colon, rest = text.partition(":")

@@ -21,6 +21,7 @@ from pyinfra_gvisor.parts.egress.plan import plan_egress
 from pyinfra_gvisor.parts.egress.settings import Egress, EgressSettings
 from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.preflight import engine_problem
 from pyinfra_gvisor.settings import Settings
 
 
@@ -56,7 +57,8 @@ def rules(
     """
 
     def plan(node: Node) -> PartPlan:
-        if wanted is not None and node.info is None:
+        # Before execution this run may still be about to install Docker, or to start it again.
+        if wanted and node.info is None and (state.is_executing or engine_problem(node, "debian")):
             raise Problem(
                 "the list of Docker's networks cannot be read",
                 todo="check that `docker network ls` works on the node, then run again",

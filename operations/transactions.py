@@ -25,6 +25,7 @@ from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transac
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
+from pyinfra_gvisor.operations.closing import is_restart_pending
 from pyinfra_gvisor.operations.telling import shows_details, tell, tell_detail, tell_diff
 from pyinfra_gvisor.redaction import shown_json
 from pyinfra_gvisor.scripts import script
@@ -48,6 +49,8 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     yield from _mend_records(node)
     for line in unapplied_lines(plan):
         tell(f"{DAEMON_JSON} on {host.name}: {line}", logger.warning)
+    if plan.postponed:
+        is_restart_pending(host)
     if plan.spared:
         tell(spared_line(plan))
     for line in kept_lines(plan):

@@ -65,6 +65,7 @@ class Plan:
     + back: the same for the way back, written and loaded before ``before``
     + drifted, left: paths that somebody else has changed, see ``Merge``
     + unapplied: paths that take effect only when dockerd is restarted, which this plan does not do
+    + postponed: whether one of these paths is ours
     + live_restore: whether a restart can be made with live-restore on, whatever the file says
     + started_with: the keys that dockerd will have read at its start; None if unknown
     + loaded: the keys that dockerd will have read when it last loaded the file; None if unknown
@@ -88,6 +89,7 @@ class Plan:
     drifted: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     unapplied: tuple[str, ...] = ()
+    postponed: bool = False
     live_restore: bool = True
     started_with: Mapping[str, Json] | None = None
     loaded: Mapping[str, Json] | None = None
@@ -194,10 +196,9 @@ def plan_merged(
     before, owned = current_text(node), owned_by_us(node)
     after_value = {} if merged.text is None else JsonText(merged.text).value
     refuse(node, after_value, paths)
-    needs = _needs(node, before, merged, ours)
+    needs, started = _needs(node, before, merged, ours), known(node, Force.RESTART)
     action = _action(needs, restart)
     _refuse_harm(node, action, {} if before is None else JsonText(before).value, after_value, ours)
-    started = known(node, Force.RESTART)
     unapplied = () if action is Force.RESTART else _unapplied(needs, started, after_value)
     return Plan(
         before=before,
@@ -210,6 +211,7 @@ def plan_merged(
         drifted=merged.drifted,
         left=merged.left,
         unapplied=unapplied,
+        postponed=bool(needs[Force.RESTART]) and action is not Force.RESTART,
         live_restore=can_live_restore(node),
         started_with=read_keys(after_value, Force.RESTART) if action is Force.RESTART else started,
         loaded=read_keys(after_value, Force.RELOAD) if action else known(node, Force.RELOAD),

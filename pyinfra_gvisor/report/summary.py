@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
+
+DECLINED_PATH: Final = "PYINFRA_GVISOR_DECLINED"
+"""Environment variable: a file to make if a run ends early, see ``ended_early``."""
 
 Job = Literal["connect", "doctor", "deploy", "audit", "rollback", "remove", "coolify"]
 
 Outcome = Literal[
-    "proven", "proven after changes", "changed", "as declared", "unchanged", "ready",
-    "changes pending", "not looked at", "not as declared", "not finished",
-    "refused", "failed", "not reached",
+    "proven", "proven after changes", "changed", "as declared", "compliant", "unchanged", "ready",
+    "changes pending", "restart pending", "not looked at", "not finished",
+    "not compliant", "refused", "failed", "not reached",
 ]  # fmt: skip
 
-GOOD: Final = ("proven after changes", "proven", "changed", "as declared", "unchanged", "ready")
-OPEN: Final = ("changes pending", "not looked at", "not finished")
-ORDER: Final = (*GOOD, *OPEN, "not as declared", "refused", "failed", "not reached")
+PROVEN: Final = ("proven after changes", "proven")
+GOOD: Final = (*PROVEN, "changed", "as declared", "compliant", "unchanged", "ready")
+OPEN: Final = ("changes pending", "restart pending", "not looked at", "not finished")
+ORDER: Final = (*GOOD, *OPEN, "not compliant", "refused", "failed", "not reached")
 MOST_CAUSES: Final = 3  # of a host; the others stand above
 
 
@@ -25,14 +29,17 @@ class HostEnd:
     """
     What is known of one host at the end of a run.
 
-    ``refused``: an operation or a check before it refused to act. ``strays``: the audit found
-    what fails the host. ``causes``: the reasons of either, or of a failure, with what to do.
-    ``changed`` leaves out operations that only write down what they saw. ``pending`` is None if
-    pyinfra did not look for changes.
+    ``looked_at``: the deploy ran to its end for the host. ``refused``: an operation or a check
+    before it refused to act. ``strays``: the audit found what fails the host. ``causes``: the
+    reasons of either, or of a failure, with what to do. ``changed``: an operation did something,
+    even if it failed later; operations that only write down what they saw do not count.
+    ``pending`` is None if pyinfra did not look for changes. ``restart_pending``: declared keys
+    take effect only when dockerd is restarted.
     """
 
     name: str
     reached: bool = True
+    looked_at: bool = True
     failed: bool = False
     refused: bool = False
     strays: bool = False
@@ -40,6 +47,7 @@ class HostEnd:
     changed: bool = False
     proven: bool = False
     pending: bool | None = False
+    restart_pending: bool = False
     finished: bool = True
 
 
@@ -64,32 +72,47 @@ def outcome(host: HostEnd, run: RunEnd) -> Outcome:
     if not host.reached:
         return "not reached"
     if host.strays:
-        return "not as declared"
+        return "not compliant"
     if host.refused and not host.changed:
         return "refused"
     if host.failed or host.causes:
         return "failed"
+    if not host.looked_at:
+        return "not looked at"
     if not run.executed:
         return _planned(host, run)
     if not host.finished:
         return "not finished"
+    if host.restart_pending:
+        return "restart pending"
     if host.proven:
         return "proven after changes" if host.changed else "proven"
     return "changed" if host.changed else _nothing(run)
 
 
 def _planned(host: HostEnd, run: RunEnd) -> Outcome:
-    if run.job in ("audit", "doctor"):
-        return _nothing(run)
+    if run.job == "doctor":  # has no operations: its deploy looks
+        return "ready"
     if host.pending is None:
         return "not looked at"
-    return "changes pending" if host.pending else _nothing(run)
+    if host.pending:
+        return "changes pending"
+    return "restart pending" if host.restart_pending else _nothing(run)
 
 
 def _nothing(run: RunEnd) -> Outcome:
-    if run.job == "doctor":
-        return "ready"
-    return "as declared" if run.job in ("deploy", "audit") else "unchanged"
+    if run.job == "deploy":
+        return "as declared"
+    if run.job == "audit":
+        return "compliant"
+    return "ready" if run.job == "doctor" else "unchanged"
+
+
+def ended_early(run: RunEnd) -> bool:
+    """Return True if a run ended before its changes, or a plan before every host was looked at."""
+    if run.executed:
+        return False
+    return not run.dry or any(outcome(host, run) == "not looked at" for host in run.hosts)
 
 
 def summary(run: RunEnd) -> list[tuple[str, str]]:
@@ -103,9 +126,8 @@ def summary(run: RunEnd) -> list[tuple[str, str]]:
     for host in run.hosts:
         found.setdefault(outcome(host, run), []).append(host.name)
     ordered = sorted(found.items(), key=lambda item: ORDER.index(item[0]))
-    good = sum(len(names) for word, names in ordered if word in GOOD)
     title = "Summary of the plan" if run.dry else "Summary"
-    lines = [(f"{title}: {good} of {_hosts(len(run.hosts))} {_done(run, [*found])}", "")]
+    lines = [(f"{title}: {_headline(run, found)}", "")]
     lines += [(_names(word, names), word) for word, names in ordered]
     lines += [(f"next: {line}", "") for line in _next(run, found)]
     if run.rows_hidden:
@@ -115,13 +137,28 @@ def summary(run: RunEnd) -> list[tuple[str, str]]:
     return lines
 
 
-def _done(run: RunEnd, found: Sequence[Outcome]) -> str:
-    if run.job in ("deploy", "audit"):
-        proven = {"proven", "proven after changes"}
-        return "proven" if proven & {*found} and not {*found} & {"changed"} else "as declared"
-    if run.job in ("connect", "doctor"):
-        return "reached" if run.job == "connect" else "ready"
-    return "unchanged" if run.dry else "done"
+def _headline(run: RunEnd, found: Mapping[Outcome, Sequence[str]]) -> str:
+    """Return how many hosts are as they should be. Only hosts with a proof count as proven."""
+    good, proven = (
+        sum(len(names) for word, names in found.items() if word in words)
+        for words in (GOOD, PROVEN)
+    )
+    counted = f"{good} of {_hosts(len(run.hosts))}"
+    if run.job != "deploy" or not proven:
+        return f"{counted} {_done(run)}"
+    if proven == good:
+        return f"{counted} proven"
+    return f"{counted} as declared, {proven} of them proven"
+
+
+def _done(run: RunEnd) -> str:
+    words: dict[Job, str] = {
+        "connect": "reached",
+        "doctor": "ready",
+        "deploy": "as declared",
+        "audit": "compliant",
+    }
+    return words.get(run.job, "unchanged" if run.dry else "done")
 
 
 def _names(word: Outcome, names: Sequence[str]) -> str:
@@ -143,11 +180,21 @@ def _next(run: RunEnd, found: dict[Outcome, list[str]]) -> list[str]:
     lines = [f"{', '.join(names)}: {cause}" for cause, names in by_cause.items()]
     if "changes pending" in found:
         lines.append("run without --dry" if run.dry else "run again, and press Enter")
-    if "not looked at" in found:
-        lines.append("leave out -y, with which pyinfra does not look for changes")
+    if names := found.get("restart pending"):
+        how = 'restart dockerd, or run again with gvisor_restart = "auto"'
+        lines.append(f"{', '.join(names)}: {how}")
+    if "not looked at" in found and not run.executed:
+        lines.append(_look(run))
     if "not finished" in found:
         lines.append("run again: the run was ended before these hosts were finished")
     return lines
+
+
+def _look(run: RunEnd) -> str:
+    """Return what to do about hosts that nobody looked at."""
+    if run.dry and any(host.pending is None for host in run.hosts):
+        return "leave out -y: with --dry and -y pyinfra looks at nothing"
+    return "run again: the run was ended before these hosts were looked at"
 
 
 def _causes(host: HostEnd, word: Outcome) -> list[str]:

@@ -254,7 +254,7 @@ def test_a_step_that_fails_on_the_node_is_named_with_its_error(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("deploy", "headline"),
     [
-        pytest.param("audit.py", "--> Summary: 1 of 1 host as declared", id="audit"),
+        pytest.param("audit.py", "--> Summary: 1 of 1 host compliant", id="audit"),
         pytest.param("doctor.py", "--> Summary: 1 of 1 host ready", id="doctor"),
         pytest.param("remove.py", "--> Summary: 0 of 1 host done", id="remove"),
         pytest.param("rollback.py", "--> Summary: 0 of 1 host done", id="rollback"),

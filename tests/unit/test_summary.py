@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.report.summary import HostEnd, Job, RunEnd, outcome, summary
+from pyinfra_gvisor.report.summary import HostEnd, Job, RunEnd, ended_early, outcome, summary
 
 PLAN = {"executed": False, "dry": True}
 AFTER = "proven after changes"
@@ -52,6 +52,37 @@ def test_every_outcome_has_its_hosts_and_every_cause_one_line() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("hosts", "counted"),
+    [
+        pytest.param(
+            [{"proven": True}, {}, {}], "3 of 3 hosts as declared, 1 of them proven", id="one"
+        ),
+        pytest.param(
+            [{"proven": True}, {"changed": True}],
+            "2 of 2 hosts as declared, 1 of them proven",
+            id="changed",
+        ),
+        pytest.param(
+            [{"proven": True}, {"failed": True}, {}],
+            "2 of 3 hosts as declared, 1 of them proven",
+            id="failed",
+        ),
+        pytest.param(
+            [{"proven": True}, {"failed": True}], "1 of 2 hosts proven", id="other-failed"
+        ),
+        pytest.param([{"proven": True}] * 2, "2 of 2 hosts proven", id="every"),
+        pytest.param([{}, {}], "2 of 2 hosts as declared", id="none"),
+    ],
+)
+def test_the_headline_calls_only_those_proven_that_are(
+    hosts: list[dict[str, Any]], counted: str
+) -> None:
+    ends = [HostEnd(str(number), **given) for number, given in enumerate(hosts)]
+
+    assert lines(*ends)[0] == f"Summary: {counted}"
+
+
 def test_a_plan_says_what_is_pending_and_how_to_carry_it_out() -> None:
     hosts = (HostEnd("a", pending=True), HostEnd("b"), HostEnd("c", pending=True))
 
@@ -67,6 +98,54 @@ def test_where_nobody_pressed_enter_that_is_said() -> None:
     assert lines(HostEnd("a", pending=True), executed=False)[-1] == (
         "next: run again, and press Enter"
     )
+
+
+def test_hosts_that_a_run_did_not_get_to_are_not_called_as_declared() -> None:
+    hosts = (HostEnd("a"), HostEnd("b", looked_at=False), HostEnd("c", looked_at=False))
+
+    assert lines(*hosts, executed=False) == [
+        "Summary: 1 of 3 hosts as declared",
+        "as declared: a",
+        "not looked at: b, c",
+        "next: run again: the run was ended before these hosts were looked at",
+    ]
+
+
+@pytest.mark.parametrize("job", ["deploy", "audit"])
+def test_a_plan_with_y_looks_at_nothing_and_says_how_to_get_one(job: Job) -> None:
+    assert lines(HostEnd("a", pending=None), job=job, **PLAN)[1:] == [
+        "not looked at: a",
+        "next: leave out -y: with --dry and -y pyinfra looks at nothing",
+    ]
+
+
+def test_keys_that_wait_for_a_restart_are_not_called_applied() -> None:
+    hosts = (HostEnd("a", proven=True, restart_pending=True), HostEnd("b", proven=True))
+
+    assert lines(*hosts) == [
+        "Summary: 1 of 2 hosts proven",
+        "proven: b",
+        "restart pending: a",
+        'next: a: restart dockerd, or run again with gvisor_restart = "auto"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "run", "expected"),
+    [
+        pytest.param([{"pending": True}], {"executed": False}, True, id="nobody-pressed-enter"),
+        pytest.param([{"pending": True}], PLAN, False, id="plan"),
+        pytest.param([{}, {"looked_at": False}], PLAN, True, id="half-a-plan"),
+        pytest.param([{"pending": None}], PLAN, True, id="plan-with-y"),
+        pytest.param([{"finished": False}], {}, False, id="executed"),
+    ],
+)
+def test_a_run_ended_early_if_it_made_neither_its_plan_nor_its_changes(
+    hosts: list[dict[str, Any]], run: dict[str, Any], expected: bool
+) -> None:
+    ends = tuple(HostEnd(str(number), **given) for number, given in enumerate(hosts))
+
+    assert ended_early(RunEnd("deploy", ends, **run)) is expected
 
 
 def test_of_many_reasons_the_first_three_are_said() -> None:
@@ -85,16 +164,25 @@ def test_of_many_reasons_the_first_three_are_said() -> None:
     [
         pytest.param("deploy", {}, {}, "as declared", id="nothing-to-do"),
         pytest.param("deploy", {"changed": True}, {}, "changed", id="no-proof-declared"),
-        pytest.param("audit", {}, {}, "as declared", id="audit"),
+        pytest.param("audit", {}, {}, "compliant", id="audit"),
         pytest.param(
-            "audit", {"strays": True, "failed": True, "causes": ("x",)}, {}, "not as declared",
+            "audit", {"strays": True, "failed": True, "causes": ("x",)}, {}, "not compliant",
             id="findings",
         ),
         pytest.param(
             "audit", {"strays": True, "causes": ("x",)}, PLAN,
-            "not as declared", id="findings-of-a-dry-run",
+            "not compliant", id="findings-of-a-dry-run",
         ),
-        pytest.param("audit", {"pending": None}, PLAN, "as declared", id="dry-audit"),
+        pytest.param("audit", {}, PLAN, "compliant", id="dry-audit"),
+        pytest.param("audit", {"pending": None}, PLAN, "not looked at", id="dry-audit-with-y"),
+        pytest.param("audit", {"looked_at": False}, {}, "not looked at", id="not-our-host"),
+        pytest.param("doctor", {"pending": None}, PLAN, "ready", id="dry-doctor-with-y"),
+        pytest.param("doctor", {"looked_at": False}, PLAN, "not looked at", id="ended-doctor"),
+        pytest.param("deploy", {"restart_pending": True}, PLAN, "restart pending", id="waits"),
+        pytest.param(
+            "deploy", {"restart_pending": True, "pending": True}, PLAN,
+            "changes pending", id="will-wait",
+        ),
         pytest.param("audit", {"refused": True, "causes": ("x",)}, {}, "refused", id="bad-key"),
         pytest.param("rollback", {"changed": True, "proven": True}, {}, AFTER, id="back"),
         pytest.param("remove", {"changed": True}, {}, "changed", id="removed"),
@@ -125,7 +213,7 @@ def test_a_host_has_one_outcome(
         pytest.param(
             "deploy", {"changed": True}, "Summary: 1 of 1 host as declared", id="unproven"
         ),
-        pytest.param("audit", {}, "Summary: 1 of 1 host as declared", id="audit"),
+        pytest.param("audit", {}, "Summary: 1 of 1 host compliant", id="audit"),
         pytest.param("remove", {"changed": True}, "Summary: 1 of 1 host done", id="remove"),
         pytest.param("coolify", {"reached": False}, "Summary: 0 of 1 host done", id="coolify"),
     ],

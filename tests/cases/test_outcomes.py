@@ -1,0 +1,383 @@
+"""What a run says of a host in the end is what is so then, and nothing that nobody has seen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra import host, state
+from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.exceptions import PyinfraError
+
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.operations import closing, egress, telling, upgrade
+from pyinfra_gvisor.operations.closing import because, close_with_summary, run_end
+from pyinfra_gvisor.operations.telling import refusal
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.report.summary import DECLINED_PATH, HostEnd, outcome
+from tests.cases.cli import CHECKOUT, fake, inventory, pyinfra
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.guarded import BOTH_WAYS, KEPT, PLAIN
+from tests.cases.proven import DEFAULTS, PROFILES, WANTED, converged, proven, proven_answer
+from tests.unit.answers import LATER_S, after, answer, node
+from tests.unit.egress_states import found, told
+
+NEVER: dict[str, Any] = {"gvisor_proof": "never"}
+RELOADING: dict[str, Any] = {"gvisor_restart": "reload"}
+OWN_DEPLOY = """\
+from pyinfra import host
+from pyinfra_gvisor.deploys.gvisor import run_node
+"""
+
+
+def ended(
+    given: Node, *deploys: Callable[..., Any], prepare: bool = True, runs: bool = True
+) -> tuple[str, HostEnd]:
+    """What became of one host, and what is known of it."""
+    fleet = Fleet({"a": given}, prepare=prepare)
+    close_with_summary(fleet.host("a"), "deploy")
+    with suppress(PyinfraError):  # no host remains
+        for deploy in deploys:
+            fleet.deploy(deploy)
+        if runs:
+            fleet.run()
+    run = run_end(fleet.state)
+    return outcome(run.hosts[0], run), run.hosts[0]
+
+
+def as_dry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with ``--dry`` on pyinfra's command line."""
+    for module in (closing, telling):
+        monkeypatch.setattr(module, "ends_after_plan", lambda _state: True)
+
+
+def changed(data: dict[str, Any]) -> dict[str, Any]:
+    """A proven node after a change of daemon.json, for which its proof does not hold."""
+    given = proven()
+    plan = plan_daemon_json(node(**given), {**WANTED, **data}, if_absent=DEFAULTS)
+    proof = {"proof": given["state"]["proof"]}
+    return {**given, **after(plan), "state": {**after(plan)["state"], **proof}}
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_proof_from_before_a_change_does_not_count_after_it(prepare: bool) -> None:
+    wanted = {"debug": True}
+    data = {**NEVER, "gvisor_daemon_json": wanted}
+    given = Node([proven_answer(), answer(**changed(wanted))], data=data)
+
+    word, _ = ended(given, run_node, prepare=prepare)
+
+    assert given.acted() == ["daemon.json"]
+    assert word == "changed"
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_proof_that_still_holds_counts(prepare: bool) -> None:
+    assert ended(Node([proven_answer()], data=NEVER), run_node, prepare=prepare)[0] == "proven"
+
+
+@operation()
+def moody() -> Generator[PyinfraCommand, None, None]:
+    """Refuse while it is prepared, and never again."""
+    if not state.is_executing:
+        yield from refusal("test.moody", "file", Problem("not yet", todo="wait"))
+
+
+def call_moody() -> None:
+    """Call the operation as a deploy does."""
+    moody(name="Wait")
+
+
+def test_what_a_forecast_refused_and_the_run_did_is_not_held_against_the_host() -> None:
+    given = Node([proven_answer()])
+
+    assert ended(given, call_moody, runs=False)[1].causes == ("not yet; wait",)
+    word, end = ended(given, call_moody)
+
+    assert (word, end.causes, end.refused) == ("as declared", (), False)
+
+
+@operation()
+def flaky() -> Generator[PyinfraCommand, None, None]:
+    """Succeed at the second attempt."""
+    tried: list[str] = host.connector_data.setdefault("tried", [])
+    yield FunctionCommand(_try, (tried,), {})
+
+
+def _try(state: State, host: Host, tried: list[str]) -> bool:
+    if not tried:
+        because(host, "the upload failed")
+    tried.append("once")
+    return len(tried) > 1
+
+
+def call_flaky(retries: int) -> None:
+    """Call the operation as a deploy does."""
+    flaky(name="Upload", _retries=retries, _retry_delay=0)
+
+
+@pytest.mark.parametrize(
+    ("retries", "expected"),
+    [
+        pytest.param(0, ("failed", ("the upload failed",)), id="one-attempt"),
+        pytest.param(1, ("changed", ()), id="two"),
+    ],
+)
+def test_only_the_last_attempt_of_an_operation_counts(
+    retries: int, expected: tuple[str, tuple[str, ...]]
+) -> None:
+    word, end = ended(Node([answer()]), partial(call_flaky, retries))
+
+    assert (word, end.causes) == expected
+
+
+WITHOUT_DOCKER = ("info", "dockerd", "clock", "docker_client")
+DOCKERLESS = [*told(found(networks=(), bridges=())), *answer(without=WITHOUT_DOCKER)]
+INSTALLED = [*told(PLAIN), *answer(**converged())]
+FROM_NOTHING = {**NEVER, "gvisor_docker": "debian", "gvisor_egress": {}}
+
+
+def without_docker() -> Node:
+    """A node on which a deploy installs Docker before it has a firewall."""
+    return Node([DOCKERLESS, INSTALLED], data=FROM_NOTHING)
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_firewall_is_applied_on_a_node_that_gets_its_docker_in_the_same_run(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = without_docker()
+
+    word, end = ended(given, run_node, prepare=prepare)
+
+    assert [kind for kind in given.acted() if kind in KEPT] == KEPT
+    assert (word, end.causes) == ("changed", ())
+    assert "ERROR" not in {item.levelname for item in caplog.records}
+
+
+def test_the_plan_for_such_a_node_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_dry(monkeypatch)
+
+    word, end = ended(without_docker(), run_node, runs=False)
+
+    assert (word, end.failed) == ("changes pending", False)
+
+
+def have_egress() -> None:
+    """Call the operation as a deploy does."""
+    egress.rules(Egress(), name="Apply the egress firewall")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "runs"),
+    [
+        pytest.param(WITHOUT_DOCKER, True, id="no-docker-when-executed"),
+        pytest.param(("info",), True, id="no-answer"),
+        pytest.param(("info",), False, id="no-answer-in-a-plan"),
+    ],
+)
+def test_a_firewall_that_cannot_be_made_is_refused(
+    lacking: Sequence[str], runs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = Node([[*told(PLAIN), *answer(without=lacking)]])
+
+    _, end = ended(given, have_egress, runs=runs)
+
+    assert end.refused
+    assert given.acted() == []
+    assert "the list of Docker's networks cannot be read; check that" in caplog.text
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_host_on_which_something_was_done_is_not_called_refused(prepare: bool) -> None:
+    half = answer(daemon_json="{}\n", mtime_s=LATER_S, pending="yes")
+    given = Node([half], data=NEVER)
+
+    word, end = ended(given, run_node, prepare=prepare)
+
+    assert given.acted() == ["daemon.json"]
+    assert (word, end.refused) == ("failed", True)
+
+
+def call_canary() -> None:
+    """Call the operation as a deploy does."""
+    upgrade.canary("20261005.0", profiles=PROFILES, name="Prove the new release")
+
+
+def test_nor_is_one_on_which_a_new_release_was_tried() -> None:
+    given = Node([answer(**converged())], {"prove": Reply(ok=False)})
+
+    word, _ = ended(given, call_canary)
+
+    assert given.acted()[:2] == ["daemon.json", "prove"]
+    assert word == "failed"
+
+
+def waiting(*, ours: bool) -> dict[str, Any]:
+    """A node with a key of daemon.json, ours or not, that dockerd did not read at its start."""
+    given = proven()
+    text = given["daemon_json"]
+    if ours:
+        plan = plan_daemon_json(node(), WANTED, if_absent=DEFAULTS, restart="reload")
+        started = dict(plan.started_with or {})
+    else:
+        started = given["state"]["applied"]["started_with"]
+        text = text.replace("{", '{"bip": "10.9.0.1/24",', 1)
+    applied = {**given["state"]["applied"], "started_with": started}
+    return {**given, "daemon_json": text, "state": {**given["state"], "applied": applied}}
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["run", "plan"])
+@pytest.mark.parametrize(
+    ("data", "ours", "expected"),
+    [
+        pytest.param(RELOADING, True, "restart pending", id="ours"),
+        pytest.param({}, False, "as declared", id="of-others"),
+    ],
+)
+def test_declared_keys_that_wait_for_a_restart_are_not_called_applied(
+    data: dict[str, Any], ours: bool, expected: str, runs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = Node([answer(**waiting(ours=ours))], data={**data, **NEVER})
+
+    word, _ = ended(given, run_node, runs=runs)
+
+    assert "changed since dockerd started" in caplog.text
+    assert given.acted() == []
+    assert word == expected
+
+
+def summary(written: str) -> list[str]:
+    """The lines from the summary on."""
+    lines = [line.strip() for line in written.splitlines() if line.strip()]
+    return lines[next(at for at, line in enumerate(lines) if line.startswith("--> Summary")) :]
+
+
+def interrupted(directory: Path, *arguments: str | Path, after: str) -> str:
+    """What a run writes if somebody presses Ctrl-C as soon as it has written a text."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pyinfra", *arguments],
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        written = ""
+        for line in process.stderr:
+            written += line
+            if after in line:
+                time.sleep(0.5)  # what writes the line has still to end
+                process.send_signal(signal.SIGINT)
+    return written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [
+        pytest.param(("gvisor.py",), "as declared", id="run"),
+        pytest.param(("gvisor.py", "--dry"), "as declared", id="plan"),
+        pytest.param(("audit.py", "--dry"), "compliant", id="audit"),
+        pytest.param(("doctor.py", "-y"), "ready", id="doctor"),
+    ],
+)
+def test_after_ctrl_c_hosts_that_were_not_looked_at_are_told_apart(
+    arguments: tuple[str, ...], first: str, tmp_path: Path
+) -> None:
+    deploy, *options = arguments
+    hosts = {"a": fake(proven_answer()), "b": {**fake(proven_answer()), "fake_delay": 60}}
+    (tmp_path / "run.py").write_text(inventory(run=hosts))
+
+    written = interrupted(
+        tmp_path, "run.py", CHECKOUT / "deploys" / deploy, *options, after="a] Ready:"
+    )
+
+    headline, *lines = summary(written)
+    assert headline.endswith(f": 1 of 2 hosts {first}")
+    assert lines == [
+        f"{first}: @fake/a",
+        "not looked at: @fake/b",
+        "next: run again: the run was ended before these hosts were looked at",
+    ]
+
+
+def test_a_deploy_that_breaks_off_has_not_looked(tmp_path: Path) -> None:
+    hosts = {"a": fake(proven_answer()), "b": {**fake(proven_answer()), "fake_delay": 0.5}}
+    (tmp_path / "run.py").write_text(inventory(run=hosts))
+    broken = f"{OWN_DEPLOY}run_node()\nif host.name == '@fake/b':\n    raise ValueError('broken')\n"
+    (tmp_path / "own.py").write_text(broken)
+
+    ran = pyinfra(tmp_path, "run.py", "own.py", "--dry")
+
+    assert ran.returncode == 1
+    assert summary(ran.stderr)[1:3] == ["as declared: @fake/a", "not looked at: @fake/b"]
+
+
+def test_hosts_that_a_deploy_leaves_out_are_not_called_as_declared(tmp_path: Path) -> None:
+    (tmp_path / "fleet.py").write_text(
+        inventory(run={"a": fake(proven_answer())}, build={"db": fake(proven_answer())})
+    )
+    (tmp_path / "own.py").write_text(f"{OWN_DEPLOY}if 'run' in host.groups:\n    run_node()\n")
+
+    ran = pyinfra(tmp_path, "fleet.py", "own.py", "-y")
+
+    assert summary(ran.stderr) == [
+        "--> Summary: 1 of 2 hosts proven",
+        "proven: @fake/a",
+        "not looked at: @fake/db",
+    ]
+
+
+@pytest.mark.parametrize("deploy", ["gvisor.py", "audit.py"])
+def test_a_dry_run_with_y_looks_at_nothing_and_says_so(deploy: str, tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(inventory(run={"a": fake(proven_answer())}))
+
+    ran = pyinfra(tmp_path, "run.py", CHECKOUT / "deploys" / deploy, "--dry", "-y")
+
+    assert summary(ran.stderr)[1:] == [
+        "not looked at: @fake/a",
+        "next: leave out -y: with --dry and -y pyinfra looks at nothing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "typed", "made"),
+    [
+        pytest.param((), "no\n", True, id="declined"),
+        pytest.param((), "\n", False, id="accepted"),
+        pytest.param(("-y",), "", False, id="not-asked"),
+        pytest.param(("--dry",), "", False, id="plan"),
+        pytest.param(("--dry", "-y"), "", True, id="no-plan"),
+    ],
+)
+def test_a_caller_learns_that_a_run_ended_early(
+    options: tuple[str, ...], typed: str, made: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "run.py").write_text(inventory(run={"a": fake(proven_answer())}))
+    mark = tmp_path / "ended early"
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "pyinfra", "run.py", CHECKOUT / "deploys" / "gvisor.py", *options],
+        cwd=tmp_path,
+        env={**os.environ, DECLINED_PATH: str(mark)},
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert mark.exists() is made
