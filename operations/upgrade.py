@@ -42,8 +42,10 @@ def canary(
     + version: the release that the runtimes are to be switched to
     + profiles: the runtimes by name. A runtime that dockerd does not know yet is not tried
     + risks: accepted risks, which are repeated below the outcome
-    + image, rows: as for ``gvisor.proof``
-    + timeout_s, wait_s: as for ``docker.daemon_json``
+    + image: as for ``gvisor.proof``
+    + timeout_s: as for ``docker.daemon_json``
+    + wait_s: as for ``docker.daemon_json``
+    + rows: as for ``gvisor.proof``
 
     ``runsc`` is tried as ``runsccanary``. dockerd is reloaded to add this name and to remove it.
     Fails the host if a check fails.
@@ -59,13 +61,19 @@ def canary(
         host.noop("no registered runtime changes its release")
         return
     claim = Claim(version, due, tuple(risks), image, rows=rows)
+    yield from _tried_or_refused(node, claim, Patience(timeout_s, wait_s))
+
+
+def _tried_or_refused(
+    node: Node, claim: Claim, patience: Patience
+) -> Generator[PyinfraCommand, None, None]:
     try:
-        failed = yield from _tried(node, claim, Patience(timeout_s, wait_s))
+        failed = yield from _tried(node, claim, patience)
     except Problem as problem:
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
         return
     if failed:
-        yield from refusal("upgrade.canary", f"runsc {version}", _unswitched(failed))
+        yield from refusal("upgrade.canary", f"runsc {claim.version}", _unswitched(failed))
 
 
 def _unswitched(failed: Problem) -> Problem:
@@ -115,7 +123,7 @@ def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None
         yield from refusal("upgrade.collection", version, None, unreadable=True)
         return
     if state.is_executing:
-        _say_behind(node, version)
+        _say_other_releases(node, version)
     old = old_releases(node, version, keep)
     users = read_once(host, ReleaseUsers) if old else ()
     if users is None:
@@ -134,6 +142,6 @@ def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, found.going))
 
 
-def _say_behind(node: Node, version: str) -> None:
+def _say_other_releases(node: Node, version: str) -> None:
     for release, names in on_other_releases(node, version).items():
         host.log(f"running on runsc {release} until their next restart: {', '.join(names)}")
