@@ -73,7 +73,7 @@ def _tried_or_refused(
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
         return
     if failed:
-        yield from refusal("upgrade.canary", f"runsc {claim.version}", _unswitched(failed))
+        yield from refusal("upgrade.canary", f"runsc {claim.release}", _unswitched(failed))
 
 
 def _unswitched(failed: Problem) -> Problem:
