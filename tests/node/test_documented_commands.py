@@ -109,7 +109,7 @@ def test_two_new_nodes_are_proven_by_six_commands_and_a_run_fits_on_one_screen(
         newcomer = Reader(shop, tmp_path / "home", nodes, TRIAL, {})
         for text in BEGINNING:
             newcomer.type(text)
-        ran = newcomer.type("pyinfra-gvisor apply")
+        ran = newcomer.type("pyinfra-gvisor apply -y")
 
     assert "2 of 2 hosts proven" in ran.text
     assert on_screen(ran.text, columns=120) <= SCREEN_LINES, ran.text
