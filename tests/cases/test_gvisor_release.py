@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from itertools import count
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.cases.fleet import Fleet, Node, Reply
 from tests.unit.answers import END, answer, installed
 
 RELEASE = "20260928.0"
+CONTENT = b"archive"
+SUM = hashlib.sha512(CONTENT).hexdigest()
 BARE = answer()
 THERE = answer(releases=["20240729.0", RELEASE])
 
@@ -73,8 +76,8 @@ def test_debians_package_needs_neither_location_nor_checksum() -> None:
 
 def uploading(tmp_path: Path) -> Archive:
     """A source on the controller."""
-    (tmp_path / "gvisor-x86_64.tar.bz2").write_bytes(b"archive")
-    return Archive(f"{tmp_path}/gvisor-{{arch}}.tar.bz2", {"x86_64": "0" * 128})
+    (tmp_path / "gvisor-x86_64.tar.bz2").write_bytes(CONTENT)
+    return Archive(f"{tmp_path}/gvisor-{{arch}}.tar.bz2", {"x86_64": SUM})
 
 
 def test_a_file_on_the_controller_is_uploaded_and_its_upload_removed(tmp_path: Path) -> None:
@@ -89,7 +92,7 @@ def test_a_file_on_the_controller_is_uploaded_and_its_upload_removed(tmp_path: P
     assert (upload.kind, install.kind) == ("upload", "release")
     assert remote in upload.command
     assert "source=file\n" in install.command
-    assert f" sh gvisor.tar.bz2 {'0' * 128} {remote} {tmp_path}/gvisor-x86" in install.command
+    assert f" sh gvisor.tar.bz2 {SUM} {remote} {tmp_path}/gvisor-x86" in install.command
     assert install.sudo
     assert remove.command == f"rm -f {remote}"
 
@@ -97,11 +100,11 @@ def test_a_file_on_the_controller_is_uploaded_and_its_upload_removed(tmp_path: P
 def test_a_directory_on_the_controller_has_the_buckets_layout(tmp_path: Path) -> None:
     below = tmp_path / RELEASE / "x86_64"
     below.mkdir(parents=True)
-    (below / "gvisor.tar.bz2").write_bytes(b"archive")
+    (below / "gvisor.tar.bz2").write_bytes(CONTENT)
     nodes = {"a": Node([BARE])}
     fleet = Fleet(nodes)
 
-    fleet.add(gvisor.release, RELEASE, archive=Archive(str(tmp_path)))
+    fleet.add(gvisor.release, RELEASE, archive=Archive(str(tmp_path), {"x86_64": SUM}))
     fleet.run()
 
     assert f" {below}/gvisor.tar.bz2" in nodes["a"].of("release").command
@@ -112,7 +115,7 @@ def test_an_upload_that_fails_is_removed_and_nothing_is_installed(
 ) -> None:
     nodes = {
         "bad": Node([BARE], {"upload": Reply(ok=False)}),
-        "good": Node([recorded(gvisor_tar_bz2="0" * 128)]),
+        "good": Node([recorded(gvisor_tar_bz2=SUM)]),
     }
     fleet = Fleet(nodes)
 
@@ -137,7 +140,7 @@ def test_a_damaged_release_is_looked_at_before_anything_is_uploaded(
 ) -> None:
     nodes = {
         "a": Node([answer(damaged=[RELEASE])], {"release": asked}),
-        "b": Node([recorded(gvisor_tar_bz2="0" * 128)]),
+        "b": Node([recorded(gvisor_tar_bz2=SUM)]),
     }
     fleet = Fleet(nodes)
 
