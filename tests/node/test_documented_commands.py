@@ -102,25 +102,6 @@ def test_getting_started_leads_from_an_empty_directory_to_a_proven_node(
     assert no_leftovers(machines["run-1.example.com"]) == ""
 
 
-def test_two_new_nodes_are_proven_by_six_commands_and_a_run_fits_on_one_screen(
-    shop: Shop, tmp_path: Path
-) -> None:
-    with lab_of(f"{LAB}-pair", PAIR) as nodes:
-        newcomer = Reader(shop, tmp_path / "home", nodes, TRIAL, {})
-        for text in BEGINNING:
-            newcomer.type(text)
-        ran = newcomer.type("pyinfra-gvisor apply -y")
-
-    assert "2 of 2 hosts proven" in ran.text
-    assert on_screen(ran.text, columns=120) <= SCREEN_LINES, ran.text
-    assert len(newcomer.ran) <= MOST_COMMANDS
-
-
-def on_screen(text: str, *, columns: int) -> int:
-    """Return the lines that a text takes on a terminal."""
-    return sum(1 + max(len(line) - 1, 0) // columns for line in text.splitlines())
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HOW_TO)
 def test_a_how_to_page_does_what_it_says(reader: Reader, name: str) -> None:
@@ -143,3 +124,22 @@ def test_removing_gives_the_nodes_back(
     for name in ("run-1.example.com", "run-2.example.com"):
         assert daemon_json(machines[name]) == before[name]
         assert machines[name].exec("ls", "/opt/gvisor").code != 0
+
+
+def test_two_new_nodes_are_proven_by_six_commands_and_a_run_fits_on_one_screen(
+    shop: Shop, tmp_path: Path
+) -> None:
+    with lab_of(f"{LAB}-pair", PAIR) as nodes:  # which removes the lab of the tests above
+        newcomer = Reader(shop, tmp_path / "home", nodes, TRIAL, {})
+        for text in BEGINNING:
+            newcomer.type(text)
+        ran = newcomer.type("pyinfra-gvisor apply -y")
+
+    assert "2 of 2 hosts proven" in ran.text
+    assert on_screen(ran.text, columns=120) <= SCREEN_LINES, ran.text
+    assert len(newcomer.ran) <= MOST_COMMANDS
+
+
+def on_screen(text: str, *, columns: int) -> int:
+    """Return the lines that a text takes on a terminal."""
+    return sum(1 + max(len(line) - 1, 0) // columns for line in text.splitlines())
