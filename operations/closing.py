@@ -37,7 +37,6 @@ from pyinfra_gvisor.report.summary import (
 # What scripts on nodes write when they fail: errors.Problem.at.
 _ERROR = re.compile(r"[a-z_]+(?:\.[a-z_]+)?: .{1,200}? on \S+: (.+)")
 
-
 _Place = tuple[str | None, bool]
 
 

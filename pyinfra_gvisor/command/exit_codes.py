@@ -6,7 +6,6 @@ from typing import Final
 
 FINE: Final = 0
 FAILED: Final = 1
-PENDING: Final = 2
 
 TABLE: Final = """\b
 Exit codes of every command:
