@@ -35,7 +35,12 @@ def run_node() -> None:
     have_parts(settings, "before daemon.json")
     if profiles:
         gvisor.release(version=version, archive=settings.archive, name=f"Install runsc {version}")
-        gvisor.runtimes(version=version, profiles=profiles, name="Write runtime wrappers")
+        gvisor.runtimes(
+            version=version,
+            profiles=profiles,
+            dispatch=settings.dispatch,
+            name="Write runtime wrappers",
+        )
     if profiles and settings.proof != "never" and needs_trial(node, version, profiles):
         _try_release(settings)
     _apply_daemon_json(settings)
@@ -73,7 +78,7 @@ def _apply_daemon_json(settings: Settings) -> None:
         owner=GVISOR,
         if_absent=settings.daemon_json_defaults(),
         spare_ports=settings.spares_ports,
-        keep_running=settings.keep_running,
+        keep_running=settings.keeps,
         restart=settings.restart,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
@@ -84,7 +89,7 @@ def _apply_daemon_json(settings: Settings) -> None:
 def _prove(settings: Settings) -> None:
     gvisor.proof(
         version=settings.release,
-        profiles=settings.runtimes,
+        profiles=settings.proven_runtimes,
         when=settings.proof,
         risks=accepted_risks(settings),
         image=settings.proof_image,

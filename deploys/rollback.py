@@ -23,7 +23,7 @@ def roll_back() -> None:
     settings = back.settings
     docker.generation(
         number=back.number,
-        keep_running=settings.keep_running,
+        keep_running=settings.keeps,
         restart=settings.restart,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,

@@ -80,7 +80,7 @@ def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Setting
     if node.pending:  # the interrupted change is ended first; what follows is not known before
         return
     planning = partial(plan_generation, node, chosen, restart=settings.restart)
-    plan_around_users(planning, asking(host), keep_running=settings.keep_running)
+    plan_around_users(planning, asking(host), keep_running=settings.keeps)
 
 
 def checked_removal(host: Host) -> Settings | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from functools import partial
 from typing import Literal
 
@@ -76,7 +76,7 @@ def daemon_json(
     owner: str,
     if_absent: Mapping[str, Json] | None = None,
     spare_ports: bool = False,
-    keep_running: bool = False,
+    keep_running: bool | Collection[str] = False,
     restart: Restart = "auto",
     timeout_s: int = 60,
     wait_s: int = 300,
@@ -90,7 +90,7 @@ def daemon_json(
     + if_absent: keys to set only if the node's file does not have them
     + spare_ports: leave ``userland-proxy`` as it is if clients need docker-proxy
     + keep_running: keep a runtime that is not declared any more while a container, running or
-      stopped, needs it; otherwise the host fails and nothing is changed
+      stopped, needs it; otherwise the host fails and nothing is changed. Names: only for these
     + restart: ``auto`` restarts dockerd if a key takes effect only then, ``reload`` writes such a
       key without a restart, ``never`` fails the host and changes nothing
     + timeout_s: seconds within which dockerd must run as declared; if not, the old file is restored
@@ -109,7 +109,7 @@ def daemon_json(
 
 
 def _changed(
-    planning: Callable[..., Plan], patience: Patience, *, keep_running: bool
+    planning: Callable[..., Plan], patience: Patience, *, keep_running: bool | Collection[str]
 ) -> Generator[PyinfraCommand, None, None]:
     """End an interrupted change, then plan the change and apply it."""
     try:
@@ -137,7 +137,7 @@ def _settled() -> Generator[PyinfraCommand, None, Node | None]:
 def generation(
     number: int | None = None,
     *,
-    keep_running: bool = False,
+    keep_running: bool | Collection[str] = False,
     restart: Restart = "auto",
     timeout_s: int = 60,
     wait_s: int = 300,

@@ -9,6 +9,7 @@ from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.records import newer
+from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
@@ -76,13 +77,14 @@ def _coming(node: Node, fetch: Fetch, *, damaged: bool, other: str | None) -> st
 
 @operation()
 def runtimes(
-    version: str, *, profiles: Mapping[str, Runtime]
+    version: str, *, profiles: Mapping[str, Runtime], dispatch: Dispatch | None = None
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Write a wrapper script for each runtime. Entries of daemon.json are the paths of these scripts.
 
     + version: the release that the scripts start
     + profiles: the runtimes by name
+    + dispatch: how containers without a runtime are handled; None: as Docker decides
 
     A script is never changed: other flags or another release make another file. Before the first
     script is written, the release's runsc must accept the flags of each runtime. If runsc does not,
@@ -95,7 +97,7 @@ def runtimes(
     if problem := too_old(version, profiles):
         yield from refusal("gvisor.runtimes", version, problem)
         return
-    lacking = missing(node, wrappers(version, profiles))
+    lacking = missing(node, wrappers(version, profiles, dispatch))
     if not lacking:
         host.noop("every wrapper exists")
         return

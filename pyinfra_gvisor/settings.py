@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pyinfra_gvisor.coolify.settings import CoolifySettings
+from pyinfra_gvisor.dispatch.policy import Dispatch
+from pyinfra_gvisor.dispatch.seal import Seal
+from pyinfra_gvisor.dispatch.settings import DispatchSettings
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.parts import members
@@ -23,7 +26,7 @@ from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
 from pyinfra_gvisor.releases.sources import Archive, check_source
 from pyinfra_gvisor.releases.sums import Sums
-from pyinfra_gvisor.runtimes.profiles import Runtime, check_runtime_name
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime, check_runtime_name
 from pyinfra_gvisor.spelling import near
 
 PREFIX = "gvisor_"
@@ -55,7 +58,7 @@ else:
     PartSettings = type("PartSettings", tuple(members("settings", "SETTINGS").values()), {})
 
 
-class Settings(AuditSettings, CoolifySettings, PartSettings):
+class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
     """The settings of a host, as an operator writes them in ``inventories/group_data/*.py``."""
 
     model_config = ConfigDict(
@@ -218,6 +221,60 @@ class Settings(AuditSettings, CoolifySettings, PartSettings):
                 self.archive.fetch(self.release, arch)
         return self
 
+    @model_validator(mode="after")
+    def _default_possible(self) -> Settings:
+        if self.default == "off":
+            return self
+        if self.default_runtime not in (None, *self.runtimes) or not self.runtimes:
+            raise Problem(
+                "gvisor_default needs a runtime in gvisor_runtimes",
+                got=self.default_runtime,
+                todo="declare this runtime, or remove gvisor_default_runtime",
+            )
+        if "default-runtime" in self.daemon_json:
+            what = "gvisor_default sets default-runtime in daemon.json"
+            raise Problem(what, todo="remove this key from gvisor_daemon_json")
+        if self.exempt:
+            what = "gvisor_exempt has labels and names, which tenants choose"
+            raise Problem(what, todo="with gvisor_default use gvisor_infrastructure")
+        return self
+
+    @model_validator(mode="after")
+    def _sealed(self) -> Settings:
+        seal = self.seal or (None if self.default == "off" else Seal())
+        if seal is not None:
+            sealed = {
+                name: runtime if runtime.seal else runtime.model_copy(update={"seal": seal})
+                for name, runtime in self.runtimes.items()
+            }
+            object.__setattr__(self, "runtimes", sealed)  # frozen, but not yet handed out
+        return self
+
+    @property
+    def dispatch(self) -> Dispatch | None:
+        """Return how containers without a runtime are handled; None if Docker decides."""
+        if self.default == "off":
+            return None
+        usual = "runsc" if "runsc" in self.runtimes else next(iter(self.runtimes))
+        return Dispatch(self.default_runtime or usual, self.infrastructure)
+
+    @property
+    def proven_runtimes(self) -> dict[str, Runtime]:
+        """Return the runtimes that a proof must see: the default one is a runtime like others."""
+        found, dispatch = dict(self.runtimes), self.dispatch
+        if dispatch:
+            found[DEFAULT_RUNTIME] = self.runtimes[dispatch.runtime]
+        return found
+
+    @property
+    def keeps(self) -> bool | tuple[str, ...]:
+        """
+        Return which runtimes stay while containers need them; True for all.
+
+        Every container that asked for no runtime needs the default one until it is recreated.
+        """
+        return True if self.keep_running else (DEFAULT_RUNTIME,)
+
     def part(self, kind: type[T]) -> T:
         """
         Return these settings, typed as the settings of one part, such as ``EgressSettings``.
@@ -241,7 +298,8 @@ class Settings(AuditSettings, CoolifySettings, PartSettings):
 
     def wanted_daemon_json(self) -> dict[str, Any]:
         """Return the keys of daemon.json to own: hardened and declared ones, without runtimes."""
-        return _without_none({**HARDENED, **self.daemon_json})
+        default = {} if self.default == "off" else {"default-runtime": DEFAULT_RUNTIME}
+        return _without_none({**HARDENED, **default, **self.daemon_json})
 
     @property
     def spares_ports(self) -> bool:

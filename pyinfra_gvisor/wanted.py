@@ -17,8 +17,10 @@ def wanted_daemon_json(settings: Settings) -> dict[str, Json]:
     """Return all declared keys of daemon.json; ``runtimes`` has wrappers and no arguments."""
     wanted = settings.wanted_daemon_json()
     if settings.runtimes:
-        entries = wrappers(settings.release, settings.runtimes)
-        wanted["runtimes"] = {item.runtime: {"path": item.path} for item in entries}
+        entries = wrappers(settings.release, settings.runtimes, settings.dispatch)
+        wanted["runtimes"] = {
+            item.runtime: {"path": item.path} for item in entries if item.is_runtime
+        }
     return wanted
 
 
@@ -40,7 +42,7 @@ def planned(node: Node, settings: Settings, ask: Ask, *, restart: Restart | None
         spare_ports=settings.spares_ports,
         restart=restart or settings.restart,
     )
-    return plan_around_users(planning, ask, keep_running=settings.keep_running)
+    return plan_around_users(planning, ask, keep_running=settings.keeps)
 
 
 def without_us(

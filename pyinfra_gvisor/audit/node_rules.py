@@ -13,7 +13,7 @@ from pyinfra_gvisor.preflight import MIN_KERNEL
 from pyinfra_gvisor.proof.unmade import tried_since
 from pyinfra_gvisor.releases.pins import contradicts, unpinned
 from pyinfra_gvisor.runtimes.dangers import dangers, told
-from pyinfra_gvisor.runtimes.wrappers import flags_of, wrappers
+from pyinfra_gvisor.runtimes.wrappers import Wrapper, flags_of, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, is_as_written, release_of
 
 PROOF = f"{STATE_DIR}/proof.json"
@@ -87,11 +87,18 @@ def _wrapper_changed(host: Audited) -> Iterator[Seen]:
             yield Seen(path, f"its sha256 now begins with {digest[:8]}")
 
 
+def _declared(host: Audited) -> tuple[Wrapper, ...]:
+    return wrappers(host.expected.release, host.settings.runtimes, host.settings.dispatch)
+
+
 def _runtime(host: Audited) -> Iterator[Seen]:
     entries = host.node.info.runtimes if host.node.info else {}
-    for item in wrappers(host.expected.release, host.settings.runtimes):
+    for item in _declared(host):
         entry = entries.get(item.runtime)
-        if entry is None:
+        if not item.is_runtime:
+            if item.path not in host.node.wrappers:
+                yield Seen(item.path, "does not exist, and wrappers need it")
+        elif entry is None:
             yield Seen(f"runtime {item.runtime}", "not registered in dockerd")
         elif entry.path != item.path or entry.arguments:
             words = " ".join([entry.path or "a shim", *(entry.arguments or ())])
@@ -102,7 +109,7 @@ def _runtime(host: Audited) -> Iterator[Seen]:
 
 def _runtime_flags(host: Audited) -> Iterator[Seen]:
     """Report dangerous flags of undeclared runtimes; the declared ones have reasons."""
-    declared = {item.path for item in wrappers(host.expected.release, host.settings.runtimes)}
+    declared = {item.path for item in _declared(host)}
     for name, entry in (host.node.info.runtimes if host.node.info else {}).items():
         if entry.path in declared and not entry.arguments:
             continue

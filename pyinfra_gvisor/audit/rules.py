@@ -110,7 +110,7 @@ class Audited:
         return fingerprint(
             self.node,
             wanted.release,
-            wanted.runtimes,
+            wanted.proven_runtimes,
             image=wanted.proof_image,
             declared=wanted,
         )

@@ -7,6 +7,7 @@ from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.releases.pins import contradicts
 from pyinfra_gvisor.runtimes.wrappers import wrappers
+from pyinfra_gvisor.sandbox.verdict import RuntimeEntry
 from pyinfra_gvisor.settings import Settings
 
 
@@ -36,19 +37,21 @@ def _are_in_use(node: Node, release: str, settings: Settings) -> bool:
     """Return True if dockerd starts the release's own wrappers for all declared runtimes."""
     entries = node.info.runtimes if node.info else {}
     try:
-        expected = wrappers(release, settings.runtimes)
+        expected = wrappers(release, settings.runtimes, settings.dispatch)
     except Problem:  # not a name of a gVisor release
         return False
     return all(
-        (entry := entries.get(item.runtime)) is not None
-        and entry.path == item.path
-        and not entry.arguments
-        and node.wrappers.get(item.path) == item.sha256
+        node.wrappers.get(item.path) == item.sha256
+        and (not item.is_runtime or _is_started_by(entries.get(item.runtime), item.path))
         for item in expected
     )
 
 
+def _is_started_by(entry: RuntimeEntry | None, path: str) -> bool:
+    return entry is not None and entry.path == path and not entry.arguments
+
+
 def _fingerprint(node: Node, release: str, settings: Settings) -> str | None:
     return fingerprint(
-        node, release, settings.runtimes, image=settings.proof_image, declared=settings
+        node, release, settings.proven_runtimes, image=settings.proof_image, declared=settings
     )

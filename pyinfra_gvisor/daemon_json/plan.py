@@ -152,12 +152,14 @@ class Planning(Protocol):
         """Return the plan. Raises ``Problem`` if no plan is possible."""
 
 
-def plan_around_users(planning: Planning, ask: Ask, *, keep_running: bool) -> Plan:
+def plan_around_users(
+    planning: Planning, ask: Ask, *, keep_running: bool | Collection[str]
+) -> Plan:
     """
     Return the plan that removes no runtime that a container, running or stopped, uses.
 
     + ask: lists the containers; called only if a runtime would be removed
-    + keep_running: keep such a runtime, instead of refusing the plan
+    + keep_running: keep such a runtime, instead of refusing the plan; names: only for these
 
     Raises ``Problem`` with the containers' names if such a runtime would be removed.
     """
@@ -165,14 +167,19 @@ def plan_around_users(planning: Planning, ask: Ask, *, keep_running: bool) -> Pl
     used = users_by_runtime(plan.leaving, ask()) if plan.leaving else {}
     if not used:
         return plan
-    kept = planning(staying=tuple(used)) if keep_running else plan
+    staying = tuple(used)
+    if not isinstance(keep_running, bool):
+        staying = tuple(name for name in used if name in keep_running)
+    elif not keep_running:
+        staying = ()
+    kept = planning(staying=staying) if staying else plan
     lost = [name for name in used if name in kept.leaving]
     if lost:
         needed = [f"{name} (these need it to start: {', '.join(used[name])})" for name in lost]
         raise Problem(
             f"the change would remove runtimes that containers need: {'; '.join(needed)}",
             todo="add these runtimes to the file, or recreate or remove these containers"
-            if keep_running
+            if keep_running is True
             else "keep these runtimes in gvisor_runtimes, or recreate or remove these containers; "
             "gvisor_keep_running = True keeps the runtimes until no container needs them",
         )

@@ -28,6 +28,7 @@ from pyinfra_gvisor.daemon_json.validation import (
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.redaction import shown
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 
 RUNTIME_KEYS = frozenset({"path", "runtimeArgs", "runtimeType", "options"})
 
@@ -172,7 +173,7 @@ def _default_runtime(node: Node, value: Mapping[str, Json], owned: Mapping[Path,
         raise Problem(
             "/default-runtime is not registered", got=shown(name), todo="name one of /runtimes"
         )
-    if ("default-runtime",) not in owned:
+    if ("default-runtime",) not in owned or name == DEFAULT_RUNTIME:
         return
     if users := [container.name for container in node.containers if container.docker_socket]:
         raise Problem(

@@ -52,8 +52,10 @@ def from_no_release(seen: Seen, _node: Seen) -> bool:
     return bool(seen.get("file")) and not seen.get("runs")
 
 
-def as_asked(seen: Seen, _node: Seen) -> bool:
-    return bool(seen.get("asked")) and seen.get("asked") == seen.get("subject")
+def as_asked(seen: Seen, node: Seen) -> bool:
+    """Return True for the requested runtime. With a default runtime the control requests none."""
+    asked, subject = seen.get("asked"), seen.get("subject")
+    return bool(asked) and asked == (node.get("default", subject) if subject == "runc" else subject)
 
 
 def own_address(seen: Seen, node: Seen) -> bool:

@@ -6,16 +6,17 @@ import time
 from collections.abc import Mapping
 
 from pyinfra_gvisor.daemon_json.service import service_script
+from pyinfra_gvisor.dispatch.programs import PERMITS
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.proof.check import CONTROL, has_names
 from pyinfra_gvisor.proof.part import Declared, proofs_of_parts
-from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.scripts import encoded, program, script
 
 # Seconds. A proof takes 20 s to 40 s if Docker answers within 0.05 s.
 SILENT_S, FAST_S, PER_ANSWER_S, MOST_S = 60, 120, 400, 3600
 VERDICTS = (
-    "scripts/docker_api.pl",
+    *("scripts/json.pl", "scripts/docker_api.pl"),
     *("sandbox/process.pl", "sandbox/verdict.pl", "sandbox/ground.pl"),
     "scripts/prove_verdict.pl",
 )
@@ -54,6 +55,8 @@ def probe_script(
         external=EXTERNAL_NAME,
         program_b64=encoded(program("scripts/prove_container.pl")),
         verdicts=program(*VERDICTS),
+        default=DEFAULT_RUNTIME if DEFAULT_RUNTIME in runtimes else "",
+        permits=PERMITS,
         no_reload=no_reload or "",
         trying=" ".join(trying),
         **({} if no_reload else _for_reload(node)),

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.runtimes.dangers import (
@@ -25,6 +26,7 @@ from pyinfra_gvisor.runtimes.reviewed import DOCKERS, ON, Flag, review
 RUNTIME_NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
 # In the proof, "node" is the machine itself.
 RESERVED_RUNTIMES = frozenset({"runc", "node"})
+DEFAULT_RUNTIME = "gvisordefault"  # the name of the dispatcher, see gvisor_default
 RESERVED_ENDING = "canary"  # for temporary runtimes that try a release
 
 # Flags of runsc that have a key of their own. runsc's own list: `runsc flags`.
@@ -89,6 +91,10 @@ class Runtime(Strict):
         (),
         description="Other flags of runsc, as `--name` or `--name=value`. A flag that was not "
         "reviewed needs a `reason`. `[]`: no other flags.",
+    )
+    seal: Seal | None = Field(
+        None,
+        description="What a container under this runtime may not have. `None`: as `gvisor_seal`.",
     )
     reason: Reason | None = Field(
         None,
@@ -183,6 +189,9 @@ def check_runtime_name(name: str) -> None:
         if plain != name and plain not in RESERVED_RUNTIMES and RUNTIME_NAME.fullmatch(plain):
             todo = f"{todo}: {plain}"
         raise Problem("not a valid runtime name", got=name, todo=todo)
+    if name == DEFAULT_RUNTIME:
+        what = f"the name {name} is reserved for gvisor_default"
+        raise Problem(what, got=name, todo="choose another name")
     if name.endswith(RESERVED_ENDING):
         what = f"names that end in {RESERVED_ENDING} are reserved to try releases"
         raise Problem(what, got=name, todo="choose another name")

@@ -8,11 +8,19 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pyinfra_gvisor.dispatch.policy import Dispatch
+from pyinfra_gvisor.dispatch.programs import (
+    dispatch_given,
+    dispatch_text,
+    judge_program,
+    seal_given,
+    seal_text,
+)
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.runtimes.hardening import STRICT_SINCE, strict_flags
-from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, RuntimeEntry
 from pyinfra_gvisor.scripts import script
 
@@ -41,6 +49,11 @@ class Wrapper:
     def sha256(self) -> str:
         """Return the sha256 of the text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def is_runtime(self) -> bool:
+        """Return True for a script that starts runsc, not a program that such scripts use."""
+        return self.text.startswith("#!/bin/sh\n")
 
     @property
     def path(self) -> str:
@@ -75,13 +88,39 @@ def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
         flags += strict_flags(parse_release(release))
     command = [f"{RELEASES_DIR}/{release}/runsc", *flags, *runtime.flags]
     addresses = {"resolver": ADDRESS, "resolver6": ADDRESS6}
+    seal = seal_text() if runtime.seal else ""
     names = script("wrapper_dns", **addresses) if runtime.dns else ""
-    return Wrapper(name, release, f'#!/bin/sh\n{names}exec {shlex.join(command)} "$@"\n')
+    given = seal_given(runtime.seal, judge(release).path) if runtime.seal else ""
+    start = f'exec {shlex.join(command)} "$@"\n'
+    return Wrapper(name, release, f"#!/bin/sh\n{seal}{names}{start}{given}")
 
 
-def wrappers(release: str, runtimes: Mapping[str, Runtime]) -> tuple[Wrapper, ...]:
-    """Return a wrapper for each runtime."""
-    return tuple(wrapper(name, release, runtime) for name, runtime in runtimes.items())
+def judge(release: str) -> Wrapper:
+    """
+    Return the program that wrappers run when Docker creates a container. It is no runtime.
+
+    It has a release in its name to leave with the wrappers of this release.
+    """
+    return Wrapper("judge", release, judge_program())
+
+
+def dispatcher(release: str, runtimes: Mapping[str, Runtime], dispatch: Dispatch) -> Wrapper:
+    """Return the wrapper of the default runtime, which decides where a container runs."""
+    sandbox = wrapper(dispatch.runtime, release, runtimes[dispatch.runtime]).path
+    start = f'exec {RELEASES_DIR}/{release}/runsc "$@"\n'
+    given = dispatch_given(dispatch, judge(release).path)
+    return Wrapper(DEFAULT_RUNTIME, release, f"#!/bin/sh\n{dispatch_text(sandbox)}{start}{given}")
+
+
+def wrappers(
+    release: str, runtimes: Mapping[str, Runtime], dispatch: Dispatch | None = None
+) -> tuple[Wrapper, ...]:
+    """Return a wrapper for each runtime and for the default one, after the program they use."""
+    found = [wrapper(name, release, runtime) for name, runtime in runtimes.items()]
+    if dispatch is not None:
+        found.append(dispatcher(release, runtimes, dispatch))
+    judges = dispatch is not None or any(runtime.seal for runtime in runtimes.values())
+    return (*([judge(release)] if judges else []), *found)
 
 
 def too_old(release: str, runtimes: Mapping[str, Runtime]) -> Problem | None:

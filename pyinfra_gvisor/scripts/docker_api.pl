@@ -1,9 +1,8 @@
 #!/usr/bin/perl
-# Asks Docker's API over its socket and parses the JSON answers, with perl-base only. Comes before others.
+# Asks Docker's API over its socket, with perl-base only. Comes after json.pl and before others.
 # The second argument of the whole program is Docker's socket.
 use strict;
 use warnings;
-no warnings qw(recursion);
 
 my $socket = $ARGV[1] // "/var/run/docker.sock";
 
@@ -38,55 +37,4 @@ sub connected { # tries for some seconds: dockerd may be restarting
     die "connect: $!\n";
 }
 
-sub json { # parses a text
-    my ($text) = @_;
-    utf8::decode($text);
-    pos($text) = 0;
-    my $value = value(\$text);
-    $text =~ /\G\s*\z/gc or die "text after the JSON in the answer\n";
-    return $value;
-}
-
-sub value { # parses the next value of the text that $_[0] refers to
-    my ($text) = @_;
-    return string($text) if $$text =~ /\G\s*"/gc;
-    return $1 if $$text =~ /\G\s*(-?[0-9][0-9.eE+-]*)/gc;
-    return $1 eq "true" if $$text =~ /\G\s*(true|false)\b/gc;
-    return undef if $$text =~ /\G\s*null\b/gc;
-    return several($text, "]", sub { value($text) }) if $$text =~ /\G\s*\[/gc;
-    return {@{several($text, "}", sub { member($text) })}} if $$text =~ /\G\s*\{/gc;
-    die "incomplete JSON in the answer\n";
-}
-
-sub several { # parses a comma-separated list with $_[2], up to $_[1]
-    my ($text, $end, $read) = @_;
-    my @found;
-    return \@found if $$text =~ /\G\s*\Q$end\E/gc;
-    do { push @found, $read->() } while $$text =~ /\G\s*,/gc;
-    $$text =~ /\G\s*\Q$end\E/gc or die "incomplete JSON in the answer\n";
-    return \@found;
-}
-
-sub member {
-    my ($text) = @_;
-    $$text =~ /\G\s*"/gc or die "incomplete JSON in the answer\n";
-    my $name = string($text);
-    $$text =~ /\G\s*:/gc or die "incomplete JSON in the answer\n";
-    return ($name, value($text));
-}
-
-sub string { # parses what follows an opening quote; in pieces, as perl repeats a group 65,534 times at most
-    my ($text) = @_;
-    my %plain = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t");
-    my $read = "";
-    while ($$text !~ /\G"/gc) {
-        if ($$text =~ /\G([^"\\]+)/gc) { $read .= $1 }
-        elsif ($$text =~ /\G\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})/gci) {
-            $read .= chr(0x10000 + ((hex($1) & 0x3ff) << 10) + (hex($2) & 0x3ff));
-        }
-        elsif ($$text =~ /\G\\u([0-9a-f]{4})/gci) { $read .= chr hex $1 }
-        elsif ($$text =~ /\G\\(.)/gcs) { $read .= $plain{$1} // $1 }
-        else { die "incomplete JSON in the answer\n" }
-    }
-    return $read;
-}
+sub json { return Json::decode($_[0]) }

@@ -16,6 +16,7 @@ check_flags() { # path, content
     runtime=${1##*/}
     runtime=${runtime%%-*}
     text=$(printf '%s' "$2" | base64 -d)
+    case "$text" in '#!/bin/sh'*) ;; *) return 0 ;; esac # a program that wrappers use
     code=0
     said=$(LC_ALL=C timeout 60 sh -c "$text" sh --log= --debug-log= help 2>&1 > /dev/null) || code=$?
     if [ "$code" = 0 ]; then return 0; fi

@@ -10,12 +10,14 @@
 #   external         a host name outside Docker
 #   program_b64      prove_container.pl, which runs in the containers
 #   verdicts         the program that says whether a container is sandboxed
+#   default          the default runtime if it is ours: its container and the control ask for no runtime
+#   permits          directory of permits: containers of a proof may mount what a seal refuses
 #   no_reload        why dockerd must not be reloaded; if empty, prove_reload.sh comes before this
 #   trying           parts whose proof.sh comes before this. Calls <part>_begins before containers are observed,
 #                    <part>_tries for each of them, then <part>_ends. <part>_sweeps gets the addresses of
 #                    containers that are removed.
 set -eu
-: "${probe_timeout_s:?}" "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${no_reload?}" "${trying?}"
+: "${probe_timeout_s:?}" "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${default?}" "${permits:?}" "${no_reload?}" "${trying?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
@@ -54,6 +56,7 @@ sweep() {
     if [ -n "$containers" ]; then
         sources=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' $containers)
         remove_containers
+        for container in $containers; do rm -f "$permits/$container"*; done
     fi
     # shellcheck disable=SC2086
     for part in $trying; do "${part}_sweeps" $sources; done
@@ -104,12 +107,24 @@ make_image() {
 start() { # name runtime options...
     word=$1 runtime=$2
     shift 2
+    case "$default $runtime" in
+        "$runtime $runtime" | ?*' runc') ;;
+        *) set -- --runtime "$runtime" "$@" ;;
+    esac
     # shellcheck disable=SC2086
-    docker run -d --name "$word" --runtime "$runtime" --network "$network" --label "$label=$tag" \
+    made=$(docker create --name "$word" --network "$network" --label "$label=$tag" \
         --pull never --user 0:0 --workdir / --no-healthcheck --stop-signal TERM --memory "$memory" \
         --log-driver json-file --env LD_PRELOAD= --env LD_LIBRARY_PATH= --env PERL5LIB= --env PERL5OPT= \
         --env RES_OPTIONS='timeout:2 attempts:2' -v "/usr:$tools/usr:ro" "$@" \
-        --entrypoint "${perl%% *}" "$image" ${perl#* } -e "$program" serve "$port" "$word" "$((probe_timeout_s + 60))" 2>&1
+        --entrypoint "${perl%% *}" "$image" ${perl#* } -e "$program" serve "$port" "$word" "$((probe_timeout_s + 60))" 2>&1) ||
+        { say "$made" && return 1; }
+    permit "$(say "$made" | tail -n 1)" "$runtime"
+    docker start "$word" 2>&1
+}
+
+permit() { # id runtime
+    case "$2" in runc) may=runc ;; *) may=unsealed ;; esac
+    (umask 077 && mkdir -p "$permits" && say "$may" > "$permits/$1")
 }
 
 # Old releases of runsc refuse to mount docker.sock; later ones refuse to open it.
@@ -163,8 +178,8 @@ stop_all() {
     set --
     for runtime in $started; do set -- "$@" "$name-$runtime-$tag"; done
     timeout 40 docker stop -t 10 "$@" > /dev/null || true # its state says how it ended
-    docker inspect --format '{{.HostConfig.Runtime}} {{.State.Status}} {{.State.ExitCode}}' "$@" > "$work/stopped"
-    for runtime in $started; do see "$runtime" stop "$(sed -n "s/^$runtime //p" "$work/stopped")"; done
+    docker inspect --format '{{.Name}} {{.State.Status}} {{.State.ExitCode}}' "$@" > "$work/stopped"
+    for runtime in $started; do see "$runtime" stop "$(sed -n "s/^\/$name-$runtime-$tag //p" "$work/stopped")"; done
 }
 
 why_not_over() {

@@ -14,6 +14,7 @@ see_node() {
     see node addresses "$(hostname -I)"
     see node kernel_version "$(uname -v)"
     see node kernel_release "$(uname -r)"
+    if [ -n "$default" ]; then see node default "$default"; fi
     if [ ! -s "$work/external" ]; then
         spare dns-external 'the node itself resolves no external name'
         external=-

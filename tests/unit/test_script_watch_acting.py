@@ -161,7 +161,7 @@ def test_a_container_that_docker_does_not_tell_of_is_named_and_hides_no_other(
 
     assert looked.code == 1
     assert looked.named == ["shop"]
-    assert f"<3>container {ID} cannot be checked: incomplete JSON in the answer" in looked.stdout
+    assert f"<3>container {ID} cannot be checked: incomplete JSON" in looked.stdout
     assert not watched.textfile.exists()
 
 

@@ -26,6 +26,7 @@ TIMEOUT_S = 600  # enough for a busy dockerd, and to stop fifty containers that 
 def script_text() -> str:
     """Return the program that checks the containers."""
     return program(
+        "scripts/json.pl",
         "scripts/docker_api.pl",
         "sandbox/process.pl",
         "sandbox/verdict.pl",

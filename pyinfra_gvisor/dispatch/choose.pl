@@ -1,0 +1,135 @@
+# Decides where a container runs: in the sandbox, or under runc because the policy names it. Comes after json.pl,
+# container.pl and the policy. A policy entry compares everything that could make a known image run somebody's commands.
+use strict;
+use warnings;
+
+package Choose;
+
+# Returns "runc", "sandbox" or "refused", and why. $policy: {entries, shapes}, as policy.py writes them.
+sub where {
+    my ($container, $policy) = @_;
+    my @known = grep { $_->{image} eq $container->{image_id} } @{$policy->{entries}};
+    my @against;
+    for my $entry (@known) {
+        my $against = difference($container, $entry);
+        return ("runc", "$entry->{title}: $entry->{reason}") if $against eq "";
+        push @against, "$against of $entry->{title}";
+    }
+    return ("sandbox", "not infrastructure: other $against[0]") if @against;
+    my $image = $container->{config}{Image} // "";
+    for my $shape (@{$policy->{shapes}}) {
+        next unless is_image_of($image, $shape) && asks_for($container, $shape);
+        return ("refused", "image $container->{image_id} of $shape->{name} ($image) is not accepted on this node");
+    }
+    return ("sandbox", "not infrastructure");
+}
+
+sub repository { return $_[0] =~ s/@.*//sr =~ s{:[^/:]*\z}{}r }
+
+sub is_image_of {
+    my ($image, $shape) = @_;
+    my $repository = repository($image);
+    return scalar grep { $_ eq $repository } @{$shape->{repositories}};
+}
+
+sub asks_for { # whether a container has one of the mounts for which a shape must be infrastructure
+    my ($container, $shape) = @_;
+    my %given = map { $_ => 1 } mounts($container);
+    return scalar grep { $given{$_} } @{$shape->{mounts}};
+}
+
+sub mounts { # "source:destination:rw", or "volume:destination:rw"
+    my ($container) = @_;
+    my %all = %{$container->{mounts}};
+    return map {
+        my $from = Container::is_volume($all{$_}) ? "volume" : Container::source_of($container, $all{$_});
+        "$from:$_:" . ($all{$_}{RW} ? "rw" : "ro");
+    } sort keys %all;
+}
+
+# Returns what differs from an entry of the policy, "" if nothing does.
+sub difference {
+    my ($container, $entry) = @_;
+    my ($config, $host) = @{$container}{qw(config host)};
+    my @program = (@{$entry->{entrypoint}}, @{$entry->{command}});
+    return "command" unless same(\@program, $container->{command}) && same($entry->{entrypoint}, $config->{Entrypoint} // []);
+    return "user" if ($config->{User} // "") ne $entry->{user};
+    return "working directory" if ($config->{WorkingDir} // "") ne $entry->{working_dir};
+    return "health check" unless same($entry->{healthcheck} // {}, $config->{Healthcheck} // {});
+    return environment($config->{Env} // [], $entry) || mounted($container, $entry) || named($container, $entry)
+        || options($host, $entry) || "";
+}
+
+sub environment {
+    my ($given, $entry) = @_;
+    my %expected = map { $_ => 1 } @{$entry->{env}};
+    my %free = map { $_ => 1 } @{$entry->{env_free}};
+    my %seen = map { $_ => 1 } @$given;
+    for (@$given) {
+        my ($name) = /^([^=]*)/;
+        return "environment ($name)" unless $expected{$_} || $free{$name};
+    }
+    for (@{$entry->{env}}) {
+        my ($name) = /^([^=]*)/;
+        return "environment ($name)" unless $seen{$_} || $free{$name};
+    }
+    return "";
+}
+
+sub mounted {
+    my ($container, $entry) = @_;
+    my %left = map { $_ => 1 } @{$entry->{mounts}};
+    my %optional = map { $_ => 1 } @{$entry->{optional_mounts}};
+    for (mounts($container)) {
+        return "mounts ($_)" unless delete $left{$_} || $optional{$_};
+    }
+    return "mounts" if keys %left;
+    return @{$container->{secrets}} ? "secrets" : "";
+}
+
+sub named {
+    my ($container, $entry) = @_;
+    my $labels = $container->{config}{Labels} // {};
+    return "name" if $entry->{name} ne "" && $container->{name} !~ /^(?:$entry->{name})\z/;
+    for (sort keys %{$entry->{labels}}) {
+        return "label $_" if ($labels->{$_} // "") ne $entry->{labels}{$_};
+    }
+    for my $prefix (@{$entry->{without_labels}}) {
+        my ($one) = grep { index($_, $prefix) == 0 } sort keys %$labels or next;
+        return "label $one";
+    }
+    return "";
+}
+
+sub options {
+    my ($host, $entry) = @_;
+    return "privileges" if $host->{Privileged} || @{left($host->{CapAdd}, $entry->{capabilities})};
+    return "network" if $entry->{network} eq "host" xor ($host->{NetworkMode} // "") eq "host";
+    return "network" if ($host->{NetworkMode} // "") =~ /^container:/;
+    return "PID namespace" if ($host->{PidMode} // "") ne $entry->{pid};
+    return "IPC namespace" if ($host->{IpcMode} // "") !~ /^(?:|private|shareable|none)\z/;
+    return "namespaces" if ($host->{UTSMode} // "") ne "" || ($host->{UsernsMode} // "") ne "";
+    return "host names" if @{$host->{Dns} // []} || @{left($host->{ExtraHosts}, $entry->{extra_hosts})};
+    return "removal" if defined $entry->{auto_remove} && ($host->{AutoRemove} ? 1 : 0) != $entry->{auto_remove};
+    for (qw(Devices DeviceRequests DeviceCgroupRules SecurityOpt VolumesFrom)) { return $_ if @{$host->{$_} // []} }
+    for (qw(Sysctls Tmpfs Annotations)) { return $_ if %{$host->{$_} // {}} }
+    return "init" if $host->{Init};
+    return "control group" if ($host->{CgroupParent} // "") ne "";
+    return "";
+}
+
+sub left { # the items that are not in the other list
+    my ($given, $known) = @_;
+    my %known = map { $_ => 1 } @$known;
+    return [grep { !$known{$_} } @{$given // []}];
+}
+
+sub same { # whether two values are equal; numbers and truth values as text
+    my ($one, $other) = @_;
+    return 0 if ref $one ne ref $other;
+    if (ref $one eq "ARRAY") { return @$one == @$other && !grep { !same($one->[$_], $other->[$_]) } 0 .. $#$one }
+    if (ref $one eq "HASH") { return keys %$one == keys %$other && !grep { !exists $other->{$_} || !same($one->{$_}, $other->{$_}) } keys %$one }
+    return ($one // "") eq ($other // "");
+}
+
+package main;

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Hands each call to the runtime of the container: the one that was chosen when Docker created it. Comes after call.sh
+# and before the line that starts runsc, for calls that are about no container. Variables: marks (a directory of links
+# to the chosen runtimes, by container id), sandbox (the wrapper for sandboxes).
+: "${marks:?}" "${sandbox:?}"
+
+create() {
+    judge "$@"
+    case "$where" in
+        sandbox) target=$sandbox ;;
+        runc) target=$(command -v runc) || refuse 'runc is not installed' ;;
+        *) refuse "$0: unknown decision" ;;
+    esac
+    for id; do :; done
+    (umask 077 && mkdir -p "$marks" && ln -sfn "$target" "$marks/$id") || refuse "$marks cannot be written"
+    exec "$target" "$@"
+}
+
+follow() { # the link of the container, if one of the words is its id
+    for word; do
+        if [ ! -L "$marks/$word" ]; then continue; fi
+        if [ "$command" != delete ]; then exec "$marks/$word" "$@"; fi
+        "$marks/$word" "$@" || exit
+        rm -f "$marks/$word"
+        exit 0
+    done
+}
+
+# Without a link, what the runtime keeps on disk tells: google/gvisor, runsc/container/state_file.go.
+find_runtime() {
+    for word; do
+        if [ -e "$root/${word}_sandbox:$word.state" ]; then exec "$sandbox" "$@"; fi
+    done
+    exec runc "$@"
+}
+
+case "$command" in
+    create) create "$@" ;;
+    '' | features | list | help | spec) ;;
+    *)
+        follow "$@"
+        find_runtime "$@"
+        ;;
+esac

@@ -1,0 +1,71 @@
+"""Put together the parts of a wrapper that act when Docker creates a container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyinfra_gvisor.dispatch.policy import Dispatch
+from pyinfra_gvisor.dispatch.seal import Seal
+from pyinfra_gvisor.scripts import program, script
+
+# Both are root's alone, and empty after every boot.
+MARKS = "/run/pyinfra-gvisor/runtimes"  # links to the chosen runtimes, by container id
+PERMITS = "/run/pyinfra-gvisor/permits"  # where containers of ours run, by container id
+
+_JUDGE = (
+    "scripts/json.pl",
+    *(f"dispatch/{name}.pl" for name in ("places", "container", "seal", "choose", "create")),
+)
+
+
+def judge_program() -> str:
+    """Return the perl program that wrappers run when Docker creates a container."""
+    return program(*_JUDGE)
+
+
+def seal_text() -> str:
+    """Return the shell code of a runtime with a seal, before the line that starts runsc."""
+    return program("dispatch/call.sh", "dispatch/seal.sh")
+
+
+def seal_given(seal: Seal, judge: str) -> str:
+    """
+    Return the perl code that comes after that line, and says what the judge refuses.
+
+    + judge: path of the judge's program
+    """
+    return _given(judge, seal=seal.model_dump())
+
+
+def dispatch_text(sandbox: str) -> str:
+    """
+    Return the same shell code of the default runtime.
+
+    + sandbox: path of the wrapper that starts sandboxes
+    """
+    return script("dispatch/call", "dispatch/dispatch", marks=MARKS, sandbox=sandbox)
+
+
+def dispatch_given(dispatch: Dispatch, judge: str) -> str:
+    """Return the same perl code of the default runtime: the policy by which the judge decides."""
+    return _given(judge, policy=dispatch.to_perl(), marks=MARKS)
+
+
+def _given(judge: str, **values: Any) -> str:
+    given = "".join(f"our ${name} = {literal(value)};\n" for name, value in values.items())
+    end = f"our $permits = {literal(PERMITS)};\nrequire {literal(judge)};\n"
+    return f"#!/usr/bin/perl\n{given}{end}"
+
+
+def literal(value: Any) -> str:
+    """Return a JSON value as an expression of perl: text in single quotes, see perlop(1)."""
+    if value is None:
+        return "undef"
+    if isinstance(value, bool | int):
+        return str(int(value))
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{literal(k)},{literal(v)}" for k, v in value.items()) + "}"
+    return "[" + ",".join(map(literal, value)) + "]"
