@@ -115,11 +115,12 @@ sub why_not {
     return "" if grep { is_allowed($_, $allowed) } @places;
     if (Container::is_volume($mount) && ($mount->{Driver} // "local") eq "local") {
         my $volume = "$container->{root}/volumes/$mount->{Name}";
-        return "" if !@places && !-e $from; # Docker creates it when the container starts
-        my $on = Places::mount_of($places[0] // $from);
-        my $is_mounted = $on && defined Places::below($on->[0], Places::real($volume) // $volume);
+        $volume = Places::real($volume) // $volume;
+        my $real = Places::real($from) // return -e $volume ? " (cannot be read)" : ""; # Docker creates it at the start
+        my $on = Places::mount_of($real);
+        my $is_mounted = $on && defined Places::below($on->[0], $volume); # by the options of the volume
         return $foreign{$on->[3]} ? "" : " (the volume holds files of the node)" if $is_mounted;
-        return "" if grep { defined Places::below($_, $volume) || defined Places::below($_, Places::real($volume) // $volume) } @places;
+        return "" if grep { defined Places::below($_, $volume) } @places;
     }
     my ($other) = grep { $_ ne $from } @places;
     return defined $other ? " (which is $other)" : " (directory of the node)";
