@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from pyinfra_gvisor.audit.age_rules import AGE_RULES, PACKAGE_RULES
 from pyinfra_gvisor.audit.annotation_rules import ANNOTATION_RULES, ANNOTATIONS, UNKNOWN
 from pyinfra_gvisor.audit.app_rules import APP_RULES, COOLIFY_RULES
@@ -29,6 +31,10 @@ from pyinfra_gvisor.audit.runtime_rules import RUNTIME_RULES
 from pyinfra_gvisor.audit.security_rules import OPTIONS, SECURITY_RULES
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.daemon_json.keys import as_rows
+from pyinfra_gvisor.dispatch.policy import Infrastructure
+from pyinfra_gvisor.dispatch.seal import Seal
+from pyinfra_gvisor.dispatch.settings import DispatchSettings
+from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.parts import members
 from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.policy.settings import AuditSettings
@@ -58,6 +64,7 @@ SETTING_GROUPS = {
         "accept_risk",
     ),
     "Runtimes and proof": ("runtimes", "proof", "proof_image", "proof_rows"),
+    "Containers that ask for no runtime": tuple(DispatchSettings.model_fields),
     "Docker and daemon.json": (
         "docker",
         "daemon_json",
@@ -74,6 +81,13 @@ SETTING_GROUPS = {
     "Coolify": tuple(CoolifySettings.model_fields),
 }
 """The sections of the page on settings, and the settings in each."""
+
+ENTRIES: dict[str, type[Strict]] = {
+    f"{PREFIX}runtimes": Runtime,
+    f"{PREFIX}infrastructure": Infrastructure,
+    f"{PREFIX}seal": Seal,
+}
+"""The settings with keys of their own, and what defines these keys."""
 
 RULE_GROUPS: dict[str, tuple[Rule[Any], ...]] = {
     "Docker and the kernel": ENGINE_RULES,
@@ -126,22 +140,33 @@ def settings_sections() -> str:
                 item["description"],
                 "",
             ]
-            if key == f"{PREFIX}runtimes":
-                lines += [runtime_table()]
+            if key in ENTRIES:
+                lines += [keys_of(ENTRIES[key])]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def runtime_table() -> str:
     """Return a Markdown table of the keys of one runtime in ``gvisor_runtimes``."""
-    schema = Runtime.model_json_schema()
-    defaults = Runtime().model_dump(mode="json")
-    return _table(
-        ("key", "type", "default", "meaning"),
-        (
-            (f"`{name}`", _type(item, {}), f"`{defaults[name]!r}`", item["description"])
-            for name, item in schema["properties"].items()
-        ),
-    )
+    return keys_of(Runtime)
+
+
+def keys_of(entry: type[Strict]) -> str:
+    """Return a Markdown table of the keys of a setting that is a dict, or a list of dicts."""
+    schema = entry.model_json_schema()
+    defaults = {
+        name: to_jsonable_python(field.get_default(call_default_factory=True))
+        for name, field in entry.model_fields.items()
+        if not field.is_required()
+    }
+
+    def cells(name: str, item: dict[str, Any]) -> Iterator[str]:
+        yield f"`{name}`"
+        yield _type(item, schema.get("$defs", {}))
+        yield f"`{defaults[name]!r}`" if name in defaults else "required"
+        yield item["description"]
+
+    rows = (cells(*row) for row in schema["properties"].items())
+    return _table(("key", "type", "default", "meaning"), rows)
 
 
 def keys_table() -> str:
@@ -311,8 +336,10 @@ def with_table(page: str, name: str, table: str) -> str:
 def _type(item: dict[str, Any], defined: dict[str, Any]) -> str:
     if "$ref" in item:
         return _type(defined[item["$ref"].rsplit("/", 1)[1]], defined)
+    if "const" in item:
+        return f"`{item['const']}`"
     if "enum" in item:
-        return ", ".join(f"`{value}`" for value in item["enum"])
+        return ", ".join(f"`{value or repr(value)}`" for value in item["enum"])
     if "anyOf" in item:
         return " or ".join(_type(option, defined) for option in item["anyOf"])
     name = TYPES[item["type"]]
