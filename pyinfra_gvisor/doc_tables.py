@@ -145,11 +145,6 @@ def settings_sections() -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def runtime_table() -> str:
-    """Return a Markdown table of the keys of one runtime in ``gvisor_runtimes``."""
-    return keys_of(Runtime)
-
-
 def keys_of(entry: type[Strict]) -> str:
     """Return a Markdown table of the keys of a setting that is a dict, or a list of dicts."""
     schema = entry.model_json_schema()

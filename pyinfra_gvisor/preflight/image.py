@@ -21,7 +21,9 @@ def image_problem(node: Node, settings: Settings, *, changes: bool) -> Problem |
         return None
     if node.pending:  # Docker may be down. The run first finishes or undoes that change
         return None
-    now = fingerprint(node, settings.release, settings.proven_runtimes, image=image, declared=settings)
+    now = fingerprint(
+        node, settings.release, settings.proven_runtimes, image=image, declared=settings
+    )
     if not is_due(node, settings.runtimes, "always" if changes else settings.proof, now):
         return None
     return Problem(

@@ -10,14 +10,15 @@ import pytest
 from pyinfra_gvisor.audit.age_rules import PACKAGE_RULES
 from pyinfra_gvisor.audit.judge import NODE_RULES, RUNNING_RULES
 from pyinfra_gvisor.doc_tables import (
+    ENTRIES,
     RULE_GROUPS,
     SETTING_GROUPS,
-    runtime_table,
+    keys_of,
     settings_sections,
     tables,
     with_table,
 )
-from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.schema import SCHEMA_FILE, schema_text
 from pyinfra_gvisor.settings import Settings
 
@@ -65,13 +66,22 @@ def test_every_rule_of_the_audit_is_in_one_table() -> None:
     assert sorted(named) == sorted(rule.id for rule in every)
 
 
-@pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in Runtime.model_fields])
-def test_every_key_of_a_runtime_is_in_the_schema_and_has_a_row(key: str) -> None:
-    rows = [line for line in runtime_table().splitlines() if line.startswith(f"| `{key}` ")]
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        pytest.param(model, key, id=f"{model.__name__}-{key}")
+        for model in ENTRIES.values()
+        for key in model.model_fields
+    ],
+)
+def test_every_key_of_a_dict_in_a_setting_is_in_the_schema_and_has_a_row(
+    model: type[Strict], key: str
+) -> None:
+    rows = [line for line in keys_of(model).splitlines() if line.startswith(f"| `{key}` ")]
 
-    assert json.loads(schema_text())["$defs"]["Runtime"]["properties"][key]["description"]
+    assert json.loads(schema_text())["$defs"][model.__name__]["properties"][key]["description"]
     assert len(rows) == 1
-    assert runtime_table() in settings_sections()
+    assert keys_of(model) in settings_sections()
 
 
 def test_the_table_replaces_what_is_between_its_marks_and_nothing_else() -> None:
