@@ -37,7 +37,10 @@ _SHAPES = (
         (f"{SOCKET}:rw",),
         {
             "mounts": (f"{SOCKET}:rw",),
-            "optional_mounts": ("/root/.docker/config.json:/root/.docker/config.json:ro",),
+            "optional_mounts": (
+                "/root/.docker/config.json:/root/.docker/config.json:ro",
+                "/root/.docker/buildx:/root/.docker/buildx:rw",  # of each deployment, in 4.3
+            ),
             "name": "[a-z0-9]{24,}",
             "auto_remove": True,
             "without_labels": COMPOSE_LABELS,
