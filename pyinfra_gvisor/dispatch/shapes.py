@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 SOCKET = "/var/run/docker.sock:/var/run/docker.sock"
 COMPOSE_LABELS = ("com.docker.compose.", "com.docker.stack.", "com.docker.swarm.")
+PROJECT_DIR = "com.docker.compose.project.working_dir"
+HEALTHCHECK = "healthcheck"
 
 
 @dataclass(frozen=True)
@@ -18,34 +21,163 @@ class Shape:
       this kind; such an image is refused until an operator accepts its id
     + mounts: mounts for which it must be infrastructure
     + fixed: values of the keys of ``Infrastructure`` that are the same for every image
+    + usual: values of other keys where no container was seen. Keys of a health check are added to
+      those of the image, as ``docker run`` does
+    + recorded: the operator chooses command, environment and health check, so that they are read
+      from a running container
     + source: where this was read
     """
 
     name: str
     repositories: tuple[str, ...]
     mounts: tuple[str, ...]
-    fixed: dict[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    recorded: bool = False
     source: str = ""
 
 
-_COOLIFY = "https://github.com/coollabsio/coolify"
+_COOLIFY = "https://github.com/coollabsio/coolify/blob/v4.3.10"
+
+# bootstrap/helpers/shared.php has both functions: coolifyHelperImage and coolifyRegistryUrl.
+_REGISTRIES = ("ghcr.io/", "docker.io/", "")
+_HELPER = tuple(f"{registry}coollabsio/coolify-helper" for registry in _REGISTRIES)
+_SENTINEL = tuple(f"{registry}coollabsio/sentinel" for registry in _REGISTRIES)
+# Since v4.3.0. Both are in the home directory of the user that Coolify's ssh logs in as.
+_BUILDX = "/root/.docker/buildx:/root/.docker/buildx:rw"
+_REGISTRY_LOGIN = "/root/.docker/config.json:/root/.docker/config.json:ro"
+_HOST_GATEWAY = ("host.docker.internal:host-gateway",)
+_PROXY_LABELS = {"coolify.proxy": "true"}
 
 _SHAPES = (
+    # With "Use Docker Build Secrets", an app's variables of build time become variables of the
+    # helper. Their names and values are the app's. Only those that Coolify itself sets are free: an
+    # app of a tenant must not set BASH_ENV. generate_docker_env_flags_for_secrets in the same file.
     Shape(
         "coolify-helper",
-        ("ghcr.io/coollabsio/coolify-helper", "docker.io/coollabsio/coolify-helper"),
+        _HELPER,
         (f"{SOCKET}:rw",),
         {
             "mounts": (f"{SOCKET}:rw",),
-            "optional_mounts": (
-                "/root/.docker/config.json:/root/.docker/config.json:ro",
-                "/root/.docker/buildx:/root/.docker/buildx:rw",  # of each deployment, in 4.3
+            "optional_mounts": (_REGISTRY_LOGIN, _BUILDX),
+            "env_free": (
+                *("COOLIFY_BRANCH", "COOLIFY_BUILD_SECRETS_HASH", "COOLIFY_CONTAINER_NAME"),
+                *("COOLIFY_FQDN", "COOLIFY_RESOURCE_UUID", "COOLIFY_URL", "SOURCE_COMMIT"),
             ),
-            "name": "[a-z0-9]{24,}",
+            "name": "[a-z0-9]{24,}",  # new_public_id in bootstrap/helpers/shared.php
             "auto_remove": True,
             "without_labels": COMPOSE_LABELS,
         },
-        f"{_COOLIFY} v4.3.10 app/Jobs/ApplicationDeploymentJob.php",
+        source=f"{_COOLIFY}/app/Jobs/ApplicationDeploymentJob.php, prepare_builder_image",
+    ),
+    # The same image with a command of its own, and with a name that Docker chooses.
+    Shape(
+        "coolify-cleanup",
+        _HELPER,
+        (f"{SOCKET}:rw",),
+        {
+            "command": (
+                *("docker", "buildx", "prune"),
+                *("--builder", "coolify-railpack", "-af"),
+            ),
+            "mounts": (f"{SOCKET}:rw",),
+            "optional_mounts": (_BUILDX,),
+            "name": "[a-z]+_[a-z]+[0-9]?",
+            "auto_remove": True,
+            "without_labels": COMPOSE_LABELS,
+        },
+        source=f"{_COOLIFY}/app/Actions/Server/CleanupDocker.php",
+    ),
+    Shape(
+        "coolify-sentinel",
+        _SENTINEL,
+        (f"{SOCKET}:rw",),
+        {
+            "mounts": (f"{SOCKET}:rw", "/data/coolify/sentinel:/app/db:rw"),
+            "env_free": (
+                *("COLLECTOR_ENABLED", "COLLECTOR_REFRESH_RATE_SECONDS"),
+                *("COLLECTOR_RETENTION_PERIOD_DAYS", "DEBUG", "PUSH_ENDPOINT"),
+                *("PUSH_INTERVAL_SECONDS", "TOKEN"),
+            ),
+            "name": "coolify-sentinel",
+            "pid": "host",
+            "extra_hosts": _HOST_GATEWAY,
+            "auto_remove": False,
+            "labels": {"coolify.managed": "true"},
+            "without_labels": COMPOSE_LABELS,
+        },
+        usual={
+            HEALTHCHECK: {
+                "Test": ["CMD-SHELL", "curl --fail http://127.0.0.1:8888/api/health || exit 1"],
+                "Interval": 10_000_000_000,  # nanoseconds
+                "Retries": 3,
+            }
+        },
+        source=f"{_COOLIFY}/app/Actions/Server/StartSentinel.php",
+    ),
+    Shape(
+        "coolify-proxy",
+        ("traefik", "docker.io/traefik", "docker.io/library/traefik"),
+        (f"{SOCKET}:ro",),
+        {
+            "mounts": (f"{SOCKET}:ro", "/data/coolify/proxy:/traefik:rw"),
+            "name": "coolify-proxy",
+            "extra_hosts": _HOST_GATEWAY,
+            "auto_remove": False,
+            "labels": {**_PROXY_LABELS, PROJECT_DIR: "/data/coolify/proxy"},
+        },
+        recorded=True,
+        source=f"{_COOLIFY}/bootstrap/helpers/proxy.php and app/Actions/Proxy/StartProxy.php",
+    ),
+    Shape(
+        "coolify-proxy-caddy",
+        ("lucaslorentz/caddy-docker-proxy", "docker.io/lucaslorentz/caddy-docker-proxy"),
+        (f"{SOCKET}:ro",),
+        {
+            "mounts": (
+                f"{SOCKET}:ro",
+                *(
+                    f"/data/coolify/proxy/caddy/{name}:/{name}:rw"
+                    for name in ("dynamic", "config", "data")
+                ),
+            ),
+            "name": "coolify-proxy",
+            "extra_hosts": _HOST_GATEWAY,
+            "auto_remove": False,
+            "labels": {**_PROXY_LABELS, PROJECT_DIR: "/data/coolify/proxy/caddy"},
+        },
+        recorded=True,
+        source=f"{_COOLIFY}/bootstrap/helpers/proxy.php and proxyPath in app/Models/Server.php",
+    ),
+    Shape(
+        "node-exporter",
+        (
+            *("quay.io/prometheus/node-exporter", "prom/node-exporter"),
+            "docker.io/prom/node-exporter",
+        ),
+        ("/:/host:ro",),
+        {
+            "mounts": ("/:/host:ro",),
+            "network": "host",
+            "pid": "host",
+            "capabilities": ("SYS_TIME", "CAP_SYS_TIME"),  # Docker 20.10 writes the longer name
+        },
+        usual={"command": ("--path.rootfs=/host",)},
+        recorded=True,
+        source="https://github.com/prometheus/node_exporter/blob/v1.9.1/README.md, Docker",
+    ),
+    # Everything of it is recorded from a running container, and the project must be the same.
+    Shape(
+        "compose",
+        (),
+        (),
+        recorded=True,
+        source="https://github.com/docker/compose/blob/v2.38.2/pkg/api/labels.go",
     ),
 )
 SHAPES = {shape.name: shape for shape in _SHAPES}
+
+
+def shapes_of(repository: str) -> tuple[Shape, ...]:
+    """Return the shapes that an image of this name, without a tag, may have."""
+    return tuple(shape for shape in _SHAPES if repository in shape.repositories)
