@@ -22,7 +22,6 @@ from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
 from pyinfra_gvisor.audit.daemon_rules import DAEMON_RULES
 from pyinfra_gvisor.audit.device_rules import DEVICE_RULES, DRIVERS, HARMLESS, SENTRYS
 from pyinfra_gvisor.audit.foreign_rules import FOREIGN_RULES
-from pyinfra_gvisor.audit.guarded import GUARDED
 from pyinfra_gvisor.audit.hardening import HARDENING
 from pyinfra_gvisor.audit.mount_rules import MOUNT_RULES
 from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
@@ -37,6 +36,7 @@ from pyinfra_gvisor.dispatch.settings import DispatchSettings
 from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.parts import members
 from pyinfra_gvisor.parts.every import PARTS
+from pyinfra_gvisor.policy.guarded import GUARDED
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.preflight import RULES
 from pyinfra_gvisor.proof.check import ALL, NAMED, Check

@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny, field_validator
 
-from pyinfra_gvisor.audit.guarded import GUARDED
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser, read_user
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.node.containers import Container
 from pyinfra_gvisor.parts import members
 from pyinfra_gvisor.parts.state import R, one
+from pyinfra_gvisor.policy.guarded import GUARDED
 
 ASKING = ("scripts/audit_given.pl",)
 LEAK_AGE_S = 60  # a younger sandbox may belong to a container being created or removed
@@ -207,12 +207,15 @@ class Observed(Reading):
         return {**self.model_dump(mode="json", exclude={"node"}), "node": self.node.to_json()}
 
 
-def audit_script(labels: Iterable[str] = (), *, textfile_dir: str | None = None) -> str:
+def audit_script(
+    labels: Iterable[str] = (), *, textfile_dir: str | None = None, preview: str | None = None
+) -> str:
     """
     Return the shell script that prints what ``parse_observed`` reads.
 
     + labels: names of labels that the policy uses; no other label leaves the node
     + textfile_dir: a directory to look for
+    + preview: the program for ``dispatch/preview.sh``; None asks nothing about places
     """
     told = members("observed", "read")
     return state_script(
