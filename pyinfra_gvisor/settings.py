@@ -8,10 +8,17 @@ The JSON schema in this directory and the settings table in the docs are generat
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.dispatch.policy import Dispatch
@@ -58,6 +65,14 @@ else:
     PartSettings = type("PartSettings", tuple(members("settings", "SETTINGS").values()), {})
 
 
+class Contradiction(Problem):
+    """A problem of several settings together, which is told as one of ``key``."""
+
+    def __init__(self, key: str, what: str, *, got: object = None, todo: str = "") -> None:
+        super().__init__(what, got=got, todo=todo)
+        self.key = PREFIX + key
+
+
 class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
     """The settings of a host, as an operator writes them in ``inventories/group_data/*.py``."""
 
@@ -94,6 +109,7 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
     )
     runtimes: dict[str, Runtime] = Field(
         default_factory=lambda: {"runsc": Runtime()},
+        validate_default=True,
         description="The gVisor runtimes that Docker has on this node: a dict of options for each "
         "runtime name. All options have defaults. `{}`: no gVisor on this node; only its "
         "daemon.json is managed.",
@@ -200,6 +216,17 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
             check_runtime_name(name)
         return value
 
+    @field_validator("runtimes")
+    @classmethod
+    def _sealed(cls, value: dict[str, Runtime], given: ValidationInfo) -> dict[str, Runtime]:
+        # The keys of DispatchSettings are validated before those of this class.
+        usual = None if given.data.get("default", "off") == "off" else Seal()
+        seal = given.data.get("seal") or usual
+        return {
+            name: runtime if runtime.seal else runtime.model_copy(update={"seal": seal})
+            for name, runtime in value.items()
+        }
+
     @field_validator("daemon_json", "daemon_json_if_absent")
     @classmethod
     def _no_runtimes(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -225,29 +252,21 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
     def _default_possible(self) -> Settings:
         if self.default == "off":
             return self
-        if self.default_runtime not in (None, *self.runtimes) or not self.runtimes:
-            raise Problem(
-                "gvisor_default needs a runtime in gvisor_runtimes",
-                got=self.default_runtime,
-                todo="declare this runtime, or remove gvisor_default_runtime",
-            )
-        if "default-runtime" in self.daemon_json:
-            what = "gvisor_default sets default-runtime in daemon.json"
-            raise Problem(what, todo="remove this key from gvisor_daemon_json")
+        if not self.runtimes:
+            todo = 'declare one, or set gvisor_default = "off"'
+            raise Contradiction("default", "needs a runtime in gvisor_runtimes", todo=todo)
+        if self.default_runtime not in (None, *self.runtimes):
+            todo = f"use one of {', '.join(self.runtimes)}, or declare this runtime"
+            what = "not a runtime in gvisor_runtimes"
+            raise Contradiction("default_runtime", what, got=self.default_runtime, todo=todo)
+        for key in ("daemon_json", "daemon_json_if_absent"):
+            if "default-runtime" in getattr(self, key):
+                what = "the key default-runtime is set by gvisor_default"
+                raise Contradiction(key, what, todo="remove this key")
         if self.exempt:
-            what = "gvisor_exempt has labels and names, which tenants choose"
-            raise Problem(what, todo="with gvisor_default use gvisor_infrastructure")
-        return self
-
-    @model_validator(mode="after")
-    def _sealed(self) -> Settings:
-        seal = self.seal or (None if self.default == "off" else Seal())
-        if seal is not None:
-            sealed = {
-                name: runtime if runtime.seal else runtime.model_copy(update={"seal": seal})
-                for name, runtime in self.runtimes.items()
-            }
-            object.__setattr__(self, "runtimes", sealed)  # frozen, but not yet handed out
+            what = "exempts by labels and names, which tenants choose"
+            todo = "remove this key; with gvisor_default use gvisor_infrastructure"
+            raise Contradiction("exempt", what, todo=todo)
         return self
 
     @property
@@ -345,12 +364,14 @@ def _is_misspelt(key: str) -> bool:
 
 def _explain(error: dict[str, Any]) -> tuple[str, str]:
     path = [str(part) for part in error["loc"] if part != "[key]"]
-    key = path[0] if path else "gvisor_sha512"
+    context = error.get("ctx", {}).get("error")
+    alone = context.key if isinstance(context, Contradiction) else f"{PREFIX}sha512"
+    key = path[0] if path else alone
     inside = "".join(f"[{part!r}]" for part in path[1:])
     safe = shown(error["input"], [key, *path[1:]])
     if error["type"] == "extra_forbidden":
         what = f"unknown key, got {cut(safe)}; {_nearest(path)}"
-    elif isinstance(context := error.get("ctx", {}).get("error"), Problem):
+    elif isinstance(context, Problem):
         what = str(context)
     else:
         what = f"{error['msg'][0].lower()}{error['msg'][1:]}, got {cut(safe)}"
@@ -359,13 +380,27 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
 
 def _nearest(path: list[str]) -> str:
     """Return what to do about an unknown key: use the nearest one, or look into the list."""
-    names = (
-        list(Runtime.model_fields)
-        if len(path) > 1
-        else [PREFIX + name for name in Settings.model_fields]
-    )
-    found = near(path[-1], names, cutoff=0.6)
+    model = _model_at(path[:-1])
+    prefix = "" if path[1:] else PREFIX
+    found = near(path[-1], [prefix + name for name in model.model_fields], cutoff=0.6)
     if not found:
         return "list the keys with pyinfra-gvisor schema settings"
     clear = difflib.SequenceMatcher(None, path[-1], found[0]).ratio() >= CLEAR
     return f"use {found[0] if clear else ', '.join(found)}"
+
+
+def _model_at(path: Iterable[str]) -> type[Strict]:
+    """Return the model of the object at a path in the settings; its parts may also be indexes."""
+    model: type[Strict] = Settings
+    for part in path:
+        field = model.model_fields.get(part.removeprefix(PREFIX))
+        model = next(_models_in(field.annotation if field else None), model)
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[Strict]]:
+    """Yield the models that an annotation names, such as that of ``dict[str, Runtime]``."""
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)

@@ -35,7 +35,7 @@ def seal_given(seal: Seal, judge: str) -> str:
 
     + judge: path of the judge's program
     """
-    return _given(judge, seal=seal.model_dump())
+    return _given(judge, seal=seal.to_perl())
 
 
 def dispatch_text(sandbox: str) -> str:

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, model_validator
 
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.models import Like, Strict
+from pyinfra_gvisor.policy.guarded import GUARDED, given_away
+from pyinfra_gvisor.policy.selectors import Reason
 
-Directory = Annotated[str, StringConstraints(pattern=r"^/[^\x00]*$")]
+Directory = Annotated[
+    str,
+    Like(
+        r"/|(/(?!\.\.?(/|$))[^/\x00-\x1f]+)+",
+        "a plain absolute path",
+        "write such a path, without . and .. and without a slash at its end",
+    ),
+]
+
+# What each way opens if it is allowed. runsc ignores sysctls, so they open nothing.
+OPENS = {
+    "annotations": "containers may set annotations that runsc obeys",
+    "devices": "containers may have devices of the node",
+    "host_namespaces": "containers may share namespaces of the node",
+    "privileged": "containers may be privileged",
+}
 
 
 class Seal(Strict):
@@ -16,14 +34,16 @@ class Seal(Strict):
     What a sandbox may not have. gVisor does not close these ways to the node, or ignores them.
 
     ``refuse``: Docker does not start the container, and its error says why. ``strip``: the sandbox
-    starts without what was asked for, and the node's journal says so. ``allow``: nothing is done.
+    starts without what was asked for, and the node's journal says so. ``allow``: nothing is done,
+    which needs a ``reason`` for every kind but sysctls.
     """
 
     binds: tuple[Directory, ...] = Field(
         (),
         description="Directories of the node from which containers may mount files. Symbolic links "
         "are followed. Volumes of Docker are always allowed, unless they hold files of the node. "
-        "`[]`: no mounts of the node's files.",
+        "A directory that opens the node itself, such as `/etc`, needs a `reason`. `[]`: no mounts "
+        "of the node's files.",
     )
     annotations: Literal["refuse", "strip", "allow"] = Field(
         "refuse",
@@ -43,3 +63,31 @@ class Seal(Strict):
         "of another container.",
     )
     privileged: Literal["refuse", "allow"] = Field("refuse", description="`--privileged`.")
+    reason: Reason | None = Field(
+        None,
+        description="Why you allow what opens the node, in 10 characters or more. Every output "
+        "repeats this reason. `None`: such a seal is refused.",
+    )
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> Seal:
+        if not self.reason and (found := self.dangers()):
+            what = f"a reason is required for: {'; '.join(found)}"
+            raise Problem(what, todo='refuse this, or add "reason": "<10 characters or more>"')
+        return self
+
+    def dangers(self) -> tuple[str, ...]:
+        """Return what this seal allows although it opens the node, a phrase each."""
+        allowed = [
+            f"{what} ({key})" for key, what in OPENS.items() if getattr(self, key) == "allow"
+        ]
+        return (*allowed, *(f"containers may mount {path} (binds)" for path in self._guarded()))
+
+    def _guarded(self) -> list[str]:
+        """Return the directories of ``binds`` whose files are the node's own."""
+        known = [(item, (item.path,)) for item in GUARDED]
+        return [path for path in self.binds if any(given_away([path], known, writable=True))]
+
+    def to_perl(self) -> dict[str, Any]:
+        """Return the seal as ``seal.pl`` reads it."""
+        return self.model_dump(exclude={"reason"})

@@ -204,10 +204,16 @@ def _check_log(path: str, variables: Iterable[str], what: str = "") -> None:
 
 
 def risks(runtimes: Mapping[str, Runtime]) -> tuple[str, ...]:
-    """Return each dangerous runtime with its reason, which every output must repeat."""
+    """Return each dangerous runtime and seal with its reason, which every output must repeat."""
+    sealed: dict[Seal, list[str]] = {}
+    for name, runtime in runtimes.items():
+        if runtime.seal:
+            sealed.setdefault(runtime.seal, []).append(name)
+    seals = ((f"seal of {', '.join(names)}", seal) for seal, names in sealed.items())
+    accepted = [*((f"runtime {name}", item) for name, item in runtimes.items()), *seals]
     return tuple(
-        f"RISK ACCEPTED: runtime {name}: {'; '.join(found)}. "
-        f"Reason given: {' '.join((runtime.reason or '').split())}"
-        for name, runtime in runtimes.items()
-        if (found := runtime.dangers())
+        f"RISK ACCEPTED: {what}: {'; '.join(found)}. "
+        f"Reason given: {' '.join((item.reason or '').split())}"
+        for what, item in accepted
+        if (found := item.dangers())
     )
