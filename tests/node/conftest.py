@@ -12,7 +12,7 @@ import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec, lab_arch
 from pyinfra_gvisor.lab.spec import OWN_ARCH
-from tests.node import coolify_nodes, egress_nodes, names_nodes, sharing
+from tests.node import coolify_nodes, dispatching, egress_nodes, names_nodes, sharing
 from tests.node.archives import ArchiveServer, current_archive
 from tests.node.coolify_nodes import Coolify
 from tests.node.egress_nodes import Ground
@@ -171,6 +171,13 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[names_nodes.Grou
     """Run nodes with every version of Docker, and sandboxes with a network stack of their own."""
     with lab_of(f"{LAB}-names", names_nodes.SPECS) as made:
         yield names_nodes.prepare(made, tmp_path_factory.mktemp("names"))
+
+
+@pytest.fixture(scope="session")
+def dispatch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dispatching.Ground]:
+    """Nodes with every version of Docker, on which gVisor becomes the default."""
+    with lab_of(f"{LAB}-dispatch", dispatching.SPECS) as made:
+        yield dispatching.prepare(made, Fleet(made, tmp_path_factory.mktemp("dispatch")))
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ LABS = {
     "test_crowd": "faulty",
     "test_bad_files": "faulty",
     "test_coolify_": "coolify",
+    "test_dispatch_": "dispatch",
     "test_egress": "egress",
     "test_names": "names",
     "test_hardening": "proving",
@@ -24,7 +25,7 @@ LABS = {
     "test_verdict": "proving",
 }
 # Longest first, here and in OWN, so that no long lab starts last.
-FIXTURES = ("nodes", "faulty", "names", "proving", "coolify", "egress")
+FIXTURES = ("nodes", "dispatch", "faulty", "names", "proving", "coolify", "egress")
 # Files that make nodes of their own, under names of their own.
 OWN = (
     *("test_power_cuts", "test_reach", "test_remove", "test_docker_29", "test_parts"),
