@@ -8,6 +8,7 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from pyinfra_gvisor.audit.observed import Observed, audit_script, parse_observed
+from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.facts.asking import asked
 
 
@@ -17,15 +18,22 @@ class AuditState(FactBase[Observed | None]):
 
     + labels: names of container labels that the policy uses; no other label leaves the node
     + textfile_dir: a directory to look for
+    + preview: the policy and seals by which to say where each container would run
 
     .. code:: shell
 
         pyinfra inventories/run.py fact pyinfra_gvisor.facts.audit.AuditState
     """
 
-    def command(self, labels: Iterable[str] = (), textfile_dir: str | None = None) -> StringCommand:
+    def command(
+        self,
+        labels: Iterable[str] = (),
+        textfile_dir: str | None = None,
+        preview: Preview | None = None,
+    ) -> StringCommand:
         """Return the whole script, as the argument of the one shell that pyinfra starts."""
-        return asked(audit_script(labels, textfile_dir=textfile_dir))
+        told = preview and preview.encoded
+        return asked(audit_script(labels, textfile_dir=textfile_dir, preview=told))
 
     def process(self, output: list[str]) -> Observed:
         """Parse the output. Raises ``FactProcessError`` if it is malformed."""

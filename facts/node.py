@@ -9,10 +9,13 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.host import Host
 
+from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.facts.asking import asked, get
 from pyinfra_gvisor.node import Node, parse_node, state_script
+from pyinfra_gvisor.settings import PREFIX, load_settings
 
 _MEMORY = "pyinfra_gvisor.node"
+_PREVIEW = "pyinfra_gvisor.preview"
 
 T = TypeVar("T")
 
@@ -23,6 +26,7 @@ class NodeState(FactBase[Node | None]):
 
     + textfile_dir: a directory to look for
     + proof_image: an image to look for
+    + preview: the policy and seals by which to say where each container would run
 
     .. code:: shell
 
@@ -30,10 +34,19 @@ class NodeState(FactBase[Node | None]):
     """
 
     def command(
-        self, textfile_dir: str | None = None, proof_image: str | None = None
+        self,
+        textfile_dir: str | None = None,
+        proof_image: str | None = None,
+        preview: Preview | None = None,
     ) -> StringCommand:
         """Return the whole script, as the argument of the one shell that pyinfra starts."""
-        return asked(state_script(textfile_dir=textfile_dir, proof_image=proof_image))
+        return asked(
+            state_script(
+                textfile_dir=textfile_dir,
+                proof_image=proof_image,
+                preview=preview and preview.encoded,
+            )
+        )
 
     def process(self, output: list[str]) -> Node:
         """Parse the output. Raises ``FactProcessError`` if it is malformed."""
@@ -53,13 +66,23 @@ def read_node(host: Host) -> Node | None:
 
     Returns None, with the host marked as failed, if the state cannot be read.
     """
-    given = {name: host.data.get(f"gvisor_{name}") for name in ("textfile_dir", "proof_image")}
-    return read_once(host, NodeState, **_texts(given))
+    given = {name: host.data.get(PREFIX + name) for name in ("textfile_dir", "proof_image")}
+    preview = _preview(host)
+    return read_once(host, NodeState, **_texts(given), **({"preview": preview} if preview else {}))
 
 
 def _texts(given: Mapping[str, Any]) -> dict[str, str]:
     """Return what is a text: settings may be wrong where a node is read anyway."""
     return {name: value for name, value in given.items() if value and isinstance(value, str)}
+
+
+def _preview(host: Host) -> Preview | None:
+    """Return what the host's settings declare about places; None if nothing, or if invalid."""
+    if _PREVIEW not in host.connector_data:
+        settings, _ = load_settings(host.data.dict())
+        host.connector_data[_PREVIEW] = None if settings is None else settings.preview
+    found: Preview | None = host.connector_data[_PREVIEW]
+    return found
 
 
 def read_once(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | None:

@@ -94,7 +94,8 @@ def _tell(report: HostReport, *, strays: bool) -> None:
 
 def _observed(settings: Settings, labels: tuple[str, ...]) -> Observed | None:
     labels = (*label_names((*settings.must_sandbox, *settings.exempt)), *labels)
-    return get(host, AuditState, labels=labels, textfile_dir=settings.textfile_dir)
+    more = {"preview": settings.preview} if settings.preview else {}
+    return get(host, AuditState, labels=labels, textfile_dir=settings.textfile_dir, **more)
 
 
 def _control_host() -> ControlHost | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 
-from pyinfra import host, state
+from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
@@ -14,6 +14,7 @@ from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
+from pyinfra_gvisor.node.places import place_lines
 from pyinfra_gvisor.operations.closing import is_proven, only_looks
 from pyinfra_gvisor.operations.installing import install
 from pyinfra_gvisor.operations.telling import refusal, tell, tell_detail
@@ -88,7 +89,8 @@ def runtimes(
 
     A script is never changed: other flags or another release make another file. Before the first
     script is written, the release's runsc must accept the flags of each runtime. If runsc does not,
-    the host fails and nothing is changed.
+    the host fails and nothing is changed. Before scripts that decide where containers run or what
+    they may have, this says where each container would run after its next start.
     """
     node = read_node(host)
     if node is None:
@@ -103,9 +105,20 @@ def runtimes(
         return
     for item in lacking:
         tell_detail(f"write {item.path}")
+    _tell_places(node)
     forget_node(host)
     text = script("install_wrappers", host=host.name, release=version)
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *_arguments(lacking))
+
+
+def _tell_places(node: Node) -> None:
+    lines = place_lines(node.places, node.containers, node.unaccepted_images)
+    if why := node.places_error:
+        tell(f"unknown where containers would run after their next start: {why}", logger.warning)
+    if lines:
+        tell("where containers run after their next start:")
+    for line in lines:
+        tell(f"  {line.text}", logger.warning if line.refused else logger.info)
 
 
 def _arguments(lacking: tuple[Wrapper, ...]) -> list[QuoteString]:

@@ -22,6 +22,7 @@ from pydantic import (
 
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.dispatch.policy import Dispatch
+from pyinfra_gvisor.dispatch.preview import Preview, preview
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.settings import DispatchSettings
 from pyinfra_gvisor.errors import Problem, cut
@@ -276,6 +277,12 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
             return None
         usual = "runsc" if "runsc" in self.runtimes else next(iter(self.runtimes))
         return Dispatch(self.default_runtime or usual, self.infrastructure)
+
+    @property
+    def preview(self) -> Preview | None:
+        """Return what a node must know to say where its containers would run; None if no seal."""
+        seals = {name: item.seal for name, item in self.runtimes.items() if item.seal}
+        return preview(self.dispatch, seals, DEFAULT_RUNTIME)
 
     @property
     def proven_runtimes(self) -> dict[str, Runtime]:

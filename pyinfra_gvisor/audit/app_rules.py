@@ -37,6 +37,8 @@ def _not_in_force(running: Running) -> Iterator[Seen]:
 
 def _not_asked_for(running: Running) -> Iterator[Seen]:
     app = _app(running)
+    if running.host.settings.dispatch:
+        return  # no app has to ask
     if app and app.runtime is None and running.sandboxed:
         yield Seen(running.container.name, f"{_named(app)} has no --runtime")
 

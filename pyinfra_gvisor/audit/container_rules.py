@@ -22,7 +22,24 @@ def _is(running: Running) -> str:
 
 def _unsandboxed(running: Running) -> Iterator[Seen]:
     if running.must and not running.exempt and not running.sandboxed:
-        yield Seen(running.container.name, _is(running))
+        yield Seen(running.container.name, _is(running), remedy=_remedy(running))
+
+
+def _remedy(running: Running) -> str | None:
+    """Return what to do where Docker's default runtime is ours; None: the rule says it."""
+    if running.host.settings.dispatch is None:
+        return None
+    place = running.place
+    if running.container.verdict.state == "unknown":
+        return "Run pyinfra-gvisor apply. Then recreate the container without a runtime"
+    if place and place.where == "refused":
+        return "Stop the container. Recreate it without a runtime and without what is refused"
+    if place and place.when == "start":
+        return "Restart the container: it then runs in gVisor"
+    return (
+        "Stop the container and recreate it without a runtime (compose: no line runtime). If it "
+        "is infrastructure, add it to gvisor_infrastructure"
+    )
 
 
 def _not_as_asked(running: Running) -> Iterator[Seen]:

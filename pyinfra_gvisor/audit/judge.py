@@ -14,6 +14,7 @@ from pyinfra_gvisor.audit.build_rules import BUILD_RULES
 from pyinfra_gvisor.audit.capability_rules import CAPABILITY_RULES
 from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
 from pyinfra_gvisor.audit.daemon_rules import DAEMON_RULES
+from pyinfra_gvisor.audit.default_rules import DEFAULT_RULES, INFRASTRUCTURE_RULES
 from pyinfra_gvisor.audit.device_rules import DEVICE_RULES
 from pyinfra_gvisor.audit.foreign_rules import FOREIGN_RULES
 from pyinfra_gvisor.audit.hardening import HARDENING
@@ -38,6 +39,7 @@ from pyinfra_gvisor.sandbox.verdict import release_of
 # Rules that need an answer of dockerd.
 ANSWERED_RULES: tuple[Rule[Audited], ...] = (
     *DAEMON_RULES,
+    *DEFAULT_RULES,
     *RUNTIME_RULES,
     *HARDENING,
     *(rule for rules in members("audit", "RULES").values() for rule in rules),
@@ -49,6 +51,7 @@ ANSWERED_RULES: tuple[Rule[Audited], ...] = (
 NODE_RULES: tuple[Rule[Audited], ...] = (*ENGINE_RULES, *GVISOR_RULES, *ANSWERED_RULES)
 RUNNING_RULES: tuple[Rule[Running], ...] = (
     *CONTAINER_RULES,
+    *INFRASTRUCTURE_RULES,
     *MOUNT_RULES,
     *DEVICE_RULES,
     *SECURITY_RULES,

@@ -223,6 +223,7 @@ def audit_script(
         "audit_state",
         asking=ASKING,
         textfile_dir=textfile_dir,
+        preview=preview,
         observed=" ".join(f"{name}_observed" for name in told),
         labels="\n".join(labels),
         guarded="\n".join(item.path for item in GUARDED),

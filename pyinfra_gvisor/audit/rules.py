@@ -16,6 +16,7 @@ from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.containers import Container
+from pyinfra_gvisor.node.places import Place
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.policy.selectors import exempted, must_be_sandboxed
 from pyinfra_gvisor.proof.verdict import fingerprint
@@ -35,13 +36,14 @@ class Seen:
     """
     One thing that a rule found. ``subject`` is the container, file or other thing.
 
-    ``severity`` and ``waived``, if given, replace those of the rule.
+    ``severity``, ``waived`` and ``remedy``, if given, replace those of the rule.
     """
 
     subject: str
     evidence: str
     severity: Severity | None = None
     waived: str | None = None
+    remedy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -144,15 +146,27 @@ class Running:
     given: Given
 
     @property
+    def place(self) -> Place | None:
+        """Return where it would run after its next start; None if that is not known."""
+        return self.host.node.places.get(self.container.id)
+
+    @property
     def must(self) -> bool:
-        """Return True if the policy says that it must run in gVisor, ignoring exemptions."""
+        """
+        Return True if the policy says that it must run in gVisor, ignoring exemptions.
+
+        With a default runtime, everything must that the node does not know as infrastructure: names
+        and labels are not asked.
+        """
+        if self.host.settings.dispatch:
+            return self.place is None or self.place.where != "runc"
         policy = self.host.settings.must_sandbox
         return must_be_sandboxed(policy, self.container.name, self.given.labels)
 
     @property
     def exempt(self) -> str | None:
         """Return the reason of its exemption, or None if it has none or needs none."""
-        policy = self.host.settings.exempt
+        policy = self.host.settings.exempt  # empty with a default runtime
         return exempted(policy, self.container.name, self.given.labels) if self.must else None
 
     @property
@@ -180,7 +194,7 @@ def look(rules: Iterable[Rule[S]], subject: S, waivers: dict[str, str]) -> list[
             subject=seen.subject,
             what=rule.what,
             evidence=seen.evidence,
-            remedy=rule.remedy,
+            remedy=seen.remedy or rule.remedy,
             cis=rule.cis,
             waived=waivers.get(rule.id)
             or waivers.get(rule.cis or "")

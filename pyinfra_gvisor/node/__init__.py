@@ -22,6 +22,7 @@ from pyinfra_gvisor.node.installed import (
     read_store,
     sums,
 )
+from pyinfra_gvisor.node.places import Place, UnacceptedImage, read_places
 from pyinfra_gvisor.node.reach import Reach, read_reach
 from pyinfra_gvisor.node.records import Unusable, read_records
 from pyinfra_gvisor.parts import NAMES, members
@@ -35,7 +36,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
-    "writer",
+    *("writer", "place", "unaccepted", "preview"),
     *NAMES,
 )
 
@@ -78,6 +79,8 @@ class Node(Reading):
     an image. ``tools`` are the installed programs that fetch and unpack releases. ``pending``: a
     change of daemon.json was interrupted. ``state`` has our records by name; ``unusable`` are
     records that are damaged or newer. ``generations_owned``: a generation has a record of our keys.
+    ``places`` says by container id where each container would run after its next start, if that was
+    asked; ``places_error`` why it is not known. ``unaccepted_images`` belong to these questions.
     """
 
     arch: str
@@ -120,6 +123,9 @@ class Node(Reading):
     state: dict[str, Any] = Field(default_factory=dict)
     unusable: tuple[Unusable, ...] = ()
     generations_owned: bool = False
+    places: dict[str, Place] = Field(default_factory=dict)
+    places_error: str | None = None
+    unaccepted_images: tuple[UnacceptedImage, ...] = ()
 
     @field_validator("parts", mode="before")
     @classmethod
@@ -172,6 +178,7 @@ def state_script(
     asking: Sequence[str] = (),
     textfile_dir: str | None = None,
     proof_image: str | None = None,
+    preview: str | None = None,
     **variables: str,
 ) -> str:
     """
@@ -181,15 +188,18 @@ def state_script(
     + asking: perl programs to put after the one that asks Docker
     + textfile_dir: a directory to look for
     + proof_image: an image to look for
+    + preview: the program for ``dispatch/preview.sh``; None asks nothing about places
     + variables: the variables of these parts
     """
     asks = program("sandbox/process.pl", "scripts/docker_state.pl", *asking)
+    if preview:
+        more, variables = (*more, "dispatch/preview"), {**variables, "preview_program": preview}
     return script(
         *(f"parts/{name}/state" for name in NAMES),
         "docker_state",
         *more,
         "node_state",
-        parts=" ".join(f"{name}_state" for name in NAMES),
+        parts=" ".join(f"{name}_state" for name in (*NAMES, *(["preview"] if preview else []))),
         docker_program=asks,
         textfile_dir=textfile_dir or "",
         proof_image=proof_image or "",
@@ -250,6 +260,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         runsc_file="runsc_file" in values,
         writers=tuple(dict.fromkeys(lists["writer"])),
         containers=read_containers(lists["process"], lists["container"], ground),
+        **_places(values, lists),
         reach=read_reach(lists["reach"]),
         textfile_dir={"yes": True, "no": False}.get(values.get("textfile_dir", "")),
         proof_image={"yes": True, "no": False}.get(values.get("proof_image", "")),
@@ -257,6 +268,11 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         parts={name: read(lists[name]) for name, read in members("state", "read").items()},
         **_ours(values),
     )
+
+
+def _places(values: dict[str, str], lists: dict[str, list[str]]) -> dict[str, Any]:
+    error = values.get("preview_error")
+    return read_places(lists["place"], lists["unaccepted"], lists["preview"], error)
 
 
 def _scripts(lists: dict[str, list[str]]) -> dict[str, Any]:

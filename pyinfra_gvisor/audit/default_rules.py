@@ -1,0 +1,94 @@
+"""Rules about nodes that decide where a container runs, and what it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra_gvisor.audit.rules import Audited, Rule, Running, Seen
+from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
+
+
+def _other_default(host: Audited) -> Iterator[Seen]:
+    """Report another default runtime, unless rules about daemon.json do: they need a plan."""
+    info = host.node.info
+    if host.settings.dispatch is None or info is None or isinstance(host.plan, Plan):
+        return
+    if info.default_runtime != DEFAULT_RUNTIME:
+        yield Seen("dockerd", f"default runtime {cut(info.default_runtime)}")
+
+
+def _not_accepted(host: Audited) -> Iterator[Seen]:
+    for image in host.node.unaccepted_images:
+        yield Seen(
+            f"image {cut(image.title)}",
+            f"{image.shape} with the unknown id {image.id}",
+            remedy=f"Look at the image, then run pyinfra-gvisor accept {image.id} and add the "
+            "entry to gvisor_infrastructure. Or remove the image",
+        )
+
+
+def _refused(host: Audited) -> Iterator[Seen]:
+    for place in host.node.places.values():
+        if place.where != "refused":
+            continue
+        if place.when == "start":
+            yield Seen(place.name, place.why)
+        else:
+            yield Seen(place.name, f"once it is recreated: {place.why}", Severity.MEDIUM)
+
+
+def _unknown(host: Audited) -> Iterator[Seen]:
+    if error := host.node.places_error:
+        yield Seen("containers", cut(error))
+
+
+def _sandboxed(running: Running) -> Iterator[Seen]:
+    place = running.place
+    if running.sandboxed and place and place.where == "runc":
+        yield Seen(running.container.name, place.why)
+
+
+DEFAULT_RULES: tuple[Rule[Audited], ...] = (
+    Rule(
+        "default-runtime-other",
+        Severity.CRITICAL,
+        "Containers without a runtime do not run in gVisor: the default runtime is another one",
+        "Do what the other findings about daemon.json say, then run pyinfra-gvisor apply",
+        _other_default,
+    ),
+    Rule(
+        "image-not-accepted",
+        Severity.HIGH,
+        "An image of a known platform has an unknown id: Docker will refuse its first container",
+        "Look at the image, then run pyinfra-gvisor accept with its id. Or remove the image",
+        _not_accepted,
+    ),
+    Rule(
+        "container-refused",
+        Severity.HIGH,
+        "Docker will not start this container again: a sandbox may not have what it asks for",
+        "Recreate the container without what is named, or allow it in gvisor_seal. If it is "
+        "infrastructure, add it to gvisor_infrastructure",
+        _refused,
+    ),
+    Rule(
+        "infrastructure-unknown",
+        Severity.MEDIUM,
+        "It is unknown which containers are infrastructure, so each of them must run in gVisor",
+        "Run the audit again. If this finding remains, read journalctl -u docker",
+        _unknown,
+    ),
+)
+
+INFRASTRUCTURE_RULES: tuple[Rule[Running], ...] = (
+    Rule(
+        "infrastructure-sandboxed",
+        Severity.INFO,
+        "Is infrastructure, but runs in gVisor now",
+        "Restart the container if it does not work in gVisor: it then runs under runc",
+        _sandboxed,
+    ),
+)
