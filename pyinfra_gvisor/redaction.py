@@ -39,6 +39,11 @@ _SECRET_KEY = re.compile(
     r"|license|webhook"  # tlskey and syslog-tls-key are paths
 )
 _PLACE_OF_A_SECRET = ("file", "path", "dir")  # gvisor_coolify_token_file is a path, not a secret
+SECRET_NAME = (
+    rf"^(?!.*(?:{'|'.join(_PLACE_OF_A_SECRET)})$)"
+    rf"(?:(?:{'|'.join(sorted(SECRET_KEYS))})$|.*(?:{_SECRET_KEY.pattern}))"
+)
+"""The same as a regular expression, for perl too: lower case, letters and digits only."""
 
 # Objects whose members are redacted by key. A value here that is not an object has no keys, so it
 # is redacted whole: "log-opts": "splunk-token=…".
@@ -224,10 +229,7 @@ def _is_secret(path: Sequence[str]) -> bool:
 
 
 def _names_secret(name: str) -> bool:
-    folded = _folded(name)
-    if folded.endswith(_PLACE_OF_A_SECRET):
-        return False
-    return folded in SECRET_KEYS or _SECRET_KEY.search(folded) is not None
+    return re.search(SECRET_NAME, _folded(name)) is not None
 
 
 def _names(key: str) -> tuple[str, ...]:

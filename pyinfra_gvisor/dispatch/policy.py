@@ -6,15 +6,45 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.models import Like, Strict
 from pyinfra_gvisor.policy.selectors import Reason
 
-ImageId = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-Mount = Annotated[str, StringConstraints(pattern=r"^(volume|/[^:]*):/[^:]*:(ro|rw)$")]
+ImageId = Annotated[
+    str,
+    Like(
+        "sha256:[0-9a-f]{64}",
+        "an image id",
+        "write the id that docker image inspect --format {{.Id}} shows on the node; a name, a tag "
+        "or a repository digest is not enough",
+    ),
+]
+Mount = Annotated[
+    str,
+    Like(
+        "(volume|/[^:]*):/[^:]*:(ro|rw)",
+        "a mount",
+        "write <source>:<destination>:ro, or :rw, with absolute paths; the source volume is any "
+        "volume of Docker",
+    ),
+]
+Variable = Annotated[str, Like(r"[^=]+=[\s\S]*", "a variable", "write <name>=<value>")]
+VariableName = Annotated[str, Like("[^=]+", "the name of a variable", "write only the name")]
+
+# Variables that make programs run commands or load code: bash(1), ld.so(8), perlrun(1), git(1),
+# node(1), python(1), and those of Docker's own clients. A list cannot be complete: env_free names
+# what is free, and this finds slips.
+_RUNS_COMMANDS = re.compile(
+    r"(LD|BASH|PERL|PYTHON|RUBY|NODE|GIT|SSH|DOCKER|BUILDX|BUILDKIT|COMPOSE|TINI|XDG)[_0-9].*"
+    r"|PERL.*|PYTHON.*|BASH.*|RUBY(OPT|LIB)|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|.*JAVA.*OPTIONS"
+    r"|ENV|PATH|HOME|IFS|PS[0-9]|PROMPT_COMMAND|SHELL.*|LESSOPEN|PAGER|EDITOR|VISUAL"
+    r"|OPENSSL_CONF|CURL_HOME"
+)
+EXTENDED = ("env_free", "optional_mounts")
+"""Keys of an entry that are added to those of its shape."""
 
 
 class Infrastructure(Strict):
@@ -35,8 +65,11 @@ class Infrastructure(Strict):
     )
     entrypoint: tuple[str, ...] = Field((), description="The entrypoint.")
     command: tuple[str, ...] = Field((), description="The command.")
-    env: tuple[str, ...] = Field((), description="The environment, each `NAME=value`.")
-    env_free: tuple[str, ...] = Field((), description="Variables that may have any value.")
+    env: tuple[Variable, ...] = Field((), description="The environment, each `NAME=value`.")
+    env_free: tuple[VariableName, ...] = Field(
+        (),
+        description="Variables that may have any value. With a shape, they are added to its own.",
+    )
     user: str = Field("", description="The user.")
     working_dir: str = Field("", description="The working directory.")
     healthcheck: dict[str, Any] | None = Field(None, description="The health check.")
@@ -45,7 +78,10 @@ class Infrastructure(Strict):
         description="The mounts, each `source:destination:ro` or `…:rw`; `volume` as source is any "
         "volume of Docker.",
     )
-    optional_mounts: tuple[Mount, ...] = Field((), description="Mounts that may be missing.")
+    optional_mounts: tuple[Mount, ...] = Field(
+        (),
+        description="Mounts that may be missing. With a shape, they are added to its own.",
+    )
     name: str = Field("", description="A regular expression for its name. Empty: any name.")
     network: Literal["own", "host"] = Field("own", description="`host`: the node's network.")
     pid: Literal["", "host"] = Field("", description="`host`: the node's PID namespace.")
@@ -57,30 +93,63 @@ class Infrastructure(Strict):
         (), description="Prefixes of labels that it must not have."
     )
 
+    @field_validator("env_free")
+    @classmethod
+    def _harmless(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if found := [name for name in value if runs_commands(name)]:
+            what = "a variable with which a program runs commands must not be free"
+            raise Problem(what, got=", ".join(found), todo="remove it, or give its value in env")
+        return value
+
     @field_validator("name")
     @classmethod
     def _expression(cls, value: str) -> str:
         # perl reads it: only what means the same in both languages
-        if not re.fullmatch(r"[A-Za-z0-9_.*+?|()\[\]{},-]*", value):
-            raise Problem("not a plain regular expression", got=value, todo="use letters and .*+?|")
-        re.compile(value)
+        todo = "use letters, digits, brackets and . * + ? |"
+        if not re.fullmatch(r"[A-Za-z0-9_.*+?|()\[\]{},-]*", value) or "(?" in value:
+            raise Problem("not a plain regular expression", got=value, todo=todo)
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise Problem(f"not a regular expression: {error}", got=value, todo=todo) from error
         return value
 
     @model_validator(mode="before")
     @classmethod
     def _of_shape(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or value.get("shape") not in SHAPES:
+        name = value.get("shape") if isinstance(value, dict) else None
+        if not isinstance(name, str) or name not in SHAPES:
             return value
-        shape = SHAPES[value["shape"]]
-        if own := sorted({*shape.fixed} & {*value}):
+        shape = SHAPES[name]
+        if own := sorted({*shape.fixed} & {*value} - {*EXTENDED}):
             todo = f"remove {', '.join(own)}, or remove the shape"
             raise Problem(f"the shape {shape.name} says {', '.join(own)}", todo=todo)
-        return {**shape.fixed, **value}
+        added = {
+            key: (*shape.fixed.get(key, ()), *value[key])
+            for key in EXTENDED
+            if isinstance(value.get(key), list | tuple)
+        }
+        return {**shape.fixed, **value, **added}
+
+    def written(self) -> dict[str, Any]:
+        """Return the entry as JSON, without what its shape says and without defaults."""
+        shape = SHAPES[self.shape].fixed if self.shape else {}
+        given = self.model_dump(mode="json", exclude_defaults=True)
+        for key in {*shape} - {*EXTENDED}:
+            given.pop(key, None)
+        for key in EXTENDED:
+            given[key] = [item for item in given.get(key, ()) if item not in shape.get(key, ())]
+        return {key: value for key, value in given.items() if value != []}
 
     @property
     def title(self) -> str:
         """Return what to call it in messages."""
         return self.shape or f"image {self.image[:19]}"
+
+
+def runs_commands(variable: str) -> bool:
+    """Return True if a program may run commands or load code because of this variable."""
+    return _RUNS_COMMANDS.fullmatch(variable) is not None
 
 
 @dataclass(frozen=True)

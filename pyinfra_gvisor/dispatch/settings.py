@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from pyinfra_gvisor.dispatch.accepted import from_file
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.models import Strict
+
+Accepted = Annotated[
+    tuple[Infrastructure, ...],
+    BeforeValidator(from_file, json_schema_input_type=tuple[Infrastructure, ...] | str),
+]
 
 
 class DispatchSettings(Strict):
@@ -24,10 +30,12 @@ class DispatchSettings(Strict):
         description="The runtime in `gvisor_runtimes` for such containers. `None`: `runsc`, or "
         "else the first one.",
     )
-    infrastructure: tuple[Infrastructure, ...] = Field(
+    infrastructure: Accepted = Field(
         (),
         description="With `gvisor_default`: the containers that run under runc, such as the "
-        "platform's own. `pyinfra-gvisor accept` writes the entries. `[]`: none.",
+        "platform's own. `infrastructure.json`, or another path from the directory in which "
+        "pyinfra is started: the file that `pyinfra-gvisor accept` writes. Or a list of entries. "
+        "`[]`: none.",
     )
     seal: Seal | None = Field(
         None,

@@ -20,6 +20,8 @@ from tests.unit.answers import END
 from tests.unit.audited import app
 from tests.unit.coolify_answers import answer as coolify_answer
 from tests.unit.coolify_answers import container, patched
+from tests.unit.infrastructure import container as container_of
+from tests.unit.infrastructure import image, pulled_lines
 
 WRAPPER = f"/opt/gvisor/runtimes/runsc-{RELEASE}-0a1b2c3d"
 # By the last line of its answer, which is in the script too.
@@ -30,6 +32,7 @@ ANSWERS: dict[str, Sequence[str]] = {
     "generations.Generations": generations({}, proven()).stdout,
     "users.RuntimeUsers": users(("web", True, "runsc"), ("old", False, "runc")).stdout,
     "release_users.ReleaseUsers": [WRAPPER, "end of release users"],
+    "images.Images": pulled_lines(image(), container_of()),
 }
 
 

@@ -1,0 +1,271 @@
+"""Entries of the policy, made from an image or a container as it is on a node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure, runs_commands
+from pyinfra_gvisor.dispatch.pulled import (
+    SHORT_ID,
+    Configured,
+    Container,
+    Image,
+    Pulled,
+    repository,
+)
+from pyinfra_gvisor.dispatch.shapes import HEALTHCHECK, PROJECT_DIR, SHAPES, Shape, shapes_of
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.redaction import secrets_in_words
+
+_PROJECT = ("com.docker.compose.project", "com.docker.compose.service", PROJECT_DIR)
+# What choose.pl does not allow any infrastructure, as HostConfig names it.
+_NEVER = (
+    *("Privileged", "Devices", "DeviceRequests", "SecurityOpt"),
+    *("Sysctls", "Tmpfs", "Init"),
+)
+_OWN_IPC = ("", "private", "shareable", "none")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """
+    An entry to accept. ``subject``: the container's or the image's name. ``notes``: what an
+    operator must know about it. ``problem``: why there is no entry.
+    """
+
+    subject: str
+    image: str
+    shape: str
+    entry: Infrastructure | None = None
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def proposals(
+    pulled: Pulled, *, wanted: Sequence[str] = (), shape: str | None = None
+) -> tuple[Proposal, ...]:
+    """
+    Return what may be accepted on a node: containers, then known images that none of them uses.
+
+    + wanted: only these, by id of an image or container, or by a container's name
+    + shape: the one that they have, whatever their images are called
+    """
+    found: list[Proposal] = []
+    for container in pulled.containers:
+        image = pulled.images.get(container.image_id)
+        named = is_named(container, wanted)
+        if image is None or (wanted and not named):
+            continue
+        chosen = SHAPES[shape] if shape else shape_of(container, image)
+        if chosen or named or not _known_shapes(container, image):
+            found.append(of_container(container, image, chosen))
+    seen = {(item.image, item.shape) for item in found}
+    images = [item for item in pulled.images.values() if not wanted or is_id(item.id, wanted)]
+    pairs = [(image, one) for image in images for one in _shapes(image, shape)]
+    return (*found, *(of_image(*pair) for pair in pairs if (pair[0].id, pair[1].name) not in seen))
+
+
+def is_named(container: Container, wanted: Sequence[str]) -> bool:
+    """Return True if a container is among those that an operator names."""
+    return container.name in wanted or is_id(container.id, wanted)
+
+
+def is_id(found: str, wanted: Sequence[str]) -> bool:
+    """Return True if an id, or its beginning of 12 or more digits, is among ``wanted``."""
+    digits = found.removeprefix("sha256:")
+    return any(
+        len(given) >= SHORT_ID and digits.startswith(given)
+        for given in (item.removeprefix("sha256:") for item in wanted)
+    )
+
+
+def _shapes(image: Image, asked: str | None) -> tuple[Shape, ...]:
+    found = (SHAPES[asked],) if asked else image.shapes
+    return tuple(shape for shape in found if shape.fixed)
+
+
+def shape_of(container: Container, image: Image) -> Shape | None:
+    """
+    Return the shape that a container has by its image's name and by what it asks for.
+
+    None if it has no shape: an image that is not known, or a container of a known image that asks
+    for nothing of its shape and so needs no entry.
+    """
+    known = _known_shapes(container, image)
+    for shape in known:
+        if _has_mounts(container, shape) and _has_command(container, shape):
+            return shape
+    return SHAPES["compose"] if not known and PROJECT_DIR in container.config.labels else None
+
+
+def _known_shapes(container: Container, image: Image) -> tuple[Shape, ...]:
+    by_name = shapes_of(repository(container.config.image))
+    return tuple({shape.name: shape for shape in (*by_name, *image.shapes)}.values())
+
+
+def _has_mounts(container: Container, shape: Shape) -> bool:
+    return {*shape.mounts} <= {str(mount) for mount in container.mounts}
+
+
+def _has_command(container: Container, shape: Shape) -> bool:
+    return shape.fixed.get("command", container.command) == container.command
+
+
+def of_image(image: Image, shape: Shape) -> Proposal:
+    """Return the entry of a shape for an image of which no container was seen."""
+    check = {**(image.config.healthcheck or {}), **shape.usual.get(HEALTHCHECK, {})}
+    given: dict[str, Any] = {
+        **_configured(image.config),
+        "command": image.config.command,
+        **shape.usual,
+        HEALTHCHECK: check or None,
+        "optional_mounts": _volumes(image, shape),
+    }
+    names = [name for name in image.tags if repository(name) in shape.repositories]
+    subject = next(iter((*names, *image.tags)), image.id)
+    notes = ("recorded from the image: operators choose its command",) if shape.recorded else ()
+    return _proposal(subject, image.id, shape, given, notes)
+
+
+def of_container(container: Container, image: Image, shape: Shape | None) -> Proposal:
+    """Return the entry for a container: by a shape, or with all that the container has."""
+    name, notes = shape.name if shape else "", tuple(_other_than_image(container, image))
+    if shape and shape.fixed:
+        found = of_image(image, shape) if not shape.recorded else None
+        given = _recorded(container) | {"optional_mounts": _volumes(image, shape)}
+        found = found or _proposal(container.name, image.id, shape, given, ())
+        other = tuple(unlike(container, found.entry)) if found.entry else ()
+        notes = (*notes, *(f"not as {shape.name}: {text}" for text in other))
+    elif problem := _never(container):
+        return Proposal(container.name, image.id, name, problem=problem)
+    else:
+        found = _proposal(
+            container.name, image.id, shape, _recorded(container) | _asked_for(container), ()
+        )
+    notes = (*found.notes, *notes)
+    return Proposal(container.name, image.id, name, found.entry, notes, found.problem)
+
+
+def _other_than_image(container: Container, image: Image) -> Iterator[str]:
+    return (f"not as its image: {text}" for text in differs(container, image))
+
+
+def _volumes(image: Image, shape: Shape) -> tuple[str, ...]:
+    """Return the image's volumes as mounts, but for those where the shape mounts other things."""
+    taken = {mount.split(":")[1] for mount in shape.fixed.get("mounts", ())}
+    return tuple(f"volume:{path}:rw" for path in sorted(image.config.volumes) if path not in taken)
+
+
+def _recorded(container: Container) -> dict[str, Any]:
+    return {
+        **_configured(container.config),
+        "command": container.command,
+        HEALTHCHECK: container.config.healthcheck or None,
+    }
+
+
+def _configured(config: Configured) -> dict[str, Any]:
+    return {
+        "entrypoint": config.entrypoint,
+        "env": tuple(sorted(item for item in config.env if "=" in item)),
+        "env_free": tuple(sorted(item for item in config.env if "=" not in item)),
+        "user": config.user,
+        "working_dir": config.working_dir,
+    }
+
+
+def _asked_for(container: Container) -> dict[str, Any]:
+    host, labels = container.host, container.config.labels
+    return {
+        "mounts": tuple(sorted(map(str, container.mounts))),
+        "name": container.name.replace(".", "[.]"),
+        "network": "host" if host.get("NetworkMode") == "host" else "own",
+        "pid": host.get("PidMode") or "",
+        "capabilities": tuple(host.get("CapAdd") or ()),
+        "extra_hosts": tuple(host.get("ExtraHosts") or ()),
+        "auto_remove": bool(host.get("AutoRemove")),
+        "labels": {name: labels[name] for name in _PROJECT if name in labels},
+    }
+
+
+def _never(container: Container) -> str:
+    host = container.host
+    found = [name for name in _NEVER if host.get(name)]
+    if str(host.get("NetworkMode") or "").startswith("container:"):
+        found.append("NetworkMode")
+    if host.get("PidMode") not in ("", "host", None):
+        found.append("PidMode")
+    if (host.get("IpcMode") or "") not in _OWN_IPC:
+        found.append("IpcMode")
+    found += [name for name in ("UTSMode", "UsernsMode") if host.get(name)]
+    return f"no entry allows {', '.join(found)}" if found else ""
+
+
+def _proposal(
+    subject: str, image: str, shape: Shape | None, given: Mapping[str, Any], notes: Sequence[str]
+) -> Proposal:
+    name = shape.name if shape else ""
+    fixed = shape.fixed if shape else {}
+    values = {key: value for key, value in given.items() if key not in fixed or key in EXTENDED}
+    free = [item for item in given["env_free"] if item not in fixed.get("env_free", ())]
+    values["env_free"] = tuple(free)
+    if runs := [item for item in free if runs_commands(item)]:
+        text = (
+            f"the value of {', '.join(runs)} looks like a secret, and the variable cannot be free"
+        )
+        return Proposal(subject, image, name, problem=text)
+    if secrets_in_words(list(values.get("command", ()))):
+        text = "its command contains a secret; give it to the container in a file or variable"
+        return Proposal(subject, image, name, problem=text)
+    if free:
+        notes = (*notes, f"free variables, as their values look like secrets: {', '.join(free)}")
+    about = {"image": image, "reason": f"proposed for {subject}", "shape": name or None}
+    try:
+        return Proposal(subject, image, name, _validated({**about, **values}), tuple(notes))
+    except Problem as problem:
+        return Proposal(subject, image, name, problem=str(problem))
+
+
+def _validated(values: dict[str, Any]) -> Infrastructure:
+    try:
+        return Infrastructure.model_validate(values)
+    except ValueError as error:
+        raise Problem(f"no entry can be made: {error}") from None
+
+
+def differs(container: Container, image: Image) -> Iterator[str]:
+    """Return what a container runs otherwise than its image does; variables by name."""
+    ours, theirs = container.config, image.config
+    if ours.entrypoint != theirs.entrypoint or container.command != theirs.command:
+        yield "command"
+    names = {item.partition("=")[0] for item in {*ours.env} ^ {*theirs.env}}
+    if names:
+        yield f"environment ({', '.join(sorted(names))})"
+    if (ours.healthcheck or {}) != (theirs.healthcheck or {}):
+        yield "health check"
+    if ours.user != theirs.user:
+        yield "user"
+
+
+def unlike(container: Container, entry: Infrastructure) -> Iterator[str]:
+    """
+    Return what a container has otherwise than an entry, for people; the judge on the node decides.
+    """
+    mounts = {str(mount) for mount in container.mounts}
+    if not {*entry.mounts} <= mounts <= {*entry.mounts, *entry.optional_mounts}:
+        yield f"mount ({', '.join(sorted(mounts - {*entry.mounts, *entry.optional_mounts}))})"
+    if entry.name and not re.fullmatch(entry.name, container.name):
+        yield "name"
+    free = {*entry.env_free}
+    names = {item.partition("=")[0] for item in {*container.config.env} ^ {*entry.env}} - free
+    if names:
+        yield f"environment ({', '.join(sorted(names))})"
+    if container.command != entry.command or container.config.entrypoint != entry.entrypoint:
+        yield "command"
+    if (container.config.healthcheck or {}) != (entry.healthcheck or {}):
+        yield "health check"
+    if container.config.user != entry.user:
+        yield "user"

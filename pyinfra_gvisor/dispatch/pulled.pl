@@ -1,0 +1,110 @@
+# Prints the images and containers of a node that may be infrastructure, a line of JSON each. Comes after json.pl and
+# docker_api.pl. Of variables whose name or value looks like a secret it prints only the name.
+# Arguments: a word, Docker's socket, a regular expression for the names of secrets, and two lists with an item a line:
+# names of images without tag, and images or containers that were asked for.
+use strict;
+use warnings;
+
+my (undef, undef, $secret, $repositories, $wanted) = @ARGV;
+my $limit_s = 30; # for an answer of Docker's
+my %of_shape = map { $_ => 1 } split /\n/, $repositories;
+my @wanted = split /\n/, $wanted;
+my @image = qw(Id RepoTags RepoDigests Created Size);
+my @config = qw(Image Entrypoint Cmd User WorkingDir Healthcheck Volumes);
+my @host = qw(Privileged CapAdd NetworkMode PidMode IpcMode UTSMode UsernsMode ExtraHosts AutoRemove Devices
+    DeviceRequests SecurityOpt Sysctls Tmpfs Init);
+my %label = map { $_ => 1 } qw(com.docker.compose.project com.docker.compose.service
+    com.docker.compose.project.working_dir coolify.managed coolify.proxy coolify.type coolify.name);
+my %printed;
+
+my @containers = candidates();
+my %used = map { plain(Json::members($_)->{Image}) => 1 } @containers;
+print_image($_) for Json::items(got("/images/json"));
+print_image(qq({"Id":"$_"})) for grep { !$printed{$_} } sort keys %used; # an image that has lost its tag
+print_container($_) for @containers;
+print "end of images\n";
+
+sub got {
+    my ($path) = @_;
+    my ($code, $body) = ask("GET", $path, $limit_s);
+    return undef if $code == 404; # removed in the meantime
+    die "Docker answers $code to $path\n" unless $code == 200 && $body =~ /[\]}]\s*\z/;
+    return $body;
+}
+
+sub plain { return defined $_[0] ? Json::decode($_[0]) // "" : "" }
+sub repository { return $_[0] =~ s/@.*//sr =~ s{:[^/:]*\z}{}r }
+sub is_wanted { my ($id) = @_; return scalar grep { $id =~ /^(?:sha256:)?\Q$_\E/ } map { s/^sha256://r } grep { /^(?:sha256:)?[0-9a-f]{12,64}\z/ } @wanted }
+
+sub candidates {
+    my @found;
+    for my $listed (Json::items(got("/containers/json?all=1"))) {
+        my $body = got("/containers/" . plain(Json::members($listed)->{Id}) . "/json") // next;
+        push @found, $body if is_candidate(Json::members($body));
+    }
+    return @found;
+}
+
+sub is_candidate { # what would fail in a sandbox, what a shape may know, and what was asked for
+    my ($top) = @_;
+    my ($config, $host) = (Json::members($top->{Config}), Json::members($top->{HostConfig}));
+    my $name = plain($top->{Name}) =~ s{^/}{}r;
+    return 1 if is_wanted(plain($top->{Id})) || is_wanted(plain($top->{Image})) || grep { $_ eq $name } @wanted;
+    return 1 if $of_shape{repository(plain($config->{Image}))} || ($host->{Privileged} // "") eq "true";
+    return 1 if grep { plain($host->{$_}) eq "host" } qw(NetworkMode PidMode);
+    return scalar grep { plain(Json::members($_)->{Source}) =~ m{/docker\.sock\z} } Json::items($top->{Mounts} // "[]");
+}
+
+sub print_image {
+    my ($listed) = @_;
+    my $id = plain(Json::members($listed)->{Id});
+    return unless $used{$id} || is_wanted($id) || grep { $of_shape{repository($_)} } names(Json::members($listed));
+    my $top = Json::members(got("/images/$id/json") // return);
+    my $config = Json::members($top->{Config} // "{}");
+    my $store = defined $top->{Descriptor} || plain(Json::members($top->{GraphDriver} // "{}")->{Name}) eq "" ? "true" : "false";
+    $printed{$id} = 1;
+    say_json("image", object($top, @image), qq("Config":{) . configured($config) . "}", qq("Containerd":$store));
+}
+
+sub names { my ($top) = @_; return map { plain($_) } map { Json::items($top->{$_} // "[]") } qw(RepoTags RepoDigests) }
+
+sub print_container {
+    my $top = Json::members($_[0]);
+    my ($config, $host) = (Json::members($top->{Config}), Json::members($top->{HostConfig}));
+    my $labels = Json::members($config->{Labels} // "{}");
+    my $kept = join ",", map { qq("$_":$labels->{$_}) } grep { $label{$_} } sort keys %$labels;
+    my @mounts = map { "{" . object(Json::members($_), qw(Type Name Source Destination RW)) . "}" } Json::items($top->{Mounts} // "[]");
+    my $running = Json::members($top->{State} // "{}")->{Running} // "false";
+    say_json("container", object($top, qw(Id Name Image Path Args)), qq("Running":$running),
+        qq("Config":{) . join(",", grep { $_ } configured($config), qq("Labels":{$kept})) . "}",
+        qq("HostConfig":{) . object($host, @host) . "}", qq("Mounts":[) . join(",", @mounts) . "]");
+}
+
+sub configured {
+    my ($config) = @_;
+    my @env = map { is_secret(plain($_)) ? quoted(plain($_) =~ s/=.*//sr) : $_ } Json::items($config->{Env} // "[]");
+    return join ",", grep { $_ } object($config, @config), qq("Env":[) . join(",", @env) . "]";
+}
+
+sub is_secret {
+    my ($name, $value) = split /=/, $_[0], 2;
+    return lc($name) =~ s/[^a-z0-9]//gr =~ /$secret/ || ($value // "") =~ m{://[^/\s@]*:[^/\s]*@|-----BEGIN };
+}
+
+sub quoted { return '"' . $_[0] =~ s/(["\\])/\\$1/gr . '"' }
+sub object { my ($all, @names) = @_; return join ",", map { qq("$_":$all->{$_}) } grep { defined $all->{$_} } @names }
+
+sub say_json { # facts print "?" for other than ASCII
+    my ($word, @members) = @_;
+    my $text = "{" . join(",", grep { $_ } @members) . "}";
+    utf8::decode($text);
+    $text =~ s/([^\x00-\x7f])/escaped(ord $1)/ge;
+    print "$word $text\n";
+}
+
+sub escaped {
+    my ($code) = @_;
+    return sprintf "\\u%04x", $code if $code < 0x10000;
+    $code -= 0x10000;
+    return sprintf "\\u%04x\\u%04x", 0xd800 | $code >> 10, 0xdc00 | $code & 0x3ff;
+}
