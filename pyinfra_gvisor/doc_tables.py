@@ -20,6 +20,7 @@ from pyinfra_gvisor.audit.capability_rules import (
 )
 from pyinfra_gvisor.audit.container_rules import CONTAINER_RULES
 from pyinfra_gvisor.audit.daemon_rules import DAEMON_RULES
+from pyinfra_gvisor.audit.default_rules import DEFAULT_RULES, INFRASTRUCTURE_RULES
 from pyinfra_gvisor.audit.device_rules import DEVICE_RULES, DRIVERS, HARMLESS, SENTRYS
 from pyinfra_gvisor.audit.foreign_rules import FOREIGN_RULES
 from pyinfra_gvisor.audit.hardening import HARDENING
@@ -93,6 +94,7 @@ RULE_GROUPS: dict[str, tuple[Rule[Any], ...]] = {
     "Docker and the kernel": ENGINE_RULES,
     "Releases, runtimes and proof": GVISOR_RULES,
     "daemon.json": DAEMON_RULES,
+    "Containers that ask for no runtime": (*DEFAULT_RULES, *INFRASTRUCTURE_RULES),
     "Runtimes that containers need": RUNTIME_RULES,
     "Hardening of dockerd": HARDENING,
     "Firewall, kernel and resolver": tuple(
