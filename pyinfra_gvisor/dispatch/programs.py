@@ -62,8 +62,8 @@ def literal(value: Any) -> str:
     """Return a JSON value as an expression of perl: text in single quotes, see perlop(1)."""
     if value is None:
         return "undef"
-    if isinstance(value, bool | int):
-        return str(int(value))
+    if isinstance(value, bool | int | float):
+        return str(int(value) if isinstance(value, bool) else value)
     if isinstance(value, str):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     if isinstance(value, Mapping):

@@ -187,7 +187,10 @@ daemon_json_file() {
 wrapper() { # sum path: prints a wrapper and its exec line; the shell reads it, which starts no process
     printf 'wrapper %s %s\n' "$1" "$2"
     while IFS= read -r content; do
-        case "$content" in 'exec '*) printf 'starts %s %s\n' "$2" "$content" ;; esac
+        case "$content" in
+            'exec '*) printf 'starts %s %s\n' "$2" "$content" && break ;; # perl follows
+            '#!/usr/bin/perl'*) break ;;
+        esac
     done < "$2"
 }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.unit.node_script import Machine, process
@@ -210,6 +211,27 @@ def test_what_a_wrapper_starts_is_told(machine: Machine) -> None:
 
     assert found == {
         item.path.rsplit("/", 1)[-1]: item.text.splitlines()[-1] for item in (plain, named)
+    }
+
+
+def test_what_a_policy_says_is_not_taken_for_what_its_wrapper_starts(machine: Machine) -> None:
+    directory = machine.gvisor / "runtimes"
+    directory.mkdir(parents=True)
+    entry = Infrastructure(
+        image=f"sha256:{'a' * 64}", reason="its command is odd", command=("\nexec /bin/sh --evil",)
+    )
+    found = wrappers("20260928.0", {"runsc": Runtime()}, Dispatch("runsc", (entry,)))
+    for item in found:
+        (directory / item.path.rsplit("/", 1)[-1]).write_text(item.text)
+
+    starts = {
+        path.rsplit("/", 1)[-1].split("-")[0]: words
+        for path, words in machine.node().starts.items()
+    }
+
+    assert starts == {
+        "runsc": 'exec /opt/gvisor/releases/20260928.0/runsc --network=host --overlay2=none "$@"',
+        "gvisordefault": 'exec /opt/gvisor/releases/20260928.0/runsc "$@"',
     }
 
 
