@@ -16,6 +16,7 @@ DEPLOYS = {
     "run_node": "gvisor",
     "examine_node": "doctor",
     "audit_node": "audit",
+    "list_infrastructure": "infrastructure",
     "list_generations": "generations",
     "roll_back": "rollback",
     "remove": "remove",

@@ -19,6 +19,8 @@ COMMANDS = {
     "apply": "nodes",
     "audit": "nodes",
     "drift": "drift",
+    "infrastructure": "infrastructure",
+    "accept": "infrastructure",
     "rollback": "nodes",
     "remove": "nodes",
     "generations": "nodes",

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -91,12 +91,18 @@ def _existing(path: str) -> str:
     return path
 
 
-def run_pyinfra(arguments: Sequence[str], *, plan: bool = False) -> int:
+def run_pyinfra(
+    arguments: Sequence[str],
+    *,
+    plan: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> int:
     """
     Print the command of pyinfra without its secrets, run it, and return 0 if it succeeds, else 1.
 
     + plan: the run only plans. It goes on after a host that failed, and ignores ``PYINFRA_YES``,
       with which pyinfra would not look for changes
+    + environment: further variables for the run
 
     pyinfra returns 2 for a wrong command line, and 0 after Ctrl-C and if somebody declines at its
     prompt. Here 2 has another meaning, and the other two are failures.
@@ -104,14 +110,14 @@ def run_pyinfra(arguments: Sequence[str], *, plan: bool = False) -> int:
     click.echo(f"$ pyinfra {shlex.join(shown_words(arguments))}", err=True)
     with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
         declined = Path(directory, "declined")
-        environment = {**os.environ, DECLINED_PATH: str(declined)}
+        given = {**os.environ, DECLINED_PATH: str(declined), **(environment or {})}
         if plan:
-            environment.pop("PYINFRA_YES", None)
+            given.pop("PYINFRA_YES", None)
         # -P: as with the program "pyinfra", no file of the current directory hides a module.
         command = [sys.executable, "-P", "-m", "pyinfra", *arguments]
         asks = plan and not sys.stdin.isatty()
         with subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE if asks else None
+            command, env=given, stdin=subprocess.PIPE if asks else None
         ) as process:
             if process.stdin:  # pyinfra asks whether to go on after a host that failed: Enter
                 with suppress(BrokenPipeError), process.stdin as answers:

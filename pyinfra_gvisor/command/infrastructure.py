@@ -1,0 +1,157 @@
+"""``infrastructure`` and ``accept``: which containers run outside of gVisor on the nodes."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from pyinfra_gvisor.command.exit_codes import FAILED
+from pyinfra_gvisor.command.running import INVENTORY, Nodes, pyinfra_arguments, run_pyinfra
+from pyinfra_gvisor.dispatch.acceptance import Chosen, cards, chosen, file_of, with_reason
+from pyinfra_gvisor.dispatch.accepted import accepted_text, merged, read_accepted, write_accepted
+from pyinfra_gvisor.dispatch.found import FOUND_DIR, WANTED, HostFound, is_same, read_found
+from pyinfra_gvisor.dispatch.policy import Infrastructure
+from pyinfra_gvisor.dispatch.shapes import SHAPES
+from pyinfra_gvisor.errors import Problem
+
+_DEPLOY = "infrastructure"
+_SHORTEST_REASON = 10  # characters: policy.selectors.Reason
+_INVENTORY = click.option(
+    "--inventory", default=INVENTORY, show_default=True, metavar="FILE", help="The nodes."
+)
+
+
+class _Typed(NamedTuple):
+    """What was typed: names, and after ``--`` options of pyinfra."""
+
+    names: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+def _typed(words: Sequence[str]) -> _Typed:
+    first = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
+    return _Typed(tuple(words[:first]), tuple(words[first:]))
+
+
+@click.command()
+@_INVENTORY
+@click.argument("hosts", nargs=-1, metavar="[HOST…] [-- OPTIONS…]")
+def infrastructure(inventory: str, hosts: tuple[str, ...]) -> int:
+    """
+    List the platform's own containers. Changes nothing.
+
+    For each node: known images and containers, whether they are accepted, what they have otherwise
+    than their image, and the entries that accept would write.
+    """
+    typed = _typed(hosts)
+    nodes = Nodes(inventory, typed.names, typed.options)
+    return run_pyinfra(pyinfra_arguments(nodes, _deploy(), "-y"))
+
+
+@click.command()
+@_INVENTORY
+@click.option("--limit", multiple=True, metavar="PATTERN", help="Hosts or groups.")
+@click.option("--reason", metavar="TEXT", help="Why it may run outside of gVisor.")
+@click.option(
+    "--shape", type=click.Choice(list(SHAPES)), help="What it is. Default: by its image's name."
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.argument("things", nargs=-1, required=True, metavar="IMAGE_ID|CONTAINER… [-- OPTIONS…]")
+def accept(
+    inventory: str,
+    limit: tuple[str, ...],
+    reason: str | None,
+    shape: str | None,
+    things: tuple[str, ...],
+    *,
+    yes: bool,
+) -> int:
+    """
+    Accept an image or a container as infrastructure.
+
+    Shows it as it is on the nodes, writes it to infrastructure.json in the current directory, and
+    brings it to the nodes.
+    """
+    typed = _typed(things)
+    _check(typed.names, reason, yes=yes)
+    nodes = Nodes(inventory, limit, typed.options)
+    found = _look(nodes, typed.names)
+    picked = chosen(found, typed.names, shape)
+    path = Path(file_of(found, picked))
+    new = _new(path, picked, reason)
+    for line in cards(found, picked):
+        click.echo(line)
+    if not new:
+        click.echo(f"{path}: already accepted")
+    elif not _written(path, new, yes=yes):
+        return FAILED
+    return run_pyinfra(pyinfra_arguments(nodes, "gvisor", *(("-y",) if yes else ())))
+
+
+def _check(names: Sequence[str], reason: str | None, *, yes: bool) -> None:
+    if not names:
+        raise click.UsageError("give the id of an image, or the name of a container")
+    if tag := next((name for name in names if _is_reference(name)), None):
+        todo = "give the image's id: pyinfra-gvisor infrastructure lists ids"
+        raise Problem("a name is no identity: any image can have it", got=tag, todo=todo)
+    if reason is not None and len(reason.strip()) < _SHORTEST_REASON:
+        todo = f"write {_SHORTEST_REASON} characters or more"
+        raise Problem("--reason is too short", got=reason, todo=todo)
+    if not yes and not sys.stdin.isatty():
+        raise Problem("accept asks before a change, and stdin is no terminal", todo="add -y")
+
+
+def _is_reference(name: str) -> bool:
+    """Return True for an image's name, which is no name of a container and no id."""
+    return not re.fullmatch(r"(sha256:)?[0-9a-f]+|[a-zA-Z0-9][a-zA-Z0-9_.-]*", name)
+
+
+def _deploy() -> str:
+    """Return the fleet's deploy file; this package's own for a fleet that has none."""
+    if Path(deploy := f"deploys/{_DEPLOY}.py").exists():
+        return deploy
+    found = find_spec(f"pyinfra_gvisor.deploys.{_DEPLOY}")
+    return deploy if found is None or found.origin is None else found.origin
+
+
+def _look(nodes: Nodes, names: Sequence[str]) -> tuple[HostFound, ...]:
+    with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
+        environment = {FOUND_DIR: directory, WANTED: json.dumps(list(names))}
+        code = run_pyinfra(pyinfra_arguments(nodes, _deploy(), "-y"), environment=environment)
+        found = read_found(Path(directory))
+    if code and not found:
+        raise Problem("no node could be read; nothing was written", todo="see the errors above")
+    if code:
+        click.echo("not every node could be read: see the errors above", err=True)
+    return found
+
+
+def _new(path: Path, picked: Sequence[Chosen], reason: str | None) -> tuple[Infrastructure, ...]:
+    """Return the entries that are not in the file yet."""
+    known = read_accepted(path) if path.exists() else ()
+    today = str(datetime.now(UTC).date())
+    return tuple(
+        with_reason(item, reason, today)
+        for item in picked
+        if not any(is_same(item.entry, entry) for entry in known)
+    )
+
+
+def _written(path: Path, new: Sequence[Infrastructure], *, yes: bool) -> bool:
+    click.echo(f"\nto be written to {path}:\n{accepted_text(new)}")
+    if not yes and not click.confirm(f"Accept {len(new)} as infrastructure?", default=False):
+        click.echo("nothing was written", err=True)
+        return False
+    known = read_accepted(path) if path.exists() else ()
+    write_accepted(path, merged(known, new))
+    click.echo(f"wrote {path}")
+    return True

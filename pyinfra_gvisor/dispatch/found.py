@@ -1,0 +1,119 @@
+"""What the deploy ``infrastructure`` found on a host: for people, and for ``accept``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pyinfra_gvisor.dispatch.accepted import accepted_text, read_accepted
+from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure
+from pyinfra_gvisor.dispatch.proposals import Proposal
+from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Pulled, read_pulled
+
+# Environment variables, since pyinfra passes no arguments to a deploy.
+FOUND_DIR: Final = "PYINFRA_GVISOR_FOUND"  # a directory for a file of each host
+WANTED: Final = "PYINFRA_GVISOR_WANTED"  # JSON: a list of ids and names
+
+Accepted = Literal["yes", "no", "other"]
+
+_HEAD = ("container or image", "shape", "image id", "accepted")
+_WIDTHS = (40, 20, 12, 8)
+
+
+@dataclass(frozen=True)
+class HostFound:
+    """
+    What was found on a host. ``reads``: the file that its ``gvisor_infrastructure`` names; None if
+    it names none.
+    """
+
+    host: str
+    reads: str | None
+    entries: tuple[Infrastructure, ...]
+    pulled: Pulled
+
+
+def declared(value: Any) -> tuple[str | None, tuple[Infrastructure, ...]]:
+    """
+    Return the file that ``gvisor_infrastructure`` names, and the entries that are declared.
+
+    A file that does not exist yet has no entries. Raises ``ValueError`` if the value is wrong.
+    """
+    if isinstance(value, str):
+        return value, read_accepted(Path(value)) if Path(value).exists() else ()
+    return None, tuple(Infrastructure.model_validate(item) for item in value or ())
+
+
+def write_found(directory: Path, number: int, found: HostFound) -> None:
+    """Write a host's findings to a file for ``read_found``. Raises ``OSError``."""
+    document = {
+        "host": found.host,
+        "reads": found.reads,
+        "entries": [entry.written() for entry in found.entries],
+        "pulled": found.pulled.to_json(),
+    }
+    (directory / f"{number}.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def read_found(directory: Path) -> tuple[HostFound, ...]:
+    """Return what ``write_found`` wrote, sorted by host."""
+    documents = [json.loads(path.read_text("utf-8")) for path in directory.glob("*.json")]
+    found = (
+        HostFound(
+            item["host"],
+            item["reads"],
+            tuple(map(Infrastructure.model_validate, item["entries"])),
+            read_pulled(item["pulled"]),
+        )
+        for item in documents
+    )
+    return tuple(sorted(found, key=lambda item: item.host))
+
+
+def state(entry: Infrastructure, entries: Sequence[Infrastructure]) -> Accepted:
+    """Return whether an entry is accepted. ``other``: its image and shape are, but otherwise."""
+    if any(is_same(entry, known) for known in entries):
+        return "yes"
+    same = ((known.image, known.shape) == (entry.image, entry.shape) for known in entries)
+    return "other" if any(same) else "no"
+
+
+def is_same(one: Infrastructure, other: Infrastructure) -> bool:
+    """
+    Return True if two entries are about the same containers. An operator may have written another
+    reason, and may have added free variables and optional mounts.
+    """
+    left_out = {"reason", *EXTENDED}
+    return one.model_dump(exclude=left_out) == other.model_dump(exclude=left_out)
+
+
+def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Iterator[str]:
+    """Return a table of what a host has, with the entries that are not accepted yet."""
+    if not found:
+        yield "no image and no container of the platform, and none that a sandbox would refuse"
+        return
+    yield _row(_HEAD)
+    for item in found:
+        word = state(item.entry, entries) if item.entry else "never"
+        short = item.image.removeprefix("sha256:")[:SHORT_ID]
+        yield _row((item.subject, item.shape or "-", short, word))
+        yield from (f"  {note}" for note in (*item.notes, item.problem) if note)
+    new = [item.entry for item in found if item.entry and state(item.entry, entries) != "yes"]
+    if new:
+        yield "to accept: pyinfra-gvisor accept, with an image id or a container's name. Entries:"
+        yield from accepted_text(new).splitlines()
+
+
+def unused(entries: Sequence[Infrastructure], pulled: Pulled) -> Iterator[str]:
+    """Return a line for each accepted image that is not on the host."""
+    for image in sorted({entry.image for entry in entries} - {*pulled.images}):
+        titles = sorted({entry.title for entry in entries if entry.image == image})
+        short = image.removeprefix("sha256:")[:SHORT_ID]
+        yield f"accepted, but not on this node: {short} ({', '.join(titles)})"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()
