@@ -21,7 +21,8 @@ from pyinfra_gvisor.operations.closing import close_with_summary
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.removal import refuse_removal
-from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrapper
 from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.wanted import without_us
 
@@ -52,26 +53,45 @@ def checked_rollback(host: Host) -> Rollback | None:
     except Problem as problem:
         fail(host, problem.at("rollback", DAEMON_JSON, host.name))
         return None
-    release = chosen.releases[-1] if chosen.releases else None
-    profiles = {name: settings.runtimes.get(name, Runtime()) for name in chosen.runtimes}
-    of_then = settings.model_copy(
-        # Nothing is downloaded, so no checksum has to be known. Other parts stay as they are.
-        update={
-            "release": release or settings.release,
-            "runtimes": profiles,
-            "source": "debian",
-            "textfile_dir": None,
-        }
-    )
+    of_then = settings_of(chosen, settings)
     if refused := [*preflight(node, of_then), *every.refusals(node, of_then)]:
         fail(host, *(problem.at("rollback", "node", host.name) for problem in refused))
         return None
     return Rollback(
         settings=settings,
         number=chosen.number,
-        release=release,
-        profiles=profiles,
+        release=of_then.release if chosen.releases else None,
+        profiles=of_then.proven_runtimes,
         risks=accepted_risks(of_then),
+    )
+
+
+def settings_of(chosen: Generation, settings: Settings) -> Settings:
+    """
+    Return the settings as they were in a generation, as far as its daemon.json tells that.
+
+    The options of its runtimes are those that are declared now. The seal is one of them only if the
+    generation's wrapper is the same one.
+    """
+    runtimes: dict[str, Runtime] = {}
+    for name, release in chosen.runtimes.items():
+        profile = settings.runtimes.get(name, Runtime())
+        if chosen.values["runtimes", name] != {"path": wrapper(name, release, profile).path}:
+            profile = profile.model_copy(update={"seal": None})
+        if name != DEFAULT_RUNTIME:
+            runtimes[name] = profile
+    is_default = chosen.values.get(("default-runtime",)) == DEFAULT_RUNTIME
+    usual = settings.default_runtime
+    return settings.model_copy(
+        # Nothing is downloaded, so no checksum has to be known. Other parts stay as they are.
+        update={
+            "release": chosen.releases[-1] if chosen.releases else settings.release,
+            "runtimes": runtimes,
+            "default": "sandbox" if is_default and runtimes else "off",
+            "default_runtime": usual if usual in runtimes else None,
+            "source": "debian",
+            "textfile_dir": None,
+        }
     )
 
 

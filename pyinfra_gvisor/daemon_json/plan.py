@@ -40,6 +40,7 @@ from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.reach import Published
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 
 Restart = Literal["auto", "reload", "never"]
 STATE_ADVICE = {
@@ -178,12 +179,22 @@ def plan_around_users(
         needed = [f"{name} (these need it to start: {', '.join(used[name])})" for name in lost]
         raise Problem(
             f"the change would remove runtimes that containers need: {'; '.join(needed)}",
-            todo="add these runtimes to the file, or recreate or remove these containers"
-            if keep_running is True
-            else "keep these runtimes in gvisor_runtimes, or recreate or remove these containers; "
-            "gvisor_keep_running = True keeps the runtimes until no container needs them",
+            todo=_how_to_free(lost, keep_running=keep_running is True),
         )
     return replace(kept, kept=used)
+
+
+def _how_to_free(lost: Collection[str], *, keep_running: bool) -> str:
+    """Return what to do about runtimes that would be removed although containers need them."""
+    if keep_running:
+        return "add these runtimes to the file, or recreate or remove these containers"
+    keeps = "gvisor_keep_running = True keeps the runtimes until no container needs them"
+    if DEFAULT_RUNTIME in lost:  # recreated before that, they would need it again
+        off = 'run deploys/gvisor.py with gvisor_default = "off", then recreate or remove these'
+        return f"{off} containers; {keeps}"
+    return (
+        f"keep these runtimes in gvisor_runtimes, or recreate or remove these containers; {keeps}"
+    )
 
 
 def plan_merged(
