@@ -8,6 +8,7 @@ from typing import Literal
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
@@ -30,6 +31,7 @@ def have(settings: Settings) -> None:
         interval_s=settings.watch_interval_s,
         action=settings.watch_action,
         textfile_dir=settings.textfile_dir,
+        default=settings.preview if settings.dispatch else None,
         name="Install the watch for containers outside gVisor",
     )
 
@@ -48,6 +50,7 @@ def watch(
     interval_s: int = 120,
     action: Literal["report", "stop"] = "report",
     textfile_dir: str | None = None,
+    default: Preview | None = None,
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Install the systemd timer that looks for containers that must run in gVisor but do not.
@@ -58,12 +61,14 @@ def watch(
     + interval_s: seconds between two checks
     + action: ``report`` writes findings to the node's journal; ``stop`` also stops the containers
     + textfile_dir: directory for its Prometheus metrics (node exporter); None writes no metrics
+    + default: the policy of the default runtime, by which every container must that is no
+      infrastructure, instead of ``must`` and ``exempt``; None: as these say
 
     Fails the host, with nothing changed, if the node has no systemd, no perl or no such directory.
     """
 
     def plan(node: Node) -> PartPlan:
-        asked = Watch(must, exempt, interval_s, action, textfile_dir) if wanted else None
+        asked = Watch(must, exempt, interval_s, action, textfile_dir, default) if wanted else None
         return plan_watch(node.part(WatchState), asked, init=node.init)
 
     yield from bring(OPERATION, NAME, plan, _command, settled="the watch is as declared")

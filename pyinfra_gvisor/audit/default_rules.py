@@ -31,11 +31,14 @@ def _not_accepted(host: Audited) -> Iterator[Seen]:
 
 
 def _refused(host: Audited) -> Iterator[Seen]:
-    for place in host.node.places.values():
+    """Report a refused container as less severe if it does not run: a user may have tried it."""
+    running = {item.id for item in host.node.containers}
+    for identity, place in host.node.places.items():
         if place.where != "refused":
             continue
         if place.when == "start":
-            yield Seen(place.name, place.why)
+            worse = None if identity in running else Severity.MEDIUM
+            yield Seen(place.name, place.why, worse)
         else:
             yield Seen(place.name, f"once it is recreated: {place.why}", Severity.MEDIUM)
 
@@ -69,7 +72,7 @@ DEFAULT_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "container-refused",
         Severity.HIGH,
-        "Docker will not start this container again: a sandbox may not have what it asks for",
+        "Docker would refuse to start this container again",
         "Recreate the container without what is named, or allow it in gvisor_seal. If it is "
         "infrastructure, add it to gvisor_infrastructure",
         _refused,

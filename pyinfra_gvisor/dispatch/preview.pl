@@ -1,31 +1,29 @@
 # Says what create.pl would decide about a container at its next start. Comes after docker_api.pl, places.pl,
-# container.pl, seal.pl, choose.pl and the variables that preview.py writes: $policy (undef: there is none), $seals by
+# container.pl, seal.pl, choose.pl and the variables that preview.py sets: $policy (undef: there is none), $seals by
 # name of a declared runtime, $default (the name of the default runtime).
 use strict;
 use warnings;
 
 package Preview;
 
-our ($policy, $seals, $default);
-
 # Returns where a container would run ("runc", "sandbox" or "refused"), why, and when: at its next "start", or only
 # when it is "recreated", because it was created with a runtime that is not ours. Empty: nothing of ours decides.
 sub place {
     my ($container) = @_;
     my $asked = $container->{host}{Runtime} // "";
-    if ($asked ne $default && $seals->{$asked}) {
-        return (sealed($container, $asked, "asks for runtime $asked"), "start");
+    if ($asked ne $Preview::default && $Preview::seals->{$asked}) {
+        return (sealed($container, $asked, "runtime $asked"), "start");
     }
-    return () unless $policy;
-    my $when = $asked eq "" || $asked eq $default ? "start" : "recreated";
-    my ($where, $why) = Choose::where($container, $policy);
-    return ($where eq "sandbox" ? sealed($container, $default, $why) : ($where, $why), $when);
+    return () unless $Preview::policy;
+    my $when = $asked eq "" || $asked eq $Preview::default ? "start" : "recreated";
+    my ($where, $why) = Choose::where($container, $Preview::policy);
+    return ($where eq "sandbox" ? sealed($container, $Preview::default, $why) : ($where, $why), $when);
 }
 
 sub sealed {
     my ($container, $runtime, $why) = @_;
-    my ($refused, $stripped) = Seal::asked_in_vain($container, $seals->{$runtime}, undef);
-    return ("refused", join "; ", @$refused) if @$refused;
+    my ($refused, $stripped) = Seal::asked_in_vain($container, $Preview::seals->{$runtime}, undef);
+    return ("refused", join "; ", @$refused, grep { /^not the accepted / } $why) if @$refused;
     my @gone = map { @{$stripped->{$_}} } sort keys %$stripped;
     return ("sandbox", join "; ", $why, @gone ? "without " . join ", ", @gone : ());
 }
@@ -35,17 +33,17 @@ sub is_infrastructure {
     my ($root, $id) = @_;
     my $container = Container::read_container($root, $id);
     my $asked = $container->{host}{Runtime} // "";
-    return "" if $asked ne $default && $seals->{$asked};
-    return (Choose::where($container, $policy))[0] eq "runc";
+    return "" if $asked ne $Preview::default && $Preview::seals->{$asked};
+    return (Choose::where($container, $Preview::policy))[0] eq "runc";
 }
 
 # Returns the images of known shapes that no entry of the policy accepts: {id, names, shape}.
 sub unaccepted_images {
-    my %accepted = map { $_->{image} => 1 } @{$policy->{entries}};
+    my %accepted = map { $_->{image} => 1 } @{$Preview::policy->{entries}};
     my @found;
     for my $image (@{listed_images()}) {
         my @names = map { Container::bytes($_) } @{$image->{RepoTags} // []}, @{$image->{RepoDigests} // []};
-        my ($shape) = grep { is_of($_, @names) } @{$policy->{shapes}} or next;
+        my ($shape) = grep { is_of($_, @names) } @{$Preview::policy->{shapes}} or next;
         next if $accepted{$image->{Id}};
         push @found, {id => $image->{Id}, names => [grep { is_of($shape, $_) } @names], shape => $shape->{name}};
     }
@@ -59,7 +57,7 @@ sub is_of {
 }
 
 sub listed_images { # only images of shapes: with containerd's store, a long list takes seconds
-    my @names = map { s{^docker\.io/}{}r } map { @{$_->{repositories}} } @{$policy->{shapes}} or return [];
+    my @names = map { s{^docker\.io/}{}r } map { @{$_->{repositories}} } @{$Preview::policy->{shapes}} or return [];
     my $filter = '{"reference":[' . join(",", map { qq("$_") } @names) . "]}";
     $filter =~ s/([^A-Za-z0-9._-])/sprintf "%%%02X", ord $1/ge;
     my ($code, $body) = main::ask("GET", "/images/json?filters=$filter", 20);

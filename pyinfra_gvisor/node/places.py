@@ -115,7 +115,8 @@ def _told(place: Place, now: str | None) -> tuple[int, str, str]:
     if before != after:
         text = f"{before} now, {after} after the next start{because}"
         return 1, text, f"have {text}"
-    return (2 if after == "runc" else 3), f"{after}{because}", f"run in {after}{because}"
+    many = "run under runc" if after == "runc" else "run in gVisor"
+    return (2 if after == "runc" else 3), f"{after}{because}", f"{many}{because}"
 
 
 def _recreated(place: Place) -> tuple[int, str, str]:

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # Checks every running container and reports to the journal, each time, those that must run in gVisor by the policy
 # and do not. Keeps no state between checks. Arguments: the policy file and Docker's socket. Needs perl-base only,
-# which every Debian and Ubuntu has. Comes after docker_api.pl and the files of sandbox/.
+# which every Debian and Ubuntu has. Comes after docker_api.pl and the files of sandbox/; for a policy with "default"
+# also after preview.pl, which knows the infrastructure of the node.
 use strict;
 use warnings;
 no warnings qw(newline);
@@ -10,13 +11,13 @@ use Fcntl qw(LOCK_SH O_CREAT O_EXCL O_WRONLY);
 my $proof_lock = "/run/pyinfra-gvisor/probe.lock"; # prove.sh holds it while its containers exist
 my $most_s = 480; # longest wait for a proof: the unit limits a check to 600 s
 my $policy = read_policy($ARGV[0]);
-my $ground;
+my ($ground, $data_root);
 $SIG{PIPE} = "IGNORE";
 exit main();
 
 sub main {
     my $ids = eval { running() };
-    $ids = undef unless $ids && eval { $ground = know_ground() };
+    $ids = undef unless $ids && eval { $ground = know_ground(); $data_root = find_data_root(); 1 };
     if (!$ids) {
         journal(3, "Docker does not answer, so no container was checked; see systemctl status docker: $@");
         return 1;
@@ -30,8 +31,11 @@ sub main {
     my @bare = grep { $_->{must} && $_->{state} ne "sandboxed" } @seen;
     journal(3, complaint($_)) for @bare;
     journal(6, account(@seen)) unless @bare || $failed;
+    my $images = eval { [$policy->{default} ? Preview::unaccepted_images() : ()] };
+    if (!$images) { journal(3, "images cannot be listed: $@"); $failed = 1 }
+    journal(4, unaccepted($_)) for @{$images // []};
     # not written after a failure: its old time then shows that containers are unknown
-    if (!$failed && $policy->{textfile} && !eval { write_metrics(\@seen, scalar @bare); 1 }) {
+    if (!$failed && $policy->{textfile} && !eval { write_metrics(\@seen, scalar @bare, scalar @$images); 1 }) {
         journal(3, "$policy->{textfile} cannot be written: $@");
         $failed = 1;
     }
@@ -53,6 +57,8 @@ sub complaint {
     my ($one) = @_;
     my $todo = $one->{state} eq "unknown"
         ? "run deploys/gvisor.py and deploys/audit.py again, then recreate the container"
+        : $policy->{default}
+        ? "recreate the container without a runtime, or add it to gvisor_infrastructure"
         : "recreate the container under a gVisor runtime, or exempt it in gvisor_exempt";
     my $is = $one->{state} eq "unknown" ? "but this cannot be verified" : "but runs directly on the host kernel";
     return "$one->{shown} must run in gVisor, $is: "
@@ -62,8 +68,21 @@ sub complaint {
 sub account {
     my $must = grep { $_->{must} } @_;
     my $exempt = grep { $_->{exempt} } @_;
-    return sprintf "%d containers checked: %d must run in gVisor and do; %d are exempt",
-        scalar @_, $must, $exempt;
+    return sprintf "%d containers checked: %d must run in gVisor and do; %d are %s",
+        scalar @_, $must, $exempt, $policy->{default} ? "infrastructure" : "exempt";
+}
+
+sub unaccepted {
+    my ($image) = @_;
+    return "image $image->{names}[0] is not accepted, so Docker will not start it as $image->{shape}; "
+        . "look at the image, then run pyinfra-gvisor accept $image->{id}, or remove it";
+}
+
+sub find_data_root { # Docker's files tell which containers are infrastructure
+    return "" unless $policy->{default};
+    my ($code, $body) = ask("GET", "/info", 20);
+    die "answer $code\n" unless $code == 200;
+    return Container::bytes(json($body)->{DockerRootDir});
 }
 
 # Checks again right before stopping: the container may have changed. One that may be a sandbox is not stopped.
@@ -115,7 +134,7 @@ sub look {
         die "answer $code\n" unless $code == 200;
         my $told = json($body);
         return undef unless $told->{State}{Running} && $told->{State}{Pid}; # Pid 0: about to be restarted
-        $one = judged($told);
+        $one = judged($told) // return undef;
         last unless $one->{blank};
         select undef, undef, undef, 0.3;
     }
@@ -128,8 +147,18 @@ sub judged {
     my $labels = $told->{Config}{Labels} // {};
     my ($process, $state, $why) = judged_container($told, $ground);
     my ($exe, $argv0) = @{$process}{qw(executable argv0)};
-    my $exempt = grep { selects($_, $name, $labels) } @{$policy->{exempt}};
-    my $wanted = grep { selects($_, $name, $labels) } @{$policy->{must}};
+    my ($wanted, $exempt);
+    if ($policy->{default}) {
+        $wanted = 1;
+        $exempt = eval { Preview::is_infrastructure($data_root, $told->{Id}) };
+        if (!defined $exempt) {
+            die $@ if -d "$data_root/containers/$told->{Id}";
+            return undef;
+        }
+    } else {
+        $wanted = grep { selects($_, $name, $labels) } @{$policy->{must}};
+        $exempt = grep { selects($_, $name, $labels) } @{$policy->{exempt}};
+    }
     return {
         id => $told->{Id},
         shown => "$name (" . substr($told->{Id}, 0, 12) . ")",
@@ -158,14 +187,14 @@ sub selects { # true if the selector $_[0] matches a container with this name an
 # Reads the policy that pyinfra_gvisor/parts/watch/files.py has written; special characters are %XX, in UTF-8.
 sub read_policy {
     my ($path) = @_;
-    my %read = (action => "report", textfile => "", must => [], exempt => []);
+    my %read = (action => "report", textfile => "", default => "", must => [], exempt => []);
     my $into;
     open my $file, "<", $path or die "<3>$path: $!\n";
     while (my $line = <$file>) {
         my ($key, @words) = split " ", $line;
         next if !defined $key || $key =~ /^#/;
         s/^=//, s/%([0-9A-F]{2})/chr hex $1/ge, utf8::decode($_) for @words;
-        if ($key eq "action" || $key eq "textfile") { $read{$key} = $words[0] }
+        if ($key =~ /^(?:action|textfile|default)\z/) { $read{$key} = $words[0] }
         elsif ($key eq "must" || $key eq "exempt") { push @{$read{$key}}, $into = {labels => []} }
         elsif ($key eq "label" && $into) { push @{$into->{labels}}, [@words] }
         elsif ($key eq "name" && $into) { my ($pattern) = @words; $into->{name} = qr/\A$pattern\z/s }
@@ -176,7 +205,7 @@ sub read_policy {
 
 # Written to a new file first, whose name no exporter reads, then renamed.
 sub write_metrics {
-    my ($seen, $bare) = @_;
+    my ($seen, $bare, $images) = @_;
     my %count;
     my %shown = (sandboxed => "true", bare => "false", unknown => "unknown");
     $count{$_->{runtime}}{$shown{$_->{state}}}++ for @$seen;
@@ -190,8 +219,10 @@ sub write_metrics {
         push @lines, qq(gvisor_watch_containers{runtime="$value",sandboxed="$_"} $is{$_}) for sort keys %is;
     }
     push @lines, "# HELP gvisor_watch_unsandboxed Containers that must run in gVisor and do not, or cannot be verified.",
-        "# TYPE gvisor_watch_unsandboxed gauge", "gvisor_watch_unsandboxed $bare",
-        "# HELP gvisor_watch_last_run_timestamp_seconds Time of the last complete check.",
+        "# TYPE gvisor_watch_unsandboxed gauge", "gvisor_watch_unsandboxed $bare";
+    push @lines, "# HELP gvisor_watch_unaccepted_images Images of known platforms that Docker will refuse to start.",
+        "# TYPE gvisor_watch_unaccepted_images gauge", "gvisor_watch_unaccepted_images $images" if $policy->{default};
+    push @lines, "# HELP gvisor_watch_last_run_timestamp_seconds Time of the last complete check.",
         "# TYPE gvisor_watch_last_run_timestamp_seconds gauge",
         "gvisor_watch_last_run_timestamp_seconds " . time;
     my $beside = "$policy->{textfile}.new";

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from urllib.parse import quote
 
+from pyinfra_gvisor.dispatch.preview import JUDGING, Preview
 from pyinfra_gvisor.node_files import unit_text
 from pyinfra_gvisor.policy.selectors import Selector
 from pyinfra_gvisor.scripts import program
@@ -23,20 +24,30 @@ METRICS = "pyinfra_gvisor_watch.prom"
 TIMEOUT_S = 600  # enough for a busy dockerd, and to stop fifty containers that need 10 s each
 
 
-def script_text() -> str:
-    """Return the program that checks the containers."""
-    return program(
+def script_text(preview: Preview | None = None) -> str:
+    """
+    Return the program that checks the containers.
+
+    + preview: the policy of the default runtime; None: the policy file says what must be sandboxed
+    """
+    text = program(
         "scripts/json.pl",
         "scripts/docker_api.pl",
         "sandbox/process.pl",
         "sandbox/verdict.pl",
         "sandbox/ground.pl",
-        "scripts/watch.pl",
     )
+    judging = f"{program(*JUDGING)}{preview.given}" if preview else ""
+    return f"{text}{judging}{program('scripts/watch.pl')}"
 
 
 def policy_text(
-    must: Iterable[Selector], exempt: Iterable[Selector], action: str, textfile: str | None
+    must: Iterable[Selector],
+    exempt: Iterable[Selector],
+    action: str,
+    textfile: str | None,
+    *,
+    default: bool = False,
 ) -> str:
     """
     Return the policy as lines for ``scripts/watch.pl``.
@@ -45,8 +56,12 @@ def policy_text(
     + exempt: which of these are exempt
     + action: ``report`` or ``stop``
     + textfile: the path of the metrics file; None writes no metrics
+    + default: every container must but infrastructure, which the program knows; `must` and
+      `exempt` do not count
     """
     lines = [f"action {action}", *([f"textfile {textfile}"] if textfile else [])]
+    if default:
+        return "".join(f"{line}\n" for line in (*lines, "default sandbox"))
     for kind, selectors in (("must", must), ("exempt", exempt)):
         lines += [line for selector in selectors for line in _selector(kind, selector)]
     return "".join(f"{line}\n" for line in lines)
@@ -117,8 +132,9 @@ def service_text(textfile_dir: str | None) -> str:
 
     + textfile_dir: the directory of the metrics file; None writes no metrics
 
-    The unit keeps two capabilities: to read other processes' programs, and to write the metrics.
-    It must see the node's own file system: programs are compared with the files at their paths.
+    The unit keeps two capabilities: to read other processes' programs, and to read Docker's files
+    and write the metrics. It must see the node's own file system: programs are compared with the
+    files at their paths.
     """
     writable = [f"ReadWritePaths=-{textfile_dir}"] if textfile_dir else []
     return unit_text(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.parts.plan import PartPlan
@@ -23,13 +24,14 @@ from pyinfra_gvisor.parts.watch.files import (
 )
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
-from pyinfra_gvisor.policy.settings import AuditSettings
+from pyinfra_gvisor.settings import Settings
 
 
 @dataclass(frozen=True)
 class Watch:
     """
-    The declared watch. ``interval_s`` is the time in seconds between two checks.
+    The declared watch. ``interval_s`` is the time in seconds between two checks. With ``default``,
+    the policy of the default runtime, ``must`` and ``exempt`` do not count.
 
     Raises ``Problem`` for a value that cannot be written into a systemd unit.
     """
@@ -39,6 +41,7 @@ class Watch:
     interval_s: int = 120
     action: Literal["report", "stop"] = "report"
     textfile_dir: str | None = None
+    default: Preview | None = None
 
     def __post_init__(self) -> None:
         if self.interval_s < 1:
@@ -59,7 +62,7 @@ class Watch:
         return f"{self.textfile_dir.rstrip('/')}/{METRICS}" if self.textfile_dir else None
 
 
-def declared_watch(settings: AuditSettings) -> Watch | None:
+def declared_watch(settings: Settings) -> Watch | None:
     """Return the watch that a host's settings declare; None if they declare none."""
     if not settings.watch:
         return None
@@ -69,6 +72,7 @@ def declared_watch(settings: AuditSettings) -> Watch | None:
         interval_s=settings.watch_interval_s,
         action=settings.watch_action,
         textfile_dir=settings.textfile_dir,
+        default=settings.preview if settings.dispatch else None,
     )
 
 
@@ -105,9 +109,15 @@ def plan_watch(found: WatchState, wanted: Watch | None, *, init: str) -> PartPla
 
 
 def _files(wanted: Watch) -> tuple[NodeFile, ...]:
-    policy = policy_text(wanted.must, wanted.exempt, wanted.action, wanted.textfile)
+    policy = policy_text(
+        wanted.must,
+        wanted.exempt,
+        wanted.action,
+        wanted.textfile,
+        default=wanted.default is not None,
+    )
     return (
-        NodeFile(SCRIPT, "755", script_text()),
+        NodeFile(SCRIPT, "755", script_text(wanted.default)),
         NodeFile(POLICY, "644", policy),
         NodeFile(SERVICE, "644", service_text(wanted.textfile_dir)),
         NodeFile(TIMER, "644", timer_text(wanted.interval_s)),
