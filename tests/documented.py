@@ -14,7 +14,7 @@ README = ROOT / "README.md"
 START = DOCS / "getting-started.md"
 HOW_TO = (
     *("first-node", "cloud-init", "canary", "upgrade", "roll-back", "air-gapped"),
-    *("firewall", "ci", "coolify"),
+    *("firewall", "sandbox-by-default", "ci", "coolify"),
 )
 """The pages, in the order in which a reader with one fleet can follow them."""
 

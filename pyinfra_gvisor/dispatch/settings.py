@@ -34,8 +34,8 @@ class DispatchSettings(Strict):
         (),
         description="With `gvisor_default`: the containers that run under runc, such as the "
         "platform's own. `infrastructure.json`, or another path from the directory in which "
-        "pyinfra is started: the file that `pyinfra-gvisor accept` writes. Or a list of entries. "
-        "`[]`: none.",
+        "pyinfra is started: the file that `pyinfra-gvisor accept ID` writes. Or a list of "
+        "entries. `[]`: none.",
     )
     seal: Seal | None = Field(
         None,
