@@ -9,7 +9,8 @@ from pyinfra_gvisor.dispatch.accepted import FILE
 from pyinfra_gvisor.dispatch.found import HostFound, is_same
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
-from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Image, repository
+from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Image
+from pyinfra_gvisor.dispatch.shapes import repository
 from pyinfra_gvisor.errors import Problem
 
 _SETTING = f'gvisor_infrastructure = "{FILE}"'

@@ -14,9 +14,15 @@ from pyinfra_gvisor.dispatch.pulled import (
     Container,
     Image,
     Pulled,
-    repository,
 )
-from pyinfra_gvisor.dispatch.shapes import HEALTHCHECK, PROJECT_DIR, SHAPES, Shape, shapes_of
+from pyinfra_gvisor.dispatch.shapes import (
+    HEALTHCHECK,
+    PROJECT_DIR,
+    SHAPES,
+    Shape,
+    repository,
+    shapes_of,
+)
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.redaction import secrets_in_words
 
@@ -102,7 +108,7 @@ def shape_of(container: Container, image: Image) -> Shape | None:
 
 
 def _known_shapes(container: Container, image: Image) -> tuple[Shape, ...]:
-    by_name = shapes_of(repository(container.config.image))
+    by_name = shapes_of(container.config.image)
     return tuple({shape.name: shape for shape in (*by_name, *image.shapes)}.values())
 
 

@@ -62,7 +62,7 @@ class Image(_Answer):
     @property
     def shapes(self) -> tuple[Shape, ...]:
         """Return the shapes that its names may have."""
-        names = sorted({repository(name) for name in (*self.tags, *self.digests)})
+        names = sorted({*self.tags, *self.digests})
         return tuple({shape.name: shape for name in names for shape in shapes_of(name)}.values())
 
 
@@ -122,13 +122,6 @@ class Pulled:
         }
 
 
-def repository(name: str) -> str:
-    """Return an image's name without tag and digest."""
-    name = name.partition("@")[0]
-    head, slash, last = name.rpartition("/")
-    return head + slash + last.partition(":")[0]
-
-
 def pulled_script(socket: str, wanted: Sequence[str] = ()) -> str:
     """
     Return the shell command that prints them.
@@ -136,7 +129,8 @@ def pulled_script(socket: str, wanted: Sequence[str] = ()) -> str:
     + wanted: ids of images or containers, and names of containers, to print in any case
     """
     names = sorted({name for shape in SHAPES.values() for name in shape.repositories})
-    text = program("scripts/json.pl", "scripts/docker_api.pl", "dispatch/pulled.pl")
+    names_of = ("dispatch/choose.pl", "dispatch/pulled.pl")
+    text = program("scripts/json.pl", "scripts/docker_api.pl", *names_of)
     given = ("pulled", socket, SECRET_NAME, "\n".join(names), "\n".join(wanted))
     return f"perl -e {shlex.join([text, *given])}\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,8 @@ class Shape:
     """
     A kind of infrastructure container.
 
-    + repositories: names of its image, without tag. They only tell that an unknown image may be of
-      this kind; such an image is refused until an operator accepts its id
+    + repositories: names of its image, with registry and without tag. They only tell that an
+      unknown image may be of this kind; such an image is refused until an operator accepts its id
     + mounts: mounts for which it must be infrastructure
     + fixed: values of the keys of ``Infrastructure`` that are the same for every image
     + usual: values of other keys where no container was seen. Keys of a health check are added to
@@ -40,7 +41,7 @@ class Shape:
 _COOLIFY = "https://github.com/coollabsio/coolify/blob/v4.3.10"
 
 # bootstrap/helpers/shared.php has both functions: coolifyHelperImage and coolifyRegistryUrl.
-_REGISTRIES = ("ghcr.io/", "docker.io/", "")
+_REGISTRIES = ("ghcr.io/", "docker.io/")
 _HELPER = tuple(f"{registry}coollabsio/coolify-helper" for registry in _REGISTRIES)
 _SENTINEL = tuple(f"{registry}coollabsio/sentinel" for registry in _REGISTRIES)
 # Since v4.3.0. Both are in the home directory of the user that Coolify's ssh logs in as.
@@ -117,7 +118,7 @@ _SHAPES = (
     ),
     Shape(
         "coolify-proxy",
-        ("traefik", "docker.io/traefik", "docker.io/library/traefik"),
+        ("docker.io/library/traefik",),
         (f"{SOCKET}:ro",),
         {
             "mounts": (f"{SOCKET}:ro", "/data/coolify/proxy:/traefik:rw"),
@@ -131,7 +132,7 @@ _SHAPES = (
     ),
     Shape(
         "coolify-proxy-caddy",
-        ("lucaslorentz/caddy-docker-proxy", "docker.io/lucaslorentz/caddy-docker-proxy"),
+        ("docker.io/lucaslorentz/caddy-docker-proxy",),
         (f"{SOCKET}:ro",),
         {
             "mounts": (
@@ -151,10 +152,7 @@ _SHAPES = (
     ),
     Shape(
         "node-exporter",
-        (
-            *("quay.io/prometheus/node-exporter", "prom/node-exporter"),
-            "docker.io/prom/node-exporter",
-        ),
+        ("quay.io/prometheus/node-exporter", "docker.io/prom/node-exporter"),
         ("/:/host:ro",),
         {
             "mounts": ("/:/host:ro",),
@@ -178,6 +176,17 @@ _SHAPES = (
 SHAPES = {shape.name: shape for shape in _SHAPES}
 
 
-def shapes_of(repository: str) -> tuple[Shape, ...]:
-    """Return the shapes that an image of this name, without a tag, may have."""
-    return tuple(shape for shape in _SHAPES if repository in shape.repositories)
+def shapes_of(image: str) -> tuple[Shape, ...]:
+    """Return the shapes that an image of this name may have."""
+    return tuple(shape for shape in _SHAPES if repository(image) in shape.repositories)
+
+
+def repository(image: str) -> str:
+    """Return an image's name with registry, and without tag and digest, as in ``choose.pl``."""
+    head, slash, last = image.partition("@")[0].rpartition("/")
+    name = head + slash + last.partition(":")[0]
+    name = re.sub("^index[.]docker[.]io/", "docker.io/", name)
+    registry, slash, _ = name.partition("/")
+    if slash and (re.search("[.:]", registry) or registry == "localhost"):
+        return name
+    return f"docker.io/{name if slash else f'library/{name}'}"
