@@ -211,7 +211,7 @@ def proof_table() -> str:
         yield check.severity
         yield check.shows + (f". Not applicable: {check.unless}" if check.unless else "")
         yield check.how
-        yield ", ".join(filter(None, (_networks(check), _hardening(check))))
+        yield ", ".join(filter(None, (_networks(check), _hardening(check), _seal(check))))
         yield check.remedy + (f" (docker-bench {check.cis})" if check.cis else "")
 
     return _table(
@@ -227,6 +227,10 @@ def _networks(check: Check) -> str:
 
 def _hardening(check: Check) -> str:
     return f"`hardening` {check.hardening}" if check.hardening else ""
+
+
+def _seal(check: Check) -> str:
+    return "with a seal" if check.sealed else ""
 
 
 def rules_sections() -> str:

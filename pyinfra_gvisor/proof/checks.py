@@ -77,7 +77,8 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "runtime",
         "Docker runs the container under the requested runtime",
-        "`docker inspect` shows it in `HostConfig.Runtime`; under runc it is runc",
+        "`docker inspect` shows it in `HostConfig.Runtime`; under runc it is runc, or the default "
+        "runtime if that chose runc",
         "asked",
         Severity.HIGH,
         "check the runtimes in `docker info`, and whether a plugin changes requests",
@@ -221,6 +222,18 @@ CHECKS: tuple[Check, ...] = (
         *refused("docker_socket"),
         cis="5.32",
         unless="dockerd has userns-remap, which refuses it under runc too",
+    ),
+    Check(
+        "seal",
+        "a mount of the node's files is refused",
+        "Docker does not start the same container without a permit of the proof, because it mounts "
+        "the node's `/usr`; under runc it starts",
+        "sealed",
+        Severity.HIGH,
+        "run the deploy again: it writes the wrapper that has the declared seal",
+        *refused("sealed"),
+        sealed=True,
+        cis="5.6",
     ),
     Check(
         "no-new-privs",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.dispatch.programs import PERMITS
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.proof.check import CONTROL, has_names
+from pyinfra_gvisor.proof.check import CONTROL, has_names, refuses_probes
 from pyinfra_gvisor.proof.part import Declared, proofs_of_parts
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.scripts import encoded, program, script
@@ -51,6 +51,7 @@ def probe_script(
         runtimes=" ".join((*runtimes, CONTROL)),
         offline=" ".join(name for name, item in runtimes.items() if item.network == "none"),
         named=" ".join((*(name for name, item in runtimes.items() if has_names(item)), CONTROL)),
+        sealed=" ".join(name for name, item in runtimes.items() if refuses_probes(item)),
         image=image or "",
         external=EXTERNAL_NAME,
         program_b64=encoded(program("scripts/prove_container.pl")),

@@ -6,18 +6,19 @@
 #   probe_timeout_s  this script is ended after so many seconds; set by prove_within.sh
 #   runtimes         names; runc is the negative control
 #   offline, named   those without a network, and those that resolve Docker's names
+#   sealed           those that must refuse a probe without a permit
 #   image            empty: an image without files is made
 #   external         a host name outside Docker
 #   program_b64      prove_container.pl, which runs in the containers
 #   verdicts         the program that says whether a container is sandboxed
 #   default          the default runtime if it is ours: its container and the control ask for no runtime
-#   permits          directory of permits: containers of a proof may mount what a seal refuses
+#   permits          directory of permits, which only a proof writes: its containers may mount what a seal refuses
 #   no_reload        why dockerd must not be reloaded; if empty, prove_reload.sh comes before this
 #   trying           parts whose proof.sh comes before this. Calls <part>_begins before containers are observed,
 #                    <part>_tries for each of them, then <part>_ends. <part>_sweeps gets the addresses of
 #                    containers that are removed.
 set -eu
-: "${probe_timeout_s:?}" "${runtimes:?}" "${offline?}" "${named?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${default?}" "${permits:?}" "${no_reload?}" "${trying?}"
+: "${probe_timeout_s:?}" "${runtimes:?}" "${offline?}" "${named?}" "${sealed?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${default?}" "${permits:?}" "${no_reload?}" "${trying?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
@@ -56,8 +57,8 @@ sweep() {
     if [ -n "$containers" ]; then
         sources=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' $containers)
         remove_containers
-        for container in $containers; do rm -f "$permits/$container"*; done
     fi
+    rm -rf "$permits"
     # shellcheck disable=SC2086
     for part in $trying; do "${part}_sweeps" $sources; done
     networks=$(docker network ls -q --filter "label=$label")
@@ -104,7 +105,13 @@ make_image() {
 
 # Overrides everything that an image declares: user, stop signal, and what the loader or perl would read first.
 # json-file, because the node's default log driver may send logs elsewhere or be unreadable.
-start() { # name runtime options...
+start() { # name runtime options...: with a permit
+    create "$@" || return 1
+    permit "$created" "$2"
+    docker start "$1" 2>&1
+}
+
+create() { # name runtime options...: sets created, or prints why not
     word=$1 runtime=$2
     shift 2
     case "$default $runtime" in
@@ -112,14 +119,13 @@ start() { # name runtime options...
         *) set -- --runtime "$runtime" "$@" ;;
     esac
     # shellcheck disable=SC2086
-    made=$(docker create --name "$word" --network "$network" --label "$label=$tag" \
+    created=$(docker create --name "$word" --network "$network" --label "$label=$tag" \
         --pull never --user 0:0 --workdir / --no-healthcheck --stop-signal TERM --memory "$memory" \
         --log-driver json-file --env LD_PRELOAD= --env LD_LIBRARY_PATH= --env PERL5LIB= --env PERL5OPT= \
         --env RES_OPTIONS='timeout:2 attempts:2' -v "/usr:$tools/usr:ro" "$@" \
         --entrypoint "${perl%% *}" "$image" ${perl#* } -e "$program" serve "$port" "$word" "$((probe_timeout_s + 60))" 2>&1) ||
-        { say "$made" && return 1; }
-    permit "$(say "$made" | tail -n 1)" "$runtime"
-    docker start "$word" 2>&1
+        { say "$created" && return 1; }
+    created=$(say "$created" | tail -n 1) # after warnings
 }
 
 permit() { # id runtime
@@ -147,6 +153,19 @@ start_with_socket() { # runtime
     see "$1" start "$(why_not "$said")"
 }
 
+# Tries to start a probe without a permit. Only the seal's own words show that the seal refused it.
+start_sealed() { # runtime
+    word=$name-$1-sealed-$tag
+    if said=$(create "$word" "$1" && docker start "$word" 2>&1); then
+        see "$1" sealed allowed
+        return 0
+    fi
+    case "$said" in
+        *'pyinfra-gvisor: '*'mount of /usr on '*) see "$1" sealed refused ;;
+        *) see "$1" sealed.error "$(why_not "$said")" ;;
+    esac
+}
+
 start_peer() {
     if said=$(start "$name-the-peer-$tag" runc --network-alias peer); then return 0; fi
     see 'the peer' start "$(why_not "$said")"
@@ -161,10 +180,12 @@ why_not() {
 
 start_all() { # sets started to the runtimes whose container runs
     for runtime in $runtimes; do start_with_socket "$runtime" > "$work/start.$runtime" & done
+    for runtime in $sealed; do start_sealed "$runtime" > "$work/sealed.$runtime" & done
     start_peer > "$work/peer" &
     (RES_OPTIONS='timeout:2 attempts:1' timeout 4 getent ahostsv4 "$external" > "$work/external" || true) &
     wait
     cat "$work/peer"
+    for runtime in $sealed; do cat "$work/sealed.$runtime"; done
     started=''
     for runtime in $runtimes; do
         cat "$work/start.$runtime"
@@ -172,6 +193,7 @@ start_all() { # sets started to the runtimes whose container runs
     done
     if [ -s "$work/peer" ]; then exit 1; fi # nothing can be proven without the peer; the reason is printed
     case " $started " in *' runc '*) ;; *) exit 1 ;; esac # nor without runc, the control
+    see runc sealed allowed # it mounts the same
 }
 
 stop_all() {

@@ -45,6 +45,7 @@ SANDBOX = {
     "raw_socket": "refused",
     "packet_socket": "refused",
     "docker_socket": "refused",
+    "sealed": "refused",
     "no_new_privs": "nothing gained",
     "personality": "refused",
     "file_rights": "none",
@@ -71,6 +72,7 @@ RUNC = {
     "raw_socket": "allowed",
     "packet_socket": "allowed",
     "docker_socket": "allowed",
+    "sealed": "allowed",
     "file_rights": "some",
     "address": "172.19.0.4",
 }

@@ -277,3 +277,22 @@ def test_a_probe_that_saw_nothing_is_not_accepted() -> None:
     risky = Runtime(flags=("--net-raw",), reason="our own ping monitors")
 
     assert {item.word for item in judge([], RELEASE, {"runsc": risky})} == {"NOT PROVEN"}
+
+
+@pytest.mark.parametrize(
+    ("default", "asked", "control", "failed"),
+    [
+        pytest.param("gvisordefault", "gvisordefault", "gvisordefault", [], id="both-ask-for-none"),
+        pytest.param("gvisordefault", "runc", "gvisordefault", ["runtime"], id="by-name"),
+        pytest.param("gvisordefault", "gvisordefault", "runc", ["runtime"], id="control-by-name"),
+        pytest.param(None, "gvisordefault", "runc", [], id="no-default"),
+        pytest.param(None, "gvisordefault", "gvisordefault", ["runtime"], id="control-by-default"),
+    ],
+)
+def test_where_a_runtime_is_the_default_neither_side_may_ask_for_one(
+    default: str | None, asked: str, control: str, failed: list[str]
+) -> None:
+    seen = {"runsc": {"asked": asked}, CONTROL: {"asked": control}, "node": {"default": default}}
+    lines = [line.replace("runsc\t", "gvisordefault\t", 1) for line in output(**seen)]
+
+    assert not_proven(lines, {"gvisordefault": Runtime()}) == failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL
 from pyinfra_gvisor.proof.verdict import judge
 from pyinfra_gvisor.runtimes.profiles import Runtime
@@ -38,8 +39,43 @@ def test_a_runtime_is_asked_what_its_network_can_show(
 
     verdicts = judge(output(), RELEASE, runtimes)
 
-    left_out = left_out | set(STRICT)
+    left_out = left_out | {*STRICT, "seal"}
     assert {verdict.check.id for verdict in verdicts} == {check.id for check in CHECKS} - left_out
+
+
+@pytest.mark.parametrize(
+    ("seal", "asked"),
+    [
+        pytest.param(None, False, id="no-seal"),
+        pytest.param(Seal(), True, id="seal"),
+        pytest.param(Seal(binds=("/srv",)), True, id="other-directories"),
+        pytest.param(Seal(binds=("/usr/share",)), True, id="less-than-the-probes-mount"),
+        pytest.param(Seal(binds=("/usr",), reason="for this test"), False, id="what-they-mount"),
+        pytest.param(Seal(binds=("/",), reason="for this test"), False, id="everything"),
+    ],
+)
+def test_only_a_seal_that_refuses_the_probes_is_asked_whether_it_does(
+    seal: Seal | None, asked: bool
+) -> None:
+    verdicts = judge(output(), RELEASE, {"runsc": Runtime(seal=seal)})
+
+    assert [item.word for item in verdicts if item.check.id == "seal"] == ["ok"] * asked
+
+
+@pytest.mark.parametrize(
+    ("subject", "seen"),
+    [
+        pytest.param("runsc", {"sealed": "allowed"}, id="allowed"),
+        pytest.param("runsc", {"sealed": None, "sealed.error": "no space"}, id="not-seen"),
+        pytest.param(CONTROL, {"sealed": None}, id="control-not-seen"),
+    ],
+)
+def test_a_seal_that_lets_something_pass_is_not_proven(
+    subject: str, seen: dict[str, str | None]
+) -> None:
+    runtimes = {"runsc": Runtime(seal=Seal())}
+
+    assert not_proven(output(**{subject: seen}), runtimes) == ["seal"]
 
 
 @pytest.mark.parametrize(
