@@ -13,8 +13,7 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import deploy
 
-from pyinfra_gvisor.deploys.checks import fail, known, origin
-from pyinfra_gvisor.dispatch.found import (
+from pyinfra_gvisor.accepting.found import (
     FOUND_DIR,
     WANTED,
     HostFound,
@@ -23,6 +22,7 @@ from pyinfra_gvisor.dispatch.found import (
     unused,
     write_found,
 )
+from pyinfra_gvisor.deploys.checks import fail, known, origin
 from pyinfra_gvisor.dispatch.proposals import proposals
 from pyinfra_gvisor.facts.asking import get
 from pyinfra_gvisor.facts.images import Images

@@ -3,49 +3,35 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 
 from pyinfra_gvisor.coolify.api import Api
-from pyinfra_gvisor.coolify.apps import Choice, Survey, carry_out, plan_lines, survey
+from pyinfra_gvisor.coolify.apps import Choice
 from pyinfra_gvisor.coolify.files import REDEPLOYS
 from pyinfra_gvisor.coolify.token import read_token
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.operations.by_hand import connector_arguments
+from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps, read_apps
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.settings import Settings
 
 _MEMORY = "pyinfra_gvisor.coolify"
 
 
-@dataclass(frozen=True)
-class Apps:
-    """The apps as they were read, and the API to set them."""
-
-    api: Api
-    choice: Choice
-    found: Survey
-
-    @property
-    def lines(self) -> list[str]:
-        """Return what would be set app by app, and what an operator must set by hand."""
-        return plan_lines(self.found, self.choice)
-
-
-def look(host: Host, settings: Settings) -> Apps:
+def look(host: Host, settings: Settings) -> CoolifyApps:
     """
     Return the apps of the chosen servers. They are read once in a run: it may take minutes.
 
     Raises ``Problem`` if Coolify does not answer.
     """
-    kept: Apps | None = host.connector_data.get(_MEMORY)
+    kept: CoolifyApps | None = host.connector_data.get(_MEMORY)
     if kept is None:
         token = read_token(os.environ, settings.coolify_token_file)
-        api, choice = Api(str(settings.coolify_url), token), choice_of(settings)
-        kept = host.connector_data[_MEMORY] = Apps(api, choice, survey(api, choice))
+        kept = read_apps(Api(str(settings.coolify_url), token), choice_of(settings))
+        host.connector_data[_MEMORY] = kept
     return kept
 
 
@@ -60,7 +46,7 @@ def choice_of(settings: Settings) -> Choice:
     )
 
 
-def set_apps(apps: Apps, redeploys: frozenset[str]) -> FunctionCommand:
+def set_apps(apps: CoolifyApps, redeploys: frozenset[str]) -> FunctionCommand:
     """
     Return the command that sets the apps, and redeploys them if declared.
 
@@ -70,17 +56,16 @@ def set_apps(apps: Apps, redeploys: frozenset[str]) -> FunctionCommand:
 
 
 def _set(
-    state: State, host: Host, apps: Apps, redeploys: frozenset[str], arguments: dict[str, Any]
+    state: State,
+    host: Host,
+    apps: CoolifyApps,
+    redeploys: frozenset[str],
+    arguments: dict[str, Any],
 ) -> bool:
     host.connector_data.pop(_MEMORY, None)  # The apps change from here on.
     try:
-        outcome = carry_out(
-            apps.api,
-            apps.found,
-            apps.choice,
-            redeploys=redeploys,
-            keep_redeploys=lambda uuids: _keep_redeploys(host, uuids, arguments),
-            tell=host.log,
+        outcome = apps.ask(
+            redeploys, lambda uuids: _keep_redeploys(host, uuids, arguments), host.log
         )
     except Problem as problem:
         host.log(problem.at("coolify.apps", apps.api.url, host.name), logger.error)

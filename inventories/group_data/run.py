@@ -10,6 +10,13 @@ gvisor_runtimes = {
     # "gvisor": {"network": "sandbox", "dns": "docker"},
 }
 
+# Have every container run in gVisor, also one that asks for no runtime. What is accepted of the
+# platform's own runs under runc: pyinfra-gvisor infrastructure, pyinfra-gvisor accept ID. The seal
+# has the directories of the node that containers may mount. It excludes gvisor_exempt.
+# gvisor_default = "sandbox"
+# gvisor_infrastructure = "infrastructure.json"
+# gvisor_seal = {"binds": ["/srv/apps"]}
+
 # Apps that need not run in gVisor, and the directory for the audit's reports.
 # gvisor_exempt = [{"name": "shop-builder", "reason": "builds images, until it moves in March"}]
 # gvisor_report_dir = "reports"

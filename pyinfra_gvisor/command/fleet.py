@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyinfra_gvisor.command.running import INVENTORY
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.platforms.coolify import Coolify
 from pyinfra_gvisor.releases.lock import DEFAULT
 from pyinfra_gvisor.whole_file import write_whole
 
@@ -70,9 +71,19 @@ gvisor_release = "{release}"
 gvisor_runtimes = {{"runsc": {{"network": "host"}}}}
 
 {must}
+# Have every container run in gVisor, also one that asks for no runtime, unless it is accepted as
+# infrastructure: pyinfra-gvisor infrastructure, then pyinfra-gvisor accept ID.
+{default}
 # Where the audit writes its reports, on this machine.
 # gvisor_report_dir = "reports"
 '''
+_DEFAULT = """\
+# gvisor_default = "sandbox"
+# gvisor_infrastructure = "infrastructure.json"
+# Directories of the node that containers may mount.
+# gvisor_seal = {{"binds": {binds}}}
+"""
+_BINDS = ("/srv/apps",)
 _MUST = """\
 # Containers that must run in gVisor: all of them. Leave out single ones by gvisor_exempt.
 gvisor_must_sandbox = [{"name": "*"}]
@@ -184,6 +195,8 @@ def files(fleet: Fleet) -> dict[str, str]:
     if fleet.token_file:
         url += f"gvisor_coolify_token_file = {_literal(fleet.token_file)}\n"
     must = _MUST_COOLIFY if fleet.coolify_url else _MUST
+    binds = Coolify().infrastructure().binds if fleet.coolify_url else _BINDS
+    default = _DEFAULT.format(binds=_literal(binds))
     deploys = {
         f"deploys/{name}.py": _DEPLOY.format(function=function, what=what)
         for name, (function, what) in DEPLOYS.items()
@@ -192,7 +205,7 @@ def files(fleet: Fleet) -> dict[str, str]:
         INVENTORY: inventory,
         "inventories/local.py": _LOCAL,
         "group_data/all.py": _ALL,
-        "group_data/run.py": _RUN.format(release=DEFAULT, must=must),
+        "group_data/run.py": _RUN.format(release=DEFAULT, must=must, default=default),
         "group_data/build.py": _BUILD,
         "group_data/coolify.py": _COOLIFY.format(url=url),
         **deploys,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure, runs_commands
@@ -39,7 +39,7 @@ _OWN_IPC = ("", "private", "shareable", "none")
 class Proposal:
     """
     An entry to accept. ``subject``: the container's or the image's name. ``notes``: what an
-    operator must know about it. ``problem``: why there is no entry.
+    operator must know about it. ``problem``: why there is no entry. ``labels``: the container's.
     """
 
     subject: str
@@ -48,6 +48,7 @@ class Proposal:
     entry: Infrastructure | None = None
     notes: tuple[str, ...] = ()
     problem: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def proposals(
@@ -138,6 +139,11 @@ def of_image(image: Image, shape: Shape) -> Proposal:
 
 def of_container(container: Container, image: Image, shape: Shape | None) -> Proposal:
     """Return the entry for a container: by a shape, or with all that the container has."""
+    found = _of_container(container, image, shape)
+    return replace(found, subject=container.name, labels=container.config.labels)
+
+
+def _of_container(container: Container, image: Image, shape: Shape | None) -> Proposal:
     name, notes = shape.name if shape else "", tuple(_other_than_image(container, image))
     if shape and shape.fixed:
         found = of_image(image, shape) if not shape.recorded else None
@@ -151,8 +157,7 @@ def of_container(container: Container, image: Image, shape: Shape | None) -> Pro
         found = _proposal(
             container.name, image.id, shape, _recorded(container) | _asked_for(container), ()
         )
-    notes = (*found.notes, *notes)
-    return Proposal(container.name, image.id, name, found.entry, notes, found.problem)
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def _other_than_image(container: Container, image: Image) -> Iterator[str]:

@@ -26,7 +26,15 @@ def settings_line(settings: Settings) -> str:
     """Return what is declared for the node."""
     names = ", ".join(settings.runtimes)
     declared = f"runsc {settings.release} as {names}" if names else "no gVisor on this node"
+    declared += _default(settings)
     return f"declared    {declared}; Docker: {settings.docker}; restart: {settings.restart}"
+
+
+def _default(settings: Settings) -> str:
+    count = len(settings.infrastructure)
+    if settings.dispatch is None:
+        return f"; {count} accepted as infrastructure, unused" if count else ""
+    return f", also by default ({settings.dispatch.runtime}); {count} accepted as infrastructure"
 
 
 def _docker(node: Node) -> str:

@@ -23,6 +23,7 @@ from pyinfra_gvisor.operations import (
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.kernel.settings import Kernel
 from pyinfra_gvisor.parts.resolver.state import ResolverState
+from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations, users
 from tests.cases.proven import (
@@ -40,7 +41,7 @@ from tests.unit.coolify_answers import answer as control_host
 from tests.unit.coolify_answers import patched, persistent
 from tests.unit.resolver_answers import ABLE, told
 
-NO_APPS = coolify_apps.Apps(Any, Choice("runsc", ()), Survey())  # type: ignore[arg-type]
+NO_APPS = CoolifyApps(Any, Choice("runsc", ()), Survey())  # type: ignore[arg-type]
 
 BARE = answer()
 ABLE_TO_NAME = told(ResolverState(**ABLE))

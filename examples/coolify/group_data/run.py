@@ -14,6 +14,20 @@ gvisor_runtimes = {
 # services and databases, by the labels that Coolify gives them.
 gvisor_exempt = [{"name": "registry-mirror-*", "reason": "needs a kernel module until the spring"}]
 
+# Without any patch of Coolify, and for everything that asks for no runtime: the node decides. What
+# is accepted of Coolify's own runs under runc. pyinfra-gvisor infrastructure lists it, and
+# pyinfra-gvisor accept ID writes it to the file. Then gvisor_exempt must go.
+# gvisor_default = "sandbox"
+# gvisor_infrastructure = "infrastructure.json"
+# gvisor_seal = {
+#     "binds": [
+#         "/data/coolify/applications",
+#         "/data/coolify/databases",
+#         "/data/coolify/services",
+#         "/data/coolify/ssl/coolify-ca.crt",
+#     ]
+# }
+
 # The open internet and each other, but no metadata service, no private network, not the node, no
 # port 25. Coolify's sentinel, a container, sends metrics to Coolify at this private address.
 gvisor_egress = {"allow": [{"to": "10.0.0.2", "ports": ["8000"]}]}

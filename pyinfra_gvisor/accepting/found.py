@@ -12,6 +12,7 @@ from pyinfra_gvisor.dispatch.accepted import accepted_text, read_accepted
 from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal
 from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Pulled, read_pulled
+from pyinfra_gvisor.platforms.every import identify
 
 # Environment variables, since pyinfra passes no arguments to a deploy.
 FOUND_DIR: Final = "PYINFRA_GVISOR_FOUND"  # a directory for a file of each host
@@ -100,7 +101,9 @@ def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Itera
         word = state(item.entry, entries) if item.entry else "never"
         short = item.image.removeprefix("sha256:")[:SHORT_ID]
         yield _row((item.subject, item.shape or "-", short, word))
-        yield from (f"  {note}" for note in (*item.notes, item.problem) if note)
+        app = identify(item.labels)
+        whose = f"belongs to {app}" if app else ""
+        yield from (f"  {note}" for note in (whose, *item.notes, item.problem) if note)
     new = [item.entry for item in found if item.entry and state(item.entry, entries) != "yes"]
     if new:
         yield "to accept: pyinfra-gvisor accept, with an image id or a container's name. Entries:"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pyinfra_gvisor.accepting.found import HostFound, is_same
 from pyinfra_gvisor.dispatch.accepted import FILE
-from pyinfra_gvisor.dispatch.found import HostFound, is_same
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
 from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Image
 from pyinfra_gvisor.dispatch.shapes import repository
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.platforms.every import identify
 
 _SETTING = f'gvisor_infrastructure = "{FILE}"'
 
@@ -109,11 +110,18 @@ def cards(found: Sequence[HostFound], picked: Sequence[Chosen]) -> Iterator[str]
         words = " ".join((*one.config.entrypoint, *one.config.command))
         yield f"runs     {words or 'nothing'}, as user {one.config.user or 'root'}"
         yield f"on       {', '.join(host.host for host in hosts)}"
-        notes = (
-            note for item in picked if item.entry.image == image for note in item.proposal.notes
-        )
-        yield from (f"note     {note}" for note in dict.fromkeys(notes))
-        yield from (f"WARNING  {text}" for text in warnings(one, found))
+        same = [item.proposal for item in picked if item.entry.image == image]
+        notes = dict.fromkeys(f"{item.subject}: {note}" for item in same for note in item.notes)
+        yield from (f"note     {note}" for note in notes)
+        yield from (f"WARNING  {text}" for text in (*_tenants(same), *warnings(one, found)))
+
+
+def _tenants(picked: Iterable[Proposal]) -> Iterator[str]:
+    """Return a warning for each container that a platform's tenants may have made."""
+    for item in picked:
+        app = identify(item.labels)
+        if app and app.tenants:
+            yield f"container {item.subject} is {app}: a tenant's, and no infrastructure"
 
 
 def warnings(image: Image, found: Iterable[HostFound]) -> Iterator[str]:

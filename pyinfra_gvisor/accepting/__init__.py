@@ -1,0 +1,1 @@
+"""Accept a platform's own containers as infrastructure: what nodes have, and what is written."""
