@@ -10,6 +10,9 @@ from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 
+# Shapes whose images users run for themselves as well, which nobody refuses.
+USERS_TOO = frozenset({"coolify-proxy", "coolify-proxy-caddy", "node-exporter"})
+
 
 def _other_default(host: Audited) -> Iterator[Seen]:
     """Report another default runtime, unless rules about daemon.json do: they need a plan."""
@@ -22,9 +25,11 @@ def _other_default(host: Audited) -> Iterator[Seen]:
 
 def _not_accepted(host: Audited) -> Iterator[Seen]:
     for image in host.node.unaccepted_images:
+        worse = Severity.MEDIUM if USERS_TOO.issuperset(image.shapes) else None
         yield Seen(
             f"image {cut(image.title)}",
-            f"{image.shape} with the unknown id {image.id}",
+            f"{', '.join(image.shapes)} with the unknown id {image.id}",
+            worse,
             remedy=f"Look at the image, then run pyinfra-gvisor accept {image.id} and add the "
             "entry to gvisor_infrastructure. Or remove the image",
         )
@@ -65,7 +70,7 @@ DEFAULT_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "image-not-accepted",
         Severity.HIGH,
-        "An image of a known platform has an unknown id: Docker will refuse its first container",
+        "An image of a known platform has an unknown id: Docker will refuse it as infrastructure",
         "Look at the image, then run pyinfra-gvisor accept with its id. Or remove the image",
         _not_accepted,
     ),

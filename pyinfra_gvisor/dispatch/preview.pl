@@ -37,27 +37,23 @@ sub is_infrastructure {
     return (Choose::where($container, $Preview::policy))[0] eq "runc";
 }
 
-# Returns the images of known shapes that no entry of the policy accepts: {id, names, shape}.
+# Returns the images of known shapes that no entry of the policy accepts: {id, names, shapes}.
 sub unaccepted_images {
     my %accepted = map { $_->{image} => 1 } @{$Preview::policy->{entries}};
     my @found;
     for my $image (@{listed_images()}) {
         my @names = map { Container::bytes($_) } @{$image->{RepoTags} // []}, @{$image->{RepoDigests} // []};
-        my ($shape) = grep { is_of($_, @names) } @{$Preview::policy->{shapes}} or next;
-        next if $accepted{$image->{Id}};
-        push @found, {id => $image->{Id}, names => [grep { is_of($shape, $_) } @names], shape => $shape->{name}};
+        my @shapes = grep { my $shape = $_; grep { Choose::is_image_of($_, $shape) } @names } @{$Preview::policy->{shapes}};
+        next if !@shapes || $accepted{$image->{Id}};
+        @names = grep { Choose::is_image_of($_, $shapes[0]) } @names;
+        push @found, {id => $image->{Id}, names => \@names, shapes => [map { $_->{name} } @shapes]};
     }
     return @found;
 }
 
-# Docker lists images of its own registry without "docker.io/".
-sub is_of {
-    my ($shape, @names) = @_;
-    return scalar grep { Choose::is_image_of($_, $shape) || Choose::is_image_of("docker.io/$_", $shape) } @names;
-}
-
 sub listed_images { # only images of shapes: with containerd's store, a long list takes seconds
-    my @names = map { s{^docker\.io/}{}r } map { @{$_->{repositories}} } @{$Preview::policy->{shapes}} or return [];
+    my @names = map { s{^docker\.io/(?:library/)?}{}r } # as Docker lists them
+        map { @{$_->{repositories}} } @{$Preview::policy->{shapes}} or return [];
     my $filter = '{"reference":[' . join(",", map { qq("$_") } @names) . "]}";
     $filter =~ s/([^A-Za-z0-9._-])/sprintf "%%%02X", ord $1/ge;
     my ($code, $body) = main::ask("GET", "/images/json?filters=$filter", 20);

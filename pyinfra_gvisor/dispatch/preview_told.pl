@@ -27,7 +27,7 @@ sub line_of {
         my $why = $@;
         die $why if $why =~ /^no decision within/;
         return "" unless -d "$root/containers/$id"; # removed since
-        @place = ("refused", $why =~ s/\s+\z//r, "start");
+        @place = ("refused", "Docker's files about it cannot be read: " . ($why =~ s/\s+\z//r), "start");
     }
     return "" unless @place;
     my %told = (id => $id, name => $container->{name} // substr($id, 0, 12), asked => $container->{host}{Runtime} // "");
@@ -37,8 +37,8 @@ sub line_of {
 
 sub image_line {
     my ($image) = @_;
-    my $names = join ",", map { quoted($_) } @{$image->{names}};
-    return 'unaccepted {"id":' . quoted($image->{id}) . ',"shape":' . quoted($image->{shape}) . qq(,"names":[$names]}\n);
+    my ($names, $shapes) = map { join ",", map { quoted($_) } @{$image->{$_}} } qw(names shapes);
+    return 'unaccepted {"id":' . quoted($image->{id}) . qq(,"names":[$names],"shapes":[$shapes]}\n);
 }
 
 sub quoted { # a text as a JSON string in ASCII; "?" for bytes of a text that is not UTF-8

@@ -27,11 +27,11 @@ class Place(Reading):
 
 
 class UnacceptedImage(Reading):
-    """An image of a known shape whose id no policy entry has: its containers are refused."""
+    """An image of known shapes whose id no policy entry has: Docker refuses it as one of these."""
 
     id: str
     names: tuple[str, ...]
-    shape: str
+    shapes: tuple[str, ...]
 
     @property
     def title(self) -> str:
@@ -89,9 +89,10 @@ def place_lines(
 
 def _image_lines(images: Iterable[UnacceptedImage]) -> Iterator[PlaceLine]:
     for image in images:
+        shapes = ", ".join(image.shapes)
         text = (
-            f"image {image.title} is not accepted, so it would be REFUSED as {image.shape}. "
-            f"Look at the image, then run pyinfra-gvisor accept {image.id}"
+            f"image {image.title} is not accepted and would be REFUSED as {shapes}. Look at "
+            f"the image, then run pyinfra-gvisor accept {image.id}"
         )
         yield PlaceLine(text, refused=True)
 

@@ -74,7 +74,7 @@ sub account {
 
 sub unaccepted {
     my ($image) = @_;
-    return "image $image->{names}[0] is not accepted, so Docker will not start it as $image->{shape}; "
+    return "image $image->{names}[0] is not accepted, so Docker will not start it as " . join(", ", @{$image->{shapes}}) . "; "
         . "look at the image, then run pyinfra-gvisor accept $image->{id}, or remove it";
 }
 

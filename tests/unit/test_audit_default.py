@@ -1,0 +1,226 @@
+"""The audit of a node on which every container runs in gVisor that is no infrastructure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.proof.verdict import fingerprint
+from pyinfra_gvisor.report.document import HostReport
+from pyinfra_gvisor.runtimes.wrappers import wrappers
+from pyinfra_gvisor.settings import load_settings
+from pyinfra_gvisor.wanted import wanted_daemon_json
+from tests.cases.proven import INSTALLED, RELEASE, proven_answer
+from tests.unit.answers import Running, after, answer, compact, node
+from tests.unit.audited import COOLIFY, app, audited, found, ids
+
+BARE: dict[str, Any] = {"runtime": "runc", "executable": "/usr/bin/node", "argv0": "node"}
+DEFAULT = {"gvisor_default": "sandbox"}
+
+
+def switched() -> list[str]:
+    """The answer of a node whose default runtime is ours, and was proven."""
+    settings, _ = load_settings(DEFAULT)
+    assert settings
+    defaults = settings.daemon_json_defaults()
+    plan = plan_daemon_json(node(), wanted_daemon_json(settings), if_absent=defaults)
+    scripts = wrappers(RELEASE, settings.runtimes, settings.dispatch)
+    given = {
+        **after(plan),
+        **INSTALLED,
+        "wrappers": {item.path: item.sha256 for item in scripts},
+    }
+    digest = fingerprint(node(**given), RELEASE, settings.proven_runtimes, declared=settings)
+    return answer(**{**given, "state": {**given["state"], "proof": {"fingerprint": digest}}})
+
+
+ANSWER = switched()
+
+
+def place(container: Running | str, where: str, **changes: Any) -> str:
+    """The line that says where a container would run."""
+    name = container if isinstance(container, str) else container.name
+    identity = name if isinstance(container, str) else _id(container)
+    given = {"asked": "gvisordefault", "why": "not infrastructure", "when": "start", **changes}
+    return "place " + compact({"id": identity, "name": name, "where": where, **given})
+
+
+def _id(container: Running) -> str:
+    line = container.lines()[1]
+    return line.partition('"Id":"')[2].partition('"')[0]
+
+
+def judged(*lines: str, apps: DeclaredApps | None = None) -> HostReport:
+    """The report on a node whose answer also has these lines."""
+    return audited(*lines, settings=DEFAULT, apps=apps, answer=ANSWER)
+
+
+def test_a_node_that_is_as_declared_has_nothing_against_it() -> None:
+    assert found(judged()) == {}
+
+
+def test_every_container_must_run_in_gvisor_whatever_its_labels_are() -> None:
+    bare = app(labels={}, **BARE)
+
+    report = judged(*bare.lines(), place(bare, "sandbox", asked="runc", when="recreated"))
+
+    finding = found(report)["container-unsandboxed shop"]
+    assert finding.severity is Severity.CRITICAL
+    assert "recreate it without a runtime" in finding.remedy
+    assert "gvisor_exempt" not in finding.remedy
+    assert report.containers[0].must
+
+
+def test_infrastructure_may_run_under_runc_whatever_its_labels_are() -> None:
+    proxy = app(labels=COOLIFY, **BARE)
+
+    report = judged(*proxy.lines(), place(proxy, "runc", why="proxy: routes all apps"))
+
+    assert found(report) == {}
+    assert not report.containers[0].must
+
+
+def test_a_sandbox_is_in_order_that_asked_for_nothing() -> None:
+    shop = app(runtime="gvisordefault")
+
+    report = judged(*shop.lines(), place(shop, "sandbox"))
+
+    assert found(report) == {}
+    assert report.containers[0].must
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([], id="not-told"),
+        pytest.param(["preview asked"], id="half-an-answer"),
+        pytest.param(['preview_error "no answer"'], id="an-error"),
+    ],
+)
+def test_a_container_of_which_nobody_knows_whether_it_is_infrastructure_must_run_in_gvisor(
+    lines: list[str],
+) -> None:
+    report = judged(*app(**BARE).lines(), *lines)
+
+    assert "container-unsandboxed" in ids(report)
+    assert ("infrastructure-unknown" in ids(report)) is bool(lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "remedy"),
+    [
+        pytest.param({"when": "start"}, "sandbox", "Restart the container", id="restart"),
+        pytest.param({"asked": "runc", "when": "recreated"}, "sandbox", "recreate", id="recreate"),
+        pytest.param({"why": "privileged"}, "refused", "Stop the container", id="refused"),
+    ],
+)
+def test_the_remedy_is_what_helps_this_container(
+    changes: dict[str, Any], where: str, remedy: str
+) -> None:
+    bare = app(**BARE)
+
+    report = judged(*bare.lines(), place(bare, where, **changes))
+
+    assert remedy in found(report)["container-unsandboxed shop"].remedy
+
+
+def test_infrastructure_that_runs_in_gvisor_is_a_note_at_most() -> None:
+    proxy = app(runtime="gvisordefault", labels={})
+
+    report = judged(*proxy.lines(), place(proxy, "runc", why="proxy: routes all apps"))
+
+    about = [item for item in found(report).values() if item.subject == "shop"]
+    assert {item.severity for item in about} == {Severity.INFO}
+    assert [item.id for item in about] == ["infrastructure-sandboxed"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "runs", "severity"),
+    [
+        pytest.param({}, True, Severity.HIGH, id="running"),
+        pytest.param({}, False, Severity.MEDIUM, id="stopped"),
+        pytest.param(
+            {"asked": "runc", "when": "recreated"}, True, Severity.MEDIUM, id="once-it-is-recreated"
+        ),
+    ],
+)
+def test_a_container_that_would_not_start_again_is_found_with_the_reason(
+    changes: dict[str, Any], runs: bool, severity: Severity
+) -> None:
+    shop = app()
+    lines = shop.lines() if runs else []
+
+    report = judged(*lines, place(shop, "refused", why="sysctl a.b", **changes))
+
+    finding = found(report)["container-refused shop"]
+    assert finding.severity is severity
+    assert "sysctl a.b" in finding.evidence
+
+
+def test_a_seal_alone_finds_what_it_would_refuse_and_leaves_the_policy_as_it_was() -> None:
+    bare = app(labels={}, **BARE)
+
+    report = audited(
+        *bare.lines(),
+        place("other", "refused", why="privileged"),
+        settings={"gvisor_seal": {}},
+    )
+
+    assert "container-refused other" in found(report)
+    assert "container-unsandboxed" not in ids(report)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "severity"),
+    [
+        pytest.param(["coolify-helper"], Severity.HIGH, id="of-the-platform"),
+        pytest.param(["coolify-proxy"], Severity.MEDIUM, id="that-users-run-too"),
+    ],
+)
+def test_an_image_that_nobody_accepted_is_found_with_the_command_that_accepts_it(
+    shapes: list[str], severity: Severity
+) -> None:
+    image = {"id": "sha256:abc", "names": ["helper:2"], "shapes": shapes}
+
+    report = judged("unaccepted " + compact(image))
+
+    finding = found(report)["image-not-accepted image helper:2"]
+    assert finding.severity is severity
+    assert "pyinfra-gvisor accept sha256:abc" in finding.remedy
+
+
+def test_another_default_runtime_is_said_once() -> None:
+    report = audited(settings=DEFAULT)
+
+    about = [item.id for item in report.findings if "default-runtime" in item.evidence + item.id]
+    assert about == ["daemon-json-not-declared"]
+
+
+def test_another_default_runtime_is_said_where_no_plan_can_say_it() -> None:
+    report = audited(settings=DEFAULT, answer=proven_answer(daemon_json="{ broken"))
+
+    finding = found(report)["default-runtime-other dockerd"]
+    assert finding.severity is Severity.CRITICAL
+    assert "runc" in finding.evidence
+
+
+def test_no_app_has_to_ask_for_a_runtime() -> None:
+    labels = {**COOLIFY, "coolify.applicationId": "7"}
+    shop = app(runtime="gvisordefault", labels=labels)
+    apps = DeclaredApps(apps={"7": DeclaredApp(uuid="u", name="shop", runtime=None)})
+
+    report = judged(*shop.lines(), place(shop, "sandbox"), apps=apps)
+
+    assert "app-option-missing" not in ids(report)
+
+
+def test_the_default_runtime_has_the_options_of_the_runtime_of_its_sandboxes() -> None:
+    shop = app(runtime="gvisordefault", given={"Ports": ["80/tcp"]})
+
+    report = judged(*shop.lines(), place(shop, "sandbox"))
+
+    assert ("container-low-port" in ids(report)) is (RELEASE < "2026")
