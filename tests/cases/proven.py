@@ -25,16 +25,25 @@ INSTALLED: dict[str, Any] = {
 }
 
 
-def converged() -> dict[str, Any]:
-    """What ``answer`` needs for a node that has everything but its proof."""
-    plan = plan_daemon_json(node(), WANTED, if_absent=DEFAULTS)
-    return {**after(plan), **INSTALLED}
+def converged(settings: Settings = SETTINGS) -> dict[str, Any]:
+    """What ``answer`` needs for a node that has everything that is declared but its proof."""
+    plan = plan_daemon_json(
+        node(), wanted_daemon_json(settings), if_absent=settings.daemon_json_defaults()
+    )
+    written = wrappers(settings.release, settings.runtimes, settings.dispatch)
+    return {
+        **after(plan),
+        **INSTALLED,
+        "wrappers": {item.path: item.sha256 for item in written},
+    }
 
 
-def proven() -> dict[str, Any]:
-    """What ``answer`` needs for a node that has everything."""
-    given = converged()
-    digest = fingerprint(node(**given), RELEASE, PROFILES)
+def proven(settings: Settings = SETTINGS) -> dict[str, Any]:
+    """What ``answer`` needs for a node that has everything that is declared."""
+    given = converged(settings)
+    digest = fingerprint(
+        node(**given), settings.release, settings.proven_runtimes, declared=settings
+    )
     return {**given, "state": {**given["state"], "proof": {"fingerprint": digest}}}
 
 

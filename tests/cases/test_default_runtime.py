@@ -1,0 +1,348 @@
+"""``gvisor_default`` on the real engine: switched on, changed, switched off, and taken back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from functools import partial
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
+from pyinfra_gvisor.daemon_json.plan import plan_around_users
+from pyinfra_gvisor.daemon_json.records import owned_by_us
+from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.deploys.remove import remove
+from pyinfra_gvisor.deploys.rollback import roll_back
+from pyinfra_gvisor.proof.verdict import fingerprint
+from pyinfra_gvisor.runtimes.wrappers import wrappers
+from pyinfra_gvisor.settings import Settings, load_settings
+from pyinfra_gvisor.wanted import planned
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.kept import generations, users
+from tests.cases.proven import RELEASE, converged, proven
+from tests.unit.answers import Running, after, answer, info, node
+from tests.unit.observations import CONTROL, SANDBOX, output
+
+DEFAULT = "gvisordefault"
+ON: dict[str, Any] = {"gvisor_default": "sandbox"}
+ENTRY = {"image": f"sha256:{'a' * 64}", "reason": "the platform's own helper"}
+WITH_POLICY: dict[str, Any] = {**ON, "gvisor_infrastructure": [ENTRY]}
+BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
+SHOP = RuntimeUser(name="shop", running=True, runtime=DEFAULT)
+IDLE = RuntimeUser(name="idle", running=False, runtime=DEFAULT)
+IN_USE = {"users": users(("shop", True, DEFAULT), ("idle", False, DEFAULT))}
+UNUSED = {"users": users(("other", True, "runc"))}
+CONTROL_ASKS = {CONTROL: {"asked": DEFAULT}}
+IN_DEFAULT = [f"{DEFAULT}\t{key}\t{value}" for key, value in {**SANDBOX, "asked": DEFAULT}.items()]
+PROVEN = {"prove": Reply([*output(node={"default": DEFAULT}, **CONTROL_ASKS), *IN_DEFAULT])}
+PROVEN_OFF = {"prove": Reply(output())}
+
+
+def settings_of(data: dict[str, Any]) -> Settings:
+    """The settings of a host with this data."""
+    settings, problems = load_settings(data)
+    assert settings, problems
+    return settings
+
+
+def changed(given: dict[str, Any], data: dict[str, Any], *uses: RuntimeUser) -> dict[str, Any]:
+    """The node after a change of its wrappers and daemon.json to what the data declare."""
+    settings = settings_of(data)
+    wrapped = {**given, "wrappers": {**given["wrappers"], **written(data)}}
+    return {**wrapped, **after(planned(node(**wrapped), settings, lambda: uses))}
+
+
+def written(data: dict[str, Any]) -> dict[str, str]:
+    """The sha256 of each wrapper that the data declare, by path."""
+    settings = settings_of(data)
+    found = wrappers(settings.release, settings.runtimes, settings.dispatch)
+    return {item.path: item.sha256 for item in found}
+
+
+def with_proof(given: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """The node with the record of a proof of what the data declare."""
+    settings = settings_of(data)
+    digest = fingerprint(
+        node(**given), settings.release, settings.proven_runtimes, declared=settings
+    )
+    return {**given, "state": {**given["state"], "proof": {"fingerprint": digest}}}
+
+
+def sent(item: Node) -> dict[str, Any]:
+    """The daemon.json that the host is sent."""
+    (text,) = re.findall(r"^after_b64=(\S+)$", item.of("daemon.json").stdin or "", re.MULTILINE)
+    found: dict[str, Any] = json.loads(base64.b64decode(text))
+    return found
+
+
+def action(item: Node) -> str:
+    """What the daemon.json that the host is sent needs."""
+    (word,) = re.findall(r"^action=(\S+)$", item.of("daemon.json").stdin or "", re.MULTILINE)
+    return str(word)
+
+
+IS_ON = proven(settings_of(ON))
+OFF: dict[str, Any] = {"gvisor_seal": {}}  # the wrapper of runsc stays the same
+KEPT = changed(IS_ON, OFF, SHOP, IDLE)
+GONE = changed(IS_ON, OFF)
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_plain_node_gets_a_default_runtime_and_is_proven_with_it(prepare: bool) -> None:
+    given = converged(settings_of(ON))
+    bare, installed = answer(), answer(**given)
+    released, wrapped = answer(releases=[RELEASE]), answer(**{**given, "daemon_json": None})
+    item = Node([bare, released, wrapped, installed], PROVEN, ON)
+    fleet = Fleet({"a": item}, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert item.acted() == ["release", "wrappers", "daemon.json", "prove", "record"]
+    assert sent(item)["default-runtime"] == DEFAULT
+    assert set(sent(item)["runtimes"]) == {"runsc", DEFAULT}
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_another_policy_takes_effect_by_a_reload_and_no_release_is_tried(prepare: bool) -> None:
+    now = changed(IS_ON, WITH_POLICY)
+    wrapped = {**IS_ON, "wrappers": now["wrappers"]}
+    item = Node([answer(**state) for state in (IS_ON, wrapped, now)], PROVEN, WITH_POLICY)
+    fleet = Fleet({"a": item}, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert item.acted() == ["wrappers", "daemon.json", "prove", "record"]
+    assert action(item) == "reload"
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    ("uses", "now", "left"),
+    [
+        pytest.param(IN_USE, KEPT, {"runsc", DEFAULT}, id="used"),
+        pytest.param(UNUSED, GONE, {"runsc"}, id="unused"),
+    ],
+)
+def test_switched_off_the_default_runtime_stays_only_while_a_container_needs_it(
+    uses: dict[str, Reply], now: dict[str, Any], left: set[str], prepare: bool
+) -> None:
+    item = Node([answer(**IS_ON), answer(**now)], {**uses, **PROVEN_OFF}, OFF)
+    fleet = Fleet({"a": item}, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert item.acted() == ["daemon.json", "prove", "record"]
+    assert action(item) == "reload"
+    assert "default-runtime" not in sent(item)
+    assert set(sent(item)["runtimes"]) == left
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_with_the_last_container_that_needs_it_the_default_runtime_goes(prepare: bool) -> None:
+    before = with_proof(KEPT, OFF)
+    item = Node([answer(**before), answer(**GONE)], {**UNUSED, **PROVEN_OFF}, OFF)
+    fleet = Fleet({"a": item}, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert item.acted() == ["daemon.json", "prove", "record"]
+    assert set(sent(item)["runtimes"]) == {"runsc"}
+    assert fleet.failed() == set()
+
+
+SECOND = [
+    pytest.param(IS_ON, ON, {}, id="on"),
+    pytest.param(
+        with_proof(changed(IS_ON, WITH_POLICY), WITH_POLICY), WITH_POLICY, {}, id="policy"
+    ),
+    pytest.param(with_proof(KEPT, OFF), OFF, IN_USE, id="off-and-used"),
+    pytest.param(with_proof(GONE, OFF), OFF, {}, id="off"),
+]
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(("given", "data", "uses"), SECOND)
+def test_a_second_run_changes_nothing(
+    given: dict[str, Any], data: dict[str, Any], uses: dict[str, Reply], prepare: bool
+) -> None:
+    item = Node([answer(**given)], uses, data)
+    fleet = Fleet({"a": item}, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert item.acted() == []
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize(
+    ("given", "data", "uses", "lines"),
+    [
+        pytest.param(
+            {},
+            ON,
+            {},
+            ['+    "default-runtime": "gvisordefault",', "prove runsc, gvisordefault in probe"],
+            id="on",
+        ),
+        pytest.param(
+            IS_ON,
+            OFF,
+            IN_USE,
+            [
+                "changed, reload",
+                '-    "default-runtime": "gvisordefault",',
+                "is not declared, but these containers need it: shop, idle (stopped). ",
+                "prove runsc in probe",
+            ],
+            id="off",
+        ),
+    ],
+)
+def test_a_dry_run_says_what_the_run_does_and_changes_nothing(
+    given: dict[str, Any],
+    data: dict[str, Any],
+    uses: dict[str, Reply],
+    lines: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    item = Node([answer(**given)], uses, data)
+
+    Fleet({"a": item}, DIFF=True).deploy(run_node)
+
+    assert item.acted() == []
+    for line in lines:
+        assert line in caplog.text
+
+
+def test_a_container_with_dockers_socket_is_no_reason_against_our_own_default_runtime() -> None:
+    proxy = Running("proxy", mounts=("/var/run/docker.sock",))
+    item = Node([answer(**{**IS_ON, "containers": [proxy]})], {}, ON)
+    fleet = Fleet({"a": item})
+
+    fleet.deploy(run_node)
+
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_removal_names_the_containers_that_need_the_default_runtime_and_the_way_out(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = {**IS_ON, "state_dir": "yes"}
+    given_back = {**whole, "daemon_json": None, "state": {}, "docker": info()}
+    nodes = {
+        "bad": Node([answer(**whole)], IN_USE, ON),
+        "good": Node([answer(**whole), answer(**given_back)], UNUSED, ON),
+    }
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(remove)
+    touched = [item.acted() for item in nodes.values()]
+    fleet.run()
+
+    assert touched == [[], []]
+    assert [item.acted() for item in nodes.values()] == [[], ["daemon.json", "remove"]]
+    assert fleet.failed() == {"bad"}
+    assert (
+        "remove: /etc/docker/daemon.json on @fake/bad: the change would remove runtimes that "
+        "containers need: gvisordefault (these need it to start: shop, idle (stopped)); run "
+        'deploys/gvisor.py with gvisor_default = "off", then recreate or remove these containers; '
+        "gvisor_keep_running = True keeps the runtimes until no container needs them. Nothing was "
+        "changed."
+    ) in caplog.text
+
+
+NVIDIA = {"default-runtime": "nvidia", "runtimes": {"nvidia": {"path": "/usr/bin/nvidia"}}}
+ORIGINAL = json.dumps(NVIDIA, indent=1)
+
+
+def test_a_removal_gives_back_the_default_runtime_that_was_there_before_to_the_byte() -> None:
+    bare = {"daemon_json": ORIGINAL, "wrappers": {}, "releases": [RELEASE]}
+    taken = changed(bare, ON)
+    item = Node([answer(**taken, state_dir="yes"), answer(daemon_json=ORIGINAL)], UNUSED, ON)
+    fleet = Fleet({"a": item}, prepare=False)
+
+    fleet.deploy(remove)
+    fleet.run()
+
+    assert json.loads(taken["daemon_json"])["default-runtime"] == DEFAULT
+    (text,) = re.findall(r"^after_b64=(\S+)$", item.of("daemon.json").stdin or "", re.MULTILINE)
+    assert base64.b64decode(text).decode() == ORIGINAL
+
+
+BEFORE: dict[str, Any] = {"releases": [RELEASE], "wrappers": written(OFF)}
+WAS_OFF = {**converged(settings_of(OFF)), "wrappers": {**written(OFF), **written(ON)}}
+NOW_ON = changed(WAS_OFF, ON)
+NOW_OFF = changed(NOW_ON, OFF, SHOP)
+
+
+def gone_back(given: dict[str, Any], to: dict[str, Any], *uses: RuntimeUser) -> dict[str, Any]:
+    """The node after it was taken back to an earlier state."""
+    owned = owned_by_us(node(**to))
+    chosen = Generation(number=1, made_s=0, text=to["daemon_json"], owned=owned)
+    plan = plan_around_users(
+        partial(plan_generation, node(**given), chosen), lambda: uses, keep_running=(DEFAULT,)
+    )
+    return {**given, **after(plan)}
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    "data", [pytest.param(ON, id="still-declared"), pytest.param(OFF, id="off")]
+)
+def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_for_none(
+    data: dict[str, Any], prepare: bool
+) -> None:
+    back = gone_back(NOW_OFF, NOW_ON, SHOP)
+    replies = {"generations": generations(WAS_OFF, NOW_ON), **IN_USE, **PROVEN}
+    item = Node([answer(**NOW_OFF), answer(**back)], replies, data)
+    fleet = Fleet({"a": item}, prepare=prepare)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    assert item.acted() == ["daemon.json", "prove", "record"]
+    assert sent(item)["default-runtime"] == DEFAULT
+    assert "\ndefault=gvisordefault\n" in item.of("prove").words[2]
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    ("given", "kept", "uses"),
+    [
+        pytest.param(NOW_ON, [WAS_OFF], IN_USE, id="before-the-default"),
+        pytest.param(NOW_ON, [WAS_OFF], UNUSED, id="before-the-default-unused"),
+        pytest.param(changed(NOW_OFF, ON), [NOW_OFF], IN_USE, id="while-it-was-only-kept"),
+    ],
+)
+def test_a_rollback_to_no_default_runtime_leaves_only_what_containers_need(
+    given: dict[str, Any], kept: list[dict[str, Any]], uses: dict[str, Reply], prepare: bool
+) -> None:
+    needed = (SHOP, IDLE) if uses is IN_USE else ()
+    back = gone_back(given, kept[-1], *needed)
+    replies = {"generations": generations(*kept), **uses, **PROVEN_OFF}
+    item = Node([answer(**given), answer(**back)], replies, ON)
+    fleet = Fleet({"a": item}, prepare=prepare)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    assert item.acted() == ["daemon.json", "prove", "record"]
+    assert "default-runtime" not in sent(item)
+    assert set(sent(item)["runtimes"]) == {"runsc", *([DEFAULT] if needed else [])}
+    assert "\ndefault=''\n" in item.of("prove").words[2]
+    assert fleet.failed() == set()
