@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pyinfra_gvisor.accepting.found import HostFound, is_same
+from pyinfra_gvisor.accepting.found import HostFound, is_same, is_tenants
 from pyinfra_gvisor.dispatch.accepted import FILE
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
@@ -119,8 +119,8 @@ def cards(found: Sequence[HostFound], picked: Sequence[Chosen]) -> Iterator[str]
 def _tenants(picked: Iterable[Proposal]) -> Iterator[str]:
     """Return a warning for each container that a platform's tenants may have made."""
     for item in picked:
-        app = identify(item.labels)
-        if app and app.tenants:
+        if is_tenants(item):
+            app = identify(item.labels)
             yield f"container {item.subject} is {app}: a tenant's, and no infrastructure"
 
 

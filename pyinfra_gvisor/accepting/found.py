@@ -99,15 +99,26 @@ def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Itera
     yield _row(_HEAD)
     for item in found:
         word = state(item.entry, entries) if item.entry else "never"
+        word = "an app" if is_tenants(item) and word == "no" else word
         short = item.image.removeprefix("sha256:")[:SHORT_ID]
         yield _row((item.subject, item.shape or "-", short, word))
         app = identify(item.labels)
         whose = f"belongs to {app}" if app else ""
         yield from (f"  {note}" for note in (whose, *item.notes, item.problem) if note)
-    new = [item.entry for item in found if item.entry and state(item.entry, entries) != "yes"]
+    new = [
+        item.entry
+        for item in found
+        if item.entry and not is_tenants(item) and state(item.entry, entries) != "yes"
+    ]
     if new:
         yield "to accept: pyinfra-gvisor accept, with an image id or a container's name. Entries:"
         yield from accepted_text(new).splitlines()
+
+
+def is_tenants(item: Proposal) -> bool:
+    """Return True if a container says that a platform's tenants made it."""
+    app = identify(item.labels)
+    return app is not None and app.tenants
 
 
 def unused(entries: Sequence[Infrastructure], pulled: Pulled) -> Iterator[str]:

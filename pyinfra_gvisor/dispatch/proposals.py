@@ -29,9 +29,10 @@ from pyinfra_gvisor.redaction import secrets_in_words
 _PROJECT = ("com.docker.compose.project", "com.docker.compose.service", PROJECT_DIR)
 # What choose.pl does not allow any infrastructure, as HostConfig names it.
 _NEVER = (
-    *("Privileged", "Devices", "DeviceRequests", "SecurityOpt"),
+    *("Privileged", "Devices", "DeviceRequests"),
     *("Sysctls", "Tmpfs", "Init"),
 )
+_BY_DOCKER = "label=disable"  # Docker adds it to containers that have the node's PID namespace
 _OWN_IPC = ("", "private", "shareable", "none")
 
 
@@ -204,7 +205,8 @@ def _asked_for(container: Container) -> dict[str, Any]:
 
 def _never(container: Container) -> str:
     host = container.host
-    found = [name for name in _NEVER if host.get(name)]
+    security = [item for item in host.get("SecurityOpt") or () if item != _BY_DOCKER]
+    found = [name for name in _NEVER if host.get(name)] + (["SecurityOpt"] if security else [])
     if str(host.get("NetworkMode") or "").startswith("container:"):
         found.append("NetworkMode")
     if host.get("PidMode") not in ("", "host", None):

@@ -126,6 +126,8 @@ def as_it_is(shape: Shape) -> tuple[dict[str, Any], dict[str, Any]]:
         "PidMode": fixed.get("pid", ""),
         "ExtraHosts": list(fixed.get("extra_hosts", ())),
         "AutoRemove": fixed.get("auto_remove", False),
+        # Docker adds it itself.
+        "SecurityOpt": ["label=disable"] if fixed.get("pid") == "host" else None,
     }
     run: dict[str, Any] = {}
     if command := fixed.get("command") or usual.get("command"):

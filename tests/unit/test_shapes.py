@@ -115,6 +115,7 @@ IMITATORS = [
     pytest.param(host(Privileged=True), id="privileged"),
     pytest.param(host(CapAdd=["SYS_ADMIN"]), id="capability"),
     pytest.param(host(Init=True), id="init"),
+    pytest.param(host(SecurityOpt=["seccomp=unconfined"]), id="security-options"),
     pytest.param(host(NetworkMode="container:x"), id="network-of-another"),
     pytest.param(host(PidMode="container:x"), id="processes-of-another"),
     pytest.param(host(ExtraHosts=["registry:192.0.2.1"]), id="host-names"),
