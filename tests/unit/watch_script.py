@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.parts.watch.files import METRICS, policy_text, script_text
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from tests.unit.fake_docker import Answer, daemon, routes, says
@@ -54,6 +55,7 @@ class Watched:
     action: str = "report"
     metrics: bool = False
     changes: Mapping[str, str] | None = None
+    default: Preview | None = None
 
     @property
     def textfile(self) -> Path:
@@ -77,13 +79,16 @@ class Watched:
         """One look at whatever answers on the socket."""
         policy, program = self.root / "policy", self.root / "watch.pl"
         textfile = str(self.textfile) if self.metrics else None
-        policy.write_text(policy_text(self.must, self.exempt, self.action, textfile))
+        everything = self.default is not None
+        policy.write_text(
+            policy_text(self.must, self.exempt, self.action, textfile, default=everything)
+        )
         changes = {
             PROOF_LOCK: str(self.lock),
             "^/(?:usr|": "^/(?:tmp|usr|",  # a test's runsc lies there
             **(self.changes or {}),
         }
-        program.write_text(replaced(script_text(), changes))
+        program.write_text(replaced(script_text(self.default), changes))
         ran = subprocess.run(
             ["perl", program, policy, self.root / "docker.sock"],
             check=False,
