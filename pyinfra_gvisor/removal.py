@@ -9,7 +9,8 @@ from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.text import JsonText
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import STATE_DIR, Node
-from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, release_of
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, release_of
 
 LINK = "/usr/local/bin/runsc"
 
@@ -68,6 +69,8 @@ def plan_removal(node: Node, plan: Plan) -> Removal:
     there = (*node.releases, *node.damaged)
     releases = [release for release in there if release not in used]
     wrappers = [path for path in node.wrappers if release_of(path) not in used]
+    if DEFAULT_RUNTIME in entries:  # containers under runc remember it, too, of any release
+        wrappers = [path for path in wrappers if not _is_default_runtime(path)]
     kept = [f"{RELEASES_DIR}/{release}" for release in there if release in used]
     still_ours = bool(plan.owned.paths)
     return Removal(
@@ -76,3 +79,7 @@ def plan_removal(node: Node, plan: Plan) -> Removal:
         state=node.state_dir and not still_ours,
         kept=(*kept, *([STATE_DIR] if still_ours else [])),
     )
+
+
+def _is_default_runtime(path: str) -> bool:
+    return path.startswith(f"{RUNTIMES_DIR}/{DEFAULT_RUNTIME}-")

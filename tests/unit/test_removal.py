@@ -11,11 +11,12 @@ from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.daemon_json.text import Json
+from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.removal import Removal, plan_removal, refuse_removal
-from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.runtimes.wrappers import wrapper
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
+from pyinfra_gvisor.runtimes.wrappers import dispatcher, wrapper
 from pyinfra_gvisor.wanted import without_us
 from tests.unit.answers import Running, after, compact, node
 
@@ -166,3 +167,27 @@ def test_a_second_removal_finds_nothing_to_do(found: Node) -> None:
 def test_a_file_that_may_still_point_at_something_and_cannot_be_read_is_refused() -> None:
     with pytest.raises(Problem, match="not JSON"):
         removal(node(**INSTALLED, daemon_json='{"a" 1}'))
+
+
+@pytest.mark.parametrize(
+    ("users", "stays"),
+    [
+        pytest.param((user("proxy", DEFAULT_RUNTIME),), True, id="used"),
+        pytest.param((), False, id="unused"),
+    ],
+)
+def test_a_container_under_runc_keeps_every_default_runtime_that_it_may_remember(
+    users: tuple[RuntimeUser, ...], stays: bool
+) -> None:
+    dispatch = Dispatch("runsc", ())
+    old, new = (dispatcher(name, {"runsc": Runtime()}, dispatch).path for name in (OLD, NEW))
+    entries: dict[str, Json] = {DEFAULT_RUNTIME: {"path": new}, "runsc": {"path": WRAPPERS[NEW]}}
+    state = after(plan_daemon_json(node(), {"runtimes": entries}))
+    there = dict.fromkeys([*WRAPPERS.values(), old, new], "0" * 64)
+    found = node(**{**state, **INSTALLED, "wrappers": there})
+
+    going = removal(found, *users).paths
+
+    assert (old not in going) is stays
+    assert (new not in going) is stays
+    assert {WRAPPERS[OLD], f"/opt/gvisor/releases/{OLD}"} <= {*going}
