@@ -160,6 +160,7 @@ def _node(host: Audited) -> NodeReport:
             for name, entry in entries
             if not name.startswith("io.containerd.")
         ),
+        default_runtime=node.info.default_runtime if node.info else None,
         proof=_proof(host),
     )
 

@@ -107,6 +107,11 @@ class NodeReport(_Part):
     )
     releases: tuple[str, ...] = Field(description="Installed releases that were not changed.")
     runtimes: tuple[RuntimeReport, ...]
+    default_runtime: str | None = Field(
+        None,
+        description="The runtime of containers that ask for none; null if Docker does not answer, "
+        "and in reports of earlier versions.",
+    )
     proof: ProofReport
 
 

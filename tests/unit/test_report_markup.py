@@ -131,6 +131,26 @@ def test_a_hosts_section_says_what_was_found_seen_and_is_to_be_done() -> None:
     assert "Last proof 2026-11-20 22:30 UTC" in text
 
 
+@pytest.mark.parametrize(
+    ("default", "shown"),
+    [
+        pytest.param("runsc", True, id="ours"),
+        pytest.param("runc", False, id="another"),
+        pytest.param(None, False, id="of-an-earlier-version"),
+    ],
+)
+def test_the_runtime_of_containers_that_ask_for_none_is_marked(
+    default: str | None, shown: bool
+) -> None:
+    looked = host("a")
+    assert looked.node
+    told = looked.node.model_copy(update={"default_runtime": default})
+
+    text = page(fleet(looked.model_copy(update={"node": told})))
+
+    assert ("<b>runsc</b> (default)" in text) is shown
+
+
 def test_every_state_stands_as_a_word_beside_its_shape() -> None:
     text = page(every_state())
 
