@@ -18,17 +18,22 @@ for word; do
     esac
     before=''
 done
+for id; do :; done # the last word of most calls
 
 # Asks create.pl, the second part of this file, where the container runs: sets where. Docker shows what is written to
 # the log.
 judge() {
     code=0
-    where=$(/usr/bin/perl -x "$0" "$log" "$@") || code=$?
-    case "$code" in
-        0) ;;
-        3) exit 1 ;;
-        *) refuse "perl ended with code $code, so this container was not started; reinstall perl-base and run pyinfra-gvisor apply" ;;
+    said=$(LC_ALL=C /usr/bin/perl -x "$0" "$command" "$log" "$root" "$@" 2>&1) || code=$?
+    where=${said##*"
+"}
+    case "$code:$where" in
+        0:runc | 0:sandbox) return 0 ;;
+        3:*) printf '%s\n' "$said" >&2 && exit 1 ;;
+        142:*) refuse "no decision within 10 s, so this container was not started; check file systems that do not answer" ;; # SIGALRM
     esac
+    said=$(printf '%s' "$said" | tr -c '[:alnum:] ._/:,@+-' ' ' | cut -c1-200)
+    refuse "perl ended with code $code, so this container was not started: $said; reinstall perl-base and run pyinfra-gvisor apply"
 }
 
 refuse() { # why: without characters that JSON would escape

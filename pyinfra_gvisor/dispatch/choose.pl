@@ -13,9 +13,9 @@ sub where {
     for my $entry (@known) {
         my $against = difference($container, $entry);
         return ("runc", "$entry->{title}: $entry->{reason}") if $against eq "";
-        push @against, "$against of $entry->{title}";
+        push @against, "not the accepted $entry->{title}: other $against";
     }
-    return ("sandbox", "not infrastructure: other $against[0]") if @against;
+    return ("sandbox", join "; ", grep { defined } @against[0 .. 2]) if @against;
     my $image = $container->{config}{Image} // "";
     for my $shape (@{$policy->{shapes}}) {
         next unless is_image_of($image, $shape) && asks_for($container, $shape);
@@ -24,12 +24,17 @@ sub where {
     return ("sandbox", "not infrastructure");
 }
 
-sub repository { return $_[0] =~ s/@.*//sr =~ s{:[^/:]*\z}{}r }
+sub repository { # the name of an image without tag and digest, with its registry: docker.io is Docker's own
+    my ($name) = $_[0] =~ s/@.*//sr =~ s{:[^/:]*\z}{}r;
+    $name =~ s{^index\.docker\.io/}{docker.io/};
+    return $name if $name =~ m{^(?:[^/]*[.:][^/]*|localhost)/};
+    return "docker.io/" . ($name =~ m{/} ? $name : "library/$name");
+}
 
 sub is_image_of {
     my ($image, $shape) = @_;
     my $repository = repository($image);
-    return scalar grep { $_ eq $repository } @{$shape->{repositories}};
+    return scalar grep { repository($_) eq $repository } @{$shape->{repositories}};
 }
 
 sub asks_for { # whether a container has one of the mounts for which a shape must be infrastructure
@@ -42,7 +47,7 @@ sub mounts { # "source:destination:rw", or "volume:destination:rw"
     my ($container) = @_;
     my %all = %{$container->{mounts}};
     return map {
-        my $from = Container::is_volume($all{$_}) ? "volume" : Container::source_of($container, $all{$_});
+        my $from = Container::is_plain_volume($container, $all{$_}) ? "volume" : Container::source_of($container, $all{$_});
         "$from:$_:" . ($all{$_}{RW} ? "rw" : "ro");
     } sort keys %all;
 }
@@ -56,6 +61,7 @@ sub difference {
     return "user" if ($config->{User} // "") ne $entry->{user};
     return "working directory" if ($config->{WorkingDir} // "") ne $entry->{working_dir};
     return "health check" unless same($entry->{healthcheck} // {}, $config->{Healthcheck} // {});
+    return "shell" if @{$config->{Shell} // []}; # health checks run in it
     return environment($config->{Env} // [], $entry) || mounted($container, $entry) || named($container, $entry)
         || options($host, $entry) || "";
 }
@@ -109,9 +115,14 @@ sub options {
     return "PID namespace" if ($host->{PidMode} // "") ne $entry->{pid};
     return "IPC namespace" if ($host->{IpcMode} // "") !~ /^(?:|private|shareable|none)\z/;
     return "namespaces" if ($host->{UTSMode} // "") ne "" || ($host->{UsernsMode} // "") ne "";
-    return "host names" if @{$host->{Dns} // []} || @{left($host->{ExtraHosts}, $entry->{extra_hosts})};
+    return "host names" if @{left($host->{ExtraHosts}, $entry->{extra_hosts})};
+    for (qw(MaskedPaths ReadonlyPaths)) { return $_ if defined $host->{$_} && !@{$host->{$_}} }
     return "removal" if defined $entry->{auto_remove} && ($host->{AutoRemove} ? 1 : 0) != $entry->{auto_remove};
-    for (qw(Devices DeviceRequests DeviceCgroupRules SecurityOpt VolumesFrom)) { return $_ if @{$host->{$_} // []} }
+    # Docker adds label=disable to a container with the node's PID namespace: generateSecurityOpt in moby's daemon/create.go
+    return "SecurityOpt" if grep { $_ ne "label=disable" || $entry->{pid} ne "host" } @{$host->{SecurityOpt} // []};
+    for (qw(Devices DeviceRequests DeviceCgroupRules VolumesFrom Dns DnsOptions DnsSearch Links)) {
+        return $_ if @{$host->{$_} // []};
+    }
     for (qw(Sysctls Tmpfs Annotations)) { return $_ if %{$host->{$_} // {}} }
     return "init" if $host->{Init};
     return "control group" if ($host->{CgroupParent} // "") ne "";

@@ -20,6 +20,11 @@ sub text_of {
     return <$file> // "";
 }
 
+sub members_of { # the members of the object in a file as raw text
+    my ($path) = @_;
+    return eval { Json::members(text_of($path)) } // die $@ =~ s/^incomplete JSON/$path is not complete/r;
+}
+
 sub read_raw { # a JSON value that may be missing or null
     my ($raw) = @_;
     return defined $raw ? bytes(Json::decode($raw)) : undef;
@@ -33,18 +38,19 @@ sub bytes { # paths and names are bytes to the kernel
     return $value;
 }
 
-my @config = qw(Image Entrypoint Cmd Env User WorkingDir Healthcheck Labels);
+my @config = qw(Image Entrypoint Cmd Env User WorkingDir Healthcheck Shell Labels);
 my @host = qw(Privileged CapAdd NetworkMode PidMode IpcMode UTSMode UsernsMode Devices DeviceRequests DeviceCgroupRules
-    SecurityOpt Sysctls Init Tmpfs VolumesFrom CgroupParent Dns ExtraHosts Runtime AutoRemove Annotations);
+    SecurityOpt Sysctls Init Tmpfs VolumesFrom CgroupParent Dns DnsOptions DnsSearch ExtraHosts Links MaskedPaths
+    ReadonlyPaths Runtime AutoRemove Annotations);
 
 # Returns a container as Docker's files describe it. Names are those of Docker's API, with "image_id" for the image
 # and "mounts" for the mount points by destination.
 sub read_container {
     my ($root, $id) = @_;
     my $directory = "$root/containers/$id";
-    my $top = Json::members(text_of("$directory/config.v2.json"));
+    my $top = members_of("$directory/config.v2.json");
     my $config = Json::members($top->{Config} // "");
-    my $host = Json::members(text_of("$directory/hostconfig.json"));
+    my $host = members_of("$directory/hostconfig.json");
     die "$directory/config.v2.json is not complete\n" unless $top->{Config} && ($top->{ID} // "") eq qq("$id");
     die "$directory/hostconfig.json is not complete\n" unless defined $host->{NetworkMode};
     return {
@@ -61,6 +67,21 @@ sub read_container {
 }
 
 sub is_volume { return ($_[0]{Type} // "") eq "volume" || !$_[0]{Type} && ($_[0]{Name} // "") ne "" }
+
+# Returns what the options of a volume of driver "local" mount on it: {MountType, MountOpts, MountDevice}, undef if
+# nothing. Docker keeps them beside the volume's files: moby daemon/volume/local.
+sub mounted_by_options {
+    my ($container, $mount) = @_;
+    my $file = "$container->{root}/volumes/$mount->{Name}/opts.json";
+    my $options = -e $file ? read_raw(text_of($file)) : undef;
+    return $options && ($options->{MountDevice} // "") ne "" ? $options : undef;
+}
+
+# Whether a volume has only files that containers wrote: nothing of the node's, and nothing from elsewhere.
+sub is_plain_volume {
+    my ($container, $mount) = @_;
+    return is_volume($mount) && ($mount->{Driver} // "local") =~ /^(?:local)?\z/ && !mounted_by_options($container, $mount);
+}
 
 sub source_of { # where a mount comes from. Before it is mounted, a volume of Docker's has no source
     my ($container, $mount) = @_;

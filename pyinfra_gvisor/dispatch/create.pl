@@ -1,15 +1,15 @@
-# Runs in a wrapper on "create", started by call.sh. Comes after the files that it uses. The wrapper sets $permits
-# (a directory), and $seal, or $policy and $marks (a directory). Arguments: the file for the runtime's log, which Docker reads, and
-# those of the call. Prints where the container runs. Fails closed: an error refuses the container.
+# Runs in a wrapper, started by call.sh. Comes after the files that it uses. The wrapper sets $permits and $mounts
+# (directories), and $seal, or $policy and $marks (a directory), or all. Arguments: the command of the call, its log, which Docker reads, its
+# root, and the words of the call. Prints where the container runs. Fails closed: an error refuses the container.
 use strict;
 use warnings;
 
-our ($policy, $seal, $marks, $permits);
-my ($log, @call) = @ARGV;
-my $limit_s = 10; # for a file that cannot be read, such as one on a network file system that does not answer
-$SIG{ALRM} = sub { die "no decision within $limit_s s\n" };
-alarm $limit_s;
-my $where = eval { decided() };
+our ($policy, $seal, $marks, $permits, $mounts);
+my ($command, $log, $state, @call) = @ARGV;
+# For a file that cannot be read, such as one on a network file system that does not answer. Without a handler the signal
+# ends perl, wherever it waits: call.sh says why.
+alarm 10;
+my $where = eval { $command eq "start" ? started($call[-1]) : decided() };
 if (!defined $where) {
     my $why = $@;
     chomp $why;
@@ -21,12 +21,16 @@ print "$where\n";
 sub decided {
     my ($bundle, $id) = (option("--bundle") // ".", $call[-1]);
     my $permit = permitted($id);
-    return $permit eq "runc" ? "runc" : "sandbox" if $permit eq ($policy ? "runc" : "unsealed");
+    return "runc" if $policy && $permit eq "runc";
+    return "sandbox" if $permit eq "unsealed";
     my $spec = Container::text_of("$bundle/config.json");
-    my $path = Container::read_raw(Json::members($spec)->{root})->{path};
+    my $about = eval { Json::members($spec)->{root} };
+    my $path = (Container::read_raw($about) // {})->{path} // die "$bundle/config.json is not complete\n";
     my $root = Container::data_root($path, $id) // die "Docker's files about this container were not found above $path\n";
     my $container = Container::read_container($root, $id);
-    return $policy ? chosen($container) : sealed($container, $bundle, $spec);
+    my ($where, $why) = $policy ? chosen($container) : ("sandbox", "");
+    return $where if $where eq "runc" || !$seal;
+    return sealed($container, $bundle, $spec, $why);
 }
 
 sub option { # the value of an option of the call
@@ -51,31 +55,63 @@ sub permitted {
 sub chosen {
     my ($container) = @_;
     my ($where, $why) = Choose::where($container, $policy);
-    collect_marks($container->{root});
+    collect($marks, $container->{root});
     return $where unless $where eq "refused";
     die "$why. Look at the image, then run: pyinfra-gvisor accept $container->{image_id}\n";
 }
 
-# Marks of containers that Docker has removed. A younger one may be of a container that is being created.
-sub collect_marks {
-    my ($root) = @_;
-    opendir my $all, $marks or return;
+# Removes files about containers that Docker has removed. A younger one may be of a container that is being created.
+sub collect {
+    my ($directory, $root) = @_;
+    opendir my $all, $directory or return;
     for my $id (grep { /^[0-9a-f]{64}\z/ && !-e "$root/containers/$_" } readdir $all) {
-        my $made_s = (lstat "$marks/$id")[9] // next;
-        unlink "$marks/$id" if $made_s < time - 600;
+        my $made_s = (lstat "$directory/$id")[9] // next;
+        unlink "$directory/$id" if $made_s < time - 600;
     }
 }
 
 sub sealed {
-    my ($container, $bundle, $spec) = @_;
-    my ($refused, $stripped) = Seal::asked_in_vain($container, $seal, $spec);
-    die "a sandbox may not have: " . join("; ", @$refused) . ". Recreate the container without, or allow it in gvisor_seal\n"
-        if @$refused;
+    my ($container, $bundle, $spec, $why) = @_;
+    my ($refused, $stripped, $addresses) = Seal::asked_in_vain($container, $seal, $spec);
+    die refusal($refused, $why) if @$refused;
     if (%$stripped) {
         write_over("$bundle/config.json", Seal::stripped($spec, $stripped, $container));
         my @gone = map { @{$stripped->{$_}} } sort keys %$stripped;
         system "logger", "-t", "pyinfra-gvisor", "--", "container $container->{name}: removed " . join("; ", @gone);
     }
+    remember($container, $addresses);
+    return "sandbox";
+}
+
+sub refusal {
+    my ($refused, $why) = @_;
+    my $more = @$refused - 5;
+    my $text = join "; ", $more > 0 ? (@$refused[0 .. 4], "and $more more") : @$refused;
+    $why = $why =~ /^not the accepted / ? ". It is $why" : "";
+    return "a sandbox may not have: $text$why. Recreate the container without, or allow it in gvisor_seal\n";
+}
+
+# runsc mounts after the judge has looked. A container that may write to an allowed directory could replace a file there
+# with a symbolic link meanwhile, so what was mounted is checked before the container starts.
+sub remember {
+    my ($container, $addresses) = @_;
+    unlink "$mounts/$container->{id}";
+    return unless @$addresses;
+    die "a container with mounts of the node cannot be restored\n" unless $command eq "create";
+    for ($mounts =~ s{/[^/]*\z}{}r, $mounts) { mkdir $_, 0700 }
+    collect($mounts, $container->{root});
+    write_over("$mounts/$container->{id}", join("", map { s/([\\\n])/sprintf "\\%03o", ord $1/ger . "\n" } @$addresses));
+}
+
+sub started {
+    my ($id) = @_;
+    my $file = "$mounts/$id";
+    my @addresses = map { s/\\([0-7]{3})/chr oct $1/ger } split /\n/, Container::text_of($file);
+    my $sandbox = Container::members_of("$state/${id}_sandbox:$id.state");
+    my $gofer = Container::read_raw($sandbox->{goferPid}) or die "runsc does not say which process mounts files\n";
+    my @missing = Seal::missing(\@addresses, $gofer);
+    die join("; ", map { "the file or directory " . (split / /, $_, 2)[1] . " was replaced during the start" } @missing) . "\n" if @missing;
+    unlink $file;
     return "sandbox";
 }
 
@@ -91,9 +127,11 @@ sub write_over {
 sub report {
     my ($why) = @_;
     my $text = "pyinfra-gvisor: $why";
-    print STDERR "$text\n";
+    utf8::decode($text) or $text =~ s/[^\x00-\x7f]/?/g;
     $text =~ s/(["\\])/\\$1/g;
-    $text =~ s/([\x00-\x1f])/sprintf "\\u%04x", ord $1/ge;
+    $text =~ s/([\x00-\x1f\x7f])/sprintf "\\u%04x", ord $1/ge;
+    utf8::encode($text);
+    print STDERR "$text\n";
     my @now = gmtime;
     my $time = sprintf "%04d-%02d-%02dT%02d:%02d:%02dZ", $now[5] + 1900, $now[4] + 1, @now[3, 2, 1, 0];
     open my $file, ">>", $log or return;

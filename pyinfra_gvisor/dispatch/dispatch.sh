@@ -4,15 +4,15 @@
 # to the chosen runtimes, by container id), sandbox (the wrapper for sandboxes).
 : "${marks:?}" "${sandbox:?}"
 
-create() {
+choose() {
     judge "$@"
-    case "$where" in
-        sandbox) target=$sandbox ;;
-        runc) target=$(command -v runc) || refuse 'runc is not installed' ;;
-        *) refuse "$0: unknown decision" ;;
-    esac
-    for id; do :; done
-    (umask 077 && mkdir -p "$marks" && ln -sfn "$target" "$marks/$id") || refuse "$marks cannot be written"
+    target=$sandbox
+    if [ "$where" = runc ]; then
+        target=$(command -v runc) || refuse 'runc is not installed, and this container must run under it; install runc'
+    else
+        export pyinfra_gvisor_judged="$id" # the sandbox need not judge again: seal.sh
+    fi
+    (umask 077 && mkdir -p "$marks" && ln -sfn "$target" "$marks/$id") || refuse "$marks cannot be written; check that /run has space"
     exec "$target" "$@"
 }
 
@@ -35,7 +35,7 @@ find_runtime() {
 }
 
 case "$command" in
-    create) create "$@" ;;
+    create | run | restore) choose "$@" ;;
     '' | features | list | help | spec) ;;
     *)
         follow "$@"

@@ -33,6 +33,11 @@ sub mount_of { # the mount that a path without symbolic links is on
     return $on;
 }
 
+sub inner { # where a path without symbolic links is in the file system of this mount
+    my ($path, $on) = @_;
+    return ($on->[2] =~ s{/\z}{}r) . below($path, $on->[0]);
+}
+
 sub real { # a path without symbolic links; undef if there is no such file
     my ($path) = @_;
     sysopen(my $file, $path, 010000000) or return undef; # O_PATH opens any file and never blocks: open(2)
@@ -42,8 +47,13 @@ sub real { # a path without symbolic links; undef if there is no such file
 sub found_at { # all paths on the node that lead to the file at this path, without symbolic links
     my ($path) = @_;
     my $whole = real($path) // return ();
+    return same_as($whole);
+}
+
+sub same_as { # the same for a path without symbolic links
+    my ($whole) = @_;
     my $on = mount_of($whole) or return $whole;
-    my ($inner, $inode) = (($on->[2] =~ s{/\z}{}r) . below($whole, $on->[0]), inode($whole));
+    my ($inner, $inode) = (inner($whole, $on), inode($whole));
     my %all = ($whole => 1);
     for my $mount (grep { $_->[1] eq $on->[1] } mounted()) {
         my $rest = below($inner, $mount->[2]) // next;

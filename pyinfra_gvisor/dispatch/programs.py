@@ -9,9 +9,10 @@ from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.scripts import program, script
 
-# Both are root's alone, and empty after every boot.
+# All are root's alone, and empty after every boot.
 MARKS = "/run/pyinfra-gvisor/runtimes"  # links to the chosen runtimes, by container id
 PERMITS = "/run/pyinfra-gvisor/permits"  # where containers of ours run, by container id
+MOUNTS = "/run/pyinfra-gvisor/mounts"  # what must be mounted when they start, by container id
 
 _JUDGE = (
     "scripts/json.pl",
@@ -26,7 +27,7 @@ def judge_program() -> str:
 
 def seal_text() -> str:
     """Return the shell code of a runtime with a seal, before the line that starts runsc."""
-    return program("dispatch/call.sh", "dispatch/seal.sh")
+    return script("dispatch/call", "dispatch/seal", mounts=MOUNTS)
 
 
 def seal_given(seal: Seal, judge: str) -> str:
@@ -47,14 +48,20 @@ def dispatch_text(sandbox: str) -> str:
     return script("dispatch/call", "dispatch/dispatch", marks=MARKS, sandbox=sandbox)
 
 
-def dispatch_given(dispatch: Dispatch, judge: str) -> str:
-    """Return the same perl code of the default runtime: the policy by which the judge decides."""
-    return _given(judge, policy=dispatch.to_perl(), marks=MARKS)
+def dispatch_given(dispatch: Dispatch, seal: Seal | None, judge: str) -> str:
+    """
+    Return the same perl code of the default runtime: the policy by which the judge decides.
+
+    + seal: the seal of the runtime of its sandboxes
+    """
+    known = {} if seal is None else {"seal": seal.model_dump()}
+    return _given(judge, policy=dispatch.to_perl(), marks=MARKS, **known)
 
 
 def _given(judge: str, **values: Any) -> str:
     given = "".join(f"our ${name} = {literal(value)};\n" for name, value in values.items())
-    end = f"our $permits = {literal(PERMITS)};\nrequire {literal(judge)};\n"
+    directories = f"our $permits = {literal(PERMITS)};\nour $mounts = {literal(MOUNTS)};\n"
+    end = f"{directories}require {literal(judge)};\n"
     return f"#!/usr/bin/perl\n{given}{end}"
 
 

@@ -9,28 +9,31 @@ package Seal;
 my %harmless = map { ("/dev/$_" => 1) } qw(null zero full random urandom tty fuse net/tun);
 # File systems of volumes that hold none of the node's own files.
 my %foreign = map { ($_ => 1) } qw(tmpfs nfs nfs4 cifs smb3 ceph fuse.glusterfs fuse.sshfs fuse.s3fs);
-our $obeyed = qr/^(?:dev\.gvisor\.|io\.kubernetes\.cri)/; # runsc and its shim obey such annotations
+# runsc and its shim obey such annotations, and containerd's shim the last kind.
+our $obeyed = qr/^(?:dev\.gvisor\.|io\.kubernetes\.cri|io\.containerd\.runc\.)/;
 
-# Returns what is refused, a phrase each, and what is to be stripped, by kind. $spec is the text of config.json in the
-# bundle; undef if there is none yet.
+# Returns what is refused, a phrase each; what is to be stripped, by kind; and the addresses of allowed files of the
+# node, which must be the same ones when the container starts. $spec is the text of config.json in the bundle; undef if
+# there is none yet.
 sub asked_in_vain {
     my ($container, $seal, $spec) = @_;
     my $host = $container->{host};
+    my ($mounts, $addresses) = binds($container, $seal, $spec);
     my %asked = (
         annotations => [annotations($host, $spec)],
-        devices => [devices($host)],
+        devices => [devices($host, $spec)],
         sysctls => [map { "sysctl $_" } sort keys %{$host->{Sysctls} // {}}],
         host_namespaces => [namespaces($host, $spec)],
         privileged => [$host->{Privileged} ? "privileged" : ()],
-        binds => [binds($container, $seal->{binds}, $spec)],
+        always => [@$mounts, control_group($host)],
     );
     my (@refused, %stripped);
     for my $kind (sort keys %asked) {
-        my $action = $kind eq "binds" ? "refuse" : $seal->{$kind};
+        my $action = $seal->{$kind} // "refuse";
         if ($action eq "refuse") { push @refused, @{$asked{$kind}} }
         elsif ($action eq "strip" && @{$asked{$kind}}) { $stripped{$kind} = $asked{$kind} }
     }
-    return (\@refused, \%stripped);
+    return (\@refused, \%stripped, $addresses);
 }
 
 sub annotations {
@@ -41,13 +44,20 @@ sub annotations {
 }
 
 sub devices {
-    my ($host) = @_;
+    my ($host, $spec) = @_;
     my @given = grep { $_->{PathOnHost} ne $_->{PathInContainer} || !$harmless{$_->{PathOnHost}} } @{$host->{Devices} // []};
-    return (
+    my @found = (
         (map { "device $_->{PathOnHost}" } @given),
         (map { "devices of driver " . (($_->{Driver} // "") ne "" ? $_->{Driver} : "gpu") } @{$host->{DeviceRequests} // []}),
         (map { "device rule $_" } @{$host->{DeviceCgroupRules} // []}),
     );
+    return @found if @found || $host->{Privileged} || !defined $spec; # privileged: all devices
+    return map { "device $_->{path}" } grep { !$harmless{$_->{path}} } @{in_linux($spec, "devices")};
+}
+
+sub in_linux { # a list in the part "linux" of config.json
+    my ($spec, $name) = @_;
+    return Container::read_raw(Json::members(Json::members($spec)->{linux} // "")->{$name}) // [];
 }
 
 sub namespaces {
@@ -62,10 +72,10 @@ sub namespaces {
 # A container can also share the node's namespaces with another container that has them.
 sub joined {
     my ($spec) = @_;
-    my %own = (network => "net", ipc => "ipc", uts => "uts");
-    my $list = Container::read_raw(Json::members(Json::members($spec)->{linux} // "")->{namespaces}) // [];
-    return map { "$_->{type} namespace of the node" }
-        grep { $own{$_->{type}} && ($_->{path} // "") ne "" && is_the_nodes($_->{path}, $own{$_->{type}}) } @$list;
+    my %kinds = (mount => "mnt", network => "net", ipc => "ipc", uts => "uts", pid => "pid");
+    my %given = map { $_->{type} => $_->{path} // "" } @{in_linux($spec, "namespaces")};
+    return map { "$_ namespace of the node" }
+        grep { !exists $given{$_} || $given{$_} ne "" && is_the_nodes($given{$_}, $kinds{$_}) } sort keys %kinds;
 }
 
 sub is_the_nodes {
@@ -74,21 +84,26 @@ sub is_the_nodes {
     return $inode ne "" && $inode eq Places::inode("/proc/1/ns/$kind");
 }
 
+sub control_group { # runsc would make directories there, see runsc/cgroup/cgroup.go
+    my ($host) = @_;
+    my $parent = $host->{CgroupParent} // "";
+    return $parent =~ m{(?:^|/)\.\.(?:/|\z)} ? "control group $parent" : ();
+}
+
+# Returns what is refused of the mounts, and the addresses of the node's files among the others.
 sub binds {
-    my ($container, $allowed, $spec) = @_;
-    my %mounts = %{$container->{mounts}};
-    my %source = map { $_ => Container::source_of($container, $mounts{$_}) } keys %mounts;
-    my @found;
-    for my $mount (defined $spec ? mounted_by($spec) : ()) {
+    my ($container, $seal, $spec) = @_;
+    my %points = %{$container->{mounts}};
+    my (@found, @addresses);
+    for my $mount (defined $spec ? mounted_by($spec) : map { [$_, Container::source_of($container, $points{$_})] } sort keys %points) {
         my ($to, $from) = @$mount;
-        if (exists $mounts{$to}) { $source{$to} = $from }
-        elsif (!is_dockers_own($container, $to, $from)) { push @found, "mount of $from on $to" }
+        my $point = $points{$to};
+        my $real = Places::real($from); # once: a container may replace the file meanwhile
+        my $why = $point ? why_not($container, $point, $from, $real, $seal->{binds}) : "";
+        if ($point ? $why : !is_dockers_own($container, $seal, $to, $from)) { push @found, "mount of $from on $to$why" }
+        elsif ($point && defined $real && ($point->{Type} // "") !~ /^(?:volume|image)\z/) { push @addresses, address($real) }
     }
-    for my $to (sort keys %mounts) {
-        my $why = why_not($container, $mounts{$to}, $source{$to}, $allowed) or next;
-        push @found, "mount of $source{$to} on $to$why";
-    }
-    return @found;
+    return (\@found, \@addresses);
 }
 
 sub mounted_by { # [destination, source] of the bind mounts in a bundle's config.json
@@ -98,37 +113,87 @@ sub mounted_by { # [destination, source] of the bind mounts in a bundle's config
         grep { ($_->{type} // "") eq "bind" || grep { /^r?bind\z/ } @{$_->{options} // []} } @all;
 }
 
-sub is_dockers_own { # files that Docker mounts by itself
-    my ($container, $to, $from) = @_;
-    my $own = "$container->{root}/containers";
+# Whether Docker mounts this by itself. The container has no such mount point.
+sub is_dockers_own {
+    my ($container, $seal, $to, $from) = @_;
+    my ($own, $host) = ("$container->{root}/containers", $container->{host});
     return 1 if index($from, "$own/$container->{id}/") == 0 && $from !~ m{/\.\.(?:/|\z)};
-    return 1 if $to eq "/dev/shm" && $from =~ m{^\Q$own\E/[0-9a-f]{64}/mounts/shm\z};
-    return $to eq "/sbin/docker-init" && $container->{host}{Init};
+    my %shared = map { ("/etc/$_" => $_) } qw(resolv.conf hosts hostname); # with the container whose namespaces it has
+    my ($what) = $from =~ m{^\Q$own\E/[0-9a-f]{64}/(.*)\z}s;
+    return 1 if defined $what && $what eq ($shared{$to} // ($to eq "/dev/shm" ? "mounts/shm" : ""));
+    return 1 if $to eq "/sbin/docker-init" && (!defined $host->{Init} || $host->{Init}); # undef: as daemon.json says
+    return $seal->{devices} eq "allow" && @{$host->{DeviceRequests} // []}; # files of the driver: a CDI specification
 }
 
 # Returns "" if a mount is allowed, or more about why it is not.
 sub why_not {
-    my ($container, $mount, $from, $allowed) = @_;
-    my $kind = $mount->{Type} // "";
+    my ($container, $point, $from, $real, $allowed) = @_;
+    my $kind = $point->{Type} // "";
     return "" if $kind =~ /^(?:tmpfs|image)\z/;
-    my @places = Places::found_at($from);
-    return "" if grep { is_allowed($_, $allowed) } @places;
-    if (Container::is_volume($mount) && ($mount->{Driver} // "local") eq "local") {
-        my $volume = "$container->{root}/volumes/$mount->{Name}";
-        $volume = Places::real($volume) // $volume;
-        my $real = Places::real($from) // return -e $volume ? " (cannot be read)" : ""; # Docker creates it at the start
-        my $on = Places::mount_of($real);
-        my $is_mounted = $on && defined Places::below($on->[0], $volume); # by the options of the volume
-        return $foreign{$on->[3]} ? "" : " (the volume holds files of the node)" if $is_mounted;
-        return "" if grep { defined Places::below($_, $volume) } @places;
-    }
+    my $volumes = Places::real("$container->{root}/volumes") // "$container->{root}/volumes";
+    my @places = defined $real ? Places::same_as($real) : ();
+    return "" if grep { is_allowed($_, $allowed, $volumes) } @places;
+    if (Container::is_volume($point)) { return why_not_volume($container, $point, $real, $allowed, $volumes, @places) }
+    return @places ? of_the_node($from, @places) : " (not found)";
+}
+
+sub of_the_node {
+    my ($from, @places) = @_;
     my ($other) = grep { $_ ne $from } @places;
     return defined $other ? " (which is $other)" : " (directory of the node)";
 }
 
+# A volume may have its own files, or those of another computer. By its options it can be any directory of the node.
+sub why_not_volume {
+    my ($container, $point, $real, $allowed, $volumes, @places) = @_;
+    my $type = defined $real ? (Places::mount_of($real) // [])->[3] : "";
+    my $is_foreign = $foreign{$type} && !grep { $_ ne $real && !defined Places::below($_, $volumes) } @places;
+    if (($point->{Driver} // "local") !~ /^(?:local)?\z/) { # a plugin mounts the volume where it wants to
+        return $is_foreign ? "" : " (the volume of driver $point->{Driver} holds files of the node)";
+    }
+    my $own = Places::real("$volumes/$point->{Name}") // return defined $real ? of_the_node("", @places) : ""; # Docker will create it
+    my $data = Places::real("$own/_data");
+    my $on = defined $data && Places::mount_of($data);
+    my $options = Container::mounted_by_options($container, $point);
+    my $is_fine = $on && defined Places::below($on->[0], $own) ? $is_foreign
+        : $options ? will_be_foreign($options, $allowed, $volumes)
+        : grep { defined Places::below($_, $own) } @places;
+    return $is_fine ? "" : " (the volume holds files of the node)";
+}
+
+sub will_be_foreign { # whether a volume has none of the node's files when Docker has mounted it
+    my ($options, $allowed, $volumes) = @_;
+    return $foreign{$options->{MountType}} if $options->{MountOpts} !~ /\br?bind\b/;
+    return scalar grep { is_allowed($_, $allowed, $volumes) } Places::found_at($options->{MountDevice});
+}
+
+# Whether a path is in an allowed directory. What the options of a volume mount on a volume's directory is not allowed
+# because a directory above that is.
 sub is_allowed {
-    my ($path, $allowed) = @_;
-    return scalar grep { defined Places::below($path, $_) || defined Places::below($path, Places::real($_) // $_) } @$allowed;
+    my ($path, $allowed, $volumes) = @_;
+    my $on = defined Places::below($path, $volumes) && Places::mount_of($path);
+    my $is_mounted = $on && $on->[0] ne $volumes && defined Places::below($on->[0], $volumes);
+    return scalar grep { defined Places::below($path, $_) && !($is_mounted && $_ ne "/" && defined Places::below($volumes, $_)) }
+        map { ($_, Places::real($_) // $_) } @$allowed;
+}
+
+# Where the file at a path without symbolic links is, as the mounts of a process tell: device and path in its file system.
+sub address {
+    my ($real) = @_;
+    my $on = Places::mount_of($real);
+    return $on ? ("$on->[1] " . Places::inner($real, $on)) : ();
+}
+
+# Returns the addresses that a process has not mounted as often as they are in the list.
+sub missing {
+    my ($addresses, $pid) = @_;
+    my %mounted;
+    for my $line (split /\n/, Container::text_of("/proc/$pid/mountinfo")) { # proc_pid_mountinfo(5)
+        my ($device, $inner) = (split / /, $line)[2, 3];
+        $inner =~ s/\\([0-7]{3})/chr oct $1/ge;
+        $mounted{"$device " . ($inner =~ s{//deleted\z}{}r)}++;
+    }
+    return grep { !$mounted{$_}-- } map { s{ \(deleted\)\z}{}r } @$addresses;
 }
 
 # Returns config.json without what is stripped.
@@ -141,7 +206,7 @@ sub stripped {
     }
     if ($kinds->{devices}) {
         $spec = replaced($spec, sub { "[]" }, "linux", "devices");
-        $spec = replaced($spec, sub { without_nvidia($_[0]) }, "hooks", "prestart");
+        $spec = replaced($spec, sub { without_hooks($_[0]) }, "hooks");
     }
     return $spec;
 }
@@ -150,7 +215,7 @@ sub replaced { # the text of an object with the member at this path changed by $
     my ($text, $change, $name, @rest) = @_;
     pos($text) = 0;
     $text =~ /\G\s*\{/gc or return $text;
-    while ($text =~ /\G\s*,?\s*"((?:[^"\\]++|\\.)*+)"\s*:\s*$Json::value/gc) {
+    while ($text =~ /\G\s*,?\s*"($Json::text_of)"\s*:\s*$Json::value/gc) {
         my ($found, $from, $raw) = ($1, $-[2], $+{v});
         next unless $found eq $name;
         substr($text, $from, length $raw) = @rest ? replaced($raw, $change, @rest) : $change->($raw);
@@ -159,15 +224,22 @@ sub replaced { # the text of an object with the member at this path changed by $
     return $text;
 }
 
-sub without { # the text of an object without the members whose name $is_wanted accepts
+sub without { # the text of an object without the members whose name $is_gone accepts
     my ($text, $is_gone) = @_;
-    my $all = Json::members($text);
-    my @left = grep { !$is_gone->(Container::read_raw(qq("$_"))) } sort keys %$all;
-    return "{" . join(",", map { qq("$_":$all->{$_}) } @left) . "}";
+    my @left;
+    $text =~ /\A\s*\{/gc or return $text;
+    while ($text =~ /\G\s*,?\s*("$Json::text_of")\s*:\s*$Json::value/gc) {
+        my ($name, $raw) = ($1, $+{v});
+        push @left, "$name:$raw" unless $is_gone->(Container::read_raw($name));
+    }
+    return "{" . join(",", @left) . "}";
 }
 
-sub without_nvidia { # dockerd adds this hook for --gpus: moby daemon/nvidia_linux.go
-    return "[" . join(",", grep { !/nvidia-container-runtime-hook/ } Json::items($_[0])) . "]";
+# Hooks make devices of the node usable: dockerd adds one for --gpus, and CDI specifications have others. dockerd's own
+# hook for the network is different: moby daemon/oci_linux.go.
+sub without_hooks {
+    my $kept = join ",", grep { /"libnetwork-setkey"/ } Json::items(Json::members($_[0])->{prestart} // "");
+    return $kept eq "" ? "{}" : qq({"prestart":[$kept]});
 }
 
 package main;

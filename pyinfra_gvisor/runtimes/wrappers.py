@@ -106,9 +106,10 @@ def judge(release: str) -> Wrapper:
 
 def dispatcher(release: str, runtimes: Mapping[str, Runtime], dispatch: Dispatch) -> Wrapper:
     """Return the wrapper of the default runtime, which decides where a container runs."""
-    sandbox = wrapper(dispatch.runtime, release, runtimes[dispatch.runtime]).path
+    runtime = runtimes[dispatch.runtime]
+    sandbox = wrapper(dispatch.runtime, release, runtime).path
     start = f'exec {RELEASES_DIR}/{release}/runsc "$@"\n'
-    given = dispatch_given(dispatch, judge(release).path)
+    given = dispatch_given(dispatch, runtime.seal, judge(release).path)
     return Wrapper(DEFAULT_RUNTIME, release, f"#!/bin/sh\n{dispatch_text(sandbox)}{start}{given}")
 
 

@@ -6,14 +6,17 @@ no warnings qw(recursion);
 
 package Json;
 
-# Any value, whole, and in "o" the value if it has members.
-our $value = qr/(?<v>(?<o>[{\[](?:(?&s)|[^{}\[\]"]++|(?&o))*+[}\]])|(?<s>"(?:[^"\\]++|\\.)*+")|[^,}\]\s]++)/s;
+# Any value, whole, and in "o" the value if it has members. In pieces of 9,999, as perl repeats a group 65,534 times at
+# most: a text with more escapes than that must not end the reading early.
+our $text_of = qr/(?:(?:[^"\\]++|\\.){1,9999}+)*+/s;
+our $value = qr/(?<v>(?<o>[{\[](?:(?:(?&s)|[^{}\[\]"]++|(?&o)){1,9999}+)*+[}\]])|(?<s>"$text_of")|[^,}\]\s]++)/s;
 
 sub members { # the members of an object as raw text, by name: of large objects only a few are parsed
     my ($text) = @_;
     my %all;
     $text =~ /\A\s*\{/gc or return \%all;
-    while ($text =~ /\G\s*,?\s*"((?:[^"\\]++|\\.)*+)"\s*:\s*$value/gc) { $all{$1} //= $+{v} }
+    while ($text =~ /\G\s*,?\s*"($text_of)"\s*:\s*$value/gc) { $all{$1} //= $+{v} }
+    $text =~ /\G\s*\}\s*\z/gc or die "incomplete JSON\n";
     return \%all;
 }
 
@@ -22,6 +25,7 @@ sub items { # the items of a list as raw text
     my @all;
     $text =~ /\A\s*\[/gc or return ();
     while ($text =~ /\G\s*,?\s*$value/gc) { push @all, $+{v} }
+    $text =~ /\G\s*\]\s*\z/gc or die "incomplete JSON\n";
     return @all;
 }
 
