@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.dispatch.policy import Dispatch
+from pyinfra_gvisor.dispatch.seal import Seal
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.scripts import encoded, script
 from tests.unit.shells import run, stub
 
@@ -96,3 +100,47 @@ def test_a_runsc_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert ran.stderr.startswith("gvisor.runtimes: runtime one on n: runsc 20240729.0 does not ")
     assert not (tmp_path / "runtimes").exists()
+
+
+@pytest.mark.parametrize(
+    ("head", "code", "said"),
+    [
+        pytest.param("", "our $policy = {'a',['b'};", "syntax error at - line ", id="program"),
+        pytest.param(
+            '#!/bin/sh\nexec true "$@"\n', "our $seal = 'it's';", "", id="part-of-a-wrapper"
+        ),
+        pytest.param("", "die 'it ran' if $undeclared;", "Global symbol", id="strict"),
+    ],
+)
+def test_a_program_that_perl_refuses_is_told_and_no_wrapper_is_written(
+    tmp_path: Path, head: str, code: str, said: str
+) -> None:
+    text = encoded(f"{head}#!/usr/bin/perl\nuse strict;\n{code}\n")
+
+    ran = run(
+        script("install_wrappers", host="n", release="20240729.0"),
+        f"{tmp_path}/runtimes/one-20240729.0-00000000",
+        text,
+    )
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"gvisor.runtimes: one on n: perl refuses the program: {said}")
+    assert not (tmp_path / "runtimes").exists()
+
+
+def test_the_programs_of_a_default_runtime_are_compiled_and_written_but_not_run(
+    tmp_path: Path,
+) -> None:
+    runtimes = {"runsc": Runtime(seal=Seal())}
+    found = wrappers("20240729.0", runtimes, Dispatch("runsc", ()))
+    words = []
+    for item in found:
+        text = item.text.replace("/opt/gvisor/releases/20240729.0/runsc", "/bin/true")
+        words += [f"{tmp_path}/runtimes/{item.runtime}", encoded(text)]
+
+    ran = run(script("install_wrappers", host="n", release="20240729.0"), *words)
+
+    assert ran.returncode == 0, ran.stderr
+    assert {path.name for path in (tmp_path / "runtimes").iterdir()} == {
+        item.runtime for item in found
+    }
