@@ -5,7 +5,9 @@ from __future__ import annotations
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.reach import only_by_proxy, uses_nftables
+from pyinfra_gvisor.daemon_json.text import JsonText
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
+from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 NEIGHBOURS_SINCE = (29,)
@@ -40,6 +42,7 @@ def touched_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
         lines.append(f"changed by somebody else, left as they are: {', '.join(plan.left)}")
     if plan.action is Force.RESTART:
         lines += [*_running(node, wait_s), *_ports(plan, node)]
+    lines += _default_runtime(plan)
     if plan.leaving:
         lines.append(f"runtimes removed, no container uses them: {', '.join(plan.leaving)}")
     if old := [item.name for item in node.containers if item.sandboxed and item.release is None]:
@@ -58,6 +61,16 @@ def unapplied_lines(plan: Plan) -> list[str]:
         ports = ", ".join(map(str, plan.lost))
         lines.append(f"clients lose these published ports with that restart: {ports}")
     return lines
+
+
+def _default_runtime(plan: Plan) -> list[str]:
+    old, new = (
+        str((JsonText(text).value if text else {}).get("default-runtime") or "runc")
+        for text in (plan.before, plan.after)
+    )
+    if old == new:
+        return []
+    return [f"new containers that ask for no runtime get {cut(new)}, no longer {cut(old)}"]
 
 
 def _ports(plan: Plan, node: Node) -> list[str]:

@@ -50,6 +50,33 @@ def test_a_reload_says_that_it_touches_nobody() -> None:
     ]
 
 
+DEFAULT: dict[str, Json] = {"default-runtime": "runsc", "runtimes": {"runsc": RUNSC}}
+BY_NAME: dict[str, Json] = {"runtimes": {"runsc": RUNSC}}
+CRUN = '{"default-runtime": "crun", "runtimes": {"crun": {"path": "/usr/bin/crun"}}}'
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "line"),
+    [
+        pytest.param(DEFAULT, {}, "runsc, no longer runc", id="on"),
+        pytest.param(DEFAULT, {"daemon_json": CRUN}, "runsc, no longer crun", id="another-was-on"),
+        pytest.param(
+            BY_NAME, after(plan_daemon_json(node(), DEFAULT)), "runc, no longer runsc", id="off"
+        ),
+        pytest.param(BY_NAME, {"daemon_json": CRUN}, None, id="somebody-elses"),
+        pytest.param(LIVE, after(plan_daemon_json(node(), LIVE)), None, id="none"),
+    ],
+)
+def test_another_default_runtime_is_told_with_what_new_containers_get(
+    wanted: dict[str, Json], given: dict[str, Any], line: str | None
+) -> None:
+    said = "  new containers that ask for no runtime get "
+
+    lines = [item for item in told(wanted, **given) if item.startswith(said)]
+
+    assert lines == ([] if line is None else [f"{said}{line}"])
+
+
 def test_a_restart_says_why_and_which_containers_it_touches_and_how() -> None:
     containers = [Running("app", pid=2), Running("job", pid=3, auto_remove=True)]
 
