@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -54,7 +55,7 @@ def container(
     run = {**own["Config"], **config}
     words = [*(run["Entrypoint"] or ()), *(run["Cmd"] or ())]
     return {
-        "Id": "c" * 64,
+        "Id": hashlib.sha256(name.encode()).hexdigest(),
         "Name": f"/{name}",
         "Image": own["Id"],
         "Path": words[0],

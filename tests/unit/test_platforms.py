@@ -1,0 +1,58 @@
+"""Platforms: their own containers, the directories of their apps, and whose a container is."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyinfra_gvisor.dispatch.seal import Seal
+from pyinfra_gvisor.dispatch.shapes import SHAPES
+from pyinfra_gvisor.platforms import Platform
+from pyinfra_gvisor.platforms.coolify import Coolify
+from pyinfra_gvisor.platforms.every import PLATFORMS, identify
+
+EACH = [pytest.param(platform, id=platform.name) for platform in PLATFORMS]
+
+
+@pytest.mark.parametrize("platform", EACH)
+def test_a_platforms_own_containers_are_known_shapes(platform: Platform) -> None:
+    assert {*platform.infrastructure().shapes} <= {*SHAPES}
+
+
+def test_every_shape_belongs_to_a_platform() -> None:
+    named = [shape for platform in PLATFORMS for shape in platform.infrastructure().shapes]
+
+    assert sorted(named) == sorted(SHAPES)
+
+
+def test_coolifys_directories_are_what_a_seal_takes_and_not_all_of_coolify() -> None:
+    binds = Coolify().infrastructure().binds
+
+    assert Seal(binds=binds).binds == binds
+    assert "/data/coolify" not in binds
+    assert not any(path.startswith("/data/coolify/proxy") for path in binds)
+
+
+LABELS = [
+    pytest.param(
+        {"coolify.managed": "true", "coolify.type": "database", "coolify.name": "shop-db"},
+        "database shop-db of Coolify",
+        id="database-of-coolify",
+    ),
+    pytest.param({"coolify.managed": "true"}, "None", id="sentinel"),
+    pytest.param(
+        {"com.docker.compose.project": "edge", "com.docker.compose.service": "proxy"},
+        "service edge/proxy of compose",
+        id="compose",
+    ),
+    pytest.param(
+        {"com.docker.compose.project": "p", "coolify.type": "application", "coolify.name": "a"},
+        "application a of Coolify",
+        id="app-that-compose-starts",
+    ),
+    pytest.param({}, "None", id="no-labels"),
+]
+
+
+@pytest.mark.parametrize(("labels", "named"), LABELS)
+def test_a_container_says_which_app_it_belongs_to(labels: dict[str, str], named: str) -> None:
+    assert str(identify(labels)) == named
