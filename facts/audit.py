@@ -32,8 +32,8 @@ class AuditState(FactBase[Observed | None]):
         preview: Preview | None = None,
     ) -> StringCommand:
         """Return the whole script, as the argument of the one shell that pyinfra starts."""
-        told = preview and preview.encoded
-        return asked(audit_script(labels, textfile_dir=textfile_dir, preview=told))
+        places = preview.encoded if preview else None
+        return asked(audit_script(labels, textfile_dir=textfile_dir, preview=places))
 
     def process(self, output: list[str]) -> Observed:
         """Parse the output. Raises ``FactProcessError`` if it is malformed."""

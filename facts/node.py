@@ -44,7 +44,7 @@ class NodeState(FactBase[Node | None]):
             state_script(
                 textfile_dir=textfile_dir,
                 proof_image=proof_image,
-                preview=preview and preview.encoded,
+                preview=preview.encoded if preview else None,
             )
         )
 

@@ -133,8 +133,7 @@ def service_text(textfile_dir: str | None) -> str:
     + textfile_dir: the directory of the metrics file; None writes no metrics
 
     The unit keeps two capabilities: to read other processes' programs, and to read Docker's files
-    and write the metrics. It must see the node's own file system: programs are compared with the
-    files at their paths.
+    and write metrics. It must see the node's own files: programs are compared with them.
     """
     writable = [f"ReadWritePaths=-{textfile_dir}"] if textfile_dir else []
     return unit_text(
