@@ -1,0 +1,79 @@
+"""The deploy that says what a node has of the platform's own, in pyinfra's own process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.accepting.found import FOUND_DIR, WANTED, read_found
+from pyinfra_gvisor.dispatch.pulled import END
+from tests.cases import cli
+from tests.unit.infrastructure import IMAGE, container, image, pulled_lines
+
+DEPLOY = cli.CHECKOUT / "deploys" / "infrastructure.py"
+ENTRY = {"image": IMAGE, "reason": "deploys every app", "shape": "coolify-helper"}
+
+
+def ran(directory: Path, *told: str, data: dict[str, Any], **environment: str) -> Any:
+    """How a run over one node ends that answers so."""
+    host = {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": {END: list(told)}}
+    (directory / "inventory.py").write_text(cli.inventory(run={"a": {**host, **data}}))
+    return cli.pyinfra(directory, "inventory.py", DEPLOY, "-y", environment=environment)
+
+
+def test_a_node_is_listed_with_what_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "infrastructure.json").write_text(json.dumps([ENTRY]))
+    data = {"gvisor_infrastructure": "infrastructure.json"}
+
+    outcome = ran(tmp_path, *pulled_lines(image(), container()), data=data)
+
+    assert outcome.returncode == 0, outcome.stderr
+    assert "coolify-helper" in outcome.stderr
+    assert "to accept: pyinfra-gvisor accept" in outcome.stderr
+
+
+def test_the_command_is_handed_what_was_found(tmp_path: Path) -> None:
+    found = tmp_path / "found"
+    found.mkdir()
+    given = {FOUND_DIR: str(found), WANTED: json.dumps([IMAGE])}
+
+    outcome = ran(
+        tmp_path,
+        *pulled_lines(image()),
+        data={"gvisor_infrastructure": "infrastructure.json"},  # not there yet
+        **given,
+    )
+
+    assert outcome.returncode == 0, outcome.stderr
+    (one,) = read_found(found)
+    assert (one.host, one.reads, list(one.pulled.images)) == (
+        "@fake/a",
+        "infrastructure.json",
+        [IMAGE],
+    )
+    assert "coolify-helper" not in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("[", "line 1 column 2", id="damaged"),
+        pytest.param('[{"image": "x"}]', "entry 1", id="no-entry"),
+    ],
+)
+def test_a_damaged_file_fails_the_host(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "infrastructure.json").write_text(text)
+
+    outcome = ran(tmp_path, *pulled_lines(), data={"gvisor_infrastructure": "infrastructure.json"})
+
+    assert outcome.returncode == 1
+    assert says in outcome.stderr
+
+
+def test_a_node_that_does_not_answer_fails(tmp_path: Path) -> None:
+    outcome = ran(tmp_path, "nonsense", data={})
+
+    assert outcome.returncode == 1
