@@ -260,7 +260,8 @@ def no_leftovers(node: LabNode) -> str:
         "ls -A /opt/gvisor/releases 2>/dev/null | grep '^\\.';"
         "ls -A /var/lib/pyinfra-gvisor 2>/dev/null | grep -e '^\\.' -e '^pending';"
         "ls -A /var/lib/pyinfra-gvisor/generations 2>/dev/null | grep -v '^[0-9]*$';"
-        "ls -A /run/pyinfra-gvisor 2>/dev/null | grep -v 'lock$';"
+        "ls -A /run/pyinfra-gvisor 2>/dev/null | grep -v -e 'lock$' -e '^runtimes$' -e '^permits$';"
+        "ls -A /run/pyinfra-gvisor/permits 2>/dev/null;"
         "docker ps -aq --filter label=pyinfra-gvisor.probe; docker images -q pyinfra-gvisor-probe;"
         "docker network ls -q --filter label=pyinfra-gvisor.probe; ls -A /var/tmp | grep pyinfra"
     )
