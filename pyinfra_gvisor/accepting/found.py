@@ -98,7 +98,7 @@ def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Itera
         return
     yield _row(_HEAD)
     for item in found:
-        word = state(item.entry, entries) if item.entry else "never"
+        word: str = state(item.entry, entries) if item.entry else "never"
         word = "an app" if is_tenants(item) and word == "no" else word
         short = item.image.removeprefix("sha256:")[:SHORT_ID]
         yield _row((item.subject, item.shape or "-", short, word))

@@ -119,7 +119,7 @@ def _has_mounts(container: Container, shape: Shape) -> bool:
 
 
 def _has_command(container: Container, shape: Shape) -> bool:
-    return shape.fixed.get("command", container.command) == container.command
+    return bool(shape.fixed.get("command", container.command) == container.command)
 
 
 def of_image(image: Image, shape: Shape) -> Proposal:

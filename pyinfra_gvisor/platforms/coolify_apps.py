@@ -14,11 +14,13 @@ from pyinfra_gvisor.coolify.resources import Verdict
 
 @dataclass(frozen=True)
 class CoolifyApps:
-    """The apps as they were read, and the API to set them."""
+    """The apps as they were read, and the API to set them. ``sleep`` and ``clock`` take seconds."""
 
     api: Api
     choice: Choice
     found: Survey
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
 
     @property
     def declared(self) -> tuple[Verdict, ...]:
@@ -52,6 +54,8 @@ class CoolifyApps:
             redeploys=redeploys,
             keep_redeploys=keep_redeploys,
             tell=tell,
+            sleep=self.sleep,
+            clock=self.clock,
         )
 
     def recreate(self, app: str) -> str | None:
@@ -63,7 +67,7 @@ class CoolifyApps:
         Raises what ``Api.restart`` raises.
         """
         limit_s = self.choice.redeploy_timeout_s
-        return redeploy(self.api, app, timeout_s=limit_s, sleep=time.sleep, clock=time.monotonic)
+        return redeploy(self.api, app, timeout_s=limit_s, sleep=self.sleep, clock=self.clock)
 
 
 def read_apps(api: Api, choice: Choice) -> CoolifyApps:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.platforms import Platform
 from pyinfra_gvisor.platforms.coolify import Coolify
+from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps, read_apps
 from pyinfra_gvisor.platforms.every import PLATFORMS, identify
+from tests.unit.coolify_team import CHANGED, Team, client, team_at_work
 
 EACH = [pytest.param(platform, id=platform.name) for platform in PLATFORMS]
 
@@ -56,3 +61,35 @@ LABELS = [
 @pytest.mark.parametrize(("labels", "named"), LABELS)
 def test_a_container_says_which_app_it_belongs_to(labels: dict[str, str], named: str) -> None:
     assert str(identify(labels)) == named
+
+
+@pytest.fixture
+def team() -> Iterator[Team]:
+    """Somebody with a stand-in Coolify and a clock."""
+    with team_at_work() as found:
+        yield found
+
+
+def apps(team: Team) -> CoolifyApps:
+    """The apps of the stand-in, as they are read now."""
+    found = read_apps(client(team.server, team.clock), CHANGED)
+    return replace(found, sleep=team.clock.sleep, clock=team.clock.time)
+
+
+def test_coolifys_apps_say_what_they_ask_for_and_ask_for_what_is_declared(team: Team) -> None:
+    team.apps("a")
+    before = apps(team)
+
+    outcome = before.ask(frozenset(), lambda _: None, team.lines.append)
+
+    assert [item.state for item in before.declared] == ["to_set"]
+    assert (outcome.set, outcome.redeployed) == (("a",), ("a",))
+    assert [item.state for item in apps(team).declared] == ["enforced"]
+
+
+def test_an_app_is_recreated_by_coolify(team: Team) -> None:
+    (uuid,) = team.apps("a")
+
+    assert apps(team).recreate(uuid) is None
+
+    assert team.state.restarted == [uuid]
