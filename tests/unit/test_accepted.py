@@ -16,6 +16,7 @@ from pyinfra_gvisor.dispatch.accepted import (
 )
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.preflight.examined import settings_line
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.infrastructure import IMAGE
 
@@ -158,3 +159,19 @@ def test_a_variable_with_which_programs_run_commands_cannot_be_free(name: str) -
 
 def test_the_text_ends_with_a_line() -> None:
     assert accepted_text([]) == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("default", "says"),
+    [
+        pytest.param("sandbox", "also by default (runsc); 1 accepted as infrastructure", id="on"),
+        pytest.param("off", "1 accepted as infrastructure, unused", id="off"),
+    ],
+)
+def test_the_doctor_says_how_many_are_accepted(default: str, says: str) -> None:
+    data = {"gvisor_default": default, "gvisor_infrastructure": [entry().written()]}
+
+    settings, _ = load_settings(data)
+
+    assert settings
+    assert says in settings_line(settings)
