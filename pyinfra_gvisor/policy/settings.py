@@ -20,7 +20,8 @@ class AuditSettings(Strict):
     must_sandbox: tuple[Selector, ...] = Field(
         (COOLIFY,),
         description='Containers that must run in gVisor, each `{"labels": {…}, "name": "shop-*"}` '
-        "with either or both. A label's value may be a list of allowed values. `[]`: none.",
+        "with either or both. A label's value may be a list of allowed values. `[]`: none. Not "
+        "used with `gvisor_default`: then all must run in gVisor but `gvisor_infrastructure`.",
     )
     exempt: tuple[Exemption, ...] = Field(
         (),
