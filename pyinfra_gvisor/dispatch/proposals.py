@@ -145,7 +145,7 @@ def of_container(container: Container, image: Image, shape: Shape | None) -> Pro
 
 
 def _of_container(container: Container, image: Image, shape: Shape | None) -> Proposal:
-    name, notes = shape.name if shape else "", tuple(_other_than_image(container, image))
+    name, notes = shape.name if shape else "", _other_than_image(container, image, shape)
     if shape and shape.fixed:
         found = of_image(image, shape) if not shape.recorded else None
         given = _recorded(container) | {"optional_mounts": _volumes(image, shape)}
@@ -161,8 +161,9 @@ def _of_container(container: Container, image: Image, shape: Shape | None) -> Pr
     return replace(found, notes=(*found.notes, *notes))
 
 
-def _other_than_image(container: Container, image: Image) -> Iterator[str]:
-    return (f"not as its image: {text}" for text in differs(container, image))
+def _other_than_image(container: Container, image: Image, shape: Shape | None) -> tuple[str, ...]:
+    free = shape.fixed.get("env_free", ()) if shape else ()
+    return tuple(f"not as its image: {text}" for text in differs(container, image, free))
 
 
 def _volumes(image: Image, shape: Shape) -> tuple[str, ...]:
@@ -249,12 +250,16 @@ def _validated(values: dict[str, Any]) -> Infrastructure:
         raise Problem(f"no entry can be made: {error}") from None
 
 
-def differs(container: Container, image: Image) -> Iterator[str]:
-    """Return what a container runs otherwise than its image does; variables by name."""
+def differs(container: Container, image: Image, free: Sequence[str] = ()) -> Iterator[str]:
+    """
+    Return what a container runs otherwise than its image does; variables by name.
+
+    + free: variables that do not matter
+    """
     ours, theirs = container.config, image.config
     if ours.entrypoint != theirs.entrypoint or container.command != theirs.command:
         yield "command"
-    names = {item.partition("=")[0] for item in {*ours.env} ^ {*theirs.env}}
+    names = {item.partition("=")[0] for item in {*ours.env} ^ {*theirs.env}} - {*free}
     if names:
         yield f"environment ({', '.join(sorted(names))})"
     if (ours.healthcheck or {}) != (theirs.healthcheck or {}):

@@ -152,6 +152,13 @@ def test_what_a_container_has_otherwise_than_its_image_is_said() -> None:
     assert other == ["command", "environment (A)", "health check", "user"]
 
 
+def test_variables_that_its_shape_leaves_free_are_not_worth_a_note() -> None:
+    helper, _ = proposals(pulled(image(), container(env=["COOLIFY_URL=https://a", "OTHER=1"])))
+
+    assert [note for note in helper.notes if "COOLIFY_URL" in note] == []
+    assert "not as its image: environment (OTHER)" in helper.notes
+
+
 def test_a_container_of_a_known_image_that_asks_for_nothing_needs_no_entry() -> None:
     upload = container("backup-of-1", mounts=["/data/coolify/backups/a:/a:ro"])
 
