@@ -97,7 +97,7 @@ sub remember {
     my ($container, $addresses) = @_;
     unlink "$mounts/$container->{id}";
     return unless @$addresses;
-    die "a container with mounts of the node cannot be restored\n" unless $command eq "create";
+    die "a container with mounts of the node cannot be restored from a checkpoint\n" unless $command eq "create";
     for ($mounts =~ s{/[^/]*\z}{}r, $mounts) { mkdir $_, 0700 }
     collect($mounts, $container->{root});
     write_over("$mounts/$container->{id}", join("", map { s/([\\\n])/sprintf "\\%03o", ord $1/ger . "\n" } @$addresses));
