@@ -21,7 +21,7 @@ class AuditSettings(Strict):
         (COOLIFY,),
         description='Containers that must run in gVisor, each `{"labels": {…}, "name": "shop-*"}` '
         "with either or both. A label's value may be a list of allowed values. `[]`: none. Not "
-        "used with `gvisor_default`: then all must run in gVisor but `gvisor_infrastructure`.",
+        "used with `gvisor_default`: then all must, except `gvisor_infrastructure`.",
     )
     exempt: tuple[Exemption, ...] = Field(
         (),
