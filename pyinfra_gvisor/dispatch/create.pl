@@ -56,7 +56,7 @@ sub chosen {
     my ($container) = @_;
     my ($where, $why) = Choose::where($container, $policy);
     collect($marks, $container->{root});
-    return $where unless $where eq "refused";
+    return ($where, $why) unless $where eq "refused";
     die "$why. Look at the image, then run: pyinfra-gvisor accept $container->{image_id}\n";
 }
 

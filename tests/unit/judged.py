@@ -1,4 +1,4 @@
-"""A node whose wrappers judge containers: Docker's files, bundles, and a runsc and a runc that tell."""
+"""A node whose wrappers judge containers: Docker's files, bundles, and runtimes that tell."""
 
 from __future__ import annotations
 
