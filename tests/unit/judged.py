@@ -41,6 +41,7 @@ class Judged:
         self.rootfs = self.data / "overlay2" / "x" / "merged"
         for path in (self.rootfs, self.bundle, self.state, root / "runtimes"):
             path.mkdir(parents=True)
+        self.environment: dict[str, str] = {}
         self.path = toolbox(root / "bin", "ln")
         self.runs("runc")
         self.runs("runsc")
@@ -110,7 +111,7 @@ class Judged:
             text=True,
             errors="replace",
             cwd=self.bundle,
-            env={"PATH": str(self.path)},
+            env={"PATH": str(self.path), **self.environment},
             stdin=subprocess.DEVNULL,
             timeout=60,
         )
