@@ -17,7 +17,7 @@ from pyinfra_gvisor.parts import members
 from pyinfra_gvisor.parts.state import R, one
 from pyinfra_gvisor.policy.guarded import GUARDED
 
-ASKING = ("scripts/audit_given.pl",)
+ASKING = ("dispatch/places.pl", "scripts/audit_given.pl")
 LEAK_AGE_S = 60  # a younger sandbox may belong to a container being created or removed
 
 

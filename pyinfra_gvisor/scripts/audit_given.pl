@@ -1,45 +1,14 @@
-# Reads what only an audit needs. Comes after docker_state.pl, and uses its subs and variables.
-my (@mounted, %places);
+# Reads what only an audit needs. Comes after docker_state.pl, and uses its subs and variables, and after places.pl.
+my %places;
 sub quoted { # a text as a JSON string
     my ($text) = @_;
     $text =~ s/(["\\])/\\$1/g;
     $text =~ s/([\x00-\x1f])/sprintf "\\u%04x", ord $1/ge;
     return qq("$text");
 }
-sub mounted { # [mount point, device, root] of every mount: proc_pid_mountinfo(5)
-    if (!@mounted && open my $table, "<", "/proc/self/mountinfo") {
-        while (my $line = <$table>) {
-            my ($device, $root, $point) = (split / /, $line)[2, 3, 4];
-            s/\\([0-7]{3})/chr oct $1/ge for $root, $point;
-            push @mounted, [$point, $device, $root];
-        }
-    }
-    return @mounted;
-}
-sub below { # the rest of a path after a directory; undef if the path is not in that directory
-    my ($path, $directory) = @_;
-    s{/\z}{} for $path, $directory;
-    return "" if $path eq $directory;
-    return index($path, "$directory/") == 0 ? substr($path, length $directory) : undef;
-}
-sub found_at { # all paths on the node that lead to the file at this path, without symbolic links
-    my ($path) = @_;
-    sysopen(my $file, $path, 010000000) or return (); # O_PATH opens any file and never blocks: open(2)
-    my $whole = readlink("/proc/self/fd/" . fileno $file) // return ();
-    my ($on) = sort { length $b->[0] <=> length $a->[0] } grep { defined below($whole, $_->[0]) } reverse mounted();
-    return $whole unless $on;
-    my ($inner, $inode) = (($on->[2] =~ s{/\z}{}r) . below($whole, $on->[0]), same_inode($whole));
-    my %all = ($whole => 1);
-    for my $mount (grep { $_->[1] eq $on->[1] } mounted()) {
-        my $rest = below($inner, $mount->[2]) // next;
-        my $other = (($mount->[0] =~ s{/\z}{}r) . $rest) || "/";
-        $all{$other} = 1 if same_inode($other) eq $inode;
-    }
-    return sort keys %all;
-}
-sub places { # a JSON object: the found_at of each path where that is not the path alone
+sub places { # a JSON object: the Places::found_at of each path where that is not the path alone
     my %of;
-    $of{$_} = $places{$_} //= [found_at($_)] for grep { m{^/} } @_;
+    $of{$_} = $places{$_} //= [Places::found_at($_)] for grep { m{^/} } @_;
     delete $of{$_} for grep { !@{$of{$_}} || "@{$of{$_}}" eq $_ } keys %of;
     return "{" . join(",", map { quoted($_) . ":[" . join(",", map { quoted($_) } @{$of{$_}}) . "]" } sort keys %of) . "}";
 }
