@@ -105,6 +105,8 @@ def _runtime(host: Audited) -> Iterator[Seen]:
             yield Seen(f"runtime {item.runtime}", f"starts {words}, declared is {item.path}")
         elif item.path not in host.node.wrappers:
             yield Seen(f"runtime {item.runtime}", f"{item.path} does not exist")
+        elif item.path in host.node.not_executable:
+            yield Seen(f"runtime {item.runtime}", f"{item.path} is not executable")
 
 
 def _runtime_flags(host: Audited) -> Iterator[Seen]:

@@ -6,7 +6,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.releases.pins import contradicts
-from pyinfra_gvisor.runtimes.wrappers import wrappers
+from pyinfra_gvisor.runtimes.wrappers import missing, wrappers
 from pyinfra_gvisor.sandbox.verdict import RuntimeEntry
 from pyinfra_gvisor.settings import Settings
 
@@ -40,10 +40,8 @@ def _are_in_use(node: Node, release: str, settings: Settings) -> bool:
         expected = wrappers(release, settings.runtimes, settings.dispatch)
     except Problem:  # not a name of a gVisor release
         return False
-    return all(
-        node.wrappers.get(item.path) == item.sha256
-        and (not item.is_runtime or _is_started_by(entries.get(item.runtime), item.path))
-        for item in expected
+    return not missing(node, expected) and all(
+        _is_started_by(entries.get(item.runtime), item.path) for item in expected if item.is_runtime
     )
 
 

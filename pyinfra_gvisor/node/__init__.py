@@ -36,7 +36,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
-    *("writer", "place", "unaccepted", "preview"),
+    *("writer", "place", "unaccepted", "preview", "not_executable"),
     *NAMES,
 )
 
@@ -71,7 +71,8 @@ class Node(Reading):
     Everything that a deploy decides on, read in one command by ``user``.
 
     ``releases`` are unchanged since their installation; ``damaged`` are changed, or have no
-    manifest. ``wrappers`` has the sha256 and ``starts`` the command of each wrapper, by path.
+    manifest. ``wrappers`` has the sha256 and ``starts`` the command of each wrapper, by path;
+    ``not_executable`` are those that dockerd cannot start.
     ``runc_version`` is runc's own answer, for Docker 29, which does not name the version.
     ``no_core_scheduling`` is the error of a kernel without core scheduling, None if it has that.
     ``writers`` are installed packages that write daemon.json by themselves. ``textfile_dir``: the
@@ -109,6 +110,7 @@ class Node(Reading):
     store: Store = Store()
     wrappers: dict[str, str] = Field(default_factory=dict)
     starts: dict[str, str] = Field(default_factory=dict)
+    not_executable: tuple[str, ...] = ()
     runsc_link: str | None = None
     runsc_file: bool = False
     containers: tuple[Container, ...] = ()
@@ -191,7 +193,7 @@ def state_script(
     + preview: the program for ``dispatch/preview.sh``; None asks nothing about places
     + variables: the variables of these parts
     """
-    asks = program("sandbox/process.pl", "scripts/docker_state.pl", *asking)
+    asks = program("scripts/json.pl", "sandbox/process.pl", "scripts/docker_state.pl", *asking)
     if preview:
         more, variables = (*more, "dispatch/preview"), {**variables, "preview_program": preview}
     return script(
@@ -281,6 +283,7 @@ def _scripts(lists: dict[str, list[str]]) -> dict[str, Any]:
             path: sum_ for sum_, path in (line.split(" ", 1) for line in lists["wrapper"])
         },
         "starts": dict(line.split(" ", 1) for line in lists["starts"]),
+        "not_executable": tuple(lists["not_executable"]),
     }
 
 

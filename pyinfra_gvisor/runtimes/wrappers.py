@@ -144,8 +144,12 @@ def too_old(release: str, runtimes: Mapping[str, Runtime]) -> Problem | None:
 
 
 def missing(node: Node, wanted: tuple[Wrapper, ...]) -> tuple[Wrapper, ...]:
-    """Return the wrappers that are missing on the node or have another text there."""
-    return tuple(item for item in wanted if node.wrappers.get(item.path) != item.sha256)
+    """Return the wrappers that are missing, have another text or cannot be executed on the node."""
+    return tuple(
+        item
+        for item in wanted
+        if node.wrappers.get(item.path) != item.sha256 or item.path in node.not_executable
+    )
 
 
 def flags_of(entry: RuntimeEntry, node: Node) -> tuple[str, ...]:

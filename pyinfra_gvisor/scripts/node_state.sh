@@ -186,6 +186,7 @@ daemon_json_file() {
 
 wrapper() { # sum path: prints a wrapper and its exec line; the shell reads it, which starts no process
     printf 'wrapper %s %s\n' "$1" "$2"
+    if [ ! -x "$2" ]; then printf 'not_executable %s\n' "$2"; fi
     while IFS= read -r content; do
         case "$content" in
             'exec '*) printf 'starts %s %s\n' "$2" "$content" && break ;; # perl follows

@@ -103,6 +103,11 @@ PINNED = {"gvisor.tar.bz2": "0" * 128}
             having(releases=[], damaged=[RELEASE]), "release-damaged", id="manifest-broken"
         ),
         pytest.param(having(wrappers={}), "runtime-not-declared", id="wrapper-gone"),
+        pytest.param(
+            having(not_executable=next(iter(proven()["wrappers"]))),
+            "runtime-not-declared",
+            id="wrapper-idle",
+        ),
         pytest.param(having(uname="6.12.10 x86_64"), "proof-stale", id="kernel-changed"),
         pytest.param(having(proof={"fingerprint": "x"}), "proof-stale", id="another-state"),
         pytest.param(having(proof={"failed": ["dmesg"]}), "proof-failed", id="not-proven"),

@@ -174,14 +174,15 @@ def test_another_wrapper_has_another_path(name: str, release: str, runtime: Runt
     assert wrapper(name, release, runtime).path != wrapper("runsc", RELEASE, Runtime()).path
 
 
-def test_a_node_lacks_what_it_has_not_and_what_it_has_with_another_text() -> None:
-    profiles = {"runsc": Runtime(), "net": Runtime(network="sandbox"), "off": Runtime()}
-    there, damaged, absent = wrappers(RELEASE, profiles)
-    found = node(wrappers={there.path: there.sha256, damaged.path: "0" * 64})
+def test_a_node_lacks_wrappers_that_are_absent_or_changed_or_not_executable() -> None:
+    profiles = dict.fromkeys(("runsc", "net", "off", "idle"), Runtime())
+    there, damaged, absent, idle = wrappers(RELEASE, profiles)
+    sums = {there.path: there.sha256, damaged.path: "0" * 64, idle.path: idle.sha256}
+    found = node(wrappers=sums, not_executable=idle.path)
 
-    lacking = missing(found, (there, damaged, absent))
+    lacking = missing(found, (there, damaged, absent, idle))
 
-    assert lacking == (damaged, absent)
+    assert lacking == (damaged, absent, idle)
 
 
 def test_daemon_json_gets_a_path_and_no_arguments_for_each_runtime() -> None:

@@ -195,6 +195,19 @@ def test_wrappers_are_told_with_the_checksum_of_their_text(machine: Machine) -> 
     }
 
 
+def test_a_wrapper_that_nobody_can_execute_is_told(machine: Machine) -> None:
+    directory = machine.gvisor / "runtimes"
+    directory.mkdir(parents=True)
+    for name, mode in (("runsc-20260928.0-00000000", 0o644), ("net-20260928.0-00000000", 0o755)):
+        (directory / name).write_text(WRAPPER)
+        (directory / name).chmod(mode)
+
+    found = machine.node()
+
+    assert found.not_executable == (f"{directory}/runsc-20260928.0-00000000",)
+    assert len(found.wrappers) == 2
+
+
 def test_what_a_wrapper_starts_is_told(machine: Machine) -> None:
     directory = machine.gvisor / "runtimes"
     directory.mkdir(parents=True)
