@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode, NodeSpec
@@ -25,10 +26,12 @@ SPECS = {
 KINDS = tuple(SPECS)
 IMAGE = "busybox:1"
 MARKS = "/run/pyinfra-gvisor/runtimes"
+BY_NAME = "--runtime=runsc"
 DEFAULT = {"default": "sandbox"}
 # Somebody else's: a removal brings it back to the byte.
 ORIGINAL = '{\n   "labels" : ["rack=7"],\n  "max-concurrent-downloads":4 }\n'
 
+_PARITY = (Path(__file__).parent / "dispatch_parity.sh").read_text()
 # Arguments: an image reference, and changes to its configuration.
 _IMPORT = """
 set -eu
@@ -131,3 +134,29 @@ def outside_sandboxes(node: LabNode, word: str) -> list[str]:
     look = "for path in /proc/[0-9]*; do tr '\\000' ' ' < $path/cmdline 2> /dev/null && echo; done"
     lines = node.exec("sh", "-c", look).stdout.splitlines()
     return [line for line in lines if re.search(rf"(^| ){re.escape(word)}( |$)", line)]
+
+
+def marks(node: LabNode) -> dict[str, str]:
+    """Return the chosen runtime of each container, by its name; by its id if it is removed."""
+    names = _words(node, "docker ps -a --no-trunc --format '{{.ID}} {{.Names}}'")
+    found = _words(node, f"find {MARKS} -type l -printf '%f %l\\n'")
+    return {names.get(id_, id_): target for id_, target in found.items()}
+
+
+def _words(node: LabNode, command: str) -> dict[str, str]:
+    """Return the output's lines of two words each, by the first one."""
+    lines = [line.partition(" ") for line in sh(node, command).splitlines()]
+    return {first: second for first, _, second in lines}
+
+
+def lived_through(node: LabNode, short: str, *options: str) -> dict[str, str]:
+    """
+    Do with a container what people do (``dispatch_parity.sh``), and return what came of it.
+
+    + short: a short name for the containers, which the results do not have
+    + options: those of ``docker run``
+    """
+    ran = node.exec("sh", "-c", _PARITY, "sh", short, IMAGE, *options)
+    assert ran.code == 0, ran.stderr
+    parts = ran.stdout.removeprefix("== ").split("\n== ")
+    return {part.split(" ", 1)[0]: part.split(" ", 1)[1].strip() for part in parts}
