@@ -35,6 +35,9 @@ def image(tag: str = "docker.io/coollabsio/coolify-helper:1.0.15", **config: Any
     }
 
 
+HOST = {"NetworkMode": "coolify", "PidMode": "", "IpcMode": "private", "AutoRemove": True}
+
+
 def container(
     name: str = "h" * 24,
     *,
@@ -67,13 +70,7 @@ def container(
             "Env": [*run["Env"], *env],
             "Labels": dict(labels or {}),
         },
-        "HostConfig": {
-            "NetworkMode": "coolify",
-            "PidMode": "",
-            "IpcMode": "private",
-            "AutoRemove": True,
-            **(host or {}),
-        },
+        "HostConfig": {**HOST, **(host or {})},
         "Mounts": [_mount(text) for text in mounts],
     }
 
