@@ -12,7 +12,8 @@ choose() {
     else
         export pyinfra_gvisor_judged="$id" # the sandbox need not judge again: seal.sh
     fi
-    (umask 077 && mkdir -p "$marks" && ln -sfn "$target" "$marks/$id") || refuse "$marks cannot be written; check that /run has space"
+    if [ ! -x "$target" ]; then refuse "$target is missing or not executable, so this container was not started; run pyinfra-gvisor apply"; fi
+    (umask 077 && mkdir -p "$marks" && ln -sfn "$target" "$marks/$id") || refuse "$marks cannot be written; check that it is a directory and that /run has space"
     exec "$target" "$@"
 }
 

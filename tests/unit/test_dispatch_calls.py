@@ -221,7 +221,23 @@ def test_marks_that_cannot_be_written_refuse(node: Judged) -> None:
 
     said = node.create(DEFAULT)
 
-    assert said == f"refused: {node.marks} cannot be written; check that /run has space"
+    told = f"refused: {node.marks} cannot be written; "
+    assert said == f"{told}check that it is a directory and that /run has space"
+
+
+def test_a_wrapper_that_is_no_program_refuses_and_leaves_no_mark(node: Judged) -> None:
+    node.container(others={"Image": f"sha256:{9:064x}"})
+    node.spec()
+    wrapper = node.wrapper["gvisor"]
+    wrapper.chmod(0o644)
+    first = node.create(DEFAULT)
+    wrapper.unlink()
+
+    second = node.create(DEFAULT)
+
+    told = f"refused: {wrapper} is missing or not executable, so this container was not started"
+    assert first == second == f"{told}; run pyinfra-gvisor apply"
+    assert not node.marks.exists()
 
 
 def test_a_container_of_ours_with_a_permit_runs_where_the_permit_says(node: Judged) -> None:
