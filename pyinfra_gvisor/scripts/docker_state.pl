@@ -1,11 +1,11 @@
 # Asks Docker over its socket, with perl-base: that takes a fifth of the processor time of the docker command. Prints
 # only the members that we read: others hold secrets, such as environments and the output of health checks.
-# Arguments: the socket; "yes" for what only an audit needs; names of the labels to print. Comes after process.pl.
+# Arguments: the socket; "yes" for what only an audit needs; names of the labels to print. Comes after process.pl and json.pl.
 use strict;
 my ($socket, $wide, %names) = (shift, shift);
 my %runs; # pids of the main processes of running containers
 @names{@ARGV} = (1) x @ARGV;
-my $value = qr/(?<v>(?<o>[{\[](?:(?&s)|[^{}\[\]"]++|(?&o))*+[}\]])|(?<s>"(?:[^"\\]++|\\.)*+")|[^,}\]\s]++)/s;
+my $value = $Json::value;
 sub get {
     my ($path) = @_;
     # AF_UNIX, SOCK_STREAM and sockaddr_un as numbers: loading Socket takes longer than everything else
@@ -29,15 +29,14 @@ sub ask {
 }
 sub members { # the members of the JSON object $_[0] as raw text: a hash, or in a list those of these names
     my ($text, @names) = @_;
-    my %all; pos($text) = 1;
-    while ($text =~ /\G\s*,?\s*"(\w+)"\s*:\s*$value/gc) { $all{$1} //= $+{v} }
-    return join ",", map { qq("$_":$all{$_}) } grep { defined $all{$_} } @names if wantarray;
-    return \%all;
+    my $all = Json::members($text);
+    return join ",", map { qq("$_":$all->{$_}) } grep { defined $all->{$_} } @names if wantarray;
+    return $all;
 }
 sub chosen { # the JSON object $_[0] with only the members whose name $_[1] accepts
     my ($text, $is_wanted) = @_;
     my @found; pos($text) = 1;
-    while ($text =~ /\G\s*,?\s*"((?:[^"\\]++|\\.)*+)"\s*:\s*$value/gc) {
+    while ($text =~ /\G\s*,?\s*"($Json::text_of)"\s*:\s*$value/gc) {
         my ($name, $what, $plain) = ($1, $+{v}, $1);
         $plain =~ s/\\u([0-9a-f]{4})/chr hex $1/gie; $plain =~ s/\\(.)/$1/g;
         push @found, qq("$name":$what) if $is_wanted->($plain);

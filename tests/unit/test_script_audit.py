@@ -309,3 +309,14 @@ def test_a_deploy_does_not_ask_for_containers_that_do_not_run(tmp_path: Path) ->
 
     assert "\nidle " not in text
     assert f"/containers/{idle['Id']}/json" not in asked
+
+
+def test_a_flood_of_labels_hides_nothing_of_a_container(machine: Machine) -> None:
+    document = container(1, 1)
+    document["Config"]["Labels"] = {f"a{number}": '"\\\n' for number in range(70000)}
+    document["HostConfig"]["Annotations"] = {f"a{number}": "" for number in range(70000)}
+    document["HostConfig"]["Privileged"] = True
+
+    seen = observed(machine, document).given[f"{1:064x}"]
+
+    assert seen.privileged
