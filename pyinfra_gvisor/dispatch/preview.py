@@ -50,7 +50,7 @@ def preview(dispatch: Dispatch | None, seals: Mapping[str, Seal], default: str) 
     """
     if dispatch is None and not seals:
         return None
-    known = {name: seal.model_dump() for name, seal in seals.items()}
+    known = {name: seal.to_perl() for name, seal in seals.items()}
     if dispatch is not None:
         known[default] = known[dispatch.runtime]
     values = {

@@ -54,7 +54,7 @@ def dispatch_given(dispatch: Dispatch, seal: Seal | None, judge: str) -> str:
 
     + seal: the seal of the runtime of its sandboxes
     """
-    known = {} if seal is None else {"seal": seal.model_dump()}
+    known = {} if seal is None else {"seal": seal.to_perl()}
     return _given(judge, policy=dispatch.to_perl(), marks=MARKS, **known)
 
 

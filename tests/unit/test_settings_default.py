@@ -9,7 +9,7 @@ import pytest
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.preflight import accepted_risks
-from pyinfra_gvisor.runtimes.wrappers import wrapper
+from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings
 
 ON = {"gvisor_default": "sandbox"}
@@ -275,11 +275,12 @@ def test_sysctls_need_no_reason_because_runsc_ignores_them() -> None:
 
 def test_another_reason_makes_no_other_wrapper() -> None:
     one, other = (
-        good(gvisor_seal={"devices": "allow", "reason": reason}).runtimes["runsc"]
-        for reason in (WHY, REASON)
+        good(**ON, gvisor_seal={"devices": "allow", "reason": reason}) for reason in (WHY, REASON)
     )
 
-    assert wrapper("runsc", "20260928.0", one) == wrapper("runsc", "20260928.0", other)
+    assert wrappers("20260928.0", one.runtimes, one.dispatch) == wrappers(
+        "20260928.0", other.runtimes, other.dispatch
+    )
 
 
 @pytest.mark.parametrize(
