@@ -47,7 +47,8 @@ class Seal(Strict):
     )
     annotations: Literal["refuse", "strip", "allow"] = Field(
         "refuse",
-        description="Annotations that runsc obeys: `dev.gvisor.*` and `io.kubernetes.cri*`.",
+        description="Annotations that runsc or containerd obeys: `dev.gvisor.*`, "
+        "`io.kubernetes.cri*`, `io.containerd.runc.*`.",
     )
     devices: Literal["refuse", "strip", "allow"] = Field(
         "refuse",
