@@ -87,6 +87,7 @@ def action(item: Node) -> str:
 
 IS_ON = proven(settings_of(ON))
 OFF: dict[str, Any] = {"gvisor_seal": {}}  # the wrapper of runsc stays the same
+WAS_OFF = {**converged(settings_of(OFF)), "wrappers": {**written(OFF), **written(ON)}}
 KEPT = changed(IS_ON, OFF, SHOP, IDLE)
 GONE = changed(IS_ON, OFF)
 
@@ -120,6 +121,34 @@ def test_another_policy_takes_effect_by_a_reload_and_no_release_is_tried(prepare
 
     assert item.acted() == ["wrappers", "daemon.json", "prove", "record"]
     assert action(item) == "reload"
+    assert fleet.failed() == set()
+
+
+OLD = "20260831.0"
+NEWER: dict[str, Any] = {**ON, "gvisor_proof": "never"}
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload(prepare: bool) -> None:
+    on_old = {**ON, "gvisor_release": OLD}
+    before = {
+        **changed(WAS_OFF, on_old),
+        "releases": [OLD, RELEASE],
+        "wrappers": written(on_old),
+    }
+    now = changed(before, NEWER)
+    wrapped = {**before, "wrappers": now["wrappers"]}
+    item = Node([answer(**state) for state in (before, wrapped, now)], UNUSED, NEWER)
+    fleet = Fleet({"a": item}, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert item.acted() == ["wrappers", "daemon.json"]
+    assert action(item) == "reload"
+    paths = {name: entry["path"] for name, entry in sent(item)["runtimes"].items()}
+    assert set(paths) == {"runsc", DEFAULT}
+    assert all(f"-{RELEASE}-" in path for path in paths.values())
     assert fleet.failed() == set()
 
 
@@ -283,8 +312,6 @@ def test_a_removal_gives_back_the_default_runtime_that_was_there_before_to_the_b
     assert base64.b64decode(text).decode() == ORIGINAL
 
 
-BEFORE: dict[str, Any] = {"releases": [RELEASE], "wrappers": written(OFF)}
-WAS_OFF = {**converged(settings_of(OFF)), "wrappers": {**written(OFF), **written(ON)}}
 NOW_ON = changed(WAS_OFF, ON)
 NOW_OFF = changed(NOW_ON, OFF, SHOP)
 
