@@ -246,3 +246,11 @@ def test_a_damaged_permit_refuses(node: Judged, word: str) -> None:
     said = failed(node)
 
     assert said == f"{node.permits}/{ID} is damaged"
+
+
+def test_a_judge_that_sends_a_sealed_container_to_runc_refuses(node: Judged) -> None:
+    node.wrapper["judge"].write_text('print "runc\\n"; 1;\n')
+
+    said = failed(node, "gvisor")
+
+    assert said == f"{node.wrapper['gvisor']}: unknown decision"
