@@ -241,7 +241,7 @@ def parts(kind: str, value: object) -> dict[str, Any]:
 def test_what_is_stripped_is_gone_and_logged_and_every_other_byte_is_the_same(
     tmp_path: Path, kind: str
 ) -> None:
-    node = Judged(tmp_path, Seal(**{kind: "strip"}))
+    node = Judged(tmp_path, Seal.model_validate({kind: "strip"}))
     node.container(name="app", host=HOST[kind])
     before, after = STRIPPED[kind]
     wanted = node.spec(hostname="bär", **parts(kind, after))
