@@ -1,0 +1,260 @@
+"""A fleet of Coolify's run nodes that goes over to gVisor by default, and what happens there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import WAIVERS, Audit, sh
+from tests.node.dispatching import IMAGE, KINDS, Ground, in_sandbox
+from tests.node.docker_29 import restart_docker
+from tests.node.egress_nodes import at_once
+from tests.node.platform_flow import (
+    ALLOWED,
+    HELPER,
+    UUID,
+    Platform,
+    Seen,
+    commit,
+    have_images,
+    image_id,
+)
+from tests.node.platform_imitators import (
+    ALLOWED_ONE,
+    IMITATORS,
+    Came,
+    Imitator,
+    poison,
+    start_all,
+    tempt,
+)
+from tests.node.running import CURRENT, ROOT, Outcome
+
+Ended = subprocess.CompletedProcess[str]
+
+# Docker 28.0 to 29.2 forgets at each reload what "host-gateway" is: moby/moby, e30b1d549526.
+FORGETFUL = ("docker-28",)
+REASON = "the platform of these tests"
+BEFORE = "shop-before"  # a container from before
+REFUSED_LATER = "backup-before"  # one from before, with a mount of the node
+BARE = "bare"
+KEPT = "kept:1"
+_BEFORE = f"""
+docker rm -f {BEFORE} {REFUSED_LATER}
+docker run -d --name {BEFORE} {IMAGE} sleep infinity
+docker run -d --name {REFUSED_LATER} -v /var/backups:/backup {IMAGE} sleep infinity
+"""
+_AWAY = f"""
+docker ps -aq | xargs -r docker rm -f
+docker volume ls -q | xargs -r docker volume rm
+rm -rf {ALLOWED} /data/coolify /etc/platform-*
+"""
+
+
+@dataclass(frozen=True)
+class Story:
+    """
+    What was said and seen, by node where there is one for each.
+
+    + before: whether an app was in gVisor before the switch
+    + accepted: by the command that accepts the platform
+    + planned: by a dry run of the switch
+    + imitators: what became of each; ``unheld``: the same of each under runc by
+      name, on one of the nodes: there it must reach what it wants
+    + allowed: the container that asks only for what it may have
+    + poisoned: what was told after an app had taken the helper's tag
+    + deployed: after a deployment; ``meanwhile``: while a new helper is refused; ``again``: after
+      it was accepted
+    + refused: what Docker said of the new helper, and what it left
+    + found: the audit with an unknown helper and a container under runc; ``clean``: in the end
+    """
+
+    before: Mapping[str, bool]
+    accepted: Ended
+    planned: Outcome
+    switched: Outcome
+    imitators: Mapping[str, Mapping[str, Came]]
+    unheld: Mapping[str, Came]
+    allowed: Mapping[str, Came]
+    poisoned: Mapping[str, Mapping[str, str]]
+    deployed: Mapping[str, Seen]
+    meanwhile: Mapping[str, Seen]
+    refused: Mapping[str, tuple[str, str]]
+    found: Mapping[str, Audit]
+    accepted_new: Ended
+    again: Mapping[str, Seen]
+    clean: Mapping[str, Audit]
+
+
+@dataclass(frozen=True)
+class Team:
+    """Who operates the fleet."""
+
+    ground: Ground
+    directory: Path
+
+    @property
+    def reports(self) -> Path:
+        """Return where audits write."""
+        return self.directory / "reports"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Return the settings of all nodes."""
+        return {
+            **CURRENT,
+            "gvisor_proof": "never",
+            "gvisor_default": "sandbox",
+            "gvisor_infrastructure": str(self.directory / "infrastructure.json"),
+            "gvisor_seal": {"binds": [ALLOWED]},
+            "gvisor_waivers": {**WAIVERS, "proof-missing": "the proof has tests of its own"},
+            "gvisor_report_dir": str(self.reports),
+        }
+
+    def accept(self, *things: str, **others: Any) -> Ended:
+        """Accept images or containers with the command."""
+        inventory = self.directory / "nodes.py"
+        nodes, data = self.ground.nodes, {**self.data, **others}
+        hosts = [(name, {**nodes[name].host_data(), "_sudo": True, **data}) for name in nodes]
+        inventory.write_text(f"run = {hosts!r}\n")
+        given = ("--inventory", str(inventory), "-y", "--reason", REASON, *things)
+        return subprocess.run(
+            [sys.executable, "-m", "pyinfra_gvisor.command", "accept", *given],
+            cwd=ROOT,
+            env={**os.environ, "PYINFRA_PROGRESS": "off"},
+            capture_output=True,
+            text=True,
+            timeout=self.ground.fleet.timeout_s,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def run(self, *, flag: str = "-y", deploy: str = "deploys/gvisor.py") -> Outcome:
+        """Run a deploy on all nodes."""
+        return self.ground.fleet.run(*KINDS, deploy=deploy, data=self.data, flags=(flag,))
+
+    def audit(self) -> dict[str, Audit]:
+        """Return the audit of each node."""
+        outcome = self.run(deploy="deploys/audit.py")
+        files = {name: self.reports / "hosts" / f"{name}.json" for name in KINDS}
+        return {name: Audit(outcome, json.loads(file.read_text())) for name, file in files.items()}
+
+
+def tell(ground: Ground, directory: Path) -> Story:
+    """Tell the story on all nodes at the same time."""
+    team = Team(ground, directory)
+    on = {name: Platform(ground, name) for name in KINDS}
+    ground.deploy(*KINDS, default="off")
+    have_images(ground)
+    before = at_once(lambda name: _before(on[name]), KINDS)
+    ids = at_once(lambda name: image_id(ground.nodes[name], HELPER), KINDS)
+    accepted = team.accept("coolify-proxy", *ids.values(), gvisor_default="off")
+    planned = team.run(flag="--dry")
+    switched = team.run()
+    attacked = at_once(lambda name: _attack(on[name]), KINDS)
+    deployed = at_once(lambda name: _deploy(on[name]), KINDS)
+    updated = at_once(lambda name: _update(on[name]), KINDS)
+    found = team.audit()
+    named = {name: _named_in(said) for name, (said, _, _) in updated.items()}
+    accepted_new = team.accept(*named.values())
+    again = at_once(lambda name: _again(on[name]), KINDS)
+    clean = team.audit()
+    return Story(
+        before,
+        accepted,
+        planned,
+        switched,
+        imitators={name: one.imitators for name, one in attacked.items()},
+        unheld={name: came for one in attacked.values() for name, came in one.unheld.items()},
+        allowed={name: one.allowed for name, one in attacked.items()},
+        poisoned={name: one.poisoned for name, one in attacked.items()},
+        deployed=deployed,
+        meanwhile={name: seen for name, (_, _, seen) in updated.items()},
+        refused={name: (said, left) for name, (said, left, _) in updated.items()},
+        found=found,
+        accepted_new=accepted_new,
+        again=again,
+        clean=clean,
+    )
+
+
+def clear(ground: Ground) -> None:
+    """Remove all containers, and let the next test deploy its own settings."""
+    at_once(lambda name: sh(ground.nodes[name], _AWAY), KINDS)
+    ground.known.clear()
+
+
+def _before(platform: Platform) -> bool:
+    _remember(platform.node, platform.name)
+    sh(platform.node, _BEFORE)
+    platform.start_proxy()
+    return in_sandbox(platform.node, BEFORE)
+
+
+def _remember(node: LabNode, name: str) -> None:
+    if name in FORGETFUL:
+        restart_docker(node)
+
+
+@dataclass(frozen=True)
+class _Attacked:
+    imitators: Mapping[str, Came]
+    unheld: Mapping[str, Came]
+    allowed: Came
+    poisoned: Mapping[str, str]
+
+
+def _attack(platform: Platform) -> _Attacked:
+    node = platform.node
+    _remember(node, platform.name)
+    sh(node, f"docker rm -f coolify-proxy {BEFORE} {REFUSED_LATER}")
+    assert platform.run_helper().code == 0
+    tempt(node)
+    held = start_all(node, {**IMITATORS, "": ALLOWED_ONE})
+    unheld = start_all(node, _share(platform.name), "--runtime", "runc")
+    sh(node, f"docker tag {HELPER} {KEPT}")  # containerd's store forgets an image without a name
+    poisoned = poison(platform)
+    sh(node, f"docker tag {KEPT} {HELPER}; docker rmi {KEPT}")
+    allowed = held.pop("")
+    return _Attacked(held, unheld, allowed, poisoned)
+
+
+def _share(name: str) -> dict[str, Imitator]:
+    """Return a part of the imitators, so that all nodes together have each."""
+    return dict([*IMITATORS.items()][KINDS.index(name) :: len(KINDS)])
+
+
+def _deploy(platform: Platform) -> Seen:
+    platform.start_proxy()
+    platform.deploy_apps()
+    seen = platform.look()
+    platform.stop_helper()
+    return seen
+
+
+def _update(platform: Platform) -> tuple[str, str, Seen]:
+    node = platform.node
+    commit(node, HELPER, HELPER, "LABEL version=1.0.16")
+    ran = platform.run_helper()
+    left = sh(node, f"docker ps -aq --filter name={UUID}")
+    sh(node, f"docker run -d --name {BARE} --runtime runc {IMAGE} sleep infinity")
+    return ran.stderr if ran.code else "", left, platform.look()
+
+
+def _named_in(said: str) -> str:
+    found = re.search(r"pyinfra-gvisor accept (sha256:[0-9a-f]{64})", said)
+    return found[1] if found else ""
+
+
+def _again(platform: Platform) -> Seen:
+    sh(platform.node, f"docker rm -f {BARE}")
+    platform.deploy_apps()
+    return platform.look()
