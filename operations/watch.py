@@ -14,7 +14,7 @@ from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.parts.watch.files import NAME
-from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
+from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.settings import Settings
@@ -69,7 +69,8 @@ def watch(
 
     def plan(node: Node) -> PartPlan:
         asked = Watch(must, exempt, interval_s, action, textfile_dir, default) if wanted else None
-        return plan_watch(node.part(WatchState), asked, init=node.init)
+        stops = named_stops(node) if asked and asked.stops_by_default else ()
+        return plan_watch(node.part(WatchState), asked, init=node.init, stops=stops)
 
     yield from bring(OPERATION, NAME, plan, _command, settled="the watch is as declared")
 

@@ -8,6 +8,8 @@ import pytest
 
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.node.places import Place, PlaceLine, UnacceptedImage, place_lines
+from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
+from pyinfra_gvisor.parts.watch.state import WatchState
 from tests.cases.proven import proven_answer
 from tests.unit.answers import END, Running, answer, compact, node
 from tests.unit.audited import app
@@ -171,3 +173,26 @@ def test_a_malformed_line_is_an_error(line: str) -> None:
 
     with pytest.raises(ValueError, match="malformed"):
         parse_node(told_of)
+
+
+@pytest.mark.parametrize(
+    ("where", "stops"),
+    [
+        pytest.param("sandbox", ("shop",), id="not-infrastructure"),
+        pytest.param("refused", ("shop",), id="would-be-refused"),
+        pytest.param("runc", (), id="infrastructure"),
+    ],
+)
+def test_a_watch_that_stops_names_what_it_will_stop(where: str, stops: tuple[str, ...]) -> None:
+    found, number = running_shop(app(runtime="runc", here=False))
+    found = found.model_copy(update={"places": {number: before(where=where)}})
+
+    assert named_stops(found) == stops
+
+
+def test_the_plan_of_a_watch_warns_of_what_it_will_stop() -> None:
+    wanted = Watch((), (), action="stop")
+
+    plan = plan_watch(WatchState(), wanted, init="systemd", stops=("shop",))
+
+    assert plan.warnings == ("the watch will stop these containers: shop",)

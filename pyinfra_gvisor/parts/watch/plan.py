@@ -9,6 +9,7 @@ from typing import Literal
 
 from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.parts.watch.files import (
@@ -57,6 +58,11 @@ class Watch:
             raise Problem(what, got=self.textfile_dir, todo=todo)
 
     @property
+    def stops_by_default(self) -> bool:
+        """Return True if it stops containers that the policy of the default runtime excludes."""
+        return self.default is not None and self.action == "stop"
+
+    @property
     def textfile(self) -> str | None:
         """Return the path of the metrics file; None if no metrics are written."""
         return f"{self.textfile_dir.rstrip('/')}/{METRICS}" if self.textfile_dir else None
@@ -76,12 +82,26 @@ def declared_watch(settings: Settings) -> Watch | None:
     )
 
 
-def plan_watch(found: WatchState, wanted: Watch | None, *, init: str) -> PartPlan:
+def named_stops(node: Node) -> tuple[str, ...]:
+    """Return the running containers that a watch that stops would stop, by the default runtime."""
+    return tuple(
+        item.name
+        for item in node.containers
+        if item.verdict.state == "bare"
+        and (place := node.places.get(item.id)) is not None
+        and place.where != "runc"
+    )
+
+
+def plan_watch(
+    found: WatchState, wanted: Watch | None, *, init: str, stops: Sequence[str] = ()
+) -> PartPlan:
     """
     Return the changes after which the watch is as declared, or removed.
 
     + wanted: the declared watch; None removes it
     + init: the name of the node's first process
+    + stops: the containers that its first check stops
 
     Raises ``Problem`` if a watch is declared and the node does not run systemd.
     """
@@ -103,6 +123,7 @@ def plan_watch(found: WatchState, wanted: Watch | None, *, init: str) -> PartPla
     return PartPlan(
         "have",
         (*(f"write {path}" for path in other), start),
+        (f"the watch will stop these containers: {', '.join(stops)}",) if stops else (),
         files=files,
         settings={"textfile": wanted.textfile or ""},
     )
