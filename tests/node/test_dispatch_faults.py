@@ -1,0 +1,261 @@
+"""A default runtime with something missing or broken: nothing starts outside of a sandbox."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import sh
+from tests.node.dispatching import (
+    DEFAULT,
+    IMAGE,
+    MARKS,
+    ORIGINAL,
+    Ground,
+    in_sandbox,
+    kernel,
+    outside_sandboxes,
+    start,
+)
+from tests.node.egress_nodes import at_once
+from tests.node.running import daemon_json, docker_info, no_leftovers, processes, remove_containers
+
+pytestmark = pytest.mark.slow
+
+NODES = ("docker-20", "docker-26", "docker-29")
+PERL = "/usr/bin/perl"
+PERMITS = "/run/pyinfra-gvisor/permits"
+LONG = "86399"
+"""Seconds that a process of these tests sleeps, by which it is found on the node."""
+MENDS = "reinstall perl-base and run pyinfra-gvisor apply"
+ANSWER_S = 5
+"""Within which dockerd must answer; without load it does in less than a tenth."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    Something that is broken on a node. Commands and texts may name ``Files``.
+
+    + broken: the command that breaks it
+    + said: what Docker's error has when a container starts, as a regular expression
+    + mended: what the operator has to do before the next run
+    """
+
+    broken: str
+    said: str
+    mended: str = ""
+
+
+FAULTS = {
+    "dispatcher-missing": Fault("rm {dispatcher}", "{dispatcher}: no such file or directory"),
+    "dispatcher-not-executable": Fault("chmod 644 {dispatcher}", "{dispatcher}: permission denied"),
+    "dispatcher-damaged": Fault(
+        "sed -i s/esac/essac/ {dispatcher}",
+        "{dispatcher} did not terminate successfully: exit status 2",
+    ),
+    "dispatcher-empty": Fault("truncate -s 0 {dispatcher}", "{dispatcher}: exec format error"),
+    "policy-damaged": Fault(
+        "sed -i 's/^our .policy = /&{{/' {dispatcher}",
+        f"perl ended with code 255, so .*syntax error at {{dispatcher}} line .*; {MENDS}",
+    ),
+    "judge-missing": Fault(
+        "rm {judge}", f"perl ended with code 2, so .*locate {{judge}} at .*; {MENDS}"
+    ),
+    "judge-damaged": Fault(
+        "sed -i 's/^sub decided/sub decided {{/' {judge}",
+        f"perl ended with code 255, so .* at {{judge}} line .*; {MENDS}",
+    ),
+    "sandbox-missing": Fault(
+        "rm {sandbox}", "{sandbox} is missing or not executable, so .*; run pyinfra-gvisor apply"
+    ),
+    "sandbox-not-executable": Fault(
+        "chmod 644 {sandbox}",
+        "{sandbox} is missing or not executable, so .*; run pyinfra-gvisor apply",
+    ),
+    "perl-missing": Fault(
+        f"mv {PERL} {PERL}.away",
+        f"perl ended with code 127, so .*{PERL}: not found; {MENDS}",
+        mended=f"mv {PERL}.away {PERL}",
+    ),
+    "marks-not-a-directory": Fault(
+        f"rm -r {MARKS}; touch {MARKS}",
+        f"{MARKS} cannot be written; check that it is a directory and that /run has space",
+        mended=f"rm {MARKS}",
+    ),
+}
+
+
+def files(node: LabNode) -> dict[str, str]:
+    """Return the programs of the default runtime, by what they are."""
+    dispatcher = str(docker_info(node)["Runtimes"]["gvisordefault"]["path"])
+    text = sh(node, f"cat {dispatcher}")
+    named = {
+        what: re.findall(rf"/opt/gvisor/runtimes/{name}-[0-9a-f.-]+", text)[0]
+        for what, name in (("judge", "judge"), ("sandbox", "runsc"))
+    }
+    return {"dispatcher": dispatcher, **named}
+
+
+@pytest.fixture(scope="module")
+def guarded(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
+    """Nodes with a container that runs through all faults."""
+    found = dispatch.ready(*NODES)
+    for node in found.values():
+        start(node, "steady")
+    yield found
+    at_once(lambda kind: remove_containers(found[kind], "^/steady$"), NODES)
+
+
+@pytest.mark.parametrize("fault", [pytest.param(item, id=name) for name, item in FAULTS.items()])
+def test_nothing_starts_outside_of_a_sandbox_and_the_next_run_repairs_it(
+    guarded: dict[str, LabNode], dispatch: Ground, fault: Fault
+) -> None:
+    running = {kind: processes(node) for kind, node in guarded.items()}
+
+    at_once(lambda kind: refuses(guarded[kind], fault), NODES)
+    repair = dispatch.deploy(*NODES, **DEFAULT)
+
+    assert repair.steps_changed in (0, len(NODES)), repair.text
+    for kind, node in guarded.items():
+        assert processes(node) == running[kind]
+        assert in_sandbox(node, "steady")
+        start(node, "repaired")
+        assert in_sandbox(node, "repaired")
+        remove_containers(node, "^/repaired$")
+
+
+def refuses(node: LabNode, fault: Fault) -> None:
+    """Check that a broken node starts nothing, and says why."""
+    there = files(node)
+    sh(node, fault.broken.format(**there))
+
+    ran = node.exec("docker", "run", "-d", "--name", "refused", IMAGE, "sleep", LONG)
+    stands = node.exec("docker", "inspect", "--format", "{{.State.Error}}", "refused")
+
+    assert ran.code in (125, 126, 127), ran.stdout
+    for said in (ran.stderr, stands.stdout):
+        assert re.search(fault.said.format(**there), said), said
+    assert outside_sandboxes(node, LONG) == []
+    remove_containers(node, "^/refused$")
+    sh(node, fault.mended or "true")
+
+
+def test_after_all_repairs_a_run_changes_nothing(
+    guarded: dict[str, LabNode], dispatch: Ground
+) -> None:
+    outcome = dispatch.run(*guarded, **DEFAULT)
+
+    assert outcome.idle, outcome.text
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_a_process_outside_of_a_sandbox_would_be_found(
+    guarded: dict[str, LabNode], kind: str
+) -> None:
+    node = guarded[kind]
+
+    start(node, "outside", "--runtime=runc", command=("sleep", LONG))
+    start(node, "inside", command=("sleep", LONG))
+
+    assert [line.strip() for line in outside_sandboxes(node, LONG)] == [f"sleep {LONG}"]
+    remove_containers(node, "^/(out|in)side$")
+
+
+def test_without_perl_a_run_changes_nothing_and_says_so(
+    guarded: dict[str, LabNode], dispatch: Ground
+) -> None:
+    node = guarded["docker-29"]
+    sh(node, f"mv {PERL} {PERL}.away")
+
+    outcome = dispatch.run("docker-29", **DEFAULT)
+
+    sh(node, f"mv {PERL}.away {PERL}")
+    assert outcome.code == 1
+    assert "perl-base is not installed on the node" in outcome.text
+    assert "Nothing was changed." in outcome.text
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_a_judge_that_hangs_ends_by_its_own_alarm_and_dockerd_answers_meanwhile(
+    guarded: dict[str, LabNode], kind: str
+) -> None:
+    """Nobody writes into the pipe, so whoever opens it to read waits."""
+    node = guarded[kind]
+    create = f"docker create --name hangs {IMAGE} sleep {LONG}"
+    sh(node, f"mkdir -p {PERMITS}; mkfifo {PERMITS}/$({create})")
+    sh(node, "(docker start hangs > /root/hangs 2>&1; echo $? >> /root/hangs) > /dev/null 2>&1 &")
+    began_s = time.monotonic()
+    until_judged(node)
+
+    listed = sh(node, f"timeout {ANSWER_S} docker ps --format '{{{{.Names}}}}'")
+    start(node, "meanwhile")
+
+    assert "steady" in listed
+    assert kernel(node, "meanwhile") == kernel(node, "steady")
+    said = wait_for_end(node, began_s)
+    assert "no decision within 10 s, so this container was not started" in said
+    assert said.splitlines()[-1] == "1"
+    assert outside_sandboxes(node, LONG) == []
+    sh(node, f"rm -r {PERMITS}")
+    remove_containers(node, "^/(hangs|meanwhile)$")
+
+
+def until_judged(node: LabNode) -> None:
+    """Wait until a judge waits for a permit."""
+    wait = f"until pgrep -f '{PERL} -x .* create ' > /dev/null; do sleep 0.1; done"
+    sh(node, f'timeout 20 sh -c "{wait}"')
+
+
+def wait_for_end(node: LabNode, began_s: float) -> str:
+    """Return what Docker said to a start, with its exit code in the last line."""
+    sh(node, "timeout 30 sh -c 'until grep -qx \"[0-9]*\" /root/hangs; do sleep 0.1; done'")
+    assert time.monotonic() - began_s > 9
+    return sh(node, "cat /root/hangs; rm /root/hangs")
+
+
+def test_rollback_works_with_a_damaged_dispatcher(
+    guarded: dict[str, LabNode], dispatch: Ground
+) -> None:
+    node = guarded["docker-29"]
+    dispatch.deploy("docker-29")
+    dispatch.deploy("docker-29", **DEFAULT)
+    sh(node, FAULTS["dispatcher-damaged"].broken.format(**files(node)))
+
+    back = dispatch.run("docker-29", deploy="deploys/rollback.py", **DEFAULT)
+
+    assert back.code == 0, back.text
+    assert docker_info(node)["DefaultRuntime"] == "runc"
+    start(node, "rolled-back")
+    assert not in_sandbox(node, "rolled-back")
+    remove_containers(node, "^/rolled-back$")
+    dispatch.deploy("docker-29", **DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        pytest.param("docker-20", "dispatcher-missing", id="dispatcher-missing-docker-20"),
+        pytest.param("docker-29", "judge-missing", id="judge-missing-docker-29"),
+    ],
+)
+def test_a_removal_works_and_restores_the_original(
+    guarded: dict[str, LabNode], dispatch: Ground, kind: str, fault: str
+) -> None:
+    node = guarded[kind]
+    sh(node, FAULTS[fault].broken.format(**files(node)))
+
+    refused = dispatch.run(kind, deploy="deploys/remove.py")
+    remove_containers(node, "^/steady$")
+    dispatch.deploy(kind, deploy="deploys/remove.py")
+
+    dispatch.known.discard(kind)
+    assert refused.code == 1
+    assert "gvisordefault (these need it to start: steady)" in refused.stderr
+    assert daemon_json(node) == ORIGINAL
+    assert no_leftovers(node) == ""
