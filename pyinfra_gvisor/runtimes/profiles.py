@@ -210,7 +210,10 @@ def risks(runtimes: Mapping[str, Runtime]) -> tuple[str, ...]:
         if runtime.seal:
             sealed.setdefault(runtime.seal, []).append(name)
     seals = ((f"seal of {', '.join(names)}", seal) for seal, names in sealed.items())
-    accepted = [*((f"runtime {name}", item) for name, item in runtimes.items()), *seals]
+    accepted: list[tuple[str, Runtime | Seal]] = [
+        *((f"runtime {name}", item) for name, item in runtimes.items()),
+        *seals,
+    ]
     return tuple(
         f"RISK ACCEPTED: {what}: {'; '.join(found)}. "
         f"Reason given: {' '.join((item.reason or '').split())}"
