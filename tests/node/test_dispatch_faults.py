@@ -137,13 +137,14 @@ def refuses(node: LabNode, fault: Fault) -> None:
 
     ran = node.exec("docker", "run", "-d", "--name", "refused", IMAGE, "sleep", LONG)
     stands = node.exec("docker", "inspect", "--format", "{{.State.Error}}", "refused")
+    found = outside_sandboxes(node, LONG)
+    remove_containers(node, "^/refused$")
+    sh(node, fault.mended or "true")
 
+    assert found == []
     assert ran.code in (125, 126, 127), ran.stdout
     for said in (ran.stderr, stands.stdout):
         assert re.search(fault.said.format(**there), said), said
-    assert outside_sandboxes(node, LONG) == []
-    remove_containers(node, "^/refused$")
-    sh(node, fault.mended or "true")
 
 
 def test_after_all_repairs_a_run_changes_nothing(
