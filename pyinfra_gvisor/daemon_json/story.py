@@ -10,6 +10,13 @@ from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
+FORGETTING = ((28, 0), (29, 3))
+"""
+From the first to before the second, dockerd forgets the address of host-gateway at a reload.
+
+Seen with 28.5.2. Its source is daemon/reload.go; moby's commit e30b1d549526 corrects that.
+"""
+
 NEIGHBOURS_SINCE = (29,)
 """Seen: dockerd 20.10, 26.1 and 28.5 drop traffic from one bridge to another, 29.7 does not."""
 
@@ -25,7 +32,7 @@ def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
     if plan.action is Force.RESTART:
         details += _unreachable(node)
     elif plan.action is Force.RELOAD:
-        details.append("a reload affects no container and no connection")
+        details.append("a reload affects no running container and no connection")
     return [first, *(f"  {line}" for line in details), *others]
 
 
@@ -42,6 +49,8 @@ def touched_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
         lines.append(f"changed by somebody else, left as they are: {', '.join(plan.left)}")
     if plan.action is Force.RESTART:
         lines += [*_running(node, wait_s), *_ports(plan, node)]
+    elif plan.action is Force.RELOAD:
+        lines += _forgotten(node)
     lines += _default_runtime(plan)
     if plan.leaving:
         lines.append(f"runtimes removed, no container uses them: {', '.join(plan.leaving)}")
@@ -61,6 +70,18 @@ def unapplied_lines(plan: Plan) -> list[str]:
         ports = ", ".join(map(str, plan.lost))
         lines.append(f"clients lose these published ports with that restart: {ports}")
     return lines
+
+
+def _forgotten(node: Node) -> list[str]:
+    """Return what dockerd forgets at a reload, until it is restarted."""
+    version, (first, end) = dockerd_version(node), FORGETTING
+    if version is None or not first <= version < end:
+        return []
+    return [
+        "Docker 28.0 to 29.2 forgets host-gateway at a reload: containers with "
+        "--add-host …:host-gateway, such as Coolify's proxy, start again only after dockerd is "
+        "restarted"
+    ]
 
 
 def _default_runtime(plan: Plan) -> list[str]:

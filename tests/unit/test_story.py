@@ -46,7 +46,7 @@ def test_a_reload_says_that_it_touches_nobody() -> None:
 
     assert lines[1:] == [
         "  reload (SIGHUP) applies: /live-restore",
-        "  a reload affects no container and no connection",
+        "  a reload affects no running container and no connection",
     ]
 
 
@@ -114,7 +114,7 @@ def test_of_a_restart_that_stays_owed_the_rest_is_reloaded() -> None:
         "/etc/docker/daemon.json: new, reload",
         "  take effect when dockerd is restarted: /userland-proxy",
         "  reload (SIGHUP) applies: /live-restore",
-        "  a reload affects no container and no connection",
+        "  a reload affects no running container and no connection",
     ]
 
 
@@ -172,3 +172,18 @@ def test_sandboxes_of_an_older_set_up_are_named(container: Running, told_of: boo
 
     said = f"sandboxes that this package did not set up keep running: {container.name}"
     assert any(said in line for line in lines) is told_of
+
+
+@pytest.mark.parametrize(
+    ("version", "is_told"),
+    [
+        pytest.param("27.5.1", False, id="before"),
+        pytest.param("28.0.0", True, id="first"),
+        pytest.param("29.2.9", True, id="last"),
+        pytest.param("29.3.0", False, id="corrected"),
+    ],
+)
+def test_a_reload_says_what_a_docker_forgets_by_it(version: str, is_told: bool) -> None:
+    lines = told(LIVE, docker=info(ServerVersion=version))
+
+    assert any("forgets host-gateway" in line for line in lines) is is_told
