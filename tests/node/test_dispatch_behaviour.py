@@ -252,11 +252,12 @@ def test_a_swarm_task_is_in_a_sandbox(dispatch: Ground) -> None:
         node = dispatch.nodes[kind]
         sh(node, _SWARM)
 
-        wait_for(node, "docker ps --format '{{.Names}}' | grep -q '^tasks[.]'")
-
-        (name,) = (name for name in processes(node) if name.startswith("tasks."))
-        assert in_sandbox(node, name)
-        sh(node, "docker service rm tasks > /dev/null; docker swarm leave --force > /dev/null")
+        try:
+            wait_for(node, "docker ps --format '{{.Names}}' | grep -q '^tasks[.]'")
+            (name,) = (name for name in processes(node) if name.startswith("tasks."))
+            assert in_sandbox(node, name)
+        finally:
+            sh(node, "docker service rm tasks > /dev/null; docker swarm leave --force > /dev/null")
 
     at_once(task, KINDS)
     dispatch.deploy(*KINDS, **DEFAULT)
