@@ -77,11 +77,9 @@ def _forgotten(node: Node) -> list[str]:
     version, (first, end) = dockerd_version(node), FORGETTING
     if version is None or not first <= version < end:
         return []
-    return [
-        "Docker 28.0 to 29.2 forgets host-gateway at a reload: containers with "
-        "--add-host …:host-gateway, such as Coolify's proxy, start again only after dockerd is "
-        "restarted"
-    ]
+    what = "Docker 28.0 to 29.2 forgets host-gateway at a reload"
+    who = "containers with --add-host …:host-gateway, such as Coolify's proxy"
+    return [f"{what}: {who}, start again only after dockerd is restarted"]
 
 
 def _default_runtime(plan: Plan) -> list[str]:
