@@ -34,7 +34,12 @@ from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
 from pyinfra_gvisor.releases.sources import Archive, check_source
 from pyinfra_gvisor.releases.sums import Sums
-from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime, check_runtime_name
+from pyinfra_gvisor.runtimes.profiles import (
+    DEFAULT_RUNTIME,
+    RUNC_BY_NAME,
+    Runtime,
+    check_runtime_name,
+)
 from pyinfra_gvisor.spelling import near
 
 PREFIX = "gvisor_"
@@ -276,7 +281,8 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
         if self.default == "off":
             return None
         usual = "runsc" if "runsc" in self.runtimes else next(iter(self.runtimes))
-        return Dispatch(self.default_runtime or usual, self.infrastructure)
+        takes_runc = self.default == "sandbox-all"
+        return Dispatch(self.default_runtime or usual, self.infrastructure, takes_runc)
 
     @property
     def preview(self) -> Preview | None:
@@ -290,6 +296,8 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
         found, dispatch = dict(self.runtimes), self.dispatch
         if dispatch:
             found[DEFAULT_RUNTIME] = self.runtimes[dispatch.runtime]
+            if dispatch.takes_runc:
+                found[RUNC_BY_NAME] = self.runtimes[dispatch.runtime]
         return found
 
     @property

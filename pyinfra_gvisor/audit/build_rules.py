@@ -24,7 +24,9 @@ HELPER, BACKUP = "coolify-helper", "backup-of-"
 
 def _builds(host: Audited) -> Iterator[Seen]:
     runs_apps = bool(host.settings.runtimes)
-    surely, perhaps = [*_cached(host), *_containers(host, BUILDER)], _ran(host)
+    surely, perhaps = list(_containers(host, BUILDER)), list[str]()
+    if not any(part.takes_runc for part in host.node.parts.values()):
+        surely, perhaps = [*_cached(host), *surely], _ran(host)
     now = [name for name in _containers(host, HELPER) if not name.startswith(BACKUP)]
     if not (surely or perhaps or now):
         return

@@ -24,6 +24,7 @@ sub decided {
     return "runc" if $policy && $permit eq "runc";
     return "sandbox" if $permit eq "unsealed";
     my $spec = Container::text_of("$bundle/config.json");
+    return built($spec) if $seal && $bundle =~ m{/buildkit/executor/[^/]+\z};
     my $about = eval { Json::members($spec)->{root} };
     my $path = (Container::read_raw($about) // {})->{path} // die "$bundle/config.json is not complete\n";
     my $root = Container::data_root($path, $id) // die "Docker's files about this container were not found above $path\n";
@@ -113,6 +114,12 @@ sub started {
     die join("; ", map { "the file or directory " . (split / /, $_, 2)[1] . " was replaced during the start" } @missing) . "\n" if @missing;
     unlink $file;
     return "sandbox";
+}
+
+sub built { # a build step, of which Docker has no files
+    my ($spec) = @_;
+    my @refused = Build::asked_in_vain($seal, $spec) or return "sandbox";
+    die "a build step in a sandbox may not have: " . join("; ", @refused) . ". Build without, or allow it in gvisor_seal\n";
 }
 
 sub write_over {

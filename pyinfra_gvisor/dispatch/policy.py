@@ -159,10 +159,12 @@ class Dispatch:
 
     + runtime: the declared runtime of its sandboxes
     + infrastructure: the containers that run under runc
+    + takes_runc: containers that ask for runc are handled in the same way, and builds too
     """
 
     runtime: str
     infrastructure: tuple[Infrastructure, ...]
+    takes_runc: bool = False
 
     def to_perl(self) -> dict[str, Any]:
         """Return the policy as ``choose.pl`` reads it."""

@@ -1,6 +1,7 @@
 # Says what create.pl would decide about a container at its next start. Comes after docker_api.pl, places.pl,
 # container.pl, seal.pl, choose.pl and the variables that preview.py sets: $policy (undef: there is none), $seals by
-# name of a declared runtime, $default (the name of the default runtime).
+# name of a declared runtime, $default (the name of the default runtime), $takes_runc (whether containers that ask for
+# runc are handled like those that ask for nothing).
 use strict;
 use warnings;
 
@@ -15,10 +16,12 @@ sub place {
         return (sealed($container, $asked, "runtime $asked"), "start");
     }
     return () unless $Preview::policy;
-    my $when = $asked eq "" || $asked eq $Preview::default ? "start" : "recreated";
+    my $when = $asked eq "" || $asked eq $Preview::default || $Preview::takes_runc && is_runc($asked) ? "start" : "recreated";
     my ($where, $why) = Choose::where($container, $Preview::policy);
     return ($where eq "sandbox" ? sealed($container, $Preview::default, $why) : ($where, $why), $when);
 }
+
+sub is_runc { return $_[0] =~ m{^runc\z|(?:^|[./-])runc[.-]v[0-9]+\z|^io\.containerd\.runtime\.v1\.linux\z} }
 
 sub sealed {
     my ($container, $runtime, $why) = @_;

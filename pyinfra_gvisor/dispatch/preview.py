@@ -57,6 +57,7 @@ def preview(dispatch: Dispatch | None, seals: Mapping[str, Seal], default: str) 
         "policy": None if dispatch is None else dispatch.to_perl(),
         "seals": known,
         "default": default,
+        "takes_runc": dispatch is not None and dispatch.takes_runc,
     }
     given = "".join(f"$Preview::{name} = {literal(value)};\n" for name, value in values.items())
     return Preview(given, decides=dispatch is not None)

@@ -13,10 +13,18 @@ from pyinfra_gvisor.scripts import program, script
 MARKS = "/run/pyinfra-gvisor/runtimes"  # links to the chosen runtimes, by container id
 PERMITS = "/run/pyinfra-gvisor/permits"  # where containers of ours run, by container id
 MOUNTS = "/run/pyinfra-gvisor/mounts"  # what must be mounted when they start, by container id
+BUILDS = "/run/pyinfra-gvisor/builds"  # where runsc keeps the state of build steps
+
+# How the name of runc ends while a program of ours has its place, and the program's second line.
+ASIDE = ".pyinfra-gvisor"
+MARK = "# pyinfra-gvisor has the place of runc."
 
 _JUDGE = (
     "scripts/json.pl",
-    *(f"dispatch/{name}.pl" for name in ("places", "container", "seal", "choose", "create")),
+    *(
+        f"dispatch/{name}.pl"
+        for name in ("places", "container", "seal", "build", "choose", "create")
+    ),
 )
 
 
@@ -45,7 +53,27 @@ def dispatch_text(sandbox: str) -> str:
 
     + sandbox: path of the wrapper that starts sandboxes
     """
-    return script("dispatch/call", "dispatch/dispatch", marks=MARKS, sandbox=sandbox)
+    given = {"marks": MARKS, "sandbox": sandbox, "builds": BUILDS, "aside": ASIDE}
+    return script("dispatch/call", "dispatch/dispatch", **given)
+
+
+def runc_text(places: str, dispatcher: str, *, retired: bool) -> str:
+    """
+    Return the program that has the place of runc.
+
+    + places: a file with the paths of runc, in the order in which dockerd finds them
+    + dispatcher: path of the default runtime's wrapper
+    + retired: nothing new goes into a sandbox
+    """
+    text = script(
+        "dispatch/call",
+        "dispatch/runc",
+        places=places,
+        aside=ASIDE,
+        dispatcher=dispatcher,
+        retired="yes" if retired else "",
+    )
+    return f"#!/bin/sh\n{MARK}\n{text}"
 
 
 def dispatch_given(dispatch: Dispatch, seal: Seal | None, judge: str) -> str:

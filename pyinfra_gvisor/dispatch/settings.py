@@ -20,10 +20,11 @@ Accepted = Annotated[
 class DispatchSettings(Strict):
     """Settings of the default runtime, of its policy, and of the seal."""
 
-    default: Literal["off", "sandbox"] = Field(
+    default: Literal["off", "sandbox", "sandbox-all"] = Field(
         "off",
         description="Where a container runs that asks for no runtime. `off`: as Docker decides. "
-        "`sandbox`: in gVisor, unless `gvisor_infrastructure` names it.",
+        "`sandbox`: in gVisor, unless `gvisor_infrastructure` names it. `sandbox-all`: the same, "
+        "also for containers that ask for runc or for one of its other names, and for builds.",
     )
     default_runtime: str | None = Field(
         None,

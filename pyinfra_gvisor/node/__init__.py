@@ -240,7 +240,14 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
     sound = intact(lists["release"], manifests, lists["member"])
     docker = DockerInfo.model_validate(info) if "info" in values and not error else None
     scripts = _scripts(lists)
-    ground = _ground(docker, scripts["wrappers"], manifests, lists["member"])
+    parts = {name: read(lists[name]) for name, read in members("state", "read").items()}
+    ground = Ground(
+        runtimes=docker.runtimes if docker else {},
+        wrappers=scripts["wrappers"],
+        programs=programs(manifests, lists["member"]),
+        sums=sums(manifests),
+        takes_runc=any(part.takes_runc for part in parts.values()),
+    )
     return Node(
         **_machine(values),
         docker_client=client and client.removeprefix("Docker version ").split(",")[0],
@@ -267,7 +274,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         textfile_dir={"yes": True, "no": False}.get(values.get("textfile_dir", "")),
         proof_image={"yes": True, "no": False}.get(values.get("proof_image", "")),
         tools=tuple(values["tools"].split()) if "tools" in values else None,
-        parts={name: read(lists[name]) for name, read in members("state", "read").items()},
+        parts=parts,
         **_ours(values),
     )
 
@@ -303,20 +310,6 @@ def _ours(values: dict[str, str]) -> dict[str, Any]:
         "unusable": unusable,
         "generations_owned": "generations_owned" in values,
     }
-
-
-def _ground(
-    docker: DockerInfo | None,
-    wrappers: dict[str, str],
-    manifests: dict[str, Manifest],
-    members: list[str],
-) -> Ground:
-    return Ground(
-        runtimes=docker.runtimes if docker else {},
-        wrappers=wrappers,
-        programs=programs(manifests, members),
-        sums=sums(manifests),
-    )
 
 
 def _machine(values: dict[str, str]) -> dict[str, Any]:

@@ -18,6 +18,11 @@ class PartState(Reading):
         """Return True if anything of the part is on the node."""
         raise NotImplementedError
 
+    @property
+    def takes_runc(self) -> bool:
+        """Return True if whoever asks for runc gets what the policy of this node says."""
+        return False
+
 
 def one(found: Mapping[str, Reading], kind: type[R]) -> R:
     """Return the state of this class; an empty one if it was not read."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 
+from pyinfra_gvisor.runtimes.profiles import RUNC_BY_NAME
+
 # Of the containers, in bytes: `memory` in scripts/prove.sh.
 MEMORY_LIMIT = "134217728"
 
@@ -55,6 +57,8 @@ def from_no_release(seen: Seen, _node: Seen) -> bool:
 def as_asked(seen: Seen, node: Seen) -> bool:
     """Return True for the requested runtime. With a default runtime the control requests none."""
     asked, subject = seen.get("asked"), seen.get("subject")
+    if subject == RUNC_BY_NAME:
+        return asked == "runc"
     return bool(asked) and asked == (node.get("default", subject) if subject == "runc" else subject)
 
 

@@ -10,7 +10,7 @@ from pyinfra_gvisor.dispatch.programs import PERMITS
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.proof.check import CONTROL, has_names, refuses_probes
 from pyinfra_gvisor.proof.part import Declared, proofs_of_parts
-from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, RUNC_BY_NAME, Runtime
 from pyinfra_gvisor.scripts import encoded, program, script
 
 # Seconds. A proof takes 20 s to 40 s if Docker answers within 0.05 s.
@@ -57,6 +57,7 @@ def probe_script(
         program_b64=encoded(program("scripts/prove_container.pl")),
         verdicts=program(*VERDICTS),
         default=DEFAULT_RUNTIME if DEFAULT_RUNTIME in runtimes else "",
+        by_name=RUNC_BY_NAME if RUNC_BY_NAME in runtimes else "",
         permits=PERMITS,
         no_reload=no_reload or "",
         trying=" ".join(trying),

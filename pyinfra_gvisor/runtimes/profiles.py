@@ -27,6 +27,7 @@ RUNTIME_NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
 # In the proof, "node" is the machine itself.
 RESERVED_RUNTIMES = frozenset({"runc", "node"})
 DEFAULT_RUNTIME = "gvisordefault"  # the name of the dispatcher, see gvisor_default
+RUNC_BY_NAME = "runcbyname"  # what a proof calls a container that asks for runc
 RESERVED_ENDING = "canary"  # for temporary runtimes that try a release
 
 # Flags of runsc that have a key of their own. runsc's own list: `runsc flags`.
@@ -189,7 +190,7 @@ def check_runtime_name(name: str) -> None:
         if plain != name and plain not in RESERVED_RUNTIMES and RUNTIME_NAME.fullmatch(plain):
             todo = f"{todo}: {plain}"
         raise Problem("not a valid runtime name", got=name, todo=todo)
-    if name == DEFAULT_RUNTIME:
+    if name in (DEFAULT_RUNTIME, RUNC_BY_NAME):
         what = f"the name {name} is reserved for gvisor_default"
         raise Problem(what, got=name, todo="choose another name")
     if name.endswith(RESERVED_ENDING):

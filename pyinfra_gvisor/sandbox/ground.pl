@@ -19,7 +19,17 @@ sub know_ground {
     my $wrapper = qr{^/opt/gvisor/runtimes/};
     $known{wrappers}{$_} = sum_of($_) for grep { defined && /$wrapper/ } map { $_->{path} } values %$runtimes;
     know_releases(\%known);
+    $known{takes_runc} = takes_runc();
     return \%known;
+}
+
+sub takes_runc { # whether our program has every place of runc: parts/divert/state.py
+    my $home = "/opt/gvisor/divert";
+    open my $file, "<", "$home/places" or return 0;
+    chomp(my @places = <$file>);
+    my $is_ours = sub { my @stat = stat $_[0]; @stat && ($stat[2] & 07777) == 0755 && $stat[4] == 0 && sum_of($_[0]) eq $_[1] };
+    my $program = sum_of("$home/program");
+    return $program ne "" && @places && !grep { !$is_ours->($_, $program) || !-x "$_.pyinfra-gvisor" } @places;
 }
 
 # Note each binary that is as its release's manifest says, and every checksum that a manifest has: manifest.sh.

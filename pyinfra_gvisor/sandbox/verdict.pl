@@ -1,6 +1,8 @@
 # Decide on the node, as verdict.py does, whether a container runs in gVisor. The same cases test both.
 # $container: {asked, process: {executable, argv0, file, given, sha256}}; $ground: {runtimes, wrappers, programs,
-# sums}, all as verdict.py describes them. Returns (state, why, release).
+# sums, takes_runc}, all as verdict.py describes them. Returns (state, why, release).
+my $runc_shim = qr{(?:^|[./-])runc[.-]v[0-9]+\z|^io\.containerd\.runtime\.v1\.linux\z};
+
 sub verdict {
     my ($container, $ground) = @_;
     my $process = $container->{process};
@@ -15,10 +17,11 @@ sub verdict {
 sub handled { # whose runsc handles a runtime, and a verdict if that already excludes gVisor
     my ($asked, $ground) = @_;
     my $entry = $ground->{runtimes}{$asked};
+    if ($ground->{takes_runc} && asks_for_runc($asked, $entry)) { return "ours" }
     if (!$entry) {
         if ($asked eq "runc") { return ("older", bare("runc is not gVisor")) } # Docker 20.10: not listed after a reload
         if ($asked =~ m{[./]}) {
-            my $is_runc = $asked =~ m{(?:^|[./-])runc[.-]v[0-9]+\z|^io\.containerd\.runtime\.v1\.linux\z};
+            my $is_runc = $asked =~ $runc_shim;
             my $why = "a containerd shim handles its runtime";
             return ("older", $is_runc ? bare($why) : unknown($why));
         }
@@ -38,6 +41,12 @@ sub handled { # whose runsc handles a runtime, and a verdict if that already exc
         return ("older", bare("$name is not gVisor"));
     }
     return ("older", unknown("unknown program $name handles its runtime"));
+}
+
+sub asks_for_runc { # whether containerd finds the program of this runtime by the name of runc
+    my ($asked, $entry) = @_;
+    if ($entry && ($entry->{path} // "") ne "") { return $entry->{path} eq "runc" }
+    return $asked eq "runc" || !$entry && $asked =~ $runc_shim;
 }
 
 sub of_ours {

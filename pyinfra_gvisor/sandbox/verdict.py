@@ -79,12 +79,14 @@ class Ground(Reading):
     + wrappers: sha256 of each file in ``RUNTIMES_DIR``, by path
     + programs: release of each binary that matches its release's manifest, by path
     + sums: release of each binary that a manifest names, by sha256
+    + takes_runc: a program of ours has the place of runc, so runc may be gVisor
     """
 
     runtimes: dict[str, RuntimeEntry] = Field(default_factory=dict)
     wrappers: dict[str, str] = Field(default_factory=dict)
     programs: dict[str, str] = Field(default_factory=dict)
     sums: dict[str, str] = Field(default_factory=dict)
+    takes_runc: bool = False
 
 
 def judge(asked: str, process: Process, ground: Ground) -> Verdict:
@@ -126,6 +128,8 @@ def _handled(asked: str, ground: Ground) -> tuple[Literal["ours", "older"], Verd
     The verdict is None if gVisor handles the runtime.
     """
     entry = ground.runtimes.get(asked)
+    if ground.takes_runc and _asks_for_runc(asked, entry):
+        return "ours", None
     if entry is None:
         if asked == "runc":  # Docker 20.10 no longer lists runc after a reload
             return "older", _bare("runc is not gVisor")
@@ -148,6 +152,13 @@ def _handled(asked: str, ground: Ground) -> tuple[Literal["ours", "older"], Verd
     if _NO_SANDBOX.match(name):
         return "older", _bare(f"{name} is not gVisor")
     return "older", _unknown(f"unknown program {name} handles its runtime")
+
+
+def _asks_for_runc(asked: str, entry: RuntimeEntry | None) -> bool:
+    """Return True if containerd finds the program of this runtime by the name of runc."""
+    if entry is not None and entry.path:
+        return entry.path == "runc"
+    return asked == "runc" or (entry is None and bool(_RUNC_SHIM.search(asked)))
 
 
 def _of_ours(process: Process, ground: Ground) -> Verdict:

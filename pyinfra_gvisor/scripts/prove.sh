@@ -12,13 +12,14 @@
 #   program_b64      prove_container.pl, which runs in the containers
 #   verdicts         the program that says whether a container is sandboxed
 #   default          the default runtime if it is ours: its container and the control ask for no runtime
+#   by_name          what asks for runc and gets a sandbox; empty: nothing does
 #   permits          directory of permits, which only a proof writes: its containers may mount what a seal refuses
 #   no_reload        why dockerd must not be reloaded; if empty, prove_reload.sh comes before this
 #   trying           parts whose proof.sh comes before this. Calls <part>_begins before containers are observed,
 #                    <part>_tries for each of them, then <part>_ends. <part>_sweeps gets the addresses of
 #                    containers that are removed.
 set -eu
-: "${probe_timeout_s:?}" "${runtimes:?}" "${offline?}" "${named?}" "${sealed?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${default?}" "${permits:?}" "${no_reload?}" "${trying?}"
+: "${probe_timeout_s:?}" "${runtimes:?}" "${offline?}" "${named?}" "${sealed?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${default?}" "${by_name?}" "${permits:?}" "${no_reload?}" "${trying?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
@@ -116,6 +117,7 @@ create() { # name runtime options...: sets created, or prints why not
     shift 2
     case "$default $runtime" in
         "$runtime $runtime" | ?*' runc') ;;
+        *" $by_name") set -- --runtime runc "$@" ;;
         *) set -- --runtime "$runtime" "$@" ;;
     esac
     # shellcheck disable=SC2086

@@ -30,7 +30,14 @@ FIXTURES = ("nodes", "dispatch", "faulty", "names", "proving", "coolify", "egres
 OWN = (
     *("test_power_cuts", "test_reach", "test_remove", "test_docker_29", "test_parts"),
     *("test_watch", "test_engine", "test_resolver_namespaces", "test_proof_egress", "test_lab"),
-    *("test_egress_audit", "test_kernel", "test_coolify_versions", "test_documented_commands"),
+    *(
+        "test_divert",
+        "test_divert_steps",
+        "test_egress_audit",
+        "test_kernel",
+        "test_coolify_versions",
+        "test_documented_commands",
+    ),
 )
 
 

@@ -19,6 +19,7 @@ from tests.unit.answers import answer, node
 from tests.unit.test_preflight import settings_of
 
 DECLARED: dict[str, dict[str, Any]] = {
+    "divert": {"gvisor_default": "sandbox-all"},
     "kernel": {"gvisor_kernel": {}},
     "resolver": {"gvisor_runtimes": {"net": {"network": "sandbox", "dns": "docker"}}},
     "egress": {"gvisor_egress": {}},

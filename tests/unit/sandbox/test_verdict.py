@@ -21,7 +21,10 @@ PERL = (
 binmode STDOUT, ":utf8";
 local $/;
 my $table = json(<STDIN>);
-print join("\x00", map { $_ // "" } verdict($_, $table->{ground})), "\x01" for @{$table->{cases}};
+for my $case (@{$table->{cases}}) {
+    my %ground = (%{$table->{ground}}, takes_runc => $case->{takes_runc});
+    print join("\x00", map { $_ // "" } verdict($case, \%ground)), "\x01";
+}
 """
 )
 
@@ -46,7 +49,8 @@ def expected(case: dict[str, Any]) -> tuple[str, str, str | None]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_case_is_judged_as_the_table_says(case: dict[str, Any]) -> None:
-    process, ground = Process(**case["process"]), Ground(**TABLE["ground"])
+    told = {**TABLE["ground"], "takes_runc": case.get("takes_runc", False)}
+    process, ground = Process(**case["process"]), Ground(**told)
 
     found = judge(case["asked"], process, ground)
 

@@ -1,0 +1,56 @@
+"""Give the place of runc to a program of ours, or give it back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
+
+from pyinfra_gvisor.dispatch.programs import BUILDS
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.operations.parts import bring
+from pyinfra_gvisor.operations.sending import sent
+from pyinfra_gvisor.parts.divert.files import NAME, PROGRAM, VARIABLES
+from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
+from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.settings import Settings
+
+OPERATION = "divert.runc"
+_PLACES = "parts/divert/places"
+
+
+def have(settings: Settings) -> None:
+    """Have runc and builds handled by the policy of a host's settings. Called by a deploy."""
+    runc(wanted=settings, name="Put containers under runc, and builds, into the sandbox")
+
+
+def gone(_settings: Settings | None) -> None:
+    """Give runc its place back. Called by a deploy."""
+    runc(wanted=None, name="Give runc its place back")
+
+
+@operation()
+def runc(wanted: Settings | None) -> Generator[PyinfraCommand, None, None]:
+    """
+    Give the place of runc to a program that hands Docker's containers to the default runtime.
+
+    + wanted: the settings of the host; None gives runc its place back
+
+    The package's runc is diverted with dpkg-divert, and runc without a package is moved beside its
+    place. While a container is in a sandbox by our program, a removal leaves the program, which
+    then puts no other container into a sandbox.
+    """
+
+    def plan(node: Node) -> PartPlan:
+        return plan_divert(node, declared_divert(wanted, node) if wanted else None)
+
+    yield from bring(OPERATION, PROGRAM, plan, _command, settled="runc is as declared")
+
+
+def _command(plan: PartPlan) -> PyinfraCommand:
+    given: dict[str, Any] = {**VARIABLES, "unit": NAME, **plan.settings}
+    if plan.action == "remove":
+        return sent(OPERATION, _PLACES, "parts/divert/remove", builds=BUILDS, **given)
+    return sent(OPERATION, _PLACES, "parts/divert/apply", files=plan.files, **given)

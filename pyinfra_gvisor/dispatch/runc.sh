@@ -1,0 +1,22 @@
+#!/bin/sh
+# Has the place of runc. Hands calls about Docker's containers and about build steps to the dispatcher, and all others
+# to runc: those of dockerd itself, of its plugins, and of whoever else uses runc. Comes after call.sh. Variables:
+# places (a file: where runc was), aside (how its name ends now), dispatcher (a wrapper), retired (yes: nothing new goes
+# into a sandbox, and what is in one stays reachable).
+: "${places:?}" "${aside:?}" "${dispatcher:?}" "${retired?}"
+
+runc=''
+if [ -r "$places" ]; then
+    while IFS= read -r place; do
+        if [ -z "$runc" ] && [ -x "$place$aside" ]; then runc=$place$aside; fi
+    done < "$places"
+fi
+if [ -z "$runc" ]; then refuse "runc is missing beside its place in $places; reinstall its package"; fi
+# Docker's containers are in the namespace "moby" of containerd, its plugins in "plugins.moby".
+case "$root,$log" in
+    */moby,* | *,*/buildkit/executor/*) ;;
+    *) exec "$runc" "$@" ;;
+esac
+case "$retired,$command" in yes,create | yes,run | yes,restore) exec "$runc" "$@" ;; esac
+if [ ! -x "$dispatcher" ]; then refuse "$dispatcher is missing, so no container starts; run pyinfra-gvisor apply"; fi
+exec "$dispatcher" "$@"

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Gives the place of runc to our program. Arguments: path, mode and content in base64 of each file. Variables: unit.
+# Comes after put_files.sh and places.sh.
+set -eu
+: "${unit:?}" "${divert_dir:?}"
+
+answers() { # every runc, as dockerd asks at its start
+    while IFS= read -r place; do "$place" --version > /dev/null 2>&1 || return 1; done < "$divert_dir/places"
+}
+
+leave() { # places that have no runc any more
+    for place in $1; do
+        if ! grep -qxF "$place" "$divert_dir/places"; then give_back "$place"; fi
+    done
+}
+
+before=$(cat "$divert_dir/places" 2> /dev/null || :)
+put_files "$@"
+leave "$before"
+systemctl daemon-reload
+systemctl enable --quiet "$unit"
+said=$("$divert_dir/repair" 2>&1) || die runc "$said"
+if ! answers; then
+    while IFS= read -r place; do give_back "$place"; done < "$divert_dir/places"
+    die runc 'the program in its place does not answer, so runc is at its place again; see journalctl -t kernel'
+fi

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Gives runc its place back. Variables: unit, places (one a line), builds (the directory of runsc for builds). Comes
+# after put_files.sh and places.sh.
+set -eu
+: "${unit:?}" "${divert_dir:?}" "${places?}" "${builds:?}"
+
+forget() { # directory: what runsc leaves there beside the states of sandboxes, of which there are none any more
+    if [ -e "$1/null-netns" ]; then
+        if grep -q " $1/null-netns " /proc/self/mountinfo; then umount "$1/null-netns"; fi
+        rm -f "$1/null-netns"
+    fi
+    if [ "$1" = "$builds" ]; then rm -rf "$1"; fi
+}
+
+if [ -e "/etc/systemd/system/$unit" ]; then
+    systemctl disable --quiet "$unit"
+    rm -f "/etc/systemd/system/$unit" "/etc/systemd/system/$unit.new"
+    systemctl daemon-reload
+fi
+if systemctl is-failed --quiet "$unit"; then systemctl reset-failed "$unit"; fi
+for place in $places; do give_back "$place"; done
+for root in "$builds" /run/docker/runtime-runc/moby /run/containerd/runc/moby; do forget "$root"; done
+rm -rf "$divert_dir"
+if [ -d "${divert_dir%/*}" ]; then rmdir --ignore-fail-on-non-empty "${divert_dir%/*}"; fi

@@ -1,0 +1,76 @@
+"""A node where a run that gives or takes the place of runc stops before one of its steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra_gvisor.dispatch.programs import BUILDS
+from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.node import Node, parse_node, state_script
+from pyinfra_gvisor.parts.divert.files import NAME, VARIABLES
+from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
+from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.settings import load_settings
+from tests.node.audits import sh
+from tests.node.running import CURRENT
+
+STEPS = ("ln", "cp", "mv", "rm", "chmod", "mkdir", "rmdir", "umount", "dpkg-divert", "systemctl")
+AT, CALLS, THERE = "/root/stop-at", "/root/calls", "/run/at-step"
+# Whoever calls the program with this number stops before it: with all its processes, or until the
+# power is cut.
+STOPPER = f"""#!/bin/sh
+calls=$(($(cat {CALLS} 2> /dev/null || echo 0) + 1))
+echo $calls > {CALLS}
+if [ "$calls" = "$(cat {AT} 2> /dev/null)" ]; then
+    if [ -e /root/power ]; then : > {THERE}; exec sleep 1000; fi
+    kill -9 -- "-$(ps -o pgid= "$$" | tr -d ' ')"
+fi
+exec "/usr/bin/${{0##*/}}" "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The node, and what is declared for it."""
+
+    node: LabNode
+    declared: dict[str, Any]
+
+    def prepare(self) -> None:
+        """Have programs that count."""
+        for name in STEPS:
+            self.node.put(f"/usr/local/bin/{name}", STOPPER.encode(), mode=0o755)
+
+    def clean(self) -> None:
+        """Remove these programs."""
+        paths = " ".join(f"/usr/local/bin/{name}" for name in STEPS)
+        sh(self.node, f"/usr/bin/rm -f {paths} {AT} {CALLS} {THERE} /root/power /root/change")
+
+    def read(self) -> Node:
+        """Return the node as facts read it."""
+        return parse_node(sh(self.node, state_script()).rstrip("\n").split("\n"))
+
+    def command(self, *, wanted: bool) -> tuple[str, ...]:
+        """Return what a deploy would run now; nothing if nothing is to be done."""
+        settings, problems = load_settings({**CURRENT, **self.declared})
+        assert settings is not None, problems
+        node = self.read()
+        plan = plan_divert(node, declared_divert(settings, node) if wanted else None)
+        if plan.action not in ("have", "remove"):
+            return ()
+        does = "apply" if plan.action == "have" else "remove"
+        given = {"operation": "divert.runc", "host": self.node.name, **VARIABLES}
+        given |= {"unit": NAME, "builds": BUILDS, **plan.settings}
+        text = script("put_files", "parts/divert/places", f"parts/divert/{does}", **given)
+        return ("sh", "-c", text, "sh", *(word for item in plan.files for word in item.words))
+
+    def change(self, *, wanted: bool, stop_at: int = 0) -> bool:
+        """Run that; ``stop_at``: the step before which it stops. Return True if it has ended."""
+        command = self.command(wanted=wanted)
+        if not command:
+            return True
+        sh(self.node, f"echo {stop_at} > {AT}; /usr/bin/rm -f {CALLS} {THERE}")
+        ran = self.node.exec("setsid", "--wait", *command)
+        assert ran.code == 0 or stop_at, ran.stderr
+        return ran.code == 0

@@ -1,0 +1,258 @@
+"""
+A program of ours in the place of runc: it comes, stays through faults, and goes without a trace.
+
+The faults that are the same with every Docker are tried on one node, by the long matrix (slow): a
+run that is killed, or a node that loses power, before each single step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
+from tests.node.audits import audit, sh
+from tests.node.conftest import LAB, lab_of
+from tests.node.dispatching import IMAGE, SPECS, Ground, in_sandbox, prepare, start
+from tests.node.dispatching import ORIGINAL as DAEMON_JSON
+from tests.node.running import Fleet, processes
+
+KINDS = ("docker-20", "docker-26", "docker-28", "docker-29")
+ALL: dict[str, Any] = {"default": "sandbox-all"}
+RUNC = "/usr/sbin/runc"
+ASIDE = f"{RUNC}.pyinfra-gvisor"
+REMOVE = "deploys/remove.py"
+NAMES = ("runc", "io.containerd.runc.v2", "io.containerd.runc.v1", "x.runc.v2")
+NAMES_OF_20 = ("runc", "io.containerd.runc.v2", "io.containerd.runtime.v1.linux")
+# What is to be there again after a removal: the file, what dpkg knows, and what units there are.
+ORIGINAL = f"""
+sha256sum {RUNC}; stat -c '%a %u:%g %Y %s' {RUNC}; ls /usr/sbin/runc* /usr/bin/runc*
+cat /var/lib/dpkg/diversions; ls -R /etc/systemd/system; ls -d /opt/gvisor
+"""
+FAULTS = {
+    "missing": f"rm {RUNC}",
+    "not-executable": f"chmod 644 {RUNC}",
+    "empty": f": > {RUNC}",
+    "damaged": f"printf 'exit 1\\n' > {RUNC}",
+    "runc-itself": f"rm {RUNC}; cp -p {ASIDE} {RUNC}",
+    "no-diversion": f"dpkg-divert --quiet --local --no-rename --remove {RUNC}",
+}
+OPEN = ("runc-itself",)  # the program is not in place, and nothing can refuse
+BUNDLE = """{"ociVersion": "1.0.0",
+    "process": {"args": ["/busybox", "uname", "-v"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+    "root": {"path": "rootfs"}, "mounts": [{"destination": "/proc", "type": "proc", "source": "p"}],
+    "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]}}"""
+# A package as Debian's, of the files that are on the node. Arguments: version, name, path of runc.
+PACKAGE = r"""
+set -eu
+tree=$(mktemp -d)
+mkdir -p "$tree/DEBIAN" "$tree${3%/*}" "$tree/usr/share/doc/$2"
+for path in /usr/sbin/runc.pyinfra-gvisor /usr/bin/runc.pyinfra-gvisor; do
+    if [ -e "$path" ]; then cp -p "$path" "$tree$3"; fi
+done
+printf '%s' "$1" >> "$tree$3" # another file; the loader ignores what follows
+echo "$1" > "$tree/usr/share/doc/$2/version"
+printf '%s\n' "Package: $2" "Version: $1" "Architecture: $(dpkg --print-architecture)" \
+    'Maintainer: nobody <nobody@localhost>' 'Description: test' ${4:+"$4"} > "$tree/DEBIAN/control"
+dpkg-deb -Znone --root-owner-group -b "$tree" /root/package.deb > /dev/null
+sha256sum < "$tree$3" | cut -d' ' -f1
+rm -rf "$tree"
+dpkg -i /root/package.deb > /dev/null 2>&1
+rm /root/package.deb
+"""
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Nodes of its own, with somebody's daemon.json, that have never met us."""
+    with lab_of(f"{LAB}-divert", {kind: SPECS[kind] for kind in KINDS}) as made:
+        yield prepare(made, Fleet(made, tmp_path_factory.mktemp("divert")))
+
+
+@pytest.fixture(scope="module")
+def originals(ground: Ground) -> dict[str, str]:
+    """What was there before, by node."""
+    return {name: node.exec("sh", "-c", ORIGINAL).stdout for name, node in ground.nodes.items()}
+
+
+@pytest.fixture(scope="module")
+def taken(ground: Ground, originals: dict[str, str]) -> Ground:
+    """Nodes where our program has the place of runc, with containers of before and after."""
+    for node in ground.nodes.values():
+        start(node, "before", "--restart=unless-stopped", "--runtime=runc")
+    ground.deploy(*KINDS, **ALL)
+    for node in ground.nodes.values():
+        start(node, "after", "--restart=unless-stopped", "--runtime=runc")
+    return ground
+
+
+def run_of(node: LabNode, runtime: str) -> str:
+    """Return what a container under a runtime sees of its kernel, or Docker's error."""
+    ran = node.exec("docker", "run", "--rm", "--runtime", runtime, IMAGE, "uname", "-v")
+    return ran.stdout.strip() or ran.stderr
+
+
+def restart_docker(node: LabNode) -> None:
+    """Restart dockerd as an operator does; systemd counts no more than three starts a minute."""
+    sh(node, "systemctl reset-failed docker; systemctl restart docker")
+
+
+def test_who_asks_for_runc_gets_a_sandbox_and_a_second_run_changes_nothing(taken: Ground) -> None:
+    seen = {
+        kind: {name: run_of(taken.nodes[kind], name) for name in names}
+        for kind in KINDS
+        for names in [NAMES_OF_20 if kind == "docker-20" else NAMES]
+    }
+    second = taken.run(*KINDS, **ALL)
+
+    assert {told for found in seen.values() for told in found.values()} == {GVISOR_KERNEL}
+    assert second.idle, second.text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_container_of_before_stays_and_is_in_a_sandbox_after_its_restart(
+    taken: Ground, kind: str
+) -> None:
+    node = taken.nodes[kind]
+    before = (processes(node)["before"], in_sandbox(node, "before"))
+
+    restart_docker(node)
+    same = processes(node)["before"]
+    sh(node, "docker restart -t 1 before && docker exec before true && docker stats --no-stream")
+    after = in_sandbox(node, "before")
+
+    assert before == (same, False)
+    assert after
+    assert in_sandbox(node, "after")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_others_get_runc_itself(taken: Ground, kind: str) -> None:
+    node = taken.nodes[kind]
+    node.put("/root/bundle/config.json", BUNDLE.encode())
+    sh(node, "cd /root/bundle && mkdir -p rootfs/proc && cp /bin/busybox rootfs/")
+
+    by_hand = sh(node, "cd /root/bundle && runc run by-hand < /dev/null")
+    of_plugins = sh(
+        node,
+        "cd /root/bundle && runc --root /run/docker/runtime-runc/plugins.moby run p < /dev/null",
+    )
+    told = sh(node, f"runc --version; {ASIDE} --version; runc features | head -c 9 || true")
+
+    assert by_hand == of_plugins == sh(node, "uname -v")
+    assert told.count("runc version") == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_starts_nothing_outside_and_the_next_start_of_dockerd_repairs_it(
+    taken: Ground, kind: str, fault: str
+) -> None:
+    node = taken.nodes[kind]
+    before = processes(node)
+
+    sh(node, FAULTS[fault])
+    during = run_of(node, "runc")
+    running = processes(node)
+    restart_docker(node)
+    after = run_of(node, "runc")
+
+    if fault not in OPEN:
+        assert (GVISOR_KERNEL in during) == (fault == "no-diversion"), during
+        assert sh(node, "uname -v").strip() not in during
+    assert before == running == processes(node)
+    assert after == GVISOR_KERNEL
+    assert f"diversion of {RUNC} to {ASIDE}" in sh(node, f"dpkg-divert --list {RUNC}")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_audit_says_so_and_a_deploy_repairs_it(taken: Ground, fault: str) -> None:
+    node = taken.nodes["docker-26"]
+    sh(node, FAULTS[fault])
+
+    found = audit(taken.fleet, "docker-26", **ALL)
+    taken.deploy("docker-26", **ALL)
+    after = audit(taken.fleet, "docker-26", **ALL)
+
+    expected = "runc-not-kept" if fault == "no-diversion" else "runc-not-taken"
+    assert f"{expected} {RUNC}" in found.found, found.outcome.text
+    assert not [key for key in after.found if key.startswith("runc-not-")]
+    assert run_of(node, "runc") == GVISOR_KERNEL
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_package_is_installed_again_and_upgraded_beside_it(taken: Ground, kind: str) -> None:
+    node = taken.nodes[kind]
+    version = sh(node, "dpkg-query -W -f '${Version}' runc")
+    before = processes(node)
+
+    for new in (version, f"{version}+z1"):
+        installed = node.exec("sh", "-c", PACKAGE, "sh", new, "runc", RUNC)
+        assert installed.code == 0, installed.stderr
+        assert sh(node, f"sha256sum < {ASIDE} | cut -d' ' -f1") == installed.stdout
+        assert run_of(node, "runc") == GVISOR_KERNEL
+    restart_docker(node)
+
+    assert run_of(node, "runc") == GVISOR_KERNEL
+    assert processes(node) == before
+    assert taken.run(kind, **ALL).idle
+
+
+def test_another_package_of_runc_is_taken_too(taken: Ground) -> None:
+    """Docker's own containerd.io has runc at another path than Debian's package."""
+    node = taken.nodes["docker-28"]
+    version = sh(node, "dpkg-query -W -f '${Version}' runc")
+    sh(node, "rm /usr/bin/runc; dpkg -r --force-depends runc > /dev/null 2>&1")
+    path = "/usr/bin/runc"
+    made = node.exec("sh", "-c", PACKAGE, "sh", "2.0", "containerd.io", path, "Provides: runc")
+    assert made.code != 0 or made.stdout, made.stderr
+
+    refused = run_of(node, "runc")
+    restart_docker(node)
+    repaired = run_of(node, "runc")
+    deployed = taken.run("docker-28", **ALL)
+    second = taken.run("docker-28", **ALL)
+
+    assert "runc is missing" in refused or refused == GVISOR_KERNEL
+    assert repaired == GVISOR_KERNEL
+    assert deployed.code == 0, deployed.text
+    assert second.idle
+    sh(node, "dpkg -r containerd.io > /dev/null 2>&1; true")
+    assert version
+
+
+def test_going_back_strands_nobody_and_leaves_no_trace(
+    taken: Ground, originals: dict[str, str]
+) -> None:
+    nodes = {kind: taken.nodes[kind] for kind in KINDS}
+    kinds = tuple(nodes)
+    before = {kind: processes(node) for kind, node in nodes.items()}
+
+    refused = taken.run(*kinds, deploy=REMOVE, **ALL)
+    back = taken.deploy(*kinds, default="sandbox")
+    second = taken.run(*kinds, default="sandbox")
+    kept = {kind: processes(node) for kind, node in nodes.items()}
+    reached = {kind: in_sandbox(node, "after") for kind, node in nodes.items()}
+    new = {kind: run_of(node, "runc") for kind, node in nodes.items()}
+    for node in nodes.values():
+        sh(node, "docker restart -t 1 before after && docker exec after true")
+    bare = {kind: in_sandbox(node, "after") for kind, node in nodes.items()}
+    gone = taken.deploy(*kinds, default="sandbox")
+    removed = taken.run(*kinds, deploy=REMOVE)
+
+    assert refused.code == 1
+    assert "running containers use a release" in refused.text
+    assert "stays for containers in a sandbox: after, before" in back.text
+    assert second.idle
+    assert kept == before
+    assert set(reached.values()) == {True}
+    assert new == {kind: sh(node, "uname -v").strip() for kind, node in nodes.items()}
+    assert set(bare.values()) == {False}
+    assert f"give {RUNC} back to runc" in gone.text
+    assert removed.code == 0, removed.text
+    after = {kind: node.exec("sh", "-c", ORIGINAL).stdout for kind, node in nodes.items()}
+    assert after == originals
+    assert {sh(node, "cat /etc/docker/daemon.json") for node in nodes.values()} == {DAEMON_JSON}
