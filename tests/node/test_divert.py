@@ -45,7 +45,7 @@ BUNDLE = """{"ociVersion": "1.0.0",
     "process": {"args": ["/busybox", "uname", "-v"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
     "root": {"path": "rootfs"}, "mounts": [{"destination": "/proc", "type": "proc", "source": "p"}],
     "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]}}"""
-# A package as Debian's, of the files that are on the node. Arguments: version, name, path of runc.
+# A package like Debian's, of the runc that is on the node. Arguments: version, name, path of runc.
 PACKAGE = r"""
 set -eu
 tree=$(mktemp -d)
@@ -56,12 +56,23 @@ done
 printf '%s' "$1" >> "$tree$3" # another file; the loader ignores what follows
 echo "$1" > "$tree/usr/share/doc/$2/version"
 printf '%s\n' "Package: $2" "Version: $1" "Architecture: $(dpkg --print-architecture)" \
-    'Maintainer: nobody <nobody@localhost>' 'Description: test' ${4:+"$4"} > "$tree/DEBIAN/control"
+    'Maintainer: nobody <nobody@localhost>' 'Description: test' > "$tree/DEBIAN/control"
 dpkg-deb -Znone --root-owner-group -b "$tree" /root/package.deb > /dev/null
 sha256sum < "$tree$3" | cut -d' ' -f1
 rm -rf "$tree"
 dpkg -i /root/package.deb > /dev/null 2>&1
 rm /root/package.deb
+"""
+# Docker's package instead of Debian's.
+PACKAGE_OF_ANOTHER = """
+tree=$(mktemp -d)
+mkdir -p "$tree/DEBIAN" "$tree/usr/bin"
+cp -p /root/runc "$tree{path}"
+printf '%s\\n' 'Package: containerd.io' 'Version: 2.0' 'Architecture: all' 'Provides: runc' \\
+    'Maintainer: nobody <nobody@localhost>' 'Description: test' > "$tree/DEBIAN/control"
+dpkg-deb -Znone --root-owner-group -b "$tree" /root/package.deb > /dev/null
+dpkg -i /root/package.deb > /dev/null 2>&1
+rm -rf "$tree" /root/package.deb
 """
 
 
@@ -201,29 +212,6 @@ def test_its_package_is_installed_again_and_upgraded_beside_it(taken: Ground, ki
     assert taken.run(kind, **ALL).idle
 
 
-def test_another_package_of_runc_is_taken_too(taken: Ground) -> None:
-    """Docker's own containerd.io has runc at another path than Debian's package."""
-    node = taken.nodes["docker-28"]
-    version = sh(node, "dpkg-query -W -f '${Version}' runc")
-    sh(node, "rm /usr/bin/runc; dpkg -r --force-depends runc > /dev/null 2>&1")
-    path = "/usr/bin/runc"
-    made = node.exec("sh", "-c", PACKAGE, "sh", "2.0", "containerd.io", path, "Provides: runc")
-    assert made.code != 0 or made.stdout, made.stderr
-
-    refused = run_of(node, "runc")
-    restart_docker(node)
-    repaired = run_of(node, "runc")
-    deployed = taken.run("docker-28", **ALL)
-    second = taken.run("docker-28", **ALL)
-
-    assert "runc is missing" in refused or refused == GVISOR_KERNEL
-    assert repaired == GVISOR_KERNEL
-    assert deployed.code == 0, deployed.text
-    assert second.idle
-    sh(node, "dpkg -r containerd.io > /dev/null 2>&1; true")
-    assert version
-
-
 def test_going_back_strands_nobody_and_leaves_no_trace(
     taken: Ground, originals: dict[str, str]
 ) -> None:
@@ -256,3 +244,26 @@ def test_going_back_strands_nobody_and_leaves_no_trace(
     after = {kind: node.exec("sh", "-c", ORIGINAL).stdout for kind, node in nodes.items()}
     assert after == originals
     assert {sh(node, "cat /etc/docker/daemon.json") for node in nodes.values()} == {DAEMON_JSON}
+
+
+def test_another_package_of_runc_is_taken_too(taken: Ground) -> None:
+    """Docker's own containerd.io has runc at another path than Debian's package."""
+    node, path = taken.nodes["docker-28"], "/usr/bin/runc"
+    taken.deploy("docker-28", **ALL)
+    sh(node, f"cp -p {ASIDE} /root/runc; rm {path}; dpkg -r --force-depends runc > /dev/null 2>&1")
+    without = run_of(node, "runc")
+
+    sh(node, PACKAGE_OF_ANOTHER.format(path=path))
+    refused = run_of(node, "runc")
+    restart_docker(node)
+    repaired = run_of(node, "runc")
+    deployed, second = taken.run("docker-28", **ALL), taken.run("docker-28", **ALL)
+    seen = run_of(node, "runc")
+    removed = taken.run("docker-28", deploy=REMOVE, **ALL)
+
+    assert "runc is missing beside its place" in without
+    assert refused == without
+    assert repaired == seen == GVISOR_KERNEL
+    assert (deployed.code, second.idle, removed.code) == (0, True, 0), deployed.text
+    assert sh(node, "ls /usr/sbin/runc* /usr/bin/runc*; true") == f"{path}\n"
+    assert sh(node, f"cmp {path} /root/runc; grep -c runc /var/lib/dpkg/diversions; true") == "0\n"
