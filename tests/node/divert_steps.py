@@ -16,14 +16,15 @@ from tests.node.audits import sh
 from tests.node.running import CURRENT
 
 STEPS = ("ln", "cp", "mv", "rm", "chmod", "mkdir", "rmdir", "umount", "dpkg-divert", "systemctl")
-AT, CALLS, THERE = "/root/stop-at", "/root/calls", "/run/at-step"
+# On a file system that a power cut empties.
+AT, CALLS, POWER, THERE = "/run/stop-at", "/run/calls", "/run/wait-for-power", "/run/at-step"
 # Whoever calls the program with this number stops before it: with all its processes, or until the
 # power is cut.
 STOPPER = f"""#!/bin/sh
 calls=$(($(cat {CALLS} 2> /dev/null || echo 0) + 1))
 echo $calls > {CALLS}
 if [ "$calls" = "$(cat {AT} 2> /dev/null)" ]; then
-    if [ -e /root/power ]; then : > {THERE}; exec sleep 1000; fi
+    if [ -e {POWER} ]; then : > {THERE}; exec sleep 1000; fi
     kill -9 -- "-$(ps -o pgid= "$$" | tr -d ' ')"
 fi
 exec "/usr/bin/${{0##*/}}" "$@"
@@ -45,7 +46,7 @@ class Steps:
     def clean(self) -> None:
         """Remove these programs."""
         paths = " ".join(f"/usr/local/bin/{name}" for name in STEPS)
-        sh(self.node, f"/usr/bin/rm -f {paths} {AT} {CALLS} {THERE} /root/power /root/change")
+        sh(self.node, f"/usr/bin/rm -f {paths} {AT} {CALLS} {THERE} {POWER}")
 
     def read(self) -> Node:
         """Return the node as facts read it."""
@@ -72,5 +73,6 @@ class Steps:
             return True
         sh(self.node, f"echo {stop_at} > {AT}; /usr/bin/rm -f {CALLS} {THERE}")
         ran = self.node.exec("setsid", "--wait", *command)
+        sh(self.node, f"/usr/bin/rm -f {AT}")  # runtimes use these programs too
         assert ran.code == 0 or stop_at, ran.stderr
         return ran.code == 0

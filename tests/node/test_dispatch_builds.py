@@ -60,7 +60,7 @@ sleep 60;
 
 
 @pytest.fixture(scope="module")
-def nodes(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
+def building(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
     """Nodes where builds are in the sandbox; afterwards runc is runc."""
     dispatch.deploy(*KINDS, **ALL)
     client = dispatch.nodes["docker-20"].read("/usr/bin/docker")
@@ -89,9 +89,9 @@ def left(node: LabNode) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_step_works_in_gvisor_and_leaves_nothing(
-    nodes: dict[str, LabNode], kind: str
+    building: dict[str, LabNode], kind: str
 ) -> None:
-    node = nodes[kind]
+    node = building[kind]
     sh(node, "echo hidden > /root/word")
     build(node, "FROM busybox:1\nRUN true\n")
     before = left(node)
@@ -111,10 +111,10 @@ def test_every_kind_of_step_works_in_gvisor_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_step_that_fails_tells_its_exit_code(nodes: dict[str, LabNode], kind: str) -> None:
+def test_a_step_that_fails_tells_its_exit_code(building: dict[str, LabNode], kind: str) -> None:
     failing = "FROM busybox:1\nRUN uname -v; exit 42\n"
 
-    said = {how: build(nodes[kind], failing, how=how).stdout for how in (WITH_BUILDKIT, CLASSIC)}
+    said = {how: build(building[kind], failing, how=how).stdout for how in (WITH_BUILDKIT, CLASSIC)}
 
     assert "exit code: 42" in said[WITH_BUILDKIT]
     assert "returned a non-zero code: 42" in said[CLASSIC]
@@ -122,8 +122,8 @@ def test_a_step_that_fails_tells_its_exit_code(nodes: dict[str, LabNode], kind: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_cancelled_build_leaves_nothing(nodes: dict[str, LabNode], kind: str) -> None:
-    node = nodes[kind]
+def test_a_cancelled_build_leaves_nothing(building: dict[str, LabNode], kind: str) -> None:
+    node = building[kind]
     build(node, "FROM busybox:1\nRUN true\n")
     before = (left(node), processes(node))
     waiting = "FROM busybox:1\nRUN echo waits; sleep 987\n"
@@ -138,8 +138,8 @@ def test_a_cancelled_build_leaves_nothing(nodes: dict[str, LabNode], kind: str) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_several_builds_at_once_do_not_meet(nodes: dict[str, LabNode], kind: str) -> None:
-    node = nodes[kind]
+def test_several_builds_at_once_do_not_meet(building: dict[str, LabNode], kind: str) -> None:
+    node = building[kind]
     text = "FROM busybox:1\nARG N\nRUN echo $N > /n\nRUN uname -v; echo number $(cat /n)\n"
     node.put("/root/context/Dockerfile", text.encode())
     command = f"cd /root/context && {WITH_BUILDKIT} --build-arg N=%d . 2>&1"
@@ -155,20 +155,20 @@ def test_several_builds_at_once_do_not_meet(nodes: dict[str, LabNode], kind: str
 
 @pytest.mark.parametrize("kind", ["docker-26", "docker-28", "docker-29"])
 def test_networks_are_as_asked_but_the_nodes_own_is_refused(
-    nodes: dict[str, LabNode], kind: str
+    building: dict[str, LabNode], kind: str
 ) -> None:
     devices = "FROM busybox:1\nRUN {}echo devices $(grep -c eth0 /proc/net/dev)\n"
 
-    none = build(nodes[kind], devices.format("--network=none "))
-    host = build(nodes[kind], devices.format(""), "--network=host")
+    none = build(building[kind], devices.format("--network=none "))
+    host = build(building[kind], devices.format(""), "--network=host")
 
     assert "devices 0" in none.stdout
     assert host.code != 0
     assert "may not have: network namespace of the node" in host.stdout
 
 
-def test_an_agent_of_ssh_does_not_answer(nodes: dict[str, LabNode]) -> None:
-    node = nodes["docker-26"]
+def test_an_agent_of_ssh_does_not_answer(building: dict[str, LabNode]) -> None:
+    node = building["docker-26"]
     asks = (
         "FROM busybox:1\nRUN --mount=type=ssh nc local:$SSH_AUTH_SOCK < /dev/null || echo refused\n"
     )

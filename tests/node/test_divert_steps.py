@@ -17,7 +17,7 @@ from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.dispatching import SPECS, Ground, prepare, start
-from tests.node.divert_steps import THERE, Steps
+from tests.node.divert_steps import POWER, THERE, Steps
 from tests.node.faults import wait_for
 from tests.node.running import Fleet, processes
 from tests.node.test_divert import ASIDE, ORIGINAL, RUNC, restart_docker, run_of
@@ -51,7 +51,7 @@ def is_whole(node: LabNode) -> None:
 
 def cut_power(node: LabNode, steps: Steps, *, wanted: bool, number: int) -> bool:
     """Cut the power before a step; return True if the change ended before it came to that."""
-    sh(node, ": > /root/power")
+    sh(node, f": > {POWER}")
     ended: list[bool] = []
 
     def change() -> None:
@@ -65,13 +65,12 @@ def cut_power(node: LabNode, steps: Steps, *, wanted: bool, number: int) -> bool
     while run.is_alive() and node.exec("test", "-e", THERE).code != 0:
         run.join(0.1)
     if not run.is_alive():
-        sh(node, "/usr/bin/rm -f /root/power")
+        sh(node, f"/usr/bin/rm -f {POWER}")
         return ended[0]
     node.kill()
     run.join()
     node.start()
     wait_for(node, "docker version > /dev/null")
-    sh(node, "/usr/bin/rm -f /root/power")
     return False
 
 

@@ -39,7 +39,7 @@ def problems_of(**data: Any) -> dict[str, str]:
         pytest.param(
             {"gvisor_default": "on"},
             "gvisor_default",
-            "input should be 'off' or 'sandbox', got on",
+            "input should be 'off', 'sandbox' or 'sandbox-all', got on",
             id="another-word",
         ),
         pytest.param(
