@@ -233,7 +233,7 @@ def test_going_back_strands_nobody_and_leaves_no_trace(
 
     assert refused.code == 1
     assert "running containers use a release" in refused.text
-    assert "stays for containers in a sandbox: after, before" in back.text
+    assert "stays for containers in a sandbox: after" in back.text
     assert second.idle
     assert kept == before
     assert set(reached.values()) == {True}
@@ -265,5 +265,5 @@ def test_another_package_of_runc_is_taken_too(taken: Ground) -> None:
     assert refused == without
     assert repaired == seen == GVISOR_KERNEL
     assert (deployed.code, second.idle, removed.code) == (0, True, 0), deployed.text
-    assert sh(node, "ls /usr/sbin/runc* /usr/bin/runc*; true") == f"{path}\n"
+    assert sh(node, "ls /usr/*bin/runc /usr/*bin/runc.*; true") == f"{path}\n"
     assert sh(node, f"cmp {path} /root/runc; grep -c runc /var/lib/dpkg/diversions; true") == "0\n"
