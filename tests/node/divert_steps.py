@@ -25,7 +25,7 @@ calls=$(($(cat {CALLS} 2> /dev/null || echo 0) + 1))
 echo $calls > {CALLS}
 if [ "$calls" = "$(cat {AT} 2> /dev/null)" ]; then
     if [ -e {POWER} ]; then : > {THERE}; exec sleep 1000; fi
-    kill -9 -- "-$(ps -o pgid= "$$" | tr -d ' ')"
+    /usr/bin/kill -9 -- "-$(ps -o pgid= "$$" | tr -d ' ')"
 fi
 exec "/usr/bin/${{0##*/}}" "$@"
 """
