@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -97,11 +98,7 @@ def test_every_kind_of_step_works_in_gvisor_and_leaves_nothing(
     before = left(node)
 
     built = build(node, STEPS, "--secret id=word,src=/root/word", "-t built:1")
-    seen = dict(
-        line.split(" ", 2)[2].split(": ", 1)
-        for line in built.stdout.splitlines()
-        if line.startswith("#") and line.split(" ", 2)[2].partition(": ")[0] in SEEN
-    )
+    seen = dict(re.findall(r"^#[0-9]+ [0-9.]+ ([a-z]+): (.*)$", built.stdout, re.MULTILINE))
 
     assert built.code == 0, built.stdout
     assert seen == SEEN
