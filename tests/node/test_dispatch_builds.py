@@ -48,8 +48,8 @@ SEEN = {
 LEFT = """
 ls /run/pyinfra-gvisor/builds /run/runc
 ls /var/lib/docker/buildkit/executor | grep -v -e resolv -e log
-grep buildkit /proc/self/mountinfo; ls /sys/fs/cgroup/*/docker/buildkit 2> /dev/null
-cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'root=/run/pyinfra-gvisor/builds' || :
+grep buildkit /proc/self/mountinfo; ls -d /sys/fs/cgroup/*/docker/buildkit/*/ 2> /dev/null
+cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '[r]oot=/run/pyinfra-gvisor/builds' || :
 """
 # What a client of Docker forwards to a step that asks for it.
 AGENT = """
@@ -83,9 +83,9 @@ def build(node: LabNode, dockerfile: str, *options: str, how: str = WITH_BUILDKI
     return node.exec("sh", "-c", f"cd /root/context && {how} {' '.join(options)} . 2>&1")
 
 
-def left(node: LabNode) -> str:
+def left(node: LabNode) -> list[str]:
     """Return what is on the node of builds that have ended."""
-    return node.exec("sh", "-c", LEFT).stdout
+    return node.exec("sh", "-c", LEFT).stdout.splitlines()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -126,7 +126,7 @@ def test_a_cancelled_build_leaves_nothing(building: dict[str, LabNode], kind: st
     waiting = "FROM busybox:1\nRUN echo waits; sleep 987\n"
 
     cancelled = build(node, waiting, how=f"timeout -s INT 6 env {WITH_BUILDKIT}")
-    sh(node, "for n in 1 2 3 4 5; do pgrep -f 'sleep 987' > /dev/null || break; sleep 1; done")
+    sh(node, "for n in 1 2 3 4 5; do pgrep -f '[s]leep 987' > /dev/null || break; sleep 1; done")
 
     assert "waits" in cancelled.stdout
     assert cancelled.code != 0
@@ -170,9 +170,9 @@ def test_an_agent_of_ssh_does_not_answer(building: dict[str, LabNode]) -> None:
         "FROM busybox:1\nRUN --mount=type=ssh nc local:$SSH_AUTH_SOCK < /dev/null || echo refused\n"
     )
     node.put("/root/agent.pl", AGENT.encode())
-    listens = "perl /root/agent.pl &"
+    sh(node, "setsid perl /root/agent.pl > /dev/null 2>&1 & sleep 0.3")
 
-    built = build(node, asks, how=f"{listens} sleep 0.3; {WITH_BUILDKIT} --ssh default=/root/agent")
+    built = build(node, asks, "--ssh default=/root/agent")
     sh(node, "rm -f /root/agent /root/agent.pl")
 
     assert built.code == 0, built.stdout
