@@ -1,8 +1,8 @@
 #!/bin/sh
-# Gives the place of runc to our program. Arguments: path, mode and content in base64 of each file. Variables: unit.
-# Comes after put_files.sh and places.sh.
+# Gives the place of runc to our program. Arguments: path, mode and content in base64 of each file. Variables: unit,
+# dispatcher (the wrapper that our program starts). Comes after put_files.sh and places.sh.
 set -eu
-: "${unit:?}" "${divert_dir:?}"
+: "${unit:?}" "${dispatcher:?}" "${divert_dir:?}"
 
 answers() { # every runc, as dockerd asks at its start
     while IFS= read -r place; do "$place" --version > /dev/null 2>&1 || return 1; done < "$divert_dir/places"
@@ -14,6 +14,7 @@ leave() { # places that have no runc any more
     done
 }
 
+if [ ! -x "$dispatcher" ]; then die "$dispatcher" 'missing or not executable, so no container would start; run the whole deploy'; fi
 before=$(cat "$divert_dir/places" 2> /dev/null || :)
 put_files "$@"
 leave "$before"

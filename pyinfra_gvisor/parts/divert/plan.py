@@ -142,7 +142,8 @@ def _have(found: DivertState, places: Sequence[str], wanted: Wanted, *, retired:
     if not lines and found.enabled:
         return PartPlan()
     lines.append("handle every container that asks for runc, and every build step, by the policy")
-    return PartPlan("have", tuple(lines), files=files)
+    given = {"dispatcher": wanted.dispatcher}
+    return PartPlan("have", tuple(lines), files=files, settings=given)
 
 
 def _open(found: DivertState, files: Sequence[NodeFile], places: Sequence[str]) -> list[str]:
