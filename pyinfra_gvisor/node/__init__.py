@@ -263,20 +263,27 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         releases=sound,
         damaged=tuple(sorted(set(lists["release"]) - set(sound))),
         manifests=manifests,
-        store=read_store(values),
         **scripts,
-        runsc_link=values.get("runsc_link"),
-        runsc_file="runsc_file" in values,
         writers=tuple(dict.fromkeys(lists["writer"])),
         containers=read_containers(lists["process"], lists["container"], ground),
         **_places(values, lists),
         reach=read_reach(lists["reach"]),
-        textfile_dir={"yes": True, "no": False}.get(values.get("textfile_dir", "")),
-        proof_image={"yes": True, "no": False}.get(values.get("proof_image", "")),
-        tools=tuple(values["tools"].split()) if "tools" in values else None,
+        **_looked_for(values),
         parts=parts,
         **_ours(values),
     )
+
+
+def _looked_for(values: dict[str, str]) -> dict[str, Any]:
+    answers = {"yes": True, "no": False}
+    return {
+        "store": read_store(values),
+        "runsc_link": values.get("runsc_link"),
+        "runsc_file": "runsc_file" in values,
+        "textfile_dir": answers.get(values.get("textfile_dir", "")),
+        "proof_image": answers.get(values.get("proof_image", "")),
+        "tools": tuple(values["tools"].split()) if "tools" in values else None,
+    }
 
 
 def _places(values: dict[str, str], lists: dict[str, list[str]]) -> dict[str, Any]:
