@@ -232,7 +232,6 @@ def parse_node(output: Sequence[str]) -> Node:
 
 
 def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
-    client = values.get("docker_client")
     info = json.loads(values.get("info", "{}"))
     # `docker info` of 26 succeeds without a daemon, and has the error in its answer.
     error = values.get("docker_error") or "; ".join(info.get("ServerErrors") or ()) or None
@@ -250,9 +249,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
     )
     return Node(
         **_machine(values),
-        docker_client=client and client.removeprefix("Docker version ").split(",")[0],
         docker_error=error,
-        runc_version=values.get("runc_version"),
         info=docker,
         dockerd=_dockerd(values),
         supervisor=Supervisor.of(values["supervisor"]),
@@ -275,8 +272,10 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
 
 
 def _looked_for(values: dict[str, str]) -> dict[str, Any]:
-    answers = {"yes": True, "no": False}
+    answers, client = {"yes": True, "no": False}, values.get("docker_client")
     return {
+        "docker_client": client and client.removeprefix("Docker version ").split(",")[0],
+        "runc_version": values.get("runc_version"),
         "store": read_store(values),
         "runsc_link": values.get("runsc_link"),
         "runsc_file": "runsc_file" in values,
