@@ -10,9 +10,12 @@ from itertools import takewhile
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.proof.part import proofs_of_parts
 from tests.node.running import HOME, RELEASE, Fleet, Outcome
 
 RUNSC = f"{HOME}/runsc"
+OF_PARTS = {check.id for part in proofs_of_parts().values() for check in part.checks}
+"""The checks that do not apply where no part is declared."""
 REAL = "/root/runsc.real"
 _STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
-from tests.node.proving import prove, rows
+from tests.node.proving import OF_PARTS, prove, rows
 from tests.node.running import CURRENT, Fleet, no_leftovers
 
 IMAGE = "shop.example.com/team/empty:1"
@@ -46,8 +45,7 @@ def test_an_image_with_one_file_and_no_program_is_enough(
     assert outcome.code == 0, outcome.text
     table = rows(outcome)
     spared = {check for check, row in table.items() if row.endswith("  n/a")}
-    firewalls = {check.id for check in EGRESS_CHECKS}  # none is declared
-    assert spared - {"dns-external"} == {"no-new-privs", *firewalls}
+    assert spared - {"dns-external"} == {"no-new-privs", *OF_PARTS}
     assert all(row.endswith("  ok") for check, row in table.items() if check not in spared)
     assert converged[name].exec("docker", "volume", "ls", "-q").stdout == volumes
     assert no_leftovers(converged[name]) == ""
