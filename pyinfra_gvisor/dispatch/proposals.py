@@ -103,10 +103,12 @@ def shape_of(container: Container, image: Image) -> Shape | None:
     for nothing of its shape and so needs no entry.
     """
     known = _known_shapes(container, image)
+    in_project = PROJECT_DIR in container.config.labels
     for shape in known:
         if _has_mounts(container, shape) and _has_command(container, shape):
-            return shape
-    return SHAPES["compose"] if not known and PROJECT_DIR in container.config.labels else None
+            by_compose = in_project and shape.recorded and shape.fixed.get("without_labels")
+            return SHAPES["compose"] if by_compose else shape
+    return SHAPES["compose"] if not known and in_project else None
 
 
 def _known_shapes(container: Container, image: Image) -> tuple[Shape, ...]:

@@ -159,6 +159,8 @@ _SHAPES = (
             "network": "host",
             "pid": "host",
             "capabilities": ("SYS_TIME", "CAP_SYS_TIME"),  # Docker 20.10 writes the longer name
+            # A tenant's compose file could add hooks, which compose runs in the container.
+            "without_labels": COMPOSE_LABELS,
         },
         usual={"command": ("--path.rootfs=/host",)},
         recorded=True,

@@ -101,6 +101,18 @@ def test_a_service_of_compose_is_accepted_with_its_project() -> None:
     assert (entry.shape, entry.labels) == ("compose", labels)
 
 
+def test_a_node_exporter_of_compose_is_accepted_with_its_project() -> None:
+    one = image("quay.io/prometheus/node-exporter:v1")
+    labels = {"com.docker.compose.project.working_dir": "/srv/edge"}
+    found = {"of": one, "mounts": ("/:/host:ro",), "host": {"NetworkMode": "host"}}
+
+    by_itself = proposals(pulled(one, container("exporter", **found)))
+    by_compose = proposals(pulled(one, container("edge-1", **found, labels=labels)))
+
+    assert [item.shape for item in by_itself] == ["node-exporter"]
+    assert entry_of(by_compose[0]).labels == labels
+
+
 NEVER = [
     pytest.param({"Privileged": True}, "Privileged", id="privileged"),
     pytest.param({"Devices": [{"PathOnHost": "/dev/kvm"}]}, "Devices", id="devices"),
