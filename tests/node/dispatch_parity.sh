@@ -46,11 +46,19 @@ until_state() { # as the health check sees it
     return 1
 }
 
+ready() { # times: waits until the process has begun so often, and handles signals
+    for _ in $(seq 60); do
+        if [ "$(docker logs "$main" 2> /dev/null | grep -c '^started')" -ge "$1" ]; then return 0; fi
+        sleep 0.5
+    done
+}
+
 docker volume create "$short-data" > /dev/null
 set -- "$@" --label "test=$short"
 
 long() { # the options: a container that is there for a while
     seen start docker run -d --name "$main" --memory 256m -v "$short-data:/data" "$@" "$image" sh -c "$PROCESS"
+    ready 1
     seen kernel docker exec "$main" uname -v
     seen exec docker exec "$main" sh -c 'echo out; echo err >&2; exit 4'
     seen exec-missing docker exec "$main" /missing
@@ -80,6 +88,7 @@ long() { # the options: a container that is there for a while
     seen cp-in-volume-seen docker exec "$main" cat /data/given
     seen changed sh -c "docker diff $main | sort"
     seen restart docker restart -t 1 "$main"
+    ready 2
     seen kept docker exec "$main" cat /root/made /data/made /root/given
     seen hangup docker kill -s HUP "$main"
     sleep 0.5
@@ -89,6 +98,7 @@ long() { # the options: a container that is there for a while
     seen kill-dead docker kill "$main"
     seen exec-dead docker exec "$main" true
     seen start-again docker start "$main"
+    ready 3
     seen remove-running docker rm "$main"
     seen stop docker stop -t 1 "$main"
     seen stopped shown '{{.State.Status}} {{.State.ExitCode}}'
