@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pyinfra_gvisor.accepting.found import HostFound, is_same, is_tenants
-from pyinfra_gvisor.dispatch.accepted import FILE
+from pyinfra_gvisor.accepting.found import HostFound, is_tenants
+from pyinfra_gvisor.dispatch.accepted import FILE, is_same
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
 from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Image

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pyinfra_gvisor.dispatch.accepted import accepted_text, read_accepted
-from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure
+from pyinfra_gvisor.dispatch.accepted import accepted_text, is_same, read_accepted
+from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal
 from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Pulled, read_pulled
 from pyinfra_gvisor.platforms.every import identify
@@ -80,15 +80,6 @@ def state(entry: Infrastructure, entries: Sequence[Infrastructure]) -> Accepted:
         return "yes"
     same = ((known.image, known.shape) == (entry.image, entry.shape) for known in entries)
     return "other" if any(same) else "no"
-
-
-def is_same(one: Infrastructure, other: Infrastructure) -> bool:
-    """
-    Return True if two entries are about the same containers. An operator may have written another
-    reason, and may have added free variables and optional mounts.
-    """
-    left_out = {"reason", *EXTENDED}
-    return one.model_dump(exclude=left_out) == other.model_dump(exclude=left_out)
 
 
 def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Iterator[str]:

@@ -15,10 +15,16 @@ from typing import NamedTuple
 import click
 
 from pyinfra_gvisor.accepting.choosing import Chosen, cards, chosen, file_of, with_reason
-from pyinfra_gvisor.accepting.found import FOUND_DIR, WANTED, HostFound, is_same, read_found
+from pyinfra_gvisor.accepting.found import FOUND_DIR, WANTED, HostFound, read_found
 from pyinfra_gvisor.command.exit_codes import FAILED
 from pyinfra_gvisor.command.running import INVENTORY, Nodes, pyinfra_arguments, run_pyinfra
-from pyinfra_gvisor.dispatch.accepted import accepted_text, merged, read_accepted, write_accepted
+from pyinfra_gvisor.dispatch.accepted import (
+    accepted_text,
+    is_same,
+    merged,
+    read_accepted,
+    write_accepted,
+)
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.errors import Problem

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pyinfra_gvisor.dispatch.policy import Infrastructure
+from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.whole_file import write_whole
@@ -86,13 +86,27 @@ def from_file(value: Any) -> Any:
 def merged(
     entries: Sequence[Infrastructure], added: Iterable[Infrastructure]
 ) -> tuple[Infrastructure, ...]:
-    """Return sorted entries; an added one replaces that of the same image, shape and name."""
-    found = {_key(entry): entry for entry in (*entries, *added)}
-    return tuple(found[key] for key in sorted(found))
+    """
+    Return sorted entries. An added one replaces only entries about the same containers: nodes may
+    run an image with other flags, and the judge tries all entries of an image.
+    """
+    found = [*entries]
+    for new in added:
+        found = [*(entry for entry in found if not is_same(entry, new)), new]
+    return tuple(sorted(found, key=_key))
+
+
+def is_same(one: Infrastructure, other: Infrastructure) -> bool:
+    """
+    Return True if two entries are about the same containers. An operator may have written another
+    reason, and may have added free variables and optional mounts.
+    """
+    left_out = {"reason", *EXTENDED}
+    return one.model_dump(exclude=left_out) == other.model_dump(exclude=left_out)
 
 
 def _key(entry: Infrastructure) -> tuple[str, str, str]:
-    return entry.shape or "", entry.name, entry.image
+    return entry.image, entry.shape or "", json.dumps(entry.written(), sort_keys=True)
 
 
 def accepted_text(entries: Iterable[Infrastructure]) -> str:

@@ -57,10 +57,15 @@ def test_entries_are_sorted_so_that_a_change_is_a_small_diff() -> None:
 
 
 def test_what_others_wrote_stays_and_the_same_container_is_replaced() -> None:
-    others, old = entry(shape=None, name="agent"), entry(command=["old"])
-    new = entry(command=["new"])
+    others, old = entry(shape=None, name="agent"), entry(reason="another reason")
 
-    assert merged([others, old], [new]) == (others, new)
+    assert merged([others, old], [entry()]) == (others, entry())
+
+
+def test_the_same_image_with_other_flags_on_another_node_is_one_more_entry() -> None:
+    one, other = entry(command=["--log=a"]), entry(command=["--log=b"])
+
+    assert merged([one], [other]) == merged([other], [one]) == (one, other)
 
 
 def test_a_symlink_and_its_files_rights_stay(path: Path, tmp_path: Path) -> None:
