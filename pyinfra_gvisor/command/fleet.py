@@ -72,7 +72,8 @@ gvisor_runtimes = {{"runsc": {{"network": "host"}}}}
 
 {must}
 # Have every container run in gVisor, also one that asks for no runtime, unless it is accepted as
-# infrastructure: pyinfra-gvisor infrastructure, then pyinfra-gvisor accept ID.
+# infrastructure: pyinfra-gvisor infrastructure, then pyinfra-gvisor accept ID. Leave gvisor_default
+# a comment until that is done, and unset on the host that runs Coolify itself.
 {default}
 # Where the audit writes its reports, on this machine.
 # gvisor_report_dir = "reports"
@@ -80,7 +81,8 @@ gvisor_runtimes = {{"runsc": {{"network": "host"}}}}
 _DEFAULT = """\
 # gvisor_default = "sandbox"
 # gvisor_infrastructure = "infrastructure.json"
-# Directories of the node that containers may mount.
+# Files and directories that every container of the node may mount. Coolify's uploads of backups to
+# S3 need /data/coolify/backups, too: then any container of the node could mount all backups.
 # gvisor_seal = {{"binds": {binds}}}
 """
 _BINDS = ("/srv/apps",)
@@ -195,7 +197,7 @@ def files(fleet: Fleet) -> dict[str, str]:
     if fleet.token_file:
         url += f"gvisor_coolify_token_file = {_literal(fleet.token_file)}\n"
     must = _MUST_COOLIFY if fleet.coolify_url else _MUST
-    binds = Coolify().infrastructure().binds if fleet.coolify_url else _BINDS
+    binds = Coolify().binds if fleet.coolify_url else _BINDS
     default = _DEFAULT.format(binds=_literal(binds))
     deploys = {
         f"deploys/{name}.py": _DEPLOY.format(function=function, what=what)

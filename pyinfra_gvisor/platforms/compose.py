@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyinfra_gvisor.platforms import App, Own
+from pyinfra_gvisor.platforms import App
 
 # https://github.com/docker/compose/blob/v2.38.2/pkg/api/labels.go. Compose overwrites these.
 _PROJECT = "com.docker.compose.project"
@@ -15,10 +15,6 @@ class Compose:
     """Docker Compose. It has no containers of its own, and needs no API: a file says everything."""
 
     name = "compose"
-
-    def infrastructure(self) -> Own:
-        """Return the shape of services that an operator accepts one by one."""
-        return Own(("compose", "node-exporter"))
 
     def identify(self, labels: Mapping[str, str]) -> App | None:
         """Return the service of a container."""

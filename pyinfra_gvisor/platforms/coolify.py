@@ -1,10 +1,10 @@
-"""Coolify on nodes: its own containers, its apps' directories, and its apps through its API."""
+"""Coolify on nodes: its apps, and the directories that they mount."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyinfra_gvisor.platforms import App, Own
+from pyinfra_gvisor.platforms import App
 
 # Read in v4.3.10. bootstrap/helpers/shared.php has the directories: application_configuration_dir,
 # service_configuration_dir and database_configuration_dir. app/Actions/Database mounts the
@@ -19,14 +19,14 @@ _NAME = "coolify.name"
 
 
 class Coolify:
-    """Coolify's part on a node. Uploads of backups mount ``/data/coolify/backups``, too."""
+    """
+    Coolify's part on a node. Uploads of backups mount ``/data/coolify/backups``, too.
+
+    + binds: what its apps, services and databases mount, for ``gvisor_seal``
+    """
 
     name = "Coolify"
-
-    def infrastructure(self) -> Own:
-        """Return Coolify's own containers, and what its apps, services and databases mount."""
-        own = ("helper", "cleanup", "sentinel", "proxy", "proxy-caddy")
-        return Own(tuple(f"coolify-{name}" for name in own), _DIRECTORIES)
+    binds = _DIRECTORIES
 
     def identify(self, labels: Mapping[str, str]) -> App | None:
         """Return the app, service or database of a container; None for Coolify's own."""

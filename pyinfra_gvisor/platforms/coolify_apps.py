@@ -1,4 +1,4 @@
-"""Coolify's apps as they were read through its API, and how to set and recreate them."""
+"""Coolify's apps as they were read through its API, and how to set them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.apps import Choice, Outcome, Survey, carry_out, plan_lines, survey
-from pyinfra_gvisor.coolify.redeploy import redeploy
 from pyinfra_gvisor.coolify.resources import Verdict
 
 
@@ -57,17 +56,6 @@ class CoolifyApps:
             sleep=self.sleep,
             clock=self.clock,
         )
-
-    def recreate(self, app: str) -> str | None:
-        """
-        Have Coolify recreate an app's containers. Return why that failed; None if it did not.
-
-        + app: its uuid
-
-        Raises what ``Api.restart`` raises.
-        """
-        limit_s = self.choice.redeploy_timeout_s
-        return redeploy(self.api, app, timeout_s=limit_s, sleep=self.sleep, clock=self.clock)
 
 
 def read_apps(api: Api, choice: Choice) -> CoolifyApps:

@@ -1,4 +1,4 @@
-"""Platforms: their own containers, the directories of their apps, and whose a container is."""
+"""Platforms: the directories of their apps, and whose a container is."""
 
 from __future__ import annotations
 
@@ -8,29 +8,14 @@ from dataclasses import replace
 import pytest
 
 from pyinfra_gvisor.dispatch.seal import Seal
-from pyinfra_gvisor.dispatch.shapes import SHAPES
-from pyinfra_gvisor.platforms import Platform
 from pyinfra_gvisor.platforms.coolify import Coolify
 from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps, read_apps
-from pyinfra_gvisor.platforms.every import PLATFORMS, identify
+from pyinfra_gvisor.platforms.every import identify
 from tests.unit.coolify_team import CHANGED, Team, client, team_at_work
-
-EACH = [pytest.param(platform, id=platform.name) for platform in PLATFORMS]
-
-
-@pytest.mark.parametrize("platform", EACH)
-def test_a_platforms_own_containers_are_known_shapes(platform: Platform) -> None:
-    assert {*platform.infrastructure().shapes} <= {*SHAPES}
-
-
-def test_every_shape_belongs_to_a_platform() -> None:
-    named = [shape for platform in PLATFORMS for shape in platform.infrastructure().shapes]
-
-    assert sorted(named) == sorted(SHAPES)
 
 
 def test_coolifys_directories_are_what_a_seal_takes_and_not_all_of_coolify() -> None:
-    binds = Coolify().infrastructure().binds
+    binds = Coolify().binds
 
     assert Seal(binds=binds).binds == binds
     assert "/data/coolify" not in binds
@@ -85,11 +70,3 @@ def test_coolifys_apps_say_what_they_ask_for_and_ask_for_what_is_declared(team: 
     assert [item.state for item in before.declared] == ["to_set"]
     assert (outcome.set, outcome.redeployed) == (("a",), ("a",))
     assert [item.state for item in apps(team).declared] == ["enforced"]
-
-
-def test_an_app_is_recreated_by_coolify(team: Team) -> None:
-    (uuid,) = team.apps("a")
-
-    assert apps(team).recreate(uuid) is None
-
-    assert team.state.restarted == [uuid]
