@@ -16,7 +16,9 @@ gvisor_exempt = [{"name": "registry-mirror-*", "reason": "needs a kernel module 
 
 # Without any patch of Coolify, and for everything that asks for no runtime: the node decides. What
 # is accepted of Coolify's own runs under runc. pyinfra-gvisor infrastructure lists it, and
-# pyinfra-gvisor accept ID writes it to the file. Then gvisor_exempt must go.
+# pyinfra-gvisor accept ID writes it to the file. Then gvisor_exempt must go. Apps that are built
+# with Railpack need a build server first. Uploads of backups to S3 also need /data/coolify/backups
+# in binds: then any container of the node could mount all backups.
 # gvisor_default = "sandbox"
 # gvisor_infrastructure = "infrastructure.json"
 # gvisor_seal = {
