@@ -19,6 +19,7 @@ from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.closing import close_with_summary
 from pyinfra_gvisor.parts import every
+from pyinfra_gvisor.parts.divert.state import DivertState
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.removal import refuse_removal
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
@@ -97,6 +98,11 @@ def settings_of(chosen: Generation, settings: Settings) -> Settings:
 
 def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Settings) -> None:
     """Raise ``Problem`` if the generation cannot be restored."""
+    if node.part(DivertState).there:
+        raise Problem(
+            "a rollback would leave containers that ask for runc, and builds, as they are now",
+            todo="change gvisor_default or gvisor_release instead, and run pyinfra-gvisor apply",
+        )
     if node.pending:  # the interrupted change is ended first; what follows is not known before
         return
     planning = partial(plan_generation, node, chosen, restart=settings.restart)

@@ -9,6 +9,7 @@ from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.text import JsonText
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import STATE_DIR, Node
+from pyinfra_gvisor.parts.divert.state import DivertState
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, release_of
 
@@ -66,6 +67,7 @@ def plan_removal(node: Node, plan: Plan) -> Removal:
     paths = [str(entry.get("path")) for entry in entries.values() if isinstance(entry, dict)]
     used = {item.release for item in node.containers if item.release}
     used |= {release for path in paths if (release := release_of(path))}
+    used.add(release_of(node.part(DivertState).dispatcher) or "")  # of the program in runc's place
     there = (*node.releases, *node.damaged)
     releases = [release for release in there if release not in used]
     wrappers = [path for path in node.wrappers if release_of(path) not in used]

@@ -5,8 +5,9 @@
 # state of build steps), aside (how the name of runc ends while a program of ours has its place).
 : "${marks:?}" "${sandbox:?}" "${builds:?}" "${aside:?}"
 
-run_runc() {
-    found=''
+run_runc() { # pyinfra_gvisor_runc: where runc.sh has found runc itself, if it has handed the call on
+    found=${pyinfra_gvisor_runc:-}
+    unset pyinfra_gvisor_runc
     IFS=:
     for directory in $PATH; do
         if [ -z "$found" ] && [ -x "$directory/runc$aside" ]; then found=$directory/runc$aside; fi
@@ -35,7 +36,9 @@ go() { # link call...: a link to "runc" leads nowhere, whoever has the place of 
     link=$1
     shift
     if [ -e "$link" ]; then exec "$link" "$@"; fi
-    run_runc "$@"
+    target=$(readlink "$link")
+    if [ "$target" = runc ]; then run_runc "$@"; fi
+    refuse "$target is missing, so this container cannot be reached; run pyinfra-gvisor apply"
 }
 
 follow() { # the link of the container, if one of the words is its id

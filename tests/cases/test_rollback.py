@@ -254,3 +254,15 @@ def test_after_a_transaction_that_failed_the_link_stays() -> None:
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].acted() == ["daemon.json"]
+
+
+def test_a_node_whose_runc_is_diverted_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    lines = ["divert places /usr/bin/runc", *answer(**ON_NEW)]
+    item = Node([lines], {"generations": KEPT, "users": users(), "prove": PROVEN})
+    fleet = Fleet({"bad": item, "good": upgraded()})
+
+    fleet.deploy(roll_back)
+
+    assert fleet.failed() == {"bad"}
+    assert "change gvisor_default or gvisor_release instead" in caplog.text
+    assert item.acted() == []

@@ -149,6 +149,30 @@ def test_a_container_judged_before_is_no_pass_for_another_one(node: Judged) -> N
     assert said.startswith("refused: a sandbox may not have: privileged")
 
 
+def test_a_sandbox_whose_wrapper_is_missing_is_not_called_by_runc(node: Judged) -> None:
+    sandbox(node)
+    (node.marks / ID).unlink()
+    (node.marks / ID).symlink_to("/opt/gvisor/runtimes/gone")
+
+    ran = node.call("delete", "--force", ID, runtime=DEFAULT)
+
+    assert not (node.root / "started").exists()
+    assert "gone is missing, so this container cannot be reached" in str(ran)
+    assert (node.marks / ID).is_symlink()
+
+
+def test_runc_is_where_the_program_in_its_place_has_found_it(node: Judged) -> None:
+    outside(node)
+    aside = node.root / "elsewhere"
+    aside.write_text(f'#!/bin/sh\necho aside "$@" > {node.root}/started\n')
+    aside.chmod(0o755)
+    node.environment["pyinfra_gvisor_runc"] = str(aside)
+
+    node.call("start", ID, runtime=DEFAULT)
+
+    assert started(node) == "aside"
+
+
 def test_the_mark_goes_with_the_container(node: Judged) -> None:
     sandbox(node)
 

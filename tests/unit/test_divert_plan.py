@@ -76,6 +76,13 @@ def test_a_new_node_gets_every_file_and_the_program() -> None:
     assert f"give the place of {RUNC} to our program" in plan.lines
 
 
+def test_a_node_without_docker_is_planned_when_docker_is_there() -> None:
+    plan = plan_divert(told(without=("info", "dockerd", "docker_client")), WANTED)
+
+    assert (plan.action, plan.files) == ("have", ())
+    assert plan.lines == ("give the place of runc to our program when Docker is there",)
+
+
 def test_what_is_as_declared_stays_and_takes_runc() -> None:
     found = told(*TAKEN)
 

@@ -22,6 +22,7 @@ systemctl daemon-reload
 systemctl enable --quiet "$unit"
 said=$("$divert_dir/repair" 2>&1) || die runc "$said"
 if ! answers; then
+    systemctl disable --quiet "$unit" # else it takes the place again when dockerd starts
     while IFS= read -r place; do give_back "$place"; done < "$divert_dir/places"
     die runc 'the program in its place does not answer, so runc is at its place again; see journalctl -t kernel'
 fi

@@ -55,6 +55,7 @@ def service_text(dockerd: str) -> str:
         "[Unit]",
         "Description=Give the place of runc to the program of pyinfra-gvisor",
         f"Before={dockerd} containerd.service",
+        f"RequiresMountsFor={DIRECTORY}",
         "[Service]",
         "Type=oneshot",
         f"ExecStart={REPAIR}",

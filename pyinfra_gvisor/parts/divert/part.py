@@ -14,7 +14,8 @@ from pyinfra_gvisor.settings import Settings
 
 
 def _check(node: Node, _settings: Settings, _plan: Plan | None) -> None:
-    check_divert(node)
+    if node.info is not None:  # else this run installs Docker, and runc with it
+        check_divert(node)
 
 
 PART = Part(

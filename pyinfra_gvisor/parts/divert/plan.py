@@ -97,6 +97,8 @@ def plan_divert(node: Node, wanted: Wanted | None) -> PartPlan:
     Raises ``Problem`` if the node cannot have what is wanted.
     """
     found = node.part(DivertState)
+    if wanted is not None and node.info is None:  # this run installs Docker, and runc with it
+        return PartPlan("have", ("give the place of runc to our program when Docker is there",))
     if wanted is not None:
         check_divert(node)
         return _have(found, declared_places(found), wanted, retired=False)
