@@ -325,6 +325,7 @@ def left(dispatch: Ground) -> dict[str, LabNode]:
     """Nodes where gVisor was the default while two containers were created, and is not any more."""
     nodes = dispatch.ready(*SPREAD)
     for node in nodes.values():
+        remove_containers(node, "^/by-")  # the pairs, where their tests ran before
         start(node, "running-on")
         start(node, "stopped-then")
         sh(node, "docker stop -t 0 stopped-then")
