@@ -44,7 +44,8 @@ def list_infrastructure() -> None:
         return
     if directory := os.environ.get(FOUND_DIR):
         number = [*host.inventory].index(host.inventory.get_host(host.name))
-        write_found(Path(directory), number, HostFound(host.name, reads, entries, pulled))
+        default = str(host.data.get("gvisor_default") or "off")
+        write_found(Path(directory), number, HostFound(host.name, reads, entries, pulled, default))
         return
     for line in (*lines(proposals(pulled), entries), *unused(entries, pulled)):
         host.log(line)

@@ -46,7 +46,10 @@ def chosen(
         ]
         if not here:
             raise _nothing(found, name)
+        told = {(item.image, item.shape) for _, item in here if item.entry}
         for host, item in here:
+            if item.unseen and (item.image, item.shape) in told:
+                continue  # containers on other hosts tell it
             if item.entry is None:
                 raise Problem(f"{item.subject} on {host} cannot be accepted: {item.problem}")
             picked = _added(picked, Chosen(item.entry, item, (host,)))
@@ -83,19 +86,43 @@ def with_reason(item: Chosen, reason: str | None, today: str) -> Infrastructure:
 
 def file_of(found: Sequence[HostFound], picked: Sequence[Chosen]) -> str:
     """
-    Return the file that the hosts with the chosen images read.
+    Return the file that the hosts with the chosen images read. Some may read none, such as the
+    control host and build servers.
 
-    Raises ``Problem`` if they read no file, or several: what is written must have an effect.
+    Raises ``Problem`` if none reads a file, or if they read several: what is written must have an
+    effect.
     """
-    names = {host for item in picked for host in item.hosts}
-    files = {host.reads for host in found if host.host in names}
-    if None in files:
+    names = sorted({host for item in picked for host in item.hosts})
+    files = {host.reads for host in found if host.host in names and host.reads is not None}
+    if not files:
         todo = f"add to group_data/run.py: {_SETTING}"
-        raise Problem("gvisor_infrastructure of these nodes names no file", todo=todo)
+        what = "gvisor_infrastructure of these nodes names no file"
+        raise Problem(what, got=", ".join(names), todo=todo)
     if len(files) > 1:
         got = ", ".join(sorted(map(str, files)))
         raise Problem("these nodes read several files", got=got, todo="choose nodes by --limit")
     return str(next(iter(files)))
+
+
+def applying(found: Sequence[HostFound], path: str) -> tuple[str, ...]:
+    """Return the hosts on which entries of the file ``path`` have an effect."""
+    return tuple(host.host for host in found if host.reads == path and host.default != "off")
+
+
+def doubts(found: Sequence[HostFound], picked: Sequence[Chosen]) -> tuple[str, ...]:
+    """Return why the chosen are no infrastructure, or may be none, so that a person must decide."""
+    images = {item.entry.image for item in picked}
+    known = {image.id: image for host in found for image in host.pulled.images.values()}
+    built = (
+        f"{_title(known[one])} has no repository digest"
+        for one in sorted(images & {*known})
+        if not known[one].digests
+    )
+    return (*_tenants(item.proposal for item in picked), *built)
+
+
+def _title(image: Image) -> str:
+    return f"image {next(iter(image.tags), image.id)}"
 
 
 def cards(found: Sequence[HostFound], picked: Sequence[Chosen]) -> Iterator[str]:

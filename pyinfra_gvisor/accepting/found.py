@@ -28,13 +28,14 @@ _WIDTHS = (40, 20, 12, 8)
 class HostFound:
     """
     What was found on a host. ``reads``: the file that its ``gvisor_infrastructure`` names; None if
-    it names none.
+    it names none. ``default``: its ``gvisor_default``.
     """
 
     host: str
     reads: str | None
     entries: tuple[Infrastructure, ...]
     pulled: Pulled
+    default: str = "off"
 
 
 def declared(value: Any) -> tuple[str | None, tuple[Infrastructure, ...]]:
@@ -55,6 +56,7 @@ def write_found(directory: Path, number: int, found: HostFound) -> None:
         "reads": found.reads,
         "entries": [entry.written() for entry in found.entries],
         "pulled": found.pulled.to_json(),
+        "default": found.default,
     }
     (directory / f"{number}.json").write_text(json.dumps(document), encoding="utf-8")
 
@@ -68,6 +70,7 @@ def read_found(directory: Path) -> tuple[HostFound, ...]:
             item["reads"],
             tuple(map(Infrastructure.model_validate, item["entries"])),
             read_pulled(item["pulled"]),
+            item["default"],
         )
         for item in documents
     )
@@ -89,7 +92,7 @@ def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Itera
         return
     yield _row(_HEAD)
     for item in found:
-        word: str = state(item.entry, entries) if item.entry else "never"
+        word = _word(item, entries)
         word = "an app" if is_tenants(item) and word == "no" else word
         short = item.image.removeprefix("sha256:")[:SHORT_ID]
         yield _row((item.subject, item.shape or "-", short, word))
@@ -104,6 +107,15 @@ def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Itera
     if new:
         yield "to accept: pyinfra-gvisor accept, with an image id or a container's name. Entries:"
         yield from accepted_text(new).splitlines()
+
+
+def _word(item: Proposal, entries: Sequence[Infrastructure]) -> str:
+    if item.entry:
+        return state(item.entry, entries)
+    if not item.unseen:
+        return "never"
+    known = {(entry.image, entry.shape) for entry in entries}
+    return "yes" if (item.image, item.shape) in known else "no"
 
 
 def is_tenants(item: Proposal) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, Seen
@@ -10,8 +11,8 @@ from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 
-# Shapes whose images users run for themselves as well, which nobody refuses.
-USERS_TOO = frozenset({"coolify-proxy", "coolify-proxy-caddy", "node-exporter"})
+# What the judge says of an image that an entry has, or that is of a known shape.
+_KNOWN_IMAGE = re.compile("image sha256:[0-9a-f]+ of |(.*; )?not the accepted ")
 
 
 def _other_default(host: Audited) -> Iterator[Seen]:
@@ -25,24 +26,28 @@ def _other_default(host: Audited) -> Iterator[Seen]:
 
 def _not_accepted(host: Audited) -> Iterator[Seen]:
     for image in host.node.unaccepted_images:
-        worse = Severity.MEDIUM if USERS_TOO.issuperset(image.shapes) else None
+        worse = Severity.MEDIUM if image.recorded else None
         yield Seen(
             f"image {cut(image.title)}",
             f"{', '.join(image.shapes)} with the unknown id {image.id}",
             worse,
-            remedy=f"Look at the image, then run pyinfra-gvisor accept {image.id} and add the "
-            "entry to gvisor_infrastructure. Or remove the image",
+            remedy=f"Look at the image. If it is the platform's, {image.accepting}. "
+            "Or remove the image",
         )
 
 
 def _refused(host: Audited) -> Iterator[Seen]:
-    """Report a refused container as less severe if it does not run: a user may have tried it."""
+    """
+    Report a refused container as less severe if it does not run and its image is not known: a user
+    may have tried it. A container of the platform's that does not run is one that did not start.
+    """
     running = {item.id for item in host.node.containers}
     for identity, place in host.node.places.items():
         if place.where != "refused":
             continue
         if place.when == "start":
-            worse = None if identity in running else Severity.MEDIUM
+            grave = identity in running or _KNOWN_IMAGE.match(place.why)
+            worse = None if grave else Severity.MEDIUM
             yield Seen(place.name, place.why, worse)
         else:
             yield Seen(place.name, f"once it is recreated: {place.why}", Severity.MEDIUM)

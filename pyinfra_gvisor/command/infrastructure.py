@@ -14,10 +14,24 @@ from typing import NamedTuple
 
 import click
 
-from pyinfra_gvisor.accepting.choosing import Chosen, cards, chosen, file_of, with_reason
+from pyinfra_gvisor.accepting.choosing import (
+    Chosen,
+    applying,
+    cards,
+    chosen,
+    doubts,
+    file_of,
+    with_reason,
+)
 from pyinfra_gvisor.accepting.found import FOUND_DIR, WANTED, HostFound, read_found
 from pyinfra_gvisor.command.exit_codes import FAILED
-from pyinfra_gvisor.command.running import INVENTORY, Nodes, pyinfra_arguments, run_pyinfra
+from pyinfra_gvisor.command.running import (
+    INVENTORY,
+    Nodes,
+    on_nodes,
+    pyinfra_arguments,
+    run_pyinfra,
+)
 from pyinfra_gvisor.dispatch.accepted import (
     accepted_text,
     is_same,
@@ -31,9 +45,6 @@ from pyinfra_gvisor.errors import Problem
 
 _DEPLOY = "infrastructure"
 _SHORTEST_REASON = 10  # characters: policy.selectors.Reason
-_INVENTORY = click.option(
-    "--inventory", default=INVENTORY, show_default=True, metavar="FILE", help="The nodes."
-)
 
 
 class _Typed(NamedTuple):
@@ -49,22 +60,21 @@ def _typed(words: Sequence[str]) -> _Typed:
 
 
 @click.command()
-@_INVENTORY
-@click.argument("hosts", nargs=-1, metavar="[HOST…] [-- OPTIONS…]")
-def infrastructure(inventory: str, hosts: tuple[str, ...]) -> int:
+@on_nodes
+def infrastructure(nodes: Nodes) -> int:
     """
     List the platform's own containers. Changes nothing.
 
     For each node: known images and containers, whether they are accepted, what they have otherwise
     than their image, and the entries that accept would write.
     """
-    typed = _typed(hosts)
-    nodes = Nodes(inventory, typed.names, typed.options)
     return run_pyinfra(pyinfra_arguments(nodes, _deploy(), "-y"))
 
 
 @click.command()
-@_INVENTORY
+@click.option(
+    "--inventory", default=INVENTORY, show_default=True, metavar="FILE", help="The nodes."
+)
 @click.option("--limit", multiple=True, metavar="PATTERN", help="Hosts or groups.")
 @click.option("--reason", metavar="TEXT", help="Why it may run outside of gVisor.")
 @click.option(
@@ -85,22 +95,31 @@ def accept(
     Accept an image or a container as infrastructure.
 
     Shows it as it is on the nodes, writes it to infrastructure.json in the current directory, and
-    brings it to the nodes.
+    brings it to the nodes that read this file and have gvisor_default.
     """
     typed = _typed(things)
     _check(typed.names, reason, yes=yes)
     nodes = Nodes(inventory, limit, typed.options)
-    found = _look(nodes, typed.names)
+    found, unread = _look(nodes, typed.names)
     picked = chosen(found, typed.names, shape)
-    path = Path(file_of(found, picked))
+    file = file_of(found, picked)
+    path = Path(file)
     new = _new(path, picked, reason)
     for line in cards(found, picked):
         click.echo(line)
+    if new and yes and reason is None and (why := doubts(found, picked)):
+        todo = "answer the question: leave out -y. Or say in --reason why it may"
+        raise Problem(f"-y does not accept this without a reason: {'; '.join(why)}", todo=todo)
     if not new:
         click.echo(f"{path}: already accepted")
     elif not _written(path, new, yes=yes):
         return FAILED
-    return run_pyinfra(pyinfra_arguments(nodes, "gvisor", *(("-y",) if yes else ())))
+    hosts = applying(found, file)
+    if not hosts:
+        click.echo("no node was changed: entries take effect with gvisor_default")
+        return unread
+    nodes = nodes._replace(limits=hosts)
+    return run_pyinfra(pyinfra_arguments(nodes, "gvisor", *(("-y",) if yes else ()))) or unread
 
 
 def _check(names: Sequence[str], reason: str | None, *, yes: bool) -> None:
@@ -129,7 +148,8 @@ def _deploy() -> str:
     return deploy if found is None or found.origin is None else found.origin
 
 
-def _look(nodes: Nodes, names: Sequence[str]) -> tuple[HostFound, ...]:
+def _look(nodes: Nodes, names: Sequence[str]) -> tuple[tuple[HostFound, ...], int]:
+    """Return what the nodes have, and 1 if one of them could not be read, else 0."""
     with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
         environment = {FOUND_DIR: directory, WANTED: json.dumps(list(names))}
         code = run_pyinfra(pyinfra_arguments(nodes, _deploy(), "-y"), environment=environment)
@@ -138,7 +158,7 @@ def _look(nodes: Nodes, names: Sequence[str]) -> tuple[HostFound, ...]:
         raise Problem("no node could be read; nothing was written", todo="see the errors above")
     if code:
         click.echo("not every node could be read: see the errors above", err=True)
-    return found
+    return found, code
 
 
 def _new(path: Path, picked: Sequence[Chosen], reason: str | None) -> tuple[Infrastructure, ...]:

@@ -5,7 +5,8 @@ use warnings;
 
 package Choose;
 
-# Returns "runc", "sandbox" or "refused", and why. $policy: {entries, shapes}, as policy.py writes them.
+# Returns "runc", "sandbox" or "refused", why, and with "refused" what an operator may accept. $policy: {entries,
+# shapes}, as policy.py writes them.
 sub where {
     my ($container, $policy) = @_;
     my @known = grep { $_->{image} eq $container->{image_id} } @{$policy->{entries}};
@@ -19,7 +20,8 @@ sub where {
     my $image = $container->{config}{Image} // "";
     for my $shape (@{$policy->{shapes}}) {
         next unless is_image_of($image, $shape) && asks_for($container, $shape);
-        return ("refused", "image $container->{image_id} of $shape->{name} ($image) is not accepted on this node");
+        return ("refused", "image $container->{image_id} of $shape->{name} ($image) is not accepted on this node",
+            $shape->{recorded} ? $container->{name} : $container->{image_id});
     }
     return ("sandbox", "not infrastructure");
 }

@@ -55,10 +55,10 @@ sub permitted {
 
 sub chosen {
     my ($container) = @_;
-    my ($where, $why) = Choose::where($container, $policy);
+    my ($where, $why, $accept) = Choose::where($container, $policy);
     collect($marks, $container->{root});
     return ($where, $why) unless $where eq "refused";
-    die "$why. Look at the image, then run: pyinfra-gvisor accept $container->{image_id}\n";
+    die "$why. The operator must check the image, then run on the controller: pyinfra-gvisor accept $accept\n";
 }
 
 # Removes files about containers that Docker has removed. A younger one may be of a container that is being created.

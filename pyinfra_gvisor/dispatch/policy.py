@@ -178,6 +178,7 @@ class Dispatch:
                     "name": shape.name,
                     "repositories": list(shape.repositories),
                     "mounts": list(shape.mounts),
+                    "recorded": shape.recorded,
                 }
                 for shape in SHAPES.values()
             ],

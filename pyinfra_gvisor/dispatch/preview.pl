@@ -40,7 +40,7 @@ sub is_infrastructure {
     return (Choose::where($container, $Preview::policy))[0] eq "runc";
 }
 
-# Returns the images of known shapes that no entry of the policy accepts: {id, names, shapes}.
+# Returns the images of known shapes that no entry of the policy accepts: {id, names, shapes, recorded}.
 sub unaccepted_images {
     my %accepted = map { $_->{image} => 1 } @{$Preview::policy->{entries}};
     my @found;
@@ -49,7 +49,7 @@ sub unaccepted_images {
         my @shapes = grep { my $shape = $_; grep { Choose::is_image_of($_, $shape) } @names } @{$Preview::policy->{shapes}};
         next if !@shapes || $accepted{$image->{Id}};
         @names = grep { Choose::is_image_of($_, $shapes[0]) } @names;
-        push @found, {id => $image->{Id}, names => \@names, shapes => [map { $_->{name} } @shapes]};
+        push @found, {id => $image->{Id}, names => \@names, shapes => [map { $_->{name} } @shapes], recorded => $shapes[0]{recorded}};
     }
     return @found;
 }

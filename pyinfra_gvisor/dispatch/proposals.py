@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
+from pyinfra_gvisor.dispatch.accepted import FILE
 from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure, runs_commands
 from pyinfra_gvisor.dispatch.pulled import (
     SHORT_ID,
@@ -41,6 +42,7 @@ class Proposal:
     """
     An entry to accept. ``subject``: the container's or the image's name. ``notes``: what an
     operator must know about it. ``problem``: why there is no entry. ``labels``: the container's.
+    ``unseen``: there is none because no container of the image tells its command.
     """
 
     subject: str
@@ -50,6 +52,14 @@ class Proposal:
     notes: tuple[str, ...] = ()
     problem: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    unseen: bool = False
+
+
+class Difference(NamedTuple):
+    """What a container has otherwise than an entry, and the key of the entry that says it."""
+
+    what: str
+    key: str
 
 
 def proposals(
@@ -58,22 +68,41 @@ def proposals(
     """
     Return what may be accepted on a node: containers, then known images that none of them uses.
 
+    Of an image of a recorded shape, the containers tell the entries.
+
     + wanted: only these, by id of an image or container, or by a container's name
     + shape: the one that they have, whatever their images are called
     """
     found: list[Proposal] = []
     for container in pulled.containers:
         image = pulled.images.get(container.image_id)
-        named = is_named(container, wanted)
-        if image is None or (wanted and not named):
+        if image is None:
             continue
         chosen = SHAPES[shape] if shape else shape_of(container, image)
-        if chosen or named or not _known_shapes(container, image):
-            found.append(of_container(container, image, chosen))
+        one = of_container(container, image, chosen)
+        if is_named(container, wanted):
+            found.append(_fitting(one, container))
+        elif wanted:
+            if chosen and is_id(image.id, wanted) and _tells(chosen, one, container):
+                found.append(_fitting(one, container))
+        elif chosen or not _known_shapes(container, image):
+            found.append(one)
     seen = {(item.image, item.shape) for item in found}
+    told = {item.image for item in found if item.entry}
     images = [item for item in pulled.images.values() if not wanted or is_id(item.id, wanted)]
-    pairs = [(image, one) for image in images for one in _shapes(image, shape)]
-    return (*found, *(of_image(*pair) for pair in pairs if (pair[0].id, pair[1].name) not in seen))
+    of_images = (
+        of_image(image, kind)
+        for image in images
+        for kind in _shapes(image, shape)
+        if (image.id, kind.name) not in seen and not (kind.recorded and image.id in told)
+    )
+    return (*found, *of_images)
+
+
+def _tells(shape: Shape, found: Proposal, container: Container) -> bool:
+    """Return True if a container tells the entry of its image: others run such images, too."""
+    is_its = container.name == shape.fixed.get("name")
+    return shape.recorded and bool(shape.fixed) and (is_its or not _misfits(found, container))
 
 
 def is_named(container: Container, wanted: Sequence[str]) -> bool:
@@ -104,7 +133,8 @@ def shape_of(container: Container, image: Image) -> Shape | None:
     """
     known = _known_shapes(container, image)
     in_project = PROJECT_DIR in container.config.labels
-    for shape in known:
+    # The most special one first: Coolify's cleanup is a helper with a command of its own.
+    for shape in sorted(known, key=lambda item: "command" not in item.fixed):
         if _has_mounts(container, shape) and _has_command(container, shape):
             by_compose = in_project and shape.recorded and shape.fixed.get("without_labels")
             return SHAPES["compose"] if by_compose else shape
@@ -125,7 +155,16 @@ def _has_command(container: Container, shape: Shape) -> bool:
 
 
 def of_image(image: Image, shape: Shape) -> Proposal:
-    """Return the entry of a shape for an image of which no container was seen."""
+    """Return the entry of a shape for an image, whose containers all have the same command."""
+    names = [name for name in image.tags if repository(name) in shape.repositories]
+    subject = next(iter((*names, *image.tags)), image.id)
+    if shape.recorded:
+        todo = shape.accepting(image.id)
+        text = (
+            "no container tells its command, which operators choose. "
+            f"{todo[0].upper()}{todo[1:]}. A refused container is enough"
+        )
+        return Proposal(subject, image.id, shape.name, problem=text, unseen=True)
     check = {**(image.config.healthcheck or {}), **shape.usual.get(HEALTHCHECK, {})}
     given: dict[str, Any] = {
         **_configured(image.config),
@@ -134,10 +173,7 @@ def of_image(image: Image, shape: Shape) -> Proposal:
         HEALTHCHECK: check or None,
         "optional_mounts": _volumes(image, shape),
     }
-    names = [name for name in image.tags if repository(name) in shape.repositories]
-    subject = next(iter((*names, *image.tags)), image.id)
-    notes = ("recorded from the image: operators choose its command",) if shape.recorded else ()
-    return _proposal(subject, image.id, shape, given, notes)
+    return _proposal(subject, image.id, shape, given, ())
 
 
 def of_container(container: Container, image: Image, shape: Shape | None) -> Proposal:
@@ -152,8 +188,8 @@ def _of_container(container: Container, image: Image, shape: Shape | None) -> Pr
         found = of_image(image, shape) if not shape.recorded else None
         given = _recorded(container) | {"optional_mounts": _volumes(image, shape)}
         found = found or _proposal(container.name, image.id, shape, given, ())
-        other = tuple(unlike(container, found.entry)) if found.entry else ()
-        notes = (*notes, *(f"not as {shape.name}: {text}" for text in other))
+        other = _misfits(found, container)
+        notes = (*notes, *(f"not as {shape.name}: {item.what}" for item in other))
     elif problem := _never(container):
         return Proposal(container.name, image.id, name, problem=problem)
     else:
@@ -161,6 +197,31 @@ def _of_container(container: Container, image: Image, shape: Shape | None) -> Pr
             container.name, image.id, shape, _recorded(container) | _asked_for(container), ()
         )
     return replace(found, notes=(*found.notes, *notes))
+
+
+def _misfits(found: Proposal, container: Container) -> tuple[Difference, ...]:
+    return tuple(unlike(container, found.entry)) if found.entry else ()
+
+
+def _fitting(found: Proposal, container: Container) -> Proposal:
+    """Return a proposal, without its entry if the container would not fit that."""
+    other = _misfits(found, container)
+    if not other or not found.shape or not SHAPES[found.shape].fixed:
+        return found
+    shape = SHAPES[found.shape]
+    fixed = shape.fixed
+    keys = {item.key for item in other if item.key in fixed and item.key not in EXTENDED}
+    texts = (
+        f"{item.what}, which no key allows"
+        if item.key in keys or not item.key
+        else f"{item.what}, which {item.key} would allow"
+        for item in other
+    )
+    todo = f"Accept its image by id, then edit the entry in {FILE}"
+    if keys or shape.recorded:
+        todo = "Recreate it as the platform does, or accept it as it is with --shape compose"
+    text = f"it is not as an entry of {found.shape}: {'; '.join(texts)}. {todo}"
+    return replace(found, entry=None, problem=text)
 
 
 def _other_than_image(container: Container, image: Image, shape: Shape | None) -> tuple[str, ...]:
@@ -270,22 +331,52 @@ def differs(container: Container, image: Image, free: Sequence[str] = ()) -> Ite
         yield "user"
 
 
-def unlike(container: Container, entry: Infrastructure) -> Iterator[str]:
+def unlike(container: Container, entry: Infrastructure) -> Iterator[Difference]:
     """
     Return what a container has otherwise than an entry, for people; the judge on the node decides.
     """
+    if never := _never(container):
+        yield Difference(never, "")
     mounts = {str(mount) for mount in container.mounts}
-    if not {*entry.mounts} <= mounts <= {*entry.mounts, *entry.optional_mounts}:
-        yield f"mount ({', '.join(sorted(mounts - {*entry.mounts, *entry.optional_mounts}))})"
-    if entry.name and not re.fullmatch(entry.name, container.name):
-        yield "name"
+    if more := mounts - {*entry.mounts, *entry.optional_mounts}:
+        yield Difference(f"mount ({', '.join(sorted(more))})", "optional_mounts")
+    if missing := {*entry.mounts} - mounts:
+        yield Difference(f"no mount ({', '.join(sorted(missing))})", "mounts")
     free = {*entry.env_free}
     names = {item.partition("=")[0] for item in {*container.config.env} ^ {*entry.env}} - free
     if names:
-        yield f"environment ({', '.join(sorted(names))})"
-    if container.command != entry.command or container.config.entrypoint != entry.entrypoint:
-        yield "command"
+        key = "env" if any(map(runs_commands, names)) else "env_free"
+        yield Difference(f"environment ({', '.join(sorted(names))})", key)
+    if container.config.entrypoint != entry.entrypoint:
+        yield Difference("entrypoint", "entrypoint")
+    if container.command != entry.command:
+        yield Difference("command", "command")
     if (container.config.healthcheck or {}) != (entry.healthcheck or {}):
-        yield "health check"
+        yield Difference("health check", "healthcheck")
     if container.config.user != entry.user:
-        yield "user"
+        yield Difference("user", "user")
+    if container.config.working_dir != entry.working_dir:
+        yield Difference("working directory", "working_dir")
+    yield from _asks_otherwise(container, entry)
+
+
+def _asks_otherwise(container: Container, entry: Infrastructure) -> Iterator[Difference]:
+    host, labels = container.host, container.config.labels
+    if entry.name and not re.fullmatch(entry.name, container.name):
+        yield Difference("name", "name")
+    if (host.get("NetworkMode") == "host") != (entry.network == "host"):
+        yield Difference("network", "network")
+    if (host.get("PidMode") or "") != entry.pid:
+        yield Difference("PID namespace", "pid")
+    if {*(host.get("CapAdd") or ())} - {*entry.capabilities}:
+        yield Difference("capabilities", "capabilities")
+    if {*(host.get("ExtraHosts") or ())} - {*entry.extra_hosts}:
+        yield Difference("host names", "extra_hosts")
+    if entry.auto_remove not in (None, bool(host.get("AutoRemove"))):
+        yield Difference("removal", "auto_remove")
+    for name, value in entry.labels.items():
+        if labels.get(name, "") != value:
+            yield Difference(f"label {name}", "labels")
+    for prefix in entry.without_labels:
+        if any(name.startswith(prefix) for name in labels):
+            yield Difference(f"label {prefix}", "without_labels")

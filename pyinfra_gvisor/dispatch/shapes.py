@@ -22,10 +22,10 @@ class Shape:
       unknown image may be of this kind; such an image is refused until an operator accepts its id
     + mounts: mounts for which it must be infrastructure
     + fixed: values of the keys of ``Infrastructure`` that are the same for every image
-    + usual: values of other keys where no container was seen. Keys of a health check are added to
+    + usual: values of other keys, which are not in the image. Keys of a health check are added to
       those of the image, as ``docker run`` does
     + recorded: the operator chooses command, environment and health check, so that they are read
-      from a running container
+      from a container, running or refused. Users run such images for themselves as well
     + source: where this was read
     """
 
@@ -36,6 +36,13 @@ class Shape:
     usual: Mapping[str, Any] = field(default_factory=dict)
     recorded: bool = False
     source: str = ""
+
+    def accepting(self, image_id: str) -> str:
+        """Return what an operator must do to accept an image of this kind, as an imperative."""
+        if not self.recorded:
+            return f"run pyinfra-gvisor accept {image_id}"
+        name = self.fixed.get("name", "with the container's name")
+        return f"let the platform start it once, then run pyinfra-gvisor accept {name}"
 
 
 _COOLIFY = "https://github.com/coollabsio/coolify/blob/v4.3.10"
@@ -162,7 +169,6 @@ _SHAPES = (
             # A tenant's compose file could add hooks, which compose runs in the container.
             "without_labels": COMPOSE_LABELS,
         },
-        usual={"command": ("--path.rootfs=/host",)},
         recorded=True,
         source="https://github.com/prometheus/node_exporter/blob/v1.9.1/README.md, Docker",
     ),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node.containers import Container
 
@@ -37,6 +38,16 @@ class UnacceptedImage(Reading):
     def title(self) -> str:
         """Return a name of the image, or else its id."""
         return next(iter(self.names), self.id)
+
+    @property
+    def recorded(self) -> bool:
+        """Return True if users run such images for themselves as well, which nobody refuses."""
+        return all(SHAPES[name].recorded for name in self.shapes)
+
+    @property
+    def accepting(self) -> str:
+        """Return what an operator must do to accept it, as an imperative."""
+        return SHAPES[self.shapes[0]].accepting(self.id)
 
 
 @dataclass(frozen=True)
@@ -91,8 +102,9 @@ def _image_lines(images: Iterable[UnacceptedImage]) -> Iterator[PlaceLine]:
     for image in images:
         shapes = ", ".join(image.shapes)
         text = (
-            f"image {image.title} is not accepted and would be REFUSED as {shapes}. Look at "
-            f"the image, then run pyinfra-gvisor accept {image.id}"
+            f"image {image.title} is not accepted: with the mounts of {shapes} it would be "
+            "REFUSED, otherwise it runs in gVisor. Accept it only if it is the platform's: "
+            f"{image.accepting}"
         )
         yield PlaceLine(text, refused=True)
 

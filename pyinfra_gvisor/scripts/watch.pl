@@ -74,8 +74,10 @@ sub account {
 
 sub unaccepted {
     my ($image) = @_;
-    return "image $image->{names}[0] is not accepted, so Docker will not start it as " . join(", ", @{$image->{shapes}}) . "; "
-        . "look at the image, then run pyinfra-gvisor accept $image->{id}, or remove it";
+    my $todo = $image->{recorded}
+        ? "let the platform start it once, then run pyinfra-gvisor accept with the container's name"
+        : "look at the image, then run pyinfra-gvisor accept $image->{id}, or remove it";
+    return "image $image->{names}[0] is not accepted, so Docker will not start it as " . join(", ", @{$image->{shapes}}) . "; $todo";
 }
 
 sub find_data_root { # Docker's files tell which containers are infrastructure

@@ -128,7 +128,7 @@ def as_it_is(shape: Shape) -> tuple[dict[str, Any], dict[str, Any]]:
         "SecurityOpt": ["label=disable"] if fixed.get("pid") == "host" else None,
     }
     run: dict[str, Any] = {}
-    if command := fixed.get("command") or usual.get("command"):
+    if command := fixed.get("command"):
         run["Cmd"] = list(command)
     if check := usual.get("healthcheck"):
         run["Healthcheck"] = check

@@ -161,6 +161,21 @@ def test_a_container_that_would_not_start_again_is_found_with_the_reason(
     assert "sysctl a.b" in finding.evidence
 
 
+@pytest.mark.parametrize(
+    "why",
+    [
+        pytest.param(
+            "image sha256:ab of coolify-proxy (traefik:v3) is not accepted on this node", id="shape"
+        ),
+        pytest.param("privileged; not the accepted coolify-helper: other user", id="entry"),
+    ],
+)
+def test_a_refused_container_of_the_platforms_does_not_run_and_is_grave(why: str) -> None:
+    report = judged(place("coolify-proxy", "refused", why=why))
+
+    assert found(report)["container-refused coolify-proxy"].severity is Severity.HIGH
+
+
 def test_a_seal_alone_finds_what_it_would_refuse_and_leaves_the_policy_as_it_was() -> None:
     bare = app(labels={}, **BARE)
 
@@ -175,14 +190,14 @@ def test_a_seal_alone_finds_what_it_would_refuse_and_leaves_the_policy_as_it_was
 
 
 @pytest.mark.parametrize(
-    ("shapes", "severity"),
+    ("shapes", "severity", "thing"),
     [
-        pytest.param(["coolify-helper"], Severity.HIGH, id="of-the-platform"),
-        pytest.param(["coolify-proxy"], Severity.MEDIUM, id="that-users-run-too"),
+        pytest.param(["coolify-helper"], Severity.HIGH, "sha256:abc", id="of-the-platform"),
+        pytest.param(["coolify-proxy"], Severity.MEDIUM, "coolify-proxy", id="that-users-run-too"),
     ],
 )
 def test_an_image_that_nobody_accepted_is_found_with_the_command_that_accepts_it(
-    shapes: list[str], severity: Severity
+    shapes: list[str], severity: Severity, thing: str
 ) -> None:
     image = {"id": "sha256:abc", "names": ["helper:2"], "shapes": shapes}
 
@@ -190,7 +205,7 @@ def test_an_image_that_nobody_accepted_is_found_with_the_command_that_accepts_it
 
     finding = found(report)["image-not-accepted image helper:2"]
     assert finding.severity is severity
-    assert "pyinfra-gvisor accept sha256:abc" in finding.remedy
+    assert f"run pyinfra-gvisor accept {thing}. Or remove" in finding.remedy
 
 
 def test_another_default_runtime_is_said_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import pytest
 from pyinfra_gvisor.accepting.found import FOUND_DIR, WANTED, HostFound, write_found
 from pyinfra_gvisor.command import fleet
 from pyinfra_gvisor.command.__main__ import main
-from tests.unit.infrastructure import IMAGE, image, pulled
+from tests.unit.infrastructure import IMAGE, container, image, pulled
 
 FILE = "infrastructure.json"
-FOUND = HostFound("run-1", FILE, (), pulled(image()))
+FOUND = HostFound("run-1", FILE, (), pulled(image()), "sandbox")
 
 Runs = list[tuple[list[str], list[str]]]
 
@@ -70,7 +71,9 @@ def test_infrastructure_is_a_deploy_on_the_hosts_that_are_named(
 ) -> None:
     runs = answer()
 
-    assert main(["infrastructure", "run-1", "eu", "--", "--ssh-user", "debian"]) == 0
+    typed = ["infrastructure", "--limit", "run-1", "--limit", "eu", "--", "--ssh-user", "debian"]
+
+    assert main(typed) == 0
 
     words = ["-y", "--limit=run-1", "--limit=eu", "--ssh-user", "debian"]
     assert runs == [([fleet.INVENTORY, "deploys/infrastructure.py", *words], [])]
@@ -101,7 +104,7 @@ def test_an_image_is_written_and_brought_to_the_nodes(
     assert {item["reason"] for item in written(here)} == {"we compared the id"}
     assert runs == [
         ([fleet.INVENTORY, "deploys/infrastructure.py", "-y", "--limit=run"], [IMAGE]),
-        ([fleet.INVENTORY, "deploys/gvisor.py", "-y", "--limit=run"], []),
+        ([fleet.INVENTORY, "deploys/gvisor.py", "-y", "--limit=run-1"], []),
     ]
     said = capsys.readouterr().out
     assert f"image    {IMAGE}\ntags     docker.io/coollabsio/coolify-helper:1.0.15\n" in said
@@ -129,7 +132,7 @@ def test_somebody_who_says_yes_is_asked_by_pyinfra_again_before_a_change(
     assert main(["accept", IMAGE]) == 0
 
     assert len(written(here)) == 2
-    assert runs[-1][0] == [fleet.INVENTORY, "deploys/gvisor.py"]
+    assert runs[-1][0] == [fleet.INVENTORY, "deploys/gvisor.py", "--limit=run-1"]
 
 
 def test_what_is_accepted_already_is_not_asked_again_and_comes_to_the_nodes(
@@ -144,6 +147,83 @@ def test_what_is_accepted_already_is_not_asked_again_and_comes_to_the_nodes(
     assert (here / FILE).read_text() == before
     assert "infrastructure.json: already accepted" in capsys.readouterr().out
     assert len(runs) == 4
+
+
+def test_only_nodes_on_which_the_entry_has_an_effect_are_changed(
+    here: Path, answer: Callable[..., Runs]
+) -> None:
+    others = [
+        replace(FOUND, host="run-2"),
+        HostFound("run-3", FILE, (), pulled(), "sandbox-all"),
+        HostFound("control", None, (), pulled(image())),
+        replace(FOUND, host="before", default="off"),
+    ]
+    runs = answer(FOUND, *others)
+
+    assert main(["accept", IMAGE, "-y"]) == 0
+
+    limits = ["--limit=run-1", "--limit=run-2", "--limit=run-3"]
+    assert runs[-1][0] == [fleet.INVENTORY, "deploys/gvisor.py", "-y", *limits]
+
+
+def test_before_the_switch_an_entry_is_only_written(
+    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = answer(replace(FOUND, default="off"))
+
+    assert main(["accept", IMAGE, "-y"]) == 0
+
+    assert (len(runs), len(written(here))) == (1, 2)
+    assert "entries take effect with gvisor_default" in capsys.readouterr().out
+
+
+BUILT = replace(FOUND, pulled=pulled({**image(), "RepoDigests": []}))
+SHOP = image("shop:1")
+APP = {"coolify.managed": "true", "coolify.type": "application", "coolify.name": "shop"}
+TENANT = replace(FOUND, pulled=pulled(SHOP, container("shop", of=SHOP, labels=APP)))
+
+
+@pytest.mark.parametrize(
+    ("found", "thing"),
+    [
+        pytest.param(BUILT, IMAGE, id="made-on-the-node"),
+        pytest.param(TENANT, "shop", id="of-a-tenant"),
+    ],
+)
+def test_yes_does_not_accept_a_doubtful_thing_without_a_reason(
+    here: Path,
+    answer: Callable[..., Runs],
+    capsys: pytest.CaptureFixture[str],
+    found: HostFound,
+    thing: str,
+) -> None:
+    answer(found)
+
+    assert main(["accept", thing, "-y"]) == 1
+    assert not (here / FILE).exists()
+    assert "-y does not accept this without a reason" in capsys.readouterr().err
+    assert main(["accept", thing, "-y", "--reason", "we built it ourselves"]) == 0
+
+
+def test_a_person_may_accept_a_doubtful_thing(
+    here: Path, answer: Callable[..., Runs], types: Callable[[str], None]
+) -> None:
+    answer(BUILT)
+    types("y")
+
+    assert main(["accept", IMAGE]) == 0
+
+    assert len(written(here)) == 2
+
+
+def test_a_node_that_does_not_answer_is_a_failure_though_the_others_are_changed(
+    here: Path, answer: Callable[..., Runs]
+) -> None:
+    runs = answer(FOUND, code=1)
+
+    assert main(["accept", IMAGE, "-y"]) == 1
+
+    assert len(runs) == 2
 
 
 def test_entries_of_others_stay(here: Path, answer: Callable[..., Runs]) -> None:

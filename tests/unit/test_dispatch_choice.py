@@ -226,8 +226,22 @@ def test_an_unknown_image_of_a_known_name_is_refused_with_the_command_that_accep
 
     assert said == (
         f"refused: image {IMAGE} of coolify-helper ({image}) is not accepted on this node. "
-        f"Look at the image, then run: pyinfra-gvisor accept {IMAGE}"
+        "The operator must check the image, then run on the controller: "
+        f"pyinfra-gvisor accept {IMAGE}"
     )
+
+
+def test_an_unknown_image_whose_command_operators_choose_is_refused_with_the_containers_name(
+    tmp_path: Path,
+) -> None:
+    socket = {SOCKET: bind(SOCKET, writable=False)}
+
+    said = create(
+        Judged(tmp_path), config={"Image": "traefik:v3.6"}, mounts=socket, name="coolify-proxy"
+    )
+
+    assert said.startswith(f"refused: image {IMAGE} of coolify-proxy (traefik:v3.6) is not")
+    assert said.endswith(" run on the controller: pyinfra-gvisor accept coolify-proxy")
 
 
 @pytest.mark.parametrize(

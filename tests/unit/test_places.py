@@ -114,10 +114,28 @@ def test_only_what_would_be_refused_is_a_warning() -> None:
 
     assert [line.refused for line in lines] == [True, True, True, False, False]
     assert lines[0] == PlaceLine(
-        "image helper:2 is not accepted and would be REFUSED as coolify-helper. Look at the image, "
-        "then run pyinfra-gvisor accept sha256:9",
+        "image helper:2 is not accepted: with the mounts of coolify-helper it would be REFUSED, "
+        "otherwise it runs in gVisor. Accept it only if it is the platform's: "
+        "run pyinfra-gvisor accept sha256:9",
         refused=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "command"),
+    [
+        pytest.param("coolify-proxy", "accept coolify-proxy", id="with-a-name"),
+        pytest.param("node-exporter", "accept with the container's name", id="without"),
+    ],
+)
+def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_name(
+    shape: str, command: str
+) -> None:
+    image = UnacceptedImage(id="sha256:9", names=("x:3",), shapes=(shape,))
+
+    (line,) = told(images=[image])
+
+    assert line.endswith(f"let the platform start it once, then run pyinfra-gvisor {command}")
 
 
 @pytest.mark.parametrize(

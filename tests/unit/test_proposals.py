@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 from collections.abc import Mapping
@@ -15,11 +16,11 @@ from pyinfra_gvisor.accepting.found import HostFound, lines, read_found, unused,
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
 from pyinfra_gvisor.dispatch.pulled import Pulled, parse_pulled, pulled_script
-from pyinfra_gvisor.dispatch.shapes import SOCKET
+from pyinfra_gvisor.dispatch.shapes import PROJECT_DIR, SHAPES, SOCKET, Shape
 from pyinfra_gvisor.errors import Problem
 from tests.unit.answers import compact
 from tests.unit.fake_docker import SECRET, daemon, says
-from tests.unit.infrastructure import IMAGE, container, image, pulled, pulled_lines
+from tests.unit.infrastructure import IMAGE, KNOWN, as_it_is, container, image, pulled, pulled_lines
 
 OTHER = "sha256:" + "b" * 64
 APP = {"coolify.managed": "true", "coolify.type": "application", "coolify.name": "shop"}
@@ -62,8 +63,9 @@ def test_a_pulled_helper_is_proposed_as_it_is_in_the_image() -> None:
 
 def test_volumes_of_the_image_are_mounts_that_a_container_has() -> None:
     one = image("quay.io/prometheus/node-exporter:v1", Volumes={"/data": {}, "/host": {}})
+    exporter = container("exporter", of=one, mounts=["/:/host:ro"])
 
-    entry = entry_of(only(one))
+    entry = entry_of(only(one, exporter))
 
     assert entry.optional_mounts == ("volume:/data:rw",)
 
@@ -270,11 +272,125 @@ def test_an_image_of_an_unknown_name_needs_a_shape() -> None:
     assert one.entry.shape == "coolify-sentinel"
 
 
+def proxy(*more: str, name: str = "coolify-proxy", **changes: Any) -> dict[str, Any]:
+    """Coolify's proxy, with further mounts."""
+    one = copy.deepcopy(as_it_is(SHAPES["coolify-proxy"])[1])
+    own = container(name, of=PROXY, mounts=[*SHAPES["coolify-proxy"].fixed["mounts"], *more])
+    return {
+        **one,
+        **{key: own[key] for key in ("Id", "Name", "Mounts")},
+        "Running": False,
+        "Args": [*one["Args"], "--ping=true"],
+        **changes,
+    }
+
+
+PROXY = as_it_is(SHAPES["coolify-proxy"])[0]
+
+
+def test_an_image_whose_command_operators_choose_is_accepted_as_its_refused_container() -> None:
+    here = found_on(PROXY, proxy(), proxy(name="of-a-tenant"))
+    only_pulled = found_on(PROXY, host="run-2")
+
+    (one,) = chosen([only_pulled, here], [IMAGE], None)
+
+    assert one.proposal.subject == "coolify-proxy"
+    assert one.entry.command[-1] == "--ping=true"
+    assert one.hosts == ("run-1",)
+
+
+def test_an_image_whose_command_operators_choose_needs_a_container() -> None:
+    found = [found_on(PROXY, proxy(name="of-a-tenant"))]
+
+    with pytest.raises(
+        Problem, match=r"start it once, then run pyinfra-gvisor accept coolify-proxy"
+    ):
+        chosen(found, [IMAGE], None)
+
+
+def test_the_same_image_with_other_flags_on_two_nodes_is_two_entries() -> None:
+    other = found_on(PROXY, proxy(Args=["--other"]), host="run-2")
+
+    picked = chosen([found_on(PROXY, proxy()), other], ["coolify-proxy"], None)
+
+    assert len(picked) == 2
+
+
+MISFITS = [
+    pytest.param({"env": ["NPM_TOKEN=1"]}, r"\(NPM_TOKEN\), which env_free would", id="variable"),
+    pytest.param({"env": ["GIT_DIR=1"]}, r"\(GIT_DIR\), which env would", id="that-runs-commands"),
+    pytest.param({"Cmd": ["id"]}, "command, which command would allow", id="command"),
+    pytest.param({"User": "1"}, "user, which user would allow", id="user"),
+    pytest.param({"WorkingDir": "/"}, "directory, which working_dir would", id="directory"),
+    pytest.param({"host": {"CapAdd": ["A"]}}, "which capabilities would", id="capabilities"),
+    pytest.param({"host": {"NetworkMode": "host"}}, "which network would", id="network"),
+    pytest.param(
+        {"mounts": (f"{SOCKET}:rw", "/etc:/x:ro")}, "which optional_mounts would", id="mount"
+    ),
+    pytest.param({"host": {"AutoRemove": False}}, "removal, which no key allows", id="removal"),
+    pytest.param({"host": {"Privileged": True}}, "Privileged, which no key", id="privileged"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), MISFITS)
+def test_a_container_that_its_entry_would_not_fit_is_refused_with_the_key(
+    changes: dict[str, Any], says: str
+) -> None:
+    found = [found_on(image(), container(**changes))]
+
+    with pytest.raises(Problem, match=says):
+        chosen(found, ["h" * 24], None)
+
+    assert len(chosen(found, [IMAGE], None)) == 2
+
+
+def test_a_proxy_with_one_more_mount_is_accepted_as_it_is_on_demand() -> None:
+    found = [found_on(PROXY, proxy("/etc/ssl:/certs:ro"))]
+
+    for name in (IMAGE, "coolify-proxy"):
+        with pytest.raises(Problem, match="as it is with --shape compose"):
+            chosen(found, [name], None)
+    (one,) = chosen(found, ["coolify-proxy"], "compose")
+    assert "/etc/ssl:/certs:ro" in one.entry.mounts
+
+
+@pytest.mark.parametrize("shape", [pytest.param(item, id=item.name) for item in KNOWN])
+def test_a_platforms_own_container_is_accepted_by_its_name(shape: Shape) -> None:
+    own, made = as_it_is(shape)
+
+    (one,) = chosen([found_on(own, made)], [made["Name"][1:]], None)
+
+    assert one.entry.shape == shape.name
+
+
+def test_an_image_is_not_listed_beside_the_container_that_tells_its_entry() -> None:
+    labels = {PROJECT_DIR: "/srv/edge"}
+    own, made = as_it_is(SHAPES["node-exporter"])
+    made["Config"]["Labels"] = labels
+
+    assert only(own, made).shape == "compose"
+
+
+def test_a_table_says_whether_an_image_without_a_container_is_accepted() -> None:
+    entry = entry_of(only(PROXY, proxy()))
+
+    said = [list(lines([only(PROXY)], known))[1] for known in ([], [entry])]
+
+    assert [row.split()[-1] for row in said] == ["no", "yes"]
+
+
 def test_nothing_is_written_that_no_host_reads() -> None:
     found = [found_on(image(), reads=None)]
 
-    with pytest.raises(Problem, match=r"names no file; add to group_data/run\.py: gvisor_infra"):
+    says = r"names no file, got run-1; add to group_data/run\.py: gvisor_infra"
+    with pytest.raises(Problem, match=says):
         file_of(found, chosen(found, [IMAGE], None))
+
+
+def test_hosts_that_read_no_file_do_not_matter_if_another_reads_one() -> None:
+    found = [found_on(image(), host="control", reads=None), found_on(image())]
+
+    assert file_of(found, chosen(found, [IMAGE], None)) == "infrastructure.json"
 
 
 def test_several_files_are_refused() -> None:

@@ -131,6 +131,17 @@ def test_an_image_that_nobody_accepted_is_named_with_the_command(docker: Docker)
     assert looked.code == 0
 
 
+def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_name(
+    docker: Docker,
+) -> None:
+    looked = docker.look([], [{"Id": f"sha256:{9:064x}", "RepoTags": ["traefik:v3"]}])
+
+    (line,) = [line for line in looked.stdout.splitlines() if line.startswith("<4>")]
+    assert line.endswith(
+        "; let the platform start it once, then run pyinfra-gvisor accept with the container's name"
+    )
+
+
 def test_images_that_docker_does_not_list_are_a_failure_and_containers_are_judged_all_the_same(
     docker: Docker, bare: int
 ) -> None:
