@@ -107,6 +107,7 @@ def guarded(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
     """Nodes with a container that runs through all faults."""
     found = dispatch.ready(*NODES)
     for node in found.values():
+        remove_containers(node, ".")  # a removal names all that need the default runtime
         start(node, "steady")
     yield found
     at_once(lambda kind: remove_containers(found[kind], "^/steady$"), NODES)
