@@ -42,7 +42,7 @@ def chosen(
         here = [
             (host.host, item)
             for host in found
-            for item in proposals(host.pulled, wanted=[name], shape=shape)
+            for item in proposals(host.pulled, wanted=[name], shape=shape, known=host.entries)
         ]
         if not here:
             raise _nothing(found, name)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, Seen
 from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 
 # What the judge says of an image that an entry has, or that is of a known shape.
-_KNOWN_IMAGE = re.compile("image sha256:[0-9a-f]+ of |(.*; )?not the accepted ")
+_NOT_ACCEPTED = re.compile("image (sha256:[0-9a-f]+) of ([a-z-]+) ")
+_OTHER_THAN_ACCEPTED = re.compile("(.*; )?not the accepted ")
 
 
 def _other_default(host: Audited) -> Iterator[Seen]:
@@ -46,11 +48,18 @@ def _refused(host: Audited) -> Iterator[Seen]:
         if place.where != "refused":
             continue
         if place.when == "start":
-            grave = identity in running or _KNOWN_IMAGE.match(place.why)
-            worse = None if grave else Severity.MEDIUM
-            yield Seen(place.name, place.why, worse)
+            unaccepted = _NOT_ACCEPTED.match(place.why)
+            known = unaccepted or _OTHER_THAN_ACCEPTED.match(place.why)
+            worse = None if identity in running or known else Severity.MEDIUM
+            remedy = _accepting(place.name, *unaccepted.groups()) if unaccepted else None
+            yield Seen(place.name, place.why, worse, remedy=remedy)
         else:
             yield Seen(place.name, f"once it is recreated: {place.why}", Severity.MEDIUM)
+
+
+def _accepting(name: str, image_id: str, shape: str) -> str:
+    thing = name if SHAPES[shape].recorded else image_id
+    return f"Look at the image. If it is the platform's, run pyinfra-gvisor accept {thing}"
 
 
 def _unknown(host: Audited) -> Iterator[Seen]:

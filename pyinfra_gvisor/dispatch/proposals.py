@@ -63,7 +63,11 @@ class Difference(NamedTuple):
 
 
 def proposals(
-    pulled: Pulled, *, wanted: Sequence[str] = (), shape: str | None = None
+    pulled: Pulled,
+    *,
+    wanted: Sequence[str] = (),
+    shape: str | None = None,
+    known: Sequence[Infrastructure] = (),
 ) -> tuple[Proposal, ...]:
     """
     Return what may be accepted on a node: containers, then known images that none of them uses.
@@ -72,6 +76,7 @@ def proposals(
 
     + wanted: only these, by id of an image or container, or by a container's name
     + shape: the one that they have, whatever their images are called
+    + known: accepted entries, which an operator may have edited so that a container fits
     """
     found: list[Proposal] = []
     for container in pulled.containers:
@@ -80,11 +85,13 @@ def proposals(
             continue
         chosen = SHAPES[shape] if shape else shape_of(container, image)
         one = of_container(container, image, chosen)
+        fitting = _fitting(one, container, known)
         if is_named(container, wanted):
-            found.append(_fitting(one, container))
+            found.append(fitting)
         elif wanted:
-            if chosen and is_id(image.id, wanted) and _tells(chosen, one, container):
-                found.append(_fitting(one, container))
+            tells = chosen is not None and _tells(chosen, fitting, container)
+            if tells and is_id(image.id, wanted):
+                found.append(fitting)
         elif chosen or not _known_shapes(container, image):
             found.append(one)
     seen = {(item.image, item.shape) for item in found}
@@ -102,7 +109,7 @@ def proposals(
 def _tells(shape: Shape, found: Proposal, container: Container) -> bool:
     """Return True if a container tells the entry of its image: others run such images, too."""
     is_its = container.name == shape.fixed.get("name")
-    return shape.recorded and bool(shape.fixed) and (is_its or not _misfits(found, container))
+    return shape.recorded and bool(shape.fixed) and (is_its or found.entry is not None)
 
 
 def is_named(container: Container, wanted: Sequence[str]) -> bool:
@@ -203,11 +210,14 @@ def _misfits(found: Proposal, container: Container) -> tuple[Difference, ...]:
     return tuple(unlike(container, found.entry)) if found.entry else ()
 
 
-def _fitting(found: Proposal, container: Container) -> Proposal:
-    """Return a proposal, without its entry if the container would not fit that."""
+def _fitting(found: Proposal, container: Container, known: Sequence[Infrastructure]) -> Proposal:
+    """Return a proposal, without an entry if the container fits neither its own nor a known one."""
     other = _misfits(found, container)
     if not other or not found.shape or not SHAPES[found.shape].fixed:
         return found
+    same = (item for item in known if (item.image, item.shape) == (found.image, found.shape))
+    if entry := next((item for item in same if not [*unlike(container, item)]), None):
+        return replace(found, entry=entry)
     shape = SHAPES[found.shape]
     fixed = shape.fixed
     keys = {item.key for item in other if item.key in fixed and item.key not in EXTENDED}

@@ -162,18 +162,31 @@ def test_a_container_that_would_not_start_again_is_found_with_the_reason(
 
 
 @pytest.mark.parametrize(
-    "why",
+    ("why", "remedy"),
     [
         pytest.param(
-            "image sha256:ab of coolify-proxy (traefik:v3) is not accepted on this node", id="shape"
+            "image sha256:ab of coolify-proxy (traefik:v3) is not accepted on this node",
+            "run pyinfra-gvisor accept agent",
+            id="shape",
         ),
-        pytest.param("privileged; not the accepted coolify-helper: other user", id="entry"),
+        pytest.param(
+            "image sha256:ab of coolify-sentinel (x/sentinel:3) is not accepted on this node",
+            "run pyinfra-gvisor accept sha256:ab",
+            id="shape-whose-image-says-all",
+        ),
+        pytest.param(
+            "privileged; not the accepted coolify-helper: other user", "Recreate", id="entry"
+        ),
     ],
 )
-def test_a_refused_container_of_the_platforms_does_not_run_and_is_grave(why: str) -> None:
-    report = judged(place("coolify-proxy", "refused", why=why))
+def test_a_refused_container_of_the_platforms_does_not_run_and_is_grave(
+    why: str, remedy: str
+) -> None:
+    report = judged(place("agent", "refused", why=why))
 
-    assert found(report)["container-refused coolify-proxy"].severity is Severity.HIGH
+    finding = found(report)["container-refused agent"]
+    assert finding.severity is Severity.HIGH
+    assert remedy in finding.remedy
 
 
 def test_a_seal_alone_finds_what_it_would_refuse_and_leaves_the_policy_as_it_was() -> None:

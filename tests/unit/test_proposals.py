@@ -344,6 +344,16 @@ def test_a_container_that_its_entry_would_not_fit_is_refused_with_the_key(
     assert len(chosen(found, [IMAGE], None)) == 2
 
 
+def test_a_container_for_which_the_operator_has_edited_its_entry_is_accepted_already() -> None:
+    helper, _ = proposals(pulled(image()))
+    edited = entry_of(helper).model_copy(update={"env_free": ("NPM_TOKEN",)})
+    there = container(env=["NPM_TOKEN=1"])
+
+    (one,) = chosen([found_on(image(), there, entries=(edited,))], ["h" * 24], None)
+
+    assert one.entry == edited
+
+
 def test_a_proxy_with_one_more_mount_is_accepted_as_it_is_on_demand() -> None:
     found = [found_on(PROXY, proxy("/etc/ssl:/certs:ro"))]
 
