@@ -10,6 +10,7 @@ from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.scripts import encoded
 
 ROOT = "0:0"
+RECORDS_DIR = "/var/lib/pyinfra-gvisor"  # what we remember about a node
 
 
 class FoundFile(Reading):

@@ -94,16 +94,20 @@ def proposals(
                 found.append(fitting)
         elif chosen or not _known_shapes(container, image):
             found.append(one)
+    images = [item for item in pulled.images.values() if not wanted or is_id(item.id, wanted)]
+    return (*found, *_of_images(images, shape, found))
+
+
+def _of_images(
+    images: Sequence[Image], shape: str | None, found: Sequence[Proposal]
+) -> Iterator[Proposal]:
+    """Yield the entries of images that no container of ``found`` tells."""
     seen = {(item.image, item.shape) for item in found}
     told = {item.image for item in found if item.entry}
-    images = [item for item in pulled.images.values() if not wanted or is_id(item.id, wanted)]
-    of_images = (
-        of_image(image, kind)
-        for image in images
-        for kind in _shapes(image, shape)
-        if (image.id, kind.name) not in seen and not (kind.recorded and image.id in told)
-    )
-    return (*found, *of_images)
+    for image in images:
+        for kind in _shapes(image, shape):
+            if (image.id, kind.name) not in seen and not (kind.recorded and image.id in told):
+                yield of_image(image, kind)
 
 
 def _tells(shape: Shape, found: Proposal, container: Container) -> bool:

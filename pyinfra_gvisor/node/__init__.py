@@ -25,13 +25,14 @@ from pyinfra_gvisor.node.installed import (
 from pyinfra_gvisor.node.places import Place, UnacceptedImage, read_places
 from pyinfra_gvisor.node.reach import Reach, read_reach
 from pyinfra_gvisor.node.records import Unusable, read_records
+from pyinfra_gvisor.node_files import RECORDS_DIR
 from pyinfra_gvisor.parts import NAMES, members
 from pyinfra_gvisor.parts.state import PartState, R, one
 from pyinfra_gvisor.redaction import shown, shown_words
 from pyinfra_gvisor.sandbox.verdict import Ground
 from pyinfra_gvisor.scripts import program, script
 
-STATE_DIR = "/var/lib/pyinfra-gvisor"
+STATE_DIR = RECORDS_DIR
 DAEMON_JSON = "/etc/docker/daemon.json"
 
 LISTS = (

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pyinfra_gvisor.node import STATE_DIR
+from pyinfra_gvisor.node_files import RECORDS_DIR
 from pyinfra_gvisor.sandbox.verdict import GVISOR_DIR
 
 Kind = Literal["socket", "ours", "host"]
@@ -47,7 +47,7 @@ GUARDED = (
     Guarded("/run/podman", "socket", "podman-system-service(1)", whole="always"),
     Guarded("/run/crio", "socket", "crio(8), --listen", whole="always"),
     Guarded(GVISOR_DIR, "ours", "releases, wrappers and services of the parts", whole="always"),
-    Guarded(STATE_DIR, "ours", "records of proofs and of changes", whole="always"),
+    Guarded(RECORDS_DIR, "ours", "records of proofs and of changes", whole="always"),
     Guarded("/run/pyinfra-gvisor", "ours", "locks and permits", whole="always"),
     Guarded("/etc/docker", "ours", "daemon.json says what a runtime starts", whole="always"),
     *(Guarded(path, "host", BENCH) for path in ("/", "/etc", "/usr")),
