@@ -9,24 +9,11 @@ import pytest
 
 from pyinfra_gvisor.releases import Release
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.settings import Settings, load_settings
+from pyinfra_gvisor.settings import load_settings
+from tests.unit.loaded_settings import good, problems_of
 
 SHA = "ab" * 64
 UNKNOWN = "20250101.0"  # a release whose checksum this package does not know
-
-
-def good(**data: Any) -> Settings:
-    """The settings, which must be good."""
-    settings, problems = load_settings(data)
-    assert settings, problems
-    return settings
-
-
-def problems_of(**data: Any) -> dict[str, str]:
-    """What is wrong with settings that must be bad."""
-    settings, problems = load_settings(data)
-    assert settings is None
-    return problems
 
 
 @pytest.mark.parametrize(

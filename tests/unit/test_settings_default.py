@@ -10,27 +10,13 @@ from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.runtimes.wrappers import wrappers
-from pyinfra_gvisor.settings import Settings, load_settings
+from tests.unit.loaded_settings import good, problems_of
 
 ON = {"gvisor_default": "sandbox"}
 IMAGE = f"sha256:{'a' * 64}"
 REASON = "the platform's own helper"
 ENTRY = {"image": IMAGE, "reason": REASON}
 WHY = "the team that builds images needs it"
-
-
-def good(**data: Any) -> Settings:
-    """The settings, which must be good."""
-    settings, problems = load_settings(data)
-    assert settings, problems
-    return settings
-
-
-def problems_of(**data: Any) -> dict[str, str]:
-    """What is wrong with settings that must be bad."""
-    settings, problems = load_settings(data)
-    assert settings is None
-    return problems
 
 
 @pytest.mark.parametrize(
