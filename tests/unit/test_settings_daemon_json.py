@@ -7,14 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.settings import Settings, load_settings
-
-
-def good(**data: Any) -> Settings:
-    """The settings, which must be good."""
-    settings, problems = load_settings(data)
-    assert settings, problems
-    return settings
+from tests.unit.loaded_settings import good
 
 
 def test_the_hardened_default_is_what_docker_bench_asks_for() -> None:
