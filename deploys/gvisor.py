@@ -67,6 +67,7 @@ def _try_release(settings: Settings) -> None:
         image=settings.proof_image,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
+        restart=settings.restart,
         rows=settings.proof_rows,
         name="Prove the new release",
     )

@@ -9,6 +9,7 @@ from pyinfra import host, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.daemon_json.plan import Restart
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node, read_once
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
@@ -34,6 +35,7 @@ def canary(
     image: str | None = None,
     timeout_s: int = 60,
     wait_s: int = 300,
+    restart: Restart = "auto",
     rows: bool = False,
 ) -> Generator[PyinfraCommand, None, None]:
     """
@@ -45,9 +47,11 @@ def canary(
     + image: as for ``gvisor.proof``
     + timeout_s: as for ``docker.daemon_json``
     + wait_s: as for ``docker.daemon_json``
+    + restart: as for ``docker.daemon_json``
     + rows: as for ``gvisor.proof``
 
-    ``runsc`` is tried as ``runsccanary``. dockerd is reloaded to add this name and to remove it.
+    ``runsc`` is tried as ``runsccanary``. dockerd is reloaded to add this name and to remove it, or
+    restarted if it loses something at a reload.
     Fails the host if a check fails.
     """
     from pyinfra_gvisor.operations.evidence import Claim  # noqa: PLC0415 - takes long
@@ -61,14 +65,14 @@ def canary(
         host.noop("no registered runtime changes its release")
         return
     claim = Claim(version, due, tuple(risks), image, rows=rows)
-    yield from _tried_or_refused(node, claim, Patience(timeout_s, wait_s))
+    yield from _tried_or_refused(node, claim, Patience(timeout_s, wait_s), restart)
 
 
 def _tried_or_refused(
-    node: Node, claim: Claim, patience: Patience
+    node: Node, claim: Claim, patience: Patience, restart: Restart
 ) -> Generator[PyinfraCommand, None, None]:
     try:
-        failed = yield from _tried(node, claim, patience)
+        failed = yield from _tried(node, claim, patience, restart)
     except Problem as problem:
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
         return
@@ -84,13 +88,13 @@ def _unswitched(failed: Problem) -> Problem:
 
 
 def _tried(
-    node: Node, claim: Claim, patience: Patience
+    node: Node, claim: Claim, patience: Patience, restart: Restart
 ) -> Generator[PyinfraCommand, None, Problem | None]:
     """Register temporary runtimes, prove them, remove them. Return what failed, None if nothing."""
     from pyinfra_gvisor.operations.evidence import Trial, try_out  # noqa: PLC0415
 
     trial, version, due = Trial(node, claim), claim.release, claim.runtimes
-    plan = plan_canaries(node, version, due)
+    plan = plan_canaries(node, version, due, restart=restart)
     if plan.leaving:  # a reload now would take them from who uses them
         missing = ", ".join(plan.leaving)
         tell(f"{missing} is missing from daemon.json: it is added first, and proven after that")
@@ -104,7 +108,7 @@ def _tried(
     now = read_node(host)
     if now is None:
         raise Problem("the node's state cannot be read any more", todo="see above, then run again")
-    yield from carry_out(plan_canaries(now, version, {}), now, patience)
+    yield from carry_out(plan_canaries(now, version, {}, restart=restart), now, patience)
     return trial.failed
 
 

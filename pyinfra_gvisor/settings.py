@@ -163,9 +163,9 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
     restart: Literal["auto", "reload", "never"] = Field(
         "auto",
         description="What to do about a key that dockerd reads only when it starts. `auto`: "
-        "restart dockerd, with live-restore on. `reload`: write the key, do not restart; the key "
-        "takes effect when dockerd is restarted, and every run says so. `never`: refuse the "
-        "change.",
+        "restart dockerd, with live-restore on; also in place of a reload by which Docker 28.0 to "
+        "29.2 would lose something. `reload`: write the key, do not restart; the key takes effect "
+        "when dockerd is restarted, and every run says so. `never`: refuse the change.",
     )
     apply_timeout_s: Seconds = Field(
         60,

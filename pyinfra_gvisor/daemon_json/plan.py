@@ -26,6 +26,7 @@ from pyinfra_gvisor.daemon_json.refusals import (
     refuse_loss,
     refuse_moving,
 )
+from pyinfra_gvisor.daemon_json.reload import lost_at_reload
 from pyinfra_gvisor.daemon_json.runtime_users import Ask, users_by_runtime
 from pyinfra_gvisor.daemon_json.text import (
     EMPTY,
@@ -124,8 +125,8 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     + if_absent: keys to set only if the node's file does not have them
     + owner: the owner of these keys; the keys of other owners stay as they are
     + spare_ports: do not change ``userland-proxy`` if clients would lose a published port
-    + restart: ``auto`` restarts dockerd if a key needs a restart, ``reload`` writes such a key
-      without a restart, ``never`` refuses the change
+    + restart: ``auto`` restarts dockerd if a key needs a restart, or if this dockerd would lose
+      something at a reload; ``reload`` writes such a key without a restart, ``never`` refuses it
     + staying: runtimes whose entries stay as they are, declared or not
 
     Raises ``Problem`` if the file is not valid, or dockerd could not work with the result.
@@ -215,7 +216,7 @@ def plan_merged(
     after_value = {} if merged.text is None else JsonText(merged.text).value
     refuse(node, after_value, paths)
     needs, started = _needs(node, before, merged, ours), known(node, Force.RESTART)
-    action = _action(needs, restart)
+    action = _action(node, needs, restart)
     _refuse_harm(node, action, {} if before is None else JsonText(before).value, after_value, ours)
     unapplied = () if action is Force.RESTART else _unapplied(needs, started, after_value)
     return Plan(
@@ -223,7 +224,7 @@ def plan_merged(
         after=merged.text,
         owned=merged.owned,
         action=action,
-        reasons=_reasons(needs, restart, in_file=before == merged.text),
+        reasons=_reasons(node, needs, action, in_file=before == merged.text),
         neutral=_neutral(before, merged.text, owned, node) if action is Force.RELOAD else None,
         back=_neutral(merged.text, before, merged.owned, node),
         drifted=merged.drifted,
@@ -316,9 +317,11 @@ def _needs(
     return needs
 
 
-def _action(needs: Mapping[Force, list[str]], restart: Restart) -> Force:
+def _action(node: Node, needs: Mapping[Force, list[str]], restart: Restart) -> Force:
     """Return the least force that applies everything, limited to what ``restart`` allows."""
     needed = max((force for force, names in needs.items() if names), default=Force.NOTHING)
+    if needed is Force.RELOAD and restart == "auto" and _loses_by_reload(node):
+        return Force.RESTART
     if needed is not Force.RESTART or restart == "auto":
         return needed
     if restart == "never":
@@ -329,6 +332,11 @@ def _action(needs: Mapping[Force, list[str]], restart: Restart) -> Force:
             "remove these keys from the declaration",
         )
     return Force.RELOAD if needs[Force.RELOAD] else Force.NOTHING
+
+
+def _loses_by_reload(node: Node) -> bool:
+    """Return True if a reload loses something that a restart keeps."""
+    return lost_at_reload(node) is not None and can_live_restore(node)
 
 
 def _unapplied(
@@ -344,7 +352,7 @@ def _unapplied(
 
 
 def _reasons(
-    needs: Mapping[Force, list[str]], restart: Restart, *, in_file: bool
+    node: Node, needs: Mapping[Force, list[str]], action: Force, *, in_file: bool
 ) -> tuple[str, ...]:
     """Return why this force is needed, a line for each kind."""
     reasons = []
@@ -352,11 +360,13 @@ def _reasons(
         file = " (already in the file, but dockerd was started without them)" if in_file else ""
         reasons.append(
             f"restart, because dockerd reads these keys only at its start{file}: {names}"
-            if restart == "auto"
+            if action is Force.RESTART
             else f"take effect when dockerd is restarted: {names}"
         )
     if names := ", ".join(needs[Force.RELOAD]):
-        reasons.append(f"reload (SIGHUP) applies: {names}")
+        instead = action is Force.RESTART and not needs[Force.RESTART]
+        how = f"restart, because {lost_at_reload(node)}" if instead else "reload (SIGHUP) applies"
+        reasons.append(f"{how}: {names}")
     every = sorted(name for names in needs.values() for name in names)
     if kept := ", ".join(name for name in every if only_new_containers(from_pointer(name))):
         reasons.append(f"existing containers keep the old value until they are recreated: {kept}")

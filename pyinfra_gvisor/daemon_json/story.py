@@ -5,17 +5,11 @@ from __future__ import annotations
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.reach import only_by_proxy, uses_nftables
+from pyinfra_gvisor.daemon_json.reload import lost_at_reload
 from pyinfra_gvisor.daemon_json.text import JsonText
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-
-FORGETTING = ((28, 0), (29, 3))
-"""
-From the first to before the second, dockerd forgets the address of host-gateway at a reload.
-
-Seen with 28.5.2. Its source is daemon/reload.go; moby's commit e30b1d549526 corrects that.
-"""
 
 NEIGHBOURS_SINCE = (29,)
 """Seen: dockerd 20.10, 26.1 and 28.5 drop traffic from one bridge to another, 29.7 does not."""
@@ -74,12 +68,9 @@ def unapplied_lines(plan: Plan) -> list[str]:
 
 def _forgotten(node: Node) -> list[str]:
     """Return what dockerd forgets at a reload, until it is restarted."""
-    version, (first, end) = dockerd_version(node), FORGETTING
-    if version is None or not first <= version < end:
-        return []
-    what = "Docker 28.0 to 29.2 forgets host-gateway at a reload"
+    what = lost_at_reload(node)
     who = "containers with --add-host …:host-gateway, such as Coolify's proxy"
-    return [f"{what}: {who}, start again only after dockerd is restarted"]
+    return [f"{what}: {who}, start again only after dockerd is restarted"] if what else []
 
 
 def _default_runtime(plan: Plan) -> list[str]:

@@ -308,7 +308,8 @@ CHECKS: tuple[Check, ...] = (
         Severity.HIGH,
         "check dockerd's log, and whether dockerd accepts daemon.json",
         *same(shows("reload", "lives on")),
-        unless="dockerd has not read the current daemon.json, or a release is only tried",
+        unless="dockerd has not read the current daemon.json, or loses something at a reload, or "
+        "a release is only tried",
     ),
     Check(
         "stop",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pyinfra_gvisor.daemon_json.in_force import SHOWN, in_force, known, read_keys
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import same
+from pyinfra_gvisor.daemon_json.reload import lost_at_reload
 from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
@@ -58,9 +59,11 @@ def _of_parts(declared: Declared, *, is_trial: bool) -> dict[str, str]:
 
 def why_not_reload(node: Node) -> str | None:
     """
-    Return why a reload could change something: dockerd has not read the current daemon.json, or
-    that is not known. None if dockerd has read it.
+    Return why a reload could change something: dockerd loses something by any reload, or has not
+    read the current daemon.json, or that is not known. None if a reload changes nothing.
     """
+    if lost := lost_at_reload(node):
+        return lost
     text = node.daemon_json.text
     if node.info is None or text is None:
         return "there is no daemon.json"

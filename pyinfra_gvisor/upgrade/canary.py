@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pyinfra_gvisor.daemon_json.merge import CANARY
-from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
+from pyinfra_gvisor.daemon_json.plan import Plan, Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.runtimes.profiles import RESERVED_ENDING, Runtime
@@ -32,16 +32,21 @@ def canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> dict[
     }
 
 
-def plan_canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> Plan:
+def plan_canaries(
+    node: Node, version: str, profiles: Mapping[str, Runtime], *, restart: Restart = "auto"
+) -> Plan:
     """
     Return the plan that registers ``profiles`` (by temporary name) for ``version``.
 
-    Without profiles the plan removes all temporary runtimes. It reloads dockerd and never restarts
-    it. Raises ``Problem`` if daemon.json is not valid, or dockerd could not work with the result.
+    + restart: as for ``plan_daemon_json``. dockerd is restarted only if it loses something at a
+      reload
+
+    Without profiles the plan removes all temporary runtimes. Raises ``Problem`` if daemon.json is
+    not valid, or dockerd could not work with the result.
     """
     entries: dict[str, Json] = {
         name: {"path": wrapper(name.removesuffix(RESERVED_ENDING), version, profile).path}
         for name, profile in profiles.items()
     }
     wanted: dict[str, Json] = {"runtimes": entries} if entries else {}
-    return replace(plan_daemon_json(node, wanted, owner=CANARY, restart="never"), temporary=True)
+    return replace(plan_daemon_json(node, wanted, owner=CANARY, restart=restart), temporary=True)

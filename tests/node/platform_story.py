@@ -15,7 +15,6 @@ from typing import Any
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import WAIVERS, Audit, sh
 from tests.node.dispatching import IMAGE, KINDS, Ground, in_sandbox
-from tests.node.docker_29 import restart_docker
 from tests.node.egress_nodes import at_once
 from tests.node.platform_flow import (
     ALLOWED,
@@ -40,8 +39,6 @@ from tests.node.running import CURRENT, ROOT, Outcome
 
 Ended = subprocess.CompletedProcess[str]
 
-# Docker 28.0 to 29.2 forgets at each reload what "host-gateway" is: moby/moby, e30b1d549526.
-FORGETFUL = ("docker-28",)
 REASON = "the platform of these tests"
 BEFORE = "shop-before"  # a container from before
 REFUSED_LATER = "backup-before"  # one from before, with a mount of the node
@@ -193,15 +190,9 @@ def clear(ground: Ground) -> None:
 
 
 def _before(platform: Platform) -> bool:
-    _remember(platform.node, platform.name)
     sh(platform.node, _BEFORE)
     platform.start_proxy()
     return in_sandbox(platform.node, BEFORE)
-
-
-def _remember(node: LabNode, name: str) -> None:
-    if name in FORGETFUL:
-        restart_docker(node)
 
 
 @dataclass(frozen=True)
@@ -214,7 +205,6 @@ class _Attacked:
 
 def _attack(platform: Platform) -> _Attacked:
     node = platform.node
-    _remember(node, platform.name)
     sh(node, f"docker rm -f coolify-proxy {BEFORE} {REFUSED_LATER}")
     assert platform.run_helper().code == 0
     tempt(node)

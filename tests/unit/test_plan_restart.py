@@ -8,10 +8,11 @@ from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.errors import Problem
-from tests.unit.answers import RUNSC, after, node
+from tests.unit.answers import RUNSC, after, info, node
 
 PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
 LIVE: dict[str, Json] = {"live-restore": True}
+SWARM: dict[str, Json] = {"LocalNodeState": "active"}
 BOTH: dict[str, Json] = {**PROXY_OFF, **LIVE}
 POLICIES = [pytest.param(name, id=name) for name in ("auto", "reload", "never")]
 
@@ -35,6 +36,26 @@ def test_a_restart_is_made_or_owed_as_the_policy_says(
     assert plan.action is force
     assert plan.unapplied == owed
     assert plan.changes
+
+
+@pytest.mark.parametrize(
+    ("given", "restart", "force"),
+    [
+        pytest.param({}, "auto", Force.RESTART, id="restarted"),
+        pytest.param({}, "reload", Force.RELOAD, id="reload-only"),
+        pytest.param({}, "never", Force.RELOAD, id="never"),
+        pytest.param({"Swarm": SWARM}, "auto", Force.RELOAD, id="in-a-swarm"),
+    ],
+)
+def test_a_docker_that_loses_something_at_a_reload_is_restarted_where_that_ends_nothing(
+    given: dict[str, Json], restart: Restart, force: Force
+) -> None:
+    found = node(docker=info(ServerVersion="28.5.2", **given))
+
+    plan = plan_daemon_json(found, {"debug": True}, restart=restart)
+
+    assert plan.action is force
+    assert plan_daemon_json(found, {}, restart=restart).action is Force.NOTHING
 
 
 def test_what_needs_a_restart_is_refused_where_none_is_allowed() -> None:

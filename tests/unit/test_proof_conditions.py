@@ -45,6 +45,11 @@ def changed(**given: Any) -> Node:
         pytest.param(
             changed(docker=info(runtimes={"runsc": RUNSC})), "has not read", id="not-live"
         ),
+        pytest.param(
+            changed(docker={**APPLIED["docker"], "ServerVersion": "28.5.2"}),
+            "forgets host-gateway",
+            id="loses-something",
+        ),
         pytest.param(changed(ticks=6_001), "not known", id="another-dockerd-and-a-newer-file"),
         pytest.param(
             node(daemon_json='{"debug": true}', mtime_s=EARLIER_S), None, id="older-than-dockerd"
