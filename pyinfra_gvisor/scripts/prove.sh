@@ -180,7 +180,7 @@ why_not() {
     say "$reason" | tr -d '\r' | cut -c1-1000
 }
 
-start_all() { # sets started to the runtimes whose container runs
+start_all() { # sets started to the runtimes whose container runs, and leaves only those in named
     for runtime in $runtimes; do start_with_socket "$runtime" > "$work/start.$runtime" & done
     for runtime in $sealed; do start_sealed "$runtime" > "$work/sealed.$runtime" & done
     start_peer > "$work/peer" &
@@ -188,10 +188,12 @@ start_all() { # sets started to the runtimes whose container runs
     wait
     cat "$work/peer"
     for runtime in $sealed; do cat "$work/sealed.$runtime"; done
-    started=''
+    started='' asked=$named named=''
     for runtime in $runtimes; do
         cat "$work/start.$runtime"
-        if grep -q "	start	ok$" "$work/start.$runtime"; then started="$started $runtime"; fi
+        grep -q "	start	ok$" "$work/start.$runtime" || continue
+        started="$started $runtime"
+        case " $asked " in *" $runtime "*) named="$named $runtime" ;; esac
     done
     if [ -s "$work/peer" ]; then exit 1; fi # nothing can be proven without the peer; the reason is printed
     case " $started " in *' runc '*) ;; *) exit 1 ;; esac # nor without runc, the control

@@ -194,9 +194,10 @@ def test_a_runtime_that_does_not_start_is_not_proven(
         outcome = fleet.run("plain", data={**CURRENT, "gvisor_proof": "always"})
 
     assert outcome.code == 1
-    assert "runsc did not start: docker: Error response from daemon: " in outcome.stderr
+    assert "runsc did not start: Error response from daemon: " in outcome.stderr
     assert "not proven: runsc does not start; do not run strangers' code here" in outcome.stderr
     assert rows(outcome) == {}, "one cause, one line"
+    assert outcome.stderr.count("Error response from daemon: ") == 1
     assert no_leftovers(converged["plain"]) == ""
 
 
