@@ -153,14 +153,16 @@ def _tenants(picked: Iterable[Proposal]) -> Iterator[str]:
 
 def warnings(image: Image, found: Iterable[HostFound]) -> Iterator[str]:
     """Return why an image may be another than its name says: somebody can have given the name."""
-    name = next(iter(image.tags), "")
+    name = next(iter((*image.tags, *image.digests)), image.id)
     if not image.digests:
         yield (
             "no repository digest: the image was built or loaded on the node, not pulled. Whoever "
             "can build there can give it this name"
         )
-    elif other := sorted(_repositories(image.digests) - _repositories(image.tags)):
-        yield f"the digest is of another repository: {', '.join(other)}. The tag was given later"
+    elif later := sorted(_repositories(image.tags) - _repositories(image.digests)):
+        own = ", ".join(sorted(_repositories(image.digests)))
+        what = f"no digest is of {', '.join(later)}"
+        yield f"{what}: this tag was given later, to an image of {own}"
     if image.containerd:
         yield (
             "this node's image store gives built images a digest, too. Compare the id with the "

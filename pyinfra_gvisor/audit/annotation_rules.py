@@ -132,7 +132,7 @@ def _flags(running: Running) -> Iterator[tuple[Severity, str]]:
     }
     if not flags:
         return
-    profile = running.host.settings.proven_runtimes.get(running.container.runtime)
+    profile = running.profile
     network = profile.network if profile else "sandbox"
     opened = dangers([f"--{name}={value}" for name, value in flags.items()], network)
     evidence = ", ".join(f"{FLAG}{cut(name)}={cut(value)}" for name, value in flags.items())

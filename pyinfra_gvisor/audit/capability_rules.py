@@ -78,7 +78,7 @@ def _low_port(running: Running) -> Iterator[Seen]:
     runsc omits the sysctl by which Docker allows every port. Since 2026 the sentry keeps that
     capability (seen as CapEff 8141f whatever was dropped). gVisor's own network needs none.
     """
-    profile = running.host.settings.proven_runtimes.get(running.container.runtime)
+    profile = running.profile
     if not running.sandboxed or profile is None or profile.network != "host":
         return
     release = running.container.release

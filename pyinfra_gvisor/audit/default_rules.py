@@ -85,7 +85,8 @@ DEFAULT_RULES: tuple[Rule[Audited], ...] = (
         "image-not-accepted",
         Severity.HIGH,
         "An image of a known platform has an unknown id: Docker will refuse it as infrastructure",
-        "Look at the image, then run pyinfra-gvisor accept with its id. Or remove the image",
+        "Look at the image. If it is the platform's, run pyinfra-gvisor accept IMAGE_ID on the "
+        "controller: the finding has the id. Otherwise remove the image",
         _not_accepted,
     ),
     Rule(

@@ -20,6 +20,8 @@ from pyinfra_gvisor.node.places import Place
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.policy.selectors import exempted, must_be_sandboxed
 from pyinfra_gvisor.proof.verdict import fingerprint
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
+from pyinfra_gvisor.sandbox.verdict import asks_for_runc
 from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.wanted import planned
 
@@ -173,6 +175,19 @@ class Running:
     def sandboxed(self) -> bool:
         """Return True if it was seen in gVisor."""
         return self.container.sandboxed
+
+    @property
+    def profile(self) -> Runtime | None:
+        """
+        Return the declared runtime whose options it has; None if its runtime is not declared.
+
+        A sandbox that asked for runc came to the dispatcher: our program has the place of runc.
+        """
+        asked, info = self.container.runtime, self.host.node.info
+        entry = info.runtimes.get(asked) if info else None
+        if self.sandboxed and asks_for_runc(asked, entry):
+            asked = DEFAULT_RUNTIME
+        return self.host.settings.proven_runtimes.get(asked)
 
     def seen(self, evidence: str, severity: Severity | None = None) -> Seen:
         """Return a finding about it; only ``info`` if the policy does not require gVisor."""

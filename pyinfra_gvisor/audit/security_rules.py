@@ -101,7 +101,7 @@ def parsed(options: tuple[str, ...]) -> list[tuple[str, str]]:
 
 def _filters_inside(running: Running) -> bool:
     """Return True if the runtime also applies Docker's seccomp profile inside the sandbox."""
-    profile = running.host.settings.proven_runtimes.get(running.container.runtime)
+    profile = running.profile
     return profile is not None and profile.filters_inside
 
 

@@ -30,7 +30,11 @@ def read_accepted(path: Path) -> tuple[Infrastructure, ...]:
     try:
         return _read(path.resolve(), path.stat().st_mtime_ns, path.stat().st_size)
     except FileNotFoundError:
-        todo = "change to the directory of your fleet. pyinfra-gvisor accept writes this file"
+        todo = (
+            "change to the directory of your fleet, or restore this file from version control. If "
+            "nothing was accepted yet, run pyinfra-gvisor accept, which writes this file, or "
+            "remove gvisor_infrastructure"
+        )
         raise Problem(f"{path} does not exist in {Path.cwd()}", todo=todo) from None
     except OSError as error:
         raise Problem(f"{path}: cannot be read: {error.strerror}") from None

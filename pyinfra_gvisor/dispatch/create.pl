@@ -1,14 +1,15 @@
 # Runs in a wrapper, started by call.sh. Comes after the files that it uses. The wrapper sets $permits and $mounts
-# (directories), and $seal, or $policy and $marks (a directory), or all. Arguments: the command of the call, its log, which Docker reads, its
-# root, and the words of the call. Prints where the container runs. Fails closed: an error refuses the container.
+# (directories), and $seal, or $policy and $marks (a directory), or all. Arguments: how many seconds a decision may
+# take, the command of the call, its log, which Docker reads, its root, and the words of the call. Prints where the
+# container runs. Fails closed: an error refuses the container.
 use strict;
 use warnings;
 
 our ($policy, $seal, $marks, $permits, $mounts);
-my ($command, $log, $state, @call) = @ARGV;
+my ($limit_s, $command, $log, $state, @call) = @ARGV;
 # For a file that cannot be read, such as one on a network file system that does not answer. Without a handler the signal
 # ends perl, wherever it waits: call.sh says why.
-alarm 10;
+alarm $limit_s;
 my $where = eval { $command eq "start" ? started($call[-1]) : decided() };
 if (!defined $where) {
     my $why = $@;

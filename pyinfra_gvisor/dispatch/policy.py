@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pyinfra_gvisor.dispatch.shapes import SHAPES
+from pyinfra_gvisor.dispatch.shapes import COMPOSE_LABELS, PROJECT, PROJECT_DIR, SHAPES
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Like, Strict
 from pyinfra_gvisor.policy.selectors import Reason
@@ -88,9 +88,15 @@ class Infrastructure(Strict):
     capabilities: tuple[str, ...] = Field((), description="Capabilities that are added.")
     extra_hosts: tuple[str, ...] = Field((), description="Host names that are added.")
     auto_remove: bool | None = Field(None, description="Whether it has `--rm`. `None`: either.")
-    labels: dict[str, str] = Field(default_factory=dict, description="Labels that it must have.")
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="Labels that it must have. If compose starts it: "
+        "`com.docker.compose.project.working_dir`, or `com.docker.compose.project`.",
+    )
     without_labels: tuple[str, ...] = Field(
-        (), description="Prefixes of labels that it must not have."
+        (),
+        description="Prefixes of labels that it must not have. If compose does not start it: "
+        "`com.docker.compose.`.",
     )
 
     @field_validator("env_free")
@@ -130,6 +136,21 @@ class Infrastructure(Strict):
             if isinstance(value.get(key), list | tuple)
         }
         return {**shape.fixed, **value, **added}
+
+    @model_validator(mode="after")
+    def _of_a_known_project(self) -> Infrastructure:
+        """Refuse an entry of any compose project: the node sees no hook, and no file of compose."""
+        is_none = any(PROJECT.startswith(prefix) for prefix in self.without_labels)
+        if is_none or not {PROJECT, PROJECT_DIR}.isdisjoint(self.labels):
+            return self
+        raise Problem(
+            "does not say of which compose project the container may be, so somebody's compose "
+            "file could add post_start or configs, which run in it",
+            got=f"labels {', '.join(self.labels) or 'none'}, without_labels "
+            + (", ".join(self.without_labels) or "none"),
+            todo=f'add "without_labels": ["{COMPOSE_LABELS[0]}"], or, if compose starts it, add '
+            f"its label {PROJECT_DIR} to labels",
+        )
 
     def written(self) -> dict[str, Any]:
         """Return the entry as JSON, without what its shape says and without defaults."""

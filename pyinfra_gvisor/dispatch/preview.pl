@@ -1,11 +1,13 @@
-# Says what create.pl would decide about a container at its next start. Comes after docker_api.pl, places.pl,
-# container.pl, seal.pl, choose.pl and the variables that preview.py sets: $policy (undef: there is none), $seals by
-# name of a declared runtime, $default (the name of the default runtime), $takes_runc (whether containers that ask for
-# runc are handled like those that ask for nothing).
+# Says what create.pl would decide about a container at its next start. Comes after docker_api.pl, runc_names.pl,
+# places.pl, container.pl, seal.pl, choose.pl and the variables that preview.py sets: $policy (undef: there is none),
+# $seals by name of a declared runtime, $default (the name of the default runtime), $takes_runc (whether containers
+# that ask for runc are handled like those that ask for nothing).
 use strict;
 use warnings;
 
 package Preview;
+
+our $runtimes = {}; # what dockerd has registered, by name: preview_told.pl
 
 # Returns where a container would run ("runc", "sandbox" or "refused"), why, and when: at its next "start", or only
 # when it is "recreated", because it was created with a runtime that is not ours. Empty: nothing of ours decides.
@@ -16,12 +18,12 @@ sub place {
         return (sealed($container, $asked, "runtime $asked"), "start");
     }
     return () unless $Preview::policy;
-    my $when = $asked eq "" || $asked eq $Preview::default || $Preview::takes_runc && is_runc($asked) ? "start" : "recreated";
+    my $is_ours = $asked eq "" || $asked eq $Preview::default || $Preview::takes_runc && is_runc($asked);
     my ($where, $why) = Choose::where($container, $Preview::policy);
-    return ($where eq "sandbox" ? sealed($container, $Preview::default, $why) : ($where, $why), $when);
+    return ($where eq "sandbox" ? sealed($container, $Preview::default, $why) : ($where, $why), $is_ours ? "start" : "recreated");
 }
 
-sub is_runc { return $_[0] =~ m{^runc\z|(?:^|[./-])runc[.-]v[0-9]+\z|^io\.containerd\.runtime\.v1\.linux\z} }
+sub is_runc { return main::asks_for_runc($_[0], $runtimes->{$_[0]}) }
 
 sub sealed {
     my ($container, $runtime, $why) = @_;

@@ -14,7 +14,10 @@ from pyinfra_gvisor.scripts import program
 
 # With a policy the same code decides that creates containers: see `judge_program`.
 JUDGING = ("dispatch/container.pl", "dispatch/choose.pl", "dispatch/preview.pl")
-_BEFORE = ("scripts/json.pl", "scripts/docker_api.pl", "dispatch/places.pl", "dispatch/seal.pl")
+_BEFORE = (
+    *("scripts/json.pl", "scripts/docker_api.pl", "sandbox/runc_names.pl"),
+    *("dispatch/places.pl", "dispatch/seal.pl"),
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ print "preview told\n";
 sub told {
     my ($code, $body) = ask("GET", "/info", 20);
     die "Docker answers HTTP $code to /info\n" unless $code == 200;
-    my $root = Container::bytes(Json::decode($body)->{DockerRootDir}) // die "Docker names no data root\n";
+    my $info = Json::decode($body);
+    my $root = Container::bytes($info->{DockerRootDir}) // die "Docker names no data root\n";
+    $Preview::runtimes = Container::bytes($info->{Runtimes} // {});
     ($code, $body) = ask("GET", "/containers/json?all=1", 20);
     die "Docker answers HTTP $code to /containers/json\n" unless $code == 200;
     local $SIG{ALRM} = sub { die "no decision within 20 s\n" };

@@ -15,6 +15,9 @@ PERMITS = "/run/pyinfra-gvisor/permits"  # where containers of ours run, by cont
 MOUNTS = "/run/pyinfra-gvisor/mounts"  # what must be mounted when they start, by container id
 BUILDS = "/run/pyinfra-gvisor/builds"  # where runsc keeps the state of build steps
 
+# How long the judge may take. A hundred containers that start at once after a boot take turns.
+LIMIT_S = 60
+
 # How the name of runc ends while a program of ours has its place, and the program's second line.
 ASIDE = ".pyinfra-gvisor"
 MARK = "# pyinfra-gvisor has the place of runc."
@@ -35,7 +38,7 @@ def judge_program() -> str:
 
 def seal_text() -> str:
     """Return the shell code of a runtime with a seal, before the line that starts runsc."""
-    return script("dispatch/call", "dispatch/seal", mounts=MOUNTS)
+    return script("dispatch/call", "dispatch/seal", limit_s=LIMIT_S, mounts=MOUNTS)
 
 
 def seal_given(seal: Seal, judge: str) -> str:
@@ -54,7 +57,7 @@ def dispatch_text(sandbox: str) -> str:
     + sandbox: path of the wrapper that starts sandboxes
     """
     given = {"marks": MARKS, "sandbox": sandbox, "builds": BUILDS, "aside": ASIDE}
-    return script("dispatch/call", "dispatch/dispatch", **given)
+    return script("dispatch/call", "dispatch/dispatch", limit_s=LIMIT_S, **given)
 
 
 def runc_text(places: str, dispatcher: str, *, retired: bool) -> str:

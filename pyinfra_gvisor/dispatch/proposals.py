@@ -17,7 +17,9 @@ from pyinfra_gvisor.dispatch.pulled import (
     Pulled,
 )
 from pyinfra_gvisor.dispatch.shapes import (
+    COMPOSE_LABELS,
     HEALTHCHECK,
+    PROJECT,
     PROJECT_DIR,
     SHAPES,
     Shape,
@@ -27,7 +29,7 @@ from pyinfra_gvisor.dispatch.shapes import (
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.redaction import secrets_in_words
 
-_PROJECT = ("com.docker.compose.project", "com.docker.compose.service", PROJECT_DIR)
+_KEPT_LABELS = (PROJECT, "com.docker.compose.service", PROJECT_DIR)
 # What choose.pl does not allow any infrastructure, as HostConfig names it.
 _NEVER = (
     *("Privileged", "Devices", "DeviceRequests"),
@@ -277,7 +279,8 @@ def _asked_for(container: Container) -> dict[str, Any]:
         "capabilities": tuple(host.get("CapAdd") or ()),
         "extra_hosts": tuple(host.get("ExtraHosts") or ()),
         "auto_remove": bool(host.get("AutoRemove")),
-        "labels": {name: labels[name] for name in _PROJECT if name in labels},
+        "labels": {name: labels[name] for name in _KEPT_LABELS if name in labels},
+        "without_labels": () if {PROJECT, PROJECT_DIR} & {*labels} else COMPOSE_LABELS[:1],
     }
 
 

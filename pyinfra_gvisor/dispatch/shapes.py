@@ -9,6 +9,7 @@ from typing import Any
 
 SOCKET = "/var/run/docker.sock:/var/run/docker.sock"
 COMPOSE_LABELS = ("com.docker.compose.", "com.docker.stack.", "com.docker.swarm.")
+PROJECT = "com.docker.compose.project"
 PROJECT_DIR = "com.docker.compose.project.working_dir"
 HEALTHCHECK = "healthcheck"
 

@@ -17,7 +17,7 @@ from pyinfra_gvisor.scripts import encoded, program, script
 SILENT_S, FAST_S, PER_ANSWER_S, MOST_S = 60, 120, 400, 3600
 VERDICTS = (
     *("scripts/json.pl", "scripts/docker_api.pl"),
-    *("sandbox/process.pl", "sandbox/verdict.pl", "sandbox/ground.pl"),
+    *(f"sandbox/{name}.pl" for name in ("process", "runc_names", "verdict", "ground")),
     "scripts/prove_verdict.pl",
 )
 # Reserved by RFC 2606, and kept resolvable by IANA: https://www.iana.org/help/example-domains

@@ -1,5 +1,5 @@
 # Collect the facts that verdicts on a node depend on, and judge one container. Loaded after docker_api.pl,
-# process.pl and verdict.pl.
+# process.pl, runc_names.pl and verdict.pl.
 sub judged_container { # $told: docker inspect's answer; returns the process, and state, why and release of verdict.pl
     my ($told, $ground) = @_;
     my $asked = $told->{HostConfig}{Runtime} || "runc";

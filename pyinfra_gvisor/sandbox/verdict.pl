@@ -1,7 +1,7 @@
-# Decide on the node, as verdict.py does, whether a container runs in gVisor. The same cases test both.
+# Decide on the node, as verdict.py does, whether a container runs in gVisor. The same cases test both. Comes after
+# runc_names.pl.
 # $container: {asked, process: {executable, argv0, file, given, sha256}}; $ground: {runtimes, wrappers, programs,
 # sums, takes_runc}, all as verdict.py describes them. Returns (state, why, release).
-my $runc_shim = qr{(?:^|[./-])runc[.-]v[0-9]+\z|^io\.containerd\.runtime\.v1\.linux\z};
 
 sub verdict {
     my ($container, $ground) = @_;
@@ -20,16 +20,12 @@ sub handled { # whose runsc handles a runtime, and a verdict if that already exc
     if ($ground->{takes_runc} && asks_for_runc($asked, $entry)) { return "ours" }
     if (!$entry) {
         if ($asked eq "runc") { return ("older", bare("runc is not gVisor")) } # Docker 20.10: not listed after a reload
-        if ($asked =~ m{[./]}) {
-            my $is_runc = $asked =~ $runc_shim;
-            my $why = "a containerd shim handles its runtime";
-            return ("older", $is_runc ? bare($why) : unknown($why));
-        }
+        if ($asked =~ m{[./]}) { return ("older", by_a_shim($asked, $entry)) }
         return ("older", unknown("its runtime is not registered in dockerd"));
     }
     my $path = $entry->{path} // "";
     my ($name) = $path =~ m{([^/]*)\z};
-    if ($path eq "") { return ("older", unknown("a containerd shim handles its runtime")) }
+    if ($path eq "") { return ("older", by_a_shim($asked, $entry)) }
     if ($path =~ m{^/opt/gvisor/runtimes/}) {
         my ($sum) = $path =~ m{^/opt/gvisor/runtimes/[a-z0-9]+-[0-9]{8}\.[0-9]+-([0-9a-f]{8})\z};
         if ($sum && substr($ground->{wrappers}{$path} // "", 0, 8) eq $sum) { return "ours" }
@@ -43,10 +39,9 @@ sub handled { # whose runsc handles a runtime, and a verdict if that already exc
     return ("older", unknown("unknown program $name handles its runtime"));
 }
 
-sub asks_for_runc { # whether containerd finds the program of this runtime by the name of runc
-    my ($asked, $entry) = @_;
-    if ($entry && ($entry->{path} // "") ne "") { return $entry->{path} eq "runc" }
-    return $asked eq "runc" || !$entry && $asked =~ $runc_shim;
+sub by_a_shim {
+    my $why = "a containerd shim handles its runtime";
+    return asks_for_runc(@_) ? bare($why) : unknown($why);
 }
 
 sub of_ours {

@@ -10,7 +10,7 @@ sandboxed. ``verdict.pl`` decides the same on the node; tests check both with on
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -65,10 +65,16 @@ class Process(Reading):
 
 
 class RuntimeEntry(Reading):
-    """A runtime that the running dockerd has registered."""
+    """
+    A runtime that the running dockerd has registered: a program with arguments, or a shim.
+
+    ``shim`` is the type of a shim of containerd, and ``options`` are those of this shim.
+    """
 
     path: str | None = None
     arguments: tuple[str, ...] | None = Field(None, alias="runtimeArgs")
+    shim: str | None = Field(None, alias="runtimeType")
+    options: dict[str, Any] | None = None
 
 
 class Ground(Reading):
@@ -109,6 +115,22 @@ def judge(asked: str, process: Process, ground: Ground) -> Verdict:
     return _of_ours(process, ground) if handler == "ours" else _of_an_older_set_up(process)
 
 
+def asks_for_runc(asked: str, entry: RuntimeEntry | None) -> bool:
+    """
+    Return True if containerd finds the program of a runtime by the name of runc.
+
+    + asked: the runtime's name
+    + entry: what dockerd has registered by this name; None for nothing
+    """
+    if entry is None:
+        return asked == "runc" or bool(_RUNC_SHIM.search(asked))
+    if entry.path:
+        return entry.path == "runc"
+    # Docker reads the names of a shim's options in several spellings: go-toml.
+    elsewhere = any(name.lower() == "binaryname" for name in entry.options or ())
+    return asked == "runc" or (bool(_RUNC_SHIM.search(entry.shim or "")) and not elsewhere)
+
+
 def release_of(path: str) -> str | None:
     """Return the release of the wrapper at ``path``; None if no wrapper of ours has such a path."""
     found = WRAPPER_PATH.fullmatch(path)
@@ -128,19 +150,18 @@ def _handled(asked: str, ground: Ground) -> tuple[Literal["ours", "older"], Verd
     The verdict is None if gVisor handles the runtime.
     """
     entry = ground.runtimes.get(asked)
-    if ground.takes_runc and _asks_for_runc(asked, entry):
+    if ground.takes_runc and asks_for_runc(asked, entry):
         return "ours", None
     if entry is None:
         if asked == "runc":  # Docker 20.10 no longer lists runc after a reload
             return "older", _bare("runc is not gVisor")
         if re.search(r"[./]", asked):  # moby: IsPermissibleC8dRuntimeName
-            told = _bare if _RUNC_SHIM.search(asked) else _unknown
-            return "older", told("a containerd shim handles its runtime")
+            return "older", _by_a_shim(asked, entry)
         return "older", _unknown("its runtime is not registered in dockerd")
     path = entry.path or ""
     name = path.rsplit("/", 1)[-1]
     if not path:
-        return "older", _unknown("a containerd shim handles its runtime")
+        return "older", _by_a_shim(asked, entry)
     if path.startswith(RUNTIMES_DIR + "/"):
         if is_as_written(path, ground.wrappers.get(path, "")):
             return "ours", None
@@ -154,11 +175,9 @@ def _handled(asked: str, ground: Ground) -> tuple[Literal["ours", "older"], Verd
     return "older", _unknown(f"unknown program {name} handles its runtime")
 
 
-def _asks_for_runc(asked: str, entry: RuntimeEntry | None) -> bool:
-    """Return True if containerd finds the program of this runtime by the name of runc."""
-    if entry is not None and entry.path:
-        return entry.path == "runc"
-    return asked == "runc" or (entry is None and bool(_RUNC_SHIM.search(asked)))
+def _by_a_shim(asked: str, entry: RuntimeEntry | None) -> Verdict:
+    told = _bare if asks_for_runc(asked, entry) else _unknown
+    return told("a containerd shim handles its runtime")
 
 
 def _of_ours(process: Process, ground: Ground) -> Verdict:

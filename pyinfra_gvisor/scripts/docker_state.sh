@@ -7,7 +7,7 @@ docker_state() {
     if command -v docker > /dev/null; then printf 'docker_client %s\n' "$(docker --version)"; fi
     if [ ! -S "$socket" ]; then return 0; fi
     if ! command -v perl > /dev/null; then
-        echo 'docker_error perl-base is not installed on the node, and Docker cannot be asked without it; install perl-base'
+        echo 'docker_error perl-base is not installed on the node, and Docker cannot be asked without it; install perl-base, a package that every Debian and Ubuntu has'
         return 0
     fi
     set -- "$socket" "${wide:-}"

@@ -29,7 +29,11 @@ from tests.unit.observations import CONTROL, SANDBOX, output
 
 DEFAULT = "gvisordefault"
 ON: dict[str, Any] = {"gvisor_default": "sandbox"}
-ENTRY = {"image": f"sha256:{'a' * 64}", "reason": "the platform's own helper"}
+ENTRY = {
+    "image": f"sha256:{'a' * 64}",
+    "reason": "the platform's own helper",
+    "without_labels": ["com.docker.compose."],
+}
 WITH_POLICY: dict[str, Any] = {**ON, "gvisor_infrastructure": [ENTRY]}
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 SHOP = RuntimeUser(name="shop", running=True, runtime=DEFAULT)

@@ -65,6 +65,7 @@ def infrastructure(**changes: Any) -> dict[str, Any]:
         "reason": "routes requests to every app",
         "command": ("sleep", "1000"),
         "env": (f"PASSWORD={SECRET}",),
+        "without_labels": ("com.docker.compose.",),
         **changes,
     }
 

@@ -57,7 +57,8 @@ def test_entries_are_sorted_so_that_a_change_is_a_small_diff() -> None:
 
 
 def test_what_others_wrote_stays_and_the_same_container_is_replaced() -> None:
-    others, old = entry(shape=None, name="agent"), entry(reason="another reason")
+    others = entry(shape=None, name="agent", without_labels=["com.docker.compose."])
+    old = entry(reason="another reason")
 
     assert merged([others, old], [entry()]) == (others, entry())
 
@@ -139,7 +140,11 @@ def test_settings_that_name_a_missing_file_say_what_to_do(
 
     _, problems = load_settings({"gvisor_infrastructure": "infrastructure.json"})
 
-    assert f"does not exist in {tmp_path}" in problems["gvisor_infrastructure"]
+    assert problems["gvisor_infrastructure"] == (
+        f"infrastructure.json does not exist in {tmp_path}; change to the directory of your fleet, "
+        "or restore this file from version control. If nothing was accepted yet, run "
+        "pyinfra-gvisor accept, which writes this file, or remove gvisor_infrastructure"
+    )
 
 
 def test_an_entry_adds_to_its_shape_but_changes_nothing_of_it() -> None:

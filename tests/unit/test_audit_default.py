@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.audit.default_rules import DEFAULT_RULES
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.parts.divert.files import PROGRAM
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.report.document import HostReport
@@ -15,7 +17,7 @@ from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import load_settings
 from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.cases.proven import INSTALLED, RELEASE, proven_answer
-from tests.unit.answers import Running, after, answer, compact, installed, node
+from tests.unit.answers import Running, after, answer, compact, info, installed, node
 from tests.unit.audited import COOLIFY, app, audited, found, ids
 
 BARE: dict[str, Any] = {"runtime": "runc", "executable": "/usr/bin/node", "argv0": "node"}
@@ -254,3 +256,56 @@ def test_the_default_runtime_has_the_options_of_the_runtime_of_its_sandboxes() -
     report = judged(*installed(old), *shop.lines(), place(shop, "sandbox"))
 
     assert "container-low-port" in ids(report)
+
+
+_SUM, _PLACE = "5" * 64, "/usr/sbin/runc"
+TAKES_RUNC = (
+    *(f"divert place {_PLACE}", f"divert small {_SUM}  {_PLACE}"),
+    *(f"divert is 755:0:0 2600 {_PLACE}", f"divert is 755:0:0 9 {_PLACE}.pyinfra-gvisor"),
+    *(f"divert sum {_SUM} {PROGRAM}", f"divert stat 755:0:0 {PROGRAM}"),
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("runc", id="runc"),
+        pytest.param("io.containerd.runc.v2", id="a-shim"),
+        pytest.param("x.runc.v2", id="a-shim-that-is-not-listed"),
+        pytest.param("compat", id="a-registered-alias"),
+    ],
+)
+def test_a_sandbox_that_asked_for_runc_has_the_options_of_the_default_runtime(name: str) -> None:
+    runsc = {"network": "host", "flags": ["--oci-seccomp"]}
+    settings = {"gvisor_default": "sandbox-all", "gvisor_runtimes": {"runsc": runsc}}
+    alias = {"compat": {"runtimeType": "io.containerd.runc.v2"}}
+    old = "20240729.0"  # in which the host's network needs a capability for low ports
+    shop = app(
+        runtime=name,
+        executable=f"/opt/gvisor/releases/{old}/runsc",
+        given={
+            "Ports": ["80/tcp"],
+            "SecurityOpt": ["seccomp=unconfined"],
+            "Annotations": {"dev.gvisor.flag.net-raw": "true"},
+        },
+    )
+
+    report = audited(
+        *(*TAKES_RUNC, *installed(old), *shop.lines()),
+        place(shop, "sandbox", asked=name),
+        settings=settings,
+        answer=answer(**{**INSTALLED, "docker": info(runtimes=alias)}),
+    )
+
+    about = {item.id: item for item in found(report).values() if item.subject == "shop"}
+    assert report.containers[0].sandboxed
+    assert "container-low-port" in about
+    assert about["container-seccomp"].severity is Severity.MEDIUM
+    assert about["container-annotation"].severity is Severity.HIGH
+
+
+def test_the_remedy_about_an_image_says_what_to_type_and_where_its_id_is() -> None:
+    (rule,) = (item for item in DEFAULT_RULES if item.id == "image-not-accepted")
+
+    assert "run pyinfra-gvisor accept IMAGE_ID on the controller" in rule.remedy
+    assert "the finding has the id" in rule.remedy

@@ -227,7 +227,12 @@ def test_a_node_that_does_not_answer_is_a_failure_though_the_others_are_changed(
 
 
 def test_entries_of_others_stay(here: Path, answer: Callable[..., Runs]) -> None:
-    theirs = {"image": f"sha256:{'e' * 64}", "reason": "our own agent", "name": "agent"}
+    theirs = {
+        "image": f"sha256:{'e' * 64}",
+        "reason": "our own agent",
+        "name": "agent",
+        "without_labels": ["com.docker.compose."],
+    }
     (here / FILE).write_text(json.dumps([theirs]))
     answer(FOUND)
 

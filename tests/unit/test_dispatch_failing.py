@@ -24,10 +24,12 @@ def node(tmp_path: Path) -> Judged:
     return found
 
 
-def has_time(node: Judged) -> None:
-    """Give the judge 50 s: the machine of a test may be busy."""
-    judge = node.wrapper["judge"]
-    judge.write_text(judge.read_text().replace("alarm 10;", "alarm 50;"))
+def limit(node: Judged, runtime: str, limit_s: int) -> None:
+    """Give the judge of a runtime less than its 60 s."""
+    wrapper = node.wrapper[runtime]
+    text = wrapper.read_text()
+    assert text.count("\nlimit_s=60\n") == 1
+    wrapper.write_text(text.replace("\nlimit_s=60\n", f"\nlimit_s={limit_s}\n"))
 
 
 def failed(node: Judged, runtime: str = "gvisor") -> str:
@@ -36,6 +38,19 @@ def failed(node: Judged, runtime: str = "gvisor") -> str:
     assert said.startswith("refused: ")
     assert not node.marks.exists()
     return said.removeprefix("refused: ")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_without_perl_the_message_says_what_to_install(node: Judged, runtime: str) -> None:
+    wrapper, perl = node.wrapper[runtime], node.root / "no-perl"
+    wrapper.write_text(wrapper.read_text().replace("/usr/bin/perl", str(perl)))
+
+    said = failed(node, runtime)
+
+    assert said == (
+        f"{perl} is missing, so this container was not started; "
+        "install perl-base, a package that every Debian and Ubuntu has"
+    )
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -98,13 +113,12 @@ def test_a_judge_that_hangs_is_ended_by_its_own_alarm(node: Judged, runtime: str
     path = node.bundle / "config.json"
     path.unlink()
     os.mkfifo(path)
-    judge = node.wrapper["judge"]
-    judge.write_text(judge.read_text().replace("alarm 10;", "alarm 1;"))
+    limit(node, runtime, 1)
 
     said = failed(node, runtime)
 
     assert said == (
-        "no decision within 10 s, so this container was not started; "
+        "no decision within 1 s, so this container was not started; "
         "check file systems that do not answer"
     )
     assert int(signal.SIGALRM) + 128 == 142  # call.sh
@@ -172,7 +186,6 @@ def test_missing_files_of_docker_refuse(node: Judged) -> None:
 def test_a_flood_of_values_hides_nothing(
     node: Judged, runtime: str, much: dict[str, dict[str, object]]
 ) -> None:
-    has_time(node)
     (node.data / "containers" / ID / "config.v2.json").unlink()
     (node.data / "containers" / ID / "hostconfig.json").unlink()
     (node.data / "containers" / ID).rmdir()
@@ -186,7 +199,6 @@ def test_a_flood_of_values_hides_nothing(
 def test_a_flood_of_annotations_in_the_specification_hides_no_namespace(
     node: Judged,
 ) -> None:
-    has_time(node)
     node.spec(
         annotations={**{f"a{n}": "" for n in range(70000)}, "dev.gvisor.x": "1"},
         namespaces=[],

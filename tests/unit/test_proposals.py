@@ -103,6 +103,15 @@ def test_a_service_of_compose_is_accepted_with_its_project() -> None:
     assert (entry.shape, entry.labels) == ("compose", labels)
 
 
+def test_a_container_that_compose_did_not_start_is_accepted_without_composes_labels() -> None:
+    labels = {"com.docker.swarm.service.name": "edge"}
+    (found,) = proposals(pulled(PLAIN, container("edge", of=PLAIN, labels=labels)))
+
+    entry = entry_of(found)
+
+    assert (entry.labels, entry.without_labels) == ({}, ("com.docker.compose.",))
+
+
 def test_a_node_exporter_of_compose_is_accepted_with_its_project() -> None:
     one = image("quay.io/prometheus/node-exporter:v1")
     labels = {"com.docker.compose.project.working_dir": "/srv/edge"}
@@ -410,9 +419,9 @@ def test_several_files_are_refused() -> None:
         file_of(found, chosen(found, [IMAGE], None))
 
 
-def warned(*found: HostFound, name: str = IMAGE) -> list[str]:
+def warned(*found: HostFound, name: str = IMAGE, shape: str | None = None) -> list[str]:
     """The warnings about what is chosen."""
-    said = cards(found, chosen(found, [name], None))
+    said = cards(found, chosen(found, [name], shape))
     return [line.removeprefix("WARNING  ") for line in said if line.startswith("WARNING")]
 
 
@@ -429,7 +438,40 @@ def test_an_image_without_a_digest_was_made_on_the_node() -> None:
 def test_a_tag_that_was_given_to_another_repositorys_image_is_seen() -> None:
     (text,) = warned(found_on({**image(), "RepoDigests": [f"evil/x@sha256:{'d' * 64}"]}))
 
-    assert text.startswith("the digest is of another repository: docker.io/evil/x")
+    assert text == (
+        "no digest is of docker.io/coollabsio/coolify-helper: this tag was given later, to an "
+        "image of docker.io/evil/x"
+    )
+
+
+def test_an_image_that_was_pulled_by_its_digest_has_no_tag_and_no_warning() -> None:
+    assert warned(found_on({**image(), "RepoTags": []}), shape="coolify-helper") == []
+
+
+def test_a_second_tag_that_was_given_on_the_node_is_seen() -> None:
+    own = image()
+    tags = [f"evil/x:{number}" for number in range(2)] + own["RepoTags"]
+
+    (text,) = warned(
+        found_on({**own, "RepoTags": tags, "RepoDigests": [f"evil/x@sha256:{'d' * 64}"]})
+    )
+
+    assert text.startswith("no digest is of docker.io/coollabsio/coolify-helper: ")
+
+
+def test_a_digest_of_one_more_repository_is_no_doubt_about_the_tag() -> None:
+    own = image()
+    digests = [*own["RepoDigests"], f"mirror.example.com/x@sha256:{'e' * 64}"]
+
+    assert warned(found_on({**own, "RepoDigests": digests})) == []
+
+
+def test_without_a_tag_containerds_digest_is_what_to_compare() -> None:
+    found = found_on({**image(), "RepoTags": [], "Containerd": True})
+
+    (text,) = warned(found, shape="coolify-helper")
+
+    assert text.endswith(f"inspect {image()['RepoDigests'][0]}")
 
 
 def test_with_containerds_store_a_digest_proves_nothing() -> None:

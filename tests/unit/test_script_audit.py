@@ -167,7 +167,10 @@ def test_without_perl_nothing_is_guessed(tmp_path: Path) -> None:
         seen = parse_observed(machine.output().rstrip("\n").split("\n"))
 
     assert seen.node.info is None
-    assert "perl-base is not installed" in (seen.node.docker_error or "")
+    assert seen.node.docker_error == (
+        "perl-base is not installed on the node, and Docker cannot be asked without it; "
+        "install perl-base, a package that every Debian and Ubuntu has"
+    )
 
 
 def test_where_a_container_is_and_since_when_is_seen(machine: Machine) -> None:

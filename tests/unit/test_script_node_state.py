@@ -231,7 +231,10 @@ def test_what_a_policy_says_is_not_taken_for_what_its_wrapper_starts(machine: Ma
     directory = machine.gvisor / "runtimes"
     directory.mkdir(parents=True)
     entry = Infrastructure(
-        image=f"sha256:{'a' * 64}", reason="its command is odd", command=("\nexec /bin/sh --evil",)
+        image=f"sha256:{'a' * 64}",
+        reason="its command is odd",
+        command=("\nexec /bin/sh --evil",),
+        without_labels=("com.docker.compose.",),
     )
     found = wrappers("20260928.0", {"runsc": Runtime()}, Dispatch("runsc", (entry,)))
     for item in found:

@@ -114,6 +114,40 @@ def test_infrastructure_and_others_are_told_apart_whatever_runtime_they_were_cre
     assert "user" in places[other].why
 
 
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [
+        pytest.param("runc", "start", id="runc"),
+        pytest.param("io.containerd.runc.v2", "start", id="a-shim"),
+        pytest.param("x.runc.v2", "start", id="a-shim-that-is-not-listed"),
+        pytest.param("io.containerd.runtime.v1.linux", "start", id="the-oldest-shim"),
+        pytest.param("compat", "start", id="a-registered-alias"),
+        pytest.param("swapped", "recreated", id="an-alias-with-another-program"),
+        pytest.param("like.runc.v2", "recreated", id="another-program-by-a-name-like-runcs"),
+        pytest.param("crun", "recreated", id="another-program"),
+        pytest.param("nobody", "recreated", id="not-registered"),
+    ],
+)
+def test_who_asks_for_runc_by_any_of_its_names_comes_to_the_dispatcher(
+    tmp_path: Path, name: str, when: str
+) -> None:
+    shim = {"runtimeType": "io.containerd.runc.v2"}
+    registered = {
+        "compat": shim,
+        "swapped": {**shim, "options": {"BinaryName": "/usr/bin/crun"}},
+        "like.runc.v2": {"path": "/usr/bin/crun"},
+        "crun": {"path": "/usr/bin/crun"},
+    }
+    all_of_runc = preview(Dispatch("runsc", (), takes_runc=True), SEALS, "gvisordefault")
+    docker = Docker(tmp_path, all_of_runc)
+    told = {**info(runtimes=registered), "DockerRootDir": str(docker.root)}
+    identity = write_container(docker.root, 1, host={"Runtime": name})
+
+    places = docker.node([identity], answers={"/info": says(compact(told))}).places
+
+    assert (places[identity].where, places[identity].when) == ("sandbox", when)
+
+
 def test_a_container_that_asks_for_a_declared_runtime_never_gets_runc(docker: Docker) -> None:
     place = docker.place(host={"Runtime": "runsc"})
 

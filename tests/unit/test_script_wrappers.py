@@ -128,6 +128,24 @@ def test_a_program_that_perl_refuses_is_told_and_no_wrapper_is_written(
     assert not (tmp_path / "runtimes").exists()
 
 
+def test_without_perl_no_program_is_written_and_what_to_install_is_told(tmp_path: Path) -> None:
+    path = f"{tmp_path}/runtimes/one-20240729.0-00000000"
+    text = script("install_wrappers", host="n", release="20240729.0")
+
+    ran = run(
+        text.replace("/usr/bin/perl", f"{tmp_path}/no-perl"),
+        path,
+        encoded(f"#!{tmp_path}/no-perl\nuse strict;\n"),
+    )
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"gvisor.runtimes: one on n: {tmp_path}/no-perl is missing; "
+        "install perl-base, a package that every Debian and Ubuntu has\n"
+    )
+    assert not (tmp_path / "runtimes").exists()
+
+
 def test_the_programs_of_a_default_runtime_are_compiled_and_written_but_not_run(
     tmp_path: Path,
 ) -> None:

@@ -15,7 +15,11 @@ from tests.unit.loaded_settings import good, problems_of
 ON = {"gvisor_default": "sandbox"}
 IMAGE = f"sha256:{'a' * 64}"
 REASON = "the platform's own helper"
-ENTRY = {"image": IMAGE, "reason": REASON}
+ENTRY = {
+    "image": IMAGE,
+    "reason": REASON,
+    "labels": {"com.docker.compose.project": "edge"},
+}
 WHY = "the team that builds images needs it"
 
 
@@ -144,6 +148,16 @@ def test_what_the_default_runtime_cannot_be_is_told_by_the_key_that_is_wrong(
         pytest.param(
             {"name": "(?{die})"}, "['0']['name'] not a plain regular expression", id="code"
         ),
+        pytest.param(
+            {"labels": {"managed": "yes"}, "without_labels": ["com.docker.swarm."]},
+            "['0'] does not say of which compose project the container may be, so somebody's "
+            "compose file could add post_start or configs, which run in it, got labels managed, "
+            "without_labels com.docker.swarm.; add "
+            '"without_labels": ["com.docker.compose."], or, if compose starts it, add its label '
+            "com.docker.compose.project.working_dir to labels",
+            id="of-whose-compose-project",
+        ),
+        pytest.param({"labels": {}}, "['0'] does not say of which compose", id="no-label-at-all"),
         pytest.param(
             {"comand": ["x"]}, "['0']['comand'] unknown key, got ['x']; use command", id="key"
         ),
@@ -291,6 +305,24 @@ def test_a_container_that_asks_for_no_runtime_gets_the_declared_one(
     assert dispatch.runtime == runtime
 
 
+@pytest.mark.parametrize(
+    "says",
+    [
+        pytest.param({"labels": {"com.docker.compose.project": "edge"}}, id="project"),
+        pytest.param(
+            {"labels": {"com.docker.compose.project.working_dir": "/srv/edge"}}, id="directory"
+        ),
+        pytest.param({"without_labels": ["com.docker.compose."]}, id="no-project"),
+        pytest.param({"without_labels": ["x.", "com.docker."]}, id="no-label-of-dockers"),
+        pytest.param({"without_labels": [""]}, id="no-label"),
+    ],
+)
+def test_an_entry_says_of_which_compose_project_its_container_may_be(says: dict[str, Any]) -> None:
+    settings = good(gvisor_infrastructure=[{"image": IMAGE, "reason": REASON, **says}])
+
+    assert len(settings.infrastructure) == 1
+
+
 def test_without_a_default_runtime_a_policy_waits_and_docker_decides() -> None:
     settings = good(gvisor_infrastructure=[ENTRY], gvisor_default_runtime="none")
 
@@ -301,6 +333,9 @@ def test_without_a_default_runtime_a_policy_waits_and_docker_decides() -> None:
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in SHAPES])
 def test_an_entry_may_be_of_each_known_shape(name: str) -> None:
-    settings = good(**ON, gvisor_infrastructure=[{**ENTRY, "shape": name}])
+    labels = {"labels": ENTRY["labels"]} if name == "compose" else {}
+    entry = {"image": IMAGE, "reason": REASON, "shape": name, **labels}
+
+    settings = good(**ON, gvisor_infrastructure=[entry])
 
     assert settings.infrastructure[0].title == name

@@ -34,6 +34,7 @@ def script_text(preview: Preview | None = None) -> str:
         "scripts/json.pl",
         "scripts/docker_api.pl",
         "sandbox/process.pl",
+        "sandbox/runc_names.pl",
         "sandbox/verdict.pl",
         "sandbox/ground.pl",
     )

@@ -16,7 +16,10 @@ from pyinfra_gvisor.scripts import program
 TABLE = json.loads(Path(__file__).with_name("cases.json").read_text())
 CASES = [pytest.param(case, id=case["id"]) for case in TABLE["cases"]]
 PERL = (
-    program("scripts/json.pl", "scripts/docker_api.pl", "sandbox/process.pl", "sandbox/verdict.pl")
+    program(
+        *("scripts/json.pl", "scripts/docker_api.pl"),
+        *(f"sandbox/{name}.pl" for name in ("process", "runc_names", "verdict")),
+    )
     + r"""
 binmode STDOUT, ":utf8";
 local $/;
