@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import WAIVERS, Audit, sh
 from tests.node.dispatching import IMAGE, KINDS, Ground, in_sandbox
 from tests.node.egress_nodes import at_once

@@ -12,6 +12,8 @@ from tests.node.running import CURRENT, Fleet, no_leftovers
 FILE = "/etc/docker/daemon.json"
 UNPROVEN = {**CURRENT, "gvisor_proof": "never"}
 """The proof has tests of its own, and takes most of such a run."""
+FORGETFUL = ("docker-28",)
+"""Nodes whose Docker is restarted where others are reloaded: 28.0 to 29.2 forget host-gateway."""
 
 
 def keys(**own: Any) -> dict[str, Any]:
