@@ -21,7 +21,8 @@ HOOK
     exit 0
 fi
 
-rm "$root/etc/systemd/system/systemd-udevd.service" # prepare.sh masks it for containers
+# What prepare.sh sets for containers.
+rm "$root/etc/systemd/system/systemd-udevd.service" "$root/etc/systemd/journald.conf.d/container.conf"
 printf '/dev/vda / ext4 defaults 0 1\n' >"$root/etc/fstab"
 printf 'nameserver 10.0.2.3\n' >"$root/etc/resolv.conf"
 printf '127.0.0.1 localhost\n' >"$root/etc/hosts"

@@ -29,6 +29,10 @@ MaxStartups 200
 MaxSessions 100
 SSHD
 
+# A privileged container sees the machine's kernel log: each node's journal would have all of it.
+mkdir -p "$root/etc/systemd/journald.conf.d"
+printf '[Journal]\nReadKMsg=no\n' >"$root/etc/systemd/journald.conf.d/container.conf"
+
 # A privileged container sees the machine's consoles: no login prompt may appear on them.
 for unit in getty.target console-getty.service systemd-udevd.service; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"

@@ -53,7 +53,7 @@ while [ ! -e "$dir/code" ]; do
         echo "the script on the node was killed before it ended; run again, the next run finishes the work" >&2
         exit 1
     fi
-    sleep 0.1
+    sleep 0.2
 done
 cat "$dir/out"
 cat "$dir/err" >&2
