@@ -1,4 +1,4 @@
-"""A node where a run that gives or takes the place of runc stops before one of its steps."""
+"""A node where a run that gives or takes the place of runc is killed before one of its steps."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ from tests.node.running import CURRENT
 
 STEPS = ("ln", "cp", "mv", "rm", "chmod", "mkdir", "rmdir", "umount", "dpkg-divert", "systemctl")
 # On a file system that a power cut empties.
-AT, CALLS, POWER, THERE = "/run/stop-at", "/run/calls", "/run/wait-for-power", "/run/at-step"
-# Whoever calls the program with this number stops before it: with all its processes, or until the
-# power is cut.
+AT, CALLS = "/run/stop-at", "/run/calls"
+# Whoever calls the program with this number stops before it, with all its processes.
 STOPPER = f"""#!/bin/sh
 calls=$(($(cat {CALLS} 2> /dev/null || echo 0) + 1))
 echo $calls > {CALLS}
 if [ "$calls" = "$(cat {AT} 2> /dev/null)" ]; then
-    if [ -e {POWER} ]; then : > {THERE}; exec sleep 1000; fi
     /usr/bin/kill -9 -- "-$(ps -o pgid= "$$" | tr -d ' ')"
 fi
 exec "/usr/bin/${{0##*/}}" "$@"
@@ -46,7 +44,7 @@ class Steps:
     def clean(self) -> None:
         """Remove these programs."""
         paths = " ".join(f"/usr/local/bin/{name}" for name in STEPS)
-        sh(self.node, f"/usr/bin/rm -f {paths} {AT} {CALLS} {THERE} {POWER}")
+        sh(self.node, f"/usr/bin/rm -f {paths} {AT} {CALLS}")
 
     def read(self) -> Node:
         """Return the node as facts read it."""
@@ -71,7 +69,7 @@ class Steps:
         command = self.command(wanted=wanted)
         if not command:
             return True
-        sh(self.node, f"echo {stop_at} > {AT}; /usr/bin/rm -f {CALLS} {THERE}")
+        sh(self.node, f"echo {stop_at} > {AT}; /usr/bin/rm -f {CALLS}")
         ran = self.node.exec("setsid", "--wait", *command)
         sh(self.node, f"/usr/bin/rm -f {AT}")  # runtimes use these programs too
         assert ran.code == 0 or stop_at, ran.stderr

@@ -45,23 +45,19 @@ BUNDLE = """{"ociVersion": "1.0.0",
     "process": {"args": ["/busybox", "uname", "-v"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
     "root": {"path": "rootfs"}, "mounts": [{"destination": "/proc", "type": "proc", "source": "p"}],
     "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]}}"""
-# A package like Debian's, of the runc that is on the node. Arguments: version, name, path of runc.
-PACKAGE = r"""
+# A package like Debian's, with the symbolic link that is in it. Arguments: version, its runc.
+PACKAGE = f"""
 set -eu
 tree=$(mktemp -d)
-mkdir -p "$tree/DEBIAN" "$tree${3%/*}" "$tree/usr/share/doc/$2"
-for path in /usr/sbin/runc.pyinfra-gvisor /usr/bin/runc.pyinfra-gvisor; do
-    if [ -e "$path" ]; then cp -p "$path" "$tree$3"; fi
-done
-printf '%s' "$1" >> "$tree$3" # another file; the loader ignores what follows
-echo "$1" > "$tree/usr/share/doc/$2/version"
-printf '%s\n' "Package: $2" "Version: $1" "Architecture: $(dpkg --print-architecture)" \
+mkdir -p "$tree/DEBIAN" "$tree/usr/sbin" "$tree/usr/bin" "$tree/usr/share/doc/runc"
+cp -p "$2" "$tree{RUNC}"
+if [ -L /usr/bin/runc ]; then cp -P /usr/bin/runc "$tree/usr/bin/runc"; fi
+echo "$1" > "$tree/usr/share/doc/runc/version"
+printf '%s\\n' 'Package: runc' "Version: $1" "Architecture: $(dpkg --print-architecture)" \\
     'Maintainer: nobody <nobody@localhost>' 'Description: test' > "$tree/DEBIAN/control"
 dpkg-deb -Znone --root-owner-group -b "$tree" /root/package.deb > /dev/null
-sha256sum < "$tree$3" | cut -d' ' -f1
-rm -rf "$tree"
 dpkg -i /root/package.deb > /dev/null 2>&1
-rm /root/package.deb
+rm -rf "$tree" /root/package.deb
 """
 # Docker's package instead of Debian's.
 PACKAGE_OF_ANOTHER = """
@@ -195,19 +191,25 @@ def test_the_audit_says_so_and_a_deploy_repairs_it(taken: Ground, fault: str) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_its_package_is_installed_again_and_upgraded_beside_it(taken: Ground, kind: str) -> None:
+def test_its_package_is_upgraded_and_the_original_installed_again_beside_it(
+    taken: Ground, kind: str
+) -> None:
     node = taken.nodes[kind]
     version = sh(node, "dpkg-query -W -f '${Version}' runc")
     before = processes(node)
+    sh(node, f"cp -p {ASIDE} /root/original; cp {ASIDE} /root/upgrade")
+    sh(node, "echo z1 >> /root/upgrade")  # the loader ignores what follows
 
-    for new in (version, f"{version}+z1"):
-        installed = node.exec("sh", "-c", PACKAGE, "sh", new, "runc", RUNC)
+    for new, file in ((f"{version}+z1", "/root/upgrade"), (version, "/root/original")):
+        installed = node.exec("sh", "-c", PACKAGE, "sh", new, file)
         assert installed.code == 0, installed.stderr
-        assert sh(node, f"sha256sum < {ASIDE} | cut -d' ' -f1") == installed.stdout
+        sh(node, f"cmp {file} {ASIDE}")
         assert run_of(node, "runc") == GVISOR_KERNEL
-    restart_docker(node)
+        restart_docker(node)
+        sh(node, f"cmp {file} {ASIDE}")
+        assert run_of(node, "runc") == GVISOR_KERNEL
+    sh(node, "rm /root/original /root/upgrade")
 
-    assert run_of(node, "runc") == GVISOR_KERNEL
     assert processes(node) == before
     assert taken.run(kind, **ALL).idle
 
