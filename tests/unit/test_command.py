@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from runpy import run_path
 
@@ -268,9 +269,13 @@ def test_a_run_that_is_interrupted_has_failed(here: Path) -> None:
     ) as process:
         until(started.exists)
 
-        os.killpg(process.pid, signal.SIGINT)
+        for _ in range(6):  # again, as people do: pyinfra's handler may run where it ends nothing
+            os.killpg(process.pid, signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+                break
 
-        assert process.wait(30) == 1
+        assert process.returncode == 1
 
 
 def test_pyinfras_exit_code_for_a_wrong_command_line_is_not_handed_on(
