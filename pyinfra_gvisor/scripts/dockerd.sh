@@ -38,7 +38,7 @@ reload_dockerd() {
     accepted=yes
 }
 
-dockerd_time() { date '+%s.%N'; } # on this node, as dockerd is
+dockerd_time() { docker_quick info --format '{{.SystemTime}}'; }
 
 # Lists all reload events. Comparing two such lists works even if the clock is set in between.
 reloads() {
