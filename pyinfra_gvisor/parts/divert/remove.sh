@@ -6,7 +6,8 @@ set -eu
 
 forget() { # directory: what runsc leaves there beside the states of sandboxes, of which there are none any more
     if [ -e "$1/null-netns" ]; then
-        if grep -q " $1/null-netns " /proc/self/mountinfo; then umount "$1/null-netns"; fi
+        # Sandboxes that start at once mount it one over the other.
+        while grep -q " $1/null-netns " /proc/self/mountinfo; do umount "$1/null-netns"; done
         rm -f "$1/null-netns"
     fi
     if [ "$1" = "$builds" ]; then rm -rf "$1"; fi
