@@ -27,7 +27,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.transactions import keys
+from tests.node.transactions import FORGETFUL, keys
 from tests.node.watching import within
 
 RUN = {
@@ -233,7 +233,7 @@ def test_a_stopped_container_counts(
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_an_upgrade_a_new_runtime_and_the_way_back_lose_no_request(
+def test_an_upgrade_a_new_runtime_and_the_way_back_lose_no_request_but_by_a_restart(
     ground: Ground,
     told: dict[str, tuple[set[str], Outcome, set[str], set[str]]],
     tmp_path: Path,
@@ -256,7 +256,10 @@ def test_an_upgrade_a_new_runtime_and_the_way_back_lose_no_request(
     assert (outcome.code, back.code) == (0, 0), outcome.text + back.text
     assert LATER != RELEASE
     assert f"-{LATER}-" in runs
-    assert failed == failed_then == set()
+    lost = OVER_IPV6 if name in FORGETFUL else set()
+    assert failed | failed_then <= lost
+    foretold = "published ports that refuse connections for less than a second"
+    assert (foretold in outcome.stderr, foretold in back.stderr) == (bool(lost), bool(lost))
     assert daemon_json(node) == before
     assert ground.answers(name) == set(ground.ports(name))
 
