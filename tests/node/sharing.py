@@ -28,15 +28,10 @@ LABS = {
 FIXTURES = ("nodes", "dispatch", "faulty", "names", "proving", "coolify", "egress")
 # Files that make nodes of their own, under names of their own.
 OWN = (
-    *("test_divert_steps", "test_divert"),
-    *("test_power_cuts", "test_reach", "test_remove", "test_docker_29", "test_parts"),
+    *("test_power_cuts", "test_reach", "test_divert_steps", "test_divert"),
+    *("test_documented_commands", "test_remove", "test_docker_29", "test_parts"),
     *("test_watch", "test_engine", "test_resolver_namespaces", "test_proof_egress", "test_lab"),
-    *(
-        "test_egress_audit",
-        "test_kernel",
-        "test_coolify_versions",
-        "test_documented_commands",
-    ),
+    *("test_egress_audit", "test_kernel", "test_coolify_versions"),
 )
 
 
