@@ -171,7 +171,7 @@ class Cuts:
         How long a step takes changes with what else the machine does: where the cut came too late,
         the node goes there and back, and the next one comes earlier, at last with the step's begin.
         """
-        for share in (1 / 3, 1 / 12, 0.0):
+        for share in (1 / 6, 1 / 24, 0.0):
             self.declare(state, other_release=other_release)
             place, took_s = self._longest(step) if share else (0, 0.0)
             outcome = self.run(step, place, took_s * share)
