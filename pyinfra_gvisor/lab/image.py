@@ -1,19 +1,25 @@
-"""Node images: built with mmdebstrap once for each recipe, even if several processes ask."""
+"""Node images: built once for each recipe, even if several processes ask."""
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 
 from docker import DockerClient
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
 
 from pyinfra_gvisor.lab import recipe
-from pyinfra_gvisor.lab.build import Tell, building
+from pyinfra_gvisor.lab.build import Build, Tell, building
 from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.spec import FLAVOUR_DEFAULT, Flavour, LabError
+from pyinfra_gvisor.lab.spec import FLAVOUR_DEFAULT, FLAVOURS, Flavour, LabError
+
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 
 def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: Tell) -> str:
@@ -22,7 +28,8 @@ def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: 
     tag = recipe.image_tag(flavour)
     with cache.lock(f"image-{flavour.name}"):
         if not _is_there(flavour, tag, client=client, cache=cache):
-            _build(flavour, tag, client=client, cache=cache, tell=tell)
+            build = _add if flavour.base else _build
+            build(flavour, tag, client=client, cache=cache, tell=tell)
         _remove_older(flavour, tag, client=client, tell=tell)
     return tag
 
@@ -69,6 +76,59 @@ def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, te
         if _leaves_runsc(flavour):
             package.replace(cache.runsc_package)
     tell(f"built {tag} in {monotonic() - began_s:.0f} s")
+
+
+def _add(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, tell: Tell) -> None:
+    """Build an image in a container of its base's image."""
+    base = FLAVOURS[str(flavour.base)]
+    base_tag = ensure_image(base, client=client, cache=cache, tell=tell)
+    began_s = monotonic()
+    tell(f"building {tag} on {base_tag}, once")
+    repository, _, name = tag.partition(":")
+    changes = "\n".join(recipe.image_changes(flavour))
+    try:
+        with (
+            building(flavour.name, cache=cache, tell=tell) as build,
+            _container(base_tag, flavour, client=client) as container,
+        ):
+            for command in recipe.additions(flavour):
+                _run_in(container, command, build)
+            container.commit(repository, name, changes=changes)
+    except DockerException as error:
+        raise LabError(f"lab: Docker cannot build {tag}", because=error) from error
+    tell(f"built {tag} in {monotonic() - began_s:.0f} s")
+
+
+@contextmanager
+def _container(image: str, flavour: Flavour, *, client: DockerClient) -> Iterator[Container]:
+    """A running container with this machine's network, in place of one that was left behind."""
+    name = f"{recipe.IMAGE_REPOSITORY}-{flavour.name}"
+    with suppress(NotFound):
+        client.containers.get(name).remove(force=True, v=True)
+    container = client.containers.create(
+        image,
+        ["sleep", "infinity"],
+        name=name,
+        network_mode="host",
+        labels={recipe.LABEL: name},
+        environment={key: os.environ[key] for key in _PROXIES if key in os.environ},
+    )
+    try:
+        container.start()
+        yield container
+    finally:
+        container.remove(force=True, v=True)
+
+
+def _run_in(container: Container, command: list[str], build: Build) -> None:
+    ran = container.exec_run(command)
+    said = ran.output.decode(errors="replace") if isinstance(ran.output, bytes) else ""
+    with build.log.open("a", encoding="utf-8") as file:
+        file.write(said)
+    if ran.exit_code != 0:
+        last = next((line for line in reversed(said.splitlines()) if line), "no output")
+        what = f"lab: {command[3]} failed with exit code {ran.exit_code}"
+        raise LabError(what, because=last, todo=f"see {build.log}")
 
 
 def _remove_older(flavour: Flavour, tag: str, *, client: DockerClient, tell: Tell) -> None:

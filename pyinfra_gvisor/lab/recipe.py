@@ -51,6 +51,11 @@ SYSVINIT = "/sbin/lab-init"
 STOP_SIGNAL = {"systemd": "SIGRTMIN+3", "sysvinit": "SIGTERM"}
 """The signal that halts a node, by its PID 1."""
 
+_NOTHING_STARTS = (
+    "printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d"
+)
+"""Keeps packages from starting services: README.policy-rc.d of Debian's init-system-helpers."""
+
 SYSTEMD_WITHOUT_CGROUP_V1 = 256
 """Since 256 systemd boots on cgroup v1 only if forced to, since 258 not at all: its NEWS."""
 
@@ -111,8 +116,19 @@ def _mmdebstrap(
     ]
 
 
+def additions(flavour: Flavour) -> list[list[str]]:
+    """Return the commands that add to the image of a flavour's base, in a container of it."""
+    base = FLAVOURS[str(flavour.base)]
+    commands = [["sh", "-c", _NOTHING_STARTS, "policy-rc.d"]]
+    if flavour.docker_suite and flavour.docker_suite != base.docker_suite:
+        later = ("/", flavour.suite, flavour.docker_suite)
+        commands.append(["sh", "-c", resource("later-docker.sh"), "later-docker.sh", *later])
+    packages = [name for name in flavour.packages if name not in base.packages]
+    return [*commands, ["sh", "-c", resource("add.sh"), "add.sh", *packages]]
+
+
 def image_changes(flavour: Flavour) -> list[str]:
-    """Return the changes for `docker import`."""
+    """Return the changes for `docker import` and `docker commit`."""
     return ['CMD ["/sbin/init"]', f"LABEL {IMAGE_LABEL}={flavour.name}"]
 
 
@@ -124,8 +140,14 @@ def image_flavour(flavour: Flavour) -> Flavour:
 def image_tag(flavour: Flavour) -> str:
     """Return ``repository:tag``; the tag changes with the recipe."""
     flavour = image_flavour(flavour)
-    command = mmdebstrap_command(flavour, prepare="prepare.sh", tar="node.tar", runsc="runsc.deb")
-    recipe = [*command, *image_changes(flavour), resource("prepare.sh")]
+    if flavour.base:
+        added = [word for command in additions(flavour) for word in command]
+        recipe = [image_tag(FLAVOURS[flavour.base]), *added, *image_changes(flavour)]
+    else:
+        command = mmdebstrap_command(
+            flavour, prepare="prepare.sh", tar="node.tar", runsc="runsc.deb"
+        )
+        recipe = [*command, *image_changes(flavour), resource("prepare.sh")]
     return f"{IMAGE_REPOSITORY}:{flavour.name}-{_digest(recipe)}"
 
 
@@ -135,7 +157,8 @@ def disk_name(flavour: Flavour, arch: str) -> str:
     command = disk_command(
         flavour, arch, prepare="prepare.sh", prepare_vm="prepare-vm.sh", root="root"
     )
-    recipe = [*command, resource("prepare.sh"), resource("prepare-vm.sh")]
+    scripts = ("prepare.sh", "later-docker.sh", "prepare-vm.sh")
+    recipe = [*command, *(resource(name) for name in scripts)]
     return f"{flavour.name}-{arch}-{_digest(recipe)}"
 
 

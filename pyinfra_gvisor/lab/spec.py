@@ -60,6 +60,7 @@ class Flavour:
     ``docker_suite``: a later suite for docker.io and docker-cli, if not ``suite``.
     ``init``: PID 1, which starts sshd and dockerd: systemd, or a shell that calls init scripts.
     ``image``: the flavour whose image this one boots, if it has none of its own.
+    ``base``: the flavour to whose image this one's adds something; None: it is built from nothing.
     ``built_docker``: the image store of the lab's own Docker; None: Debian's Docker.
     ``firewall``: dockerd's firewall backend, which only Docker 29 and later can choose.
     """
@@ -71,6 +72,7 @@ class Flavour:
     docker_suite: str | None = None
     init: Literal["systemd", "sysvinit"] = "systemd"
     image: str | None = None
+    base: str | None = None
     built_docker: Literal["overlay2", "containerd"] | None = None
     firewall: Literal["iptables", "nftables"] = "iptables"
 
@@ -88,7 +90,12 @@ FLAVOURS: dict[str, Flavour] = {
     for flavour in (
         FLAVOUR_DEFAULT,
         Flavour("debian-12", "bookworm", 252, ("docker.io", "wget")),
-        Flavour("debian-13-docker-28", "trixie", 257, ("docker.io", "docker-cli", "curl"), "forky"),
+        replace(
+            FLAVOUR_DEFAULT,
+            name="debian-13-docker-28",
+            docker_suite="forky",
+            base=FLAVOUR_DEFAULT.name,
+        ),
         _variant("debian-13-docker-29", built_docker="overlay2"),
         _variant("debian-13-docker-29-containerd", built_docker="containerd"),
         _variant("debian-13-docker-29-nftables", built_docker="containerd", firewall="nftables"),

@@ -1,4 +1,4 @@
-"""Flavours of the lab with the packages that tests need on a node: an image each, made once."""
+"""Flavours of the lab with the packages that tests need on a node, on top of their own images."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ PACKAGES = (
 def equipped(name: str) -> Flavour:
     """Return the lab's flavour of that name with ``PACKAGES``; one image for each distribution."""
     flavour = FLAVOURS[name]
+    base = flavour.image or name
     return replace(
         flavour,
-        name=f"{flavour.image or name}-equipped",
+        name=f"{base}-equipped",
         image=None,
+        base=base,
         packages=tuple(sorted({*flavour.packages, *PACKAGES})),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,13 +133,19 @@ def test_another_recipe_is_another_image(other: Flavour) -> None:
 
 
 @pytest.mark.parametrize(
-    "file",
-    [pytest.param("prepare.sh", id="image"), pytest.param("lived-in.json", id="lived-in")],
+    ("flavour", "file"),
+    [
+        pytest.param(TRIXIE, "prepare.sh", id="image"),
+        pytest.param(TRIXIE, "lived-in.json", id="lived-in"),
+        pytest.param(FORKY_DOCKER, "prepare.sh", id="image-of-the-base"),
+        pytest.param(FORKY_DOCKER, "later-docker.sh", id="later-docker"),
+        pytest.param(FORKY_DOCKER, "add.sh", id="addition"),
+    ],
 )
 def test_an_edited_file_of_the_recipe_is_another_node(
-    file: str, monkeypatch: pytest.MonkeyPatch
+    flavour: Flavour, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = NodeSpec(TRIXIE, lived_in=True)
+    spec = NodeSpec(flavour, lived_in=True)
     before = recipe.spec_label(spec)
     original = recipe.resource
 
@@ -147,6 +154,18 @@ def test_an_edited_file_of_the_recipe_is_another_node(
     )
 
     assert recipe.spec_label(spec) != before
+
+
+def test_only_what_a_flavour_has_more_is_added_to_the_image_of_its_base() -> None:
+    more = replace(FORKY_DOCKER, base=FORKY_DOCKER.name, packages=(*FORKY_DOCKER.packages, "jq"))
+
+    later, added = recipe.additions(FORKY_DOCKER)[1:], recipe.additions(more)[1:]
+
+    assert [command[3:] for command in later] == [
+        ["later-docker.sh", "/", "trixie", "forky"],
+        ["add.sh"],
+    ]
+    assert [command[3:] for command in added] == [["add.sh", "jq"]]
 
 
 def test_a_lived_in_node_is_not_taken_for_a_plain_one() -> None:
@@ -167,7 +186,7 @@ def test_no_mirror_is_named_anywhere() -> None:
                 "\n".join(recipe.mmdebstrap_command(flavour, prepare="p", tar="t", runsc="r"))
                 for flavour in FLAVOURS.values()
             ),
-            recipe.resource("prepare.sh"),
+            *(recipe.resource(name) for name in ("prepare.sh", "later-docker.sh", "add.sh")),
         ]
     )
 
