@@ -142,7 +142,7 @@ def test_words_have_their_colours_on_a_terminal_alone(tmp_path: Path) -> None:
 
 
 def test_a_spinner_turns_on_a_terminal_alone(tmp_path: Path) -> None:
-    slow = {**PLAIN, "fake_delay": 1}
+    slow = {**PLAIN, "fake_delay": 0.3}
     fleet, deploy = hosts(tmp_path, run_1=slow), DEPLOYS / "gvisor.py"
 
     shown = on_terminal(tmp_path, fleet, deploy, "-y", columns=80)

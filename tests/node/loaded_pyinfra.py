@@ -7,6 +7,7 @@ with the exit code; the child goes on as ``python -m pyinfra`` does.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -118,6 +119,7 @@ def _main() -> None:
     for found in walk_packages(pyinfra_gvisor.__path__[:1], f"{pyinfra_gvisor.__name__}."):
         if not found.name.endswith("__main__"):
             import_module(found.name)
+    gc.freeze()  # what is loaded stays: a run need not look through it again
     arguments = _next_run()
     if arguments is not None:
         sys.argv = ["pyinfra", *arguments]

@@ -20,7 +20,7 @@ from tests.node.running import CURRENT, Fleet, Outcome
 
 SPECS = {
     "names-20": NodeSpec(equipped("debian-12")),
-    "names-26": NodeSpec(equipped("debian-13"), lived_in=True),
+    "names-26": NodeSpec(equipped("debian-13")),
     "names-28": NodeSpec(equipped("debian-13-docker-28")),
     "names-29": NodeSpec(equipped("debian-13-docker-29-nftables")),
 }

@@ -1,8 +1,9 @@
 """
-A whole deploy whose node loses power in the middle of a step: each step, one after the other.
+Whole deploys whose node loses power in the middle of a step: each step, one after the other.
 
 The node changes between two declared states, so that every step of a deploy has work to do: parts
-come and go, and some changes bring another release.
+come and go, and each change brings another release. The run after a cut loses power in the next
+step, until one comes through: what is half done adds up, as on a node whose power comes and goes.
 """
 
 from __future__ import annotations
@@ -49,25 +50,13 @@ MANY: dict[str, Any] = {
     "gvisor_watch": True,
 }
 
-# Where the power is cut, in a change to which state, and whether that brings another release. Each
-# change begins where the one before it has ended.
-CUTS = (
-    ("Block kernel modules and set sysctls", MANY, False),
-    ("Allow blocked kernel modules and revert sysctls", FEW, False),
-    ("Apply the egress firewall", MANY, False),
-    ("Remove the egress firewall", FEW, False),
-    ("Install the DNS resolver for sandboxes", MANY, False),
-    ("Remove the DNS resolver for sandboxes", FEW, False),
-    ("Install the watch for containers outside gVisor", MANY, False),
-    ("Remove the watch for containers outside gVisor", FEW, False),
-    ("Prove isolation", MANY, False),
-    ("Write runtime wrappers", FEW, True),
-    ("Install runsc", MANY, True),
-    ("Prove the new release", FEW, True),
-    ("Apply daemon.json", MANY, True),
-    ("Update the runsc link", FEW, True),
-    ("Remove unused releases", MANY, True),
-)
+SHARES = (1 / 6, 1 / 24, 0.0)
+"""
+Where in a step the power is cut, as a share of how long it took without a cut.
+
+How long a step takes changes with what else the machine does: where a cut came too late, the next
+one comes earlier, at last with the step's begin.
+"""
 
 SHARED = """
 [Unit]
@@ -84,6 +73,7 @@ WantedBy=sysinit.target
 DEPLOY = """
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from time import monotonic
@@ -93,6 +83,7 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra_gvisor.deploys.gvisor import run_node
 
 directory = Path({directory!r})
+cuts = {cuts!r}
 seen = []
 
 
@@ -107,11 +98,13 @@ def timed(whole, self, *args, **kwargs):
     if hash_ is None:
         return whole(self, *args, **kwargs)
     (name,) = self.state.get_op_meta(hash_).names
-    name = name.removeprefix("gVisor | ")
+    name = re.sub(" [0-9.]+$", "", name.removeprefix("gVisor | "))
     place = len([step for step, _ in seen if step == name])
     seen.append([name, None])
-    if {cut!r} and name.startswith({cut!r}) and place == {place!r}:
-        gevent.spawn_later({after_s!r}, cut_power)
+    if cuts and name in cuts and place == cuts[name][0]:
+        (directory / "meant").write_text(name)
+        gevent.spawn_later(cuts[name][1], cut_power)
+        cuts.clear()
     began_s = monotonic()
     try:
         return whole(self, *args, **kwargs)
@@ -129,86 +122,80 @@ run_node()
 
 @dataclass
 class Cuts:
-    """One node that loses power, and how long each command of each step takes on it."""
+    """One node that loses power, and which steps have to be cut yet."""
 
     fleet: Fleet
     directory: Path
     declared: dict[str, Any] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
-    took: dict[tuple[str, bool], list[float]] = field(default_factory=dict)
-    """The seconds of each command, by step and whether the run brings parts."""
+    took: dict[str, list[float]] = field(default_factory=dict)
+    """The seconds of each command, by step."""
+    tries: dict[str, int] = field(default_factory=dict)
+    """How many cuts came too late in each step that has not been cut."""
 
     @property
     def node(self) -> LabNode:
         return self.fleet.nodes[NAME]
 
-    def declare(self, state: dict[str, Any], *, other_release: bool) -> None:
-        """Change what is declared."""
-        release = {key: self.declared.get(key, CURRENT[key]) for key in CURRENT}
-        if other_release:
-            name = f"{FIRST_RELEASE + next(self.numbers)}.0"
-            archive = release_archive(current_archive(), name, self.directory)
-            release |= {
-                "gvisor_release": name,
-                "gvisor_source": str(archive),
-                "gvisor_sha512": dict.fromkeys(CURRENT["gvisor_sha512"], sha512(archive)),
-            }
-        self.declared = {**release, **state, "gvisor_keep_releases": 1}
+    def declare(self, state: dict[str, Any]) -> None:
+        """Change what is declared, and its release."""
+        name = f"{FIRST_RELEASE + next(self.numbers)}.0"
+        archive = release_archive(current_archive(), name, self.directory)
+        self.declared = {
+            "gvisor_release": name,
+            "gvisor_source": str(archive),
+            "gvisor_sha512": dict.fromkeys(CURRENT["gvisor_sha512"], sha512(archive)),
+            **state,
+            "gvisor_keep_releases": 1,
+        }
 
-    def run(self, cut: str = "", place: int = 0, after_s: float = 0) -> Outcome:
-        """A run to what is declared; the power is cut so long after a command of a step begins."""
-        for name in ("steps", "cut"):
+    def run(self, cuts: dict[str, tuple[int, float]] | None = None) -> Outcome:
+        """
+        A run to what is declared.
+
+        ``cuts``: for each step in which the power may be cut, in which of its commands and how many
+        seconds after that begins. The first of these steps that the run comes to is cut.
+        """
+        for name in ("steps", "cut", "meant"):
             (self.directory / name).unlink(missing_ok=True)
         deploy = self.directory / "deploy.py"
-        values = {"directory": str(self.directory), "cut": cut, "place": place, "after_s": after_s}
+        values = {"directory": str(self.directory), "cuts": cuts or {}}
         deploy.write_text(DEPLOY.format(pid=_first_process(self.node), **values))
         return self.fleet.run(NAME, data=self.declared, deploy=deploy)
 
-    def cut(self, step: str, state: dict[str, Any], *, other_release: bool) -> None:
-        """
-        Change to a state, and cut the power in the middle of a step.
-
-        How long a step takes changes with what else the machine does: where the cut came too late,
-        the node goes there and back, and the next one comes earlier, at last with the step's begin.
-        """
-        for share in (1 / 6, 1 / 24, 0.0):
-            self.declare(state, other_release=other_release)
-            place, took_s = self._longest(step) if share else (0, 0.0)
-            outcome = self.run(step, place, took_s * share)
-            where = self.directory / "cut"
-            if where.exists():
-                wait_until_off(self.node)
-                if where.read_text().startswith(step):
-                    assert outcome.code != 0, outcome.text
-                    return
-                self.node.start()
-            self.settle()
-            self.declare(FEW if state is MANY else MANY, other_release=False)
-            self.settle()
-        pytest.fail(f"no cut came in {step}")
-
-    def settle(self) -> None:
-        """Bring the node to what is declared."""
-        outcome = self.run()
-        assert outcome.code == 0, outcome.text
+    def runs_with_cuts(self) -> Iterator[str]:
+        """Run until a run comes through; say before each next one where the power was cut."""
+        where, meant = self.directory / "cut", self.directory / "meant"
+        late: set[str] = set()
+        while True:
+            outcome = self.run({step: self._middle(step) for step in set(self.tries) - late})
+            if where.exists() and self.tries.pop(where.read_text(), None) is not None:
+                assert outcome.code != 0, outcome.text
+            if meant.exists() and meant.read_text() in self.tries:
+                self.tries[meant.read_text()] += 1
+                late.add(meant.read_text())
+            if not where.exists():
+                assert outcome.code == 0, outcome.text
+                return
+            wait_until_off(self.node)
+            self.node.start()
+            yield where.read_text()
 
     def learn(self) -> None:
-        """Keep how long each command of the last run took."""
+        """Bring the node to what is declared, and keep how long each command took."""
+        outcome = self.run()
+        assert outcome.code == 0, outcome.text
         seen = json.loads((self.directory / "steps").read_text())
-        for name in {name for name, _ in seen}:
-            took = [took_s for step, took_s in seen if step == name]
-            self.took[name, self.brings_parts] = took
+        for name in {name for name, _ in seen} - set(self.took):
+            self.took[name] = [took_s for step, took_s in seen if step == name]
+            self.tries[name] = 0
 
-    @property
-    def brings_parts(self) -> bool:
-        """Whether what is declared has parts."""
-        return "gvisor_watch" in self.declared
-
-    def _longest(self, cut: str) -> tuple[int, float]:
-        """Which of a step's commands took longest, and its seconds."""
-        found = {parts: took for (name, parts), took in self.took.items() if name.startswith(cut)}
-        took = found.get(self.brings_parts) or found[not self.brings_parts]
-        return took.index(max(took)), max(took)
+    def _middle(self, step: str) -> tuple[int, float]:
+        """Which of a step's commands took longest, and when to cut it."""
+        took, tries = self.took[step], self.tries[step]
+        if tries >= len(SHARES) - 1:
+            return 0, 0.0
+        return took.index(max(took)), max(took) * SHARES[tries]
 
 
 def wait_until_off(node: LabNode) -> None:
@@ -234,9 +221,8 @@ def cuts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cuts]:
         sh(made[NAME], "systemctl enable --quiet --now shared")
         directory = tmp_path_factory.mktemp("cuts")
         cuts = Cuts(Fleet(made, directory), directory)
-        for state, other_release in ((MANY, False), (FEW, True)):
-            cuts.declare(state, other_release=other_release)
-            cuts.settle()
+        for state in (MANY, FEW):
+            cuts.declare(state)
             cuts.learn()
             for name, runtime in APPS.items():
                 if name not in processes(cuts.node):
@@ -244,37 +230,38 @@ def cuts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cuts]:
         yield cuts
 
 
-def test_every_step_of_a_deploy_is_cut_in_one_of_the_tests(cuts: Cuts) -> None:
-    steps = {name for name, _ in cuts.took}
-
-    missing = {name for name in steps if not any(name.startswith(cut) for cut, _, _ in CUTS)}
-
-    assert missing == set()
-
-
-@pytest.mark.parametrize(
-    ("step", "state", "other_release"),
-    [
-        pytest.param(*cut, id=f"{cut[0].lower().replace(' ', '-')}-{number}")
-        for number, cut in enumerate(CUTS)
-    ],
-)
-def test_a_power_cut_in_the_middle_of_a_step_leaves_no_app_down_and_the_next_run_gets_there(
-    cuts: Cuts, step: str, state: dict[str, Any], other_release: bool
+@pytest.mark.parametrize("state", [MANY, FEW], ids=["bring-parts", "take-them-away"])
+def test_power_cuts_in_the_middle_of_steps_leave_no_app_down_and_the_last_run_gets_there(
+    cuts: Cuts, state: dict[str, Any]
 ) -> None:
+    change_with_cuts(cuts, state)
+
+
+def test_every_step_was_cut(cuts: Cuts) -> None:
+    for _ in SHARES[1:]:
+        for state in (MANY, FEW):
+            if cuts.tries:
+                change_with_cuts(cuts, state)
+
+    assert cuts.took
+    assert cuts.tries == {}
+
+
+def change_with_cuts(cuts: Cuts, state: dict[str, Any]) -> None:
+    """Change to a state with a cut in every step that has not been cut, and look at each."""
     node = cuts.node
     if node.state != "running":  # what a failed test has left
         node.start()
-
-    cuts.cut(step, state, other_release=other_release)
-    node.start()
-
-    assert node.exec("test", "-e", PENDING).code == 1, "undone or finished at boot"
-    for name in APPS:
-        wait_for(node, f"docker exec {name} true", timeout_s=20)
+    cuts.declare(state)
     running = processes(node)
-    first, second = cuts.run(), cuts.run()
-    assert first.code == 0, first.text
+
+    for step in cuts.runs_with_cuts():
+        assert node.exec("test", "-e", PENDING).code == 1, f"undone or finished at boot: {step}"
+        for name in APPS:
+            wait_for(node, f"docker exec {name} true", timeout_s=20)
+        running = processes(node)
+
+    second = cuts.run()
     assert second.idle, second.text
     assert processes(node) == running
     assert leftovers(node, parts=state is MANY) == []

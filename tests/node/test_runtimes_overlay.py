@@ -8,6 +8,7 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from tests.node.running import Fleet, remove_container, start_container
+from tests.node.story import ENDS
 from tests.node.transactions import UNPROVEN, assert_as_declared
 
 pytestmark = pytest.mark.slow
@@ -19,7 +20,7 @@ OVERLAYS = {
 WRITTEN = "/written"
 
 
-@pytest.fixture(scope="module", params=["lived-in", "docker-20", "docker-29"])
+@pytest.fixture(scope="module", params=ENDS)
 def ready(
     request: pytest.FixtureRequest,
     brought: dict[str, LabNode],

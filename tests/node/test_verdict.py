@@ -17,6 +17,7 @@ from tests.node.running import (
     remove_container,
     start_container,
 )
+from tests.node.story import ENDS
 from tests.node.watching import TEXTFILES, have_none, have_watch, journal, look_now, metrics, within
 
 # A program at a path like ours, with a name that is no text and has lines of ours.
@@ -40,7 +41,7 @@ facts = (AuditState, CoolifyState, Generations, NodeState, ReleaseUsers, Runtime
 assert [fact for fact in facts if host.get_fact(fact) is None] == []
 """
 
-NODES = [pytest.param(name, id=name) for name in ("docker-20", "docker-28", "docker-29")]
+NODES = [pytest.param(name, id=name) for name in ENDS]
 
 
 @pytest.fixture
