@@ -31,7 +31,7 @@ SPECS = {
     "sysvinit": NodeSpec(FLAVOURS["debian-13-sysvinit"]),
 }
 FAULTY = ("plain", "lived-in", "docker-20", "docker-29", "sysvinit")
-PROVING = ("plain", "docker-20", "docker-28", "docker-29")
+PROVING = ("plain", "docker-20", "docker-29")
 # The fixtures after the main job and before it, by the lab of who asks for "converged" or "fleet".
 AFTER_MAIN_JOB = {"nodes": "brought", "proving": "proving"}
 BEFORE_MAIN_JOB = {"nodes": "nodes", "proving": "proving"}
@@ -174,7 +174,7 @@ def egress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 @pytest.fixture(scope="session")
 def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[names_nodes.Ground]:
-    """Run nodes with every version of Docker, and sandboxes with a network stack of their own."""
+    """Run nodes with sandboxes that have a network stack of their own."""
     with lab_of(f"{LAB}-names", names_nodes.SPECS) as made:
         yield names_nodes.prepare(made, tmp_path_factory.mktemp("names"))
 

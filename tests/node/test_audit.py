@@ -21,7 +21,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.story import LIVED_IN, channels
+from tests.node.story import ENDS, LIVED_IN, channels
 
 FILE = "/etc/docker/daemon.json"
 
@@ -120,7 +120,7 @@ def test_an_app_that_only_asks_or_does_not_even_ask_is_told_from_one_that_is_in_
 _SHIM = "/root/containerd-shim-runc-v2"
 
 
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", ENDS)
 def test_a_shim_that_outlives_its_container_is_told_if_anything_runs_in_it(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Names as Docker has them, for sandboxes with a network stack of their own, on every Docker."""
+"""Names as Docker has them, for sandboxes with a network stack of their own."""
 
 from __future__ import annotations
 

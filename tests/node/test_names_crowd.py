@@ -20,7 +20,7 @@ from tests.node.watching import within
 
 pytestmark = pytest.mark.slow
 
-NAME = "names-28"
+NAME = "names-26"
 CHURNED, CROWD, CALLED = 80, 30, 600
 CALM, FEW = 2, 100
 CALLED_ADDRESS = "172.31.5.200"

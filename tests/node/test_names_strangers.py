@@ -13,7 +13,7 @@ from tests.node.names_asking import counted, counting, holding, said
 from tests.node.names_nodes import ADDRESS, ADDRESS6, Ground, probe
 from tests.node.watching import within
 
-NAME, MACHINE = "names-28", "names-20"
+NAME, MACHINE = "names-26", "names-20"
 ASKED = [
     f"ask/{way}/large.test/{server}" for way in ("edns", "tcp") for server in (ADDRESS, ADDRESS6)
 ]

@@ -50,7 +50,7 @@ def assert_no_change(node: LabNode, before: str, *outcomes: Outcome) -> None:
 def test_each_keeps_to_its_own_keys_and_takes_only_those_away(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    name = "docker-28"
+    name = "docker-29"
     node = converged[name]
     fleet.run(name, data=keys(debug=True))
     ours, running = daemon_json(node), processes(node)

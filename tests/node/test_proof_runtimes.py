@@ -81,7 +81,7 @@ _STOP_RESOLVING = (
 )
 
 
-@pytest.fixture(params=["docker-20", pytest.param("docker-28", marks=pytest.mark.slow)])
+@pytest.fixture(params=["docker-20", pytest.param("docker-29", marks=pytest.mark.slow)])
 def resolving(converged: dict[str, LabNode], request: pytest.FixtureRequest) -> Iterator[str]:
     """A node with a resolver that has one address for every name."""
     node = converged[request.param]

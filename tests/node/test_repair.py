@@ -53,9 +53,6 @@ def sandbox(place: Place) -> Iterator[Sandbox]:
 DAMAGE = {
     "truncated": "cp runsc /tmp/r && truncate -s 1000 /tmp/r && mv /tmp/r runsc",
     "deleted": "rm gvisor-bin/gvisor_sentry",
-    "surplus": "mkdir -p gvisor-bin/x && echo x > gvisor-bin/x/y",
-    "symlink": "ln -sf /bin/true containerd-shim-runsc-v1",
-    "no manifest": "rm manifest.json",
     "directory is a link": "rm -r gvisor-bin && ln -s /usr/bin gvisor-bin",
 }
 

@@ -67,18 +67,18 @@ def test_a_restart_by_somebody_else_pays_what_was_owed(
 def test_a_restart_that_is_owed_is_made_once_it_is_allowed(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    node = converged["docker-28"]
-    fleet.run("docker-28", data=RELOAD)
+    node = converged["docker-29"]
+    fleet.run("docker-29", data=RELOAD)
     pid, running = dockerd_pid(node), processes(node)
 
-    outcome = fleet.run("docker-28", data=WANTED, flags=("-y", "--diff"))
+    outcome = fleet.run("docker-29", data=WANTED, flags=("-y", "--diff"))
 
     assert outcome.code == 0, outcome.text
     assert "dockerd was started without them): /log-level" in outcome.stderr
     assert UNAPPLIED not in outcome.stderr
     assert dockerd_pid(node) != pid
     assert processes(node) == running
-    assert_as_declared(fleet, "docker-28")
+    assert_as_declared(fleet, "docker-29")
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_a_restart_that_is_owed_is_made_once_it_is_allowed(
 def test_never_refuses_what_needs_a_restart_and_changes_nothing(
     converged: dict[str, LabNode], fleet: Fleet, flags: tuple[str, ...]
 ) -> None:
-    node = converged["docker-28"]
-    fleet.run("docker-28")
+    node = converged["docker-29"]
+    fleet.run("docker-29")
     before = snapshot(node)
 
-    outcome = fleet.run("docker-28", data={**WANTED, "gvisor_restart": "never"}, flags=flags)
+    outcome = fleet.run("docker-29", data={**WANTED, "gvisor_restart": "never"}, flags=flags)
 
     assert outcome.code == 1
     assert "needs a restart of dockerd, which is not allowed here, got /log-level" in outcome.stderr
@@ -99,13 +99,13 @@ def test_never_refuses_what_needs_a_restart_and_changes_nothing(
 
 
 def test_never_lets_pass_what_a_reload_applies(converged: dict[str, LabNode], fleet: Fleet) -> None:
-    node = converged["docker-28"]
-    fleet.run("docker-28")
+    node = converged["docker-29"]
+    fleet.run("docker-29")
     pid, running = dockerd_pid(node), processes(node)
 
-    outcome = fleet.run("docker-28", data={**keys(debug=True), "gvisor_restart": "never"})
+    outcome = fleet.run("docker-29", data={**keys(debug=True), "gvisor_restart": "never"})
 
     assert outcome.code == 0, outcome.text
     assert docker_info(node)["Debug"] is True
     assert (dockerd_pid(node), processes(node)) == (pid, running)
-    assert_as_declared(fleet, "docker-28")
+    assert_as_declared(fleet, "docker-29")

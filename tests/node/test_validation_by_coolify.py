@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import Fleet
+from tests.node.transactions import FORGETFUL
 from tests.node.validating import survives
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["docker-20", "docker-28"])
-def test_other_versions_of_docker(converged: dict[str, LabNode], fleet: Fleet, name: str) -> None:
-    survives(fleet, name)
+@pytest.mark.usefixtures("converged")
+def test_docker_that_is_restarted_where_others_are_reloaded(fleet: Fleet) -> None:
+    survives(fleet, FORGETFUL[0])

@@ -84,12 +84,12 @@ def test_a_forgery_is_told_and_a_sandbox_is_not(
 def test_a_sandbox_whose_program_was_deleted_and_repaired_is_one(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    node = converged["docker-28"]
+    node = converged["docker-29"]
     start_container(node, "deleted", "--runtime=runsc")
     sh(node, "rm -r /opt/gvisor")
     between = verdicts(node)["deleted"]
 
-    outcome = fleet.run("docker-28")
+    outcome = fleet.run("docker-29")
 
     assert outcome.code == 0, outcome.text
     pid = processes(node)["deleted"]
@@ -125,17 +125,17 @@ def test_a_sandbox_whose_path_breaks_off_at_a_mount_is_one(
 def test_no_name_that_a_container_chooses_blinds_a_run(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    node = converged["docker-28"]
+    node = converged["docker-29"]
     start_container(node, "blinding", "--label=coolify.name=\u00fc\xff\nend of node state")
     node.exec("docker", "exec", "-d", "blinding", "bash", "-c", _BLINDING)
     assert within(10, lambda: node.exec("pgrep", "-x", "x").code == 0)
     asking = fleet.directory / "ask_all.py"
     asking.write_text(_ASK_ALL)
 
-    asked = fleet.run("docker-28", deploy=asking)
-    deployed = fleet.run("docker-28")
-    seen = audit(fleet, "docker-28")
-    back = fleet.run("docker-28", deploy="deploys/rollback.py", flags=("--dry",))
+    asked = fleet.run("docker-29", deploy=asking)
+    deployed = fleet.run("docker-29")
+    seen = audit(fleet, "docker-29")
+    back = fleet.run("docker-29", deploy="deploys/rollback.py", flags=("--dry",))
     remove_container(node, "blinding")
 
     assert asked.code == 0, asked.text
