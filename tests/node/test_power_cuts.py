@@ -102,7 +102,6 @@ def timed(whole, self, *args, **kwargs):
     place = len([step for step, _ in seen if step == name])
     seen.append([name, None])
     if cuts and name in cuts and place == cuts[name][0]:
-        (directory / "meant").write_text(name)
         gevent.spawn_later(cuts[name][1], cut_power)
         cuts.clear()
     began_s = monotonic()
@@ -131,7 +130,7 @@ class Cuts:
     took: dict[str, list[float]] = field(default_factory=dict)
     """The seconds of each command, by step."""
     tries: dict[str, int] = field(default_factory=dict)
-    """How many cuts came too late in each step that has not been cut."""
+    """How often each step that has not been cut ended without a cut."""
 
     @property
     def node(self) -> LabNode:
@@ -156,7 +155,7 @@ class Cuts:
         ``cuts``: for each step in which the power may be cut, in which of its commands and how many
         seconds after that begins. The first of these steps that the run comes to is cut.
         """
-        for name in ("steps", "cut", "meant"):
+        for name in ("steps", "cut"):
             (self.directory / name).unlink(missing_ok=True)
         deploy = self.directory / "deploy.py"
         values = {"directory": str(self.directory), "cuts": cuts or {}}
@@ -165,15 +164,16 @@ class Cuts:
 
     def runs_with_cuts(self) -> Iterator[str]:
         """Run until a run comes through; say before each next one where the power was cut."""
-        where, meant = self.directory / "cut", self.directory / "meant"
+        where = self.directory / "cut"
         late: set[str] = set()
         while True:
             outcome = self.run({step: self._middle(step) for step in set(self.tries) - late})
             if where.exists() and self.tries.pop(where.read_text(), None) is not None:
                 assert outcome.code != 0, outcome.text
-            if meant.exists() and meant.read_text() in self.tries:
-                self.tries[meant.read_text()] += 1
-                late.add(meant.read_text())
+            for step, took in self._seen().items():
+                if step in self.tries and step not in late:  # it is over, and was not cut
+                    self.tries[step], self.took[step] = self.tries[step] + 1, took
+                    late.add(step)
             if not where.exists():
                 assert outcome.code == 0, outcome.text
                 return
@@ -185,10 +185,16 @@ class Cuts:
         """Bring the node to what is declared, and keep how long each command took."""
         outcome = self.run()
         assert outcome.code == 0, outcome.text
-        seen = json.loads((self.directory / "steps").read_text())
-        for name in {name for name, _ in seen} - set(self.took):
-            self.took[name] = [took_s for step, took_s in seen if step == name]
-            self.tries[name] = 0
+        for step, took in self._seen().items():
+            if step not in self.took:
+                self.took[step], self.tries[step] = took, 0
+
+    def _seen(self) -> dict[str, list[float]]:
+        """The steps of the last run with the seconds of each command."""
+        found: dict[str, list[float]] = {}
+        for step, took_s in json.loads((self.directory / "steps").read_text()):
+            found.setdefault(step, []).append(took_s or 0.0)
+        return found
 
     def _middle(self, step: str) -> tuple[int, float]:
         """Which of a step's commands took longest, and when to cut it."""
