@@ -101,7 +101,7 @@ def _add(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, tell
 
 @contextmanager
 def _container(image: str, flavour: Flavour, *, client: DockerClient) -> Iterator[Container]:
-    """A running container with this machine's network, in place of one that an earlier build left."""
+    """A running container with this machine's network; what an earlier build left goes."""
     name = f"{recipe.IMAGE_REPOSITORY}-{flavour.name}"
     with suppress(NotFound):
         client.containers.get(name).remove(force=True, v=True)

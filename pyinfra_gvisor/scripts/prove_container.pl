@@ -125,7 +125,12 @@ sub look {
     see( "tcp_to_peer", asked( $peer, $port, $word ) );
 }
 
-sub name { print address_of( $_[0] ), "\n" }
+# Answers when its container serves, after a restart again: before, a first process is sent SIGTERM in vain.
+sub name {
+    my ( $name, $port, $word ) = @_;
+    asked( "127.0.0.1", $port, $word );
+    print address_of($name), "\n";
+}
 
 # Resolves in a child process: only killing it ends a query before the resolver gives up.
 sub address_of {

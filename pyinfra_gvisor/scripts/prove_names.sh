@@ -15,7 +15,7 @@ peers_address() {
 
 named_in() { # container name
     # shellcheck disable=SC2086
-    docker exec "$1" $perl -e "$program" name "$2" 2>&1 || true
+    docker exec "$1" $perl -e "$program" name "$2" "$port" "$1" 2>&1 || true
 }
 
 outlive_restarts() {

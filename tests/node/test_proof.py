@@ -124,6 +124,28 @@ def test_what_docker_does_not_do_at_once_is_done_in_the_end(
     assert (late.code, more, no_leftovers(node)) == (0, "0", "")
 
 
+LATE = f"""
+from pyinfra_gvisor.operations import gvisor
+from pyinfra_gvisor.proof import script
+from pyinfra_gvisor.runtimes.profiles import Runtime
+
+whole = script.program
+script.program = lambda *names: whole(*names).replace("sub serve {{", "sub serve {{ sleep 2;", 1)
+gvisor.proof({RELEASE!r}, profiles={{"runsc": Runtime()}}, when="always", rows=True)
+"""
+
+
+@pytest.mark.usefixtures("converged")
+def test_a_process_that_begins_late_is_not_stopped_before(fleet: Fleet) -> None:
+    deploy = fleet.directory / "late.py"
+    deploy.write_text(LATE)
+
+    outcome = fleet.run("plain", deploy=deploy, data={})
+
+    assert outcome.code == 0, outcome.text
+    assert rows(outcome)["stop"].split()[2:] == ["exited", "7", "exited", "7", "ok"]
+
+
 def test_a_runtime_that_starts_runc_is_not_proven(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
