@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from docker.models.containers import Container
 from requests import HTTPError
 
 _STDOUT, _STDERR = 1, 2
+_IS_FIRST = re.compile(r"^NSpid:\t\d+\t1$", re.MULTILINE)
+"""In /proc/pid/status, for PID 1 in a namespace right below this one: proc_pid_status(5)."""
 _HEAD_BYTES = 8
 
 
@@ -61,13 +64,21 @@ exec nsenter --target "$first" --mount --uts --ipc --net --pid --cgroup -- env -
 
 def _entering(container: Container) -> list[str]:
     """Return the words that enter the container; empty if only Docker can run commands in it."""
-    container.reload()
+    found = _entering_as_known(container)
+    if not found:  # it was started again since it was looked at
+        container.reload()
+        found = _entering_as_known(container)
+    return found
+
+
+def _entering_as_known(container: Container) -> list[str]:
     first = int(container.attrs["State"]["Pid"])
     try:
         known = Path(f"/proc/{first}/cgroup").read_text()
+        is_first = _IS_FIRST.search(Path(f"/proc/{first}/status").read_text())
     except OSError:  # the container does not run, or has just ended
         return []
-    if str(container.id) not in known:  # the container runs on another machine
+    if not is_first or str(container.id) not in known:  # another process, or another machine
         return []
     config = container.attrs["Config"]
     environment = [PATH, f"HOSTNAME={config['Hostname']}", *config["Env"], "HOME=/root"]

@@ -176,8 +176,8 @@ docker ps -a --no-trunc --format '{{.ID}} {{.Names}} {{.State}}'
 docker images -a --no-trunc --format '{{.ID}}' | sort
 docker network ls --no-trunc --format '{{.ID}}'
 docker volume ls -q
-docker info --format '{{json .Runtimes}} {{.LiveRestoreEnabled}} {{json .SecurityOptions}}'
-docker info --format '{{.DefaultRuntime}}'
+docker info --format \
+    '{{json .Runtimes}} {{.LiveRestoreEnabled}} {{json .SecurityOptions}} {{.DefaultRuntime}}'
 cat /run/docker.pid
 """
 
