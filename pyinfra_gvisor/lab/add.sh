@@ -6,7 +6,7 @@ export DEBIAN_FRONTEND=noninteractive
 
 if [ $# != 0 ]; then
     apt-get -q update
-    apt-get -q -y --no-install-recommends install "$@"
+    apt-get -q -y --no-install-recommends --allow-downgrades install "$@"
 fi
 apt-get clean
 rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d

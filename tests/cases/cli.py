@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.cases.fleet import MARKS
+from tests.loaded_pyinfra import LoadedPyinfra
 from tests.unit.observations import output
 
 CHECKOUT = Path(__file__).parents[2]
+_LOADED = LoadedPyinfra(CHECKOUT)
 ENTER = "\n"
 
 
@@ -36,11 +38,19 @@ def inventory(**groups: Mapping[str, Mapping[str, Any]]) -> str:
 def pyinfra(
     directory: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """How a run in a directory ends; a person who is asked presses Enter."""
+    """
+    How a run in a directory ends; a person who is asked presses Enter.
+
+    With an ``environment`` of its own it is a process that has loaded nothing yet.
+    """
+    words = [str(word) for word in arguments]
+    if not environment:
+        ran = _LOADED.run(words, os.environ, timeout_s=60, directory=directory, typed=ENTER)
+        return subprocess.CompletedProcess(words, *ran)
     return subprocess.run(
-        [sys.executable, "-m", "pyinfra", *arguments],
+        [sys.executable, "-m", "pyinfra", *words],
         cwd=directory,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **environment},
         input=ENTER,
         capture_output=True,
         text=True,

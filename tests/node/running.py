@@ -16,7 +16,7 @@ from typing import Any
 from pyinfra_gvisor.lab import LabNode, chosen_runsc, tell_on_stderr
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.runsc import SETTING
-from tests.node.loaded_pyinfra import LoadedPyinfra
+from tests.loaded_pyinfra import LoadedPyinfra
 from tests.node.repacked import repacked
 
 ROOT = Path(__file__).parent.parent.parent

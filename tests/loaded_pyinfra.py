@@ -27,28 +27,37 @@ class LoadedPyinfra:
     """Runs of pyinfra, one after another, each in a process of its own."""
 
     def __init__(self, directory: Path) -> None:
-        """``directory`` is where they run."""
+        """``directory`` is where they run, unless a run says another one."""
         self._directory = directory
         self._one_at_a_time = Lock()
         self._started: subprocess.Popen[str] | None = None
 
     def run(
-        self, arguments: Sequence[str], environment: Mapping[str, str], *, timeout_s: int
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        timeout_s: int,
+        directory: Path | None = None,
+        typed: str = "",
     ) -> tuple[int, str, str]:
         """
         The exit code of a run, what it wrote to stdout, and what to stderr.
 
-        Raises ``subprocess.TimeoutExpired``; the run is killed then.
+        ``typed`` is what it reads from stdin. Raises ``subprocess.TimeoutExpired``; the run is
+        killed then.
         """
-        with self._one_at_a_time, TemporaryDirectory() as directory:
-            streams = [Path(directory, name) for name in ("stdout", "stderr")]
+        with self._one_at_a_time, TemporaryDirectory() as beside:
+            streams = [Path(beside, name) for name in ("stdin", "stdout", "stderr")]
+            streams[0].write_text(typed)
             wanted = {
+                "directory": str(directory or self._directory),
                 "streams": [str(path) for path in streams],
                 "environment": dict(environment),
                 "arguments": list(arguments),
             }
             code = self._ask(json.dumps(wanted), timeout_s)
-            stdout, stderr = (path.read_text() for path in streams)
+            stdout, stderr = (path.read_text() for path in streams[1:])
         return code, stdout, stderr
 
     def _ask(self, line: str, timeout_s: int) -> int:
@@ -100,9 +109,10 @@ def _next_run() -> list[str] | None:
             wanted = json.loads(line)
             os.environ.clear()
             os.environ.update(wanted["environment"])
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            for number, path in enumerate(wanted["streams"], start=1):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+            os.chdir(wanted["directory"])
+            sys.path[0] = wanted["directory"]  # as with -m
+            for number, path in enumerate(wanted["streams"]):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY), number)
             return list(wanted["arguments"])
         code = os.waitstatus_to_exitcode(wait(child, 0)[1])
         sys.stdout.write(f"{code}\n")
