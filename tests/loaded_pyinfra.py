@@ -47,8 +47,8 @@ class LoadedPyinfra:
         ``typed`` is what it reads from stdin. Raises ``subprocess.TimeoutExpired``; the run is
         killed then.
         """
-        with self._one_at_a_time, TemporaryDirectory() as beside:
-            streams = [Path(beside, name) for name in ("stdin", "stdout", "stderr")]
+        with self._one_at_a_time, TemporaryDirectory() as made:
+            streams = [Path(made, name) for name in ("stdin", "stdout", "stderr")]
             streams[0].write_text(typed)
             wanted = {
                 "directory": str(directory or self._directory),

@@ -89,7 +89,7 @@ def _build(flavour: Flavour, arch: str, home: Path, *, cache: Cache, tell: Tell)
         scripts = [build.directory / name for name in _SCRIPTS]
         for path in scripts:
             path.write_text(recipe.resource(path.name), encoding="utf-8")
-        prepare, prepare_vm, emulating = map(str, scripts[:3])
+        prepare, prepare_vm, emulating, _ = map(str, scripts)
         command = recipe.disk_command(
             flavour, arch, prepare=prepare, prepare_vm=prepare_vm, root=str(root)
         )

@@ -101,7 +101,7 @@ def timed(whole, self, *args, **kwargs):
     name = re.sub(" [0-9.]+$", "", name.removeprefix("gVisor | "))
     place = len([step for step, _ in seen if step == name])
     seen.append([name, None])
-    if cuts and name in cuts and place == cuts[name][0]:
+    if name in cuts and place == cuts[name][0]:
         gevent.spawn_later(cuts[name][1], cut_power)
         cuts.clear()
     began_s = monotonic()
