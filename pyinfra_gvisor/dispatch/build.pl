@@ -1,4 +1,4 @@
-# Says what a build step asks for that a sandbox may not have. Comes after json.pl and container.pl. BuildKit mounts
+# Says what a build step asks for that a sandbox may not have. Comes after json.pl, container.pl and seal.pl. BuildKit mounts
 # nothing of the node into a step. Settings: those of Seal in seal.py; what a container loses, a build step is refused.
 use strict;
 use warnings;
@@ -15,7 +15,8 @@ sub asked_in_vain {
         privileged => [is_insecure($all) ? "--security=insecure" : ()],
         devices => [map { "device " . Container::read_raw($_)->{path} } Json::items($linux->{devices} // "[]")],
     );
-    return map { @{$asked{$_}} } grep { $seal->{$_} ne "allow" } sort keys %asked;
+    my @found = map { @{$asked{$_}} } grep { $seal->{$_} ne "allow" } sort keys %asked;
+    return (@found, Seal::control_group(Container::read_raw($linux->{cgroupsPath})));
 }
 
 sub has_own {

@@ -45,14 +45,16 @@ sub asks_for { # whether a container has one of the mounts for which a shape mus
     return scalar grep { $given{$_} } @{$shape->{mounts}};
 }
 
-sub mounts { # "source:destination:rw", or "volume:destination:rw"
+sub mounts { # "source:destination:rw"; the source of a plain volume is "volume=name", or "volume" if it has no name
     my ($container) = @_;
     my %all = %{$container->{mounts}};
     return map {
-        my $from = Container::is_plain_volume($container, $all{$_}) ? "volume" : Container::source_of($container, $all{$_});
+        my $from = Container::is_plain_volume($container, $all{$_}) ? volume($all{$_}{Name} // "") : Container::source_of($container, $all{$_});
         "$from:$_:" . ($all{$_}{RW} ? "rw" : "ro");
     } sort keys %all;
 }
+
+sub volume { return $_[0] =~ /^(?:[0-9a-f]{64})?\z/ ? "volume" : "volume=$_[0]" } # Docker gives the others such a name
 
 # Returns what differs from an entry of the policy, "" if nothing does.
 sub difference {

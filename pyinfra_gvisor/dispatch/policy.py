@@ -25,10 +25,10 @@ ImageId = Annotated[
 Mount = Annotated[
     str,
     Like(
-        "(volume|/[^:]*):/[^:]*:(ro|rw)",
+        "(volume(=[A-Za-z0-9][A-Za-z0-9_.-]*)?|/[^:]*):/[^:]*:(ro|rw)",
         "a mount",
-        "write <source>:<destination>:ro, or :rw, with absolute paths; the source volume is any "
-        "volume of Docker",
+        "write <source>:<destination>:ro, or :rw, with absolute paths; for a volume of Docker the "
+        "source is volume=<name>, or volume if it has no name",
     ),
 ]
 Variable = Annotated[str, Like(r"[^=]+=[\s\S]*", "a variable", "write <name>=<value>")]
@@ -43,6 +43,7 @@ _RUNS_COMMANDS = re.compile(
     r"|ENV|PATH|HOME|IFS|PS[0-9]|PROMPT_COMMAND|SHELL.*|LESSOPEN|PAGER|EDITOR|VISUAL"
     r"|OPENSSL_CONF|CURL_HOME"
 )
+_NAMED_VOLUME = re.compile("volume=([^:]+):.*:rw")
 EXTENDED = ("env_free", "optional_mounts")
 """Keys of an entry that are added to those of its shape."""
 
@@ -75,8 +76,9 @@ class Infrastructure(Strict):
     healthcheck: dict[str, Any] | None = Field(None, description="The health check.")
     mounts: tuple[Mount, ...] = Field(
         (),
-        description="The mounts, each `source:destination:ro` or `…:rw`; `volume` as source is any "
-        "volume of Docker.",
+        description="The mounts, each `source:destination:ro` or `…:rw`. The source of a volume "
+        "of Docker is `volume=NAME`, or `volume` if it has no name. No sandbox may mount a volume "
+        "that is named here with `rw`.",
     )
     optional_mounts: tuple[Mount, ...] = Field(
         (),
@@ -91,7 +93,7 @@ class Infrastructure(Strict):
     labels: dict[str, str] = Field(
         default_factory=dict,
         description="Labels that it must have. If compose starts it: "
-        "`com.docker.compose.project.working_dir`, or `com.docker.compose.project`.",
+        "`com.docker.compose.project.working_dir`.",
     )
     without_labels: tuple[str, ...] = Field(
         (),
@@ -141,7 +143,7 @@ class Infrastructure(Strict):
     def _of_a_known_project(self) -> Infrastructure:
         """Refuse an entry of any compose project: the node sees no hook, and no file of compose."""
         is_none = any(PROJECT.startswith(prefix) for prefix in self.without_labels)
-        if is_none or not {PROJECT, PROJECT_DIR}.isdisjoint(self.labels):
+        if is_none or PROJECT_DIR in self.labels:  # a compose file can choose the project's name
             return self
         raise Problem(
             "does not say of which compose project the container may be, so somebody's compose "
@@ -161,6 +163,12 @@ class Infrastructure(Strict):
         for key in EXTENDED:
             given[key] = [item for item in given.get(key, ()) if item not in shape.get(key, ())]
         return {key: value for key, value in given.items() if value != []}
+
+    @property
+    def written_volumes(self) -> tuple[str, ...]:
+        """Return the names of the volumes to which it may write."""
+        found = (_NAMED_VOLUME.fullmatch(item) for item in (*self.mounts, *self.optional_mounts))
+        return tuple(match[1] for match in found if match)
 
     @property
     def title(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,14 +71,21 @@ class MountPoint(_Answer):
     """A mount of a container, as ``docker inspect`` shows it."""
 
     type: str = Field("", alias="Type")
+    name: str = Field("", alias="Name")
     source: str = Field("", alias="Source")
     destination: str = Field(alias="Destination")
     rw: bool = Field(True, alias="RW")
 
     def __str__(self) -> str:
         """Return the mount as an entry of the policy has it."""
-        source = "volume" if self.type == "volume" else self.source
-        return f"{source}:{self.destination}:{'rw' if self.rw else 'ro'}"
+        return f"{self._source}:{self.destination}:{'rw' if self.rw else 'ro'}"
+
+    @property
+    def _source(self) -> str:
+        """Return where it comes from, as ``choose.pl`` says it."""
+        if self.type != "volume":
+            return self.source
+        return "volume" if re.fullmatch("([0-9a-f]{64})?", self.name) else f"volume={self.name}"
 
 
 class Container(_Answer):

@@ -7,14 +7,15 @@ package Seal;
 
 # Devices that are harmless or that gVisor implements itself: pkg/sentry/devices and pkg/sentry/fsimpl/fuse.
 my %harmless = map { ("/dev/$_" => 1) } qw(null zero full random urandom tty fuse net/tun);
-# File systems of volumes that hold none of the node's own files.
-my %foreign = map { ($_ => 1) } qw(tmpfs nfs nfs4 cifs smb3 ceph fuse.glusterfs fuse.sshfs fuse.s3fs);
+# File systems of volumes that hold none of the node's own files. The node connects to those of the network.
+my %network = map { ($_ => 1) } qw(nfs nfs4 cifs smb3 ceph fuse.glusterfs fuse.sshfs fuse.s3fs);
+my %foreign = (tmpfs => 1, %network);
 # runsc and its shim obey such annotations, and containerd's shim the last kind.
 our $obeyed = qr/^(?:dev\.gvisor\.|io\.kubernetes\.cri|io\.containerd\.runc\.)/;
 
-# Returns what is refused, a phrase each; what is to be stripped, by kind; and the addresses of allowed files of the
-# node, which must be the same ones when the container starts. $spec is the text of config.json in the bundle; undef if
-# there is none yet.
+# Returns what is refused, a phrase each; what is to be stripped, by kind; and, if there are allowed files of the node,
+# the addresses of all mounts, which must be the same ones when the container starts. $spec is the text of config.json in
+# the bundle; undef if there is none yet.
 sub asked_in_vain {
     my ($container, $seal, $spec) = @_;
     my $host = $container->{host};
@@ -25,7 +26,7 @@ sub asked_in_vain {
         sysctls => [map { "sysctl $_" } sort keys %{$host->{Sysctls} // {}}],
         host_namespaces => [namespaces($host, $spec)],
         privileged => [$host->{Privileged} ? "privileged" : ()],
-        always => [@$mounts, control_group($host)],
+        always => [@$mounts, volumes_of_infrastructure($container, $seal), control_group($host->{CgroupParent})],
     );
     my (@refused, %stripped);
     for my $kind (sort keys %asked) {
@@ -69,13 +70,19 @@ sub namespaces {
     return @found;
 }
 
-# A container can also share the node's namespaces with another container that has them.
+# A container can also share namespaces with another container. With one outside of gVisor it would be beyond its own
+# network: what listens on that one's loopback trusts it.
 sub joined {
     my ($spec) = @_;
     my %kinds = (mount => "mnt", network => "net", ipc => "ipc", uts => "uts", pid => "pid");
     my %given = map { $_->{type} => $_->{path} // "" } @{in_linux($spec, "namespaces")};
-    return map { "$_ namespace of the node" }
-        grep { !exists $given{$_} || $given{$_} ne "" && is_the_nodes($given{$_}, $kinds{$_}) } sort keys %kinds;
+    my @found;
+    for my $kind (sort keys %kinds) {
+        my $path = $given{$kind};
+        if (!defined $path || $path ne "" && is_the_nodes($path, $kinds{$kind})) { push @found, "$kind namespace of the node" }
+        elsif ($path ne "" && !is_of_a_sandbox($path)) { push @found, "$kind namespace of a container outside of gVisor" }
+    }
+    return @found;
 }
 
 sub is_the_nodes {
@@ -84,26 +91,52 @@ sub is_the_nodes {
     return $inode ne "" && $inode eq Places::inode("/proc/1/ns/$kind");
 }
 
+sub is_of_a_sandbox { # Docker names the process of the other container: moby daemon/oci_linux.go, WithNamespaces
+    my ($path) = @_;
+    my ($pid) = $path =~ m{^/proc/([0-9]+)/ns/} or return "";
+    return (readlink "/proc/$pid/exe" // "") =~ m{^/opt/gvisor/releases/};
+}
+
 sub control_group { # runsc would make directories there, see runsc/cgroup/cgroup.go
-    my ($host) = @_;
-    my $parent = $host->{CgroupParent} // "";
-    return $parent =~ m{(?:^|/)\.\.(?:/|\z)} ? "control group $parent" : ();
+    my ($path) = @_;
+    return ($path // "") =~ m{(?:^|/)\.\.(?:/|\z)} ? "control group $path" : ();
+}
+
+# A container with the volumes of another one has those without a name, too.
+sub volumes_of_infrastructure {
+    my ($container, $seal) = @_;
+    my %kept = map { $_ => 1 } @{$seal->{infrastructure}{images}};
+    my @asked = map { s/:[^:]*\z//r } @{$container->{host}{VolumesFrom} // []} or return ();
+    my $containers = "$container->{root}/containers";
+    opendir my $all, $containers or die "cannot read $containers: $!\n";
+    my @found;
+    for my $id (grep { /^[0-9a-f]{64}\z/ && -e "$containers/$_/config.v2.json" } readdir $all) {
+        my $top = Container::members_of("$containers/$id/config.v2.json");
+        my ($name, $image) = map { Container::read_raw($top->{$_}) // "" } qw(Name Image);
+        $name =~ s{^/}{};
+        next unless $kept{$image} && grep { $_ eq $name || index($id, $_) == 0 } @asked;
+        push @found, "volumes of $name, whose image is infrastructure";
+    }
+    return sort @found;
 }
 
 # Returns what is refused of the mounts, and the addresses of the node's files among the others.
 sub binds {
     my ($container, $seal, $spec) = @_;
     my %points = %{$container->{mounts}};
-    my (@found, @addresses);
+    my ($has_binds, @found, @addresses);
     for my $mount (defined $spec ? mounted_by($spec) : map { [$_, Container::source_of($container, $points{$_})] } sort keys %points) {
         my ($to, $from) = @$mount;
         my $point = $points{$to};
         my $real = Places::real($from); # once: a container may replace the file meanwhile
-        my $why = $point ? why_not($container, $point, $from, $real, $seal->{binds}) : "";
+        my $why = $point ? why_not($container, $point, $from, $real, $seal) : "";
         if ($point ? $why : !is_dockers_own($container, $seal, $to, $from)) { push @found, "mount of $from on $to$why" }
-        elsif ($point && defined $real && ($point->{Type} // "") !~ /^(?:volume|image)\z/) { push @addresses, address($real) }
+        elsif ($point && defined $real) {
+            push @addresses, address($real);
+            $has_binds ||= ($point->{Type} // "") !~ /^(?:volume|image)\z/;
+        }
     }
-    return (\@found, \@addresses);
+    return (\@found, $has_binds ? \@addresses : []);
 }
 
 sub mounted_by { # [destination, source] of the bind mounts in a bundle's config.json
@@ -127,13 +160,14 @@ sub is_dockers_own {
 
 # Returns "" if a mount is allowed, or more about why it is not.
 sub why_not {
-    my ($container, $point, $from, $real, $allowed) = @_;
+    my ($container, $point, $from, $real, $seal) = @_;
     my $kind = $point->{Type} // "";
     return "" if $kind =~ /^(?:tmpfs|image)\z/;
+    my $allowed = $seal->{binds};
     my $volumes = Places::real("$container->{root}/volumes") // "$container->{root}/volumes";
     my @places = defined $real ? Places::same_as($real) : ();
     return "" if grep { is_allowed($_, $allowed, $volumes) } @places;
-    if (Container::is_volume($point)) { return why_not_volume($container, $point, $real, $allowed, $volumes, @places) }
+    if (Container::is_volume($point)) { return why_not_volume($container, $point, $real, $seal, $volumes, @places) }
     return @places ? of_the_node($from, @places) : " (not found)";
 }
 
@@ -145,8 +179,11 @@ sub of_the_node {
 
 # A volume may have its own files, or those of another computer. By its options it can be any directory of the node.
 sub why_not_volume {
-    my ($container, $point, $real, $allowed, $volumes, @places) = @_;
+    my ($container, $point, $real, $seal, $volumes, @places) = @_;
+    return " (a volume to which infrastructure writes)" if grep { $_ eq ($point->{Name} // "") } @{$seal->{infrastructure}{volumes}};
     my $type = defined $real ? (Places::mount_of($real) // [])->[3] : "";
+    my $options = Container::mounted_by_options($container, $point);
+    return " (network file system)" if $seal->{network_volumes} eq "refuse" && ($network{$type} || $options && $network{$options->{MountType}});
     my $is_foreign = $foreign{$type} && !grep { $_ ne $real && !defined Places::below($_, $volumes) } @places;
     if (($point->{Driver} // "local") !~ /^(?:local)?\z/) { # a plugin mounts the volume where it wants to
         return $is_foreign ? "" : " (the volume of driver $point->{Driver} holds files of the node)";
@@ -154,9 +191,8 @@ sub why_not_volume {
     my $own = Places::real("$volumes/$point->{Name}") // return defined $real ? of_the_node("", @places) : ""; # Docker will create it
     my $data = Places::real("$own/_data");
     my $on = defined $data && Places::mount_of($data);
-    my $options = Container::mounted_by_options($container, $point);
     my $is_fine = $on && defined Places::below($on->[0], $own) ? $is_foreign
-        : $options ? will_be_foreign($options, $allowed, $volumes)
+        : $options ? will_be_foreign($options, $seal->{binds}, $volumes)
         : grep { defined Places::below($_, $own) } @places;
     return $is_fine ? "" : " (the volume holds files of the node)";
 }

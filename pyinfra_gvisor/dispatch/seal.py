@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
+from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Like, Strict
 from pyinfra_gvisor.policy.guarded import GUARDED, given_away
@@ -24,7 +26,8 @@ Directory = Annotated[
 OPENS = {
     "annotations": "containers may set annotations that runsc obeys",
     "devices": "containers may have devices of the node",
-    "host_namespaces": "containers may share namespaces of the node",
+    "host_namespaces": "containers may share namespaces of the node and of any container",
+    "network_volumes": "the node mounts file systems of the network for containers",
     "privileged": "containers may be privileged",
 }
 
@@ -60,8 +63,13 @@ class Seal(Strict):
     )
     host_namespaces: Literal["refuse", "allow"] = Field(
         "refuse",
-        description="Network, PID, IPC, UTS and user namespaces of the node, and the PID namespace "
-        "of another container.",
+        description="Network, PID, IPC, UTS and user namespaces of the node, the PID namespace of "
+        "another container, and other namespaces of a container outside of gVisor.",
+    )
+    network_volumes: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="Volumes with a file system of the network, such as NFS. The node connects to "
+        "it, so the firewall does not see it.",
     )
     privileged: Literal["refuse", "allow"] = Field("refuse", description="`--privileged`.")
     reason: Reason | None = Field(
@@ -69,6 +77,8 @@ class Seal(Strict):
         description="Why you allow what opens the node, in 10 characters or more. Every output "
         "repeats this reason. `None`: such a seal is refused.",
     )
+
+    _infrastructure: tuple[Infrastructure, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _reasoned(self) -> Seal:
@@ -89,6 +99,15 @@ class Seal(Strict):
         known = [(item, (item.path,)) for item in GUARDED]
         return [path for path in self.binds if any(given_away([path], known, writable=True))]
 
+    def beside(self, infrastructure: Sequence[Infrastructure]) -> Seal:
+        """Return this seal for nodes with such containers, whose volumes no sandbox may have."""
+        seal = self.model_copy()
+        seal._infrastructure = tuple(infrastructure)
+        return seal
+
     def to_perl(self) -> dict[str, Any]:
         """Return the seal as ``seal.pl`` reads it."""
-        return self.model_dump(exclude={"reason"})
+        volumes = {name for item in self._infrastructure for name in item.written_volumes}
+        images = {item.image for item in self._infrastructure}
+        known = {"volumes": sorted(volumes), "images": sorted(images)}
+        return {**self.model_dump(exclude={"reason"}), "infrastructure": known}

@@ -2,7 +2,7 @@
 Run the benchmarks and write the results to README.md.
 
 Measures runs with nothing to do (ours, the floor, Ansible), the audit, the proof, and the cost of
-the firewall, of each network stack and of strict hardening.
+the firewall, of each network stack, of strict hardening, and of gVisor as the default.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import NoReturn
 
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.lab.cache import Cache
-from tests.bench import hardening, stacks, throughput
+from tests.bench import default, hardening, stacks, throughput
 from tests.bench.ansible_core import ensure_ansible
 from tests.bench.asides import asides_sentence
 from tests.bench.machine import describe
 from tests.bench.measure import BenchError, Run, adopt_orphans, run
 from tests.bench.node import Cost, bench_node
 from tests.bench.report import (
+    default_table,
     goal_table,
     hardening_table,
     proof_sentence,
@@ -37,7 +38,7 @@ from tests.bench.report import (
 from tests.bench.results import Samples
 from tests.bench.variants import BENCH, PARALLEL, ROOT, Variant, Workshop
 
-RUNS, RULES, STACKS, HARDENING = "bench", "rules", "stacks", "hardening"
+RUNS, RULES, STACKS, HARDENING, DEFAULT = "bench", "rules", "stacks", "hardening", "default"
 """The parts of README.md that are written, each between its own markers."""
 
 LOAD_MAX = 0.5
@@ -60,6 +61,8 @@ def main() -> int:
                 _compare_stacks(max(arguments.runs, stacks.ROUNDS), arguments.readme)
             if HARDENING in arguments.part:
                 _compare_hardening(max(arguments.runs, hardening.ROUNDS), arguments.readme)
+            if DEFAULT in arguments.part:
+                _compare_default(max(arguments.runs, default.ROUNDS), arguments.readme)
     except Problem as problem:
         sys.stderr.write(f"bench: {problem}\n")
         return 1
@@ -77,7 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--runs", type=_runs, default=3, help="rounds, at least 3")
     parser.add_argument("--hosts", type=_hosts, default=[1, 10, 30], help="such as 1,10,30")
-    parts = (RUNS, RULES, STACKS, HARDENING)
+    parts = (RUNS, RULES, STACKS, HARDENING, DEFAULT)
     parser.add_argument("--part", choices=parts, nargs="+", default=parts, help="what to measure")
     parser.add_argument("--readme", type=Path, default=BENCH / "README.md", help="what to write to")
     return parser.parse_args()
@@ -130,6 +133,12 @@ def _compare_hardening(rounds: int, readme: Path) -> None:
     with tempfile.TemporaryDirectory() as work:
         about, results = hardening.compare(rounds, load=_load(), tell=_tell, directory=Path(work))
     _publish(readme, HARDENING, about, hardening_table(results, hardening.PAIRS))
+
+
+def _compare_default(rounds: int, readme: Path) -> None:
+    with tempfile.TemporaryDirectory() as work:
+        about, results = default.compare(rounds, load=_load(), tell=_tell, directory=Path(work))
+    _publish(readme, DEFAULT, about, default_table(results))
 
 
 def _publish(readme: Path, part: str, *texts: str) -> None:

@@ -22,6 +22,10 @@ LEFT_LEAST = 0.95
 STRICT_MOST = 1.5
 """Goal for recommending strict hardening: no work takes more than so many times standard's."""
 
+DEFAULT_START_MOST_MS = 70.0
+DEFAULT_CALL_MOST_MS = 5.0
+"""Goals: with ``gvisor_default`` a start and any other call take at most so much longer."""
+
 
 @dataclass(frozen=True)
 class Measure:

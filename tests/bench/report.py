@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench.goals import GOALS, LEFT_LEAST, STRICT_MOST, longer_s
+from tests.bench.goals import (
+    DEFAULT_CALL_MOST_MS,
+    DEFAULT_START_MOST_MS,
+    GOALS,
+    LEFT_LEAST,
+    STRICT_MOST,
+    longer_s,
+)
 from tests.bench.measure import BenchError
 from tests.bench.outputs import checks
 from tests.bench.results import (
@@ -14,6 +21,7 @@ from tests.bench.results import (
     OURS,
     PROOF,
     Compared,
+    Dispatched,
     Hardened,
     Results,
     Stacked,
@@ -84,6 +92,22 @@ def stacks_table(results: Iterable[Stacked]) -> str:
         spreads = (_spread(item.by_kind[kind], item.form) for kind in columns)
         pairs = (("runsc", "runc"), ("gvisor", "runc"), ("gvisor", "runsc"))
         rows.append((item.what, *spreads, *(f"{item.times(*pair):.2f}" for pair in pairs)))
+    return _markdown(rows)
+
+
+def default_table(results: Sequence[Dispatched]) -> str:
+    """Return a table of what calls of Docker cost, and how much more than by name without it."""
+    first, *others = results[0].by_kind
+    more = [f"{kind}: more, ms" for kind in others]
+    rows = [("call", *(f"{kind}, ms" for kind in (first, *others)), *more, "goal", "")]
+    for item in results:
+        most = DEFAULT_START_MOST_MS if item.what == "docker run" else DEFAULT_CALL_MOST_MS
+        longer = [item.more_ms(kind, first) for kind in others]
+        middles = (f"{median(numbers):.1f}" for numbers in item.by_kind.values())
+        word = "pass" if max(longer) <= most else "miss"
+        rows.append(
+            (f"`{item.what}`", *middles, *(f"{ms:.1f}" for ms in longer), f"at most {most:g}", word)
+        )
     return _markdown(rows)
 
 

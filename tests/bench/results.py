@@ -61,6 +61,18 @@ class Hardened:
         return median(self.by_runtime[strict]) / median(self.by_runtime[standard])
 
 
+@dataclass(frozen=True)
+class Dispatched:
+    """Milliseconds that a call of Docker took, by how the container came to its runtime."""
+
+    what: str
+    by_kind: dict[str, list[float]]
+
+    def more_ms(self, kind: str, than: str) -> float:
+        """Return how much longer it took, by medians."""
+        return median(self.by_kind[kind]) - median(self.by_kind[than])
+
+
 def wall_s(samples: Samples) -> float:
     """Return the median of the wall times, in seconds."""
     return median(run.wall_s for run, _ in samples)

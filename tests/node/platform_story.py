@@ -34,7 +34,7 @@ from tests.node.platform_imitators import (
     start_all,
     tempt,
 )
-from tests.node.running import CURRENT, ROOT, Outcome
+from tests.node.running import CURRENT, ROOT, WITH_ROWS, Outcome
 
 Ended = subprocess.CompletedProcess[str]
 
@@ -42,6 +42,10 @@ REASON = "the platform of these tests"
 BEFORE = "shop-before"  # a container from before
 REFUSED_LATER = "backup-before"  # one from before, with a mount of the node
 BARE = "bare"
+STAGES = {
+    kind: "sandbox-all" if kind in {"docker-26", "docker-29"} else "sandbox" for kind in KINDS
+}
+RUNC_IS_RUNC = tuple(kind for kind in KINDS if STAGES[kind] == "sandbox")
 KEPT = "kept:1"
 _BEFORE = f"""
 docker rm -f {BEFORE} {REFUSED_LATER}
@@ -63,8 +67,8 @@ class Story:
     + before: whether an app was in gVisor before the switch
     + accepted: by the command that accepts the platform
     + planned: by a dry run of the switch
-    + imitators: what became of each; ``unheld``: the same of each under runc by
-      name, on one of the nodes: there it must reach what it wants
+    + imitators: what became of each; ``by_name``: the same of each that asks for runc. Where runc
+      is ours that is held, too. On the other nodes, which share them, each must reach what it wants
     + allowed: the container that asks only for what it may have
     + poisoned: what was told after an app had taken the helper's tag
     + deployed: after a deployment; ``meanwhile``: while a new helper is refused; ``again``: after
@@ -78,7 +82,7 @@ class Story:
     planned: Outcome
     switched: Outcome
     imitators: Mapping[str, Mapping[str, Came]]
-    unheld: Mapping[str, Came]
+    by_name: Mapping[str, Mapping[str, Came]]
     allowed: Mapping[str, Came]
     poisoned: Mapping[str, Mapping[str, str]]
     deployed: Mapping[str, Seen]
@@ -104,14 +108,12 @@ class Team:
 
     @property
     def data(self) -> dict[str, Any]:
-        """Return the settings of all nodes."""
+        """Return the settings of all nodes, but for the stage of each."""
         return {
             **CURRENT,
-            "gvisor_proof": "never",
-            "gvisor_default": "sandbox",
             "gvisor_infrastructure": str(self.directory / "infrastructure.json"),
             "gvisor_seal": {"binds": [ALLOWED]},
-            "gvisor_waivers": {**WAIVERS, "proof-missing": "the proof has tests of its own"},
+            "gvisor_waivers": WAIVERS,
             "gvisor_report_dir": str(self.reports),
         }
 
@@ -119,7 +121,10 @@ class Team:
         """Accept images or containers with the command."""
         inventory = self.directory / "nodes.py"
         nodes, data = self.ground.nodes, {**self.data, **others}
-        hosts = [(name, {**nodes[name].host_data(), "_sudo": True, **data}) for name in nodes]
+        hosts = [
+            (name, {**nodes[name].host_data(), "_sudo": True, **self.stages[name], **data})
+            for name in nodes
+        ]
         inventory.write_text(f"run = {hosts!r}\n")
         given = ("--inventory", str(inventory), "-y", "--reason", REASON, *things)
         return subprocess.run(
@@ -133,9 +138,15 @@ class Team:
             stdin=subprocess.DEVNULL,
         )
 
-    def run(self, *, flag: str = "-y", deploy: str = "deploys/gvisor.py") -> Outcome:
+    @property
+    def stages(self) -> dict[str, dict[str, str]]:
+        """Return the setting that is not the same on each node."""
+        return {name: {"gvisor_default": stage} for name, stage in STAGES.items()}
+
+    def run(self, *flags: str, deploy: str = "deploys/gvisor.py") -> Outcome:
         """Run a deploy on all nodes."""
-        return self.ground.fleet.run(*KINDS, deploy=deploy, data=self.data, flags=(flag,))
+        given = {"deploy": deploy, "data": self.data, "by_host": self.stages}
+        return self.ground.fleet.run(*KINDS, flags=flags or ("-y",), **given)
 
     def audit(self) -> dict[str, Audit]:
         """Return the audit of each node."""
@@ -153,8 +164,8 @@ def tell(ground: Ground, directory: Path) -> Story:
     before = at_once(lambda name: _before(on[name]), KINDS)
     ids = at_once(lambda name: image_id(ground.nodes[name], HELPER), KINDS)
     accepted = team.accept("coolify-proxy", *ids.values(), gvisor_default="off")
-    planned = team.run(flag="--dry")
-    switched = team.run()
+    planned = team.run("--dry")
+    switched = team.run(*WITH_ROWS)
     attacked = at_once(lambda name: _attack(on[name]), KINDS)
     deployed = at_once(lambda name: _deploy(on[name]), KINDS)
     updated = at_once(lambda name: _update(on[name]), KINDS)
@@ -169,7 +180,7 @@ def tell(ground: Ground, directory: Path) -> Story:
         planned,
         switched,
         imitators={name: one.imitators for name, one in attacked.items()},
-        unheld={name: came for one in attacked.values() for name, came in one.unheld.items()},
+        by_name={name: one.by_name for name, one in attacked.items()},
         allowed={name: one.allowed for name, one in attacked.items()},
         poisoned={name: one.poisoned for name, one in attacked.items()},
         deployed=deployed,
@@ -197,7 +208,7 @@ def _before(platform: Platform) -> bool:
 @dataclass(frozen=True)
 class _Attacked:
     imitators: Mapping[str, Came]
-    unheld: Mapping[str, Came]
+    by_name: Mapping[str, Came]
     allowed: Came
     poisoned: Mapping[str, str]
 
@@ -208,17 +219,19 @@ def _attack(platform: Platform) -> _Attacked:
     assert platform.run_helper().code == 0
     tempt(node)
     held = start_all(node, {**IMITATORS, "": ALLOWED_ONE})
-    unheld = start_all(node, _share(platform.name), "--runtime", "runc")
+    by_name = start_all(node, _asking_for_runc(platform.name), "--runtime", "runc")
     sh(node, f"docker tag {HELPER} {KEPT}")  # containerd's store forgets an image without a name
     poisoned = poison(platform)
     sh(node, f"docker tag {KEPT} {HELPER}; docker rmi {KEPT}")
     allowed = held.pop("")
-    return _Attacked(held, unheld, allowed, poisoned)
+    return _Attacked(held, by_name, allowed, poisoned)
 
 
-def _share(name: str) -> dict[str, Imitator]:
-    """Return a part of the imitators, so that all nodes together have each."""
-    return dict([*IMITATORS.items()][KINDS.index(name) :: len(KINDS)])
+def _asking_for_runc(name: str) -> dict[str, Imitator]:
+    """Return all imitators, or a part so that the nodes where runc is runc together have each."""
+    if name not in RUNC_IS_RUNC:
+        return IMITATORS
+    return dict([*IMITATORS.items()][RUNC_IS_RUNC.index(name) :: len(RUNC_IS_RUNC)])
 
 
 def _deploy(platform: Platform) -> Seen:

@@ -58,12 +58,12 @@ def prove(
     return fleet.run(name, deploy=path, data={})
 
 
-def rows(outcome: Outcome, runtime: str = "runsc") -> dict[str, str]:
-    """The table's lines for a runtime by check."""
+def rows(outcome: Outcome, runtime: str = "runsc", *, on: str = "") -> dict[str, str]:
+    """The table's lines for a runtime by check; ``on``: of this node only."""
     lines = [
         line.split("] ", 1)[1]
         for line in outcome.stderr.splitlines()
-        if f"  {runtime}  " in line and "] " in line
+        if f"  {runtime}  " in line and (f"[{on}] " if on else "] ") in line
     ]
     return {line.split()[0]: line for line in lines}
 

@@ -17,6 +17,7 @@ from tests.node.audits import sh
 from tests.node.dispatching import (
     BY_NAME,
     DEFAULT,
+    IMAGE,
     KINDS,
     MARKS,
     ORIGINAL,
@@ -55,18 +56,28 @@ REMOVE = "deploys/remove.py"
 EXPECTED = {
     "kernel": f"0\n{GVISOR_KERNEL}",
     "exec": "4\nout\nerr",
+    "exec-user": "0\n1000\n1001\n/tmp\nONE=two",
+    "exec-input": "0\ngiven",
     "exec-terminal": "5",
     "exec-killed": "137",
     "ill": "0",
     "well": "0",
     "logs": "0\nstarted\naside",
+    "update": "0\nNAME-main",
     "limit": f"0\n{128 << 20}",
+    "pause": "0\nNAME-main",
     "paused": "0\npaused",
+    "unpause": "0\nNAME-main",
+    "exec-unpaused": "0",
     "cp-out": "0\nmade",
     "cp-in-volume-seen": "0\ngiven",
+    "restart": "0\nNAME-main",
     "hung-up": "0\nhung up",
     "killed": "0\nexited 137 false",
     "stopped": "0\nexited 7",
+    "init": "0",
+    "init-state": "0\nexited 0",
+    "input": "0\ngiven",
     "three": "3\nthree",
     "killed-inside": "137",
     "killed-inside-state": "0\nexited 137",
@@ -226,6 +237,27 @@ def test_a_restart_of_dockerd_leaves_it_as_it_is(pairs: dict[str, LabNode]) -> N
         assert all(in_sandbox(node, name) for name in PAIR)
 
     at_once(restart, KINDS)
+
+
+def test_a_network_is_shared_with_a_container_in_gvisor_only(pairs: dict[str, LabNode]) -> None:
+    def share(kind: str) -> None:
+        node = pairs[kind]
+        start(node, "outside", "--runtime=runc")
+
+        joined = {
+            name: node.exec(
+                *("docker", "run", "--rm", f"--network=container:{name}", IMAGE, "uname", "-v")
+            )
+            for name in (*PAIR, "outside")
+        }
+
+        remove_containers(node, "^/outside$")
+        refused = joined.pop("outside")
+        assert {ran.stdout.strip() for ran in joined.values()} == {GVISOR_KERNEL}
+        assert "network namespace of a container outside of gVisor" in refused.stderr
+        assert refused.stdout == ""
+
+    at_once(share, KINDS)
 
 
 def test_the_mark_of_a_container_that_is_gone_goes_when_another_is_created(

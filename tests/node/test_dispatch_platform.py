@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, RUNC_BY_NAME
 from tests.node.audits import Audit
 from tests.node.dispatching import KINDS, Ground
 from tests.node.platform_flow import (
@@ -20,9 +21,19 @@ from tests.node.platform_flow import (
     Seen,
 )
 from tests.node.platform_imitators import IMITATORS
-from tests.node.platform_story import BARE, BEFORE, REFUSED_LATER, Story, clear, tell
+from tests.node.platform_story import (
+    BARE,
+    BEFORE,
+    REFUSED_LATER,
+    RUNC_IS_RUNC,
+    Story,
+    clear,
+    tell,
+)
+from tests.node.proving import rows
 
 pytestmark = pytest.mark.slow
+IN_GVISOR = ("kernel-release", "process-outside", "docker-socket", "seal")
 ROUTED = "".join(f"{name} {GVISOR_KERNEL}\n" for name in ("app", "service", "database"))
 
 
@@ -73,6 +84,22 @@ def test_coolify_deploys_without_a_patch(story: Story, kind: str) -> None:
     assert works(seen), seen
 
 
+def test_the_proof_shows_a_container_that_asks_for_no_runtime_in_gvisor(
+    story: Story, kind: str
+) -> None:
+    asking = {RUNC_BY_NAME} if kind not in RUNC_IS_RUNC else set()
+    found = {
+        name: rows(story.switched, name, on=kind)
+        for name in ("runsc", DEFAULT_RUNTIME, RUNC_BY_NAME)
+    }
+
+    assert {name for name, lines in found.items() if lines} == {"runsc", DEFAULT_RUNTIME} | asking
+    for lines in (found[name] for name in (DEFAULT_RUNTIME, *asking)):
+        assert [line for line in lines.values() if not line.endswith((" ok", " n/a"))] == []
+        assert all(lines[check].endswith(" ok") for check in IN_GVISOR)
+        assert lines["build-kernel"].endswith(" ok" if asking else " n/a")
+
+
 def test_nothing_of_a_deployment_names_a_runtime(story: Story, kind: str) -> None:
     seen = story.deployed[kind]
 
@@ -86,11 +113,19 @@ def test_an_imitator_stays_in_the_sandbox_or_is_refused(story: Story, kind: str)
 
     assert {*came} == {*IMITATORS}
     assert {name: one for name, one in came.items() if not one.is_held} == {}
+    assert f"volumes of {UUID}, whose image is infra" in came["the mounts of a helper"].said
 
 
-def test_under_runc_each_of_them_reaches_what_it_wants(story: Story) -> None:
-    assert {*story.unheld} == {*IMITATORS}
-    assert [name for name, one in story.unheld.items() if not one.reached or one.is_held] == []
+def test_by_the_name_of_runc_it_reaches_what_it_wants_only_where_that_is_runc(
+    story: Story,
+) -> None:
+    free = [item for kind in RUNC_IS_RUNC for item in story.by_name[kind].items()]
+    held = [story.by_name[kind] for kind in KINDS if kind not in RUNC_IS_RUNC]
+
+    assert {name for name, _ in free} == {*IMITATORS}
+    assert [name for name, one in free if not one.reached or one.is_held] == []
+    assert [{*came} for came in held] == [{*IMITATORS}] * len(held)
+    assert [name for came in held for name, one in came.items() if not one.is_held] == []
 
 
 def test_what_asks_for_nothing_wrong_starts_in_the_sandbox(story: Story, kind: str) -> None:

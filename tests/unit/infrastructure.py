@@ -77,16 +77,13 @@ def container(
 
 def _mount(text: str) -> dict[str, Any]:
     source, destination, mode = text.split(":")
-    kind = "volume" if source == "volume" else "bind"
-    name = {"Name": "v" * 64} if kind == "volume" else {}
-    source = f"/var/lib/docker/volumes/{'v' * 64}/_data" if kind == "volume" else source
-    return {
-        "Type": kind,
-        **name,
-        "Source": source,
-        "Destination": destination,
-        "RW": mode == "rw",
-    }
+    common = {"Destination": destination, "RW": mode == "rw"}
+    word, _, name = source.partition("=")
+    if word != "volume":
+        return {**common, "Type": "bind", "Source": source}
+    named = name or "f" * 64
+    path = f"/var/lib/docker/volumes/{named}/_data"
+    return {**common, "Type": "volume", "Name": named, "Source": path}
 
 
 def pulled_lines(*found: Mapping[str, Any]) -> list[str]:

@@ -47,7 +47,8 @@ class Judged:
         self.runs("runsc")
         stub(self.path, "logger", f"printf '%s\\n' \"$*\" >> {root}/journal")
         policy = Dispatch("gvisor", tuple(Infrastructure(**entry) for entry in entries))
-        declared = {"gvisor": Runtime(network="sandbox", seal=seal or Seal())}
+        sealed = (seal or Seal()).beside(policy.infrastructure)
+        declared = {"gvisor": Runtime(network="sandbox", seal=sealed)}
         self.wrapper = {
             item.runtime: self._write(item.path, item.text)
             for item in wrappers(RELEASE, declared, policy)
@@ -67,7 +68,7 @@ class Judged:
             ("/run/pyinfra-gvisor", "run"),
         ):
             text = text.replace(old, f"{self.root}/{new}")
-        text = text.replace('"/proc/$pid/mountinfo"', f'"{self.root}/proc/$pid/mountinfo"')
+        text = text.replace('"/proc/$pid/', f'"{self.root}/proc/$pid/')
         at.write_text(text)
         at.chmod(0o755)
         return at

@@ -15,13 +15,14 @@ from tests.bench.measure import BenchError, Run
 from tests.bench.node import Cost
 from tests.bench.outputs import audited, checks, proven, unchanged
 from tests.bench.report import (
+    default_table,
     goal_table,
     proof_sentence,
     result_table,
     rules_table,
     write_between_markers,
 )
-from tests.bench.results import AUDIT, FLOOR, OURS, PROOF, Compared, Samples
+from tests.bench.results import AUDIT, FLOOR, OURS, PROOF, Compared, Dispatched, Samples
 from tests.bench.throughput import gbit_per_s, met_all, thousands_per_s
 
 DUE = [check.id for check in asked_of(Runtime())]
@@ -216,3 +217,14 @@ def test_a_part_is_written_between_its_own_markers_and_the_other_stays(tmp_path:
     )
     with pytest.raises(BenchError):
         write_between_markers(readme, "another", "new")
+
+
+def test_a_default_may_make_a_start_longer_than_other_calls() -> None:
+    took = {"off": [1.0, 2.0, 9.0], "default": [60.0, 62.0, 61.0]}
+
+    table = default_table([Dispatched(what, took) for what in ("docker run", "docker exec")])
+
+    assert [line.split("|")[4:-1] for line in table.splitlines()[2:]] == [
+        [" 59.0              ", " at most 70 ", " pass "],
+        [" 59.0              ", " at most 5  ", " miss "],
+    ]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.dispatch_files import IMAGE, bind
-from tests.unit.judged import NOT_ALLOWED, Judged, bound
+from tests.unit.dispatch_files import IMAGE, bind, write_container
+from tests.unit.judged import NOT_ALLOWED, TODO, Judged, bound
 
 SOCKET = "/var/run/docker.sock"
 CONFIG: dict[str, Any] = {
@@ -39,7 +39,7 @@ ENTRY: dict[str, Any] = {
     "working_dir": "/srv",
     "healthcheck": CONFIG["Healthcheck"],
     "mounts": [f"{SOCKET}:{SOCKET}:rw"],
-    "optional_mounts": ["volume:/data:rw"],
+    "optional_mounts": ["volume=data:/data:rw", "volume:/cache:rw", "volume=logs:/logs:ro"],
     "name": "agent-[a-z]+",
     "capabilities": ["NET_ADMIN"],
     "extra_hosts": HOST["ExtraHosts"],
@@ -88,17 +88,78 @@ def test_a_container_as_accepted_runs_under_runc(node: Judged, changes: dict[str
     assert said == "runc"
 
 
-def test_a_plain_volume_fulfils_an_entry_and_a_directory_of_the_node_does_not(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("to", "name", "options", "other"),
+    [
+        pytest.param("/data", "data", {}, "", id="its-volume"),
+        pytest.param("/cache", "c" * 64, {}, "", id="one-without-a-name"),
+        pytest.param("/data", "mine", {}, "volume=mine:/data:rw", id="another-volume"),
+        pytest.param("/cache", "mine", {}, "volume=mine:/cache:rw", id="one-with-a-name"),
+        pytest.param("/data", "d" * 64, {}, "volume:/data:rw", id="none-with-its-name"),
+        pytest.param(
+            "/data",
+            "data",
+            {"MountType": "none", "MountOpts": "bind", "MountDevice": "/etc"},
+            "/",
+            id="a-directory-of-the-node",
+        ),
+    ],
+)
+def test_a_volume_fulfils_an_entry_by_its_name(
+    node: Judged, to: str, name: str, options: dict[str, str], other: str
 ) -> None:
-    plain, trick = (Judged(tmp_path / name, None, ENTRY) for name in ("plain", "trick"))
-    options = {"MountType": "none", "MountOpts": "bind", "MountDevice": "/etc"}
-    first = create(plain, mounts={**MOUNTS, "/data": plain.volume("v")})
+    said = create(node, mounts={**MOUNTS, to: node.volume(name, **options)})
 
-    said = create(trick, mounts={**MOUNTS, "/data": trick.volume("v", **options)})
+    if other:
+        assert f". It is not the accepted image {IMAGE[:19]}: other mounts ({other}" in said
+    else:
+        assert said == "runc"
 
-    assert first == "runc"
-    assert f". It is not the accepted image {IMAGE[:19]}: other mounts (/" in said
+
+STRANGER = {"Image": f"sha256:{8:064x}"}
+
+
+@pytest.mark.parametrize("runtime", ["gvisordefault", "gvisor"])
+@pytest.mark.parametrize("writable", [True, False])
+def test_no_sandbox_has_a_volume_to_which_infrastructure_writes(
+    node: Judged, runtime: str, *, writable: bool
+) -> None:
+    point = {**node.volume("data"), "RW": writable}
+    node.container(mounts={"/x": point}, others=STRANGER)
+    node.spec(bound(point["Source"], "/x"))
+
+    said = node.create(runtime)
+
+    why = "(a volume to which infrastructure writes)"
+    assert said == f"{NOT_ALLOWED}mount of {point['Source']} on /x {why}{TODO}"
+
+
+def test_a_sandbox_may_write_to_a_volume_that_infrastructure_only_reads(node: Judged) -> None:
+    point = node.volume("logs")
+    node.container(mounts={"/x": point}, others=STRANGER)
+    node.spec(bound(point["Source"], "/x"))
+
+    assert node.create() == "runsc"
+
+
+@pytest.mark.parametrize("asked", ["agent-b", "agent-b:ro", f"{9:064x}", f"{9:064x}"[:60]])
+def test_no_sandbox_has_the_volumes_of_an_image_of_infrastructure(node: Judged, asked: str) -> None:
+    write_container(node.data, 9, name="agent-b")
+    write_container(node.data, 10, name="other", others=STRANGER)
+    node.container(host={"VolumesFrom": [asked, "other"]}, others=STRANGER)
+    node.spec()
+
+    said = node.create()
+
+    assert said == f"{NOT_ALLOWED}volumes of agent-b, whose image is infrastructure{TODO}"
+
+
+def test_a_sandbox_may_have_the_volumes_of_another_app(node: Judged) -> None:
+    write_container(node.data, 10, name="other", others=STRANGER)
+    node.container(host={"VolumesFrom": ["other", "gone"]}, others=STRANGER)
+    node.spec()
+
+    assert node.create() == "runsc"
 
 
 @pytest.mark.parametrize(

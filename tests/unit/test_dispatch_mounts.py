@@ -117,7 +117,6 @@ def test_a_plain_volume_and_a_part_of_it_may_be_mounted(node: Judged) -> None:
         pytest.param({"MountType": "ext4", "MountOpts": ""}, False, id="disk"),
         pytest.param({"MountType": "overlay", "MountOpts": "lowerdir=/etc"}, False, id="overlay"),
         pytest.param({"MountType": "tmpfs", "MountOpts": "size=1m"}, True, id="tmpfs"),
-        pytest.param({"MountType": "nfs", "MountOpts": "addr=10.0.0.1,rw"}, True, id="nfs"),
     ],
 )
 def test_a_volume_is_judged_by_its_options_before_docker_mounts_it(
@@ -128,6 +127,28 @@ def test_a_volume_is_judged_by_its_options_before_docker_mounts_it(
     said = mount(node, point["Source"], **point)
 
     assert said == ("runsc" if is_allowed else refused(point["Source"], HOLDS))
+
+
+NFS = {"MountType": "nfs", "MountOpts": "addr=10.0.0.1,rw", "MountDevice": ":/export"}
+
+
+def test_a_file_system_of_the_network_is_refused(node: Judged) -> None:
+    point = node.volume("vol", **NFS)
+
+    said = mount(node, point["Source"], **point)
+
+    assert said == refused(point["Source"], "(network file system)")
+
+
+def test_a_file_system_of_the_network_may_be_mounted_where_the_seal_allows_it(
+    tmp_path: Path,
+) -> None:
+    node = Judged(tmp_path, Seal(network_volumes="allow", reason="apps share their uploads"))
+    point = node.volume("vol", **NFS)
+
+    said = mount(node, point["Source"], **point)
+
+    assert said == "runsc"
 
 
 def test_a_volume_that_is_an_allowed_directory_by_its_options_may_be_mounted(node: Judged) -> None:
@@ -203,6 +224,20 @@ def test_two_mounts_of_one_directory_are_counted(node: Judged) -> None:
     expected, _ = inner(node)
 
     said = start(node, expected, "/etc")
+
+    assert said == f"refused: the file or directory {expected} was replaced during the start"
+
+
+def test_a_volume_does_not_stand_in_for_a_directory_that_was_replaced(node: Judged) -> None:
+    source = node.root / "allowed" / "a"
+    point = node.volume("v", MountType="none", MountOpts="bind", MountDevice=str(source))
+    point["Source"] = str(source)  # as if it were mounted
+    node.container(mounts={"/x": bind(source), "/y": point})
+    node.spec(bound(source, "/x"), bound(source, "/y"))
+    node.create()
+    expected, _ = inner(node)
+
+    said = start(node, "/etc", expected)
 
     assert said == f"refused: the file or directory {expected} was replaced during the start"
 

@@ -162,6 +162,62 @@ def test_a_namespace_that_the_specification_lacks_is_the_nodes(tmp_path: Path, k
     assert said == f"{NOT_ALLOWED}{kind} namespace of the node{TODO}"
 
 
+def join(node: Judged, path: str, kind: str = "network") -> str:
+    """Create a container with a namespace of another one, and return what came of it."""
+    node.container(host={"NetworkMode": f"container:{OTHER}"})
+    own = [{"type": other} for other in NAMESPACES if other != kind]
+    node.spec(namespaces=[*own, {"type": kind, "path": path}])
+    return node.create()
+
+
+def test_the_network_of_a_container_in_gvisor_may_be_shared(tmp_path: Path) -> None:
+    node = Judged(tmp_path)
+    (tmp_path / "proc" / "42").mkdir(parents=True)
+    sentry = tmp_path / "releases" / "20260928.0" / "gvisor-bin" / "gvisor_sentry"
+    (tmp_path / "proc" / "42" / "exe").symlink_to(sentry)
+
+    assert join(node, "/proc/42/ns/net") == "runsc"
+
+
+@pytest.mark.parametrize("kind", ["network", "ipc", "uts"])
+@pytest.mark.parametrize("path", ["/proc/43/ns/net", "/proc/44/ns/net", "/run/docker/netns/1"])
+def test_a_namespace_of_a_container_outside_of_gvisor_is_refused(
+    tmp_path: Path, path: str, kind: str
+) -> None:
+    node = Judged(tmp_path)
+    (tmp_path / "proc" / "43").mkdir(parents=True)
+    (tmp_path / "proc" / "43" / "exe").symlink_to("/usr/bin/traefik")
+
+    said = join(node, path, kind)
+
+    assert said == f"{NOT_ALLOWED}{kind} namespace of a container outside of gVisor{TODO}"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        pytest.param("/docker/buildkit/abc", "runsc", id="buildkits-own"),
+        pytest.param("system.slice:docker:abc", "runsc", id="by-systemd"),
+        pytest.param(
+            "/../../tmp/x.slice:abc",
+            "refused: a build step in a sandbox may not have: control group "
+            "/../../tmp/x.slice:abc. Build without, or allow it in gvisor_seal",
+            id="that-leads-up",
+        ),
+    ],
+)
+def test_a_build_step_stays_below_its_control_group(tmp_path: Path, path: str, said: str) -> None:
+    node = Judged(tmp_path)
+    node.spec(linux={"cgroupsPath": path})
+    bundle = node.data / "buildkit" / "executor" / "abc"
+    bundle.parent.mkdir(parents=True)
+    bundle.symlink_to(node.bundle)
+
+    ran = node.call("run", "--bundle", str(bundle), "abc")
+
+    assert node.told(ran) == said
+
+
 def test_a_device_that_only_the_specification_has_is_refused(tmp_path: Path) -> None:
     node = Judged(tmp_path)
     node.container()

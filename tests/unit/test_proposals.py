@@ -81,12 +81,13 @@ def test_the_health_check_of_docker_run_is_added_to_the_images() -> None:
 
 
 def test_a_container_of_no_known_shape_is_recorded_as_it_is() -> None:
-    one = container("agent.1", of=PLAIN, mounts=[f"{SOCKET}:ro", "volume:/data:rw"], env=["A=1"])
+    mounts = (f"{SOCKET}:ro", "volume:/cache:rw", "volume=agent_data:/data:rw")
+    one = container("agent.1", of=PLAIN, mounts=mounts, env=["A=1"])
 
     entry = entry_of(only(PLAIN, one))
 
     assert entry.shape is None
-    assert entry.mounts == (f"{SOCKET}:ro", "volume:/data:rw")
+    assert entry.mounts == mounts
     assert entry.name == "agent[.]1"
     assert "A=1" in entry.env
     assert entry.auto_remove is True

@@ -18,7 +18,7 @@ REASON = "the platform's own helper"
 ENTRY = {
     "image": IMAGE,
     "reason": REASON,
-    "labels": {"com.docker.compose.project": "edge"},
+    "labels": {"com.docker.compose.project.working_dir": "/srv/edge"},
 }
 WHY = "the team that builds images needs it"
 
@@ -125,8 +125,8 @@ def test_what_the_default_runtime_cannot_be_is_told_by_the_key_that_is_wrong(
         pytest.param(
             {"mounts": ["data:/data:ro"]},
             "['0']['mounts']['0'] not a mount, got data:/data:ro; write "
-            "<source>:<destination>:ro, or :rw, with absolute paths; the source volume is any "
-            "volume of Docker",
+            "<source>:<destination>:ro, or :rw, with absolute paths; for a volume of Docker "
+            "the source is volume=<name>, or volume if it has no name",
             id="relative-mount",
         ),
         pytest.param({"mounts": ["/a:/b"]}, "['0']['mounts']['0'] not a mount", id="no-mode"),
@@ -158,6 +158,16 @@ def test_what_the_default_runtime_cannot_be_is_told_by_the_key_that_is_wrong(
             id="of-whose-compose-project",
         ),
         pytest.param({"labels": {}}, "['0'] does not say of which compose", id="no-label-at-all"),
+        pytest.param(
+            {"labels": {"com.docker.compose.project": "edge"}},
+            "['0'] does not say of which compose",
+            id="a-name-that-every-compose-file-can-have",
+        ),
+        pytest.param(
+            {"mounts": ["volume=:/data:rw"]},
+            "['0']['mounts']['0'] not a mount",
+            id="no-volumes-name",
+        ),
         pytest.param(
             {"comand": ["x"]}, "['0']['comand'] unknown key, got ['x']; use command", id="key"
         ),
@@ -308,7 +318,6 @@ def test_a_container_that_asks_for_no_runtime_gets_the_declared_one(
 @pytest.mark.parametrize(
     "says",
     [
-        pytest.param({"labels": {"com.docker.compose.project": "edge"}}, id="project"),
         pytest.param(
             {"labels": {"com.docker.compose.project.working_dir": "/srv/edge"}}, id="directory"
         ),

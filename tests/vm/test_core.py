@@ -1,7 +1,8 @@
 """
 What only a machine with a kernel of its own can show, in one boot and a power cut.
 
-The tests stand in the order in which they are run: from a plain server to one that is proven.
+The tests stand in the order in which they are run: from a plain server to one that is proven, and
+to one that decides itself where containers run.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import pytest
 
 from pyinfra_gvisor.compatibility.files import read_record
 from pyinfra_gvisor.lab import LabNode, qemu
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, RUNC_BY_NAME
 from tests.node.audits import LABELS, audit, sh
+from tests.node.dispatching import in_sandbox
 from tests.node.faults import PAUSE, PENDING, wait_for
 from tests.node.proving import rows
 from tests.node.running import (
@@ -38,6 +41,12 @@ WANTED: dict[str, Any] = {
     "gvisor_egress": {},
     "gvisor_kernel": {},
     "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}},
+}
+FIRST: dict[str, Any] = {**WANTED, "gvisor_runtimes": {"runsc": {}}}
+DECIDING: dict[str, Any] = {
+    **WANTED,
+    "gvisor_default": "sandbox-all",
+    "gvisor_seal": {"binds": ["/usr"]},  # which all containers here mount
 }
 STEP_S = 240
 ALWAYS = ("--restart=unless-stopped",)
@@ -83,7 +92,7 @@ class Story:
 
     def run(self, **others: Any) -> Outcome:
         """Run the main job with further settings."""
-        return self.fleet.run(NAME, data={**WANTED, **others})
+        return self.fleet.run(NAME, data={**FIRST, **others})
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +103,9 @@ def story(fleet: Fleet, neighbour: str) -> Story:
     could = module(node), reach(node, "runc", neighbour)
     sh(node, "modprobe -r tipc")
     before, running = snapshot(node), processes(node)
-    dry = fleet.run(NAME, data=WANTED, flags=("--dry", "--diff"))
+    dry = fleet.run(NAME, data=FIRST, flags=("--dry", "--diff"))
     after_dry = snapshot(node)
-    data = {**WANTED, "gvisor_report_dir": str(fleet.directory)}
+    data = {**FIRST, "gvisor_report_dir": str(fleet.directory)}
     converged = fleet.run(NAME, flags=WITH_ROWS, data=data)
     return Story(fleet, node, neighbour, could, before, dry, after_dry, running, converged)
 
@@ -112,6 +121,15 @@ def reach(node: LabNode, runtime: str, target: str) -> str:
     said = sh(node, f"docker exec asker perl -e '{CONNECT}' {target}")
     remove_container(node, "asker")
     return said
+
+
+def assert_proven(outcome: Outcome, runtime: str) -> dict[str, str]:
+    """A proof has looked at the runtime, and found nothing wrong; return its table by check."""
+    found = rows(outcome, runtime)
+    assert len(found) > 20, outcome.text
+    assert [line for line in found.values() if not line.endswith((" ok", " n/a"))] == []
+    assert found["memory-limit"].endswith(" ok")
+    return found
 
 
 def test_it_is_a_machine_as_users_have(machine: LabNode) -> None:
@@ -137,11 +155,7 @@ def test_the_main_job_with_firewall_and_kernel_is_proven_and_touches_nothing_tha
     story: Story,
 ) -> None:
     assert story.converged.code == 0, story.converged.text
-    for runtime in WANTED["gvisor_runtimes"]:
-        found = rows(story.converged, runtime)
-        assert len(found) > 20
-        assert [line for line in found.values() if not line.endswith((" ok", " n/a"))] == []
-        assert found["memory-limit"].endswith(" ok")
+    assert_proven(story.converged, "runsc")
     assert processes(story.node) == story.running
 
 
@@ -150,7 +164,7 @@ def test_it_leaves_a_record_of_what_was_seen_together(story: Story) -> None:
 
     assert (record.seen_by, record.arch) == ("virtual machine", SPEC.arch)
     assert (record.firewall, record.kernel_surface) == (True, True)
-    assert len(record.runtimes) == len(WANTED["gvisor_runtimes"])
+    assert len(record.runtimes) == len(FIRST["gvisor_runtimes"])
 
 
 def test_a_second_run_changes_nothing(story: Story) -> None:
@@ -159,7 +173,7 @@ def test_a_second_run_changes_nothing(story: Story) -> None:
     assert second.idle, second.text
 
 
-@pytest.mark.parametrize("runtime", ["runc", *WANTED["gvisor_runtimes"]])
+@pytest.mark.parametrize("runtime", ["runc", "runsc"])
 def test_behind_it_nobody_reaches_the_private_network(story: Story, runtime: str) -> None:
     assert reach(story.node, runtime, story.neighbour) == "not reached"
     own = sh(story.node, f"perl -e '{CONNECT}' {story.neighbour}")
@@ -185,7 +199,7 @@ def test_a_memory_limit_stands_in_the_control_group(story: Story) -> None:
 
 
 def test_the_audit_tells_an_app_in_a_sandbox_from_one_without(story: Story) -> None:
-    others = {key.removeprefix("gvisor_"): value for key, value in WANTED.items()}
+    others = {key.removeprefix("gvisor_"): value for key, value in FIRST.items()}
     dropped = ("--cap-drop=ALL",)
     start_container(story.node, "good", *LABELS, "--runtime=runsc", *dropped)
     good = audit(story.fleet, NAME, **others)
@@ -197,6 +211,26 @@ def test_the_audit_tells_an_app_in_a_sandbox_from_one_without(story: Story) -> N
     assert good.outcome.code == 0, good.outcome.text
     assert bare.outcome.code == 1
     assert bare.found["container-unsandboxed bare"]["severity"] == "critical"
+
+
+@pytest.fixture(scope="module")
+def deciding(story: Story) -> Outcome:
+    """The run that has the machine decide; afterwards a container that asks for no runtime."""
+    outcome = story.fleet.run(NAME, flags=WITH_ROWS, data=DECIDING)
+    start_container(story.node, "plain", *ALWAYS)
+    return outcome
+
+
+def test_where_the_node_decides_containers_and_builds_are_proven_to_be_in_gvisor(
+    story: Story, deciding: Outcome
+) -> None:
+    assert deciding.code == 0, deciding.text
+    assert_proven(deciding, "inner")
+    for asked in (DEFAULT_RUNTIME, RUNC_BY_NAME):
+        assert assert_proven(deciding, asked)["build-kernel"].endswith(" ok")
+    assert in_sandbox(story.node, "plain")
+    assert not in_sandbox(story.node, "shop"), "it is from before"
+    assert reach(story.node, "inner", story.neighbour) == "not reached"
 
 
 DEPLOY = """
@@ -220,13 +254,14 @@ run_node()
     ],
 )
 def test_a_power_cut_in_a_deploy_leaves_no_app_down_and_the_next_run_reaches_what_is_declared(
-    story: Story, step: str, driver: str
+    story: Story, deciding: Outcome, step: str, driver: str
 ) -> None:
     node, fleet = story.node, story.fleet
-    changed = {"gvisor_daemon_json": {"log-driver": driver}, "gvisor_proof": "never"}
+    log = {"gvisor_daemon_json": {"log-driver": driver}}
+    changed = {**DECIDING, **log, "gvisor_proof": "never"}
     deploy = fleet.directory / "cut.py"
     deploy.write_text(DEPLOY.format(pause=PAUSE.format(step=step)))
-    controller = fleet.start(NAME, {**WANTED, **changed}, deploy=str(deploy))
+    controller = fleet.start(NAME, changed, deploy=str(deploy))
     wait_for(node, "test -e /run/at-step", timeout_s=STEP_S)
 
     node.kill()
@@ -235,10 +270,28 @@ def test_a_power_cut_in_a_deploy_leaves_no_app_down_and_the_next_run_reaches_wha
     os.killpg(controller.pid, signal.SIGKILL)
     controller.wait()
     assert node.exec("test", "-e", PENDING).code == 1, "undone or finished at boot"
-    assert "shop" in processes(node)
+    assert deciding.code == 0
+    assert in_sandbox(node, "plain")
+    assert in_sandbox(node, "shop"), "it asks for runc, and was started anew"
     assert (module(node), reach(node, "runc", story.neighbour)) == ("refused", "not reached")
-    first, second = story.run(**changed), story.run(**changed)
+    first, second = fleet.run(NAME, data=changed), fleet.run(NAME, data=changed)
     assert first.code == 0, first.text
     assert second.idle, second.text
     assert sh(node, "docker info --format '{{.LoggingDriver}}'") == f"{driver}\n"
-    assert "shop" in processes(node)
+    assert {"shop", "plain"} <= processes(node).keys()
+
+
+@pytest.mark.slow
+def test_it_goes_back_and_strands_nobody(story: Story, deciding: Outcome) -> None:
+    node = story.node
+    before = processes(node)
+
+    back = story.fleet.run(NAME, data={**WANTED, "gvisor_proof": "never"})
+    kept = processes(node)
+    sh(node, "docker restart -t 1 shop; docker exec plain true")
+    shop, plain = in_sandbox(node, "shop"), in_sandbox(node, "plain")
+    remove_container(node, "plain")
+
+    assert deciding.code == back.code == 0, back.text
+    assert kept == before
+    assert (shop, plain) == (False, True)

@@ -1,0 +1,81 @@
+"""Measure what ``gvisor_default`` costs: the same calls with the runtime asked for, and without."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.lab import FLAVOURS, Lab, NodeSpec
+from tests.bench.machine import measured_on
+from tests.bench.measure import BenchError
+from tests.bench.node import BenchNode
+from tests.bench.results import Dispatched
+from tests.node.running import CURRENT, RELEASE, Fleet, remove_container, start_container
+
+LAB_NAME = "gvisor-bench-default"
+ROUNDS = 30
+STAGES = ("off", "sandbox", "sandbox-all")
+BOUND = ("-v", "/usr:/usr:ro")
+KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "off, by name": ("off", ("--runtime=runsc",)),
+    "by default": ("sandbox", ()),
+    "by name": ("sandbox", ("--runtime=runsc",)),
+    "asks for runc": ("sandbox-all", ("--runtime=runc",)),
+}
+"""What is compared: the stage of its node, and the options of ``docker run``."""
+_TIMING = (Path(__file__).parent / "default_timing.py").read_text()
+
+
+def compare(
+    rounds: int, *, load: float, tell: Callable[[str], None], directory: Path
+) -> tuple[str, list[Dispatched]]:
+    """Measure; return a description and the rows."""
+    with _nodes(directory) as nodes:
+        rows: dict[str, Dispatched] = {}
+        for kind in KINDS:  # not counted: the first time is slow
+            _timed(nodes, kind)
+        for number in range(rounds):
+            tell(f"default, round {number + 1} of {rounds}")
+            turn = number % len(KINDS)
+            for kind in [*KINDS][turn:] + [*KINDS][:turn]:
+                for what, took_ms in _timed(nodes, kind).items():
+                    row = rows.setdefault(what, Dispatched(what, {each: [] for each in KINDS}))
+                    row.by_kind[kind] += took_ms
+        docker = nodes["off"].shell("docker version --format '{{.Server.Version}}'")
+    about = f"{measured_on(rounds, load)}; in the nodes Docker {docker}, runsc {RELEASE}."
+    return about, list(rows.values())
+
+
+def _timed(nodes: Mapping[str, BenchNode], kind: str) -> dict[str, list[float]]:
+    stage, options = KINDS[kind]
+    said = nodes[stage].shell('python3 -c "$@"', _TIMING, *options, *BOUND)
+    took_ms: dict[str, list[float]] = json.loads(said)
+    return took_ms
+
+
+@contextmanager
+def _nodes(directory: Path) -> Iterator[dict[str, BenchNode]]:
+    lab = Lab(LAB_NAME)
+    lab.down()
+    try:
+        made = dict(
+            zip(STAGES, lab.up([NodeSpec(FLAVOURS["debian-13"])] * len(STAGES)), strict=True)
+        )
+        by_host: dict[str, dict[str, Any]] = {
+            stage: {"gvisor_default": stage, "gvisor_seal": {"binds": ["/usr"]}}
+            for stage in STAGES
+            if stage != "off"
+        }
+        data = {**CURRENT, "gvisor_proof": "never"}
+        outcome = Fleet(made, directory).run(*STAGES, data=data, by_host=by_host)
+        if outcome.code != 0:
+            raise BenchError("the nodes do not converge", got=outcome.text)
+        for node in made.values():  # for its image
+            start_container(node, "first", "--runtime=runsc")
+            remove_container(node, "first")
+        yield {stage: BenchNode(node) for stage, node in made.items()}
+    finally:
+        lab.down()
