@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pyinfra_gvisor.lab import LabNode, NodeSpec
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.audits import sh
 from tests.node.egress_nodes import at_once
 from tests.node.equipped import equipped, free_port_80
-from tests.node.running import CURRENT, SENTRY, Fleet, Outcome, processes
+from tests.node.running import SENTRY, Deployed, Fleet, processes
 from tests.node.transactions import FILE
 
 SPECS = {
@@ -49,31 +47,8 @@ rm -rf "$tree"
 """
 
 
-@dataclass(frozen=True)
-class Ground:
-    """The nodes by their names in ``SPECS``, and how pyinfra is run on them."""
-
-    nodes: Mapping[str, LabNode]
-    fleet: Fleet
-    known: set[str] = field(default_factory=set, repr=False)
-
-    def run(
-        self,
-        *names: str,
-        deploy: str = "deploys/gvisor.py",
-        flags: tuple[str, ...] = ("-y",),
-        **others: Any,
-    ) -> Outcome:
-        """A deploy without a proof; ``others`` are settings without their prefix."""
-        given = {f"gvisor_{key}": value for key, value in others.items()}
-        data = {**CURRENT, "gvisor_proof": "never", **given}
-        return self.fleet.run(*names, deploy=deploy, flags=flags, data=data)
-
-    def deploy(self, *names: str, **others: Any) -> Outcome:
-        """Run a deploy, which must succeed."""
-        outcome = self.run(*names, **others)
-        assert outcome.code == 0, outcome.text
-        return outcome
+class Ground(Deployed):
+    """The nodes by their names in ``SPECS``."""
 
     def ready(self, *names: str) -> dict[str, LabNode]:
         """Return nodes where gVisor is the default, whatever earlier tests have left."""

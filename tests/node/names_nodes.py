@@ -9,14 +9,13 @@ machine and not in a container. Both are there again after a power cut.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode, NodeSpec
 from tests.node.egress_nodes import at_once, shell
 from tests.node.equipped import equipped, free_port_80
-from tests.node.running import CURRENT, Fleet, Outcome
+from tests.node.running import Deployed, Fleet
 
 SPECS = {
     "names-20": NodeSpec(equipped("debian-12")),
@@ -97,35 +96,8 @@ done
 """
 
 
-@dataclass(frozen=True)
-class Ground:
-    """The nodes by their names in ``SPECS``, and how pyinfra is run on them."""
-
-    nodes: Mapping[str, LabNode]
-    fleet: Fleet
-    known: set[str] = field(default_factory=set, repr=False)
-
-    def run(
-        self,
-        *names: str,
-        deploy: str = "deploys/gvisor.py",
-        flags: tuple[str, ...] = ("-y",),
-        **others: Any,
-    ) -> Outcome:
-        """A deploy with both runtimes; ``others`` are settings without their prefix."""
-        data = {
-            **CURRENT,
-            "gvisor_runtimes": RUNTIMES,
-            "gvisor_proof": "never",
-            **{f"gvisor_{key}": value for key, value in others.items()},
-        }
-        return self.fleet.run(*names, deploy=deploy, flags=flags, data=data)
-
-    def deploy(self, *names: str, **others: Any) -> Outcome:
-        """Run the deploy, which must succeed."""
-        outcome = self.run(*names, **others)
-        assert outcome.code == 0, outcome.text
-        return outcome
+class Ground(Deployed):
+    """The nodes by their names in ``SPECS``, with both runtimes."""
 
     def ready(self, name: str) -> LabNode:
         """Return a node with names and its containers, whatever earlier tests have left."""
@@ -158,7 +130,7 @@ class Ground:
 def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
     """Prepare nodes with Docker and everything around it."""
     at_once(lambda name: _surround(nodes[name]), nodes)
-    return Ground(nodes, Fleet(nodes, directory))
+    return Ground(nodes, Fleet(nodes, directory), {"gvisor_runtimes": RUNTIMES})
 
 
 def _surround(node: LabNode) -> None:

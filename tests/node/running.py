@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,35 @@ class Fleet:
         return str(inventory)
 
 
+@dataclass(frozen=True)
+class Deployed:
+    """
+    Nodes by their names, and how pyinfra is run on them: without a proof.
+
+    + shared: settings of every run
+    + known: nodes in a state that tests begin with
+    """
+
+    nodes: Mapping[str, LabNode]
+    fleet: Fleet
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set, repr=False)
+
+    def run(
+        self, *names: str, deploy: str = DEPLOY, flags: tuple[str, ...] = ("-y",), **others: Any
+    ) -> Outcome:
+        """Run a deploy; ``others`` are settings without their prefix."""
+        given = {f"gvisor_{key}": value for key, value in others.items()}
+        data = {**CURRENT, "gvisor_proof": "never", **self.shared, **given}
+        return self.fleet.run(*names, deploy=deploy, flags=flags, data=data)
+
+    def deploy(self, *names: str, **others: Any) -> Outcome:
+        """Run a deploy, which must succeed."""
+        outcome = self.run(*names, **others)
+        assert outcome.code == 0, outcome.text
+        return outcome
+
+
 def pyinfra(*arguments: str, timeout_s: int = TIMEOUT_S) -> Outcome:
     """The pyinfra beside this Python, started in the checkout."""
     environment = {**os.environ, "PYINFRA_PROGRESS": "off"}
@@ -260,8 +289,9 @@ def no_leftovers(node: LabNode) -> str:
         "ls -A /opt/gvisor/releases 2>/dev/null | grep '^\\.';"
         "ls -A /var/lib/pyinfra-gvisor 2>/dev/null | grep -e '^\\.' -e '^pending';"
         "ls -A /var/lib/pyinfra-gvisor/generations 2>/dev/null | grep -v '^[0-9]*$';"
-        "ls -A /run/pyinfra-gvisor 2>/dev/null | grep -v -e 'lock$' -e '^runtimes$' -e '^permits$';"
-        "ls -A /run/pyinfra-gvisor/permits 2>/dev/null;"
+        "ls -A /run/pyinfra-gvisor 2>/dev/null | grep -v -e 'lock$' -e '^runtimes$'"
+        " -e '^permits$' -e '^mounts$';"
+        "find /run/pyinfra-gvisor/permits /run/pyinfra-gvisor/mounts -type f 2>/dev/null;"
         "docker ps -aq --filter label=pyinfra-gvisor.probe; docker images -q pyinfra-gvisor-probe;"
         "docker network ls -q --filter label=pyinfra-gvisor.probe; ls -A /var/tmp | grep pyinfra"
     )
