@@ -26,6 +26,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "asks for runc": ("sandbox-all", ("--runtime=runc",)),
 }
 """What is compared: the stage of its node, and the options of ``docker run``."""
+_SEAL = {"binds": ["/usr"], "reason": "containers here run the node's own programs"}
 _TIMING = (Path(__file__).parent / "default_timing.py").read_text()
 
 
@@ -65,7 +66,7 @@ def _nodes(directory: Path) -> Iterator[dict[str, BenchNode]]:
             zip(STAGES, lab.up([NodeSpec(FLAVOURS["debian-13"])] * len(STAGES)), strict=True)
         )
         by_host: dict[str, dict[str, Any]] = {
-            stage: {"gvisor_default": stage, "gvisor_seal": {"binds": ["/usr"]}}
+            stage: {"gvisor_default": stage, "gvisor_seal": _SEAL}
             for stage in STAGES
             if stage != "off"
         }
