@@ -40,6 +40,9 @@ class RuntimeSeen(Strict):
     accepted: Count = Field(description="Not proven; the operator has accepted this danger.")
     not_applicable: Count
     failed: Literal[0] = 0
+    asked: Literal["name", "nothing", "runc"] = Field(
+        "name", description="What the container asked for; `nothing`: `gvisor_default`."
+    )
 
 
 class Timings(Strict):

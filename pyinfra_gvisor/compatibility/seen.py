@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -19,7 +19,7 @@ from pyinfra_gvisor.parts.kernel.settings import KernelSettings
 from pyinfra_gvisor.parts.kernel.state import KernelSurface
 from pyinfra_gvisor.releases.sources import APT_URL, GITHUB_URL, OFFICIAL_URL
 from pyinfra_gvisor.report.document import HostReport
-from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, RUNC_BY_NAME, Runtime
 
 # Names of containers in systemd-detect-virt(1). The lab of this package uses the first two.
 LAB_CONTAINERS = frozenset({"docker", "podman"})
@@ -35,6 +35,10 @@ DISTRIBUTIONS = {"debian": "Debian", "ubuntu": "Ubuntu"}
 _LAB_BUILD = re.compile(
     r"(?:^|/)lab-build-gvisor\.dev-gvisor@(v\d+\.\d+\.\d+-\d{14}-[0-9a-f]{12})(?=[-/]|$)"
 )
+_ASKED: Mapping[str, Literal["nothing", "runc"]] = {
+    DEFAULT_RUNTIME: "nothing",
+    RUNC_BY_NAME: "runc",
+}
 _AGAIN = "prove the node again with --data gvisor_proof=always"
 
 
@@ -61,7 +65,7 @@ def record_of(host: Audited, report: HostReport, *, timings: Timings) -> Record:
             runsc=host.expected.release,
             runsc_source=source,
             runsc_lab_build=lab_build,
-            runtimes=_runtimes(host.settings.runtimes, proof),
+            runtimes=_runtimes(host.settings.proven_runtimes, proof),
             firewall=bool(report.egress and report.egress.declared and report.egress.in_force),
             kernel_surface=_kernel_surface(host),
             names=any(item.dns for item in host.settings.runtimes.values()),
@@ -151,11 +155,11 @@ def _runtimes(runtimes: Mapping[str, Runtime], proof: Any) -> tuple[RuntimeSeen,
     outcomes = proof.get("outcomes") if isinstance(proof, dict) else None
     if not isinstance(outcomes, dict) or set(outcomes) != set(runtimes):
         raise Problem("the node's proof has no results for each runtime", todo=_AGAIN)
-    seen = [_runtime(item, outcomes[name]) for name, item in runtimes.items()]
+    seen = [_runtime(name, item, outcomes[name]) for name, item in runtimes.items()]
     return tuple(sorted(seen, key=lambda item: item.model_dump_json()))
 
 
-def _runtime(runtime: Runtime, outcomes: Any) -> RuntimeSeen:
+def _runtime(name: str, runtime: Runtime, outcomes: Any) -> RuntimeSeen:
     if not isinstance(outcomes, dict):
         raise Problem("the node's proof is damaged", got=outcomes, todo=_AGAIN)
     return RuntimeSeen(
@@ -168,6 +172,7 @@ def _runtime(runtime: Runtime, outcomes: Any) -> RuntimeSeen:
         ok=outcomes.get("ok", 0),
         accepted=outcomes.get("accepted", 0),
         not_applicable=outcomes.get("n/a", 0),
+        asked=_ASKED.get(name, "name"),
     )
 
 

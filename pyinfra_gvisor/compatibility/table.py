@@ -65,6 +65,7 @@ def _built(version: str, lab_build: str | None) -> str:
 
 def _runtime(runtime: RuntimeSeen) -> str:
     words = [
+        *({"name": [], "nothing": ["by default"], "runc": ["asks for runc"]}[runtime.asked]),
         f"network {runtime.network}",
         *(["dns docker"] if runtime.dns else ()),
         *([runtime.platform] if runtime.platform else ()),

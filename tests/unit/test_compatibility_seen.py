@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.compatibility.seen import seen_by, source_kind
+from pyinfra_gvisor.compatibility.table import table
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.releases.sources import APT_URL, GITHUB_URL, OFFICIAL_URL
 from tests.unit.answers import Running
@@ -136,6 +137,21 @@ def test_runtimes_are_told_by_what_they_are_with_the_outcome_of_their_proof() ->
     assert (sandbox.network, sandbox.dns, sandbox.ok) == ("sandbox", "docker", 27)
     assert sandbox.flags == ("directfs",)
     assert found.names
+
+
+def test_a_default_runtime_is_told_by_what_its_containers_ask_for() -> None:
+    settings = {"gvisor_default": "sandbox-all", "gvisor_exempt": []}
+    names = ("runsc", "gvisordefault", "runcbyname")
+    proof = {"outcomes": {name: {"ok": 23 + n} for n, name in enumerate(names)}}
+
+    found = recorded(settings, proof=proof)
+
+    assert {item.asked: item.ok for item in found.runtimes} == {
+        "name": 23,
+        "nothing": 24,
+        "runc": 25,
+    }
+    assert "by default, network host" in table([found])
 
 
 def test_the_timings_are_those_of_the_proof_and_of_the_run() -> None:
