@@ -16,7 +16,7 @@ from tests.bench.results import Dispatched
 from tests.node.running import CURRENT, RELEASE, Fleet, remove_container, start_container
 
 LAB_NAME = "gvisor-bench-default"
-ROUNDS = 30
+ROUNDS = 20
 STAGES = ("off", "sandbox", "sandbox-all")
 BOUND = ("-v", "/usr:/usr:ro")
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
