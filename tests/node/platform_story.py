@@ -145,8 +145,13 @@ class Team:
 
     def run(self, *flags: str, deploy: str = "deploys/gvisor.py") -> Outcome:
         """Run a deploy on all nodes."""
-        given = {"deploy": deploy, "data": self.data, "by_host": self.stages}
-        return self.ground.fleet.run(*KINDS, flags=flags or ("-y",), **given)
+        return self.ground.fleet.run(
+            *KINDS,
+            deploy=deploy,
+            flags=flags or ("-y",),
+            data=self.data,
+            by_host=self.stages,
+        )
 
     def audit(self) -> dict[str, Audit]:
         """Return the audit of each node."""
