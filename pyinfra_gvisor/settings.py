@@ -226,13 +226,11 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
     @classmethod
     def _sealed(cls, value: dict[str, Runtime], given: ValidationInfo) -> dict[str, Runtime]:
         # The keys of DispatchSettings are validated before those of this class.
-        is_off = given.data.get("default", "off") == "off"
-        usual = given.data.get("seal") or (None if is_off else Seal())
-        known = () if is_off else given.data.get("infrastructure", ())
-        seals = {name: runtime.seal or usual for name, runtime in value.items()}
+        usual = None if given.data.get("default", "off") == "off" else Seal()
+        seal = given.data.get("seal") or usual
         return {
-            name: runtime.model_copy(update={"seal": seal and seal.beside(known)})
-            for (name, runtime), seal in zip(value.items(), seals.values(), strict=True)
+            name: runtime if runtime.seal else runtime.model_copy(update={"seal": seal})
+            for name, runtime in value.items()
         }
 
     @field_validator("daemon_json", "daemon_json_if_absent")

@@ -43,7 +43,6 @@ _RUNS_COMMANDS = re.compile(
     r"|ENV|PATH|HOME|IFS|PS[0-9]|PROMPT_COMMAND|SHELL.*|LESSOPEN|PAGER|EDITOR|VISUAL"
     r"|OPENSSL_CONF|CURL_HOME"
 )
-_NAMED_VOLUME = re.compile("volume=([^:]+):.*:rw")
 EXTENDED = ("env_free", "optional_mounts")
 """Keys of an entry that are added to those of its shape."""
 
@@ -163,12 +162,6 @@ class Infrastructure(Strict):
         for key in EXTENDED:
             given[key] = [item for item in given.get(key, ()) if item not in shape.get(key, ())]
         return {key: value for key, value in given.items() if value != []}
-
-    @property
-    def written_volumes(self) -> tuple[str, ...]:
-        """Return the names of the volumes to which it may write."""
-        found = (_NAMED_VOLUME.fullmatch(item) for item in (*self.mounts, *self.optional_mounts))
-        return tuple(match[1] for match in found if match)
 
     @property
     def title(self) -> str:

@@ -27,7 +27,7 @@ sub is_runc { return main::asks_for_runc($_[0], $runtimes->{$_[0]}) }
 
 sub sealed {
     my ($container, $runtime, $why) = @_;
-    my ($refused, $stripped) = Seal::asked_in_vain($container, $Preview::seals->{$runtime}, undef);
+    my ($refused, $stripped) = Seal::asked_in_vain($container, $Preview::seals->{$runtime}, undef, $Preview::policy);
     return ("refused", join "; ", @$refused, grep { /^not the accepted / } $why) if @$refused;
     my @gone = map { @{$stripped->{$_}} } sort keys %$stripped;
     return ("sandbox", join "; ", $why, @gone ? "without " . join ", ", @gone : ());

@@ -1,5 +1,5 @@
 # Says what a container asks for that a sandbox may not have. gVisor does not close these ways to the node, or ignores
-# them in silence. Comes after json.pl, places.pl and container.pl. Settings: those of Seal in seal.py.
+# them in silence. Comes after json.pl, places.pl and container.pl, and uses choose.pl. Settings: those of Seal in seal.py.
 use strict;
 use warnings;
 
@@ -15,18 +15,18 @@ our $obeyed = qr/^(?:dev\.gvisor\.|io\.kubernetes\.cri|io\.containerd\.runc\.)/;
 
 # Returns what is refused, a phrase each; what is to be stripped, by kind; and, if there are allowed files of the node,
 # the addresses of all mounts, which must be the same ones when the container starts. $spec is the text of config.json in
-# the bundle; undef if there is none yet.
+# the bundle; undef if there is none yet. $policy: see choose.pl; undef if there is none.
 sub asked_in_vain {
-    my ($container, $seal, $spec) = @_;
+    my ($container, $seal, $spec, $policy) = @_;
     my $host = $container->{host};
-    my ($mounts, $addresses) = binds($container, $seal, $spec);
+    my ($mounts, $addresses) = binds($container, $seal, $spec, kept_volumes($container, $policy));
     my %asked = (
         annotations => [annotations($host, $spec)],
         devices => [devices($host, $spec)],
         sysctls => [map { "sysctl $_" } sort keys %{$host->{Sysctls} // {}}],
-        host_namespaces => [namespaces($host, $spec)],
+        host_namespaces => [namespaces($container, $spec, $policy)],
         privileged => [$host->{Privileged} ? "privileged" : ()],
-        always => [@$mounts, volumes_of_infrastructure($container, $seal), control_group($host->{CgroupParent})],
+        always => [@$mounts, control_group($host->{CgroupParent})],
     );
     my (@refused, %stripped);
     for my $kind (sort keys %asked) {
@@ -62,11 +62,12 @@ sub in_linux { # a list in the part "linux" of config.json
 }
 
 sub namespaces {
-    my ($host, $spec) = @_;
+    my ($container, $spec, $policy) = @_;
+    my $host = $container->{host};
     my %modes = (network => "NetworkMode", pid => "PidMode", ipc => "IpcMode", uts => "UTSMode", user => "UsernsMode");
     my @found = map { "$_ namespace of the node" } grep { ($host->{$modes{$_}} // "") eq "host" } sort keys %modes;
     push @found, "PID namespace of another container" if ($host->{PidMode} // "") =~ /^container:/;
-    push @found, joined($spec) if defined $spec && !@found;
+    push @found, defined $spec ? joined($spec) : will_join($container, $policy) if !@found;
     return @found;
 }
 
@@ -94,7 +95,23 @@ sub is_the_nodes {
 sub is_of_a_sandbox { # Docker names the process of the other container: moby daemon/oci_linux.go, WithNamespaces
     my ($path) = @_;
     my ($pid) = $path =~ m{^/proc/([0-9]+)/ns/} or return "";
-    return (readlink "/proc/$pid/exe" // "") =~ m{^/opt/gvisor/releases/};
+    my $program = Places::inode("/proc/$pid/exe"); # its path may be cut off at a mount, and an image can have any path
+    my @ours = glob "/opt/gvisor/releases/*/runsc /opt/gvisor/releases/*/gvisor-bin/gvisor_sentry";
+    return $program ne "" && grep { Places::inode($_) eq $program } @ours;
+}
+
+sub will_join { # the same before there is a config.json: whether the policy has the other container outside of gVisor
+    my ($container, $policy) = @_;
+    my %modes = (network => "NetworkMode", ipc => "IpcMode");
+    my %others = map { ($container->{host}{$modes{$_}} // "") =~ /^container:([0-9a-f]{64})\z/ ? ($_ => $1) : () } keys %modes;
+    return map { "$_ namespace of a container outside of gVisor" }
+        grep { is_infrastructure($container->{root}, $others{$_}, $policy) } sort keys %others;
+}
+
+sub is_infrastructure { # whether the policy has a container outside of gVisor; not if it is removed meanwhile
+    my ($root, $id, $policy) = @_;
+    my $other = eval { Container::read_container($root, $id) } // return "";
+    return $policy && (Choose::where($other, $policy))[0] eq "runc";
 }
 
 sub control_group { # runsc would make directories there, see runsc/cgroup/cgroup.go
@@ -102,34 +119,37 @@ sub control_group { # runsc would make directories there, see runsc/cgroup/cgrou
     return ($path // "") =~ m{(?:^|/)\.\.(?:/|\z)} ? "control group $path" : ();
 }
 
-# A container with the volumes of another one has those without a name, too.
-sub volumes_of_infrastructure {
-    my ($container, $seal) = @_;
-    my %kept = map { $_ => 1 } @{$seal->{infrastructure}{images}};
-    my @asked = map { s/:[^:]*\z//r } @{$container->{host}{VolumesFrom} // []} or return ();
+# Returns the names of volumes to which infrastructure writes: those in the policy, and those without a name that a
+# container of infrastructure has, too.
+sub kept_volumes {
+    my ($container, $policy) = @_;
+    my @mounts = map { (@{$_->{mounts}}, @{$_->{optional_mounts}}) } @{$policy ? $policy->{entries} : []};
+    my %kept = map { /^volume=([^:]+):.*:rw\z/s ? ($1 => 1) : () } @mounts;
+    my @nameless = grep { /^[0-9a-f]{64}\z/ } map { $_->{Name} // "" } values %{$container->{mounts}};
+    return \%kept unless @mounts && @nameless;
     my $containers = "$container->{root}/containers";
     opendir my $all, $containers or die "cannot read $containers: $!\n";
-    my @found;
-    for my $id (grep { /^[0-9a-f]{64}\z/ && -e "$containers/$_/config.v2.json" } readdir $all) {
-        my $top = Container::members_of("$containers/$id/config.v2.json");
-        my ($name, $image) = map { Container::read_raw($top->{$_}) // "" } qw(Name Image);
-        $name =~ s{^/}{};
-        next unless $kept{$image} && grep { $_ eq $name || index($id, $_) == 0 } @asked;
-        push @found, "volumes of $name, whose image is infrastructure";
+    for my $id (grep { /^[0-9a-f]{64}\z/ && $_ ne $container->{id} } readdir $all) {
+        my $text = eval { Container::text_of("$containers/$id/config.v2.json") } // next;
+        my @shared = grep { index($text, $_) >= 0 } @nameless;
+        next unless @shared && is_infrastructure($container->{root}, $id, $policy);
+        my %written = map { $_->{RW} ? ($_->{Name} // "" => 1) : () } values %{Container::read_container($container->{root}, $id)->{mounts}};
+        $kept{$_} = 1 for grep { $written{$_} } @shared;
     }
-    return sort @found;
+    return \%kept;
 }
 
 # Returns what is refused of the mounts, and the addresses of the node's files among the others.
 sub binds {
-    my ($container, $seal, $spec) = @_;
+    my ($container, $seal, $spec, $kept) = @_;
     my %points = %{$container->{mounts}};
     my ($has_binds, @found, @addresses);
     for my $mount (defined $spec ? mounted_by($spec) : map { [$_, Container::source_of($container, $points{$_})] } sort keys %points) {
         my ($to, $from) = @$mount;
         my $point = $points{$to};
         my $real = Places::real($from); # once: a container may replace the file meanwhile
-        my $why = $point ? why_not($container, $point, $from, $real, $seal) : "";
+        my $why = !$point ? "" : $kept->{$point->{Name} // ""} ? " (a volume to which infrastructure writes)"
+            : why_not($container, $point, $from, $real, $seal);
         if ($point ? $why : !is_dockers_own($container, $seal, $to, $from)) { push @found, "mount of $from on $to$why" }
         elsif ($point && defined $real) {
             push @addresses, address($real);
@@ -180,12 +200,13 @@ sub of_the_node {
 # A volume may have its own files, or those of another computer. By its options it can be any directory of the node.
 sub why_not_volume {
     my ($container, $point, $real, $seal, $volumes, @places) = @_;
-    return " (a volume to which infrastructure writes)" if grep { $_ eq ($point->{Name} // "") } @{$seal->{infrastructure}{volumes}};
     my $type = defined $real ? (Places::mount_of($real) // [])->[3] : "";
     my $options = Container::mounted_by_options($container, $point);
-    return " (network file system)" if $seal->{network_volumes} eq "refuse" && ($network{$type} || $options && $network{$options->{MountType}});
+    my $is_local = ($point->{Driver} // "local") =~ /^(?:local)?\z/;
+    my $is_network = $network{$is_local ? $options && $options->{MountType} // "" : $type};
+    return " (network file system)" if $is_network && $seal->{network_volumes} eq "refuse";
     my $is_foreign = $foreign{$type} && !grep { $_ ne $real && !defined Places::below($_, $volumes) } @places;
-    if (($point->{Driver} // "local") !~ /^(?:local)?\z/) { # a plugin mounts the volume where it wants to
+    if (!$is_local) { # a plugin mounts the volume where it wants to
         return $is_foreign ? "" : " (the volume of driver $point->{Driver} holds files of the node)";
     }
     my $own = Places::real("$volumes/$point->{Name}") // return defined $real ? of_the_node("", @places) : ""; # Docker will create it

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
-from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Like, Strict
 from pyinfra_gvisor.policy.guarded import GUARDED, given_away
@@ -78,8 +76,6 @@ class Seal(Strict):
         "repeats this reason. `None`: such a seal is refused.",
     )
 
-    _infrastructure: tuple[Infrastructure, ...] = PrivateAttr(())
-
     @model_validator(mode="after")
     def _reasoned(self) -> Seal:
         if not self.reason and (found := self.dangers()):
@@ -99,15 +95,6 @@ class Seal(Strict):
         known = [(item, (item.path,)) for item in GUARDED]
         return [path for path in self.binds if any(given_away([path], known, writable=True))]
 
-    def beside(self, infrastructure: Sequence[Infrastructure]) -> Seal:
-        """Return this seal for nodes with such containers, whose volumes no sandbox may have."""
-        seal = self.model_copy()
-        seal._infrastructure = tuple(infrastructure)
-        return seal
-
     def to_perl(self) -> dict[str, Any]:
         """Return the seal as ``seal.pl`` reads it."""
-        volumes = {name for item in self._infrastructure for name in item.written_volumes}
-        images = {item.image for item in self._infrastructure}
-        known = {"volumes": sorted(volumes), "images": sorted(images)}
-        return {**self.model_dump(exclude={"reason"}), "infrastructure": known}
+        return self.model_dump(exclude={"reason"})

@@ -116,7 +116,6 @@ def test_an_imitator_stays_in_the_sandbox_or_is_refused(story: Story, kind: str)
 
     assert {*came} == {*IMITATORS}
     assert {name: one for name, one in came.items() if not one.is_held} == {}
-    assert f"volumes of {UUID}, whose image is infra" in came["the mounts of a helper"].said
 
 
 def test_by_the_name_of_runc_it_reaches_what_it_wants_only_where_that_is_runc(

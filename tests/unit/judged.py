@@ -47,12 +47,13 @@ class Judged:
         self.runs("runsc")
         stub(self.path, "logger", f"printf '%s\\n' \"$*\" >> {root}/journal")
         policy = Dispatch("gvisor", tuple(Infrastructure(**entry) for entry in entries))
-        sealed = (seal or Seal()).beside(policy.infrastructure)
-        declared = {"gvisor": Runtime(network="sandbox", seal=sealed)}
+        declared = {"gvisor": Runtime(network="sandbox", seal=seal or Seal())}
         self.wrapper = {
             item.runtime: self._write(item.path, item.text)
             for item in wrappers(RELEASE, declared, policy)
         }
+        runtimes = {name: {"path": str(path)} for name, path in self.wrapper.items()}
+        (root / "daemon.json").write_text(json.dumps({"runtimes": runtimes}))
 
     def runs(self, name: str, then: str = "") -> None:
         """Have a runtime of this name that says that it was started, and then does this."""
@@ -66,6 +67,7 @@ class Judged:
             ("/opt/gvisor/runtimes", "runtimes"),
             ("/opt/gvisor/releases", "releases"),
             ("/run/pyinfra-gvisor", "run"),
+            ("/etc/docker/daemon.json", "daemon.json"),
         ):
             text = text.replace(old, f"{self.root}/{new}")
         text = text.replace('"/proc/$pid/', f'"{self.root}/proc/$pid/')

@@ -151,6 +151,15 @@ def test_a_file_system_of_the_network_may_be_mounted_where_the_seal_allows_it(
     assert said == "runsc"
 
 
+def test_a_network_that_is_below_all_volumes_is_the_operators(node: Judged) -> None:
+    (node.data / "volumes" / "plain").mkdir(parents=True)
+    text = node.wrapper["judge"].read_text()
+    node.wrapper["judge"].write_text(text.replace('$type // ""]', '"nfs"]'))
+    point = node.volume("vol")
+
+    assert mount(node, point["Source"], **point) == "runsc"
+
+
 def test_a_volume_that_is_an_allowed_directory_by_its_options_may_be_mounted(node: Judged) -> None:
     device = str(node.root / "allowed" / "a")
     point = node.volume("vol", MountType="none", MountOpts="bind", MountDevice=device)

@@ -174,6 +174,8 @@ def test_the_network_of_a_container_in_gvisor_may_be_shared(tmp_path: Path) -> N
     node = Judged(tmp_path)
     (tmp_path / "proc" / "42").mkdir(parents=True)
     sentry = tmp_path / "releases" / "20260928.0" / "gvisor-bin" / "gvisor_sentry"
+    sentry.parent.mkdir()
+    sentry.write_text("")
     (tmp_path / "proc" / "42" / "exe").symlink_to(sentry)
 
     assert join(node, "/proc/42/ns/net") == "runsc"

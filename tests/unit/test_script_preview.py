@@ -114,6 +114,25 @@ def test_infrastructure_and_others_are_told_apart_whatever_runtime_they_were_cre
     assert "user" in places[other].why
 
 
+@pytest.mark.parametrize("mode", ["NetworkMode", "IpcMode"])
+def test_who_shares_a_namespace_with_infrastructure_would_be_refused(
+    docker: Docker, mode: str
+) -> None:
+    apart = {"config": {"User": "web"}}
+    known = write_container(docker.root, 1, name="proxy")
+    other = write_container(docker.root, 2, name="shop", **apart)
+    joins = [
+        write_container(docker.root, number, host={mode: f"container:{whose}"}, **apart)
+        for number, whose in ((3, known), (4, other), (5, "gone"))
+    ]
+
+    places = docker.node([known, other, *joins]).places
+
+    assert [places[one].where for one in joins] == ["refused", "sandbox", "sandbox"]
+    kind = {"NetworkMode": "network", "IpcMode": "ipc"}[mode]
+    assert f"{kind} namespace of a container outside of gVisor" in places[joins[0]].why
+
+
 @pytest.mark.parametrize(
     ("name", "when"),
     [
