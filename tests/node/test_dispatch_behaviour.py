@@ -97,7 +97,11 @@ _THIRTY = """
 set -eu
 seq 30 | xargs -P 2 -I N docker run -d --name crowd-N busybox:1 sleep infinity > /dev/null
 """
-_ASK_ALL = "seq 30 | xargs -P 4 -I N docker exec crowd-N uname -v | sort | uniq -c"
+# The command waits: runsc may take one that ends at once for one that did not start, on a busy node
+# (WaitForReady in its specutils.go).
+_ASK_ALL = """
+seq 30 | xargs -P 4 -I N docker exec crowd-N sh -c 'uname -v; sleep 0.3' | sort | uniq -c
+"""
 
 
 OTHER = "20260906.0"
