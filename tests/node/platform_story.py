@@ -67,8 +67,9 @@ class Story:
     + before: whether an app was in gVisor before the switch
     + accepted: by the command that accepts the platform
     + planned: by a dry run of the switch
-    + imitators: what became of each; ``by_name``: the same of each that asks for runc. Where runc
-      is ours that is held, too. On the other nodes, which share them, each must reach what it wants
+    + imitators: what became of each; ``by_name``: the same of those that ask for runc, which the
+      nodes of a stage share. Where runc is ours they are held, too; elsewhere they must reach what
+      they want
     + allowed: the container that asks only for what it may have
     + poisoned: what was told after an app had taken the helper's tag
     + deployed: after a deployment; ``meanwhile``: while a new helper is refused; ``again``: after
@@ -233,10 +234,9 @@ def _attack(platform: Platform) -> _Attacked:
 
 
 def _asking_for_runc(name: str) -> dict[str, Imitator]:
-    """Return all imitators, or a part so that the nodes where runc is runc together have each."""
-    if name not in RUNC_IS_RUNC:
-        return IMITATORS
-    return dict([*IMITATORS.items()][RUNC_IS_RUNC.index(name) :: len(RUNC_IS_RUNC)])
+    """Return a part of the imitators, so that all nodes of a stage together have each."""
+    kinds = [kind for kind, stage in STAGES.items() if stage == STAGES[name]]
+    return dict([*IMITATORS.items()][kinds.index(name) :: len(kinds)])
 
 
 def _deploy(platform: Platform) -> Seen:

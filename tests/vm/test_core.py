@@ -31,7 +31,6 @@ from tests.node.running import (
     Outcome,
     processes,
     remove_container,
-    snapshot,
     start_container,
 )
 from tests.vm.conftest import NAME, SPEC
@@ -85,9 +84,6 @@ class Story:
     """Where nobody should look."""
     could: tuple[str, str]
     """What came of loading a module, and of looking there, before."""
-    before: str
-    dry: Outcome
-    after_dry: str
     running: dict[str, int]
     converged: Outcome
 
@@ -103,12 +99,10 @@ def story(fleet: Fleet, neighbour: str) -> Story:
     start_container(node, "shop", *ALWAYS, *LABELS, "--cap-drop=ALL")
     could = module(node), reach(node, "runc", neighbour)
     sh(node, "modprobe -r tipc")
-    before, running = snapshot(node), processes(node)
-    dry = fleet.run(NAME, data=DECIDING, flags=("--dry", "--diff"))
-    after_dry = snapshot(node)
+    running = processes(node)
     data = {**DECIDING, "gvisor_report_dir": str(fleet.directory)}
     converged = fleet.run(NAME, flags=WITH_ROWS, data=data)
-    return Story(fleet, node, neighbour, could, before, dry, after_dry, running, converged)
+    return Story(fleet, node, neighbour, could, running, converged)
 
 
 def module(node: LabNode) -> str:
@@ -136,11 +130,6 @@ def test_a_plain_server_loads_any_module_and_its_containers_reach_its_network(
     story: Story,
 ) -> None:
     assert story.could == ("loaded", "reached")
-
-
-def test_a_dry_run_changes_nothing(story: Story) -> None:
-    assert story.dry.code == 0, story.dry.text
-    assert story.after_dry == story.before
 
 
 def test_the_main_job_with_firewall_and_kernel_is_proven_and_touches_nothing_that_ran(
