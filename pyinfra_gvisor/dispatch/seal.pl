@@ -105,13 +105,13 @@ sub will_join { # the same before there is a config.json: whether the policy has
     my %modes = (network => "NetworkMode", ipc => "IpcMode");
     my %others = map { ($container->{host}{$modes{$_}} // "") =~ /^container:([0-9a-f]{64})\z/ ? ($_ => $1) : () } keys %modes;
     return map { "$_ namespace of a container outside of gVisor" }
-        grep { is_infrastructure($container->{root}, $others{$_}, $policy) } sort keys %others;
+        grep { infrastructure($container->{root}, $others{$_}, $policy) } sort keys %others;
 }
 
-sub is_infrastructure { # whether the policy has a container outside of gVisor; not if it is removed meanwhile
+sub infrastructure { # a container that the policy has outside of gVisor; undef for others, and if it is removed meanwhile
     my ($root, $id, $policy) = @_;
-    my $other = eval { Container::read_container($root, $id) } // return "";
-    return $policy && (Choose::where($other, $policy))[0] eq "runc";
+    my $other = $policy && eval { Container::read_container($root, $id) } or return undef;
+    return (Choose::where($other, $policy))[0] eq "runc" ? $other : undef;
 }
 
 sub control_group { # runsc would make directories there, see runsc/cgroup/cgroup.go
@@ -132,8 +132,8 @@ sub kept_volumes {
     for my $id (grep { /^[0-9a-f]{64}\z/ && $_ ne $container->{id} } readdir $all) {
         my $text = eval { Container::text_of("$containers/$id/config.v2.json") } // next;
         my @shared = grep { index($text, $_) >= 0 } @nameless;
-        next unless @shared && is_infrastructure($container->{root}, $id, $policy);
-        my %written = map { $_->{RW} ? ($_->{Name} // "" => 1) : () } values %{Container::read_container($container->{root}, $id)->{mounts}};
+        my $other = @shared && infrastructure($container->{root}, $id, $policy) or next;
+        my %written = map { $_->{RW} ? ($_->{Name} // "" => 1) : () } values %{$other->{mounts}};
         $kept{$_} = 1 for grep { $written{$_} } @shared;
     }
     return \%kept;

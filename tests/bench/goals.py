@@ -24,7 +24,7 @@ STRICT_MOST = 1.5
 
 DEFAULT_START_MOST_MS = 70.0
 DEFAULT_CALL_MOST_MS = 5.0
-"""Goals: with ``gvisor_default`` a start, and any other call of a runtime, takes so much longer."""
+"""Goals: at most so much longer take a start and any other runtime call with ``gvisor_default``."""
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ def test_a_power_cut_in_a_deploy_leaves_no_app_down_and_the_next_run_reaches_wha
     controller.wait()
     assert node.exec("test", "-e", PENDING).code == 1, "undone or finished at boot"
     assert in_sandbox(node, plain)
-    assert in_sandbox(node, "shop"), "it asks for runc, and was started anew"
+    assert in_sandbox(node, "shop"), "it asks for runc, and was started again"
     assert (module(node), reach(node, "runc", story.neighbour)) == ("refused", "not reached")
     first, second = fleet.run(NAME, data=changed), fleet.run(NAME, data=changed)
     assert first.code == 0, first.text
