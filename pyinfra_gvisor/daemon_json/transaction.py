@@ -34,7 +34,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
     + wait_s: seconds to wait for ``--rm`` containers before a restart
     """
     value = {} if plan.after is None else JsonText(plan.after).value
-    return _checks(node, value, plan.owned) + script(
+    return _checks(node, plan, value) + script(
         service_script(node),
         "holder",
         "journal",
@@ -195,7 +195,7 @@ def _seccomp_file(profile: object) -> str:
     return profile if isinstance(profile, str) and profile not in BUILTIN_PROFILES else ""
 
 
-def _checks(node: Node, value: Mapping[str, Json], owned: Owned) -> str:
+def _checks(node: Node, plan: Plan, value: Mapping[str, Json]) -> str:
     """
     Return shell functions that check the file and the runtimes before anything is changed.
 
@@ -205,9 +205,26 @@ def _checks(node: Node, value: Mapping[str, Json], owned: Owned) -> str:
     flags = shlex.join(running if node.next_arguments is None else node.next_arguments)
     asked = [
         shlex.join(["check_runtime", name, entry["path"], *entry.get("runtimeArgs", ())])
-        for name, entry in _runtimes(value, owned).items()
+        for name, entry in _newly_used(plan, value).items()
     ]
     return (
         f'validate_file() {{ dockerd --validate {flags} --config-file "$1"; }}\n'
         f"check_runtimes() {{\n{chr(10).join(asked) or ':'}\n}}\n"
     )
+
+
+def _newly_used(plan: Plan, value: Mapping[str, Json]) -> dict[str, Any]:
+    """
+    Return the runtimes of ours that the change adds, changes or makes the default.
+
+    What stays as it is may be broken: a rollback away from it has to work.
+    """
+    before = {} if plan.before is None else JsonText(plan.before).value
+    kept, default = _runtimes(before, plan.owned), value.get("default-runtime")
+    if default == before.get("default-runtime"):
+        default = None
+    return {
+        name: entry
+        for name, entry in _runtimes(value, plan.owned).items()
+        if entry != kept.get(name) or name == default
+    }

@@ -43,7 +43,7 @@ check_node() {
 
 check_runtime() { # name path flags...: die unless the program exists and accepts the flags
     name=$1 path=$2
-    if ! command -v "$path" > /dev/null; then die "/runtimes/$name: path $path is not executable"; fi
+    if [ ! -x "$(command -v "$path")" ]; then die "/runtimes/$name: path $path is not executable"; fi
     shift
     timeout 10 "$@" --version > "$work/said" 2>&1 < /dev/null || true
     if grep -q 'flag provided but not defined' "$work/said"; then

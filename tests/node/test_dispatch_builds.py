@@ -12,10 +12,9 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.audits import sh
-from tests.node.dispatching import Ground
+from tests.node.dispatching import KINDS, Ground
 from tests.node.running import processes
 
-KINDS = ("docker-20", "docker-26", "docker-28", "docker-29")
 ALL: dict[str, Any] = {"default": "sandbox-all"}
 # The command of Docker 20.10 has BuildKit's client in it; later ones need a plugin for it.
 CLIENT = "/root/docker-of-20"

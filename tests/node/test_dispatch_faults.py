@@ -27,7 +27,7 @@ from tests.node.running import daemon_json, docker_info, no_leftovers, processes
 
 pytestmark = pytest.mark.slow
 
-NODES = ("docker-20", "docker-26", "docker-29")
+NODES = ("docker-20", "docker-26", "docker-28", "docker-29")
 PERL = "/usr/bin/perl"
 PERMITS = "/run/pyinfra-gvisor/permits"
 LONG = "86399"
@@ -234,43 +234,52 @@ def wait_for_end(node: LabNode, began_s: float) -> str:
     return sh(node, "cat /root/hangs; rm /root/hangs")
 
 
-def test_rollback_works_with_a_damaged_dispatcher(
-    guarded: dict[str, LabNode], dispatch: Ground
-) -> None:
-    node = guarded["docker-29"]
-    dispatch.deploy("docker-29")
-    dispatch.deploy("docker-29", **DEFAULT)
-    sh(node, FAULTS["dispatcher-damaged"].broken.format(**files(node)))
+# What is broken on each node when it goes back: by a rollback, and by a removal.
+BACK = {
+    "docker-20": "dispatcher-missing",
+    "docker-26": "dispatcher-not-executable",
+    "docker-28": "judge-missing",
+    "docker-29": "dispatcher-damaged",
+}
+GONE = dict(zip(BACK, reversed(BACK.values()), strict=True))
 
-    back = dispatch.run("docker-29", deploy="deploys/rollback.py", **DEFAULT)
+
+def damage(nodes: dict[str, LabNode], faults: dict[str, str]) -> None:
+    """Break something on each node."""
+    for kind, fault in faults.items():
+        sh(nodes[kind], FAULTS[fault].broken.format(**files(nodes[kind])))
+
+
+def test_rollback_works_whatever_is_broken(guarded: dict[str, LabNode], dispatch: Ground) -> None:
+    dispatch.deploy(*NODES)
+    dispatch.deploy(*NODES, **DEFAULT)
+    damage(guarded, BACK)
+
+    back = dispatch.run(*NODES, deploy="deploys/rollback.py", **DEFAULT)
 
     assert back.code == 0, back.text
-    assert docker_info(node)["DefaultRuntime"] == "runc"
-    start(node, "rolled-back")
-    assert not in_sandbox(node, "rolled-back")
-    remove_containers(node, "^/rolled-back$")
-    dispatch.deploy("docker-29", **DEFAULT)
+    for node in guarded.values():
+        assert docker_info(node)["DefaultRuntime"] == "runc"
+        start(node, "rolled-back")
+        assert not in_sandbox(node, "rolled-back")
+        remove_containers(node, "^/rolled-back$")
+    dispatch.deploy(*NODES, **DEFAULT)
 
 
-@pytest.mark.parametrize(
-    ("kind", "fault"),
-    [
-        pytest.param("docker-20", "dispatcher-missing", id="dispatcher-missing-docker-20"),
-        pytest.param("docker-29", "judge-missing", id="judge-missing-docker-29"),
-    ],
-)
-def test_a_removal_works_and_restores_the_original(
-    guarded: dict[str, LabNode], dispatch: Ground, kind: str, fault: str
+def test_a_removal_works_whatever_is_broken_and_restores_the_original(
+    guarded: dict[str, LabNode], dispatch: Ground
 ) -> None:
-    node = guarded[kind]
-    sh(node, FAULTS[fault].broken.format(**files(node)))
+    damage(guarded, GONE)
 
-    refused = dispatch.run(kind, deploy="deploys/remove.py")
-    remove_containers(node, "^/steady$")
-    dispatch.deploy(kind, deploy="deploys/remove.py")
+    refused = dispatch.run(*NODES, deploy="deploys/remove.py")
+    for node in guarded.values():
+        remove_containers(node, "^/steady$")
+    dispatch.deploy(*NODES, deploy="deploys/remove.py")
 
-    dispatch.known.discard(kind)
+    dispatch.known.difference_update(NODES)
     assert refused.code == 1
-    assert "gvisordefault (these need it to start: steady)" in refused.stderr
-    assert daemon_json(node) == ORIGINAL
-    assert no_leftovers(node) == ""
+    told = refused.stderr.count("gvisordefault (these need it to start: steady)")
+    assert told == len(NODES) + 1, "for each, and once for all in the summary"
+    for node in guarded.values():
+        assert daemon_json(node) == ORIGINAL
+        assert no_leftovers(node) == ""

@@ -50,26 +50,37 @@ BUNDLE = """{"ociVersion": "1.0.0",
     "process": {"args": ["/busybox", "uname", "-v"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
     "root": {"path": "rootfs"}, "mounts": [{"destination": "/proc", "type": "proc", "source": "p"}],
     "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]}}"""
-# A package like Debian's, with the symbolic link that is in it. Arguments: version, its runc.
+# A package like Debian's, with the symbolic link that is in it. Arguments: version, its runc, and a
+# script to run after its files are there.
 PACKAGE = f"""
 set -eu
 tree=$(mktemp -d)
+trap 'rm -rf "$tree" /root/package.deb' EXIT
 mkdir -p "$tree/DEBIAN" "$tree/usr/sbin" "$tree/usr/bin" "$tree/usr/share/doc/runc"
 cp -p "$2" "$tree{RUNC}"
 if [ -L /usr/bin/runc ]; then cp -P /usr/bin/runc "$tree/usr/bin/runc"; fi
 echo "$1" > "$tree/usr/share/doc/runc/version"
 printf '%s\\n' 'Package: runc' "Version: $1" "Architecture: $(dpkg --print-architecture)" \\
     'Maintainer: nobody <nobody@localhost>' 'Description: test' > "$tree/DEBIAN/control"
+printf '#!/bin/sh\\n%s\\n' "${{3:-}}" > "$tree/DEBIAN/postinst"
+chmod 755 "$tree/DEBIAN/postinst"
 dpkg-deb -Znone --root-owner-group -b "$tree" /root/package.deb > /dev/null
 dpkg -i /root/package.deb > /dev/null 2>&1
-rm -rf "$tree" /root/package.deb
 """
-# Docker's package instead of Debian's.
+KILL = "kill -9 $PPID"
+# dpkg runs this to unpack a package, and it ends dpkg when half of the package is unpacked.
+HALF = f"""#!/bin/sh
+[ "$1" = --fsys-tarfile ] || exec /usr/bin/dpkg-deb "$@"
+half=$(($(stat -c %s "$2") / 2))
+/usr/bin/dpkg-deb "$@" | head -c "$half"
+{KILL}
+"""
+# Docker's package instead of Debian's. Arguments: version, its runc, and where it has it.
 PACKAGE_OF_ANOTHER = """
 tree=$(mktemp -d)
 mkdir -p "$tree/DEBIAN" "$tree/usr/bin"
-cp -p /root/runc "$tree{path}"
-printf '%s\\n' 'Package: containerd.io' 'Version: 2.0' 'Architecture: all' 'Provides: runc' \\
+cp -p "$2" "$tree$3"
+printf '%s\\n' 'Package: containerd.io' "Version: $1" 'Architecture: all' 'Provides: runc' \\
     'Maintainer: nobody <nobody@localhost>' 'Description: test' > "$tree/DEBIAN/control"
 dpkg-deb -Znone --root-owner-group -b "$tree" /root/package.deb > /dev/null
 dpkg -i /root/package.deb > /dev/null 2>&1
@@ -219,6 +230,38 @@ def test_its_package_is_upgraded_and_the_original_installed_again_beside_it(
     assert taken.run(kind, **ALL).idle
 
 
+@pytest.mark.parametrize(("command", "script"), [(HALF, ""), ("", KILL)], ids=["half", "whole"])
+def test_an_upgrade_that_is_killed_is_survived_and_finished_by_the_next(
+    taken: Ground, command: str, script: str
+) -> None:
+    """Its new file is there by half and under no name that counts, or there but not configured."""
+    node, dpkg = taken.nodes["docker-26"], "/usr/local/bin/dpkg-deb"
+    version = sh(node, "dpkg-query -W -f '${Version}' runc")
+    before = processes(node)
+    sh(node, f"cp -p {ASIDE} /root/original; cp {ASIDE} /root/upgrade; echo z2 >> /root/upgrade")
+    new = ("sh", "-c", PACKAGE, "sh", f"{version}+z2", "/root/upgrade")
+    if command:
+        node.put(dpkg, command.encode(), mode=0o755)
+
+    killed = node.exec(*new, script)
+    half = node.exec("test", "-e", f"{ASIDE}.dpkg-new").code == 0
+    during = run_of(node, "runc")
+    sh(node, f"rm -f {dpkg}; cmp {ASIDE} /root/{'original' if half else 'upgrade'}")
+    restart_docker(node)
+    repaired = run_of(node, "runc")
+    again = node.exec(*new)
+    sh(node, f"cmp {ASIDE} /root/upgrade")
+    after = run_of(node, "runc")
+    back = node.exec("sh", "-c", PACKAGE, "sh", version, "/root/original")
+
+    assert (killed.code != 0, half) == (True, bool(command)), killed.stderr
+    assert during == repaired == after == GVISOR_KERNEL
+    assert (again.code, back.code) == (0, 0), again.stderr + back.stderr
+    assert sh(node, f"ls {RUNC}*; rm /root/original /root/upgrade").split() == [RUNC, ASIDE]
+    assert processes(node) == before
+    assert taken.run("docker-26", **ALL).idle
+
+
 def test_going_back_strands_nobody_and_leaves_no_trace(
     taken: Ground, originals: dict[str, str]
 ) -> None:
@@ -254,24 +297,32 @@ def test_going_back_strands_nobody_and_leaves_no_trace(
     assert {sh(node, "cat /etc/docker/daemon.json") for node in nodes.values()} == {DAEMON_JSON}
 
 
-def test_another_package_of_runc_is_taken_too(taken: Ground) -> None:
+def test_another_package_of_runc_is_taken_too_and_its_upgrade_goes_beside(taken: Ground) -> None:
     """Docker's own containerd.io has runc at another path than Debian's package."""
     node, path = taken.nodes["docker-28"], "/usr/bin/runc"
+    install = ("sh", "-c", PACKAGE_OF_ANOTHER, "sh")
     taken.deploy("docker-28", **ALL)
     sh(node, f"cp -p {ASIDE} /root/runc; rm {path}; dpkg -r --force-depends runc > /dev/null 2>&1")
     without = run_of(node, "runc")
 
-    sh(node, PACKAGE_OF_ANOTHER.format(path=path))
+    node.exec(*install, "2.0", "/root/runc", path)
     refused = run_of(node, "runc")
     restart_docker(node)
     repaired = run_of(node, "runc")
     deployed, second = taken.run("docker-28", **ALL), taken.run("docker-28", **ALL)
     seen = run_of(node, "runc")
+    sh(node, "echo z1 >> /root/runc")
+    upgraded = node.exec(*install, "2.1", "/root/runc", path)
+    sh(node, f"cmp {path}.pyinfra-gvisor /root/runc")
+    newer = run_of(node, "runc")
+    restart_docker(node)
+    later, third = run_of(node, "runc"), taken.run("docker-28", **ALL)
     removed = taken.run("docker-28", deploy=REMOVE, **ALL)
 
     assert "runc is missing beside its place" in without
     assert refused == without
-    assert repaired == seen == GVISOR_KERNEL
+    assert repaired == seen == newer == later == GVISOR_KERNEL
     assert (deployed.code, second.idle, removed.code) == (0, True, 0), deployed.text
+    assert (upgraded.code, third.idle) == (0, True), third.text
     assert sh(node, "ls /usr/*bin/runc /usr/*bin/runc.*; true") == f"{path}\n"
     assert sh(node, f"cmp {path} /root/runc; grep -c runc /var/lib/dpkg/diversions; true") == "0\n"

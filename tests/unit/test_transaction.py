@@ -193,6 +193,31 @@ def test_a_runtime_is_asked_with_all_its_flags_as_they_are_written() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        pytest.param({"debug": True}, [], id="as-they-are"),
+        pytest.param({"default-runtime": "net"}, [["net", "crun"]], id="the-new-default"),
+        pytest.param({"default-runtime": "runc"}, [], id="no-default-any-more"),
+        pytest.param({"runtimes": {"net": {"path": "/new"}}}, [["net", "/new"]], id="changed"),
+    ],
+)
+def test_a_runtime_that_stays_as_it_is_may_be_broken(
+    wanted: dict[str, Json], expected: list[list[str]]
+) -> None:
+    had: dict[str, Json] = {"runsc": RUNSC, "net": {"path": "crun"}}
+    before: dict[str, Json] = {"runtimes": had, "default-runtime": "runsc"}
+    changed: Any = wanted.get("runtimes", {})
+
+    text = made(
+        {**before, **wanted, "runtimes": {**had, **changed}},
+        node(**after(plan_daemon_json(node(), before))),
+    )
+
+    assert asked(text) == expected
+    assert variable(text, "runtimes").startswith(f"runsc={RUNSC['path']} net=")
+
+
+@pytest.mark.parametrize(
     ("wanted", "before", "expected"),
     [
         pytest.param({"live-restore": True}, None, "true", id="on"),
