@@ -169,10 +169,13 @@ def test_others_get_runc_itself(taken: Ground, kind: str) -> None:
     assert told.count("runc version") == 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("fault", FAULTS)
+# What repairs is the same with every Docker, so each fault is tried with an old and a new one.
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [(fault, kind) for n, fault in enumerate(FAULTS) for kind in KINDS[n % 2 :: 2]],
+)
 def test_a_fault_starts_nothing_outside_and_the_next_start_of_dockerd_repairs_it(
-    taken: Ground, kind: str, fault: str
+    taken: Ground, fault: str, kind: str
 ) -> None:
     node = taken.nodes[kind]
     before = processes(node)
@@ -206,7 +209,7 @@ def test_the_audit_says_so_and_a_deploy_repairs_it(taken: Ground, fault: str) ->
     assert run_of(node, "runc") == GVISOR_KERNEL
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["docker-20", "docker-29"])  # with runc of two Debians
 def test_its_package_is_upgraded_and_the_original_installed_again_beside_it(
     taken: Ground, kind: str
 ) -> None:
