@@ -205,7 +205,7 @@ def _checks(node: Node, plan: Plan, value: Mapping[str, Json]) -> str:
     flags = shlex.join(running if node.next_arguments is None else node.next_arguments)
     asked = [
         shlex.join(["check_runtime", name, entry["path"], *entry.get("runtimeArgs", ())])
-        for name, entry in _newly_used(plan, value).items()
+        for name, entry in _asked(plan, value).items()
     ]
     return (
         f'validate_file() {{ dockerd --validate {flags} --config-file "$1"; }}\n'
@@ -213,18 +213,17 @@ def _checks(node: Node, plan: Plan, value: Mapping[str, Json]) -> str:
     )
 
 
-def _newly_used(plan: Plan, value: Mapping[str, Json]) -> dict[str, Any]:
+def _asked(plan: Plan, value: Mapping[str, Json]) -> dict[str, Any]:
     """
-    Return the runtimes of ours that the change adds, changes or makes the default.
+    Return the runtimes of ours whose programs must work before anything is changed.
 
-    What stays as it is may be broken: a rollback away from it has to work.
+    One that stays as it is, and is not the default, may be broken: a rollback away from it has to
+    work. Its containers go on, because no restart ends running containers (``refuse_loss``).
     """
     before = {} if plan.before is None else JsonText(plan.before).value
-    kept, default = _runtimes(before, plan.owned), value.get("default-runtime")
-    if default == before.get("default-runtime"):
-        default = None
+    kept = _runtimes(before, plan.owned)
     return {
         name: entry
         for name, entry in _runtimes(value, plan.owned).items()
-        if entry != kept.get(name) or name == default
+        if entry != kept.get(name) or name == value.get("default-runtime")
     }

@@ -240,9 +240,9 @@ def wait_for_end(node: LabNode, began_s: float) -> str:
 
 # What is broken on each node when it goes back: by a rollback, and by a removal.
 BACK = {
-    "docker-20": "dispatcher-missing",
+    "docker-20": "judge-missing",
     "docker-26": "dispatcher-not-executable",
-    "docker-28": "judge-missing",
+    "docker-28": "dispatcher-missing",  # it is restarted where others are reloaded
     "docker-29": "dispatcher-damaged",
 }
 GONE = dict(zip(BACK, reversed(BACK.values()), strict=True))

@@ -195,10 +195,14 @@ def test_a_runtime_is_asked_with_all_its_flags_as_they_are_written() -> None:
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        pytest.param({"debug": True}, [], id="as-they-are"),
+        pytest.param({"debug": True}, [["runsc", RUNSC["path"]]], id="still-the-default"),
         pytest.param({"default-runtime": "net"}, [["net", "crun"]], id="the-new-default"),
         pytest.param({"default-runtime": "runc"}, [], id="no-default-any-more"),
-        pytest.param({"runtimes": {"net": {"path": "/new"}}}, [["net", "/new"]], id="changed"),
+        pytest.param(
+            {"default-runtime": "runc", "runtimes": {"net": {"path": "/new"}}},
+            [["net", "/new"]],
+            id="changed",
+        ),
     ],
 )
 def test_a_runtime_that_stays_as_it_is_may_be_broken(
