@@ -205,7 +205,7 @@ def test_a_runtime_is_asked_with_all_its_flags_as_they_are_written() -> None:
         ),
     ],
 )
-def test_a_runtime_that_stays_as_it_is_may_be_broken(
+def test_only_a_runtime_that_changes_or_is_the_default_has_to_work(
     wanted: dict[str, Json], expected: list[list[str]]
 ) -> None:
     had: dict[str, Json] = {"runsc": RUNSC, "net": {"path": "crun"}}
