@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakSet
@@ -15,12 +17,19 @@ from pyinfra_gvisor.errors import Problem, sentence
 from pyinfra_gvisor.facts.asking import why_unread
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
-from pyinfra_gvisor.groups import KNOWN, refuse_group_data, refuse_groups
+from pyinfra_gvisor.groups import KNOWN, refuse_groups
 from pyinfra_gvisor.operations.closing import close_with_summary, is_refused, without_place
 from pyinfra_gvisor.operations.reporting import begin, ends_after_plan, missed
 from pyinfra_gvisor.operations.telling import fail_now
 from pyinfra_gvisor.preflight import accepted_risks, notes, refusals
 from pyinfra_gvisor.preflight.controller import report_problem
+from pyinfra_gvisor.preflight.ignored import (
+    GROUP_DATA,
+    OperatorFiles,
+    ignored,
+    shown_path,
+    sort_files,
+)
 from pyinfra_gvisor.settings import PREFIX, Settings, load_settings
 
 T = TypeVar("T")
@@ -65,30 +74,38 @@ def audited_settings(host: Host) -> Settings | None:
 def host_settings(host: Host) -> Settings | None:
     """Return a host's settings; None if they are wrong: the host fails, with every reason said."""
     _say_no_plan(host)
-    if problem := misplaced(host):
-        fail(host, problem.at("preflight", "inventory", host.name))
-        return None
-    settings, problems = load_settings(host.data.dict())
+    settings, reasons = settings_or_reasons(host, operator_files())
     if settings is None:
-        fail(host, *(f"{origin(host, key)}: {key}: {text}" for key, text in problems.items()))
+        fail(host, *reasons)
     return settings
 
 
-def misplaced(host: Host) -> Problem | None:
+def settings_or_reasons(host: Host, files: OperatorFiles) -> tuple[Settings | None, list[str]]:
+    """
+    Return a host's settings, or None and every reason why they are wrong.
+
+    + files: whatever an operator has written for the run
+    """
+    problem = misplaced(host, files)
+    if problem:
+        return None, [problem.at("preflight", "inventory", host.name)]
+    settings, problems = load_settings(host.data.dict())
+    reasons = [f"{origin(host, key)}: {key}: {text}" for key, text in problems.items()]
+    reasons += map(str, ignored(files))
+    return (None if reasons else settings), reasons
+
+
+def misplaced(host: Host, files: OperatorFiles | None = None) -> Problem | None:
     """Return why the host's groups do not tell what it is used for; None if they do."""
-    files = {path.stem for path in _python_files() if path.parent.name != "group_data"}
+    ran = {path.stem for path in (files or operator_files()).ran}
     named = [  # not @local and the like, and not the group that pyinfra names after the file
         group
         for group in host.groups
-        if not group.startswith("@") and (group in KNOWN or group not in files)
+        if not group.startswith("@") and (group in KNOWN or group not in ran)
     ]
     declared = any(key.startswith(PREFIX) for key in host.data.dict())
-    known_groups = {*host.inventory.groups, *KNOWN}
     try:
         refuse_groups(named, declared=declared)
-        for path in _python_files():
-            if path.parent.name == "group_data":
-                refuse_group_data(path.name, known_groups)
     except Problem as problem:
         return problem
     return None
@@ -138,12 +155,25 @@ def origin(host: Host, key: str) -> str:
 
 def _group_data_file(group: str) -> str:
     """Return the group's file for messages: pyinfra itself does not keep it."""
-    for path in _python_files():
-        if path.parent.name == "group_data" and path.stem == group:
-            return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-    return f"group_data/{group}.py"
+    for path in operator_files().group_data:
+        if path.stem == group:
+            return shown_path(path)
+    return f"{GROUP_DATA}/{group}.py"
 
 
-def _python_files() -> list[Path]:
-    """Return the files that pyinfra has run: config, inventory, group data, deploys."""
-    return [Path(name) for name in getattr(sys.modules.get("pyinfra_cli.util"), "PYTHON_CODES", {})]
+def operator_files(more: Iterable[Path] = ()) -> OperatorFiles:
+    """
+    Return the files that pyinfra has run: config, inventory, group data, deploys.
+
+    + more: files that a run would execute as well
+    """
+    codes = getattr(sys.modules.get("pyinfra_cli.util"), "PYTHON_CODES", {})
+    return sort_files((*map(Path, codes), *more), set(_group_data_options(sys.argv)))
+
+
+def _group_data_options(words: Sequence[str]) -> Iterator[Path]:
+    # Not from click: its context is lost in the greenlets in which pyinfra runs deploys.
+    for word, following in pairwise((*words, "")):
+        option, equals, value = word.partition("=")
+        if option == "--group-data":
+            yield Path(value if equals else following)

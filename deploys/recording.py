@@ -21,7 +21,7 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host, ctx_state
-from pyinfra_cli.util import exec_file  # type: ignore[import-untyped] # it is not annotated
+from pyinfra_cli.util import exec_file
 
 from pyinfra_gvisor.drift.record import (
     DEFAULT_CONFIG,

@@ -40,22 +40,3 @@ def refuse_groups(groups: Collection[str], *, declared: bool) -> None:
             todo="add the host to one of these groups, or set a gvisor_ key for its own group in "
             "group_data/",
         )
-
-
-def refuse_group_data(name: str, groups: Collection[str]) -> None:
-    """
-    Raise ``Problem`` if a file is probably misspelt ``all`` or one of our groups.
-
-    + name: of the file, such as ``run.py``
-    + groups: of the inventory
-
-    Any other file without a group may belong to another inventory: pyinfra reads them all.
-    """
-    group, known = name.removesuffix(".py"), (*KNOWN, "all")
-    base = re.sub(r"[-_]?\d+$", "", group)  # run2 is a group of another inventory, and no typo
-    meant = [] if {group, base} & {*groups, *known} else near(group, known, cutoff=MISSPELT)
-    if meant:
-        todo = f"{did_you_mean(f'{other}.py' for other in meant)} If not, rename the file"
-        raise Problem(
-            "a file of group data belongs to no group", got=f"group_data/{name}", todo=todo
-        )

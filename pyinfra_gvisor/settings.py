@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
@@ -370,11 +371,22 @@ def load_settings(data: Mapping[str, Any]) -> tuple[Settings | None, dict[str, s
         return None, problems
 
 
+def is_setting(key: str) -> bool:
+    """Return True for a key of ours, and for one that is probably meant to be."""
+    rest = key.removeprefix(PREFIX)
+    known = key != rest and (rest in Settings.model_fields or _nearly(rest))
+    return known or _is_misspelt(key)
+
+
+@cache  # each key of each host is asked for
 def _is_misspelt(key: str) -> bool:
     """Return True for ``gvsor_release``, which would otherwise be somebody else's key."""
     head, _, rest = key.partition("_")
-    known = [name for name in Settings.model_fields if near(rest, [name], cutoff=CLEAR)]
-    return head != PREFIX[:-1] and bool(known) and bool(near(head, [PREFIX[:-1]], cutoff=CLEAR))
+    return head != PREFIX[:-1] and bool(near(head, [PREFIX[:-1]], cutoff=CLEAR)) and _nearly(rest)
+
+
+def _nearly(name: str) -> bool:
+    return bool(near(name, Settings.model_fields, cutoff=CLEAR))
 
 
 def _explain(error: dict[str, Any]) -> tuple[str, str]:

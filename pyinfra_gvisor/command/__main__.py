@@ -14,6 +14,7 @@ from pyinfra_gvisor.errors import Problem
 
 COMMANDS = {
     "init": "begin",
+    "check": "check",
     "doctor": "nodes",
     "plan": "nodes",
     "apply": "nodes",

@@ -68,7 +68,7 @@ def deploy_file(name: str) -> str:
 
     Raises ``Problem`` if there is no such file.
     """
-    return _existing(name if name.endswith(".py") else f"deploys/{name}.py")
+    return existing(name if name.endswith(".py") else f"deploys/{name}.py")
 
 
 def pyinfra_arguments(nodes: Nodes, deploy: str, *own: str) -> list[str]:
@@ -80,11 +80,12 @@ def pyinfra_arguments(nodes: Nodes, deploy: str, *own: str) -> list[str]:
     Raises ``Problem`` if the current directory has no such inventory or deploy.
     """
     limits = (f"--limit={limit}" for limit in nodes.limits)
-    inventory = nodes.inventory if nodes.inventory.startswith("@") else _existing(nodes.inventory)
+    inventory = nodes.inventory if nodes.inventory.startswith("@") else existing(nodes.inventory)
     return [inventory, deploy_file(deploy), *own, *limits, *nodes.options]
 
 
-def _existing(path: str) -> str:
+def existing(path: str) -> str:
+    """Return ``path``; raise ``Problem`` if the current directory has no such file."""
     if not Path(path).is_file():
         todo = "change to the directory of your fleet, or begin one: pyinfra-gvisor init HOST…"
         raise Problem(f"{path} does not exist in {Path.cwd()}", todo=todo)

@@ -10,7 +10,7 @@ from pyinfra_gvisor.daemon_json.runtime_users import Ask
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
-from pyinfra_gvisor.preflight.controller import controller_refusals
+from pyinfra_gvisor.preflight.controller import controller_refusals, report_problem
 from pyinfra_gvisor.preflight.image import image_problem
 from pyinfra_gvisor.preflight.unsupported import runc_problem
 from pyinfra_gvisor.releases import ARCHES, Release
@@ -175,7 +175,17 @@ def _user_namespaces(node: Node, _settings: Settings) -> Problem | None:
     )
 
 
-def _known_escape(_node: Node, settings: Settings) -> Problem | None:
+def settings_refusals(settings: Settings) -> list[tuple[str, Problem]]:
+    """Return the reasons why no node at all can have ``settings``, each with its setting."""
+    found = [
+        ("gvisor_release", _known_escape(settings) if settings.runtimes else None),
+        ("gvisor_runtimes", too_old(settings.release, settings.runtimes)),
+        ("gvisor_report_dir", report_problem(settings.report_dir)),
+    ]
+    return [(key, problem) for key, problem in found if problem]
+
+
+def _known_escape(settings: Settings) -> Problem | None:
     escapes = escapes_in(settings.parsed_release)
     if not escapes or settings.accept_risk:
         return None
@@ -224,10 +234,6 @@ def _checksum(node: Node, settings: Settings) -> Problem | None:
         f"the sha512 of release {settings.release} for {node.arch} is unknown",
         todo=f'set gvisor_sha512 = {{"{node.arch}": "<sha512 of the archive>"}}',
     )
-
-
-def _old_for_runtimes(_node: Node, settings: Settings) -> Problem | None:
-    return too_old(settings.release, settings.runtimes)
 
 
 def textfile_problem(node: Node, settings: Settings) -> Problem | None:
@@ -320,7 +326,7 @@ RULES: tuple[Rule, ...] = (
         "known escape",
         "the release has no known escape, or `gvisor_accept_risk` is set",
         "pyinfra_gvisor/releases/known.json",
-        _known_escape,
+        lambda _node, settings: _known_escape(settings),
     ),
     Rule(
         "netstack",
@@ -338,7 +344,7 @@ RULES: tuple[Rule, ...] = (
         "old release",
         "the release supports the declared overlay and hardening",
         f"{_GVISOR}/issues/10476, and runsc/config/flags.go there",
-        _old_for_runtimes,
+        lambda _node, settings: too_old(settings.release, settings.runtimes),
     ),
     Rule("checksum", "the sha512 for the node's architecture is known", "contract 6", _checksum),
     Rule(

@@ -53,9 +53,19 @@ MISTAKES = {
     ),
     "a-typo-in-the-name-of-a-file": in_group_data(
         "gvisor_release = '20260928.0'\n",
-        "inventory on @fake/run-1: ",
-        "got group_data/runs.py; did you mean run.py? If not, rename the file",
+        "inventories/group_data/runs.py: no inventory beside this file has a group runs; ",
+        "did you mean run.py? If not, rename the file, or add the group to an inventory. Nothing",
         name="runs.py",
+    ),
+    "a-colon-in-place-of-an-equals-sign": in_group_data(
+        "gvisor_default: 'sandbox'\ngvisor_egress: {}\n",
+        "inventories/group_data/run.py:1: gvisor_default: has a colon and no value, which sets ",
+        "inventories/group_data/run.py:2: gvisor_egress: has a colon",
+        "write gvisor_egress = …. Nothing was changed",
+    ),
+    "a-setting-in-the-inventory": Mistake(
+        ("run-1", "inventories/run.py:1: gvisor_default: has no effect in this file; move it to"),
+        f"gvisor_default = 'sandbox'\n{RUN_1}",
     ),
     "a-limit-that-matches-nothing": Mistake(
         ("--limit matches no host and no group, got canry; did you mean canary? No host was",),

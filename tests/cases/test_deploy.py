@@ -221,6 +221,9 @@ def test_a_file_that_pyinfra_ran_is_told_by_its_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ran = [tmp_path / name for name in ("deploys/run.py", "group_data/all.py", "group_data/run.py")]
+    for path in ran:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
     util = SimpleNamespace(PYTHON_CODES={str(path): None for path in ran})
     monkeypatch.setitem(sys.modules, "pyinfra_cli.util", util)
     monkeypatch.chdir(tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.groups import KNOWN, refuse_group_data, refuse_groups
+from pyinfra_gvisor.groups import refuse_groups
 
 
 @pytest.mark.parametrize(
@@ -47,24 +47,3 @@ def test_a_host_of_unknown_groups_for_which_nothing_is_declared_is_refused() -> 
 )
 def test_groups_of_peoples_own_stay_possible(groups: list[str], declared: bool) -> None:
     refuse_groups(groups, declared=declared)
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        pytest.param("runs.py", "run.py", id="run"),
-        pytest.param("cooolify.py", "coolify.py", id="coolify"),
-    ],
-)
-def test_a_misspelt_file_of_group_data_is_refused(name: str, meant: str) -> None:
-    with pytest.raises(Problem) as refused:
-        refuse_group_data(name, {*KNOWN, "canary"})
-
-    assert f"got group_data/{name}; did you mean {meant}?" in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "name", ["all.py", "run.py", "canary.py", "lab.py", "run2.py", "trunk.py", "canary-eu.py"]
-)
-def test_other_files_of_group_data_are_taken(name: str) -> None:
-    refuse_group_data(name, {*KNOWN, "canary", "canary-us"})
