@@ -40,6 +40,7 @@ from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.policy.guarded import GUARDED
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.preflight import RULES
+from pyinfra_gvisor.preflight.absence import PROTECTIONS
 from pyinfra_gvisor.proof.check import ALL, NAMED, Check
 from pyinfra_gvisor.proof.checks import CHECKS
 from pyinfra_gvisor.runtimes.profiles import Runtime
@@ -183,6 +184,12 @@ def preflight_table() -> str:
     rows += [f"| {rule.id} | {rule.what} | {rule.source} |" for rule in RULES]
     rows += [f"| {part.name} | {part.needs} | {part.source} |" for part in PARTS if part.needs]
     return "\n".join(rows) + "\n"
+
+
+def protections_table() -> str:
+    """Return a Markdown table of what a node keeps until its key has the off value."""
+    rows = ((f"`{PREFIX}{row.key}`", row.what, f"`{row.off}`") for row in PROTECTIONS)
+    return _table(("key", "what the node keeps", "value that removes it"), map(iter, rows))
 
 
 def flags_table() -> str:
@@ -372,6 +379,7 @@ def _tables() -> list[tuple[Path, str, str]]:
         (SETTINGS_FILE, "settings", settings_sections()),
         (KEYS_FILE, "keys", keys_table()),
         (PREFLIGHT_FILE, "preflight", preflight_table()),
+        (PREFLIGHT_FILE, "protections", protections_table()),
         (FLAGS_FILE, "flags", flags_table()),
         (AUDIT_FILE, "rules", rules_sections()),
         (AUDIT_FILE, "guarded", guarded_table()),

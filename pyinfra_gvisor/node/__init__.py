@@ -37,7 +37,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
-    *("writer", "place", "unaccepted", "preview", "not_executable"),
+    *("writer", "place", "unaccepted", "preview", "not_executable", "sealed"),
     *NAMES,
 )
 
@@ -73,7 +73,7 @@ class Node(Reading):
 
     ``releases`` are unchanged since their installation; ``damaged`` are changed, or have no
     manifest. ``wrappers`` has the sha256 and ``starts`` the command of each wrapper, by path;
-    ``not_executable`` are those that dockerd cannot start.
+    ``not_executable`` are those that dockerd cannot start, ``sealed`` those with a seal.
     ``runc_version`` is runc's own answer, for Docker 29, which does not name the version.
     ``no_core_scheduling`` is the error of a kernel without core scheduling, None if it has that.
     ``writers`` are installed packages that write daemon.json by themselves. ``textfile_dir``: the
@@ -112,6 +112,7 @@ class Node(Reading):
     wrappers: dict[str, str] = Field(default_factory=dict)
     starts: dict[str, str] = Field(default_factory=dict)
     not_executable: tuple[str, ...] = ()
+    sealed: tuple[str, ...] = ()
     runsc_link: str | None = None
     runsc_file: bool = False
     containers: tuple[Container, ...] = ()
@@ -298,6 +299,7 @@ def _scripts(lists: dict[str, list[str]]) -> dict[str, Any]:
         },
         "starts": dict(line.split(" ", 1) for line in lists["starts"]),
         "not_executable": tuple(lists["not_executable"]),
+        "sealed": tuple(lists["sealed"]),
     }
 
 

@@ -23,7 +23,9 @@ class Part:
     applies it and ``gone`` removes it, each as a step with its own name. ``stage`` is when a deploy
     does so; a removal goes in reverse order. ``check`` raises ``Problem`` if a node cannot have
     what is declared, given the plan of daemon.json (None: not known yet). Without ``check`` only
-    trying shows that. ``needs`` and ``source`` describe it in the documentation.
+    trying shows that. ``needs`` and ``source`` describe it in the documentation. ``key`` is its own
+    setting without the prefix, empty if another setting declares the part. ``off`` is the value
+    that removes it, and ``title`` its name in messages (``preflight/absence.py``).
     """
 
     name: str
@@ -32,6 +34,9 @@ class Part:
     check: Callable[[Node, Settings, Plan | None], object] | None = None
     needs: str = ""
     source: str = ""
+    key: str = ""
+    off: str = "None"
+    title: str = ""
 
     def there(self, node: Node) -> bool:
         """Return True if anything of the part is on the node."""

@@ -10,6 +10,7 @@ from pyinfra_gvisor.daemon_json.runtime_users import Ask
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
+from pyinfra_gvisor.preflight.absence import absence_problems
 from pyinfra_gvisor.preflight.controller import controller_refusals, report_problem
 from pyinfra_gvisor.preflight.image import image_problem
 from pyinfra_gvisor.preflight.unsupported import runc_problem
@@ -74,6 +75,7 @@ def refusals(node: Node, settings: Settings, ask: Ask) -> list[tuple[str, Proble
     if rights := rights_problem(node):  # other reasons would follow from it
         return [("node", rights)]
     found = [("node", problem) for problem in preflight(node, settings)]
+    found += [("node", problem) for problem in absence_problems(node, settings)]
     found += controller_refusals(node, settings)
     plan: Plan | None = None
     try:

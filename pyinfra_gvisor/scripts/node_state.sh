@@ -189,6 +189,7 @@ wrapper() { # sum path: prints a wrapper and its exec line; the shell reads it, 
     if [ ! -x "$2" ]; then printf 'not_executable %s\n' "$2"; fi
     while IFS= read -r content; do
         case "$content" in
+            'mounts='*) printf 'sealed %s\n' "$2" ;; # seal.sh
             'exec '*) printf 'starts %s %s\n' "$2" "$content" && break ;; # perl follows
             '#!/usr/bin/perl'*) break ;;
         esac

@@ -90,7 +90,8 @@ def action(item: Node) -> str:
 
 
 IS_ON = proven(settings_of(ON))
-OFF: dict[str, Any] = {"gvisor_seal": {}}  # the wrapper of runsc stays the same
+# The seal is declared, so that the wrapper of runsc stays the same.
+OFF: dict[str, Any] = {"gvisor_default": "off", "gvisor_seal": {}}
 WAS_OFF = {**converged(settings_of(OFF)), "wrappers": {**written(OFF), **written(ON)}}
 KEPT = changed(IS_ON, OFF, SHOP, IDLE)
 GONE = changed(IS_ON, OFF)

@@ -15,6 +15,7 @@ from tests.cases.proven import proven
 from tests.unit.egress_states import found
 
 ON: dict[str, Any] = {"gvisor_egress": {}, "gvisor_proof": "never"}
+OFF: dict[str, Any] = {"gvisor_egress": None}
 DENYING = {**ON, "gvisor_egress": {"deny": ["9.9.9.9"]}}
 
 
@@ -23,10 +24,10 @@ DENYING = {**ON, "gvisor_egress": {"deny": ["9.9.9.9"]}}
     ("data", "firewall", "expected"),
     [
         pytest.param({}, PLAIN, [], id="neither-wanted-nor-there"),
-        pytest.param({"gvisor_egress": None}, PLAIN, [], id="said-not-to-be-wanted"),
+        pytest.param(OFF, PLAIN, [], id="said-not-to-be-wanted"),
         pytest.param(ON, PLAIN, KEPT, id="wanted"),
         pytest.param(ON, LOADED, [], id="wanted-and-there"),
-        pytest.param({}, LOADED, ["egress remove"], id="not-wanted-any-more"),
+        pytest.param(OFF, LOADED, ["egress remove"], id="not-wanted-any-more"),
         pytest.param(DENYING, LOADED, KEPT, id="changed"),
     ],
 )
@@ -61,10 +62,33 @@ def test_rules_that_cannot_be_are_refused_before_anything_is_changed(
     assert refusal.endswith("Nothing was changed.")
 
 
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_checkout_that_does_not_know_of_the_firewall_takes_nothing_away(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {
+        "a": guarded(LOADED, given=proven()),
+        "good": guarded(LOADED, given=proven(), data=ON),
+    }
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert fleet.failed() == {"a"}
+    assert nodes["a"].acted() == []
+    (refusal,) = said(caplog, level="ERROR")
+    assert refusal == (
+        "preflight: node on @fake/a: gvisor_egress is not set, but the node has the egress "
+        "firewall; set gvisor_egress, or write gvisor_egress = None to remove the egress "
+        "firewall. Nothing was changed."
+    )
+
+
 def test_what_is_neither_wanted_nor_there_is_no_operation() -> None:
     counts = []
     for firewall in (PLAIN, LOADED):
-        fleet = Fleet({"a": guarded(firewall, given=proven())})
+        fleet = Fleet({"a": guarded(firewall, given=proven(), data=OFF)})
         fleet.deploy(run_node)
         counts.append(len(fleet.state.get_op_order()))
 
@@ -84,7 +108,7 @@ def test_behind_rules_that_are_not_in_force_nothing_is_proven(
     data = {"gvisor_egress": {}}
     nodes = {
         "bad": guarded(PLAIN, given=proven(), data=data, replies=failing),
-        "good": guarded(LOADED, given=proven()),
+        "good": guarded(LOADED, given=proven(), data=OFF),
     }
     fleet = Fleet(nodes, prepare=False)
 

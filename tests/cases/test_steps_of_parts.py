@@ -24,6 +24,7 @@ DECLARED: Mapping[str, dict[str, Any]] = {
     "kernel": {"gvisor_kernel": {}},
     "watch": {"gvisor_watch": True},
 }
+NONE = {"gvisor_egress": None, "gvisor_kernel": None, "gvisor_watch": False}
 THERE: Mapping[str, Sequence[str]] = {
     "egress": told(LOADED),
     "kernel": kernel_answers.in_force(),
@@ -48,7 +49,7 @@ def host(*there: str, **data: Any) -> dict[str, Any]:
     lines = [line for name in there for line in THERE[name]]
     firewall = [] if "egress" in there else told(PLAIN)
     asked = {MARKS["users"]: list(users().stdout)}
-    return {**cli.fake([*firewall, *lines, *proven_answer()], **asked), **data}
+    return {**cli.fake([*firewall, *lines, *proven_answer()], **asked), **NONE, **data}
 
 
 HOSTS = {

@@ -186,7 +186,7 @@ def test_a_second_attempt_reads_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param({}, [], [], id="neither-wanted-nor-there"),
         pytest.param(ON, [], ["install"], id="wanted"),
         pytest.param(ON, there(), [], id="wanted-and-there"),
-        pytest.param({}, there(), ["remove"], id="not-wanted-any-more"),
+        pytest.param({"gvisor_watch": False}, there(), ["remove"], id="not-wanted-any-more"),
         pytest.param(
             {"gvisor_watch": True, "gvisor_watch_action": "stop"},
             there(),

@@ -109,8 +109,7 @@ class Ground:
         deploy: str | Path = "deploys/gvisor.py",
     ) -> Outcome:
         """Run the main job with these rules, whatever the result. Other tests cover the proof."""
-        declared = {} if egress is None else {"gvisor_egress": egress}
-        data = {**CURRENT, **declared, **NO_PROXY, "gvisor_proof": proof}
+        data = {**CURRENT, "gvisor_egress": egress, **NO_PROXY, "gvisor_proof": proof}
         return self.fleet.run(*names, data=data, flags=flags, deploy=deploy)
 
     def probe(self, name: str, container: str, targets: Mapping[str, str]) -> dict[str, str]:

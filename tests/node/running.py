@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Any
 from pyinfra_gvisor.lab import LabNode, chosen_runsc, tell_on_stderr
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.runsc import SETTING
+from pyinfra_gvisor.preflight.absence import PROTECTIONS
 from tests.loaded_pyinfra import LoadedPyinfra
 from tests.node.repacked import repacked
 
@@ -28,10 +30,17 @@ WITH_ROWS = ("-y", "--data", "gvisor_proof_rows=True")  # shows each check of a 
 _CACHE = Cache.of(os.environ)
 # A test takes no other in its place.
 _RUNSC = {**os.environ, SETTING: os.environ.get(SETTING) or "build"}
-RELEASED: dict[str, Any] = dict(
-    chosen_runsc(_RUNSC, lab="gvisor-test", cache=_CACHE, tell=tell_on_stderr).settings
-)
-"""The settings that name today's runsc as it is released."""
+OFF: dict[str, Any] = {
+    **{f"gvisor_{row.key}": ast.literal_eval(row.off) for row in PROTECTIONS},
+    "gvisor_runtimes": {"runsc": {}},
+}
+"""The settings after which a node has nothing that an earlier test declared."""
+
+RELEASED: dict[str, Any] = {
+    **OFF,
+    **chosen_runsc(_RUNSC, lab="gvisor-test", cache=_CACHE, tell=tell_on_stderr).settings,
+}
+"""The settings that name today's runsc as it is released, and nothing else."""
 
 CURRENT: dict[str, Any] = repacked(RELEASED, _CACHE)
 """The same in another archive, which every test takes that does not say why not."""

@@ -12,6 +12,7 @@ from tests.node.egress_nodes import (
     GATEWAY,
     METADATA,
     METADATA6,
+    NO_PROXY,
     PRIVATE,
     PUBLIC,
     TABLE,
@@ -27,7 +28,7 @@ from tests.node.egress_nodes import (
     NAME as OUTSIDE,
 )
 from tests.node.egress_story import whole
-from tests.node.running import remove_container, start_container
+from tests.node.running import CURRENT, remove_container, start_container
 from tests.node.watching import within
 
 NAME = "docker-26"
@@ -103,15 +104,19 @@ def test_networks_on_bridges_of_any_name_are_inside_from_the_first_packet(
     assert before == after
 
 
-def test_where_it_is_not_declared_any_more_nothing_of_it_stays(
+def test_only_the_off_value_removes_it_and_then_nothing_of_it_stays(
     egress: Ground, node: LabNode
 ) -> None:
     before = whole(node)
+    absent = {key: value for key, value in CURRENT.items() if key != "gvisor_egress"}
+    refused = egress.fleet.run(NAME, data={**absent, **NO_PROXY})
     dry = egress.run(NAME, egress=None, flags=("--dry", "--diff"))
     after_dry = whole(node)
 
     outcome = egress.deploy(NAME, egress=None)
 
+    assert refused.code == 1
+    assert "gvisor_egress is not set, but the node has the egress firewall" in refused.stderr
     assert after_dry == before
     assert f"delete table {TABLE}" in dry.stderr
     assert f"delete table {TABLE}" in outcome.stderr

@@ -35,7 +35,10 @@ MADE = {
     "docs/reference/settings.md": ["### `gvisor_sample`"],
     "docs/reference/audit-rules.md": ["| `sample-other` | low |"],
     "docs/reference/proof-checks.md": ["| `sample-read` | low |"],
-    "docs/reference/preflight.md": ["| sample | systemd, if `gvisor_sample` is set | systemd(1) |"],
+    "docs/reference/preflight.md": [
+        "| sample | systemd, if `gvisor_sample` is set | systemd(1) |",
+        "| `gvisor_sample` | the sample | `None` |",
+    ],
     "docs/sample.md": ["| `/opt/gvisor/sample/text` |"],
     "pyinfra_gvisor/settings.schema.json": ['"gvisor_sample": {'],
 }

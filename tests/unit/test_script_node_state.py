@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
+from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.unit.node_script import Machine, process
@@ -225,6 +226,19 @@ def test_what_a_wrapper_starts_is_told(machine: Machine) -> None:
     assert found == {
         item.path.rsplit("/", 1)[-1]: item.text.splitlines()[-1] for item in (plain, named)
     }
+    assert machine.node().sealed == ()
+
+
+def test_which_wrappers_have_a_seal_is_told(machine: Machine) -> None:
+    directory = machine.gvisor / "runtimes"
+    directory.mkdir(parents=True)
+    profiles = {"runsc": Runtime(), "sealed": Runtime(seal=Seal())}
+    for item in wrappers("20260928.0", profiles, Dispatch("sealed", ())):
+        (directory / item.path.rsplit("/", 1)[-1]).write_text(item.text)
+
+    (path,) = machine.node().sealed
+
+    assert path.rsplit("/", 1)[-1].startswith("sealed-20260928.0-")
 
 
 def test_what_a_policy_says_is_not_taken_for_what_its_wrapper_starts(machine: Machine) -> None:

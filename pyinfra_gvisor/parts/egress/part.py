@@ -39,4 +39,6 @@ PART = Part(
     "systemd, and rules that do not cut the node's uplink, the controller's SSH, Docker's DNS or "
     "published ports",
     "docs/egress.md",
+    key="egress",
+    title="the egress firewall",
 )

@@ -9,4 +9,6 @@ PART = Part(
     "kernel",
     "before daemon.json",
     lambda settings: settings.part(KernelSettings).kernel is not None,
+    key="kernel",
+    title="the blocked kernel modules and sysctls",
 )

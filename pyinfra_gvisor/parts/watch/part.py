@@ -15,4 +15,7 @@ PART = Part(
     ),
     "systemd, if `gvisor_watch` is set",
     "systemd.timer(5)",
+    key="watch",
+    off="False",
+    title="the watch",
 )

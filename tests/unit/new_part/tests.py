@@ -53,7 +53,7 @@ def test_a_deploy_has_it_once_and_takes_it_away(prepare: bool) -> None:
     nodes = {
         "wanted": Node([told], data=WANTED),
         "there": Node([[THERE, *told]], data=WANTED),
-        "gone": Node([[THERE, *told]]),
+        "gone": Node([[THERE, *told]], data={"gvisor_sample": None}),
         "never": Node([told]),
     }
     fleet = Fleet(nodes, prepare=prepare)

@@ -16,4 +16,6 @@ PART = Part(
     ),
     "systemd, if `gvisor_sample` is set",
     "systemd(1)",
+    key="sample",
+    title="the sample",
 )

@@ -1,0 +1,114 @@
+"""A key that is absent from the settings takes nothing from a node; its off value does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.parts import members
+from pyinfra_gvisor.parts.every import PARTS
+from pyinfra_gvisor.preflight.absence import PROTECTIONS, absence_problems
+from pyinfra_gvisor.runtimes.wrappers import wrappers
+from tests.cases.guarded import LOADED
+from tests.cases.proven import converged
+from tests.cases.test_watch import there as watching
+from tests.unit import kernel_answers
+from tests.unit.answers import END, answer
+from tests.unit.egress_states import told
+from tests.unit.loaded_settings import good
+
+STRICT = {"runsc": {"network": "none", "hardening": "strict"}}
+DECLARED: dict[str, dict[str, Any]] = {
+    "runtimes": {"gvisor_runtimes": {"runsc": {}, "net": {"network": "sandbox"}}},
+    "default": {"gvisor_default": "sandbox"},
+    "seal": {"gvisor_seal": {}},
+    "daemon_json": {"gvisor_daemon_json": {"icc": False}},
+    "kernel": {"gvisor_kernel": {}},
+    "egress": {"gvisor_egress": {}},
+    "watch": {"gvisor_watch": True},
+}
+LINES = {"kernel": kernel_answers.in_force(), "egress": told(LOADED), "watch": watching()}
+LOST = {
+    "runtimes": "runtime net",
+    "default": "gVisor as its default runtime",
+    "seal": "a seal for runtime runsc",
+    "daemon_json": "icc in daemon.json",
+    "kernel": "the blocked kernel modules and sysctls",
+    "egress": "the egress firewall",
+    "watch": "the watch",
+}
+
+
+def node_with(data: dict[str, Any], more: Iterable[str] = ()) -> Node:
+    """A node that was deployed with this data."""
+    settings = good(**data)
+    scripts = [
+        line
+        for item in wrappers(settings.release, settings.runtimes, settings.dispatch)
+        for text in item.text.splitlines()
+        for line in (
+            [f"starts {item.path} {text}"] if text.startswith("exec /opt/gvisor/") else [],
+            [f"sealed {item.path}"] if text.startswith("mounts=") else [],
+        )
+        for line in line
+    ]
+    return parse_node([*answer(**converged(settings))[:-1], *more, *scripts, END])
+
+
+def refused(node: Node, **data: Any) -> dict[str, str]:
+    """What is said about the keys that are absent."""
+    found = map(str, absence_problems(node, good(**data)))
+    return {text.partition(" ")[0]: text for text in found}
+
+
+@pytest.mark.parametrize("row", PROTECTIONS, ids=lambda row: row.key)
+def test_what_a_node_has_goes_by_the_off_value_of_its_key_and_not_without_it(row: Any) -> None:
+    key = f"gvisor_{row.key}"
+    node = node_with(DECLARED[row.key], LINES.get(row.key, ()))
+
+    assert refused(node) == {
+        key: f"{key} is not set, but the node has {LOST[row.key]}; set {key}, or write {key} = "
+        f"{row.off} to remove {row.what}"
+    }
+    assert refused(node, **{key: ast.literal_eval(row.off)}) == {}
+    assert refused(node, **DECLARED[row.key]) == {}
+
+
+def test_every_part_with_settings_of_its_own_has_a_key_and_a_title() -> None:
+    keyed = {part.name: part.key for part in PARTS if part.key}
+
+    assert set(members("settings", "SETTINGS")) <= keyed.keys()
+    assert all(part.title for part in PARTS if part.key)
+
+
+def test_a_node_as_the_defaults_make_it_loses_nothing() -> None:
+    assert refused(node_with({})) == {}
+    assert refused(parse_node(answer())) == {}
+
+
+def test_a_default_that_goes_takes_its_seal_along() -> None:
+    node = node_with({"gvisor_default": "sandbox"})
+
+    assert list(refused(node)) == ["gvisor_default"]
+    assert refused(node, gvisor_default="off") == {}
+
+
+def test_options_that_isolate_more_than_the_default_are_not_lost_with_their_key() -> None:
+    node = node_with({"gvisor_runtimes": STRICT})
+
+    found = refused(node)["gvisor_runtimes"]
+
+    assert "runtime runsc with --network=none --oci-seccomp --directfs=false" in found
+    assert refused(node, gvisor_runtimes={"runsc": {}}) == {}
+
+
+def test_keys_of_daemon_json_that_another_key_declares_are_no_loss() -> None:
+    if_absent = {"gvisor_daemon_json_if_absent": {"debug": False}}
+    node = node_with(if_absent)
+
+    assert list(refused(node)) == ["gvisor_daemon_json"]
+    assert refused(node, **if_absent) == {}
