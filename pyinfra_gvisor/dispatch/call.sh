@@ -32,7 +32,7 @@ judge() {
         3:*) printf '%s\n' "$said" >&2 && exit 1 ;;
         142:*) refuse "no decision within $limit_s s, so this container was not started; check file systems that do not answer" ;; # SIGALRM
     esac
-    if [ ! -x /usr/bin/perl ]; then refuse "/usr/bin/perl is missing, so this container was not started; install perl-base, a package that every Debian and Ubuntu has"; fi
+    if [ ! -f /usr/bin/perl ] || [ ! -x /usr/bin/perl ]; then refuse "/usr/bin/perl is missing, so this container was not started; install perl-base, a package that every Debian and Ubuntu has"; fi
     said=$(printf '%s' "$said" | tr -c '[:alnum:] ._/:,@+-' ' ' | cut -c1-200)
     refuse "perl ended with code $code, so this container was not started: $said; reinstall perl-base and run pyinfra-gvisor apply"
 }

@@ -10,13 +10,15 @@ run_runc() { # pyinfra_gvisor_runc: where runc.sh has found runc itself, if it h
     unset pyinfra_gvisor_runc
     IFS=:
     for directory in $PATH; do
-        if [ -z "$found" ] && [ -x "$directory/runc$aside" ]; then found=$directory/runc$aside; fi
+        if [ -z "$found" ] && [ -f "$directory/runc$aside" ] && [ -x "$directory/runc$aside" ]; then found=$directory/runc$aside; fi
     done
     unset IFS
     if [ -n "$found" ]; then exec "$found" "$@"; fi
     command -v runc > /dev/null || refuse 'runc is not installed, and this container must run under it; install runc'
     exec runc "$@"
 }
+
+is_program() { [ -f "$1" ] && [ -x "$1" ]; } # a directory is executable, too
 
 choose() {
     judge "$@"
@@ -26,7 +28,7 @@ choose() {
     else
         export pyinfra_gvisor_judged="$id" # the sandbox need not judge again: seal.sh
     fi
-    if [ "$where" != runc ] && [ ! -x "$target" ]; then refuse "$target is missing or not executable, so this container was not started; run pyinfra-gvisor apply"; fi
+    if [ "$where" != runc ] && ! is_program "$target"; then refuse "$target is missing or not executable, so this container was not started; run pyinfra-gvisor apply"; fi
     (umask 077 && mkdir -p "$marks" && ln -sfn "$target" "$marks/$id") || refuse "$marks cannot be written; check that it is a directory and that /run has space"
     if [ "$where" = runc ]; then run_runc "$@"; fi
     exec "$target" "$@"
@@ -35,10 +37,10 @@ choose() {
 go() { # link call...: a link to "runc" leads nowhere, whoever has the place of runc
     link=$1
     shift
-    if [ -e "$link" ]; then exec "$link" "$@"; fi
+    if is_program "$link"; then exec "$link" "$@"; fi
     target=$(readlink "$link")
     if [ "$target" = runc ]; then run_runc "$@"; fi
-    refuse "$target is missing, so this container cannot be reached; run pyinfra-gvisor apply"
+    refuse "$target is missing or not executable, so this container cannot be reached; run pyinfra-gvisor apply"
 }
 
 follow() { # the link of the container, if one of the words is its id

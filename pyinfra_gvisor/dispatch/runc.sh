@@ -8,7 +8,7 @@
 runc=''
 if [ ! -r "$places" ]; then refuse "$places cannot be read, so runc was not found; check that /opt is mounted"; fi
 while IFS= read -r place; do
-    if [ -z "$runc" ] && [ -x "$place$aside" ]; then runc=$place$aside; fi
+    if [ -z "$runc" ] && [ -f "$place$aside" ] && [ -x "$place$aside" ]; then runc=$place$aside; fi
 done < "$places"
 if [ -z "$runc" ]; then refuse "runc is missing beside its place in $places; reinstall its package"; fi
 # Docker's containers are in the namespace "moby" of containerd, its plugins in "plugins.moby".
@@ -17,6 +17,6 @@ case "$root,$log" in
     *) exec "$runc" "$@" ;;
 esac
 case "$retired,$command" in yes,create | yes,run | yes,restore) exec "$runc" "$@" ;; esac
-if [ ! -x "$dispatcher" ]; then refuse "$dispatcher is missing, so no container starts; run pyinfra-gvisor apply"; fi
+if [ ! -f "$dispatcher" ] || [ ! -x "$dispatcher" ]; then refuse "$dispatcher is missing, so no container starts; run pyinfra-gvisor apply"; fi
 export pyinfra_gvisor_runc="$runc" # not to be searched again: PATH may lead here through a symbolic link
 exec "$dispatcher" "$@"

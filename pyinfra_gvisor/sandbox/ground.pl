@@ -29,7 +29,7 @@ sub takes_runc { # whether our program has every place of runc: parts/divert/sta
     chomp(my @places = <$file>);
     my $is_ours = sub { my @stat = stat $_[0]; @stat && ($stat[2] & 07777) == 0755 && $stat[4] == 0 && sum_of($_[0]) eq $_[1] };
     my $program = sum_of("$home/program");
-    return $program ne "" && @places && !grep { !$is_ours->($_, $program) || !-x "$_.pyinfra-gvisor" } @places;
+    return $program ne "" && @places && !grep { !$is_ours->($_, $program) || !(-f "$_.pyinfra-gvisor" && -x _) } @places;
 }
 
 # Note each binary that is as its release's manifest says, and every checksum that a manifest has: manifest.sh.

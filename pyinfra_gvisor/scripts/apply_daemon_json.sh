@@ -43,7 +43,7 @@ check_node() {
 
 check_runtime() { # name path flags...: die unless the program exists and accepts the flags
     name=$1 path=$2
-    if [ ! -x "$(command -v "$path")" ]; then die "/runtimes/$name: path $path is not executable"; fi
+    if ! program=$(command -v "$path") || [ ! -f "$program" ] || [ ! -x "$program" ]; then die "/runtimes/$name: path $path is not executable"; fi
     shift
     timeout 10 "$@" --version > "$work/said" 2>&1 < /dev/null || true
     if grep -q 'flag provided but not defined' "$work/said"; then
@@ -287,7 +287,7 @@ lock 120 || {
     exit 1
 }
 not_twice
-if [ -d "$pending" ]; then
+if [ -e "$pending" ] || [ -L "$pending" ]; then
     complain "an earlier change was interrupted; run again: that finishes or undoes it first"
     exit 1
 fi

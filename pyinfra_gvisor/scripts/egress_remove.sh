@@ -18,7 +18,7 @@ if [ -e "$units/$unit.service" ]; then
 fi
 rm -f "$units/sysinit.target.wants/$unit.service" # left if the unit was removed by hand
 if systemctl is-failed --quiet "$unit.service"; then systemctl reset-failed "$unit.service"; fi
-if [ -x /usr/sbin/nft ] && /usr/sbin/nft list table inet pyinfra_gvisor > /dev/null 2>&1; then
+if [ -f /usr/sbin/nft ] && [ -x /usr/sbin/nft ] && /usr/sbin/nft list table inet pyinfra_gvisor > /dev/null 2>&1; then
     /usr/sbin/nft delete table inet pyinfra_gvisor
 fi
 rm -rf "$dir" "$run"

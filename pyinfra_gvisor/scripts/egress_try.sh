@@ -9,7 +9,7 @@ run=/run/pyinfra-gvisor-egress
 revert=pyinfra-gvisor-egress-revert
 
 nothing='nothing was loaded'
-if [ ! -x /usr/sbin/nft ]; then
+if [ ! -f /usr/sbin/nft ] || [ ! -x /usr/sbin/nft ]; then
     export DEBIAN_FRONTEND=noninteractive
     { apt-get -qq update && apt-get -qq install -y --no-install-recommends nftables; } > /dev/null ||
         die nftables "apt-get cannot install this package; $nothing. The reason is above"

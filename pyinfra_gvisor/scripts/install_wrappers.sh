@@ -31,7 +31,7 @@ check_flags() { # path, content
 
 # Only compiles it, with the node's perl. A program that perl refuses would keep every container from starting.
 check_program() { # content
-    if [ ! -x /usr/bin/perl ]; then die "$runtime on $host: /usr/bin/perl is missing; install perl-base, a package that every Debian and Ubuntu has"; fi
+    if [ ! -f /usr/bin/perl ] || [ ! -x /usr/bin/perl ]; then die "$runtime on $host: /usr/bin/perl is missing; install perl-base, a package that every Debian and Ubuntu has"; fi
     code=0
     said=$(printf '%s\n' "$1" | LC_ALL=C /usr/bin/perl -c -x 2>&1) || code=$?
     if [ "$code" = 0 ]; then return 0; fi

@@ -186,7 +186,7 @@ daemon_json_file() {
 
 wrapper() { # sum path: prints a wrapper and its exec line; the shell reads it, which starts no process
     printf 'wrapper %s %s\n' "$1" "$2"
-    if [ ! -x "$2" ]; then printf 'not_executable %s\n' "$2"; fi
+    if [ ! -f "$2" ] || [ ! -x "$2" ]; then printf 'not_executable %s\n' "$2"; fi
     while IFS= read -r content; do
         case "$content" in
             'mounts='*) printf 'sealed %s\n' "$2" ;; # seal.sh
@@ -216,7 +216,7 @@ ours() {
         echo 'runsc_file yes'
     fi
     if [ -d "$state_dir" ]; then echo 'state_dir yes'; fi
-    if [ -d "$state_dir/pending" ]; then echo 'pending yes'; fi
+    if [ -e "$state_dir/pending" ] || [ -L "$state_dir/pending" ]; then echo 'pending yes'; fi
     for name in owned owned.copy applied last-run proof proof-try; do # in base64: with -vvv pyinfra prints what it reads
         record=$state_dir/$name.json
         if [ -f "$record" ] && [ -r "$record" ]; then

@@ -82,7 +82,7 @@ find_programs() { # sets perl, the command that starts perl in a container
         /usr/*) ;;
         *) fail "expected the dynamic loader below /usr, got ${loader:-none}; is /usr merged? See usrmerge" ;;
     esac
-    if [ ! -x /usr/bin/perl ]; then fail '/usr/bin/perl does not exist; install perl-base'; fi
+    if [ ! -f /usr/bin/perl ] || [ ! -x /usr/bin/perl ]; then fail '/usr/bin/perl does not exist; install perl-base'; fi
     perl="$tools$loader --library-path $tools${loader%/*} $tools/usr/bin/perl"
     # shellcheck disable=SC2016
     for path in $(/usr/bin/perl -e 'print map { "$_\n" } grep { m{^/usr/} } @INC'); do

@@ -69,7 +69,7 @@ check_tree() {
     chmod 0755 "$runsc"
     if [ "$sidecars" = yes ]; then
         need_member gvisor-bin/gvisor_sentry
-        if [ ! -x "$staging/tree/gvisor-bin/gvisor_sentry" ]; then die "gvisor-bin/gvisor_sentry in $shown is not executable"; fi
+        if [ ! -f "$staging/tree/gvisor-bin/gvisor_sentry" ] || [ ! -x "$staging/tree/gvisor-bin/gvisor_sentry" ]; then die "gvisor-bin/gvisor_sentry in $shown is not executable"; fi
     fi
     built=$(machine_of "$runsc")
     if [ "$built" != "$arch" ]; then die "runsc in $shown is built for $built, this node is $arch"; fi

@@ -157,7 +157,7 @@ def test_a_sandbox_whose_wrapper_is_missing_is_not_called_by_runc(node: Judged) 
     ran = node.call("delete", "--force", ID, runtime=DEFAULT)
 
     assert not (node.root / "started").exists()
-    assert "gone is missing, so this container cannot be reached" in str(ran)
+    assert "gone is missing or not executable, so this container cannot be reached" in str(ran)
     assert (node.marks / ID).is_symlink()
 
 
@@ -267,11 +267,10 @@ def test_a_wrapper_that_is_no_program_refuses_and_leaves_no_mark(node: Judged) -
 def test_a_container_of_ours_with_a_permit_runs_where_the_permit_says(node: Judged) -> None:
     node.container(others={"Image": f"sha256:{9:064x}"}, host={"Privileged": True})
     node.spec()
-    node.permits.mkdir(parents=True)
-    (node.permits / ID).write_text("runc\n")
+    node.permit("runc\n")
     first = node.create(DEFAULT)
     started(node)
-    (node.permits / ID).write_text("unsealed\n")
+    node.permit("unsealed\n")
 
     second = node.create(DEFAULT)
     third = node.create()
@@ -279,11 +278,18 @@ def test_a_container_of_ours_with_a_permit_runs_where_the_permit_says(node: Judg
     assert (first, second, third) == ("runc", "runsc", "runsc")
 
 
+def test_a_directory_with_the_name_of_runc_is_no_program(node: Judged) -> None:
+    node.container()
+    node.spec()
+    (node.path / "runc.pyinfra-gvisor").mkdir()
+
+    assert node.create(DEFAULT) == "runc"
+
+
 def test_a_permit_for_runc_breaks_no_seal_of_a_named_runtime(node: Judged) -> None:
     node.container(host={"Privileged": True})
     node.spec()
-    node.permits.mkdir(parents=True)
-    (node.permits / ID).write_text("runc\n")
+    node.permit("runc\n")
 
     said = node.create()
 

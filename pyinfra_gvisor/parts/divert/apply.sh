@@ -14,7 +14,7 @@ leave() { # places that have no runc any more
     done
 }
 
-if [ ! -x "$dispatcher" ]; then die "$dispatcher" 'missing or not executable, so no container would start; run the whole deploy'; fi
+if [ ! -f "$dispatcher" ] || [ ! -x "$dispatcher" ]; then die "$dispatcher" 'missing or not executable, so no container would start; run the whole deploy'; fi
 before=$(cat "$divert_dir/places" 2> /dev/null || :)
 put_files "$@"
 leave "$before"

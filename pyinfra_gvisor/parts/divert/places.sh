@@ -37,7 +37,7 @@ keep() { # path
     rm -f "$1$aside.new"
     ln "$1" "$1$aside.new" || cp -p "$1" "$1$aside.new"
     sync "$1$aside.new"
-    mv -f "$1$aside.new" "$1$aside"
+    mv -fT "$1$aside.new" "$1$aside"
 }
 
 # Where runc is at its own path, it is the one to keep: it was not moved yet, or somebody has put another one there.
@@ -46,7 +46,7 @@ take_place() { # path
     to=$(diverted_to "$1")
     if [ -n "$to" ] && [ "$to" != "$1$aside" ]; then wrong "$1 is diverted to $to by others; remove that diversion"; fi
     if is_runc "$1" && ! cmp -s "$1" "$1$aside"; then
-        if [ ! -e "$1$aside" ] || [ -z "$to" ] || ! was_here "$1"; then keep "$1"; fi
+        if [ ! -f "$1$aside" ] || [ -z "$to" ] || ! was_here "$1"; then keep "$1"; fi
     fi
     if of_package "$1"; then
         if ! grep -qxF "$1" "$divert_dir/owned" 2> /dev/null; then printf '%s\n' "$1" >> "$divert_dir/owned"; fi
@@ -57,19 +57,19 @@ take_place() { # path
     cp "$divert_dir/program" "$1$aside.new"
     chmod 755 "$1$aside.new"
     sync "$1$aside.new"
-    mv -f "$1$aside.new" "$1"
+    mv -fT "$1$aside.new" "$1"
     sync "$(dirname "$1")"
 }
 
 give_back() { # path
     if [ "$(diverted_to "$1")" = "$1$aside" ]; then dpkg-divert --quiet --local --no-rename --remove "$1"; fi
     rm -f "$1$aside.new"
-    if [ ! -e "$1$aside" ]; then
+    if [ ! -f "$1$aside" ]; then
         if ! is_runc "$1" && head -n 2 "$1" 2> /dev/null | grep -qxF "$mark"; then rm -f "$1"; fi
     elif is_runc "$1" && { cmp -s "$1" "$1$aside" || ! was_here "$1"; }; then
         rm -f "$1$aside" # it has not moved, or its package is newer by now
     else
-        mv -f "$1$aside" "$1"
+        mv -fT "$1$aside" "$1"
     fi
     sync "$(dirname "$1")"
 }

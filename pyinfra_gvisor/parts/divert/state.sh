@@ -11,7 +11,7 @@ divert_state() {
     set --
     IFS=:
     for directory in $divert_path $divert_paths; do
-        if [ -e "$directory/runc" ] || [ -e "$directory/runc$divert_aside" ]; then set -- "$@" "$directory/runc"; fi
+        if [ -f "$directory/runc" ] || [ -f "$directory/runc$divert_aside" ]; then set -- "$@" "$directory/runc"; fi
     done
     unset IFS
     if [ $# -gt 0 ]; then divert_places "$@"; fi
@@ -51,7 +51,7 @@ divert_places() { # paths: prints each without symbolic links, in the order of P
         set --
         while IFS= read -r at; do
             printf 'divert place %s\n' "$at"
-            for path in "$at" "$at$divert_aside"; do if [ -e "$path" ]; then set -- "$@" "$path"; fi; done
+            for path in "$at" "$at$divert_aside"; do if [ -f "$path" ]; then set -- "$@" "$path"; fi; done
         done
         stat -c 'divert is %a:%u:%g %s %n' -- "$@"
         for path; do

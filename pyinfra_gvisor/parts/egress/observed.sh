@@ -4,7 +4,7 @@
 # One nft process for each: nft 1.1.3 does not find a set after another list in the same command. Not
 # the whole table: with forged source addresses its other sets may have 65535 members.
 egress_observed() {
-    if [ ! -x /usr/sbin/nft ]; then return 0; fi
+    if [ ! -f /usr/sbin/nft ] || [ ! -x /usr/sbin/nft ]; then return 0; fi
     now=$(date +%s.%N)
     for what in 'counters table inet pyinfra_gvisor' 'set inet pyinfra_gvisor stopped4' 'set inet pyinfra_gvisor stopped6'; do
         # node_state.sh reports a table that is missing or changed.

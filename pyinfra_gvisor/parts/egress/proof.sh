@@ -14,7 +14,7 @@ chosen=''    # "kind=address=port"
 # stopped4, only the probes' addresses are removed: operators read the rest, and an entry of an
 # earlier container with the same address would be mistaken for the probe's.
 egress_sweeps() { # addresses of probes
-    if [ ! -x /usr/sbin/nft ] || ! in_table list table > /dev/null 2>&1; then return 0; fi # no table, no sets
+    if [ ! -f /usr/sbin/nft ] || [ ! -x /usr/sbin/nft ] || ! in_table list table > /dev/null 2>&1; then return 0; fi # no table, no sets
     for set in controls4 passed4; do
         in_table flush set "$set" || return 0 # somebody has changed the table, so the proof will fail
     done

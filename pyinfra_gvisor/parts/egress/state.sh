@@ -5,7 +5,7 @@ egress_loaded=/run/pyinfra-gvisor-egress/loaded
 egress_unit=/etc/systemd/system/pyinfra-gvisor-egress.service
 
 egress_state() {
-    if [ -x /usr/sbin/nft ]; then echo 'egress nft'; fi
+    if [ -f /usr/sbin/nft ] && [ -x /usr/sbin/nft ]; then echo 'egress nft'; fi
     egress_files
     egress_routes
     egress_bridges
@@ -42,7 +42,7 @@ egress_files() {
     if [ -L "$wants" ]; then echo 'egress enabled yes'; fi
     if [ -f "$egress_unit" ]; then printf 'egress unit %s\n' "$(systemctl is-active "${egress_unit##*/}")"; fi
     line 'egress loaded' "$egress_loaded"
-    if [ -x /usr/sbin/nft ] && table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor 2> /dev/null); then # it fails if there is no table
+    if [ -f /usr/sbin/nft ] && [ -x /usr/sbin/nft ] && table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor 2> /dev/null); then # it fails if there is no table
         sum=$(printf '%s\n' "$table" | sha256sum)
         printf 'egress now %s\n' "${sum%% *}"
     fi

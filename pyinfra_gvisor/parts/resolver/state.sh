@@ -11,7 +11,7 @@ has_ended() { # bundle: containerd removes it some time after the container's pr
 }
 
 resolver_state() {
-    if [ -x /usr/sbin/ip ]; then echo 'resolver ip'; fi
+    if [ -f /usr/sbin/ip ] && [ -x /usr/sbin/ip ]; then echo 'resolver ip'; fi
     # Read from the file's name: starting Python would take longer than the rest of this script.
     if python=$(readlink -e /usr/bin/python3); then
         python=${python##*/}
