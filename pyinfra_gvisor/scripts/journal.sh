@@ -52,8 +52,8 @@ record_run() { # result reason
 # full by then.
 write_down() {
     rm -rf "$work" "$staged"
-    mkdir -p "$work" "$(dirname "$target")" && mkdir -m 0700 "$staged" || return 1
-    cp "$0" "$work/transaction.sh" && : > "$work/journal" && say "$hide" > "$work/hide" || return 1
+    mkdir -p "$(dirname "$target")" && mkdir -m 0700 "$work" "$staged" || return 1
+    cp "$0" "$work/transaction.sh" && chmod 0600 "$work/transaction.sh" && : > "$work/journal" && say "$hide" > "$work/hide" || return 1
     decode "$after_b64" "$staged/after" && decode "$neutral_b64" "$staged/neutral" &&
         decode "$old_neutral_b64" "$staged/old_neutral" && decode "$on_b64" "$staged/on" && decode "$off_b64" "$staged/off" &&
         decode "$old_on_b64" "$staged/old_on" && decode "$old_off_b64" "$staged/old_off" &&
@@ -103,6 +103,7 @@ arm_recovery() {
     if [ -z "$unit" ]; then return 0; fi
     printf '%s\n' '[Unit]' 'Description=Undo the change of daemon.json that a reboot interrupted' \
         "Before=$unit" 'RequiresMountsFor=/etc/docker /var/lib' '[Service]' 'Type=oneshot' \
+        "ExecStartPre=/bin/sh -c '{ find $state_dir $pending -maxdepth 0 -type d -perm 0700 -user 0; find $pending/transaction.sh -maxdepth 0 -type f -perm 0600 -user 0 -links 1; } | wc -l | grep -qx 3'" \
         "ExecStart=/bin/sh $pending/transaction.sh boot" > "$recovery_unit" &&
         mkdir -p "/etc/systemd/system/$unit.wants" &&
         ln -sfn "$recovery_unit" "/etc/systemd/system/$unit.wants/${recovery_unit##*/}" &&
@@ -118,7 +119,7 @@ disarm_recovery() {
 begin() {
     sync "$work"/* "$staged" "$staged"/* 2> /dev/null || sync
     arm_recovery || return 1
-    mv "$work" "$pending" || return 1
+    mv -T "$work" "$pending" || return 1
     work=$pending
     sync "$state_dir"
 }

@@ -4,9 +4,16 @@
 set -eu
 : "${file:?}" "${state_dir:?}"
 pending=$state_dir/pending
-if [ ! -d "$pending" ]; then exit 0; fi # another run has ended it meanwhile
-if [ ! -s "$pending/transaction.sh" ]; then
-    echo "docker.daemon_json: $file: an earlier change was interrupted, and the script that undoes it is missing: $pending/transaction.sh; compare $file with the files in $state_dir/generations and correct it. Then restart dockerd, remove $pending, and run again" >&2
+if [ ! -e "$pending" ] && [ ! -L "$pending" ]; then exit 0; fi # another run has ended it meanwhile
+# dockerd makes files and directories for containers, also here, before anybody can refuse the container.
+is_ours() {
+    {
+        find "$state_dir" "$pending" -maxdepth 0 -type d -perm 0700 -user "$(id -u)"
+        find "$pending/transaction.sh" -maxdepth 0 -type f -perm 0600 -user "$(id -u)" -links 1 -size +0
+    } | wc -l | grep -qx 3
+}
+if ! is_ours 2> /dev/null; then # find complains of what is missing
+    echo "docker.daemon_json: $file: an earlier change was interrupted, and the script that undoes it is missing, or was not written by pyinfra-gvisor: $pending/transaction.sh; find out who changed $pending, compare $file with the files in $state_dir/generations and correct it. Then restart dockerd, remove $pending, and run again" >&2
     exit 1
 fi
 exec sh "$pending/transaction.sh" resume

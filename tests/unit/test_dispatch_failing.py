@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -260,12 +261,36 @@ def test_without_a_log_the_reason_goes_to_standard_error(node: Judged) -> None:
 
 @pytest.mark.parametrize("word", [pytest.param("", id="empty"), pytest.param("all\n", id="other")])
 def test_a_damaged_permit_refuses(node: Judged, word: str) -> None:
-    node.permits.mkdir(parents=True)
-    (node.permits / ID).write_text(word)
+    node.permit(word)
 
     said = failed(node)
 
     assert said == f"{node.permits}/{ID} is damaged"
+
+
+FORGED: dict[str, Callable[[Path], object]] = {
+    "mode": lambda permit: permit.chmod(0o644),
+    "directory": lambda permit: permit.parent.chmod(0o755),
+    "directory-above": lambda permit: permit.parent.parent.chmod(0o755),
+    "symbolic-link": lambda permit: permit.symlink_to(permit.rename(permit.with_name("other"))),
+    "hard-link": lambda permit: permit.with_name("other").hardlink_to(permit),
+    "pipe": lambda permit: (permit.unlink(), os.mkfifo(permit, 0o600)),
+    "linked-directory": lambda permit: permit.parent.symlink_to(
+        permit.parent.rename(permit.parent.with_name("other"))
+    ),
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_a_permit_that_no_proof_wrote_refuses(
+    node: Judged, forge: Callable[[Path], object]
+) -> None:
+    """dockerd makes files and directories for mounts, as root, before a container is refused."""
+    forge(node.permit("runc\n"))
+
+    said = failed(node)
+
+    assert said == f"{node.permits}/{ID} was not written by pyinfra-gvisor, find out who did"
 
 
 def test_a_judge_that_sends_a_sealed_container_to_runc_refuses(node: Judged) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,21 @@ def test_a_change_that_has_begun_can_be_found_by_whoever_comes_next(tmp_path: Pa
     text = recovery.read_text()
     assert f"ExecStart=/bin/sh {journal.pending}/transaction.sh boot\n" in text
     assert f"Before={UNIT}\n" in text
+
+
+def test_a_reboot_runs_only_a_script_that_the_change_left(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, unit=UNIT)
+    journal.state_dir.chmod(0o700)
+    journal.good("write_down; begin")
+    text = (journal.units / "pyinfra-gvisor-recovery.service").read_text()
+    (line,) = (line for line in text.splitlines() if line.startswith("ExecStartPre="))
+    check = shlex.split(line.partition("=")[2].replace("-user 0", f"-user {os.getuid()}"))
+
+    first = subprocess.run(check, check=False)
+    (journal.pending / "transaction.sh").chmod(0o644)
+    second = subprocess.run(check, check=False)
+
+    assert (first.returncode, second.returncode) == (0, 1)
 
 
 def test_what_others_want_of_the_unit_stays(tmp_path: Path) -> None:
