@@ -9,7 +9,7 @@ from pyinfra_gvisor.accepting.found import HostFound, is_tenants
 from pyinfra_gvisor.dispatch.accepted import FILE, is_same
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
-from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Image
+from pyinfra_gvisor.dispatch.pulled import IS_DIGITS, SHORT_ID, Image
 from pyinfra_gvisor.dispatch.shapes import repository
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.platforms.every import identify
@@ -62,6 +62,8 @@ def _nothing(found: Sequence[HostFound], name: str) -> Problem:
         todo = "add --shape, or give the name of a container of this image"
         return Problem("the image's name is of no known shape", got=name, todo=todo)
     todo = "list both with pyinfra-gvisor infrastructure"
+    if IS_DIGITS.fullmatch(name):
+        todo += f"; digits are an id, of which {SHORT_ID} or more are required, and never a name"
     return Problem("no node has such an image or container", got=name, todo=todo)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pyinfra_gvisor.dispatch.accepted import FILE
 from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure, runs_commands
 from pyinfra_gvisor.dispatch.pulled import (
+    IS_DIGITS,
     SHORT_ID,
     Configured,
     Container,
@@ -119,8 +120,13 @@ def _tells(shape: Shape, found: Proposal, container: Container) -> bool:
 
 
 def is_named(container: Container, wanted: Sequence[str]) -> bool:
-    """Return True if a container is among those that an operator names."""
-    return container.name in wanted or is_id(container.id, wanted)
+    """
+    Return True if a container is among those that an operator names.
+
+    Hexadecimal digits are never a name: anybody can call a container like the id of an image.
+    """
+    names = {item for item in wanted if not IS_DIGITS.fullmatch(item)}
+    return container.name in names or is_id(container.id, wanted)
 
 
 def is_id(found: str, wanted: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ my (undef, undef, $secret, $repositories, $wanted) = @ARGV;
 my $limit_s = 30; # for an answer of Docker's
 my %of_shape = map { $_ => 1 } split /\n/, $repositories;
 my @wanted = split /\n/, $wanted;
+my @named = grep { !/^(?:sha256:)?[0-9a-f]+\z/ } @wanted; # digits are an id, whatever a container is called
 my @image = qw(Id RepoTags RepoDigests Created Size);
 my @config = qw(Image Entrypoint Cmd User WorkingDir Healthcheck Volumes);
 my @host = qw(Privileged CapAdd NetworkMode PidMode IpcMode UTSMode UsernsMode ExtraHosts AutoRemove Devices
@@ -48,7 +49,7 @@ sub is_candidate { # what would fail in a sandbox, what a shape may know, and wh
     my ($top) = @_;
     my ($config, $host) = (Json::members($top->{Config}), Json::members($top->{HostConfig}));
     my $name = plain($top->{Name}) =~ s{^/}{}r;
-    return 1 if is_wanted(plain($top->{Id})) || is_wanted(plain($top->{Image})) || grep { $_ eq $name } @wanted;
+    return 1 if is_wanted(plain($top->{Id})) || is_wanted(plain($top->{Image})) || grep { $_ eq $name } @named;
     return 1 if $of_shape{Choose::repository(plain($config->{Image}))} || ($host->{Privileged} // "") eq "true";
     return 1 if grep { plain($host->{$_}) eq "host" } qw(NetworkMode PidMode);
     return scalar grep { plain(Json::members($_)->{Source}) =~ m{/docker\.sock\z} } Json::items($top->{Mounts} // "[]");

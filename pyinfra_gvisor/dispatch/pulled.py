@@ -18,6 +18,7 @@ from pyinfra_gvisor.scripts import program
 
 END = "end of images"
 SHORT_ID = 12  # digits, as docker images shows them
+IS_DIGITS = re.compile("(sha256:)?[0-9a-f]+")  # what may be an id, so never the name of a container
 
 
 class _Answer(Reading):

@@ -540,6 +540,21 @@ def test_a_node_tells_of_what_is_asked_for(tmp_path: Path) -> None:
     assert list(by_id.images) == [OTHER]
 
 
+def test_digits_are_an_id_and_never_a_name(tmp_path: Path) -> None:
+    name = IMAGE.removeprefix("sha256:")[:12]
+    app = container(name, of={**image("shop:1"), "Id": OTHER}, mounts=())
+
+    told = parse_pulled(
+        asked(tmp_path, image(), {**image("shop:1"), "Id": OTHER}, app, wanted=(name,)).splitlines()
+    )
+
+    assert (list(told.images), told.containers) == ([IMAGE], ())
+    picked = chosen([found_on(image(), {**image("shop:1"), "Id": OTHER}, app)], [name], None)
+    assert {item.entry.image for item in picked} == {IMAGE}
+    with pytest.raises(Problem, match="digits are an id, of which 12 or more are required"):
+        chosen([found_on({**image("shop:1"), "Id": OTHER}, app)], [name], None)
+
+
 SECRETS = [
     f"API_TOKEN={SECRET}",
     f"mysql_password={SECRET}",
