@@ -41,7 +41,7 @@ sub bytes { # paths and names are bytes to the kernel
 my @config = qw(Image Entrypoint Cmd Env User WorkingDir Healthcheck Shell Labels);
 my @host = qw(Privileged CapAdd NetworkMode PidMode IpcMode UTSMode UsernsMode Devices DeviceRequests DeviceCgroupRules
     SecurityOpt Sysctls Init Tmpfs VolumesFrom CgroupParent Dns DnsOptions DnsSearch ExtraHosts Links MaskedPaths
-    ReadonlyPaths Runtime AutoRemove Annotations);
+    ReadonlyPaths Runtime AutoRemove Annotations LogConfig);
 
 # Returns a container as Docker's files describe it. Names are those of Docker's API, with "image_id" for the image
 # and "mounts" for the mount points by destination.

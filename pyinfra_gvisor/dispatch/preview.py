@@ -16,7 +16,7 @@ from pyinfra_gvisor.scripts import program
 JUDGING = ("dispatch/container.pl", "dispatch/choose.pl", "dispatch/preview.pl")
 _BEFORE = (
     *("scripts/json.pl", "scripts/docker_api.pl", "sandbox/runc_names.pl"),
-    *("dispatch/places.pl", "dispatch/seal.pl"),
+    *("dispatch/places.pl", "dispatch/journal.pl", "dispatch/seal.pl"),
 )
 
 

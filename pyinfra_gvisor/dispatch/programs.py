@@ -26,7 +26,7 @@ _JUDGE = (
     "scripts/json.pl",
     *(
         f"dispatch/{name}.pl"
-        for name in ("places", "container", "seal", "build", "choose", "create")
+        for name in ("places", "container", "journal", "seal", "build", "choose", "create")
     ),
 )
 

@@ -1,5 +1,6 @@
 # Says what a container asks for that a sandbox may not have. gVisor does not close these ways to the node, or ignores
-# them in silence. Comes after json.pl, places.pl and container.pl, and uses choose.pl. Settings: those of Seal in seal.py.
+# them in silence. Comes after json.pl, places.pl, container.pl and
+# journal.pl, and uses choose.pl. Settings: those of Seal in seal.py.
 use strict;
 use warnings;
 
@@ -23,6 +24,7 @@ sub asked_in_vain {
     my %asked = (
         annotations => [annotations($host, $spec)],
         devices => [devices($host, $spec)],
+        log_drivers => [log_driver($container)],
         sysctls => [map { "sysctl $_" } sort keys %{$host->{Sysctls} // {}}],
         host_namespaces => [namespaces($container, $spec, $policy)],
         privileged => [$host->{Privileged} ? "privileged" : ()],
@@ -54,6 +56,23 @@ sub devices {
     );
     return @found if @found || $host->{Privileged} || !defined $spec; # privileged: all devices
     return map { "device $_->{path}" } grep { !$harmless{$_->{path}} } @{in_linux($spec, "devices")};
+}
+
+# dockerd itself writes logs. With most drivers it connects to an address that the container chose, and journald shows
+# names that the container chose. What daemon.json says for all containers is the operator's choice.
+sub log_driver {
+    my ($container) = @_;
+    my $asked = $container->{host}{LogConfig} // {};
+    my ($driver, %options) = ($asked->{Type} // "", %{$asked->{Config} // {}});
+    return () if $driver =~ /^(?:|json-file|local|none)\z/;
+    my $file = "/etc/docker/daemon.json";
+    my $daemon = -e $file ? Container::members_of($file) : {};
+    my $is_dockerds = $driver eq (Container::read_raw($daemon->{"log-driver"}) // "");
+    my %own = $is_dockerds ? %{Container::read_raw($daemon->{"log-opts"}) // {}} : ();
+    my @other = grep { ($options{$_} // "") ne ($own{$_} // "") } sort keys %{{%own, %options}};
+    return () if $is_dockerds && !@other;
+    return ("log driver $driver") if $driver ne "journald";
+    return map { "log option $_" } grep { Journal::forges($container, $_, $options{$_} // "") } @other;
 }
 
 sub in_linux { # a list in the part "linux" of config.json

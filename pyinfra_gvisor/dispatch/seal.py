@@ -25,6 +25,7 @@ OPENS = {
     "annotations": "containers may set annotations that runsc obeys",
     "devices": "containers may have devices of the node",
     "host_namespaces": "containers may share namespaces of the node and of any container",
+    "log_drivers": "dockerd connects to addresses that containers choose",
     "network_volumes": "the node mounts file systems of the network for containers",
     "privileged": "containers may be privileged",
 }
@@ -63,6 +64,12 @@ class Seal(Strict):
         "refuse",
         description="Network, PID, IPC, UTS and user namespaces of the node, the PID namespace of "
         "another container, and other namespaces of a container outside of gVisor.",
+    )
+    log_drivers: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="Log drivers other than `json-file`, `local`, `journald` and `none`: dockerd "
+        "would connect to an address that the container gives. Also options of `journald` with "
+        "which its lines pass for those of the node. What daemon.json says is always allowed.",
     )
     network_volumes: Literal["refuse", "allow"] = Field(
         "refuse",

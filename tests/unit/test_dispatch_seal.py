@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,98 @@ def test_what_a_container_asks_for_in_vain_is_named(
     said = node.create()
 
     assert said == f"{NOT_ALLOWED}{what}{TODO}"
+
+
+def logged(driver: str, **options: str) -> dict[str, Any]:
+    """Options of a container about its logs."""
+    return {"LogConfig": {"Type": driver, "Config": options}}
+
+
+@pytest.mark.parametrize(
+    ("host", "what"),
+    [
+        pytest.param(logged("syslog"), "log driver syslog", id="syslog"),
+        pytest.param(logged("a/plugin:1"), "log driver a/plugin:1", id="plugin"),
+        pytest.param(
+            logged("gelf", **{"gelf-address": "udp://10.0.0.1:1"}),
+            "log driver gelf",
+            id="another-address-than-dockerds",
+        ),
+        pytest.param(logged("journald", tag="sshd"), "log option tag", id="program-of-a-unit"),
+        pytest.param(logged("journald", tag="Web"), "log option tag", id="unit"),
+        pytest.param(logged("journald", tag="web[12]:"), "log option tag", id="with-a-pid"),
+        pytest.param(logged("journald", tag="audit-web"), "log option tag", id="name-of-a-unit"),
+        pytest.param(logged("journald", tag="kernel"), "log option tag", id="kernel"),
+        pytest.param(logged("journald", tag="pyinfra-gvisor"), "log option tag", id="ours"),
+        pytest.param(logged("journald", tag="{{.Name}}"), "log option tag", id="its-name"),
+        pytest.param(
+            logged("journald", tag='{{printf "ss"}}hd'), "log option tag", id="any-template"
+        ),
+        pytest.param(
+            logged("journald", labels="a,_syslog.identifier"), "log option labels", id="label"
+        ),
+        pytest.param(
+            logged("journald", env="OBJECT_SYSTEMD_UNIT"), "log option env", id="variable"
+        ),
+        pytest.param(
+            logged("journald", **{"env-regex": "."}), "log option env-regex", id="any-variable"
+        ),
+    ],
+)
+def test_logs_that_dockerd_sends_elsewhere_or_that_pass_for_the_nodes_are_refused(
+    tmp_path: Path, host: dict[str, Any], what: str
+) -> None:
+    node = Judged(tmp_path)
+    units(tmp_path)
+    daemon_logs(node, "gelf", {"gelf-address": "udp://10.0.0.9:1"})
+    node.container(host=host, name="sshd")
+    node.spec()
+
+    said = node.create()
+
+    assert said == f"{NOT_ALLOWED}{what}{TODO}"
+
+
+def units(root: Path) -> None:
+    """A unit "web" whose lines have another name than its program."""
+    (root / "units").mkdir()
+    text = "[Service]\nExecStart=-/usr/sbin/web -D\nSyslogIdentifier=audit-web\n"
+    (root / "units" / "web@.service").write_text(text)
+
+
+def daemon_logs(node: Judged, driver: str, options: dict[str, str]) -> None:
+    """Have daemon.json say where containers log that do not say it themselves."""
+    known = json.loads((node.root / "daemon.json").read_text())
+    text = json.dumps({**known, "log-driver": driver, "log-opts": options})
+    (node.root / "daemon.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(pytest.param(logged(name), id=name) for name in ("local", "journald", "none")),
+        pytest.param(logged("json-file", tag="kernel", labels="priority"), id="json-file"),
+        pytest.param(logged("journald", tag="app/{{.Name}}/{{ .ID }}"), id="own-tag"),
+        pytest.param(logged("journald", tag="{{.DaemonName}}/{{.ID}}"), id="documented-tag"),
+        pytest.param(logged("journald", labels="com.example.app,team"), id="own-labels"),
+        pytest.param(logged("gelf", **{"gelf-address": "udp://10.0.0.9:1"}), id="as-dockerd"),
+    ],
+)
+def test_other_logs_are_no_reason(tmp_path: Path, host: dict[str, Any]) -> None:
+    node = Judged(tmp_path)
+    daemon_logs(node, "gelf", {"gelf-address": "udp://10.0.0.9:1"})
+    node.container(host=host)
+    node.spec()
+
+    assert node.create() == "runsc"
+
+
+def test_a_log_driver_is_allowed_with_a_reason(tmp_path: Path) -> None:
+    node = Judged(tmp_path, Seal(log_drivers="allow", reason="apps log to our own collector"))
+    node.container(host=logged("fluentd"))
+    node.spec()
+
+    assert node.create() == "runsc"
 
 
 @pytest.mark.parametrize(
