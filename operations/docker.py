@@ -20,7 +20,7 @@ from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.operations.transactions import Patience, carry_out, end_interrupted
-from pyinfra_gvisor.preflight import engine_problem
+from pyinfra_gvisor.preflight import engine_problem, rights_problem
 from pyinfra_gvisor.scripts import script
 
 # https://docs.docker.com/engine/install/debian/ and /ubuntu/: both have the same key. More than ten
@@ -125,12 +125,24 @@ def _changed(
 
 
 def _settled() -> Generator[PyinfraCommand, None, Node | None]:
-    """End an interrupted change. Return the node after that, None if it cannot be read."""
-    node = read_node(host)
+    """
+    End an interrupted change. Return the node after that, None if it cannot be read.
+
+    Raises ``Problem`` if the change cannot be ended, or if the user may not change the node.
+    """
+    node = _changeable()
     if node is None or not node.pending:
         return node
     yield from end_interrupted(node)
     return read_node(host)
+
+
+def _changeable() -> Node | None:
+    """Return the node, None if it cannot be read. Raises ``Problem`` if the user is not root."""
+    node = read_node(host)
+    if node and (problem := rights_problem(node)):  # our records look lost to others
+        raise problem
+    return node
 
 
 @operation()
@@ -156,7 +168,7 @@ def generation(
     """
     try:
         before = None
-        if (node := read_node(host)) and node.pending:
+        if (node := _changeable()) and node.pending:
             before = host.get_fact(Generations)
             yield from end_interrupted(node)
             node = read_node(host)

@@ -16,6 +16,13 @@ from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 _NOT_ACCEPTED = re.compile("image (sha256:[0-9a-f]+) of ([a-z-]+) ")
 _OTHER_THAN_ACCEPTED = re.compile("(.*; )?not the accepted ")
 
+# What seal.pl says of mounts; only those of a network lead to no files of the node.
+_MOUNT, _ELSEWHERE = "mount of ", " (network file system)"
+_WRITTEN = (
+    "Docker may already have written to {}: check the files there. Then recreate the container "
+    "without what is named, or allow it in gvisor_seal"
+)
+
 
 def _other_default(host: Audited) -> Iterator[Seen]:
     """Report another default runtime, unless rules about daemon.json do: they need a plan."""
@@ -41,7 +48,8 @@ def _not_accepted(host: Audited) -> Iterator[Seen]:
 def _refused(host: Audited) -> Iterator[Seen]:
     """
     Report a refused container as less severe if it does not run and its image is not known: a user
-    may have tried it. A container of the platform's that does not run is one that did not start.
+    may have tried it. A container of the platform's that does not run is one that did not start,
+    and before Docker asks anybody, it has written to what a container mounts.
     """
     running = {item.id for item in host.node.containers}
     for identity, place in host.node.places.items():
@@ -50,11 +58,23 @@ def _refused(host: Audited) -> Iterator[Seen]:
         if place.when == "start":
             unaccepted = _NOT_ACCEPTED.match(place.why)
             known = unaccepted or _OTHER_THAN_ACCEPTED.match(place.why)
-            worse = None if identity in running or known else Severity.MEDIUM
+            mounts = _of_the_node(place.why)
+            worse = None if identity in running or known or mounts else Severity.MEDIUM
             remedy = _accepting(place.name, *unaccepted.groups()) if unaccepted else None
+            if mounts:
+                remedy = _WRITTEN.format(", ".join(mounts))
             yield Seen(place.name, place.why, worse, remedy=remedy)
         else:
             yield Seen(place.name, f"once it is recreated: {place.why}", Severity.MEDIUM)
+
+
+def _of_the_node(why: str) -> list[str]:
+    """Return the files and directories of the node to which refused mounts lead."""
+    return [
+        cut(phrase.removeprefix(_MOUNT).partition(" on /")[0])
+        for phrase in why.split("; ")
+        if phrase.startswith(_MOUNT) and not phrase.endswith(_ELSEWHERE)
+    ]
 
 
 def _accepting(name: str, image_id: str, shape: str) -> str:

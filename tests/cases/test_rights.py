@@ -16,6 +16,7 @@ from pyinfra_gvisor.deploys.generations import list_generations
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
+from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import proven_answer
 from tests.unit.answers import answer
@@ -62,6 +63,29 @@ def test_a_user_in_dockers_group_is_not_enough(
     (error,) = errors_of(Node([IN_GROUP]), deploy, caplog)
 
     assert "/etc/docker is not writable for user debian; set `_sudo = True`" in error
+
+
+@pytest.mark.parametrize(
+    ("operation", "given"),
+    [
+        pytest.param(docker.daemon_json, {"wanted": {"debug": True}, "owner": "me"}, id="keys"),
+        pytest.param(docker.generation, {}, id="generation"),
+    ],
+)
+def test_an_operation_in_a_deploy_of_ones_own_says_so_too(
+    operation: Callable[..., Any], given: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The directory of our records is closed to this user, so the records look lost."""
+    node = Node([proven_answer(user="debian", state={}, state_dir="yes")])
+    fleet = Fleet({"a": node})
+
+    fleet.add(operation, **given)
+    with suppress(PyinfraError):  # no host remains
+        fleet.run()
+
+    assert fleet.failed() == {"a"}
+    assert node.acted() == []
+    assert "/etc/docker is not writable for user debian; set `_sudo = True`" in caplog.text
 
 
 @pytest.mark.parametrize(

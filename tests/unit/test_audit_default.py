@@ -164,6 +164,27 @@ def test_a_container_that_would_not_start_again_is_found_with_the_reason(
 
 
 @pytest.mark.parametrize(
+    ("why", "severity"),
+    [
+        pytest.param("mount of /etc on /data (directory of the node)", Severity.HIGH, id="bind"),
+        pytest.param(
+            "sysctl a.b; mount of /v/x/_data on /etc (which is /etc)", Severity.HIGH, id="volume"
+        ),
+        pytest.param("mount of /no on /data (not found)", Severity.HIGH, id="made-by-docker"),
+        pytest.param(
+            "mount of :/share on /data (network file system)", Severity.MEDIUM, id="network"
+        ),
+    ],
+)
+def test_a_refused_mount_may_have_had_its_effect(why: str, severity: Severity) -> None:
+    report = judged(place("shop", "refused", why=why))
+
+    finding = found(report)["container-refused shop"]
+    written = "Docker may already have written to /" in finding.remedy
+    assert (finding.severity, written) == (severity, severity is Severity.HIGH)
+
+
+@pytest.mark.parametrize(
     ("why", "remedy"),
     [
         pytest.param(
