@@ -11,6 +11,7 @@ from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
+from pyinfra_gvisor.runtimes.unjudged import REMOVE, RULE, unjudged
 
 # What the judge says of an image that an entry has, or that is of a known shape.
 _NOT_ACCEPTED = re.compile("image (sha256:[0-9a-f]+) of ([a-z-]+) ")
@@ -87,6 +88,19 @@ def _unknown(host: Audited) -> Iterator[Seen]:
         yield Seen("containers", cut(error))
 
 
+def _bypassed(host: Audited) -> Iterator[Seen]:
+    """Report ways past the judge; as less severe where none is declared that they could pass."""
+    worse = None if host.settings.preview else Severity.LOW
+    for subject, why in unjudged(host.node, host.settings.runtimes):
+        yield Seen(subject, why, worse)
+
+
+def _variables(host: Audited) -> Iterator[Seen]:
+    for found in host.node.gvisor_variables:
+        program, _, name = found.partition(" ")
+        yield Seen(program, f"was started with {cut(name)}")
+
+
 def _sandboxed(running: Running) -> Iterator[Seen]:
     place = running.place
     if running.sandboxed and place and place.where == "runc":
@@ -116,6 +130,21 @@ DEFAULT_RULES: tuple[Rule[Audited], ...] = (
         "Recreate the container without what is named, or allow it in gvisor_seal. If it is "
         "infrastructure, add it to gvisor_infrastructure",
         _refused,
+    ),
+    Rule(
+        RULE,
+        Severity.HIGH,
+        "Containers can reach gVisor without being judged: neither policy nor seal holds for them",
+        REMOVE,
+        _bypassed,
+    ),
+    Rule(
+        "runsc-environment",
+        Severity.HIGH,
+        "runsc obeys this variable: it may start programs of another release",
+        "Remove it from the unit and its drop-ins (systemctl cat), from /etc/default/docker and "
+        "from /etc/systemd/system.conf. Then restart the unit",
+        _variables,
     ),
     Rule(
         "infrastructure-unknown",

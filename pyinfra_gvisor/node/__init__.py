@@ -38,7 +38,13 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
     *("writer", "place", "unaccepted", "preview", "not_executable", "sealed"),
+    *("foreign_runsc", "foreign_shim", "gvisor_variable"),
     *NAMES,
+)
+
+_ASKS = (
+    *("scripts/json.pl", "sandbox/process.pl", "scripts/docker_state.pl"),
+    "dispatch/unjudged.pl",
 )
 
 _TEXTS = frozenset({"text", "original", "before", "owned.damaged", "applied.damaged"})
@@ -74,6 +80,9 @@ class Node(Reading):
     ``releases`` are unchanged since their installation; ``damaged`` are changed, or have no
     manifest. ``wrappers`` has the sha256 and ``starts`` the command of each wrapper, by path;
     ``not_executable`` are those that dockerd cannot start, ``sealed`` those with a seal.
+    ``foreign_runsc`` are registered runtimes that lead to runsc past our wrappers, by name.
+    ``foreign_shims`` are the shims on containerd's PATH other than runc's. ``gvisor_variables`` are
+    those that dockerd and containerd were started with, each after the program's name.
     ``runc_version`` is runc's own answer, for Docker 29, which does not name the version.
     ``no_core_scheduling`` is the error of a kernel without core scheduling, None if it has that.
     ``writers`` are installed packages that write daemon.json by themselves. ``textfile_dir``: the
@@ -115,6 +124,9 @@ class Node(Reading):
     sealed: tuple[str, ...] = ()
     runsc_link: str | None = None
     runsc_file: bool = False
+    foreign_runsc: tuple[str, ...] = ()
+    foreign_shims: tuple[str, ...] = ()
+    gvisor_variables: tuple[str, ...] = ()
     containers: tuple[Container, ...] = ()
     reach: Reach = Reach()
     writers: tuple[str, ...] = ()
@@ -195,7 +207,7 @@ def state_script(
     + preview: the program for ``dispatch/preview.sh``; None asks nothing about places
     + variables: the variables of these parts
     """
-    asks = program("scripts/json.pl", "sandbox/process.pl", "scripts/docker_state.pl", *asking)
+    asks = program(*_ASKS, *asking)
     if preview:
         more, variables = (*more, "dispatch/preview"), {**variables, "preview_program": preview}
     return script(
@@ -300,6 +312,9 @@ def _scripts(lists: dict[str, list[str]]) -> dict[str, Any]:
         "starts": dict(line.split(" ", 1) for line in lists["starts"]),
         "not_executable": tuple(lists["not_executable"]),
         "sealed": tuple(lists["sealed"]),
+        "foreign_runsc": tuple(lists["foreign_runsc"]),
+        "foreign_shims": tuple(lists["foreign_shim"]),
+        "gvisor_variables": tuple(lists["gvisor_variable"]),
     }
 
 

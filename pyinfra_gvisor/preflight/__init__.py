@@ -18,6 +18,7 @@ from pyinfra_gvisor.releases import ARCHES, Release
 from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.releases.pins import is_there
 from pyinfra_gvisor.runtimes.profiles import risks
+from pyinfra_gvisor.runtimes.unjudged import REMOVE, RULE, unjudged
 from pyinfra_gvisor.runtimes.wrappers import too_old
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.settings import Settings
@@ -238,6 +239,16 @@ def _checksum(node: Node, settings: Settings) -> Problem | None:
     )
 
 
+def _bypassed(node: Node, settings: Settings) -> Problem | None:
+    found = [f"{subject} ({why})" for subject, why in unjudged(node, settings.runtimes)]
+    if settings.dispatch is None or not found or settings.waivers.get(RULE):
+        return None
+    what = f"gvisor_default cannot hold: {'; '.join(found)}"
+    return Problem(
+        what, todo=f"{REMOVE[0].lower()}{REMOVE[1:]}. Or set gvisor_waivers[{RULE!r}] with a reason"
+    )
+
+
 def textfile_problem(node: Node, settings: Settings) -> Problem | None:
     """Return why metrics cannot be written on the node; None if they can, or if none are."""
     if settings.textfile_dir is None or node.textfile_dir is not False:
@@ -347,6 +358,13 @@ RULES: tuple[Rule, ...] = (
         "the release supports the declared overlay and hardening",
         f"{_GVISOR}/issues/10476, and runsc/config/flags.go there",
         lambda _node, settings: too_old(settings.release, settings.runtimes),
+    ),
+    Rule(
+        "bypass",
+        "with `gvisor_default`: no other runtime leads to runsc, and no shim other than runc's is "
+        "on containerd's `PATH`; or `judge-bypassed` is waived",
+        "containerd, core/runtime/v2/shim_manager.go; seen with Docker 26.1.5",
+        _bypassed,
     ),
     Rule("checksum", "the sha512 for the node's architecture is known", "contract 6", _checksum),
     Rule(

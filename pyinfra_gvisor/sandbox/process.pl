@@ -34,6 +34,8 @@ sub programs { # the binaries of our releases that were found
     return grep { m{^/opt/gvisor/releases/} } values %program_at;
 }
 
+sub is_known_program { return defined $program_at{same_inode($_[0]) || "-"} }
+
 # Return whether one of the mounts is that file or a directory above it; compares inodes, so links do not matter.
 sub gives {
     my ($file, @mounts) = @_;

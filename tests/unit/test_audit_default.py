@@ -212,6 +212,32 @@ def test_a_refused_container_of_the_platforms_does_not_run_and_is_grave(
     assert remedy in finding.remedy
 
 
+@pytest.mark.parametrize(
+    ("settings", "severity"),
+    [
+        pytest.param(DEFAULT, Severity.HIGH, id="default"),
+        pytest.param({"gvisor_seal": {}}, Severity.HIGH, id="seal"),
+        pytest.param({}, Severity.LOW, id="no-judge"),
+    ],
+)
+def test_a_way_past_the_judge_is_found(settings: dict[str, Any], severity: Severity) -> None:
+    lines = ("foreign_shim /usr/bin/containerd-shim-kata-v2", "foreign_runsc old")
+
+    report = audited(*lines, settings=settings)
+
+    told = [found(report)[f"judge-bypassed {item}"] for item in (lines[0][13:], "runtime old")]
+    assert {item.severity for item in told} == {severity}
+    assert told[0].evidence == "docker run --runtime io.containerd.kata.v2 starts it"
+
+
+def test_a_variable_that_runsc_obeys_is_grave() -> None:
+    report = audited("gvisor_variable containerd GVISOR_ENFORCE_RELEASE")
+
+    finding = found(report)["runsc-environment containerd"]
+    assert finding.severity is Severity.HIGH
+    assert finding.evidence == "was started with GVISOR_ENFORCE_RELEASE"
+
+
 def test_a_seal_alone_finds_what_it_would_refuse_and_leaves_the_policy_as_it_was() -> None:
     bare = app(labels={}, **BARE)
 

@@ -261,6 +261,32 @@ def test_a_release_without_a_checksum_for_this_architecture_is_refused(
     assert [f'gvisor_sha512 = {{"{arch}"' in message for message in found] == [True] * refused
 
 
+SHIM = {"foreign_shim": "/usr/local/bin/containerd-shim-runsc-v1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "found"),
+    [
+        pytest.param(SHIM, {}, "containerd-shim-runsc-v1 (docker run --runtime io", id="shim"),
+        pytest.param({"foreign_runsc": "old"}, {}, "runtime old (starts runsc by", id="runtime"),
+        pytest.param({"foreign_runsc": "runsc"}, {}, "", id="runtime-that-a-run-replaces"),
+        pytest.param(SHIM, {"gvisor_default": "off"}, "", id="no-default"),
+        pytest.param(
+            SHIM,
+            {"gvisor_waivers": {"judge-bypassed": "only root uses kata here"}},
+            "",
+            id="waived",
+        ),
+    ],
+)
+def test_a_default_that_containers_can_pass_by_is_refused(
+    given: dict[str, str], settings: dict[str, Any], found: str
+) -> None:
+    said = problems_of({"gvisor_default": "sandbox", **settings}, **given)
+
+    assert [found in line for line in said] == ([True] if found else [])
+
+
 def test_a_reason_is_one_line_that_names_host_and_node() -> None:
     problem = preflight(node(page_size="65536"), settings_of())[0]
 
