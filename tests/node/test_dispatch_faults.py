@@ -31,7 +31,7 @@ NODES = ("docker-20", "docker-26", "docker-28", "docker-29")
 # Where the dispatcher itself says what is wrong, which is the same with every Docker.
 TWO = (NODES[0], NODES[-1])
 PERL = "/usr/bin/perl"
-PERMITS = "/run/pyinfra-gvisor/permits"
+OPTIONS = "/var/lib/docker/volumes/slow/opts.json"  # of a volume, which the judge reads
 LONG = "86399"
 """Seconds that a process of these tests sleeps, by which it is found on the node."""
 MENDS = "reinstall perl-base and run pyinfra-gvisor apply"
@@ -196,8 +196,7 @@ def test_a_judge_that_hangs_ends_by_its_own_alarm_and_dockerd_answers_meanwhile(
     """Nobody writes into the pipe, so whoever opens it to read waits: here for less than 60 s."""
     node = guarded[kind]
     limit(node, 60, LIMIT_S)
-    create = f"docker create --name hangs {IMAGE} sleep {LONG}"
-    sh(node, f"mkdir -p {PERMITS}; mkfifo {PERMITS}/$({create})")
+    sh(node, f"docker create --name hangs -v slow:/data {IMAGE} sleep {LONG}; mkfifo {OPTIONS}")
     sh(node, "(docker start hangs > /root/hangs 2>&1; echo $? >> /root/hangs) > /dev/null 2>&1 &")
     began_s = time.monotonic()
     until_judged(node)
@@ -212,8 +211,8 @@ def test_a_judge_that_hangs_ends_by_its_own_alarm_and_dockerd_answers_meanwhile(
     assert said.splitlines()[-1] == "1"
     assert outside_sandboxes(node, LONG) == []
     limit(node, LIMIT_S, 60)
-    sh(node, f"rm -r {PERMITS}")
     remove_containers(node, "^/(hangs|meanwhile)$")
+    sh(node, f"rm {OPTIONS}; docker volume rm slow")
 
 
 def limit(node: LabNode, from_s: int, to_s: int) -> None:
@@ -226,7 +225,7 @@ def limit(node: LabNode, from_s: int, to_s: int) -> None:
 
 
 def until_judged(node: LabNode) -> None:
-    """Wait until a judge waits for a permit."""
+    """Wait until a judge runs."""
     wait = f"until pgrep -f '{PERL} -x .* create ' > /dev/null; do sleep 0.1; done"
     sh(node, f'timeout 20 sh -c "{wait}"')
 
