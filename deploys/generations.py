@@ -1,5 +1,5 @@
 """
-What each node can be rolled back to. Changes nothing.
+What each node can be rolled back to, and who changed it. Changes nothing.
 
 .. code:: shell
 
@@ -11,12 +11,13 @@ from pyinfra.api import deploy
 
 from pyinfra_gvisor.deploys.checks import known
 from pyinfra_gvisor.facts.asking import get
+from pyinfra_gvisor.facts.changes import Changes
 from pyinfra_gvisor.facts.generations import Generations
 
 
 @deploy("Generations")
 def list_generations() -> None:
-    """Say the number, the time and the release of each generation, the oldest first."""
+    """Say the number, the time and the release of each generation, then who changed the node."""
     kept = known(host, get(host, Generations), "generations")
     if kept is None:
         return
@@ -25,6 +26,8 @@ def list_generations() -> None:
         host.log(f"generation {generation.number}: {generation.story}{damaged}")
     if not kept:
         host.log("no generation: daemon.json was not changed on this node")
+    for change in known(host, get(host, Changes), "changes") or ():
+        host.log(f"change {change.line}")
 
 
 if not __name__.startswith("pyinfra_gvisor."):

@@ -36,6 +36,8 @@ from pyinfra_gvisor.report.textfile import textfile
 from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.settings import Settings
 
+_NOTES = ("waived ", "last change ")  # lines that never make a host fail
+
 
 @operation()
 def findings(
@@ -86,7 +88,7 @@ def _tell(report: HostReport, *, strays: bool) -> None:
     tell_package_findings(state)
     level = logger.error if strays else logger.info
     for line in host_lines(report, room(host)):
-        tell(severity_coloured(line), logger.info if line.startswith("waived ") else level)
+        tell(severity_coloured(line), logger.info if line.startswith(_NOTES) else level)
     if strays:
         cause = f"findings of severity {report.fail_on} or worse; do what each of them says"
         is_not_compliant(host, cause)

@@ -52,5 +52,8 @@ def runc(wanted: Settings | None) -> Generator[PyinfraCommand, None, None]:
 def _command(plan: PartPlan) -> PyinfraCommand:
     given: dict[str, Any] = {**VARIABLES, "unit": NAME, **plan.settings}
     if plan.action == "remove":
-        return sent(OPERATION, _PLACES, "parts/divert/remove", builds=BUILDS, **given)
-    return sent(OPERATION, _PLACES, "parts/divert/apply", files=plan.files, **given)
+        return sent(
+            OPERATION, _PLACES, "parts/divert/remove", change="remove", builds=BUILDS, **given
+        )
+    names = (_PLACES, "parts/divert/apply")
+    return sent(OPERATION, *names, change="apply", files=plan.files, **given)

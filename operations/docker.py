@@ -18,6 +18,7 @@ from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.operations.changing import recorded
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.operations.transactions import Patience, carry_out, end_interrupted
 from pyinfra_gvisor.preflight import engine_problem, rights_problem
@@ -66,6 +67,7 @@ def engine(
         codename=node.distribution_codename,
         key_sha256=DOCKER_CE_KEY_SHA256,
     )
+    text = recorded(f"docker.engine: install Docker, {flavour}", text)
     yield StringCommand("sh", "-c", QuoteString(text))
 
 

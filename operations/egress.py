@@ -75,7 +75,7 @@ def rules(
 
     def command(planned: PartPlan) -> PyinfraCommand:
         if wanted is None:
-            return sent(OPERATION, "egress_remove")
+            return sent(OPERATION, "egress_remove", change="remove")
         return try_rules(planned, confirm_s=wanted.confirm_s)
 
     yield from bring(OPERATION, RULES, plan, command, settled="the firewall is as declared")

@@ -15,6 +15,7 @@ from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.node.places import place_lines
+from pyinfra_gvisor.operations.changing import recorded
 from pyinfra_gvisor.operations.closing import is_proven, only_looks
 from pyinfra_gvisor.operations.installing import install
 from pyinfra_gvisor.operations.telling import refusal, tell, tell_detail
@@ -108,6 +109,7 @@ def runtimes(
     _tell_places(node)
     forget_node(host)
     text = script("install_wrappers", host=host.name, release=version)
+    text = recorded(f"gvisor.runtimes: write wrappers of {version}", text)
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *_arguments(lacking))
 
 
@@ -185,6 +187,7 @@ def absent() -> Generator[PyinfraCommand, None, None]:
         state="yes" if removal.state else "no",
         state_dir=STATE_DIR,
     )
+    text = recorded("gvisor.absent: remove", text)
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, removal.paths))
 
 

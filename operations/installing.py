@@ -17,6 +17,7 @@ from pyinfra.connectors.ssh import SSHException
 from pyinfra_gvisor.columns import is_terminal
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.operations.by_hand import connector_arguments
+from pyinfra_gvisor.operations.changing import recorded
 from pyinfra_gvisor.operations.closing import because
 from pyinfra_gvisor.releases.sources import Fetch, ReleaseFile, shown_url
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
@@ -91,6 +92,7 @@ class _Job:
             for file in files
             for word in (file.name, file.sha512, file.location, shown[file.name])
         ]
+        text = recorded(f"gvisor.release: install {fetch.release}", text)
         return StringCommand("sh", "-c", QuoteString(text), "sh", *words)
 
 

@@ -44,6 +44,7 @@ def surface(wanted: Kernel | None) -> Generator[PyinfraCommand, None, None]:
         return sent(
             "kernel.surface",
             "kernel_apply",
+            change="apply" if wanted else "remove",
             files=plan.files,
             settings="\n".join(f"{key} {value}" for key, value in plan.settings.items()),
             gone="\n".join(plan.gone),

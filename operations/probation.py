@@ -33,7 +33,13 @@ def _try_rules(
     rules = next(item for item in plan.files if item.path == RULES)
     needed = [item for item in plan.files if item.path.endswith(".sh")]
     candidate = NodeFile(CANDIDATE, rules.mode, rules.text)
-    loading = sent(OPERATION, "egress_try", files=[candidate, *needed], confirm_s=confirm_s)
+    loading = sent(
+        OPERATION,
+        "egress_try",
+        change="apply",
+        files=[candidate, *needed],
+        confirm_s=confirm_s,
+    )
     if not _said(host, *_run(host, loading, arguments)):
         return False
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Any
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -72,11 +73,13 @@ def resolver(
     def command(planned: PartPlan) -> PyinfraCommand:
         if planned.action == "remove":
             names = ("resolver_metrics", "resolver_remove")
-            return sent(OPERATION, *names, resolver=ADDRESS, resolver6=ADDRESS6)
+            addresses: dict[str, Any] = {"resolver": ADDRESS, "resolver6": ADDRESS6}
+            return sent(OPERATION, *names, change="remove", **addresses)
         return sent(
             OPERATION,
             "resolver_metrics",
             "resolver_install",
+            change="apply",
             files=planned.files,
             textfile_dir=textfile_dir or "",
         )

@@ -8,20 +8,27 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
 from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.operations.changing import recorded
 from pyinfra_gvisor.scripts import script
 
 
 def sent(
-    operation: str, *names: str, files: Iterable[NodeFile] = (), **variables: str | int
+    operation: str,
+    *names: str,
+    change: str = "",
+    files: Iterable[NodeFile] = (),
+    **variables: str | int,
 ) -> StringCommand:
     """
     Return the command that writes files on this host and runs scripts after that.
 
     + operation: the name of the operation, which error messages begin with
     + names: the scripts to run after ``put_files``
+    + change: what the node's list of changes says of it; empty for a step that changes nothing more
     + files: the files to write
     + variables: the variables of the scripts
     """
     text = script("put_files", *names, operation=operation, host=host.name, **variables)
+    text = recorded(f"{operation}: {change}", text) if change else text
     words = [word for item in files for word in item.words]
     return StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, words))

@@ -25,6 +25,7 @@ from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transac
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
+from pyinfra_gvisor.operations.changing import by
 from pyinfra_gvisor.operations.closing import is_restart_pending
 from pyinfra_gvisor.operations.telling import shows_details, tell, tell_detail, tell_diff
 from pyinfra_gvisor.redaction import shown_json
@@ -62,11 +63,10 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     if plan.before != plan.after and not plan.temporary:
         tell_diff(DAEMON_JSON, plan.before, plan.after, shown=shown_json)
     forget_node(host)
-    yield _detached(
-        transaction(
-            plan, node, host=host.name, timeout_s=patience.timeout_s, wait_s=patience.wait_s
-        )
+    text = transaction(
+        plan, node, host=host.name, timeout_s=patience.timeout_s, wait_s=patience.wait_s
     )
+    yield _detached(f"{script(by=by())}{text}")
     found = read_node(host) if state.is_executing and plan.action is Force.RESTART else None
     if found and noted(found):
         tell(f"{DAEMON_JSON}: {noted(found)}", logger.warning)

@@ -14,6 +14,7 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node, read_once
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
 from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.operations.changing import recorded
 from pyinfra_gvisor.operations.telling import refusal, tell, tell_detail
 from pyinfra_gvisor.operations.transactions import Patience, carry_out
 from pyinfra_gvisor.runtimes.profiles import Runtime
@@ -142,7 +143,9 @@ def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None
         is_release = path.startswith(f"{RELEASES_DIR}/")
         (tell if is_release else tell_detail)(f"remove {path}, which nothing needs")
     forget_node(host)
-    text = script("release_users", "collect_releases")
+    text = recorded(
+        "upgrade.collection: remove releases", script("release_users", "collect_releases")
+    )
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, found.going))
 
 

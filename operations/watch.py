@@ -77,6 +77,7 @@ def watch(
 
 def _command(plan: PartPlan) -> PyinfraCommand:
     if plan.action == "remove":
-        return sent(OPERATION, "watch_stop", "watch_remove")
+        return sent(OPERATION, "watch_stop", "watch_remove", change="remove")
     textfile = plan.settings["textfile"]
-    return sent(OPERATION, "watch_stop", "watch_install", files=plan.files, textfile=textfile)
+    names = ("watch_stop", "watch_install")
+    return sent(OPERATION, *names, change="apply", files=plan.files, textfile=textfile)

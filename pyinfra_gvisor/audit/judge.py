@@ -161,6 +161,7 @@ def _node(host: Audited) -> NodeReport:
             if not name.startswith("io.containerd.")
         ),
         default_runtime=node.info.default_runtime if node.info else None,
+        changed=node.changed.line if node.changed else None,
         proof=_proof(host),
     )
 

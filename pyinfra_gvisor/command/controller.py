@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
+
+from pyinfra_gvisor.changes import package_version
 
 KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 """Private keys that paramiko, which pyinfra connects with, looks for in ~/.ssh."""
@@ -14,8 +16,8 @@ KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 def controller_lines() -> Iterator[str]:
     """Return a line for each thing that was checked here, with what to do where it is missing."""
-    ours = f"pyinfra-gvisor {_version('pyinfra-gvisor')}"
-    yield f"controller  Python {platform.python_version()}, pyinfra {_version('pyinfra')}, {ours}"
+    ours = f"pyinfra-gvisor {package_version()}"
+    yield f"controller  Python {platform.python_version()}, pyinfra {version('pyinfra')}, {ours}"
     home = Path.home() / ".ssh"
     keys = [str(home / name) for name in KEYS if (home / name).is_file()]
     if os.environ.get("SSH_AUTH_SOCK"):
@@ -30,10 +32,3 @@ def controller_lines() -> Iterator[str]:
             f"controller  no SSH key in {home} and no ssh-agent. If the inventory sets no ssh_key, "
             "make one: ssh-keygen -t ed25519"
         )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "from a checkout"

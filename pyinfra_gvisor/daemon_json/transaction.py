@@ -21,6 +21,7 @@ from pyinfra_gvisor.redaction import secrets_in, secrets_in_words, sed_program
 from pyinfra_gvisor.scripts import encoded, program, script
 
 END = "# the end"
+_KEEPING = ("holder", "record_change", "journal")
 KEEP_GENERATIONS = 10
 BUILTIN_PROFILES = ("builtin", "unconfined", "")  # docs.docker.com/engine/security/seccomp
 
@@ -36,8 +37,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
     value = {} if plan.after is None else JsonText(plan.after).value
     return _checks(node, plan, value) + script(
         service_script(node),
-        "holder",
-        "journal",
+        *_KEEPING,
         "dockerd",
         "runtime_scripts",
         "runtime_users",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 
+from pyinfra_gvisor.changes import Change, parse_changes
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node.containers import Container, read_containers
 from pyinfra_gvisor.node.docker_info import DockerInfo
@@ -90,6 +91,7 @@ class Node(Reading):
     an image. ``tools`` are the installed programs that fetch and unpack releases. ``pending``: a
     change of daemon.json was interrupted. ``state`` has our records by name; ``unusable`` are
     records that are damaged or newer. ``generations_owned``: a generation has a record of our keys.
+    ``changed`` is the last change that the node remembers.
     ``places`` says by container id where each container would run after its next start, if that was
     asked; ``places_error`` why it is not known. ``unaccepted_images`` belong to these questions.
     """
@@ -139,6 +141,7 @@ class Node(Reading):
     state: dict[str, Any] = Field(default_factory=dict)
     unusable: tuple[Unusable, ...] = ()
     generations_owned: bool = False
+    changed: Change | None = None
     places: dict[str, Place] = Field(default_factory=dict)
     places_error: str | None = None
     unaccepted_images: tuple[UnacceptedImage, ...] = ()
@@ -333,6 +336,7 @@ def _ours(values: dict[str, str]) -> dict[str, Any]:
         "state": state,
         "unusable": unusable,
         "generations_owned": "generations_owned" in values,
+        "changed": next(iter(parse_changes([values.get("changed", "")])), None),
     }
 
 

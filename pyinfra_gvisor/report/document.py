@@ -112,6 +112,11 @@ class NodeReport(_Part):
         description="The runtime of containers that ask for none; null if Docker does not answer, "
         "and in reports of earlier versions.",
     )
+    changed: str | None = Field(
+        None,
+        description="When, by whom and what pyinfra-gvisor changed last; null if the node does not "
+        "remember it.",
+    )
     proof: ProofReport
 
 

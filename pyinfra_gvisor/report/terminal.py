@@ -19,13 +19,15 @@ _STATES = {
 
 def host_lines(report: HostReport, columns: int = WITHOUT_TERMINAL) -> list[str]:
     """
-    Return the findings on a host, the worst first, and a last line with the counts.
+    Return the findings on a host, the worst first, its last change, and a line with the counts.
 
     + columns: how wide a line may be
     """
     lines = finding_lines(report.findings, columns)
     if report.error is not None:
         lines += _wrapped(f"UNKNOWN {report.host}: {report.error}", columns)
+    if report.node and report.node.changed:
+        lines += _wrapped(f"last change {report.node.changed}", columns)
     return lines + _verdict(report, columns)
 
 

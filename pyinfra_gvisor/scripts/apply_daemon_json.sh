@@ -191,6 +191,7 @@ finish() { # the change is applied: record it
         rm -rf "$state_dir/generations/$number"
     else
         drop_old_generations
+        kept=", generation $number is from before"
     fi
     record_run applied ''
     forget

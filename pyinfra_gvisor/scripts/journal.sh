@@ -1,6 +1,6 @@
 #!/bin/sh
 # Keeps on the node what the next run needs to finish or undo a change of daemon.json after a crash or a power cut.
-# Comes before apply_daemon_json.sh. Variables: those checked below. Sets: target, staged, work.
+# Comes after record_change.sh and before apply_daemon_json.sh. Variables: those checked below. Sets: target, staged, work.
 set -eu
 : "${file:?}" "${state_dir:?}" "${keep:?}" "${id:?}" "${action:?}" "${unit?}"
 : "${after_b64?}" "${neutral_b64:?}" "${old_neutral_b64:?}" "${on_b64:?}" "${off_b64:?}" "${old_on_b64:?}" "${old_off_b64:?}"
@@ -11,6 +11,7 @@ recovery_unit=/etc/systemd/system/pyinfra-gvisor-recovery.service
 target=$file
 if [ -L "$file" ]; then target=$(readlink -f "$file"); fi
 staged=$(dirname "$target")/.pyinfra-gvisor
+kept=''
 
 say() { printf '%s\n' "$*"; }
 
@@ -46,6 +47,7 @@ record_run() { # result reason
     printf '{"id":"%s","result":"%s","reason":"%s","notes":"%s","action":"%s","at":"%s","version":1}\n' \
         "$id" "$1" "$(printf '%s' "$2" | as_json)" "${notes%; }" "$action" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" |
         write_state last-run.json || say "cannot write $state_dir/last-run.json" >&2
+    if [ "$1" != refused ]; then record_change "docker.daemon_json: $1, $action$kept"; fi
 }
 
 # Writes every file that the change or its rollback will need. After this no step needs disk space: the disk may be

@@ -225,6 +225,7 @@ ours() {
             printf 'state.%s \n' "$name"
         fi
     done
+    if [ -r "$state_dir/changes" ]; then printf 'changed %s\n' "$(tail -n 1 "$state_dir/changes")"; fi
     set -- "$state_dir"/generations/*/owned.json
     if [ -e "$1" ]; then echo 'generations_owned yes'; fi
 }

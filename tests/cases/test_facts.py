@@ -30,6 +30,7 @@ ANSWERS: dict[str, Sequence[str]] = {
     "audit.AuditState": [*proven_answer()[:-1], *app().lines(), END],
     "coolify.CoolifyState": coolify_answer(container(), *patched()),
     "generations.Generations": generations({}, proven()).stdout,
+    "changes.Changes": ['{"at":"2026-10-01T10:00:00Z","what":"watch"}', "end of changes"],
     "users.RuntimeUsers": users(("web", True, "runsc"), ("old", False, "runc")).stdout,
     "release_users.ReleaseUsers": [WRAPPER, "end of release users"],
     "images.Images": pulled_lines(image(), container_of()),

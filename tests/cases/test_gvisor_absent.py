@@ -24,7 +24,7 @@ def sent(item: Node) -> tuple[list[str], dict[str, str]]:
     """The paths that the script is given, and its variables."""
     words = shlex.split(item.of("remove").command)
     script = words[words.index("-c") + 1]
-    head = script.split("#!/bin/sh", maxsplit=1)[0]
+    head = script.partition("record_change 'gvisor.absent: remove'\n")[2].split("#!/bin/sh")[0]
     return words[words.index("-c") + 3 :], dict(line.split("=") for line in head.splitlines())
 
 

@@ -136,4 +136,4 @@ def test_the_script_knows_the_host_and_the_release_for_what_it_may_have_to_say()
     fleet.run()
 
     script = shlex.split(nodes["a"].of("wrappers").command)[2]
-    assert script.startswith(f"host=@fake/a\nrelease={RELEASE}\n")
+    assert f"\nhost=@fake/a\nrelease={RELEASE}\n" in script

@@ -39,7 +39,7 @@ def test_it_is_put_there_in_one_command(prepare: bool, caplog: pytest.LogCapture
     assert nodes["a"].acted() == ["resolver"]
     assert sent.sudo
     assert sent.files == {item.path: (item.mode, item.text) for item in kept_files((), None)}
-    assert sent.words[0].startswith("operation=resolver.resolver\nhost=@fake/a\ntextfile_dir=''\n")
+    assert "\noperation=resolver.resolver\nhost=@fake/a\ntextfile_dir=''\n" in sent.words[0]
     assert meta["a"].did_change()
     writes = [f"write {item.path}" for item in kept_files((), None)]
     assert [line for line in said(caplog) if line in (*writes, ANSWER)] == [*writes, ANSWER]

@@ -205,7 +205,7 @@ def pyinfra_unloaded(*arguments: str, timeout_s: int = TIMEOUT_S) -> Outcome:
 
 _LISTING = r"""
 find /etc /opt /usr/local /root /home /srv /var/lib/pyinfra-gvisor /run/pyinfra-gvisor /var/tmp \
-    /var/lib/apt /var/lib/dpkg -xdev ! -type d ! -name '*.lock' \
+    /var/lib/apt /var/lib/dpkg -xdev ! -type d ! -name '*.lock' ! -name changes \
     -printf '%p %y %M %u %s %T@ %l\n' 2>/dev/null | sort
 find /etc /opt /usr/local /root /home /srv /var/lib/pyinfra-gvisor /run/pyinfra-gvisor /var/tmp \
     -xdev -type d -printf '%p %M %u\n' 2>/dev/null | sort

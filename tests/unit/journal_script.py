@@ -50,13 +50,14 @@ class Journal:
             "file": self.file,
             "state_dir": self.state_dir,
             "hide": "",
+            "by": '"user":"ann"',
             "firewall": "iptables",
             **self.variables,
             **encodings,
         }
         given.pop(without, None)
         text = replaced(
-            script("journal", "runtime_scripts", "ports", **given),
+            script("record_change", "journal", "runtime_scripts", "ports", **given),
             {"/etc/systemd/system": self.units},
         )
         self.text.write_text(text + body + "\n")
