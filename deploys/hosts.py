@@ -29,7 +29,7 @@ from pyinfra.context import ctx_state
 
 from pyinfra_gvisor.drift.record import RECORD_PATH
 from pyinfra_gvisor.errors import Problem, sentence
-from pyinfra_gvisor.operations.closing import close_with_summary
+from pyinfra_gvisor.operations.closing import close_state
 from pyinfra_gvisor.spelling import did_you_mean, near
 
 
@@ -51,7 +51,9 @@ def require_hosts() -> None:
             refuse_nobody(inventory, _limits(), chosen=chosen)
         except Problem as problem:
             raise PyinfraError(f"{sentence(str(problem))} No host was contacted.") from None
-        ctx_state.get().add_callback_handler(_Unreached())
+        given = ctx_state.get()
+        given.add_callback_handler(_Unreached())
+        close_state(given)
 
     # pyinfra has no callback before it connects, and none at all without hosts.
     state.init = init_with_hosts
@@ -62,7 +64,6 @@ class _Unreached(BaseStateCallback):
 
     @staticmethod
     def host_connect_error(_state: State, host: Host, _error: Exception) -> None:
-        close_with_summary(host, "connect")
         if issubclass(host.connector_cls, SSHConnector):
             command = shlex.join(_ssh(host))
             todo = f"try {command}, then correct ssh_hostname, ssh_port, ssh_user or ssh_key"

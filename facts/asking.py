@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pyinfra.api import FactBase, Host, QuoteString, StringCommand
 
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.deadline import given_up, limit
 
 # pyinfra fails a host whose output is not UTF-8. Names of processes, files and interfaces may have
 # any byte, and containers choose some of them. Scripts escape or base64-encode what must survive.
@@ -40,8 +41,9 @@ def get(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | Non
     Return a fact of a host; None if it cannot be read, for a reason that was logged or is kept.
 
     sudo that wants a password makes pyinfra ask for it, which without a terminal ends the run of
-    all hosts with ``EOFError``.
+    all hosts with ``EOFError``. From here on a host that does not answer is given up in time.
     """
+    limit(host)
     try:
         found: T | None = host.get_fact(fact, **arguments)
     except EOFError:
@@ -59,5 +61,5 @@ def _is_connected(host: Host) -> bool:
 
 def why_unread(host: Host) -> Problem | None:
     """Return why no fact of the host can be read; None if pyinfra has said why."""
-    problem: Problem | None = host.connector_data.get(_UNREAD)
+    problem: Problem | None = given_up(host) or host.connector_data.get(_UNREAD)
     return problem

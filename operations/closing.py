@@ -18,11 +18,13 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.output import format_text
-from pyinfra.api.state import BaseStateCallback, StateOperationHostData
+from pyinfra.api.state import BaseStateCallback, StateOperationHostData, StateStage
 
 from pyinfra_gvisor.drift.record import RECORD_PATH
+from pyinfra_gvisor.facts.deadline import given_up, limit
+from pyinfra_gvisor.operations.interrupting import end_on_signals
 from pyinfra_gvisor.operations.printing import wrap_messages
-from pyinfra_gvisor.operations.reporting import ends_after_plan
+from pyinfra_gvisor.operations.reporting import close_reports, ends_after_plan
 from pyinfra_gvisor.report.summary import (
     DECLINED_PATH,
     GOOD,
@@ -79,12 +81,19 @@ class _Run:
 _RUNS: WeakKeyDictionary[State, _Run] = WeakKeyDictionary()
 
 
-class _Retries(BaseStateCallback):
-    """Drops the notes of an attempt when pyinfra tries the operation again (``--retry``)."""
+class _Watch(BaseStateCallback):
+    """Drops the notes of an attempt before the next one (``--retry``), and marks failed hosts."""
 
     @staticmethod
     def operation_host_retry(state: State, host: Host, op_hash: str, *_: object) -> None:
         _RUNS[state].notes[host.name].pop((op_hash, True), None)
+
+    @staticmethod
+    def operation_host_error(state: State, host: Host, op_hash: str, *_: object) -> None:
+        # pyinfra itself does so when the operation has ended on all hosts; with --no-wait never.
+        ignored = state.get_op_data_for_host(host, op_hash).global_arguments["_ignore_errors"]
+        if given_up(host) or not ignored:
+            state.failed_hosts.add(host)
 
 
 def close_with_summary(host: Host, job: Job) -> None:
@@ -94,15 +103,22 @@ def close_with_summary(host: Host, job: Job) -> None:
     + job: what the run does; of several in one run the first one counts. ``connect`` is for a host
       that was not reached: a run that reaches no host loads no deploy
     """
-    run = _RUNS.get(host.state) or _begin(host.state, job)
+    run = _RUNS.get(host.state) or close_state(host.state, job)
     if job != "connect":
         run.job = job if run.job == "connect" else run.job
         run.loading[host.name] = gevent.getcurrent()
 
 
-def _begin(state: State, job: Job) -> _Run:
+def close_state(state: State, job: Job = "connect") -> _Run:
+    """
+    Have a run end: in time on each host, with a summary, with the reports of all hosts and with the
+    right exit code.
+    """
     run = _RUNS[state] = _Run(job)
-    state.add_callback_handler(_Retries())
+    state.add_callback_handler(_Watch())
+    end_on_signals(state)
+    for host in state.inventory:
+        limit(host)
     # pyinfra has no hook at its end. The drift command has its own last lines.
     if pyinfra.is_cli and RECORD_PATH not in os.environ:
         wrap_messages()
@@ -183,6 +199,7 @@ def _host_end(state: State, run: _Run, host: Host) -> HostEnd:
     acting = [meta for key, meta in metas.items() if key not in looking]
     forecast = [meta._maybe_is_change for meta in acting]  # as pyinfra's prints.py
     failed = host in state.failed_hosts
+    silent = given_up(host)
     causes = dict.fromkeys(cause for item in notes for cause in item.causes)
     return HostEnd(
         name=host.name,
@@ -191,7 +208,10 @@ def _host_end(state: State, run: _Run, host: Host) -> HostEnd:
         failed=failed,
         refused=any(item.refused for item in notes),
         strays=any(item.strays for item in notes),
-        causes=tuple(causes or (_said(state, host) if failed else ())),
+        causes=(str(silent),)
+        if silent
+        else tuple(causes or (_said(state, host) if failed else ())),
+        answers=silent is None,
         changed=any(map(_did_something, acting)),
         proven=any(item.proven for item in notes),
         pending=any(forecast) if state.check_for_changes else None,
@@ -234,8 +254,10 @@ def _last_error(item: StateOperationHostData) -> str | None:
 
 
 def _print(state: State) -> None:
-    if _RUNS[state].job == "connect" and state.activated_hosts:
+    idle = state.activated_hosts or state.current_stage < StateStage.Connect
+    if _RUNS[state].job == "connect" and idle:
         return  # the run did something else than our deploys
+    close_reports(state)
     end = run_end(state)
     if (path := os.environ.get(DECLINED_PATH)) and ended_early(end):
         Path(path).touch()

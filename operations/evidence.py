@@ -14,6 +14,7 @@ from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.facts.deadline import given_up
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.node.records import VERSIONS
@@ -153,6 +154,8 @@ def _probe(
     within = QuoteString(within_script())
     command = StringCommand("sh", "-c", within, "sh", QuoteString(text))
     ok, output = host.run_shell_command(command, **arguments)
+    if why := given_up(host):
+        return Shown([], [], why, {})
     reasons = spared(
         node, wanted=claim.no_new_privileges, no_reload=no_reload, declared=claim.declared
     )

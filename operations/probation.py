@@ -11,6 +11,7 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.output import format_text
 from pyinfra.connectors.base import BaseConnector
 
+from pyinfra_gvisor.facts.deadline import limit_connector
 from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.closing import because
@@ -45,6 +46,7 @@ def _try_rules(
     try:
         # The rules accept established connections: only a new connection shows that SSH works.
         fresh = host.connector_cls(state, host)
+        limit_connector(host, fresh)
         fresh.connect()
     except ConnectError as error:
         _take_back(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -17,6 +18,7 @@ from pyinfra.api.state import BaseStateCallback
 
 from pyinfra_gvisor.columns import INDENT, left_of
 from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.facts.deadline import given_up, hurried
 from pyinfra_gvisor.operations.printing import severity_coloured
 from pyinfra_gvisor.policy.findings import Finding, Severity
 
@@ -26,17 +28,21 @@ if TYPE_CHECKING:  # most runs write no report, and loading its models takes a w
 By = Literal["audit", "deploy"]
 UNREACHED = "no connection, so nothing is known of this host"
 FAILED = "failed before it was checked; the run's output says why"
+ENDED = "the run ended before this host was checked; run again"
 # With one of these, pyinfra ends after the plan: pyinfra_cli/cli.py of pyinfra 3.10.
+_FUNCTIONS = "pyinfra_gvisor.deploys."
 PLAN_ONLY = frozenset({"--dry", "--debug-facts", "--debug-operations"})
 
 
 @dataclass
 class _Run:
-    """The reports of one run of pyinfra."""
+    """The reports of one run of pyinfra. ``written``: directories with the fleet's report."""
 
     by: By
     reports: dict[str, HostReport] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    ended: bool = False
     began_s: float = field(default_factory=time.monotonic)
 
 
@@ -71,6 +77,28 @@ def missed(host: Host) -> None:
     if (run := _RUNS.get(host.state)) and not ends_after_plan(host.state):
         run.failed.add(host.name)
         _finish(host.state)
+
+
+def close_reports(state: State) -> None:
+    """
+    Write the fleet's report at the end of a run if no host did so: the earlier one would stay.
+
+    A run that only plans writes none, and neither does one that ended at pyinfra's question.
+    """
+    by = _RUNS[state].by if state in _RUNS else _asked_for()
+    over = state.is_executing or hurried(state) or not state.active_hosts
+    if by and over and not ends_after_plan(state):
+        run = _RUNS.setdefault(state, _Run(by))
+        run.ended = True
+        _finish(state, but=run.written)
+
+
+def _asked_for() -> By | None:
+    """Return what pyinfra's command line asks for, if no deploy was loaded: no host was reached."""
+    kinds: dict[str, By] = {"audit": "audit", "gvisor": "deploy"}
+    files = [Path(word).stem for word in sys.argv[2:] if word.endswith(".py")]
+    functions = [word.split(".")[-2] for word in sys.argv[2:] if word.startswith(_FUNCTIONS)]
+    return next((kinds[name] for name in (*files, *functions) if name in kinds), None)
 
 
 def keep(host: Host, report: HostReport) -> bool:
@@ -142,11 +170,11 @@ def ends_after_plan(state: State) -> bool:
     return not words.isdisjoint(PLAN_ONLY) or ("--json" in words and _asks(state))
 
 
-def _finish(state: State) -> bool:
-    """Write the fleet's report to each directory whose hosts are all accounted for."""
+def _finish(state: State, but: Collection[str] = ()) -> bool:
+    """Write the fleet's report to each directory, ``but`` some, whose hosts are accounted for."""
     by_directory: dict[str, list[Host]] = {}
     for host in state.inventory:
-        if directory := directory_of(host):
+        if (directory := directory_of(host)) and directory not in but:
             by_directory.setdefault(directory, []).append(host)
     written = [_write(state, directory, hosts) for directory, hosts in by_directory.items()]
     return all(written)
@@ -170,6 +198,7 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
     except Problem as problem:
         logger.error(f"audit.findings: {problem}")
         return False
+    run.written.add(directory)
     logger.info(f"    written: {', '.join(map(str, paths))}")
     logger.info(f"    {fleet_lines(fleet)[-1]}")
     return True
@@ -184,10 +213,19 @@ def _report(state: State, run: _Run, host: Host, directory: str) -> HostReport |
         return earlier(directory, host.name)
     if host.name in run.reports:
         return run.reports[host.name]
-    if host.name in run.failed or host in state.failed_hosts:
-        error = FAILED if host in state.activated_hosts else UNREACHED
+    if host.name in run.failed or host in state.failed_hosts or run.ended:
+        error = _why(state, host, run)
         return not_looked_at(host.name, at=now(), by=run.by, fail_on=_fail_on(host), error=error)
     return None
+
+
+def _why(state: State, host: Host, run: _Run) -> str:
+    """Return why a host has no report of its own."""
+    if silent := given_up(host):
+        return str(silent.what)
+    if host not in state.activated_hosts:
+        return UNREACHED
+    return FAILED if host.name in run.failed or host in state.failed_hosts else ENDED
 
 
 def _fail_on(host: Host) -> Severity:

@@ -74,6 +74,7 @@ SETTING_GROUPS = {
         "restart",
         "apply_timeout_s",
         "restart_wait_s",
+        "host_timeout_s",
     ),
     "Roll back and remove": ("generation", "keep_running"),
     "Around the sandbox": tuple(

@@ -44,6 +44,7 @@ from pyinfra_gvisor.runtimes.profiles import (
 from pyinfra_gvisor.spelling import near
 
 PREFIX = "gvisor_"
+HOST_TIMEOUT_S = 1800  # longest known step: 6 minutes, a whole proof on an emulated machine
 CLEAR = 0.8  # difflib's ratio: from there on the nearest key alone is named
 
 # The hardened default: docker-bench 2.14, 2.15 and 2.16.
@@ -179,6 +180,13 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
         "because it would end them. If they still run then, the host fails and nothing is changed.",
     )
 
+    host_timeout_s: Annotated[int, Field(ge=1, le=172800, strict=True)] = Field(
+        HOST_TIMEOUT_S,
+        description="Seconds that one command or file transfer may take on a host. Then the host "
+        "is given up: its connection is closed, it fails with `no answer`, and the other hosts go "
+        "on. Must be more than `gvisor_restart_wait_s`. The node itself finishes or undoes what "
+        "was begun.",
+    )
     keep_releases: Annotated[int, Field(ge=1, le=100, strict=True)] = Field(
         2,
         description="How many releases stay on a node, including the current one. Older releases "
@@ -253,6 +261,14 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
         if not self.source.startswith("/"):  # only a directory itself shows which layout it has
             for arch in self.sha512 or LOCK["releases"][self.release]["sha512"]:
                 self.archive.fetch(self.release, arch)
+        return self
+
+    @model_validator(mode="after")
+    def _waits_in_time(self) -> Settings:
+        if self.host_timeout_s <= self.restart_wait_s:
+            what = f"must be more than gvisor_restart_wait_s, which is {self.restart_wait_s}"
+            todo = f"set it to {self.restart_wait_s + HOST_TIMEOUT_S}"
+            raise Contradiction("host_timeout_s", what, got=self.host_timeout_s, todo=todo)
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import click
 
-from pyinfra_gvisor.command.exit_codes import FAILED, FINE, TABLE
+from pyinfra_gvisor.command.exit_codes import FAILED, FINE, INTERRUPTED, TABLE
 from pyinfra_gvisor.errors import Problem
 
 COMMANDS = {
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except (click.Abort, KeyboardInterrupt):
         click.echo("pyinfra-gvisor: interrupted", err=True)
-        return FAILED
+        return INTERRUPTED
     return result if isinstance(result, int) else FINE
 
 

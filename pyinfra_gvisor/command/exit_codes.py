@@ -6,6 +6,7 @@ from typing import Final
 
 FINE: Final = 0
 FAILED: Final = 1
+INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell has it
 
 TABLE: Final = """\b
 Exit codes of every command:
@@ -13,4 +14,5 @@ Exit codes of every command:
   1  not as declared: a host failed, was refused or was not reached, a check
      failed, or the command line is wrong
   2  changes are pending, and nothing failed (drift only)
+  130, 143  ended by Ctrl-C or SIGTERM
 """

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import click
 
-from pyinfra_gvisor.command.exit_codes import FAILED, FINE
+from pyinfra_gvisor.command.exit_codes import FAILED, FINE, INTERRUPTED
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.redaction import shown_words
 from pyinfra_gvisor.report.summary import DECLINED_PATH
@@ -99,14 +99,15 @@ def run_pyinfra(
     environment: Mapping[str, str] | None = None,
 ) -> int:
     """
-    Print the command of pyinfra without its secrets, run it, and return 0 if it succeeds, else 1.
+    Print the command of pyinfra without its secrets, run it, and return 0 if it succeeds, 130 after
+    Ctrl-C, else 1.
 
     + plan: the run only plans. It goes on after a host that failed, and ignores ``PYINFRA_YES``,
       with which pyinfra would not look for changes
     + environment: further variables for the run
 
-    pyinfra returns 2 for a wrong command line, and 0 after Ctrl-C and if somebody declines at its
-    prompt. Here 2 has another meaning, and the other two are failures.
+    pyinfra returns 2 for a wrong command line, and 0 if somebody declines at its prompt. Here 2 has
+    another meaning, and the other is a failure.
     """
     click.echo(f"$ pyinfra {shlex.join(shown_words(arguments))}", err=True)
     with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
@@ -124,6 +125,8 @@ def run_pyinfra(
                 with suppress(BrokenPipeError), process.stdin as answers:
                     answers.write(b"\n" * MOST_QUESTIONS)
             code = _ended(process)
+        if code == INTERRUPTED:
+            return code
         return FAILED if code or declined.exists() else FINE
 
 
@@ -136,6 +139,6 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
                 process.wait()
             except KeyboardInterrupt:  # the terminal has sent Ctrl-C to pyinfra, too
                 interrupted = True
-        return FAILED if interrupted else process.returncode
+        return INTERRUPTED if interrupted else process.returncode
     finally:
         signal.signal(signal.SIGTERM, before)

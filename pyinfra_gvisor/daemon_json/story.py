@@ -11,6 +11,7 @@ from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
+_SECONDS = len("2026-11-29T15:40:43")
 NEIGHBOURS_SINCE = (29,)
 """Seen: dockerd 20.10, 26.1 and 28.5 drop traffic from one bridge to another, 29.7 does not."""
 
@@ -142,6 +143,20 @@ def interrupted_line(node: Node) -> str:
     told = run if isinstance(run, dict) else {}
     because = f", because {told['reason']}" if told.get("reason") else ""
     return f"{DAEMON_JSON}: the earlier change is {told.get('result', 'ended')}{because}"
+
+
+def unheard_line(node: Node) -> str:
+    """Return the result of a change whose run lost the host meanwhile; empty if a run knows it."""
+    run, proof = (node.state.get(name) for name in ("last-run", "proof"))
+    at = str(run.get("at", ""))[:_SECONDS] if isinstance(run, dict) else ""
+    proven = str(proof.get("at", ""))[:_SECONDS] if isinstance(proof, dict) else ""
+    if not isinstance(run, dict) or not node.unheard or proven > at:  # a later run has looked
+        return ""
+    because = f", because {run['reason']}" if run.get("reason") else ""
+    return (
+        f"an earlier run lost this host during a change of {DAEMON_JSON}; the node ended it by "
+        f"itself at {cut(at)} UTC: {cut(run.get('result', 'unknown'))}{because}"
+    )
 
 
 def noted(node: Node) -> str:

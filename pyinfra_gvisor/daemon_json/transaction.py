@@ -75,7 +75,7 @@ def _given_up(plan: Plan) -> list[str]:
 
 def detached(text: str) -> tuple[str, str]:
     """Return the script that runs ``text`` detached from its session, and that script's stdin."""
-    return script("detach", end=END), f"{text}{END}\n"
+    return script("detach", end=END, state_dir=STATE_DIR), f"{text}{END}\n"
 
 
 def resumption() -> str:

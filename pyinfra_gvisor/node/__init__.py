@@ -89,7 +89,8 @@ class Node(Reading):
     ``writers`` are installed packages that write daemon.json by themselves. ``textfile_dir``: the
     directory that was asked for exists; None if none was asked for. ``proof_image``: the same of
     an image. ``tools`` are the installed programs that fetch and unpack releases. ``pending``: a
-    change of daemon.json was interrupted. ``state`` has our records by name; ``unusable`` are
+    change of daemon.json was interrupted; ``unheard``: one ended after its run had lost the node.
+    ``state`` has our records by name; ``unusable`` are
     records that are damaged or newer. ``generations_owned``: a generation has a record of our keys.
     ``changed`` is the last change that the node remembers.
     ``places`` says by container id where each container would run after its next start, if that was
@@ -133,6 +134,7 @@ class Node(Reading):
     reach: Reach = Reach()
     writers: tuple[str, ...] = ()
     pending: bool = False
+    unheard: bool = False
     state_dir: bool = False
     textfile_dir: bool | None = None
     proof_image: bool | None = None
@@ -333,6 +335,7 @@ def _ours(values: dict[str, str]) -> dict[str, Any]:
     return {
         "state_dir": "state_dir" in values,
         "pending": "pending" in values,
+        "unheard": "unheard" in values,
         "state": state,
         "unusable": unusable,
         "generations_owned": "generations_owned" in values,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.runtime_users import Ask
+from pyinfra_gvisor.daemon_json.story import unheard_line
 from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
@@ -101,7 +102,12 @@ def accepted_risks(settings: Settings) -> tuple[str, ...]:
 
 
 def notes(node: Node) -> tuple[str, ...]:
-    """Return warnings that do not stop a run: what may undo a part of the changes later."""
+    """Return warnings that do not stop a run: what an earlier one left, what may undo this one."""
+    unheard = unheard_line(node)
+    return (*((unheard,) if unheard else ()), *_writers(node))
+
+
+def _writers(node: Node) -> tuple[str, ...]:
     return tuple(
         f"the package {cut(package)} may write {DAEMON_JSON} when it is installed or upgraded; "
         f"remove the package, or run apt-mark hold {cut(package)}"

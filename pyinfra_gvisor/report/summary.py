@@ -14,13 +14,13 @@ Job = Literal["connect", "doctor", "deploy", "audit", "rollback", "remove", "coo
 Outcome = Literal[
     "proven", "proven after changes", "changed", "as declared", "compliant", "unchanged", "ready",
     "changes pending", "restart pending", "not looked at", "not finished",
-    "not compliant", "refused", "failed", "not reached",
+    "not compliant", "refused", "failed", "no answer", "not reached",
 ]  # fmt: skip
 
 PROVEN: Final = ("proven after changes", "proven")
 GOOD: Final = (*PROVEN, "changed", "as declared", "compliant", "unchanged", "ready")
 OPEN: Final = ("changes pending", "restart pending", "not looked at", "not finished")
-ORDER: Final = (*GOOD, *OPEN, "not compliant", "refused", "failed", "not reached")
+ORDER: Final = (*GOOD, *OPEN, "not compliant", "refused", "failed", "no answer", "not reached")
 MOST_CAUSES: Final = 3  # of a host; the others stand above
 
 
@@ -29,6 +29,7 @@ class HostEnd:
     """
     What is known of one host at the end of a run.
 
+    ``answers``: False if the host was given up because it did not answer in time.
     ``looked_at``: the deploy ran to its end for the host. ``refused``: an operation or a check
     before it refused to act. ``strays``: the audit found what fails the host. ``causes``: the
     reasons of either, or of a failure, with what to do. ``changed``: an operation did something,
@@ -39,6 +40,7 @@ class HostEnd:
 
     name: str
     reached: bool = True
+    answers: bool = True
     looked_at: bool = True
     failed: bool = False
     refused: bool = False
@@ -71,6 +73,8 @@ def outcome(host: HostEnd, run: RunEnd) -> Outcome:
     """Return what became of a host."""
     if not host.reached:
         return "not reached"
+    if not host.answers:
+        return "no answer"
     if host.strays:
         return "not compliant"
     if host.refused and not host.changed:

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Runs the script on standard input detached from this session: a lost connection or a killed controller cannot
 # interrupt it. Waits for its end, then prints its output and returns its exit code.
-# Variables: end, the last line of the script on standard input.
+# Variables: end, the last line of the script on standard input; state_dir, where a result is noted that nobody heard.
 set -eu
-: "${end:?}"
+: "${end:?}" "${state_dir:?}"
 # Read everything first: if this ended while the controller still writes, the controller would report a closed
 # pipe and not the reason.
 text=$(cat)
@@ -33,16 +33,21 @@ echo $$ > "$1/pid"
 sh "$1/run.sh" > "$1/out" 2> "$1/err" && code=0 || code=$?
 echo "$code" > "$1/code.new" && mv "$1/code.new" "$1/code"
 read -r follower < "$1/follower"
-kill -0 "$follower" 2> /dev/null || rm -rf "$1"
+kill -0 "$follower" 2> /dev/null || { [ ! -d "$2" ] || echo "$code" > "$2/unheard"; rm -rf "$1"; }
 END
 # shellcheck disable=SC2317
-leave() { if [ -e "$dir/code" ] || ! alive "$dir/pid"; then rm -rf "$dir"; fi; }
+leave() {
+    if [ -e "$dir/code" ] && [ -z "$heard" ] && [ -d "$state_dir" ]; then cp "$dir/code" "$state_dir/unheard" || true; fi
+    if [ -e "$dir/code" ] || ! alive "$dir/pid"; then rm -rf "$dir"; fi
+}
+heard=''
+rm -f "$state_dir/unheard"
 trap leave EXIT
 trap 'exit 1' HUP INT TERM PIPE
 if [ -d /run/systemd/system ]; then
-    systemd-run --quiet --collect --unit="pyinfra-gvisor-${dir##*.}" sh "$dir/detached.sh" "$dir"
+    systemd-run --quiet --collect --unit="pyinfra-gvisor-${dir##*.}" sh "$dir/detached.sh" "$dir" "$state_dir"
 else
-    setsid sh "$dir/detached.sh" "$dir" < /dev/null > /dev/null 2>&1 &
+    setsid sh "$dir/detached.sh" "$dir" "$state_dir" < /dev/null > /dev/null 2>&1 &
 fi
 for _ in 1 2 3 4 5 6 7 8 9 10; do
     [ -s "$dir/pid" ] && break
@@ -55,6 +60,9 @@ while [ ! -e "$dir/code" ]; do
     fi
     sleep 0.2
 done
+read -r code < "$dir/code"
+if [ ! -s "$dir/out" ] && [ ! -s "$dir/err" ]; then echo; fi # fails if the connection was lost
 cat "$dir/out"
 cat "$dir/err" >&2
-exit "$(cat "$dir/code")"
+heard=yes
+exit "$code"

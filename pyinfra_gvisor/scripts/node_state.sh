@@ -217,6 +217,7 @@ ours() {
     fi
     if [ -d "$state_dir" ]; then echo 'state_dir yes'; fi
     if [ -e "$state_dir/pending" ] || [ -L "$state_dir/pending" ]; then echo 'pending yes'; fi
+    if [ -f "$state_dir/unheard" ]; then echo 'unheard yes'; fi
     for name in owned owned.copy applied last-run proof proof-try; do # in base64: with -vvv pyinfra prints what it reads
         record=$state_dir/$name.json
         if [ -f "$record" ] && [ -r "$record" ]; then

@@ -171,7 +171,7 @@ class Node:
         return state if isinstance(state, Reply) else Reply(state)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Connection:
     """Another connection to a node than that of the run."""
 

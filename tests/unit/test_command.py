@@ -275,7 +275,7 @@ def test_a_run_that_is_interrupted_has_failed(here: Path) -> None:
                 process.wait(5)
                 break
 
-        assert process.returncode == 1
+        assert process.returncode == 130
 
 
 def test_pyinfras_exit_code_for_a_wrong_command_line_is_not_handed_on(

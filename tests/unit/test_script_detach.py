@@ -28,6 +28,7 @@ class Detached:
 
     def __init__(self, root: Path) -> None:
         self.runs = root / "runs"
+        self.state = root / "state"
         self.systemd = root / "systemd"
         self.path = toolbox(root / "bin", "setsid")
         self.root = root
@@ -41,7 +42,11 @@ class Detached:
 
     def start_with(self, follower: str, stdin: str) -> subprocess.Popen[str]:
         """The script as it is, with anything on its standard input."""
-        changed = {"/run/pyinfra-gvisor": self.runs, "/run/systemd/system": self.systemd}
+        changed = {
+            "/run/pyinfra-gvisor": self.runs,
+            "/run/systemd/system": self.systemd,
+            "/var/lib/pyinfra-gvisor": self.state,
+        }
         begun = subprocess.Popen(
             # under nohup a shell could not even ask to be told of a lost connection
             [
@@ -102,8 +107,8 @@ def detached(tmp_path: Path) -> Iterator[Detached]:
     [
         pytest.param("echo out; echo err >&2; exit 7", (7, "out\n", "err\n"), id="fails"),
         pytest.param("echo out; echo err >&2", (0, "out\n", "err\n"), id="ends-well"),
-        pytest.param("", (0, "", ""), id="nothing"),
-        pytest.param("set -eu; false; echo unreachable", (1, "", ""), id="stops"),
+        pytest.param("", (0, "\n", ""), id="nothing"),
+        pytest.param("set -eu; false; echo unreachable", (1, "\n", ""), id="stops"),
         pytest.param("printf 'a\\n\\n  b%%'", (0, "a\n\n  b%", ""), id="to-the-byte"),
         pytest.param("if then", (2, "", None), id="not-understood"),
     ],
@@ -120,6 +125,30 @@ def test_exit_code_and_both_streams_are_those_of_the_script(
     assert expected[2] in (None, err)
     assert (detached.path / "systemd-run.told").exists() is systemd
     assert detached.left() == []
+
+
+@pytest.mark.parametrize("text", ["true", "echo done"], ids=["silent", "says-something"])
+@pytest.mark.parametrize("ending", ["stream", "follower"])
+def test_a_result_that_nobody_heard_is_noted_until_the_next_script(
+    detached: Detached, text: str, ending: str
+) -> None:
+    detached.state.mkdir()
+    go_on = detached.root / "go on"
+    begun = detached.start(f"until [ -e '{go_on}' ]; do sleep 0.05; done; {text}; exit 3")
+    until(lambda: any(detached.runs.glob("*/pid")))
+
+    if ending == "follower":
+        begun.kill()
+        begun.wait()
+    for stream in (begun.stdout, begun.stderr):
+        assert stream
+        stream.close()
+    go_on.touch()
+
+    until(lambda: not detached.left())
+    assert (detached.state / "unheard").read_text() == "3\n"
+    detached.run("exit 4")
+    assert not (detached.state / "unheard").exists()
 
 
 def test_a_script_that_is_longer_than_a_pipe_goes_over_whole(detached: Detached) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
-from pyinfra_gvisor.daemon_json.story import interrupted_line, plan_lines
+from pyinfra_gvisor.daemon_json.story import interrupted_line, plan_lines, unheard_line
 from pyinfra_gvisor.daemon_json.text import Json
 from tests.unit.answers import RUNSC, Running, after, info, node
 
@@ -139,6 +139,27 @@ def test_how_an_interrupted_change_ended_is_told_from_the_nodes_own_record(
     found = node(state={} if run is None else {"last-run": run})
 
     assert interrupted_line(found) == f"/etc/docker/daemon.json: the earlier change is {end}"
+
+
+@pytest.mark.parametrize(
+    ("unheard", "proof", "told_of"),
+    [
+        pytest.param(True, None, True, id="unheard"),
+        pytest.param(True, {"at": "2026-11-29T15:40:42+00:00"}, True, id="proof-before"),
+        pytest.param(True, {"at": "2026-11-29T15:40:44+00:00"}, False, id="a-later-run-proved"),
+        pytest.param(False, None, False, id="heard"),
+    ],
+)
+def test_a_change_that_ended_without_its_run_is_told_until_a_later_run_has_looked(
+    unheard: bool, proof: object, told_of: bool
+) -> None:
+    run = {"result": "reverted", "reason": "dockerd died", "at": "2026-11-29T15:40:43Z"}
+    found = node(state={"last-run": run, **({"proof": proof} if proof else {})})
+
+    line = unheard_line(found.model_copy(update={"unheard": unheard}))
+
+    assert bool(line) is told_of
+    assert told_of is line.endswith("at 2026-11-29T15:40:43 UTC: reverted, because dockerd died")
 
 
 def test_what_somebody_changed_is_told() -> None:

@@ -1,0 +1,193 @@
+"""
+Give up a host that does not answer, so that the others go on.
+
+pyinfra waits without end for a command, and with every operation for all hosts. What this module
+uses of pyinfra 3.10's inside: ``Host.connector``, whose methods it replaces, and the names of
+operations (``Host.executing_op_hash``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import gevent  # type: ignore[import-untyped] # it is not annotated
+from pyinfra import logger
+from pyinfra.api import Host, State
+from pyinfra.api.output import format_text
+from pyinfra.connectors.base import BaseConnector
+from pyinfra.connectors.util import CommandOutput
+
+from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.settings import HOST_TIMEOUT_S, PREFIX
+
+FIRST_TOLD_S: Final = 10.0
+LATER_TOLD_S: Final = 60.0  # after a minute
+HURRY_S: Final = 5.0  # for what is still to be done on a host after Ctrl-C
+CLOSE_S: Final = 2.0
+MOST_NAMES: Final = 5
+
+_KEY = "pyinfra_gvisor.deadline"
+
+
+@dataclass
+class _Deadline:
+    """How long a host may take for a command. ``given_up``: why nothing is sent to it any more."""
+
+    limit_s: float
+    given_up: Problem | None = None
+
+
+@dataclass
+class _Waiting:
+    """What a run waits for: by host, in which step and since when."""
+
+    calls: dict[Host, tuple[str, float]] = field(default_factory=dict)
+    limits_s: dict[Host, float] = field(default_factory=dict)
+    teller: Any = None
+    hurried: bool = False
+
+
+_RUNS: WeakKeyDictionary[State, _Waiting] = WeakKeyDictionary()
+
+
+def limit(host: Host) -> None:
+    """End each command and file transfer of a host after its ``gvisor_host_timeout_s``."""
+    if _KEY not in host.connector_data:
+        limit_connector(host, host.connector)
+
+
+def limit_connector(host: Host, connector: BaseConnector) -> None:
+    """Do the same for another connection to a host. A call that fails raises nothing."""
+    value: Any = host.data.get(f"{PREFIX}host_timeout_s")
+    valid = isinstance(value, int) and value > 0
+    host.connector_data.setdefault(_KEY, _Deadline(float(value if valid else HOST_TIMEOUT_S)))
+    for name, failed in (
+        ("run_shell_command", (False, CommandOutput([]))),
+        ("put_file", False),
+        ("get_file", False),
+    ):
+        if call := getattr(connector, name, None):
+            setattr(connector, name, partial(_within, host, connector, call, failed))
+
+
+def given_up(host: Host) -> Problem | None:
+    """Return why nothing is sent to a host any more; None if it answers."""
+    deadline: _Deadline | None = host.connector_data.get(_KEY)
+    return deadline.given_up if deadline else None
+
+
+def hurry(state: State) -> None:
+    """Give each host only seconds for what is still to be done: the user has ended the run."""
+    _RUNS.setdefault(state, _Waiting()).hurried = True
+
+
+def hurried(state: State) -> bool:
+    """Return True if the user has ended the run."""
+    return state in _RUNS and _RUNS[state].hurried
+
+
+def _within(
+    host: Host,
+    connector: BaseConnector,
+    call: Callable[..., Any],
+    failed: Any,
+    *arguments: Any,
+    **named: Any,
+) -> Any:
+    """Return what the call returns; ``failed`` if the host is given up, now or before."""
+    deadline: _Deadline = host.connector_data[_KEY]
+    if deadline.given_up:
+        return failed
+    run = _RUNS.setdefault(host.state, _Waiting())
+    seconds = min(deadline.limit_s, HURRY_S) if run.hurried else deadline.limit_s
+    timer = gevent.Timeout(seconds)
+    outer = _begin(run, host, seconds)
+    try:
+        timer.start()
+        return call(*arguments, **named)
+    except gevent.Timeout as expired:
+        if expired is not timer:
+            raise
+        _give_up(host, connector, deadline, seconds)
+        return failed
+    finally:
+        timer.close()
+        _end(run, host, outer)
+
+
+def _begin(run: _Waiting, host: Host, seconds: float) -> tuple[str, float] | None:
+    """Note a call. Returns the one that it is part of: an upload runs commands, too."""
+    outer = run.calls.get(host)
+    if outer is None:
+        run.calls[host] = (step(host), time.monotonic())
+        run.limits_s[host] = seconds
+    if run.teller is None:
+        run.teller = gevent.spawn(_tell, run)
+    return outer
+
+
+def _end(run: _Waiting, host: Host, outer: tuple[str, float] | None) -> None:
+    if outer is None:
+        del run.calls[host]
+    if not run.calls and run.teller:
+        run.teller.kill(block=False)
+        run.teller = None
+
+
+def step(host: Host) -> str:
+    """Return what a host is doing, for messages."""
+    operation = host.executing_op_hash
+    if operation is None:
+        return "Read the node's state"
+    return str(next(iter(host.state.get_op_meta(operation).names))).rpartition(" | ")[2]
+
+
+def _give_up(host: Host, connector: BaseConnector, deadline: _Deadline, seconds: float) -> None:
+    deadline.given_up = Problem(
+        f"no answer within {seconds:g} s in the step {step(host)!r}, so the connection was closed",
+        todo="see whether the host is frozen, then run again: the node itself finishes or undoes "
+        "what was begun, and the next run says which",
+    )
+    host.log(format_text(deadline.given_up.at("connection", "ssh", host.name), "red"), logger.error)
+    client = getattr(connector, "client", None)
+    if client:
+        gevent.spawn(client.close).join(CLOSE_S)  # which may itself wait for the host
+
+
+def _tell(run: _Waiting) -> None:
+    """Say what the run waits for, as long as there is something."""
+    told_s = 0.0
+    while True:
+        gevent.sleep(1)
+        now_s = time.monotonic()
+        ages_s = {host: now_s - began_s for host, (_, began_s) in run.calls.items()}
+        oldest_s = max(ages_s.values(), default=0.0)
+        gap_s = FIRST_TOLD_S if oldest_s <= LATER_TOLD_S else LATER_TOLD_S
+        if oldest_s >= FIRST_TOLD_S and now_s - told_s >= gap_s:
+            told_s = now_s
+            for line in _waiting_lines(run, ages_s):
+                logger.info(f"    {line}")
+
+
+def _waiting_lines(run: _Waiting, ages_s: dict[Host, float]) -> list[str]:
+    """Return a line for each step: the hosts, how long they have taken, and until when."""
+    by_step: dict[str, list[Host]] = {}
+    for host, (name, _) in run.calls.items():
+        if ages_s[host] >= FIRST_TOLD_S:
+            by_step.setdefault(name, []).append(host)
+    return [
+        f"waiting for {_names(hosts)}: {name}: {max(ages_s[host] for host in hosts):.0f} s; "
+        f"given up after {max(run.limits_s[host] for host in hosts):g} s"
+        for name, hosts in by_step.items()
+    ]
+
+
+def _names(hosts: list[Host]) -> str:
+    names = ", ".join(host.name for host in hosts[:MOST_NAMES])
+    more = len(hosts) - MOST_NAMES
+    return f"{names} and {more} more" if more > 0 else names

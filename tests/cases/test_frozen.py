@@ -1,0 +1,150 @@
+"""A host that does not answer: it is given up in time, the others go on, and nobody hides it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent  # type: ignore[import-untyped] # it is not annotated
+import pytest
+
+from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.facts import deadline
+from tests.cases.cli import CHECKOUT, fake, inventory
+from tests.cases.fleet import Fleet, Node
+from tests.cases.proven import proven_answer
+
+AUDIT = CHECKOUT / "deploys" / "audit.py"
+FROZEN_S = 60
+GIVEN_UP = "no answer within 1 s in the step 'Check the node', so the connection was closed"
+
+
+def proven(*, delay_s: float = 0, **data: Any) -> dict[str, Any]:
+    """The data of a proven host whose answers take so long."""
+    return {**fake(proven_answer()), "fake_delay": delay_s, "gvisor_report_dir": "reports", **data}
+
+
+FROZEN = proven(delay_s=FROZEN_S, gvisor_host_timeout_s=1, gvisor_restart_wait_s=0)
+
+
+def files(directory: Path, **hosts: dict[str, Any]) -> None:
+    """An inventory with these hosts, and an old report of all of them."""
+    (directory / "config.py").write_text((CHECKOUT / "config.py").read_text())
+    (directory / "run.py").write_text(inventory(run=hosts))
+    (directory / "reports").mkdir()
+    (directory / "reports" / "fleet.json").write_text('{"old": true}')
+
+
+def run(
+    directory: Path, *options: str, deploy: Path = AUDIT, interrupt_after: str = ""
+) -> tuple[int, str]:
+    """Exit code and stderr of a run; somebody presses Ctrl-C once it has written a text."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pyinfra", "run.py", deploy, *options],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        written = ""
+        for line in process.stderr:
+            written += line
+            if interrupt_after and interrupt_after in line:
+                time.sleep(0.5)  # what writes the line has still to end
+                process.send_signal(signal.SIGINT)
+    return process.returncode, written
+
+
+def errors(directory: Path) -> dict[str, str | None]:
+    """Why each host of the fleet's report has none of its own."""
+    report = json.loads((directory / "reports" / "fleet.json").read_text())
+    return {item["host"].removeprefix("@fake/"): item["error"] for item in report["hosts"]}
+
+
+@pytest.mark.parametrize("options", [("-y",), ("-y", "--no-wait")], ids=["barriers", "no-wait"])
+def test_a_frozen_host_is_given_up_and_the_others_are_done(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    files(tmp_path, a=proven(), frozen=FROZEN, b=proven())
+
+    code, written = run(tmp_path, *options)
+
+    assert code == 1
+    assert f"[@fake/frozen] connection: ssh on @fake/frozen: {GIVEN_UP}" in written
+    assert "no answer: @fake/frozen" in written
+    assert "2 of 3 hosts compliant" in written
+    assert errors(tmp_path) == {"a": None, "b": None, "frozen": GIVEN_UP}
+
+
+def test_it_is_asked_nothing_more(caplog: pytest.LogCaptureFixture) -> None:
+    frozen, good = Node([proven_answer()], data=FROZEN), Node([proven_answer()])
+    hosts = Fleet({"frozen": frozen, "good": good})
+    answer = frozen.run
+
+    def freeze(*arguments: Any, **named: Any) -> Any:
+        gevent.sleep(FROZEN_S)
+        return answer(*arguments, **named)
+
+    hosts.host("frozen").connector.run_shell_command = freeze  # type: ignore[method-assign]
+    began_s = time.monotonic()
+
+    hosts.deploy(run_node)
+    hosts.run()
+
+    assert time.monotonic() - began_s < FROZEN_S / 2
+    assert hosts.failed() == {"frozen"}
+    assert frozen.sent == []
+    assert caplog.text.count("so the connection was closed") == 2, "said, and why it is refused"
+
+
+def test_what_the_run_waits_for_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(deadline, "FIRST_TOLD_S", 0.5)
+    caplog.set_level("INFO")
+    data = {**FROZEN, "gvisor_host_timeout_s": 2}
+    nodes = {f"run-{number}": Node([proven_answer()], data=data) for number in range(7)}
+    fleet = Fleet(nodes)
+    hosts = [fleet.host(name) for name in nodes]
+    for host in hosts:
+        host.connector.run_shell_command = lambda *_, **__: gevent.sleep(FROZEN_S)  # type: ignore[method-assign]
+        deadline.limit(host)
+
+    ran = [gevent.spawn(host.run_shell_command, "true") for host in hosts]
+
+    assert {greenlet.get()[0] for greenlet in ran} == {False}
+    (line, *_) = [line for line in caplog.messages if "waiting for" in line]
+    assert line.endswith("and 2 more: Read the node's state: 1 s; given up after 2 s")
+
+
+def test_ctrl_c_ends_a_run_at_once_with_a_report_of_every_host(tmp_path: Path) -> None:
+    files(tmp_path, a=proven(), frozen=proven(delay_s=FROZEN_S))
+
+    code, written = run(tmp_path, "-y", interrupt_after="a]      written:")
+
+    assert code == 128 + signal.SIGINT
+    assert "not finished: @fake/frozen" in written
+    why = "the run ended before this host was checked; run again"
+    assert errors(tmp_path) == {"a": None, "frozen": why}
+
+
+@pytest.mark.parametrize("deploy", ["audit", "gvisor"])
+def test_a_run_that_reaches_no_host_leaves_no_old_report(deploy: str, tmp_path: Path) -> None:
+    away = {"ssh_hostname": "127.0.0.1", "ssh_port": 1, "gvisor_report_dir": "reports"}
+    files(tmp_path)
+    (tmp_path / "run.py").write_text(f"run = [('away', {away!r})]\n")
+
+    code, written = run(tmp_path, "-y", deploy=AUDIT.with_name(f"{deploy}.py"))
+
+    assert code == 1
+    assert "not reached: away" in written
+    assert errors(tmp_path) == {"away": "no connection, so nothing is known of this host"}
