@@ -9,7 +9,6 @@ from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.records import mending
 from pyinfra_gvisor.daemon_json.story import (
@@ -67,7 +66,7 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
         plan, node, host=host.name, timeout_s=patience.timeout_s, wait_s=patience.wait_s
     )
     yield _detached(f"{script(by=by())}{text}")
-    found = read_node(host) if state.is_executing and plan.action is Force.RESTART else None
+    found = read_node(host) if state.is_executing else None
     if found and noted(found):
         tell(f"{DAEMON_JSON}: {noted(found)}", logger.warning)
 

@@ -84,14 +84,15 @@ def resumption() -> str:
 
 
 def _files(plan: Plan) -> dict[str, str]:
-    """Return every text that daemon.json may have during the change or the rollback, in base64."""
+    """Return every text that daemon.json may have meanwhile, in base64, and what puts it there."""
     texts = {
         "after": plan.after,
         "neutral": plan.neutral,
         "old_neutral": plan.back,
         **_passing(plan),
     }
-    return {f"{name}_b64": encoded(text) for name, text in texts.items()}
+    place = {"place_program": program("scripts/json.pl", "scripts/place.pl")}
+    return place | {f"{name}_b64": encoded(text) for name, text in texts.items()}
 
 
 def _passing(plan: Plan) -> dict[str, str | None]:

@@ -57,11 +57,15 @@ check_runtime() { # name path flags...: die unless the program exists and accept
 }
 
 validate() {
-    if [ ! -e "$staged/after" ] || ! dockerd --help 2>&1 | grep -q -- --validate; then return 0; fi
-    if ! validate_file "$staged/after" > "$work/said" 2>&1; then
-        die "dockerd refuses the new file: $(tail -n 1 "$work/said" | masked | cut -c1-200)"
-    fi
+    if [ -e "$staged/after" ] && ! accepts "$staged/after"; then die "dockerd refuses the new file: $(refusal)"; fi
 }
+
+accepts() { # file
+    if ! dockerd --help 2>&1 | grep -q -- --validate; then return 0; fi
+    validate_file "$1" > "$work/said" 2>&1
+}
+
+refusal() { tail -n 1 "$work/said" | masked | cut -c1-200; }
 
 # The plan was refused if a container used a runtime that it removes. A container may have come since.
 # $leaving: one line for each runtime that is removed, equal to the end of a line of runtime_users.
@@ -80,6 +84,8 @@ prepare() {
     if [ "$(sha256_of "$file")" != "$expect_sha256" ]; then die "the file has changed since it was read; run again"; fi
     if grep -qsF " $target " /proc/self/mountinfo; then die "$target is a mount point and cannot be replaced; unmount it, or edit the file that is mounted there"; fi
     write_down || die "cannot write to $state_dir or $(dirname "$target"), is the disk full or read-only?"
+    # what others write from now on is seen as a difference from this copy
+    if [ "$(sha256_of "$staged/old")" != "$expect_sha256" ]; then die "the file has just changed; run again"; fi
     check_node
     validate
     if [ "$action" = restart ] && ! wait_for_ephemeral; then
@@ -93,7 +99,6 @@ prepare() {
     check_leaving
     keep_generation || die "cannot write $state_dir/generations, is the disk full?"
     begin || die "cannot write to $state_dir or /etc/systemd, is the disk full or read-only?"
-    if [ "$(sha256_of "$file")" != "$expect_sha256" ]; then die "the file has just changed; run again"; fi
 }
 
 wait_for_ephemeral() {
@@ -199,14 +204,28 @@ finish() { # the change is applied: record it
 
 put_back() { # [boot]: restores the file, and has dockerd run with it
     if ! reached write; then return 0; fi
+    go_back "${1:-}" || { put_aside && go_back "${1:-}"; }
+}
+
+go_back() { # [boot]
     if [ "${1:-}" = boot ]; then
-        put old
+        put old && { [ ! -e "$target" ] || accepts "$target"; }
     elif reached "restart after" || ! same_dockerd; then
         restart_with old old_on old_off
     else
         # a dockerd that refused the new file may refuse the old one too, if it was never loaded
         reload_with old old_neutral || { [ "$never_loaded" = yes ] && put old && answers; }
-    fi
+    fi && put old # others may have written what they had read before
+}
+
+put_aside() { # the node has to work: a file of others that dockerd refuses is moved away
+    for path in "$staged"/*; do
+        if [ "$(sha256_of "$path")" = "$(sha256_of "$target")" ]; then return 1; fi
+    done
+    aside=$state_dir/daemon.json.refused
+    cp -p "$target" "$aside" && stage old || return 1
+    if [ -e "$staged/.next" ]; then mv -f "$staged/.next" "$target"; else rm -f "$target"; fi
+    note "dockerd does not work with what another program wrote to $target; that file is now $aside"
 }
 
 put_back_records() { # [boot]
@@ -232,18 +251,13 @@ revert() { # [boot]: restores everything; returns 1 if that fails
     why=$reason never_loaded=no
     if [ "$refused" = yes ] && [ "$accepted" = no ]; then never_loaded=yes; fi
     log=$(service_log | masked | cut -c1-250) || log=''
-    if reached write && ! ours_or_old; then
-        complain "$why. Another program has changed the file since, so the file is left unchanged"
-        if [ "${1:-}" != boot ] && ! answers; then service_restart || true; fi
-        record_run left "$why"
-        forget
-        return 0
-    fi
+    going_back=yes
     complain "$why; rolling back"
     if [ -n "$log" ]; then say "dockerd's log: $log" >&2; fi
+    reason=''
     if ! put_back "${1:-}" || ! put_back_records "${1:-}"; then
         record_run "revert failed" "$why"
-        complain "dockerd does not answer with the previous configuration either; see $(service_name), then run again"
+        complain "${reason:+$reason; }dockerd does not answer with the previous configuration either; see $(service_name), then run again"
         return 1
     fi
     if [ "${1:-}" != boot ] && [ -s "$work/running" ] && ! within 10 none_lost; then
@@ -293,7 +307,7 @@ if [ -e "$pending" ] || [ -L "$pending" ]; then
     exit 1
 fi
 prepare
-if ! change || ! look || ! step 'done'; then
+if ! change || ! look || ! put after || ! step 'done'; then # others may have written what they had read before
     revert || true
     exit 1
 fi

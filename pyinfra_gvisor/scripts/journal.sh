@@ -4,7 +4,7 @@
 set -eu
 : "${file:?}" "${state_dir:?}" "${keep:?}" "${id:?}" "${action:?}" "${unit?}"
 : "${after_b64?}" "${neutral_b64:?}" "${old_neutral_b64:?}" "${on_b64:?}" "${off_b64:?}" "${old_on_b64:?}" "${old_off_b64:?}"
-: "${hide?}" "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}" "${applied_anew_b64:?}"
+: "${place_program:?}" "${hide?}" "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}" "${applied_anew_b64:?}"
 pending=$state_dir/pending
 work=$state_dir/.pending
 recovery_unit=/etc/systemd/system/pyinfra-gvisor-recovery.service
@@ -38,6 +38,8 @@ note() { # something to know about a change that succeeds: its output is not sho
     say "$*" >&2
     say "$*;" >> "$work/notes" || true # the disk may be full
 }
+
+note_once() { grep -qsxF "$*;" "$work/notes" || note "$*"; }
 
 as_json() { tr '\n' ' ' | tr -d '\042\134' | tr -c '[:print:]' ' '; } # standard input as the inside of a JSON string
 
@@ -142,28 +144,52 @@ step() { say "$1" >> "$work/journal" && sync "$work/journal"; }
 
 reached() { grep -qx "$1" "$work/journal"; }
 
-put() { # name: makes this staged file daemon.json, atomically; if it does not exist, removes daemon.json
-    if [ -e "$staged/$1" ]; then
-        if [ "$(sha256_of "$staged/$1")" = "$(sha256_of "$target")" ]; then return 0; fi
-        # A copy: removing one of two hard links later would change the ctime of daemon.json, as if it was edited
-        # after dockerd read it. A full disk has room for a hard link only.
-        { cp -p "$staged/$1" "$staged/.next" && sync "$staged/.next"; } 2> /dev/null ||
-            ln -f "$staged/$1" "$staged/.next" || return 1
-        mv -f "$staged/.next" "$target" || return 1
-    else
-        rm -f "$target" || return 1
-    fi
-    sync "$(dirname "$target")"
+# Makes this staged file daemon.json, atomically; if there is no such file, removes daemon.json. What other programs have
+# written there since the change began stays. Sets reason if that is not possible.
+put() { # name
+    for _ in 1 2 3 4 5 6 7 8 9; do
+        how=$(place next "$1") || {
+            reason=$how
+            return 1
+        }
+        case "$how" in
+            same) return 0 ;;
+            ours) stage "$1" || return 1 ;;
+            merged) accept_merged || return 1 ;;
+        esac
+        swapped=$(place swap "$1") || {
+            reason=$swapped
+            return 1
+        }
+        if [ "$swapped" = "done" ]; then
+            rm -f "$staged/.next" && sync "$(dirname "$target")"
+            return
+        fi
+    done
+    reason="another program keeps changing $target"
+    return 1
 }
 
-ours_or_old() { # true if daemon.json is a file that this change wrote, or the old one
-    now=$(sha256_of "$target")
-    if [ "$now" = absent ]; then
-        if [ ! -e "$staged/old" ] || [ ! -e "$staged/after" ]; then return 0; fi
-        return 1
+place() { # what name: see place.pl; going_back: keep the changes of others also at keys of this change
+    perl -e "$place_program" "$staged" "$target" "$@" "${going_back:-}" 2>&1
+}
+
+stage() { # name: this file as the next daemon.json
+    rm -f "$staged/.next"
+    if [ ! -e "$staged/$1" ]; then return 0; fi
+    # A copy: removing one of two hard links later would change the ctime of daemon.json, as if it was edited
+    # after dockerd read it. A full disk has room for a hard link only.
+    { cp -p "$staged/$1" "$staged/.next" && sync "$staged/.next"; } 2> /dev/null ||
+        ln -f "$staged/$1" "$staged/.next"
+}
+
+accept_merged() { # going back, the file of others counts even if dockerd refuses it
+    if [ -e "$staged/.next" ]; then
+        sync "$staged/.next"
+        if [ -z "${going_back:-}" ] && ! accepts "$staged/.next"; then
+            reason="dockerd refuses the file with what another program has just written: $(refusal)"
+            return 1
+        fi
     fi
-    for path in "$staged"/*; do
-        if [ "$(sha256_of "$path")" = "$now" ]; then return 0; fi
-    done
-    return 1
+    note_once "another program changed the file meanwhile; its changes stay"
 }

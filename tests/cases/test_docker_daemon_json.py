@@ -181,7 +181,7 @@ def test_a_second_operation_after_it_reads_afresh() -> None:
     fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
     fleet.run()
 
-    assert nodes["a"].kinds() == ["state", "daemon.json", "state"]
+    assert nodes["a"].kinds() == ["state", "daemon.json", "state", "state"]
 
 
 @pytest.mark.parametrize(

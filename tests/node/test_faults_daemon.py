@@ -14,7 +14,6 @@ from pyinfra_gvisor.lab import LabNode
 from tests.node.faults import (
     COLD_START,
     FILE,
-    PENDING,
     Faults,
     live,
     reloading,
@@ -31,6 +30,7 @@ KILL_DOCKERD = 'kill -9 "$(cat /run/docker.pid)"'
 KILL_CONTAINERD = "systemctl kill --kill-who=main -s KILL containerd"
 RESTART = 'systemctl reset-failed "$unit"; timeout "$timeout_s" systemctl restart "$unit"'
 STOPPED = 'kill -STOP "$(cat /run/docker.pid)"'
+THEIRS = '"max-download-attempts": 7'
 HELD = ": > /run/at-step; while [ -e /run/at-step ]; do sleep 0.05; done"
 
 
@@ -139,6 +139,7 @@ def test_power_that_goes_before_a_bad_file_was_tried_leaves_a_daemon_that_starts
     hook = f"service_restart() {{ {HELD}; }}\n"
     controller = plain.start({**wanted, **COLD_START}, hook=hook)
     wait_for(plain.node, "test -e /run/at-step")
+    plain.node.exec("sed", "-i", f"s/^{{/{{ {THEIRS},/", FILE)
 
     plain.node.kill()
     plain.node.start()
@@ -147,26 +148,31 @@ def test_power_that_goes_before_a_bad_file_was_tried_leaves_a_daemon_that_starts
     controller.wait()
     assert last_run(plain.node)["result"] == "reverted"
     assert live(plain.node) == plain.before
+    assert plain.node.exec("grep", "-F", THEIRS, FILE).code == 0
+    plain.node.exec("sed", "-i", f"s/ {THEIRS},//", FILE)
     plain.assert_sound(wanted)
 
 
-def test_somebody_elses_file_is_not_replaced_by_going_back(faults: Faults) -> None:
-    wanted = restarting(faults.before)
-    hook = f"service_restart() {{ {HELD}; return 1; }}\n"
-    controller = faults.start(wanted, hook=hook)
-    wait_for(faults.node, "test -e /run/at-step")
+def test_a_file_of_others_that_dockerd_refuses_is_kept_aside_and_dockerd_starts(
+    plain: Faults,
+) -> None:
+    wanted = restarting(plain.before)
+    once = f"rm -f /run/first; {HELD}; return 1"
+    hook = f"service_restart() {{ if [ -e /run/first ]; then {once}; fi; {RESTART}; }}\n"
+    plain.node.exec("touch", "/run/first")
+    controller = plain.start(wanted, hook=hook)
+    wait_for(plain.node, "test -e /run/at-step")
+    refused = THEIRS.replace("7", "true")
 
-    faults.node.exec("sed", "-i", 's/^{/{ "max-download-attempts": 7,/', FILE)
-    faults.go_on()
+    plain.node.exec("sed", "-i", f"s/^{{/{{ {refused},/", FILE)
+    plain.go_on()
 
     assert controller.wait(timeout=60) == 1
-    assert last_run(faults.node)["result"] == "left"
-    assert faults.node.exec("test", "-e", PENDING).code == 1
-    assert faults.run(wanted).code == 0
-    assert '"max-download-attempts": 7' in faults.node.exec("cat", FILE).stdout
-    assert '"live-restore"' not in faults.node.exec("cat", FILE).stdout
-    faults.node.exec("sed", "-i", 's/ "max-download-attempts": 7,//', FILE)
-    faults.assert_sound(wanted)
+    assert last_run(plain.node)["result"] == "reverted"
+    assert live(plain.node) == plain.before
+    aside = "/var/lib/pyinfra-gvisor/daemon.json.refused"
+    assert plain.node.exec("grep", "-F", refused, aside).code == 0
+    plain.assert_sound(wanted)
 
 
 def test_what_running_containers_live_in_is_not_moved(faults: Faults) -> None:

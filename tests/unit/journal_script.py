@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.scripts import encoded, program, script
 from tests.unit.shells import replaced, stub, toolbox
 
 TEXTS = ("after", "neutral", "old_neutral", "on", "off", "old_on", "old_off")
@@ -30,7 +30,7 @@ class Journal:
         self.text = root / "transaction.sh"
         self.variables = {"unit": unit, "keep": keep, "id": "a1", "action": "reload"}
         self.files: dict[str, str | None] = {"after": "new"}
-        self.path = toolbox(root / "bin", "ln", "rmdir")
+        self.path = toolbox(root / "bin", "ln", "perl", "rmdir")
         self.file.parent.mkdir()
         self.units.mkdir()
         for name in ("generations", "generations/.new"):
@@ -52,6 +52,7 @@ class Journal:
             "hide": "",
             "by": '"user":"ann"',
             "firewall": "iptables",
+            "place_program": program("scripts/json.pl", "scripts/place.pl"),
             **self.variables,
             **encodings,
         }

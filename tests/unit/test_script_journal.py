@@ -143,7 +143,7 @@ def test_what_others_want_of_the_unit_stays(tmp_path: Path) -> None:
         pytest.param("chown", "write_down", id="cannot-give-away"),
         pytest.param("mv", "write_down; begin", id="cannot-move"),
         pytest.param("mv", "write_down; keep_generation", id="cannot-keep"),
-        pytest.param("mv", "write_down; put after", id="cannot-put"),
+        pytest.param("perl", "write_down; put after", id="cannot-put"),
         pytest.param("mv", "say x | write_state owned.json", id="cannot-record"),
         pytest.param("sync", "say x | write_state owned.json", id="cannot-sync"),
     ],

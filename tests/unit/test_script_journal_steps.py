@@ -141,54 +141,6 @@ def test_steps_outlive_the_run_that_took_them(journal: Journal) -> None:
     assert said == "yes\n"
 
 
-@pytest.mark.parametrize(
-    ("now", "ours"),
-    [
-        pytest.param("old", True, id="before"),
-        pytest.param("new", True, id="after"),
-        pytest.param("neutral", True, id="on-the-way"),
-        pytest.param("on", True, id="with-live-restore"),
-        pytest.param("old_off", True, id="on-the-way-back"),
-        pytest.param("somebody's", False, id="somebody-elses"),
-        pytest.param("", False, id="empty"),
-        pytest.param(None, False, id="removed-by-somebody"),
-    ],
-)
-def test_a_file_is_ours_if_the_change_may_have_put_it_there(
-    journal: Journal, now: str | None, ours: bool
-) -> None:
-    journal.files |= {name: name for name in ("neutral", "on", "off", "old_on", "old_off")}
-    journal.good("write_down; begin; put after")
-    journal.file.unlink()
-    if now is not None:
-        journal.file.write_text(now)
-
-    said = journal.good("work=$pending; ours_or_old && say yes || say no")
-
-    assert said == ("yes\n" if ours else "no\n")
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        pytest.param(None, "new", id="there-was-none"),
-        pytest.param("old", None, id="there-is-to-be-none"),
-        pytest.param(None, None, id="neither"),
-    ],
-)
-def test_no_file_is_ours_where_the_change_begins_or_ends_with_none(
-    tmp_path: Path, before: str | None, after: str | None
-) -> None:
-    journal = Journal(tmp_path)
-    journal.files |= {"after": after, "old_on": "on"}
-    if before is not None:
-        journal.file.write_text(before)
-
-    said = journal.good("write_down; begin; rm -f $target; ours_or_old && say yes || say no")
-
-    assert said == "yes\n"
-
-
 @pytest.mark.parametrize("body", [pytest.param(": > f", id="empty"), pytest.param(":", id="none")])
 def test_a_file_that_is_empty_is_not_one_that_is_absent(journal: Journal, body: str) -> None:
     said = journal.good(f"cd '{journal.state_dir}'; {body}; sha256_of f")
