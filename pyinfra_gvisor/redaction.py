@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -35,9 +35,9 @@ SECRET_KEYS = frozenset(
 # daemon/logger/logentries. identitytoken, registrytoken, password: api/types/registry/authconfig.go
 # of moby. Plugins have other options: dd-api-key, loki-basic-auth, es-password, …
 _SECRET_KEY = re.compile(
-    r"token|secret|passw|passphrase|pwd$|credential|(?<!tls)key$|signature|basicauth|bearer|dsn$"
-    r"|license|webhook"  # tlskey and syslog-tls-key are paths
-)
+    r"token|secret|passw|passphrase|(?<!by)(?<!com)pass$|pwd$|credential|(?<!tls)key$|signature|sig$"
+    r"|sas$|(?<!com)pat$|basicauth|bearer|dsn$|connectionstring|license|webhook"
+)  # tlskey and syslog-tls-key are paths. Azure's SAS, GitHub's and GitLab's PAT are tokens
 _PLACE_OF_A_SECRET = ("file", "path", "dir")  # gvisor_coolify_token_file is a path, not a secret
 SECRET_NAME = (
     rf"^(?!.*(?:{'|'.join(_PLACE_OF_A_SECRET)})$)"
@@ -59,6 +59,14 @@ HOLDERS = frozenset(
 # dockerd also accepts these without a scheme: user:password@proxy:3128.
 _ADDRESSES = ("proxy", "registrymirror", "insecureregistr")
 _USER_INFO = re.compile(r"[^/\s@]*:[^/\s]*@")
+# The path of a webhook is a secret, and so is a token in the path of a mirror:
+# https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+_HOOK = re.compile("hook", re.IGNORECASE)
+_LONG = re.compile(r"(?<![^/])(?=[^/]*[A-Za-z0-9]{20})(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[^/]+")
+# "Server=db;Password=p" (ADO.NET, ODBC, Azure), "host=db password=p" (libpq).
+_PAIR = r"""(?:^|(?<=[{ends}]))\s*([A-Za-z][\w. -]*?)\s*=\s*("[^"]*"|'[^']*'|[^{ends}]+)"""
+_PAIRS = {ends: re.compile(_PAIR.format(ends=ends)) for ends in (";", r",&\s")}
+
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _FIRST_KEY = re.compile(r'[\s{\[,]*"([\w.-]{1,64})"(?=\s*:)')
@@ -80,7 +88,7 @@ def shown(value: Any, path: Sequence[str] = (), *, texts: Collection[str] = ()) 
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
-        return [shown(inner, path, texts=texts) for inner in value]
+        return [shown(inner, (*path, *option), texts=texts) for inner, option in _optioned(value)]
     if isinstance(value, str) and path and path[-1] in texts and not _is_secret(path):
         return shown_json(value, path[:-1])
     if isinstance(value, str):
@@ -140,7 +148,8 @@ def secrets_in(value: Any, path: Sequence[str] = ()) -> set[str]:
         inner = [secrets_in(item, (*path, *_names(str(key)))) for key, item in value.items()]
         return set().union(*inner, *(_redacted(str(key), ())[1] for key in value))
     if isinstance(value, list | tuple):
-        return set().union(*(secrets_in(item, path) for item in value))
+        inner = [secrets_in(item, (*path, *option)) for item, option in _optioned(value)]
+        return set().union(*inner)
     if isinstance(value, str):
         return set(_redacted(value, path)[1])
     return {str(value)} if shown(value, path) != value else set()
@@ -169,8 +178,33 @@ def _redacted(text: str, path: Sequence[str]) -> tuple[str, list[str]]:
     name, equals, value = text.partition("=")
     if equals and re.fullmatch(r"[\w./-]+", name):  # an option in a list: "splunk-token=…"
         safe, hidden = _redacted(value, (*path, *_names(name)))
-        return f"{name}={safe}", hidden
-    return _without_credentials(text, path)
+        return (f"{name}={safe}", hidden) if hidden else _without_pairs(text)
+    safe, hidden = _without_pairs(text)
+    return (safe, hidden) if hidden else _without_credentials(text, path)
+
+
+def _without_pairs(text: str) -> tuple[str, list[str]]:
+    """Return a connection string without its secrets, and these."""
+    pair = _PAIRS[";" if ";" in text else r",&\s"]
+    found = [item for item in pair.finditer(text) if _names_secret(item[1])]
+    pieces, at = [], 0
+    for item in found:
+        pieces += [text[at : item.start(2)], MASK]
+        at = item.end(2)
+    hidden = {part for item in found for part in (item[2], item[2].strip("\"'"))}
+    return "".join([*pieces, text[at:]]), sorted(hidden)
+
+
+def _optioned(items: Iterable[Any]) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """Yield each item of a list, and the option before it: ``--api-key VALUE`` are two words."""
+    option: tuple[str, ...] = ()
+    for item in items:
+        yield item, option
+        option = _option(item)
+
+
+def _option(item: object) -> tuple[str, ...]:
+    return (item,) if isinstance(item, str) and item.startswith("-") and "=" not in item else ()
 
 
 def _arguments(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -186,7 +220,7 @@ def _arguments(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _without_credentials(text: str, path: Sequence[str]) -> tuple[str, list[str]]:
-    """Return an address without user, password and query, and the secrets that are hidden."""
+    """Return an address without user, password, tokens and query, and what is hidden."""
     scheme, slashes, rest = text.partition("://")
     is_address = bool(path) and any(part in _folded(path[-1]) for part in _ADDRESSES)
     if not slashes:
@@ -203,12 +237,22 @@ def _without_credentials(text: str, path: Sequence[str]) -> tuple[str, list[str]
     if question:
         hidden += [query] if query else []
         query = MASK
-    return f"{scheme}{slashes}{user}{at}{host}{question}{query}", hidden
+    host, tokens = _without_tokens(host)
+    return f"{scheme}{slashes}{user}{at}{host}{question}{query}", [*hidden, *tokens]
+
+
+def _without_tokens(address: str) -> tuple[str, list[str]]:
+    """Return a host with its path without parts that are tokens, and these."""
+    host, slash, path = address.partition("/")
+    if path and _HOOK.search(address):
+        return f"{host}{slash}{MASK}", [path]
+    return f"{host}{slash}{_LONG.sub(MASK, path)}", _LONG.findall(path)
 
 
 def _values(text: str) -> Iterator[tuple[int, int, tuple[str, ...] | None]]:
     """Yield start, end and the keys above each scalar of valid JSON; no keys (None) for a key."""
     opened: list[str | None] = []  # the current key of each open object, None for a list
+    option: tuple[str, ...] = ()  # the word before, if it is an option in a list
     key_next = False
     for token in _TOKEN.finditer(text):
         sign = token[0][0]
@@ -220,7 +264,10 @@ def _values(text: str) -> Iterator[tuple[int, int, tuple[str, ...] | None]]:
             if key_next:
                 opened[-1] = json.loads(token[0])
             keys = (name for key in opened if key is not None for name in _names(key))
-            yield token.start(), token.end(), None if key_next else tuple(keys)
+            yield token.start(), token.end(), None if key_next else (*keys, *option)
+        if sign not in ",:":
+            in_list = sign == '"' and opened[-1:] == [None]
+            option = _option(json.loads(token[0])) if in_list else ()
         key_next = sign == "{" or (sign == "," and opened[-1] is not None)
 
 

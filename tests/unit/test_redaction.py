@@ -50,6 +50,25 @@ PLANTED = [
     pytest.param({"storage-opts": [f"x.Password={SECRET}"]}, id="option-in-a-list"),
     pytest.param({"labels": [f"api_key={SECRET}"]}, id="label"),
     pytest.param({"nobody": {"knows": {"client-secret": SECRET}}}, id="unknown"),
+    pytest.param({"runtimes": {"r": {"runtimeArgs": ["--api-key", SECRET]}}}, id="two-words"),
+    pytest.param({"runtimes": {"r": {"runtimeArgs": ["--auth", SECRET, "-x"]}}}, id="in-between"),
+    pytest.param(
+        {"log-opts": {"x-url": f"https://hooks.slack.com/services/T0/{SECRET}"}}, id="hook"
+    ),
+    pytest.param(
+        {"labels": [f"to=https://d.example/api/webhooks/1/{SECRET}"]}, id="hook-in-a-label"
+    ),
+    pytest.param(
+        {"registry-mirrors": [f"https://m.example/{SECRET}a1b2c3d4e5f6a7/v2"]}, id="token"
+    ),
+    pytest.param({"log-opts": {"pass": SECRET}}, id="pass"),
+    pytest.param({"log-opts": {"db_pass": SECRET}}, id="a-pass"),
+    pytest.param({"log-opts": {"gh-pat": SECRET, "blob-sas": SECRET}}, id="pat-and-sas"),
+    pytest.param({"log-opts": {"connection-string": f"x {SECRET}"}}, id="connection-string"),
+    pytest.param({"log-opts": {"db": f"Server=a;User Id=b;Password={SECRET} c;Db=d"}}, id="ado"),
+    pytest.param({"log-opts": {"db": f"Endpoint=sb://x/;SharedAccessKey={SECRET}="}}, id="azure"),
+    pytest.param({"log-opts": {"db": f"host=a user=b password={SECRET} dbname=d"}}, id="libpq"),
+    pytest.param({"log-opts": {"db": f"host=a password='{SECRET} x'"}}, id="libpq-quoted"),
 ]
 
 
@@ -122,6 +141,11 @@ def test_a_secret_of_any_characters_is_hidden_in_what_dockerd_says() -> None:
             {"userland-proxy": False, "userland-proxy-path": "/usr/bin/x"}, id="proxy-path"
         ),
         pytest.param({"labels": ["mail=ops@example.com"], "mtu": 1400, "bip": None}, id="others"),
+        pytest.param({"runtimes": {"r": {"runtimeArgs": ["--debug", "x"]}}}, id="an-option"),
+        pytest.param(
+            {"registry-mirrors": ["https://mirror.example/docker-hub-proxy-cache-01/v2"]}, id="path"
+        ),
+        pytest.param({"log-opts": {"tag": "a=1;b=2, bypass=x compat=y"}}, id="pairs"),
     ],
 )
 def test_what_is_no_secret_is_shown_to_the_byte(value: dict[str, Any]) -> None:
