@@ -108,6 +108,7 @@ def test_a_lost_connection_changes_nothing_about_the_outcome(
 
     assert controller.wait(timeout=60) == 1
     wait_for(faults.node, "! test -e /var/lib/pyinfra-gvisor/pending")
+    wait_for(faults.node, "test -e /var/lib/pyinfra-gvisor/unheard")
     faults.assert_sound(wanted)
 
 
