@@ -86,13 +86,29 @@ def settings_or_reasons(host: Host, files: OperatorFiles) -> tuple[Settings | No
 
     + files: whatever an operator has written for the run
     """
-    problem = misplaced(host, files)
+    problem = elsewhere(files, Path.cwd()) or misplaced(host, files)
     if problem:
         return None, [problem.at("preflight", "inventory", host.name)]
     settings, problems = load_settings(host.data.dict())
     reasons = [f"{origin(host, key)}: {key}: {text}" for key, text in problems.items()]
     reasons += map(str, ignored(files))
     return (None if reasons else settings), reasons
+
+
+def elsewhere(files: OperatorFiles, directory: Path) -> Problem | None:
+    """
+    Return why a run does not have the settings of its fleet; None if it does.
+
+    + directory: where pyinfra was started. It reads only this directory's config.py and group_data
+    """
+    for path in files.ran:
+        root = path.resolve().parent.parent
+        settings = root / GROUP_DATA
+        read = {item.resolve().parent for item in files.group_data}
+        if path.parent.name == "inventories" and settings.is_dir() and settings not in read:
+            what = f"the settings in {settings} are not read in {directory}"
+            return Problem(what, todo=f"start pyinfra in {root}, or give --group-data {settings}")
+    return None
 
 
 def misplaced(host: Host, files: OperatorFiles | None = None) -> Problem | None:

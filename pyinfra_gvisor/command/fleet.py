@@ -31,6 +31,10 @@ DEPLOYS: Mapping[str, tuple[str, str]] = {
 _INVENTORY = '''\
 """Your nodes, as ssh knows them."""
 
+from pyinfra_gvisor.deploys.hosts import require_hosts
+
+require_hosts()  # from any directory: a run without hosts is an error
+
 # Nodes that get every change first: pyinfra-gvisor apply --limit canary
 canary = []
 

@@ -10,6 +10,8 @@ import pytest
 from pyinfra.api import Inventory
 from pyinfra.api.exceptions import PyinfraError
 
+from pyinfra_gvisor.command.fleet import Fleet as NewFleet
+from pyinfra_gvisor.command.fleet import begin
 from pyinfra_gvisor.deploys import audit, coolify, gvisor, remove, rollback
 from pyinfra_gvisor.deploys.hosts import refuse_nobody
 from pyinfra_gvisor.errors import Problem
@@ -47,6 +49,27 @@ def test_a_run_that_looks_at_no_host_fails(
 
     assert "--limit matches no host and no group, got canry; did you mean canary?" in ran.stderr
     assert "No host was contacted." in ran.stderr
+    assert ran.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(("--limit", "nix"), "--limit matches no host and no group", id="no-host"),
+        pytest.param((), "fleet/group_data are not read in", id="no-settings"),
+    ],
+)
+def test_a_run_from_another_directory_than_its_fleets_fails(
+    options: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    begin(tmp_path / "fleet", NewFleet())
+    inventory = tmp_path / "fleet" / "inventories" / "run.py"
+    with inventory.open("a", encoding="utf-8") as file:
+        file.write(cli.inventory(run={"a": NODE}))
+
+    ran = cli.pyinfra(tmp_path, inventory, tmp_path / "fleet" / "deploys/audit.py", "-y", *options)
+
+    assert said in ran.stderr
     assert ran.returncode == 1
 
 

@@ -275,7 +275,8 @@ def test_the_settings_of_an_examples_hosts_are_valid(example: Path) -> None:
 def _hosts(example: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each host of an example with its data, as pyinfra puts them together."""
     everywhere = _assigned(example / "group_data/all.py")
-    lists = {name: hosts for name, hosts in _assigned(example / fleet.INVENTORY).items() if hosts}
+    assigned = _assigned(example / fleet.INVENTORY)
+    lists = {name: hosts for name, hosts in assigned.items() if hosts and isinstance(hosts, list)}
     for group, hosts in lists.items():
         settings = example / "group_data" / f"{group}.py"
         data = _assigned(settings) if settings.exists() else {}

@@ -1,5 +1,9 @@
 """Your nodes, as ssh knows them."""
 
+from pyinfra_gvisor.deploys.hosts import require_hosts
+
+require_hosts()  # from any directory: a run without hosts is an error
+
 # Nodes that get every change first: pyinfra-gvisor apply --limit canary
 canary = [
     "run-1.example.com",
