@@ -107,7 +107,7 @@ arm_recovery() {
     if [ -z "$unit" ]; then return 0; fi
     printf '%s\n' '[Unit]' 'Description=Undo the change of daemon.json that a reboot interrupted' \
         "Before=$unit" 'RequiresMountsFor=/etc/docker /var/lib' '[Service]' 'Type=oneshot' \
-        "ExecStartPre=/bin/sh -c '{ find $state_dir $pending -maxdepth 0 -type d -perm 0700 -user 0; find $pending/transaction.sh -maxdepth 0 -type f -perm 0600 -user 0 -links 1; } | wc -l | grep -qx 3'" \
+        "ExecStartPre=/bin/sh -c '{ find $state_dir $pending -maxdepth 0 -type d -perm 0700 -user 0; find $pending/transaction.sh -maxdepth 0 -type f -perm 0600 -user 0 -links 1; } | wc -l | grep -qx 3 && sha256sum < $pending/transaction.sh | cut -c1-64 | cmp -s - $state_dir/pending.sha256'" \
         "ExecStart=/bin/sh $pending/transaction.sh boot" > "$recovery_unit" &&
         mkdir -p "/etc/systemd/system/$unit.wants" &&
         ln -sfn "$recovery_unit" "/etc/systemd/system/$unit.wants/${recovery_unit##*/}" &&
@@ -123,6 +123,8 @@ disarm_recovery() {
 begin() {
     sync "$work"/* "$staged" "$staged"/* 2> /dev/null || sync
     arm_recovery || return 1
+    # Beside it: dockerd copies files of an image into an empty directory that a volume names, and this one is not empty.
+    sha256_of "$work/transaction.sh" | write_state pending.sha256 || return 1
     mv -T "$work" "$pending" || return 1
     work=$pending
     sync "$state_dir"
@@ -137,7 +139,7 @@ forget() { # removes everything: the change has ended, applied or undone
         rm -rf "$state_dir/.pending" && mv "$pending" "$state_dir/.pending"
         sync "$state_dir"
     fi
-    rm -rf "$state_dir/.pending" "$state_dir/generations/.new"
+    rm -rf "$state_dir/.pending" "$state_dir/pending.sha256" "$state_dir/generations/.new"
 }
 
 step() { say "$1" >> "$work/journal" && sync "$work/journal"; }

@@ -59,7 +59,7 @@ sweep() {
         sources=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' $containers)
         remove_containers
     fi
-    rm -rf "$permits"
+    rm -rf "$permits" "$permits.new"
     # shellcheck disable=SC2086
     for part in $trying; do "${part}_sweeps" $sources; done
     networks=$(docker network ls -q --filter "label=$label")
@@ -132,7 +132,7 @@ create() { # name runtime options...: sets created, or prints why not
 
 permit() { # id runtime
     case "$2" in runc) may=runc ;; *) may=unsealed ;; esac
-    (umask 077 && mkdir -p "$permits" && say "$may" > "$permits/$1")
+    (umask 077 && say "$may" > "$permits/$1")
 }
 
 # Old releases of runsc refuse to mount docker.sock; later ones refuse to open it.
@@ -230,6 +230,9 @@ fi
 printf '%s\n' "$probe_timeout_s" > /run/pyinfra-gvisor/probe.lock # for processes that wait for the end of this proof
 sweep
 trap sweep EXIT
+# Never empty: dockerd copies files of an image into an empty directory that a volume names.
+(umask 077 && rm -rf "$permits.new" && mkdir "$permits.new" && : > "$permits.new/proof" && mv -T "$permits.new" "$permits") ||
+    fail "cannot make $permits; find out who else does"
 trap 'exit 1' HUP INT
 work=$(mktemp -d)
 if [ -z "$image" ]; then make_image; fi

@@ -10,7 +10,8 @@ is_ours() {
     {
         find "$state_dir" "$pending" -maxdepth 0 -type d -perm 0700 -user "$(id -u)"
         find "$pending/transaction.sh" -maxdepth 0 -type f -perm 0600 -user "$(id -u)" -links 1 -size +0
-    } | wc -l | grep -qx 3
+    } | wc -l | grep -qx 3 || return 1
+    sha256sum < "$pending/transaction.sh" | cut -c1-64 | cmp -s - "$state_dir/pending.sha256"
 }
 if ! is_ours 2> /dev/null; then # find complains of what is missing
     echo "docker.daemon_json: $file: an earlier change was interrupted, and the script that undoes it is missing, or was not written by pyinfra-gvisor: $pending/transaction.sh; find out who changed $pending, compare $file with the files in $state_dir/generations and correct it. Then restart dockerd, remove $pending, and run again" >&2

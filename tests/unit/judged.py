@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -77,10 +78,12 @@ class Judged:
         return at
 
     def permit(self, word: str) -> Path:
-        """Write a permit for the container as a proof does, and return its path."""
+        """Write a permit for the container as a proof does that runs, and return its path."""
         self.permits.mkdir(parents=True, exist_ok=True)
         for directory in (self.permits.parent, self.permits):
             directory.chmod(0o700)
+        self.proof = (self.permits.parent / "probe.lock").open("w")
+        fcntl.flock(self.proof, fcntl.LOCK_EX)
         path = self.permits / ID
         path.write_text(word)
         path.chmod(0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -279,6 +280,16 @@ FORGED: dict[str, Callable[[Path], object]] = {
         permit.parent.rename(permit.parent.with_name("other"))
     ),
 }
+
+
+def test_a_permit_counts_only_while_a_proof_runs(node: Judged) -> None:
+    """Others share the lock: an audit does."""
+    permit = node.permit("runc\n")
+    fcntl.flock(node.proof, fcntl.LOCK_SH)
+
+    said = failed(node)
+
+    assert said == f"{permit} was not written by pyinfra-gvisor, find out who did"
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)

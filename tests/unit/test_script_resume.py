@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,8 @@ def left(tmp_path: Path) -> Path:
     script = pending / "transaction.sh"
     script.write_text('echo "$1"')
     script.chmod(0o600)
+    sha256 = hashlib.sha256(script.read_bytes()).hexdigest()
+    (pending.parent / "pending.sha256").write_text(f"{sha256}\n")
     return script
 
 
@@ -47,6 +50,8 @@ def test_a_change_that_has_ended_meanwhile_needs_nothing(tmp_path: Path) -> None
 OTHER: dict[str, Callable[[Path], object]] = {
     "gone": lambda script: script.unlink(),
     "empty": lambda script: script.write_text(""),
+    "another": lambda script: script.write_text("echo another"),
+    "no-checksum": lambda script: (script.parent.parent / "pending.sha256").unlink(),
     "mode": lambda script: script.chmod(0o755),
     "directory": lambda script: (script.unlink(), script.mkdir(0o700)),
     "directory-above": lambda script: script.parent.chmod(0o755),
