@@ -68,6 +68,7 @@ def _try_release(settings: Settings) -> None:
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
         restart=settings.restart,
+        restart_units=settings.restart_units,
         rows=settings.proof_rows,
         name="Prove the new release",
     )
@@ -81,6 +82,7 @@ def _apply_daemon_json(settings: Settings) -> None:
         spare_ports=settings.spares_ports,
         keep_running=settings.keeps,
         restart=settings.restart,
+        restart_units=settings.restart_units,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
         name="Apply daemon.json",

@@ -33,6 +33,7 @@ def remove() -> None:
         owner=GVISOR,
         keep_running=settings.keep_running,
         restart=settings.restart,
+        restart_units=settings.restart_units,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
         name="Restore daemon.json",

@@ -25,6 +25,7 @@ def roll_back() -> None:
         number=back.number,
         keep_running=settings.keeps,
         restart=settings.restart,
+        restart_units=settings.restart_units,
         timeout_s=settings.apply_timeout_s,
         wait_s=settings.restart_wait_s,
         name=f"Restore generation {back.number}",

@@ -106,6 +106,7 @@ def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Setting
     if node.pending:  # the interrupted change is ended first; what follows is not known before
         return
     planning = partial(plan_generation, node, chosen, restart=settings.restart)
+    planning = partial(planning, restart_units=settings.restart_units)
     plan_around_users(planning, asking(host), keep_running=settings.keeps)
 
 
@@ -132,7 +133,13 @@ def _plan_removal(host: Host, node: Node, settings: Settings) -> None:
     change is ended.
     """
     keep, ask = settings.keep_running, asking(host)
-    without_us(node, ask, restart=settings.restart, keep_running=keep)
+    without_us(
+        node,
+        ask,
+        restart=settings.restart,
+        restart_units=settings.restart_units,
+        keep_running=keep,
+    )
     if not keep:
         refuse_removal(node)
 

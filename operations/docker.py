@@ -80,6 +80,7 @@ def daemon_json(
     spare_ports: bool = False,
     keep_running: bool | Collection[str] = False,
     restart: Restart = "auto",
+    restart_units: Collection[str] = (),
     timeout_s: int = 60,
     wait_s: int = 300,
 ) -> Generator[PyinfraCommand, None, None]:
@@ -95,6 +96,8 @@ def daemon_json(
       stopped, needs it; otherwise the host fails and nothing is changed. Names: only for these
     + restart: ``auto`` restarts dockerd if a key takes effect only then, ``reload`` writes such a
       key without a restart, ``never`` fails the host and changes nothing
+    + restart_units: units of systemd with a docker client, such as a ``docker run`` in the
+      foreground, that a restart may end with their containers; others refuse a restart
     + timeout_s: seconds within which dockerd must run as declared; if not, the old file is restored
     + wait_s: seconds that a restart waits for ``--rm`` containers, because it would end them
 
@@ -106,7 +109,8 @@ def daemon_json(
         docker.daemon_json(wanted={"registry-mirrors": ["https://mirror.example"]}, owner="mirrors")
     """
     planning = partial(plan_daemon_json, wanted=wanted, if_absent=if_absent, owner=owner)
-    planning = partial(planning, spare_ports=spare_ports, restart=restart)
+    planning = partial(planning, spare_ports=spare_ports)
+    planning = partial(planning, restart=restart, restart_units=restart_units)
     yield from _changed(planning, Patience(timeout_s, wait_s), keep_running=keep_running)
 
 
@@ -153,6 +157,7 @@ def generation(
     *,
     keep_running: bool | Collection[str] = False,
     restart: Restart = "auto",
+    restart_units: Collection[str] = (),
     timeout_s: int = 60,
     wait_s: int = 300,
 ) -> Generator[PyinfraCommand, None, None]:
@@ -162,6 +167,7 @@ def generation(
     + number: the generation's number, as the run of that change printed it; None for the newest
     + keep_running: as for ``docker.daemon_json``
     + restart: as for ``docker.daemon_json``
+    + restart_units: as for ``docker.daemon_json``
     + timeout_s: as for ``docker.daemon_json``
     + wait_s: as for ``docker.daemon_json``
 
@@ -169,11 +175,8 @@ def generation(
     again, so new containers use that release. A second run changes nothing.
     """
     try:
-        before = None
-        if (node := _changeable()) and node.pending:
-            before = host.get_fact(Generations)
-            yield from end_interrupted(node)
-            node = read_node(host)
+        before = host.get_fact(Generations) if (now := _changeable()) and now.pending else None
+        node = yield from _settled()
         kept = None if node is None else host.get_fact(Generations)
         if node is None or kept is None:
             yield from refusal("docker.generation", DAEMON_JSON, None, unreadable=True)
@@ -182,6 +185,7 @@ def generation(
             return
         chosen = choose(kept, node, number)
         planned = partial(plan_generation, node, chosen, restart=restart)
+        planned = partial(planned, restart_units=restart_units)
         plan = plan_around_users(planned, asking(host), keep_running=keep_running)
     except Problem as problem:
         yield from refusal("docker.generation", DAEMON_JSON, problem)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyinfra import host, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.daemon_json.plan import Restart
+from pyinfra_gvisor.daemon_json.plan import Plan, Restart
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node, read_once
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
@@ -37,6 +38,7 @@ def canary(
     timeout_s: int = 60,
     wait_s: int = 300,
     restart: Restart = "auto",
+    restart_units: Collection[str] = (),
     rows: bool = False,
 ) -> Generator[PyinfraCommand, None, None]:
     """
@@ -49,11 +51,11 @@ def canary(
     + timeout_s: as for ``docker.daemon_json``
     + wait_s: as for ``docker.daemon_json``
     + restart: as for ``docker.daemon_json``
+    + restart_units: as for ``docker.daemon_json``
     + rows: as for ``gvisor.proof``
 
-    ``runsc`` is tried as ``runsccanary``. dockerd is reloaded to add this name and to remove it, or
-    restarted if it loses something at a reload.
-    Fails the host if a check fails.
+    ``runsc`` is tried as ``runsccanary``. dockerd is reloaded to add and remove this name, or
+    restarted if it loses something at a reload. Fails the host if a check fails.
     """
     from pyinfra_gvisor.operations.evidence import Claim  # noqa: PLC0415 - takes long
 
@@ -61,19 +63,19 @@ def canary(
     if node is None:
         yield from refusal("upgrade.canary", version, None, unreadable=True)
         return
-    due = {} if node.pending else canaries(node, version, profiles)  # it is ended before
-    if not due:
+    if node.pending or not (due := canaries(node, version, profiles)):  # pending: ended before
         host.noop("no registered runtime changes its release")
         return
     claim = Claim(version, due, tuple(risks), image, rows=rows)
-    yield from _tried_or_refused(node, claim, Patience(timeout_s, wait_s), restart)
+    planning = partial(plan_canaries, restart=restart, restart_units=restart_units)
+    yield from _tried_or_refused(node, claim, Patience(timeout_s, wait_s), planning)
 
 
 def _tried_or_refused(
-    node: Node, claim: Claim, patience: Patience, restart: Restart
+    node: Node, claim: Claim, patience: Patience, planning: Callable[..., Plan]
 ) -> Generator[PyinfraCommand, None, None]:
     try:
-        failed = yield from _tried(node, claim, patience, restart)
+        failed = yield from _tried(node, claim, patience, planning)
     except Problem as problem:
         yield from refusal("upgrade.canary", DAEMON_JSON, problem)
         return
@@ -89,13 +91,13 @@ def _unswitched(failed: Problem) -> Problem:
 
 
 def _tried(
-    node: Node, claim: Claim, patience: Patience, restart: Restart
+    node: Node, claim: Claim, patience: Patience, planning: Callable[..., Plan]
 ) -> Generator[PyinfraCommand, None, Problem | None]:
     """Register temporary runtimes, prove them, remove them. Return what failed, None if nothing."""
     from pyinfra_gvisor.operations.evidence import Trial, try_out  # noqa: PLC0415
 
     trial, version, due = Trial(node, claim), claim.release, claim.runtimes
-    plan = plan_canaries(node, version, due, restart=restart)
+    plan = planning(node, version, due)
     if plan.leaving:  # a reload now would take them from who uses them
         missing = ", ".join(plan.leaving)
         tell(f"{missing} is missing from daemon.json: it is added first, and proven after that")
@@ -109,7 +111,7 @@ def _tried(
     now = read_node(host)
     if now is None:
         raise Problem("the node's state cannot be read any more", todo="see above, then run again")
-    yield from carry_out(plan_canaries(now, version, {}, restart=restart), now, patience)
+    yield from carry_out(planning(now, version, {}), now, patience)
     return trial.failed
 
 

@@ -73,6 +73,7 @@ SETTING_GROUPS = {
         "daemon_json_if_absent",
         "restart",
         "apply_timeout_s",
+        "restart_units",
         "restart_wait_s",
         "host_timeout_s",
     ),

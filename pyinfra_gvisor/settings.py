@@ -61,6 +61,7 @@ HARDENED_IF_ABSENT: dict[str, Any] = {
 }
 
 Seconds = Annotated[int, Field(ge=1, le=3600, strict=True)]
+Unit = Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.@\\-]+\.service$")]  # systemd.unit(5)
 
 T = TypeVar("T")
 
@@ -168,6 +169,12 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
         "restart dockerd, with live-restore on; also in place of a reload by which Docker 28.0 to "
         "29.2 would lose something. `reload`: write the key, do not restart; the key takes effect "
         "when dockerd is restarted, and every run says so. `never`: refuse the change.",
+    )
+    restart_units: tuple[Unit, ...] = Field(
+        (),
+        description="Units of systemd that a restart of dockerd may end, with their containers. A "
+        "unit ends if its process is a docker client, such as `docker run` in the foreground. "
+        "Other units of this kind refuse a restart.",
     )
     apply_timeout_s: Seconds = Field(
         60,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from pyinfra_gvisor.daemon_json.merge import GVISOR
@@ -41,21 +42,29 @@ def planned(node: Node, settings: Settings, ask: Ask, *, restart: Restart | None
         if_absent=settings.daemon_json_defaults(),
         spare_ports=settings.spares_ports,
         restart=restart or settings.restart,
+        restart_units=settings.restart_units,
     )
     return plan_around_users(planning, ask, keep_running=settings.keeps)
 
 
 def without_us(
-    node: Node, ask: Ask, *, restart: Restart = "reload", keep_running: bool = True
+    node: Node,
+    ask: Ask,
+    *,
+    restart: Restart = "reload",
+    restart_units: Collection[str] = (),
+    keep_running: bool = True,
 ) -> Plan:
     """
     Return the plan that removes every key of this package's own deploys from daemon.json.
 
     + ask: lists the containers; called only if a runtime would be removed
     + restart: ``reload`` is enough if only the file matters
+    + restart_units: as for ``plan_daemon_json``
     + keep_running: keep runtimes that containers use, instead of refusing the plan
 
     Raises ``Problem`` if the keys cannot be removed.
     """
-    planning = partial(plan_daemon_json, node, {}, owner=GVISOR, restart=restart)
+    planning = partial(plan_daemon_json, node, {}, owner=GVISOR)
+    planning = partial(planning, restart=restart, restart_units=restart_units)
     return plan_around_users(planning, ask, keep_running=keep_running)

@@ -157,11 +157,13 @@ def plan_generation(
     generation: Generation,
     *,
     restart: Restart = "auto",
+    restart_units: Collection[str] = (),
     staying: Collection[str] = (),
 ) -> Plan:
     """
     Return the plan that gives every path of ours its value in a generation; other paths stay.
 
+    + restart_units: as for ``plan_daemon_json``
     + staying: runtimes whose entries stay as they are, although the generation lacks them
 
     Raises ``Problem`` if dockerd could not work with the result.
@@ -180,8 +182,9 @@ def plan_generation(
         paths,
         ours={*paths, *map(from_pointer, owned.paths)},
         restart=restart,
+        restart_units=restart_units,
     )
-    return replace(plan, generation=generation.number)
+    return replace(plan, generation=generation.number, restart_units=tuple(restart_units))
 
 
 def _owned_by(owned: Owned, owners: Callable[[str], tuple[str, ...]]) -> Owned:

@@ -21,6 +21,7 @@ from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, needs_proxy, proxie
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.refusals import (
     can_live_restore,
+    ends_units,
     refuse,
     refuse_firewall_change,
     refuse_loss,
@@ -76,6 +77,7 @@ class Plan:
     + spared: published ports for which docker-proxy stays
     + leaving: runtimes that dockerd will not know any more
     + kept: runtimes that are not declared but stay, with the containers that need them
+    + restart_units: units whose docker clients, and so their containers, a restart may end
     + record: whether our record changes
     + generation: the number of the generation that this plan goes back to
     + temporary: no generation is kept of this change
@@ -99,6 +101,7 @@ class Plan:
     spared: tuple[Published, ...] = ()
     leaving: tuple[str, ...] = ()
     kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    restart_units: tuple[str, ...] = ()
     record: bool = False
     generation: int | None = None
     temporary: bool = False
@@ -117,6 +120,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     owner: str = GVISOR,
     spare_ports: bool = False,
     restart: Restart = "auto",
+    restart_units: Collection[str] = (),
     staying: Collection[str] = (),
 ) -> Plan:
     """
@@ -127,6 +131,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     + spare_ports: do not change ``userland-proxy`` if clients would lose a published port
     + restart: ``auto`` restarts dockerd if a key needs a restart, or if this dockerd would lose
       something at a reload; ``reload`` writes such a key without a restart, ``never`` refuses it
+    + restart_units: units whose docker clients, and so their containers, a restart may end
     + staying: runtimes whose entries stay as they are, declared or not
 
     Raises ``Problem`` if the file is not valid, or dockerd could not work with the result.
@@ -141,10 +146,11 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     missing = _missing(before, owned, if_absent or {}, owner)
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
     merged = merge(before, owned, paths, owner=owner)
-    plan = plan_merged(node, merged, paths, ours={*paths, *owned.of(owner)}, restart=restart)
+    ours = {*paths, *owned.of(owner)}
+    plan = plan_merged(node, merged, paths, ours=ours, restart=restart, restart_units=restart_units)
     if spared:
         _refuse_lost_ports(plan)
-    return replace(plan, spared=spared)
+    return replace(plan, spared=spared, restart_units=tuple(restart_units))
 
 
 class Planning(Protocol):
@@ -198,13 +204,14 @@ def _how_to_free(lost: Collection[str], *, keep_running: bool) -> str:
     )
 
 
-def plan_merged(
+def plan_merged(  # noqa: PLR0913 - all but three are keywords
     node: Node,
     merged: Merge,
     paths: Mapping[Path, Json],
     *,
     ours: Collection[Path],
     restart: Restart = "auto",
+    restart_units: Collection[str] = (),
 ) -> Plan:
     """
     Return the plan that writes a merged file and applies it.
@@ -213,11 +220,10 @@ def plan_merged(
     + ours: paths that must be in effect afterwards, in addition to those that change
     """
     before, owned = current_text(node), owned_by_us(node)
-    after_value = {} if merged.text is None else JsonText(merged.text).value
-    refuse(node, after_value, paths)
+    refuse(node, after_value := _value(merged.text), paths)
     needs, started = _needs(node, before, merged, ours), known(node, Force.RESTART)
-    action = _action(node, needs, restart)
-    _refuse_harm(node, action, {} if before is None else JsonText(before).value, after_value, ours)
+    action = _action(node, needs, restart, restart_units)
+    _refuse_harm(node, action, _value(before), after_value, ours)
     unapplied = () if action is Force.RESTART else _unapplied(needs, started, after_value)
     return Plan(
         before=before,
@@ -252,8 +258,6 @@ def _refuse_harm(
         refuse_firewall_change(node, new)
     if action is not Force.NOTHING:
         refuse_moving(node, old, new)
-    if action is Force.RESTART:
-        refuse_loss(node)
 
 
 def _refuse_lost_ports(plan: Plan) -> None:
@@ -292,7 +296,7 @@ def current_text(node: Node) -> str | None:
 def _missing(
     text: str | None, owned: Owned, if_absent: Mapping[str, Json], owner: str
 ) -> dict[str, Json]:
-    there = {} if text is None else JsonText(text).value
+    there = _value(text)
     ours = {path[0] for path in owned.of(owner)}
     missing = {key: value for key, value in if_absent.items() if key not in there or key in ours}
     # log-opts belong to one driver: another driver refuses them, and then dockerd does not start.
@@ -308,8 +312,8 @@ def _needs(
     node: Node, before: str | None, merged: Merge, ours: Collection[Path]
 ) -> dict[Force, list[str]]:
     """Return the paths that are not in effect yet, by the force that applies them."""
-    old = {} if before is None else JsonText(before).value
-    new = {} if merged.text is None else JsonText(merged.text).value
+    old = _value(before)
+    new = _value(merged.text)
     needs: dict[Force, list[str]] = {Force.RELOAD: [], Force.RESTART: []}
     for path in sorted(_touched(old, new) | set(ours)):
         if not in_force(node, path, at(new, path)):
@@ -317,11 +321,18 @@ def _needs(
     return needs
 
 
-def _action(node: Node, needs: Mapping[Force, list[str]], restart: Restart) -> Force:
-    """Return the least force that applies everything, limited to what ``restart`` allows."""
+def _action(
+    node: Node,
+    needs: Mapping[Force, list[str]],
+    restart: Restart,
+    restart_units: Collection[str],
+) -> Force:
+    """Return the least force that applies everything. Raises ``Problem`` if it is not allowed."""
     needed = max((force for force, names in needs.items() if names), default=Force.NOTHING)
-    if needed is Force.RELOAD and restart == "auto" and _loses_by_reload(node):
+    if needed is Force.RELOAD and restart == "auto" and _loses_by_reload(node, restart_units):
         return Force.RESTART
+    if needed is Force.RESTART and restart == "auto":
+        refuse_loss(node, restart_units)
     if needed is not Force.RESTART or restart == "auto":
         return needed
     if restart == "never":
@@ -334,9 +345,10 @@ def _action(node: Node, needs: Mapping[Force, list[str]], restart: Restart) -> F
     return Force.RELOAD if needs[Force.RELOAD] else Force.NOTHING
 
 
-def _loses_by_reload(node: Node) -> bool:
+def _loses_by_reload(node: Node, restart_units: Collection[str]) -> bool:
     """Return True if a reload loses something that a restart keeps."""
-    return lost_at_reload(node) is not None and can_live_restore(node)
+    keeps = can_live_restore(node) and not ends_units(node, restart_units)
+    return keeps and lost_at_reload(node) is not None
 
 
 def _unapplied(
@@ -386,7 +398,7 @@ def _touched(old: Mapping[str, Json], new: Mapping[str, Json]) -> set[Path]:
 def _neutral(before: str | None, after: str | None, owned: Owned, node: Node) -> str | None:
     """Return ``after`` with neutral values for the keys that it removes; None if none needs one."""
     neutral = neutral_values(dockerd_version(node))
-    old = {} if before is None else JsonText(before).value
+    old = _value(before)
     document = JsonText(EMPTY if after is None else after)
     were = {*old, *(from_pointer(name)[0] for name in owned.paths)}
     gone = [key for key in neutral if key in were and key not in document.value]
@@ -401,3 +413,8 @@ def _neutral(before: str | None, after: str | None, owned: Owned, node: Node) ->
 def dump(value: object) -> str:
     """Return one line of JSON with a newline, the form of our records on the node."""
     return json.dumps(value, separators=(",", ":")) + "\n"
+
+
+def _value(text: str | None) -> Mapping[str, Json]:
+    """Return the object in daemon.json, an empty one for no file."""
+    return {} if text is None else JsonText(text).value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from pyinfra_gvisor.daemon_json.cold_start import (
     address_pools,
@@ -82,7 +82,38 @@ def can_live_restore(node: Node) -> bool:
     return not _in_swarm(node) and "live-restore" not in _given(node)
 
 
-def refuse_loss(node: Node) -> None:
+def ends_units(node: Node, restart_units: Collection[str]) -> bool:
+    """Return True if a restart ends containers because of systemd; see ``refuse_loss``."""
+    return bool(node.units.killed or node.units.ending(restart_units))
+
+
+def refuse_loss(node: Node, restart_units: Collection[str]) -> None:
+    """
+    Raise ``Problem`` if a restart would end running containers.
+
+    + restart_units: units whose docker clients, and so their containers, may end
+    """
+    _refuse_dead_restore(node)
+    unit = node.supervisor.unit
+    if killed := node.names_of(node.units.killed):
+        raise Problem(
+            f"a restart of dockerd would end running containers: their shims belong to {unit}, and "
+            "systemd would kill them with dockerd",
+            got=", ".join(killed),
+            todo=f"run systemctl edit {unit} there, and set KillMode=process in [Service], as "
+            "Docker's own unit does; then run again",
+        )
+    if ending := node.units.ending(restart_units):
+        raise Problem(
+            "a restart of dockerd would end the docker clients of these units, and so perhaps "
+            "their containers",
+            got=", ".join(ending),
+            todo="stop these units first; or name those that may end in gvisor_restart_units; or "
+            'write the keys without a restart: gvisor_restart = "reload"',
+        )
+
+
+def _refuse_dead_restore(node: Node) -> None:
     """Raise ``Problem`` if a restart would end running containers because of no live-restore."""
     running = [container.name for container in node.containers]
     live = node.info is not None and node.info.live_restore

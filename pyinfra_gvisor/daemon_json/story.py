@@ -43,7 +43,7 @@ def touched_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
     if plan.left:
         lines.append(f"changed by somebody else, left as they are: {', '.join(plan.left)}")
     if plan.action is Force.RESTART:
-        lines += [*_running(node, wait_s), *_ports(plan, node)]
+        lines += [*_running(node, wait_s), *_units(node), *_ports(plan, node)]
     elif plan.action is Force.RELOAD:
         lines += _forgotten(node)
     lines += _default_runtime(plan)
@@ -189,11 +189,25 @@ def _unreachable(node: Node) -> list[str]:
 
 def _running(node: Node, wait_s: int) -> list[str]:
     """Return which containers keep running, and for which the restart waits."""
-    running = [item.name for item in node.containers if not item.auto_remove]
-    ended = [item.name for item in node.containers if item.auto_remove]
+    staying = [item for item in node.containers if item.name not in node.units.containers]
+    running = [item.name for item in staying if not item.auto_remove]
+    ended = [item.name for item in staying if item.auto_remove]
     lines = [f"containers that keep running: {', '.join(running)}"] if running else []
     if ended:
         lines.append(
             f"--rm containers, which the restart waits for up to {wait_s} s: {', '.join(ended)}"
         )
+    return lines
+
+
+def _units(node: Node) -> list[str]:
+    """Return which units end with the restart, and which of those that depend on dockerd do not."""
+    lines = []
+    if attached := node.units.attached:
+        ended = [
+            f"{unit} ({', '.join(names)})" if names else unit for unit, names in attached.items()
+        ]
+        lines.append(f"units that end, perhaps with their containers: {', '.join(ended)}")
+    if alone := node.units.left_alone:
+        lines.append(f"units that depend on dockerd, and are not restarted: {', '.join(alone)}")
     return lines

@@ -153,12 +153,14 @@ def _claim(plan: Plan, owned: Owned, *texts: str | None) -> Owned:
 
 
 def _declared(plan: Plan, value: Mapping[str, Json]) -> dict[str, str]:
-    """Return what dockerd must show after the change; empty for what we do not declare."""
+    """Return what must be true before a restart, and what dockerd must show after the change."""
     runtimes = _runtimes(value, plan.owned)
     owned = {from_pointer(name)[0] for name in plan.owned.paths}
     off = "false" if plan.action is Force.RESTART and plan.live_restore else ""
     live_restore = value.get("live-restore")
     return {
+        "units_program": program("scripts/units.pl"),
+        "restart_units": f" {' '.join(plan.restart_units)} ",
         "leaving": "\n".join(f",{json.dumps(name, ensure_ascii=False)}]" for name in plan.leaving),
         "runtimes": " ".join(f"{name}={entry['path']}" for name, entry in runtimes.items()),
         "live_restore": off if live_restore is None else str(live_restore).lower(),

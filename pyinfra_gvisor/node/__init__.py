@@ -26,6 +26,7 @@ from pyinfra_gvisor.node.installed import (
 from pyinfra_gvisor.node.places import Place, UnacceptedImage, read_places
 from pyinfra_gvisor.node.reach import Reach, read_reach
 from pyinfra_gvisor.node.records import Unusable, read_records
+from pyinfra_gvisor.node.units import Units, read_units
 from pyinfra_gvisor.node_files import RECORDS_DIR
 from pyinfra_gvisor.parts import NAMES, members
 from pyinfra_gvisor.parts.state import PartState, R, one
@@ -38,7 +39,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
-    *("writer", "place", "unaccepted", "preview", "not_executable", "sealed"),
+    *("writer", "place", "unaccepted", "preview", "not_executable", "sealed", "beside"),
     *("foreign_runsc", "foreign_shim", "gvisor_variable"),
     *NAMES,
 )
@@ -132,6 +133,7 @@ class Node(Reading):
     gvisor_variables: tuple[str, ...] = ()
     containers: tuple[Container, ...] = ()
     reach: Reach = Reach()
+    units: Units = Units()
     writers: tuple[str, ...] = ()
     pending: bool = False
     unheard: bool = False
@@ -222,6 +224,7 @@ def state_script(
         "node_state",
         parts=" ".join(f"{name}_state" for name in (*NAMES, *(["preview"] if preview else []))),
         docker_program=asks,
+        units_program=program("scripts/units.pl"),
         textfile_dir=textfile_dir or "",
         proof_image=proof_image or "",
         **variables,
@@ -284,6 +287,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
         containers=read_containers(lists["process"], lists["container"], ground),
         **_places(values, lists),
         reach=read_reach(lists["reach"]),
+        units=read_units(lists["beside"]),
         **_looked_for(values),
         parts=parts,
         **_ours(values),

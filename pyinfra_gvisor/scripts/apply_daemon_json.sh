@@ -88,6 +88,7 @@ prepare() {
     if [ "$(sha256_of "$staged/old")" != "$expect_sha256" ]; then die "the file has just changed; run again"; fi
     check_node
     validate
+    if [ "$action" = restart ] && ! check_units; then die "$reason"; fi
     if [ "$action" = restart ] && ! wait_for_ephemeral; then
         die "a restart of dockerd would end the --rm containers $(ephemeral), which still run after $wait_s s"
     fi
@@ -112,7 +113,8 @@ same_dockerd() { [ "$(identity)" = "$(cat "$work/dockerd")" ]; }
 restart_with() { # final on off: restart with this file; live-restore is on until dockerd answers
     first=$1
     if [ -e "$staged/$2" ]; then first=$2; fi
-    if [ "$can_live_restore" = yes ] && answers && ! live_restore_is true; then
+    # a dockerd that does not run would be started by systemd's socket, with the file as it is now
+    if [ "$can_live_restore" = yes ] && service_runs && answers && ! live_restore_is true; then
         # reload the old file with live-restore on: the new file would apply by half
         if [ -e "$staged/old_on" ]; then put old_on || return 1; fi
         if ! reload_dockerd || ! within 15 live_restore_is true; then
@@ -126,7 +128,7 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
             reason="a restart of dockerd would end the --rm containers $(ephemeral), which still run after $wait_s s"
             return 1
         }
-        snapshot || return 1
+        check_units && snapshot || return 1
     fi
     step "restart $1" && put "$first" || return 1
     hold_ports || true # a short interruption of published ports is no reason to stop
@@ -138,6 +140,7 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
         reason="the Docker API did not answer within $timeout_s s"
         return 1
     }
+    dockerd_time > "$work/back" || true # without this time no container counts as ended later
     release_ports || note "could not remove the firewall rules that held published ports open (chain $held_chain, table $held_table)"
     put_back_scripts || return 1
     if [ "$first" = "$1" ]; then return 0; fi

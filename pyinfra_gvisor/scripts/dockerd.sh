@@ -1,10 +1,12 @@
 #!/bin/sh
 # Asks and watches dockerd. Comes after service_*.sh, before the scripts that use its functions.
-# Variables: timeout_s, runtimes, live_restore, default_runtime, work, began.
+# Variables: timeout_s, runtimes, live_restore, default_runtime, work, began; for check_units: unit, units_program,
+# restart_units (units that may end, with a space before and after each).
 set -eu
 : "${timeout_s:?}" "${runtimes?}" "${live_restore?}" "${default_runtime?}"
 
 accepted=no refused=no # whether dockerd has accepted or refused a reload
+spared=' ' # containers of units that may end, with a space before and after each: a restart may end these
 
 docker_quick() { timeout 10 docker "$@"; }
 
@@ -84,37 +86,65 @@ running() { # prints "id pid restart-count name" for each running container
     if [ -n "$ids" ]; then docker_quick inspect --format '{{.Id}} {{.State.Pid}} {{.RestartCount}} {{.Name}}' $ids; fi
 }
 
-snapshot() { dockerd_time > "$work/since" && running > "$work/running"; }
+snapshot() {
+    running > "$work/all" || return 1
+    while read -r container pid restarts name; do
+        if ! is_spared "${name#/}"; then say "$container $pid $restarts $name"; fi
+    done < "$work/all" > "$work/running"
+}
+
+is_spared() { case "$spared" in *" $1 "*) ;; *) return 1 ;; esac }
+
+# Fails if systemd would end containers together with dockerd; then reason says which. The plan was refused for the
+# same, but a unit may have come since.
+check_units() {
+    spared=' '
+    if [ ! -d /run/systemd/system ]; then return 0; fi
+    reason="units that depend on dockerd cannot be listed"
+    perl -e "$units_program" "$unit" > "$work/units" || return 1
+    while read -r _ kind name containers; do
+        case "$kind:$restart_units" in
+            killed:*) reason="a restart of dockerd would end container $name, whose shim systemd would kill" && return 1 ;;
+            attached:*" $name "*) spared="$spared$containers " ;;
+            attached:*) reason="a restart of dockerd would end the docker client of $name, and so perhaps its container" && return 1 ;;
+        esac
+    done < "$work/units"
+    reason=''
+}
 
 # Succeeds if every container that ran still runs as the same process. Containers in a crash loop do not count, nor
-# those that somebody has stopped or removed in the meantime. Otherwise lost is the name of the first one.
+# those that ended after the restart by themselves or by others. Otherwise lost is the name of the first one.
 none_lost() {
     lost=''
     running > "$work/now" || return 1
     while read -r container pid restarts name; do
         if [ "$restarts" -gt 0 ] || grep -q "^$container $pid " "$work/now"; then continue; fi
-        if ended_by_others "$container"; then continue; fi
+        if ended_later "$container"; then continue; fi
         lost=${name#/}
         return 1
     done < "$work/running"
 }
 
-ended_by_others() { # container: true if it was removed or sent a signal. One that dockerd loses gets none
-    if ! docker_quick inspect --format '{{.Id}}' "$1" > /dev/null 2>&1; then
-        answers
-        return
-    fi
-    told=$(docker_quick events --since "$(cat "$work/since")" --until "$(dockerd_time)" \
-        --filter "container=$1" --filter event=kill --format '{{.Action}}') || return 1
-    [ -n "$told" ]
+# container: true if it was sent a signal, was removed, or ended with 0, since the new dockerd answers. That dockerd
+# does not know earlier events. One that ended before was ended by the restart, or by systemd because of it.
+ended_later() {
+    if [ ! -s "$work/back" ]; then return 1; fi
+    docker_quick events --since "$(cat "$work/back")" --until "$(dockerd_time)" --filter "container=$1" \
+        --filter event=kill --filter event=destroy --filter event=die \
+        --format '{{.Action}} {{.Actor.Attributes.exitCode}}' > "$work/told" || return 1
+    grep -qE '^(kill|destroy)|^die 0$' "$work/told"
 }
 
 ephemeral() { # prints the names of running containers that a restart of dockerd would end (--rm)
     ids=$(docker_quick ps -q) || return 1
     # shellcheck disable=SC2086
-    if [ -n "$ids" ]; then
-        docker_quick inspect --format '{{if .HostConfig.AutoRemove}}{{.Name}}{{end}}' $ids | grep . | tr -d / | tr '\n' ' ' | sed 's/ $//' || true
-    fi
+    if [ -z "$ids" ]; then return 0; fi
+    # shellcheck disable=SC2086
+    found=$(docker_quick inspect --format '{{if .HostConfig.AutoRemove}}{{.Name}}{{end}}' $ids) || true
+    before=''
+    for name in $found; do
+        if ! is_spared "${name#/}"; then printf '%s%s' "$before" "${name#/}" && before=' '; fi
+    done
 }
 
 no_ephemeral() { names=$(ephemeral) && [ -z "$names" ]; }

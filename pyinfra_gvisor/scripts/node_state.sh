@@ -2,7 +2,7 @@
 # Prints everything that a deploy decides on, one "key value" a line. Changes nothing. Starts few processes, to
 # cost a small node little time.
 # Variables: textfile_dir and proof_image (a directory and an image to check for; may be empty), parts (functions
-# that print the state of parts).
+# that print the state of parts), units_program (units.pl).
 set -u
 export LC_ALL=C
 daemon_json=/etc/docker/daemon.json
@@ -112,6 +112,10 @@ of_init_script() { # true if the init script started this dockerd: it cannot sto
     if [ -z "$pid" ] || [ -e /run/openrc/started/docker ] || [ -e /var/lock/subsys/docker ]; then return 0; fi
     if [ -r /run/docker-ssd.pid ]; then read -r by_script < /run/docker-ssd.pid || [ -n "$by_script" ]; fi
     [ "$by_script" = "$pid" ]
+}
+
+units_beside() {
+    if [ -d /run/systemd/system ] && command -v perl > /dev/null; then perl -e "$units_program" "$unit"; fi
 }
 
 # Prints the options of dockerd's next start. If dockerd runs, only files that changed since its start count: its
@@ -299,6 +303,7 @@ tools() { # prints which of the programs are installed that fetch and unpack a r
 machine
 dockerd_process
 supervisor
+units_beside
 next_start
 change_times
 daemon_json_file

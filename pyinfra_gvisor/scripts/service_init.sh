@@ -15,6 +15,8 @@ service_reload() { # Debian's init script has no reload
     [ -n "$service_pid" ] && kill -HUP "$service_pid"
 }
 
+service_runs() { [ -n "$(service_pid)" ]; }
+
 service_restart() {
     service_old=$(service_pid) service_before=" $(service_processes) "
     service_until=$(($(seconds) + timeout_s))

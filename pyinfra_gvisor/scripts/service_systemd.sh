@@ -9,27 +9,33 @@ service_reload() { # a unit without ExecReload cannot be reloaded; dockerd itsel
     timeout 30 systemctl reload "$unit" || systemctl kill --kill-who=main --signal=HUP "$unit"
 }
 
+# systemd would stop units that require dockerd's unit, are bound to it or are part of it, and with them their
+# containers. A job that ignores dependencies leaves them alone: tried with systemd 252 and 257.
+alone=--job-mode=ignore-dependencies
+
+service_runs() { [ "$(systemctl is-active "$unit")" = active ]; }
+
 service_restart() {
     # systemd refuses a fourth start within a minute; this may be the fourth
     systemctl reset-failed "$unit" || true
-    service_bounded restart && return 0
-    if [ "$service_code" != 124 ]; then return 1; fi # 124: timeout(1) ended it
+    case "$(systemctl is-active "$unit")" in
+        # stops no other unit, and starts dockerd's socket, which systemd may have given up as well
+        inactive | failed) service_bounded start && return 0 ;;
+        *) service_bounded restart "$alone" && return 0 ;;
+    esac
     if [ "$(systemctl is-active "$unit")" = deactivating ]; then
         service_kill # the old process did not end; once it does, systemd starts the new one
-        service_bounded restart && return 0
+        service_bounded restart "$alone" && return 0
     fi
-    # A start of Docker's unit may hang forever (TimeoutStartSec=0). Stopped first, as Restart= would start it again.
-    systemctl stop --no-block "$unit" || true
+    # Stopped before Restart= starts it again, which would restart the units that depend on it. A start of Docker's
+    # unit may also hang forever (TimeoutStartSec=0).
+    systemctl stop --no-block "$alone" "$unit" || true
     service_kill
-    timeout 20 systemctl stop "$unit" || true
+    timeout 20 systemctl stop "$alone" "$unit" || true
     return 1
 }
 
-service_bounded() { # command for systemctl: runs it with the time limit; sets service_code
-    service_code=0
-    timeout "$timeout_s" systemctl "$1" "$unit" || service_code=$?
-    return "$service_code"
-}
+service_bounded() { timeout "$timeout_s" systemctl "$@" "$unit"; }
 
 service_kill() { # not all processes of the unit: the shims of running containers may be among them
     for service_who in main control; do

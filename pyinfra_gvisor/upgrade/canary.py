@@ -7,7 +7,7 @@ runs after the switch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from pyinfra_gvisor.daemon_json.merge import CANARY
@@ -33,13 +33,19 @@ def canaries(node: Node, version: str, profiles: Mapping[str, Runtime]) -> dict[
 
 
 def plan_canaries(
-    node: Node, version: str, profiles: Mapping[str, Runtime], *, restart: Restart = "auto"
+    node: Node,
+    version: str,
+    profiles: Mapping[str, Runtime],
+    *,
+    restart: Restart = "auto",
+    restart_units: Collection[str] = (),
 ) -> Plan:
     """
     Return the plan that registers ``profiles`` (by temporary name) for ``version``.
 
     + restart: as for ``plan_daemon_json``. dockerd is restarted only if it loses something at a
       reload
+    + restart_units: as for ``plan_daemon_json``
 
     Without profiles the plan removes all temporary runtimes. Raises ``Problem`` if daemon.json is
     not valid, or dockerd could not work with the result.
@@ -49,4 +55,7 @@ def plan_canaries(
         for name, profile in profiles.items()
     }
     wanted: dict[str, Json] = {"runtimes": entries} if entries else {}
-    return replace(plan_daemon_json(node, wanted, owner=CANARY, restart=restart), temporary=True)
+    plan = plan_daemon_json(
+        node, wanted, owner=CANARY, restart=restart, restart_units=restart_units
+    )
+    return replace(plan, temporary=True)

@@ -35,7 +35,7 @@ hook = {hook!r}
 transaction.script = lambda *names, **values: whole(*names, **values).replace(
     "\\nbegan=", "\\n" + hook + "began=", 1
 )
-docker.daemon_json(wanted={wanted!r}, owner="faults", timeout_s={timeout_s}, wait_s=20)
+docker.daemon_json(wanted={wanted!r}, owner="faults", wait_s=20, **{others!r})
 """
 PAUSE = """
 mode=${{1:-}}
@@ -88,17 +88,17 @@ class Faults:
         self.running, self.before = processes(self.node), live(self.node)
 
     def run(
-        self, wanted: Mapping[str, Any], *, step: str = "", hook: str = "", timeout_s: int = 30
+        self, wanted: Mapping[str, Any], *, step: str = "", hook: str = "", **others: Any
     ) -> Outcome:
-        """Run the change and wait for its end."""
-        deploy = self._deploy(wanted, step, hook, timeout_s)
+        """Run the change and wait for its end; ``others`` are arguments of the operation."""
+        deploy = self._deploy(wanted, step, hook, others)
         return self.fleet.run(self.name, deploy=deploy, data={})
 
     def start(
-        self, wanted: Mapping[str, Any], *, step: str = "", hook: str = "", timeout_s: int = 30
+        self, wanted: Mapping[str, Any], *, step: str = "", hook: str = "", **others: Any
     ) -> subprocess.Popen[str]:
         """Start the change; with ``step`` it stops before this step."""
-        deploy = self._deploy(wanted, step, hook, timeout_s)
+        deploy = self._deploy(wanted, step, hook, others)
         controller = self.fleet.start(self.name, {}, deploy=deploy)
         if step:
             wait_for(self.node, "test -e /run/at-step")
@@ -108,10 +108,13 @@ class Faults:
         """Let the stopped change continue."""
         self.node.exec("rm", "-f", "/run/at-step")
 
-    def _deploy(self, wanted: Mapping[str, Any], step: str, hook: str, timeout_s: int) -> str:
+    def _deploy(
+        self, wanted: Mapping[str, Any], step: str, hook: str, others: Mapping[str, Any]
+    ) -> str:
         path = self.fleet.directory / f"faults-{next(NUMBERS)}.py"
         pause = PAUSE.format(step=step) if step else ""
-        path.write_text(_DEPLOY.format(hook=pause + hook, wanted=wanted, timeout_s=timeout_s))
+        given = {"timeout_s": 30, **others}
+        path.write_text(_DEPLOY.format(hook=pause + hook, wanted=wanted, others=given))
         return str(path)
 
     def assert_sound(self, wanted: Mapping[str, Any], *, lost: tuple[str, ...] = ()) -> None:

@@ -21,6 +21,7 @@ from tests.node.faults import (
     wait_for,
 )
 from tests.node.transactions import last_run
+from tests.node.unit_files import units
 
 pytestmark = pytest.mark.slow
 
@@ -73,16 +74,18 @@ def test_a_key_that_fails_at_a_cold_start_only_is_undone(
 ) -> None:
     faults = broken(name)
     wanted = restarting(faults.before)
+    with units(faults.node, stack="Requires", part="PartOf"):
+        faults.remember()
 
-    outcome = faults.run({**wanted, **COLD_START})
+        outcome = faults.run({**wanted, **COLD_START})
 
-    assert outcome.code == 1
-    assert "dockerd did not start; rolling back" in outcome.stderr
-    assert "dockerd's log: " in outcome.stderr
-    assert "address already in use" in outcome.stderr
-    assert last_run(faults.node)["result"] == "reverted"
-    assert live(faults.node) == faults.before
-    faults.assert_sound(wanted)
+        assert outcome.code == 1
+        assert "dockerd did not start; rolling back" in outcome.stderr
+        assert "dockerd's log: " in outcome.stderr
+        assert "address already in use" in outcome.stderr
+        assert last_run(faults.node)["result"] == "reverted"
+        assert live(faults.node) == faults.before
+        faults.assert_sound(wanted)
 
 
 @pytest.mark.parametrize("name", VERSIONS[1:])

@@ -17,7 +17,10 @@ from tests.unit.answers import node
 from tests.unit.node_script import process
 from tests.unit.shells import replaced, run, stub, toolbox
 
-FUNCTIONS = ("service_reload", "service_restart", "service_log", "service_name")
+FUNCTIONS = (
+    *("service_reload", "service_restart", "service_runs"),
+    *("service_log", "service_name"),
+)
 OLD, NEW = 'level=error msg="old"\n', 'level=info msg="new"\nlevel=fatal msg="no luck"\n'
 BELOW = """
 seconds() { read -r up _ < /proc/uptime; printf '%s\\n' "${up%.*}"; }
@@ -69,34 +72,42 @@ def test_a_part_says_which_variable_it_misses(name: str) -> None:
     assert "timeout_s" in run(script(name, unit="")).stderr
 
 
-def systemctl(tools: Path, restart: str) -> Path:
+ALONE = "--job-mode=ignore-dependencies"
+ENDED = [
+    f"stop --no-block {ALONE} a.service",
+    "kill --kill-who=main --signal=KILL a.service",
+    "kill --kill-who=control --signal=KILL a.service",
+    f"stop {ALONE} a.service",
+]
+
+
+def systemctl(tools: Path, restart: str, state: str = "activating") -> Path:
     """A systemctl that notes what it is told; ``restart`` is what it does then."""
     told = tools.parent / "told"
-    cases = f"restart) {restart} ;; is-active) echo activating ;;"
+    cases = f"restart | start) {restart} ;; is-active) echo {state} ;;"
     stub(tools, "systemctl", f'echo "$*" >> {told}\ncase "$1" in {cases} esac')
     return told
 
 
 @pytest.mark.parametrize(
-    ("restart", "code", "stopped"),
+    ("restart", "state", "verb", "ended"),
     [
-        pytest.param("exit 0", 0, False, id="starts"),
-        pytest.param("exit 1", 1, False, id="fails"),
-        pytest.param("exec sleep 60", 1, True, id="hangs"),
+        pytest.param("exit 0", "active", f"restart {ALONE}", [], id="starts"),
+        pytest.param("exit 1", "active", f"restart {ALONE}", ENDED, id="fails"),
+        pytest.param("exec sleep 60", "activating", f"restart {ALONE}", ENDED, id="hangs"),
+        pytest.param("exit 0", "failed", "start", [], id="does-not-run"),
     ],
 )
-def test_systemds_start_is_bounded_and_one_that_hangs_is_ended_for_good(
-    tools: Path, restart: str, code: int, stopped: bool
+def test_systemds_restart_is_bounded_reaches_no_other_unit_and_ends_a_start_that_fails(
+    tools: Path, restart: str, state: str, verb: str, ended: list[str]
 ) -> None:
-    told = systemctl(tools, restart)
+    told = systemctl(tools, restart, state)
 
     ran = run(part("service_systemd", unit="a.service") + "service_restart", path=tools)
 
-    said = told.read_text().splitlines()
-    assert ran.returncode == code
-    assert said[:2] == ["reset-failed a.service", "restart a.service"]
-    assert ("stop a.service" in said) is stopped
-    assert ("kill --kill-who=main --signal=KILL a.service" in said) is stopped
+    said = [line for line in told.read_text().splitlines() if not line.startswith("is-active")]
+    assert ran.returncode == (1 if ended else 0)
+    assert said == ["reset-failed a.service", f"{verb} a.service", *ended]
 
 
 def test_a_unit_that_cannot_be_reloaded_gets_the_signal(tools: Path) -> None:

@@ -1,0 +1,52 @@
+"""What systemd does to other units and to containers when dockerd's unit is restarted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from pydantic import Field
+
+from pyinfra_gvisor.models import Reading
+
+
+class Units(Reading):
+    """
+    Units that have to do with dockerd's, and containers whose shims systemd would kill.
+
+    + dependents: units that systemd stops and starts together with dockerd's unit
+    + attached: units of which a process is a docker client that ends when dockerd does, such as
+      ``docker run`` in the foreground; with the containers that these clients name
+    + killed: ids of containers whose shims end with dockerd's unit
+    """
+
+    dependents: tuple[str, ...] = ()
+    attached: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    killed: tuple[str, ...] = ()
+
+    def ending(self, allowed: Collection[str]) -> list[str]:
+        """Return the units whose docker clients a restart ends, without ``allowed``."""
+        return [name for name in self.attached if name not in allowed]
+
+    @property
+    def left_alone(self) -> list[str]:
+        """Return the units that depend on dockerd's unit, and that a restart leaves as they are."""
+        return [name for name in self.dependents if name not in self.attached]
+
+    @property
+    def containers(self) -> frozenset[str]:
+        """Return the containers that ``attached`` clients name."""
+        return frozenset(name for names in self.attached.values() for name in names)
+
+
+def read_units(lines: Sequence[str]) -> Units:
+    """Return what ``scripts/units.pl`` printed. Raises ``ValueError`` if a line is malformed."""
+    found: dict[str, list[str]] = {"dependent": [], "killed": []}
+    attached: dict[str, tuple[str, ...]] = {}
+    for line in sorted(lines):
+        kind, name, *containers = line.split(" ")
+        if kind == "attached":
+            attached[name] = tuple(dict.fromkeys((*attached.get(name, ()), *containers)))
+        else:
+            found[kind].append(name)
+    dependents, killed = (tuple(found[kind]) for kind in ("dependent", "killed"))
+    return Units(dependents=dependents, attached=attached, killed=killed)
