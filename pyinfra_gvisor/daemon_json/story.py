@@ -12,6 +12,11 @@ from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 _SECONDS = len("2026-11-29T15:40:43")
+_LATE = (
+    "--rm containers that start during the wait are waited for too. One that starts in the last "
+    "second ends: start no deployment meanwhile"
+)
+
 NEIGHBOURS_SINCE = (29,)
 """Seen: dockerd 20.10, 26.1 and 28.5 drop traffic from one bridge to another, 29.7 does not."""
 
@@ -197,7 +202,7 @@ def _running(node: Node, wait_s: int) -> list[str]:
         lines.append(
             f"--rm containers, which the restart waits for up to {wait_s} s: {', '.join(ended)}"
         )
-    return lines
+    return [*lines, _LATE]
 
 
 def _units(node: Node) -> list[str]:

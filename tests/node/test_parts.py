@@ -63,7 +63,9 @@ exec /usr/bin/mv "$@"
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Nodes of its own; on ``fitted`` is what parts need of a node."""
     with lab_of(f"{LAB}-fresh", NODES) as nodes:
-        sh(nodes["fitted"], "mount --make-rshared /; mkdir -m 0700 /var/lib/pyinfra-gvisor")
+        sh(nodes["fitted"], "mount --make-rshared /")
+        for node in nodes.values():  # has the list of changes, which stays
+            sh(node, "mkdir -m 0700 /var/lib/pyinfra-gvisor")
         yield Fleet(nodes, tmp_path_factory.mktemp("fresh"))
 
 

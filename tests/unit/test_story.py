@@ -77,6 +77,12 @@ def test_another_default_runtime_is_told_with_what_new_containers_get(
     assert lines == ([] if line is None else [f"{said}{line}"])
 
 
+LATE = (
+    "  --rm containers that start during the wait are waited for too. One that starts in the last "
+    "second ends: start no deployment meanwhile"
+)
+
+
 def test_a_restart_says_why_and_which_containers_it_touches_and_how() -> None:
     containers = [Running("app", pid=2), Running("job", pid=3, auto_remove=True)]
 
@@ -89,13 +95,15 @@ def test_a_restart_says_why_and_which_containers_it_touches_and_how() -> None:
         "  running docker exec, attach, logs -f and builds will end",
         "  containers that keep running: app",
         "  --rm containers, which the restart waits for up to 300 s: job",
+        LATE,
     ]
 
 
 def test_without_containers_a_restart_names_none() -> None:
     lines = told(RESTART)
 
-    assert not [line for line in lines if "kept running:" in line or "waited for" in line]
+    assert not [line for line in lines if "keep running:" in line or "waits for up to" in line]
+    assert lines[-1] == LATE
 
 
 def test_a_restart_that_stays_owed_says_so_and_touches_nobody() -> None:
