@@ -1,5 +1,5 @@
 """
-Refuse a run without hosts: pyinfra would run no deploy and exit with 0.
+Refuse a run without hosts, in which pyinfra runs no deploy and exits with 0, or with two of a name.
 
 ``config.py`` and ``inventories/group_data/all.py`` call this. Every run from a checkout reads one
 of them. Your own ``config.py`` can do the same:
@@ -30,11 +30,15 @@ from pyinfra.context import ctx_state
 from pyinfra_gvisor.drift.record import RECORD_PATH
 from pyinfra_gvisor.errors import Problem, sentence
 from pyinfra_gvisor.operations.closing import close_state
+from pyinfra_gvisor.preflight.names import refuse_same_names
 from pyinfra_gvisor.spelling import did_you_mean, near
+
+_MAKE = Inventory.make_hosts_and_groups
 
 
 def require_hosts() -> None:
-    """Make pyinfra exit with an error before it connects, if the run has no host."""
+    """Make pyinfra exit with an error before it connects, if no host or two of a name are given."""
+    require_names()
     if not ctx_state.isset() or RECORD_PATH in os.environ:
         return  # not pyinfra's command line, or the drift command, which checks this itself
     state: Any = ctx_state.get()
@@ -57,6 +61,21 @@ def require_hosts() -> None:
 
     # pyinfra has no callback before it connects, and none at all without hosts.
     state.init = init_with_hosts
+
+
+def require_names() -> None:
+    """Make inventories refuse two hosts of one name: pyinfra would keep only the last."""
+    # pyinfra merges their data before anybody else sees them.
+    setattr(Inventory, _MAKE.__name__, _make_with_names)
+
+
+def _make_with_names(inventory: Inventory, names: Any, groups: Any) -> None:
+    lists = {"all": names, **{group: members for group, (members, _) in groups.items()}}
+    try:
+        refuse_same_names(lists)
+    except Problem as problem:
+        raise PyinfraError(f"{sentence(str(problem))} No host was contacted.") from None
+    _MAKE(inventory, names, groups)
 
 
 class _Unreached(BaseStateCallback):

@@ -18,6 +18,7 @@ from pyinfra_cli.exceptions import CliError, UnexpectedExternalError
 from pyinfra_cli.inventory import make_inventory
 
 from pyinfra_gvisor.deploys.checks import operator_files, origin, settings_or_reasons
+from pyinfra_gvisor.deploys.hosts import require_names
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.preflight import settings_refusals
 
@@ -52,6 +53,7 @@ def _loaded(path: str) -> Inventory:
 
     Raises ``Problem`` if a file cannot be run, or has no host.
     """
+    require_names()
     sys.path.insert(0, str(Path.cwd()))  # as pyinfra_cli/cli.py of pyinfra 3.10
     try:
         with ctx_state.use(State()):

@@ -73,6 +73,19 @@ def test_a_run_from_another_directory_than_its_fleets_fails(
     assert ran.returncode == 1
 
 
+def test_a_run_over_two_hosts_of_one_name_fails(tmp_path: Path) -> None:
+    shutil.copy(cli.CHECKOUT / "config.py", tmp_path)
+    (tmp_path / "run.py").write_text(
+        'run = [("web", {"ssh_hostname": "192.0.2.1"}), ("web", {"ssh_hostname": "192.0.2.2"})]\n'
+    )
+
+    ran = cli.pyinfra(tmp_path, "run.py", DEPLOYS / "audit.py", "-y")
+
+    assert "two hosts called web: ssh_hostname differs (list run), got 192.0.2.1" in ran.stderr
+    assert "No host was contacted." in ran.stderr
+    assert ran.returncode == 1
+
+
 def test_a_run_over_an_inventory_that_is_not_there_fails(tmp_path: Path) -> None:
     shutil.copy(cli.CHECKOUT / "config.py", tmp_path)
 
