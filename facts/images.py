@@ -9,8 +9,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from pyinfra_gvisor.dispatch.pulled import Pulled, parse_pulled, pulled_script
 from pyinfra_gvisor.facts.asking import asked
-
-SOCKET = "/var/run/docker.sock"
+from pyinfra_gvisor.scripts import SOCKET
 
 
 class Images(FactBase[Pulled | None]):

@@ -15,15 +15,20 @@ from pyinfra_gvisor.releases.pins import contradicts, unpinned
 from pyinfra_gvisor.runtimes.dangers import dangers, told
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, flags_of, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, is_as_written, release_of
+from pyinfra_gvisor.scripts import SOCKET
 
 PROOF = f"{STATE_DIR}/proof.json"
 OLDEST_DOCKER = (20, 10)  # the oldest Docker that was tested
 
 
 def _no_docker(host: Audited) -> Iterator[Seen]:
-    if host.node.info is None:
-        why = host.node.docker_error or "no /var/run/docker.sock"
-        yield Seen("dockerd", cut(why))
+    if host.node.info is None and not host.node.engine_problem:
+        yield Seen("dockerd", cut(host.node.docker_error or f"no {SOCKET}"))
+
+
+def _other_engine(host: Audited) -> Iterator[Seen]:
+    if problem := host.node.engine_problem:
+        yield Seen(SOCKET, f"{problem.what}, got {problem.got}")
 
 
 def _old_docker(host: Audited) -> Iterator[Seen]:
@@ -169,6 +174,14 @@ ENGINE_RULES: tuple[Rule[Audited], ...] = (
         "Docker is missing or does not answer, so its containers cannot be checked",
         "Check systemctl status docker",
         _no_docker,
+    ),
+    Rule(
+        "docker-elsewhere",
+        Severity.CRITICAL,
+        "Another engine than the node's dockerd is asked, so the node's containers are not checked",
+        f"Give the other engine another socket, or have dockerd listen on {SOCKET}. Then restart "
+        "dockerd",
+        _other_engine,
     ),
     Rule(
         "docker-old",

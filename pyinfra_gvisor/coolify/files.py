@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from pyinfra_gvisor import scripts
 from pyinfra_gvisor.node_files import NodeFile, unit_text
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.scripts import part, script
 
 CONTAINER = "coolify"  # container_name in Coolify's own docker-compose.yml
 SOURCE_DIR = "/data/coolify/source"  # scripts/upgrade.sh of coollabsio/coolify
@@ -41,7 +41,7 @@ def patcher_text() -> str:
 
 def entry_text() -> str:
     """Return the script that the container runs before it starts anything else."""
-    return script("coolify_entry")
+    return part("coolify_entry")
 
 
 def idle_entry_text() -> str:

@@ -238,6 +238,11 @@ def _flags(node: Node, value: Mapping[str, Json], owned: Mapping[Path, Json]) ->
             )
 
 
+def _other_engine(node: Node, _value: Mapping[str, Json], _owned: Mapping[Path, Json]) -> None:
+    if node.engine_problem:
+        raise node.engine_problem
+
+
 def _in_swarm(node: Node) -> bool:
     return node.info is not None and node.info.swarm_active
 
@@ -257,6 +262,7 @@ def _flag(word: str) -> str:
 
 
 RULES: tuple[Callable[[Node, Mapping[str, Json], Mapping[Path, Json]], None], ...] = (
+    _other_engine,
     _reserved_runtime,
     _runtime_keys,
     _default_runtime,

@@ -211,7 +211,7 @@ def _checks(node: Node, plan: Plan, value: Mapping[str, Json]) -> str:
         for name, entry in _asked(plan, value).items()
     ]
     return (
-        f'validate_file() {{ dockerd --validate {flags} --config-file "$1"; }}\n'
+        f'validate_file() {{ "$program" --validate {flags} --config-file "$1"; }}\n'
         f"check_runtimes() {{\n{chr(10).join(asked) or ':'}\n}}\n"
     )
 

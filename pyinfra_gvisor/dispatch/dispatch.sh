@@ -3,11 +3,12 @@
 # and before the line that starts runsc, for calls that are about no container. Variables: marks (a directory of links
 # by container id: to the wrapper for sandboxes, or to "runc"), sandbox (that wrapper), builds (where runsc keeps the
 # state of build steps), aside (how the name of runc ends while a program of ours has its place).
-: "${marks:?}" "${sandbox:?}" "${builds:?}" "${aside:?}"
+: "${marks:?}" "${sandbox:?}" "${builds:?}" "${aside:?}" "${dockers_path?}"
 
 run_runc() { # pyinfra_gvisor_runc: where runc.sh has found runc itself, if it has handed the call on
     found=${pyinfra_gvisor_runc:-}
     unset pyinfra_gvisor_runc
+    PATH=$dockers_path
     IFS=:
     for directory in $PATH; do
         if [ -z "$found" ] && [ -f "$directory/runc$aside" ] && [ -x "$directory/runc$aside" ]; then found=$directory/runc$aside; fi

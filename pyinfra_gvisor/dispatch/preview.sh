@@ -1,8 +1,8 @@
 #!/bin/sh
-# Prints where each container would run after its next start. Comes before node_state.sh, which sets socket.
+# Prints where each container would run after its next start. Comes before node_state.sh.
 # Variable: preview_program (a program of perl, compressed with gzip and in base64: a command has 128 KiB at most).
 preview_state() {
-    if [ ! -S "$socket" ] || ! command -v perl > /dev/null; then return 0; fi
+    if [ ! -S "$docker_socket" ] || ! command -v perl > /dev/null; then return 0; fi
     echo 'preview asked'
-    printf '%s' "$preview_program" | base64 -d | gzip -d | perl - preview "$socket"
+    printf '%s' "$preview_program" | base64 -d | gzip -d | perl - preview "$docker_socket"
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.seal import Seal
-from pyinfra_gvisor.scripts import program, script
+from pyinfra_gvisor.scripts import PATH, part, program
 
 # All are root's alone, and empty after every boot.
 MARKS = "/run/pyinfra-gvisor/runtimes"  # links to the chosen runtimes, by container id
@@ -21,6 +21,9 @@ LIMIT_S = 60
 # How the name of runc ends while a program of ours has its place, and the program's second line.
 ASIDE = ".pyinfra-gvisor"
 MARK = "# pyinfra-gvisor has the place of runc."
+
+# For the programs that a wrapper itself runs. runc is looked for as dockerd would.
+FIXED_PATH = f"dockers_path=$PATH PATH={PATH}\n"
 
 _JUDGE = (
     "scripts/json.pl",
@@ -38,7 +41,7 @@ def judge_program() -> str:
 
 def seal_text() -> str:
     """Return the shell code of a runtime with a seal, before the line that starts runsc."""
-    return script("dispatch/call", "dispatch/seal", limit_s=LIMIT_S, mounts=MOUNTS)
+    return part("dispatch/call", "dispatch/seal", limit_s=LIMIT_S, mounts=MOUNTS)
 
 
 def seal_given(seal: Seal, judge: str) -> str:
@@ -57,7 +60,7 @@ def dispatch_text(sandbox: str) -> str:
     + sandbox: path of the wrapper that starts sandboxes
     """
     given = {"marks": MARKS, "sandbox": sandbox, "builds": BUILDS, "aside": ASIDE}
-    return script("dispatch/call", "dispatch/dispatch", limit_s=LIMIT_S, **given)
+    return FIXED_PATH + part("dispatch/call", "dispatch/dispatch", limit_s=LIMIT_S, **given)
 
 
 def runc_text(places: str, dispatcher: str, *, retired: bool) -> str:
@@ -68,7 +71,7 @@ def runc_text(places: str, dispatcher: str, *, retired: bool) -> str:
     + dispatcher: path of the default runtime's wrapper
     + retired: nothing new goes into a sandbox
     """
-    text = script(
+    text = part(
         "dispatch/call",
         "dispatch/runc",
         places=places,
@@ -76,7 +79,7 @@ def runc_text(places: str, dispatcher: str, *, retired: bool) -> str:
         dispatcher=dispatcher,
         retired="yes" if retired else "",
     )
-    return f"#!/bin/sh\n{MARK}\n{text}"
+    return f"#!/bin/sh\n{MARK}\n{FIXED_PATH}{text}"
 
 
 def dispatch_given(dispatch: Dispatch, seal: Seal | None, judge: str) -> str:

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pyinfra_gvisor.dispatch.shapes import SHAPES, Shape, shapes_of
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.redaction import SECRET_NAME
-from pyinfra_gvisor.scripts import program
+from pyinfra_gvisor.scripts import ENVIRONMENT, program
 
 END = "end of images"
 SHORT_ID = 12  # digits, as docker images shows them
@@ -133,7 +133,7 @@ class Pulled:
 
 def pulled_script(socket: str, wanted: Sequence[str] = ()) -> str:
     """
-    Return the shell command that prints them.
+    Return the shell program that prints them.
 
     + wanted: ids of images or containers, and names of containers, to print in any case
     """
@@ -141,7 +141,7 @@ def pulled_script(socket: str, wanted: Sequence[str] = ()) -> str:
     names_of = ("dispatch/choose.pl", "dispatch/pulled.pl")
     text = program("scripts/json.pl", "scripts/docker_api.pl", *names_of)
     given = ("pulled", socket, SECRET_NAME, "\n".join(names), "\n".join(wanted))
-    return f"perl -e {shlex.join([text, *given])}\n"
+    return f"{ENVIRONMENT}perl -e {shlex.join([text, *given])}\n"
 
 
 def parse_pulled(output: Sequence[str]) -> Pulled:

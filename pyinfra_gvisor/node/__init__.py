@@ -10,10 +10,12 @@ from typing import Any, Literal
 from pydantic import Field, SerializeAsAny, field_validator
 
 from pyinfra_gvisor.changes import Change, parse_changes
+from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node.containers import Container, read_containers
 from pyinfra_gvisor.node.docker_info import DockerInfo
 from pyinfra_gvisor.node.dockerd_unit import Supervisor, next_arguments
+from pyinfra_gvisor.node.engine import Listener
 from pyinfra_gvisor.node.installed import (
     Manifest,
     Store,
@@ -40,7 +42,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
     *("writer", "place", "unaccepted", "preview", "not_executable", "sealed", "beside"),
-    *("foreign_runsc", "foreign_shim", "gvisor_variable"),
+    *("foreign_runsc", "foreign_shim", "gvisor_variable", "listens"),
     *NAMES,
 )
 
@@ -87,6 +89,7 @@ class Node(Reading):
     those that dockerd and containerd were started with, each after the program's name.
     ``runc_version`` is runc's own answer, for Docker 29, which does not name the version.
     ``no_core_scheduling`` is the error of a kernel without core scheduling, None if it has that.
+    ``listener`` is who answers at Docker's socket.
     ``writers`` are installed packages that write daemon.json by themselves. ``textfile_dir``: the
     directory that was asked for exists; None if none was asked for. ``proof_image``: the same of
     an image. ``tools`` are the installed programs that fetch and unpack releases. ``pending``: a
@@ -111,6 +114,7 @@ class Node(Reading):
     user: str = ""
     docker_client: str | None = None
     docker_error: str | None = None
+    listener: Listener = Listener()
     runc_version: str | None = None
     no_core_scheduling: str | None = None
     info: DockerInfo | None = None
@@ -175,6 +179,15 @@ class Node(Reading):
     def part(self, kind: type[R]) -> R:
         """Return the state of the part whose state has this type."""
         return one(self.parts, kind)
+
+    @property
+    def engine_problem(self) -> Problem | None:
+        """Return why we would ask another engine than this dockerd; None if we would not."""
+        if self.docker_client and self.docker_client.startswith("podman"):
+            todo = "remove the package podman-docker, and install Docker's own client"
+            return Problem("the command docker is Podman", got=self.docker_client, todo=todo)
+        pid = self.dockerd.pid if self.dockerd else None
+        return self.listener.problem(pid, answers=self.info is not None)
 
     def names_of(self, ids: Iterable[str]) -> list[str]:
         """Return the names of running containers with these ids; for other ids, 12 characters."""
@@ -272,6 +285,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
     return Node(
         **_machine(values),
         docker_error=error,
+        listener=Listener.of(values.get("peer"), lists["listens"]),
         info=docker,
         dockerd=_dockerd(values),
         supervisor=Supervisor.of(values["supervisor"]),

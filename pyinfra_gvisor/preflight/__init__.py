@@ -22,6 +22,7 @@ from pyinfra_gvisor.runtimes.profiles import risks
 from pyinfra_gvisor.runtimes.unjudged import REMOVE, RULE, unjudged
 from pyinfra_gvisor.runtimes.wrappers import too_old
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
+from pyinfra_gvisor.scripts import SOCKET
 from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.wanted import planned
 
@@ -74,8 +75,8 @@ def refusals(node: Node, settings: Settings, ask: Ask) -> list[tuple[str, Proble
     controller. After an interrupted change daemon.json is not checked here, because that change is
     finished or undone first.
     """
-    if rights := rights_problem(node):  # other reasons would follow from it
-        return [("node", rights)]
+    if problem := rights_problem(node) or node.engine_problem:  # other reasons would follow
+        return [("node", problem)]
     found = [("node", problem) for problem in preflight(node, settings)]
     found += [("node", problem) for problem in absence_problems(node, settings)]
     found += controller_refusals(node, settings)
@@ -130,12 +131,12 @@ def engine_problem(node: Node, flavour: str) -> Problem | None:
 
     + flavour: ``gvisor_docker``
     """
-    if problem := rights_problem(node):
+    if problem := rights_problem(node) or node.engine_problem:
         return problem
     if node.info is not None or node.pending:  # after an interrupted change dockerd may be down
         return None
     if node.docker_client is not None or node.dockerd is not None:
-        why = node.docker_error or "no /var/run/docker.sock"
+        why = node.docker_error or f"no {SOCKET}"
         return Problem("dockerd does not answer", got=why, todo="run systemctl status docker there")
     if flavour == "present":
         return Problem(

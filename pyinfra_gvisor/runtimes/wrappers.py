@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.programs import (
+    FIXED_PATH,
     dispatch_given,
     dispatch_text,
     judge_program,
@@ -22,7 +23,7 @@ from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.runtimes.hardening import STRICT_SINCE, strict_flags
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, RuntimeEntry
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.scripts import part
 
 # The oldest release that was tried: it knows --overlay2, and uses any medium but "memory" as a
 # directory. Releases without an overlay write as with `none`.
@@ -89,10 +90,11 @@ def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
     command = [f"{RELEASES_DIR}/{release}/runsc", *flags, *runtime.flags]
     addresses = {"resolver": ADDRESS, "resolver6": ADDRESS6}
     seal = seal_text() if runtime.seal else ""
-    names = script("wrapper_dns", **addresses) if runtime.dns else ""
+    names = part("wrapper_dns", **addresses) if runtime.dns else ""
+    fixed = FIXED_PATH if seal or names else ""
     given = seal_given(runtime.seal, judge(release).path) if runtime.seal else ""
     start = f'exec {shlex.join(command)} "$@"\n'
-    return Wrapper(name, release, f"#!/bin/sh\n{seal}{names}{start}{given}")
+    return Wrapper(name, release, f"#!/bin/sh\n{fixed}{seal}{names}{start}{given}")
 
 
 def judge(release: str) -> Wrapper:

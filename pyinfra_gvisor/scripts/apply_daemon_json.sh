@@ -61,7 +61,8 @@ validate() {
 }
 
 accepts() { # file
-    if ! dockerd --help 2>&1 | grep -q -- --validate; then return 0; fi
+    program=$(dockerd_program)
+    if ! "$program" --help 2>&1 | grep -q -- --validate; then return 0; fi
     validate_file "$1" > "$work/said" 2>&1
 }
 

@@ -102,7 +102,6 @@ sub is_empty {
 }
 sub engines { # other engines, and shims of containers that this dockerd does not know
     my %known = @_;
-    my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/;
     my @found = grep { $_->{program} ne "dockerd" || $dockerd && $_->{pid} != $dockerd } candidates();
     # containers created since the first list are in the second
     %known = (%known, known_ids()) if grep { $_->{id} ne "" && !$known{$_->{id}} } @found;

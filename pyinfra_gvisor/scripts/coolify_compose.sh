@@ -14,6 +14,11 @@ compose_is_as_planned() {
         die "$compose" "the file has changed since it was read; it is left unchanged. Run again"
 }
 
+compose() ( # the plugin may be in root's own directory, where Coolify's upgrade finds it
+    unset DOCKER_CONFIG
+    LATEST_IMAGE=latest docker compose "$@"
+)
+
 takes() { # [file]: whether compose accepts Coolify's files with this one as docker-compose.custom.yml
     set -- ${1:+-f "$1"}
     if [ -f "$source_dir/docker-compose.postgres-upgrade.yml" ]; then # Coolify's upgrade adds this file last
@@ -24,12 +29,12 @@ takes() { # [file]: whether compose accepts Coolify's files with this one as doc
     done
     if [ $# = 0 ]; then return 0; fi
     if [ -f "$source_dir/.env" ]; then set -- --env-file "$source_dir/.env" "$@"; fi
-    LATEST_IMAGE=latest docker compose "$@" config -q
+    compose "$@" config -q
 }
 
 # If compose refuses the files, the next upgrade of Coolify leaves it down. Not checked if it refused them before.
 check_compose() { # the new file
-    if ! docker compose version > /dev/null 2>&1; then return 0; fi
+    if ! compose version > /dev/null 2>&1; then return 0; fi
     if said=$(takes "$1" 2>&1); then return 0; fi
     if [ -e "$compose" ]; then old=$compose; else old=; fi
     if ! takes "$old" > /dev/null 2>&1; then return 0; fi

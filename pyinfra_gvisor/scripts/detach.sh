@@ -28,7 +28,8 @@ dir=$(mktemp -d /run/pyinfra-gvisor/run.XXXXXX)
 echo $$ > "$dir/follower"
 printf '%s\n' "$text" > "$dir/run.sh"
 # The script records its exit code. The last of the two processes removes the directory.
-cat > "$dir/detached.sh" <<'END'
+printf 'export PATH=%s\n' "$PATH" > "$dir/detached.sh"
+cat >> "$dir/detached.sh" <<'END'
 echo $$ > "$1/pid"
 sh "$1/run.sh" > "$1/out" 2> "$1/err" && code=0 || code=$?
 echo "$code" > "$1/code.new" && mv "$1/code.new" "$1/code"

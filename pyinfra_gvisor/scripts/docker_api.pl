@@ -4,7 +4,7 @@
 use strict;
 use warnings;
 
-my $socket = $ARGV[1] // "/var/run/docker.sock";
+my $socket = $ARGV[1] // "";
 
 sub ask { # method, path, seconds: returns the code and the body of the answer
     my ($method, $path, $limit_s) = @_;
@@ -35,6 +35,14 @@ sub connected { # tries for some seconds: dockerd may be restarting
         sleep 1 if $try < 5;
     }
     die "connect: $!\n";
+}
+
+sub refuse_others { # who listens is in SO_PEERCRED: socket(7). systemd (1) may listen for dockerd
+    my ($peer) = unpack "i", getsockopt(connected(), 1, 17) // "";
+    open my $file, "<", "/run/docker.pid" or return; # dockerd is starting
+    my ($dockerd) = (<$file> // "") =~ /^(\d+)/;
+    return if !$dockerd || !defined $peer || $peer == 1 || $peer == $dockerd;
+    die "process $peer answers at $socket, but dockerd is process $dockerd\n";
 }
 
 sub json { return Json::decode($_[0]) }

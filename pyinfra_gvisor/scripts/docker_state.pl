@@ -3,14 +3,17 @@
 # Arguments: the socket; "yes" for what only an audit needs; names of the labels to print. Comes after process.pl and json.pl.
 use strict;
 my ($socket, $wide, %names) = (shift, shift);
+my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/;
 my %runs; # pids of the main processes of running containers
 @names{@ARGV} = (1) x @ARGV;
 my $value = $Json::value;
+my $peer; # the process that listens, from SO_PEERCRED: socket(7)
 sub get {
     my ($path) = @_;
     # AF_UNIX, SOCK_STREAM and sockaddr_un as numbers: loading Socket takes longer than everything else
     socket(my $s, 1, 1, 0) or die "socket: $!\n";
     connect($s, pack("S a*", 1, $socket)) or die "connect: $!\n";
+    $peer //= unpack "i", getsockopt($s, 1, 17) // "";
     syswrite($s, "GET $path HTTP/1.0\r\nHost: docker\r\n\r\n");
     local $/; my $answer = <$s> // "";
     my ($head, $body) = split /\r\n\r\n/, $answer, 2;
@@ -110,6 +113,16 @@ sub words { # the first line of a file; empty if the process has ended
     open(my $f, "<", $_[0]) or return "";
     return <$f> // "";
 }
+sub whole { local $/; return words($_[0]) }
+sub listener { # who listens for Docker's clients; if that is not dockerd itself, also on which sockets dockerd does
+    my $text = defined $peer ? "peer $peer " . (words("/proc/$peer/comm") || "?\n") : "";
+    return $text if !$dockerd || $peer && $peer == $dockerd;
+    my %open = map { (readlink // "") =~ /^socket:\[(\d+)\]\z/ ? ($1 => 1) : () } glob "/proc/$dockerd/fd/*";
+    return $text unless %open; # only root may know
+    my @table = split /\n/, whole("/proc/$dockerd/net/unix"); # proc_net(5)
+    my @paths = map { m{^\S+ \S+ \S+ 00010000 \S+ \S+ +(\d+) (/.*)} && $open{$1} ? $2 : () } @table;
+    return $text . "listens\n" . join "", map { "listens $_\n" } @paths;
+}
 sub sandboxes { # sandboxes that belong to none of these containers, with their age in seconds
     my %known = @_;
     my $text = "";
@@ -171,7 +184,7 @@ sub names { # names of running containers, by address
 sub parent { (words("/proc/$_[0]/stat") =~ /.*\) \S (\d+)/s)[0] // 0 } # a name may hold ")"
 sub proxies { # ports that docker-proxy serves
     my ($list) = @_;
-    my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/ or return "";
+    return "" unless $dockerd;
     my (%names, $text);
     return "" unless $list =~ /"PublicPort"/;
     for my $directory (glob "/proc/[0-9]*") {
@@ -265,6 +278,8 @@ sub runc { # runc's version, where Docker 29 does not report it: Ubuntu builds r
     my $default = ($top->{DefaultRuntime} // "") =~ /^"(?:runc|io\.containerd\.runc\.v2)"$/;
     my $tells = $default && ($top->{RuncCommit} // "") =~ /"ID":"v?\d+\.\d/;
     return "" if ($major < 29 || $tells) && !($wide && !$default);
+    my ($path) = $dockerd ? whole("/proc/$dockerd/environ") =~ /(?:^|\0)PATH=([^\0]*)/ : ();
+    local $ENV{PATH} = $path // $ENV{PATH}; # the runc that dockerd finds
     my $answer = `runc --version` // "";
     return $answer =~ /^runc version (\S+)/ ? "runc_version $1\n" : "";
 }
@@ -300,6 +315,7 @@ my $told = eval {
     $text;
 };
 print defined $told ? ascii($told) : "docker_error $@";
+print ascii(listener());
 sub within { # runs a job for so many seconds at most; undef if it fails, with the reason in $@. The rest goes on
     my ($limit_s, $job) = @_;
     my $said = eval {

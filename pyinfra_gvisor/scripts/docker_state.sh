@@ -5,12 +5,12 @@
 
 docker_state() {
     if command -v docker > /dev/null; then printf 'docker_client %s\n' "$(docker --version)"; fi
-    if [ ! -S "$socket" ]; then return 0; fi
+    if [ ! -S "$docker_socket" ] && [ -z "$pid" ]; then return 0; fi
     if ! command -v perl > /dev/null; then
         echo 'docker_error perl-base is not installed on the node, and Docker cannot be asked without it; install perl-base, a package that every Debian and Ubuntu has'
         return 0
     fi
-    set -- "$socket" "${wide:-}"
+    set -- "$docker_socket" "${wide:-}"
     while IFS= read -r label; do set -- "$@" "$label"; done << names
 ${labels:-}
 names

@@ -67,6 +67,15 @@ identity() { # prints "boot/pid/start" of dockerd's process; nothing if it does 
     say "$boot/$pid/${20}"
 }
 
+dockerd_program() { # prints the program of the running dockerd: PATH may have another one
+    pid='' path=''
+    if [ -r /run/docker.pid ]; then read -r pid < /run/docker.pid || true; fi
+    if [ -n "$pid" ]; then path=$(readlink "/proc/$pid/exe") || true; fi
+    path=${path%' (deleted)'} # a package has replaced it: the next start has the new one
+    case "$path" in */dockerd) if [ -x "$path" ]; then say "$path" && return 0; fi ;; esac
+    say dockerd
+}
+
 in_force() {
     # shellcheck disable=SC2016
     shown=$(docker_quick info --format '{{.LiveRestoreEnabled}} {{.DefaultRuntime}} {{range $name, $runtime := .Runtimes}}{{$name}}={{$runtime.Path}} {{end}}') || return 1

@@ -6,7 +6,6 @@
 set -u
 export LC_ALL=C
 daemon_json=/etc/docker/daemon.json
-socket=/var/run/docker.sock
 state_dir=/var/lib/pyinfra-gvisor
 pid_file=/run/docker.pid
 

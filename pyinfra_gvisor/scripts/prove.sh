@@ -138,7 +138,7 @@ permit() { # id runtime
 # Old releases of runsc refuse to mount docker.sock; later ones refuse to open it.
 start_with_socket() { # runtime
     set -- "$1" "$name-$1-$tag" -p "127.0.0.1::$port"
-    if said=$(start "$2" "$1" "$3" "$4" -v "/var/run/docker.sock:$tools/docker.sock"); then
+    if said=$(start "$2" "$1" "$3" "$4" -v "$docker_socket:$tools/docker.sock"); then
         see "$1" start ok
         return 0
     fi

@@ -99,7 +99,7 @@ ask_from_node() {
 what_they_are() {
     set --
     for runtime in $started; do set -- "$@" "$runtime=$name-$runtime-$tag"; done
-    /usr/bin/perl -e "$verdicts" verdicts /var/run/docker.sock "$@"
+    /usr/bin/perl -e "$verdicts" verdicts "$docker_socket" "$@"
 }
 
 see_log() { # runtime

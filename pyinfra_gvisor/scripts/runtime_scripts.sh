@@ -79,7 +79,7 @@ keep_scripts() {
     mkdir -p "$keeper" && cp -a "$work/scripts" "$keeper/files" && directory_id "$root/runtimes" > "$keeper/seen" || return 1
     {
         # cd only here: another change may replace these files meanwhile
-        printf 'set -eu\nset -- %s/runtimes %s/seen\n%s\nlook() (\ncd %s/files || exit 1\n' "$root" "$keeper" "$identifying" "$keeper"
+        printf 'PATH=%s\nset -eu\nset -- %s/runtimes %s/seen\n%s\nlook() (\ncd %s/files || exit 1\n' "$PATH" "$root" "$keeper" "$identifying" "$keeper"
         printf '%s' "$give_back"
         # shellcheck disable=SC2016
         printf ')\nis_starting() { case "$(systemctl is-active %s)" in *activating) ;; *) return 1 ;; esac; }\n' "$unit"

@@ -16,7 +16,7 @@ $SIG{PIPE} = "IGNORE";
 exit main();
 
 sub main {
-    my $ids = eval { running() };
+    my $ids = eval { refuse_others(); running() };
     $ids = undef unless $ids && eval { $ground = know_ground(); $data_root = find_data_root(); 1 };
     if (!$ids) {
         journal(3, "Docker does not answer, so no container was checked; see systemctl status docker: $@");

@@ -13,6 +13,7 @@ from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
 from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import load_settings
 from tests.node.audits import sh
+from tests.node.planted import ASIDE, plant, uproot
 from tests.node.running import CURRENT
 
 STEPS = ("ln", "cp", "mv", "rm", "chmod", "mkdir", "rmdir", "umount", "dpkg-divert", "systemctl")
@@ -25,7 +26,7 @@ echo $calls > {CALLS}
 if [ "$calls" = "$(cat {AT} 2> /dev/null)" ]; then
     /usr/bin/kill -9 -- "-$(ps -o pgid= "$$" | tr -d ' ')"
 fi
-exec "/usr/bin/${{0##*/}}" "$@"
+exec "{ASIDE}/${{0##*/}}" "$@"
 """
 
 
@@ -38,13 +39,12 @@ class Steps:
 
     def prepare(self) -> None:
         """Have programs that count."""
-        for name in STEPS:
-            self.node.put(f"/usr/local/bin/{name}", STOPPER.encode(), mode=0o755)
+        plant(self.node, STOPPER, *STEPS)
 
     def clean(self) -> None:
         """Remove these programs."""
-        paths = " ".join(f"/usr/local/bin/{name}" for name in STEPS)
-        sh(self.node, f"/usr/bin/rm -f {paths} {AT} {CALLS}")
+        uproot(self.node, *STEPS)
+        sh(self.node, f"rm -f {AT} {CALLS}")
 
     def read(self) -> Node:
         """Return the node as facts read it."""
@@ -69,8 +69,8 @@ class Steps:
         command = self.command(wanted=wanted)
         if not command:
             return True
-        sh(self.node, f"echo {stop_at} > {AT}; /usr/bin/rm -f {CALLS}")
+        sh(self.node, f"echo {stop_at} > {AT}; {ASIDE}/rm -f {CALLS}")
         ran = self.node.exec("setsid", "--wait", *command)
-        sh(self.node, f"/usr/bin/rm -f {AT}")  # runtimes use these programs too
+        sh(self.node, f"{ASIDE}/rm -f {AT}")  # runtimes use these programs too
         assert ran.code == 0 or stop_at, ran.stderr
         return ran.code == 0

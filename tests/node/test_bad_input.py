@@ -27,7 +27,10 @@ class Case:
 
 KEEP = "cp -p /etc/docker/daemon.json /root/kept"
 RESTORE = "rm -rf /etc/docker/daemon.json; cp -p /root/kept /etc/docker/daemon.json; rm /root/kept"
-UNAME = "printf '#!/bin/sh\\necho %s\\n' > /usr/local/sbin/uname; chmod 755 /usr/local/sbin/uname"
+UNAME = (
+    "printf '#!/bin/sh\\necho %s\\n' > /root/uname; chmod 755 /root/uname; "
+    "mount --bind /root/uname /usr/bin/uname"
+)
 CASES = {
     "unknown key": Case(
         r"inventory, host plain: gvisor_relase: unknown key, got 1; use gvisor_release",
@@ -87,12 +90,12 @@ CASES = {
     "old kernel": Case(
         r"node on plain: gVisor needs Linux 5\.6 or later, got 5\.4\.0-42-generic; upgrade",
         damage=UNAME % "5.4.0-42-generic x86_64",
-        mend="rm /usr/local/sbin/uname",
+        mend="umount /usr/bin/uname; rm /root/uname",
     ),
     "other architecture": Case(
         r"node on plain: gVisor does not run on this architecture, got riscv64; use x86_64",
         damage=UNAME % "6.1.0-18-generic riscv64",
-        mend="rm /usr/local/sbin/uname",
+        mend="umount /usr/bin/uname; rm /root/uname",
     ),
     "releases cannot be executed where they lie": Case(
         r"node on plain: /opt/gvisor/releases is on a file system that is mounted noexec, got rw,",

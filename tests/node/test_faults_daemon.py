@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.scripts import SOCKET
+from tests.node.audits import sh
 from tests.node.faults import (
     COLD_START,
     FILE,
@@ -20,6 +23,7 @@ from tests.node.faults import (
     restarting,
     wait_for,
 )
+from tests.node.planted import ASIDE, plant, uproot
 from tests.node.transactions import last_run
 from tests.node.unit_files import units
 
@@ -30,6 +34,13 @@ CHANGES = [pytest.param(reloading, id="reload"), pytest.param(restarting, id="re
 KILL_DOCKERD = 'kill -9 "$(cat /run/docker.pid)"'
 KILL_CONTAINERD = "systemctl kill --kill-who=main -s KILL containerd"
 RESTART = 'systemctl reset-failed "$unit"; timeout "$timeout_s" systemctl restart "$unit"'
+AT = "/var/lib/docker/engine-2"  # on a file system that overlayfs can be on
+SECOND = (
+    *(f"-H unix://{AT}/sock", f"--data-root={AT}/data", f"--exec-root={AT}/exec"),
+    *(f"--pidfile={AT}/pid", f"--config-file={AT}/daemon.json", "--live-restore"),
+    *("--iptables=false", "--ip6tables=false", "--bridge=none"),
+    *("--containerd-namespace=engine-2", "--containerd-plugins-namespace=engine-2-plugins"),
+)
 STOPPED = 'kill -STOP "$(cat /run/docker.pid)"'
 THEIRS = '"max-download-attempts": 7'
 HELD = ": > /run/at-step; while [ -e /run/at-step ]; do sleep 0.05; done"
@@ -53,6 +64,51 @@ def test_a_dockerd_that_is_killed_while_it_restarts_loses_no_container(
     faults.run(wanted, hook=f"service_restart() {{ {KILL_DOCKERD}; {RESTART}; {KILL_DOCKERD}; }}\n")
 
     faults.assert_sound(wanted)
+
+
+@contextmanager
+def another_engine(node: LabNode) -> Iterator[None]:
+    """A dockerd with live-restore on, which root's context, environment and client name."""
+    start = f"systemd-run --quiet --unit=engine-2 dockerd {' '.join(SECOND)}"
+    sh(node, f"mkdir -p {AT}; echo '{{}}' > {AT}/daemon.json; {start}")
+    wait_for(node, f"docker -H unix://{AT}/sock version")
+    sh(node, f"docker context create engine-2 --docker host=unix://{AT}/sock")
+    sh(node, "docker context use engine-2")
+    sh(node, f"systemctl set-environment DOCKER_HOST=unix://{AT}/sock DOCKER_API_VERSION=1.1")
+    try:
+        yield
+    finally:
+        sh(node, "systemctl unset-environment DOCKER_HOST DOCKER_API_VERSION")
+        sh(node, f"rm -r /root/.docker; systemctl stop engine-2; rm -rf {AT}")
+
+
+def test_whatever_engine_root_asks_we_ask_the_one_that_we_change(faults: Faults) -> None:
+    wanted = restarting(faults.before)
+
+    with another_engine(faults.node):
+        outcome = faults.run(wanted)
+        asked = faults.node.exec("docker", "info", "--format", "{{.DockerRootDir}}").stdout
+
+    assert asked.strip() == f"{AT}/data"
+    assert outcome.code == 0, outcome.text
+    faults.assert_sound(wanted)
+
+
+def test_an_engine_that_takes_dockers_socket_is_told_from_dockerd(plain: Faults) -> None:
+    node, wanted = plain.node, reloading(plain.before)
+    start = f"systemd-run --quiet --unit=engine-2 dockerd {' '.join(SECOND)}"
+    sh(node, f"mkdir -p {AT}; echo '{{}}' > {AT}/daemon.json; {start} -H unix://{SOCKET}")
+    try:
+        wait_for(node, f"docker -H unix://{AT}/sock version")
+        outcome = plain.run(wanted)
+    finally:
+        sh(node, f"systemctl stop engine-2; rm -rf {AT}; systemctl restart docker.socket docker")
+        wait_for(node, "docker version")
+
+    assert outcome.code == 1
+    refused = f"another program than dockerd .* answers at {SOCKET}, got dockerd"
+    assert re.search(refused, outcome.text)
+    plain.assert_sound(wanted)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -192,10 +248,9 @@ def test_a_clock_that_is_set_back_in_the_middle_changes_nothing(
     faults: Faults, change: Any
 ) -> None:
     wanted = change(faults.before)
-    clock = (
-        b'#!/bin/sh\nif [ -e /run/back ]; then set -- -d -1hour "$@"; fi\nexec /usr/bin/date "$@"\n'
-    )
-    faults.node.put("/usr/local/bin/date", clock, mode=0o755)
+    back = 'if [ -e /run/back ]; then set -- -d -1hour "$@"; fi'
+    clock = f'#!/bin/sh\n{back}\nexec {ASIDE}/date "$@"\n'
+    plant(faults.node, clock, "date")
 
     clock_back = (
         """step() { say "$1" >> "$work/journal"; if [ "$1" = write ]; then : > /run/back; fi; }\n"""
@@ -203,7 +258,8 @@ def test_a_clock_that_is_set_back_in_the_middle_changes_nothing(
 
     outcome = faults.run(wanted, hook=clock_back)
 
-    faults.node.exec("rm", "/usr/local/bin/date", "/run/back")
+    uproot(faults.node, "date")
+    faults.node.exec("rm", "/run/back")
     assert outcome.code == 0, outcome.text
     faults.assert_sound(wanted)
 

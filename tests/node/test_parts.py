@@ -12,6 +12,7 @@ from pyinfra_gvisor.node import parse_node, state_script
 from tests.node.audits import sh
 from tests.node.conftest import LAB, SPECS, lab_of
 from tests.node.equipped import equipped
+from tests.node.planted import ASIDE, plant, uproot
 from tests.node.running import CURRENT, Fleet, Outcome, snapshot
 from tests.node.test_kernel import KEPT
 
@@ -55,7 +56,7 @@ case "$2" in
         if [ "$calls" = 2 ]; then kill -9 "$PPID"; exit 1; fi
         ;;
 esac
-exec /usr/bin/mv "$@"
+exec {ASIDE}/mv "$@"
 """
 
 
@@ -215,9 +216,10 @@ def test_one_that_was_killed_half_way_is_finished_by_the_next_run(fresh: Fleet, 
     there = found(node, part)
     have(fresh, part, wanted=False)
 
-    node.put("/usr/local/bin/mv", (KILLER % "|".join(there.files)).encode(), mode=0o755)
+    plant(node, KILLER % "|".join(there.files), "mv")
     killed = have(fresh, part)
-    calls = sh(node, f"cat {CALLS}; rm {CALLS} /usr/local/bin/mv").strip()
+    uproot(node, "mv")
+    calls = sh(node, f"cat {CALLS}; rm {CALLS}").strip()
     half = found(node, part)
     finished = have(fresh, part)
     after = found(node, part)

@@ -13,6 +13,7 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
+from tests.node.planted import ASIDE, plant, uproot
 from tests.node.proving import (
     OF_PARTS,
     REAL,
@@ -51,7 +52,7 @@ case "$*" in
         fi
         ;;
 esac
-exec /usr/bin/docker "$@"
+exec {ASIDE}/docker "$@"
 """
 AS_ON_A_BUSY_NODE = {
     "rm": (
@@ -107,15 +108,16 @@ def test_what_docker_does_not_do_at_once_is_done_in_the_end(
 ) -> None:
     node = converged["plain"]
     command, said, outcome = AS_ON_A_BUSY_NODE[what]
-    node.put("/usr/local/bin/docker", (BUSY % (command, said)).encode(), mode=0o755)
     node.put(FAILS, b"999")
+    plant(node, BUSY % (command, said), "docker")
     try:
         never = prove(fleet, "plain")
         node.put(FAILS, b"2")
         late = prove(fleet, "plain")
         more = node.exec("cat", FAILS).stdout.strip()
     finally:
-        node.exec("rm", "/usr/local/bin/docker", FAILS)
+        uproot(node, "docker")
+        node.exec("rm", FAILS)
 
     assert never.code == 1
     in_a_cell = ".*".join(map(re.escape, said.split()))  # which may have several lines

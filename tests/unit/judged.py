@@ -14,7 +14,7 @@ from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.unit.dispatch_files import write_container
-from tests.unit.shells import stub, toolbox
+from tests.unit.shells import stub, stubbed, toolbox
 
 RELEASE = "20260928.0"
 NUMBER = 7
@@ -73,7 +73,7 @@ class Judged:
         ):
             text = text.replace(old, f"{self.root}/{new}")
         text = text.replace('"/proc/$pid/', f'"{self.root}/proc/$pid/')
-        at.write_text(text)
+        at.write_text(stubbed(text))
         at.chmod(0o755)
         return at
 

@@ -11,6 +11,8 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import IO
 
+from pyinfra_gvisor.scripts import PATH
+
 # What a small Debian has; perl and docker are named where a test wants them.
 TOOLS = [
     "sh",
@@ -77,11 +79,21 @@ def held(lock: Path) -> Iterator[IO[str]]:
 
 
 def replaced(text: str, changes: Mapping[str, str | Path]) -> str:
-    """``text`` with every key replaced; a key that is not there is a test that tests nothing."""
+    """
+    ``text`` with every key replaced, and ``stubbed``.
+
+    A key that is not there is a test that tests nothing.
+    """
+    text = stubbed(text)
     for old, new in changes.items():
         assert old in text, f"the script does not hold {old}"
         text = text.replace(old, str(new))
     return text
+
+
+def stubbed(text: str) -> str:
+    """A script that finds programs in the PATH that it is given, such as a test's own."""
+    return text.replace(f"PATH={PATH}\n", "PATH=$PATH\n")
 
 
 def run(
@@ -90,7 +102,7 @@ def run(
     """The script run by sh."""
     environment = {"PATH": str(path) if path else os.environ["PATH"], "HOME": "/nonexistent"}
     return subprocess.run(
-        ["sh", "-c", text, "sh", *arguments],
+        ["sh", "-c", stubbed(text) if path else text, "sh", *arguments],
         check=False,
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.coolify.files import entry_text
 from tests.coolify.patcher import TEXT, Tree
 from tests.unit.shells import replaced, stub, toolbox
 
@@ -69,7 +69,7 @@ class Container:
     ) -> subprocess.CompletedProcess[str]:
         """The entry script sourced; ``before`` runs in the shell that sources it."""
         text = replaced(
-            script("coolify_entry"),
+            entry_text(),
             {
                 "/opt/pyinfra-gvisor/patch.php": self.patch,
                 "limit_s=30": f"limit_s={limit_s}",

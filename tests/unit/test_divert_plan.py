@@ -12,7 +12,7 @@ from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.parts.divert.files import NAME, PROGRAM, VARIABLES, divert_files
 from pyinfra_gvisor.parts.divert.plan import Wanted, check_divert, declared_divert, plan_divert
 from pyinfra_gvisor.parts.divert.state import DivertState
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.scripts import part
 from tests.unit.answers import answer
 from tests.unit.test_preflight import settings_of
 
@@ -172,7 +172,7 @@ def test_what_a_killed_removal_left_goes() -> None:
 
 
 def test_the_scripts_have_their_variables() -> None:
-    text = script("parts/divert/places", **VARIABLES)
+    text = part("parts/divert/places", **VARIABLES)
 
     assert text.startswith("divert_dir=/opt/gvisor/divert\n")
     assert NAME in next(item.path for item in FILES if item.path.endswith(".service"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.scripts import script
+from tests.unit.shells import stubbed
 
 ENDED = "node\tended\t"
 TELL = 'echo "$probe_timeout_s"'
@@ -23,7 +24,7 @@ def ran(
     path.chmod(0o755)
     given = {"silent_s": 10, "fast_s": 120, "per_answer_s": 400, "most_s": 3600, **limits}
     return subprocess.run(
-        ["sh", "-c", script("prove_within", **given), "sh", probe],
+        ["sh", "-c", stubbed(script("prove_within", **given)), "sh", probe],
         env={**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"},
         check=False,
         capture_output=True,

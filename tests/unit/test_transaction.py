@@ -16,7 +16,7 @@ from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.scripts import encoded, part, script
 from tests.unit.answers import RUNSC, UNIT_FLAGS, after, node
 from tests.unit.shells import run
 
@@ -124,7 +124,7 @@ def test_text_is_encoded_so_that_none_and_empty_differ(text: str | None, expecte
 
 
 def test_the_parts_of_a_script_come_in_the_order_they_are_named() -> None:
-    text = script("journal", "dockerd", "apply_daemon_json", a="1")
+    text = part("journal", "dockerd", "apply_daemon_json", a="1")
 
     pieces = [text.index(f"\n{name}() {{") for name in ("put", "reload_dockerd", "revert")]
     assert text.startswith("a=1\n#!/bin/sh\n")
@@ -286,7 +286,7 @@ def test_records_hold_one_line_each() -> None:
 )
 def test_dockerd_checks_the_file_together_with_its_own_flags(flags: tuple[str, ...]) -> None:
     head = made({}, node(flags=flags)).split("#!/bin/sh")[0]
-    stub = "dockerd() { printf '%s\\0' \"$@\"; }\n"
+    stub = "program=shown; shown() { printf '%s\\0' \"$@\"; }\n"
 
     shown = run(f'{head}{stub}validate_file "/a b"')
 

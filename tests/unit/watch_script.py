@@ -85,6 +85,7 @@ class Watched:
         )
         changes = {
             PROOF_LOCK: str(self.lock),
+            "/run/docker.pid": str(self.root / "docker.pid"),
             "^/(?:usr|": "^/(?:tmp|usr|",  # a test's runsc lies there
             **(self.changes or {}),
         }

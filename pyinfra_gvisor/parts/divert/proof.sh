@@ -33,7 +33,7 @@ divert_build() { # prints what the step saw
     divert_docker "$work/cache" > /dev/null
 }
 
-divert_docker() { /usr/bin/perl -e "$build_program" build /var/run/docker.sock "$@"; }
+divert_docker() { /usr/bin/perl -e "$build_program" build "$docker_socket" "$@"; }
 
 divert_tries() { :; } # runtime
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
-from pyinfra_gvisor import scripts
 from pyinfra_gvisor.node_files import NodeFile, unit_text
 from pyinfra_gvisor.parts.egress.rules import TABLE
+from pyinfra_gvisor.scripts import script
 
 DIRECTORY = "/opt/gvisor/egress"
 RULES = f"{DIRECTORY}/rules.nft"
@@ -29,7 +27,7 @@ def kept_files(rules: str) -> tuple[NodeFile, ...]:
 
 
 def _script(name: str) -> str:
-    return files(scripts).joinpath(f"{name}.sh").read_text(encoding="utf-8")
+    return f"#!/bin/sh\n{script(name)}"
 
 
 def service_text() -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pyinfra_gvisor.dispatch.preview import JUDGING, Preview
 from pyinfra_gvisor.node_files import unit_text
 from pyinfra_gvisor.policy.selectors import Selector
-from pyinfra_gvisor.scripts import program
+from pyinfra_gvisor.scripts import PATH, SOCKET, program
 
 DIRECTORY = "/opt/gvisor/watch"
 SCRIPT = f"{DIRECTORY}/watch.pl"
@@ -22,6 +22,24 @@ TIMER = f"/etc/systemd/system/{NAME}.timer"
 METRICS = "pyinfra_gvisor_watch.prom"
 
 TIMEOUT_S = 600  # enough for a busy dockerd, and to stop fifty containers that need 10 s each
+
+
+_CONFINED = (
+    "ProtectKernelModules=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectControlGroups=yes",
+    "ProtectClock=yes",
+    "PrivateDevices=yes",
+    "PrivateNetwork=yes",
+    "RestrictAddressFamilies=AF_UNIX",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "LockPersonality=yes",
+    "MemoryDenyWriteExecute=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service",
+)
 
 
 def script_text(preview: Preview | None = None) -> str:
@@ -143,7 +161,8 @@ def service_text(textfile_dir: str | None) -> str:
         "After=docker.service",
         "[Service]",
         "Type=oneshot",
-        f"ExecStart=/usr/bin/perl {SCRIPT} {POLICY}",
+        f"ExecStart=/usr/bin/perl {SCRIPT} {POLICY} {SOCKET}",
+        f"Environment=PATH={PATH}",
         f"SyslogIdentifier={NAME}",
         f"TimeoutStartSec={TIMEOUT_S}",
         "Nice=10",
@@ -152,20 +171,7 @@ def service_text(textfile_dir: str | None) -> str:
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",
         *writable,
-        "ProtectKernelModules=yes",
-        "ProtectKernelTunables=yes",
-        "ProtectControlGroups=yes",
-        "ProtectClock=yes",
-        "PrivateDevices=yes",
-        "PrivateNetwork=yes",
-        "RestrictAddressFamilies=AF_UNIX",
-        "RestrictNamespaces=yes",
-        "RestrictRealtime=yes",
-        "RestrictSUIDSGID=yes",
-        "LockPersonality=yes",
-        "MemoryDenyWriteExecute=yes",
-        "SystemCallArchitectures=native",
-        "SystemCallFilter=@system-service",
+        *_CONFINED,
     )
 
 

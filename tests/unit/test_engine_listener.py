@@ -1,0 +1,119 @@
+"""Which engine answers at Docker's socket, and that no program of ours can be sent to another."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.node.engine import Listener
+from pyinfra_gvisor.scripts import PATH, SOCKET, script
+from tests.unit.fake_docker import daemon
+from tests.unit.node_script import Machine
+from tests.unit.shells import run, stub
+
+DOCKERD = 812
+ELSEWHERE = "/d2/sock"
+
+
+_LISTENS = """
+import socket, sys
+one = socket.socket(socket.AF_UNIX)
+one.bind(sys.argv[1])
+one.listen()
+print("listens", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[int]:
+    """A process that listens on a socket; yields its pid."""
+    command = [sys.executable, "-c", _LISTENS, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as begun:
+        assert begun.stdout
+        begun.stdout.readline()
+        yield begun.pid
+
+
+@pytest.mark.parametrize(
+    ("peer", "sockets", "answers"),
+    [
+        pytest.param(f"{DOCKERD} dockerd", [], True, id="dockerd-itself"),
+        pytest.param("1 systemd", ["", "/run/docker.sock"], True, id="systemd-for-dockerd"),
+        pytest.param(
+            "1 systemd",
+            ["", "/run/docker.sock", "/var/run/docker/libnetwork/1a2b.sock", ELSEWHERE],
+            True,
+            id="and-more-sockets",
+        ),
+        pytest.param(None, ["", SOCKET], False, id="hangs"),
+        pytest.param(None, [], False, id="only-root-may-know"),
+    ],
+)
+def test_the_nodes_own_dockerd_is_no_problem(
+    peer: str | None, sockets: list[str], answers: bool
+) -> None:
+    assert Listener.of(peer, sockets).problem(DOCKERD, answers=answers) is None
+
+
+@pytest.mark.parametrize(
+    ("peer", "sockets", "answers", "got"),
+    [
+        pytest.param("9 dockerd", ["", SOCKET], True, "dockerd (process 9)", id="taken"),
+        pytest.param("0 ?", ["", SOCKET], True, "? (process 0)", id="of-another-machine"),
+        pytest.param("9 dockerd", ["", ELSEWHERE], True, ELSEWHERE, id="elsewhere"),
+        pytest.param(None, ["", ELSEWHERE], False, ELSEWHERE, id="elsewhere-alone"),
+        pytest.param(None, [""], False, "no unix socket", id="network-only"),
+        # systemd hands docker.socket on, also to a dockerd that was told to listen elsewhere
+        pytest.param(
+            "1 systemd", ["", "/run/docker.sock", ELSEWHERE], False, ELSEWHERE, id="not-served"
+        ),
+    ],
+)
+def test_who_else_would_be_asked_is_named_with_both_sockets(
+    peer: str | None, sockets: list[str], answers: bool, got: str
+) -> None:
+    problem = Listener.of(peer, sockets).problem(DOCKERD, answers=answers)
+
+    assert problem is not None
+    assert SOCKET in problem.what
+    assert problem.got == got
+
+
+def test_without_a_dockerd_there_is_none_to_compare_with() -> None:
+    assert Listener.of("9 dockerd", []).problem(None, answers=True) is None
+
+
+def test_a_node_tells_who_answers_and_where_dockerd_listens(tmp_path: Path) -> None:
+    machine, own = Machine(tmp_path), tmp_path / "own.sock"
+    with listening(own) as pid, daemon(machine.socket, {}):
+        (machine.root / "docker.pid").write_text(str(pid))
+        found = machine.node().listener
+
+    assert (found.pid, found.sockets) == (os.getpid(), (str(own),))
+
+
+def test_no_environment_sends_a_program_of_ours_elsewhere(tmp_path: Path) -> None:
+    stub(tmp_path, "docker", "env")
+    given = "export DOCKER_HOST=tcp://a DOCKER_CONTEXT=b DOCKER_TLS_VERIFY=1 DOCKER_CONFIG=/root\n"
+
+    ran = run(f"{given}PATH={tmp_path}\n{script()}{tmp_path}/docker")
+
+    known = dict(line.split("=", 1) for line in ran.stdout.splitlines())
+    assert known["PATH"] == PATH
+    assert {name: value for name, value in known.items() if name.startswith("DOCKER")} == {
+        "DOCKER_HOST": f"unix://{SOCKET}",
+        "DOCKER_CONFIG": "/proc/no-docker-config",
+    }
+
+
+def test_what_containers_can_write_to_is_searched_last() -> None:
+    system = [path for path in PATH.split(":") if not path.startswith("/usr/local")]
+
+    assert PATH.split(":")[: len(system)] == system
