@@ -19,7 +19,8 @@ sub main {
     my $ids = eval { refuse_others(); running() };
     $ids = undef unless $ids && eval { $ground = know_ground(); $data_root = find_data_root(); 1 };
     if (!$ids) {
-        journal(3, "Docker does not answer, so no container was checked; see systemctl status docker: $@");
+        my $why = $@ =~ /^process \d+ answers/ ? "Another program has Docker's socket" : "Docker does not answer";
+        journal(3, "$why, so no container was checked; see systemctl status docker: $@");
         return 1;
     }
     my ($failed, @seen) = (0);

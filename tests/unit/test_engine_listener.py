@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.node.engine import Listener
+from pyinfra_gvisor.parts.resolver.forwarder.engine import SOCKET as ASKED
 from pyinfra_gvisor.scripts import PATH, SOCKET, script
 from tests.unit.fake_docker import daemon
 from tests.unit.node_script import Machine
@@ -111,6 +112,10 @@ def test_no_environment_sends_a_program_of_ours_elsewhere(tmp_path: Path) -> Non
         "DOCKER_HOST": f"unix://{SOCKET}",
         "DOCKER_CONFIG": "/proc/no-docker-config",
     }
+
+
+def test_the_resolver_asks_the_same_dockerd() -> None:
+    assert ASKED == SOCKET
 
 
 def test_what_containers_can_write_to_is_searched_last() -> None:

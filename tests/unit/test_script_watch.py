@@ -32,6 +32,18 @@ def test_a_container_without_its_sandbox_is_reported_with_what_is_to_be_known(
     )
 
 
+def test_another_engine_at_dockers_socket_is_reported_and_not_checked(
+    tmp_path: Path, sandbox: int
+) -> None:
+    (tmp_path / "docker.pid").write_text("812")
+
+    looked = Watched(tmp_path).look([container(1, sandbox, host=RUNSC)])
+
+    assert looked.code == 1
+    assert looked.stdout.startswith("<3>Another program has Docker's socket, so no container was")
+    assert looked.stdout.endswith("docker.sock, but dockerd is process 812\n")
+
+
 def test_a_sandbox_is_in_order_and_that_is_said_once_with_the_number(
     tmp_path: Path, sandbox: int
 ) -> None:
