@@ -66,7 +66,7 @@ def test_until_they_are_confirmed_the_rules_are_sent_to_where_no_boot_looks() ->
         REVERT: every[REVERT],
     }
     assert "\noperation=egress.rules\nhost=@fake/a\nconfirm_s=45\n" in tried.words[0]
-    assert confirmed.words[0].startswith("operation=egress.rules\nhost=@fake/a\n")
+    assert "\noperation=egress.rules\nhost=@fake/a\n" in confirmed.words[0]
 
 
 def test_sudo_goes_over_both_connections_and_with_what_takes_rules_back() -> None:

@@ -71,7 +71,7 @@ def test_the_link_for_people_follows_the_release_unless_it_is_somebody_elses(
     assert nodes["a"].acted() == (["link"] if link else [])
     if link:
         script = shlex.split(nodes["a"].of("link").command)[2]
-        assert script.startswith(f"target={link}\n")
+        assert f"\ntarget={link}\n" in script
 
 
 def test_a_wrapper_that_somebody_changed_is_written_again() -> None:

@@ -10,14 +10,16 @@ ASIDE = "/usr/lib/planted"
 
 
 def plant(node: LabNode, text: str, *names: str) -> None:
-    """Have ``text`` at the place of these programs of /usr/bin."""
+    """Have ``text`` at the place of these programs of /usr/bin, also after a power cut."""
     sh(node, f"mkdir -p {ASIDE}; cd /usr/bin; cp -Lp {' '.join(names)} {ASIDE}")
-    node.put(f"{ASIDE}/.planted", text.encode(), mode=0o755)
     for name in names:
-        sh(node, f"mount --bind {ASIDE}/.planted /usr/bin/{name}")
+        node.put(f"{ASIDE}/{name}.planted", text.encode(), mode=0o755)
+    for name in names:
+        sh(node, f"mv -f {ASIDE}/{name}.planted /usr/bin/{name}")
 
 
 def uproot(node: LabNode, *names: str) -> None:
     """Have these programs at their places again."""
-    places = " ".join(f"/usr/bin/{name}" for name in names)
-    sh(node, f"umount {places}; rm -r {ASIDE}")
+    for name in names:
+        sh(node, f"mv -f {ASIDE}/{name} /usr/bin/{name}")
+    sh(node, f"rm -r {ASIDE}")

@@ -11,6 +11,7 @@ import pytest
 from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import missing, too_old, wrapper, wrappers
+from pyinfra_gvisor.scripts import PATH
 from pyinfra_gvisor.settings import load_settings
 from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.unit.answers import node
@@ -123,7 +124,8 @@ def test_with_dockers_names_it_sees_to_them_before_it_starts_the_same() -> None:
     named = wrapper("runsc", RELEASE, Runtime(network="sandbox", dns="docker")).text.splitlines()
 
     assert [named[0], named[-1]] == plain
-    assert named[1:3] == [f"resolver={ADDRESS}", f"resolver6={ADDRESS6}"]
+    assert named[1] == f"dockers_path=$PATH PATH={PATH}"
+    assert named[2:4] == [f"resolver={ADDRESS}", f"resolver6={ADDRESS6}"]
 
 
 def test_a_reason_is_no_part_of_a_wrapper() -> None:
