@@ -2,8 +2,8 @@
 Give up a host that does not answer, so that the others go on.
 
 pyinfra waits without end for a command, and with every operation for all hosts. What this module
-uses of pyinfra 3.10's inside: ``Host.connector``, whose methods it replaces, and the names of
-operations (``Host.executing_op_hash``).
+uses of pyinfra 3.10's inside: ``Host.connector``, whose methods it replaces, the ssh connector's
+paramiko client, and the names of operations (``Host.executing_op_hash``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import gevent  # type: ignore[import-untyped] # it is not annotated
+from paramiko import SSHException
 from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.output import format_text
@@ -27,6 +28,8 @@ from pyinfra_gvisor.settings import HOST_TIMEOUT_S, PREFIX
 
 FIRST_TOLD_S: Final = 10.0
 LATER_TOLD_S: Final = 60.0  # after a minute
+SILENT_S = 120.0  # a working ssh server answers within seconds, however long a command takes
+ASK_EVERY_S = 10.0
 HURRY_S: Final = 5.0  # for what is still to be done on a host after Ctrl-C
 CLOSE_S: Final = 2.0
 MOST_NAMES: Final = 5
@@ -36,9 +39,14 @@ _KEY = "pyinfra_gvisor.deadline"
 
 @dataclass
 class _Deadline:
-    """How long a host may take for a command. ``given_up``: why nothing is sent to it any more."""
+    """
+    How long a host may take for a command.
+
+    ``silent``: its ssh server does not answer. ``given_up``: why nothing is sent to it any more.
+    """
 
     limit_s: float
+    silent: bool = False
     given_up: Problem | None = None
 
 
@@ -107,17 +115,47 @@ def _within(
     seconds = min(deadline.limit_s, HURRY_S) if run.hurried else deadline.limit_s
     timer = gevent.Timeout(seconds)
     outer = _begin(run, host, seconds)
+    asker = gevent.spawn_later(ASK_EVERY_S, _ask, connector, deadline)
     try:
         timer.start()
-        return call(*arguments, **named)
+        result = call(*arguments, **named)
     except gevent.Timeout as expired:
         if expired is not timer:
             raise
-        _give_up(host, connector, deadline, seconds)
+        _give_up(host, connector, deadline, f"no answer within {seconds:g} s")
         return failed
+    except (OSError, EOFError, SSHException):
+        if not deadline.silent:
+            raise
     finally:
         timer.close()
+        asker.kill(block=False)
         _end(run, host, outer)
+    if not deadline.silent:
+        return result
+    what = f"no answer of its ssh server within {SILENT_S:g} s"
+    _give_up(host, connector, deadline, what)
+    return failed
+
+
+def _ask(connector: BaseConnector, deadline: _Deadline) -> None:
+    """
+    Ask a host's ssh server again and again whether it is there, while a command runs.
+
+    A paused node's kernel answers what TCP asks. Only sshd itself answers a request of SSH.
+    """
+    client: Any = getattr(connector, "client", None)
+    transport = client.get_transport() if client else None
+    while transport and transport.is_active():
+        silence = gevent.Timeout(SILENT_S)
+        try:
+            with silence:
+                transport.global_request("keepalive@openssh.com", wait=True)
+        except gevent.Timeout:
+            deadline.silent = True
+            client.close()  # which ends the command
+            return
+        gevent.sleep(ASK_EVERY_S)
 
 
 def _begin(run: _Waiting, host: Host, seconds: float) -> tuple[str, float] | None:
@@ -147,9 +185,9 @@ def step(host: Host) -> str:
     return str(next(iter(host.state.get_op_meta(operation).names))).rpartition(" | ")[2]
 
 
-def _give_up(host: Host, connector: BaseConnector, deadline: _Deadline, seconds: float) -> None:
+def _give_up(host: Host, connector: BaseConnector, deadline: _Deadline, what: str) -> None:
     deadline.given_up = Problem(
-        f"no answer within {seconds:g} s in the step {step(host)!r}, so the connection was closed",
+        f"{what} in the step {step(host)!r}, so the connection was closed",
         todo="see whether the host is frozen, then run again: the node itself finishes or undoes "
         "what was begun, and the next run says which",
     )

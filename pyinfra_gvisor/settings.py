@@ -191,8 +191,8 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
         HOST_TIMEOUT_S,
         description="Seconds that one command or file transfer may take on a host. Then the host "
         "is given up: its connection is closed, it fails with `no answer`, and the other hosts go "
-        "on. Must be more than `gvisor_restart_wait_s`. The node itself finishes or undoes what "
-        "was begun.",
+        "on. A host whose ssh server does not answer for 120 s is given up then. Must be more than "
+        "`gvisor_restart_wait_s`. The node itself finishes or undoes what was begun.",
     )
     keep_releases: Annotated[int, Field(ge=1, le=100, strict=True)] = Field(
         2,

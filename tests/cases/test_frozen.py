@@ -13,6 +13,7 @@ from typing import Any
 
 import gevent  # type: ignore[import-untyped] # it is not annotated
 import pytest
+from gevent.event import Event  # type: ignore[import-untyped] # as above
 
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts import deadline
@@ -124,6 +125,59 @@ def test_what_the_run_waits_for_is_told(
     assert {greenlet.get()[0] for greenlet in ran} == {False}
     (line, *_) = [line for line in caplog.messages if "waiting for" in line]
     assert line.endswith("and 2 more: Read the node's state: 1 s; given up after 2 s")
+
+
+class Ssh:
+    """A paramiko client, and its transport, of a server that answers so often."""
+
+    def __init__(self, answers: int) -> None:
+        self.answers, self.closed = answers, Event()
+
+    def get_transport(self) -> Ssh:
+        """Return itself."""
+        return self
+
+    def is_active(self) -> bool:
+        """Return True as long as nobody has closed it."""
+        return not self.closed.is_set()
+
+    def global_request(self, _kind: str, *, wait: bool) -> None:
+        """Wait without end once there is no answer left."""
+        self.answers -= 1
+        if wait and self.answers < 0:
+            gevent.sleep(FROZEN_S)
+
+    def close(self) -> None:
+        """End the command that runs."""
+        self.closed.set()
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["command", "transfer"])
+@pytest.mark.parametrize(
+    ("answers", "ends"), [pytest.param(2, True, id="silent"), pytest.param(99, False, id="busy")]
+)
+def test_a_silent_ssh_server_is_given_up_early_and_a_busy_node_is_not(
+    monkeypatch: pytest.MonkeyPatch, answers: int, ends: bool, broken: bool
+) -> None:
+    monkeypatch.setattr(deadline, "ASK_EVERY_S", 0.1)
+    monkeypatch.setattr(deadline, "SILENT_S", 0.3)
+    host = Fleet({"a": Node([proven_answer()])}).host("a")
+    ssh = Ssh(answers)
+
+    def command() -> bool:
+        ssh.closed.wait(1.5)
+        if broken and ssh.closed.is_set():
+            raise EOFError
+        return True
+
+    connector: Any = host.connector
+    connector.client, connector.put_file = ssh, command
+    deadline.limit(host)
+
+    assert host.put_file() is not ends
+
+    why = deadline.given_up(host)
+    assert ("no answer of its ssh server within 0.3 s" in str(why)) is ends
 
 
 def test_ctrl_c_ends_a_run_at_once_with_a_report_of_every_host(tmp_path: Path) -> None:

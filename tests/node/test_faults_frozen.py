@@ -20,6 +20,7 @@ from tests.node.running import pyinfra
 pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 8
+SILENT_S = 7  # for the ssh server alone, after a second
 GOOD = [f"run-{number}" for number in range(1, 10)]
 MARK = "/run/about-to-freeze"
 # The command stops the sshd process that carries it: the node's kernel goes on answering.
@@ -34,15 +35,15 @@ from pyinfra import host
 from pyinfra.operations import server
 
 from pyinfra_gvisor import audit_node
+from pyinfra_gvisor.facts import deadline
 
+deadline.ASK_EVERY_S, deadline.SILENT_S = 1, {SILENT_S}
 steps = {{"silent": {STOP!r}, "frozen": "touch {MARK}; sleep {TIMEOUT_S}"}}
 server.shell(name="Look around", commands=[steps.get(host.name, "true")])
 audit_node()
 """
 SETTINGS: dict[str, Any] = {
     "_sudo": True,
-    "gvisor_host_timeout_s": TIMEOUT_S,
-    "gvisor_restart_wait_s": 0,
     "gvisor_runtimes": {},
     "gvisor_audit_fail_on": "critical",
 }
@@ -55,7 +56,8 @@ def inventory(nodes: dict[str, LabNode], reports: Path) -> str:
         for name in ("plain", "lived-in")
     )
     hosts = [(name, good) for name in (*GOOD, "silent")]
-    hosts += [("frozen", other), ("away", {**other, "ssh_port": 1})]
+    soon = {"gvisor_host_timeout_s": TIMEOUT_S - 2, "gvisor_restart_wait_s": 0}
+    hosts += [("frozen", {**other, **soon}), ("away", {**other, "ssh_port": 1})]
     return f"run = {hosts!r}\n"
 
 
@@ -98,10 +100,10 @@ def test_the_others_are_done_after_one_time_limit_and_nobody_is_called_good(
     assert took_s < alone_s * 1.5 + TIMEOUT_S + 1
     report = json.loads((tmp_path / "reports" / "fleet.json").read_text())
     bad = {item["host"]: item["error"] for item in report["hosts"] if item["error"]}
-    silent = f"no answer within {TIMEOUT_S} s in the step 'Look around', so the connection was"
+    closed = "in the step 'Look around', so the connection was closed"
     assert bad == {
-        "frozen": f"{silent} closed",
-        "silent": f"{silent} closed",
+        "frozen": f"no answer within {TIMEOUT_S - 2} s {closed}",
+        "silent": f"no answer of its ssh server within {SILENT_S} s {closed}",
         "away": "no connection, so nothing is known of this host",
     }
     assert [item["host"] for item in report["hosts"] if item["compliant"]] == GOOD
