@@ -215,6 +215,36 @@ def test_a_judge_that_hangs_ends_by_its_own_alarm_and_dockerd_answers_meanwhile(
     sh(node, f"rm {OPTIONS}; docker volume rm slow")
 
 
+# A directory for a container that is refused, then files of an image for one that is never started.
+FORGING = f"""
+permits=/run/pyinfra-gvisor/permits
+docker run --rm -v $permits:/x {IMAGE} true > /dev/null 2>&1
+id=$(docker create --name forger {IMAGE} sleep {LONG})
+tree=$(mktemp -d)
+mkdir -m 700 $tree/permits
+(umask 077 && echo runc > $tree/permits/$id)
+tar -C $tree -c . | docker import - forged:1 > /dev/null
+rm -r $tree
+docker volume create -o type=none -o o=bind -o device=$permits forged > /dev/null
+docker create --name carrier -v forged:/permits forged:1 true > /dev/null
+stat -c %a:%u $permits $permits/$id
+docker start forger 2>&1
+"""
+
+
+def test_a_permit_that_docker_copied_for_a_container_is_none(guarded: dict[str, LabNode]) -> None:
+    """An image chooses owner and mode of its files, and dockerd copies them before it asks."""
+    node = guarded["docker-29"]
+
+    said = node.exec("sh", "-c", FORGING).stdout.splitlines()
+
+    remove_containers(node, "^/(forger|carrier)$")
+    sh(node, "docker volume rm forged; docker rmi forged:1; rm -r /run/pyinfra-gvisor/permits")
+    assert said[:2] == ["700:0", "600:0"]
+    assert "was not written by pyinfra-gvisor, find out who did" in said[2]
+    assert outside_sandboxes(node, LONG) == []
+
+
 def limit(node: LabNode, from_s: int, to_s: int) -> None:
     """Change how long the judge of the default runtime may take."""
     path = files(node)["dispatcher"]
