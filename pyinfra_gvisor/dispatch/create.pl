@@ -50,12 +50,15 @@ sub permitted {
     my ($id) = @_;
     my $path = "$permits/$id";
     return "" unless $id =~ /^[0-9a-f]+\z/ && lstat $path;
-    open my $lock, "<", $permits =~ s{[^/]*\z}{probe.lock}r;
-    my $proof_runs = $lock && !flock $lock, 5; # LOCK_SH and LOCK_NB: a proof has it alone, others share it
-    my $are_ours = $proof_runs && Places::is_own($path, 0100600) && !grep { !Places::is_own($_, 040700) } $permits, $permits =~ s{/[^/]*\z}{}r;
+    my $are_ours = proof_runs() && Places::is_own($path, 0100600) && !grep { !Places::is_own($_, 040700) } $permits, $permits =~ s{/[^/]*\z}{}r;
     die "$path was not written by pyinfra-gvisor, find out who did\n" unless $are_ours;
     my ($word) = Container::text_of($path) =~ /^(runc|unsealed)$/ or die "$path is damaged\n";
     return $word;
+}
+
+sub proof_runs { # it alone has the lock; others share it
+    open my $lock, "<", $permits =~ s{[^/]*\z}{probe.lock}r or return 0;
+    return !flock($lock, 5) && $! == 11; # LOCK_SH and LOCK_NB; EWOULDBLOCK
 }
 
 sub chosen {

@@ -282,10 +282,19 @@ FORGED: dict[str, Callable[[Path], object]] = {
 }
 
 
-def test_a_permit_counts_only_while_a_proof_runs(node: Judged) -> None:
-    """Others share the lock: an audit does."""
+SHARED: dict[str, Callable[[Judged], object]] = {
+    "an-audit-runs": lambda node: fcntl.flock(node.proof, fcntl.LOCK_SH),
+    "nothing-runs": lambda node: fcntl.flock(node.proof, fcntl.LOCK_UN),
+    "no-proof-since-boot": lambda node: Path(node.proof.name).unlink(),
+}
+
+
+@pytest.mark.parametrize("end", SHARED.values(), ids=SHARED)
+def test_a_permit_counts_only_while_a_proof_runs(
+    node: Judged, end: Callable[[Judged], object]
+) -> None:
     permit = node.permit("runc\n")
-    fcntl.flock(node.proof, fcntl.LOCK_SH)
+    end(node)
 
     said = failed(node)
 
