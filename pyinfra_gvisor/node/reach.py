@@ -42,6 +42,11 @@ class Published(Reading):
         return self.version != ip_address(self.address).version
 
     @property
+    def is_loopback(self) -> bool:
+        """Return True if only the node itself reaches the port."""
+        return ip_address(self.host).is_loopback
+
+    @property
     def is_wildcard(self) -> bool:
         """Return True if the port is published on every address of the node."""
         return ip_address(self.host).is_unspecified
@@ -51,14 +56,30 @@ class Published(Reading):
         return f"{self.port}/{self.protocol} {where} ({self.container or self.address})"
 
 
+class Joined(Reading):
+    """
+    A container's place in a bridge network.
+
+    ``network`` is empty if no traffic is allowed between its containers. The addresses are empty if
+    the container does not run.
+    """
+
+    container: str
+    network: str
+    address: str
+    address6: str
+
+
 class Reach(Reading):
     """
     The ports that clients reach, or could reach, through docker-proxy.
 
-    ``outer6`` are the interfaces with a global IPv6 address, without Docker's bridges.
+    ``joined`` are the containers of bridge networks. ``outer6`` are the interfaces with a global
+    IPv6 address, without Docker's bridges.
     """
 
     proxied: tuple[Published, ...] = ()
+    joined: tuple[Joined, ...] = ()
     outer6: tuple[str, ...] = ()
 
 
@@ -69,15 +90,30 @@ def read_reach(lines: Sequence[str]) -> Reach:
     Ports that Docker would not publish are left out, such as a stopped container's port without an
     address.
     """
-    proxied, outer6 = [], []
+    proxied, joined, outer6 = [], [], []
     for line in lines:
         kind, *words = line.split(" ")
         if kind == "outer6":
             outer6 += words
+        elif kind == "joined":
+            joined += _joined(words)
         elif found := _published(kind, words):
             proxied.append(found)
     proxied.sort(key=lambda item: (item.port, item.protocol, item.version, item.host))
-    return Reach(proxied=tuple(proxied), outer6=tuple(dict.fromkeys(outer6)))
+    return Reach(
+        proxied=tuple(proxied),
+        joined=tuple(dict.fromkeys(joined)),
+        outer6=tuple(dict.fromkeys(outer6)),
+    )
+
+
+def _joined(words: Sequence[str]) -> list[Joined]:
+    try:
+        container, network, *addresses = words
+        network, address, address6 = ("" if item == "-" else item for item in (network, *addresses))
+    except ValueError:
+        return []
+    return [Joined(container=container, network=network, address=address, address6=address6)]
 
 
 def _published(kind: str, words: Sequence[str]) -> Published | None:

@@ -145,7 +145,7 @@ sub reloads { # when dockerd last reloaded daemon.json, from the events that it 
     my @times = $events =~ /"timeNano":(\d+)/g;
     return @times ? sprintf("reload_event %.3f\n", $times[-1] / 1e9) : "";
 }
-my (%bridges, %has6, $may_be_stopped) = (docker0 => 1);
+my (%bridges, %has6, %bridged, $may_be_stopped) = (docker0 => 1);
 sub networks { # one line for each network: driver, bridge, name
     my $all = ask("/networks") // "";
     my $text = "";
@@ -159,6 +159,9 @@ sub networks { # one line for each network: driver, bridge, name
         $bridges{$bridge} = 1;
         @has6{$name, $id} = (1, 1) if ($one->{EnableIPv6} // "") eq "true";
         $text .= "egress network $driver $bridge $name\n";
+        my $apart = ($one->{Options} // "") =~ /"com\.docker\.network\.bridge\.enable_icc":"(?:false|f|0)"/i;
+        next unless $driver eq "bridge" && ($one->{Internal} // "") ne "true"; # no way out, to the node neither
+        $bridged{$name} = $apart ? "-" : $name =~ s/[^\x21-\x7e]/?/gr;
     }
     return $text;
 }
@@ -180,6 +183,22 @@ sub names { # names of running containers, by address
         $names{$1} = $name while defined $name && ($one->{NetworkSettings} // "") =~ /"(?:IPAddress|GlobalIPv6Address)":"([0-9a-f.:]+)"/g;
     }
     return %names;
+}
+sub joined { # the containers of bridge networks, "-" for one without traffic between them, and their addresses, "-" if stopped
+    my ($list) = @_;
+    my $text = "";
+    pos($list) = 1;
+    while ($list =~ /\G\s*,?\s*$value/gc) {
+        my $one = members($+{v});
+        my ($container) = ($one->{Names} // "") =~ m{^\["/([\w.-]+)"} or next;
+        my $all = members(members($one->{NetworkSettings} // "{}")->{Networks} // "{}");
+        for my $network (grep { $bridged{$_} } sort keys %$all) {
+            my $given = members($all->{$network});
+            my @addresses = map { ($given->{$_} // "") =~ /^"([0-9a-f.:]+)"$/ ? $1 : "-" } qw(IPAddress GlobalIPv6Address);
+            $text .= "reach joined $container $bridged{$network} @addresses\n";
+        }
+    }
+    return $text;
 }
 sub parent { (words("/proc/$_[0]/stat") =~ /.*\) \S (\d+)/s)[0] // 0 } # a name may hold ")"
 sub proxies { # ports that docker-proxy serves
@@ -209,7 +228,7 @@ sub outer6 { # interfaces with an IPv6 address that other hosts may reach
 sub stopped { # published ports of containers that do not run, whose addresses are not known
     my $filters = "%7B%22status%22%3A%5B%22created%22%2C%22exited%22%2C%22restarting%22%5D%7D";
     my $list = ask("/containers/json?all=1&limit=64&filters=$filters") // return "";
-    my $text = "";
+    my $text = joined($list);
     while ($list =~ /"Id":"([0-9a-f]{64})"/g) {
         my $body = eval { ask("/containers/$1/json") }; # Docker cannot describe a broken container
         die $@ if ($@ // "") =~ /^no answer within/;
@@ -236,7 +255,7 @@ sub stopped { # published ports of containers that do not run, whose addresses a
 sub reach {
     my $served = proxies($_[0]) . join "", map { "reach outer6 $_\n" } outer6();
     $may_be_stopped = $served ne "";
-    return $served;
+    return $may_be_stopped ? $served . joined($_[0]) : "";
 }
 sub idle { # containers that do not run, and the runtime that each asks for
     my %running = map { $_ => 1 } $_[0] =~ /"Id":"([0-9a-f]{64})"/g;
