@@ -10,6 +10,7 @@ from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import same
 from pyinfra_gvisor.daemon_json.plan import Plan, current_text
 from pyinfra_gvisor.daemon_json.records import UnusableRecord, harmless_faults
+from pyinfra_gvisor.daemon_json.reload import NO_PATH_REMEDY, unloadable
 from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
@@ -73,6 +74,11 @@ def _unread(host: Audited) -> Iterator[Seen]:
         yield Seen(DAEMON_JSON, f"not loaded by dockerd: {', '.join(differ)}")
 
 
+def _unloadable(host: Audited) -> Iterator[Seen]:
+    if refused := unloadable(host.node):
+        yield Seen(DAEMON_JSON, refused)
+
+
 def _differing(one: Mapping[str, Json], other: Mapping[str, Json]) -> list[str]:
     return sorted(key for key in {*one, *other} if not same(one.get(key), other.get(key)))
 
@@ -121,6 +127,13 @@ DAEMON_RULES: tuple[Rule[Audited], ...] = (
         "Run systemctl reload docker. Then check that journalctl -u docker says Reloaded "
         "configuration",
         _unread,
+    ),
+    Rule(
+        "daemon-json-not-reloadable",
+        Severity.MEDIUM,
+        "dockerd refuses every reload of daemon.json. A run of this package works around that",
+        f"{NO_PATH_REMEDY[0].upper()}{NO_PATH_REMEDY[1:]}",
+        _unloadable,
     ),
     Rule(
         "restart-owed",

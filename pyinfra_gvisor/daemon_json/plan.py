@@ -17,7 +17,7 @@ from pyinfra_gvisor.daemon_json.keys import (
 )
 from pyinfra_gvisor.daemon_json.leaving import leaving, with_staying
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
-from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, needs_proxy, proxied
+from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, Lost, needs_proxy, proxied
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.refusals import (
     can_live_restore,
@@ -27,7 +27,7 @@ from pyinfra_gvisor.daemon_json.refusals import (
     refuse_loss,
     refuse_moving,
 )
-from pyinfra_gvisor.daemon_json.reload import lost_at_reload
+from pyinfra_gvisor.daemon_json.reload import lost_at_reload, refuse_unloadable
 from pyinfra_gvisor.daemon_json.runtime_users import Ask, users_by_runtime
 from pyinfra_gvisor.daemon_json.text import (
     EMPTY,
@@ -41,7 +41,6 @@ from pyinfra_gvisor.daemon_json.text import (
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.node.reach import Published
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 
 Restart = Literal["auto", "reload", "never"]
@@ -97,8 +96,8 @@ class Plan:
     live_restore: bool = True
     started_with: Mapping[str, Json] | None = None
     loaded: Mapping[str, Json] | None = None
-    lost: tuple[Published, ...] | None = None
-    spared: tuple[Published, ...] = ()
+    lost: tuple[Lost, ...] | None = None
+    spared: tuple[Lost, ...] = ()
     leaving: tuple[str, ...] = ()
     kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     restart_units: tuple[str, ...] = ()
@@ -146,6 +145,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     missing = _missing(before, owned, if_absent or {}, owner)
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
     merged = merge(before, owned, paths, owner=owner)
+    refuse_unloadable(node, wanted, JsonText(merged.text or EMPTY).value)
     ours = {*paths, *owned.of(owner)}
     plan = plan_merged(node, merged, paths, ours=ours, restart=restart, restart_units=restart_units)
     if spared:
@@ -266,14 +266,14 @@ def _refuse_lost_ports(plan: Plan) -> None:
         raise Problem(
             "a restart would end docker-proxy, because daemon.json switches it off. Clients would "
             f"lose {', '.join(map(str, plan.lost))}",
-            todo='set gvisor_daemon_json = {"userland-proxy": True} to keep docker-proxy, or False '
-            "to lose these ports",
+            todo='remove "userland-proxy" from daemon.json to keep docker-proxy; or set '
+            'gvisor_daemon_json = {"userland-proxy": False} to lose these ports',
         )
 
 
 def _lost(
     node: Node, new: Mapping[str, Json], action: Force, unapplied: Collection[str]
-) -> tuple[Published, ...] | None:
+) -> tuple[Lost, ...] | None:
     """Return the ports that end with docker-proxy, None if a restart does not end docker-proxy."""
     restarts = action is Force.RESTART or pointer((USERLAND_PROXY,)) in unapplied
     ends = restarts and new.get(USERLAND_PROXY) is False and proxied(node)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pyinfra_gvisor.daemon_json.in_force import value_in_force
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
@@ -11,6 +13,24 @@ from pyinfra_gvisor.node.reach import Published
 
 USERLAND_PROXY = "userland-proxy"
 IP6TABLES_SINCE = 27  # on unless switched off: docs.docker.com/engine/release-notes/27/
+NEIGHBOURS_SINCE = (29,)
+"""Seen: dockerd 20.10, 26.1 and 28.5 drop traffic from one bridge to another, 29.7 does not."""
+NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A published port that ends with docker-proxy, for these containers; empty: for everybody."""
+
+    port: Published
+    containers: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.containers:
+            return str(self.port)
+        more = len(self.containers) - NAMES_SHOWN
+        others = f" and {more} more" if more > 0 else ""
+        return f"{self.port} from containers [{', '.join(self.containers[:NAMES_SHOWN])}{others}]"
 
 
 def proxied(node: Node) -> bool:
@@ -38,16 +58,54 @@ def only_by_proxy(node: Node) -> tuple[Published, ...]:
     return tuple(item for item in node.reach.proxied if _is_only_by_proxy(node, item))
 
 
-def needs_proxy(node: Node) -> tuple[Published, ...]:
-    """Return the published ports that clients lose when dockerd starts without docker-proxy."""
-    if not proxied(node):
-        return ()
+def needs_proxy(node: Node) -> tuple[Lost, ...]:
+    """Return what clients and containers lose when dockerd starts without docker-proxy."""
+    return tuple(_lost(node)) if proxied(node) else ()
+
+
+def _lost(node: Node) -> Iterator[Lost]:
     others = _without_rules(node)
-    return tuple(
-        item
-        for item in node.reach.proxied
-        if _is_only_by_proxy(node, item) or (_of(item) in others and _is_reached(node, item))
-    )
+    for item in node.reach.proxied:
+        if _is_only_by_proxy(node, item) or (_of(item) in others and _is_reached(node, item)):
+            yield Lost(item)
+        elif containers := _neighbours(node, item):
+            yield Lost(item, containers)
+
+
+def drops_between_bridges(node: Node) -> bool:
+    """Return True if dockerd's rules drop what one bridge network sends to a port of another."""
+    version = dockerd_version(node)
+    return version is None or version < NEIGHBOURS_SINCE
+
+
+def _neighbours(node: Node, item: Published) -> tuple[str, ...]:
+    """
+    Return the containers that reach this port by the node's address only through docker-proxy.
+
+    dockerd's rule leads to the container's address on one network, and its other rules drop what
+    comes from another one. Of a container with several networks it is not known which one its
+    packets leave through, so it counts. Seen with 26.1.5: with ``icc`` off on that network, the
+    container does not reach its own port either. Seen with 20.10.24 and 26.1.5: for UDP on every
+    address docker-proxy answers a container from another address, which the container refuses.
+    """
+    if item.is_loopback or not item.container or not drops_between_bridges(node):
+        return ()
+    if item.protocol == "udp" and item.is_wildcard:
+        return ()
+    networks: dict[str, set[str]] = {}
+    for place in node.reach.joined:
+        if not item.is_ipv6 or place.address6:
+            networks.setdefault(place.container, set()).add(place.network)
+    behind = {
+        place.network
+        for place in node.reach.joined
+        if place.container == item.container
+        and (not item.running or item.address in (place.address, place.address6))
+    }
+    if "" in behind:  # no traffic between containers
+        return tuple(sorted(networks))
+    keeps = {name for name, inside in networks.items() if len(behind) == 1 and inside == behind}
+    return tuple(sorted(networks.keys() - keeps - {item.container}))
 
 
 def _without_rules(node: Node) -> set[str]:

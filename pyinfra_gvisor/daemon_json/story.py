@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
-from pyinfra_gvisor.daemon_json.reach import only_by_proxy, uses_nftables
+from pyinfra_gvisor.daemon_json.reach import (
+    drops_between_bridges,
+    only_by_proxy,
+    uses_nftables,
+)
 from pyinfra_gvisor.daemon_json.reload import lost_at_reload
 from pyinfra_gvisor.daemon_json.text import JsonText
-from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
@@ -16,9 +19,6 @@ _LATE = (
     "--rm containers that start during the wait are waited for too. One that starts in the last "
     "second ends: start no deployment meanwhile"
 )
-
-NEIGHBOURS_SINCE = (29,)
-"""Seen: dockerd 20.10, 26.1 and 28.5 drop traffic from one bridge to another, 29.7 does not."""
 
 
 def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
@@ -102,8 +102,7 @@ def _ports(plan: Plan, node: Node) -> list[str]:
 
 def _neighbours(node: Node) -> list[str]:
     """Return what containers lose with docker-proxy, which connects them over the node itself."""
-    version = dockerd_version(node)
-    if not node.reach.proxied or (version is not None and version >= NEIGHBOURS_SINCE):
+    if not node.reach.proxied or not drops_between_bridges(node):
         return []
     where = (
         "containers will reach published ports by the node's own address only if both containers "

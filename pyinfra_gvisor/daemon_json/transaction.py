@@ -13,6 +13,7 @@ from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned, OwnedPath, digest, i
 from pyinfra_gvisor.daemon_json.plan import Plan, dump
 from pyinfra_gvisor.daemon_json.reach import uses_nftables
 from pyinfra_gvisor.daemon_json.records import owned_by_us
+from pyinfra_gvisor.daemon_json.reload import reloadable
 from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.daemon_json.text import EMPTY, Json, JsonText, from_pointer
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
@@ -60,17 +61,26 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         temporary="yes" if plan.temporary else "no",
         reach_program=program("scripts/reach.pl"),
         hide=sed_program(_secrets(plan, node)),
-        given_up="\n".join(_given_up(plan)),
-        **_files(plan),
+        **_proxy(plan),
+        **_files(plan, node),
         **_records(plan, node),
         **_declared(plan, value),
     )
 
 
-def _given_up(plan: Plan) -> list[str]:
-    """Return the published ports that clients lose with this restart, which the plan named."""
+def _proxy(plan: Plan) -> dict[str, str]:
+    """
+    Return whether this restart ends docker-proxy, and the ports that are lost with it.
+
+    A line has protocol, version of IP and port, and the container if only containers lose the port.
+    """
     lost = plan.lost if plan.action is Force.RESTART else None
-    return [f"{item.protocol} {item.version} {item.port}" for item in lost or ()]
+    lines = [
+        f"{item.port.protocol} {item.port.version} {item.port.port}{container}"
+        for item in lost or ()
+        for container in [f" {name}" for name in item.containers] or [""]
+    ]
+    return {"proxy_ends": "no" if lost is None else "yes", "given_up": "\n".join(lines)}
 
 
 def detached(text: str) -> tuple[str, str]:
@@ -83,16 +93,21 @@ def resumption() -> str:
     return script("resume", file=DAEMON_JSON, state_dir=STATE_DIR)
 
 
-def _files(plan: Plan) -> dict[str, str]:
+def _files(plan: Plan, node: Node) -> dict[str, str]:
     """Return every text that daemon.json may have meanwhile, in base64, and what puts it there."""
-    texts = {
-        "after": plan.after,
-        "neutral": plan.neutral,
-        "old_neutral": plan.back,
-        **_passing(plan),
-    }
     place = {"place_program": program("scripts/json.pl", "scripts/place.pl")}
-    return place | {f"{name}_b64": encoded(text) for name, text in texts.items()}
+    return place | {f"{name}_b64": encoded(text) for name, text in _texts(plan, node).items()}
+
+
+def _texts(plan: Plan, node: Node) -> dict[str, str | None]:
+    """Return these texts by name; ``load_…`` is loaded instead of a text that dockerd refuses."""
+    passing = {"neutral": plan.neutral, "old_neutral": plan.back, **_passing(plan)}
+    return {
+        "after": plan.after,
+        "load_after": reloadable(node, plan.after),
+        "load_old": reloadable(node, plan.before),
+        **{name: reloadable(node, text) or text for name, text in passing.items()},
+    }
 
 
 def _passing(plan: Plan) -> dict[str, str | None]:
@@ -121,7 +136,7 @@ def _with_live_restore(text: str | None, *, on: bool) -> str | None:
 
 def _records(plan: Plan, node: Node) -> dict[str, str]:
     """Return our records: the one during the change, the one after, and what dockerd has read."""
-    texts = (plan.before, plan.neutral, plan.back, *_passing(plan).values())
+    texts = (plan.before, *_texts(plan, node).values())
     applied = {
         "version": VERSIONS["applied"],
         "dockerd": "@DOCKERD@",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.daemon_json.reload import NO_PATH_REMEDY, unloadable
 from pyinfra_gvisor.daemon_json.runtime_users import Ask
 from pyinfra_gvisor.daemon_json.story import unheard_line
 from pyinfra_gvisor.errors import Problem, cut
@@ -105,7 +106,7 @@ def accepted_risks(settings: Settings) -> tuple[str, ...]:
 def notes(node: Node) -> tuple[str, ...]:
     """Return warnings that do not stop a run: what an earlier one left, what may undo this one."""
     unheard = unheard_line(node)
-    return (*((unheard,) if unheard else ()), *_writers(node))
+    return (*((unheard,) if unheard else ()), *_unloadable(node), *_writers(node))
 
 
 def _writers(node: Node) -> tuple[str, ...]:
@@ -114,6 +115,11 @@ def _writers(node: Node) -> tuple[str, ...]:
         f"remove the package, or run apt-mark hold {cut(package)}"
         for package in node.writers
     )
+
+
+def _unloadable(node: Node) -> tuple[str, ...]:
+    refused = unloadable(node)
+    return (f"{DAEMON_JSON}: {refused}; {NO_PATH_REMEDY}",) if refused else ()
 
 
 def rights_problem(node: Node) -> Problem | None:

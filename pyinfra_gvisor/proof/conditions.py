@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pyinfra_gvisor.daemon_json.in_force import SHOWN, in_force, known, read_keys
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import same
-from pyinfra_gvisor.daemon_json.reload import lost_at_reload
+from pyinfra_gvisor.daemon_json.reload import lost_at_reload, unloadable
 from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
@@ -62,6 +62,8 @@ def why_not_reload(node: Node) -> str | None:
     Return why a reload could change something: dockerd loses something by any reload, or has not
     read the current daemon.json, or that is not known. None if a reload changes nothing.
     """
+    if refused := unloadable(node):
+        return refused
     if lost := lost_at_reload(node):
         return lost
     text = node.daemon_json.text

@@ -111,15 +111,24 @@ wait_for_ephemeral() {
 
 same_dockerd() { [ "$(identity)" = "$(cat "$work/dockerd")" ]; }
 
+load() { # name: has dockerd reload with this staged file, or for that time with one of the same effect that it accepts
+    passing=$1
+    if [ -e "$staged/load_$1" ]; then passing=load_$1; fi
+    put "$passing" && reload_dockerd && put "$1"
+}
+
 restart_with() { # final on off: restart with this file; live-restore is on until dockerd answers
     first=$1
     if [ -e "$staged/$2" ]; then first=$2; fi
     # a dockerd that does not run would be started by systemd's socket, with the file as it is now
     if [ "$can_live_restore" = yes ] && service_runs && answers && ! live_restore_is true; then
         # reload the old file with live-restore on: the new file would apply by half
-        if [ -e "$staged/old_on" ]; then put old_on || return 1; fi
-        if ! reload_dockerd || ! within 15 live_restore_is true; then
-            reason="live-restore could not be switched on, and a restart would have stopped containers"
+        bridge=old
+        if [ -e "$staged/old_on" ]; then bridge=old_on; fi
+        if ! load "$bridge" || ! within 15 live_restore_is true; then
+            if [ -z "$reason" ] || [ "$refused" = yes ]; then
+                reason="live-restore could not be switched on, and a restart would have stopped containers"
+            fi
             return 1
         fi
     fi
@@ -143,20 +152,25 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
     }
     dockerd_time > "$work/back" || true # without this time no container counts as ended later
     release_ports || note "could not remove the firewall rules that held published ports open (chain $held_chain, table $held_table)"
+    if [ "$1" = after ] && [ "$proxy_ends" = yes ]; then
+        reflect || note "containers that run may not reach their own published ports until they are started again"
+    fi
     put_back_scripts || return 1
     if [ "$first" = "$1" ]; then return 0; fi
     step "switch live-restore off" || return 1
-    if [ -e "$staged/$3" ]; then put "$3" && reload_dockerd || return 1; fi
-    put "$1" && reload_dockerd # this file may lack the key: dockerd then keeps the value that it has read
+    if [ -e "$staged/$3" ]; then load "$3" || return 1; fi
+    load "$1" # this file may lack the key: dockerd then keeps the value that it has read
 }
 
 reload_with() { # final neutral: keys that the final file lacks are first set to their neutral values
     if [ -e "$staged/$2" ] && [ "$action" != nothing ]; then
-        put "$2" && step "reload $2" && reload_dockerd || return 1
+        step "reload $2" && load "$2" || return 1
     fi
-    put "$1" || return 1
-    if [ "$action" = nothing ]; then return 0; fi
-    step "reload $1" && reload_dockerd
+    if [ "$action" = nothing ]; then
+        put "$1"
+    else
+        step "reload $1" && load "$1"
+    fi
 }
 
 change() {

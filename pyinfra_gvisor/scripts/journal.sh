@@ -4,6 +4,7 @@
 set -eu
 : "${file:?}" "${state_dir:?}" "${keep:?}" "${id:?}" "${action:?}" "${unit?}"
 : "${after_b64?}" "${neutral_b64:?}" "${old_neutral_b64:?}" "${on_b64:?}" "${off_b64:?}" "${old_on_b64:?}" "${old_off_b64:?}"
+: "${load_after_b64:?}" "${load_old_b64:?}"
 : "${place_program:?}" "${hide?}" "${intent_b64:?}" "${owned_b64:?}" "${applied_b64:?}" "${applied_anew_b64:?}"
 pending=$state_dir/pending
 work=$state_dir/.pending
@@ -61,6 +62,7 @@ write_down() {
     decode "$after_b64" "$staged/after" && decode "$neutral_b64" "$staged/neutral" &&
         decode "$old_neutral_b64" "$staged/old_neutral" && decode "$on_b64" "$staged/on" && decode "$off_b64" "$staged/off" &&
         decode "$old_on_b64" "$staged/old_on" && decode "$old_off_b64" "$staged/old_off" &&
+        decode "$load_after_b64" "$staged/load_after" && decode "$load_old_b64" "$staged/load_old" &&
         decode "$intent_b64" "$work/intent" && decode "$owned_b64" "$work/owned" &&
         decode "$applied_b64" "$work/applied" && decode "$applied_anew_b64" "$work/applied_anew" || return 1
     for path in "$staged"/*; do

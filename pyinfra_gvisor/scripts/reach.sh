@@ -1,11 +1,14 @@
 #!/bin/sh
-# Connects to every published port from outside, before and after a restart of dockerd. "Outside" is a network
-# namespace of its own: its packets reach the node as those of any client do. Comes after dockerd.sh.
+# Connects to every published port from outside and from containers, before and after a restart of dockerd.
+# "Outside" is a network namespace of its own: its packets reach the node as those of any client do. From containers
+# means from their network namespaces, with the node's programs. Comes after dockerd.sh.
 # Variables: work, reach_program (reach.pl), given_up (a line "protocol version port" for each port that the
-# plan says will be lost).
+# plan says will be lost, or "protocol version port container" if only that container loses the port), proxy_ends
+# (whether this restart ends docker-proxy).
 set -eu
-: "${reach_program:?}" "${given_up?}"
+: "${reach_program:?}" "${given_up?}" "${proxy_ends:?}"
 reach_limit=64 # ports
+inside_limit=16 # containers
 client4=169.254.249 client6=fd2e:6ab4:9d1c:6:
 
 version_of() { case "$1" in *:*) echo 6 ;; *) echo 4 ;; esac; }
@@ -14,13 +17,14 @@ outer() { # 4 | 6: the node's first address that other hosts can reach; none of 
     device=$(ip "-$1" route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
     # neither link-local addresses nor those of client() below
     ip "-$1" -o address show scope global | grep -v -e ' 169\.254\.' -e ' fd2e:6ab4:9d1c:' > "$work/addresses" || true
+    first=''
     {
         grep "^[0-9]*: $device " "$work/addresses" || true # the device of the default route first
         cat "$work/addresses"
     } | while read -r _ name _ address _; do
-        if [ "$name" != "$device" ] && [ -d "/sys/class/net/$name/bridge" ]; then continue; fi
-        printf '%s\n' "${address%/*}"
-        break
+        if [ -n "$first" ] || { [ "$name" != "$device" ] && [ -d "/sys/class/net/$name/bridge" ]; }; then continue; fi
+        first=${address%/*}
+        printf '%s\n' "$first"
     done
 }
 
@@ -89,6 +93,48 @@ try() { # file: prints "state protocol address port" for each of its lines; stat
     [ "$tried" = yes ]
 }
 
+inside() { # prints "pid id name" of a running container for each set of networks, if its namespace has its addresses
+    ids=$(docker_quick ps -q) || return 1
+    if [ -z "$ids" ]; then return 0; fi
+    # shellcheck disable=SC2016
+    form='{{.State.Pid}} {{.Id}} {{.Name}}{{range $name, $_ := .NetworkSettings.Networks}} {{$name}}{{end}}'
+    # shellcheck disable=SC2086
+    docker_quick inspect --format "$form" $ids | sort -k 4 > "$work/inside.all" || return 1
+    networks_before=''
+    while read -r peer peer_id peer_name networks; do
+        case "$networks" in "$networks_before" | '' | host | none) continue ;; esac
+        # gVisor's own network stack takes addresses and routes out of the namespace: only the heading is left
+        if ! tail -n +2 "/proc/$peer/net/route" 2> /dev/null | grep -q .; then continue; fi
+        printf '%s %s %s\n' "$peer" "$peer_id" "${peer_name#/}"
+        networks_before=$networks
+    done < "$work/inside.all"
+}
+
+try_inside() { # file: the same as try, from all of inside.clients at once; adds the container's name to each line
+    if [ ! -s "$1" ]; then return 0; fi
+    tries=''
+    while read -r peer peer_id peer_name; do
+        timeout 10 nsenter -t "$peer" -n perl -e "$reach_program" < "$1" 2> /dev/null > "$work/inside.$peer_id" & # it may have ended
+        tries="$tries $!"
+    done < "$work/inside.clients"
+    for tried in $tries; do wait "$tried" || true; done
+    while read -r peer peer_id peer_name; do sed "s/\$/ $peer_name/" "$work/inside.$peer_id"; done < "$work/inside.clients"
+}
+
+# Without docker-proxy a container reaches its own published port only if its bridge sends packets back to where they
+# come from. dockerd sets that for containers that it starts; these run already.
+reflect() {
+    ids=$(docker_quick network ls -q --no-trunc --filter driver=bridge) || return 1
+    # shellcheck disable=SC2086
+    bridges=$(docker_quick network inspect \
+        --format '{{or (index .Options "com.docker.network.bridge.name") (printf "br-%.12s" .Id)}}' $ids) || return 1
+    for bridge in $bridges; do
+        for port in "/sys/class/net/$bridge"/brif/*/hairpin_mode; do
+            if [ -e "$port" ]; then echo 1 > "$port" || return 1; fi
+        done
+    done
+}
+
 served() { # prints "protocol version port" for every port with a rule or a docker-proxy of dockerd's
     for family in 4 6; do
         case "$family" in 4) tool=iptables table=ip ;; *) tool=ip6tables table=ip6 ;; esac
@@ -122,6 +168,11 @@ reach_before() {
         : > "$work/reach.before"
         note "published ports were not tested from outside, only the rules and processes of dockerd were compared: $(tail -n 1 "$work/said")"
     fi
+    inside > "$work/inside.clients" || return 1
+    sed -i "$inside_limit q" "$work/inside.clients"
+    # for UDP on all addresses docker-proxy answers containers from another address, which they refuse
+    grep '^tcp ' "$work/reach.targets" > "$work/inside.targets" || true
+    try_inside "$work/inside.targets" | sed -n 's/^open //p' > "$work/inside.before"
 }
 
 # Succeeds if every port that dockerd had a rule or a process for still has one, and every port that was open is
@@ -133,6 +184,8 @@ reach_holds() {
     served | sort -u > "$work/served.now"
     sed -n 's/^open //p' "$work/reach.before" > "$work/reach.open"
     try "$work/reach.open" > "$work/reach.after" || sed 's/^/open /' "$work/reach.open" > "$work/reach.after"
+    cut -d ' ' -f 1-3 "$work/inside.before" | sort -u > "$work/inside.open"
+    try_inside "$work/inside.open" > "$work/inside.after"
     while read -r container main protocol address port inner own; do
         key="$protocol $(version_of "$address") $port"
         if ! grep -q "^$container $main " "$work/now" || printf '%s\n' "$given_up" | grep -Fxq "$key"; then continue; fi
@@ -141,7 +194,19 @@ reach_holds() {
         outside="$protocol $address $port"
         if grep -Fxq "$outside" "$work/reach.open" && ! grep -Fxq "open $outside" "$work/reach.after" &&
             answers_itself "$protocol $inner $own"; then return 1; fi
+        if cut_inside "$outside" "$key" && answers_itself "$protocol $inner $own"; then return 1; fi
     done < "$work/reach.all"
+}
+
+cut_inside() { # "protocol address port" "protocol version port": whether a container that reached it does not any more
+    while read -r peer peer_id peer_name; do
+        if ! grep -q "^$peer_id $peer " "$work/now" || printf '%s\n' "$given_up" | grep -Fxq "$2 $peer_name"; then continue; fi
+        if grep -Fxq "$1 $peer_name" "$work/inside.before" && ! grep -Fxq "open $1 $peer_name" "$work/inside.after"; then
+            unreached="published port ${1##* }/${1%% *} answered container $peer_name by the node's address before the change, and does not now"
+            return 0
+        fi
+    done < "$work/inside.clients"
+    return 1
 }
 
 answers_itself() { # "protocol address port": whether the container answers the node directly

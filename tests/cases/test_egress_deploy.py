@@ -123,7 +123,7 @@ def test_behind_rules_that_are_not_in_force_nothing_is_proven(
     ("daemon_json", "refused"),
     [
         pytest.param({}, 0, id="hardened"),
-        pytest.param({"userland-proxy": True}, 1, id="to-stay"),
+        pytest.param({"userland-proxy": True, "userland-proxy-path": "/p"}, 1, id="to-stay"),
         pytest.param({"userland-proxy": None}, 1, id="left-alone"),
     ],
 )

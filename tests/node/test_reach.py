@@ -50,6 +50,7 @@ LOST = "clients lose these published ports when docker-proxy ends: "
 NEIGHBOURS = "containers will reach published ports by the node's own address only if both"
 PORTS6 = ("53/udp", "8080/tcp", "9000/tcp", "9001/tcp")
 ONLY_BY_PROXY = ", ".join(f"{port} over IPv6 (web)" for port in PORTS6)
+PEER = " from containers [peer]"
 OVER_IPV6 = {"web, v6", "web, UDP, v6", "last of a range, v6"}
 # "web" publishes one of its ports twice, for which Docker's nftables fails to make rules by itself.
 NFTABLES = "docker-29-nftables"
@@ -60,6 +61,7 @@ _SIX = """
 sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0 net.ipv6.conf.all.forwarding=1
 ip -6 address replace "$1/64" dev eth0 nodad
 """
+_NO_SIX = "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1"
 # Says that it listens, as docker-proxy does, and serves nothing.
 _DEAF = "#!/bin/sh\nprintf '0\\n' >&3\nexec sleep 600\n"
 _DEAF_PATH = "/usr/local/bin/deaf-proxy"
@@ -72,19 +74,17 @@ class Ground:
     nodes: Mapping[str, LabNode]
     fleet: Fleet
 
-    def only_by_proxy(self, name: str) -> str:
-        """Return the ports that nothing but docker-proxy serves, as they are told."""
-        if name != NFTABLES:
+    def only_by_proxy(self, name: str, *, six: bool = True) -> str:
+        """Return what is lost without docker-proxy, as it is told; ``six``: with IPv6."""
+        if name == "docker-29":
             return ONLY_BY_PROXY
-        by_port = [(f"{port} over IPv4 (web)", f"{port} over IPv6 (web)") for port in PORTS4]
-        one = f"8082/tcp on {self.nodes[name].address} (web)"
-        return ", ".join(
-            [
-                *(text for pair in by_port[:2] for text in pair),
-                one,
-                *(text for pair in by_port[2:] for text in pair),
-            ]
-        )
+        who = "" if name == NFTABLES else PEER
+        lines = [
+            *(f"{port} over IPv4 (web){who}" for port in PORTS4 if not who or "udp" not in port),
+            *(f"{port} over IPv6 (web)" for port in PORTS6 if six),
+            f"8082/tcp on {self.nodes[name].address} (web){who}",
+        ]
+        return ", ".join(sorted(lines, key=lambda line: (int(line.partition("/")[0]), line)))
 
     def lost(self, name: str) -> set[str]:
         """Return which of the ports do not answer without docker-proxy."""
@@ -213,7 +213,8 @@ def test_the_audit_names_them_once_and_no_change_is_pending(
     evidence = found["docker-userland-proxy /etc/docker/daemon.json"]["evidence"]
     assert (
         evidence
-        == f"userland-proxy is not false; without docker-proxy clients lose {ONLY_BY_PROXY}"
+        == "userland-proxy is not false; without docker-proxy clients lose "
+        + ground.only_by_proxy("docker-26")
     )
     assert [key for key in found if "daemon-json" in key or "drift" in key] == []
 
@@ -275,13 +276,17 @@ def test_a_change_that_cuts_a_port_unforeseen_goes_back(
     node = ground.nodes[name]
     node.put(_DEAF_PATH, _DEAF.encode(), mode=0o755)
     before, running = daemon_json(node), processes(node)
-
-    outcome = ground.fleet.run(name, data=keys(userland_proxy_path=_DEAF_PATH))
-
-    assert outcome.code == 1
     said = (
         rf"published port \d+/tcp on {address6(node)} worked before the change, and does not work"
     )
+    if name == "docker-20":  # only containers come to docker-proxy then
+        shell(node, _NO_SIX)
+        said = r"published port \d+/tcp answered container peer by the node's address before"
+
+    outcome = ground.fleet.run(name, data=keys(userland_proxy_path=_DEAF_PATH))
+    shell(node, _SIX, address6(node))
+
+    assert outcome.code == 1
     assert re.search(said, outcome.stderr), outcome.text
     assert daemon_json(node) == before
     assert processes(node) == running
@@ -317,6 +322,36 @@ def test_whoever_wants_it_off_is_told_what_is_lost_and_gets_it(
     assert removed.code == 0, removed.text
     assert failed_then <= ground.lost(name)
     assert ground.answers(name) == set(ground.ports(name))
+
+
+def test_what_containers_alone_would_lose_stays_and_dockerd_reloads_a_file_that_it_refuses(
+    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]]
+) -> None:
+    assert told
+    name = "docker-26"
+    node = ground.nodes[name]
+    shell(node, _NO_SIX)
+    text = daemon_json(node).replace("{", '{\n    "userland-proxy": true,', 1)
+    node.put("/etc/docker/daemon.json", text.encode())
+    sh(node, "systemctl reload docker")
+    log = "journalctl -u docker -o cat | grep -q 'userland-proxy-path is not set'"
+    refused = within(20, lambda: node.exec("sh", "-c", log).code == 0)
+    data = {**UNPROVEN, "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}}}
+
+    outcome = ground.fleet.run(name, data=data, flags=("-y", "--diff"))
+    answered = ground.answers_to_a_neighbour(name)
+    second = ground.fleet.run(name, data=data)
+    shell(node, _SIX, address6(node))
+
+    assert refused
+    assert outcome.code == 0, outcome.text
+    assert f"{STAYS}{ground.only_by_proxy(name, six=False)}. To" in outcome.stderr
+    assert "daemon.json: changed, reload" in outcome.stderr
+    assert "dockerd refuses every reload" in outcome.stderr
+    assert '"userland-proxy": true' in daemon_json(node)
+    assert '"inner"' in sh(node, "docker info --format '{{json .Runtimes}}'")
+    assert answered
+    assert second.idle, second.text
 
 
 def test_where_dockerd_makes_no_rules_docker_proxy_stays_for_ipv4_too(ground: Ground) -> None:

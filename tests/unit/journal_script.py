@@ -14,7 +14,10 @@ from typing import Any
 from pyinfra_gvisor.scripts import encoded, program, script
 from tests.unit.shells import replaced, stub, toolbox
 
-TEXTS = ("after", "neutral", "old_neutral", "on", "off", "old_on", "old_off")
+TEXTS = (
+    *("after", "neutral", "old_neutral", "on", "off", "old_on", "old_off"),
+    *("load_after", "load_old"),
+)
 RECORDS = ("intent", "owned", "applied", "applied_anew")
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.daemon_json.reach import needs_proxy, only_by_proxy
+from pyinfra_gvisor.daemon_json.reach import Lost, needs_proxy, only_by_proxy
 from pyinfra_gvisor.daemon_json.story import plan_lines, spared_line, unapplied_lines
+from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node, parse_node
@@ -23,7 +24,7 @@ WEB4, WEB6 = "proxy tcp 0.0.0.0 8080 172.18.0.2 web 80", "proxy tcp :: 8080 172.
 SIX = "proxy tcp :: 8081 fd00:1::2 six 80"
 ONE = "proxy udp 2001:db8::5 53 172.18.0.3 dns 53"
 OUTER = "outer6 eth0"
-OFF = {"userland-proxy": False}
+OFF: dict[str, Json] = {"userland-proxy": False}
 
 
 def node(reach: Iterable[str] = (), egress: Iterable[str] = (), **given: Any) -> Node:
@@ -64,6 +65,74 @@ def test_only_docker_proxy_serves_what_no_rule_of_dockerd_leads_to(
     reach: tuple[str, ...], keys: dict[str, Any], expected: list[str]
 ) -> None:
     assert ports(*reach, **keys) == expected
+
+
+SHOP = ("proxy tcp 0.0.0.0 80 172.18.0.2 shop 8080", "joined shop front 172.18.0.2 -")
+NEXT = "joined next front 172.18.0.3 -"
+JOB = "joined job back 172.19.0.2 -"
+BOTH = ("joined both back 172.19.0.3 -", "joined both front 172.18.0.4 -")
+SHOP6 = "proxy tcp :: 80 172.18.0.2 shop 8080"
+
+
+@pytest.mark.parametrize(
+    ("reach", "version", "expected"),
+    [
+        pytest.param((*SHOP, NEXT), "28.5.2", {}, id="one-network"),
+        pytest.param((*SHOP, JOB), "28.5.2", {"80": ("job",)}, id="another-network"),
+        pytest.param((*SHOP, JOB), "29.7.1", {}, id="docker-29-leads-from-one-to-another"),
+        pytest.param((*SHOP, NEXT, *BOTH), "28.5.2", {"80": ("both",)}, id="on-both-networks"),
+        pytest.param((*SHOP, "joined shop back 172.19.0.9 -", JOB, NEXT), "28.5.2",
+                     {"80": ("job",)}, id="the-rule-leads-to-one-network"),
+        pytest.param((*SHOP, "joined next - 172.20.0.2 -"), "28.5.2", {"80": ("next",)},
+                     id="apart-from-others"),
+        pytest.param((SHOP[0], "joined shop - 172.18.0.2 -", "joined next - 172.18.0.3 -"),
+                     "28.5.2", {"80": ("next", "shop")}, id="without-traffic-between-containers"),
+        pytest.param((*SHOP, "joined job back - -"), "28.5.2", {"80": ("job",)}, id="one-stopped"),
+        pytest.param(("proxy tcp 127.0.0.1 80 172.18.0.2 shop 8080", SHOP[1], JOB), "28.5.2", {},
+                     id="on-the-node-alone"),
+        pytest.param(("stopped tcp 0.0.0.0 80 0.0.0.0 shop 8080", "joined shop front - -", NEXT,
+                      JOB), "28.5.2", {"80": ("job",)}, id="published-by-one-that-is-stopped"),
+        pytest.param((SHOP6, *SHOP, JOB), "28.5.2", {"80": ("job",)}, id="no-ipv6"),
+        pytest.param(("proxy tcp :: 80 fd00:1::2 shop 8080", "joined shop front - fd00:1::2",
+                      "joined job back - fd00:2::2", OUTER), "28.5.2", {"80": ("job",)},
+                     id="over-ipv6"),
+        pytest.param((SHOP[0].replace("tcp", "udp"), SHOP[1], JOB), "28.5.2", {}, id="udp"),
+        pytest.param(("proxy udp 192.0.2.7 80 172.18.0.2 shop 8080", SHOP[1], JOB), "28.5.2",
+                     {"80": ("job",)}, id="udp-on-one-address"),
+        pytest.param(("proxy tcp 0.0.0.0 80 172.18.0.2 - 8080", JOB), "28.5.2", {},
+                     id="of-an-unknown-container"),
+        pytest.param(("joined half", "joined a b c d e", *SHOP), "28.5.2", {}, id="malformed"),
+    ],
+)  # fmt: skip
+def test_before_docker_29_containers_of_other_networks_need_docker_proxy(
+    reach: tuple[str, ...], version: str, expected: dict[str, tuple[str, ...]]
+) -> None:
+    found = needs_proxy(node(reach=reach, docker=info(ServerVersion=version)))
+
+    assert {str(item.port.port): item.containers for item in found} == expected
+
+
+def test_what_containers_lose_is_said_by_name_and_given_up_for_them_alone() -> None:
+    found = node(reach=(*SHOP, NEXT, JOB, *BOTH), docker=info(ServerVersion="28.5.2"))
+
+    spared = plan_daemon_json(found, OFF, spare_ports=True)
+    plan = plan_daemon_json(found, OFF)
+
+    lost = "80/tcp over IPv4 (shop) from containers [both, job]"
+    assert f"clients lose {lost}. To switch" in spared_line(spared)
+    said = f"  clients lose these published ports when docker-proxy ends: {lost}"
+    assert said in plan_lines(plan, found, wait_s=300)
+    script = transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
+    assert "given_up='tcp 4 80 both\ntcp 4 80 job'\n" in script
+
+
+def test_of_many_containers_the_first_are_named() -> None:
+    names = tuple(f"c{number}" for number in range(12))
+    (port,) = node(reach=SHOP).reach.proxied
+
+    text = str(Lost(port, names))
+
+    assert text.endswith(" from containers [c0, c1, c2, c3, c4, c5, c6, c7 and 4 more]")
 
 
 NFTABLES = info(ServerVersion="29.7.1", FirewallBackend={"Driver": "nftables"})

@@ -15,7 +15,7 @@ import pytest
 from pyinfra_gvisor.node.reach import Reach
 from pyinfra_gvisor.scripts import program, script
 from tests.unit.answers import compact
-from tests.unit.fake_docker import container, daemon, network, port, routes, says
+from tests.unit.fake_docker import container, daemon, listed, network, port, routes, says
 from tests.unit.node_script import Machine
 from tests.unit.shells import run
 
@@ -89,6 +89,40 @@ def test_what_docker_proxy_serves_is_told_with_the_container(machine: Machine) -
     ]
 
 
+def test_the_containers_of_each_bridge_network_are_told_with_their_addresses(
+    machine: Machine,
+) -> None:
+    apart = {"com.docker.network.bridge.enable_icc": "false"}
+    networks = [
+        network("front"),
+        network("apart", Options=apart),
+        network("inner", Internal=True),
+        network("host", Driver="host"),
+    ]
+    places = {
+        "front": {"IPAddress": "172.18.0.2", "GlobalIPv6Address": "fd00:1::2"},
+        "apart": {"IPAddress": "172.19.0.2", "GlobalIPv6Address": ""},
+        "inner": {"IPAddress": "172.20.0.2", "GlobalIPv6Address": ""},
+        "host": {"IPAddress": "", "GlobalIPv6Address": ""},
+    }
+    shop = container(1, os.getpid(), name="shop", others={"Ports": [port(8080)]})
+    shop["NetworkSettings"] = {"Networks": places}
+    job = container(2, 0, name="job", others={"Ports": []})
+    job["NetworkSettings"] = {"Networks": {"front": {"IPAddress": ""}}}
+    answers = routes([shop], networks=networks)
+    answers[f"/containers/{job['Id']}/json"] = says(compact(job))
+    answers[STOPPED] = says(compact([listed(job)]))
+
+    with proxy(*words("::", 8080, "172.18.0.2")), daemon(machine.socket, answers):
+        found = machine.node().reach
+
+    assert [tuple(item.model_dump().values()) for item in found.joined] == [
+        ("shop", "", "172.19.0.2", ""),
+        ("shop", "front", "172.18.0.2", "fd00:1::2"),
+        ("job", "front", "", ""),
+    ]
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -157,6 +191,9 @@ def test_what_stopped_containers_have_published_is_told_where_there_is_ipv6(
 
 SHOP = "shop 812 tcp 192.0.2.7 8080 172.18.0.2 80"
 DNS = "dns 813 udp 2001:db8::5 53 172.18.0.3 53"
+_INSIDE = (
+    "8080/tcp answered container job by the node's address before the change, and does not now"
+)
 _STUBS = """
 say() { printf '%s\\n' "$*"; }
 running() { cat "$work/running"; }
@@ -164,6 +201,7 @@ running() { cat "$work/running"; }
 _HOLDS = """
 served() { cat "$work/served"; }
 try() { cat "$work/tried"; }
+try_inside() { cat "$work/tried.inside"; }
 answers_itself() { [ -s "$work/itself" ]; }
 if reach_holds; then echo holds; exit; fi
 lost=${unreached#published port }
@@ -175,7 +213,9 @@ def reach(work: Path, does: str, given_up: str = "", **files: str) -> str:
     """What ``reach.sh`` says with these files in its working directory."""
     for name, text in files.items():
         (work / name.replace("_", ".")).write_text(text)
-    text = script("reach", work=str(work), reach_program="exit 1", given_up=given_up)
+    text = script(
+        "reach", work=str(work), reach_program="exit 1", given_up=given_up, proxy_ends="no"
+    )
     text = text.replace("/proc/[0-9]*", f"{work}/proc/[0-9]*")
     text = text.replace("/run/docker.pid", f"{work}/docker.pid")
     return run(f"{_STUBS}\n{text}\n{does}").stdout.strip()
@@ -200,6 +240,16 @@ def reach(work: Path, does: str, given_up: str = "", **files: str) -> str:
         pytest.param({"served": "tcp 4 8080\n", "given_up": "udp 6 53"}, "holds", id="given-up"),
         pytest.param({"served": "udp 6 53\n", "given_up": "udp 6 53"}, "8080/tcp on 192.0.2.7",
                      id="another-one-given-up"),
+        pytest.param({"tried_inside": ""}, _INSIDE, id="cut-off-from-a-container"),
+        pytest.param({"tried_inside": "silent tcp 192.0.2.7 8080 job\n"}, _INSIDE, id="silent"),
+        pytest.param({"tried_inside": "", "given_up": "tcp 4 8080 job"}, "holds",
+                     id="given-up-for-this-container"),
+        pytest.param({"tried_inside": "", "given_up": "tcp 4 8080 next"}, _INSIDE,
+                     id="given-up-for-another-container"),
+        pytest.param({"tried_inside": "", "itself": ""}, "holds", id="closed-by-itself-inside"),
+        pytest.param({"tried_inside": "", "inside_before": ""}, "holds", id="not-open-before"),
+        pytest.param({"tried_inside": "", "running": "shop 812 0 /shop\ndns 813 0 /dns\n"},
+                     "holds", id="the-asking-container-was-stopped"),
     ],
 )  # fmt: skip
 def test_a_port_is_lost_if_nobody_serves_it_or_it_is_closed(
@@ -209,9 +259,12 @@ def test_a_port_is_lost_if_nobody_serves_it_or_it_is_closed(
         "reach_all": f"{SHOP}\n{DNS}\n",
         "reach_before": "open tcp 192.0.2.7 8080\nsilent udp 2001:db8::5 53\n",
         "served_before": "tcp 4 8080\nudp 6 53\n",
-        "running": "shop 812 0 /shop\ndns 813 0 /dns\n",
+        "running": "shop 812 0 /shop\ndns 813 0 /dns\njob 814 0 /job\n",
         "served": "tcp 4 8080\nudp 6 53\n",
         "tried": "open tcp 192.0.2.7 8080\n",
+        "inside_clients": "814 job job\n",
+        "inside_before": "tcp 192.0.2.7 8080 job\n",
+        "tried_inside": "open tcp 192.0.2.7 8080 job\n",
         "itself": "yes",
     }
 
