@@ -140,8 +140,9 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
         }
         check_units && snapshot || return 1
     fi
-    step "restart $1" && put "$first" || return 1
     hold_ports || true # a short interruption of published ports is no reason to stop
+    # last: a program that has read the file before must not have time to write it without live-restore
+    step "restart $1" && put "$first" || return 1
     service_restart || {
         reason="dockerd did not start"
         return 1
