@@ -242,8 +242,12 @@ put_aside() { # the node has to work: a file of others that dockerd refuses is m
         if [ "$(sha256_of "$path")" = "$(sha256_of "$target")" ]; then return 1; fi
     done
     aside=$state_dir/daemon.json.refused
-    cp -p "$target" "$aside" && stage old || return 1
-    if [ -e "$staged/.next" ]; then mv -f "$staged/.next" "$target"; else rm -f "$target"; fi
+    cp -p "$target" "$aside" || return 1
+    if [ -e "$staged/old" ]; then
+        cp -p "$staged/old" "$staged/.next" && mv -f "$staged/.next" "$target" || return 1
+    else
+        rm -f "$target"
+    fi
     note "dockerd does not work with what another program wrote to $target; that file is now $aside"
 }
 

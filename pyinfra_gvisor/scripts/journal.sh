@@ -151,49 +151,16 @@ reached() { grep -qx "$1" "$work/journal"; }
 # Makes this staged file daemon.json, atomically; if there is no such file, removes daemon.json. What other programs have
 # written there since the change began stays. Sets reason if that is not possible.
 put() { # name
-    for _ in 1 2 3 4 5 6 7 8 9; do
-        how=$(place next "$1") || {
-            reason=$how
-            return 1
-        }
-        case "$how" in
-            same) return 0 ;;
-            ours) stage "$1" || return 1 ;;
-            merged) accept_merged || return 1 ;;
-        esac
-        swapped=$(place swap "$1") || {
-            reason=$swapped
-            return 1
-        }
-        if [ "$swapped" = "done" ]; then
-            rm -f "$staged/.next" && sync "$(dirname "$target")"
-            return
-        fi
-    done
-    reason="another program keeps changing $target"
-    return 1
-}
-
-place() { # what name: see place.pl; going_back: keep the changes of others also at keys of this change
-    perl -e "$place_program" "$staged" "$target" "$@" "${going_back:-}" 2>&1
-}
-
-stage() { # name: this file as the next daemon.json
-    rm -f "$staged/.next"
-    if [ ! -e "$staged/$1" ]; then return 0; fi
-    # A copy: removing one of two hard links later would change the ctime of daemon.json, as if it was edited
-    # after dockerd read it. A full disk has room for a hard link only.
-    { cp -p "$staged/$1" "$staged/.next" && sync "$staged/.next"; } 2> /dev/null ||
-        ln -f "$staged/$1" "$staged/.next"
-}
-
-accept_merged() { # going back, the file of others counts even if dockerd refuses it
-    if [ -e "$staged/.next" ]; then
-        sync "$staged/.next"
-        if [ -z "${going_back:-}" ] && ! accepts "$staged/.next"; then
-            reason="dockerd refuses the file with what another program has just written: $(refusal)"
-            return 1
-        fi
-    fi
+    # going_back: a key of this change that others have changed keeps their value
+    how=$(perl -e "$place_program" "$staged" "$target" "$1" "${going_back:-}" 2>&1) || {
+        reason=$how
+        return 1
+    }
+    if [ "$how" = same ]; then return 0; fi
+    rm -f "$staged/.next" && sync "$(dirname "$target")" || return 1
+    if [ "$how" = ours ]; then return 0; fi
     note_once "another program changed the file meanwhile; its changes stay"
+    if [ -n "${going_back:-}" ] || [ ! -e "$target" ] || accepts "$target"; then return 0; fi
+    reason="dockerd refuses the file with what another program has just written: $(refusal)"
+    return 1
 }

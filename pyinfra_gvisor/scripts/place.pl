@@ -1,32 +1,44 @@
 #!/usr/bin/perl
 # Puts one of a change's texts in the place of daemon.json, with everything that other programs have written there
-# since the change began. Comes after json.pl. Arguments: the directory of the texts, the file, what to do, the text:
-# next: prints same, ours or merged; writes the merged text to .next. Fails if somebody else has changed a key that
-# this change sets; with another argument such a key keeps its value. swap: puts .next there; prints done, or again if
-# another program was faster and nothing was changed.
+# since the change began. Comes after json.pl. Arguments: the directory of the texts, the file, the text; another one:
+# a key that somebody else has changed keeps its value, instead of an error. Prints same, ours or merged.
 use strict;
 use warnings;
 no warnings qw(once); # the variables of json.pl
+use IO::Handle;
 
 use constant {ENOENT => 2, EEXIST => 17, EINVAL => 22, ENOSYS => 38};
 my $patience_s = 3; # a program that writes into the file leaves it incomplete for a moment
-my ($staged, $target, $what, $name, $going_back) = @ARGV;
-my ($next, $seen) = ("$staged/.next", "$staged/.seen");
+my ($staged, $target, $name, $going_back) = @ARGV;
+my $next = "$staged/.next";
 opendir(my $listing, $staged) or die "cannot read $staged: $!\n";
 my %texts = map { $_ => slurp("$staged/$_") } grep { !/^\./ } readdir $listing;
 $texts{$_} //= undef for qw(old after); # no file: the other texts are always files
 my %known = map { $_ => 1 } grep { defined } values %texts;
-print $what eq "swap" ? swap() : prepare();
+print put();
 
-sub prepare {
-    unlink $next, $seen;
-    my ($theirs, $ours) = (settled(), $texts{$name});
-    my $untouched = defined $theirs ? $known{$theirs} : grep { !defined } values %texts;
-    my $text = $untouched ? $ours : merged($theirs, $ours);
-    return "same" if equal($text, $theirs);
-    return "ours" if $untouched;
-    write_down($theirs, $text);
-    return "merged";
+sub put {
+    for (1 .. 200) {
+        my ($theirs, $ours) = (settled(), $texts{$name});
+        my $untouched = defined $theirs ? $known{$theirs} : grep { !defined } values %texts;
+        my $text = $untouched ? $ours : merged($theirs, $ours);
+        return "same" if equal($text, $theirs);
+        stage($text, $untouched ? "$staged/$name" : $target);
+        next if !equal(slurp($target), $theirs);
+        return $untouched ? "ours" : "merged" if swap($theirs);
+    }
+    refuse("another program keeps changing $target");
+}
+
+sub stage { # a full disk has room for a hard link only
+    my ($text, $like) = @_;
+    unlink $next;
+    return if !defined $text;
+    my ($mode, $user, $group) = (stat $like)[2, 4, 5];
+    return if spill($next, $text) && chmod(($mode // 0644) & 07777, $next) && chown($user // 0, $group // 0, $next);
+    my $why = $!;
+    unlink $next;
+    $like ne $target && link($like, $next) or die "cannot write $next: $why\n";
 }
 
 sub equal { # two texts or files that do not exist
@@ -41,15 +53,6 @@ sub settled { # what is there now, once it is JSON
         select(undef, undef, undef, 0.1);
     }
     refuse("another program has left no JSON object in it");
-}
-
-sub write_down {
-    my ($theirs, $text) = @_;
-    spill($seen, $theirs) if defined $theirs;
-    return if !defined $text;
-    spill($next, $text);
-    my ($mode, $user, $group) = (stat(-e $target ? $target : "$staged/$name"))[2, 4, 5];
-    chmod(($mode // 0644) & 07777, $next) && chown($user // 0, $group // 0, $next) or die "cannot write $next: $!\n";
 }
 
 sub merged { # $theirs with the values of $ours at the paths where our texts differ; undef: no file
@@ -141,25 +144,27 @@ sub written { # a name as JSON
     return "\"$name\"";
 }
 
-sub swap { # what was there until then must be a text of ours or the one that was seen; otherwise it goes back
-    $known{slurp($seen)} = 1 if -e $seen;
-    return take_away() if !-e $next;
+sub swap { # what is replaced must be a text of ours or the one that was seen; otherwise it goes back. True: done
+    my ($theirs) = @_;
+    my $is_seen = sub { my ($text) = @_; $known{$text} || equal($text, $theirs) };
+    return take_away($is_seen) if !-e $next;
+    return move($next, $target, 1) if !-e $target;
     my $ours = slurp($next);
-    if (!-e $target) { return move($next, $target, 1) ? "done" : "again" }
-    move($next, $target, 2) or return "again";
-    return "done" if $known{slurp($next)};
+    move($next, $target, 2) or return 0;
+    return 1 if $is_seen->(slurp($next));
     for (1, 2) { # somebody may write once more while it goes back: the newest file counts
         move($next, $target, 2) or last;
         last if slurp($next) eq $ours;
     }
-    return "again";
+    return 0;
 }
 
 sub take_away {
-    if (!rename $target, $next) { return $! == ENOENT ? "done" : die "cannot remove $target: $!\n" }
-    return "done" if $known{slurp($next)};
+    my ($is_seen) = @_;
+    if (!rename $target, $next) { return $! == ENOENT || die "cannot remove $target: $!\n" }
+    return 1 if $is_seen->(slurp($next));
     move($next, $target, 1); # a newer file that is there by now counts
-    return "again";
+    return 0;
 }
 
 sub move { # flags of renameat2(2): 1 fails if the target exists, 2 exchanges both. False: try again
@@ -190,10 +195,11 @@ sub slurp { # undef if there is no such file
     return <$file> // "";
 }
 
-sub spill {
+sub spill { # true if that is on the disk
     my ($path, $text) = @_;
-    open(my $file, ">:raw", $path) or die "cannot write $path: $!\n";
-    print({$file} $text) && close($file) or die "cannot write $path: $!\n";
+    open(my $file, ">:raw", $path) or return 0;
+    my $written = print({$file} $text) && $file->flush && $file->sync;
+    return close($file) && $written;
 }
 
 sub refuse {
