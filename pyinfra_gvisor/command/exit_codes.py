@@ -6,7 +6,8 @@ from typing import Final
 
 FINE: Final = 0
 FAILED: Final = 1
-INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell has it
+SIGNALLED: Final = 128  # and the signal's number, as a shell has it
+INTERRUPTED: Final = SIGNALLED + 2  # SIGINT
 
 TABLE: Final = """\b
 Exit codes of every command:

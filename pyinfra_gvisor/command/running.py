@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import click
 
-from pyinfra_gvisor.command.exit_codes import FAILED, FINE, INTERRUPTED
+from pyinfra_gvisor.command.exit_codes import FAILED, FINE, INTERRUPTED, SIGNALLED
 from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.redaction import shown_words
 from pyinfra_gvisor.report.summary import DECLINED_PATH
@@ -100,7 +100,7 @@ def run_pyinfra(
 ) -> int:
     """
     Print the command of pyinfra without its secrets, run it, and return 0 if it succeeds, 130 after
-    Ctrl-C, else 1.
+    Ctrl-C, 143 after SIGTERM, else 1.
 
     + plan: the run only plans. It goes on after a host that failed, and ignores ``PYINFRA_YES``,
       with which pyinfra would not look for changes
@@ -125,7 +125,7 @@ def run_pyinfra(
                 with suppress(BrokenPipeError), process.stdin as answers:
                     answers.write(b"\n" * MOST_QUESTIONS)
             code = _ended(process)
-        if code == INTERRUPTED:
+        if code > SIGNALLED:
             return code
         return FAILED if code or declined.exists() else FINE
 

@@ -67,7 +67,7 @@ def test_a_command_that_is_stopped_leaves_nothing_behind(
 
     process.send_signal(number)
 
-    assert process.wait(timeout=20) == 1
+    assert process.wait(timeout=20) == 130
     assert process.communicate()[1] == b"\npyinfra-gvisor: interrupted\n"
     assert is_gone(int(pid.read_text()))
 
