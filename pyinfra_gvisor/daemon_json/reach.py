@@ -84,11 +84,12 @@ def _neighbours(node: Node, item: Published) -> tuple[str, ...]:
 
     dockerd's rule leads to the container's address on one network, and its other rules drop what
     comes from another one. Of a container with several networks it is not known which one its
-    packets leave through, so it counts. Seen with 26.1.5: with ``icc`` off on that network, the
-    container does not reach its own port either. Seen with 20.10.24 and 26.1.5: for UDP on every
-    address docker-proxy answers a container from another address, which the container refuses.
+    packets leave through, so it counts. Seen with 26.1.5 and 29.7.1: with ``icc`` off on that
+    network, its containers do not reach the port, the one that publishes it neither. Seen with
+    20.10.24 and 26.1.5: for UDP on every address docker-proxy answers a container from another
+    address, which the container refuses.
     """
-    if item.is_loopback or not item.container or not drops_between_bridges(node):
+    if item.is_loopback or not item.container:
         return ()
     if item.protocol == "udp" and item.is_wildcard:
         return ()
@@ -102,8 +103,11 @@ def _neighbours(node: Node, item: Published) -> tuple[str, ...]:
         if place.container == item.container
         and (not item.running or item.address in (place.address, place.address6))
     }
+    dropped = drops_between_bridges(node)
     if "" in behind:  # no traffic between containers
-        return tuple(sorted(networks))
+        return tuple(sorted(name for name, inside in networks.items() if dropped or "" in inside))
+    if not dropped:
+        return ()
     keeps = {name for name, inside in networks.items() if len(behind) == 1 and inside == behind}
     return tuple(sorted(networks.keys() - keeps - {item.container}))
 

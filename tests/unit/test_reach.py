@@ -87,6 +87,8 @@ SHOP6 = "proxy tcp :: 80 172.18.0.2 shop 8080"
                      id="apart-from-others"),
         pytest.param((SHOP[0], "joined shop - 172.18.0.2 -", "joined next - 172.18.0.3 -"),
                      "28.5.2", {"80": ("next", "shop")}, id="without-traffic-between-containers"),
+        pytest.param((SHOP[0], "joined shop - 172.18.0.2 -", "joined next - 172.18.0.3 -", JOB),
+                     "29.7.1", {"80": ("next", "shop")}, id="the-same-in-29"),
         pytest.param((*SHOP, "joined job back - -"), "28.5.2", {"80": ("job",)}, id="one-stopped"),
         pytest.param(("proxy tcp 127.0.0.1 80 172.18.0.2 shop 8080", SHOP[1], JOB), "28.5.2", {},
                      id="on-the-node-alone"),
