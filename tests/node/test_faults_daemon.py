@@ -24,6 +24,7 @@ from tests.node.faults import (
     wait_for,
 )
 from tests.node.planted import ASIDE, plant, uproot
+from tests.node.second_engine import AT, another_engine, engine
 from tests.node.transactions import last_run
 from tests.node.unit_files import units
 
@@ -34,13 +35,6 @@ CHANGES = [pytest.param(reloading, id="reload"), pytest.param(restarting, id="re
 KILL_DOCKERD = 'kill -9 "$(cat /run/docker.pid)"'
 KILL_CONTAINERD = "systemctl kill --kill-who=main -s KILL containerd"
 RESTART = 'systemctl reset-failed "$unit"; timeout "$timeout_s" systemctl restart "$unit"'
-AT = "/var/lib/docker/engine-2"  # on a file system that overlayfs can be on
-SECOND = (
-    *(f"-H unix://{AT}/sock", f"--data-root={AT}/data", f"--exec-root={AT}/exec"),
-    *(f"--pidfile={AT}/pid", f"--config-file={AT}/daemon.json", "--live-restore"),
-    *("--iptables=false", "--ip6tables=false", "--bridge=none"),
-    *("--containerd-namespace=engine-2", "--containerd-plugins-namespace=engine-2-plugins"),
-)
 STOPPED = 'kill -STOP "$(cat /run/docker.pid)"'
 THEIRS = '"max-download-attempts": 7'
 HELD = ": > /run/at-step; while [ -e /run/at-step ]; do sleep 0.05; done"
@@ -66,22 +60,6 @@ def test_a_dockerd_that_is_killed_while_it_restarts_loses_no_container(
     faults.assert_sound(wanted)
 
 
-@contextmanager
-def another_engine(node: LabNode) -> Iterator[None]:
-    """A dockerd with live-restore on, which root's context, environment and client name."""
-    start = f"systemd-run --quiet --unit=engine-2 dockerd {' '.join(SECOND)}"
-    sh(node, f"mkdir -p {AT}; echo '{{}}' > {AT}/daemon.json; {start}")
-    wait_for(node, f"docker -H unix://{AT}/sock version")
-    sh(node, f"docker context create engine-2 --docker host=unix://{AT}/sock")
-    sh(node, "docker context use engine-2")
-    sh(node, f"systemctl set-environment DOCKER_HOST=unix://{AT}/sock DOCKER_API_VERSION=1.1")
-    try:
-        yield
-    finally:
-        sh(node, "systemctl unset-environment DOCKER_HOST DOCKER_API_VERSION")
-        sh(node, f"rm -r /root/.docker; systemctl stop engine-2; rm -rf {AT}")
-
-
 def test_whatever_engine_root_asks_we_ask_the_one_that_we_change(faults: Faults) -> None:
     wanted = restarting(faults.before)
 
@@ -96,13 +74,11 @@ def test_whatever_engine_root_asks_we_ask_the_one_that_we_change(faults: Faults)
 
 def test_an_engine_that_takes_dockers_socket_is_told_from_dockerd(plain: Faults) -> None:
     node, wanted = plain.node, reloading(plain.before)
-    start = f"systemd-run --quiet --unit=engine-2 dockerd {' '.join(SECOND)}"
-    sh(node, f"mkdir -p {AT}; echo '{{}}' > {AT}/daemon.json; {start} -H unix://{SOCKET}")
     try:
-        wait_for(node, f"docker -H unix://{AT}/sock version")
-        outcome = plain.run(wanted)
+        with engine(node, f"-H unix://{SOCKET}"):
+            outcome = plain.run(wanted)
     finally:
-        sh(node, f"systemctl stop engine-2; rm -rf {AT}; systemctl restart docker.socket docker")
+        sh(node, "systemctl restart docker.socket docker")
         wait_for(node, "docker version")
 
     assert outcome.code == 1

@@ -68,21 +68,6 @@ def test_without_a_fault_it_is_simply_done(faults: Faults, change: Any) -> None:
     faults.assert_sound(wanted)
 
 
-@pytest.mark.parametrize(("change", "step"), APART)
-def test_a_killed_controller_changes_nothing_about_the_outcome(
-    faults: Faults, change: Any, step: str
-) -> None:
-    wanted = change(faults.before)
-    controller = faults.start(wanted, step=step)
-
-    os.killpg(controller.pid, signal.SIGKILL)
-    controller.wait()
-    faults.go_on()
-
-    wait_for(faults.node, "! test -e /var/lib/pyinfra-gvisor/pending")
-    faults.assert_sound(wanted)
-
-
 @pytest.mark.parametrize(("change", "step"), KILLED)
 def test_a_script_that_is_killed_is_undone_or_finished_by_the_next_run(
     faults: Faults, change: Any, step: str

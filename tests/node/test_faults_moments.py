@@ -1,0 +1,132 @@
+"""A change that is cut off at ten random moments, with everybody else at work all the while."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import cycle
+
+import pytest
+
+from pyinfra_gvisor.lab import LabNode
+from tests.node.audits import sh
+from tests.node.faults import FILE, Faults, live, reloading, restarting, wait_for
+from tests.node.running import processes, remove_container, start_container
+from tests.node.second_engine import another_engine
+from tests.node.unit_files import units
+
+pytestmark = pytest.mark.slow
+
+MOMENTS = 10
+LONGEST_S = 4.0  # a change with a restart takes about that
+PORT = 8087
+KEY = "max-concurrent-uploads"
+LAST, LOST, TOLD = "/root/writer.last", "/root/writer.lost", "/root/asker.told"
+# As many tools do it: read, edit, write beside it, rename. Before that, it looks for its last key.
+WRITER = f"""
+value=3
+while :; do
+    sleep 1.$((value % 9))
+    if [ -e {LAST} ] && ! grep -q "{KEY}.: $(cat {LAST})," {FILE}; then cat {FILE} >> {LOST}; fi
+    value=$((value + 1))
+    sed -e '/"{KEY}"/d' -e "0,/{{/s//{{\\n  \\"{KEY}\\": $value,/" {FILE} > {FILE}.writer
+    mv {FILE}.writer {FILE}
+    echo "$value" > {LAST}
+done
+"""
+SERVER = """
+use Socket;
+socket(my $s, AF_INET, SOCK_STREAM, 0); setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1);
+bind($s, sockaddr_in(80, INADDR_ANY)) && listen($s, 64) or die;
+while (accept(my $c, $s)) { syswrite($c, "hello"); close $c }
+"""
+ASKER = """
+use Socket;
+my ($host, $port) = @ARGV;
+my ($stop, %told) = (0, answered => 0, failed => 0);
+$SIG{TERM} = sub { $stop = 1 };
+while (!$stop) {
+    local $SIG{ALRM} = sub { die };
+    alarm 3;
+    my $answer = "";
+    eval {
+        socket(my $s, AF_INET, SOCK_STREAM, 0);
+        connect($s, sockaddr_in($port, inet_aton($host))) && sysread($s, $answer, 5);
+    };
+    alarm 0;
+    $told{$answer eq "hello" ? "answered" : "failed"}++;
+    select(undef, undef, undef, 0.1);
+}
+print "$told{answered} $told{failed}\\n";
+"""
+
+
+@contextmanager
+def job(node: LabNode, name: str, *command: str, told: str = "/dev/null") -> Iterator[None]:
+    """Have a command run on a node; it ends by a signal."""
+    output = f"--property=StandardOutput=truncate:{told}"
+    ran = node.exec("systemd-run", "--quiet", "--collect", f"--unit={name}", output, *command)
+    assert ran.code == 0, ran.stderr
+    try:
+        yield
+    finally:
+        node.exec("systemctl", "stop", name)
+
+
+@contextmanager
+def all_at_work(node: LabNode, outside: LabNode) -> Iterator[None]:
+    """Have clients ask on the node and from outside, and others act as root, all the while."""
+    peer = sh(node, "docker inspect --format '{{.State.Pid}}' peer").strip()
+    ask = ("perl", "-e", ASKER, node.address, str(PORT))
+    with ExitStack() as stack:
+        stack.enter_context(another_engine(node))
+        stack.enter_context(job(outside, "asker", *ask, told=TOLD))
+        stack.enter_context(job(node, "asker", "nsenter", "-n", "-t", peer, *ask, told=TOLD))
+        stack.enter_context(job(node, "writer", "sh", "-c", WRITER))
+        yield
+
+
+@pytest.fixture
+def served(faults: Faults) -> Iterator[Faults]:
+    """A node with a published port, a container on another network, and units with containers."""
+    node = faults.node
+    sh(node, f"docker network create other; rm -f {LAST} {LOST}")
+    start_container(node, "peer", "--network=other")
+    run = f"docker run -d --name server -p {PORT}:80 -v /usr:/usr:ro test:1 perl -e"
+    sh(node, f"{run} {shlex.quote(SERVER)}")
+    with units(node, required="Requires", bound="BindsTo", part="PartOf"):
+        yield faults
+    remove_container(node, "server")
+    remove_container(node, "peer")
+    sh(node, "docker network rm other")
+
+
+def test_nothing_ends_and_nothing_is_lost_at_any_moment(served: Faults, plain: Faults) -> None:
+    node, before = served.node, processes(served.node)
+    moments = [random.uniform(0.5, LONGEST_S) for _ in range(MOMENTS)]  # noqa: S311 - no secret
+
+    with all_at_work(node, plain.node):
+        for change, moment in zip(cycle((restarting, reloading)), moments, strict=False):
+            wanted = change(served.before)
+            controller = served.start(wanted)
+            time.sleep(moment)
+            os.killpg(controller.pid, signal.SIGKILL)
+            controller.wait()
+        wait_for(node, "! test -e /var/lib/pyinfra-gvisor/pending")
+        last = served.run(wanted)
+
+    assert last.code == 0, last.text
+    assert processes(node) == before, moments
+    assert node.exec("cat", LOST).stdout == "", moments
+    assert json.loads(sh(node, f"cat {FILE}"))[KEY] == int(sh(node, f"cat {LAST}"))
+    for where in (plain.node, node):
+        answered, failed = (int(number) for number in sh(where, f"cat {TOLD}").split())
+        assert (answered > MOMENTS, failed) == (True, 0), (where.name, answered, failed, moments)
+    served.running, served.before = before, live(node)
+    served.assert_sound(wanted)
