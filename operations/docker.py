@@ -119,7 +119,7 @@ def _changed(
 ) -> Generator[PyinfraCommand, None, None]:
     """End an interrupted change, then plan the change and apply it."""
     try:
-        node = yield from _settled()
+        node = yield from _settled(_changeable())
         if node is None:
             yield from refusal("docker.daemon_json", DAEMON_JSON, None, unreadable=True)
             return
@@ -130,13 +130,12 @@ def _changed(
     yield from carry_out(plan, node, patience)
 
 
-def _settled() -> Generator[PyinfraCommand, None, Node | None]:
+def _settled(node: Node | None) -> Generator[PyinfraCommand, None, Node | None]:
     """
     End an interrupted change. Return the node after that, None if it cannot be read.
 
-    Raises ``Problem`` if the change cannot be ended, or if the user may not change the node.
+    Raises ``Problem`` if the change cannot be ended.
     """
-    node = _changeable()
     if node is None or not node.pending:
         return node
     yield from end_interrupted(node)
@@ -176,7 +175,7 @@ def generation(
     """
     try:
         before = host.get_fact(Generations) if (now := _changeable()) and now.pending else None
-        node = yield from _settled()
+        node = yield from _settled(now)
         kept = None if node is None else host.get_fact(Generations)
         if node is None or kept is None:
             yield from refusal("docker.generation", DAEMON_JSON, None, unreadable=True)
