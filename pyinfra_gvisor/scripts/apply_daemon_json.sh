@@ -138,9 +138,10 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
             reason="a restart of dockerd would end the --rm containers $(ephemeral), which still run after $wait_s s"
             return 1
         }
-        check_units && snapshot || return 1
     fi
     hold_ports || true # a short interruption of published ports is no reason to stop
+    # as late as possible: what others remove before is no loss of ours
+    if [ "$1" = after ]; then check_units && snapshot || return 1; fi
     # last: a program that has read the file before must not have time to write it without live-restore
     step "restart $1" && put "$first" || return 1
     service_restart || {

@@ -1,0 +1,38 @@
+"""Which containers count as lost after a restart of dockerd: ``dockerd.sh``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.scripts import script
+from tests.unit.shells import run, stub, toolbox
+
+NONE_LOST = 'say() { printf "%s\\n" "$*"; }\nnone_lost || echo "$lost"'
+DOCKER = "case $1 in ps) ;; info) echo 2026-11-29T16:00:01Z ;; events) printf '{}' ;; esac"
+
+
+@pytest.mark.parametrize(
+    ("events", "back", "lost"),
+    [
+        pytest.param("", True, "web\n", id="gone-before-dockerd-answered"),
+        pytest.param("die 137\\n", True, "web\n", id="died"),
+        pytest.param("kill <no value>\\ndie 137\\n", True, "", id="stopped-later"),
+        pytest.param("destroy <no value>\\n", True, "", id="removed-later"),
+        pytest.param("die 0\\n", True, "", id="ended-by-itself"),
+        pytest.param("kill <no value>\\n", False, "web\n", id="not-known-since-when"),
+    ],
+)
+def test_a_container_is_lost_unless_it_ended_after_dockerd_was_back(
+    tmp_path: Path, events: str, back: bool, lost: str
+) -> None:
+    path = toolbox(tmp_path / "bin")
+    stub(path, "docker", DOCKER.format(events))
+    (tmp_path / "running").write_text("c0ffee 42 0 /web\n")
+    (tmp_path / "back").write_text("2026-11-29T16:00:00Z\n" if back else "")
+    given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
+
+    ran = run(script("dockerd", timeout_s=5, **given) + NONE_LOST, path=path)
+
+    assert (ran.stdout, ran.stderr) == (lost, "")
