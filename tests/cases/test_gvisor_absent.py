@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.operations import gvisor
+from pyinfra_gvisor.scripts import ENVIRONMENT
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import changed, users
 from tests.cases.proven import INSTALLED, RELEASE, converged
@@ -24,7 +25,8 @@ def sent(item: Node) -> tuple[list[str], dict[str, str]]:
     """The paths that the script is given, and its variables."""
     words = shlex.split(item.of("remove").command)
     script = words[words.index("-c") + 1]
-    head = script.partition("record_change 'gvisor.absent: remove'\n")[2].split("#!/bin/sh")[0]
+    text = script.partition("record_change 'gvisor.absent: remove'\n")[2]
+    head = text.removeprefix(ENVIRONMENT).split("#!/bin/sh")[0]
     return words[words.index("-c") + 3 :], dict(line.split("=") for line in head.splitlines())
 
 
