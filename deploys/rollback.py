@@ -11,7 +11,7 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from pyinfra_gvisor.deploys.undoing import checked_rollback
-from pyinfra_gvisor.operations import docker, gvisor
+from pyinfra_gvisor.operations import docker, gvisor, keeper
 
 
 @deploy("Roll back")
@@ -40,6 +40,8 @@ def roll_back() -> None:
             name="Prove isolation",
         )
         gvisor.link(version=back.release, name="Update the runsc link")
+    if back.kept:
+        keeper.have(back.kept)
 
 
 if not __name__.startswith("pyinfra_gvisor."):

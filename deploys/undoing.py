@@ -20,6 +20,7 @@ from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.closing import close_with_summary
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.parts.divert.state import DivertState
+from pyinfra_gvisor.parts.keeper.state import KeeperState
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.removal import refuse_removal
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
@@ -30,9 +31,14 @@ from pyinfra_gvisor.wanted import without_us
 
 @dataclass(frozen=True)
 class Rollback:
-    """The state to restore: the number of the generation, its release and its runtimes."""
+    """
+    The state to restore: the number of the generation, its release and its runtimes.
+
+    ``kept`` are the settings that the node's keeper checks from then on; None if it has no keeper.
+    """
 
     settings: Settings
+    kept: Settings | None
     number: int
     release: str | None
     profiles: Mapping[str, Runtime]
@@ -58,8 +64,11 @@ def checked_rollback(host: Host) -> Rollback | None:
     if refused := [*preflight(node, of_then), *every.refusals(node, of_then)]:
         fail(host, *(problem.at("rollback", "node", host.name) for problem in refused))
         return None
+    has_keeper = node.part(KeeperState).there
+    textfile = {"textfile_dir": settings.textfile_dir}
     return Rollback(
         settings=settings,
+        kept=of_then.model_copy(update=textfile) if has_keeper else None,
         number=chosen.number,
         release=of_then.release if chosen.releases else None,
         profiles=of_then.proven_runtimes,

@@ -28,7 +28,8 @@ def sent(
     + files: the files to write
     + variables: the variables of the scripts
     """
-    text = script("put_files", *names, operation=operation, host=host.name, **variables)
+    first = ("put_files", "keeper_waits")
+    text = script(*first, *names, operation=operation, host=host.name, **variables)
     text = recorded(f"{operation}: {change}", text) if change else text
     words = [word for item in files for word in item.words]
     return StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, words))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
@@ -13,13 +13,15 @@ from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.parts.plan import PartPlan
-from pyinfra_gvisor.parts.watch.files import NAME
+from pyinfra_gvisor.parts.timed import timer_variables
+from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "watch.watch"
+_TIMER = timer_variables(DIRECTORY, NAME, METRICS)
 
 
 def have(settings: Settings) -> None:
@@ -77,7 +79,7 @@ def watch(
 
 def _command(plan: PartPlan) -> PyinfraCommand:
     if plan.action == "remove":
-        return sent(OPERATION, "watch_stop", "watch_remove", change="remove")
-    textfile = plan.settings["textfile"]
-    names = ("watch_stop", "watch_install")
-    return sent(OPERATION, *names, change="apply", files=plan.files, textfile=textfile)
+        return sent(OPERATION, "timer_stop", "timer_remove", change="remove", **_TIMER)
+    given: dict[str, Any] = {**_TIMER, **plan.settings}
+    names = ("timer_stop", "timer_install")
+    return sent(OPERATION, *names, change="apply", files=plan.files, **given)

@@ -25,6 +25,13 @@ files_of() { # part paths...: prints checksum, mode and owner of those that exis
     stat -c "$part stat %a:%u:%g %n" -- "$@"
 }
 
+timer_of() { # part paths...: prints the same of its program and its units, and whether its timer runs
+    unit_of_timer=/etc/systemd/system/pyinfra-gvisor-$1
+    files_of "$@" "$unit_of_timer.service" "$unit_of_timer.timer"
+    if [ -L "${unit_of_timer%/*}/timers.target.wants/${unit_of_timer##*/}.timer" ]; then printf '%s enabled yes\n' "$1"; fi
+    if [ -f "$unit_of_timer.timer" ]; then printf '%s timer %s\n' "$1" "$(systemctl is-active "${unit_of_timer##*/}.timer")"; fi
+}
+
 # Prints why the kernel has no core scheduling, if it has none: prctl(2), PR_SCHED_CORE.
 # shellcheck disable=SC2016 # this is perl
 core_scheduling='

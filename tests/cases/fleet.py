@@ -24,6 +24,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 # A piece of each script that is in no other.
 MARKS = {
     "state": "echo 'end of node state'",
+    "keeper": "operation=keeper.keeper",
     "docker": "# Installs Docker Engine",
     "release": "# Installs one runsc release beside the others",
     "wrappers": "# Writes wrapper scripts",

@@ -25,6 +25,7 @@ from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations, users
 from tests.cases.proven import RELEASE, converged, proven
 from tests.unit.answers import Running, after, answer, info, node
+from tests.unit.keeper_answers import keeping
 from tests.unit.observations import CONTROL, SANDBOX, output
 
 DEFAULT = "gvisordefault"
@@ -108,7 +109,7 @@ def test_a_plain_node_gets_a_default_runtime_and_is_proven_with_it(prepare: bool
     fleet.deploy(run_node)
     fleet.run()
 
-    assert item.acted() == ["release", "wrappers", "daemon.json", "prove", "record"]
+    assert item.acted() == ["release", "wrappers", "daemon.json", "prove", "record", "keeper"]
     assert sent(item)["default-runtime"] == DEFAULT
     assert set(sent(item)["runtimes"]) == {"runsc", DEFAULT}
     assert fleet.failed() == set()
@@ -124,7 +125,7 @@ def test_another_policy_takes_effect_by_a_reload_and_no_release_is_tried(prepare
     fleet.deploy(run_node)
     fleet.run()
 
-    assert item.acted() == ["wrappers", "daemon.json", "prove", "record"]
+    assert item.acted() == ["wrappers", "daemon.json", "prove", "record", "keeper"]
     assert action(item) == "reload"
     assert fleet.failed() == set()
 
@@ -149,7 +150,7 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload(prepare:
     fleet.deploy(run_node)
     fleet.run()
 
-    assert item.acted() == ["wrappers", "daemon.json"]
+    assert item.acted() == ["wrappers", "daemon.json", "keeper"]
     assert action(item) == "reload"
     paths = {name: entry["path"] for name, entry in sent(item)["runtimes"].items()}
     assert set(paths) == {"runsc", DEFAULT}
@@ -210,7 +211,7 @@ SECOND = [
 def test_a_second_run_changes_nothing(
     given: dict[str, Any], data: dict[str, Any], uses: dict[str, Reply], prepare: bool
 ) -> None:
-    item = Node([answer(**given)], uses, data)
+    item = Node([keeping(answer(**given), **data)], uses, data)
     fleet = Fleet({"a": item}, prepare=prepare)
 
     fleet.deploy(run_node)

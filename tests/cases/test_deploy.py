@@ -83,7 +83,7 @@ def test_what_stands_around_the_sandbox_is_there_before_it_is_proven() -> None:
     fleet.run()
 
     before = ["release", "wrappers", "daemon.json"]
-    assert nodes["a"].acted() == ["kernel", *before, *KEPT, "prove", "record"]
+    assert nodes["a"].acted() == ["kernel", *before, *KEPT, "prove", "record", "keeper"]
     assert fleet.failed() == set()
 
 

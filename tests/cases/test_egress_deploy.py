@@ -25,10 +25,10 @@ DENYING = {**ON, "gvisor_egress": {"deny": ["9.9.9.9"]}}
     [
         pytest.param({}, PLAIN, [], id="neither-wanted-nor-there"),
         pytest.param(OFF, PLAIN, [], id="said-not-to-be-wanted"),
-        pytest.param(ON, PLAIN, KEPT, id="wanted"),
-        pytest.param(ON, LOADED, [], id="wanted-and-there"),
+        pytest.param(ON, PLAIN, [*KEPT, "keeper"], id="wanted"),
+        pytest.param(ON, LOADED, ["keeper"], id="wanted-and-there-without-a-keeper"),
         pytest.param(OFF, LOADED, ["egress remove"], id="not-wanted-any-more"),
-        pytest.param(DENYING, LOADED, KEPT, id="changed"),
+        pytest.param(DENYING, LOADED, [*KEPT, "keeper"], id="changed"),
     ],
 )
 def test_the_deploy_has_a_firewall_as_the_data_say(

@@ -44,6 +44,7 @@ def test_the_deploy_has_it_as_the_runtimes_ask_for_it_and_first(
     fleet.run()
 
     more = INSTALLATION if data.get("gvisor_runtimes") != {} else ["daemon.json"]
+    more = [*more, "keeper"] if data is NAMED else more
     assert nodes["a"].acted() == [*expected, *more]
     assert fleet.failed() == set()
 
@@ -70,4 +71,4 @@ def test_what_answers_for_docker_is_there_behind_docker_and_before_a_release() -
     fleet.run()
 
     installed = ["release", "wrappers", "daemon.json", "link"]
-    assert nodes["a"].acted() == ["docker", "resolver", *installed]
+    assert nodes["a"].acted() == ["docker", "resolver", *installed, "keeper"]

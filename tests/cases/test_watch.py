@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import shlex
 from typing import Any
 
@@ -21,23 +20,20 @@ from tests.cases.fleet import MARKS, Fleet, Node, Reply
 from tests.cases.kept import users
 from tests.cases.proven import proven_answer
 from tests.unit.answers import answer, node
+from tests.unit.keeper_answers import timed
 
 WANTED: dict[str, Any] = {"wanted": True, "must": (COOLIFY,)}
 ON = {"gvisor_watch": True}
 GONE: dict[str, Any] = {"wanted": False}
-INSTALLS = "# Installs the watch and starts it"
-REMOVES = "# Removes the watch from the node"
+INSTALLS = "# Installs a timer with a service"
+REMOVES = "# Removes a timer with its service"
 BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
 def there(wanted: Watch | None = None, state: str = "active") -> list[str]:
     """The lines of a node on which this watch is."""
     plan = plan_watch(node().part(WatchState), wanted or Watch((COOLIFY,), ()), init="systemd")
-    lines = ["watch enabled yes", f"watch timer {state}"]
-    for item in plan.files:
-        digest = hashlib.sha256(item.text.encode()).hexdigest()
-        lines += [f"watch sum {digest} {item.path}", f"watch stat {item.mode}:0:0 {item.path}"]
-    return lines
+    return timed("watch", plan.files, state)
 
 
 def acted(item: Node) -> list[str]:

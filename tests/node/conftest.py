@@ -12,6 +12,7 @@ import pytest
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec, lab_arch
 from pyinfra_gvisor.lab.spec import OWN_ARCH
+from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
 from tests.node import coolify_nodes, dispatching, egress_nodes, names_nodes, sharing
 from tests.node.archives import ArchiveServer, current_archive
 from tests.node.coolify_nodes import Coolify
@@ -20,6 +21,13 @@ from tests.node.faults import Faults
 from tests.node.running import Fleet, remove_container
 from tests.node.story import Story, bring, served, tell
 
+# Tests break what the keeper restores, and then look. It checks when they start it.
+SLOW_KEEPER = {
+    f"/usr/lib/systemd/system/{KEEPER}.timer.d/slow.conf": (
+        b"[Timer]\nOnUnitActiveSec=\nOnActiveSec=1d\n",
+        0o644,
+    )
+}
 LAB = os.environ.get("GVISOR_TEST_LAB", "gvisor-test")
 SPECS = {
     "plain": NodeSpec(FLAVOURS["debian-13"]),
@@ -71,7 +79,10 @@ def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]
             _BEFORE.pop().down()
         lab.down()
         _BEFORE.append(lab)
-    yield dict(zip(specs, lab.up(list(specs.values())), strict=True))
+    made = lab.up(list(specs.values()))
+    for node in made:
+        node.put_files(SLOW_KEEPER)
+    yield dict(zip(specs, made, strict=True))
     if not keep:
         lab.down()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
 from tests.node.audits import sh
 from tests.node.egress_nodes import (
     CONTAINERS,
@@ -29,7 +30,7 @@ from tests.node.egress_nodes import (
 )
 from tests.node.egress_story import whole
 from tests.node.running import CURRENT, remove_container, start_container
-from tests.node.watching import within
+from tests.node.watching import keeper_says, within
 
 NAME = "docker-26"
 RUN_DIRECTORY = "/run/pyinfra-gvisor-egress"
@@ -126,6 +127,38 @@ def test_only_the_off_value_removes_it_and_then_nothing_of_it_stays(
     assert second.idle
     last = sh(node, "tail -n 1 /var/lib/pyinfra-gvisor/changes")
     assert '"what":"egress.rules: remove","controller": ' in last
+
+
+def test_after_another_program_has_flushed_all_rules_the_keeper_loads_them(
+    egress: Ground, node: LabNode
+) -> None:
+    before, sshd = table(node), {"sshd": TARGETS["sshd by the gateway"]}
+    gone = f"egress: the kernel has no table {TABLE}: containers could reach everything that the "
+    inactive = f"egress: {UNIT}.service is not active"
+
+    sh(node, "nft -f /etc/nftables.conf; nft delete table inet filter")
+    without = egress.probe(NAME, "tenant", sshd)
+    said = keeper_says(node)
+    restored = (table(node), egress.probe(NAME, "tenant", sshd))
+    sh(node, f"mv /usr/sbin/nft /usr/sbin/nft.away; nft.away delete table {TABLE}")
+    failing = keeper_says(node)
+    units = sh(node, f"systemctl is-failed {UNIT} {KEEPER} || :").split()
+    sh(node, "mv /usr/sbin/nft.away /usr/sbin/nft")
+    last, nothing = keeper_says(node), keeper_says(node)
+    sh(node, "systemctl restart docker")  # its rules were flushed too
+    node.wait_until_ready()
+
+    assert without == {"sshd": "reached"}
+    assert said == [f"{gone}node can; restored"]
+    assert restored == (before, {"sshd": "EHOSTUNREACH"})
+    assert failing[:2] == [
+        f"{text}; run pyinfra-gvisor apply" for text in (f"{gone}node can", inactive)
+    ]
+    assert units == ["failed", "failed"]
+    assert last == [f"{gone}node can; restored", f"{inactive}; restored"]
+    assert (nothing, table(node)) == ([], before)
+    assert in_force(egress)
+    assert changes_nothing(egress)
 
 
 @pytest.mark.slow

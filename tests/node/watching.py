@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
 from tests.node.running import (
     HOME,
     RELEASED,
@@ -186,3 +187,11 @@ def without_docker(node: LabNode) -> Iterator[None]:
     finally:
         node.exec("systemctl", "start", "docker.socket", "docker.service")
         node.wait_until_ready()
+
+
+def keeper_says(node: LabNode) -> list[str]:
+    """Have the keeper check once; return what it says in the journal."""
+    look = f"journalctl -q --sync; journalctl -q -o cat -t {KEEPER}"
+    before = node.exec("sh", "-c", look).stdout
+    node.exec("systemctl", "start", f"{KEEPER}.service")
+    return node.exec("sh", "-c", look).stdout.removeprefix(before).splitlines()

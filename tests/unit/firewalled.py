@@ -12,8 +12,10 @@ from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import read
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.scripts import encoded
+from tests.cases.proven import proven_answer
 from tests.unit.answers import Running
 from tests.unit.audited import audited
+from tests.unit.keeper_answers import keeping
 
 NOW_S = 1_764_000_000
 STARTED = "2025-11-24T14:00:00.123456789Z"  # two hours earlier
@@ -112,7 +114,8 @@ def guarded(
         "gvisor_egress": dict(egress or {}),
         "gvisor_waivers": {"proof-stale": "it was proven without a firewall"},
     }
-    return audited(*(firewall(egress) if told is None else told), *lines, settings=settings)
+    has = [*(firewall(egress) if told is None else told), *proven_answer()]
+    return audited(*lines, settings=settings, answer=keeping(has, **settings))
 
 
 def of_firewall(report: HostReport) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.cases.proven import INSTALLED, RELEASE, proven_answer
 from tests.unit.answers import Running, after, answer, compact, info, installed, node
 from tests.unit.audited import COOLIFY, app, audited, found, ids
+from tests.unit.keeper_answers import keeping
 
 BARE: dict[str, Any] = {"runtime": "runc", "executable": "/usr/bin/node", "argv0": "node"}
 DEFAULT = {"gvisor_default": "sandbox"}
@@ -37,7 +38,8 @@ def switched() -> list[str]:
         "wrappers": {item.path: item.sha256 for item in scripts},
     }
     digest = fingerprint(node(**given), RELEASE, settings.proven_runtimes, declared=settings)
-    return answer(**{**given, "state": {**given["state"], "proof": {"fingerprint": digest}}})
+    proven = {**given, "state": {**given["state"], "proof": {"fingerprint": digest}}}
+    return keeping(answer(**proven), **DEFAULT)
 
 
 ANSWER = switched()

@@ -312,7 +312,7 @@ def test_the_unit_is_before_any_network_and_follows_debians_own() -> None:
     assert "Before=network-pre.target docker.service shutdown.target" in lines
     assert {"PartOf=nftables.service", "ReloadPropagatedFrom=nftables.service"} <= set(lines)
     assert f"ConditionPathExists={RULES}" in lines
-    assert f"ExecStop=/usr/sbin/nft delete table {TABLE}" in lines
+    assert f"ExecStop=-/usr/sbin/nft delete table {TABLE}" in lines
     assert lines[-1] == "WantedBy=sysinit.target"
 
 

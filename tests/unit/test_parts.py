@@ -24,6 +24,7 @@ DECLARED: dict[str, dict[str, Any]] = {
     "resolver": {"gvisor_runtimes": {"net": {"network": "sandbox", "dns": "docker"}}},
     "egress": {"gvisor_egress": {}},
     "watch": {"gvisor_watch": True},
+    "keeper": {"gvisor_default": "sandbox"},
 }
 """What a host's data say to have one."""
 
@@ -34,8 +35,15 @@ def test_a_part_is_declared_by_its_setting_and_by_nothing_else(part: Part) -> No
               for key, item in one.items()}  # fmt: skip
 
     assert part.declared(settings_of(**DECLARED[part.name]))
-    assert not part.declared(settings_of(**others))
+    assert part.declared(settings_of(**others)) == (part.name == "keeper")
     assert not part.declared(settings_of())
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_whatever_protects_brings_the_keeper(name: str) -> None:
+    keeper = next(part for part in PARTS if part.name == "keeper")
+
+    assert keeper.declared(settings_of(**DECLARED[name])) == (name != "watch")
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)

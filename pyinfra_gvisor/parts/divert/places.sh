@@ -19,6 +19,15 @@ sum_of() { # path
     printf '%s\n' "${1%% *}"
 }
 
+others() { # prints runc at other places: another package may have brought one
+    for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+        path=$(readlink -f "$directory/runc") || continue
+        if is_runc "$path" && ! grep -qxF "$path" "$divert_dir/places"; then printf '%s\n' "$path"; fi
+    done | sort -u
+}
+
+is_taken() { cmp -s "$divert_dir/program" "$1" && [ "$(stat -c %a:%u:%g "$1")" = 755:0:0 ]; } # path: by our program
+
 was_here() { grep -qxF "$(sum_of "$1")" "$divert_dir/originals" 2> /dev/null; } # path: this runc, before our program
 
 of_package() { # path
@@ -52,7 +61,7 @@ take_place() { # path
         if ! grep -qxF "$1" "$divert_dir/owned" 2> /dev/null; then printf '%s\n' "$1" >> "$divert_dir/owned"; fi
         if [ -z "$to" ]; then dpkg-divert --quiet --local --no-rename --divert "$1$aside" --add "$1"; fi
     fi
-    if cmp -s "$divert_dir/program" "$1" && [ "$(stat -c %a:%u:%g "$1")" = 755:0:0 ]; then return 0; fi
+    if is_taken "$1"; then return 0; fi
     rm -f "$1$aside.new"
     cp "$divert_dir/program" "$1$aside.new"
     chmod 755 "$1$aside.new"

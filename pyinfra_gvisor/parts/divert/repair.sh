@@ -3,18 +3,12 @@
 : "${program_sha256:?}"
 if [ "$(sum_of "$divert_dir/program")" != "$program_sha256" ]; then wrong "$divert_dir/program was changed; run pyinfra-gvisor apply"; fi
 
-find_others() { # another package may have brought another runc
-    for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
-        path=$(readlink -f "$directory/runc") || continue
-        if is_runc "$path" && ! grep -qxF "$path" "$divert_dir/places"; then
-            { cat "$divert_dir/places" && printf '%s\n' "$path"; } > "$divert_dir/places.new"
-            sync "$divert_dir/places.new"
-            mv -f "$divert_dir/places.new" "$divert_dir/places"
-        fi
-    done
-}
-
-find_others
+new=$(others)
+if [ -n "$new" ]; then
+    { cat "$divert_dir/places" && printf '%s\n' "$new"; } > "$divert_dir/places.new"
+    sync "$divert_dir/places.new"
+    mv -f "$divert_dir/places.new" "$divert_dir/places"
+fi
 taken='' lost=''
 while IFS= read -r place; do
     if is_runc "$place" || is_runc "$place$aside"; then

@@ -56,7 +56,8 @@ def service_text() -> str:
         "RemainAfterExit=yes",
         f"ExecStart=/bin/sh {LOAD} {RULES}",
         f"ExecReload=/bin/sh {LOAD} {RULES}",
-        f"ExecStop={NFT} delete table {TABLE}",
+        # It may be gone already: another program has flushed all rules.
+        f"ExecStop=-{NFT} delete table {TABLE}",
         "[Install]",
         "WantedBy=sysinit.target",
     )

@@ -79,10 +79,11 @@ def different_values(found: KernelSurface, settings: Mapping[str, str]) -> dict[
 
 
 def _as_good(found: KernelSurface, key: str, value: str) -> bool:
-    return found.values.get(key) in _stricter(key, value)
+    return found.values.get(key) in stricter(key, value)
 
 
-def _stricter(key: str, value: str) -> tuple[str, ...]:
+def stricter(key: str, value: str) -> tuple[str, ...]:
+    """Return the values of a sysctl that are stricter than its declared one."""
     default = SYSCTLS.get(key)
     return default.stricter if default and default.value == value else ()
 
@@ -143,5 +144,5 @@ def _warnings(
             yield f"{name} is built into this kernel and cannot be blocked"
     for key, other in found.elsewhere.items():
         wanted_value = settings.get(key, other.value)
-        if other.value not in (wanted_value, *_stricter(key, wanted_value)):
+        if other.value not in (wanted_value, *stricter(key, wanted_value)):
             yield f"{other.path} sets {key} to {other.value} and is read after {SYSCTL_FILE}"

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from pyinfra_gvisor.dispatch.preview import JUDGING, Preview
 from pyinfra_gvisor.node_files import unit_text
+from pyinfra_gvisor.parts.timed import timer_text
 from pyinfra_gvisor.policy.selectors import Selector
 from pyinfra_gvisor.scripts import PATH, SOCKET, program
 
@@ -175,19 +176,6 @@ def service_text(textfile_dir: str | None) -> str:
     )
 
 
-def timer_text(interval_s: int) -> str:
-    """
-    Return the timer: a check every ``interval_s`` seconds, and one when the timer starts.
-
-    The interval is from the start of a check to the start of the next one: systemd.timer(5).
-    """
-    return unit_text(
-        "[Unit]",
-        f"Description=Check every {interval_s} s that containers that must run in gVisor do",
-        "[Timer]",
-        "OnActiveSec=0",
-        f"OnUnitActiveSec={interval_s}",
-        "AccuracySec=100ms",
-        "[Install]",
-        "WantedBy=timers.target",
-    )
+def timer_of(interval_s: int) -> str:
+    """Return the timer of the watch."""
+    return timer_text(interval_s, "that containers that must run in gVisor do")

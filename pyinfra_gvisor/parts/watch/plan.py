@@ -21,7 +21,7 @@ from pyinfra_gvisor.parts.watch.files import (
     policy_text,
     script_text,
     service_text,
-    timer_text,
+    timer_of,
 )
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
@@ -112,8 +112,8 @@ def plan_watch(
         todo = "turn gvisor_watch off for this node, and run `pyinfra-gvisor audit` from a timer"
         raise Problem("the watch needs systemd on the node", got=init, todo=todo)
     files = _files(wanted)
-    other = [item.path for item in files if not item.is_as(found.files.get(item.path))]
-    if not other and found.enabled and found.timer == "active":
+    other = found.other(files)
+    if not other and found.runs:
         return PartPlan()
     then = "report and stop" if wanted.action == "stop" else "report"
     start = (
@@ -141,5 +141,5 @@ def _files(wanted: Watch) -> tuple[NodeFile, ...]:
         NodeFile(SCRIPT, "755", script_text(wanted.default)),
         NodeFile(POLICY, "644", policy),
         NodeFile(SERVICE, "644", service_text(wanted.textfile_dir)),
-        NodeFile(TIMER, "644", timer_text(wanted.interval_s)),
+        NodeFile(TIMER, "644", timer_of(wanted.interval_s)),
     )

@@ -1,4 +1,4 @@
-"""``watch_install.sh`` and ``watch_remove.sh`` with paths of a test and a systemctl that tells."""
+"""``timer_install.sh`` and ``timer_remove.sh`` with paths of a test and a systemctl that tells."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.parts.timed import timer_variables
+from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.scripts import encoded, script
 from tests.unit.shells import replaced, run, stub, toolbox
 
 CONTENT = "$(touch /nonexistent/x) 'quoted' \u00fc\n"
 
-HOST = {"operation": "watch.watch", "host": "run-1"}
+HOST = {
+    "operation": "watch.watch",
+    "host": "run-1",
+    **timer_variables(DIRECTORY, NAME, METRICS),
+}
 
 
 class Host:
@@ -56,13 +62,13 @@ class Host:
         words = [
             word for path, mode in self.wanted.items() for word in (path, mode, encoded(CONTENT))
         ]
-        text = script("put_files", "watch_stop", "watch_install", **HOST, textfile=textfile)
+        text = script("put_files", "timer_stop", "timer_install", **HOST, textfile=textfile)
         return run(self._here(text), *words, path=self.path)
 
     def remove(self) -> subprocess.CompletedProcess[str]:
         """Take it off."""
         return run(
-            self._here(script("put_files", "watch_stop", "watch_remove", **HOST)), path=self.path
+            self._here(script("put_files", "timer_stop", "timer_remove", **HOST)), path=self.path
         )
 
     def told(self) -> list[str]:

@@ -1,0 +1,57 @@
+"""Install or remove the keeper, which checks that what is declared is in force."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
+
+from pyinfra_gvisor.operations.parts import bring
+from pyinfra_gvisor.operations.sending import sent
+from pyinfra_gvisor.parts.keeper.files import DIRECTORY, METRICS, NAME
+from pyinfra_gvisor.parts.keeper.plan import plan_keeper
+from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.parts.timed import timer_variables
+from pyinfra_gvisor.settings import Settings
+
+OPERATION = "keeper.keeper"
+_TIMER = timer_variables(DIRECTORY, NAME, METRICS)
+
+
+def have(settings: Settings) -> None:
+    """Install the keeper for what a host's settings declare. Called by a deploy."""
+    keeper(wanted=settings, name="Install the keeper of what is declared")
+
+
+def gone(_settings: Settings | None) -> None:
+    """Remove the keeper. Called by a deploy."""
+    keeper(wanted=None, name="Remove the keeper of what is declared")
+
+
+@operation()
+def keeper(wanted: Settings | None) -> Generator[PyinfraCommand, None, None]:
+    """
+    Install the systemd timer that checks that what is declared is in force, and restores it.
+
+    + wanted: the settings of the host; None removes the timer and its files
+
+    It checks the firewall, sysctls and blocked modules, the resolver, the place of runc, dockerd's
+    runtimes and the files of the release. A node without systemd gets none, and a warning.
+    """
+
+    def command(plan: PartPlan) -> PyinfraCommand:
+        if plan.action == "remove":
+            return sent(OPERATION, "timer_stop", "timer_remove", change="remove", **_TIMER)
+        given: dict[str, Any] = {**_TIMER, **plan.settings}
+        names = ("timer_stop", "timer_install")
+        return sent(OPERATION, *names, change="apply", files=plan.files, **given)
+
+    yield from bring(
+        OPERATION,
+        NAME,
+        lambda node: plan_keeper(node, wanted),
+        command,
+        settled="the keeper is as declared",
+    )

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Checks everything that is declared, and restores what can be restored. Comes after begin.sh and the checks. Fails if
+# something is not in force. Variables: kept (the names of the checks), keeper_policy.
+set +e
+: "${kept?}" "${keeper_policy:?}"
+failed=0 samples=''
+
+tell() { while IFS= read -r text; do if [ -n "$text" ]; then printf '<%s>%s\n' "$1" "$text"; fi; done; } # priority: sd-daemon(3)
+
+complain() { # name: adds what to do, unless the line says that
+    while IFS= read -r text; do
+        case "$text" in *'; '*) say "$1: $text" ;; *) say "$1: $text; run pyinfra-gvisor apply" ;; esac
+    done | tell 3
+}
+
+other_files() { # name: prints the files that are not as declared
+    files=$(sed -n "s/^file $1 //p" "$keeper_policy")
+    paths=$(say "$files" | cut -d ' ' -f 3)
+    # shellcheck disable=SC2086 # our file names have no spaces
+    stats=$(stat -c '%f:%u:%g %n' -- $paths 2> /dev/null) sums=$(sha256sum -- $paths < /dev/null 2> /dev/null)
+    say "$files" | while read -r stat sum path; do
+        if [ -z "$path" ]; then continue; fi
+        if ! is_line "$stat $path" "$stats"; then
+            say "$path is missing, or its mode or owner was changed"
+        elif ! is_line "$sum  $path" "$sums"; then
+            say "the content of $path was changed"
+        fi
+    done
+}
+
+record() { samples="${samples}gvisor_in_force{part=\"$1\"} $2$newline"; } # name, whether it was in force
+
+check() { # name
+    other=$(other_files "$1")
+    if [ -n "$other" ]; then
+        if is_changing; then return 0; fi
+        say "$other" | complain "$1"
+        record "$1" 0
+        failed=1
+        return 0
+    fi
+    wrong=$("$1_wrong") || return 0 # it cannot be told now: a run is under way
+    if [ -n "$wrong" ]; then restore "$1"; else record "$1" 1; fi
+}
+
+# The metrics show what was found, also if it was restored: otherwise nobody would see it there.
+restore() { # name
+    said='' left=$wrong
+    if command -v "$1_restore" > /dev/null; then
+        said=$("$1_restore" 2>&1)
+        left=$("$1_wrong")
+    fi
+    say "$wrong" | while IFS= read -r text; do
+        if ! is_line "$text" "$left"; then say "$1: $text; restored"; fi
+    done | tell 4
+    if [ -n "$left" ]; then
+        say "$left" | complain "$1"
+        say "$said" | tail -n 3 | tell 3
+        failed=1
+    fi
+    record "$1" 0
+}
+
+write_metrics() { # path: to a new file first, whose name no exporter reads
+    rm -f "$1.new"
+    (set -C && {
+        say '# HELP gvisor_in_force 1 if the last check found this as declared, 0 if not, also if it was restored then.'
+        say '# TYPE gvisor_in_force gauge'
+        printf '%s' "$samples"
+        say '# HELP gvisor_keeper_last_run_timestamp_seconds Time of the last check.'
+        say '# TYPE gvisor_keeper_last_run_timestamp_seconds gauge'
+        say "gvisor_keeper_last_run_timestamp_seconds $(date +%s)"
+    } > "$1.new") && chmod 644 "$1.new" && mv "$1.new" "$1"
+}
+
+mkdir -p "$keeper_run"
+chmod 700 "$keeper_run" # whoever can open a lock can hold it
+if [ ! -e "$keeper_run/lock" ]; then touch -d @0 "$keeper_run/lock"; fi # its time is that of a run's last step
+exec 9< "$keeper_run/lock"
+if ! flock -n 9; then exit 0; fi # a step of a run is under way, and must not be disturbed
+for name in $kept; do check "$name"; done
+textfile=$(sed -n 's/^textfile //p' "$keeper_policy")
+if [ -n "$textfile" ] && ! write_metrics "$textfile"; then
+    say "$textfile cannot be written" | tell 3
+    failed=1
+fi
+exit "$failed"

@@ -1,0 +1,88 @@
+"""Plan what has to change so that the keeper is on a node as declared, or removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.parts import members
+from pyinfra_gvisor.parts.keeper.files import (
+    INTERVAL_S,
+    METRICS,
+    keeper_files,
+    policy_text,
+    program_text,
+)
+from pyinfra_gvisor.parts.keeper.runtimes import RELEASE, RUNTIMES
+from pyinfra_gvisor.parts.keeper.state import KeeperState
+from pyinfra_gvisor.parts.keeping import Keep
+from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.settings import Settings
+
+WITHOUT_SYSTEMD = (
+    "this node does not run systemd, so only an audit notices when these are not in force"
+)
+
+
+def declared_keeps(settings: Settings) -> dict[str, Keep]:
+    """
+    Return what the keeper of a host checks, by name; empty if the host needs no keeper.
+
+    It checks runtimes and release too, but these alone do not bring it.
+    """
+    keeps: Mapping[str, Keep] = members("keep", "KEEP")
+    declared = {name: keep for name, keep in keeps.items() if _declares(name, settings)}
+    if not declared and settings.default == "off":
+        return {}
+    own = {"runtimes": RUNTIMES, "release": RELEASE} if settings.runtimes else {}
+    return {**declared, **own}
+
+
+def _declares(name: str, settings: Settings) -> bool:
+    return bool(import_module(f"pyinfra_gvisor.parts.{name}.part").PART.declared(settings))
+
+
+def declared_files(node: Node, settings: Settings) -> tuple[NodeFile, ...]:
+    """Return the declared files of the keeper on a node."""
+    keeps = declared_keeps(settings)
+    scripts = [script for keep in keeps.values() for script in keep.scripts]
+    given = dict(pair for keep in keeps.values() for pair in keep.given(node, settings).items())
+    files = {name: keep.files(node, settings) for name, keep in keeps.items()}
+    textfile = textfile_of(settings)
+    return keeper_files(program_text([*keeps], scripts, given), policy_text(files, textfile))
+
+
+def textfile_of(settings: Settings) -> str | None:
+    """Return the path of the metrics file; None if no metrics are written."""
+    directory = settings.textfile_dir
+    return f"{directory.rstrip('/')}/{METRICS}" if directory else None
+
+
+def plan_keeper(node: Node, settings: Settings | None) -> PartPlan:
+    """
+    Return the changes after which the keeper is as declared, or removed.
+
+    + settings: the host's settings; None removes it
+
+    On a node without systemd the plan only warns.
+    """
+    found = node.part(KeeperState)
+    keeps = {} if settings is None else declared_keeps(settings)
+    if settings is None or not keeps:
+        gone = tuple(f"remove {path}" for path in found.files)
+        return PartPlan("remove", ("stop the keeper", *gone)) if found.there else PartPlan()
+    if node.init != "systemd":
+        return PartPlan(warnings=(f"{WITHOUT_SYSTEMD}: {', '.join(keeps)}",))
+    files = declared_files(node, settings)
+    other = found.other(files)
+    if not other and found.runs:
+        return PartPlan()
+    start = f"start the keeper: check every {INTERVAL_S} s whether these are in force: "
+    return PartPlan(
+        "have",
+        (*(f"write {path}" for path in other), f"{start}{', '.join(keeps)}"),
+        files=files,
+        settings={"textfile": textfile_of(settings) or ""},
+    )

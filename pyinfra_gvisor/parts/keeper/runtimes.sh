@@ -1,0 +1,25 @@
+#!/bin/sh
+# Checks the runtimes that dockerd has registered. Comes after begin.sh. Variables: runtimes_declared (lines as info.pl
+# prints them), runtimes_ask (info.pl with what it needs), runtimes_records (the directory of our records),
+# runtimes_dockerd (dockerd's unit).
+: "${runtimes_declared:?}" "${runtimes_ask:?}" "${runtimes_records:?}" "${runtimes_dockerd:?}"
+
+runtimes_wrong() {
+    if runtimes_busy; then return 1; fi
+    if ! found=$(/usr/bin/perl -e "$runtimes_ask" info "$docker_socket" 2>&1); then
+        case "$(systemctl is-active "$runtimes_dockerd")" in activating | deactivating | reloading) return 1 ;; esac
+        say "Docker does not answer ($(say "$found" | tail -n 1)); see systemctl status $runtimes_dockerd"
+        return 0
+    fi
+    other=$(say "$runtimes_declared" | while IFS= read -r declared; do
+        if ! is_line "$declared" "$found"; then say "dockerd does not have this as declared: $declared"; fi
+    done)
+    if [ -z "$other" ]; then return 0; fi
+    if is_changing || runtimes_busy; then return 1; fi
+    say "$other"
+}
+
+runtimes_busy() { # true while daemon.json is changed, or until an interrupted change has ended
+    if [ -d "$runtimes_records/pending" ]; then return 0; fi
+    [ -e "$runtimes_records/lock" ] && ! flock -n "$runtimes_records/lock" true
+}

@@ -1,0 +1,214 @@
+"""The keeper's program with checks, paths and a systemctl of the test."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.parts.keeper.files import policy_text, program_text
+from pyinfra_gvisor.scripts import script
+from tests.unit.shells import run, stub, toolbox
+
+ADVICE = "run pyinfra-gvisor apply"
+
+
+class Keeper:
+    """A node with one thing to check: ``wrong`` says what is wrong, ``can`` be restored or not."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = toolbox(root / "bin", "touch")
+        self.wrong, self.run_dir = root / "wrong", root / "run"
+        self.policy, self.metrics = root / "policy", root / "text" / "keeper.prom"
+        self.file = NodeFile(str(root / "file"), "644", "declared\n")
+        self.metrics.parent.mkdir()
+        self.have_file("declared\n")
+        owner = f"{os.getuid()}:{os.getgid()}"
+        stub(self.path, "stat", f'/usr/bin/stat "$@" | sed "s/:{owner} /:0:0 /"')
+
+    def have_file(self, text: str) -> None:
+        """The one file that is compared."""
+        Path(self.file.path).write_text(text)
+        Path(self.file.path).chmod(0o644)
+
+    def check(self, *, restores: str = "") -> tuple[int, list[str]]:
+        """Run it once; return its exit code and the lines for the journal."""
+        self.policy.write_text(policy_text({"thing": [self.file]}, str(self.metrics)))
+        old = time.time() - 60
+        os.utime(self.policy, (old, old))
+        checks = f"thing_wrong() {{ if [ -e {self.wrong} ]; then cat {self.wrong}; fi; }}\n"
+        checks += f"thing_restore() {{ {restores}; }}\n" if restores else ""
+        text = program_text(["thing"], (), {})
+        text = text.replace("/run/$keeper_unit", str(self.run_dir))
+        text = text.replace("/opt/gvisor/keeper/policy", str(self.policy))
+        begin, end = text.split("#!/bin/sh\n# Checks everything")
+        ran = run(f"{begin}{checks}#{end}", path=self.path)
+        assert ran.stderr == ""
+        return ran.returncode, ran.stdout.splitlines()
+
+    def in_force(self) -> str:
+        """What the metrics say."""
+        return " ".join(re.findall(r'in_force\{part="thing"\} (\d)', self.metrics.read_text()))
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Keeper:
+    """A node on which everything is as declared."""
+    return Keeper(tmp_path)
+
+
+def test_what_is_in_force_is_told_in_the_metrics_only(keeper: Keeper) -> None:
+    found = keeper.check()
+
+    assert found == (0, [])
+    assert keeper.in_force() == "1"
+    assert "gvisor_keeper_last_run_timestamp_seconds" in keeper.metrics.read_text()
+    assert keeper.metrics.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_is_restored_is_a_warning_and_the_metrics_show_it_once(keeper: Keeper) -> None:
+    keeper.wrong.write_text("the table is gone\nthe unit is off\n")
+
+    found = keeper.check(restores=f"rm {keeper.wrong}")
+    during = keeper.in_force()
+    after = keeper.check()
+
+    assert found == (
+        0,
+        ["<4>thing: the table is gone; restored", "<4>thing: the unit is off; restored"],
+    )
+    assert (during, keeper.in_force()) == ("0", "1")
+    assert after == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("restores", "lines"),
+    [
+        pytest.param("", [f"<3>thing: one; {ADVICE}", "<3>thing: two; reboot"], id="never"),
+        pytest.param(
+            "echo no such table >&2; echo 'two; reboot' > %s",
+            ["<4>thing: one; restored", "<3>thing: two; reboot", "<3>no such table"],
+            id="in-part",
+        ),
+    ],
+)
+def test_what_cannot_be_restored_is_an_error_and_the_unit_fails(
+    keeper: Keeper, restores: str, lines: list[str]
+) -> None:
+    keeper.wrong.write_text("one\ntwo; reboot\n")
+
+    found = keeper.check(restores=restores.replace("%s", str(keeper.wrong)))
+
+    assert found == (1, lines)
+    assert keeper.in_force() == "0"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(
+            lambda path: path.write_text("mine\n"), "the content of {} was changed", id="content"
+        ),
+        pytest.param(lambda path: path.chmod(0o666), "{} is missing, or its mode", id="mode"),
+        pytest.param(lambda path: path.unlink(), "{} is missing, or its mode", id="missing"),
+        pytest.param(
+            lambda path: (path.rename(f"{path}.old"), path.symlink_to(f"{path}.old")),
+            "{} is missing, or its mode",
+            id="link",
+        ),
+    ],
+)
+def test_with_other_files_than_declared_nothing_is_restored(
+    keeper: Keeper, change: Any, said: str
+) -> None:
+    keeper.wrong.write_text("the table is gone\n")
+    change(Path(keeper.file.path))
+
+    code, (line,) = keeper.check(restores=f"rm {keeper.wrong}")
+
+    assert code == 1
+    assert line.startswith(f"<3>thing: {said.format(keeper.file.path)}")
+    assert keeper.wrong.exists()
+    assert keeper.in_force() == "0"
+
+
+def test_other_files_while_a_run_is_under_way_are_no_finding(keeper: Keeper) -> None:
+    keeper.check()
+    keeper.have_file("of the next keeper\n")
+
+    (keeper.run_dir / "lock").touch()
+    during = keeper.check()
+    in_force = keeper.in_force()
+    old = time.time() - 3600
+    os.utime(keeper.run_dir / "lock", (old, old))
+    later = keeper.check()
+
+    assert (during, in_force) == ((0, []), "")
+    assert later[0] == 1
+
+
+def test_a_step_of_a_run_is_not_disturbed(keeper: Keeper) -> None:
+    keeper.check()
+    keeper.wrong.write_text("stopped by a step\n")
+
+    with (keeper.run_dir / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        during = keeper.check(restores=f"rm {keeper.wrong}")
+    after = keeper.check(restores=f"rm {keeper.wrong}")
+
+    assert during == (0, [])
+    assert after == (0, ["<4>thing: stopped by a step; restored"])
+
+
+class Kernel:
+    """Values and modules of a kernel, with the checks of the kernel's part."""
+
+    def __init__(self, root: Path) -> None:
+        self.sys, self.modules = root / "sys", root / "modules"
+        self.path = toolbox(root / "bin")
+        self.modules.write_text("sctp 16384 0 - Live 0x0\noverlay 4096 2 - Live 0x0\n")
+
+    def have(self, values: Mapping[str, str]) -> None:
+        """The values of sysctls, as the kernel prints them."""
+        for path, value in values.items():
+            (self.sys / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.sys / path).write_text(f"{value}\n")
+
+    def run(self, function: str, **given: str) -> list[str]:
+        """The lines of a function."""
+        text = script(
+            "parts/keeper/begin",
+            "parts/kernel/keep",
+            keeper_unit="x",
+            keeper_policy="x",
+            changing_min=1,
+            **given,
+        )
+        text = text.replace("/proc/sys", str(self.sys)).replace("/proc/modules", str(self.modules))
+        ran = run(f"{text}{function}\n", path=self.path)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        return ran.stdout.splitlines()
+
+
+def test_sysctls_are_compared_and_restored_and_modules_only_told(tmp_path: Path) -> None:
+    kernel = Kernel(tmp_path)
+    kernel.have({"net/a": "1", "net/b": "4\t5", "net/strict": "2", "net/good": "0"})
+    declared = ("net/a\t0", "net/b\t4 6", "net/strict\t1\t2", "net/good\t0", "net/none\t1")
+    given = {"kernel_sysctls": "\n".join(declared), "kernel_blocked": "dccp|sctp"}
+
+    before = kernel.run("kernel_wrong", **given)
+    kernel.run("kernel_restore", **given)
+    after = kernel.run("kernel_wrong", **given)
+
+    module = "module sctp is loaded, although it is blocked; reboot this node"
+    assert before == ["sysctl net/a is 1, declared 0", "sysctl net/b is 4 5, declared 4 6", module]
+    assert after == [module]
+    assert (kernel.sys / "net/strict").read_text() == "2\n"
