@@ -72,7 +72,7 @@ dockerd_program() { # prints the program of the running dockerd: PATH may have a
     if [ -r /run/docker.pid ]; then read -r pid < /run/docker.pid || true; fi
     if [ -n "$pid" ]; then path=$(readlink "/proc/$pid/exe") || true; fi
     path=${path%' (deleted)'} # a package has replaced it: the next start has the new one
-    case "$path" in */dockerd) if [ -x "$path" ]; then say "$path" && return 0; fi ;; esac
+    case "$path" in */dockerd) if [ -f "$path" ] && [ -x "$path" ]; then say "$path" && return 0; fi ;; esac
     say dockerd
 }
 
