@@ -294,7 +294,8 @@ def no_leftovers(node: LabNode) -> str:
     look = (
         "ls -A /etc/docker | grep -v -e '^daemon.json$' -e '^key.json$';"
         "iptables-save | grep PYINFRA; nft list tables | grep held;"
-        "find /etc/systemd/system -name 'pyinfra*' ! -name 'pyinfra-gvisor-scripts.*';"
+        "find /etc/systemd/system -name 'pyinfra*' ! -name 'pyinfra-gvisor-scripts.*'"
+        " ! -name 'pyinfra-gvisor-keeper.*';"
         "ls -A /opt/gvisor/releases 2>/dev/null | grep '^\\.';"
         "ls -A /var/lib/pyinfra-gvisor 2>/dev/null | grep -e '^\\.' -e '^pending';"
         "ls -A /var/lib/pyinfra-gvisor/generations 2>/dev/null | grep -v '^[0-9]*$';"
