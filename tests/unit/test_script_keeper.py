@@ -212,3 +212,87 @@ def test_sysctls_are_compared_and_restored_and_modules_only_told(tmp_path: Path)
     assert before == ["sysctl net/a is 1, declared 0", "sysctl net/b is 4 5, declared 4 6", module]
     assert after == [module]
     assert (kernel.sys / "net/strict").read_text() == "2\n"
+
+
+class Runtimes:
+    """A dockerd with a unit, and the checks of its runtimes."""
+
+    declared = "runtime runsc /opt/gvisor/runtimes/runsc-1"
+
+    def __init__(self, root: Path) -> None:
+        self.path = toolbox(root / "bin")
+        self.records, self.policy = root / "records", root / "policy"
+        self.run_dir, self.asked = root / "run", root / "asked"
+        self.told = self.declared
+        self.records.mkdir()
+        self.run_dir.mkdir()
+        self.policy.touch()
+        old = time.time() - 3600
+        os.utime(self.policy, (old, old))
+
+    def check(self, unit_state: str, *, unit: str = "docker.service") -> tuple[int, list[str]]:
+        """Check while the unit is so; return the exit code and what is wrong."""
+        stub(self.path, "systemctl", f"printf '{unit_state}'")
+        text = script(
+            "parts/keeper/begin",
+            "parts/keeper/runtimes",
+            keeper_unit="x",
+            keeper_policy=str(self.policy),
+            changing_min=15,
+            runtimes_declared=self.declared,
+            runtimes_ask=f'open my $f, ">", "{self.asked}"; print "{self.told}\\n"',
+            runtimes_records=str(self.records),
+            runtimes_dockerd=unit,
+        )
+        text = text.replace("/run/$keeper_unit", str(self.run_dir))
+        ran = run(f"{text}runtimes_wrong\n", path=self.path)
+        assert ran.stderr == ""
+        return ran.returncode, ran.stdout.splitlines()
+
+
+@pytest.fixture
+def runtimes(tmp_path: Path) -> Runtimes:
+    """A dockerd that has its runtimes as declared."""
+    return Runtimes(tmp_path)
+
+
+STOPPED = (
+    "docker.service is not active, so dockerd was not asked for its runtimes;"
+    " systemctl start docker.service"
+)
+
+
+@pytest.mark.parametrize(
+    ("unit_state", "code", "said"),
+    [
+        pytest.param("ActiveState=inactive\nJob=\n", 0, [STOPPED], id="stopped"),
+        pytest.param("ActiveState=failed\n", 0, [STOPPED], id="failed"),
+        pytest.param("ActiveState=inactive\nJob=41\n", 1, [], id="queued-at-boot"),
+        pytest.param("ActiveState=active\nJob=41\n", 1, [], id="stop-queued"),
+        pytest.param("ActiveState=deactivating\nJob=\n", 1, [], id="stopping"),
+    ],
+)
+def test_a_dockerd_that_does_not_run_is_not_asked_or_its_socket_would_start_it(
+    runtimes: Runtimes, unit_state: str, code: int, said: list[str]
+) -> None:
+    found = runtimes.check(unit_state)
+
+    assert found == (code, said)
+    assert not runtimes.asked.exists()
+
+
+@pytest.mark.parametrize(
+    ("unit", "unit_state"),
+    [
+        pytest.param("docker.service", "ActiveState=active\nJob=\n", id="unit"),
+        pytest.param("", "ActiveState=inactive\n", id="not-started-by-systemd"),
+    ],
+)
+def test_a_dockerd_that_runs_is_asked_for_its_runtimes(
+    runtimes: Runtimes, unit: str, unit_state: str
+) -> None:
+    runtimes.told = "runtime runsc /usr/bin/runsc"
+
+    found = runtimes.check(unit_state, unit=unit)
+
+    assert found == (0, [f"dockerd does not have this as declared: {runtimes.declared}"])

@@ -29,7 +29,7 @@ def _runtimes(node: Node, settings: Settings) -> Mapping[str, str]:
         "runtimes_declared": "\n".join(lines),
         "runtimes_ask": program(*_ASKS),
         "runtimes_records": RECORDS_DIR,
-        "runtimes_dockerd": node.supervisor.unit or "docker.service",
+        "runtimes_dockerd": node.supervisor.unit,
     }
 
 

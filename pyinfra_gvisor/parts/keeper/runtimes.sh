@@ -1,14 +1,21 @@
 #!/bin/sh
 # Checks the runtimes that dockerd has registered. Comes after begin.sh. Variables: runtimes_declared (lines as info.pl
 # prints them), runtimes_ask (info.pl with what it needs), runtimes_records (the directory of our records),
-# runtimes_dockerd (dockerd's unit).
-: "${runtimes_declared:?}" "${runtimes_ask:?}" "${runtimes_records:?}" "${runtimes_dockerd:?}"
+# runtimes_dockerd (dockerd's unit; empty if something else than systemd has started dockerd).
+: "${runtimes_declared:?}" "${runtimes_ask:?}" "${runtimes_records:?}" "${runtimes_dockerd?}"
 
 runtimes_wrong() {
     if runtimes_busy; then return 1; fi
+    # Who connects to docker.socket starts the dockerd that an operator has stopped.
+    if [ -n "$runtimes_dockerd" ]; then
+        case "$(systemctl show -p ActiveState -p Job "$runtimes_dockerd")" in
+            *Job=[1-9]* | *=activating* | *=deactivating* | *=reloading*) return 1 ;;
+            *=active*) ;;
+            *) say "$runtimes_dockerd is not active, so dockerd was not asked for its runtimes; systemctl start $runtimes_dockerd" && return 0 ;;
+        esac
+    fi
     if ! found=$(/usr/bin/perl -e "$runtimes_ask" info "$docker_socket" 2>&1); then
-        case "$(systemctl is-active "$runtimes_dockerd")" in activating | deactivating | reloading) return 1 ;; esac
-        say "Docker does not answer ($(say "$found" | tail -n 1)); see systemctl status $runtimes_dockerd"
+        say "Docker does not answer ($(say "$found" | tail -n 1)); see systemctl status ${runtimes_dockerd:-docker}"
         return 0
     fi
     other=$(say "$runtimes_declared" | while IFS= read -r declared; do
