@@ -91,7 +91,8 @@ def settings_or_reasons(host: Host, files: OperatorFiles) -> tuple[Settings | No
         return None, [problem.at("preflight", "inventory", host.name)]
     settings, problems = load_settings(host.data.dict())
     reasons = [f"{origin(host, key)}: {key}: {text}" for key, text in problems.items()]
-    reasons += map(str, ignored(files))
+    filled = [group for group, hosts in host.inventory.groups.items() if hosts]
+    reasons += map(str, ignored(files, filled))
     return (None if reasons else settings), reasons
 
 

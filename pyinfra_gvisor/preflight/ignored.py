@@ -14,6 +14,7 @@ from pyinfra_gvisor.settings import is_setting
 from pyinfra_gvisor.spelling import did_you_mean, near
 
 GROUP_DATA = "group_data"
+_TYPES = (ast.Name, ast.Attribute, ast.Subscript, ast.BinOp)  # dict[str, int] | None
 _DYNAMIC = {"globals", "locals", "vars", "exec", "setattr"}
 
 
@@ -44,15 +45,16 @@ def sort_files(files: Iterable[Path], more_group_data: Collection[Path] = ()) ->
     found = list(files)
     data = [path for path in found if _is_group_data(path, more_group_data)]
     ran = [path for path in found if path not in data]
-    # Hosts on the command line are no file. It is the config then, which has no group.
-    used = found[: found.index(data[0])][-1:] if data else []
+    # Hosts on the command line are no file: then it is the config.
+    before = found[: found.index(data[0])] if data else []
+    used = [path for path in before[-1:] if path.name != "config.py"]
     known = {path.resolve() for path in ran}
     beside = [
         path
         for directory in sorted({path.parent.parent for path in data})
-        for pattern in ("*.py", "inventories/*.py")
+        for pattern in ("*.py", "inventories/**/*.py")
         for path in sorted(directory.glob(pattern))
-        if path.resolve() not in known
+        if path.parent.name != GROUP_DATA and path.resolve() not in known
     ]
     return OperatorFiles(tuple(ran), tuple(data), (*used, *beside))
 
@@ -61,18 +63,23 @@ def _is_group_data(path: Path, more: Collection[Path]) -> bool:
     return path.parent.name == GROUP_DATA or bool({path, path.parent} & {*more})
 
 
-def ignored(files: OperatorFiles) -> Iterator[Problem]:
-    """Yield a problem for each setting, and each file of group data, that would do nothing."""
+def ignored(files: OperatorFiles, filled: Collection[str] = ()) -> Iterator[Problem]:
+    """
+    Yield a problem for each setting, and each file of group data, that would do nothing.
+
+    + filled: groups that have a host in this run; connectors add groups that no file names
+    """
     for path in files.group_data:
         yield from _in_group_data(path)
     for path in files.ran:
         yield from _elsewhere(path)
     groups = groups_of(files.inventories)
     if groups is not None:
-        yield from filter(None, (_without_group(path, groups) for path in files.group_data))
+        known = groups | {*filled}
+        yield from filter(None, (_without_group(path, known) for path in files.group_data))
 
 
-def groups_of(inventories: Iterable[Path]) -> set[str] | None:
+def groups_of(inventories: Collection[Path]) -> set[str] | None:
     """Return the groups of inventories, which are not run; None if only a run would tell."""
     found = {"all"}
     for path in inventories:
@@ -80,7 +87,7 @@ def groups_of(inventories: Iterable[Path]) -> set[str] | None:
         if names.is_dynamic:
             return None
         found |= {path.stem, *names.assigned, *names.imported}
-    return found
+    return found if inventories else None
 
 
 def _in_group_data(path: Path) -> Iterator[Problem]:
@@ -110,7 +117,7 @@ def _elsewhere(path: Path) -> Iterator[Problem]:
 
 def _without_group(path: Path, groups: set[str]) -> Problem | None:
     group = path.stem
-    if group in groups or group.startswith("@"):  # connectors have groups of their own
+    if group in groups or group.startswith("@"):  # a connector's group
         return None
     meant = near(group, [*KNOWN, "all", *groups], cutoff=MISSPELT)
     guess = did_you_mean(f"{other}.py" for other in dict.fromkeys(meant))
@@ -147,11 +154,17 @@ class _Names:
 @cache  # each host of a run asks for them
 def _names(path: Path) -> _Names:
     found = _Names()
-    for node in _executed(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (OSError, ValueError, SyntaxError):  # beside what pyinfra runs may be anything
+        return _Names(is_dynamic=True)
+    typed: set[str] = set()
+    for node in _executed(tree):
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), value=None):
                 if is_setting(name):
                     found.annotated[name] = node.lineno
+                    typed |= {name} if isinstance(node.annotation, _TYPES) else set()
             case ast.Assign(targets=[ast.Name(id="__all__")], value=ast.List() | ast.Tuple()):
                 found.exported = set(_texts(node.value))
             case ast.Import(names=names) | ast.ImportFrom(names=names):
@@ -162,6 +175,8 @@ def _names(path: Path) -> _Names:
                 found.assigned[name] = node.lineno
             case ast.Name(id=name):
                 found.is_dynamic |= name in _DYNAMIC
+    for name in typed & found.assigned.keys():
+        del found.annotated[name]  # the type of a setting that has a value
     return found
 
 

@@ -25,6 +25,7 @@ def problems(directory: Path, **texts: str) -> list[str]:
     [
         pytest.param("\ngvisor_default: 'sandbox'", "2: gvisor_default: has a colon", id="plain"),
         pytest.param("gvisor_egress: {}", "1: gvisor_egress: has a colon", id="empty"),
+        pytest.param("gvisor_egress: dict", "1: gvisor_egress: has a colon", id="a-type-alone"),
         pytest.param("gvisor_defualt: 'off'", "1: gvisor_defualt: has a colon", id="misspelt"),
         pytest.param(
             "if True:\n gvisor_seal: {}", "2: gvisor_seal: has a colon", id="in-a-condition"
@@ -56,6 +57,9 @@ def test_a_setting_that_group_data_do_not_have_is_told_with_its_line(
     "text",
     [
         pytest.param("gvisor_default: str = 'sandbox'", id="annotated-with-a-value"),
+        pytest.param(
+            "gvisor_egress: dict[str, str]\ngvisor_egress = {}", id="typed-before-a-value"
+        ),
         pytest.param("other: 'gvisor_default'", id="somebody-elses"),
         pytest.param("def f():\n gvisor_default: 'sandbox'", id="in-a-function"),
         pytest.param("from shared import *", id="all-of-a-module"),
@@ -129,3 +133,40 @@ def test_group_data_of_a_group_of_any_inventory_beside_are_taken(
     (tmp_path / "inventories" / "lab.py").write_text(other)
 
     assert problems(tmp_path, **{f"inventories__group_data__{name}": "x = 1"}) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        pytest.param("inventories/eu/hosts.py", b"eu = ['a']", id="folder-of-inventories"),
+        pytest.param("notes.py", b"this is no Python", id="what-is-no-python"),
+        pytest.param("old.py", b"x = '\xe9'", id="another-encoding"),
+    ],
+)
+def test_whatever_lies_beside_the_group_data_stops_nobody(
+    path: str, content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_bytes(content)
+
+    assert problems(tmp_path, group_data__eu="x = 1") == []
+
+
+def test_group_data_are_not_judged_without_any_inventory(tmp_path: Path) -> None:
+    data = tmp_path / "group_data" / "web.py"
+    data.parent.mkdir()
+    data.touch()
+
+    assert list(ignored(sort_files([Path("config.py"), data]))) == []
+
+
+def test_a_group_that_a_connector_has_made_is_a_group(tmp_path: Path) -> None:
+    data = tmp_path / "group_data" / "web.py"
+    data.parent.mkdir()
+    for path in (data, tmp_path / "run.py"):
+        path.write_text("x = 1")
+
+    files = sort_files([tmp_path / "run.py", data])
+
+    assert len(list(ignored(files))) == 1
+    assert list(ignored(files, ["web"])) == []
