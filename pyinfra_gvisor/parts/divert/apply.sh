@@ -15,13 +15,16 @@ leave() { # places that have no runc any more
 }
 
 if [ ! -f "$dispatcher" ] || [ ! -x "$dispatcher" ]; then die "$dispatcher" 'missing or not executable, so no container would start; run the whole deploy'; fi
+lock_places
 before=$(cat "$divert_dir/places" 2> /dev/null || :)
 put_files "$@"
 leave "$before"
+exec 7>&- # the repair takes the lock by itself
 systemctl daemon-reload
 systemctl enable --quiet "$unit"
 said=$("$divert_dir/repair" 2>&1) || die runc "$said"
 if ! answers; then
+    lock_places
     systemctl disable --quiet "$unit" # else it takes the place again when dockerd starts
     while IFS= read -r place; do give_back "$place"; done < "$divert_dir/places"
     die runc 'the program in its place does not answer, so runc is at its place again; see journalctl -t kernel'

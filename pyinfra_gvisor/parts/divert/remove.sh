@@ -13,6 +13,7 @@ forget() { # directory: what runsc leaves there beside the states of sandboxes, 
     if [ "$1" = "$builds" ]; then rm -rf "$1"; fi
 }
 
+lock_places
 if [ -e "/etc/systemd/system/$unit" ]; then
     systemctl disable --quiet "$unit"
     rm -f "/etc/systemd/system/$unit" "/etc/systemd/system/$unit.new"

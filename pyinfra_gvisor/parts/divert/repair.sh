@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs in a deploy and before each start of dockerd. Variables: program_sha256. Comes after places.sh.
 : "${program_sha256:?}"
+lock_places
 if [ "$(sum_of "$divert_dir/program")" != "$program_sha256" ]; then wrong "$divert_dir/program was changed; run pyinfra-gvisor apply"; fi
 
 new=$(others)
