@@ -36,7 +36,7 @@ SECRET_KEYS = frozenset(
 # of moby. Plugins have other options: dd-api-key, loki-basic-auth, es-password, …
 _SECRET_KEY = re.compile(
     r"token|secret|passw|passphrase|(?<!by)(?<!com)pass$|pwd$|credential|(?<!tls)key$|signature|sig$"
-    r"|sas$|(?<!com)pat$|basicauth|bearer|dsn$|connectionstring|license|webhook"
+    r"|sas$|(?<!com)pat$|basicauth|bearer|dsn$|connectionstring|license|webhook|hookur[li]$"
 )  # tlskey and syslog-tls-key are paths. Azure's SAS, GitHub's and GitLab's PAT are tokens
 _PLACE_OF_A_SECRET = ("file", "path", "dir")  # gvisor_coolify_token_file is a path, not a secret
 SECRET_NAME = (
@@ -66,7 +66,12 @@ _LONG = re.compile(r"(?<![^/])(?=[^/]*[A-Za-z0-9]{20})(?=[^/]*[0-9])(?=[^/]*[A-Z
 # "Server=db;Password=p" (ADO.NET, ODBC, Azure), "host=db password=p" (libpq).
 _PAIR = r"""(?:^|(?<=[{ends}]))\s*([A-Za-z][\w. -]*?)\s*=\s*("[^"]*"|'[^']*'|[^{ends}]+)"""
 _PAIRS = {ends: re.compile(_PAIR.format(ends=ends)) for ends in (";", r",&\s")}
+# Values are only looked at, not consumed: the next name may stand in the value before.
+_FLAG = re.compile(r"""(?<!\S)--?([A-Za-z][\w.-]*)(?:=|\s+)(?=("[^"]*"|'[^']*'|\S+))""")
+_HEADER = re.compile(r"""(?<![\w.-])([A-Za-z][\w-]*):([ \t]*)(?=([^\s'"][^'"\r\n]*))""")
+_OPTION = re.compile(r"[\w./-]+")
 
+Span = tuple[int, int]  # start and end of a part of a text
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _FIRST_KEY = re.compile(r'[\s{\[,]*"([\w.-]{1,64})"(?=\s*:)')
@@ -176,23 +181,57 @@ def _redacted(text: str, path: Sequence[str]) -> tuple[str, list[str]]:
         safe = shown_json(text, path)
         return safe, [text] if safe != text else []
     name, equals, value = text.partition("=")
-    if equals and re.fullmatch(r"[\w./-]+", name):  # an option in a list: "splunk-token=…"
+    if equals and _OPTION.fullmatch(name):  # an option in a list: "splunk-token=…"
         safe, hidden = _redacted(value, (*path, *_names(name)))
-        return (f"{name}={safe}", hidden) if hidden else _without_pairs(text)
-    safe, hidden = _without_pairs(text)
-    return (safe, hidden) if hidden else _without_credentials(text, path)
+        return f"{name}={safe}", hidden
+    return _masked(text, [*_credentials(text, path), *_pairs(text), *_flags(text), *_headers(text)])
 
 
-def _without_pairs(text: str) -> tuple[str, list[str]]:
-    """Return a connection string without its secrets, and these."""
-    pair = _PAIRS[";" if ";" in text else r",&\s"]
-    found = [item for item in pair.finditer(text) if _names_secret(item[1])]
-    pieces, at = [], 0
-    for item in found:
-        pieces += [text[at : item.start(2)], MASK]
-        at = item.end(2)
-    hidden = {part for item in found for part in (item[2], item[2].strip("\"'"))}
+def _masked(text: str, secrets: Iterable[Span]) -> tuple[str, list[str]]:
+    """Return a text without these parts, which may overlap, and what is hidden."""
+    spans = sorted((start, end) for start, end in secrets if start < end)
+    pieces, hidden, at = [], {text[start:end] for start, end in spans}, 0
+    while spans:
+        start, end = spans.pop(0)
+        while spans and spans[0][0] < end:
+            end = max(end, spans.pop(0)[1])
+        hidden.add(text[start:end])
+        pieces += [text[at:start], MASK]
+        at = end
     return "".join([*pieces, text[at:]]), sorted(hidden)
+
+
+def _pairs(text: str) -> Iterator[Span]:
+    """Yield the secrets of a connection string."""
+    for item in _PAIRS[";" if ";" in text else r",&\s"].finditer(text):
+        # "a auth" is a name of two words, or the end of the value before and a name.
+        if _names_secret(item[1]) or _names_secret(item[1].rpartition(" ")[2]):
+            yield from _unquoted(item, 2)
+
+
+def _flags(text: str) -> Iterator[Span]:
+    """Yield the secrets after flags in a command line that is one text."""
+    for item in _FLAG.finditer(text):
+        if _names_secret(item[1]):
+            yield from _unquoted(item, 2)
+
+
+def _headers(text: str) -> Iterator[Span]:
+    """Yield the secrets in HTTP headers: ``Authorization: Bearer …``."""
+    for item in _HEADER.finditer(text):
+        name = _folded(item[1])
+        # An image has no space before its tag: secret-service:1.2.
+        is_secret = item[2] and (_names_secret(name) or name.endswith("cookie"))
+        if is_secret or name.endswith("authorization"):
+            yield item.span(3)
+
+
+def _unquoted(item: re.Match[str], group: int) -> Iterator[Span]:
+    """Yield a group with its quotes, and without them."""
+    yield item.span(group)
+    bare = item[group].strip("\"'")
+    start = item.start(group) + item[group].index(bare)
+    yield start, start + len(bare)
 
 
 def _optioned(items: Iterable[Any]) -> Iterator[tuple[Any, tuple[str, ...]]]:
@@ -204,49 +243,47 @@ def _optioned(items: Iterable[Any]) -> Iterator[tuple[Any, tuple[str, ...]]]:
 
 
 def _option(item: object) -> tuple[str, ...]:
-    return (item,) if isinstance(item, str) and item.startswith("-") and "=" not in item else ()
+    is_option = isinstance(item, str) and item.startswith("-") and _OPTION.fullmatch(item)
+    return (str(item),) if is_option else ()
 
 
 def _arguments(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     flag = ""
     for word in words:
         name, equals, value = word.partition("=")
-        if word.startswith("-") and equals:
+        if word.startswith("-") and equals and _OPTION.fullmatch(name):
             safe, hidden = _redacted(value, (name,))
             yield f"{name}={safe}", hidden
         else:
             yield _redacted(word, (flag,))
-        flag = word if word.startswith("-") and not equals else ""
+        (flag,) = _option(word) or ("",)
 
 
-def _without_credentials(text: str, path: Sequence[str]) -> tuple[str, list[str]]:
-    """Return an address without user, password, tokens and query, and what is hidden."""
-    scheme, slashes, rest = text.partition("://")
-    is_address = bool(path) and any(part in _folded(path[-1]) for part in _ADDRESSES)
+def _credentials(text: str, path: Sequence[str]) -> Iterator[Span]:
+    """Yield user, password, tokens and query of an address."""
+    key = path[-1] if path else ""
+    scheme, slashes, _ = text.partition("://")
+    start = len(scheme + slashes) if slashes else 0
     if not slashes:
-        scheme, rest = "", text
+        is_address = any(part in _folded(key) for part in _ADDRESSES)
         if "@" not in text or not (is_address or _USER_INFO.match(text)):
-            return text, []
-    hidden = []
+            return
     # Up to the last "@": a password that is not percent-encoded may contain one.
-    user, at, host = rest.rpartition("@")
-    if at:
-        hidden += [user, *filter(None, user.partition(":")[2:])]
-        user = MASK
-    host, question, query = host.partition("?")
-    if question:
-        hidden += [query] if query else []
-        query = MASK
-    host, tokens = _without_tokens(host)
-    return f"{scheme}{slashes}{user}{at}{host}{question}{query}", [*hidden, *tokens]
-
-
-def _without_tokens(address: str) -> tuple[str, list[str]]:
-    """Return a host with its path without parts that are tokens, and these."""
-    host, slash, path = address.partition("/")
-    if path and _HOOK.search(address):
-        return f"{host}{slash}{MASK}", [path]
-    return f"{host}{slash}{_LONG.sub(MASK, path)}", _LONG.findall(path)
+    at = text.rfind("@", start)
+    if at >= 0:
+        yield start, at
+        yield text.find(":", start, at) + 1 or at, at
+    host = max(start, at + 1)
+    # A query may contain "@" too.
+    paths = (text.find("/", place) for place in (start, host))
+    questions = [text.find("?", place) for place in (host, *paths) if place >= 0]
+    question = min((place for place in questions if place >= 0), default=len(text))
+    yield question + 1, len(text)
+    slash = text.find("/", host, question)
+    if slash >= 0 and (_HOOK.search(key) or _HOOK.search(text, host, question)):
+        yield slash + 1, question
+    elif slash >= 0:
+        yield from (found.span() for found in _LONG.finditer(text, slash + 1, question))
 
 
 def _values(text: str) -> Iterator[tuple[int, int, tuple[str, ...] | None]]:

@@ -69,6 +69,37 @@ PLANTED = [
     pytest.param({"log-opts": {"db": f"Endpoint=sb://x/;SharedAccessKey={SECRET}="}}, id="azure"),
     pytest.param({"log-opts": {"db": f"host=a user=b password={SECRET} dbname=d"}}, id="libpq"),
     pytest.param({"log-opts": {"db": f"host=a password='{SECRET} x'"}}, id="libpq-quoted"),
+    pytest.param({"log-opts": {"db": f"host=a auth={SECRET} token=x"}}, id="several-pairs"),
+    pytest.param({"log-opts": {"db": f"host=a password='{SECRET}"}}, id="open-quote"),
+    pytest.param({"registry-mirrors": [f"https://u:{SECRET}@m/?a=1&token=x"]}, id="and-a-pair"),
+    pytest.param(
+        {"registry-mirrors": [f"https://m/?sv=1&sig=x&se={SECRET}"]}, id="rest-of-a-query"
+    ),
+    pytest.param({"registry-mirrors": [f"https://m/?a=b@c&se={SECRET}"]}, id="at-in-a-query"),
+    pytest.param(
+        {"proxies": {"http-proxy": f"http://u:{SECRET}@p?a=1&token=x"}}, id="proxy-and-pair"
+    ),
+    pytest.param(
+        {"log-opts": {"gelf-address": f"udp://u:{SECRET}@g?a=1&key=x"}}, id="gelf-and-pair"
+    ),
+    pytest.param({"log-opts": {"x-url": f"http://h/;password=a@{SECRET}"}}, id="at-in-a-pair"),
+    pytest.param(
+        {"runtimes": {"r": {"runtimeArgs": ["--header", f"Authorization: Bearer {SECRET}"]}}},
+        id="header",
+    ),
+    pytest.param(
+        {"runtimes": {"r": {"runtimeArgs": [f"--header=X-Api-Key: {SECRET}"]}}}, id="header-equals"
+    ),
+    pytest.param(
+        {"runtimes": {"r": {"runtimeArgs": [f"curl -H 'Authorization:Basic {SECRET}' x"]}}},
+        id="header-in-a-line",
+    ),
+    pytest.param({"runtimes": {"r": {"runtimeArgs": [f"--password {SECRET}"]}}}, id="one-word"),
+    pytest.param(
+        {"runtimes": {"r": {"runtimeArgs": [f"--debug --api-key={SECRET}"]}}}, id="one-word-equals"
+    ),
+    pytest.param({"log-opts": {"hook_url": f"d.example/{SECRET}"}}, id="hook-url"),
+    pytest.param({"log-opts": {"slack-hook": f"https://d.example/{SECRET}"}}, id="hook-in-a-key"),
 ]
 
 
@@ -146,6 +177,8 @@ def test_a_secret_of_any_characters_is_hidden_in_what_dockerd_says() -> None:
             {"registry-mirrors": ["https://mirror.example/docker-hub-proxy-cache-01/v2"]}, id="path"
         ),
         pytest.param({"log-opts": {"tag": "a=1;b=2, bypass=x compat=y"}}, id="pairs"),
+        pytest.param({"log-opts": {"tag": "author: x, keys:y --token-file z"}}, id="colons"),
+        pytest.param({"runtimes": {"r": {"runtimeArgs": ["--a --b c", "--d"]}}}, id="one-word"),
     ],
 )
 def test_what_is_no_secret_is_shown_to_the_byte(value: dict[str, Any]) -> None:
@@ -156,10 +189,17 @@ def test_what_is_no_secret_is_shown_to_the_byte(value: dict[str, Any]) -> None:
     assert secrets_in(value) == set()
 
 
-def test_an_address_is_shown_without_what_leads_into_it() -> None:
-    text = '{"proxies": {"http-proxy": "http://ops:hunter2@proxy:3128/?a=b"}}'
+@pytest.mark.parametrize("query", ["a=b", "a=b&token=c", "sv=1&sig=a&se=b"])
+def test_an_address_is_shown_without_what_leads_into_it(query: str) -> None:
+    text = f'{{"proxies": {{"http-proxy": "http://ops:hunter2@proxy:3128/?{query}"}}}}'
 
     assert shown_json(text) == '{"proxies": {"http-proxy": "http://***@proxy:3128/?***"}}'
+
+
+def test_the_parts_of_an_address_are_secrets_one_by_one() -> None:
+    found = secrets_in({"registry-mirrors": ["https://u:hunter2@m/?a=1&token=abc"]})
+
+    assert found == {"u:hunter2", "hunter2", "a=1&token=abc", "abc"}
 
 
 @pytest.mark.parametrize(
@@ -190,3 +230,21 @@ def test_flags_of_dockerd_are_shown_without_secrets() -> None:
     assert shown_words(words) == [
         *("-H", "fd://", "--http-proxy=http://***@p", "--log-opt", "splunk-token=***")
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        pytest.param(
+            f"--registry-mirror=https://u:{SECRET}@m/?a=1&token=x",
+            "--registry-mirror=https://***@m/?***",
+            id="address",
+        ),
+        pytest.param(
+            f"--header=Authorization: Bearer {SECRET}", "--header=Authorization: ***", id="header"
+        ),
+        pytest.param(f"--password {SECRET}=x", "--password ***", id="password"),
+    ],
+)
+def test_a_flag_in_one_word_is_shown_without_secrets(word: str, expected: str) -> None:
+    assert shown_words([word, "-D"]) == [expected, "-D"]
