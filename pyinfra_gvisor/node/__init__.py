@@ -41,7 +41,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
-    *("writer", "place", "unaccepted", "preview", "not_executable", "sealed", "beside"),
+    *("writer", "place", "unaccepted", "preview", "not_executable", "sealed", "sandbox", "beside"),
     *("foreign_runsc", "foreign_shim", "gvisor_variable", "listens"),
     *NAMES,
 )
@@ -84,6 +84,7 @@ class Node(Reading):
     ``releases`` are unchanged since their installation; ``damaged`` are changed, or have no
     manifest. ``wrappers`` has the sha256 and ``starts`` the command of each wrapper, by path;
     ``not_executable`` are those that dockerd cannot start, ``sealed`` those with a seal.
+    ``sandboxes`` has the wrapper by which a default runtime starts sandboxes, by its own path.
     ``foreign_runsc`` are registered runtimes that lead to runsc past our wrappers, by name.
     ``foreign_shims`` are the shims on containerd's PATH other than runc's. ``gvisor_variables`` are
     those that dockerd and containerd were started with, each after the program's name.
@@ -130,6 +131,7 @@ class Node(Reading):
     starts: dict[str, str] = Field(default_factory=dict)
     not_executable: tuple[str, ...] = ()
     sealed: tuple[str, ...] = ()
+    sandboxes: dict[str, str] = Field(default_factory=dict)
     runsc_link: str | None = None
     runsc_file: bool = False
     foreign_runsc: tuple[str, ...] = ()
@@ -335,6 +337,7 @@ def _scripts(lists: dict[str, list[str]]) -> dict[str, Any]:
         "starts": dict(line.split(" ", 1) for line in lists["starts"]),
         "not_executable": tuple(lists["not_executable"]),
         "sealed": tuple(lists["sealed"]),
+        "sandboxes": dict(line.split(" ", 1) for line in lists["sandbox"]),
         "foreign_runsc": tuple(lists["foreign_runsc"]),
         "foreign_shims": tuple(lists["foreign_shim"]),
         "gvisor_variables": tuple(lists["gvisor_variable"]),

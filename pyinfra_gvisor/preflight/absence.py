@@ -87,9 +87,18 @@ def _default(node: Node, settings: Settings) -> Iterator[str]:
         yield "gVisor as its default runtime"
 
 
+def _default_runtime(node: Node, settings: Settings) -> Iterator[str]:
+    names = {path: name for name, path in _runtimes(node).items()}
+    own = _runtimes(node).get(DEFAULT_RUNTIME, "")
+    usual = names.get(node.sandboxes.get(own, ""))
+    # A runtime that is not declared any more has gone with gvisor_runtimes.
+    if settings.dispatch and usual in settings.runtimes and usual != settings.dispatch.runtime:
+        yield f"{usual} for containers that ask for no runtime"
+
+
 def _seal(node: Node, settings: Settings) -> Iterator[str]:
-    if _has_default(node):  # the seal came with the default, and goes with it
-        return
+    if "default" not in settings.model_fields_set and any(_default(node, settings)):
+        return  # the seal may have come with the default, which is refused
     for name, path in _runtimes(node).items():
         declared = settings.runtimes.get(name)
         if path in node.sealed and declared and not declared.seal:
@@ -128,6 +137,7 @@ def _of_part(part: Part) -> Protection:
 PROTECTIONS: tuple[Protection, ...] = (
     Protection("runtimes", "{}", "all runtimes", _other_runtimes),
     Protection("default", '"off"', "the default runtime", _default),
+    Protection("default_runtime", "None", "this choice", _default_runtime),
     Protection("seal", "None", "the seal", _seal),
     Protection("daemon_json", "{}", "the keys of daemon.json without a default", _keys),
     *(_of_part(part) for part in PARTS if part.key),

@@ -165,7 +165,7 @@ def tell(ground: Ground, directory: Path) -> Story:
     """Tell the story on all nodes at the same time."""
     team = Team(ground, directory)
     on = {name: Platform(ground, name) for name in KINDS}
-    ground.deploy(*KINDS, default="off")
+    ground.deploy(*KINDS, default="off", seal=None)
     have_images(ground)
     before = at_once(lambda name: _before(on[name]), KINDS)
     ids = at_once(lambda name: image_id(ground.nodes[name], HELPER), KINDS)

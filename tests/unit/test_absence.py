@@ -25,16 +25,25 @@ STRICT = {"runsc": {"network": "none", "hardening": "strict"}}
 DECLARED: dict[str, dict[str, Any]] = {
     "runtimes": {"gvisor_runtimes": {"runsc": {}, "net": {"network": "sandbox"}}},
     "default": {"gvisor_default": "sandbox"},
+    "default_runtime": {"gvisor_default_runtime": "net"},
     "seal": {"gvisor_seal": {}},
     "daemon_json": {"gvisor_daemon_json": {"icc": False}},
     "kernel": {"gvisor_kernel": {}},
     "egress": {"gvisor_egress": {}},
     "watch": {"gvisor_watch": True},
 }
+BESIDE: dict[str, dict[str, Any]] = {
+    "default": {"gvisor_seal": None},
+    "default_runtime": {
+        "gvisor_runtimes": DECLARED["runtimes"]["gvisor_runtimes"],
+        "gvisor_default": "sandbox",
+    },
+}
 LINES = {"kernel": kernel_answers.in_force(), "egress": told(LOADED), "watch": watching()}
 LOST = {
     "runtimes": "runtime net",
     "default": "gVisor as its default runtime",
+    "default_runtime": "net for containers that ask for no runtime",
     "seal": "a seal for runtime runsc",
     "daemon_json": "icc in daemon.json",
     "kernel": "the blocked kernel modules and sysctls",
@@ -53,6 +62,7 @@ def node_with(data: dict[str, Any], more: Iterable[str] = ()) -> Node:
         for line in (
             [f"starts {item.path} {text}"] if text.startswith("exec /opt/gvisor/") else [],
             [f"sealed {item.path}"] if text.startswith("mounts=") else [],
+            [f"sandbox {item.path} {text[8:]}"] if text.startswith("sandbox=") else [],
         )
         for line in line
     ]
@@ -68,14 +78,15 @@ def refused(node: Node, **data: Any) -> dict[str, str]:
 @pytest.mark.parametrize("row", PROTECTIONS, ids=lambda row: row.key)
 def test_what_a_node_has_goes_by_the_off_value_of_its_key_and_not_without_it(row: Any) -> None:
     key = f"gvisor_{row.key}"
-    node = node_with(DECLARED[row.key], LINES.get(row.key, ()))
+    beside = BESIDE.get(row.key, {})
+    node = node_with({**beside, **DECLARED[row.key]}, LINES.get(row.key, ()))
 
-    assert refused(node) == {
+    assert refused(node, **beside) == {
         key: f"{key} is not set, but the node has {LOST[row.key]}; set {key}, or write {key} = "
         f"{row.off} to remove {row.what}"
     }
-    assert refused(node, **{key: ast.literal_eval(row.off)}) == {}
-    assert refused(node, **DECLARED[row.key]) == {}
+    assert refused(node, **beside, **{key: ast.literal_eval(row.off)}) == {}
+    assert refused(node, **beside, **DECLARED[row.key]) == {}
 
 
 def test_every_part_with_settings_of_its_own_has_a_key_and_a_title() -> None:
@@ -90,11 +101,29 @@ def test_a_node_as_the_defaults_make_it_loses_nothing() -> None:
     assert refused(parse_node(answer())) == {}
 
 
-def test_a_default_that_goes_takes_its_seal_along() -> None:
+def test_a_default_whose_absence_is_refused_is_named_without_its_seal() -> None:
     node = node_with({"gvisor_default": "sandbox"})
 
     assert list(refused(node)) == ["gvisor_default"]
-    assert refused(node, gvisor_default="off") == {}
+
+
+def test_a_default_that_goes_does_not_take_the_seal_along() -> None:
+    node = node_with({"gvisor_default": "sandbox", "gvisor_seal": {"binds": ["/srv"]}})
+
+    assert list(refused(node, gvisor_default="off")) == ["gvisor_seal"]
+    assert refused(node, gvisor_default="off", gvisor_seal=None) == {}
+    assert refused(node, gvisor_default="off", gvisor_seal={}) == {}
+
+
+def test_a_runtime_that_is_not_declared_any_more_is_no_lost_choice_of_the_default() -> None:
+    chosen = {"gvisor_runtimes": {"old": {}}, "gvisor_default": "sandbox"}
+    node = node_with({**chosen, "gvisor_default_runtime": "old"})
+
+    assert refused(node, **{**chosen, "gvisor_runtimes": {"new": {}}}) == {}
+    assert refused(node, **chosen) == {}, "it is the only one"
+    assert list(refused(node, **{**chosen, "gvisor_runtimes": {"runsc": {}, "old": {}}})) == [
+        "gvisor_default_runtime"
+    ]
 
 
 def test_options_that_isolate_more_than_the_default_are_not_lost_with_their_key() -> None:

@@ -229,16 +229,22 @@ def test_what_a_wrapper_starts_is_told(machine: Machine) -> None:
     assert machine.node().sealed == ()
 
 
-def test_which_wrappers_have_a_seal_is_told(machine: Machine) -> None:
+def test_which_wrappers_have_a_seal_and_which_one_the_default_starts_is_told(
+    machine: Machine,
+) -> None:
     directory = machine.gvisor / "runtimes"
     directory.mkdir(parents=True)
     profiles = {"runsc": Runtime(), "sealed": Runtime(seal=Seal())}
     for item in wrappers("20260928.0", profiles, Dispatch("sealed", ())):
         (directory / item.path.rsplit("/", 1)[-1]).write_text(item.text)
 
-    (path,) = machine.node().sealed
+    node = machine.node()
+    ((default, sandbox),) = node.sandboxes.items()
+    (path,) = node.sealed
 
     assert path.rsplit("/", 1)[-1].startswith("sealed-20260928.0-")
+    assert default.rsplit("/", 1)[-1].startswith("gvisordefault-20260928.0-")
+    assert sandbox.rsplit("/", 1)[-1] == path.rsplit("/", 1)[-1]
 
 
 def test_what_a_policy_says_is_not_taken_for_what_its_wrapper_starts(machine: Machine) -> None:
