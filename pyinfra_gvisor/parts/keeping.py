@@ -16,9 +16,10 @@ class Keep:
     What the keeper checks of a part.
 
     ``files`` returns the declared files of the part on a node. ``scripts`` are the shell files with
-    its function ``<part>_wrong``, which prints what is not in force, one line each, and fails if
-    that cannot be told now. If they have ``<part>_restore``, the keeper calls that one, but only
-    while the files are as declared. ``given`` returns the variables of these files.
+    its function ``<part>_wrong``, which prints what is not in force, one line each. If that cannot
+    be told now, it prints why and returns ``$later``, which is an error after a while. If they have
+    ``<part>_restore``, the keeper calls that one, but only while the files are as declared.
+    ``given`` returns the variables of these files.
     """
 
     scripts: tuple[str, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
@@ -15,9 +14,15 @@ import pytest
 from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.parts.keeper.files import policy_text, program_text
 from pyinfra_gvisor.scripts import script
-from tests.unit.shells import run, stub, toolbox
+from tests.unit.shells import held, run, stub, toolbox
 
 ADVICE = "run pyinfra-gvisor apply"
+
+
+def long_ago(path: Path) -> None:
+    """Let the file be older than a run may take."""
+    old = time.time() - 3600
+    os.utime(path, (old, old))
 
 
 class Keeper:
@@ -39,12 +44,13 @@ class Keeper:
         Path(self.file.path).write_text(text)
         Path(self.file.path).chmod(0o644)
 
-    def check(self, *, restores: str = "") -> tuple[int, list[str]]:
+    def check(self, *, restores: str = "", code: str = "0") -> tuple[int, list[str]]:
         """Run it once; return its exit code and the lines for the journal."""
         self.policy.write_text(policy_text({"thing": [self.file]}, str(self.metrics)))
         old = time.time() - 60
         os.utime(self.policy, (old, old))
-        checks = f"thing_wrong() {{ if [ -e {self.wrong} ]; then cat {self.wrong}; fi; }}\n"
+        says = f"if [ -e {self.wrong} ]; then cat {self.wrong}; fi"
+        checks = f"thing_wrong() {{ {says}; return {code}; }}\n"
         checks += f"thing_restore() {{ {restores}; }}\n" if restores else ""
         text = program_text(["thing"], (), {})
         text = text.replace("/run/$keeper_unit", str(self.run_dir))
@@ -147,8 +153,7 @@ def test_other_files_while_a_run_is_under_way_are_no_finding(keeper: Keeper) -> 
     (keeper.run_dir / "lock").touch()
     during = keeper.check()
     in_force = keeper.in_force()
-    old = time.time() - 3600
-    os.utime(keeper.run_dir / "lock", (old, old))
+    long_ago(keeper.run_dir / "lock")
     later = keeper.check()
 
     assert (during, in_force) == ((0, []), "")
@@ -159,13 +164,52 @@ def test_a_step_of_a_run_is_not_disturbed(keeper: Keeper) -> None:
     keeper.check()
     keeper.wrong.write_text("stopped by a step\n")
 
-    with (keeper.run_dir / "lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(keeper.run_dir / "lock"):
+        (keeper.run_dir / "lock").touch()
         during = keeper.check(restores=f"rm {keeper.wrong}")
     after = keeper.check(restores=f"rm {keeper.wrong}")
 
     assert during == (0, [])
     assert after == (0, ["<4>thing: stopped by a step; restored"])
+
+
+def test_a_step_that_hangs_is_an_error(keeper: Keeper) -> None:
+    keeper.check()
+
+    with held(keeper.run_dir / "lock"):
+        long_ago(keeper.run_dir / "lock")
+        code, (line,) = keeper.check()
+    in_force = keeper.in_force()
+    after = keeper.check()
+
+    assert (code, in_force) == (1, "0")
+    assert line.startswith("<3>thing: not checked: a step of a run holds ")
+    assert (after, keeper.in_force()) == ((0, []), "1")
+
+
+def test_a_check_that_can_never_be_made_is_an_error_after_a_while(keeper: Keeper) -> None:
+    keeper.wrong.write_text("a change has not ended\n")
+
+    first = keeper.check(code="$later")
+    in_force = keeper.in_force()
+    long_ago(keeper.run_dir / "later-thing")
+    later = keeper.check(code="$later")
+    later_in_force = keeper.in_force()
+    keeper.wrong.unlink()
+    ended = keeper.check()
+
+    assert (first, in_force) == ((0, []), "")
+    why = f"<3>thing: not checked for 15 min: a change has not ended; {ADVICE}"
+    assert (later, later_in_force) == ((1, [why]), "0")
+    assert ended == (0, [])
+    assert not (keeper.run_dir / "later-thing").exists()
+
+
+def test_a_check_that_fails_by_itself_is_an_error(keeper: Keeper) -> None:
+    found = keeper.check(code="2")
+
+    assert found == (1, [f"<3>thing: the check ended with code 2; {ADVICE}"])
+    assert keeper.in_force() == "0"
 
 
 class Kernel:
@@ -227,8 +271,7 @@ class Runtimes:
         self.records.mkdir()
         self.run_dir.mkdir()
         self.policy.touch()
-        old = time.time() - 3600
-        os.utime(self.policy, (old, old))
+        long_ago(self.policy)
 
     def check(self, unit_state: str, *, unit: str = "docker.service") -> tuple[int, list[str]]:
         """Check while the unit is so; return the exit code and what is wrong."""
@@ -256,6 +299,8 @@ def runtimes(tmp_path: Path) -> Runtimes:
     return Runtimes(tmp_path)
 
 
+LATER = 75
+BUSY = "docker.service is being started or stopped; see systemctl status docker.service"
 STOPPED = (
     "docker.service is not active, so dockerd was not asked for its runtimes;"
     " systemctl start docker.service"
@@ -267,9 +312,9 @@ STOPPED = (
     [
         pytest.param("ActiveState=inactive\nJob=\n", 0, [STOPPED], id="stopped"),
         pytest.param("ActiveState=failed\n", 0, [STOPPED], id="failed"),
-        pytest.param("ActiveState=inactive\nJob=41\n", 1, [], id="queued-at-boot"),
-        pytest.param("ActiveState=active\nJob=41\n", 1, [], id="stop-queued"),
-        pytest.param("ActiveState=deactivating\nJob=\n", 1, [], id="stopping"),
+        pytest.param("ActiveState=inactive\nJob=41\n", LATER, [BUSY], id="queued-at-boot"),
+        pytest.param("ActiveState=active\nJob=41\n", LATER, [BUSY], id="stop-queued"),
+        pytest.param("ActiveState=deactivating\nJob=\n", LATER, [BUSY], id="stopping"),
     ],
 )
 def test_a_dockerd_that_does_not_run_is_not_asked_or_its_socket_would_start_it(
@@ -296,3 +341,40 @@ def test_a_dockerd_that_runs_is_asked_for_its_runtimes(
     found = runtimes.check(unit_state, unit=unit)
 
     assert found == (0, [f"dockerd does not have this as declared: {runtimes.declared}"])
+
+
+def test_while_daemon_json_is_changed_or_a_run_goes_on_runtimes_cannot_be_told(
+    runtimes: Runtimes,
+) -> None:
+    runtimes.told = "runtime runsc /usr/bin/runsc"
+    active = "ActiveState=active\nJob=\n"
+
+    (runtimes.records / "last-run.json").touch()
+    in_a_run = runtimes.check(active)
+    (runtimes.records / "pending").mkdir()
+    pending = runtimes.check(active)
+
+    assert in_a_run == (LATER, [f"dockerd does not have this as declared: {runtimes.declared}"])
+    assert pending == (LATER, ["a change of daemon.json has not ended"])
+
+
+def test_a_release_that_a_run_has_just_removed_is_no_error(tmp_path: Path) -> None:
+    policy, run_dir = tmp_path / "policy", tmp_path / "run"
+    policy.touch()
+    long_ago(policy)
+    run_dir.mkdir()
+    text = script(
+        "parts/keeper/begin",
+        "manifest",
+        "parts/keeper/release",
+        keeper_unit="x",
+        keeper_policy=str(policy),
+        changing_min=15,
+        release_home=str(tmp_path / "gone"),
+    ).replace("/run/$keeper_unit", str(run_dir))
+
+    later = run(f"{text}release_wrong\n").returncode
+    (run_dir / "lock").touch()
+    in_a_run = run(f"{text}release_wrong\n").returncode
+
+    assert (later, in_a_run) == (0, LATER)

@@ -17,7 +17,7 @@ lock_places() {
     mkdir -p /run/pyinfra-gvisor
     chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
     exec 7>> /run/pyinfra-gvisor/divert.lock
-    flock -w 50 7 || wrong 'the place of runc has been locked for 50 s by another program; see fuser -v /run/pyinfra-gvisor/divert.lock'
+    flock -w 50 7 || wrong 'the place of runc has been locked for 50 s by another program; see lslocks'
 }
 
 is_runc() { [ -f "$1" ] && head -c 4 "$1" | grep -q ELF; }

@@ -5,7 +5,10 @@ egress_name=pyinfra-gvisor-egress
 
 egress_wrong() {
     if [ -e "$egress_dir/candidate.nft" ]; then
-        if systemctl is-active --quiet "$egress_name-revert.timer"; then return 1; fi # new rules are on trial
+        if systemctl is-active --quiet "$egress_name-revert.timer"; then
+            say 'new rules are on trial'
+            return "$later"
+        fi
         say 'new rules were neither confirmed nor rolled back'
         return 0
     fi

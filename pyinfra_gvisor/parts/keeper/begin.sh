@@ -5,6 +5,8 @@ set -u
 export LC_ALL=C
 : "${keeper_unit:?}" "${keeper_policy:?}" "${changing_min:?}"
 keeper_run=/run/$keeper_unit
+# shellcheck disable=SC2034 # the checks use it
+later=75 # what a check returns if it cannot be told now; then it prints why
 newline='
 '
 

@@ -30,25 +30,42 @@ other_files() { # name: prints the files that are not as declared
 
 record() { samples="${samples}gvisor_in_force{part=\"$1\"} $2$newline"; } # name, whether it was in force
 
+fail() { # name, lines
+    say "$2" | complain "$1"
+    record "$1" 0
+    failed=1
+}
+
 check() { # name
     other=$(other_files "$1")
     if [ -n "$other" ]; then
-        if is_changing; then return 0; fi
-        say "$other" | complain "$1"
-        record "$1" 0
-        failed=1
+        if ! is_changing; then fail "$1" "$other"; fi
         return 0
     fi
-    wrong=$("$1_wrong") || return 0 # it cannot be told now: a run is under way
-    if [ -n "$wrong" ]; then restore "$1"; else record "$1" 1; fi
+    wrong=$("$1_wrong")
+    code=$?
+    if [ "$code" != "$later" ]; then rm -f "$keeper_run/later-$1"; fi
+    case "$code" in
+        0) if [ -n "$wrong" ]; then restore "$1"; else record "$1" 1; fi ;;
+        "$later") if ! may_wait "$1"; then fail "$1" "not checked for $changing_min min: $wrong"; fi ;;
+        *) fail "$1" "${wrong:+$wrong$newline}the check ended with code $code" ;;
+    esac
 }
+
+# A run that hangs or was killed must not silence the keeper for ever.
+may_wait() { # name
+    if [ ! -e "$keeper_run/later-$1" ]; then touch "$keeper_run/later-$1"; fi
+    is_recent "$keeper_run/later-$1"
+}
+
+is_recent() { [ -n "$(find "$1" -mmin "-$changing_min")" ]; } # path
 
 # The metrics show what was found, also if it was restored: otherwise nobody would see it there.
 restore() { # name
     said='' left=$wrong
     if command -v "$1_restore" > /dev/null; then
         said=$("$1_restore" 2>&1)
-        left=$("$1_wrong")
+        left=$("$1_wrong") || left=$wrong
     fi
     say "$wrong" | while IFS= read -r text; do
         if ! is_line "$text" "$left"; then say "$1: $text; restored"; fi
@@ -77,8 +94,13 @@ mkdir -p "$keeper_run"
 chmod 700 "$keeper_run" # whoever can open a lock can hold it
 if [ ! -e "$keeper_run/lock" ]; then touch -d @0 "$keeper_run/lock"; fi # its time is that of a run's last step
 exec 9< "$keeper_run/lock"
-if ! flock -n 9; then exit 0; fi # a step of a run is under way, and must not be disturbed
-for name in $kept; do check "$name"; done
+if flock -n 9; then
+    for name in $kept; do check "$name"; done
+elif is_recent "$keeper_run/lock"; then
+    exit 0 # a step of a run is under way, and must not be disturbed
+else
+    for name in $kept; do fail "$name" "not checked: a step of a run holds $keeper_run/lock for more than $changing_min min; see lslocks"; done
+fi
 textfile=$(sed -n 's/^textfile //p' "$keeper_policy")
 if [ -n "$textfile" ] && ! write_metrics "$textfile"; then
     say "$textfile cannot be written" | tell 3

@@ -4,7 +4,12 @@
 
 release_wrong() {
     lock=/run/pyinfra-gvisor/release.lock
-    if [ -e "$lock" ] && ! flock -n "$lock" true; then return 1; fi # it is being repaired
+    if [ -e "$lock" ] && ! flock -n "$lock" true; then
+        say 'the release is being installed or repaired'
+        return "$later"
+    fi
     home=$release_home
-    if ! intact; then say "$release_home was changed after it was installed"; fi
+    if intact; then return 0; fi
+    say "$release_home was changed after it was installed"
+    if is_changing; then return "$later"; fi # a run removes the release that it has replaced
 }

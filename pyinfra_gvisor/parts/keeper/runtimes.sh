@@ -5,11 +5,14 @@
 : "${runtimes_declared:?}" "${runtimes_ask:?}" "${runtimes_records:?}" "${runtimes_dockerd?}"
 
 runtimes_wrong() {
-    if runtimes_busy; then return 1; fi
+    if runtimes_busy; then return "$later"; fi
     # Who connects to docker.socket starts the dockerd that an operator has stopped.
     if [ -n "$runtimes_dockerd" ]; then
         case "$(systemctl show -p ActiveState -p Job "$runtimes_dockerd")" in
-            *Job=[1-9]* | *=activating* | *=deactivating* | *=reloading*) return 1 ;;
+            *Job=[1-9]* | *=activating* | *=deactivating* | *=reloading*)
+                say "$runtimes_dockerd is being started or stopped; see systemctl status $runtimes_dockerd"
+                return "$later"
+                ;;
             *=active*) ;;
             *) say "$runtimes_dockerd is not active, so dockerd was not asked for its runtimes; systemctl start $runtimes_dockerd" && return 0 ;;
         esac
@@ -22,11 +25,17 @@ runtimes_wrong() {
         if ! is_line "$declared" "$found"; then say "dockerd does not have this as declared: $declared"; fi
     done)
     if [ -z "$other" ]; then return 0; fi
-    if is_changing || runtimes_busy; then return 1; fi
+    if runtimes_busy; then return "$later"; fi
     say "$other"
+    if is_changing; then return "$later"; fi
 }
 
-runtimes_busy() { # true while daemon.json is changed, or until an interrupted change has ended
-    if [ -d "$runtimes_records/pending" ]; then return 0; fi
-    [ -e "$runtimes_records/lock" ] && ! flock -n "$runtimes_records/lock" true
+runtimes_busy() { # true while daemon.json is changed, or until an interrupted change has ended; prints that
+    if [ -d "$runtimes_records/pending" ]; then
+        say 'a change of daemon.json has not ended'
+    elif [ -e "$runtimes_records/lock" ] && ! flock -n "$runtimes_records/lock" true; then
+        say "another program holds $runtimes_records/lock; see lslocks"
+    else
+        return 1
+    fi
 }
