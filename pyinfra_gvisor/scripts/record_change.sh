@@ -7,7 +7,8 @@ changes=$state_dir/changes
 
 record_change() { # what. A list that cannot be written stops no change: the disk may be full
     line="{\"at\":\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\",\"what\":\"$1\"${by:+,$by}}"
-    if [ -S /dev/log ]; then logger -t pyinfra-gvisor -- "$line"; fi
+    # A journal that refuses the line or hangs stops no change either. Our caller may hold a lock.
+    if [ -S /dev/log ]; then timeout 5 logger -t pyinfra-gvisor -- "$line" || true; fi
     add_change || printf '%s\n' "cannot write $changes" >&2
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,21 +13,35 @@ import pytest
 from pyinfra_gvisor.changes import Change, author, members, parse_changes, settings_digest
 from pyinfra_gvisor.scripts import script
 from tests.unit.loaded_settings import good
-from tests.unit.shells import replaced, toolbox
+from tests.unit.shells import replaced, stub, toolbox
 
 WHO = {"controller": "ctl", "user": "ann", "package": "1.2.0", "settings": "0123456789ab"}
 BEFORE = '{"at":"2026-10-01T10:00:00Z","what":"egress.rules: apply"}'
 
 
-def record(root: Path, body: str = "record_change 'egress.rules: remove'") -> str:
-    """What the script complains of on a node whose records are in ``root``."""
+def record(
+    root: Path,
+    body: str = "record_change 'egress.rules: remove'",
+    *,
+    journal: Path = Path("/nonexistent"),
+    **stubs: str,
+) -> str:
+    """
+    What the script complains of on a node whose records are in ``root``.
+
+    + journal: the socket of the node's journal
+    + stubs: programs that the node has, with their text
+    """
     text = script("record_change", state_dir=root / "state", by=members(WHO)) + body
+    programs = toolbox(root / "bin", "tail")
+    for name, does in stubs.items():
+        stub(programs, name, does)
     ran = subprocess.run(
-        ["sh", "-c", replaced(text, {"/dev/log": "/nonexistent"})],
+        ["sh", "-c", replaced(text, {"/dev/log": journal})],
         check=True,
         capture_output=True,
         text=True,
-        env={"PATH": str(toolbox(root / "bin", "tail"))},
+        env={"PATH": str(programs)},
     )
     return ran.stderr
 
@@ -69,6 +85,30 @@ def test_a_list_that_cannot_be_written_stops_no_change_and_stays(tmp_path: Path)
     assert said.endswith(f"cannot write {tmp_path}/state/changes\n")
     assert (tmp_path / "state" / "done").exists()
     assert [item.what for item in kept(tmp_path)] == ["egress.rules: apply"]
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A socket at which nobody reads."""
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short: unix(7)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
+        bound.bind("log")
+        yield tmp_path / "log"
+
+
+def test_a_journal_that_refuses_stops_no_change(tmp_path: Path, journal: Path) -> None:
+    said = record(tmp_path, journal=journal, logger="echo no journal >&2; exit 1")
+
+    assert said == "no journal\n"
+    assert [item.what for item in kept(tmp_path)] == ["egress.rules: remove"]
+
+
+def test_a_journal_that_hangs_stops_no_change(tmp_path: Path, journal: Path) -> None:
+    record(tmp_path, journal=journal, timeout=f'echo "$*" > {tmp_path}/asked; exit 124')
+
+    asked = (tmp_path / "asked").read_text()
+    assert asked.startswith('5 logger -t pyinfra-gvisor -- {"at":')
+    assert [item.what for item in kept(tmp_path)] == ["egress.rules: remove"]
 
 
 @pytest.mark.parametrize("line", ["", "{", "[]", '{"at":1}', "null"])
