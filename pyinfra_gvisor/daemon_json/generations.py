@@ -178,7 +178,7 @@ def plan_generation(
     of_then = _owned_by(merged.owned, lambda name: owners.get(name, (GVISOR,)))
     plan = plan_merged(
         node,
-        merged.model_copy(update={"owned": of_then}),
+        merged.model_copy(update={"owned": of_then.marked(generation.owned.if_absent)}),
         paths,
         ours={*paths, *map(from_pointer, owned.paths)},
         restart=restart,

@@ -28,6 +28,7 @@ class OwnedPath(BaseModel):
     A path of ours: the value that we last wrote, its owners, and the text that was there before us.
 
     ``earlier`` has values that we wrote before ``wrote``, while the file may have any of them.
+    ``if_absent``: this package's own deploys set the key because the node's file lacked it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +37,7 @@ class OwnedPath(BaseModel):
     owners: tuple[str, ...] = (GVISOR,)
     before: str | None = None
     earlier: tuple[Any, ...] = ()
+    if_absent: bool = False
 
     def has_written(self, value: Json) -> bool:
         """Return True if we wrote ``value``; otherwise somebody else has changed the path."""
@@ -78,6 +80,23 @@ class Owned(BaseModel):
             for name, mine in self.paths.items()
         }
         return self.model_copy(update={"paths": paths})
+
+    def marked(self, if_absent: Collection[str]) -> Owned:
+        """Return the record with these keys of ``GVISOR``, and no others, as ``if_absent``."""
+        paths = {
+            name: mine.model_copy(
+                update={"if_absent": GVISOR in mine.owners and from_pointer(name)[0] in if_absent}
+            )
+            for name, mine in self.paths.items()
+        }
+        return self.model_copy(update={"paths": paths})
+
+    @property
+    def if_absent(self) -> frozenset[str]:
+        """Return the keys that ``GVISOR`` set because the node's file lacked them."""
+        return frozenset(
+            from_pointer(name)[0] for name, mine in self.paths.items() if mine.if_absent
+        )
 
     def of(self, owner: str) -> list[Path]:
         """Return the paths of ``owner``."""

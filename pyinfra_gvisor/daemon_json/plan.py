@@ -145,6 +145,8 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     missing = _missing(before, owned, if_absent or {}, owner)
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
     merged = merge(before, owned, paths, owner=owner)
+    defaults = missing.keys() - wanted.keys() if owner == GVISOR else owned.if_absent
+    merged = merged.model_copy(update={"owned": merged.owned.marked(defaults)})
     refuse_unloadable(node, wanted, JsonText(merged.text or EMPTY).value)
     ours = {*paths, *owned.of(owner)}
     plan = plan_merged(node, merged, paths, ours=ours, restart=restart, restart_units=restart_units)

@@ -7,7 +7,7 @@ key does so: ``PROTECTIONS`` is the only list of these values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned
@@ -121,8 +121,16 @@ def _stricter(command: str) -> str:
 
 
 def _keys(node: Node, settings: Settings) -> Iterator[str]:
-    known = {*_OF_OTHER_KEYS, *settings.daemon_json_defaults()}
-    for key in sorted({path[0] for path in _paths(node)} - known):
+    return _undeclared({path[0] for path in _paths(node)} - _ours(node).if_absent, settings)
+
+
+def _keys_if_absent(node: Node, settings: Settings) -> Iterator[str]:
+    return _undeclared(_ours(node).if_absent, settings)
+
+
+def _undeclared(keys: Collection[str], settings: Settings) -> Iterator[str]:
+    declared = {*settings.daemon_json, *settings.daemon_json_if_absent}
+    for key in sorted({*keys} - _OF_OTHER_KEYS - declared):
         yield f"{key} in daemon.json"
 
 
@@ -140,5 +148,6 @@ PROTECTIONS: tuple[Protection, ...] = (
     Protection("default_runtime", "None", "this choice", _default_runtime),
     Protection("seal", "None", "the seal", _seal),
     Protection("daemon_json", "{}", "the keys of daemon.json without a default", _keys),
+    Protection("daemon_json_if_absent", "{}", "the keys that it has set", _keys_if_absent),
     *(_of_part(part) for part in PARTS if part.key),
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import runpy
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from pyinfra_gvisor.parts import members
 from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.preflight.absence import PROTECTIONS, absence_problems
 from pyinfra_gvisor.runtimes.wrappers import wrappers
+from pyinfra_gvisor.wanted import planned
 from tests.cases.guarded import LOADED
 from tests.cases.proven import converged
 from tests.cases.test_watch import there as watching
@@ -28,6 +31,7 @@ DECLARED: dict[str, dict[str, Any]] = {
     "default_runtime": {"gvisor_default_runtime": "net"},
     "seal": {"gvisor_seal": {}},
     "daemon_json": {"gvisor_daemon_json": {"icc": False}},
+    "daemon_json_if_absent": {"gvisor_daemon_json_if_absent": {"debug": False}},
     "kernel": {"gvisor_kernel": {}},
     "egress": {"gvisor_egress": {}},
     "watch": {"gvisor_watch": True},
@@ -46,6 +50,7 @@ LOST = {
     "default_runtime": "net for containers that ask for no runtime",
     "seal": "a seal for runtime runsc",
     "daemon_json": "icc in daemon.json",
+    "daemon_json_if_absent": "debug in daemon.json",
     "kernel": "the blocked kernel modules and sysctls",
     "egress": "the egress firewall",
     "watch": "the watch",
@@ -136,8 +141,55 @@ def test_options_that_isolate_more_than_the_default_are_not_lost_with_their_key(
 
 
 def test_keys_of_daemon_json_that_another_key_declares_are_no_loss() -> None:
-    if_absent = {"gvisor_daemon_json_if_absent": {"debug": False}}
-    node = node_with(if_absent)
+    key, other = "gvisor_daemon_json", "gvisor_daemon_json_if_absent"
+    both = {key: {"icc": False}, other: {"debug": False}}
+    node = node_with(both)
 
-    assert list(refused(node)) == ["gvisor_daemon_json"]
-    assert refused(node, **if_absent) == {}
+    assert refused(node).keys() == both.keys()
+    assert list(refused(node, **{key: both[key]})) == [other]
+    assert list(refused(node, **{other: both[other]})) == [key]
+    assert refused(node, **{key: {"icc": False, "debug": True}}) == {}
+    assert refused(node, **{other: {"icc": False, "debug": None}}) == {}
+
+
+def test_a_key_that_moves_between_the_two_kinds_of_keys_belongs_to_the_last_one() -> None:
+    node = node_with(DECLARED["daemon_json_if_absent"])
+    moved = good(gvisor_daemon_json={"debug": False})
+
+    plan = planned(node, moved, list)
+
+    assert plan.record
+    assert not plan.owned.if_absent & {"debug"}
+
+
+def group_data(name: str) -> dict[str, Any]:
+    """The settings that the inventory of this repository has for a group."""
+    path = Path(__file__).parents[2] / "inventories" / "group_data" / f"{name}.py"
+    return {key: value for key, value in runpy.run_path(str(path)).items() if "gvisor_" in key}
+
+
+def older(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as the first versions of this package wrote it."""
+    new = ("owners", "earlier", "if_absent")
+    paths = {
+        name: {key: value for key, value in mine.items() if key not in new}
+        for name, mine in record["paths"].items()
+    }
+    return {**record, "version": 1, "paths": paths}
+
+
+@pytest.mark.parametrize("group", ["run", "build", "coolify"])
+@pytest.mark.parametrize("written_by", ["this-version", "an-older-version"])
+def test_a_host_of_a_group_of_this_repository_is_not_refused(group: str, written_by: str) -> None:
+    data = group_data(group)
+    given = converged(good(**data))
+    if written_by == "an-older-version":
+        given["state"]["owned"] = older(given["state"]["owned"])
+    node = parse_node(answer(**given))
+
+    assert refused(parse_node(answer()), **data) == {}, "a node that never met this package"
+    assert refused(node, **data) == {}
+    plan = planned(node, good(**data), list)
+    assert plan.before == plan.after
+    assert not plan.action
+    assert plan.record is (written_by == "an-older-version")
