@@ -239,6 +239,7 @@ go_back() { # [boot]
 }
 
 put_aside() { # the node has to work: a file of others that dockerd refuses is moved away
+    if [ ! -d "$staged" ] || { [ ! -e "$staged/old" ] && [ "$expect_sha256" != absent ]; }; then return 1; fi
     for path in "$staged"/*; do
         if [ "$(sha256_of "$path")" = "$(sha256_of "$target")" ]; then return 1; fi
     done
@@ -300,6 +301,12 @@ resume() { # [boot]: finishes or undoes the interrupted transaction that this co
     reason="the change of generation $(cat "$work/number") was interrupted"
     if reached 'done'; then
         finish
+    elif reached write && [ ! -d "$staged" ]; then
+        reason="$reason, and cannot be undone: $staged is missing; $target stays as it is"
+        record_run "revert failed" "$reason"
+        complain "$reason. Compare it with the file in $state_dir/generations/$(cat "$work/number"), then run again"
+        forget
+        return 1
     else
         # after a reboot no earlier process is left to compare with
         read -r boot < /proc/sys/kernel/random/boot_id

@@ -132,16 +132,15 @@ begin() {
     sync "$state_dir"
 }
 
-forget() { # removes everything: the change has ended, applied or undone
-    rm -rf "$staged"
+forget() { # removes everything: the change has ended, applied or undone. What undoes it goes last
     if [ -d "$pending" ]; then
         release_ports || true
         disarm_recovery
         keep_scripts || say "cannot keep the runtime scripts for later restarts of dockerd" >&2
-        rm -rf "$state_dir/.pending" && mv "$pending" "$state_dir/.pending"
+        rm -rf "$state_dir/.pending" && mv "$pending" "$state_dir/.pending" || return 1
         sync "$state_dir"
     fi
-    rm -rf "$state_dir/.pending" "$state_dir/pending.sha256" "$state_dir/generations/.new"
+    rm -rf "$staged" "$state_dir/.pending" "$state_dir/pending.sha256" "$state_dir/generations/.new"
 }
 
 step() { say "$1" >> "$work/journal" && sync "$work/journal"; }

@@ -18,11 +18,14 @@ TEXTS = (
     *("after", "neutral", "old_neutral", "on", "off", "old_on", "old_off"),
     *("load_after", "load_old"),
 )
+PARTS = ("record_change", "journal", "runtime_scripts", "ports")
 RECORDS = ("intent", "owned", "applied", "applied_anew")
 
 
 class Journal:
     """A node's daemon.json and records, and a change of them that is on its way."""
+
+    parts = PARTS
 
     def __init__(self, root: Path, *, unit: str = "", keep: int = 10) -> None:
         self.file = root / "etc" / "daemon.json"
@@ -61,10 +64,10 @@ class Journal:
         }
         given.pop(without, None)
         text = replaced(
-            script("record_change", "journal", "runtime_scripts", "ports", **given),
+            script(*self.parts, **given),
             {"/etc/systemd/system": self.units},
-        )
-        self.text.write_text(text + body + "\n")
+        ).partition("\nbegan=")[0]
+        self.text.write_text(f"{text}\n{body}\n")
         return subprocess.run(
             ["sh", str(self.text)],
             check=False,
