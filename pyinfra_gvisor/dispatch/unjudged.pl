@@ -2,10 +2,10 @@
 # docker_state.pl.
 use strict;
 
-sub unjudged { # $info: Docker's answer to /info
-    my ($info) = @_;
+sub unjudged { # Docker's answer to /info, and the process that gave it
+    my ($info, $peer) = @_;
     my $runtimes = {%{in_file()}, known(Json::decode(members($info)->{Runtimes} // "{}"))};
-    my @engines = engine_processes();
+    my @engines = engine_processes($peer);
     return join "", (map { "foreign_runsc $_\n" } grep { leads_to_runsc($runtimes->{$_}) } sort keys %$runtimes),
         (map { "foreign_shim $_\n" } foreign_shims(@engines)), map { "gvisor_variable $_\n" } gvisor_variables(@engines);
 }
@@ -37,28 +37,38 @@ sub leads_to_runsc { # whether a runtime that is not ours starts runsc, by its n
     return 0;
 }
 
-# dockerd and its containerd, and what each was started with. A container's process has neither the node's own program
-# nor such a parent.
+# dockerd and its containerd, and what each was started with. A container's process may have such a name, but has no such
+# parent: orphans belong to its shim.
 sub engine_processes {
-    my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/ or return ();
+    my ($peer) = @_;
+    my %exes = map { $_ => readlink("/proc/$_/exe") // "" } map { /(\d+)\z/ } glob "/proc/[0-9]*";
+    my %dockerd = map { $_ => 1 } dockerds($peer, \%exes);
     my @found;
-    for my $pid (map { substr $_, 6 } glob "/proc/[0-9]*") {
-        next unless $pid == $dockerd || (readlink("/proc/$pid/exe") // "") =~ m{/containerd(?: \(deleted\))?\z};
-        next unless $pid == $dockerd || grep { parent($pid) == $_ } 1, $dockerd;
+    for my $pid (sort { $a <=> $b } keys %exes) {
+        my $is_containerd = $exes{$pid} =~ m{/containerd(?: \(deleted\))?\z} && grep { parent($pid) == $_ } 1, keys %dockerd;
+        next unless $dockerd{$pid} || $is_containerd;
         my %set = map { split /=/, $_, 2 } grep { /=/ } split /\0/, words("/proc/$pid/environ");
-        push @found, {name => $pid == $dockerd ? "dockerd" : "containerd", file => readlink("/proc/$pid/exe") // "", set => \%set};
+        push @found, {name => $dockerd{$pid} ? "dockerd" : "containerd", file => $exes{$pid}, set => \%set};
     }
     return @found;
 }
 
+sub dockerds { # the process of dockerd, whose pid file may be elsewhere: else who answers, or what systemd starts and listens for
+    my ($peer, $exes) = @_;
+    return $1 if words("/run/docker.pid") =~ /^(\d+)/;
+    return $peer if $peer > 1;
+    return grep { $exes->{$_} =~ m{/dockerd(?: \(deleted\))?\z} && parent($_) == 1 } keys %$exes;
+}
+
 # containerd makes the name of a shim's program of the runtime's name, and looks for it on its PATH and beside itself:
-# core/runtime/v2/shim_manager.go, resolveRuntimePath.
+# core/runtime/v2/shim_manager.go, resolveRuntimePath. The last two words of a runtime's name may hold everything but a
+# dot, or nothing: BinaryName in pkg/shim/util.go. Packages have no other shims than runc's.
 sub foreign_shims {
     my %found;
     for my $engine (grep { $_->{name} eq "containerd" } @_) {
         for my $directory (split(/:/, $engine->{set}{PATH} // ""), $engine->{file} =~ s{/[^/]*\z}{}r) {
             opendir my $all, $directory or next;
-            for my $name (grep { /^containerd-shim-.+-v\d+\z/ && !/^containerd-shim-runc-v\d+\z/ } readdir $all) {
+            for my $name (grep { /^containerd-shim-[^.]*-[^.]*\z/ && !/^containerd-shim-runc-v[12]\z/ } readdir $all) {
                 $found{same_inode("$directory/$name")} //= "$directory/$name" if -f "$directory/$name" && -x _;
             }
         }

@@ -30,5 +30,5 @@ def unjudged(node: Node, declared: Collection[str]) -> Iterator[tuple[str, str]]
             what = (entry and entry.path) or "a shim"
             yield f"runtime {cut(name)}", f"starts runsc by {cut(what)}, without our wrapper"
     for path in node.foreign_shims:
-        name = path.rpartition("/")[2].removeprefix("containerd-shim-").replace("-", ".")
+        name = path.rpartition("/")[2].removeprefix("containerd-shim-").replace("-", ".", 1)
         yield cut(path), f"docker run --runtime io.containerd.{cut(name)} starts it"

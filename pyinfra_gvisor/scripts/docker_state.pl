@@ -323,7 +323,7 @@ my $told = eval {
     $ids = ask("/containers/json") // die "no /containers/json\n";
     my $text = "info $info\n" . runc($info);
     know_programs((members($info)->{Runtimes} // "") =~ /"path":"([^"\\]*)"/g);
-    $text .= unjudged($info);
+    $text .= unjudged($info, $peer // 0);
     $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;
     $text .= networks() . published($ids) . reach($ids);
     if ($wide) {

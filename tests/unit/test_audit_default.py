@@ -232,6 +232,15 @@ def test_a_way_past_the_judge_is_found(settings: dict[str, Any], severity: Sever
     assert told[0].evidence == "docker run --runtime io.containerd.kata.v2 starts it"
 
 
+def test_a_shim_is_named_by_a_runtime_that_leads_to_it() -> None:
+    path = "/usr/local/bin/containerd-shim-runsc-v1-old"
+
+    report = audited(f"foreign_shim {path}", settings=DEFAULT)
+
+    finding = found(report)[f"judge-bypassed {path}"]
+    assert finding.evidence == "docker run --runtime io.containerd.runsc.v1-old starts it"
+
+
 def test_a_variable_that_runsc_obeys_is_grave() -> None:
     report = audited("gvisor_variable containerd GVISOR_ENFORCE_RELEASE")
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.scripts import program as load
 from tests.unit.answers import info
 from tests.unit.fake_docker import daemon, routes
 from tests.unit.node_script import Machine
+from tests.unit.shells import replaced
 
 
 @pytest.fixture
@@ -41,8 +43,8 @@ def program(path: Path, text: str = "") -> str:
 def test_a_shim_other_than_runcs_is_found_on_containerds_path_and_beside_it(
     machine: Machine,
 ) -> None:
-    names = ("containerd-shim-runsc-v1", "containerd-shim-runc-v2", "containerd-shim", "runsc")
-    for name in names:
+    packaged = ("", "-shim", "-shim-runc-v1", "-shim-runc-v2", "-stress", "-shim-runsc-v1.old")
+    for name in (*(f"containerd{end}" for end in packaged), "containerd-shim-runsc-v1", "runsc"):
         program(machine.root / "shims" / name)
     beside = program(machine.root / "engine" / "containerd-shim-kata-v2")
     (machine.root / "shims" / "containerd-shim-directory-v1").mkdir()
@@ -52,6 +54,67 @@ def test_a_shim_other_than_runcs_is_found_on_containerds_path_and_beside_it(
 
     assert found.docker_error is None
     assert found.foreign_shims == (beside, f"{machine.root}/shims/containerd-shim-runsc-v1")
+
+
+@pytest.mark.parametrize("end", ["runsc-v1-old", "kata-fc", "runc-v2-old", "runc-v3", "-x", "x-"])
+def test_a_shim_is_found_by_whatever_last_word(machine: Machine, end: str) -> None:
+    path = program(machine.root / "shims" / f"containerd-shim-{end}")
+
+    with daemon(machine.socket, routes([])):
+        found = machine.node()
+
+    assert found.foreign_shims == (path,)
+
+
+def test_shims_and_variables_are_found_where_dockerd_has_its_pid_file_elsewhere(
+    machine: Machine,
+) -> None:
+    (machine.root / "docker.pid").unlink()
+    path = program(machine.root / "shims" / "containerd-shim-runsc-v1")
+
+    with daemon(machine.socket, routes([])):
+        found = machine.node()
+
+    assert found.foreign_shims == (path,)
+    assert found.gvisor_variables == ("containerd GVISOR_ENFORCE_RELEASE",)
+
+
+@pytest.mark.parametrize(
+    ("processes", "expected"),
+    [
+        pytest.param({7: (1, "/opt/containerd")}, "containerd /opt/containerd", id="of-systemd"),
+        pytest.param({7: (5, "/opt/containerd")}, "", id="of-a-container"),
+        pytest.param(
+            {6: (1, "/opt/dockerd"), 7: (6, "/opt/containerd (deleted)")},
+            "dockerd /opt/dockerd, containerd /opt/containerd (deleted)",
+            id="of-dockerd",
+        ),
+        pytest.param(
+            {6: (5, "/opt/dockerd"), 7: (6, "/opt/containerd")}, "", id="docker-in-docker"
+        ),
+    ],
+)
+def test_engines_are_found_by_their_parents_where_systemd_listens_for_dockerd(
+    tmp_path: Path, processes: dict[int, tuple[int, str]], expected: str
+) -> None:
+    for pid, (parent, exe) in processes.items():
+        home = tmp_path / str(pid)
+        home.mkdir()
+        (home / "parent").write_text(str(parent))
+        (home / "exe").symlink_to(exe)
+    asks = """sub words { open my $file, "<", $_[0] or return ""; return <$file> // "" }
+    sub parent { return words("/proc/$_[0]/parent") || 0 }"""
+    prints = 'print join ", ", map { "$_->{name} $_->{file}" } engine_processes(1);'
+    text = asks + load("dispatch/unjudged.pl") + prints
+
+    ran = subprocess.run(
+        ["perl", "-e", replaced(text, {"/run/docker.pid": tmp_path / "none", "/proc": tmp_path})],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert ran.stdout == expected
 
 
 def test_a_variable_that_runsc_obeys_is_found_with_the_program_that_has_it(
