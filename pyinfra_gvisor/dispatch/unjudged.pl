@@ -13,7 +13,8 @@ sub unjudged { # Docker's answer to /info, and the process that gave it
 sub known { my ($told) = @_; return map { $_ => $told->{$_} } grep { $told->{$_}{path} } keys %$told }
 
 sub in_file { # runtimes in daemon.json: /info has neither shims nor their options, nor what is not loaded yet
-    open my $file, "<", "/etc/docker/daemon.json" or return {};
+    my $path = "/etc/docker/daemon.json";
+    -f $path && open my $file, "<", $path or return {}; # who opens a FIFO waits
     local $/;
     my $read = eval { Json::decode(<$file> // "")->{runtimes} };
     return ref $read eq "HASH" ? {map { $_ => $read->{$_} } grep { ref $read->{$_} eq "HASH" } keys %$read} : {};

@@ -40,7 +40,7 @@ class Machine:
             state_script(asking=ASKING if self.asked.get("wide") else (), **self.asked),
             {
                 "daemon_json=/etc/docker/daemon.json": f"daemon_json='{self.daemon_json}'",
-                '"<", "/etc/docker/daemon.json"': f'"<", "{self.daemon_json}"',
+                '$path = "/etc/docker/daemon.json"': f'$path = "{self.daemon_json}"',
                 "/etc/docker ": f"'{self.daemon_json.parent}' ",
                 "socket=/var/run/docker.sock": f"socket='{self.socket}'",
                 "state_dir=/var/lib/pyinfra-gvisor": f"state_dir='{self.state_dir}'",

@@ -161,3 +161,12 @@ def test_a_runtime_that_leads_to_runsc_is_found_by_whatever_name(machine: Machin
 
     assert found.docker_error is None
     assert found.foreign_runsc == ("copied", "direct", "linked", "named", "script", "typed")
+
+
+def test_a_fifo_as_daemon_json_does_not_hold_up_what_reads_the_node(machine: Machine) -> None:
+    os.mkfifo(machine.daemon_json)
+
+    with daemon(machine.socket, routes([])):
+        found = machine.node()
+
+    assert found.docker_error is None
