@@ -117,21 +117,32 @@ load() { # name: has dockerd reload with this staged file, or for that time with
     put "$passing" && reload_dockerd && put "$1"
 }
 
+# True if a restart ends no container: live-restore is on in what the running dockerd has loaded.
+keeps_containers() { [ "$can_live_restore" != yes ] || ! dockerd_runs || live_restore_is true; }
+
+# Going back from a dockerd that does not answer, only a restart is left.
+is_hung() { [ -n "${going_back:-}" ] && dockerd_runs && ! answers; }
+
+switch_live_restore_on() { # reloads the old file with live-restore on: the new file would apply by half
+    bridge=old
+    if [ -e "$staged/old_on" ]; then bridge=old_on; fi
+    if is_hung; then # it reloads if it wakes up before it ends
+        put "$bridge" || return 1
+        service_reload || true
+        within 5 live_restore_is true || true
+        return 0
+    fi
+    if load "$bridge" && within 15 live_restore_is true; then return 0; fi
+    if [ -z "$reason" ] || [ "$refused" = yes ]; then
+        reason="live-restore could not be switched on, and a restart would have stopped containers"
+    fi
+    return 1
+}
+
 restart_with() { # final on off: restart with this file; live-restore is on until dockerd answers
     first=$1
     if [ -e "$staged/$2" ]; then first=$2; fi
-    # a dockerd that does not run would be started by systemd's socket, with the file as it is now
-    if [ "$can_live_restore" = yes ] && service_runs && answers && ! live_restore_is true; then
-        # reload the old file with live-restore on: the new file would apply by half
-        bridge=old
-        if [ -e "$staged/old_on" ]; then bridge=old_on; fi
-        if ! load "$bridge" || ! within 15 live_restore_is true; then
-            if [ -z "$reason" ] || [ "$refused" = yes ]; then
-                reason="live-restore could not be switched on, and a restart would have stopped containers"
-            fi
-            return 1
-        fi
-    fi
+    if ! keeps_containers; then switch_live_restore_on || return 1; fi
     if [ "$1" = after ]; then
         within 5 reach_before || note "published ports were not tested: Docker did not list them"
         wait_for_ephemeral || {
@@ -142,6 +153,11 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
     hold_ports || true # a short interruption of published ports is no reason to stop
     # as late as possible: what others remove before is no loss of ours
     if [ "$1" = after ]; then check_units && snapshot || return 1; fi
+    # others may have switched it off meanwhile
+    is_hung || within 10 keeps_containers || {
+        reason="live-restore is no longer on, or dockerd does not answer: a restart would have stopped containers"
+        return 1
+    }
     # last: a program that has read the file before must not have time to write it without live-restore
     step "restart $1" && put "$first" || return 1
     service_restart || {

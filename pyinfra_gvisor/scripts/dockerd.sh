@@ -67,6 +67,8 @@ identity() { # prints "boot/pid/start" of dockerd's process; nothing if it does 
     say "$boot/$pid/${20}"
 }
 
+dockerd_runs() { [ -n "$(identity)" ] || service_runs; } # to ask one that does not run would start it: docker.socket
+
 dockerd_program() { # prints the program of the running dockerd: PATH may have another one
     pid='' path=''
     if [ -r /run/docker.pid ]; then read -r pid < /run/docker.pid || true; fi
