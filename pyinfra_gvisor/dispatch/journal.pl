@@ -32,7 +32,8 @@ sub is_the_nodes {
     return 1 unless defined $name;
     my ($word) = lc($name) =~ m{^[\s(]*([^\s\[\]():/]*)}; # what rsyslog takes for the name of the program
     return 0 if $word =~ /^(?:docker)?\z/; # the units call dockerd "dockerd"
-    return 1 if $word =~ /^(?:pyinfra-gvisor|systemd|sshd|kernel|audit|sudo|su|cron|login|dockerd|containerd)/;
+    return 1 if $word =~ /^(?:pyinfra-gvisor|systemd|sshd|dockerd|containerd)/; # they have parts: sshd-session
+    return 1 if $word =~ /^(?:kernel|auditd?|sudo|su|crond?|login)\z/; # an app may be called supabase or login-api
     return scalar grep { lc eq $word } map { programs($_) } map { glob "$_/*.service" } qw(/etc/systemd/system /run/systemd/system /usr/lib/systemd/system);
 }
 

@@ -102,6 +102,14 @@ def logged(driver: str, **options: str) -> dict[str, Any]:
         pytest.param(logged("journald", tag="web[12]:"), "log option tag", id="with-a-pid"),
         pytest.param(logged("journald", tag="audit-web"), "log option tag", id="name-of-a-unit"),
         pytest.param(logged("journald", tag="kernel"), "log option tag", id="kernel"),
+        *(
+            pytest.param(logged("journald", tag=name), "log option tag", id=name)
+            for name in ("su", "sudo", "CRON[9]", "crond", "login", "audit", "auditd", "su (x)")
+        ),
+        *(
+            pytest.param(logged("journald", tag=name), "log option tag", id=name)
+            for name in ("systemd-logind", "sshd-session", "dockerd-x", "containerd-shim")
+        ),
         pytest.param(logged("journald", tag="pyinfra-gvisor"), "log option tag", id="ours"),
         pytest.param(logged("journald", tag="{{.Name}}"), "log option tag", id="its-name"),
         pytest.param(
@@ -153,6 +161,10 @@ def daemon_logs(node: Judged, driver: str, options: dict[str, str]) -> None:
         pytest.param(logged("json-file", tag="kernel", labels="priority"), id="json-file"),
         pytest.param(logged("journald", tag="app/{{.Name}}/{{ .ID }}"), id="own-tag"),
         pytest.param(logged("journald", tag="{{.DaemonName}}/{{.ID}}"), id="documented-tag"),
+        *(
+            pytest.param(logged("journald", tag=name), id=name)
+            for name in ("supabase-db", "surrealdb", "login-api", "auditor", "cronicle", "sudoku")
+        ),
         pytest.param(logged("journald", labels="com.example.app,team"), id="own-labels"),
         pytest.param(logged("gelf", **{"gelf-address": "udp://10.0.0.9:1"}), id="as-dockerd"),
     ],
