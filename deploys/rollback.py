@@ -41,7 +41,7 @@ def roll_back() -> None:
         )
         gvisor.link(version=back.release, name="Update the runsc link")
     if back.kept:
-        keeper.have(back.kept)
+        keeper.rolled_back(settings, back.kept)
 
 
 if not __name__.startswith("pyinfra_gvisor."):

@@ -20,8 +20,11 @@ from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.closing import close_with_summary
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.parts.divert.state import DivertState
+from pyinfra_gvisor.parts.keeper.plan import kept_keys, parts_there
+from pyinfra_gvisor.parts.keeper.runtimes import Restored
 from pyinfra_gvisor.parts.keeper.state import KeeperState
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
+from pyinfra_gvisor.preflight.absence import absence_problems
 from pyinfra_gvisor.removal import refuse_removal
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
@@ -34,11 +37,11 @@ class Rollback:
     """
     The state to restore: the number of the generation, its release and its runtimes.
 
-    ``kept`` are the settings that the node's keeper checks from then on; None if it has no keeper.
+    ``kept`` is what the node's keeper checks from then on; None if it has no keeper.
     """
 
     settings: Settings
-    kept: Settings | None
+    kept: Restored | None
     number: int
     release: str | None
     profiles: Mapping[str, Runtime]
@@ -61,18 +64,30 @@ def checked_rollback(host: Host) -> Rollback | None:
         fail(host, problem.at("rollback", DAEMON_JSON, host.name))
         return None
     of_then = settings_of(chosen, settings)
-    if refused := [*preflight(node, of_then), *every.refusals(node, of_then)]:
+    has_keeper = node.part(KeeperState).there
+    # A rollback leaves the parts alone, but the keeper would check no part that is not declared.
+    lowered = absence_problems(node, settings, kept_keys()) if has_keeper else []
+    if refused := [*lowered, *preflight(node, of_then), *every.refusals(node, of_then)]:
         fail(host, *(problem.at("rollback", "node", host.name) for problem in refused))
         return None
-    has_keeper = node.part(KeeperState).there
-    textfile = {"textfile_dir": settings.textfile_dir}
     return Rollback(
         settings=settings,
-        kept=of_then.model_copy(update=textfile) if has_keeper else None,
+        kept=restored_by(chosen, node, settings) if has_keeper else None,
         number=chosen.number,
         release=of_then.release if chosen.releases else None,
         profiles=of_then.proven_runtimes,
         risks=accepted_risks(of_then),
+    )
+
+
+def restored_by(chosen: Generation, node: Node, settings: Settings) -> Restored:
+    """Return what the keeper checks after a rollback to a generation."""
+    entries = {name: chosen.values["runtimes", name] for name in chosen.runtimes}
+    return Restored(
+        parts=parts_there(node, settings),
+        runtimes={name: str(it["path"]) for name, it in entries.items() if isinstance(it, dict)},
+        default=chosen.values.get(("default-runtime",)) == DEFAULT_RUNTIME,
+        release=chosen.releases[-1] if chosen.releases else None,
     )
 
 

@@ -12,6 +12,7 @@ from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.parts.keeper.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.keeper.plan import plan_keeper
+from pyinfra_gvisor.parts.keeper.runtimes import Restored
 from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.parts.timed import timer_variables
 from pyinfra_gvisor.settings import Settings
@@ -25,17 +26,25 @@ def have(settings: Settings) -> None:
     keeper(wanted=settings, name="Install the keeper of what is declared")
 
 
+def rolled_back(settings: Settings, restored: Restored) -> None:
+    """Install the keeper for what a rollback has restored. Called by a rollback."""
+    keeper(wanted=settings, restored=restored, name="Install the keeper of what is restored")
+
+
 def gone(_settings: Settings | None) -> None:
     """Remove the keeper. Called by a deploy."""
     keeper(wanted=None, name="Remove the keeper of what is declared")
 
 
 @operation()
-def keeper(wanted: Settings | None) -> Generator[PyinfraCommand, None, None]:
+def keeper(
+    wanted: Settings | None, *, restored: Restored | None = None
+) -> Generator[PyinfraCommand, None, None]:
     """
     Install the systemd timer that checks that what is declared is in force, and restores it.
 
     + wanted: the settings of the host; None removes the timer and its files
+    + restored: what a rollback has restored; None if everything is as the settings declare
 
     It checks the firewall, sysctls and blocked modules, the resolver, the place of runc, dockerd's
     runtimes and the files of the release. A node without systemd gets none, and a warning.
@@ -51,7 +60,7 @@ def keeper(wanted: Settings | None) -> Generator[PyinfraCommand, None, None]:
     yield from bring(
         OPERATION,
         NAME,
-        lambda node: plan_keeper(node, wanted),
+        lambda node: plan_keeper(node, wanted, restored),
         command,
         settled="the keeper is as declared",
     )

@@ -41,9 +41,16 @@ class Protection:
     lost: Callable[[Node, Settings], Iterator[str]]
 
 
-def absence_problems(node: Node, settings: Settings) -> list[Problem]:
-    """Return what a run would lower on this node because a key is absent, one problem a key."""
-    absent = (row for row in PROTECTIONS if row.key not in settings.model_fields_set)
+def absence_problems(
+    node: Node, settings: Settings, keys: Collection[str] | None = None
+) -> list[Problem]:
+    """
+    Return what a run would lower on this node because a key is absent, one problem a key.
+
+    + keys: the keys to look at, without the prefix; None for all
+    """
+    rows = (row for row in PROTECTIONS if keys is None or row.key in keys)
+    absent = (row for row in rows if row.key not in settings.model_fields_set)
     return [
         _problem(row, ", ".join(lost)) for row in absent if (lost := [*row.lost(node, settings)])
     ]

@@ -13,12 +13,16 @@ from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.deploys.rollback import roll_back
+from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.guarded import LOADED
 from tests.cases.kept import changed, generations, users
 from tests.cases.proven import PROFILES, RELEASE
 from tests.unit.answers import after, answer, node
+from tests.unit.egress_states import told
+from tests.unit.keeper_answers import timed
 from tests.unit.observations import SANDBOX, output
 
 OLD = "20260831.0"
@@ -265,4 +269,44 @@ def test_a_node_whose_runc_is_diverted_is_refused(caplog: pytest.LogCaptureFixtu
 
     assert fleet.failed() == {"bad"}
     assert "change gvisor_default or gvisor_release instead" in caplog.text
+    assert item.acted() == []
+
+
+def firewalled(**data: Any) -> Node:
+    """A node with a firewall and a keeper, upgraded and rolled back."""
+    item = upgraded(**data)
+    keeper = timed("keeper", [NodeFile("/opt/gvisor/keeper/check", "755", "of the newest state")])
+    item.states = [[*told(LOADED), *keeper, *lines] for lines in item.states]
+    return item
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_the_keeper_checks_the_firewall_and_the_restored_runtimes(prepare: bool) -> None:
+    # Other options than before: the wrapper of today is another one.
+    runtimes = {"runsc": {"hardening": "strict"}}
+    item = firewalled(gvisor_egress={}, gvisor_runtimes=runtimes)
+    fleet = Fleet({"a": item}, prepare=prepare)
+
+    fleet.deploy(roll_back)
+    fleet.run()
+
+    files = item.of("keeper").words
+    texts = [base64.b64decode(word).decode(errors="replace") for word in files if len(word) > 200]
+    program = next(text for text in texts if "kept=" in text)
+    assert "kept='egress runtimes release'" in program
+    assert f"runtimes_declared='runtime runsc {WRAPPERS[OLD].path}'" in program
+    assert f"release_home=/opt/gvisor/releases/{OLD}\n" in program
+    assert fleet.failed() == set()
+
+
+def test_without_a_key_of_what_the_keeper_checks_a_rollback_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    item = firewalled()
+    fleet = Fleet({"bad": item, "good": upgraded()})
+
+    fleet.deploy(roll_back)
+
+    assert fleet.failed() == {"bad"}
+    assert "gvisor_egress is not set, but the node has the egress firewall" in caplog.text
     assert item.acted() == []
