@@ -152,7 +152,13 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
     fi
     hold_ports || true # a short interruption of published ports is no reason to stop
     # as late as possible: what others remove before is no loss of ours
-    if [ "$1" = after ]; then check_units && snapshot || return 1; fi
+    if [ "$1" = after ]; then
+        check_units || return 1
+        within 10 snapshot || {
+            reason="the Docker API does not list the containers"
+            return 1
+        }
+    fi
     # others may have switched it off meanwhile
     is_hung || within 10 keeps_containers || {
         reason="live-restore is no longer on, or dockerd does not answer: a restart would have stopped containers"

@@ -103,3 +103,22 @@ def test_a_dockerd_that_does_not_run_or_may_not_have_it_is_not_asked(
 
     assert said.splitlines()[0] == "restarted"
     assert "asked" not in said
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "said"),
+    [
+        pytest.param('[ "$(wc -l < $work/asked)" -gt 1 ]', "", id="once-not"),
+        pytest.param("false", "failed: the Docker API does not list the containers", id="never"),
+    ],
+)
+def test_what_runs_is_asked_again_before_a_restart(
+    change: Change, snapshot: str, said: str
+) -> None:
+    twice = 'within() { shift; "$@" || "$@"; }\n'
+    asked = f"snapshot() {{ say asked >> $work/asked; {snapshot}; }}\n"
+
+    told = change.after(f"{FORWARD} || say failed: $reason", hooks=twice + asked)
+
+    assert ("restarted" in told) is (not said)
+    assert said in told
