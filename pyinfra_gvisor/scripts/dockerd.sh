@@ -147,13 +147,19 @@ ended_later() {
 }
 
 ephemeral() { # prints the names of running containers that a restart of dockerd would end (--rm)
-    ids=$(docker_quick ps -q) || return 1
-    # shellcheck disable=SC2086
+    ids=$(docker_quick ps -q --no-trunc) || return 1
     if [ -z "$ids" ]; then return 0; fi
     # shellcheck disable=SC2086
-    found=$(docker_quick inspect --format '{{if .HostConfig.AutoRemove}}{{.Name}}{{end}}' $ids) || true
+    found=$(docker_quick inspect --format '{{.Id}} {{if .HostConfig.AutoRemove}}{{.Name}}{{end}}' $ids) || {
+        # 1: one of them is no longer there. Every other one must have been described.
+        [ $? = 1 ] && still=$(docker_quick ps -q --no-trunc) || return 1
+        for container in $still; do
+            case "$ids" in *"$container"*) case "$found" in *"$container"*) ;; *) return 1 ;; esac ;; esac
+        done
+    }
     before=''
     for name in $found; do
+        case "$name" in /*) ;; *) continue ;; esac
         if ! is_spared "${name#/}"; then printf '%s%s' "$before" "${name#/}" && before=' '; fi
     done
 }

@@ -1,4 +1,4 @@
-"""Which containers count as lost after a restart of dockerd: ``dockerd.sh``."""
+"""Which containers a restart of dockerd ends, and which count as lost after it: ``dockerd.sh``."""
 
 from __future__ import annotations
 
@@ -36,3 +36,34 @@ def test_a_container_is_lost_unless_it_ended_after_dockerd_was_back(
     ran = run(script("dockerd", timeout_s=5, **given) + NONE_LOST, path=path)
 
     assert (ran.stdout, ran.stderr) == (lost, "")
+
+
+# The first list has three containers, of which c3 ends; inspect says of the others what it found.
+LISTS = """
+case $1 in
+    ps) if [ -e @/listed ]; then echo "$second"; else : > @/listed; printf '%s\\n' c1 c2 c3; fi ;;
+    inspect) printf '%s\\n' "c1 /job" "c2 "; exit "$code" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "second", "printed"),
+    [
+        pytest.param(0, "c1 c2 c3", "job", id="described"),
+        pytest.param(1, "c1 c2", "job", id="one-has-ended"),
+        pytest.param(1, "c1 c2 c4", "job", id="one-has-ended-and-one-come"),
+        pytest.param(1, "c1 c2 c3", "unknown\n", id="one-not-described"),
+        pytest.param(124, "c1 c2", "unknown\n", id="no-answer-in-time"),
+    ],
+)
+def test_a_container_of_which_docker_says_nothing_is_not_one_that_may_end(
+    tmp_path: Path, code: int, second: str, printed: str
+) -> None:
+    path = toolbox(tmp_path / "bin")
+    stub(path, "docker", f"code={code} second='{second}'\n{LISTS.replace('@', str(tmp_path))}")
+    given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
+
+    ran = run(script("dockerd", timeout_s=5, **given) + "ephemeral || echo unknown", path=path)
+
+    assert (ran.stdout, ran.stderr) == (printed, "")
