@@ -51,12 +51,12 @@ hold_nftables() {
 
 release_nftables() {
     if ! command -v nft > /dev/null; then return 0; fi
-    kept=no
+    table_stays=no
     for family in ip ip6; do
         if ! nft list table "$family" "$held_table" > /dev/null 2>&1; then continue; fi
-        nft delete table "$family" "$held_table" || kept=yes
+        nft delete table "$family" "$held_table" || table_stays=yes
     done
-    [ "$kept" = no ]
+    [ "$table_stays" = no ]
 }
 
 hold_iptables() {

@@ -93,3 +93,7 @@ def test_what_stays_is_no_success(tools: Path) -> None:
     (tools.parent / "fails").touch()
 
     assert told(tools, "release_ports") == ["failed"]
+
+
+def test_what_is_said_of_generations_is_no_variable_of_it(tools: Path) -> None:
+    assert told(tools, "kept=', generation 7'; release_ports; echo \"$kept\"") == [", generation 7"]
