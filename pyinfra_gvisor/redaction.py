@@ -179,7 +179,7 @@ def _redacted(text: str, path: Sequence[str]) -> tuple[str, list[str]]:
         return MASK, [text]
     if text[0] in "{[" and _is_json(text):  # an object written as a string
         safe = shown_json(text, path)
-        return safe, [text] if safe != text else []
+        return safe, [text, *secrets_in(json.loads(text), path)] if safe != text else []
     name, equals, value = text.partition("=")
     if equals and _OPTION.fullmatch(name):  # an option in a list: "splunk-token=…"
         safe, hidden = _redacted(value, (*path, *_names(name)))

@@ -146,6 +146,10 @@ def test_a_secret_is_not_let_through_what_dockerd_says(value: dict[str, Any]) ->
     assert "level=fatal" in ran.stdout
 
 
+def test_a_secret_in_an_object_as_a_string_is_known_by_itself() -> None:
+    assert SECRET in secrets_in({"labels": [f'x={{"a": [{{"password": "{SECRET}"}}]}}']})
+
+
 def test_a_secret_of_any_characters_is_hidden_in_what_dockerd_says() -> None:
     secret = r"a.b*[c]$^/\&é" + '"' + "'x"
     said = f"failed to {secret} or {json.dumps(secret)} or a.b"
