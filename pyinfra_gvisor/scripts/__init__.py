@@ -31,7 +31,8 @@ ENVIRONMENT = (
     f"docker_socket={SOCKET}\n"
     "DOCKER_HOST=unix://$docker_socket\n"
     f"DOCKER_CONFIG={_NO_CONFIG}\n"
-    "export PATH DOCKER_HOST DOCKER_CONFIG\n"
+    "LC_ALL=C\n"  # a locale that is not installed: perl warns at every start, into its answers
+    "export PATH DOCKER_HOST DOCKER_CONFIG LC_ALL\n"
     f"unset {' '.join(_UNSET)}\n"
 )
 """The first lines of a shell program of ours, which root's own environment cannot change."""

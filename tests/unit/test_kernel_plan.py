@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.parts.kernel.files import DIRECTORY, MODULES_FILE, SYSCTL_FILE
+from pyinfra_gvisor.parts.kernel.keep import KEEP
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
 from pyinfra_gvisor.parts.kernel.settings import Kernel
 from pyinfra_gvisor.parts.plan import PartPlan
+from tests.unit.answers import answer
 from tests.unit.kernel_answers import ALL, WEAK, in_force, surface, told
+from tests.unit.loaded_settings import good
 
 FEW = Kernel(modules=("sctp", "tipc"), sysctls={"vm.swappiness": "10"})
 OTHERS = sorted({*ALL.kept_out} - {"sctp"})
@@ -252,3 +256,11 @@ def test_a_file_that_is_read_behind_ours_and_says_otherwise_is_named(
     expected = f"{warned} sets {KEY} to 1 and is read after {SYSCTL_FILE}"
     assert plan.warnings == ((INTERFACES, expected) if warned else (INTERFACES,))
     assert planned(*in_force(later=later)) == PartPlan()
+
+
+def test_the_keeper_also_checks_a_setting_that_our_file_leaves_out_as_stricter() -> None:
+    node = parse_node([*told(values={"kernel.kptr_restrict": "2"}), *answer()])
+
+    given = KEEP.given(node, good(gvisor_kernel={}))
+
+    assert "kernel/kptr_restrict\t1\t2" in given["kernel_sysctls"].splitlines()

@@ -51,6 +51,8 @@ class Keeper:
         os.utime(self.policy, (old, old))
         says = f"if [ -e {self.wrong} ]; then cat {self.wrong}; fi"
         checks = f"thing_wrong() {{ {says}; return {code}; }}\n"
+        lasting = self.root / "lasting"
+        checks += f"thing_lasting() {{ if [ -e {lasting} ]; then cat {lasting}; fi; }}\n"
         checks += f"thing_restore() {{ {restores}; }}\n" if restores else ""
         text = program_text(["thing"], (), {})
         text = text.replace("/run/$keeper_unit", str(self.run_dir))
@@ -212,6 +214,19 @@ def test_a_check_that_fails_by_itself_is_an_error(keeper: Keeper) -> None:
     assert keeper.in_force() == "0"
 
 
+def test_what_only_a_reboot_ends_is_told_once_and_fails_nothing(keeper: Keeper) -> None:
+    lasting = keeper.root / "lasting"
+    lasting.write_text("a module is loaded; reboot this node\n")
+
+    found = [keeper.check(), keeper.check()]
+    in_force = keeper.in_force()
+    lasting.unlink()
+    after = keeper.check()
+
+    assert found == [(0, ["<3>thing: a module is loaded; reboot this node"]), (0, [])]
+    assert (in_force, after, keeper.in_force()) == ("0", (0, []), "1")
+
+
 class Kernel:
     """Values and modules of a kernel, with the checks of the kernel's part."""
 
@@ -251,10 +266,11 @@ def test_sysctls_are_compared_and_restored_and_modules_only_told(tmp_path: Path)
     before = kernel.run("kernel_wrong", **given)
     kernel.run("kernel_restore", **given)
     after = kernel.run("kernel_wrong", **given)
+    lasting = kernel.run("kernel_lasting", **given)
 
-    module = "module sctp is loaded, although it is blocked; reboot this node"
-    assert before == ["sysctl net/a is 1, declared 0", "sysctl net/b is 4 5, declared 4 6", module]
-    assert after == [module]
+    assert before == ["sysctl net/a is 1, declared 0", "sysctl net/b is 4 5, declared 4 6"]
+    assert after == []
+    assert lasting == ["module sctp is loaded, although it is blocked; reboot this node"]
     assert (kernel.sys / "net/strict").read_text() == "2\n"
 
 
