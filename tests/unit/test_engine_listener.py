@@ -114,6 +114,13 @@ def test_no_environment_sends_a_program_of_ours_elsewhere(tmp_path: Path) -> Non
     }
 
 
+@pytest.mark.parametrize("name", ["LC_ALL", "LANG", "LC_MESSAGES"])
+def test_a_locale_that_is_not_installed_adds_nothing_to_an_answer(name: str) -> None:
+    ran = run(f"export {name}=xx_YY.UTF-8\n{script()}perl -e 'print qq(same)' 2>&1")
+
+    assert ran.stdout == "same"
+
+
 def test_the_resolver_asks_the_same_dockerd() -> None:
     assert ASKED == SOCKET
 
