@@ -18,18 +18,19 @@ from weakref import WeakKeyDictionary
 import gevent  # type: ignore[import-untyped] # it is not annotated
 from paramiko import SSHException
 from pyinfra import logger
-from pyinfra.api import Host, State
+from pyinfra.api import Host, State, StringCommand
 from pyinfra.api.output import format_text
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput
 
 from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.settings import HOST_TIMEOUT_S, PREFIX
+from pyinfra_gvisor.settings import host_timeout_s
 
 FIRST_TOLD_S: Final = 10.0
 LATER_TOLD_S: Final = 60.0  # after a minute
 SILENT_S = 120.0  # a working ssh server answers within seconds, however long a command takes
 ASK_EVERY_S = 10.0
+DOWNLOAD_S: Final = 86400.0  # 165 MB at 2 kB/s
 HURRY_S: Final = 5.0  # for what is still to be done on a host after Ctrl-C
 CLOSE_S: Final = 2.0
 MOST_NAMES: Final = 5
@@ -37,15 +38,38 @@ MOST_NAMES: Final = 5
 _KEY = "pyinfra_gvisor.deadline"
 
 
+class Download(StringCommand):
+    """A command by which the node downloads, and which fails by itself without progress."""
+
+
+@dataclass
+class _Timer:
+    """Ends what the current greenlet does. One of gevent's own would go on where it stopped."""
+
+    seconds: float
+    timeout: Any = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.timeout = gevent.Timeout(self.seconds)
+        self.timeout.start()
+
+    def stop(self) -> None:
+        if self.timeout:
+            self.timeout.close()
+
+
 @dataclass
 class _Deadline:
     """
     How long a host may take for a command.
 
-    ``silent``: its ssh server does not answer. ``given_up``: why nothing is sent to it any more.
+    ``timer``: of the command or transfer that runs. ``silent``: its ssh server does not answer.
+    ``given_up``: why nothing is sent to it any more.
     """
 
     limit_s: float
+    timer: _Timer | None = None
     silent: bool = False
     given_up: Problem | None = None
 
@@ -64,16 +88,18 @@ _RUNS: WeakKeyDictionary[State, _Waiting] = WeakKeyDictionary()
 
 
 def limit(host: Host) -> None:
-    """End each command and file transfer of a host after its ``gvisor_host_timeout_s``."""
+    """
+    End each command of a host after its ``gvisor_host_timeout_s``.
+
+    A file transfer ends that long after its last progress, a ``Download`` after a day.
+    """
     if _KEY not in host.connector_data:
         limit_connector(host, host.connector)
 
 
 def limit_connector(host: Host, connector: BaseConnector) -> None:
     """Do the same for another connection to a host. A call that fails raises nothing."""
-    value: Any = host.data.get(f"{PREFIX}host_timeout_s")
-    valid = isinstance(value, int) and value > 0
-    host.connector_data.setdefault(_KEY, _Deadline(float(value if valid else HOST_TIMEOUT_S)))
+    host.connector_data.setdefault(_KEY, _Deadline(float(host_timeout_s(host.data.get))))
     for name, failed in (
         ("run_shell_command", (False, CommandOutput([]))),
         ("put_file", False),
@@ -81,6 +107,17 @@ def limit_connector(host: Host, connector: BaseConnector) -> None:
     ):
         if call := getattr(connector, name, None):
             setattr(connector, name, partial(_within, host, connector, call, failed))
+
+
+def progressed(host: Host) -> None:
+    """Restart the time limit of a host's file transfer, because a piece of the file was sent."""
+    deadline: _Deadline | None = host.connector_data.get(_KEY)
+    if deadline is None or deadline.timer is None:
+        return
+    deadline.timer.restart()
+    run = _RUNS[host.state]
+    _, began_s = run.calls[host]
+    run.limits_s[host] = round(time.monotonic() - began_s + deadline.timer.seconds)
 
 
 def given_up(host: Host) -> Problem | None:
@@ -112,15 +149,17 @@ def _within(
     if deadline.given_up:
         return failed
     run = _RUNS.setdefault(host.state, _Waiting())
-    seconds = min(deadline.limit_s, HURRY_S) if run.hurried else deadline.limit_s
-    timer = gevent.Timeout(seconds)
+    limit_s = DOWNLOAD_S if isinstance(next(iter(arguments), None), Download) else deadline.limit_s
+    seconds = min(limit_s, HURRY_S) if run.hurried else limit_s
+    timer, before = _Timer(seconds), deadline.timer
     outer = _begin(run, host, seconds)
     asker = gevent.spawn_later(ASK_EVERY_S, _ask, connector, deadline)
     try:
-        timer.start()
+        timer.restart()
+        deadline.timer = timer
         result = call(*arguments, **named)
     except gevent.Timeout as expired:
-        if expired is not timer:
+        if expired is not timer.timeout:
             raise
         _give_up(host, connector, deadline, f"no answer within {seconds:g} s")
         return failed
@@ -128,7 +167,8 @@ def _within(
         if not deadline.silent:
             raise
     finally:
-        timer.close()
+        timer.stop()
+        deadline.timer = before
         asker.kill(block=False)
         _end(run, host, outer)
     if not deadline.silent:

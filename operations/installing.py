@@ -16,6 +16,7 @@ from pyinfra.connectors.ssh import SSHException
 
 from pyinfra_gvisor.columns import is_terminal
 from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.facts import deadline
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.changing import recorded
 from pyinfra_gvisor.operations.closing import because
@@ -93,7 +94,8 @@ class _Job:
             for word in (file.name, file.sha512, file.location, shown[file.name])
         ]
         text = recorded(f"gvisor.release: install {fetch.release}", text)
-        return StringCommand("sh", "-c", QuoteString(text), "sh", *words)
+        kind = StringCommand if source in ("file", "none") else deadline.Download
+        return kind("sh", "-c", QuoteString(text), "sh", *words)
 
 
 def _upload_and_install(state: State, host: Host, job: _Job) -> bool:
@@ -125,7 +127,11 @@ def _upload(host: Host, path: Path, remote: str) -> None:
 
 
 class Progress:
-    """A file that says on a terminal how much of it was read, each tenth that takes long."""
+    """
+    A file whose upload may take as long as there is progress.
+
+    On a terminal it says how much of it was read, each tenth that takes long.
+    """
 
     def __init__(self, file: IO[bytes], size_bytes: int, host: Host, title: str) -> None:
         self._file, self._size_bytes, self._host, self._title = file, size_bytes, host, title
@@ -134,6 +140,7 @@ class Progress:
     def read(self, size: int = -1) -> bytes:
         """Do as a file does."""
         piece = self._file.read(size)
+        deadline.progressed(self._host)
         if self._size_bytes:
             self._show(self._file.tell() * 10 // self._size_bytes)
         return piece

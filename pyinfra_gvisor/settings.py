@@ -8,7 +8,7 @@ The JSON schema in this directory and the settings table in the docs are generat
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
@@ -45,6 +45,7 @@ from pyinfra_gvisor.spelling import near
 
 PREFIX = "gvisor_"
 HOST_TIMEOUT_S = 1800  # longest known step: 6 minutes, a whole proof on an emulated machine
+MARGIN_S = 600  # for what a change of daemon.json does beside its two waits
 CLEAR = 0.8  # difflib's ratio: from there on the nearest key alone is named
 
 # The hardened default: docker-bench 2.14, 2.15 and 2.16.
@@ -187,12 +188,15 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
         "because it would end them. If they still run then, the host fails and nothing is changed.",
     )
 
-    host_timeout_s: Annotated[int, Field(ge=1, le=172800, strict=True)] = Field(
-        HOST_TIMEOUT_S,
-        description="Seconds that one command or file transfer may take on a host. Then the host "
-        "is given up: its connection is closed, it fails with `no answer`, and the other hosts go "
-        "on. A host whose ssh server does not answer for 120 s is given up then. Must be more than "
-        "`gvisor_restart_wait_s`. The node itself finishes or undoes what was begun.",
+    host_timeout_s: Annotated[int, Field(ge=1, le=172800, strict=True)] | None = Field(
+        None,
+        description="Seconds that one command may take on a host, or an upload without progress. "
+        "Then the host is given up: its connection is closed, it fails with `no answer`, and the "
+        "other hosts go on. A host whose ssh server does not answer for 120 s is given up then. "
+        "A download by the node may take a day, because `gvisor_download_timeout_s` ends one "
+        "without progress. Must be more than `gvisor_restart_wait_s` and twice "
+        "`gvisor_apply_timeout_s`. `None`: 600 more than these, at least 1800. The node itself "
+        "finishes or undoes what was begun.",
     )
     keep_releases: Annotated[int, Field(ge=1, le=100, strict=True)] = Field(
         2,
@@ -272,9 +276,13 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
 
     @model_validator(mode="after")
     def _waits_in_time(self) -> Settings:
-        if self.host_timeout_s <= self.restart_wait_s:
-            what = f"must be more than gvisor_restart_wait_s, which is {self.restart_wait_s}"
-            todo = f"set it to {self.restart_wait_s + HOST_TIMEOUT_S}"
+        waits_s = self.restart_wait_s + 2 * self.apply_timeout_s
+        if self.host_timeout_s is not None and self.host_timeout_s <= waits_s:
+            what = (
+                "must be more than gvisor_restart_wait_s and twice gvisor_apply_timeout_s, which "
+                f"are {waits_s} s"
+            )
+            todo = f"set it to {waits_s + MARGIN_S}, or remove it"
             raise Contradiction("host_timeout_s", what, got=self.host_timeout_s, todo=todo)
         return self
 
@@ -374,6 +382,22 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
 
 def _without_none(value: Mapping[str, Any]) -> dict[str, Any]:
     return {key: item for key, item in value.items() if item is not None}
+
+
+def host_timeout_s(get: Callable[[str], Any]) -> int:
+    """
+    Return the seconds after which a host is given up; of an invalid value the default.
+
+    + get: returns a host's data by key; settings are not checked yet when this is needed
+    """
+
+    def number(name: str) -> int:
+        value = get(PREFIX + name)
+        valid = type(value) is int and value >= 0  # True is an int, too
+        return int(value if valid else Settings.model_fields[name].default or 0)
+
+    waits_s = number("restart_wait_s") + 2 * number("apply_timeout_s")
+    return number("host_timeout_s") or max(HOST_TIMEOUT_S, waits_s + MARGIN_S)
 
 
 def load_settings(data: Mapping[str, Any]) -> tuple[Settings | None, dict[str, str]]:

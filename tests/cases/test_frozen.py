@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -14,16 +15,18 @@ from typing import Any
 import gevent  # type: ignore[import-untyped] # it is not annotated
 import pytest
 from gevent.event import Event  # type: ignore[import-untyped] # as above
+from pyinfra.api import StringCommand
 
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts import deadline
+from pyinfra_gvisor.operations.installing import Progress
 from tests.cases.cli import CHECKOUT, fake, inventory
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import proven_answer
 
 AUDIT = CHECKOUT / "deploys" / "audit.py"
 FROZEN_S = 60
-GIVEN_UP = "no answer within 1 s in the step 'Check the node', so the connection was closed"
+GIVEN_UP = "no answer within 3 s in the step 'Check the node', so the connection was closed"
 
 
 def proven(*, delay_s: float = 0, **data: Any) -> dict[str, Any]:
@@ -31,7 +34,8 @@ def proven(*, delay_s: float = 0, **data: Any) -> dict[str, Any]:
     return {**fake(proven_answer()), "fake_delay": delay_s, "gvisor_report_dir": "reports", **data}
 
 
-FROZEN = proven(delay_s=FROZEN_S, gvisor_host_timeout_s=1, gvisor_restart_wait_s=0)
+WAITS = {"gvisor_restart_wait_s": 0, "gvisor_apply_timeout_s": 1}
+FROZEN = proven(delay_s=FROZEN_S, gvisor_host_timeout_s=3, **WAITS)
 
 
 def files(directory: Path, **hosts: dict[str, Any]) -> None:
@@ -112,7 +116,7 @@ def test_what_the_run_waits_for_is_told(
 ) -> None:
     monkeypatch.setattr(deadline, "FIRST_TOLD_S", 0.5)
     caplog.set_level("INFO")
-    data = {**FROZEN, "gvisor_host_timeout_s": 2}
+    data = {**FROZEN, "gvisor_host_timeout_s": 2}  # nothing checks it here
     nodes = {f"run-{number}": Node([proven_answer()], data=data) for number in range(7)}
     fleet = Fleet(nodes)
     hosts = [fleet.host(name) for name in nodes]
@@ -125,6 +129,55 @@ def test_what_the_run_waits_for_is_told(
     assert {greenlet.get()[0] for greenlet in ran} == {False}
     (line, *_) = [line for line in caplog.messages if "waiting for" in line]
     assert line.endswith("and 2 more: Read the node's state: 1 s; given up after 2 s")
+
+
+@pytest.mark.parametrize(
+    ("stuck", "arrives"),
+    [pytest.param(False, True, id="slow"), pytest.param(True, False, id="stuck")],
+)
+def test_an_upload_is_given_up_only_without_progress(
+    monkeypatch: pytest.MonkeyPatch, stuck: bool, arrives: bool
+) -> None:
+    monkeypatch.setattr(deadline, "host_timeout_s", lambda _get: 0.5)
+    host = Fleet({"a": Node([proven_answer()])}).host("a")
+
+    def put(file: Any, _remote: str) -> bool:
+        while file.read(1):
+            gevent.sleep(0.1)
+        gevent.sleep(FROZEN_S if stuck else 0)
+        return True
+
+    host.connector.put_file = put  # type: ignore[method-assign]
+    deadline.limit(host)
+    file = Progress(io.BytesIO(bytes(8)), 8, host, "gvisor.tar.bz2")
+
+    assert host.put_file(file, "/tmp/x") is arrives
+
+    assert (deadline.given_up(host) is None) is arrives
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends"),
+    [
+        pytest.param(deadline.Download, True, id="download"),
+        pytest.param(StringCommand, False, id="other"),
+    ],
+)
+def test_a_download_by_the_node_ends_by_itself(
+    monkeypatch: pytest.MonkeyPatch, kind: type[StringCommand], ends: bool
+) -> None:
+    monkeypatch.setattr(deadline, "host_timeout_s", lambda _get: 0.2)
+    host = Fleet({"a": Node([proven_answer()])}).host("a")
+    answered = host.connector.run_shell_command
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        gevent.sleep(0.5)
+        return answered(*arguments, **named)
+
+    host.connector.run_shell_command = slow  # type: ignore[method-assign]
+    deadline.limit(host)
+
+    assert host.run_shell_command(kind("true"))[0] is ends
 
 
 class Ssh:

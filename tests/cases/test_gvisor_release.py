@@ -7,10 +7,13 @@ import io
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 
+from pyinfra_gvisor.facts import deadline
 from pyinfra_gvisor.operations import gvisor, installing
 from pyinfra_gvisor.operations.installing import SHOWN_EVERY_S, Progress
 from pyinfra_gvisor.releases.lock import known
@@ -268,6 +271,23 @@ def test_on_a_terminal_an_upload_that_takes_long_is_shown(
 
     assert caplog.text.count("upload gvisor.tar.bz2 [") == shown
     assert ("upload gvisor.tar.bz2 [#####-----] 50 % of 16 MB" in caplog.text) is bool(shown)
+
+
+def test_what_the_node_downloads_may_take_as_long_as_it_makes_progress() -> None:
+    fleet = Fleet({"a": Node([BARE])})
+    connector = fleet.host("a").connector
+    answered, kinds = connector.run_shell_command, []
+
+    def keep(command: StringCommand, **named: Any) -> Any:
+        kinds.append(type(command))
+        return answered(command, **named)
+
+    connector.run_shell_command = keep  # type: ignore[method-assign,assignment]
+
+    fleet.add(gvisor.release, RELEASE, archive=Archive("official"))
+    fleet.run()
+
+    assert kinds.count(deadline.Download) == 1
 
 
 def test_a_file_that_the_controller_lacks_fails_the_host_before_anything_is_sent(

@@ -56,7 +56,8 @@ def inventory(nodes: dict[str, LabNode], reports: Path) -> str:
         for name in ("plain", "lived-in")
     )
     hosts = [(name, good) for name in (*GOOD, "silent")]
-    soon = {"gvisor_host_timeout_s": TIMEOUT_S - 2, "gvisor_restart_wait_s": 0}
+    waits = {"gvisor_restart_wait_s": 0, "gvisor_apply_timeout_s": 1}
+    soon = {"gvisor_host_timeout_s": TIMEOUT_S - 2, **waits}
     hosts += [("frozen", {**other, **soon}), ("away", {**other, "ssh_port": 1})]
     return f"run = {hosts!r}\n"
 

@@ -9,7 +9,7 @@ import pytest
 
 from pyinfra_gvisor.releases import Release
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.settings import load_settings
+from pyinfra_gvisor.settings import host_timeout_s, load_settings
 from tests.unit.loaded_settings import good, problems_of
 
 SHA = "ab" * 64
@@ -226,6 +226,40 @@ def test_a_bad_value_is_told_by_its_key_with_what_was_got(
     assert list(problems) == [key]
     assert problems[key].startswith(message)
     assert "\n" not in problems[key]
+
+
+@pytest.mark.parametrize(
+    ("data", "limit_s"),
+    [
+        pytest.param({}, 1800, id="default"),
+        pytest.param({"gvisor_restart_wait_s": 3000}, 3720, id="long-wait"),
+        pytest.param(
+            {"gvisor_restart_wait_s": 1799, "gvisor_apply_timeout_s": 3600}, 9599, id="long-apply"
+        ),
+        pytest.param({"gvisor_host_timeout_s": 500}, 500, id="explicit"),
+        pytest.param({"gvisor_host_timeout_s": None}, 1800, id="none"),
+    ],
+)
+def test_a_host_has_time_for_every_wait_of_a_change(data: dict[str, Any], limit_s: int) -> None:
+    good(**data)
+
+    assert host_timeout_s(data.get) == limit_s
+
+
+@pytest.mark.parametrize("value", ["60", True, 0, -1], ids=repr)
+def test_of_an_invalid_time_limit_the_default_holds_until_it_is_refused(value: object) -> None:
+    assert host_timeout_s({"gvisor_host_timeout_s": value}.get) == 1800
+    assert list(problems_of(gvisor_host_timeout_s=value)) == ["gvisor_host_timeout_s"]
+
+
+def test_a_time_limit_shorter_than_the_waits_of_a_change_is_refused() -> None:
+    waits = {"gvisor_restart_wait_s": 300, "gvisor_apply_timeout_s": 100}
+
+    good(**waits, gvisor_host_timeout_s=501)
+    assert problems_of(**waits, gvisor_host_timeout_s=500) == {
+        "gvisor_host_timeout_s": "must be more than gvisor_restart_wait_s and twice "
+        "gvisor_apply_timeout_s, which are 500 s, got 500; set it to 1100, or remove it"
+    }
 
 
 @pytest.mark.parametrize(
