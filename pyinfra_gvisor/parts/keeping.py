@@ -17,7 +17,8 @@ class Keep:
 
     ``files`` returns the declared files of the part on a node. ``scripts`` are the shell files with
     its function ``<part>_wrong``, which prints what is not in force, one line each. If that cannot
-    be told now, it prints why and returns ``$later``, which is an error after a while. If they have
+    be told now, it prints why and returns ``$later``, which is an error after a while. A function
+    ``<part>_lasting`` prints what only a reboot ends, which does not fail the unit. If they have
     ``<part>_restore``, the keeper calls that one, but only while the files are as declared.
     ``given`` returns the variables of these files.
     """

@@ -46,10 +46,24 @@ check() { # name
     code=$?
     if [ "$code" != "$later" ]; then rm -f "$keeper_run/later-$1"; fi
     case "$code" in
-        0) if [ -n "$wrong" ]; then restore "$1"; else record "$1" 1; fi ;;
+        0)
+            lasting=''
+            if command -v "$1_lasting" > /dev/null; then lasting=$("$1_lasting"); fi
+            tell_once "$1" "$lasting"
+            if [ -n "$wrong" ]; then restore "$1"; elif [ -n "$lasting" ]; then record "$1" 0; else record "$1" 1; fi
+            ;;
         "$later") if ! may_wait "$1"; then fail "$1" "not checked for $changing_min min: $wrong"; fi ;;
         *) fail "$1" "${wrong:+$wrong$newline}the check ended with code $code" ;;
     esac
+}
+
+tell_once() { # name, lines: what only a reboot ends; told when it changes
+    if [ -z "$2" ]; then
+        rm -f "$keeper_run/lasting-$1"
+    elif [ "$(cat "$keeper_run/lasting-$1" 2> /dev/null)" != "$2" ]; then
+        say "$2" | complain "$1"
+        say "$2" > "$keeper_run/lasting-$1"
+    fi
 }
 
 # A run that hangs or was killed must not silence the keeper for ever.

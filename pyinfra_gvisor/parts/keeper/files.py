@@ -60,6 +60,8 @@ def service_text() -> str:
         "Type=oneshot",
         f"ExecStart=/bin/sh {PROGRAM}",
         f"SyslogIdentifier={NAME}",
+        "SyslogLevel=notice",  # of lines without a level of their own, such as errors of the shell
+        "LogLevelMax=notice",  # without systemd's lines about each start
         f"TimeoutStartSec={TIMEOUT_S}",
         "UMask=0022",
     )

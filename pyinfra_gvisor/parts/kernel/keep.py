@@ -19,18 +19,17 @@ def _kept_out(settings: Settings) -> tuple[str, ...]:
     return tuple(wanted.kept_out) if wanted else ()
 
 
-def _sysctls(node: Node, settings: Settings) -> dict[str, str]:
-    return wanted_settings(node.part(KernelSurface), settings.part(KernelSettings).kernel)
-
-
 def _files(node: Node, settings: Settings) -> tuple[NodeFile, ...]:
-    return kernel_files(_kept_out(settings), _sysctls(node, settings))
+    wanted = settings.part(KernelSettings).kernel
+    return kernel_files(_kept_out(settings), wanted_settings(node.part(KernelSurface), wanted))
 
 
-def _given(node: Node, settings: Settings) -> Mapping[str, str]:
+def _given(_node: Node, settings: Settings) -> Mapping[str, str]:
+    # Also those that our file leaves out because they are stricter now: that may not last.
+    wanted = settings.part(KernelSettings).kernel
     lines = (
         "\t".join((_path(key), value, *stricter(key, value)))
-        for key, value in _sysctls(node, settings).items()
+        for key, value in (wanted.settings if wanted else {}).items()
     )
     return {"kernel_sysctls": "\n".join(lines), "kernel_blocked": "|".join(_kept_out(settings))}
 

@@ -15,6 +15,9 @@ kernel_others() { # prints the lines of sysctls that have another value; the ker
 
 kernel_wrong() {
     kernel_others | while IFS=$tab read -r path now value; do say "sysctl $path is $now, declared $value"; done
+}
+
+kernel_lasting() {
     if [ -z "$kernel_blocked" ] || [ ! -r /proc/modules ]; then return 0; fi
     sed -n -E "s/^($kernel_blocked) .*/module \1 is loaded, although it is blocked; reboot this node/p" /proc/modules
 }
