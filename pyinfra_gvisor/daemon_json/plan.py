@@ -144,9 +144,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
     wanted = with_staying(wanted, before, owned, staying)
     missing = _missing(before, owned, if_absent or {}, owner)
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
-    merged = merge(before, owned, paths, owner=owner)
-    defaults = missing.keys() - wanted.keys() if owner == GVISOR else owned.if_absent
-    merged = merged.model_copy(update={"owned": merged.owned.marked(defaults)})
+    merged = _merged(before, owned, paths, owner, if_absent=missing.keys() - wanted.keys())
     refuse_unloadable(node, wanted, JsonText(merged.text or EMPTY).value)
     ours = {*paths, *owned.of(owner)}
     plan = plan_merged(node, merged, paths, ours=ours, restart=restart, restart_units=restart_units)
@@ -293,6 +291,20 @@ def current_text(node: Node) -> str | None:
         what = "the file is empty, and Docker before 23.0 does not start with an empty file"
         raise Problem(what, todo="write {} or remove the file")
     return text
+
+
+def _merged(
+    before: str | None,
+    owned: Owned,
+    paths: Mapping[Path, Json],
+    owner: str,
+    *,
+    if_absent: Collection[str],
+) -> Merge:
+    """Return the merge, with a record of which keys are set because the file lacked them."""
+    merged = merge(before, owned, paths, owner=owner)
+    record = merged.owned.marked(if_absent if owner == GVISOR else owned.if_absent)
+    return merged.model_copy(update={"owned": record})
 
 
 def _missing(
