@@ -8,6 +8,8 @@ set -eu
 umask 022
 trap '' HUP INT TERM # runs detached from the SSH session, and must finish what it has begun
 reason=''
+unrestarted=no    # the restart for the new file was noted, and then not made
+restarted_back=no # dockerd was restarted with the old file
 
 complain() { say "docker.daemon_json: $file on $host: $*" >&2; }
 
@@ -165,7 +167,10 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
         return 1
     }
     # last: a program that has read the file before must not have time to write it without live-restore
-    step "restart $1" && put "$first" || return 1
+    { step "restart $1" && put "$first"; } || {
+        if [ "$1" = after ]; then unrestarted=yes; fi
+        return 1
+    }
     service_restart || {
         reason="dockerd did not start"
         return 1
@@ -252,13 +257,25 @@ put_back() { # [boot]: restores the file, and has dockerd run with it
 go_back() { # [boot]
     if [ "${1:-}" = boot ]; then
         put old && { [ ! -e "$target" ] || accepts "$target"; }
-    elif reached "restart after" || ! same_dockerd; then
-        restart_with old old_on old_off
-    else
-        # a dockerd that refused the new file may refuse the old one too, if it was never loaded
-        reload_with old old_neutral || { [ "$never_loaded" = yes ] && put old && answers; }
+    elif reached "restart after" && [ "$unrestarted" = no ]; then
+        restart_back
+    else # the plan may exclude a restart
+        reload_back || { ! same_dockerd && may_restart && restart_back; }
     fi && put old # others may have written what they had read before
 }
+
+restart_back() { restart_with old old_on old_off && restarted_back=yes; }
+
+reload_back() {
+    if reload_with old old_neutral; then
+        same_dockerd || within 10 answers
+        return
+    fi
+    # a dockerd that refused the new file may refuse the old one too, if it was never loaded
+    [ "$never_loaded" = yes ] && put old && answers
+}
+
+may_restart() { ! dockerd_runs || { check_units && { is_hung || wait_for_ephemeral; }; }; }
 
 put_aside() { # the node has to work: a file of others that dockerd refuses is moved away
     if [ ! -d "$staged" ] || { [ ! -e "$staged/old" ] && [ "$expect_sha256" != absent ]; }; then return 1; fi
@@ -286,7 +303,7 @@ put_back_records() { # [boot]
         rm -f "$state_dir/owned.json"
     fi
     # the new process was started with the same file: what is recorded of the old process holds for it
-    if [ "${1:-}" != boot ] && [ -s "$work/dockerd" ] && [ -e "$state_dir/applied.json" ] && ! same_dockerd; then
+    if [ "$restarted_back" = yes ] && [ -s "$work/dockerd" ] && [ -e "$state_dir/applied.json" ] && ! same_dockerd; then
         if sed "s|$(cat "$work/dockerd")|$(identity)|" "$state_dir/applied.json" > "$work/applied.before"; then
             write_state applied.json < "$work/applied.before" || true # the record then counts as unknown
         fi
