@@ -14,8 +14,9 @@ from pyinfra_gvisor.scripts import SOCKET
 SYSTEMD = 1  # listens for dockerd where docker.socket is used: systemd.socket(5)
 
 _ADD = f"add -H unix://{SOCKET} to the flags of dockerd, or unix://{SOCKET} to hosts in daemon.json"
-# Sockets of dockerd that are not for clients: libnetwork's for each start, and that for metrics.
-_INTERNAL = re.compile(r"/(libnetwork/[0-9a-f]+|metrics)\.sock$")
+# Sockets of dockerd that are not for clients: libnetwork's for each start, those for metrics and of
+# a swarm's manager.
+_INTERNAL = re.compile(r"/(libnetwork/[0-9a-f]+|metrics|swarm/control)\.sock$")
 
 
 class Listener(Reading):

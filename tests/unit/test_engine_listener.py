@@ -53,6 +53,12 @@ def listening(path: Path) -> Iterator[int]:
             True,
             id="and-more-sockets",
         ),
+        pytest.param(
+            "1 systemd",
+            ["", "/run/docker.sock", "/var/run/docker/swarm/control.sock"],
+            False,
+            id="a-manager-of-a-swarm-that-hangs",
+        ),
         pytest.param(None, ["", SOCKET], False, id="hangs"),
         pytest.param(None, [], False, id="only-root-may-know"),
     ],
