@@ -186,6 +186,7 @@ def absent() -> Generator[PyinfraCommand, None, None]:
         link="yes" if removal.link else "no",
         state="yes" if removal.state else "no",
         state_dir=STATE_DIR,
+        file=DAEMON_JSON,
     )
     text = recorded("gvisor.absent: remove", text)
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, removal.paths))

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Removes what this package put on the node. Arguments: the paths to remove. Variables: link (remove the link
-# /usr/local/bin/runsc: yes or no), state (remove our records: yes or no), state_dir.
+# /usr/local/bin/runsc: yes or no), state (remove our records: yes or no), state_dir, file (daemon.json).
 set -eu
-: "${link:?}" "${state:?}" "${state_dir:?}"
+: "${link:?}" "${state:?}" "${state_dir:?}" "${file:?}"
 for path; do
     case "$path" in
         /opt/gvisor/releases/?* | /opt/gvisor/runtimes/?*) rm -rf -- "$path" ;;
@@ -25,5 +25,10 @@ if [ "$state" = yes ]; then
     fi
     exec 9>> "$state_dir/lock"
     flock -w 120 9
+    if [ -e "$state_dir/daemon.json.refused" ]; then # another program has written it
+        mkdir -p "$(dirname "$file")"
+        mv -T --backup=numbered "$state_dir/daemon.json.refused" "$file.refused"
+        echo "kept $file.refused, which another program wrote, and with which dockerd did not run" >&2
+    fi
     rm -rf "$state_dir" /run/pyinfra-gvisor
 fi

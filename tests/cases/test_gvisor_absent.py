@@ -40,7 +40,12 @@ def test_everything_of_ours_goes_in_one_command(prepare: bool) -> None:
 
     paths, variables = sent(nodes["a"])
     assert sorted(paths) == [DIRECTORY, WRAPPER]
-    assert variables == {"link": "yes", "state": "yes", "state_dir": "/var/lib/pyinfra-gvisor"}
+    assert variables == {
+        "link": "yes",
+        "state": "yes",
+        "state_dir": "/var/lib/pyinfra-gvisor",
+        "file": "/etc/docker/daemon.json",
+    }
     assert meta["a"].did_change()
 
 

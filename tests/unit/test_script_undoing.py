@@ -178,6 +178,7 @@ class Gvisor:
         self.link = root / "runsc"
         self.state_dir = root / "state"
         self.runs = root / "runs"
+        self.file = root / "etc" / "daemon.json"
         self.path = toolbox(root / "bin", "rmdir")
         for directory in (self.release("1"), self.release("2"), self.state_dir, self.runs):
             directory.mkdir(parents=True)
@@ -196,7 +197,8 @@ class Gvisor:
 
     def remove(self, *paths: Path | str, link: str = "yes", state: str = "yes") -> tuple[int, str]:
         """The script with these arguments: its exit code, and what it complains of."""
-        text = script("remove_gvisor", link=link, state=state, state_dir=self.state_dir)
+        given = {"link": link, "state": state, "state_dir": str(self.state_dir)}
+        text = script("remove_gvisor", file=str(self.file), **given)
         changes: dict[str, str | Path] = {
             "/opt/gvisor": self.gvisor,
             "/usr/local/bin/runsc": self.link,
@@ -219,6 +221,25 @@ def test_everything_goes_and_no_directory_is_left(ours: Gvisor) -> None:
     for path in (ours.gvisor, ours.state_dir, ours.runs):
         assert not path.exists()
     assert not ours.link.is_symlink()
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["first", "again"])
+def test_a_file_of_others_that_was_put_aside_is_kept_beside_theirs(
+    ours: Gvisor, earlier: bool
+) -> None:
+    (ours.state_dir / "daemon.json.refused").write_text("theirs")
+    kept = ours.file.with_name("daemon.json.refused")
+    if earlier:
+        kept.parent.mkdir()
+        kept.write_text("earlier")
+
+    code, said = ours.remove()
+
+    assert (code, f"kept {kept}" in said) == (0, True)
+    texts = {item.read_text() for item in kept.parent.iterdir()}
+    assert texts == ({"theirs", "earlier"} if earlier else {"theirs"})
+    assert kept.read_text() == "theirs"
+    assert not ours.state_dir.exists()
 
 
 def test_what_is_not_named_stays(ours: Gvisor) -> None:
