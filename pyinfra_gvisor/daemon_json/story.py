@@ -193,7 +193,7 @@ def _unreachable(node: Node) -> list[str]:
 
 def _running(node: Node, wait_s: int) -> list[str]:
     """Return which containers keep running, and for which the restart waits."""
-    staying = [item for item in node.containers if item.name not in node.units.containers]
+    staying = [item for item in node.containers if not node.units.names(item)]
     running = [item.name for item in staying if not item.auto_remove]
     ended = [item.name for item in staying if item.auto_remove]
     lines = [f"containers that keep running: {', '.join(running)}"] if running else []
@@ -212,6 +212,11 @@ def _units(node: Node) -> list[str]:
             f"{unit} ({', '.join(names)})" if names else unit for unit, names in attached.items()
         ]
         lines.append(f"units that end, perhaps with their containers: {', '.join(ended)}")
+    if nameless := node.units.nameless:
+        lines.append(
+            "the change is undone if a container ends with these units, which name none: "
+            f"{', '.join(nameless)}"
+        )
     if alone := node.units.left_alone:
         lines.append(f"units that depend on dockerd, and are not restarted: {', '.join(alone)}")
     return lines

@@ -7,6 +7,9 @@ from collections.abc import Collection, Sequence
 from pydantic import Field
 
 from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.node.containers import Container
+
+SHORT_ID = 12  # characters that docker ps shows: docker/docs, reference/cli/docker/container/ls
 
 
 class Units(Reading):
@@ -33,9 +36,16 @@ class Units(Reading):
         return [name for name in self.dependents if name not in self.attached]
 
     @property
-    def containers(self) -> frozenset[str]:
-        """Return the containers that ``attached`` clients name."""
-        return frozenset(name for names in self.attached.values() for name in names)
+    def nameless(self) -> list[str]:
+        """Return the units whose docker clients name no container."""
+        return [unit for unit, names in self.attached.items() if not names]
+
+    def names(self, container: Container) -> bool:
+        """Return True if an ``attached`` client names it, as in ``is_spared`` of ``dockerd.sh``."""
+        named = [name for names in self.attached.values() for name in names]
+        return container.name in named or any(
+            len(name) >= SHORT_ID and container.id.startswith(name) for name in named
+        )
 
 
 def read_units(lines: Sequence[str]) -> Units:

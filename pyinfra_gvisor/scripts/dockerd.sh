@@ -6,7 +6,7 @@ set -eu
 : "${timeout_s:?}" "${runtimes?}" "${live_restore?}" "${default_runtime?}"
 
 accepted=no refused=no # whether dockerd has accepted or refused a reload
-spared=' ' # containers of units that may end, with a space before and after each: a restart may end these
+spared=' ' # names and ids of containers of units that may end, with a space before and after each: a restart may end these
 
 docker_quick() { timeout 10 docker "$@"; }
 
@@ -100,11 +100,17 @@ running() { # prints "id pid restart-count name" for each running container
 snapshot() {
     running > "$work/all" || return 1
     while read -r container pid restarts name; do
-        if ! is_spared "${name#/}"; then say "$container $pid $restarts $name"; fi
+        if ! is_spared "$container" "${name#/}"; then say "$container $pid $restarts $name"; fi
     done < "$work/all" > "$work/running"
 }
 
-is_spared() { case "$spared" in *" $1 "*) ;; *) return 1 ;; esac }
+is_spared() { # id name: true if a client names it, by name or by at least as much of its id as docker ps shows
+    case "$spared" in *" $2 "*) return 0 ;; esac
+    for named in $spared; do
+        if [ "${#named}" -ge 12 ]; then case "$1" in "$named"*) return 0 ;; esac; fi
+    done
+    return 1
+}
 
 # Fails if systemd would end containers together with dockerd; then reason says which. The plan was refused for the
 # same, but a unit may have come since.
@@ -159,8 +165,8 @@ ephemeral() { # prints the names of running containers that a restart of dockerd
     }
     before=''
     for name in $found; do
-        case "$name" in /*) ;; *) continue ;; esac
-        if ! is_spared "${name#/}"; then printf '%s%s' "$before" "${name#/}" && before=' '; fi
+        case "$name" in /*) ;; *) container=$name && continue ;; esac
+        if ! is_spared "$container" "${name#/}"; then printf '%s%s' "$before" "${name#/}" && before=' '; fi
     done
 }
 

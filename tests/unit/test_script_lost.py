@@ -38,6 +38,30 @@ def test_a_container_is_lost_unless_it_ended_after_dockerd_was_back(
     assert (ran.stdout, ran.stderr) == (lost, "")
 
 
+@pytest.mark.parametrize(
+    ("spared", "watched"),
+    [
+        pytest.param("web", False, id="name"),
+        pytest.param("c0ffee123456", False, id="short-id"),
+        pytest.param("c0ffee1234567", False, id="longer"),
+        pytest.param("c0ffee", True, id="less-than-docker-shows"),
+        pytest.param("c0ffee123456f", True, id="another-id"),
+    ],
+)
+def test_a_container_that_may_end_is_known_by_name_and_by_id(
+    tmp_path: Path, spared: str, watched: bool
+) -> None:
+    path = toolbox(tmp_path / "bin")
+    stub(path, "docker", "case $1 in ps) echo id ;; *) echo c0ffee12345678 42 0 /web ;; esac")
+    given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
+    body = f'say() {{ printf "%s\\n" "$*"; }}\nspared=" {spared} "\nsnapshot'
+
+    ran = run(script("dockerd", timeout_s=5, **given) + body, path=path)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (tmp_path / "running").read_text() == ("c0ffee12345678 42 0 /web\n" if watched else "")
+
+
 # The first list has three containers, of which c3 ends; inspect says of the others what it found.
 LISTS = """
 case $1 in

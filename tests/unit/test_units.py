@@ -21,6 +21,7 @@ RESTART: dict[str, Json] = {"userland-proxy": False}
 ATTACHED = ("attached web.service web", "attached web.service", "attached stack.service")
 SHIM = ["containerd-shim-runc-v2", "-namespace", "moby", "-id", "c0ffee", "-address", "/run/c.sock"]
 RUN = ["docker", "run", "--rm", "--name", "web", "-v", "a:b", "nginx", "start"]
+LOST = "the change is undone if a container ends with these units, which name none"
 SHOWN = "RequiredBy=stack.service\nBoundBy=\nConsistsOf=docker.socket part.service\nKillMode={}"
 
 
@@ -42,11 +43,25 @@ def test_units_that_may_end_are_named_with_their_containers() -> None:
     plan = plan_daemon_json(found, RESTART, restart_units=["web.service", "stack.service"])
 
     lines = plan_lines(plan, found, wait_s=300)
-    assert [line for line in lines if "--rm" not in line][-3:] == [
+    assert [line for line in lines if "--rm" not in line][-4:] == [
         "  containers that keep running: app",
         "  units that end, perhaps with their containers: stack.service, web.service (web)",
+        f"  {LOST}: stack.service",
         "  units that depend on dockerd, and are not restarted: db.service",
     ]
+
+
+@pytest.mark.parametrize(
+    ("length", "running"), [(64, "app"), (12, "app"), (11, "app, web")], ids=["id", "short", "less"]
+)
+def test_a_client_may_name_its_container_by_id(length: int, running: str) -> None:
+    found = beside([])
+    (web,) = (item.id for item in found.containers if item.name == "web")
+    found = beside([f"attached web.service {web[:length]}"])
+
+    plan = plan_daemon_json(found, RESTART, restart_units=["web.service"])
+
+    assert f"  containers that keep running: {running}" in plan_lines(plan, found, wait_s=300)
 
 
 def test_one_unit_that_may_end_does_not_stand_for_another() -> None:
