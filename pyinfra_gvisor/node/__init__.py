@@ -41,8 +41,8 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
-    *("writer", "place", "unaccepted", "preview", "not_executable", "sealed", "sandbox", "beside"),
-    *("foreign_runsc", "foreign_shim", "gvisor_variable", "listens"),
+    *("writer", "place", "unaccepted", "preview", "not_executable", "sealed", "default_sandbox"),
+    *("beside", "foreign_runsc", "foreign_shim", "gvisor_variable", "listens"),
     *NAMES,
 )
 
@@ -337,7 +337,7 @@ def _scripts(lists: dict[str, list[str]]) -> dict[str, Any]:
         "starts": dict(line.split(" ", 1) for line in lists["starts"]),
         "not_executable": tuple(lists["not_executable"]),
         "sealed": tuple(lists["sealed"]),
-        "sandboxes": dict(line.split(" ", 1) for line in lists["sandbox"]),
+        "sandboxes": dict(line.split(" ", 1) for line in lists["default_sandbox"]),
         "foreign_runsc": tuple(lists["foreign_runsc"]),
         "foreign_shims": tuple(lists["foreign_shim"]),
         "gvisor_variables": tuple(lists["gvisor_variable"]),

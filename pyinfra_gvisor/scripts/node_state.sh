@@ -200,7 +200,7 @@ wrapper() { # sum path: prints a wrapper and its exec line; the shell reads it, 
     while IFS= read -r content; do
         case "$content" in
             'mounts='*) printf 'sealed %s\n' "$2" ;; # seal.sh
-            'sandbox='*) printf 'sandbox %s %s\n' "$2" "${content#*=}" ;; # dispatch.sh
+            'sandbox='*) printf 'default_sandbox %s %s\n' "$2" "${content#*=}" ;; # dispatch.sh
             'exec '*) printf 'starts %s %s\n' "$2" "$content" && break ;; # perl follows
             '#!/usr/bin/perl'*) break ;;
         esac

@@ -67,7 +67,7 @@ def node_with(data: dict[str, Any], more: Iterable[str] = ()) -> Node:
         for line in (
             [f"starts {item.path} {text}"] if text.startswith("exec /opt/gvisor/") else [],
             [f"sealed {item.path}"] if text.startswith("mounts=") else [],
-            [f"sandbox {item.path} {text[8:]}"] if text.startswith("sandbox=") else [],
+            [f"default_sandbox {item.path} {text[8:]}"] if text.startswith("sandbox=") else [],
         )
         for line in line
     ]

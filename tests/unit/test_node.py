@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
+import re
 
 import pytest
 
-from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.audit import observed
+from pyinfra_gvisor.node import LISTS, Node, parse_node
 from pyinfra_gvisor.node.docker_info import DockerInfo
 from tests.unit.answers import (
     BOOT_ID,
@@ -295,3 +298,12 @@ def test_a_node_prints_as_json_and_is_read_back() -> None:
     found = node(containers=[Running("app")], daemon_json="{}", releases=["20260928.0"])
 
     assert Node.model_validate(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_no_line_of_a_nodes_state_has_a_name_that_an_audit_reads_for_something_else() -> None:
+    told = inspect.getsource(observed)
+
+    read = set(re.findall(r'_of\(output, "(\w+)"\)', told))
+
+    assert "sandbox" in read
+    assert read & set(LISTS) == {"container"}  # an audit asks Docker for more of it
