@@ -27,6 +27,7 @@ from tests.node.equipped import equipped, free_port_80
 from tests.node.faults import PENDING, wait_for
 from tests.node.running import (
     CURRENT,
+    OFF,
     Fleet,
     Outcome,
     no_leftovers,
@@ -41,8 +42,9 @@ FIRST_RELEASE = 20260906
 ALWAYS = ("--restart=unless-stopped",)
 APPS = {"bare": "runc", "boxed": "runsc"}
 
-FEW: dict[str, Any] = {"gvisor_daemon_json": {"log-driver": "json-file"}}
+FEW: dict[str, Any] = {**OFF, "gvisor_daemon_json": {"log-driver": "json-file"}}
 MANY: dict[str, Any] = {
+    **OFF,
     "gvisor_daemon_json": {"log-driver": "local"},
     "gvisor_egress": {},
     "gvisor_kernel": {},
