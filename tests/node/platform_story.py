@@ -121,9 +121,18 @@ class Team:
     def accept(self, *things: str, **others: Any) -> Ended:
         """Accept images or containers with the command."""
         inventory = self.directory / "nodes.py"
-        nodes, data = self.ground.nodes, {**self.data, **others}
+        nodes = self.ground.nodes
         hosts = [
-            (name, {**nodes[name].host_data(), "_sudo": True, **self.stages[name], **data})
+            (
+                name,
+                {
+                    **nodes[name].host_data(),
+                    "_sudo": True,
+                    **self.data,
+                    **self.stages[name],
+                    **others,
+                },
+            )
             for name in nodes
         ]
         inventory.write_text(f"run = {hosts!r}\n")
