@@ -17,8 +17,8 @@ from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
-from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.operations.changing import recorded
+from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
+from pyinfra_gvisor.operations.changing import by
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.operations.transactions import Patience, carry_out, end_interrupted
 from pyinfra_gvisor.preflight import engine_problem, rights_problem
@@ -59,7 +59,10 @@ def engine(
     tell(f"install Docker, {flavour}")
     forget_node(host)
     text = script(
+        "record_change",
         "install_docker",
+        state_dir=STATE_DIR,
+        by=by(),
         host=host.name,
         flavour=flavour,
         repository=DOCKER_CE,
@@ -67,7 +70,6 @@ def engine(
         codename=node.distribution_codename,
         key_sha256=DOCKER_CE_KEY_SHA256,
     )
-    text = recorded(f"docker.engine: install Docker, {flavour}", text)
     yield StringCommand("sh", "-c", QuoteString(text))
 
 

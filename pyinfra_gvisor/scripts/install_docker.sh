@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs Docker Engine with compose. Variables: host, flavour (debian or docker-ce); for docker-ce also
+# Installs Docker Engine with compose. Comes after record_change.sh. Variables: host, flavour (debian or docker-ce); for docker-ce also
 # repository (base URL), distribution, codename, key_sha256.
 set -eu
 : "${flavour:?}" "${host:?}"
@@ -18,6 +18,8 @@ fetch() { # url file
     fi
 }
 
+record() { record_change "docker.engine: install Docker, $flavour"; } # directly before the first change
+
 add_repository() {
     mkdir -p /etc/apt/keyrings
     trap 'rm -f "$keyring.new"' EXIT
@@ -30,6 +32,7 @@ add_repository() {
         echo "docker.engine: $keyring on $host: sha256 of $repository/$distribution/gpg is ${sum%% *}, expected $key_sha256; nothing was changed" >&2
         exit 1
     fi
+    record
     chmod 0644 "$keyring.new"
     mv "$keyring.new" "$keyring"
     printf 'Types: deb\nURIs: %s/%s\nSuites: %s\nComponents: stable\nSigned-By: %s\n' \
@@ -41,6 +44,7 @@ if [ "$flavour" = docker-ce ]; then
     apt-get -q update
     apt-get -q -y install docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin
 else
+    record
     apt-get -q update
     # Debian 13 has the docker command in a package of its own; Debian 12 and Ubuntu do not
     packages='docker.io'
