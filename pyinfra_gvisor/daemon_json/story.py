@@ -6,6 +6,7 @@ from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.reach import (
     drops_between_bridges,
+    needs_proxy,
     only_by_proxy,
     uses_nftables,
 )
@@ -94,7 +95,8 @@ def _ports(plan: Plan, node: Node) -> list[str]:
         ports = ", ".join(map(str, plan.lost))
         lost = f"clients lose these published ports when docker-proxy ends: {ports}"
         return [*([lost] if ports else []), *_neighbours(node), *_twice(node)]
-    if served := only_by_proxy(node):
+    from_containers = [item for item in needs_proxy(node) if item.containers]
+    if served := [*only_by_proxy(node), *from_containers]:
         ports = ", ".join(map(str, served))
         return [f"published ports that refuse connections for less than a second: {ports}"]
     return []

@@ -123,8 +123,10 @@ def test_nothing_ends_and_nothing_is_lost_at_any_moment(served: Faults, plain: F
     assert processes(node) == before, moments
     assert node.exec("cat", LOST).stdout == "", moments
     assert json.loads(sh(node, f"cat {FILE}"))[KEY] == int(sh(node, f"cat {LAST}"))
-    for where in (plain.node, node):
+    # What the plan names: docker-proxy, which containers of other networks need, ends with dockerd.
+    for where, named in ((plain.node, 0), (node, MOMENTS)):
         answered, failed = (int(number) for number in sh(where, f"cat {TOLD}").split())
-        assert (answered > MOMENTS, failed) == (True, 0), (where.name, answered, failed, moments)
+        told = (where.name, answered, failed, moments)
+        assert (answered > MOMENTS, failed <= named) == (True, True), told
     served.running, served.before = before, live(node)
     served.assert_sound(wanted)

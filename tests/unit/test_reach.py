@@ -301,6 +301,15 @@ def test_another_restart_says_which_ports_are_refused_meanwhile_and_gives_none_u
     assert "given_up=''\n" in script
 
 
+def test_another_restart_says_which_containers_wait_for_docker_proxy() -> None:
+    found = node(reach=(*SHOP, NEXT, JOB), docker=info(ServerVersion="26.1.5"))
+
+    plan = plan_daemon_json(found, {"no-new-privileges": True})
+
+    lines = plan_lines(plan, found, wait_s=300)
+    assert any("less than a second: " in line and "from containers [" in line for line in lines)
+
+
 def test_a_restart_that_is_owed_names_what_it_will_cut_and_gives_none_up_before() -> None:
     found = node(reach=(WEB6, OUTER))
 
