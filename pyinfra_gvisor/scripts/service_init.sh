@@ -39,11 +39,13 @@ service_restart() {
     done
 }
 
-# Closes the locks that this shell holds and resets the signals that it ignores: dockerd would inherit both.
+# Closes the locks that this shell holds, resets the signals that it ignores, and leaves out what is set for our own
+# commands: dockerd would inherit all of it. (PATH stays: init scripts set their own.)
 service_do() { # action for the init script; its exit status is ignored, as what runs afterwards counts
     if [ -e /run/openrc ]; then set -- rc-service docker "$1"; else set -- service docker "$1"; fi
     (
         trap - HUP INT TERM
+        unset DOCKER_HOST DOCKER_CONFIG LC_ALL
         exec timeout "$timeout_s" "$@"
     ) < /dev/null > /dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- || true
 }

@@ -10,9 +10,9 @@ service_reload() {
     [ -n "$service_pid" ] && kill -HUP "$service_pid"
 }
 
-# Keeps arguments, environment and so on in $work: after a failed start there is no process to read them from.
 service_runs() { [ -n "$(service_pid)" ]; }
 
+# Keeps arguments, environment and so on in $work: after a failed start there is no process to read them from.
 service_restart() {
     service_old=$(service_pid)
     if [ "$service_old" = 1 ]; then return 1; fi # dockerd is PID 1 of a container, which would end with it
