@@ -77,11 +77,12 @@ import json
 import os
 import re
 import signal
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 import gevent
-from pyinfra.connectors.ssh import SSHConnector
+from pyinfra import host
 from pyinfra_gvisor.deploys.gvisor import run_node
 
 directory = Path({directory!r})
@@ -95,11 +96,11 @@ def cut_power():
     os.kill({pid}, signal.SIGKILL)
 
 
-def timed(whole, self, *args, **kwargs):
-    hash_ = self.host.executing_op_hash
+def timed(whole, *args, **kwargs):
+    hash_ = host.executing_op_hash
     if hash_ is None:
-        return whole(self, *args, **kwargs)
-    (name,) = self.state.get_op_meta(hash_).names
+        return whole(*args, **kwargs)
+    (name,) = host.state.get_op_meta(hash_).names
     name = re.sub(" [0-9.]+$", "", name.removeprefix("gVisor | "))
     place = len([step for step, _ in seen if step == name])
     seen.append([name, None])
@@ -108,15 +109,14 @@ def timed(whole, self, *args, **kwargs):
         cuts.clear()
     began_s = monotonic()
     try:
-        return whole(self, *args, **kwargs)
+        return whole(*args, **kwargs)
     finally:
         seen[-1][1] = monotonic() - began_s
         (directory / "steps").write_text(json.dumps(seen))
 
 
 for what in ("run_shell_command", "put_file"):
-    whole = getattr(SSHConnector, what)
-    setattr(SSHConnector, what, lambda *args, whole=whole, **kwargs: timed(whole, *args, **kwargs))
+    setattr(host.connector, what, partial(timed, getattr(host.connector, what)))
 run_node()
 """
 
