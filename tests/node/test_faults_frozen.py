@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -81,24 +80,17 @@ def freezing(node: LabNode) -> Iterator[None]:
             node.exec("rm", "-f", MARK)
 
 
-def test_the_others_are_done_after_one_time_limit_and_nobody_is_called_good(
+def test_the_others_are_done_both_are_given_up_in_one_step_and_nobody_is_called_good(
     faulty: dict[str, LabNode], tmp_path: Path
 ) -> None:
     (tmp_path / "fleet.py").write_text(inventory(faulty, tmp_path / "reports"))
     (tmp_path / "look.py").write_text(DEPLOY)
-    run = (str(tmp_path / "fleet.py"), str(tmp_path / "look.py"), "-y")
-    began_s = time.monotonic()
-    alone = pyinfra(*run, *(f"--limit={name}" for name in GOOD))
-    alone_s, began_s = time.monotonic() - began_s, time.monotonic()
 
     with freezing(faulty["lived-in"]):
-        outcome = pyinfra(*run)
-        took_s = time.monotonic() - began_s
+        outcome = pyinfra(str(tmp_path / "fleet.py"), str(tmp_path / "look.py"), "-y")
     faulty["plain"].exec("pkill", "-KILL", "-f", "^sshd(-session)?: debian")
 
-    assert alone.code == 0, alone.text
     assert outcome.code == 1, outcome.text
-    assert took_s < alone_s * 1.5 + TIMEOUT_S + 1
     report = json.loads((tmp_path / "reports" / "fleet.json").read_text())
     bad = {item["host"]: item["error"] for item in report["hosts"] if item["error"]}
     closed = "in the step 'Look around', so the connection was closed"
