@@ -13,11 +13,11 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.output import format_text
 
-from pyinfra_gvisor.errors import Problem, sentence
+from pyinfra_gvisor.base.errors import Problem, sentence
+from pyinfra_gvisor.base.groups import KNOWN, refuse_groups
 from pyinfra_gvisor.facts.asking import why_unread
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
-from pyinfra_gvisor.groups import KNOWN, refuse_groups
 from pyinfra_gvisor.operations.closing import close_with_summary, is_refused, without_place
 from pyinfra_gvisor.operations.reporting import begin, ends_after_plan, missed
 from pyinfra_gvisor.operations.telling import fail_now

@@ -6,12 +6,12 @@ import os
 
 from pyinfra.api import Host
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.groups import COOLIFY
 from pyinfra_gvisor.coolify.refusals import refusals
 from pyinfra_gvisor.deploys.checks import fail, host_settings, known, misplaced
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import read_once
-from pyinfra_gvisor.groups import COOLIFY
 from pyinfra_gvisor.operations.closing import close_with_summary
 from pyinfra_gvisor.settings import Settings
 

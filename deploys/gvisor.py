@@ -16,10 +16,10 @@ from pyinfra_gvisor.deploys.parts import have_parts
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.operations import docker, gvisor, upgrade
 from pyinfra_gvisor.preflight import accepted_risks
+from pyinfra_gvisor.preflight.steps import needs_collection, needs_engine, needs_trial
+from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
 from pyinfra_gvisor.proof.conditions import no_new_privileges
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.steps import needs_collection, needs_engine, needs_trial
-from pyinfra_gvisor.wanted import wanted_daemon_json
 
 
 @deploy("gVisor")

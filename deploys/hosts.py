@@ -27,11 +27,11 @@ from pyinfra.api.state import BaseStateCallback
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.context import ctx_state
 
+from pyinfra_gvisor.base.errors import Problem, sentence
+from pyinfra_gvisor.base.spelling import did_you_mean, near
 from pyinfra_gvisor.drift.record import RECORD_PATH
-from pyinfra_gvisor.errors import Problem, sentence
 from pyinfra_gvisor.operations.closing import close_state
 from pyinfra_gvisor.preflight.names import refuse_same_names
-from pyinfra_gvisor.spelling import did_you_mean, near
 
 _MAKE = Inventory.make_hosts_and_groups
 

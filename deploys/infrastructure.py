@@ -13,7 +13,11 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import deploy
 
-from pyinfra_gvisor.accepting.found import (
+from pyinfra_gvisor.deploys.checks import fail, known, origin
+from pyinfra_gvisor.dispatch.proposals import proposals
+from pyinfra_gvisor.facts.asking import get
+from pyinfra_gvisor.facts.images import Images
+from pyinfra_gvisor.platforms.discovered import (
     FOUND_DIR,
     WANTED,
     HostFound,
@@ -22,10 +26,6 @@ from pyinfra_gvisor.accepting.found import (
     unused,
     write_found,
 )
-from pyinfra_gvisor.deploys.checks import fail, known, origin
-from pyinfra_gvisor.dispatch.proposals import proposals
-from pyinfra_gvisor.facts.asking import get
-from pyinfra_gvisor.facts.images import Images
 
 _KEY = "gvisor_infrastructure"
 

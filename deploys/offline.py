@@ -17,9 +17,9 @@ from pyinfra.context import ctx_state
 from pyinfra_cli.exceptions import CliError, UnexpectedExternalError
 from pyinfra_cli.inventory import make_inventory
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.deploys.checks import operator_files, origin, settings_or_reasons
 from pyinfra_gvisor.deploys.hosts import require_names
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.preflight import settings_refusals
 
 _MOST_HOSTS = 3  # named after a problem; of the others it says how many they are

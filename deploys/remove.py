@@ -10,11 +10,11 @@ Remove everything that this package installed, and restore the original daemon.j
 from pyinfra import host
 from pyinfra.api import deploy
 
+from pyinfra_gvisor.base.groups import COOLIFY
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.deploys.coolify import take_back
 from pyinfra_gvisor.deploys.parts import remove_parts
 from pyinfra_gvisor.deploys.undoing import checked_removal
-from pyinfra_gvisor.groups import COOLIFY
 from pyinfra_gvisor.operations import docker, gvisor
 
 

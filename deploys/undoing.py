@@ -8,11 +8,11 @@ from functools import partial
 
 from pyinfra.api import Host
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.generations import Generation, choose, plan_generation
 from pyinfra_gvisor.daemon_json.plan import plan_around_users
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.deploys.checks import fail, host_settings, known
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
@@ -25,11 +25,11 @@ from pyinfra_gvisor.parts.keeper.runtimes import Restored
 from pyinfra_gvisor.parts.keeper.state import KeeperState
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.preflight.absence import absence_problems
-from pyinfra_gvisor.removal import refuse_removal
+from pyinfra_gvisor.preflight.removal import refuse_removal
+from pyinfra_gvisor.preflight.wanted import without_us
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.wanted import without_us
 
 
 @dataclass(frozen=True)

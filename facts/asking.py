@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, Host, QuoteString, StringCommand
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.facts.deadline import given_up, limit
 
 # pyinfra fails a host whose output is not UTF-8. Names of processes, files and interfaces may have

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from pyinfra_gvisor.changes import Change, parse_changes
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.facts.asking import asked
 from pyinfra_gvisor.node import STATE_DIR
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.node.changes import Change, parse_changes
 
 _END = "end of changes"
 
@@ -24,7 +24,7 @@ class Changes(FactBase[tuple[Change, ...] | None]):
 
     def command(self) -> StringCommand:
         """Return one shell command, which prints a line for each change."""
-        return asked(script("changes", state_dir=STATE_DIR))
+        return asked(script("node/changes", state_dir=STATE_DIR))
 
     def process(self, output: list[str]) -> tuple[Change, ...]:
         """Parse the output. Raises ``FactProcessError`` if it is incomplete."""

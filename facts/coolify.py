@@ -5,10 +5,10 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.coolify.control_host import STATE_SCRIPTS, ControlHost, parse_control_host
 from pyinfra_gvisor.coolify.files import COMPOSE, REDEPLOYS, TIMER, patcher_text, paths
 from pyinfra_gvisor.facts.asking import asked
-from pyinfra_gvisor.scripts import encoded, script
 
 
 class CoolifyState(FactBase[ControlHost | None]):

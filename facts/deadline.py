@@ -23,7 +23,7 @@ from pyinfra.api.output import format_text
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.settings import host_timeout_s
 
 FIRST_TOLD_S: Final = 10.0

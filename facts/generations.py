@@ -5,9 +5,9 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.generations import Generation, parse_generations
 from pyinfra_gvisor.facts.asking import asked
-from pyinfra_gvisor.scripts import script
 
 
 class Generations(FactBase[tuple[Generation, ...] | None]):
@@ -21,7 +21,7 @@ class Generations(FactBase[tuple[Generation, ...] | None]):
 
     def command(self) -> StringCommand:
         """Return one shell command, which prints a line for each file."""
-        return asked(script("generations"))
+        return asked(script("daemon_json/generations"))
 
     def process(self, output: list[str]) -> tuple[Generation, ...]:
         """Parse the output. Raises ``FactProcessError`` if it is malformed."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from pyinfra_gvisor.base.scripts import SOCKET
 from pyinfra_gvisor.dispatch.pulled import Pulled, parse_pulled, pulled_script
 from pyinfra_gvisor.facts.asking import asked
-from pyinfra_gvisor.scripts import SOCKET
 
 
 class Images(FactBase[Pulled | None]):

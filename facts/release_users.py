@@ -5,9 +5,9 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.facts.asking import asked
-from pyinfra_gvisor.scripts import script
-from pyinfra_gvisor.upgrade.collection import END, parse_release_users
+from pyinfra_gvisor.preflight.collection import END, parse_release_users
 
 
 class ReleaseUsers(FactBase[tuple[str, ...] | None]):
@@ -21,7 +21,7 @@ class ReleaseUsers(FactBase[tuple[str, ...] | None]):
 
     def command(self) -> StringCommand:
         """Return one shell command."""
-        text = script("release_users") + f"release_users\necho '{END}'\n"
+        text = script("releases/users") + f"release_users\necho '{END}'\n"
         return asked(text)
 
     def process(self, output: list[str]) -> tuple[str, ...]:

@@ -6,11 +6,11 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.host import Host
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.runtime_users import END, Ask, RuntimeUser, parse_runtime_users
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.asking import asked
 from pyinfra_gvisor.facts.node import read_once
-from pyinfra_gvisor.scripts import script
 
 
 class RuntimeUsers(FactBase[tuple[RuntimeUser, ...] | None]):
@@ -24,7 +24,7 @@ class RuntimeUsers(FactBase[tuple[RuntimeUser, ...] | None]):
 
     def command(self) -> StringCommand:
         """Return one shell command, which asks Docker about each container."""
-        return asked(script("runtime_users") + f"runtime_users && echo '{END}'\n")
+        return asked(script("daemon_json/runtime_users") + f"runtime_users && echo '{END}'\n")
 
     def process(self, output: list[str]) -> tuple[RuntimeUser, ...]:
         """Parse the output. Raises ``FactProcessError`` if it is malformed."""

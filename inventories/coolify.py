@@ -17,8 +17,8 @@ _sys.path.append(str(_Path(__file__).resolve().parent.parent))  # from any direc
 
 from pyinfra.api.exceptions import PyinfraError as _PyinfraError
 
+from pyinfra_gvisor.base.errors import Problem as _Problem
 from pyinfra_gvisor.coolify import servers as _servers
-from pyinfra_gvisor.errors import Problem as _Problem
 
 try:
     _groups = _servers.groups(_os.environ)

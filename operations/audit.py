@@ -12,14 +12,15 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.observed import Observed
 from pyinfra_gvisor.audit.rules import Audited
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.groups import BUILD, COOLIFY
+from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.declared_apps import APP_LABELS
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.asking import get
 from pyinfra_gvisor.facts.audit import AuditState
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import read_once
-from pyinfra_gvisor.groups import BUILD, COOLIFY
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.closing import is_not_compliant, only_looks
 from pyinfra_gvisor.operations.declared import declared_apps
@@ -33,7 +34,6 @@ from pyinfra_gvisor.preflight import rights_problem, textfile_problem
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.report.terminal import host_lines
 from pyinfra_gvisor.report.textfile import textfile
-from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.settings import Settings
 
 _NOTES = ("waived ", "last change ")  # lines that never make a host fail
@@ -135,7 +135,9 @@ def _fail(state: State, host: Host) -> bool:
 def _write_textfile(
     host: Host, report: HostReport, directory: str, arguments: dict[str, Any]
 ) -> bool:
-    text = script("write_textfile", textfile_dir=directory, content_b64=encoded(textfile(report)))
+    text = script(
+        "base/write_textfile", textfile_dir=directory, content_b64=encoded(textfile(report))
+    )
     ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
     for line in () if ok else output.stderr_lines[-3:]:
         host.log(f"audit.findings: {directory} on {host.name}: {line}", logger.error)

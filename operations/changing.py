@@ -6,9 +6,9 @@ import shlex
 
 from pyinfra import host
 
-from pyinfra_gvisor.changes import author, members, settings_digest
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.node import STATE_DIR
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.node.changes import author, members, settings_digest
 from pyinfra_gvisor.settings import load_settings
 
 _DIGEST = "pyinfra_gvisor.settings_digest"
@@ -30,5 +30,5 @@ def recorded(what: str, text: str) -> str:
     + what: the operation, and what it does
     + text: the script that makes the change
     """
-    recording = script("record_change", state_dir=STATE_DIR, by=by())
+    recording = script("node/record_change", state_dir=STATE_DIR, by=by())
     return f"{recording}record_change {shlex.quote(what)}\n{text}"

@@ -8,6 +8,8 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.coolify.files import (
     COMPOSE,
     CONTAINER,
@@ -18,12 +20,10 @@ from pyinfra_gvisor.coolify.files import (
     patcher_text,
 )
 from pyinfra_gvisor.coolify.plan import PersistencePlan, plan_option, plan_persistence
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import forget_node, read_once
 from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.operations.telling import refusal, tell
-from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.settings import Settings
 
 
@@ -58,8 +58,8 @@ def runtime_option(
         return
     forget_node(host)
     text = script(
-        "coolify_container",
-        "coolify_option",
+        "coolify/container",
+        "coolify/option",
         host=host.name,
         verb=plan.action,
         wait_s=wait_s,
@@ -102,7 +102,7 @@ def _command(plan: PersistencePlan, compose_sum: str) -> StringCommand:
     changed = plan.compose_after != plan.compose_before
     return sent(
         "coolify.persistence",
-        "coolify_compose",
+        "coolify/compose",
         f"coolify_{plan.action}",
         files=plan.files,
         unit=NAME,

@@ -8,14 +8,14 @@ from typing import Any
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.apps import Choice
 from pyinfra_gvisor.coolify.files import REDEPLOYS
 from pyinfra_gvisor.coolify.token import read_token
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps, read_apps
-from pyinfra_gvisor.scripts import encoded, script
 from pyinfra_gvisor.settings import Settings
 
 _MEMORY = "pyinfra_gvisor.coolify"
@@ -77,7 +77,9 @@ def _keep_redeploys(host: Host, uuids: frozenset[str], arguments: dict[str, Any]
     """Record on the control host which apps are still to be redeployed."""
     directory, _, record = REDEPLOYS.rpartition("/")
     content = "".join(f"{uuid}\n" for uuid in sorted(uuids))
-    text = script("write_record", state_dir=directory, record=record, content_b64=encoded(content))
+    text = script(
+        "base/write_record", state_dir=directory, record=record, content_b64=encoded(content)
+    )
     ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
     if not ok:
         said = output.stderr_lines[-1] if output.stderr_lines else None

@@ -10,10 +10,11 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.generations import choose, plan_generation, undone
 from pyinfra_gvisor.daemon_json.plan import Plan, Restart, plan_around_users, plan_daemon_json
-from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
@@ -22,7 +23,6 @@ from pyinfra_gvisor.operations.changing import by
 from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.operations.transactions import Patience, carry_out, end_interrupted
 from pyinfra_gvisor.preflight import engine_problem, rights_problem
-from pyinfra_gvisor.scripts import script
 
 # https://docs.docker.com/engine/install/debian/ and /ubuntu/: both have the same key. More than ten
 # unrelated public repositories have the same sha256.
@@ -59,8 +59,8 @@ def engine(
     tell(f"install Docker, {flavour}")
     forget_node(host)
     text = script(
-        "record_change",
-        "install_docker",
+        "node/record_change",
+        "node/install_docker",
         state_dir=STATE_DIR,
         by=by(),
         host=host.name,

@@ -8,19 +8,19 @@ from pyinfra import state
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.reach import proxied
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.probation import OPERATION, try_rules
 from pyinfra_gvisor.operations.sending import sent
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import RULES
 from pyinfra_gvisor.parts.egress.part import keeps_proxy
 from pyinfra_gvisor.parts.egress.plan import plan_egress
 from pyinfra_gvisor.parts.egress.settings import Egress, EgressSettings
 from pyinfra_gvisor.parts.egress.state import EgressState
-from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.preflight import engine_problem
 from pyinfra_gvisor.settings import Settings
 
@@ -75,7 +75,7 @@ def rules(
 
     def command(planned: PartPlan) -> PyinfraCommand:
         if wanted is None:
-            return sent(OPERATION, "egress_remove", change="remove")
+            return sent(OPERATION, "parts/egress/remove", change="remove")
         return try_rules(planned, confirm_s=wanted.confirm_s)
 
     yield from bring(OPERATION, RULES, plan, command, settled="the firewall is as declared")

@@ -13,7 +13,8 @@ from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.output import format_text
 
-from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.facts.deadline import given_up
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
@@ -28,7 +29,6 @@ from pyinfra_gvisor.proof.table import counts, failed_rows, remedies, table
 from pyinfra_gvisor.proof.unmade import record_of_try, start_failures, why_unmade
 from pyinfra_gvisor.proof.verdict import Verdict, fingerprint, judge, outcomes, unproven
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.scripts import encoded, script
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _now() -> str:
 def _write_down(host: Host, name: str, record: dict[str, Any], arguments: dict[str, Any]) -> bool:
     content = encoded(json.dumps(record) + "\n")
     file = f"{name}.json"
-    text = script("write_record", state_dir=STATE_DIR, record=file, content_b64=content)
+    text = script("base/write_record", state_dir=STATE_DIR, record=file, content_b64=content)
     ok, output = host.run_shell_command(StringCommand("sh", "-c", QuoteString(text)), **arguments)
     forget_node(host)
     for line in () if ok else output.stderr_lines[-3:]:

@@ -8,9 +8,10 @@ from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.daemon_json.records import newer
 from pyinfra_gvisor.dispatch.policy import Dispatch
-from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
@@ -19,17 +20,16 @@ from pyinfra_gvisor.operations.changing import recorded
 from pyinfra_gvisor.operations.closing import is_proven, only_looks
 from pyinfra_gvisor.operations.installing import install
 from pyinfra_gvisor.operations.telling import refusal, tell, tell_detail
+from pyinfra_gvisor.preflight.removal import LINK, plan_removal
+from pyinfra_gvisor.preflight.wanted import without_us
 from pyinfra_gvisor.proof.part import Declared
 from pyinfra_gvisor.proof.verdict import fingerprint, holds, is_due
 from pyinfra_gvisor.releases.local import planned
 from pyinfra_gvisor.releases.pins import is_there, unpinned
 from pyinfra_gvisor.releases.sources import Archive, Fetch
-from pyinfra_gvisor.removal import LINK, plan_removal
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, missing, too_old, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
-from pyinfra_gvisor.scripts import encoded, script
-from pyinfra_gvisor.wanted import without_us
 
 
 @operation()
@@ -108,7 +108,7 @@ def runtimes(
         tell_detail(f"write {item.path}")
     _tell_places(node)
     forget_node(host)
-    text = script("install_wrappers", host=host.name, release=version)
+    text = script("runtimes/install_wrappers", host=host.name, release=version)
     text = recorded(f"gvisor.runtimes: write wrappers of {version}", text)
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *_arguments(lacking))
 
@@ -148,7 +148,7 @@ def link(version: str) -> Generator[PyinfraCommand, None, None]:
         return
     tell_detail(f"point {LINK} at {target}")
     forget_node(host)
-    yield StringCommand("sh", "-c", QuoteString(script("link_runsc", target=target)))
+    yield StringCommand("sh", "-c", QuoteString(script("releases/link_runsc", target=target)))
 
 
 @operation()
@@ -182,7 +182,7 @@ def absent() -> Generator[PyinfraCommand, None, None]:
         tell(f"keep {path}, it is in use")
     forget_node(host)
     text = script(
-        "remove_gvisor",
+        "releases/remove",
         link="yes" if removal.link else "no",
         state="yes" if removal.state else "no",
         state_dir=STATE_DIR,

@@ -14,19 +14,26 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.output import format_text
 from pyinfra.connectors.ssh import SSHException
 
-from pyinfra_gvisor.columns import is_terminal
-from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.base.columns import is_terminal
+from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.facts import deadline
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.changing import recorded
 from pyinfra_gvisor.operations.closing import because
 from pyinfra_gvisor.releases.sources import Fetch, ReleaseFile, shown_url
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
-from pyinfra_gvisor.scripts import script
 
 SHOWN_EVERY_S = 5.0  # between two lines about an upload: in between pyinfra shows its spinner
 
-_PARTS = ("holder", "fetch", "fetch_packages", "unpack", "manifest", "install_release")
+_PARTS = (
+    "base/holder",
+    "releases/fetch",
+    "base/fetch_packages",
+    "releases/unpack",
+    "releases/manifest",
+    "releases/install",
+)
 
 
 def install(

@@ -10,11 +10,11 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
+from pyinfra_gvisor.part_api.plan import PartPlan
+from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.keeper.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.keeper.plan import plan_keeper
 from pyinfra_gvisor.parts.keeper.runtimes import Restored
-from pyinfra_gvisor.parts.plan import PartPlan
-from pyinfra_gvisor.parts.timed import timer_variables
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "keeper.keeper"
@@ -52,9 +52,11 @@ def keeper(
 
     def command(plan: PartPlan) -> PyinfraCommand:
         if plan.action == "remove":
-            return sent(OPERATION, "timer_stop", "timer_remove", change="remove", **_TIMER)
+            return sent(
+                OPERATION, "part_api/timer_stop", "part_api/timer_remove", change="remove", **_TIMER
+            )
         given: dict[str, Any] = {**_TIMER, **plan.settings}
-        names = ("timer_stop", "timer_install")
+        names = ("part_api/timer_stop", "part_api/timer_install")
         return sent(OPERATION, *names, change="apply", files=plan.files, **given)
 
     yield from bring(

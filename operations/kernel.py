@@ -9,11 +9,11 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.kernel.files import SYSCTL_FILE
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
 from pyinfra_gvisor.parts.kernel.settings import Kernel, KernelSettings
 from pyinfra_gvisor.parts.kernel.state import KernelSurface
-from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.settings import Settings
 
 
@@ -43,7 +43,7 @@ def surface(wanted: Kernel | None) -> Generator[PyinfraCommand, None, None]:
     def command(plan: PartPlan) -> PyinfraCommand:
         return sent(
             "kernel.surface",
-            "kernel_apply",
+            "parts/kernel/apply",
             change="apply" if wanted else "remove",
             files=plan.files,
             settings="\n".join(f"{key} {value}" for key, value in plan.settings.items()),

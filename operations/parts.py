@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator
 from pyinfra import host, logger
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.telling import refusal, tell, tell_diff
-from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.part_api.plan import PartPlan
 
 
 def bring(

@@ -11,7 +11,7 @@ from pyinfra import logger
 from pyinfra.api import Host
 from pyinfra.api.output import format_text
 
-from pyinfra_gvisor.columns import INDENT, continued, left_of, plain, terminal_columns, width
+from pyinfra_gvisor.base.columns import INDENT, continued, left_of, plain, terminal_columns, width
 
 # Of what stands before a message: pyinfra's indentation, the host's name, our own indentation.
 _BEFORE = re.compile(r" *(?:\[[^\]]*\] +)?")

@@ -11,14 +11,14 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.output import format_text
 from pyinfra.connectors.base import BaseConnector
 
+from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.facts.deadline import limit_connector
-from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.operations.closing import because
 from pyinfra_gvisor.operations.sending import sent
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import CANDIDATE, RULES
-from pyinfra_gvisor.parts.plan import PartPlan
-from pyinfra_gvisor.scripts import script
 
 OPERATION = "egress.rules"
 
@@ -36,7 +36,7 @@ def _try_rules(
     candidate = NodeFile(CANDIDATE, rules.mode, rules.text)
     loading = sent(
         OPERATION,
-        "egress_try",
+        "parts/egress/try",
         change="apply",
         files=[candidate, *needed],
         confirm_s=confirm_s,
@@ -54,7 +54,7 @@ def _try_rules(
         )
         return False
     beside = [item for item in plan.files if item.path != RULES]
-    confirming = sent(OPERATION, "egress_confirm", files=beside)
+    confirming = sent(OPERATION, "parts/egress/confirm", files=beside)
     confirmed = _said(host, *_run(fresh, confirming, arguments))
     fresh.disconnect()
     if not confirmed:
@@ -64,7 +64,7 @@ def _try_rules(
 
 def _take_back(host: Host, why: str, confirm_s: int, arguments: dict[str, Any]) -> None:
     """Roll back over the existing SSH connection if it is alive; otherwise the node does it."""
-    text = script("egress_undo")
+    text = script("parts/egress/undo")
     ok, _ = _run(host, StringCommand("sh", "-c", QuoteString(text)), arguments)
     left = f"the node rolls back rules that are not confirmed within {confirm_s} s"
     how = "the previous rules are active again" if ok else left

@@ -6,10 +6,10 @@ from pyinfra import logger
 from pyinfra.api import Host
 
 from pyinfra_gvisor.audit.rules import Audited
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.compatibility.files import write_record
 from pyinfra_gvisor.compatibility.record import Timings
 from pyinfra_gvisor.compatibility.seen import record_of
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import operations_run
 from pyinfra_gvisor.operations.reporting import directory_of, run_took_s
 from pyinfra_gvisor.report.document import HostReport

@@ -16,8 +16,8 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
 
-from pyinfra_gvisor.columns import INDENT, left_of
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.columns import INDENT, left_of
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.facts.deadline import given_up, hurried
 from pyinfra_gvisor.operations.printing import severity_coloured
 from pyinfra_gvisor.policy.findings import Finding, Severity

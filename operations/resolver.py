@@ -14,13 +14,13 @@ from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
-from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.resolver.files import NAME
 from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
 from pyinfra_gvisor.parts.resolver.state import ResolverState
+from pyinfra_gvisor.preflight.wanted import planned, without_us
 from pyinfra_gvisor.runtimes.wrappers import ADDRESS, ADDRESS6
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.wanted import planned, without_us
 
 OPERATION = "resolver.resolver"
 
@@ -72,13 +72,13 @@ def resolver(
 
     def command(planned: PartPlan) -> PyinfraCommand:
         if planned.action == "remove":
-            names = ("resolver_metrics", "resolver_remove")
+            names = ("parts/resolver/metrics", "parts/resolver/remove")
             addresses: dict[str, Any] = {"resolver": ADDRESS, "resolver6": ADDRESS6}
             return sent(OPERATION, *names, change="remove", **addresses)
         return sent(
             OPERATION,
-            "resolver_metrics",
-            "resolver_install",
+            "parts/resolver/metrics",
+            "parts/resolver/install",
             change="apply",
             files=planned.files,
             textfile_dir=textfile_dir or "",

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
-from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.operations.changing import recorded
-from pyinfra_gvisor.scripts import script
 
 
 def sent(
@@ -28,7 +28,7 @@ def sent(
     + files: the files to write
     + variables: the variables of the scripts
     """
-    first = ("put_files", "keeper_waits")
+    first = ("base/put_files", "parts/keeper/waits")
     text = script(*first, *names, operation=operation, host=host.name, **variables)
     text = recorded(f"{operation}: {change}", text) if change else text
     words = [word for item in files for word in item.words]

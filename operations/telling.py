@@ -10,7 +10,7 @@ from pyinfra.api import FunctionCommand, Host, State
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.output import format_text
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.facts.asking import why_unread
 from pyinfra_gvisor.operations.closing import is_refused
 from pyinfra_gvisor.operations.reporting import ends_after_plan

@@ -9,6 +9,9 @@ from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.redaction import shown_json
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.records import mending
 from pyinfra_gvisor.daemon_json.story import (
@@ -21,14 +24,11 @@ from pyinfra_gvisor.daemon_json.story import (
     unapplied_lines,
 )
 from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transaction
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.operations.changing import by
 from pyinfra_gvisor.operations.closing import is_restart_pending
 from pyinfra_gvisor.operations.telling import shows_details, tell, tell_detail, tell_diff
-from pyinfra_gvisor.redaction import shown_json
-from pyinfra_gvisor.scripts import script
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _mend_records(node: Node) -> Generator[PyinfraCommand, None, None]:
     tell(f"{found.why} from {found.source}")
     forget_node(host)
     text = script(
-        "copy_record", state_dir=STATE_DIR, source_file=found.source, target_file=found.target
+        "base/copy_record", state_dir=STATE_DIR, source_file=found.source, target_file=found.target
     )
     yield StringCommand("sh", "-c", QuoteString(text))
 

@@ -10,19 +10,19 @@ from pyinfra import host, state
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.plan import Plan, Restart
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node, read_once
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.operations.changing import recorded
 from pyinfra_gvisor.operations.telling import refusal, tell, tell_detail
 from pyinfra_gvisor.operations.transactions import Patience, carry_out
+from pyinfra_gvisor.preflight.canary import canaries, plan_canaries
+from pyinfra_gvisor.preflight.collection import old_releases, on_other_releases, plan_collection
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
-from pyinfra_gvisor.scripts import script
-from pyinfra_gvisor.upgrade.canary import canaries, plan_canaries
-from pyinfra_gvisor.upgrade.collection import old_releases, on_other_releases, plan_collection
 
 if TYPE_CHECKING:
     from pyinfra_gvisor.operations.evidence import Claim
@@ -146,7 +146,7 @@ def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None
         (tell if is_release else tell_detail)(f"remove {path}, which nothing needs")
     forget_node(host)
     text = recorded(
-        "upgrade.collection: remove releases", script("release_users", "collect_releases")
+        "upgrade.collection: remove releases", script("releases/users", "releases/collect")
     )
     yield StringCommand("sh", "-c", QuoteString(text), "sh", *map(QuoteString, found.going))
 

@@ -12,8 +12,8 @@ from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations.parts import bring
 from pyinfra_gvisor.operations.sending import sent
-from pyinfra_gvisor.parts.plan import PartPlan
-from pyinfra_gvisor.parts.timed import timer_variables
+from pyinfra_gvisor.part_api.plan import PartPlan
+from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
@@ -79,7 +79,9 @@ def watch(
 
 def _command(plan: PartPlan) -> PyinfraCommand:
     if plan.action == "remove":
-        return sent(OPERATION, "timer_stop", "timer_remove", change="remove", **_TIMER)
+        return sent(
+            OPERATION, "part_api/timer_stop", "part_api/timer_remove", change="remove", **_TIMER
+        )
     given: dict[str, Any] = {**_TIMER, **plan.settings}
-    names = ("timer_stop", "timer_install")
+    names = ("part_api/timer_stop", "part_api/timer_install")
     return sent(OPERATION, *names, change="apply", files=plan.files, **given)

@@ -21,16 +21,17 @@ from pydantic import (
     model_validator,
 )
 
+from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.base.models import Strict
+from pyinfra_gvisor.base.redaction import shown
+from pyinfra_gvisor.base.spelling import near
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.preview import Preview, preview
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.settings import DispatchSettings
-from pyinfra_gvisor.errors import Problem, cut
-from pyinfra_gvisor.models import Strict
-from pyinfra_gvisor.parts import members
+from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.policy.settings import AuditSettings
-from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
 from pyinfra_gvisor.releases.sources import Archive, check_source
@@ -41,7 +42,6 @@ from pyinfra_gvisor.runtimes.profiles import (
     Runtime,
     check_runtime_name,
 )
-from pyinfra_gvisor.spelling import near
 
 PREFIX = "gvisor_"
 HOST_TIMEOUT_S = 1800  # longest known step: 6 minutes, a whole proof on an emulated machine

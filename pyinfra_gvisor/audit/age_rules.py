@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
-from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.known import (

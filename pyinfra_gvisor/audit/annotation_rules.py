@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
-from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.runtimes.dangers import dangers
 
 FLAG = "dev.gvisor.flag."  # runsc/specutils: such an annotation sets a flag of runsc
-OBEYED = ("dev.gvisor", "io.kubernetes.cri")  # as scripts/docker_state.pl chooses
+OBEYED = ("dev.gvisor", "io.kubernetes.cri")  # as node/docker_state.pl chooses
 
 
 @dataclass(frozen=True)

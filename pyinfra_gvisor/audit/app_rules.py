@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, Seen
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.declared_apps import APP_ID, PULL_REQUEST_ID, DeclaredApp
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.policy.findings import Severity
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
-from pyinfra_gvisor.errors import cut
-from pyinfra_gvisor.groups import BUILD
+from pyinfra_gvisor.base.errors import cut
+from pyinfra_gvisor.base.groups import BUILD
 from pyinfra_gvisor.policy.findings import Severity
 
 SUBJECT = "image builds"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.releases import known_escapes
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
-from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
 

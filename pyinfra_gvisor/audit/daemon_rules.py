@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, JsonText
 from pyinfra_gvisor.daemon_json.in_force import known, read_keys
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import same
 from pyinfra_gvisor.daemon_json.plan import Plan, current_text
 from pyinfra_gvisor.daemon_json.records import UnusableRecord, harmless_faults
 from pyinfra_gvisor.daemon_json.reload import NO_PATH_REMEDY, unloadable
-from pyinfra_gvisor.daemon_json.text import Json, JsonText
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, Seen
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.dispatch.shapes import SHAPES
-from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 from pyinfra_gvisor.runtimes.unjudged import REMOVE, RULE, unjudged

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.audit.observed import Device, DeviceRequest
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
-from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
 

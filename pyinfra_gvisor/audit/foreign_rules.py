@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.observed import Engine
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
-from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
 FEW = 3  # containers of an engine to name: a Kubernetes node has hundreds

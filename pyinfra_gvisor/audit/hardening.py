@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 from pyinfra_gvisor.audit.listening import hosts
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.base.errors import cut
+from pyinfra_gvisor.base.json_text import Json
+from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.daemon_json.in_force import value_in_force
 from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, needs_proxy
-from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR
 
 OURS = ("/opt/gvisor", RELEASES_DIR, RUNTIMES_DIR, STATE_DIR)

@@ -23,7 +23,7 @@ from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, look
 from pyinfra_gvisor.audit.runtime_rules import RUNTIME_RULES
 from pyinfra_gvisor.audit.security_rules import SECURITY_RULES
-from pyinfra_gvisor.parts import members
+from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.proof.unmade import tried_since

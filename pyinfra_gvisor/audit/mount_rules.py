@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pyinfra_gvisor.audit.listening import sockets
 from pyinfra_gvisor.audit.observed import Mounted
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
-from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.policy.guarded import GUARDED, Guarded, Kind, elsewhere, given_away, is_below
 from pyinfra_gvisor.sandbox.verdict import GVISOR_DIR

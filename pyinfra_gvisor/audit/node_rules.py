@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.releases import known_escapes
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
-from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.base.errors import cut
+from pyinfra_gvisor.base.scripts import SOCKET
 from pyinfra_gvisor.node import STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.preflight import MIN_KERNEL
@@ -15,7 +16,6 @@ from pyinfra_gvisor.releases.pins import contradicts, unpinned
 from pyinfra_gvisor.runtimes.dangers import dangers, told
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, flags_of, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, is_as_written, release_of
-from pyinfra_gvisor.scripts import SOCKET
 
 PROOF = f"{STATE_DIR}/proof.json"
 OLDEST_DOCKER = (20, 10)  # the oldest Docker that was tested

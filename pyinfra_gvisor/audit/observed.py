@@ -9,15 +9,15 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny, field_validator
 
+from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser, read_user
-from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.node.containers import Container
-from pyinfra_gvisor.parts import members
-from pyinfra_gvisor.parts.state import R, one
+from pyinfra_gvisor.part_api.members import members
+from pyinfra_gvisor.part_api.state import R, one
 from pyinfra_gvisor.policy.guarded import GUARDED
 
-ASKING = ("dispatch/places.pl", "scripts/audit_given.pl")
+ASKING = ("dispatch/places.pl", "audit/given.pl")
 LEAK_AGE_S = 60  # a younger sandbox may belong to a container being created or removed
 
 
@@ -220,7 +220,7 @@ def audit_script(
     told = members("observed", "read")
     return state_script(
         *(f"parts/{name}/observed" for name in told),
-        "audit_state",
+        "audit/state",
         asking=ASKING,
         textfile_dir=textfile_dir,
         preview=preview,

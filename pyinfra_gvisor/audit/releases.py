@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.known import escapes_in
 

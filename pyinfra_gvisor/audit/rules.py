@@ -10,20 +10,20 @@ from typing import Generic, TypeVar
 
 from pyinfra_gvisor.audit.observed import Given, Observed
 from pyinfra_gvisor.audit.upgrading import upgrading_from
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApps
 from pyinfra_gvisor.daemon_json.plan import Plan
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.containers import Container
 from pyinfra_gvisor.node.places import Place
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.policy.selectors import exempted, must_be_sandboxed
+from pyinfra_gvisor.preflight.wanted import planned
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.sandbox.verdict import asks_for_runc
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.wanted import planned
 
 S = TypeVar("S")
 

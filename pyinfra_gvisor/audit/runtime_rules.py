@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.daemon_json.leaving import is_builtin
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
-from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
 

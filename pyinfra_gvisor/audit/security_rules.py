@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pyinfra_gvisor.audit.rules import Rule, Running, Seen
-from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
 LOW, MEDIUM, HIGH = Severity.LOW, Severity.MEDIUM, Severity.HIGH

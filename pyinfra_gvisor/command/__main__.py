@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import click
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.exit_codes import FAILED, FINE, INTERRUPTED, TABLE
-from pyinfra_gvisor.errors import Problem
 
 COMMANDS = {
     "init": "begin",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command import fleet
-from pyinfra_gvisor.errors import Problem
 
 
 @click.command()

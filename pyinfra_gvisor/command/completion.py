@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 
 PROGRAM = "pyinfra-gvisor"
 VARIABLE = "_PYINFRA_GVISOR_COMPLETE"  # click makes this name from the program's

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from pyinfra_gvisor.changes import package_version
+from pyinfra_gvisor.node.changes import package_version
 
 KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 """Private keys that paramiko, which pyinfra connects with, looks for in ~/.ssh."""

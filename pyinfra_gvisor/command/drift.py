@@ -10,12 +10,12 @@ from typing import TextIO
 
 import click
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.running import Nodes, deploy_file, on_nodes
 from pyinfra_gvisor.drift.printed import as_details, as_json, as_table
 from pyinfra_gvisor.drift.record import DEFAULT_CONFIG
 from pyinfra_gvisor.drift.run import TIMEOUT_S, Request, dry_run
 from pyinfra_gvisor.drift.verdict import judge
-from pyinfra_gvisor.errors import Problem
 
 MAX_TIMEOUT_S = 86400.0
 

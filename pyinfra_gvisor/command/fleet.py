@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyinfra_gvisor.base.atomic_write import write_whole
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.running import INVENTORY
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.platforms.coolify import Coolify
 from pyinfra_gvisor.releases.lock import DEFAULT
-from pyinfra_gvisor.whole_file import write_whole
 
 HostEntry = str | tuple[str, dict[str, object]]
 """A host as pyinfra's inventories have it: a name, or a name with data."""

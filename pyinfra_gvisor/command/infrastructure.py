@@ -14,16 +14,7 @@ from typing import NamedTuple
 
 import click
 
-from pyinfra_gvisor.accepting.choosing import (
-    Chosen,
-    applying,
-    cards,
-    chosen,
-    doubts,
-    file_of,
-    with_reason,
-)
-from pyinfra_gvisor.accepting.found import FOUND_DIR, WANTED, HostFound, read_found
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.exit_codes import FAILED
 from pyinfra_gvisor.command.running import (
     INVENTORY,
@@ -41,7 +32,16 @@ from pyinfra_gvisor.dispatch.accepted import (
 )
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.shapes import SHAPES
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.platforms.discovered import FOUND_DIR, WANTED, HostFound, read_found
+from pyinfra_gvisor.platforms.selection import (
+    Chosen,
+    applying,
+    cards,
+    chosen,
+    doubts,
+    file_of,
+    with_reason,
+)
 
 _DEPLOY = "infrastructure"
 _SHORTEST_REASON = 10  # characters: policy.selectors.Reason

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import click
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 
 
 @click.group()

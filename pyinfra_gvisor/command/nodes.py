@@ -6,9 +6,9 @@ import sys
 
 import click
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.controller import controller_lines
 from pyinfra_gvisor.command.running import Nodes, on_nodes, pyinfra_arguments, run_pyinfra
-from pyinfra_gvisor.errors import Problem
 
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask between plan and change.")
 _DEPLOY = click.option(

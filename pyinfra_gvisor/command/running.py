@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import click
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.redaction import shown_words
 from pyinfra_gvisor.command.exit_codes import FAILED, FINE, INTERRUPTED, SIGNALLED
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.redaction import shown_words
 from pyinfra_gvisor.report.summary import DECLINED_PATH
 
 INVENTORY = "inventories/run.py"

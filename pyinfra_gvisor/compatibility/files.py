@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pyinfra_gvisor.base.atomic_write import write_whole
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.compatibility.record import Record
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.report.names import file_name
-from pyinfra_gvisor.whole_file import write_whole
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 KEPT = DOCS / "compatibility"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.compatibility.files import DOCS, kept_records
 from pyinfra_gvisor.compatibility.table import table
-from pyinfra_gvisor.doc_tables import with_table
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.published.doc_tables import with_table
 
 PAGE = "compatibility.md"
 MARK = "records"

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.models import Strict
 
 VERSION: Final = 1  # of the record's form; increased if a reader of this form would fail
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from pyinfra_gvisor.audit.rules import Audited
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.compatibility.record import Record, RuntimeSeen, SeenBy, Source, Timings
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.docker_info import DockerInfo
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel

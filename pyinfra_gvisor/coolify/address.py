@@ -5,8 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.redaction import shown
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.redaction import shown
 
 API_PATH = "/api/v1"
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.models import (
     UUID,
     Application,
@@ -19,7 +20,6 @@ from pyinfra_gvisor.coolify.models import (
 )
 from pyinfra_gvisor.coolify.token import Token
 from pyinfra_gvisor.coolify.transport import NoAnswer, NotFound, Transport
-from pyinfra_gvisor.errors import Problem
 
 TIMEOUT_S = 30.0
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.models import Application
 from pyinfra_gvisor.coolify.options import runtime_of
@@ -20,7 +21,6 @@ from pyinfra_gvisor.coolify.redeploy import redeploy
 from pyinfra_gvisor.coolify.resources import Verdict, quoted
 from pyinfra_gvisor.coolify.survey import Choice, Survey, judge_app, survey
 from pyinfra_gvisor.coolify.transport import NoAnswer, NotFound, Refused, Rejected, UnknownOutcome
-from pyinfra_gvisor.errors import cut
 
 __all__ = ["Choice", "Outcome", "Survey", "carry_out", "plan_lines", "survey"]
 

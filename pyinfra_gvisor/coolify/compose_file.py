@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.compose_path import (
     PATH,
     chain_of,
@@ -22,7 +23,6 @@ from pyinfra_gvisor.coolify.compose_path import (
     target_of,
 )
 from pyinfra_gvisor.coolify.yaml_nodes import BREAKS, Document, Node, read
-from pyinfra_gvisor.errors import Problem
 
 MARK = "# pyinfra-gvisor"
 

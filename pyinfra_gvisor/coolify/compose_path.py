@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from posixpath import normpath
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.yaml_nodes import BREAKS, MERGE, Node, lookup
-from pyinfra_gvisor.errors import Problem
 
 PATH = ("services", "coolify", "volumes")
 

@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from pyinfra_gvisor.models import Reading
-from pyinfra_gvisor.node_files import FoundFile, read_files
+from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.base.node_files import FoundFile, read_files
 
-STATE_SCRIPTS = ("coolify_container", "coolify_state")
+STATE_SCRIPTS = ("coolify/container", "coolify/state")
 END = "end of coolify state"
 PROBED = "runscprobe"  # the runtime with which the patcher tests Coolify's function
 
@@ -27,7 +27,7 @@ class Worker(Reading):
 
 class Function(Reading):
     """
-    Coolify's function that converts Custom Docker Options to compose: ``coolify_patch.php state``.
+    Coolify's function that converts Custom Docker Options to compose: ``coolify/patch.php state``.
 
     ``state``: ``native`` supports --runtime without us, ``patched`` has our lines, ``damaged`` must
     not be patched (``reason`` says why). ``block``: whether our lines are those of this version.
@@ -158,7 +158,7 @@ def _compose(told: str) -> ComposeFile:
 
 
 def _function(lines: Sequence[str]) -> Function | None:
-    """Parse the output of ``coolify_patch.php state``; None if its last line ``end`` is missing."""
+    """Parse the output of ``coolify/patch.php state``; None if its last line ``end`` is missing."""
     if not lines or lines[-1] != "end":
         return None
     told: dict[str, str] = {}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
 from pyinfra_gvisor.coolify.models import Application
 from pyinfra_gvisor.coolify.options import runtime_of
 from pyinfra_gvisor.coolify.token import read_token
-from pyinfra_gvisor.errors import Problem
 
 
 def ask(url: str, environment: Mapping[str, str], token_file: str | None) -> DeclaredApps:

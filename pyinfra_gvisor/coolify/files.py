@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from pyinfra_gvisor import scripts
-from pyinfra_gvisor.node_files import NodeFile, unit_text
-from pyinfra_gvisor.scripts import part, script
+from pyinfra_gvisor.base.node_files import NodeFile, unit_text
+from pyinfra_gvisor.base.scripts import part, script
 
 CONTAINER = "coolify"  # container_name in Coolify's own docker-compose.yml
 SOURCE_DIR = "/data/coolify/source"  # scripts/upgrade.sh of coollabsio/coolify
@@ -36,12 +35,12 @@ TIMEOUT_S = 300  # of one check: two docker exec on a busy host
 
 def patcher_text() -> str:
     """Return the program that patches Coolify's source, and removes the patch."""
-    return files(scripts).joinpath("coolify_patch.php").read_text(encoding="utf-8")
+    return files("pyinfra_gvisor.coolify").joinpath("patch.php").read_text(encoding="utf-8")
 
 
 def entry_text() -> str:
     """Return the script that the container runs before it starts anything else."""
-    return part("coolify_entry")
+    return part("coolify/entry")
 
 
 def idle_entry_text() -> str:
@@ -53,7 +52,7 @@ def kept_files() -> tuple[NodeFile, ...]:
     """Return the timer that restores a lost patch, and the programs that root runs for it."""
     return (
         NodeFile(PATCHER, "644", patcher_text()),
-        NodeFile(KEEPER, "644", script("coolify_container", "coolify_keep", patcher=PATCHER)),
+        NodeFile(KEEPER, "644", script("coolify/container", "coolify/keep", patcher=PATCHER)),
         NodeFile(SERVICE, "644", service_text()),
         NodeFile(TIMER, "644", timer_text()),
     )

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.models import Reading
 
 UUID = r"[A-Za-z0-9_-]+"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 
 # Valid options of an app: ValidationPatterns::shellSafeCommandRules(2000) in
 # bootstrap/helpers/api.php of Coolify 4.0.0 to 4.3.11. Earlier releases accept more.

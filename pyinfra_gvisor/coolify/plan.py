@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.coolify.compose_file import lines_to_add, merged, removed
 from pyinfra_gvisor.coolify.control_host import ComposeFile, ControlHost, Function
 from pyinfra_gvisor.coolify.files import (
@@ -24,8 +26,6 @@ from pyinfra_gvisor.coolify.files import (
     kept_files,
     mounted_files,
 )
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node_files import NodeFile
 
 MOUNTED = (MOUNTED_PATCHER, ENTRY)
 OLD_CODE = "end Horizon gracefully, because it runs old code: its supervisor starts it again"

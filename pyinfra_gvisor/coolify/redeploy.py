@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.coolify.api import Api
-from pyinfra_gvisor.errors import cut
 
 POLL_S = 5.0
 

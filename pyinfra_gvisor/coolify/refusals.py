@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.files import COMPOSE, CONTAINER
 from pyinfra_gvisor.coolify.plan import plan_option, plan_persistence
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.coolify.token import read_token
-from pyinfra_gvisor.errors import Problem
 
 
 def refusals(

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.models import Application, Database, Resource, Server
 from pyinfra_gvisor.coolify.options import runtime_of, with_runtime
-from pyinfra_gvisor.errors import Problem
 
 State = Literal["enforced", "to_set", "by_hand", "impossible", "exempt"]
 

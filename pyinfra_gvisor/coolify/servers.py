@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.address import api_url, is_here
 from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.models import Server
 from pyinfra_gvisor.coolify.token import read_token
-from pyinfra_gvisor.errors import Problem
 
 Hosts = list[tuple[str, dict[str, object]]]
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.coolify.address import api_url
-from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.policy.selectors import Reason
 from pyinfra_gvisor.runtimes.profiles import check_runtime_name
 

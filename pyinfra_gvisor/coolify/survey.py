@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
+from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.models import Application, Database, Resource, Server
 from pyinfra_gvisor.coolify.resources import Subject, Verdict, judge
 from pyinfra_gvisor.coolify.transport import NoAnswer, NotFound, Refused, Rejected
-from pyinfra_gvisor.errors import Problem, cut
 
 
 class Exempt(Protocol):

@@ -17,10 +17,10 @@ from typing import Any, Final
 from urllib.error import URLError
 from urllib.request import HTTPErrorProcessor, ProxyHandler, Request, build_opener
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.address import api_url, is_here
 from pyinfra_gvisor.coolify.pace import Pace
 from pyinfra_gvisor.coolify.token import Token
-from pyinfra_gvisor.errors import Problem
 
 LIMIT_BYTES = 32 * 1024 * 1024
 REFUSAL_LIMIT_BYTES = 64 * 1024

@@ -14,8 +14,8 @@ from itertools import islice
 
 import yaml
 
-from pyinfra_gvisor.daemon_json.text import position_of
-from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.base.json_text import position_of
 
 MAX_DEPTH = 100  # compose's own keys need less than 10; comparing nodes is recursive
 MERGE = "<<"

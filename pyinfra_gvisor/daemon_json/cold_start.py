@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, Path, place
+from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.daemon_json.kinds import is_size
-from pyinfra_gvisor.daemon_json.text import Json, Path, place
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.redaction import shown
 
 MAX_PORT = 65535
 RUNTIMES_CHECKED = (24, 0)  # 20.10 accepts any; setupRuntimes in moby's daemon/runtime_unix.go

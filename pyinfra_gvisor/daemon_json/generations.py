@@ -8,16 +8,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, Path, from_pointer
+from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.daemon_json.leaving import staying_entries
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned, merge
 from pyinfra_gvisor.daemon_json.plan import Plan, Restart, current_text, plan_merged
 from pyinfra_gvisor.daemon_json.records import owned_by_us
-from pyinfra_gvisor.daemon_json.text import Json, Path, from_pointer
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.node.records import Unusable, read_record
-from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.sandbox.verdict import release_of
 
 
@@ -72,7 +72,7 @@ class Generation(Reading):
 
 def parse_generations(output: Sequence[str]) -> tuple[Generation, ...]:
     """
-    Return the generations that ``scripts/generations.sh`` printed, oldest first.
+    Return the generations that ``daemon_json/generations.sh`` printed, oldest first.
 
     Raises ``ValueError`` if the answer is cut short or malformed.
     """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, JsonText, Path, lookup
 from pyinfra_gvisor.daemon_json.keys import Force, force_of
 from pyinfra_gvisor.daemon_json.merge import same
-from pyinfra_gvisor.daemon_json.text import Json, JsonText, Path, lookup
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.docker_info import DockerInfo
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, TypeAlias
 
-from pyinfra_gvisor.daemon_json.text import Json
+from pyinfra_gvisor.base.json_text import Json
 
 Version: TypeAlias = tuple[int, int]
 Kind = Literal[

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
+from pyinfra_gvisor.base.json_text import Json, Path
 from pyinfra_gvisor.daemon_json.key_table import FEATURES_AT_START, KEYS, Force, Key, Version
-from pyinfra_gvisor.daemon_json.text import Json, Path
 
 __all__ = [
     "FLAG_NAMES",

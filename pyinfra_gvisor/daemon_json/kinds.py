@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, Path, place
+from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.daemon_json.key_table import Kind
-from pyinfra_gvisor.daemon_json.text import Json, Path, place
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.redaction import shown
 
 # units.RAMInBytes: https://github.com/docker/go-units/blob/master/size.go
 SIZE = re.compile(r"\d+(?:\.\d+)? ?(?:b|[kmgtp](?:i?b)?)?", re.IGNORECASE | re.ASCII)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 
+from pyinfra_gvisor.base.json_text import Json, JsonText, from_pointer, pointer
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import CANARY, Owned
 from pyinfra_gvisor.daemon_json.records import owned_by_us
-from pyinfra_gvisor.daemon_json.text import Json, JsonText, from_pointer, pointer
 from pyinfra_gvisor.node import Node
 
 

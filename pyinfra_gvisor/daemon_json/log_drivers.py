@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, Path, place
+from pyinfra_gvisor.base.redaction import shown
+from pyinfra_gvisor.base.spelling import near
 from pyinfra_gvisor.daemon_json.keys import Version
 from pyinfra_gvisor.daemon_json.kinds import is_size
-from pyinfra_gvisor.daemon_json.text import Json, Path, place
 from pyinfra_gvisor.daemon_json.validation import advice, dockerd_version, flag_value
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.redaction import shown
-from pyinfra_gvisor.spelling import near
 
 DEFAULT = "json-file"
 MISSPELT = 0.8  # difflib's ratio: "jsonfile" is a typo, "fluentbit" or "loki" are plugins

@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import EMPTY, Json, JsonText, Path, from_pointer, pointer
+from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.daemon_json.keys import KEYS
-from pyinfra_gvisor.daemon_json.text import EMPTY, Json, JsonText, Path, from_pointer, pointer
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.redaction import shown
 
 GVISOR = "gvisor"  # the owner that this package's own deploys use
 CANARY = "gvisor-canary"  # owns runtimes with temporary names; our next change removes them

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, JsonText
 from pyinfra_gvisor.daemon_json.plan import current_text
-from pyinfra_gvisor.daemon_json.text import Json, JsonText
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 
 

@@ -7,6 +7,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import (
+    EMPTY,
+    Json,
+    JsonText,
+    Path,
+    from_pointer,
+    is_blank,
+    pointer,
+)
 from pyinfra_gvisor.daemon_json.in_force import at, in_force, known, read_keys
 from pyinfra_gvisor.daemon_json.keys import (
     Force,
@@ -29,17 +39,7 @@ from pyinfra_gvisor.daemon_json.refusals import (
 )
 from pyinfra_gvisor.daemon_json.reload import lost_at_reload, refuse_unloadable
 from pyinfra_gvisor.daemon_json.runtime_users import Ask, users_by_runtime
-from pyinfra_gvisor.daemon_json.text import (
-    EMPTY,
-    Json,
-    JsonText,
-    Path,
-    from_pointer,
-    is_blank,
-    pointer,
-)
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.base.json_text import JsonText
 from pyinfra_gvisor.daemon_json.merge import Owned
-from pyinfra_gvisor.daemon_json.text import JsonText
-from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.node.records import COPY, VERSIONS
 from pyinfra_gvisor.sandbox.verdict import RUNTIMES_DIR, release_of

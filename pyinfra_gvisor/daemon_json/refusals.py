@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, Path, pointer
+from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.daemon_json.cold_start import (
     address_pools,
     builder_sizes,
@@ -16,7 +19,6 @@ from pyinfra_gvisor.daemon_json.cold_start import (
 from pyinfra_gvisor.daemon_json.in_force import at
 from pyinfra_gvisor.daemon_json.keys import FLAG_NAMES
 from pyinfra_gvisor.daemon_json.log_drivers import log_driver, log_opts
-from pyinfra_gvisor.daemon_json.text import Json, Path, pointer
 from pyinfra_gvisor.daemon_json.validation import (
     firewall_change,
     other_file,
@@ -25,9 +27,7 @@ from pyinfra_gvisor.daemon_json.validation import (
     unread_fields,
     wrong_kinds,
 )
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.redaction import shown
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 
 RUNTIME_KEYS = frozenset({"path", "runtimeArgs", "runtimeType", "options"})

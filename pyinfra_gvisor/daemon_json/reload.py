@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, JsonText
 from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY
-from pyinfra_gvisor.daemon_json.text import Json, JsonText
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 
 FORGETTING = ((28, 0), (29, 3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.models import Reading
 
 END = "end of containers"
 
@@ -39,7 +39,7 @@ def read_user(line: str) -> RuntimeUser:
 
 def parse_runtime_users(output: Sequence[str]) -> tuple[RuntimeUser, ...]:
     """
-    Return the containers that ``scripts/runtime_users.sh`` printed.
+    Return the containers that ``daemon_json/runtime_users.sh`` printed.
 
     Raises ``ValueError`` if the answer is cut short or malformed.
     """

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pyinfra_gvisor.node import Node
 
 PARTS = {
-    "systemd": "service_systemd",
-    "openrc": "service_init",
-    "sysvinit": "service_init",
-    "process": "service_process",
+    "systemd": "daemon_json/service_systemd",
+    "openrc": "daemon_json/service_init",
+    "sysvinit": "daemon_json/service_init",
+    "process": "daemon_json/service_process",
 }
 
 
 def service_script(node: Node) -> str:
     """
-    Return the name of the part to read before ``dockerd.sh``, for ``scripts.script``.
+    Return the name of the part to read before ``dockerd.sh``, for ``base.scripts.script``.
 
     The part defines ``service_reload``, ``service_restart``, ``service_log`` and ``service_name``.
     ``unit`` and ``timeout_s`` (seconds) must be set before the part is read. ``work`` (a directory)

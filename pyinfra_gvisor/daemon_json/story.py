@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pyinfra_gvisor.base.errors import cut
+from pyinfra_gvisor.base.json_text import JsonText
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.reach import (
@@ -11,8 +13,6 @@ from pyinfra_gvisor.daemon_json.reach import (
     uses_nftables,
 )
 from pyinfra_gvisor.daemon_json.reload import lost_at_reload
-from pyinfra_gvisor.daemon_json.text import JsonText
-from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 _SECONDS = len("2026-11-29T15:40:43")

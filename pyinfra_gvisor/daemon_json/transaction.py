@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from pyinfra_gvisor.base.json_text import EMPTY, Json, JsonText, from_pointer
+from pyinfra_gvisor.base.redaction import secrets_in, secrets_in_words, sed_program
+from pyinfra_gvisor.base.scripts import encoded, program, script
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned, OwnedPath, digest, intent
 from pyinfra_gvisor.daemon_json.plan import Plan, dump
@@ -15,14 +18,11 @@ from pyinfra_gvisor.daemon_json.reach import uses_nftables
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.reload import reloadable
 from pyinfra_gvisor.daemon_json.service import service_script
-from pyinfra_gvisor.daemon_json.text import EMPTY, Json, JsonText, from_pointer
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.node.records import VERSIONS
-from pyinfra_gvisor.redaction import secrets_in, secrets_in_words, sed_program
-from pyinfra_gvisor.scripts import encoded, program, script
 
 END = "# the end"
-_KEEPING = ("holder", "record_change", "journal")
+_KEEPING = ("base/holder", "node/record_change", "daemon_json/journal")
 KEEP_GENERATIONS = 10
 BUILTIN_PROFILES = ("builtin", "unconfined", "")  # docs.docker.com/engine/security/seccomp
 
@@ -39,12 +39,12 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
     return _checks(node, plan, value) + script(
         service_script(node),
         *_KEEPING,
-        "dockerd",
-        "runtime_scripts",
-        "runtime_users",
-        "ports",
-        "reach",
-        "apply_daemon_json",
+        "daemon_json/dockerd",
+        "daemon_json/runtime_scripts",
+        "daemon_json/runtime_users",
+        "daemon_json/ports",
+        "daemon_json/reach",
+        "daemon_json/apply",
         id=uuid4().hex,
         host=host,
         file=DAEMON_JSON,
@@ -59,7 +59,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         wait_s=wait_s,
         keep=KEEP_GENERATIONS,
         temporary="yes" if plan.temporary else "no",
-        reach_program=program("scripts/reach.pl"),
+        reach_program=program("daemon_json/reach.pl"),
         hide=sed_program(_secrets(plan, node)),
         **_proxy(plan),
         **_files(plan, node),
@@ -85,17 +85,17 @@ def _proxy(plan: Plan) -> dict[str, str]:
 
 def detached(text: str) -> tuple[str, str]:
     """Return the script that runs ``text`` detached from its session, and that script's stdin."""
-    return script("detach", end=END, state_dir=STATE_DIR), f"{text}{END}\n"
+    return script("daemon_json/detach", end=END, state_dir=STATE_DIR), f"{text}{END}\n"
 
 
 def resumption() -> str:
     """Return the script that ends an interrupted transaction by its files on the node."""
-    return script("resume", file=DAEMON_JSON, state_dir=STATE_DIR)
+    return script("daemon_json/resume", file=DAEMON_JSON, state_dir=STATE_DIR)
 
 
 def _files(plan: Plan, node: Node) -> dict[str, str]:
     """Return every text that daemon.json may have meanwhile, in base64, and what puts it there."""
-    place = {"place_program": program("scripts/json.pl", "scripts/place.pl")}
+    place = {"place_program": program("base/json.pl", "daemon_json/place.pl")}
     return place | {f"{name}_b64": encoded(text) for name, text in _texts(plan, node).items()}
 
 
@@ -174,7 +174,7 @@ def _declared(plan: Plan, value: Mapping[str, Json]) -> dict[str, str]:
     off = "false" if plan.action is Force.RESTART and plan.live_restore else ""
     live_restore = value.get("live-restore")
     return {
-        "units_program": program("scripts/units.pl"),
+        "units_program": program("node/units.pl"),
         "restart_units": f" {' '.join(plan.restart_units)} ",
         "leaving": "\n".join(f",{json.dumps(name, ensure_ascii=False)}]" for name in plan.leaving),
         "runtimes": " ".join(f"{name}={entry['path']}" for name, entry in runtimes.items()),

@@ -7,14 +7,14 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, Path, place
+from pyinfra_gvisor.base.redaction import shown
+from pyinfra_gvisor.base.spelling import did_you_mean, near
 from pyinfra_gvisor.daemon_json.key_table import WITHOUT_EFFECT
 from pyinfra_gvisor.daemon_json.keys import KEYS, Version, version_of
 from pyinfra_gvisor.daemon_json.kinds import check, unknown_fields
-from pyinfra_gvisor.daemon_json.text import Json, Path, place
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.redaction import shown
-from pyinfra_gvisor.spelling import did_you_mean, near
 
 # The newest dockerd whose keys are in our table; for later ones only `dockerd --validate` decides.
 # Minor versions also add keys: 29.8 has three that 29.7 refuses.

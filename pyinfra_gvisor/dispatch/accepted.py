@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pyinfra_gvisor.base.atomic_write import write_whole
+from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure
-from pyinfra_gvisor.errors import Problem, cut
-from pyinfra_gvisor.redaction import shown
-from pyinfra_gvisor.whole_file import write_whole
 
 FILE = "infrastructure.json"
 _RESTORE = "repair the file, or restore it from version control"

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.models import Like, Strict
 from pyinfra_gvisor.dispatch.shapes import COMPOSE_LABELS, PROJECT, PROJECT_DIR, SHAPES
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Like, Strict
 from pyinfra_gvisor.policy.selectors import Reason
 
 ImageId = Annotated[

@@ -7,15 +7,15 @@ import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.programs import literal
 from pyinfra_gvisor.dispatch.seal import Seal
-from pyinfra_gvisor.scripts import program
 
 # With a policy the same code decides that creates containers: see `judge_program`.
 JUDGING = ("dispatch/container.pl", "dispatch/choose.pl", "dispatch/preview.pl")
 _BEFORE = (
-    *("scripts/json.pl", "scripts/docker_api.pl", "sandbox/runc_names.pl"),
+    *("base/json.pl", "base/docker_api.pl", "sandbox/runc_names.pl"),
     *("dispatch/places.pl", "dispatch/journal.pl", "dispatch/seal.pl"),
 )
 

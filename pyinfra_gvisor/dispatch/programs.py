@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pyinfra_gvisor.base.scripts import PATH, part, program
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.seal import Seal
-from pyinfra_gvisor.scripts import PATH, part, program
 
 # All are root's alone, and empty after every boot.
 MARKS = "/run/pyinfra-gvisor/runtimes"  # links to the chosen runtimes, by container id
@@ -26,7 +26,7 @@ MARK = "# pyinfra-gvisor has the place of runc."
 FIXED_PATH = f"dockers_path=$PATH PATH={PATH}\n"
 
 _JUDGE = (
-    "scripts/json.pl",
+    "base/json.pl",
     *(
         f"dispatch/{name}.pl"
         for name in ("places", "container", "journal", "seal", "build", "choose", "create")

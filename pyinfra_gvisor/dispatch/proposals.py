@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.redaction import secrets_in_words
 from pyinfra_gvisor.dispatch.accepted import FILE
 from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure, runs_commands
 from pyinfra_gvisor.dispatch.pulled import (
@@ -27,8 +29,6 @@ from pyinfra_gvisor.dispatch.shapes import (
     repository,
     shapes_of,
 )
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.redaction import secrets_in_words
 
 _KEPT_LABELS = (PROJECT, "com.docker.compose.service", PROJECT_DIR)
 # What choose.pl does not allow any infrastructure, as HostConfig names it.

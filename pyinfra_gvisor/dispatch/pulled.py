@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.base.redaction import SECRET_NAME
+from pyinfra_gvisor.base.scripts import ENVIRONMENT, program
 from pyinfra_gvisor.dispatch.shapes import SHAPES, Shape, shapes_of
-from pyinfra_gvisor.models import Reading
-from pyinfra_gvisor.redaction import SECRET_NAME
-from pyinfra_gvisor.scripts import ENVIRONMENT, program
 
 END = "end of images"
 SHORT_ID = 12  # digits, as docker images shows them
@@ -139,7 +139,7 @@ def pulled_script(socket: str, wanted: Sequence[str] = ()) -> str:
     """
     names = sorted({name for shape in SHAPES.values() for name in shape.repositories})
     names_of = ("dispatch/choose.pl", "dispatch/pulled.pl")
-    text = program("scripts/json.pl", "scripts/docker_api.pl", *names_of)
+    text = program("base/json.pl", "base/docker_api.pl", *names_of)
     given = ("pulled", socket, SECRET_NAME, "\n".join(names), "\n".join(wanted))
     return f"{ENVIRONMENT}perl -e {shlex.join([text, *given])}\n"
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Like, Strict
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.models import Like, Strict
 from pyinfra_gvisor.policy.guarded import GUARDED, given_away
 from pyinfra_gvisor.policy.selectors import Reason
 

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.dispatch.accepted import from_file
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.seal import Seal
-from pyinfra_gvisor.models import Strict
 
 Accepted = Annotated[
     tuple[Infrastructure, ...],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.models import Strict
 
 # Environment variables, since pyinfra passes no arguments to the file that --config names.
 RECORD_PATH: Final = "PYINFRA_GVISOR_DRIFT_RECORD"

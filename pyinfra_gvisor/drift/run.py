@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.drift.record import DEFAULT_CONFIG, RECORD_PATH, USERS_CONFIG
-from pyinfra_gvisor.errors import Problem
 
 TIMEOUT_S = 900.0
 LAST_WORDS_S = 5.0  # for a run that is told to stop to say what it knows

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.drift.record import HostRecord, Record
 from pyinfra_gvisor.drift.run import Ran, Request
-from pyinfra_gvisor.errors import Problem, cut
 
 IN_SYNC, ERROR, PENDING = range(3)
 WORDS: dict[int, Literal["in-sync", "error", "pending"]]

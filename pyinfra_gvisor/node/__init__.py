@@ -9,9 +9,12 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 
-from pyinfra_gvisor.changes import Change, parse_changes
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.base.node_files import RECORDS_DIR
+from pyinfra_gvisor.base.redaction import shown, shown_words
+from pyinfra_gvisor.base.scripts import program, script
+from pyinfra_gvisor.node.changes import Change, parse_changes
 from pyinfra_gvisor.node.containers import Container, read_containers
 from pyinfra_gvisor.node.docker_info import DockerInfo
 from pyinfra_gvisor.node.dockerd_unit import Supervisor, next_arguments
@@ -29,12 +32,9 @@ from pyinfra_gvisor.node.places import Place, UnacceptedImage, read_places
 from pyinfra_gvisor.node.reach import Reach, read_reach
 from pyinfra_gvisor.node.records import Unusable, read_records
 from pyinfra_gvisor.node.units import Units, read_units
-from pyinfra_gvisor.node_files import RECORDS_DIR
-from pyinfra_gvisor.parts import NAMES, members
-from pyinfra_gvisor.parts.state import PartState, R, one
-from pyinfra_gvisor.redaction import shown, shown_words
+from pyinfra_gvisor.part_api.members import NAMES, members
+from pyinfra_gvisor.part_api.state import PartState, R, one
 from pyinfra_gvisor.sandbox.verdict import Ground
-from pyinfra_gvisor.scripts import program, script
 
 STATE_DIR = RECORDS_DIR
 DAEMON_JSON = "/etc/docker/daemon.json"
@@ -47,7 +47,7 @@ LISTS = (
 )
 
 _ASKS = (
-    *("scripts/json.pl", "sandbox/process.pl", "scripts/docker_state.pl"),
+    *("base/json.pl", "sandbox/process.pl", "node/docker_state.pl"),
     "dispatch/unjudged.pl",
 )
 
@@ -222,7 +222,7 @@ def state_script(
     """
     Return the script whose output ``parse_node`` reads.
 
-    + more: parts of ``scripts/`` to put before ``node_state.sh``
+    + more: scripts to put before ``node_state.sh``
     + asking: perl programs to put after the one that asks Docker
     + textfile_dir: a directory to look for
     + proof_image: an image to look for
@@ -234,12 +234,12 @@ def state_script(
         more, variables = (*more, "dispatch/preview"), {**variables, "preview_program": preview}
     return script(
         *(f"parts/{name}/state" for name in NAMES),
-        "docker_state",
+        "node/docker_state",
         *more,
-        "node_state",
+        "node/node_state",
         parts=" ".join(f"{name}_state" for name in (*NAMES, *(["preview"] if preview else []))),
         docker_program=asks,
-        units_program=program("scripts/units.pl"),
+        units_program=program("node/units.pl"),
         textfile_dir=textfile_dir or "",
         proof_image=proof_image or "",
         **variables,
@@ -248,7 +248,7 @@ def state_script(
 
 def parse_node(output: Sequence[str]) -> Node:
     """
-    Return the node that ``scripts/node_state.sh`` described.
+    Return the node that ``node/node_state.sh`` described.
 
     Raises ``ValueError`` if the description is incomplete or malformed.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, Ground, Process, Verdict, judge
 
 
@@ -39,7 +39,7 @@ def read_containers(
     processes: list[str], containers: list[str], ground: Ground
 ) -> tuple[Container, ...]:
     """
-    Return the containers that ``scripts/docker_state.pl`` described, sorted by name.
+    Return the containers that ``node/docker_state.pl`` described, sorted by name.
 
     Raises ``ValueError``, ``LookupError`` or ``TypeError`` if a line is malformed.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import AliasPath, Field, ValidationInfo, field_validator
 
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.sandbox.verdict import RuntimeEntry
 
 

@@ -25,7 +25,7 @@ class Supervisor(BaseModel):
 
     @classmethod
     def of(cls, value: str) -> Self:
-        """Parse what ``scripts/node_state.sh`` prints. Raises ``ValueError`` if it is unknown."""
+        """Parse what ``node/node_state.sh`` prints. Raises ``ValueError`` if it is unknown."""
         kind, _, unit = value.partition(" ")
         return cls.model_validate({"kind": kind, "unit": unit})
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from typing import Self
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Reading
-from pyinfra_gvisor.scripts import SOCKET
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.base.scripts import SOCKET
 
 SYSTEMD = 1  # listens for dockerd where docker.socket is used: systemd.socket(5)
 
@@ -33,7 +33,7 @@ class Listener(Reading):
 
     @classmethod
     def of(cls, peer: str | None, sockets: Sequence[str]) -> Self:
-        """Parse what ``scripts/docker_state.pl`` prints. Raises ``ValueError`` if malformed."""
+        """Parse what ``node/docker_state.pl`` prints. Raises ``ValueError`` if malformed."""
         pid, _, program = (peer or "").partition(" ")
         return cls(
             pid=int(pid) if pid else None,

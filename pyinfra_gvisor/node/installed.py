@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.sandbox.verdict import PROGRAMS, RELEASES_DIR
 
 MANIFEST = "manifest.json"
@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 
 class Manifest(Reading):
     """
-    The record of a release that ``scripts/install_release.sh`` wrote.
+    The record of a release that ``releases/install.sh`` wrote.
 
     ``sha512`` is by name of the downloaded file, empty for Debian's package. ``stat`` has a line
     for each member, as ``find`` prints the line. ``members`` has the sha256 of each member.
@@ -103,7 +103,7 @@ def sums(manifests: Mapping[str, Manifest]) -> dict[str, str]:
 
 
 def read_store(values: Mapping[str, str]) -> Store:
-    """Return the file system of the releases, from the lines of ``scripts/node_state.sh``."""
+    """Return the file system of the releases, from the lines of ``node/node_state.sh``."""
     blocks = values.get("store_free", "").split(" ")
     return Store(
         options=tuple(values.get("store_options", "").split(",")),

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.dispatch.shapes import SHAPES
-from pyinfra_gvisor.models import Reading
 from pyinfra_gvisor.node.containers import Container
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Literal
 
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.models import Reading
 
 
 class Published(Reading):
@@ -85,7 +85,7 @@ class Reach(Reading):
 
 def read_reach(lines: Sequence[str]) -> Reach:
     """
-    Parse the lines that ``scripts/docker_state.pl`` prints.
+    Parse the lines that ``node/docker_state.pl`` prints.
 
     Ports that Docker would not publish are left out, such as a stopped container's port without an
     address.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from pydantic import Field
 
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.node.containers import Container
 
 SHORT_ID = 12  # characters that docker ps shows: docker/docs, reference/cli/docker/container/ls
@@ -49,7 +49,7 @@ class Units(Reading):
 
 
 def read_units(lines: Sequence[str]) -> Units:
-    """Return what ``scripts/units.pl`` printed. Raises ``ValueError`` if a line is malformed."""
+    """Return what ``node/units.pl`` printed. Raises ``ValueError`` if a line is malformed."""
     found: dict[str, list[str]] = {"dependent": [], "killed": []}
     attached: dict[str, tuple[str, ...]] = {}
     for line in sorted(lines):

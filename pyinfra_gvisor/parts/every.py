@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.plan import Plan
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts import members
+from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.parts.part import Part, Stage
 from pyinfra_gvisor.settings import Settings
 

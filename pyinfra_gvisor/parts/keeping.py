@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.settings import Settings
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.plan import Plan
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.settings import Settings
 

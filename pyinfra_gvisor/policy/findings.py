@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.models import Strict
 
 
 class Severity(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pyinfra_gvisor.node_files import RECORDS_DIR
+from pyinfra_gvisor.base.node_files import RECORDS_DIR
 from pyinfra_gvisor.sandbox.verdict import GVISOR_DIR
 
 Kind = Literal["socket", "ours", "host"]

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.models import Strict
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 Labels = dict[str, str | tuple[str, ...]]

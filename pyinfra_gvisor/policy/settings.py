@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Reason, Selector
 

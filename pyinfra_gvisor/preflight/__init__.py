@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.base.scripts import SOCKET
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.reload import NO_PATH_REMEDY, unloadable
 from pyinfra_gvisor.daemon_json.runtime_users import Ask
 from pyinfra_gvisor.daemon_json.story import unheard_line
-from pyinfra_gvisor.errors import Problem, cut
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight.absence import absence_problems
 from pyinfra_gvisor.preflight.controller import controller_refusals, report_problem
 from pyinfra_gvisor.preflight.image import image_problem
 from pyinfra_gvisor.preflight.unsupported import runc_problem
+from pyinfra_gvisor.preflight.wanted import planned
 from pyinfra_gvisor.releases import ARCHES, Release
 from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.releases.pins import is_there
@@ -23,9 +25,7 @@ from pyinfra_gvisor.runtimes.profiles import risks
 from pyinfra_gvisor.runtimes.unjudged import REMOVE, RULE, unjudged
 from pyinfra_gvisor.runtimes.wrappers import too_old
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
-from pyinfra_gvisor.scripts import SOCKET
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.wanted import planned
 
 MIN_KERNEL = (5, 6)
 PAGE_SIZE_BYTES = 4096
@@ -34,7 +34,7 @@ NETSTACK_ON_6_11 = Release(20240807, 0)
 # package is 30 MB unpacked.
 NEEDED_BYTES = {"debian": 128 << 20}
 NEEDED_BYTES_ELSE = 768 << 20
-# As need_decompressor in scripts/unpack.sh.
+# As need_decompressor in releases/unpack.sh.
 UNPACKING = {".bz2": "bzip2", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
 
 
@@ -383,7 +383,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "tools",
         "curl or wget (or apt-get) and the decompressor of the archive are installed",
-        "scripts/fetch.sh and scripts/unpack.sh",
+        "releases/fetch.sh and releases/unpack.sh",
         _tools,
     ),
     Rule(

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Path, from_pointer
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned
 from pyinfra_gvisor.daemon_json.records import owned_by_us
-from pyinfra_gvisor.daemon_json.text import Path, from_pointer
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.parts.part import Part

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.releases import ARCHES
 from pyinfra_gvisor.releases.local import planned

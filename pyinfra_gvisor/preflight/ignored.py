@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.groups import KNOWN, MISSPELT
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.groups import KNOWN, MISSPELT
+from pyinfra_gvisor.base.spelling import did_you_mean, near
 from pyinfra_gvisor.settings import is_setting
-from pyinfra_gvisor.spelling import did_you_mean, near
 
 GROUP_DATA = "group_data"
 _TYPES = (ast.Name, ast.Attribute, ast.Subscript, ast.BinOp)  # dict[str, int] | None

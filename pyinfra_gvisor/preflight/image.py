@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.proof.verdict import fingerprint, is_due
 from pyinfra_gvisor.settings import Settings

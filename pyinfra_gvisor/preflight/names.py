@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.redaction import shown
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.redaction import shown
 
 
 def refuse_same_names(groups: Mapping[str, Iterable[Any]]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, JsonText
 from pyinfra_gvisor.daemon_json.in_force import SHOWN, in_force, known, read_keys
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import same
 from pyinfra_gvisor.daemon_json.reload import lost_at_reload, unloadable
-from pyinfra_gvisor.daemon_json.text import Json, JsonText
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED, Declared, proofs_of_parts
 from pyinfra_gvisor.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts import members
+from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.proof.check import Check
 from pyinfra_gvisor.settings import Settings
 

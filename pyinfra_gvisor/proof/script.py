@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from pyinfra_gvisor.base.scripts import encoded, program, script
 from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.dispatch.programs import PERMITS
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.proof.check import CONTROL, has_names, refuses_probes
 from pyinfra_gvisor.proof.part import Declared, proofs_of_parts
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, RUNC_BY_NAME, Runtime
-from pyinfra_gvisor.scripts import encoded, program, script
 
 # Seconds. A proof takes 20 s to 40 s if Docker answers within 0.05 s.
 SILENT_S, FAST_S, PER_ANSWER_S, MOST_S = 60, 120, 400, 3600
 VERDICTS = (
-    *("scripts/json.pl", "scripts/docker_api.pl"),
+    *("base/json.pl", "base/docker_api.pl"),
     *(f"sandbox/{name}.pl" for name in ("process", "runc_names", "verdict", "ground")),
-    "scripts/prove_verdict.pl",
+    "proof/verdict.pl",
 )
 # Reserved by RFC 2606, and kept resolvable by IANA: https://www.iana.org/help/example-domains
 EXTERNAL_NAME = "example.com"
@@ -42,19 +42,19 @@ def probe_script(
     asked = {name: part.given(node, declared) for name, part in proofs_of_parts().items()}
     trying = {name: given for name, given in asked.items() if given is not None}
     return script(
-        *(() if no_reload else (service_script(node), "dockerd", "prove_reload")),
+        *(() if no_reload else (service_script(node), "daemon_json/dockerd", "proof/reload")),
         *(f"parts/{name}/proof" for name in trying),
-        "holder",
-        "prove_names",
-        "prove_look",
-        "prove",
+        "base/holder",
+        "proof/names",
+        "proof/look",
+        "proof/prove",
         runtimes=" ".join((*runtimes, CONTROL)),
         offline=" ".join(name for name, item in runtimes.items() if item.network == "none"),
         named=" ".join((*(name for name, item in runtimes.items() if has_names(item)), CONTROL)),
         sealed=" ".join(name for name, item in runtimes.items() if refuses_probes(item)),
         image=image or "",
         external=EXTERNAL_NAME,
-        program_b64=encoded(program("scripts/prove_container.pl")),
+        program_b64=encoded(program("proof/container.pl")),
         verdicts=program(*VERDICTS),
         default=DEFAULT_RUNTIME if DEFAULT_RUNTIME in runtimes else "",
         by_name=RUNC_BY_NAME if RUNC_BY_NAME in runtimes else "",
@@ -69,7 +69,7 @@ def probe_script(
 def within_script() -> str:
     """Return the script that runs a probe script, its first argument, with a time limit."""
     return script(
-        "prove_within",
+        "proof/within",
         silent_s=SILENT_S,
         fast_s=FAST_S,
         per_answer_s=PER_ANSWER_S,

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from pyinfra_gvisor.columns import continued, shortened
-from pyinfra_gvisor.errors import cut
+from pyinfra_gvisor.base.columns import continued, shortened
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.proof.check import CONTROL, Check
 from pyinfra_gvisor.proof.verdict import NOT_STARTED, Verdict
 

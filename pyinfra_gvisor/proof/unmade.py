@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pyinfra_gvisor.errors import Problem, cut
+from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.node.records import VERSIONS
 from pyinfra_gvisor.proof.check import CONTROL
 from pyinfra_gvisor.proof.verdict import Verdict
@@ -29,7 +29,7 @@ def why_unmade(
 
     An observation against a runtime counts as a proof that failed, however the probe ended.
 
-    + output: the lines of ``scripts/prove.sh``
+    + output: the lines of ``proof/prove.sh``
     + stderr: its error messages
     + ok: its exit code was 0
     """

@@ -60,7 +60,7 @@ def judge(
     """
     Return the verdict on every check for every runtime.
 
-    + output: the lines of ``scripts/prove.sh``. A missing observation is not proven; the
+    + output: the lines of ``proof/prove.sh``. A missing observation is not proven; the
       observation ``NAME.error`` says why NAME is missing
     + release: the release that the sandboxes must run from
     + spared: why a check does not apply, by id. The script may add to this. Counts only for checks

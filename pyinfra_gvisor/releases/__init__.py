@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 
 ARCHES = ("x86_64", "aarch64")
 """The architectures that gVisor has releases for, named as by uname(2)."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.releases import ARCHES, Release, parse_release
 from pyinfra_gvisor.releases.known import escapes_in, known
 from pyinfra_gvisor.releases.lockfile import (

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.releases import Release, parse_release
 
 FILE = Path(__file__).with_name("known.json")

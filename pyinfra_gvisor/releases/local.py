@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.releases.sources import Archive, Fetch, ReleaseFile
 
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
 
-from pyinfra_gvisor.errors import Problem, cut
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.atomic_write import write_whole
+from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.releases import ARCHES, Release, parse_release
 from pyinfra_gvisor.releases.known import escapes_in, floor
-from pyinfra_gvisor.whole_file import write_whole
 
 PACKAGED = Path(__file__).with_name("lock.json")
 

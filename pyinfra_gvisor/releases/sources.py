@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.releases.lockfile import FILES as LAYOUTS

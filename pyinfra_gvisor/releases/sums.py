@@ -10,7 +10,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetPydanticSchema, WithJsonSch
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_wrap_validator_function
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.releases.sources import FILES
 
 _SHA512 = re.compile(r"[0-9a-f]{128}")

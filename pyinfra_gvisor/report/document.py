@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, computed_field, model_validator
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.policy.findings import Finding, Severity, failing, worst_first
 
 VERSION: Final = 1  # of the documents' form; raised when a reader of the old form would fail

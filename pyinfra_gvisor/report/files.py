@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.atomic_write import write_whole
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 from pyinfra_gvisor.report.junit import junit
 from pyinfra_gvisor.report.names import host_path
 from pyinfra_gvisor.report.page import page
 from pyinfra_gvisor.report.sarif import sarif
-from pyinfra_gvisor.whole_file import write_whole
 
 
 def write_host(directory: str | Path, report: HostReport) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from pyinfra_gvisor.columns import WITHOUT_TERMINAL, shortened
+from pyinfra_gvisor.base.columns import WITHOUT_TERMINAL, shortened
 from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 

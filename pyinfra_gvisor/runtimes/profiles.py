@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.dispatch.seal import Seal
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Strict
 from pyinfra_gvisor.runtimes.dangers import (
     LOG_VARIABLES,
     dangers,

@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.scripts import part
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.programs import (
     FIXED_PATH,
@@ -17,13 +19,11 @@ from pyinfra_gvisor.dispatch.programs import (
     seal_given,
     seal_text,
 )
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.runtimes.hardening import STRICT_SINCE, strict_flags
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, RuntimeEntry
-from pyinfra_gvisor.scripts import part
 
 # The oldest release that was tried: it knows --overlay2, and uses any medium but "memory" as a
 # directory. Releases without an overlay write as with `none`.
@@ -90,7 +90,7 @@ def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
     command = [f"{RELEASES_DIR}/{release}/runsc", *flags, *runtime.flags]
     addresses = {"resolver": ADDRESS, "resolver6": ADDRESS6}
     seal = seal_text() if runtime.seal else ""
-    names = part("wrapper_dns", **addresses) if runtime.dns else ""
+    names = part("runtimes/wrapper_dns", **addresses) if runtime.dns else ""
     fixed = FIXED_PATH if seal or names else ""
     given = seal_given(runtime.seal, judge(release).path) if runtime.seal else ""
     start = f'exec {shlex.join(command)} "$@"\n'

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.models import Reading
 
 GVISOR_DIR = "/opt/gvisor"
 RELEASES_DIR = f"{GVISOR_DIR}/releases"

@@ -16,7 +16,7 @@ from compileall import compile_dir
 from pathlib import Path
 from typing import NoReturn
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.lab.cache import Cache
 from tests.bench import default, hardening, stacks, throughput
 from tests.bench.ansible_core import ensure_ansible

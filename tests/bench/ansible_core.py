@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
+from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings
-from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.bench.measure import BenchError
 from tests.bench.node import runsc_settings
 

@@ -6,9 +6,9 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.daemon_json.text import Json
 from tests.cases.fleet import Reply
 from tests.unit.answers import after, compact, node
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.unit.answers import after, answer, node
 
 SETTINGS = Settings()

@@ -17,10 +17,10 @@ from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
+from pyinfra_gvisor.preflight.wanted import planned
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings
-from pyinfra_gvisor.wanted import planned
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations, users
 from tests.cases.proven import RELEASE, converged, proven

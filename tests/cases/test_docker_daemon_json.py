@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import users

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.node_files import FoundFile
+from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.operations import egress as operations
 from pyinfra_gvisor.parts.egress.files import CANDIDATE, LOAD, REVERT, RULES, SERVICE
 from pyinfra_gvisor.parts.egress.rules import TABLE

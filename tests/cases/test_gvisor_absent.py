@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import ENVIRONMENT
 from pyinfra_gvisor.operations import gvisor
-from pyinfra_gvisor.scripts import ENVIRONMENT
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import changed, users
 from tests.cases.proven import INSTALLED, RELEASE, converged

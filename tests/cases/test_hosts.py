@@ -10,11 +10,11 @@ import pytest
 from pyinfra.api import Inventory
 from pyinfra.api.exceptions import PyinfraError
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.fleet import Fleet as NewFleet
 from pyinfra_gvisor.command.fleet import begin
 from pyinfra_gvisor.deploys import audit, coolify, gvisor, remove, rollback
 from pyinfra_gvisor.deploys.hosts import refuse_nobody
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.settings import Settings
 from tests.cases import cli
 from tests.cases.fleet import Fleet, Node

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.accepting.found import FOUND_DIR, WANTED, read_found
 from pyinfra_gvisor.dispatch.pulled import END
+from pyinfra_gvisor.platforms.discovered import FOUND_DIR, WANTED, read_found
 from tests.cases import cli
 from tests.unit.infrastructure import IMAGE, container, image, pulled_lines
 

@@ -19,9 +19,9 @@ from pyinfra.api import FunctionCommand, Host, State, operation
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.exceptions import PyinfraError
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.deploys.gvisor import run_node
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.operations import closing, egress, telling, upgrade
 from pyinfra_gvisor.operations.closing import because, close_with_summary, run_end
 from pyinfra_gvisor.operations.telling import refusal

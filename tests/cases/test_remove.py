@@ -11,7 +11,7 @@ import pytest
 
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.remove import remove
-from pyinfra_gvisor.wanted import without_us
+from pyinfra_gvisor.preflight.wanted import without_us
 from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import changed, users

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.json_text import Json
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
 from pyinfra_gvisor.daemon_json.records import owned_by_us
-from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.deploys.rollback import roll_back
-from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.cases.fleet import Fleet, Node, Reply

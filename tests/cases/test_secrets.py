@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.operations import docker
 from pyinfra_gvisor.settings import load_settings
 from tests.cases import cli

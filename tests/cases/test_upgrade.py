@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.operations import upgrade
-from pyinfra_gvisor.upgrade.canary import plan_canaries
-from pyinfra_gvisor.upgrade.collection import END
+from pyinfra_gvisor.preflight.canary import plan_canaries
+from pyinfra_gvisor.preflight.collection import END
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import Running, after, answer, node

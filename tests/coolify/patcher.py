@@ -1,4 +1,4 @@
-"""``scripts/coolify_patch.php`` run on a tree that has what it looks at of Coolify's."""
+"""``coolify/patch.php`` run on a tree that has what it looks at of Coolify's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from pyinfra_gvisor import scripts
 from tests.coolify.sources import HELPER, lay_out
 
-TEXT = files(scripts).joinpath("coolify_patch.php").read_text(encoding="utf-8")
+TEXT = files("pyinfra_gvisor.coolify").joinpath("patch.php").read_text(encoding="utf-8")
 HONOURS = '{"runtime":"runscprobe"}'
 TIMEOUT_S = 60
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.dispatch.programs import BUILDS
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.parts.divert.files import NAME, VARIABLES
 from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
-from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import load_settings
 from tests.node.audits import sh
 from tests.node.planted import ASIDE, plant, uproot
@@ -61,7 +61,7 @@ class Steps:
         does = "apply" if plan.action == "have" else "remove"
         given = {"operation": "divert.runc", "host": self.node.name, **VARIABLES}
         given |= {"unit": NAME, "builds": BUILDS, **plan.settings}
-        text = script("put_files", "parts/divert/places", f"parts/divert/{does}", **given)
+        text = script("base/put_files", "parts/divert/places", f"parts/divert/{does}", **given)
         return ("sh", "-c", text, "sh", *(word for item in plan.files for word in item.words))
 
     def change(self, *, wanted: bool, stop_at: int = 0) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.keys import NEUTRAL
 from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import transaction
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from tests.node.bad_files import BadFile

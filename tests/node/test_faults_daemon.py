@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import SOCKET
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.scripts import SOCKET
 from tests.node.audits import sh
 from tests.node.faults import (
     COLD_START,

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.key_table import WITHOUT_EFFECT
 from pyinfra_gvisor.daemon_json.keys import KEYS, Version, version_of
-from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.lab import LabNode
 from tests.unit.key_samples import WRONG, right
 

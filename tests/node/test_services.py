@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.lab import LabNode, Ran
 from pyinfra_gvisor.node import parse_node, state_script
-from pyinfra_gvisor.scripts import script
 from tests.node.running import docker_info, processes, remove_container, start_container
 
 TIMEOUT_S = 8
@@ -52,7 +52,7 @@ class Service:
         fact = self.node.exec("sh", "-c", state_script()).stdout
         found = parse_node(fact.rstrip("\n").split("\n"))
         assert found.supervisor.kind == self.kind
-        names = (service_script(found), "dockerd")
+        names = (service_script(found), "daemon_json/dockerd")
         given = {"runtimes": "", "live_restore": "", "default_runtime": ""}
         part = script(*names, unit=found.supervisor.unit, timeout_s=TIMEOUT_S, **given)
         lock = "trap '' HUP INT TERM; exec 9> /run/services.lock; flock 9\n"

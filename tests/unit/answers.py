@@ -1,5 +1,5 @@
 """
-What ``scripts/node_state.sh`` prints for a node, and the ``Node`` that it makes.
+What ``node/node_state.sh`` prints for a node, and the ``Node`` that it makes.
 
 A test names what its node has; everything else is a plain Debian 13 node with a running Docker.
 """
@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.plan import Plan
-from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.releases.lock import known

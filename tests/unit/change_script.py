@@ -1,4 +1,4 @@
-"""``scripts/apply_daemon_json.sh`` function by function, with a dockerd of the test's own."""
+"""``daemon_json/apply.sh`` function by function, with a dockerd of the test's own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,14 @@ write_down; say 1 > $work/number; identity > $work/dockerd; begin
 class Change(Journal):
     """A change of daemon.json that has begun: its file is staged, and its process is known."""
 
-    parts = ("service_systemd", *PARTS[:2], "dockerd", *PARTS[2:], "reach", "apply_daemon_json")
+    parts = (
+        "daemon_json/service_systemd",
+        *PARTS[:2],
+        "daemon_json/dockerd",
+        *PARTS[2:],
+        "daemon_json/reach",
+        "daemon_json/apply",
+    )
 
     def __init__(self, root: Path, before: str | None = "old", **variables: Any) -> None:
         super().__init__(root)

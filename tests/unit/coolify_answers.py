@@ -1,4 +1,4 @@
-"""What ``coolify_state.sh`` prints on a control host that a test describes."""
+"""What ``coolify/state.sh`` prints on a control host that a test describes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import hashlib
 import json
 from collections.abc import Iterable
 
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.coolify.compose_file import merged
 from pyinfra_gvisor.coolify.control_host import END, ControlHost, parse_control_host
 from pyinfra_gvisor.coolify.files import MOUNTS, kept_files, mounted_files
-from pyinfra_gvisor.node_files import NodeFile
 
 OURS = (*mounted_files(), *kept_files())
 HONOURED = '{"runtime":"runscprobe"}'

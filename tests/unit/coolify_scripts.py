@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.coolify.control_host import STATE_SCRIPTS, ControlHost, parse_control_host
 from pyinfra_gvisor.coolify.files import (
     COMPOSE,
@@ -25,8 +27,6 @@ from pyinfra_gvisor.coolify.files import (
     patcher_text,
     paths,
 )
-from pyinfra_gvisor.node_files import NodeFile
-from pyinfra_gvisor.scripts import encoded, script
 from tests.unit.coolify_answers import HONOURED, OURS
 from tests.unit.shells import replaced, run, stub, toolbox
 
@@ -150,7 +150,7 @@ class Factory:
     def option(self, verb: str = "apply", changes: dict[str, str] | None = None) -> Ran:
         """Have the option in force, or no longer; Horizon has 30 s to come anew."""
         text = script(
-            *("coolify_container", "coolify_option"),
+            *("coolify/container", "coolify/option"),
             host="factory",
             verb=verb,
             wait_s=30,
@@ -181,7 +181,7 @@ class Factory:
         mounted: bool = False,
     ) -> Ran:
         whole = script(
-            *("put_files", "coolify_compose", f"coolify_{action}"),
+            *("base/put_files", "coolify/compose", f"coolify_{action}"),
             operation="coolify.persistence",
             host="factory",
             unit=NAME,

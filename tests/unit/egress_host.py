@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.base.scripts import encoded, script
 from tests.unit.shells import replaced, run, stub, toolbox
 
 NAME = "pyinfra-gvisor-egress"
@@ -93,30 +93,30 @@ class Host:
     def load_on_probation(self, rules: str = "new", confirm_s: int = 30) -> _Ran:
         """What the controller does first."""
         words = self._words(("candidate.nft", "644", rules), *self._programs())
-        text = script("put_files", "egress_try", **HOST, confirm_s=confirm_s)
+        text = script("base/put_files", "parts/egress/try", **HOST, confirm_s=confirm_s)
         return self._run(text.replace("flock -w 10", "flock -w 0"), *words)
 
     def confirm(self) -> _Ran:
         """What it does when it has come back."""
         unit = (f"{self.units}/{UNIT}", "644", encoded("[Unit]\n"))
         words = self._words(*self._programs())
-        return self._run(script("put_files", "egress_confirm", **HOST), *words, *unit)
+        return self._run(script("base/put_files", "parts/egress/confirm", **HOST), *words, *unit)
 
     def undo(self) -> _Ran:
         """What it does when it cannot confirm."""
-        return self._run(script("egress_undo"))
+        return self._run(script("parts/egress/undo"))
 
     def revert(self) -> _Ran:
         """What the timer does."""
-        return self._run(_at_once(script("egress_revert")))
+        return self._run(_at_once(script("parts/egress/revert")))
 
     def load(self, path: Path) -> _Ran:
         """What the unit does at boot."""
-        return self._run(script("egress_load"), str(path))
+        return self._run(script("parts/egress/load"), str(path))
 
     def remove(self) -> _Ran:
         """Take it all off."""
-        return self._run(_at_once(script("put_files", "egress_remove", **HOST)))
+        return self._run(_at_once(script("base/put_files", "parts/egress/remove", **HOST)))
 
     def has(self, rules: str) -> None:
         """Have these rules in force, confirmed."""

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pyinfra_gvisor.base.scripts import encoded
 from pyinfra_gvisor.parts.egress.files import kept_files
 from pyinfra_gvisor.parts.egress.plan import wanted_rules
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import read
 from pyinfra_gvisor.report.document import HostReport
-from pyinfra_gvisor.scripts import encoded
 from tests.cases.proven import proven_answer
 from tests.unit.answers import Running
 from tests.unit.audited import audited

@@ -1,5 +1,5 @@
 """
-``scripts/journal.sh`` on a directory of the test's own, function by function.
+``daemon_json/journal.sh`` on a directory of the test's own, function by function.
 
 What holds ports open is there as in a transaction, and finds no iptables to do it with.
 """
@@ -11,14 +11,19 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.scripts import encoded, program, script
+from pyinfra_gvisor.base.scripts import encoded, program, script
 from tests.unit.shells import replaced, stub, toolbox
 
 TEXTS = (
     *("after", "neutral", "old_neutral", "on", "off", "old_on", "old_off"),
     *("load_after", "load_old"),
 )
-PARTS = ("record_change", "journal", "runtime_scripts", "ports")
+PARTS = (
+    "node/record_change",
+    "daemon_json/journal",
+    "daemon_json/runtime_scripts",
+    "daemon_json/ports",
+)
 RECORDS = ("intent", "owned", "applied", "applied_anew")
 
 
@@ -58,7 +63,7 @@ class Journal:
             "hide": "",
             "by": '"user":"ann"',
             "firewall": "iptables",
-            "place_program": program("scripts/json.pl", "scripts/place.pl"),
+            "place_program": program("base/json.pl", "daemon_json/place.pl"),
             **self.variables,
             **encodings,
         }

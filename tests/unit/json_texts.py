@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pyinfra_gvisor.daemon_json.text import Json
+from pyinfra_gvisor.base.json_text import Json
 
 # Numbers that Python reads as something that it would write in another way.
 NUMBERS = st.sampled_from(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.parts.keeper.plan import declared_files, declared_keeps
 from tests.unit.test_preflight import settings_of
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.key_table import KEYS, Kind
-from pyinfra_gvisor.daemon_json.text import Json
 
 RIGHT: dict[Kind, Json] = {
     "bool": False,

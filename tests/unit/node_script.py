@@ -1,4 +1,4 @@
-"""``scripts/node_state.sh`` with the paths of a test instead of the machine's."""
+"""``node/node_state.sh`` with the paths of a test instead of the machine's."""
 
 from __future__ import annotations
 

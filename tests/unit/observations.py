@@ -1,4 +1,4 @@
-"""What ``scripts/prove.sh`` prints on a node where all is well."""
+"""What ``proof/prove.sh`` prints on a node where all is well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``install_release.sh`` with a test's own directory of releases, and a server to fetch from."""
+"""``releases/install.sh`` with a test's own directory of releases, and a server to fetch from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.base.scripts import script
 from tests.unit.file_server import FileServer, Served
 from tests.unit.programs import program
 from tests.unit.shells import replaced, run, stub, toolbox
@@ -68,7 +68,14 @@ class Machine:
             toolbox(path, *TOOLS, self.tool)
             stub(path, "chown", ":")  # tests need not be root
         text = script(
-            *("holder", "fetch", "fetch_packages", "unpack", "manifest", "install_release"),
+            *(
+                "base/holder",
+                "releases/fetch",
+                "base/fetch_packages",
+                "releases/unpack",
+                "releases/manifest",
+                "releases/install",
+            ),
             **{
                 "host": "node-1",
                 "release": RELEASE,

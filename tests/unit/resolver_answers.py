@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pyinfra_gvisor.node_files import ROOT, FoundFile, NodeFile
+from pyinfra_gvisor.base.node_files import ROOT, FoundFile, NodeFile
 from pyinfra_gvisor.parts.resolver.files import kept_files
 from pyinfra_gvisor.parts.resolver.state import ResolverState
 

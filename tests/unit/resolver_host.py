@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from pyinfra_gvisor.scripts import encoded, script
+from pyinfra_gvisor.base.scripts import encoded, script
 from tests.unit.shells import replaced, run, stub, toolbox
 
 HOST = {"operation": "resolver.resolver", "host": "run-1"}
@@ -85,7 +85,7 @@ class Host:
             for path, text in self.wanted(**wanted).items()
             for word in (path, "644", encoded(text))
         ]
-        parts = ("put_files", "resolver_metrics", "resolver_install")
+        parts = ("base/put_files", "parts/resolver/metrics", "parts/resolver/install")
         text = script(*parts, **HOST, textfile_dir=wanted.get("text", ""))
         return run(self._here(text), *words, path=self.path)
 
@@ -93,7 +93,9 @@ class Host:
         """Take it off."""
         (self.root / "breaks").write_text(breaks)
         addresses = {"resolver": "192.0.2.53", "resolver6": "2001:db8::53"}
-        text = script("put_files", "resolver_metrics", "resolver_remove", **HOST, **addresses)
+        text = script(
+            "base/put_files", "parts/resolver/metrics", "parts/resolver/remove", **HOST, **addresses
+        )
         text = replaced(text, {"/usr/sbin/ip": self.path / "ip"})
         return run(self._here(text), path=self.path)
 

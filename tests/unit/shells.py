@@ -11,7 +11,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import IO
 
-from pyinfra_gvisor.scripts import PATH
+from pyinfra_gvisor.base.scripts import PATH
 
 # What a small Debian has; perl and docker are named where a test wants them.
 TOOLS = [

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.node import Node, parse_node
-from pyinfra_gvisor.parts import members
+from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.preflight.absence import PROTECTIONS, absence_problems
+from pyinfra_gvisor.preflight.wanted import planned
 from pyinfra_gvisor.runtimes.wrappers import wrappers
-from pyinfra_gvisor.wanted import planned
 from tests.cases.guarded import LOADED
 from tests.cases.proven import converged
 from tests.cases.test_watch import there as watching

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.dispatch.accepted import (
     accepted_text,
     merged,
@@ -15,7 +16,6 @@ from pyinfra_gvisor.dispatch.accepted import (
     write_accepted,
 )
 from pyinfra_gvisor.dispatch.policy import Infrastructure
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.preflight.examined import settings_line
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.infrastructure import IMAGE

@@ -11,11 +11,11 @@ from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.parts.divert.files import PROGRAM
 from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import load_settings
-from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.cases.proven import INSTALLED, RELEASE, proven_answer
 from tests.unit.answers import Running, after, answer, compact, info, installed, node
 from tests.unit.audited import COOLIFY, app, audited, found, ids

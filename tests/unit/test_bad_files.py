@@ -7,10 +7,10 @@ import re
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import JsonText
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.daemon_json.text import JsonText
 from pyinfra_gvisor.daemon_json.transaction import transaction
-from pyinfra_gvisor.errors import Problem
 from tests.node.bad_files import BadFile, refused
 from tests.node.odd_files import accepted
 from tests.unit.answers import node

@@ -8,9 +8,9 @@ from pyinfra_gvisor.daemon_json.generations import Generation, choose, plan_gene
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import CANARY, Owned
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.preflight.canary import canaries, plan_canaries
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
-from pyinfra_gvisor.upgrade.canary import canaries, plan_canaries
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, WANTED, converged
 from tests.unit.answers import after, info, node
 

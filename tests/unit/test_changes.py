@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.changes import Change, author, members, parse_changes, settings_digest
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.base.scripts import script
+from pyinfra_gvisor.node.changes import Change, author, members, parse_changes, settings_digest
 from tests.unit.loaded_settings import good
 from tests.unit.shells import replaced, stub, toolbox
 
@@ -32,7 +32,7 @@ def record(
     + journal: the socket of the node's journal
     + stubs: programs that the node has, with their text
     """
-    text = script("record_change", state_dir=root / "state", by=members(WHO)) + body
+    text = script("node/record_change", state_dir=root / "state", by=members(WHO)) + body
     programs = toolbox(root / "bin", "tail")
     for name, does in stubs.items():
         stub(programs, name, does)

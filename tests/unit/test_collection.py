@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.upgrade.collection import (
+from pyinfra_gvisor.preflight.collection import (
     END,
     old_releases,
     on_other_releases,

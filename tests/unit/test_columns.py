@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from pyinfra_gvisor import columns
-from pyinfra_gvisor.columns import continued, left_of, shortened, terminal_columns
+from pyinfra_gvisor.base import columns
+from pyinfra_gvisor.base.columns import continued, left_of, shortened, terminal_columns
 
 LONG = "docker.daemon_json: /etc/docker/daemon.json on run-1: dockerd does not start; run again"
 URL = "https://storage.googleapis.com/gvisor/releases/release/20260928.0/x86_64/gvisor.tar.bz2"

@@ -16,11 +16,11 @@ from runpy import run_path
 import pytest
 
 import pyinfra_gvisor
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command import fleet
 from pyinfra_gvisor.command.__main__ import COMMANDS, main
 from pyinfra_gvisor.command.controller import controller_lines
 from pyinfra_gvisor.command.running import run_pyinfra
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.waiting import until
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.accepting.found import FOUND_DIR, WANTED, HostFound, write_found
 from pyinfra_gvisor.command import fleet
 from pyinfra_gvisor.command.__main__ import main
+from pyinfra_gvisor.platforms.discovered import FOUND_DIR, WANTED, HostFound, write_found
 from tests.unit.infrastructure import IMAGE, container, image, pulled
 
 FILE = "infrastructure.json"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.compatibility.seen import seen_by, source_kind
 from pyinfra_gvisor.compatibility.table import table
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.releases.sources import APT_URL, GITHUB_URL, OFFICIAL_URL
 from tests.unit.answers import Running
 from tests.unit.compatible import record, recorded

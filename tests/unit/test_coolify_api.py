@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.token import Token
 from pyinfra_gvisor.coolify.transport import NoAnswer, Refused, Rejected, UnknownOutcome
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.settings import load_settings
 from tests.coolify.api_client import Clock, client, serving
 from tests.coolify.api_server import TOKEN, ApiServer, Kind

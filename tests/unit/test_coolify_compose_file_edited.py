@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify import compose_file
 from pyinfra_gvisor.coolify.compose_file import MARK, has, merged, removed
-from pyinfra_gvisor.errors import Problem
 from tests.unit.compose_files import ENTRY, MOUNTS, PATCH, WHOLE, read, with_mounts
 
 OLD = ("/own/old.sh:/etc/entrypoint.d/50-own.sh:ro", "/own/gone:/opt/gone", PATCH)

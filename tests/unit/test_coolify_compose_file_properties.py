@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.compose_file import MARK, has, lines_to_add, merged, removed
-from pyinfra_gvisor.errors import Problem
 from tests.unit.compose_files import ENTRY, MOUNTS, PATCH, read, with_mounts
 from tests.unit.compose_texts import compose_texts
 

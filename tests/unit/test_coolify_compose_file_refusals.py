@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.compose_file import has, lines_to_add, merged
-from pyinfra_gvisor.errors import Problem
 from tests.unit.compose_files import ENTRY, MOUNTS
 
 TOP = "services:\n  coolify:\n"

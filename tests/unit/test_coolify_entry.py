@@ -1,4 +1,4 @@
-"""``coolify_entry.sh``: whatever happens in it, the shell that sources it goes on as it was."""
+"""``coolify/entry.sh``: whatever happens in it, the shell that sources it goes on as it was."""
 
 from __future__ import annotations
 

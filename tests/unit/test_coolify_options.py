@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.options import (
     LIMIT_CHARACTERS,
     check_text,
@@ -13,7 +14,6 @@ from pyinfra_gvisor.coolify.options import (
     with_runtime,
     without_runtime,
 )
-from pyinfra_gvisor.errors import Problem
 
 OTHERS = st.one_of(
     st.sampled_from(

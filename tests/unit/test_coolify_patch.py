@@ -1,4 +1,4 @@
-"""``coolify_patch.php``: what it puts in, and that it takes out no more than that."""
+"""``coolify/patch.php``: what it puts in, and that it takes out no more than that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``coolify_patch.php`` on a source that is not as we know it, or that may not be written."""
+"""``coolify/patch.php`` on a source that is not as we know it, or that may not be written."""
 
 from __future__ import annotations
 

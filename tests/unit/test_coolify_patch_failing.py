@@ -1,4 +1,4 @@
-"""``coolify_patch.php`` where a source with our lines does not work: the old one is put back."""
+"""``coolify/patch.php`` where a source with our lines does not work: the old one is put back."""
 
 from __future__ import annotations
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.coolify.compose_file import merged
 from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.files import COMPOSE, ENTRY, KEEPER, MOUNTS, TIMER, idle_entry_text
 from pyinfra_gvisor.coolify.plan import OptionPlan, PersistencePlan, plan_option, plan_persistence
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node_files import NodeFile
 from tests.unit.coolify_answers import (
     HONOURED,
     MASTER,

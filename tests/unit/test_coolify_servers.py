@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.models import Server
 from pyinfra_gvisor.coolify.servers import Groups, grouped, groups
-from pyinfra_gvisor.errors import Problem
 from tests.coolify.api_server import TOKEN, ApiServer
 
 HOST = "factory.example.com"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.apps import Choice, Survey, plan_lines, survey
 from pyinfra_gvisor.coolify.settings import AppExemption
-from pyinfra_gvisor.errors import Problem
 from tests.coolify.api_client import Clock, client, serving
 from tests.coolify.api_server import ApiServer
 from tests.coolify.api_state import CoolifyState

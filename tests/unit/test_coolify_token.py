@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.token import NoToken, Token, read_token
-from pyinfra_gvisor.errors import Problem
 
 SECRET = "17|aVerySecretTokenOfSomebody"  # noqa: S105 (made up)
 

@@ -1,4 +1,4 @@
-"""``coolify_patch.php`` and Horizon, whose processes keep the code that they have read."""
+"""``coolify/patch.php`` and Horizon, whose processes keep the code that they have read."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import program
+from pyinfra_gvisor.base.scripts import program
 from tests.unit.dispatch_files import bind, infrastructure, write_container
 from tests.unit.judged import ID, Judged, bound
 from tests.unit.shells import run

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.scripts import part
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.parts.divert.files import NAME, PROGRAM, VARIABLES, divert_files
 from pyinfra_gvisor.parts.divert.plan import Wanted, check_divert, declared_divert, plan_divert
 from pyinfra_gvisor.parts.divert.state import DivertState
-from pyinfra_gvisor.scripts import part
 from tests.unit.answers import answer
 from tests.unit.test_preflight import settings_of
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.key_table import (
     FEATURES_AT_START,
     LOOPBACK,
@@ -23,7 +24,6 @@ from pyinfra_gvisor.daemon_json.keys import (
     only_new_containers,
     version_of,
 )
-from pyinfra_gvisor.daemon_json.text import Json
 
 # notes/docker.md, tried on Docker 26.1.5
 BY_SIGHUP = [

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.reach import proxied
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import DIRECTORY, LOAD, REVERT, RULES, SERVICE, service_text
 from pyinfra_gvisor.parts.egress.plan import differences, plan_egress
 from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh
-from pyinfra_gvisor.parts.plan import PartPlan
 from tests.unit.answers import UNIT_FLAGS, node
 from tests.unit.egress_states import behind, egress, found, planned
 

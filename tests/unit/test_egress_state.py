@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.node_files import FoundFile
 from pyinfra_gvisor.parts.egress import state as told_of
 from pyinfra_gvisor.parts.egress.files import RULES
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh

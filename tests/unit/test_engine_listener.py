@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import PATH, SOCKET, script
 from pyinfra_gvisor.node.engine import Listener
 from pyinfra_gvisor.parts.resolver.forwarder.engine import SOCKET as ASKED
-from pyinfra_gvisor.scripts import PATH, SOCKET, script
 from tests.unit.fake_docker import daemon
 from tests.unit.node_script import Machine
 from tests.unit.shells import run, stub

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.errors import INPUT_LIMIT, Problem, cut
+from pyinfra_gvisor.base.errors import INPUT_LIMIT, Problem, cut
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyinfra_gvisor.audit.observed import parse_observed
+from pyinfra_gvisor.base.scripts import program, script
 from pyinfra_gvisor.facts.asking import asked
 from pyinfra_gvisor.facts.audit import AuditState
 from pyinfra_gvisor.facts.coolify import CoolifyState
@@ -19,8 +20,7 @@ from pyinfra_gvisor.facts.node import NodeState
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
 from pyinfra_gvisor.facts.users import RuntimeUsers
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.scripts import program, script
-from pyinfra_gvisor.upgrade.collection import END, parse_release_users
+from pyinfra_gvisor.preflight.collection import END, parse_release_users
 from tests.unit.answers import compact
 from tests.unit.fake_docker import container, daemon, routes
 from tests.unit.node_script import Machine
@@ -54,7 +54,7 @@ def test_bytes_that_are_no_ascii_are_question_marks_and_the_rest_is_as_it_was() 
 @FEW
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
 def test_what_docker_says_is_the_same_text_in_ascii(text: str) -> None:
-    source = program("scripts/docker_state.pl")
+    source = program("node/docker_state.pl")
     start, end = source.index("sub ascii"), source.index("my $info;")
     code = f"{source[start:end]}; local $/; print ascii(<STDIN>)"
     said = json.dumps({"text": text}, ensure_ascii=False).encode()
@@ -138,7 +138,7 @@ def test_a_program_in_a_container_may_lie_at_any_path(tmp_path: Path) -> None:
     (tmp_path / "12" / "exe").symlink_to(odd)
     (tmp_path / "13").mkdir()
     (tmp_path / "13" / "exe").symlink_to("/opt/gvisor/releases/20260905.0/runsc")
-    text = script("release_users").replace("find /proc ", f"find {tmp_path} ")
+    text = script("releases/users").replace("find /proc ", f"find {tmp_path} ")
     for path in ("/run/containerd", "/run/docker/containerd", "/etc/docker", "/var/lib/pyinfra-gv"):
         text = text.replace(path, f"{tmp_path}/none")
 

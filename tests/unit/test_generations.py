@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.generations import Generation, choose, parse_generations, undone
 from pyinfra_gvisor.daemon_json.merge import Owned, flatten, merge
-from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper

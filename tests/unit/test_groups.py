@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.groups import refuse_groups
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.groups import refuse_groups
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.daemon_json.text import Json, JsonText, Path
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, JsonText, Path
 
 TABS = '{\n\t"dns":\t["1.1.1.1"],\n\t"runtimes" : {\n\t\t"x": {"path": "/x"}\n\t}\n}'
 

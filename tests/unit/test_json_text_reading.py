@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from pyinfra_gvisor.daemon_json.text import (
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import (
     Json,
     JsonText,
     Path,
@@ -15,7 +16,6 @@ from pyinfra_gvisor.daemon_json.text import (
     pointer,
     position_of,
 )
-from pyinfra_gvisor.errors import Problem
 
 SURROGATE = '{"a": "\\ud800"}'
 

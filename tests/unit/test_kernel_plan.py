@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.node import parse_node
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.kernel.files import DIRECTORY, MODULES_FILE, SYSCTL_FILE
 from pyinfra_gvisor.parts.kernel.keep import KEEP
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
 from pyinfra_gvisor.parts.kernel.settings import Kernel
-from pyinfra_gvisor.parts.plan import PartPlan
 from tests.unit.answers import answer
 from tests.unit.kernel_answers import ALL, WEAK, in_force, surface, told
 from tests.unit.loaded_settings import good

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.log_drivers import GENERIC, OPTIONS, REQUIRED, SINCE, UNTIL
 from pyinfra_gvisor.daemon_json.merge import flatten
 from pyinfra_gvisor.daemon_json.refusals import refuse
-from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from tests.unit.answers import info, node
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, Path
 from pyinfra_gvisor.daemon_json.merge import Merge, Owned, OwnedPath, flatten, merge, same
-from pyinfra_gvisor.daemon_json.text import Json, Path
-from pyinfra_gvisor.errors import Problem
 
 
 def bring(text: str | None, wanted: dict[str, Json], earlier: Merge | None = None) -> Merge:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.merge import GVISOR, Merge, Owned, flatten, merge
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.errors import Problem
 from tests.unit.answers import after, node
 
 MIRROR: dict[str, Json] = {"registry-mirrors": ["https://mirror.example"]}

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, JsonText, Path, from_pointer, pointer
 from pyinfra_gvisor.daemon_json.merge import Merge, Owned, flatten, merge, same
-from pyinfra_gvisor.daemon_json.text import Json, JsonText, Path, from_pointer, pointer
-from pyinfra_gvisor.errors import Problem
 from tests.unit.json_texts import documents, wishes
 
 Wish = Mapping[Path, Json]

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from pyinfra_gvisor.base.json_text import Json, JsonText, from_pointer
 from pyinfra_gvisor.daemon_json.merge import Merge, Owned, flatten, merge, same
-from pyinfra_gvisor.daemon_json.text import Json, JsonText, from_pointer
 from tests.unit.json_texts import VALUES, documents, wishes
 
 

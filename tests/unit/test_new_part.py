@@ -18,7 +18,7 @@ COPIED = (
     *("README.md", "pyproject.toml", "setup.py"),
 )
 NOT_NEEDED = {"node", "vm", "bench", "packaging", "new_part"}  # of tests
-LIST = "pyinfra_gvisor/parts/__init__.py"
+LIST = "pyinfra_gvisor/part_api/members.py"
 OWN = {
     **{
         f"pyinfra_gvisor/parts/sample/{path.name}": path
@@ -40,7 +40,7 @@ MADE = {
         "| `gvisor_sample` | the sample | `None` |",
     ],
     "docs/sample.md": ["| `/opt/gvisor/sample/text` |"],
-    "pyinfra_gvisor/settings.schema.json": ['"gvisor_sample": {'],
+    "pyinfra_gvisor/published/settings.schema.json": ['"gvisor_sample": {'],
 }
 """What ``pyinfra-gvisor schema write`` makes of it, and how it begins."""
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, JsonText
 from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.records import owned_by_us
-from pyinfra_gvisor.daemon_json.text import Json, JsonText
-from pyinfra_gvisor.errors import Problem
 from tests.unit.answers import after, info, node, records
 
 ORIGINAL = '{\n  "dns": ["1.1.1.1"]\n}\n'

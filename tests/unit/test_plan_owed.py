@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
-from pyinfra_gvisor.daemon_json.text import Json
 from tests.unit.answers import LATER_S, RUNSC, after, info, node, records
 
 ORIGINAL = '{\n  "dns": ["1.1.1.1"]\n}\n'

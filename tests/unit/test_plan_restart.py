@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
-from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.errors import Problem
 from tests.unit.answers import RUNSC, after, info, node
 
 PROXY_OFF: dict[str, Json] = {"userland-proxy": False}

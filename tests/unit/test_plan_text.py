@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import dump, plan_daemon_json
-from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.errors import Problem
 from tests.unit.answers import RUNSC, after, info, node
 
 LOGGING: dict[str, Json] = {"log-driver": "json-file", "log-opts": {"max-size": "10m"}}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.runtimes.profiles import PANIC_VARIABLES, Runtime, check_runtime_name, risks
 
 REASON = "the tenant has signed for it"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts.egress.settings import Egress
@@ -13,7 +14,6 @@ from pyinfra_gvisor.proof.conditions import no_new_privileges, spared, why_not_r
 from pyinfra_gvisor.proof.judges import MEMORY_LIMIT
 from pyinfra_gvisor.proof.script import probe_script
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.scripts import script
 from pyinfra_gvisor.settings import Settings
 from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, after, info, node
 from tests.unit.egress_states import declaring
@@ -144,4 +144,4 @@ def test_the_script_knows_what_has_no_network_and_which_image_to_use() -> None:
 
 
 def test_the_limit_of_memory_that_is_judged_is_the_one_that_probes_get() -> None:
-    assert f"memory={MEMORY_LIMIT} " in script("prove")
+    assert f"memory={MEMORY_LIMIT} " in script("proof/prove")

@@ -103,7 +103,7 @@ def test_what_is_no_error_of_the_daemons_is_told_as_it_ends(said: str, expected:
 
 def picked(said: str) -> str:
     """What ``prove.sh`` takes of it."""
-    text = files("pyinfra_gvisor.scripts").joinpath("prove.sh").read_text()
+    text = files("pyinfra_gvisor.proof").joinpath("prove.sh").read_text()
     function = text[text.index("why_not() {") :].partition("\n}\n")[0]
     program = f'set -eu\nsay() {{ printf \'%s\\n\' "$*"; }}\n{function}\n}}\nwhy_not "$1"'
     ran = subprocess.run(

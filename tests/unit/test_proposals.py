@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.accepting.choosing import cards, chosen, file_of, with_reason
-from pyinfra_gvisor.accepting.found import HostFound, lines, read_found, unused, write_found
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
 from pyinfra_gvisor.dispatch.pulled import Pulled, parse_pulled, pulled_script
 from pyinfra_gvisor.dispatch.shapes import PROJECT_DIR, SHAPES, SOCKET, Shape
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.platforms.discovered import HostFound, lines, read_found, unused, write_found
+from pyinfra_gvisor.platforms.selection import cards, chosen, file_of, with_reason
 from tests.unit.answers import compact
 from tests.unit.fake_docker import SECRET, daemon, says
 from tests.unit.infrastructure import IMAGE, KNOWN, as_it_is, container, image, pulled, pulled_lines

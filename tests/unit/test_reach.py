@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.reach import Lost, needs_proxy, only_by_proxy
 from pyinfra_gvisor.daemon_json.story import plan_lines, spared_line, unapplied_lines
-from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.daemon_json.transaction import transaction
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.preflight import refusals
 from pyinfra_gvisor.settings import load_settings

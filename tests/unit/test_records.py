@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.records import (
@@ -17,10 +18,9 @@ from pyinfra_gvisor.daemon_json.records import (
     newer,
     owned_by_us,
 )
-from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.records import VERSIONS
-from pyinfra_gvisor.wanted import without_us
+from pyinfra_gvisor.preflight.wanted import without_us
 from tests.unit.answers import RUNSC, after, in_base64, node
 
 ORIGINAL = '{\r\n\t"dns": ["1.1.1.1"] }'

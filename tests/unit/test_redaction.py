@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.redaction import (
+from pyinfra_gvisor.base.redaction import (
     secrets_in,
     sed_program,
     shown,

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.merge import flatten
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.refusals import can_live_restore, refuse
-from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from tests.unit.answers import RUNSC, UNIT_FLAGS, Running, after, info, node
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json, Path, pointer
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.refusals import CONTAINERS_HOME, refuse_moving
-from pyinfra_gvisor.daemon_json.text import Json, Path, pointer
-from pyinfra_gvisor.errors import Problem
 from tests.unit.answers import Running, after, info, node
 
 MOVED: dict[str, Json] = {"data-root": "/srv/docker"}

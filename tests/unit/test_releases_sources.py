@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.releases.sources import Archive, check_source, shown_url
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.reload import unloadable
 from pyinfra_gvisor.daemon_json.transaction import transaction
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.preflight import notes
 from pyinfra_gvisor.proof.conditions import why_not_reload
 from tests.unit.answers import RUNSC, info, node

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
-from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.dispatch.policy import Dispatch
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.removal import Removal, plan_removal, refuse_removal
+from pyinfra_gvisor.preflight.removal import Removal, plan_removal, refuse_removal
+from pyinfra_gvisor.preflight.wanted import without_us
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.runtimes.wrappers import dispatcher, wrapper
-from pyinfra_gvisor.wanted import without_us
 from tests.unit.answers import Running, after, compact, node
 
 OLD, NEW = "20260831.0", "20260928.0"

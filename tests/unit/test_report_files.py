@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.report.files import write_fleet, write_host
 from pyinfra_gvisor.report.names import file_name
 from tests.unit.reports import every_state, fleet, host, unknown

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from pyinfra_gvisor.schema import REPORT_FILE, report_schema_text
+from pyinfra_gvisor.published.schema import REPORT_FILE, report_schema_text
 from tests.unit.reports import GONE, WEB, every_state, failed, host, unknown, with_firewall
 
 SCHEMA: dict[str, Any] = json.loads(REPORT_FILE.read_text())

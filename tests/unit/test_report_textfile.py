@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.report.textfile import textfile
-from pyinfra_gvisor.scripts import encoded, script
 from tests.unit.reports import AT_S, PROVEN_S, container, failed, host, node, unknown
 from tests.unit.shells import run, stub, toolbox
 
@@ -96,7 +96,7 @@ def write(path: Path, directory: Path, text: str) -> subprocess.CompletedProcess
     if not path.exists():
         toolbox(path)
     variables = {"textfile_dir": str(directory), "content_b64": encoded(text)}
-    return run(script("write_textfile", **variables), path=path)
+    return run(script("base/write_textfile", **variables), path=path)
 
 
 def test_the_script_writes_the_file_for_all_to_read_and_leaves_nothing_beside_it(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node_files import FoundFile
-from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import FoundFile
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.resolver.files import DIRECTORY, SERVICE, SOCKET, kept_files
 from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
 from pyinfra_gvisor.parts.resolver.state import ResolverState

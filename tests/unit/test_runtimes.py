@@ -8,12 +8,12 @@ from typing import Literal
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import PATH
 from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
+from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import missing, too_old, wrapper, wrappers
-from pyinfra_gvisor.scripts import PATH
 from pyinfra_gvisor.settings import load_settings
-from pyinfra_gvisor.wanted import wanted_daemon_json
 from tests.unit.answers import node
 
 RELEASE = "20260928.0"

@@ -9,7 +9,8 @@ import pytest
 
 from pyinfra_gvisor.audit.age_rules import PACKAGE_RULES
 from pyinfra_gvisor.audit.judge import NODE_RULES, RUNNING_RULES
-from pyinfra_gvisor.doc_tables import (
+from pyinfra_gvisor.base.models import Strict
+from pyinfra_gvisor.published.doc_tables import (
     ENTRIES,
     RULE_GROUPS,
     SETTING_GROUPS,
@@ -18,8 +19,7 @@ from pyinfra_gvisor.doc_tables import (
     tables,
     with_table,
 )
-from pyinfra_gvisor.models import Strict
-from pyinfra_gvisor.schema import SCHEMA_FILE, schema_text
+from pyinfra_gvisor.published.schema import SCHEMA_FILE, schema_text
 from pyinfra_gvisor.settings import Settings
 
 KEYS = [f"gvisor_{name}" for name in Settings.model_fields]

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.audit.observed import Observed, parse_observed
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.egress.observed import read
-from pyinfra_gvisor.scripts import script
 from tests.unit.answers import compact
 from tests.unit.fake_docker import SECRET, container, daemon, routes, says
 from tests.unit.node_script import Machine, process
@@ -225,7 +225,7 @@ def firewall(tmp_path: Path, nft: str | None) -> Sequence[str]:
     path = toolbox(tmp_path / "bin")
     if nft is not None:
         stub(path, "nft", nft)
-    text = script("parts/egress/observed", "audit_state", observed="egress_observed")
+    text = script("parts/egress/observed", "audit/state", observed="egress_observed")
     text = replaced(text, {"/usr/sbin/nft": path / "nft"})
     ran = run(text, path=path)
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -256,7 +256,7 @@ def test_where_there_is_no_firewall_nothing_is_told(tmp_path: Path, nft: str | N
 
 def test_an_audit_waits_for_a_proof_and_lets_none_begin(tmp_path: Path) -> None:
     lock, told = tmp_path / "probe.lock", tmp_path / "told"
-    text = replaced(script("audit_state", observed=""), {"/run/pyinfra-gvisor/probe.lock": lock})
+    text = replaced(script("audit/state", observed=""), {"/run/pyinfra-gvisor/probe.lock": lock})
     begins = f"flock -n {lock} true && echo a proof may begin >> {told}"
     with held(lock) as proof:
         Timer(1, lambda: (told.write_text("the proof has ended\n"), proof.close())).start()
@@ -272,7 +272,7 @@ def test_a_proof_without_end_keeps_no_audit_from_its_work(tmp_path: Path) -> Non
     changes = {"/run/pyinfra-gvisor/probe.lock": lock, "limit / 4 + 30": "limit / 4"}
     with held(lock):
         lock.write_text("1\n")
-        ran = run(f"{replaced(script('audit_state', observed=''), changes)}\necho goes on")
+        ran = run(f"{replaced(script('audit/state', observed=''), changes)}\necho goes on")
 
     assert ran.returncode == 0
     assert ran.stdout.splitlines()[-1] == "goes on"

@@ -1,4 +1,4 @@
-"""``audit_given.pl``: where mounts and guarded paths lie, and which engines run besides."""
+"""``audit/given.pl``: where mounts and guarded paths lie, and which engines run besides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``coolify_install.sh``, and how docker-compose.custom.yml is written by whoever writes it."""
+"""``coolify/install.sh``, and how docker-compose.custom.yml is written by whoever writes it."""
 
 from __future__ import annotations
 

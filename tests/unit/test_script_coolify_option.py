@@ -1,4 +1,4 @@
-"""``coolify_option.sh``, which the deploy runs, and ``coolify_keep.sh``, which the timer runs."""
+"""``coolify/option.sh``, which the deploy runs, and ``coolify/keep.sh``, which the timer runs."""
 
 from __future__ import annotations
 

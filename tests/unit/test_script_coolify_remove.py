@@ -1,4 +1,4 @@
-"""``coolify_remove.sh``: what is mounted stays as long as it is needed, and nothing else does."""
+"""``coolify/remove.sh``: what is mounted stays as long as it is needed, and nothing else does."""
 
 from __future__ import annotations
 

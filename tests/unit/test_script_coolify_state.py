@@ -1,4 +1,4 @@
-"""``coolify_state.sh`` on control hosts of every kind, read as the fact reads it."""
+"""``coolify/state.sh`` on control hosts of every kind, read as the fact reads it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.coolify.control_host import STATE_SCRIPTS
 from pyinfra_gvisor.coolify.files import (
     ENTRY,
@@ -20,7 +21,6 @@ from pyinfra_gvisor.coolify.files import (
     TIMER,
     patcher_text,
 )
-from pyinfra_gvisor.scripts import script
 from tests.unit.coolify_scripts import SECRET, WORKS, Factory
 from tests.unit.shells import stub
 

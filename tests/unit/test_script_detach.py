@@ -1,4 +1,4 @@
-"""``scripts/detach.sh``: apart from the session, and still the one that the session waits for."""
+"""``daemon_json/detach.sh``: apart from the session, and still what the session waits for."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.divert.files import VARIABLES, repair_text
-from pyinfra_gvisor.scripts import script
 from tests.unit.shells import held, run, toolbox
 
 ELF = "\x7fELF runc"
@@ -33,7 +33,7 @@ class Places:
         """Run a script; return its exit code and what it says."""
         given = {"unit": "no-unit.service", "places": str(self.runc), "builds": "/nonexistent"}
         given |= {**VARIABLES, "dispatcher": str(self.dispatcher)}
-        names = ("put_files", "parts/divert/places", f"parts/divert/{name}")
+        names = ("base/put_files", "parts/divert/places", f"parts/divert/{name}")
         text = script(*names, operation="divert.runc", host="run-1", **given)
         if name == "repair":
             text = repair_text(hashlib.sha256(self.program.read_bytes()).hexdigest())

@@ -1,4 +1,4 @@
-"""``fetch.sh`` in ``install_release.sh``: what breaks off, stalls or lies, by curl and by wget."""
+"""``fetch.sh`` in ``releases/install.sh``: what breaks off, stalls or lies, by curl and by wget."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.base.scripts import script
 from tests.unit.file_server import FileServer
 from tests.unit.release_script import TOOLS, Machine
 from tests.unit.shells import run, stub, toolbox
@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 def asked(lock: Path, path: Path) -> str:
     """What a script says that waits for the lock itself."""
-    text = f"set -eu\n{script('holder')}\nexec 9>> {lock}\nholder {lock}\n"
+    text = f"set -eu\n{script('base/holder')}\nexec 9>> {lock}\nholder {lock}\n"
     ran = run(text, path=path)
     assert (ran.returncode, ran.stderr) == (0, "")
     return ran.stdout.rstrip("\n")

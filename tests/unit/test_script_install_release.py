@@ -1,4 +1,4 @@
-"""``install_release.sh``: an archive is checked, unpacked and put into place, or nothing is."""
+"""``releases/install.sh``: an archive is checked, unpacked and put into place, or nothing is."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.base.scripts import script
 from tests.unit.journal_script import RECORDS, Journal
 
 UNIT = "docker.service"
@@ -262,7 +262,9 @@ def test_how_a_run_ended_is_one_line_of_json_whatever_the_reason(journal: Journa
 
 
 def test_the_script_is_the_one_that_a_transaction_is_made_of() -> None:
-    assert script("journal") in script("journal", "dockerd", "apply_daemon_json")
+    assert script("daemon_json/journal") in script(
+        "daemon_json/journal", "daemon_json/dockerd", "daemon_json/apply"
+    )
 
 
 def test_the_file_in_its_place_is_not_changed_again_when_the_others_go(journal: Journal) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.keeper.files import policy_text, program_text
-from pyinfra_gvisor.scripts import script
 from tests.unit.shells import held, run, stub, toolbox
 
 ADVICE = "run pyinfra-gvisor apply"
@@ -381,7 +381,7 @@ def test_a_release_that_a_run_has_just_removed_is_no_error(tmp_path: Path) -> No
     run_dir.mkdir()
     text = script(
         "parts/keeper/begin",
-        "manifest",
+        "releases/manifest",
         "parts/keeper/release",
         keeper_unit="x",
         keeper_policy=str(policy),

@@ -1,4 +1,4 @@
-"""``kernel_apply.sh`` in a directory of a test, with files for what the kernel would have."""
+"""``parts/kernel/apply.sh`` in a directory of a test, with files for what the kernel would have."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE, kernel_files
 from pyinfra_gvisor.parts.kernel.names import sysctl_path
-from pyinfra_gvisor.scripts import script
 from tests.unit.shells import replaced, run, stub, toolbox
 
 WEAK = {"a.one": "1", "a.two": "1", "a.words": "1\t2  3", "net/conf/eth0.100/x": "1"}
@@ -56,8 +56,8 @@ class Host:
         words = [word for item in kernel_files(modules, settings) for word in item.words]
         lines = "\n".join(f"{key} {value}" for key, value in settings.items())
         text = script(
-            "put_files",
-            "kernel_apply",
+            "base/put_files",
+            "parts/kernel/apply",
             operation="kernel.surface",
             host="run-1",
             settings=lines,

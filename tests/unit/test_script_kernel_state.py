@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.parts.kernel.defaults import SYSCTLS
 from pyinfra_gvisor.parts.kernel.files import DIRECTORY, MODULES_FILE, SYSCTL_FILE
 from pyinfra_gvisor.parts.kernel.names import sysctl_path
 from pyinfra_gvisor.parts.kernel.state import KernelSurface, read
-from pyinfra_gvisor.scripts import script
 from tests.unit.answers import answer
 from tests.unit.kernel_answers import told
 from tests.unit.shells import replaced, run, stub, toolbox

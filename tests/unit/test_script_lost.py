@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.base.scripts import script
 from tests.unit.shells import run, stub, toolbox
 
 NONE_LOST = 'say() { printf "%s\\n" "$*"; }\nnone_lost || echo "$lost"'
@@ -33,7 +33,7 @@ def test_a_container_is_lost_unless_it_ended_after_dockerd_was_back(
     (tmp_path / "back").write_text("2026-11-29T16:00:00Z\n" if back else "")
     given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
 
-    ran = run(script("dockerd", timeout_s=5, **given) + NONE_LOST, path=path)
+    ran = run(script("daemon_json/dockerd", timeout_s=5, **given) + NONE_LOST, path=path)
 
     assert (ran.stdout, ran.stderr) == (lost, "")
 
@@ -56,7 +56,7 @@ def test_a_container_that_may_end_is_known_by_name_and_by_id(
     given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
     body = f'say() {{ printf "%s\\n" "$*"; }}\nspared=" {spared} "\nsnapshot'
 
-    ran = run(script("dockerd", timeout_s=5, **given) + body, path=path)
+    ran = run(script("daemon_json/dockerd", timeout_s=5, **given) + body, path=path)
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert (tmp_path / "running").read_text() == ("c0ffee12345678 42 0 /web\n" if watched else "")
@@ -88,6 +88,8 @@ def test_a_container_of_which_docker_says_nothing_is_not_one_that_may_end(
     stub(path, "docker", f"code={code} second='{second}'\n{LISTS.replace('@', str(tmp_path))}")
     given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
 
-    ran = run(script("dockerd", timeout_s=5, **given) + "ephemeral || echo unknown", path=path)
+    ran = run(
+        script("daemon_json/dockerd", timeout_s=5, **given) + "ephemeral || echo unknown", path=path
+    )
 
     assert (ran.stdout, ran.stderr) == (printed, "")

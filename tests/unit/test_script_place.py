@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyinfra_gvisor.scripts import program
+from pyinfra_gvisor.base.scripts import program
 from tests.unit.journal_script import Journal
 
 OLD = '{"mtu": 1400}\n'
@@ -19,7 +19,7 @@ ON = '{"mtu": 1400, "live-restore": true}\n'
 RUNSC = {"path": "/opt/gvisor/runsc"}
 AFTER = json.dumps({"mtu": 1400, "runtimes": {"runsc": RUNSC}}) + "\n"
 UPLOADS = {"max-concurrent-uploads": 7}
-PROGRAM = program("scripts/json.pl", "scripts/place.pl")
+PROGRAM = program("base/json.pl", "daemon_json/place.pl")
 NEVER_REFUSED = "accepts() { :; }; refusal() { :; }; note() { say noted; }; "
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.base.scripts import script
 from tests.unit.shells import run, stub, toolbox
 
 CHAIN = """table ip docker-bridges {
@@ -39,7 +39,7 @@ def tools(tmp_path: Path) -> Path:
 
 def told(tools: Path, command: str, firewall: str = "nftables") -> list[str]:
     """What a command of it notes, and "failed" if it fails."""
-    text = script("ports", work=str(tools.parent), firewall=firewall)
+    text = script("daemon_json/ports", work=str(tools.parent), firewall=firewall)
     shell = f"{text}\nnote() {{ printf '%s\\n' \"$*\"; }}\n{command} || echo failed\n"
     ran = run(shell, path=tools)
     assert ran.returncode == 0, ran.stderr

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE
-from pyinfra_gvisor.scripts import script
 from tests.unit.shells import replaced, run, stub, toolbox
 
-PROGRAM = files("pyinfra_gvisor.scripts").joinpath("prove_container.pl").read_text()
+PROGRAM = files("pyinfra_gvisor.proof").joinpath("container.pl").read_text()
 
 
 def tried(*words: str) -> dict[str, str]:
@@ -111,7 +111,7 @@ def tools(tmp_path: Path) -> Path:
 def said(tools: Path, *commands: str, in_force: str = "yes") -> list[str]:
     """What the part prints, once these commands were called."""
     given = {"tries": "", "uplinks": "eth0 ppp0", "in_force": in_force}
-    text = script("parts/egress/proof", "prove_look", **given)
+    text = script("parts/egress/proof", "proof/look", **given)
     text = replaced(text, {"/usr/sbin/nft": tools / "nft"})
     more = "say() { printf '%s\\n' \"$*\"; }\n" + "\n".join(commands)
     ran = run(text + more, path=tools)

@@ -1,4 +1,4 @@
-"""``prove_within.sh``: how long a probe may take on a node, and what becomes of a late one."""
+"""``proof/within.sh``: how long a probe may take on a node, and what becomes of a late one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.base.scripts import script
 from tests.unit.shells import stubbed
 
 ENDED = "node\tended\t"
@@ -24,7 +24,7 @@ def ran(
     path.chmod(0o755)
     given = {"silent_s": 10, "fast_s": 120, "per_answer_s": 400, "most_s": 3600, **limits}
     return subprocess.run(
-        ["sh", "-c", stubbed(script("prove_within", **given)), "sh", probe],
+        ["sh", "-c", stubbed(script("proof/within", **given)), "sh", probe],
         env={**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"},
         check=False,
         capture_output=True,

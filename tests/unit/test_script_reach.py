@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import program, script
 from pyinfra_gvisor.node.reach import Reach
-from pyinfra_gvisor.scripts import program, script
 from tests.unit.answers import compact
 from tests.unit.fake_docker import container, daemon, listed, network, port, routes, says
 from tests.unit.node_script import Machine
@@ -214,7 +214,11 @@ def reach(work: Path, does: str, given_up: str = "", **files: str) -> str:
     for name, text in files.items():
         (work / name.replace("_", ".")).write_text(text)
     text = script(
-        "reach", work=str(work), reach_program="exit 1", given_up=given_up, proxy_ends="no"
+        "daemon_json/reach",
+        work=str(work),
+        reach_program="exit 1",
+        given_up=given_up,
+        proxy_ends="no",
     )
     text = text.replace("/proc/[0-9]*", f"{work}/proc/[0-9]*")
     text = text.replace("/run/docker.pid", f"{work}/docker.pid")
@@ -379,6 +383,6 @@ def test_refused_ports_are_closed_and_what_it_cannot_try_is_silent() -> None:
 
 def tried(targets: str) -> str:
     """What ``reach.pl`` says of these."""
-    command = ["perl", "-e", program("scripts/reach.pl")]
+    command = ["perl", "-e", program("daemon_json/reach.pl")]
     ran = subprocess.run(command, input=targets + "\n", capture_output=True, text=True, check=True)
     return ran.stdout

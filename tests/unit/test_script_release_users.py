@@ -1,4 +1,4 @@
-"""``release_users.sh``: which releases something on the node needs."""
+"""``releases/users.sh``: which releases something on the node needs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.base.scripts import script
 from tests.unit.shells import run
 
 TASK = "io.containerd.runtime.v2.task/moby"
@@ -17,7 +17,7 @@ WRAPPER = "/opt/gvisor/runtimes/runsc-1-2"
 
 def users(node: Path) -> list[str]:
     """Return what the script prints about a node whose files are in a directory."""
-    text = script("release_users").replace("/run/containerd", str(node))
+    text = script("releases/users").replace("/run/containerd", str(node))
     text = text.replace("find /proc ", f"find {node} ").replace("/etc/docker", str(node))
     text = text.replace("/run/docker/containerd", str(node / "none"))
     text = text.replace("/var/lib/pyinfra-gvisor", str(node / "none"))

@@ -1,4 +1,4 @@
-"""``install_release.sh`` on a release that is there: what is not as it was is put right."""
+"""``releases/install.sh`` on a release that is there: what is not as it was is put right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``resolver_install.sh``: all of it is there and runs, or the next run mends it."""
+"""``parts/resolver/install.sh``: all of it is there and runs, or the next run mends it."""
 
 from __future__ import annotations
 

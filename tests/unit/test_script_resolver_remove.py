@@ -1,4 +1,4 @@
-"""``resolver_remove.sh``: nothing of it is left, whatever there was of it."""
+"""``parts/resolver/remove.sh``: nothing of it is left, whatever there was of it."""
 
 from __future__ import annotations
 

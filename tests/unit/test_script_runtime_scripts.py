@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.base.scripts import script
 
 # From the fourth question on it is another directory; with number "started" dockerd has started.
 FAKES = """
@@ -21,7 +21,9 @@ look() { echo looked >> "$log"; }
 
 def run(text: str, directory: Path, **values: str) -> str:
     """What a shell prints that has read the script."""
-    head = script("runtime_scripts", state_dir=str(directory), unit="docker.service", **values)
+    head = script(
+        "daemon_json/runtime_scripts", state_dir=str(directory), unit="docker.service", **values
+    )
     ran = subprocess.run(["sh"], input=head + text, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout

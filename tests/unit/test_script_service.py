@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.service import PARTS, service_script
-from pyinfra_gvisor.scripts import script
 from tests.unit.answers import node
 from tests.unit.node_script import process
 from tests.unit.shells import replaced, run, stub, toolbox
@@ -46,10 +46,10 @@ def part(name: str, *, unit: str = "", timeout_s: int = 1) -> str:
 @pytest.mark.parametrize(
     ("supervisor", "expected"),
     [
-        pytest.param("systemd docker.service", "service_systemd", id="systemd"),
-        pytest.param("openrc", "service_init", id="openrc"),
-        pytest.param("sysvinit", "service_init", id="sysvinit"),
-        pytest.param("process", "service_process", id="process"),
+        pytest.param("systemd docker.service", "daemon_json/service_systemd", id="systemd"),
+        pytest.param("openrc", "daemon_json/service_init", id="openrc"),
+        pytest.param("sysvinit", "daemon_json/service_init", id="sysvinit"),
+        pytest.param("process", "daemon_json/service_process", id="process"),
     ],
 )
 def test_the_part_is_the_one_for_who_starts_dockerd(supervisor: str, expected: str) -> None:
@@ -103,7 +103,7 @@ def test_systemds_restart_is_bounded_reaches_no_other_unit_and_ends_a_start_that
 ) -> None:
     told = systemctl(tools, restart, state)
 
-    ran = run(part("service_systemd", unit="a.service") + "service_restart", path=tools)
+    ran = run(part("daemon_json/service_systemd", unit="a.service") + "service_restart", path=tools)
 
     said = [line for line in told.read_text().splitlines() if not line.startswith("is-active")]
     assert ran.returncode == (1 if ended else 0)
@@ -114,7 +114,7 @@ def test_a_unit_that_cannot_be_reloaded_gets_the_signal(tools: Path) -> None:
     told = tools.parent / "told"
     stub(tools, "systemctl", f'echo "$*" >> {told}; [ "$1" != reload ]')
 
-    ran = run(part("service_systemd", unit="a.service") + "service_reload", path=tools)
+    ran = run(part("daemon_json/service_systemd", unit="a.service") + "service_reload", path=tools)
 
     assert ran.returncode == 0
     assert "kill --kill-who=main --signal=HUP a.service" in told.read_text()
@@ -123,14 +123,16 @@ def test_a_unit_that_cannot_be_reloaded_gets_the_signal(tools: Path) -> None:
 def test_systemds_log_is_that_of_this_unit_since_then(tools: Path) -> None:
     stub(tools, "journalctl", f"echo \"$*\" >&2; for n in 1 2 3 4; do printf '{NEW}'; done")
 
-    ran = run(part("service_systemd", unit="a.service") + "began=7; service_log", path=tools)
+    ran = run(
+        part("daemon_json/service_systemd", unit="a.service") + "began=7; service_log", path=tools
+    )
 
     assert ran.stdout == 'level=fatal msg="no luck"\n' * 3
     assert "-u a.service" in ran.stderr
     assert "--since @7" in ran.stderr
 
 
-@pytest.mark.parametrize("name", ["service_init", "service_process"])
+@pytest.mark.parametrize("name", ["daemon_json/service_init", "daemon_json/service_process"])
 @pytest.mark.parametrize(
     ("before", "change", "expected"),
     [
@@ -173,7 +175,7 @@ def test_words_survive_being_quoted(tmp_path: Path, words: list[str]) -> None:
     given.write_text("".join(f"{word}\0" for word in words))
     quoted = f'eval "set -- $(service_quoted < {given})"; printf "%s\\0" "$@"'
 
-    ran = run(part("service_process") + quoted)
+    ran = run(part("daemon_json/service_process") + quoted)
 
     assert ran.stdout == given.read_text(), ran.stderr
 
@@ -191,7 +193,7 @@ def test_words_survive_being_quoted(tmp_path: Path, words: list[str]) -> None:
 )
 def test_the_pid_file_is_the_one_that_dockerd_was_told(flags: list[str], expected: str) -> None:
     with subprocess.Popen(["sh", "-c", "read -r _", *flags], stdin=subprocess.PIPE) as running:
-        ran = run(part("service_process") + f"service_pid_file_of {running.pid}")
+        ran = run(part("daemon_json/service_process") + f"service_pid_file_of {running.pid}")
         running.communicate(b"\n")
 
     assert ran.stdout == f"{expected}\n"
@@ -204,7 +206,9 @@ def by_hand(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     shutil.copy("/usr/bin/sleep", program)
     with process(str(program), str(program)) as pid:
         pid_file.write_text(str(pid))
-        text = replaced(part("service_process", timeout_s=5), {"/run/docker.pid": pid_file})
+        text = replaced(
+            part("daemon_json/service_process", timeout_s=5), {"/run/docker.pid": pid_file}
+        )
         yield f"work='{tmp_path}'\n{text}", pid_file
 
 
@@ -247,6 +251,9 @@ def test_a_process_whose_successor_ends_at_once_is_a_start_that_failed(
 
 
 def test_pid_1_is_left_to_whoever_runs_the_container(tmp_path: Path) -> None:
-    text = part("service_process") + "service_pid() { echo 1; }\nservice_restart || echo refused"
+    text = (
+        part("daemon_json/service_process")
+        + "service_pid() { echo 1; }\nservice_restart || echo refused"
+    )
 
     assert run(f"work='{tmp_path}'\n{text}").stdout == "refused\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.parts.timed import timer_variables
+from pyinfra_gvisor.base.scripts import encoded, script
+from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
-from pyinfra_gvisor.scripts import encoded, script
 from tests.unit.shells import replaced, run, stub, toolbox
 
 CONTENT = "$(touch /nonexistent/x) 'quoted' \u00fc\n"
@@ -62,13 +62,22 @@ class Host:
         words = [
             word for path, mode in self.wanted.items() for word in (path, mode, encoded(CONTENT))
         ]
-        text = script("put_files", "timer_stop", "timer_install", **HOST, textfile=textfile)
+        text = script(
+            "base/put_files",
+            "part_api/timer_stop",
+            "part_api/timer_install",
+            **HOST,
+            textfile=textfile,
+        )
         return run(self._here(text), *words, path=self.path)
 
     def remove(self) -> subprocess.CompletedProcess[str]:
         """Take it off."""
         return run(
-            self._here(script("put_files", "timer_stop", "timer_remove", **HOST)), path=self.path
+            self._here(
+                script("base/put_files", "part_api/timer_stop", "part_api/timer_remove", **HOST)
+            ),
+            path=self.path,
         )
 
     def told(self) -> list[str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.generations import parse_generations
 from pyinfra_gvisor.daemon_json.merge import Owned, OwnedPath
 from pyinfra_gvisor.daemon_json.runtime_users import END, RuntimeUser, parse_runtime_users
-from pyinfra_gvisor.scripts import script
 from tests.unit.shells import replaced, run, stub, toolbox
 
 OWNED = Owned(paths={"/labels": OwnedPath(wrote=["gr\u00fc\u00df"])})
@@ -27,7 +27,9 @@ esac
 
 def generations(root: Path) -> list[str]:
     """What the script prints of the generations under ``root``."""
-    text = replaced(script("generations"), {"/var/lib/pyinfra-gvisor/generations": root})
+    text = replaced(
+        script("daemon_json/generations"), {"/var/lib/pyinfra-gvisor/generations": root}
+    )
     ran = run(text, path=toolbox(root.parent / "bin"))
     assert (ran.returncode, ran.stderr) == (0, "")
     return ran.stdout.rstrip("\n").split("\n")
@@ -81,7 +83,7 @@ def users(root: Path, inspected: dict[str, str], *, code: int = 0) -> tuple[int,
         if line:
             (root / name).write_text(line + "\n")
     stub(path, "docker", f"cd '{root}'\n{DOCKER}")
-    text = script("runtime_users") + f"runtime_users && echo '{END}'\n"
+    text = script("daemon_json/runtime_users") + f"runtime_users && echo '{END}'\n"
     ran = run(text, path=path)
     return ran.returncode, ran.stdout.rstrip("\n").split("\n")
 
@@ -118,19 +120,20 @@ def test_a_container_counts_unless_it_was_removed_meanwhile(
     gone = "" if there else ": > ids;"
     stub(path, "docker", f"cd '{tmp_path}'; [ $1 = inspect ] && {{ {gone} exit 1; }}; cat ids")
 
-    ran = run(script("runtime_users") + "runtime_users && echo all", path=path)
+    ran = run(script("daemon_json/runtime_users") + "runtime_users && echo all", path=path)
 
     assert ran.stdout == ("all\n" if told else "")
 
 
 def check_leaving(root: Path, leaving: str, inspected: dict[str, str], *, code: int = 0) -> str:
     """What the transaction says about these containers before its first change."""
-    source = script("apply_daemon_json")
+    source = script("daemon_json/apply")
     function = source[source.index("check_leaving() {") :].partition("\n}\n")[0] + "\n}\n"
     users(root, inspected, code=code)
     given = f"work='{root}' leaving='{leaving}' state_dir=/state\n"
     said = 'say() { printf "%s\\n" "$*"; }\ndie() { say "$*"; exit 1; }\n'
-    text = f"set -eu\n{given}{said}{script('runtime_users')}{function}check_leaving\nsay fine"
+    text = script("daemon_json/runtime_users") + function
+    text = f"set -eu\n{given}{said}{text}check_leaving\nsay fine"
     path = toolbox(root / "tools", "grep", "sed", "tr")
     stub(path, "docker", f"cd '{root}'\n{DOCKER}")
     return run(text, path=path).stdout
@@ -198,7 +201,7 @@ class Gvisor:
     def remove(self, *paths: Path | str, link: str = "yes", state: str = "yes") -> tuple[int, str]:
         """The script with these arguments: its exit code, and what it complains of."""
         given = {"link": link, "state": state, "state_dir": str(self.state_dir)}
-        text = script("remove_gvisor", file=str(self.file), **given)
+        text = script("releases/remove", file=str(self.file), **given)
         changes: dict[str, str | Path] = {
             "/opt/gvisor": self.gvisor,
             "/usr/local/bin/runsc": self.link,

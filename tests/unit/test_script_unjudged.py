@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.scripts import program as load
+from pyinfra_gvisor.base.scripts import program as load
 from tests.unit.answers import info
 from tests.unit.fake_docker import daemon, routes
 from tests.unit.node_script import Machine

@@ -1,4 +1,4 @@
-"""``scripts/audit_state.sh``: what the node runs on."""
+"""``audit/state.sh``: what the node runs on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.scripts import script
+from pyinfra_gvisor.base.scripts import script
 from tests.unit.shells import replaced, run, stub, toolbox
 
 
@@ -22,7 +22,7 @@ def test_what_the_node_runs_on_is_told(detects: str, told: list[str], tmp_path: 
     path = toolbox(tmp_path / "bin")
     stub(path, "systemd-detect-virt", detects)
 
-    ran = run(script("audit_state", observed=""), path=path)
+    ran = run(script("audit/state", observed=""), path=path)
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert [line for line in ran.stdout.splitlines() if line.startswith("virtual")] == told
@@ -42,7 +42,7 @@ def test_without_systemd_a_container_is_known_by_dockers_mark(
     if marked:
         mark.touch()
 
-    ran = run(replaced(script("audit_state", observed=""), {"/.dockerenv": mark}), path=path)
+    ran = run(replaced(script("audit/state", observed=""), {"/.dockerenv": mark}), path=path)
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert [line for line in ran.stdout.splitlines() if line.startswith("virtual")] == told

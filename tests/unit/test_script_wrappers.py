@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
-from pyinfra_gvisor.scripts import encoded, script
 from tests.unit.shells import run, stub
 
 # What runsc says to flags it does not know, and to values (seen with 20240729.0).
@@ -47,7 +47,7 @@ def install(directory: Path, **flags: str) -> subprocess.CompletedProcess[str]:
             encoded(f'#!/bin/sh\nexec {directory}/bin/runsc {given} "$@"\n'),
         )
     ]
-    return run(script("install_wrappers", host="n", release="20240729.0"), *words)
+    return run(script("runtimes/install_wrappers", host="n", release="20240729.0"), *words)
 
 
 def test_wrappers_are_written_executable_and_whole(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_runsc_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:
     text = encoded(f'#!/bin/sh\nexec {tmp_path}/nowhere "$@"\n')
 
     ran = run(
-        script("install_wrappers", host="n", release="20240729.0"),
+        script("runtimes/install_wrappers", host="n", release="20240729.0"),
         f"{tmp_path}/runtimes/one-20240729.0-00000000",
         text,
     )
@@ -118,7 +118,7 @@ def test_a_program_that_perl_refuses_is_told_and_no_wrapper_is_written(
     text = encoded(f"{head}#!/usr/bin/perl\nuse strict;\n{code}\n")
 
     ran = run(
-        script("install_wrappers", host="n", release="20240729.0"),
+        script("runtimes/install_wrappers", host="n", release="20240729.0"),
         f"{tmp_path}/runtimes/one-20240729.0-00000000",
         text,
     )
@@ -130,7 +130,7 @@ def test_a_program_that_perl_refuses_is_told_and_no_wrapper_is_written(
 
 def test_without_perl_no_program_is_written_and_what_to_install_is_told(tmp_path: Path) -> None:
     path = f"{tmp_path}/runtimes/one-20240729.0-00000000"
-    text = script("install_wrappers", host="n", release="20240729.0")
+    text = script("runtimes/install_wrappers", host="n", release="20240729.0")
 
     ran = run(
         text.replace("/usr/bin/perl", f"{tmp_path}/no-perl"),
@@ -156,7 +156,7 @@ def test_the_programs_of_a_default_runtime_are_compiled_and_written_but_not_run(
         text = item.text.replace("/opt/gvisor/releases/20240729.0/runsc", "/bin/true")
         words += [f"{tmp_path}/runtimes/{item.runtime}", encoded(text)]
 
-    ran = run(script("install_wrappers", host="n", release="20240729.0"), *words)
+    ran = run(script("runtimes/install_wrappers", host="n", release="20240729.0"), *words)
 
     assert ran.returncode == 0, ran.stderr
     assert {path.name for path in (tmp_path / "runtimes").iterdir()} == {

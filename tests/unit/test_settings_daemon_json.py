@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.daemon_json.text import Json
+from pyinfra_gvisor.base.json_text import Json
 from tests.unit.loaded_settings import good
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
 from pyinfra_gvisor.dispatch.programs import literal
 from pyinfra_gvisor.dispatch.proposals import proposals
 from pyinfra_gvisor.dispatch.shapes import SHAPES, Shape, repository
-from pyinfra_gvisor.scripts import program
 from tests.unit.infrastructure import KNOWN, PROJECT, as_files, as_it_is, pulled
 
-JUDGE = program("scripts/json.pl", "dispatch/container.pl", "dispatch/choose.pl")
+JUDGE = program("base/json.pl", "dispatch/container.pl", "dispatch/choose.pl")
 SAY = "print join ': ', Choose::where(Container::read_container(@ARGV), $policy);\n"
 SHAPE = [pytest.param(shape, id=shape.name) for shape in KNOWN]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.preflight.steps import needs_collection, needs_engine, needs_trial
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
-from pyinfra_gvisor.steps import needs_collection, needs_engine, needs_trial
 from tests.cases.proven import RELEASE, proven
 from tests.unit.answers import node
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.story import interrupted_line, plan_lines, unheard_line
-from pyinfra_gvisor.daemon_json.text import Json
 from tests.unit.answers import RUNSC, Running, after, info, node
 
 LIVE: dict[str, Json] = {"live-restore": True}

@@ -11,23 +11,20 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.json_text import Json
+from pyinfra_gvisor.base.scripts import encoded, part, script
 from pyinfra_gvisor.daemon_json.merge import Owned
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.scripts import encoded, part, script
 from tests.unit.answers import RUNSC, UNIT_FLAGS, after, node
 from tests.unit.shells import run
 
 NASTY = "a b'c\"d$(id)`id`\\e\nf*?\t~;|&"
 RUNTIME: dict[str, Json] = {"runtimes": {"runsc": RUNSC}}
 
-SCRIPTS = sorted(
-    item.name.removesuffix(".sh")
-    for item in files("pyinfra_gvisor.scripts").iterdir()
-    if item.name.endswith(".sh")
-)
+PACKAGE = Path(str(files("pyinfra_gvisor")))
+SCRIPTS = sorted(str(path.relative_to(PACKAGE).with_suffix("")) for path in PACKAGE.rglob("*.sh"))
 
 
 def made(wanted: dict[str, Json], found: Node | None = None, host: str = "run-1") -> str:
@@ -124,7 +121,7 @@ def test_text_is_encoded_so_that_none_and_empty_differ(text: str | None, expecte
 
 
 def test_the_parts_of_a_script_come_in_the_order_they_are_named() -> None:
-    text = part("journal", "dockerd", "apply_daemon_json", a="1")
+    text = part("daemon_json/journal", "daemon_json/dockerd", "daemon_json/apply", a="1")
 
     pieces = [text.index(f"\n{name}() {{") for name in ("put", "reload_dockerd", "revert")]
     assert text.startswith("a=1\n#!/bin/sh\n")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.merge import Owned
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
-from pyinfra_gvisor.daemon_json.text import Json
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from tests.unit.answers import LATER_S, RUNSC, after, info, node
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
+from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.story import plan_lines
-from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node, parse_node
-from pyinfra_gvisor.scripts import program
 from tests.unit.answers import END, Running, answer, info
 from tests.unit.shells import replaced, run, stub, toolbox
 
@@ -108,7 +108,7 @@ class Processes:
 
     def printed(self, unit: str = "docker.service") -> list[str]:
         """Return what the program prints about them."""
-        text = replaced(program("scripts/units.pl"), {"/proc/": f"{self.root}/"})
+        text = replaced(program("node/units.pl"), {"/proc/": f"{self.root}/"})
         ran = run('exec perl -e "$1" "$2"', text, unit, path=self.path)
         assert ran.returncode == 0, ran.stderr
         return ran.stdout.splitlines()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.keys import KEYS
 from pyinfra_gvisor.daemon_json.merge import flatten
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.refusals import refuse
-from pyinfra_gvisor.daemon_json.text import Json
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
 from tests.unit.answers import info, node
 from tests.unit.key_samples import WRONG, right

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node_files import FoundFile
-from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import FoundFile
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.watch.files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
 from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState

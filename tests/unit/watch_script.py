@@ -1,4 +1,4 @@
-"""``scripts/watch.pl`` run against a Docker API of the test's own."""
+"""``parts/watch/watch.pl`` run against a Docker API of the test's own."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pyinfra_gvisor.base.node_files import NodeFile, unit_text
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.dispatch.programs import ASIDE, MARK, runc_text
-from pyinfra_gvisor.node_files import NodeFile, unit_text
-from pyinfra_gvisor.scripts import script
 
 DIRECTORY = "/opt/gvisor/divert"
 PROGRAM = f"{DIRECTORY}/program"

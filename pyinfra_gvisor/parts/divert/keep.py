@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.parts.divert.files import NAME, PLACES, REPAIR, VARIABLES, divert_files
 from pyinfra_gvisor.parts.divert.plan import declared_divert, declared_places
 from pyinfra_gvisor.parts.divert.state import DivertState

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.dispatch.programs import ASIDE
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.divert.files import PROGRAM, divert_files
 from pyinfra_gvisor.parts.divert.state import DivertState
-from pyinfra_gvisor.parts.plan import PartPlan
 from pyinfra_gvisor.runtimes.wrappers import dispatcher
 from pyinfra_gvisor.sandbox.verdict import RUNTIMES_DIR
 from pyinfra_gvisor.settings import Settings

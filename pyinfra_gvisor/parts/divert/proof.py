@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts.divert.state import DivertState
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.proof.check import Check
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL, Seen
 from pyinfra_gvisor.proof.part import Declared, PartProof
-from pyinfra_gvisor.scripts import program
 
-_PROGRAM = ("scripts/json.pl", "scripts/docker_api.pl", "scripts/prove_build.pl")
+_PROGRAM = ("base/json.pl", "base/docker_api.pl", "proof/build.pl")
 
 
 def _in_gvisor(seen: Seen, _node: Seen) -> bool:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds an image whose one step reads the version of its kernel. Read before prove_look.sh and prove.sh, which set the
-# other variables used here. Variables: build_program (docker_api.pl and prove_build.pl).
+# Builds an image whose one step reads the version of its kernel. Read before proof/look.sh and prove.sh, which set the
+# other variables used here. Variables: build_program (docker_api.pl and proof/build.pl).
 set -eu
 : "${build_program:?}"
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.base.node_files import FoundFile, read_files
 from pyinfra_gvisor.dispatch.programs import ASIDE
-from pyinfra_gvisor.models import Reading
-from pyinfra_gvisor.node_files import FoundFile, read_files
+from pyinfra_gvisor.part_api.state import PartState
 from pyinfra_gvisor.parts.divert.files import PROGRAM
-from pyinfra_gvisor.parts.state import PartState
 
 
 class Diversion(Reading):
@@ -47,6 +47,11 @@ class DivertState(PartState):
     def there(self) -> bool:
         """Return True if anything of this part is on the node."""
         return bool(self.files or self.recorded or self.enabled or self.kept)
+
+    @property
+    def wrapper(self) -> str:
+        """Return the path of the wrapper that our program names; empty if it is not there."""
+        return self.dispatcher
 
     @property
     def kept(self) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.daemon_json.network import named_resolvers
-from pyinfra_gvisor.errors import cut
 from pyinfra_gvisor.parts.egress.files import RULES as FILE
 from pyinfra_gvisor.parts.egress.observed import Attempt, Counted, is_covered, listed
 from pyinfra_gvisor.parts.egress.plan import differences, out_of_force, wanted_rules

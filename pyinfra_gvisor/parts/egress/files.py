@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.node_files import NodeFile, unit_text
+from pyinfra_gvisor.base.node_files import NodeFile, unit_text
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.egress.rules import TABLE
-from pyinfra_gvisor.scripts import script
 
 DIRECTORY = "/opt/gvisor/egress"
 RULES = f"{DIRECTORY}/rules.nft"
@@ -20,8 +20,8 @@ def kept_files(rules: str) -> tuple[NodeFile, ...]:
     """Return all files that stay on the node: the rules, and what loads them at every boot."""
     return (
         NodeFile(RULES, "644", rules),
-        NodeFile(LOAD, "755", _script("egress_load")),
-        NodeFile(REVERT, "755", _script("egress_revert")),
+        NodeFile(LOAD, "755", _script("parts/egress/load")),
+        NodeFile(REVERT, "755", _script("parts/egress/revert")),
         NodeFile(SERVICE, "644", service_text()),
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.parts.egress.files import kept_files
 from pyinfra_gvisor.parts.egress.plan import wanted_rules
 from pyinfra_gvisor.parts.egress.settings import EgressSettings

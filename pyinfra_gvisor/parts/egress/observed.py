@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.parts.egress.rules import NAME
 from pyinfra_gvisor.parts.egress.settings import METADATA, network
 from pyinfra_gvisor.parts.egress.surroundings import matches

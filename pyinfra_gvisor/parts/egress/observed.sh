@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints what the firewall has counted and whom it has blocked. Read before audit_state.sh.
+# Prints what the firewall has counted and whom it has blocked. Read before audit/state.sh.
 
 # One nft process for each: nft 1.1.3 does not find a set after another list in the same command. Not
 # the whole table: with forged source addresses its other sets may have 65535 members.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import DIRECTORY, NAME, RULES, SERVICE, kept_files
 from pyinfra_gvisor.parts.egress.lockout import lockouts
 from pyinfra_gvisor.parts.egress.rules import TABLE, rules_text
@@ -17,7 +18,6 @@ from pyinfra_gvisor.parts.egress.surroundings import (
     outside,
     surroundings,
 )
-from pyinfra_gvisor.parts.plan import PartPlan
 
 
 def wanted_rules(found: EgressState, egress: Egress, dns: Iterable[str] = ()) -> str:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Tries destinations that the firewall blocks, and one that it allows, from the probe containers. The
 # rules allow the control (the probe under runc) meanwhile, which shows that nothing else blocks it.
-# Read before prove_look.sh and prove.sh, which set the other variables used here.
+# Read before proof/look.sh and prove.sh, which set the other variables used here.
 # Variables: tries ("kind=address,address=port", the first suitable address is used; empty: nothing
 # is tried), uplinks (the interfaces of default routes), in_force (whether the rules are active).
 set -eu

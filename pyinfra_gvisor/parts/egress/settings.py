@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.policy.selectors import Reason
 
 Network = IPv4Network | IPv6Network

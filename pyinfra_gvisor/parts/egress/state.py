@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from pyinfra_gvisor.models import Reading
-from pyinfra_gvisor.node_files import FoundFile, read_files
-from pyinfra_gvisor.parts.state import PartState
+from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.base.node_files import FoundFile, read_files
+from pyinfra_gvisor.part_api.state import PartState
 
 
 class DockerNetwork(Reading):

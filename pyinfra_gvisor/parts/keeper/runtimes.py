@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pyinfra_gvisor.base.node_files import RECORDS_DIR, NodeFile
+from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.node_files import RECORDS_DIR, NodeFile
 from pyinfra_gvisor.parts.keeping import Keep
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
-from pyinfra_gvisor.scripts import program
 from pyinfra_gvisor.settings import Settings
 
-_ASKS = ("scripts/json.pl", "scripts/docker_api.pl", "parts/keeper/info.pl")
+_ASKS = ("base/json.pl", "base/docker_api.pl", "parts/keeper/info.pl")
 
 
 @dataclass(frozen=True)
@@ -80,5 +80,7 @@ def _home(release: str) -> dict[str, str]:
 
 RUNTIMES = Keep(("parts/keeper/runtimes",), _wrappers, _runtimes)
 RELEASE = Keep(
-    ("manifest", "parts/keeper/release"), lambda *_: (), lambda _, settings: _home(settings.release)
+    ("releases/manifest", "parts/keeper/release"),
+    lambda *_: (),
+    lambda _, settings: _home(settings.release),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node_files import NodeFile
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.parts.kernel.names import sysctl_key
 
 MODULES_FILE = "/etc/modprobe.d/pyinfra-gvisor.conf"

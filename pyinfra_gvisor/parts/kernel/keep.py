@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.node_files import NodeFile
 from pyinfra_gvisor.parts.keeping import Keep
 from pyinfra_gvisor.parts.kernel.files import kernel_files
 from pyinfra_gvisor.parts.kernel.plan import stricter, wanted_settings

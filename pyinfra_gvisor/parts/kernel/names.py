@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 
-from pyinfra_gvisor.errors import Problem
+from pyinfra_gvisor.base.errors import Problem
 
 _MODULE = re.compile(r"[A-Za-z0-9_]{1,55}")  # MODULE_NAME_LEN in include/linux/module.h
 _KEY = re.compile(r"[a-z][a-z0-9_-]*(/[A-Za-z0-9_.:@+-]+)+")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.parts.kernel.defaults import MODULES, SYSCTLS
 from pyinfra_gvisor.parts.kernel.names import (
     may_be_kept_out,

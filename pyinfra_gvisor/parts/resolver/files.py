@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from ipaddress import ip_address
 
-from pyinfra_gvisor.node_files import NodeFile, unit_text
+from pyinfra_gvisor.base.node_files import NodeFile, unit_text
 from pyinfra_gvisor.parts.resolver import forwarder
 from pyinfra_gvisor.runtimes.wrappers import ADDRESS, ADDRESS6
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node_files import NodeFile
-from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.resolver.files import kept_files
 from pyinfra_gvisor.parts.resolver.state import ResolverState
 from pyinfra_gvisor.runtimes.wrappers import ADDRESS

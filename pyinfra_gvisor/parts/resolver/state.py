@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from pyinfra_gvisor.node_files import FoundFile, read_files
-from pyinfra_gvisor.parts.state import PartState
+from pyinfra_gvisor.base.node_files import FoundFile, read_files
+from pyinfra_gvisor.part_api.state import PartState
 
 
 class ResolverState(PartState):

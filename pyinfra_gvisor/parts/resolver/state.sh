@@ -31,7 +31,7 @@ resolver_state() {
         case " ${fields%%- *}" in *' shared:'*) shared=yes ;; *) shared='' ;; esac
     done < /proc/self/mountinfo
     if [ -n "$shared" ]; then echo 'resolver shared'; fi
-    # scripts/wrapper_dns.sh puts this file into the bundle of each container that uses the resolver.
+    # runtimes/wrapper_dns.sh puts this file into the bundle of each container that uses the resolver.
     for path in /run/containerd/*/moby/*/resolv.conf.docker /run/docker/containerd/daemon/*/moby/*/resolv.conf.docker; do
         bundle=${path%/*}
         if [ ! -f "$path" ] || has_ended "$bundle"; then continue; fi

@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from urllib.parse import quote
 
+from pyinfra_gvisor.base.node_files import unit_text
+from pyinfra_gvisor.base.scripts import PATH, SOCKET, program
 from pyinfra_gvisor.dispatch.preview import JUDGING, Preview
-from pyinfra_gvisor.node_files import unit_text
-from pyinfra_gvisor.parts.timed import timer_text
+from pyinfra_gvisor.part_api.timed import timer_text
 from pyinfra_gvisor.policy.selectors import Selector
-from pyinfra_gvisor.scripts import PATH, SOCKET, program
 
 DIRECTORY = "/opt/gvisor/watch"
 SCRIPT = f"{DIRECTORY}/watch.pl"
@@ -50,15 +50,15 @@ def script_text(preview: Preview | None = None) -> str:
     + preview: the policy of the default runtime; None: the policy file says what must be sandboxed
     """
     text = program(
-        "scripts/json.pl",
-        "scripts/docker_api.pl",
+        "base/json.pl",
+        "base/docker_api.pl",
         "sandbox/process.pl",
         "sandbox/runc_names.pl",
         "sandbox/verdict.pl",
         "sandbox/ground.pl",
     )
     judging = f"{program(*JUDGING)}{preview.given}" if preview else ""
-    return f"{text}{judging}{program('scripts/watch.pl')}"
+    return f"{text}{judging}{program('parts/watch/watch.pl')}"
 
 
 def policy_text(
@@ -70,7 +70,7 @@ def policy_text(
     default: bool = False,
 ) -> str:
     """
-    Return the policy as lines for ``scripts/watch.pl``.
+    Return the policy as lines for ``parts/watch/watch.pl``.
 
     + must: which containers must run in gVisor
     + exempt: which of these are exempt

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.dispatch.preview import Preview
-from pyinfra_gvisor.errors import Problem
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.node_files import NodeFile
-from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.watch.files import (
     METRICS,
     POLICY,

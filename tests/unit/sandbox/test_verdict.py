@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.sandbox.verdict import Ground, Process, judge
-from pyinfra_gvisor.scripts import program
 
 TABLE = json.loads(Path(__file__).with_name("cases.json").read_text())
 CASES = [pytest.param(case, id=case["id"]) for case in TABLE["cases"]]
 PERL = (
     program(
-        *("scripts/json.pl", "scripts/docker_api.pl"),
+        *("base/json.pl", "base/docker_api.pl"),
         *(f"sandbox/{name}.pl" for name in ("process", "runc_names", "verdict")),
     )
     + r"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyinfra_gvisor.models import Reading
+from pyinfra_gvisor.base.models import Reading
 
 
 class SampleObserved(Reading):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.errors import Problem
-from pyinfra_gvisor.node_files import NodeFile
-from pyinfra_gvisor.parts.plan import PartPlan
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.sample.state import SampleState
 
 FILE = "/opt/gvisor/sample/text"

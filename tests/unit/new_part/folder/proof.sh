@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tries to read the sentence from the probe containers. Read in front of prove_look.sh and prove.sh.
+# Tries to read the sentence from the probe containers. Read in front of proof/look.sh and prove.sh.
 # Set before: sentence.
 set -eu
 : "${sentence:?}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pyinfra_gvisor.models import Strict
+from pyinfra_gvisor.base.models import Strict
 
 
 class SampleSettings(Strict):

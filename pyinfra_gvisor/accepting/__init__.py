@@ -1,1 +1,0 @@
-"""Accept a platform's own containers as infrastructure: what nodes have, and what is written."""

@@ -1,0 +1,1 @@
+"""What everything else uses: text, files, errors, and scripts for nodes."""

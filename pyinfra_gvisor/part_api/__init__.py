@@ -1,0 +1,1 @@
+"""What a part of a node is made of: its state, its plan, its timer, its tables."""

@@ -1,1 +1,0 @@
-"""Upgrade to another release: try it under a temporary name first, then remove old releases."""
