@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.proof import judges
 from pyinfra_gvisor.proof.check import ALL, CONTROL, ONLINE, OWN_STACK, WITH_DNS, Check
+from pyinfra_gvisor.proof.every import proofs_of_parts
 from pyinfra_gvisor.proof.judges import MEMORY_LIMIT, refused, same, shows
-from pyinfra_gvisor.proof.part import proofs_of_parts
 from pyinfra_gvisor.runtimes.profiles import Runtime
 
 __all__ = ["ALL", "CHECKS", "CONTROL", "Check"]

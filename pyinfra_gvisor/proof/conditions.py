@@ -11,7 +11,8 @@ from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import same
 from pyinfra_gvisor.daemon_json.reload import lost_at_reload, unloadable
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED, Declared, proofs_of_parts
+from pyinfra_gvisor.proof.every import proofs_of_parts
+from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED, Declared
 from pyinfra_gvisor.settings import Settings
 
 

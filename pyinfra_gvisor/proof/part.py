@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.proof.check import Check
 from pyinfra_gvisor.settings import Settings
 
@@ -38,8 +37,3 @@ class PartProof:
     spared: Callable[[Declared], Mapping[str, str]] = _no_reasons
     given: Callable[[Node, Declared], Mapping[str, str] | None] = _nothing
     state: Callable[[Node, Declared], object] = _nothing
-
-
-def proofs_of_parts() -> Mapping[str, PartProof]:
-    """Return the parts that have checks, by name."""
-    return members("proof", "PROOF")

@@ -10,7 +10,8 @@ from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.dispatch.programs import PERMITS
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.proof.check import CONTROL, has_names, refuses_probes
-from pyinfra_gvisor.proof.part import Declared, proofs_of_parts
+from pyinfra_gvisor.proof.every import proofs_of_parts
+from pyinfra_gvisor.proof.part import Declared
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, RUNC_BY_NAME, Runtime
 
 # Seconds. A proof takes 20 s to 40 s if Docker answers within 0.05 s.

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check, asked_of
+from pyinfra_gvisor.proof.every import proofs_of_parts
 from pyinfra_gvisor.proof.judges import Seen
-from pyinfra_gvisor.proof.part import Declared, proofs_of_parts
+from pyinfra_gvisor.proof.part import Declared
 from pyinfra_gvisor.runtimes.profiles import Runtime
 
 NOT_STARTED = "did not start"

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.proof.part import proofs_of_parts
+from pyinfra_gvisor.proof.every import proofs_of_parts
 from tests.node.running import HOME, RELEASE, Fleet, Outcome
 
 RUNSC = f"{HOME}/runsc"
