@@ -3,7 +3,7 @@
 from setuptools import find_packages, setup
 
 # setuptools does not find packages that package-dir renames.
-ACTING = ("deploys", "facts", "operations")
+ACTING = ("deploys", "facts", "operations", "runs")
 
 setup(
     packages=[

@@ -18,9 +18,6 @@ from pyinfra_gvisor.base.groups import KNOWN, refuse_groups
 from pyinfra_gvisor.facts.asking import why_unread
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
-from pyinfra_gvisor.operations.closing import close_with_summary, is_refused, without_place
-from pyinfra_gvisor.operations.reporting import begin, ends_after_plan, missed
-from pyinfra_gvisor.operations.telling import fail_now
 from pyinfra_gvisor.preflight import accepted_risks, notes, refusals
 from pyinfra_gvisor.preflight.controller import report_problem
 from pyinfra_gvisor.preflight.ignored import (
@@ -30,6 +27,9 @@ from pyinfra_gvisor.preflight.ignored import (
     shown_path,
     sort_files,
 )
+from pyinfra_gvisor.runs.ending import close_with_summary, is_refused, without_place
+from pyinfra_gvisor.runs.messages import fail_now
+from pyinfra_gvisor.runs.reports import begin, ends_after_plan, missed
 from pyinfra_gvisor.settings import PREFIX, Settings, load_settings
 
 T = TypeVar("T")

@@ -17,7 +17,6 @@ from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.operations.closing import close_with_summary
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.parts.divert.state import DivertState
 from pyinfra_gvisor.parts.keeper.plan import kept_keys, parts_there
@@ -27,6 +26,7 @@ from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.preflight.absence import absence_problems
 from pyinfra_gvisor.preflight.removal import refuse_removal
 from pyinfra_gvisor.preflight.wanted import without_us
+from pyinfra_gvisor.runs.ending import close_with_summary
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
 from pyinfra_gvisor.settings import Settings

@@ -21,19 +21,19 @@ from pyinfra_gvisor.facts.asking import get
 from pyinfra_gvisor.facts.audit import AuditState
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import read_once
-from pyinfra_gvisor.operations.by_hand import connector_arguments
-from pyinfra_gvisor.operations.closing import is_not_compliant, only_looks
-from pyinfra_gvisor.operations.declared import declared_apps
-from pyinfra_gvisor.operations.printing import room, severity_coloured
-from pyinfra_gvisor.operations.recording import keep_record
-from pyinfra_gvisor.operations.reporting import By, keep, now, tell_package_findings
-from pyinfra_gvisor.operations.telling import refusal, tell
 from pyinfra_gvisor.policy.findings import failing
 from pyinfra_gvisor.policy.selectors import label_names
 from pyinfra_gvisor.preflight import rights_problem, textfile_problem
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.report.terminal import host_lines
 from pyinfra_gvisor.report.textfile import textfile
+from pyinfra_gvisor.runs.compatibility import keep_record
+from pyinfra_gvisor.runs.connector_arguments import connector_arguments
+from pyinfra_gvisor.runs.declared_apps import declared_apps
+from pyinfra_gvisor.runs.ending import is_not_compliant, only_looks
+from pyinfra_gvisor.runs.messages import refusal, tell
+from pyinfra_gvisor.runs.reports import By, keep, now, tell_package_findings
+from pyinfra_gvisor.runs.terminal import room, severity_coloured
 from pyinfra_gvisor.settings import Settings
 
 _NOTES = ("waived ", "last change ")  # lines that never make a host fail

@@ -22,8 +22,8 @@ from pyinfra_gvisor.coolify.files import (
 from pyinfra_gvisor.coolify.plan import PersistencePlan, plan_option, plan_persistence
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import forget_node, read_once
-from pyinfra_gvisor.operations.sending import sent
-from pyinfra_gvisor.operations.telling import refusal, tell
+from pyinfra_gvisor.runs.messages import refusal, tell
+from pyinfra_gvisor.runs.run_script import sent
 from pyinfra_gvisor.settings import Settings
 
 
@@ -133,7 +133,7 @@ def apps(settings: Settings) -> Generator[PyinfraCommand, None, None]:
         yield from refusal("coolify.apps", CONTAINER, None, unreadable=True)
         return
     # Imported only here: only runs with a token need these modules, and loading them takes time.
-    from pyinfra_gvisor.operations.coolify_apps import look, set_apps  # noqa: PLC0415
+    from pyinfra_gvisor.runs.coolify_apps import look, set_apps  # noqa: PLC0415
 
     try:
         seen = look(host, settings)

@@ -10,11 +10,11 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.dispatch.programs import BUILDS
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.operations.parts import bring
-from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.divert.files import NAME, PROGRAM, VARIABLES
 from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
+from pyinfra_gvisor.runs.converge import bring
+from pyinfra_gvisor.runs.run_script import sent
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "divert.runc"

@@ -16,10 +16,6 @@ from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.node.places import place_lines
-from pyinfra_gvisor.operations.changing import recorded
-from pyinfra_gvisor.operations.closing import is_proven, only_looks
-from pyinfra_gvisor.operations.installing import install
-from pyinfra_gvisor.operations.telling import refusal, tell, tell_detail
 from pyinfra_gvisor.preflight.removal import LINK, plan_removal
 from pyinfra_gvisor.preflight.wanted import without_us
 from pyinfra_gvisor.proof.part import Declared
@@ -27,6 +23,10 @@ from pyinfra_gvisor.proof.verdict import fingerprint, holds, is_due
 from pyinfra_gvisor.releases.local import planned
 from pyinfra_gvisor.releases.pins import is_there, unpinned
 from pyinfra_gvisor.releases.sources import Archive, Fetch
+from pyinfra_gvisor.runs.changes import recorded
+from pyinfra_gvisor.runs.ending import is_proven, only_looks
+from pyinfra_gvisor.runs.installing import install
+from pyinfra_gvisor.runs.messages import refusal, tell, tell_detail
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, missing, too_old, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
@@ -228,7 +228,7 @@ def proof(
     if not is_due(node, profiles, when, now):
         _leave_proven(node, now)
         return
-    from pyinfra_gvisor.operations.evidence import Claim, prove  # noqa: PLC0415 - takes long
+    from pyinfra_gvisor.runs.evidence import Claim, prove  # noqa: PLC0415 - takes long
 
     tell_detail(f"prove {', '.join(profiles)} in probe containers, with runc as the control")
     forget_node(host)

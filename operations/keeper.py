@@ -8,13 +8,13 @@ from typing import Any
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.operations.parts import bring
-from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.keeper.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.keeper.plan import plan_keeper
 from pyinfra_gvisor.parts.keeper.runtimes import Restored
+from pyinfra_gvisor.runs.converge import bring
+from pyinfra_gvisor.runs.run_script import sent
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "keeper.keeper"

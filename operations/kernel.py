@@ -7,13 +7,13 @@ from collections.abc import Generator
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.operations.parts import bring
-from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.kernel.files import SYSCTL_FILE
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
 from pyinfra_gvisor.parts.kernel.settings import Kernel, KernelSettings
 from pyinfra_gvisor.parts.kernel.state import KernelSurface
+from pyinfra_gvisor.runs.converge import bring
+from pyinfra_gvisor.runs.run_script import sent
 from pyinfra_gvisor.settings import Settings
 
 

@@ -10,14 +10,14 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.operations.parts import bring
-from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
+from pyinfra_gvisor.runs.converge import bring
+from pyinfra_gvisor.runs.run_script import sent
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "watch.watch"

@@ -1,1 +1,1 @@
-"""The optional parts of a node: a package for each, all of one shape. Their list is in ``part_api``."""
+"""The optional parts of a node: a package for each, all of one shape; ``part_api`` lists them."""

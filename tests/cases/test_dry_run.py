@@ -18,7 +18,7 @@ from pyinfra_gvisor.deploys import checks
 from pyinfra_gvisor.deploys.audit import audit_node
 from pyinfra_gvisor.deploys.coolify import run_control_host
 from pyinfra_gvisor.deploys.gvisor import run_node
-from pyinfra_gvisor.operations import reporting, telling
+from pyinfra_gvisor.runs import messages, reports
 from tests.cases.cli import CHECKOUT, fake, inventory, pyinfra
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import RELEASE, proven_answer
@@ -146,7 +146,7 @@ def test_a_dry_run_refuses_what_the_run_refuses_and_neither_does_anything(
         caplog.clear()
         node = Node([case.told], data=given(case, here))
         fleet = Fleet({"a": node}, prepare=dry, groups={case.group: {}})
-        for module in (checks, reporting, telling):  # as with --dry on pyinfra's command line
+        for module in (checks, reports, messages):  # as with --dry on pyinfra's command line
             monkeypatch.setattr(module, "ends_after_plan", partial(_is, dry))
         with suppress(PyinfraError):  # no host remains
             fleet.deploy(case.deploy)

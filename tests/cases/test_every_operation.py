@@ -11,7 +11,6 @@ from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.operations import (
     audit,
     coolify,
-    coolify_apps,
     docker,
     egress,
     gvisor,
@@ -24,6 +23,7 @@ from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.kernel.settings import Kernel
 from pyinfra_gvisor.parts.resolver.state import ResolverState
 from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps
+from pyinfra_gvisor.runs import coolify_apps
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations, users
 from tests.cases.proven import (

@@ -19,7 +19,7 @@ from pyinfra.api import StringCommand
 
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts import deadline
-from pyinfra_gvisor.operations.installing import Progress
+from pyinfra_gvisor.runs.installing import Progress
 from tests.cases.cli import CHECKOUT, fake, inventory
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import proven_answer

@@ -14,10 +14,11 @@ from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.facts import deadline
-from pyinfra_gvisor.operations import gvisor, installing
-from pyinfra_gvisor.operations.installing import SHOWN_EVERY_S, Progress
+from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.releases.sources import Archive
+from pyinfra_gvisor.runs import installing
+from pyinfra_gvisor.runs.installing import SHOWN_EVERY_S, Progress
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.unit.answers import END, answer, installed
 

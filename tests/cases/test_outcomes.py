@@ -22,11 +22,12 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.deploys.gvisor import run_node
-from pyinfra_gvisor.operations import closing, egress, telling, upgrade
-from pyinfra_gvisor.operations.closing import because, close_with_summary, run_end
-from pyinfra_gvisor.operations.telling import refusal
+from pyinfra_gvisor.operations import egress, upgrade
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.report.summary import DECLINED_PATH, HostEnd, outcome
+from pyinfra_gvisor.runs import ending, messages
+from pyinfra_gvisor.runs.ending import because, close_with_summary, run_end
+from pyinfra_gvisor.runs.messages import refusal
 from tests.cases.cli import CHECKOUT, fake, inventory, pyinfra
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import BOTH_WAYS, KEPT, PLAIN
@@ -59,7 +60,7 @@ def ended(
 
 def as_dry(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with ``--dry`` on pyinfra's command line."""
-    for module in (closing, telling):
+    for module in (ending, messages):
         monkeypatch.setattr(module, "ends_after_plan", lambda _state: True)
 
 

@@ -75,7 +75,7 @@ def modules(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         (installed / name).symlink_to(theirs / name)
     for path in (cli.CHECKOUT / "pyinfra_gvisor").iterdir():
         (ours / path.name).symlink_to(path)
-    for name in ("deploys", "facts", "operations"):
+    for name in ("deploys", "facts", "operations", "runs"):
         (ours / name).symlink_to(cli.CHECKOUT / name)
     return installed
 

@@ -24,7 +24,8 @@ import time
 
 from pyinfra_gvisor.parts.egress import plan
 from pyinfra_gvisor.parts.egress.settings import Egress
-from pyinfra_gvisor.operations import egress, probation
+from pyinfra_gvisor.operations import egress
+from pyinfra_gvisor.runs import probation
 
 whole, sent = plan.rules_text, probation.sent
 plan.rules_text = lambda *given: whole(*given) + {more!r}

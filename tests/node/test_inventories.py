@@ -167,6 +167,7 @@ def test_a_node_bootstraps_itself(
             "pyinfra_gvisor",
             "facts",
             "operations",
+            "runs",
             "deploys",
             "inventories",
         ):

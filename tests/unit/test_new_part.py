@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SAMPLE = Path(__file__).parent / "new_part"
 COPIED = (
-    *("pyinfra_gvisor", "deploys", "facts", "operations", "docs", "tests"),
+    *("pyinfra_gvisor", "deploys", "facts", "operations", "runs", "docs", "tests"),
     *("README.md", "pyproject.toml", "setup.py"),
 )
 NOT_NEEDED = {"node", "vm", "bench", "packaging", "new_part"}  # of tests

@@ -15,6 +15,7 @@ FOLDERS = {
     PACKAGE: PACKAGE,
     "facts": f"{PACKAGE}.facts",
     "operations": f"{PACKAGE}.operations",
+    "runs": f"{PACKAGE}.runs",
     "deploys": f"{PACKAGE}.deploys",
 }
 PARTS = f"{PACKAGE}.parts"

@@ -7,11 +7,11 @@ from collections.abc import Generator
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.operations.parts import bring
-from pyinfra_gvisor.operations.sending import sent
 from pyinfra_gvisor.parts.sample.plan import FILE, plan_sample
 from pyinfra_gvisor.parts.sample.settings import SampleSettings
 from pyinfra_gvisor.parts.sample.state import SampleState
+from pyinfra_gvisor.runs.converge import bring
+from pyinfra_gvisor.runs.run_script import sent
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "sample.sentence"

@@ -22,9 +22,6 @@ from pyinfra.api.state import BaseStateCallback, StateOperationHostData, StateSt
 
 from pyinfra_gvisor.drift.record import RECORD_PATH
 from pyinfra_gvisor.facts.deadline import given_up, limit
-from pyinfra_gvisor.operations.interrupting import end_on_signals
-from pyinfra_gvisor.operations.printing import wrap_messages
-from pyinfra_gvisor.operations.reporting import close_reports, ends_after_plan
 from pyinfra_gvisor.report.summary import (
     DECLINED_PATH,
     GOOD,
@@ -35,6 +32,9 @@ from pyinfra_gvisor.report.summary import (
     ended_early,
     summary,
 )
+from pyinfra_gvisor.runs.interrupting import end_on_signals
+from pyinfra_gvisor.runs.reports import close_reports, ends_after_plan
+from pyinfra_gvisor.runs.terminal import wrap_messages
 
 # What scripts on nodes write when they fail: errors.Problem.at.
 _ERROR = re.compile(r"[a-z_]+(?:\.[a-z_]+)?: .{1,200}? on \S+: (.+)")

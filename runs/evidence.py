@@ -19,15 +19,15 @@ from pyinfra_gvisor.facts.deadline import given_up
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.node.records import VERSIONS
-from pyinfra_gvisor.operations.by_hand import connector_arguments
-from pyinfra_gvisor.operations.closing import because, is_proven
-from pyinfra_gvisor.operations.printing import coloured, outcome_coloured, room
 from pyinfra_gvisor.proof.conditions import spared, why_not_reload
 from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED, Declared
 from pyinfra_gvisor.proof.script import probe_script, within_script
 from pyinfra_gvisor.proof.table import counts, failed_rows, remedies, table
 from pyinfra_gvisor.proof.unmade import record_of_try, start_failures, why_unmade
 from pyinfra_gvisor.proof.verdict import Verdict, fingerprint, judge, outcomes, unproven
+from pyinfra_gvisor.runs.connector_arguments import connector_arguments
+from pyinfra_gvisor.runs.ending import because, is_proven
+from pyinfra_gvisor.runs.terminal import coloured, outcome_coloured, room
 from pyinfra_gvisor.runtimes.profiles import Runtime
 
 

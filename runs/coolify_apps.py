@@ -14,8 +14,8 @@ from pyinfra_gvisor.coolify.api import Api
 from pyinfra_gvisor.coolify.apps import Choice
 from pyinfra_gvisor.coolify.files import REDEPLOYS
 from pyinfra_gvisor.coolify.token import read_token
-from pyinfra_gvisor.operations.by_hand import connector_arguments
 from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps, read_apps
+from pyinfra_gvisor.runs.connector_arguments import connector_arguments
 from pyinfra_gvisor.settings import Settings
 
 _MEMORY = "pyinfra_gvisor.coolify"

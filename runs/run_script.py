@@ -9,7 +9,7 @@ from pyinfra.api import QuoteString, StringCommand
 
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.base.scripts import script
-from pyinfra_gvisor.operations.changing import recorded
+from pyinfra_gvisor.runs.changes import recorded
 
 
 def sent(

@@ -1,0 +1,1 @@
+"""What operations and deploys share in a run: its messages, summary, reports and transactions."""
