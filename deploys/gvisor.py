@@ -12,13 +12,13 @@ from pyinfra.api import deploy
 
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.deploys.checks import checked_settings
-from pyinfra_gvisor.deploys.parts import have_parts
+from pyinfra_gvisor.deploys.parts import apply_parts
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.operations import docker, gvisor, upgrade
 from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.preflight.steps import needs_collection, needs_engine, needs_trial
 from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
-from pyinfra_gvisor.proof.conditions import no_new_privileges
+from pyinfra_gvisor.proof.skipped_checks import no_new_privileges
 from pyinfra_gvisor.settings import Settings
 
 
@@ -32,7 +32,7 @@ def run_node() -> None:
     version, profiles = settings.release, settings.runtimes
     if needs_engine(node):
         docker.engine(flavour=settings.docker, name="Install Docker")
-    have_parts(settings, "before daemon.json")
+    apply_parts(settings, "before daemon.json")
     if profiles:
         gvisor.release(version=version, archive=settings.archive, name=f"Install runsc {version}")
         gvisor.runtimes(
@@ -44,14 +44,14 @@ def run_node() -> None:
     if profiles and settings.proof != "never" and needs_trial(node, version, profiles):
         _try_release(settings)
     _apply_daemon_json(settings)
-    have_parts(settings, "before the proof")
+    apply_parts(settings, "before the proof")
     if profiles:
         _prove(settings)
         gvisor.link(version=version, name="Update the runsc link")
     if profiles and needs_collection(node, version):
         keep = settings.keep_releases
         upgrade.collection(version=version, keep=keep, name="Remove unused releases")
-    have_parts(settings, "last")
+    apply_parts(settings, "last")
     if settings.report_dir or settings.textfile_dir:
         # Most runs write none, and the modules take a twentieth of what pyinfra takes to start.
         from pyinfra_gvisor.operations import audit  # noqa: PLC0415
@@ -80,7 +80,7 @@ def _apply_daemon_json(settings: Settings) -> None:
         owner=GVISOR,
         if_absent=settings.daemon_json_defaults(),
         spare_ports=settings.spares_ports,
-        keep_running=settings.keeps,
+        keep_running=settings.retained_runtimes,
         restart=settings.restart,
         restart_units=settings.restart_units,
         timeout_s=settings.apply_timeout_s,

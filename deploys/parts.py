@@ -19,21 +19,21 @@ from pyinfra_gvisor.parts.part import Part, Stage
 from pyinfra_gvisor.settings import Settings
 
 
-def have_parts(settings: Settings, stage: Stage) -> None:
+def apply_parts(settings: Settings, stage: Stage) -> None:
     """Apply the declared parts of a stage, and remove those that are there but not declared."""
     for part in at(stage):
         # On two lines, so that pyinfra has two operations, each with its own name.
         if part.declared(settings):
-            _steps(part).have(settings)
+            _steps(part).apply(settings)
         elif _is_there(part):
-            _steps(part).gone(settings)
+            _steps(part).remove(settings)
 
 
 def remove_parts(stage: Stage) -> None:
     """Remove every part of a stage, in reverse order."""
     for part in reversed([*at(stage)]):
         if _is_there(part):
-            _steps(part).gone(None)
+            _steps(part).remove(None)
 
 
 def _is_there(part: Part) -> bool:

@@ -23,7 +23,7 @@ def roll_back() -> None:
     settings = back.settings
     docker.generation(
         number=back.number,
-        keep_running=settings.keeps,
+        keep_running=settings.retained_runtimes,
         restart=settings.restart,
         restart_units=settings.restart_units,
         timeout_s=settings.apply_timeout_s,

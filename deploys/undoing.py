@@ -25,7 +25,7 @@ from pyinfra_gvisor.parts.keeper.state import KeeperState
 from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.preflight.absence import absence_problems
 from pyinfra_gvisor.preflight.removal import refuse_removal
-from pyinfra_gvisor.preflight.wanted import without_us
+from pyinfra_gvisor.preflight.wanted import plan_without_us
 from pyinfra_gvisor.runs.ending import close_with_summary
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
@@ -131,7 +131,7 @@ def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Setting
         return
     planning = partial(plan_generation, node, chosen, restart=settings.restart)
     planning = partial(planning, restart_units=settings.restart_units)
-    plan_around_users(planning, asking(host), keep_running=settings.keeps)
+    plan_around_users(planning, asking(host), keep_running=settings.retained_runtimes)
 
 
 def checked_removal(host: Host) -> Settings | None:
@@ -157,7 +157,7 @@ def _plan_removal(host: Host, node: Node, settings: Settings) -> None:
     change is ended.
     """
     keep, ask = settings.keep_running, asking(host)
-    without_us(
+    plan_without_us(
         node,
         ask,
         restart=settings.restart,

@@ -23,7 +23,7 @@ from pyinfra_gvisor.coolify.plan import PersistencePlan, plan_option, plan_persi
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import forget_node, read_once
 from pyinfra_gvisor.runs.messages import refusal, tell
-from pyinfra_gvisor.runs.run_script import sent
+from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 
@@ -100,7 +100,7 @@ def persistence(present: bool = True) -> Generator[PyinfraCommand, None, None]:
 
 def _command(plan: PersistencePlan, compose_sum: str) -> StringCommand:
     changed = plan.compose_after != plan.compose_before
-    return sent(
+    return run_script(
         "coolify.persistence",
         "coolify/compose",
         f"coolify_{plan.action}",

@@ -13,20 +13,20 @@ from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.divert.files import NAME, PROGRAM, VARIABLES
 from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
-from pyinfra_gvisor.runs.converge import bring
-from pyinfra_gvisor.runs.run_script import sent
+from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "divert.runc"
 _PLACES = "parts/divert/places"
 
 
-def have(settings: Settings) -> None:
+def apply(settings: Settings) -> None:
     """Have runc and builds handled by the policy of a host's settings. Called by a deploy."""
     runc(wanted=settings, name="Put containers under runc, and builds, into the sandbox")
 
 
-def gone(_settings: Settings | None) -> None:
+def remove(_settings: Settings | None) -> None:
     """Give runc its place back. Called by a deploy."""
     runc(wanted=None, name="Give runc its place back")
 
@@ -46,14 +46,14 @@ def runc(wanted: Settings | None) -> Generator[PyinfraCommand, None, None]:
     def plan(node: Node) -> PartPlan:
         return plan_divert(node, declared_divert(wanted, node) if wanted else None)
 
-    yield from bring(OPERATION, PROGRAM, plan, _command, settled="runc is as declared")
+    yield from converge(OPERATION, PROGRAM, plan, _command, settled="runc is as declared")
 
 
 def _command(plan: PartPlan) -> PyinfraCommand:
     given: dict[str, Any] = {**VARIABLES, "unit": NAME, **plan.settings}
     if plan.action == "remove":
-        return sent(
+        return run_script(
             OPERATION, _PLACES, "parts/divert/remove", change="remove", builds=BUILDS, **given
         )
     names = (_PLACES, "parts/divert/apply")
-    return sent(OPERATION, *names, change="apply", files=plan.files, **given)
+    return run_script(OPERATION, *names, change="apply", files=plan.files, **given)

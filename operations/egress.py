@@ -19,13 +19,13 @@ from pyinfra_gvisor.parts.egress.plan import plan_egress
 from pyinfra_gvisor.parts.egress.settings import Egress, EgressSettings
 from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.preflight import engine_problem
-from pyinfra_gvisor.runs.converge import bring
+from pyinfra_gvisor.runs.converge import converge
 from pyinfra_gvisor.runs.probation import OPERATION, try_rules
-from pyinfra_gvisor.runs.run_script import sent
+from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 
-def have(settings: Settings) -> None:
+def apply(settings: Settings) -> None:
     """Apply the firewall that a host's settings declare. Called by a deploy."""
     rules(
         wanted=settings.part(EgressSettings).egress,
@@ -34,7 +34,7 @@ def have(settings: Settings) -> None:
     )
 
 
-def gone(_settings: Settings | None) -> None:
+def remove(_settings: Settings | None) -> None:
     """Remove the firewall. Called by a deploy."""
     rules(wanted=None, name="Remove the egress firewall")
 
@@ -75,7 +75,7 @@ def rules(
 
     def command(planned: PartPlan) -> PyinfraCommand:
         if wanted is None:
-            return sent(OPERATION, "parts/egress/remove", change="remove")
+            return run_script(OPERATION, "parts/egress/remove", change="remove")
         return try_rules(planned, confirm_s=wanted.confirm_s)
 
-    yield from bring(OPERATION, RULES, plan, command, settled="the firewall is as declared")
+    yield from converge(OPERATION, RULES, plan, command, settled="the firewall is as declared")

@@ -15,9 +15,9 @@ from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.node.places import place_lines
+from pyinfra_gvisor.node.next_start import place_lines
 from pyinfra_gvisor.preflight.removal import LINK, plan_removal
-from pyinfra_gvisor.preflight.wanted import without_us
+from pyinfra_gvisor.preflight.wanted import plan_without_us
 from pyinfra_gvisor.proof.part import Declared
 from pyinfra_gvisor.proof.verdict import fingerprint, holds, is_due
 from pyinfra_gvisor.releases.local import planned
@@ -169,7 +169,7 @@ def absent() -> Generator[PyinfraCommand, None, None]:
         yield from refusal("gvisor.absent", DAEMON_JSON, interrupted)
         return
     try:
-        removal = plan_removal(node, without_us(node, asking(host)))
+        removal = plan_removal(node, plan_without_us(node, asking(host)))
     except Problem as problem:
         yield from refusal("gvisor.absent", DAEMON_JSON, problem)
         return

@@ -13,15 +13,15 @@ from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.keeper.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.keeper.plan import plan_keeper
 from pyinfra_gvisor.parts.keeper.runtimes import Restored
-from pyinfra_gvisor.runs.converge import bring
-from pyinfra_gvisor.runs.run_script import sent
+from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "keeper.keeper"
 _TIMER = timer_variables(DIRECTORY, NAME, METRICS)
 
 
-def have(settings: Settings) -> None:
+def apply(settings: Settings) -> None:
     """Install the keeper for what a host's settings declare. Called by a deploy."""
     keeper(wanted=settings, name="Install the keeper of what is declared")
 
@@ -31,7 +31,7 @@ def rolled_back(settings: Settings, restored: Restored) -> None:
     keeper(wanted=settings, restored=restored, name="Install the keeper of what is restored")
 
 
-def gone(_settings: Settings | None) -> None:
+def remove(_settings: Settings | None) -> None:
     """Remove the keeper. Called by a deploy."""
     keeper(wanted=None, name="Remove the keeper of what is declared")
 
@@ -52,14 +52,14 @@ def keeper(
 
     def command(plan: PartPlan) -> PyinfraCommand:
         if plan.action == "remove":
-            return sent(
+            return run_script(
                 OPERATION, "part_api/timer_stop", "part_api/timer_remove", change="remove", **_TIMER
             )
         given: dict[str, Any] = {**_TIMER, **plan.settings}
         names = ("part_api/timer_stop", "part_api/timer_install")
-        return sent(OPERATION, *names, change="apply", files=plan.files, **given)
+        return run_script(OPERATION, *names, change="apply", files=plan.files, **given)
 
-    yield from bring(
+    yield from converge(
         OPERATION,
         NAME,
         lambda node: plan_keeper(node, wanted, restored),

@@ -12,18 +12,18 @@ from pyinfra_gvisor.parts.kernel.files import SYSCTL_FILE
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
 from pyinfra_gvisor.parts.kernel.settings import Kernel, KernelSettings
 from pyinfra_gvisor.parts.kernel.state import KernelSurface
-from pyinfra_gvisor.runs.converge import bring
-from pyinfra_gvisor.runs.run_script import sent
+from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 
-def have(settings: Settings) -> None:
+def apply(settings: Settings) -> None:
     """Block the modules and set the sysctls that a host's settings declare. Called by a deploy."""
     wanted = settings.part(KernelSettings).kernel
     surface(wanted=wanted, name="Block kernel modules and set sysctls")
 
 
-def gone(_settings: Settings | None) -> None:
+def remove(_settings: Settings | None) -> None:
     """Allow the blocked modules and revert the sysctls. Called by a deploy."""
     surface(wanted=None, name="Allow blocked kernel modules and revert sysctls")
 
@@ -41,16 +41,16 @@ def surface(wanted: Kernel | None) -> Generator[PyinfraCommand, None, None]:
     """
 
     def command(plan: PartPlan) -> PyinfraCommand:
-        return sent(
+        return run_script(
             "kernel.surface",
             "parts/kernel/apply",
             change="apply" if wanted else "remove",
             files=plan.files,
             settings="\n".join(f"{key} {value}" for key, value in plan.settings.items()),
-            gone="\n".join(plan.gone),
+            gone="\n".join(plan.removed),
         )
 
-    yield from bring(
+    yield from converge(
         "kernel.surface",
         SYSCTL_FILE,
         lambda node: plan_kernel(node.part(KernelSurface), wanted),

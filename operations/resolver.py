@@ -16,16 +16,16 @@ from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.resolver.files import NAME
 from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
 from pyinfra_gvisor.parts.resolver.state import ResolverState
-from pyinfra_gvisor.preflight.wanted import planned, without_us
-from pyinfra_gvisor.runs.converge import bring
-from pyinfra_gvisor.runs.run_script import sent
+from pyinfra_gvisor.preflight.wanted import plan_for_settings, plan_without_us
+from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.runtimes.wrappers import ADDRESS, ADDRESS6
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "resolver.resolver"
 
 
-def have(settings: Settings) -> None:
+def apply(settings: Settings) -> None:
     """Install the resolver as a host's settings declare. Called by a deploy."""
     resolver(
         wanted=True,
@@ -35,7 +35,7 @@ def have(settings: Settings) -> None:
     )
 
 
-def gone(settings: Settings | None) -> None:
+def remove(settings: Settings | None) -> None:
     """Remove the resolver, unless a container may still use it. Called by a deploy."""
     textfile_dir = settings.textfile_dir if settings else None
     resolver(
@@ -70,21 +70,21 @@ def resolver(
         users, named = [] if wanted else _used_by(node, settings), named_resolvers(node)
         return plan_resolver(found, wanted, used_by=users, named=named, textfile_dir=textfile_dir)
 
-    def command(planned: PartPlan) -> PyinfraCommand:
-        if planned.action == "remove":
+    def command(plan_for_settings: PartPlan) -> PyinfraCommand:
+        if plan_for_settings.action == "remove":
             names = ("parts/resolver/metrics", "parts/resolver/remove")
             addresses: dict[str, Any] = {"resolver": ADDRESS, "resolver6": ADDRESS6}
-            return sent(OPERATION, *names, change="remove", **addresses)
-        return sent(
+            return run_script(OPERATION, *names, change="remove", **addresses)
+        return run_script(
             OPERATION,
             "parts/resolver/metrics",
             "parts/resolver/install",
             change="apply",
-            files=planned.files,
+            files=plan_for_settings.files,
             textfile_dir=textfile_dir or "",
         )
 
-    yield from bring(OPERATION, NAME, plan, command, settled="the resolver is as declared")
+    yield from converge(OPERATION, NAME, plan, command, settled="the resolver is as declared")
 
 
 def _used_by(node: Node, settings: Settings | None) -> list[str]:
@@ -100,6 +100,8 @@ def _used_by(node: Node, settings: Settings | None) -> list[str]:
     if node.pending or not found.there:  # The next daemon.json is not known yet.
         return asks
     ask = asking(host)
-    plan = without_us(node, ask) if settings is None else planned(node, settings, ask)
+    plan = (
+        plan_without_us(node, ask) if settings is None else plan_for_settings(node, settings, ask)
+    )
     kept = (name for containers in plan.kept.values() for name in containers)
     return [*dict.fromkeys((*asks, *kept))]

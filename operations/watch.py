@@ -16,15 +16,15 @@ from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
-from pyinfra_gvisor.runs.converge import bring
-from pyinfra_gvisor.runs.run_script import sent
+from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "watch.watch"
 _TIMER = timer_variables(DIRECTORY, NAME, METRICS)
 
 
-def have(settings: Settings) -> None:
+def apply(settings: Settings) -> None:
     """Install the watch as a host's settings declare. Called by a deploy."""
     watch(
         wanted=True,
@@ -38,7 +38,7 @@ def have(settings: Settings) -> None:
     )
 
 
-def gone(_settings: Settings | None) -> None:
+def remove(_settings: Settings | None) -> None:
     """Remove the watch. Called by a deploy."""
     watch(wanted=False, name="Remove the watch for containers outside gVisor")
 
@@ -74,14 +74,14 @@ def watch(
         stops = named_stops(node) if asked and asked.stops_by_default else ()
         return plan_watch(node.part(WatchState), asked, init=node.init, stops=stops)
 
-    yield from bring(OPERATION, NAME, plan, _command, settled="the watch is as declared")
+    yield from converge(OPERATION, NAME, plan, _command, settled="the watch is as declared")
 
 
 def _command(plan: PartPlan) -> PyinfraCommand:
     if plan.action == "remove":
-        return sent(
+        return run_script(
             OPERATION, "part_api/timer_stop", "part_api/timer_remove", change="remove", **_TIMER
         )
     given: dict[str, Any] = {**_TIMER, **plan.settings}
     names = ("part_api/timer_stop", "part_api/timer_install")
-    return sent(OPERATION, *names, change="apply", files=plan.files, **given)
+    return run_script(OPERATION, *names, change="apply", files=plan.files, **given)

@@ -333,7 +333,7 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
         return found
 
     @property
-    def keeps(self) -> bool | tuple[str, ...]:
+    def retained_runtimes(self) -> bool | tuple[str, ...]:
         """
         Return which runtimes stay while containers need them; True for all.
 

@@ -14,7 +14,7 @@ from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.runs.messages import refusal, tell, tell_diff
 
 
-def bring(
+def converge(
     operation: str,
     about: str,
     plan: Callable[[Node], PartPlan],

@@ -19,11 +19,11 @@ from pyinfra_gvisor.facts.deadline import given_up
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.node.records import VERSIONS
-from pyinfra_gvisor.proof.conditions import spared, why_not_reload
 from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED, Declared
+from pyinfra_gvisor.proof.proof_errors import record_of_try, start_failures, why_unmade
 from pyinfra_gvisor.proof.script import probe_script, within_script
+from pyinfra_gvisor.proof.skipped_checks import skipped_checks, why_not_reload
 from pyinfra_gvisor.proof.table import counts, failed_rows, remedies, table
-from pyinfra_gvisor.proof.unmade import record_of_try, start_failures, why_unmade
 from pyinfra_gvisor.proof.verdict import Verdict, fingerprint, judge, outcomes, unproven
 from pyinfra_gvisor.runs.connector_arguments import connector_arguments
 from pyinfra_gvisor.runs.ending import because, is_proven
@@ -156,10 +156,10 @@ def _probe(
     ok, output = host.run_shell_command(command, **arguments)
     if why := given_up(host):
         return Shown([], [], why, {})
-    reasons = spared(
+    reasons = skipped_checks(
         node, wanted=claim.no_new_privileges, no_reload=no_reload, declared=claim.declared
     )
-    verdicts = judge(output.stdout_lines, claim.release, claim.runtimes, spared=reasons)
+    verdicts = judge(output.stdout_lines, claim.release, claim.runtimes, skipped=reasons)
     shown = Shown(
         verdicts,
         unproven(verdicts),

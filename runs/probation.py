@@ -18,7 +18,7 @@ from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import CANDIDATE, RULES
 from pyinfra_gvisor.runs.connector_arguments import connector_arguments
 from pyinfra_gvisor.runs.ending import because
-from pyinfra_gvisor.runs.run_script import sent
+from pyinfra_gvisor.runs.run_script import run_script
 
 OPERATION = "egress.rules"
 
@@ -34,7 +34,7 @@ def _try_rules(
     rules = next(item for item in plan.files if item.path == RULES)
     needed = [item for item in plan.files if item.path.endswith(".sh")]
     candidate = NodeFile(CANDIDATE, rules.mode, rules.text)
-    loading = sent(
+    loading = run_script(
         OPERATION,
         "parts/egress/try",
         change="apply",
@@ -54,7 +54,7 @@ def _try_rules(
         )
         return False
     beside = [item for item in plan.files if item.path != RULES]
-    confirming = sent(OPERATION, "parts/egress/confirm", files=beside)
+    confirming = run_script(OPERATION, "parts/egress/confirm", files=beside)
     confirmed = _said(host, *_run(fresh, confirming, arguments))
     fresh.disconnect()
     if not confirmed:

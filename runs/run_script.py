@@ -12,7 +12,7 @@ from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.runs.changes import recorded
 
 
-def sent(
+def run_script(
     operation: str,
     *names: str,
     change: str = "",

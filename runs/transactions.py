@@ -14,7 +14,7 @@ from pyinfra_gvisor.base.redaction import shown_json
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.records import mending
-from pyinfra_gvisor.daemon_json.story import (
+from pyinfra_gvisor.daemon_json.render_plan import (
     interrupted_line,
     kept_lines,
     noted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.releases import parse_release
@@ -53,20 +53,20 @@ def _versions(host: Audited) -> Iterator[tuple[Program, str, str | None]]:
             yield program, spare[program], None
 
 
-def _vulnerable(host: Audited) -> Iterator[Seen]:
+def _vulnerable(host: Audited) -> Iterator[Observation]:
     for program, version, commit in _versions(host):
         found = open_to(program, version)
         if not found:
             continue
         worst = max((Severity(item.severity) for item in found), key=lambda item: item.rank)
-        evidence = f"affected by {', '.join(item.mended for item in found)}"
+        evidence = f"affected by {', '.join(item.described for item in found)}"
         if is_distributions(version, commit):
             evidence += "; a distribution package, which may contain some of these fixes"
             worst = min(worst, Severity.MEDIUM, key=lambda item: item.rank)
-        yield Seen(f"{NAMES[program][1]} {cut(version)}", evidence, worst)
+        yield Observation(f"{NAMES[program][1]} {cut(version)}", evidence, worst)
 
 
-def _release_old(host: Audited) -> Iterator[Seen]:
+def _release_old(host: Audited) -> Iterator[Observation]:
     if not host.settings.runtimes:
         return
     try:
@@ -77,18 +77,20 @@ def _release_old(host: Audited) -> Iterator[Seen]:
         last = known().gvisor_releases[0]
         seen = f"{newer} newer releases were known on {known().as_of}; the latest is {last}"
         severity = Severity.MEDIUM if newer >= MANY_NEWER else Severity.LOW
-        yield Seen(f"runsc {host.settings.release}", seen, severity)
+        yield Observation(f"runsc {host.settings.release}", seen, severity)
 
 
-def _stale(on: date) -> Iterator[Seen]:
+def _stale(on: date) -> Iterator[Observation]:
     days = (on - known().as_of).days
     if days >= STALE_DAYS:
-        yield Seen("pyinfra-gvisor", f"the list is of {known().as_of}, {days} days old")
+        yield Observation("pyinfra-gvisor", f"the list is of {known().as_of}, {days} days old")
 
 
-def _writers(host: Audited) -> Iterator[Seen]:
+def _writers(host: Audited) -> Iterator[Observation]:
     for package in host.node.writers:
-        yield Seen(f"package {cut(package)}", "its scripts or its conffiles name daemon.json")
+        yield Observation(
+            f"package {cut(package)}", "its scripts or its conffiles name daemon.json"
+        )
 
 
 AGE_RULES: tuple[Rule[Audited], ...] = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyinfra_gvisor.audit.rules import Rule, Running, Seen
+from pyinfra_gvisor.audit.rules import Observation, Rule, Running
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.runtimes.dangers import dangers
+from pyinfra_gvisor.runtimes.unsafe_flags import dangers
 
 FLAG = "dev.gvisor.flag."  # runsc/specutils: such an annotation sets a flag of runsc
 OBEYED = ("dev.gvisor", "io.kubernetes.cri")  # as node/docker_state.pl chooses
@@ -142,7 +142,7 @@ def _flags(running: Running) -> Iterator[tuple[Severity, str]]:
         yield LOW, evidence
 
 
-def _annotations(running: Running) -> Iterator[Seen]:
+def _annotations(running: Running) -> Iterator[Observation]:
     """Report annotations whatever the policy says: they change the sandbox of any container."""
     found = list(_flags(running))
     for name, value in running.given.annotations.items():
@@ -152,7 +152,7 @@ def _annotations(running: Running) -> Iterator[Seen]:
     if found:
         evidence = "; ".join(words for _, words in found)
         worst = max((severity for severity, _ in found), key=lambda severity: severity.rank)
-        yield Seen(running.container.name, evidence, worst)
+        yield Observation(running.container.name, evidence, worst)
 
 
 ANNOTATION_RULES: tuple[Rule[Running], ...] = (

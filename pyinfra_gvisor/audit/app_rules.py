@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pyinfra_gvisor.audit.rules import Audited, Rule, Running, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule, Running
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.declared_apps import APP_ID, PULL_REQUEST_ID, DeclaredApp
 from pyinfra_gvisor.policy.findings import Severity
@@ -27,41 +27,41 @@ def _named(app: DeclaredApp) -> str:
     return f"Coolify's app {app.name} ({app.uuid})"
 
 
-def _not_in_force(running: Running) -> Iterator[Seen]:
+def _not_in_force(running: Running) -> Iterator[Observation]:
     app, asked = _app(running), running.container.runtime
     if app and app.runtime and (asked != app.runtime or not running.sandboxed):
         how = "runs in gVisor" if running.sandboxed else "was not seen in gVisor"
         evidence = f"{_named(app)} has --runtime={app.runtime}; its container has {asked} and {how}"
-        yield Seen(running.container.name, evidence)
+        yield Observation(running.container.name, evidence)
 
 
-def _not_asked_for(running: Running) -> Iterator[Seen]:
+def _not_asked_for(running: Running) -> Iterator[Observation]:
     app = _app(running)
     if running.host.settings.dispatch:
         return  # no app has to ask
     if app and app.runtime is None and running.sandboxed:
-        yield Seen(running.container.name, f"{_named(app)} has no --runtime")
+        yield Observation(running.container.name, f"{_named(app)} has no --runtime")
 
 
-def _unknown(running: Running) -> Iterator[Seen]:
+def _unknown(running: Running) -> Iterator[Observation]:
     declared, number = running.host.apps, running.given.labels.get(APP_ID)
     if declared and not declared.error and number and number not in declared.apps:
-        yield Seen(running.container.name, f"label {APP_ID}={number}")
+        yield Observation(running.container.name, f"label {APP_ID}={number}")
 
 
-def _not_compared(host: Audited) -> Iterator[Seen]:
+def _not_compared(host: Audited) -> Iterator[Observation]:
     if host.apps and host.apps.error:
-        yield Seen("Coolify's API", host.apps.error)
+        yield Observation("Coolify's API", host.apps.error)
 
 
-def _drops_option(host: Audited) -> Iterator[Seen]:
+def _drops_option(host: Audited) -> Iterator[Observation]:
     # Only a control host needs this import, which loads a YAML parser.
     from pyinfra_gvisor.coolify.plan import plan_option  # noqa: PLC0415
 
     yield from _pending(host, "Coolify", plan_option)
 
 
-def _not_kept(host: Audited) -> Iterator[Seen]:
+def _not_kept(host: Audited) -> Iterator[Observation]:
     from pyinfra_gvisor.coolify.plan import plan_persistence  # noqa: PLC0415 - as above
 
     yield from _pending(host, "docker-compose.custom.yml", plan_persistence)
@@ -69,17 +69,17 @@ def _not_kept(host: Audited) -> Iterator[Seen]:
 
 def _pending(
     host: Audited, subject: str, plan: Callable[..., OptionPlan | PersistencePlan]
-) -> Iterator[Seen]:
+) -> Iterator[Observation]:
     """Yield what a run would change on a control host, or why the run would refuse."""
     if host.control is None or not host.settings.coolify:
         return
     try:
         found = plan(host.control, present=True)
     except Problem as problem:
-        yield Seen(subject, problem.what)
+        yield Observation(subject, problem.what)
         return
     if found.action != "nothing":
-        yield Seen(subject, found.lines[0])
+        yield Observation(subject, found.lines[0])
 
 
 APP_RULES: tuple[Rule[Running], ...] = (

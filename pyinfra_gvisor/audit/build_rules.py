@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.base.groups import BUILD
 from pyinfra_gvisor.policy.findings import Severity
@@ -22,7 +22,7 @@ BUILDER = "moby/buildkit"  # image of docker buildx's driver docker-container, w
 HELPER, BACKUP = "coolify-helper", "backup-of-"
 
 
-def _builds(host: Audited) -> Iterator[Seen]:
+def _builds(host: Audited) -> Iterator[Observation]:
     runs_apps = bool(host.settings.runtimes)
     surely, perhaps = list(_containers(host, BUILDER)), list[str]()
     if not any(part.takes_runc for part in host.node.parts.values()):
@@ -34,7 +34,7 @@ def _builds(host: Audited) -> Iterator[Seen]:
     if runs_apps and host.builds:
         told.append(f"the node is in group {BUILD} and also has runtimes for apps")
     mild = None if surely else Severity.LOW if perhaps else Severity.INFO
-    yield Seen(SUBJECT, "; ".join(told), mild if runs_apps else Severity.INFO)
+    yield Observation(SUBJECT, "; ".join(told), mild if runs_apps else Severity.INFO)
 
 
 def _cached(host: Audited) -> Iterator[str]:
@@ -60,9 +60,9 @@ def _containers(host: Audited, image: str) -> Iterator[str]:
             yield f"{container.name} ({cut(given.image)})"
 
 
-def _unknown(host: Audited) -> Iterator[Seen]:
+def _unknown(host: Audited) -> Iterator[Observation]:
     if error := host.observed.build_cache.error:
-        yield Seen(SUBJECT, cut(error))
+        yield Observation(SUBJECT, cut(error))
 
 
 BUILD_RULES: tuple[Rule[Audited], ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pyinfra_gvisor.audit.observed import Given
-from pyinfra_gvisor.audit.rules import Rule, Running, Seen
+from pyinfra_gvisor.audit.rules import Observation, Rule, Running
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.releases import Release, parse_release
 
@@ -53,13 +53,13 @@ def _may_bind(given: Given) -> bool:
     return given.privileged or wanted in added | _kept(given)
 
 
-def _added(running: Running) -> Iterator[Seen]:
+def _added(running: Running) -> Iterator[Observation]:
     if added := sorted(_names(running.given.capabilities) - DEFAULT_CAPABILITIES):
         worse = not running.sandboxed and not ROOT_ON_THE_NODE.isdisjoint(added)
         yield running.seen(f"added: {', '.join(added)}", Severity.HIGH if worse else None)
 
 
-def _default(running: Running) -> Iterator[Seen]:
+def _default(running: Running) -> Iterator[Observation]:
     """Report default capabilities only of containers that must run in gVisor: all have them."""
     given = running.given
     if not running.must or running.exempt:
@@ -71,7 +71,7 @@ def _default(running: Running) -> Iterator[Seen]:
         yield running.seen(f"dropped: {dropped}; kept by default: {len(kept)}")
 
 
-def _low_port(running: Running) -> Iterator[Seen]:
+def _low_port(running: Running) -> Iterator[Observation]:
     """
     Report ports below 1024 that a container without NET_BIND_SERVICE cannot bind under an older
     runsc with the host's network. There the host kernel checks the sentry's own capabilities, and

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.releases import known_escapes
-from pyinfra_gvisor.audit.rules import Rule, Running, Seen
+from pyinfra_gvisor.audit.rules import Observation, Rule, Running
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
@@ -20,9 +20,9 @@ def _is(running: Running) -> str:
     return f"{because}; runtime {container.runtime}, process {program}"
 
 
-def _unsandboxed(running: Running) -> Iterator[Seen]:
+def _unsandboxed(running: Running) -> Iterator[Observation]:
     if running.must and not running.exempt and not running.sandboxed:
-        yield Seen(running.container.name, _is(running), remedy=_remedy(running))
+        yield Observation(running.container.name, _is(running), remedy=_remedy(running))
 
 
 def _remedy(running: Running) -> str | None:
@@ -42,61 +42,63 @@ def _remedy(running: Running) -> str | None:
     )
 
 
-def _not_as_asked(running: Running) -> Iterator[Seen]:
+def _not_as_asked(running: Running) -> Iterator[Observation]:
     asked = running.container.runtime
     ours = asked in running.host.settings.runtimes
     if ours and not running.sandboxed and (not running.must or running.exempt):
-        yield Seen(running.container.name, _is(running))
+        yield Observation(running.container.name, _is(running))
 
 
-def _exempt(running: Running) -> Iterator[Seen]:
+def _exempt(running: Running) -> Iterator[Observation]:
     if running.exempt and not running.sandboxed:
-        yield Seen(running.container.name, _is(running), waived=running.exempt)
+        yield Observation(running.container.name, _is(running), waived=running.exempt)
 
 
-def _privileged(running: Running) -> Iterator[Seen]:
+def _privileged(running: Running) -> Iterator[Observation]:
     if running.given.privileged:
         yield running.seen("--privileged")
 
 
-def _network(running: Running) -> Iterator[Seen]:
+def _network(running: Running) -> Iterator[Observation]:
     if running.given.network_mode == "host":
         yield running.seen("--network host")
 
 
-def _pid(running: Running) -> Iterator[Seen]:
+def _pid(running: Running) -> Iterator[Observation]:
     if running.given.pid_mode == "host":
         yield running.seen("--pid host")
 
 
-def _ipc(running: Running) -> Iterator[Seen]:
+def _ipc(running: Running) -> Iterator[Observation]:
     if running.given.ipc_mode == "host":
         yield running.seen("--ipc host")
 
 
-def _uts(running: Running) -> Iterator[Seen]:
+def _uts(running: Running) -> Iterator[Observation]:
     if running.given.uts_mode == "host":
         yield running.seen("--uts host")
 
 
-def _userns(running: Running) -> Iterator[Seen]:
+def _userns(running: Running) -> Iterator[Observation]:
     if running.given.userns_mode == "host":
         yield running.seen("--userns host")
 
 
-def _old_release(running: Running) -> Iterator[Seen]:
+def _old_release(running: Running) -> Iterator[Observation]:
     host, found = running.host, running.container.release
     if not running.sandboxed or found in (host.settings.release, host.expected.release):
         return
     if found is None:
-        yield Seen(running.container.name, f"runs from {running.container.process.file}")
+        yield Observation(running.container.name, f"runs from {running.container.process.file}")
         return
     escapes = known_escapes(found)
     worse = Severity.HIGH if escapes else None
     known = f", which has known escapes: {escapes}" if escapes else ""
     accepted = host.settings.accept_risk if escapes else None
     newer = f"{host.expected.release} is {'in use' if host.upgrading_from else 'declared'}"
-    yield Seen(running.container.name, f"runs on runsc {found}{known}; {newer}", worse, accepted)
+    yield Observation(
+        running.container.name, f"runs on runsc {found}{known}; {newer}", worse, accepted
+    )
 
 
 CONTAINER_RULES: tuple[Rule[Running], ...] = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import Json, JsonText
-from pyinfra_gvisor.daemon_json.in_force import known, read_keys
+from pyinfra_gvisor.daemon_json.effective import known, read_keys
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import same
 from pyinfra_gvisor.daemon_json.plan import Plan, current_text
@@ -17,45 +17,47 @@ from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
 
 
-def _interrupted(host: Audited) -> Iterator[Seen]:
+def _interrupted(host: Audited) -> Iterator[Observation]:
     if host.node.pending:
-        yield Seen(DAEMON_JSON, "a change was started and is not finished")
+        yield Observation(DAEMON_JSON, "a change was started and is not finished")
 
 
-def _refused(host: Audited) -> Iterator[Seen]:
+def _refused(host: Audited) -> Iterator[Observation]:
     plan = host.plan
     if isinstance(plan, Problem) and not isinstance(plan, UnusableRecord):
-        yield Seen(DAEMON_JSON, str(plan))
+        yield Observation(DAEMON_JSON, str(plan))
 
 
-def _records(host: Audited) -> Iterator[Seen]:
+def _records(host: Audited) -> Iterator[Observation]:
     if isinstance(host.plan, UnusableRecord):
-        yield Seen(STATE_DIR, str(host.plan))
+        yield Observation(STATE_DIR, str(host.plan))
     for file, what in harmless_faults(host.node):
-        yield Seen(file, what, Severity.MEDIUM)
+        yield Observation(file, what, Severity.MEDIUM)
 
 
-def _not_declared(host: Audited) -> Iterator[Seen]:
+def _not_declared(host: Audited) -> Iterator[Observation]:
     plan = host.plan
     if not isinstance(plan, Plan) or (plan.before == plan.after and not plan.drifted):
         return
     changed = f"changed by somebody else: {', '.join(plan.drifted)}" if plan.drifted else ""
-    yield Seen(DAEMON_JSON, "; ".join(filter(None, (changed, *plan.reasons))))
+    yield Observation(DAEMON_JSON, "; ".join(filter(None, (changed, *plan.reasons))))
 
 
-def _not_in_force(host: Audited) -> Iterator[Seen]:
+def _not_in_force(host: Audited) -> Iterator[Observation]:
     plan = host.plan
     if isinstance(plan, Plan) and plan.before == plan.after and plan.action > Force.NOTHING:
-        yield Seen(DAEMON_JSON, "; ".join(plan.reasons))
+        yield Observation(DAEMON_JSON, "; ".join(plan.reasons))
 
 
-def _owed(host: Audited) -> Iterator[Seen]:
+def _owed(host: Audited) -> Iterator[Observation]:
     plan = host.plan
     if isinstance(plan, Plan) and plan.unapplied:
-        yield Seen(DAEMON_JSON, f"changed since dockerd started: {', '.join(plan.unapplied)}")
+        yield Observation(
+            DAEMON_JSON, f"changed since dockerd started: {', '.join(plan.unapplied)}"
+        )
 
 
-def _unread(host: Audited) -> Iterator[Seen]:
+def _unread(host: Audited) -> Iterator[Observation]:
     """Compare all keys, also those of others: if dockerd refuses a reload, none takes effect."""
     node, file = host.node, host.node.daemon_json
     if node.dockerd is None or node.info is None or file.changed_s < node.dockerd.started_s:
@@ -69,14 +71,14 @@ def _unread(host: Audited) -> Iterator[Seen]:
         return  # reported by another rule
     loaded = known(node, Force.RELOAD)
     if loaded is None:
-        yield Seen(DAEMON_JSON, "changed after dockerd last read the file", Severity.MEDIUM)
+        yield Observation(DAEMON_JSON, "changed after dockerd last read the file", Severity.MEDIUM)
     elif differ := _differing(loaded, read_keys(value, Force.RELOAD)):
-        yield Seen(DAEMON_JSON, f"not loaded by dockerd: {', '.join(differ)}")
+        yield Observation(DAEMON_JSON, f"not loaded by dockerd: {', '.join(differ)}")
 
 
-def _unloadable(host: Audited) -> Iterator[Seen]:
+def _unloadable(host: Audited) -> Iterator[Observation]:
     if refused := unloadable(host.node):
-        yield Seen(DAEMON_JSON, refused)
+        yield Observation(DAEMON_JSON, refused)
 
 
 def _differing(one: Mapping[str, Json], other: Mapping[str, Json]) -> list[str]:

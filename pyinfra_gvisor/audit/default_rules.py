@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.rules import Audited, Rule, Running, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule, Running
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.dispatch.shapes import SHAPES
@@ -25,19 +25,19 @@ _WRITTEN = (
 )
 
 
-def _other_default(host: Audited) -> Iterator[Seen]:
+def _other_default(host: Audited) -> Iterator[Observation]:
     """Report another default runtime, unless rules about daemon.json do: they need a plan."""
     info = host.node.info
     if host.settings.dispatch is None or info is None or isinstance(host.plan, Plan):
         return
     if info.default_runtime != DEFAULT_RUNTIME:
-        yield Seen("dockerd", f"default runtime {cut(info.default_runtime)}")
+        yield Observation("dockerd", f"default runtime {cut(info.default_runtime)}")
 
 
-def _not_accepted(host: Audited) -> Iterator[Seen]:
+def _not_accepted(host: Audited) -> Iterator[Observation]:
     for image in host.node.unaccepted_images:
         worse = Severity.MEDIUM if image.recorded else None
-        yield Seen(
+        yield Observation(
             f"image {cut(image.title)}",
             f"{', '.join(image.shapes)} with the unknown id {image.id}",
             worse,
@@ -46,7 +46,7 @@ def _not_accepted(host: Audited) -> Iterator[Seen]:
         )
 
 
-def _refused(host: Audited) -> Iterator[Seen]:
+def _refused(host: Audited) -> Iterator[Observation]:
     """
     Report a refused container as less severe if it does not run and its image is not known: a user
     may have tried it. A container of the platform's that does not run is one that did not start,
@@ -64,9 +64,9 @@ def _refused(host: Audited) -> Iterator[Seen]:
             remedy = _accepting(place.name, *unaccepted.groups()) if unaccepted else None
             if mounts:
                 remedy = _WRITTEN.format(", ".join(mounts))
-            yield Seen(place.name, place.why, worse, remedy=remedy)
+            yield Observation(place.name, place.why, worse, remedy=remedy)
         else:
-            yield Seen(place.name, f"once it is recreated: {place.why}", Severity.MEDIUM)
+            yield Observation(place.name, f"once it is recreated: {place.why}", Severity.MEDIUM)
 
 
 def _of_the_node(why: str) -> list[str]:
@@ -83,28 +83,28 @@ def _accepting(name: str, image_id: str, shape: str) -> str:
     return f"Look at the image. If it is the platform's, run pyinfra-gvisor accept {thing}"
 
 
-def _unknown(host: Audited) -> Iterator[Seen]:
+def _unknown(host: Audited) -> Iterator[Observation]:
     if error := host.node.places_error:
-        yield Seen("containers", cut(error))
+        yield Observation("containers", cut(error))
 
 
-def _bypassed(host: Audited) -> Iterator[Seen]:
+def _bypassed(host: Audited) -> Iterator[Observation]:
     """Report ways past the judge; as less severe where none is declared that they could pass."""
     worse = None if host.settings.preview else Severity.LOW
     for subject, why in unjudged(host.node, host.settings.runtimes):
-        yield Seen(subject, why, worse)
+        yield Observation(subject, why, worse)
 
 
-def _variables(host: Audited) -> Iterator[Seen]:
+def _variables(host: Audited) -> Iterator[Observation]:
     for found in host.node.gvisor_variables:
         program, _, name = found.partition(" ")
-        yield Seen(program, f"was started with {cut(name)}")
+        yield Observation(program, f"was started with {cut(name)}")
 
 
-def _sandboxed(running: Running) -> Iterator[Seen]:
+def _sandboxed(running: Running) -> Iterator[Observation]:
     place = running.place
     if running.sandboxed and place and place.where == "runc":
-        yield Seen(running.container.name, place.why)
+        yield Observation(running.container.name, place.why)
 
 
 DEFAULT_RULES: tuple[Rule[Audited], ...] = (

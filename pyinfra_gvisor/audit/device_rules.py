@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyinfra_gvisor.audit.observed import Device, DeviceRequest
-from pyinfra_gvisor.audit.rules import Rule, Running, Seen
+from pyinfra_gvisor.audit.rules import Observation, Rule, Running
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
@@ -53,7 +53,7 @@ def _device(device: Device, *, sandboxed: bool) -> tuple[Severity, str]:
     return Severity.MEDIUM, words
 
 
-def _devices(running: Running) -> Iterator[Seen]:
+def _devices(running: Running) -> Iterator[Observation]:
     """Report devices and cgroup rules. A sandbox can open few devices, and ignores such rules."""
     found = [_device(item, sandboxed=running.sandboxed) for item in running.given.devices]
     worst = Severity.LOW if running.sandboxed else Severity.HIGH
@@ -70,7 +70,7 @@ def _request(request: DeviceRequest) -> str:
     return f"{cut(request.driver or ' '.join(kinds) or 'any driver')}: {which}"
 
 
-def _gpus(running: Running) -> Iterator[Seen]:
+def _gpus(running: Running) -> Iterator[Observation]:
     if requests := running.given.device_requests:
         yield running.seen("; ".join(map(_request, requests)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.observed import Engine
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
@@ -24,7 +24,7 @@ def _owner(engine: Engine) -> str:
     return f"namespace {cut(engine.namespace) or 'unknown'}{where}"
 
 
-def _unowned(host: Audited) -> Iterator[Seen]:
+def _unowned(host: Audited) -> Iterator[Observation]:
     by_owner: dict[str, list[Engine]] = {}
     for engine in host.observed.engines:
         if _holds_container(engine):
@@ -32,16 +32,16 @@ def _unowned(host: Audited) -> Iterator[Seen]:
     for owner, found in by_owner.items():
         named = [f"{item.program} {item.pid}: {cut(item.id) or 'no id'}" for item in found[:FEW]]
         more = f", and {len(found) - FEW} more" if len(found) > FEW else ""
-        yield Seen(owner, f"{', '.join(named)}{more}")
+        yield Observation(owner, f"{', '.join(named)}{more}")
 
 
-def _engine(host: Audited) -> Iterator[Seen]:
+def _engine(host: Audited) -> Iterator[Observation]:
     for engine in host.observed.engines:
         if engine.program == "socket":
-            yield Seen(cut(engine.file), "a process listens on this socket")
+            yield Observation(cut(engine.file), "a process listens on this socket")
         elif not _holds_container(engine):
             where = f", listens on {cut(engine.address)}" if engine.address else ""
-            yield Seen(
+            yield Observation(
                 f"{engine.program} {engine.pid}", f"{cut(engine.file)}, user {engine.uid}{where}"
             )
 

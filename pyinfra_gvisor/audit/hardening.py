@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from pyinfra_gvisor.audit.listening import hosts
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.base.redaction import shown
-from pyinfra_gvisor.daemon_json.in_force import value_in_force
+from pyinfra_gvisor.daemon_json.effective import value_in_force
 from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, needs_proxy
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
@@ -26,90 +26,90 @@ def _is(value: Json, wanted: bool) -> bool:
     return value is wanted or value == str(wanted).lower()
 
 
-def _icc(host: Audited) -> Iterator[Seen]:
+def _icc(host: Audited) -> Iterator[Observation]:
     if not _is(_value(host, "icc"), wanted=False):
-        yield Seen(DAEMON_JSON, "icc is not false")
+        yield Observation(DAEMON_JSON, "icc is not false")
 
 
-def _iptables(host: Audited) -> Iterator[Seen]:
+def _iptables(host: Audited) -> Iterator[Observation]:
     if _is(_value(host, "iptables"), wanted=False):
-        yield Seen(DAEMON_JSON, "iptables is false")
+        yield Observation(DAEMON_JSON, "iptables is false")
 
 
-def _insecure_registries(host: Audited) -> Iterator[Seen]:
+def _insecure_registries(host: Audited) -> Iterator[Observation]:
     if value := _value(host, "insecure-registries", "insecure-registry"):
-        yield Seen(DAEMON_JSON, cut(shown(value, ("insecure-registries",))))
+        yield Observation(DAEMON_JSON, cut(shown(value, ("insecure-registries",))))
 
 
-def _tcp(host: Audited) -> Iterator[Seen]:
+def _tcp(host: Audited) -> Iterator[Observation]:
     open_ = [word for word in hosts(host.node) if "tcp://" in word]
     if open_ and not _is(_value(host, "tlsverify"), wanted=True):
-        yield Seen("dockerd", f"listens on {', '.join(sorted(set(map(cut, open_))))}")
+        yield Observation("dockerd", f"listens on {', '.join(sorted(set(map(cut, open_))))}")
 
 
-def _user_namespaces(host: Audited) -> Iterator[Seen]:
+def _user_namespaces(host: Audited) -> Iterator[Observation]:
     if not _value(host, "userns-remap"):
-        yield Seen(DAEMON_JSON, "userns-remap is not set")
+        yield Observation(DAEMON_JSON, "userns-remap is not set")
 
 
-def _authorization(host: Audited) -> Iterator[Seen]:
+def _authorization(host: Audited) -> Iterator[Observation]:
     if not _value(host, "authorization-plugins", "authorization-plugin"):
-        yield Seen(DAEMON_JSON, "authorization-plugins is not set")
+        yield Observation(DAEMON_JSON, "authorization-plugins is not set")
 
 
-def _logging(host: Audited) -> Iterator[Seen]:
+def _logging(host: Audited) -> Iterator[Observation]:
     if host.node.info and host.node.info.logging_driver == "json-file":
-        yield Seen(DAEMON_JSON, "log-driver is json-file")
+        yield Observation(DAEMON_JSON, "log-driver is json-file")
 
 
-def _no_new_privileges(host: Audited) -> Iterator[Seen]:
+def _no_new_privileges(host: Audited) -> Iterator[Observation]:
     if not _is(_value(host, "no-new-privileges"), wanted=True):
-        yield Seen(DAEMON_JSON, "no-new-privileges is not true")
+        yield Observation(DAEMON_JSON, "no-new-privileges is not true")
 
 
-def _live_restore(host: Audited) -> Iterator[Seen]:
+def _live_restore(host: Audited) -> Iterator[Observation]:
     info = host.node.info
     if info and not info.live_restore and not info.swarm_active:
-        yield Seen("dockerd", "docker info: Live Restore Enabled: false")
+        yield Observation("dockerd", "docker info: Live Restore Enabled: false")
 
 
-def _userland_proxy(host: Audited) -> Iterator[Seen]:
+def _userland_proxy(host: Audited) -> Iterator[Observation]:
     if not _is(_value(host, USERLAND_PROXY), wanted=False):
         lost = ", ".join(map(str, needs_proxy(host.node)))
         why = f"; without docker-proxy clients lose {lost}" if lost else ""
-        yield Seen(DAEMON_JSON, f"userland-proxy is not false{why}")
+        yield Observation(DAEMON_JSON, f"userland-proxy is not false{why}")
 
 
-def _seccomp(host: Audited) -> Iterator[Seen]:
+def _seccomp(host: Audited) -> Iterator[Observation]:
     options = host.node.info.security_options if host.node.info else ()
     if host.node.info and not any(option.startswith("name=seccomp") for option in options):
-        yield Seen("dockerd", f"docker info: Security Options: {cut(', '.join(options))}")
+        yield Observation("dockerd", f"docker info: Security Options: {cut(', '.join(options))}")
 
 
-def _owner(path: str, *owners: str) -> Callable[[Audited], Iterator[Seen]]:
-    def look(host: Audited) -> Iterator[Seen]:
+def _owner(path: str, *owners: str) -> Callable[[Audited], Iterator[Observation]]:
+    def look(host: Audited) -> Iterator[Observation]:
         file = host.observed.files.get(path)
         if file and file.owner not in owners:
-            yield Seen(path, f"owned by {file.owner}")
+            yield Observation(path, f"owned by {file.owner}")
 
     return look
 
 
-def _mode(path: str, allowed: int) -> Callable[[Audited], Iterator[Seen]]:
-    def look(host: Audited) -> Iterator[Seen]:
+def _mode(path: str, allowed: int) -> Callable[[Audited], Iterator[Observation]]:
+    def look(host: Audited) -> Iterator[Observation]:
         file = host.observed.files.get(path)
         if file and int(file.mode, 8) & ~allowed:
-            yield Seen(path, f"mode {file.mode}")
+            yield Observation(path, f"mode {file.mode}")
 
     return look
 
 
-def _ours(host: Audited) -> Iterator[Seen]:
+def _ours(host: Audited) -> Iterator[Observation]:
     """Report our files that others can write: they decide what containers run under."""
     for path, file in host.observed.files.items():
         mine = path in OURS or path.startswith(RUNTIMES_DIR + "/")
         if mine and (not file.owner.startswith("root:") or int(file.mode, 8) & 0o022):
-            yield Seen(path, f"mode {file.mode}, owned by {file.owner}")
+            yield Observation(path, f"mode {file.mode}, owned by {file.owner}")
 
 
 _DEPLOY = "Remove this key from gvisor_daemon_json, then run pyinfra-gvisor apply"

@@ -26,7 +26,7 @@ from pyinfra_gvisor.audit.security_rules import SECURITY_RULES
 from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.preflight import accepted_risks
-from pyinfra_gvisor.proof.unmade import tried_since
+from pyinfra_gvisor.proof.proof_errors import tried_since
 from pyinfra_gvisor.report.document import (
     ContainerReport,
     HostReport,

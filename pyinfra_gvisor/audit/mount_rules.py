@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.listening import sockets
 from pyinfra_gvisor.audit.observed import Mounted
-from pyinfra_gvisor.audit.rules import Rule, Running, Seen
+from pyinfra_gvisor.audit.rules import Observation, Rule, Running
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.policy.guarded import GUARDED, Guarded, Kind, elsewhere, given_away, is_below
@@ -57,7 +57,7 @@ def _words(mount: Mounted, hits: list[tuple[Guarded, str]]) -> str:
     return f"{cut(source)} ({', '.join(told)})" if told else cut(source)
 
 
-def _docker_socket(running: Running) -> Iterator[Seen]:
+def _docker_socket(running: Running) -> Iterator[Observation]:
     if found := _given(running, "socket"):
         how = "seen in gVisor" if running.sandboxed else "not seen in gVisor"
         worse = None if running.sandboxed else Severity.CRITICAL
@@ -65,12 +65,12 @@ def _docker_socket(running: Running) -> Iterator[Seen]:
         yield running.seen(f"mounted: {words}; the container was {how}", worse)
 
 
-def _host_path(running: Running) -> Iterator[Seen]:
+def _host_path(running: Running) -> Iterator[Observation]:
     if found := _given(running, "host"):
         yield running.seen(f"mounted: {', '.join(words for _, words in found)}")
 
 
-def _ours(running: Running) -> Iterator[Seen]:
+def _ours(running: Running) -> Iterator[Observation]:
     """Report mounts of our files; a writable one is worse: it decides what the node's root runs."""
     if found := _given(running, "ours"):
         writable = any(mount.writable for mount, _ in found)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.releases import known_escapes
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.base.scripts import SOCKET
 from pyinfra_gvisor.node import STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.preflight import MIN_KERNEL
-from pyinfra_gvisor.proof.unmade import tried_since
+from pyinfra_gvisor.proof.proof_errors import tried_since
 from pyinfra_gvisor.releases.pins import contradicts, unpinned
-from pyinfra_gvisor.runtimes.dangers import dangers, told
+from pyinfra_gvisor.runtimes.unsafe_flags import dangers, describe
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, flags_of, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, is_as_written, release_of
 
@@ -21,49 +21,49 @@ PROOF = f"{STATE_DIR}/proof.json"
 OLDEST_DOCKER = (20, 10)  # the oldest Docker that was tested
 
 
-def _no_docker(host: Audited) -> Iterator[Seen]:
+def _no_docker(host: Audited) -> Iterator[Observation]:
     if host.node.info is None and not host.node.engine_problem:
-        yield Seen("dockerd", cut(host.node.docker_error or f"no {SOCKET}"))
+        yield Observation("dockerd", cut(host.node.docker_error or f"no {SOCKET}"))
 
 
-def _other_engine(host: Audited) -> Iterator[Seen]:
+def _other_engine(host: Audited) -> Iterator[Observation]:
     if problem := host.node.engine_problem:
-        yield Seen(SOCKET, f"{problem.what}, got {problem.got}")
+        yield Observation(SOCKET, f"{problem.what}, got {problem.got}")
 
 
-def _old_docker(host: Audited) -> Iterator[Seen]:
+def _old_docker(host: Audited) -> Iterator[Observation]:
     version = host.node.info.server_version if host.node.info else ""
     numbers = version.split(".")[:2]
     if all(part.isdigit() for part in numbers) and tuple(map(int, numbers)) < OLDEST_DOCKER:
-        yield Seen("dockerd", f"Docker {version}")
+        yield Observation("dockerd", f"Docker {version}")
 
 
-def _old_kernel(host: Audited) -> Iterator[Seen]:
+def _old_kernel(host: Audited) -> Iterator[Observation]:
     if host.node.kernel_version < MIN_KERNEL:
-        yield Seen("kernel", host.node.kernel)
+        yield Observation("kernel", host.node.kernel)
 
 
-def _upgrade_pending(host: Audited) -> Iterator[Seen]:
+def _upgrade_pending(host: Audited) -> Iterator[Observation]:
     if in_use := host.upgrading_from:
         evidence = f"runsc {in_use} is in use and proven, {host.settings.release} is declared"
-        yield Seen(f"runsc {host.settings.release}", evidence)
+        yield Observation(f"runsc {host.settings.release}", evidence)
 
 
-def _release_missing(host: Audited) -> Iterator[Seen]:
+def _release_missing(host: Audited) -> Iterator[Observation]:
     release = host.expected.release
     if release not in host.node.releases and release not in host.node.damaged:
         there = ", ".join(host.node.releases) or "none"
-        yield Seen(f"{RELEASES_DIR}/{release}", f"on the node: {there}")
+        yield Observation(f"{RELEASES_DIR}/{release}", f"on the node: {there}")
 
 
-def _release_damaged(host: Audited) -> Iterator[Seen]:
+def _release_damaged(host: Audited) -> Iterator[Observation]:
     for release in host.node.damaged:
         known = release in host.node.manifests
         what = "a file's size, mode, owner or time changed" if known else "it has no manifest.json"
-        yield Seen(f"{RELEASES_DIR}/{release}", what)
+        yield Observation(f"{RELEASES_DIR}/{release}", what)
 
 
-def _release_unpinned(host: Audited) -> Iterator[Seen]:
+def _release_unpinned(host: Audited) -> Iterator[Observation]:
     for release in (*host.node.releases, *host.node.damaged):
         declared = release == host.settings.release
         why = (
@@ -73,48 +73,48 @@ def _release_unpinned(host: Audited) -> Iterator[Seen]:
         )
         if why:  # a release that was declared earlier may have had another pin
             worse = None if declared else Severity.MEDIUM
-            yield Seen(f"{RELEASES_DIR}/{release}", why, worse)
+            yield Observation(f"{RELEASES_DIR}/{release}", why, worse)
 
 
-def _known_escape(host: Audited) -> Iterator[Seen]:
+def _known_escape(host: Audited) -> Iterator[Observation]:
     entries = host.node.info.runtimes if host.node.info else {}
     used = {release for entry in entries.values() if (release := release_of(entry.path or ""))}
     for release in sorted(used | {host.settings.release}):
         if escapes := known_escapes(release):
             told_of = f"known escapes: {escapes}"
-            yield Seen(f"runsc {release}", told_of, waived=host.settings.accept_risk)
+            yield Observation(f"runsc {release}", told_of, waived=host.settings.accept_risk)
 
 
-def _wrapper_changed(host: Audited) -> Iterator[Seen]:
+def _wrapper_changed(host: Audited) -> Iterator[Observation]:
     """Report wrappers whose sha256 does not begin with the 8 digits at the end of their name."""
     for path, digest in host.node.wrappers.items():
         if release_of(path) and not is_as_written(path, digest):
-            yield Seen(path, f"its sha256 now begins with {digest[:8]}")
+            yield Observation(path, f"its sha256 now begins with {digest[:8]}")
 
 
 def _declared(host: Audited) -> tuple[Wrapper, ...]:
     return wrappers(host.expected.release, host.settings.runtimes, host.settings.dispatch)
 
 
-def _runtime(host: Audited) -> Iterator[Seen]:
+def _runtime(host: Audited) -> Iterator[Observation]:
     entries = host.node.info.runtimes if host.node.info else {}
     for item in _declared(host):
         entry = entries.get(item.runtime)
         if not item.is_runtime:
             if item.path not in host.node.wrappers:
-                yield Seen(item.path, "does not exist, and wrappers need it")
+                yield Observation(item.path, "does not exist, and wrappers need it")
         elif entry is None:
-            yield Seen(f"runtime {item.runtime}", "not registered in dockerd")
+            yield Observation(f"runtime {item.runtime}", "not registered in dockerd")
         elif entry.path != item.path or entry.arguments:
             words = " ".join([entry.path or "a shim", *(entry.arguments or ())])
-            yield Seen(f"runtime {item.runtime}", f"starts {words}, declared is {item.path}")
+            yield Observation(f"runtime {item.runtime}", f"starts {words}, declared is {item.path}")
         elif item.path not in host.node.wrappers:
-            yield Seen(f"runtime {item.runtime}", f"{item.path} does not exist")
+            yield Observation(f"runtime {item.runtime}", f"{item.path} does not exist")
         elif item.path in host.node.not_executable:
-            yield Seen(f"runtime {item.runtime}", f"{item.path} is not executable")
+            yield Observation(f"runtime {item.runtime}", f"{item.path} is not executable")
 
 
-def _runtime_flags(host: Audited) -> Iterator[Seen]:
+def _runtime_flags(host: Audited) -> Iterator[Observation]:
     """Report dangerous flags of undeclared runtimes; the declared ones have reasons."""
     declared = {item.path for item in _declared(host)}
     for name, entry in (host.node.info.runtimes if host.node.info else {}).items():
@@ -122,43 +122,45 @@ def _runtime_flags(host: Audited) -> Iterator[Seen]:
             continue
         profile = host.settings.runtimes.get(name)
         accepted = profile.dangers() if profile else ()
-        opened = told(dangers(flags_of(entry, host.node)))
+        opened = describe(dangers(flags_of(entry, host.node)))
         if found := [phrase for phrase in opened if phrase not in accepted]:
-            yield Seen(f"runtime {name}", f"{entry.path}: {'; '.join(found)}")
+            yield Observation(f"runtime {name}", f"{entry.path}: {'; '.join(found)}")
 
 
-def _link(host: Audited) -> Iterator[Seen]:
+def _link(host: Audited) -> Iterator[Observation]:
     link = host.node.runsc_link
     target = f"{RELEASES_DIR}/{host.expected.release}/runsc"
     if link is not None and link.startswith(RELEASES_DIR + "/") and link != target:
-        yield Seen("/usr/local/bin/runsc", f"points at {link}, declared is {target}")
+        yield Observation("/usr/local/bin/runsc", f"points at {link}, declared is {target}")
 
 
-def _leak(host: Audited) -> Iterator[Seen]:
+def _leak(host: Audited) -> Iterator[Observation]:
     for leak in host.observed.leaks:
         age = f"{leak.age_s // 60} minutes"
         told_of = f"{leak.executable}, {age} old, sandbox {cut(leak.id)[:12]}"
-        yield Seen(f"process {leak.pid}", told_of)
+        yield Observation(f"process {leak.pid}", told_of)
 
 
-def _proof_missing(host: Audited) -> Iterator[Seen]:
+def _proof_missing(host: Audited) -> Iterator[Observation]:
     if not isinstance(host.node.state.get("proof"), dict):
-        yield Seen(PROOF, f"no record of a proof{_tried(host)}")
+        yield Observation(PROOF, f"no record of a proof{_tried(host)}")
 
 
-def _proof_failed(host: Audited) -> Iterator[Seen]:
+def _proof_failed(host: Audited) -> Iterator[Observation]:
     record = host.node.state.get("proof")
     if isinstance(record, dict) and (failed := record.get("failed")):
         failures = ", ".join(map(str, failed))
-        yield Seen(PROOF, f"failed checks: {failures} (at {record.get('at')})")
+        yield Observation(PROOF, f"failed checks: {failures} (at {record.get('at')})")
 
 
-def _proof_stale(host: Audited) -> Iterator[Seen]:
+def _proof_stale(host: Audited) -> Iterator[Observation]:
     record = host.node.state.get("proof")
     if not isinstance(record, dict) or record.get("failed"):
         return
     if record.get("fingerprint") != host.fingerprint:
-        yield Seen(PROOF, f"changed since the last proof at {record.get('at')}{_tried(host)}")
+        yield Observation(
+            PROOF, f"changed since the last proof at {record.get('at')}{_tried(host)}"
+        )
 
 
 def _tried(host: Audited) -> str:

@@ -16,10 +16,10 @@ from pyinfra_gvisor.coolify.declared_apps import DeclaredApps
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.containers import Container
-from pyinfra_gvisor.node.places import Place
+from pyinfra_gvisor.node.next_start import Place
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.policy.selectors import exempted, must_be_sandboxed
-from pyinfra_gvisor.preflight.wanted import planned
+from pyinfra_gvisor.preflight.wanted import plan_for_settings
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.sandbox.verdict import asks_for_runc
@@ -34,7 +34,7 @@ def today() -> date:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """
     One thing that a rule found. ``subject`` is the container, file or other thing.
 
@@ -64,7 +64,7 @@ class Rule(Generic[S]):
     severity: Severity
     what: str
     remedy: str
-    look: Callable[[S], Iterable[Seen]]
+    look: Callable[[S], Iterable[Observation]]
     cis: str | None = None
     waived: str | None = None
 
@@ -129,7 +129,7 @@ class Audited:
         if self.node.info is None or self.node.pending:
             return None
         try:
-            return planned(
+            return plan_for_settings(
                 self.node,
                 self.expected,
                 lambda: self.observed.users,
@@ -189,11 +189,11 @@ class Running:
             asked = DEFAULT_RUNTIME
         return self.host.settings.proven_runtimes.get(asked)
 
-    def seen(self, evidence: str, severity: Severity | None = None) -> Seen:
+    def seen(self, evidence: str, severity: Severity | None = None) -> Observation:
         """Return a finding about it; only ``info`` if the policy does not require gVisor."""
         if not self.must or self.exempt:
             severity = Severity.INFO
-        return Seen(self.container.name, evidence, severity)
+        return Observation(self.container.name, evidence, severity)
 
 
 def look(rules: Iterable[Rule[S]], subject: S, waivers: dict[str, str]) -> list[Finding]:

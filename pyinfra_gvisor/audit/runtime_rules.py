@@ -5,23 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
-from pyinfra_gvisor.daemon_json.leaving import is_builtin
+from pyinfra_gvisor.daemon_json.removed_runtimes import is_builtin
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.policy.findings import Severity
 
 
-def _unregistered(host: Audited) -> Iterator[Seen]:
+def _unregistered(host: Audited) -> Iterator[Observation]:
     known = host.node.info.runtimes if host.node.info else {}
     for user in host.observed.users:
         if user.runtime in known or _is_no_name(user):
             continue
         what = f"runtime {cut(user.runtime)} is not registered in dockerd"
         if user.running:
-            yield Seen(user.name, f"{what}; the container runs now")
+            yield Observation(user.name, f"{what}; the container runs now")
         else:
-            yield Seen(user.name, f"{what}; the container is stopped", Severity.MEDIUM)
+            yield Observation(user.name, f"{what}; the container is stopped", Severity.MEDIUM)
 
 
 def _is_no_name(user: RuntimeUser) -> bool:
@@ -29,9 +29,9 @@ def _is_no_name(user: RuntimeUser) -> bool:
     return is_builtin(user.runtime or "runc") or bool(re.search(r"[./]", user.runtime))
 
 
-def _unknown(host: Audited) -> Iterator[Seen]:
+def _unknown(host: Audited) -> Iterator[Observation]:
     if error := host.observed.idle_error:
-        yield Seen("containers", cut(error))
+        yield Observation("containers", cut(error))
 
 
 RUNTIME_RULES: tuple[Rule[Audited], ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pyinfra_gvisor.audit.rules import Rule, Running, Seen
+from pyinfra_gvisor.audit.rules import Observation, Rule, Running
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
@@ -105,8 +105,8 @@ def _filters_inside(running: Running) -> bool:
     return profile is not None and profile.filters_inside
 
 
-def _looks(option: Option) -> Callable[[Running], Iterator[Seen]]:
-    def look(running: Running) -> Iterator[Seen]:
+def _looks(option: Option) -> Callable[[Running], Iterator[Observation]]:
+    def look(running: Running) -> Iterator[Observation]:
         given = running.given
         if given.privileged:
             return  # container-privileged reports this
@@ -124,14 +124,14 @@ def _looks(option: Option) -> Callable[[Running], Iterator[Seen]]:
     return look
 
 
-def _unknown(running: Running) -> Iterator[Seen]:
+def _unknown(running: Running) -> Iterator[Observation]:
     known = {option.key for option in OPTIONS}
     found = [item for item in parsed(running.given.security) if item[0] not in known]
     if found:
         yield running.seen(", ".join(f"{cut(key)}={cut(value)}" for key, value in found))
 
 
-def _system_paths(running: Running) -> Iterator[Seen]:
+def _system_paths(running: Running) -> Iterator[Observation]:
     """Report paths that `systempaths=unconfined` opens: it reaches Docker as two empty lists."""
     given = running.given
     if given.privileged:

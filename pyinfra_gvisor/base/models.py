@@ -33,7 +33,7 @@ class Strict(BaseModel):
 
 
 @dataclass(frozen=True)
-class Like:
+class PatternText:
     """
     Part of a type's annotation: a text of this form, and what to tell for another text.
 

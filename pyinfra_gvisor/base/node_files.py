@@ -29,7 +29,7 @@ class NodeFile:
     mode: str
     text: str
 
-    def is_as(self, found: FoundFile | None) -> bool:
+    def matches(self, found: FoundFile | None) -> bool:
         """Return True if the file found on the node equals this one."""
         return found == FoundFile(sha256=self.sha256, mode=self.mode, owner=ROOT)
 

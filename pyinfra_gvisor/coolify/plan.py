@@ -202,7 +202,7 @@ def _is_there(item: NodeFile, found: ControlHost) -> bool:
     """Compare a file; Coolify's installer gives those in /data/coolify to user 9999, mode 700."""
     there = found.files.get(item.path)
     if there is None or item.path not in MOUNTED:
-        return item.is_as(there)
+        return item.matches(there)
     readable = int(there.mode or "0", 8) & 0o004 or there.owner.startswith("9999:")
     return there.sha256 == item.sha256 and bool(readable)
 

@@ -12,10 +12,10 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import Json, Path, from_pointer
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.redaction import shown
-from pyinfra_gvisor.daemon_json.leaving import staying_entries
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned, merge
 from pyinfra_gvisor.daemon_json.plan import Plan, Restart, current_text, plan_merged
 from pyinfra_gvisor.daemon_json.records import owned_by_us
+from pyinfra_gvisor.daemon_json.removed_runtimes import staying_entries
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.node.records import Unusable, read_record
 from pyinfra_gvisor.sandbox.verdict import release_of

@@ -17,7 +17,7 @@ from pyinfra_gvisor.base.json_text import (
     is_blank,
     pointer,
 )
-from pyinfra_gvisor.daemon_json.in_force import at, in_force, known, read_keys
+from pyinfra_gvisor.daemon_json.effective import at, in_force, known, read_keys
 from pyinfra_gvisor.daemon_json.keys import (
     Force,
     Version,
@@ -25,7 +25,6 @@ from pyinfra_gvisor.daemon_json.keys import (
     neutral_values,
     only_new_containers,
 )
-from pyinfra_gvisor.daemon_json.leaving import leaving, with_staying
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Merge, Owned, flatten, merge, same
 from pyinfra_gvisor.daemon_json.reach import USERLAND_PROXY, Lost, needs_proxy, proxied
 from pyinfra_gvisor.daemon_json.records import owned_by_us
@@ -38,6 +37,7 @@ from pyinfra_gvisor.daemon_json.refusals import (
     refuse_moving,
 )
 from pyinfra_gvisor.daemon_json.reload import lost_at_reload, refuse_unloadable
+from pyinfra_gvisor.daemon_json.removed_runtimes import leaving, with_staying
 from pyinfra_gvisor.daemon_json.runtime_users import Ask, users_by_runtime
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.node import Node

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyinfra_gvisor.daemon_json.in_force import value_in_force
+from pyinfra_gvisor.daemon_json.effective import value_in_force
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.reach import Published

@@ -23,7 +23,7 @@ _WAY_OUT = "restore this file from a backup, or see Lost records in docs/daemon-
 
 
 @dataclass(frozen=True)
-class Mending:
+class RecordRepair:
     """
     A record that is rewritten from its other copy.
 
@@ -70,7 +70,7 @@ def owned_by_us(node: Node) -> Owned:
     return Owned()
 
 
-def mending(node: Node) -> Mending | None:
+def mending(node: Node) -> RecordRepair | None:
     """Return how to make the two copies of the record equal again; None if they are equal."""
     if node.pending or newer(node):
         return None
@@ -80,11 +80,11 @@ def mending(node: Node) -> Mending | None:
             return None
         state = _state(node)
         why, means = f"{OWNED_JSON} is {state}: restore it", f"{state}; its second copy counts"
-        return Mending(COPY_JSON, OWNED_JSON, why, means)
+        return RecordRepair(COPY_JSON, OWNED_JSON, why, means)
     if record == copy:
         return None
     why = f"{COPY_JSON} is missing or differs: write it"
-    return Mending(OWNED_JSON, COPY_JSON, why)
+    return RecordRepair(OWNED_JSON, COPY_JSON, why)
 
 
 def harmless_faults(node: Node) -> list[tuple[str, str]]:

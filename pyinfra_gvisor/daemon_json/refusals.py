@@ -16,7 +16,7 @@ from pyinfra_gvisor.daemon_json.cold_start import (
     registry_mirrors,
     runtimes,
 )
-from pyinfra_gvisor.daemon_json.in_force import at
+from pyinfra_gvisor.daemon_json.effective import at
 from pyinfra_gvisor.daemon_json.keys import FLAG_NAMES
 from pyinfra_gvisor.daemon_json.log_drivers import log_driver, log_opts
 from pyinfra_gvisor.daemon_json.validation import (

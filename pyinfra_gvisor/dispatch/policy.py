@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.base.models import Like, Strict
+from pyinfra_gvisor.base.models import PatternText, Strict
 from pyinfra_gvisor.dispatch.shapes import COMPOSE_LABELS, PROJECT, PROJECT_DIR, SHAPES
 from pyinfra_gvisor.policy.selectors import Reason
 
 ImageId = Annotated[
     str,
-    Like(
+    PatternText(
         "sha256:[0-9a-f]{64}",
         "an image id",
         "write the id that docker image inspect --format {{.Id}} shows on the node; a name, a tag "
@@ -24,15 +24,15 @@ ImageId = Annotated[
 ]
 Mount = Annotated[
     str,
-    Like(
+    PatternText(
         "(volume(=[A-Za-z0-9][A-Za-z0-9_.-]*)?|/[^:]*):/[^:]*:(ro|rw)",
         "a mount",
         "write <source>:<destination>:ro, or :rw, with absolute paths; for a volume of Docker the "
         "source is volume=<name>, or volume if it has no name",
     ),
 ]
-Variable = Annotated[str, Like(r"[^=]+=[\s\S]*", "a variable", "write <name>=<value>")]
-VariableName = Annotated[str, Like("[^=]+", "the name of a variable", "write only the name")]
+Variable = Annotated[str, PatternText(r"[^=]+=[\s\S]*", "a variable", "write <name>=<value>")]
+VariableName = Annotated[str, PatternText("[^=]+", "the name of a variable", "write only the name")]
 
 # Variables that make programs run commands or load code: bash(1), ld.so(8), perlrun(1), git(1),
 # node(1), python(1), and those of Docker's own clients. A list cannot be complete: env_free names

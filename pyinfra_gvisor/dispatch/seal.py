@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.base.models import Like, Strict
+from pyinfra_gvisor.base.models import PatternText, Strict
 from pyinfra_gvisor.policy.guarded import GUARDED, given_away
 from pyinfra_gvisor.policy.selectors import Reason
 
 Directory = Annotated[
     str,
-    Like(
+    PatternText(
         r"/|(/(?!\.\.?(/|$))[^/\x00-\x1f]+)+",
         "a plain absolute path",
         "write such a path, without . and .. and without a slash at its end",

@@ -28,13 +28,13 @@ from pyinfra_gvisor.node.installed import (
     read_store,
     sums,
 )
-from pyinfra_gvisor.node.places import Place, UnacceptedImage, read_places
+from pyinfra_gvisor.node.next_start import Place, UnacceptedImage, read_places
 from pyinfra_gvisor.node.reach import Reach, read_reach
 from pyinfra_gvisor.node.records import Unusable, read_records
 from pyinfra_gvisor.node.units import Units, read_units
 from pyinfra_gvisor.part_api.members import NAMES, members
 from pyinfra_gvisor.part_api.state import PartState, R, one
-from pyinfra_gvisor.sandbox.verdict import Ground
+from pyinfra_gvisor.sandbox.verdict import NodeFacts
 
 STATE_DIR = RECORDS_DIR
 DAEMON_JSON = "/etc/docker/daemon.json"
@@ -277,7 +277,7 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
     docker = DockerInfo.model_validate(info) if "info" in values and not error else None
     scripts = _scripts(lists)
     parts = {name: read(lists[name]) for name, read in members("state", "read").items()}
-    ground = Ground(
+    ground = NodeFacts(
         runtimes=docker.runtimes if docker else {},
         wrappers=scripts["wrappers"],
         programs=programs(manifests, lists["member"]),

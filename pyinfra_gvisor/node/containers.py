@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from pyinfra_gvisor.base.models import Reading
-from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, Ground, Process, Verdict, judge
+from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, NodeFacts, Process, Verdict, judge
 
 
 class Container(Reading):
@@ -36,7 +36,7 @@ class Container(Reading):
 
 
 def read_containers(
-    processes: list[str], containers: list[str], ground: Ground
+    processes: list[str], containers: list[str], ground: NodeFacts
 ) -> tuple[Container, ...]:
     """
     Return the containers that ``node/docker_state.pl`` described, sorted by name.

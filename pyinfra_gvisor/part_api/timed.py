@@ -32,7 +32,7 @@ class TimedState(PartState):
 
     def other(self, files: Sequence[NodeFile]) -> list[str]:
         """Return the paths of the files that are not as declared."""
-        return [item.path for item in files if not item.is_as(self.files.get(item.path))]
+        return [item.path for item in files if not item.matches(self.files.get(item.path))]
 
 
 def read_timed(kind: type[T], lines: Sequence[str]) -> T:

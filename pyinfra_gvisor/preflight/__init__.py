@@ -9,15 +9,15 @@ from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.base.scripts import SOCKET
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.reload import NO_PATH_REMEDY, unloadable
+from pyinfra_gvisor.daemon_json.render_plan import unheard_line
 from pyinfra_gvisor.daemon_json.runtime_users import Ask
-from pyinfra_gvisor.daemon_json.story import unheard_line
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.preflight.absence import absence_problems
 from pyinfra_gvisor.preflight.controller import controller_refusals, report_problem
 from pyinfra_gvisor.preflight.image import image_problem
 from pyinfra_gvisor.preflight.unsupported import runc_problem
-from pyinfra_gvisor.preflight.wanted import planned
+from pyinfra_gvisor.preflight.wanted import plan_for_settings
 from pyinfra_gvisor.releases import ARCHES, Release
 from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.releases.pins import is_there
@@ -83,8 +83,10 @@ def refusals(node: Node, settings: Settings, ask: Ask) -> list[tuple[str, Proble
     found += controller_refusals(node, settings)
     plan: Plan | None = None
     try:
-        if not node.pending:  # an interrupted change is ended before anything can be planned
-            plan = planned(node, settings, ask)
+        if (
+            not node.pending
+        ):  # an interrupted change is ended before anything can be plan_for_settings
+            plan = plan_for_settings(node, settings, ask)
     except Problem as problem:
         found.append((DAEMON_JSON, problem))
     changes = plan is not None and plan.before != plan.after

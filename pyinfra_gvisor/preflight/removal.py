@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import JsonText
-from pyinfra_gvisor.daemon_json.leaving import registered
 from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.daemon_json.removed_runtimes import registered
 from pyinfra_gvisor.node import STATE_DIR, Node
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR, release_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import Json, JsonText
-from pyinfra_gvisor.daemon_json.in_force import known
+from pyinfra_gvisor.daemon_json.effective import known
 from pyinfra_gvisor.daemon_json.keys import Force, version_of
 from pyinfra_gvisor.daemon_json.validation import dockerd_version, flag_values
 from pyinfra_gvisor.node import Node

@@ -25,7 +25,9 @@ def wanted_daemon_json(settings: Settings) -> dict[str, Json]:
     return wanted
 
 
-def planned(node: Node, settings: Settings, ask: Ask, *, restart: Restart | None = None) -> Plan:
+def plan_for_settings(
+    node: Node, settings: Settings, ask: Ask, *, restart: Restart | None = None
+) -> Plan:
     """
     Return the plan that makes daemon.json as the settings declare.
 
@@ -44,10 +46,10 @@ def planned(node: Node, settings: Settings, ask: Ask, *, restart: Restart | None
         restart=restart or settings.restart,
         restart_units=settings.restart_units,
     )
-    return plan_around_users(planning, ask, keep_running=settings.keeps)
+    return plan_around_users(planning, ask, keep_running=settings.retained_runtimes)
 
 
-def without_us(
+def plan_without_us(
     node: Node,
     ask: Ask,
     *,

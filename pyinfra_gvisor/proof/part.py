@@ -28,12 +28,12 @@ class PartProof:
     """
     The checks of a part, and what they need.
 
-    ``spared`` returns why its checks do not apply, by id. ``given`` returns the variables of its
+    ``skipped`` returns why its checks do not apply, by id. ``given`` returns the variables of its
     script ``proof.sh``; None if the script is not run. ``state`` returns its share of the proof's
     fingerprint, as JSON; None if the part is not declared.
     """
 
     checks: tuple[Check, ...]
-    spared: Callable[[Declared], Mapping[str, str]] = _no_reasons
+    skipped: Callable[[Declared], Mapping[str, str]] = _no_reasons
     given: Callable[[Node, Declared], Mapping[str, str] | None] = _nothing
     state: Callable[[Node, Declared], object] = _nothing

@@ -56,7 +56,7 @@ def judge(
     release: str,
     runtimes: Mapping[str, Runtime],
     *,
-    spared: Mapping[str, str] | None = None,
+    skipped: Mapping[str, str] | None = None,
 ) -> list[Verdict]:
     """
     Return the verdict on every check for every runtime.
@@ -64,7 +64,7 @@ def judge(
     + output: the lines of ``proof/prove.sh``. A missing observation is not proven; the
       observation ``NAME.error`` says why NAME is missing
     + release: the release that the sandboxes must run from
-    + spared: why a check does not apply, by id. The script may add to this. Counts only for checks
+    + skipped: why a check does not apply, by id. The script may add to this. Counts only for checks
       that have ``unless``
     """
     seen: dict[str, dict[str, str]] = {}
@@ -74,7 +74,7 @@ def judge(
         seen.setdefault(subject, {"subject": subject})[key] = value
     node = {
         **seen.get("node", {}),
-        **{f"not_applicable.{check}": why for check, why in (spared or {}).items()},
+        **{f"not_applicable.{check}": why for check, why in (skipped or {}).items()},
         "release": release,
     }
     control = seen.get(CONTROL, {})

@@ -85,7 +85,7 @@ class Vulnerability(Strict):
     source: str = Field(pattern="^https://")
 
     @property
-    def mended(self) -> str:
+    def described(self) -> str:
         """Return the id and the versions with the fix, for messages."""
         return f"{self.id} (fixed in {', '.join(self.fixed_in)})"
 

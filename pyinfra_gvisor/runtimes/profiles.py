@@ -11,15 +11,15 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.dispatch.seal import Seal
-from pyinfra_gvisor.runtimes.dangers import (
-    LOG_VARIABLES,
-    dangers,
-    is_log_path,
-    lacks_value,
-    told,
-)
 from pyinfra_gvisor.runtimes.hardening import STRICT
 from pyinfra_gvisor.runtimes.reviewed import DOCKERS, ON, Flag, review
+from pyinfra_gvisor.runtimes.unsafe_flags import (
+    LOG_VARIABLES,
+    dangers,
+    describe,
+    is_log_path,
+    lacks_value,
+)
 
 # Coolify's option parser cuts values at "-", and names such as io.containerd.… have a meaning in
 # dockerd: https://docs.docker.com/engine/daemon/alternative-runtimes/
@@ -160,7 +160,7 @@ class Runtime(Strict):
 
     def dangers(self) -> tuple[str, ...]:
         """Return the dangers of this runtime, a phrase each."""
-        return told(self._dangers())
+        return describe(self._dangers())
 
     @property
     def filters_inside(self) -> bool:

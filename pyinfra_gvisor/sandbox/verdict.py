@@ -77,7 +77,7 @@ class RuntimeEntry(Reading):
     options: dict[str, Any] | None = None
 
 
-class Ground(Reading):
+class NodeFacts(Reading):
     """
     Facts about a node that verdicts depend on.
 
@@ -95,7 +95,7 @@ class Ground(Reading):
     takes_runc: bool = False
 
 
-def judge(asked: str, process: Process, ground: Ground) -> Verdict:
+def judge(asked: str, process: Process, ground: NodeFacts) -> Verdict:
     """
     Return the verdict on a container.
 
@@ -143,7 +143,7 @@ def is_as_written(path: str, sha256: str) -> bool:
     return bool(found and sha256.startswith(found["sum"]))
 
 
-def _handled(asked: str, ground: Ground) -> tuple[Literal["ours", "older"], Verdict | None]:
+def _handled(asked: str, ground: NodeFacts) -> tuple[Literal["ours", "older"], Verdict | None]:
     """
     Return whose runsc handles a runtime, and a verdict if that already excludes gVisor.
 
@@ -180,7 +180,7 @@ def _by_a_shim(asked: str, entry: RuntimeEntry | None) -> Verdict:
     return told("a containerd shim handles its runtime")
 
 
-def _of_ours(process: Process, ground: Ground) -> Verdict:
+def _of_ours(process: Process, ground: NodeFacts) -> Verdict:
     file = process.file
     if file in ground.programs and not process.given:
         return Verdict(state="sandboxed", release=ground.programs[file])

@@ -17,7 +17,7 @@ from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
-from pyinfra_gvisor.preflight.wanted import planned
+from pyinfra_gvisor.preflight.wanted import plan_for_settings
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings
@@ -58,7 +58,7 @@ def changed(given: dict[str, Any], data: dict[str, Any], *uses: RuntimeUser) -> 
     """The node after a change of its wrappers and daemon.json to what the data declare."""
     settings = settings_of(data)
     wrapped = {**given, "wrappers": {**given["wrappers"], **written(data)}}
-    return {**wrapped, **after(planned(node(**wrapped), settings, lambda: uses))}
+    return {**wrapped, **after(plan_for_settings(node(**wrapped), settings, lambda: uses))}
 
 
 def written(data: dict[str, Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.remove import remove
-from pyinfra_gvisor.preflight.wanted import without_us
+from pyinfra_gvisor.preflight.wanted import plan_without_us
 from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import changed, users
@@ -131,7 +131,7 @@ def test_what_answers_for_docker_stays_for_containers_whose_runtime_is_kept(
     prepare: bool, asks: tuple[str, ...]
 ) -> None:
     given = {**WITH_US, "containers": [SANDBOX] if asks else []}
-    kept = {**given, **after(without_us(node(**given), lambda: [IDLE], restart="auto"))}
+    kept = {**given, **after(plan_without_us(node(**given), lambda: [IDLE], restart="auto"))}
     states = [[*named(there(asks=asks)), *answer(**state)] for state in (given, kept)]
     in_use = IN_USE if asks else {"users": users(("idle", False, "runsc"))}
     nodes = {"a": Node(states, in_use, {"gvisor_keep_running": True})}
@@ -201,7 +201,7 @@ def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(
     caplog.set_level("INFO")
     data = {"gvisor_keep_running": True}
     given = {**WITH_US, "containers": [SANDBOX]}
-    kept = after(without_us(node(**given), lambda: [IDLE], restart="auto"))
+    kept = after(plan_without_us(node(**given), lambda: [IDLE], restart="auto"))
     states = [answer(**given), answer(**{**given, **kept})]
     nodes = {"a": Node(states, IN_USE, data)}
     fleet = Fleet(nodes, prepare=prepare)

@@ -56,9 +56,9 @@ class Steps:
         assert settings is not None, problems
         node = self.read()
         plan = plan_divert(node, declared_divert(settings, node) if wanted else None)
-        if plan.action not in ("have", "remove"):
+        if plan.action not in ("apply", "remove"):
             return ()
-        does = "apply" if plan.action == "have" else "remove"
+        does = "apply" if plan.action == "apply" else "remove"
         given = {"operation": "divert.runc", "host": self.node.name, **VARIABLES}
         given |= {"unit": NAME, "builds": BUILDS, **plan.settings}
         text = script("base/put_files", "parts/divert/places", f"parts/divert/{does}", **given)

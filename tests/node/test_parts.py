@@ -41,9 +41,9 @@ settings, problems = load_settings(host.data.dict())
 assert settings, problems
 steps = import_module("pyinfra_gvisor.operations.%s")
 if host.data.wanted:
-    steps.have(settings)
+    steps.apply(settings)
 else:
-    steps.gone(None)
+    steps.remove(None)
 """
 UNITS = "/etc/systemd/system/"
 CALLS = "/run/calls-of-mv"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from pyinfra_gvisor.parts.egress.host_network import Surroundings, matches
 from pyinfra_gvisor.parts.egress.rules import rules_text
-from pyinfra_gvisor.parts.egress.surroundings import Surroundings, matches
 from tests.unit.egress_states import egress
 
 _HEAD = re.compile(r"(chain|set) (\w+) \{")

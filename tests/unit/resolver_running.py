@@ -1,4 +1,4 @@
-"""A forwarder that listens on loopback, with rooms and resolvers outside that are not real."""
+"""A forwarder that listens on loopback, with sessions and resolvers outside that are not real."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Says = Callable[[bytes], Any]
 
 class Fake:
     """
-    Rooms, the only room and the resolvers outside.
+    Rooms, the only session and the resolvers outside.
 
     ``docker`` and ``upstream`` say what becomes of a query: bytes, an error, or a number of
     seconds of silence. Whose its own address is Docker says at once unless it is ``slow``.

@@ -14,7 +14,7 @@ from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.preflight.absence import PROTECTIONS, absence_problems
-from pyinfra_gvisor.preflight.wanted import planned
+from pyinfra_gvisor.preflight.wanted import plan_for_settings
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.cases.guarded import LOADED
 from tests.cases.proven import converged
@@ -156,7 +156,7 @@ def test_a_key_that_moves_between_the_two_kinds_of_keys_belongs_to_the_last_one(
     node = node_with(DECLARED["daemon_json_if_absent"])
     moved = good(gvisor_daemon_json={"debug": False})
 
-    plan = planned(node, moved, list)
+    plan = plan_for_settings(node, moved, list)
 
     assert plan.record
     assert not plan.owned.if_absent & {"debug"}
@@ -189,7 +189,7 @@ def test_a_host_of_a_group_of_this_repository_is_not_refused(group: str, written
 
     assert refused(parse_node(answer()), **data) == {}, "a node that never met this package"
     assert refused(node, **data) == {}
-    plan = planned(node, good(**data), list)
+    plan = plan_for_settings(node, good(**data), list)
     assert plan.before == plan.after
     assert not plan.action
     assert plan.record is (written_by == "an-older-version")

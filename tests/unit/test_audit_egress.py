@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.parts.egress.files import RULES, SERVICE
+from pyinfra_gvisor.parts.egress.host_network import Surroundings
 from pyinfra_gvisor.parts.egress.observed import is_covered
 from pyinfra_gvisor.parts.egress.rules import rules_text
 from pyinfra_gvisor.parts.egress.settings import Egress
-from pyinfra_gvisor.parts.egress.surroundings import Surroundings
 from pyinfra_gvisor.policy.findings import Severity
 from tests.cases.proven import proven, proven_answer
 from tests.unit.answers import Running

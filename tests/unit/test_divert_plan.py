@@ -71,7 +71,7 @@ def test_it_is_declared_by_its_word_alone() -> None:
 def test_a_new_node_gets_every_file_and_the_program() -> None:
     plan = plan_divert(told(*BEFORE), WANTED)
 
-    assert plan.action == "have"
+    assert plan.action == "apply"
     assert plan.files == FILES
     assert f"give the place of {RUNC} to our program" in plan.lines
 
@@ -79,7 +79,7 @@ def test_a_new_node_gets_every_file_and_the_program() -> None:
 def test_a_node_without_docker_is_planned_when_docker_is_there() -> None:
     plan = plan_divert(told(without=("info", "dockerd", "docker_client")), WANTED)
 
-    assert (plan.action, plan.files) == ("have", ())
+    assert (plan.action, plan.files) == ("apply", ())
     assert plan.lines == ("give the place of runc to our program when Docker is there",)
 
 
@@ -124,7 +124,7 @@ def test_what_is_as_declared_stays_and_takes_runc() -> None:
 def test_what_is_not_as_declared_is_put_right(lines: Sequence[str], takes_runc: bool) -> None:
     found = told(*lines)
 
-    assert plan_divert(found, WANTED).action == "have"
+    assert plan_divert(found, WANTED).action == "apply"
     assert found.part(DivertState).takes_runc is takes_runc
 
 

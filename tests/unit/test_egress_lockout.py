@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.parts.egress.host_network import FROM_BRIDGE, surroundings
 from pyinfra_gvisor.parts.egress.lockout import covered, is_blocked, lockouts
 from pyinfra_gvisor.parts.egress.state import Ssh
-from pyinfra_gvisor.parts.egress.surroundings import FROM_BRIDGE, surroundings
 from tests.unit.egress_states import egress, found
 
 

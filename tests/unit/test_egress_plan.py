@@ -30,7 +30,7 @@ def loaded() -> EgressState:
 def test_a_node_without_a_firewall_gets_four_files_of_which_two_are_programs() -> None:
     plan = planned(found(), {})
 
-    assert (plan.action, plan.texts[RULES][0], plan.warnings) == ("have", None, ())
+    assert (plan.action, plan.texts[RULES][0], plan.warnings) == ("apply", None, ())
     assert {item.path: item.mode for item in plan.files} == {
         RULES: "644",
         LOAD: "755",
@@ -131,7 +131,7 @@ def test_a_second_plan_does_nothing() -> None:
 def test_what_is_declared_otherwise_is_loaded_anew(settings: dict[str, Any]) -> None:
     plan = planned(loaded(), settings)
 
-    assert plan.action == "have"
+    assert plan.action == "apply"
     assert plan.lines[0] == f"{RULES} is not as declared"
     assert plan.texts[RULES][0] == loaded().rules
     assert plan.texts[RULES][1] not in (None, plan.texts[RULES][0])
@@ -149,7 +149,7 @@ def test_what_is_declared_otherwise_is_loaded_anew(settings: dict[str, Any]) -> 
 def test_rules_follow_what_is_around_them(changes: dict[str, Any]) -> None:
     plan = planned(loaded().model_copy(update=changes), {})
 
-    assert plan.action == "have"
+    assert plan.action == "apply"
     assert planned(behind(plan, **changes), {}) == NOTHING
 
 
@@ -182,7 +182,7 @@ def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], l
     plan = planned(node, {})
 
     assert differences(node, plan.texts[RULES][1] or "") == [line]
-    assert (plan.action, plan.lines[0]) == ("have", line)
+    assert (plan.action, plan.lines[0]) == ("apply", line)
     assert len({*plan.texts[RULES]}) == 1
 
 
@@ -282,7 +282,7 @@ def test_force_loads_all_the_same_and_repeats_its_reason() -> None:
 
     plan = planned(node, {"dns": [], "force": REASON})
 
-    assert plan.action == "have"
+    assert plan.action == "apply"
     (risk,) = plan.warnings
     what = "the rules would block a resolver that Docker's DNS uses"
     assert risk.startswith(f"RISK ACCEPTED: {what}, got")
@@ -296,7 +296,7 @@ def test_published_ports_count_only_where_dockerd_has_its_proxy() -> None:
     with pytest.raises(Problem, match="userland-proxy"):
         planned(node, {}, proxied=True)
 
-    assert planned(node, {}).action == "have"
+    assert planned(node, {}).action == "apply"
 
 
 def test_the_resolvers_of_daemon_json_are_those_that_are_asked() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.parts.egress.surroundings import Surroundings
+from pyinfra_gvisor.parts.egress.host_network import Surroundings
 from tests.unit.egress_packets import Packet, Table, Went, table, to_node, went
 from tests.unit.egress_states import text_of
 

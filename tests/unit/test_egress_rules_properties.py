@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyinfra_gvisor.parts.egress.host_network import Surroundings, surroundings
 from pyinfra_gvisor.parts.egress.rules import counters, rules_text
 from pyinfra_gvisor.parts.egress.settings import (
     MAPPED,
@@ -20,7 +21,6 @@ from pyinfra_gvisor.parts.egress.settings import (
     port_range,
     translated,
 )
-from pyinfra_gvisor.parts.egress.surroundings import Surroundings, surroundings
 from tests.unit.egress_packets import Packet, Table, members
 from tests.unit.egress_states import egress, found
 

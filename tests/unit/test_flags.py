@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pyinfra_gvisor.runtimes.dangers import dangers, is_log_path, told
 from pyinfra_gvisor.runtimes.profiles import Runtime, risks
 from pyinfra_gvisor.runtimes.reviewed import EITHER, NEVER, REVIEWED, UNREVIEWED, review
+from pyinfra_gvisor.runtimes.unsafe_flags import dangers, describe, is_log_path
 
 REASON = "the tenant has signed for it"
 
@@ -222,7 +222,7 @@ def test_words_are_read_as_go_reads_them(words: list[str], names: tuple[str, ...
 
 
 def test_raw_sockets_are_harmless_with_the_network_that_runsc_has_by_default() -> None:
-    assert told(dangers(["--net-raw"])) == ()
+    assert describe(dangers(["--net-raw"])) == ()
     assert opened("--net-raw", network="plugin") == ("net-raw",)
 
 

@@ -30,14 +30,14 @@ def planned(*lines: str, wanted: Kernel | None = ALL) -> PartPlan:
 def test_a_weak_node_gets_two_files_and_every_setting() -> None:
     plan = planned(*told())
 
-    assert plan.action == "have"
+    assert plan.action == "apply"
     assert [item.path for item in plan.files] == [MODULES_FILE, SYSCTL_FILE]
     assert plan.settings == ALL.settings
     assert plan.lines[0] == f"write {MODULES_FILE}: block {', '.join(ALL.kept_out)}"
     assert {f"{key}: {WEAK[key]} -> {value}" for key, value in ALL.settings.items()} <= {
         *plan.lines
     }
-    assert (plan.gone, plan.warnings) == ((), (INTERFACES,))
+    assert (plan.removed, plan.warnings) == ((), (INTERFACES,))
 
 
 def test_a_second_plan_does_nothing() -> None:
@@ -73,7 +73,7 @@ def test_a_value_that_somebody_changed_is_put_right_and_nothing_is_written() -> 
 def test_a_file_that_somebody_changed_is_written_again(given: dict[str, Any], line: str) -> None:
     plan = planned(*in_force(**given))
 
-    assert plan.action == "have"
+    assert plan.action == "apply"
     assert line in plan.lines
 
 
@@ -142,7 +142,7 @@ def test_a_setting_that_is_declared_no_longer_gets_its_earlier_value_back() -> N
 def test_removal_gives_back_every_value_and_leaves_nothing() -> None:
     plan = planned(*in_force(), wanted=None)
 
-    assert plan.gone == (MODULES_FILE, SYSCTL_FILE)
+    assert plan.removed == (MODULES_FILE, SYSCTL_FILE)
     assert (plan.files, plan.settings, plan.warnings) == ((), {}, (INTERFACES,))
     assert f"{KEY}: 0 -> 1, its value before this package" in plan.lines
     assert plan.lines[-1] == f"remove {DIRECTORY}"
@@ -186,7 +186,7 @@ def test_what_is_left_of_it_goes_too(lines: list[str]) -> None:
 def test_one_half_can_be_had_without_the_other(wanted: Kernel, gone: str) -> None:
     plan = planned(*in_force(), wanted=wanted)
 
-    assert plan.gone == (gone,)
+    assert plan.removed == (gone,)
     assert plan.files == ()
     assert planned(*in_force(wanted), wanted=wanted) == PartPlan()
 

@@ -52,7 +52,7 @@ def test_a_part_has_a_package_and_an_operation_that_has_it_or_takes_it_away(part
 
     assert import_module(f"pyinfra_gvisor.parts.{part.name}.plan")
     assert [
-        len(inspect.signature(step).parameters) for step in (operations.have, operations.gone)
+        len(inspect.signature(step).parameters) for step in (operations.apply, operations.remove)
     ] == [1, 1]
     assert bool(part.needs) == bool(part.source)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.json_text import Json
-from pyinfra_gvisor.daemon_json.in_force import known
+from pyinfra_gvisor.daemon_json.effective import known
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from tests.unit.answers import EARLIER_S, LATER_S, STARTED_S, applied, node

@@ -265,7 +265,7 @@ def test_every_runtime_is_judged_on_what_it_showed_itself() -> None:
 def test_only_a_check_that_says_when_may_be_left_out_and_it_is_never_ok(check: Check) -> None:
     unseen = output(runsc={check.observed: None})
 
-    verdicts = judge(unseen, RELEASE, HOST, spared={check.id: "not here"})
+    verdicts = judge(unseen, RELEASE, HOST, skipped={check.id: "not here"})
 
     (verdict,) = (item for item in verdicts if item.check is check)
 

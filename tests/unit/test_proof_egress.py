@@ -13,9 +13,9 @@ from pyinfra_gvisor.parts.egress.settings import PRIVATE, Egress, network
 from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.parts.egress.tries import GATEWAY, NO_FIREWALL, Try, tries
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.proof.conditions import spared
 from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED
 from pyinfra_gvisor.proof.script import probe_script
+from pyinfra_gvisor.proof.skipped_checks import skipped_checks
 from pyinfra_gvisor.proof.verdict import judge
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.answers import node
@@ -220,7 +220,7 @@ def test_what_is_not_tried_has_its_reason(given: dict[str, Any], kind: str, why_
 
 def spared_kinds(egress: Egress | None, no_reload: str | None = None) -> dict[str, str]:
     """Why checks of the firewall do not apply."""
-    found = spared(node(), wanted=True, no_reload=no_reload, declared=declaring(egress))
+    found = skipped_checks(node(), wanted=True, no_reload=no_reload, declared=declaring(egress))
     return {check: why for check, why in found.items() if check.startswith("egress-")}
 
 

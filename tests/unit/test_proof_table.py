@@ -7,8 +7,8 @@ import re
 import pytest
 
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, asked_of
+from pyinfra_gvisor.proof.proof_errors import start_failures
 from pyinfra_gvisor.proof.table import counts, failed_rows, remedies, table
-from pyinfra_gvisor.proof.unmade import start_failures
 from pyinfra_gvisor.proof.verdict import Verdict, judge, unproven
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.observations import RELEASE, SANDBOX, output
@@ -55,7 +55,7 @@ def test_the_counts_say_how_many_checks_had_which_outcome() -> None:
     risky = Runtime(flags=("--net-raw",), reason="our own ping monitors")
     lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed"})
 
-    verdicts = judge(lines, RELEASE, {"runsc": risky}, spared={"reload": "not now"})
+    verdicts = judge(lines, RELEASE, {"runsc": risky}, skipped={"reload": "not now"})
 
     found = counts(verdicts)
     total = len(IDS) - 3
@@ -70,12 +70,12 @@ def test_the_counts_say_how_many_checks_had_which_outcome() -> None:
 
 @pytest.mark.parametrize("columns", [pytest.param(61, id="80"), pytest.param(101, id="120")])
 def test_a_row_fits_into_a_terminal_and_is_broken_between_words(columns: int) -> None:
-    rows = table(judge(output(), RELEASE, HOST, spared={"reload": "because " * 20}), columns)
+    rows = table(judge(output(), RELEASE, HOST, skipped={"reload": "because " * 20}), columns)
 
     assert max(map(len, rows)) <= columns
     assert all(line == line.rstrip() for line in rows)
     words = " ".join(rows).split()
-    wide = table(judge(output(), RELEASE, HOST, spared={"reload": "because"}), 999)
+    wide = table(judge(output(), RELEASE, HOST, skipped={"reload": "because"}), 999)
     whole = " ".join(wide).split()
     assert {word for word in whole if word.isalpha()} <= {*words}
 
@@ -143,7 +143,7 @@ def test_what_the_script_leaves_out_is_left_out_with_its_reason() -> None:
 
 
 def test_a_reason_that_is_too_long_continues_and_the_outcomes_stay_under_each_other() -> None:
-    verdicts = judge(output(), RELEASE, HOST, spared={"reload": "because " * 20, "stop": "no"})
+    verdicts = judge(output(), RELEASE, HOST, skipped={"reload": "because " * 20, "stop": "no"})
 
     rows = table(verdicts, 100)
 

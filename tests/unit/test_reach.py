@@ -13,7 +13,7 @@ from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.reach import Lost, needs_proxy, only_by_proxy
-from pyinfra_gvisor.daemon_json.story import plan_lines, spared_line, unapplied_lines
+from pyinfra_gvisor.daemon_json.render_plan import plan_lines, spared_line, unapplied_lines
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.preflight import refusals

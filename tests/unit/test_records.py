@@ -20,7 +20,7 @@ from pyinfra_gvisor.daemon_json.records import (
 )
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.records import VERSIONS
-from pyinfra_gvisor.preflight.wanted import without_us
+from pyinfra_gvisor.preflight.wanted import plan_without_us
 from tests.unit.answers import RUNSC, after, in_base64, node
 
 ORIGINAL = '{\r\n\t"dns": ["1.1.1.1"] }'
@@ -68,7 +68,7 @@ def test_a_lost_record_without_a_copy_is_refused_with_the_way_out(
 ) -> None:
     found = without_copy(**given)
 
-    for plan in (lambda: plan_daemon_json(found, {}), lambda: without_us(found, lambda: ())):
+    for plan in (lambda: plan_daemon_json(found, {}), lambda: plan_without_us(found, lambda: ())):
         with pytest.raises(UnusableRecord, match=f"{OWNED_JSON} is {state}, .* Lost records"):
             plan()
     assert mending(found) is None

@@ -13,7 +13,7 @@ from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.reload import unloadable
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.preflight import notes
-from pyinfra_gvisor.proof.conditions import why_not_reload
+from pyinfra_gvisor.proof.skipped_checks import why_not_reload
 from tests.unit.answers import RUNSC, info, node
 from tests.unit.shells import run
 

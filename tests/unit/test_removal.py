@@ -15,7 +15,7 @@ from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.preflight.removal import Removal, plan_removal, refuse_removal
-from pyinfra_gvisor.preflight.wanted import without_us
+from pyinfra_gvisor.preflight.wanted import plan_without_us
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.runtimes.wrappers import dispatcher, wrapper
 from tests.unit.answers import Running, after, compact, node
@@ -53,7 +53,7 @@ def user(name: str, runtime: str = "runsc", *, running: bool = True) -> RuntimeU
 
 def removal(found: Node, *users: RuntimeUser) -> Removal:
     """What a removal makes of a node with these containers."""
-    return plan_removal(found, without_us(found, lambda: users))
+    return plan_removal(found, plan_without_us(found, lambda: users))
 
 
 @pytest.mark.parametrize("release", [OLD, NEW])

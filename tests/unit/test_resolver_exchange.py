@@ -157,7 +157,7 @@ def test_no_more_wait_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_socket_that_takes_no_more_is_busy() -> None:
     class Full(socket.socket):
         def send(self, *_: object) -> int:
-            raise BlockingIOError(11, "no room")
+            raise BlockingIOError(11, "no session")
 
     async def ask() -> BaseException:
         opened = Exchange(Full(socket.AF_INET, socket.SOCK_DGRAM))

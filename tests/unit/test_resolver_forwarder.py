@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.parts.resolver.forwarder import patience
+from pyinfra_gvisor.parts.resolver.forwarder import backoff
 from pyinfra_gvisor.parts.resolver.forwarder.engine import EngineError
 from pyinfra_gvisor.parts.resolver.forwarder.exchange import Busy
 from pyinfra_gvisor.parts.resolver.forwarder.messages import REFUSED, SERVFAIL, failure
 from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
-from pyinfra_gvisor.parts.resolver.forwarder.rooms import Stranger
+from pyinfra_gvisor.parts.resolver.forwarder.sessions import UnknownSource
 from tests.unit.resolver_fakes import answer, query, run
 from tests.unit.resolver_running import (
     LOOPBACK,
@@ -144,8 +144,8 @@ def test_an_answer_of_dockers_that_comes_while_others_are_asked_is_taken() -> No
 def test_a_docker_that_says_nothing_at_all_may_know_the_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(patience, "KIND_S", 0.5)
-    monkeypatch.setattr(patience, "SLOW_S", 0.2)
+    monkeypatch.setattr(backoff, "KIND_S", 0.5)
+    monkeypatch.setattr(backoff, "SLOW_S", 0.2)
     fake = Fake(lambda _: 4.0, unknown)
     fake.slow, fake.docker_late_s = True, 1.0
 
@@ -250,7 +250,7 @@ def test_a_container_that_came_to_another_network_is_looked_for_again() -> None:
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        pytest.param(Stranger("127.0.0.1"), "stranger", id="a stranger"),
+        pytest.param(UnknownSource("127.0.0.1"), "stranger", id="a stranger"),
         pytest.param(EngineError("no Docker"), "failed", id="nobody knows"),
     ],
 )

@@ -34,7 +34,7 @@ def test_a_node_without_it_gets_every_file() -> None:
 
     files = kept_files((), None)
     writes = tuple(f"write {item.path}" for item in files)
-    assert plan == PartPlan("have", (*writes, ANSWER), files=files)
+    assert plan == PartPlan("apply", (*writes, ANSWER), files=files)
     assert {SERVICE, SOCKET, MAIN} < {item.path for item in files}
 
 
@@ -62,7 +62,7 @@ def test_a_second_plan_does_nothing(settings: dict[str, Any]) -> None:
 def test_what_is_declared_otherwise_is_written_and_nothing_else(settings: dict[str, Any]) -> None:
     plan = plan_resolver(there(), True, **settings)
 
-    assert (plan.action, plan.lines) == ("have", (f"write {SERVICE}", ANSWER))
+    assert (plan.action, plan.lines) == ("apply", (f"write {SERVICE}", ANSWER))
     assert plan.files == kept_files(settings.get("named", ()), settings.get("textfile_dir"))
 
 
@@ -72,7 +72,7 @@ def test_one_that_would_not_answer_is_started_and_nothing_is_written(
 ) -> None:
     plan = plan_resolver(there(**changes), True)
 
-    assert plan == PartPlan("have", (ANSWER,), files=kept_files((), None))
+    assert plan == PartPlan("apply", (ANSWER,), files=kept_files((), None))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_file_that_somebody_has_changed_is_put_right(change: dict[str, str]) -
 
     plan = plan_resolver(there().model_copy(update={"files": changed}), True)
 
-    assert (plan.action, plan.lines) == ("have", (f"write {MAIN}", ANSWER))
+    assert (plan.action, plan.lines) == ("apply", (f"write {MAIN}", ANSWER))
 
 
 def test_what_does_not_belong_there_goes() -> None:
@@ -137,7 +137,7 @@ def test_one_that_containers_ask_stays_and_is_not_touched(changes: dict[str, Any
 def test_one_that_stays_is_made_to_answer(changes: dict[str, Any]) -> None:
     plan = plan_resolver(there(**changes), False, used_by=("shop", "db"))
 
-    assert plan == PartPlan("have", (STAYS, ANSWER), files=kept_files((), None))
+    assert plan == PartPlan("apply", (STAYS, ANSWER), files=kept_files((), None))
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned
 from pyinfra_gvisor.daemon_json.plan import Plan, plan_around_users, plan_daemon_json
+from pyinfra_gvisor.daemon_json.render_plan import kept_lines, plan_lines
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser, parse_runtime_users
-from pyinfra_gvisor.daemon_json.story import kept_lines, plan_lines
 from pyinfra_gvisor.node import Node
 from tests.unit.answers import UNIT_FLAGS, after, compact, info, node
 

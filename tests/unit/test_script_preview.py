@@ -17,7 +17,7 @@ from pyinfra_gvisor.dispatch.preview import Preview, preview
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.node import Node, state_script
-from pyinfra_gvisor.node.places import Place
+from pyinfra_gvisor.node.next_start import Place
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import compact, info
 from tests.unit.dispatch_files import IMAGE, bind, infrastructure, listed_ids, write_container

@@ -8,7 +8,7 @@ import pytest
 
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
-from pyinfra_gvisor.daemon_json.story import interrupted_line, plan_lines, unheard_line
+from pyinfra_gvisor.daemon_json.render_plan import interrupted_line, plan_lines, unheard_line
 from tests.unit.answers import RUNSC, Running, after, info, node
 
 LIVE: dict[str, Json] = {"live-restore": True}

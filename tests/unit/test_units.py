@@ -12,7 +12,7 @@ from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.daemon_json.story import plan_lines
+from pyinfra_gvisor.daemon_json.render_plan import plan_lines
 from pyinfra_gvisor.node import Node, parse_node
 from tests.unit.answers import END, Running, answer, info
 from tests.unit.shells import replaced, run, stub, toolbox

@@ -43,7 +43,7 @@ def texts(wanted: Watch) -> dict[str, str]:
 def test_a_node_without_a_watch_gets_four_files_of_which_one_is_a_program() -> None:
     plan = planned()
 
-    assert plan.action == "have"
+    assert plan.action == "apply"
     assert {item.path: item.mode for item in plan.files} == {
         SCRIPT: "755",
         POLICY: "644",
@@ -71,7 +71,7 @@ def test_a_second_plan_does_nothing() -> None:
 def test_what_is_declared_otherwise_is_written_again(wanted: Watch) -> None:
     plan = planned(carried_out(planned()), wanted)
 
-    assert plan.action == "have"
+    assert plan.action == "apply"
     assert plan.lines != planned().lines
 
 
@@ -89,7 +89,7 @@ def test_a_timer_that_would_not_look_is_started_and_nothing_is_written(
 ) -> None:
     plan = planned(carried_out(planned(), **changes))
 
-    assert plan.action == "have"
+    assert plan.action == "apply"
     assert not [line for line in plan.lines if line.startswith("write ")]
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_somebody_has_changed_is_put_right(change: dict[str, str]) -
 
     plan = planned(found.model_copy(update={"files": files}))
 
-    assert plan.action == "have"
+    assert plan.action == "apply"
     assert plan.lines[0] == f"write {POLICY}"
     assert len(plan.files) == 4
 

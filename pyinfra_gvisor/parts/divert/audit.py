@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.dispatch.programs import ASIDE
 from pyinfra_gvisor.parts.divert.files import NAME, UNIT, divert_files
 from pyinfra_gvisor.parts.divert.plan import declared_divert, declared_places
@@ -12,17 +12,17 @@ from pyinfra_gvisor.parts.divert.state import DivertState
 from pyinfra_gvisor.policy.findings import Severity
 
 
-def _open(host: Audited) -> Iterator[Seen]:
+def _open(host: Audited) -> Iterator[Observation]:
     found = host.node.part(DivertState)
     if declared_divert(host.expected, host.node) is None:
         return
     if not found.places:
-        yield Seen("runc", "runc is not on the PATH of dockerd")
+        yield Observation("runc", "runc is not on the PATH of dockerd")
     for place in found.places:
         if not found.has_program(place):
-            yield Seen(place, _why(found, place))
+            yield Observation(place, _why(found, place))
     if found.command:
-        yield Seen("builds", f"dockerd's environment names {found.command} for builds")
+        yield Observation("builds", f"dockerd's environment names {found.command} for builds")
 
 
 def _why(found: DivertState, place: str) -> str:
@@ -35,21 +35,21 @@ def _why(found: DivertState, place: str) -> str:
     return "our program was changed or is not executable"
 
 
-def _files(host: Audited) -> Iterator[Seen]:
+def _files(host: Audited) -> Iterator[Observation]:
     found, wanted = host.node.part(DivertState), declared_divert(host.expected, host.node)
     if wanted is None:
         return
     places = declared_places(found)
     for item in divert_files(places, wanted.dispatcher, retired=False, dockerd=wanted.dockerd):
         if item.path not in found.files:
-            yield Seen(item.path, "the file is missing")
-        elif not item.is_as(found.files[item.path]):
-            yield Seen(item.path, "its content, mode or owner was changed")
+            yield Observation(item.path, "the file is missing")
+        elif not item.matches(found.files[item.path]):
+            yield Observation(item.path, "its content, mode or owner was changed")
     if not found.enabled and UNIT in found.files:
-        yield Seen(NAME, "the unit is not enabled")
+        yield Observation(NAME, "the unit is not enabled")
     for place in found.owned:
         if place not in found.diverted:
-            yield Seen(place, "dpkg has no diversion: the next upgrade of runc undoes it")
+            yield Observation(place, "dpkg has no diversion: the next upgrade of runc undoes it")
 
 
 RULES: tuple[Rule[Audited], ...] = (

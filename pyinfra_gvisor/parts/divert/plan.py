@@ -98,7 +98,7 @@ def plan_divert(node: Node, wanted: Wanted | None) -> PartPlan:
     """
     found = node.part(DivertState)
     if wanted is not None and node.info is None:  # this run installs Docker, and runc with it
-        return PartPlan("have", ("give the place of runc to our program when Docker is there",))
+        return PartPlan("apply", ("give the place of runc to our program when Docker is there",))
     if wanted is not None:
         check_divert(node)
         return _have(found, declared_places(found), wanted, retired=False)
@@ -123,7 +123,7 @@ def _retired(node: Node, found: DivertState, names: Sequence[str]) -> PartPlan:
     if plan.action == "nothing":
         return PartPlan("keep", (stays,))
     lines = (stays, "from now on runc and builds run as without pyinfra-gvisor")
-    return PartPlan("have", lines, files=plan.files, settings=plan.settings)
+    return PartPlan("apply", lines, files=plan.files, settings=plan.settings)
 
 
 def declared_places(found: DivertState) -> tuple[str, ...]:
@@ -138,14 +138,14 @@ def declared_places(found: DivertState) -> tuple[str, ...]:
 
 def _have(found: DivertState, places: Sequence[str], wanted: Wanted, *, retired: bool) -> PartPlan:
     files = divert_files(places, wanted.dispatcher, retired=retired, dockerd=wanted.dockerd)
-    other = [item.path for item in files if not item.is_as(found.files.get(item.path))]
+    other = [item.path for item in files if not item.matches(found.files.get(item.path))]
     lines = [f"write {path}" for path in other]
     lines += [f"give the place of {place} to our program" for place in _open(found, files, places)]
     if not lines and found.enabled:
         return PartPlan()
     lines.append("handle every container that asks for runc, and every build step, by the policy")
     given = {"dispatcher": wanted.dispatcher}
-    return PartPlan("have", tuple(lines), files=files, settings=given)
+    return PartPlan("apply", tuple(lines), files=files, settings=given)
 
 
 def _open(found: DivertState, files: Sequence[NodeFile], places: Sequence[str]) -> list[str]:

@@ -42,7 +42,7 @@ def _is_declared(declared: Declared) -> bool:
     return declared is not None and declared.default == "sandbox-all"
 
 
-def _spared(declared: Declared) -> dict[str, str]:
+def _skipped(declared: Declared) -> dict[str, str]:
     why = 'gvisor_default is not "sandbox-all"'
     return {} if _is_declared(declared) else {"build-kernel": why}
 
@@ -58,4 +58,4 @@ def _state(node: Node, declared: Declared) -> list[object] | None:
     return [found.takes_runc, *(f"{path} {file.sha256}" for path, file in found.files.items())]
 
 
-PROOF = PartProof(CHECKS, _spared, _given, _state)
+PROOF = PartProof(CHECKS, _skipped, _given, _state)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.parts.egress.files import RULES as FILE
+from pyinfra_gvisor.parts.egress.host_network import foreign, outside
 from pyinfra_gvisor.parts.egress.observed import Attempt, Counted, is_covered, listed
 from pyinfra_gvisor.parts.egress.plan import differences, out_of_force, wanted_rules
 from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE, TABLE
@@ -21,7 +22,6 @@ from pyinfra_gvisor.parts.egress.settings import (
     overlap,
 )
 from pyinfra_gvisor.parts.egress.state import EgressState
-from pyinfra_gvisor.parts.egress.surroundings import foreign, outside
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.report.document import EgressReport, StoppedReport
 
@@ -85,24 +85,24 @@ def _declared(host: Audited) -> Egress | None:
     return host.settings.part(EgressSettings).egress
 
 
-def _not_declared(host: Audited) -> Iterator[Seen]:
+def _not_declared(host: Audited) -> Iterator[Observation]:
     open_ = [name for name, item in host.settings.runtimes.items() if item.network == "host"]
     if _declared(host) is None and open_:
         names = ", ".join(sorted(open_))
-        yield Seen(SETTING, f"not set; runtime {names} uses the node's network")
+        yield Observation(SETTING, f"not set; runtime {names} uses the node's network")
 
 
-def _not_as_declared(host: Audited) -> Iterator[Seen]:
+def _not_as_declared(host: Audited) -> Iterator[Observation]:
     egress, found = _declared(host), host.node.part(EgressState)
     if egress is None:
         if found.there:
             what = "the firewall is on the node, but not declared"
-            yield Seen(TABLE, what, Severity.MEDIUM)
+            yield Observation(TABLE, what, Severity.MEDIUM)
     elif found.files:  # Without files the firewall is not active: a finding of another rule.
         wanted = wanted_rules(found, egress, named_resolvers(host.node))
         other = [text for text in differences(found, wanted) if text not in out_of_force(found)]
         if other:
-            yield Seen(TABLE, "; ".join([*other, *_lines(found.rules, wanted)]))
+            yield Observation(TABLE, "; ".join([*other, *_lines(found.rules, wanted)]))
 
 
 def _lines(found: str | None, wanted: str) -> Iterator[str]:
@@ -116,12 +116,12 @@ def _lines(found: str | None, wanted: str) -> Iterator[str]:
             yield f"{what} in {FILE}: {listed((cut(line.strip()) for line in lines), 2)}"
 
 
-def _not_in_force(host: Audited) -> Iterator[Seen]:
+def _not_in_force(host: Audited) -> Iterator[Observation]:
     if _declared(host) is not None and (why := out_of_force(host.node.part(EgressState))):
-        yield Seen(TABLE, "; ".join(why))
+        yield Observation(TABLE, "; ".join(why))
 
 
-def _not_covered(host: Audited) -> Iterator[Seen]:
+def _not_covered(host: Audited) -> Iterator[Observation]:
     egress, found = _declared(host), host.node.part(EgressState)
     if egress is None:
         return
@@ -129,47 +129,47 @@ def _not_covered(host: Audited) -> Iterator[Seen]:
     for item in found.networks:
         rules = found.rules
         if item.driver not in BRIDGED:
-            yield Seen(f"network {item.name}", f"its driver is {item.driver}")
+            yield Observation(f"network {item.name}", f"its driver is {item.driver}")
         elif item.bridge and rules is not None and not is_covered(rules, item.bridge):
             why = left_alone.get(item.bridge, f"is not filtered by {FILE}")
-            yield Seen(f"network {item.name}", f"its bridge {item.bridge} {why}")
+            yield Observation(f"network {item.name}", f"its bridge {item.bridge} {why}")
     if on_host := sorted(
         item.name
         for item in host.node.containers
         if host.observed.given_to(item).network_mode == "host"
     ):  # Rule container-host-network reports each of them with its severity.
-        yield Seen("network host", f"used by {listed(on_host, SHOWN)}", Severity.INFO)
+        yield Observation("network host", f"used by {listed(on_host, SHOWN)}", Severity.INFO)
 
 
-def _other_bridges(host: Audited) -> Iterator[Seen]:
+def _other_bridges(host: Audited) -> Iterator[Observation]:
     egress, found = _declared(host), host.node.part(EgressState)
     if egress is None:
         return
     for name, why in outside(found, egress).items():
-        yield Seen(f"bridge {name}", f"not filtered: it {why}")
+        yield Observation(f"bridge {name}", f"not filtered: it {why}")
     for name in foreign(found, egress):
-        yield Seen(f"bridge {name}", "not created by Docker, but filtered like its bridges")
+        yield Observation(f"bridge {name}", "not created by Docker, but filtered like its bridges")
 
 
-def _opened(host: Audited) -> Iterator[Seen]:
+def _opened(host: Audited) -> Iterator[Observation]:
     egress = _declared(host)
     if egress is None:
         return
     every = Egress().block
     if left_out := [block for block in every if block not in egress.block]:
-        yield Seen(f"{SETTING}['block']", f"does not block {', '.join(left_out)}")
+        yield Observation(f"{SETTING}['block']", f"does not block {', '.join(left_out)}")
     for item in egress.allow:
         if opened := _metadata_in(item):
             ports = ", ".join(item.ports) or "all ports"
             evidence = f"allows {', '.join(opened)} ({ports})"
-            yield Seen(f"{SETTING}['allow'] {item.to}", evidence, waived=item.reason)
+            yield Observation(f"{SETTING}['allow'] {item.to}", evidence, waived=item.reason)
 
 
 def _metadata_in(item: Allowed) -> list[str]:
     return [text for text in METADATA if overlap(network(item.to), network(text))]
 
 
-def _stopped(host: Audited) -> Iterator[Seen]:
+def _stopped(host: Audited) -> Iterator[Observation]:
     """
     Yield one finding per running container, and one for all other addresses.
 
@@ -178,7 +178,9 @@ def _stopped(host: Audited) -> Iterator[Seen]:
     everybody = stopped(host)
     for who in everybody:
         if who.is_running:
-            yield Seen(who.name, listed((item.to for item in who.attempts), SHOWN), who.severity)
+            yield Observation(
+                who.name, listed((item.to for item in who.attempts), SHOWN), who.severity
+            )
     gone = [who for who in everybody if not who.is_running]
     if gone:
         worst = max((who.severity for who in gone), key=lambda severity: severity.rank)
@@ -187,10 +189,10 @@ def _stopped(host: Audited) -> Iterator[Seen]:
         ]
         subject = gone[0].name if len(gone) == 1 else "several addresses"
         evidence = f"{listed(texts, SHOWN, '; ')} (from no running container)"
-        yield Seen(subject, evidence, worst)
+        yield Observation(subject, evidence, worst)
     if host.observed.part(Counted).is_full:
         what = f"more than {STOPPED_SIZE} different attempts; further ones were not recorded"
-        yield Seen(TABLE, what, Severity.LOW)
+        yield Observation(TABLE, what, Severity.LOW)
 
 
 RULES: tuple[Rule[Audited], ...] = (

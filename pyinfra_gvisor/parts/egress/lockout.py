@@ -6,6 +6,15 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.parts.egress.host_network import (
+    Surroundings,
+    filters_bridges,
+    foreign,
+    literal,
+    matches,
+    outside,
+    resolvers,
+)
 from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
     PRIVATE,
@@ -15,15 +24,6 @@ from pyinfra_gvisor.parts.egress.settings import (
     translated,
 )
 from pyinfra_gvisor.parts.egress.state import EgressState
-from pyinfra_gvisor.parts.egress.surroundings import (
-    Surroundings,
-    filters_bridges,
-    foreign,
-    literal,
-    matches,
-    outside,
-    resolvers,
-)
 
 DNS_PORT = "53"
 

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import Field
 
 from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.parts.egress.host_network import matches
 from pyinfra_gvisor.parts.egress.rules import NAME
 from pyinfra_gvisor.parts.egress.settings import METADATA, network
-from pyinfra_gvisor.parts.egress.surroundings import matches
 
 # https://www.iana.org/assignments/protocol-numbers
 WITH_PORTS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}

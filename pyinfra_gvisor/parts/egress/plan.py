@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import DIRECTORY, NAME, RULES, SERVICE, kept_files
-from pyinfra_gvisor.parts.egress.lockout import lockouts
-from pyinfra_gvisor.parts.egress.rules import TABLE, rules_text
-from pyinfra_gvisor.parts.egress.settings import Egress
-from pyinfra_gvisor.parts.egress.state import EgressState
-from pyinfra_gvisor.parts.egress.surroundings import (
+from pyinfra_gvisor.parts.egress.host_network import (
     Surroundings,
     foreign,
     literal,
     outside,
     surroundings,
 )
+from pyinfra_gvisor.parts.egress.lockout import lockouts
+from pyinfra_gvisor.parts.egress.rules import TABLE, rules_text
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import EgressState
 
 
 def wanted_rules(found: EgressState, egress: Egress, dns: Iterable[str] = ()) -> str:
@@ -27,7 +27,9 @@ def wanted_rules(found: EgressState, egress: Egress, dns: Iterable[str] = ()) ->
 
 def differences(found: EgressState, wanted: str) -> list[str]:
     """Return how a node's firewall differs from the declared one, one phrase each."""
-    other = [item.path for item in kept_files(wanted) if not item.is_as(found.files.get(item.path))]
+    other = [
+        item.path for item in kept_files(wanted) if not item.matches(found.files.get(item.path))
+    ]
     return [*(f"{path} is not as declared" for path in other), *out_of_force(found)]
 
 
@@ -79,7 +81,7 @@ def plan_egress(
     if not different:
         return PartPlan()
     return PartPlan(
-        "have",
+        "apply",
         (*(different if found.files else ()), *_lines(found, egress, around)),
         (*risks, *_surprises(found, egress)),
         kept_files(text),

@@ -82,7 +82,7 @@ def _egress(declared: Declared) -> Egress | None:
     return declared.part(EgressSettings).egress if declared else None
 
 
-def _spared(declared: Declared) -> dict[str, str]:
+def _skipped(declared: Declared) -> dict[str, str]:
     """Return the reasons why checks are skipped, by the check's id."""
     found = tries(_egress(declared)).items()
     return {f"egress-{kind}": item for kind, item in found if isinstance(item, str)}
@@ -112,4 +112,4 @@ def _state(node: Node, declared: Declared) -> list[object] | None:
     return [egress.model_dump(), found.loaded_from, found.in_force]
 
 
-PROOF = PartProof(CHECKS, _spared, _given, _state)
+PROOF = PartProof(CHECKS, _skipped, _given, _state)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
+from pyinfra_gvisor.parts.egress.host_network import FROM_BRIDGE, TO_BRIDGE, Surroundings
 from pyinfra_gvisor.parts.egress.settings import (
     LINK_LOCAL,
     METADATA,
@@ -22,7 +23,6 @@ from pyinfra_gvisor.parts.egress.settings import (
     port_range,
     translated,
 )
-from pyinfra_gvisor.parts.egress.surroundings import FROM_BRIDGE, TO_BRIDGE, Surroundings
 
 FAMILY, NAME = "inet", "pyinfra_gvisor"
 TABLE = f"{FAMILY} {NAME}"

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.parts.keeper.files import NAME
 from pyinfra_gvisor.parts.keeper.plan import WITHOUT_SYSTEMD, declared_files, declared_keeps
 from pyinfra_gvisor.parts.keeper.state import KeeperState
 from pyinfra_gvisor.policy.findings import Severity
 
 
-def _down(host: Audited) -> Iterator[Seen]:
+def _down(host: Audited) -> Iterator[Observation]:
     found, keeps = host.node.part(KeeperState), declared_keeps(host.expected)
     if keeps and host.node.init != "systemd":
-        yield Seen(NAME, f"{WITHOUT_SYSTEMD}: {', '.join(keeps)}", Severity.INFO)
+        yield Observation(NAME, f"{WITHOUT_SYSTEMD}: {', '.join(keeps)}", Severity.INFO)
     elif keeps and not found.runs:
         timer = "not enabled" if found.timer == "active" else found.timer or "missing"
-        yield Seen(NAME, f"its timer is {timer}; nothing checks {', '.join(keeps)}")
+        yield Observation(NAME, f"its timer is {timer}; nothing checks {', '.join(keeps)}")
 
 
-def _files(host: Audited) -> Iterator[Seen]:
+def _files(host: Audited) -> Iterator[Observation]:
     found = host.node.part(KeeperState)
     if found.there and host.node.init == "systemd" and declared_keeps(host.expected):
         for path in found.other(declared_files(host.node, host.expected)):
             is_there = path in found.files
-            yield Seen(path, "the file is not as declared" if is_there else "the file is missing")
+            yield Observation(
+                path, "the file is not as declared" if is_there else "the file is missing"
+            )
 
 
 RULES: tuple[Rule[Audited], ...] = (

@@ -100,7 +100,7 @@ def plan_keeper(
         return PartPlan()
     start = f"start the keeper: check every {INTERVAL_S} s whether these are in force: "
     return PartPlan(
-        "have",
+        "apply",
         (*(f"write {path}" for path in other), f"{start}{', '.join(keeps)}"),
         files=files,
         settings={"textfile": textfile_of(settings) or ""},

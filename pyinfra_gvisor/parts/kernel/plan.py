@@ -29,7 +29,7 @@ def plan_kernel(found: KernelSurface, wanted: Kernel | None) -> PartPlan:
     """
     settings = wanted_settings(found, wanted)
     files = kernel_files(wanted.kept_out if wanted else (), settings)
-    other = tuple(item for item in files if not item.is_as(found.files.get(item.path)))
+    other = tuple(item for item in files if not item.matches(found.files.get(item.path)))
     gone = tuple(path for path in found.files if path not in {item.path for item in files})
     changed = different_values(found, settings)
     left_over = [key for key in found.before if key not in settings]
@@ -45,7 +45,7 @@ def plan_kernel(found: KernelSurface, wanted: Kernel | None) -> PartPlan:
     )
     texts = {**dict.fromkeys(gone), **{item.path: item.text for item in other}}
     return PartPlan(
-        "remove" if wanted is None else "have",
+        "remove" if wanted is None else "apply",
         lines,
         (*_interfaces([*changed, *left_over]), *_warnings(found, wanted, settings)),
         other,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pyinfra_gvisor.audit.rules import Audited, Rule, Seen
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.parts.resolver.files import NAME, kept_files
 from pyinfra_gvisor.parts.resolver.state import ResolverState
@@ -17,7 +17,7 @@ def _askers(host: Audited) -> list[str]:
     return [*declared, *host.node.names_of(host.node.part(ResolverState).asks)]
 
 
-def _down(host: Audited) -> Iterator[Seen]:
+def _down(host: Audited) -> Iterator[Observation]:
     found = host.node.part(ResolverState)
     states = {"socket": found.socket, "service": found.service}
     down = [
@@ -25,23 +25,27 @@ def _down(host: Audited) -> Iterator[Seen]:
     ]
     askers = _askers(host)
     if askers and down:
-        yield Seen(NAME, f"its {' and its '.join(down)}; used by {', '.join(askers)}")
+        yield Observation(NAME, f"its {' and its '.join(down)}; used by {', '.join(askers)}")
 
 
-def _not_declared(host: Audited) -> Iterator[Seen]:
+def _not_declared(host: Audited) -> Iterator[Observation]:
     found = host.node.part(ResolverState)
     if not any(item.dns for item in host.settings.runtimes.values()) or not found.there:
         return
     files = kept_files(named_resolvers(host.node), host.settings.textfile_dir)
     for item in files:
-        if not item.is_as(found.files.get(item.path)):
+        if not item.matches(found.files.get(item.path)):
             is_there = item.path in found.files
-            yield Seen(item.path, "the file was changed" if is_there else "the file is missing")
+            yield Observation(
+                item.path, "the file was changed" if is_there else "the file is missing"
+            )
     for path in found.strays:
         if path not in {item.path for item in files}:
-            yield Seen(path, "the file is not part of the resolver")
+            yield Observation(path, "the file is not part of the resolver")
     if not found.enabled:
-        yield Seen(NAME, "its socket is not enabled: the resolver will not run after a reboot")
+        yield Observation(
+            NAME, "its socket is not enabled: the resolver will not run after a reboot"
+        )
 
 
 RULES: tuple[Rule[Audited], ...] = (

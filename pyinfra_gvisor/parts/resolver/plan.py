@@ -54,13 +54,13 @@ def plan_resolver(
 
 def _installed(found: ResolverState, files: tuple[NodeFile, ...]) -> PartPlan:
     ours = {item.path for item in files}
-    other = [item.path for item in files if not item.is_as(found.files.get(item.path))]
+    other = [item.path for item in files if not item.matches(found.files.get(item.path))]
     lines = [f"write {path}" for path in other]
     lines += [f"remove {path}" for path in found.strays if path not in ours]
     if not lines and found.answers and found.enabled:
         return PartPlan()
     lines.append(f"answer DNS queries of sandboxes at {ADDRESS} port 53, as Docker does")
-    return PartPlan("have", tuple(lines), files=files)
+    return PartPlan("apply", tuple(lines), files=files)
 
 
 def lacks(found: ResolverState, *, init: str) -> Problem | None:

@@ -121,7 +121,7 @@ def plan_watch(
         "gVisor but do not"
     )
     return PartPlan(
-        "have",
+        "apply",
         (*(f"write {path}" for path in other), start),
         (f"the watch will stop these containers: {', '.join(stops)}",) if stops else (),
         files=files,

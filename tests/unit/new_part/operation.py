@@ -10,19 +10,19 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.parts.sample.plan import FILE, plan_sample
 from pyinfra_gvisor.parts.sample.settings import SampleSettings
 from pyinfra_gvisor.parts.sample.state import SampleState
-from pyinfra_gvisor.runs.converge import bring
-from pyinfra_gvisor.runs.run_script import sent
+from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "sample.sentence"
 
 
-def have(settings: Settings) -> None:
+def apply(settings: Settings) -> None:
     """Write the sentence that a host's settings declare. Called by a deploy."""
     sentence(settings.part(SampleSettings).sample, name="Write the sentence")
 
 
-def gone(_settings: Settings | None) -> None:
+def remove(_settings: Settings | None) -> None:
     """Remove the sentence. Called by a deploy."""
     sentence(None, name="Remove the sentence")
 
@@ -34,10 +34,10 @@ def sentence(wanted: str | None) -> Generator[PyinfraCommand, None, None]:
 
     + wanted: the sentence; None removes the file
     """
-    yield from bring(
+    yield from converge(
         OPERATION,
         FILE,
         lambda node: plan_sample(node.part(SampleState), wanted, init=node.init),
-        lambda plan: sent(OPERATION, "parts/sample/apply", files=plan.files),
+        lambda plan: run_script(OPERATION, "parts/sample/apply", files=plan.files),
         settled="the sentence is as declared",
     )

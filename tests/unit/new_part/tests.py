@@ -14,8 +14,8 @@ from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.parts.every import refusals
 from pyinfra_gvisor.parts.sample.state import SampleState
-from pyinfra_gvisor.proof.conditions import spared
 from pyinfra_gvisor.proof.script import probe_script
+from pyinfra_gvisor.proof.skipped_checks import skipped_checks
 from pyinfra_gvisor.proof.verdict import fingerprint, judge
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.cases.fleet import Fleet, Node
@@ -110,7 +110,7 @@ def test_the_audit_asks_and_judges_it() -> None:
 def test_the_proof_tries_it_where_it_is_declared() -> None:
     found, declared = node(), settings_of(**WANTED)
     reasons = [
-        spared(found, wanted=True, no_reload=None, declared=item).get("sample-read")
+        skipped_checks(found, wanted=True, no_reload=None, declared=item).get("sample-read")
         for item in (declared, settings_of(), None)
     ]
     texts = [probe_script(found, RUNSC, no_reload="no", declared=item) for item in (declared, None)]

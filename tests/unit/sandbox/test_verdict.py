@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.scripts import program
-from pyinfra_gvisor.sandbox.verdict import Ground, Process, judge
+from pyinfra_gvisor.sandbox.verdict import NodeFacts, Process, judge
 
 TABLE = json.loads(Path(__file__).with_name("cases.json").read_text())
 CASES = [pytest.param(case, id=case["id"]) for case in TABLE["cases"]]
@@ -53,7 +53,7 @@ def expected(case: dict[str, Any]) -> tuple[str, str, str | None]:
 @pytest.mark.parametrize("case", CASES)
 def test_a_case_is_judged_as_the_table_says(case: dict[str, Any]) -> None:
     told = {**TABLE["ground"], "takes_runc": case.get("takes_runc", False)}
-    process, ground = Process(**case["process"]), Ground(**told)
+    process, ground = Process(**case["process"]), NodeFacts(**told)
 
     found = judge(case["asked"], process, ground)
 
@@ -67,6 +67,6 @@ def test_the_watch_judges_the_same(case: dict[str, Any]) -> None:
 
 def test_nothing_known_of_a_node_makes_no_sandbox() -> None:
     for case in TABLE["cases"]:
-        found = judge(case["asked"], Process(**case["process"]), Ground())
+        found = judge(case["asked"], Process(**case["process"]), NodeFacts())
 
         assert found.state != "sandboxed"

@@ -10,6 +10,13 @@ import struct
 import time
 from collections.abc import Coroutine
 
+from pyinfra_gvisor.parts.resolver.forwarder.backoff import (
+    PATIENCE_S,
+    again,
+    answered,
+    begin,
+    hear,
+)
 from pyinfra_gvisor.parts.resolver.forwarder.counters import Counters
 from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
 from pyinfra_gvisor.parts.resolver.forwarder.engine import EngineError, Source
@@ -24,15 +31,12 @@ from pyinfra_gvisor.parts.resolver.forwarder.messages import (
     is_query,
 )
 from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
-from pyinfra_gvisor.parts.resolver.forwarder.patience import (
-    PATIENCE_S,
-    again,
-    answered,
-    begin,
-    hear,
-)
 from pyinfra_gvisor.parts.resolver.forwarder.rates import Places, Rates
-from pyinfra_gvisor.parts.resolver.forwarder.rooms import Room, Rooms, Stranger
+from pyinfra_gvisor.parts.resolver.forwarder.sessions import (
+    NamespaceSession,
+    NamespaceSessions,
+    UnknownSource,
+)
 from pyinfra_gvisor.parts.resolver.forwarder.upstream import Upstream
 
 # Queries at a time. They fit into the service's memory limit even if each needs 16 KB. Further ones
@@ -51,9 +55,13 @@ class Forwarder:
     """Answers the queries that arrive on the given sockets."""
 
     def __init__(
-        self, rooms: Rooms, upstream: Upstream, counters: Counters, diagnostics: Diagnostics
+        self,
+        sessions: NamespaceSessions,
+        upstream: Upstream,
+        counters: Counters,
+        diagnostics: Diagnostics,
     ) -> None:
-        self._rooms, self._upstream, self.counters = rooms, upstream, counters
+        self._sessions, self._upstream, self.counters = sessions, upstream, counters
         self._diagnostics = diagnostics
         self._rates = Rates(per_s=PER_S, burst=BURST, sources=REMEMBERED)
         self._queries = Places(most=MOST_TASKS, of_one=MOST_OF_ONE)
@@ -123,7 +131,7 @@ class Forwarder:
             answer = await self.answer(address, interface, query, stream=False)
             with contextlib.suppress(OSError):  # The container repeats its query.
                 datagrams.sendto(answer, sender)
-        except Stranger:
+        except UnknownSource:
             return  # The address may belong to another machine: send nothing.
         finally:
             self._queries.leave(address)
@@ -149,7 +157,7 @@ class Forwarder:
                 finally:
                     self._queries.leave(address)
                 await asyncio.wait_for(writer.drain(), IDLE_S)
-        except (OSError, Stranger, asyncio.TimeoutError):
+        except (OSError, UnknownSource, asyncio.TimeoutError):
             return
         finally:
             self._connections.leave(address)
@@ -158,12 +166,12 @@ class Forwarder:
     async def answer(
         self, address: str, interface: int | None, query: bytes, *, stream: bool
     ) -> bytes:
-        """Return the answer to a container's query. Raises ``Stranger``."""
+        """Return the answer to a container's query. Raises ``UnknownSource``."""
         outcome, said = "failed", failure(query, SERVFAIL)
         for is_last in (False, True):
-            source, room = await self._whose(address, interface)
+            source, session = await self._whose(address, interface)
             try:
-                outcome, said = await self._asked(source, room, query, stream=stream)
+                outcome, said = await self._asked(source, session, query, stream=stream)
             except Gone as error:
                 if not is_last:  # The container has moved to another network meanwhile.
                     continue
@@ -176,20 +184,20 @@ class Forwarder:
         self.counters.outcomes[outcome] += 1
         return said
 
-    async def _whose(self, address: str, interface: int | None) -> tuple[Source, Room]:
-        """Return the container with this address. Raises ``Stranger`` if it is not known."""
+    async def _whose(self, address: str, interface: int | None) -> tuple[Source, NamespaceSession]:
+        """Return the container with this address. Raises ``UnknownSource`` if it is not known."""
         try:
-            return await self._rooms.of(address, interface)
-        except Stranger:
+            return await self._sessions.of(address, interface)
+        except UnknownSource:
             self.counters.outcomes["stranger"] += 1
             raise
         except EngineError as error:
             self.counters.outcomes["failed"] += 1
             self._diagnostics.tell(f"{address}: {error}")
-            raise Stranger(address) from error
+            raise UnknownSource(address) from error
 
     async def _asked(
-        self, source: Source, room: Room, query: bytes, *, stream: bool
+        self, source: Source, session: NamespaceSession, query: bytes, *, stream: bool
     ) -> tuple[str, bytes]:
         """
         Query Docker, which knows the containers' names, then the upstream resolvers if it fails.
@@ -197,26 +205,26 @@ class Forwarder:
         Return who answered, and the answer.
         """
         if not source.leads_out:
-            return "docker", await room.ask(query, stream=stream)
-        asking = begin(room, query, stream=stream)
+            return "docker", await session.ask(query, stream=stream)
+        asking = begin(session, query, stream=stream)
         try:
             done, _ = await asyncio.wait({asking}, timeout=PATIENCE_S)
             if not done:
-                await hear(source, room, asking)
+                await hear(source, session, asking)
             fails = answered(asking) and is_failure(asking.result())
             if asking.done() and not fails:
                 return "docker", asking.result()
-            if fails and not room.is_settling:
-                room.is_outspoken = True
+            if fails and not session.is_settling:
+                session.is_outspoken = True
             try:
-                said = await self._upstream.ask(query, room.resolvers, stream=stream)
+                said = await self._upstream.ask(query, session.resolvers, stream=stream)
             except OSError:
                 return "docker", await asking
             if has_records(said):
                 return "upstream", said
-            if room.is_refused:  # Docker restarts; the name may be a container's.
+            if session.is_refused:  # Docker restarts; the name may be a container's.
                 return "docker", await asking
-            later = await again(source, room, query, asking, stream=stream)
+            later = await again(source, session, query, asking, stream=stream)
             return ("docker", later) if later is not None else ("upstream", said)
         finally:
             asking.cancel()

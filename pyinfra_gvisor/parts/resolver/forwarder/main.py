@@ -18,7 +18,7 @@ from pyinfra_gvisor.parts.resolver.forwarder.engine import SOCKET, Engine
 from pyinfra_gvisor.parts.resolver.forwarder.forwarder import Forwarder
 from pyinfra_gvisor.parts.resolver.forwarder.messages import MOST_QUERY_BYTES
 from pyinfra_gvisor.parts.resolver.forwarder.neighbours import Neighbours
-from pyinfra_gvisor.parts.resolver.forwarder.rooms import Rooms
+from pyinfra_gvisor.parts.resolver.forwarder.sessions import NamespaceSessions
 from pyinfra_gvisor.parts.resolver.forwarder.upstream import RESOLV_CONF, Upstream
 
 FIRST_SOCKET = 3  # sd_listen_fds(3)
@@ -65,9 +65,9 @@ def tell_systemd() -> None:
 
 async def _run(given: argparse.Namespace, sockets: Sequence[socket.socket]) -> None:
     diagnostics = Diagnostics()
-    rooms = Rooms(Engine(given.docker), Neighbours(diagnostics), diagnostics)
+    sessions = NamespaceSessions(Engine(given.docker), Neighbours(diagnostics), diagnostics)
     upstream = Upstream(given.resolver, resolv_conf=given.resolv_conf)
-    forwarder = Forwarder(rooms, upstream, counters.Counters(), diagnostics)
+    forwarder = Forwarder(sessions, upstream, counters.Counters(), diagnostics)
     for opened in sockets:
         if opened.type == socket.SOCK_DGRAM:
             forwarder.listen(opened)
@@ -79,21 +79,21 @@ async def _run(given: argparse.Namespace, sockets: Sequence[socket.socket]) -> N
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    jobs = [asyncio.create_task(rooms.follow()), asyncio.create_task(rooms.sweep())]
+    jobs = [asyncio.create_task(sessions.follow()), asyncio.create_task(sessions.sweep())]
     if given.textfile is not None:
-        jobs.append(asyncio.create_task(_count(given.textfile, forwarder, rooms)))
+        jobs.append(asyncio.create_task(_count(given.textfile, forwarder, sessions)))
     waiting = asyncio.create_task(ended.wait())
     tell_systemd()
     done, _ = await asyncio.wait({*jobs, waiting}, return_when=asyncio.FIRST_COMPLETED)
     for job in done - {waiting}:
         job.result()  # Jobs end only by an error, which is raised here.
-    rooms.close()
+    sessions.close()
 
 
-async def _count(path: Path, forwarder: Forwarder, rooms: Rooms) -> None:
+async def _count(path: Path, forwarder: Forwarder, sessions: NamespaceSessions) -> None:
     while True:
         text = forwarder.counters.text(
-            namespaces=rooms.open, waiting=forwarder.waiting, sources=rooms.sources
+            namespaces=sessions.open, waiting=forwarder.waiting, sources=sessions.sources
         )
         try:
             counters.write(path, text)

@@ -18,4 +18,4 @@ def plan_sample(found: SampleState, wanted: str | None, *, init: str) -> PartPla
         return PartPlan("remove", (f"remove {FILE}",))
     if init != "systemd":
         raise Problem("the sample needs systemd", got=init, todo="leave gvisor_sample out")
-    return PartPlan("have", (f"write {FILE}",), files=(NodeFile(FILE, "644", f"{wanted}\n"),))
+    return PartPlan("apply", (f"write {FILE}",), files=(NodeFile(FILE, "644", f"{wanted}\n"),))

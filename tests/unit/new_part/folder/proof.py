@@ -28,7 +28,7 @@ def _sample(declared: Declared) -> str | None:
     return declared.part(SampleSettings).sample if declared else None
 
 
-def _spared(declared: Declared) -> dict[str, str]:
+def _skipped(declared: Declared) -> dict[str, str]:
     return {} if _sample(declared) else {"sample-read": "no sentence is declared"}
 
 
@@ -40,4 +40,4 @@ def _state(node: Node, declared: Declared) -> str | None:
     return node.part(SampleState).text if _sample(declared) else None
 
 
-PROOF = PartProof(CHECKS, _spared, _given, _state)
+PROOF = PartProof(CHECKS, _skipped, _given, _state)

@@ -33,7 +33,7 @@ def dangers(words: Iterable[str], network: str = DEFAULT_NETWORK) -> tuple[tuple
     )
 
 
-def told(found: Iterable[tuple[str, Flag]]) -> tuple[str, ...]:
+def describe(found: Iterable[tuple[str, Flag]]) -> tuple[str, ...]:
     """Return a phrase for each danger: what the flag opens, and its name."""
     return tuple(f"{row.what} (--{name})" for name, row in found)
 

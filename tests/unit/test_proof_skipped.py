@@ -10,9 +10,9 @@ from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts.egress.settings import Egress
-from pyinfra_gvisor.proof.conditions import no_new_privileges, spared, why_not_reload
 from pyinfra_gvisor.proof.judges import MEMORY_LIMIT
 from pyinfra_gvisor.proof.script import probe_script
+from pyinfra_gvisor.proof.skipped_checks import no_new_privileges, skipped_checks, why_not_reload
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import Settings
 from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, after, info, node
@@ -103,7 +103,7 @@ def test_no_new_privileges_is_left_out_only_where_nobody_wants_it(
 ) -> None:
     found = node(docker=info(SecurityOptions=options))
 
-    spared_now = spared(found, wanted=wanted, no_reload=None, declared=declaring(Egress()))
+    spared_now = skipped_checks(found, wanted=wanted, no_reload=None, declared=declaring(Egress()))
 
     assert set(spared_now) - {"build-kernel", "egress-allowed"} == left_out
 
@@ -112,7 +112,8 @@ def test_with_remapped_users_there_is_nothing_to_compare_dockers_socket_with() -
     remapped = node(docker=info(SecurityOptions=["name=seccomp,profile=builtin", "name=userns"]))
 
     found = [
-        spared(item, wanted=None, no_reload=None, declared=None) for item in (remapped, node())
+        skipped_checks(item, wanted=None, no_reload=None, declared=None)
+        for item in (remapped, node())
     ]
 
     assert "runc cannot open" in found[0]["docker-socket"]
@@ -120,7 +121,9 @@ def test_with_remapped_users_there_is_nothing_to_compare_dockers_socket_with() -
 
 
 def test_why_dockerd_is_not_reloaded_is_said_of_that_check() -> None:
-    spared_now = spared(node(), wanted=True, no_reload="not now", declared=declaring(Egress()))
+    spared_now = skipped_checks(
+        node(), wanted=True, no_reload="not now", declared=declaring(Egress())
+    )
 
     assert spared_now["reload"] == "not now"
 

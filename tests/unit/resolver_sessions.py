@@ -1,4 +1,4 @@
-"""Rooms whose namespaces are this process' own, and a Docker that is a list."""
+"""NamespaceSessions whose namespaces are this process' own, and a Docker that is a list."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from pyinfra_gvisor.parts.resolver.forwarder import rooms
+from pyinfra_gvisor.parts.resolver.forwarder import sessions
 from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
 from pyinfra_gvisor.parts.resolver.forwarder.engine import EngineError, Sandbox, Source
 from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
 from pyinfra_gvisor.parts.resolver.forwarder.neighbours import Neighbours
-from pyinfra_gvisor.parts.resolver.forwarder.rooms import Rooms
+from pyinfra_gvisor.parts.resolver.forwarder.sessions import NamespaceSessions
 from tests.unit.resolver_fakes import answer, failing, query, resolver
 
 LOOPBACK = socket.if_nametoindex("lo")
@@ -77,7 +77,7 @@ class Ground:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.namespaces: dict[str, FakeNamespace] = {}
         self._patch = monkeypatch
-        monkeypatch.setattr(rooms, "look", self._look)
+        monkeypatch.setattr(sessions, "look", self._look)
 
     def namespace(self, container: str, *macs: str) -> FakeNamespace:
         """A new one."""
@@ -85,12 +85,12 @@ class Ground:
         return made
 
     @contextlib.asynccontextmanager
-    async def rooms(self, engine: FakeEngine) -> AsyncIterator[Rooms]:
+    async def sessions(self, engine: FakeEngine) -> AsyncIterator[NamespaceSessions]:
         """Those of an engine, with a resolver behind them."""
         async with resolver(lambda message: [answer(message)]) as port:
-            self._patch.setattr(rooms, "DOCKERS", ("127.0.0.1", port))
+            self._patch.setattr(sessions, "DOCKERS", ("127.0.0.1", port))
             diagnostics = Diagnostics()
-            made = Rooms(cast("Any", engine), Neighbours(diagnostics), diagnostics)
+            made = NamespaceSessions(cast("Any", engine), Neighbours(diagnostics), diagnostics)
             yield made
             made.close()
             assert made.open == 0
@@ -107,11 +107,11 @@ def source(container: str = "c1", *, address: str = ADDRESS, mac: str = MAC) -> 
     return Source(address, container, mac, "lo", leads_out=True)
 
 
-async def container_of(made: Rooms, address: str = ADDRESS) -> str:
-    """The container of an address, whose room answers."""
-    found, room = await made.of(address, LOOPBACK)
-    assert await room.ask(query(), stream=False) == answer(query())
-    assert await room.ask(query(), stream=True) == answer(query())
+async def container_of(made: NamespaceSessions, address: str = ADDRESS) -> str:
+    """The container of an address, whose session answers."""
+    found, session = await made.of(address, LOOPBACK)
+    assert await session.ask(query(), stream=False) == answer(query())
+    assert await session.ask(query(), stream=True) == answer(query())
     return found.container
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.node import Node, parse_node
-from pyinfra_gvisor.node.places import Place, PlaceLine, UnacceptedImage, place_lines
+from pyinfra_gvisor.node.next_start import Place, PlaceLine, UnacceptedImage, place_lines
 from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from tests.cases.proven import proven_answer

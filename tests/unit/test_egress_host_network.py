@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.parts.egress.state import DockerNetwork
-from pyinfra_gvisor.parts.egress.surroundings import (
+from pyinfra_gvisor.parts.egress.host_network import (
     Surroundings,
     literal,
     matches,
@@ -15,6 +14,7 @@ from pyinfra_gvisor.parts.egress.surroundings import (
     resolvers,
     surroundings,
 )
+from pyinfra_gvisor.parts.egress.state import DockerNetwork
 from tests.unit.egress_states import NETWORKS, egress, found
 
 APPS = "br-0123456789ab"

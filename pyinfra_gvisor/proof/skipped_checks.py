@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import Json, JsonText
-from pyinfra_gvisor.daemon_json.in_force import SHOWN, in_force, known, read_keys
+from pyinfra_gvisor.daemon_json.effective import SHOWN, in_force, known, read_keys
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import same
 from pyinfra_gvisor.daemon_json.reload import lost_at_reload, unloadable
@@ -28,7 +28,7 @@ def no_new_privileges(settings: Settings) -> bool | None:
     return _truth(settings.wanted_daemon_json().get("no-new-privileges"))
 
 
-def spared(
+def skipped_checks(
     node: Node, *, wanted: bool | None, no_reload: str | None, declared: Declared
 ) -> dict[str, str]:
     """
@@ -55,7 +55,7 @@ def _of_parts(declared: Declared, *, is_trial: bool) -> dict[str, str]:
     parts = proofs_of_parts().values()
     if is_trial:
         return {check.id: NOT_WHILE_TRIED for part in parts for check in part.checks}
-    return {check: why for part in parts for check, why in part.spared(declared).items()}
+    return {check: why for part in parts for check, why in part.skipped(declared).items()}
 
 
 def why_not_reload(node: Node) -> str | None:

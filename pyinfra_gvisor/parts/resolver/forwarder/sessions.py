@@ -29,11 +29,11 @@ RECONNECT_S = 1.0
 SWEEP_S = 15.0
 
 
-class Stranger(Exception):
+class UnknownSource(Exception):
     """No container of this node has this address on this interface."""
 
 
-class Room:
+class NamespaceSession:
     """A container's network namespace, with a socket to Docker's resolver in it."""
 
     def __init__(self, namespace: Namespace, resolvers: tuple[str, ...]) -> None:
@@ -106,14 +106,14 @@ class Room:
         return Exchange(opened)
 
 
-class Rooms:
-    """The rooms of all containers that have sent queries, updated as Docker's networks change."""
+class NamespaceSessions:
+    """The sessions of all containers that sent queries, updated as Docker's networks change."""
 
     def __init__(self, engine: Engine, neighbours: Neighbours, diagnostics: Diagnostics) -> None:
         self._engine, self._neighbours, self._diagnostics = engine, neighbours, diagnostics
         self._sources: Mapping[str, Source] = {}
-        self._rooms: dict[str, Room] = {}
-        self._opening: dict[str, asyncio.Task[Room]] = {}
+        self._sessions: dict[str, NamespaceSession] = {}
+        self._opening: dict[str, asyncio.Task[NamespaceSession]] = {}
         self._failed_s: dict[str, float] = {}
         self._starting = Places(most=MOST_STARTING, of_one=MOST_STARTING_OF_ONE)
         self._reading: asyncio.Task[None] | None = None
@@ -128,21 +128,21 @@ class Rooms:
     @property
     def open(self) -> int:
         """Return the number of namespaces with an open socket."""
-        return len(self._rooms)
+        return len(self._sessions)
 
-    async def of(self, address: str, interface: int | None) -> tuple[Source, Room]:
+    async def of(self, address: str, interface: int | None) -> tuple[Source, NamespaceSession]:
         """
-        Return the container that has this address now, and its room.
+        Return the container that has this address now, and its session.
 
         + interface: index of the interface on which the query arrived; None if not known
 
-        Raises ``Stranger`` if there is none, ``EngineError`` if Docker does not answer.
+        Raises ``UnknownSource`` if there is none, ``EngineError`` if Docker does not answer.
         """
         found = await self._found(address, interface)
         if found is not None:
             return found
         if not self._starting.take(address):
-            raise Stranger(address)
+            raise UnknownSource(address)
         try:
             return await self._awaited(address, interface)
         finally:
@@ -160,22 +160,24 @@ class Rooms:
             await asyncio.sleep(RECONNECT_S)
 
     async def sweep(self) -> None:
-        """Close rooms whose namespace has ended without an event of Docker, until cancelled."""
+        """Close sessions whose namespace has ended without an event of Docker, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
             self._drop_gone()
 
     def close(self) -> None:
-        """Close all rooms."""
-        for container in [*self._rooms]:
+        """Close all sessions."""
+        for container in [*self._sessions]:
             self._drop(container)
 
-    async def _found(self, address: str, interface: int | None) -> tuple[Source, Room] | None:
+    async def _found(
+        self, address: str, interface: int | None
+    ) -> tuple[Source, NamespaceSession] | None:
         source = self._fitting(address, interface)
-        room = None if source is None else self._rooms.get(source.container)
-        if source is not None and room is not None:
-            if room.is_of(source):
-                return source, room
+        session = None if source is None else self._sessions.get(source.container)
+        if source is not None and session is not None:
+            if session.is_of(source):
+                return source, session
             self._drop(source.container)  # Another container may have its address by now.
             try:
                 await self._look_again(unless_within_s=0)
@@ -184,26 +186,28 @@ class Rooms:
             source = self._fitting(address, interface)
         return None if source is None else await self._with_room(source)
 
-    async def _with_room(self, source: Source) -> tuple[Source, Room] | None:
-        """Return the room of a source; None if it cannot be opened, now or ``UNKNOWN_S`` ago."""
+    async def _with_room(self, source: Source) -> tuple[Source, NamespaceSession] | None:
+        """Return the session of a source; None if it cannot be opened, now or ``UNKNOWN_S`` ago."""
         container = source.container
         if time.monotonic() - self._failed_s.get(container, float("-inf")) < UNKNOWN_S:
             return None
         try:
-            room = await self._opened(container)
+            session = await self._opened(container)
         except (EngineError, Gone, OSError) as error:
             self._diagnostics.tell(f"{source.who}: {type(error).__name__}: {error}")
         else:
-            if room.is_of(source):
-                return source, room
+            if session.is_of(source):
+                return source, session
             self._drop(container)
         self._failed_s[container] = time.monotonic()
         return None
 
-    async def _awaited(self, address: str, interface: int | None) -> tuple[Source, Room]:
+    async def _awaited(
+        self, address: str, interface: int | None
+    ) -> tuple[Source, NamespaceSession]:
         """Wait up to ``STARTING_S`` for a container that Docker may not list yet."""
         end_s = time.monotonic() + STARTING_S
-        wrong: Exception = Stranger(address)
+        wrong: Exception = UnknownSource(address)
         while True:
             try:
                 await self._look_again(unless_within_s=UNKNOWN_S)
@@ -240,7 +244,7 @@ class Rooms:
         self._sources = await self._engine.sources()
         self._neighbours.update(self._sources)
         here = {source.container for source in self._sources.values()}
-        for container in self._rooms.keys() - here:
+        for container in self._sessions.keys() - here:
             self._drop(container)
         self._drop_gone()
         for container in self._failed_s.keys() - here:
@@ -248,30 +252,30 @@ class Rooms:
         self._has_read.set()
         self._has_read = asyncio.Event()
 
-    async def _opened(self, container: str) -> Room:
-        """Open a room once for all tasks that wait for it."""
+    async def _opened(self, container: str) -> NamespaceSession:
+        """Open a session once for all tasks that wait for it."""
         task = self._opening.get(container)
         if task is None:
             task = self._opening[container] = asyncio.create_task(self._open(container))
             task.add_done_callback(lambda _: self._opening.pop(container, None))
         return await asyncio.shield(task)
 
-    async def _open(self, container: str) -> Room:
+    async def _open(self, container: str) -> NamespaceSession:
         sandbox: Sandbox = await self._engine.sandbox(container)
-        room = Room(look(sandbox.namespace), sandbox.resolvers)
+        session = NamespaceSession(look(sandbox.namespace), sandbox.resolvers)
         self._drop(container)
-        self._rooms[container] = room
-        return room
+        self._sessions[container] = session
+        return session
 
     def _drop_gone(self) -> None:
-        for container, room in [*self._rooms.items()]:
-            if not room.namespace.is_there():
+        for container, session in [*self._sessions.items()]:
+            if not session.namespace.is_there():
                 self._drop(container)
 
     def _drop(self, container: str) -> None:
-        room = self._rooms.pop(container, None)
-        if room is not None:
-            room.close()
+        session = self._sessions.pop(container, None)
+        if session is not None:
+            session.close()
 
 
 def _index(interface: str) -> int | None:

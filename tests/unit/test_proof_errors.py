@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from pyinfra_gvisor.proof.unmade import tried_since, why_unmade
+from pyinfra_gvisor.proof.proof_errors import tried_since, why_unmade
 from pyinfra_gvisor.proof.verdict import judge
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.unit.observations import RELEASE, output

@@ -8,7 +8,7 @@ import contextlib
 from pyinfra_gvisor.parts.resolver.forwarder.engine import Source
 from pyinfra_gvisor.parts.resolver.forwarder.exchange import Busy
 from pyinfra_gvisor.parts.resolver.forwarder.messages import is_failure, question_for, reverse
-from pyinfra_gvisor.parts.resolver.forwarder.rooms import Room
+from pyinfra_gvisor.parts.resolver.forwarder.sessions import NamespaceSession
 
 # Docker answers names that it knows within 1 to 2 ms. For other names, Docker 20.10 does not answer
 # at all if it cannot reach a resolver outside.
@@ -21,7 +21,12 @@ FIRST = asyncio.FIRST_COMPLETED
 
 
 async def again(
-    source: Source, room: Room, query: bytes, asking: asyncio.Task[bytes], *, stream: bool
+    source: Source,
+    session: NamespaceSession,
+    query: bytes,
+    asking: asyncio.Task[bytes],
+    *,
+    stream: bool,
 ) -> bytes | None:
     """
     Return Docker's answer for a name that no upstream resolver knows, querying it again if needed.
@@ -30,13 +35,13 @@ async def again(
     if Docker does not know the name. Raises ``asyncio.TimeoutError`` if Docker does not answer but
     may know the name.
     """
-    if room.is_settling:
-        return await _settled(room, query, stream=stream)
+    if session.is_settling:
+        return await _settled(session, query, stream=stream)
     if answered(asking):  # Docker has answered while upstream was queried.
         return _known(asking)
-    may_know = await _is_outspoken(source, room)
+    may_know = await _is_outspoken(source, session)
     for _ in range(SLOW_TRIES if may_know else LOST_TRIES):
-        once_more = begin(room, query, stream=stream)
+        once_more = begin(session, query, stream=stream)
         waiting = {once_more} if asking.done() else {asking, once_more}
         await asyncio.wait(waiting, timeout=SLOW_S, return_when=FIRST)
         once_more.cancel()
@@ -48,37 +53,37 @@ async def again(
     return None
 
 
-async def _settled(room: Room, query: bytes, *, stream: bool) -> bytes | None:
+async def _settled(session: NamespaceSession, query: bytes, *, stream: bool) -> bytes | None:
     for _ in range(SETTLING_TRIES):
         with contextlib.suppress(OSError, Busy, asyncio.TimeoutError):
-            said = await asyncio.wait_for(room.ask(query, stream=stream), PATIENCE_S)
+            said = await asyncio.wait_for(session.ask(query, stream=stream), PATIENCE_S)
             if not is_failure(said):
                 return said
         await asyncio.sleep(PATIENCE_S)
     return None
 
 
-async def _is_outspoken(source: Source, room: Room) -> bool:
+async def _is_outspoken(source: Source, session: NamespaceSession) -> bool:
     """
     Return True unless Docker is known to keep silent about unknown names, as 20.10 does.
 
     If Docker does not even answer for the container's own address, it is slow. Then nothing is
     learned, and True is returned.
     """
-    if room.is_outspoken is None:
+    if session.is_outspoken is None:
         asked = (NOBODYS, reverse(source.address))
-        nobodys, own = (begin(room, query, stream=False) for query in asked)
+        nobodys, own = (begin(session, query, stream=False) for query in asked)
         try:
             await asyncio.wait({nobodys}, timeout=KIND_S)
         finally:
             for task in (nobodys, own):
                 task.cancel()
         if answered(nobodys) or answered(own):
-            room.is_outspoken = answered(nobodys)
-    return room.is_outspoken is not False
+            session.is_outspoken = answered(nobodys)
+    return session.is_outspoken is not False
 
 
-async def hear(source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
+async def hear(source: Source, session: NamespaceSession, asking: asyncio.Task[bytes]) -> None:
     """
     Wait until Docker has answered this query, or has shown that it will not.
 
@@ -88,10 +93,10 @@ async def hear(source: Source, room: Room, asking: asyncio.Task[bytes]) -> None:
     taken for silent. All waiting queries share the second query, which must not be older than they.
     """
     for _ in range(2):
-        begins = room.hearing is None or room.hearing.done()
-        if room.hearing is None or begins:
-            room.hearing = begin(room, reverse(source.address), stream=False)
-        await asyncio.wait({asking, room.hearing}, return_when=FIRST)
+        begins = session.hearing is None or session.hearing.done()
+        if session.hearing is None or begins:
+            session.hearing = begin(session, reverse(source.address), stream=False)
+        await asyncio.wait({asking, session.hearing}, return_when=FIRST)
         if begins or asking.done():
             break
     await asyncio.wait({asking}, timeout=PATIENCE_S)
@@ -107,9 +112,9 @@ def _known(task: asyncio.Task[bytes]) -> bytes | None:
     return None if is_failure(task.result()) else task.result()
 
 
-def begin(room: Room, query: bytes, *, stream: bool) -> asyncio.Task[bytes]:
+def begin(session: NamespaceSession, query: bytes, *, stream: bool) -> asyncio.Task[bytes]:
     """Start a query to Docker. The task's result may be ignored."""
-    task = asyncio.create_task(room.ask(query, stream=stream))
+    task = asyncio.create_task(session.ask(query, stream=stream))
     task.add_done_callback(_retrieve)
     return task
 
