@@ -16,8 +16,8 @@ class PartPlan:
 
     ``keep``: no longer declared, but left as it is for containers that use it. ``lines`` are
     printed, ``warnings`` as warnings. ``files`` are written. ``removed`` are files to remove that
-    the script does not know. ``texts`` are shown as diffs: by path the text before and after, None for
-    no file. ``settings`` are further variables of the script.
+    the script does not know. ``texts`` are shown as diffs: by path the text before and after, None
+    for no file. ``settings`` are further variables of the script.
     """
 
     action: Literal["nothing", "keep", "apply", "remove"] = "nothing"

@@ -20,8 +20,9 @@ class Part:
     A part of a node that is on the node if it is declared, and not otherwise.
 
     ``name`` is the name of its package here, and of its operation's module, whose functions
-    ``apply`` and ``remove`` are each a step with its own name. ``stage`` is when a deploy calls them; a removal goes in reverse order. ``check`` raises ``Problem`` if a node cannot have
-    what is declared, given the plan of daemon.json (None: not known yet). Without ``check`` only
+    ``apply`` and ``remove`` are each a step with its own name. ``stage`` is when a deploy calls
+    them; a removal goes in reverse order. ``check`` raises ``Problem`` if a node cannot have what
+    is declared, given the plan of daemon.json (None: not known yet). Without ``check`` only
     trying shows that. ``needs`` and ``source`` describe it in the documentation. ``key`` is its own
     setting without the prefix, empty if another setting declares the part. ``off`` is the value
     that removes it, and ``title`` its name in messages (``preflight/absence.py``).
