@@ -181,7 +181,7 @@ class Factory:
         mounted: bool = False,
     ) -> Ran:
         whole = script(
-            *("base/put_files", "coolify/compose", f"coolify_{action}"),
+            *("base/put_files", "coolify/compose", f"coolify/{action}"),
             operation="coolify.persistence",
             host="factory",
             unit=NAME,
