@@ -103,7 +103,7 @@ def _command(plan: PersistencePlan, compose_sum: str) -> StringCommand:
     return run_script(
         "coolify.persistence",
         "coolify/compose",
-        f"coolify_{plan.action}",
+        f"coolify/{plan.action}",
         files=plan.files,
         unit=NAME,
         keep_dir=KEEP_DIR,
