@@ -1,7 +1,7 @@
 # With it, each of hundreds of processes would compile its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-vm bench lab-up lab-down lint
+.PHONY: help demo test test-all test-vm bench lab-up lab-down check unit lock
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,6 +34,13 @@ lab-up: ## Start the lab: GVISOR_LAB_NODES, GVISOR_LAB_FLAVOURS, GVISOR_LAB_NAME
 lab-down: ## Remove every trace of the lab: containers, volumes, images, keys, our dockerd; built parts stay
 	.ci/lab-down
 
-lint: ## Check style, types and shell scripts
-	.ci/setup dev
-	.venv/bin/pytest tests/packaging/test_style.py
+check: ## Check style, types, the order of folders, and changed scripts, in seconds
+	.ci/setup unit
+	.ci/check
+
+unit: ## Run the tests that need neither nodes nor root
+	.ci/setup unit
+	.venv/bin/pytest -n 4 tests/unit tests/cases
+
+lock: ## Write the versions of all tools of development that .venv has to .ci/constraints.txt
+	.venv/bin/pip freeze --exclude-editable > .ci/constraints.txt
