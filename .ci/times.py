@@ -16,7 +16,7 @@ def main(files: list[str]) -> None:
     modules: dict[str, list[float]] = defaultdict(list)
     for file in files:
         for case in ElementTree.parse(file).iter("testcase"):  # noqa: S314 - it is our own file
-            module = PurePath(*case.attrib["classname"].split("."))
+            module = PurePath(*case.get("classname", "").split("."))
             folders[str(module.parent)].append(float(case.attrib["time"]))
             modules[str(module)].append(float(case.attrib["time"]))
     print_table("folder", folders, len(folders))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from pyinfra import host
-from pyinfra.api import QuoteString, StringCommand, operation
-from pyinfra.api.command import PyinfraCommand
+from pyinfra.api import Host, QuoteString, StringCommand, operation
 
-from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.scripts import encoded, script
+from pyinfra_gvisor.coolify.control_host import ControlHost
 from pyinfra_gvisor.coolify.files import (
     COMPOSE,
     CONTAINER,
@@ -22,15 +19,14 @@ from pyinfra_gvisor.coolify.files import (
 from pyinfra_gvisor.coolify.plan import PersistencePlan, plan_option, plan_persistence
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import forget_node, read_once
-from pyinfra_gvisor.runs.messages import refusal, tell
+from pyinfra_gvisor.runs.converge import Commands, on_node
+from pyinfra_gvisor.runs.messages import tell
 from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 
 @operation()
-def runtime_option(
-    present: bool = True, *, wait_s: int = 60
-) -> Generator[PyinfraCommand, None, None]:
+def runtime_option(present: bool = True, *, wait_s: int = 60) -> Commands:
     """
     Patch Coolify so that it passes ``--runtime`` of its Custom Docker Options on to compose.
 
@@ -42,34 +38,28 @@ def runtime_option(
     deployment is interrupted. Fails the host if there is no Coolify, or if its function is of an
     unknown version.
     """
-    found = read_once(host, CoolifyState)
-    if found is None:
-        yield from refusal("coolify.runtime_option", CONTAINER, None, unreadable=True)
-        return
-    try:
+
+    def body(found: ControlHost) -> Commands:
         plan = plan_option(found, present=present)
-    except Problem as problem:
-        yield from refusal("coolify.runtime_option", CONTAINER, problem)
-        return
-    for line in plan.lines:
-        tell(line)
-    if plan.action == "nothing":
-        host.noop("Coolify's source is as declared")
-        return
-    forget_node(host)
-    text = script(
-        "coolify/container",
-        "coolify/option",
-        host=host.name,
-        verb=plan.action,
-        wait_s=wait_s,
-        patcher_b64=encoded(patcher_text()),
-    )
-    yield StringCommand("sh", "-c", QuoteString(text))
+        for line in plan.lines:
+            tell(line)
+        if plan.action == "nothing":
+            host.noop("Coolify's source is as declared")
+            return
+        forget_node(host)
+        given = {"verb": plan.action, "wait_s": wait_s, "patcher_b64": encoded(patcher_text())}
+        text = script("coolify/container", "coolify/option", host=host.name, **given)
+        yield StringCommand("sh", "-c", QuoteString(text))
+
+    yield from on_node("coolify.runtime_option", CONTAINER, body, _read)
+
+
+def _read(host: Host) -> ControlHost | None:
+    return read_once(host, CoolifyState)
 
 
 @operation()
-def persistence(present: bool = True) -> Generator[PyinfraCommand, None, None]:
+def persistence(present: bool = True) -> Commands:
     """
     Keep the patch after Coolify's upgrades, which recreate its container.
 
@@ -80,22 +70,18 @@ def persistence(present: bool = True) -> Generator[PyinfraCommand, None, None]:
     the rest of its files as before. Fails the host, with the lines to add by hand, if they cannot
     be added safely.
     """
-    found = read_once(host, CoolifyState)
-    if found is None:
-        yield from refusal("coolify.persistence", COMPOSE, None, unreadable=True)
-        return
-    try:
+
+    def body(found: ControlHost) -> Commands:
         plan = plan_persistence(found, present=present)
-    except Problem as problem:
-        yield from refusal("coolify.persistence", COMPOSE, problem)
-        return
-    if plan.action == "nothing":
-        host.noop("the files that keep the patch after upgrades are as declared")
-        return
-    for line in plan.lines:
-        tell(line)
-    forget_node(host)
-    yield _command(plan, found.compose.sha256)
+        if plan.action == "nothing":
+            host.noop("the files that keep the patch after upgrades are as declared")
+            return
+        for line in plan.lines:
+            tell(line)
+        forget_node(host)
+        yield _command(plan, found.compose.sha256)
+
+    yield from on_node("coolify.persistence", COMPOSE, body, _read)
 
 
 def _command(plan: PersistencePlan, compose_sum: str) -> StringCommand:
@@ -117,7 +103,7 @@ def _command(plan: PersistencePlan, compose_sum: str) -> StringCommand:
 
 
 @operation()
-def apps(settings: Settings) -> Generator[PyinfraCommand, None, None]:
+def apps(settings: Settings) -> Commands:
     """
     Set ``--runtime`` in the Custom Docker Options of the apps on the chosen servers.
 
@@ -128,22 +114,17 @@ def apps(settings: Settings) -> Generator[PyinfraCommand, None, None]:
     running apps that were set are restarted one after the other. Restarts that an interrupted run
     has left are done by the next run.
     """
-    found = read_once(host, CoolifyState)
-    if found is None:
-        yield from refusal("coolify.apps", CONTAINER, None, unreadable=True)
-        return
     # Imported only here: only runs with a token need these modules, and loading them takes time.
     from pyinfra_gvisor.runs.coolify_apps import look, set_apps  # noqa: PLC0415
 
-    try:
+    def body(found: ControlHost) -> Commands:
         seen = look(host, settings)
-    except Problem as problem:
-        yield from refusal("coolify.apps", str(settings.coolify_url), problem)
-        return
-    redeploys = found.redeploys if settings.coolify_redeploy == "changed" else frozenset[str]()
-    for line in seen.lines:
-        tell(line)
-    if not seen.found.to_set and not redeploys:
-        host.noop("every app asks for its runtime")
-        return
-    yield set_apps(seen, redeploys)
+        redeploys = found.redeploys if settings.coolify_redeploy == "changed" else frozenset[str]()
+        for line in seen.lines:
+            tell(line)
+        if not seen.found.to_set and not redeploys:
+            host.noop("every app asks for its runtime")
+            return
+        yield set_apps(seen, redeploys)
+
+    yield from on_node("coolify.apps", str(settings.coolify_url), body, _read)

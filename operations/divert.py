@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 from pyinfra.api import operation
@@ -13,7 +12,7 @@ from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.divert.files import NAME, PROGRAM, VARIABLES
 from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
-from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.converge import Commands, converge
 from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
@@ -32,7 +31,7 @@ def remove(_settings: Settings | None) -> None:
 
 
 @operation()
-def runc(wanted: Settings | None) -> Generator[PyinfraCommand, None, None]:
+def runc(wanted: Settings | None) -> Commands:
     """
     Give the place of runc to a program that hands Docker's containers to the default runtime.
 

@@ -21,6 +21,7 @@ from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.preflight import engine_problem, rights_problem
 from pyinfra_gvisor.runs.changes import by
+from pyinfra_gvisor.runs.converge import Commands, on_node
 from pyinfra_gvisor.runs.messages import refusal, tell
 from pyinfra_gvisor.runs.transactions import Patience, carry_out, end_interrupted
 
@@ -33,7 +34,7 @@ DOCKER_CE_KEY_SHA256 = "1500c1f56fa9e26b9b8f42452a553675796ade0807cdce11975eb981
 @operation()
 def engine(
     flavour: Literal["present", "debian", "docker-ce"] = "present",
-) -> Generator[PyinfraCommand, None, None]:
+) -> Commands:
     """
     Install Docker Engine and compose, unless the node has an engine.
 
@@ -42,16 +43,14 @@ def engine(
 
     An interrupted change of daemon.json is ended first, because dockerd may be down after it.
     """
-    node = read_node(host)
-    problem = None if node is None else engine_problem(node, flavour)
-    if node is None or problem:
-        yield from refusal("docker.engine", "docker", problem, unreadable=node is None)
-        return
+    yield from on_node("docker.engine", "docker", partial(_installed, flavour=flavour))
+
+
+def _installed(node: Node, *, flavour: Literal["present", "debian", "docker-ce"]) -> Commands:
+    if problem := engine_problem(node, flavour):
+        raise problem
     if node.pending:
-        try:
-            yield from end_interrupted(node)
-        except Problem as unended:
-            yield from refusal("docker.engine", DAEMON_JSON, unended)
+        yield from on_node("docker.engine", DAEMON_JSON, end_interrupted)
         return
     if node.info is not None:
         host.noop(f"Docker {node.info.server_version} is installed")
@@ -85,7 +84,7 @@ def daemon_json(
     restart_units: Collection[str] = (),
     timeout_s: int = 60,
     wait_s: int = 300,
-) -> Generator[PyinfraCommand, None, None]:
+) -> Commands:
     """
     Set these keys in daemon.json and apply them. Every byte of other keys stays the same.
 
@@ -118,7 +117,7 @@ def daemon_json(
 
 def _changed(
     planning: Callable[..., Plan], patience: Patience, *, keep_running: bool | Collection[str]
-) -> Generator[PyinfraCommand, None, None]:
+) -> Commands:
     """End an interrupted change, then plan the change and apply it."""
     try:
         node = yield from _settled(_changeable())
@@ -161,7 +160,7 @@ def generation(
     restart_units: Collection[str] = (),
     timeout_s: int = 60,
     wait_s: int = 300,
-) -> Generator[PyinfraCommand, None, None]:
+) -> Commands:
     """
     Roll back every key of ours in daemon.json to its value before an earlier change.
 

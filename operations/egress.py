@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from pyinfra import state
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
@@ -19,7 +17,7 @@ from pyinfra_gvisor.parts.egress.plan import plan_egress
 from pyinfra_gvisor.parts.egress.settings import Egress, EgressSettings
 from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.preflight import engine_problem
-from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.converge import Commands, converge
 from pyinfra_gvisor.runs.probation import OPERATION, try_rules
 from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
@@ -40,9 +38,7 @@ def remove(_settings: Settings | None) -> None:
 
 
 @operation()
-def rules(
-    wanted: Egress | None, *, userland_proxy: bool = True
-) -> Generator[PyinfraCommand, None, None]:
+def rules(wanted: Egress | None, *, userland_proxy: bool = True) -> Commands:
     """
     Apply the nftables table that says what containers may reach, or remove the table.
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand, operation
-from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.daemon_json.records import newer
 from pyinfra_gvisor.dispatch.policy import Dispatch
-from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.facts.node import forget_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.node.next_start import place_lines
@@ -24,16 +23,17 @@ from pyinfra_gvisor.releases.local import planned
 from pyinfra_gvisor.releases.pins import is_there, unpinned
 from pyinfra_gvisor.releases.sources import Archive, Fetch
 from pyinfra_gvisor.runs.changes import recorded
+from pyinfra_gvisor.runs.converge import Commands, on_node
 from pyinfra_gvisor.runs.ending import is_proven, only_looks
 from pyinfra_gvisor.runs.installing import install
-from pyinfra_gvisor.runs.messages import refusal, tell, tell_detail
+from pyinfra_gvisor.runs.messages import tell, tell_detail
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, missing, too_old, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 
 
 @operation()
-def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None, None]:
+def release(version: str, *, archive: Archive) -> Commands:
     """
     Install a runsc release on the node, beside other releases, and check its sha512.
 
@@ -46,24 +46,20 @@ def release(version: str, *, archive: Archive) -> Generator[PyinfraCommand, None
     installed from other files than the pinned ones is fetched again. If a check fails, the host
     fails and nothing is changed.
     """
-    node = read_node(host)
-    if node is None:
-        yield from refusal("gvisor.release", version, None, unreadable=True)
-        return
-    if is_there(node, version, archive):
-        host.noop(f"runsc {version} is there")
-        return
-    try:
+
+    def body(node: Node) -> Commands:
+        if is_there(node, version, archive):
+            host.noop(f"runsc {version} is there")
+            return
         fetch = planned(archive, version, node.arch)
-    except Problem as problem:
-        yield from refusal("gvisor.release", cut(version), problem)
-        return
-    other = unpinned(node, version, archive)
-    damaged = version in node.damaged
-    say = tell if other or damaged else tell_detail
-    say(_coming(node, fetch, damaged=damaged, other=other))
-    forget_node(host)
-    yield from install(fetch, node.arch, damaged=damaged, fresh=other is not None)
+        other = unpinned(node, version, archive)
+        damaged = version in node.damaged
+        say = tell if other or damaged else tell_detail
+        say(_coming(node, fetch, damaged=damaged, other=other))
+        forget_node(host)
+        yield from install(fetch, node.arch, damaged=damaged, fresh=other is not None)
+
+    yield from on_node("gvisor.release", cut(version), body)
 
 
 def _coming(node: Node, fetch: Fetch, *, damaged: bool, other: str | None) -> str:
@@ -80,7 +76,7 @@ def _coming(node: Node, fetch: Fetch, *, damaged: bool, other: str | None) -> st
 @operation()
 def runtimes(
     version: str, *, profiles: Mapping[str, Runtime], dispatch: Dispatch | None = None
-) -> Generator[PyinfraCommand, None, None]:
+) -> Commands:
     """
     Write a wrapper script for each runtime. Entries of daemon.json are the paths of these scripts.
 
@@ -93,24 +89,23 @@ def runtimes(
     the host fails and nothing is changed. Before scripts that decide where containers run or what
     they may have, this says where each container would run after its next start.
     """
-    node = read_node(host)
-    if node is None:
-        yield from refusal("gvisor.runtimes", RELEASES_DIR, None, unreadable=True)
-        return
-    if problem := too_old(version, profiles):
-        yield from refusal("gvisor.runtimes", version, problem)
-        return
-    lacking = missing(node, wrappers(version, profiles, dispatch))
-    if not lacking:
-        host.noop("every wrapper exists")
-        return
-    for item in lacking:
-        tell_detail(f"write {item.path}")
-    _tell_places(node)
-    forget_node(host)
-    text = script("runtimes/install_wrappers", host=host.name, release=version)
-    text = recorded(f"gvisor.runtimes: write wrappers of {version}", text)
-    yield StringCommand("sh", "-c", QuoteString(text), "sh", *_arguments(lacking))
+
+    def body(node: Node) -> Commands:
+        if problem := too_old(version, profiles):
+            raise problem
+        lacking = missing(node, wrappers(version, profiles, dispatch))
+        if not lacking:
+            host.noop("every wrapper exists")
+            return
+        for item in lacking:
+            tell_detail(f"write {item.path}")
+        _tell_places(node)
+        forget_node(host)
+        text = script("runtimes/install_wrappers", host=host.name, release=version)
+        text = recorded(f"gvisor.runtimes: write wrappers of {version}", text)
+        yield StringCommand("sh", "-c", QuoteString(text), "sh", *_arguments(lacking))
+
+    yield from on_node("gvisor.runtimes", version, body)
 
 
 def _tell_places(node: Node) -> None:
@@ -128,7 +123,7 @@ def _arguments(lacking: tuple[Wrapper, ...]) -> list[QuoteString]:
 
 
 @operation()
-def link(version: str) -> Generator[PyinfraCommand, None, None]:
+def link(version: str) -> Commands:
     """
     Have the link ``/usr/local/bin/runsc`` point at a release, for people who run runsc by hand.
 
@@ -137,22 +132,22 @@ def link(version: str) -> Generator[PyinfraCommand, None, None]:
     A file of that name, or a link of somebody else, is left alone: a running sandbox of an older
     installation may need it.
     """
-    node = read_node(host)
-    if node is None:
-        yield from refusal("gvisor.link", LINK, None, unreadable=True)
-        return
-    target = f"{RELEASES_DIR}/{version}/runsc"
-    ours = node.runsc_link is None or node.runsc_link.startswith(RELEASES_DIR + "/")
-    if node.runsc_file or not ours or node.runsc_link == target:
-        host.noop(f"{LINK} points at this release, or is not ours")
-        return
-    tell_detail(f"point {LINK} at {target}")
-    forget_node(host)
-    yield StringCommand("sh", "-c", QuoteString(script("releases/link_runsc", target=target)))
+
+    def body(node: Node) -> Commands:
+        target = f"{RELEASES_DIR}/{version}/runsc"
+        ours = node.runsc_link is None or node.runsc_link.startswith(RELEASES_DIR + "/")
+        if node.runsc_file or not ours or node.runsc_link == target:
+            host.noop(f"{LINK} points at this release, or is not ours")
+            return
+        tell_detail(f"point {LINK} at {target}")
+        forget_node(host)
+        yield StringCommand("sh", "-c", QuoteString(script("releases/link_runsc", target=target)))
+
+    yield from on_node("gvisor.link", LINK, body)
 
 
 @operation()
-def absent() -> Generator[PyinfraCommand, None, None]:
+def absent() -> Commands:
     """
     Have no release, no wrapper and no record of ours on the node.
 
@@ -160,19 +155,13 @@ def absent() -> Generator[PyinfraCommand, None, None]:
     ours alone or that a container uses; the records stay while a key of daemon.json is owned. The
     keys themselves are to be given back before, by ``docker.daemon_json``.
     """
-    node = read_node(host)
-    if node is None:
-        yield from refusal("gvisor.absent", STATE_DIR, None, unreadable=True)
-        return
+    yield from on_node("gvisor.absent", DAEMON_JSON, _removed)
+
+
+def _removed(node: Node) -> Commands:
     if node.pending and state.is_executing:  # before that, it is still to be ended
-        interrupted = Problem("a change of it is interrupted", todo="end it first, run again")
-        yield from refusal("gvisor.absent", DAEMON_JSON, interrupted)
-        return
-    try:
-        removal = plan_removal(node, plan_without_us(node, asking(host)))
-    except Problem as problem:
-        yield from refusal("gvisor.absent", DAEMON_JSON, problem)
-        return
+        raise Problem("a change of it is interrupted", todo="end it first, run again")
+    removal = plan_removal(node, plan_without_us(node, asking(host)))
     if not removal.changes:
         host.noop("nothing of ours is there")
         return
@@ -203,7 +192,7 @@ def proof(
     no_new_privileges: bool | None = None,
     declared: Declared = None,
     rows: bool = False,
-) -> Generator[PyinfraCommand, None, None]:
+) -> Commands:
     """
     Prove that containers under our runtimes are isolated, and that containers under runc are not.
 
@@ -218,21 +207,22 @@ def proof(
 
     Fails the host if a check fails or no proof could be made. Leaves only a record on the node.
     """
-    node = read_node(host)
-    problem = None if node is None else newer(node)
-    if node is None or problem:
-        yield from refusal("gvisor.proof", "node", problem, unreadable=node is None)
-        return
-    now = fingerprint(node, version, profiles, image=image, declared=declared)
-    only_looks(host)
-    if not is_due(node, profiles, when, now):
-        _leave_proven(node, now)
-        return
-    from pyinfra_gvisor.runs.evidence import Claim, prove  # noqa: PLC0415 - takes long
 
-    tell_detail(f"prove {', '.join(profiles)} in probe containers, with runc as the control")
-    forget_node(host)
-    yield prove(Claim(version, profiles, tuple(risks), image, no_new_privileges, declared, rows))
+    def body(node: Node) -> Commands:
+        if problem := newer(node):
+            raise problem
+        now = fingerprint(node, version, profiles, image=image, declared=declared)
+        only_looks(host)
+        if not is_due(node, profiles, when, now):
+            return _leave_proven(node, now)
+        from pyinfra_gvisor.runs.evidence import Claim, prove  # noqa: PLC0415 - takes long
+
+        tell_detail(f"prove {', '.join(profiles)} in probe containers, with runc as the control")
+        forget_node(host)
+        given = (version, profiles, tuple(risks), image, no_new_privileges, declared, rows)
+        yield prove(Claim(*given))
+
+    yield from on_node("gvisor.proof", "node", body)
 
 
 def _leave_proven(node: Node, now: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 from pyinfra.api import operation
@@ -13,7 +12,7 @@ from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.keeper.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.keeper.plan import plan_keeper
 from pyinfra_gvisor.parts.keeper.runtimes import Restored
-from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.converge import Commands, converge
 from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
@@ -37,9 +36,7 @@ def remove(_settings: Settings | None) -> None:
 
 
 @operation()
-def keeper(
-    wanted: Settings | None, *, restored: Restored | None = None
-) -> Generator[PyinfraCommand, None, None]:
+def keeper(wanted: Settings | None, *, restored: Restored | None = None) -> Commands:
     """
     Install the systemd timer that checks that what is declared is in force, and restores it.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
@@ -12,7 +10,7 @@ from pyinfra_gvisor.parts.kernel.files import SYSCTL_FILE
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
 from pyinfra_gvisor.parts.kernel.settings import Kernel, KernelSettings
 from pyinfra_gvisor.parts.kernel.state import KernelSurface
-from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.converge import Commands, converge
 from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
@@ -29,7 +27,7 @@ def remove(_settings: Settings | None) -> None:
 
 
 @operation()
-def surface(wanted: Kernel | None) -> Generator[PyinfraCommand, None, None]:
+def surface(wanted: Kernel | None) -> Commands:
     """
     Block kernel modules and set sysctls, now and after every boot, or revert both.
 

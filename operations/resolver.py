@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 from pyinfra import host
@@ -17,7 +16,7 @@ from pyinfra_gvisor.parts.resolver.files import NAME
 from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
 from pyinfra_gvisor.parts.resolver.state import ResolverState
 from pyinfra_gvisor.preflight.wanted import plan_for_settings, plan_without_us
-from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.converge import Commands, converge
 from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.runtimes.wrappers import ADDRESS, ADDRESS6
 from pyinfra_gvisor.settings import Settings
@@ -49,7 +48,7 @@ def remove(settings: Settings | None) -> None:
 @operation()
 def resolver(
     wanted: bool, *, textfile_dir: str | None = None, settings: Settings | None = None
-) -> Generator[PyinfraCommand, None, None]:
+) -> Commands:
     """
     Install the resolver that answers sandboxes as Docker's embedded DNS server does, or remove it.
 

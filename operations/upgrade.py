@@ -19,6 +19,7 @@ from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.preflight.canary import canaries, plan_canaries
 from pyinfra_gvisor.preflight.collection import old_releases, on_other_releases, plan_collection
 from pyinfra_gvisor.runs.changes import recorded
+from pyinfra_gvisor.runs.converge import Commands, on_node
 from pyinfra_gvisor.runs.messages import refusal, tell, tell_detail
 from pyinfra_gvisor.runs.transactions import Patience, carry_out
 from pyinfra_gvisor.runtimes.profiles import Runtime
@@ -40,7 +41,7 @@ def canary(
     restart: Restart = "auto",
     restart_units: Collection[str] = (),
     rows: bool = False,
-) -> Generator[PyinfraCommand, None, None]:
+) -> Commands:
     """
     Prove a release under temporary runtime names before runtimes in use are switched to it.
 
@@ -59,28 +60,16 @@ def canary(
     """
     from pyinfra_gvisor.runs.evidence import Claim  # noqa: PLC0415 - takes long
 
-    node = read_node(host)
-    if node is None:
-        yield from refusal("upgrade.canary", version, None, unreadable=True)
-        return
-    if node.pending or not (due := canaries(node, version, profiles)):  # pending: ended before
-        host.noop("no registered runtime changes its release")
-        return
-    claim = Claim(version, due, tuple(risks), image, rows=rows)
-    planning = partial(plan_canaries, restart=restart, restart_units=restart_units)
-    yield from _tried_or_refused(node, claim, Patience(timeout_s, wait_s), planning)
+    def body(node: Node) -> Commands:
+        if node.pending or not (due := canaries(node, version, profiles)):  # pending: ended before
+            return host.noop("no registered runtime changes its release")
+        claim = Claim(version, due, tuple(risks), image, rows=rows)
+        planning = partial(plan_canaries, restart=restart, restart_units=restart_units)
+        patience = Patience(timeout_s, wait_s)
+        if failed := (yield from _tried(node, claim, patience, planning)):
+            yield from refusal("upgrade.canary", f"runsc {version}", _unswitched(failed))
 
-
-def _tried_or_refused(
-    node: Node, claim: Claim, patience: Patience, planning: Callable[..., Plan]
-) -> Generator[PyinfraCommand, None, None]:
-    try:
-        failed = yield from _tried(node, claim, patience, planning)
-    except Problem as problem:
-        yield from refusal("upgrade.canary", DAEMON_JSON, problem)
-        return
-    if failed:
-        yield from refusal("upgrade.canary", f"runsc {claim.release}", _unswitched(failed))
+    yield from on_node("upgrade.canary", DAEMON_JSON, body)
 
 
 def _unswitched(failed: Problem) -> Problem:
@@ -116,7 +105,7 @@ def _tried(
 
 
 @operation()
-def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None, None]:
+def collection(version: str, *, keep: int = 2) -> Commands:
     """
     Remove old releases that nothing needs, and say which containers run on an old one.
 
@@ -125,10 +114,12 @@ def collection(version: str, *, keep: int = 2) -> Generator[PyinfraCommand, None
 
     A release stays while a process, a container, a runtime or a generation needs it.
     """
-    node = read_node(host)
-    if node is None:
-        yield from refusal("upgrade.collection", version, None, unreadable=True)
-        return
+    yield from on_node(
+        "upgrade.collection", version, partial(_collected, version=version, keep=keep)
+    )
+
+
+def _collected(node: Node, *, version: str, keep: int) -> Commands:
     if state.is_executing:
         _say_other_releases(node, version)
     old = old_releases(node, version, keep)

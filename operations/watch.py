@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pyinfra.api import operation
@@ -16,7 +16,7 @@ from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
-from pyinfra_gvisor.runs.converge import converge
+from pyinfra_gvisor.runs.converge import Commands, converge
 from pyinfra_gvisor.runs.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
@@ -53,7 +53,7 @@ def watch(
     action: Literal["report", "stop"] = "report",
     textfile_dir: str | None = None,
     default: Preview | None = None,
-) -> Generator[PyinfraCommand, None, None]:
+) -> Commands:
     """
     Install the systemd timer that looks for containers that must run in gVisor but do not.
 

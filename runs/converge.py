@@ -1,10 +1,12 @@
-"""Apply or remove a part of a node: plan, print the plan, run one command."""
+"""The frame of an operation: read the node, plan or refuse, print the plan, run one command."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from typing import TypeVar
 
 from pyinfra import host, logger
+from pyinfra.api import Host
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.base.errors import Problem
@@ -12,6 +14,33 @@ from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.runs.messages import refusal, tell, tell_diff
+
+T = TypeVar("T")
+Commands = Generator[PyinfraCommand, None, None]
+
+
+def on_node(
+    operation: str,
+    about: str,
+    body: Callable[[T], Commands],
+    read: Callable[[Host], T | None] = read_node,  # type: ignore[assignment]
+) -> Commands:
+    """
+    Run the body of an operation with the state of this host's node.
+
+    + operation: the operation's name, such as ``gvisor.link``
+    + about: the file, unit or release that error messages name
+    + body: yields the commands; a ``Problem`` that it raises fails the host
+    + read: returns the state; None if it cannot be read, which fails the host
+    """
+    found = read(host)
+    if found is None:
+        yield from refusal(operation, about, None, unreadable=True)
+        return
+    try:
+        yield from body(found)
+    except Problem as problem:
+        yield from refusal(operation, about, problem)
 
 
 def converge(
@@ -21,7 +50,7 @@ def converge(
     command: Callable[[PartPlan], PyinfraCommand],
     *,
     settled: str,
-) -> Generator[PyinfraCommand, None, None]:
+) -> Commands:
     """
     Run the steps that are the same in the operation of every part.
 
@@ -31,23 +60,19 @@ def converge(
     + command: returns the command that does it
     + settled: the message if nothing is to be done
     """
-    node = read_node(host)
-    if node is None:
-        yield from refusal(operation, about, None, unreadable=True)
-        return
-    try:
+
+    def body(node: Node) -> Commands:
         planned = plan(node)
-    except Problem as problem:
-        yield from refusal(operation, about, problem)
-        return
-    for line in planned.lines:
-        tell(line)
-    for line in planned.warnings:
-        tell(line, logger.warning)
-    if planned.action in ("nothing", "keep"):
-        host.noop(settled)
-        return
-    for path, (before, after) in planned.texts.items():
-        tell_diff(path, before, after)
-    forget_node(host)
-    yield command(planned)
+        for line in planned.lines:
+            tell(line)
+        for line in planned.warnings:
+            tell(line, logger.warning)
+        if planned.action in ("nothing", "keep"):
+            host.noop(settled)
+            return
+        for path, (before, after) in planned.texts.items():
+            tell_diff(path, before, after)
+        forget_node(host)
+        yield command(planned)
+
+    yield from on_node(operation, about, body)
