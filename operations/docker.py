@@ -21,7 +21,7 @@ from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.preflight import engine_problem, rights_problem
 from pyinfra_gvisor.runs.changes import by
-from pyinfra_gvisor.runs.converge import Commands, on_node
+from pyinfra_gvisor.runs.converge import Commands, on_node, refuse
 from pyinfra_gvisor.runs.messages import refusal, tell
 from pyinfra_gvisor.runs.transactions import Patience, carry_out, end_interrupted
 
@@ -47,8 +47,7 @@ def engine(
 
 
 def _installed(node: Node, *, flavour: Literal["present", "debian", "docker-ce"]) -> Commands:
-    if problem := engine_problem(node, flavour):
-        raise problem
+    refuse(engine_problem(node, flavour))
     if node.pending:
         yield from on_node("docker.engine", DAEMON_JSON, end_interrupted)
         return

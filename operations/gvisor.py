@@ -23,7 +23,7 @@ from pyinfra_gvisor.releases.local import planned
 from pyinfra_gvisor.releases.pins import is_there, unpinned
 from pyinfra_gvisor.releases.sources import Archive, Fetch
 from pyinfra_gvisor.runs.changes import recorded
-from pyinfra_gvisor.runs.converge import Commands, on_node
+from pyinfra_gvisor.runs.converge import Commands, on_node, refuse
 from pyinfra_gvisor.runs.ending import is_proven, only_looks
 from pyinfra_gvisor.runs.installing import install
 from pyinfra_gvisor.runs.messages import tell, tell_detail
@@ -91,8 +91,7 @@ def runtimes(
     """
 
     def body(node: Node) -> Commands:
-        if problem := too_old(version, profiles):
-            raise problem
+        refuse(too_old(version, profiles))
         lacking = missing(node, wrappers(version, profiles, dispatch))
         if not lacking:
             host.noop("every wrapper exists")
@@ -209,18 +208,17 @@ def proof(
     """
 
     def body(node: Node) -> Commands:
-        if problem := newer(node):
-            raise problem
+        refuse(newer(node))
         now = fingerprint(node, version, profiles, image=image, declared=declared)
         only_looks(host)
         if not is_due(node, profiles, when, now):
             return _leave_proven(node, now)
-        from pyinfra_gvisor.runs.evidence import Claim, prove  # noqa: PLC0415 - takes long
+        from pyinfra_gvisor.runs import evidence  # noqa: PLC0415 - takes long
 
         tell_detail(f"prove {', '.join(profiles)} in probe containers, with runc as the control")
         forget_node(host)
         given = (version, profiles, tuple(risks), image, no_new_privileges, declared, rows)
-        yield prove(Claim(*given))
+        yield evidence.prove(evidence.Claim(*given))
 
     yield from on_node("gvisor.proof", "node", body)
 

@@ -43,6 +43,12 @@ def on_node(
         yield from refusal(operation, about, problem)
 
 
+def refuse(problem: Problem | None) -> None:
+    """Raise the problem, if there is one: the frame then fails the host."""
+    if problem:
+        raise problem
+
+
 def converge(
     operation: str,
     about: str,
