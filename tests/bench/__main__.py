@@ -130,14 +130,12 @@ def _compare_stacks(rounds: int, readme: Path) -> None:
 
 
 def _compare_hardening(rounds: int, readme: Path) -> None:
-    with tempfile.TemporaryDirectory() as work:
-        about, results = hardening.compare(rounds, load=_load(), tell=_tell, directory=Path(work))
+    about, results = hardening.compare(rounds, load=_load(), tell=_tell)
     _publish(readme, HARDENING, about, hardening_table(results, hardening.PAIRS))
 
 
 def _compare_default(rounds: int, readme: Path) -> None:
-    with tempfile.TemporaryDirectory() as work:
-        about, results = default.compare(rounds, load=_load(), tell=_tell, directory=Path(work))
+    about, results = default.compare(rounds, load=_load(), tell=_tell)
     _publish(readme, DEFAULT, about, default_table(results))
 
 

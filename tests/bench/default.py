@@ -10,10 +10,9 @@ from typing import Any
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, NodeSpec
 from tests.bench.machine import measured_on
-from tests.bench.measure import BenchError
-from tests.bench.node import BenchNode
-from tests.bench.results import Dispatched
-from tests.node.running import CURRENT, RELEASE, Fleet, remove_container, start_container
+from tests.bench.node import BenchNode, converge
+from tests.bench.results import Row
+from tests.node.running import RELEASE, remove_container, start_container
 
 LAB_NAME = "gvisor-bench-default"
 ROUNDS = 20
@@ -30,12 +29,10 @@ _SEAL = {"binds": ["/usr"], "reason": "containers here run the node's own progra
 _TIMING = (Path(__file__).parent / "default_timing.py").read_text()
 
 
-def compare(
-    rounds: int, *, load: float, tell: Callable[[str], None], directory: Path
-) -> tuple[str, list[Dispatched]]:
+def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[str, list[Row]]:
     """Measure; return a description and the rows."""
-    with _nodes(directory) as nodes:
-        rows: dict[str, Dispatched] = {}
+    with _nodes() as nodes:
+        rows: dict[str, Row] = {}
         for kind in KINDS:  # not counted: the first time is slow
             _timed(nodes, kind)
         for number in range(rounds):
@@ -43,7 +40,7 @@ def compare(
             turn = number % len(KINDS)
             for kind in [*KINDS][turn:] + [*KINDS][:turn]:
                 for what, took_ms in _timed(nodes, kind).items():
-                    row = rows.setdefault(what, Dispatched(what, {each: [] for each in KINDS}))
+                    row = rows.setdefault(what, Row(what, {each: [] for each in KINDS}))
                     row.by_kind[kind] += took_ms
         docker = nodes["off"].shell("docker version --format '{{.Server.Version}}'")
     about = f"{measured_on(rounds, load)}; in the nodes Docker {docker}, runsc {RELEASE}."
@@ -58,7 +55,7 @@ def _timed(nodes: Mapping[str, BenchNode], kind: str) -> dict[str, list[float]]:
 
 
 @contextmanager
-def _nodes(directory: Path) -> Iterator[dict[str, BenchNode]]:
+def _nodes() -> Iterator[dict[str, BenchNode]]:
     lab = Lab(LAB_NAME)
     lab.down()
     try:
@@ -70,10 +67,7 @@ def _nodes(directory: Path) -> Iterator[dict[str, BenchNode]]:
             for stage in STAGES
             if stage != "off"
         }
-        data = {**CURRENT, "gvisor_proof": "never"}
-        outcome = Fleet(made, directory).run(*STAGES, data=data, by_host=by_host)
-        if outcome.code != 0:
-            raise BenchError("the nodes do not converge", got=outcome.text)
+        converge(made, by_host=by_host)
         for node in made.values():  # for its image
             start_container(node, "first", "--runtime=runsc")
             remove_container(node, "first")

@@ -13,14 +13,12 @@ from pathlib import Path
 
 from pyinfra_gvisor.lab import FLAVOURS, Lab, NodeSpec
 from tests.bench.machine import measured_on
-from tests.bench.measure import BenchError
-from tests.bench.node import BenchNode
-from tests.bench.results import Hardened
-from tests.node.running import CURRENT, RELEASE, Fleet, start_container
+from tests.bench.node import BenchNode, converge
+from tests.bench.results import Row
+from tests.node.running import RELEASE, start_container
 
 LAB_NAME = "gvisor-bench-hardening"
 ROUNDS = 9
-NODE = "hardened"
 PAIRS = {"host": ("standard", "strict"), "sandbox": ("inner", "innerstrict")}
 """By network: the standard runtime and the strict one."""
 RUNTIMES = {
@@ -33,20 +31,18 @@ EXEC = "docker exec, s"
 _WORK = (Path(__file__).parent / "hardening_work.py").read_text()
 
 
-def compare(
-    rounds: int, *, load: float, tell: Callable[[str], None], directory: Path
-) -> tuple[str, list[Hardened]]:
+def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[str, list[Row]]:
     """Measure; return a description and the rows."""
-    with _node(directory) as node:
+    with _node() as node:
         list(_round(node, list(RUNTIMES)))  # not counted: the first time is slow
-        rows: dict[str, Hardened] = {}
+        rows: dict[str, Row] = {}
         for number in range(rounds):
             tell(f"hardening, round {number + 1} of {rounds}")
             turn = number % len(RUNTIMES)
             names = [*RUNTIMES][turn:] + [*RUNTIMES][:turn]
             for what, name, took_s in _round(node, names):
-                rows.setdefault(what, Hardened(what, {each: [] for each in RUNTIMES}))
-                rows[what].by_runtime[name].append(took_s)
+                rows.setdefault(what, Row(what, {each: [] for each in RUNTIMES}))
+                rows[what].by_kind[name].append(took_s)
         docker = node.shell("docker version --format '{{.Server.Version}}'")
     about = f"{measured_on(rounds, load)}; in the node Docker {docker}, runsc {RELEASE}."
     return about, list(rows.values())
@@ -76,15 +72,12 @@ def _took_s(node: BenchNode, command: str) -> float:
 
 
 @contextmanager
-def _node(directory: Path) -> Iterator[BenchNode]:
+def _node() -> Iterator[BenchNode]:
     lab = Lab(LAB_NAME)
     lab.down()
     try:
         (made,) = lab.up([NodeSpec(FLAVOURS["debian-13"])])
-        wanted = {**CURRENT, "gvisor_runtimes": RUNTIMES, "gvisor_proof": "never"}
-        outcome = Fleet({NODE: made}, directory).run(NODE, data=wanted)
-        if outcome.code != 0:
-            raise BenchError("the node does not converge", got=outcome.text)
+        converge({"hardened": made}, gvisor_runtimes=RUNTIMES)
         for name in RUNTIMES:
             start_container(made, f"in-{name}", f"--runtime={name}")
         yield BenchNode(made)

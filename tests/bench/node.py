@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 from pyinfra_gvisor.lab import Lab, LabNode, NodeSpec, chosen_runsc, tell_on_stderr
 from pyinfra_gvisor.lab.cache import Cache
 from tests.bench.measure import BenchError
+from tests.node.running import CURRENT, Fleet
 
 LAB_NAME = "gvisor-bench"
 APT_TIMEOUT_S = 300
@@ -128,6 +131,18 @@ class BenchNode:
         if ran.code != 0:
             raise BenchError("node: journalctl failed", got=ran.stderr)
         return ran.stdout
+
+
+def converge(
+    nodes: Mapping[str, LabNode], *, by_host: dict[str, Any] | None = None, **data: Any
+) -> None:
+    """Run the main job with these settings. Raise ``BenchError`` if a node does not converge."""
+    settings = {**CURRENT, "gvisor_proof": "never", **data}
+    with tempfile.TemporaryDirectory() as directory:
+        fleet = Fleet(dict(nodes), Path(directory))
+        ran = fleet.run(*nodes, data=settings, by_host=by_host)
+    if ran.code != 0:
+        raise BenchError(f"the nodes did not converge:\n{ran.text}")
 
 
 @contextmanager

@@ -21,10 +21,8 @@ from tests.bench.results import (
     OURS,
     PROOF,
     Compared,
-    Dispatched,
-    Hardened,
     Results,
-    Stacked,
+    Row,
     channels,
     wall_s,
 )
@@ -85,7 +83,7 @@ def rules_table(results: Iterable[Compared]) -> str:
     return _markdown(rows)
 
 
-def stacks_table(results: Iterable[Stacked]) -> str:
+def stacks_table(results: Iterable[Row]) -> str:
     """Return a table that compares the network stacks."""
     columns = {"runc": "runc", "runsc": "`network: host`", "gvisor": "`network: sandbox`"}
     header = [f"{name} (min to max)" for name in columns.values()]
@@ -97,7 +95,7 @@ def stacks_table(results: Iterable[Stacked]) -> str:
     return _markdown(rows)
 
 
-def default_table(results: Sequence[Dispatched]) -> str:
+def default_table(results: Sequence[Row]) -> str:
     """Return a table of what calls of Docker cost, and how much more than by name without it."""
     first, *others = results[0].by_kind
     more = [f"{kind}: more, ms" for kind in others]
@@ -106,7 +104,7 @@ def default_table(results: Sequence[Dispatched]) -> str:
         most = DEFAULT_CALL_MOST_MS * _RUNTIME_CALLS.get(item.what, 1)
         if item.what == "docker run":
             most = DEFAULT_START_MOST_MS
-        longer = [item.more_ms(kind, first) for kind in others]
+        longer = [item.more(kind, first) for kind in others]
         middles = (f"{median(numbers):.1f}" for numbers in item.by_kind.values())
         word = "pass" if max(longer) <= most else "miss"
         rows.append(
@@ -115,7 +113,7 @@ def default_table(results: Sequence[Dispatched]) -> str:
     return _markdown(rows)
 
 
-def hardening_table(results: Iterable[Hardened], pairs: Mapping[str, tuple[str, str]]) -> str:
+def hardening_table(results: Iterable[Row], pairs: Mapping[str, tuple[str, str]]) -> str:
     """Return a table of the cost of strict hardening, and the row that decides the goal."""
     rows = [
         ("what", "network", "standard (min to max)", "strict (min to max)", "strict / standard")
@@ -123,8 +121,9 @@ def hardening_table(results: Iterable[Hardened], pairs: Mapping[str, tuple[str, 
     worst = ("", 0.0)
     for item in results:
         for network, pair in pairs.items():
-            times = item.times(*pair)
-            spreads = (_spread(item.by_runtime[name], ".3f") for name in pair)
+            standard, strict = pair
+            times = item.times(strict, standard)
+            spreads = (_spread(item.by_kind[name], ".3f") for name in pair)
             rows.append((item.what, f"`{network}`", *spreads, f"{times:.2f}"))
             worst = max(worst, (f"{item.what} (`{network}`)", times), key=lambda one: one[1])
     word = "pass" if worst[1] <= STRICT_MOST else "miss"

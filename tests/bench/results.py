@@ -37,8 +37,8 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Stacked:
-    """A measured number by the runtime of each network stack, round by round."""
+class Row:
+    """A measured number by what is compared, such as runtimes, round by round."""
 
     what: str
     by_kind: dict[str, list[float]]
@@ -48,28 +48,8 @@ class Stacked:
         """Return the median of ``kind`` divided by that of ``other``."""
         return median(self.by_kind[kind]) / median(self.by_kind[other])
 
-
-@dataclass(frozen=True)
-class Hardened:
-    """Seconds that some work took, by runtime, round by round."""
-
-    what: str
-    by_runtime: dict[str, list[float]]
-
-    def times(self, standard: str, strict: str) -> float:
-        """Return the median under ``strict`` divided by that under ``standard``."""
-        return median(self.by_runtime[strict]) / median(self.by_runtime[standard])
-
-
-@dataclass(frozen=True)
-class Dispatched:
-    """Milliseconds that a call of Docker took, by how the container came to its runtime."""
-
-    what: str
-    by_kind: dict[str, list[float]]
-
-    def more_ms(self, kind: str, than: str) -> float:
-        """Return how much longer it took, by medians."""
+    def more(self, kind: str, than: str) -> float:
+        """Return how much larger the median of ``kind`` is."""
         return median(self.by_kind[kind]) - median(self.by_kind[than])
 
 

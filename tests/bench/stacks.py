@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tests.bench import wrk
 from tests.bench.asides import Asides, asides
 from tests.bench.machine import measured_on
-from tests.bench.results import Stacked
+from tests.bench.results import Row
 from tests.bench.start import Started, started
 from tests.bench.web import LARGE, SMALL, Pair, pair_of_nodes
 from tests.bench.wrk import Answers
@@ -75,10 +75,10 @@ def trials() -> list[Trial]:
 
 def compare(
     rounds: int, *, load: float, tell: Callable[[str], None]
-) -> tuple[str, list[Stacked], Started, Asides]:
+) -> tuple[str, list[Row], Started, Asides]:
     """Measure; return a description, the rows, the times of a start, and further costs."""
     rows = {
-        taken.what: Stacked(taken.what, {kind: [] for kind in KINDS}, taken.form)
+        taken.what: Row(taken.what, {kind: [] for kind in KINDS}, taken.form)
         for trial in trials()
         for taken in trial.takes
     }

@@ -8,21 +8,20 @@ and without them in turn.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyinfra_gvisor.lab import Lab, LabNode, NodeSpec
+from pyinfra_gvisor.lab import Lab, NodeSpec
 from pyinfra_gvisor.parts.egress.files import LOAD, NFT, RULES
 from pyinfra_gvisor.parts.egress.rules import TABLE
 from tests.bench.machine import measured_on
 from tests.bench.measure import BenchError
-from tests.bench.node import LAB_NAME, BenchNode
+from tests.bench.node import LAB_NAME, BenchNode, converge
 from tests.bench.results import Compared
 from tests.node.egress_nodes import PUBLIC, counted
-from tests.node.running import CURRENT, Fleet, remove_container, start_container
+from tests.node.running import CURRENT, remove_container, start_container
 
 ROUNDS = 15
 TRANSFER_S = 2
@@ -163,7 +162,7 @@ def _pair() -> Iterator[Pair]:
         run, outside = (BenchNode(node) for node in lab.up([NodeSpec(), NodeSpec()]))
         for node in (run, outside):
             node.install("iperf3")
-        _deploy(run.lab_node)
+        converge({"run": run.lab_node}, gvisor_egress={})
         outside.shell(f"ip address replace {PUBLIC}/32 dev lo")
         run.shell(f"ip route replace {PUBLIC} via {outside.lab_node.address}")
         outside.lab_node.put(_ANSWERS_PATH, _ANSWERS)
@@ -172,15 +171,6 @@ def _pair() -> Iterator[Pair]:
         yield Pair(run, outside)
     finally:
         lab.down()
-
-
-def _deploy(node: LabNode) -> None:
-    """Run the main job with the firewall's defaults."""
-    data = {**CURRENT, "gvisor_egress": {}, "gvisor_proof": "never"}
-    with tempfile.TemporaryDirectory() as directory:
-        ran = Fleet({"run": node}, Path(directory)).run("run", data=data)
-    if ran.code != 0:
-        raise BenchError(f"the node did not converge:\n{ran.text}")
 
 
 def _serve(node: BenchNode, name: str, command: str, port: int) -> None:

@@ -18,7 +18,6 @@ LEFT: dict[str, Any] = {**INSTALLED, "state_dir": "yes"}
 DIRECTORY = f"/opt/gvisor/releases/{RELEASE}"
 (WRAPPER,) = INSTALLED["wrappers"]
 SANDBOX = Running("shop", executable=f"{DIRECTORY}/runsc", argv0="runsc-sandbox")
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
 def sent(item: Node) -> tuple[list[str], dict[str, str]]:
@@ -30,7 +29,7 @@ def sent(item: Node) -> tuple[list[str], dict[str, str]]:
     return words[words.index("-c") + 3 :], dict(line.split("=") for line in head.splitlines())
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize("prepare", [True, False], ids=["interactive", "with-yes"])
 def test_everything_of_ours_goes_in_one_command(prepare: bool) -> None:
     nodes = {"a": Node([answer(**LEFT), answer()])}
     fleet = Fleet(nodes, prepare=prepare)
@@ -49,10 +48,9 @@ def test_everything_of_ours_goes_in_one_command(prepare: bool) -> None:
     assert meta["a"].did_change()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_a_node_without_us_is_left_as_it_is(prepare: bool) -> None:
+def test_a_node_without_us_is_left_as_it_is() -> None:
     nodes = {"a": Node([answer()])}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     meta = fleet.add(gvisor.absent)
     fleet.run()

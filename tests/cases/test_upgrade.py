@@ -18,7 +18,6 @@ from tests.unit.answers import Running, after, answer, node
 from tests.unit.observations import output
 
 NEW = "20261005.0"
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 TRIED = answer(**after(plan_canaries(node(**converged()), NEW, {"runsccanary": PROFILES["runsc"]})))
 SEEN = {"asked": "runsccanary", "file": f"/opt/gvisor/releases/{NEW}/runsc", "runs": NEW}
 
@@ -36,7 +35,7 @@ def written(sent: str | None) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize("prepare", [True, False], ids=["interactive", "with-yes"])
 def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched(prepare: bool) -> None:
     nodes = {"a": Node([answer(**converged()), TRIED], {"prove": shown()})}
     before = json.loads(converged()["daemon_json"])
@@ -54,7 +53,6 @@ def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched(prepa
     assert written(last.stdin) == before
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
@@ -63,13 +61,13 @@ def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched(prepa
     ],
 )
 def test_a_release_that_is_not_proven_is_taken_away_again_and_fails_its_host(
-    prepare: bool, reply: Reply, said: str, caplog: pytest.LogCaptureFixture
+    reply: Reply, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     nodes = {
         "a": Node([answer(**converged()), TRIED], {"prove": reply}),
         "good": Node([answer()]),
     }
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.add(upgrade.canary, NEW, profiles=PROFILES)
     fleet.run()

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from pyinfra_gvisor.lab import LabNode, lab_arch, parts
 from tests.node.running import CURRENT, RELEASE
@@ -73,33 +73,15 @@ def small_members(release: str, *, size_bytes: int = 0) -> dict[str, bytes]:
     }
 
 
-def write_archive(
-    path: Path,
-    members: Mapping[str, bytes],
-    *odd: tarfile.TarInfo,
-    link: str | None = None,
-    compressed: bool = True,
-) -> Path:
-    """An archive with these files, with members as they are given, and a symbolic link ``link``."""
+def write_archive(path: Path, members: Mapping[str, bytes], *, compressed: bool = True) -> Path:
+    """An archive with these files."""
     opener = partial(bz2.open, compresslevel=1) if compressed else open
     with opener(path, "wb") as file, tarfile.open(fileobj=file, mode="w") as archive:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o755
             archive.addfile(member, io.BytesIO(content))
-        if link:
-            archive.addfile(odd_member(link, tarfile.SYMTYPE, "/etc/passwd"))
-        for member in odd:
-            archive.addfile(member)
     return path
-
-
-def odd_member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
-    """Return a member that is not a file: a link to ``target``, or a device (as /dev/null)."""
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname, member.mode = kind, target, 0o666
-    member.devmajor, member.devminor = 1, 3
-    return member
 
 
 def sha512(path: Path) -> str:
@@ -150,19 +132,15 @@ class ArchiveServer(FileServer):
         release: str,
         body: bytes,
         *,
-        truncated: bool = False,
         file: str = "gvisor.tar.bz2",
         **behaviour: Any,
     ) -> Served:
         """
         Serve ``body`` as a file of ``release``.
 
-        + truncated: it breaks off half way, every time
         + behaviour: more of ``Served``
         """
         path = PATH.format(release=release, arch="x86_64").replace("gvisor.tar.bz2", file)
-        if truncated:
-            behaviour = {"dies_always": len(body) // 2, "ranges": False, **behaviour}
         self.files[path] = Served(body, **behaviour)
         return self.files[path]
 
@@ -175,7 +153,7 @@ class ArchiveServer(FileServer):
         """Return the requested ranges of a release's files, and the bytes sent for each."""
         return [(r.range, r.sent_bytes) for r in self.requests if f"/{release}/" in r.path]
 
-    def __enter__(self) -> ArchiveServer:
+    def __enter__(self) -> Self:
         super().__enter__()
         self._tunnels = [_tunnel(node, self.port) for node in self._nodes]
         return self

@@ -18,7 +18,6 @@ FILE = "/etc/docker/daemon.json"
 KEPT = "/root/forge.daemon.json"
 ENTRIES = {
     "forgecrun": "/usr/local/bin/crun",
-    "forgenvidia": "/usr/local/bin/nvidia-container-runtime",
     "forgeold": "/usr/local/lib/forge/runsc",
     "forgestray": STRAY,
     "forgechanged": CHANGED,
@@ -61,16 +60,8 @@ FORGERIES = {
     "forge-named": Forgery("runc", _SLEEP, RUNC),
     "forge-with-ours": Forgery("runc", _OURS, RUNC, _GIVEN),
     "forge-shim": Forgery("io.containerd.runc.v2", _SLEEP, RUNC),
-    "forge-shim-with-ours": Forgery("io.containerd.runc.v2", _OURS, RUNC, _GIVEN),
     "forge-any-shim": Forgery("a.runc.v2", f"{NAMED} {IN_VOLUME}/runsc 3000", _SHIM, _VOLUME),
     "forge-crun": Forgery("forgecrun", _SLEEP, ("bare", "crun is not gVisor")),
-    "forge-crun-with-ours": Forgery("forgecrun", _OURS, ("bare", "crun is not gVisor"), _GIVEN),
-    "forge-nvidia": Forgery(
-        "forgenvidia", _SLEEP, ("bare", "nvidia-container-runtime is not gVisor")
-    ),
-    "forge-old-plain": Forgery(
-        "forgeold", "exec sleep 3000", ("bare", "its process is not a gVisor sandbox")
-    ),
     "forge-old-named": Forgery("forgeold", _SLEEP, ("bare", "its binary is not runsc")),
     "forge-old-volume": Forgery(
         "forgeold",
@@ -104,7 +95,7 @@ FORGERIES = {
     ),
     "forge-lost": Forgery("forgelost", _SLEEP, LOST),
 }
-"""By the container's name."""
+"""By the container's name; tests/unit/sandbox/cases.json has what one such tells for others."""
 
 REAL = {
     "forge-real": (),

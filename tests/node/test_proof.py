@@ -85,23 +85,6 @@ def test_a_converged_node_is_proven_and_nothing_else_is_touched(
     assert no_leftovers(node) == ""
 
 
-def test_the_record_is_what_the_table_said(converged: dict[str, LabNode], fleet: Fleet) -> None:
-    node = converged["plain"]
-
-    good = prove(fleet, "plain")
-    proven = json.loads(node.exec("cat", RECORD).stdout)
-    with impostor(node, "#!/bin/sh\nexit 1\n"):
-        bad = prove(fleet, "plain")
-    failed = json.loads(node.exec("cat", RECORD).stdout)
-
-    made = [row for row in rows(good).values() if not row.endswith("n/a")]
-    assert (good.code, proven["failed"], proven["checks"]) == (0, [], len(made))
-    assert proven["fingerprint"]
-    assert (bad.code, failed["release"]) == (1, RELEASE)
-    assert "kernel-inside" in failed["failed"]
-    assert "fingerprint" not in failed
-
-
 @pytest.mark.parametrize("what", AS_ON_A_BUSY_NODE)
 def test_what_docker_does_not_do_at_once_is_done_in_the_end(
     converged: dict[str, LabNode], fleet: Fleet, what: str
@@ -211,18 +194,32 @@ def test_a_container_with_the_name_and_the_path_of_a_sandbox_is_none(
     assert no_leftovers(converged["plain"]) == ""
 
 
-def test_a_runtime_that_does_not_start_is_not_proven(
+def test_a_runtime_that_does_not_start_is_not_proven_and_a_proof_is_due_again(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    with impostor(converged["plain"], "#!/bin/sh\nexit 1\n"):
+    node = converged["plain"]
+    with impostor(node, "#!/bin/sh\nexit 1\n"):
         outcome = fleet.run("plain", data={**CURRENT, "gvisor_proof": "always"})
+    failed = json.loads(node.exec("cat", RECORD).stdout)
+    again = fleet.run("plain", flags=WITH_ROWS)
+    proven = json.loads(node.exec("cat", RECORD).stdout)
+    idle = fleet.run("plain")
 
     assert outcome.code == 1
     assert "runsc did not start: Error response from daemon: " in outcome.stderr
     assert "not proven: runsc does not start; do not run strangers' code here" in outcome.stderr
     assert rows(outcome) == {}, "one cause, one line"
     assert outcome.stderr.count("Error response from daemon: ") == 1
-    assert no_leftovers(converged["plain"]) == ""
+    assert no_leftovers(node) == ""
+    assert failed["release"] == RELEASE
+    assert "kernel-inside" in failed["failed"]
+    assert "fingerprint" not in failed
+    assert again.code == 0, again.text
+    assert f"proven runsc {RELEASE} as runsc: " in again.stderr
+    made = [row for row in rows(again).values() if not row.endswith("n/a")]
+    assert (proven["failed"], proven["checks"]) == ([], len(made))
+    assert proven["fingerprint"]
+    assert idle.idle
 
 
 NO_EXEC = """case " $* " in *" exec "*) exit 1 ;; esac
@@ -266,18 +263,6 @@ def test_a_control_that_does_not_start_is_no_verdict_on_the_node(
     assert after == earlier
     assert again.idle
     assert no_leftovers(node) == ""
-
-
-def test_a_failed_proof_is_due_again(converged: dict[str, LabNode], fleet: Fleet) -> None:
-    assert fleet.run("plain").code == 0
-    with impostor(converged["plain"], "#!/bin/sh\nexit 1\n"):
-        first = fleet.run("plain", data={**CURRENT, "gvisor_proof": "always"})
-
-    second, third = fleet.run("plain"), fleet.run("plain")
-
-    assert [first.code, second.code, third.code] == [1, 0, 0]
-    assert f"proven runsc {RELEASE} as runsc: " in second.stderr
-    assert third.idle
 
 
 def test_a_killed_proof_leaves_nothing_that_the_next_does_not_remove(

@@ -53,9 +53,9 @@ class Ground:
     fleet: Fleet
     first: Outcome
 
-    def prove(self, egress: dict[str, Any] | None) -> dict[str, list[str]]:
+    def prove(self) -> dict[str, list[str]]:
         """The rows of the checks that are about the firewall: what was seen on each side, ok."""
-        return cells(prove(self.fleet, "run", egress=egress))
+        return cells(prove(self.fleet, "run", egress=EGRESS))
 
     def load_without(self, *kinds: str) -> None:
         """Rules that are in force as they were loaded, and let some of it through."""
@@ -137,7 +137,7 @@ def test_a_rule_that_is_not_among_those_in_force_is_not_proven_to_stop_anything(
     ground.load_without(*out)
     ground.say_stopped_before()
 
-    seen = ground.prove(EGRESS)
+    seen = ground.prove()
 
     outcomes = {check: cells[-1] for check, cells in seen.items()}
     through = {f"egress-{kind}" for kind in out}
@@ -151,7 +151,7 @@ def test_rules_that_are_not_in_force_prove_nothing_and_are_no_reason_to_prove_no
 ) -> None:
     sh(ground.node, f"nft delete table {TABLE}")
 
-    seen = ground.prove(EGRESS)
+    seen = ground.prove()
 
     tried = "not in force, connected"
     assert seen == {check: [tried, tried, "NOT PROVEN"] for check in EVERY}
@@ -163,14 +163,6 @@ def test_gvisors_own_network_stack_is_stopped_as_well(ground: Ground) -> None:
     sh(ground.node, "rm -f /opt/gvisor/runtimes/net-*")
 
     assert cells(outcome, "net") == AT_WORK
-
-
-def test_without_a_firewall_that_is_declared_nothing_is_tried(ground: Ground) -> None:
-    seen = ground.prove(None)
-
-    why_not = "no firewall is declared (gvisor_egress)"
-    assert seen == {check: [why_not, "n/a"] for check in EVERY}
-    assert ground.members("stopped4") == ground.members("passed4") == ""
 
 
 # Kills the proof on the node once its control is let through; with the brackets not itself.
@@ -194,7 +186,7 @@ def test_a_killed_proof_leaves_nobody_let_through_that_the_next_does_not_take_ba
     os.killpg(controller.pid, signal.SIGKILL)
     controller.wait()
     left = ground.members("controls4")
-    seen = ground.prove(EGRESS)
+    seen = ground.prove()
 
     assert "expires" in left
     assert seen == AT_WORK

@@ -63,16 +63,3 @@ def test_an_image_that_is_not_there_is_not_pulled_and_it_is_said_what_to_do(
     said = f"gvisor_proof_image on plain: the image is not on the node, got {IMAGE}; docker pull"
     assert said in outcome.stderr
     assert no_leftovers(converged["plain"]) == ""
-
-
-def test_a_node_that_is_proven_with_an_image_is_not_proven_anew_with_it(
-    name: str, fleet: Fleet
-) -> None:
-    data = {**CURRENT, "gvisor_proof_image": IMAGE}
-    assert fleet.run(name).code == 0
-    first = fleet.run(name, data=data)
-    second = fleet.run(name, data=data)
-
-    assert first.code == second.code == 0, first.text + second.text
-    assert "as runsc: " in first.stderr
-    assert "as runsc: " not in second.stderr

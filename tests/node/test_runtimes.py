@@ -112,22 +112,3 @@ def test_flags_that_runsc_refuses_are_told_and_nothing_is_changed(
     assert 'correct gvisor_runtimes["odd"]' in outcome.stderr
     assert snapshot(converged[name]) == before
     assert no_leftovers(converged[name]) == ""
-
-
-def test_what_is_dangerous_is_refused_before_the_node_is_touched(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    before = snapshot(converged["lived-in"])
-
-    asked = {
-        "netraw": {"flags": ["-net-raw"]},
-        "new": {"flags": ["--of-2027"]},
-        "cron": {"flags": ["--debug-log=/etc/cron.d/x"], "reason": REASON},
-    }
-    outcome = fleet.run("lived-in", data=asking(**asked))
-
-    assert outcome.code == 1
-    assert "gvisor_runtimes: ['netraw'] a reason is required for: raw sockets" in outcome.stderr
-    assert "['new'] a reason is required for: a flag that was not reviewed" in outcome.stderr
-    assert "['cron']['flags'] --debug-log is not a path below /var/log" in outcome.stderr
-    assert snapshot(converged["lived-in"]) == before

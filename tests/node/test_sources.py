@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
-from tests.node.archives import PATH, ArchiveServer, sha512, small_members, write_archive
-from tests.node.old_runsc import loose_files
+from tests.node.archives import ArchiveServer, sha512, small_members, write_archive
 from tests.node.releases import Place
 from tests.node.running import Fleet
 
-NEW, LOOSE = "20260928.0", "20260817.0"
+NEW = "20260928.0"
 
 Placed = Callable[..., Place]
 
@@ -23,8 +22,8 @@ def placed(converged: dict[str, LabNode], fleet: Fleet) -> Iterator[Placed]:
     """Places for releases, which are gone afterwards."""
     made: list[Place] = []
 
-    def place(name: str, release: str = NEW, **data: object) -> Place:
-        made.append(Place(fleet, name, release, data))
+    def place(name: str, **data: object) -> Place:
+        made.append(Place(fleet, name, NEW, data))
         return made[-1]
 
     yield place
@@ -42,13 +41,6 @@ def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pin(path: Path) -> dict[str, dict[str, str]]:
     """The setting that names an archive's sum."""
     return {"gvisor_sha512": {"x86_64": sha512(path)}}
-
-
-def assert_nothing_to_do(place: Place) -> None:
-    """A second run changes nothing and says so."""
-    outcome = place.install()
-    assert outcome.code == 0, outcome.text
-    assert outcome.stderr.count("No changes") == 1, outcome.text
 
 
 @pytest.mark.parametrize(
@@ -77,24 +69,6 @@ def test_a_download_that_breaks_off_is_resumed(
     assert place.manifest()["sha512"] == {"gvisor.tar.bz2": sha512(new)}
 
 
-def test_loose_files_are_installed_together(
-    placed: Placed, nodes: dict[str, LabNode], server: ArchiveServer, tmp_path: Path
-) -> None:
-    files = loose_files(nodes["lived-in"], LOOSE, tmp_path)
-    sums = {name: sha512(path) for name, path in files.items()}
-    for name, path in files.items():
-        server.put(LOOSE, path.read_bytes(), file=name)
-    source = server.source.replace("gvisor.tar.bz2", "{file}")
-    place = placed("docker-20", LOOSE, gvisor_source=source, gvisor_sha512={"x86_64": sums})
-
-    outcome = place.install()
-
-    assert outcome.code == 0, outcome.text
-    assert place.is_whole()
-    assert place.manifest()["sha512"] == sums
-    assert_nothing_to_do(place)
-
-
 def test_a_node_without_a_way_out_gets_it_from_the_controller_once(
     placed: Placed, new: Path, tmp_path: Path
 ) -> None:
@@ -116,35 +90,3 @@ def test_a_node_without_a_way_out_gets_it_from_the_controller_once(
     assert "upload gvisor" not in outcome.stderr  # how far it is, is for terminals
     assert second.code == 0, second.text
     assert second.stderr.count("No changes") == 1, second.text
-
-
-def test_the_proxy_of_the_nodes_own_environment_file_is_used(
-    placed: Placed, server: ArchiveServer, new: Path
-) -> None:
-    place = placed("docker-20", gvisor_source=f"http://mirror.invalid{PATH}", **pin(new))
-    server.put(NEW, new.read_bytes())
-    server.requests.clear()
-    kept = place.node.exec("cat", "/etc/environment").stdout
-    place.node.put("/etc/environment", f'{kept}http_proxy="{server.url}"\n'.encode())
-
-    try:
-        outcome = place.install()
-    finally:
-        place.node.put("/etc/environment", kept.encode())
-
-    assert outcome.code == 0, outcome.text
-    assert place.is_whole()
-    assert [request.proxied for request in server.requests] == [True]
-
-
-def test_an_url_like_githubs_is_enough(placed: Placed, server: ArchiveServer, new: Path) -> None:
-    path = f"/google/gvisor/releases/download/release-{NEW}/gvisor-x86_64.tar.bz2"
-    server.files[path] = server.put(NEW, new.read_bytes())
-    template = path.replace(NEW, "{release}").replace("x86_64", "{arch}")
-    place = placed("plain", gvisor_source=server.url + template, **pin(new))
-
-    outcome = place.install()
-
-    assert outcome.code == 0, outcome.text
-    assert place.is_whole()
-    assert place.manifest()["source"] == server.url + path

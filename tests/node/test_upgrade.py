@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -202,41 +201,6 @@ def test_a_release_that_is_not_what_it_says_is_never_used(
     leave(fleet, name, offered, "shop")
 
 
-def test_a_run_that_was_killed_while_it_tried_a_release_is_tidied_up_by_the_next(
-    converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], tmp_path: Path
-) -> None:
-    node = converged["lived-in"]
-    assert fleet.run("lived-in", data=offered[OLD] | NEVER).code == 0
-    assert fleet.run("lived-in", data=offered[NEW], deploy=_while_it_tries(tmp_path)).code == 0
-    assert runtimes(node) == {"runsc": OLD, "runsccanary": NEW}
-
-    outcome = fleet.run("lived-in", data=offered[OLD] | NEVER)
-
-    assert outcome.code == 0, outcome.text
-    assert runtimes(node) == {"runsc": OLD}
-    assert_second_run_changes_nothing(fleet, "lived-in", offered[OLD] | NEVER)
-    leave(fleet, "lived-in", offered)
-
-
-def _while_it_tries(directory: Path) -> Path:
-    """A deploy that ends where the run is killed."""
-    deploy = directory / "while_it_tries.py"
-    deploy.write_text(
-        "from pyinfra import host\n"
-        "from pyinfra_gvisor.daemon_json.merge import CANARY\n"
-        "from pyinfra_gvisor.operations import docker, gvisor\n"
-        "from pyinfra_gvisor.runtimes.wrappers import wrapper\n"
-        "from pyinfra_gvisor.settings import load_settings\n"
-        "settings, _ = load_settings(host.data.dict())\n"
-        "version, profiles = settings.release, settings.runtimes\n"
-        "gvisor.release(version=version, archive=settings.archive)\n"
-        "gvisor.runtimes(version=version, profiles=profiles)\n"
-        "entries = {'runsccanary': {'path': wrapper('runsc', version, profiles['runsc']).path}}\n"
-        "docker.daemon_json(wanted={'runtimes': entries}, owner=CANARY, restart='never')\n"
-    )
-    return deploy
-
-
 @pytest.mark.parametrize("name", ["docker-29"])
 def test_a_release_goes_when_nothing_needs_it_any_more(
     converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
@@ -278,20 +242,3 @@ def test_a_release_goes_when_nothing_needs_it_any_more(
     assert answers(node, f"on-{NEW}")
     assert_second_run_changes_nothing(fleet, name, {**offered[NEW], **keep_one})
     leave(fleet, name, offered, f"on-{NEW}")
-
-
-def test_where_a_release_came_from_is_on_the_node(
-    converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any]
-) -> None:
-    assert fleet.run("plain", data=offered[NEW]).code == 0
-
-    proof = json.loads(converged["plain"].exec("cat", "/var/lib/pyinfra-gvisor/proof.json").stdout)
-
-    sbom = proof["sbom"]
-    assert (sbom["release"], sbom["sha512"]) == (
-        NEW,
-        {"gvisor.tar.bz2": offered[NEW]["gvisor_sha512"]["x86_64"]},
-    )
-    assert sbom["source"].endswith("/gvisor.tar.bz2")
-    assert sbom["installed_at"].startswith("20")
-    leave(fleet, "plain", offered)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from types import TracebackType
+from typing import Self
 from urllib.parse import urlsplit
 
+# What gVisor's bucket answers for an object that it does not have.
 NOT_FOUND = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>NoSuchKey</Code></Error>"
 
 
@@ -48,12 +50,16 @@ class Request:
 
 
 class FileServer:
-    """Serves ``files`` by path, an XML body with 404 elsewhere; ``requests`` are those so far."""
+    """
+    Serves ``files`` by path, an XML body with 404 elsewhere; ``requests`` are those so far.
+
+    ``over`` is set when it ends.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, Served] = {}
         self.requests: list[Request] = []
-        self._closing = Event()
+        self.over = Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
 
     @property
@@ -61,7 +67,7 @@ class FileServer:
         """Where it listens, on loopback."""
         return self._server.server_port
 
-    def __enter__(self) -> FileServer:
+    def __enter__(self) -> Self:
         Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -71,7 +77,7 @@ class FileServer:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        self._closing.set()
+        self.over.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -118,5 +124,5 @@ class FileServer:
         except OSError:  # the other side gave up
             return
         if file.stalls_at is not None:
-            self._closing.wait(30)
+            self.over.wait(30)
         handler.close_connection = True

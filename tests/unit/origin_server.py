@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+
+from tests.unit.file_server import FileServer, Served
 
 RELEASE = "20261005.0"
 LOOSE = "20260817.0"
 ARCHIVE = "gvisor.tar.bz2"
 TAGS = "/tags"
-# What the bucket answers for an object that it does not have.
-NOT_FOUND = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>NoSuchKey</Code></Error>"
 
 Handler = Callable[[BaseHTTPRequestHandler], None]
 
 
-class Origin:
+class Origin(FileServer):
     """Both origins on one port; ``pages`` holds a text or a handler by path."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}"
         self.bucket = f"{self.url}/bucket"
         self.github = f"{self.url}/github"
         self.pages: dict[str, str | Handler] = {}
         self.asked: list[str] = []
-        self.over = threading.Event()
+
+    def find(self, path: str) -> Served | None:
+        """A page that is a text."""
+        page = self.pages.get(path)
+        return Served(page.encode()) if isinstance(page, str) else None
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        """Serve one request."""
+        self.asked.append(handler.path)
+        page = self.pages.get(handler.path)
+        if callable(page):
+            page(handler)
+        else:
+            super().answer(handler)
 
     @property
     def options(self) -> list[str]:
@@ -94,31 +107,7 @@ def answer(request: BaseHTTPRequestHandler, status: int, body: bytes, **headers:
 @contextmanager
 def serving() -> Iterator[Origin]:
     """The server, asked without a proxy, until the block is left; what stalls goes on then."""
-
-    class Pages(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            origin.asked.append(self.path)
-            page = origin.pages.get(self.path)
-            if callable(page):
-                page(self)
-            else:
-                answer(self, 404 if page is None else 200, (page or "").encode() or NOT_FOUND)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
-            pass
-
-    with (
-        ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server,
-        pytest.MonkeyPatch.context() as environment,
-    ):
+    with Origin() as origin, pytest.MonkeyPatch.context() as environment:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             environment.delenv(name, raising=False)
-        origin = Origin(server.server_port)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield origin
-        finally:
-            origin.over.set()
-            server.shutdown()
-            thread.join()
+        yield origin

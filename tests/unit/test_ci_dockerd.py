@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ _DOCKER = 'case "$1" in version) exit 0 ;; esac\ncat "@SAYS@/$1"\n'
 class Machine:
     """A machine on which the lab has started the machine's dockerd."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, waits: Path) -> None:
         self.state = root / "with a blank/pyinfra-gvisor"
         self.state.mkdir(parents=True)
         self.says = root / "says"
@@ -36,10 +37,8 @@ class Machine:
         self.built = root / "lab-build"
         self.built.mkdir()
         self._programs = [self._bin / "dockerd", self.built / "dockerd"]
-        source = root / "waits.c"
-        source.write_text(_WAITS)
         for program in self._programs:
-            subprocess.run(["gcc", "-o", program, source], check=True)
+            shutil.copy2(waits, program)
         (self.built / "docker-proxy").write_text("")
         self._started = subprocess.Popen([self._programs[0]])
         self.record(self._started.pid)
@@ -94,10 +93,19 @@ class Machine:
             os.kill(int(path.read_text().split()[0]), 9)
 
 
+@pytest.fixture(scope="module")
+def waits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that does nothing."""
+    source = tmp_path_factory.mktemp("waits") / "waits.c"
+    source.write_text(_WAITS)
+    subprocess.run(["gcc", "-o", source.with_suffix(""), source], check=True)
+    return source.with_suffix("")
+
+
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
+def machine(tmp_path: Path, waits: Path) -> Iterator[Machine]:
     """A machine, on which nothing of the test's runs afterwards."""
-    made = Machine(tmp_path)
+    made = Machine(tmp_path, waits)
     yield made
     made.end()
 

@@ -1,4 +1,4 @@
-"""A node's answer, read."""
+"""A node's answer, read; one that cannot be trusted is a ValueError: that host fails, no other."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import base64
 import inspect
 import json
 import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.unit.answers import (
     END,
     IDENTITY,
     LATER_S,
+    RUNSC,
     STARTED_S,
     UNIT_FLAGS,
     Running,
@@ -206,49 +209,11 @@ def test_a_node_is_in_swarm_mode_unless_it_says_otherwise(
     assert docker.swarm_active is active
 
 
-@pytest.mark.parametrize(
-    ("without", "expected"),
-    [
-        pytest.param(
-            ("docker_client", "info", "dockerd", "clock"), (None, None, None), id="absent"
-        ),
-        pytest.param(("info", "dockerd", "clock"), ("29.8.2", None, None), id="down"),
-    ],
-)
-def test_a_node_without_docker_or_with_docker_down_is_read(
-    without: tuple[str, ...], expected: tuple[object, ...]
-) -> None:
-    found = node(without=without)
-
-    assert (found.docker_client, found.info, found.dockerd) == expected
-
-
-def test_dockers_own_error_is_kept() -> None:
-    found = node(without=("info",), docker_error="connect: Connection refused")
-
-    assert found.docker_error == "connect: Connection refused"
-
-
-def test_daemon_json_is_read_to_the_byte() -> None:
-    text = '{\r\n\t"a": "gr\u00fc\u00df \u2028"\n}'
-
-    found = node(daemon_json=text).daemon_json
-
-    assert (found.state, found.text) == ("text", text)
-    assert (found.mode, found.owner, found.changed_s) == ("644", "0:0", EARLIER_S)
-    assert len(found.sha256) == 64
-
-
 def test_an_old_file_that_was_put_there_later_was_changed_later() -> None:
     found = node(daemon_json="{}", mtime_s=EARLIER_S, daemon_json_ctime=f"{LATER_S}.125")
 
     assert found.daemon_json.changed_s == LATER_S + 0.125
-
-
-def test_an_empty_daemon_json_is_text_and_not_absent() -> None:
-    found = node(daemon_json="").daemon_json
-
-    assert (found.state, found.text) == ("text", "")
+    assert node(daemon_json="{}", mtime_s=EARLIER_S).daemon_json.changed_s == EARLIER_S
 
 
 @pytest.mark.parametrize(
@@ -270,30 +235,6 @@ def test_a_daemon_json_that_is_not_utf_8_is_known_to_be_there() -> None:
     assert found.sha256
 
 
-def test_releases_and_wrappers_are_read_in_order() -> None:
-    found = node(
-        releases=["20260928.0", "20240729.0"],
-        wrappers={"/opt/gvisor/runtimes/a b": "0" * 64},
-        runsc_link="/opt/gvisor/releases/20260928.0/runsc",
-    )
-
-    assert found.releases == ("20240729.0", "20260928.0")
-    assert found.wrappers == {"/opt/gvisor/runtimes/a b": "0" * 64}
-    assert found.runsc_link == "/opt/gvisor/releases/20260928.0/runsc"
-
-
-def test_a_runsc_that_is_a_file_is_known_as_one() -> None:
-    assert node(runsc_file="yes").runsc_file is True
-
-
-def test_our_own_records_are_read_and_a_damaged_one_is_known_as_such() -> None:
-    found = node(state={"applied": {"a": 1}}, **{"state.owned": in_base64('{"paths": ')})
-
-    assert found.state["applied"] == {"a": 1}
-    assert "owned" not in found.state
-    assert [item.name for item in found.unusable] == ["owned"]
-
-
 def test_a_node_prints_as_json_and_is_read_back() -> None:
     found = node(containers=[Running("app")], daemon_json="{}", releases=["20260928.0"])
 
@@ -307,3 +248,209 @@ def test_no_line_of_a_nodes_state_has_a_name_that_an_audit_reads_for_something_e
 
     assert "sandbox" in read
     assert read & set(LISTS) == {"container"}  # an audit asks Docker for more of it
+
+
+DOCUMENT: dict[str, Any] = {
+    "Id": "b" * 64,
+    "Name": "/x",
+    "State": {"Pid": 5},
+    "HostConfig": {},
+    "Mounts": [],
+}
+
+
+def with_line(line: str) -> list[str]:
+    """A good answer, with one more line that counts for more than an earlier one of its key."""
+    return [*answer()[:-1], line, END]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param(["sudo: a password is required"], id="sudo"),
+        pytest.param(answer()[:-1], id="last-line-missing"),
+        pytest.param(answer()[:5], id="half"),
+        pytest.param([*answer()[:-1], END + "x"], id="last-line-garbled"),
+        pytest.param([*answer()[:-1], "container {" + END], id="last-line-glued-to-another"),
+    ],
+)
+def test_an_answer_that_breaks_off_is_refused_and_says_so(output: list[str]) -> None:
+    with pytest.raises(ValueError, match=f"ends after {len(output)} lines"):
+        parse_node(output)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [pytest.param(key, id=key) for key in ("uname", "page_size", "cgroup", "daemon_json", "clock")],
+)
+def test_an_answer_without_what_every_node_has_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="malformed"):
+        parse_node(answer(without=(key,)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("uname 6.12.9", id="uname-short"),
+        pytest.param("page_size many", id="page-size-no-number"),
+        pytest.param("page_size ", id="page-size-empty"),
+        pytest.param("cgroup x", id="cgroup"),
+        pytest.param("os debian", id="os-short"),
+        pytest.param("max_user_namespaces lots", id="user-namespaces"),
+        pytest.param("dockerd 812", id="dockerd-short"),
+        pytest.param("dockerd 812 x !!", id="dockerd-no-number"),
+        pytest.param("dockerd 812 6000 !", id="dockerd-no-base64"),
+        pytest.param("clock soon", id="clock"),
+        pytest.param("daemon_json", id="daemon-json-empty"),
+        pytest.param("daemon_json gone", id="daemon-json-unknown-state"),
+        pytest.param("daemon_json text 644 0:0", id="daemon-json-short"),
+        pytest.param("daemon_json text 644 0:0 now abc e30=", id="daemon-json-mtime"),
+        pytest.param("daemon_json text 644 0:0 1 abc e30", id="daemon-json-base64"),
+        pytest.param("wrapper abc", id="wrapper-short"),
+        pytest.param("process 12", id="process-short"),
+        pytest.param("info", id="info-empty"),
+        pytest.param("info {", id="info-cut-off"),
+        pytest.param("info []", id="info-a-list"),
+        pytest.param("info {}", id="info-without-version"),
+        pytest.param('info {"ServerVersion": 3}', id="info-wrong-type"),
+        pytest.param('info {"ServerVersion":"26","Runtimes":[]}', id="info-runtimes-a-list"),
+        pytest.param("container", id="container-empty"),
+        pytest.param("container {", id="container-cut-off"),
+        pytest.param("container []", id="container-a-list"),
+        pytest.param("container null", id="container-null"),
+        pytest.param("container {}", id="container-without-anything"),
+        pytest.param("container " + "[" * 100_000, id="container-nested-too-deep"),
+    ],
+)
+def test_a_malformed_line_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_node(with_line(line))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"Id": None}, id="id-null"),
+        pytest.param({"Name": None}, id="name-null"),
+        pytest.param({"State": None}, id="state-null"),
+        pytest.param({"State": {}}, id="no-pid"),
+        pytest.param({"State": {"Pid": "x"}}, id="pid-no-number"),
+        pytest.param({"HostConfig": None}, id="host-config-null"),
+        pytest.param({"HostConfig": []}, id="host-config-a-list"),
+        pytest.param({"Mounts": [None]}, id="mount-null"),
+        pytest.param({"Mounts": ["x"]}, id="mount-text"),
+        pytest.param({"Mounts": 7}, id="mounts-a-number"),
+    ],
+)
+def test_a_container_that_is_not_as_docker_says_is_refused(changes: dict[str, Any]) -> None:
+    line = f"container {json.dumps({**DOCUMENT, **changes})}"
+
+    with pytest.raises(ValueError, match=r"."):
+        parse_node(with_line(line))
+
+
+@pytest.mark.parametrize(
+    "cut", [pytest.param(share, id=f"{share}%") for share in range(5, 100, 10)]
+)
+def test_an_answer_cut_off_anywhere_is_refused(cut: int) -> None:
+    text = "\n".join(answer(daemon_json='{"a": 1}', containers=[Running("x"), Running("y", pid=2)]))
+
+    with pytest.raises(ValueError, match="is incomplete"):
+        parse_node(text[: len(text) * cut // 100].split("\n"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("something new", id="unknown-key"),
+        pytest.param("", id="empty"),
+        pytest.param("Warning: the login shell says hello", id="a-greeting"),
+    ],
+)
+def test_a_line_that_nobody_knows_is_passed_over(line: str) -> None:
+    assert parse_node([line, *answer()]) == parse_node(answer())
+
+
+@pytest.mark.parametrize(
+    "record", [pytest.param("[" * 100_000, id="too-deep"), pytest.param("{", id="cut-off")]
+)
+def test_a_damaged_record_of_ours_does_not_hide_the_node(record: str) -> None:
+    found = parse_node(with_line(f"state.applied {in_base64(record)}"))
+
+    assert "applied" not in found.state
+
+
+def test_a_sandbox_is_known_by_its_process_and_what_handles_its_runtime() -> None:
+    sandbox = Running(
+        "app",
+        runtime="runsc",
+        argv0="runsc-sandbox",
+        executable="/opt/gvisor/releases/20260928.0/gvisor-bin/gvisor_sentry",
+    )
+    forged = replace(sandbox, name="forged", runtime="runc")
+
+    found = node(
+        containers=[sandbox, forged],
+        releases=["20260928.0"],
+        docker=info(runtimes={"runsc": RUNSC}),
+        wrappers={RUNSC["path"]: "0a1b2c3d" + "0" * 56},
+    ).containers
+
+    assert [item.sandboxed for item in found] == [True, False]
+    assert [item.release for item in found] == ["20260928.0", "20260928.0"]
+
+
+@pytest.mark.parametrize(
+    ("executable", "argv0"),
+    [
+        pytest.param("/usr/bin/sleep", "sleep", id="a-program"),
+        pytest.param("/opt/gvisor/releases-old/20260928.0/runsc", "runsc", id="another-tree"),
+        pytest.param("", "", id="process-gone"),
+    ],
+)
+def test_a_container_of_runc_is_not_sandboxed_and_runs_from_no_release(
+    executable: str, argv0: str
+) -> None:
+    running = Running("app", runtime="runsc", executable=executable, argv0=argv0)
+
+    (container,) = node(containers=[running]).containers
+
+    assert not container.sandboxed
+    assert container.release is None
+
+
+def test_containers_are_read_by_name_with_flags_and_mounts() -> None:
+    found = node(
+        containers=[
+            Running("z", pid=3, auto_remove=True),
+            Running("a", pid=2, mounts=("/data", "/var/run/docker.sock"), runtime="runsc"),
+        ]
+    ).containers
+
+    assert [item.name for item in found] == ["a", "z"]
+    assert [item.pid for item in found] == [2, 3]
+    assert [item.runtime for item in found] == ["runsc", "runc"]
+    assert [item.auto_remove for item in found] == [False, True]
+    assert [item.docker_socket for item in found] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"Mounts": None}, "runc", id="no-mounts"),
+        pytest.param({"HostConfig": {}}, "runc", id="no-runtime-named"),
+        pytest.param({"HostConfig": {"Runtime": ""}}, "runc", id="empty-runtime"),
+        pytest.param({"HostConfig": {"Runtime": "runsc"}}, "runsc", id="runsc"),
+    ],
+)
+def test_what_docker_leaves_out_of_a_container_has_dockers_meaning(
+    changes: dict[str, Any], expected: str
+) -> None:
+    document = {"Id": "b", "Name": "/x", "State": {"Pid": 5}, "HostConfig": {}, "Mounts": []}
+    lines = answer()
+    lines[-1:-1] = [f"container {json.dumps({**document, **changes})}"]
+
+    (container,) = parse_node(lines).containers
+
+    assert container.runtime == expected

@@ -13,9 +13,9 @@ import pytest
 from pyinfra_gvisor.releases.lockfile import PACKAGED
 from pyinfra_gvisor.releases.origins import LIMIT_BYTES, Origins, fetch
 from tests.unit.commands import releases as main
+from tests.unit.file_server import NOT_FOUND
 from tests.unit.origin_server import (
     ARCHIVE,
-    NOT_FOUND,
     RELEASE,
     Handler,
     Origin,
@@ -218,7 +218,7 @@ def test_the_proxy_of_the_environment_is_asked(
 ) -> None:
     monkeypatch.setenv("http_proxy", origin.url)
     monkeypatch.setenv("no_proxy", "")
-    origin.pages["http://127.0.0.2:9/sums"] = "through the proxy"
+    origin.pages["/sums"] = "through the proxy"
 
     text = fetch("http://127.0.0.2:9/sums")
 

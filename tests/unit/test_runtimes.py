@@ -1,4 +1,4 @@
-"""Wrapper scripts: their text, their path, and which a node lacks."""
+"""Wrapper scripts: their text and path, which a node lacks, and how they are installed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Literal
 
 import pytest
 
-from pyinfra_gvisor.base.scripts import PATH
+from pyinfra_gvisor.base.scripts import PATH, encoded, script
+from pyinfra_gvisor.dispatch.policy import Dispatch
+from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import missing, too_old, wrapper, wrappers
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import node
+from tests.unit.shells import run, stub
 
 RELEASE = "20260928.0"
 RUNSC = "/opt/gvisor/releases/20260928.0/runsc"
@@ -204,3 +207,138 @@ def test_without_runtimes_daemon_jsons_runtimes_are_not_ours() -> None:
     assert settings
 
     assert "runtimes" not in wanted_daemon_json(settings)
+
+
+# What runsc says to flags it does not know, and to values (seen with 20240729.0).
+REFUSING = """
+for word; do
+    case "$word" in
+        --bogus)
+            printf 'flag provided but not defined: -bogus\\nUsage: runsc <flags>\\n' >&2
+            exit 2
+            ;;
+        --platform=xyz)
+            echo 'W1124 22:02:50.7  14525 util.go:64] FATAL ERROR: unknown platform: xyz' >&2
+            echo 'unknown platform: xyz' >&2
+            exit 128
+            ;;
+        --long) printf '\\033%0300d\\n' 0 >&2; exit 2 ;;
+    esac
+done
+printf '<%s>' "$@" >> "${0%/*}/asked"
+echo 'Usage: runsc <flags> <subcommand>'
+"""
+
+
+def install(directory: Path, **flags: str) -> subprocess.CompletedProcess[str]:
+    """Run the script for these runtimes."""
+    (directory / "bin").mkdir()
+    stub(directory / "bin", "runsc", REFUSING)
+    words = [
+        word
+        for name, given in flags.items()
+        for word in (
+            f"{directory}/runtimes/{name}-20240729.0-00000000",
+            encoded(f'#!/bin/sh\nexec {directory}/bin/runsc {given} "$@"\n'),
+        )
+    ]
+    return run(script("runtimes/install_wrappers", host="n", release="20240729.0"), *words)
+
+
+def test_wrappers_are_written_executable_and_whole(tmp_path: Path) -> None:
+    ran = install(tmp_path, one="--network=host", two="--network=none --debug")
+
+    found = sorted((tmp_path / "runtimes").iterdir())
+    assert ran.returncode == 0, ran.stderr
+    assert [path.name.split("-")[0] for path in found] == ["one", "two"]
+    assert [path.stat().st_mode & 0o777 for path in found] == [0o755, 0o755]
+    assert found[1].read_text().endswith('/bin/runsc --network=none --debug "$@"\n')
+
+
+def test_runsc_is_asked_for_help_and_begins_no_log(tmp_path: Path) -> None:
+    install(tmp_path, one="--debug-log=/var/log/x/")
+
+    asked = (tmp_path / "bin" / "asked").read_text()
+    assert asked == "<--debug-log=/var/log/x/><--log=><--debug-log=><help>"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        pytest.param("--bogus", "flag provided but not defined: -bogus", id="unknown-flag"),
+        pytest.param("--platform=xyz", "unknown platform: xyz", id="unknown-value"),
+        pytest.param("--long", "0" * 200, id="cut-and-printable"),
+    ],
+)
+def test_flags_that_runsc_refuses_are_told_and_no_wrapper_is_written(
+    tmp_path: Path, flags: str, said: str
+) -> None:
+    ran = install(tmp_path, good="--network=host", odd=flags)
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"gvisor.runtimes: runtime odd on n: runsc 20240729.0 refuses its flags: {said}; "
+        'correct gvisor_runtimes["odd"]\n'
+    )
+    assert not (tmp_path / "runtimes").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            '#!/bin/sh\nexec /nowhere "$@"\n',
+            "runtime one on n: runsc 20240729.0 does not ",
+            id="no-runsc",
+        ),
+        pytest.param(
+            "#!/usr/bin/perl\nuse strict;\nour $policy = {'a',['b'};\n",
+            "one on n: perl refuses the program: syntax error at - line ",
+            id="program",
+        ),
+        pytest.param(
+            "#!/bin/sh\nexec true \"$@\"\n#!/usr/bin/perl\nuse strict;\nour $seal = 'it's';\n",
+            "one on n: perl refuses the program: ",
+            id="part-of-a-wrapper",
+        ),
+        pytest.param(
+            "#!/usr/bin/perl\nuse strict;\ndie 'it ran' if $undeclared;\n",
+            "one on n: perl refuses the program: Global symbol",
+            id="strict",
+        ),
+        pytest.param(
+            "#!/no-perl\nuse strict;\n",
+            "one on n: /no-perl is missing; "
+            "install perl-base, a package that every Debian and Ubuntu has\n",
+            id="no-perl",
+        ),
+    ],
+)
+def test_what_cannot_run_is_told_and_not_written(tmp_path: Path, text: str, said: str) -> None:
+    program = script("runtimes/install_wrappers", host="n", release="20240729.0")
+    if "/no-perl" in text:
+        program = program.replace("/usr/bin/perl", "/no-perl")
+
+    ran = run(program, f"{tmp_path}/runtimes/one-20240729.0-00000000", encoded(text))
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"gvisor.runtimes: {said}")
+    assert not (tmp_path / "runtimes").exists()
+
+
+def test_the_programs_of_a_default_runtime_are_compiled_and_written_but_not_run(
+    tmp_path: Path,
+) -> None:
+    runtimes = {"runsc": Runtime(seal=Seal())}
+    found = wrappers("20240729.0", runtimes, Dispatch("runsc", ()))
+    words = []
+    for item in found:
+        text = item.text.replace("/opt/gvisor/releases/20240729.0/runsc", "/bin/true")
+        words += [f"{tmp_path}/runtimes/{item.runtime}", encoded(text)]
+
+    ran = run(script("runtimes/install_wrappers", host="n", release="20240729.0"), *words)
+
+    assert ran.returncode == 0, ran.stderr
+    assert {path.name for path in (tmp_path / "runtimes").iterdir()} == {
+        item.runtime for item in found
+    }

@@ -1,4 +1,4 @@
-"""The rest of ``node_state.sh``: files and processes of a machine, without Docker."""
+"""``node_state.sh`` and ``audit/state.sh``: files and processes of a machine, without Docker."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.runtimes.wrappers import wrappers
+from pyinfra_gvisor.runtimes.wrappers import Wrapper, wrappers
 from tests.unit.node_script import Machine, process
-from tests.unit.shells import stub
+from tests.unit.shells import replaced, run, stub, toolbox
 
 WRAPPER = '#!/bin/sh\nexec runsc "$@"\n'
 
@@ -60,50 +61,31 @@ def test_a_daemon_json_is_read_to_the_byte(machine: Machine) -> None:
     assert found.owner == f"{os.getuid()}:{os.getgid()}"
 
 
-def test_an_empty_daemon_json_is_not_an_absent_one(machine: Machine) -> None:
-    machine.daemon_json.touch()
+@pytest.mark.parametrize(
+    ("make", "state", "text"),
+    [
+        pytest.param(Path.exists, "absent", None, id="nothing"),
+        pytest.param(lambda path: path.parent.rmdir(), "absent", None, id="no-directory"),
+        pytest.param(Path.touch, "text", "", id="empty"),
+        pytest.param(lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8", None, id="bytes"),
+        pytest.param(Path.mkdir, "directory", None, id="directory"),
+        pytest.param(lambda path: path.symlink_to("nothing"), "dangling", None, id="dangling"),
+        pytest.param(
+            lambda path: (path.with_name("real").write_text("{}"), path.symlink_to("real")),
+            "text",
+            "{}",
+            id="link",
+        ),
+    ],
+)
+def test_what_is_in_the_place_of_daemon_json_is_told(
+    machine: Machine, make: Callable[[Path], object], state: str, text: str | None
+) -> None:
+    make(machine.daemon_json)
 
     found = machine.node().daemon_json
 
-    assert (found.state, found.text) == ("text", "")
-
-
-def test_a_daemon_json_that_is_not_utf_8_is_told(machine: Machine) -> None:
-    machine.daemon_json.write_bytes(b"\xff\xfe")
-
-    assert machine.node().daemon_json.state == "not utf-8"
-
-
-def test_no_daemon_json_is_absent(machine: Machine) -> None:
-    assert machine.node().daemon_json.state == "absent"
-
-
-def test_no_directory_for_daemon_json_is_absent_too(machine: Machine) -> None:
-    machine.daemon_json.parent.rmdir()
-
-    assert machine.node().daemon_json.state == "absent"
-
-
-def test_a_directory_called_daemon_json_is_told(machine: Machine) -> None:
-    machine.daemon_json.mkdir()
-
-    assert machine.node().daemon_json.state == "directory"
-
-
-def test_a_link_to_nothing_is_told(machine: Machine) -> None:
-    machine.daemon_json.symlink_to(machine.root / "nothing")
-
-    assert machine.node().daemon_json.state == "dangling"
-
-
-def test_a_link_to_a_file_is_read_through(machine: Machine) -> None:
-    target = machine.root / "real.json"
-    target.write_text("{}")
-    machine.daemon_json.symlink_to(target)
-
-    found = machine.node().daemon_json
-
-    assert (found.state, found.text) == ("text", "{}")
+    assert (found.state, found.text) == (state, text)
 
 
 MANIFEST_STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
@@ -181,91 +163,85 @@ def test_where_releases_go_is_told(machine: Machine) -> None:
     assert store.stray_sidecars is Path("/usr/local/bin/gvisor-bin").exists()
 
 
-def test_wrappers_are_told_with_the_checksum_of_their_text(machine: Machine) -> None:
+@pytest.fixture
+def runtimes(machine: Machine) -> Path:
+    """The directory of wrappers."""
     directory = machine.gvisor / "runtimes"
     directory.mkdir(parents=True)
-    for name in ("runsc-20260928.0-00000000", "a b"):
-        (directory / name).write_text(WRAPPER)
-
-    found = machine.node().wrappers
-
-    digest = hashlib.sha256(WRAPPER.encode()).hexdigest()
-    assert found == {
-        f"{directory}/a b": digest,
-        f"{directory}/runsc-20260928.0-00000000": digest,
-    }
+    return directory
 
 
-def test_a_wrapper_that_nobody_can_execute_is_told(machine: Machine) -> None:
-    directory = machine.gvisor / "runtimes"
-    directory.mkdir(parents=True)
-    for name, mode in (("runsc-20260928.0-00000000", 0o644), ("net-20260928.0-00000000", 0o755)):
-        (directory / name).write_text(WRAPPER)
-        (directory / name).chmod(mode)
+def write(directory: Path, items: Iterable[Wrapper]) -> None:
+    """Have these wrappers."""
+    for item in items:
+        (directory / name_of(item.path)).write_text(item.text)
+
+
+def name_of(path: str) -> str:
+    """The name of a wrapper's file."""
+    return path.rsplit("/", 1)[-1]
+
+
+def test_wrappers_are_told_with_the_checksum_of_their_text_and_whether_they_can_be_executed(
+    machine: Machine, runtimes: Path
+) -> None:
+    for name, mode in (("runsc-20260928.0-00000000", 0o644), ("a b", 0o755)):
+        (runtimes / name).write_text(WRAPPER)
+        (runtimes / name).chmod(mode)
 
     found = machine.node()
 
-    assert found.not_executable == (f"{directory}/runsc-20260928.0-00000000",)
-    assert len(found.wrappers) == 2
-
-
-def test_what_a_wrapper_starts_is_told(machine: Machine) -> None:
-    directory = machine.gvisor / "runtimes"
-    directory.mkdir(parents=True)
-    plain, named = wrappers(
-        "20260928.0",
-        {"runsc": Runtime(), "named": Runtime(network="sandbox", dns="docker")},
-    )
-    for item in (plain, named):
-        (directory / item.path.rsplit("/", 1)[-1]).write_text(item.text)
-    (directory / "other").write_text("#!/bin/sh\necho exec x")
-    (directory / "directory").mkdir()
-
-    found = {path.rsplit("/", 1)[-1]: words for path, words in machine.node().starts.items()}
-
-    assert found == {
-        item.path.rsplit("/", 1)[-1]: item.text.splitlines()[-1] for item in (plain, named)
+    digest = hashlib.sha256(WRAPPER.encode()).hexdigest()
+    assert found.wrappers == {
+        f"{runtimes}/a b": digest,
+        f"{runtimes}/runsc-20260928.0-00000000": digest,
     }
-    assert machine.node().sealed == ()
+    assert found.not_executable == (f"{runtimes}/runsc-20260928.0-00000000",)
+
+
+def test_what_a_wrapper_starts_is_told(machine: Machine, runtimes: Path) -> None:
+    named = Runtime(network="sandbox", dns="docker")
+    made = wrappers("20260928.0", {"runsc": Runtime(), "named": named})
+    write(runtimes, made)
+    (runtimes / "other").write_text("#!/bin/sh\necho exec x")
+    (runtimes / "directory").mkdir()
+
+    found = machine.node()
+
+    starts = {name_of(path): words for path, words in found.starts.items()}
+    assert starts == {name_of(item.path): item.text.splitlines()[-1] for item in made}
+    assert found.sealed == ()
 
 
 def test_which_wrappers_have_a_seal_and_which_one_the_default_starts_is_told(
-    machine: Machine,
+    machine: Machine, runtimes: Path
 ) -> None:
-    directory = machine.gvisor / "runtimes"
-    directory.mkdir(parents=True)
     profiles = {"runsc": Runtime(), "sealed": Runtime(seal=Seal())}
-    for item in wrappers("20260928.0", profiles, Dispatch("sealed", ())):
-        (directory / item.path.rsplit("/", 1)[-1]).write_text(item.text)
+    write(runtimes, wrappers("20260928.0", profiles, Dispatch("sealed", ())))
 
     node = machine.node()
+
     ((default, sandbox),) = node.sandboxes.items()
     (path,) = node.sealed
+    assert name_of(path).startswith("sealed-20260928.0-")
+    assert name_of(default).startswith("gvisordefault-20260928.0-")
+    assert name_of(sandbox) == name_of(path)
 
-    assert path.rsplit("/", 1)[-1].startswith("sealed-20260928.0-")
-    assert default.rsplit("/", 1)[-1].startswith("gvisordefault-20260928.0-")
-    assert sandbox.rsplit("/", 1)[-1] == path.rsplit("/", 1)[-1]
 
-
-def test_what_a_policy_says_is_not_taken_for_what_its_wrapper_starts(machine: Machine) -> None:
-    directory = machine.gvisor / "runtimes"
-    directory.mkdir(parents=True)
+def test_what_a_policy_says_is_not_taken_for_what_its_wrapper_starts(
+    machine: Machine, runtimes: Path
+) -> None:
     entry = Infrastructure(
         image=f"sha256:{'a' * 64}",
         reason="its command is odd",
         command=("\nexec /bin/sh --evil",),
         without_labels=("com.docker.compose.",),
     )
-    found = wrappers("20260928.0", {"runsc": Runtime()}, Dispatch("runsc", (entry,)))
-    for item in found:
-        (directory / item.path.rsplit("/", 1)[-1]).write_text(item.text)
+    write(runtimes, wrappers("20260928.0", {"runsc": Runtime()}, Dispatch("runsc", (entry,))))
 
-    starts = {
-        path.rsplit("/", 1)[-1].split("-")[0]: words
-        for path, words in machine.node().starts.items()
-    }
+    found = machine.node().starts
 
-    assert starts == {
+    assert {name_of(path).split("-")[0]: words for path, words in found.items()} == {
         "runsc": 'exec /opt/gvisor/releases/20260928.0/runsc --network=host --overlay2=none "$@"',
         "gvisordefault": 'exec /opt/gvisor/releases/20260928.0/runsc "$@"',
     }
@@ -370,3 +346,41 @@ def test_packages_that_write_daemon_json_are_told(machine: Machine) -> None:
 
 def test_a_node_without_packages_has_none_that_write_it(machine: Machine) -> None:
     assert machine.node().writers == ()
+
+
+@pytest.mark.parametrize(
+    ("detects", "told"),
+    [
+        pytest.param("echo kvm", ["virtualization kvm"], id="virtual-machine"),
+        pytest.param("echo docker", ["virtualization docker"], id="container"),
+        pytest.param("echo none; exit 1", ["virtualization none"], id="server"),
+    ],
+)
+def test_what_the_node_runs_on_is_told(detects: str, told: list[str], tmp_path: Path) -> None:
+    path = toolbox(tmp_path / "bin")
+    stub(path, "systemd-detect-virt", detects)
+
+    ran = run(script("audit/state", observed=""), path=path)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert [line for line in ran.stdout.splitlines() if line.startswith("virtual")] == told
+
+
+@pytest.mark.parametrize(
+    ("marked", "told"),
+    [
+        pytest.param(True, ["virtualization docker"], id="marked-by-docker"),
+        pytest.param(False, [], id="nobody-knows"),
+    ],
+)
+def test_without_systemd_a_container_is_known_by_dockers_mark(
+    marked: bool, told: list[str], tmp_path: Path
+) -> None:
+    path, mark = toolbox(tmp_path / "bin"), tmp_path / "dockerenv"
+    if marked:
+        mark.touch()
+
+    ran = run(replaced(script("audit/state", observed=""), {"/.dockerenv": mark}), path=path)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert [line for line in ran.stdout.splitlines() if line.startswith("virtual")] == told

@@ -1,12 +1,11 @@
 """
 What comes after the main job on a machine of its own, in this order: Docker's names in a sandbox, a
-watch over a reboot, another release and the way back, a proof while it is slow, removal.
+watch over a reboot, a proof while it is slow, removal.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -14,13 +13,11 @@ import pytest
 
 from pyinfra_gvisor.lab import LabError, LabNode
 from pyinfra_gvisor.lab.machines import VirtualNode
-from tests.node.archives import current_archive, release_archive, sha512
 from tests.node.audits import LABELS, sh
 from tests.node.faults import wait_for
 from tests.node.proving import rows
 from tests.node.running import (
     CURRENT,
-    RELEASE,
     WITH_ROWS,
     Fleet,
     no_leftovers,
@@ -29,13 +26,12 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.watching import UNIT
-from tests.vm.conftest import FOREIGN, NAME, SPEC
+from tests.vm.conftest import FOREIGN, NAME
 from tests.vm.slowing import slowed, speed_of
 from tests.vm.test_core import ALWAYS, WANTED, module
 
 pytestmark = pytest.mark.slow
 
-LATER = "20260928.0"
 TENTH = 0.1
 INTERVAL_S = 60
 KEPT: dict[str, Any] = {
@@ -104,30 +100,6 @@ def wait_until_rebooted(node: LabNode, boot: str) -> None:
                 return
         sleep(1)
     pytest.fail("it has not booted anew")
-
-
-def test_another_release_is_proven_and_the_way_back_is_to_the_byte(
-    fleet: Fleet, kept: LabNode, tmp_path: Path
-) -> None:
-    before = sh(kept, "cat /etc/docker/daemon.json")
-    ran = processes(kept)
-    archive = release_archive(current_archive(), LATER, tmp_path)
-    later = {
-        "gvisor_release": LATER,
-        "gvisor_source": str(archive),
-        "gvisor_sha512": {SPEC.arch: sha512(archive)},
-    }
-
-    upgraded = fleet.run(NAME, data={**KEPT, **later})
-    runs = sh(kept, "docker info --format '{{(index .Runtimes \"runsc\").Path}}'")
-    back = fleet.run(NAME, deploy="deploys/rollback.py", data={**KEPT, **later})
-
-    assert LATER != RELEASE
-    assert upgraded.code == 0, upgraded.text
-    assert f"-{LATER}-" in runs
-    assert back.code == 0, back.text
-    assert sh(kept, "cat /etc/docker/daemon.json") == before
-    assert processes(kept) == ran
 
 
 def test_with_a_tenth_of_this_machines_speed_isolation_is_proven(

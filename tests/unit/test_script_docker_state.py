@@ -1,0 +1,419 @@
+"""``docker_state.sh``: containers, runc, build cache, asked of a Docker of the test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.audit.observed import BuildCache, parse_observed
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.sandbox.verdict import Process
+from tests.unit.answers import compact, info
+from tests.unit.fake_docker import (
+    SECRET,
+    Answer,
+    breaks_off,
+    closes,
+    container,
+    daemon,
+    hangs,
+    listed,
+    routes,
+    says,
+)
+from tests.unit.node_script import Machine, process
+from tests.unit.shells import run, stub
+
+ID = f"/containers/{1:064x}/json"
+NASTY = '","Pid":1,"Id":"' + "f" * 64 + '" {[}] \\ \\" end of node state \u2028 gr\u00fc\u00df'
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A node with perl."""
+    return Machine(tmp_path)
+
+
+def known(machine: Machine) -> Node | None:
+    """The node, None where its answer is refused as a whole."""
+    try:
+        return machine.node(alarm_s=1)
+    except ValueError:
+        return None
+
+
+def test_a_sandbox_is_seen_as_docker_and_proc_show_it(machine: Machine, sandbox: int) -> None:
+    document = container(
+        1,
+        sandbox,
+        name="shop",
+        host={"Runtime": "runsc", "AutoRemove": True},
+        mounts=[{"Type": "bind", "Source": "/var/run/docker.sock"}],
+    )
+    with daemon(machine.socket, routes([document])):
+        (found,) = machine.node().containers
+
+    assert (found.id, found.name, found.pid) == (f"{1:064x}", "shop", sandbox)
+    assert (found.runtime, found.auto_remove, found.docker_socket) == ("runsc", True, True)
+    assert found.process.file == found.process.executable
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"labels": {"a": NASTY, NASTY: "b"}}, id="labels"),
+        pytest.param({"labels": {"x": '"Pid":1'}}, id="a-pid-in-a-label"),
+        pytest.param(
+            {"state": {"Error": NASTY, "Health": {"Log": [{"Output": NASTY}]}}}, id="state"
+        ),
+        pytest.param({"host": {"Binds": [NASTY], "Annotations": {NASTY: NASTY}}}, id="host-config"),
+        pytest.param({"mounts": [{"Source": NASTY, "Destination": "}]"}]}, id="mounts"),
+        pytest.param({"others": {"Path": NASTY, "Args": [NASTY, "{", '"']}}, id="arguments"),
+        pytest.param({"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}}, id="deep-nesting"),
+        pytest.param({"others": {"Path": "", "Args": [], "ExecIDs": []}}, id="empty-values"),
+        pytest.param({"host": {"PidMode": "", "Pid": 7}, "others": {"Pid": 9}}, id="other-pids"),
+    ],
+)
+def test_nasty_strings_change_nothing_about_a_container(
+    machine: Machine, changes: dict[str, object]
+) -> None:
+    with process() as pid:
+        document = container(1, pid, name="app", **changes)  # type: ignore[arg-type]
+        with daemon(machine.socket, routes([document])):
+            (found,) = machine.node().containers
+
+    assert (found.id, found.name, found.pid) == (f"{1:064x}", "app", pid)
+    assert (found.runtime, found.process.argv0) == ("runc", "sleep")
+
+
+def test_nothing_that_may_be_secret_leaves_the_node(machine: Machine) -> None:
+    document = container(
+        1,
+        1,
+        labels={"traefik.auth": SECRET},
+        state={"Health": {"Log": [{"Output": SECRET}]}},
+        host={"LogConfig": {"Config": {"splunk-token": SECRET}}},
+    )
+
+    with daemon(machine.socket, routes([document])):
+        output = machine.output()
+
+    assert "container {" in output
+    assert SECRET not in output
+    assert '"Config"' not in output
+
+
+def test_sixty_containers_are_all_seen_in_one_question_each(machine: Machine) -> None:
+    documents = [container(number, 1, name=f"app-{number:02}") for number in range(1, 61)]
+
+    with daemon(machine.socket, routes(documents)) as asked:
+        found = machine.node()
+
+    assert [item.name for item in found.containers] == [f"app-{n:02}" for n in range(1, 61)]
+    assert len(asked) == 60 + len(("/info", "/containers/json", "/networks"))
+
+
+def test_a_container_that_went_away_meanwhile_is_not_there(machine: Machine) -> None:
+    documents = [container(1, 1, name="gone"), container(2, 1, name="here")]
+    answers = routes(documents)
+    del answers[ID]
+
+    with daemon(machine.socket, answers):
+        found = machine.node()
+
+    assert [item.name for item in found.containers] == ["here"]
+    assert found.info
+
+
+def test_a_process_that_went_away_meanwhile_is_no_sandbox(machine: Machine) -> None:
+    with daemon(machine.socket, routes([container(1, 2**22 + 1)])):
+        (found,) = machine.node().containers
+
+    assert (found.process, found.sandboxed) == (Process(), False)
+
+
+def test_docker_info_goes_over_as_it_is(machine: Machine) -> None:
+    docker = {"ServerVersion": "28.5.2", "Runtimes": {NASTY: {"path": NASTY}}, "Swarm": {}}
+
+    with daemon(machine.socket, routes([], docker)):
+        found = machine.node().info
+
+    assert found
+    assert found.runtimes[NASTY].path == NASTY
+
+
+def test_without_a_socket_there_is_no_docker_and_no_error(machine: Machine) -> None:
+    found = machine.node()
+
+    assert (found.info, found.docker_error, found.containers) == (None, None, ())
+    assert found.docker_client == "26.1.5"
+
+
+def test_a_socket_that_nobody_listens_on_is_an_error_with_its_reason(machine: Machine) -> None:
+    with daemon(machine.socket, {}):
+        pass
+
+    found = machine.node()
+
+    assert found.info is None
+    assert found.docker_error == "connect: Connection refused"
+
+
+BODIES = {
+    "/info": '{"ServerVersion": "26"}',
+    "/containers/json": compact([listed(container(number, 1)) for number in (2, 1)]),
+    ID: compact(container(1, 1)),
+}
+BROKEN: dict[str, Callable[[str], Answer]] = {
+    "500": lambda _: says('{"message": "driver broken"}', "500 Internal Server Error"),
+    "empty-body": lambda _: says("", "200 OK"),
+    "closes-at-once": lambda _: closes,
+    "no-http": lambda _: lambda request: request.wfile.write(b"garbage\r\n\r\n{}") and None,
+    "breaks-off": lambda body: breaks_off(body, 0.6),
+    "breaks-off-late": lambda body: breaks_off(body, 0.95),
+    "hangs": lambda _: hangs,
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+@pytest.mark.parametrize("path", BODIES, ids=["info", "list", "container"])
+def test_what_docker_does_not_tell_is_never_taken_for_nothing(
+    machine: Machine, path: str, how: str
+) -> None:
+    answers = {
+        **routes([container(1, 1), container(2, 1)]),
+        path: BROKEN[how](BODIES[path]),
+    }
+
+    with daemon(machine.socket, answers):
+        found = known(machine)
+
+    is_whole = path == ID and found is not None and len(found.containers) == 2
+    assert found is None or is_whole or (found.info is None and found.docker_error)
+
+
+def test_a_docker_that_hangs_does_not_keep_the_rest_of_the_answer_back(machine: Machine) -> None:
+    began = time.monotonic()
+
+    with daemon(machine.socket, {"/info": hangs}):
+        output = machine.output(alarm_s=1)
+
+    assert time.monotonic() - began < 5
+    assert output.endswith("\nend of node state\n")
+    assert "\nuname " in f"\n{output}"
+
+
+@pytest.mark.parametrize(
+    ("docker", "version"),
+    [
+        pytest.param(info(ServerVersion="29.7.1", RuncCommit={"ID": ""}), "1.1.15", id="ubuntu"),
+        pytest.param(
+            info(ServerVersion="29.7.1", RuncCommit={"ID": "0123abcd"}), "1.1.15", id="hash"
+        ),
+        pytest.param(info(ServerVersion="29.7.1", RuncCommit=None), "1.1.15", id="null"),
+        pytest.param(
+            info(
+                default_runtime="runsc",
+                ServerVersion="29.7.1",
+                RuncCommit={"ID": "v9.9.9-0-g0123abcd"},
+            ),
+            "1.1.15",
+            id="of-another-runtime",
+        ),
+        pytest.param(
+            info(ServerVersion="29.7.1", RuncCommit={"ID": "v1.3.3-0-gd842d771"}),
+            None,
+            id="docker-tells",
+        ),
+        pytest.param(
+            info(ServerVersion="29.7.1", RuncCommit={"ID": "1.1.15+ds1-2+b4"}),
+            None,
+            id="docker-tells-debians",
+        ),
+        pytest.param(info(ServerVersion="28.5.2", RuncCommit={"ID": ""}), None, id="older-docker"),
+    ],
+)
+def test_runc_is_asked_for_its_version_where_docker_29_does_not_tell_it(
+    machine: Machine, docker: dict[str, Any], version: str | None
+) -> None:
+    stub(machine.path, "runc", "printf 'runc version 1.1.15\\nspec: 1.0.2-dev\\n'")
+
+    with daemon(machine.socket, routes([], docker)):
+        found = machine.node()
+
+    assert found.info
+    assert found.runc_version == version
+
+
+@pytest.mark.parametrize(
+    "runc",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param("exit 1", id="fails"),
+        pytest.param("echo crun version 1.14", id="another-program"),
+    ],
+)
+def test_a_runc_that_tells_nothing_is_no_error(machine: Machine, runc: str | None) -> None:
+    if runc:
+        stub(machine.path, "runc", runc)
+
+    with daemon(machine.socket, routes([], info(ServerVersion="29.7.1"))):
+        found = machine.node()
+
+    assert found.info
+    assert (found.runc_version, found.docker_error) == (None, None)
+
+
+def test_a_kernel_without_core_scheduling_says_so(machine: Machine) -> None:
+    cookie = "my $cookie = qq(\\0) x 8; print syscall($ARGV[0], 62, 0, 0, 0, $cookie) ? $! : q()"
+    number = {"x86_64": "157", "aarch64": "167"}[platform.machine()]
+    asked = subprocess.run(
+        ["perl", "-e", cookie, number],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+
+    found = machine.node()
+
+    assert found.info is None, "it is asked before there is a Docker"
+    assert found.no_core_scheduling == (asked.stdout or None)
+
+
+OF_23, OF_25 = "/v1.42/system/df?type=build-cache", "/v1.44/system/df?type=build-cache"
+
+
+@pytest.fixture
+def audited(tmp_path: Path) -> Machine:
+    """A node with perl that is asked for all that an audit looks at."""
+    return Machine(tmp_path, wide="yes", labels="")
+
+
+def record(last_used: str | None, **others: Any) -> dict[str, Any]:
+    """A record as Docker shows it, members in Docker's own order."""
+    return {
+        "ID": "zi7q1tztez5yb4pnbeifoguvb",
+        " Parents": ["bzg6a0ywumy1tu7wptbi0im1r"],  # moby's own slip of the pen
+        "Type": "regular",
+        "Description": f'mount / from exec /bin/sh -c curl -H "token: {SECRET}" x | tar -x {{}}]',
+        "InUse": False,
+        "Size": 150,
+        "CreatedAt": "2026-11-25T14:05:19.311095027Z",
+        "LastUsedAt": last_used,
+        "UsageCount": 1,
+        **others,
+    }
+
+
+def usage(records: object) -> Answer:
+    """Docker's answer, with all that was not asked for left out."""
+    document = {"LayersSize": 0, "Images": None, "Containers": None, "Volumes": None}
+    return says(compact({**document, "BuildCache": records}) + "\n")
+
+
+def seen(
+    machine: Machine,
+    *,
+    version: str = "28.5.2+dfsg4",
+    answers: dict[str, Answer] | None = None,
+    alarm_s: int = 10,
+) -> tuple[BuildCache, list[str], str]:
+    """What is known of the build cache, what the daemon was asked for, and all that was printed."""
+    docker = info(ServerVersion=version, DockerRootDir=str(machine.root))
+    known = {"/containers/json?all=1": says("[]"), **routes([], docker), **(answers or {})}
+    text = machine.script().replace("alarm $limit_s;", f"alarm {alarm_s};")
+    with daemon(machine.socket, known) as asked:
+        output = run(text, path=machine.path).stdout
+    return parse_observed(output.rstrip("\n").split("\n")).build_cache, asked, output
+
+
+@pytest.mark.parametrize(
+    ("version", "path"),
+    [
+        pytest.param("23.0.6", OF_23, id="23"),
+        pytest.param("24.0.9", OF_23, id="24"),
+        pytest.param("25.0.0", OF_25, id="25"),
+        pytest.param("26.1.5+dfsg1", OF_25, id="26"),
+        pytest.param("29.1.0", OF_25, id="29"),
+    ],
+)
+def test_each_docker_is_asked_in_an_api_that_answers_in_one_form(
+    audited: Machine, version: str, path: str
+) -> None:
+    used = ["2026-11-25T14:05:19.351171851Z", "2026-11-26T09:00:00Z", None]
+
+    found, _, output = seen(
+        audited, version=version, answers={path: usage(list(map(record, used)))}
+    )
+
+    assert found == BuildCache(records=3, last_used="2026-11-26T09:00:00Z")
+    assert SECRET not in output
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        pytest.param([], BuildCache(records=0), id="empty"),
+        pytest.param(None, BuildCache(records=0), id="null"),
+        pytest.param([record(None)], BuildCache(records=1), id="never-used"),
+        pytest.param(
+            [record("2026-11-25T16:05:19.35+02:00")],
+            BuildCache(records=1, last_used="2026-11-25T16:05:19+02:00"),
+            id="in-the-node's-own-time",
+        ),
+    ],
+)
+def test_the_records_are_counted(audited: Machine, records: object, expected: BuildCache) -> None:
+    found, _, _ = seen(audited, answers={OF_25: usage(records)})
+
+    assert found == expected
+
+
+@pytest.mark.parametrize("ran", [True, False], ids=["a-step-has-run", "none-has"])
+def test_an_old_docker_is_not_asked_and_its_builder_leaves_a_log(
+    audited: Machine, ran: bool
+) -> None:
+    executor = audited.root / "buildkit" / "executor"
+    executor.mkdir(parents=True)
+    if ran:
+        (executor / "runc-log.json").touch()
+    os.utime(executor, (1764079522, 1764079522))
+
+    found, asked, _ = seen(audited, version="20.10.24+dfsg1")
+
+    assert found == (BuildCache(ran_by_s=1764079522) if ran else BuildCache())
+    assert not [path for path in asked if "system/df" in path]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        pytest.param(says("{}", "500 Internal Server Error"), "answer 500 to ", id="an-error"),
+        pytest.param(closes, "no answer to ", id="a-panic"),
+        pytest.param(hangs, "no answer within 10 s", id="nothing"),
+        pytest.param(says(json.dumps({})[:1]), "incomplete answer to ", id="half-an-answer"),
+    ],
+)
+def test_without_an_answer_to_this_the_rest_is_known(
+    audited: Machine, answer: Answer, error: str
+) -> None:
+    found, _, output = seen(audited, answers={OF_25: answer}, alarm_s=1)
+
+    assert (found.error or "").startswith(error)
+    assert "\ninfo {" in f"\n{output}"
+    assert "docker_error" not in output
+
+
+def test_only_an_audit_asks_for_it(tmp_path: Path) -> None:
+    _, asked, _ = seen(Machine(tmp_path))
+
+    assert not [path for path in asked if "system/df" in path]
