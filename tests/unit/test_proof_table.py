@@ -211,6 +211,7 @@ def test_every_check_says_all_that_is_to_be_said_of_it() -> None:
 
 
 NO_PEER = "the peer\tstart\tno room"
+REFUSED = "docker: Error response from daemon: invalid argument"
 
 
 @pytest.mark.parametrize(
@@ -224,12 +225,24 @@ NO_PEER = "the peer\tstart\tno room"
         ),
         pytest.param(["runsc\tstart\tok", "runc\tstart\tok", NO_PEER], False, "no room", id="peer"),
         pytest.param(
+            [f"{name}\tstart\t{REFUSED}" for name in ("runsc", "runc")],
+            False,
+            "no container starts, not under runc either: invalid argument",
+            id="no-container-starts",
+        ),
+        pytest.param(
+            ["runsc\tstart\tok", f"runc\tstart\t{REFUSED}"],
+            False,
+            "containers under runc, the control, do not start: invalid argument",
+            id="control-does-not-start",
+        ),
+        pytest.param(
             ["runc\tstart\t" + "x" * 999 + " the cause"],
             False,
             f": {'x' * 100} … {'x' * 190} the cause",
             id="long",
         ),
-        pytest.param([], True, "no error message", id="silent"),
+        pytest.param([], True, "the probe broke off: no error message", id="silent"),
         pytest.param(output(), False, "no error message", id="broken-off"),
         pytest.param(["x node\tended\tby a tenant"], False, "no error message", id="not-the-nodes"),
     ],

@@ -183,8 +183,15 @@ BROKEN: dict[str, Callable[[str], Answer]] = {
 }
 
 
-@pytest.mark.parametrize("how", BROKEN)
-@pytest.mark.parametrize("path", BODIES, ids=["info", "list", "container"])
+@pytest.mark.parametrize(
+    ("path", "how"),
+    [
+        pytest.param(path, how, id=f"{path}-{how}")
+        for path in BODIES
+        for how in BROKEN
+        if path == "/info" or how not in ("empty-body", "no-http")
+    ],
+)
 def test_what_docker_does_not_tell_is_never_taken_for_nothing(
     machine: Machine, path: str, how: str
 ) -> None:

@@ -31,7 +31,9 @@ def machine(tmp_path: Path, server: FileServer, request: pytest.FixtureRequest) 
     return Machine(tmp_path, server, request.param)
 
 
-def test_a_release_is_installed_and_written_down(machine: Machine) -> None:
+def test_a_release_is_installed_and_written_down_and_a_second_run_fetches_nothing(
+    machine: Machine,
+) -> None:
     said = machine.fetch()
 
     assert said == f"{RELEASE} is installed in {machine.home}\n"
@@ -43,14 +45,7 @@ def test_a_release_is_installed_and_written_down(machine: Machine) -> None:
     assert manifest["members"] == {
         name: hashlib.sha256(content).hexdigest() for name, content in MEMBERS.items()
     }
-
-
-def test_a_second_run_fetches_nothing(machine: Machine) -> None:
-    machine.fetch()
-
-    said = machine.fetch()
-
-    assert said == f"{RELEASE} is already installed\n"
+    assert machine.fetch() == f"{RELEASE} is already installed\n"
     assert len(machine.server.requests) == 1
 
 

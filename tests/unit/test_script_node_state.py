@@ -119,30 +119,27 @@ def test_a_release_that_is_as_it_was_installed_is_there(machine: Machine) -> Non
     assert found.manifests["20260928.0"].source == "debian"
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(lambda home: (home / "runsc").write_text("runsC"), id="other content"),
-        pytest.param(lambda home: (home / "runsc").write_text(""), id="cut short"),
-        pytest.param(lambda home: (home / "runsc").chmod(0o644), id="not executable"),
-        pytest.param(lambda home: (home / "gvisor-bin/gvisor_sentry").unlink(), id="missing"),
-        pytest.param(lambda home: (home / "gvisor-bin/stray").touch(), id="surplus"),
-        pytest.param(lambda home: (home / "stray").symlink_to("runsc"), id="link"),
-        pytest.param(lambda home: (home / "manifest.json").unlink(), id="no manifest"),
-        pytest.param(lambda home: (home / "manifest.json").write_text("{"), id="cut manifest"),
-        pytest.param(lambda home: (home / "manifest.json").write_text("{}"), id="empty manifest"),
-    ],
-)
-def test_a_release_that_is_not_as_it_was_installed_is_damaged(
-    machine: Machine, damage: Callable[[Path], object]
-) -> None:
-    home = installed(machine, "20260928.0")
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "20260901.0": lambda home: (home / "runsc").write_text("other content"),
+    "20260902.0": lambda home: (home / "runsc").write_text(""),
+    "20260903.0": lambda home: (home / "runsc").chmod(0o644),
+    "20260904.0": lambda home: (home / "gvisor-bin/gvisor_sentry").unlink(),
+    "20260905.0": lambda home: (home / "gvisor-bin/stray").touch(),
+    "20260906.0": lambda home: (home / "stray").symlink_to("runsc"),
+    "20260907.0": lambda home: (home / "manifest.json").unlink(),
+    "20260908.0": lambda home: (home / "manifest.json").write_text("{"),
+    "20260909.0": lambda home: (home / "manifest.json").write_text("{}"),
+}
+
+
+def test_a_release_that_is_not_as_it_was_installed_is_damaged(machine: Machine) -> None:
+    for name, damage in DAMAGE.items():
+        damage(installed(machine, name))
     installed(machine, "20240729.0")
 
-    damage(home)
-
     found = machine.node()
-    assert (found.releases, found.damaged) == (("20240729.0",), ("20260928.0",))
+
+    assert (found.releases, found.damaged) == (("20240729.0",), tuple(DAMAGE))
 
 
 def test_the_manifest_of_another_release_counts_as_none(machine: Machine) -> None:
