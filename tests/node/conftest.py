@@ -13,7 +13,7 @@ import pytest
 from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec, lab_arch
 from pyinfra_gvisor.lab.spec import OWN_ARCH
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
-from tests.node import coolify_nodes, dispatching, egress_nodes, names_nodes, sharing
+from tests.node import coolify_nodes, dispatching, egress_nodes, names_nodes, sharing, versions
 from tests.node.archives import ArchiveServer, current_archive
 from tests.node.coolify_nodes import Coolify
 from tests.node.egress_nodes import Ground
@@ -53,6 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.node)
             sharing.check(item)
+    versions.check(item for item in items if item.get_closest_marker("node"))
     # The main job first: it restarts the old sandboxes, which cost a twentieth of a core each.
     items.sort(key=lambda item: (sharing.place(item), item.path.name != "test_main_job.py"))
 
