@@ -2,7 +2,7 @@
 Which files run on several versions of Docker, and what is known to differ there.
 
 A test that is not in one of these files runs on one version. Whoever adds a file says what differs:
-with a file of moby (paths below are in it), or with the fault that was found on one version and not on another.
+with a file of moby (paths below are in it), or with the fault that was found on one version only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EVIDENCE = {
     "test_audit_builds": "20.10 builds without BuildKit unless it is asked to",
     "test_bad_archives": "one node has curl, the other only wget",
     "test_bad_files": "20.10 has no dockerd --validate, so it cannot be asked beforehand",
-    "test_dispatch_": "20.10 builds without BuildKit; 29 has time namespaces, and containerd's store",
+    "test_dispatch_": "20.10 builds without BuildKit, 29 has containerd's store",
     "test_divert": "runc of Debian 12 and of Debian 13, and the later one that 29 needs",
     "test_egress": "28 drops direct access in raw, 29 has nftables: libnetwork/drivers/bridge",
     "test_engine": "docker.io is another package in Debian 12 and in Debian 13",
