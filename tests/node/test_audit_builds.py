@@ -10,7 +10,7 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import audit, sh
 from tests.node.running import Fleet
-from tests.node.story import SPREAD
+from tests.node.story import ENDS
 
 GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"  # of every release
 FILE = "/etc/docker/daemon.json"
@@ -51,7 +51,7 @@ docker rm "$container" > /dev/null
 """
 
 
-@pytest.fixture(params=SPREAD)
+@pytest.fixture(params=ENDS)
 def name(request: pytest.FixtureRequest, converged: dict[str, LabNode]) -> Iterator[str]:
     """A node on which an image can be built; afterwards none ever was."""
     found: str = request.param
@@ -78,29 +78,20 @@ def prune(node: LabNode) -> None:
     sh(node, "docker builder prune --all --force")
 
 
-def test_a_step_of_a_build_is_on_the_nodes_own_kernel_whatever_the_default_runtime(
-    converged: dict[str, LabNode], name: str
+def test_a_build_is_on_the_nodes_own_kernel_whatever_the_default_and_is_told_until_it_is_pruned(
+    converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
     node = converged[name]
 
     with default_runtime(node, "runsc"):
         in_container = sh(node, "sleep 1; docker run --rm build:1 uname -v")
         in_build = sh(node, _BUILD)
-
-    assert in_container.strip() == GVISOR_KERNEL
-    assert in_build == sh(node, "uname -v")
-
-
-def test_who_builds_beside_apps_is_told_until_the_cache_is_pruned(
-    converged: dict[str, LabNode], fleet: Fleet, name: str
-) -> None:
-    node = converged[name]
-    sh(node, _BUILD)
-
     built = audit(fleet, name)
     prune(node)
     pruned = audit(fleet, name)
 
+    assert in_container.strip() == GVISOR_KERNEL
+    assert in_build == sh(node, "uname -v")
     assert built.outcome.code == pruned.outcome.code == 0, built.outcome.text
     if name == "docker-20":
         assert built.found[SAID]["severity"] == pruned.found[SAID]["severity"] == "low"
