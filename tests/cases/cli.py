@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +19,7 @@ from tests.loaded_pyinfra import LoadedPyinfra
 from tests.unit.observations import output
 
 CHECKOUT = Path(__file__).parents[2]
-_LOADED = LoadedPyinfra(CHECKOUT)
+LOADED = LoadedPyinfra(CHECKOUT)
 ENTER = "\n"
 
 
@@ -36,27 +38,52 @@ def inventory(**groups: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def pyinfra(
-    directory: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None
+    directory: Path,
+    *arguments: str | Path,
+    environment: Mapping[str, str] | None = None,
+    typed: str = ENTER,
 ) -> subprocess.CompletedProcess[str]:
     """
-    How a run in a directory ends; a person who is asked presses Enter.
+    How a run in a directory ends; a person who is asked types that.
 
-    With an ``environment`` of its own it is a process that has loaded nothing yet.
+    With a ``PYTHONPATH`` of its own it is a process that has loaded nothing yet.
     """
     words = [str(word) for word in arguments]
-    if not environment:
-        ran = _LOADED.run(words, os.environ, timeout_s=60, directory=directory, typed=ENTER)
+    given = {**os.environ, **(environment or {})}
+    if "PYTHONPATH" not in (environment or {}):
+        ran = LOADED.run(words, given, timeout_s=60, directory=directory, typed=typed)
         return subprocess.CompletedProcess(words, *ran)
     return subprocess.run(
         [sys.executable, "-m", "pyinfra", *words],
         cwd=directory,
-        env={**os.environ, **environment},
-        input=ENTER,
+        env=given,
+        input=typed,
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
+
+
+def interrupted(directory: Path, *arguments: str | Path, after: str = "") -> tuple[int, str]:
+    """Exit code and stderr of a run; somebody presses Ctrl-C once it has written ``after``."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pyinfra", *arguments],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        written = ""
+        for line in process.stderr:
+            written += line
+            if after and after in line:
+                time.sleep(0.5)  # what writes the line has still to end
+                process.send_signal(signal.SIGINT)
+    return process.returncode, written
 
 
 def on_terminal(

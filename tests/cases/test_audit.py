@@ -1,8 +1,9 @@
-"""The audit on the real engine: what it writes for hosts and for the fleet, and whom it fails."""
+"""The audit on the real engine: what it writes, whom it fails, and what else it asks."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, timedelta
 from functools import partial
@@ -13,16 +14,23 @@ import pytest
 from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.audit import judge
+from pyinfra_gvisor.coolify.token import VARIABLE
 from pyinfra_gvisor.deploys.audit import audit_node
 from pyinfra_gvisor.deploys.gvisor import run_node
+from pyinfra_gvisor.operations import audit
 from pyinfra_gvisor.releases.known import known
+from pyinfra_gvisor.settings import Settings, load_settings
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import proven, proven_answer
+from tests.coolify.api_client import serving
+from tests.coolify.api_server import TOKEN, ApiServer
 from tests.unit.answers import END, answer
-from tests.unit.audited import NOTED, app
+from tests.unit.audited import BARE, COOLIFY, NOTED, app
+from tests.unit.coolify_answers import answer as control_host
+from tests.unit.coolify_answers import container, patched, persistent, php
 
 GOOD = proven_answer()
-BARE_APP = app(runtime="runc", executable="/usr/bin/node", argv0="node").lines()
+BARE_APP = app(**BARE).lines()
 BAD = [*GOOD[:-1], *BARE_APP, END]
 
 
@@ -175,6 +183,21 @@ def test_metrics_that_cannot_be_written_fail_the_host_and_the_report_is_written(
     assert fleet_of(tmp_path)["a"]["state"] == "clean"
 
 
+def test_a_dry_run_says_what_is_found_and_writes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    node = host(BAD, tmp_path / "reports", textfile_dir="/var/lib/node_exporter")
+    fleet = Fleet({"a": node})
+
+    fleet.deploy(audit_node)
+
+    assert "CRITICAL container-unsandboxed shop" in caplog.text
+    assert fleet.failed() == set()
+    assert node.kinds() == ["state"]
+    assert not (tmp_path / "reports").exists()
+
+
 def test_the_deploy_reports_what_it_leaves_and_fails_nobody_for_it(tmp_path: Path) -> None:
     nodes = {"a": host(BAD, tmp_path), "b": host(answer(without=("info",)), tmp_path)}
 
@@ -263,3 +286,117 @@ def test_a_waiver_of_an_old_list_counts_wherever_it_is_written(
     document = json.loads((tmp_path / "fleet.json").read_text())
     assert [item["waived"] for item in document["findings"]] == [reason]
     assert {item["state"] for item in document["hosts"]} == {"clean"}
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+    """A Coolify with one server, whose token is in the environment."""
+    monkeypatch.setenv(VARIABLE, TOKEN)
+    with serving() as (server, _):
+        server.state.add_server("run-1")
+        yield server
+
+
+def settings(api: ApiServer) -> Settings:
+    """The default ones, and where Coolify is."""
+    found, problems = load_settings({"gvisor_coolify_url": api.url})
+    assert found, problems
+    return found
+
+
+def running(number: object) -> Node:
+    """A node with a sandboxed container of the app with this number."""
+    labels = {**COOLIFY, "coolify.applicationId": str(number), "coolify.pullRequestId": "0"}
+    told = proven_answer()
+    told[-1:] = [*app(labels=labels).lines(), END]
+    return Node([told])
+
+
+def number_of(api: ApiServer, uuid: str) -> Any:
+    """What an app's containers are labelled with."""
+    (server,) = api.state.servers
+    return next(item["id"] for item in api.state.resources_of(server) if item["uuid"] == uuid)
+
+
+def test_apps_are_asked_for_once_for_all_nodes_and_their_labels_are_read(api: ApiServer) -> None:
+    (server,) = api.state.servers
+    good = api.state.add_app("good", server, "--runtime=runsc")
+    bad = api.state.add_app("bad", server, "--init")
+    nodes = {"a": running(number_of(api, good)), "b": running(number_of(api, bad))}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(audit.findings, settings=settings(api))
+    fleet.run()
+
+    assert fleet.failed() == {"b"}  # its next deployment would lose the sandbox
+    assert [item.asked for item in api.seen].count("GET /applications") == 1
+    assert "coolify.applicationId" in nodes["a"].of("state").command
+
+
+def test_a_coolify_that_refuses_fails_the_audit_of_every_node(
+    api: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.refusal = (403, "API is disabled.")
+    fleet = Fleet({"a": running(1), "b": running(1)}, prepare=False)
+
+    fleet.add(audit.findings, settings=settings(api))
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        fleet.run()
+
+    assert caplog.text.count("HIGH apps-not-compared Coolify's API") == 2
+    assert TOKEN not in caplog.text
+
+
+def test_without_an_address_nobody_is_asked(api: ApiServer) -> None:
+    fleet = Fleet({"a": running(1)}, prepare=False)
+
+    fleet.add(audit.findings, settings=Settings())
+    fleet.run()
+
+    assert fleet.failed() == set()
+    assert not api.seen
+
+
+def test_a_control_host_is_asked_whether_it_honours_the_option(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dropping = control_host(container(), *php())
+    nodes = {
+        "bad": Node([proven_answer(), dropping], each_read=True),
+        "good": Node([proven_answer(), control_host(*persistent(), *patched())], each_read=True),
+    }
+    fleet = Fleet(nodes, prepare=False, groups={"coolify": {}})
+
+    fleet.add(audit.findings, settings=Settings())
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert "CRITICAL coolify-drops-option Coolify: Coolify ignores --runtime" in caplog.text
+    assert [node.kinds() for node in nodes.values()] == [["state", "coolify state"]] * 2
+
+
+BUILDS = [*GOOD[:-1], "build_cache 18 2026-11-25T14:05:19Z", END]
+SAID = "the node is in group build and also has runtimes for apps"
+
+
+@pytest.mark.parametrize(
+    ("groups", "is_said"),
+    [
+        pytest.param({"run": {}}, False, id="a-run-node"),
+        pytest.param({"run": {}, "build": {}}, True, id="a-run-node-that-builds"),
+    ],
+)
+def test_a_node_of_the_group_build_that_runs_apps_is_told_to_be_both(
+    tmp_path: Path, groups: Mapping[str, Mapping[str, Any]], is_said: bool
+) -> None:
+    node = Node([BUILDS], data={"gvisor_report_dir": str(tmp_path)})
+
+    fleet = Fleet({"a": node}, prepare=False, groups=groups)
+    fleet.deploy(audit_node)
+    fleet.run()
+
+    (host,) = json.loads((tmp_path / "fleet.json").read_text())["hosts"]
+    (found,) = [item for item in host["findings"] if item["id"] == "builds-unsandboxed"]
+    assert found["severity"] == "medium"
+    assert (SAID in found["evidence"]) is is_said
+    assert fleet.failed() == set()

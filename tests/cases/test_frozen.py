@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from pyinfra.api import StringCommand
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts import deadline
 from pyinfra_gvisor.runs.installing import Progress
-from tests.cases.cli import CHECKOUT, fake, inventory
+from tests.cases.cli import CHECKOUT, fake, interrupted, inventory
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import proven_answer
 
@@ -46,29 +43,6 @@ def files(directory: Path, **hosts: dict[str, Any]) -> None:
     (directory / "reports" / "fleet.json").write_text('{"old": true}')
 
 
-def run(
-    directory: Path, *options: str, deploy: Path = AUDIT, interrupt_after: str = ""
-) -> tuple[int, str]:
-    """Exit code and stderr of a run; somebody presses Ctrl-C once it has written a text."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "pyinfra", "run.py", deploy, *options],
-        cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr
-        written = ""
-        for line in process.stderr:
-            written += line
-            if interrupt_after and interrupt_after in line:
-                time.sleep(0.5)  # what writes the line has still to end
-                process.send_signal(signal.SIGINT)
-    return process.returncode, written
-
-
 def errors(directory: Path) -> dict[str, str | None]:
     """Why each host of the fleet's report has none of its own."""
     report = json.loads((directory / "reports" / "fleet.json").read_text())
@@ -81,7 +55,7 @@ def test_a_frozen_host_is_given_up_and_the_others_are_done(
 ) -> None:
     files(tmp_path, a=proven(), frozen=FROZEN, b=proven())
 
-    code, written = run(tmp_path, *options)
+    code, written = interrupted(tmp_path, "run.py", AUDIT, *options)
 
     assert code == 1
     assert f"[@fake/frozen] connection: ssh on @fake/frozen: {GIVEN_UP}" in written
@@ -90,8 +64,11 @@ def test_a_frozen_host_is_given_up_and_the_others_are_done(
     assert errors(tmp_path) == {"a": None, "b": None, "frozen": GIVEN_UP}
 
 
-def test_it_is_asked_nothing_more(caplog: pytest.LogCaptureFixture) -> None:
-    frozen, good = Node([proven_answer()], data=FROZEN), Node([proven_answer()])
+def test_it_is_asked_nothing_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(deadline, "host_timeout_s", lambda _get: 0.5)
+    frozen, good = Node([proven_answer()]), Node([proven_answer()])
     hosts = Fleet({"frozen": frozen, "good": good})
     answer = frozen.run
 
@@ -236,7 +213,7 @@ def test_a_silent_ssh_server_is_given_up_early_and_a_busy_node_is_not(
 def test_ctrl_c_ends_a_run_at_once_with_a_report_of_every_host(tmp_path: Path) -> None:
     files(tmp_path, a=proven(), frozen=proven(delay_s=FROZEN_S))
 
-    code, written = run(tmp_path, "-y", interrupt_after="a]      written:")
+    code, written = interrupted(tmp_path, "run.py", AUDIT, "-y", after="a]      written:")
 
     assert code == 128 + signal.SIGINT
     assert "not finished: @fake/frozen" in written
@@ -250,8 +227,9 @@ def test_a_run_that_reaches_no_host_leaves_no_old_report(deploy: str, tmp_path: 
     files(tmp_path)
     (tmp_path / "run.py").write_text(f"run = [('away', {away!r})]\n")
 
-    code, written = run(tmp_path, "-y", deploy=AUDIT.with_name(f"{deploy}.py"))
+    code, written = interrupted(tmp_path, "run.py", AUDIT.with_name(f"{deploy}.py"), "-y")
 
     assert code == 1
+    assert "--> Summary: 0 of 1 host reached\n" in written
     assert "not reached: away" in written
     assert errors(tmp_path) == {"away": "no connection, so nothing is known of this host"}

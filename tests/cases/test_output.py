@@ -1,18 +1,22 @@
-"""What a whole run prints: how much, how wide, in which colours, and how it ends."""
+"""What a whole run prints and writes: how much, how wide, in which colours, and how it ends."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.compatibility.files import read_record
+from pyinfra_gvisor.settings import Settings
 from tests.cases.cli import CHECKOUT, fake, inventory, on_terminal, pyinfra
 from tests.cases.fleet import MARKS
 from tests.cases.proven import proven_answer
 from tests.unit.answers import answer
+from tests.unit.compatible import proven_lines
 from tests.unit.observations import output
 
 DEPLOYS = CHECKOUT / "deploys"
@@ -59,6 +63,10 @@ def test_two_hosts_from_nothing_to_proven_print_at_most_60_lines(tmp_path: Path)
         "proven after changes: @fake/run-1, @fake/run-2",
         "each check: --data gvisor_proof_rows=True, or pyinfra-gvisor apply --proof",
     ]
+    assert "daemon.json: new, restart" in ran.stderr
+    assert "restart, because" not in ran.stderr
+    assert COLOURS.findall(ran.stderr) == []
+    assert "\r" not in ran.stderr
 
 
 def test_every_check_is_printed_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -87,15 +95,11 @@ def test_on_a_terminal_no_line_is_too_wide_and_no_word_is_broken(
     fleet = hosts(tmp_path, run_1=FAILING, run_2=PLAIN, run_30=MISTYPED)
     deploy, *options = arguments
 
-    written = {
-        columns: visible(on_terminal(tmp_path, fleet, DEPLOYS / deploy, *options, columns=columns))
-        for columns in (80, 120, 1000)
-    }
+    written = visible(on_terminal(tmp_path, fleet, DEPLOYS / deploy, *options, columns=80))
+    whole = pyinfra(tmp_path, fleet, DEPLOYS / deploy, *options)
 
-    whole = words(written[1000])
-    for columns in (80, 120):
-        assert [line for line in written[columns] if len(line) > columns] == []
-        assert words(written[columns]) <= whole
+    assert [line for line in written if len(line) > 80] == []
+    assert words(written) <= words([*whole.stdout.splitlines(), *whole.stderr.splitlines()])
 
 
 def words(lines: list[str]) -> set[str]:
@@ -124,12 +128,11 @@ def test_the_variable_columns_counts_without_a_terminal_too(tmp_path: Path) -> N
     assert " ".join(told["80"].split()).count(" ".join(whole.split())) == 1
 
 
-def test_words_have_their_colours_on_a_terminal_alone(tmp_path: Path) -> None:
+def test_words_have_their_colours_on_a_terminal(tmp_path: Path) -> None:
     fleet, deploy = hosts(tmp_path, run_1=FAILING, run_2=PLAIN), DEPLOYS / "gvisor.py"
 
     coloured = on_terminal(tmp_path, fleet, deploy, "-y", columns=120)
     plain = on_terminal(tmp_path, fleet, deploy, "-y", columns=120, environment={"NO_COLOR": "1"})
-    piped = pyinfra(tmp_path, fleet, deploy, "-y").stderr
 
     green, yellow_or_dim, red = "\x1b[32m", "\x1b[2m", "\x1b[31m"
     for text in (f"{green}proven", f"{green}23 ok", f"{yellow_or_dim}7 not applicable"):
@@ -138,18 +141,15 @@ def test_words_have_their_colours_on_a_terminal_alone(tmp_path: Path) -> None:
         assert text in coloured
     ours = plain[plain.index("--> Skipping change detection") :]
     assert COLOURS.findall(ours.replace("\x1b[K", "")) == []
-    assert COLOURS.findall(piped) == []
 
 
-def test_a_spinner_turns_on_a_terminal_alone(tmp_path: Path) -> None:
+def test_a_spinner_turns_on_a_terminal(tmp_path: Path) -> None:
     slow = {**PLAIN, "fake_delay": 0.3}
-    fleet, deploy = hosts(tmp_path, run_1=slow), DEPLOYS / "gvisor.py"
+    fleet = hosts(tmp_path, run_1=slow)
 
-    shown = on_terminal(tmp_path, fleet, deploy, "-y", columns=80)
-    piped = pyinfra(tmp_path, fleet, deploy, "-y").stderr
+    shown = on_terminal(tmp_path, fleet, DEPLOYS / "gvisor.py", "-y", columns=80)
 
     assert {"- ", "/ ", "| ", "\\ "} <= {*re.findall(r"\x1b\[K +([-/|\\] )", shown)}
-    assert "\r" not in piped
 
 
 def test_a_plan_ends_with_what_is_pending(tmp_path: Path) -> None:
@@ -167,22 +167,15 @@ def test_a_plan_ends_with_what_is_pending(tmp_path: Path) -> None:
 
 
 def test_what_only_a_plan_has_to_show_a_run_shows_with_diff(tmp_path: Path) -> None:
-    fleet, deploy = hosts(tmp_path, run_1=PLAIN), DEPLOYS / "gvisor.py"
+    ran = pyinfra(tmp_path, hosts(tmp_path, run_1=PLAIN), DEPLOYS / "gvisor.py", "-y", "--diff")
 
-    brief, whole = (pyinfra(tmp_path, fleet, deploy, "-y", *diff) for diff in ((), ("--diff",)))
-
-    assert "daemon.json: new, restart" in brief.stderr
-    assert "restart, because" not in brief.stderr
-    assert "restart, because" in whole.stderr
+    assert "restart, because" in ran.stderr
 
 
-@pytest.mark.parametrize(
-    "flags", [pytest.param(("-y",), id="run"), pytest.param(("--dry",), id="plan")]
-)
-def test_the_summary_is_not_in_pyinfras_json(flags: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_summary_is_not_in_pyinfras_json(tmp_path: Path) -> None:
     fleet = hosts(tmp_path, run_1=PLAIN)
 
-    ran = pyinfra(tmp_path, fleet, DEPLOYS / "gvisor.py", "--json", *flags)
+    ran = pyinfra(tmp_path, fleet, DEPLOYS / "gvisor.py", "--json", "-y")
 
     assert json.loads(ran.stdout)["plan"]
     assert "--> Summary" in ran.stderr
@@ -211,23 +204,6 @@ def test_every_host_that_is_not_as_declared_is_named_with_what_to_do(tmp_path: P
         "@fake/a",
         "@fake/b",
         "@ssh/away",
-    ]
-
-
-def test_a_run_that_reaches_no_host_ends_so_too(tmp_path: Path) -> None:
-    away = "('@ssh/away', {'ssh_hostname': '127.0.0.1', 'ssh_port': 1})"
-    path = tmp_path / "fleet.py"
-    path.write_text(f"run = [{away}]\n")
-    (tmp_path / "config.py").write_text(
-        "from pyinfra_gvisor.deploys.hosts import require_hosts\nrequire_hosts()\n"
-    )
-
-    ran = pyinfra(tmp_path, path.name, DEPLOYS / "audit.py", "-y")
-
-    assert ran.returncode == 1
-    assert summary(ran.stderr.splitlines())[:2] == [
-        "--> Summary: 0 of 1 host reached",
-        "not reached: @ssh/away",
     ]
 
 
@@ -267,3 +243,53 @@ def test_every_deploy_ends_so(deploy: str, headline: str, tmp_path: Path) -> Non
     ran = pyinfra(tmp_path, fleet, DEPLOYS / deploy, "-y")
 
     assert summary(ran.stderr.splitlines())[0] == headline
+
+
+def said_by(
+    directory: Path,
+    deploy: str,
+    *options: str,
+    told: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """What a run over one node that answers so says; a person who is asked presses Enter."""
+    (directory / "inventory.py").write_text(inventory(hosts={"a": fake(told)}))
+    arguments = ("inventory.py", DEPLOYS / deploy, "--data", "gvisor_report_dir=reports", *options)
+    return pyinfra(directory, *arguments, environment=environment).stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "known"),
+    [
+        pytest.param({"PYINFRA_YES": "1"}, True, id="with-yes-in-the-environment"),
+        pytest.param({}, False, id="interactive"),
+    ],
+)
+def test_the_time_of_a_run_that_waited_for_a_person_is_not_recorded(
+    environment: dict[str, str], known: bool, tmp_path: Path
+) -> None:
+    told = proven_lines(Settings())
+
+    said = said_by(tmp_path, "gvisor.py", told=told, environment=environment)
+
+    assert ("Press enter" in said) is not known
+    record = read_record(tmp_path / "reports" / "compatibility" / "%40fake%2Fa.json")
+    assert (record.timings.run_s is not None) is known
+
+
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        pytest.param(["--json"], False, id="json-without-y"),
+        pytest.param(["--debug-operations"], False, id="operations-are-only-shown"),
+        pytest.param(["--json", "-y"], True, id="json-with-y"),
+        pytest.param([], True, id="interactive"),
+    ],
+)
+def test_a_run_that_ends_after_its_plan_reports_no_host_that_failed_its_checks(
+    options: list[str], written: bool, tmp_path: Path
+) -> None:
+    said = said_by(tmp_path, "audit.py", "--data", "gvisor_watch=maybe", *options)
+
+    assert "gvisor_watch" in said
+    assert (tmp_path / "reports" / "fleet.json").exists() is written
