@@ -20,6 +20,7 @@ from tests.unit.answers import END, Running, installed
 # Of every node without gvisor_egress and gvisor_kernel, as those of most tests are.
 NOTED = ("egress-not-declared", "kernel-not-declared")
 AT = "2026-10-01T10:00:00+00:00"
+BARE: dict[str, Any] = {"runtime": "runc", "executable": "/usr/bin/node", "argv0": "node"}
 COOLIFY = {"coolify.managed": "true", "coolify.type": "application"}
 
 

@@ -18,10 +18,9 @@ from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import load_settings
 from tests.cases.proven import INSTALLED, RELEASE, proven_answer
 from tests.unit.answers import Running, after, answer, compact, info, installed, node
-from tests.unit.audited import COOLIFY, app, audited, found, ids
+from tests.unit.audited import BARE, COOLIFY, app, audited, found, ids
 from tests.unit.keeper_answers import keeping
 
-BARE: dict[str, Any] = {"runtime": "runc", "executable": "/usr/bin/node", "argv0": "node"}
 DEFAULT = {"gvisor_default": "sandbox"}
 
 

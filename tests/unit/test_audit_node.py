@@ -1,4 +1,4 @@
-"""The node in an audit: releases, runtimes, the proof, and what dockerd has of daemon.json."""
+"""The node in an audit: releases, runtimes, the proof, daemon.json, builds, and other engines."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.releases.lock import known
 from tests.cases.proven import INSTALLED, RELEASE, proven, proven_answer
-from tests.unit.answers import END, LATER_S, STARTED_S, Running, answer, info, installed
+from tests.unit.answers import END, LATER_S, STARTED_S, UNIT_FLAGS, Running, answer, info, installed
 from tests.unit.audited import AT, audited, found, ids, waived
 
 FILE = "/etc/docker/daemon.json"
+SHIM = "/usr/bin/containerd-shim-runc-v2"
 PROOF = "/var/lib/pyinfra-gvisor/proof.json"
 
 
@@ -454,3 +455,140 @@ def test_a_runtime_that_is_kept_for_a_container_is_no_pending_change() -> None:
         refused["daemon-json-unusable /etc/docker/daemon.json"].evidence
     )
     assert [key for key in kept if key.startswith("daemon-json")] == []
+
+
+def flags(*more: str) -> dict[str, Any]:
+    """A node as declared but for dockerd's arguments."""
+    return {"answer": proven_answer(flags=(*UNIT_FLAGS, *more))}
+
+
+def bench(report: Any) -> set[str]:
+    """The ids of docker-bench-security's checks that found something which is not waived."""
+    return {item.cis for item in found(report).values() if item.cis}
+
+
+@pytest.mark.parametrize(
+    ("argument", "cis"),
+    [
+        pytest.param("--iptables=false", "2.4", id="iptables"),
+        pytest.param("--insecure-registry=10.0.0.0/8", "2.5", id="insecure-registry"),
+        pytest.param("--host=tcp://0.0.0.0:2375", "2.7", id="tcp"),
+        pytest.param("--no-new-privileges=false", "2.14", id="no-new-privileges"),
+        pytest.param("--userland-proxy=true", "2.16", id="userland-proxy"),
+    ],
+)
+def test_a_flag_that_weakens_dockerd_is_found_by_its_id(argument: str, cis: str) -> None:
+    assert cis in bench(audited(**flags(argument)))
+
+
+@pytest.mark.parametrize(
+    ("argument", "key"),
+    [
+        pytest.param("--icc=false", "docker-icc", id="icc"),
+        pytest.param("--userns-remap=default", "docker-userns", id="userns"),
+        pytest.param("--authorization-plugin=x", "docker-authorization", id="authorization"),
+    ],
+)
+def test_what_is_waived_and_yet_done_is_not_told(argument: str, key: str) -> None:
+    assert f"{key} {FILE}" in waived(audited())
+    assert f"{key} {FILE}" not in waived(audited(**flags(argument)))
+
+
+def test_tcp_with_certificates_is_no_finding() -> None:
+    report = audited(**flags("--host=tcp://0.0.0.0:2376", "--tlsverify"))
+
+    assert "2.7" not in bench(report)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        pytest.param({"LiveRestoreEnabled": False}, "docker-live-restore", id="live-restore"),
+        pytest.param({"SecurityOptions": ["name=apparmor"]}, "docker-seccomp", id="seccomp"),
+    ],
+)
+def test_what_the_live_daemon_shows_counts(changes: dict[str, Any], rule: str) -> None:
+    docker = {**proven()["docker"], **changes}
+
+    report = audited(answer=proven_answer(docker=docker))
+
+    assert f"{rule} dockerd" in found(report)
+
+
+@pytest.mark.parametrize(
+    ("line", "check"),
+    [
+        pytest.param("file 755 root:docker /etc/docker", "3.5", id="directory-owner"),
+        pytest.param("file 775 root:root /etc/docker", "3.6", id="directory-mode"),
+        pytest.param("file 700 root:root /etc/docker", None, id="directory-more-closed"),
+        pytest.param("file 660 root:users /run/docker.sock", "3.15", id="socket-owner"),
+        pytest.param("file 666 root:docker /run/docker.sock", "3.16", id="socket-mode"),
+        pytest.param("file 600 root:docker /run/docker.sock", None, id="socket-more-closed"),
+        pytest.param(f"file 644 app:root {FILE}", "3.17", id="file-owner"),
+        pytest.param(f"file 664 root:root {FILE}", "3.18", id="file-mode"),
+        pytest.param(f"file 600 root:root {FILE}", None, id="file-more-closed"),
+        pytest.param("file 757 root:root /opt/gvisor/releases", "gvisor-writable", id="others"),
+        pytest.param("file 775 root:root /opt/gvisor/runtimes/x", "gvisor-writable", id="group"),
+        pytest.param("file 755 app:root /var/lib/pyinfra-gvisor", "gvisor-writable", id="owner"),
+        pytest.param("file 755 root:root /opt/gvisor/runtimes", None, id="ours"),
+    ],
+)
+def test_a_file_that_is_open_to_others_is_found(line: str, check: str | None) -> None:
+    about = {item.cis or item.id: item.subject for item in found(audited(line)).values()}
+
+    assert about == ({check: line.rsplit(maxsplit=1)[-1]} if check else {})
+
+
+def test_a_key_that_the_operator_gave_up_is_found_until_it_is_waived() -> None:
+    given = {"gvisor_daemon_json": {"userland-proxy": None}}
+    text = proven()["daemon_json"].replace('"userland-proxy": false,\n', "")
+    state = proven()["state"]
+    del state["owned"]["paths"]["/userland-proxy"]
+    del state["applied"]["started_with"]["userland-proxy"]
+    answer = proven_answer(daemon_json=text, state=state)
+
+    refused = audited(settings=given, answer=answer)
+    accepted = audited(
+        settings={**given, "gvisor_waivers": {"2.16": "an old kernel needs it"}}, answer=answer
+    )
+
+    assert f"docker-userland-proxy {FILE}" in found(refused)
+    assert waived(accepted)[f"docker-userland-proxy {FILE}"] == "an old kernel needs it"
+
+
+def shim(pid: int, namespace: str = "k8s.io", identity: str = "web") -> str:
+    """What the script tells of a shim of containerd's."""
+    where = "/run/k3s/containerd/containerd.sock"
+    told = ("containerd-shim-runc-v2", str(pid), "0", SHIM, namespace, identity, where)
+    return "engine " + "\t".join(told)
+
+
+def test_containers_of_another_engine_are_one_finding_each_namespace() -> None:
+    report = audited(*(shim(pid, identity=f"web-{pid}") for pid in range(7)), shim(9, "other"))
+
+    at = "at /run/k3s/containerd/containerd.sock"
+    many = found(report)[f"container-unowned namespace k8s.io {at}"]
+    assert many.severity is Severity.HIGH
+    assert "containerd-shim-runc-v2 0: web-0" in many.evidence
+    assert many.evidence.endswith("and 4 more")
+    assert f"container-unowned namespace other {at}" in found(report)
+    assert not report.compliant
+
+
+def test_containers_of_podman_are_found_by_their_monitor() -> None:
+    report = audited("engine conmon\t12\t1000\t/usr/bin/conmon\t\tabc\t")
+
+    finding = found(report)["container-unowned conmon of user 1000"]
+    assert finding.evidence == "conmon 12: abc"
+
+
+def test_an_engine_and_a_socket_are_found_even_without_containers() -> None:
+    report = audited(
+        "engine dockerd\t12\t1000\t/usr/bin/dockerd\t\t\tunix:///run/two.sock",
+        "engine socket\t0\t0\t/run/podman/podman.sock\t\t\t/run/podman/podman.sock",
+    )
+
+    engine = found(report)["engine-unknown dockerd 12"]
+    assert engine.severity is Severity.MEDIUM
+    assert engine.evidence == "/usr/bin/dockerd, user 1000, listens on unix:///run/two.sock"
+    assert "engine-unknown /run/podman/podman.sock" in found(report)

@@ -7,14 +7,10 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.judge import judge
-from pyinfra_gvisor.audit.observed import parse_observed
-from pyinfra_gvisor.audit.rules import Audited, look
-from pyinfra_gvisor.parts.resolver.audit import RULES
 from pyinfra_gvisor.parts.resolver.files import DIRECTORY, NAME, SERVICE, kept_files
 from pyinfra_gvisor.policy.findings import Finding, Severity
-from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import answer
+from tests.unit.audited import audited, found
 
 NETSTACK = {"gvisor_runtimes": {"gvisor": {"network": "sandbox", "dns": "docker"}}}
 HOSTINET = {"gvisor_runtimes": {"runsc": {"network": "host"}}}
@@ -32,20 +28,18 @@ def told(*more: str, without: str = "", other: str = "", **states: str) -> list[
     return [f"resolver {line}" for line in (*lines, "enabled", *more)]
 
 
-def found(lines: Sequence[str], settings: dict[str, Any] | None = None) -> dict[str, Finding]:
-    """What the rules find, by ``rule subject``."""
-    read, problems = load_settings(NETSTACK if settings is None else settings)
-    assert read, problems
-    host = Audited(parse_observed([*lines, *answer()]), read)
-    return {f"{item.id} {item.subject}": item for item in look(RULES, host, {})}
+def looked(lines: Sequence[str], settings: dict[str, Any] | None = None) -> dict[str, Finding]:
+    """What an audit finds of the resolver, by ``rule subject``."""
+    report = audited(*lines, settings=settings or NETSTACK, answer=answer())
+    return {key: item for key, item in found(report).items() if item.id.startswith("resolver-")}
 
 
 def test_a_node_as_declared_is_clean() -> None:
-    assert found(told()) == {}
+    assert looked(told()) == {}
 
 
 def test_a_node_without_such_a_runtime_needs_no_resolver() -> None:
-    assert found([], HOSTINET) == {}
+    assert looked([], HOSTINET) == {}
 
 
 @pytest.mark.parametrize(
@@ -63,24 +57,14 @@ def test_a_node_without_such_a_runtime_needs_no_resolver() -> None:
 def test_a_resolver_that_does_not_answer_is_found_with_who_asks_it(
     states: dict[str, str], evidence: str
 ) -> None:
-    finding = found(told(**states))[f"resolver-down {NAME}"]
+    finding = looked(told(**states))[f"resolver-down {NAME}"]
 
     assert finding.severity is Severity.HIGH
     assert finding.evidence == f"{evidence}; used by gvisor"
 
 
-def test_an_audit_looks_for_it() -> None:
-    settings, _ = load_settings(NETSTACK)
-    assert settings
-    host = Audited(parse_observed([*told(service="failed"), *answer()]), settings)
-
-    report = judge("run-1", host, at="2026-11-25T12:00:00+00:00", by="audit")
-
-    assert "resolver-down" in {item.id for item in report.findings}
-
-
 def test_a_container_that_still_asks_it_counts_where_nothing_is_declared() -> None:
-    finding = found(told(f"asks {ID}", service="failed"), HOSTINET)[f"resolver-down {NAME}"]
+    finding = looked(told(f"asks {ID}", service="failed"), HOSTINET)[f"resolver-down {NAME}"]
 
     assert finding.evidence == f"its service is failed; used by {ID[:12]}"
 
@@ -107,7 +91,7 @@ def test_a_container_that_still_asks_it_counts_where_nothing_is_declared() -> No
 def test_what_is_not_as_it_was_installed_is_found(
     lines: list[str], subject: str, evidence: str
 ) -> None:
-    findings = found(lines)
+    findings = looked(lines)
 
     assert {key: item.evidence for key, item in findings.items()} == {
         f"resolver-not-as-declared {subject}": evidence

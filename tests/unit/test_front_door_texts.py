@@ -228,8 +228,29 @@ def test_the_user_data_declares_valid_settings() -> None:
     assert load_settings(data)[1] == {}
 
 
-def test_the_threat_model_names_tests_that_are_there() -> None:
-    named = TEST.findall((DOCS / "threat-model.md").read_text(encoding="utf-8"))
+SECURITY, THREATS = (
+    (DOCS / name).read_text("utf-8") for name in ("security.md", "threat-model.md")
+)
+TABLE = SECURITY.partition("<!-- attacks -->\n")[2].partition("<!-- /attacks -->")[0]
+ATTACKS = [line.strip("| ").split(" | ") for line in TABLE.splitlines()[2:]]
+ATTACKERS = re.findall(
+    r"^\| (an? [^|]+?) \| ",
+    THREATS.partition("## Attackers\n")[2].partition("\n## ")[0],
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row[-1].strip("`")) for row in ATTACKS])
+def test_an_attack_is_of_somebody_who_is_named_and_is_made_by_tests(row: list[str]) -> None:
+    what, where, held, tests = row
+
+    assert all((what, held, TEST.findall(tests)))
+    assert where in ATTACKERS
+
+
+@pytest.mark.parametrize("page", [SECURITY, THREATS], ids=["security", "threat-model"])
+def test_a_page_names_tests_that_are_there(page: str) -> None:
+    named = TEST.findall(page)
 
     assert len(named) > 10
     for path, name in named:
@@ -237,12 +258,16 @@ def test_the_threat_model_names_tests_that_are_there() -> None:
         assert name in {item.name for item in tree.body if isinstance(item, ast.FunctionDef)}, name
 
 
+def test_the_threat_model_names_the_attackers() -> None:
+    assert {"a tenant", "a local user"} <= set(ATTACKERS)
+    assert len(ATTACKS) > 10
+
+
 def test_the_picture_is_made_from_what_was_captured_and_asks_no_other_host() -> None:
     made = picture(CAPTURED.read_text(encoding="utf-8"))
 
     assert PICTURE.read_text(encoding="utf-8") == made
     assert set(re.findall(r"https?://[^\"' )]+", made)) == {"http://www.w3.org/2000/svg"}
-    assert "@font-face" not in made
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)

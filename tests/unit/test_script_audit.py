@@ -1,42 +1,65 @@
-"""``docker_state.sh`` asked for more, against a Docker API of the test's own."""
+"""What the script of an audit tells of a node, with a Docker API of the test's own."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
 from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.observed import Observed, parse_observed
+from pyinfra_gvisor.audit.observed import Engine, Given, Observed, parse_observed
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.egress.observed import read
 from tests.unit.answers import compact
-from tests.unit.fake_docker import SECRET, container, daemon, routes, says
+from tests.unit.fake_docker import SECRET, Answer, Handler, container, daemon, routes, says
 from tests.unit.node_script import Machine, process
 from tests.unit.shells import held, replaced, run, stub, toolbox
 
+ID = "e" * 64
+PROFILE = "seccomp=" + json.dumps({"defaultAction": "SCMP_ACT_ALLOW" * 100})
+ANSWERS_ALL = "/containers/json?all=1"
 FILTERS = "%7B%22type%22%3A%5B%22daemon%22%5D%2C%22event%22%3A%5B%22reload%22%5D%7D"
 NASTY = 'a "quoted" {brace}: \\ line\nü'
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """A node with perl, asked for the labels ``app`` and one with an odd name."""
-    return Machine(tmp_path, wide="yes", labels=f"app\n{'o.d-d/<&>'}")
+    """A node that is asked for all that an audit asks for, and for a label with an odd name."""
+    labels, guarded = "app\no.d-d/<&>", f"{tmp_path}/guarded\n/"
+    return Machine(tmp_path, wide="yes", labels=labels, guarded=guarded)
+
+
+def ask(machine: Machine, answers: Mapping[str, Answer]) -> Observed:
+    """What the script tells of a daemon that answers so."""
+    with daemon(machine.socket, answers):
+        return parse_observed(machine.output().rstrip("\n").split("\n"))
 
 
 def observed(machine: Machine, *documents: dict[str, Any], events: str = "") -> Observed:
     """What the script tells of a daemon with these containers."""
-    with daemon(machine.socket, Answers(routes(documents), documents, events)):
-        return parse_observed(machine.output().rstrip("\n").split("\n"))
+    return ask(machine, Answers(routes(documents), documents, events))
+
+
+def shop(**given: Any) -> dict[str, Any]:
+    """The only container, made from an image."""
+    document = container(1, 1, **given)
+    document["Config"]["Image"] = "shop:2"
+    return document
+
+
+def of_shop(machine: Machine, document: dict[str, Any]) -> Given:
+    """What that container was given."""
+    return observed(machine, document).given[f"{1:064x}"]
 
 
 class Answers(dict[str, Any]):
@@ -55,63 +78,71 @@ class Answers(dict[str, Any]):
 
 
 def test_what_a_container_was_given_is_seen(machine: Machine) -> None:
+    device = {"PathOnHost": "/dev/sda", "PathInContainer": "/dev/x", "CgroupPermissions": "r"}
+    request = {"Driver": "cdi", "Count": 0, "DeviceIDs": ["a/b=c"], "Capabilities": None}
+    cpu = "/sys/devices/system/cpu/cpu0/thermal_throttle"
+    obeyed = {"dev.gvisor.flag.host-uds": "open", "io.kubernetes.cri.container-type": "container"}
     given = {
         "Privileged": True,
         "NetworkMode": "host",
         "PidMode": "host",
         "CapAdd": ["SYS_ADMIN"],
-        "Annotations": {"dev.gvisor.flag.host-uds": "open", "com.example": SECRET},
+        "CapDrop": ["ALL"],
+        "Annotations": {**obeyed, "com.example": SECRET},
+        "PortBindings": {"80/tcp": [{"HostPort": "8080"}], "53/udp": None, SECRET: []},
+        "Devices": [device],
+        "DeviceCgroupRules": ["c 1:* rwm"],
+        "DeviceRequests": [{**request, "Options": {}}],
+        "SecurityOpt": ["apparmor=unconfined", PROFILE],
+        "MaskedPaths": ["/proc/kcore", cpu],
+        "ReadonlyPaths": [],
     }
-    document = container(1, 1, host=given, labels={"app": NASTY, "o.d-d/<&>": "x", "b": SECRET})
-    document["Config"]["Image"] = "shop:2"
-
-    seen = observed(machine, document).given[f"{1:064x}"]
-
-    assert (seen.privileged, seen.network_mode, seen.pid_mode) == (True, "host", "host")
-    assert seen.capabilities == ("SYS_ADMIN",)
-    assert seen.annotations == {"dev.gvisor.flag.host-uds": "open"}
-    assert seen.labels == {"app": NASTY, "o.d-d/<&>": "x"}
-    assert seen.image == "shop:2"
-
-
-def test_what_a_container_dropped_and_its_ports_are_seen(machine: Machine) -> None:
-    bindings = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "53/udp": None, SECRET: []}
-    document = container(1, 1, host={"CapDrop": ["ALL"], "PortBindings": bindings})
+    document = shop(host=given, labels={"app": NASTY, "o.d-d/<&>": "x", "b": SECRET})
     document["Config"]["ExposedPorts"] = {"80/tcp": {}, "443/tcp": {}}
 
-    seen = observed(machine, document).given[f"{1:064x}"]
+    seen = of_shop(machine, document)
 
-    assert seen.dropped == ("ALL",)
+    assert (seen.privileged, seen.network_mode, seen.pid_mode) == (True, "host", "host")
+    assert (seen.capabilities, seen.dropped) == (("SYS_ADMIN",), ("ALL",))
+    assert seen.annotations == obeyed
+    assert seen.labels == {"app": NASTY, "o.d-d/<&>": "x"}
+    assert seen.image == "shop:2"
     assert seen.ports == ("443/tcp", "53/udp", "80/tcp")
+    assert seen.devices[0].host == "/dev/sda"
+    assert seen.device_rules == ("c 1:* rwm",)
+    assert seen.device_requests[0].ids == ("a/b=c",)
+    assert seen.security[0] == "apparmor=unconfined"
+    assert seen.security[1].startswith("seccomp={")
+    assert len(seen.security[1]) < 90
+    assert (seen.masked, seen.readonly) == (("/proc/kcore",), ())
 
 
 @pytest.mark.parametrize("nothing", [None, {}], ids=["null", "empty"])
-def test_a_container_without_ports_has_none(machine: Machine, nothing: object) -> None:
-    document = container(1, 1, host={"CapDrop": None, "PortBindings": nothing})
+def test_what_docker_does_not_say_is_none(machine: Machine, nothing: object) -> None:
+    keys = ("CapDrop", "Devices", "SecurityOpt", "MaskedPaths")
+    document = shop(host={"PortBindings": nothing, **dict.fromkeys(keys)})
     document["Config"]["ExposedPorts"] = nothing
 
-    seen = observed(machine, document).given[f"{1:064x}"]
+    seen = of_shop(machine, document)
 
-    assert (seen.dropped, seen.ports) == ((), ())
+    assert (seen.dropped, seen.ports, seen.devices, seen.security) == ((), (), (), ())
+    assert (seen.masked, seen.readonly) == (None, None)
 
 
 def test_a_label_that_nobody_asked_for_does_not_leave_the_node(machine: Machine) -> None:
-    document = container(1, 1, labels={"app": "x", "password": SECRET})
-    document["Config"]["Image"] = "shop:2"
+    document = shop(labels={"app": "x", "password": SECRET})
 
     with daemon(machine.socket, Answers(routes([document]), [document], "")):
         assert SECRET not in machine.output()
 
 
 def test_an_escaped_label_is_known_by_its_name(machine: Machine) -> None:
-    document = container(1, 1, labels={"app": "x"})
-    document["Config"]["Image"] = "shop:2"
+    document = shop(labels={"app": "x"})
     answers = Answers(routes([document]), [document], "")
     text = json.dumps(document).replace('"app"', '"\\u0061pp"')
     answers[f"/containers/{1:064x}/json"] = says(text)
 
-    with daemon(machine.socket, answers):
-        seen = parse_observed(machine.output().rstrip("\n").split("\n"))
+    seen = ask(machine, answers)
 
     assert seen.given[f"{1:064x}"].labels == {"app": "x"}
 
@@ -163,8 +194,7 @@ def test_a_process_that_only_calls_itself_a_sandbox_is_the_nodes_own_or_it_is_no
 def test_without_perl_nothing_is_guessed(tmp_path: Path) -> None:
     machine = Machine(tmp_path, perl=False, wide="yes", labels="")
 
-    with daemon(machine.socket, routes([])):
-        seen = parse_observed(machine.output().rstrip("\n").split("\n"))
+    seen = ask(machine, routes([]))
 
     assert seen.node.info is None
     assert seen.node.docker_error == (
@@ -180,15 +210,12 @@ def test_where_a_container_is_and_since_when_is_seen(machine: Machine) -> None:
         f'"IPAddress":"{SECRET}"': {"Aliases": ['"IPAddress":"10.9.9.9"'], "IPAddress": ""},
     }
     settings = {"IPAddress": "172.18.0.2", "Networks": networks}
-    document = container(
-        1,
-        1,
+    document = shop(
         state={"StartedAt": "2026-11-25T14:01:28.104348169Z"},
         others={"NetworkSettings": settings},
     )
-    document["Config"]["Image"] = "shop:2"
 
-    seen = observed(machine, document).given[f"{1:064x}"]
+    seen = of_shop(machine, document)
 
     assert seen.addresses == ("172.18.0.2", "172.20.0.2", "fd00::2")
     assert seen.started_s == pytest.approx(1795615288.104)
@@ -196,7 +223,7 @@ def test_where_a_container_is_and_since_when_is_seen(machine: Machine) -> None:
 
 def test_a_deploy_does_not_ask_where_containers_are(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
-    document = container(1, 1, state={"StartedAt": "2026-11-25T14:01:28.104348169Z"})
+    document = shop(state={"StartedAt": "2026-11-25T14:01:28.104348169Z"})
 
     with daemon(machine.socket, routes([document])):
         output = machine.output()
@@ -204,6 +231,17 @@ def test_a_deploy_does_not_ask_where_containers_are(tmp_path: Path) -> None:
     assert "container {" in output
     assert "Addresses" not in output
     assert "StartedAt" not in output
+
+
+@pytest.mark.parametrize(("name", "told"), [("text", "yes"), ("none", "no")], ids=["there", "gone"])
+def test_whether_the_directory_for_metrics_is_there_is_told(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    machine = Machine(tmp_path, textfile_dir=f"{tmp_path}/{name}")
+    (tmp_path / "text").mkdir()
+
+    with daemon(machine.socket, routes([])):
+        assert f"\ntextfile_dir {told}\n" in machine.output()
 
 
 NFT = """
@@ -291,8 +329,7 @@ def test_containers_that_do_not_run_are_told_with_the_runtime_they_ask_for(
     gone = compact([{"Id": f"{number:064x}"} for number in (1, 2, 3, 4)])
     answers["/containers/json?all=1"] = says(gone)
 
-    with daemon(machine.socket, answers):
-        seen = parse_observed(machine.output().rstrip("\n").split("\n"))
+    seen = ask(machine, answers)
 
     assert [(item.name, item.running, item.runtime) for item in seen.users] == [
         ("up", True, "runc"),
@@ -320,6 +357,237 @@ def test_a_flood_of_labels_hides_nothing_of_a_container(machine: Machine) -> Non
     document["HostConfig"]["Annotations"] = {f"a{number}": "" for number in range(70000)}
     document["HostConfig"]["Privileged"] = True
 
-    seen = observed(machine, document).given[f"{1:064x}"]
+    seen = of_shop(machine, document)
 
     assert seen.privileged
+
+
+def told(machine: Machine, *documents: dict[str, Any], ids: str = "[]") -> Observed:
+    """What the script tells of a daemon with these containers, which lists others as all."""
+    return ask(machine, {**routes(documents), ANSWERS_ALL: says(ids)})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("link", id="plain"),
+        pytest.param("a\nb", id="two-lines"),
+        pytest.param('q"\\', id="quoted"),
+        pytest.param("ü", id="not-ascii"),
+    ],
+)
+def test_a_mount_is_told_by_where_its_links_lead(machine: Machine, name: str) -> None:
+    (machine.root / "real").mkdir()
+    link = machine.root / name
+    link.symlink_to(machine.root / "real")
+    mounts = [{"Type": "bind", "Source": str(link), "RW": False}]
+
+    (mount,) = of_shop(machine, shop(mounts=mounts)).mounts
+
+    assert (mount.source, mount.writable) == (str(link), False)
+    assert mount.places == (str(machine.root / "real"),)
+
+
+def test_a_guarded_path_is_told_by_where_its_links_lead(machine: Machine) -> None:
+    (machine.root / "data").mkdir()
+    (machine.root / "guarded").symlink_to("data")
+
+    seen = told(machine)
+
+    assert seen.places == {f"{machine.root}/guarded": (f"{machine.root}/data",)}
+
+
+def test_what_is_mounted_twice_is_told_by_both_paths(machine: Machine) -> None:
+    first, second = machine.root / "first", machine.root / "second"
+    first.mkdir()
+    (first / "file").write_text("")
+    second.symlink_to(first)  # as good as a mount: the same inode at another path
+    (machine.root / "mountinfo").write_text(
+        f"1 0 8:1 / / rw - ext4 /dev/sda rw\n"
+        f"2 1 8:1 {first} {second} rw - ext4 /dev/sda rw\n"
+        f"3 1 8:2 {first} {machine.root}/third rw - ext4 /dev/sdb rw\n"
+    )
+    mounts = [{"Type": "bind", "Source": str(first / "file"), "RW": True}]
+
+    (mount,) = of_shop(machine, shop(mounts=mounts)).mounts
+
+    assert mount.places == (f"{first}/file", f"{second}/file")
+
+
+def test_what_is_gone_has_no_place(machine: Machine) -> None:
+    mounts = [{"Type": "bind", "Source": "/nowhere/at/all", "RW": True}]
+
+    (mount,) = of_shop(machine, shop(mounts=mounts)).mounts
+
+    assert mount.places == ()
+
+
+@contextmanager
+def running(machine: Machine, program: str, *arguments: str, does: str = "read x") -> Iterator[int]:
+    """A process of a program by that name, with these arguments; yields its PID."""
+    path = machine.root / program
+    shutil.copy("/bin/sh", path)
+    words = [program, "-c", does, *arguments]
+    started = subprocess.Popen(words, executable=path, stdin=subprocess.PIPE)
+    try:
+        yield started.pid
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def of(seen: Observed, pid: int) -> list[Engine]:
+    """What was told of that process; others may run on the machine."""
+    return [item for item in seen.engines if item.pid == pid]
+
+
+def test_a_label_makes_no_container_known(machine: Machine) -> None:
+    listed = compact([{"Id": "d" * 64, "Labels": {"Id": ID}}])
+    arguments = ("-namespace", "other", "-id", ID)
+    with running(machine, "containerd-shim-runc-v2", *arguments) as pid:
+        assert len(of(told(machine, ids=listed), pid)) == 1
+
+
+def listing(*ids: str) -> str:
+    """The list of all containers."""
+    return compact([{"Id": item} for item in ids])
+
+
+def test_a_shim_of_a_container_that_docker_does_not_know_is_told(machine: Machine) -> None:
+    arguments = ("-namespace", "other", "-id", ID, "-address", "/run/c.sock")
+    with running(machine, "containerd-shim-runc-v2", *arguments) as pid:
+        (found,) = of(told(machine), pid)
+
+    assert (found.program, found.namespace, found.id) == ("containerd-shim-runc-v2", "other", ID)
+    assert (found.address, found.file) == (
+        "/run/c.sock",
+        f"{machine.root}/containerd-shim-runc-v2",
+    )
+
+
+def test_a_shim_of_dockers_own_container_is_none(machine: Machine) -> None:
+    arguments = ("-namespace", "moby", "-id", ID)
+    with running(machine, "containerd-shim-runc-v2", *arguments) as pid:
+        assert of(told(machine, ids=listing(ID)), pid) == []
+
+
+# Other threads of a process go on without the first one: exit(2) ends a thread, exit_group(2) all.
+ENDED_LEADER = """exec 3<&0; python3 -c '
+import ctypes, platform, sys, threading
+threading.Thread(target=sys.stdin.read).start()
+ctypes.CDLL(None).syscall(93 if platform.machine() == "aarch64" else 60, 0)
+' <&3 & read x"""
+
+
+@pytest.mark.parametrize(
+    ("namespace", "does", "count"),
+    [
+        pytest.param("moby", "(read x); :", 1, id="something-runs-in-it"),
+        pytest.param("moby", ENDED_LEADER, 1, id="something-whose-first-thread-has-ended"),
+        pytest.param("moby", "read x", 0, id="nothing-does"),
+        pytest.param("moby", "sleep 0.6; read x", 0, id="nothing-does-in-a-moment"),
+        pytest.param("other", "read x", 1, id="one-of-another-engine"),
+    ],
+)
+def test_a_shim_that_outlives_its_container_is_told_if_anything_runs_in_it(
+    machine: Machine, namespace: str, does: str, count: int
+) -> None:
+    arguments = ("-namespace", namespace, "-id", ID)
+    with running(machine, "containerd-shim-runc-v2", *arguments, does=does) as pid:
+        assert len(of(told(machine), pid)) == count
+
+
+def test_a_container_that_is_made_while_the_audit_looks_is_none(machine: Machine) -> None:
+    answers = routes([])
+    lists = iter([says("[]"), says(listing(ID))])
+
+    def another_each_time(request: Handler) -> None:
+        next(lists)(request)
+
+    answers[ANSWERS_ALL] = another_each_time
+    with (
+        running(machine, "containerd-shim-runc-v2", "-id", ID) as pid,
+        daemon(machine.socket, answers),
+    ):
+        seen = parse_observed(machine.output().rstrip("\n").split("\n"))
+
+    assert of(seen, pid) == []
+
+
+def test_a_plugin_of_docker_is_no_container_of_somebody_elses(machine: Machine) -> None:
+    answers = routes([])
+    answers[ANSWERS_ALL] = says("[]")
+    arguments = ("-namespace", "plugins.moby", "-id", ID)
+    with running(machine, "containerd-shim-runc-v2", *arguments) as pid:
+        known = ask(machine, {**answers, "/plugins": says(listing(ID))})
+        machine.socket.unlink()
+        unknown = ask(machine, {**answers, "/plugins": says("[]")})
+
+    assert (of(known, pid), len(of(unknown, pid))) == ([], 1)
+
+
+@pytest.mark.parametrize("name", ["containerd-shim-runc-v2", "dockerd", "conmon"])
+def test_a_process_that_only_calls_itself_so_is_none(machine: Machine, name: str) -> None:
+    started = subprocess.Popen([name, "1000"], executable="/usr/bin/sleep")
+    try:
+        seen = told(machine)
+    finally:
+        started.kill()
+        started.wait()
+
+    assert of(seen, started.pid) == []
+
+
+def test_what_a_container_runs_is_none_even_in_the_nodes_process_namespace(
+    machine: Machine,
+) -> None:
+    program = machine.root / "conmon"
+    shutil.copy("/bin/sh", program)
+    script = f"'{program}' -c 'echo $$; read x'; true"
+    parent = subprocess.Popen(
+        ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        alone = told(machine)
+        machine.socket.unlink()
+        below = told(machine, container(1, parent.pid))
+    finally:
+        parent.kill()
+        parent.communicate()
+
+    assert (len(of(alone, pid)), of(below, pid)) == (1, [])
+
+
+def test_names_and_arguments_of_engines_may_be_any_bytes(machine: Machine) -> None:
+    odd = "a\nengine socket\t1\tend of node state\x7f\udcff"
+    with running(machine, "conmon", "-c", odd) as pid:
+        seen = told(machine)
+
+    assert len(of(seen, pid)) == 1
+    assert seen.node.info is not None
+
+
+def test_what_dockerd_uses_is_told_with_its_version(machine: Machine) -> None:
+    components = [
+        {"Name": "Engine", "Version": "26.1.5", "Details": {"Os": "linux"}},
+        {"Name": "containerd", "Version": "1.7.24~ds1", "Details": {"GitCommit": "1.7.24~ds1"}},
+        {"Name": "runc", "Version": "1.1.15+ds1", "Details": {"GitCommit": "1.1.15+ds1-2"}},
+        {"Name": "docker-init", "Version": "0.19.0", "Details": {"GitCommit": ""}},
+    ]
+    answers = routes([])
+    answers[ANSWERS_ALL] = says("[]")
+    answers["/version"] = says(compact({"Platform": {"Name": ""}, "Components": components}))
+
+    found = ask(machine, answers)
+
+    assert {name: (item.version, item.commit) for name, item in found.components.items()} == {
+        "Engine": ("26.1.5", "-"),
+        "containerd": ("1.7.24~ds1", "1.7.24~ds1"),
+        "runc": ("1.1.15+ds1", "1.1.15+ds1-2"),
+    }
+
+
+def test_a_dockerd_that_tells_no_components_is_told_all_the_same(machine: Machine) -> None:
+    assert told(machine).components == {}
