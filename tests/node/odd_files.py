@@ -69,6 +69,12 @@ NO_FILES = {
     "loop of links": ('ln -s daemon.json "$2"', "^is a symbolic link without a target; "),
     "directory": ('mkdir "$2"; cp "$1" "$2/daemon.json"', "^is a directory; "),
     "link to a directory": (f'mkdir -p {BESIDE}; ln -s {BESIDE} "$2"', "^is a directory; "),
+    "fifo": ('mkfifo "$2"', "^is not a regular file; "),
+    "device": ('mknod "$2" c 1 3', "^is not a regular file; "),
+    "socket": (
+        'perl -e \'socket(S,1,1,0); bind(S, pack("S a*", 1, $ARGV[0]))\' "$2"',
+        "^is not a regular file; ",
+    ),
 }
 
 

@@ -167,16 +167,6 @@ def test_a_feature_that_dockerd_reads_at_its_start_needs_one_restart(store: Stor
     store.assert_second_changes_nothing(**wanted)
 
 
-def test_another_store_of_images_is_refused_under_running_containers(store: Store) -> None:
-    store.run_refused(MOVES, features={"containerd-snapshotter": False})
-
-
-def test_another_firewall_of_ours_is_refused_before_the_first_change(store: Store) -> None:
-    said = f"{OTHER_FIREWALL} iptables, got nftables by /firewall-backend in {FILE}"
-
-    store.run_refused(said, firewall_backend="nftables")
-
-
 @pytest.mark.slow
 def test_a_restart_with_another_firewall_is_refused_until_dockerd_has_it(store: Store) -> None:
     restarts = {"log_level": "warn"}

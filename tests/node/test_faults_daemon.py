@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.base.scripts import SOCKET
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.faults import (
     COLD_START,
@@ -30,8 +28,6 @@ from tests.node.unit_files import units
 
 pytestmark = pytest.mark.slow
 
-VERSIONS = [pytest.param(name, id=name) for name in ("docker-20", "docker-29")]
-CHANGES = [pytest.param(reloading, id="reload"), pytest.param(restarting, id="restart")]
 KILL_DOCKERD = 'kill -9 "$(cat /run/docker.pid)"'
 KILL_CONTAINERD = "systemctl kill --kill-who=main -s KILL containerd"
 RESTART = 'systemctl reset-failed "$unit"; timeout "$timeout_s" systemctl restart "$unit"'
@@ -48,11 +44,10 @@ def test_a_dockerd_that_is_killed_while_it_reloads_is_as_declared(plain: Faults)
     plain.assert_sound(wanted)
 
 
-@pytest.mark.parametrize("name", VERSIONS[1:])
 def test_a_dockerd_that_is_killed_while_it_restarts_loses_no_container(
-    broken: Callable[[str], Faults], name: str
+    broken: Callable[[str], Faults],
 ) -> None:
-    faults = broken(name)
+    faults = broken("docker-29")
     wanted = restarting(faults.before)
 
     faults.run(wanted, hook=f"service_restart() {{ {KILL_DOCKERD}; {RESTART}; {KILL_DOCKERD}; }}\n")
@@ -87,7 +82,7 @@ def test_an_engine_that_takes_dockers_socket_is_told_from_dockerd(plain: Faults)
     plain.assert_sound(wanted)
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", [reloading, restarting])
 def test_a_containerd_that_is_killed_loses_no_container(faults: Faults, change: Any) -> None:
     wanted = change(faults.before)
     hook = (
@@ -100,7 +95,7 @@ def test_a_containerd_that_is_killed_loses_no_container(faults: Faults, change: 
     faults.assert_sound(wanted)
 
 
-@pytest.mark.parametrize("name", VERSIONS)
+@pytest.mark.parametrize("name", ["docker-20", "docker-29"])
 def test_a_key_that_fails_at_a_cold_start_only_is_undone(
     broken: Callable[[str], Faults], name: str
 ) -> None:
@@ -115,16 +110,16 @@ def test_a_key_that_fails_at_a_cold_start_only_is_undone(
         assert "dockerd did not start; rolling back" in outcome.stderr
         assert "dockerd's log: " in outcome.stderr
         assert "address already in use" in outcome.stderr
+        assert "the node runs its previous configuration" in outcome.stderr
         assert last_run(faults.node)["result"] == "reverted"
         assert live(faults.node) == faults.before
         faults.assert_sound(wanted)
 
 
-@pytest.mark.parametrize("name", VERSIONS[1:])
 def test_a_dockerd_that_starts_and_does_not_answer_is_undone(
-    broken: Callable[[str], Faults], name: str
+    broken: Callable[[str], Faults],
 ) -> None:
-    faults = broken(name)
+    faults = broken("docker-29")
     wanted = restarting(faults.before)
     once = f"if [ ! -e /run/once ]; then : > /run/once; {STOPPED}; fi"
 
@@ -135,36 +130,6 @@ def test_a_dockerd_that_starts_and_does_not_answer_is_undone(
     assert "the Docker API did not answer within 5 s; rolling back" in outcome.stderr
     assert live(faults.node) == faults.before
     faults.assert_sound(wanted)
-
-
-def test_a_dockerd_that_hangs_at_its_start_is_undone(faults: Faults) -> None:
-    wanted = restarting(faults.before)
-    with hanging_at_start(faults.node):
-        outcome = faults.run({**wanted, "labels": ["hang=yes"]}, timeout_s=5)
-
-    assert outcome.code == 1
-    assert "dockerd did not start; rolling back" in outcome.stderr
-    assert live(faults.node) == faults.before
-    faults.assert_sound(wanted)
-
-
-@contextmanager
-def hanging_at_start(node: LabNode) -> Iterator[None]:
-    """A dockerd that hangs where the file has the label hang=yes."""
-    wrapper = (
-        "#!/bin/sh\n"
-        'case "$*" in *--validate* | *--help*) exec /usr/lib/whole/dockerd "$@" ;; esac\n'
-        f"if grep -q hang=yes {FILE}; then exec sleep infinity; fi\n"
-        'exec /usr/lib/whole/dockerd "$@"\n'
-    )
-    whole = "mkdir /usr/lib/whole; cp -p /usr/sbin/dockerd /usr/lib/whole/dockerd"
-    node.exec("sh", "-c", whole)
-    node.put("/root/dockerd", wrapper.encode(), mode=0o755)
-    node.exec("mount", "--bind", "/root/dockerd", "/usr/sbin/dockerd")
-    try:
-        yield
-    finally:
-        node.exec("sh", "-c", "umount /usr/sbin/dockerd; rm -r /usr/lib/whole /root/dockerd")
 
 
 def test_power_that_goes_before_a_bad_file_was_tried_leaves_a_daemon_that_starts(
@@ -210,20 +175,8 @@ def test_a_file_of_others_that_dockerd_refuses_is_kept_aside_and_dockerd_starts(
     plain.assert_sound(wanted)
 
 
-def test_what_running_containers_live_in_is_not_moved(faults: Faults) -> None:
-    outcome = faults.run({**restarting(faults.before), "storage-opts": ["overlay2.size=5G"]})
-
-    assert outcome.code == 1
-    said = "the change of /storage-opts would unmount the files of running containers"
-    assert said in outcome.stderr
-    faults.assert_sound(restarting(faults.before))
-
-
-@pytest.mark.parametrize("change", CHANGES[1:])
-def test_a_clock_that_is_set_back_in_the_middle_changes_nothing(
-    faults: Faults, change: Any
-) -> None:
-    wanted = change(faults.before)
+def test_a_clock_that_is_set_back_in_the_middle_changes_nothing(faults: Faults) -> None:
+    wanted = restarting(faults.before)
     back = 'if [ -e /run/back ]; then set -- -d -1hour "$@"; fi'
     clock = f'#!/bin/sh\n{back}\nexec {ASIDE}/date "$@"\n'
     plant(faults.node, clock, "date")
@@ -237,17 +190,4 @@ def test_a_clock_that_is_set_back_in_the_middle_changes_nothing(
     uproot(faults.node, "date")
     faults.node.exec("rm", "/run/back")
     assert outcome.code == 0, outcome.text
-    faults.assert_sound(wanted)
-
-
-def test_a_read_only_etc_is_said_and_nothing_is_changed(faults: Faults) -> None:
-    wanted = restarting(faults.before)
-    faults.node.exec("sh", "-c", "mount --bind /etc /etc; mount -o remount,ro,bind /etc")
-
-    outcome = faults.run(wanted)
-
-    faults.node.exec("umount", "/etc")
-    assert outcome.code == 1
-    assert "is the disk full or read-only?; nothing was changed" in outcome.stderr
-    assert live(faults.node) == faults.before
     faults.assert_sound(wanted)

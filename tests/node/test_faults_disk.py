@@ -11,8 +11,6 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from tests.node.faults import (
     COLD_START,
-    RELOAD_STEPS,
-    RESTART_STEPS,
     Faults,
     live,
     reloading,
@@ -63,20 +61,18 @@ def full_at(step: str, place: str) -> str:
     return f'step() {{ say "$1" >> "$work/journal"; if [ "$1" = \'{step}\' ]; then {fill}; fi; }}\n'
 
 
-CHANGES = ((reloading, RELOAD_STEPS), (restarting, RESTART_STEPS))
 # Each step writes itself down in the state; the first and the last two of both are the same.
 WRITTEN_TO_STATE = {
     reloading: ("claim", "reload after"),
     restarting: (BEFORE, "write", "restart after", "switch live-restore off", "look", "done"),
 }
-# Behind these something is written there.
-WRITTEN_TO_ETC = (BEFORE, "write", "restart after", "switch live-restore off")
+# After these something is written there; a reload has only the first two.
+WRITTEN_TO_ETC = {restarting: (BEFORE, "write", "restart after", "switch live-restore off")}
 ROWS = [
     pytest.param(where, change, step, id=f"{where}-{change.__name__}-{step.replace(' ', '-')}")
-    for where in PLACES
-    for change, steps in CHANGES
-    for step in (BEFORE, *steps)
-    if step in (WRITTEN_TO_ETC if where == "etc" else WRITTEN_TO_STATE[change])
+    for where, written in (("state", WRITTEN_TO_STATE), ("etc", WRITTEN_TO_ETC))
+    for change, steps in written.items()
+    for step in steps
 ]
 
 

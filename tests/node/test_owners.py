@@ -19,7 +19,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.transactions import UNPROVEN, assert_as_declared, dockerd_pid, keys
+from tests.node.transactions import UNPROVEN, assert_as_declared, keys
 
 pytestmark = pytest.mark.slow
 
@@ -79,69 +79,6 @@ def test_each_keeps_to_its_own_keys_and_takes_only_those_away(
     assert_no_change(node, before, owns(fleet, name, "mirrors", {}))
 
 
-def test_two_values_for_one_key_are_refused_with_the_owner_named(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
-    fleet.run("plain")
-    owns(fleet, "plain", "mirrors", MIRRORS)
-    before = snapshot(node)
-
-    theirs = owns(fleet, "plain", "logs", {"registry-mirrors": ["https://other.example/"]})
-    ours = fleet.run("plain", data=keys(registry_mirrors=["https://other.example/"]))
-    of_ours = owns(fleet, "plain", "logs", {"live-restore": False})
-
-    assert theirs.code == ours.code == of_ours.code == 1
-    for outcome in (theirs, ours):
-        said = "/registry-mirrors has another owner, mirrors, which declares another value"
-        assert said in outcome.stderr
-    said = "/live-restore has another owner, gvisor, which declares another value"
-    assert said in of_ours.stderr
-    assert snapshot(node) == before
-    owns(fleet, "plain", "mirrors", {})
-    assert_as_declared(fleet, "plain")
-
-
-def test_a_key_that_two_want_goes_with_the_second_of_them(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
-    fleet.run("plain")
-    text = daemon_json(node)
-    owns(fleet, "plain", "mirrors", MIRRORS)
-    owns(fleet, "plain", "logs", MIRRORS)
-
-    owns(fleet, "plain", "mirrors", {})
-    with_one = daemon_json(node)
-    owns(fleet, "plain", "logs", {})
-
-    assert "registry-mirrors" in with_one
-    assert daemon_json(node) == text
-    assert_as_declared(fleet, "plain")
-
-
-def test_a_restart_that_one_owes_is_not_made_by_another(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
-    fleet.run("plain")
-    owed = owns(fleet, "plain", "logs", LOGS, restart="reload")
-    pid = dockerd_pid(node)
-
-    other = fleet.run("plain", data=keys(debug=True))
-    still = owns(fleet, "plain", "logs", LOGS, restart="reload")
-    unrestarted = dockerd_pid(node)
-    made = owns(fleet, "plain", "logs", LOGS)
-
-    assert owed.code == other.code == still.code == made.code == 0
-    assert docker_info(node)["Debug"] is True
-    assert "/log-level: changed since dockerd started" in still.stderr
-    assert unrestarted == pid
-    assert dockerd_pid(node) != pid
-    owns(fleet, "plain", "logs", {})
-    assert_as_declared(fleet, "plain")
-
-
 STATE = "/var/lib/pyinfra-gvisor"
 
 
@@ -166,35 +103,6 @@ def test_a_lost_record_is_restored_and_gives_back_what_was_there(
     assert restored == record
     assert daemon_json(node) == text
     assert_as_declared(fleet, "plain")
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        pytest.param("", "owned.json is damaged, and has no usable second copy", id="both-damaged"),
-        pytest.param('{"version": 999}', "is from a newer pyinfra-gvisor", id="newer"),
-    ],
-)
-def test_a_record_that_cannot_be_used_stops_every_run(
-    converged: dict[str, LabNode], fleet: Fleet, content: str, said: str
-) -> None:
-    node = converged["plain"]
-    fleet.run("plain")
-    names = ("owned.json", "owned.copy.json")
-    kept = {name: node.exec("cat", f"{STATE}/{name}").stdout for name in names}
-    for name in names:
-        node.put(f"{STATE}/{name}", content.encode())
-    before = snapshot(node)
-
-    outcomes = [owns(fleet, "plain", "mirrors", MIRRORS), fleet.run("plain")]
-    outcomes += [fleet.run("plain", deploy="deploys/remove.py")]
-    unchanged = snapshot(node)
-    for name, text in kept.items():
-        node.put(f"{STATE}/{name}", text.encode())
-
-    assert [outcome.code for outcome in outcomes] == [1, 1, 1]
-    assert all(said in outcome.stderr for outcome in outcomes)
-    assert unchanged == before
 
 
 def stopped(node: LabNode, name: str, runtime: str) -> None:
@@ -236,29 +144,4 @@ def test_a_runtime_that_a_stopped_container_uses_stays_until_the_container_is_go
     assert gone.code == 0, gone.text
     assert "runtimes removed, no container uses them: second" in gone.stderr
     assert "second" not in docker_info(node)["Runtimes"]
-    assert_as_declared(fleet, "plain")
-
-
-def test_another_owners_runtime_does_not_leave_while_a_container_uses_it(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
-    fleet.run("plain", data=UNPROVEN)
-    path = docker_info(node)["Runtimes"]["runsc"]["path"]
-    owns(fleet, "plain", "theirs", {"runtimes": {"theirs": {"path": path}}})
-    stopped(node, "tenant", "theirs")
-    before = snapshot(node)
-
-    refused = owns(fleet, "plain", "theirs", {})
-    after = snapshot(node)
-    started = node.exec("docker", "start", "tenant")
-    remove_container(node, "tenant")
-    gone = owns(fleet, "plain", "theirs", {})
-
-    assert refused.code == 1
-    assert "theirs (these need it to start: tenant (stopped))" in refused.text
-    assert after == before
-    assert (started.code, started.stderr) == (0, "")
-    assert gone.code == 0, gone.text
-    assert "theirs" not in docker_info(node)["Runtimes"]
     assert_as_declared(fleet, "plain")

@@ -177,21 +177,6 @@ def node(removed: Removed) -> LabNode:
     return removed.fleet.nodes["plain"]
 
 
-def test_a_removal_under_a_running_sandbox_is_refused_by_name(
-    removed: Removed, node: LabNode
-) -> None:
-    start_container(node, "tenant", "--runtime=runsc")
-    before = snapshot(node)
-
-    outcome = removed.fleet.run("plain", deploy=REMOVE)
-
-    assert outcome.code == 1
-    assert "runsc (these need it to start: tenant); keep these runtimes" in outcome.text
-    assert "Nothing was changed." in outcome.text
-    assert snapshot(node) == before
-    remove_container(node, "tenant")
-
-
 def test_a_running_sandbox_can_be_left_running(removed: Removed) -> None:
     fleet, names = removed.fleet, ("plain", "docker-20", "docker-29")
     nodes = [fleet.nodes[name] for name in names]
@@ -226,27 +211,6 @@ def test_a_running_sandbox_can_be_left_running(removed: Removed) -> None:
         removed.before[name].text for name in names
     ]
     assert [path for path in OURS if nodes[0].exec("test", "-e", path).code == 0] == []
-
-
-def test_a_removal_over_a_stopped_container_of_ours_is_refused_until_it_is_gone(
-    removed: Removed, node: LabNode
-) -> None:
-    start_container(node, "tenant", "--runtime=runsc")
-    node.exec("docker", "stop", "-t", "2", "tenant")
-    before = snapshot(node)
-
-    refused = removed.fleet.run("plain", deploy=REMOVE)
-    after = snapshot(node)
-    started = node.exec("docker", "start", "tenant")
-    remove_container(node, "tenant")
-    outcome = removed.fleet.run("plain", deploy=REMOVE)
-
-    assert refused.code == 1
-    assert "runsc (these need it to start: tenant (stopped)); keep these runtimes" in refused.text
-    assert after == before
-    assert (started.code, started.stderr) == (0, "")
-    assert outcome.code == 0, outcome.text
-    assert look(node).text == removed.before["plain"].text
 
 
 def test_a_sandbox_that_was_restarted_on_our_release_is_told_from_one_that_was_not(
