@@ -15,6 +15,7 @@ from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import users
+from tests.table import table
 from tests.unit.answers import Running, after, answer, info, node
 
 LIVE: dict[str, Json] = {"live-restore": True}
@@ -66,7 +67,7 @@ def test_sudo_is_passed_on() -> None:
     assert all(sent.sudo for sent in nodes["a"].sent)
 
 
-@pytest.mark.parametrize("form", [pytest.param("plain", id="plain"), pytest.param("b64", id="b64")])
+@pytest.mark.parametrize("form", ["plain", "b64"])
 def test_no_secret_of_the_file_is_in_any_command_line(form: str) -> None:
     nodes = {"a": Node([answer(daemon_json=WITH_SECRET)])}
     fleet = Fleet(nodes)
@@ -94,9 +95,7 @@ def test_preparing_writes_nothing_and_says_what_would_happen(
     assert "containers that keep running: shop" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-)
+@table("prepare", {"interactive": True, "with-yes": False})
 def test_what_happens_is_told_once_with_every_flag(
     prepare: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -143,9 +142,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("given", "reason"), BAD)
-@pytest.mark.parametrize(
-    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-)
+@table("prepare", {"interactive": True, "with-yes": False})
 def test_a_host_that_is_refused_gets_no_command_and_the_other_goes_on(
     given: dict[str, Any], reason: str, prepare: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -184,17 +181,16 @@ def test_a_second_operation_after_it_reads_afresh() -> None:
     assert nodes["a"].kinds() == ["state", "daemon.json", "state", "state"]
 
 
-@pytest.mark.parametrize(
-    ("given", "wanted", "sides"),
-    [
-        pytest.param({}, LIVE, ("--- /dev/null", "+++ /etc/docker/daemon.json"), id="new"),
-        pytest.param(
+@table(
+    "given, wanted, sides",
+    {
+        "new": ({}, LIVE, ("--- /dev/null", "+++ /etc/docker/daemon.json")),
+        "removed": (
             after(plan_daemon_json(node(), LIVE)),
             {},
             ("--- /etc/docker/daemon.json", "+++ /dev/null"),
-            id="removed",
         ),
-    ],
+    },
 )
 def test_the_diff_says_where_there_is_no_file(
     given: dict[str, Any],
@@ -228,12 +224,12 @@ NET = answer(**after(plan_daemon_json(node(), {"runtimes": {"net": {"path": "/n"
 IDLE = {"users": users(("idle", False, "net"), ("web", True, "runc"))}
 
 
-@pytest.mark.parametrize(
-    ("replies", "reason"),
-    [
-        pytest.param(IDLE, "net (these need it to start: idle (stopped)); ", id="used"),
-        pytest.param({}, "cannot read which containers use a runtime", id="not-known"),
-    ],
+@table(
+    "replies, reason",
+    {
+        "used": (IDLE, "net (these need it to start: idle (stopped)); "),
+        "not-known": ({}, "cannot read which containers use a runtime"),
+    },
 )
 def test_alone_it_refuses_to_take_a_runtime_away_that_a_container_may_need(
     replies: dict[str, Reply], reason: str, caplog: pytest.LogCaptureFixture

@@ -8,6 +8,7 @@ import pytest
 
 from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node, Reply
+from tests.table import table
 from tests.unit.answers import answer
 
 DOWN = ("info", "dockerd", "clock")
@@ -29,21 +30,18 @@ def test_an_engine_that_answers_is_left_as_it_is(flavour: Any) -> None:
     assert not meta["a"].did_change()
 
 
-@pytest.mark.parametrize(
-    ("flavour", "given", "reason"),
-    [
-        pytest.param("present", {"without": MISSING}, "Docker is not installed; ", id="missing"),
-        pytest.param("present", {"without": DOWN}, "dockerd does not answer, got ", id="down"),
-        pytest.param(
-            "debian", {"without": DOWN}, "dockerd does not answer, got ", id="not-replaced"
-        ),
-        pytest.param(
+@table(
+    "flavour, given, reason",
+    {
+        "missing": ("present", {"without": MISSING}, "Docker is not installed; "),
+        "down": ("present", {"without": DOWN}, "dockerd does not answer, got "),
+        "not-replaced": ("debian", {"without": DOWN}, "dockerd does not answer, got "),
+        "no-permission": (
             "docker-ce",
             {"without": DOWN, "docker_error": "connect: Permission denied"},
             "dockerd does not answer, got connect: Permission denied; ",
-            id="no-permission",
         ),
-    ],
+    },
 )
 def test_a_host_whose_engine_cannot_be_had_fails_alone_with_the_reason(
     flavour: Any, given: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
@@ -59,11 +57,11 @@ def test_a_host_whose_engine_cannot_be_had_fails_alone_with_the_reason(
     assert f"docker.engine: docker on @fake/bad: {reason}" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("flavour", "expected"),
-    [
-        pytest.param("debian", ["flavour=debian"], id="debian"),
-        pytest.param(
+@table(
+    "flavour, expected",
+    {
+        "debian": ("debian", ["flavour=debian"]),
+        "docker-ce": (
             "docker-ce",
             [
                 "flavour=docker-ce",
@@ -72,9 +70,8 @@ def test_a_host_whose_engine_cannot_be_had_fails_alone_with_the_reason(
                 "codename=noble",
                 f"key_sha256={docker.DOCKER_CE_KEY_SHA256}",
             ],
-            id="docker-ce",
         ),
-    ],
+    },
 )
 def test_a_missing_engine_is_installed_as_asked(flavour: Any, expected: list[str]) -> None:
     bare = answer(without=MISSING, os="ubuntu 24.04 noble")

@@ -13,6 +13,7 @@ from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import changed, generations
+from tests.table import table
 from tests.unit.answers import after, answer, node
 
 ORIGINAL = '{"dns": []}'
@@ -44,13 +45,13 @@ def written(item: Node, name: str = "after") -> str:
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
-@pytest.mark.parametrize(
-    ("number", "expected"),
-    [
-        pytest.param(None, OLD["daemon_json"], id="newest"),
-        pytest.param(2, OLD["daemon_json"], id="asked-for"),
-        pytest.param(1, ORIGINAL, id="before-us"),
-    ],
+@table(
+    "number, expected",
+    {
+        "newest": (None, OLD["daemon_json"]),
+        "asked-for": (2, OLD["daemon_json"]),
+        "before-us": (1, ORIGINAL),
+    },
 )
 def test_a_node_goes_back_by_one_transaction(
     number: int | None, expected: str, prepare: bool
@@ -70,9 +71,7 @@ def test_a_node_goes_back_by_one_transaction(
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
-@pytest.mark.parametrize(
-    "number", [pytest.param(None, id="newest"), pytest.param(2, id="asked-for")]
-)
+@table("number", {"newest": None, "asked-for": 2})
 def test_asked_again_it_changes_nothing(number: int | None, prepare: bool) -> None:
     kept = generations(BARE, OLD, NEW)
     nodes = {"a": Node([answer(**back())], {"generations": kept})}

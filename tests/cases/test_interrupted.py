@@ -14,6 +14,7 @@ from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import proven, proven_answer
+from tests.table import table
 from tests.unit.answers import LATER_S, after, answer, node
 
 LIVE: dict[str, Any] = {"live-restore": True}
@@ -87,12 +88,9 @@ def test_where_it_was_undone_what_is_wanted_is_done_then(prepare: bool) -> None:
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
-@pytest.mark.parametrize(
-    ("item", "end"),
-    [
-        pytest.param(finished, "applied", id="finished"),
-        pytest.param(undone, "reverted, because it was interrupted", id="undone"),
-    ],
+@table(
+    "item, end",
+    {"finished": (finished, "applied"), "undone": (undone, "reverted, because it was interrupted")},
 )
 def test_it_is_told_once_beforehand_and_afterwards_what_became_of_it(
     item: Any, end: str, prepare: bool, caplog: pytest.LogCaptureFixture
@@ -123,12 +121,9 @@ def test_preparing_sends_nothing_and_shows_it_as_a_change(
 
 
 @pytest.mark.parametrize("operation", EVERY)
-@pytest.mark.parametrize(
+@table(
     "states",
-    [
-        pytest.param([answer(**HALF)], id="still-interrupted"),
-        pytest.param([answer(**HALF), ["nonsense"]], id="not-known-any-more"),
-    ],
+    {"still-interrupted": [answer(**HALF)], "not-known-any-more": [answer(**HALF), ["nonsense"]]},
 )
 def test_where_it_could_not_be_ended_nothing_else_is_done(
     states: list[list[str]], operation: Any, caplog: pytest.LogCaptureFixture
@@ -161,9 +156,7 @@ def test_where_ending_it_fails_the_host_fails_and_the_other_goes_on() -> None:
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
-@pytest.mark.parametrize(
-    "without", [pytest.param((), id="docker-up"), pytest.param(("info",), id="docker-down")]
-)
+@table("without", {"docker-up": (), "docker-down": ("info",)})
 def test_the_deploy_ends_it_before_it_touches_anything(
     without: tuple[str, ...], prepare: bool
 ) -> None:

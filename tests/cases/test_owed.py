@@ -13,6 +13,7 @@ from pyinfra_gvisor.operations import docker
 from tests.cases.fleet import Fleet, Node
 from tests.cases.kept import changed
 from tests.cases.proven import DEFAULTS, WANTED, proven, proven_answer
+from tests.table import table
 from tests.unit.answers import answer, node
 
 WISH: dict[str, Any] = {"userland-proxy": False, "live-restore": True}
@@ -101,13 +102,13 @@ def owing_deploy() -> dict[str, Any]:
     return {**given, "state": {**given["state"], "applied": applied}}
 
 
-@pytest.mark.parametrize(
-    ("data", "given", "told", "acted"),
-    [
-        pytest.param(RELOADING, owing_deploy(), True, [], id="owed"),
-        pytest.param(RELOADING, proven(), False, [], id="nothing-owed"),
-        pytest.param({}, owing_deploy(), False, ["daemon.json"], id="allowed-now"),
-    ],
+@table(
+    "data, given, told, acted",
+    {
+        "owed": (RELOADING, owing_deploy(), True, []),
+        "nothing-owed": (RELOADING, proven(), False, []),
+        "allowed-now": ({}, owing_deploy(), False, ["daemon.json"]),
+    },
 )
 def test_the_setting_decides_for_the_whole_deploy(
     data: dict[str, Any],

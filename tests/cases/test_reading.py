@@ -14,6 +14,7 @@ from pyinfra_gvisor.facts.node import NodeState, forget_node, read_node
 from pyinfra_gvisor.operations import docker, gvisor
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, proven_answer
+from tests.table import table
 from tests.unit.answers import answer, node
 
 UNPARSABLE = [
@@ -53,9 +54,7 @@ def read(fleet: Fleet, name: str) -> object:
         return read_node(fleet.host(name))
 
 
-@pytest.mark.parametrize(
-    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-)
+@table("prepare", {"interactive": True, "with-yes": False})
 def test_a_run_that_changes_nothing_sends_exactly_one_command(prepare: bool) -> None:
     nodes = {"a": Node([proven_answer()]), "b": Node([proven_answer()])}
     fleet = Fleet(nodes, prepare=prepare)
@@ -89,12 +88,9 @@ def test_after_an_operation_acted_the_next_one_reads_afresh() -> None:
     assert nodes["a"].kinds() == ["state", "release", "state"]
 
 
-@pytest.mark.parametrize(
-    ("other", "kinds"),
-    [
-        pytest.param(touch, ["state", "touch /x", "state"], id="that-acted"),
-        pytest.param(idle, ["state"], id="that-did-nothing"),
-    ],
+@table(
+    "other, kinds",
+    {"that-acted": (touch, ["state", "touch /x", "state"]), "that-did-nothing": (idle, ["state"])},
 )
 def test_an_operation_of_somebody_else_counts_only_if_it_acted(
     other: object, kinds: list[str]
@@ -153,9 +149,7 @@ def test_a_node_that_cannot_be_read_is_unknown_and_not_empty(state: list[str]) -
 
 
 @pytest.mark.parametrize("state", UNPARSABLE)
-@pytest.mark.parametrize(
-    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-)
+@table("prepare", {"interactive": True, "with-yes": False})
 def test_a_node_that_cannot_be_read_fails_alone_and_gets_no_command(
     state: list[str], prepare: bool
 ) -> None:

@@ -15,6 +15,7 @@ from pyinfra_gvisor.operations import docker, gvisor
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations, users
 from tests.cases.proven import PROFILES, RELEASE, proven, proven_answer
+from tests.table import table
 from tests.unit.answers import in_base64
 from tests.unit.observations import output
 
@@ -28,13 +29,13 @@ BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize("deploy", DEPLOYS)
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        pytest.param(LOST, "owned.json is missing, and has no usable second copy", id="lost"),
-        pytest.param(NEWER, "owned.json is from a newer pyinfra-gvisor", id="newer"),
-        pytest.param(NEWER_PROOF, "proof.json is from a newer pyinfra-gvisor", id="newer-proof"),
-    ],
+@table(
+    "given, said",
+    {
+        "lost": (LOST, "owned.json is missing, and has no usable second copy"),
+        "newer": (NEWER, "owned.json is from a newer pyinfra-gvisor"),
+        "newer-proof": (NEWER_PROOF, "proof.json is from a newer pyinfra-gvisor"),
+    },
 )
 def test_it_is_refused_before_the_first_change(
     deploy: Callable[..., Any],
@@ -57,16 +58,14 @@ def test_it_is_refused_before_the_first_change(
     assert said in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("operation", "named"),
-    [
-        pytest.param(docker.daemon_json, {"wanted": {"debug": True}, "owner": "other"}, id="keys"),
-        pytest.param(docker.generation, {"number": 1}, id="generation"),
-        pytest.param(
-            gvisor.proof, {"version": RELEASE, "profiles": PROFILES, "when": "always"}, id="proof"
-        ),
-        pytest.param(gvisor.absent, {}, id="absent"),
-    ],
+@table(
+    "operation, named",
+    {
+        "keys": (docker.daemon_json, {"wanted": {"debug": True}, "owner": "other"}),
+        "generation": (docker.generation, {"number": 1}),
+        "proof": (gvisor.proof, {"version": RELEASE, "profiles": PROFILES, "when": "always"}),
+        "absent": (gvisor.absent, {}),
+    },
 )
 def test_an_operation_alone_never_writes_a_newer_record_again(
     operation: Callable[..., Any], named: dict[str, Any]
@@ -83,12 +82,12 @@ def test_an_operation_alone_never_writes_a_newer_record_again(
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
-@pytest.mark.parametrize(
-    ("without", "said"),
-    [
-        pytest.param("state.owned", "owned.json is missing: restore it from", id="record"),
-        pytest.param("state.owned.copy", "owned.copy.json is missing or differs: write", id="copy"),
-    ],
+@table(
+    "without, said",
+    {
+        "record": ("state.owned", "owned.json is missing: restore it from"),
+        "copy": ("state.owned.copy", "owned.copy.json is missing or differs: write"),
+    },
 )
 def test_the_copy_that_is_left_is_copied_and_nothing_else_changes(
     prepare: bool, without: str, said: str, caplog: pytest.LogCaptureFixture

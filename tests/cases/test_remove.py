@@ -16,6 +16,7 @@ from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import changed, users
 from tests.cases.proven import RELEASE, proven
+from tests.table import table
 from tests.unit.answers import Running, after, answer, node
 from tests.unit.egress_states import told
 from tests.unit.kernel_answers import in_force
@@ -124,9 +125,7 @@ def test_what_answers_for_docker_goes_when_no_runtime_leads_to_it(prepare: bool)
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
-@pytest.mark.parametrize(
-    "asks", [pytest.param(("f" * 64,), id="running"), pytest.param((), id="stopped")]
-)
+@table("asks", {"running": ("f" * 64,), "stopped": ()})
 def test_what_answers_for_docker_stays_for_containers_whose_runtime_is_kept(
     prepare: bool, asks: tuple[str, ...]
 ) -> None:
@@ -221,26 +220,22 @@ def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(
     }
 
 
-@pytest.mark.parametrize(
-    ("replies", "given", "reason"),
-    [
-        pytest.param(
-            {"users": Reply(["[]"])}, {}, "the node's answer is incomplete", id="containers-cut-off"
-        ),
-        pytest.param(
+@table(
+    "replies, given, reason",
+    {
+        "containers-cut-off": ({"users": Reply(["[]"])}, {}, "the node's answer is incomplete"),
+        "containers-not-told": (
             {"users": Reply(ok=False, stderr=["Cannot connect"])},
             {},
             "Cannot connect",
-            id="containers-not-told",
         ),
-        pytest.param(
+        "containers-malformed": (
             {"users": Reply(["5", "end of containers"])},
             {},
             "the node's answer is malformed",
-            id="containers-malformed",
         ),
-        pytest.param(NONE, {"without": ("info",)}, "dockerd does not answer", id="docker-down"),
-    ],
+        "docker-down": (NONE, {"without": ("info",)}, "dockerd does not answer"),
+    },
 )
 def test_a_host_of_which_it_is_not_known_who_runs_there_is_left_as_it_is(
     replies: dict[str, Reply],

@@ -20,6 +20,7 @@ from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import LOADED
 from tests.cases.kept import changed, generations, users
 from tests.cases.proven import PROFILES, RELEASE
+from tests.table import table
 from tests.unit.answers import after, answer, node
 from tests.unit.egress_states import told
 from tests.unit.keeper_answers import timed
@@ -69,10 +70,7 @@ def upgraded(kept: Reply = KEPT, **data: Any) -> Node:
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
-@pytest.mark.parametrize(
-    "data",
-    [pytest.param({}, id="newest"), pytest.param({"gvisor_generation": 2}, id="asked-for")],
-)
+@table("data", {"newest": {}, "asked-for": {"gvisor_generation": 2}})
 def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(
     data: dict[str, Any], prepare: bool
 ) -> None:
@@ -90,10 +88,7 @@ def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
-@pytest.mark.parametrize(
-    "data",
-    [pytest.param({}, id="newest"), pytest.param({"gvisor_generation": 2}, id="asked-for")],
-)
+@table("data", {"newest": {}, "asked-for": {"gvisor_generation": 2}})
 def test_a_second_rollback_changes_nothing(data: dict[str, Any], prepare: bool) -> None:
     kept = generations(BARE, ON_OLD, ON_NEW)
     nodes = {"a": Node([answer(**BACK)], {"generations": kept, "users": users()}, data)}

@@ -24,6 +24,7 @@ from pyinfra_gvisor.daemon_json.keys import (
     only_new_containers,
     version_of,
 )
+from tests.table import table
 
 # notes/docker.md, tried on Docker 26.1.5
 BY_SIGHUP = [
@@ -94,14 +95,14 @@ def test_a_key_that_nobody_knows_is_restarted_for(key: str) -> None:
     assert force_of((key,)) is Force.RESTART
 
 
-@pytest.mark.parametrize(
-    ("path", "force"),
-    [
-        pytest.param(("runtimes", "log-driver"), Force.RELOAD, id="inside-runtimes"),
-        pytest.param(("log-opts", "debug"), Force.RESTART, id="inside-log-opts"),
-        pytest.param(("features", "buildkit"), Force.RELOAD, id="inside-features"),
-        pytest.param(("features", "no-such"), Force.RELOAD, id="feature-that-nobody-knows"),
-    ],
+@table(
+    "path, force",
+    {
+        "inside-runtimes": (("runtimes", "log-driver"), Force.RELOAD),
+        "inside-log-opts": (("log-opts", "debug"), Force.RESTART),
+        "inside-features": (("features", "buildkit"), Force.RELOAD),
+        "feature-that-nobody-knows": (("features", "no-such"), Force.RELOAD),
+    },
 )
 def test_an_entry_needs_what_its_key_needs(path: tuple[str, ...], force: Force) -> None:
     assert force_of(path) is force
@@ -112,11 +113,11 @@ def test_an_entry_needs_what_its_key_needs(path: tuple[str, ...], force: Force) 
 @pytest.mark.parametrize(
     "feature",
     [
-        pytest.param("cdi", id="cdi"),
-        pytest.param("containerd-migration", id="containerd-migration"),
-        pytest.param("containerd-snapshotter", id="containerd-snapshotter"),
-        pytest.param("embedded-containerd", id="embedded-containerd"),
-        pytest.param("time-namespaces", id="time-namespaces"),
+        "cdi",
+        "containerd-migration",
+        "containerd-snapshotter",
+        "embedded-containerd",
+        "time-namespaces",
     ],
 )
 def test_a_feature_that_dockerd_reads_at_its_start_needs_a_restart(feature: str) -> None:
@@ -127,17 +128,17 @@ def test_forces_are_ordered_by_strength() -> None:
     assert Force.NOTHING < Force.RELOAD < Force.RESTART
 
 
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        pytest.param(("log-driver",), True, id="log-driver"),
-        pytest.param(("log-opts", "max-size"), True, id="inside-log-opts"),
-        pytest.param(("default-runtime",), True, id="default-runtime"),
-        pytest.param(("no-new-privileges",), True, id="no-new-privileges"),
-        pytest.param(("live-restore",), False, id="live-restore"),
-        pytest.param(("default-ulimits", "nofile"), False, id="taken-at-a-containers-restart"),
-        pytest.param(("userland-proxy",), False, id="userland-proxy"),
-    ],
+@table(
+    "path, expected",
+    {
+        "log-driver": (("log-driver",), True),
+        "inside-log-opts": (("log-opts", "max-size"), True),
+        "default-runtime": (("default-runtime",), True),
+        "no-new-privileges": (("no-new-privileges",), True),
+        "live-restore": (("live-restore",), False),
+        "taken-at-a-containers-restart": (("default-ulimits", "nofile"), False),
+        "userland-proxy": (("userland-proxy",), False),
+    },
 )
 def test_only_some_keys_reach_new_containers_alone(path: tuple[str, ...], expected: bool) -> None:
     assert only_new_containers(path) is expected
@@ -157,15 +158,15 @@ def test_only_keys_that_a_reload_takes_over_have_a_neutral_value() -> None:
 
 
 # Release notes of Docker 29.10.0: an empty list switches the default for loopback off.
-@pytest.mark.parametrize(
-    ("version", "value"),
-    [
-        pytest.param((20, 10), [], id="20.10"),
-        pytest.param((29, 9), [], id="29.9"),
-        pytest.param((29, 10), LOOPBACK, id="29.10"),
-        pytest.param((30, 0), LOOPBACK, id="30.0"),
-        pytest.param(None, [], id="unknown"),
-    ],
+@table(
+    "version, value",
+    {
+        "20.10": ((20, 10), []),
+        "29.9": ((29, 9), []),
+        "29.10": ((29, 10), LOOPBACK),
+        "30.0": ((30, 0), LOOPBACK),
+        "unknown": (None, []),
+    },
 )
 def test_no_insecure_registries_leave_dockers_own_default_for_loopback(
     version: Version | None, value: Json
@@ -173,12 +174,9 @@ def test_no_insecure_registries_leave_dockers_own_default_for_loopback(
     assert neutral_values(version)["insecure-registries"] == value
 
 
-@pytest.mark.parametrize(
-    ("version", "there"),
-    [
-        pytest.param((29, 6), False, id="which-refuses-the-key"),
-        pytest.param((29, 7), True, id="which-knows-the-key"),
-    ],
+@table(
+    "version, there",
+    {"which-refuses-the-key": ((29, 6), False), "which-knows-the-key": ((29, 7), True)},
 )
 def test_a_key_is_neutralised_only_for_a_dockerd_that_knows_it(
     version: Version, *, there: bool
@@ -224,48 +222,39 @@ def test_a_name_without_effect_is_no_key_and_what_is_meant_by_it_is_one() -> Non
     assert {meant for meant in WITHOUT_EFFECT.values() if meant} <= KEYS.keys()
 
 
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        pytest.param("26.1.5+dfsg1", (26, 1), id="debian"),
-        pytest.param("28.5.2", (28, 5), id="docker"),
-        pytest.param("20.10.24~rc1", (20, 10), id="candidate"),
-        pytest.param("v29.0", (29, 0), id="v"),
-        pytest.param("library-import", None, id="no-number"),
-        pytest.param("dev", None, id="dev"),
-        pytest.param("0.0.0-20241223130549-3b49deb58cdf", None, id="untagged"),
-        pytest.param("26", None, id="major-alone"),
-        pytest.param("", None, id="empty"),
-    ],
+@table(
+    "text, version",
+    {
+        "debian": ("26.1.5+dfsg1", (26, 1)),
+        "docker": ("28.5.2", (28, 5)),
+        "candidate": ("20.10.24~rc1", (20, 10)),
+        "v": ("v29.0", (29, 0)),
+        "no-number": ("library-import", None),
+        "dev": ("dev", None),
+        "untagged": ("0.0.0-20241223130549-3b49deb58cdf", None),
+        "major-alone": ("26", None),
+        "empty": ("", None),
+    },
 )
 def test_a_version_is_its_first_two_numbers(text: str, version: tuple[int, int] | None) -> None:
     assert version_of(text) == version
 
 
-@pytest.mark.parametrize(
+@table(
     "row",
-    [
-        pytest.param(("debug", "reload", False, "", "moby daemon/reload.go"), id="reload"),
-        pytest.param(("log-opts", "restart", True, "", "moby daemon/config/config.go"), id="new"),
-        pytest.param(
-            (
-                "features/containerd-snapshotter",
-                "restart",
-                False,
-                "from 24.0",
-                "moby v29 daemon/image_store_choice.go",
-            ),
-            id="member",
+    {
+        "reload": ("debug", "reload", False, "", "moby daemon/reload.go"),
+        "new": ("log-opts", "restart", True, "", "moby daemon/config/config.go"),
+        "member": (
+            "features/containerd-snapshotter",
+            "restart",
+            False,
+            "from 24.0",
+            "moby v29 daemon/image_store_choice.go",
         ),
-        pytest.param(
-            ("bip6", "restart", False, "from 28.0", "moby daemon/config/config_linux.go"),
-            id="since",
-        ),
-        pytest.param(
-            ("graph", "restart", False, "before 24.0", "moby v20.10 daemon/config/config.go"),
-            id="until",
-        ),
-    ],
+        "since": ("bip6", "restart", False, "from 28.0", "moby daemon/config/config_linux.go"),
+        "until": ("graph", "restart", False, "before 24.0", "moby v20.10 daemon/config/config.go"),
+    },
 )
 def test_the_table_can_be_printed(row: tuple[str, str, bool, str, str]) -> None:
     rows = as_rows()

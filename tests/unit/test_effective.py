@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.base.json_text import Json
+from pyinfra_gvisor.daemon_json.effective import known
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from tests.unit.answers import LATER_S, RUNSC, after, applied, info, node
+from tests.table import table
+from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, STARTED_S, after, applied, info, node
 
 PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
 LIVE: dict[str, Json] = {"live-restore": True}
@@ -25,19 +26,19 @@ ALL: dict[str, Json] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("wanted", "force"),
-    [
-        pytest.param({}, Force.NOTHING, id="nothing"),
-        pytest.param(LIVE, Force.RELOAD, id="live-restore"),
-        pytest.param(RUNTIME, Force.RELOAD, id="runtimes"),
-        pytest.param({"debug": True}, Force.RELOAD, id="debug"),
-        pytest.param({"labels": ["a=b"]}, Force.RELOAD, id="labels"),
-        pytest.param(PROXY_OFF, Force.RESTART, id="userland-proxy"),
-        pytest.param({"log-opts": {"tag": "x"}}, Force.RESTART, id="log-opts"),
-        pytest.param({"mtu": 1400}, Force.RESTART, id="mtu"),
-        pytest.param({**LIVE, **PROXY_OFF}, Force.RESTART, id="both"),
-    ],
+@table(
+    "wanted, force",
+    {
+        "nothing": ({}, Force.NOTHING),
+        "live-restore": (LIVE, Force.RELOAD),
+        "runtimes": (RUNTIME, Force.RELOAD),
+        "debug": ({"debug": True}, Force.RELOAD),
+        "labels": ({"labels": ["a=b"]}, Force.RELOAD),
+        "userland-proxy": (PROXY_OFF, Force.RESTART),
+        "log-opts": ({"log-opts": {"tag": "x"}}, Force.RESTART),
+        "mtu": ({"mtu": 1400}, Force.RESTART),
+        "both": ({**LIVE, **PROXY_OFF}, Force.RESTART),
+    },
 )
 def test_a_plain_node_needs_what_its_new_keys_need(wanted: dict[str, Json], force: Force) -> None:
     plan = plan_daemon_json(node(), wanted)
@@ -46,23 +47,23 @@ def test_a_plain_node_needs_what_its_new_keys_need(wanted: dict[str, Json], forc
     assert plan.changes is bool(wanted)
 
 
-@pytest.mark.parametrize(
+@table(
     "wanted",
-    [
-        pytest.param(LIVE, id="after-a-reload"),
-        pytest.param(PROXY_OFF, id="after-a-restart"),
-        pytest.param(ALL, id="after-everything"),
-        pytest.param({"runtimes": {}}, id="after-an-empty-object"),
-        pytest.param({"default-runtime": "runc"}, id="after-what-is-the-default-anyway"),
-    ],
+    {
+        "after-a-reload": LIVE,
+        "after-a-restart": PROXY_OFF,
+        "after-everything": ALL,
+        "after-an-empty-object": {"runtimes": {}},
+        "after-what-is-the-default-anyway": {"default-runtime": "runc"},
+    },
 )
-@pytest.mark.parametrize(
+@table(
     "before",
-    [
-        pytest.param(None, id="no-file"),
-        pytest.param('{"dns": ["1.1.1.1"], "log-opts": {"tag": "t"}}', id="foreign-keys"),
-        pytest.param('{"live-restore": true, "userland-proxy": false}', id="as-wanted-already"),
-    ],
+    {
+        "no-file": None,
+        "foreign-keys": '{"dns": ["1.1.1.1"], "log-opts": {"tag": "t"}}',
+        "as-wanted-already": '{"live-restore": true, "userland-proxy": false}',
+    },
 )
 def test_a_second_run_changes_nothing(before: str | None, wanted: dict[str, Json]) -> None:
     live = "live-restore" in (before or "")
@@ -121,32 +122,25 @@ def test_a_key_that_somebody_else_edited_after_the_start_is_not_restarted_for() 
     assert plan.action is Force.NOTHING
 
 
-@pytest.mark.parametrize(
-    ("docker", "force"),
-    [
-        pytest.param(info(live_restore=True, runtimes={"runsc": RUNSC}), Force.NOTHING, id="same"),
-        pytest.param(info(live_restore=True), Force.RELOAD, id="runtime-not-registered"),
-        pytest.param(
+@table(
+    "docker, force",
+    {
+        "same": (info(live_restore=True, runtimes={"runsc": RUNSC}), Force.NOTHING),
+        "runtime-not-registered": (info(live_restore=True), Force.RELOAD),
+        "runtime-at-another-path": (
             info(live_restore=True, runtimes={"runsc": {"path": "/usr/local/bin/runsc"}}),
             Force.RELOAD,
-            id="runtime-at-another-path",
         ),
-        pytest.param(
-            info(live_restore=False, runtimes={"runsc": RUNSC}),
-            Force.RELOAD,
-            id="live-restore-is-off",
-        ),
-        pytest.param(
+        "live-restore-is-off": (info(live_restore=False, runtimes={"runsc": RUNSC}), Force.RELOAD),
+        "runtime-with-arguments": (
             info(live_restore=True, runtimes={"runsc": {**RUNSC, "runtimeArgs": ["--debug"]}}),
             Force.RELOAD,
-            id="runtime-with-arguments",
         ),
-        pytest.param(
+        "docker-28-adds-a-status": (
             info(live_restore=True, runtimes={"runsc": {**RUNSC, "status": {"x": "y"}}}),
             Force.NOTHING,
-            id="docker-28-adds-a-status",
         ),
-    ],
+    },
 )
 def test_a_reload_that_dockerd_refused_is_owed_where_file_and_daemon_differ(
     docker: dict[str, Any], force: Force
@@ -195,3 +189,192 @@ def test_where_no_dockerd_runs_it_will_start_with_the_file() -> None:
 
     assert plan.after is not None
     assert plan.action is Force.RESTART
+
+
+DEBUG: dict[str, Json] = {"debug": True}
+
+
+@table(
+    "given, force",
+    {
+        "record-says-started-without-it": (
+            {"mtime_s": LATER_S, "state": {"applied": applied({})}},
+            Force.RESTART,
+        ),
+        "written-after-the-start": ({"mtime_s": LATER_S}, Force.RESTART),
+        "record-of-another-process": (
+            {"mtime_s": LATER_S, "state": {"applied": applied({}, "another/812/1")}},
+            Force.RESTART,
+        ),
+        "record-does-not-know": (
+            {"mtime_s": LATER_S, "state": {"applied": applied(None)}},
+            Force.RESTART,
+        ),
+        "dockerd-restarted-by-somebody": (
+            {"mtime_s": EARLIER_S, "state": {"applied": applied({}, "another/812/1")}},
+            Force.NOTHING,
+        ),
+        "started-with-the-file": ({"mtime_s": EARLIER_S}, Force.NOTHING),
+        "written-in-that-very-second": ({"mtime_s": STARTED_S}, Force.RESTART),
+        "written-a-second-before": ({"mtime_s": STARTED_S - 1}, Force.NOTHING),
+        "record-says-started-with-it": (
+            {"mtime_s": LATER_S, "state": {"applied": applied(PROXY_OFF)}},
+            Force.NOTHING,
+        ),
+        "record-says-started-with-another-value": (
+            {"mtime_s": LATER_S, "state": {"applied": applied({"userland-proxy": True})}},
+            Force.RESTART,
+        ),
+    },
+)
+def test_whether_a_restart_is_owed_is_decided_from_what_dockerd_started_with(
+    given: dict[str, Any], force: Force
+) -> None:
+    found = node(daemon_json='{"userland-proxy": false}', **given)
+
+    plan = plan_daemon_json(found, PROXY_OFF)
+
+    assert plan.action is force
+    assert plan.before == plan.after
+
+
+@table(
+    "given, force",
+    {
+        "record-says-loaded-without-it": (
+            {"mtime_s": LATER_S, "state": {"applied": {**applied({}), "loaded": {}}}},
+            Force.RELOAD,
+        ),
+        "record-says-loaded-with-it": (
+            {"mtime_s": LATER_S, "state": {"applied": {**applied({}), "loaded": DEBUG}}},
+            Force.NOTHING,
+        ),
+        "written-after-the-start": ({"mtime_s": LATER_S}, Force.RELOAD),
+        "started-with-the-file": ({"mtime_s": EARLIER_S}, Force.NOTHING),
+        "dockerd-restarted-by-somebody": (
+            {
+                "mtime_s": EARLIER_S,
+                "state": {"applied": {**applied({}, "another/812/1"), "loaded": {}}},
+            },
+            Force.NOTHING,
+        ),
+        "record-does-not-know": (
+            {"mtime_s": LATER_S, "state": {"applied": applied({})}},
+            Force.RELOAD,
+        ),
+    },
+)
+def test_whether_a_reload_is_owed_is_decided_from_what_dockerd_last_loaded(
+    given: dict[str, Any], force: Force
+) -> None:
+    plan = plan_daemon_json(node(daemon_json='{"debug": true}', **given), DEBUG)
+
+    assert plan.action is force
+    assert plan.before == plan.after
+
+
+def test_a_restart_that_is_owed_says_that_the_file_has_it_already() -> None:
+    found = node(daemon_json='{"userland-proxy": false}', mtime_s=LATER_S)
+
+    reasons = plan_daemon_json(found, PROXY_OFF).reasons
+
+    assert len(reasons) == 1
+    assert "already in the file" in reasons[0]
+    assert reasons[0].endswith("/userland-proxy")
+
+
+def test_after_a_restart_everything_that_dockerd_reads_at_start_is_on_record() -> None:
+    found = node(daemon_json='{"dns": ["1.1.1.1"], "debug": true}')
+
+    plan = plan_daemon_json(found, PROXY_OFF)
+
+    assert plan.started_with == {"dns": ["1.1.1.1"], "userland-proxy": False}
+
+
+@table(
+    "wanted, loaded",
+    {
+        "reload": (LIVE, {"debug": True, "live-restore": True}),
+        "restart": (PROXY_OFF, {"debug": True}),
+        "nothing": ({}, {"debug": True}),
+    },
+)
+def test_what_dockerd_will_have_loaded_is_on_record(
+    wanted: dict[str, Json], loaded: dict[str, Json]
+) -> None:
+    found = node(daemon_json='{"dns": ["1.1.1.1"], "debug": true}')
+
+    assert plan_daemon_json(found, wanted).loaded == loaded
+
+
+STORE: dict[str, Json] = {"containerd-snapshotter": True}
+BUILDKIT: dict[str, Json] = {"buildkit": True}
+
+
+def test_of_the_features_each_member_is_on_record_where_dockerd_read_it() -> None:
+    plan = plan_daemon_json(node(), {"features": {**STORE, **BUILDKIT}})
+
+    assert plan.action is Force.RESTART
+    assert (plan.started_with, plan.loaded) == ({"features": STORE}, {"features": BUILDKIT})
+
+
+@table(
+    "features, started_with, loaded, force",
+    {
+        "store-only-loaded": (STORE, {}, {"features": STORE}, Force.RESTART),
+        "store-since-the-start": (STORE, {"features": STORE}, {}, Force.NOTHING),
+        "another-feature": (BUILDKIT, {"features": STORE}, {}, Force.RELOAD),
+        "that-is-loaded": (BUILDKIT, {}, {"features": BUILDKIT}, Force.NOTHING),
+        "none": ({}, {}, {"features": {}}, Force.NOTHING),
+    },
+)
+def test_each_feature_is_in_force_by_what_dockerd_read_it_at(
+    features: dict[str, Json],
+    started_with: dict[str, Json],
+    loaded: dict[str, Json],
+    force: Force,
+) -> None:
+    wanted: dict[str, Json] = {"features": features}
+    record = {**applied(started_with), "loaded": loaded}
+    found = node(daemon_json=json.dumps(wanted), mtime_s=LATER_S, state={"applied": record})
+
+    assert plan_daemon_json(found, wanted).action is force
+
+
+@table(
+    "features, started_with, loaded",
+    {
+        "read-at-the-start": (STORE, {"features": STORE}, {}),
+        "reloaded": (BUILDKIT, {}, {"features": BUILDKIT}),
+        "none": ({}, {}, {"features": {}}),
+    },
+)
+def test_features_are_known_from_a_file_that_is_older_than_dockerd(
+    features: dict[str, Json], started_with: dict[str, Json], loaded: dict[str, Json]
+) -> None:
+    found = node(daemon_json=json.dumps({"features": features}), mtime_s=EARLIER_S)
+
+    assert known(found, Force.RESTART) == started_with
+    assert known(found, Force.RELOAD) == loaded
+    assert plan_daemon_json(found, {"features": features}).action is Force.NOTHING
+
+
+def test_a_feature_that_is_read_at_the_start_is_owed_where_no_restart_is_allowed() -> None:
+    plan = plan_daemon_json(node(), {"features": {**STORE, **BUILDKIT}}, restart="reload")
+
+    assert plan.action is Force.RELOAD
+    assert plan.unapplied == ("/features/containerd-snapshotter",)
+
+
+def test_a_reload_leaves_on_record_what_dockerd_was_started_with() -> None:
+    found = node(daemon_json='{"dns": ["1.1.1.1"]}', mtime_s=EARLIER_S)
+
+    plan = plan_daemon_json(found, LIVE)
+
+    assert plan.started_with == {"dns": ["1.1.1.1"]}
+
+
+def test_a_dockerd_without_a_file_was_started_with_no_key() -> None:
+    plan = plan_daemon_json(node(), LIVE)
+
+    assert plan.started_with == {}

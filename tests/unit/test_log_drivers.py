@@ -10,6 +10,7 @@ from pyinfra_gvisor.daemon_json.log_drivers import GENERIC, OPTIONS, REQUIRED, S
 from pyinfra_gvisor.daemon_json.merge import flatten
 from pyinfra_gvisor.daemon_json.refusals import refuse
 from pyinfra_gvisor.node import Node
+from tests.table import table
 from tests.unit.answers import info, node
 
 # docker info of 28.5.2+dfsg4, which is built without gcplogs
@@ -73,7 +74,7 @@ def with_docker(version: str = "26.1.5", plugins: dict[str, Json] | None = None)
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_VALUES)
-@pytest.mark.parametrize("ours", [pytest.param(True, id="ours"), pytest.param(False, id="theirs")])
+@table("ours", {"ours": True, "theirs": False})
 def test_an_option_that_json_file_cannot_read_is_refused(
     options: dict[str, Json], message: str, ours: bool
 ) -> None:
@@ -86,17 +87,17 @@ def test_an_option_that_json_file_reads_is_not_refused(options: dict[str, Json])
     check({"log-opts": options, "log-driver": "json-file"})
 
 
-@pytest.mark.parametrize(
-    ("options", "refused"),
-    [
-        pytest.param({"max-file": "1"}, True, id="one-file-and-compress-by-default"),
-        pytest.param({"max-file": "1", "compress": "false"}, False, id="one-file"),
-        pytest.param({"max-file": "0", "compress": "false"}, False, id="no-file"),
-        pytest.param({"max-file": "-1", "compress": "false"}, True, id="less-than-no-file"),
-        pytest.param({"max-size": "0"}, False, id="size-0"),
-        pytest.param({"max-size": "10 megs"}, True, id="no-size"),
-        pytest.param({"max-size": "1m", "compress": "true"}, False, id="compress"),
-    ],
+@table(
+    "options, refused",
+    {
+        "one-file-and-compress-by-default": ({"max-file": "1"}, True),
+        "one-file": ({"max-file": "1", "compress": "false"}, False),
+        "no-file": ({"max-file": "0", "compress": "false"}, False),
+        "less-than-no-file": ({"max-file": "-1", "compress": "false"}, True),
+        "size-0": ({"max-size": "0"}, False),
+        "no-size": ({"max-size": "10 megs"}, True),
+        "compress": ({"max-size": "1m", "compress": "true"}, False),
+    },
 )
 def test_the_local_driver_has_rules_of_its_own(options: dict[str, Json], refused: bool) -> None:
     if not refused:
@@ -107,24 +108,16 @@ def test_the_local_driver_has_rules_of_its_own(options: dict[str, Json], refused
         check({"log-driver": "local", "log-opts": options})
 
 
-@pytest.mark.parametrize(
-    ("driver", "option", "message"),
-    [
-        pytest.param(
-            None, "max-sise", "is not an option of json-file; did you mean max-size", id="i"
-        ),
-        pytest.param("json-file", "max_size", r"did you mean max-size\?$", id="underscore"),
-        pytest.param(
-            "local", "labels", "^/log-opts/labels is not an option of local; use", id="local"
-        ),
-        pytest.param(
-            "journald", "max-size", "^/log-opts/max-size is not an option of", id="journald"
-        ),
-        pytest.param("splunk", "splunk-tokn", "did you mean splunk-token", id="splunk"),
-        pytest.param(
-            "awslogs", "awslogs-create-stream", "is not an option of awslogs", id="documented-only"
-        ),
-    ],
+@table(
+    "driver, option, message",
+    {
+        "i": (None, "max-sise", "is not an option of json-file; did you mean max-size"),
+        "underscore": ("json-file", "max_size", r"did you mean max-size\?$"),
+        "local": ("local", "labels", "^/log-opts/labels is not an option of local; use"),
+        "journald": ("journald", "max-size", "^/log-opts/max-size is not an option of"),
+        "splunk": ("splunk", "splunk-tokn", "did you mean splunk-token"),
+        "documented-only": ("awslogs", "awslogs-create-stream", "is not an option of awslogs"),
+    },
 )
 def test_an_option_that_the_driver_does_not_know_is_refused(
     driver: str | None, option: str, message: str
@@ -196,16 +189,16 @@ def test_an_address_for_syslog_needs_a_protocol() -> None:
         check({"log-driver": "syslog", "log-opts": {"syslog-address": "192.0.2.1:514"}})
 
 
-@pytest.mark.parametrize(
-    ("name", "advice"),
-    [
-        pytest.param("jsonfile", r"did you mean json-file\?", id="misspelt"),
-        pytest.param("Journald", r"did you mean journald\?", id="another-case"),
-        pytest.param("gcplogs", "use one of ", id="built-without-it"),
-        pytest.param("logentries", "use one of ", id="of-an-older-dockerd"),
-    ],
+@table(
+    "name, advice",
+    {
+        "misspelt": ("jsonfile", r"did you mean json-file\?"),
+        "another-case": ("Journald", r"did you mean journald\?"),
+        "built-without-it": ("gcplogs", "use one of "),
+        "of-an-older-dockerd": ("logentries", "use one of "),
+    },
 )
-@pytest.mark.parametrize("ours", [pytest.param(True, id="ours"), pytest.param(False, id="theirs")])
+@table("ours", {"ours": True, "theirs": False})
 def test_a_driver_that_this_dockerd_does_not_have_is_refused(
     name: str, advice: str, ours: bool
 ) -> None:
@@ -213,15 +206,15 @@ def test_a_driver_that_this_dockerd_does_not_have_is_refused(
         check({"log-driver": name}, found=with_docker(plugins=LISTED), ours=ours)
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
-    [
-        pytest.param("none", id="none"),
-        pytest.param("syslog", id="in-the-list"),
-        pytest.param("grafana/loki-docker-driver:latest", id="plugin"),
-        pytest.param("loki", id="plugins-alias"),
-        pytest.param("", id="default"),
-    ],
+    {
+        "none": "none",
+        "in-the-list": "syslog",
+        "plugin": "grafana/loki-docker-driver:latest",
+        "plugins-alias": "loki",
+        "default": "",
+    },
 )
 def test_a_driver_that_may_be_there_is_not_refused(name: str) -> None:
     options: dict[str, Json] = {"log-opts": {"loki-url": "x"}} if "loki" in name else {}
@@ -229,14 +222,9 @@ def test_a_driver_that_may_be_there_is_not_refused(name: str) -> None:
     check({"log-driver": name, **options}, found=with_docker(plugins=LISTED))
 
 
-@pytest.mark.parametrize(
+@table(
     "plugins",
-    [
-        pytest.param({"Log": None}, id="null"),
-        pytest.param({"Log": []}, id="an-empty-list"),
-        pytest.param({}, id="no-list"),
-        pytest.param(None, id="no-plugins"),
-    ],
+    {"null": {"Log": None}, "an-empty-list": {"Log": []}, "no-list": {}, "no-plugins": None},
 )
 def test_without_a_list_of_drivers_those_that_docker_brings_are_known(
     plugins: dict[str, Json] | None,

@@ -1,14 +1,27 @@
-"""Three-way merge: what we last wrote, what is there, what is wanted."""
+"""Three-way merge: what we last wrote, what is there, what is wanted; also of several owners."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import Json, Path
-from pyinfra_gvisor.daemon_json.merge import Merge, Owned, OwnedPath, flatten, merge, same
+from pyinfra_gvisor.daemon_json.merge import (
+    GVISOR,
+    Merge,
+    Owned,
+    OwnedPath,
+    flatten,
+    intent,
+    merge,
+    same,
+)
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from tests.table import table
+from tests.unit.answers import after, node
 
 
 def bring(text: str | None, wanted: dict[str, Json], earlier: Merge | None = None) -> Merge:
@@ -16,24 +29,22 @@ def bring(text: str | None, wanted: dict[str, Json], earlier: Merge | None = Non
     return merge(text, earlier.owned if earlier else Owned(), flatten(wanted))
 
 
-@pytest.mark.parametrize(
-    ("wanted", "paths"),
-    [
-        pytest.param({"debug": True}, {("debug",): True}, id="a-value"),
-        pytest.param(
+@table(
+    "wanted, paths",
+    {
+        "a-value": ({"debug": True}, {("debug",): True}),
+        "an-object-entry-by-entry": (
             {"log-opts": {"a": "1", "b": "2"}},
             {("log-opts", "a"): "1", ("log-opts", "b"): "2"},
-            id="an-object-entry-by-entry",
         ),
-        pytest.param(
+        "an-entry-as-a-whole": (
             {"runtimes": {"x": {"path": "/x"}}},
             {("runtimes", "x"): {"path": "/x"}},
-            id="an-entry-as-a-whole",
         ),
-        pytest.param({"runtimes": {}}, {("runtimes",): {}}, id="an-empty-object-is-a-value"),
-        pytest.param({"labels": []}, {("labels",): []}, id="a-list"),
-        pytest.param({}, {}, id="nothing"),
-    ],
+        "an-empty-object-is-a-value": ({"runtimes": {}}, {("runtimes",): {}}),
+        "a-list": ({"labels": []}, {("labels",): []}),
+        "nothing": ({}, {}),
+    },
 )
 def test_what_is_wanted_is_owned_by_key_or_by_entry(
     wanted: dict[str, Json], paths: dict[Path, Json]
@@ -41,22 +52,22 @@ def test_what_is_wanted_is_owned_by_key_or_by_entry(
     assert flatten(wanted) == paths
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "equal"),
-    [
-        pytest.param(True, 1, False, id="true-is-not-one"),
-        pytest.param(False, 0, False, id="false-is-not-zero"),
-        pytest.param(1, 1.0, True, id="numbers-by-value"),
-        pytest.param([True], [1], False, id="inside-a-list"),
-        pytest.param({"a": False}, {"a": 0}, False, id="inside-an-object"),
-        pytest.param({"a": 1, "b": 2}, {"b": 2, "a": 1}, True, id="order-of-keys"),
-        pytest.param([1, 2], [2, 1], False, id="order-of-a-list"),
-        pytest.param([1], [1, 1], False, id="longer-list"),
-        pytest.param({}, [], False, id="object-and-list"),
-        pytest.param(None, False, False, id="null-and-false"),
-        pytest.param("1", 1, False, id="text-and-number"),
-        pytest.param({"a": None}, {}, False, id="null-and-nothing"),
-    ],
+@table(
+    "one, other, equal",
+    {
+        "true-is-not-one": (True, 1, False),
+        "false-is-not-zero": (False, 0, False),
+        "numbers-by-value": (1, 1.0, True),
+        "inside-a-list": ([True], [1], False),
+        "inside-an-object": ({"a": False}, {"a": 0}, False),
+        "order-of-keys": ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+        "order-of-a-list": ([1, 2], [2, 1], False),
+        "longer-list": ([1], [1, 1], False),
+        "object-and-list": ({}, [], False),
+        "null-and-false": (None, False, False),
+        "text-and-number": ("1", 1, False),
+        "null-and-nothing": ({"a": None}, {}, False),
+    },
 )
 def test_values_are_the_same_if_json_says_so(one: Json, other: Json, equal: bool) -> None:
     assert same(one, other) is equal
@@ -172,13 +183,13 @@ def test_owning_a_key_as_a_whole_after_its_entries_still_gives_the_original_back
     assert removed.text == text
 
 
-@pytest.mark.parametrize(
-    ("theirs", "drifted"),
-    [
-        pytest.param("false", ("/live-restore",), id="changed"),
-        pytest.param("1", ("/live-restore",), id="one-is-not-true"),
-        pytest.param("true", (), id="as-we-wrote-it"),
-    ],
+@table(
+    "theirs, drifted",
+    {
+        "changed": ("false", ("/live-restore",)),
+        "one-is-not-true": ("1", ("/live-restore",)),
+        "as-we-wrote-it": ("true", ()),
+    },
 )
 def test_a_value_of_ours_that_somebody_changed_is_told_and_set_back(
     theirs: str, drifted: tuple[str, ...]
@@ -268,14 +279,14 @@ def test_an_entry_in_what_is_no_object_is_refused() -> None:
         bring('{"log-opts": []}', {"log-opts": {"a": "1"}})
 
 
-@pytest.mark.parametrize(
+@table(
     "record",
-    [
-        pytest.param({}, id="missing"),
-        pytest.param({"paths": None}, id="null"),
-        pytest.param({"paths": 3}, id="wrong-type"),
-        pytest.param({"paths": {"/a": {}}}, id="value-missing"),
-    ],
+    {
+        "missing": {},
+        "null": {"paths": None},
+        "wrong-type": {"paths": 3},
+        "value-missing": {"paths": {"/a": {}}},
+    },
 )
 def test_a_record_that_cannot_be_read_is_no_empty_one(record: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="paths"):
@@ -288,3 +299,252 @@ def test_a_record_is_read_as_it_was_written() -> None:
     written = json.loads(json.dumps(owned.model_dump()))
 
     assert Owned.load(written) == owned
+
+
+OLD = Owned(
+    original='{"x": 1}',
+    written=("old",),
+    paths={"/a": OwnedPath(wrote=1), "/b": OwnedPath(wrote=2, before="0")},
+    parents=("/p", "/q"),
+)
+NEW = Owned(
+    original='{"x": 1}',
+    written=("new",),
+    paths={"/b": OwnedPath(wrote=3, before="0"), "/c": OwnedPath(wrote=4)},
+    parents=("/q", "/r"),
+)
+
+
+def test_an_intent_claims_what_was_ours_and_what_will_be() -> None:
+    claim = intent(OLD, NEW)
+
+    assert set(claim.paths) == {"/a", "/b", "/c"}
+    assert claim.paths["/b"].before == "0"
+    assert claim.parents == ("/p", "/q", "/r")
+    assert claim.unfinished
+
+
+@table(
+    "old, new, original",
+    {
+        "installation": (Owned(), NEW, '{"x": 1}'),
+        "removal": (OLD, Owned(), '{"x": 1}'),
+        "change": (OLD, NEW, '{"x": 1}'),
+    },
+)
+def test_an_intent_keeps_the_original(old: Owned, new: Owned, original: str) -> None:
+    assert intent(old, new).original == original
+
+
+@table(
+    "old, new, touched",
+    {"nobody": (False, False, False), "before": (True, False, True), "now": (False, True, True)},
+)
+def test_an_intent_remembers_that_somebody_else_wrote_the_file(
+    old: bool, new: bool, touched: bool
+) -> None:
+    claim = intent(OLD.model_copy(update={"touched": old}), NEW.model_copy(update={"touched": new}))
+
+    assert claim.touched is touched
+
+
+def test_an_intent_after_one_that_died_still_knows_the_value_before_both() -> None:
+    first = Owned(paths={"/a": OwnedPath(wrote=1)})
+    second = intent(first, Owned(paths={"/a": OwnedPath(wrote=2)}))
+
+    third = intent(second, Owned(paths={"/a": OwnedPath(wrote=3)}))
+
+    assert all(third.paths["/a"].has_written(value) for value in (1, 2, 3))
+    assert not third.paths["/a"].has_written(4)
+
+
+def test_what_has_come_to_its_end_is_not_unfinished() -> None:
+    assert not Owned().unfinished
+
+
+MIRROR: dict[str, Json] = {"registry-mirrors": ["https://mirror.example"]}
+LIVE: dict[str, Json] = {"live-restore": True}
+
+
+def bring_by(
+    text: str | None, wanted: dict[str, Json], owner: str, earlier: Merge | None = None
+) -> Merge:
+    """One run of one owner, with the record of an earlier run of anybody."""
+    return merge(text, earlier.owned if earlier else Owned(), flatten(wanted), owner=owner)
+
+
+def value(merged: Merge) -> Any:
+    """The file, read."""
+    return json.loads(merged.text or "null")
+
+
+def test_two_owners_of_different_keys_keep_to_themselves() -> None:
+    ours = bring_by('{"dns": []}', LIVE, GVISOR)
+
+    both = bring_by(ours.text, MIRROR, "mirrors", ours)
+
+    assert value(both) == {"dns": [], **LIVE, **MIRROR}
+    assert both.owned.of(GVISOR) == [("live-restore",)]
+    assert both.owned.of("mirrors") == [("registry-mirrors",)]
+
+
+@table("goes, left", {"first": (GVISOR, MIRROR), "second": ("mirrors", LIVE)})
+def test_an_owner_that_goes_takes_its_own_keys_and_no_others(
+    goes: str, left: dict[str, Json]
+) -> None:
+    ours = bring_by('{"dns": []}', LIVE, GVISOR)
+    both = bring_by(ours.text, MIRROR, "mirrors", ours)
+
+    one = bring_by(both.text, {}, goes, both)
+
+    assert value(one) == {"dns": [], **left}
+    assert one.owned.of(goes) == []
+
+
+def test_owners_of_entries_of_one_object_share_it_until_the_last_one_goes() -> None:
+    first = bring_by("{}", {"log-opts": {"max-size": "10m"}}, "one")
+    both = bring_by(first.text, {"log-opts": {"max-file": "3"}}, "two", first)
+
+    left = bring_by(both.text, {}, "one", both)
+    gone = bring_by(left.text, {}, "two", left)
+
+    assert value(both) == {"log-opts": {"max-size": "10m", "max-file": "3"}}
+    assert value(left) == {"log-opts": {"max-file": "3"}}
+    assert gone.text == "{}"
+
+
+def test_one_value_that_two_want_is_gone_only_when_the_last_lets_it_go() -> None:
+    ours = bring_by('{"live-restore": false}', LIVE, GVISOR)
+    both = bring_by(ours.text, LIVE, "other", ours)
+
+    one = bring_by(both.text, {}, GVISOR, both)
+    none = bring_by(one.text, {}, "other", one)
+
+    assert both.owned.paths["/live-restore"].owners == (GVISOR, "other")
+    assert one.owned.paths["/live-restore"].owners == ("other",)
+    assert value(one) == LIVE
+    assert none.text == '{"live-restore": false}'
+
+
+@table(
+    "first, second, message",
+    {
+        "another-value": (
+            LIVE,
+            {"live-restore": False},
+            (
+                r"^/live-restore has another owner, mirrors, which declares another value of "
+                r"/live-restore, got False; "
+            ),
+        ),
+        "true-is-not-one": ({"live-restore": 1}, LIVE, "^/live-restore has another owner, mirrors"),
+        "an-entry": (
+            {"runtimes": {"x": {"path": "/x"}}},
+            {"runtimes": {"x": {"path": "/y"}}},
+            "^/runtimes/x has another owner, mirrors",
+        ),
+        "the-whole-of-an-entry": (
+            {"log-opts": {"a": "1"}},
+            {"log-opts": {}},
+            "^/log-opts has another owner, mirrors, which declares another value of /log-opts/a",
+        ),
+        "an-entry-of-the-whole": (
+            {"log-opts": {}},
+            {"log-opts": {"a": "1"}},
+            "^/log-opts/a has another owner, mirrors, which declares another value of /log-opts",
+        ),
+    },
+)
+def test_what_somebody_else_owns_with_another_value_is_refused_by_its_owners_name(
+    first: dict[str, Json], second: dict[str, Json], message: str
+) -> None:
+    theirs = bring_by("{}", first, "mirrors")
+
+    with pytest.raises(Problem, match=message):
+        bring_by(theirs.text, second, GVISOR, theirs)
+
+
+def test_a_name_that_begins_like_anothers_is_no_conflict() -> None:
+    theirs = bring_by("{}", {"log": "x"}, "mirrors")
+
+    both = bring_by(theirs.text, {"log-opts": {"a": "1"}, "logs": 1}, GVISOR, theirs)
+
+    assert value(both) == {"log": "x", "log-opts": {"a": "1"}, "logs": 1}
+
+
+def test_an_owner_of_one_value_with_another_may_not_change_it_alone() -> None:
+    ours = bring_by("{}", LIVE, GVISOR)
+    both = bring_by(ours.text, LIVE, "other", ours)
+
+    with pytest.raises(Problem, match="has another owner, other"):
+        bring_by(both.text, {"live-restore": False}, GVISOR, both)
+
+
+def test_what_somebody_changed_in_anothers_key_is_for_that_owner_to_set_back() -> None:
+    ours = bring_by("{}", LIVE, GVISOR)
+    both = bring_by(ours.text, MIRROR, "mirrors", ours)
+    edited = json.dumps({"live-restore": False, **MIRROR})
+
+    theirs = bring_by(edited, MIRROR, "mirrors", both)
+    mine = bring_by(theirs.text, LIVE, GVISOR, theirs)
+
+    assert (theirs.text, theirs.drifted, theirs.left) == (edited, (), ())
+    assert mine.drifted == ("/live-restore",)
+    assert value(mine) == {**LIVE, **MIRROR}
+
+
+def test_a_file_that_nobody_had_goes_with_the_last_owner() -> None:
+    ours = bring_by(None, LIVE, GVISOR)
+    both = bring_by(ours.text, MIRROR, "mirrors", ours)
+
+    one = bring_by(both.text, {}, GVISOR, both)
+    none = bring_by(one.text, {}, "mirrors", one)
+
+    assert value(one) == MIRROR
+    assert (none.text, none.owned) == (None, Owned())
+
+
+def test_a_record_of_version_1_belongs_to_gvisor() -> None:
+    record = {
+        "version": 1,
+        "original": "{}",
+        "paths": {"/live-restore": {"wrote": True, "before": None}},
+    }
+
+    owned = Owned.load(record)
+
+    assert owned.of(GVISOR) == [("live-restore",)]
+    assert owned.version == 2
+    assert owned == bring_by("{}", LIVE, GVISOR).owned.model_copy(update={"written": ()})
+
+
+def test_a_second_run_of_either_owner_changes_nothing() -> None:
+    ours = plan_daemon_json(node(), LIVE)
+    both = plan_daemon_json(node(**after(ours)), MIRROR, owner="mirrors")
+    found = node(**after(both))
+
+    again = [plan_daemon_json(found, LIVE), plan_daemon_json(found, MIRROR, owner="mirrors")]
+
+    assert [plan.changes for plan in again] == [False, False]
+
+
+@table("owner, wanted", {"another": ("mirrors", {}), "itself": (GVISOR, LIVE)})
+def test_a_key_that_is_only_for_nodes_without_one_is_taken_by_whoever_is_there_first(
+    owner: str, wanted: dict[str, Json]
+) -> None:
+    first = plan_daemon_json(node(), LIVE)
+    found = node(**after(first))
+
+    plan = plan_daemon_json(found, {}, if_absent={"live-restore": True}, owner=owner)
+
+    assert plan.after == first.after
+    assert plan.owned.of(owner) == list(flatten(wanted))
+
+
+@table("first", {"ours": GVISOR, "theirs": "mirrors"})
+def test_a_refusal_of_one_owner_leaves_the_other_as_it_was(first: str) -> None:
+    found = node(**after(plan_daemon_json(node(), LIVE, owner=first)))
+
+    with pytest.raises(Problem, match=f"has another owner, {first}"):
+        plan_daemon_json(found, {"live-restore": False}, owner="third")
+    assert not plan_daemon_json(found, LIVE, owner=first).changes

@@ -14,6 +14,7 @@ from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.records import owned_by_us
+from tests.table import table
 from tests.unit.answers import after, info, node, records
 
 ORIGINAL = '{\n  "dns": ["1.1.1.1"]\n}\n'
@@ -165,15 +166,15 @@ def test_an_owner_that_has_gone_since_comes_back() -> None:
     assert plan.owned.of("mirrors") == [("registry-mirrors",)]
 
 
-@pytest.mark.parametrize(
-    ("before", "since"),
-    [
-        pytest.param(("a",), ("b",), id="handed-on"),
-        pytest.param(("b",), ("a",), id="handed-back"),
-        pytest.param(("a", "b"), ("a", "b"), id="agreed-on-another-value"),
-        pytest.param(("a",), ("a", "b"), id="shared-since"),
-        pytest.param(("a", "b"), ("b",), id="given-up-by-one"),
-    ],
+@table(
+    "before, since",
+    {
+        "handed-on": (("a",), ("b",)),
+        "handed-back": (("b",), ("a",)),
+        "agreed-on-another-value": (("a", "b"), ("a", "b")),
+        "shared-since": (("a",), ("a", "b")),
+        "given-up-by-one": (("a", "b"), ("b",)),
+    },
 )
 def test_a_key_goes_back_to_its_owners_and_its_value_whoever_has_it_now(
     before: tuple[str, ...], since: tuple[str, ...]

@@ -18,6 +18,7 @@ from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.preflight import refusals
 from pyinfra_gvisor.settings import load_settings
+from tests.table import table
 from tests.unit.answers import EARLIER_S, answer, compact, info
 
 WEB4, WEB6 = "proxy tcp 0.0.0.0 8080 172.18.0.2 web 80", "proxy tcp :: 8080 172.18.0.2 web 80"
@@ -40,27 +41,35 @@ def ports(*reach: str, version: str = "26.1.5", **keys: Any) -> list[str]:
     return [str(item) for item in only_by_proxy(node(reach=reach, daemon_json=text, docker=docker))]
 
 
-@pytest.mark.parametrize(
-    ("reach", "keys", "expected"),
-    [
-        pytest.param((WEB4, WEB6, OUTER), {}, ["8080/tcp over IPv6 (web)"], id="ipv4-only-network"),
-        pytest.param((WEB4, WEB6), {}, [], id="a-node-without-ipv6"),
-        pytest.param((WEB4, OUTER), {}, [], id="ipv4"),
-        pytest.param((ONE,), {}, ["53/udp on 2001:db8::5 (dns)"], id="one-address"),
-        pytest.param((SIX, OUTER), {}, ["8081/tcp over IPv6 (six)"], id="no-ip6tables-in-26"),
-        pytest.param((SIX, OUTER), {"version": "27.0.1"}, [], id="ip6tables-in-27"),
-        pytest.param((SIX, OUTER), {"version": "28.5.2", "ip6tables": False},
-                     ["8081/tcp over IPv6 (six)"], id="ip6tables-off"),
-        pytest.param((SIX, OUTER), {"ip6tables": True, "experimental": True}, [],
-                     id="ip6tables-on-in-26"),
-        pytest.param((SIX, OUTER), {"ip6tables": True}, ["8081/tcp over IPv6 (six)"],
-                     id="ip6tables-not-experimental"),
-        pytest.param((WEB4,), {"iptables": False}, ["8080/tcp over IPv4 (web)"], id="no-iptables"),
-        pytest.param((WEB6.replace("proxy ", "stopped "), OUTER), OFF, [], id="it-is-off-already"),
-        pytest.param(("stopped tcp :: 0 0.0.0.0 - 80", OUTER), {}, ["0/tcp over IPv6 (0.0.0.0)"],
-                     id="stopped-with-a-port-that-docker-chooses"),
-    ],
-)  # fmt: skip
+@table(
+    "reach, keys, expected",
+    {
+        "ipv4-only-network": ((WEB4, WEB6, OUTER), {}, ["8080/tcp over IPv6 (web)"]),
+        "a-node-without-ipv6": ((WEB4, WEB6), {}, []),
+        "ipv4": ((WEB4, OUTER), {}, []),
+        "one-address": ((ONE,), {}, ["53/udp on 2001:db8::5 (dns)"]),
+        "no-ip6tables-in-26": ((SIX, OUTER), {}, ["8081/tcp over IPv6 (six)"]),
+        "ip6tables-in-27": ((SIX, OUTER), {"version": "27.0.1"}, []),
+        "ip6tables-off": (
+            (SIX, OUTER),
+            {"version": "28.5.2", "ip6tables": False},
+            ["8081/tcp over IPv6 (six)"],
+        ),
+        "ip6tables-on-in-26": ((SIX, OUTER), {"ip6tables": True, "experimental": True}, []),
+        "ip6tables-not-experimental": (
+            (SIX, OUTER),
+            {"ip6tables": True},
+            ["8081/tcp over IPv6 (six)"],
+        ),
+        "no-iptables": ((WEB4,), {"iptables": False}, ["8080/tcp over IPv4 (web)"]),
+        "it-is-off-already": ((WEB6.replace("proxy ", "stopped "), OUTER), OFF, []),
+        "stopped-with-a-port-that-docker-chooses": (
+            ("stopped tcp :: 0 0.0.0.0 - 80", OUTER),
+            {},
+            ["0/tcp over IPv6 (0.0.0.0)"],
+        ),
+    },
+)
 def test_only_docker_proxy_serves_what_no_rule_of_dockerd_leads_to(
     reach: tuple[str, ...], keys: dict[str, Any], expected: list[str]
 ) -> None:
@@ -74,38 +83,61 @@ BOTH = ("joined both back 172.19.0.3 -", "joined both front 172.18.0.4 -")
 SHOP6 = "proxy tcp :: 80 172.18.0.2 shop 8080"
 
 
-@pytest.mark.parametrize(
-    ("reach", "version", "expected"),
-    [
-        pytest.param((*SHOP, NEXT), "28.5.2", {}, id="one-network"),
-        pytest.param((*SHOP, JOB), "28.5.2", {"80": ("job",)}, id="another-network"),
-        pytest.param((*SHOP, JOB), "29.7.1", {}, id="docker-29-leads-from-one-to-another"),
-        pytest.param((*SHOP, NEXT, *BOTH), "28.5.2", {"80": ("both",)}, id="on-both-networks"),
-        pytest.param((*SHOP, "joined shop back 172.19.0.9 -", JOB, NEXT), "28.5.2",
-                     {"80": ("job",)}, id="the-rule-leads-to-one-network"),
-        pytest.param((*SHOP, "joined next - 172.20.0.2 -"), "28.5.2", {"80": ("next",)},
-                     id="apart-from-others"),
-        pytest.param((SHOP[0], "joined shop - 172.18.0.2 -", "joined next - 172.18.0.3 -"),
-                     "28.5.2", {"80": ("next", "shop")}, id="without-traffic-between-containers"),
-        pytest.param((SHOP[0], "joined shop - 172.18.0.2 -", "joined next - 172.18.0.3 -", JOB),
-                     "29.7.1", {"80": ("next", "shop")}, id="the-same-in-29"),
-        pytest.param((*SHOP, "joined job back - -"), "28.5.2", {"80": ("job",)}, id="one-stopped"),
-        pytest.param(("proxy tcp 127.0.0.1 80 172.18.0.2 shop 8080", SHOP[1], JOB), "28.5.2", {},
-                     id="on-the-node-alone"),
-        pytest.param(("stopped tcp 0.0.0.0 80 0.0.0.0 shop 8080", "joined shop front - -", NEXT,
-                      JOB), "28.5.2", {"80": ("job",)}, id="published-by-one-that-is-stopped"),
-        pytest.param((SHOP6, *SHOP, JOB), "28.5.2", {"80": ("job",)}, id="no-ipv6"),
-        pytest.param(("proxy tcp :: 80 fd00:1::2 shop 8080", "joined shop front - fd00:1::2",
-                      "joined job back - fd00:2::2", OUTER), "28.5.2", {"80": ("job",)},
-                     id="over-ipv6"),
-        pytest.param((SHOP[0].replace("tcp", "udp"), SHOP[1], JOB), "28.5.2", {}, id="udp"),
-        pytest.param(("proxy udp 192.0.2.7 80 172.18.0.2 shop 8080", SHOP[1], JOB), "28.5.2",
-                     {"80": ("job",)}, id="udp-on-one-address"),
-        pytest.param(("proxy tcp 0.0.0.0 80 172.18.0.2 - 8080", JOB), "28.5.2", {},
-                     id="of-an-unknown-container"),
-        pytest.param(("joined half", "joined a b c d e", *SHOP), "28.5.2", {}, id="malformed"),
-    ],
-)  # fmt: skip
+@table(
+    "reach, version, expected",
+    {
+        "one-network": ((*SHOP, NEXT), "28.5.2", {}),
+        "another-network": ((*SHOP, JOB), "28.5.2", {"80": ("job",)}),
+        "docker-29-leads-from-one-to-another": ((*SHOP, JOB), "29.7.1", {}),
+        "on-both-networks": ((*SHOP, NEXT, *BOTH), "28.5.2", {"80": ("both",)}),
+        "the-rule-leads-to-one-network": (
+            (*SHOP, "joined shop back 172.19.0.9 -", JOB, NEXT),
+            "28.5.2",
+            {"80": ("job",)},
+        ),
+        "apart-from-others": ((*SHOP, "joined next - 172.20.0.2 -"), "28.5.2", {"80": ("next",)}),
+        "without-traffic-between-containers": (
+            (SHOP[0], "joined shop - 172.18.0.2 -", "joined next - 172.18.0.3 -"),
+            "28.5.2",
+            {"80": ("next", "shop")},
+        ),
+        "the-same-in-29": (
+            (SHOP[0], "joined shop - 172.18.0.2 -", "joined next - 172.18.0.3 -", JOB),
+            "29.7.1",
+            {"80": ("next", "shop")},
+        ),
+        "one-stopped": ((*SHOP, "joined job back - -"), "28.5.2", {"80": ("job",)}),
+        "on-the-node-alone": (
+            ("proxy tcp 127.0.0.1 80 172.18.0.2 shop 8080", SHOP[1], JOB),
+            "28.5.2",
+            {},
+        ),
+        "published-by-one-that-is-stopped": (
+            ("stopped tcp 0.0.0.0 80 0.0.0.0 shop 8080", "joined shop front - -", NEXT, JOB),
+            "28.5.2",
+            {"80": ("job",)},
+        ),
+        "no-ipv6": ((SHOP6, *SHOP, JOB), "28.5.2", {"80": ("job",)}),
+        "over-ipv6": (
+            (
+                "proxy tcp :: 80 fd00:1::2 shop 8080",
+                "joined shop front - fd00:1::2",
+                "joined job back - fd00:2::2",
+                OUTER,
+            ),
+            "28.5.2",
+            {"80": ("job",)},
+        ),
+        "udp": ((SHOP[0].replace("tcp", "udp"), SHOP[1], JOB), "28.5.2", {}),
+        "udp-on-one-address": (
+            ("proxy udp 192.0.2.7 80 172.18.0.2 shop 8080", SHOP[1], JOB),
+            "28.5.2",
+            {"80": ("job",)},
+        ),
+        "of-an-unknown-container": (("proxy tcp 0.0.0.0 80 172.18.0.2 - 8080", JOB), "28.5.2", {}),
+        "malformed": (("joined half", "joined a b c d e", *SHOP), "28.5.2", {}),
+    },
+)
 def test_before_docker_29_containers_of_other_networks_need_docker_proxy(
     reach: tuple[str, ...], version: str, expected: dict[str, tuple[str, ...]]
 ) -> None:
@@ -140,24 +172,22 @@ def test_of_many_containers_the_first_are_named() -> None:
 NFTABLES = info(ServerVersion="29.7.1", FirewallBackend={"Driver": "nftables"})
 
 
-@pytest.mark.parametrize(
-    ("more", "expected"),
-    [
-        pytest.param((), [], id="each-port-once"),
-        pytest.param(("proxy tcp 0.0.0.0 9000 172.18.0.2 web 81",), [], id="another-port-of-its"),
-        pytest.param(("proxy udp 0.0.0.0 8080 172.18.0.2 web 80",), [], id="another-protocol"),
-        pytest.param(("proxy tcp 0.0.0.0 9000 172.18.0.3 shop 80",), [], id="another-container"),
-        pytest.param(
+@table(
+    "more, expected",
+    {
+        "each-port-once": ((), []),
+        "another-port-of-its": (("proxy tcp 0.0.0.0 9000 172.18.0.2 web 81",), []),
+        "another-protocol": (("proxy udp 0.0.0.0 8080 172.18.0.2 web 80",), []),
+        "another-container": (("proxy tcp 0.0.0.0 9000 172.18.0.3 shop 80",), []),
+        "one-port-twice": (
             ("proxy tcp 192.0.2.7 9000 172.18.0.2 web 80",),
             ["8080/tcp over IPv4 (web)", "9000/tcp on 192.0.2.7 (web)"],
-            id="one-port-twice",
         ),
-        pytest.param(
+        "of-one-that-does-not-run": (
             ("stopped tcp 0.0.0.0 0 0.0.0.0 shop 80", "stopped tcp 0.0.0.0 81 0.0.0.0 shop 80"),
             ["0/tcp over IPv4 (shop)", "81/tcp over IPv4 (shop)"],
-            id="of-one-that-does-not-run",
         ),
-    ],
+    },
 )
 def test_dockers_nftables_needs_its_proxy_for_who_publishes_a_port_twice(
     more: tuple[str, ...], expected: list[str]
@@ -184,14 +214,14 @@ def test_what_dockers_nftables_drops_meanwhile_is_in_the_plan() -> None:
     assert twice.startswith("  without docker-proxy, Docker with nftables cannot start a container")
 
 
-@pytest.mark.parametrize(
+@table(
     "line",
-    [
-        pytest.param("proxy tcp", id="half"),
-        pytest.param("stopped tcp :: x 0.0.0.0 web 80", id="no-port"),
-        pytest.param("stopped tcp 1.2 80 0.0.0.0 web 80", id="no-address"),
-        pytest.param("proxy tcp :: 80 zzz web 80", id="no-address-of-its-own"),
-    ],
+    {
+        "half": "proxy tcp",
+        "no-port": "stopped tcp :: x 0.0.0.0 web 80",
+        "no-address": "stopped tcp 1.2 80 0.0.0.0 web 80",
+        "no-address-of-its-own": "proxy tcp :: 80 zzz web 80",
+    },
 )
 def test_what_docker_would_not_publish_is_left_out(line: str) -> None:
     assert node(reach=(line, WEB4)).reach.proxied == node(reach=(WEB4,)).reach.proxied
@@ -210,12 +240,9 @@ def test_the_key_is_left_alone_where_clients_depend_on_it() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("reach", "spare_ports"),
-    [
-        pytest.param((WEB4,), True, id="nobody-depends-on-it"),
-        pytest.param((WEB6, OUTER), False, id="the-operator-wants-it-off"),
-    ],
+@table(
+    "reach, spare_ports",
+    {"nobody-depends-on-it": ((WEB4,), True), "the-operator-wants-it-off": ((WEB6, OUTER), False)},
 )
 def test_else_it_is_switched_off(reach: tuple[str, ...], spare_ports: bool) -> None:
     plan = plan_daemon_json(node(reach=reach), OFF, spare_ports=spare_ports)
@@ -230,13 +257,13 @@ def test_a_restart_that_would_end_it_because_of_somebody_else_is_refused() -> No
         plan_daemon_json(found, {**OFF, "no-new-privileges": True}, spare_ports=True)
 
 
-@pytest.mark.parametrize(
-    ("own", "spares"),
-    [
-        pytest.param({}, True, id="nothing"),
-        pytest.param({"gvisor_daemon_json": OFF}, False, id="off"),
-        pytest.param({"gvisor_daemon_json": {"userland-proxy": None}}, False, id="left-alone"),
-    ],
+@table(
+    "own, spares",
+    {
+        "nothing": ({}, True),
+        "off": ({"gvisor_daemon_json": OFF}, False),
+        "left-alone": ({"gvisor_daemon_json": {"userland-proxy": None}}, False),
+    },
 )
 def test_whoever_has_decided_on_it_gets_it(own: dict[str, Any], spares: bool) -> None:
     settings, problems = load_settings({"gvisor_runtimes": {}, **own})
@@ -272,13 +299,13 @@ def test_a_plan_that_switches_it_off_names_every_port_that_is_lost() -> None:
     assert "given_up='udp 6 53\ntcp 6 8080'\n" in script
 
 
-@pytest.mark.parametrize(
-    ("version", "reach", "told"),
-    [
-        pytest.param("28.5.2", (WEB4,), 1, id="before-29"),
-        pytest.param("29.7.1", (WEB4,), 0, id="since-29"),
-        pytest.param("28.5.2", (OUTER,), 0, id="nothing-is-published"),
-    ],
+@table(
+    "version, reach, told",
+    {
+        "before-29": ("28.5.2", (WEB4,), 1),
+        "since-29": ("29.7.1", (WEB4,), 0),
+        "nothing-is-published": ("28.5.2", (OUTER,), 0),
+    },
 )
 def test_a_plan_says_that_containers_on_other_networks_need_another_way(
     version: str, reach: tuple[str, ...], told: int

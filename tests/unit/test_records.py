@@ -1,13 +1,17 @@
-"""Our records: lost, damaged or from a newer version, each told apart from a node without us."""
+"""Our records and generations: read, lost, damaged or newer, and gone back to."""
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import Json
-from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned
+from pyinfra_gvisor.daemon_json.generations import Generation, choose, parse_generations, undone
+from pyinfra_gvisor.daemon_json.merge import GVISOR, Owned, flatten, merge
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.records import (
     COPY_JSON,
@@ -21,7 +25,10 @@ from pyinfra_gvisor.daemon_json.records import (
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.records import VERSIONS
 from pyinfra_gvisor.preflight.wanted import plan_without_us
-from tests.unit.answers import RUNSC, after, in_base64, node
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrapper
+from tests.table import table
+from tests.unit.answers import RUNSC, after, compact, in_base64, node
 
 ORIGINAL = '{\r\n\t"dns": ["1.1.1.1"] }'
 WANTED: dict[str, Json] = {"live-restore": True, "runtimes": {"runsc": RUNSC}}
@@ -89,48 +96,38 @@ def test_a_record_without_a_copy_gets_one_and_then_rests() -> None:
     assert mending(node()) is None
 
 
-@pytest.mark.parametrize(
+@table(
     "given",
-    [
-        pytest.param({}, id="nothing-of-ours"),
-        pytest.param({"state": {"last-run": {"result": "reverted"}}}, id="first-change-undone"),
-        pytest.param({"state": {"proof": {"failed": []}}}, id="only-a-proof"),
-        pytest.param(
-            {"daemon_json": '{"runtimes": {"runsc": {"path": "/usr/bin/runsc"}}}'},
-            id="older-set-up",
-        ),
-        pytest.param(
-            {"daemon_json": f'{{"runtimes": {{"x": {{"path": "{RUNSC["path"]}", "a": 1}}}}}}'},
-            id="an-entry-of-somebodys",
-        ),
-        pytest.param(
-            {"daemon_json": f'{{"runtimes": {{"x": {{"path": "{RUNSC["path"]}"}}}}}}'},
-            id="an-entry-of-another-name",
-        ),
-        pytest.param({"pending": "yes", "generations_owned": "yes"}, id="not-over-yet"),
-    ],
+    {
+        "nothing-of-ours": {},
+        "first-change-undone": {"state": {"last-run": {"result": "reverted"}}},
+        "only-a-proof": {"state": {"proof": {"failed": []}}},
+        "older-set-up": {"daemon_json": '{"runtimes": {"runsc": {"path": "/usr/bin/runsc"}}}'},
+        "an-entry-of-somebodys": {
+            "daemon_json": f'{{"runtimes": {{"x": {{"path": "{RUNSC["path"]}", "a": 1}}}}}}'
+        },
+        "an-entry-of-another-name": {
+            "daemon_json": f'{{"runtimes": {{"x": {{"path": "{RUNSC["path"]}"}}}}}}'
+        },
+        "not-over-yet": {"pending": "yes", "generations_owned": "yes"},
+    },
 )
 def test_a_node_without_a_record_is_new_where_there_never_was_one(given: dict[str, Any]) -> None:
     assert owned_by_us(node(**given)) == Owned()
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        pytest.param({"state.applied": in_base64("{}")}, "owned.json is missing", id="applied"),
-        pytest.param(
-            {"state.applied": in_base64("x")}, "owned.json is missing", id="applied-damaged"
-        ),
-        pytest.param(
-            {"state": {"last-run": {"result": "applied"}}}, "owned.json is missing", id="last-run"
-        ),
-        pytest.param({"generations_owned": "yes"}, "owned.json is missing", id="generations"),
-        pytest.param(
+@table(
+    "given, said",
+    {
+        "applied": ({"state.applied": in_base64("{}")}, "owned.json is missing"),
+        "applied-damaged": ({"state.applied": in_base64("x")}, "owned.json is missing"),
+        "last-run": ({"state": {"last-run": {"result": "applied"}}}, "owned.json is missing"),
+        "generations": ({"generations_owned": "yes"}, "owned.json is missing"),
+        "nothing-but-our-runtime": (
             {"daemon_json": CHANGED["daemon_json"]},
             "owned.json is missing, but daemon.json has runtimes of ours, got runsc",
-            id="nothing-but-our-runtime",
         ),
-    ],
+    },
 )
 def test_what_only_we_can_have_left_shows_that_the_record_is_lost(
     given: dict[str, Any], said: str
@@ -160,3 +157,196 @@ def test_another_damaged_record_stops_no_run_and_what_it_means_is_said(name: str
     ((file, what),) = harmless_faults(found)
     assert file == f"/var/lib/pyinfra-gvisor/{name}.json"
     assert what.startswith("damaged: 7 characters that are not a record; ")
+
+
+END = "end of generations"
+TEXT = '{\r\n\t"bip": "gr\u00fc\u00df"\r\n}'
+OWNED_THEN = merge(TEXT, Owned(), {("runtimes", "runsc"): RUNSC}).owned
+
+
+def encoded(text: str) -> str:
+    """As the script prints a file."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def kept(*numbers: int) -> list[Generation]:
+    """Generations of these numbers, a day after another."""
+    return [Generation(number=number, made_s=number * 86_400) for number in numbers]
+
+
+def gone_back(number: int | None) -> Node:
+    """A node whose newest change has taken it back to this generation."""
+    return node(state={"applied": {"generation": number}})
+
+
+def test_a_generation_is_read_to_the_byte_with_what_was_ours() -> None:
+    lines = [
+        "generation 3 1700000000",
+        f"daemon 3 {encoded(TEXT)}",
+        f"owned 3 {encoded(compact(OWNED_THEN.model_dump()))}",
+        END,
+    ]
+
+    (found,) = parse_generations(lines)
+
+    assert (found.number, found.made_s, found.text) == (3, 1_700_000_000, TEXT)
+    assert found.owned == OWNED_THEN
+    assert found.values == {("runtimes", "runsc"): RUNSC}
+
+
+def test_a_generation_without_files_was_a_node_without_daemon_json_and_without_us() -> None:
+    (found,) = parse_generations(["generation 1 1700000000", END])
+
+    assert (found.text, found.owned) == (None, Owned())
+
+
+def test_an_empty_file_is_not_an_absent_one() -> None:
+    (found,) = parse_generations(["generation 1 1700000000", "daemon 1 ", END])
+
+    assert found.text == ""
+
+
+def test_generations_come_oldest_first_by_their_number() -> None:
+    lines = [f"generation {number} 1700000000" for number in (10, 9, 11, 2)]
+
+    found = parse_generations([*lines, END])
+
+    assert [item.number for item in found] == [2, 9, 10, 11]
+
+
+def test_a_node_that_was_never_changed_has_no_generations() -> None:
+    assert parse_generations([END]) == ()
+
+
+@table(
+    "lines",
+    {
+        "nothing": [],
+        "cut-off": ["generation 3 1700000000"],
+        "no-number": ["generation x 1700000000", END],
+        "no-time": ["generation 3", END],
+        "nothing-but-the-word": ["generation", END],
+        "no-time-but-a-word": ["generation 3 soon", END],
+        "file-of-no-generation": ["daemon 3 e30=", END],
+        "cut-base64": ["generation 3 1", "daemon 3 e3", END],
+        "no-base64": ["generation 3 1", "daemon 3", END],
+        "not-utf-8": ["generation 3 1", "daemon 3 /w==", END],
+    },
+)
+def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
+    lines: Sequence[str],
+) -> None:
+    with pytest.raises(ValueError, match="the node's answer"):
+        parse_generations(lines)
+
+
+@table(
+    "record, said",
+    {
+        "cut-off": ("{", "damaged"),
+        "too-deep": ("[" * 9999, "damaged"),
+        "another-form": ('{"paths": 7}', "damaged"),
+        "newer": ('{"version": 999}', "from a newer pyinfra-gvisor"),
+    },
+)
+def test_a_generation_whose_record_cannot_be_used_is_refused_and_others_are_not(
+    record: str, said: str
+) -> None:
+    lines = ["generation 3 1", f"owned 3 {encoded(record)}", "generation 4 2", END]
+
+    found = parse_generations(lines)
+
+    assert choose(found, node(), None).number == 4
+    with pytest.raises(Problem, match=rf"/generations/3/owned.json is {said}; choose another"):
+        choose(found, node(), 3)
+
+
+@table(
+    "wanted, releases, story",
+    {
+        "before-us": ({}, (), "until 2023-11-14 22:13 UTC, no gVisor"),
+        "a-release": (
+            {
+                "runtimes": {
+                    "runsc": {"path": wrapper("runsc", "20260831.0", Runtime()).path},
+                    "net": {"path": wrapper("net", "20260831.0", Runtime()).path},
+                }
+            },
+            ("20260831.0",),
+            "until 2023-11-14 22:13 UTC, 20260831.0",
+        ),
+        "no-wrappers-of-ours": (
+            {"runtimes": {"kata": {"path": "/opt/kata"}, "odd": "x"}},
+            (),
+            "until 2023-11-14 22:13 UTC, no gVisor",
+        ),
+    },
+)
+def test_a_generation_says_when_it_was_left_and_which_release_it_had(
+    wanted: dict[str, Json], releases: tuple[str, ...], story: str
+) -> None:
+    owned = merge(None, Owned(), flatten(wanted)).owned
+
+    found = Generation(number=1, made_s=1_700_000_000, owned=owned)
+
+    assert found.releases == releases
+    assert found.story == story
+
+
+@table(
+    "found, number, expected",
+    {
+        "newest": (node(), None, 9),
+        "asked-for": (node(), 7, 7),
+        "gone-back-to-already": (gone_back(7), None, 7),
+        "asked-for-another": (gone_back(7), 8, 8),
+        "changed-since": (gone_back(None), None, 9),
+        "damaged-record": (node(state={"applied": []}), None, 9),
+    },
+)
+def test_the_generation_is_the_one_asked_for_or_gone_back_to_or_else_the_newest(
+    found: Node, number: int | None, expected: int
+) -> None:
+    assert choose(kept(7, 8, 9), found, number).number == expected
+
+
+def test_a_number_that_is_not_kept_is_refused_with_those_that_are() -> None:
+    listed = r"7 \(until 1970-01-08 00:00 UTC, no gVisor\); 9 \(until 1970-01-10 00:00 UTC, no gV"
+
+    with pytest.raises(Problem, match=f"^no such generation, got 3; set .* to one of {listed}"):
+        choose(kept(7, 9), node(), 3)
+
+
+@table("number", {"newest": None, "asked": 1})
+def test_without_any_generation_there_is_nothing_to_go_back_to(number: Any) -> None:
+    with pytest.raises(Problem, match="no generation is kept"):
+        choose([], node(), number)
+
+
+@table("number", {"newest": None, "asked": 3})
+def test_where_the_node_was_taken_back_to_it_stays_when_that_is_no_longer_kept(number: Any) -> None:
+    state = {"applied": {"generation": 3}, "owned": OWNED_THEN.model_dump()}
+    found = node(daemon_json=TEXT, state=state)
+
+    chosen = choose(kept(7, 8), found, number)
+
+    assert (chosen.number, chosen.text, chosen.owned) == (3, TEXT, OWNED_THEN)
+    assert chosen.story == "the current state, 20260928.0"
+
+
+@table(
+    "before, after, number, expected",
+    {
+        "undone": ((1, 2), (1,), None, True),
+        "undone-and-asked-for": ((1, 2), (1,), 2, True),
+        "an-earlier-one-is-asked-for": ((1, 2), (1,), 1, False),
+        "the-only-one": ((1,), (), None, True),
+        "finished": ((1, 2), (1, 2), None, False),
+        "finished-and-an-old-one-dropped": ((1, 2), (2,), None, False),
+        "nothing-was-interrupted": ((), (1, 2), None, False),
+    },
+)
+def test_an_interrupted_change_that_was_undone_may_have_led_to_where_it_was_to_go(
+    before: tuple[int, ...], after: tuple[int, ...], number: int | None, expected: bool
+) -> None:
+    assert undone(kept(*before), kept(*after), number) is expected

@@ -1,24 +1,29 @@
-"""Removal: which sandboxes are in the way, what goes and what stays."""
+"""Removal of everything or of a runtime: which containers are in the way, and what stays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.base.json_text import Json
-from pyinfra_gvisor.daemon_json.merge import GVISOR
-from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
+from pyinfra_gvisor.base.json_text import Json, JsonText
+from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
+from pyinfra_gvisor.daemon_json.keys import Force
+from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned
+from pyinfra_gvisor.daemon_json.plan import Plan, plan_around_users, plan_daemon_json
+from pyinfra_gvisor.daemon_json.render_plan import kept_lines, plan_lines
+from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser, parse_runtime_users
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.preflight.removal import Removal, plan_removal, refuse_removal
 from pyinfra_gvisor.preflight.wanted import plan_without_us
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.runtimes.wrappers import dispatcher, wrapper
-from tests.unit.answers import Running, after, compact, node
+from tests.table import table
+from tests.unit.answers import UNIT_FLAGS, Running, after, compact, info, node
 
 OLD, NEW = "20260831.0", "20260928.0"
 WRAPPERS = {release: wrapper("runsc", release, Runtime()).path for release in (OLD, NEW)}
@@ -62,16 +67,15 @@ def test_a_container_that_runs_on_a_release_of_ours_is_in_the_way(release: str) 
         refuse_removal(node(**INSTALLED, containers=[sandbox("shop", release)]))
 
 
-@pytest.mark.parametrize(
+@table(
     "found",
-    [
-        pytest.param(ours(), id="none"),
-        pytest.param(ours(containers=[Running("web")]), id="runc"),
-        pytest.param(
-            node(containers=[Running("old", executable="/usr/local/bin/runsc")]),
-            id="another-set-up-under-the-same-name",
+    {
+        "none": ours(),
+        "runc": ours(containers=[Running("web")]),
+        "another-set-up-under-the-same-name": node(
+            containers=[Running("old", executable="/usr/local/bin/runsc")]
         ),
-    ],
+    },
 )
 def test_what_runs_on_nothing_of_ours_is_not_in_the_way(found: Node) -> None:
     refuse_removal(found)
@@ -92,13 +96,7 @@ def test_what_a_running_sandbox_uses_stays_with_its_wrapper() -> None:
     assert plan.kept == (f"/opt/gvisor/releases/{OLD}",)
 
 
-@pytest.mark.parametrize(
-    "found",
-    [
-        pytest.param(ours(owners=("other",)), id="anothers"),
-        pytest.param(ours(owners=(GVISOR, "other")), id="shared"),
-    ],
-)
+@table("found", {"anothers": ours(owners=("other",)), "shared": ours(owners=(GVISOR, "other"))})
 def test_with_another_owner_its_release_and_our_records_stay(found: Node) -> None:
     plan = removal(found)
 
@@ -139,26 +137,25 @@ def test_while_the_keys_are_still_there_what_they_point_at_is_told_to_go_with_th
     assert sorted(removal(ours()).paths) == sorted(EVERYTHING)
 
 
-@pytest.mark.parametrize(
-    ("runsc_link", "goes"),
-    [
-        pytest.param(f"/opt/gvisor/releases/{NEW}/runsc", True, id="ours"),
-        pytest.param("/usr/bin/runsc", False, id="somebody-elses"),
-    ],
+@table(
+    "runsc_link, goes",
+    {
+        "ours": (f"/opt/gvisor/releases/{NEW}/runsc", True),
+        "somebody-elses": ("/usr/bin/runsc", False),
+    },
 )
 def test_only_a_link_of_ours_goes(runsc_link: str, goes: bool) -> None:
     assert removal(node(runsc_link=runsc_link)).link is goes
 
 
-@pytest.mark.parametrize(
+@table(
     "found",
-    [
-        pytest.param(node(), id="never-there"),
-        pytest.param(
-            node(releases=[NEW], wrappers={WRAPPERS[NEW]: "0" * 64}, containers=[sandbox("shop")]),
-            id="all-that-is-left-is-used",
+    {
+        "never-there": node(),
+        "all-that-is-left-is-used": node(
+            releases=[NEW], wrappers={WRAPPERS[NEW]: "0" * 64}, containers=[sandbox("shop")]
         ),
-    ],
+    },
 )
 def test_a_second_removal_finds_nothing_to_do(found: Node) -> None:
     assert not removal(found).changes
@@ -169,13 +166,7 @@ def test_a_file_that_may_still_point_at_something_and_cannot_be_read_is_refused(
         removal(node(**INSTALLED, daemon_json='{"a" 1}'))
 
 
-@pytest.mark.parametrize(
-    ("users", "stays"),
-    [
-        pytest.param((user("proxy", DEFAULT_RUNTIME),), True, id="used"),
-        pytest.param((), False, id="unused"),
-    ],
-)
+@table("users, stays", {"used": ((user("proxy", DEFAULT_RUNTIME),), True), "unused": ((), False)})
 def test_a_container_under_runc_keeps_every_default_runtime_that_it_may_remember(
     users: tuple[RuntimeUser, ...], stays: bool
 ) -> None:
@@ -191,3 +182,263 @@ def test_a_container_under_runc_keeps_every_default_runtime_that_it_may_remember
     assert (old not in going) is stays
     assert (new not in going) is stays
     assert {WRAPPERS[OLD], f"/opt/gvisor/releases/{OLD}"} <= {*going}
+
+
+RUNSC: Json = {"path": "/opt/gvisor/runtimes/runsc-20260928.0-0a1b2c3d"}
+NET: Json = {"path": "/opt/gvisor/runtimes/net-20260831.0-0a1b2c3d"}
+ONE: dict[str, Json] = {"runtimes": {"runsc": RUNSC}}
+BOTH: dict[str, Json] = {"runtimes": {"runsc": RUNSC, "net": NET}}
+THEIRS = compact({"runtimes": {"runsc": {"path": "/usr/bin/runsc"}, "net": {"path": "/net"}}})
+END = "end of containers"
+
+
+SHOP, IDLE = user("shop", "net"), user("idle", "net", running=False)
+
+
+def having(wanted: dict[str, Json], owner: str = GVISOR, **given: Any) -> dict[str, Any]:
+    """A node on which this owner had these keys brought into force."""
+    return {**given, **after(plan_daemon_json(node(**given), wanted, owner=owner))}
+
+
+def planned(
+    found: Node,
+    wanted: dict[str, Json],
+    *users: RuntimeUser,
+    keep_running: bool = False,
+    owner: str = GVISOR,
+) -> Plan:
+    """The plan on a node with these containers."""
+    planning = partial(plan_daemon_json, found, wanted, owner=owner)
+    return plan_around_users(planning, lambda: users, keep_running=keep_running)
+
+
+def runtimes(plan: Plan) -> Json:
+    """The runtimes that the file would have."""
+    return JsonText(plan.after or "{}").value.get("runtimes")
+
+
+def nobody_asks() -> Sequence[RuntimeUser]:
+    """Fails if the containers are asked for."""
+    raise AssertionError
+
+
+def test_containers_are_read_as_docker_prints_them() -> None:
+    lines = [compact(["/shop", True, "runsc"]), compact(["/gr\u00fc\u00df", False, ""]), END]
+
+    assert parse_runtime_users(lines) == (
+        user("shop", "runsc"),
+        user("gr\u00fc\u00df", "", running=False),
+    )
+
+
+def test_a_node_without_containers_has_no_users() -> None:
+    assert parse_runtime_users([END]) == ()
+
+
+@table(
+    "lines",
+    {
+        "nothing": [],
+        "an-error": ["permission denied"],
+        "cut-off": [compact(["/shop", True, "runsc"])],
+        "not-json": ["[", END],
+        "a-number": ["5", END],
+        "too-short": ['["/shop",true]', END],
+        "no-name": ['[null,true,"runsc"]', END],
+        "not-whether-it-runs": ['["/shop","perhaps","runsc"]', END],
+        "deep": ["[" * 9999, END],
+    },
+)
+def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
+    lines: list[str],
+) -> None:
+    with pytest.raises(ValueError, match="the node's answer"):
+        parse_runtime_users(lines)
+
+
+@table(
+    "wanted, owner",
+    {
+        "other-settings": (ONE, GVISOR),
+        "removal": ({}, GVISOR),
+        "in-other-case": ({"runtimes": {"runsc": RUNSC, "Net": NET}}, GVISOR),
+        "no-runtime-at-all": ({"runtimes": {}}, GVISOR),
+    },
+)
+@pytest.mark.parametrize("users", [(SHOP,), (IDLE,)], ids=["running", "stopped"])
+def test_no_change_takes_away_what_a_container_needs_to_start(
+    wanted: dict[str, Json], owner: str, users: tuple[RuntimeUser, ...]
+) -> None:
+    found = node(**having({**BOTH, "default-runtime": "net"}))
+
+    with pytest.raises(Problem, match=rf"net \(these need it to start: {users[0].name}"):
+        planned(found, wanted, *users, owner=owner)
+
+
+def test_another_owner_takes_nothing_away_either() -> None:
+    found = node(**having({"runtimes": {"net": NET}}, "theirs", **having(ONE)))
+
+    with pytest.raises(Problem, match=r"net \(these need it to start: shop, idle \(stopped\)\);"):
+        planned(found, {}, SHOP, IDLE, owner="theirs")
+
+
+def test_an_entry_of_the_users_own_is_not_overwritten_while_it_is_used() -> None:
+    live = {"runsc": {"path": "/usr/bin/runsc"}, "net": {"path": "/net"}}
+    found = node(daemon_json=THEIRS, docker=info(runtimes=live))
+
+    with pytest.raises(Problem, match=r"net \(these need it to start: shop"):
+        planned(found, {"runtimes": {}}, SHOP, owner="theirs")
+
+
+def test_every_container_is_named_however_many_there_are() -> None:
+    found = node(**having(BOTH))
+    users = [user(f"container-{number}", "net") for number in range(99)]
+
+    with pytest.raises(Problem) as problem:
+        planned(found, ONE, *users)
+
+    assert all(item.name in str(problem.value) for item in users)
+
+
+@table(
+    "users",
+    {
+        "no-container": (),
+        "of-other-runtimes": (user("shop", "runsc"), user("web", "runc")),
+        "of-one-in-other-case": (user("shop", "Net"),),
+    },
+)
+def test_what_nobody_uses_leaves_and_the_plan_says_so(users: tuple[RuntimeUser, ...]) -> None:
+    found = node(**having(BOTH))
+
+    plan = planned(found, ONE, *users)
+
+    assert runtimes(plan) == {"runsc": RUNSC}
+    lines = plan_lines(plan, found, wait_s=300)
+    assert "  runtimes removed, no container uses them: net" in lines
+
+
+@table(
+    "given, wanted",
+    {
+        "as-declared": (having(BOTH), BOTH),
+        "other-paths": (having(BOTH), {"runtimes": {"runsc": NET, "net": RUNSC}}),
+        "the-users-own-beside-ours": ({"daemon_json": THEIRS}, ONE),
+        "anothers": (having(BOTH, "theirs"), ONE),
+        "comes-back-as-it-was": (having(BOTH, daemon_json=THEIRS), ONE),
+        "a-temporary-one": (having({"runtimes": {"net": NET}}, CANARY), ONE),
+    },
+)
+def test_where_none_leaves_nobody_is_asked(given: dict[str, Any], wanted: dict[str, Json]) -> None:
+    planning = partial(plan_daemon_json, node(**given), wanted)
+
+    assert plan_around_users(planning, nobody_asks, keep_running=False).leaving == ()
+
+
+def test_until_the_last_user_is_gone_the_runtime_stays_and_a_second_run_changes_nothing() -> None:
+    given = having(BOTH)
+
+    kept = planned(node(**given), ONE, SHOP, IDLE, keep_running=True)
+    again = planned(node(**{**given, **after(kept)}), ONE, IDLE, keep_running=True)
+    last = planned(node(**{**given, **after(again)}), ONE, keep_running=True)
+
+    assert (kept.changes, again.changes, last.changes) == (False, False, True)
+    assert runtimes(kept) == runtimes(again) == BOTH["runtimes"]
+    assert (kept.kept, again.kept) == (
+        {"net": ("shop", "idle (stopped)")},
+        {"net": ("idle (stopped)",)},
+    )
+    said = "runtime net is not declared, but these containers need it: shop, idle (stopped). "
+    assert said in kept_lines(kept)[0]
+    assert (runtimes(last), last.leaving, last.kept) == ({"runsc": RUNSC}, ("net",), {})
+
+
+def test_of_a_removal_nothing_but_the_used_runtime_stays_and_then_the_original() -> None:
+    original = '{ "dns": ["1.1.1.1"] }'
+    given = having({**BOTH, "live-restore": True}, daemon_json=original)
+
+    kept = planned(node(**given), {}, IDLE, keep_running=True)
+    last = planned(node(**{**given, **after(kept)}), {}, keep_running=True)
+
+    assert JsonText(kept.after or "").value == {"dns": ["1.1.1.1"], "runtimes": {"net": NET}}
+    assert list(kept.owned.paths) == ["/runtimes/net"]
+    assert (last.after, last.owned) == (original, Owned())
+
+
+def rollback(new: dict[str, Any], old: dict[str, Any], *users: RuntimeUser, **more: Any) -> Plan:
+    """The plan back to what was before."""
+    owned = Owned.load(old["state"]["owned"]) if "state" in old else Owned()
+    generation = Generation(number=1, made_s=0, text=old.get("daemon_json"), owned=owned)
+    planning = partial(plan_generation, node(**new), generation)
+    return plan_around_users(planning, lambda: users, **more)
+
+
+@pytest.mark.parametrize("old", [{}, having(ONE)], ids=["before-us", "with-another-runtime"])
+def test_a_rollback_does_not_take_a_runtime_away_that_is_used(old: dict[str, Any]) -> None:
+    new = having(BOTH, **old)
+
+    kept = rollback(new, old, IDLE, keep_running=True)
+    back = after(kept)
+    again = rollback({**new, **back}, old, IDLE, keep_running=True)
+    gone = rollback({**new, **back}, old, keep_running=True)
+
+    with pytest.raises(Problem, match=r"net \(these need it to start: idle \(stopped\)"):
+        rollback(new, old, IDLE, keep_running=False)
+    assert kept.kept == {"net": ("idle (stopped)",)}
+    assert kept.owned.paths["/runtimes/net"].owners == (GVISOR,)
+    assert not again.changes
+    assert gone.after == old.get("daemon_json")
+
+
+@table(
+    "given, wanted, action, leaving",
+    {
+        "of-a-flag": (
+            {"flags": (*UNIT_FLAGS, "--add-runtime=net=/n")},
+            {"mtu": 1400},
+            Force.RESTART,
+            (),
+        ),
+        "of-a-flag-in-two-words": (
+            {"flags": (*UNIT_FLAGS, "--add-runtime", "net=/n")},
+            {"mtu": 1400},
+            Force.RESTART,
+            (),
+        ),
+        "a-restart": ({}, {"mtu": 1400}, Force.RESTART, ("net",)),
+        "a-reload-that-reads-runtimes": ({}, ONE, Force.RELOAD, ("net",)),
+        "a-reload-that-reads-none": ({}, {"debug": True}, Force.RELOAD, ()),
+    },
+)
+def test_what_only_the_live_daemon_knows_leaves_with_what_it_reads_next(
+    given: dict[str, Any], wanted: dict[str, Json], action: Force, leaving: tuple[str, ...]
+) -> None:
+    found = node(docker=info(runtimes={"net": NET}), **given)
+
+    plan = plan_daemon_json(found, wanted)
+
+    assert (plan.action, plan.leaving) == (action, leaving)
+
+
+def test_what_is_in_no_file_cannot_be_kept_and_is_refused_with_the_way_out() -> None:
+    found = node(docker=info(runtimes={"net": NET}))
+
+    with pytest.raises(
+        Problem, match=r"these need it to start: shop\); add these runtimes to the file"
+    ):
+        planned(found, ONE, SHOP, keep_running=True)
+
+
+def test_an_entry_that_somebody_deleted_by_hand_is_written_again_while_it_is_used() -> None:
+    given = {**having(BOTH), "daemon_json": compact(ONE)}
+
+    plan = planned(node(**given), ONE, SHOP, keep_running=True)
+
+    assert runtimes(plan) == BOTH["runtimes"]
+
+
+def test_a_name_that_is_no_ascii_is_compared_as_the_node_tells_it() -> None:
+    found = node(**having({"runtimes": {"n\u00e9t": NET}}))
+
+    with pytest.raises(Problem, match="these need it to start: shop"):
+        planned(found, {}, user("shop", "n??t"))

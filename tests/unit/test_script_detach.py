@@ -1,16 +1,20 @@
-"""``daemon_json/detach.sh``: apart from the session, and still what the session waits for."""
+"""Apart from the session, and still what it waits for; a later run ends what was left."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pyinfra_gvisor.daemon_json import transaction
+from pyinfra_gvisor.daemon_json.transaction import resumption
+from pyinfra_gvisor.node import STATE_DIR
+from tests.table import table
 from tests.unit.node_script import process
 from tests.unit.shells import replaced, stub, toolbox
 from tests.unit.waiting import until
@@ -99,19 +103,17 @@ def detached(tmp_path: Path) -> Iterator[Detached]:
         begun.wait()
 
 
-@pytest.mark.parametrize(
-    "systemd", [pytest.param(True, id="systemd"), pytest.param(False, id="no-systemd")]
-)
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param("echo out; echo err >&2; exit 7", (7, "out\n", "err\n"), id="fails"),
-        pytest.param("echo out; echo err >&2", (0, "out\n", "err\n"), id="ends-well"),
-        pytest.param("", (0, "\n", ""), id="nothing"),
-        pytest.param("set -eu; false; echo unreachable", (1, "\n", ""), id="stops"),
-        pytest.param("printf 'a\\n\\n  b%%'", (0, "a\n\n  b%", ""), id="to-the-byte"),
-        pytest.param("if then", (2, "", None), id="not-understood"),
-    ],
+@table("systemd", {"systemd": True, "no-systemd": False})
+@table(
+    "text, expected",
+    {
+        "fails": ("echo out; echo err >&2; exit 7", (7, "out\n", "err\n")),
+        "ends-well": ("echo out; echo err >&2", (0, "out\n", "err\n")),
+        "nothing": ("", (0, "\n", "")),
+        "stops": ("set -eu; false; echo unreachable", (1, "\n", "")),
+        "to-the-byte": ("printf 'a\\n\\n  b%%'", (0, "a\n\n  b%", "")),
+        "not-understood": ("if then", (2, "", None)),
+    },
 )
 def test_exit_code_and_both_streams_are_those_of_the_script(
     detached: Detached, text: str, expected: tuple[int, str, str | None], systemd: bool
@@ -169,13 +171,9 @@ def test_what_the_script_says_is_for_root_alone(detached: Detached) -> None:
     assert out.split() == ["700", "600", "600"]
 
 
-@pytest.mark.parametrize(
+@table(
     "ended_by",
-    [
-        pytest.param(signal.SIGHUP, id="connection-lost"),
-        pytest.param(signal.SIGTERM, id="terminated"),
-        pytest.param(signal.SIGKILL, id="killed"),
-    ],
+    {"connection-lost": signal.SIGHUP, "terminated": signal.SIGTERM, "killed": signal.SIGKILL},
 )
 def test_when_the_session_ends_the_script_goes_on_and_takes_its_directory_along(
     detached: Detached, ended_by: signal.Signals
@@ -218,9 +216,7 @@ def test_what_dead_runs_have_left_is_removed(detached: Detached) -> None:
     assert detached.left() == []
 
 
-@pytest.mark.parametrize(
-    "who", [pytest.param("pid", id="script"), pytest.param("follower", id="session")]
-)
+@table("who", {"script": "pid", "session": "follower"})
 def test_a_run_of_which_somebody_is_alive_is_kept(detached: Detached, who: str) -> None:
     with process() as alive:
         numbers = {"pid": DEAD, "follower": DEAD, who: alive}
@@ -231,7 +227,7 @@ def test_a_run_of_which_somebody_is_alive_is_kept(detached: Detached, who: str) 
         assert (code, detached.left()) == (0, ["run.other"])
 
 
-@pytest.mark.parametrize("pid", [pytest.param(None, id="no"), pytest.param("", id="empty")])
+@table("pid", {"no": None, "empty": ""})
 def test_a_run_that_is_about_to_start_is_kept(detached: Detached, pid: str | None) -> None:
     detached.old_run("other", pid=pid)
 
@@ -255,14 +251,14 @@ def test_two_runs_at_once_do_not_disturb_each_other(detached: Detached) -> None:
     assert detached.left() == []
 
 
-@pytest.mark.parametrize(
+@table(
     "arrived",
-    [
-        pytest.param(0, id="nothing"),
-        pytest.param(3, id="a-piece-of-a-line"),
-        pytest.param(-len(transaction.END) - 2, id="all-but-its-end"),
-        pytest.param(-2, id="not-all-of-its-end"),
-    ],
+    {
+        "nothing": 0,
+        "a-piece-of-a-line": 3,
+        "all-but-its-end": -len(transaction.END) - 2,
+        "not-all-of-its-end": -2,
+    },
 )
 def test_what_arrives_in_part_is_not_begun(detached: Detached, arrived: int) -> None:
     follower, stdin = transaction.detached("echo one\necho two\n")
@@ -290,3 +286,68 @@ def test_a_node_without_room_for_it_is_an_error(detached: Detached) -> None:
 
     assert (code, out) == (1, "")
     assert err
+
+
+def resumed(directory: Path) -> subprocess.CompletedProcess[str]:
+    """The script with a directory of records of the test's own."""
+    text = resumption().replace(STATE_DIR, str(directory))
+    return subprocess.run(["sh"], input=text, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """The script that an interrupted change leaves."""
+    pending = tmp_path / "state" / "pending"
+    pending.mkdir(parents=True)
+    for directory in (pending.parent, pending):
+        directory.chmod(0o700)
+    script = pending / "transaction.sh"
+    script.write_text('echo "$1"')
+    script.chmod(0o600)
+    sha256 = hashlib.sha256(script.read_bytes()).hexdigest()
+    (pending.parent / "pending.sha256").write_text(f"{sha256}\n")
+    return script
+
+
+def test_its_own_script_ends_it(left: Path) -> None:
+    ran = resumed(left.parent.parent)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "resume\n", "")
+
+
+def test_a_change_that_has_ended_meanwhile_needs_nothing(tmp_path: Path) -> None:
+    ran = resumed(tmp_path)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+# dockerd makes files and directories for mounts, as root, before a container is refused.
+OTHER: dict[str, Callable[[Path], object]] = {
+    "gone": lambda script: script.unlink(),
+    "empty": lambda script: script.write_text(""),
+    "another": lambda script: script.write_text("echo another"),
+    "no-checksum": lambda script: (script.parent.parent / "pending.sha256").unlink(),
+    "mode": lambda script: script.chmod(0o755),
+    "directory": lambda script: (script.unlink(), script.mkdir(0o700)),
+    "directory-above": lambda script: script.parent.chmod(0o755),
+    "records": lambda script: script.parent.parent.chmod(0o755),
+    "symbolic-link": lambda script: script.symlink_to(script.rename(script.with_name("other"))),
+    "hard-link": lambda script: script.with_name("other").hardlink_to(script),
+    "linked-directory": lambda script: script.parent.symlink_to(
+        script.parent.rename(script.parent.with_name("other"))
+    ),
+}
+
+
+@pytest.mark.parametrize("change", OTHER.values(), ids=OTHER)
+def test_a_script_that_is_missing_or_not_ours_is_not_run(
+    left: Path, change: Callable[[Path], object]
+) -> None:
+    change(left)
+
+    ran = resumed(left.parent.parent)
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert f"is missing, or was not written by pyinfra-gvisor: {left}; " in ran.stderr
+    assert f"remove {left.parent}, and run again" in ran.stderr
+    assert left.parent.exists()

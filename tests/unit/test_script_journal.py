@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.base.scripts import script
+from tests.table import table
 from tests.unit.journal_script import RECORDS, Journal
 
 UNIT = "docker.service"
@@ -74,7 +75,7 @@ def test_what_a_killed_run_had_written_down_is_no_part_of_the_next(journal: Jour
 
 
 @pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize("before", [pytest.param("old", id="file"), pytest.param(None, id="none")])
+@table("before", {"file": "old", "none": None})
 def test_a_change_that_has_ended_leaves_nothing_behind(
     tmp_path: Path, unit: str, before: str | None
 ) -> None:
@@ -88,7 +89,7 @@ def test_a_change_that_has_ended_leaves_nothing_behind(
     assert journal.file.read_text() == "new"
 
 
-@pytest.mark.parametrize("until", [pytest.param("write_down", id="down"), pytest.param(":", id="")])
+@table("until", {"down": "write_down", "": ":"})
 def test_a_change_that_never_began_leaves_nothing_behind(journal: Journal, until: str) -> None:
     journal.good(f"{until}; forget")
 
@@ -135,18 +136,18 @@ def test_what_others_want_of_the_unit_stays(tmp_path: Path) -> None:
     assert list(other.parent.iterdir()) == [other]
 
 
-@pytest.mark.parametrize(
-    ("program", "body"),
-    [
-        pytest.param("cp", "write_down", id="cannot-copy"),
-        pytest.param("base64", "write_down", id="cannot-write"),
-        pytest.param("chown", "write_down", id="cannot-give-away"),
-        pytest.param("mv", "write_down; begin", id="cannot-move"),
-        pytest.param("mv", "write_down; keep_generation", id="cannot-keep"),
-        pytest.param("perl", "write_down; put after", id="cannot-put"),
-        pytest.param("mv", "say x | write_state owned.json", id="cannot-record"),
-        pytest.param("sync", "say x | write_state owned.json", id="cannot-sync"),
-    ],
+@table(
+    "program, body",
+    {
+        "cannot-copy": ("cp", "write_down"),
+        "cannot-write": ("base64", "write_down"),
+        "cannot-give-away": ("chown", "write_down"),
+        "cannot-move": ("mv", "write_down; begin"),
+        "cannot-keep": ("mv", "write_down; keep_generation"),
+        "cannot-put": ("perl", "write_down; put after"),
+        "cannot-record": ("mv", "say x | write_state owned.json"),
+        "cannot-sync": ("sync", "say x | write_state owned.json"),
+    },
 )
 def test_a_disk_that_is_full_is_no_success(journal: Journal, program: str, body: str) -> None:
     journal.breaks(program)
@@ -157,10 +158,7 @@ def test_a_disk_that_is_full_is_no_success(journal: Journal, program: str, body:
     assert journal.file.read_text() == "old"
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [pytest.param("after", "new", id="file"), pytest.param("neutral", None, id="no-file")],
-)
+@table("name, expected", {"file": ("after", "new"), "no-file": ("neutral", None)})
 def test_what_is_staged_becomes_the_file_and_what_is_not_is_none(
     journal: Journal, name: str, expected: str | None
 ) -> None:
@@ -199,9 +197,7 @@ def test_a_file_that_is_gone_already_can_be_removed_again(journal: Journal) -> N
     assert not journal.file.exists()
 
 
-@pytest.mark.parametrize(
-    "mode", [pytest.param(0o600, id="secret"), pytest.param(0o664, id="shared")]
-)
+@table("mode", {"secret": 0o600, "shared": 0o664})
 def test_mode_and_owner_of_the_file_stay(journal: Journal, mode: int) -> None:
     journal.file.chmod(mode)
 
@@ -301,3 +297,134 @@ def test_no_argument_of_a_program_has_what_is_masked(journal: Journal) -> None:
     said = journal.good(f"{spy}; write_down; say 'refused hunter2' | masked")
 
     assert said == "refused ***\n"
+
+
+def have(journal: Journal, *names: str) -> None:
+    """Generations of these names."""
+    for name in names:
+        directory = journal.state_dir / "generations" / name
+        directory.mkdir()
+        (directory / "daemon.json").write_text(name)
+
+
+@table(
+    "there, number",
+    {
+        "first": ((), 1),
+        "second": (("1",), 2),
+        "by-number-and-not-by-name": (("9", "10", "2"), 11),
+        "others-are-passed-over": (("3", "backup", "7x"), 4),
+    },
+)
+def test_a_generation_is_numbered_after_the_newest(
+    journal: Journal, there: tuple[str, ...], number: int
+) -> None:
+    have(journal, *there)
+
+    said = journal.good("write_down; keep_generation; say $number; cat $work/number")
+
+    assert said == f"{number}\n{number}\n"
+    assert number in journal.generations()
+
+
+def test_a_generation_is_the_file_and_the_records_before_the_change(journal: Journal) -> None:
+    (journal.state_dir / "owned.json").write_text("owned")
+    (journal.state_dir / "proof.json").write_text("proof")
+    journal.file.chmod(0o600)
+
+    journal.good("write_down; keep_generation")
+
+    kept = journal.state_dir / "generations" / "1"
+    assert {item.name: item.read_text() for item in kept.iterdir()} == {
+        "daemon.json": "old",
+        "owned.json": "owned",
+    }
+    assert (kept / "daemon.json").stat().st_mode & 0o7777 == 0o600
+
+
+def test_where_there_was_nothing_a_generation_is_empty(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+
+    journal.good("write_down; keep_generation")
+
+    assert list((journal.state_dir / "generations" / "1").iterdir()) == []
+
+
+def test_a_generation_that_was_only_begun_is_no_part_of_the_next(journal: Journal) -> None:
+    half = journal.state_dir / "generations" / ".new"
+    half.mkdir()
+    journal.good("write_down; forget")
+
+    journal.good("write_down; keep_generation; forget")
+
+    assert journal.generations() == [1]
+    assert not half.exists()
+
+
+@table(
+    "there, keep, kept",
+    {
+        "few": (range(1, 4), 10, [1, 2, 3, 4]),
+        "just-as-many": (range(1, 10), 10, list(range(1, 11))),
+        "one-too-many": (range(1, 11), 10, list(range(2, 12))),
+        "many-too-many": (range(1, 31), 10, list(range(22, 32))),
+        "with-gaps": ([1, 29, 30], 10, [29, 30, 31]),
+        "only-one": (range(1, 4), 1, [4]),
+    },
+)
+def test_only_the_newest_generations_are_kept(
+    tmp_path: Path, there: list[int], keep: int, kept: list[int]
+) -> None:
+    journal = Journal(tmp_path, keep=keep)
+    have(journal, *map(str, there))
+
+    journal.good("write_down; keep_generation; drop_old_generations")
+
+    assert journal.generations() == kept
+
+
+def test_what_is_no_generation_is_not_dropped(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, keep=1)
+    have(journal, "1", "0-backup", "notes")
+
+    journal.good("write_down; keep_generation; drop_old_generations")
+
+    left = {item.name for item in (journal.state_dir / "generations").iterdir()}
+    assert left == {"2", "0-backup", "notes"}
+
+
+@table(
+    "steps, asked, reached",
+    {
+        "none": ([], "write", False),
+        "last": (["claim", "write"], "write", True),
+        "earlier": (["claim", "write"], "claim", True),
+        "with-a-space": (["restart after"], "restart after", True),
+        "a-part-of-it": (["restart after"], "restart", False),
+        "read-as-a-pattern": (["done"], "don.", True),
+        "the-end-of-another": (["undone"], "done", False),
+    },
+)
+def test_a_step_is_reached_once_it_is_written_down(
+    journal: Journal, steps: list[str], asked: str, reached: bool
+) -> None:
+    taken = "".join(f"step '{step}'; " for step in steps)
+
+    said = journal.good(f"write_down; begin; {taken} reached '{asked}' && say yes || say no")
+
+    assert said == ("yes\n" if reached else "no\n")
+
+
+def test_steps_outlive_the_run_that_took_them(journal: Journal) -> None:
+    journal.good("write_down; begin; step write")
+
+    said = journal.good("work=$pending; reached write && ! reached done && say yes")
+
+    assert said == "yes\n"
+
+
+@table("body", {"empty": ": > f", "none": ":"})
+def test_a_file_that_is_empty_is_not_one_that_is_absent(journal: Journal, body: str) -> None:
+    said = journal.good(f"cd '{journal.state_dir}'; {body}; sha256_of f")
+
+    assert (said == "absent\n") is (body == ":")

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from pyinfra_gvisor.audit.observed import audit_script
 from pyinfra_gvisor.node import state_script
+from tests.table import table
 
 
-@pytest.mark.parametrize(
-    "text",
-    [pytest.param(state_script(), id="state"), pytest.param(audit_script(), id="audit")],
-)
+@table("text", {"state": state_script(), "audit": audit_script()})
 def test_every_step_of_a_look_at_a_node_is_defined(text: str) -> None:
     steps = text.rstrip().rpartition("}\n")[2].split("\n")
 

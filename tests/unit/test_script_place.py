@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyinfra_gvisor.base.scripts import program
+from tests.table import table
 from tests.unit.journal_script import Journal
 
 OLD = '{"mtu": 1400}\n'
@@ -73,26 +74,24 @@ def test_only_what_this_change_sets_is_changed_in_the_text_of_others(journal: Jo
     assert journal.file.read_bytes() == expected
 
 
-@pytest.mark.parametrize(
-    ("theirs", "name", "expected"),
-    [
-        pytest.param({"runtimes": {"kata": {}}}, "old", {"runtimes": {"kata": {}}}, id="back"),
-        pytest.param(
+@table(
+    "theirs, name, expected",
+    {
+        "back": ({"runtimes": {"kata": {}}}, "old", {"runtimes": {"kata": {}}}),
+        "beside-ours": (
             {"runtimes": {"runsc": RUNSC, "kata": {}}},
             "old",
             {"runtimes": {"kata": {}}},
-            id="beside-ours",
         ),
-        pytest.param({"runtimes": {"runsc": RUNSC}}, "old", {}, id="none-of-theirs"),
-        pytest.param(
+        "none-of-theirs": ({"runtimes": {"runsc": RUNSC}}, "old", {}),
+        "theirs-first": (
             {"runtimes": {"kata": {}}},
             "after",
             {"runtimes": {"kata": {}, "runsc": RUNSC}},
-            id="theirs-first",
         ),
-        pytest.param({"mtu": 9000}, "old", {"mtu": 9000}, id="their-own-key"),
-        pytest.param({}, "old_on", {"live-restore": True}, id="their-key-removed"),
-    ],
+        "their-own-key": ({"mtu": 9000}, "old", {"mtu": 9000}),
+        "their-key-removed": ({}, "old_on", {"live-restore": True}),
+    },
 )
 def test_entries_of_others_in_an_object_stay(
     journal: Journal, theirs: dict[str, Any], name: str, expected: dict[str, Any]
@@ -104,25 +103,23 @@ def test_entries_of_others_in_an_object_stay(
     assert json.loads(journal.file.read_text()) == expected
 
 
-@pytest.mark.parametrize(
-    ("theirs", "said"),
-    [
-        pytest.param(
+@table(
+    "theirs, said",
+    {
+        "our-key": (
             '{"live-restore": "no"}',
             "another program has just changed /live-restore, which this change sets",
-            id="our-key",
         ),
-        pytest.param(
+        "our-object": (
             '{"runtimes": []}',
             "another program has just changed /runtimes, which this change sets",
-            id="our-object",
         ),
-        pytest.param("{", "another program has left no JSON object in it", id="half-written"),
-        pytest.param('{"a": 1,}', "another program has left no JSON object in it", id="comma"),
-        pytest.param("[]", "another program has left no JSON object in it", id="list"),
-        pytest.param("", "another program has left no JSON object in it", id="empty"),
-        pytest.param('{"a": 1, "a": 2}', "another program has left no JSON", id="twice"),
-    ],
+        "half-written": ("{", "another program has left no JSON object in it"),
+        "comma": ('{"a": 1,}', "another program has left no JSON object in it"),
+        "list": ("[]", "another program has left no JSON object in it"),
+        "empty": ("", "another program has left no JSON object in it"),
+        "twice": ('{"a": 1, "a": 2}', "another program has left no JSON"),
+    },
 )
 def test_what_cannot_be_merged_is_left_and_named(journal: Journal, theirs: str, said: str) -> None:
     journal.variables["place_program"] = PROGRAM.replace("$patience_s = 3", "$patience_s = 0.2")

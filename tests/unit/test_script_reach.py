@@ -1,4 +1,4 @@
-"""What ``docker_state.pl`` tells of docker-proxy, and what ``reach.pl`` says of ports."""
+"""Published ports: what serves them, whether they answer, and that they are held open."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import pytest
 
 from pyinfra_gvisor.base.scripts import program, script
 from pyinfra_gvisor.node.reach import Reach
+from tests.table import table
 from tests.unit.answers import compact
 from tests.unit.fake_docker import container, daemon, listed, network, port, routes, says
 from tests.unit.node_script import Machine
-from tests.unit.shells import run
+from tests.unit.shells import run, stub, toolbox
 
 STOPPED = (
     "/containers/json?all=1&limit=64"
@@ -123,14 +124,14 @@ def test_the_containers_of_each_bridge_network_are_told_with_their_addresses(
     ]
 
 
-@pytest.mark.parametrize(
+@table(
     "odd",
-    [
-        pytest.param(["-proto", "tcp", "-host-ip", "::"], id="half"),
-        pytest.param(words("a b", 1, "172.18.0.2"), id="blanks"),
-        pytest.param(words("zzz", 1, "172.18.0.2"), id="no-address"),
-        pytest.param(words("::\nreach outer6 x", 1, "172.18.0.2"), id="a-line-of-its-own"),
-    ],
+    {
+        "half": ["-proto", "tcp", "-host-ip", "::"],
+        "blanks": words("a b", 1, "172.18.0.2"),
+        "no-address": words("zzz", 1, "172.18.0.2"),
+        "a-line-of-its-own": words("::\nreach outer6 x", 1, "172.18.0.2"),
+    },
 )
 def test_a_process_with_other_arguments_is_passed_over(machine: Machine, odd: list[str]) -> None:
     assert seen(machine, [odd]) == Reach()
@@ -142,14 +143,14 @@ def test_a_process_of_somebody_else_is_passed_over(machine: Machine) -> None:
     assert seen(machine, [words("::", 8080, "172.18.0.2")]) == Reach()
 
 
-@pytest.mark.parametrize(
-    ("addresses", "outer6"),
-    [
-        pytest.param(LO + LINK, (), id="link-local"),
-        pytest.param(OURS, (), id="of-our-resolver"),
-        pytest.param(LO + BRIDGE6, (), id="on-a-bridge-of-dockers"),
-        pytest.param(LO + GLOBAL + LINK + GLOBAL, ("eth0",), id="global"),
-    ],
+@table(
+    "addresses, outer6",
+    {
+        "link-local": (LO + LINK, ()),
+        "of-our-resolver": (OURS, ()),
+        "on-a-bridge-of-dockers": (LO + BRIDGE6, ()),
+        "global": (LO + GLOBAL + LINK + GLOBAL, ("eth0",)),
+    },
 )
 def test_ipv6_addresses_that_others_may_reach_are_told_by_interface(
     machine: Machine, addresses: str, outer6: tuple[str, ...]
@@ -225,37 +226,49 @@ def reach(work: Path, does: str, given_up: str = "", **files: str) -> str:
     return run(f"{_STUBS}\n{text}\n{does}").stdout.strip()
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        pytest.param({}, "holds", id="all-as-before"),
-        pytest.param({"tried": "closed tcp 192.0.2.7 8080\n"}, "8080/tcp on 192.0.2.7",
-                     id="closed"),
-        pytest.param({"tried": ""}, "8080/tcp on 192.0.2.7", id="no-answer-of-it"),
-        pytest.param({"tried": "closed tcp 192.0.2.7 8080\n", "itself": ""}, "holds",
-                     id="closed-by-the-container-itself"),
-        pytest.param({"served": "tcp 4 8080\n"}, "53/udp on 2001:db8::5", id="nobody-serves-it"),
-        pytest.param({"served": "udp 6 53\n"}, "8080/tcp on 192.0.2.7",
-                     id="open-although-nobody-serves-it"),
-        pytest.param({"served": "tcp 4 8080\n", "running": "shop 812 0 /shop\n"}, "holds",
-                     id="its-container-was-stopped"),
-        pytest.param({"served": "tcp 4 8080\n", "running": "shop 812 0 /shop\ndns 9 0 /dns\n"},
-                     "holds", id="its-container-was-restarted"),
-        pytest.param({"served": "tcp 4 8080\n", "given_up": "udp 6 53"}, "holds", id="given-up"),
-        pytest.param({"served": "udp 6 53\n", "given_up": "udp 6 53"}, "8080/tcp on 192.0.2.7",
-                     id="another-one-given-up"),
-        pytest.param({"tried_inside": ""}, _INSIDE, id="cut-off-from-a-container"),
-        pytest.param({"tried_inside": "silent tcp 192.0.2.7 8080 job\n"}, _INSIDE, id="silent"),
-        pytest.param({"tried_inside": "", "given_up": "tcp 4 8080 job"}, "holds",
-                     id="given-up-for-this-container"),
-        pytest.param({"tried_inside": "", "given_up": "tcp 4 8080 next"}, _INSIDE,
-                     id="given-up-for-another-container"),
-        pytest.param({"tried_inside": "", "itself": ""}, "holds", id="closed-by-itself-inside"),
-        pytest.param({"tried_inside": "", "inside_before": ""}, "holds", id="not-open-before"),
-        pytest.param({"tried_inside": "", "running": "shop 812 0 /shop\ndns 813 0 /dns\n"},
-                     "holds", id="the-asking-container-was-stopped"),
-    ],
-)  # fmt: skip
+@table(
+    "changed, said",
+    {
+        "all-as-before": ({}, "holds"),
+        "closed": ({"tried": "closed tcp 192.0.2.7 8080\n"}, "8080/tcp on 192.0.2.7"),
+        "no-answer-of-it": ({"tried": ""}, "8080/tcp on 192.0.2.7"),
+        "closed-by-the-container-itself": (
+            {"tried": "closed tcp 192.0.2.7 8080\n", "itself": ""},
+            "holds",
+        ),
+        "nobody-serves-it": ({"served": "tcp 4 8080\n"}, "53/udp on 2001:db8::5"),
+        "open-although-nobody-serves-it": ({"served": "udp 6 53\n"}, "8080/tcp on 192.0.2.7"),
+        "its-container-was-stopped": (
+            {"served": "tcp 4 8080\n", "running": "shop 812 0 /shop\n"},
+            "holds",
+        ),
+        "its-container-was-restarted": (
+            {"served": "tcp 4 8080\n", "running": "shop 812 0 /shop\ndns 9 0 /dns\n"},
+            "holds",
+        ),
+        "given-up": ({"served": "tcp 4 8080\n", "given_up": "udp 6 53"}, "holds"),
+        "another-one-given-up": (
+            {"served": "udp 6 53\n", "given_up": "udp 6 53"},
+            "8080/tcp on 192.0.2.7",
+        ),
+        "cut-off-from-a-container": ({"tried_inside": ""}, _INSIDE),
+        "silent": ({"tried_inside": "silent tcp 192.0.2.7 8080 job\n"}, _INSIDE),
+        "given-up-for-this-container": (
+            {"tried_inside": "", "given_up": "tcp 4 8080 job"},
+            "holds",
+        ),
+        "given-up-for-another-container": (
+            {"tried_inside": "", "given_up": "tcp 4 8080 next"},
+            _INSIDE,
+        ),
+        "closed-by-itself-inside": ({"tried_inside": "", "itself": ""}, "holds"),
+        "not-open-before": ({"tried_inside": "", "inside_before": ""}, "holds"),
+        "the-asking-container-was-stopped": (
+            {"tried_inside": "", "running": "shop 812 0 /shop\ndns 813 0 /dns\n"},
+            "holds",
+        ),
+    },
+)
 def test_a_port_is_lost_if_nobody_serves_it_or_it_is_closed(
     tmp_path: Path, changed: dict[str, str], said: str
 ) -> None:
@@ -275,14 +288,14 @@ def test_a_port_is_lost_if_nobody_serves_it_or_it_is_closed(
     assert reach(tmp_path, _HOLDS, **{**files, **changed}) == said
 
 
-@pytest.mark.parametrize(
-    ("comm", "stat", "seen"),
-    [
-        pytest.param("docker-proxy", "77 (docker-proxy) S 812 77 77 0", "udp 6 53", id="dockerds"),
-        pytest.param("docker-proxy", "77 (docker-proxy) S 1 77 77 0", "", id="of-somebody-else"),
-        pytest.param("docker-proxy", "77 (a) S 812 (b) S 1 77 77 0", "", id="forged"),
-        pytest.param("sleep", "77 (sleep) S 812 77 77 0", "", id="another-program"),
-    ],
+@table(
+    "comm, stat, seen",
+    {
+        "dockerds": ("docker-proxy", "77 (docker-proxy) S 812 77 77 0", "udp 6 53"),
+        "of-somebody-else": ("docker-proxy", "77 (docker-proxy) S 1 77 77 0", ""),
+        "forged": ("docker-proxy", "77 (a) S 812 (b) S 1 77 77 0", ""),
+        "another-program": ("sleep", "77 (sleep) S 812 77 77 0", ""),
+    },
 )
 def test_what_docker_proxy_serves_is_served(
     tmp_path: Path, comm: str, stat: str, seen: str
@@ -298,16 +311,20 @@ def test_what_docker_proxy_serves_is_served(
     assert reach(tmp_path, "PATH=/usr/bin:/bin; served") == seen
 
 
-@pytest.mark.parametrize(
-    ("addresses", "told"),
-    [
-        pytest.param("", "tcp 192.0.2.7 8080", id="no-ipv6"),
-        pytest.param("7: lo    inet6 fd2e:6ab4:9d1c::53/128 scope global", "tcp 192.0.2.7 8080",
-                     id="our-own-only"),
-        pytest.param("2: eth0    inet6 2001:db8::5/64 scope global",
-                     "tcp 192.0.2.7 8080 tcp 2001:db8::5 8080", id="ipv6"),
-    ],
-)  # fmt: skip
+@table(
+    "addresses, told",
+    {
+        "no-ipv6": ("", "tcp 192.0.2.7 8080"),
+        "our-own-only": (
+            "7: lo    inet6 fd2e:6ab4:9d1c::53/128 scope global",
+            "tcp 192.0.2.7 8080",
+        ),
+        "ipv6": (
+            "2: eth0    inet6 2001:db8::5/64 scope global",
+            "tcp 192.0.2.7 8080 tcp 2001:db8::5 8080",
+        ),
+    },
+)
 def test_a_port_on_every_address_is_tried_where_others_reach_it(
     tmp_path: Path, addresses: str, told: str
 ) -> None:
@@ -351,16 +368,16 @@ def listening(kind: socket.SocketKind, answer: bytes | None) -> tuple[socket.soc
     return served, served.getsockname()[1]
 
 
-@pytest.mark.parametrize(
-    ("kind", "answer", "state"),
-    [
-        pytest.param(socket.SOCK_STREAM, None, "open", id="waits-for-a-request"),
-        pytest.param(socket.SOCK_STREAM, b"220 ready\n", "open", id="speaks-first"),
-        pytest.param(socket.SOCK_STREAM, b"", "closed", id="ends-at-once-as-docker-proxy-does"),
-        pytest.param(socket.SOCK_DGRAM, b"hello", "open", id="udp-that-answers"),
-        pytest.param(socket.SOCK_DGRAM, b"", "open", id="udp-that-answers-with-nothing"),
-        pytest.param(socket.SOCK_DGRAM, None, "silent", id="udp-that-does-not"),
-    ],
+@table(
+    "kind, answer, state",
+    {
+        "waits-for-a-request": (socket.SOCK_STREAM, None, "open"),
+        "speaks-first": (socket.SOCK_STREAM, b"220 ready\n", "open"),
+        "ends-at-once-as-docker-proxy-does": (socket.SOCK_STREAM, b"", "closed"),
+        "udp-that-answers": (socket.SOCK_DGRAM, b"hello", "open"),
+        "udp-that-answers-with-nothing": (socket.SOCK_DGRAM, b"", "open"),
+        "udp-that-does-not": (socket.SOCK_DGRAM, None, "silent"),
+    },
 )
 def test_a_port_is_open_closed_or_silent(
     kind: socket.SocketKind, answer: bytes | None, state: str
@@ -386,3 +403,93 @@ def tried(targets: str) -> str:
     command = ["perl", "-e", program("daemon_json/reach.pl")]
     ran = subprocess.run(command, input=targets + "\n", capture_output=True, text=True, check=True)
     return ran.stdout
+
+
+CHAIN = """table ip docker-bridges {
+	chain nat-prerouting-and-output {
+		iifname != "br-1" tcp dport 8080 counter dnat to 172.19.0.2:80 comment "DNAT"
+		fib daddr type local counter accept
+	}
+}"""
+# Tables are files; what was loaded is kept.
+NFT = """
+case "$*" in
+    "-s list chain ip docker-bridges "*) cat @/chain ;;
+    "list table "*) [ -e "@/table.$3" ] ;;
+    "-f "*) [ ! -e @/fails ] && cat "$2" > "@/loaded" && touch @/table.ip ;;
+    "delete table "*) [ ! -e @/fails ] && rm "@/table.$3" ;;
+    *) exit 1 ;;
+esac
+"""
+RULE = 'iifname != "br-1" tcp dport 8080 counter dnat to 172.19.0.2:80 comment "DNAT"'
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A PATH with an nft, on which Docker publishes a port, and no iptables."""
+    path = toolbox(tmp_path / "bin", "rm", "touch")
+    stub(path, "nft", NFT.replace("@", str(tmp_path)))
+    (tmp_path / "chain").write_text(CHAIN)
+    return path
+
+
+def told(tools: Path, command: str, firewall: str = "nftables") -> list[str]:
+    """What a command of it notes, and "failed" if it fails."""
+    text = script("daemon_json/ports", work=str(tools.parent), firewall=firewall)
+    shell = f"{text}\nnote() {{ printf '%s\\n' \"$*\"; }}\n{command} || echo failed\n"
+    ran = run(shell, path=tools)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()
+
+
+def test_what_docker_publishes_is_held_and_let_go_again(tools: Path) -> None:
+    held = told(tools, "hold_ports")
+    rules = (tools.parent / "loaded").read_text()
+    released = told(tools, "release_ports")
+
+    assert held == released == []
+    assert RULE in rules
+    assert "counter accept" not in rules
+    assert rules.count("ip daddr != 127.0.0.0/8 fib daddr type local jump held") == 2
+    assert not (tools.parent / "table.ip").exists()
+
+
+def test_a_table_that_is_there_holds_more_than_a_docker_that_is_starting(tools: Path) -> None:
+    told(tools, "hold_ports")
+    (tools.parent / "chain").write_text(CHAIN.replace("8080", "9090"))
+
+    assert told(tools, "hold_ports") == []
+    assert "8080" in (tools.parent / "loaded").read_text()
+
+
+def test_docker_with_iptables_has_nothing_in_nftables(tools: Path) -> None:
+    assert told(tools, "hold_ports", "iptables") == []
+    assert not (tools.parent / "loaded").exists()
+
+
+def test_what_cannot_be_held_is_noted(tools: Path) -> None:
+    (tools.parent / "fails").touch()
+
+    (said,) = told(tools, "hold_ports")
+
+    assert said.startswith("published ports could not be held open with nft ")
+
+
+def test_a_node_without_nft_is_noted(tools: Path) -> None:
+    (tools / "nft").unlink()
+
+    (said,) = told(tools, "hold_ports")
+
+    assert said.startswith("published ports could not be held open with nft ")
+    assert told(tools, "release_ports") == []
+
+
+def test_what_stays_is_no_success(tools: Path) -> None:
+    told(tools, "hold_ports")
+    (tools.parent / "fails").touch()
+
+    assert told(tools, "release_ports") == ["failed"]
+
+
+def test_what_is_said_of_generations_is_no_variable_of_it(tools: Path) -> None:
+    assert told(tools, "kept=', generation 7'; release_ports; echo \"$kept\"") == [", generation 7"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from pyinfra_gvisor.base.scripts import script
+from tests.table import table
 
 # From the fourth question on it is another directory; with number "started" dockerd has started.
 FAKES = """
@@ -54,9 +53,7 @@ def test_a_new_directory_is_filled_at_once_and_not_when_dockerd_has_started(tmp_
     assert seen == "new"
 
 
-@pytest.mark.parametrize(
-    "seen", [pytest.param(None, id="not-written"), pytest.param("", id="cut-off-on-a-full-disk")]
-)
+@table("seen", {"not-written": None, "cut-off-on-a-full-disk": ""})
 def test_a_directory_that_is_not_remembered_may_be_the_old_one(
     tmp_path: Path, seen: str | None
 ) -> None:

@@ -1,4 +1,4 @@
-"""The parts that reload and restart dockerd, as far as they can be tried without one."""
+"""The parts that reload and restart dockerd, and which containers count as ended or lost."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.service import PARTS, service_script
+from tests.table import table
 from tests.unit.answers import node
 from tests.unit.node_script import process
 from tests.unit.shells import replaced, run, stub, toolbox
@@ -43,14 +44,14 @@ def part(name: str, *, unit: str = "", timeout_s: int = 1) -> str:
     return text.replace("/proc/[0-9]*", "/nonexistent") + BELOW
 
 
-@pytest.mark.parametrize(
-    ("supervisor", "expected"),
-    [
-        pytest.param("systemd docker.service", "daemon_json/service_systemd", id="systemd"),
-        pytest.param("openrc", "daemon_json/service_init", id="openrc"),
-        pytest.param("sysvinit", "daemon_json/service_init", id="sysvinit"),
-        pytest.param("process", "daemon_json/service_process", id="process"),
-    ],
+@table(
+    "supervisor, expected",
+    {
+        "systemd": ("systemd docker.service", "daemon_json/service_systemd"),
+        "openrc": ("openrc", "daemon_json/service_init"),
+        "sysvinit": ("sysvinit", "daemon_json/service_init"),
+        "process": ("process", "daemon_json/service_process"),
+    },
 )
 def test_the_part_is_the_one_for_who_starts_dockerd(supervisor: str, expected: str) -> None:
     assert service_script(node(supervisor=supervisor)) == expected
@@ -89,14 +90,14 @@ def systemctl(tools: Path, restart: str, state: str = "activating") -> Path:
     return told
 
 
-@pytest.mark.parametrize(
-    ("restart", "state", "verb", "ended"),
-    [
-        pytest.param("exit 0", "active", f"restart {ALONE}", [], id="starts"),
-        pytest.param("exit 1", "active", f"restart {ALONE}", ENDED, id="fails"),
-        pytest.param("exec sleep 60", "activating", f"restart {ALONE}", ENDED, id="hangs"),
-        pytest.param("exit 0", "failed", "start", [], id="does-not-run"),
-    ],
+@table(
+    "restart, state, verb, ended",
+    {
+        "starts": ("exit 0", "active", f"restart {ALONE}", []),
+        "fails": ("exit 1", "active", f"restart {ALONE}", ENDED),
+        "hangs": ("exec sleep 60", "activating", f"restart {ALONE}", ENDED),
+        "does-not-run": ("exit 0", "failed", "start", []),
+    },
 )
 def test_systemds_restart_is_bounded_reaches_no_other_unit_and_ends_a_start_that_fails(
     tools: Path, restart: str, state: str, verb: str, ended: list[str]
@@ -133,20 +134,19 @@ def test_systemds_log_is_that_of_this_unit_since_then(tools: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["daemon_json/service_init", "daemon_json/service_process"])
-@pytest.mark.parametrize(
-    ("before", "change", "expected"),
-    [
-        pytest.param(OLD, f"printf '%s' '{NEW}' >> LOG", 'level=fatal msg="no luck"\n', id="news"),
-        pytest.param(OLD, "true", "", id="nothing-new"),
-        pytest.param(OLD * 9, f"printf '%s' '{OLD}' > LOG", OLD, id="rotated"),
-        pytest.param(OLD, "rm LOG", "", id="gone"),
-        pytest.param(
+@table(
+    "before, change, expected",
+    {
+        "news": (OLD, f"printf '%s' '{NEW}' >> LOG", 'level=fatal msg="no luck"\n'),
+        "nothing-new": (OLD, "true", ""),
+        "rotated": (OLD * 9, f"printf '%s' '{OLD}' > LOG", OLD),
+        "gone": (OLD, "rm LOG", ""),
+        "long-line": (
             "",
             "printf '%0400d failed to x\\n' 0 | tr 0 y >> LOG",
             "y" * 400 + " failed to x\n",
-            id="long-line",
         ),
-    ],
+    },
 )
 def test_a_log_file_is_read_from_where_it_ended_before(
     tmp_path: Path, name: str, before: str, change: str, expected: str
@@ -161,14 +161,14 @@ def test_a_log_file_is_read_from_where_it_ended_before(
     assert ran.stdout == expected
 
 
-@pytest.mark.parametrize(
+@table(
     "words",
-    [
-        pytest.param(["a", "b c", ""], id="spaces-and-nothing"),
-        pytest.param(["it's", '"', "$HOME `id` \\ * ;"], id="what-a-shell-knows"),
-        pytest.param(["a\nb", "\n"], id="newlines"),
-        pytest.param(["gr\u00fc\u00df", "\t"], id="unicode-and-tab"),
-    ],
+    {
+        "spaces-and-nothing": ["a", "b c", ""],
+        "what-a-shell-knows": ["it's", '"', "$HOME `id` \\ * ;"],
+        "newlines": ["a\nb", "\n"],
+        "unicode-and-tab": ["gr\u00fc\u00df", "\t"],
+    },
 )
 def test_words_survive_being_quoted(tmp_path: Path, words: list[str]) -> None:
     given = tmp_path / "words"
@@ -180,16 +180,16 @@ def test_words_survive_being_quoted(tmp_path: Path, words: list[str]) -> None:
     assert ran.stdout == given.read_text(), ran.stderr
 
 
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [
-        pytest.param([], "/run/docker.pid", id="none"),
-        pytest.param(["-D", "--pidfile", "/a b"], "/a b", id="two-words"),
-        pytest.param(["--pidfile=/x=y"], "/x=y", id="one-word"),
-        pytest.param(["-p", "/x"], "/x", id="short"),
-        pytest.param(["-p/x"], "/x", id="short-run-together"),
-        pytest.param(["--label", "pidfile=/x"], "/run/docker.pid", id="another-flag"),
-    ],
+@table(
+    "flags, expected",
+    {
+        "none": ([], "/run/docker.pid"),
+        "two-words": (["-D", "--pidfile", "/a b"], "/a b"),
+        "one-word": (["--pidfile=/x=y"], "/x=y"),
+        "short": (["-p", "/x"], "/x"),
+        "short-run-together": (["-p/x"], "/x"),
+        "another-flag": (["--label", "pidfile=/x"], "/run/docker.pid"),
+    },
 )
 def test_the_pid_file_is_the_one_that_dockerd_was_told(flags: list[str], expected: str) -> None:
     with subprocess.Popen(["sh", "-c", "read -r _", *flags], stdin=subprocess.PIPE) as running:
@@ -257,3 +257,89 @@ def test_pid_1_is_left_to_whoever_runs_the_container(tmp_path: Path) -> None:
     )
 
     assert run(f"work='{tmp_path}'\n{text}").stdout == "refused\n"
+
+
+NONE_LOST = 'say() { printf "%s\\n" "$*"; }\nnone_lost || echo "$lost"'
+DOCKER = "case $1 in ps) ;; info) echo 2026-11-29T16:00:01Z ;; events) printf '{}' ;; esac"
+
+
+@table(
+    "events, back, lost",
+    {
+        "gone-before-dockerd-answered": ("", True, "web\n"),
+        "died": ("die 137\\n", True, "web\n"),
+        "stopped-later": ("kill <no value>\\ndie 137\\n", True, ""),
+        "removed-later": ("destroy <no value>\\n", True, ""),
+        "ended-by-itself": ("die 0\\n", True, ""),
+        "not-known-since-when": ("kill <no value>\\n", False, "web\n"),
+    },
+)
+def test_a_container_is_lost_unless_it_ended_after_dockerd_was_back(
+    tmp_path: Path, events: str, back: bool, lost: str
+) -> None:
+    path = toolbox(tmp_path / "bin")
+    stub(path, "docker", DOCKER.format(events))
+    (tmp_path / "running").write_text("c0ffee 42 0 /web\n")
+    (tmp_path / "back").write_text("2026-11-29T16:00:00Z\n" if back else "")
+    given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
+
+    ran = run(script("daemon_json/dockerd", timeout_s=5, **given) + NONE_LOST, path=path)
+
+    assert (ran.stdout, ran.stderr) == (lost, "")
+
+
+@table(
+    "spared, watched",
+    {
+        "name": ("web", False),
+        "short-id": ("c0ffee123456", False),
+        "longer": ("c0ffee1234567", False),
+        "less-than-docker-shows": ("c0ffee", True),
+        "another-id": ("c0ffee123456f", True),
+    },
+)
+def test_a_container_that_may_end_is_known_by_name_and_by_id(
+    tmp_path: Path, spared: str, watched: bool
+) -> None:
+    path = toolbox(tmp_path / "bin")
+    stub(path, "docker", "case $1 in ps) echo id ;; *) echo c0ffee12345678 42 0 /web ;; esac")
+    given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
+    body = f'say() {{ printf "%s\\n" "$*"; }}\nspared=" {spared} "\nsnapshot'
+
+    ran = run(script("daemon_json/dockerd", timeout_s=5, **given) + body, path=path)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (tmp_path / "running").read_text() == ("c0ffee12345678 42 0 /web\n" if watched else "")
+
+
+# The first list has three containers, of which c3 ends; inspect says of the others what it found.
+LISTS = """
+case $1 in
+    ps) if [ -e @/listed ]; then echo "$second"; else : > @/listed; printf '%s\\n' c1 c2 c3; fi ;;
+    inspect) printf '%s\\n' "c1 /job" "c2 "; exit "$code" ;;
+esac
+"""
+
+
+@table(
+    "code, second, printed",
+    {
+        "described": (0, "c1 c2 c3", "job"),
+        "one-has-ended": (1, "c1 c2", "job"),
+        "one-has-ended-and-one-come": (1, "c1 c2 c4", "job"),
+        "one-not-described": (1, "c1 c2 c3", "unknown\n"),
+        "no-answer-in-time": (124, "c1 c2", "unknown\n"),
+    },
+)
+def test_a_container_of_which_docker_says_nothing_is_not_one_that_may_end(
+    tmp_path: Path, code: int, second: str, printed: str
+) -> None:
+    path = toolbox(tmp_path / "bin")
+    stub(path, "docker", f"code={code} second='{second}'\n{LISTS.replace('@', str(tmp_path))}")
+    given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
+
+    ran = run(
+        script("daemon_json/dockerd", timeout_s=5, **given) + "ephemeral || echo unknown", path=path
+    )
+
+    assert (ran.stdout, ran.stderr) == (printed, "")

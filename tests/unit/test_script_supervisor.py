@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.node.dockerd_unit import Supervisor
+from tests.table import table
 from tests.unit.node_script import Machine, process
 from tests.unit.shells import stub
 
@@ -40,34 +41,29 @@ def dockerd(machine: Machine) -> Iterator[int]:
 V1 = "9:name=systemd:{0}\n8:pids:{0}\n7:blkio:/\n0::{0}\n"
 
 
-@pytest.mark.parametrize(
-    ("cgroup", "supervisor"),
-    [
-        pytest.param("0::/system.slice/docker.service\n", "systemd docker.service", id="v2"),
-        pytest.param(
-            V1.format("/system.slice/docker.service"), "systemd docker.service", id="cgroup-v1"
-        ),
-        pytest.param(
+@table(
+    "cgroup, supervisor",
+    {
+        "v2": ("0::/system.slice/docker.service\n", "systemd docker.service"),
+        "cgroup-v1": (V1.format("/system.slice/docker.service"), "systemd docker.service"),
+        "node-in-a-container": (
             V1.format("/docker/0123/system.slice/docker.service"),
             "systemd docker.service",
-            id="node-in-a-container",
         ),
-        pytest.param(
+        "snap": (
             "0::/system.slice/snap.docker.dockerd.service\n",
             "systemd snap.docker.dockerd.service",
-            id="snap",
         ),
-        pytest.param("0::/docker.slice/moby.service\n", "systemd moby.service", id="own-unit"),
-        pytest.param("0::/system.slice/ssh.service\n", "process", id="by-hand-over-ssh"),
-        pytest.param("0::/user.slice/user-0.slice/session-3.scope\n", "process", id="session"),
-        pytest.param(
+        "own-unit": ("0::/docker.slice/moby.service\n", "systemd moby.service"),
+        "by-hand-over-ssh": ("0::/system.slice/ssh.service\n", "process"),
+        "session": ("0::/user.slice/user-0.slice/session-3.scope\n", "process"),
+        "a-users-own": (
             "0::/user.slice/user-1000.slice/user@1000.service/app.slice/docker.service\n",
             "process",
-            id="a-users-own",
         ),
-        pytest.param("9:name=systemd:/\n0::/\n", "process", id="docker-exec"),
-        pytest.param("5:cpu:/system.slice/docker.service\n", "process", id="another-hierarchy"),
-    ],
+        "docker-exec": ("9:name=systemd:/\n0::/\n", "process"),
+        "another-hierarchy": ("5:cpu:/system.slice/docker.service\n", "process"),
+    },
 )
 def test_the_control_group_tells_who_starts_dockerd(
     machine: Machine, dockerd: int, cgroup: str, supervisor: str
@@ -80,16 +76,16 @@ def test_the_control_group_tells_who_starts_dockerd(
     assert machine.node().supervisor == Supervisor.of(supervisor)
 
 
-@pytest.mark.parametrize(
-    ("files", "supervisor"),
-    [
-        pytest.param({}, "process", id="nothing"),
-        pytest.param({"init-script": ""}, "process", id="by-hand-beside-the-script"),
-        pytest.param({"init-script": "", "docker-ssd.pid": "1\n"}, "process", id="stale-script"),
-        pytest.param({"init-script": "", "docker-ssd.pid": "@"}, "sysvinit", id="debians-script"),
-        pytest.param({"init-script": "", "subsys": ""}, "sysvinit", id="red-hats-script"),
-        pytest.param({"init-script": "", "openrc/started/docker": ""}, "openrc", id="openrc"),
-    ],
+@table(
+    "files, supervisor",
+    {
+        "nothing": ({}, "process"),
+        "by-hand-beside-the-script": ({"init-script": ""}, "process"),
+        "stale-script": ({"init-script": "", "docker-ssd.pid": "1\n"}, "process"),
+        "debians-script": ({"init-script": "", "docker-ssd.pid": "@"}, "sysvinit"),
+        "red-hats-script": ({"init-script": "", "subsys": ""}, "sysvinit"),
+        "openrc": ({"init-script": "", "openrc/started/docker": ""}, "openrc"),
+    },
 )
 def test_without_systemd_an_init_script_is_asked_only_about_what_it_has_started(
     machine: Machine, dockerd: int, files: dict[str, str], supervisor: str
@@ -103,13 +99,13 @@ def test_without_systemd_an_init_script_is_asked_only_about_what_it_has_started(
     assert machine.node().supervisor == Supervisor.of(supervisor)
 
 
-@pytest.mark.parametrize(
-    ("name", "supervisor"),
-    [
-        pytest.param("run-systemd", "systemd docker.service", id="systemd"),
-        pytest.param("init-script", "sysvinit", id="init-script"),
-        pytest.param("something", "process", id="neither"),
-    ],
+@table(
+    "name, supervisor",
+    {
+        "systemd": ("run-systemd", "systemd docker.service"),
+        "init-script": ("init-script", "sysvinit"),
+        "neither": ("something", "process"),
+    },
 )
 def test_a_dockerd_that_does_not_run_is_started_by_what_is_there(
     machine: Machine, name: str, supervisor: str

@@ -10,6 +10,7 @@ from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.generations import parse_generations
 from pyinfra_gvisor.daemon_json.merge import Owned, OwnedPath
 from pyinfra_gvisor.daemon_json.runtime_users import END, RuntimeUser, parse_runtime_users
+from tests.table import table
 from tests.unit.shells import replaced, run, stub, toolbox
 
 OWNED = Owned(paths={"/labels": OwnedPath(wrote=["gr\u00fc\u00df"])})
@@ -56,7 +57,7 @@ def test_generations_are_printed_as_they_are_read(tmp_path: Path) -> None:
     assert (eleventh.number, eleventh.text) == (11, None)
 
 
-@pytest.mark.parametrize("there", [pytest.param(True, id="empty"), pytest.param(False, id="none")])
+@table("there", {"empty": True, "none": False})
 def test_a_node_without_generations_has_none(tmp_path: Path, there: bool) -> None:
     root = tmp_path / "generations"
     if there:
@@ -108,10 +109,7 @@ def test_a_docker_that_does_not_answer_is_not_a_node_without_containers(tmp_path
         parse_runtime_users(said)
 
 
-@pytest.mark.parametrize(
-    ("there", "told"),
-    [pytest.param(False, True, id="removed-meanwhile"), pytest.param(True, False, id="not-told")],
-)
+@table("there, told", {"removed-meanwhile": (False, True), "not-told": (True, False)})
 def test_a_container_counts_unless_it_was_removed_meanwhile(
     tmp_path: Path, there: bool, told: bool
 ) -> None:
@@ -150,12 +148,8 @@ def test_who_has_come_since_the_plan_stops_a_change_before_it_begins(
     assert said == "containers use runtimes that are to be removed: shop uses net; run again\n"
 
 
-@pytest.mark.parametrize(
-    ("leaving", "code"),
-    [
-        pytest.param(',"net"]', 0, id="used-by-nobody"),
-        pytest.param("", 1, id="none-leaves-and-nobody-is-asked"),
-    ],
+@table(
+    "leaving, code", {"used-by-nobody": (',"net"]', 0), "none-leaves-and-nobody-is-asked": ("", 1)}
 )
 def test_a_change_goes_on_where_nobody_uses_what_leaves(
     tmp_path: Path, leaving: str, code: int
@@ -261,16 +255,16 @@ def test_removing_again_is_no_error(ours: Gvisor) -> None:
     assert ours.remove(*everything, state="no") == (0, "")
 
 
-@pytest.mark.parametrize(
+@table(
     "path",
-    [
-        pytest.param("{root}/gvisor/releases/", id="all-releases"),
-        pytest.param("{root}/gvisor/runtimes/", id="all-wrappers"),
-        pytest.param("{root}/gvisor", id="the-directory-itself"),
-        pytest.param("{root}/other", id="elsewhere"),
-        pytest.param("other", id="relative"),
-        pytest.param("", id="empty"),
-    ],
+    {
+        "all-releases": "{root}/gvisor/releases/",
+        "all-wrappers": "{root}/gvisor/runtimes/",
+        "the-directory-itself": "{root}/gvisor",
+        "elsewhere": "{root}/other",
+        "relative": "other",
+        "empty": "",
+    },
 )
 def test_a_path_that_is_none_of_ours_is_refused_and_stays(
     ours: Gvisor, tmp_path: Path, path: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from importlib.resources import files
 from pathlib import Path
@@ -14,10 +15,11 @@ import pytest
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.base.scripts import encoded, part, script
 from pyinfra_gvisor.daemon_json.merge import Owned
-from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node
-from tests.unit.answers import RUNSC, UNIT_FLAGS, after, node
+from tests.table import table
+from tests.unit.answers import LATER_S, RUNSC, UNIT_FLAGS, after, info, node
 from tests.unit.shells import run
 
 NASTY = "a b'c\"d$(id)`id`\\e\nf*?\t~;|&"
@@ -65,19 +67,18 @@ def test_a_script_is_read_by_sh(name: str) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("wanted", "given"),
-    [
-        pytest.param({}, {}, id="nothing"),
-        pytest.param({**RUNTIME, "live-restore": True}, {}, id="usual"),
-        pytest.param(
+@table(
+    "wanted, given",
+    {
+        "nothing": ({}, {}),
+        "usual": ({**RUNTIME, "live-restore": True}, {}),
+        "nasty-file": (
             {"bip": NASTY},
             {"daemon_json": json.dumps({"default-network-opts": {NASTY: {NASTY: NASTY}}})},
-            id="nasty-file",
         ),
-        pytest.param({}, {"flags": ("--label", NASTY, "")}, id="nasty-flags"),
-        pytest.param({}, {"without": ("dockerd", "clock", "info")}, id="no-dockerd"),
-    ],
+        "nasty-flags": ({}, {"flags": ("--label", NASTY, "")}),
+        "no-dockerd": ({}, {"without": ("dockerd", "clock", "info")}),
+    },
 )
 def test_a_transaction_is_read_by_sh(wanted: dict[str, Json], given: dict[str, Any]) -> None:
     text = made(wanted, node(**given), host=NASTY)
@@ -87,15 +88,15 @@ def test_a_transaction_is_read_by_sh(wanted: dict[str, Json], given: dict[str, A
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
+@table(
     "value",
-    [
-        pytest.param(NASTY, id="nasty"),
-        pytest.param("", id="empty"),
-        pytest.param("-n", id="an-option"),
-        pytest.param("gr\u00fc\u00df \u2028", id="unicode"),
-        pytest.param("it's", id="quote"),
-    ],
+    {
+        "nasty": NASTY,
+        "empty": "",
+        "an-option": "-n",
+        "unicode": "gr\u00fc\u00df \u2028",
+        "quote": "it's",
+    },
 )
 def test_a_variable_of_a_script_holds_its_value_to_the_byte(value: str) -> None:
     text = script(first=value, second="behind")
@@ -108,13 +109,9 @@ def test_a_number_is_a_variable_too() -> None:
     assert variable(script(timeout_s=60), "timeout_s") == "60"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param(None, "-", id="none"),
-        pytest.param("", "", id="empty"),
-        pytest.param("gr\u00fc\u00df\n", "Z3LDvMOfCg==", id="unicode"),
-    ],
+@table(
+    "text, expected",
+    {"none": (None, "-"), "empty": ("", ""), "unicode": ("gr\u00fc\u00df\n", "Z3LDvMOfCg==")},
 )
 def test_text_is_encoded_so_that_none_and_empty_differ(text: str | None, expected: str) -> None:
     assert encoded(text) == expected
@@ -135,13 +132,13 @@ def test_the_file_is_written_only_if_it_is_still_the_one_the_plan_was_made_from(
     assert variable(made(RUNTIME, node()), "expect_sha256") == "absent"
 
 
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        pytest.param({}, "nothing", id="nothing"),
-        pytest.param(RUNTIME, "reload", id="reload"),
-        pytest.param({"userland-proxy": False}, "restart", id="restart"),
-    ],
+@table(
+    "wanted, expected",
+    {
+        "nothing": ({}, "nothing"),
+        "reload": (RUNTIME, "reload"),
+        "restart": ({"userland-proxy": False}, "restart"),
+    },
 )
 def test_the_force_is_told_by_its_name(wanted: dict[str, Json], expected: str) -> None:
     assert variable(made(wanted), "action") == expected
@@ -189,18 +186,17 @@ def test_a_runtime_is_asked_with_all_its_flags_as_they_are_written() -> None:
     assert asked(text) == [["runsc", "/a b", "--network=host", NASTY, ""]]
 
 
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        pytest.param({"debug": True}, [["runsc", RUNSC["path"]]], id="still-the-default"),
-        pytest.param({"default-runtime": "net"}, [["net", "crun"]], id="the-new-default"),
-        pytest.param({"default-runtime": "runc"}, [], id="no-default-any-more"),
-        pytest.param(
+@table(
+    "wanted, expected",
+    {
+        "still-the-default": ({"debug": True}, [["runsc", RUNSC["path"]]]),
+        "the-new-default": ({"default-runtime": "net"}, [["net", "crun"]]),
+        "no-default-any-more": ({"default-runtime": "runc"}, []),
+        "changed": (
             {"default-runtime": "runc", "runtimes": {"net": {"path": "/new"}}},
             [["net", "/new"]],
-            id="changed",
         ),
-    ],
+    },
 )
 def test_only_a_runtime_that_changes_or_is_the_default_has_to_work(
     wanted: dict[str, Json], expected: list[list[str]]
@@ -218,14 +214,14 @@ def test_only_a_runtime_that_changes_or_is_the_default_has_to_work(
     assert variable(text, "runtimes").startswith(f"runsc={RUNSC['path']} net=")
 
 
-@pytest.mark.parametrize(
-    ("wanted", "before", "expected"),
-    [
-        pytest.param({"live-restore": True}, None, "true", id="on"),
-        pytest.param({"live-restore": False}, None, "false", id="off"),
-        pytest.param({"debug": True}, None, "", id="not-said"),
-        pytest.param({"debug": True}, '{"live-restore": true}', "true", id="somebody-elses"),
-    ],
+@table(
+    "wanted, before, expected",
+    {
+        "on": ({"live-restore": True}, None, "true"),
+        "off": ({"live-restore": False}, None, "false"),
+        "not-said": ({"debug": True}, None, ""),
+        "somebody-elses": ({"debug": True}, '{"live-restore": true}', "true"),
+    },
 )
 def test_the_live_restore_to_look_for_is_that_of_the_file(
     wanted: dict[str, Json], before: str | None, expected: str
@@ -273,14 +269,7 @@ def test_records_hold_one_line_each() -> None:
         assert record.endswith("}\n")
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [
-        pytest.param(UNIT_FLAGS, id="debians-unit"),
-        pytest.param((), id="none"),
-        pytest.param(("--label", NASTY, "", "--x=*"), id="nasty"),
-    ],
-)
+@table("flags", {"debians-unit": UNIT_FLAGS, "none": (), "nasty": ("--label", NASTY, "", "--x=*")})
 def test_dockerd_checks_the_file_together_with_its_own_flags(flags: tuple[str, ...]) -> None:
     head = made({}, node(flags=flags)).split("#!/bin/sh")[0]
     stub = "program=shown; shown() { printf '%s\\0' \"$@\"; }\n"
@@ -312,3 +301,186 @@ def test_what_dockerd_says_of_the_file_or_its_flags_is_passed_on_without_secrets
 
     assert ran.stdout == "failed to use http://***@p instead of ***, and ***\n"
     assert text.count("| masked |") == text.count("$(service_log ") + text.count('/said" | masked')
+
+
+PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
+LIVE: dict[str, Json] = {"live-restore": True}
+NONE = {"on": None, "off": None, "old_on": None, "old_off": None}
+
+CANNOT: list[Any] = [
+    pytest.param({"docker": info(swarm="active")}, id="swarm"),
+    pytest.param({"flags": ["--live-restore"], "docker": info(live_restore=True)}, id="flag"),
+    pytest.param({"flags": ["--live-restore=false"]}, id="flag-off"),
+]
+
+
+def script_for(wanted: dict[str, Json], restart: Restart = "auto", **given: Any) -> str:
+    """The transaction that brings ``wanted`` to a node."""
+    found = node(**given)
+    plan = plan_daemon_json(found, wanted, restart=restart)
+    return transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
+
+
+def texts(script: str) -> dict[str, str | None]:
+    """The files that live-restore is switched on and off with; None where there is none."""
+    found = dict(re.findall(r"^(\w+)_b64=(\S+)$", script, re.MULTILINE))
+    return {name: None if found[name] == "-" else from_base64(found[name]) for name in NONE}
+
+
+def from_base64(text: str) -> str:
+    """What the node will decode."""
+    return base64.b64decode(text).decode()
+
+
+def test_a_new_file_without_live_restore_is_started_with_it_on_then_off() -> None:
+    found = texts(script_for(PROXY_OFF, daemon_json='{"mtu": 1}'))
+
+    assert found == {
+        "on": '{"mtu": 1, "userland-proxy": false, "live-restore": true}',
+        "off": '{"mtu": 1, "userland-proxy": false, "live-restore": false}',
+        "old_on": '{"mtu": 1, "live-restore": true}',
+        "old_off": '{"mtu": 1, "live-restore": false}',
+    }
+
+
+def test_where_there_was_no_file_going_back_still_goes_through_live_restore() -> None:
+    found = texts(script_for(PROXY_OFF))
+
+    assert found["old_on"] == '{\n    "live-restore": true\n}\n'
+    assert found["old_off"] == '{\n    "live-restore": false\n}\n'
+
+
+@table(
+    "wanted, before, there",
+    {
+        "new-has-it": ({**PROXY_OFF, **LIVE}, '{"mtu": 1}', {"old_on", "old_off"}),
+        "old-has-it": (
+            {**PROXY_OFF, "live-restore": False},
+            '{"live-restore": true}',
+            {"on", "off"},
+        ),
+        "both-have-it": (PROXY_OFF, '{"live-restore": true}', set()),
+        "both-have-it-off": (
+            {**PROXY_OFF, "live-restore": False},
+            '{"live-restore": false}',
+            {"on", "off", "old_on", "old_off"},
+        ),
+    },
+)
+def test_a_file_that_has_live_restore_on_is_started_with_as_it_is(
+    wanted: dict[str, Json], before: str, there: set[str]
+) -> None:
+    found = texts(script_for(wanted, daemon_json=before))
+
+    assert {name for name, text in found.items() if text is not None} == there
+
+
+@table(
+    "wanted, restart",
+    {"reload": ({"runtimes": {"runsc": RUNSC}}, "auto"), "restart-owed": (PROXY_OFF, "reload")},
+)
+def test_without_a_restart_only_the_way_back_may_need_one(
+    wanted: dict[str, Json], restart: Restart
+) -> None:
+    found = texts(script_for(wanted, restart=restart))
+
+    assert (found["on"], found["off"]) == (None, None)
+    assert found["old_on"]
+    assert found["old_off"]
+
+
+@pytest.mark.parametrize("given", CANNOT)
+def test_where_the_file_may_not_switch_it_live_restore_is_left_alone(given: dict[str, Any]) -> None:
+    text = script_for(PROXY_OFF, daemon_json='{"mtu": 1}', **given)
+
+    assert texts(text) == NONE
+    assert "\ncan_live_restore=no\n" in text
+    assert "\nlive_restore=''\n" in text
+
+
+@table(
+    "wanted, before, expected",
+    {
+        "not-said": (PROXY_OFF, None, "false"),
+        "on": ({**PROXY_OFF, **LIVE}, None, "true"),
+        "somebody-elses": (PROXY_OFF, '{"live-restore": true}', "true"),
+    },
+)
+def test_after_a_restart_live_restore_is_what_the_file_says_and_off_where_it_says_nothing(
+    wanted: dict[str, Json], before: str | None, expected: str
+) -> None:
+    text = script_for(wanted, daemon_json=before)
+
+    assert f"\nlive_restore={expected}\n" in text
+    assert "\ncan_live_restore=yes\n" in text
+
+
+@table(
+    "before, expected",
+    {
+        "restart": ({"userland-proxy": False}, "-"),
+        "reload": (LIVE, '{\n    "live-restore": false\n}\n'),
+        "restart-and-reload": ({**LIVE, **PROXY_OFF}, "-"),
+    },
+)
+def test_values_are_made_ineffective_first_only_for_a_reload(
+    before: dict[str, Json], expected: str
+) -> None:
+    text = script_for({}, **after(plan_daemon_json(node(), before)))
+
+    (found,) = re.findall(r"^neutral_b64=(\S+)$", text, re.MULTILINE)
+    assert (found if found == "-" else from_base64(found)) == expected
+
+
+def intent(script: str) -> Owned:
+    """What may be ours while the transaction is going on."""
+    (found,) = re.findall(r"^intent_b64=(\S+)$", script, re.MULTILINE)
+    return Owned.load(json.loads(from_base64(found)))
+
+
+@table(
+    "wanted, before, was",
+    {
+        "restart": (PROXY_OFF, None, None),
+        "going-back-may-restart": ({"runtimes": {"runsc": RUNSC}}, None, None),
+        "somebody-has-it-off": (PROXY_OFF, '{"live-restore": false}', "false"),
+        "wanted": (LIVE, '{"live-restore" : false}', "false"),
+    },
+)
+def test_what_live_restore_is_switched_to_on_the_way_is_known_as_ours(
+    wanted: dict[str, Json], before: str | None, was: str | None
+) -> None:
+    claim = intent(script_for(wanted, daemon_json=before))
+
+    mine = claim.paths["/live-restore"]
+    assert mine.has_written(value=True)
+    assert mine.has_written(value=False)
+    assert mine.before == was
+    assert claim.unfinished
+
+
+@pytest.mark.parametrize("given", CANNOT)
+def test_where_it_is_not_switched_live_restore_is_not_claimed(given: dict[str, Any]) -> None:
+    claim = intent(script_for(PROXY_OFF, **given))
+
+    assert set(claim.paths) == {"/userland-proxy"}
+
+
+@pytest.mark.parametrize("state", [pytest.param(name, id=name) for name in ("on", "off")])
+def test_a_removal_after_a_change_that_died_on_the_way_gives_the_original_back(state: str) -> None:
+    original = '{"mtu": 1}'
+    script = script_for(PROXY_OFF, daemon_json=original)
+    died = {"daemon_json": texts(script)[state], "mtime_s": LATER_S}
+    record = intent(script).model_dump()
+
+    removed = plan_daemon_json(node(**died, state={"owned": record}), {})
+
+    assert removed.after == original
+    assert removed.left == ()
+
+
+def test_every_transaction_has_a_name_of_its_own() -> None:
+    ids = [re.findall(r"^id=(\S+)$", script_for(LIVE), re.MULTILINE) for _ in range(2)]
+
+    assert len(ids[0]) == len(ids[1]) == 1
+    assert ids[0] != ids[1]

@@ -1,4 +1,4 @@
-"""Units of systemd beside dockerd's: what is read of them, and what a plan says and refuses."""
+"""Units of systemd: dockerd's own arguments, and those beside it, in a plan."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.render_plan import plan_lines
 from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.node.dockerd_unit import Supervisor, next_arguments, unit_arguments
+from tests.table import table
 from tests.unit.answers import END, Running, answer, info
 from tests.unit.shells import replaced, run, stub, toolbox
 
@@ -123,17 +125,17 @@ def processes(tmp_path: Path) -> Processes:
 DEPENDENT = ["beside dependent stack.service", "beside dependent part.service"]
 
 
-@pytest.mark.parametrize(
-    ("words", "names"),
-    [
-        pytest.param(RUN, " web", id="run"),
-        pytest.param(["/usr/bin/docker", "run", "--name=web", "nginx"], " web", id="name-in-one"),
-        pytest.param(["docker", "run", "nginx"], "", id="without-a-name"),
-        pytest.param(["docker", "start", "-a", "web"], " web", id="start"),
-        pytest.param(["docker", "-H", "x", "container", "attach", "web"], " web", id="attach"),
-        pytest.param(["docker-compose", "-f", "a.yml", "up"], "", id="compose"),
-        pytest.param(["docker", "wait", "web", "db"], " web db", id="wait"),
-    ],
+@table(
+    "words, names",
+    {
+        "run": (RUN, " web"),
+        "name-in-one": (["/usr/bin/docker", "run", "--name=web", "nginx"], " web"),
+        "without-a-name": (["docker", "run", "nginx"], ""),
+        "start": (["docker", "start", "-a", "web"], " web"),
+        "attach": (["docker", "-H", "x", "container", "attach", "web"], " web"),
+        "compose": (["docker-compose", "-f", "a.yml", "up"], ""),
+        "wait": (["docker", "wait", "web", "db"], " web db"),
+    },
 )
 def test_a_docker_client_that_waits_is_told_with_its_unit(
     processes: Processes, words: list[str], names: str
@@ -143,16 +145,16 @@ def test_a_docker_client_that_waits_is_told_with_its_unit(
     assert processes.printed() == [*DEPENDENT, f"beside attached web.service{names}"]
 
 
-@pytest.mark.parametrize(
-    ("words", "group", "space"),
-    [
-        pytest.param(["docker", "logs", "-f", "run"], "/a.service", "pid:[1]", id="logs"),
-        pytest.param(["docker", "exec", "app", "start"], "/a.service", "pid:[1]", id="exec"),
-        pytest.param(RUN, "/user.slice/session-1.scope", "pid:[1]", id="a-person"),
-        pytest.param(RUN, "/docker/c0ffee/a.service", "pid:[2]", id="in-a-container"),
-        pytest.param(["sh", *RUN], "/a.service", "pid:[1]", id="another-program"),
-        pytest.param(SHIM, "/system.slice/containerd.service", "pid:[1]", id="a-shim-elsewhere"),
-    ],
+@table(
+    "words, group, space",
+    {
+        "logs": (["docker", "logs", "-f", "run"], "/a.service", "pid:[1]"),
+        "exec": (["docker", "exec", "app", "start"], "/a.service", "pid:[1]"),
+        "a-person": (RUN, "/user.slice/session-1.scope", "pid:[1]"),
+        "in-a-container": (RUN, "/docker/c0ffee/a.service", "pid:[2]"),
+        "another-program": (["sh", *RUN], "/a.service", "pid:[1]"),
+        "a-shim-elsewhere": (SHIM, "/system.slice/containerd.service", "pid:[1]"),
+    },
 )
 def test_other_processes_are_not(
     processes: Processes, words: list[str], group: str, space: str
@@ -163,14 +165,14 @@ def test_other_processes_are_not(
     assert processes.printed() == DEPENDENT
 
 
-@pytest.mark.parametrize(
-    ("kill_mode", "lines"),
-    [
-        pytest.param("process", [], id="process"),
-        pytest.param("none", [], id="none"),
-        pytest.param("mixed", ["beside killed c0ffee"], id="mixed"),
-        pytest.param("control-group", ["beside killed c0ffee"], id="control-group"),
-    ],
+@table(
+    "kill_mode, lines",
+    {
+        "process": ("process", []),
+        "none": ("none", []),
+        "mixed": ("mixed", ["beside killed c0ffee"]),
+        "control-group": ("control-group", ["beside killed c0ffee"]),
+    },
 )
 def test_a_shim_in_dockerds_unit_is_killed_as_its_kill_mode_says(
     processes: Processes, kill_mode: str, lines: list[str]
@@ -186,3 +188,87 @@ def test_a_dockerd_without_a_unit_has_no_dependents(processes: Processes) -> Non
     processes.add("8", SHIM, "/user.slice/session-1.scope")
 
     assert processes.printed("") == ["beside attached web.service web"]
+
+
+DEBIAN = """# /usr/lib/systemd/system/docker.service
+[Service]
+Type=notify
+EnvironmentFile=-/etc/default/docker
+ExecStart=/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS
+ExecReload=/bin/kill -s HUP $MAINPID
+"""
+FIXED = ("-H", "fd://", "--containerd=/run/containerd/containerd.sock")
+
+
+@pytest.mark.parametrize(
+    ("drop_in", "expected"),
+    [
+        pytest.param("", FIXED, id="none"),
+        pytest.param("[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -D\n", ("-D",), id="reset"),
+        pytest.param("[Service]\nExecStart=\n", (), id="reset-and-nothing"),
+        pytest.param(
+            "ExecStart=\nExecStart=/bin/dockerd -D\nExecStart=\nExecStart=/bin/dockerd -l x",
+            ("-l", "x"),
+            id="reset-twice",
+        ),
+        pytest.param(
+            "ExecStart=\nExecStart=/usr/bin/dockerd \\\n  --debug \\\n# a remark\n\t--icc=false\n",
+            ("--debug", "--icc=false"),
+            id="goes-on-in-other-lines",
+        ),
+        pytest.param("ExecStart = /usr/bin/dockerd -D", ("-D",), id="spaces"),
+        pytest.param("#ExecStart=/usr/bin/dockerd -D", FIXED, id="commented-out"),
+        pytest.param("ExecStartPre=/bin/true -x", FIXED, id="another-key"),
+        pytest.param("ExecStart=-+/usr/bin/dockerd -D", ("-D",), id="prefixes"),
+        pytest.param("ExecStart=@/usr/bin/dockerd name -D", ("-D",), id="name-of-its-own"),
+        pytest.param(
+            "ExecStart=/usr/bin/dockerd --label 'a b' \"--label=c d\"",
+            ("--label", "a b", "--label=c d"),
+            id="quotes",
+        ),
+        pytest.param("ExecStart=/usr/bin/dockerd --label 'a", ("--label", "'a"), id="open-quote"),
+        pytest.param("ExecStart=/usr/bin/dockerd --label %H", ("--label", "%H"), id="specifier"),
+        pytest.param(
+            "Environment=A=1 'B=x y'\nExecStart=/usr/bin/dockerd --l=${A}-${B} $B $$ $NONE",
+            ("--l=1-x y", "x", "y", "$"),
+            id="variables",
+        ),
+    ],
+)
+def test_the_last_command_counts(drop_in: str, expected: tuple[str, ...]) -> None:
+    assert unit_arguments(DEBIAN + drop_in, {}) == expected
+
+
+def test_a_variable_of_a_file_wins_over_one_of_the_unit() -> None:
+    text = DEBIAN + "Environment=DOCKER_OPTS=--icc\n"
+
+    assert unit_arguments(text, {"DOCKER_OPTS": "-D --dns 9.9.9.9"}) == (
+        *FIXED,
+        *("-D", "--dns", "9.9.9.9"),
+    )
+
+
+def test_a_text_without_a_command_has_no_arguments() -> None:
+    assert unit_arguments("", {}) == ()
+
+
+@table(
+    "unit, options, expected",
+    {
+        "nothing-is-newer": (None, None, None),
+        "unit": (DEBIAN, None, FIXED),
+        "unit-and-options": (DEBIAN, 'DOCKER_OPTS="-D"\n', (*FIXED, "-D")),
+        "init-script": (None, "DOCKER_OPTS='-D --icc'\n", ("-D", "--icc")),
+        "init-script-without-options": (None, "", ()),
+        "open-quote": (None, 'DOCKER_OPTS="-D\n', ('"-D',)),
+    },
+)
+def test_the_next_start_is_known_from_whatever_says_it(
+    unit: str | None, options: str | None, expected: tuple[str, ...] | None
+) -> None:
+    assert next_arguments(unit, options) == expected
+
+
+def test_another_kind_of_supervisor_is_an_error() -> None:
+    with pytest.raises(ValueError, match="kind"):
+        Supervisor.of("runit")
