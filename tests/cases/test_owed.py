@@ -10,7 +10,7 @@ from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import docker
-from tests.cases.fleet import Fleet, Node
+from tests.cases.fleet import Fleet, Node, both_ways
 from tests.cases.kept import changed
 from tests.cases.proven import DEFAULTS, WANTED, proven, proven_answer
 from tests.table import table
@@ -20,35 +20,32 @@ WISH: dict[str, Any] = {"userland-proxy": False, "live-restore": True}
 OWING = changed({}, WISH, restart="reload")
 RELOADING: dict[str, Any] = {"gvisor_restart": "reload"}
 TOLD = "/etc/docker/daemon.json on @fake/a: /userland-proxy: changed since dockerd started"
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_a_change_that_owes_a_restart_reloads_and_says_so(
     prepare: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     nodes = {"a": Node([answer(), answer(**OWING)])}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.add(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
-    fleet.run()
+    Fleet(nodes, prepare=prepare).done(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
 
     assert "\naction=reload\n" in (nodes["a"].of("daemon.json").stdin or "")
     assert TOLD in caplog.text
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_a_second_run_says_so_again_and_changes_nothing(
     prepare: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     nodes = {"a": Node([answer(**OWING)])}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    meta = fleet.add(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).done(
+        docker.daemon_json, WISH, owner=GVISOR, restart="reload"
+    )
 
     assert nodes["a"].acted() == []
-    assert not meta["a"].did_change()
+    assert not fleet.meta["a"].did_change()
     assert TOLD in caplog.text
 
 
@@ -58,23 +55,13 @@ def test_a_dry_run_says_so_too(caplog: pytest.LogCaptureFixture) -> None:
     meta = Fleet(nodes).add(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
 
     assert not meta["a"].will_change
-    assert caplog.text.count(TOLD) == 1
-
-
-def test_it_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    Fleet({"a": Node([answer(**OWING)])}).add(
-        docker.daemon_json, WISH, owner=GVISOR, restart="reload"
-    )
-
-    assert {item.levelname for item in caplog.records if TOLD in item.message} == {"WARNING"}
+    assert [item.levelname for item in caplog.records if TOLD in item.message] == ["WARNING"]
 
 
 def test_as_soon_as_it_is_allowed_the_restart_is_made(caplog: pytest.LogCaptureFixture) -> None:
     nodes = {"a": Node([answer(**OWING)])}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.add(docker.daemon_json, WISH, owner=GVISOR)
-    fleet.run()
+    Fleet(nodes, prepare=False).done(docker.daemon_json, WISH, owner=GVISOR)
 
     assert "\naction=restart\n" in (nodes["a"].of("daemon.json").stdin or "")
     assert TOLD not in caplog.text
@@ -84,10 +71,10 @@ def test_where_no_restart_is_allowed_the_host_is_refused_and_the_other_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     nodes = {"a": Node([answer()]), "good": Node([answer(**changed({}, WISH))])}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.add(docker.daemon_json, WISH, owner=GVISOR, restart="never")
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).done(
+        docker.daemon_json, WISH, owner=GVISOR, restart="never"
+    )
 
     assert fleet.failed() == {"a"}
     assert nodes["a"].acted() == []
@@ -118,10 +105,8 @@ def test_the_setting_decides_for_the_whole_deploy(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     nodes = {"a": Node([answer(**given), proven_answer()], data=data)}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).deployed(run_node)
 
     assert nodes["a"].acted() == acted
     assert (TOLD in caplog.text) is told

@@ -12,7 +12,7 @@ from pyinfra.context import ctx_host, ctx_state
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.facts.node import NodeState, forget_node, read_node
 from pyinfra_gvisor.operations import docker, gvisor
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet, Node, Reply, both_ways
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, proven_answer
 from tests.table import table
 from tests.unit.answers import answer, node
@@ -54,7 +54,7 @@ def read(fleet: Fleet, name: str) -> object:
         return read_node(fleet.host(name))
 
 
-@table("prepare", {"interactive": True, "with-yes": False})
+@both_ways
 def test_a_run_that_changes_nothing_sends_exactly_one_command(prepare: bool) -> None:
     nodes = {"a": Node([proven_answer()]), "b": Node([proven_answer()])}
     fleet = Fleet(nodes, prepare=prepare)
@@ -149,7 +149,7 @@ def test_a_node_that_cannot_be_read_is_unknown_and_not_empty(state: list[str]) -
 
 
 @pytest.mark.parametrize("state", UNPARSABLE)
-@table("prepare", {"interactive": True, "with-yes": False})
+@both_ways
 def test_a_node_that_cannot_be_read_fails_alone_and_gets_no_command(
     state: list[str], prepare: bool
 ) -> None:
@@ -196,12 +196,3 @@ def test_the_fact_is_one_shell_with_the_whole_script_as_its_argument() -> None:
 
     assert command.startswith("sh -c '")
     assert "end of node state" in command
-
-
-def test_sudo_of_an_operation_is_sudo_of_its_fact() -> None:
-    nodes = {"a": Node([answer()])}
-    fleet = Fleet(nodes)
-
-    fleet.add(docker.engine, "present", _sudo=True)
-
-    assert nodes["a"].of("state").sudo

@@ -12,7 +12,7 @@ from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.operations import docker, gvisor
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet, Node, Reply, both_ways
 from tests.cases.kept import generations, users
 from tests.cases.proven import PROFILES, RELEASE, proven, proven_answer
 from tests.table import table
@@ -24,10 +24,9 @@ NEWER = {"state.owned": in_base64('{"version": 999}')}
 NEWER_PROOF = {"state.proof": in_base64('{"version": 999}')}
 REPLIES = {"generations": generations({}, proven()), "users": users(), "prove": Reply(output())}
 DEPLOYS = [pytest.param(deploy, id=deploy.__name__) for deploy in (run_node, roll_back, remove)]
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 @pytest.mark.parametrize("deploy", DEPLOYS)
 @table(
     "given, said",
@@ -72,16 +71,14 @@ def test_an_operation_alone_never_writes_a_newer_record_again(
 ) -> None:
     states = [proven_answer(**NEWER_PROOF, state_dir="yes")]
     nodes = {"a": Node(states, REPLIES), "good": Node([proven_answer()], REPLIES)}
-    fleet = Fleet(nodes)
 
-    fleet.add(operation, **named)
-    fleet.run()
+    fleet = Fleet(nodes).done(operation, **named)
 
     assert "a" in fleet.failed()
     assert nodes["a"].acted() == []
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 @table(
     "without, said",
     {
@@ -94,10 +91,8 @@ def test_the_copy_that_is_left_is_copied_and_nothing_else_changes(
 ) -> None:
     caplog.set_level("INFO")
     nodes = {"a": Node([proven_answer(without=(without,)), proven_answer()])}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).deployed(run_node)
     again = Fleet({"a": Node([proven_answer()])}, prepare=prepare)
     again.deploy(run_node)
     again.run()
@@ -110,10 +105,8 @@ def test_the_copy_that_is_left_is_copied_and_nothing_else_changes(
 def test_a_recovered_record_gives_everything_back(caplog: pytest.LogCaptureFixture) -> None:
     answers = [proven_answer(without=("state.owned",)), proven_answer()]
     nodes = {"a": Node(answers, {"users": users()})}
-    fleet = Fleet(nodes)
 
-    fleet.add(docker.daemon_json, wanted={}, owner=GVISOR)
-    fleet.run()
+    Fleet(nodes).done(docker.daemon_json, wanted={}, owner=GVISOR)
 
     assert nodes["a"].acted() == ["copy record", "daemon.json"]
     assert "\nafter_b64=-\n" in (nodes["a"].of("daemon.json").stdin or "")

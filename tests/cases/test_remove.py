@@ -12,7 +12,7 @@ import pytest
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.preflight.wanted import plan_without_us
-from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
+from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel, both_ways
 from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import changed, users
 from tests.cases.proven import RELEASE, proven
@@ -35,7 +35,6 @@ SANDBOX = Running(
 )
 IN_USE = {"users": users(("shop", True, "runsc"), ("idle", False, "runsc"))}
 IDLE = RuntimeUser(name="idle", running=False, runtime="runsc")
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
 def installed(replies: dict[str, Reply] | None = None, **more: Any) -> Node:
@@ -54,13 +53,11 @@ def written(item: Node) -> str:
     return base64.b64decode(found).decode()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_the_keys_go_before_what_they_point_at(prepare: bool) -> None:
     nodes = {"a": installed()}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.deploy(remove)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).deployed(remove)
 
     assert nodes["a"].acted() == ["daemon.json", "remove"]
     assert "\nafter_b64=-\n" in (nodes["a"].of("daemon.json").stdin or "")
@@ -71,15 +68,13 @@ def test_the_original_comes_back_to_the_byte() -> None:
     before = {"daemon_json": ORIGINAL}
     given = changed(before, {"live-restore": True})
     nodes = {"a": Node([answer(**given, state_dir="yes")], NONE)}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.deploy(remove)
-    fleet.run()
+    Fleet(nodes, prepare=False).deployed(remove)
 
     assert written(nodes["a"]) == ORIGINAL
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_what_stands_around_the_sandbox_goes_the_way_back(prepare: bool) -> None:
     whole, given_back, bare = installed().states
     states = (
@@ -90,10 +85,8 @@ def test_what_stands_around_the_sandbox_goes_the_way_back(prepare: bool) -> None
         bare,
     )
     nodes = {"a": Node(list(states), NONE)}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.deploy(remove)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).deployed(remove)
 
     assert nodes["a"].acted() == ["egress remove", "daemon.json", "kernel", "remove"]
     assert fleet.failed() == set()
@@ -104,27 +97,23 @@ def test_from_a_wheel_hosts_may_have_had_different_parts(monkeypatch: pytest.Mon
     whole = installed().states[0]
     parts = (told(LOADED), in_force(), named(there()), [*told(LOADED), *in_force()], [])
     nodes = {str(number): Node([[*told_of, *whole]], NONE) for number, told_of in enumerate(parts)}
-    fleet = Fleet(nodes, DIFF=True)
 
-    fleet.deploy(remove)
-    fleet.run()
+    Fleet(nodes, DIFF=True).deployed(remove)
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_what_answers_for_docker_goes_when_no_runtime_leads_to_it(prepare: bool) -> None:
     whole, given_back, bare = installed().states
     states = [[*named(there()), *whole], [*named(there()), *given_back], given_back, bare]
     nodes = {"a": Node(states, NONE)}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.deploy(remove)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).deployed(remove)
 
     assert nodes["a"].acted() == ["daemon.json", "resolver remove", "remove"]
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 @table("asks", {"running": ("f" * 64,), "stopped": ()})
 def test_what_answers_for_docker_stays_for_containers_whose_runtime_is_kept(
     prepare: bool, asks: tuple[str, ...]
@@ -134,28 +123,24 @@ def test_what_answers_for_docker_stays_for_containers_whose_runtime_is_kept(
     states = [[*named(there(asks=asks)), *answer(**state)] for state in (given, kept)]
     in_use = IN_USE if asks else {"users": users(("idle", False, "runsc"))}
     nodes = {"a": Node(states, in_use, {"gvisor_keep_running": True})}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.deploy(remove)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).deployed(remove)
 
     assert nodes["a"].acted() == ["daemon.json", "remove"]
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_a_second_removal_changes_nothing(prepare: bool) -> None:
     nodes = {"a": Node([answer(daemon_json=ORIGINAL)], NONE)}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.deploy(remove)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).deployed(remove)
 
     assert nodes["a"].acted() == []
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_a_host_on_which_a_sandbox_runs_is_refused_before_any_host_is_touched(
     prepare: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -183,17 +168,15 @@ def test_a_sandbox_that_runs_on_a_release_of_ours_under_another_runtime_is_refus
 ) -> None:
     other = {"users": users(("shop", True, "other"))}
     nodes = {"bad": installed(other, containers=[SANDBOX]), "good": installed()}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.deploy(remove)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).deployed(remove)
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].acted() == []
     assert "running containers use a release that would be removed: shop; " in caplog.text
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@both_ways
 def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(
     prepare: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -203,10 +186,8 @@ def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(
     kept = after(plan_without_us(node(**given), lambda: [IDLE], restart="auto"))
     states = [answer(**given), answer(**{**given, **kept})]
     nodes = {"a": Node(states, IN_USE, data)}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.deploy(remove)
-    fleet.run()
+    Fleet(nodes, prepare=prepare).deployed(remove)
 
     assert nodes["a"].acted() == ["daemon.json", "remove"]
     paths = nodes["a"].of("remove").words[2:]
@@ -245,10 +226,8 @@ def test_a_host_of_which_it_is_not_known_who_runs_there_is_left_as_it_is(
 ) -> None:
     bad = Node([answer(**{**WITH_US, **given})], replies)
     nodes = {"bad": bad, "good": installed()}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.deploy(remove)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).deployed(remove)
 
     assert fleet.failed() == {"bad"}
     assert bad.acted() == []
@@ -271,10 +250,8 @@ def test_a_dry_run_changes_nothing_and_tells_the_whole_story(
 
 def test_after_a_transaction_that_failed_nothing_is_removed() -> None:
     nodes = {"bad": installed({**NONE, "daemon.json": Reply(ok=False)}), "good": installed()}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.deploy(remove)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).deployed(remove)
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].acted() == ["daemon.json"]

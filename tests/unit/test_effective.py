@@ -87,14 +87,6 @@ def test_what_a_node_has_already_is_written_down_as_ours_without_any_force() -> 
     assert "/userland-proxy" in plan.owned.paths
 
 
-def test_a_restart_that_is_new_does_not_say_so() -> None:
-    reasons = plan_daemon_json(node(), PROXY_OFF).reasons
-
-    assert reasons == (
-        "restart, because dockerd reads these keys only at its start: /userland-proxy",
-    )
-
-
 def test_each_force_names_its_own_keys_and_what_stays_until_containers_are_made_anew() -> None:
     wanted = {**PROXY_OFF, **LIVE, "log-opts": {"max-size": "10m"}}
 
@@ -271,16 +263,6 @@ def test_whether_a_reload_is_owed_is_decided_from_what_dockerd_last_loaded(
 
     assert plan.action is force
     assert plan.before == plan.after
-
-
-def test_a_restart_that_is_owed_says_that_the_file_has_it_already() -> None:
-    found = node(daemon_json='{"userland-proxy": false}', mtime_s=LATER_S)
-
-    reasons = plan_daemon_json(found, PROXY_OFF).reasons
-
-    assert len(reasons) == 1
-    assert "already in the file" in reasons[0]
-    assert reasons[0].endswith("/userland-proxy")
 
 
 def test_after_a_restart_everything_that_dockerd_reads_at_start_is_on_record() -> None:

@@ -186,10 +186,6 @@ def test_a_position_is_told_as_an_editor_shows_it(at: int, position: str) -> Non
     assert position_of("ab\nc\n\nd", at) == position
 
 
-def test_a_position_counts_an_empty_first_line() -> None:
-    assert position_of("\nab", 2) == "line 2 column 2"
-
-
 def test_an_escaped_lone_surrogate_is_kept_as_it_is_written() -> None:
     document = JsonText(SURROGATE).set(("b",), True)
 

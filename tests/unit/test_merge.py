@@ -74,15 +74,6 @@ def test_values_are_the_same_if_json_says_so(one: Json, other: Json, equal: bool
     assert same(other, one) is equal
 
 
-def test_a_file_that_nobody_had_is_made_and_taken_away_again() -> None:
-    installed = bring(None, {"live-restore": True})
-
-    removed = bring(installed.text, {}, installed)
-
-    assert installed.text == '{\n    "live-restore": true\n}\n'
-    assert removed.text is None
-
-
 def test_a_file_made_by_us_stays_when_somebody_put_a_key_into_it() -> None:
     installed = bring(None, {"live-restore": True})
     edited = '{\n    "live-restore": true,\n    "dns": ["1.1.1.1"]\n}\n'
@@ -183,25 +174,6 @@ def test_owning_a_key_as_a_whole_after_its_entries_still_gives_the_original_back
     assert removed.text == text
 
 
-@table(
-    "theirs, drifted",
-    {
-        "changed": ("false", ("/live-restore",)),
-        "one-is-not-true": ("1", ("/live-restore",)),
-        "as-we-wrote-it": ("true", ()),
-    },
-)
-def test_a_value_of_ours_that_somebody_changed_is_told_and_set_back(
-    theirs: str, drifted: tuple[str, ...]
-) -> None:
-    installed = bring('{"x": 1}', {"live-restore": True})
-
-    merged = bring(f'{{"x": 1, "live-restore": {theirs}}}', {"live-restore": True}, installed)
-
-    assert merged.text == '{"x": 1, "live-restore": true}'
-    assert merged.drifted == drifted
-
-
 def test_a_key_of_ours_that_somebody_removed_is_told_and_set_again() -> None:
     installed = bring('{"x": 1}', {"live-restore": True})
 
@@ -220,31 +192,12 @@ def test_a_new_wish_is_no_drift() -> None:
     assert merged.drifted == ()
 
 
-def test_a_value_that_somebody_changed_is_left_to_them_when_nobody_wants_it_any_more() -> None:
-    installed = bring('{"x": 1}', {"live-restore": True})
-
-    removed = bring('{"x": 1, "live-restore": 7}', {}, installed)
-
-    assert removed.text == '{"x": 1, "live-restore": 7}'
-    assert removed.left == ("/live-restore",)
-    assert removed.owned == Owned()
-
-
 def test_what_somebody_removed_is_not_put_back_when_nobody_wants_it() -> None:
     installed = bring('{"live-restore": false, "x": 1}', {"live-restore": True})
 
     removed = bring('{"x": 1}', {}, installed)
 
     assert removed.text == '{"x": 1}'
-
-
-def test_a_file_that_somebody_wrote_since_is_never_made_the_original_again() -> None:
-    installed = bring('{"dns":["1.1.1.1"]}', {"live-restore": True})
-    tidied = '{\n  "dns": [ "1.1.1.1" ],\n  "live-restore": true\n}'
-
-    removed = bring(tidied, {}, installed)
-
-    assert removed.text == '{\n  "dns": [ "1.1.1.1" ]\n}'
 
 
 def test_that_somebody_wrote_the_file_is_remembered_over_our_own_changes() -> None:
@@ -358,10 +311,6 @@ def test_an_intent_after_one_that_died_still_knows_the_value_before_both() -> No
     assert not third.paths["/a"].has_written(4)
 
 
-def test_what_has_come_to_its_end_is_not_unfinished() -> None:
-    assert not Owned().unfinished
-
-
 MIRROR: dict[str, Json] = {"registry-mirrors": ["https://mirror.example"]}
 LIVE: dict[str, Json] = {"live-restore": True}
 
@@ -376,54 +325,6 @@ def bring_by(
 def value(merged: Merge) -> Any:
     """The file, read."""
     return json.loads(merged.text or "null")
-
-
-def test_two_owners_of_different_keys_keep_to_themselves() -> None:
-    ours = bring_by('{"dns": []}', LIVE, GVISOR)
-
-    both = bring_by(ours.text, MIRROR, "mirrors", ours)
-
-    assert value(both) == {"dns": [], **LIVE, **MIRROR}
-    assert both.owned.of(GVISOR) == [("live-restore",)]
-    assert both.owned.of("mirrors") == [("registry-mirrors",)]
-
-
-@table("goes, left", {"first": (GVISOR, MIRROR), "second": ("mirrors", LIVE)})
-def test_an_owner_that_goes_takes_its_own_keys_and_no_others(
-    goes: str, left: dict[str, Json]
-) -> None:
-    ours = bring_by('{"dns": []}', LIVE, GVISOR)
-    both = bring_by(ours.text, MIRROR, "mirrors", ours)
-
-    one = bring_by(both.text, {}, goes, both)
-
-    assert value(one) == {"dns": [], **left}
-    assert one.owned.of(goes) == []
-
-
-def test_owners_of_entries_of_one_object_share_it_until_the_last_one_goes() -> None:
-    first = bring_by("{}", {"log-opts": {"max-size": "10m"}}, "one")
-    both = bring_by(first.text, {"log-opts": {"max-file": "3"}}, "two", first)
-
-    left = bring_by(both.text, {}, "one", both)
-    gone = bring_by(left.text, {}, "two", left)
-
-    assert value(both) == {"log-opts": {"max-size": "10m", "max-file": "3"}}
-    assert value(left) == {"log-opts": {"max-file": "3"}}
-    assert gone.text == "{}"
-
-
-def test_one_value_that_two_want_is_gone_only_when_the_last_lets_it_go() -> None:
-    ours = bring_by('{"live-restore": false}', LIVE, GVISOR)
-    both = bring_by(ours.text, LIVE, "other", ours)
-
-    one = bring_by(both.text, {}, GVISOR, both)
-    none = bring_by(one.text, {}, "other", one)
-
-    assert both.owned.paths["/live-restore"].owners == (GVISOR, "other")
-    assert one.owned.paths["/live-restore"].owners == ("other",)
-    assert value(one) == LIVE
-    assert none.text == '{"live-restore": false}'
 
 
 @table(
@@ -493,17 +394,6 @@ def test_what_somebody_changed_in_anothers_key_is_for_that_owner_to_set_back() -
     assert value(mine) == {**LIVE, **MIRROR}
 
 
-def test_a_file_that_nobody_had_goes_with_the_last_owner() -> None:
-    ours = bring_by(None, LIVE, GVISOR)
-    both = bring_by(ours.text, MIRROR, "mirrors", ours)
-
-    one = bring_by(both.text, {}, GVISOR, both)
-    none = bring_by(one.text, {}, "mirrors", one)
-
-    assert value(one) == MIRROR
-    assert (none.text, none.owned) == (None, Owned())
-
-
 def test_a_record_of_version_1_belongs_to_gvisor() -> None:
     record = {
         "version": 1,
@@ -516,16 +406,6 @@ def test_a_record_of_version_1_belongs_to_gvisor() -> None:
     assert owned.of(GVISOR) == [("live-restore",)]
     assert owned.version == 2
     assert owned == bring_by("{}", LIVE, GVISOR).owned.model_copy(update={"written": ()})
-
-
-def test_a_second_run_of_either_owner_changes_nothing() -> None:
-    ours = plan_daemon_json(node(), LIVE)
-    both = plan_daemon_json(node(**after(ours)), MIRROR, owner="mirrors")
-    found = node(**after(both))
-
-    again = [plan_daemon_json(found, LIVE), plan_daemon_json(found, MIRROR, owner="mirrors")]
-
-    assert [plan.changes for plan in again] == [False, False]
 
 
 @table("owner, wanted", {"another": ("mirrors", {}), "itself": (GVISOR, LIVE)})

@@ -72,17 +72,6 @@ def test_an_installation_that_died_before_it_wrote_the_file_begins_anew() -> Non
     assert again.owned.original == ORIGINAL
 
 
-def test_the_original_comes_back_after_an_installation_that_died() -> None:
-    before = {"daemon_json": ORIGINAL}
-    plan = plan_daemon_json(node(**before), EVERYTHING)
-    left = node(**died(plan, before, plan.after))
-    again = plan_daemon_json(left, EVERYTHING)
-
-    removed = plan_daemon_json(node(**after(again)), {})
-
-    assert removed.after == ORIGINAL
-
-
 def test_a_runtime_whose_removal_died_before_its_reload_is_unregistered() -> None:
     both = {"runtimes": {"runsc": RUNSC, "net": {"path": "/opt/net"}}}
     before = after(plan_daemon_json(node(daemon_json=ORIGINAL), both))

@@ -11,7 +11,7 @@ import pytest
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.keys import Force
-from pyinfra_gvisor.daemon_json.plan import Restart, dump, plan_daemon_json
+from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.reload import unloadable
 from pyinfra_gvisor.daemon_json.render_plan import interrupted_line, plan_lines, unheard_line
 from pyinfra_gvisor.daemon_json.transaction import transaction
@@ -75,13 +75,6 @@ def test_an_empty_file_is_taken_as_dockerd_takes_it_and_given_back_to_the_byte(t
     assert json.loads(installed["daemon_json"]) == {"debug": True}
     assert plan.after == text
     assert json.loads(plan.neutral or "null") == {"debug": False}
-
-
-def test_what_cannot_work_on_the_node_is_refused() -> None:
-    found = node(docker=info(swarm="active"))
-
-    with pytest.raises(Problem, match="swarm"):
-        plan_daemon_json(found, {"live-restore": True})
 
 
 @table(
@@ -218,33 +211,6 @@ def test_a_default_never_takes_the_place_of_what_is_wanted() -> None:
     assert value["runtimes"]["runsc"] == RUNSC
 
 
-def test_drift_and_what_is_left_to_others_are_told_by_pointer() -> None:
-    first = after(plan_daemon_json(node(), {"live-restore": True, "debug": True}))
-    first["daemon_json"] = '{"live-restore": false, "debug": false}'
-
-    plan = plan_daemon_json(node(**first), {"live-restore": True})
-
-    assert plan.drifted == ("/live-restore",)
-    assert plan.left == ("/debug",)
-    assert json.loads(plan.after or "") == {"live-restore": True, "debug": False}
-
-
-def test_install_then_remove_gives_the_original_file_back() -> None:
-    text = '{\r\n\t"dns" : ["1.1.1.1"],\r\n\t"runtimes": { }\r\n}'
-    installed = plan_daemon_json(
-        node(daemon_json=text), {"live-restore": True, "runtimes": {"runsc": RUNSC}}
-    )
-
-    removed = plan_daemon_json(node(**after(installed)), {})
-
-    assert removed.after == text
-    assert removed.owned.paths == {}
-
-
-def test_a_record_of_ours_is_one_line_of_json() -> None:
-    assert dump({"a": "x\ny", "b": [1]}) == '{"a":"x\\ny","b":[1]}\n'
-
-
 LIVE: dict[str, Json] = {"live-restore": True}
 RESTART: dict[str, Json] = {"live-restore": True, "userland-proxy": False}
 OLD_FORM = {"runsc": {"path": "/usr/local/bin/runsc"}}
@@ -327,13 +293,6 @@ def test_a_restart_says_why_and_which_containers_it_touches_and_how() -> None:
         "  --rm containers, which the restart waits for up to 300 s: job",
         LATE,
     ]
-
-
-def test_without_containers_a_restart_names_none() -> None:
-    lines = told(RESTART)
-
-    assert not [line for line in lines if "keep running:" in line or "waits for up to" in line]
-    assert lines[-1] == LATE
 
 
 def test_a_restart_that_stays_owed_says_so_and_touches_nobody() -> None:

@@ -24,6 +24,7 @@ from tests.unit.shells import run
 
 NASTY = "a b'c\"d$(id)`id`\\e\nf*?\t~;|&"
 RUNTIME: dict[str, Json] = {"runtimes": {"runsc": RUNSC}}
+PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
 
 PACKAGE = Path(str(files("pyinfra_gvisor")))
 SCRIPTS = sorted(str(path.relative_to(PACKAGE).with_suffix("")) for path in PACKAGE.rglob("*.sh"))
@@ -132,18 +133,6 @@ def test_the_file_is_written_only_if_it_is_still_the_one_the_plan_was_made_from(
     assert variable(made(RUNTIME, node()), "expect_sha256") == "absent"
 
 
-@table(
-    "wanted, expected",
-    {
-        "nothing": ({}, "nothing"),
-        "reload": (RUNTIME, "reload"),
-        "restart": ({"userland-proxy": False}, "restart"),
-    },
-)
-def test_the_force_is_told_by_its_name(wanted: dict[str, Json], expected: str) -> None:
-    assert variable(made(wanted), "action") == expected
-
-
 def test_the_new_file_goes_over_as_it_is_written() -> None:
     found = node(daemon_json='{\r\n\t"bip": "gr\u00fc\u00df \\u00e4"\r\n}')
 
@@ -221,9 +210,12 @@ def test_only_a_runtime_that_changes_or_is_the_default_has_to_work(
         "off": ({"live-restore": False}, None, "false"),
         "not-said": ({"debug": True}, None, ""),
         "somebody-elses": ({"debug": True}, '{"live-restore": true}', "true"),
+        "not-said-after-a-restart": (PROXY_OFF, None, "false"),
+        "on-after-a-restart": ({**PROXY_OFF, "live-restore": True}, None, "true"),
+        "somebody-elses-after-a-restart": (PROXY_OFF, '{"live-restore": true}', "true"),
     },
 )
-def test_the_live_restore_to_look_for_is_that_of_the_file(
+def test_the_live_restore_to_look_for_is_that_of_the_file_and_off_after_a_restart_without_it(
     wanted: dict[str, Json], before: str | None, expected: str
 ) -> None:
     assert variable(made(wanted, node(daemon_json=before)), "live_restore") == expected
@@ -303,7 +295,6 @@ def test_what_dockerd_says_of_the_file_or_its_flags_is_passed_on_without_secrets
     assert text.count("| masked |") == text.count("$(service_log ") + text.count('/said" | masked')
 
 
-PROXY_OFF: dict[str, Json] = {"userland-proxy": False}
 LIVE: dict[str, Json] = {"live-restore": True}
 NONE = {"on": None, "off": None, "old_on": None, "old_off": None}
 
@@ -396,40 +387,6 @@ def test_where_the_file_may_not_switch_it_live_restore_is_left_alone(given: dict
     assert texts(text) == NONE
     assert "\ncan_live_restore=no\n" in text
     assert "\nlive_restore=''\n" in text
-
-
-@table(
-    "wanted, before, expected",
-    {
-        "not-said": (PROXY_OFF, None, "false"),
-        "on": ({**PROXY_OFF, **LIVE}, None, "true"),
-        "somebody-elses": (PROXY_OFF, '{"live-restore": true}', "true"),
-    },
-)
-def test_after_a_restart_live_restore_is_what_the_file_says_and_off_where_it_says_nothing(
-    wanted: dict[str, Json], before: str | None, expected: str
-) -> None:
-    text = script_for(wanted, daemon_json=before)
-
-    assert f"\nlive_restore={expected}\n" in text
-    assert "\ncan_live_restore=yes\n" in text
-
-
-@table(
-    "before, expected",
-    {
-        "restart": ({"userland-proxy": False}, "-"),
-        "reload": (LIVE, '{\n    "live-restore": false\n}\n'),
-        "restart-and-reload": ({**LIVE, **PROXY_OFF}, "-"),
-    },
-)
-def test_values_are_made_ineffective_first_only_for_a_reload(
-    before: dict[str, Json], expected: str
-) -> None:
-    text = script_for({}, **after(plan_daemon_json(node(), before)))
-
-    (found,) = re.findall(r"^neutral_b64=(\S+)$", text, re.MULTILINE)
-    assert (found if found == "-" else from_base64(found)) == expected
 
 
 def intent(script: str) -> Owned:
