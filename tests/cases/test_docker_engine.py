@@ -16,9 +16,7 @@ MISSING = (*DOWN, "docker_client")
 GOOD = [answer()]
 
 
-@pytest.mark.parametrize(
-    "flavour", [pytest.param(name, id=name) for name in ("present", "debian", "docker-ce")]
-)
+@pytest.mark.parametrize("flavour", ["present", "debian", "docker-ce"])
 def test_an_engine_that_answers_is_left_as_it_is(flavour: Any) -> None:
     nodes = {"a": Node(GOOD)}
 

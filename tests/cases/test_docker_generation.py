@@ -110,16 +110,14 @@ def test_sudo_is_passed_on_to_what_is_read_and_what_is_done() -> None:
 
 
 NOT_KNOWN = "the node's state is not known; see"
-BAD: list[Any] = [
-    pytest.param(
-        {"number": 5}, generations(BARE, OLD), "no such generation, got 5; set", id="unknown"
-    ),
-    pytest.param({}, Reply(["daemon 1 e30=", "end of generations"]), NOT_KNOWN, id="malformed"),
-    pytest.param({}, Reply(ok=False), NOT_KNOWN, id="command-failed"),
-]
+BAD: dict[str, Any] = {
+    "unknown": ({"number": 5}, generations(BARE, OLD), "no such generation, got 5; set"),
+    "malformed": ({}, Reply(["daemon 1 e30=", "end of generations"]), NOT_KNOWN),
+    "command-failed": ({}, Reply(ok=False), NOT_KNOWN),
+}
 
 
-@pytest.mark.parametrize(("named", "kept", "reason"), BAD)
+@table("named, kept, reason", BAD)
 @both_ways
 def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
     named: dict[str, Any],

@@ -26,11 +26,7 @@ RESUMES = detached(resumption())[1]
 DAEMON_JSON: Any = (docker.daemon_json, {"wanted": LIVE, "owner": GVISOR})
 GENERATION: Any = (docker.generation, {})
 ENGINE: Any = (docker.engine, {"flavour": "present"})
-EVERY = [
-    pytest.param(DAEMON_JSON, id="daemon-json"),
-    pytest.param(GENERATION, id="generation"),
-    pytest.param(ENGINE, id="engine"),
-]
+EVERY = {"daemon-json": DAEMON_JSON, "generation": GENERATION, "engine": ENGINE}
 
 
 def ended(given: dict[str, Any], result: str, reason: str = "") -> list[str]:
@@ -56,7 +52,7 @@ def stdins(item: Node) -> list[str | None]:
 
 
 @both_ways
-@pytest.mark.parametrize("operation", EVERY)
+@table("operation", EVERY)
 def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(
     operation: Any, prepare: bool
 ) -> None:
@@ -100,7 +96,7 @@ def test_it_is_told_once_beforehand_and_afterwards_what_became_of_it(
     assert caplog.text.count(f"daemon.json: the earlier change is {end}\n") == 1
 
 
-@pytest.mark.parametrize("operation", EVERY)
+@table("operation", EVERY)
 def test_preparing_sends_nothing_and_shows_it_as_a_change(
     operation: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,7 +111,7 @@ def test_preparing_sends_nothing_and_shows_it_as_a_change(
     assert TOLD in caplog.text
 
 
-@pytest.mark.parametrize("operation", EVERY)
+@table("operation", EVERY)
 @table(
     "states",
     {"still-interrupted": [answer(**HALF)], "not-known-any-more": [answer(**HALF), ["nonsense"]]},

@@ -17,14 +17,14 @@ from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, pr
 from tests.table import table
 from tests.unit.answers import answer, node
 
-UNPARSABLE = [
-    pytest.param(["sudo: a password is required"], id="not-an-answer"),
-    pytest.param(answer()[:-1], id="cut-off"),
-    pytest.param(answer(page_size="many"), id="malformed"),
-    pytest.param([*answer()[:-1], "container []", answer()[-1]], id="strange-container"),
-    pytest.param(Reply(ok=False, stderr=["Connection reset"]), id="command-failed"),
-    pytest.param([], id="no-output"),
-]
+UNPARSABLE = {
+    "not-an-answer": ["sudo: a password is required"],
+    "cut-off": answer()[:-1],
+    "malformed": answer(page_size="many"),
+    "strange-container": [*answer()[:-1], "container []", answer()[-1]],
+    "command-failed": Reply(ok=False, stderr=["Connection reset"]),
+    "no-output": [],
+}
 
 
 @operation()
@@ -137,7 +137,7 @@ def test_forgetting_what_was_never_read_is_no_error() -> None:
     assert read(fleet, "a") == node()
 
 
-@pytest.mark.parametrize("state", UNPARSABLE)
+@table("state", UNPARSABLE)
 def test_a_node_that_cannot_be_read_is_unknown_and_not_empty(state: list[str]) -> None:
     nodes = {"bad": Node([state]), "good": Node([answer()])}
     fleet = Fleet(nodes)
@@ -148,7 +148,7 @@ def test_a_node_that_cannot_be_read_is_unknown_and_not_empty(state: list[str]) -
     assert read(fleet, "good") == node()
 
 
-@pytest.mark.parametrize("state", UNPARSABLE)
+@table("state", UNPARSABLE)
 @both_ways
 def test_a_node_that_cannot_be_read_fails_alone_and_gets_no_command(
     state: list[str], prepare: bool

@@ -105,27 +105,25 @@ def test_before_us_there_was_nothing_to_prove() -> None:
     assert "\nafter_b64=-\n" in (nodes["a"].of("daemon.json").stdin or "")
 
 
-BAD: list[Any] = [
-    pytest.param(
+BAD: dict[str, Any] = {
+    "unknown-generation": (
         upgraded(gvisor_generation=9),
-        "rollback: /etc/docker/daemon.json on @fake/bad: no such generation, got 9; set "
-        f"gvisor_generation to one of 1 (until 2023-11-14 22:13 UTC, no gVisor); 2 (until "
-        f"2023-11-14 22:13 UTC, {OLD})",
-        id="unknown-generation",
+        (
+            "rollback: /etc/docker/daemon.json on @fake/bad: no such generation, got 9; set "
+            f"gvisor_generation to one of 1 (until 2023-11-14 22:13 UTC, no gVisor); 2 (until "
+            f"2023-11-14 22:13 UTC, {OLD})"
+        ),
     ),
-    pytest.param(upgraded(Reply(["x"])), "the node's answer is incomplete", id="cut-off"),
-    pytest.param(
-        upgraded(gvisor_generation="2"), "gvisor_generation: input should be", id="bad-setting"
-    ),
-    pytest.param(
+    "cut-off": (upgraded(Reply(["x"])), "the node's answer is incomplete"),
+    "bad-setting": (upgraded(gvisor_generation="2"), "gvisor_generation: input should be"),
+    "docker-down": (
         Node([answer(**{**ON_NEW, "without": ("info",)})], {"generations": KEPT}),
         "dockerd does not answer",
-        id="docker-down",
     ),
-]
+}
 
 
-@pytest.mark.parametrize(("bad", "reason"), BAD)
+@table("bad, reason", BAD)
 @both_ways
 def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
     bad: Node, reason: str, prepare: bool, caplog: pytest.LogCaptureFixture

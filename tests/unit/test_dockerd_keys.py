@@ -42,12 +42,12 @@ AT_START_ONLY = [
 ]
 
 
-@pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in BY_SIGHUP])
+@pytest.mark.parametrize("key", BY_SIGHUP)
 def test_a_key_that_dockerd_reloads_needs_no_restart(key: str) -> None:
     assert force_of((key,)) is Force.RELOAD
 
 
-@pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in AT_START_ONLY])
+@pytest.mark.parametrize("key", AT_START_ONLY)
 def test_a_key_that_sighup_ignores_needs_a_restart(key: str) -> None:
     assert force_of((key,)) is Force.RESTART
 

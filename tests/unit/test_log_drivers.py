@@ -25,42 +25,39 @@ DRIVERS: list[Json] = [
     "syslog",
 ]
 LISTED: dict[str, Json] = {"Volume": ["local"], "Log": DRIVERS}
-BAD_VALUES = [
-    pytest.param({"max-size": "10 megs"}, '^/log-opts/max-size must be a size.*"10 megs"', id="a"),
-    pytest.param({"max-size": ""}, '^/log-opts/max-size must be a size.*got ""', id="no-size"),
-    pytest.param({"max-size": "0"}, "^/log-opts/max-size must be more than 0", id="size-0"),
-    pytest.param({"max-size": "-1"}, "^/log-opts/max-size must be a size", id="negative-size"),
-    pytest.param({"max-size": "10e"}, "^/log-opts/max-size must be a size", id="no-suffix"),
-    pytest.param({"max-file": "x"}, "^/log-opts/max-file must be a whole number", id="files-x"),
-    pytest.param({"max-file": "9" * 5000}, "^/log-opts/max-file must be a whole", id="endless"),
-    pytest.param({"max-file": " 3"}, "^/log-opts/max-file must be a whole number", id="space"),
-    pytest.param({"max-file": "0"}, "^/log-opts/max-file must be 1 or more", id="files-0"),
-    pytest.param({"compress": "true"}, "^/log-opts/compress must be false unless", id="alone"),
-    pytest.param(
-        {"compress": "true", "max-size": "1m"}, "^/log-opts/compress must be false", id="one-file"
-    ),
-    pytest.param({"compress": "yes"}, '^/log-opts/compress must be "true" or "f', id="yes"),
-    pytest.param({"mode": "x"}, "^/log-opts/mode must be blocking or non-blocking", id="mode"),
-    pytest.param({"max-buffer-size": "4m"}, "^/log-opts/max-buffer-size needs", id="blocking"),
-    pytest.param(
+BAD_VALUES = {
+    "a": ({"max-size": "10 megs"}, '^/log-opts/max-size must be a size.*"10 megs"'),
+    "no-size": ({"max-size": ""}, '^/log-opts/max-size must be a size.*got ""'),
+    "size-0": ({"max-size": "0"}, "^/log-opts/max-size must be more than 0"),
+    "negative-size": ({"max-size": "-1"}, "^/log-opts/max-size must be a size"),
+    "no-suffix": ({"max-size": "10e"}, "^/log-opts/max-size must be a size"),
+    "files-x": ({"max-file": "x"}, "^/log-opts/max-file must be a whole number"),
+    "endless": ({"max-file": "9" * 5000}, "^/log-opts/max-file must be a whole"),
+    "space": ({"max-file": " 3"}, "^/log-opts/max-file must be a whole number"),
+    "files-0": ({"max-file": "0"}, "^/log-opts/max-file must be 1 or more"),
+    "alone": ({"compress": "true"}, "^/log-opts/compress must be false unless"),
+    "one-file": ({"compress": "true", "max-size": "1m"}, "^/log-opts/compress must be false"),
+    "yes": ({"compress": "yes"}, '^/log-opts/compress must be "true" or "f'),
+    "mode": ({"mode": "x"}, "^/log-opts/mode must be blocking or non-blocking"),
+    "blocking": ({"max-buffer-size": "4m"}, "^/log-opts/max-buffer-size needs"),
+    "buffer": (
         {"mode": "non-blocking", "max-buffer-size": "4 megs"},
         "^/log-opts/max-buffer-size must be a size",
-        id="buffer",
     ),
-    pytest.param({"cache-disabled": "x"}, '^/log-opts/cache-disabled must be "true"', id="cache"),
-]
-GOOD_VALUES = [
-    pytest.param({"max-size": "10m", "max-file": "3"}, id="usual"),
-    pytest.param({"max-size": "10 MiB"}, id="space"),
-    pytest.param({"max-size": "1.5g"}, id="fraction"),
-    pytest.param({"max-size": "10"}, id="bytes"),
-    pytest.param({"max-file": "+3"}, id="plus"),
-    pytest.param({"max-size": "1m", "max-file": "2", "compress": "T"}, id="compress"),
-    pytest.param({"compress": "false"}, id="no-compress"),
-    pytest.param({"mode": "non-blocking", "max-buffer-size": "4m"}, id="buffer"),
-    pytest.param({"mode": "", "labels": "a", "tag": "x"}, id="attributes"),
-    pytest.param({"cache-disabled": "true", "cache-max-size": "1m"}, id="cache"),
-]
+    "cache": ({"cache-disabled": "x"}, '^/log-opts/cache-disabled must be "true"'),
+}
+GOOD_VALUES = {
+    "usual": {"max-size": "10m", "max-file": "3"},
+    "space": {"max-size": "10 MiB"},
+    "fraction": {"max-size": "1.5g"},
+    "bytes": {"max-size": "10"},
+    "plus": {"max-file": "+3"},
+    "compress": {"max-size": "1m", "max-file": "2", "compress": "T"},
+    "no-compress": {"compress": "false"},
+    "buffer": {"mode": "non-blocking", "max-buffer-size": "4m"},
+    "attributes": {"mode": "", "labels": "a", "tag": "x"},
+    "cache": {"cache-disabled": "true", "cache-max-size": "1m"},
+}
 
 
 def check(value: dict[str, Json], *, found: Node | None = None, ours: bool = True) -> None:
@@ -73,7 +70,7 @@ def with_docker(version: str = "26.1.5", plugins: dict[str, Json] | None = None)
     return node(docker=info(ServerVersion=version, Plugins=plugins))
 
 
-@pytest.mark.parametrize(("options", "message"), BAD_VALUES)
+@table("options, message", BAD_VALUES)
 @table("ours", {"ours": True, "theirs": False})
 def test_an_option_that_json_file_cannot_read_is_refused(
     options: dict[str, Json], message: str, ours: bool
@@ -82,7 +79,7 @@ def test_an_option_that_json_file_cannot_read_is_refused(
         check({"log-opts": options}, ours=ours)
 
 
-@pytest.mark.parametrize("options", GOOD_VALUES)
+@table("options", GOOD_VALUES)
 def test_an_option_that_json_file_reads_is_not_refused(options: dict[str, Json]) -> None:
     check({"log-opts": options, "log-driver": "json-file"})
 
@@ -128,9 +125,7 @@ def test_an_option_that_the_driver_does_not_know_is_refused(
         check({**value, **({} if driver is None else {"log-driver": driver})}, ours=False)
 
 
-@pytest.mark.parametrize(
-    "driver", [pytest.param(name, id=name) for name in OPTIONS if name != "logentries"]
-)
+@pytest.mark.parametrize("driver", [name for name in OPTIONS if name != "logentries"])
 def test_every_option_of_a_driver_is_taken_by_the_version_that_has_it(driver: str) -> None:
     known = {
         **dict.fromkeys(OPTIONS[driver], "1"),

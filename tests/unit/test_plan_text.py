@@ -295,6 +295,10 @@ def test_a_restart_says_why_and_which_containers_it_touches_and_how() -> None:
     ]
 
 
+def test_without_containers_a_restart_names_none() -> None:
+    assert told(RESTART)[5:] == [LATE]
+
+
 def test_a_restart_that_stays_owed_says_so_and_touches_nobody() -> None:
     lines = told({"userland-proxy": False}, "reload", containers=[Running("app")])
 

@@ -34,15 +34,15 @@ ORIGINAL = '{\r\n\t"dns": ["1.1.1.1"] }'
 WANTED: dict[str, Json] = {"live-restore": True, "runtimes": {"runsc": RUNSC}}
 CHANGED = after(plan_daemon_json(node(daemon_json=ORIGINAL), WANTED))
 OWNED = Owned.load(CHANGED["state"]["owned"])
-DAMAGED = [
-    pytest.param({"without": ("state.owned",)}, "missing", id="missing"),
-    pytest.param({"state.owned": ""}, "damaged", id="empty"),
-    pytest.param({"state.owned": in_base64('{"paths": ')}, "damaged", id="cut-off"),
-    pytest.param({"state.owned": in_base64("[]")}, "damaged", id="a-list"),
-    pytest.param({"state.owned": in_base64("{}")}, "damaged", id="an-empty-object"),
-    pytest.param({"state.owned": in_base64('{"paths": 7}')}, "damaged", id="another-form"),
-    pytest.param({"state.owned": in_base64('{"version": "x"}')}, "damaged", id="no-version"),
-]
+DAMAGED = {
+    "missing": ({"without": ("state.owned",)}, "missing"),
+    "empty": ({"state.owned": ""}, "damaged"),
+    "cut-off": ({"state.owned": in_base64('{"paths": ')}, "damaged"),
+    "a-list": ({"state.owned": in_base64("[]")}, "damaged"),
+    "an-empty-object": ({"state.owned": in_base64("{}")}, "damaged"),
+    "another-form": ({"state.owned": in_base64('{"paths": 7}')}, "damaged"),
+    "no-version": ({"state.owned": in_base64('{"version": "x"}')}, "damaged"),
+}
 
 
 def changed(**given: Any) -> Node:
@@ -55,7 +55,7 @@ def without_copy(**given: Any) -> Node:
     return changed(**{**given, "without": (*given.get("without", ()), "state.owned.copy")})
 
 
-@pytest.mark.parametrize(("given", "state"), DAMAGED)
+@table("given, state", DAMAGED)
 def test_a_lost_record_is_read_from_its_copy_and_that_is_said(
     given: dict[str, Any], state: str
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_lost_record_is_read_from_its_copy_and_that_is_said(
     assert harmless_faults(found)[-1] == (OWNED_JSON, f"{state}; its second copy counts")
 
 
-@pytest.mark.parametrize(("given", "state"), DAMAGED)
+@table("given, state", DAMAGED)
 def test_a_lost_record_without_a_copy_is_refused_with_the_way_out(
     given: dict[str, Any], state: str
 ) -> None:
@@ -136,7 +136,7 @@ def test_what_only_we_can_have_left_shows_that_the_record_is_lost(
         owned_by_us(node(**given))
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in VERSIONS])
+@pytest.mark.parametrize("name", VERSIONS)
 def test_a_record_of_a_newer_version_is_refused_by_name_with_both_versions(name: str) -> None:
     found = changed(**{f"state.{name}": in_base64('{"version": 999}')})
 

@@ -205,9 +205,7 @@ def test_live_restore_that_others_switch_off_while_the_change_waits_is_seen(
     assert "failed: live-restore is no longer on" in said
 
 
-@pytest.mark.parametrize(
-    "state", [pytest.param(name, id=name) for name in ("active", "reloading", "activating")]
-)
+@pytest.mark.parametrize("state", ["active", "reloading", "activating"])
 def test_a_dockerd_that_hangs_is_not_restarted_on_the_way_there(change: Change, state: str) -> None:
     unit = f"systemctl() {{ say {state}; }}\n"
 

@@ -17,7 +17,7 @@ from tests.unit.journal_script import RECORDS, Journal
 UNIT = "docker.service"
 WANTS = f"{UNIT}.wants/pyinfra-gvisor-recovery.service"
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
-UNITS = [pytest.param(UNIT, id="systemd"), pytest.param("", id="no-unit")]
+UNITS = {"systemd": UNIT, "no-unit": ""}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_reading_the_journal_prints_nothing_and_changes_nothing(journal: Journal
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, id=n) for n in ("file", "state_dir", "keep", "unit", "after_b64", "firewall")],
+    ["file", "state_dir", "keep", "unit", "after_b64", "firewall"],
 )
 def test_it_says_which_variable_it_misses(journal: Journal, name: str) -> None:
     ran = journal.run("say done", without=name)
@@ -74,7 +74,7 @@ def test_what_a_killed_run_had_written_down_is_no_part_of_the_next(journal: Jour
     assert not (journal.state_dir / ".pending" / "leftover").exists()
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@table("unit", UNITS)
 @table("before", {"file": "old", "none": None})
 def test_a_change_that_has_ended_leaves_nothing_behind(
     tmp_path: Path, unit: str, before: str | None

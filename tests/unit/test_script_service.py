@@ -57,7 +57,7 @@ def test_the_part_is_the_one_for_who_starts_dockerd(supervisor: str, expected: s
     assert service_script(node(supervisor=supervisor)) == expected
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, id=n) for n in sorted(set(PARTS.values()))])
+@pytest.mark.parametrize("name", sorted(set(PARTS.values())))
 def test_every_part_defines_the_same_functions_and_prints_nothing(name: str) -> None:
     ran = run(
         part(name, unit="docker.service") + f"for f in {' '.join(FUNCTIONS)}; do type $f; done"
@@ -68,7 +68,7 @@ def test_every_part_defines_the_same_functions_and_prints_nothing(name: str) -> 
     assert ran.stdout.count("\n") == len(FUNCTIONS)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, id=n) for n in sorted(set(PARTS.values()))])
+@pytest.mark.parametrize("name", sorted(set(PARTS.values())))
 def test_a_part_says_which_variable_it_misses(name: str) -> None:
     assert "timeout_s" in run(script(name, unit="")).stderr
 

@@ -59,7 +59,7 @@ def asked(text: str) -> list[list[str]]:
     return [call.split("\0")[:-1] for call in shown.stdout.split("\n\n")[:-1]]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in SCRIPTS])
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_is_read_by_sh(name: str) -> None:
     checked = subprocess.run(
         ["sh", "-n"], input=script(name), text=True, capture_output=True, check=False
@@ -298,11 +298,11 @@ def test_what_dockerd_says_of_the_file_or_its_flags_is_passed_on_without_secrets
 LIVE: dict[str, Json] = {"live-restore": True}
 NONE = {"on": None, "off": None, "old_on": None, "old_off": None}
 
-CANNOT: list[Any] = [
-    pytest.param({"docker": info(swarm="active")}, id="swarm"),
-    pytest.param({"flags": ["--live-restore"], "docker": info(live_restore=True)}, id="flag"),
-    pytest.param({"flags": ["--live-restore=false"]}, id="flag-off"),
-]
+CANNOT: dict[str, Any] = {
+    "swarm": {"docker": info(swarm="active")},
+    "flag": {"flags": ["--live-restore"], "docker": info(live_restore=True)},
+    "flag-off": {"flags": ["--live-restore=false"]},
+}
 
 
 def script_for(wanted: dict[str, Json], restart: Restart = "auto", **given: Any) -> str:
@@ -380,7 +380,7 @@ def test_without_a_restart_only_the_way_back_may_need_one(
     assert found["old_off"]
 
 
-@pytest.mark.parametrize("given", CANNOT)
+@table("given", CANNOT)
 def test_where_the_file_may_not_switch_it_live_restore_is_left_alone(given: dict[str, Any]) -> None:
     text = script_for(PROXY_OFF, daemon_json='{"mtu": 1}', **given)
 
@@ -416,14 +416,14 @@ def test_what_live_restore_is_switched_to_on_the_way_is_known_as_ours(
     assert claim.unfinished
 
 
-@pytest.mark.parametrize("given", CANNOT)
+@table("given", CANNOT)
 def test_where_it_is_not_switched_live_restore_is_not_claimed(given: dict[str, Any]) -> None:
     claim = intent(script_for(PROXY_OFF, **given))
 
     assert set(claim.paths) == {"/userland-proxy"}
 
 
-@pytest.mark.parametrize("state", [pytest.param(name, id=name) for name in ("on", "off")])
+@pytest.mark.parametrize("state", ["on", "off"])
 def test_a_removal_after_a_change_that_died_on_the_way_gives_the_original_back(state: str) -> None:
     original = '{"mtu": 1}'
     script = script_for(PROXY_OFF, daemon_json=original)

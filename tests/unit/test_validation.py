@@ -15,7 +15,7 @@ from tests.table import table
 from tests.unit.answers import info, node
 from tests.unit.key_samples import WRONG, right
 
-OURS = [pytest.param(True, id="ours"), pytest.param(False, id="theirs")]
+OURS = {"ours": True, "theirs": False}
 
 
 def check(value: dict[str, Json], *, found: Node | None = None, ours: bool = True) -> None:
@@ -28,7 +28,7 @@ def with_docker(version: str) -> Node:
     return node(docker=info(ServerVersion=version))
 
 
-@pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in KEYS])
+@pytest.mark.parametrize("key", KEYS)
 def test_a_key_of_the_table_with_a_value_of_its_kind_is_not_refused(key: str) -> None:
     check({key: right(key)}, found=node(without=("info",), flags=()))
 
@@ -36,10 +36,9 @@ def test_a_key_of_the_table_with_a_value_of_its_kind_is_not_refused(key: str) ->
 @pytest.mark.parametrize(
     "key", [pytest.param(key, id=key) for key in KEYS if KEYS[key].kind != "ignored"]
 )
-@pytest.mark.parametrize("ours", OURS)
-def test_a_value_of_another_kind_is_refused_by_its_path(key: str, ours: bool) -> None:
+def test_a_value_of_another_kind_is_refused_by_its_path(key: str) -> None:
     with pytest.raises(Problem, match=f"^/{key}.* (must be|is not registered)"):
-        check({key: WRONG[KEYS[key].kind]}, found=node(without=("info",), flags=()), ours=ours)
+        check({key: WRONG[KEYS[key].kind]}, found=node(without=("info",), flags=()))
 
 
 @table(
@@ -120,7 +119,7 @@ def test_a_wrong_value_is_named_by_its_whole_path_with_the_way_out(
         "history": {"builder": {"history": {"maxAge": "1h30m", "maxEntries": 5}}},
     },
 )
-@pytest.mark.parametrize("ours", OURS)
+@table("ours", OURS)
 def test_what_dockerd_reads_is_not_refused(value: dict[str, Json], ours: bool) -> None:
     check(value, ours=ours)
 
@@ -174,7 +173,7 @@ def test_a_key_of_somebody_else_that_dockerd_might_take_is_theirs(
     check(value, found=with_docker(version), ours=False)
 
 
-@pytest.mark.parametrize("ours", OURS)
+@table("ours", OURS)
 @table("version", {"29.7": "29.7.1", "29.8": "29.8.3"})
 def test_the_keys_of_docker_29_are_known(version: str, ours: bool) -> None:
     with pytest.raises(Problem, match=r"^/wholly-new is not a key that dockerd knows; "):
@@ -198,7 +197,7 @@ def test_on_a_later_dockerd_a_key_of_ours_is_only_refused_if_it_looks_misspelt()
         "new-within-29": ({"apparmor-profile": ""}, "29.7.2", "needs dockerd 29.8 or later"),
     },
 )
-@pytest.mark.parametrize("ours", OURS)
+@table("ours", OURS)
 def test_a_key_of_another_dockerd_is_refused_with_its_versions(
     value: dict[str, Json], version: str, message: str, ours: bool
 ) -> None:
