@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyinfra_gvisor.lab import FLAVOURS, LabNode, tell_on_stderr
@@ -44,84 +44,54 @@ class Seen:
         return cls(daemon_json(node), docker_info(node), processes(node), answers)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Upgrade:
     """
     A node that others have used, and that has gVisor, gets Docker 29, and loses gVisor again.
 
-    ``dockerd`` is where Docker is new and runc old; ``refused`` is the run that met that, and
-    ``refused_changed`` tells whether it changed anything. ``second_changed``: the same of the run
-    after ``converge``. ``rollback`` goes to what was there before gVisor, ``again`` forward again.
+    At the moment "dockerd" Docker is new and runc old; the run "refused" meets that. "rollback"
+    goes to what was there before gVisor, "again" forward again.
     """
 
-    node: LabNode
-    before: Seen
-    converged: Seen
-    dockerd: Seen
-    refused: Outcome
-    refused_changed: bool
-    replaced: Seen
-    converge: Outcome
-    after_converge: Seen
-    second: Outcome
-    second_changed: bool
-    rollback: Outcome
-    rolled_back: Seen
-    again: Outcome
-    after_again: Seen
-    remove: Outcome
-    removed: Seen
+    fleet: Fleet
+    seen: dict[str, Seen] = field(default_factory=dict)
+    runs: dict[str, Outcome] = field(default_factory=dict)
+    changed: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def node(self) -> LabNode:
+        return self.fleet.nodes[NAME]
+
+    def look(self, moment: str) -> None:
+        self.seen[moment] = Seen.of(self.node)
+
+    def run(self, name: str, moment: str = "", **given: Any) -> None:
+        """Run a deploy; note whether it changed the node, and how that looks at ``moment``."""
+        before = snapshot(self.node)
+        self.runs[name] = self.fleet.run(NAME, **given)
+        self.changed[name] = snapshot(self.node) != before
+        if moment:
+            self.look(moment)
 
 
 def upgrade(fleet: Fleet) -> Upgrade:
     """Do all of it on the node called ``upgraded``."""
-    node, no_proof = fleet.nodes[NAME], keys()
-    before = Seen.of(node)
-    first = fleet.run(NAME)
-    assert first.code == 0, first.text
-    converged = Seen.of(node)
-
-    dockerd, refused, refused_changed, replaced = _replace(fleet)
-    converge = fleet.run(NAME, flags=WITH_ROWS)
-    after_converge, kept = Seen.of(node), snapshot(node)
-    second = fleet.run(NAME)
-    second_changed = snapshot(node) != kept
-    rollback = fleet.run(NAME, deploy=ROLLBACK, data=no_proof)
-    rolled_back = Seen.of(node)
-    again = fleet.run(NAME, data=no_proof)
-    after_again = Seen.of(node)
-    remove = fleet.run(NAME, deploy=REMOVE, data=CURRENT)
-    return Upgrade(
-        node=node,
-        before=before,
-        converged=converged,
-        dockerd=dockerd,
-        refused=refused,
-        refused_changed=refused_changed,
-        replaced=replaced,
-        converge=converge,
-        after_converge=after_converge,
-        second=second,
-        second_changed=second_changed,
-        rollback=rollback,
-        rolled_back=rolled_back,
-        again=again,
-        after_again=after_again,
-        remove=remove,
-        removed=Seen.of(node),
-    )
-
-
-def _replace(fleet: Fleet) -> tuple[Seen, Outcome, bool, Seen]:
-    """Replace dockerd, try a run with the old runc, and replace that."""
-    node = fleet.nodes[NAME]
-    put_programs(node, "dockerd", "docker-proxy")
-    restart_docker(node)
-    dockerd, kept = Seen.of(node), snapshot(node)
-    refused = fleet.run(NAME, data={**keys(), **OTHER_WRAPPER})
-    refused_changed = snapshot(node) != kept
-    put_programs(node, "runc")
-    return dockerd, refused, refused_changed, Seen.of(node)
+    done, no_proof = Upgrade(fleet), keys()
+    done.look("before")
+    done.run("install", "converged")
+    assert done.runs["install"].code == 0, done.runs["install"].text
+    put_programs(done.node, "dockerd", "docker-proxy")
+    restart_docker(done.node)
+    done.look("dockerd")
+    done.run("refused", data={**no_proof, **OTHER_WRAPPER})
+    put_programs(done.node, "runc")
+    done.look("replaced")
+    done.run("converge", "after_converge", flags=WITH_ROWS)
+    done.run("second")
+    done.run("rollback", "rolled_back", deploy=ROLLBACK, data=no_proof)
+    done.run("again", "after_again", data=no_proof)
+    done.run("remove", "removed", deploy=REMOVE, data=CURRENT)
+    return done
 
 
 def put_programs(node: LabNode, *names: str) -> None:

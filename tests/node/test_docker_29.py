@@ -61,7 +61,7 @@ def store(converged: Store) -> Iterator[Store]:
 
 
 def test_docker_29_takes_over_images_and_settings_of_26(done: Upgrade) -> None:
-    old, new = done.converged, done.replaced
+    old, new = done.seen["converged"], done.seen["replaced"]
 
     assert str(old.info["ServerVersion"]).startswith("26.1.5")
     assert [new.info[key] for key in ("ServerVersion", "Driver")] == ["29.7.1", "overlay2"]
@@ -70,33 +70,35 @@ def test_docker_29_takes_over_images_and_settings_of_26(done: Upgrade) -> None:
 
 @pytest.mark.parametrize("moment", [*MOMENTS, "removed"])
 def test_the_containers_are_the_same_processes_and_answer(done: Upgrade, moment: str) -> None:
-    seen = getattr(done, moment)
+    seen = done.seen[moment]
 
-    assert done.before.running.keys() == set(CONTAINERS)
-    assert seen.running == done.before.running
+    assert done.seen["before"].running.keys() == set(CONTAINERS)
+    assert seen.running == done.seen["before"].running
     assert seen.answers == dict.fromkeys(CONTAINERS, 0)
 
 
 def test_docker_29_with_debian_13_s_runc_is_refused_before_the_first_change(done: Upgrade) -> None:
     said = "Docker 29.7.1 needs runc 1.2 or later, got 1.1.15; upgrade runc"
 
-    assert done.refused.code == 1
-    assert said in done.refused.text
-    assert not done.refused_changed
+    assert done.runs["refused"].code == 1
+    assert said in done.runs["refused"].text
+    assert not done.changed["refused"]
 
 
 def test_a_run_on_the_new_docker_proves_again_and_a_second_changes_nothing(done: Upgrade) -> None:
-    assert done.converge.code == done.second.code == 0, done.converge.text + done.second.text
-    assert set(rows(done.converge)) == {check.id for check in asked_of(Runtime())}
-    assert rows(done.second) == {}
-    assert done.second.idle
-    assert not done.second_changed
+    assert done.runs["converge"].code == done.runs["second"].code == 0, (
+        done.runs["converge"].text + done.runs["second"].text
+    )
+    assert set(rows(done.runs["converge"])) == {check.id for check in asked_of(Runtime())}
+    assert rows(done.runs["second"]) == {}
+    assert done.runs["second"].idle
+    assert not done.changed["second"]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_keys_of_others_survive(done: Upgrade, moment: str) -> None:
-    seen = getattr(done, moment)
-    before, now = json.loads(done.before.text), json.loads(seen.text)
+    seen = done.seen[moment]
+    before, now = json.loads(done.seen["before"].text), json.loads(seen.text)
 
     for key in ("max-concurrent-downloads", "log-opts", "log-driver", "labels"):
         assert now[key] == before[key]
@@ -104,20 +106,20 @@ def test_the_keys_of_others_survive(done: Upgrade, moment: str) -> None:
 
 
 def test_a_rollback_goes_to_what_was_before_the_upgrade(done: Upgrade) -> None:
-    assert done.rollback.code == 0, done.rollback.text
-    assert done.rolled_back.text == done.before.text != done.converged.text
-    assert done.rolled_back.info["LiveRestoreEnabled"] is False
-    assert done.rolled_back.info["Runtimes"]["runsc"]["path"] == "/usr/local/bin/runsc"
+    assert done.runs["rollback"].code == 0, done.runs["rollback"].text
+    assert done.seen["rolled_back"].text == done.seen["before"].text != done.seen["converged"].text
+    assert done.seen["rolled_back"].info["LiveRestoreEnabled"] is False
+    assert done.seen["rolled_back"].info["Runtimes"]["runsc"]["path"] == "/usr/local/bin/runsc"
 
 
 def test_it_goes_forward_again_from_there(done: Upgrade) -> None:
-    assert done.again.code == 0, done.again.text
-    assert done.after_again.text == done.converged.text
+    assert done.runs["again"].code == 0, done.runs["again"].text
+    assert done.seen["after_again"].text == done.seen["converged"].text
 
 
 def test_a_removal_leaves_the_original_to_the_byte(done: Upgrade) -> None:
-    assert done.remove.code == 0, done.remove.text
-    assert done.removed.text == done.before.text
+    assert done.runs["remove"].code == 0, done.runs["remove"].text
+    assert done.seen["removed"].text == done.seen["before"].text
     assert no_leftovers(done.node) == ""
 
 

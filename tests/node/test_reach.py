@@ -172,8 +172,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         yield made
 
 
+Told = dict[str, tuple[set[str], Outcome, set[str], set[str]]]
+
+
 @pytest.fixture(scope="module")
-def told(ground: Ground) -> dict[str, tuple[set[str], Outcome, set[str], set[str]]]:
+def told(ground: Ground) -> Told:
     """By node: what answered before a converge, what that said, what failed, what answers then."""
     before = {name: ground.answers(name) for name in RUN}
     proof = {"gvisor_proof": "changed"}
@@ -184,7 +187,7 @@ def told(ground: Ground) -> dict[str, tuple[set[str], Outcome, set[str], set[str
 
 @pytest.mark.parametrize("name", RUN)
 def test_a_converge_leaves_every_published_port_answering_over_both_families(
-    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]], name: str
+    ground: Ground, told: Told, name: str
 ) -> None:
     before, outcome, failed, after = told[name]
 
@@ -203,9 +206,7 @@ def test_a_converge_leaves_every_published_port_answering_over_both_families(
     assert ground.nodes[name].exec("pgrep", "-f", "^sleep 60$").stdout == ""
 
 
-def test_the_audit_names_them_once_and_no_change_is_pending(
-    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]]
-) -> None:
+def test_the_audit_names_them_once_and_no_change_is_pending(ground: Ground, told: Told) -> None:
     assert told
 
     found = audit(ground.fleet, "docker-26").found
@@ -219,9 +220,7 @@ def test_the_audit_names_them_once_and_no_change_is_pending(
     assert [key for key in found if "daemon-json" in key or "drift" in key] == []
 
 
-def test_a_stopped_container_counts(
-    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]]
-) -> None:
+def test_a_stopped_container_counts(ground: Ground, told: Told) -> None:
     assert told
     node = ground.nodes["docker-29"]
     sh(node, "docker stop -t 1 web")
@@ -238,10 +237,7 @@ def test_a_stopped_container_counts(
 
 @pytest.mark.parametrize("name", SHORTER)
 def test_an_upgrade_a_new_runtime_and_the_way_back_lose_no_request_but_by_a_restart(
-    ground: Ground,
-    told: dict[str, tuple[set[str], Outcome, set[str], set[str]]],
-    tmp_path: Path,
-    name: str,
+    ground: Ground, told: Told, tmp_path: Path, name: str
 ) -> None:
     assert told
     node, before = ground.nodes[name], daemon_json(ground.nodes[name])
@@ -270,7 +266,7 @@ def test_an_upgrade_a_new_runtime_and_the_way_back_lose_no_request_but_by_a_rest
 
 @pytest.mark.parametrize("name", ["docker-20", "docker-29", "docker-29-nftables"])
 def test_a_change_that_cuts_a_port_unforeseen_goes_back(
-    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]], name: str
+    ground: Ground, told: Told, name: str
 ) -> None:
     assert told
     node = ground.nodes[name]
@@ -295,7 +291,7 @@ def test_a_change_that_cuts_a_port_unforeseen_goes_back(
 
 @pytest.mark.parametrize("name", ["docker-20", "docker-29", NFTABLES])
 def test_whoever_wants_it_off_is_told_what_is_lost_and_gets_it(
-    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]], name: str
+    ground: Ground, told: Told, name: str
 ) -> None:
     assert told
     data = {**UNPROVEN, **FORCED}
@@ -325,7 +321,7 @@ def test_whoever_wants_it_off_is_told_what_is_lost_and_gets_it(
 
 
 def test_what_containers_alone_would_lose_stays_and_dockerd_reloads_a_file_that_it_refuses(
-    ground: Ground, told: dict[str, tuple[set[str], Outcome, set[str], set[str]]]
+    ground: Ground, told: Told
 ) -> None:
     assert told
     name = "docker-26"

@@ -158,43 +158,29 @@ def test_a_disk_that_is_full_is_no_success(journal: Journal, program: str, body:
     assert journal.file.read_text() == "old"
 
 
-@table("name, expected", {"file": ("after", "new"), "no-file": ("neutral", None)})
-def test_what_is_staged_becomes_the_file_and_what_is_not_is_none(
-    journal: Journal, name: str, expected: str | None
+@table(
+    "body, broken, after, expected",
+    {
+        "file": ("put after", "", "new", "new"),
+        "no-file": ("put neutral", "", "new", None),
+        "no-file-again": ("put neutral; put neutral", "", "new", None),
+        "no-file-without-another-on-the-way": ("put after", "", None, None),
+        "again": ("put after; put after; put old; put after", "", "new", "new"),
+        "no-hard-link": ("put after", "ln", "new", "new"),
+        "full-disk": ("begin; trap '' XFSZ; ulimit -f 0; put after", "", "new", "new"),
+    },
+)
+def test_what_is_staged_becomes_the_file_and_stays_and_what_is_not_is_none(
+    journal: Journal, body: str, broken: str, after: str | None, expected: str | None
 ) -> None:
-    journal.good(f"write_down; put {name}")
+    journal.files["after"] = after
+    if broken:
+        journal.breaks(broken)
+
+    journal.good(f"write_down; {body}")
 
     assert (journal.file.read_text() if journal.file.exists() else None) == expected
-
-
-def test_a_file_goes_away_where_no_other_text_is_needed_on_the_way(journal: Journal) -> None:
-    journal.files["after"] = None
-
-    journal.good("write_down; put after")
-
-    assert not journal.file.exists()
-
-
-def test_the_same_file_can_be_put_again_and_stays_staged(journal: Journal) -> None:
-    journal.good("write_down; put after; put after; put old; put after")
-
-    assert journal.file.read_text() == "new"
-    assert staged(journal) == {"after": "new", "old": "old"}
-
-
-def test_where_there_is_no_hard_link_a_copy_is_put(journal: Journal) -> None:
-    journal.breaks("ln")
-
-    journal.good("write_down; put after")
-
-    assert journal.file.read_text() == "new"
-    assert staged(journal) == {"after": "new", "old": "old"}
-
-
-def test_a_file_that_is_gone_already_can_be_removed_again(journal: Journal) -> None:
-    journal.good("write_down; put neutral; put neutral")
-
-    assert not journal.file.exists()
+    assert staged(journal) == ({"old": "old"} if after is None else {"after": after, "old": "old"})
 
 
 @table("mode", {"secret": 0o600, "shared": 0o664})
@@ -271,12 +257,6 @@ def test_the_file_in_its_place_is_not_changed_again_when_the_others_go(journal: 
 
     assert placed.st_nlink == 1
     assert journal.file.stat().st_ctime_ns == placed.st_ctime_ns
-
-
-def test_a_full_disk_has_room_for_a_second_name(journal: Journal) -> None:
-    journal.good("write_down; begin; trap '' XFSZ; ulimit -f 0; put after")
-
-    assert journal.file.read_text() == "new"
 
 
 def test_what_is_to_be_known_of_a_change_that_ended_well_is_in_its_record(
