@@ -20,7 +20,7 @@ from tests.node.running import Fleet
 NAME = "vm"
 FOREIGN = b'{ "max-concurrent-downloads":   5,\n\t"labels": ["rack=7"]}\n'
 """The operator's own daemon.json, with blanks of his own."""
-SLOW_TIMEOUT_S = 900
+SLOW_TIMEOUT_S = 1800
 """As long as a run may take on a node that hardly moves."""
 (SPEC,) = node_specs({**os.environ, "GVISOR_LAB_KIND": "vm", "GVISOR_LAB_NODES": "1"})
 
