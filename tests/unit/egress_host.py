@@ -147,7 +147,7 @@ class Host:
 
     def _programs(self) -> list[tuple[str, str, str]]:
         return [
-            (f"{name}.sh", "755", self._here(_at_once(script(f"egress_{name}"))))
+            (f"{name}.sh", "755", self._here(_at_once(script(f"parts/egress/{name}"))))
             for name in ("load", "revert")
         ]
 
