@@ -40,7 +40,7 @@ check: ## Check style, types, the order of folders, and changed scripts, in seco
 
 unit: ## Run the tests that need neither nodes nor root
 	.ci/setup unit
-	.venv/bin/pytest -n 4 tests/unit tests/cases
+	.venv/bin/pytest -m "not root" -n 4 tests/unit tests/cases
 
 lock: ## Write the versions of all tools of development that .venv has to .ci/constraints.txt
 	.venv/bin/pip freeze --exclude-editable > .ci/constraints.txt

@@ -166,6 +166,7 @@ def test_a_compose_file_is_read_to_the_byte(factory: Factory, text: str) -> None
     assert found.sha256 == hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.mark.root
 def test_files_of_ours_are_told_with_mode_and_owner(factory: Factory) -> None:
     for path in (ENTRY, KEEPER):
         write(factory.at(path), path.encode())

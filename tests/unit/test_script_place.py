@@ -147,6 +147,7 @@ def test_a_merged_file_that_dockerd_refuses_is_no_success(journal: Journal) -> N
     assert json.loads(journal.file.read_text()) == {"mtu": 1400, "typo": 1}
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("name", ["old", "after"])
 def test_a_file_that_somebody_removed_has_only_our_keys(journal: Journal, name: str) -> None:
     journal.file.unlink()

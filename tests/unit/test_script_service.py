@@ -212,6 +212,7 @@ def by_hand(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         yield f"work='{tmp_path}'\n{text}", pid_file
 
 
+@pytest.mark.root
 def test_a_process_that_takes_the_old_ones_place_has_its_words_and_no_locks(
     by_hand: tuple[str, Path],
 ) -> None:
