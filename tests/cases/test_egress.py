@@ -1,34 +1,25 @@
-"""``egress.rules`` on the real engine: tried, confirmed over a new connection, kept, taken off."""
+"""The firewall on the real engine: tried, confirmed over a new connection, kept, taken off."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import Any
 
 import pytest
+from paramiko import SSHException
 
-from pyinfra_gvisor.base.node_files import FoundFile
+from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import egress as operations
 from pyinfra_gvisor.parts.egress.files import CANDIDATE, LOAD, REVERT, RULES, SERVICE
 from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.settings import Egress
-from pyinfra_gvisor.parts.egress.state import EgressState
-from tests.cases.fleet import Fleet
+from pyinfra_gvisor.parts.egress.state import EgressState, Ssh
+from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import BOTH_WAYS, KEPT, LOADED, PLAIN, PLAN, guarded, said
+from tests.cases.kept import changed
+from tests.cases.proven import proven
 from tests.unit.egress_states import egress, found, planned, text_of
 
 DENYING = {"deny": ["9.9.9.9"]}
-
-
-def edited(path: str, text: str) -> EgressState:
-    """The node with the default rules, on which somebody has written this file anew."""
-    old = LOADED.files[path]
-    file = FoundFile(
-        sha256=hashlib.sha256(text.encode()).hexdigest(), mode=old.mode, owner=old.owner
-    )
-    rules = text if path == RULES else LOADED.rules
-    return LOADED.model_copy(update={"files": {**LOADED.files, path: file}, "rules": rules})
 
 
 @pytest.mark.parametrize("prepare", BOTH_WAYS)
@@ -87,7 +78,6 @@ def test_sudo_goes_over_both_connections_and_with_what_takes_rules_back() -> Non
     ("wanted", "firewall"),
     [
         pytest.param(Egress(), LOADED, id="wanted-and-there"),
-        pytest.param(Egress(confirm_s=600), LOADED, id="tried-otherwise"),
         pytest.param(None, PLAIN, id="not-wanted-and-not-there"),
     ],
 )
@@ -160,78 +150,11 @@ def test_other_rules_are_loaded_instead_and_the_difference_is_told_once(
     assert [line for line in lines if line.startswith("-")] == [f"--- {RULES}"]
 
 
-NO_TABLE = {"now": None}
-CHANGED_TABLE = {"now": "0" * 64}
-DISABLED = {"enabled": False}
-STOPPED = {"unit": "inactive"}
-
-
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-@pytest.mark.parametrize(
-    ("drifted", "line"),
-    [
-        pytest.param(NO_TABLE, f"the kernel has no table {TABLE}", id="table-gone"),
-        pytest.param(
-            CHANGED_TABLE, f"table {TABLE} was changed after it was loaded", id="table-changed"
-        ),
-        pytest.param(DISABLED, "pyinfra-gvisor-egress.service is not enabled", id="unit-disabled"),
-        pytest.param(STOPPED, "pyinfra-gvisor-egress.service is inactive", id="unit-stopped"),
-        pytest.param(edited(RULES, "by hand\n"), f"{RULES} is not as declared", id="rules-edited"),
-        pytest.param(edited(LOAD, "true\n"), f"{LOAD} is not as declared", id="program-edited"),
-        pytest.param(edited(SERVICE, "[Unit]\n"), f"{SERVICE} is not as declared", id="unit"),
-    ],
-)
-def test_what_is_not_so_any_more_is_told_and_put_right(
-    drifted: dict[str, Any] | EgressState,
-    line: str,
-    prepare: bool,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-    firewall = drifted if isinstance(drifted, EgressState) else LOADED.model_copy(update=drifted)
-    nodes = {"a": guarded(firewall, LOADED)}
-    fleet = Fleet(nodes, prepare=prepare)
-
-    fleet.add(operations.rules, Egress())
-    fleet.run()
-
-    assert nodes["a"].acted() == KEPT
-    assert nodes["a"].of("egress try").files[CANDIDATE] == ("644", LOADED.rules)
-    assert set(nodes["a"].of("egress confirm").files) == {LOAD, REVERT, SERVICE}
-    lines = said(caplog)
-    assert lines[0] == line
-    assert lines.count(line) == 1
-
-
-def test_what_somebody_wrote_into_the_rules_is_shown_as_it_goes(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-    nodes = {"a": guarded(edited(RULES, f"{LOADED.rules}# by hand\n"))}
-
-    Fleet(nodes, DIFF=True).add(operations.rules, Egress())
-
-    lines = said(caplog)
-    assert [line for line in lines if re.match(r"[-+]", line)] == [
-        f"--- {RULES}",
-        f"+++ {RULES}",
-        "-# by hand",
-    ]
-
-
-@pytest.mark.parametrize(
-    "firewall",
-    [
-        pytest.param(LOADED, id="whole"),
-        pytest.param(found(now="0" * 64), id="a-table-that-is-left"),
-        pytest.param(found(enabled=True), id="a-link-that-is-left"),
-    ],
-)
 def test_a_firewall_that_is_not_wanted_is_taken_off_and_then_gone(
-    firewall: EgressState, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
-    nodes = {"a": guarded(firewall, PLAIN)}
+    nodes = {"a": guarded(LOADED, PLAIN)}
     fleet = Fleet(nodes, prepare=False)
 
     meta = fleet.add(operations.rules, None)
@@ -240,6 +163,7 @@ def test_a_firewall_that_is_not_wanted_is_taken_off_and_then_gone(
 
     assert nodes["a"].kinds() == ["state", "egress remove", "state"]
     assert said(caplog)[0] == f"delete table {TABLE}"
+    assert "egress.rules: remove" in nodes["a"].of("egress remove").words[0]
     assert (meta["a"].did_change(), again["a"].did_change()) == (True, False)
 
 
@@ -252,3 +176,318 @@ def test_dockers_own_resolvers_may_be_asked_wherever_they_are() -> None:
 
     _, text = nodes["a"].of("egress try").files[CANDIDATE]
     assert text == text_of(dns=["10.0.0.3"])
+
+
+WHERE = f"egress.rules: {RULES} on @fake/bad: "
+WAY_OUT = (
+    "the interface connects this node to its network; filtering it like a container interface "
+    "would cut published ports and other services of the node, got eth0"
+)
+WAY_IN = (
+    "the rules would cut this SSH connection: it comes from 172.18.0.5 over a container interface, "
+    "got docker0"
+)
+PUBLISHED = (
+    "containers could no longer reach published ports of this node: dockerd's userland-proxy "
+    "serves them, and counts as the node itself, got 8080/tcp"
+)
+SERVING = found(published=("8080/tcp",))
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_rules_that_would_lock_out_are_not_sent_and_the_other_host_has_them(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {"bad": guarded(PLAIN), "good": guarded(found(uplinks=("ens3",)))}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(operations.rules, egress(interfaces=["eth*"]))
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert set(nodes["bad"].kinds()) == {"state"}
+    assert nodes["good"].acted() == KEPT
+    todo = "remove it from gvisor_egress['interfaces']"
+    assert f"{WHERE}{WAY_OUT}; {todo}" in said(caplog, "bad", level="ERROR")
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_with_a_reason_they_are_tried_all_the_same_and_every_risk_is_told_once(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    ssh = Ssh(client="172.18.0.5", port=22, interface="docker0")
+    nodes = {"a": guarded(found(published=("8080/tcp",), ssh=ssh))}
+    fleet = Fleet(nodes, prepare=prepare)
+    reason = "to see in a test what comes of it"
+
+    fleet.add(operations.rules, Egress(force=reason))
+    fleet.run()
+
+    assert nodes["a"].acted() == KEPT
+    assert said(caplog, level="WARNING") == [
+        f"RISK ACCEPTED: {text}. Reason given: {reason}" for text in (WAY_IN, PUBLISHED)
+    ]
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_what_is_meant_counts_for_nothing_where_dockerd_still_has_its_proxy(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    off = {"userland-proxy": False}
+    nodes = {
+        "bad": guarded(SERVING, given=changed({}, off, restart="reload")),
+        "good": guarded(SERVING, given=changed({}, off)),
+    }
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.add(operations.rules, Egress(), userland_proxy=False)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert (nodes["bad"].acted(), nodes["good"].acted()) == ([], KEPT)
+    assert said(caplog, "bad", level="ERROR")[0].startswith(f"{WHERE}{PUBLISHED}; ")
+
+
+AT = f"egress.rules: {CANDIDATE} on @fake/bad: "
+BY_ITSELF = "the node rolls back rules that are not confirmed"
+
+
+def ways(item: Node) -> list[tuple[str, bool]]:
+    """What was done on a host, and whether over the new connection."""
+    return [(sent.kind, sent.anew) for sent in item.sent if sent.kind != "state"]
+
+
+def test_rules_that_were_not_loaded_are_neither_confirmed_nor_taken_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    text = f"{AT}nft refuses the rules: bad rule; nothing was loaded"
+    failing = {"egress try": Reply(ok=False, stderr=["of apt", text])}
+    nodes = {"bad": guarded(PLAIN, replies=failing), "good": guarded(PLAIN)}
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.add(operations.rules, Egress())
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert (nodes["bad"].acted(), nodes["good"].acted()) == (["egress try"], KEPT)
+    assert said(caplog, "bad", level="ERROR")[:2] == ["of apt", text]
+
+
+LEFT = "the node rolls back rules that are not confirmed within 45 s"
+UNDONE = "the previous rules are active again"
+
+
+@pytest.mark.parametrize(
+    ("undo", "how"),
+    [
+        pytest.param(Reply(), UNDONE, id="undone"),
+        pytest.param(Reply(ok=False), LEFT, id="not-undone"),
+        pytest.param(Reply(broken=SSHException("SSH session not active")), LEFT, id="cut-off"),
+    ],
+)
+def test_if_nobody_gets_in_anew_rules_are_taken_back_over_the_connection_from_before(
+    undo: Reply, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = guarded(PLAIN, replies={"egress undo": undo}, refuses="Could not connect (timed out)")
+    fleet = Fleet({"bad": bad, "good": guarded(PLAIN)}, prepare=False)
+
+    fleet.add(operations.rules, Egress(confirm_s=45))
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert ways(bad) == [("egress try", False), ("connect", True), ("egress undo", False)]
+    why = "a new connection failed under the new rules (Could not connect (timed out))"
+    assert said(caplog, "bad", level="ERROR")[0] == f"{WHERE}{why}; {how}"
+
+
+LATE = (
+    f"{WHERE}the new rules were rolled back before they were confirmed; raise confirm_s in "
+    "gvisor_egress"
+)
+
+
+@pytest.mark.parametrize(
+    ("confirm", "text"),
+    [
+        pytest.param(Reply(ok=False, stderr=[LATE]), LATE, id="late"),
+        pytest.param(
+            Reply(broken=ConnectionResetError("reset by peer")),
+            f"the connection broke (reset by peer); {BY_ITSELF}",
+            id="reset",
+        ),
+        pytest.param(
+            Reply(broken=EOFError()), f"the connection broke (EOFError); {BY_ITSELF}", id="closed"
+        ),
+    ],
+)
+def test_rules_that_could_not_be_confirmed_are_taken_back_and_the_node_is_left_alone(
+    confirm: Reply, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = guarded(PLAIN, replies={"egress confirm": confirm})
+    fleet = Fleet({"bad": bad, "good": guarded(PLAIN)}, prepare=False)
+
+    fleet.add(operations.rules, Egress(confirm_s=45))
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert ways(bad) == [
+        ("egress try", False),
+        ("connect", True),
+        ("egress confirm", True),
+        ("disconnect", True),
+        ("egress undo", False),
+    ]
+    assert said(caplog, "bad", level="ERROR")[:2] == [
+        text,
+        f"{WHERE}confirming the new rules failed; {UNDONE}",
+    ]
+
+
+def test_a_connection_that_breaks_off_while_rules_are_loaded_fails_the_host(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bad = guarded(PLAIN, replies={"egress try": Reply(broken=TimeoutError("timed out"))})
+    fleet = Fleet({"bad": bad, "good": guarded(PLAIN)}, prepare=False)
+
+    fleet.add(operations.rules, Egress())
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert bad.acted() == ["egress try"]
+    assert said(caplog, "bad", level="ERROR")[0] == (
+        f"the connection broke (timed out); {BY_ITSELF}"
+    )
+
+
+ON: dict[str, Any] = {"gvisor_egress": {}, "gvisor_proof": "never"}
+OFF: dict[str, Any] = {"gvisor_egress": None}
+OTHER = {**ON, "gvisor_egress": DENYING}
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+@pytest.mark.parametrize(
+    ("data", "firewall", "expected"),
+    [
+        pytest.param({}, PLAIN, [], id="neither-wanted-nor-there"),
+        pytest.param(OFF, PLAIN, [], id="said-not-to-be-wanted"),
+        pytest.param(ON, PLAIN, [*KEPT, "keeper"], id="wanted"),
+        pytest.param(ON, LOADED, ["keeper"], id="wanted-and-there-without-a-keeper"),
+        pytest.param(OFF, LOADED, ["egress remove"], id="not-wanted-any-more"),
+        pytest.param(OTHER, LOADED, [*KEPT, "keeper"], id="changed"),
+    ],
+)
+def test_the_deploy_has_a_firewall_as_the_data_say(
+    data: dict[str, Any], firewall: EgressState, expected: list[str], prepare: bool
+) -> None:
+    nodes = {"a": guarded(firewall, given=proven(), data=data)}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert nodes["a"].acted() == expected
+    assert fleet.failed() == set()
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_the_deploy_refuses_rules_that_cannot_be_before_anything_is_changed(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = {"gvisor_egress": {"interfaces": ["eth*"]}}
+    nodes = {"bad": guarded(PLAIN, data=data), "good": guarded(PLAIN, given=proven())}
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert set(nodes["bad"].kinds()) == {"state"}
+    (refusal,) = said(caplog, "bad", level="ERROR")
+    assert "got eth0" in refusal
+    assert refusal.endswith("Nothing was changed.")
+
+
+@pytest.mark.parametrize("prepare", BOTH_WAYS)
+def test_a_checkout_that_does_not_know_of_the_firewall_takes_nothing_away(
+    prepare: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {
+        "a": guarded(LOADED, given=proven()),
+        "good": guarded(LOADED, given=proven(), data=ON),
+    }
+    fleet = Fleet(nodes, prepare=prepare)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert fleet.failed() == {"a"}
+    assert nodes["a"].acted() == []
+    (refusal,) = said(caplog, level="ERROR")
+    assert refusal == (
+        "preflight: node on @fake/a: gvisor_egress is not set, but the node has the egress "
+        "firewall; set gvisor_egress, or write gvisor_egress = None to remove the egress "
+        "firewall. Nothing was changed."
+    )
+
+
+def test_what_is_neither_wanted_nor_there_is_no_operation() -> None:
+    counts = []
+    for firewall in (PLAIN, LOADED):
+        fleet = Fleet({"a": guarded(firewall, given=proven(), data=OFF)})
+        fleet.deploy(run_node)
+        counts.append(len(fleet.state.get_op_order()))
+
+    assert counts[1] == counts[0] + 1
+
+
+@pytest.mark.parametrize(
+    ("failing", "acted"),
+    [
+        pytest.param({"egress try": Reply(ok=False)}, KEPT[:1], id="not-loaded"),
+        pytest.param({"egress confirm": Reply(ok=False)}, [*KEPT, "egress undo"], id="not-kept"),
+    ],
+)
+def test_behind_rules_that_are_not_in_force_nothing_is_proven(
+    failing: dict[str, Reply], acted: list[str]
+) -> None:
+    data = {"gvisor_egress": {}}
+    nodes = {
+        "bad": guarded(PLAIN, given=proven(), data=data, replies=failing),
+        "good": guarded(LOADED, given=proven(), data=OFF),
+    }
+    fleet = Fleet(nodes, prepare=False)
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert fleet.failed() == {"bad"}
+    assert nodes["bad"].acted() == acted
+
+
+@pytest.mark.parametrize(
+    ("daemon_json", "refused"),
+    [
+        pytest.param({}, 0, id="hardened"),
+        pytest.param({"userland-proxy": True, "userland-proxy-path": "/p"}, 1, id="to-stay"),
+        pytest.param({"userland-proxy": None}, 1, id="left-alone"),
+    ],
+)
+def test_a_forecast_counts_on_the_daemon_json_that_the_same_run_writes(
+    daemon_json: dict[str, Any], refused: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    data = {**ON, "gvisor_daemon_json": daemon_json}
+    nodes = {
+        "a": guarded(SERVING, data=data),
+        "other": guarded(PLAIN, given=proven()),
+    }
+
+    Fleet(nodes, DIFF=True).deploy(run_node)
+
+    assert nodes["a"].acted() == []
+    errors = said(caplog, level="ERROR")
+    assert [line for line in errors if "userland-proxy serves them" in line] == errors
+    assert len(errors) == refused
+    loading = [line for line in said(caplog) if line.startswith(f"load table {TABLE} ")]
+    assert len(loading) == 1 - refused

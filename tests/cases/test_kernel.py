@@ -131,25 +131,3 @@ def test_a_node_that_refuses_a_value_fails_alone() -> None:
     fleet.run()
 
     assert fleet.failed() == {"bad"}
-
-
-def test_a_node_that_is_not_known_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    nodes = {"bad": Node([["nonsense"]]), "good": Node([WEAK])}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(kernel.surface, ALL)
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert (nodes["bad"].acted(), nodes["good"].acted()) == ([], ["kernel"])
-    assert f"kernel.surface: {SYSCTL_FILE} on @fake/bad: the node's state is not" in caplog.text
-
-
-def test_a_node_without_systemd_has_it_too() -> None:
-    nodes = {"a": Node([[*told(), *answer(init="init")], STRONG])}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(kernel.surface, ALL)
-    fleet.run()
-
-    assert nodes["a"].acted() == ["kernel"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
@@ -22,44 +21,29 @@ TIMER = "pyinfra-gvisor-egress-revert.timer"
 _DEPLOY = """
 import time
 
-from pyinfra_gvisor.parts.egress import plan
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.operations import egress
 from pyinfra_gvisor.runs import probation
 
-whole, sent = plan.rules_text, probation.sent
-plan.rules_text = lambda *given: whole(*given) + {more!r}
+run_script = probation.run_script
 
 
 def waiting(operation, *names, **given):
-    if "egress_confirm" in names and {waits}:
+    if "parts/egress/confirm" in names:
         time.sleep(600)
-    return sent(operation, *names, **given)
+    return run_script(operation, *names, **given)
 
 
-probation.sent = waiting
+probation.run_script = waiting
 egress.rules(wanted=Egress.model_validate({rules!r}))
 """
-
-
-def deploy_file(
-    ground: Ground, rules: Mapping[str, Any], *, more: str = "", waits: bool = False
-) -> Path:
-    """
-    Write a deploy of the firewall only.
-
-    + more: code after the rules' text
-    + waits: True if the deploy never confirms the rules
-    """
-    path = ground.fleet.directory / "rules.py"
-    path.write_text(_DEPLOY.format(more=more, waits=waits, rules=dict(rules)))
-    return path
 
 
 @contextmanager
 def on_probation(ground: Ground, name: str, *, confirm_s: int) -> Iterator[subprocess.Popen[str]]:
     """Load other rules that nobody confirms; kill their controller in the end."""
-    path = deploy_file(ground, {**NEW, "confirm_s": confirm_s}, waits=True)
+    path = ground.fleet.directory / "rules.py"
+    path.write_text(_DEPLOY.format(rules={**NEW, "confirm_s": confirm_s}))
     controller = ground.fleet.start(name, {}, deploy=str(path))
     try:
         wait_for(ground.nodes[name], f"nft list table {TABLE} | grep -q {DENIED}")

@@ -106,11 +106,10 @@ class Ground:
         egress: Mapping[str, Any] | None = RULES,
         proof: str = "never",
         flags: tuple[str, ...] = ("-y",),
-        deploy: str | Path = "deploys/gvisor.py",
     ) -> Outcome:
         """Run the main job with these rules, whatever the result. Other tests cover the proof."""
         data = {**CURRENT, "gvisor_egress": egress, **NO_PROXY, "gvisor_proof": proof}
-        return self.fleet.run(*names, data=data, flags=flags, deploy=deploy)
+        return self.fleet.run(*names, data=data, flags=flags)
 
     def probe(self, name: str, container: str, targets: Mapping[str, str]) -> dict[str, str]:
         """Return what a container gets when it tries to reach these targets, by name."""

@@ -24,7 +24,6 @@ from tests.node.egress_nodes import (
     stopped,
 )
 from tests.node.running import Outcome, remove_container, snapshot, start_container
-from tests.node.story import channels, count_channels
 
 NAMES = {"name outside": f"name/{NAME}", "name of a peer": "name/tenant"}
 
@@ -45,8 +44,6 @@ class EgressStory:
     """By node: what was reached, what the runs printed, and what they changed."""
 
     before: Mapping[str, Look]
-    dry: Outcome
-    dry_changed: tuple[str, ...]
     load: Outcome
     after: Mapping[str, Look]
     stopped: Mapping[str, set[str]]
@@ -54,7 +51,6 @@ class EgressStory:
     latecomer: Mapping[str, Reached]
     second: Outcome
     second_changed: tuple[str, ...]
-    channels: Mapping[str, int]
 
 
 def tell(ground: Ground) -> EgressStory:
@@ -63,9 +59,6 @@ def tell(ground: Ground) -> EgressStory:
     ground.deploy(*RUN, egress=None)
     ground.have_containers(*RUN)
     before = at_once(lambda name: look(ground, name), RUN)
-    unchanged = at_once(lambda name: whole(nodes[name]), RUN)
-    dry = ground.run(*RUN, flags=("--dry", "--diff"))
-    dry_changed = changed(nodes, unchanged)
     load = ground.deploy(*RUN, proof="changed")
     for name in RUN:  # what the proof has tried is not what the containers have
         sh(nodes[name], f"nft flush set {TABLE} stopped4; nft reset counters table {TABLE}")
@@ -73,24 +66,10 @@ def tell(ground: Ground) -> EgressStory:
     found = {name: stopped(nodes[name]) for name in RUN}
     counts = {name: counted(nodes[name]) for name in RUN}
     latecomer = at_once(lambda name: made_later(ground, name), RUN)
-    opened = {name: count_channels(nodes[name]) for name in RUN}
     unchanged = at_once(lambda name: whole(nodes[name]), RUN)
     second = ground.deploy(*RUN, proof="changed")
     second_changed = changed(nodes, unchanged)
-    opened = {name: channels(nodes[name]) - opened[name] for name in RUN}
-    return EgressStory(
-        before,
-        dry,
-        dry_changed,
-        load,
-        after,
-        found,
-        counts,
-        latecomer,
-        second,
-        second_changed,
-        opened,
-    )
+    return EgressStory(before, load, after, found, counts, latecomer, second, second_changed)
 
 
 def look(ground: Ground, name: str) -> Look:

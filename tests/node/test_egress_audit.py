@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,8 +11,7 @@ from tests.node.audits import Audit, audit, settings, sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.equipped import equipped
 from tests.node.proving import keep_in_lab
-from tests.node.running import Fleet, remove_container, snapshot, start_container
-from tests.node.story import channels, count_channels
+from tests.node.running import Fleet, remove_container, start_container
 
 NAME = "guarded"
 EGRESS = {"new_connections_per_s": None}
@@ -102,38 +100,6 @@ def test_who_tried_what_is_named_in_the_report_and_counted_in_the_metrics(
     sample = f'gvisor_egress_packets_total{{verdict="drop",rule="metadata"}} {packets}\n'
     assert sample in metrics
     assert "LOW egress-stopped shop: The firewall blocked attempts" in seen.outcome.stderr
-
-
-def test_an_audit_takes_one_channel_and_changes_nothing(fleet: Fleet, node: LabNode) -> None:
-    opened = count_channels(node)
-    before = snapshot(node), sh(node, "nft -s list ruleset")
-
-    seen = look(fleet)
-
-    assert channels(node) - opened == 1
-    assert (snapshot(node), sh(node, "nft -s list ruleset")) == before
-    assert of_firewall(seen) == {}
-    assert seen.report["state"] == "clean"
-
-
-def test_a_container_does_not_answer_for_the_one_that_had_its_address_before(
-    fleet: Fleet, node: LabNode
-) -> None:
-    start_container(node, "shop")
-    tried(node, "shop", "10.0.0.5:5432")
-    address = "docker inspect --format '{{.NetworkSettings.Networks.bridge.IPAddress}}'"
-    had = sh(node, f"{address} shop")
-    remove_container(node, "shop")
-    time.sleep(3)  # nft tells whole seconds
-    start_container(node, "next")
-
-    seen = look(fleet)
-
-    assert sh(node, f"{address} next") == had
-    assert of_firewall(seen) == {
-        f"egress-stopped {had.strip()}": f"{had.strip()} to 10.0.0.5:5432/tcp "
-        "(from no running container)"
-    }
 
 
 def test_what_is_wrong_with_a_firewall_fails_the_host_until_it_is_put_right(

@@ -9,7 +9,6 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.egress_nodes import (
-    FILES,
     GATEWAY,
     METADATA,
     METADATA6,
@@ -21,7 +20,6 @@ from tests.node.egress_nodes import (
     gateway6,
     table,
 )
-from tests.node.running import remove_container
 from tests.node.watching import within
 
 pytestmark = pytest.mark.slow
@@ -112,20 +110,3 @@ def test_what_one_of_ufw_and_us_stops_is_stopped_and_the_plan_names_it(
     assert table(ufw) == before
     assert f"[{NAME}] ufw is active and not changed: traffic that either firewall" in dry.stderr
     assert second.idle
-
-
-def test_when_everything_of_ours_is_removed_it_goes_too(egress: Ground, node: LabNode) -> None:
-    remove_container(node, "sandbox")  # or it would be refused, since a release of ours is used
-    before = table(node)
-    dry = egress.run(NAME, deploy="deploys/remove.py", flags=("--dry",))
-    outcome = egress.run(NAME, deploy="deploys/remove.py")
-    second = egress.run(NAME, deploy="deploys/remove.py")
-
-    assert (dry.code, outcome.code, second.code) == (0, 0, 0), outcome.text
-    assert before != ""
-    assert "gVisor | Remove the egress firewall" in outcome.stderr
-    assert "Remove the egress firewall" not in second.stderr
-    assert table(node) == ""
-    for path in (*FILES, "/run/pyinfra-gvisor-egress", "/opt/gvisor"):
-        assert node.exec("test", "-e", path).code == 1
-    assert sh(node, f"systemctl list-units --all --plain --no-legend '{UNIT}*'") == ""

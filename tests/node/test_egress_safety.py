@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
@@ -11,7 +9,6 @@ from tests.node.audits import sh
 from tests.node.egress_faults import (
     CANDIDATE,
     NEW,
-    deploy_file,
     kill,
     on_probation,
     pending,
@@ -28,7 +25,6 @@ from tests.node.egress_nodes import (
     shell,
     table,
 )
-from tests.node.egress_story import whole
 from tests.node.faults import wait_for
 
 NAME = "docker-26"
@@ -60,31 +56,6 @@ AS_BEFORE = {"metadata": "EHOSTUNREACH", "open internet": "reached"}
 def node(egress: Ground) -> LabNode:
     """A node with rules, and with containers behind them."""
     return egress.firewalled(NAME)
-
-
-@pytest.mark.parametrize(
-    ("rules", "said"),
-    [
-        pytest.param(OWN_WAY_IN, "the interface connects this node to its network", id="way-in"),
-        pytest.param(
-            {**RULES, "dns": []},
-            f"the rules would block a resolver that Docker's DNS uses, got {RESOLVER}",
-            id="resolver",
-        ),
-    ],
-)
-def test_rules_that_would_lock_out_are_refused_and_nothing_is_changed(
-    egress: Ground, node: LabNode, rules: dict[str, Any], said: str
-) -> None:
-    before = whole(node)
-
-    dry = egress.run(NAME, egress=rules, flags=("--dry",))
-    outcome = egress.run(NAME, egress=rules)
-
-    assert (dry.code, outcome.code) == (1, 1)
-    assert said in dry.stderr
-    assert said in outcome.stderr
-    assert whole(node) == before
 
 
 @pytest.mark.slow
@@ -130,19 +101,6 @@ def test_rules_that_lock_the_controller_out_are_taken_back_even_with_force(
 
 
 @pytest.mark.slow
-def test_where_there_were_no_rules_a_lock_out_leaves_none(egress: Ground, node: LabNode) -> None:
-    egress.deploy(NAME, egress=None)
-
-    outcome = egress.run(NAME, egress={**OWN_WAY_IN, "force": REASON})
-
-    assert outcome.code == 1
-    assert "the previous rules are active again" in outcome.stderr
-    assert table(node) == ""
-    assert pending(node) == []
-    assert egress.from_outside({"sshd": f"tcp/{node.address}/22"}) == {"sshd": "reached"}
-
-
-@pytest.mark.slow
 def test_rules_that_cut_dns_are_kept_with_force(egress: Ground, node: LabNode) -> None:
     outcome = egress.run(NAME, egress={**RULES, "dns": [], "force": REASON})
 
@@ -150,19 +108,6 @@ def test_rules_that_cut_dns_are_kept_with_force(egress: Ground, node: LabNode) -
     assert "RISK ACCEPTED: the rules would block a resolver that Docker" in outcome.stderr
     found = egress.probe(NAME, "tenant", {"resolver": f"dns/{RESOLVER}"})
     assert found == {"resolver": "EHOSTUNREACH"}
-
-
-@pytest.mark.slow
-def test_text_that_nft_refuses_leaves_what_was_there(egress: Ground, node: LabNode) -> None:
-    before = kept(node)
-
-    outcome = egress.run(NAME, deploy=deploy_file(egress, NEW, more="nonsense\n"))
-
-    assert outcome.code == 1
-    assert f"{CANDIDATE} on {NAME}: nft refuses the rules: " in outcome.stderr
-    assert "nothing was loaded" in outcome.stderr
-    assert kept(node) == before
-    assert pending(node) == []
 
 
 @pytest.mark.slow

@@ -104,18 +104,6 @@ def have(fleet: Fleet, part: str, *, wanted: bool = True, dry: bool = False) -> 
             id="a-firewall-without-systemd",
         ),
         pytest.param(
-            "sysvinit",
-            DECLARED["watch"],
-            "the watch needs systemd on the node, got ",
-            id="a-watch-without-systemd",
-        ),
-        pytest.param(
-            "sysvinit",
-            DECLARED["resolver"],
-            'runtimes with "dns": "docker" need systemd on the node, got ',
-            id="a-resolver-without-systemd",
-        ),
-        pytest.param(
             "plain",
             {"gvisor_watch": True, "gvisor_textfile_dir": "/srv/none"},
             "preflight: node on plain: /srv/none is not a directory; create this directory, or ",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pyinfra_gvisor.parts.kernel.defaults import SYSCTLS
 from pyinfra_gvisor.parts.kernel.files import kernel_files
@@ -53,23 +54,15 @@ def in_force(
     *,
     values: Mapping[str, str] | None = None,
     texts: Mapping[str, str] | None = None,
-    stat: str = "644:0:0",
-    modules: Mapping[str, int] | None = None,
-    builtin: Iterable[str] = (),
-    later: Iterable[str] = (),
-    loads: bool = True,
+    **more: Any,
 ) -> list[str]:
     """The lines of a node that was weak, and on which this is in force but for what is given."""
     settings = wanted.settings
     files = {item.path: item.text for item in kernel_files(wanted.kept_out, settings)}
     return told(
         texts={**files, **(texts or {})},
-        stat=stat,
         values={**settings, **(values or {})},
-        modules=modules,
-        builtin=builtin,
         before={key: WEAK.get(key, "0") for key in settings},
         written=settings,
-        later=later,
-        loads=loads,
+        **more,
     )

@@ -1,25 +1,40 @@
-"""What has to be done so that a node's firewall is as declared, or gone."""
+"""A node's firewall: what the node says of it, and what makes it as declared, or gone."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.reach import proxied
+from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.part_api.plan import PartPlan
-from pyinfra_gvisor.parts.egress.files import DIRECTORY, LOAD, REVERT, RULES, SERVICE, service_text
+from pyinfra_gvisor.parts.egress.files import (
+    DIRECTORY,
+    LOAD,
+    NAME,
+    REVERT,
+    RULES,
+    SERVICE,
+    service_text,
+)
 from pyinfra_gvisor.parts.egress.plan import differences, plan_egress
 from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh
-from tests.unit.answers import UNIT_FLAGS, node
-from tests.unit.egress_states import behind, egress, found, planned
+from tests.unit.answers import UNIT_FLAGS, answer, node
+from tests.unit.egress_states import behind, found, planned, told
 
 REASON = "asked for by the test"
 NOTHING = PartPlan()
+DIGEST = hashlib.sha256(b"").hexdigest()
+CHANGED = f"table {TABLE} was changed after it was loaded"
+OTHER_FILE = f"the loaded rules are not those of {RULES}"
 
 
 def loaded() -> EgressState:
@@ -114,65 +129,35 @@ def test_a_second_plan_does_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "changes"),
     [
-        pytest.param({"block": ["metadata"]}, id="block"),
-        pytest.param({"allow": [{"to": "10.0.0.5"}]}, id="allow"),
-        pytest.param({"deny": ["9.9.9.9"]}, id="deny"),
-        pytest.param({"node_ports": ["9100"]}, id="node-ports"),
-        pytest.param({"smtp_ports": [25, 587]}, id="smtp-ports"),
-        pytest.param({"dns": ["10.0.0.3"]}, id="dns"),
-        pytest.param({"new_connections_per_s": None}, id="rate"),
-        pytest.param({"log_per_minute": None}, id="log"),
-        pytest.param({"interfaces": ["cali*"]}, id="interfaces"),
-        pytest.param({"exclude": ["virbr0"]}, id="exclude"),
+        pytest.param({"deny": ["9.9.9.9"]}, {}, id="declared-otherwise"),
+        pytest.param({}, {"resolvers": ("10.0.0.2",)}, id="another-resolver"),
+        pytest.param({}, {"bridges": ("br-lan",)}, id="a-bridge-of-others"),
+        pytest.param({}, {"bridges": ("br0",), "uplinks": ("br0",)}, id="a-bridge-as-the-way-out"),
     ],
 )
-def test_what_is_declared_otherwise_is_loaded_anew(settings: dict[str, Any]) -> None:
-    plan = planned(loaded(), settings)
+def test_rules_follow_what_is_declared_and_what_is_around_them(
+    settings: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    plan = planned(loaded().model_copy(update=changes), settings)
 
-    assert plan.action == "apply"
-    assert plan.lines[0] == f"{RULES} is not as declared"
+    assert (plan.action, plan.lines[0]) == ("apply", f"{RULES} is not as declared")
     assert plan.texts[RULES][0] == loaded().rules
     assert plan.texts[RULES][1] not in (None, plan.texts[RULES][0])
-    assert planned(behind(plan), settings) == NOTHING
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param({"resolvers": ("10.0.0.2",)}, id="another-resolver"),
-        pytest.param({"bridges": ("br-lan",)}, id="a-bridge-of-others"),
-        pytest.param({"bridges": ("br0",), "uplinks": ("br0",)}, id="a-bridge-as-the-way-out"),
-    ],
-)
-def test_rules_follow_what_is_around_them(changes: dict[str, Any]) -> None:
-    plan = planned(loaded().model_copy(update=changes), {})
-
-    assert plan.action == "apply"
-    assert planned(behind(plan, **changes), {}) == NOTHING
+    assert planned(behind(plan, **changes), settings) == NOTHING
 
 
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
         pytest.param({"now": None}, f"the kernel has no table {TABLE}", id="flushed"),
-        pytest.param(
-            {"now": "0" * 64}, f"table {TABLE} was changed after it was loaded", id="edited"
-        ),
-        pytest.param(
-            {"as_loaded": None}, f"table {TABLE} was changed after it was loaded", id="by-others"
-        ),
-        pytest.param(
-            {"loaded_from": "0" * 64}, f"the loaded rules are not those of {RULES}", id="other-file"
-        ),
-        pytest.param(
-            {"enabled": False}, "pyinfra-gvisor-egress.service is not enabled", id="disabled"
-        ),
-        pytest.param(
-            {"unit": "inactive"}, "pyinfra-gvisor-egress.service is inactive", id="stopped"
-        ),
-        pytest.param({"unit": "failed"}, "pyinfra-gvisor-egress.service is failed", id="failed"),
+        pytest.param({"now": "0" * 64}, CHANGED, id="edited"),
+        pytest.param({"as_loaded": None}, CHANGED, id="by-others"),
+        pytest.param({"loaded_from": "0" * 64}, OTHER_FILE, id="other-file"),
+        pytest.param({"enabled": False}, f"{NAME}.service is not enabled", id="disabled"),
+        pytest.param({"unit": "inactive"}, f"{NAME}.service is inactive", id="stopped"),
+        pytest.param({"unit": "failed"}, f"{NAME}.service is failed", id="failed"),
         pytest.param({"pending": True}, "new rules are not confirmed yet", id="on-probation"),
     ],
 )
@@ -186,6 +171,7 @@ def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], l
     assert len({*plan.texts[RULES]}) == 1
 
 
+@pytest.mark.parametrize("path", [LOAD, REVERT, SERVICE])
 @pytest.mark.parametrize(
     "change",
     [
@@ -195,17 +181,13 @@ def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], l
         pytest.param(None, id="gone"),
     ],
 )
-@pytest.mark.parametrize(
-    "path", [pytest.param(path, id=path.rpartition("/")[2]) for path in (LOAD, REVERT, SERVICE)]
-)
 def test_a_file_that_somebody_has_changed_is_put_right(
     path: str, change: dict[str, str] | None
 ) -> None:
     files = dict(loaded().files)
-    if change is None:
-        del files[path]
-    else:
-        files[path] = files[path].model_copy(update=change)
+    old = files.pop(path)
+    if change is not None:
+        files[path] = old.model_copy(update=change)
 
     plan = planned(loaded().model_copy(update={"files": files}), {})
 
@@ -213,13 +195,18 @@ def test_a_file_that_somebody_has_changed_is_put_right(
     assert len(plan.files) == 4
 
 
-@pytest.mark.parametrize(
-    "init", [pytest.param("sysvinit", id="sysvinit"), pytest.param("", id="?")]
-)
-def test_a_node_without_systemd_is_refused_a_firewall_and_may_have_none(init: str) -> None:
-    with pytest.raises(Problem, match=r"the egress firewall needs systemd on the node"):
-        planned(found(), {}, init=init)
+@pytest.mark.parametrize("init", ["sysvinit", ""])
+@pytest.mark.parametrize("settings", [{}, {"force": REASON}], ids=["plain", "forced"])
+def test_a_node_without_systemd_is_refused_a_firewall_and_may_have_none(
+    init: str, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(Problem) as refused:
+        planned(found(), settings, init=init)
 
+    assert str(refused.value) == (
+        f"the egress firewall needs systemd on the node, got {init}; "
+        "remove gvisor_egress for this node, and use another firewall there"
+    )
     assert planned(found(), None, init=init) == NOTHING
     assert planned(loaded(), None, init=init).action == "remove"
 
@@ -248,13 +235,6 @@ def test_what_is_left_of_a_firewall_is_seen_and_goes_too(left: dict[str, Any]) -
     assert planned(found(**left), None).action == "remove"
     assert not found().there
     assert planned(found(), None) == NOTHING
-
-
-def test_a_network_that_is_made_later_asks_for_no_other_rules() -> None:
-    made = [DockerNetwork(name=name, driver="bridge", bridge=name) for name in ("evil0", 'q"q')]
-    later = {"networks": (*found().networks, *made), "bridges": ("docker0", "evil0", 'q"q')}
-
-    assert planned(loaded().model_copy(update=later), {}) == NOTHING
 
 
 def test_what_would_cut_the_way_in_is_refused_with_every_reason() -> None:
@@ -304,6 +284,8 @@ def test_the_resolvers_of_daemon_json_are_those_that_are_asked() -> None:
 
     assert plan.texts[RULES][1] is not None
     assert "ip daddr { 10.0.0.9 } meta l4proto { tcp, udp } th dport 53" in plan.texts[RULES][1]
+    with pytest.raises(Problem, match=r"a resolver that Docker's DNS uses, got 10\.0\.0\.9"):
+        planned(found(), {"dns": []}, dns=iter(["10.0.0.9"]))
 
 
 def test_the_unit_is_before_any_network_and_follows_debians_own() -> None:
@@ -351,8 +333,123 @@ def test_whether_dockerd_has_its_proxy_is_known(given: dict[str, Any], expected:
     assert proxied(node(**given)) is expected
 
 
-def test_the_settings_that_are_not_about_the_rules_are_not_in_them() -> None:
-    plain = planned(found(), {}).texts
+def read(*lines: str) -> EgressState:
+    """What these lines say, as one of a node's answer each."""
+    return parse_node([*(f"egress {line}" for line in lines), *answer()]).part(EgressState)
 
-    assert planned(found(), {"confirm_s": 600, "force": REASON}).texts == plain
-    assert egress(confirm_s=600).confirm_s == 600
+
+def test_a_node_that_says_nothing_has_none() -> None:
+    assert read() == EgressState()
+    assert not read().there
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="as-declared"),
+        pytest.param({"pending": True, "now": None, "unit": "failed"}, id="on-probation"),
+        pytest.param({"ssh": Ssh(client="fd00::9", port=2222, interface="br-x")}, id="ssh-v6"),
+        pytest.param({"ssh": Ssh(client="fe80::9%eth0", port=22, interface="")}, id="no-way-back"),
+        pytest.param({"published": ("53/udp", "8080/tcp")}, id="published"),
+        pytest.param({"managers": ("ufw", "nftables.service")}, id="managers"),
+        pytest.param({"uplinks": ("eth0", "wg0", "br-lan")}, id="several-ways-out"),
+        pytest.param({"rules": "# gr\u00fc\u00df 'x' $(id)\n\n"}, id="odd-text"),
+        pytest.param({"rules": ""}, id="empty-file"),
+        pytest.param(
+            {"bridges": ("br0", "e*"), "ports": {"br0": "eth0", "e*": "a\\b"}}, id="ports"
+        ),
+    ],
+)
+def test_what_a_node_tells_is_read_as_it_was_told(changes: dict[str, Any]) -> None:
+    state = behind(planned(found(), {}), **changes)
+
+    assert parse_node([*told(state), *answer()]).part(EgressState) == state
+
+
+def test_what_is_told_twice_is_known_once() -> None:
+    state = read(
+        *("uplink eth0", "uplink wg0", "uplink eth0"),
+        *("resolver 10.0.0.2", "resolver 10.0.0.2"),
+        *("published 80/tcp", "published 53/udp", "published 80/tcp"),
+    )
+
+    assert state.uplinks == ("eth0", "wg0")
+    assert state.resolvers == ("10.0.0.2",)
+    assert state.published == ("53/udp", "80/tcp")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param("bridge docker0 bridge", ("bridge", "docker0", "bridge"), id="dockers"),
+        pytest.param("bridge br-0123456789ab a b  c", ("bridge", "br-0123456789ab", "a b  c"),
+                     id="spaces-in-its-name"),
+        pytest.param("null - none", ("null", "", "none"), id="none"),
+        pytest.param("rexray/x:1.2 - egress network", ("rexray/x:1.2", "", "egress network"),
+                     id="a-plugins"),
+        pytest.param("macvlan - -", ("macvlan", "", "-"), id="a-hyphen-for-a-name"),
+        pytest.param("bridge br-x ", ("bridge", "br-x", ""), id="no-name"),
+    ],
+)  # fmt: skip
+def test_a_network_is_read_whatever_its_name(line: str, expected: tuple[str, str, str]) -> None:
+    driver, bridge, name = expected
+
+    assert read(f"network {line}").networks == (
+        DockerNetwork(driver=driver, bridge=bridge, name=name),
+    )
+
+
+def test_a_file_that_has_no_stat_is_as_if_it_were_not_there() -> None:
+    state = read(f"sum {DIGEST} {RULES}", f"sum {DIGEST} /a", "stat 644:0:0 /a")
+
+    assert state.files == {"/a": FoundFile(sha256=DIGEST, mode="644", owner="0:0")}
+
+
+def test_rules_that_somebody_made_unreadable_leave_the_rest_known() -> None:
+    latin = base64.b64encode("caf\u00e9".encode("latin-1")).decode()
+
+    state = read(f"rules {latin}", "enabled yes")
+
+    assert state.rules == "caf\ufffd"
+    assert state.enabled
+
+
+@pytest.mark.parametrize(
+    ("line", "in_force", "is_other"),
+    [
+        pytest.param(f"loaded {'a' * 64} {DIGEST}", True, False, id="as-loaded"),
+        pytest.param(f"loaded {'b' * 64} {DIGEST}", False, False, id="changed-since"),
+        pytest.param(f"loaded {'a' * 64} {'0' * 64}", True, True, id="from-another-file"),
+        pytest.param("loaded ", False, True, id="an-empty-note"),
+        pytest.param(f"loaded {'a' * 64}", True, True, id="half-a-note"),
+    ],
+)
+def test_whether_what_is_there_is_what_was_loaded_is_known(
+    line: str, in_force: bool, is_other: bool
+) -> None:
+    state = read(f"now {'a' * 64}", line, f"sum {DIGEST} {RULES}", f"stat 644:0:0 {RULES}")
+
+    assert (state.in_force, state.is_other_file) == (in_force, is_other)
+    assert not state.model_copy(update={"now": None}).in_force
+    assert not EgressState().in_force
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("sum", id="sum-cut-short"),
+        pytest.param("stat /x", id="stat-cut-short"),
+        pytest.param("rules !", id="rules-not-in-base64"),
+        pytest.param("ssh 10.0.0.9", id="ssh-cut-short"),
+        pytest.param("ssh 10.0.0.9 x eth0", id="no-port"),
+        pytest.param("network bridge docker0", id="network-without-a-name"),
+        pytest.param("port br0", id="port-of-no-bridge"),
+    ],
+)
+def test_a_malformed_line_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="malformed"):
+        read(line)
+
+
+def test_what_there_is_no_name_for_is_passed_over() -> None:
+    assert read("something new", "nft yes") == EgressState(nft=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from tests.unit.egress_host import KEPT, NAME, TIMER, Host
+from tests.unit.egress_host import KEPT, NAME, TIMER, UNIT, Host
 from tests.unit.shells import held, stub
 
 
@@ -53,12 +53,14 @@ def test_on_probation_nothing_is_there_that_a_reboot_would_load(guarded: Host) -
     assert guarded.asked("systemctl") == []
 
 
-TAKE_BACK = [pytest.param(Host.undo, id="controller"), pytest.param(Host.revert, id="timer")]
+@pytest.fixture(params=[Host.undo, Host.revert], ids=["controller", "timer"])
+def take_back(request: pytest.FixtureRequest) -> Callable[[Host], CompletedProcess[str]]:
+    """Roll back, by the controller or by the timer."""
+    return request.param  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("take_back", TAKE_BACK)
 def test_where_there_were_rules_those_are_in_force_again(
-    guarded: Host, take_back: Callable[[Host], subprocess.CompletedProcess[str]]
+    guarded: Host, take_back: Callable[[Host], CompletedProcess[str]]
 ) -> None:
     guarded.load_on_probation()
 
@@ -71,9 +73,8 @@ def test_where_there_were_rules_those_are_in_force_again(
     assert guarded.rules.read_text() == "old"
 
 
-@pytest.mark.parametrize("take_back", TAKE_BACK)
 def test_where_there_was_no_table_there_is_none_again(
-    host: Host, take_back: Callable[[Host], subprocess.CompletedProcess[str]]
+    host: Host, take_back: Callable[[Host], CompletedProcess[str]]
 ) -> None:
     host.load_on_probation()
 
@@ -153,9 +154,8 @@ def test_while_another_run_is_at_it_nothing_is_done(host: Host) -> None:
     assert host.files() == {}
 
 
-@pytest.mark.parametrize("take_back", TAKE_BACK)
 def test_who_holds_the_lock_keeps_nobody_locked_out(
-    guarded: Host, take_back: Callable[[Host], subprocess.CompletedProcess[str]]
+    guarded: Host, take_back: Callable[[Host], CompletedProcess[str]]
 ) -> None:
     guarded.load_on_probation()
 
@@ -244,3 +244,155 @@ def test_at_boot_what_was_loaded_is_written_down_only_if_it_was(guarded: Host) -
 
     assert (failed.returncode, ran.returncode) == (1, 0)
     assert (before, guarded.loaded.read_text()) == (sums("old"), sums("other"))
+
+
+def test_confirmed_rules_are_there_as_they_were_sent_and_stay_over_a_reboot(host: Host) -> None:
+    host.load_on_probation()
+
+    ran = host.confirm()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert host.files() == KEPT
+    assert host.rules.read_text() == "new"
+    assert host.asked("systemctl") == [
+        "daemon-reload",
+        f"enable --quiet {UNIT}",
+        f"stop {TIMER}",
+        f"start {UNIT}",
+    ]
+
+
+def test_a_unit_that_is_active_is_reloaded_since_a_restart_would_be_without_rules(
+    guarded: Host,
+) -> None:
+    guarded.load_on_probation()
+
+    ran = guarded.confirm()
+
+    assert ran.returncode == 0
+    assert guarded.asked("systemctl")[-1] == f"reload {UNIT}"
+    assert f"start {UNIT}" not in guarded.asked("systemctl")
+
+
+def test_behind_a_confirmation_the_timer_finds_nothing_to_take_back(guarded: Host) -> None:
+    guarded.load_on_probation()
+    guarded.confirm()
+
+    ran = guarded.revert()
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert (guarded.table.read_text(), guarded.rules.read_text()) == ("new", "new")
+
+
+def test_a_confirmation_that_fails_on_its_way_leaves_what_can_be_taken_back(guarded: Host) -> None:
+    guarded.load_on_probation()
+    (guarded.root / "refuses-enable").touch()
+
+    ran = guarded.confirm()
+    undone = guarded.undo()
+
+    assert (ran.returncode, ran.stderr) == (1, "read-only file system\n")
+    assert undone.returncode == 0
+    assert (guarded.table.read_text(), guarded.rules.read_text()) == ("old", "old")
+    assert guarded.state(TIMER) is None
+
+
+def test_what_is_confirmed_or_taken_back_by_now_is_not_said_to_be_taken_back(host: Host) -> None:
+    host.has("new")
+
+    ran = host.undo()
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert (host.table.read_text(), host.rules.read_text()) == ("new", "new")
+
+
+def test_rules_that_were_taken_back_cannot_be_confirmed(guarded: Host) -> None:
+    guarded.load_on_probation()
+    guarded.revert()
+
+    ran = guarded.confirm()
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"egress.rules: {guarded.rules} on run-1: the new rules were rolled back before they were "
+        "confirmed; raise confirm_s in gvisor_egress\n"
+    )
+    assert guarded.rules.read_text() == "old"
+    assert guarded.asked("systemctl") == []
+
+
+def test_nothing_of_it_stays_and_a_second_time_ends_well_too(guarded: Host) -> None:
+    ran, again = guarded.remove(), guarded.remove()
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert guarded.files() == {}
+    assert not guarded.table.exists()
+    assert not guarded.egress.parent.exists()
+    assert not guarded.loaded.parent.exists()
+    assert guarded.asked("systemctl") == [f"disable --quiet --now {UNIT}", "daemon-reload"]
+
+
+def test_rules_on_probation_go_with_their_timer(guarded: Host) -> None:
+    guarded.load_on_probation()
+
+    ran = guarded.remove()
+
+    assert ran.returncode == 0
+    assert guarded.asked("systemctl")[0] == f"stop {TIMER}"
+    assert (guarded.state(TIMER), guarded.files(), guarded.table.exists()) == (None, {}, False)
+
+
+def test_a_unit_that_failed_is_forgotten(guarded: Host) -> None:
+    (guarded.units / UNIT).unlink()
+    guarded.unit(UNIT, "failed")
+
+    ran = guarded.remove()
+
+    assert ran.returncode == 0
+    assert guarded.asked("systemctl") == [f"reset-failed {UNIT}"]
+    assert guarded.state(UNIT) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("table", id="a-table"),
+        pytest.param("gvisor/egress/load.sh", id="a-file"),
+        pytest.param(f"units/{UNIT}", id="a-unit"),
+        pytest.param(f"units/sysinit.target.wants/{UNIT}", id="a-link-to-nothing"),
+    ],
+)
+def test_what_is_left_of_one_goes_too(host: Host, name: str) -> None:
+    path = host.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if "wants" in name:
+        path.symlink_to("../nowhere")
+    else:
+        path.write_text("left")
+
+    ran = host.remove()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (host.files(), host.table.exists()) == ({}, False)
+
+
+def test_without_nft_the_files_go_all_the_same(guarded: Host) -> None:
+    (guarded.path / "nft").unlink()
+
+    ran = guarded.remove()
+
+    assert ran.returncode == 0
+    assert guarded.files() == {}
+
+
+def test_what_else_lies_beside_it_stays(guarded: Host) -> None:
+    release = guarded.egress.parent / "releases"
+    release.mkdir()
+    (guarded.units / "other.service").touch()
+
+    ran = guarded.remove()
+
+    assert ran.returncode == 0
+    assert release.exists()
+    assert guarded.files() == {"units/other.service": "644"}
