@@ -62,12 +62,9 @@ HOSTS = {
 }
 
 
-@pytest.fixture(params=["checkout", "wheel"])
-def modules(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Where Python finds the package: a wheel's is beside pyinfra, whose name it begins with."""
-    if request.param == "checkout":
-        return cli.CHECKOUT
-    installed = tmp_path / "site-packages"
+def wheel(directory: Path) -> Path:
+    """Where Python finds an installed package: beside pyinfra, whose name its own begins with."""
+    installed = directory / "site-packages"
     ours = installed / "pyinfra_gvisor"
     ours.mkdir(parents=True)
     theirs = Path(pyinfra.__file__).parents[1]
@@ -81,14 +78,15 @@ def modules(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("deploy", "called", "expected"),
+    ("deploy", "called", "expected", "is_wheel"),
     [
-        pytest.param("gvisor", "run_node", {**APPLIED, **REMOVED}, id="deploy"),
-        pytest.param("remove", "remove", REMOVED, id="removal"),
+        pytest.param("gvisor", "run_node", {**APPLIED, **REMOVED}, False, id="deploy"),
+        pytest.param("gvisor", "run_node", {**APPLIED, **REMOVED}, True, id="deploy-of-a-wheel"),
+        pytest.param("remove", "remove", REMOVED, False, id="removal"),
     ],
 )
 def test_hosts_with_different_parts_are_shown_under_the_names_of_their_own_steps(
-    deploy: str, called: str, expected: dict[str, list[str]], modules: Path, tmp_path: Path
+    deploy: str, called: str, expected: dict[str, list[str]], is_wheel: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "inventory.py").write_text(cli.inventory(run=HOSTS))
     (tmp_path / "fleet.py").write_text(
@@ -98,7 +96,7 @@ def test_hosts_with_different_parts_are_shown_under_the_names_of_their_own_steps
     ran = cli.pyinfra(
         tmp_path,
         *("--json", "--dry", "inventory.py", "fleet.py"),
-        environment={"PYTHONPATH": str(modules)},
+        environment={"PYTHONPATH": str(wheel(tmp_path))} if is_wheel else None,
     )
 
     plan = json.loads(ran.stdout)["plan"]

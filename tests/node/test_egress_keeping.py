@@ -1,58 +1,109 @@
-"""Rules outlive what happens on a node, and what takes them away is seen and put right."""
+"""Rules outlive what happens on a node, and others' rules; what would lock out is rolled back."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
 from tests.node.audits import sh
+from tests.node.egress_faults import CANDIDATE, NEW, kill, on_probation, pending
 from tests.node.egress_nodes import (
     CONTAINERS,
     GATEWAY,
     METADATA,
     METADATA6,
+    NODE_PORT,
     PRIVATE,
     PUBLIC,
+    PUBLISHED,
+    RESOLVER,
+    RULES,
     TABLE,
     UNIT,
     Ground,
     at_once,
     counted,
+    gateway6,
+    kept,
+    shell,
     stopped,
     table,
 )
 from tests.node.egress_nodes import (
     NAME as OUTSIDE,
 )
+from tests.node.faults import wait_for
 from tests.node.running import remove_container, start_container
 from tests.node.watching import keeper_says, within
 
 NAME = "docker-26"
 BRIDGES = ("evil0", "e*", 'q"q', "a\\b", "\u00e9")
 
-TARGETS = {
+FORBIDDEN = {
     "metadata": f"tcp/{METADATA}/80",
     "metadata, v6": f"tcp/{METADATA6}/80",
     "private host": f"tcp/{PRIVATE}/80",
     "sshd by the gateway": f"tcp/{GATEWAY}/22",
-    "open internet": f"tcp/{PUBLIC}/80",
-    "name outside": f"name/{OUTSIDE}",
 }
-IN_FORCE = {
-    "metadata": "EHOSTUNREACH",
-    "metadata, v6": "EACCES",
-    "private host": "EHOSTUNREACH",
-    "sshd by the gateway": "EHOSTUNREACH",
-    "open internet": "reached",
-    "name outside": PUBLIC,
-}
+REFUSED = {**dict.fromkeys(FORBIDDEN, "EHOSTUNREACH"), "metadata, v6": "EACCES"}
+TARGETS = {**FORBIDDEN, "open internet": f"tcp/{PUBLIC}/80", "name outside": f"name/{OUTSIDE}"}
+IN_FORCE = {**REFUSED, "open internet": "reached", "name outside": PUBLIC}
+SLACK_S = 12  # for a busy machine
+REASON = "to see in a test what comes of it"
+OWN_WAY_IN = {**RULES, "interfaces": ["eth0"]}
+CONFIRM_S = 8
+# The address and the default route of one interface to another, of which one is a port of br0.
+_MOVE = """
+set -eu
+address=$(ip -4 -o address show dev "$1" | sed -n '1s/.* inet \\([^ ]*\\) .*/\\1/p')
+way=$(ip route show default | sed -n '1s/.* via \\([^ ]*\\) .*/\\1/p')
+if [ "$2" = br0 ]; then
+    ip link add br0 address "$(cat /sys/class/net/eth0/address)" type bridge
+    ip link set eth0 master br0
+fi
+ip address flush dev "$1"
+if [ "$1" = br0 ]; then ip link del br0; fi
+ip link set "$2" up
+ip address add "$address" dev "$2"
+ip route add default via "$way" dev "$2"
+"""
+# ssh first, or the lab's own way in is gone.
+_UFW = f"""
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+{{ apt-get -qq update && apt-get -qq install -y --no-install-recommends ufw; }} > /dev/null
+ufw allow 22/tcp
+ufw deny {NODE_PORT}/tcp
+ufw --force enable
+"""
+_NO_UFW = "ufw --force disable && apt-get -qq purge -y ufw > /dev/null && systemctl restart docker"
 
 
 @pytest.fixture
 def node(egress: Ground) -> LabNode:
     """A node with rules, and with containers behind them."""
     return egress.firewalled(NAME)
+
+
+@pytest.fixture
+def nftables(node: LabNode) -> Iterator[LabNode]:
+    """The same with Debian's nftables.service; its rules are those that its package brings."""
+    sh(node, f"systemctl start nftables && systemctl restart {UNIT}")
+    yield node
+    sh(node, "systemctl stop nftables; systemctl reset-failed; systemctl restart docker")
+    node.wait_until_ready()
+
+
+@pytest.fixture
+def ufw(node: LabNode) -> Iterator[LabNode]:
+    """The same with ufw, which lets ssh in and denies a port that our rules let through."""
+    sh(node, _UFW)
+    yield node
+    sh(node, _NO_UFW)
+    node.wait_until_ready()
 
 
 def in_force(ground: Ground) -> bool:
@@ -193,6 +244,142 @@ def test_one_that_opens_connection_upon_connection_is_slowed_down_alone(
     assert before == 0
     assert counted(node)["drop_rate"] > 0
     assert egress.probe(NAME, "sandbox", quick) == {"open internet": "reached"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["restart", "reload"])
+def test_they_follow_debians_service_that_flushes_all_rules(
+    egress: Ground, nftables: LabNode, how: str
+) -> None:
+    before = table(nftables)
+
+    sh(nftables, f"systemctl {how} nftables")
+
+    # Docker's own are gone until it is restarted, so that nothing else would be reached
+    assert within(SLACK_S, lambda: table(nftables) == before != "")
+    assert within(
+        SLACK_S, lambda: sh(nftables, f"systemctl is-active {UNIT} || true") == "active\n"
+    )
+    assert egress.probe(NAME, "sandbox", FORBIDDEN) == REFUSED
+    assert egress.probe(NAME, "tenant", FORBIDDEN) == REFUSED
+    outcome = egress.deploy(NAME)
+    assert outcome.idle
+
+
+@pytest.mark.slow
+def test_what_one_of_ufw_and_us_stops_is_stopped_and_the_plan_names_it(
+    egress: Ground, ufw: LabNode
+) -> None:
+    before = table(ufw)
+    targets = {
+        **FORBIDDEN,
+        "open internet": f"tcp/{PUBLIC}/80",
+        "what ufw denies": f"tcp/{GATEWAY}/{NODE_PORT}",
+        "what ufw denies, v6": f"tcp/{gateway6(NAME)}/{NODE_PORT}",
+    }
+
+    sh(ufw, "ufw reload")
+    found = egress.probe(NAME, "sandbox", targets)
+    dry = egress.run(NAME, egress={"block": ["metadata"]}, flags=("--dry",))
+    second = egress.deploy(NAME)
+
+    stopped_by_ufw = dict.fromkeys(("what ufw denies", "what ufw denies, v6"), "timeout")
+    assert found == {**REFUSED, "open internet": "reached", **stopped_by_ufw}
+    assert table(ufw) == before
+    assert f"[{NAME}] ufw is active and not changed: traffic that either firewall" in dry.stderr
+    assert second.idle
+
+
+@pytest.mark.slow
+def test_a_node_whose_way_out_is_a_bridge_is_not_cut_off(egress: Ground, node: LabNode) -> None:
+    sh(node, f"systemctl stop {UNIT}")
+    shell(node, _MOVE, "eth0", "br0")
+    try:
+        egress.restore(NAME)
+        outcome = egress.deploy(NAME)
+        second = egress.deploy(NAME)
+        inside = egress.probe(NAME, "sandbox", TARGETS)
+        reached = egress.from_outside(
+            {
+                "sshd": f"tcp/{node.address}/22",
+                "published": f"tcp/{node.address}/{PUBLISHED['tenant']}",
+            }
+        )
+    finally:
+        shell(node, _MOVE, "br0", "eth0")
+        egress.restore(NAME)
+
+    assert f"[{NAME}] br0 is not filtered: it carries the default route" in outcome.stderr
+    assert second.idle
+    assert inside == IN_FORCE
+    assert reached == {"sshd": "reached", "published": "reached"}
+
+
+@pytest.mark.slow
+def test_rules_that_lock_the_controller_out_are_taken_back_even_with_force(
+    egress: Ground, node: LabNode
+) -> None:
+    before = kept(node)
+
+    outcome = egress.run(NAME, egress={**OWN_WAY_IN, "force": REASON})
+
+    assert outcome.code == 1
+    assert "RISK ACCEPTED: the interface connects this node to its network" in outcome.stderr
+    assert "a new connection failed under the new rules" in outcome.stderr
+    assert "the previous rules are active again" in outcome.stderr
+    assert kept(node) == before
+    assert pending(node) == []
+    assert egress.probe(NAME, "sandbox", TARGETS) == IN_FORCE
+
+
+@pytest.mark.slow
+def test_rules_that_cut_dns_are_kept_with_force(egress: Ground, node: LabNode) -> None:
+    outcome = egress.run(NAME, egress={**RULES, "dns": [], "force": REASON})
+
+    assert outcome.code == 0, outcome.text
+    assert "RISK ACCEPTED: the rules would block a resolver that Docker" in outcome.stderr
+    found = egress.probe(NAME, "tenant", {"resolver": f"dns/{RESOLVER}"})
+    assert found == {"resolver": "EHOSTUNREACH"}
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_killed_is_not_waited_for_longer_than_it_was_given(
+    egress: Ground, node: LabNode
+) -> None:
+    before = kept(node)
+
+    with on_probation(egress, NAME, confirm_s=CONFIRM_S) as controller:
+        kill(controller)
+        meanwhile = egress.run(NAME, egress=NEW)
+        wait_for(node, f"! test -e {CANDIDATE}", timeout_s=CONFIRM_S + SLACK_S)
+
+    assert "new rules of another run are not confirmed yet; nothing was loaded" in meanwhile.stderr
+    assert meanwhile.code == 1
+    assert kept(node) == before
+    assert pending(node) == []
+    assert egress.probe(NAME, "sandbox", TARGETS) == IN_FORCE
+    again = egress.deploy(NAME)
+    assert again.idle
+
+
+@pytest.mark.slow
+def test_a_power_cut_on_probation_comes_up_with_the_old_rules(
+    egress: Ground, node: LabNode
+) -> None:
+    before = table(node)
+
+    with on_probation(egress, NAME, confirm_s=600):
+        node.kill()
+        node.start()
+    egress.restore(NAME)
+
+    assert table(node) == before
+    assert egress.probe(NAME, "sandbox", TARGETS) == IN_FORCE
+    mended, second = egress.deploy(NAME), egress.deploy(NAME)
+    assert "new rules are not confirmed yet" in mended.stderr
+    assert pending(node) == []
+    assert table(node) == before
+    assert second.idle
 
 
 def shown(node: LabNode, unit: str, name: str) -> str:
