@@ -1,4 +1,4 @@
-"""Rules outlive what happens on a node, and others' rules; what would lock out is rolled back."""
+"""Rules outlive what happens on a node; what they stop is told, what locks out is rolled back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
-from tests.node.audits import sh
+from tests.node.audits import audit, sh
 from tests.node.egress_faults import CANDIDATE, NEW, kill, on_probation, pending
 from tests.node.egress_nodes import (
     CONTAINERS,
@@ -40,6 +40,7 @@ from tests.node.running import remove_container, start_container
 from tests.node.watching import keeper_says, within
 
 NAME = "docker-26"
+TEXTFILES = "/var/lib/prometheus/node-exporter"
 BRIDGES = ("evil0", "e*", 'q"q', "a\\b", "\u00e9")
 
 FORBIDDEN = {
@@ -148,6 +149,59 @@ def test_networks_on_bridges_of_any_name_are_inside_from_the_first_packet(
     assert after == dict.fromkeys(names, expected)
     assert second
     assert before == after
+
+
+def test_who_tried_what_is_named_in_the_report_and_counted_in_the_metrics(
+    egress: Ground, node: LabNode
+) -> None:
+    sh(node, f"nft flush set {TABLE} stopped4; nft flush set {TABLE} stopped6")
+    tried = {what: FORBIDDEN[what] for what in ("private host", "metadata")}
+    egress.probe(NAME, "sandbox", tried)
+    egress.probe(NAME, "tenant", {"sshd": FORBIDDEN["sshd by the gateway"]})
+    sh(node, f"mkdir -p {TEXTFILES}")
+
+    seen = audit(egress.fleet, NAME, egress=RULES, textfile_dir=TEXTFILES)
+
+    packets = counted(node)["drop_metadata"]
+    metrics = sh(node, f"cat {TEXTFILES}/pyinfra_gvisor.prom; rm -r {TEXTFILES}")
+    evidence = {key: item["evidence"] for key, item in seen.found.items() if "egress-" in key}
+    assert evidence == {
+        "egress-stopped sandbox": f"{METADATA}:80/tcp, {PRIVATE}:80/tcp",
+        "egress-stopped tenant": f"{GATEWAY}:22/tcp",
+    }
+    assert "LOW egress-stopped sandbox: The firewall blocked attempts" in seen.outcome.stderr
+    report = seen.report["egress"]
+    assert (report["declared"], report["in_force"]) == (True, True)
+    assert {item["who"]: item["tried"] for item in report["stopped"]} == {
+        "sandbox": [f"{METADATA}:80/tcp", f"{PRIVATE}:80/tcp"],
+        "tenant": [f"{GATEWAY}:22/tcp"],
+    }
+    assert report["counters"]["drop_metadata"] == packets > 0
+    assert "gvisor_egress_in_force 1\n" in metrics
+    sample = f'gvisor_egress_packets_total{{verdict="drop",rule="metadata"}} {packets}\n'
+    assert sample in metrics
+
+
+def test_a_container_does_not_answer_for_the_one_that_had_its_address_before(
+    egress: Ground, node: LabNode
+) -> None:
+    address = "docker inspect --format '{{.NetworkSettings.Networks.bridge.IPAddress}}'"
+    sh(node, f"nft flush set {TABLE} stopped4")
+    start_container(node, "shop")
+    egress.probe(NAME, "shop", {"metadata": FORBIDDEN["metadata"]})
+    had = sh(node, f"{address} shop").strip()
+    remove_container(node, "shop")
+    is_old = f"nft list set {TABLE} stopped4 | grep -q 'expires 59m5[0-6]'"  # in whole seconds
+    assert within(SLACK_S, lambda: node.exec("sh", "-c", is_old).code == 0)
+    start_container(node, "next")
+
+    seen = audit(egress.fleet, NAME, egress=RULES)
+    has = sh(node, f"{address} next").strip()
+    remove_container(node, "next")
+
+    what = f"{had} to {METADATA}:80/tcp (from no running container)"
+    assert has == had
+    assert seen.found[f"egress-stopped {had}"]["evidence"] == what
 
 
 def test_after_another_program_has_flushed_all_rules_the_keeper_loads_them(
