@@ -94,18 +94,6 @@ def test_a_node_that_is_as_declared_is_left_so(
     assert not meta["a"].did_change()
 
 
-def test_what_was_read_before_the_rules_were_loaded_is_read_again() -> None:
-    nodes = {"a": guarded(PLAIN, LOADED)}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(operations.rules, Egress())
-    again = fleet.add(operations.rules, Egress())
-    fleet.run()
-
-    assert nodes["a"].kinds() == ["state", *KEPT, "state"]
-    assert not again["a"].did_change()
-
-
 def test_a_dry_run_does_nothing_and_tells_the_plan_and_the_rules(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -90,25 +90,6 @@ def test_what_is_not_wanted_any_more_is_taken_back_and_then_gone() -> None:
     assert not again["a"].did_change()
 
 
-def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    nodes = {
-        "weak": Node([[*told(modules={"tipc": 2}), *answer()]]),
-        "changed": Node([[*in_force(values={KEY: "1"}), *answer()]]),
-    }
-
-    metas = Fleet(nodes).add(kernel.surface, ALL)
-
-    assert all(meta.will_change for meta in metas.values())
-    assert [item.kinds() for item in nodes.values()] == [["state"], ["state"]]
-    assert f"write {MODULES_FILE}: block algif_aead, " in caplog.text
-    assert caplog.text.count(f"{KEY}: 1 -> 0\n") == 2
-    assert (
-        caplog.text.count("tipc is loaded (used by 2) and stays loaded until the next boot\n") == 1
-    )
-    assert "+++" not in caplog.text
-
-
 def test_a_diff_shows_both_files_as_they_change(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     few = Kernel(modules=("sctp",), sysctls={KEY: None})
