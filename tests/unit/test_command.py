@@ -12,6 +12,7 @@ import tomllib
 from contextlib import suppress
 from pathlib import Path
 from runpy import run_path
+from typing import Any
 
 import pytest
 
@@ -64,17 +65,30 @@ def test_nothing_is_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("hosts", "says"),
+    ("known", "says"),
     [
-        pytest.param(["-oProxyCommand=x"], "not a host name", id="an-option"),
-        pytest.param(["@local"], "not a host name", id="a-connector"),
-        pytest.param(["a b"], "not a host name", id="blanks"),
-        pytest.param(["a", "a"], "a host is given twice, got a", id="twice"),
+        pytest.param({"run": ["-oProxyCommand=x"]}, "not a host name", id="an-option"),
+        pytest.param({"run": ["@local"]}, "not a host name", id="a-connector"),
+        pytest.param({"run": ["a b"]}, "not a host name", id="blanks"),
+        pytest.param({"run": ["a", "a"]}, "a host is given twice, got a", id="twice"),
+        pytest.param({"build": [("@local", {})]}, "not a host name", id="a-connector-that-builds"),
+        pytest.param({"build": [("a\nb", {})]}, "not a host name", id="two-lines"),
+        pytest.param({"build": [("", {})]}, "not a host name", id="no-name"),
+        pytest.param(
+            {"coolify": [("one", {"ssh_hostname": "-oProxyCommand=x"})]},
+            "not a host name",
+            id="an-option-as-an-address",
+        ),
+        pytest.param(
+            {"coolify": [("one", {"ssh_hostname": ""})]}, "not a host name", id="no-address"
+        ),
     ],
 )
-def test_what_is_no_host_is_refused(tmp_path: Path, hosts: list[str], says: str) -> None:
+def test_what_is_no_host_is_refused_in_any_list(
+    tmp_path: Path, known: dict[str, Any], says: str
+) -> None:
     with pytest.raises(Problem, match=says):
-        fleet.begin(tmp_path / "new", fleet.Fleet(run=hosts))
+        fleet.begin(tmp_path / "new", fleet.Fleet(**known))
 
     assert not (tmp_path / "new").exists()
 
@@ -209,16 +223,6 @@ def test_a_name_that_somebody_chose_in_coolify_stays_a_text(here: Path, name: st
     assert run_path(str(here / "new" / fleet.INVENTORY))["build"] == [(name, address)]
 
 
-@pytest.mark.parametrize("name", ["@local", "-oProxyCommand=x", "a\nb", ""])
-def test_a_name_that_pyinfra_would_not_take_for_a_host_is_refused_in_any_list(
-    here: Path, name: str
-) -> None:
-    with pytest.raises(Problem, match="not a host name"):
-        fleet.begin(here / "new", fleet.Fleet(build=[(name, {"ssh_hostname": "192.0.2.7"})]))
-    with pytest.raises(Problem, match="not a host name"):
-        fleet.begin(here / "new", fleet.Fleet(coolify=[("one", {"ssh_hostname": name})]))
-
-
 def test_every_container_must_be_in_gvisor_unless_coolify_tells_which(here: Path) -> None:
     fleet.begin(here / "plain", fleet.Fleet())
     fleet.begin(here / "platform", fleet.Fleet(coolify_url="https://c.example"))
@@ -316,29 +320,19 @@ def test_schemas_are_printed(name: str, capsys: pytest.CaptureFixture[str]) -> N
     assert "$defs" in json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_is_printed_for_a_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["completion", shell]) == 0
+def test_a_shell_is_told_the_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [main(["completion", shell]) for shell in ("bash", "zsh", "fish")] == [0, 0, 0]
+    assert capsys.readouterr().out.count("_PYINFRA_GVISOR_COMPLETE=") == 3
+    for name, value in {"COMP_WORDS": "pyinfra-gvisor app", "COMP_CWORD": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("_PYINFRA_GVISOR_COMPLETE", "bash_complete")
 
-    assert "_PYINFRA_GVISOR_COMPLETE" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([])
 
-
-def test_a_shell_is_told_the_commands(here: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "pyinfra_gvisor.command"],
-        env={
-            **os.environ,
-            "_PYINFRA_GVISOR_COMPLETE": "bash_complete",
-            "COMP_WORDS": "pyinfra-gvisor app",
-            "COMP_CWORD": "1",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert ran.stdout == "plain,apply\n"
+    assert capsys.readouterr().out == "plain,apply\n"
 
 
 def test_the_deploys_are_exported_and_nothing_is_imported_for_it() -> None:
