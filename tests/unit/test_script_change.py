@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.table import table
-from tests.unit.change_script import Change
+from tests.unit.journal_script import Change
 
 CUT = "step write; step 'reload after'; put after"
 
