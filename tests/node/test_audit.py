@@ -161,9 +161,9 @@ EACH = [
         "changed by somebody else: /userland-proxy",
     ),
     Case(
-        f"cp -a {HOME}/runsc /root/kept && cp /usr/bin/true {HOME}/.new && mv {HOME}/.new"
+        f"cp -a {HOME}/runsc /root/runsc && cp /usr/bin/true {HOME}/.new && mv {HOME}/.new"
         f" {HOME}/runsc",
-        f"cp -a /root/kept {HOME}/runsc && rm /root/kept",
+        f"cp -a /root/runsc {HOME}/runsc && rm /root/runsc",
         f"release-damaged {HOME}",
         "a file's size, mode, owner or time changed",
     ),
