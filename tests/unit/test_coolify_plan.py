@@ -1,21 +1,28 @@
-"""What is done on a control host, by what it is."""
+"""What a control host says of itself, and what is done on it then."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.coolify.compose_file import merged
-from pyinfra_gvisor.coolify.control_host import ControlHost
-from pyinfra_gvisor.coolify.files import COMPOSE, ENTRY, KEEPER, MOUNTS, TIMER, idle_entry_text
+from pyinfra_gvisor.coolify.control_host import END, parse_control_host
+from pyinfra_gvisor.coolify.files import (
+    COMPOSE,
+    ENTRY,
+    KEEPER,
+    MOUNTS,
+    PATCHER,
+    TIMER,
+    idle_entry_text,
+)
 from pyinfra_gvisor.coolify.plan import OptionPlan, PersistencePlan, plan_option, plan_persistence
 from tests.unit.coolify_answers import (
     HONOURED,
     MASTER,
     OURS,
+    answer,
     compose,
     container,
     host,
@@ -25,24 +32,93 @@ from tests.unit.coolify_answers import (
     php,
 )
 
+
+def test_a_control_host_is_read_whole() -> None:
+    found = host(
+        *persistent(), *patched(MASTER, "stale 11", "asked_s 1790000002.50"), "redeploy abc"
+    )
+
+    assert found.container is not None
+    assert found.container.running
+    assert [mount.target for mount in found.container.mounts] == [
+        mount.split(":")[1] for mount in MOUNTS
+    ]
+    function = found.function
+    assert function is not None
+    assert (function.state, function.version, function.honours) == ("patched", "4.3.11", True)
+    assert [(item.pid, item.command) for item in function.workers] == [(11, "php artisan horizon")]
+    assert (function.stale, function.asked_s) == ((11,), 1790000002.5)
+    assert found.files.keys() == {item.path for item in OURS} >= {ENTRY, PATCHER, TIMER}
+    assert (found.timer, found.timer_enabled) == ("active", True)
+    assert found.redeploys == {"abc"}
+
+
+@pytest.mark.parametrize(
+    ("probe", "honours"),
+    [
+        pytest.param('{"runtime":"runscprobe"}', True, id="a-string"),
+        pytest.param('{"runtime":["runscprobe"]}', False, id="a-list-which-compose-refuses"),
+        pytest.param('{"runtime":"runc"}', False, id="another-one"),
+        pytest.param("[]", False, id="dropped"),
+        pytest.param("no JSON", False, id="no-json"),
+        pytest.param(None, False, id="no-answer"),
+    ],
+)
+def test_only_one_string_that_was_asked_for_counts_as_honoured(
+    probe: str | None, honours: bool
+) -> None:
+    function = host(container(), *php("patched", probe=probe)).function
+
+    assert function is not None
+    assert function.honours is honours
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param(answer(container())[:-1], id="cut-short"),
+        pytest.param(["container {", END], id="no-json"),
+        pytest.param(["file neither 00 /x", END], id="an-odd-file"),
+        pytest.param(["php function odd", "php end", END], id="an-odd-state"),
+        pytest.param(["php worker x", "php end", END], id="an-odd-worker"),
+        pytest.param(["compose text 00 !", END], id="no-base64"),
+    ],
+)
+def test_an_answer_that_is_malformed_is_refused(lines: list[str]) -> None:
+    with pytest.raises(ValueError, match="the control host's answer is"):
+        parse_control_host(lines)
+
+
 THEIRS = "services:\n  coolify:\n    labels:\n      - mine=1\n"
 IDLE = NodeFile(ENTRY, "644", idle_entry_text())
 MOUNTED = OURS[:2]
 KEPT = OURS[2:]
+RUNS = (container(), *patched())
 
 
-def lost(found: ControlHost) -> str:
-    """Why a plan refuses."""
-    with pytest.raises(Problem) as error:
-        plan_option(found, present=True)
-    return str(error.value)
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        pytest.param(
+            php(), "Coolify 4.3.11 drops --runtime: patch convertDockerRunToCompose()", id="none"
+        ),
+        pytest.param(
+            php("patched", "block present", probe="[]"),
+            "convertDockerRunToCompose() has our lines but drops --runtime: patch it again",
+            id="lines-that-do-nothing",
+        ),
+        pytest.param(
+            php("patched", "block other", probe=HONOURED),
+            "convertDockerRunToCompose() has outdated or edited lines of ours: replace them",
+            id="older-lines",
+        ),
+    ],
+)
+def test_a_function_without_lines_that_work_is_mended(told: list[str], line: str) -> None:
+    plan = plan_option(host(container(), *told), present=True)
 
-
-def test_a_function_that_drops_the_option_is_mended() -> None:
-    plan = plan_option(host(container(), *php()), present=True)
-
-    assert plan.action == "apply"
-    assert plan.lines == ("Coolify 4.3.11 drops --runtime: patch convertDockerRunToCompose()",)
+    assert (plan.action, plan.lines) == ("apply", (line,))
 
 
 @pytest.mark.parametrize(
@@ -58,48 +134,28 @@ def test_a_coolify_that_honours_it_is_left_alone(told: list[str]) -> None:
     assert plan_option(host(container(), *told), present=True) == OptionPlan()
 
 
-def test_workers_with_old_code_are_ended_and_asked_once() -> None:
-    old = plan_option(host(container(), *patched(MASTER, "stale 11")), present=True)
-    asked = plan_option(
-        host(container(), *patched(MASTER, "stale 11", "asked_s 1790000002.00")), present=True
-    )
+@pytest.mark.parametrize(
+    ("present", "told"),
+    [
+        pytest.param(True, patched(MASTER, "stale 11"), id="before-the-patch"),
+        pytest.param(False, php("unpatched", MASTER, "stale 11"), id="before-its-removal"),
+    ],
+)
+def test_workers_with_old_code_are_ended_and_asked_once(present: bool, told: list[str]) -> None:
+    asked = [*told[:-1], "php asked_s 1790000002.00", told[-1]]
 
-    assert (old.action, asked.action) == ("apply", "nothing")
-    assert "end Horizon gracefully" in old.lines[0]
-    assert "finishes its running deployments first" in asked.lines[0]
+    first = plan_option(host(container(), *told), present=present)
+    second = plan_option(host(container(), *asked), present=present)
 
-
-def test_workers_that_still_have_our_lines_are_ended_too() -> None:
-    old = plan_option(host(container(), *php("unpatched", MASTER, "stale 11")), present=False)
-    asked = plan_option(
-        host(container(), *php("unpatched", MASTER, "stale 11", "asked_s 1790000002")),
-        present=False,
-    )
-
-    assert (old.action, asked.action) == ("remove", "nothing")
-
-
-def test_lines_of_ours_that_do_nothing_are_mended() -> None:
-    told = php("patched", "block present", probe="[]")
-
-    plan = plan_option(host(container(), *told), present=True)
-
-    assert plan.action == "apply"
-    assert "has our lines but drops --runtime: patch it again" in plan.lines[0]
-
-
-def test_older_lines_of_ours_are_replaced_even_if_they_work() -> None:
-    told = php("patched", "block other", probe=HONOURED)
-
-    plan = plan_option(host(container(), *told), present=True)
-
-    assert plan.action == "apply"
-    assert "outdated or edited lines of ours: replace them" in plan.lines[0]
+    assert (first.action, second.action) == ("apply" if present else "remove", "nothing")
+    assert "end Horizon gracefully" in first.lines[0]
+    assert "finishes its running deployments first" in second.lines[0]
 
 
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
+        pytest.param(None, "this host: Docker is not installed", id="docker-not-there"),
         pytest.param([], "no Coolify on this host: no container is named coolify", id="none"),
         pytest.param(["docker_error gone"], "Docker does not answer, got gone", id="no-docker"),
         pytest.param(
@@ -127,12 +183,13 @@ def test_older_lines_of_ours_are_replaced_even_if_they_work() -> None:
         ),
     ],
 )
-def test_what_cannot_be_mended_is_refused_with_the_reason(lines: list[str], said: str) -> None:
-    assert said in lost(host(*lines))
+def test_what_cannot_be_mended_is_refused_with_the_reason(
+    lines: list[str] | None, said: str
+) -> None:
+    with pytest.raises(Problem) as error:
+        plan_option(host(*(lines or ()), docker=lines is not None), present=True)
 
-
-def test_a_host_without_docker_is_no_control_host() -> None:
-    assert "no Coolify on this host: Docker is not installed" in lost(host(docker=False))
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -167,21 +224,19 @@ def test_a_bare_host_gets_every_file_and_a_merged_compose_file(text: str | None)
 
 
 @pytest.mark.parametrize(
-    "mounts",
-    [pytest.param((), id="before-an-upgrade"), pytest.param(MOUNTS, id="behind-one")],
+    "lines",
+    [
+        pytest.param([*persistent(mounts=(), text=THEIRS), *patched()], id="before-an-upgrade"),
+        pytest.param([*persistent(text=THEIRS), *patched()], id="behind-one"),
+        pytest.param(
+            [*persistent(), *lies(*MOUNTED, mode="700", owner="9999:0"), *patched()],
+            id="given-to-the-containers-user-by-coolifys-installer",
+        ),
+        pytest.param([container(), *php("native", probe=HONOURED)], id="nothing-needed"),
+    ],
 )
-def test_a_host_that_is_as_declared_is_left_so(mounts: Sequence[str]) -> None:
-    found = host(*persistent(mounts=mounts, text=THEIRS), *patched())
-
-    assert plan_persistence(found, present=True) == PersistencePlan()
-
-
-def test_coolifys_installer_may_give_what_is_below_its_directory_to_the_containers_user() -> None:
-    chowned = lies(*MOUNTED, mode="700", owner="9999:0")
-
-    plan = plan_persistence(host(*persistent(), *chowned, *patched()), present=True)
-
-    assert plan == PersistencePlan()
+def test_a_host_that_is_as_declared_is_left_so(lines: list[str]) -> None:
+    assert plan_persistence(host(*lines), present=True) == PersistencePlan()
 
 
 @pytest.mark.parametrize(
@@ -203,28 +258,22 @@ def test_what_is_not_as_declared_is_put_right(lines: list[str], expected: str) -
     assert expected in plan.lines
 
 
-def test_a_coolify_that_needs_nothing_gets_nothing() -> None:
-    found = host(container(), *php("native", probe=HONOURED))
-
-    assert plan_persistence(found, present=True) == PersistencePlan()
-
-
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
         pytest.param(
-            ["init init"], "the timer needs systemd on the control host, got init", id="no-systemd"
+            [*RUNS, "init init"],
+            "the timer needs systemd on the control host, got init",
+            id="no-systemd",
         ),
-        pytest.param(["compose unreadable"], "cannot be read: unreadable", id="unreadable"),
-        pytest.param([compose("a: [\n")], "", id="no-yaml"),
+        pytest.param([*RUNS, "compose unreadable"], "cannot be read: unreadable", id="unreadable"),
+        pytest.param([*RUNS, compose("a: [\n")], "not YAML", id="no-yaml"),
         pytest.param([], "no Coolify on this host", id="no-coolify"),
     ],
 )
 def test_a_host_that_cannot_keep_it_is_refused(lines: list[str], said: str) -> None:
-    there = [] if said == "no Coolify on this host" else [container(), *patched()]
-
     with pytest.raises(Problem) as error:
-        plan_persistence(host(*there, *lines), present=True)
+        plan_persistence(host(*lines), present=True)
 
     assert said in str(error.value)
 
@@ -247,6 +296,12 @@ def test_what_the_container_needs_to_start_stays_and_does_nothing() -> None:
     assert f"keep {ENTRY} without effect" in plan.lines[-1]
 
 
+def test_an_idle_entry_script_goes_once_it_is_not_mounted() -> None:
+    found = host(container(), *lies(MOUNTED[0], IDLE), *php())
+
+    assert plan_persistence(found, present=False).lines[-1] == f"remove {ENTRY}"
+
+
 @pytest.mark.parametrize(
     "lines",
     [
@@ -260,9 +315,3 @@ def test_what_the_container_needs_to_start_stays_and_does_nothing() -> None:
 )
 def test_a_removal_of_nothing_changes_nothing(lines: list[str]) -> None:
     assert plan_persistence(host(*lines), present=False).action == "nothing"
-
-
-def test_an_idle_entry_script_goes_once_it_is_not_mounted() -> None:
-    found = host(container(), *lies(MOUNTED[0], IDLE), *php())
-
-    assert plan_persistence(found, present=False).lines[-1] == f"remove {ENTRY}"

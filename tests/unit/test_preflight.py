@@ -1,7 +1,10 @@
-"""Why a node cannot be isolated, said before it is touched."""
+"""Why a run cannot begin: what the node or the controller lacks, said before any change."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +18,15 @@ from pyinfra_gvisor.preflight import (
     preflight,
     refusals,
 )
+from pyinfra_gvisor.preflight.controller import release_problem, report_problem
+from pyinfra_gvisor.preflight.image import image_problem
+from pyinfra_gvisor.proof.verdict import fingerprint
+from pyinfra_gvisor.releases import local
 from pyinfra_gvisor.settings import Settings, load_settings
+from tests.cases.proven import PROFILES, RELEASE, converged, proven
 from tests.unit.answers import node
+from tests.unit.node_script import Machine
+from tests.unit.shells import stub
 
 OLD: dict[str, Any] = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
 KNOWN = "CVE-2025-2713, CVE-2026-96812"
@@ -53,6 +63,11 @@ def test_a_plain_debian_node_is_fit() -> None:
             {"uname": "5.5.0-1-amd64 x86_64"},
             "gVisor needs Linux 5.6 or later, got 5.5.0-1-amd64; upgrade the node's kernel",
             id="kernel",
+        ),
+        pytest.param(
+            {"uname": "custom-kernel x86_64"},
+            "gVisor needs Linux 5.6 or later, got custom-kernel; upgrade the node's kernel",
+            id="kernel-of-no-number",
         ),
         pytest.param(
             {"page_size": "16384"},
@@ -105,10 +120,6 @@ def test_a_machine_that_gvisor_does_not_run_on_is_refused_with_the_way_out(
 )
 def test_a_machine_that_gvisor_just_runs_on_is_fit(given: dict[str, Any]) -> None:
     assert problems_of(**given) == []
-
-
-def test_a_kernel_whose_release_is_no_number_is_refused() -> None:
-    assert problems_of(uname="custom-kernel x86_64")[0].startswith("gVisor needs Linux 5.6")
 
 
 def test_every_reason_is_told_at_once() -> None:
@@ -351,3 +362,103 @@ def test_whatever_is_impossible_is_said_at_once_and_where() -> None:
         ("node", "the egress firewall needs systemd on the node"),
         ("node", "the watch needs systemd on the node"),
     ]
+
+
+def test_a_directory_that_will_be_made_is_no_problem(tmp_path: Path) -> None:
+    assert report_problem(None) is None
+    assert report_problem(str(tmp_path / "made" / "later")) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_of_reports_that_is_no_good_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hosts").write_text("")
+    file = report_problem(str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+
+    problem = report_problem(str(tmp_path / "reports"))
+
+    assert f"{tmp_path}/hosts on the controller is not a directory" in str(file)
+    assert f"{tmp_path} on the controller is not writable" in str(problem)
+
+
+def test_an_archive_is_read_once_for_all_hosts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "gvisor.tar.bz2"
+    archive.write_bytes(b"archive")
+    reads: list[str] = []
+    local._sha512.cache_clear()
+    monkeypatch.setattr(hashlib, "file_digest", _counting(hashlib.file_digest, reads))
+    sums = {"x86_64": hashlib.sha512(b"archive").hexdigest()}
+    wanted = settings_of(gvisor_source=str(archive), gvisor_sha512=sums)
+
+    found = [release_problem(node(), wanted) for _ in range(3)]
+
+    assert found == [None] * 3
+    assert len(reads) == 1
+
+
+def _counting(digest: Any, reads: list[str]) -> Any:
+    def counted(file: Any, name: str) -> Any:
+        reads.append(name)
+        return digest(file, name)
+
+    return counted
+
+
+def test_a_release_that_is_there_needs_no_file() -> None:
+    missing = settings_of(gvisor_source="/nowhere/gvisor.tar.bz2")
+
+    assert release_problem(node(**converged()), missing) is None
+    assert release_problem(node(), missing) is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        pytest.param({}, True, id="never-proven"),
+        pytest.param({"gvisor_proof": "never"}, False, id="never-to-be-proven"),
+        pytest.param({"gvisor_runtimes": {}}, False, id="no-gvisor"),
+    ],
+)
+def test_an_image_is_needed_for_a_proof(given: dict[str, Any], refused: bool) -> None:
+    settings = settings_of(gvisor_proof_image="busybox", **given)
+
+    found = image_problem(node(proof_image="no"), settings, changes=False)
+
+    assert (found is not None) is refused
+
+
+def test_an_image_is_not_needed_while_a_proof_holds() -> None:
+    settings = settings_of(gvisor_proof_image="busybox")
+    given = {**proven(), "proof_image": "no"}
+    digest = fingerprint(node(**given), RELEASE, PROFILES, image="busybox")
+    given["state"] = {**given["state"], "proof": {"fingerprint": digest}}
+
+    assert image_problem(node(**given), settings, changes=False) is None
+    assert image_problem(node(**given), settings, changes=True) is not None
+
+
+def test_a_node_tells_whether_the_image_is_there(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, proof_image="busybox")
+
+    found = []
+    for does in ('[ "$3" = busybox ]', "exit 1"):
+        stub(machine.path, "docker", does)
+        found.append(machine.node().proof_image)
+
+    assert found == [True, False]
+
+
+def test_every_program_that_unpacks_is_told_by_nodes(tmp_path: Path) -> None:
+    (rule,) = (rule for rule in RULES if rule.id == "tools")
+    machine = Machine(tmp_path)
+    for program in ("curl", "wget", "apt-get", "bzip2", "xz", "zstd"):
+        stub(machine.path, program, "exit 0")
+
+    told = machine.node().tools or ()
+
+    assert {"curl", "wget", "apt-get", "bzip2", "xz", "zstd"} == {*told}
+    assert rule.check(node(tools=" ".join(told)), Settings()) is None

@@ -1,4 +1,4 @@
-"""``coolify/install.sh``, and how docker-compose.custom.yml is written by whoever writes it."""
+"""``coolify/install.sh`` and ``remove.sh``: files, docker-compose.custom.yml and the timer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ import pytest
 
 from pyinfra_gvisor.coolify.files import (
     COMPOSE,
+    ENTRY,
     KEEP_DIR,
+    MOUNTED_DIR,
     MOUNTED_PATCHER,
     NAME,
+    SERVICE,
     SOURCE_DIR,
     TIMER,
+    idle_entry_text,
     patcher_text,
     paths,
 )
 from tests.unit.coolify_answers import OURS
-from tests.unit.coolify_scripts import SECRET, Factory, Ran
+from tests.unit.coolify_scripts import SECRET, UNITS, Factory, Ran
 from tests.unit.shells import stub
 
 SAID = "coolify.persistence: {compose} on factory: "
@@ -199,6 +203,9 @@ def test_a_docker_without_compose_is_not_asked(factory: Factory) -> None:
         ),
         pytest.param([OWN[1]], "--env-file .env -f docker-compose.yml -f {new}", id="prod"),
         pytest.param([*OWN, ".env"], "-f {new}", id="ours-alone"),
+        pytest.param(
+            [*OWN, ".env"], "-f {new} -f docker-compose.postgres-upgrade.yml", id="of-postgres"
+        ),
     ],
 )
 def test_compose_is_asked_as_an_upgrade_asks_it(
@@ -206,21 +213,14 @@ def test_compose_is_asked_as_an_upgrade_asks_it(
 ) -> None:
     for name in without:
         (factory.at(SOURCE_DIR) / name).unlink()
+    if "postgres" in asked:
+        (factory.at(SOURCE_DIR) / "docker-compose.postgres-upgrade.yml").touch()
 
     factory.install(None, MERGED)
 
     composed = [line.replace(f"{factory.at(SOURCE_DIR)}/", "") for line in factory.told("composed")]
     expected = asked.format(new="docker-compose.custom.yml.new")
     assert composed == [f"latest compose {expected} config -q"]
-
-
-def test_an_upgrade_of_postgres_comes_last(factory: Factory) -> None:
-    last = "docker-compose.postgres-upgrade.yml"
-    (factory.at(SOURCE_DIR) / last).write_text("services: {}\n")
-
-    factory.install(None, MERGED)
-
-    assert factory.told("composed")[-1].split("/")[-1] == f"{last} config -q"
 
 
 def test_nothing_of_coolifys_environment_is_told(factory: Factory) -> None:
@@ -266,3 +266,124 @@ def test_what_a_run_that_was_killed_left_is_not_followed_and_goes(
     assert other.read_text() == "somebody's\n"
     assert not Path(f"{factory.compose}.new").is_symlink()
     assert factory.compose.exists() == (text is not None)
+
+
+STOPPED = [f"disable --quiet --now {NAME}.timer", "daemon-reload"]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Factory:
+    """A control host with our files and the timer on; the compose file has our mounts only."""
+    found = Factory(tmp_path)
+    ran = found.install(None, MERGED)
+    assert ran.returncode == 0, ran.stderr
+    wants = found.at(UNITS) / "timers.target.wants"
+    wants.mkdir()
+    (wants / f"{NAME}.timer").symlink_to(found.at(TIMER))
+    (found.stubs / "systemctl").unlink()
+    return found
+
+
+def test_a_removal_leaves_nothing_and_a_second_one_ends_well_too(kept: Factory) -> None:
+    for path in (TIMER, SERVICE):
+        Path(f"{kept.at(path)}.new").write_text("of a run that was killed")
+
+    ran = kept.remove(MERGED, None)
+    told = kept.told("systemctl")
+    again = kept.remove(None, None)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert told == STOPPED
+    assert (again.returncode, again.stderr) == (0, "")
+    assert kept.files() == set()
+    assert not kept.at(MOUNTED_DIR).exists()
+    assert not kept.at(KEEP_DIR).parent.exists()
+
+
+def test_what_is_mounted_stays_and_does_nothing_until_it_is_no_longer_mounted(
+    kept: Factory,
+) -> None:
+    ran = kept.remove(MERGED, None, mounted=True)
+    again = kept.remove(None, None, mounted=True)
+    left = kept.files()
+    entry, patcher = (kept.at(path).read_text() for path in (ENTRY, MOUNTED_PATCHER))
+    last = kept.remove(None, None)
+
+    assert [item.returncode for item in (ran, again, last)] == [0, 0, 0]
+    assert left == {ENTRY, MOUNTED_PATCHER}
+    assert (entry, patcher) == (idle_entry_text(), patcher_text())
+    assert kept.files() == set()
+
+
+def test_a_text_of_others_is_given_back(kept: Factory) -> None:
+    kept.compose.chmod(0o640)
+
+    ran = kept.remove(MERGED, THEIRS)
+
+    assert ran.returncode == 0
+    assert kept.files() == {COMPOSE}
+    assert kept.compose.read_text() == THEIRS
+    assert kept.compose.stat().st_mode & 0o777 == 0o640
+
+
+def test_compose_goes_first_then_the_timer_then_the_files(kept: Factory) -> None:
+    seen = kept.stubs / "seen"
+    there = " ".join(str(kept.at(path)) for path in (COMPOSE, *paths()))
+    does = f'case "$1" in disable) for path in {there}; do [ ! -e $path ] || echo $path; done'
+    kept.systemctl(does=f"{does} > {seen} ;; esac")
+
+    kept.remove(MERGED, None)
+
+    found = [path.removeprefix(str(kept.top)) for path in seen.read_text().splitlines()]
+    assert found == list(paths())
+    assert kept.files() == set()
+
+
+def test_a_compose_that_refuses_leaves_the_timer_on_and_every_file_there(kept: Factory) -> None:
+    kept.says("compose", "case \"$*\" in *.new*) echo 'no such service' >&2; exit 1 ;; esac")
+
+    ran = kept.remove(MERGED, THEIRS)
+
+    assert ran.returncode == 1
+    assert "refuses the files with our change: no such service; nothing was changed\n" in ran.stderr
+    assert kept.files() == {*paths(), COMPOSE, f"{UNITS}/timers.target.wants/{NAME}.timer"}
+    assert kept.compose.read_text() == MERGED
+    assert kept.told("systemctl") == []
+
+
+def test_a_timer_that_somebody_removed_is_no_longer_enabled(kept: Factory) -> None:
+    kept.at(TIMER).unlink()
+
+    ran = kept.remove(MERGED, None)
+
+    assert ran.returncode == 0
+    assert kept.files() == set()
+    assert not (kept.at(UNITS) / f"timers.target.wants/{NAME}.timer").is_symlink()
+    assert kept.told("systemctl") == ["daemon-reload"]
+
+
+def test_a_look_that_failed_is_forgotten(kept: Factory) -> None:
+    kept.systemctl("failed")
+
+    kept.remove(MERGED, None)
+
+    assert kept.told("systemctl") == [STOPPED[0], f"reset-failed {NAME}.service", STOPPED[1]]
+
+
+def test_what_else_lies_beside_ours_stays(kept: Factory) -> None:
+    others = {
+        f"{Path(KEEP_DIR).parent}/releases/20260928.0/runsc",
+        f"{KEEP_DIR}-of-somebody",
+        f"{MOUNTED_DIR}.old",
+        f"{UNITS}/pyinfra-gvisor-watch.timer",
+    }
+    for path in map(kept.at, others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("theirs")
+    before = kept.tree()
+
+    ran = kept.remove(MERGED, None)
+
+    assert ran.returncode == 0
+    assert kept.files() == others
+    assert all(kept.tree()[path] == before[path] for path in others)

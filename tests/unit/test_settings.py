@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.releases import Release
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import host_timeout_s, load_settings
@@ -55,168 +56,124 @@ def test_a_good_value_is_taken(data: dict[str, Any], attribute: str, value: obje
     assert getattr(good(**data), attribute) == value
 
 
-RUNTIMES = "gvisor_runtimes"
+# What is said of a value, by the key without its prefix.
+BAD: dict[str, list[tuple[object, str]]] = {
+    "release": [
+        (
+            "latest",
+            "not a gVisor release, got latest; write its date and number, such as 20260928.0",
+        ),
+        (20260928.0, "must be a string, because a number loses digits, got 20260928.0; quote it"),
+        ("-1", "not a gVisor release, got -1; "),
+    ],
+    "source": [
+        ("mirror", "not a valid source, got mirror; write "),
+        ("ftp://m/x", "not a valid source, got ftp"),
+        ("./x.tar", "not a valid source, got ./x.tar"),
+        ("", "not a valid source, got ; "),
+    ],
+    "sha512": [
+        ({"x86_64": "AB" * 64}, "['x86_64'] not a sha512, got ABAB"),
+        ({"x86_64": SHA[:-1]}, "['x86_64'] not a sha512, got "),
+        ({"x86_64": SHA + "\n"}, "['x86_64'] not a sha512, got "),
+        ({"amd64": SHA}, "['amd64'] input should be"),
+        (SHA, "input should be a valid dict"),
+    ],
+    "runtimes": [
+        ({"runc": {}}, "not a valid runtime name, got runc; use"),
+        ({"runsc-net": {}}, "not a valid runtime name, got runsc-net"),
+        ({"Runsc": {}}, "not a valid runtime name, got Runsc"),
+        ({"runsc\n": {}}, "not a valid runtime name, got runsc?"),
+        ({"a b": {}}, "not a valid runtime name, got a b"),
+        ({"": {}}, "not a valid runtime name, got ; use"),
+        (
+            {"runsc": {"network": "hostinet"}},
+            "['runsc']['network'] input should be 'host', 'sandbox' or 'none', got hostinet",
+        ),
+        ({"runsc": {"netwrk": "host"}}, "['runsc']['netwrk'] unknown key, got host; use network"),
+        ({"runsc": {"platform": "xen"}}, "['runsc']['platform'] input"),
+        (
+            {"runsc": {"flags": ["--network=none"]}},
+            (
+                "['runsc']['flags'] --network has a key of its own, got --network=none; use the "
+                "key network"
+            ),
+        ),
+        ({"runsc": {"flags": ["debug"]}}, "['runsc']['flags']['0'] str"),
+        ({"runsc": {"flags": ["--x=$(id)"]}}, "['runsc']['flags']['0'] string should match"),
+        ({"runsc": {"flags": ["--x=a b"]}}, "['runsc']['flags']['0'] string should match"),
+        (
+            {"netraw": {"flags": ["--net-raw"]}},
+            (
+                "['netraw'] a reason is required for: raw sockets of the host kernel "
+                '(--net-raw); remove these options, or add "reason"'
+            ),
+        ),
+        ({"acanary": {}}, "names that end in canary are reserved to try"),
+        ({"runsc": {"overlay": "all"}}, "['runsc']['overlay'] input"),
+        ({"runsc": {"host_uds": True}}, "['runsc']['host_uds'] in"),
+        (
+            {"runsc": {"panic_log": "/tmp/x"}},
+            "['runsc']['panic_log'] not a path below /var/log, got /tmp/x; write such a path",
+        ),
+        (
+            {"runsc": {"host-uds": "all"}},
+            "['runsc']['host-uds'] unknown key, got all; use host_uds",
+        ),
+        ({"runsc": {"flags": "--x"}}, "['runsc']['flags'] in"),
+        (["runsc"], "input should be a valid dictionary"),
+    ],
+    "daemon_json": [
+        ({"runtimes": {"x": {}}}, "the key runtimes cannot be set here; use gvisor_runtimes"),
+        ("{}", "input should be a valid dict"),
+    ],
+    "daemon_json_if_absent": [
+        ({"runtimes": {"x": {}}}, "the key runtimes cannot be set here; use gvisor_runtimes"),
+    ],
+    "docker": [
+        ("snap", "input should be 'present', 'debian' or 'docker-ce', got snap"),
+    ],
+    "proof": [
+        (True, "input should be 'changed', 'always' or"),
+    ],
+    "accept_risk": [
+        ("yes", "string should have at least 10"),
+        (True, "input should be a valid string"),
+    ],
+    "apply_timeout_s": [
+        (0, "input should be greater than or equal to 1"),
+        (3601, "input should be less than"),
+        ("60", "input should be a valid int"),
+        (True, "input should be a valid int"),
+    ],
+    "restart_wait_s": [
+        (-1, "input should be greater"),
+        (1.5, "input should be a valid int"),
+    ],
+    "restart": [
+        ("later", "input should be 'auto', 'reload' or 'never', got later"),
+        (False, "input should be 'auto', 'reload'"),
+        (None, "input should be 'auto', 'reload'"),
+    ],
+    "generation": [
+        (0, "input should be greater than or equal"),
+        (-1, "input should be greater than"),
+        ("3", "input should be a valid integer"),
+        (3.0, "input should be a valid integer"),
+        (True, "input should be a valid integer"),
+    ],
+    "keep_running": [
+        ("yes", "input should be a valid bool"),
+        (1, "input should be a valid bool"),
+        (None, "input should be a valid bool"),
+    ],
+}
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
-    [
-        pytest.param(
-            "gvisor_release",
-            "latest",
-            "not a gVisor release, got latest; write its date and number, such as 20260928.0",
-            id="release",
-        ),
-        pytest.param(
-            "gvisor_release",
-            20260928.0,
-            "must be a string, because a number loses digits, got 20260928.0; quote it",
-            id="release-without-quotes",
-        ),
-        pytest.param("gvisor_release", "-1", "not a gVisor release, got -1; ", id="release-option"),
-        pytest.param(
-            "gvisor_source", "mirror", "not a valid source, got mirror; write ", id="source"
-        ),
-        pytest.param("gvisor_source", "ftp://m/x", "not a valid source, got ftp", id="source-ftp"),
-        pytest.param(
-            "gvisor_source", "./x.tar", "not a valid source, got ./x.tar", id="source-relative"
-        ),
-        pytest.param("gvisor_source", "", "not a valid source, got ; ", id="source-empty"),
-        pytest.param(
-            "gvisor_sha512",
-            {"x86_64": "AB" * 64},
-            "['x86_64'] not a sha512, got ABAB",
-            id="sha-case",
-        ),
-        pytest.param(
-            "gvisor_sha512", {"x86_64": SHA[:-1]}, "['x86_64'] not a sha512, got ", id="sha-short"
-        ),
-        pytest.param(
-            "gvisor_sha512",
-            {"x86_64": SHA + "\n"},
-            "['x86_64'] not a sha512, got ",
-            id="sha-newline",
-        ),
-        pytest.param("gvisor_sha512", {"amd64": SHA}, "['amd64'] input should be", id="sha-arch"),
-        pytest.param("gvisor_sha512", SHA, "input should be a valid dict", id="sha-text"),
-        pytest.param(
-            RUNTIMES, {"runc": {}}, "not a valid runtime name, got runc; use", id="name-runc"
-        ),
-        pytest.param(
-            RUNTIMES, {"runsc-net": {}}, "not a valid runtime name, got runsc-net", id="hyphen"
-        ),
-        pytest.param(
-            RUNTIMES, {"Runsc": {}}, "not a valid runtime name, got Runsc", id="upper-case"
-        ),
-        pytest.param(
-            RUNTIMES, {"runsc\n": {}}, "not a valid runtime name, got runsc?", id="newline"
-        ),
-        pytest.param(RUNTIMES, {"a b": {}}, "not a valid runtime name, got a b", id="name-space"),
-        pytest.param(RUNTIMES, {"": {}}, "not a valid runtime name, got ; use", id="name-empty"),
-        pytest.param(
-            RUNTIMES,
-            {"runsc": {"network": "hostinet"}},
-            "['runsc']['network'] input should be 'host', 'sandbox' or 'none', got hostinet",
-            id="network",
-        ),
-        pytest.param(
-            RUNTIMES,
-            {"runsc": {"netwrk": "host"}},
-            "['runsc']['netwrk'] unknown key, got host; use network",
-            id="mistyped-inside",
-        ),
-        pytest.param(
-            RUNTIMES, {"runsc": {"platform": "xen"}}, "['runsc']['platform'] input", id="platform"
-        ),
-        pytest.param(
-            RUNTIMES,
-            {"runsc": {"flags": ["--network=none"]}},
-            "['runsc']['flags'] --network has a key of its own, got --network=none; use the "
-            "key network",
-            id="network-as-a-flag",
-        ),
-        pytest.param(
-            RUNTIMES, {"runsc": {"flags": ["debug"]}}, "['runsc']['flags']['0'] str", id="no-flag"
-        ),
-        pytest.param(
-            RUNTIMES,
-            {"runsc": {"flags": ["--x=$(id)"]}},
-            "['runsc']['flags']['0'] string should match",
-            id="flag-with-shell",
-        ),
-        pytest.param(
-            RUNTIMES,
-            {"runsc": {"flags": ["--x=a b"]}},
-            "['runsc']['flags']['0'] string should match",
-            id="flag-with-space",
-        ),
-        pytest.param(
-            RUNTIMES,
-            {"netraw": {"flags": ["--net-raw"]}},
-            "['netraw'] a reason is required for: raw sockets of the host kernel "
-            '(--net-raw); remove these options, or add "reason"',
-            id="danger",
-        ),
-        pytest.param(
-            RUNTIMES,
-            {"acanary": {}},
-            "names that end in canary are reserved to try",
-            id="name-canary",
-        ),
-        pytest.param(
-            RUNTIMES, {"runsc": {"overlay": "all"}}, "['runsc']['overlay'] input", id="overlay"
-        ),
-        pytest.param(
-            RUNTIMES, {"runsc": {"host_uds": True}}, "['runsc']['host_uds'] in", id="host-uds"
-        ),
-        pytest.param(
-            RUNTIMES,
-            {"runsc": {"panic_log": "/tmp/x"}},
-            "['runsc']['panic_log'] not a path below /var/log, got /tmp/x; write such a path",
-            id="panic-log",
-        ),
-        pytest.param(
-            RUNTIMES,
-            {"runsc": {"host-uds": "all"}},
-            "['runsc']['host-uds'] unknown key, got all; use host_uds",
-            id="hyphen-inside",
-        ),
-        pytest.param(RUNTIMES, {"runsc": {"flags": "--x"}}, "['runsc']['flags'] in", id="one-flag"),
-        pytest.param(RUNTIMES, ["runsc"], "input should be a valid dictionary", id="a-list"),
-        pytest.param(
-            "gvisor_daemon_json",
-            {"runtimes": {"x": {}}},
-            "the key runtimes cannot be set here; use gvisor_runtimes",
-            id="daemon-json-runtimes",
-        ),
-        pytest.param("gvisor_daemon_json", "{}", "input should be a valid dict", id="daemon-json"),
-        pytest.param(
-            "gvisor_daemon_json_if_absent",
-            {"runtimes": {"x": {}}},
-            "the key runtimes cannot be set here; use gvisor_runtimes",
-            id="defaults-runtimes",
-        ),
-        pytest.param(
-            "gvisor_docker",
-            "snap",
-            "input should be 'present', 'debian' or 'docker-ce', got snap",
-            id="docker",
-        ),
-        pytest.param("gvisor_proof", True, "input should be 'changed', 'always' or", id="proof"),
-        pytest.param("gvisor_accept_risk", "yes", "string should have at least 10", id="no-reason"),
-        pytest.param("gvisor_accept_risk", True, "input should be a valid string", id="risk-true"),
-        pytest.param(
-            "gvisor_apply_timeout_s",
-            0,
-            "input should be greater than or equal to 1",
-            id="timeout-0",
-        ),
-        pytest.param("gvisor_apply_timeout_s", 3601, "input should be less than", id="timeout-big"),
-        pytest.param("gvisor_apply_timeout_s", "60", "input should be a valid int", id="text"),
-        pytest.param("gvisor_apply_timeout_s", True, "input should be a valid int", id="true"),
-        pytest.param("gvisor_restart_wait_s", -1, "input should be greater", id="wait-negative"),
-        pytest.param("gvisor_restart_wait_s", 1.5, "input should be a valid int", id="wait-half"),
-    ],
+    [(f"gvisor_{key}", *row) for key, rows in BAD.items() for row in rows],
+    ids=ascii,
 )
 def test_a_bad_value_is_told_by_its_key_with_what_was_got(
     key: str, value: object, message: str
@@ -263,41 +220,27 @@ def test_a_time_limit_shorter_than_the_waits_of_a_change_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "nearest"),
+    ("key", "said"),
     [
-        pytest.param("gvisor_relase", "gvisor_release", id="release"),
-        pytest.param("gvisor_runtime", "gvisor_runtimes", id="runtimes"),
-        pytest.param("gvisor_daemon_jsn", "gvisor_daemon_json", id="daemon-json"),
-        pytest.param("gvisor_", "gvisor_", id="nothing-behind-the-prefix"),
-        pytest.param("gvisor_platform", "gvisor_", id="unlike-any"),
+        pytest.param("gvisor_relase", "use gvisor_release$", id="the-one-that-is-meant-alone"),
+        pytest.param("gvisor_runtime", "use .*gvisor_runtimes", id="runtimes"),
+        pytest.param("gvisor_daemon_jsn", "use .*gvisor_daemon_json", id="daemon-json"),
+        pytest.param("gvisor_", "use .*gvisor_", id="nothing-behind-the-prefix"),
+        pytest.param("gvsor_release", "use gvisor_r", id="misspelt-prefix"),
+        pytest.param("gviser_runtimes", "use gvisor_r", id="misspelt-prefix-of-runtimes"),
+        pytest.param("gVisor_release", "use gvisor_r", id="capital"),
+        pytest.param(
+            "gvisor_zzzzzzzzzzzzzzzzzzzz",
+            "list the keys with pyinfra-gvisor schema settings$",
+            id="like-no-other",
+        ),
     ],
 )
-def test_an_unknown_key_is_told_with_the_keys_that_look_like_it(key: str, nearest: str) -> None:
+def test_an_unknown_key_is_told_with_the_keys_that_look_like_it(key: str, said: str) -> None:
     problems = problems_of(**{key: "x"})
 
     assert list(problems) == [key]
-    assert re.match(f"unknown key, got x; use .*{nearest}", problems[key])
-
-
-def test_a_key_like_no_other_is_told_with_where_all_are_listed() -> None:
-    problems = problems_of(gvisor_zzzzzzzzzzzzzzzzzzzz=1)
-
-    assert problems["gvisor_zzzzzzzzzzzzzzzzzzzz"].endswith(
-        "; list the keys with pyinfra-gvisor schema settings"
-    )
-
-
-def test_of_keys_that_look_like_it_the_one_that_is_meant_is_told_alone() -> None:
-    assert problems_of(gvisor_relase="x") == {
-        "gvisor_relase": "unknown key, got x; use gvisor_release"
-    }
-
-
-@pytest.mark.parametrize("key", ["gvsor_release", "gviser_runtimes", "gVisor_release"])
-def test_a_misspelt_prefix_is_told_like_a_misspelt_key(key: str) -> None:
-    (problem,) = problems_of(**{key: "x"}).values()
-
-    assert problem.startswith("unknown key, got x; use gvisor_r")
+    assert re.match(f"unknown key, got x; {said}", problems[key])
 
 
 @pytest.mark.parametrize("key", ["visor_password", "gvisory_board", "release", "server_release"])
@@ -305,15 +248,12 @@ def test_a_key_of_somebody_else_is_none_of_ours(key: str) -> None:
     assert load_settings({key: "x"})[1] == {}
 
 
-def test_every_bad_key_is_told_at_once() -> None:
-    problems = problems_of(gvisor_release="x", gvisor_docker="y", gvisor_nothing="z")
+def test_every_bad_key_and_every_fault_of_one_is_told_at_once() -> None:
+    wrong = {"a": {"network": "x"}, "b": {"platform": "y"}}
 
-    assert set(problems) == {"gvisor_release", "gvisor_docker", "gvisor_nothing"}
+    problems = problems_of(gvisor_release="x", gvisor_runtimes=wrong, gvisor_nothing="z")
 
-
-def test_two_faults_in_one_key_are_both_told() -> None:
-    problems = problems_of(gvisor_runtimes={"a": {"network": "x"}, "b": {"platform": "y"}})
-
+    assert set(problems) == {"gvisor_release", "gvisor_runtimes", "gvisor_nothing"}
     assert "['a']['network']" in problems["gvisor_runtimes"]
     assert "['b']['platform']" in problems["gvisor_runtimes"]
 
@@ -347,3 +287,171 @@ def test_an_unknown_release_without_a_checksum_is_told_at_the_checksum() -> None
         "gvisor_sha512": f"is not set, and this package has no sha512 of release {UNKNOWN}; "
         'write {"x86_64": "<sha512 of the archive>"}'
     }
+
+
+def test_the_hardened_default_is_what_docker_bench_asks_for() -> None:
+    settings = good()
+
+    assert settings.wanted_daemon_json() == {
+        "no-new-privileges": True,
+        "live-restore": True,
+        "userland-proxy": False,
+    }
+    assert settings.daemon_json_defaults() == {
+        "metrics-addr": "127.0.0.1:9323",
+        "log-driver": "json-file",
+        "log-opts": {"max-size": "10m", "max-file": "3"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        pytest.param({"live-restore": None}, None, id="none-leaves-it-alone"),
+        pytest.param({"live-restore": False}, False, id="false-is-a-value"),
+        pytest.param({}, True, id="default"),
+    ],
+)
+def test_an_operators_key_counts_for_more_than_the_hardened_one(
+    keys: dict[str, Json], expected: Json
+) -> None:
+    wanted = good(gvisor_daemon_json=keys).wanted_daemon_json()
+
+    assert wanted.get("live-restore") == expected
+    assert wanted["userland-proxy"] is False
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param([], id="empty-list"),
+        pytest.param({}, id="empty-object"),
+        pytest.param(0, id="zero"),
+        pytest.param("", id="empty-text"),
+        pytest.param(False, id="false"),
+    ],
+)
+def test_an_empty_value_is_owned_with_that_value(value: Json) -> None:
+    assert good(gvisor_daemon_json={"x": value}).wanted_daemon_json()["x"] == value
+
+
+@pytest.mark.parametrize(
+    ("data", "key", "expected"),
+    [
+        pytest.param(
+            {"gvisor_daemon_json_if_absent": {"metrics-addr": None}},
+            "metrics-addr",
+            None,
+            id="none-sets-no-default",
+        ),
+        pytest.param(
+            {"gvisor_daemon_json_if_absent": {"log-driver": "local"}},
+            "log-driver",
+            "local",
+            id="own-default",
+        ),
+        pytest.param(
+            {"gvisor_daemon_json": {"metrics-addr": "0.0.0.0:9323"}},
+            "metrics-addr",
+            None,
+            id="owned-is-no-default",
+        ),
+        pytest.param(
+            {"gvisor_daemon_json": {"log-driver": None}}, "log-driver", None, id="left-alone"
+        ),
+        pytest.param(
+            {"gvisor_daemon_json_if_absent": {"mtu": 1400}}, "mtu", 1400, id="another-key"
+        ),
+    ],
+)
+def test_a_default_can_be_changed_switched_off_or_owned(
+    data: dict[str, Any], key: str, expected: Json
+) -> None:
+    assert good(**data).daemon_json_defaults().get(key) == expected
+
+
+def test_what_is_wanted_can_be_changed_by_its_reader_without_changing_the_settings() -> None:
+    settings = good()
+
+    settings.wanted_daemon_json()["live-restore"] = "changed"
+
+    assert settings.wanted_daemon_json()["live-restore"] is True
+
+
+LOOSE = {"runsc": SHA, "containerd-shim-runsc-v1": SHA}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param({"gvisor_source": "github"}, id="github"),
+        pytest.param(
+            {"gvisor_release": "20260817.0", "gvisor_sha512": {"x86_64": LOOSE}}, id="loose"
+        ),
+        pytest.param(
+            {"gvisor_source": "apt", "gvisor_sha512": {"aarch64": {"runsc.deb": SHA}}}, id="apt"
+        ),
+        pytest.param(
+            {"gvisor_source": "apt+https://m/x", "gvisor_sha512": {"x86_64": {"runsc.deb": SHA}}},
+            id="a-mirror-of-apt",
+        ),
+        pytest.param(
+            {"gvisor_release": "20260817.0", "gvisor_source": "/srv", "gvisor_sha512": {}}
+            | {"gvisor_sha512": {"x86_64": LOOSE}},
+            id="loose-files-in-a-directory-on-the-controller",
+        ),
+    ],
+)
+def test_a_source_and_its_sums_are_taken_together(data: dict[str, Any]) -> None:
+    settings = good(**data)
+
+    assert settings.archive.sha512 == data.get("gvisor_sha512", {})
+
+
+def test_the_timeout_goes_with_the_source() -> None:
+    assert good(gvisor_download_timeout_s=7).archive.download_timeout_s == 7
+
+
+@pytest.mark.parametrize(
+    ("data", "key", "message"),
+    [
+        pytest.param(
+            {"gvisor_sha512": {"x86_64": {"README": SHA}}},
+            "gvisor_sha512",
+            "['x86_64'] not a file of a release, got README; write gvisor.tar.bz2 or runsc or ",
+            id="no-such-file",
+        ),
+        pytest.param(
+            {"gvisor_sha512": {"x86_64": {"runsc": SHA[:-1]}}},
+            "gvisor_sha512",
+            "['x86_64'] not a sha512 of runsc, got abab",
+            id="short-sum-of-a-file",
+        ),
+        pytest.param(
+            {"gvisor_source": "apt"},
+            "gvisor_sha512",
+            "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set gvisor_sha512 = ",
+            id="apt-without-a-sum",
+        ),
+        pytest.param(
+            {"gvisor_release": "20260817.0", "gvisor_source": "github"}
+            | {"gvisor_sha512": {"x86_64": LOOSE}},
+            "gvisor_sha512",
+            "GitHub has only archives, but releases up to 20260817.0 are loose files; use ",
+            id="loose-files-from-github",
+        ),
+        pytest.param(
+            {"gvisor_source": "ftp://me:secret@m/x"},
+            "gvisor_source",
+            "not a valid source, got ftp://m/x; write official, github, apt, debian, a URL or",
+            id="password-of-a-bad-source",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_told_before_any_node_is_asked(
+    data: dict[str, Any], key: str, message: str
+) -> None:
+    problems = problems_of(**data)
+
+    assert list(problems) == [key]
+    assert problems[key].startswith(message)
