@@ -7,17 +7,14 @@ import shlex
 from typing import Any
 
 import pytest
-from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.deploys.gvisor import run_node
-from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.operations import watch
 from pyinfra_gvisor.parts.watch.files import POLICY, SCRIPT, SERVICE, TIMER
 from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import COOLIFY
-from tests.cases.fleet import MARKS, Fleet, Node, Reply
-from tests.cases.kept import users
+from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import proven_answer
 from tests.unit.answers import answer, node
 from tests.unit.keeper_answers import timed
@@ -61,7 +58,7 @@ def test_a_watch_is_put_there_in_one_command(prepare: bool) -> None:
     nodes = {"a": Node([answer(), [*there(), *answer()]])}
     fleet = Fleet(nodes, prepare=prepare)
 
-    meta = fleet.add(watch.watch, **WANTED)
+    meta = fleet.add(watch.watch, **WANTED, interval_s=30)
     fleet.run()
 
     assert acted(nodes["a"]) == ["install"]
@@ -72,28 +69,8 @@ def test_a_watch_is_put_there_in_one_command(prepare: bool) -> None:
         TIMER: "644",
     }
     assert "label =coolify.managed =true" in written(nodes["a"])[POLICY][1]
+    assert "\nOnUnitActiveSec=30\n" in written(nodes["a"])[TIMER][1]
     assert meta["a"].did_change()
-
-
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-@pytest.mark.parametrize(
-    ("operation", "state"),
-    [
-        pytest.param(WANTED, [*there(), *answer()], id="wanted-and-there"),
-        pytest.param(GONE, answer(), id="not-wanted-and-not-there"),
-    ],
-)
-def test_a_node_that_is_as_declared_is_left_so(
-    operation: dict[str, Any], state: list[str], prepare: bool
-) -> None:
-    nodes = {"a": Node([state])}
-    fleet = Fleet(nodes, prepare=prepare)
-
-    meta = fleet.add(watch.watch, **operation)
-    fleet.run()
-
-    assert nodes["a"].kinds() == ["state"]
-    assert not meta["a"].did_change()
 
 
 def test_a_watch_that_is_not_wanted_is_taken_off() -> None:
@@ -106,19 +83,6 @@ def test_a_watch_that_is_not_wanted_is_taken_off() -> None:
 
     assert acted(nodes["a"]) == ["remove"]
     assert not again["a"].did_change()
-
-
-def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    nodes = {"a": Node([answer()]), "b": Node([[*there(), *answer()]])}
-
-    metas = Fleet(nodes, DIFF=True).add(watch.watch, wanted=True, must=(COOLIFY,), interval_s=30)
-
-    assert all(meta.will_change for meta in metas.values())
-    assert [item.kinds() for item in nodes.values()] == [["state"], ["state"]]
-    assert "check every 30 s" in caplog.text
-    assert caplog.text.count(f"write {TIMER}\n") == 2
-    assert caplog.text.count(f"write {SCRIPT}\n") == 1
 
 
 def test_a_host_without_systemd_is_refused_and_others_go_on(
@@ -138,44 +102,6 @@ def test_a_host_without_systemd_is_refused_and_others_go_on(
     ) in caplog.text
 
 
-def test_what_cannot_be_written_into_a_unit_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    bad = Node([answer()])
-    fleet = Fleet({"bad": bad}, prepare=False)
-
-    fleet.add(watch.watch, **WANTED, textfile_dir="x")
-    with pytest.raises(PyinfraError, match="No hosts remaining"):
-        fleet.run()
-
-    assert bad.kinds() == ["state"]
-    assert "the textfile directory cannot be written into a systemd unit, got x" in caplog.text
-
-
-def test_a_node_that_is_not_known_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    nodes = {"bad": Node([["nonsense"]]), "good": Node([answer()])}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(watch.watch, **WANTED)
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert acted(nodes["bad"]) == []
-    assert acted(nodes["good"]) == ["install"]
-    assert "on @fake/bad: the node's state is not known" in caplog.text
-
-
-def test_a_second_attempt_reads_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MARKS, "watch", INSTALLS)
-    nodes = {"a": Node([answer()], {"watch": Reply(ok=False)}), "b": Node([answer()])}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(watch.watch, **WANTED, _retries=1, _retry_delay=0)
-    fleet.run()
-
-    assert nodes["a"].kinds() == ["state", "watch"] * 2
-    assert fleet.failed() == {"a"}
-
-
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     ("data", "lines", "expected"),
     [
@@ -192,10 +118,10 @@ def test_a_second_attempt_reads_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_deploy_has_a_watch_as_the_data_say(
-    data: dict[str, Any], lines: list[str], expected: list[str], prepare: bool
+    data: dict[str, Any], lines: list[str], expected: list[str]
 ) -> None:
     nodes = {"a": Node([[*lines, *proven_answer()]], data=data)}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes, prepare=False)
 
     fleet.deploy(run_node)
     fleet.run()
@@ -203,14 +129,3 @@ def test_the_deploy_has_a_watch_as_the_data_say(
     assert acted(nodes["a"]) == expected
     operations = len(fleet.state.get_op_order())
     assert operations == (6 if data or lines else 5)
-
-
-def test_the_removal_takes_the_watch_first() -> None:
-    nodes = {"a": Node([[*there(), *answer()], answer()], {"users": users()})}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.deploy(remove)
-    fleet.run()
-
-    assert [item for item in acted(nodes["a"]) if item in ("install", "remove")] == ["remove"]
-    assert fleet.failed() == set()

@@ -13,6 +13,7 @@ from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from tests.unit.shells import replaced, run, stub, toolbox
 
+UNIT = "pyinfra-gvisor-watch"
 CONTENT = "$(touch /nonexistent/x) 'quoted' \u00fc\n"
 
 HOST = {
@@ -49,7 +50,7 @@ class Host:
     @property
     def wanted(self) -> dict[str, str]:
         """The files of a watch and their modes."""
-        unit = self.units / "pyinfra-gvisor-watch"
+        unit = self.units / UNIT
         return {
             f"{self.watch}/watch.pl": "755",
             f"{self.watch}/policy": "644",
@@ -62,23 +63,11 @@ class Host:
         words = [
             word for path, mode in self.wanted.items() for word in (path, mode, encoded(CONTENT))
         ]
-        text = script(
-            "base/put_files",
-            "part_api/timer_stop",
-            "part_api/timer_install",
-            **HOST,
-            textfile=textfile,
-        )
-        return run(self._here(text), *words, path=self.path)
+        return self._run("install", *words, textfile=textfile)
 
     def remove(self) -> subprocess.CompletedProcess[str]:
         """Take it off."""
-        return run(
-            self._here(
-                script("base/put_files", "part_api/timer_stop", "part_api/timer_remove", **HOST)
-            ),
-            path=self.path,
-        )
+        return self._run("remove")
 
     def told(self) -> list[str]:
         """What systemctl was asked to do; questions are left out."""
@@ -94,9 +83,11 @@ class Host:
             if path.is_file()
         }
 
-    def _here(self, text: str) -> str:
+    def _run(self, step: str, *words: str, **given: str) -> subprocess.CompletedProcess[str]:
+        names = ("base/put_files", "part_api/timer_stop", f"part_api/timer_{step}")
         changes = {"/opt/gvisor/watch": self.watch, "/etc/systemd/system": self.units}
-        return replaced(text, changes)
+        text = replaced(script(*names, **HOST, **given), changes)
+        return run(text, *words, path=self.path)
 
 
 @pytest.fixture
@@ -105,29 +96,24 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def test_every_file_is_there_as_it_was_sent_and_the_timer_is_started(host: Host) -> None:
+@pytest.mark.parametrize(
+    ("state", "stops"),
+    [
+        pytest.param("inactive", [], id="stopped"),
+        pytest.param("active", [f"stop {UNIT}.timer", f"stop {UNIT}.service"], id="runs"),
+    ],
+)
+def test_every_file_is_there_as_it_was_sent_and_what_runs_is_stopped_before(
+    host: Host, state: str, stops: list[str]
+) -> None:
+    host.systemctl(state)
+
     ran = host.install()
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert host.files() == host.wanted
     assert {Path(path).read_text() for path in host.wanted} == {CONTENT}
-    assert host.told() == ["daemon-reload", "enable --quiet --now pyinfra-gvisor-watch.timer"]
-
-
-def test_what_runs_is_stopped_before_a_file_is_changed(host: Host) -> None:
-    host.install()
-    host.asked.unlink()
-    host.systemctl("active")
-
-    ran = host.install()
-
-    assert ran.returncode == 0
-    assert host.told() == [
-        "stop pyinfra-gvisor-watch.timer",
-        "stop pyinfra-gvisor-watch.service",
-        "daemon-reload",
-        "enable --quiet --now pyinfra-gvisor-watch.timer",
-    ]
+    assert host.told() == [*stops, "daemon-reload", f"enable --quiet --now {UNIT}.timer"]
 
 
 def test_without_perl_nothing_is_changed(tmp_path: Path) -> None:
@@ -195,10 +181,10 @@ def test_a_removal_leaves_nothing_and_a_second_one_ends_well_too(host: Host) -> 
     host.install(str(textfile))
     (host.watch / "policy").write_text(f"textfile {textfile}\n")
     textfile.write_text("")
-    Path(f"{host.units}/pyinfra-gvisor-watch.timer.new").write_text("of a run that was killed")
+    (host.units / f"{UNIT}.timer.new").write_text("of a run that was killed")
     wants = host.units / "timers.target.wants"
     wants.mkdir()
-    (wants / "pyinfra-gvisor-watch.timer").symlink_to("../pyinfra-gvisor-watch.timer")
+    (wants / f"{UNIT}.timer").symlink_to(f"../{UNIT}.timer")
     host.asked.unlink()
     host.systemctl("failed")
 
@@ -207,9 +193,11 @@ def test_a_removal_leaves_nothing_and_a_second_one_ends_well_too(host: Host) -> 
     assert (ran.returncode, ran.stderr, again.returncode) == (0, "", 0)
     assert host.files() == {}
     assert not host.watch.parent.exists()
-    for told in ("disable --quiet pyinfra-gvisor-watch.timer", "daemon-reload"):
-        assert told in host.told()
-    assert "reset-failed pyinfra-gvisor-watch.service" in host.told()
+    assert {
+        f"disable --quiet {UNIT}.timer",
+        f"reset-failed {UNIT}.service",
+        "daemon-reload",
+    } <= set(host.told())
 
 
 def test_a_removal_leaves_what_else_lies_beside_it(host: Host) -> None:

@@ -1,0 +1,423 @@
+"""``parts/resolver/install.sh`` and ``remove.sh``: all of it is there and runs, or nothing is."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.base.scripts import encoded, script
+from tests.unit.shells import replaced, run, stub, toolbox
+
+HOST = {"operation": "resolver.resolver", "host": "run-1"}
+UNIT = "pyinfra-gvisor-resolver"
+METRICS = "pyinfra_gvisor_resolver.prom"
+CONTENT = "$(touch /nonexistent/x) 'quoted' \u00fc\n"
+
+# A unit is a file below active, with its state; one that is not there is not loaded. What a unit
+# was when it was started is kept beside it, as what runs is.
+SYSTEMCTL = """
+echo "$*" >> {0}/asked
+for last; do :; done
+state=$(cat "{0}/active/$last" 2> /dev/null)
+if [ "$1" = "$(cat {0}/breaks 2> /dev/null)" ]; then echo "no $1" >&2; exit 1; fi
+up() {{ echo active > "{0}/active/$1"; cp "{0}/units/$1" "{0}/running/$1"; }}
+case "$1" in
+    is-active) echo "${{state:-inactive}}"; [ "$state" = active ] ;;
+    is-failed) [ "$state" = failed ] ;;
+    stop) shift; for unit; do rm -f "{0}/active/$unit" "{0}/running/$unit"; done ;;
+    start) [ "$state" = active ] || up "$last" ;;
+    restart) up "$last"; cp {0}/gvisor/resolver/__main__.py {0}/running/ ;;
+    reset-failed) rm "{0}/active/$last" ;;
+    enable) mkdir -p {0}/units/sockets.target.wants
+        ln -sf "../$last" {0}/units/sockets.target.wants/ ;;
+    daemon-reload) ;;
+    *) exit 64 ;;
+esac
+"""
+
+# The addresses of lo are lines of a file.
+IP = """
+case "$*" in
+    "address show dev lo to "*) grep -xF "$6" {0} || : ;;
+    "address del "*" dev lo")
+        grep -qxF "$3" {0} || exit 2
+        grep -vxF "$3" {0} > {0}.new || :
+        mv {0}.new {0} ;;
+    *) exit 64 ;;
+esac
+"""
+
+
+class Host:
+    """A node without a resolver."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.program = root / "gvisor" / "resolver"
+        self.units = root / "units"
+        self.texts = root / "texts"
+        self.path = toolbox(root / "bin", "rmdir", "ln")
+        for directory in (self.units, self.texts, root / "active", root / "running"):
+            directory.mkdir()
+        stub(self.path, "systemctl", SYSTEMCTL.format(root))
+        self.addresses = root / "addresses"
+        self.addresses.write_text("")
+        stub(self.path, "ip", IP.format(self.addresses))
+        stub(self.path, "journalctl", "printf 'first\\n%s\\n' 'Failed to listen: Address in use'")
+
+    def wanted(
+        self, *, socket: str = "1", program: str = CONTENT, text: str = ""
+    ) -> dict[str, str]:
+        """The files of a resolver; ``text``: the directory of its metrics."""
+        option = f" --textfile={text}/{METRICS}" if text else ""
+        return {
+            f"{self.program}/__main__.py": program,
+            f"{self.program}/pyinfra_gvisor/__init__.py": "",
+            f"{self.units}/{UNIT}.service": f"ExecStart=python3 x --resolver=1{option}\n",
+            f"{self.units}/{UNIT}.socket": f"[Socket]\nBacklog={socket}\n",
+        }
+
+    def install(self, *, breaks: str = "", **wanted: str) -> subprocess.CompletedProcess[str]:
+        """Put it there; ``breaks``: what systemctl fails at."""
+        (self.root / "breaks").write_text(breaks)
+        words = [
+            word
+            for path, text in self.wanted(**wanted).items()
+            for word in (path, "644", encoded(text))
+        ]
+        parts = ("base/put_files", "parts/resolver/metrics", "parts/resolver/install")
+        text = script(*parts, **HOST, textfile_dir=wanted.get("text", ""))
+        return run(self._here(text), *words, path=self.path)
+
+    def remove(self, *, breaks: str = "") -> subprocess.CompletedProcess[str]:
+        """Take it off."""
+        (self.root / "breaks").write_text(breaks)
+        addresses = {"resolver": "192.0.2.53", "resolver6": "2001:db8::53"}
+        text = script(
+            "base/put_files", "parts/resolver/metrics", "parts/resolver/remove", **HOST, **addresses
+        )
+        text = replaced(text, {"/usr/sbin/ip": self.path / "ip"})
+        return run(self._here(text), path=self.path)
+
+    def unit(self, kind: str, state: str) -> None:
+        """Have a unit in this state."""
+        (self.root / "active" / f"{UNIT}.{kind}").write_text(f"{state}\n")
+
+    def states(self) -> dict[str, str]:
+        """The state of each unit that systemd knows."""
+        return {
+            path.name.removeprefix(f"{UNIT}."): path.read_text().strip()
+            for path in (self.root / "active").iterdir()
+        }
+
+    def running(self) -> dict[str, str]:
+        """What runs: units and the program, as they were when they were started."""
+        return {path.name: path.read_text() for path in (self.root / "running").iterdir()}
+
+    def told(self) -> list[str]:
+        """What systemctl was asked to do since the last time, without the units' common name."""
+        path = self.root / "asked"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return [line.replace(f"{UNIT}.", "") for line in lines if not line.startswith("is-")]
+
+    def files(self) -> dict[str, str]:
+        """Every file there, with its content."""
+        return {
+            str(path): "link" if path.is_symlink() else path.read_text()
+            for top in (self.program.parent, self.units, self.texts)
+            for path in sorted(top.rglob("*"))
+            if path.is_file() or path.is_symlink()
+        }
+
+    @property
+    def link(self) -> Path:
+        """What starts its sockets at boot."""
+        return self.units / "sockets.target.wants" / f"{UNIT}.socket"
+
+    def _here(self, text: str) -> str:
+        changes = {"/opt/gvisor/resolver": self.program, "/etc/systemd/system": self.units}
+        return replaced(text, changes)
+
+
+STARTED = ["enable --quiet socket", "start socket", "restart service"]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A node without a resolver."""
+    return Host(tmp_path)
+
+
+def as_wanted(host: Host, **wanted: str) -> None:
+    """Check that everything is there, runs as it was sent, and that nothing else is."""
+    files = host.wanted(**wanted)
+    assert host.files() == {**files, str(host.link): "link"}
+    assert host.states() == {"socket": "active", "service": "active"}
+    assert host.running() == {Path(path).name: text for path, text in files.items() if text}
+    for path in files:
+        assert Path(path).stat().st_mode & 0o777 == 0o644
+
+
+def test_every_file_is_there_as_it_was_sent_and_the_sockets_before_the_program(host: Host) -> None:
+    ran = host.install()
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    as_wanted(host)
+    assert host.told() == ["daemon-reload", "stop service socket", *STARTED]
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "opens"),
+    [
+        pytest.param("active", {"program": "another"}, False, id="another-program"),
+        pytest.param("active", {"socket": "2"}, True, id="other-sockets"),
+        pytest.param("failed", {}, True, id="sockets-failed"),
+        pytest.param("activating", {}, True, id="sockets-do-not-listen-yet"),
+    ],
+)
+def test_sockets_stay_open_unless_they_are_others_and_open_beside_no_program_that_runs(
+    host: Host, state: str, wanted: dict[str, str], opens: bool
+) -> None:
+    host.install()
+    host.told()
+    host.unit("socket", state)
+
+    ran = host.install(**wanted)
+
+    assert ran.returncode == 0
+    as_wanted(host, **wanted)
+    assert host.told() == ["daemon-reload", *["stop service socket"] * opens, *STARTED]
+
+
+def test_what_does_not_belong_there_is_gone(host: Host) -> None:
+    host.install()
+    (host.program / "asyncio.py").write_text("evil")
+    (host.program / "pyinfra_gvisor" / "link.py").symlink_to("/nowhere")
+    (host.program / "more").mkdir()
+
+    ran = host.install()
+
+    assert ran.returncode == 0
+    as_wanted(host)
+    assert not (host.program / "more").exists()
+
+
+@pytest.mark.parametrize("first", [pytest.param(True, id="first"), pytest.param(False, id="later")])
+@pytest.mark.parametrize("step", ["daemon-reload", "stop", "enable", "start", "restart"])
+def test_a_run_that_breaks_off_leaves_a_file_too_many_and_the_next_one_mends_it(
+    host: Host, step: str, first: bool
+) -> None:
+    if not first:
+        host.install(program="old", socket="old")
+
+    broken = host.install(breaks=step)
+    left = host.files()
+    again = host.install()
+
+    assert broken.returncode == 1
+    assert f"no {step}" in broken.stderr
+    assert str(host.program / "unfinished") in left
+    assert (again.returncode, again.stderr) == (0, "")
+    as_wanted(host)
+
+
+def test_a_run_that_is_killed_while_it_writes_is_mended_too(host: Host) -> None:
+    host.install(program="old", socket="old")
+    (host.path / "mv").rename(host.path / "real-mv")
+    stub(host.path, "mv", f"case $2 in *.socket) kill -9 $PPID ;; esac; {host.path}/real-mv $*")
+
+    killed = host.install()
+    left = host.files()
+    (host.path / "real-mv").rename(host.path / "mv")
+    again = host.install()
+
+    assert killed.returncode == -9
+    assert str(host.program / "unfinished") in left
+    assert again.returncode == 0
+    as_wanted(host)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "told"),
+    [
+        pytest.param(
+            "start", "port 53 on run-1: the resolver cannot listen on this port: ", id="port-taken"
+        ),
+        pytest.param(
+            "restart",
+            "pyinfra-gvisor-resolver.service on run-1: this service does not start: ",
+            id="program",
+        ),
+    ],
+)
+def test_what_does_not_start_is_told_with_what_was_said(host: Host, breaks: str, told: str) -> None:
+    ran = host.install(breaks=breaks)
+
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1] == (
+        f"resolver.resolver: {told}Failed to listen: Address in use"
+    )
+
+
+def test_a_directory_for_metrics_that_is_not_there_is_told_before_anything_is_done(
+    host: Host,
+) -> None:
+    ran = host.install(text=f"{host.root}/nowhere")
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"resolver.resolver: {host.root}/nowhere on run-1: this directory does not exist; "
+        "create it, or remove gvisor_textfile_dir\n"
+    )
+    assert (host.files(), host.told()) == ({}, [])
+    assert not host.program.exists()
+
+
+def test_metrics_that_go_elsewhere_or_nowhere_are_not_left_to_grow_old(host: Host) -> None:
+    old, new = host.texts / "old", host.texts / "new"
+    for directory in (old, new):
+        directory.mkdir()
+        (directory / "other.prom").write_text("")
+        (directory / METRICS).write_text("")
+        (directory / f".{METRICS}.new").write_text("")
+    others = {f"{directory}/other.prom": "" for directory in (old, new)}
+
+    host.install(text=str(old))
+    host.install(text=str(old))
+    kept = (old / METRICS).exists()
+    host.install(text=str(new))
+    moved = [path.exists() for path in (old / METRICS, new / METRICS)]
+    ran = host.install()
+
+    assert (kept, moved, ran.returncode) == (True, [False, True], 0)
+    assert host.files() == {**host.wanted(), **others, str(host.link): "link"}
+
+
+STOPPED = ["stop socket", "stop service"]
+
+
+@pytest.fixture
+def installed(host: Host) -> Host:
+    """A node with a resolver that writes its counters."""
+    host.install(text=str(host.texts))
+    for name in (METRICS, f".{METRICS}.new"):
+        (host.texts / name).write_text("")
+    host.told()
+    return host
+
+
+def test_nothing_is_left_and_a_second_removal_ends_well_too(installed: Host) -> None:
+    (installed.units / f"{UNIT}.socket.new").write_text("of a run that was killed")
+    (installed.units / f"{UNIT}.service.new").write_text("of a run that was killed")
+
+    ran, first, again, second = (
+        installed.remove(),
+        installed.told(),
+        installed.remove(),
+        installed.told(),
+    )
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert installed.files() == {}
+    assert installed.states() == {}
+    assert not installed.program.parent.exists()
+    assert first == [*STOPPED, "daemon-reload"]
+    assert second == ["daemon-reload"]
+
+
+def test_what_else_lies_beside_it_is_left(installed: Host) -> None:
+    release = installed.program.parent / "releases"
+    release.mkdir()
+    others = [
+        installed.texts / "other.prom",
+        installed.units / "other.socket",
+        installed.link.parent / "other",
+    ]
+    for path in others:
+        path.write_text("")
+
+    ran = installed.remove()
+
+    assert ran.returncode == 0
+    assert set(installed.files()) == {str(path) for path in others}
+    assert release.exists()
+    assert not installed.program.exists()
+
+
+def test_units_that_failed_are_forgotten(installed: Host) -> None:
+    installed.unit("socket", "inactive")
+    installed.unit("service", "failed")
+    systemctl = installed.path / "systemctl"
+    systemctl.write_text(systemctl.read_text().replace("stop) shift", "stop) exit 0; shift"))
+
+    ran = installed.remove()
+
+    assert ran.returncode == 0
+    assert installed.told() == ["stop service", "reset-failed service", "daemon-reload"]
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        pytest.param(lambda host: (host.units / f"{UNIT}.socket").unlink(), id="no-socket-unit"),
+        pytest.param(lambda host: (host.units / f"{UNIT}.service").unlink(), id="no-service-unit"),
+        pytest.param(lambda host: (host.program / "__main__.py").unlink(), id="no-program"),
+        pytest.param(lambda host: host.link.unlink(), id="not-enabled"),
+    ],
+)
+def test_a_part_of_it_goes_too_and_what_still_runs_is_stopped(
+    installed: Host, break_it: object
+) -> None:
+    assert callable(break_it)
+    break_it(installed)
+    (installed.texts / METRICS).unlink()
+    (installed.texts / f".{METRICS}.new").unlink()
+
+    ran = installed.remove()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert installed.files() == {}
+    assert installed.states() == {}
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param("stop", id="stop"), pytest.param("daemon-reload", id="reload")]
+)
+def test_a_removal_that_breaks_off_is_told_and_the_next_one_ends_it(
+    installed: Host, step: str
+) -> None:
+    broken = installed.remove(breaks=step)
+
+    again = installed.remove()
+
+    assert broken.returncode == 1
+    assert f"no {step}" in broken.stderr
+    assert again.returncode == 0
+    assert (installed.files(), installed.states()) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "remove", [pytest.param(False, id="install"), pytest.param(True, id="remove")]
+)
+def test_a_unit_that_somebody_wrote_has_no_file_of_others_removed(host: Host, remove: bool) -> None:
+    other = host.texts / "other.prom"
+    other.write_text("")
+    (host.units / f"{UNIT}.service").write_text(f"ExecStart=x --textfile={other}\n")
+
+    ran = host.remove() if remove else host.install()
+
+    assert ran.returncode == 0
+    assert other.exists()
+
+
+def test_its_addresses_go_and_others_stay(host: Host) -> None:
+    host.addresses.write_text("192.0.2.53/32\n127.0.0.1/8\n")
+
+    ran = host.remove()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert host.addresses.read_text() == "127.0.0.1/8\n"
