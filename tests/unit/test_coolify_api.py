@@ -1,21 +1,30 @@
-"""Coolify's API as it is asked: who is told the token, what is an answer, what an error says."""
+"""Coolify's API: who is told the token, what is an answer, its rate limit, time-outs and errors."""
 
 from __future__ import annotations
 
 import re
 import traceback
 from collections.abc import Callable, Iterator
+from email.message import Message
+from http.server import BaseHTTPRequestHandler
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.coolify import transport
 from pyinfra_gvisor.coolify.api import Api
+from pyinfra_gvisor.coolify.models import Server
+from pyinfra_gvisor.coolify.pace import Pace
+from pyinfra_gvisor.coolify.servers import Groups, grouped, groups
 from pyinfra_gvisor.coolify.token import Token
-from pyinfra_gvisor.coolify.transport import NoAnswer, Refused, Rejected, UnknownOutcome
+from pyinfra_gvisor.coolify.transport import NoAnswer, NotFound, Refused, Rejected, UnknownOutcome
 from pyinfra_gvisor.settings import load_settings
 from tests.coolify.api_client import Clock, client, serving
-from tests.coolify.api_server import TOKEN, ApiServer, Kind
+from tests.coolify.api_server import TOKEN, ApiServer, Kind, RateLimit
 from tests.coolify.api_state import SECRET
+from tests.unit.waiting import until
 
 
 @pytest.fixture
@@ -185,7 +194,10 @@ def test_what_is_no_plain_address_is_refused(url: str) -> None:
     with pytest.raises(Problem, match="not the URL of a Coolify") as refused:
         Api(url, Token(TOKEN))
 
-    assert "hunter2" not in str(refused.value)
+    _, problems = load_settings({"gvisor_coolify_url": url})
+
+    assert problems["gvisor_coolify_url"].startswith("not the URL of a Coolify instance, got")
+    assert "hunter2" not in f"{refused.value} {problems}"
 
 
 @pytest.mark.parametrize(
@@ -207,14 +219,6 @@ def test_the_token_is_not_sent_over_the_network_in_clear(url: str) -> None:
     _, problems = load_settings({"gvisor_coolify_url": url})
 
     assert re.match(said, problems["gvisor_coolify_url"])
-
-
-@pytest.mark.parametrize("url", ["ftp://c.example.com", "https://user:hunter2@c.example.com"])
-def test_settings_refuse_what_is_no_plain_address(url: str) -> None:
-    _, problems = load_settings({"gvisor_coolify_url": url})
-
-    assert problems["gvisor_coolify_url"].startswith("not the URL of a Coolify instance, got")
-    assert "hunter2" not in str(problems)
 
 
 def test_the_token_goes_to_coolify_and_not_after_a_redirect(
@@ -287,16 +291,6 @@ def test_a_server_that_says_the_token_is_not_repeated(
     assert TOKEN[:8] not in str(rejected.value)
 
 
-@pytest.mark.parametrize("kind", ["500", "cut", "html"])
-def test_no_exception_has_the_token_in_it(server: ApiServer, api: Api, kind: Kind) -> None:
-    server.arm("GET *", kind, times=3)
-
-    with pytest.raises(NoAnswer) as failed:
-        api.servers()
-
-    assert TOKEN not in all_of(failed.value)
-
-
 def test_no_exception_has_it_where_nobody_listens(clock: Clock) -> None:
     with serving() as (server, _):
         nobody = client(server, clock)
@@ -330,3 +324,287 @@ def test_an_answer_of_another_shape_is_no_answer_and_does_not_show_its_content(
         api.servers()
 
     assert SECRET not in str(no.value)
+
+
+def shop_in(server: ApiServer) -> str:
+    """An app with ``--init`` on a server ``run-1``; its uuid."""
+    return server.state.add_app("shop", server.state.add_server("run-1"), "--init")
+
+
+def test_what_is_only_read_is_asked_for_again(server: ApiServer, api: Api, clock: Clock) -> None:
+    server.state.add_server("run-1")
+    server.arm("GET /servers", "500", times=2)
+
+    found = api.servers()
+
+    assert [each.name for each in found] == ["run-1"]
+    assert len(server.seen) == 3
+    assert clock.slept == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        pytest.param("500", "got status 500", id="500"),
+        pytest.param("cut", "too early", id="cut"),
+        pytest.param("html", "got 24 bytes that are not JSON", id="html"),
+        pytest.param("stall", "got timed out", id="stall"),
+        pytest.param("404-html", "got status 404", id="not-of-coolify"),
+    ],
+)
+def test_it_is_asked_for_three_times_and_no_more(
+    server: ApiServer, clock: Clock, kind: Kind, why: str
+) -> None:
+    server.arm("GET /servers", kind, times=9)
+
+    with pytest.raises(NoAnswer, match=why) as failed:
+        client(server, clock, timeout_s=0.1).servers()
+
+    assert len(server.seen) == 3
+    assert clock.slept == [1, 2]
+    assert TOKEN not in all_of(failed.value)
+
+
+@pytest.mark.parametrize("kind", ["500", "cut", "html", "stall", "late", "late-stall", "404-html"])
+def test_a_write_is_sent_once_whatever_comes_of_it(
+    server: ApiServer, clock: Clock, kind: Kind
+) -> None:
+    shop = shop_in(server)
+    server.arm("P* /applications/*", kind, times=9)
+    api = client(server, clock, timeout_s=0.1)
+
+    with pytest.raises(UnknownOutcome, match=f"answer to PATCH /applications/{shop} is not clear"):
+        api.set_options(shop, "--cap-drop=ALL")
+    with pytest.raises(UnknownOutcome, match=f"to POST /applications/{shop}/restart"):
+        api.restart(shop)
+
+    expected = "--cap-drop=ALL" if kind.startswith("late") else "--init"
+    # Who asked has given up after a tenth of a second, in which the server may not have begun.
+    until(lambda: len(server.seen) >= 2 and server.state.options(shop) == expected)
+    assert len(server.seen) == 2
+
+
+def test_a_write_to_what_is_gone_is_told(api: Api) -> None:
+    with pytest.raises(NotFound, match="Coolify does not know /applications/none"):
+        api.set_options("none", "--init")
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told-what-is-left", "not-told"])
+def test_the_rate_limit_is_kept(server: ApiServer, api: Api, clock: Clock, is_told: bool) -> None:
+    server.limit, began = RateLimit(10, is_told=is_told), clock.now
+
+    for _ in range(25):
+        api.servers()
+
+    assert len(server.seen) - server.refused == 25
+    assert server.refused == (0 if is_told else 2)
+    assert 120 <= clock.now - began <= 130
+
+
+def test_a_write_that_came_too_soon_is_sent_again(server: ApiServer, api: Api) -> None:
+    server.limit, shop = RateLimit(1, is_told=False), shop_in(server)
+    api.servers()
+
+    api.set_options(shop, "--cap-drop=ALL")
+
+    assert server.state.options(shop) == "--cap-drop=ALL"
+    assert server.patches == {shop: 2}
+    assert server.refused == 1
+
+
+def test_it_is_given_up_after_five_waits(server: ApiServer, api: Api, clock: Clock) -> None:
+    server.limit = RateLimit(0)
+
+    with pytest.raises(NoAnswer, match=r"rate limit is exceeded.* status 429 to GET /servers"):
+        api.servers()
+
+    assert len(server.seen) == 6
+    assert len(clock.slept) == 5
+
+
+NOON = "Wed, 26 Aug 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("after", "date", "seconds"),
+    [
+        pytest.param("7", None, 7, id="seconds"),
+        pytest.param("0", None, 1, id="none"),
+        pytest.param("86400", None, 120, id="a-day"),
+        pytest.param(None, None, 15, id="not-told"),
+        pytest.param("soon", None, 15, id="no-number"),
+        pytest.param("-5", None, 15, id="negative"),
+        pytest.param("1" * 400, None, 15, id="too-many-digits"),
+        pytest.param("Wed, 26 Aug 2026 12:00:30 GMT", NOON, 30, id="date"),
+        pytest.param("Wed, 26 Aug 2026 11:00:00 GMT", NOON, 1, id="past-date"),
+        pytest.param("Fri, 31 Dec 2999 23:59:59 GMT", None, 120, id="no-date-of-its-own"),
+    ],
+)
+def test_a_wait_is_as_long_as_is_asked_for_within_reason(
+    after: str | None, date: str | None, seconds: float
+) -> None:
+    clock, said = Clock(), Message()
+    for name, value in {"Retry-After": after, "Date": date}.items():
+        if value is not None:
+            said[name] = value
+
+    Pace(clock.sleep, clock.time).give_way(said)
+
+    assert clock.slept == [seconds]
+
+
+def test_a_minute_that_others_have_used_up_is_waited_out(
+    server: ApiServer, api: Api, clock: Clock
+) -> None:
+    server.limit = RateLimit(5)
+    api.servers()
+    server.limit.used = 4
+
+    api.servers()
+    api.servers()
+
+    assert server.refused == 0
+    assert clock.slept == [61]
+
+
+def test_an_answer_that_never_ends_is_given_up(
+    server: ApiServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.state.add_server("run-1")
+    monkeypatch.setattr(transport, "CHUNK_BYTES", 1)
+    ticks = iter(range(0, 100000, 3))
+    monkeypatch.setattr(clock, "time", lambda: next(ticks))
+    api = client(server, clock)
+
+    with pytest.raises(NoAnswer, match="the answer takes too long"):
+        api.servers()
+
+
+def test_an_answer_without_bounds_is_given_up(
+    server: ApiServer, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.state.add_server("run-1")
+    monkeypatch.setattr(transport, "LIMIT_BYTES", 100)
+
+    with pytest.raises(NoAnswer, match="more than 100 bytes"):
+        api.servers()
+
+
+def test_requests_go_one_at_a_time(server: ApiServer, api: Api) -> None:
+    at_once: list[int] = []
+    inside = 0
+    answer = server.answer
+
+    def counted(handler: BaseHTTPRequestHandler) -> None:
+        nonlocal inside
+        inside += 1
+        at_once.append(inside)
+        Event().wait(0.01)  # time for another one to come in between
+        inside -= 1  # before the answer, behind which the next one may come
+        answer(handler)
+
+    server.answer = counted  # type: ignore[method-assign]
+    threads = [Thread(target=api.servers) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert at_once == [1] * 8
+
+
+def test_the_environments_proxy_is_used(
+    server: ApiServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", server.url)
+    away = Api("https://coolify.invalid", Token(TOKEN), sleep=clock.sleep)
+
+    # The stand-in is no proxy; what it says shows that it was asked to be one.
+    with pytest.raises(NoAnswer, match="Tunnel connection failed: 501"):
+        away.application("x1")
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_no_proxy_sees_a_token_that_is_meant_for_this_machine(
+    coolify: tuple[ApiServer, Clock], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with serving() as (proxy, _):
+        monkeypatch.setenv(name, proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+
+        client(*coolify).servers()
+
+        assert proxy.seen == []
+    assert len(coolify[0].seen) == 1
+
+
+HOST = "factory.example.com"
+
+
+def shown(name: str, ip: str, **others: Any) -> Server:
+    """A server as the API shows it."""
+    return Server.model_validate({"uuid": name, "name": name, "ip": ip, "user": "root", **others})
+
+
+def names(found: Groups) -> tuple[list[str], ...]:
+    """Who is in which group."""
+    return tuple([name for name, _ in hosts] for hosts in (found.run, found.build, found.coolify))
+
+
+def test_servers_are_grouped_by_what_they_are_for() -> None:
+    servers = [
+        shown("localhost", "host.docker.internal"),
+        shown("run-1", "192.0.2.7"),
+        shown("builder", "192.0.2.8", settings={"is_build_server": True}),
+    ]
+
+    found = grouped(servers, control_host=HOST)
+
+    assert names(found) == (["run-1"], ["builder"], ["localhost"])
+
+
+def test_ssh_goes_where_coolifys_own_goes_and_to_the_control_host_by_its_name() -> None:
+    servers = [
+        shown("localhost", "host.docker.internal"),
+        shown("run-1", "192.0.2.7", user="deploy", port=2222),
+    ]
+
+    found = grouped(servers, control_host=HOST, key="/keys/id")
+
+    ((name, data),) = found.run
+    assert (name, data["ssh_hostname"], data["ssh_port"]) == ("run-1", "192.0.2.7", 2222)
+    assert (data["ssh_user"], data["ssh_key"]) == ("deploy", "/keys/id")
+    ((_, data),) = found.coolify
+    assert (data["ssh_hostname"], data["ssh_port"], data["ssh_user"]) == (HOST, 22, "root")
+
+
+def test_what_makes_no_inventory_is_refused() -> None:
+    with pytest.raises(Problem, match="Coolify shows no server"):
+        grouped([], control_host=HOST)
+    with pytest.raises(Problem, match="two servers"):
+        grouped([shown("a", "192.0.2.1"), shown("a", "192.0.2.2")], control_host=HOST)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        pytest.param({}, "COOLIFY_URL is not set", id="no-url"),
+        pytest.param({"COOLIFY_URL": "https://c.example.com"}, "no token", id="no-token"),
+        pytest.param({"COOLIFY_URL": "http://c.example.com"}, "in clear", id="no-tls"),
+        pytest.param({"COOLIFY_URL": "http://[::1]:8000"}, "SSH_HOST is not set", id="tunnel"),
+    ],
+)
+def test_an_environment_that_does_not_say_enough_is_refused(
+    environment: dict[str, str], said: str
+) -> None:
+    with pytest.raises(Problem, match=said):
+        groups(environment)
+
+
+def test_the_servers_are_asked_for_where_the_environment_says(server: ApiServer) -> None:
+    server.state.add_server("run-1", ip="192.0.2.7")
+
+    found = groups({"COOLIFY_URL": server.url, "COOLIFY_TOKEN": TOKEN, "COOLIFY_SSH_HOST": HOST})
+
+    assert "run-1" in names(found)[0]
+    assert [item.asked for item in server.seen] == ["GET /servers"]
