@@ -32,14 +32,8 @@ JOBS = f"/{HTML}/storage/jobs"
 VERSIONS = {
     "4.3.11": "v4_3_11",
     "4.0.0-beta.202": "beta202",
-    "4.0.0-beta.213": "beta213",
     "4.0.0-beta.225": "beta225",
-    "4.0.0-beta.324": "beta324",
-    "4.0.0-beta.361": "beta361",
-    "4.0.0-beta.411": "beta411",
-    "4.0.0-beta.449": "beta449",
     "4.4.0": "native",
-    "4.4.1": "native_list",
 }
 """Which text of docker.php a version has; the first is the one that a host begins with."""
 
@@ -78,7 +72,6 @@ class App:
     id: int = 1
     name: str = "web"
     ports: Sequence[str] = ("8000",)
-    aliases: Sequence[str] = ()
     volumes: Sequence[str] = ("/usr:/usr:ro",)
     network: str = NETWORK
     deployment: str = "094512345678"

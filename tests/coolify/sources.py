@@ -22,29 +22,52 @@ class Source:
     + name: the file's name without its suffix
     + function: the function that takes a container's options
     + kind: what the patcher is to call it
+    + edits: what makes it of the newest one, each text with what comes in its place
     """
 
     name: str
     function: str
     kind: Literal["unpatched", "native"] = "unpatched"
+    edits: tuple[tuple[str, str], ...] = ()
 
     @property
-    def path(self) -> Path:
-        """The file in this directory."""
-        return HERE / "sources" / f"{self.name}.php"
+    def text(self) -> str:
+        """The whole file."""
+        name = "v4_3_11" if self.edits else self.name
+        text = (HERE / "sources" / f"{name}.php").read_text(encoding="utf-8")
+        for old, new in self.edits:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        return text
 
 
+# What nobody has released: a Coolify that knows the runtime, but passes it on as a list ...
+_AS_A_LIST = (("'--dns' => 'dns',\n", "'--dns' => 'dns',\n        '--runtime' => 'runtime',\n"),)
+# ... and one that passes it on.
+_AS_IT_IS = (
+    *_AS_A_LIST,
+    (
+        "        if (($match[2] ?? '') === '') {\n",
+        """        if ($option === '--runtime') {
+            preg_match('~--runtime(?:=|\\s+)["\\']?([\\w.-]+)~',
+                $custom_docker_run_options, $runtime);
+            $options[$option] = [$runtime[1] ?? ''];
+
+            continue;
+        }
+        if (($match[2] ?? '') === '') {
+""",
+    ),
+    ("|| $option === '--entrypoint')", "|| $option === '--entrypoint' || $option === '--runtime')"),
+)
+
+# Each differs in what the patch looks at: the name, the parameter, or whether the option is known.
 _ALL = (
     Source("beta202", OLD_NAME),
-    Source("beta213", OLD_NAME),
     Source("beta225", OLD_NAME),
-    Source("beta324", OLD_NAME),
-    Source("beta361", NAME),
-    Source("beta411", NAME),
-    Source("beta449", NAME),
     Source("v4_3_11", NAME),
-    Source("native", NAME, "native"),
-    Source("native_list", NAME, "native"),
+    Source("native", NAME, "native", _AS_IT_IS),
+    Source("native_list", NAME, "native", _AS_A_LIST),
 )
 SOURCES: dict[str, Source] = {source.name: source for source in _ALL}
 UNPATCHED = [source.name for source in _ALL if source.kind == "unpatched"]
@@ -70,10 +93,10 @@ def lay_out(root: Path, variant: str) -> Path:
     Returns the file with the function.
     """
     helper = root / HELPER
-    texts = {"vendor/autoload.php": HERE / "vendor" / "autoload.php", HELPER: SOURCES[variant].path}
-    for name, source in texts.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, root / name)
+    helper.parent.mkdir(parents=True, exist_ok=True)
+    helper.write_text(SOURCES[variant].text, encoding="utf-8")
+    (root / "vendor").mkdir(exist_ok=True)
+    shutil.copyfile(HERE / "vendor" / "autoload.php", root / "vendor" / "autoload.php")
     constants = root / "config" / "constants.php"
     constants.parent.mkdir(parents=True, exist_ok=True)
     constants.write_text(_CONSTANTS, encoding="utf-8")

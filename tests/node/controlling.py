@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tests.coolify.host import SOURCE, VERSIONS, ControlHost
-from tests.node.running import Fleet, Outcome, snapshot
+from tests.node.running import Fleet, Outcome
 
 DEPLOY = "deploys/coolify.py"
 NAME = "control"
 COMPOSE = f"{SOURCE}/docker-compose.custom.yml"
 UNIT = "pyinfra-gvisor-coolify"
-CURRENT, *OTHERS = VERSIONS
+CURRENT = next(iter(VERSIONS))
 NO_GVISOR = {"gvisor_runtimes": {}}  # as inventories/group_data/coolify.py has it
 
 _OURS = f"""
@@ -57,13 +57,6 @@ def custom(host: ControlHost) -> str | None:
     """Return docker-compose.custom.yml; None if there is none."""
     ran = host.node.exec("cat", COMPOSE)
     return ran.stdout if ran.code == 0 else None
-
-
-def whole(host: ControlHost) -> list[str]:
-    """Return everything that a run could change on a control host, one line each."""
-    listing = host.node.exec("sh", "-c", "find /data -printf '%p %y %M %u %s %T@\\n' | sort").stdout
-    inside = host.inside("sh", "-c", "find /var/www/html /etc /tmp -type f | sort | xargs ls -la")
-    return [*snapshot(host.node).splitlines(), *listing.splitlines(), *inside.splitlines()]
 
 
 def look_now(host: ControlHost) -> int:

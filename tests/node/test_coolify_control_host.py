@@ -18,7 +18,6 @@ from tests.node.controlling import (
     left,
     look_now,
     run,
-    whole,
 )
 from tests.node.coolify_nodes import Coolify
 from tests.node.running import Fleet
@@ -61,20 +60,6 @@ def host(coolify: Coolify) -> ControlHost:
     return as_shipped(coolify.control)
 
 
-def test_a_dry_run_says_what_would_change_and_changes_nothing(
-    host: ControlHost, fleet: Fleet
-) -> None:
-    before = whole(host)
-
-    outcome = run(fleet, "--dry", "--diff")
-
-    assert outcome.code == 0, outcome.text
-    assert "drops --runtime: patch convertDockerRunToCompose()" in outcome.stderr
-    assert "write /data/coolify/source/pyinfra-gvisor/entry.sh" in outcome.stderr
-    assert f"create {COMPOSE} for the next upgrade:" in outcome.stderr
-    assert whole(host) == before
-
-
 def test_a_running_coolify_honours_the_option_and_no_deployment_is_ended(
     host: ControlHost, fleet: Fleet
 ) -> None:
@@ -88,7 +73,9 @@ def test_a_running_coolify_honours_the_option_and_no_deployment_is_ended(
     assert host.result(running)["options"] == DROPPED  # it had begun with the old code
     assert {text: host.deploy(text) for text in TABLE} == TABLE
     assert host.container_id() == container
+    before = count_channels(host.node)
     assert changes_nothing(fleet)
+    assert channels(host.node) - before == 1
     assert journal(host) == []  # the timer's looks had nothing to do
 
 
@@ -144,18 +131,6 @@ def test_a_source_that_is_not_as_we_know_it_is_left_alone_and_everybody_says_so(
     )  # and it has started: the entry script cannot keep it from that
 
 
-def test_a_coolify_that_knows_the_option_is_left_as_it_is(host: ControlHost, fleet: Fleet) -> None:
-    host.upgrade(HONEST)
-    shipped = host.source_bytes()
-
-    outcome = have(fleet)
-
-    assert outcome.stderr.count("No changes") == 2
-    assert host.source_bytes() == shipped
-    assert left(host) == []
-    assert host.deploy(TYPED) == HONOURED
-
-
 def test_an_upgrade_to_a_coolify_that_knows_it_needs_nothing_of_ours(
     host: ControlHost, fleet: Fleet
 ) -> None:
@@ -189,20 +164,6 @@ def test_a_compose_file_of_others_is_merged_and_given_back_to_the_byte(
     assert custom(host) == THEIRS
     assert host.node.exec("stat", "-c", "%a", COMPOSE).stdout == "640\n"
     assert host.source_bytes() == shipped
-
-
-def test_a_compose_file_that_cannot_be_merged_is_refused_with_the_lines(
-    host: ControlHost, fleet: Fleet
-) -> None:
-    flow = "services: { coolify: { labels: [ mine=1 ] } }\n"
-    host.node.put(COMPOSE, flow.encode())
-
-    outcome = run(fleet)
-
-    assert outcome.code == 1
-    assert f"coolify.persistence: {COMPOSE} on control: " in outcome.stderr
-    assert "- /data/coolify/source/pyinfra-gvisor/entry.sh:/etc/entrypoint.d/" in outcome.stderr
-    assert custom(host) == flow
 
 
 def test_a_compose_file_that_docker_compose_would_not_take_is_not_written(
@@ -251,39 +212,3 @@ def test_what_is_mounted_stays_until_coolify_is_recreated_and_then_all_is_gone(
     assert left(host) == []
     assert custom(host) is None
     assert changes_nothing(fleet, coolify=False)
-
-
-def test_a_removal_before_any_upgrade_leaves_nothing(host: ControlHost, fleet: Fleet) -> None:
-    before = (host.source_bytes(), custom(host), left(host))
-    have(fleet)
-
-    outcome = run(fleet, coolify=False)
-
-    assert outcome.code == 0, outcome.text
-    assert (host.source_bytes(), custom(host), left(host)) == before == (before[0], None, [])
-    assert host.deploy(TYPED) == DROPPED
-
-
-def test_a_run_node_is_passed_over_and_a_bare_control_host_is_refused(
-    coolify: Coolify, fleet: Fleet
-) -> None:
-    both = fleet.run(
-        "control",
-        "run",
-        deploy="deploys/coolify.py",
-        groups={"coolify": ["run"], "run": ["control"]},
-        data={"gvisor_runtimes": {}},
-    )
-
-    assert both.code == 1
-    assert "on run: no Coolify on this host: no container is named coolify" in both.stderr
-    assert "on control" not in both.stderr
-
-
-def test_a_run_that_is_as_declared_costs_one_channel(host: ControlHost, fleet: Fleet) -> None:
-    have(fleet)
-    before = count_channels(host.node)
-
-    have(fleet)
-
-    assert channels(host.node) - before == 1

@@ -73,7 +73,7 @@ def test_what_a_user_types_ends_in_a_sandbox_that_is_reached_by_name(apps: Cooli
 def test_behind_an_upgrade_the_next_deployment_is_still_sandboxed(apps: Coolify) -> None:
     blog = app("blog0uuid", id=3, name="blog")
 
-    upgraded = apps.control.upgrade("4.0.0-beta.449")
+    upgraded = apps.control.upgrade("4.0.0-beta.225")
     seen = deployed(apps, apps.control, blog, "--runtime runsc")
 
     assert upgraded.code == 0, upgraded.stderr

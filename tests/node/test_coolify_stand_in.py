@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
 from pyinfra_gvisor.lab import Ran
 from tests.coolify.host import SOURCE, VERSIONS, ControlHost
-from tests.node.coolify_apps import app, ask, have_platform, remove_platform, up
 from tests.node.coolify_nodes import Coolify
 from tests.node.watching import within
 
@@ -73,14 +71,6 @@ def test_a_restart_keeps_a_change_and_an_upgrade_loses_it(host: ControlHost) -> 
     assert host.deploy("--init") == {"init": True}
 
 
-def test_an_upgrade_to_another_version_brings_its_own_source(host: ControlHost) -> None:
-    upgraded = host.upgrade("4.0.0-beta.324")
-
-    assert upgraded.code == 0, upgraded.stderr
-    assert b"function convert_docker_run_to_compose(" in host.source_bytes()
-    assert host.deploy("--init") == {"init": True}
-
-
 def test_an_entry_script_runs_as_www_data_before_horizon(host: ControlHost) -> None:
     script = "id -u > /tmp/entry; ps | grep -c '[a]rtisan' >> /tmp/entry || true\n"
 
@@ -128,23 +118,6 @@ def test_a_restart_of_the_container_kills_a_running_deployment(host: ControlHost
 
     assert host.deploy("--privileged") == {"privileged": True}
     assert not host.inside("sh", "-c", f"ls {running}.json 2>&1 || true").startswith("/")
-
-
-def test_apps_answer_by_name_through_the_proxy_and_to_each_other(coolify: Coolify) -> None:
-    node, shop, stock = coolify.run, app("shop", aliases=("front",)), app("stock", id=2)
-    have_platform(node)
-    try:
-        for each in (shop, stock):
-            up(node, each, coolify.control.compose_file(each, "--cap-drop=ALL --init"))
-        answer = ask(node, "front", peer=stock.container_name)
-        inspected = node.exec("docker", "inspect", shop.container_name, stock.container_name)
-    finally:
-        remove_platform(node)
-
-    containers = json.loads(inspected.stdout)
-    assert [answer["host"], answer["peer"]["host"]] == [c["Id"][:12] for c in containers]
-    assert [c["HostConfig"]["CapDrop"] for c in containers] == [["ALL"], ["ALL"]]
-    assert containers[1]["Config"]["Labels"]["coolify.applicationId"] == "2"
 
 
 def change_by_hand(host: ControlHost) -> bytes:

@@ -1,20 +1,25 @@
-"""``coolify/patch.php``: what it puts in, and that it takes out no more than that."""
+"""``coolify/patch.php``: what it puts in and takes out, and on which sources it changes nothing."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.coolify.patcher import HONOURS, Tree
+from tests.coolify.patcher import HONOURS, TEXT, Tree
 from tests.coolify.sources import SOURCES, UNPATCHED, VERSION
+from tests.unit.shells import replaced
 
 WWW_DATA = 9999
 RETURN = "    return $compose_options->toArray();\n"
 BEGIN = "    // pyinfra-gvisor begin"
 END = "    // pyinfra-gvisor end\n"
+KEYS = ("function", "block", "probe")
 
 
 @pytest.fixture
@@ -23,8 +28,13 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path, "v4_3_11")
 
 
-@pytest.mark.parametrize("line_end", [pytest.param("\n", id="lf"), pytest.param("\r\n", id="crlf")])
-@pytest.mark.parametrize("variant", [pytest.param(name, id=name) for name in UNPATCHED])
+@pytest.mark.parametrize(
+    ("variant", "line_end"),
+    [
+        *(pytest.param(name, "\n", id=name) for name in UNPATCHED),
+        pytest.param("v4_3_11", "\r\n", id="crlf"),
+    ],
+)
 def test_a_source_is_patched_once_and_gets_its_own_bytes_back(
     tmp_path: Path, variant: str, line_end: str
 ) -> None:
@@ -39,12 +49,8 @@ def test_a_source_is_patched_once_and_gets_its_own_bytes_back(
 
     assert [answer.code for answer in (applied, again, removed)] == [0, 0, 0]
     assert [answer["changed"] for answer in (applied, again, removed)] == ["yes", "no", "yes"]
-    assert (applied["function"], applied["block"], applied["probe"]) == (
-        "patched",
-        "present",
-        HONOURS,
-    )
-    assert (removed["function"], removed["block"], removed["probe"]) == ("unpatched", "none", "[]")
+    told, gone = ([item[key] for key in KEYS] for item in (applied, removed))
+    assert (told, gone) == (["patched", "present", HONOURS], ["unpatched", "none", "[]"])
     assert same == patched
     assert tree.seen().content == original.content
     assert patched.content.count(line_end.encode()) == patched.content.count(b"\n")
@@ -52,7 +58,7 @@ def test_a_source_is_patched_once_and_gets_its_own_bytes_back(
     assert patched.names == original.names
 
 
-@pytest.mark.parametrize("verb", ["apply", "remove", "state"])
+@pytest.mark.parametrize("verb", ["apply", "remove"])
 @pytest.mark.parametrize(
     ("variant", "probe"),
     [
@@ -68,8 +74,8 @@ def test_a_source_that_knows_the_option_is_left_alone(
 
     answer = tree.run(verb)
 
-    assert (answer.code, answer["function"], answer["probe"]) == (0, "native", probe)
-    assert answer["changed"] in ("no", "")
+    assert (answer.code, answer["changed"]) == (0, "no")
+    assert (answer["function"], answer["probe"]) == ("native", probe)
     assert tree.seen() == before
 
 
@@ -132,28 +138,23 @@ def test_the_version_is_what_coolify_itself_would_show(
         pytest.param(BEGIN, f"{BEGIN} of old\n    $x = 1;\n//", id="older"),
     ],
 )
-def test_another_block_of_ours_is_replaced(tree: Tree, old: str, new: str) -> None:
+def test_another_block_of_ours_is_replaced_or_taken_out(tree: Tree, old: str, new: str) -> None:
+    original = tree.seen().content
     tree.run("apply")
     wanted = tree.seen().content
     tree.change(old, new)
+    edited = tree.seen().content
 
     told = tree.run("state")
     applied = tree.run("apply")
+    mended = tree.seen().content
+    tree.helper.write_bytes(edited)
+    removed = tree.run("remove")
 
     assert (told["function"], told["block"]) == ("patched", "other")
     assert (applied.code, applied["changed"], applied["block"]) == (0, "yes", "present")
-    assert tree.seen().content == wanted
-
-
-def test_another_block_of_ours_is_taken_out(tree: Tree) -> None:
-    original = tree.seen().content
-    tree.run("apply")
-    tree.change("end($pyinfra_gvisor[2])", "''")
-
-    answer = tree.run("remove")
-
-    assert (answer.code, answer["changed"], answer["block"]) == (0, "yes", "none")
-    assert tree.seen().content == original
+    assert (removed.code, removed["changed"], removed["block"]) == (0, "yes", "none")
+    assert (mended, tree.seen().content) == (wanted, original)
 
 
 def test_a_line_that_somebody_put_behind_our_block_stays(tree: Tree) -> None:
@@ -249,3 +250,262 @@ def test_a_wrong_call_says_how_to_call(tree: Tree, words: list[str]) -> None:
     assert (answer.code, answer.lines) == (2, [])
     assert answer.error == "state|apply|remove|renew [--root=DIR] [--before-start]\n"
     assert tree.seen() == before
+
+
+HEADER = "function convertDockerRunToCompose(?string $custom_docker_run_options = null)\n"
+
+
+FIRST_LOOP = "    foreach ($matches as $match) {\n"
+NOBODY = 65534
+
+
+def _other_user() -> int | None:
+    return NOBODY if os.geteuid() == 0 else None
+
+
+@pytest.fixture
+def public() -> Iterator[Tree]:
+    """The newest Coolify that does not know the option where everybody may look at it."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        root.chmod(0o755)
+        tree = Tree(root, "v4_3_11")
+        tree.temporary.chmod(0o777)
+        yield tree
+        tree.helper.parent.chmod(0o755)
+
+
+NOT_THERE = "convertDockerRunToCompose() is defined 0 times, expected once"
+NOT_ONE_RETURN = (
+    "the expected return line is there {} times, or outside convertDockerRunToCompose()"
+)
+TWICE = "convertDockerRunToCompose() is defined 2 times, expected once"
+NO_PAIR = "expected the markers begin and end of our lines, got "
+NOT_OURS = "other lines stand between the markers of our lines"
+
+# What is replaced by what, and what is told of it then.
+Damage = tuple[list[tuple[str, str]], str]
+FUNCTION_DAMAGES: dict[str, Damage] = {
+    "no-function": ([(HEADER, HEADER.replace("Docker", "Podman"))], NOT_THERE),
+    "function-twice": ([(HEADER, f"{HEADER}{{\n}}\n{HEADER}")], TWICE),
+    "old-name-and-new": (
+        [(HEADER, f"function convert_docker_run_to_compose()\n{{\n}}\n\n{HEADER}")],
+        TWICE,
+    ),
+    "other-parameter": (
+        [(HEADER, HEADER.replace("custom_docker_run_options", "options"))],
+        "convertDockerRunToCompose() has no parameter $custom_docker_run_options",
+    ),
+    "return-indented": ([(RETURN, f"    {RETURN}")], NOT_ONE_RETURN.format(0)),
+    "return-twice": ([(RETURN, RETURN + RETURN)], NOT_ONE_RETURN.format(2)),
+    "return-behind": (
+        [(RETURN, f"    return [];\n}}\nfunction other()\n{{\n{RETURN}")],
+        NOT_ONE_RETURN.format(1),
+    ),
+    "return-before": (
+        [
+            (RETURN, "    return [];\n"),
+            (HEADER, f"function other()\n{{\n{RETURN}}}\n{HEADER}"),
+        ],
+        NOT_ONE_RETURN.format(1),
+    ),
+}
+BLOCK_DAMAGES: dict[str, Damage] = {
+    "begin-only": ([(END, "")], f"{NO_PAIR}begin"),
+    "end-only": ([(BEGIN, "    // begin")], f"{NO_PAIR}end"),
+    "begin-twice": ([(BEGIN, f"{BEGIN}\n{BEGIN}")], f"{NO_PAIR}begin, begin, end"),
+    "end-twice": ([(END, END + END)], f"{NO_PAIR}begin, end, end"),
+    "end-first": ([(END, ""), (BEGIN, END + BEGIN)], f"{NO_PAIR}end, begin"),
+    "code-between": ([(BEGIN, "//"), (FIRST_LOOP, f"{BEGIN}\n{FIRST_LOOP}")], NOT_OURS),
+    "function-between": ([(BEGIN, "//"), (END, ""), (HEADER, f"{BEGIN}\n{HEADER}{END}")], NOT_OURS),
+    "return-between": ([(END, ""), (RETURN, RETURN + END)], NOT_OURS),
+    "markers-changed": (
+        [(BEGIN, "    //"), (END, "")],
+        "some of our lines stand outside their markers",
+    ),
+}
+
+
+def _damage(tree: Tree, edits: list[tuple[str, str]]) -> None:
+    for old, new in edits:
+        tree.change(old, new)
+
+
+@pytest.mark.parametrize(
+    ("edits", "reason"), [pytest.param(*case, id=name) for name, case in FUNCTION_DAMAGES.items()]
+)
+def test_a_function_that_is_not_as_we_know_it_is_refused(
+    tree: Tree, edits: list[tuple[str, str]], reason: str
+) -> None:
+    _damage(tree, edits)
+    before = tree.seen()
+
+    told, applied, removed = (tree.run(verb) for verb in ("state", "apply", "remove"))
+
+    assert told.code == 0
+    assert told["function"] == ("missing" if reason == NOT_THERE else "damaged")
+    assert told["reason"] == reason
+    assert (applied.code, applied.lines) == (3, [])
+    assert applied.error == f"{tree.helper}: {reason}; nothing was changed\n"
+    assert (removed.code, removed["changed"]) == (0, "no")  # nothing of ours is there
+    assert tree.seen() == before
+
+
+@pytest.mark.parametrize(
+    ("edits", "reason"), [pytest.param(*case, id=name) for name, case in BLOCK_DAMAGES.items()]
+)
+def test_lines_of_ours_that_cannot_be_told_from_others_are_refused(
+    tree: Tree, edits: list[tuple[str, str]], reason: str
+) -> None:
+    tree.run("apply")
+    _damage(tree, edits)
+    before = tree.seen()
+
+    state, *answers = (tree.run(verb) for verb in ("state", "apply", "remove"))
+
+    told = f"{tree.helper}: {reason}; nothing was changed\n"
+    assert (state["function"], state["reason"]) == ("damaged", reason)
+    assert [(answer.code, answer.lines, answer.error) for answer in answers] == [(3, [], told)] * 2
+    assert tree.seen() == before
+
+
+def test_no_file_is_told_and_refused(tree: Tree) -> None:
+    tree.helper.unlink()
+
+    told, applied, removed = (tree.run(verb) for verb in ("state", "apply", "remove"))
+
+    assert (told["function"], told["reason"]) == ("missing", "the file does not exist")
+    assert (told["sha256"], told["written_s"], told["stat"]) == ("", "", "")
+    assert (applied.code, removed.code, removed["changed"]) == (3, 0, "no")
+    assert list(tree.helper.parent.iterdir()) == []
+
+
+def test_a_file_that_may_not_be_read_is_told_and_refused(public: Tree) -> None:
+    public.helper.chmod(0o000)
+
+    told, applied, removed = (
+        public.run(verb, user=_other_user()) for verb in ("state", "apply", "remove")
+    )
+
+    assert (told["function"], told["reason"]) == ("damaged", "the file cannot be read")
+    assert (applied.code, removed.code) == (3, 3)
+
+
+def test_a_directory_that_may_not_be_written_is_refused(public: Tree) -> None:
+    public.helper.parent.chmod(0o555)
+    before = public.seen()
+
+    answer = public.run("apply", user=_other_user())
+
+    assert (answer.code, answer.lines) == (3, [])
+    assert "cannot be written: fopen(" in answer.error
+    assert answer.error.count("\n") == 1
+    assert public.seen() == before
+
+
+DOES_NOTHING = """new class extends Illuminate\\Support\\Collection {
+        public function put($key, $value)
+        {
+            return $key === 'runtime' ? $this : parent::put($key, $value);
+        }
+    }"""
+LONG_AGO = (1_700_000_000, 1_700_000_000)
+OURS_ARE_THERE = "if (str_contains(file_get_contents('bootstrap/helpers/docker.php'), 'begin'))"
+
+
+def test_what_php_refuses_is_not_put_in(tree: Tree) -> None:
+    function = tree.helper.read_text().removeprefix("<?php")
+    tree.helper.write_text(tree.helper.read_text() + "}\n")
+    loads = "require_once __DIR__.'/../bootstrap/helpers/docker.php';\n"
+    autoload = (tree.root / "vendor/autoload.php").read_text()
+    tree.write("vendor/autoload.php", replaced(autoload, {loads: function}))
+    before = tree.seen()
+
+    answer = tree.run("apply")
+
+    assert (answer.code, answer.lines) == (4, [])
+    assert answer.error.startswith(f"{tree.helper}: php -l: ")
+    assert answer.error.endswith("; nothing was changed\n")
+    assert tree.seen() == before
+
+
+def test_a_coolify_that_does_not_run_is_not_touched(tree: Tree) -> None:
+    tree.autoload("throw new LogicException('no such class');")
+    before = tree.seen()
+
+    answer = tree.run("apply")
+
+    assert (answer.code, answer.lines) == (4, [])
+    assert (
+        "the function fails without our lines too: LogicException: no such class; nothing was"
+        in answer.error
+    )
+    assert tree.seen() == before
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        pytest.param("throw new Exception('not with me');", "Exception: not with me", id="throws"),
+        pytest.param("posix_kill(getmypid(), 9);", "PHP ended with status ", id="dies"),
+        pytest.param("echo 'x'; exit(0);", "x", id="answers-nothing"),
+    ],
+)
+def test_a_source_that_does_not_load_with_our_lines_is_put_back(
+    tree: Tree, does: str, reason: str
+) -> None:
+    tree.autoload(f"{OURS_ARE_THERE} {{ {does} }}")
+    before = tree.seen()
+
+    answer = tree.run("apply")
+
+    assert (answer.code, answer.lines) == (4, [])
+    assert f"the function fails with our lines: {reason}" in answer.error
+    assert answer.error.endswith("; the file was restored\n")
+    assert replace(tree.seen(), inode=before.inode) == before
+
+
+def test_a_source_in_which_our_lines_do_nothing_is_put_back(tree: Tree) -> None:
+    tree.change("collect([]);\n    preg", f"{DOES_NOTHING};\n    preg")
+    os.utime(tree.helper, LONG_AGO)
+    before = tree.seen()
+
+    answer = tree.run("apply")
+
+    assert (answer.code, answer.lines) == (4, [])
+    assert "the function fails with our lines: it answers []; the file was restored" in answer.error
+    assert replace(tree.seen(), inode=before.inode) == before
+
+
+def test_a_coolify_that_hangs_with_our_lines_is_ended_and_put_back(tree: Tree) -> None:
+    hangs = "{ file_put_contents('asked', getmypid()); sleep(1000); }"
+    tree.autoload(f"{OURS_ARE_THERE} {hangs}")
+    before = tree.seen()
+
+    answer = tree.run("apply", text=replaced(TEXT, {"PROBE_S = 20": "PROBE_S = 1"}))
+
+    assert answer.code == 4
+    assert "fails with our lines: no answer within 1 s; the file was restored" in answer.error
+    assert tree.seen().content == before.content
+    assert not Path("/proc", (tree.root / "asked").read_text()).exists()
+
+
+def test_what_cannot_be_put_back_is_not_said_to_be(tree: Tree) -> None:
+    changes = "file_put_contents('bootstrap/helpers/docker.php', '// x', FILE_APPEND);"
+    tree.autoload(f"{OURS_ARE_THERE} {{ {changes} throw new Exception('no'); }}")
+
+    answer = tree.run("apply")
+
+    assert (answer.code, answer.lines) == (1, [])
+    assert answer.error.endswith(
+        "the function fails with our lines, and the file cannot be restored: "
+        "another process has changed it\n"
+    )
+    assert tree.seen().names == ["docker.php"]
+
+
+def test_what_nobody_has_foreseen_is_one_line(tree: Tree) -> None:
+    answer = tree.run("state", php=["-d", "disable_functions=proc_open"])
+
+    assert (answer.code, answer.lines) == (1, [])
+    assert answer.error == "Call to undefined function proc_open()\n"

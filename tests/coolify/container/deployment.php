@@ -54,7 +54,7 @@ function service(array $app): array
         'container_name' => $app['container_name'],
         'restart' => 'unless-stopped',
         'expose' => $app['ports'],
-        'networks' => [$app['network'] => ['aliases' => [$app['container_name'], ...$app['aliases']]]],
+        'networks' => [$app['network'] => ['aliases' => [$app['container_name']]]],
         'mem_limit' => '0',
         'memswap_limit' => '0',
         'mem_swappiness' => 60,
