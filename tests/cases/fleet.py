@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,12 +22,13 @@ from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from tests.table import table
-
 # A piece of each script that is in no other.
 MARKS = {
     "state": "echo 'end of node state'",
     "keeper": "operation=keeper.keeper",
+    "watch": "# Installs a timer with a service",  # the keeper's has its own, above
+    "watch remove": "# Removes a timer with its service",
+    "divert": "operation=divert.runc",
     "docker": "# Installs Docker Engine",
     "release": "# Installs one runsc release beside the others",
     "wrappers": "# Writes wrapper scripts",
@@ -56,10 +58,6 @@ MARKS = {
 STATES = ("state", "coolify state")
 FACTS = (*STATES, "generations", "users", "release users")
 CONNECTING = ("connect", "disconnect")
-
-
-both_ways = table("prepare", {"interactive": True, "with-yes": False})
-"""Operations are prepared first, or with ``--yes`` only when they are executed."""
 
 
 def as_from_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +92,11 @@ class Sent:
         """The text behind ``sh -c``, what it calls itself, and its arguments."""
         parts = shlex.split(self.command)
         return parts[parts.index("-c") + 1 :]
+
+    def written(self, name: str = "after") -> str:
+        """The file that a transaction writes: daemon.json, or one of its records."""
+        (text,) = re.findall(rf"^{name}_b64=(\S+)$", self.stdin or "", re.MULTILINE)
+        return base64.b64decode(text).decode()
 
     @property
     def files(self) -> dict[str, tuple[str, str]]:

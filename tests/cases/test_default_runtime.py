@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from functools import partial
@@ -36,7 +35,6 @@ ENTRY = {
     "without_labels": ["com.docker.compose."],
 }
 WITH_POLICY: dict[str, Any] = {**ON, "gvisor_infrastructure": [ENTRY]}
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 SHOP = RuntimeUser(name="shop", running=True, runtime=DEFAULT)
 IDLE = RuntimeUser(name="idle", running=False, runtime=DEFAULT)
 IN_USE = {"users": users(("shop", True, DEFAULT), ("idle", False, DEFAULT))}
@@ -79,8 +77,7 @@ def with_proof(given: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
 
 def sent(item: Node) -> dict[str, Any]:
     """The daemon.json that the host is sent."""
-    (text,) = re.findall(r"^after_b64=(\S+)$", item.of("daemon.json").stdin or "", re.MULTILINE)
-    found: dict[str, Any] = json.loads(base64.b64decode(text))
+    found: dict[str, Any] = json.loads(item.of("daemon.json").written())
     return found
 
 
@@ -98,13 +95,12 @@ KEPT = changed(IS_ON, OFF, SHOP, IDLE)
 GONE = changed(IS_ON, OFF)
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_a_plain_node_gets_a_default_runtime_and_is_proven_with_it(prepare: bool) -> None:
+def test_a_plain_node_gets_a_default_runtime_and_is_proven_with_it() -> None:
     given = converged(settings_of(ON))
     bare, installed = answer(), answer(**given)
     released, wrapped = answer(releases=[RELEASE]), answer(**{**given, "daemon_json": None})
     item = Node([bare, released, wrapped, installed], PROVEN, ON)
-    fleet = Fleet({"a": item}, prepare=prepare)
+    fleet = Fleet({"a": item})
 
     fleet.deploy(run_node)
     fleet.run()
@@ -115,12 +111,11 @@ def test_a_plain_node_gets_a_default_runtime_and_is_proven_with_it(prepare: bool
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_another_policy_takes_effect_by_a_reload_and_no_release_is_tried(prepare: bool) -> None:
+def test_another_policy_takes_effect_by_a_reload_and_no_release_is_tried() -> None:
     now = changed(IS_ON, WITH_POLICY)
     wrapped = {**IS_ON, "wrappers": now["wrappers"]}
     item = Node([answer(**state) for state in (IS_ON, wrapped, now)], PROVEN, WITH_POLICY)
-    fleet = Fleet({"a": item}, prepare=prepare)
+    fleet = Fleet({"a": item})
 
     fleet.deploy(run_node)
     fleet.run()
@@ -134,8 +129,7 @@ OLD = "20260831.0"
 NEWER: dict[str, Any] = {**ON, "gvisor_proof": "never"}
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload(prepare: bool) -> None:
+def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload() -> None:
     on_old = {**ON, "gvisor_release": OLD}
     before = {
         **changed(WAS_OFF, on_old),
@@ -145,7 +139,7 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload(prepare:
     now = changed(before, NEWER)
     wrapped = {**before, "wrappers": now["wrappers"]}
     item = Node([answer(**state) for state in (before, wrapped, now)], UNUSED, NEWER)
-    fleet = Fleet({"a": item}, prepare=prepare)
+    fleet = Fleet({"a": item})
 
     fleet.deploy(run_node)
     fleet.run()
@@ -158,7 +152,6 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload(prepare:
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     ("uses", "now", "left"),
     [
@@ -167,10 +160,10 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload(prepare:
     ],
 )
 def test_switched_off_the_default_runtime_stays_only_while_a_container_needs_it(
-    uses: dict[str, Reply], now: dict[str, Any], left: set[str], prepare: bool
+    uses: dict[str, Reply], now: dict[str, Any], left: set[str]
 ) -> None:
     item = Node([answer(**IS_ON), answer(**now)], {**uses, **PROVEN_OFF}, OFF)
-    fleet = Fleet({"a": item}, prepare=prepare)
+    fleet = Fleet({"a": item})
 
     fleet.deploy(run_node)
     fleet.run()
@@ -182,11 +175,10 @@ def test_switched_off_the_default_runtime_stays_only_while_a_container_needs_it(
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_with_the_last_container_that_needs_it_the_default_runtime_goes(prepare: bool) -> None:
+def test_with_the_last_container_that_needs_it_the_default_runtime_goes() -> None:
     before = with_proof(KEPT, OFF)
     item = Node([answer(**before), answer(**GONE)], {**UNUSED, **PROVEN_OFF}, OFF)
-    fleet = Fleet({"a": item}, prepare=prepare)
+    fleet = Fleet({"a": item})
 
     fleet.deploy(run_node)
     fleet.run()
@@ -206,13 +198,12 @@ SECOND = [
 ]
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(("given", "data", "uses"), SECOND)
 def test_a_second_run_changes_nothing(
-    given: dict[str, Any], data: dict[str, Any], uses: dict[str, Reply], prepare: bool
+    given: dict[str, Any], data: dict[str, Any], uses: dict[str, Reply]
 ) -> None:
     item = Node([keeping(answer(**given), **data)], uses, data)
-    fleet = Fleet({"a": item}, prepare=prepare)
+    fleet = Fleet({"a": item})
 
     fleet.deploy(run_node)
     fleet.run()
@@ -272,9 +263,8 @@ def test_a_container_with_dockers_socket_is_no_reason_against_our_own_default_ru
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 def test_a_removal_names_the_containers_that_need_the_default_runtime_and_the_way_out(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     whole = {**IS_ON, "state_dir": "yes"}
     given_back = {**whole, "daemon_json": None, "state": {}, "docker": info()}
@@ -282,7 +272,7 @@ def test_a_removal_names_the_containers_that_need_the_default_runtime_and_the_wa
         "bad": Node([answer(**whole)], IN_USE, ON),
         "good": Node([answer(**whole), answer(**given_back)], UNUSED, ON),
     }
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.deploy(remove)
     touched = [item.acted() for item in nodes.values()]
@@ -314,8 +304,7 @@ def test_a_removal_gives_back_the_default_runtime_that_was_there_before_to_the_b
     fleet.run()
 
     assert json.loads(taken["daemon_json"])["default-runtime"] == DEFAULT
-    (text,) = re.findall(r"^after_b64=(\S+)$", item.of("daemon.json").stdin or "", re.MULTILINE)
-    assert base64.b64decode(text).decode() == ORIGINAL
+    assert item.of("daemon.json").written() == ORIGINAL
 
 
 NOW_ON = changed(WAS_OFF, ON)
@@ -332,17 +321,16 @@ def gone_back(given: dict[str, Any], to: dict[str, Any], *uses: RuntimeUser) -> 
     return {**given, **after(plan)}
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     "data", [pytest.param(ON, id="still-declared"), pytest.param(OFF, id="off")]
 )
 def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_for_none(
-    data: dict[str, Any], prepare: bool
+    data: dict[str, Any],
 ) -> None:
     back = gone_back(NOW_OFF, NOW_ON, SHOP)
     replies = {"generations": generations(WAS_OFF, NOW_ON), **IN_USE, **PROVEN}
     item = Node([answer(**NOW_OFF), answer(**back)], replies, data)
-    fleet = Fleet({"a": item}, prepare=prepare)
+    fleet = Fleet({"a": item})
 
     fleet.deploy(roll_back)
     fleet.run()
@@ -353,7 +341,6 @@ def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_for_none
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     ("given", "kept", "uses"),
     [
@@ -363,13 +350,13 @@ def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_for_none
     ],
 )
 def test_a_rollback_to_no_default_runtime_leaves_only_what_containers_need(
-    given: dict[str, Any], kept: list[dict[str, Any]], uses: dict[str, Reply], prepare: bool
+    given: dict[str, Any], kept: list[dict[str, Any]], uses: dict[str, Reply]
 ) -> None:
     needed = (SHOP, IDLE) if uses is IN_USE else ()
     back = gone_back(given, kept[-1], *needed)
     replies = {"generations": generations(*kept), **uses, **PROVEN_OFF}
     item = Node([answer(**given), answer(**back)], replies, ON)
-    fleet = Fleet({"a": item}, prepare=prepare)
+    fleet = Fleet({"a": item})
 
     fleet.deploy(roll_back)
     fleet.run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +16,11 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts.node import NodeState
 from pyinfra_gvisor.operations import docker, egress, gvisor, kernel, resolver
+from tests.cases.cli import CHECKOUT
 from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import KEPT, LOADED, PLAIN
 from tests.cases.kept import users
-from tests.cases.proven import converged, proven_answer
+from tests.cases.proven import converged, proven, proven_answer
 from tests.unit.answers import answer, info
 from tests.unit.egress_states import told
 from tests.unit.observations import output
@@ -38,35 +41,14 @@ NETSTACK = {"gvisor_runtimes": {"net": {"network": "sandbox", "dns": "docker"}}}
 REASON = "throwaway nodes of a lab"
 
 
-@pytest.mark.parametrize(
-    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-)
-def test_a_deploy_that_changes_nothing_sends_one_command_a_host(prepare: bool) -> None:
+def test_a_deploy_that_changes_nothing_sends_one_command_a_host() -> None:
     nodes = {name: Node([proven_answer()]) for name in ("a", "b", "c")}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.deploy(run_node)
     fleet.run()
 
     assert [item.kinds() for item in nodes.values()] == [["state"]] * 3
-    assert fleet.failed() == set()
-
-
-@pytest.mark.parametrize(
-    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-)
-def test_a_plain_node_is_taken_all_the_way_in_order(prepare: bool) -> None:
-    bare, installed = answer(), answer(**converged())
-    states = [bare, {"releases": ["20260928.0"]}, {**converged(), "daemon_json": None}, installed]
-    answers = [item if isinstance(item, list) else answer(**item) for item in states]
-    nodes = {"a": Node(answers, {"prove": Reply(output())})}
-    fleet = Fleet(nodes, prepare=prepare)
-
-    fleet.deploy(run_node)
-    fleet.run()
-
-    acted = [kind for kind in nodes["a"].kinds() if kind != "state"]
-    assert acted == ["release", "wrappers", "daemon.json", "prove", "record"]
     assert fleet.failed() == set()
 
 
@@ -116,6 +98,71 @@ def test_a_dry_run_changes_nothing_and_tells_the_whole_story(
         assert line in caplog.text
 
 
+def example(group: str) -> dict[str, Any]:
+    """The settings of a group in the example inventory."""
+    found = runpy.run_path(str(CHECKOUT / "inventories" / "group_data" / f"{group}.py"))
+    return {key: value for key, value in found.items() if key.startswith("gvisor_")}
+
+
+URL = "https://storage.googleapis.com/gvisor/releases/release/20260928.0/x86_64/gvisor.tar.bz2"
+
+
+@pytest.mark.parametrize(
+    ("group", "given", "says", "never"),
+    [
+        pytest.param(
+            "run",
+            {"releases": ["20260831.0"]},
+            f"install runsc 20260928.0 from {URL} beside 20260831.0",
+            (),
+            id="run",
+        ),
+        pytest.param(
+            "build",
+            proven(),
+            '-    "runtimes": {',
+            ("install runsc", '-    "no-new-privileges"'),
+            id="build",
+        ),
+        pytest.param(
+            "coolify",
+            {},
+            '+    "default-address-pools": [',
+            ("install runsc", '+    "runtimes": {', '+    "no-new-privileges"'),
+            id="coolify",
+        ),
+    ],
+)
+def test_the_example_settings_of_a_group_plan_what_the_group_is_for(
+    group: str,
+    given: dict[str, Any],
+    says: str,
+    never: tuple[str, ...],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    node = Node([answer(**given)], {"users": users()}, example(group))
+    fleet = Fleet({"a": node}, groups={group: {}}, DIFF=True)
+
+    fleet.deploy(run_node)
+
+    text = re.sub(r"\x1b\[\d*m", "", caplog.text)
+    assert fleet.failed() == set()
+    assert says in text
+    assert [line for line in never if line in text] == []
+
+
+def test_address_pools_that_are_there_stay() -> None:
+    pools = '{"default-address-pools" : [{"base":"10.9.0.0/16","size":24}],'
+    node = Node([answer(daemon_json=f'{pools} "dns": []}}')], data=example("coolify"))
+    fleet = Fleet({"a": node}, groups={"coolify": {}})
+
+    fleet.deploy(run_node)
+    fleet.run()
+
+    assert pools in node.of("daemon.json").written()
+
+
 BAD: list[Any] = [
     pytest.param(
         {"gvisor_relase": "x"},
@@ -156,18 +203,11 @@ BAD: list[Any] = [
 
 
 @pytest.mark.parametrize(("data", "given", "reason"), BAD)
-@pytest.mark.parametrize(
-    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-)
 def test_a_host_that_cannot_be_isolated_is_refused_before_any_host_is_touched(
-    data: dict[str, Any],
-    given: dict[str, Any],
-    reason: str,
-    prepare: bool,
-    caplog: pytest.LogCaptureFixture,
+    data: dict[str, Any], given: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     nodes = {"bad": Node([answer(**given)], data=data), "good": Node([proven_answer()])}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.deploy(run_node)
 
@@ -324,17 +364,14 @@ NONE = {"gvisor_runtimes": {}}
 IDLE = {"users": users(("idle", False, "runsc"))}
 
 
-@pytest.mark.parametrize(
-    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-)
 def test_a_runtime_that_a_stopped_container_uses_is_not_taken_away_from_any_host(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     nodes = {
         "bad": Node([proven_answer()], IDLE, NONE),
         "good": Node([proven_answer()], {"users": users()}, NONE),
     }
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.deploy(run_node)
     touched = [item.acted() for item in nodes.values()]

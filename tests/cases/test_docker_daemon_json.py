@@ -13,7 +13,7 @@ from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.operations import docker
-from tests.cases.fleet import Fleet, Node, Reply, both_ways
+from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import users
 from tests.table import table
 from tests.unit.answers import Running, after, answer, node
@@ -24,13 +24,6 @@ WITH_SECRET = json.dumps({"proxies": {"http-proxy": f"http://user:{SECRET}@proxy
 GOOD = answer(**after(plan_daemon_json(node(), LIVE)))
 
 
-def after_text(script: str) -> str:
-    """The file that a transaction would write."""
-    found = re.search(r"^after_b64=(\S+)$", script, re.MULTILINE)
-    assert found
-    return base64.b64decode(found[1]).decode()
-
-
 def test_a_change_is_one_command_with_the_transaction_on_its_standard_input() -> None:
     nodes = {"a": Node([answer(daemon_json='{"dns": []}')])}
 
@@ -38,18 +31,10 @@ def test_a_change_is_one_command_with_the_transaction_on_its_standard_input() ->
 
     sent = nodes["a"].of("daemon.json")
     assert fleet.meta["a"].did_change()
-    assert after_text(sent.stdin or "") == '{"dns": [], "live-restore": true}'
+    assert sent.written() == '{"dns": [], "live-restore": true}'
     assert "\ntimeout_s=7\n" in (sent.stdin or "")
     assert "\nwait_s=11\n" in (sent.stdin or "")
     assert "\nhost=@fake/a\n" in (sent.stdin or "")
-
-
-def test_sudo_is_passed_on() -> None:
-    nodes = {"a": Node([answer()])}
-
-    Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR, _sudo=True)
-
-    assert all(sent.sudo for sent in nodes["a"].sent)
 
 
 def test_no_secret_of_the_file_is_in_any_command_line() -> None:
@@ -77,20 +62,6 @@ def test_preparing_writes_nothing_and_says_what_would_happen(
     assert "containers that keep running: shop" in caplog.text
 
 
-@both_ways
-def test_what_happens_is_told_once_with_every_flag(
-    prepare: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-
-    Fleet({"a": Node([answer()])}, prepare=prepare, DIFF=True).done(
-        docker.daemon_json, LIVE, owner=GVISOR
-    )
-
-    assert caplog.text.count("/etc/docker/daemon.json: new, reload") == 1
-    assert caplog.text.count('+    "live-restore": true') == 1
-
-
 def test_the_diff_is_shown_only_if_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
@@ -111,40 +82,19 @@ def test_the_diff_names_both_sides_and_keeps_what_stays(caplog: pytest.LogCaptur
     assert '   "dns": []' in text
 
 
-@both_ways
 def test_a_host_that_is_refused_gets_no_command_and_the_other_goes_on(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     bad = Node([answer(daemon_json='{"a": 1,\n "a": 2}')])
     nodes = {"bad": bad, "good": Node([answer()])}
 
-    fleet = Fleet(nodes, prepare=prepare).done(docker.daemon_json, LIVE, owner=GVISOR)
+    fleet = Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR)
 
     assert fleet.failed() == {"bad"}
     assert set(nodes["bad"].kinds()) == {"state"}
     assert "daemon.json" in nodes["good"].kinds()
     where = "docker.daemon_json: /etc/docker/daemon.json on @fake/bad: "
     assert f"{where}line 2 column 2: /a exists" in caplog.text
-
-
-def test_a_transaction_that_fails_fails_its_host_and_the_other_goes_on() -> None:
-    failing = Reply(ok=False, stderr=["rolling back to generation 3"])
-    nodes = {"bad": Node([answer()], {"daemon.json": failing}), "good": Node([answer(), GOOD])}
-
-    fleet = Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR)
-
-    assert fleet.failed() == {"bad"}
-
-
-def test_a_second_operation_after_it_reads_afresh() -> None:
-    nodes = {"a": Node([answer(), GOOD])}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
-    fleet.add(docker.daemon_json, LIVE, owner=GVISOR)
-    fleet.run()
-
-    assert nodes["a"].kinds() == ["state", "daemon.json", "state", "state"]
 
 
 @table(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.operations import docker
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet, Node
 from tests.table import table
 from tests.unit.answers import answer
 
@@ -76,29 +76,3 @@ def test_a_missing_engine_is_installed_as_asked(flavour: Any, expected: list[str
     assert fleet.meta["a"].did_change()
     command = nodes["a"].of("docker").command
     assert all(f"{line}\n" in command for line in expected)
-
-
-def test_preparing_installs_nothing_and_says_what_it_would_install(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-    nodes = {"a": Node([answer(without=MISSING)])}
-
-    meta = Fleet(nodes).add(docker.engine, "docker-ce")
-
-    assert meta["a"].will_change
-    assert nodes["a"].kinds() == ["state"]
-    assert "install Docker, docker-ce" in caplog.text
-
-
-def test_an_installation_that_fails_fails_that_host_alone() -> None:
-    bare = answer(without=MISSING)
-    nodes = {
-        "bad": Node([bare], {"docker": Reply(ok=False, stderr=["E: no such package"])}),
-        "good": Node([bare, answer()]),
-    }
-
-    fleet = Fleet(nodes).done(docker.engine, "debian")
-
-    assert fleet.failed() == {"bad"}
-    assert nodes["good"].kinds()[-1] == "docker"

@@ -104,7 +104,11 @@ CASES = {
     ),
     "no-token": of_coolify("coolify.apps: https://coolify.example.com on @fake/a: ", **URL),
     "no-token-file": of_coolify("HERE/token", **URL, coolify_token_file="HERE/token"),  # noqa: S106 - a path
-    "no-coolify": of_coolify("coolify.runtime_option: coolify on @fake/a: ", coolify_answer()),
+    "no-coolify": of_coolify(
+        "coolify.runtime_option: coolify on @fake/a: no Coolify on this host: no container is "
+        "named coolify",
+        coolify_answer(),
+    ),
     "another-function": of_coolify(
         "coolify.runtime_option: coolify on @fake/a: ",
         coolify_answer(container(), *php("damaged", "reason two returns", probe=None)),

@@ -9,9 +9,9 @@ import pytest
 
 from pyinfra_gvisor.base.scripts import ENVIRONMENT
 from pyinfra_gvisor.operations import gvisor
-from tests.cases.fleet import Fleet, Node, Reply
-from tests.cases.kept import changed, users
-from tests.cases.proven import INSTALLED, RELEASE, converged
+from tests.cases.fleet import Fleet, Node
+from tests.cases.kept import changed
+from tests.cases.proven import INSTALLED, RELEASE
 from tests.unit.answers import Running, answer
 
 LEFT: dict[str, Any] = {**INSTALLED, "state_dir": "yes"}
@@ -29,10 +29,9 @@ def sent(item: Node) -> tuple[list[str], dict[str, str]]:
     return words[words.index("-c") + 3 :], dict(line.split("=") for line in head.splitlines())
 
 
-@pytest.mark.parametrize("prepare", [True, False], ids=["interactive", "with-yes"])
-def test_everything_of_ours_goes_in_one_command(prepare: bool) -> None:
+def test_everything_of_ours_goes_in_one_command() -> None:
     nodes = {"a": Node([answer(**LEFT), answer()])}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     meta = fleet.add(gvisor.absent)
     fleet.run()
@@ -46,17 +45,6 @@ def test_everything_of_ours_goes_in_one_command(prepare: bool) -> None:
         "file": "/etc/docker/daemon.json",
     }
     assert meta["a"].did_change()
-
-
-def test_a_node_without_us_is_left_as_it_is() -> None:
-    nodes = {"a": Node([answer()])}
-    fleet = Fleet(nodes)
-
-    meta = fleet.add(gvisor.absent)
-    fleet.run()
-
-    assert nodes["a"].kinds() == ["state"]
-    assert not meta["a"].did_change()
 
 
 def test_what_a_running_sandbox_uses_stays_and_a_second_run_changes_nothing(
@@ -85,41 +73,3 @@ def test_while_another_owner_has_a_key_our_records_stay() -> None:
     fleet.run()
 
     assert sent(nodes["a"])[1]["state"] == "no"
-
-
-def test_preparing_removes_nothing_and_says_what_would_go(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    nodes = {"a": Node([answer(**{**converged(), "state_dir": "yes"})], {"users": users()})}
-
-    meta = Fleet(nodes, DIFF=True).add(gvisor.absent)
-
-    assert meta["a"].will_change
-    assert nodes["a"].kinds() == ["state", "users"]
-    for path in (DIRECTORY, WRAPPER, "/usr/local/bin/runsc", "/var/lib/pyinfra-gvisor"):
-        assert caplog.text.count(f"remove {path}\n") == 1
-
-
-def test_a_node_whose_file_may_still_point_at_something_is_refused(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    nodes = {"bad": Node([answer(**LEFT, daemon_json='{"a" 1}')]), "good": Node([answer(**LEFT)])}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(gvisor.absent)
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert nodes["bad"].kinds() == ["state"]
-    assert "gvisor.absent: /etc/docker/daemon.json on @fake/bad: line 1 column 6" in caplog.text
-
-
-def test_a_removal_that_fails_fails_its_host_and_the_other_goes_on() -> None:
-    failing = {"remove": Reply(ok=False, stderr=["rm: cannot remove"])}
-    nodes = {"bad": Node([answer(**LEFT)], failing), "good": Node([answer(**LEFT)])}
-    fleet = Fleet(nodes)
-
-    fleet.add(gvisor.absent)
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert nodes["good"].acted() == ["remove"]

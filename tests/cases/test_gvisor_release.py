@@ -35,16 +35,6 @@ def recorded(**sha512: str) -> list[str]:
     return [*BARE[:-1], *installed(RELEASE, sha512=sums), END]
 
 
-def test_a_release_that_is_there_is_left_alone() -> None:
-    nodes = {"a": Node([THERE])}
-    fleet = Fleet(nodes)
-
-    fleet.add(gvisor.release, RELEASE, archive=Archive())
-    fleet.run()
-
-    assert nodes["a"].kinds() == ["state"]
-
-
 def test_an_official_release_is_fetched_for_the_nodes_architecture_with_its_checksum() -> None:
     arch = "aarch64"
     nodes = {"a": Node([answer(uname=f"6.12.9 {arch}")])}
@@ -310,31 +300,6 @@ def test_a_release_without_a_checksum_is_never_fetched_without_one() -> None:
 
     assert fleet.failed() == {"a"}
     assert set(nodes["a"].kinds()) == {"state"}
-
-
-def test_preparing_fetches_nothing_and_says_what_it_would_fetch(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-    nodes = {"a": Node([answer(releases=["20240729.0"])])}
-
-    meta = Fleet(nodes, DIFF=True).add(gvisor.release, RELEASE, archive=Archive())
-
-    assert meta["a"].will_change
-    assert nodes["a"].kinds() == ["state"]
-    assert f"install runsc {RELEASE} from https://storage.googleapis.com/" in caplog.text
-    assert "beside 20240729.0" in caplog.text
-
-
-def test_an_installation_that_fails_fails_that_host_alone() -> None:
-    failing = Reply(ok=False, stderr=["sha512 of it is 0…"])
-    nodes = {"bad": Node([BARE], {"release": failing}), "good": Node([BARE, THERE])}
-    fleet = Fleet(nodes)
-
-    fleet.add(gvisor.release, RELEASE, archive=Archive())
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
 
 
 def test_a_version_that_is_no_release_never_reaches_a_node() -> None:

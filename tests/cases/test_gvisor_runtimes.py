@@ -12,23 +12,13 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import INSTALLED, LINK
 from tests.unit.answers import answer
 
 RELEASE = "20260928.0"
 PROFILES = {"runsc": Runtime()}
 BOTH = {**PROFILES, "net": Runtime(network="sandbox")}
-
-
-def test_wrappers_that_are_there_are_left_alone() -> None:
-    nodes = {"a": Node([answer(**INSTALLED)])}
-    fleet = Fleet(nodes)
-
-    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
-    fleet.run()
-
-    assert nodes["a"].kinds() == ["state"]
 
 
 def test_wrappers_that_are_missing_are_written_and_no_others() -> None:
@@ -68,31 +58,6 @@ def test_the_link_for_people_follows_the_release_unless_it_is_somebody_elses(
     if link:
         script = shlex.split(nodes["a"].of("link").command)[2]
         assert f"\ntarget={link}\n" in script
-
-
-def test_preparing_writes_nothing_and_says_what_it_would_write(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-    nodes = {"a": Node([answer()])}
-
-    meta = Fleet(nodes, DIFF=True).add(gvisor.runtimes, RELEASE, profiles=PROFILES)
-
-    assert meta["a"].will_change
-    assert nodes["a"].kinds() == ["state"]
-    assert f"write {wrapper('runsc', RELEASE, Runtime()).path}" in caplog.text
-
-
-def test_wrappers_that_cannot_be_written_fail_that_host_alone() -> None:
-    failing = Reply(ok=False, stderr=["No space left on device"])
-    nodes = {"bad": Node([answer()], {"wrappers": failing}), "good": Node([answer()])}
-    fleet = Fleet(nodes)
-
-    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert nodes["good"].kinds()[-1] == "wrappers"
 
 
 def test_an_overlay_that_the_release_has_not_is_refused_and_nothing_is_sent(

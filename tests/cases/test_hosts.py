@@ -150,7 +150,7 @@ def test_a_host_of_a_mistyped_group_is_refused_before_anything_is_read(
         fleet.deploy(deploy)
 
     where = "preflight: inventory on @fake/a: the host is in an unknown group"
-    assert f"{where}, got cooolify; did you mean coolify?" in caplog.text
+    assert f"{where}, got cooolify; did you mean coolify? If not, rename" in caplog.text
     assert fleet.failed() == {"a"}
     assert nodes["a"].kinds() == []
 

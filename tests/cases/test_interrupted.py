@@ -11,7 +11,7 @@ from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import detached, resumption
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import docker
-from tests.cases.fleet import Fleet, Node, Reply, both_ways
+from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import proven, proven_answer
 from tests.table import table
@@ -51,13 +51,10 @@ def stdins(item: Node) -> list[str | None]:
     return [sent.stdin for sent in item.sent if sent.kind == "daemon.json"]
 
 
-@both_ways
 @table("operation", EVERY)
-def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(
-    operation: Any, prepare: bool
-) -> None:
+def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(operation: Any) -> None:
     nodes = {"a": finished()}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
     function, named = operation
 
     meta = fleet.add(function, **named)
@@ -68,11 +65,10 @@ def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(
     assert fleet.failed() == set()
 
 
-@both_ways
-def test_where_it_was_undone_what_is_wanted_is_done_then(prepare: bool) -> None:
+def test_where_it_was_undone_what_is_wanted_is_done_then() -> None:
     nodes = {"a": undone()}
 
-    Fleet(nodes, prepare=prepare).done(docker.daemon_json, LIVE, owner=GVISOR)
+    Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR)
 
     first, second = stdins(nodes["a"])
     assert first == RESUMES
@@ -80,17 +76,16 @@ def test_where_it_was_undone_what_is_wanted_is_done_then(prepare: bool) -> None:
     assert "\nexpect_sha256=absent\n" in (second or "")
 
 
-@both_ways
 @table(
     "item, end",
     {"finished": (finished, "applied"), "undone": (undone, "reverted, because it was interrupted")},
 )
 def test_it_is_told_once_beforehand_and_afterwards_what_became_of_it(
-    item: Any, end: str, prepare: bool, caplog: pytest.LogCaptureFixture
+    item: Any, end: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
 
-    Fleet({"a": item()}, prepare=prepare).done(docker.daemon_json, LIVE, owner=GVISOR)
+    Fleet({"a": item()}).done(docker.daemon_json, LIVE, owner=GVISOR)
 
     assert caplog.text.count(TOLD) == 1
     assert caplog.text.count(f"daemon.json: the earlier change is {end}\n") == 1
@@ -144,15 +139,12 @@ def test_where_ending_it_fails_the_host_fails_and_the_other_goes_on() -> None:
     assert len(stdins(nodes["bad"])) == 1
 
 
-@both_ways
 @table("without", {"docker-up": (), "docker-down": ("info",)})
-def test_the_deploy_ends_it_before_it_touches_anything(
-    without: tuple[str, ...], prepare: bool
-) -> None:
+def test_the_deploy_ends_it_before_it_touches_anything(without: tuple[str, ...]) -> None:
     half = answer(**{**proven(), "pending": "yes", "without": without})
     nodes = {"a": Node([half, proven_answer()])}
 
-    fleet = Fleet(nodes, prepare=prepare).deployed(run_node)
+    fleet = Fleet(nodes).deployed(run_node)
 
     assert nodes["a"].acted() == ["daemon.json"]
     assert stdins(nodes["a"]) == [RESUMES]

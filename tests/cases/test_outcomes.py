@@ -25,7 +25,7 @@ from pyinfra_gvisor.runs.ending import because, close_with_summary, run_end
 from pyinfra_gvisor.runs.messages import refusal
 from tests.cases.cli import CHECKOUT, fake, interrupted, inventory, pyinfra
 from tests.cases.fleet import Fleet, Node, Reply
-from tests.cases.guarded import BOTH_WAYS, KEPT, PLAIN
+from tests.cases.guarded import KEPT, PLAIN
 from tests.cases.proven import DEFAULTS, PROFILES, WANTED, converged, proven, proven_answer
 from tests.unit.answers import LATER_S, after, answer, node
 from tests.unit.egress_states import found, told
@@ -38,11 +38,9 @@ from pyinfra_gvisor.deploys.gvisor import run_node
 """
 
 
-def ended(
-    given: Node, *deploys: Callable[..., Any], prepare: bool = True, runs: bool = True
-) -> tuple[str, HostEnd]:
+def ended(given: Node, *deploys: Callable[..., Any], runs: bool = True) -> tuple[str, HostEnd]:
     """What became of one host, and what is known of it."""
-    fleet = Fleet({"a": given}, prepare=prepare)
+    fleet = Fleet({"a": given})
     close_with_summary(fleet.host("a"), "deploy")
     with suppress(PyinfraError):  # no host remains
         for deploy in deploys:
@@ -67,21 +65,19 @@ def changed(data: dict[str, Any]) -> dict[str, Any]:
     return {**given, **after(plan), "state": {**after(plan)["state"], **proof}}
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_a_proof_from_before_a_change_does_not_count_after_it(prepare: bool) -> None:
+def test_a_proof_from_before_a_change_does_not_count_after_it() -> None:
     wanted = {"debug": True}
     data = {**NEVER, "gvisor_daemon_json": wanted}
     given = Node([proven_answer(), answer(**changed(wanted))], data=data)
 
-    word, _ = ended(given, run_node, prepare=prepare)
+    word, _ = ended(given, run_node)
 
     assert given.acted() == ["daemon.json"]
     assert word == "changed"
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_a_proof_that_still_holds_counts(prepare: bool) -> None:
-    assert ended(Node([proven_answer()], data=NEVER), run_node, prepare=prepare)[0] == "proven"
+def test_a_proof_that_still_holds_counts() -> None:
+    assert ended(Node([proven_answer()], data=NEVER), run_node)[0] == "proven"
 
 
 @operation()
@@ -150,13 +146,12 @@ def without_docker() -> Node:
     return Node([DOCKERLESS, INSTALLED], data=FROM_NOTHING)
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 def test_a_firewall_is_applied_on_a_node_that_gets_its_docker_in_the_same_run(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     given = without_docker()
 
-    word, end = ended(given, run_node, prepare=prepare)
+    word, end = ended(given, run_node)
 
     assert [kind for kind in given.acted() if kind in KEPT] == KEPT
     assert (word, end.causes) == ("changed", ())
@@ -196,12 +191,11 @@ def test_a_firewall_that_cannot_be_made_is_refused(
     assert "the list of Docker's networks cannot be read; check that" in caplog.text
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_a_host_on_which_something_was_done_is_not_called_refused(prepare: bool) -> None:
+def test_a_host_on_which_something_was_done_is_not_called_refused() -> None:
     half = answer(daemon_json="{}\n", mtime_s=LATER_S, pending="yes")
     given = Node([half], data=NEVER)
 
-    word, end = ended(given, run_node, prepare=prepare)
+    word, end = ended(given, run_node)
 
     assert given.acted() == ["daemon.json"]
     assert (word, end.refused) == ("failed", True)

@@ -10,7 +10,7 @@ from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import docker
-from tests.cases.fleet import Fleet, Node, both_ways
+from tests.cases.fleet import Fleet, Node
 from tests.cases.kept import changed
 from tests.cases.proven import DEFAULTS, WANTED, proven, proven_answer
 from tests.table import table
@@ -22,39 +22,25 @@ RELOADING: dict[str, Any] = {"gvisor_restart": "reload"}
 TOLD = "/etc/docker/daemon.json on @fake/a: /userland-proxy: changed since dockerd started"
 
 
-@both_ways
-def test_a_change_that_owes_a_restart_reloads_and_says_so(
-    prepare: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_change_that_owes_a_restart_reloads_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     nodes = {"a": Node([answer(), answer(**OWING)])}
 
-    Fleet(nodes, prepare=prepare).done(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
+    Fleet(nodes).done(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
 
     assert "\naction=reload\n" in (nodes["a"].of("daemon.json").stdin or "")
     assert TOLD in caplog.text
 
 
-@both_ways
-def test_a_second_run_says_so_again_and_changes_nothing(
-    prepare: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_second_run_says_so_again_and_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     nodes = {"a": Node([answer(**OWING)])}
+    fleet = Fleet(nodes)
 
-    fleet = Fleet(nodes, prepare=prepare).done(
-        docker.daemon_json, WISH, owner=GVISOR, restart="reload"
-    )
+    meta = fleet.add(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
+    will_change = meta["a"].will_change
+    fleet.run()
 
     assert nodes["a"].acted() == []
-    assert not fleet.meta["a"].did_change()
-    assert TOLD in caplog.text
-
-
-def test_a_dry_run_says_so_too(caplog: pytest.LogCaptureFixture) -> None:
-    nodes = {"a": Node([answer(**OWING)])}
-
-    meta = Fleet(nodes).add(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
-
-    assert not meta["a"].will_change
+    assert (will_change, meta["a"].did_change()) == (False, False)
     assert [item.levelname for item in caplog.records if TOLD in item.message] == ["WARNING"]
 
 

@@ -12,7 +12,7 @@ from pyinfra.context import ctx_host, ctx_state
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.facts.node import NodeState, forget_node, read_node
 from pyinfra_gvisor.operations import docker, gvisor
-from tests.cases.fleet import Fleet, Node, Reply, both_ways
+from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, proven_answer
 from tests.table import table
 from tests.unit.answers import answer, node
@@ -52,18 +52,6 @@ def read(fleet: Fleet, name: str) -> object:
     """The node as an operation would read it."""
     with ctx_state.use(fleet.state), ctx_host.use(fleet.host(name)):
         return read_node(fleet.host(name))
-
-
-@both_ways
-def test_a_run_that_changes_nothing_sends_exactly_one_command(prepare: bool) -> None:
-    nodes = {"a": Node([proven_answer()]), "b": Node([proven_answer()])}
-    fleet = Fleet(nodes, prepare=prepare)
-
-    add_all(fleet)
-    fleet.run()
-
-    assert [item.kinds() for item in nodes.values()] == [["state"], ["state"]]
-    assert fleet.failed() == set()
 
 
 def test_preparing_asks_a_node_once_whatever_will_change() -> None:
@@ -146,23 +134,6 @@ def test_a_node_that_cannot_be_read_is_unknown_and_not_empty(state: list[str]) -
 
     assert found is None
     assert read(fleet, "good") == node()
-
-
-@table("state", UNPARSABLE)
-@both_ways
-def test_a_node_that_cannot_be_read_fails_alone_and_gets_no_command(
-    state: list[str], prepare: bool
-) -> None:
-    nodes = {"bad": Node([state]), "good": Node([answer(), proven_answer()])}
-    fleet = Fleet(nodes, prepare=prepare)
-    fleet.add(gvisor.release, RELEASE, archive=SETTINGS.archive)
-    fleet.add(docker.daemon_json, WANTED, owner=GVISOR, if_absent=DEFAULTS)
-
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert set(nodes["bad"].kinds()) == {"state"}
-    assert "release" in nodes["good"].kinds()
 
 
 def test_what_could_not_be_read_is_asked_again_and_not_remembered() -> None:

@@ -12,7 +12,7 @@ from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.operations import docker, gvisor
-from tests.cases.fleet import Fleet, Node, Reply, both_ways
+from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations, users
 from tests.cases.proven import PROFILES, RELEASE, proven, proven_answer
 from tests.table import table
@@ -26,7 +26,6 @@ REPLIES = {"generations": generations({}, proven()), "users": users(), "prove": 
 DEPLOYS = [pytest.param(deploy, id=deploy.__name__) for deploy in (run_node, roll_back, remove)]
 
 
-@both_ways
 @pytest.mark.parametrize("deploy", DEPLOYS)
 @table(
     "given, said",
@@ -37,16 +36,12 @@ DEPLOYS = [pytest.param(deploy, id=deploy.__name__) for deploy in (run_node, rol
     },
 )
 def test_it_is_refused_before_the_first_change(
-    deploy: Callable[..., Any],
-    prepare: bool,
-    given: dict[str, Any],
-    said: str,
-    caplog: pytest.LogCaptureFixture,
+    deploy: Callable[..., Any], given: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     nodes = {
         name: Node([proven_answer(**more)], REPLIES) for name, more in (("a", given), ("good", {}))
     }
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.deploy(deploy)
     touched = [item.acted() for item in nodes.values()]
@@ -78,7 +73,6 @@ def test_an_operation_alone_never_writes_a_newer_record_again(
     assert nodes["a"].acted() == []
 
 
-@both_ways
 @table(
     "without, said",
     {
@@ -87,13 +81,13 @@ def test_an_operation_alone_never_writes_a_newer_record_again(
     },
 )
 def test_the_copy_that_is_left_is_copied_and_nothing_else_changes(
-    prepare: bool, without: str, said: str, caplog: pytest.LogCaptureFixture
+    without: str, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     nodes = {"a": Node([proven_answer(without=(without,)), proven_answer()])}
 
-    fleet = Fleet(nodes, prepare=prepare).deployed(run_node)
-    again = Fleet({"a": Node([proven_answer()])}, prepare=prepare)
+    fleet = Fleet(nodes).deployed(run_node)
+    again = Fleet({"a": Node([proven_answer()])})
     again.deploy(run_node)
     again.run()
 

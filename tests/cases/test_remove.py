@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.preflight.wanted import plan_without_us
-from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel, both_ways
+from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import changed, users
 from tests.cases.proven import RELEASE, proven
@@ -46,24 +44,6 @@ def installed(replies: dict[str, Reply] | None = None, **more: Any) -> Node:
     return Node([answer(**state) for state in states], replies or NONE, data)
 
 
-def written(item: Node) -> str:
-    """The daemon.json that the host is sent."""
-    sent = item.of("daemon.json").stdin or ""
-    (found,) = re.findall(r"^after_b64=(\S+)$", sent, re.MULTILINE)
-    return base64.b64decode(found).decode()
-
-
-@both_ways
-def test_the_keys_go_before_what_they_point_at(prepare: bool) -> None:
-    nodes = {"a": installed()}
-
-    fleet = Fleet(nodes, prepare=prepare).deployed(remove)
-
-    assert nodes["a"].acted() == ["daemon.json", "remove"]
-    assert "\nafter_b64=-\n" in (nodes["a"].of("daemon.json").stdin or "")
-    assert fleet.failed() == set()
-
-
 def test_the_original_comes_back_to_the_byte() -> None:
     before = {"daemon_json": ORIGINAL}
     given = changed(before, {"live-restore": True})
@@ -71,11 +51,10 @@ def test_the_original_comes_back_to_the_byte() -> None:
 
     Fleet(nodes, prepare=False).deployed(remove)
 
-    assert written(nodes["a"]) == ORIGINAL
+    assert nodes["a"].of("daemon.json").written() == ORIGINAL
 
 
-@both_ways
-def test_what_stands_around_the_sandbox_goes_the_way_back(prepare: bool) -> None:
+def test_what_stands_around_the_sandbox_goes_the_way_back() -> None:
     whole, given_back, bare = installed().states
     states = (
         [*told(LOADED), *in_force(), *whole],
@@ -86,7 +65,7 @@ def test_what_stands_around_the_sandbox_goes_the_way_back(prepare: bool) -> None
     )
     nodes = {"a": Node(list(states), NONE)}
 
-    fleet = Fleet(nodes, prepare=prepare).deployed(remove)
+    fleet = Fleet(nodes).deployed(remove)
 
     assert nodes["a"].acted() == ["egress remove", "daemon.json", "kernel", "remove"]
     assert fleet.failed() == set()
@@ -101,22 +80,20 @@ def test_from_a_wheel_hosts_may_have_had_different_parts(monkeypatch: pytest.Mon
     Fleet(nodes, DIFF=True).deployed(remove)
 
 
-@both_ways
-def test_what_answers_for_docker_goes_when_no_runtime_leads_to_it(prepare: bool) -> None:
+def test_what_answers_for_docker_goes_when_no_runtime_leads_to_it() -> None:
     whole, given_back, bare = installed().states
     states = [[*named(there()), *whole], [*named(there()), *given_back], given_back, bare]
     nodes = {"a": Node(states, NONE)}
 
-    fleet = Fleet(nodes, prepare=prepare).deployed(remove)
+    fleet = Fleet(nodes).deployed(remove)
 
     assert nodes["a"].acted() == ["daemon.json", "resolver remove", "remove"]
     assert fleet.failed() == set()
 
 
-@both_ways
 @table("asks", {"running": ("f" * 64,), "stopped": ()})
 def test_what_answers_for_docker_stays_for_containers_whose_runtime_is_kept(
-    prepare: bool, asks: tuple[str, ...]
+    asks: tuple[str, ...],
 ) -> None:
     given = {**WITH_US, "containers": [SANDBOX] if asks else []}
     kept = {**given, **after(plan_without_us(node(**given), lambda: [IDLE], restart="auto"))}
@@ -124,28 +101,17 @@ def test_what_answers_for_docker_stays_for_containers_whose_runtime_is_kept(
     in_use = IN_USE if asks else {"users": users(("idle", False, "runsc"))}
     nodes = {"a": Node(states, in_use, {"gvisor_keep_running": True})}
 
-    fleet = Fleet(nodes, prepare=prepare).deployed(remove)
+    fleet = Fleet(nodes).deployed(remove)
 
     assert nodes["a"].acted() == ["daemon.json", "remove"]
     assert fleet.failed() == set()
 
 
-@both_ways
-def test_a_second_removal_changes_nothing(prepare: bool) -> None:
-    nodes = {"a": Node([answer(daemon_json=ORIGINAL)], NONE)}
-
-    fleet = Fleet(nodes, prepare=prepare).deployed(remove)
-
-    assert nodes["a"].acted() == []
-    assert fleet.failed() == set()
-
-
-@both_ways
 def test_a_host_on_which_a_sandbox_runs_is_refused_before_any_host_is_touched(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     nodes = {"bad": installed(IN_USE, containers=[SANDBOX]), "good": installed()}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.deploy(remove)
     touched = [item.acted() for item in nodes.values()]
@@ -176,9 +142,8 @@ def test_a_sandbox_that_runs_on_a_release_of_ours_under_another_runtime_is_refus
     assert "running containers use a release that would be removed: shop; " in caplog.text
 
 
-@both_ways
 def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
     data = {"gvisor_keep_running": True}
@@ -187,7 +152,7 @@ def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(
     states = [answer(**given), answer(**{**given, **kept})]
     nodes = {"a": Node(states, IN_USE, data)}
 
-    Fleet(nodes, prepare=prepare).deployed(remove)
+    Fleet(nodes).deployed(remove)
 
     assert nodes["a"].acted() == ["daemon.json", "remove"]
     paths = nodes["a"].of("remove").words[2:]
@@ -196,7 +161,7 @@ def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(
     assert caplog.text.count(f"keep /opt/gvisor/releases/{RELEASE}, it is in use") == 1
     said = "runtime runsc is not declared, but these containers need it: shop, idle (stopped). "
     assert said in caplog.text
-    assert json.loads(written(nodes["a"])) == {
+    assert json.loads(nodes["a"].of("daemon.json").written()) == {
         "runtimes": json.loads(WITH_US["daemon_json"])["runtimes"]
     }
 

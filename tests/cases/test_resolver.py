@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra_gvisor.operations import resolver
 from pyinfra_gvisor.parts.resolver.files import SERVICE, SOCKET, kept_files
 from pyinfra_gvisor.parts.resolver.state import ResolverState
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet
 from tests.cases.guarded import said
 from tests.cases.naming import having
 from tests.unit.answers import Running, answer
@@ -23,14 +23,12 @@ GONE = {"wanted": False}
 SHOP = Running("shop")
 SHOP_ID = answer(containers=[SHOP])[-2].split('"Id":"')[1][:64]
 OTHER_ID = "7e" * 32
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_it_is_put_there_in_one_command(prepare: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_put_there_in_one_command(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     nodes = {"a": having(BARE, there())}
-    fleet = Fleet(nodes, prepare=prepare, DIFF=True)
+    fleet = Fleet(nodes, DIFF=True)
 
     meta = fleet.add(resolver.resolver, **WANTED, _sudo=True)
     fleet.run()
@@ -61,7 +59,6 @@ def test_it_is_told_where_its_metrics_go_and_whom_dockerd_asks() -> None:
     assert "\ntextfile_dir=/srv/text\n" in sent.words[0]
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
@@ -73,10 +70,10 @@ def test_it_is_told_where_its_metrics_go_and_whom_dockerd_asks() -> None:
     ],
 )
 def test_a_node_that_is_as_declared_is_left_so(
-    wanted: dict[str, bool], found: ResolverState, prepare: bool
+    wanted: dict[str, bool], found: ResolverState
 ) -> None:
     nodes = {"a": having(found)}
-    fleet = Fleet(nodes, prepare=prepare, DIFF=True)
+    fleet = Fleet(nodes, DIFF=True)
 
     meta = fleet.add(resolver.resolver, **wanted)
     fleet.run()
@@ -119,10 +116,9 @@ def test_one_that_is_not_as_declared_is_put_there_again(
     assert not again["a"].did_change()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_one_that_is_not_wanted_and_that_nobody_asks_is_taken_off(prepare: bool) -> None:
+def test_one_that_is_not_wanted_and_that_nobody_asks_is_taken_off() -> None:
     nodes = {"a": having(there(), BARE)}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     meta = fleet.add(resolver.resolver, **GONE)
     fleet.run()
@@ -176,7 +172,6 @@ def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCapt
 WHAT = 'runtimes with "dns": "docker" need'
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     ("changes", "init", "message"),
     [
@@ -192,14 +187,10 @@ WHAT = 'runtimes with "dns": "docker" need'
     ],
 )
 def test_a_node_on_which_it_could_not_run_is_refused_and_others_go_on(
-    changes: dict[str, Any],
-    init: str,
-    message: str,
-    prepare: bool,
-    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any], init: str, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = having(BARE.model_copy(update=changes), given={"init": init})
-    fleet = Fleet({"bad": bad, "good": having(there())}, prepare=prepare)
+    fleet = Fleet({"bad": bad, "good": having(there())})
 
     fleet.add(resolver.resolver, **WANTED)
     fleet.run()
@@ -230,26 +221,3 @@ def test_a_directory_that_cannot_be_in_a_unit_is_refused(caplog: pytest.LogCaptu
     assert bad.kinds() == ["state"]
     what = "the textfile directory cannot be written into a systemd unit"
     assert f"on @fake/bad: {what}, got /a b; write" in caplog.text
-
-
-def test_a_script_that_fails_fails_its_host_and_the_node_is_read_again() -> None:
-    bad = having(BARE, replies={"resolver": Reply(stderr=["x is not a directory"], ok=False)})
-    fleet = Fleet({"bad": bad, "good": having(BARE, there())}, prepare=False)
-
-    fleet.add(resolver.resolver, **WANTED, textfile_dir="/x", _retries=1, _retry_delay=0)
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert bad.kinds() == ["state", "resolver"] * 2
-
-
-def test_a_node_that_is_not_known_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    nodes = {"bad": Node([["nonsense"]]), "good": having(there())}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(resolver.resolver, **GONE)
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert nodes["bad"].acted() == []
-    assert "on @fake/bad: the node's state is not known" in caplog.text

@@ -15,13 +15,11 @@ from tests.unit.resolver_answers import ABLE, there, told
 
 BARE = ResolverState(**ABLE)
 ASKED = "f" * 64
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 METRICS = {"gvisor_textfile_dir": "/srv/text", "gvisor_proof": "never"}
 NAMED = {"gvisor_runtimes": {"gvisor": {"network": "sandbox", "dns": "docker"}}}
 INSTALLATION = ["release", "wrappers", "daemon.json", "link"]
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     ("data", "found", "expected"),
     [
@@ -35,10 +33,10 @@ INSTALLATION = ["release", "wrappers", "daemon.json", "link"]
     ],
 )
 def test_the_deploy_has_it_as_the_runtimes_ask_for_it_and_first(
-    data: dict[str, Any], found: ResolverState, expected: list[str], prepare: bool
+    data: dict[str, Any], found: ResolverState, expected: list[str]
 ) -> None:
     nodes = {"a": having(found, data={"gvisor_proof": "never", **data})}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.deploy(run_node)
     fleet.run()

@@ -15,12 +15,10 @@ from tests.node.running import (
     HOME,
     RELEASE,
     SENTRY,
-    Fleet,
     daemon_json,
     docker_info,
     no_leftovers,
     processes,
-    pyinfra,
     remove_container,
     start_container,
 )
@@ -188,14 +186,3 @@ def test_nobody_but_root_can_hold_a_lock_of_ours(
 
     assert by_root.code == 0, by_root
     assert by_another.code != 0, by_another
-
-
-def test_the_fact_prints_as_json(fleet: Fleet, story: Story) -> None:
-    fleet.run("plain", flags=("--dry",))
-
-    printed = pyinfra(
-        str(fleet.directory / "fleet.py"), "fact", "pyinfra_gvisor.facts.node.NodeState"
-    )
-
-    assert printed.code == 0
-    assert '"server_version": "26.1.5' in printed.text

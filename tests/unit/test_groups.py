@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -298,3 +299,13 @@ def test_group_data_are_judged_by_inventories_and_by_what_a_connector_has_made(
 
     assert without == [] == list(ignored(files, ["web"]))
     assert len(list(ignored(files))) == 1
+
+
+def test_build_nodes_alone_are_an_inventory(tmp_path: Path) -> None:
+    text = (GROUP_DATA.parent / "run.py").read_text()
+    edited = tmp_path / "run.py"
+    edited.write_text(text.replace('# "build-1.example.com"', '"build-1.example.com"'))
+
+    found = runpy.run_path(str(edited))
+
+    assert (found["build"], found["run"]) == (["build-1.example.com"], [])
