@@ -17,7 +17,6 @@ from tests.node.running import remove_container
 from tests.node.watching import TEXTFILES, within
 
 ASKER = (Path(__file__).parent / "names_asker.py").read_text()
-PACKET = (Path(__file__).parent / "names_packet.py").read_text()
 DIRECTORY = "/root/asked"
 SETTLE_S = 120
 TEXTFILE = f"{TEXTFILES}/pyinfra_gvisor_resolver.prom"
@@ -33,7 +32,7 @@ _START = f"""
 set -eu
 rm -rf {DIRECTORY}
 mkdir {DIRECTORY}
-docker run -d --name asker --network=red --runtime="$1" {_ASKER} "$2" keep "$3" > /dev/null
+docker run -d --name asker --network=red --runtime=gvisor {_ASKER} "$1" keep "$2" > /dev/null
 """
 _HOLDING = f"""
 set -eu
@@ -45,11 +44,9 @@ findmnt -n -t nsfs | wc -l
 """
 
 
-def asked_while(
-    node: LabNode, job: Callable[[], object], host: str, *, runtime: str = "gvisor"
-) -> dict[str, Any]:
+def asked_while(node: LabNode, job: Callable[[], object], host: str) -> dict[str, Any]:
     """Count each address that a name gives in a container before, during and after a job."""
-    ran = node.exec("sh", "-c", _START, "sh", runtime, ASKER, host)
+    ran = node.exec("sh", "-c", _START, "sh", ASKER, host)
     assert ran.code == 0, ran.stderr
     try:
         sh(node, "sleep 5")

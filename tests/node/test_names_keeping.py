@@ -1,4 +1,4 @@
-"""Names outlive what happens on a node, go to nobody else, and leave nothing when they go."""
+"""Names outlive what happens on a node, and leave nothing when they go."""
 
 from __future__ import annotations
 
@@ -7,20 +7,8 @@ import pytest
 from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.egress_nodes import at_once, shell
-from tests.node.names_asking import (
-    PACKET,
-    asked_while,
-    left,
-    program,
-)
-from tests.node.names_nodes import (
-    ADDRESS,
-    PAIRED,
-    RUNTIMES,
-    UNIT,
-    Ground,
-    containers,
-)
+from tests.node.names_asking import asked_while, left, program
+from tests.node.names_nodes import ADDRESS, PAIRED, RUNTIMES, UNIT, Ground, containers
 from tests.node.names_story import BEYOND, LARGE, by_name
 from tests.node.running import processes, remove_containers
 from tests.node.watching import within
@@ -78,30 +66,6 @@ def test_dockerd_may_be_restarted_while_queries_go_on(names: Ground, node: LabNo
     no_change_is_left_to_make(names)
 
 
-_PAUSE = """
-set -eu
-for _ in 1 2 3; do
-    kill -STOP "$(cat /run/docker.pid)"
-    sleep 1
-    kill -CONT "$(cat /run/docker.pid)"
-    sleep 1
-done
-"""
-
-
-@pytest.mark.parametrize("name", ["names-29"])
-def test_a_container_that_docker_is_slow_to_name_is_not_said_to_be_unknown(
-    names: Ground, name: str
-) -> None:
-    node = names.ready(name)
-    known = names.probe(name, "red-runsc", ["name/red-runc"])["name/red-runc"]
-
-    found = asked_while(node, lambda: shell(node, _PAUSE), "red-runc")
-
-    print(f"{name}, dockerd paused: {found}")  # noqa: T201
-    assert list(found["came"]) == [known]
-
-
 def test_a_resolver_that_is_killed_comes_back_and_no_name_is_lost(
     names: Ground, node: LabNode
 ) -> None:
@@ -138,16 +102,6 @@ def test_without_it_a_query_fails_and_only_where_it_is_needed(names: Ground, nod
     no_change_is_left_to_make(names)
 
 
-def test_a_stopped_one_is_told_and_mended(names: Ground, node: LabNode) -> None:
-    sh(node, f"systemctl stop {UNIT}.socket {UNIT}.service; systemctl disable {UNIT}.socket")
-
-    outcome = names.deploy(NAME)
-
-    assert f"[{NAME}] answer DNS queries of sandboxes at {ADDRESS} port 53" in outcome.stderr
-    assert has_names(names)
-    no_change_is_left_to_make(names)
-
-
 # What somebody has on a node of his own may keep it from starting.
 _BREAK = f"""
 set -eu
@@ -175,42 +129,6 @@ def test_one_that_does_not_start_fails_the_run_and_says_why(names: Ground, node:
     names.deploy(NAME)
     assert has_names(names)
     no_change_is_left_to_make(names)
-
-
-def test_nobody_is_answered_by_another_networks_address(names: Ground, node: LabNode) -> None:
-    theirs = names.probe(NAME, "blue-runsc", ["name/blue-runc"])["name/blue-runc"]
-    own = names.probe(NAME, "red-runsc", ["name/red-runc"])["name/red-runc"]
-    jobs = {"red-runc": (GATEWAY, theirs), "blue-runc": ("-", "-")}
-
-    def packet(container: str, *arguments: str) -> str:
-        ran = node.exec("docker", "exec", container, "python3", "-c", PACKET, *arguments)
-        assert ran.code == 0, ran.stderr
-        return ran.stdout.strip()
-
-    found = at_once(lambda container: packet(container, *jobs[container]), jobs)
-
-    assert found == {"red-runc": "0", "blue-runc": "0"}
-    assert packet("red-runc", GATEWAY, own) == "1"
-
-
-# How many packets have come to the resolver's address from other machines.
-_COUNT = f"""
-case "$1" in
-    begin) iptables -I INPUT -i eth0 -d {ADDRESS} ;;
-    end) iptables -nvxL INPUT 1 | awk '{{print $1}}'; iptables -D INPUT -i eth0 -d {ADDRESS} ;;
-esac
-"""
-
-
-def test_another_machine_is_not_answered(names: Ground, node: LabNode) -> None:
-    outside = names.nodes["names-20"]
-    shell(node, _COUNT, "begin")
-
-    found = outside.exec("python3", "-c", PACKET, node.address, outside.address)
-
-    assert shell(node, _COUNT, "end").strip() == "1"
-    assert (found.code, found.stdout.strip()) == (0, "0"), found.stderr
-    assert has_names(names)
 
 
 def test_after_a_power_cut_names_are_there_before_any_run(names: Ground, node: LabNode) -> None:
@@ -273,16 +191,3 @@ def test_undeclared_it_stays_for_those_that_ask_it_and_then_nothing_of_it_does(
     assert has_names(names, name)
     said = next(line for line in kept.stderr.splitlines() if "the resolver stays" in line)
     assert sorted(said.rpartition(": ")[2].split(", ")) == sorted(set(asking) - {"bridged"})
-
-
-def test_removal_leaves_nothing_of_it(names: Ground) -> None:
-    name = "names-20"
-    node = names.ready(name)
-    remove_containers(node, ".")
-
-    outcome = names.run(name, deploy="deploys/remove.py")
-    names.known.discard(name)
-
-    assert outcome.code == 0, outcome.text
-    assert left(node) == []
-    assert sh(node, "ls /opt").strip() == ""

@@ -9,13 +9,12 @@ import pytest
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.audits import WAIVERS, Audit, of_before, sh
-from tests.node.names_nodes import ADDRESS, RUNTIMES, UNIT, Ground
+from tests.node.names_nodes import ADDRESS, RUNTIMES, Ground
 from tests.node.proving import rows
 from tests.node.running import RELEASE
 
 NAME = "names-26"
 NAMES = ("dns", "dns-alias", "dns-scope", "dns-restart")
-UNIT_FILE = f"/etc/systemd/system/{UNIT}.service"
 
 
 def audited(names: Ground, name: str) -> Audit:
@@ -69,37 +68,3 @@ def test_names_that_do_not_come_are_not_proven_where_they_come_by_the_resolver(
 def _failed(text: str, runtime: str) -> list[str]:
     lines = [line.split("] ", 1)[-1].split() for line in text.splitlines()]
     return [words[0] for words in lines if words[1:2] == [runtime] and words[-1] == "PROVEN"]
-
-
-@pytest.mark.slow
-def test_the_audit_says_at_once_that_it_is_down_and_who_asks_it(names: Ground) -> None:
-    node = names.ready(NAME)
-    sh(node, f"systemctl stop {UNIT}.socket {UNIT}.service")
-    try:
-        found = audited(names, NAME)
-    finally:
-        sh(node, f"systemctl start {UNIT}.socket {UNIT}.service")
-
-    evidence = found.found[f"resolver-down {UNIT}"]["evidence"]
-    assert found.outcome.code == 1
-    assert evidence.startswith(
-        "its socket is inactive and its service is inactive; used by gvisor,"
-    )
-    assert "red-gvisor" in evidence
-    assert "red-runsc" not in evidence
-
-
-@pytest.mark.slow
-def test_the_audit_finds_a_file_that_somebody_has_changed(names: Ground) -> None:
-    node = names.ready(NAME)
-    sh(node, f"echo '# mine' >> {UNIT_FILE}")
-    try:
-        found = audited(names, NAME)
-    finally:
-        names.deploy(NAME)
-
-    assert found.outcome.code == 1
-    assert (
-        found.found[f"resolver-not-as-declared {UNIT_FILE}"]["evidence"] == "the file was changed"
-    )
-    assert not [what for what in audited(names, NAME).found if what.startswith("resolver")]
