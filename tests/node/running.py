@@ -74,7 +74,8 @@ class Outcome:
     @property
     def steps_changed(self) -> int:
         """How many operations changed something, on all hosts together."""
-        return self.stderr.partition("--> Results:")[0].count("] Success")
+        said = self.stderr.partition("--> Results:")[0]
+        return len(re.findall(r"\]\s+Success", said))  # pyinfra pads shorter names
 
     @property
     def errors(self) -> list[str]:
