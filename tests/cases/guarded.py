@@ -16,7 +16,6 @@ PLAIN = found()
 PLAN = planned(PLAIN, {})
 LOADED = behind(PLAN)
 KEPT = ["egress try", "connect", "egress confirm", "disconnect"]
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
 def guarded(*firewalls: EgressState, given: dict[str, Any] | None = None, **more: Any) -> Node:

@@ -41,12 +41,11 @@ DONE = answer(*persistent(mounts=()), *patched())
 NATIVE = answer(container(), *php("native", probe=HONOURED))
 DAMAGED = answer(container(), *php("damaged", "reason two returns", probe=None))
 THEIRS = "services:\n  coolify:\n    labels:\n      - mine=1\n"
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
-def control_host(nodes: dict[str, Node], *, prepare: bool = False, **data: Any) -> Fleet:
+def control_host(nodes: dict[str, Node], **data: Any) -> Fleet:
     """A fleet whose hosts are all in the group of control hosts."""
-    return Fleet(nodes, prepare=prepare, groups={"coolify": data})
+    return Fleet(nodes, groups={"coolify": data})
 
 
 def variables(command: str) -> dict[str, str]:
@@ -56,10 +55,9 @@ def variables(command: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+)='?([^'\n]*)'?$", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_a_control_host_is_taken_there_in_one_command_for_each_half(prepare: bool) -> None:
+def test_a_control_host_is_taken_there_in_one_command_for_each_half() -> None:
     nodes = {"factory": Node([BARE, PATCHED, DONE])}
-    fleet = control_host(nodes, prepare=prepare)
+    fleet = control_host(nodes)
 
     fleet.deploy(run_control_host)
     fleet.run()
@@ -68,13 +66,12 @@ def test_a_control_host_is_taken_there_in_one_command_for_each_half(prepare: boo
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     "state", [pytest.param(DONE, id="ours-is-there"), pytest.param(NATIVE, id="coolify-knows-it")]
 )
-def test_a_control_host_that_is_as_declared_is_read_once(state: list[str], prepare: bool) -> None:
+def test_a_control_host_that_is_as_declared_is_read_once(state: list[str]) -> None:
     nodes = {"factory": Node([state])}
-    fleet = control_host(nodes, prepare=prepare)
+    fleet = control_host(nodes)
 
     fleet.deploy(run_control_host)
     fleet.run()
@@ -86,7 +83,7 @@ def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCapt
     caplog.set_level("INFO")
     nodes = {"factory": Node([BARE])}
 
-    control_host(nodes, prepare=True).deploy(run_control_host)
+    control_host(nodes).deploy(run_control_host)
 
     assert nodes["factory"].kinds() == ["coolify state"]
     assert "drops --runtime: patch convertDockerRunToCompose()" in caplog.text
@@ -251,11 +248,11 @@ def done(*owed: str) -> Node:
     return Node([answer(*persistent(mounts=()), *patched(), *lines)])
 
 
-def run(api: ApiServer, node: Node, *, prepare: bool = False, **settings: Any) -> Fleet:
+def run(api: ApiServer, node: Node, **settings: Any) -> Fleet:
     """The deploy on it."""
     given = {f"gvisor_coolify_{key}": value for key, value in settings.items()}
     data = {"gvisor_coolify_url": api.url, "gvisor_coolify_servers": ["run-*"], **given}
-    fleet = Fleet({"factory": node}, prepare=prepare, groups={"coolify": data})
+    fleet = Fleet({"factory": node}, groups={"coolify": data})
     fleet.deploy(run_control_host)
     return fleet
 
@@ -271,18 +268,15 @@ def records(node: Node) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_apps_of_chosen_servers_are_set_once_and_others_are_left(
-    api: ApiServer, prepare: bool
-) -> None:
+def test_apps_of_chosen_servers_are_set_once_and_others_are_left(api: ApiServer) -> None:
     shop = api.state.add_app("shop", uuid_of(api, "run-1"), "--cap-drop=ALL")
     there = api.state.add_app("there", uuid_of(api, "run-1"), "--runtime=runsc")
     other = api.state.add_app("other", uuid_of(api, "other"), "--init")
 
-    fleet = run(api, done(), prepare=prepare)
+    fleet = run(api, done())
     fleet.run()
     patches = dict(api.patches)
-    run(api, done(), prepare=prepare).run()
+    run(api, done()).run()
 
     assert fleet.failed() == set()
     assert api.state.options(shop) == "--cap-drop=ALL --runtime=runsc"
@@ -296,7 +290,7 @@ def test_preparing_sets_nothing_and_says_app_by_app_what_would_be(
     caplog.set_level("INFO")
     shop = api.state.add_app("shop", uuid_of(api, "run-1"), "--cap-drop=ALL")
 
-    run(api, done(), prepare=True)
+    run(api, done())
 
     assert not api.patches
     assert api.state.options(shop) == "--cap-drop=ALL"

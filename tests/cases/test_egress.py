@@ -14,7 +14,7 @@ from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import EgressState, Ssh
 from tests.cases.fleet import Fleet, Node, Reply
-from tests.cases.guarded import BOTH_WAYS, KEPT, LOADED, PLAIN, PLAN, guarded, said
+from tests.cases.guarded import KEPT, LOADED, PLAIN, PLAN, guarded, said
 from tests.cases.kept import changed
 from tests.cases.proven import proven
 from tests.unit.egress_states import egress, found, planned, text_of
@@ -22,10 +22,9 @@ from tests.unit.egress_states import egress, found, planned, text_of
 DENYING = {"deny": ["9.9.9.9"]}
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_rules_are_tried_and_then_confirmed_over_a_connection_that_is_new(prepare: bool) -> None:
+def test_rules_are_tried_and_then_confirmed_over_a_connection_that_is_new() -> None:
     nodes = {"a": guarded(PLAIN, LOADED)}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     meta = fleet.add(operations.rules, Egress())
     fleet.run()
@@ -73,7 +72,6 @@ def test_sudo_goes_over_both_connections_and_with_what_takes_rules_back() -> Non
     assert plain == {"connect", "disconnect"}
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     ("wanted", "firewall"),
     [
@@ -82,10 +80,10 @@ def test_sudo_goes_over_both_connections_and_with_what_takes_rules_back() -> Non
     ],
 )
 def test_a_node_that_is_as_declared_is_left_so(
-    wanted: Egress | None, firewall: EgressState, prepare: bool
+    wanted: Egress | None, firewall: EgressState
 ) -> None:
     nodes = {"a": guarded(firewall)}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     meta = fleet.add(operations.rules, wanted)
     fleet.run()
@@ -117,14 +115,13 @@ def test_a_dry_run_does_nothing_and_tells_the_plan_and_the_rules(
     ]
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 def test_other_rules_are_loaded_instead_and_the_difference_is_told_once(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
     plan = planned(LOADED, DENYING)
     nodes = {"a": guarded(LOADED)}
-    fleet = Fleet(nodes, prepare=prepare, DIFF=True)
+    fleet = Fleet(nodes, DIFF=True)
 
     fleet.add(operations.rules, egress(**DENYING))
     fleet.run()
@@ -182,12 +179,11 @@ PUBLISHED = (
 SERVING = found(published=("8080/tcp",))
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 def test_rules_that_would_lock_out_are_not_sent_and_the_other_host_has_them(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     nodes = {"bad": guarded(PLAIN), "good": guarded(found(uplinks=("ens3",)))}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.add(operations.rules, egress(interfaces=["eth*"]))
     fleet.run()
@@ -199,13 +195,12 @@ def test_rules_that_would_lock_out_are_not_sent_and_the_other_host_has_them(
     assert f"{WHERE}{WAY_OUT}; {todo}" in said(caplog, "bad", level="ERROR")
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 def test_with_a_reason_they_are_tried_all_the_same_and_every_risk_is_told_once(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     ssh = Ssh(client="172.18.0.5", port=22, interface="docker0")
     nodes = {"a": guarded(found(published=("8080/tcp",), ssh=ssh))}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
     reason = "to see in a test what comes of it"
 
     fleet.add(operations.rules, Egress(force=reason))
@@ -218,16 +213,15 @@ def test_with_a_reason_they_are_tried_all_the_same_and_every_risk_is_told_once(
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 def test_what_is_meant_counts_for_nothing_where_dockerd_still_has_its_proxy(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     off = {"userland-proxy": False}
     nodes = {
         "bad": guarded(SERVING, given=changed({}, off, restart="reload")),
         "good": guarded(SERVING, given=changed({}, off)),
     }
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.add(operations.rules, Egress(), userland_proxy=False)
     fleet.run()
@@ -353,7 +347,6 @@ OFF: dict[str, Any] = {"gvisor_egress": None}
 OTHER = {**ON, "gvisor_egress": DENYING}
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     ("data", "firewall", "expected"),
     [
@@ -366,10 +359,10 @@ OTHER = {**ON, "gvisor_egress": DENYING}
     ],
 )
 def test_the_deploy_has_a_firewall_as_the_data_say(
-    data: dict[str, Any], firewall: EgressState, expected: list[str], prepare: bool
+    data: dict[str, Any], firewall: EgressState, expected: list[str]
 ) -> None:
     nodes = {"a": guarded(firewall, given=proven(), data=data)}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.deploy(run_node)
     fleet.run()
@@ -378,13 +371,12 @@ def test_the_deploy_has_a_firewall_as_the_data_say(
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 def test_the_deploy_refuses_rules_that_cannot_be_before_anything_is_changed(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     data = {"gvisor_egress": {"interfaces": ["eth*"]}}
     nodes = {"bad": guarded(PLAIN, data=data), "good": guarded(PLAIN, given=proven())}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.deploy(run_node)
     fleet.run()
@@ -396,15 +388,14 @@ def test_the_deploy_refuses_rules_that_cannot_be_before_anything_is_changed(
     assert refusal.endswith("Nothing was changed.")
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 def test_a_checkout_that_does_not_know_of_the_firewall_takes_nothing_away(
-    prepare: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     nodes = {
         "a": guarded(LOADED, given=proven()),
         "good": guarded(LOADED, given=proven(), data=ON),
     }
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     fleet.deploy(run_node)
     fleet.run()

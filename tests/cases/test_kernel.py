@@ -17,7 +17,6 @@ from tests.unit.kernel_answers import ALL, in_force, told
 WEAK = [*told(), *answer()]
 STRONG = [*in_force(), *answer()]
 KEY = "net.ipv4.conf.all.send_redirects"
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
 def words(item: Node) -> list[str]:
@@ -35,10 +34,9 @@ def written(item: Node) -> dict[str, tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_files_and_settings_go_there_in_one_command(prepare: bool) -> None:
+def test_files_and_settings_go_there_in_one_command() -> None:
     nodes = {"a": Node([WEAK, STRONG])}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     meta = fleet.add(kernel.surface, ALL)
     fleet.run()
@@ -54,7 +52,6 @@ def test_files_and_settings_go_there_in_one_command(prepare: bool) -> None:
     assert meta["a"].did_change()
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
 @pytest.mark.parametrize(
     ("wanted", "state"),
     [
@@ -62,11 +59,9 @@ def test_files_and_settings_go_there_in_one_command(prepare: bool) -> None:
         pytest.param(None, WEAK, id="not-wanted-and-not-there"),
     ],
 )
-def test_a_node_that_is_as_declared_is_left_so(
-    wanted: Kernel | None, state: list[str], prepare: bool
-) -> None:
+def test_a_node_that_is_as_declared_is_left_so(wanted: Kernel | None, state: list[str]) -> None:
     nodes = {"a": Node([state])}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     meta = fleet.add(kernel.surface, wanted)
     fleet.run()

@@ -24,7 +24,6 @@ ON = {"gvisor_watch": True}
 GONE: dict[str, Any] = {"wanted": False}
 INSTALLS = "# Installs a timer with a service"
 REMOVES = "# Removes a timer with its service"
-BOTH_WAYS = [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
 
 
 def there(wanted: Watch | None = None, state: str = "active") -> list[str]:
@@ -53,10 +52,9 @@ def written(item: Node) -> dict[str, tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("prepare", BOTH_WAYS)
-def test_a_watch_is_put_there_in_one_command(prepare: bool) -> None:
+def test_a_watch_is_put_there_in_one_command() -> None:
     nodes = {"a": Node([answer(), [*there(), *answer()]])}
-    fleet = Fleet(nodes, prepare=prepare)
+    fleet = Fleet(nodes)
 
     meta = fleet.add(watch.watch, **WANTED, interval_s=30)
     fleet.run()
