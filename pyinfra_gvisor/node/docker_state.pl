@@ -26,8 +26,8 @@ sub get {
 sub ask {
     my ($path) = @_;
     my $body = get($path) // return undef;
-    # an incomplete body does not end in its closing bracket
-    die "incomplete answer to $path\n" unless $body =~ /^([{\[]).*([}\]])\z/s;
+    # a body that breaks off may end in a bracket, but not in the one that closes it
+    die "incomplete answer to $path\n" unless $body =~ /\A$value\z/ && defined $+{o};
     return $body;
 }
 sub members { # the members of the JSON object $_[0] as raw text: a hash, or in a list those of these names

@@ -104,7 +104,12 @@ def says(body: str, status: str = "200 OK", *, length: int | None = None) -> Ans
 
 def breaks_off(body: str, share: float) -> Answer:
     """The first part of an answer, and then nothing more."""
-    return says(body[: int(len(body) * share)], length=len(body.encode()))
+    return ends_at(body, int(len(body) * share))
+
+
+def ends_at(body: str, end: int) -> Answer:
+    """An answer without what comes from this character on."""
+    return says(body[:end], length=len(body.encode()))
 
 
 def closes(_request: Handler) -> None:
