@@ -30,7 +30,6 @@ SOURCES = {
     for item in files(forwarder).iterdir()
     if item.name.endswith(".py")
 }
-MODULES = [pytest.param(name, id=name) for name in sorted(SOURCES)]
 # Both with -I, so that nothing of the test's own environment is there for it.
 ASYNCIO = ("-I", "-c", "import asyncio, ctypes")
 
@@ -107,21 +106,16 @@ def test_every_module_of_it_is_put_there_and_nothing_more() -> None:
     }.items() <= texts.items()
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_imports_the_standard_library_and_its_neighbours_alone(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_a_module_needs_the_oldest_python_its_library_and_its_neighbours_alone(name: str) -> None:
     found = [
         module
-        for node in ast.walk(ast.parse(SOURCES[name]))
+        for node in ast.walk(ast.parse(SOURCES[name], feature_version=OLDEST_PYTHON))
         for module in _imported(node)
         if module.split(".")[0] not in sys.stdlib_module_names
     ]
 
     assert [item for item in found if item != PACKAGE and not item.startswith(f"{PACKAGE}.")] == []
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_is_written_for_the_oldest_python_that_is_taken(name: str) -> None:
-    ast.parse(SOURCES[name], feature_version=OLDEST_PYTHON)
 
 
 def test_a_syntax_that_is_newer_would_be_found() -> None:
@@ -161,46 +155,44 @@ def test_the_sockets_are_there_before_docker_and_their_addresses_stay_when_it_is
     ]
 
 
-HARDENED = {
-    "CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_RAW",
-    "NoNewPrivileges=yes",
-    "ProtectSystem=strict",
-    "ProtectHome=yes",
-    "PrivateTmp=yes",
-    "PrivateDevices=yes",
-    "ProtectClock=yes",
-    "ProtectHostname=yes",
-    "ProtectKernelLogs=yes",
-    "ProtectKernelModules=yes",
-    "ProtectKernelTunables=yes",
-    "ProtectControlGroups=yes",
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
-    "RestrictNamespaces=net",
-    "RestrictRealtime=yes",
-    "RestrictSUIDSGID=yes",
-    "LockPersonality=yes",
-    "SystemCallArchitectures=native",
-    "SystemCallFilter=@system-service setns",
-    "MemoryMax=64M",
-    "TasksMax=16",
-    "UMask=0022",
-}
-
-
-def test_the_service_may_enter_network_namespaces_and_little_else() -> None:
-    lines = service_text((), None).splitlines()
-
-    assert set(lines) >= HARDENED
-    assert not [line for line in lines if line.startswith(("ReadWritePaths", "AmbientCapabilit"))]
-
-
-def test_the_service_comes_back_whatever_ends_it_and_depends_on_its_sockets() -> None:
-    lines = service_text((), None).splitlines()
-
-    unit = "pyinfra-gvisor-resolver.socket"
-    for line in (f"Requires={unit}", f"After={unit}", "Restart=always", "StartLimitIntervalSec=0"):
-        assert line in lines
-    assert "ExecStart=/usr/bin/python3 -I -B /opt/gvisor/resolver" in lines
+def test_the_service_may_do_little_comes_back_whatever_ends_it_and_depends_on_its_sockets() -> None:
+    assert service_text((), None).splitlines()[1:] == [
+        "[Unit]",
+        "Description=DNS resolver of pyinfra-gvisor for sandboxes with gVisor's network stack",
+        "Requires=pyinfra-gvisor-resolver.socket",
+        "After=pyinfra-gvisor-resolver.socket",
+        "StartLimitIntervalSec=0",
+        "[Service]",
+        "Type=notify",
+        "TimeoutStartSec=30",
+        "ExecStart=/usr/bin/python3 -I -B /opt/gvisor/resolver",
+        "Restart=always",
+        "RestartSec=500ms",
+        "SyslogIdentifier=pyinfra-gvisor-resolver",
+        "OOMScoreAdjust=-500",
+        "MemoryMax=64M",
+        "TasksMax=16",
+        "UMask=0022",
+        "CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_RAW",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "ProtectClock=yes",
+        "ProtectHostname=yes",
+        "ProtectKernelLogs=yes",
+        "ProtectKernelModules=yes",
+        "ProtectKernelTunables=yes",
+        "ProtectControlGroups=yes",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
+        "RestrictNamespaces=net",
+        "RestrictRealtime=yes",
+        "RestrictSUIDSGID=yes",
+        "LockPersonality=yes",
+        "SystemCallArchitectures=native",
+        "SystemCallFilter=@system-service setns",
+    ]
 
 
 @pytest.mark.parametrize(
