@@ -3,7 +3,7 @@
 from setuptools import find_packages, setup
 
 # setuptools does not find packages that package-dir renames.
-ACTING = ("deploys", "facts", "operations", "runs")
+ACTING = ("deploys", "facts", "operations", "run_support")
 
 setup(
     packages=[

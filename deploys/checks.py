@@ -18,18 +18,18 @@ from pyinfra_gvisor.base.groups import KNOWN, refuse_groups
 from pyinfra_gvisor.facts.asking import why_unread
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
-from pyinfra_gvisor.preflight import accepted_risks, notes, refusals
-from pyinfra_gvisor.preflight.controller import report_problem
-from pyinfra_gvisor.preflight.ignored import (
+from pyinfra_gvisor.planning.controller import report_problem
+from pyinfra_gvisor.planning.ignored import (
     GROUP_DATA,
     OperatorFiles,
     ignored,
     shown_path,
     sort_files,
 )
-from pyinfra_gvisor.runs.ending import close_with_summary, is_refused, without_place
-from pyinfra_gvisor.runs.messages import fail_now
-from pyinfra_gvisor.runs.reports import begin, ends_after_plan, missed
+from pyinfra_gvisor.planning.preflight import accepted_risks, notes, refusals
+from pyinfra_gvisor.run_support.ending import close_with_summary, is_refused, without_place
+from pyinfra_gvisor.run_support.messages import fail_now
+from pyinfra_gvisor.run_support.reports import begin, ends_after_plan, missed
 from pyinfra_gvisor.settings import PREFIX, Settings, load_settings
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from pyinfra_gvisor.coolify.refusals import refusals
 from pyinfra_gvisor.deploys.checks import fail, host_settings, known, misplaced
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import read_once
-from pyinfra_gvisor.runs.ending import close_with_summary
+from pyinfra_gvisor.run_support.ending import close_with_summary
 from pyinfra_gvisor.settings import Settings
 
 

@@ -12,9 +12,9 @@ from pyinfra.api import deploy
 from pyinfra_gvisor.deploys.checks import fail, host_settings, known
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
-from pyinfra_gvisor.preflight import notes, refusals
-from pyinfra_gvisor.preflight.examined import node_lines, settings_line
-from pyinfra_gvisor.runs.ending import close_with_summary
+from pyinfra_gvisor.planning.examined import node_lines, settings_line
+from pyinfra_gvisor.planning.preflight import notes, refusals
+from pyinfra_gvisor.run_support.ending import close_with_summary
 
 
 @deploy("Doctor")

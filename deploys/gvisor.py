@@ -15,9 +15,9 @@ from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.deploys.parts import apply_parts
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.operations import docker, gvisor, upgrade
-from pyinfra_gvisor.preflight import accepted_risks
-from pyinfra_gvisor.preflight.steps import needs_collection, needs_engine, needs_trial
-from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
+from pyinfra_gvisor.planning.preflight import accepted_risks
+from pyinfra_gvisor.planning.steps import needs_collection, needs_engine, needs_trial
+from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.proof.skipped_checks import no_new_privileges
 from pyinfra_gvisor.settings import Settings
 

@@ -30,8 +30,8 @@ from pyinfra.context import ctx_state
 from pyinfra_gvisor.base.errors import Problem, sentence
 from pyinfra_gvisor.base.spelling import did_you_mean, near
 from pyinfra_gvisor.drift.record import RECORD_PATH
-from pyinfra_gvisor.preflight.names import refuse_same_names
-from pyinfra_gvisor.runs.ending import close_state
+from pyinfra_gvisor.planning.names import refuse_same_names
+from pyinfra_gvisor.run_support.ending import close_state
 
 _MAKE = Inventory.make_hosts_and_groups
 

@@ -20,7 +20,7 @@ from pyinfra_cli.inventory import make_inventory
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.deploys.checks import operator_files, origin, settings_or_reasons
 from pyinfra_gvisor.deploys.hosts import require_names
-from pyinfra_gvisor.preflight import settings_refusals
+from pyinfra_gvisor.planning.preflight import settings_refusals
 
 _MOST_HOSTS = 3  # named after a problem; of the others it says how many they are
 

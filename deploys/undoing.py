@@ -22,11 +22,11 @@ from pyinfra_gvisor.parts.divert.state import DivertState
 from pyinfra_gvisor.parts.keeper.plan import kept_keys, parts_there
 from pyinfra_gvisor.parts.keeper.runtimes import Restored
 from pyinfra_gvisor.parts.keeper.state import KeeperState
-from pyinfra_gvisor.preflight import accepted_risks, engine_problem, preflight
-from pyinfra_gvisor.preflight.absence import absence_problems
-from pyinfra_gvisor.preflight.removal import refuse_removal
-from pyinfra_gvisor.preflight.wanted import plan_without_us
-from pyinfra_gvisor.runs.ending import close_with_summary
+from pyinfra_gvisor.planning.absence import absence_problems
+from pyinfra_gvisor.planning.preflight import accepted_risks, engine_problem, preflight
+from pyinfra_gvisor.planning.removal import refuse_removal
+from pyinfra_gvisor.planning.wanted import plan_without_us
+from pyinfra_gvisor.run_support.ending import close_with_summary
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
 from pyinfra_gvisor.settings import Settings

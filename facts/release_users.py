@@ -7,7 +7,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.facts.asking import asked
-from pyinfra_gvisor.preflight.collection import END, parse_release_users
+from pyinfra_gvisor.planning.collection import END, parse_release_users
 
 
 class ReleaseUsers(FactBase[tuple[str, ...] | None]):

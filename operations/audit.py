@@ -21,19 +21,19 @@ from pyinfra_gvisor.facts.asking import get
 from pyinfra_gvisor.facts.audit import AuditState
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import read_once
+from pyinfra_gvisor.planning.preflight import rights_problem, textfile_problem
 from pyinfra_gvisor.policy.findings import failing
 from pyinfra_gvisor.policy.selectors import label_names
-from pyinfra_gvisor.preflight import rights_problem, textfile_problem
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.report.terminal import host_lines
 from pyinfra_gvisor.report.textfile import textfile
-from pyinfra_gvisor.runs.compatibility import keep_record
-from pyinfra_gvisor.runs.connector_arguments import connector_arguments
-from pyinfra_gvisor.runs.declared_apps import declared_apps
-from pyinfra_gvisor.runs.ending import is_not_compliant, only_looks
-from pyinfra_gvisor.runs.messages import refusal, tell
-from pyinfra_gvisor.runs.reports import By, keep, now, tell_package_findings
-from pyinfra_gvisor.runs.terminal import room, severity_coloured
+from pyinfra_gvisor.run_support.compatibility import keep_record
+from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
+from pyinfra_gvisor.run_support.declared_apps import declared_apps
+from pyinfra_gvisor.run_support.ending import is_not_compliant, only_looks
+from pyinfra_gvisor.run_support.messages import refusal, tell
+from pyinfra_gvisor.run_support.reports import By, keep, now, tell_package_findings
+from pyinfra_gvisor.run_support.terminal import room, severity_coloured
 from pyinfra_gvisor.settings import Settings
 
 _NOTES = ("waived ", "last change ")  # lines that never make a host fail

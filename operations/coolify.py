@@ -19,9 +19,9 @@ from pyinfra_gvisor.coolify.files import (
 from pyinfra_gvisor.coolify.plan import PersistencePlan, plan_option, plan_persistence
 from pyinfra_gvisor.facts.coolify import CoolifyState
 from pyinfra_gvisor.facts.node import forget_node, read_once
-from pyinfra_gvisor.runs.converge import Commands, on_node
-from pyinfra_gvisor.runs.messages import tell
-from pyinfra_gvisor.runs.run_script import run_script
+from pyinfra_gvisor.run_support.converge import Commands, on_node
+from pyinfra_gvisor.run_support.messages import tell
+from pyinfra_gvisor.run_support.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 
@@ -115,7 +115,7 @@ def apps(settings: Settings) -> Commands:
     has left are done by the next run.
     """
     # Imported only here: only runs with a token need these modules, and loading them takes time.
-    from pyinfra_gvisor.runs.coolify_apps import look, set_apps  # noqa: PLC0415
+    from pyinfra_gvisor.run_support.coolify_apps import look, set_apps  # noqa: PLC0415
 
     def body(found: ControlHost) -> Commands:
         seen = look(host, settings)

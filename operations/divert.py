@@ -9,11 +9,11 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.dispatch.programs import BUILDS
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.divert.files import NAME, PROGRAM, VARIABLES
 from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
-from pyinfra_gvisor.runs.converge import Commands, converge
-from pyinfra_gvisor.runs.run_script import run_script
+from pyinfra_gvisor.parts_common.plan import PartPlan
+from pyinfra_gvisor.run_support.converge import Commands, converge
+from pyinfra_gvisor.run_support.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "divert.runc"

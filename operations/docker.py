@@ -19,11 +19,11 @@ from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.preflight import engine_problem, rights_problem
-from pyinfra_gvisor.runs.changes import by
-from pyinfra_gvisor.runs.converge import Commands, on_node, refuse
-from pyinfra_gvisor.runs.messages import refusal, tell
-from pyinfra_gvisor.runs.transactions import Patience, carry_out, end_interrupted
+from pyinfra_gvisor.planning.preflight import engine_problem, rights_problem
+from pyinfra_gvisor.run_support.changes import by
+from pyinfra_gvisor.run_support.converge import Commands, on_node, refuse
+from pyinfra_gvisor.run_support.messages import refusal, tell
+from pyinfra_gvisor.run_support.transactions import Patience, carry_out, end_interrupted
 
 # https://docs.docker.com/engine/install/debian/ and /ubuntu/: both have the same key. More than ten
 # unrelated public repositories have the same sha256.

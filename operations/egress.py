@@ -10,16 +10,16 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.reach import proxied
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import RULES
 from pyinfra_gvisor.parts.egress.part import keeps_proxy
 from pyinfra_gvisor.parts.egress.plan import plan_egress
 from pyinfra_gvisor.parts.egress.settings import Egress, EgressSettings
 from pyinfra_gvisor.parts.egress.state import EgressState
-from pyinfra_gvisor.preflight import engine_problem
-from pyinfra_gvisor.runs.converge import Commands, converge
-from pyinfra_gvisor.runs.probation import OPERATION, try_rules
-from pyinfra_gvisor.runs.run_script import run_script
+from pyinfra_gvisor.parts_common.plan import PartPlan
+from pyinfra_gvisor.planning.preflight import engine_problem
+from pyinfra_gvisor.run_support.converge import Commands, converge
+from pyinfra_gvisor.run_support.probation import OPERATION, try_rules
+from pyinfra_gvisor.run_support.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 

@@ -15,18 +15,18 @@ from pyinfra_gvisor.facts.node import forget_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.node.next_start import place_lines
-from pyinfra_gvisor.preflight.removal import LINK, plan_removal
-from pyinfra_gvisor.preflight.wanted import plan_without_us
+from pyinfra_gvisor.planning.removal import LINK, plan_removal
+from pyinfra_gvisor.planning.wanted import plan_without_us
 from pyinfra_gvisor.proof.part import Declared
 from pyinfra_gvisor.proof.verdict import fingerprint, holds, is_due
 from pyinfra_gvisor.releases.local import planned
 from pyinfra_gvisor.releases.pins import is_there, unpinned
 from pyinfra_gvisor.releases.sources import Archive, Fetch
-from pyinfra_gvisor.runs.changes import recorded
-from pyinfra_gvisor.runs.converge import Commands, on_node, refuse
-from pyinfra_gvisor.runs.ending import is_proven, only_looks
-from pyinfra_gvisor.runs.installing import install
-from pyinfra_gvisor.runs.messages import tell, tell_detail
+from pyinfra_gvisor.run_support.changes import recorded
+from pyinfra_gvisor.run_support.converge import Commands, on_node, refuse
+from pyinfra_gvisor.run_support.ending import is_proven, only_looks
+from pyinfra_gvisor.run_support.installing import install
+from pyinfra_gvisor.run_support.messages import tell, tell_detail
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, missing, too_old, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
@@ -213,7 +213,7 @@ def proof(
         only_looks(host)
         if not is_due(node, profiles, when, now):
             return _leave_proven(node, now)
-        from pyinfra_gvisor.runs import evidence  # noqa: PLC0415 - takes long
+        from pyinfra_gvisor.run_support import evidence  # noqa: PLC0415 - takes long
 
         tell_detail(f"prove {', '.join(profiles)} in probe containers, with runc as the control")
         forget_node(host)

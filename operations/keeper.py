@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from pyinfra.api import operation
-from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.part_api.plan import PartPlan
-from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.keeper.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.keeper.plan import plan_keeper
 from pyinfra_gvisor.parts.keeper.runtimes import Restored
-from pyinfra_gvisor.runs.converge import Commands, converge
-from pyinfra_gvisor.runs.run_script import run_script
+from pyinfra_gvisor.parts_common.timed import timer_variables
+from pyinfra_gvisor.run_support.converge import Commands, converge
+from pyinfra_gvisor.run_support.run_script import timer_command
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "keeper.keeper"
@@ -47,19 +45,10 @@ def keeper(wanted: Settings | None, *, restored: Restored | None = None) -> Comm
     runtimes and the files of the release. A node without systemd gets none, and a warning.
     """
 
-    def command(plan: PartPlan) -> PyinfraCommand:
-        if plan.action == "remove":
-            return run_script(
-                OPERATION, "part_api/timer_stop", "part_api/timer_remove", change="remove", **_TIMER
-            )
-        given: dict[str, Any] = {**_TIMER, **plan.settings}
-        names = ("part_api/timer_stop", "part_api/timer_install")
-        return run_script(OPERATION, *names, change="apply", files=plan.files, **given)
-
     yield from converge(
         OPERATION,
         NAME,
         lambda node: plan_keeper(node, wanted, restored),
-        command,
+        partial(timer_command, OPERATION, _TIMER),
         settled="the keeper is as declared",
     )

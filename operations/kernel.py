@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.kernel.files import SYSCTL_FILE
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
 from pyinfra_gvisor.parts.kernel.settings import Kernel, KernelSettings
 from pyinfra_gvisor.parts.kernel.state import KernelSurface
-from pyinfra_gvisor.runs.converge import Commands, converge
-from pyinfra_gvisor.runs.run_script import run_script
+from pyinfra_gvisor.parts_common.plan import PartPlan
+from pyinfra_gvisor.run_support.converge import Commands, converge
+from pyinfra_gvisor.run_support.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 

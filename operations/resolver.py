@@ -11,13 +11,13 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.resolver.files import NAME
 from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
 from pyinfra_gvisor.parts.resolver.state import ResolverState
-from pyinfra_gvisor.preflight.wanted import plan_for_settings, plan_without_us
-from pyinfra_gvisor.runs.converge import Commands, converge
-from pyinfra_gvisor.runs.run_script import run_script
+from pyinfra_gvisor.parts_common.plan import PartPlan
+from pyinfra_gvisor.planning.wanted import plan_for_settings, plan_without_us
+from pyinfra_gvisor.run_support.converge import Commands, converge
+from pyinfra_gvisor.run_support.run_script import run_script
 from pyinfra_gvisor.runtimes.wrappers import ADDRESS, ADDRESS6
 from pyinfra_gvisor.settings import Settings
 

@@ -16,17 +16,17 @@ from pyinfra_gvisor.daemon_json.plan import Plan, Restart
 from pyinfra_gvisor.facts.node import forget_node, read_node, read_once
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.preflight.canary import canaries, plan_canaries
-from pyinfra_gvisor.preflight.collection import old_releases, on_other_releases, plan_collection
-from pyinfra_gvisor.runs.changes import recorded
-from pyinfra_gvisor.runs.converge import Commands, on_node
-from pyinfra_gvisor.runs.messages import refusal, tell, tell_detail
-from pyinfra_gvisor.runs.transactions import Patience, carry_out
+from pyinfra_gvisor.planning.canary import canaries, plan_canaries
+from pyinfra_gvisor.planning.collection import old_releases, on_other_releases, plan_collection
+from pyinfra_gvisor.run_support.changes import recorded
+from pyinfra_gvisor.run_support.converge import Commands, on_node
+from pyinfra_gvisor.run_support.messages import refusal, tell, tell_detail
+from pyinfra_gvisor.run_support.transactions import Patience, carry_out
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 
 if TYPE_CHECKING:
-    from pyinfra_gvisor.runs.evidence import Claim
+    from pyinfra_gvisor.run_support.evidence import Claim
 
 
 @operation()
@@ -58,7 +58,7 @@ def canary(
     ``runsc`` is tried as ``runsccanary``. dockerd is reloaded to add and remove this name, or
     restarted if it loses something at a reload. Fails the host if a check fails.
     """
-    from pyinfra_gvisor.runs.evidence import Claim  # noqa: PLC0415 - takes long
+    from pyinfra_gvisor.run_support.evidence import Claim  # noqa: PLC0415 - takes long
 
     def body(node: Node) -> Commands:
         if node.pending or not (due := canaries(node, version, profiles)):  # pending: ended before
@@ -83,7 +83,7 @@ def _tried(
     node: Node, claim: Claim, patience: Patience, planning: Callable[..., Plan]
 ) -> Generator[PyinfraCommand, None, Problem | None]:
     """Register temporary runtimes, prove them, remove them. Return what failed, None if nothing."""
-    from pyinfra_gvisor.runs.evidence import Trial, try_out  # noqa: PLC0415
+    from pyinfra_gvisor.run_support.evidence import Trial, try_out  # noqa: PLC0415
 
     trial, version, due = Trial(node, claim), claim.release, claim.runtimes
     plan = planning(node, version, due)

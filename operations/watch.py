@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 from pyinfra.api import operation
-from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.part_api.plan import PartPlan
-from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
+from pyinfra_gvisor.parts_common.plan import PartPlan
+from pyinfra_gvisor.parts_common.timed import timer_variables
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
-from pyinfra_gvisor.runs.converge import Commands, converge
-from pyinfra_gvisor.runs.run_script import run_script
+from pyinfra_gvisor.run_support.converge import Commands, converge
+from pyinfra_gvisor.run_support.run_script import timer_command
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "watch.watch"
@@ -74,14 +74,5 @@ def watch(
         stops = named_stops(node) if asked and asked.stops_by_default else ()
         return plan_watch(node.part(WatchState), asked, init=node.init, stops=stops)
 
-    yield from converge(OPERATION, NAME, plan, _command, settled="the watch is as declared")
-
-
-def _command(plan: PartPlan) -> PyinfraCommand:
-    if plan.action == "remove":
-        return run_script(
-            OPERATION, "part_api/timer_stop", "part_api/timer_remove", change="remove", **_TIMER
-        )
-    given: dict[str, Any] = {**_TIMER, **plan.settings}
-    names = ("part_api/timer_stop", "part_api/timer_install")
-    return run_script(OPERATION, *names, change="apply", files=plan.files, **given)
+    command = partial(timer_command, OPERATION, _TIMER)
+    yield from converge(OPERATION, NAME, plan, command, settled="the watch is as declared")

@@ -30,7 +30,7 @@ from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.preview import Preview, preview
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.settings import DispatchSettings
-from pyinfra_gvisor.part_api.members import members
+from pyinfra_gvisor.parts_common.members import members
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.releases import Release, parse_release
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK

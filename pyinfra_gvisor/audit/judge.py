@@ -23,9 +23,9 @@ from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, look
 from pyinfra_gvisor.audit.runtime_rules import RUNTIME_RULES
 from pyinfra_gvisor.audit.security_rules import SECURITY_RULES
-from pyinfra_gvisor.part_api.members import members
+from pyinfra_gvisor.parts_common.members import members
+from pyinfra_gvisor.planning.preflight import accepted_risks
 from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
-from pyinfra_gvisor.preflight import accepted_risks
 from pyinfra_gvisor.proof.proof_errors import tried_since
 from pyinfra_gvisor.report.document import (
     ContainerReport,

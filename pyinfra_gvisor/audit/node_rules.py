@@ -9,8 +9,8 @@ from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.base.scripts import SOCKET
 from pyinfra_gvisor.node import STATE_DIR
+from pyinfra_gvisor.planning.preflight import MIN_KERNEL
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.preflight import MIN_KERNEL
 from pyinfra_gvisor.proof.proof_errors import tried_since
 from pyinfra_gvisor.releases.pins import contradicts, unpinned
 from pyinfra_gvisor.runtimes.unsafe_flags import dangers, describe

@@ -13,8 +13,8 @@ from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser, read_user
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.node.containers import Container
-from pyinfra_gvisor.part_api.members import members
-from pyinfra_gvisor.part_api.state import R, one
+from pyinfra_gvisor.parts_common.members import members
+from pyinfra_gvisor.parts_common.state import R, one
 from pyinfra_gvisor.policy.guarded import GUARDED
 
 ASKING = ("dispatch/places.pl", "audit/given.pl")

@@ -17,9 +17,9 @@ from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.containers import Container
 from pyinfra_gvisor.node.next_start import Place
+from pyinfra_gvisor.planning.wanted import plan_for_settings
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.policy.selectors import exempted, must_be_sandboxed
-from pyinfra_gvisor.preflight.wanted import plan_for_settings
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.sandbox.verdict import asks_for_runc

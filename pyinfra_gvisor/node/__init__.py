@@ -32,8 +32,8 @@ from pyinfra_gvisor.node.next_start import Place, UnacceptedImage, read_places
 from pyinfra_gvisor.node.reach import Reach, read_reach
 from pyinfra_gvisor.node.records import Unusable, read_records
 from pyinfra_gvisor.node.units import Units, read_units
-from pyinfra_gvisor.part_api.members import NAMES, members
-from pyinfra_gvisor.part_api.state import PartState, R, one
+from pyinfra_gvisor.parts_common.members import NAMES, members
+from pyinfra_gvisor.parts_common.state import PartState, R, one
 from pyinfra_gvisor.sandbox.verdict import NodeFacts
 
 STATE_DIR = RECORDS_DIR

@@ -1,1 +1,1 @@
-"""The optional parts of a node: a package for each, all of one shape; ``part_api`` lists them."""
+"""The optional parts of a node: one package each, of one shape; ``parts_common`` lists them."""

@@ -8,8 +8,8 @@ from typing import get_args
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.parts.part import Part, Stage
+from pyinfra_gvisor.parts_common.members import members
 from pyinfra_gvisor.settings import Settings
 
 _FOUND: tuple[Part, ...] = tuple(members("part", "PART").values())

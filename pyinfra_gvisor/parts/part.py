@@ -25,7 +25,7 @@ class Part:
     is declared, given the plan of daemon.json (None: not known yet). Without ``check`` only
     trying shows that. ``needs`` and ``source`` describe it in the documentation. ``key`` is its own
     setting without the prefix, empty if another setting declares the part. ``off`` is the value
-    that removes it, and ``title`` its name in messages (``preflight/absence.py``).
+    that removes it, and ``title`` its name in messages (``planning/absence.py``).
     """
 
     name: str

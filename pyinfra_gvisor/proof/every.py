@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyinfra_gvisor.part_api.members import members
+from pyinfra_gvisor.parts_common.members import members
 from pyinfra_gvisor.proof.part import PartProof
 
 

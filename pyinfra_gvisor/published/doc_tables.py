@@ -35,12 +35,12 @@ from pyinfra_gvisor.daemon_json.keys import as_rows
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.settings import DispatchSettings
-from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.parts.every import PARTS
+from pyinfra_gvisor.parts_common.members import members
+from pyinfra_gvisor.planning.absence import PROTECTIONS
+from pyinfra_gvisor.planning.preflight import RULES
 from pyinfra_gvisor.policy.guarded import GUARDED
 from pyinfra_gvisor.policy.settings import AuditSettings
-from pyinfra_gvisor.preflight import RULES
-from pyinfra_gvisor.preflight.absence import PROTECTIONS
 from pyinfra_gvisor.proof.check import ALL, NAMED, Check
 from pyinfra_gvisor.proof.checks import CHECKS
 from pyinfra_gvisor.runtimes.profiles import Runtime

@@ -101,7 +101,7 @@ def _hosts(text: str) -> list[int]:
 
 def _bench(kept: Path, hosts: list[int], runs: int, readme: Path) -> None:
     load = _load()
-    for name in ("pyinfra_gvisor", "facts", "operations", "runs", "deploys"):
+    for name in ("pyinfra_gvisor", "facts", "operations", "run_support", "deploys"):
         compile_dir(ROOT / name, quiet=1)  # as pip does; a clone's first run would do it
     ansible = ensure_ansible(kept, tell=_tell)
     with bench_node() as node, tempfile.TemporaryDirectory() as work:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
+from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings
 from tests.bench.measure import BenchError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
+from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings

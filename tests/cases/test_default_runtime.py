@@ -16,7 +16,7 @@ from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
-from pyinfra_gvisor.preflight.wanted import plan_for_settings
+from pyinfra_gvisor.planning.wanted import plan_for_settings
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings

@@ -18,7 +18,7 @@ from pyinfra_gvisor.deploys import checks
 from pyinfra_gvisor.deploys.audit import audit_node
 from pyinfra_gvisor.deploys.coolify import run_control_host
 from pyinfra_gvisor.deploys.gvisor import run_node
-from pyinfra_gvisor.runs import messages, reports
+from pyinfra_gvisor.run_support import messages, reports
 from tests.cases.cli import CHECKOUT, fake, inventory, pyinfra
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import RELEASE, proven_answer

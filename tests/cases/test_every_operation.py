@@ -38,10 +38,10 @@ from pyinfra_gvisor.parts.kernel.settings import Kernel
 from pyinfra_gvisor.parts.resolver.state import ResolverState
 from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
+from pyinfra_gvisor.planning.canary import plan_canaries
+from pyinfra_gvisor.planning.collection import END
 from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps
-from pyinfra_gvisor.preflight.canary import plan_canaries
-from pyinfra_gvisor.preflight.collection import END
-from pyinfra_gvisor.runs import coolify_apps
+from pyinfra_gvisor.run_support import coolify_apps
 from tests.cases.cli import CHECKOUT
 from tests.cases.fleet import CONNECTING, FACTS, STATES, Fleet, Node, Reply
 from tests.cases.guarded import KEPT, LOADED, PLAIN, said

@@ -16,7 +16,7 @@ from pyinfra.api import StringCommand
 
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts import deadline
-from pyinfra_gvisor.runs.installing import Progress
+from pyinfra_gvisor.run_support.installing import Progress
 from tests.cases.cli import CHECKOUT, fake, interrupted, inventory
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import proven_answer

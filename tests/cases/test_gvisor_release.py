@@ -17,8 +17,8 @@ from pyinfra_gvisor.facts import deadline
 from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.releases.sources import Archive
-from pyinfra_gvisor.runs import installing
-from pyinfra_gvisor.runs.installing import SHOWN_EVERY_S, Progress
+from pyinfra_gvisor.run_support import installing
+from pyinfra_gvisor.run_support.installing import SHOWN_EVERY_S, Progress
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.unit.answers import END, answer, installed
 

@@ -20,9 +20,9 @@ from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import egress, upgrade
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.report.summary import DECLINED_PATH, HostEnd, outcome
-from pyinfra_gvisor.runs import ending, messages
-from pyinfra_gvisor.runs.ending import because, close_with_summary, run_end
-from pyinfra_gvisor.runs.messages import refusal
+from pyinfra_gvisor.run_support import ending, messages
+from pyinfra_gvisor.run_support.ending import because, close_with_summary, run_end
+from pyinfra_gvisor.run_support.messages import refusal
 from tests.cases.cli import CHECKOUT, fake, interrupted, inventory, pyinfra
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import KEPT, PLAIN

@@ -212,7 +212,7 @@ def test_a_step_that_fails_on_the_node_is_named_with_its_error(tmp_path: Path) -
     path.write_text(
         "from pyinfra import host\n"
         "from pyinfra.operations import server\n"
-        "from pyinfra_gvisor.runs.ending import close_with_summary\n"
+        "from pyinfra_gvisor.run_support.ending import close_with_summary\n"
         "close_with_summary(host, 'deploy')\n"
         "error = 'gvisor.release: 1.0 on run-1: no space left; free some'\n"
         "server.shell(f\"echo '{error}' >&2; exit 1\", name='Install runsc')\n"

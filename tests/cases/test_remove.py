@@ -9,7 +9,7 @@ import pytest
 
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.remove import remove
-from pyinfra_gvisor.preflight.wanted import plan_without_us
+from pyinfra_gvisor.planning.wanted import plan_without_us
 from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import changed, users

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from pyinfra_gvisor.operations import upgrade
-from pyinfra_gvisor.preflight.canary import plan_canaries
-from pyinfra_gvisor.preflight.collection import END
+from pyinfra_gvisor.planning.canary import plan_canaries
+from pyinfra_gvisor.planning.collection import END
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import Running, after, answer, node

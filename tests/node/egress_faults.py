@@ -23,7 +23,7 @@ import time
 
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.operations import egress
-from pyinfra_gvisor.runs import probation
+from pyinfra_gvisor.run_support import probation
 
 run_script = probation.run_script
 

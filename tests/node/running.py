@@ -17,7 +17,7 @@ from typing import Any
 from pyinfra_gvisor.lab import LabNode, chosen_runsc, tell_on_stderr
 from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.lab.runsc import SETTING
-from pyinfra_gvisor.preflight.absence import PROTECTIONS
+from pyinfra_gvisor.planning.absence import PROTECTIONS
 from tests.loaded_pyinfra import LoadedPyinfra
 from tests.node.repacked import repacked
 

@@ -84,7 +84,7 @@ def test_a_node_bootstraps_itself(
             "pyinfra_gvisor",
             "facts",
             "operations",
-            "runs",
+            "run_support",
             "deploys",
             "inventories",
         ):

@@ -8,13 +8,13 @@ from typing import Any
 
 from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.base.scripts import encoded
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import RULES
 from pyinfra_gvisor.parts.egress.host_network import surroundings
 from pyinfra_gvisor.parts.egress.plan import plan_egress
 from pyinfra_gvisor.parts.egress.rules import rules_text
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState
+from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.settings import Settings, load_settings
 
 KERNELS = hashlib.sha256(b"the table as nft lists it").hexdigest()

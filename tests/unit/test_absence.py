@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.node import Node, parse_node
-from pyinfra_gvisor.part_api.members import members
 from pyinfra_gvisor.parts.every import PARTS
-from pyinfra_gvisor.preflight.absence import PROTECTIONS, absence_problems
-from pyinfra_gvisor.preflight.wanted import plan_for_settings
+from pyinfra_gvisor.parts_common.members import members
+from pyinfra_gvisor.planning.absence import PROTECTIONS, absence_problems
+from pyinfra_gvisor.planning.wanted import plan_for_settings
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.cases.guarded import LOADED
 from tests.cases.proven import converged

@@ -16,7 +16,7 @@ from pyinfra_gvisor.dispatch.accepted import (
     write_accepted,
 )
 from pyinfra_gvisor.dispatch.policy import Infrastructure
-from pyinfra_gvisor.preflight.examined import settings_line
+from pyinfra_gvisor.planning.examined import settings_line
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.infrastructure import IMAGE
 

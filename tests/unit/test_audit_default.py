@@ -10,8 +10,8 @@ from pyinfra_gvisor.audit.default_rules import DEFAULT_RULES
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.parts.divert.files import PROGRAM
+from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.runtimes.wrappers import wrappers

@@ -13,7 +13,6 @@ from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.reach import proxied
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import (
     DIRECTORY,
     LOAD,
@@ -27,6 +26,7 @@ from pyinfra_gvisor.parts.egress.plan import differences, plan_egress
 from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh
+from pyinfra_gvisor.parts_common.plan import PartPlan
 from tests.unit.answers import UNIT_FLAGS, answer, node
 from tests.unit.egress_states import behind, found, planned, told
 

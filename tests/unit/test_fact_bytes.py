@@ -20,7 +20,7 @@ from pyinfra_gvisor.facts.node import NodeState
 from pyinfra_gvisor.facts.release_users import ReleaseUsers
 from pyinfra_gvisor.facts.users import RuntimeUsers
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.preflight.collection import END, parse_release_users
+from pyinfra_gvisor.planning.collection import END, parse_release_users
 from tests.unit.answers import compact
 from tests.unit.fake_docker import container, daemon, routes
 from tests.unit.node_script import Machine

@@ -11,8 +11,8 @@ import pytest
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.groups import refuse_groups
-from pyinfra_gvisor.preflight.ignored import ignored, sort_files
-from pyinfra_gvisor.preflight.names import refuse_same_names
+from pyinfra_gvisor.planning.ignored import ignored, sort_files
+from pyinfra_gvisor.planning.names import refuse_same_names
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import Settings, load_settings
 

@@ -11,7 +11,6 @@ import pytest
 from pyinfra_gvisor.audit.observed import parse_observed
 from pyinfra_gvisor.audit.rules import Audited, look
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.kernel.audit import RULES
 from pyinfra_gvisor.parts.kernel.defaults import MODULES, SYSCTLS
 from pyinfra_gvisor.parts.kernel.files import (
@@ -26,6 +25,7 @@ from pyinfra_gvisor.parts.kernel.names import may_be_kept_out, may_be_set, modul
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
 from pyinfra_gvisor.parts.kernel.settings import Kernel
 from pyinfra_gvisor.parts.kernel.tables import modules_table, sysctls_table
+from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from tests.unit.answers import answer
 from tests.unit.kernel_answers import ALL, WEAK, in_force, surface, told

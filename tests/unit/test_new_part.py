@@ -14,11 +14,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SAMPLE = Path(__file__).parent / "new_part"
 COPIED = (
-    *("pyinfra_gvisor", "deploys", "facts", "operations", "runs", "docs", "tests"),
+    *("pyinfra_gvisor", "deploys", "facts", "operations", "run_support", "docs", "tests"),
     *("README.md", "pyproject.toml", "setup.py"),
 )
 NOT_NEEDED = {"node", "vm", "bench", "packaging", "new_part"}  # of tests
-LIST = "pyinfra_gvisor/part_api/members.py"
+LIST = "pyinfra_gvisor/parts_common/members.py"
 OWN = {
     **{
         f"pyinfra_gvisor/parts/sample/{path.name}": path

@@ -15,7 +15,7 @@ FOLDERS = {
     PACKAGE: PACKAGE,
     "facts": f"{PACKAGE}.facts",
     "operations": f"{PACKAGE}.operations",
-    "runs": f"{PACKAGE}.runs",
+    "run_support": f"{PACKAGE}.run_support",
     "deploys": f"{PACKAGE}.deploys",
 }
 PARTS = f"{PACKAGE}.parts"

@@ -11,10 +11,10 @@ import pytest
 
 from pyinfra_gvisor import parts
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.part_api.members import NAMES
 from pyinfra_gvisor.parts.every import PARTS, at, refusals
 from pyinfra_gvisor.parts.part import Part, Stage
-from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
+from pyinfra_gvisor.parts_common.members import NAMES
+from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from tests.unit.answers import answer, node
 from tests.unit.test_preflight import settings_of
 

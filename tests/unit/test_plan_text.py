@@ -15,7 +15,7 @@ from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.reload import unloadable
 from pyinfra_gvisor.daemon_json.render_plan import interrupted_line, plan_lines, unheard_line
 from pyinfra_gvisor.daemon_json.transaction import transaction
-from pyinfra_gvisor.preflight import notes
+from pyinfra_gvisor.planning.preflight import notes
 from pyinfra_gvisor.proof.skipped_checks import why_not_reload
 from tests.table import table
 from tests.unit.answers import RUNSC, Running, after, info, node

@@ -11,15 +11,15 @@ import pytest
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.node import DAEMON_JSON
-from pyinfra_gvisor.preflight import (
+from pyinfra_gvisor.planning.controller import release_problem, report_problem
+from pyinfra_gvisor.planning.image import image_problem
+from pyinfra_gvisor.planning.preflight import (
     RULES,
     accepted_risks,
     engine_problem,
     preflight,
     refusals,
 )
-from pyinfra_gvisor.preflight.controller import release_problem, report_problem
-from pyinfra_gvisor.preflight.image import image_problem
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.releases import local
 from pyinfra_gvisor.settings import Settings, load_settings

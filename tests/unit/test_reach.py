@@ -16,7 +16,7 @@ from pyinfra_gvisor.daemon_json.reach import Lost, needs_proxy, only_by_proxy
 from pyinfra_gvisor.daemon_json.render_plan import plan_lines, spared_line, unapplied_lines
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node, parse_node
-from pyinfra_gvisor.preflight import refusals
+from pyinfra_gvisor.planning.preflight import refusals
 from pyinfra_gvisor.settings import load_settings
 from tests.table import table
 from tests.unit.answers import EARLIER_S, answer, compact, info

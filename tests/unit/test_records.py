@@ -24,7 +24,7 @@ from pyinfra_gvisor.daemon_json.records import (
 )
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.node.records import VERSIONS
-from pyinfra_gvisor.preflight.wanted import plan_without_us
+from pyinfra_gvisor.planning.wanted import plan_without_us
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.table import table

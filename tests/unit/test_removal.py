@@ -18,8 +18,8 @@ from pyinfra_gvisor.daemon_json.render_plan import kept_lines, plan_lines
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser, parse_runtime_users
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.preflight.removal import Removal, plan_removal, refuse_removal
-from pyinfra_gvisor.preflight.wanted import plan_without_us
+from pyinfra_gvisor.planning.removal import Removal, plan_removal, refuse_removal
+from pyinfra_gvisor.planning.wanted import plan_without_us
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.runtimes.wrappers import dispatcher, wrapper
 from tests.table import table

@@ -10,10 +10,10 @@ import pytest
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.resolver.files import DIRECTORY, SERVICE, SOCKET, kept_files
 from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
 from pyinfra_gvisor.parts.resolver.state import ResolverState, read
+from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import answer

@@ -12,7 +12,7 @@ from pyinfra_gvisor.base.scripts import PATH, encoded, script
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
-from pyinfra_gvisor.preflight.wanted import wanted_daemon_json
+from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import missing, too_old, wrapper, wrappers
 from pyinfra_gvisor.settings import load_settings

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.base.scripts import encoded, script
-from pyinfra_gvisor.part_api.timed import timer_variables
 from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
+from pyinfra_gvisor.parts_common.timed import timer_variables
 from tests.unit.shells import replaced, run, stub, toolbox
 
 UNIT = "pyinfra-gvisor-watch"
@@ -84,7 +84,7 @@ class Host:
         }
 
     def _run(self, step: str, *words: str, **given: str) -> subprocess.CompletedProcess[str]:
-        names = ("base/put_files", "part_api/timer_stop", f"part_api/timer_{step}")
+        names = ("base/put_files", "parts_common/timer_stop", f"parts_common/timer_{step}")
         changes = {"/opt/gvisor/watch": self.watch, "/etc/systemd/system": self.units}
         text = replaced(script(*names, **HOST, **given), changes)
         return run(text, *words, path=self.path)

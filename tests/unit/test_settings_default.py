@@ -8,7 +8,7 @@ import pytest
 
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.shapes import SHAPES
-from pyinfra_gvisor.preflight import accepted_risks
+from pyinfra_gvisor.planning.preflight import accepted_risks
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.unit.loaded_settings import good, problems_of
 

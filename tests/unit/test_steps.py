@@ -11,15 +11,15 @@ from pyinfra_gvisor.daemon_json.generations import Generation, choose, plan_gene
 from pyinfra_gvisor.daemon_json.keys import Force
 from pyinfra_gvisor.daemon_json.merge import CANARY, Owned
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
-from pyinfra_gvisor.preflight.canary import canaries, plan_canaries
-from pyinfra_gvisor.preflight.collection import (
+from pyinfra_gvisor.planning.canary import canaries, plan_canaries
+from pyinfra_gvisor.planning.collection import (
     END,
     old_releases,
     on_other_releases,
     parse_release_users,
     plan_collection,
 )
-from pyinfra_gvisor.preflight.steps import needs_collection, needs_engine, needs_trial
+from pyinfra_gvisor.planning.steps import needs_collection, needs_engine, needs_trial
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper, wrappers
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, WANTED, converged, proven

@@ -12,7 +12,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.refusals import refuse_firewall_change
-from pyinfra_gvisor.preflight import preflight
+from pyinfra_gvisor.planning.preflight import preflight
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import LATER_S, applied, info, node
 

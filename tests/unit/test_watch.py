@@ -11,10 +11,10 @@ import pytest
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.watch.files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
 from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
+from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Selector
 from tests.unit.answers import answer
 from tests.unit.node_script import Machine

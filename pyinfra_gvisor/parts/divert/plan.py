@@ -9,9 +9,9 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.dispatch.programs import ASIDE
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.divert.files import PROGRAM, divert_files
 from pyinfra_gvisor.parts.divert.state import DivertState
+from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.runtimes.wrappers import dispatcher
 from pyinfra_gvisor.sandbox.verdict import RUNTIMES_DIR
 from pyinfra_gvisor.settings import Settings

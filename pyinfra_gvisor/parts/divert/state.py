@@ -9,8 +9,8 @@ from pydantic import Field
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.node_files import FoundFile, read_files
 from pyinfra_gvisor.dispatch.programs import ASIDE
-from pyinfra_gvisor.part_api.state import PartState
 from pyinfra_gvisor.parts.divert.files import PROGRAM
+from pyinfra_gvisor.parts_common.state import PartState
 
 
 class Diversion(Reading):

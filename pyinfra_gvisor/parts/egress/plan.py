@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import DIRECTORY, NAME, RULES, SERVICE, kept_files
 from pyinfra_gvisor.parts.egress.host_network import (
     Surroundings,
@@ -18,6 +17,7 @@ from pyinfra_gvisor.parts.egress.lockout import lockouts
 from pyinfra_gvisor.parts.egress.rules import TABLE, rules_text
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.parts_common.plan import PartPlan
 
 
 def wanted_rules(found: EgressState, egress: Egress, dns: Iterable[str] = ()) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.part_api.tables import Table, keys_inside
 from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress
+from pyinfra_gvisor.parts_common.tables import Table, keys_inside
 
 
 def blocked_table() -> str:

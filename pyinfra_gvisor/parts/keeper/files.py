@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pyinfra_gvisor.base.node_files import ROOT, NodeFile, unit_text
 from pyinfra_gvisor.base.scripts import script
-from pyinfra_gvisor.part_api.timed import timer_text
+from pyinfra_gvisor.parts_common.timed import timer_text
 
 DIRECTORY = "/opt/gvisor/keeper"
 PROGRAM = f"{DIRECTORY}/check"

@@ -7,8 +7,6 @@ from importlib import import_module
 
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.part_api.members import members
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.keeper.files import (
     INTERVAL_S,
     METRICS,
@@ -20,6 +18,8 @@ from pyinfra_gvisor.parts.keeper.runtimes import Restored, runtime_keeps
 from pyinfra_gvisor.parts.keeper.state import KeeperState
 from pyinfra_gvisor.parts.keeping import Keep
 from pyinfra_gvisor.parts.part import Part
+from pyinfra_gvisor.parts_common.members import members
+from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.settings import Settings
 
 WITHOUT_SYSTEMD = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyinfra_gvisor.part_api.timed import TimedState, read_timed
+from pyinfra_gvisor.parts_common.timed import TimedState, read_timed
 
 
 class KeeperState(TimedState):

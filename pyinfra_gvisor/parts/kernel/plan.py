@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from pyinfra_gvisor.base.node_files import NodeFile
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.kernel.defaults import SYSCTLS
 from pyinfra_gvisor.parts.kernel.files import (
     DIRECTORY,
@@ -16,6 +15,7 @@ from pyinfra_gvisor.parts.kernel.files import (
 )
 from pyinfra_gvisor.parts.kernel.settings import Kernel
 from pyinfra_gvisor.parts.kernel.state import KernelSurface
+from pyinfra_gvisor.parts_common.plan import PartPlan
 
 
 def plan_kernel(found: KernelSurface, wanted: Kernel | None) -> PartPlan:

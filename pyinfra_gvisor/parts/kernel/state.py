@@ -12,9 +12,9 @@ from pydantic import Field
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.node_files import FoundFile
-from pyinfra_gvisor.part_api.state import PartState
 from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE, kept_out_by, set_by
 from pyinfra_gvisor.parts.kernel.names import sysctl_key
+from pyinfra_gvisor.parts_common.state import PartState
 
 UFW, UFW_SYSCTL = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"
 # Files are read in the order of their names, in any directory. These are read after all others:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from pyinfra_gvisor.part_api.tables import Table
 from pyinfra_gvisor.parts.kernel.defaults import MODULES, SYSCTLS
+from pyinfra_gvisor.parts_common.tables import Table
 
 T = TypeVar("T")
 

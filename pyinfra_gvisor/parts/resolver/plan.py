@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.resolver.files import kept_files
 from pyinfra_gvisor.parts.resolver.state import ResolverState
+from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.runtimes.wrappers import ADDRESS
 
 OLDEST_PYTHON = (3, 10)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from pyinfra_gvisor.base.node_files import FoundFile, read_files
-from pyinfra_gvisor.part_api.state import PartState
+from pyinfra_gvisor.parts_common.state import PartState
 
 
 class ResolverState(PartState):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pyinfra_gvisor.base.node_files import unit_text
 from pyinfra_gvisor.base.scripts import PATH, SOCKET, program
 from pyinfra_gvisor.dispatch.preview import JUDGING, Preview
-from pyinfra_gvisor.part_api.timed import timer_text
+from pyinfra_gvisor.parts_common.timed import timer_text
 from pyinfra_gvisor.policy.selectors import Selector
 
 DIRECTORY = "/opt/gvisor/watch"

@@ -11,7 +11,6 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.watch.files import (
     METRICS,
     POLICY,
@@ -24,6 +23,7 @@ from pyinfra_gvisor.parts.watch.files import (
     timer_of,
 )
 from pyinfra_gvisor.parts.watch.state import WatchState
+from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.settings import Settings
 

@@ -10,8 +10,8 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.parts.sample.plan import FILE, plan_sample
 from pyinfra_gvisor.parts.sample.settings import SampleSettings
 from pyinfra_gvisor.parts.sample.state import SampleState
-from pyinfra_gvisor.runs.converge import converge
-from pyinfra_gvisor.runs.run_script import run_script
+from pyinfra_gvisor.run_support.converge import converge
+from pyinfra_gvisor.run_support.run_script import run_script
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "sample.sentence"

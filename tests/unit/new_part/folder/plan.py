@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.sample.state import SampleState
+from pyinfra_gvisor.parts_common.plan import PartPlan
 
 FILE = "/opt/gvisor/sample/text"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyinfra_gvisor.part_api.state import PartState
+from pyinfra_gvisor.parts_common.state import PartState
 
 
 class SampleState(PartState):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.part_api.tables import Table
 from pyinfra_gvisor.parts.sample.plan import FILE
+from pyinfra_gvisor.parts_common.tables import Table
 
 TABLES = (Table("sample.md", "sample", lambda: f"| file |\n|---|\n| `{FILE}` |\n"),)

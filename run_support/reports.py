@@ -20,7 +20,7 @@ from pyinfra_gvisor.base.columns import INDENT, left_of
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.facts.deadline import given_up, hurried
 from pyinfra_gvisor.policy.findings import Finding, Severity
-from pyinfra_gvisor.runs.terminal import severity_coloured
+from pyinfra_gvisor.run_support.terminal import severity_coloured
 
 if TYPE_CHECKING:  # most runs write no report, and loading its models takes a while
     from pyinfra_gvisor.report.document import HostReport

@@ -26,9 +26,9 @@ from pyinfra_gvisor.daemon_json.render_plan import (
 from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transaction
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
-from pyinfra_gvisor.runs.changes import by
-from pyinfra_gvisor.runs.ending import is_restart_pending
-from pyinfra_gvisor.runs.messages import shows_details, tell, tell_detail, tell_diff
+from pyinfra_gvisor.run_support.changes import by
+from pyinfra_gvisor.run_support.ending import is_restart_pending
+from pyinfra_gvisor.run_support.messages import shows_details, tell, tell_detail, tell_diff
 
 
 @dataclass(frozen=True)

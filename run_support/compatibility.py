@@ -12,7 +12,7 @@ from pyinfra_gvisor.compatibility.record import Timings
 from pyinfra_gvisor.compatibility.seen import record_of
 from pyinfra_gvisor.facts.node import operations_run
 from pyinfra_gvisor.report.document import HostReport
-from pyinfra_gvisor.runs.reports import directory_of, run_took_s
+from pyinfra_gvisor.run_support.reports import directory_of, run_took_s
 
 
 def keep_record(host: Host, node: Audited, report: HostReport) -> bool:

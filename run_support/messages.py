@@ -12,8 +12,8 @@ from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.facts.asking import why_unread
-from pyinfra_gvisor.runs.ending import is_refused
-from pyinfra_gvisor.runs.reports import ends_after_plan
+from pyinfra_gvisor.run_support.ending import is_refused
+from pyinfra_gvisor.run_support.reports import ends_after_plan
 
 _NUMBER = "\0"
 

@@ -15,7 +15,7 @@ from pyinfra_gvisor.coolify.apps import Choice
 from pyinfra_gvisor.coolify.files import REDEPLOYS
 from pyinfra_gvisor.coolify.token import read_token
 from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps, read_apps
-from pyinfra_gvisor.runs.connector_arguments import connector_arguments
+from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
 from pyinfra_gvisor.settings import Settings
 
 _MEMORY = "pyinfra_gvisor.coolify"

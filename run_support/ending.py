@@ -32,9 +32,9 @@ from pyinfra_gvisor.report.summary import (
     ended_early,
     summary,
 )
-from pyinfra_gvisor.runs.interrupting import end_on_signals
-from pyinfra_gvisor.runs.reports import close_reports, ends_after_plan
-from pyinfra_gvisor.runs.terminal import wrap_messages
+from pyinfra_gvisor.run_support.interrupting import end_on_signals
+from pyinfra_gvisor.run_support.reports import close_reports, ends_after_plan
+from pyinfra_gvisor.run_support.terminal import wrap_messages
 
 # What scripts on nodes write when they fail: errors.Problem.at.
 _ERROR = re.compile(r"[a-z_]+(?:\.[a-z_]+)?: .{1,200}? on \S+: (.+)")

@@ -13,11 +13,11 @@ from pyinfra_gvisor.daemon_json.render_plan import unheard_line
 from pyinfra_gvisor.daemon_json.runtime_users import Ask
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
-from pyinfra_gvisor.preflight.absence import absence_problems
-from pyinfra_gvisor.preflight.controller import controller_refusals, report_problem
-from pyinfra_gvisor.preflight.image import image_problem
-from pyinfra_gvisor.preflight.unsupported import runc_problem
-from pyinfra_gvisor.preflight.wanted import plan_for_settings
+from pyinfra_gvisor.planning.absence import absence_problems
+from pyinfra_gvisor.planning.controller import controller_refusals, report_problem
+from pyinfra_gvisor.planning.image import image_problem
+from pyinfra_gvisor.planning.unsupported import runc_problem
+from pyinfra_gvisor.planning.wanted import plan_for_settings
 from pyinfra_gvisor.releases import ARCHES, Release
 from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.releases.pins import is_there

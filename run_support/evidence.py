@@ -25,9 +25,9 @@ from pyinfra_gvisor.proof.script import probe_script, within_script
 from pyinfra_gvisor.proof.skipped_checks import skipped_checks, why_not_reload
 from pyinfra_gvisor.proof.table import counts, failed_rows, remedies, table
 from pyinfra_gvisor.proof.verdict import Verdict, fingerprint, judge, outcomes, unproven
-from pyinfra_gvisor.runs.connector_arguments import connector_arguments
-from pyinfra_gvisor.runs.ending import because, is_proven
-from pyinfra_gvisor.runs.terminal import coloured, outcome_coloured, room
+from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
+from pyinfra_gvisor.run_support.ending import because, is_proven
+from pyinfra_gvisor.run_support.terminal import coloured, outcome_coloured, room
 from pyinfra_gvisor.runtimes.profiles import Runtime
 
 

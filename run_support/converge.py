@@ -12,8 +12,8 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.part_api.plan import PartPlan
-from pyinfra_gvisor.runs.messages import refusal, tell, tell_diff
+from pyinfra_gvisor.parts_common.plan import PartPlan
+from pyinfra_gvisor.run_support.messages import refusal, tell, tell_diff
 
 T = TypeVar("T")
 Commands = Generator[PyinfraCommand, None, None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.preflight.canary import canaries
+from pyinfra_gvisor.planning.canary import canaries
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.sandbox.verdict import release_of
 

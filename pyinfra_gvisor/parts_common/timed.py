@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from pyinfra_gvisor.base.node_files import FoundFile, NodeFile, read_files, unit_text
-from pyinfra_gvisor.part_api.state import PartState
+from pyinfra_gvisor.parts_common.state import PartState
 
 T = TypeVar("T", bound="TimedState")
 

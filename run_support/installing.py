@@ -19,9 +19,9 @@ from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.facts import deadline
 from pyinfra_gvisor.releases.sources import Fetch, ReleaseFile, shown_url
-from pyinfra_gvisor.runs.changes import recorded
-from pyinfra_gvisor.runs.connector_arguments import connector_arguments
-from pyinfra_gvisor.runs.ending import because
+from pyinfra_gvisor.run_support.changes import recorded
+from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
+from pyinfra_gvisor.run_support.ending import because
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 
 SHOWN_EVERY_S = 5.0  # between two lines about an upload: in between pyinfra shows its spinner

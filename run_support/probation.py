@@ -14,11 +14,11 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.facts.deadline import limit_connector
-from pyinfra_gvisor.part_api.plan import PartPlan
 from pyinfra_gvisor.parts.egress.files import CANDIDATE, RULES
-from pyinfra_gvisor.runs.connector_arguments import connector_arguments
-from pyinfra_gvisor.runs.ending import because
-from pyinfra_gvisor.runs.run_script import run_script
+from pyinfra_gvisor.parts_common.plan import PartPlan
+from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
+from pyinfra_gvisor.run_support.ending import because
+from pyinfra_gvisor.run_support.run_script import run_script
 
 OPERATION = "egress.rules"
 

@@ -1,0 +1,1 @@
+"""What a run will do: what the settings want, its steps, and whether it may begin."""
