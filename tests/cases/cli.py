@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.cases.fleet import MARKS
 from tests.loaded_pyinfra import LoadedPyinfra
-from tests.unit.observations import output
+from tests.unit.proof.observations import output
 
 CHECKOUT = Path(__file__).parents[2]
 LOADED = LoadedPyinfra(CHECKOUT)

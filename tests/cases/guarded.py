@@ -10,7 +10,7 @@ import pytest
 from pyinfra_gvisor.parts.egress.state import EgressState
 from tests.cases.fleet import Node
 from tests.unit.answers import answer
-from tests.unit.egress_states import behind, found, planned, told
+from tests.unit.egress.egress_states import behind, found, planned, told
 
 PLAIN = found()
 PLAN = planned(PLAIN, {})

@@ -7,7 +7,7 @@ from typing import Any
 from pyinfra_gvisor.parts.resolver.state import ResolverState
 from tests.cases.fleet import Node
 from tests.unit.answers import answer
-from tests.unit.resolver_answers import told
+from tests.unit.resolver.resolver_answers import told
 
 
 def having(*found: ResolverState, **more: Any) -> Node:

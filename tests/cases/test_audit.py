@@ -25,9 +25,9 @@ from tests.cases.proven import proven, proven_answer
 from tests.coolify.api_client import serving
 from tests.coolify.api_server import TOKEN, ApiServer
 from tests.unit.answers import END, answer
-from tests.unit.audited import BARE, COOLIFY, NOTED, app
-from tests.unit.coolify_answers import answer as control_host
-from tests.unit.coolify_answers import container, patched, persistent, php
+from tests.unit.audit.audited import BARE, COOLIFY, NOTED, app
+from tests.unit.coolify.coolify_answers import answer as control_host
+from tests.unit.coolify.coolify_answers import container, patched, persistent, php
 
 GOOD = proven_answer()
 BARE_APP = app(**BARE).lines()

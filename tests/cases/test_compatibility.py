@@ -13,8 +13,8 @@ from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.settings import Settings
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import RELEASE, proven_answer
-from tests.unit.compatible import proven_lines
-from tests.unit.observations import output
+from tests.unit.compatibility.compatible import proven_lines
+from tests.unit.proof.observations import output
 
 TOLD = proven_lines(Settings())
 CHANGED = [line.replace("uname 6.12.9", "uname 6.12.10") for line in TOLD]

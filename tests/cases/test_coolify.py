@@ -24,7 +24,7 @@ from tests.cases.kept import users
 from tests.coolify.api_client import serving
 from tests.coolify.api_server import TOKEN, ApiServer
 from tests.unit.answers import answer as node_answer
-from tests.unit.coolify_answers import (
+from tests.unit.coolify.coolify_answers import (
     HONOURED,
     OURS,
     answer,

@@ -24,8 +24,8 @@ from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations, users
 from tests.cases.proven import RELEASE, converged, proven
 from tests.unit.answers import Running, after, answer, info, node
-from tests.unit.keeper_answers import keeping
-from tests.unit.observations import CONTROL, SANDBOX, output
+from tests.unit.parts.keeper_answers import keeping
+from tests.unit.proof.observations import CONTROL, SANDBOX, output
 
 DEFAULT = "gvisordefault"
 ON: dict[str, Any] = {"gvisor_default": "sandbox"}

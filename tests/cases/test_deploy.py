@@ -22,8 +22,8 @@ from tests.cases.guarded import KEPT, LOADED, PLAIN
 from tests.cases.kept import users
 from tests.cases.proven import converged, proven, proven_answer
 from tests.unit.answers import answer, info
-from tests.unit.egress_states import told
-from tests.unit.observations import output
+from tests.unit.egress.egress_states import told
+from tests.unit.proof.observations import output
 
 OPERATIONS = (
     docker.engine,

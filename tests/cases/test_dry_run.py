@@ -23,8 +23,8 @@ from tests.cases.cli import CHECKOUT, fake, inventory, pyinfra
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import RELEASE, proven_answer
 from tests.unit.answers import answer
-from tests.unit.coolify_answers import answer as coolify_answer
-from tests.unit.coolify_answers import compose, container, patched, php
+from tests.unit.coolify.coolify_answers import answer as coolify_answer
+from tests.unit.coolify.coolify_answers import compose, container, patched, php
 
 ARCHIVE = b"no archive, but a file"
 SUM = hashlib.sha512(ARCHIVE).hexdigest()

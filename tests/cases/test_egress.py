@@ -17,7 +17,7 @@ from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import KEPT, LOADED, PLAIN, PLAN, guarded, said
 from tests.cases.kept import changed
 from tests.cases.proven import proven
-from tests.unit.egress_states import egress, found, planned, text_of
+from tests.unit.egress.egress_states import egress, found, planned, text_of
 
 DENYING = {"deny": ["9.9.9.9"]}
 

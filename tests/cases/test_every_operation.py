@@ -57,13 +57,15 @@ from tests.cases.proven import (
     converged,
     proven_answer,
 )
-from tests.unit import egress_states, kernel_answers, resolver_answers
 from tests.unit.answers import after, answer, in_base64, node
-from tests.unit.coolify_answers import answer as control_host
-from tests.unit.coolify_answers import compose, container, patched, persistent, php
-from tests.unit.keeper_answers import keeping, timed
-from tests.unit.observations import SANDBOX, output
-from tests.unit.test_preflight import settings_of
+from tests.unit.coolify.coolify_answers import answer as control_host
+from tests.unit.coolify.coolify_answers import compose, container, patched, persistent, php
+from tests.unit.egress import egress_states
+from tests.unit.kernel import kernel_answers
+from tests.unit.parts.keeper_answers import keeping, timed
+from tests.unit.planning.test_preflight import settings_of
+from tests.unit.proof.observations import SANDBOX, output
+from tests.unit.resolver import resolver_answers
 
 WAYS = [pytest.param(True, id="planned"), pytest.param(False, id="with-yes")]
 

@@ -17,11 +17,11 @@ from tests.cases import cli
 from tests.cases.kept import generations, users
 from tests.cases.proven import RELEASE, proven, proven_answer
 from tests.unit.answers import END
-from tests.unit.audited import app
-from tests.unit.coolify_answers import answer as coolify_answer
-from tests.unit.coolify_answers import container, patched
-from tests.unit.infrastructure import container as container_of
-from tests.unit.infrastructure import image, pulled_lines
+from tests.unit.audit.audited import app
+from tests.unit.coolify.coolify_answers import answer as coolify_answer
+from tests.unit.coolify.coolify_answers import container, patched
+from tests.unit.dispatch.infrastructure import container as container_of
+from tests.unit.dispatch.infrastructure import image, pulled_lines
 
 WRAPPER = f"/opt/gvisor/runtimes/runsc-{RELEASE}-0a1b2c3d"
 # By the last line of its answer, which is in the script too.

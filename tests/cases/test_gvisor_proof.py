@@ -21,8 +21,8 @@ from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import answer, node
-from tests.unit.egress_states import declaring
-from tests.unit.observations import STOPPED, output
+from tests.unit.egress.egress_states import declaring
+from tests.unit.proof.observations import STOPPED, output
 
 ASKED = asked_of(Runtime())
 MADE = [check for check in ASKED if check not in (*EGRESS_CHECKS, *BUILD_CHECKS)]  # no parts

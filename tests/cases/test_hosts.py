@@ -19,7 +19,7 @@ from pyinfra_gvisor.settings import Settings
 from tests.cases import cli
 from tests.cases.fleet import Fleet, Node
 from tests.unit.answers import answer
-from tests.unit.compatible import proven_lines
+from tests.unit.compatibility.compatible import proven_lines
 
 NODE = cli.fake(proven_lines(Settings()))
 DEPLOYS = cli.CHECKOUT / "deploys"

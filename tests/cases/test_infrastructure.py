@@ -11,7 +11,7 @@ import pytest
 from pyinfra_gvisor.dispatch.pulled import END
 from pyinfra_gvisor.platforms.discovered import FOUND_DIR, WANTED, read_found
 from tests.cases import cli
-from tests.unit.infrastructure import IMAGE, container, image, pulled_lines
+from tests.unit.dispatch.infrastructure import IMAGE, container, image, pulled_lines
 
 DEPLOY = cli.CHECKOUT / "deploys" / "infrastructure.py"
 ENTRY = {"image": IMAGE, "reason": "deploys every app", "shape": "coolify-helper"}

@@ -12,7 +12,7 @@ from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE
 from pyinfra_gvisor.parts.kernel.settings import Kernel
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.unit.answers import answer
-from tests.unit.kernel_answers import ALL, in_force, told
+from tests.unit.kernel.kernel_answers import ALL, in_force, told
 
 WEAK = [*told(), *answer()]
 STRONG = [*in_force(), *answer()]

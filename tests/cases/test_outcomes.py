@@ -28,7 +28,7 @@ from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import KEPT, PLAIN
 from tests.cases.proven import DEFAULTS, PROFILES, WANTED, converged, proven, proven_answer
 from tests.unit.answers import LATER_S, after, answer, node
-from tests.unit.egress_states import found, told
+from tests.unit.egress.egress_states import found, told
 
 NEVER: dict[str, Any] = {"gvisor_proof": "never"}
 RELOADING: dict[str, Any] = {"gvisor_restart": "reload"}

@@ -16,8 +16,8 @@ from tests.cases.cli import CHECKOUT, fake, inventory, on_terminal, pyinfra
 from tests.cases.fleet import MARKS
 from tests.cases.proven import proven_answer
 from tests.unit.answers import answer
-from tests.unit.compatible import proven_lines
-from tests.unit.observations import output
+from tests.unit.compatibility.compatible import proven_lines
+from tests.unit.proof.observations import output
 
 DEPLOYS = CHECKOUT / "deploys"
 PLAIN, PROVEN = fake(answer()), fake(proven_answer())

@@ -17,7 +17,7 @@ from tests.cases.kept import generations, users
 from tests.cases.proven import PROFILES, RELEASE, proven, proven_answer
 from tests.table import table
 from tests.unit.answers import in_base64
-from tests.unit.observations import output
+from tests.unit.proof.observations import output
 
 LOST = {"without": ("state.owned", "state.owned.copy")}
 NEWER = {"state.owned": in_base64('{"version": 999}')}

@@ -16,11 +16,11 @@ from tests.cases.kept import changed, users
 from tests.cases.proven import RELEASE, proven
 from tests.table import table
 from tests.unit.answers import Running, after, answer, node
-from tests.unit.egress_states import told
-from tests.unit.kernel_answers import in_force
-from tests.unit.kernel_answers import told as weak
-from tests.unit.resolver_answers import there
-from tests.unit.resolver_answers import told as named
+from tests.unit.egress.egress_states import told
+from tests.unit.kernel.kernel_answers import in_force
+from tests.unit.kernel.kernel_answers import told as weak
+from tests.unit.resolver.resolver_answers import there
+from tests.unit.resolver.resolver_answers import told as named
 
 ORIGINAL = '{"dns": ["1.1.1.1"]}'
 WITH_US: dict[str, Any] = {**proven(), "state_dir": "yes"}

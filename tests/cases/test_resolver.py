@@ -14,7 +14,7 @@ from tests.cases.fleet import Fleet
 from tests.cases.guarded import said
 from tests.cases.naming import having
 from tests.unit.answers import Running, answer
-from tests.unit.resolver_answers import ABLE, there
+from tests.unit.resolver.resolver_answers import ABLE, there
 
 BARE = ResolverState(**ABLE)
 ANSWER = "answer DNS queries of sandboxes at 169.254.53.53 port 53, as Docker does"

@@ -11,7 +11,7 @@ from pyinfra_gvisor.parts.resolver.state import ResolverState
 from tests.cases.fleet import Fleet, Node
 from tests.cases.naming import having
 from tests.unit.answers import answer
-from tests.unit.resolver_answers import ABLE, there, told
+from tests.unit.resolver.resolver_answers import ABLE, there, told
 
 BARE = ResolverState(**ABLE)
 ASKED = "f" * 64

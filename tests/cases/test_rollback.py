@@ -21,9 +21,9 @@ from tests.cases.kept import changed, generations, users
 from tests.cases.proven import PROFILES, RELEASE
 from tests.table import table
 from tests.unit.answers import after, answer, node
-from tests.unit.egress_states import told
-from tests.unit.keeper_answers import timed
-from tests.unit.observations import SANDBOX, output
+from tests.unit.egress.egress_states import told
+from tests.unit.parts.keeper_answers import timed
+from tests.unit.proof.observations import SANDBOX, output
 
 OLD = "20260831.0"
 WRAPPERS = {release: wrapper("runsc", release, PROFILES["runsc"]) for release in (OLD, RELEASE)}

@@ -16,8 +16,9 @@ from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import users
 from tests.cases.proven import proven_answer
 from tests.cases.test_watch import there as watching
-from tests.unit import kernel_answers, resolver_answers
-from tests.unit.egress_states import told
+from tests.unit.egress.egress_states import told
+from tests.unit.kernel import kernel_answers
+from tests.unit.resolver import resolver_answers
 
 DECLARED: Mapping[str, dict[str, Any]] = {
     "egress": {"gvisor_egress": {}},

@@ -12,7 +12,7 @@ from pyinfra_gvisor.planning.collection import END
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.unit.answers import Running, after, answer, node
-from tests.unit.observations import output
+from tests.unit.proof.observations import output
 
 NEW = "20261005.0"
 TRIED = answer(**after(plan_canaries(node(**converged()), NEW, {"runsccanary": PROFILES["runsc"]})))

@@ -17,7 +17,7 @@ from pyinfra_gvisor.policy.selectors import COOLIFY
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import proven_answer
 from tests.unit.answers import answer, node
-from tests.unit.keeper_answers import timed
+from tests.unit.parts.keeper_answers import timed
 
 WANTED: dict[str, Any] = {"wanted": True, "must": (COOLIFY,)}
 ON = {"gvisor_watch": True}

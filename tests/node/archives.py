@@ -17,8 +17,8 @@ from typing import Any, Self
 
 from pyinfra_gvisor.lab import LabNode, lab_arch, parts
 from tests.node.running import CURRENT, RELEASE
-from tests.unit.file_server import FileServer, Served
 from tests.unit.programs import program
+from tests.unit.releases.file_server import FileServer, Served
 
 PATH = f"/{parts.GVISOR.directory}/gvisor/releases/release/{{release}}/{{arch}}/gvisor.tar.bz2"
 """As the bucket's, below a directory that says what this is."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyinfra_gvisor.daemon_json.key_table import KEYS
-from tests.unit.key_samples import WRONG
+from tests.unit.daemon_json.key_samples import WRONG
 
 GOOD = (
     '{\n  "debug": false,\n  "log-opts": {"max-size": "10m"},\n  "max-concurrent-uploads": 3\n}\n'

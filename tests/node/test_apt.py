@@ -13,7 +13,7 @@ from tests.node.apt_repository import Signer, build_package, repository
 from tests.node.archives import ArchiveServer, small_members
 from tests.node.releases import Place
 from tests.node.running import Fleet, snapshot
-from tests.unit.file_server import Served
+from tests.unit.releases.file_server import Served
 
 RELEASE = "20260907.0"
 pytestmark = pytest.mark.slow

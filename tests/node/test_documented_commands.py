@@ -32,12 +32,12 @@ BEGINNING = (
 NOT_RUN = {
     ("getting-started", "make demo"): "takes the whole machine; it is the first thing of .ci/run",
     ("cloud-init", "cloud-init schema --config-file user-data.yaml"): "no cloud-init here; "
-    "tests/unit/test_front_door_texts.py reads the user data",
+    "tests/unit/command/test_front_door_texts.py reads the user data",
     ("cloud-init", "cloud-init status --wait --long"): "lab nodes boot without cloud-init; what it "
     "would do is done to the node",
     ("cloud-init", "tail -n 60 /var/log/cloud-init-output.log"): "as above",
     ("upgrade", "pyinfra-gvisor releases add 20261005.0 --dry-run"): "asks gVisor's bucket and "
-    "GitHub; tests/unit/test_releases_command.py asks stand-ins",
+    "GitHub; tests/unit/releases/test_releases_command.py asks stand-ins",
     ("air-gapped", "pyinfra-gvisor releases add 20261005.0 --dry-run"): "the same",
     ("air-gapped", "pip download --dest wheels pyinfra-gvisor"): "asks the package index",
     ("air-gapped", "pip install --no-index --find-links wheels pyinfra-gvisor"): "needs the "

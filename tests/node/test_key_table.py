@@ -10,7 +10,7 @@ from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.key_table import WITHOUT_EFFECT
 from pyinfra_gvisor.daemon_json.keys import KEYS, Version, version_of
 from pyinfra_gvisor.lab import LabNode
-from tests.unit.key_samples import WRONG, right
+from tests.unit.daemon_json.key_samples import WRONG, right
 
 # One file a line on stdin, so that a node is asked once for all of them.
 _VALIDATE = """

@@ -50,7 +50,7 @@ def sandbox(place: Place) -> Iterator[Sandbox]:
         yield running
 
 
-# Every other damage: tests/unit/test_script_install_release.py, with the same script.
+# Every other damage: tests/unit/releases/test_script_install_release.py, with the same script.
 def test_damage_is_repaired_under_a_running_sandbox(place: Place, sandbox: Sandbox) -> None:
     place.sh("cp runsc /tmp/r && truncate -s 1000 /tmp/r && mv /tmp/r runsc")
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from pyinfra_gvisor.report.document import FleetReport
 from pyinfra_gvisor.report.page import page
-from tests.unit.reports import every_state, failed, fleet, host, unknown
+from tests.unit.report.reports import every_state, failed, fleet, host, unknown
 
 SITE = "http://report.test"
 # A window is never narrower than 500 pixels, a frame is.

@@ -1,0 +1,368 @@
+"""The audit of a node on which every container runs in gVisor that is no infrastructure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.audit.default_rules import DEFAULT_RULES
+from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.parts.divert.files import PROGRAM
+from pyinfra_gvisor.planning.wanted import wanted_daemon_json
+from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.proof.verdict import fingerprint
+from pyinfra_gvisor.report.document import HostReport
+from pyinfra_gvisor.runtimes.wrappers import wrappers
+from pyinfra_gvisor.settings import load_settings
+from tests.cases.proven import INSTALLED, RELEASE, proven_answer
+from tests.unit.answers import Running, after, answer, compact, info, installed, node
+from tests.unit.audit.audited import BARE, COOLIFY, app, audited, found, ids
+from tests.unit.parts.keeper_answers import keeping
+
+DEFAULT = {"gvisor_default": "sandbox"}
+
+
+def switched() -> list[str]:
+    """The answer of a node whose default runtime is ours, and was proven."""
+    settings, _ = load_settings(DEFAULT)
+    assert settings
+    defaults = settings.daemon_json_defaults()
+    plan = plan_daemon_json(node(), wanted_daemon_json(settings), if_absent=defaults)
+    scripts = wrappers(RELEASE, settings.runtimes, settings.dispatch)
+    given = {
+        **after(plan),
+        **INSTALLED,
+        "wrappers": {item.path: item.sha256 for item in scripts},
+    }
+    digest = fingerprint(node(**given), RELEASE, settings.proven_runtimes, declared=settings)
+    proven = {**given, "state": {**given["state"], "proof": {"fingerprint": digest}}}
+    return keeping(answer(**proven), **DEFAULT)
+
+
+ANSWER = switched()
+
+
+def place(container: Running | str, where: str, **changes: Any) -> str:
+    """The line that says where a container would run."""
+    name = container if isinstance(container, str) else container.name
+    identity = name if isinstance(container, str) else _id(container)
+    given = {"asked": "gvisordefault", "why": "not infrastructure", "when": "start", **changes}
+    return "place " + compact({"id": identity, "name": name, "where": where, **given})
+
+
+def _id(container: Running) -> str:
+    line = container.lines()[1]
+    return line.partition('"Id":"')[2].partition('"')[0]
+
+
+def judged(*lines: str, apps: DeclaredApps | None = None) -> HostReport:
+    """The report on a node whose answer also has these lines."""
+    return audited(*lines, settings=DEFAULT, apps=apps, answer=ANSWER)
+
+
+def test_a_node_that_is_as_declared_has_nothing_against_it() -> None:
+    assert found(judged()) == {}
+
+
+def test_every_container_must_run_in_gvisor_whatever_its_labels_are() -> None:
+    bare = app(labels={}, **BARE)
+
+    report = judged(*bare.lines(), place(bare, "sandbox", asked="runc", when="recreated"))
+
+    finding = found(report)["container-unsandboxed shop"]
+    assert finding.severity is Severity.CRITICAL
+    assert "recreate it without a runtime" in finding.remedy
+    assert "gvisor_exempt" not in finding.remedy
+    assert report.containers[0].must
+
+
+def test_infrastructure_may_run_under_runc_whatever_its_labels_are() -> None:
+    proxy = app(labels=COOLIFY, **BARE)
+
+    report = judged(*proxy.lines(), place(proxy, "runc", why="proxy: routes all apps"))
+
+    assert found(report) == {}
+    assert not report.containers[0].must
+
+
+def test_a_sandbox_is_in_order_that_asked_for_nothing() -> None:
+    shop = app(runtime="gvisordefault")
+
+    report = judged(*shop.lines(), place(shop, "sandbox"))
+
+    assert found(report) == {}
+    assert report.containers[0].must
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([], id="not-told"),
+        pytest.param(["preview asked"], id="half-an-answer"),
+        pytest.param(['preview_error "no answer"'], id="an-error"),
+    ],
+)
+def test_a_container_of_which_nobody_knows_whether_it_is_infrastructure_must_run_in_gvisor(
+    lines: list[str],
+) -> None:
+    report = judged(*app(**BARE).lines(), *lines)
+
+    assert "container-unsandboxed" in ids(report)
+    assert ("infrastructure-unknown" in ids(report)) is bool(lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "remedy"),
+    [
+        pytest.param({"when": "start"}, "sandbox", "Restart the container", id="restart"),
+        pytest.param({"asked": "runc", "when": "recreated"}, "sandbox", "recreate", id="recreate"),
+        pytest.param({"why": "privileged"}, "refused", "Stop the container", id="refused"),
+    ],
+)
+def test_the_remedy_is_what_helps_this_container(
+    changes: dict[str, Any], where: str, remedy: str
+) -> None:
+    bare = app(**BARE)
+
+    report = judged(*bare.lines(), place(bare, where, **changes))
+
+    assert remedy in found(report)["container-unsandboxed shop"].remedy
+
+
+def test_infrastructure_that_runs_in_gvisor_is_a_note_at_most() -> None:
+    proxy = app(runtime="gvisordefault", labels={})
+
+    report = judged(*proxy.lines(), place(proxy, "runc", why="proxy: routes all apps"))
+
+    about = [item for item in found(report).values() if item.subject == "shop"]
+    assert {item.severity for item in about} == {Severity.INFO}
+    assert [item.id for item in about] == ["infrastructure-sandboxed"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "runs", "severity"),
+    [
+        pytest.param({}, True, Severity.HIGH, id="running"),
+        pytest.param({}, False, Severity.MEDIUM, id="stopped"),
+        pytest.param(
+            {"asked": "runc", "when": "recreated"}, True, Severity.MEDIUM, id="once-it-is-recreated"
+        ),
+    ],
+)
+def test_a_container_that_would_not_start_again_is_found_with_the_reason(
+    changes: dict[str, Any], runs: bool, severity: Severity
+) -> None:
+    shop = app()
+    lines = shop.lines() if runs else []
+
+    report = judged(*lines, place(shop, "refused", why="sysctl a.b", **changes))
+
+    finding = found(report)["container-refused shop"]
+    assert finding.severity is severity
+    assert "sysctl a.b" in finding.evidence
+
+
+@pytest.mark.parametrize(
+    ("why", "severity"),
+    [
+        pytest.param("mount of /etc on /data (directory of the node)", Severity.HIGH, id="bind"),
+        pytest.param(
+            "sysctl a.b; mount of /v/x/_data on /etc (which is /etc)", Severity.HIGH, id="volume"
+        ),
+        pytest.param("mount of /no on /data (not found)", Severity.HIGH, id="made-by-docker"),
+        pytest.param(
+            "mount of :/share on /data (network file system)", Severity.MEDIUM, id="network"
+        ),
+    ],
+)
+def test_a_refused_mount_may_have_had_its_effect(why: str, severity: Severity) -> None:
+    report = judged(place("shop", "refused", why=why))
+
+    finding = found(report)["container-refused shop"]
+    written = "Docker may already have written to /" in finding.remedy
+    assert (finding.severity, written) == (severity, severity is Severity.HIGH)
+
+
+@pytest.mark.parametrize(
+    ("why", "remedy"),
+    [
+        pytest.param(
+            "image sha256:ab of coolify-proxy (traefik:v3) is not accepted on this node",
+            "run pyinfra-gvisor accept agent",
+            id="shape",
+        ),
+        pytest.param(
+            "image sha256:ab of coolify-sentinel (x/sentinel:3) is not accepted on this node",
+            "run pyinfra-gvisor accept sha256:ab",
+            id="shape-whose-image-says-all",
+        ),
+        pytest.param(
+            "privileged; not the accepted coolify-helper: other user", "Recreate", id="entry"
+        ),
+    ],
+)
+def test_a_refused_container_of_the_platforms_does_not_run_and_is_grave(
+    why: str, remedy: str
+) -> None:
+    report = judged(place("agent", "refused", why=why))
+
+    finding = found(report)["container-refused agent"]
+    assert finding.severity is Severity.HIGH
+    assert remedy in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("settings", "severity"),
+    [
+        pytest.param(DEFAULT, Severity.HIGH, id="default"),
+        pytest.param({"gvisor_seal": {}}, Severity.HIGH, id="seal"),
+        pytest.param({}, Severity.LOW, id="no-judge"),
+    ],
+)
+def test_a_way_past_the_judge_is_found(settings: dict[str, Any], severity: Severity) -> None:
+    lines = ("foreign_shim /usr/bin/containerd-shim-kata-v2", "foreign_runsc old")
+
+    report = audited(*lines, settings=settings)
+
+    told = [found(report)[f"judge-bypassed {item}"] for item in (lines[0][13:], "runtime old")]
+    assert {item.severity for item in told} == {severity}
+    assert told[0].evidence == "docker run --runtime io.containerd.kata.v2 starts it"
+
+
+def test_a_shim_is_named_by_a_runtime_that_leads_to_it() -> None:
+    path = "/usr/local/bin/containerd-shim-runsc-v1-old"
+
+    report = audited(f"foreign_shim {path}", settings=DEFAULT)
+
+    finding = found(report)[f"judge-bypassed {path}"]
+    assert finding.evidence == "docker run --runtime io.containerd.runsc.v1-old starts it"
+
+
+def test_a_variable_that_runsc_obeys_is_grave() -> None:
+    report = audited("gvisor_variable containerd GVISOR_ENFORCE_RELEASE")
+
+    finding = found(report)["runsc-environment containerd"]
+    assert finding.severity is Severity.HIGH
+    assert finding.evidence == "was started with GVISOR_ENFORCE_RELEASE"
+
+
+def test_a_seal_alone_finds_what_it_would_refuse_and_leaves_the_policy_as_it_was() -> None:
+    bare = app(labels={}, **BARE)
+
+    report = audited(
+        *bare.lines(),
+        place("other", "refused", why="privileged"),
+        settings={"gvisor_seal": {}},
+    )
+
+    assert "container-refused other" in found(report)
+    assert "container-unsandboxed" not in ids(report)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "severity", "thing"),
+    [
+        pytest.param(["coolify-helper"], Severity.HIGH, "sha256:abc", id="of-the-platform"),
+        pytest.param(["coolify-proxy"], Severity.MEDIUM, "coolify-proxy", id="that-users-run-too"),
+    ],
+)
+def test_an_image_that_nobody_accepted_is_found_with_the_command_that_accepts_it(
+    shapes: list[str], severity: Severity, thing: str
+) -> None:
+    image = {"id": "sha256:abc", "names": ["helper:2"], "shapes": shapes}
+
+    report = judged("unaccepted " + compact(image))
+
+    finding = found(report)["image-not-accepted image helper:2"]
+    assert finding.severity is severity
+    assert f"run pyinfra-gvisor accept {thing}. Or remove" in finding.remedy
+
+
+def test_another_default_runtime_is_said_once() -> None:
+    report = audited(settings=DEFAULT)
+
+    about = [item.id for item in report.findings if "default-runtime" in item.evidence + item.id]
+    assert about == ["daemon-json-not-declared"]
+
+
+def test_another_default_runtime_is_said_where_no_plan_can_say_it() -> None:
+    report = audited(settings=DEFAULT, answer=proven_answer(daemon_json="{ broken"))
+
+    finding = found(report)["default-runtime-other dockerd"]
+    assert finding.severity is Severity.CRITICAL
+    assert "runc" in finding.evidence
+
+
+def test_no_app_has_to_ask_for_a_runtime() -> None:
+    labels = {**COOLIFY, "coolify.applicationId": "7"}
+    shop = app(runtime="gvisordefault", labels=labels)
+    apps = DeclaredApps(apps={"7": DeclaredApp(uuid="u", name="shop", runtime=None)})
+
+    report = judged(*shop.lines(), place(shop, "sandbox"), apps=apps)
+
+    assert "app-option-missing" not in ids(report)
+
+
+def test_the_default_runtime_has_the_options_of_the_runtime_of_its_sandboxes() -> None:
+    old = "20240729.0"  # in which the host's network needs a capability for low ports
+    program = f"/opt/gvisor/releases/{old}/runsc"
+    shop = app(runtime="gvisordefault", executable=program, given={"Ports": ["80/tcp"]})
+
+    report = judged(*installed(old), *shop.lines(), place(shop, "sandbox"))
+
+    assert "container-low-port" in ids(report)
+
+
+_SUM, _PLACE = "5" * 64, "/usr/sbin/runc"
+TAKES_RUNC = (
+    *(f"divert place {_PLACE}", f"divert small {_SUM}  {_PLACE}"),
+    *(f"divert is 755:0:0 2600 {_PLACE}", f"divert is 755:0:0 9 {_PLACE}.pyinfra-gvisor"),
+    *(f"divert sum {_SUM} {PROGRAM}", f"divert stat 755:0:0 {PROGRAM}"),
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("runc", id="runc"),
+        pytest.param("io.containerd.runc.v2", id="a-shim"),
+        pytest.param("x.runc.v2", id="a-shim-that-is-not-listed"),
+        pytest.param("compat", id="a-registered-alias"),
+    ],
+)
+def test_a_sandbox_that_asked_for_runc_has_the_options_of_the_default_runtime(name: str) -> None:
+    runsc = {"network": "host", "flags": ["--oci-seccomp"]}
+    settings = {"gvisor_default": "sandbox-all", "gvisor_runtimes": {"runsc": runsc}}
+    alias = {"compat": {"runtimeType": "io.containerd.runc.v2"}}
+    old = "20240729.0"  # in which the host's network needs a capability for low ports
+    shop = app(
+        runtime=name,
+        executable=f"/opt/gvisor/releases/{old}/runsc",
+        given={
+            "Ports": ["80/tcp"],
+            "SecurityOpt": ["seccomp=unconfined"],
+            "Annotations": {"dev.gvisor.flag.net-raw": "true"},
+        },
+    )
+
+    report = audited(
+        *(*TAKES_RUNC, *installed(old), *shop.lines()),
+        place(shop, "sandbox", asked=name),
+        settings=settings,
+        answer=answer(**{**INSTALLED, "docker": info(runtimes=alias)}),
+    )
+
+    about = {item.id: item for item in found(report).values() if item.subject == "shop"}
+    assert report.containers[0].sandboxed
+    assert "container-low-port" in about
+    assert about["container-seccomp"].severity is Severity.MEDIUM
+    assert about["container-annotation"].severity is Severity.HIGH
+
+
+def test_the_remedy_about_an_image_says_what_to_type_and_where_its_id_is() -> None:
+    (rule,) = (item for item in DEFAULT_RULES if item.id == "image-not-accepted")
+
+    assert "run pyinfra-gvisor accept IMAGE_ID on the controller" in rule.remedy
+    assert "the finding has the id" in rule.remedy

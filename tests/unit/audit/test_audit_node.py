@@ -1,0 +1,594 @@
+"""The node in an audit: releases, runtimes, the proof, daemon.json, builds, and other engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.policy.findings import Finding, Severity
+from pyinfra_gvisor.releases.lock import known
+from tests.cases.proven import INSTALLED, RELEASE, proven, proven_answer
+from tests.unit.answers import END, LATER_S, STARTED_S, UNIT_FLAGS, Running, answer, info, installed
+from tests.unit.audit.audited import AT, audited, found, ids, waived
+
+FILE = "/etc/docker/daemon.json"
+SHIM = "/usr/bin/containerd-shim-runc-v2"
+PROOF = "/var/lib/pyinfra-gvisor/proof.json"
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """Settings and answer of a node that is as declared but for these lines."""
+    return {"answer": proven_answer(**changes)}
+
+
+def with_proof(record: dict[str, Any] | None) -> list[str]:
+    """The answer of a node with this record of a proof."""
+    given = proven()
+    state = {**given["state"], "proof": record}
+    if record is None:
+        del state["proof"]
+    return answer(**{**given, "state": state})
+
+
+def test_a_node_as_declared_is_clean_with_waivers_that_say_why() -> None:
+    report = audited()
+
+    assert found(report) == {}
+    assert report.node is not None
+    assert report.node.proof.holds
+    assert set(waived(report)) == {
+        f"docker-{name} {FILE}" for name in ("authorization", "icc", "logging", "userns")
+    }
+
+
+def test_a_node_without_docker_is_one_finding_and_no_guesses() -> None:
+    report = audited(answer=answer(without=("info",), docker_error="no answer within 20 s"))
+
+    assert list(ids(report)) == ["docker-down"]
+    assert found(report)["docker-down dockerd"].evidence == "no answer within 20 s"
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [
+        pytest.param("19.03.15", True, id="19.03"),
+        pytest.param("20.10.24+dfsg1", False, id="20.10"),
+        pytest.param("28.5.2", False, id="28.5"),
+    ],
+)
+def test_a_docker_that_nobody_tried_this_with_is_told(version: str, old: bool) -> None:
+    docker = {**proven()["docker"], "ServerVersion": version}
+
+    report = audited(**changed(docker=docker))
+
+    assert ("docker-old" in ids(report)) is old
+
+
+def test_a_release_that_is_not_there_or_not_what_was_installed_is_found() -> None:
+    missing = audited(**changed(releases=()))
+    damaged = audited(**changed(releases=(), damaged=[RELEASE]))
+
+    assert found(missing)[f"release-missing /opt/gvisor/releases/{RELEASE}"].evidence == (
+        "on the node: none"
+    )
+    key = f"release-damaged /opt/gvisor/releases/{RELEASE}"
+    assert found(damaged)[key].severity is Severity.CRITICAL
+    assert f"release-missing /opt/gvisor/releases/{RELEASE}" not in found(damaged)
+
+
+PINNED = known(RELEASE, "x86_64")["gvisor.tar.bz2"]
+
+
+def release_of(sha512: dict[str, str], release: str = RELEASE) -> list[str]:
+    """The answer of a node that is as declared, with a release of which these sums are recorded."""
+    others = installed(release, sha512=sha512)
+    if release != RELEASE:
+        return [*answer(**proven())[:-1], *others, END]
+    return [*answer(**{**proven(), "releases": []})[:-1], *others, END]
+
+
+@pytest.mark.parametrize(
+    ("sha512", "evidence"),
+    [
+        pytest.param(
+            {"gvisor.tar.bz2": "0" * 128},
+            "gvisor.tar.bz2: the manifest has sha512 000000000000…, but c8d3a9fd4d4c… is pinned",
+            id="another",
+        ),
+        pytest.param(
+            {"gvisor.tar.bz2": PINNED[:100] + "0" * 28},
+            f"gvisor.tar.bz2: the manifest has sha512 …{'0' * 12}…, but …{PINNED[100:112]}… is "
+            "pinned",
+            id="another-at-its-end",
+        ),
+        pytest.param({}, "the manifest has no sha512 of gvisor.tar.bz2", id="none"),
+        pytest.param(
+            {"runsc.deb": "0" * 128},
+            "the manifest has no sha512 of gvisor.tar.bz2, only of runsc.deb",
+            id="of-another-kind",
+        ),
+    ],
+)
+def test_a_release_from_other_files_than_the_pinned_ones_is_found(
+    sha512: dict[str, str], evidence: str
+) -> None:
+    report = audited(answer=release_of(sha512))
+
+    finding = found(report)[f"release-unpinned /opt/gvisor/releases/{RELEASE}"]
+    assert (finding.severity, finding.evidence) == (Severity.CRITICAL, evidence)
+    assert not any(key.startswith("release-damaged") for key in found(report))
+
+
+def test_a_release_that_is_not_declared_is_held_against_the_sums_that_this_package_knows() -> None:
+    other = "20260831.0"
+    key = f"release-unpinned /opt/gvisor/releases/{other}"
+
+    foreign = audited(answer=release_of({"gvisor.tar.bz2": "0" * 128}, other))
+    right = audited(answer=release_of(dict(known(other, "x86_64")), other))
+    by_apt = audited(answer=release_of({"runsc.deb": "0" * 128}, other))
+
+    assert key in found(foreign)
+    assert key not in found(right)
+    assert key not in found(by_apt)
+
+
+def test_debians_release_has_no_sum_and_needs_none() -> None:
+    settings = {
+        "gvisor_release": "20240729.0",
+        "gvisor_source": "debian",
+        "gvisor_accept_risk": "throwaway nodes",
+    }
+
+    report = audited(*installed("20240729.0", sha512={}), settings=settings)
+
+    assert "release-unpinned" not in ids(report)
+
+
+OURS = "/opt/gvisor/runtimes/old-20260831.0-0a1b2c3d"
+START = 'exec /opt/gvisor/releases/20260831.0/runsc --network=host --overlay2=none {} "$@"'
+
+
+def registered(entry: dict[str, Any], *lines: str, **settings: Any) -> dict[str, Finding]:
+    """What is found of a runtime that is registered beside the declared one."""
+    docker = proven()["docker"]
+    given = {**docker, "Runtimes": {**docker["Runtimes"], "old": entry}}
+    return {
+        key: item
+        for key, item in found(
+            audited(*lines, answer=proven_answer(docker=given), settings=settings)
+        ).items()
+        if item.id == "runtime-dangerous"
+    }
+
+
+@pytest.mark.parametrize(
+    ("entry", "flags", "evidence"),
+    [
+        pytest.param(
+            {"path": "/usr/bin/runsc", "runtimeArgs": ["--network=host", "--net-raw"]},
+            "",
+            "/usr/bin/runsc: raw sockets of the host kernel (--net-raw)",
+            id="arguments",
+        ),
+        pytest.param(
+            {"path": "/usr/bin/runsc", "runtimeArgs": ["--debug-log", "/tmp/runsc/"]},
+            "",
+            "/usr/bin/runsc: a file outside of /var/log (--debug-log)",
+            id="two-words",
+        ),
+        pytest.param(
+            {"path": "/usr/bin/runsc", "runtimeArgs": ["--of-2027"]},
+            "",
+            "/usr/bin/runsc: a flag that was not reviewed (--of-2027)",
+            id="not-reviewed",
+        ),
+        pytest.param(
+            {"path": OURS},
+            "--nvproxy-docker --host-uds=all",
+            f"{OURS}: NVIDIA's hook runs as root on the node for containers "
+            "(--nvproxy-docker); sockets of the host that are mounted, such as docker.sock "
+            "(--host-uds)",
+            id="a-wrapper",
+        ),
+        pytest.param(
+            {"path": OURS, "runtimeArgs": ["--rootless"]},
+            "",
+            f"{OURS}: a sandbox with the privileges of the user who starts it (--rootless)",
+            id="a-wrapper-with-arguments",
+        ),
+    ],
+)
+def test_a_registered_runtime_with_dangerous_flags_is_found(
+    entry: dict[str, Any], flags: str, evidence: str
+) -> None:
+    (finding,) = registered(entry, f"starts {OURS} {START.format(flags)}").values()
+
+    assert (finding.subject, finding.severity) == ("runtime old", Severity.HIGH)
+    assert finding.evidence == evidence
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        pytest.param(
+            {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=systrap", "--debug=false"]},
+            START,
+            id="reviewed-arguments",
+        ),
+        pytest.param({"path": OURS}, START.format("--panic-log=/var/log/g/%COMMAND%"), id="ours"),
+        pytest.param({"path": "/usr/bin/crun", "runtimeArgs": ["--of-crun"]}, START, id="no-runsc"),
+        pytest.param({"path": OURS}, "exec 'never closed", id="no-wrapper-of-ours"),
+        pytest.param({"runtimeType": "io.containerd.runsc.v1"}, START, id="a-shim"),
+    ],
+)
+def test_another_registered_runtime_is_not(entry: dict[str, Any], line: str) -> None:
+    assert registered(entry, f"starts {OURS} {line}") == {}
+
+
+def test_what_the_operator_gave_a_reason_for_is_not_found_in_the_wrapper_from_before() -> None:
+    asked = {"network": "host", "flags": ["--net-raw"], "reason": "our own ping monitors"}
+    runtimes = {"runsc": {}, "old": asked}
+    both = "--net-raw --rootless"
+
+    accepted = registered(
+        {"path": OURS}, f"starts {OURS} {START.format('--net-raw')}", gvisor_runtimes=runtimes
+    )
+    more = registered(
+        {"path": OURS}, f"starts {OURS} {START.format(both)}", gvisor_runtimes=runtimes
+    )
+
+    assert accepted == {}
+    assert [item.evidence for item in more.values()] == [
+        f"{OURS}: a sandbox with the privileges of the user who starts it (--rootless)"
+    ]
+
+
+def test_a_wrapper_that_was_changed_is_found_by_its_own_name() -> None:
+    ((path, _),) = INSTALLED["wrappers"].items()
+
+    report = audited(**changed(wrappers={path: "0" * 64}))
+
+    assert found(report)[f"wrapper-changed {path}"].severity is Severity.CRITICAL
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "evidence"),
+    [
+        pytest.param({}, "not registered in dockerd", id="gone"),
+        pytest.param({"runsc": {"path": "/usr/bin/runc"}}, "starts /usr/bin/runc,", id="runc"),
+        pytest.param(
+            {"runsc": {"path": "/x", "runtimeArgs": ["--y"]}}, "starts /x --y,", id="arguments"
+        ),
+    ],
+)
+def test_a_runtime_that_is_not_the_declared_one_is_found(
+    runtimes: dict[str, Any], evidence: str
+) -> None:
+    docker = info(runtimes=runtimes, live_restore=True)
+
+    report = audited(**changed(docker=docker))
+
+    finding = found(report)["runtime-not-declared runtime runsc"]
+    assert finding.evidence.startswith(evidence)
+    assert f"daemon-json-not-in-force {FILE}" in found(report)
+
+
+def test_a_release_with_an_escape_is_found_unless_it_was_accepted() -> None:
+    settings = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
+
+    refused = audited(settings=settings)
+    accepted = audited(settings={**settings, "gvisor_accept_risk": "throwaway nodes"})
+
+    assert "release-escape runsc 20240729.0" in found(refused)
+    assert waived(accepted)["release-escape runsc 20240729.0"] == "throwaway nodes"
+
+
+@pytest.mark.parametrize(
+    ("record", "rule"),
+    [
+        pytest.param(None, "proof-missing", id="none"),
+        pytest.param({"failed": ["exec"], "at": AT}, "proof-failed", id="failed"),
+        pytest.param({"fingerprint": "another", "at": AT}, "proof-stale", id="another-state"),
+        pytest.param({}, "proof-stale", id="empty"),
+        pytest.param({"at": "x", "checks": "y", "release": 7}, "proof-stale", id="damaged"),
+    ],
+)
+def test_a_node_that_is_not_proven_as_it_is_now_is_found(
+    record: dict[str, Any] | None, rule: str
+) -> None:
+    report = audited(answer=with_proof(record))
+
+    assert set(found(report)) == {f"{rule} {PROOF}"}
+    assert report.node is not None
+    assert not report.node.proof.holds
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_found"), [pytest.param(59, False, id="young"), pytest.param(60, True, id="old")]
+)
+def test_a_sandbox_without_a_container_is_found_when_it_is_no_start_any_more(
+    age_s: int, is_found: bool
+) -> None:
+    report = audited(f"sandbox 4712 {age_s} /opt/gvisor/releases/x/runsc\t{'ab' * 32}")
+
+    assert ("sandbox-leaked process 4712" in found(report)) is is_found
+
+
+def test_a_node_without_gvisor_is_held_against_its_daemon_json_only() -> None:
+    report = audited(settings={"gvisor_runtimes": {}}, answer=answer())
+
+    assert not [id_ for id_ in ids(report) if id_.startswith(("release", "proof", "runtime"))]
+    assert f"daemon-json-not-declared {FILE}" in found(report)
+
+
+def edited(text: str) -> dict[str, Any]:
+    """A node as declared whose file was then written by somebody else."""
+    return {"answer": proven_answer(daemon_json=text, mtime_s=LATER_S + 60)}
+
+
+def test_a_key_of_ours_that_somebody_changed_is_named() -> None:
+    text = proven()["daemon_json"].replace('"userland-proxy": false', '"userland-proxy": true')
+
+    report = audited(**edited(text))
+
+    finding = found(report)[f"daemon-json-not-declared {FILE}"]
+    assert "changed by somebody else: /userland-proxy" in finding.evidence
+
+
+def test_a_file_that_dockerd_would_not_start_with_is_told_with_its_place() -> None:
+    report = audited(**edited("{,}"))
+
+    assert "line 1" in found(report)[f"daemon-json-unusable {FILE}"].evidence
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_found"),
+    [
+        pytest.param((), True, id="never-read"),
+        pytest.param((f"reload_event {LATER_S}.0",), True, id="read-before"),
+        pytest.param((f"reload_event {LATER_S + 61}.5",), False, id="read-since"),
+        pytest.param((f"reload_log {LATER_S + 61}.5",), False, id="read-as-the-journal-says"),
+        pytest.param(
+            (f"reload_event {LATER_S}.0", f"reload_log {LATER_S + 61}.5"), False, id="the-later"
+        ),
+    ],
+)
+def test_somebody_else_s_key_that_dockerd_has_not_read_is_found(
+    lines: tuple[str, ...], is_found: bool
+) -> None:
+    text = proven()["daemon_json"].replace("{", '{"debug": true,', 1)
+
+    report = audited(*lines, **edited(text))
+
+    key = f"daemon-json-unread {FILE}"
+    assert (key in found(report)) is is_found
+    if is_found:
+        assert found(report)[key].evidence == "not loaded by dockerd: debug"
+
+
+def test_a_file_written_again_with_what_dockerd_has_is_no_finding() -> None:
+    report = audited(**edited(proven()["daemon_json"] + "\n"))
+
+    assert list(ids(report)) == ["proof-stale"]  # it was proven with another file
+
+
+def test_where_nothing_is_known_of_what_dockerd_read_that_is_said() -> None:
+    given = proven()
+    state = {name: value for name, value in given["state"].items() if name != "applied"}
+
+    report = audited(answer=answer(**{**given, "state": state, "mtime_s": STARTED_S + 60}))
+
+    assert found(report)[f"daemon-json-unread {FILE}"].severity is Severity.MEDIUM
+
+
+def test_an_owed_restart_is_told_where_it_was_left_owed() -> None:
+    text = proven()["daemon_json"].replace("{", '{"log-level": "warn",', 1)
+    settings = {"gvisor_restart": "reload"}
+
+    report = audited(f"reload_event {LATER_S + 61}.0", settings=settings, **edited(text))
+
+    assert "/log-level" in found(report)[f"restart-owed {FILE}"].evidence
+
+
+def test_a_waiver_of_no_rule_is_told_with_what_may_have_been_meant() -> None:
+    report = audited(settings={"gvisor_waivers": {"daemon-json-mod": "because of the old umask"}})
+
+    finding = found(report)["waiver-unknown gvisor_waivers['daemon-json-mod']"]
+    assert "daemon-json-mode" in finding.remedy
+    assert report.compliant
+
+
+def test_an_interrupted_change_is_one_finding() -> None:
+    report = audited(**changed(pending="yes"))
+
+    assert list(ids(report)) == ["daemon-json-interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "severity"),
+    [
+        pytest.param("net", Severity.MEDIUM, id="unknown"),
+        pytest.param("Runsc", Severity.MEDIUM, id="in-other-case"),
+        pytest.param("runsc", None, id="registered"),
+        pytest.param("runc", None, id="runc"),
+        pytest.param("", None, id="none"),
+        pytest.param("io.containerd.runc.v2", None, id="a-shim"),
+    ],
+)
+def test_a_stopped_container_whose_runtime_is_not_registered_is_found(
+    runtime: str, severity: Severity | None
+) -> None:
+    report = audited(f'idle ["/shop",false,"{runtime}"]')
+
+    finding = found(report).get("runtime-unregistered shop")
+    assert (finding.severity if finding else None) is severity
+    if finding:
+        assert finding.evidence == (
+            f"runtime {runtime} is not registered in dockerd; the container is stopped"
+        )
+
+
+def test_a_running_container_whose_runtime_is_not_registered_fails_the_host() -> None:
+    running = Running("shop", runtime="net")
+
+    finding = found(audited(*running.lines()))["runtime-unregistered shop"]
+
+    assert finding.severity is Severity.HIGH
+    assert finding.evidence.endswith("; the container runs now")
+
+
+def test_that_stopped_containers_are_not_told_is_said() -> None:
+    finding = found(audited("idle_error no answer within 10 s"))["runtime-users-unknown containers"]
+
+    assert (finding.severity, finding.evidence) == (Severity.LOW, "no answer within 10 s")
+
+
+def test_a_runtime_that_is_kept_for_a_container_is_no_pending_change() -> None:
+    idle = 'idle ["/shop",false,"runsc"]'
+    none, keep = {"gvisor_runtimes": {}}, {"gvisor_keep_running": True}
+
+    refused = found(audited(idle, settings=none))
+    kept = found(audited(idle, settings={**none, **keep}))
+
+    assert "these need it to start: shop (stopped)" in (
+        refused["daemon-json-unusable /etc/docker/daemon.json"].evidence
+    )
+    assert [key for key in kept if key.startswith("daemon-json")] == []
+
+
+def flags(*more: str) -> dict[str, Any]:
+    """A node as declared but for dockerd's arguments."""
+    return {"answer": proven_answer(flags=(*UNIT_FLAGS, *more))}
+
+
+def bench(report: Any) -> set[str]:
+    """The ids of docker-bench-security's checks that found something which is not waived."""
+    return {item.cis for item in found(report).values() if item.cis}
+
+
+@pytest.mark.parametrize(
+    ("argument", "cis"),
+    [
+        pytest.param("--iptables=false", "2.4", id="iptables"),
+        pytest.param("--insecure-registry=10.0.0.0/8", "2.5", id="insecure-registry"),
+        pytest.param("--host=tcp://0.0.0.0:2375", "2.7", id="tcp"),
+        pytest.param("--no-new-privileges=false", "2.14", id="no-new-privileges"),
+        pytest.param("--userland-proxy=true", "2.16", id="userland-proxy"),
+    ],
+)
+def test_a_flag_that_weakens_dockerd_is_found_by_its_id(argument: str, cis: str) -> None:
+    assert cis in bench(audited(**flags(argument)))
+
+
+@pytest.mark.parametrize(
+    ("argument", "key"),
+    [
+        pytest.param("--icc=false", "docker-icc", id="icc"),
+        pytest.param("--userns-remap=default", "docker-userns", id="userns"),
+        pytest.param("--authorization-plugin=x", "docker-authorization", id="authorization"),
+    ],
+)
+def test_what_is_waived_and_yet_done_is_not_told(argument: str, key: str) -> None:
+    assert f"{key} {FILE}" in waived(audited())
+    assert f"{key} {FILE}" not in waived(audited(**flags(argument)))
+
+
+def test_tcp_with_certificates_is_no_finding() -> None:
+    report = audited(**flags("--host=tcp://0.0.0.0:2376", "--tlsverify"))
+
+    assert "2.7" not in bench(report)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        pytest.param({"LiveRestoreEnabled": False}, "docker-live-restore", id="live-restore"),
+        pytest.param({"SecurityOptions": ["name=apparmor"]}, "docker-seccomp", id="seccomp"),
+    ],
+)
+def test_what_the_live_daemon_shows_counts(changes: dict[str, Any], rule: str) -> None:
+    docker = {**proven()["docker"], **changes}
+
+    report = audited(answer=proven_answer(docker=docker))
+
+    assert f"{rule} dockerd" in found(report)
+
+
+@pytest.mark.parametrize(
+    ("line", "check"),
+    [
+        pytest.param("file 755 root:docker /etc/docker", "3.5", id="directory-owner"),
+        pytest.param("file 775 root:root /etc/docker", "3.6", id="directory-mode"),
+        pytest.param("file 700 root:root /etc/docker", None, id="directory-more-closed"),
+        pytest.param("file 660 root:users /run/docker.sock", "3.15", id="socket-owner"),
+        pytest.param("file 666 root:docker /run/docker.sock", "3.16", id="socket-mode"),
+        pytest.param("file 600 root:docker /run/docker.sock", None, id="socket-more-closed"),
+        pytest.param(f"file 644 app:root {FILE}", "3.17", id="file-owner"),
+        pytest.param(f"file 664 root:root {FILE}", "3.18", id="file-mode"),
+        pytest.param(f"file 600 root:root {FILE}", None, id="file-more-closed"),
+        pytest.param("file 757 root:root /opt/gvisor/releases", "gvisor-writable", id="others"),
+        pytest.param("file 775 root:root /opt/gvisor/runtimes/x", "gvisor-writable", id="group"),
+        pytest.param("file 755 app:root /var/lib/pyinfra-gvisor", "gvisor-writable", id="owner"),
+        pytest.param("file 755 root:root /opt/gvisor/runtimes", None, id="ours"),
+    ],
+)
+def test_a_file_that_is_open_to_others_is_found(line: str, check: str | None) -> None:
+    about = {item.cis or item.id: item.subject for item in found(audited(line)).values()}
+
+    assert about == ({check: line.rsplit(maxsplit=1)[-1]} if check else {})
+
+
+def test_a_key_that_the_operator_gave_up_is_found_until_it_is_waived() -> None:
+    given = {"gvisor_daemon_json": {"userland-proxy": None}}
+    text = proven()["daemon_json"].replace('"userland-proxy": false,\n', "")
+    state = proven()["state"]
+    del state["owned"]["paths"]["/userland-proxy"]
+    del state["applied"]["started_with"]["userland-proxy"]
+    answer = proven_answer(daemon_json=text, state=state)
+
+    refused = audited(settings=given, answer=answer)
+    accepted = audited(
+        settings={**given, "gvisor_waivers": {"2.16": "an old kernel needs it"}}, answer=answer
+    )
+
+    assert f"docker-userland-proxy {FILE}" in found(refused)
+    assert waived(accepted)[f"docker-userland-proxy {FILE}"] == "an old kernel needs it"
+
+
+def shim(pid: int, namespace: str = "k8s.io", identity: str = "web") -> str:
+    """What the script tells of a shim of containerd's."""
+    where = "/run/k3s/containerd/containerd.sock"
+    told = ("containerd-shim-runc-v2", str(pid), "0", SHIM, namespace, identity, where)
+    return "engine " + "\t".join(told)
+
+
+def test_containers_of_another_engine_are_one_finding_each_namespace() -> None:
+    report = audited(*(shim(pid, identity=f"web-{pid}") for pid in range(7)), shim(9, "other"))
+
+    at = "at /run/k3s/containerd/containerd.sock"
+    many = found(report)[f"container-unowned namespace k8s.io {at}"]
+    assert many.severity is Severity.HIGH
+    assert "containerd-shim-runc-v2 0: web-0" in many.evidence
+    assert many.evidence.endswith("and 4 more")
+    assert f"container-unowned namespace other {at}" in found(report)
+    assert not report.compliant
+
+
+def test_containers_of_podman_are_found_by_their_monitor() -> None:
+    report = audited("engine conmon\t12\t1000\t/usr/bin/conmon\t\tabc\t")
+
+    finding = found(report)["container-unowned conmon of user 1000"]
+    assert finding.evidence == "conmon 12: abc"
+
+
+def test_an_engine_and_a_socket_are_found_even_without_containers() -> None:
+    report = audited(
+        "engine dockerd\t12\t1000\t/usr/bin/dockerd\t\t\tunix:///run/two.sock",
+        "engine socket\t0\t0\t/run/podman/podman.sock\t\t\t/run/podman/podman.sock",
+    )
+
+    engine = found(report)["engine-unknown dockerd 12"]
+    assert engine.severity is Severity.MEDIUM
+    assert engine.evidence == "/usr/bin/dockerd, user 1000, listens on unix:///run/two.sock"
+    assert "engine-unknown /run/podman/podman.sock" in found(report)

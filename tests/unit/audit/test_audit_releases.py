@@ -1,0 +1,306 @@
+"""The age of what runs in an audit, and an audit between a raised release and its deploy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.audit.judge import judge_package
+from pyinfra_gvisor.policy.findings import Finding, Severity, failing
+from pyinfra_gvisor.releases import parse_release
+from pyinfra_gvisor.releases.known import known
+from pyinfra_gvisor.releases.lock import known as known_sums
+from pyinfra_gvisor.releases.lockfile import FILES, layout_of
+from pyinfra_gvisor.report.document import HostReport
+from pyinfra_gvisor.report.textfile import textfile
+from tests.cases.proven import RELEASE, proven, proven_answer
+from tests.unit.answers import Running, answer, info, installed
+from tests.unit.audit.audited import AT, app, audited, found, ids
+from tests.unit.releases.origin_server import some_sums
+
+
+def vulnerable(version: str, *lines: str, **docker: Any) -> dict[str, Finding]:
+    """What is said of the programs of a Docker of this version, by their names."""
+    told = {
+        **proven()["docker"],
+        "ServerVersion": version,
+        "ContainerdCommit": {},
+        "RuncCommit": {},
+    }
+    report = audited(*lines, answer=proven_answer(docker={**told, **docker}))
+    return {
+        item.subject.split()[0]: item for item in report.findings if item.id == "engine-vulnerable"
+    }
+
+
+def test_a_docker_with_a_published_hole_is_told_with_where_it_is_mended() -> None:
+    found = vulnerable("29.3.0")["Docker"]
+
+    assert found.severity is Severity.HIGH
+    assert "CVE-2026-34040 (fixed in 29.3.1)" in found.evidence
+    assert "distribution" not in found.evidence
+    assert found.remedy
+
+
+def test_a_docker_of_a_distribution_may_have_been_mended_under_its_number() -> None:
+    found = vulnerable("26.1.5+dfsg1")["Docker"]
+
+    assert found.severity is Severity.MEDIUM
+    assert found.evidence.endswith("a distribution package, which may contain some of these fixes")
+
+
+def test_a_docker_that_is_mended_is_not_told() -> None:
+    assert vulnerable("29.8.2") == {}
+
+
+def test_containerd_and_runc_are_known_by_what_dockerd_says_of_them() -> None:
+    lines = ("component containerd v1.7.28 05044ec0a9a7", "component runc 1.3.2 v1.3.2-0-gaeabe4e")
+
+    found = vulnerable("29.8.2", *lines)
+
+    assert [item.subject for item in found.values()] == ["containerd v1.7.28", "runc 1.3.2"]
+    assert "CVE-2025-52881" in found["runc"].evidence
+    assert [item.severity for item in found.values()] == [Severity.HIGH, Severity.HIGH]
+
+
+def test_ubuntus_docker_is_known_by_what_it_says_of_its_commit() -> None:
+    lines = (
+        "component Engine 28.2.2 28.2.2-0ubuntu1~24.04.1",
+        "component containerd 1.7.28 -",
+        "component runc 1.3.3-0ubuntu1~24.04.3 -",
+    )
+
+    found = vulnerable("28.2.2", *lines)
+
+    assert {item.severity for item in found.values()} <= {Severity.MEDIUM, Severity.LOW}
+    assert "a distribution package" in found["Docker"].evidence
+
+
+def test_runc_is_known_by_itself_where_another_runtime_is_the_default() -> None:
+    lines = ("runc_version 1.1.5", "component runsc 20260905.0 -")
+
+    found = vulnerable("28.5.2", *lines, DefaultRuntime="runsc", RuncCommit={"ID": "1.3.9"})
+
+    assert found["runc"].subject == "runc 1.1.5"
+
+
+def test_a_program_of_which_only_a_commit_is_known_is_not_guessed_at() -> None:
+    commit = {"ID": "05044ec0a9a75232cad458027ca83437aae3f4da"}
+
+    assert vulnerable("29.8.2", ContainerdCommit=commit, RuncCommit=commit) == {}
+
+
+def test_without_components_the_versions_of_info_count() -> None:
+    found = vulnerable("29.8.2", ContainerdCommit={"ID": "1.6.20~ds1-1+deb12u1"})
+
+    assert [item.subject for item in found.values()] == ["containerd 1.6.20~ds1-1+deb12u1"]
+    assert found["containerd"].severity is Severity.MEDIUM
+
+
+@pytest.mark.parametrize(
+    ("place", "severity"),
+    [
+        pytest.param(0, None, id="newest"),
+        pytest.param(7, None, id="seven-newer"),
+        pytest.param(8, Severity.LOW, id="eight-newer"),
+        pytest.param(19, Severity.LOW, id="nineteen-newer"),
+        pytest.param(20, Severity.MEDIUM, id="twenty-newer"),
+    ],
+)
+def test_a_release_with_many_newer_ones_is_old(place: int, severity: Severity | None) -> None:
+    release = known().gvisor_releases[place]
+    sums = some_sums(release, *FILES[layout_of(parse_release(release))])
+    archive = {arch: next(iter(of.values())) if len(of) == 1 else of for arch, of in sums.items()}
+    settings = {"gvisor_release": release, "gvisor_sha512": archive}
+
+    report = audited(settings={**settings, "gvisor_accept_risk": "a release of a test"})
+
+    found = {item.subject: item for item in report.findings if item.id == "release-old"}
+    assert {subject: item.severity for subject, item in found.items()} == (
+        {f"runsc {release}": severity} if severity else {}
+    )
+    if severity:
+        assert found[f"runsc {release}"].evidence.startswith(
+            f"{place} newer releases were known on "
+        )
+
+
+def test_of_a_node_without_gvisor_no_release_is_old() -> None:
+    release = "20260406.0"
+    sums = {"runsc": "0" * 128, "containerd-shim-runsc-v1": "1" * 128}
+    settings = {"gvisor_release": release, "gvisor_sha512": {"x86_64": sums, "aarch64": sums}}
+
+    report = audited(settings={**settings, "gvisor_runtimes": {}})
+
+    assert [item for item in report.findings if item.id == "release-old"] == []
+
+
+@pytest.mark.parametrize(
+    ("days", "severity"),
+    [
+        pytest.param(89, None, id="89-days"),
+        pytest.param(90, Severity.LOW, id="90-days"),
+        pytest.param(900, Severity.LOW, id="900-days"),
+    ],
+)
+def test_what_is_known_says_itself_that_it_is_old(days: int, severity: Severity | None) -> None:
+    found = judge_package(known().as_of + timedelta(days=days), {})
+
+    assert {item.id for item in found} <= {"known-old"}
+    assert [item.severity for item in found] == ([severity] if severity else [])
+    if severity:
+        assert found[0].evidence == f"the list is of {known().as_of}, {days} days old"
+
+
+def test_a_package_that_writes_daemon_json_is_told() -> None:
+    report = audited("writer runsc", "writer nvidia-docker2")
+
+    found = [item for item in report.findings if item.id == "package-writes-daemon-json"]
+    assert [item.subject for item in found] == ["package nvidia-docker2", "package runsc"]
+    assert ids(report) == ["package-writes-daemon-json"] * 2
+
+
+NEXT = "20261005.0"
+RAISED = {"gvisor_release": NEXT, "gvisor_sha512": {"x86_64": "a" * 128}}
+PENDING = f"upgrade-pending runsc {NEXT}"
+
+
+def having(proof: dict[str, Any] | None = None, **changes: Any) -> list[str]:
+    """The answer of a node that is proven on ``RELEASE``, but for these lines."""
+    given = {**proven(), **changes}
+    record = {"release": RELEASE, "failed": [], "at": AT, "checks": 9, **given["state"]["proof"]}
+    return answer(**{**given, "state": {**given["state"], "proof": {**record, **(proof or {})}}})
+
+
+def raised(*lines: str, told: list[str] | None = None, **settings: Any) -> HostReport:
+    """The report on such a node after the release was raised in group data."""
+    given = {**RAISED, **{f"gvisor_{key}": value for key, value in settings.items()}}
+    return audited(*lines, answer=told or having(), settings=given)
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        pytest.param([], id="nowhere"),
+        pytest.param(installed(NEXT, sha512={"gvisor.tar.bz2": "a" * 128}), id="on-the-node-too"),
+    ],
+)
+def test_a_raised_release_is_one_finding_that_names_both_releases(there: list[str]) -> None:
+    report = raised(*there)
+
+    assert list(found(report)) == [PENDING]
+    finding = found(report)[PENDING]
+    assert finding.severity is Severity.MEDIUM
+    assert finding.evidence == f"runsc {RELEASE} is in use and proven, {NEXT} is declared"
+    assert "Run pyinfra-gvisor apply" in finding.remedy
+
+
+def test_such_a_node_is_compliant_and_not_clean() -> None:
+    report = raised()
+
+    assert report.compliant
+    assert report.state == "findings"
+    assert report.node is not None
+    assert (report.node.release, report.node.in_use) == (NEXT, RELEASE)
+    assert report.node.proof.holds
+    assert f'gvisor_release_info{{release="{RELEASE}"' in textfile(report)
+
+
+def test_whoever_wants_pending_upgrades_to_fail_says_so() -> None:
+    assert not raised(audit_fail_on="medium").compliant
+
+
+def test_an_app_in_a_sandbox_of_the_release_in_use_is_no_finding() -> None:
+    report = raised(*app().lines())
+
+    assert list(found(report)) == [PENDING]
+
+
+def test_an_app_on_the_hosts_kernel_fails_the_node_beside_the_pending_upgrade() -> None:
+    report = raised(*app(runtime="runc", executable="/usr/bin/node", argv0="node").lines())
+
+    assert set(ids(report)) == {"container-unsandboxed", "upgrade-pending"}
+    assert not report.compliant
+
+
+def test_an_app_on_an_older_release_still_is_one() -> None:
+    older = "20260831.0"
+    shop = app(executable=f"/opt/gvisor/releases/{older}/runsc")
+
+    report = raised(*installed(older), *shop.lines())
+
+    evidence = found(report)["container-old-release shop"].evidence
+    assert evidence == f"runs on runsc {older}; {RELEASE} is in use"
+
+
+def elsewhere() -> dict[str, Any]:
+    """What dockerd knows where the runtime points at a file of somebody's."""
+    return {"docker": info(runtimes={"runsc": {"path": "/usr/bin/runsc"}}, live_restore=True)}
+
+
+PINNED = {"gvisor.tar.bz2": "0" * 128}
+
+
+@pytest.mark.parametrize(
+    ("told", "finding"),
+    [
+        pytest.param(having(**elsewhere()), "runtime-not-declared", id="runtime-elsewhere"),
+        pytest.param(
+            having(releases=[], damaged=[RELEASE]), "release-damaged", id="manifest-broken"
+        ),
+        pytest.param(having(wrappers={}), "runtime-not-declared", id="wrapper-gone"),
+        pytest.param(
+            having(not_executable=next(iter(proven()["wrappers"]))),
+            "runtime-not-declared",
+            id="wrapper-idle",
+        ),
+        pytest.param(having(uname="6.12.10 x86_64"), "proof-stale", id="kernel-changed"),
+        pytest.param(having(proof={"fingerprint": "x"}), "proof-stale", id="another-state"),
+        pytest.param(having(proof={"failed": ["dmesg"]}), "proof-failed", id="not-proven"),
+        pytest.param(having(proof={"release": "20260831.0"}), "proof-stale", id="another-release"),
+        pytest.param(having(proof={"release": 7}), "proof-stale", id="damaged-record"),
+    ],
+)
+def test_a_node_that_is_not_as_proven_keeps_its_findings(told: list[str], finding: str) -> None:
+    report = raised(told=told)
+
+    assert finding in ids(report)
+    assert "upgrade-pending" not in ids(report)
+    assert failing(report.findings, Severity.HIGH)
+
+
+def test_a_release_in_use_that_is_not_the_pinned_one_is_no_pending_upgrade() -> None:
+    assert known_sums(RELEASE, "x86_64")["gvisor.tar.bz2"] != PINNED["gvisor.tar.bz2"]
+
+    report = raised(*installed(RELEASE, sha512=PINNED), told=having(releases=[]))
+
+    assert "release-missing" in ids(report)
+    assert not report.compliant
+
+
+def test_another_cause_beside_it_is_a_finding_of_its_own() -> None:
+    report = raised(daemon_json={"log-level": "warn"})
+
+    assert set(ids(report)) == {"daemon-json-not-declared", "upgrade-pending"}
+    assert not report.compliant
+
+
+def test_changed_runtimes_are_not_taken_for_a_pending_upgrade() -> None:
+    report = raised(runtimes={"runsc": {"network": "sandbox"}})
+
+    assert "runtime-not-declared" in ids(report)
+    assert "upgrade-pending" not in ids(report)
+
+
+def test_a_node_on_the_declared_release_has_no_pending_upgrade() -> None:
+    report = audited(answer=having())
+
+    assert found(report) == {}
+    assert report.node is not None
+    assert report.node.in_use is None
+
+
+def test_a_container_of_somebody_else_does_not_matter() -> None:
+    assert list(found(raised(*Running("db").lines()))) == [PENDING]

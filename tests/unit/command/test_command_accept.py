@@ -1,0 +1,307 @@
+"""``pyinfra-gvisor infrastructure`` and ``accept``: what is run, shown, asked and written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.command import fleet
+from pyinfra_gvisor.command.__main__ import main
+from pyinfra_gvisor.platforms.discovered import FOUND_DIR, WANTED, HostFound, write_found
+from tests.unit.dispatch.infrastructure import IMAGE, container, image, pulled
+
+FILE = "infrastructure.json"
+FOUND = HostFound("run-1", FILE, (), pulled(image()), "sandbox")
+
+Runs = list[tuple[list[str], list[str]]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a fleet that the command is typed in."""
+    monkeypatch.chdir(tmp_path)
+    main(["init", "run-1"])
+    return tmp_path
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Runs]:
+    """Have pyinfra answer so, without nodes; what it is run with is what comes back."""
+    runs: Runs = []
+
+    def with_(*found: HostFound, code: int = 0) -> Runs:
+        def run(words: list[str], *, environment: Mapping[str, str] | None = None) -> int:
+            given = environment or {}
+            runs.append((list(words), json.loads(given.get(WANTED, "[]"))))
+            for number, item in enumerate(found if FOUND_DIR in given else ()):
+                write_found(Path(given[FOUND_DIR]), number, item)
+            return code
+
+        monkeypatch.setattr("pyinfra_gvisor.command.infrastructure.run_pyinfra", run)
+        return runs
+
+    return with_
+
+
+@pytest.fixture
+def types(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Have somebody at a terminal type a line."""
+
+    def line(text: str) -> None:
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+        monkeypatch.setattr("click.confirm", lambda *_, **__: text == "y")
+
+    return line
+
+
+def written(here: Path) -> list[dict[str, Any]]:
+    """The entries in the file."""
+    found: list[dict[str, Any]] = json.loads((here / FILE).read_text())
+    return found
+
+
+def test_infrastructure_is_a_deploy_on_the_hosts_that_are_named(
+    here: Path, answer: Callable[..., Runs]
+) -> None:
+    runs = answer()
+
+    typed = ["infrastructure", "--limit", "run-1", "--limit", "eu", "--", "--ssh-user", "debian"]
+
+    assert main(typed) == 0
+
+    words = ["-y", "--limit=run-1", "--limit=eu", "--ssh-user", "debian"]
+    assert runs == [([fleet.INVENTORY, "deploys/infrastructure.py", *words], [])]
+
+
+def test_a_fleet_from_before_takes_the_deploy_of_this_package(
+    here: Path, answer: Callable[..., Runs]
+) -> None:
+    runs = answer()
+    (here / "deploys/infrastructure.py").unlink()
+
+    assert main(["infrastructure"]) == 0
+
+    (words, _), *_ = runs
+    assert Path(words[1]).is_absolute()
+    assert Path(words[1]).read_text().startswith('"""\nWhat each node has of the platform')
+
+
+def test_an_image_is_written_and_brought_to_the_nodes(
+    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = answer(FOUND)
+
+    code = main(["accept", IMAGE, "-y", "--limit", "run", "--reason", "we compared the id"])
+
+    assert code == 0
+    assert [item["shape"] for item in written(here)] == ["coolify-cleanup", "coolify-helper"]
+    assert {item["reason"] for item in written(here)} == {"we compared the id"}
+    assert runs == [
+        ([fleet.INVENTORY, "deploys/infrastructure.py", "-y", "--limit=run"], [IMAGE]),
+        ([fleet.INVENTORY, "deploys/gvisor.py", "-y", "--limit=run-1"], []),
+    ]
+    said = capsys.readouterr().out
+    assert f"image    {IMAGE}\ntags     docker.io/coollabsio/coolify-helper:1.0.15\n" in said
+    assert "runs     /sbin/tini -- tail -f /dev/null, as user root\non       run-1\n" in said
+
+
+def test_somebody_who_says_no_has_written_nothing(
+    here: Path, answer: Callable[..., Runs], types: Callable[[str], None]
+) -> None:
+    runs = answer(FOUND)
+    types("n")
+
+    assert main(["accept", IMAGE]) == 1
+
+    assert not (here / FILE).exists()
+    assert len(runs) == 1
+
+
+def test_somebody_who_says_yes_is_asked_by_pyinfra_again_before_a_change(
+    here: Path, answer: Callable[..., Runs], types: Callable[[str], None]
+) -> None:
+    runs = answer(FOUND)
+    types("y")
+
+    assert main(["accept", IMAGE]) == 0
+
+    assert len(written(here)) == 2
+    assert runs[-1][0] == [fleet.INVENTORY, "deploys/gvisor.py", "--limit=run-1"]
+
+
+def test_what_is_accepted_already_is_not_asked_again_and_comes_to_the_nodes(
+    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = answer(FOUND)
+    main(["accept", IMAGE, "-y"])
+    before = (here / FILE).read_text()
+
+    assert main(["accept", IMAGE, "-y"]) == 0
+
+    assert (here / FILE).read_text() == before
+    assert "infrastructure.json: already accepted" in capsys.readouterr().out
+    assert len(runs) == 4
+
+
+def test_only_nodes_on_which_the_entry_has_an_effect_are_changed(
+    here: Path, answer: Callable[..., Runs]
+) -> None:
+    others = [
+        replace(FOUND, host="run-2"),
+        HostFound("run-3", FILE, (), pulled(), "sandbox-all"),
+        HostFound("control", None, (), pulled(image())),
+        replace(FOUND, host="before", default="off"),
+    ]
+    runs = answer(FOUND, *others)
+
+    assert main(["accept", IMAGE, "-y"]) == 0
+
+    limits = ["--limit=run-1", "--limit=run-2", "--limit=run-3"]
+    assert runs[-1][0] == [fleet.INVENTORY, "deploys/gvisor.py", "-y", *limits]
+
+
+def test_before_the_switch_an_entry_is_only_written(
+    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = answer(replace(FOUND, default="off"))
+
+    assert main(["accept", IMAGE, "-y"]) == 0
+
+    assert (len(runs), len(written(here))) == (1, 2)
+    assert "entries take effect with gvisor_default" in capsys.readouterr().out
+
+
+BUILT = replace(FOUND, pulled=pulled({**image(), "RepoDigests": []}))
+SHOP = image("shop:1")
+APP = {"coolify.managed": "true", "coolify.type": "application", "coolify.name": "shop"}
+TENANT = replace(FOUND, pulled=pulled(SHOP, container("shop", of=SHOP, labels=APP)))
+
+
+@pytest.mark.parametrize(
+    ("found", "thing"),
+    [
+        pytest.param(BUILT, IMAGE, id="made-on-the-node"),
+        pytest.param(TENANT, "shop", id="of-a-tenant"),
+    ],
+)
+def test_yes_does_not_accept_a_doubtful_thing_without_a_reason(
+    here: Path,
+    answer: Callable[..., Runs],
+    capsys: pytest.CaptureFixture[str],
+    found: HostFound,
+    thing: str,
+) -> None:
+    answer(found)
+
+    assert main(["accept", thing, "-y"]) == 1
+    assert not (here / FILE).exists()
+    assert "-y does not accept this without a reason" in capsys.readouterr().err
+    assert main(["accept", thing, "-y", "--reason", "we built it ourselves"]) == 0
+
+
+def test_a_person_may_accept_a_doubtful_thing(
+    here: Path, answer: Callable[..., Runs], types: Callable[[str], None]
+) -> None:
+    answer(BUILT)
+    types("y")
+
+    assert main(["accept", IMAGE]) == 0
+
+    assert len(written(here)) == 2
+
+
+def test_a_node_that_does_not_answer_is_a_failure_though_the_others_are_changed(
+    here: Path, answer: Callable[..., Runs]
+) -> None:
+    runs = answer(FOUND, code=1)
+
+    assert main(["accept", IMAGE, "-y"]) == 1
+
+    assert len(runs) == 2
+
+
+def test_entries_of_others_stay(here: Path, answer: Callable[..., Runs]) -> None:
+    theirs = {
+        "image": f"sha256:{'e' * 64}",
+        "reason": "our own agent",
+        "name": "agent",
+        "without_labels": ["com.docker.compose."],
+    }
+    (here / FILE).write_text(json.dumps([theirs]))
+    answer(FOUND)
+
+    assert main(["accept", IMAGE, "-y"]) == 0
+
+    assert theirs in written(here)
+    assert len(written(here)) == 3
+
+
+REFUSED = [
+    pytest.param(["docker.io/coollabsio/coolify-helper:1"], "a name is no identity", id="tag"),
+    pytest.param([IMAGE, "--reason", "short"], "--reason is too short", id="reason"),
+    pytest.param(["f" * 12], "no node has such an image or container", id="unknown"),
+    pytest.param(["--", "--ssh-user", "x"], "give the id of an image", id="nothing"),
+]
+
+
+@pytest.mark.parametrize(("typed", "says"), REFUSED)
+def test_what_cannot_be_accepted_is_refused_and_nothing_is_written(
+    here: Path,
+    answer: Callable[..., Runs],
+    typed: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer(FOUND)
+
+    assert main(["accept", "-y", *typed]) == 1
+
+    assert says in capsys.readouterr().err
+    assert not (here / FILE).exists()
+
+
+def test_without_a_terminal_an_image_needs_yes(
+    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = answer(FOUND)
+
+    assert main(["accept", IMAGE]) == 1
+
+    assert "stdin is no terminal; add -y" in capsys.readouterr().err
+    assert runs == []
+
+
+def test_a_damaged_file_is_left_as_it_is(
+    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / FILE).write_text("[\n<<<<<<< HEAD\n")
+    answer(FOUND)
+
+    assert main(["accept", IMAGE, "-y"]) == 1
+
+    assert "infrastructure.json: line 2 column 1" in capsys.readouterr().err
+    assert (here / FILE).read_text() == "[\n<<<<<<< HEAD\n"
+
+
+def test_no_node_that_answers_is_an_error(
+    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer(code=1)
+
+    assert main(["accept", IMAGE, "-y"]) == 1
+
+    assert "no node could be read; nothing was written" in capsys.readouterr().err
+
+
+def test_a_failed_deploy_is_a_failed_command(here: Path, answer: Callable[..., Runs]) -> None:
+    answer(FOUND, code=1)
+
+    assert main(["accept", IMAGE, "-y"]) == 1
+
+    assert len(written(here)) == 2

@@ -1,0 +1,423 @@
+"""Apps that get the option: each once, also if Coolify fails; and their restarts, if declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.coolify.apps import Outcome
+from pyinfra_gvisor.coolify.options import runtime_of
+from pyinfra_gvisor.coolify.settings import AppExemption
+from pyinfra_gvisor.coolify.transport import Transport
+from tests.unit.coolify.coolify_team import CHANGED, NEVER, Killed, Team, team_at_work
+
+
+@pytest.fixture
+def team() -> Iterator[Team]:
+    with team_at_work() as found:
+        yield found
+
+
+def test_an_app_that_needs_it_is_written_once_and_any_other_not_at_all(team: Team) -> None:
+    shop = team.state.add_app("shop", team.run, "--init")
+    team.state.add_app("set", team.run, "--runtime=runsc")
+    team.state.add_app("compose", team.run, build_pack="dockercompose")
+    found = team.look()
+    team.server.seen.clear()
+
+    outcome = team.set(found)
+
+    assert outcome == Outcome(set=("shop",))
+    assert outcome.ok
+    app = f"/applications/{shop}"
+    assert team.server.asked() == [f"GET {app}", f"PATCH {app}", "GET /applications"]
+    assert team.state.options(shop) == "--init --runtime=runsc"
+    assert team.lines == [
+        'app shop (server run-1): set to "--init --runtime=runsc"',
+        "apps: 1 set, 0 already set, 0 restarted, 0 failed, 0 not reached",
+    ]
+
+
+def test_a_second_run_asks_for_nothing_and_says_nothing(team: Team) -> None:
+    team.apps(*"abc")
+    team.set()
+    found = team.look()
+    team.server.seen.clear()
+    team.lines.clear()
+
+    assert team.set(found) == Outcome()
+    assert team.server.seen == []
+    assert team.lines == []
+
+
+def test_an_app_is_written_from_what_it_says_then(team: Team) -> None:
+    a, b, c = team.apps(*"abc")
+    found = team.look()
+    team.state.applications[a]["custom_docker_run_options"] = "--cap-drop=ALL"
+    team.state.applications[b]["custom_docker_run_options"] = "--init --runtime=runsc"
+    team.state.remove_app(c)
+
+    outcome = team.set(found)
+
+    assert outcome == Outcome(set=("a",), unchanged=("b",))
+    assert team.state.options(a) == "--cap-drop=ALL --runtime=runsc"
+    assert team.server.patches == {a: 1}
+    assert "app c (server run-1): deleted in the meantime" in team.lines
+
+
+def test_an_app_that_went_out_of_reach_is_not_written(team: Team) -> None:
+    a, b, c = team.apps(*"abc")
+    found = team.look()
+    team.state.settings[a] |= {
+        "is_consistent_container_name_enabled": True,
+        "custom_internal_name": "x",
+    }
+    team.state.applications[b]["build_pack"] = "dockercompose"
+
+    outcome = team.set(found)
+
+    assert not outcome.ok
+    assert outcome.set == ("c",)
+    assert [label for label, _ in outcome.failed] == [
+        "app a (server run-1)",
+        "app b (server run-1)",
+    ]
+    assert team.server.patches == {c: 1}
+
+
+def test_somebody_who_takes_it_away_again_is_found_out(team: Team) -> None:
+    a, b, c = team.apps(*"abc")
+    found = team.look()
+
+    def edit(method: str, path: str) -> None:
+        if (method, path) == ("GET", "/api/v1/applications"):
+            team.state.applications[b]["custom_docker_run_options"] = "--init"
+            team.state.remove_app(c)
+
+    team.server.before = edit
+
+    outcome = team.set(found)
+
+    why = "changed by somebody in the meantime; run again"
+    assert outcome == Outcome(set=("a",), failed=(("app b (server run-1)", why),))
+    assert "app c (server run-1): deleted in the meantime" in team.lines
+    assert team.server.patches == {a: 1, b: 1, c: 1}
+
+
+def test_an_app_that_coolify_rejects_keeps_no_other_from_being_set(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, c = team.apps(*"abc")
+    rejected, change = {"custom_docker_run_options": ["No."]}, team.state.change
+    monkeypatch.setattr(
+        team.state, "change", lambda uuid, body: rejected if uuid == b else change(uuid, body)
+    )
+
+    outcome = team.set()
+
+    assert outcome.set == ("a", "c")
+    ((label, why),) = outcome.failed
+    assert label == "app b (server run-1)"
+    assert why.endswith("(422): Validation failed. custom_docker_run_options: No.")
+    assert team.server.patches == {a: 1, b: 1, c: 1}
+
+
+def test_a_write_that_came_to_nothing_fails_and_the_next_run_does_it(team: Team) -> None:
+    a, b, c = team.apps(*"abc")
+    team.server.arm(f"PATCH /applications/{b}", "500")
+
+    first = team.set()
+    second = team.set()
+
+    assert first.set == ("a", "c")
+    assert first.failed[0][1].endswith("; the app does not have the option; run again")
+    assert second == Outcome(set=("b",))
+    assert team.server.patches == {a: 1, b: 2, c: 1}
+
+
+def test_a_write_that_was_done_without_an_answer_is_not_done_again(team: Team) -> None:
+    a, b, c = team.apps(*"abc")
+    team.server.arm(f"PATCH /applications/{b}", "late")
+
+    outcome = team.set()
+
+    assert outcome == Outcome(set=("a", "b", "c"))
+    assert team.server.patches == {a: 1, b: 1, c: 1}
+
+
+def test_apps_without_an_answer_fail_and_three_in_a_row_end_the_run(team: Team) -> None:
+    uuids = team.apps(*"abcdefghij")
+    found = team.look()
+    team.server.arm(f"GET /applications/{uuids[1]}", "500", times=3)
+    team.server.arm("GET /applications/*", "500", nth=3, times=999)
+
+    outcome = team.set(found)
+
+    assert outcome.set == ("a", "c")
+    assert [label for label, _ in outcome.failed] == [f"app {x} (server run-1)" for x in "bdef"]
+    assert outcome.left == 4
+    assert "Coolify does not answer GET /applications/" in outcome.stopped
+    assert not outcome.ok
+
+
+@pytest.mark.parametrize("asked", ["GET", "PATCH"])
+def test_a_token_that_is_withdrawn_ends_the_run_and_the_next_one_goes_on(
+    team: Team, asked: str
+) -> None:
+    _, b, _ = team.apps(*"abc")
+    found = team.look()
+
+    def withdraw(method: str, path: str) -> None:
+        if method == asked and path.endswith(b):
+            team.server.refusal = (403, "API is disabled.")
+
+    team.server.before = withdraw
+    first = team.set(found)
+    team.server.before = lambda _method, _path: None
+    team.server.refusal = None
+    second = team.set()
+
+    assert (first.set, first.left, first.failed) == (("a",), 2, ())
+    assert "API is disabled." in first.stopped
+    assert not first.ok
+    assert second == Outcome(set=("b", "c"))
+
+
+def test_running_apps_that_were_set_are_restarted_one_at_a_time(team: Team) -> None:
+    a, b = team.apps("a", "b")
+    team.state.add_app("set", team.run, "--runtime=runsc")
+
+    outcome = team.set(choice=CHANGED)
+
+    assert outcome == Outcome(set=("a", "b"), redeployed=("a", "b"))
+    assert outcome.ok
+    posts = [at for at, asked in enumerate(team.server.asked()) if asked.startswith("POST")]
+    polls = [at for at, asked in enumerate(team.server.asked()) if "/deployments/" in asked]
+    assert team.state.restarted == [a, b]
+    assert posts[0] < polls[0] < polls[2] < posts[1] < polls[3]
+    assert team.writes == [{a, b}, {b}, frozenset()]
+
+
+def test_what_is_owed_is_written_down_before_the_first_app_is_set(team: Team) -> None:
+    team.apps("a", "b")
+    seen: list[int] = []
+    team.server.before = lambda method, _: (
+        seen.append(len(team.writes)) if method == "PATCH" else None
+    )
+
+    team.set(choice=CHANGED)
+
+    assert seen == [1, 1]
+
+
+def test_nothing_is_restarted_where_that_is_not_wanted(team: Team) -> None:
+    team.apps("a")
+    team.redeploys = frozenset({"earlier"})
+
+    outcome = team.set(choice=NEVER)
+
+    assert outcome == Outcome(set=("a",), redeploys=frozenset({"earlier"}))
+    assert team.server.asked("POST *") == []
+    assert team.writes == []
+
+
+@pytest.mark.parametrize(
+    ("status", "is_ok", "is_owed"),
+    [
+        pytest.param("running:healthy", True, False, id="running"),
+        pytest.param("running (healthy)", True, False, id="as-older-releases-say"),
+        pytest.param("exited:unhealthy", True, False, id="stopped"),
+        pytest.param("exited", True, False, id="stopped-plainly"),
+        pytest.param("degraded:unhealthy", False, True, id="degraded"),
+        pytest.param("restarting:unknown", False, True, id="restarting"),
+        pytest.param("", False, True, id="unknown"),
+    ],
+)
+def test_only_a_running_app_is_restarted_and_a_stopped_one_never_started(
+    team: Team, status: str, is_ok: bool, is_owed: bool
+) -> None:
+    shop = team.state.add_app("shop", team.run, status=status)
+
+    outcome = team.set(choice=CHANGED)
+
+    assert team.state.restarted == ([shop] if status.startswith("running") else [])
+    assert outcome.set == ("shop",)
+    assert outcome.ok == is_ok
+    assert team.redeploys == ({shop} if is_owed else frozenset())
+
+
+@pytest.mark.parametrize(
+    ("last", "why"),
+    [
+        pytest.param("failed", "failed; read its log in Coolify", id="failed"),
+        pytest.param("cancelled-by-user", "was cancelled by a user", id="cancelled"),
+        pytest.param("in_progress", "is still in_progress", id="too-long"),
+    ],
+)
+def test_a_deployment_that_does_not_finish_is_told_and_tried_again_by_the_next_run(
+    team: Team, last: str, why: str
+) -> None:
+    a, b = team.apps("a", "b")
+    team.state.course = ("queued", "in_progress", last)
+
+    first = team.set(choice=CHANGED)
+    team.state.course = ("in_progress", "finished")
+    second = team.set(choice=CHANGED)
+
+    assert (first.set, first.redeployed) == (("a", "b"), ())
+    assert first.redeploys == {a, b}
+    assert all(why in text for _, text in first.failed)
+    assert second == Outcome(redeployed=("a", "b"))
+    assert team.server.patches == {a: 1, b: 1}
+    assert team.redeploys == frozenset()
+
+
+@pytest.mark.parametrize("knob", ["busy", "queue_full"])
+def test_a_restart_is_asked_for_until_coolify_begins_it(team: Team, knob: str) -> None:
+    (shop,) = team.apps("a")
+    setattr(team.state, knob, 3)
+
+    outcome = team.set(choice=CHANGED)
+
+    assert outcome.redeployed == ("a",)
+    assert team.state.restarted == [shop]
+    assert len(team.server.asked("POST *")) == 4
+    assert team.clock.slept.count(5) == 4
+
+
+@pytest.mark.parametrize(
+    ("knob", "why"),
+    [
+        pytest.param("busy", "another one of this app is running", id="busy"),
+        pytest.param("queue_full", "its queue is full", id="queue-full"),
+    ],
+)
+def test_a_restart_that_coolify_does_not_begin_is_given_up_in_time(
+    team: Team, knob: str, why: str
+) -> None:
+    (shop,) = team.apps("a")
+    setattr(team.state, knob, 10**6)
+
+    outcome = team.set(choice=CHANGED)
+
+    assert outcome.failed == (
+        ("app a (server run-1)", f"Coolify started no deployment within 60 s: {why}"),
+    )
+    assert outcome.redeploys == {shop}
+    assert len(team.server.asked("POST *")) == 13
+
+
+def test_what_an_earlier_run_owes_is_restarted_if_it_still_asks_for_the_runtime(team: Team) -> None:
+    done = team.state.add_app("done", team.run, "--runtime=runsc")
+    undone = team.state.add_app("undone", team.run, "--env=$X")
+    exempt = team.state.add_app("exempt", team.run, "--runtime=runsc")
+    team.redeploys = frozenset({done, undone, exempt, "gone"})
+    choice = replace(CHANGED, exempt=(AppExemption(app="exempt", reason="moves next week"),))
+
+    outcome = team.set(choice=choice)
+
+    assert outcome == Outcome(redeployed=("done",))
+    assert team.state.restarted == [done]
+    assert {line.split(": ", 1)[1] for line in team.lines if "not restarted" in line} == {
+        "not restarted: its options do not ask for runsc",
+        "not restarted: exempt: moves next week",
+        "not restarted: deleted in the meantime",
+    }
+
+
+def test_an_app_that_was_not_set_by_us_is_not_owed(team: Team) -> None:
+    a, b = team.apps("a", "b")
+    found = team.look(CHANGED)
+    team.state.applications[a]["custom_docker_run_options"] = "--runtime=runsc"
+
+    outcome = team.set(found, CHANGED)
+
+    assert outcome == Outcome(set=("b",), unchanged=("a",), redeployed=("b",))
+    assert team.state.restarted == [b]
+    assert team.writes == [{a, b}, {b}, frozenset()]
+
+
+def test_an_app_that_may_have_been_set_stays_owed(team: Team) -> None:
+    (shop,) = team.apps("a")
+    team.server.arm("PATCH *", "late")
+    team.server.arm(f"GET /applications/{shop}", "500", nth=3, times=6)
+
+    first = team.set(choice=CHANGED)
+    redeploys = team.redeploys
+    second = team.set(choice=CHANGED)
+
+    assert not first.ok
+    assert redeploys == {shop}
+    assert second == Outcome(redeployed=("a",))
+    assert team.server.patches == {shop: 1}
+
+
+def test_a_restart_without_an_answer_is_not_asked_for_again_in_this_run(team: Team) -> None:
+    a, b = team.apps("a", "b")
+    team.server.arm(f"POST /applications/{a}/restart", "late")
+
+    outcome = team.set(choice=CHANGED)
+
+    assert outcome.redeployed == ("b",)
+    assert team.state.restarted == [a, b]
+    assert team.redeploys == {a}
+
+
+def test_a_token_that_is_withdrawn_leaves_the_rest_owed(team: Team) -> None:
+    _, b = team.apps("a", "b")
+
+    def withdraw(method: str, path: str) -> None:
+        if method == "POST" and b in path:
+            team.server.refusal = (403, "API is disabled.")
+
+    team.server.before = withdraw
+
+    outcome = team.set(choice=CHANGED)
+
+    assert (outcome.set, outcome.redeployed, outcome.left) == (("a", "b"), ("a",), 1)
+    assert team.redeploys == {b}
+    assert not outcome.ok
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["before-it-is-sent", "behind-its-answer"])
+def test_a_run_that_is_killed_at_any_request_is_finished_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, is_sent: bool
+) -> None:
+    ask, killed = Transport._ask, 0
+
+    for at in range(1, 100):
+        left = at
+
+        def dies(*arguments: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0 and not is_sent:
+                raise Killed
+            answer = ask(*arguments)
+            if left == 0:
+                raise Killed
+            return answer
+
+        with team_at_work() as team:
+            apps = team.apps("a", "b")
+            with monkeypatch.context() as patched:
+                patched.setattr(Transport, "_ask", dies)
+                try:
+                    team.set(choice=CHANGED)
+                except Killed:
+                    killed += 1
+            is_whole = left > 0
+            second = team.set(choice=CHANGED)
+
+            assert second.ok
+            assert {runtime_of(team.state.options(uuid)) for uuid in apps} == {"runsc"}
+            assert team.server.patches == dict.fromkeys(apps, 1)
+            assert set(team.state.restarted) == set(apps)
+            assert team.redeploys == frozenset()
+        if is_whole:
+            break
+
+    assert killed == at - 1 == 20

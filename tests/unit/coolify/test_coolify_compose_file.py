@@ -1,0 +1,459 @@
+"""docker-compose.custom.yml gets our mounts and loses them again, whatever people do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.coolify import compose_file
+from pyinfra_gvisor.coolify.compose_file import MARK, has, lines_to_add, merged, removed
+from tests.unit.coolify.compose_files import ENTRY, MOUNTS, PATCH, WHOLE, case, read, with_mounts
+
+VOLUMES = ("+    volumes:", "+      - ENTRY", "+      - PATCH")
+COOLIFY = ("+  coolify:", *VOLUMES)
+SERVICES = ("+services:", *COOLIFY)
+CASES = [
+    case("only-comments", "# Kept by hand.", "", "  # Really.", *SERVICES),
+    case("only-a-document-start", "# ours", "---", *SERVICES),
+    case("a-document-start-and-end", "--- # ours", "# none", *SERVICES, "...", "# the end"),
+    case("another-service", "services:", *COOLIFY, "  redis:", "    image: redis:8", "# end"),
+    case("no-service", "# none", "services:", *COOLIFY),
+    case(
+        "a-service-of-four-columns",
+        "services:",
+        "    coolify:",
+        "+        volumes:",
+        "+            - ENTRY",
+        "+            - PATCH",
+        "        environment:",
+        "            - A=b # as it is",
+        "        labels: {a: b, 'c': \"d\"}",
+    ),
+    case(
+        "a-service-of-uneven-columns",
+        "services:",
+        " coolify:",
+        "+     volumes:",
+        "+         - ENTRY",
+        "+         - PATCH",
+        "     image: x",
+    ),
+    case("a-service-with-nothing", "services:", "  coolify:", *VOLUMES, "  redis: {}"),
+    case("a-quoted-key", '"services" :', "  'coolify':", *VOLUMES, "    image: x"),
+    case(
+        "volumes-of-two-columns",
+        "services:",
+        "  coolify:",
+        "    volumes:  # two",
+        "+      - ENTRY",
+        "+      - PATCH",
+        "      # a certificate",
+        "      - /a:/b",
+        "      - '/c:/d:ro'",
+        "    image: x",
+    ),
+    case(
+        "volumes-of-no-columns",
+        "services:",
+        "  coolify:",
+        "    volumes:",
+        "+    - ENTRY",
+        "+    - PATCH",
+        "    - /a:/b",
+    ),
+    case(
+        "volumes-of-four-columns-and-comments-between",
+        "services:",
+        "    coolify:",
+        "        # before",
+        "        volumes:",
+        "+            - ENTRY",
+        "+            - PATCH",
+        "",
+        "  # less",
+        "            -   /a:/b   # after",
+        "                    # more",
+        "            - /c",
+    ),
+    case(
+        "volumes-with-nothing",
+        "services:",
+        "  coolify:",
+        "    image: x",
+        "    volumes:",
+        "+      - ENTRY",
+        "+      - PATCH",
+        "    user: root",
+    ),
+    case(
+        "volumes-in-long-syntax",
+        "services:",
+        "  coolify:",
+        "    volumes:",
+        "+      - ENTRY",
+        "+      - PATCH",
+        "      - type: bind",
+        "        source: /own/entry.sh",
+        "        target: /etc/entrypoint.d/60-own.sh",
+        "      - {type: tmpfs, target: /tmp}",
+        "      - type: tmpfs",
+    ),
+    case(
+        "other-keys-at-the-top",
+        "name: coolify",
+        'version: "3.8"',
+        "x-log: &log",
+        "  driver: json-file",
+        "services:",
+        "  coolify:",
+        *VOLUMES,
+        "    logging: *log",
+        "networks:",
+        "  coolify: {external: true}",
+    ),
+    case("no-services-at-all", "networks:", "  coolify:", "", "    external: true", *SERVICES),
+    case(
+        "a-merge-key-beside",
+        "x-a: &a",
+        "  restart: always",
+        "services:",
+        "  coolify:",
+        "    <<: *a",
+        "    volumes:",
+        "+      - ENTRY",
+        "+      - PATCH",
+        "      - ${DIR:-/a}:/b",
+    ),
+    case(
+        "an-indented-file",
+        "  # all of it",
+        "  x-a:",
+        "    b: 1",
+        *(f"+  {line[1:]}" for line in SERVICES),
+    ),
+    case("text-that-looks-like-ours", "x-a: |", f"  services:  {MARK}", "# x", *SERVICES),
+]
+FORMS = [
+    pytest.param(lambda text: text, id="as-it-is"),
+    pytest.param(lambda text: text.replace("\n", "\r\n"), id="crlf"),
+    pytest.param(lambda text: text.removesuffix("\n"), id="no-newline-at-the-end"),
+    pytest.param(lambda text: text.replace("\n", "\r\n").removesuffix("\r\n"), id="crlf-no-end"),
+    pytest.param(lambda text: f"\ufeff{text}", id="byte-order-mark"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("before", "after"), CASES)
+def test_our_lines_come_in_once_and_go_again_to_the_byte(
+    before: str, after: str, form: Callable[[str], str]
+) -> None:
+    text = form(before)
+
+    added = merged(text, MOUNTS)
+
+    assert added == form(after)
+    assert merged(added, MOUNTS) == added
+    assert removed(added, MOUNTS) == text == removed(text, MOUNTS)
+    assert (has(text, MOUNTS), has(added, MOUNTS)) == (False, True)
+    assert read(added) == with_mounts(text)
+
+
+@pytest.mark.parametrize("text", [None, "", "\n", "  \n\n ", "\ufeff", "\r\n# x"], ids=ascii)
+def test_a_file_with_nothing_to_read_has_only_ours_and_then_nothing_again(text: str | None) -> None:
+    added = merged(text, MOUNTS)
+
+    assert read(added) == with_mounts("")
+    assert text or added == WHOLE
+    assert removed(added, MOUNTS) == (text or None)
+
+
+def test_the_lines_to_add_by_hand_are_those_of_a_file_of_ours() -> None:
+    assert lines_to_add(MOUNTS) == WHOLE.rstrip("\n")
+
+
+def test_one_line_without_an_end_gets_it_back_to_have_none() -> None:
+    added = merged("services:", MOUNTS)
+
+    assert added == WHOLE.replace(f":  {MARK}", ":", 1).rstrip("\n")
+    assert removed(added, MOUNTS) == "services:"
+
+
+OLD = ("/own/old.sh:/etc/entrypoint.d/50-own.sh:ro", "/own/gone:/opt/gone", PATCH)
+LIST = "services:\n  coolify:\n    volumes:\n"
+BY_HAND = f"{LIST}      - {ENTRY}\n      - {PATCH}\n"
+TAKE_OUT = f"the file must not contain these:\n{MARK} at the end of a line"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(("  # pyinfra", " # pyinfra"), id="one-space-before-the-mark"),
+        pytest.param((MARK, f"{MARK} \t"), id="space-behind-the-mark"),
+        pytest.param(("      - ", "            -   "), id="indented-otherwise"),
+        pytest.param((ENTRY, f'"{ENTRY}"'), id="quoted"),
+        pytest.param(("\n", "\r\n"), id="other-newlines"),
+    ],
+)
+def test_lines_of_ours_in_another_dress_are_still_ours(change: tuple[str, str]) -> None:
+    text = WHOLE.replace(*change)
+
+    assert text != WHOLE
+    assert has(text, MOUNTS)
+    assert removed(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        pytest.param(WHOLE.replace(f"      - {ENTRY}  {MARK}\n", ""), 1, id="one-line-gone"),
+        pytest.param(f"services:  {MARK}\n", 2, id="only-a-key-left"),
+        pytest.param(WHOLE + f"      - {ENTRY}  {MARK}\n", 0, id="a-line-twice"),
+        pytest.param(WHOLE + f"      - /c:/d  {MARK}\n", 0, id="a-line-more"),
+        pytest.param(WHOLE.replace(":ro", ""), 2, id="writable"),
+    ],
+)
+def test_what_is_not_whole_any_more_is_made_whole(text: str, missing: int) -> None:
+    assert not has(text, MOUNTS)
+    assert merged(text, MOUNTS) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(BY_HAND, id="plain"),
+        pytest.param(f'services: {{coolify: {{volumes: [ "{PATCH}", "{ENTRY}"]}}}}', id="flow"),
+        pytest.param(BY_HAND.replace("volumes:", "volumes: !override"), id="override"),
+        pytest.param(
+            f"x: &x\n  volumes:\n    - &e {ENTRY}\n    - {PATCH}\n"
+            "services:\n  coolify:\n    <<: *x\n",
+            id="merge-key",
+        ),
+        pytest.param(
+            f"x-a: &a {{}}\nx: &x\n  volumes: &v [{ENTRY}, {PATCH}]\n"
+            "services:\n  coolify:\n    <<: [*a, *x]\n",
+            id="one-of-two-merge-keys",
+        ),
+        pytest.param(f"x: [&e {ENTRY}, &p {PATCH}]\n{LIST}      - *p\n      - *e\n", id="aliases"),
+        pytest.param(
+            f"{LIST}      - {ENTRY}  {MARK}\n      - {PATCH} # by hand\n", id="one-of-each"
+        ),
+        pytest.param(f"{BY_HAND}      - ./all:/etc/entrypoint.d\n", id="above-them-on-purpose"),
+    ],
+)
+def test_mounts_that_somebody_wrote_by_hand_are_enough(text: str) -> None:
+    assert has(text, MOUNTS)
+    assert merged(text, MOUNTS) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(BY_HAND.replace("volumes:", "volumes: !reset"), id="reset"),
+        pytest.param(BY_HAND.replace("coolify:", "coolify: !override"), id="override-of-all"),
+        pytest.param(BY_HAND.replace("coolify:", "redis:"), id="of-another-service"),
+        pytest.param(BY_HAND + "      - /a:/opt/own/patch.php\n", id="hidden-by-another"),
+        pytest.param(BY_HAND + "  coolify:\n", id="of-a-key-that-is-there-twice"),
+        pytest.param(f"&a\n<<: [*a, *a]\nx: {ENTRY}\ny: {PATCH}\n", id="merged-into-itself"),
+        pytest.param(None, id="no-file"),
+    ],
+)
+def test_mounts_that_docker_compose_does_not_take_are_not_there(text: str | None) -> None:
+    assert not has(text, MOUNTS)
+
+
+def test_what_is_there_by_hand_is_not_written_a_second_time() -> None:
+    text = f"{LIST}      - {PATCH}\n"
+
+    added = merged(text, MOUNTS)
+
+    assert added == f"{LIST}      - {ENTRY}  {MARK}\n      - {PATCH}\n"
+    assert removed(added) == text
+
+
+@pytest.mark.parametrize(
+    ("theirs", "at", "left"),
+    [
+        pytest.param("      - /a:/b\n", 5, "services:\n  coolify:\n    volumes:\n", id="a-mount"),
+        pytest.param("    image: x\n", 5, "services:\n  coolify:\n", id="a-key-of-the-service"),
+        pytest.param("  redis:\n    image: x\n", 5, "services:\n", id="a-service"),
+        pytest.param("name: x\n", 0, "", id="a-key-at-the-top"),
+        pytest.param("# x\n", 5, "", id="a-comment"),
+        pytest.param("      # x\n", 3, "", id="a-comment-between"),
+    ],
+)
+def test_a_key_line_of_ours_stays_for_what_somebody_wrote_beneath_it(
+    theirs: str, at: int, left: str
+) -> None:
+    lines = WHOLE.splitlines(keepends=True)
+    text = "".join([*lines[:at], theirs, *lines[at:]])
+
+    bare = removed(text, MOUNTS)
+
+    assert bare == left + theirs
+    assert has(text, MOUNTS)
+    assert with_mounts(bare) == read(text)
+
+
+def test_a_key_line_that_stays_keeps_our_mark_while_we_do() -> None:
+    text = merged(None, OLD) + "      - /a:/b\n"
+
+    assert merged(text, MOUNTS) == WHOLE + "      - /a:/b\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"x: |\n  - {ENTRY}  {MARK}\n", id="in-a-text"),
+        pytest.param(f"services:\n  redis:\n    volumes:\n      - a:/b  {MARK}\n", id="elsewhere"),
+        pytest.param(f"services: # x {MARK}\n  coolify: {{}} {MARK}\n", id="in-comments"),
+        pytest.param(f"{LIST}      - |  {MARK}\n        /a:/b\n", id="on-a-text"),
+        pytest.param(f"{LIST}      - /a:/b  {MARK}, and more\n", id="not-at-the-end"),
+        pytest.param("a: [\n", id="no-yaml-and-nothing-of-ours"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_what_is_not_ours_is_left_as_it_is(text: str) -> None:
+    assert removed(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param(
+            BY_HAND,
+            f"line 4 column 9: still mounted, by a line that does not end in {MARK}",
+            id="by",
+        ),
+        pytest.param(
+            WHOLE + f"  x: {{a: &a {ENTRY}}}\n    - *a\n",
+            "line 7 column 5: not YAML: ",
+            id="no-yaml",
+        ),
+        pytest.param(
+            WHOLE.replace(f"volumes:  {MARK}", f"volumes:  {MARK}\n      &v") + "x: *v\n",
+            "line 3 column 5: changing our lines would change the meaning of other lines",
+            id="an-anchor-that-is-used",
+        ),
+    ],
+)
+def test_lines_that_cannot_be_taken_out_by_themselves_are_told(text: str, told: str) -> None:
+    with pytest.raises(Problem) as caught:
+        removed(text, MOUNTS)
+
+    assert str(caught.value).startswith(told)
+    assert str(caught.value).endswith(f"{TAKE_OUT}\n- {ENTRY}\n- {PATCH}")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        pytest.param(lambda text: text.replace("# theirs", "#"), "our lines", id="a-comment-less"),
+        pytest.param(
+            lambda text: text.replace("/a:/b", "/a:/c"), "changing our", id="another-value"
+        ),
+        pytest.param(lambda text: text.replace(PATCH, "/c:/d"), "our lines", id="another-mount"),
+        pytest.param(lambda text: f"{text}x: [", "changing our", id="no-yaml"),
+    ],
+)
+def test_a_result_that_is_not_the_old_file_and_our_lines_is_not_given_out(
+    monkeypatch: pytest.MonkeyPatch, wrong: Callable[[str], str], told: str
+) -> None:
+    inserted = compose_file._inserted
+    monkeypatch.setattr(compose_file, "_inserted", lambda *given: wrong(inserted(*given)))
+
+    with pytest.raises(Problem, match=f"^line 3 column 5: {told}|^line 4 column 1: {told}"):
+        merged(f"{LIST}      - /a:/b # theirs\n", MOUNTS)
+
+
+@pytest.mark.parametrize(
+    "mounts",
+    [
+        pytest.param((), id="none"),
+        pytest.param(("relative:/a",), id="a-volume"),
+        pytest.param(("/a:/b #c",), id="a-comment-in-it"),
+        pytest.param(("/a:/b\n",), id="a-newline-in-it"),
+        pytest.param((ENTRY, ENTRY), id="twice"),
+        pytest.param(("/a:/c", "/b:/c:ro"), id="two-for-one-target"),
+    ],
+)
+def test_mounts_that_could_not_stand_in_the_file_are_refused(mounts: tuple[str, ...]) -> None:
+    with pytest.raises(Problem, match="not a list of bind mounts"):
+        merged(None, mounts)
+
+
+TOP = "services:\n  coolify:\n"
+SECRET = "hunter2"  # noqa: S105 - a made-up one to look for
+TAKEN = "another mount has the target of ours, got "
+NOT_PLAIN = "is not written as a plain key at the end of its line"
+ANCHOR = "has an anchor, others may use it, got &x"
+MERGED = "may get volumes from a merge key, got <<"
+ITS = "services.coolify.volumes"
+SCRIPT = "/etc/entrypoint.d/50-own.sh"
+PROGRAM = "/opt/own/patch.php"
+
+# A file, line and column of what is in the way, and what is told of it.
+REFUSED = [
+    ("{services: {}}\n", "1:1", "the top level is written in flow style, got {"),
+    ("services: {}\n", "1:11", "services is written in flow style, got {"),
+    (f"{TOP}    volumes: [/a:/b]\n", "3:14", f"{ITS} is written in flow style, got ["),
+    ("services:\n  a: &a {}\n  coolify: *a\n", "3:12", "services.coolify is an alias, got *a"),
+    ("&x\nservices:\n", "1:1", "the top level has an anchor, others may use it, got &x"),
+    ("services:\n  coolify: &x\n", "2:12", f"services.coolify {ANCHOR}"),
+    ("services:\n  &x coolify:\n    a: 1\n", "2:3", f"coolify {NOT_PLAIN}"),
+    ("? services\n: coolify:\n    image: x\n", "1:3", f"services {NOT_PLAIN}"),
+    (f"{TOP}    volumes: !reset\n      - /a:/b\n", "3:14", f"{ITS} has a YAML tag, got !reset"),
+    (f"{TOP}    volumes: !reset null\n", "3:14", f"{ITS} has a YAML tag, got !reset"),
+    (f"{TOP}    volumes: !!seq\n      - /a:/b\n", "3:14", f"{ITS} has a YAML tag, got tag:yaml"),
+    (f"{LIST}      - !reset /a:/b\n", "4:9", "a mount with a YAML tag, got !reset"),
+    (f"x: &x\n  volumes: [/a:/b]\n{TOP}    <<: *x\n", "5:5", f"services.coolify {MERGED}"),
+    ("x: &x {}\nservices:\n  a: b\n  <<: *x\n", "4:3", "services may get coolify from a merge"),
+    ("- a\n", "1:1", "the top level must be a mapping, got a list"),
+    ("a mapping\n", "1:1", "the top level must be a mapping, got a mapping"),
+    ("~\n", "1:1", "the top level must be a mapping, got ~"),
+    ("services: ''\n", "1:11", "services must be a mapping, got an empty text"),
+    (f"{TOP}    - a\n", "3:5", "services.coolify must be a mapping, got a list"),
+    (f"{LIST}      /a: /b\n", "4:7", f"{ITS} must be a list, got a mapping"),
+    (f"{TOP}    volumes: /a:/b\n", "3:14", f"{ITS} must be a list, got /a:/b"),
+    ("a: 1\n---\nservices:\n", "2:1", "a second document, got ---"),
+    ("services:\n---\n", "2:1", "a second document, got ---"),
+    ("services:\n  a: 1\nservices:\n", "3:1", "the key services is there twice"),
+    (f"{TOP}    x: 1\n    'x': 1\n", "4:5", "the key x is there twice"),
+    ("x: [{a: 1, a: 2}]\n", "1:12", "the key a is there twice"),
+    ("? services:\n: a\n", "1:3", "a key that is not a text"),
+    ("x: &x services\n*x : 1\n", "2:1", "a key that is not a text"),
+    (f"services:\n\tb: {SECRET}\n", "2:1", "not YAML: found character '\\t' that cannot start any"),
+    (f"services:\r\n  a: {SECRET}\r\n b: 1\r\n", "3:2", "not YAML: expected <block end>, but"),
+    (f"a: '{SECRET}\nb: 1\n", "3:1", "not YAML: found unexpected end of stream"),
+    (f"services:\n  - {SECRET}: [\n", "3:1", "not YAML: "),
+    (f"a: *x\nb: {SECRET}\n", "1:4", "an alias without an anchor, got *x"),
+    ("a: \x07\n", "1:4", "unprintable character, got U+0007"),
+    ("a: 1\nb: \udc80\n", "2:4", "unprintable character, got U+DC80"),
+    ('a: "\\UFFFFFFFF"\n', "", "not YAML: an escape is not a character"),
+    (f"a: {'[' * 200}{']' * 200}\n", "1:103", "nested too deeply"),
+    ("a: |\n  text without an end", "3:1", "changing our lines would change the meaning of other"),
+    (f"{LIST}      - /a:{SCRIPT}\n", "4:9", f"{TAKEN}{SCRIPT}"),
+    (f"{LIST}      - '{ENTRY.removesuffix(':ro')}'\n", "4:9", f"{TAKEN}{SCRIPT}"),
+    (f"{LIST}      - ${{A:-/a:/b}}:/opt//own/./patch.php/\n", "4:9", f"{TAKEN}{PROGRAM}"),
+    (f"{LIST}      - /a:/b\n      - type: bind\n        target: {PROGRAM}\n", "5:9", TAKEN),
+    (f"{LIST}      - {{target: {PROGRAM}}}\n", "4:9", f"{TAKEN}{PROGRAM}"),
+    (f"x: &x\n  target: {PROGRAM}\n{LIST}      - <<: *x\n        type: bind\n", "6:9", TAKEN),
+    (f"x: &x /a:{PROGRAM}\n{LIST}      - *x\n", "1:4", f"{TAKEN}{PROGRAM}"),
+    (f"{LIST}      - {PROGRAM}\n", "4:9", f"{TAKEN}{PROGRAM}"),
+    (f"{LIST}      - ./all:/etc/entrypoint.d/:ro\n", "4:9", "this mount covers a directory into"),
+]
+
+
+@pytest.mark.parametrize(("text", "at", "told"), REFUSED, ids=ascii)
+def test_what_cannot_be_merged_is_refused_with_its_place_and_the_lines_to_write(
+    text: str, at: str, told: str
+) -> None:
+    with pytest.raises(Problem) as caught:
+        merged(text, MOUNTS)
+
+    place = "line {} column {}: ".format(*at.split(":")) if at else ""
+    assert str(caught.value).startswith(f"{place}{told}"), str(caught.value)
+    assert str(caught.value).endswith(f"\n{lines_to_add(MOUNTS)}")
+    assert SECRET not in str(caught.value)
+    assert not has(text, MOUNTS)

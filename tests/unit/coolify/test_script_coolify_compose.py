@@ -1,0 +1,389 @@
+"""``coolify/install.sh`` and ``remove.sh``: files, docker-compose.custom.yml and the timer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.coolify.files import (
+    COMPOSE,
+    ENTRY,
+    KEEP_DIR,
+    MOUNTED_DIR,
+    MOUNTED_PATCHER,
+    NAME,
+    SERVICE,
+    SOURCE_DIR,
+    TIMER,
+    idle_entry_text,
+    patcher_text,
+    paths,
+)
+from tests.unit.coolify.coolify_answers import OURS
+from tests.unit.coolify.coolify_scripts import SECRET, UNITS, Factory, Ran
+from tests.unit.shells import stub
+
+SAID = "coolify.persistence: {compose} on factory: "
+THEIRS = "services:\n  coolify:\n    labels: ['\u00fc=1']  # $(id)\n"
+MERGED = THEIRS + "    volumes:\n"
+EDITED = "# somebody's edit\n"
+OWN = ("docker-compose.yml", "docker-compose.prod.yml")
+STARTED = ["daemon-reload", f"enable --quiet {NAME}.timer", f"restart {NAME}.timer"]
+REFUSES_NEW = "case \"$*\" in *.new*) echo 'WARN: a' >&2; echo 'no such mount' >&2; exit 1 ;; esac"
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Factory:
+    """A control host with Coolify's own files, and a compose that takes everything."""
+    found = Factory(tmp_path)
+    for name in OWN:
+        (found.at(SOURCE_DIR) / name).write_text("services: {}\n")
+    (found.at(SOURCE_DIR) / ".env").write_text(f"DB_PASSWORD={SECRET}\n")
+    os.chown(found.at(SOURCE_DIR), 9999, 0)
+    found.says("compose", "exit 0")
+    return found
+
+
+def lies(path: Path) -> str:
+    """Mode, user and group."""
+    found = path.stat()
+    return f"{found.st_mode & 0o777:o}:{found.st_uid}:{found.st_gid}"
+
+
+def theirs(factory: Factory) -> None:
+    """Have somebody's docker-compose.custom.yml."""
+    factory.compose.write_text(THEIRS)
+    factory.compose.chmod(0o640)
+    os.chown(factory.compose, 1234, 4321)
+
+
+def test_every_file_is_there_as_it_was_sent_and_the_timer_is_started(factory: Factory) -> None:
+    before = factory.files()
+
+    ran = factory.install(None, MERGED)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert factory.files() == {*before, *paths(), COMPOSE}
+    for item in OURS:
+        assert lies(factory.at(item.path)) == f"{item.mode}:0:0"
+    assert factory.at(MOUNTED_PATCHER).read_text() == patcher_text()
+    assert factory.compose.read_text() == MERGED
+    assert lies(factory.compose) == "644:9999:0"
+    assert factory.told("systemctl") == STARTED
+
+
+def test_a_compose_file_keeps_its_mode_and_owner(factory: Factory) -> None:
+    theirs(factory)
+
+    ran = factory.install(THEIRS, MERGED)
+
+    assert ran.returncode == 0
+    assert factory.compose.read_text() == MERGED
+    assert lies(factory.compose) == "640:1234:4321"
+
+
+def test_what_is_mounted_is_there_before_it_is_mounted(factory: Factory) -> None:
+    moves = factory.stubs / "moves"
+    real = (factory.tools / "mv").resolve()
+    stub(factory.path, "mv", f'echo "$2" >> {moves}; exec {real} "$@"')
+
+    factory.install(None, MERGED)
+
+    moved = [path.removeprefix(str(factory.top)) for path in moves.read_text().splitlines()]
+    assert moved == [*paths(), COMPOSE]
+
+
+def test_a_compose_file_that_is_as_it_has_to_be_is_not_touched(factory: Factory) -> None:
+    theirs(factory)
+    before = factory.tree()[COMPOSE]
+
+    first = factory.install(THEIRS, THEIRS)
+    last = factory.remove(THEIRS, THEIRS)
+
+    assert (first.returncode, last.returncode) == (0, 0)
+    assert factory.tree()[COMPOSE] == before
+    assert factory.told("composed") == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [pytest.param(Factory.install, id="install"), pytest.param(Factory.remove, id="remove")],
+)
+@pytest.mark.parametrize(
+    ("was", "now", "text"),
+    [
+        pytest.param(THEIRS, EDITED, MERGED, id="changed"),
+        pytest.param(THEIRS, EDITED, THEIRS, id="changed-and-to-be-kept"),
+        pytest.param(THEIRS, EDITED, None, id="changed-and-to-be-removed"),
+        pytest.param(THEIRS, None, MERGED, id="removed"),
+        pytest.param(None, EDITED, MERGED, id="made"),
+    ],
+)
+def test_a_compose_file_that_is_not_as_it_was_read_stops_it_before_anything_is_written(
+    factory: Factory, act: Callable[..., Ran], was: str | None, now: str | None, text: str | None
+) -> None:
+    if now is not None:
+        factory.compose.write_text(now)
+    factory.at(TIMER).write_text("")
+    before = factory.tree()
+
+    ran = act(factory, was, text)
+
+    said = "the file has changed since it was read; it is left unchanged. Run again\n"
+    gone = "the file has been removed since it was read; run again\n"
+    assert ran.returncode == 1
+    assert ran.stderr == SAID.format(compose=factory.compose) + (said if now else gone)
+    assert factory.tree() == before
+    assert factory.told("systemctl") == []
+
+
+def test_an_edit_while_compose_is_asked_is_not_lost(factory: Factory) -> None:
+    theirs(factory)
+    factory.says("compose", f'echo "{EDITED.strip()}" > {factory.compose}')
+
+    ran = factory.install(THEIRS, MERGED)
+
+    assert ran.returncode == 1
+    assert "the file has changed since it was read; it is left unchanged. Run again" in ran.stderr
+    assert factory.compose.read_text() == EDITED
+    assert factory.told("systemctl") == []
+    assert [path.name for path in factory.at(SOURCE_DIR).glob("*.new")] == []
+
+
+@pytest.mark.parametrize("was", [pytest.param(THEIRS, id="theirs"), pytest.param(None, id="none")])
+def test_a_text_that_compose_refuses_stops_it_before_anything_is_written(
+    factory: Factory, was: str | None
+) -> None:
+    if was is not None:
+        theirs(factory)
+    factory.says("compose", REFUSES_NEW)
+    before = factory.tree()
+
+    ran = factory.install(was, MERGED)
+
+    said = "docker compose refuses the files with our change: no such mount; nothing was changed\n"
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == SAID.format(compose=factory.compose) + said
+    assert {**factory.tree(), SOURCE_DIR: before[SOURCE_DIR]} == before
+    assert factory.told("systemctl") == []
+
+
+def test_a_text_that_compose_refused_before_too_is_written(factory: Factory) -> None:
+    theirs(factory)
+    factory.says("compose", "echo broken >&2; exit 1")
+
+    ran = factory.install(THEIRS, MERGED)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert factory.compose.read_text() == MERGED
+
+
+def test_a_docker_without_compose_is_not_asked(factory: Factory) -> None:
+    (factory.stubs / "compose").unlink()
+
+    ran = factory.install(None, MERGED)
+
+    assert (ran.returncode, ran.stderr, factory.told("composed")) == (0, "", [])
+    assert factory.compose.read_text() == MERGED
+
+
+@pytest.mark.parametrize(
+    ("without", "asked"),
+    [
+        pytest.param(
+            [],
+            "--env-file .env -f docker-compose.yml -f docker-compose.prod.yml -f {new}",
+            id="all",
+        ),
+        pytest.param(
+            [".env"], "-f docker-compose.yml -f docker-compose.prod.yml -f {new}", id="env"
+        ),
+        pytest.param([OWN[1]], "--env-file .env -f docker-compose.yml -f {new}", id="prod"),
+        pytest.param([*OWN, ".env"], "-f {new}", id="ours-alone"),
+        pytest.param(
+            [*OWN, ".env"], "-f {new} -f docker-compose.postgres-upgrade.yml", id="of-postgres"
+        ),
+    ],
+)
+def test_compose_is_asked_as_an_upgrade_asks_it(
+    factory: Factory, without: list[str], asked: str
+) -> None:
+    for name in without:
+        (factory.at(SOURCE_DIR) / name).unlink()
+    if "postgres" in asked:
+        (factory.at(SOURCE_DIR) / "docker-compose.postgres-upgrade.yml").touch()
+
+    factory.install(None, MERGED)
+
+    composed = [line.replace(f"{factory.at(SOURCE_DIR)}/", "") for line in factory.told("composed")]
+    expected = asked.format(new="docker-compose.custom.yml.new")
+    assert composed == [f"latest compose {expected} config -q"]
+
+
+def test_nothing_of_coolifys_environment_is_told(factory: Factory) -> None:
+    env = factory.at(SOURCE_DIR) / ".env"
+    # as the real one, which prints all that it has put together unless it is asked with -q
+    loud = f'case "$*" in *" -q") ;; *) cat {env} ;; esac'
+
+    for compose in (f"{loud}; exit 0", f"cat {env}; {REFUSES_NEW}", f"cat {env} >&2; exit 1"):
+        factory.says("compose", compose)
+        factory.compose.unlink(missing_ok=True)
+        ran = factory.install(None, MERGED)
+
+        assert SECRET not in ran.stdout + ran.stderr
+
+
+def test_a_file_that_cannot_be_written_leaves_compose_and_the_timer_alone(factory: Factory) -> None:
+    theirs(factory)
+    factory.at(KEEP_DIR).parent.mkdir(parents=True)
+    factory.at(KEEP_DIR).write_text("in the way")
+
+    ran = factory.install(THEIRS, MERGED)
+
+    assert ran.returncode != 0
+    assert factory.compose.read_text() == THEIRS
+    assert factory.told("systemctl") == []
+    assert not list(factory.at(SOURCE_DIR).rglob("*.new"))
+
+
+@pytest.mark.parametrize(
+    "text", [pytest.param(MERGED, id="written"), pytest.param(None, id="removed")]
+)
+def test_what_a_run_that_was_killed_left_is_not_followed_and_goes(
+    factory: Factory, text: str | None
+) -> None:
+    theirs(factory)
+    other = factory.top / "other"
+    other.write_text("somebody's\n")
+    Path(f"{factory.compose}.new").symlink_to(other)
+
+    ran = factory.install(THEIRS, text)
+
+    assert ran.returncode == 0
+    assert other.read_text() == "somebody's\n"
+    assert not Path(f"{factory.compose}.new").is_symlink()
+    assert factory.compose.exists() == (text is not None)
+
+
+STOPPED = [f"disable --quiet --now {NAME}.timer", "daemon-reload"]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Factory:
+    """A control host with our files and the timer on; the compose file has our mounts only."""
+    found = Factory(tmp_path)
+    ran = found.install(None, MERGED)
+    assert ran.returncode == 0, ran.stderr
+    wants = found.at(UNITS) / "timers.target.wants"
+    wants.mkdir()
+    (wants / f"{NAME}.timer").symlink_to(found.at(TIMER))
+    (found.stubs / "systemctl").unlink()
+    return found
+
+
+def test_a_removal_leaves_nothing_and_a_second_one_ends_well_too(kept: Factory) -> None:
+    for path in (TIMER, SERVICE):
+        Path(f"{kept.at(path)}.new").write_text("of a run that was killed")
+
+    ran = kept.remove(MERGED, None)
+    told = kept.told("systemctl")
+    again = kept.remove(None, None)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert told == STOPPED
+    assert (again.returncode, again.stderr) == (0, "")
+    assert kept.files() == set()
+    assert not kept.at(MOUNTED_DIR).exists()
+    assert not kept.at(KEEP_DIR).parent.exists()
+
+
+def test_what_is_mounted_stays_and_does_nothing_until_it_is_no_longer_mounted(
+    kept: Factory,
+) -> None:
+    ran = kept.remove(MERGED, None, mounted=True)
+    again = kept.remove(None, None, mounted=True)
+    left = kept.files()
+    entry, patcher = (kept.at(path).read_text() for path in (ENTRY, MOUNTED_PATCHER))
+    last = kept.remove(None, None)
+
+    assert [item.returncode for item in (ran, again, last)] == [0, 0, 0]
+    assert left == {ENTRY, MOUNTED_PATCHER}
+    assert (entry, patcher) == (idle_entry_text(), patcher_text())
+    assert kept.files() == set()
+
+
+def test_a_text_of_others_is_given_back(kept: Factory) -> None:
+    kept.compose.chmod(0o640)
+
+    ran = kept.remove(MERGED, THEIRS)
+
+    assert ran.returncode == 0
+    assert kept.files() == {COMPOSE}
+    assert kept.compose.read_text() == THEIRS
+    assert kept.compose.stat().st_mode & 0o777 == 0o640
+
+
+def test_compose_goes_first_then_the_timer_then_the_files(kept: Factory) -> None:
+    seen = kept.stubs / "seen"
+    there = " ".join(str(kept.at(path)) for path in (COMPOSE, *paths()))
+    does = f'case "$1" in disable) for path in {there}; do [ ! -e $path ] || echo $path; done'
+    kept.systemctl(does=f"{does} > {seen} ;; esac")
+
+    kept.remove(MERGED, None)
+
+    found = [path.removeprefix(str(kept.top)) for path in seen.read_text().splitlines()]
+    assert found == list(paths())
+    assert kept.files() == set()
+
+
+def test_a_compose_that_refuses_leaves_the_timer_on_and_every_file_there(kept: Factory) -> None:
+    kept.says("compose", "case \"$*\" in *.new*) echo 'no such service' >&2; exit 1 ;; esac")
+
+    ran = kept.remove(MERGED, THEIRS)
+
+    assert ran.returncode == 1
+    assert "refuses the files with our change: no such service; nothing was changed\n" in ran.stderr
+    assert kept.files() == {*paths(), COMPOSE, f"{UNITS}/timers.target.wants/{NAME}.timer"}
+    assert kept.compose.read_text() == MERGED
+    assert kept.told("systemctl") == []
+
+
+def test_a_timer_that_somebody_removed_is_no_longer_enabled(kept: Factory) -> None:
+    kept.at(TIMER).unlink()
+
+    ran = kept.remove(MERGED, None)
+
+    assert ran.returncode == 0
+    assert kept.files() == set()
+    assert not (kept.at(UNITS) / f"timers.target.wants/{NAME}.timer").is_symlink()
+    assert kept.told("systemctl") == ["daemon-reload"]
+
+
+def test_a_look_that_failed_is_forgotten(kept: Factory) -> None:
+    kept.systemctl("failed")
+
+    kept.remove(MERGED, None)
+
+    assert kept.told("systemctl") == [STOPPED[0], f"reset-failed {NAME}.service", STOPPED[1]]
+
+
+def test_what_else_lies_beside_ours_stays(kept: Factory) -> None:
+    others = {
+        f"{Path(KEEP_DIR).parent}/releases/20260928.0/runsc",
+        f"{KEEP_DIR}-of-somebody",
+        f"{MOUNTED_DIR}.old",
+        f"{UNITS}/pyinfra-gvisor-watch.timer",
+    }
+    for path in map(kept.at, others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("theirs")
+    before = kept.tree()
+
+    ran = kept.remove(MERGED, None)
+
+    assert ran.returncode == 0
+    assert kept.files() == others
+    assert all(kept.tree()[path] == before[path] for path in others)

@@ -1,0 +1,470 @@
+"""``coolify/state.sh``, ``option.sh`` of the deploy and ``keep.sh`` of the timer."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.base.scripts import script
+from pyinfra_gvisor.coolify.control_host import STATE_SCRIPTS
+from pyinfra_gvisor.coolify.files import (
+    ENTRY,
+    KEEPER,
+    MOUNTS,
+    PATCHER,
+    REDEPLOYS,
+    SOURCE_DIR,
+    TIMER,
+    patcher_text,
+)
+from tests.unit.coolify.coolify_scripts import RUN_DIR, SECRET, WORKS, Factory
+from tests.unit.shells import stub
+
+WRITERS = ("chmod", "chown", "cp", "mkdir", "mktemp", "mv", "rm", "sync")
+
+
+def write(path: Path, data: bytes = b"") -> None:
+    """Write a file and the directories above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def test_a_running_coolify_is_asked_by_the_patcher_and_read(factory: Factory) -> None:
+    factory.container(mounts=MOUNTS)
+    factory.php("state", "WARNING: no config", "function patched", WORKS, "end")
+    write(factory.at(REDEPLOYS), b"abc\ndef\n")
+
+    found = factory.state()
+
+    assert found.container is not None
+    assert (found.container.image, found.container.running) == (
+        "ghcr.io/coollabsio/coolify:4.3.11",
+        True,
+    )
+    assert [f"{item.source}:{item.target}:ro" for item in found.container.mounts] == list(MOUNTS)
+    assert found.function is not None
+    assert (found.function.state, found.function.honours) == ("patched", True)
+    assert found.redeploys == {"abc", "def"}
+    assert found.init == Path("/proc/1/comm").read_text().strip()
+    assert (factory.stubs / "sent.state").read_text() == patcher_text()
+
+
+def test_a_host_without_docker_is_told(factory: Factory) -> None:
+    (factory.path / "docker").unlink()
+
+    ran = factory.look()
+    found = factory.state()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (found.docker, found.docker_error, found.container) == (False, None, None)
+
+
+def test_a_docker_that_does_not_answer_is_told_in_one_line(factory: Factory) -> None:
+    factory.says("version", "echo; echo 'WARNING: a' >&2; echo 'Cannot connect' >&2; exit 1")
+
+    found = factory.state()
+
+    assert (found.docker, found.docker_error, found.container) == (True, "Cannot connect", None)
+
+
+def test_a_host_without_coolify_is_told(tmp_path: Path) -> None:
+    bare = Factory(tmp_path)
+    before = bare.state()
+    bare.at(SOURCE_DIR).rmdir()
+
+    found = bare.state()
+
+    assert (found.docker, found.docker_error, found.container) == (True, None, None)
+    assert (before.source_dir, found.source_dir) == (True, False)
+
+
+def test_a_container_that_goes_while_it_is_looked_at_is_none(factory: Factory) -> None:
+    factory.says("gone", "")
+
+    found = factory.state()
+
+    assert (found.container, found.function, found.function_error) == (None, None, None)
+
+
+def test_a_container_that_does_not_run_is_not_asked(factory: Factory) -> None:
+    factory.container(running=False)
+
+    found = factory.state()
+
+    assert found.container is not None
+    assert not found.container.running
+    assert (found.function, factory.told("verbs")) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("does", "error"),
+    [
+        pytest.param("echo one; echo 'no php' >&2; exit 127", "no php", id="last-of-two-lines"),
+        pytest.param(f"echo {'x' * 400} >&2; exit 1", "x" * 300, id="cut"),
+        pytest.param("echo function patched; exit 0", None, id="answer-without-its-end"),
+        pytest.param("kill -9 $$", "no answer within 120 s, or killed", id="killed"),
+    ],
+)
+def test_a_patcher_that_fails_is_told_in_one_line_and_says_nothing_else(
+    factory: Factory, does: str, error: str | None
+) -> None:
+    factory.says("php.state", does)
+
+    found = factory.state()
+
+    assert (found.function, found.function_error) == (None, error)
+    assert found.container is not None
+
+
+@pytest.mark.parametrize(
+    ("make", "state"),
+    [
+        pytest.param(lambda _: None, "absent", id="absent"),
+        pytest.param(Path.mkdir, "unreadable", id="a-directory"),
+        pytest.param(lambda path: path.symlink_to("nowhere"), "unreadable", id="a-link-to-nothing"),
+        pytest.param(lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8", id="not-utf-8"),
+    ],
+)
+def test_a_compose_file_that_is_no_text_is_told(
+    factory: Factory, make: Callable[[Path], object], state: str
+) -> None:
+    make(factory.compose)
+
+    found = factory.state().compose
+
+    assert (found.state, found.text) == (state, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("services:\r\n  c: $(id) '%s' \u00fc", id="odd-characters-no-newline"),
+        pytest.param("# " + "x" * 5000 + "\n\n\n", id="long"),
+    ],
+)
+def test_a_compose_file_is_read_to_the_byte(factory: Factory, text: str) -> None:
+    factory.compose.write_bytes(text.encode())
+
+    found = factory.state().compose
+
+    assert (found.state, found.text) == ("text", text)
+    assert found.sha256 == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.root
+def test_files_of_ours_are_told_with_mode_and_owner(factory: Factory) -> None:
+    factory.at(PATCHER).unlink()
+    for path in (ENTRY, KEEPER):
+        write(factory.at(path), path.encode())
+    factory.at(ENTRY).chmod(0o700)
+    os.chown(factory.at(ENTRY), 9999, 0)
+
+    found = {
+        path: (item.sha256, item.mode, item.owner) for path, item in factory.state().files.items()
+    }
+
+    assert found == {
+        str(factory.at(ENTRY)): (hashlib.sha256(ENTRY.encode()).hexdigest(), "700", "9999:0"),
+        str(factory.at(KEEPER)): (hashlib.sha256(KEEPER.encode()).hexdigest(), "644", "0:0"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("link", "file", "active", "expected"),
+    [
+        pytest.param(True, True, "active", (True, "active"), id="on"),
+        pytest.param(True, True, "failed", (True, "failed"), id="failed"),
+        pytest.param(False, True, "inactive", (False, "inactive"), id="off"),
+        pytest.param(True, False, "active", (True, None), id="somebody-removed-the-file"),
+        pytest.param(False, False, "inactive", (False, None), id="not-there"),
+    ],
+)
+def test_the_timer_is_told_as_systemd_has_it(
+    factory: Factory, link: bool, file: bool, active: str, expected: tuple[bool, str | None]
+) -> None:
+    timer = factory.at(TIMER)
+    wants = timer.parent / "timers.target.wants"
+    wants.mkdir()
+    if link:
+        (wants / timer.name).symlink_to(timer)
+    if file:
+        write(timer)
+    factory.systemctl(active)
+
+    found = factory.state()
+
+    assert (found.timer_enabled, found.timer) == expected
+
+
+def test_the_containers_environment_does_not_leave_the_host(factory: Factory) -> None:
+    whole = factory.run("docker container inspect --format '{{json .}}' coolify")
+
+    ran = factory.look()
+
+    assert SECRET in whole.stdout
+    assert SECRET not in ran.stdout + ran.stderr
+
+
+def test_looking_changes_nothing(factory: Factory) -> None:
+    write(factory.at(REDEPLOYS), b"abc\n")
+    write(factory.at(TIMER))
+    factory.compose.write_text("services:\n")
+    before = factory.tree()
+    # nor does it elsewhere: it calls no program that writes, and no output goes to a file
+    for name in WRITERS:
+        stub(factory.path, name, f"echo {name} >> {factory.stubs}/wrote")
+    text = re.sub(r"^ *#.*$", "", script(*STATE_SCRIPTS), flags=re.MULTILINE)
+
+    ran = factory.look()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (factory.tree(), factory.told("wrote")) == (before, [])
+    assert set(re.findall(r">+\|? *(\S+?)[;)]*(?:\s|$)", text)) == {"/dev/null", "&1", "&2"}
+
+
+SAID = "coolify.runtime_option: coolify on factory: "
+REFUSED = "docker.php: php -l: odd; nothing was changed"
+STALE = "worker 11 1.25 php artisan horizon\nstale 11"
+UNSAFE = "Coolify does not honour --runtime; new deployments run directly on the host kernel"
+SOON = {"coolify_timeout_s=120": "coolify_timeout_s=0.3"}
+NATIVE_LIST = 'probe {"runtime":["runscprobe"]}'
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Factory:
+    """A control host whose Coolify drops the option until now, with what the timer runs."""
+    found = Factory(tmp_path)
+    found.container()
+    found.php("apply", "changed yes", "function patched", WORKS, "end")
+    found.php("remove", "changed yes", "function unpatched", "end")
+    found.php("renew", "asked no", "function patched", WORKS, "end")
+    found.php("state", "function patched", WORKS, "end")
+    found.at(PATCHER).parent.mkdir(parents=True)
+    found.at(PATCHER).write_text(patcher_text())
+    return found
+
+
+@pytest.mark.parametrize("verb", ["apply", "remove"])
+def test_the_source_is_changed_and_then_horizon_is_renewed(factory: Factory, verb: str) -> None:
+    before = factory.files()
+
+    ran = factory.option(verb)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert factory.told("verbs") == [verb, "renew", "state"]
+    for asked in (verb, "renew", "state"):
+        assert (factory.stubs / f"sent.{asked}").read_text() == patcher_text()
+    assert factory.files() == {*before, f"{RUN_DIR}/coolify.lock"}
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        pytest.param(f"echo '{REFUSED}' >&2; exit 3", REFUSED, id="refused"),
+        pytest.param("echo one; echo 'no php' >&2; exit 127", "no php", id="last-of-two-lines"),
+        pytest.param("kill -9 $$", "no answer within 120 s, or killed", id="killed"),
+    ],
+)
+def test_a_source_that_cannot_be_changed_fails_and_nothing_else_is_asked(
+    factory: Factory, does: str, reason: str
+) -> None:
+    factory.says("php.apply", does)
+
+    ran = factory.option()
+
+    assert (ran.returncode, ran.stderr) == (1, f"{SAID}apply: {reason}\n")
+    assert factory.told("verbs") == ["apply"]
+
+
+def test_a_patcher_that_does_not_answer_is_told_as_that(factory: Factory) -> None:
+    factory.says("php.apply", "exec sleep 20")
+
+    ran = factory.option(changes=SOON)
+    looked = factory.keep(changes=SOON)
+
+    assert (ran.returncode, looked.returncode) == (1, 1)
+    assert ran.stderr == f"{SAID}apply: no answer within 0.3 s, or killed\n"
+    assert looked.stdout == f"<3>{UNSAFE}: no answer within 0.3 s, or killed\n"
+
+
+def test_a_horizon_that_cannot_be_renewed_fails(factory: Factory) -> None:
+    factory.says("php.renew", "echo 'php artisan horizon:terminate: no redis' >&2; exit 4")
+
+    ran = factory.option()
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"{SAID}Coolify's web pages run the new code, but Horizon does not: "
+        "php artisan horizon:terminate: no redis; run again\n"
+    )
+    assert factory.told("verbs") == ["apply", "renew"]
+
+
+def test_a_horizon_that_has_deployments_to_end_is_left_to_it(factory: Factory) -> None:
+    clock = factory.stubs / "clock"
+    clock.write_text("1000")
+    stub(factory.path, "date", f"now_s=$(cat {clock}); echo $((now_s + 10)) > {clock}; cat {clock}")
+    factory.php("state", "function patched", STALE, "end")
+
+    ran = factory.option(changes={"sleep 1": "sleep 0"})
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == "Horizon ends its running deployments first, and loads the new code then\n"
+    assert factory.told("verbs") == ["apply", "renew", "state", "state", "state"]
+
+
+def test_a_horizon_that_comes_anew_is_waited_for(factory: Factory) -> None:
+    new = factory.stubs / "new"
+    factory.says("php.state", f"[ -e {new} ] || echo '{STALE}'; : > {new}; echo end")
+
+    ran = factory.option(changes={"sleep 1": "sleep 0"})
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert factory.told("verbs") == ["apply", "renew", "state", "state"]
+
+
+def test_one_that_is_at_it_is_waited_for(factory: Factory) -> None:
+    log = factory.stubs / "verbs"
+
+    def let_go(handle: int) -> None:
+        log.write_text("the other has ended\n")
+        fcntl.flock(handle, fcntl.LOCK_UN)
+
+    with factory.locked() as handle:
+        other = threading.Timer(0.1, let_go, [handle])
+        other.start()
+        ran = factory.option()
+        other.join()
+
+    assert ran.returncode == 0
+    assert factory.told("verbs") == ["the other has ended", "apply", "renew", "state"]
+
+
+def test_one_that_is_at_it_for_too_long_is_told_and_nothing_is_done(factory: Factory) -> None:
+    with factory.locked():
+        ran = factory.option(changes={"flock -w 300": "flock -w 0"})
+
+    assert (ran.returncode, factory.told("verbs")) == (1, [])
+    assert ran.stderr == (
+        f"{SAID}another process has held {factory.at('/run/pyinfra-gvisor/coolify.lock')} "
+        "for 300 s; run again\n"
+    )
+
+
+def test_a_look_at_a_coolify_that_honours_the_option_says_nothing(factory: Factory) -> None:
+    factory.php("apply", "changed no", "function patched", WORKS, "end")
+    before = factory.files()
+
+    ran = factory.keep()
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert factory.told("verbs") == ["apply"]
+    assert (factory.stubs / "sent.apply").read_text() == patcher_text()
+    assert factory.files() == {*before, f"{RUN_DIR}/coolify.lock"}
+
+
+def test_a_look_puts_back_what_got_lost_and_says_so(factory: Factory) -> None:
+    said = "Coolify did not honour --runtime any more; it was patched again and honours --runtime"
+
+    ran = factory.keep()
+
+    assert (ran.returncode, ran.stdout) == (0, f"<5>{said} now\n")
+    assert factory.told("verbs") == ["apply"]
+
+
+def test_a_look_renews_a_horizon_with_old_code(factory: Factory) -> None:
+    factory.php("apply", "changed no", "function patched", WORKS, STALE, "end")
+
+    ran = factory.keep()
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert factory.told("verbs") == ["apply", "renew"]
+
+
+@pytest.mark.parametrize(
+    ("running", "said"),
+    [
+        pytest.param(None, "<5>there is no container coolify: nothing to check\n", id="none"),
+        pytest.param(False, "<5>container coolify does not run: nothing to check\n", id="stopped"),
+    ],
+)
+def test_a_look_at_no_running_coolify_ends_well(
+    factory: Factory, running: bool | None, said: str
+) -> None:
+    factory.container(running=bool(running))
+    if running is None:
+        (factory.stubs / "image").unlink()
+
+    ran = factory.keep()
+
+    assert (ran.returncode, ran.stdout) == (0, said)
+    assert factory.told("verbs") == []
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        pytest.param(
+            f"echo one; echo '{REFUSED}' >&2; exit 3", f"{UNSAFE}: {REFUSED}", id="refused"
+        ),
+        pytest.param(
+            f"printf '%s\\n' 'changed no' 'function native' '{NATIVE_LIST}' end",
+            "Coolify knows --runtime, but does not pass it on to Docker: "
+            'it answers {"runtime":["runscprobe"]}',
+            id="another-answer",
+        ),
+        pytest.param(
+            "printf '%s\\n' 'changed no' 'function native' 'probe_error Error: no class' end",
+            "Coolify knows --runtime, but does not pass it on to Docker: Error: no class",
+            id="no-answer-of-the-function",
+        ),
+    ],
+)
+def test_a_look_that_finds_apps_without_their_sandbox_fails_in_one_line(
+    factory: Factory, does: str, said: str
+) -> None:
+    factory.says("php.apply", does)
+
+    ran = factory.keep()
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, f"<3>{said}\n", "")
+    assert factory.told("verbs") == ["apply"]
+
+
+def test_a_look_that_cannot_renew_horizon_fails(factory: Factory) -> None:
+    factory.php("apply", "changed yes", "function patched", WORKS, STALE, "end")
+    factory.says("php.renew", "echo 'no redis' >&2; exit 4")
+    said = "Horizon still runs old code; new deployments may run directly on the host kernel"
+
+    ran = factory.keep()
+
+    assert ran.returncode == 1
+    assert ran.stdout.splitlines()[1:] == [f"<3>{said}: no redis"]
+
+
+def test_a_look_without_the_patcher_fails_and_asks_for_the_deploy(factory: Factory) -> None:
+    factory.at(PATCHER).unlink()
+
+    ran = factory.keep()
+
+    assert (ran.returncode, factory.told("verbs")) == (1, [])
+    assert ran.stdout == (
+        "<3>cannot check that Coolify honours --runtime: "
+        f"{factory.at(PATCHER)} is missing; run deploys/coolify.py again\n"
+    )
+
+
+def test_a_look_leaves_a_deploy_that_is_at_it_alone(factory: Factory) -> None:
+    with factory.locked():
+        ran = factory.keep(changes={"flock -w 60": "flock -w 0"})
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert factory.told("verbs") == []

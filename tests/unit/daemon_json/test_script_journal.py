@@ -1,0 +1,407 @@
+"""What is kept while daemon.json is being changed, and that nothing of it is left afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.base.scripts import script
+from tests.table import table
+from tests.unit.daemon_json.journal_script import RECORDS, Journal
+
+UNIT = "docker.service"
+WANTS = f"{UNIT}.wants/pyinfra-gvisor-recovery.service"
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+UNITS = {"systemd": UNIT, "no-unit": ""}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """A node that has a daemon.json, and is about to get a new one."""
+    made = Journal(tmp_path)
+    made.file.write_text("old")
+    return made
+
+
+def staged(journal: Journal) -> dict[str, str]:
+    """The staged files by name."""
+    return {item.name: item.read_text() for item in journal.staged.iterdir()}
+
+
+def test_reading_the_journal_prints_nothing_and_changes_nothing(journal: Journal) -> None:
+    said = journal.good(":")
+
+    assert said == ""
+    assert journal.left() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["file", "state_dir", "keep", "unit", "after_b64", "firewall"],
+)
+def test_it_says_which_variable_it_misses(journal: Journal, name: str) -> None:
+    ran = journal.run("say done", without=name)
+
+    assert ran.stdout == ""
+    assert f"{name}: parameter" in ran.stderr
+
+
+def test_everything_is_written_down_before_the_first_change(journal: Journal) -> None:
+    journal.files |= {"on": "on", "old_off": "off"}
+
+    journal.good("write_down")
+
+    assert staged(journal) == {"after": "new", "on": "on", "old_off": "off", "old": "old"}
+    work = journal.state_dir / ".pending"
+    assert {item.name for item in work.iterdir()} == {"transaction.sh", "journal", "hide", *RECORDS}
+    assert (work / "transaction.sh").read_text() == journal.text.read_text()
+    assert journal.file.read_text() == "old"
+
+
+def test_what_a_killed_run_had_written_down_is_no_part_of_the_next(journal: Journal) -> None:
+    journal.files["neutral"] = "neutral"
+    journal.good("write_down; say x > $work/leftover")
+    journal.files["neutral"] = None
+
+    journal.good("write_down")
+
+    assert set(staged(journal)) == {"after", "old"}
+    assert not (journal.state_dir / ".pending" / "leftover").exists()
+
+
+@table("unit", UNITS)
+@table("before", {"file": "old", "none": None})
+def test_a_change_that_has_ended_leaves_nothing_behind(
+    tmp_path: Path, unit: str, before: str | None
+) -> None:
+    journal = Journal(tmp_path, unit=unit)
+    if before is not None:
+        journal.file.write_text(before)
+
+    journal.good("write_down; begin; step 'write'; put after; forget")
+
+    assert journal.left() == []
+    assert journal.file.read_text() == "new"
+
+
+@table("until", {"down": "write_down", "": ":"})
+def test_a_change_that_never_began_leaves_nothing_behind(journal: Journal, until: str) -> None:
+    journal.good(f"{until}; forget")
+
+    assert journal.left() == []
+    assert journal.file.read_text() == "old"
+
+
+def test_a_change_that_has_begun_can_be_found_by_whoever_comes_next(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, unit=UNIT)
+
+    journal.good("write_down; begin; say $work")
+
+    recovery = journal.units / "pyinfra-gvisor-recovery.service"
+    assert (journal.pending / "transaction.sh").exists()
+    assert (journal.units / WANTS).resolve() == recovery
+    text = recovery.read_text()
+    assert f"ExecStart=/bin/sh {journal.pending}/transaction.sh boot\n" in text
+    assert f"Before={UNIT}\n" in text
+
+
+def test_a_reboot_runs_only_a_script_that_the_change_left(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, unit=UNIT)
+    journal.state_dir.chmod(0o700)
+    journal.good("write_down; begin")
+    text = (journal.units / "pyinfra-gvisor-recovery.service").read_text()
+    (line,) = (line for line in text.splitlines() if line.startswith("ExecStartPre="))
+    check = shlex.split(line.partition("=")[2].replace("-user 0", f"-user {os.getuid()}"))
+
+    first = subprocess.run(check, check=False)
+    (journal.pending / "transaction.sh").write_text("echo another")
+    second = subprocess.run(check, check=False)
+
+    assert (first.returncode, second.returncode) == (0, 1)
+
+
+def test_what_others_want_of_the_unit_stays(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, unit=UNIT)
+    other = journal.units / f"{UNIT}.wants" / "other.service"
+    other.parent.mkdir()
+    other.touch()
+
+    journal.good("write_down; begin; forget")
+
+    assert list(other.parent.iterdir()) == [other]
+
+
+@table(
+    "program, body",
+    {
+        "cannot-copy": ("cp", "write_down"),
+        "cannot-write": ("base64", "write_down"),
+        "cannot-give-away": ("chown", "write_down"),
+        "cannot-move": ("mv", "write_down; begin"),
+        "cannot-keep": ("mv", "write_down; keep_generation"),
+        "cannot-put": ("perl", "write_down; put after"),
+        "cannot-record": ("mv", "say x | write_state owned.json"),
+        "cannot-sync": ("sync", "say x | write_state owned.json"),
+    },
+)
+def test_a_disk_that_is_full_is_no_success(journal: Journal, program: str, body: str) -> None:
+    journal.breaks(program)
+
+    ran = journal.run(f"{{ {body}; }} && say done")
+
+    assert "done" not in ran.stdout
+    assert journal.file.read_text() == "old"
+
+
+@table(
+    "body, after, expected",
+    {
+        "file": ("put after", "new", "new"),
+        "no-file": ("put neutral", "new", None),
+        "no-file-again": ("put neutral; put neutral", "new", None),
+        "no-file-without-another-on-the-way": ("put after", None, None),
+        "again": ("put after; put after; put old; put after", "new", "new"),
+        "full-disk": ("begin; trap '' XFSZ; ulimit -f 0; put after", "new", "new"),
+    },
+)
+def test_what_is_staged_becomes_the_file_and_stays_and_what_is_not_is_none(
+    journal: Journal, body: str, after: str | None, expected: str | None
+) -> None:
+    journal.files["after"] = after
+
+    journal.good(f"write_down; {body}")
+
+    assert (journal.file.read_text() if journal.file.exists() else None) == expected
+    assert staged(journal) == ({"old": "old"} if after is None else {"after": after, "old": "old"})
+
+
+@table("mode", {"secret": 0o600, "shared": 0o664})
+def test_mode_and_owner_of_the_file_stay(journal: Journal, mode: int) -> None:
+    journal.file.chmod(mode)
+
+    journal.good("write_down; put after")
+
+    assert journal.file.stat().st_mode & 0o7777 == mode
+
+
+@ROOT_ONLY
+def test_the_owner_of_the_file_stays(journal: Journal) -> None:
+    os.chown(journal.file, 12, 34)
+
+    journal.good("write_down; put after")
+
+    found = journal.file.stat()
+    assert (found.st_uid, found.st_gid) == (12, 34)
+
+
+def test_a_new_file_can_be_read_by_everybody(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+
+    journal.good("umask 077; write_down; put after")
+
+    assert journal.file.stat().st_mode & 0o7777 == 0o644
+
+
+def test_what_is_staged_can_be_read_by_root_alone(journal: Journal) -> None:
+    journal.good("write_down")
+
+    assert journal.staged.stat().st_mode & 0o7777 == 0o700
+
+
+def test_a_link_stays_a_link_and_its_target_changes(journal: Journal, tmp_path: Path) -> None:
+    target = tmp_path / "elsewhere" / "real.json"
+    target.parent.mkdir()
+    target.write_text("old")
+    journal.file.unlink()
+    journal.file.symlink_to(target)
+
+    journal.good("write_down; put after; forget")
+
+    assert journal.file.is_symlink()
+    assert target.read_text() == "new"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_how_a_run_ended_is_one_line_of_json_whatever_the_reason(journal: Journal) -> None:
+    reason = 'a "b" \\c \t\n$(id)'
+
+    journal.good(f"record_run reverted '{reason}'")
+
+    text = (journal.state_dir / "last-run.json").read_text()
+    record = json.loads(text)
+    assert text.count("\n") == 1
+    assert text.startswith('{"id":"a1"')
+    assert (record["result"], record["action"]) == ("reverted", "reload")
+    assert record["reason"] == "a b c   $(id)"
+
+
+def test_the_script_is_the_one_that_a_transaction_is_made_of() -> None:
+    assert script("daemon_json/journal") in script(
+        "daemon_json/journal", "daemon_json/dockerd", "daemon_json/apply"
+    )
+
+
+def test_the_file_in_its_place_is_not_changed_again_when_the_others_go(journal: Journal) -> None:
+    journal.good("write_down; begin; put after")
+    placed = journal.file.stat()
+
+    journal.good("work=$pending; forget")
+
+    assert placed.st_nlink == 1
+    assert journal.file.stat().st_ctime_ns == placed.st_ctime_ns
+
+
+def test_what_is_to_be_known_of_a_change_that_ended_well_is_in_its_record(
+    journal: Journal,
+) -> None:
+    notes = "{ note 'not \"tried\"'; note 'nor this'; } 2> /dev/null"
+
+    journal.good(f"write_down; begin; {notes}; record_run applied ''")
+
+    record = json.loads((journal.state_dir / "last-run.json").read_text())
+    assert (record["result"], record["notes"]) == ("applied", "not tried; nor this")
+
+
+def test_no_argument_of_a_program_has_what_is_masked(journal: Journal) -> None:
+    journal.variables = {**journal.variables, "hide": "s/hunter2/***/g"}
+    spy = 'sed() { case "$*" in *hunter2*) say told ;; esac; command sed "$@"; }'
+
+    said = journal.good(f"{spy}; write_down; say 'refused hunter2' | masked")
+
+    assert said == "refused ***\n"
+
+
+def have(journal: Journal, *names: str) -> None:
+    """Generations of these names."""
+    for name in names:
+        directory = journal.state_dir / "generations" / name
+        directory.mkdir()
+        (directory / "daemon.json").write_text(name)
+
+
+@table(
+    "there, number",
+    {
+        "first": ((), 1),
+        "second": (("1",), 2),
+        "by-number-and-not-by-name": (("9", "10", "2"), 11),
+        "others-are-passed-over": (("3", "backup", "7x"), 4),
+    },
+)
+def test_a_generation_is_numbered_after_the_newest(
+    journal: Journal, there: tuple[str, ...], number: int
+) -> None:
+    have(journal, *there)
+
+    said = journal.good("write_down; keep_generation; say $number; cat $work/number")
+
+    assert said == f"{number}\n{number}\n"
+    assert number in journal.generations()
+
+
+def test_a_generation_is_the_file_and_the_records_before_the_change(journal: Journal) -> None:
+    (journal.state_dir / "owned.json").write_text("owned")
+    (journal.state_dir / "proof.json").write_text("proof")
+    journal.file.chmod(0o600)
+
+    journal.good("write_down; keep_generation")
+
+    kept = journal.state_dir / "generations" / "1"
+    assert {item.name: item.read_text() for item in kept.iterdir()} == {
+        "daemon.json": "old",
+        "owned.json": "owned",
+    }
+    assert (kept / "daemon.json").stat().st_mode & 0o7777 == 0o600
+
+
+def test_where_there_was_nothing_a_generation_is_empty(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+
+    journal.good("write_down; keep_generation")
+
+    assert list((journal.state_dir / "generations" / "1").iterdir()) == []
+
+
+def test_a_generation_that_was_only_begun_is_no_part_of_the_next(journal: Journal) -> None:
+    half = journal.state_dir / "generations" / ".new"
+    half.mkdir()
+    journal.good("write_down; forget")
+
+    journal.good("write_down; keep_generation; forget")
+
+    assert journal.generations() == [1]
+    assert not half.exists()
+
+
+@table(
+    "there, keep, kept",
+    {
+        "few": (range(1, 4), 10, [1, 2, 3, 4]),
+        "just-as-many": (range(1, 10), 10, list(range(1, 11))),
+        "one-too-many": (range(1, 11), 10, list(range(2, 12))),
+        "many-too-many": (range(1, 31), 10, list(range(22, 32))),
+        "with-gaps": ([1, 29, 30], 10, [29, 30, 31]),
+        "only-one": (range(1, 4), 1, [4]),
+    },
+)
+def test_only_the_newest_generations_are_kept(
+    tmp_path: Path, there: list[int], keep: int, kept: list[int]
+) -> None:
+    journal = Journal(tmp_path, keep=keep)
+    have(journal, *map(str, there))
+
+    journal.good("write_down; keep_generation; drop_old_generations")
+
+    assert journal.generations() == kept
+
+
+def test_what_is_no_generation_is_not_dropped(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, keep=1)
+    have(journal, "1", "0-backup", "notes")
+
+    journal.good("write_down; keep_generation; drop_old_generations")
+
+    left = {item.name for item in (journal.state_dir / "generations").iterdir()}
+    assert left == {"2", "0-backup", "notes"}
+
+
+@table(
+    "steps, asked, reached",
+    {
+        "none": ([], "write", False),
+        "last": (["claim", "write"], "write", True),
+        "earlier": (["claim", "write"], "claim", True),
+        "with-a-space": (["restart after"], "restart after", True),
+        "a-part-of-it": (["restart after"], "restart", False),
+        "read-as-a-pattern": (["done"], "don.", True),
+        "the-end-of-another": (["undone"], "done", False),
+    },
+)
+def test_a_step_is_reached_once_it_is_written_down(
+    journal: Journal, steps: list[str], asked: str, reached: bool
+) -> None:
+    taken = "".join(f"step '{step}'; " for step in steps)
+
+    said = journal.good(f"write_down; begin; {taken} reached '{asked}' && say yes || say no")
+
+    assert said == ("yes\n" if reached else "no\n")
+
+
+def test_steps_outlive_the_run_that_took_them(journal: Journal) -> None:
+    journal.good("write_down; begin; step write")
+
+    said = journal.good("work=$pending; reached write && ! reached done && say yes")
+
+    assert said == "yes\n"
+
+
+@table("body", {"empty": ": > f", "none": ":"})
+def test_a_file_that_is_empty_is_not_one_that_is_absent(journal: Journal, body: str) -> None:
+    said = journal.good(f"cd '{journal.state_dir}'; {body}; sha256_of f")
+
+    assert (said == "absent\n") is (body == ":")

@@ -1,0 +1,313 @@
+"""The calls of containerd's shim: who gets them, and the marks by which the dispatcher knows."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.base.scripts import program
+from tests.unit.dispatch.dispatch_files import bind, infrastructure, write_container
+from tests.unit.dispatch.judged import ID, Judged, bound
+from tests.unit.shells import run
+
+OTHER = f"{8:064x}"
+DEFAULT = "gvisordefault"
+# containerd/go-runc, runc.go: every call, and the options that come with it.
+CALLS = [
+    ("state", ID),
+    ("start", ID),
+    ("exec", "--process", "/tmp/runc-process1", "--detach", "--pid-file", "/b/1.pid", ID),
+    (
+        "exec",
+        "--process",
+        "/tmp/p",
+        "--console-socket",
+        "/tmp/pty1/pty.sock",
+        "--pid-file",
+        "/b",
+        ID,
+    ),
+    ("kill", ID, "9"),
+    ("kill", "--all", ID, "15"),
+    ("events", "--stats", ID),
+    ("events", "--interval=5s", ID),
+    ("pause", ID),
+    ("resume", ID),
+    ("ps", "--format", "json", ID),
+    ("ps", "--format", "table", ID, "-ef"),
+    ("checkpoint", "--image-path", "/i", "--work-path", "/w", "--leave-running", ID),
+    ("update", "--resources=-", ID),
+    ("update", "--resources", "-", ID),
+    ("delete", ID),
+    ("delete", "--force", ID),
+]
+FLAGS = [
+    ("--root /r --log /l --log-format json", "/l"),
+    ("--root /r --debug --log /l --log-format json --systemd-cgroup", "/l"),
+    ("--root=/r --log=/l --log-format=json --rootless=true", "/l"),
+    ("--root /r --rootless=false", ""),
+    ("--systemd-cgroup --root /r --debug", ""),
+]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Judged:
+    """A node whose policy accepts the container that ``write_container`` makes."""
+    return Judged(tmp_path, None, infrastructure())
+
+
+def started(node: Judged) -> str:
+    """Return the name of the runtime that was started last, and forget it."""
+    path = node.root / "started"
+    text = path.read_text()
+    path.unlink()
+    return text.split()[0]
+
+
+def sandbox(node: Judged) -> None:
+    """Create a container that runs in the sandbox."""
+    node.container(image="app:1", others={"Image": f"sha256:{9:064x}"})
+    node.spec()
+    assert node.create(DEFAULT) == "runsc"
+    started(node)
+
+
+def outside(node: Judged) -> None:
+    """Create a container that the policy names."""
+    node.container()
+    node.spec()
+    assert node.create(DEFAULT) == "runc"
+    started(node)
+
+
+@pytest.mark.parametrize(
+    "words", [pytest.param(words, id=f"{number}-{words[0]}") for number, words in enumerate(CALLS)]
+)
+def test_every_call_reaches_the_runtime_that_was_chosen(
+    node: Judged, words: tuple[str, ...]
+) -> None:
+    sandbox(node)
+    node.call(*words, runtime=DEFAULT)
+    first = started(node)
+    (node.marks / ID).unlink(missing_ok=True)
+    (node.marks / ID).symlink_to(node.path / "runc")
+
+    node.call(*words, runtime=DEFAULT)
+
+    assert (first, started(node)) == ("runsc", "runc")
+
+
+@pytest.mark.parametrize(
+    ("flags", "log"),
+    [pytest.param(flags, log, id=f"{number}") for number, (flags, log) in enumerate(FLAGS)],
+)
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, id=name) for name in ("create", "start", "features")]
+)
+def test_the_command_is_found_after_any_flags_of_go_runc(
+    flags: str, log: str, command: str
+) -> None:
+    text = program("dispatch/call.sh").partition("\nfor id;")[0]
+
+    ran = run(f'{text}\necho "$command $root $log"', *flags.split(), command, "--bundle", "b", "i")
+
+    assert ran.stdout == f"{command} /r {log}\n"
+
+
+@pytest.mark.parametrize("word", [pytest.param(word, id=word) for word in ("run", "restore")])
+def test_whatever_makes_a_container_is_judged(node: Judged, word: str) -> None:
+    source = node.root / "secret"
+    source.mkdir()
+    node.container(others={"Image": f"sha256:{9:064x}"}, mounts={"/x": bind(source)})
+    node.spec(bound(source, "/x"))
+
+    said = node.create(DEFAULT, command=word)
+
+    assert said.startswith("refused: a sandbox may not have: mount of ")
+
+
+def test_a_sandbox_of_the_default_runtime_is_judged_once(node: Judged) -> None:
+    judge = node.wrapper["judge"]
+    counts = f'{{ open my $file, ">>", "{node.root}/count"; print {{$file}} "judged\n" }}\n'
+    judge.write_text(counts + judge.read_text())
+
+    sandbox(node)
+
+    assert (node.root / "count").read_text() == "judged\n"
+
+
+def test_a_container_judged_before_is_no_pass_for_another_one(node: Judged) -> None:
+    node.container(host={"Privileged": True})
+    node.spec()
+    node.environment = {"pyinfra_gvisor_judged": OTHER}
+
+    said = node.create()
+
+    assert said.startswith("refused: a sandbox may not have: privileged")
+
+
+def test_a_sandbox_whose_wrapper_is_missing_is_not_called_by_runc(node: Judged) -> None:
+    sandbox(node)
+    (node.marks / ID).unlink()
+    (node.marks / ID).symlink_to("/opt/gvisor/runtimes/gone")
+
+    ran = node.call("delete", "--force", ID, runtime=DEFAULT)
+
+    assert not (node.root / "started").exists()
+    assert "gone is missing or not executable, so this container cannot be reached" in str(ran)
+    assert (node.marks / ID).is_symlink()
+
+
+def test_runc_is_where_the_program_in_its_place_has_found_it(node: Judged) -> None:
+    outside(node)
+    aside = node.root / "elsewhere"
+    aside.write_text(f'#!/bin/sh\necho aside "$@" > {node.root}/started\n')
+    aside.chmod(0o755)
+    node.environment["pyinfra_gvisor_runc"] = str(aside)
+
+    node.call("start", ID, runtime=DEFAULT)
+
+    assert started(node) == "aside"
+
+
+def test_the_mark_goes_with_the_container(node: Judged) -> None:
+    sandbox(node)
+
+    node.call("delete", ID, runtime=DEFAULT)
+
+    assert not (node.marks / ID).is_symlink()
+
+
+def test_the_mark_stays_if_the_runtime_cannot_delete(node: Judged) -> None:
+    sandbox(node)
+    node.runs("runsc", then="exit 5")
+
+    ran = node.call("delete", ID, runtime=DEFAULT)
+
+    assert ran.returncode == 5
+    assert (node.marks / ID).is_symlink()
+
+
+def test_two_containers_have_two_marks(node: Judged) -> None:
+    outside(node)
+    (node.marks / OTHER).symlink_to(node.wrapper["gvisor"])
+
+    node.call("kill", OTHER, "9", runtime=DEFAULT)
+    first = started(node)
+    node.call("kill", ID, "9", runtime=DEFAULT)
+
+    assert (first, started(node)) == ("runsc", "runc")
+
+
+@pytest.mark.parametrize(
+    "is_sandbox", [pytest.param(True, id="runsc"), pytest.param(False, id="runc")]
+)
+def test_without_marks_what_runsc_keeps_on_disk_tells(node: Judged, *, is_sandbox: bool) -> None:
+    if is_sandbox:
+        (node.state / f"{ID}_sandbox:{ID}.state").touch()
+
+    node.call("kill", ID, "9", runtime=DEFAULT)
+
+    assert started(node) == ("runsc" if is_sandbox else "runc")
+
+
+def test_a_container_that_is_refused_leaves_no_mark(node: Judged) -> None:
+    node.container(others={"Image": f"sha256:{9:064x}"}, host={"Privileged": True})
+    node.spec()
+
+    node.create(DEFAULT)
+
+    assert not node.marks.exists()
+
+
+def test_marks_of_removed_containers_are_collected_when_they_are_old(node: Judged) -> None:
+    node.marks.mkdir(parents=True)
+    kept = write_container(node.data, 5)
+    ids = {"old": OTHER, "young": f"{6:064x}", "kept": kept}
+    for identity in ids.values():
+        (node.marks / identity).symlink_to(node.wrapper["gvisor"])
+    for name in ("old", "kept"):
+        past = time.time() - 700
+        os.utime(node.marks / ids[name], (past, past), follow_symlinks=False)
+
+    sandbox(node)
+
+    assert {path.name for path in node.marks.iterdir()} == {ids["young"], kept, ID}
+
+
+def test_marks_that_cannot_be_written_refuse(node: Judged) -> None:
+    node.container()
+    node.spec()
+    (node.root / "run").write_text("")
+
+    said = node.create(DEFAULT)
+
+    told = f"refused: {node.marks} cannot be written; "
+    assert said == f"{told}check that it is a directory and that /run has space"
+
+
+def test_a_wrapper_that_is_no_program_refuses_and_leaves_no_mark(node: Judged) -> None:
+    node.container(others={"Image": f"sha256:{9:064x}"})
+    node.spec()
+    wrapper = node.wrapper["gvisor"]
+    wrapper.chmod(0o644)
+    first = node.create(DEFAULT)
+    wrapper.unlink()
+
+    second = node.create(DEFAULT)
+
+    told = f"refused: {wrapper} is missing or not executable, so this container was not started"
+    assert first == second == f"{told}; run pyinfra-gvisor apply"
+    assert not node.marks.exists()
+
+
+def test_a_container_of_ours_with_a_permit_runs_where_the_permit_says(node: Judged) -> None:
+    node.container(others={"Image": f"sha256:{9:064x}"}, host={"Privileged": True})
+    node.spec()
+    node.permit("runc\n")
+    first = node.create(DEFAULT)
+    started(node)
+    node.permit("unsealed\n")
+
+    second = node.create(DEFAULT)
+    third = node.create()
+
+    assert (first, second, third) == ("runc", "runsc", "runsc")
+
+
+def test_a_directory_with_the_name_of_runc_is_no_program(node: Judged) -> None:
+    node.container()
+    node.spec()
+    (node.path / "runc.pyinfra-gvisor").mkdir()
+
+    assert node.create(DEFAULT) == "runc"
+
+
+def test_a_permit_for_runc_breaks_no_seal_of_a_named_runtime(node: Judged) -> None:
+    node.container(host={"Privileged": True})
+    node.spec()
+    node.permit("runc\n")
+
+    said = node.create()
+
+    assert said.startswith("refused: a sandbox may not have: privileged")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((), id="nothing"),
+        pytest.param(("features",), id="features"),
+        pytest.param(("--version",), id="version"),
+        pytest.param(("list",), id="list"),
+    ],
+)
+def test_calls_that_are_about_no_container_go_to_runsc(
+    node: Judged, words: tuple[str, ...]
+) -> None:
+    node.call(*words, runtime=DEFAULT)
+
+    assert started(node) == "runsc"

@@ -1,0 +1,332 @@
+"""Which containers the default runtime takes for infrastructure, and which are imitators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.dispatch.dispatch_files import IMAGE, bind, write_container
+from tests.unit.dispatch.judged import NOT_ALLOWED, TODO, Judged, bound
+
+SOCKET = "/var/run/docker.sock"
+CONFIG: dict[str, Any] = {
+    "Image": "ghcr.io/x/agent:1",
+    "Env": ["PATH=/bin", "TOKEN=a"],
+    "Cmd": ["serve"],
+    "Entrypoint": ["/agent"],
+    "User": "root",
+    "WorkingDir": "/srv",
+    "Healthcheck": {"Test": ["CMD", "/agent", "check"], "Interval": 5000000000},
+    "Labels": {"managed": "yes"},
+}
+HOST: dict[str, Any] = {
+    "AutoRemove": True,
+    "CapAdd": ["NET_ADMIN"],
+    "ExtraHosts": ["host.docker.internal:host-gateway"],
+    "MaskedPaths": ["/proc/kcore"],
+    "ReadonlyPaths": ["/proc/sys"],
+}
+ENTRY: dict[str, Any] = {
+    "image": IMAGE,
+    "reason": "collects the metrics of the node",
+    "entrypoint": ["/agent"],
+    "command": ["serve"],
+    "env": ["PATH=/bin"],
+    "env_free": ["TOKEN"],
+    "user": "root",
+    "working_dir": "/srv",
+    "healthcheck": CONFIG["Healthcheck"],
+    "mounts": [f"{SOCKET}:{SOCKET}:rw"],
+    "optional_mounts": ["volume=data:/data:rw", "volume:/cache:rw", "volume=logs:/logs:ro"],
+    "name": "agent-[a-z]+",
+    "capabilities": ["NET_ADMIN"],
+    "extra_hosts": HOST["ExtraHosts"],
+    "auto_remove": True,
+    "labels": {"managed": "yes"},
+    "without_labels": ["com.docker.compose."],
+}
+MOUNTS = {SOCKET: bind(SOCKET)}
+OTHERS = {"Path": "/agent", "Args": ["serve"]}
+
+
+def create(node: Judged, **changes: Any) -> str:
+    """Create the entry's container with changes, and return what started or was refused."""
+    changed = {
+        "name": changes.get("name", "agent-a"),
+        "config": {**CONFIG, **changes.get("config", {})},
+        "host": {**HOST, **changes.get("host", {})},
+        "mounts": changes.get("mounts", MOUNTS),
+        "others": {**OTHERS, **changes.get("others", {})},
+    }
+    node.container(**changed)
+    node.spec(*(bound(point.get("Source", ""), to) for to, point in changed["mounts"].items()))
+    return node.create("gvisordefault")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Judged:
+    """A node whose policy has one entry."""
+    return Judged(tmp_path, None, ENTRY)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="exact"),
+        pytest.param({"config": {"Env": ["TOKEN=b", "PATH=/bin"]}}, id="free-variable"),
+        pytest.param({"config": {"Env": ["PATH=/bin"]}}, id="free-variable-unset"),
+        pytest.param({"config": {"Image": "evil:1"}}, id="other-tag-of-the-image"),
+        pytest.param({"host": {"MaskedPaths": None, "ReadonlyPaths": None}}, id="default-paths"),
+        pytest.param({"host": {"NetworkMode": "apps"}}, id="network-of-its-own"),
+    ],
+)
+def test_a_container_as_accepted_runs_under_runc(node: Judged, changes: dict[str, Any]) -> None:
+    said = create(node, **changes)
+
+    assert said == "runc"
+
+
+@pytest.mark.parametrize(
+    ("to", "name", "options", "other"),
+    [
+        pytest.param("/data", "data", {}, "", id="its-volume"),
+        pytest.param("/cache", "c" * 64, {}, "", id="one-without-a-name"),
+        pytest.param("/data", "mine", {}, "volume=mine:/data:rw", id="another-volume"),
+        pytest.param("/cache", "mine", {}, "volume=mine:/cache:rw", id="one-with-a-name"),
+        pytest.param("/data", "d" * 64, {}, "volume:/data:rw", id="none-with-its-name"),
+        pytest.param(
+            "/data",
+            "data",
+            {"MountType": "none", "MountOpts": "bind", "MountDevice": "/etc"},
+            "/",
+            id="a-directory-of-the-node",
+        ),
+    ],
+)
+def test_a_volume_fulfils_an_entry_by_its_name(
+    node: Judged, to: str, name: str, options: dict[str, str], other: str
+) -> None:
+    said = create(node, mounts={**MOUNTS, to: node.volume(name, **options)})
+
+    if other:
+        assert f". It is not the accepted image {IMAGE[:19]}: other mounts ({other}" in said
+    else:
+        assert said == "runc"
+
+
+STRANGER = {"Image": f"sha256:{8:064x}"}
+
+
+@pytest.mark.parametrize("runtime", ["gvisordefault", "gvisor"])
+@pytest.mark.parametrize("writable", [True, False])
+def test_no_sandbox_has_a_volume_to_which_infrastructure_writes(
+    tmp_path: Path, runtime: str, *, writable: bool
+) -> None:
+    node = Judged(tmp_path, None, {**ENTRY, "env": ["KEY=two\nour lines;\n"]})
+    point = {**node.volume("data"), "RW": writable}
+    node.container(mounts={"/x": point}, others=STRANGER)
+    node.spec(bound(point["Source"], "/x"))
+
+    said = node.create(runtime)
+
+    why = "(a volume to which infrastructure writes)"
+    assert said == f"{NOT_ALLOWED}mount of {point['Source']} on /x {why}{TODO}"
+
+
+def test_a_sandbox_may_write_to_a_volume_that_infrastructure_only_reads(node: Judged) -> None:
+    point = node.volume("logs")
+    node.container(mounts={"/x": point}, others=STRANGER)
+    node.spec(bound(point["Source"], "/x"))
+
+    assert node.create() == "runsc"
+
+
+NAMELESS = "e" * 64
+
+
+@pytest.mark.parametrize("runtime", ["gvisordefault", "gvisor"])
+def test_no_sandbox_has_a_nameless_volume_of_infrastructure_however_it_came_by_it(
+    node: Judged, runtime: str
+) -> None:
+    point = node.volume(NAMELESS)
+    own = {"name": "agent-b", "config": CONFIG, "host": HOST, "others": OTHERS}
+    write_container(node.data, 9, mounts={**MOUNTS, "/cache": point}, **own)
+    node.container(mounts={"/x": point}, others=STRANGER)
+    node.spec(bound(point["Source"], "/x"))
+
+    said = node.create(runtime)
+
+    assert "on /x (a volume to which infrastructure writes)" in said
+
+
+def test_sandboxes_may_share_a_nameless_volume_also_with_an_imitator(node: Judged) -> None:
+    point = node.volume(NAMELESS)
+    write_container(node.data, 9, name="agent-b", mounts={**MOUNTS, "/cache": point})
+    write_container(node.data, 10, name="other", others=STRANGER, mounts={"/y": point})
+    node.container(mounts={"/x": point}, others=STRANGER)
+    node.spec(bound(point["Source"], "/x"))
+
+    assert node.create() == "runsc"
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        pytest.param({"others": {"Args": ["sh"]}}, "command", id="command"),
+        pytest.param({"others": {"Path": "sh"}}, "command", id="path"),
+        pytest.param({"config": {"Entrypoint": []}}, "command", id="entrypoint"),
+        pytest.param({"config": {"User": "0"}}, "user", id="user"),
+        pytest.param({"config": {"WorkingDir": "/tmp"}}, "working directory", id="workdir"),
+        pytest.param(
+            {"config": {"Healthcheck": {"Test": ["CMD-SHELL", "id"]}}}, "health check", id="health"
+        ),
+        pytest.param({"config": {"Healthcheck": None}}, "health check", id="no-health"),
+        pytest.param({"config": {"Shell": ["/data/sh"]}}, "shell", id="shell"),
+        pytest.param(
+            {"config": {"Env": ["PATH=/bin", "BASH_ENV=/x"]}},
+            "environment (BASH_ENV)",
+            id="bash-env",
+        ),
+        pytest.param(
+            {"config": {"Env": ["PATH=/bin", "LD_PRELOAD=/x"]}},
+            "environment (LD_PRELOAD)",
+            id="preload",
+        ),
+        pytest.param(
+            {"config": {"Env": ["PATH=/bin", "PATH=/data"]}}, "environment (PATH)", id="path-twice"
+        ),
+        pytest.param({"config": {"Env": []}}, "environment (PATH)", id="variable-missing"),
+        pytest.param(
+            {"mounts": {**MOUNTS, "/agent": bind("/dev/null")}},
+            "mounts (/dev/null:/agent:rw)",
+            id="mount-over-a-program",
+        ),
+        pytest.param(
+            {"mounts": {**MOUNTS, "/data": {"Type": "tmpfs", "RW": True}}},
+            "mounts (:/data:rw)",
+            id="tmpfs-as-mount",
+        ),
+        pytest.param(
+            {"mounts": {SOCKET: bind(SOCKET, writable=False)}},
+            f"mounts ({SOCKET}:{SOCKET}:ro)",
+            id="read-only",
+        ),
+        pytest.param({"others": {"SecretReferences": [{}]}}, "secrets", id="secrets"),
+        pytest.param({"name": "agent-a2"}, "name", id="name"),
+        pytest.param({"name": "agent-a\n"}, "name", id="name-with-newline"),
+        pytest.param({"config": {"Labels": {}}}, "label managed", id="label-missing"),
+        pytest.param(
+            {"config": {"Labels": {"managed": "yes", "com.docker.compose.project": "x"}}},
+            "label com.docker.compose.project",
+            id="forbidden-label",
+        ),
+        pytest.param({"host": {"Privileged": True}}, "privileges", id="privileged"),
+        pytest.param({"host": {"CapAdd": ["NET_ADMIN", "ALL"]}}, "privileges", id="capability"),
+        pytest.param({"host": {"NetworkMode": "host"}}, "network", id="host-network"),
+        pytest.param({"host": {"NetworkMode": "container:x"}}, "network", id="network-of-another"),
+        pytest.param({"host": {"PidMode": "host"}}, "PID namespace", id="pid"),
+        pytest.param({"host": {"IpcMode": "container:x"}}, "IPC namespace", id="ipc"),
+        pytest.param({"host": {"UTSMode": "host"}}, "namespaces", id="uts"),
+        pytest.param({"host": {"ExtraHosts": ["ghcr.io:10.0.0.1"]}}, "host names", id="hosts"),
+        pytest.param({"host": {"Dns": ["10.0.0.1"]}}, "Dns", id="dns"),
+        pytest.param({"host": {"DnsSearch": ["evil.example"]}}, "DnsSearch", id="dns-search"),
+        pytest.param({"host": {"Links": ["/a:/b"]}}, "Links", id="links"),
+        pytest.param({"host": {"AutoRemove": False}}, "removal", id="removal"),
+        pytest.param({"host": {"Devices": [{}]}}, "Devices", id="device"),
+        pytest.param(
+            {"host": {"SecurityOpt": ["apparmor=unconfined"]}}, "SecurityOpt", id="security"
+        ),
+        pytest.param({"host": {"MaskedPaths": []}}, "MaskedPaths", id="unmasked"),
+        pytest.param({"host": {"ReadonlyPaths": []}}, "ReadonlyPaths", id="writable-proc"),
+        pytest.param({"host": {"Tmpfs": {"/agent": ""}}}, "Tmpfs", id="tmpfs"),
+        pytest.param({"host": {"Sysctls": {"a": "b"}}}, "Sysctls", id="sysctl"),
+        pytest.param({"host": {"Annotations": {"a": "b"}}}, "Annotations", id="annotation"),
+        pytest.param({"host": {"VolumesFrom": ["x"]}}, "VolumesFrom", id="volumes-from"),
+        pytest.param({"host": {"Init": True}}, "init", id="init"),
+        pytest.param({"host": {"CgroupParent": "/x"}}, "control group", id="control-group"),
+    ],
+)
+def test_an_imitator_is_refused_docker_sock_and_told_what_differs(
+    node: Judged, changes: dict[str, Any], what: str
+) -> None:
+    said = create(node, **changes)
+
+    assert said.startswith(NOT_ALLOWED)
+    assert f". It is not the accepted image {IMAGE[:19]}: other {what}. Recreate" in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"others": {"Image": f"sha256:{8:064x}"}}, id="other-image"),
+        pytest.param({"others": {"Image": ""}}, id="no-image-id"),
+    ],
+)
+def test_another_image_is_no_infrastructure_whatever_else_is_the_same(
+    node: Judged, changes: dict[str, Any]
+) -> None:
+    said = create(node, **changes)
+
+    assert said.startswith(f"{NOT_ALLOWED}mount of {SOCKET} on {SOCKET} ")
+    assert "accepted" not in said
+
+
+def test_an_imitator_that_asks_for_nothing_forbidden_runs_in_the_sandbox(node: Judged) -> None:
+    said = create(node, mounts={})
+
+    assert said == "runsc"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param("ghcr.io/coollabsio/coolify-helper:1.2", id="tag"),
+        pytest.param(f"ghcr.io/coollabsio/coolify-helper@{IMAGE}", id="digest"),
+        pytest.param(f"ghcr.io/coollabsio/coolify-helper:1@{IMAGE}", id="tag-and-digest"),
+        pytest.param("coollabsio/coolify-helper", id="registry-of-docker"),
+        pytest.param("index.docker.io/coollabsio/coolify-helper", id="old-registry-of-docker"),
+    ],
+)
+def test_an_unknown_image_of_a_known_name_is_refused_with_the_command_that_accepts_it(
+    tmp_path: Path, image: str
+) -> None:
+    said = create(Judged(tmp_path), config={"Image": image})
+
+    assert said == (
+        f"refused: image {IMAGE} of coolify-helper ({image}) is not accepted on this node. "
+        "The operator must check the image, then run on the controller: "
+        f"pyinfra-gvisor accept {IMAGE}"
+    )
+
+
+def test_an_unknown_image_whose_command_operators_choose_is_refused_with_the_containers_name(
+    tmp_path: Path,
+) -> None:
+    socket = {SOCKET: bind(SOCKET, writable=False)}
+
+    said = create(
+        Judged(tmp_path), config={"Image": "traefik:v3.6"}, mounts=socket, name="coolify-proxy"
+    )
+
+    assert said.startswith(f"refused: image {IMAGE} of coolify-proxy (traefik:v3.6) is not")
+    assert said.endswith(" run on the controller: pyinfra-gvisor accept coolify-proxy")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param("localhost:5000/coollabsio/coolify-helper", id="other-registry"),
+        pytest.param("evil.example/coollabsio/coolify-helper:1", id="other-registry-with-tag"),
+        pytest.param("coolify-helper", id="library"),
+        pytest.param(IMAGE, id="id"),
+    ],
+)
+def test_an_image_of_another_name_is_only_a_container_with_docker_sock(
+    tmp_path: Path, image: str
+) -> None:
+    said = create(Judged(tmp_path), config={"Image": image})
+
+    assert said.startswith(f"{NOT_ALLOWED}mount of {SOCKET} on {SOCKET} ")
+    assert "accept" not in said

@@ -1,0 +1,321 @@
+"""Wrappers without a judge, with a broken one, or with damaged files: nothing starts."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.dispatch.judged import ID, NOT_ALLOWED, TODO, Judged
+
+RUNTIMES = [pytest.param("gvisor", id="sealed"), pytest.param("gvisordefault", id="default")]
+REPAIR = "; reinstall perl-base and run pyinfra-gvisor apply"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Judged:
+    """A node with a plain container."""
+    found = Judged(tmp_path)
+    found.container()
+    found.spec()
+    return found
+
+
+def limit(node: Judged, runtime: str, limit_s: int) -> None:
+    """Give the judge of a runtime less than its 60 s."""
+    wrapper = node.wrapper[runtime]
+    text = wrapper.read_text()
+    assert text.count("\nlimit_s=60\n") == 1
+    wrapper.write_text(text.replace("\nlimit_s=60\n", f"\nlimit_s={limit_s}\n"))
+
+
+def failed(node: Judged, runtime: str = "gvisor") -> str:
+    """Create the container, which must fail, and return what Docker shows."""
+    said = node.create(runtime)
+    assert said.startswith("refused: ")
+    assert not node.marks.exists()
+    return said.removeprefix("refused: ")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_without_perl_the_message_says_what_to_install(node: Judged, runtime: str) -> None:
+    wrapper, perl = node.wrapper[runtime], node.root / "no-perl"
+    wrapper.write_text(wrapper.read_text().replace("/usr/bin/perl", str(perl)))
+
+    said = failed(node, runtime)
+
+    assert said == (
+        f"{perl} is missing, so this container was not started; "
+        "install perl-base, a package that every Debian and Ubuntu has"
+    )
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_missing_judge_refuses(node: Judged, runtime: str) -> None:
+    node.wrapper["judge"].unlink()
+
+    said = failed(node, runtime)
+
+    assert said.startswith("perl ended with code 2, so this container was not started: ")
+    assert str(node.wrapper["judge"]) in said
+    assert said.endswith(REPAIR)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("}}}\n", id="syntax"),
+        pytest.param("1;\n", id="says-nothing"),
+        pytest.param('print "maybe\\n"; 1;\n', id="says-something-else"),
+        pytest.param("exit 3;\n", id="ends-without-a-reason"),
+        pytest.param("kill 9, $$;\n", id="killed"),
+    ],
+)
+def test_a_damaged_judge_refuses(node: Judged, runtime: str, text: str) -> None:
+    node.wrapper["judge"].write_text(text)
+    node.log.write_text('{"level":"error","msg":"pyinfra-gvisor: nothing yet"}\n')
+
+    said = failed(node, runtime)
+
+    assert said.startswith("perl ended with code ") or said == "nothing yet"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_judge_that_is_cut_anywhere_refuses(node: Judged, runtime: str) -> None:
+    lines = node.wrapper["judge"].read_text().splitlines(keepends=True)
+    started = node.root / "started"
+
+    for number in range(0, len(lines) - 1, 41):
+        node.wrapper["judge"].write_text("".join(lines[:number]))
+        node.call("create", "--bundle", str(node.bundle), ID, runtime=runtime)
+
+        assert not started.exists(), f"started with {number} lines"
+
+
+def test_perl_that_is_missing_refuses(node: Judged) -> None:
+    for name in ("gvisor", "gvisordefault"):
+        path = node.wrapper[name]
+        path.write_text(path.read_text().replace("/usr/bin/perl -x", "/nowhere/perl -x"))
+
+    said = [failed(node, name) for name in ("gvisor", "gvisordefault")]
+
+    assert all(one.startswith("perl ended with code 127, so this container was ") for one in said)
+    assert all(one.endswith(REPAIR) for one in said)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_judge_that_hangs_is_ended_by_its_own_alarm(node: Judged, runtime: str) -> None:
+    path = node.bundle / "config.json"
+    path.unlink()
+    os.mkfifo(path)
+    limit(node, runtime, 1)
+
+    said = failed(node, runtime)
+
+    assert said == (
+        "no decision within 1 s, so this container was not started; "
+        "check file systems that do not answer"
+    )
+    assert int(signal.SIGALRM) + 128 == 142  # call.sh
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, id=name) for name in ("config.v2.json", "hostconfig.json")]
+)
+@pytest.mark.parametrize("part", [pytest.param(part, id=f"cut-{part}") for part in (0, 0.3, 0.99)])
+def test_a_file_of_docker_that_is_cut_refuses(
+    node: Judged, runtime: str, name: str, part: float
+) -> None:
+    path = node.data / "containers" / ID / name
+    text = path.read_text()
+    path.write_text(text[: int(len(text) * part)])
+
+    said = failed(node, runtime)
+
+    assert said == f"{path} is not complete"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("null", id="null"),
+        pytest.param("[]", id="list"),
+        pytest.param('{"root":{}}', id="without-path"),
+        pytest.param('{"root":{"path":"/x"}', id="cut"),
+        pytest.param("\0\xff{", id="no-json"),
+    ],
+)
+def test_a_specification_that_is_damaged_refuses(node: Judged, runtime: str, text: str) -> None:
+    path = node.bundle / "config.json"
+    path.write_bytes(text.encode("latin-1"))
+
+    said = failed(node, runtime)
+
+    assert said == f"{path} is not complete"
+
+
+def test_missing_files_of_docker_refuse(node: Judged) -> None:
+    (node.data / "containers" / ID / "config.v2.json").unlink()
+
+    said = failed(node)
+
+    assert said == f"Docker's files about this container were not found above {node.rootfs}"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    "much",
+    [
+        pytest.param({"config": {"Labels": {f"l{n}": '\\"\n' for n in range(70000)}}}, id="labels"),
+        pytest.param({"config": {"Env": ["A=" + '"\n' * 70000]}}, id="one-variable"),
+        pytest.param({"config": {"Labels": {"x": "y" * 10_000_000}}}, id="ten-megabytes"),
+        pytest.param(
+            {"host": {"Annotations": {f"a{n}": "" for n in range(70000)}}}, id="annotations"
+        ),
+        pytest.param({"host": {"Binds": ["v:/x"] * 70000}}, id="list-before"),
+    ],
+)
+def test_a_flood_of_values_hides_nothing(
+    node: Judged, runtime: str, much: dict[str, dict[str, object]]
+) -> None:
+    (node.data / "containers" / ID / "config.v2.json").unlink()
+    (node.data / "containers" / ID / "hostconfig.json").unlink()
+    (node.data / "containers" / ID).rmdir()
+    node.container(**{**much, "host": {**much.get("host", {}), "Privileged": True}})
+
+    said = failed(node, runtime)
+
+    assert f"refused: {said}" == f"{NOT_ALLOWED}privileged{TODO}"
+
+
+def test_a_flood_of_annotations_in_the_specification_hides_no_namespace(
+    node: Judged,
+) -> None:
+    node.spec(
+        annotations={**{f"a{n}": "" for n in range(70000)}, "dev.gvisor.x": "1"},
+        namespaces=[],
+    )
+
+    said = failed(node)
+
+    assert f"refused: {said}".startswith(f"{NOT_ALLOWED}annotation dev.gvisor.x; ipc namespace ")
+
+
+def test_json_that_is_nested_a_thousand_times_is_read(node: Judged) -> None:
+    path = node.data / "containers" / ID / "config.v2.json"
+    path.write_text(path.read_text()[:-1] + ',"X":' + "[" * 1000 + "]" * 1000 + "}")
+
+    said = node.create()
+
+    assert said == "runsc"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param('"\\\n\t\x01', id="controls"),
+        pytest.param("é中😀", id="unicode"),
+        pytest.param("\ufffd", id="replacement"),
+    ],
+)
+def test_what_docker_shows_is_json_whatever_a_tenant_writes(node: Judged, name: str) -> None:
+    (node.data / "containers" / ID / "hostconfig.json").write_text(
+        json.dumps({"NetworkMode": "x", "Sysctls": {name: "1"}})
+    )
+
+    said = failed(node)
+
+    assert f"refused: {said}" == f"{NOT_ALLOWED}sysctl {name}{TODO}"
+
+
+def test_bytes_that_are_not_utf_8_do_not_break_the_line_that_docker_reads(node: Judged) -> None:
+    (node.data / "containers" / ID / "hostconfig.json").write_bytes(
+        b'{"NetworkMode":"x","Sysctls":{"a\xff\xc3":"1"}}'
+    )
+
+    node.create()
+
+    (line,) = node.log.read_bytes().splitlines()
+    assert json.loads(line.decode())["level"] == "error"
+
+
+def test_without_a_log_the_reason_goes_to_standard_error(node: Judged) -> None:
+    node.log = node.root / "nowhere" / "log.json"
+    node.spec(namespaces=[])
+
+    ran = node.call("create", "--bundle", str(node.bundle), ID)
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("pyinfra-gvisor: a sandbox may not have: ")
+    assert not (node.root / "started").exists()
+
+
+@pytest.mark.parametrize("word", [pytest.param("", id="empty"), pytest.param("all\n", id="other")])
+def test_a_damaged_permit_refuses(node: Judged, word: str) -> None:
+    node.permit(word)
+
+    said = failed(node)
+
+    assert said == f"{node.permits}/{ID} is damaged"
+
+
+FORGED: dict[str, Callable[[Path], object]] = {
+    "mode": lambda permit: permit.chmod(0o644),
+    "directory": lambda permit: permit.parent.chmod(0o755),
+    "directory-above": lambda permit: permit.parent.parent.chmod(0o755),
+    "symbolic-link": lambda permit: permit.symlink_to(permit.rename(permit.with_name("other"))),
+    "hard-link": lambda permit: permit.with_name("other").hardlink_to(permit),
+    "pipe": lambda permit: (permit.unlink(), os.mkfifo(permit, 0o600)),
+    "linked-directory": lambda permit: permit.parent.symlink_to(
+        permit.parent.rename(permit.parent.with_name("other"))
+    ),
+}
+
+
+SHARED: dict[str, Callable[[Judged], object]] = {
+    "an-audit-runs": lambda node: fcntl.flock(node.proof, fcntl.LOCK_SH),
+    "nothing-runs": lambda node: fcntl.flock(node.proof, fcntl.LOCK_UN),
+    "no-proof-since-boot": lambda node: Path(node.proof.name).unlink(),
+}
+
+
+@pytest.mark.parametrize("end", SHARED.values(), ids=SHARED)
+def test_a_permit_counts_only_while_a_proof_runs(
+    node: Judged, end: Callable[[Judged], object]
+) -> None:
+    permit = node.permit("runc\n")
+    end(node)
+
+    said = failed(node)
+
+    assert said == f"{permit} was not written by pyinfra-gvisor, find out who did"
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_a_permit_that_no_proof_wrote_refuses(
+    node: Judged, forge: Callable[[Path], object]
+) -> None:
+    """dockerd makes files and directories for mounts, as root, before a container is refused."""
+    forge(node.permit("runc\n"))
+
+    said = failed(node)
+
+    assert said == f"{node.permits}/{ID} was not written by pyinfra-gvisor, find out who did"
+
+
+def test_a_judge_that_sends_a_sealed_container_to_runc_refuses(node: Judged) -> None:
+    node.wrapper["judge"].write_text('print "runc\\n"; 1;\n')
+
+    said = failed(node, "gvisor")
+
+    assert said == f"{node.wrapper['gvisor']}: unknown decision"

@@ -1,0 +1,456 @@
+"""The seal as a sealed wrapper applies it: what a sandbox may have, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.dispatch.seal import Seal
+from tests.unit.dispatch.dispatch_files import bind
+from tests.unit.dispatch.judged import ID, NAMESPACES, NOT_ALLOWED, TODO, Judged, bound
+
+OTHER = f"{8:064x}"
+
+
+def test_a_plain_container_starts(tmp_path: Path) -> None:
+    node = Judged(tmp_path)
+    node.container()
+    node.spec()
+
+    said = node.create()
+
+    assert said == "runsc"
+
+
+@pytest.mark.parametrize(
+    ("host", "what"),
+    [
+        pytest.param({"Privileged": True}, "privileged", id="privileged"),
+        pytest.param({"NetworkMode": "host"}, "network namespace of the node", id="network"),
+        pytest.param({"PidMode": "host"}, "pid namespace of the node", id="pid"),
+        pytest.param({"IpcMode": "host"}, "ipc namespace of the node", id="ipc"),
+        pytest.param({"UTSMode": "host"}, "uts namespace of the node", id="uts"),
+        pytest.param({"UsernsMode": "host"}, "user namespace of the node", id="user"),
+        pytest.param(
+            {"PidMode": f"container:{OTHER}"},
+            "PID namespace of another container",
+            id="pid-of-another",
+        ),
+        pytest.param(
+            {"Sysctls": {"net.core.somaxconn": "9"}}, "sysctl net.core.somaxconn", id="sysctl"
+        ),
+        pytest.param(
+            {"Devices": [{"PathOnHost": "/dev/vda", "PathInContainer": "/dev/null"}]},
+            "device /dev/vda",
+            id="device",
+        ),
+        pytest.param(
+            {"Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/vda"}]},
+            "device /dev/null",
+            id="device-with-another-name",
+        ),
+        pytest.param(
+            {"DeviceCgroupRules": ["c 1:1 rwm"]}, "device rule c 1:1 rwm", id="device-rule"
+        ),
+        pytest.param({"DeviceRequests": [{"Driver": ""}]}, "devices of driver gpu", id="gpus"),
+        pytest.param({"DeviceRequests": [{"Driver": "cdi"}]}, "devices of driver cdi", id="cdi"),
+        pytest.param(
+            {"Annotations": {"dev.gvisor.flag.debug": "1"}},
+            "annotation dev.gvisor.flag.debug",
+            id="annotation",
+        ),
+        pytest.param(
+            {"Annotations": {"io.containerd.runc.v2.group": "1"}},
+            "annotation io.containerd.runc.v2.group",
+            id="annotation-of-the-shim",
+        ),
+        pytest.param({"CgroupParent": "../../tmp"}, "control group ../../tmp", id="control-group"),
+    ],
+)
+def test_what_a_container_asks_for_in_vain_is_named(
+    tmp_path: Path, host: dict[str, Any], what: str
+) -> None:
+    node = Judged(tmp_path)
+    node.container(host=host)
+    node.spec()
+
+    said = node.create()
+
+    assert said == f"{NOT_ALLOWED}{what}{TODO}"
+
+
+def logged(driver: str, **options: str) -> dict[str, Any]:
+    """Options of a container about its logs."""
+    return {"LogConfig": {"Type": driver, "Config": options}}
+
+
+@pytest.mark.parametrize(
+    ("host", "what"),
+    [
+        pytest.param(logged("syslog"), "log driver syslog", id="syslog"),
+        pytest.param(logged("a/plugin:1"), "log driver a/plugin:1", id="plugin"),
+        pytest.param(
+            logged("gelf", **{"gelf-address": "udp://10.0.0.1:1"}),
+            "log driver gelf",
+            id="another-address-than-dockerds",
+        ),
+        pytest.param(logged("journald", tag="sshd"), "log option tag", id="program-of-a-unit"),
+        pytest.param(logged("journald", tag="Web"), "log option tag", id="unit"),
+        pytest.param(logged("journald", tag="web[12]:"), "log option tag", id="with-a-pid"),
+        pytest.param(logged("journald", tag="audit-web"), "log option tag", id="name-of-a-unit"),
+        pytest.param(logged("journald", tag="kernel"), "log option tag", id="kernel"),
+        *(
+            pytest.param(logged("journald", tag=name), "log option tag", id=name)
+            for name in ("su", "sudo", "CRON[9]", "crond", "login", "audit", "auditd", "su (x)")
+        ),
+        *(
+            pytest.param(logged("journald", tag=name), "log option tag", id=name)
+            for name in ("systemd-logind", "sshd-session", "dockerd-x", "containerd-shim")
+        ),
+        pytest.param(logged("journald", tag="pyinfra-gvisor"), "log option tag", id="ours"),
+        pytest.param(logged("journald", tag="{{.Name}}"), "log option tag", id="its-name"),
+        pytest.param(
+            logged("journald", tag='{{printf "ss"}}hd'), "log option tag", id="any-template"
+        ),
+        pytest.param(
+            logged("journald", labels="a,_syslog.identifier"), "log option labels", id="label"
+        ),
+        pytest.param(
+            logged("journald", env="OBJECT_SYSTEMD_UNIT"), "log option env", id="variable"
+        ),
+        pytest.param(
+            logged("journald", **{"env-regex": "."}), "log option env-regex", id="any-variable"
+        ),
+    ],
+)
+def test_logs_that_dockerd_sends_elsewhere_or_that_pass_for_the_nodes_are_refused(
+    tmp_path: Path, host: dict[str, Any], what: str
+) -> None:
+    node = Judged(tmp_path)
+    units(tmp_path)
+    daemon_logs(node, "gelf", {"gelf-address": "udp://10.0.0.9:1"})
+    node.container(host=host, name="sshd")
+    node.spec()
+
+    said = node.create()
+
+    assert said == f"{NOT_ALLOWED}{what}{TODO}"
+
+
+def units(root: Path) -> None:
+    """A unit "web" whose lines have another name than its program."""
+    (root / "units").mkdir()
+    text = "[Service]\nExecStart=-/usr/sbin/web -D\nSyslogIdentifier=audit-web\n"
+    (root / "units" / "web@.service").write_text(text)
+
+
+def daemon_logs(node: Judged, driver: str, options: dict[str, str]) -> None:
+    """Have daemon.json say where containers log that do not say it themselves."""
+    known = json.loads((node.root / "daemon.json").read_text())
+    text = json.dumps({**known, "log-driver": driver, "log-opts": options})
+    (node.root / "daemon.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(pytest.param(logged(name), id=name) for name in ("local", "journald", "none")),
+        pytest.param(logged("json-file", tag="kernel", labels="priority"), id="json-file"),
+        pytest.param(logged("journald", tag="app/{{.Name}}/{{ .ID }}"), id="own-tag"),
+        pytest.param(logged("journald", tag="{{.DaemonName}}/{{.ID}}"), id="documented-tag"),
+        *(
+            pytest.param(logged("journald", tag=name), id=name)
+            for name in ("supabase-db", "surrealdb", "login-api", "auditor", "cronicle", "sudoku")
+        ),
+        pytest.param(logged("journald", labels="com.example.app,team"), id="own-labels"),
+        pytest.param(logged("gelf", **{"gelf-address": "udp://10.0.0.9:1"}), id="as-dockerd"),
+    ],
+)
+def test_other_logs_are_no_reason(tmp_path: Path, host: dict[str, Any]) -> None:
+    node = Judged(tmp_path)
+    daemon_logs(node, "gelf", {"gelf-address": "udp://10.0.0.9:1"})
+    node.container(host=host)
+    node.spec()
+
+    assert node.create() == "runsc"
+
+
+def test_a_log_driver_is_allowed_with_a_reason(tmp_path: Path) -> None:
+    node = Judged(tmp_path, Seal(log_drivers="allow", reason="apps log to our own collector"))
+    node.container(host=logged("fluentd"))
+    node.spec()
+
+    assert node.create() == "runsc"
+
+
+@pytest.mark.parametrize(
+    ("host", "spec"),
+    [
+        pytest.param(
+            {"Init": True}, [bound("/usr/bin/docker-init", "/sbin/docker-init")], id="init"
+        ),
+        pytest.param(
+            {}, [bound("/usr/bin/docker-init", "/sbin/docker-init")], id="init-by-default"
+        ),
+        pytest.param({"CgroupParent": "/tenants/a"}, [], id="control-group"),
+        pytest.param({"Annotations": {"keep.me": "1"}}, [], id="other-annotation"),
+        pytest.param(
+            {"Devices": [{"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse"}]},
+            [],
+            id="fuse",
+        ),
+        pytest.param(
+            {"CapAdd": ["SYS_ADMIN"], "SecurityOpt": ["seccomp=unconfined"]}, [], id="caps"
+        ),
+    ],
+)
+def test_what_gvisor_contains_is_no_reason(
+    tmp_path: Path, host: dict[str, Any], spec: list[dict[str, Any]]
+) -> None:
+    node = Judged(tmp_path)
+    node.container(host=host)
+    node.spec(*spec)
+
+    said = node.create()
+
+    assert said == "runsc"
+
+
+@pytest.mark.parametrize(
+    ("name", "destination"),
+    [
+        pytest.param("resolv.conf", "/etc/resolv.conf", id="resolv.conf"),
+        pytest.param("hosts", "/etc/hosts", id="hosts"),
+        pytest.param("hostname", "/etc/hostname", id="hostname"),
+        pytest.param("mounts/shm", "/dev/shm", id="shm"),
+    ],
+)
+def test_the_files_of_a_container_whose_namespaces_are_shared_are_allowed_in_their_place_only(
+    tmp_path: Path, name: str, destination: str
+) -> None:
+    node = Judged(tmp_path)
+    node.container(host={"NetworkMode": f"container:{OTHER}"})
+    source = f"{node.data}/containers/{OTHER}/{name}"
+    node.spec(bound(source, destination))
+    shared = node.create()
+    (tmp_path / "started").unlink()
+    node.spec(bound(source, "/elsewhere"))
+
+    elsewhere = node.create()
+
+    assert shared == "runsc"
+    assert elsewhere == f"{NOT_ALLOWED}mount of {source} on /elsewhere{TODO}"
+
+
+def test_secrets_and_configs_of_swarm_are_allowed(tmp_path: Path) -> None:
+    node = Judged(tmp_path)
+    node.container()
+    own = f"{node.data}/containers/{ID}/mounts"
+    node.spec(bound(f"{own}/secrets/a", "/run/secrets/a"), bound(f"{own}/configs/b", "/b"))
+
+    said = node.create()
+
+    assert said == "runsc"
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in NAMESPACES])
+def test_a_namespace_that_the_specification_lacks_is_the_nodes(tmp_path: Path, kind: str) -> None:
+    node = Judged(tmp_path)
+    node.container()
+    node.spec(namespaces=[{"type": other} for other in NAMESPACES if other != kind])
+
+    said = node.create()
+
+    assert said == f"{NOT_ALLOWED}{kind} namespace of the node{TODO}"
+
+
+def join(node: Judged, path: str, kind: str = "network") -> str:
+    """Create a container with a namespace of another one, and return what came of it."""
+    node.container(host={"NetworkMode": f"container:{OTHER}"})
+    own = [{"type": other} for other in NAMESPACES if other != kind]
+    node.spec(namespaces=[*own, {"type": kind, "path": path}])
+    return node.create()
+
+
+def test_the_network_of_a_container_in_gvisor_may_be_shared(tmp_path: Path) -> None:
+    node = Judged(tmp_path)
+    (tmp_path / "proc" / "42").mkdir(parents=True)
+    sentry = tmp_path / "releases" / "20260928.0" / "gvisor-bin" / "gvisor_sentry"
+    sentry.parent.mkdir()
+    sentry.write_text("")
+    (tmp_path / "proc" / "42" / "exe").symlink_to(sentry)
+
+    assert join(node, "/proc/42/ns/net") == "runsc"
+
+
+@pytest.mark.parametrize("kind", ["network", "ipc", "uts"])
+@pytest.mark.parametrize("path", ["/proc/43/ns/net", "/proc/44/ns/net", "/run/docker/netns/1"])
+def test_a_namespace_of_a_container_outside_of_gvisor_is_refused(
+    tmp_path: Path, path: str, kind: str
+) -> None:
+    node = Judged(tmp_path)
+    (tmp_path / "proc" / "43").mkdir(parents=True)
+    (tmp_path / "proc" / "43" / "exe").symlink_to("/usr/bin/traefik")
+
+    said = join(node, path, kind)
+
+    assert said == f"{NOT_ALLOWED}{kind} namespace of a container outside of gVisor{TODO}"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        pytest.param("/docker/buildkit/abc", "runsc", id="buildkits-own"),
+        pytest.param("system.slice:docker:abc", "runsc", id="by-systemd"),
+        pytest.param(
+            "/../../tmp/x.slice:abc",
+            "refused: a build step in a sandbox may not have: control group "
+            "/../../tmp/x.slice:abc. Build without, or allow it in gvisor_seal",
+            id="that-leads-up",
+        ),
+    ],
+)
+def test_a_build_step_stays_below_its_control_group(tmp_path: Path, path: str, said: str) -> None:
+    node = Judged(tmp_path)
+    node.spec(linux={"cgroupsPath": path})
+    bundle = node.data / "buildkit" / "executor" / "abc"
+    bundle.parent.mkdir(parents=True)
+    bundle.symlink_to(node.bundle)
+
+    ran = node.call("run", "--bundle", str(bundle), "abc")
+
+    assert node.told(ran) == said
+
+
+def test_a_device_that_only_the_specification_has_is_refused(tmp_path: Path) -> None:
+    node = Judged(tmp_path)
+    node.container()
+    node.spec(linux={"devices": [{"path": "/dev/nvidiactl", "type": "c", "major": 195}]})
+
+    said = node.create()
+
+    assert said == f"{NOT_ALLOWED}device /dev/nvidiactl{TODO}"
+
+
+def test_a_mount_that_docker_does_not_know_is_refused(tmp_path: Path) -> None:
+    node = Judged(tmp_path)
+    node.container()
+    node.spec(bound("/usr/lib/libcuda.so", "/usr/lib/libcuda.so"))
+
+    said = node.create()
+
+    assert said == f"{NOT_ALLOWED}mount of /usr/lib/libcuda.so on /usr/lib/libcuda.so{TODO}"
+
+
+def test_files_of_a_driver_are_allowed_with_its_devices(tmp_path: Path) -> None:
+    node = Judged(tmp_path, Seal(devices="allow", reason="our workers need the GPU"))
+    node.container(host={"DeviceRequests": [{"Driver": "cdi"}]})
+    node.spec(bound("/usr/lib/libcuda.so", "/usr/lib/libcuda.so"))
+
+    said = node.create()
+
+    assert said == "runsc"
+
+
+def test_a_bind_that_calls_itself_a_tmpfs_is_refused(tmp_path: Path) -> None:
+    node = Judged(tmp_path)
+    node.container(host={"Tmpfs": {"/x": "bind"}})
+    node.spec({"destination": "/x", "type": "tmpfs", "source": "tmpfs", "options": ["bind"]})
+
+    said = node.create()
+
+    assert said == f"{NOT_ALLOWED}mount of tmpfs on /x{TODO}"
+
+
+def test_a_long_list_of_reasons_is_cut(tmp_path: Path) -> None:
+    node = Judged(tmp_path)
+    node.container(host={"Sysctls": {f"a.{number}": "1" for number in range(9)}})
+    node.spec()
+
+    said = node.create()
+
+    kept = "; ".join(f"sysctl a.{number}" for number in range(5))
+    assert said == f"{NOT_ALLOWED}{kept}; and 4 more{TODO}"
+
+
+STRIPPED = {
+    "annotations": ({"dev.gvisor.x": "1", "keep.me": '"\\é'}, {"keep.me": '"\\é'}),
+    "sysctls": ({"net.core.somaxconn": "9", "a.b": "1"}, {"a.b": "1"}),
+    "devices": ([{"path": "/dev/sda"}], []),
+}
+HOST = {
+    "annotations": {"Annotations": {"dev.gvisor.x": "1"}},
+    "sysctls": {"Sysctls": {"net.core.somaxconn": "9"}},
+    "devices": {"Devices": [{"PathOnHost": "/dev/sda", "PathInContainer": "/dev/sda"}]},
+}
+LOGGED = {
+    "annotations": "annotation dev.gvisor.x",
+    "sysctls": "sysctl net.core.somaxconn",
+    "devices": "device /dev/sda",
+}
+
+
+def parts(kind: str, value: object) -> dict[str, Any]:
+    """The arguments of ``spec`` with which a part of the specification has this value."""
+    if kind == "annotations":
+        return {"annotations": value}
+    return {"linux": {"sysctl" if kind == "sysctls" else kind: value}}
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in STRIPPED])
+def test_what_is_stripped_is_gone_and_logged_and_every_other_byte_is_the_same(
+    tmp_path: Path, kind: str
+) -> None:
+    node = Judged(tmp_path, Seal.model_validate({kind: "strip"}))
+    node.container(name="app", host=HOST[kind])
+    before, after = STRIPPED[kind]
+    wanted = node.spec(hostname="bär", **parts(kind, after))
+    node.spec(hostname="bär", **parts(kind, before))
+
+    said = node.create()
+
+    assert said == "runsc"
+    assert (node.bundle / "config.json").read_text() == wanted
+    assert (tmp_path / "journal").read_text() == (
+        f"-t pyinfra-gvisor -- container app: removed {LOGGED[kind]}\n"
+    )
+
+
+def test_hooks_of_devices_are_stripped_and_dockers_own_stays(tmp_path: Path) -> None:
+    own = {"path": "/proc/1/exe", "args": ["libnetwork-setkey", "-exec-root=/run/docker"]}
+    others = {"path": "/usr/bin/nvidia-container-runtime-hook", "args": ["x", "prestart"]}
+    node = Judged(tmp_path, Seal(devices="strip"))
+    node.container(host={"DeviceRequests": [{"Driver": ""}]})
+    wanted = node.spec(hooks={"prestart": [own]})
+    node.spec(hooks={"prestart": [others, own], "createContainer": [others]})
+
+    said = node.create()
+
+    assert said == "runsc"
+    assert (node.bundle / "config.json").read_text() == wanted
+
+
+def test_a_container_without_what_is_stripped_keeps_its_specification(tmp_path: Path) -> None:
+    node = Judged(tmp_path, Seal(annotations="strip", devices="strip", sysctls="strip"))
+    node.container()
+    text = node.spec(annotations={"keep.me": "1"})
+
+    node.create()
+
+    assert (node.bundle / "config.json").read_text() == text
+    assert not (tmp_path / "journal").exists()
+
+
+def test_a_mount_source_with_any_characters_is_told_in_valid_json(tmp_path: Path) -> None:
+    source = tmp_path / 'a"b\\c\nd é\x7f'
+    source.mkdir()
+    node = Judged(tmp_path)
+    node.container(mounts={"/x": bind(source)})
+    node.spec(bound(source, "/x"))
+
+    said = node.create()
+
+    assert said == f"{NOT_ALLOWED}mount of {source} on /x (directory of the node){TODO}"

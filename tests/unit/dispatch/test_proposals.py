@@ -1,0 +1,606 @@
+"""What is proposed for images and containers, and what an operator sees before accepting one."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.dispatch.policy import Infrastructure
+from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
+from pyinfra_gvisor.dispatch.pulled import Pulled, parse_pulled, pulled_script
+from pyinfra_gvisor.dispatch.shapes import PROJECT_DIR, SHAPES, SOCKET, Shape
+from pyinfra_gvisor.platforms.discovered import HostFound, lines, read_found, unused, write_found
+from pyinfra_gvisor.platforms.selection import cards, chosen, file_of, with_reason
+from tests.unit.answers import compact
+from tests.unit.dispatch.infrastructure import (
+    IMAGE,
+    KNOWN,
+    as_it_is,
+    container,
+    image,
+    pulled,
+    pulled_lines,
+)
+from tests.unit.fake_docker import SECRET, daemon, says
+
+OTHER = "sha256:" + "b" * 64
+APP = {"coolify.managed": "true", "coolify.type": "application", "coolify.name": "shop"}
+PLAIN = image("registry.example.com/agent:1")
+
+
+def only(*found: Mapping[str, Any], **asked: Any) -> Proposal:
+    """The one proposal for what a node has."""
+    (one,) = proposals(pulled(*found), **asked)
+    return one
+
+
+def entry_of(proposal: Proposal) -> Infrastructure:
+    """The entry of a proposal that has one."""
+    assert proposal.entry, proposal.problem
+    return proposal.entry
+
+
+def found_on(
+    *things: Mapping[str, Any],
+    host: str = "run-1",
+    reads: str | None = "infrastructure.json",
+    entries: tuple[Infrastructure, ...] = (),
+) -> HostFound:
+    """What a host has."""
+    return HostFound(host, reads, entries, pulled(*things))
+
+
+def test_a_pulled_helper_is_proposed_as_it_is_in_the_image() -> None:
+    helper, cleanup = proposals(pulled(image()))
+
+    entry = entry_of(helper)
+    assert (helper.shape, cleanup.shape) == ("coolify-helper", "coolify-cleanup")
+    assert entry.image == IMAGE
+    assert entry.entrypoint == ("/sbin/tini", "--")
+    assert entry.command == ("tail", "-f", "/dev/null")
+    assert (entry.user, entry.working_dir) == ("root", "/artifacts")
+    assert "RAILPACK_VERSION=0.23.0" in entry.env
+
+
+def test_volumes_of_the_image_are_mounts_that_a_container_has() -> None:
+    one = image("quay.io/prometheus/node-exporter:v1", Volumes={"/data": {}, "/host": {}})
+    exporter = container("exporter", of=one, mounts=["/:/host:ro"])
+
+    entry = entry_of(only(one, exporter))
+
+    assert entry.optional_mounts == ("volume:/data:rw",)
+
+
+def test_the_health_check_of_docker_run_is_added_to_the_images() -> None:
+    own = {"Test": ["CMD", "true"], "Timeout": 5, "StartPeriod": 7}
+
+    entry = entry_of(only(image("docker.io/coollabsio/sentinel:1", Healthcheck=own)))
+
+    assert entry.healthcheck is not None
+    assert entry.healthcheck["Test"][1].startswith("curl --fail")
+    assert (entry.healthcheck["Timeout"], entry.healthcheck["Retries"]) == (5, 3)
+
+
+def test_a_container_of_no_known_shape_is_recorded_as_it_is() -> None:
+    mounts = (f"{SOCKET}:ro", "volume:/cache:rw", "volume=agent_data:/data:rw")
+    one = container("agent.1", of=PLAIN, mounts=mounts, env=["A=1"])
+
+    entry = entry_of(only(PLAIN, one))
+
+    assert entry.shape is None
+    assert entry.mounts == mounts
+    assert entry.name == "agent[.]1"
+    assert "A=1" in entry.env
+    assert entry.auto_remove is True
+
+
+def test_a_service_of_compose_is_accepted_with_its_project() -> None:
+    labels = {
+        "com.docker.compose.project": "edge",
+        "com.docker.compose.project.working_dir": "/srv/edge",
+    }
+
+    entry = entry_of(only(PLAIN, container("edge-1", of=PLAIN, labels=labels)))
+
+    assert (entry.shape, entry.labels) == ("compose", labels)
+
+
+def test_a_container_that_compose_did_not_start_is_accepted_without_composes_labels() -> None:
+    labels = {"com.docker.swarm.service.name": "edge"}
+    (found,) = proposals(pulled(PLAIN, container("edge", of=PLAIN, labels=labels)))
+
+    entry = entry_of(found)
+
+    assert (entry.labels, entry.without_labels) == ({}, ("com.docker.compose.",))
+
+
+def test_a_node_exporter_of_compose_is_accepted_with_its_project() -> None:
+    one = image("quay.io/prometheus/node-exporter:v1")
+    labels = {"com.docker.compose.project.working_dir": "/srv/edge"}
+    found = {"of": one, "mounts": ("/:/host:ro",), "host": {"NetworkMode": "host"}}
+
+    by_itself = proposals(pulled(one, container("exporter", **found)))
+    by_compose = proposals(pulled(one, container("edge-1", **found, labels=labels)))
+
+    assert [item.shape for item in by_itself] == ["node-exporter"]
+    assert entry_of(by_compose[0]).labels == labels
+
+
+NEVER = [
+    pytest.param({"Privileged": True}, "Privileged", id="privileged"),
+    pytest.param({"Devices": [{"PathOnHost": "/dev/kvm"}]}, "Devices", id="devices"),
+    pytest.param({"NetworkMode": "container:x"}, "NetworkMode", id="network-of-another"),
+    pytest.param({"PidMode": "container:x"}, "PidMode", id="processes-of-another"),
+    pytest.param({"IpcMode": "host"}, "IpcMode", id="ipc"),
+    pytest.param({"SecurityOpt": ["seccomp=unconfined"]}, "SecurityOpt", id="security"),
+]
+
+
+@pytest.mark.parametrize(("host", "named"), NEVER)
+def test_what_no_entry_can_allow_is_named(host: dict[str, Any], named: str) -> None:
+    proposal = only(PLAIN, container("agent", of=PLAIN, host=host))
+
+    assert proposal.entry is None
+    assert proposal.problem == f"no entry allows {named}"
+
+
+def test_a_value_that_did_not_leave_the_node_is_free_and_is_said() -> None:
+    proposal = only(PLAIN, container("agent", of=PLAIN, env=["API_TOKEN"]))
+
+    assert entry_of(proposal).env_free == ("API_TOKEN",)
+    assert any("API_TOKEN" in note for note in proposal.notes)
+
+
+@pytest.mark.parametrize("name", ["GIT_TOKEN", "DOCKER_AUTH_TOKEN", "SSH_KEY"])
+def test_a_secret_that_cannot_be_free_is_refused(name: str) -> None:
+    proposal = only(PLAIN, container("agent", of=PLAIN, env=[name]))
+
+    assert proposal.entry is None
+    assert name in proposal.problem
+
+
+def test_a_command_with_a_secret_is_not_written() -> None:
+    proposal = only(PLAIN, container("agent", of=PLAIN, Cmd=["run", "--token=hunter2"]))
+
+    assert proposal.entry is None
+    assert "hunter2" not in proposal.problem
+
+
+def test_what_a_container_has_otherwise_than_its_image_is_said() -> None:
+    check = {"Test": ["CMD-SHELL", "id"]}
+
+    proposal = only(
+        PLAIN, container("agent", of=PLAIN, Cmd=["id"], Healthcheck=check, User="5", env=["A=1"])
+    )
+
+    other = [note.partition(": ")[2] for note in proposal.notes]
+    assert other == ["command", "environment (A)", "health check", "user"]
+
+
+def test_variables_that_its_shape_leaves_free_are_not_worth_a_note() -> None:
+    helper, _ = proposals(pulled(image(), container(env=["COOLIFY_URL=https://a", "OTHER=1"])))
+
+    assert [note for note in helper.notes if "COOLIFY_URL" in note] == []
+    assert "not as its image: environment (OTHER)" in helper.notes
+
+
+def test_a_container_of_a_known_image_that_asks_for_nothing_needs_no_entry() -> None:
+    upload = container("backup-of-1", mounts=["/data/coolify/backups/a:/a:ro"])
+
+    found = proposals(pulled(image(), upload))
+
+    assert {item.subject for item in found} == {image()["RepoTags"][0]}
+
+
+def test_a_table_says_what_is_accepted_and_what_is_not() -> None:
+    here = pulled(image())
+    helper, cleanup = proposals(here)
+
+    said = list(lines([helper, cleanup], [entry_of(helper)]))
+
+    assert [line.split()[-1] for line in said[1:3]] == ["yes", "no"]
+    assert '"shape": "coolify-cleanup"' in "\n".join(said)
+    assert '"shape": "coolify-helper"' not in "\n".join(said)
+
+
+def test_an_entry_that_is_accepted_otherwise_is_told_apart() -> None:
+    helper, _ = proposals(pulled(image()))
+    old = entry_of(helper).model_copy(update={"command": ("old",)})
+
+    row = list(lines([helper], [old]))[1]
+
+    assert row.endswith("other")
+
+
+def test_no_entry_is_offered_for_a_tenants_app() -> None:
+    said = "\n".join(lines([only(PLAIN, container("shop", of=PLAIN, labels=APP))], []))
+
+    assert "belongs to application shop of Coolify" in said
+    assert "an app" in said
+    assert '"image"' not in said
+
+
+def test_an_accepted_image_that_is_gone_is_said() -> None:
+    helper, _ = proposals(pulled(image()))
+
+    (line,) = unused([entry_of(helper)], Pulled({}, ()))
+
+    assert line == "accepted, but not on this node: aaaaaaaaaaaa (coolify-helper)"
+
+
+def test_what_a_deploy_found_comes_to_the_command(tmp_path: Path) -> None:
+    helper, _ = proposals(pulled(image()))
+    there = [
+        found_on(image(), container(), host="run-2", entries=(entry_of(helper),)),
+        found_on(host="run-1", reads=None),
+    ]
+
+    for number, item in enumerate(there):
+        write_found(tmp_path, number, item)
+
+    assert list(read_found(tmp_path)) == [there[1], there[0]]
+
+
+@pytest.mark.parametrize(
+    "wanted", [IMAGE, IMAGE.removeprefix("sha256:"), "a" * 12], ids=["id", "digits", "short"]
+)
+def test_an_image_is_chosen_by_its_id_on_all_hosts(wanted: str) -> None:
+    found = [found_on(image()), found_on(image(), host="run-2")]
+
+    picked = chosen(found, [wanted], None)
+
+    assert [item.entry.shape for item in picked] == ["coolify-helper", "coolify-cleanup"]
+    assert picked[0].hosts == ("run-1", "run-2")
+    assert file_of(found, picked) == "infrastructure.json"
+
+
+def test_the_reason_says_what_was_accepted_and_where() -> None:
+    one = chosen([found_on(image())], [IMAGE], None)[0]
+
+    assert with_reason(one, None, "2026-11-28").reason == (
+        "docker.io/coollabsio/coolify-helper:1.0.15 on run-1, accepted 2026-11-28"
+    )
+    assert with_reason(one, "we looked at it", "").reason == "we looked at it"
+
+
+NOTHING = [
+    pytest.param("c" * 12, "no node has such an image or container", id="unknown"),
+    pytest.param("aaaa", "no known shape", id="too-short"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "says"), NOTHING)
+def test_what_no_host_has_is_refused(wanted: str, says: str) -> None:
+    with pytest.raises(Problem, match=says):
+        chosen([found_on(image())], [wanted], None)
+
+
+def test_an_image_of_an_unknown_name_needs_a_shape() -> None:
+    with pytest.raises(Problem, match="no known shape"):
+        chosen([found_on(PLAIN)], [IMAGE], None)
+
+    (one,) = chosen([found_on(PLAIN)], [IMAGE], "coolify-sentinel")
+    assert one.entry.shape == "coolify-sentinel"
+
+
+def proxy(*more: str, name: str = "coolify-proxy", **changes: Any) -> dict[str, Any]:
+    """Coolify's proxy, with further mounts."""
+    one = copy.deepcopy(as_it_is(SHAPES["coolify-proxy"])[1])
+    own = container(name, of=PROXY, mounts=[*SHAPES["coolify-proxy"].fixed["mounts"], *more])
+    return {
+        **one,
+        **{key: own[key] for key in ("Id", "Name", "Mounts")},
+        "Running": False,
+        "Args": [*one["Args"], "--ping=true"],
+        **changes,
+    }
+
+
+PROXY = as_it_is(SHAPES["coolify-proxy"])[0]
+
+
+def test_an_image_whose_command_operators_choose_is_accepted_as_its_refused_container() -> None:
+    here = found_on(PROXY, proxy(), proxy(name="of-a-tenant"))
+    only_pulled = found_on(PROXY, host="run-2")
+
+    (one,) = chosen([only_pulled, here], [IMAGE], None)
+
+    assert one.proposal.subject == "coolify-proxy"
+    assert one.entry.command[-1] == "--ping=true"
+    assert one.hosts == ("run-1",)
+
+
+def test_an_image_whose_command_operators_choose_needs_a_container() -> None:
+    found = [found_on(PROXY, proxy(name="of-a-tenant"))]
+
+    with pytest.raises(
+        Problem, match=r"start it once, then run pyinfra-gvisor accept coolify-proxy"
+    ):
+        chosen(found, [IMAGE], None)
+
+
+def test_the_same_image_with_other_flags_on_two_nodes_is_two_entries() -> None:
+    other = found_on(PROXY, proxy(Args=["--other"]), host="run-2")
+
+    picked = chosen([found_on(PROXY, proxy()), other], ["coolify-proxy"], None)
+
+    assert len(picked) == 2
+
+
+MISFITS = [
+    pytest.param({"env": ["NPM_TOKEN=1"]}, r"\(NPM_TOKEN\), which env_free would", id="variable"),
+    pytest.param({"env": ["GIT_DIR=1"]}, r"\(GIT_DIR\), which env would", id="that-runs-commands"),
+    pytest.param({"Cmd": ["id"]}, "command, which command would allow", id="command"),
+    pytest.param({"User": "1"}, "user, which user would allow", id="user"),
+    pytest.param({"WorkingDir": "/"}, "directory, which working_dir would", id="directory"),
+    pytest.param({"host": {"CapAdd": ["A"]}}, "which capabilities would", id="capabilities"),
+    pytest.param({"host": {"NetworkMode": "host"}}, "which network would", id="network"),
+    pytest.param(
+        {"mounts": (f"{SOCKET}:rw", "/etc:/x:ro")}, "which optional_mounts would", id="mount"
+    ),
+    pytest.param({"host": {"AutoRemove": False}}, "removal, which no key allows", id="removal"),
+    pytest.param({"host": {"Privileged": True}}, "Privileged, which no key", id="privileged"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), MISFITS)
+def test_a_container_that_its_entry_would_not_fit_is_refused_with_the_key(
+    changes: dict[str, Any], says: str
+) -> None:
+    found = [found_on(image(), container(**changes))]
+
+    with pytest.raises(Problem, match=says):
+        chosen(found, ["h" * 24], None)
+
+    assert len(chosen(found, [IMAGE], None)) == 2
+
+
+def test_a_container_for_which_the_operator_has_edited_its_entry_is_accepted_already() -> None:
+    helper, _ = proposals(pulled(image()))
+    edited = entry_of(helper).model_copy(update={"env_free": ("NPM_TOKEN",)})
+    there = container(env=["NPM_TOKEN=1"])
+
+    (one,) = chosen([found_on(image(), there, entries=(edited,))], ["h" * 24], None)
+
+    assert one.entry == edited
+
+
+def test_a_proxy_with_one_more_mount_is_accepted_as_it_is_on_demand() -> None:
+    found = [found_on(PROXY, proxy("/etc/ssl:/certs:ro"))]
+
+    for name in (IMAGE, "coolify-proxy"):
+        with pytest.raises(Problem, match="as it is with --shape compose"):
+            chosen(found, [name], None)
+    (one,) = chosen(found, ["coolify-proxy"], "compose")
+    assert "/etc/ssl:/certs:ro" in one.entry.mounts
+
+
+@pytest.mark.parametrize("shape", [pytest.param(item, id=item.name) for item in KNOWN])
+def test_a_platforms_own_container_is_accepted_by_its_name(shape: Shape) -> None:
+    own, made = as_it_is(shape)
+
+    (one,) = chosen([found_on(own, made)], [made["Name"][1:]], None)
+
+    assert one.entry.shape == shape.name
+
+
+def test_an_image_is_not_listed_beside_the_container_that_tells_its_entry() -> None:
+    labels = {PROJECT_DIR: "/srv/edge"}
+    own, made = as_it_is(SHAPES["node-exporter"])
+    made["Config"]["Labels"] = labels
+
+    assert only(own, made).shape == "compose"
+
+
+def test_a_table_says_whether_an_image_without_a_container_is_accepted() -> None:
+    entry = entry_of(only(PROXY, proxy()))
+
+    said = [list(lines([only(PROXY)], known))[1] for known in ([], [entry])]
+
+    assert [row.split()[-1] for row in said] == ["no", "yes"]
+
+
+def test_nothing_is_written_that_no_host_reads() -> None:
+    found = [found_on(image(), reads=None)]
+
+    says = r"names no file, got run-1; add to group_data/run\.py: gvisor_infra"
+    with pytest.raises(Problem, match=says):
+        file_of(found, chosen(found, [IMAGE], None))
+
+
+def test_hosts_that_read_no_file_do_not_matter_if_another_reads_one() -> None:
+    found = [found_on(image(), host="control", reads=None), found_on(image())]
+
+    assert file_of(found, chosen(found, [IMAGE], None)) == "infrastructure.json"
+
+
+def test_several_files_are_refused() -> None:
+    found = [found_on(image()), found_on(image(), host="run-2", reads="eu.json")]
+
+    with pytest.raises(Problem, match=r"several files, got eu\.json, infrastructure\.json"):
+        file_of(found, chosen(found, [IMAGE], None))
+
+
+def warned(*found: HostFound, name: str = IMAGE, shape: str | None = None) -> list[str]:
+    """The warnings about what is chosen."""
+    said = cards(found, chosen(found, [name], shape))
+    return [line.removeprefix("WARNING  ") for line in said if line.startswith("WARNING")]
+
+
+def test_an_image_that_was_pulled_is_shown_without_a_warning() -> None:
+    assert warned(found_on(image())) == []
+
+
+def test_an_image_without_a_digest_was_made_on_the_node() -> None:
+    (text,) = warned(found_on({**image(), "RepoDigests": []}))
+
+    assert text.startswith("no repository digest: the image was built or loaded on the node")
+
+
+def test_a_tag_that_was_given_to_another_repositorys_image_is_seen() -> None:
+    (text,) = warned(found_on({**image(), "RepoDigests": [f"evil/x@sha256:{'d' * 64}"]}))
+
+    assert text == (
+        "no digest is of docker.io/coollabsio/coolify-helper: this tag was given later, to an "
+        "image of docker.io/evil/x"
+    )
+
+
+def test_an_image_that_was_pulled_by_its_digest_has_no_tag_and_no_warning() -> None:
+    assert warned(found_on({**image(), "RepoTags": []}), shape="coolify-helper") == []
+
+
+def test_a_second_tag_that_was_given_on_the_node_is_seen() -> None:
+    own = image()
+    tags = [f"evil/x:{number}" for number in range(2)] + own["RepoTags"]
+
+    (text,) = warned(
+        found_on({**own, "RepoTags": tags, "RepoDigests": [f"evil/x@sha256:{'d' * 64}"]})
+    )
+
+    assert text.startswith("no digest is of docker.io/coollabsio/coolify-helper: ")
+
+
+def test_a_digest_of_one_more_repository_is_no_doubt_about_the_tag() -> None:
+    own = image()
+    digests = [*own["RepoDigests"], f"mirror.example.com/x@sha256:{'e' * 64}"]
+
+    assert warned(found_on({**own, "RepoDigests": digests})) == []
+
+
+def test_without_a_tag_containerds_digest_is_what_to_compare() -> None:
+    found = found_on({**image(), "RepoTags": [], "Containerd": True})
+
+    (text,) = warned(found, shape="coolify-helper")
+
+    assert text.endswith(f"inspect {image()['RepoDigests'][0]}")
+
+
+def test_with_containerds_store_a_digest_proves_nothing() -> None:
+    (text,) = warned(found_on({**image(), "Containerd": True}))
+
+    assert "docker buildx imagetools inspect" in text
+
+
+def test_the_same_tag_with_another_image_on_another_node_is_seen() -> None:
+    (text,) = warned(found_on(image()), found_on({**image(), "Id": OTHER}, host="run-2"))
+
+    assert text.startswith("on run-2, docker.io/coollabsio/coolify-helper:1.0.15 is another image")
+
+
+def test_a_tenants_app_is_warned_of() -> None:
+    there = found_on(PLAIN, container("shop", of=PLAIN, labels=APP))
+
+    (text,) = warned(there, name="shop")
+
+    assert text == (
+        "container shop is application shop of Coolify: a tenant's, and no infrastructure"
+    )
+
+
+def asked(tmp_path: Path, *found: Mapping[str, Any], wanted: tuple[str, ...] = ()) -> str:
+    """What a node with these images and containers prints."""
+    made = [item for item in found if "RepoTags" in item]
+    run = [item for item in found if "RepoTags" not in item]
+    answers = {
+        "/images/json": says(compact(made)),
+        "/containers/json?all=1": says(compact([{"Id": item["Id"]} for item in run])),
+        **{f"/images/{item['Id']}/json": says(compact(item)) for item in made},
+        **{f"/containers/{item['Id']}/json": says(compact(item)) for item in run},
+    }
+    socket = tmp_path / "docker.sock"
+    with daemon(socket, answers):
+        ran = subprocess.run(
+            ["sh", "-c", pulled_script(str(socket), wanted)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return ran.stdout
+
+
+def test_a_node_tells_of_known_images_and_of_what_a_sandbox_would_refuse(tmp_path: Path) -> None:
+    app = container("shop", of={**image("shop:1"), "Id": OTHER}, mounts=())
+    lines_of = asked(tmp_path, image(), {**image("shop:1"), "Id": OTHER}, container(), app)
+
+    found = parse_pulled(lines_of.splitlines())
+
+    assert list(found.images) == [IMAGE]
+    assert [item.name for item in found.containers] == ["h" * 24]
+
+
+def test_a_node_tells_of_what_is_asked_for(tmp_path: Path) -> None:
+    app = container("shop", of={**image("shop:1"), "Id": OTHER}, mounts=())
+    there = ({**image("shop:1"), "Id": OTHER}, app)
+
+    by_name = parse_pulled(asked(tmp_path, *there, wanted=("shop",)).splitlines())
+
+    assert (list(by_name.images), by_name.containers[0].name) == ([OTHER], "shop")
+    (tmp_path / "docker.sock").unlink()
+    by_id = parse_pulled(asked(tmp_path, *there, wanted=(OTHER[:30],)).splitlines())
+    assert list(by_id.images) == [OTHER]
+
+
+def test_digits_are_an_id_and_never_a_name(tmp_path: Path) -> None:
+    name = IMAGE.removeprefix("sha256:")[:12]
+    app = container(name, of={**image("shop:1"), "Id": OTHER}, mounts=())
+
+    told = parse_pulled(
+        asked(tmp_path, image(), {**image("shop:1"), "Id": OTHER}, app, wanted=(name,)).splitlines()
+    )
+
+    assert (list(told.images), told.containers) == ([IMAGE], ())
+    picked = chosen([found_on(image(), {**image("shop:1"), "Id": OTHER}, app)], [name], None)
+    assert {item.entry.image for item in picked} == {IMAGE}
+    with pytest.raises(Problem, match="digits are an id, of which 12 or more are required"):
+        chosen([found_on({**image("shop:1"), "Id": OTHER}, app)], [name], None)
+
+
+SECRETS = [
+    f"API_TOKEN={SECRET}",
+    f"mysql_password={SECRET}",
+    f"DATABASE_URL=postgres://app:{SECRET}@db/app",
+    f"CERT=-----BEGIN PRIVATE KEY-----{SECRET}",
+]
+
+
+@pytest.mark.parametrize("variable", SECRETS, ids=["token", "password", "url", "key"])
+def test_no_secret_leaves_a_node(variable: str, tmp_path: Path) -> None:
+    one = container(env=[variable, "LEVEL=3"])
+    one["Config"]["Labels"]["secret-label"] = SECRET
+
+    said = asked(tmp_path, image(Env=[variable]), one)
+
+    found = parse_pulled(said.splitlines())
+    assert SECRET not in said
+    assert {variable.partition("=")[0], "LEVEL=3"} <= {*found.containers[0].config.env}
+
+
+def test_other_than_ascii_survives_the_fact(tmp_path: Path) -> None:
+    said = asked(tmp_path, image(), container(env=["NAME=gr\u00fc\u00df \U0001f40b"]))
+
+    assert said.isascii()
+    found = parse_pulled(said.splitlines())
+    assert "NAME=gr\u00fc\u00df \U0001f40b" in found.containers[0].config.env
+
+
+CUT = [
+    pytest.param([], id="nothing"),
+    pytest.param(pulled_lines(image())[:-1], id="cut-short"),
+    pytest.param(["what?", *pulled_lines()], id="other-line"),
+    pytest.param(["image {", *pulled_lines()], id="no-json"),
+    pytest.param([f"container {json.dumps({})}", *pulled_lines()], id="no-container"),
+]
+
+
+@pytest.mark.parametrize("output", CUT)
+def test_an_answer_that_is_not_whole_is_refused(output: list[str]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - pydantic's and json's are among them
+        parse_pulled(output)

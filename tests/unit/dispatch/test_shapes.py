@@ -1,0 +1,202 @@
+"""What the judge says of each shape as its platform starts it, and of whatever imitates it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.base.scripts import program
+from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
+from pyinfra_gvisor.dispatch.programs import literal
+from pyinfra_gvisor.dispatch.proposals import proposals
+from pyinfra_gvisor.dispatch.shapes import SHAPES, Shape, repository
+from tests.unit.dispatch.infrastructure import KNOWN, PROJECT, as_files, as_it_is, pulled
+
+JUDGE = program("base/json.pl", "dispatch/container.pl", "dispatch/choose.pl")
+SAY = "print join ': ', Choose::where(Container::read_container(@ARGV), $policy);\n"
+SHAPE = [pytest.param(shape, id=shape.name) for shape in KNOWN]
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def said(directory: Path, document: Mapping[str, Any], entries: tuple[Infrastructure, ...]) -> str:
+    """What the judge says of a container, from Docker's files."""
+    files = directory / "containers" / document["Id"]
+    files.mkdir(parents=True)
+    for name, content in zip(("config.v2", "hostconfig"), as_files(document), strict=True):
+        (files / f"{name}.json").write_text(json.dumps(content))
+    policy = f"our $policy = {literal(Dispatch('runsc', entries).to_perl())};\n"
+
+    ran = subprocess.run(
+        ["perl", "-e", JUDGE + policy + SAY, directory, document["Id"]],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ran.stdout
+
+
+def accepted(shape: Shape) -> tuple[tuple[Infrastructure, ...], dict[str, Any]]:
+    """The entry that is proposed for a shape as it is, and its container."""
+    image, container = as_it_is(shape)
+    found = proposals(pulled(image, container))
+    return tuple(item.entry for item in found if item.entry), container
+
+
+@pytest.mark.parametrize("shape", SHAPE)
+def test_a_platforms_own_container_is_infrastructure(shape: Shape, tmp_path: Path) -> None:
+    entries, container = accepted(shape)
+
+    assert said(tmp_path, container, entries).startswith(f"runc: {shape.name}: ")
+
+
+@pytest.mark.parametrize("shape", SHAPE)
+def test_an_unknown_image_of_a_known_name_is_refused(shape: Shape, tmp_path: Path) -> None:
+    _, container = accepted(shape)
+
+    assert said(tmp_path, container, ()).startswith(f"refused: image {container['Image']} of ")
+
+
+def config(**values: Any) -> Change:
+    """Change what the container runs."""
+    return lambda found: found["Config"].update(values)
+
+
+def host(**values: Any) -> Change:
+    """Change how the container runs."""
+    return lambda found: found["HostConfig"].update(values)
+
+
+def command(found: dict[str, Any]) -> None:
+    """Have another command, as Docker writes it in both places."""
+    found["Config"]["Cmd"] = ["sh", "-c", "id"]
+    found["Args"] = [*found["Config"]["Entrypoint"][1:], "sh", "-c", "id"]
+
+
+def variable(text: str) -> Change:
+    """Set one more variable."""
+    return lambda found: found["Config"]["Env"].append(text)
+
+
+def mount(source: str, destination: str) -> Change:
+    """Mount one more directory of the node."""
+    point = {"Type": "bind", "Source": source, "Destination": destination, "RW": True}
+    return lambda found: found["Mounts"].append(point)
+
+
+def other_source(found: dict[str, Any]) -> None:
+    """Mount something else at the first place."""
+    found["Mounts"][0]["Source"] = "/data/coolify/applications/mine"
+
+
+IMITATORS = [
+    pytest.param(command, id="command"),
+    pytest.param(config(Entrypoint=["/bin/sh"]), id="entrypoint"),
+    pytest.param(config(User="1000"), id="user"),
+    pytest.param(config(WorkingDir="/tmp"), id="working-directory"),
+    pytest.param(config(Healthcheck={"Test": ["CMD-SHELL", "id"]}), id="health-check"),
+    pytest.param(variable("BASH_ENV=/proc/self/fd/0"), id="bash-env"),
+    pytest.param(variable("ENV=/x"), id="env"),
+    pytest.param(variable("LD_PRELOAD=/x.so"), id="ld-preload"),
+    pytest.param(variable("PERL5OPT=-M-x"), id="perl5opt"),
+    pytest.param(variable("GIT_SSH_COMMAND=id"), id="git"),
+    pytest.param(variable("DOCKER_HOST=tcp://x"), id="docker-host"),
+    pytest.param(variable("NPM_TOKEN=of-an-app"), id="variable-of-an-app"),
+    pytest.param(mount("/", "/node"), id="one-more-mount"),
+    pytest.param(mount("/data/coolify/applications/x/sh", "/bin/sh"), id="over-a-program"),
+    pytest.param(other_source, id="other-mount"),
+    pytest.param(lambda found: found.update(Mounts=[]), id="no-mounts"),
+    pytest.param(host(Privileged=True), id="privileged"),
+    pytest.param(host(CapAdd=["SYS_ADMIN"]), id="capability"),
+    pytest.param(host(Init=True), id="init"),
+    pytest.param(host(SecurityOpt=["seccomp=unconfined"]), id="security-options"),
+    pytest.param(host(NetworkMode="container:x"), id="network-of-another"),
+    pytest.param(host(PidMode="container:x"), id="processes-of-another"),
+    pytest.param(host(ExtraHosts=["registry:192.0.2.1"]), id="host-names"),
+]
+
+
+@pytest.mark.parametrize("imitate", IMITATORS)
+@pytest.mark.parametrize("shape", SHAPE)
+def test_the_accepted_image_is_no_infrastructure_in_another_way(
+    shape: Shape, imitate: Change, tmp_path: Path
+) -> None:
+    entries, container = accepted(shape)
+    other = copy.deepcopy(container)
+
+    imitate(other)
+
+    assert said(tmp_path, other, entries).startswith("sandbox: ")
+
+
+PLAIN = [pytest.param(shape, id=shape.name) for shape in KNOWN if "without_labels" in shape.fixed]
+
+
+@pytest.mark.parametrize("shape", PLAIN)
+def test_what_compose_starts_is_not_what_a_platform_starts_by_itself(
+    shape: Shape, tmp_path: Path
+) -> None:
+    entries, container = accepted(shape)
+    container["Config"]["Labels"][PROJECT] = "of-a-tenant"
+
+    assert said(tmp_path, container, entries).startswith("sandbox: ")
+
+
+@pytest.mark.parametrize("name", ["coolify-proxy", "coolify-proxy-caddy"])
+def test_a_project_elsewhere_is_not_the_proxys(name: str, tmp_path: Path) -> None:
+    entries, container = accepted(SHAPES[name])
+    label = "com.docker.compose.project.working_dir"
+    container["Config"]["Labels"][label] = "/artifacts/of-a-tenant"
+
+    assert said(tmp_path, container, entries).startswith("sandbox: ")
+
+
+@pytest.mark.parametrize("optional", SHAPES["coolify-helper"].fixed["optional_mounts"])
+def test_a_helper_may_have_what_coolify_mounts_into_some(optional: str, tmp_path: Path) -> None:
+    entries, container = accepted(SHAPES["coolify-helper"])
+    source, destination, mode = optional.split(":")
+    point = {"Type": "bind", "Source": source, "Destination": destination, "RW": mode == "rw"}
+    container["Mounts"].append(point)
+
+    assert said(tmp_path, container, entries).startswith("runc: ")
+
+
+def test_an_app_whose_build_variables_are_named_may_have_them(tmp_path: Path) -> None:
+    (entry,), container = accepted(SHAPES["coolify-helper"])[0][:1], accepted(KNOWN[0])[1]
+    wider = Infrastructure.model_validate({**entry.written(), "env_free": ["NPM_TOKEN"]})
+    container["Config"]["Env"] += ["NPM_TOKEN=x", "COOLIFY_URL=https://shop.example.com"]
+
+    assert said(tmp_path, container, (wider,)).startswith("runc: ")
+
+
+NAMES = [
+    pytest.param("traefik:v3.6", "docker.io/library/traefik", id="official"),
+    pytest.param("coollabsio/sentinel", "docker.io/coollabsio/sentinel", id="of-docker-hub"),
+    pytest.param("localhost:5000/a/b:1", "localhost:5000/a/b", id="port"),
+    pytest.param("ghcr.io/a/b@sha256:0", "ghcr.io/a/b", id="digest"),
+    pytest.param("index.docker.io/a/b:1", "docker.io/a/b", id="index"),
+]
+
+
+@pytest.mark.parametrize(("written", "meant"), NAMES)
+def test_python_and_perl_read_an_images_name_alike(written: str, meant: str) -> None:
+    ran = subprocess.run(
+        ["perl", "-e", JUDGE + "print Choose::repository($ARGV[0])", written],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stdout == repository(written) == meant
+
+
+def test_every_shape_has_its_source() -> None:
+    assert {
+        shape.name for shape in SHAPES.values() if not shape.source.startswith("https")
+    } == set()

@@ -1,0 +1,127 @@
+"""A node with a firewall: what the audit's scripts tell of it, and what is then found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pyinfra_gvisor.base.scripts import encoded
+from pyinfra_gvisor.parts.egress.files import kept_files
+from pyinfra_gvisor.parts.egress.plan import wanted_rules
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import read
+from pyinfra_gvisor.report.document import HostReport
+from tests.cases.proven import proven_answer
+from tests.unit.answers import Running
+from tests.unit.audit.audited import audited
+from tests.unit.parts.keeper_answers import keeping
+
+NOW_S = 1_764_000_000
+STARTED = "2025-11-24T14:00:00.123456789Z"  # two hours earlier
+METADATA = ("169.254.169.254", 6, 80)
+DATABASE = ("10.0.0.5", 6, 5432)
+SURROUNDINGS = (
+    "nft yes",
+    "uplink eth0",
+    "resolver 192.0.2.53",
+    "network bridge docker0 bridge",
+    "network host - host",
+    "network bridge br-0123456789ab shop",
+)
+
+
+def firewall(
+    settings: Mapping[str, Any] | None = None,
+    *,
+    there: Iterable[str] = (),
+    later: Iterable[str] = (),
+    without: Iterable[str] = (),
+    **changes: str,
+) -> list[str]:
+    """
+    What a node tells on which the firewall of these settings is in force.
+
+    + there: networks and the like that were there before it was loaded
+    + later: those that were not
+    + without: kinds to leave out, such as ``now``; changes: other values by kind
+    """
+    egress = Egress.model_validate(settings or {})
+    around = (*SURROUNDINGS, *there)
+    rules = wanted_rules(read(around), egress)
+    digest = next(item.sha256 for item in kept_files(rules) if item.text == rules)
+    known = {
+        "rules": encoded(rules),
+        "enabled": "yes",
+        "unit": "active",
+        "loaded": f"{'a' * 64} {digest}",
+        "now": "a" * 64,
+        **changes,
+    }
+    files = [
+        line
+        for item in kept_files(rules)
+        for line in (f"sum {item.sha256} {item.path}", f"stat {item.mode}:0:0 {item.path}")
+    ]
+    told = [*around, *later, *files, *(f"{kind} {value}" for kind, value in known.items())]
+    return [f"egress {line}" for line in told if line.split(" ")[0] not in set(without)]
+
+
+def counted(
+    *attempts: tuple[Any, ...],
+    counters: Mapping[str, int] | None = None,
+    size: int = 4096,
+) -> list[str]:
+    """
+    What nft lists: the counters, and attempts as source, destination, protocol, port and age.
+
+    The last may be left out, which is just now.
+    """
+    table = {"family": "inet", "table": "pyinfra_gvisor"}
+    known = [{"counter": {**table, "name": name, "packets": count, "bytes": 60}}
+             for name, count in (counters or {}).items()]  # fmt: skip
+    sets: dict[int, dict[str, Any]] = {
+        version: {**table, "name": f"stopped{version}", "size": size, "timeout": 3600}
+        for version in (4, 6)
+    }
+    for source, destination, protocol, port, *age_s in attempts:
+        element = {
+            "val": {"concat": [source, destination, protocol, port]},
+            "expires": 3600 - (age_s[0] if age_s else 0),
+        }
+        sets[6 if ":" in destination else 4].setdefault("elem", []).append({"elem": element})
+    documents = [known, *([{"set": item}] for item in sets.values())]
+    return [
+        f"egress_observed {NOW_S}.5 {json.dumps({'nftables': [{'metainfo': {}}, *document]})}"
+        for document in documents
+    ]
+
+
+def box(name: str, *addresses: str, pid: int = 4711, started: str = STARTED) -> list[str]:
+    """A container that runs, with these addresses."""
+    process, told = Running(name, pid=pid, given={}).lines()
+    document = json.loads(told.removeprefix("container "))
+    document["State"]["StartedAt"] = started
+    document["Addresses"] = list(addresses)
+    return [process, f"container {json.dumps(document)}"]
+
+
+def guarded(
+    *lines: str, egress: Mapping[str, Any] | None = None, told: Iterable[str] | None = None
+) -> HostReport:
+    """The report on a node with ``egress`` declared and, unless it is told otherwise, in force."""
+    settings = {
+        "gvisor_egress": dict(egress or {}),
+        "gvisor_waivers": {"proof-stale": "it was proven without a firewall"},
+    }
+    has = [*(firewall(egress) if told is None else told), *proven_answer()]
+    return audited(*lines, settings=settings, answer=keeping(has, **settings))
+
+
+def of_firewall(report: HostReport) -> dict[str, str]:
+    """The evidence of what is found in the firewall and not waived, by ``rule subject``."""
+    return {
+        f"{item.id} {item.subject}": item.evidence
+        for item in report.findings
+        if item.id.startswith("egress-") and item.waived is None
+    }

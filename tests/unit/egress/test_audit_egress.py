@@ -1,0 +1,345 @@
+"""The firewall in an audit: declared, in force, about all containers, and who was stopped by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.parts.egress.files import RULES, SERVICE
+from pyinfra_gvisor.parts.egress.host_network import Surroundings
+from pyinfra_gvisor.parts.egress.observed import is_covered
+from pyinfra_gvisor.parts.egress.rules import rules_text
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.policy.findings import Severity
+from tests.cases.proven import proven, proven_answer
+from tests.unit.answers import Running
+from tests.unit.audit.audited import audited, waived
+from tests.unit.egress.firewalled import (
+    DATABASE,
+    METADATA,
+    box,
+    counted,
+    firewall,
+    guarded,
+    of_firewall,
+)
+
+TABLE = "inet pyinfra_gvisor"
+WEB, OTHER = "172.18.0.2", "172.18.0.3"
+
+
+def test_a_firewall_as_declared_and_in_force_is_no_finding() -> None:
+    report = guarded(*counted())
+
+    assert of_firewall(report) == {}
+    assert report.egress is not None
+    assert (report.egress.declared, report.egress.in_force) == (True, True)
+
+
+def test_a_node_without_a_firewall_is_noted_and_is_clean() -> None:
+    report = audited()
+
+    assert of_firewall(report) == {
+        "egress-not-declared gvisor_egress": "not set; runtime runsc uses the node's network"
+    }
+    assert (report.state, report.egress) == ("clean", None)
+
+
+@pytest.mark.parametrize(
+    "runtimes",
+    [
+        pytest.param({}, id="no-gvisor"),
+        pytest.param({"runsc": {"network": "sandbox"}}, id="a-network-of-its-own"),
+    ],
+)
+def test_without_a_runtime_on_the_nodes_sockets_nothing_is_noted(runtimes: dict[str, Any]) -> None:
+    report = audited(settings={"gvisor_runtimes": runtimes})
+
+    assert of_firewall(report) == {}
+
+
+def test_rules_of_other_surroundings_are_found_with_what_they_lack() -> None:
+    told = firewall(later=["bridge virbr0", "resolver 192.0.2.54"])
+
+    found = of_firewall(guarded(told=told))[f"egress-not-as-declared {TABLE}"]
+
+    assert found.startswith(f"{RULES} is not as declared; missing in {RULES}: ")
+    assert "192.0.2.54" in found
+    assert f"; not declared in {RULES}: " in found
+
+
+def test_a_file_that_somebody_opened_to_others_is_not_as_declared() -> None:
+    told = [
+        line.replace(f"stat 644:0:0 {SERVICE}", f"stat 666:0:0 {SERVICE}") for line in firewall()
+    ]
+
+    assert of_firewall(guarded(told=told)) == {
+        f"egress-not-as-declared {TABLE}": f"{SERVICE} is not as declared"
+    }
+
+
+def test_the_resolvers_of_daemon_json_are_those_that_count() -> None:
+    settings = {"gvisor_egress": {}, "gvisor_daemon_json": {"dns": ["192.0.2.53"]}}
+    text = proven()["daemon_json"].replace("{", '{"dns": ["192.0.2.53"],', 1)
+    told = [line for line in firewall() if "resolver" not in line]
+
+    report = audited(*told, settings=settings, answer=proven_answer(daemon_json=text))
+
+    assert of_firewall(report) == {}
+
+
+def test_a_firewall_that_nobody_declares_is_told_and_fails_nobody() -> None:
+    report = audited(*firewall())
+
+    assert of_firewall(report)[f"egress-not-as-declared {TABLE}"] == (
+        "the firewall is on the node, but not declared"
+    )
+    assert report.compliant
+    assert report.egress is not None
+    assert not report.egress.declared
+
+
+@pytest.mark.parametrize(
+    ("changes", "evidence"),
+    [
+        pytest.param({"without": ["now"]}, f"the kernel has no table {TABLE}", id="gone"),
+        pytest.param(
+            {"now": "b" * 64}, f"table {TABLE} was changed after it was loaded", id="changed"
+        ),
+        pytest.param(
+            {"without": ["enabled"]},
+            "pyinfra-gvisor-egress.service is not enabled",
+            id="not-at-boot",
+        ),
+        pytest.param({"unit": "failed"}, "pyinfra-gvisor-egress.service is failed", id="unit"),
+        pytest.param({"pending": "yes"}, "new rules are not confirmed yet", id="on-probation"),
+        pytest.param(
+            {"loaded": f"{'a' * 64} {'c' * 64}"},
+            f"the loaded rules are not those of {RULES}",
+            id="another",
+        ),
+    ],
+)
+def test_a_firewall_that_is_not_in_force_is_critical(
+    changes: dict[str, Any], evidence: str
+) -> None:
+    report = guarded(told=firewall(**changes))
+
+    assert of_firewall(report) == {f"egress-not-in-force {TABLE}": evidence}
+    assert report.findings[0].severity is Severity.CRITICAL
+    assert report.egress is not None
+    assert not report.egress.in_force
+
+
+def test_a_firewall_that_was_never_rolled_out_is_one_finding() -> None:
+    found = of_firewall(guarded(told=()))
+
+    assert list(found) == [f"egress-not-in-force {TABLE}"]
+
+
+@pytest.mark.parametrize(
+    ("network", "evidence"),
+    [
+        pytest.param("macvlan - lan", "its driver is macvlan", id="macvlan"),
+        pytest.param("ipvlan - lan", "its driver is ipvlan", id="ipvlan"),
+        pytest.param(
+            "weaveworks/net-plugin - lan", "its driver is weaveworks/net-plugin", id="plugin"
+        ),
+    ],
+)
+def test_a_network_that_makes_no_bridge_is_found(network: str, evidence: str) -> None:
+    found = of_firewall(guarded(told=firewall(later=[f"network {network}"])))
+
+    assert found["egress-not-covered network lan"] == evidence
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param("bridge br-abcdefabcdef made later", id="bridge"),
+        pytest.param("bridge evil0 made later", id="a-named-bridge"),
+        pytest.param('bridge q"q made later', id="an-odd-name"),
+        pytest.param("bridge e* made later", id="a-star"),
+        pytest.param("overlay - ingress", id="overlay"),
+        pytest.param("null - none", id="null"),
+    ],
+)
+def test_a_network_that_the_rules_are_about_already_is_no_finding(network: str) -> None:
+    assert of_firewall(guarded(told=firewall(later=[f"network {network}"]))) == {}
+
+
+def test_a_network_on_a_bridge_that_is_left_alone_is_found_with_the_reason() -> None:
+    there = ["bridge br0", "port br0 eth0", "network bridge br0 lan"]
+    port = "has a port that leaves this node (eth0)"
+
+    report = guarded(told=firewall(there=there))
+
+    assert of_firewall(report) == {
+        "egress-not-covered network lan": f"its bridge br0 {port}",
+        "egress-other-bridge bridge br0": f"not filtered: it {port}",
+    }
+    assert not report.compliant
+
+
+def test_bridges_of_others_are_noted() -> None:
+    report = guarded(told=firewall(there=["bridge br0", "bridge virbr0", "uplink br0"]))
+
+    assert of_firewall(report) == {
+        "egress-other-bridge bridge br0": "not filtered: it carries the default route",
+        "egress-other-bridge bridge virbr0": "not created by Docker, but filtered like its bridges",
+    }
+    assert report.state == "clean"
+
+
+def test_containers_on_the_nodes_own_network_are_named_once_more_as_outside() -> None:
+    boxes = [Running(name, pid=pid, given={"NetworkMode": "host"}).lines()
+             for name, pid in (("web", 4711), ("agent", 4712))]  # fmt: skip
+
+    report = guarded(*boxes[0], *boxes[1])
+
+    assert of_firewall(report) == {"egress-not-covered network host": "used by agent, web"}
+    assert next(item for item in report.findings if item.subject == "network host").severity is (
+        Severity.INFO
+    )
+
+
+OLD = """
+chain forward {
+    iifname "br-lan" accept
+    iifname "docker0" jump from_containers
+    iifname "br-*" jump from_containers
+"""
+
+
+@pytest.mark.parametrize(
+    ("bridge", "is_so", "by_old"),
+    [
+        pytest.param("docker0", True, True, id="dockers"),
+        pytest.param("br-0123456789ab", True, True, id="by-its-beginning"),
+        pytest.param("evil0", True, False, id="named"),
+        pytest.param('q"q', True, False, id="odd"),
+        pytest.param("br-lan", False, False, id="excluded"),
+        pytest.param("e*", False, False, id="excluded-with-a-star"),
+        pytest.param("lxdbr0", False, False, id="excluded-by-its-beginning"),
+    ],
+)
+def test_rules_are_about_every_bridge_that_they_do_not_exclude(
+    bridge: str, is_so: bool, by_old: bool
+) -> None:
+    around = Surroundings(excluded=("br-lan", "e\\*", "lxd*"))
+
+    assert is_covered(rules_text(Egress(), around), bridge) is is_so
+    assert is_covered(OLD, bridge) is by_old
+
+
+def test_a_block_that_is_left_out_is_told() -> None:
+    report = guarded(egress={"block": ["metadata", "node"]})
+
+    assert of_firewall(report) == {
+        "egress-opened gvisor_egress['block']": "does not block private, smtp"
+    }
+    assert report.state == "findings"
+
+
+def test_a_metadata_service_that_is_allowed_is_waived_by_its_reason() -> None:
+    reason = "the agent of the cloud asks for its tags"
+    entry = {"to": "169.254.169.254", "ports": ["80"], "reason": reason}
+    report = guarded(egress={"allow": [entry, {"to": "10.0.0.5"}]})
+
+    key = "egress-opened gvisor_egress['allow'] 169.254.169.254/32"
+    assert waived(report)[key] == reason
+    assert of_firewall(report) == {}
+    evidence = next(item.evidence for item in report.findings if item.id == "egress-opened")
+    assert evidence == "allows 169.254.0.0/16 (80)"
+
+
+def test_who_tried_what_is_stopped_is_named_with_what_it_tried_metadata_first() -> None:
+    tries = [(WEB, f"10.0.0.{number}", 6, 5432) for number in range(1, 8)]
+
+    report = guarded(*box("web", WEB), *counted(*tries, (WEB, *METADATA)))
+
+    assert of_firewall(report) == {
+        "egress-stopped web": "169.254.169.254:80/tcp, 10.0.0.1:5432/tcp, 10.0.0.2:5432/tcp, "
+        "10.0.0.3:5432/tcp, 10.0.0.4:5432/tcp and 3 more"
+    }
+    assert report.state == "findings"
+
+
+def test_without_metadata_it_is_only_noted() -> None:
+    report = guarded(*box("web", WEB), *counted((WEB, *DATABASE)))
+
+    assert of_firewall(report) == {"egress-stopped web": "10.0.0.5:5432/tcp"}
+    assert report.state == "clean"
+
+
+def test_every_container_is_one_finding_by_whichever_address() -> None:
+    lines = [*box("web", WEB, "172.20.0.2", "fd00::2"), *box("db", OTHER, pid=4712)]
+    tries = [
+        (WEB, *DATABASE),
+        ("172.20.0.2", "10.0.0.6", 17, 53),
+        ("fd00::2", "fd00:ec2::254", 6, 80),
+        (OTHER, *DATABASE),
+    ]
+
+    found = of_firewall(guarded(*lines, *counted(*tries)))
+
+    assert found == {
+        "egress-stopped web": "[fd00:ec2::254]:80/tcp, 10.0.0.5:5432/tcp, 10.0.0.6:53/udp",
+        "egress-stopped db": "10.0.0.5:5432/tcp",
+    }
+
+
+def test_what_has_no_port_is_one_attempt_whatever_its_checksums() -> None:
+    tries = [(WEB, "10.0.0.5", 1, 4660), (WEB, "10.0.0.5", 1, 4661), (WEB, "10.0.0.5", 99, 7)]
+
+    found = of_firewall(guarded(*box("web", WEB), *counted(*tries)))
+
+    assert found == {"egress-stopped web": "10.0.0.5/icmp, 10.0.0.5/protocol 99"}
+
+
+@pytest.mark.parametrize(
+    ("age_s", "subject"),
+    [
+        pytest.param(100, "web", id="since-it-runs"),
+        pytest.param(1802, "web", id="nft-tells-whole-seconds"),
+        pytest.param(1900, WEB, id="before-it-ran"),
+    ],
+)
+def test_a_container_does_not_answer_for_the_one_that_had_its_address_before(
+    age_s: int, subject: str
+) -> None:
+    # half an hour before the audit
+    lines = box("web", WEB, started="2025-11-24T15:30:00.4Z")
+
+    found = of_firewall(guarded(*lines, *counted((WEB, *DATABASE, age_s))))
+
+    assert list(found) == [f"egress-stopped {subject}"]
+
+
+def test_addresses_that_are_nobodys_are_one_finding_however_many() -> None:
+    tries = [(f"172.18.9.{number}", *METADATA) for number in range(1, 200)]
+
+    report = guarded(*counted(*tries))
+
+    found = of_firewall(report)
+    assert list(found) == ["egress-stopped several addresses"]
+    assert found["egress-stopped several addresses"].endswith(
+        " and 194 more (from no running container)"
+    )
+    assert report.egress is not None
+    assert len(report.egress.stopped) == 50
+
+
+def test_an_address_that_is_nobodys_is_shown_as_the_address() -> None:
+    report = guarded(*counted((WEB, *DATABASE)))
+
+    assert of_firewall(report) == {
+        f"egress-stopped {WEB}": f"{WEB} to 10.0.0.5:5432/tcp (from no running container)"
+    }
+
+
+def test_a_memory_that_is_full_is_told() -> None:
+    report = guarded(*box("web", WEB), *counted((WEB, *DATABASE), size=1))
+
+    assert f"egress-stopped {TABLE}" in of_firewall(report)

@@ -1,0 +1,455 @@
+"""A node's firewall: what the node says of it, and what makes it as declared, or gone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import FoundFile
+from pyinfra_gvisor.daemon_json.network import named_resolvers
+from pyinfra_gvisor.daemon_json.reach import proxied
+from pyinfra_gvisor.node import parse_node
+from pyinfra_gvisor.parts.egress.files import (
+    DIRECTORY,
+    LOAD,
+    NAME,
+    REVERT,
+    RULES,
+    SERVICE,
+    service_text,
+)
+from pyinfra_gvisor.parts.egress.plan import differences, plan_egress
+from pyinfra_gvisor.parts.egress.rules import TABLE
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh
+from pyinfra_gvisor.parts_common.plan import PartPlan
+from tests.unit.answers import UNIT_FLAGS, answer, node
+from tests.unit.egress.egress_states import behind, found, planned, told
+
+REASON = "asked for by the test"
+NOTHING = PartPlan()
+DIGEST = hashlib.sha256(b"").hexdigest()
+CHANGED = f"table {TABLE} was changed after it was loaded"
+OTHER_FILE = f"the loaded rules are not those of {RULES}"
+
+
+def loaded() -> EgressState:
+    """A node on which the default rules are in force."""
+    return behind(planned(found(), {}))
+
+
+def test_a_node_without_a_firewall_gets_four_files_of_which_two_are_programs() -> None:
+    plan = planned(found(), {})
+
+    assert (plan.action, plan.texts[RULES][0], plan.warnings) == ("apply", None, ())
+    assert {item.path: item.mode for item in plan.files} == {
+        RULES: "644",
+        LOAD: "755",
+        REVERT: "755",
+        SERVICE: "644",
+    }
+    assert plan.texts[RULES][1] == next(item.text for item in plan.files if item.path == RULES)
+
+
+def test_what_is_done_is_told_line_by_line() -> None:
+    wanted = {"allow": [{"to": "10.0.0.5"}], "deny": ["9.9.9.9"], "confirm_s": 45}
+    node = found(
+        nft=False, managers=("ufw",), bridges=("br0", "br1"), uplinks=("br0",), ports={"br1": "e1"}
+    )
+
+    assert planned(node, wanted).lines == (
+        "install nftables from the node's own apt",
+        f"load table {TABLE} for container interfaces: every bridge",
+        "blocked: metadata, private, node, smtp, 9.9.9.9/32",
+        "allowed exceptions: 10.0.0.5/32",
+        "allowed resolvers: 192.0.2.53",
+        "Docker's own firewall chains are not changed and stay active",
+        "br0 is not filtered: it carries the default route",
+        "br1 is not filtered: it has a port that leaves this node (e1)",
+        "ufw is active and not changed: traffic that either firewall blocks stays blocked",
+        "roll back unless a new SSH connection succeeds within 45 s",
+    )
+
+
+def test_a_bridge_of_others_is_told_aloud_before_what_is_behind_it_is_cut_off() -> None:
+    node = loaded().model_copy(update={"bridges": ("docker0", "virbr0", 'q"q'), "now": None})
+
+    told = planned(node, {}).warnings
+
+    what = "; machines on it are filtered like containers"
+    assert [line.split(":")[0] for line in told] == [
+        f'Docker did not create bridge q"q{what}',
+        'containers can reach machines on bridge q"q',
+        f"Docker did not create bridge virbr0{what}",
+    ]
+    assert all("gvisor_egress['exclude']" in line for line in told if what in line)
+    assert planned(node, {"exclude": ["virbr0", "q*"]}).warnings == ()
+
+
+def test_what_was_never_filtered_is_not_cut_off_unless_it_is_asked_for() -> None:
+    node = found(bridges=("docker0", "virbr0"))
+
+    with pytest.raises(
+        Problem, match=r"Docker did not create this bridge; .* got virbr0; add it to"
+    ):
+        planned(node, {})
+    for named in ({"exclude": ["virbr0"]}, {"interfaces": ["virbr0"]}):
+        assert planned(node, named).warnings == ()
+
+
+def test_a_network_that_would_stay_outside_is_refused_unless_that_is_asked_for() -> None:
+    shared = DockerNetwork(name="lan", driver="bridge", bridge="br0")
+    node = found(bridges=("br0",), uplinks=("br0",), networks=(*found().networks, shared))
+
+    with pytest.raises(Problem, match="the Docker network lan would not be filtered: its bridge"):
+        planned(node, {})
+    assert planned(node, {"exclude": ["br0"]}).warnings == (
+        (
+            "containers of the Docker network lan are not filtered: its bridge br0 carries the "
+            "default route"
+        ),
+    )
+
+
+def test_where_nothing_is_blocked_or_asked_it_says_so() -> None:
+    lines = planned(found(resolvers=()), {"block": []}).lines
+
+    assert "blocked: nothing" in lines
+    assert "allowed exceptions: none" in lines
+    assert "allowed resolvers: any on the open internet" in lines
+
+
+def test_a_second_plan_does_nothing() -> None:
+    assert planned(loaded(), {}) == NOTHING
+    assert planned(loaded(), {"confirm_s": 600, "force": REASON}) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes"),
+    [
+        pytest.param({"deny": ["9.9.9.9"]}, {}, id="declared-otherwise"),
+        pytest.param({}, {"resolvers": ("10.0.0.2",)}, id="another-resolver"),
+        pytest.param({}, {"bridges": ("br-lan",)}, id="a-bridge-of-others"),
+        pytest.param({}, {"bridges": ("br0",), "uplinks": ("br0",)}, id="a-bridge-as-the-way-out"),
+    ],
+)
+def test_rules_follow_what_is_declared_and_what_is_around_them(
+    settings: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    plan = planned(loaded().model_copy(update=changes), settings)
+
+    assert (plan.action, plan.lines[0]) == ("apply", f"{RULES} is not as declared")
+    assert plan.texts[RULES][0] == loaded().rules
+    assert plan.texts[RULES][1] not in (None, plan.texts[RULES][0])
+    assert planned(behind(plan, **changes), settings) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        pytest.param({"now": None}, f"the kernel has no table {TABLE}", id="flushed"),
+        pytest.param({"now": "0" * 64}, CHANGED, id="edited"),
+        pytest.param({"as_loaded": None}, CHANGED, id="by-others"),
+        pytest.param({"loaded_from": "0" * 64}, OTHER_FILE, id="other-file"),
+        pytest.param({"enabled": False}, f"{NAME}.service is not enabled", id="disabled"),
+        pytest.param({"unit": "inactive"}, f"{NAME}.service is inactive", id="stopped"),
+        pytest.param({"unit": "failed"}, f"{NAME}.service is failed", id="failed"),
+        pytest.param({"pending": True}, "new rules are not confirmed yet", id="on-probation"),
+    ],
+)
+def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], line: str) -> None:
+    node = loaded().model_copy(update=changes)
+
+    plan = planned(node, {})
+
+    assert differences(node, plan.texts[RULES][1] or "") == [line]
+    assert (plan.action, plan.lines[0]) == ("apply", line)
+    assert len({*plan.texts[RULES]}) == 1
+
+
+@pytest.mark.parametrize("path", [LOAD, REVERT, SERVICE])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"sha256": "0" * 64}, id="content"),
+        pytest.param({"mode": "666"}, id="mode"),
+        pytest.param({"owner": "1000:0"}, id="owner"),
+        pytest.param(None, id="gone"),
+    ],
+)
+def test_a_file_that_somebody_has_changed_is_put_right(
+    path: str, change: dict[str, str] | None
+) -> None:
+    files = dict(loaded().files)
+    old = files.pop(path)
+    if change is not None:
+        files[path] = old.model_copy(update=change)
+
+    plan = planned(loaded().model_copy(update={"files": files}), {})
+
+    assert plan.lines[0] == f"{path} is not as declared"
+    assert len(plan.files) == 4
+
+
+@pytest.mark.parametrize("init", ["sysvinit", ""])
+@pytest.mark.parametrize("settings", [{}, {"force": REASON}], ids=["plain", "forced"])
+def test_a_node_without_systemd_is_refused_a_firewall_and_may_have_none(
+    init: str, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(Problem) as refused:
+        planned(found(), settings, init=init)
+
+    assert str(refused.value) == (
+        f"the egress firewall needs systemd on the node, got {init}; "
+        "remove gvisor_egress for this node, and use another firewall there"
+    )
+    assert planned(found(), None, init=init) == NOTHING
+    assert planned(loaded(), None, init=init).action == "remove"
+
+
+def test_a_firewall_that_is_not_wanted_goes_with_all_that_is_left_of_it() -> None:
+    plan = planned(loaded(), None)
+
+    assert (plan.action, plan.texts[RULES]) == ("remove", (loaded().rules, None))
+    assert plan.lines == (
+        f"delete table {TABLE}",
+        *(f"remove {path}" for path in (RULES, LOAD, REVERT, DIRECTORY, SERVICE)),
+    )
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param({"enabled": True}, id="a-link"),
+        pytest.param({"pending": True}, id="a-candidate"),
+        pytest.param({"now": "0" * 64}, id="a-table"),
+        pytest.param({"files": {LOAD: {"sha256": "0" * 64}}}, id="a-file"),
+    ],
+)
+def test_what_is_left_of_a_firewall_is_seen_and_goes_too(left: dict[str, Any]) -> None:
+    assert found(**left).there
+    assert planned(found(**left), None).action == "remove"
+    assert not found().there
+    assert planned(found(), None) == NOTHING
+
+
+def test_what_would_cut_the_way_in_is_refused_with_every_reason() -> None:
+    bad = found(uplinks=("eth0",), resolvers=("10.0.0.2",), ssh=Ssh(client="9.9.9.9", port=22))
+
+    with pytest.raises(Problem) as one:
+        planned(bad, {"dns": []})
+    with pytest.raises(Problem) as two:
+        planned(bad, {"dns": [], "interfaces": ["eth0"]})
+
+    assert str(one.value).startswith(
+        "the rules would block a resolver that Docker's DNS uses, got 10.0."
+    )
+    for text in ("interface connects this node to", ", and the rules would block a resolver"):
+        assert text in str(two.value)
+
+
+def test_a_firewall_that_is_in_force_is_no_excuse_for_a_bad_one() -> None:
+    with pytest.raises(Problem):
+        planned(loaded(), {"dns": [], "deny": ["192.0.2.0/24"]})
+
+
+def test_force_loads_all_the_same_and_repeats_its_reason() -> None:
+    node = found(resolvers=("10.0.0.2",))
+
+    plan = planned(node, {"dns": [], "force": REASON})
+
+    assert plan.action == "apply"
+    (risk,) = plan.warnings
+    what = "the rules would block a resolver that Docker's DNS uses"
+    assert risk.startswith(f"RISK ACCEPTED: {what}, got")
+    assert risk.endswith(f" 10.0.0.2. Reason given: {REASON}")
+    assert planned(found(), {"force": REASON}).warnings == ()
+
+
+def test_published_ports_count_only_where_dockerd_has_its_proxy() -> None:
+    node = found(published=("8080/tcp",))
+
+    with pytest.raises(Problem, match="userland-proxy"):
+        planned(node, {}, proxied=True)
+
+    assert planned(node, {}).action == "apply"
+
+
+def test_the_resolvers_of_daemon_json_are_those_that_are_asked() -> None:
+    plan = plan_egress(found(), Egress(), init="systemd", dns=iter(["10.0.0.9"]))
+
+    assert plan.texts[RULES][1] is not None
+    assert "ip daddr { 10.0.0.9 } meta l4proto { tcp, udp } th dport 53" in plan.texts[RULES][1]
+    with pytest.raises(Problem, match=r"a resolver that Docker's DNS uses, got 10\.0\.0\.9"):
+        planned(found(), {"dns": []}, dns=iter(["10.0.0.9"]))
+
+
+def test_the_unit_is_before_any_network_and_follows_debians_own() -> None:
+    lines = service_text().splitlines()
+
+    assert "Before=network-pre.target docker.service shutdown.target" in lines
+    assert {"PartOf=nftables.service", "ReloadPropagatedFrom=nftables.service"} <= set(lines)
+    assert f"ConditionPathExists={RULES}" in lines
+    assert f"ExecStop=-/usr/sbin/nft delete table {TABLE}" in lines
+    assert lines[-1] == "WantedBy=sysinit.target"
+
+
+@pytest.mark.parametrize(
+    ("daemon_json", "flags", "expected"),
+    [
+        pytest.param(None, (), (), id="no-file"),
+        pytest.param('{"dns": ["10.0.0.2", "fd00::53"]}', (), ("10.0.0.2", "fd00::53"), id="two"),
+        pytest.param('{"dns": []}', (), (), id="empty"),
+        pytest.param('{"dns": null}', (), (), id="null"),
+        pytest.param('{"dns": "10.0.0.2"}', (), (), id="no-list"),
+        pytest.param('{"dns": [null, 1]}', (), ("None", "1"), id="no-texts"),
+        pytest.param('{"dns": ["10.0.0.2"', (), (), id="broken"),
+        pytest.param(None, ("--dns=10.0.0.3",), ("10.0.0.3",), id="flag"),
+        pytest.param(None, ("--dns", "10.0.0.3", "--dns=::1"), ("10.0.0.3", "::1"), id="flags"),
+        pytest.param(None, ("--dns-search=a.b", "--dns-opt", "x"), (), id="other-flags"),
+        pytest.param(None, ("--dns",), (), id="flag-without-a-value"),
+    ],
+)
+def test_dockerds_own_resolvers_are_read_from_its_flags_or_its_file(
+    daemon_json: str | None, flags: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    assert named_resolvers(node(daemon_json=daemon_json, flags=(*UNIT_FLAGS, *flags))) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, True, id="unless-told-otherwise"),
+        pytest.param({"daemon_json": '{"userland-proxy": false}'}, False, id="in-the-file"),
+        pytest.param({"flags": ("--userland-proxy=false",)}, False, id="by-a-flag"),
+        pytest.param({"without": ("info",)}, False, id="not-running"),
+    ],
+)
+def test_whether_dockerd_has_its_proxy_is_known(given: dict[str, Any], expected: bool) -> None:
+    assert proxied(node(**given)) is expected
+
+
+def read(*lines: str) -> EgressState:
+    """What these lines say, as one of a node's answer each."""
+    return parse_node([*(f"egress {line}" for line in lines), *answer()]).part(EgressState)
+
+
+def test_a_node_that_says_nothing_has_none() -> None:
+    assert read() == EgressState()
+    assert not read().there
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="as-declared"),
+        pytest.param({"pending": True, "now": None, "unit": "failed"}, id="on-probation"),
+        pytest.param({"ssh": Ssh(client="fd00::9", port=2222, interface="br-x")}, id="ssh-v6"),
+        pytest.param({"ssh": Ssh(client="fe80::9%eth0", port=22, interface="")}, id="no-way-back"),
+        pytest.param({"published": ("53/udp", "8080/tcp")}, id="published"),
+        pytest.param({"managers": ("ufw", "nftables.service")}, id="managers"),
+        pytest.param({"uplinks": ("eth0", "wg0", "br-lan")}, id="several-ways-out"),
+        pytest.param({"rules": "# gr\u00fc\u00df 'x' $(id)\n\n"}, id="odd-text"),
+        pytest.param({"rules": ""}, id="empty-file"),
+        pytest.param(
+            {"bridges": ("br0", "e*"), "ports": {"br0": "eth0", "e*": "a\\b"}}, id="ports"
+        ),
+    ],
+)
+def test_what_a_node_tells_is_read_as_it_was_told(changes: dict[str, Any]) -> None:
+    state = behind(planned(found(), {}), **changes)
+
+    assert parse_node([*told(state), *answer()]).part(EgressState) == state
+
+
+def test_what_is_told_twice_is_known_once() -> None:
+    state = read(
+        *("uplink eth0", "uplink wg0", "uplink eth0"),
+        *("resolver 10.0.0.2", "resolver 10.0.0.2"),
+        *("published 80/tcp", "published 53/udp", "published 80/tcp"),
+    )
+
+    assert state.uplinks == ("eth0", "wg0")
+    assert state.resolvers == ("10.0.0.2",)
+    assert state.published == ("53/udp", "80/tcp")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param("bridge docker0 bridge", ("bridge", "docker0", "bridge"), id="dockers"),
+        pytest.param("bridge br-0123456789ab a b  c", ("bridge", "br-0123456789ab", "a b  c"),
+                     id="spaces-in-its-name"),
+        pytest.param("null - none", ("null", "", "none"), id="none"),
+        pytest.param("rexray/x:1.2 - egress network", ("rexray/x:1.2", "", "egress network"),
+                     id="a-plugins"),
+        pytest.param("macvlan - -", ("macvlan", "", "-"), id="a-hyphen-for-a-name"),
+        pytest.param("bridge br-x ", ("bridge", "br-x", ""), id="no-name"),
+    ],
+)  # fmt: skip
+def test_a_network_is_read_whatever_its_name(line: str, expected: tuple[str, str, str]) -> None:
+    driver, bridge, name = expected
+
+    assert read(f"network {line}").networks == (
+        DockerNetwork(driver=driver, bridge=bridge, name=name),
+    )
+
+
+def test_a_file_that_has_no_stat_is_as_if_it_were_not_there() -> None:
+    state = read(f"sum {DIGEST} {RULES}", f"sum {DIGEST} /a", "stat 644:0:0 /a")
+
+    assert state.files == {"/a": FoundFile(sha256=DIGEST, mode="644", owner="0:0")}
+
+
+def test_rules_that_somebody_made_unreadable_leave_the_rest_known() -> None:
+    latin = base64.b64encode("caf\u00e9".encode("latin-1")).decode()
+
+    state = read(f"rules {latin}", "enabled yes")
+
+    assert state.rules == "caf\ufffd"
+    assert state.enabled
+
+
+@pytest.mark.parametrize(
+    ("line", "in_force", "is_other"),
+    [
+        pytest.param(f"loaded {'a' * 64} {DIGEST}", True, False, id="as-loaded"),
+        pytest.param(f"loaded {'b' * 64} {DIGEST}", False, False, id="changed-since"),
+        pytest.param(f"loaded {'a' * 64} {'0' * 64}", True, True, id="from-another-file"),
+        pytest.param("loaded ", False, True, id="an-empty-note"),
+        pytest.param(f"loaded {'a' * 64}", True, True, id="half-a-note"),
+    ],
+)
+def test_whether_what_is_there_is_what_was_loaded_is_known(
+    line: str, in_force: bool, is_other: bool
+) -> None:
+    state = read(f"now {'a' * 64}", line, f"sum {DIGEST} {RULES}", f"stat 644:0:0 {RULES}")
+
+    assert (state.in_force, state.is_other_file) == (in_force, is_other)
+    assert not state.model_copy(update={"now": None}).in_force
+    assert not EgressState().in_force
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("sum", id="sum-cut-short"),
+        pytest.param("stat /x", id="stat-cut-short"),
+        pytest.param("rules !", id="rules-not-in-base64"),
+        pytest.param("ssh 10.0.0.9", id="ssh-cut-short"),
+        pytest.param("ssh 10.0.0.9 x eth0", id="no-port"),
+        pytest.param("network bridge docker0", id="network-without-a-name"),
+        pytest.param("port br0", id="port-of-no-bridge"),
+    ],
+)
+def test_a_malformed_line_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="malformed"):
+        read(line)
+
+
+def test_what_there_is_no_name_for_is_passed_over() -> None:
+    assert read("something new", "nft yes") == EgressState(nft=True)

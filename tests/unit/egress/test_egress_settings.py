@@ -1,0 +1,280 @@
+"""``gvisor_egress``: what it takes, what is said about the rest, and what its addresses open."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pyinfra_gvisor.parts.egress.settings import (
+    METADATA,
+    PRIVATE,
+    Egress,
+    network,
+    overlap,
+    translated,
+)
+from pyinfra_gvisor.settings import load_settings
+from tests.unit.egress.egress_states import allowed, egress, problem
+
+REASON = "asked for by the test"
+
+
+def test_no_key_is_no_firewall_and_an_empty_one_is_the_default() -> None:
+    none, _ = load_settings({})
+    empty, _ = load_settings({"gvisor_egress": {}})
+    explicit, _ = load_settings({"gvisor_egress": None})
+
+    assert none is not None
+    assert explicit is not None
+    assert (none.egress, explicit.egress) == (None, None)
+    assert empty is not None
+    assert empty.egress == Egress()
+    assert empty.egress.block == ("metadata", "private", "node", "smtp")
+
+
+NO_ADDRESS = "not an address or a network ("
+NO_PORT = "not a port or a range of ports, got 0; write 443, 53/udp or 8000-8010/tcp"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        pytest.param(True, "input should be a valid dictionary", id="true"),
+        pytest.param([], "input should be a valid dictionary", id="a-list"),
+        pytest.param({"blok": []}, "['blok'] unknown key, got []", id="mistyped-key"),
+        pytest.param({1: 2}, "['1'] keys should be strings, got 1", id="a-number-as-a-key"),
+        pytest.param({"block": "metadata"}, "['block'] input should be a valid tuple", id="text"),
+        pytest.param({"block": ["lan"]}, "['block']['0'] input should be 'metadata'", id="block"),
+        pytest.param({"block": [["node"]]}, "['block']['0'] input should be", id="block-list"),
+        pytest.param(allowed(""), f"['allow']['0']['to'] {NO_ADDRESS}", id="to-empty"),
+        pytest.param(allowed("db.internal"), f"['allow']['0']['to'] {NO_ADDRESS}", id="to-a-name"),
+        pytest.param(allowed("10.0.0.5/24"), f"['allow']['0']['to'] {NO_ADDRESS}", id="host-bits"),
+        pytest.param(allowed("10.0.0.5\n"), f"['allow']['0']['to'] {NO_ADDRESS}", id="newline"),
+        pytest.param({"allow": [{"to": 1}]}, "['allow']['0']['to'] input should be", id="number"),
+        pytest.param({"allow": [{}]}, "['allow']['0']['to'] field required", id="to-missing"),
+        pytest.param({"allow": ["10.0.0.5"]}, "['allow']['0'] input should be", id="allow-text"),
+        pytest.param({"allow": {"to": "10.0.0.5"}}, "['allow'] input should be", id="allow-one"),
+        pytest.param(allowed("::1", port=["1"]), "['allow']['0']['port'] unknown", id="allow-key"),
+        pytest.param(
+            allowed("::1", ports=["0"]), f"['allow']['0']['ports'] {NO_PORT}", id="port-0"
+        ),
+        pytest.param(allowed("::1", ports="5"), "['allow']['0']['ports'] input", id="ports-text"),
+        pytest.param({"deny": ["10.0.0.0/33"]}, f"['deny'] {NO_ADDRESS}", id="deny-mask"),
+        pytest.param({"deny": ["010.0.0.1"]}, f"['deny'] {NO_ADDRESS}", id="deny-octal"),
+        pytest.param({"deny": [167772160]}, "['deny']['0'] input should be", id="deny-number"),
+        pytest.param({"deny": "10.0.0.5"}, "['deny'] input should be a valid tuple", id="deny"),
+        pytest.param({"dns": ["10.0.0.0/8"]}, "['dns'] a network instead of", id="dns-network"),
+        pytest.param({"dns": ["one.one"]}, f"['dns'] {NO_ADDRESS}", id="dns-name"),
+        pytest.param({"dns": "10.0.0.2"}, "['dns'] input should be a valid tuple", id="dns-text"),
+        pytest.param({"smtp_ports": [0]}, "['smtp_ports']['0'] input should be", id="smtp-0"),
+        pytest.param({"smtp_ports": [True]}, "['smtp_ports']['0'] input", id="smtp-true"),
+        pytest.param({"smtp_ports": ["25"]}, "['smtp_ports']['0'] input", id="smtp-text"),
+        pytest.param({"smtp_ports": [65536]}, "['smtp_ports']['0'] input", id="smtp-65536"),
+        pytest.param({"new_connections_per_s": 0}, "['new_connections_per_s'] input", id="rate-0"),
+        pytest.param({"new_connections_per_s": True}, "['new_connections_per_s']", id="rate-true"),
+        pytest.param({"log_per_minute": 1.5}, "['log_per_minute'] input should", id="log-half"),
+        pytest.param({"confirm_s": 4}, "['confirm_s'] input should be greater", id="confirm-4"),
+        pytest.param({"confirm_s": None}, "['confirm_s'] input should be", id="confirm-none"),
+        pytest.param({"force": "x"}, "['force'] string should have at least 10", id="force-short"),
+        pytest.param({"force": " " * 20}, "['force'] string should have at", id="force-blank"),
+    ],
+)
+def test_a_bad_value_is_told_by_its_key(value: Any, message: str) -> None:
+    assert problem(value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [
+        *("", "0", "0-1", "65536", "8010-8000", "000080", "-1", "80-", "80/sctp", "53/UDP"),
+        *(" 80", "80\n", "80,443", "\u0668\u0660", "80 } accept"),
+    ],
+)
+def test_what_is_no_port_is_refused_wherever_ports_are_named(ports: str) -> None:
+    assert problem({"node_ports": [ports]}).startswith("['node_ports'] not a port or ")
+    assert "not a port or a range of ports" in problem(allowed("10.0.0.5", ports=[ports]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "*", "br*0", "br**", "a" * 16, "docker0 accept", 'a"b', "a{", "a\n", "a*\n", "-a"),
+        "br\u00fccke",
+    ],
+)
+def test_what_is_no_interface_is_refused(name: str) -> None:
+    for key in ("interfaces", "exclude"):
+        said = problem({key: [name]})
+        assert said.startswith(f"['{key}'] not the name of an interface, got ")
+
+
+def test_an_interface_is_filtered_or_left_alone_and_not_both() -> None:
+    both = {"interfaces": ["cni0", "virbr*"], "exclude": ["virbr*"]}
+
+    assert problem(both) == (
+        "the interface is in interfaces and in exclude, got virbr*; remove it from one of the two"
+    )
+
+
+@pytest.mark.parametrize("name", ["lo", "lo*", "l*"])
+def test_the_nodes_loopback_is_no_interface_of_containers(name: str) -> None:
+    assert problem({"interfaces": [name]}) == (
+        f"['interfaces'] includes the loopback interface, got {name}; "
+        "remove it: only the node's own programs use the loopback interface"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "attribute", "value"),
+    [
+        pytest.param({"block": ["smtp", "smtp"]}, "block", ("smtp",), id="twice"),
+        pytest.param({"block": []}, "block", (), id="nothing-blocked"),
+        pytest.param({"deny": ["10.0.0.0/255.0.0.0"]}, "deny", ("10.0.0.0/8",), id="netmask"),
+        pytest.param({"deny": ["9.9.9.9"]}, "deny", ("9.9.9.9/32",), id="address"),
+        pytest.param({"dns": ["FD00:0::53"]}, "dns", ("fd00::53",), id="dns-as-packets-have-it"),
+        pytest.param({"dns": []}, "dns", (), id="no-dns"),
+        pytest.param({}, "dns", None, id="dns-of-the-node"),
+        pytest.param({"interfaces": ["virbr*", "a" * 15]}, "interfaces", ("virbr*", "a" * 15),
+                     id="interfaces"),
+        pytest.param({"smtp_ports": []}, "smtp_ports", (), id="no-mail-ports"),
+        pytest.param({"new_connections_per_s": None}, "new_connections_per_s", None, id="no-rate"),
+        pytest.param({"log_per_minute": None}, "log_per_minute", None, id="no-log"),
+        pytest.param({"force": f" {REASON} "}, "force", REASON, id="force"),
+    ],
+)  # fmt: skip
+def test_a_good_value_is_taken(settings: dict[str, Any], attribute: str, value: object) -> None:
+    assert getattr(egress(**settings), attribute) == value
+
+
+def test_that_allow_wins_over_deny_is_said_where_it_is_set() -> None:
+    description = Egress.model_fields["allow"].description
+
+    assert description is not None
+    assert "`allow` wins over `block` and `deny`" in description
+
+
+@pytest.mark.parametrize(
+    "text", ["fe80::1%eth0", "2001:db8::1%x } accept\n\t\tip daddr { 192.0.2.1"]
+)
+@pytest.mark.parametrize("key", ["dns", "deny", "allow"])
+def test_an_address_with_a_scope_is_refused_since_anything_may_stand_behind_it(
+    key: str, text: str
+) -> None:
+    value = allowed(text, reason=REASON) if key == "allow" else {key: [text]}
+
+    assert "the address has a scope, got " in problem(value)
+
+
+@pytest.mark.parametrize("text", ["::ffff:169.254.169.254", "::ffff:a00:0/104", "::ffff:0:0/96"])
+@pytest.mark.parametrize("key", ["deny", "allow"])
+def test_an_ipv4_address_in_ipv6s_form_is_refused_since_no_packet_has_it(
+    key: str, text: str
+) -> None:
+    value = allowed(text) if key == "allow" else {key: [text]}
+
+    what = "no packet carries an IPv4-mapped IPv6 address"
+    assert f"{what}, got {text}; write it as an IPv4 address" in problem(value)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        pytest.param("169.254.169.254", id="in-it"),
+        pytest.param("169.254.0.0/16", id="it"),
+        pytest.param("168.0.0.0/6", id="around-it"),
+        pytest.param("0.0.0.0/0", id="everything"),
+        pytest.param("100.100.100.0/24", id="around-one-in-a-private-network"),
+        pytest.param("fd00::/8", id="around-it-in-v6"),
+        pytest.param("::/0", id="everything-in-v6"),
+        pytest.param("64:ff9b::/96", id="everything-through-nat64"),
+        pytest.param("64:ff9b::a9fe:a9fe", id="in-it-through-nat64"),
+    ],
+)
+def test_what_opens_a_metadata_service_needs_a_reason(to: str) -> None:
+    said = problem(allowed(to, ports=["53"]))
+
+    assert "would allow containers to reach a metadata service (" in said
+    assert said.endswith("; allow a smaller network, or give a reason of at least 10 characters")
+    assert "string should have at least 10" in problem(allowed(to, reason="because"))
+    assert egress(**allowed(to, reason=REASON)).allow[0].reason == REASON
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        pytest.param("10.0.0.5", id="private"),
+        pytest.param("100.100.100.201", id="beside-one"),
+        pytest.param("64:ff9b::a00:5", id="private-through-nat64"),
+        pytest.param("64:ff9b:1::/48", id="translator-of-ones-own"),
+    ],
+)
+def test_what_opens_no_metadata_service_needs_none(to: str) -> None:
+    assert egress(**allowed(to)).allow[0].reason is None
+
+
+TRICKS = st.text(st.sampled_from('0123456789abcdef:./-%*_ "\\{};#\n\t$@\u00fc'), max_size=12)
+BEGINNINGS = st.sampled_from(["", "10.0.0.1", "10.0.0.0/8", "fe80::1", "::1%", "80", "br-", "1-2"])
+HARMLESS = re.compile(r"[A-Za-z0-9_.@:/*-]+")  # what may stand in a rule, in quotes or not
+
+
+@given(st.builds(str.__add__, BEGINNINGS, TRICKS))
+def test_nothing_that_means_something_to_nft_gets_into_the_rules(text: str) -> None:
+    values: list[dict[str, Any]] = [
+        *({key: [text]} for key in ("deny", "dns", "node_ports", "interfaces")),
+        allowed(text, reason=REASON),
+        allowed("10.0.0.5", ports=[text]),
+    ]
+
+    for value in values:
+        try:
+            wanted = egress(**value)
+        except ValidationError:
+            continue
+        (allow,) = wanted.allow or (None,)
+        more = (allow.to, *allow.ports) if allow else ()
+        lists = (wanted.deny, wanted.dns or (), wanted.node_ports, wanted.interfaces, more)
+        assert all(HARMLESS.fullmatch(item) for items in lists for item in items)
+
+
+def test_every_ipv4_network_that_is_blocked_is_so_through_a_translator_too() -> None:
+    for table in (METADATA, PRIVATE):
+        fours = [text for text in table if isinstance(network(text), IPv4Network)]
+
+        assert fours
+        assert set(translated(fours)) <= set(table)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # the examples of RFC 6052, 2.4, and what Linux' getaddrinfo makes of them
+        pytest.param("192.0.2.33/32", "64:ff9b::c000:221/128", id="address"),
+        pytest.param("10.0.0.0/8", "64:ff9b::a00:0/104", id="network"),
+        pytest.param("0.0.0.0/0", "64:ff9b::/96", id="everything"),
+    ],
+)
+def test_a_translated_network_is_the_well_known_prefix_and_the_address(
+    text: str, expected: str
+) -> None:
+    assert translated([text, "2001:db8::/32"]) == {expected: text}
+    assert isinstance(ip_network(expected), IPv6Network)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        pytest.param("10.0.0.0/8", "10.1.0.0/16", True, id="in"),
+        pytest.param("10.1.0.0/16", "10.0.0.0/8", True, id="around"),
+        pytest.param("10.0.0.0/9", "10.128.0.0/9", False, id="beside"),
+        pytest.param("::/0", "0.0.0.0/0", False, id="another-family"),
+        pytest.param("fd00::/8", "fd00::1/128", True, id="v6"),
+    ],
+)
+def test_networks_overlap_within_their_family(one: str, other: str, expected: bool) -> None:
+    assert overlap(network(one), network(other)) is expected

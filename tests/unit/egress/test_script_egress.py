@@ -1,0 +1,398 @@
+"""The firewall's scripts on a node of the test's own: on probation, confirmed, taken back, gone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.unit.egress.egress_host import KEPT, NAME, TIMER, UNIT, Host
+from tests.unit.shells import held, stub
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A node without a firewall."""
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def guarded(host: Host) -> Host:
+    """A node on which the rules called old are in force."""
+    host.has("old")
+    return host
+
+
+def sums(text: str) -> str:
+    """What is written down of rules that were loaded, where nft lists them as they were given."""
+    table, file = (hashlib.sha256(item.encode()).hexdigest() for item in (f"{text}\n", text))
+    return f"{table} {file}\n"
+
+
+def test_rules_are_checked_then_a_timer_is_set_and_only_then_they_are_loaded(host: Host) -> None:
+    ran = host.load_on_probation(confirm_s=45)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    check, timer, load = host.asked("nft", "systemd-run")
+    assert check == "nft -c -f /gvisor/egress/candidate.nft"
+    assert load == "nft -f /gvisor/egress/candidate.nft"
+    for word in (f"--unit={NAME}-revert", "--on-active=45", "--collect"):
+        assert word in timer.split(" ")
+    assert timer.endswith(" /bin/sh /gvisor/egress/revert.sh")
+    assert (host.table.read_text(), host.loaded.read_text()) == ("new", sums("new"))
+
+
+def test_on_probation_nothing_is_there_that_a_reboot_would_load(guarded: Host) -> None:
+    guarded.load_on_probation()
+
+    assert guarded.rules.read_text() == "old"
+    assert guarded.candidate.read_text() == "new"
+    assert guarded.asked("systemctl") == []
+
+
+@pytest.fixture(params=[Host.undo, Host.revert], ids=["controller", "timer"])
+def take_back(request: pytest.FixtureRequest) -> Callable[[Host], CompletedProcess[str]]:
+    """Roll back, by the controller or by the timer."""
+    return request.param  # type: ignore[no-any-return]
+
+
+def test_where_there_were_rules_those_are_in_force_again(
+    guarded: Host, take_back: Callable[[Host], CompletedProcess[str]]
+) -> None:
+    guarded.load_on_probation()
+
+    ran = take_back(guarded)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert guarded.table.read_text() == "old"
+    assert guarded.loaded.read_text() == sums("old")
+    assert guarded.files() == KEPT
+    assert guarded.rules.read_text() == "old"
+
+
+def test_where_there_was_no_table_there_is_none_again(
+    host: Host, take_back: Callable[[Host], CompletedProcess[str]]
+) -> None:
+    host.load_on_probation()
+
+    ran = take_back(host)
+
+    assert ran.returncode == 0
+    assert not any(path.exists() for path in (host.table, host.loaded, host.candidate))
+
+
+def test_a_controller_that_takes_rules_back_leaves_no_timer(host: Host) -> None:
+    host.load_on_probation()
+    set_ = host.state(TIMER)
+
+    host.undo()
+
+    assert (set_, host.state(TIMER)) == ("active", None)
+
+
+def test_rules_that_nft_refuses_change_nothing(guarded: Host) -> None:
+    (guarded.root / "refuses-check").touch()
+
+    ran = guarded.load_on_probation()
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"egress.rules: {guarded.candidate} on run-1: nft refuses the rules: bad rule; "
+        "nothing was loaded\n"
+    )
+    assert (guarded.table.read_text(), guarded.files()) == ("old", KEPT)
+    assert guarded.state(TIMER) is None
+
+
+def test_rules_that_the_kernel_refuses_leave_the_old_ones(guarded: Host) -> None:
+    (guarded.root / "refuses-load").write_text("new")
+
+    ran = guarded.load_on_probation()
+
+    assert ran.returncode == 1
+    assert ran.stderr.endswith("the kernel refuses the rules: cannot allocate memory\n")
+    assert (guarded.table.read_text(), guarded.loaded.read_text()) == ("old", sums("old"))
+    assert guarded.files() == KEPT
+    assert guarded.state(TIMER) is None
+
+
+def test_without_a_timer_nothing_is_loaded(host: Host) -> None:
+    (host.root / "no-timers").touch()
+
+    ran = host.load_on_probation()
+
+    assert ran.returncode == 1
+    assert (
+        f"egress.rules: {TIMER} on run-1: systemd cannot start this timer; nothing was"
+        in ran.stderr
+    )
+    assert not host.table.exists()
+    assert not host.candidate.exists()
+
+
+def test_while_rules_wait_to_be_confirmed_no_others_are_tried(guarded: Host) -> None:
+    guarded.load_on_probation("first")
+
+    ran = guarded.load_on_probation("second")
+
+    assert ran.returncode == 1
+    assert "new rules of another run are not confirmed yet; nothing was loaded. Run" in ran.stderr
+    assert guarded.candidate.read_text() == "first"
+
+
+def test_while_another_run_is_at_it_nothing_is_done(host: Host) -> None:
+    host.lock.parent.mkdir()
+    with held(host.lock):
+        ran = host.load_on_probation()
+
+    said = f"egress.rules: {host.lock} on run-1: another run holds this lock; nothing was"
+    assert ran.returncode == 1
+    assert said in ran.stderr
+    assert host.files() == {}
+
+
+def test_who_holds_the_lock_keeps_nobody_locked_out(
+    guarded: Host, take_back: Callable[[Host], CompletedProcess[str]]
+) -> None:
+    guarded.load_on_probation()
+
+    with held(guarded.lock):
+        ran = take_back(guarded)
+
+    assert (ran.returncode, guarded.table.read_text()) == (0, "old")
+    assert "another process has held the lock for 30 s; rolling back without it" in ran.stdout
+
+
+def test_while_another_is_at_it_nothing_is_removed(guarded: Host) -> None:
+    with held(guarded.lock):
+        ran = guarded.remove()
+
+    said = f"egress.rules: {guarded.lock} on run-1: another process has held this lock for 30 s"
+    assert ran.returncode == 1
+    assert said in ran.stderr
+    assert guarded.files() == KEPT
+
+
+def test_a_lock_is_in_a_directory_of_roots_alone(host: Host) -> None:
+    host.lock.parent.mkdir(mode=0o755)  # as earlier versions left it
+
+    host.load_on_probation()
+
+    assert host.lock.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_run_that_was_killed_on_its_way_does_not_stop_the_next(guarded: Host) -> None:
+    guarded.candidate.write_text("half")
+
+    ran = guarded.load_on_probation()
+
+    assert ran.returncode == 0
+    assert guarded.table.read_text() == "new"
+
+
+def test_a_file_that_cannot_be_written_leaves_the_rules_as_they_are(guarded: Host) -> None:
+    (guarded.egress / "load.sh.new").mkdir()
+
+    ran = guarded.load_on_probation()
+
+    assert ran.returncode != 0
+    assert guarded.table.read_text() == "old"
+    assert guarded.asked("nft", "systemd-run") == []
+
+
+APT = """echo "apt-get $* ($DEBIAN_FRONTEND)" >> {0}/asked
+case "$*" in *install*) [ -e {0}/nft ] && mv {0}/nft {1}/nft ;; esac"""
+
+
+def test_nftables_is_installed_from_the_nodes_own_apt_where_it_is_missing(host: Host) -> None:
+    (host.path / "nft").rename(host.root / "nft")
+    stub(host.path, "apt-get", APT.format(host.root, host.path))
+
+    ran = host.load_on_probation()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert host.asked("apt-get") == [
+        "apt-get -qq update (noninteractive)",
+        "apt-get -qq install -y --no-install-recommends nftables (noninteractive)",
+    ]
+    assert host.table.read_text() == "new"
+
+
+def test_without_nftables_nothing_is_done(host: Host) -> None:
+    (host.path / "nft").unlink()
+    stub(host.path, "apt-get", APT.format(host.root, host.path))
+
+    ran = host.load_on_probation()
+
+    assert ran.returncode == 1
+    assert "egress.rules: nftables on run-1: apt-get cannot install this package; " in ran.stderr
+    assert host.files() == {}
+
+
+def test_at_boot_what_was_loaded_is_written_down_only_if_it_was(guarded: Host) -> None:
+    other = guarded.root / "other"
+    other.write_text("other")
+    (guarded.root / "refuses-load").write_text("other")
+
+    failed = guarded.load(other)
+    before = guarded.loaded.read_text()
+    (guarded.root / "refuses-load").unlink()
+    ran = guarded.load(other)
+
+    assert (failed.returncode, ran.returncode) == (1, 0)
+    assert (before, guarded.loaded.read_text()) == (sums("old"), sums("other"))
+
+
+def test_confirmed_rules_are_there_as_they_were_sent_and_stay_over_a_reboot(host: Host) -> None:
+    host.load_on_probation()
+
+    ran = host.confirm()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert host.files() == KEPT
+    assert host.rules.read_text() == "new"
+    assert host.asked("systemctl") == [
+        "daemon-reload",
+        f"enable --quiet {UNIT}",
+        f"stop {TIMER}",
+        f"start {UNIT}",
+    ]
+
+
+def test_a_unit_that_is_active_is_reloaded_since_a_restart_would_be_without_rules(
+    guarded: Host,
+) -> None:
+    guarded.load_on_probation()
+
+    ran = guarded.confirm()
+
+    assert ran.returncode == 0
+    assert guarded.asked("systemctl")[-1] == f"reload {UNIT}"
+    assert f"start {UNIT}" not in guarded.asked("systemctl")
+
+
+def test_behind_a_confirmation_the_timer_finds_nothing_to_take_back(guarded: Host) -> None:
+    guarded.load_on_probation()
+    guarded.confirm()
+
+    ran = guarded.revert()
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert (guarded.table.read_text(), guarded.rules.read_text()) == ("new", "new")
+
+
+def test_a_confirmation_that_fails_on_its_way_leaves_what_can_be_taken_back(guarded: Host) -> None:
+    guarded.load_on_probation()
+    (guarded.root / "refuses-enable").touch()
+
+    ran = guarded.confirm()
+    undone = guarded.undo()
+
+    assert (ran.returncode, ran.stderr) == (1, "read-only file system\n")
+    assert undone.returncode == 0
+    assert (guarded.table.read_text(), guarded.rules.read_text()) == ("old", "old")
+    assert guarded.state(TIMER) is None
+
+
+def test_what_is_confirmed_or_taken_back_by_now_is_not_said_to_be_taken_back(host: Host) -> None:
+    host.has("new")
+
+    ran = host.undo()
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert (host.table.read_text(), host.rules.read_text()) == ("new", "new")
+
+
+def test_rules_that_were_taken_back_cannot_be_confirmed(guarded: Host) -> None:
+    guarded.load_on_probation()
+    guarded.revert()
+
+    ran = guarded.confirm()
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"egress.rules: {guarded.rules} on run-1: the new rules were rolled back before they were "
+        "confirmed; raise confirm_s in gvisor_egress\n"
+    )
+    assert guarded.rules.read_text() == "old"
+    assert guarded.asked("systemctl") == []
+
+
+def test_nothing_of_it_stays_and_a_second_time_ends_well_too(guarded: Host) -> None:
+    ran, again = guarded.remove(), guarded.remove()
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert guarded.files() == {}
+    assert not guarded.table.exists()
+    assert not guarded.egress.parent.exists()
+    assert not guarded.loaded.parent.exists()
+    assert guarded.asked("systemctl") == [f"disable --quiet --now {UNIT}", "daemon-reload"]
+
+
+def test_rules_on_probation_go_with_their_timer(guarded: Host) -> None:
+    guarded.load_on_probation()
+
+    ran = guarded.remove()
+
+    assert ran.returncode == 0
+    assert guarded.asked("systemctl")[0] == f"stop {TIMER}"
+    assert (guarded.state(TIMER), guarded.files(), guarded.table.exists()) == (None, {}, False)
+
+
+def test_a_unit_that_failed_is_forgotten(guarded: Host) -> None:
+    (guarded.units / UNIT).unlink()
+    guarded.unit(UNIT, "failed")
+
+    ran = guarded.remove()
+
+    assert ran.returncode == 0
+    assert guarded.asked("systemctl") == [f"reset-failed {UNIT}"]
+    assert guarded.state(UNIT) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("table", id="a-table"),
+        pytest.param("gvisor/egress/load.sh", id="a-file"),
+        pytest.param(f"units/{UNIT}", id="a-unit"),
+        pytest.param(f"units/sysinit.target.wants/{UNIT}", id="a-link-to-nothing"),
+    ],
+)
+def test_what_is_left_of_one_goes_too(host: Host, name: str) -> None:
+    path = host.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if "wants" in name:
+        path.symlink_to("../nowhere")
+    else:
+        path.write_text("left")
+
+    ran = host.remove()
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (host.files(), host.table.exists()) == ({}, False)
+
+
+def test_without_nft_the_files_go_all_the_same(guarded: Host) -> None:
+    (guarded.path / "nft").unlink()
+
+    ran = guarded.remove()
+
+    assert ran.returncode == 0
+    assert guarded.files() == {}
+
+
+def test_what_else_lies_beside_it_stays(guarded: Host) -> None:
+    release = guarded.egress.parent / "releases"
+    release.mkdir()
+    (guarded.units / "other.service").touch()
+
+    ran = guarded.remove()
+
+    assert ran.returncode == 0
+    assert release.exists()
+    assert guarded.files() == {"units/other.service": "644"}

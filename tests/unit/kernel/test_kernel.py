@@ -1,0 +1,547 @@
+"""``gvisor_kernel``: what it may say, what is done for it and told of it, and its audit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.audit.observed import parse_observed
+from pyinfra_gvisor.audit.rules import Audited, look
+from pyinfra_gvisor.node import parse_node
+from pyinfra_gvisor.parts.kernel.audit import RULES
+from pyinfra_gvisor.parts.kernel.defaults import MODULES, SYSCTLS
+from pyinfra_gvisor.parts.kernel.files import (
+    DIRECTORY,
+    MODULES_FILE,
+    SYSCTL_FILE,
+    kernel_files,
+    set_by,
+)
+from pyinfra_gvisor.parts.kernel.keep import KEEP
+from pyinfra_gvisor.parts.kernel.names import may_be_kept_out, may_be_set, module_name, sysctl_key
+from pyinfra_gvisor.parts.kernel.plan import plan_kernel
+from pyinfra_gvisor.parts.kernel.settings import Kernel
+from pyinfra_gvisor.parts.kernel.tables import modules_table, sysctls_table
+from pyinfra_gvisor.parts_common.plan import PartPlan
+from pyinfra_gvisor.policy.findings import Finding, Severity
+from tests.unit.answers import answer
+from tests.unit.kernel.kernel_answers import ALL, WEAK, in_force, surface, told
+from tests.unit.settings.loaded_settings import good, problems_of
+
+FEW = Kernel(modules=("sctp", "tipc"), sysctls={"vm.swappiness": "10"})
+OTHERS = sorted({*ALL.kept_out} - {"sctp"})
+INTERFACES = "interfaces that are already up keep their values until the next boot"
+KEY = "net.ipv4.conf.all.send_redirects"
+
+
+def loaded(**kernel: Any) -> Kernel:
+    """What a group data file says, as it is read."""
+    wanted = good(gvisor_kernel=kernel).kernel
+    assert wanted
+    return wanted
+
+
+def problem(**kernel: Any) -> str:
+    """Why it is refused."""
+    return problems_of(gvisor_kernel=kernel)["gvisor_kernel"]
+
+
+def text_of(wanted: Kernel, path: str) -> str:
+    """What a file of ours says for it, nothing if there is none."""
+    files = kernel_files(wanted.kept_out, wanted.settings)
+    return next((item.text for item in files if item.path == path), "")
+
+
+def test_without_the_key_nothing_is_declared() -> None:
+    assert good().kernel is None
+
+
+def test_an_empty_one_is_everything_that_no_node_needs() -> None:
+    wanted = loaded()
+
+    assert set(wanted.kept_out) == set(MODULES)
+    assert wanted.settings == {key: item.value for key, item in sorted(SYSCTLS.items())}
+
+
+def test_every_default_keeps_the_rules_that_an_operator_is_held_to() -> None:
+    for name, module in MODULES.items():
+        assert may_be_kept_out(module_name(name)) == name
+        assert all(module)
+    for key, setting in SYSCTLS.items():
+        may_be_set(sysctl_key(key), setting.value)
+        assert sysctl_key(key) == key
+        assert setting.source
+        assert setting.value not in setting.stricter
+
+
+def test_the_files_say_what_is_declared_and_can_be_read_back() -> None:
+    wanted = loaded(modules=["sctp", "firewire-core"], sysctls={"vm.swappiness": 10})
+
+    files = {item.path: item for item in kernel_files(wanted.kept_out, wanted.settings)}
+
+    assert files[MODULES_FILE].text.splitlines()[1:] == [
+        "install firewire_core /bin/false",
+        "install sctp /bin/false",
+    ]
+    assert set_by(files[SYSCTL_FILE].text) == wanted.settings
+    assert "vm.swappiness = 10" in files[SYSCTL_FILE].text.splitlines()
+    assert {item.mode for item in files.values()} == {"644"}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kept_out"),
+    [
+        pytest.param({"modules": []}, (), id="none"),
+        pytest.param({"modules": None}, (), id="not-managed"),
+        pytest.param({"modules": ["b", "a-b", "a_b"]}, ("a_b", "b"), id="hyphens-and-twice"),
+        pytest.param({"modules": ["sctp"], "also": ["esp4"]}, ("esp4", "sctp"), id="besides"),
+        pytest.param({"modules": ["sctp", "rds"], "needed": ["sctp"]}, ("rds",), id="needed"),
+    ],
+)
+def test_modules_are_those_that_are_named_less_those_that_are_needed(
+    kernel: dict[str, Any], kept_out: tuple[str, ...]
+) -> None:
+    wanted = loaded(**kernel)
+
+    assert wanted.kept_out == kept_out
+    assert bool(text_of(wanted, MODULES_FILE)) == bool(kept_out)
+
+
+def test_settings_are_laid_over_the_defaults_and_none_drops_one() -> None:
+    wanted = loaded(
+        sysctls={
+            "kernel.kptr_restrict": 2,
+            "net.ipv4.tcp_syncookies": None,
+            "net.ipv4.tcp_rmem": "4096\t131072  6291456",
+        }
+    )
+
+    assert wanted.settings["kernel.kptr_restrict"] == "2"
+    assert "net.ipv4.tcp_syncookies" not in wanted.settings
+    assert wanted.settings["net.ipv4.tcp_rmem"] == "4096 131072 6291456"
+    assert wanted.settings["kernel.dmesg_restrict"] == "1"
+
+
+def test_no_settings_at_all_are_no_file() -> None:
+    wanted = loaded(sysctls=None)
+
+    assert wanted.settings == {}
+    assert text_of(wanted, SYSCTL_FILE) == ""
+
+
+DOTTED = "net/ipv4/conf/eth0.100/mc_forwarding"  # an interface whose name has a dot
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        pytest.param("net.ipv4.tcp_syncookies", "net.ipv4.tcp_syncookies", id="dots"),
+        pytest.param("net/ipv4/tcp_syncookies", "net.ipv4.tcp_syncookies", id="slashes"),
+        pytest.param("net.ipv4.conf.eth0/100.mc_forwarding", DOTTED, id="dots-and-a-slash"),
+        pytest.param(DOTTED, DOTTED, id="slashes-and-a-dot"),
+    ],
+)
+def test_a_key_has_one_form(text: str, key: str) -> None:
+    assert sysctl_key(text) == key
+    assert sysctl_key(key) == key
+
+
+@pytest.mark.parametrize(
+    ("kernel", "expected"),
+    [
+        pytest.param({"modules": ["overlay"]}, "Docker needs this module, got overlay", id="name"),
+        pytest.param(
+            {"also": ["br-netfilter"]}, "needs this module, got br_netfilter", id="hyphen"
+        ),
+        pytest.param({"also": ["nf_tables"]}, "needs this module, got nf_tables", id="pattern"),
+        pytest.param({"also": ["kvm_intel"]}, "gVisor needs this module, got kvm", id="gvisor"),
+        pytest.param({"also": ["virtio_net"]}, "the node itself needs", id="boot"),
+        pytest.param(
+            {"modules": ["-r"]}, "not the name of a kernel module, got -r", id="an-option"
+        ),
+        pytest.param({"modules": ["a b"]}, "not the name of a kernel module, got a b", id="words"),
+        pytest.param({"modules": ["a\nb"]}, "not the name of a kernel module, got a?", id="lines"),
+        pytest.param({"modules": [""]}, "not the name of a kernel module", id="no-name"),
+        pytest.param({"needed": ["sctpp"]}, "a module that is not blocked, got sctpp", id="needed"),
+    ],
+)
+def test_a_module_that_must_stay_and_what_is_no_module_are_refused(
+    kernel: dict[str, Any], expected: str
+) -> None:
+    assert expected in problem(**kernel)
+    assert loaded(modules=["over-lay"]).kept_out == ("over_lay",)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        pytest.param("net.ipv4.ip_forward", 0, "Docker forwards", id="forwarding"),
+        pytest.param("net/ipv6/conf/eth0.1/forwarding", 0, "Docker forwards", id="of-one"),
+        pytest.param("net.ipv4.conf.all.route_localnet", 0, "Docker publishes", id="localnet"),
+        pytest.param("net.bridge.bridge-nf-call-iptables", 0, "its bridges", id="bridge"),
+        pytest.param("user.max_user_namespaces", 0, "user namespaces", id="namespaces"),
+        pytest.param("kernel.modules_disabled", 1, "only a reboot reverts", id="modules"),
+        pytest.param("kernel.modprobe", "/bin/false", "Docker needs kernel modules", id="modprobe"),
+        pytest.param("kernel.unprivileged_bpf_disabled", 1, "write 2, which", id="bpf"),
+        pytest.param("kernel.yama.ptrace_scope", 3, "the ptrace that sandboxes need", id="ptrace"),
+        pytest.param("kernel", 1, "not the name of a sysctl, got kernel", id="one-word"),
+        pytest.param("/kernel/x", 1, "not the name of a sysctl", id="absolute"),
+        pytest.param("kernel/../../etc/x", 1, "not the name of a sysctl", id="upwards"),
+        pytest.param("net.ipv4.conf.*.rp_filter", 1, "not the name of a sysctl", id="pattern"),
+        pytest.param("-kernel.x", 1, "not the name of a sysctl", id="an-option"),
+        pytest.param("kernel.x\ny", 1, "not the name of a sysctl", id="two-lines"),
+        pytest.param("kernel.x", "", "not the value of a sysctl", id="no-value"),
+        pytest.param("kernel.x", "1\n2", "not the value of a sysctl", id="value-of-two-lines"),
+        pytest.param("kernel.x", "\x1b[31m", "not the value of a sysctl", id="control-character"),
+        pytest.param("kernel.x", "1" * 300, "not the value of a sysctl", id="long"),
+        pytest.param("kernel.x", True, "input should be", id="boolean"),
+        pytest.param("kernel.x", 1.5, "input should be", id="fraction"),
+    ],
+)
+def test_a_setting_of_somebody_elses_and_what_is_no_setting_are_refused(
+    key: str, value: object, expected: str
+) -> None:
+    assert expected in problem(sysctls={key: value})
+
+
+def test_another_value_or_none_of_such_a_setting_is_taken() -> None:
+    taken = {"kernel.unprivileged_bpf_disabled": 0, "net.ipv4.ip_forward": None}
+
+    settings = loaded(sysctls=taken).settings
+
+    assert settings["kernel.unprivileged_bpf_disabled"] == "0"
+    assert "net.ipv4.ip_forward" not in settings
+
+
+def test_one_key_in_two_forms_is_refused() -> None:
+    assert "the sysctl is given twice" in problem(sysctls={"kernel.x": 1, "kernel/x": 2})
+
+
+def test_the_tables_name_each_with_its_source() -> None:
+    modules, sysctls = modules_table(), sysctls_table()
+
+    assert set(re.findall(r"`([a-z0-9_]+)`", modules)) == set(MODULES)
+    assert set(re.findall(r"`([a-z0-9_.]+\.[a-z0-9_.]+)`", sysctls)) == set(SYSCTLS)
+    said = "| `cuse` | character devices in user space | CVE-2026-96812, a way out of gVisor |"
+    assert said in modules.splitlines()
+    assert "`kernel.kptr_restrict` | `1` or `2` | " in sysctls
+    assert {row.count("|") for row in modules.splitlines()} == {4}
+    assert {row.count("|") for row in sysctls.splitlines()} == {5}
+
+
+def planned(*lines: str, wanted: Kernel | None = ALL) -> PartPlan:
+    """The plan for a node that tells this."""
+    return plan_kernel(surface(lines), wanted)
+
+
+def test_a_weak_node_gets_two_files_and_every_setting() -> None:
+    plan = planned(*told())
+
+    assert plan.action == "apply"
+    assert [item.path for item in plan.files] == [MODULES_FILE, SYSCTL_FILE]
+    assert plan.settings == ALL.settings
+    assert plan.lines[0] == f"write {MODULES_FILE}: block {', '.join(ALL.kept_out)}"
+    assert {f"{key}: {WEAK[key]} -> {value}" for key, value in ALL.settings.items()} <= {
+        *plan.lines
+    }
+    assert (plan.removed, plan.warnings) == ((), (INTERFACES,))
+
+
+def test_a_second_plan_does_nothing() -> None:
+    assert planned(*in_force()) == PartPlan()
+    assert planned(*in_force(FEW), wanted=FEW) == PartPlan()
+
+
+def test_a_value_that_somebody_changed_is_put_right_and_nothing_is_written() -> None:
+    plan = planned(*in_force(values={KEY: "1"}))
+
+    assert (plan.lines, plan.files) == ((f"{KEY}: 1 -> 0",), ())
+    assert plan.settings == ALL.settings
+
+
+OTHER_MODULES = "install sctp /bin/true\ninstall esp4 /bin/false\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        pytest.param({"stat": "666:0:0"}, f"{SYSCTL_FILE}: correct mode and owner", id="mode"),
+        pytest.param({"stat": "644:1:0"}, f"{SYSCTL_FILE}: correct mode and owner", id="owner"),
+        pytest.param({"texts": {SYSCTL_FILE: ""}}, SYSCTL_FILE, id="content"),
+        pytest.param(
+            {"texts": {MODULES_FILE: OTHER_MODULES}},
+            f"{MODULES_FILE}: block {', '.join(OTHERS)}; allow esp4",
+            id="modules",
+        ),
+    ],
+)
+def test_a_file_that_somebody_changed_is_written_again(given: dict[str, Any], line: str) -> None:
+    plan = planned(*in_force(**given))
+
+    assert plan.action == "apply"
+    assert f"write {line}" in plan.lines
+
+
+def test_a_setting_that_the_kernel_lacks_is_passed_over_and_told_with_the_first_change() -> None:
+    lacking = {"net.core.bpf_jit_harden": ""}
+    said = "net.core.bpf_jit_harden: skipped, this kernel does not have it"
+
+    plan = planned(*told(values=lacking))
+
+    assert said in plan.lines
+    assert planned(*in_force(values=lacking)) == PartPlan()
+
+
+def test_a_setting_whose_value_is_not_known_yet_is_only_said_to_be_set() -> None:
+    plan = planned(*told(), wanted=FEW)
+
+    assert "vm.swappiness: set to 10" in plan.lines
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param("kernel.kptr_restrict", "2", id="hidden-from-root-too"),
+        pytest.param("kernel.unprivileged_bpf_disabled", "1", id="for-good"),
+        pytest.param("fs.protected_fifos", "2", id="group-writable-too"),
+        pytest.param("net.ipv4.tcp_syncookies", "2", id="always"),
+    ],
+)
+def test_what_is_set_more_strictly_is_left_to_whoever_set_it(key: str, value: str) -> None:
+    plan = planned(*told(values={key: value}))
+
+    assert key not in plan.settings
+    assert f"{key} = " not in plan.files[1].text
+    assert not [line for line in plan.lines if line.startswith(key)]
+    files = {item.path: item.text for item in plan.files}
+    assert planned(*told(texts=files, values={**plan.settings, key: value})) == PartPlan()
+
+
+def test_what_is_ours_and_is_set_more_strictly_since_stays_in_our_file_and_is_not_loosened() -> (
+    None
+):
+    key = "kernel.kptr_restrict"
+
+    assert planned(*in_force(values={key: "2"})) == PartPlan()
+    plan = planned(*in_force(values={key: "2", KEY: "1"}))
+
+    assert plan.lines == (f"{KEY}: 1 -> 0",)
+    assert key not in plan.settings
+
+
+def test_a_stricter_value_than_an_operators_own_is_no_excuse() -> None:
+    wanted = Kernel(sysctls={"kernel.kptr_restrict": "0"})
+
+    plan = planned(*told(values={"kernel.kptr_restrict": "2"}), wanted=wanted)
+
+    assert "kernel.kptr_restrict: 2 -> 0" in plan.lines
+
+
+def test_a_setting_that_is_declared_no_longer_gets_its_earlier_value_back() -> None:
+    plan = planned(*in_force(), wanted=Kernel(sysctls={KEY: None}))
+
+    assert plan.lines == (f"write {SYSCTL_FILE}", f"{KEY}: 0 -> 1, its value before this package")
+    assert KEY not in plan.settings
+
+
+def test_removal_gives_back_every_value_and_leaves_nothing() -> None:
+    plan = planned(*in_force(), wanted=None)
+
+    assert plan.removed == (MODULES_FILE, SYSCTL_FILE)
+    assert (plan.files, plan.settings, plan.warnings) == ((), {}, (INTERFACES,))
+    assert f"{KEY}: 0 -> 1, its value before this package" in plan.lines
+    assert plan.lines[-1] == f"remove {DIRECTORY}"
+    assert planned(*told(), wanted=None) == PartPlan()
+
+
+def test_a_value_that_is_not_ours_any_more_is_left_at_removal_and_told() -> None:
+    plan = planned(*in_force(values={KEY: "7"}), wanted=None)
+
+    assert f"{KEY}: left at 7, somebody has changed it since we set it" in plan.lines
+
+
+def test_a_value_that_was_the_same_before_us_is_not_mentioned() -> None:
+    lines = [line for line in in_force() if not line.startswith(f"kernel before {KEY} ")]
+
+    plan = planned(*lines, f"kernel before {KEY} 0", wanted=None)
+
+    assert not [line for line in plan.lines if line.startswith(KEY)]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(told(kept=True), id="an-empty-record"),
+        pytest.param(told(before={KEY: "1"}, written={KEY: "0"}), id="a-record-without-a-file"),
+        pytest.param(told(texts={MODULES_FILE: ""}), id="an-empty-file"),
+    ],
+)
+def test_what_is_left_of_it_goes_too(lines: list[str]) -> None:
+    assert surface(lines).there
+    assert planned(*lines, wanted=None).action == "remove"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gone"),
+    [
+        pytest.param(Kernel(modules=()), MODULES_FILE, id="modules"),
+        pytest.param(Kernel(sysctls=None), SYSCTL_FILE, id="settings"),
+    ],
+)
+def test_one_half_can_be_had_without_the_other(wanted: Kernel, gone: str) -> None:
+    plan = planned(*in_force(), wanted=wanted)
+
+    assert plan.removed == (gone,)
+    assert plan.files == ()
+    assert planned(*in_force(wanted), wanted=wanted) == PartPlan()
+
+
+def test_a_module_that_is_loaded_is_told_and_stays() -> None:
+    plan = planned(*told(modules={"tipc": 2, "ext4": 1, "esp4": 0}), wanted=Kernel(also=("esp4",)))
+    alone = planned(*in_force(modules={"tipc": 2}))
+
+    assert plan.warnings == (
+        INTERFACES,
+        "esp4 is loaded (used by 0) and stays loaded until the next boot",
+        "tipc is loaded (used by 2) and stays loaded until the next boot",
+    )
+    assert alone == PartPlan()
+
+
+def test_a_builtin_module_is_told() -> None:
+    plan = planned(*in_force(builtin=["cuse"], values={KEY: "1"}))
+
+    assert plan.warnings == ("cuse is built into this kernel and cannot be blocked",)
+
+
+def test_a_kernel_that_loads_no_modules_is_told_once() -> None:
+    first = planned(*told(loads=False))
+
+    assert first.warnings == (
+        INTERFACES,
+        f"this kernel cannot load modules, so {MODULES_FILE} has no effect on it",
+    )
+    assert first.files[0].path == MODULES_FILE
+    assert planned(*in_force(loads=False)) == PartPlan()
+
+
+LATER, LAST, UFW = "/etc/sysctl.d/99-x.conf", "/etc/sysctl.conf", "/etc/ufw/sysctl.conf"
+UFW_ON = "/etc/ufw/ufw.conf:ENABLED=yes"
+
+
+@pytest.mark.parametrize(
+    ("later", "warned"),
+    [
+        pytest.param([f"{LATER}:{KEY} = 1"], LATER, id="etc"),
+        pytest.param([f"{LAST}:-net/ipv4/conf/all/send_redirects=1"], LAST, id="last"),
+        pytest.param([f"{LAST}:{KEY}=1", f"{LATER}:{KEY}=0"], LAST, id="the-last-one-counts"),
+        pytest.param([f"{LATER}:{KEY}=1", f"{LAST}:{KEY}=0"], None, id="mended"),
+        pytest.param([f"{LAST}:kernel.kptr_restrict=2"], None, id="stricter"),
+        pytest.param([f"/etc/sysctl.d/90-a.conf:{KEY} = 1"], None, id="read-before-ours"),
+        pytest.param([f"{LATER}:net.ipv4.conf.*.x = 1"], None, id="pattern"),
+        pytest.param([f"{UFW}:{KEY}=1"], None, id="ufw-is-off"),
+        pytest.param([UFW_ON, f"{UFW}:{KEY}=1"], UFW, id="ufw-is-on"),
+    ],
+)
+def test_a_file_that_is_read_behind_ours_and_says_otherwise_is_named(
+    later: list[str], warned: str | None
+) -> None:
+    plan = planned(*told(later=later))
+
+    expected = f"{warned} sets {KEY} to 1 and is read after {SYSCTL_FILE}"
+    assert plan.warnings == ((INTERFACES, expected) if warned else (INTERFACES,))
+    assert planned(*in_force(later=later)) == PartPlan()
+
+
+def test_the_keeper_also_checks_a_setting_that_our_file_leaves_out_as_stricter() -> None:
+    node = parse_node([*told(values={"kernel.kptr_restrict": "2"}), *answer()])
+
+    given = KEEP.given(node, good(gvisor_kernel={}))
+
+    assert "kernel/kptr_restrict\t1\t2" in given["kernel_sysctls"].splitlines()
+
+
+def found(lines: Sequence[str] = (), **settings: Any) -> dict[str, Finding]:
+    """What the rules find, by ``rule subject``, on a node that tells this of its kernel."""
+    host = Audited(parse_observed([*lines, *answer()]), good(**{"gvisor_kernel": {}, **settings}))
+    return {f"{item.id} {item.subject}": item for item in look(RULES, host, {})}
+
+
+def test_a_node_as_declared_is_clean() -> None:
+    assert found(in_force()) == {}
+
+
+def test_sockets_of_the_nodes_kernel_without_a_word_about_it_are_told() -> None:
+    finding = found(told(), gvisor_kernel=None)["kernel-not-declared gvisor_kernel"]
+
+    assert finding.severity is Severity.INFO
+    assert "runsc" in finding.evidence
+
+
+def test_sandboxes_with_a_network_of_their_own_need_no_word_about_it() -> None:
+    own = {"gvisor_runtimes": {"runsc": {"network": "none"}}}
+
+    assert found(told(), gvisor_kernel=None, **own) == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "evidence"),
+    [
+        pytest.param(told(), "the file is missing", id="missing"),
+        pytest.param(in_force(texts={SYSCTL_FILE: ""}), "its content was changed", id="content"),
+        pytest.param(in_force(stat="666:0:0"), "its mode or owner was changed", id="mode"),
+    ],
+)
+def test_a_file_that_is_not_as_declared_is_found(lines: list[str], evidence: str) -> None:
+    finding = found(lines)[f"kernel-files {SYSCTL_FILE}"]
+
+    assert finding.severity is Severity.MEDIUM
+    assert finding.evidence == evidence
+
+
+def test_a_file_of_which_nothing_is_declared_is_found() -> None:
+    every = found(in_force(), gvisor_kernel=None)
+
+    said = "the file is on the node, but not declared"
+    assert every[f"kernel-files {SYSCTL_FILE}"].evidence == said
+    assert every[f"kernel-files {MODULES_FILE}"].evidence == said
+
+
+@pytest.mark.parametrize(
+    ("later", "by"),
+    [
+        pytest.param([], "", id="by-nobody-knows-whom"),
+        pytest.param([f"/etc/sysctl.conf:{KEY}=1"], "; /etc/sysctl.conf sets it", id="by-a-file"),
+        pytest.param([f"/etc/sysctl.conf:{KEY}=5"], "", id="a-file-has-a-third-value"),
+    ],
+)
+def test_a_setting_with_another_value_is_found(later: list[str], by: str) -> None:
+    finding = found(in_force(values={KEY: "1"}, later=later))[f"kernel-setting {KEY}"]
+
+    assert finding.severity is Severity.MEDIUM
+    assert finding.evidence == f"{KEY} is 1, declared 0{by}"
+
+
+def test_a_stricter_value_and_a_setting_that_the_kernel_lacks_are_no_finding() -> None:
+    values = {"kernel.kptr_restrict": "2", "net.core.bpf_jit_harden": ""}
+
+    assert found(in_force(values=values)) == {}
+
+
+def test_a_module_that_is_loaded_or_built_in_is_found() -> None:
+    every = found(in_force(modules={"tipc": 2, "overlay": 9}, builtin=["cuse"]))
+
+    assert set(every) == {"kernel-module tipc", "kernel-module cuse"}
+    assert every["kernel-module tipc"].evidence == "loaded, used by 2"
+    assert every["kernel-module tipc"].severity is Severity.MEDIUM
+    assert every["kernel-module cuse"].severity is Severity.INFO
+
+
+def test_a_kernel_without_modules_and_a_node_of_which_nothing_is_declared_have_none_loaded() -> (
+    None
+):
+    assert found(in_force(loads=False)) == {}
+    assert "kernel-module tipc" not in found(told(modules={"tipc": 1}), gvisor_kernel=None)

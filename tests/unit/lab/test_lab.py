@@ -1,0 +1,470 @@
+"""What a lab is told to be, the recipe of its nodes, and virtual machines."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.lab import qemu, recipe
+from pyinfra_gvisor.lab.cache import Cache, write_atomically
+from pyinfra_gvisor.lab.disk import ensure_disk
+from pyinfra_gvisor.lab.make import probe_image
+from pyinfra_gvisor.lab.qemu import HARDWARE, Guest, Kernel
+from pyinfra_gvisor.lab.spec import (
+    FLAVOURS,
+    NODES_MAX,
+    OWN_ARCH,
+    Flavour,
+    LabError,
+    NodeSpec,
+    lab_name,
+    node_specs,
+)
+from pyinfra_gvisor.releases import ARCHES
+from tests.unit.lab.lab_machine import ROOT_ONLY
+
+TRIXIE = FLAVOURS["debian-13"]
+BOOKWORM = FLAVOURS["debian-12"]
+FORKY_DOCKER = FLAVOURS["debian-13-docker-28"]
+SYSVINIT = FLAVOURS["debian-13-sysvinit"]
+
+ON_CGROUP_V1 = {
+    "container": "docker",
+    "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE": "1",
+    "SYSTEMD_PROC_CMDLINE": (
+        "systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
+    ),
+}
+
+
+def test_without_settings_there_are_a_plain_node_and_a_lived_in_one() -> None:
+    specs = node_specs({})
+
+    assert specs == [NodeSpec(TRIXIE), NodeSpec(TRIXIE, lived_in=True)]
+    assert lab_name({}) == "gvisor-lab"
+
+
+def test_an_empty_setting_is_no_setting() -> None:
+    empty = {"GVISOR_LAB_NAME": "", "GVISOR_LAB_NODES": "", "GVISOR_LAB_FLAVOURS": ""}
+
+    assert node_specs(empty) == node_specs({})
+    assert lab_name(empty) == lab_name({})
+
+
+def test_flavours_are_dealt_out_in_turn() -> None:
+    environment = {"GVISOR_LAB_NODES": "3", "GVISOR_LAB_FLAVOURS": "debian-12, debian-13-docker-28"}
+
+    specs = node_specs(environment, lived_in={1, 3})
+
+    assert specs == [
+        NodeSpec(BOOKWORM, lived_in=True),
+        NodeSpec(FORKY_DOCKER),
+        NodeSpec(BOOKWORM, lived_in=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        pytest.param({"GVISOR_LAB_NODES": "0"}, r"number from 1 to 30, got 0$", id="no-nodes"),
+        pytest.param({"GVISOR_LAB_NODES": "31"}, r"number from 1 to 30, got 31$", id="too-many"),
+        pytest.param({"GVISOR_LAB_NODES": "-1"}, r"GVISOR_LAB_NODES: .*got -1$", id="negative"),
+        pytest.param({"GVISOR_LAB_NODES": "two"}, r"GVISOR_LAB_NODES: .*got two$", id="a-word"),
+        pytest.param({"GVISOR_LAB_NODES": "²"}, r"GVISOR_LAB_NODES: .*got ²$", id="superscript"),
+        pytest.param(
+            {"GVISOR_LAB_FLAVOURS": "debian-11"},
+            r"unknown flavour, got debian-11; choose from debian-13, debian-12, ",
+            id="unknown-flavour",
+        ),
+        pytest.param(
+            {"GVISOR_LAB_FLAVOURS": "debian-13,"}, r"unknown flavour, got ''; ", id="empty-flavour"
+        ),
+    ],
+)
+def test_nodes_that_make_no_sense_are_refused(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(LabError, match=message):
+        node_specs(environment)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("Lab", id="upper-case"),
+        pytest.param("-rf", id="an-option"),
+        pytest.param("a_b", id="underscore"),
+        pytest.param("lab-", id="ends-in-hyphen"),
+        pytest.param("a--b", id="double-hyphen"),
+        pytest.param("../lab", id="a-path"),
+        pytest.param("lab\n", id="newline"),
+        pytest.param("l" * 41, id="too-long"),
+    ],
+)
+def test_a_name_that_cannot_be_a_host_name_is_refused(name: str) -> None:
+    with pytest.raises(LabError, match="GVISOR_LAB_NAME"):
+        lab_name({"GVISOR_LAB_NAME": name})
+
+
+def test_the_longest_name_still_makes_a_host_name() -> None:
+    name = lab_name({"GVISOR_LAB_NAME": "l" * 40})
+
+    assert len(f"{name}-{NODES_MAX}") <= 63
+
+
+def test_every_flavour_but_those_that_share_one_has_an_image_of_its_own() -> None:
+    own = [flavour for flavour in FLAVOURS.values() if flavour.image is None]
+
+    tags = {recipe.image_tag(flavour) for flavour in own}
+
+    assert len(tags) == len(own)
+    assert all(re.fullmatch(r"pyinfra-gvisor-lab:debian-[a-z0-9-]+-[0-9a-f]{12}", t) for t in tags)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(Flavour("debian-13", "sid", 257, TRIXIE.packages), id="suite"),
+        pytest.param(Flavour("debian-13", "trixie", 257, (*TRIXIE.packages, "vim")), id="package"),
+        pytest.param(
+            Flavour("debian-13", "trixie", 257, TRIXIE.packages, "sid"), id="docker-suite"
+        ),
+    ],
+)
+def test_another_recipe_is_another_image(other: Flavour) -> None:
+    assert recipe.image_tag(other) != recipe.image_tag(TRIXIE)
+
+
+@pytest.mark.parametrize(
+    ("flavour", "file"),
+    [
+        pytest.param(TRIXIE, "prepare.sh", id="image"),
+        pytest.param(TRIXIE, "lived-in.json", id="lived-in"),
+        pytest.param(FORKY_DOCKER, "prepare.sh", id="image-of-the-base"),
+        pytest.param(FORKY_DOCKER, "later-docker.sh", id="later-docker"),
+        pytest.param(FORKY_DOCKER, "add.sh", id="addition"),
+    ],
+)
+def test_an_edited_file_of_the_recipe_is_another_node(
+    flavour: Flavour, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = NodeSpec(flavour, lived_in=True)
+    before = recipe.spec_label(spec)
+    original = recipe.resource
+
+    monkeypatch.setattr(
+        recipe, "resource", lambda name: original(name) + ("# edited" if name == file else "")
+    )
+
+    assert recipe.spec_label(spec) != before
+
+
+def test_only_what_a_flavour_has_more_is_added_to_the_image_of_its_base() -> None:
+    more = replace(FORKY_DOCKER, base=FORKY_DOCKER.name, packages=(*FORKY_DOCKER.packages, "jq"))
+
+    later, added = recipe.additions(FORKY_DOCKER)[1:], recipe.additions(more)[1:]
+
+    assert [command[3:] for command in later] == [
+        ["later-docker.sh", "/", "trixie", "forky"],
+        ["add.sh"],
+    ]
+    assert [command[3:] for command in added] == [["add.sh", "jq"]]
+
+
+def test_a_lived_in_node_is_not_taken_for_a_plain_one() -> None:
+    assert recipe.spec_label(NodeSpec(TRIXIE)) != recipe.spec_label(NodeSpec(TRIXIE, lived_in=True))
+
+
+def test_a_node_without_systemd_boots_the_same_image_by_another_command() -> None:
+    assert recipe.image_tag(SYSVINIT) == recipe.image_tag(TRIXIE)
+    assert recipe.boot_command(SYSVINIT) == ["/sbin/lab-init"]
+    assert recipe.boot_command(TRIXIE) is None
+    assert recipe.spec_label(NodeSpec(SYSVINIT)) != recipe.spec_label(NodeSpec(TRIXIE))
+
+
+def test_no_mirror_is_named_anywhere() -> None:
+    text = "\n".join(
+        [
+            *(
+                "\n".join(recipe.mmdebstrap_command(flavour, prepare="p", tar="t", runsc="r"))
+                for flavour in FLAVOURS.values()
+            ),
+            *(recipe.resource(name) for name in ("prepare.sh", "later-docker.sh", "add.sh")),
+        ]
+    )
+
+    assert "://" not in text
+
+
+@pytest.mark.parametrize(
+    ("flavour", "cgroup_version", "expected"),
+    [
+        pytest.param(TRIXIE, 1, ON_CGROUP_V1, id="systemd-257-on-v1"),
+        pytest.param(TRIXIE, 2, {"container": "docker"}, id="systemd-257-on-v2"),
+        pytest.param(SYSVINIT, 1, {"container": "docker"}, id="no-systemd-on-v1"),
+        pytest.param(BOOKWORM, 1, {"container": "docker"}, id="systemd-252-on-v1"),
+        pytest.param(BOOKWORM, 2, {"container": "docker"}, id="systemd-252-on-v2"),
+    ],
+)
+def test_only_a_new_systemd_on_cgroup_v1_has_to_be_forced(
+    flavour: Flavour, cgroup_version: int, expected: dict[str, str]
+) -> None:
+    assert recipe.boot_environment(flavour, cgroup_version=cgroup_version) == expected
+
+
+def test_the_lived_in_daemon_json_is_odd_on_purpose() -> None:
+    text = recipe.resource("lived-in.json")
+
+    assert not text.endswith("\n")
+    assert "\n\t" in text
+    assert '"runtimeArgs": ["--network=host"]' in text
+
+
+def test_the_probe_image_holds_nothing_but_links_and_directories(tmp_path: Path) -> None:
+    path = tmp_path / "probe.tar"
+    path.write_bytes(probe_image())
+
+    with tarfile.open(path) as archive:
+        assert all(member.issym() or member.isdir() for member in archive)
+
+
+def test_nobody_else_can_read_the_cache(tmp_path: Path) -> None:
+    cache = Cache.of({"XDG_CACHE_HOME": str(tmp_path)})
+
+    assert cache.root == tmp_path / "pyinfra-gvisor"
+    assert cache.root.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_relative_cache_directory_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    cache = Cache.of({"XDG_CACHE_HOME": "relative"})
+
+    assert cache.root == tmp_path / ".cache" / "pyinfra-gvisor"
+
+
+def test_the_key_is_made_once(tmp_path: Path) -> None:
+    cache = Cache.of({"XDG_CACHE_HOME": str(tmp_path)})
+
+    first, second = cache.public_key(), cache.public_key()
+
+    assert first == second
+    assert first.startswith("ssh-ed25519 ")
+    assert cache.key.stat().st_mode & 0o777 == 0o600
+
+
+def test_clearing_the_cache_leaves_only_what_is_known_about_dockerd(tmp_path: Path) -> None:
+    cache = Cache.of({"XDG_CACHE_HOME": str(tmp_path)})
+    cache.known_hosts("lab").write_text("")
+    (cache.root / "runsc.deb").write_text("")
+    (cache.root / "dockerd.started").write_text("1 2")
+
+    cache.clear()
+
+    assert [path.name for path in cache.root.iterdir()] == ["dockerd.started"]
+
+
+def test_writing_the_same_text_does_not_touch_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "known_hosts"
+    write_atomically(path, "a\n")
+    inode = path.stat().st_ino
+
+    write_atomically(path, "a\n")
+
+    assert path.stat().st_ino == inode
+
+
+KERNEL = Kernel(Path("/k/vmlinuz"), Path("/k/initrd.img"))
+(OTHER,) = {*ARCHES} - {OWN_ARCH}
+BOOTS = "#!/bin/sh\necho '[    0.000000] Linux version 6.12'\n"
+FAILS = "#!/bin/sh\necho 'KVM: entry failed' >&2\nexit 1\n"
+
+
+def guest(directory: Path, accelerator: qemu.Accelerator = "tcg") -> Guest:
+    """A machine whose files lie in ``directory``."""
+    return Guest("lab-1", directory, KERNEL, 20_022, accelerator)
+
+
+@pytest.fixture
+def qemu_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that is started as QEMU; ``/dev/kvm`` may be used."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(qemu.os, "access", lambda *_: True)
+    path = tmp_path / KERNEL.hardware.program
+    path.write_text(FAILS)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [pytest.param(BOOTS, "kvm", id="a-guest-boots"), pytest.param(FAILS, "tcg", id="none-does")],
+)
+def test_kvm_is_used_where_a_guest_was_seen_to_boot_by_it_and_tried_once(
+    qemu_is: Path, tmp_path: Path, program: str, expected: str
+) -> None:
+    kept = tmp_path / "accelerator"
+    qemu_is.write_text(program)
+
+    first = qemu.accelerator(KERNEL, kept)
+    qemu_is.unlink()
+    second = qemu.accelerator(KERNEL, kept)
+
+    assert (first, second) == (expected, expected)
+
+
+def test_what_was_seen_before_the_last_boot_is_tried_again(qemu_is: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "accelerator"
+    kept.write_text("another-boot kvm\n")
+
+    assert qemu.accelerator(KERNEL, kept) == "tcg"
+    assert qemu_is.exists()
+
+
+def test_a_machine_without_kvm_is_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu.os, "access", lambda *_: False)
+
+    assert qemu.accelerator(KERNEL, tmp_path / "accelerator") == "tcg"
+
+
+def test_qemu_forwards_ssh_alone_and_from_this_machine_alone(tmp_path: Path) -> None:
+    words = guest(tmp_path).command()
+
+    assert "user,id=net,hostfwd=tcp:127.0.0.1:20022-:22" in words
+    assert [word for word in words if "hostfwd" in word] == [words[words.index("-netdev") + 1]]
+    assert words[words.index("-accel") + 1] == "tcg,thread=multi"
+    assert guest(tmp_path, "kvm").command()[-1] == words[-1]
+
+
+def test_another_process_by_the_number_in_the_file_is_not_touched(tmp_path: Path) -> None:
+    with subprocess.Popen(["/usr/bin/sleep", "60"]) as other:
+        (tmp_path / "pid").write_text(f"{other.pid}\n")
+
+        found = guest(tmp_path).process()
+        guest(tmp_path).kill()
+
+        assert (found, other.poll()) == (None, None)
+        other.kill()
+
+
+def test_the_power_is_cut_at_once(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    words = ["sh", "-c", "trap '' TERM; echo; read x", "sh", str(pid)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as started:
+        assert started.stdout
+        started.stdout.readline()
+        pid.write_text(f"{started.pid}\n")
+        assert guest(tmp_path).process() == started.pid
+
+        guest(tmp_path).kill()
+
+        assert guest(tmp_path).process() is None
+    assert started.returncode == -9
+
+
+def test_without_qemu_it_is_said_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(
+        LabError, match=rf"not installed; run GVISOR_LAB_ARCH={OWN_ARCH} \.ci/setup vm"
+    ):
+        guest(tmp_path).start()
+
+
+def test_the_kind_of_nodes_is_chosen_and_another_word_refused() -> None:
+    assert node_specs({"GVISOR_LAB_KIND": "vm", "GVISOR_LAB_NODES": "1"}) == [
+        NodeSpec(TRIXIE, kind="vm")
+    ]
+    with pytest.raises(LabError, match="GVISOR_LAB_KIND: expected container or vm, got pod"):
+        node_specs({"GVISOR_LAB_KIND": "pod"})
+
+
+def test_a_machine_is_no_container_of_the_same_flavour() -> None:
+    label = recipe.spec_label(NodeSpec(TRIXIE, kind="vm"))
+
+    assert label == f"vm-{recipe.disk_name(TRIXIE, OWN_ARCH)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        pytest.param("debian-13-x86_64-0123456789ab", True, id="another-recipe"),
+        pytest.param("debian-13-aarch64-0123456789ab", False, id="another-architecture"),
+        pytest.param("debian-13-docker-28-x86_64-0123456789ab", False, id="another-flavour"),
+    ],
+)
+def test_a_disk_takes_the_place_of_its_own_kind_only(name: str, same: bool) -> None:
+    assert recipe.is_same_disk(name, recipe.disk_name(TRIXIE, "x86_64")) is same
+
+
+@pytest.mark.parametrize(
+    ("arch", "debians"),
+    [pytest.param("x86_64", "amd64", id="x86_64"), pytest.param("aarch64", "arm64", id="aarch64")],
+)
+def test_its_disk_has_a_kernel_besides_the_packages_of_a_container(arch: str, debians: str) -> None:
+    words = recipe.disk_command(TRIXIE, arch, prepare="p", prepare_vm="v", root="/r")
+
+    (packages,) = [word for word in words if word.startswith("--include=")]
+    assert f"linux-image-cloud-{debians}" in packages
+    assert f"--architectures={debians}" in words
+    assert set(recipe.PACKAGES) < set(packages.removeprefix("--include=").split(","))
+    assert words[-1] == "/r"
+
+
+def test_another_architecture_is_emulated_whatever_this_machine_can(
+    qemu_is: Path, tmp_path: Path
+) -> None:
+    qemu_is.write_text(BOOTS)
+    kernel = Kernel(Path("/k/vmlinuz"), Path("/k/initrd.img"), OTHER)
+
+    chosen = qemu.accelerator(kernel, tmp_path / "accelerator")
+    words = Guest("lab-1", tmp_path, kernel, 20_022, chosen).command()
+
+    assert chosen == "tcg"
+    assert words[0] == f"qemu-system-{OTHER}"
+    assert f"console={HARDWARE[OTHER].console} " in words[-1]
+
+
+def test_the_architecture_of_machines_is_chosen() -> None:
+    chosen = {"GVISOR_LAB_ARCH": OTHER, "GVISOR_LAB_KIND": "vm"}
+
+    assert node_specs(chosen) == [NodeSpec(TRIXIE, kind="vm", arch=OTHER)] * 2
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        pytest.param(
+            {"GVISOR_LAB_ARCH": "arm64"}, "expected x86_64 or aarch64, got arm64", id="word"
+        ),
+        pytest.param({}, "must be a virtual machine; set GVISOR_LAB_KIND=vm", id="container"),
+        pytest.param(
+            {"GVISOR_LAB_KIND": "vm", "GVISOR_LAB_FLAVOURS": "debian-13-docker-29"},
+            "cannot have the lab's Docker, got debian-13-docker-29",
+            id="docker",
+        ),
+    ],
+)
+def test_an_architecture_that_cannot_be_had_is_refused(others: dict[str, str], says: str) -> None:
+    with pytest.raises(LabError, match=says):
+        node_specs({"GVISOR_LAB_ARCH": OTHER, **others})
+
+
+@ROOT_ONLY
+def test_without_what_runs_the_other_programs_no_disk_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda _: False)
+    monkeypatch.setattr("pyinfra_gvisor.lab.disk.shutil.which", lambda _: "/usr/bin/mmdebstrap")
+    cache = Cache(tmp_path)
+
+    with pytest.raises(LabError, match=f"not installed; run GVISOR_LAB_ARCH={OTHER} "):
+        ensure_disk(TRIXIE, OTHER, cache=cache, tell=lambda _: None)
+    assert not [*cache.disks.iterdir()]

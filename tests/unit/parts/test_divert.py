@@ -1,0 +1,235 @@
+"""Where runc is on a node, what is to be done about it, and the scripts that move it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.scripts import script
+from pyinfra_gvisor.node import Node, parse_node
+from pyinfra_gvisor.parts.divert.files import PROGRAM, VARIABLES, divert_files, repair_text
+from pyinfra_gvisor.parts.divert.plan import Wanted, check_divert, declared_divert, plan_divert
+from pyinfra_gvisor.parts.divert.state import DivertState
+from tests.unit.answers import answer
+from tests.unit.planning.test_preflight import settings_of
+from tests.unit.shells import held, run, toolbox
+
+RUNC, ASIDE = "/usr/sbin/runc", "/usr/sbin/runc.pyinfra-gvisor"
+WANTED = Wanted("/opt/gvisor/runtimes/gvisordefault-20260928.0-01234567", "docker.service")
+FILES = divert_files([RUNC], WANTED.dispatcher, retired=False, dockerd=WANTED.dockerd)
+BEFORE = (f"divert place {RUNC}", f"divert is 755:0:0 10724248 {RUNC}")
+OWN = tuple(
+    line
+    for item in FILES
+    for line in (
+        f"divert sum {item.sha256} {item.path}",
+        f"divert stat {item.mode}:0:0 {item.path}",
+    )
+)
+SUM = next(item.sha256 for item in FILES if item.path == PROGRAM)
+TAKEN = (
+    *(f"divert place {RUNC}", f"divert is 755:0:0 2600 {RUNC}"),
+    *(f"divert is 755:0:0 10724248 {ASIDE}", f"divert small {SUM}  {RUNC}"),
+    *(f"divert diverted {RUNC} {ASIDE} :", f"divert places {RUNC}", f"divert owned {RUNC}"),
+    *OWN,
+    "divert enabled yes",
+    f"divert dispatcher {WANTED.dispatcher}",
+)
+
+
+def told(*lines: str, **others: Any) -> Node:
+    """A node that tells this of runc."""
+    return parse_node([*lines, *answer(**others)])
+
+
+def without(text: str, lines: Sequence[str] = TAKEN) -> list[str]:
+    """The lines without those that contain this."""
+    return [line for line in lines if text not in line]
+
+
+def changed(line: str, other: str) -> list[str]:
+    """The lines with one of them changed."""
+    assert line in TAKEN
+    return [other if item == line else item for item in TAKEN]
+
+
+def test_it_is_declared_by_its_word_alone() -> None:
+    found = told(*BEFORE)
+
+    declared = [
+        declared_divert(settings_of(gvisor_default=word), found)
+        for word in ("off", "sandbox", "sandbox-all")
+    ]
+
+    assert declared[:2] == [None, None]
+    assert declared[2] is not None
+    assert declared[2].dispatcher.startswith("/opt/gvisor/runtimes/gvisordefault-")
+
+
+def test_a_new_node_gets_every_file_and_the_program() -> None:
+    plan = plan_divert(told(*BEFORE), WANTED)
+
+    assert plan.action == "apply"
+    assert plan.files == FILES
+    assert f"give the place of {RUNC} to our program" in plan.lines
+
+
+def test_a_node_without_docker_is_planned_when_docker_is_there() -> None:
+    plan = plan_divert(told(without=("info", "dockerd", "docker_client")), WANTED)
+
+    assert (plan.action, plan.files) == ("apply", ())
+    assert plan.lines == ("give the place of runc to our program when Docker is there",)
+
+
+def test_what_is_as_declared_stays_and_takes_runc() -> None:
+    found = told(*TAKEN)
+
+    assert plan_divert(found, WANTED).action == "nothing"
+    assert found.part(DivertState).takes_runc
+    assert found.part(DivertState).there
+
+
+@pytest.mark.parametrize(
+    ("lines", "takes_runc"),
+    [
+        pytest.param(without("divert small"), False, id="another-file"),
+        pytest.param(without(f"2600 {RUNC}"), False, id="missing"),
+        pytest.param(
+            changed(f"divert is 755:0:0 2600 {RUNC}", f"divert is 644:0:0 2600 {RUNC}"),
+            False,
+            id="not-executable",
+        ),
+        pytest.param(without(f"10724248 {ASIDE}"), False, id="no-runc"),
+        pytest.param(
+            changed(f"divert is 755:0:0 10724248 {ASIDE}", f"divert is 755:1000:0 9 {ASIDE}"),
+            False,
+            id="runc-of-a-user",
+        ),
+        pytest.param(
+            [
+                *TAKEN,
+                "divert place /usr/local/sbin/runc",
+                "divert is 755:0:0 10724248 /usr/local/sbin/runc",
+            ],
+            False,
+            id="one-more-runc",
+        ),
+        pytest.param(without("divert diverted"), True, id="no-diversion"),
+        pytest.param(without("divert enabled"), True, id="no-unit"),
+        pytest.param(without("/repair"), True, id="no-repair"),
+    ],
+)
+def test_what_is_not_as_declared_is_put_right(lines: Sequence[str], takes_runc: bool) -> None:
+    found = told(*lines)
+
+    assert plan_divert(found, WANTED).action == "apply"
+    assert found.part(DivertState).takes_runc is takes_runc
+
+
+@pytest.mark.parametrize(
+    ("lines", "others", "why"),
+    [
+        pytest.param(BEFORE, {"init": "lab-init"}, "needs systemd on the node", id="no-systemd"),
+        pytest.param((), {}, "runc is not on the PATH of dockerd", id="no-runc"),
+        pytest.param(
+            (*BEFORE, "divert command /opt/runc"), {}, "names another program for builds", id="env"
+        ),
+        pytest.param(
+            (f"divert place {RUNC}", f"divert is 755:0:0 120 {RUNC}", f"divert small 00  {RUNC}"),
+            {},
+            "is not runc itself",
+            id="a-script",
+        ),
+        pytest.param(
+            (*BEFORE, f"divert diverted {RUNC} {RUNC}.distrib some-package"),
+            {},
+            "is diverted by others",
+            id="diverted",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(lines: Sequence[str], others: dict[str, Any], why: str) -> None:
+    with pytest.raises(Problem, match=why):
+        check_divert(told(*lines, **others))
+
+
+def test_what_is_not_declared_goes() -> None:
+    plan = plan_divert(told(*TAKEN), None)
+
+    assert plan.action == "remove"
+    assert plan.settings == {"places": RUNC}
+    assert plan_divert(told(*BEFORE), None).action == "nothing"
+
+
+def test_what_a_killed_removal_left_goes() -> None:
+    lines = [f"divert place {RUNC}", f"divert is 755:0:0 10 {RUNC}", f"divert is 755:0:0 9 {ASIDE}"]
+
+    plan = plan_divert(told(*lines), None)
+
+    assert (plan.action, plan.settings) == ("remove", {"places": RUNC})
+
+
+ELF = "\x7fELF runc"
+
+
+class Places:
+    """A node with one runc, and a program for its place."""
+
+    def __init__(self, root: Path) -> None:
+        self.directory, self.run_dir, self.runc = root / "divert", root / "run", root / "runc"
+        self.dispatcher = root / "dispatcher"
+        self.path = toolbox(root / "bin", "cmp", "ln", "umount", "rmdir")
+        for directory in (self.directory, self.run_dir):
+            directory.mkdir()
+        self.runc.write_text(ELF)
+        self.program = self.directory / "program"
+        self.program.write_text("#!/bin/sh\n")
+        (self.directory / "places").write_text(f"{self.runc}\n")
+        self.dispatcher.touch(mode=0o755)
+
+    def run(self, name: str) -> tuple[int, str]:
+        """Run a script; return its exit code and what it says."""
+        given = {"unit": "no-unit.service", "places": str(self.runc), "builds": "/nonexistent"}
+        given |= {**VARIABLES, "dispatcher": str(self.dispatcher)}
+        names = ("base/put_files", "parts/divert/places", f"parts/divert/{name}")
+        text = script(*names, operation="divert.runc", host="run-1", **given)
+        if name == "repair":
+            text = repair_text(hashlib.sha256(self.program.read_bytes()).hexdigest())
+        for was, now in (
+            ("/opt/gvisor/divert", self.directory),
+            ("/run/pyinfra-gvisor", self.run_dir),
+            ("/run/docker", self.run_dir / "docker"),
+            ("/run/containerd", self.run_dir / "containerd"),
+            ("/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin", "/nonexistent"),
+            ("-w 50", "-n"),
+        ):
+            text = text.replace(was, str(now))
+        ran = run(text, path=self.path)
+        return ran.returncode, ran.stderr
+
+
+@pytest.mark.parametrize("name", ["repair", "apply", "remove"])
+def test_while_another_one_moves_runc_a_script_changes_nothing(tmp_path: Path, name: str) -> None:
+    places = Places(tmp_path)
+
+    with held(places.run_dir / "divert.lock"):
+        code, said = places.run(name)
+
+    assert (code, places.runc.read_text()) == (1, ELF)
+    assert "the place of runc has been locked" in said
+    assert {item.name for item in places.directory.iterdir()} == {"program", "places"}
+
+
+def test_the_repair_gives_our_program_the_place_of_runc(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+
+    found = places.run("repair")
+
+    assert found == (0, "")
+    assert places.runc.read_text() == places.program.read_text()
+    assert Path(f"{places.runc}{VARIABLES['aside']}").read_text() == ELF

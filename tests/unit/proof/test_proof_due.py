@@ -1,0 +1,298 @@
+"""When isolation has to be proven again, and which checks of the proof do not apply then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.base.scripts import script
+from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.proof import verdict as proof
+from pyinfra_gvisor.proof.judges import MEMORY_LIMIT
+from pyinfra_gvisor.proof.script import probe_script
+from pyinfra_gvisor.proof.skipped_checks import no_new_privileges, skipped_checks, why_not_reload
+from pyinfra_gvisor.proof.verdict import fingerprint, is_due
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.settings import Settings
+from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, Running, after, info, node
+from tests.unit.egress.egress_states import declaring
+
+RELEASE = "20260928.0"
+PROFILES = {"runsc": Runtime()}
+GIVEN: dict[str, Any] = {
+    "daemon_json": "{}",
+    "wrappers": {RUNSC["path"]: "0" * 64},
+    "docker": info(runtimes={"runsc": RUNSC}),
+}
+PROVEN = {"proof": {"fingerprint": fingerprint(node(**GIVEN), RELEASE, PROFILES)}}
+
+
+def due(when: str = "changed", **changes: Any) -> bool:
+    """Whether a node that was proven has to be proven anew after these changes."""
+    found = node(**{**GIVEN, "state": PROVEN, **changes})
+    return is_due(found, PROFILES, when, fingerprint(found, RELEASE, PROFILES))
+
+
+def test_a_node_as_last_proven_is_not_proven_anew() -> None:
+    assert due() is False
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"state": {}}, id="never-proven"),
+        pytest.param({"state": {"proof": {}}}, id="record-empty"),
+        pytest.param({"state": {"proof": None}}, id="record-null"),
+        pytest.param({"state": {"proof": []}}, id="record-a-list"),
+        pytest.param({"state": {"proof": {"fingerprint": "0" * 64}}}, id="record-of-another-state"),
+        pytest.param({"uname": "6.12.10+deb13-amd64 x86_64"}, id="kernel"),
+        pytest.param({"docker": info(runtimes={"runsc": {"path": "/x"}})}, id="runtimes-path"),
+        pytest.param({"docker": info()}, id="runtime-gone"),
+        pytest.param(
+            {"docker": {**GIVEN["docker"], "ServerVersion": "28.5.2"}}, id="docker-version"
+        ),
+        pytest.param({"daemon_json": '{"debug": true}'}, id="daemon-json"),
+        pytest.param({"wrappers": {RUNSC["path"]: "1" * 64}}, id="wrappers-text"),
+    ],
+)
+def test_what_could_change_the_outcome_makes_a_proof_due(changes: dict[str, Any]) -> None:
+    assert due(**changes) is True
+
+
+@pytest.mark.parametrize(
+    ("release", "profiles"),
+    [
+        pytest.param("20260831.0", PROFILES, id="release"),
+        pytest.param(RELEASE, {"runsc": Runtime(platform="kvm")}, id="profile"),
+        pytest.param(RELEASE, {**PROFILES, "net": Runtime()}, id="one-runtime-more"),
+    ],
+)
+def test_what_is_claimed_anew_is_proven_anew(release: str, profiles: dict[str, Runtime]) -> None:
+    found = node(**GIVEN, state=PROVEN)
+
+    assert is_due(found, profiles, "changed", fingerprint(found, release, profiles)) is True
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        pytest.param(None, "shop:1", id="set"),
+        pytest.param("shop:1", "shop:2", id="another"),
+        pytest.param("shop:1", None, id="taken-away"),
+    ],
+)
+def test_another_image_to_prove_with_makes_a_proof_due(before: str | None, now: str | None) -> None:
+    digest = fingerprint(node(**GIVEN), RELEASE, PROFILES, image=before)
+    found = node(**GIVEN, state={"proof": {"fingerprint": digest}})
+
+    later = fingerprint(found, RELEASE, PROFILES, image=now)
+    assert is_due(found, PROFILES, "changed", later) is True
+    assert is_due(found, PROFILES, "changed", digest) is False
+
+
+def firewalled(**changes: Any) -> str | None:
+    """What a proof of a node with a firewall would be known by."""
+    declared = changes.pop("declared", Egress())
+    loaded = {"now": "a" * 64, "as_loaded": "a" * 64, "loaded_from": "b" * 64, **changes}
+    found = node(**GIVEN).model_copy(update={"parts": {"egress": EgressState(**loaded)}})
+    return fingerprint(found, RELEASE, PROFILES, declared=declaring(declared))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"declared": None}, id="taken-away"),
+        pytest.param({"declared": Egress(block=("metadata",))}, id="declared-otherwise"),
+        pytest.param({"loaded_from": "c" * 64}, id="loaded-from-other-rules"),
+        pytest.param({"now": "c" * 64}, id="changed-in-the-kernel"),
+        pytest.param({"now": None}, id="gone"),
+    ],
+)
+def test_another_firewall_makes_a_proof_due(changes: dict[str, Any]) -> None:
+    assert firewalled(**changes) != firewalled()
+
+
+def test_rules_that_nobody_declares_make_no_proof_due() -> None:
+    assert firewalled(declared=None) == PROVEN["proof"]["fingerprint"]
+
+
+def test_a_check_that_was_not_made_then_makes_a_proof_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "CHECKS", proof.CHECKS[1:])
+
+    assert due() is True
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"containers": [Running("app")]}, id="a-container"),
+        pytest.param({"ticks": 9_999}, id="dockerd-restarted"),
+        pytest.param(
+            {"docker": info(runtimes={"runsc": RUNSC, "kata": {"path": "/x"}})},
+            id="anothers-runtime",
+        ),
+    ],
+)
+def test_what_cannot_change_the_outcome_makes_no_proof_due(changes: dict[str, Any]) -> None:
+    assert due(**changes) is False
+
+
+@pytest.mark.parametrize(
+    ("when", "changes", "expected"),
+    [
+        pytest.param("always", {}, True, id="always"),
+        pytest.param("never", {"state": {}}, False, id="never"),
+    ],
+)
+def test_an_operator_can_ask_for_a_proof_always_or_never(
+    when: str, changes: dict[str, Any], expected: bool
+) -> None:
+    assert due(when, **changes) is expected
+
+
+def test_without_runtimes_there_is_nothing_to_prove() -> None:
+    assert is_due(node(), {}, "always", fingerprint(node(), RELEASE, {})) is False
+
+
+def test_a_node_whose_docker_is_down_was_never_proven() -> None:
+    down = node(without=("info",), state={"proof": {"fingerprint": ""}})
+
+    digest = fingerprint(down, RELEASE, PROFILES)
+    assert digest is None
+    assert is_due(down, PROFILES, "changed", digest) is True
+
+
+WANTED: dict[str, Any] = {"live-restore": True, "debug": True, "runtimes": {"runsc": RUNSC}}
+APPLIED = after(plan_daemon_json(node(), WANTED))
+NETWORKS = {"runsc": Runtime(), "net": Runtime(network="sandbox"), "off": Runtime(network="none")}
+
+
+def changed(**given: Any) -> Node:
+    """A node on which our change is in force, but for what is given."""
+    return node(**{**APPLIED, **given})
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        pytest.param(changed(), None, id="as-we-applied-it"),
+        pytest.param(
+            changed(daemon_json=APPLIED["daemon_json"].replace('"debug": true', '"debug": false')),
+            "has not read",
+            id="a-key-changed-since",
+        ),
+        pytest.param(
+            changed(daemon_json=APPLIED["daemon_json"].replace(RUNSC["path"], "/x")),
+            "has not read",
+            id="a-runtime-changed-since",
+        ),
+        pytest.param(
+            changed(docker=info(runtimes={"runsc": RUNSC})), "has not read", id="not-live"
+        ),
+        pytest.param(
+            changed(docker={**APPLIED["docker"], "ServerVersion": "28.5.2"}),
+            "forgets host-gateway",
+            id="loses-something",
+        ),
+        pytest.param(changed(ticks=6_001), "not known", id="another-dockerd-and-a-newer-file"),
+        pytest.param(
+            node(daemon_json='{"debug": true}', mtime_s=EARLIER_S), None, id="older-than-dockerd"
+        ),
+        pytest.param(
+            node(daemon_json='{"debug": true}', mtime_s=LATER_S),
+            "not known",
+            id="newer-than-dockerd",
+        ),
+        pytest.param(node(), "no daemon.json", id="no-file"),
+        pytest.param(node(daemon_json="{", mtime_s=EARLIER_S), "cannot be read", id="no-json"),
+        pytest.param(changed(pending=""), "was interrupted", id="interrupted"),
+        pytest.param(changed(without=("info",)), "no daemon.json", id="docker-down"),
+    ],
+)
+def test_dockerd_is_reloaded_only_with_a_file_that_it_has_read(
+    found: Node, said: str | None
+) -> None:
+    why = why_not_reload(found)
+
+    assert why is None if said is None else said in (why or "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        pytest.param({}, True, id="hardened"),
+        pytest.param({"gvisor_daemon_json": {"no-new-privileges": False}}, False, id="given-up"),
+        pytest.param({"gvisor_daemon_json": {"no-new-privileges": None}}, None, id="left-alone"),
+        pytest.param({"gvisor_restart": "reload"}, None, id="a-restart-may-stay-owed"),
+        pytest.param({"gvisor_daemon_json": {"no-new-privileges": "yes"}}, None, id="nonsense"),
+    ],
+)
+def test_whether_no_new_privileges_is_wanted_is_read_from_the_settings(
+    settings: dict[str, Any], wanted: bool | None
+) -> None:
+    assert no_new_privileges(Settings.model_validate(settings)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted", "left_out"),
+    [
+        pytest.param(["name=no-new-privileges"], None, set(), id="live"),
+        pytest.param(["name=seccomp"], None, {"no-new-privs"}, id="not-live"),
+        pytest.param(["name=seccomp"], True, set(), id="wanted-and-not-live"),
+        pytest.param(["name=no-new-privileges"], False, {"no-new-privs"}, id="given-up"),
+    ],
+)
+def test_no_new_privileges_is_left_out_only_where_nobody_wants_it(
+    options: list[str], wanted: bool | None, left_out: set[str]
+) -> None:
+    found = node(docker=info(SecurityOptions=options))
+
+    spared_now = skipped_checks(found, wanted=wanted, no_reload=None, declared=declaring(Egress()))
+
+    assert set(spared_now) - {"build-kernel", "egress-allowed"} == left_out
+
+
+def test_with_remapped_users_there_is_nothing_to_compare_dockers_socket_with() -> None:
+    remapped = node(docker=info(SecurityOptions=["name=seccomp,profile=builtin", "name=userns"]))
+
+    found = [
+        skipped_checks(item, wanted=None, no_reload=None, declared=None)
+        for item in (remapped, node())
+    ]
+
+    assert "runc cannot open" in found[0]["docker-socket"]
+    assert "docker-socket" not in found[1]
+
+
+def test_why_dockerd_is_not_reloaded_is_said_of_that_check() -> None:
+    spared_now = skipped_checks(
+        node(), wanted=True, no_reload="not now", declared=declaring(Egress())
+    )
+
+    assert spared_now["reload"] == "not now"
+
+
+def test_the_script_reloads_only_where_it_may() -> None:
+    with_reload = probe_script(changed(), NETWORKS)
+    without = probe_script(changed(), NETWORKS, no_reload="not now")
+
+    assert "systemctl reload" in with_reload
+    assert f"expect_sha256={changed().daemon_json.sha256}\n" in with_reload
+    assert "systemctl reload" not in without
+    assert "no_reload='not now'\n" in without
+
+
+def test_the_script_knows_what_has_no_network_and_which_image_to_use() -> None:
+    text = probe_script(changed(), NETWORKS, image="shop:1")
+
+    assert "runtimes='runsc net off runc'\n" in text
+    assert "offline=off\n" in text
+    assert "image=shop:1\n" in text
+
+
+def test_the_limit_of_memory_that_is_judged_is_the_one_that_probes_get() -> None:
+    assert f"memory={MEMORY_LIMIT} " in script("proof/prove")

@@ -1,0 +1,553 @@
+"""What a proof tries of the firewall, and what shows that something is stopped."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.resources import files
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.base.scripts import script
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
+from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE
+from pyinfra_gvisor.parts.egress.settings import PRIVATE, Egress, network
+from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.tries import GATEWAY, NO_FIREWALL, Try, tries
+from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED
+from pyinfra_gvisor.proof.script import probe_script
+from pyinfra_gvisor.proof.skipped_checks import skipped_checks
+from pyinfra_gvisor.proof.verdict import judge
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from tests.unit.answers import node
+from tests.unit.egress.egress_states import declaring
+from tests.unit.proof.observations import RELEASE, STOPPED, output
+from tests.unit.shells import replaced, run, stub, toolbox
+
+HOST = {"runsc": Runtime(network="host")}
+KINDS = ("metadata", "private", "node", "smtp", "allowed")
+REASON = "our own metadata proxy answers there"
+
+
+def word(check: str, **changes: dict[str, str | None]) -> str:
+    """What comes of a check if these were the observations."""
+    verdicts = judge(output(**changes), RELEASE, HOST)
+    (found,) = (verdict.word for verdict in verdicts if verdict.check.id == check)
+    return found
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in STOPPED])
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        pytest.param("stopped, no route", "ok", id="refused-at-once"),
+        pytest.param("stopped, no answer", "ok", id="not-said-why"),
+        pytest.param("stopped, connected", "NOT PROVEN", id="stopped-and-connected"),
+        pytest.param("stopped", "NOT PROVEN", id="nothing-seen-inside"),
+        pytest.param("stopped, ", "NOT PROVEN", id="an-empty-word-inside"),
+        pytest.param("by no rule, no answer", "NOT PROVEN", id="somebody-elses-doing"),
+        pytest.param("by no rule, connected", "NOT PROVEN", id="connected"),
+        pytest.param("let through, no route", "NOT PROVEN", id="let-through"),
+        pytest.param("stopped and let through, no route", "NOT PROVEN", id="both"),
+        pytest.param("not in force, no route", "NOT PROVEN", id="not-in-force"),
+        pytest.param("no route", "NOT PROVEN", id="only-from-inside"),
+        pytest.param("", "NOT PROVEN", id="empty"),
+        pytest.param(None, "NOT PROVEN", id="missing"),
+    ],
+)
+def test_stopped_is_what_the_rules_have_stopped_and_did_not_connect(
+    key: str, seen: str | None, expected: str
+) -> None:
+    assert word(key.replace("_", "-"), runsc={key: seen}) == expected
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in STOPPED])
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        pytest.param("let through, connected", "ok", id="connected"),
+        pytest.param("let through, no answer", "ok", id="nobody-there"),
+        pytest.param("let through", "ok", id="nothing-seen-inside"),
+        pytest.param("stopped, no route", "NOT PROVEN", id="stopped"),
+        pytest.param("stopped and let through, connected", "NOT PROVEN", id="both"),
+        pytest.param("by no rule, connected", "NOT PROVEN", id="connected-by-no-rule"),
+        pytest.param("not in force, connected", "NOT PROVEN", id="not-in-force"),
+        pytest.param("connected", "NOT PROVEN", id="only-from-inside"),
+        pytest.param("", "NOT PROVEN", id="empty"),
+        pytest.param(None, "NOT PROVEN", id="missing"),
+    ],
+)
+def test_a_control_that_the_rules_did_not_let_through_proves_nothing(
+    key: str, seen: str | None, expected: str
+) -> None:
+    assert word(key.replace("_", "-"), runc={key: seen}) == expected
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param("no route", id="stopped"),
+        pytest.param("not in force, connected", id="not-in-force"),
+        pytest.param("", id="empty"),
+        pytest.param(None, id="missing"),
+    ],
+)
+@pytest.mark.parametrize("subject", ["runsc", "runc"])
+def test_what_is_allowed_has_to_be_reached_on_both_sides(subject: str, seen: str | None) -> None:
+    assert word("egress-allowed", **{subject: {"egress_allowed": seen}}) == "NOT PROVEN"
+
+
+def test_metadata_is_worst() -> None:
+    worst = {check.id for check in EGRESS_CHECKS if check.severity is Severity.CRITICAL}
+
+    assert worst == {"egress-metadata"}
+    assert [check.id for check in EGRESS_CHECKS if check.severity is Severity.HIGH] == [
+        "egress-private",
+        "egress-smtp",
+        "egress-node",
+    ]
+
+
+def declared(**given: Any) -> dict[str, Try | str]:
+    """What is tried with these settings, and what is not."""
+    return tries(Egress.model_validate(given))
+
+
+def test_with_the_defaults_all_that_is_blocked_is_tried() -> None:
+    found = declared()
+
+    assert {kind for kind, item in found.items() if isinstance(item, Try)} == {*KINDS} - {"allowed"}
+    assert found["metadata"] == Try(("169.254.169.254",), 80)
+    assert found["node"] == Try((GATEWAY,), 22)
+    assert found["smtp"] == Try(("192.0.2.1", "198.51.100.1", "203.0.113.1"), 25)
+
+
+def test_the_private_addresses_are_such_as_are_blocked() -> None:
+    found = declared()["private"]
+
+    assert isinstance(found, Try)
+    for address in found.addresses:
+        assert any(ip_address(address) in network(text) for text in PRIVATE)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "expected"),
+    [
+        pytest.param(
+            {"allow": [{"to": "10.0.0.0/8"}]},
+            "private",
+            Try(("172.31.255.254", "192.168.255.254", "100.127.255.254"), 80),
+            id="a-private-network-is-allowed",
+        ),
+        pytest.param(
+            {"allow": [{"to": "10.0.0.0/8", "ports": ["5432", "80/udp"]}]},
+            "private",
+            Try(("10.255.255.254", "172.31.255.254", "192.168.255.254", "100.127.255.254"), 80),
+            id="another-port-is-allowed",
+        ),
+        pytest.param({"smtp_ports": [465, 25]}, "smtp", 25, id="port-25-first"),
+        pytest.param({"smtp_ports": [587, 465]}, "smtp", 587, id="another-mail-port"),
+        pytest.param({"node_ports": ["22", "100-120"]}, "node", 2375, id="ssh-is-a-node-port"),
+        pytest.param({"node_ports": ["22/udp"]}, "node", 22, id="its-udp-is-a-node-port"),
+        pytest.param(
+            {"allow": [{"to": "10.0.0.5", "ports": ["53/udp", "8000-8010", "5432"]}]},
+            "allowed",
+            Try(("10.0.0.5",), 5432),
+            id="the-lowest-allowed-port",
+        ),
+        pytest.param(
+            {
+                "allow": [
+                    {"to": "10.0.0.4"},
+                    {"to": "10.1.0.0/16", "ports": ["80"]},
+                    {"to": "fd77::1", "ports": ["80"]},
+                    {"to": "10.0.0.5", "ports": ["53/udp"]},
+                    {"to": "10.0.0.6/32", "ports": ["443/tcp"]},
+                ]
+            },
+            "allowed",
+            Try(("10.0.0.6",), 443),
+            id="the-first-with-an-address-and-a-port",
+        ),
+    ],
+)
+def test_what_is_tried_is_what_the_settings_stop_and_allow(
+    given: dict[str, Any], kind: str, expected: Try | int
+) -> None:
+    found = declared(**given)[kind]
+
+    assert isinstance(found, Try)
+    assert expected in (found, found.port)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "why_not"),
+    [
+        pytest.param({"block": []}, "metadata", "does not include metadata", id="metadata"),
+        pytest.param({"block": ["node"]}, "private", "does not include private", id="private"),
+        pytest.param({"block": ["node"]}, "smtp", "does not include smtp", id="smtp"),
+        pytest.param({"block": ["smtp"]}, "node", "does not include node", id="node"),
+        pytest.param(
+            {"allow": [{"to": "169.254.169.254", "reason": REASON}]},
+            "metadata",
+            "`allow` includes every",
+            id="metadata-is-allowed",
+        ),
+        pytest.param(
+            {"allow": [{"to": "0.0.0.0/0", "ports": ["1-100"], "reason": REASON}]},
+            "private",
+            "`allow` includes every",
+            id="everything-is-allowed",
+        ),
+        pytest.param({"smtp_ports": []}, "smtp", "`smtp_ports` is empty", id="no-mail-port"),
+        pytest.param(
+            {"node_ports": ["1-65535"]},
+            "node",
+            "`node_ports` includes",
+            id="every-port-is-a-node-port",
+        ),
+        pytest.param({}, "allowed", "`allow` has no IPv4", id="nothing-allowed"),
+        pytest.param(
+            {"allow": [{"to": "10.0.0.5"}]}, "allowed", "`allow` has no IPv4", id="no-port-allowed"
+        ),
+    ],
+)
+def test_what_is_not_tried_has_its_reason(given: dict[str, Any], kind: str, why_not: str) -> None:
+    found = declared(**given)[kind]
+
+    assert isinstance(found, str)
+    assert why_not in found
+    assert len(found) <= 52, "it is shown in full"
+
+
+def spared_kinds(egress: Egress | None, no_reload: str | None = None) -> dict[str, str]:
+    """Why checks of the firewall do not apply."""
+    found = skipped_checks(node(), wanted=True, no_reload=no_reload, declared=declaring(egress))
+    return {check: why for check, why in found.items() if check.startswith("egress-")}
+
+
+def test_without_a_firewall_none_of_its_checks_apply() -> None:
+    assert spared_kinds(None) == {check.id: NO_FIREWALL for check in EGRESS_CHECKS}
+
+
+def test_while_a_release_is_tried_the_rules_may_not_be_loaded_yet() -> None:
+    expected = {check.id: NOT_WHILE_TRIED for check in EGRESS_CHECKS}
+
+    assert (
+        spared_kinds(Egress(), NOT_WHILE_TRIED) == spared_kinds(None, NOT_WHILE_TRIED) == expected
+    )
+
+
+def test_rules_that_are_not_in_force_spare_nothing() -> None:
+    assert set(spared_kinds(Egress())) == {"egress-allowed"}
+
+
+def firewalled(**given: Any) -> Node:
+    """A node whose rules are in force, but for what is given."""
+    loaded = {"now": "a", "as_loaded": "a", "uplinks": ("eth0", "wlan0"), **given}
+    return node().model_copy(update={"parts": {"egress": EgressState(**loaded)}})
+
+
+def test_the_script_is_told_what_to_try() -> None:
+    egress = Egress.model_validate({"block": ["metadata", "node"], "node_ports": ["22"]})
+
+    text = probe_script(firewalled(), HOST, no_reload="not now", declared=declaring(egress))
+
+    assert "tries='metadata=169.254.169.254=80 node=gateway=111'\n" in text
+    assert "uplinks='eth0 wlan0'\nin_force=yes\n" in text
+    assert "trying=egress\n" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "in_force"),
+    [
+        pytest.param({}, "yes", id="as-loaded"),
+        pytest.param({"now": "b"}, "''", id="changed"),
+        pytest.param({"now": None}, "''", id="gone"),
+    ],
+)
+def test_the_script_knows_whether_the_rules_are_in_force(
+    given: dict[str, Any], in_force: str
+) -> None:
+    text = probe_script(
+        firewalled(**given), HOST, no_reload="not now", declared=declaring(Egress())
+    )
+
+    assert f"\nin_force={in_force}\n" in text
+
+
+def test_without_a_firewall_nothing_is_tried() -> None:
+    never = probe_script(firewalled(now=None), HOST, no_reload="not now")
+    undeclared = probe_script(firewalled(), HOST, no_reload="not now")
+
+    assert "trying=''\n" in never
+    assert "egress_sweeps()" not in never
+    assert "trying=egress\ntries=''\n" in undeclared
+    assert "egress_sweeps()" in undeclared
+
+
+PROGRAM = files("pyinfra_gvisor.proof").joinpath("container.pl").read_text()
+
+
+def tried(*words: str) -> dict[str, str]:
+    """What the program in the container makes of these."""
+    ran = subprocess.run(
+        ["perl", "-e", PROGRAM, "try", *words], capture_output=True, text=True, check=True
+    )
+    return dict(line.split("\t") for line in ran.stdout.splitlines())
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """A port that connections are let in at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@contextmanager
+def mute() -> Iterator[int]:
+    """A port at which nothing answers: a queue of one that is full."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def test_connections_are_tried_all_at_once_and_none_for_long() -> None:
+    with listening() as open_port, mute() as one, mute() as other:
+        with socket.create_server(("127.0.0.1", 0)) as closing:
+            closed = closing.getsockname()[1]
+        began = time.monotonic()
+
+        said = tried(
+            f"metadata=127.0.0.1={one}",
+            f"private=127.0.0.1={other}",
+            f"smtp=127.0.0.1={open_port}",
+            f"node=127.0.0.1={closed}",
+        )
+
+    assert time.monotonic() - began < 3
+    assert said == {
+        "metadata": "no answer",
+        "private": "no answer",
+        "smtp": "connected",
+        "node": "refused",
+    }
+
+
+ROUTES = """
+case "$*" in
+    *" route get 10.255.255.254") echo "10.255.255.254 dev br-0123456789ab src 10.255.0.1 uid 0" ;;
+    *" route get 172.31.255.254") echo "172.31.255.254 dev eth0 src 172.31.0.7 uid 0" ;;
+    *" route get 192.168.255.254") echo "192.168.255.254 via 10.8.0.1 dev wg0 src 10.8.0.2 uid 0" ;;
+    *" route get 100.127.255.254") echo "100.127.255.254 via 192.0.2.1 dev eth0 src 192.0.2.7" ;;
+    *" route get 10.0.0.5") echo "10.0.0.5 dev ppp0 src 192.0.2.8 uid 0" ;;
+    *" route get 127.9.9.9") echo "local 127.9.9.9 dev lo src 127.0.0.1 uid 0" ;;
+    *" route get "*) echo "RTNETLINK answers: Network is unreachable" >&2; exit 2 ;;
+    *" match 172.31.255.254 scope link") echo "172.31.0.0/16 dev eth0 src 172.31.0.7" ;;
+    *" match 10.0.0.5 scope link") echo "default dev ppp0" ;;
+esac
+"""
+LISTED = """table inet pyinfra_gvisor {
+    set stopped4 {
+        type ipv4_addr . ipv4_addr . inet_proto . inet_service
+        size 4096
+        flags dynamic,timeout
+        timeout 1h
+        elements = { 172.30.0.3 . 169.254.169.254 . tcp . 80 expires 59m58s,
+            172.30.0.31 . 192.0.2.1 . tcp . 25 timeout 1h expires 59m58s492ms,
+            172.30.0.3 . 10.9.9.53 . udp . 53 expires 3s, 10.0.0.5 . 10.9.9.5 . tcp . 5 expires 1s }
+    }
+}""".replace("    ", "\t")
+NFT = """
+echo "$*" >> @/told
+if [ "$1 $2 $5" = 'list set stopped4' ]; then cat @/listed; fi
+"""
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A PATH of the test's own, with routes and rules; what nft was told is in ``told``."""
+    path = toolbox(tmp_path / "bin")
+    stub(path, "ip", ROUTES)
+    stub(path, "nft", NFT.replace("@", str(tmp_path)))
+    (tmp_path / "listed").write_text(LISTED)
+    return path
+
+
+def said(tools: Path, *commands: str, in_force: str = "yes") -> list[str]:
+    """What the part prints, once these commands were called."""
+    given = {"tries": "", "uplinks": "eth0 ppp0", "in_force": in_force}
+    text = script("parts/egress/proof", "proof/look", **given)
+    text = replaced(text, {"/usr/sbin/nft": tools / "nft"})
+    more = "say() { printf '%s\\n' \"$*\"; }\n" + "\n".join(commands)
+    ran = run(text + more, path=tools)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("candidates", "expected"),
+    [
+        pytest.param("10.255.255.254,100.127.255.254", "100.127.255.254", id="a-containers-bridge"),
+        pytest.param("172.31.255.254,100.127.255.254", "100.127.255.254", id="the-nodes-subnet"),
+        pytest.param("192.168.255.254,100.127.255.254", "100.127.255.254", id="no-uplink"),
+        pytest.param("127.9.9.9,100.127.255.254", "100.127.255.254", id="the-nodes-own"),
+        pytest.param("10.99.0.1,100.127.255.254", "100.127.255.254", id="no-route"),
+        pytest.param("10.0.0.5,100.127.255.254", "10.0.0.5", id="an-uplink-without-a-gateway"),
+    ],
+)
+def test_the_private_address_is_beyond_the_node(
+    tools: Path, candidates: str, expected: str
+) -> None:
+    assert said(tools, f"choose private {candidates}", 'say "$to"') == [expected]
+
+
+@pytest.mark.parametrize(
+    ("kind", "candidates", "why_not"),
+    [
+        pytest.param(
+            "private",
+            "10.255.255.254,172.31.255.254",
+            "no route to a private address outside the node",
+            id="all-the-nodes-own",
+        ),
+        pytest.param(
+            "metadata", "169.254.169.254", "the node has no route to 169.254.169.254", id="metadata"
+        ),
+        pytest.param(
+            "smtp", "192.0.2.1,198.51.100.1", "the node has no route to 192.0.2.1", id="smtp"
+        ),
+    ],
+)
+def test_what_no_packet_could_get_to_is_not_tried(
+    tools: Path, kind: str, candidates: str, why_not: str
+) -> None:
+    lines = said(tools, f"choose {kind} {candidates}", 'say "to $to"')
+
+    assert lines == [f"node\tnot_applicable.egress-{kind}\t{why_not}", "to "]
+    assert len(why_not) <= 52, "it is shown in full"
+
+
+def test_the_members_of_a_set_are_read_with_whatever_is_behind_them(tools: Path) -> None:
+    assert said(tools, "members stopped4") == [
+        "172.30.0.3 . 169.254.169.254 . tcp . 80",
+        "172.30.0.31 . 192.0.2.1 . tcp . 25",
+        "172.30.0.3 . 10.9.9.53 . udp . 53",
+        "10.0.0.5 . 10.9.9.5 . tcp . 5",
+    ]
+
+
+def test_of_what_was_stopped_only_what_a_probe_tried_is_forgotten(
+    tools: Path, tmp_path: Path
+) -> None:
+    said(tools, "egress_sweeps 172.30.0.3 172.30.0.4")
+
+    told = (tmp_path / "told").read_text().splitlines()
+    assert told[1:3] == [
+        "flush set inet pyinfra_gvisor controls4",
+        "flush set inet pyinfra_gvisor passed4",
+    ]
+    assert [line for line in told if line.startswith("delete")] == [
+        "delete element inet pyinfra_gvisor stopped4 { 172.30.0.3 . 169.254.169.254 . tcp . 80 }",
+        "delete element inet pyinfra_gvisor stopped4 { 172.30.0.3 . 10.9.9.53 . udp . 53 }",
+    ]
+
+
+def test_without_a_table_there_is_nothing_to_forget(tools: Path, tmp_path: Path) -> None:
+    stub(tools, "nft", f'echo "$*" >> {tmp_path}/told; exit 1')
+
+    assert said(tools, "egress_sweeps 172.30.0.3") == []
+    assert (tmp_path / "told").read_text() == "list table inet pyinfra_gvisor\n"
+
+
+MEMBER = "172.30.0.3 . 192.0.2.1 . tcp . 25"
+
+
+@pytest.mark.parametrize(
+    ("stopped", "passed", "expected"),
+    [
+        pytest.param(MEMBER, "", "stopped", id="stopped"),
+        pytest.param("", MEMBER, "let through", id="let-through"),
+        pytest.param(MEMBER, MEMBER, "stopped and let through", id="both"),
+        pytest.param("", "", "by no rule", id="neither"),
+        pytest.param("a flood\n" * STOPPED_SIZE, "", "stopped4 is full", id="no-room"),
+        pytest.param("a flood\n" * STOPPED_SIZE, MEMBER, "let through", id="let-through-then"),
+        pytest.param(f"{MEMBER}25", "", "by no rule", id="another-port"),
+        pytest.param(f"1{MEMBER}", "", "by no rule", id="another-source"),
+        pytest.param(MEMBER.replace("tcp", "udp"), "", "by no rule", id="another-protocol"),
+        pytest.param(MEMBER.replace("192.0.2", "192x0x2"), "", "by no rule", id="no-pattern"),
+    ],
+)
+def test_what_the_rules_did_is_known_by_source_destination_and_port(
+    tools: Path, tmp_path: Path, stopped: str, passed: str, expected: str
+) -> None:
+    for name, text in (("stopped4", stopped), ("passed4", passed)):
+        (tmp_path / name).write_text(f"{text}\n")
+
+    assert said(tools, f"work={tmp_path}", f"by_rules '{MEMBER}'") == [expected]
+
+
+TRIED = """
+offline='' started='runsc runc' name=probe tag=1 chosen='smtp=192.0.2.1=25 allowed=10.0.0.5=5432'
+{
+    echo '/probe-runsc-1 runsc 7 0 a172.30.0.31 p'
+    echo '/probe-runc-1 runc 8 0 a172.30.0.4 p'
+} > "$work/inspected"
+"""
+
+
+@pytest.mark.parametrize(
+    ("in_force", "inside", "expected"),
+    [
+        pytest.param(
+            "yes",
+            "smtp\tno route\nallowed\tconnected\n",
+            ["egress_smtp\tstopped, no route", "egress_allowed\tconnected"],
+            id="in-force",
+        ),
+        pytest.param(
+            "",
+            "smtp\tconnected\nallowed\tconnected\n",
+            ["egress_smtp\tnot in force, connected", "egress_allowed\tnot in force, connected"],
+            id="not-in-force",
+        ),
+        pytest.param(
+            "yes",
+            "OCI runtime exec failed\n",
+            ["egress_smtp\tstopped", "egress_allowed\t"],
+            id="exec-failed",
+        ),
+    ],
+)
+def test_what_is_told_is_what_was_seen_inside_and_of_the_rules(
+    tools: Path, tmp_path: Path, in_force: str, inside: str, expected: list[str]
+) -> None:
+    for name in ("runsc", "runc"):
+        (tmp_path / f"tried.{name}").write_text(inside)
+
+    lines = said(tools, f"work={tmp_path}", TRIED, "egress_ends", in_force=in_force)
+
+    assert [line.partition("\t")[2] for line in lines if line.startswith("runsc\t")] == expected
+
+
+def test_what_runc_does_not_reach_either_is_not_tried(tools: Path, tmp_path: Path) -> None:
+    (tmp_path / "tried.runsc").write_text("allowed\tconnected\n")
+    (tmp_path / "tried.runc").write_text("allowed\tno answer\n")
+
+    lines = said(tools, f"work={tmp_path}", TRIED, "egress_ends")
+
+    assert (
+        "node\tnot_applicable.egress-allowed\trunc cannot reach 10.0.0.5 port 5432 either" in lines
+    )

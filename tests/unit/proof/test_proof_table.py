@@ -1,0 +1,322 @@
+"""What is shown of a proof, and whether it could be made at all."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from importlib.resources import files
+
+import pytest
+
+from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, asked_of
+from pyinfra_gvisor.proof.proof_errors import start_failures, tried_since, why_unmade
+from pyinfra_gvisor.proof.table import counts, failed_rows, remedies, table
+from pyinfra_gvisor.proof.verdict import Verdict, judge, unproven
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from tests.unit.proof.observations import RELEASE, SANDBOX, output
+
+HOST = {"runsc": Runtime(network="host")}
+IDS = [check.id for check in asked_of(Runtime())]
+WIDE = 200  # columns in which every cell of these tests stands on one line
+
+
+def cells(verdicts: list[Verdict]) -> list[list[str]]:
+    """The table's cells."""
+    return [re.split(r" {2,}", line) for line in table(verdicts, WIDE)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        pytest.param(output(), {}, id="all-started"),
+        pytest.param([], {}, id="no-output"),
+        pytest.param(["", "start", "\t\t", "runsc\tstart"], {}, id="garbage"),
+        pytest.param(
+            ["runsc\tstart\tunknown\truntime", "runc\tstart\tok", "x\tstarted\tno"],
+            {"runsc": "unknown\truntime"},
+            id="one-did-not",
+        ),
+    ],
+)
+def test_why_a_probe_did_not_start_is_told_in_the_daemons_words(
+    lines: list[str], expected: dict[str, str]
+) -> None:
+    assert start_failures(lines) == expected
+
+
+def test_the_table_shows_what_was_seen_on_both_sides_and_the_outcome() -> None:
+    rows = cells(judge(output(runsc={"raw_socket": "allowed", "exec": None}), RELEASE, HOST))
+
+    assert rows[0] == ["check", "runtime", "seen there", "under runc (control)"]
+    assert ["raw-socket", "runsc", "allowed", "allowed", "NOT PROVEN"] in rows
+    assert ["packet-socket", "runsc", "refused", "allowed", "ok"] in rows
+    assert ["exec", "runsc", "nothing seen", "answer 42", "NOT PROVEN"] in rows
+
+
+def test_the_counts_say_how_many_checks_had_which_outcome() -> None:
+    risky = Runtime(flags=("--net-raw",), reason="our own ping monitors")
+    lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed"})
+
+    verdicts = judge(lines, RELEASE, {"runsc": risky}, skipped={"reload": "not now"})
+
+    found = counts(verdicts)
+    total = len(IDS) - 3
+    assert found == [
+        (f"{total} ok", "ok"),
+        ("1 accepted", "accepted"),
+        ("1 not applicable", "n/a"),
+        ("1 NOT PROVEN", "NOT PROVEN"),
+    ]
+    assert [item.check.id for item in failed_rows(verdicts)] == ["raw-socket", "docker-socket"]
+
+
+@pytest.mark.parametrize("columns", [pytest.param(61, id="80"), pytest.param(101, id="120")])
+def test_a_row_fits_into_a_terminal_and_is_broken_between_words(columns: int) -> None:
+    rows = table(judge(output(), RELEASE, HOST, skipped={"reload": "because " * 20}), columns)
+
+    assert max(map(len, rows)) <= columns
+    assert all(line == line.rstrip() for line in rows)
+    words = " ".join(rows).split()
+    wide = table(judge(output(), RELEASE, HOST, skipped={"reload": "because"}), 999)
+    whole = " ".join(wide).split()
+    assert {word for word in whole if word.isalpha()} <= {*words}
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [pytest.param("runsc", id="usual"), pytest.param("runscwithnetstackanddebug", id="long-name")],
+)
+def test_a_row_of_words_without_end_still_fits(runtime: str) -> None:
+    long = {**dict.fromkeys(SANDBOX, "x" * 200), "start": "ok", "address": "y" * 200}
+    lines = [
+        f"{subject}\t{key}\t{value}"
+        for subject in (runtime, CONTROL)
+        for key, value in long.items()
+    ]
+
+    rows = table(judge(lines, RELEASE, {runtime: Runtime()}), 100)
+
+    assert len(rows) == len(IDS) + 1
+    assert max(map(len, rows)) <= 100
+
+
+@pytest.mark.parametrize("columns", [pytest.param(61, id="80"), pytest.param(WIDE, id="wide")])
+def test_the_columns_of_the_table_stand_under_each_other(columns: int) -> None:
+    head, *rows = table(judge(output(), RELEASE, HOST), columns)
+
+    at = head.index("seen there")
+    assert all(row[at - 2 : at] == "  " for row in rows)
+    assert all(row[at] != " " for row in rows if row[0] != " ")
+
+
+def test_a_narrow_terminal_has_no_room_for_the_name_of_the_one_runtime() -> None:
+    narrow, wide = (table(judge(output(), RELEASE, HOST), columns) for columns in (61, 100))
+
+    assert "runtime" not in narrow[0]
+    assert narrow[-1].split()[:2] == ["stop", "exited"]
+    assert wide[0].split()[1] == "runtime"
+    assert wide[-1].split()[:3] == ["stop", "runsc", "exited"]
+
+
+def test_a_path_that_does_not_fit_keeps_the_end_that_tells_releases_apart() -> None:
+    rows = table(judge(output(), RELEASE, HOST), 100)
+
+    seen = next(row.split()[2] for row in rows if row.startswith("release"))
+    assert "…" in seen
+    assert seen.endswith(f"/{RELEASE}/runsc")
+
+
+def test_a_node_cannot_steer_the_terminal_from_a_cell() -> None:
+    lines = output(runsc={"exec": "\x1b[2Jgone"})
+
+    assert all(line.isprintable() for line in table(judge(lines, RELEASE, HOST), WIDE))
+
+
+def test_what_the_script_leaves_out_is_left_out_with_its_reason() -> None:
+    lines = [
+        *output(runsc={"dns_external": None}),
+        "node\tnot_applicable.dns-external\tno resolver",
+    ]
+
+    rows = cells(judge(lines, RELEASE, HOST))
+
+    assert ["dns-external", "runsc", "no resolver", "n/a"] in rows
+    assert unproven(judge(lines, RELEASE, HOST)) == []
+
+
+def test_a_reason_that_is_too_long_continues_and_the_outcomes_stay_under_each_other() -> None:
+    verdicts = judge(output(), RELEASE, HOST, skipped={"reload": "because " * 20, "stop": "no"})
+
+    rows = table(verdicts, 100)
+
+    (row,) = (line for line in rows if line.startswith("reload"))
+    (usual,) = (line for line in rows if line.startswith("logs"))
+    assert row.endswith("  n/a")
+    assert row.index("n/a") == usual.rindex("ok")
+    assert " ".join(rows).count("because") == 20
+
+
+def test_what_failed_comes_with_what_to_do_and_how_bad_it_is() -> None:
+    lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed", "logs": "none"})
+
+    said = remedies(judge(lines, RELEASE, HOST))
+
+    assert [line.split(":")[0] for line in said] == [
+        "raw-socket, docker-socket (critical)",
+        "logs (medium)",
+    ]
+
+
+def test_what_failed_is_said_whole() -> None:
+    said = "docker exec: OCI runtime exec failed: exec failed: no such process"
+    verdicts = judge(output(runsc={"reload": said}), RELEASE, HOST)
+
+    rows = table(failed_rows(verdicts), 61)
+
+    assert [word for row in rows for word in row.split() if word in said.split()] == said.split()
+
+
+def test_why_nothing_was_seen_is_said_and_speaks_against_nobody() -> None:
+    said = "docker exec: OCI runtime exec failed: exec failed: cannot load the sandbox"
+    lines = [*output(runsc={"exec": None}), f"runsc\texec.error\t{said}"]
+
+    verdicts = judge(lines, RELEASE, HOST)
+
+    assert ["exec", "runsc", said, "answer 42", "NOT PROVEN"] in cells(verdicts)
+    assert unproven(verdicts) == ["exec"]
+    assert not any(verdict.against for verdict in verdicts)
+
+
+def test_of_what_did_not_start_no_check_is_to_be_mended() -> None:
+    assert remedies(judge(["runsc\tstart\tunknown runtime"], RELEASE, HOST)) == []
+
+
+def test_what_was_given_up_with_a_reason_is_shown_as_accepted_and_nothing_else_is() -> None:
+    risky = Runtime(flags=("--net-raw",), reason="our own ping monitors")
+    lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed"})
+
+    verdicts = {item.check.id: item.word for item in judge(lines, RELEASE, {"runsc": risky})}
+
+    assert verdicts["raw-socket"] == "accepted"
+    assert verdicts["packet-socket"] == "ok"
+    assert verdicts["docker-socket"] == "NOT PROVEN"
+
+
+def test_every_check_says_all_that_is_to_be_said_of_it() -> None:
+    assert len(set(IDS)) == len(IDS)
+    assert all(check.shows and check.how and check.remedy for check in CHECKS)
+    assert [check.id for check in CHECKS if "under runc the same" in check.how] == [
+        check.id for check in CHECKS if check.same and check.id != "runtime"
+    ]
+
+
+NO_PEER = "the peer\tstart\tno room"
+REFUSED = "docker: Error response from daemon: invalid argument"
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_ok", "said"),
+    [
+        pytest.param(output(), True, None, id="proven"),
+        pytest.param(output(runsc={"raw_socket": "allowed"}), True, None, id="not-proven"),
+        pytest.param(output(runsc={"raw_socket": "allowed"}), False, None, id="seen-and-broken"),
+        pytest.param(
+            ["runsc\tstart\tno such runtime", "runc\tstart\tok"], True, None, id="runtime-alone"
+        ),
+        pytest.param(["runsc\tstart\tok", "runc\tstart\tok", NO_PEER], False, "no room", id="peer"),
+        pytest.param(
+            [f"{name}\tstart\t{REFUSED}" for name in ("runsc", "runc")],
+            False,
+            "no container starts, not under runc either: invalid argument",
+            id="no-container-starts",
+        ),
+        pytest.param(
+            ["runsc\tstart\tok", f"runc\tstart\t{REFUSED}"],
+            False,
+            "containers under runc, the control, do not start: invalid argument",
+            id="control-does-not-start",
+        ),
+        pytest.param(
+            ["runc\tstart\t" + "x" * 999 + " the cause"],
+            False,
+            f": {'x' * 100} … {'x' * 190} the cause",
+            id="long",
+        ),
+        pytest.param([], True, "the probe broke off: no error message", id="silent"),
+        pytest.param(output(), False, "no error message", id="broken-off"),
+        pytest.param(["x node\tended\tby a tenant"], False, "no error message", id="not-the-nodes"),
+    ],
+)
+def test_a_proof_was_not_made_where_nothing_can_be_said(
+    lines: list[str], is_ok: bool, said: str | None
+) -> None:
+    problem = why_unmade(lines, [], judge(lines, RELEASE, HOST), ok=is_ok)
+
+    assert (problem is None) is (said is None)
+    if problem:
+        assert problem.what.startswith("could not be made: ")
+        assert problem.what.endswith(said or "")
+
+
+def test_a_check_that_a_runtime_gives_up_does_not_speak_against_it() -> None:
+    risky = {"runsc": Runtime(flags=("--net-raw",), reason="our own ping monitors")}
+    lines = output(runsc={"raw_socket": "allowed"})
+
+    assert why_unmade(lines, ["killed"], judge(lines, RELEASE, risky), ok=False)
+
+
+@pytest.mark.parametrize(
+    ("tried", "made", "said"),
+    [
+        pytest.param({}, {}, None, id="never"),
+        pytest.param({"at": "2026-11-02T", "why": "w"}, {}, "at 2026-11-02T it w", id="first"),
+        pytest.param(
+            {"at": "2026-11-02T", "why": "w"},
+            {"at": "2026-11-01T"},
+            "at 2026-11-02T it w",
+            id="since",
+        ),
+        pytest.param({"at": "2026-11-02T"}, {"at": "2026-11-03T"}, None, id="before"),
+    ],
+)
+def test_a_try_counts_until_a_proof_is_made(
+    tried: dict[str, str], made: dict[str, str], said: str | None
+) -> None:
+    assert tried_since({"proof-try": tried, "proof": made}) == said
+
+
+HELP = {
+    "26": "docker: Error response from daemon: no room.\nSee 'docker run --help'.",
+    "29": "docker: Error response from daemon: no room.\n\nRun 'docker run --help' for more",
+    "warning": "WARNING: no swap\ndocker: Error response from daemon: no room.",
+    "exec": "WARNING: x\nError response from daemon: no room.\nexit status 1",
+}
+
+
+@pytest.mark.parametrize("said", [pytest.param(said, id=name) for name, said in HELP.items()])
+def test_dockers_own_error_is_picked_out_of_what_it_says(said: str) -> None:
+    assert picked(said).endswith("Error response from daemon: no room.")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param("timeout\nSee 'docker run --help'.\n", "timeout", id="another-error"),
+        pytest.param("nothing, code 124", "nothing, code 124", id="no-word"),
+        pytest.param("", "", id="nothing"),
+        pytest.param("docker: " + "x" * 999, "docker: " + "x" * 992, id="long"),
+    ],
+)
+def test_what_is_no_error_of_the_daemons_is_told_as_it_ends(said: str, expected: str) -> None:
+    assert picked(said) == expected
+
+
+def picked(said: str) -> str:
+    """What ``prove.sh`` takes of it."""
+    text = files("pyinfra_gvisor.proof").joinpath("prove.sh").read_text()
+    function = text[text.index("why_not() {") :].partition("\n}\n")[0]
+    program = f'set -eu\nsay() {{ printf \'%s\\n\' "$*"; }}\n{function}\n}}\nwhy_not "$1"'
+    ran = subprocess.run(
+        ["sh", "-c", program, "sh", said], capture_output=True, text=True, check=True
+    )
+    return ran.stdout.rstrip("\n")

@@ -1,0 +1,412 @@
+"""Releases: names, what is known of them, and the lock."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.releases import Release, parse_release, printed_release
+from pyinfra_gvisor.releases.known import (
+    FILE,
+    Known,
+    Version,
+    escapes_in,
+    floor,
+    is_distributions,
+    known,
+    newer_than,
+    open_to,
+    parse_version,
+)
+from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
+from pyinfra_gvisor.releases.lock import known as known_sums
+from pyinfra_gvisor.releases.lockfile import PACKAGED, lock_text, read_lock
+from tests.unit.command.commands import releases as main
+
+
+@pytest.mark.parametrize(
+    ("text", "release"),
+    [
+        pytest.param("20260928.0", Release(20260928, 0), id="usual"),
+        pytest.param("20240729.12", Release(20240729, 12), id="two-digit-number"),
+        pytest.param("20240729.007", Release(20240729, 7), id="leading-zeros"),
+    ],
+)
+def test_a_release_is_read_as_date_and_number(text: str, release: Release) -> None:
+    assert parse_release(text) == release
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("20260928", id="no-number"),
+        pytest.param("20260928.", id="empty-number"),
+        pytest.param("2026-09-28.0", id="hyphens"),
+        pytest.param("19990101.0", id="another-century"),
+        pytest.param("release-20260928.0", id="the-tag"),
+        pytest.param("20260928.0-12-gabc", id="nightly"),
+        pytest.param("20260928.0\n", id="newline"),
+        pytest.param(" 20260928.0", id="space"),
+        pytest.param("-20260928.0", id="an-option"),
+        pytest.param("../20260928.0", id="a-path"),
+        pytest.param("latest", id="a-word"),
+        pytest.param("20260928.1234", id="number-too-long"),
+    ],
+)
+def test_what_is_no_release_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(Problem, match=r"^not a gVisor release, got .*such as 20260928\.0$"):
+        parse_release(text)
+
+
+def test_a_release_is_written_as_it_is_read() -> None:
+    assert str(parse_release("20260928.3")) == "20260928.3"
+
+
+def test_releases_compare_in_the_order_they_came_out() -> None:
+    names = ["20260928.0", "20240729.10", "20240729.2", "20240729.9"]
+
+    ordered = sorted(names, key=parse_release)
+
+    assert ordered == ["20240729.2", "20240729.9", "20240729.10", "20260928.0"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "release"),
+    [
+        pytest.param(
+            "runsc version release-20260928.0\nspec: 1.1.0-rc.1\n",
+            Release(20260928, 0),
+            id="official",
+        ),
+        pytest.param(
+            "runsc version 0.0~20240729.0\nspec: 1.1.0", Release(20240729, 0), id="debian"
+        ),
+        pytest.param("runsc version VERSION_MISSING\nspec: 1.1.0", None, id="missing"),
+        pytest.param("runsc version release-20260928.0-12-g3f2a1b0", None, id="nightly"),
+        pytest.param("", None, id="nothing"),
+        pytest.param("runc version 1.1.15\nspec: 1.0.2", None, id="another-program"),
+        pytest.param("runsc version release-20260928.0x", None, id="something-behind"),
+        pytest.param("not runsc: runsc version 20260928.0", None, id="no-prefix"),
+    ],
+)
+def test_a_printed_version_names_a_release_or_none(printed: str, release: Release | None) -> None:
+    assert printed_release(printed) == release
+
+
+@pytest.mark.parametrize(
+    ("release", "escapes"),
+    [
+        pytest.param("20221219.0", ["CVE-2025-2713", "CVE-2026-96812"], id="debian-12"),
+        pytest.param("20240729.0", ["CVE-2025-2713", "CVE-2026-96812"], id="debian-13"),
+        pytest.param("20250318.9", ["CVE-2025-2713", "CVE-2026-96812"], id="day-before-first-fix"),
+        pytest.param("20250319.0", ["CVE-2026-96812"], id="first-fix"),
+        pytest.param("20260817.0", ["CVE-2026-96812"], id="last-of-the-old-layout"),
+        pytest.param("20260830.99", ["CVE-2026-96812"], id="day-before-second-fix"),
+        pytest.param("20260831.0", [], id="floor"),
+        pytest.param("20260928.0", [], id="default"),
+    ],
+)
+def test_a_release_is_open_to_the_escapes_fixed_after_it(release: str, escapes: list[str]) -> None:
+    found = escapes_in(parse_release(release))
+
+    assert [escape.id for escape in found] == escapes
+
+
+def test_the_floor_is_the_oldest_release_without_a_known_escape() -> None:
+    assert floor() == Release(20260831, 0)
+    assert escapes_in(floor()) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "distributions"),
+    [
+        pytest.param("29.8.2", Version(29, 8, 2), False, id="docker"),
+        pytest.param("v1.7.27", Version(1, 7, 27), False, id="containerd"),
+        pytest.param("26.1.5+dfsg1", Version(26, 1, 5), True, id="debian-docker"),
+        pytest.param("1.6.20~ds1", Version(1, 6, 20), True, id="debian-containerd"),
+        pytest.param("1.3.0-0ubuntu2~24.04.1", Version(1, 3, 0), True, id="ubuntu-runc"),
+        pytest.param("1.4.0-rc.3", Version(1, 4, 0, False, 3), False, id="candidate"),
+        pytest.param("05044ec0a9a75232cad458027ca83437aae3f4da", None, False, id="commit"),
+        pytest.param("", None, False, id="nothing"),
+        pytest.param("29.8", None, False, id="two-numbers"),
+    ],
+)
+def test_a_version_is_read_as_programs_say_it(
+    text: str, version: Version | None, distributions: bool
+) -> None:
+    assert parse_version(text) == version
+    assert is_distributions(text) is distributions
+
+
+@pytest.mark.parametrize(
+    ("version", "commit", "distributions"),
+    [
+        pytest.param("28.2.2", "28.2.2-0ubuntu1~24.04.1", True, id="ubuntu-docker"),
+        pytest.param("1.7.28", "-", True, id="ubuntu-containerd"),
+        pytest.param("1.3.3-0ubuntu1~24.04.3", "", True, id="ubuntu-runc"),
+        pytest.param("28.5.2", "89c5e8f", False, id="docker-ce"),
+        pytest.param("1.7.27", "05044ec0a9a75232cad458027ca83437aae3f4da", False, id="containerd"),
+        pytest.param("1.2.5", "v1.2.5-0-g59923ef", False, id="runc"),
+        pytest.param("v1.2.5-0-g59923ef", None, False, id="runc-of-info"),
+        pytest.param("28.3.3-ce", "bea959c7b", True, id="suse-docker"),
+    ],
+)
+def test_a_distributions_version_is_known_by_its_commit_too(
+    version: str, commit: str | None, distributions: bool
+) -> None:
+    assert is_distributions(version, commit) is distributions
+
+
+def test_versions_compare_in_the_order_they_came_out() -> None:
+    names = ["1.4.0", "1.4.0-rc.10", "1.3.10", "1.4.0-rc.2", "1.3.9"]
+
+    ordered = sorted(names, key=lambda name: parse_version(name) or Version(0, 0, 0))
+
+    assert ordered == ["1.3.9", "1.3.10", "1.4.0-rc.2", "1.4.0-rc.10", "1.4.0"]
+
+
+@pytest.mark.parametrize(
+    ("version", "is_open"),
+    [
+        pytest.param("1.1.15", True, id="a-branch-that-was-not-mended"),
+        pytest.param("1.2.7", True, id="before-the-fix"),
+        pytest.param("1.2.8", False, id="the-fix"),
+        pytest.param("1.3.2", True, id="before-the-fix-of-a-later-branch"),
+        pytest.param("1.4.0-rc.2", True, id="candidate-before-the-fix"),
+        pytest.param("1.4.0-rc.3", False, id="candidate-with-the-fix"),
+        pytest.param("1.4.0", False, id="final-of-a-mended-candidate"),
+        pytest.param("1.5.0", False, id="a-branch-of-later"),
+        pytest.param("2.0.0", False, id="a-version-of-later"),
+        pytest.param("abcdef0", False, id="nobody-knows"),
+    ],
+)
+def test_a_branch_is_open_until_it_was_mended(version: str, is_open: bool) -> None:
+    assert ("CVE-2025-52881" in {item.id for item in open_to("runc", version)}) is is_open
+
+
+def test_how_many_releases_are_newer_is_counted_by_those_that_are_known() -> None:
+    newest = parse_release(known().gvisor_releases[0])
+
+    assert newer_than(newest) == 0
+    assert newer_than(Release(newest.date + 1, 0)) == 0
+    assert newer_than(parse_release(known().gvisor_releases[20])) == 20
+    assert newer_than(Release(20260905, 0)) == newer_than(Release(20260831, 0))  # one of nobody's
+
+
+def test_the_file_is_in_order() -> None:
+    releases = [parse_release(item) for item in known().gvisor_releases]
+    ids = [item.id for item in known().vulnerabilities]
+
+    assert releases == sorted(set(releases), reverse=True)
+    assert len(ids) == len(set(ids))
+    assert {item.program for item in known().vulnerabilities} == {
+        *("gvisor", "docker", "containerd", "runc")
+    }
+    for item in known().vulnerabilities:
+        read = parse_release if item.program == "gvisor" else parse_version
+        assert None not in [read(version) for version in item.fixed_in]
+
+
+def test_it_knows_every_release_of_the_lock_and_none_from_behind_its_day() -> None:
+    names = set(known().gvisor_releases)
+
+    assert set(read_lock(PACKAGED).releases) <= names
+    assert max(parse_release(name).date for name in names) <= int(f"{known().as_of:%Y%m%d}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param("source", "seen somewhere", id="no-source"),
+        pytest.param("id", "a hole", id="no-id"),
+        pytest.param("fixed_in", [], id="never-mended"),
+        pytest.param("program", "podman", id="another-program"),
+    ],
+)
+def test_what_has_no_source_or_no_fix_is_no_entry(key: str, value: object) -> None:
+    document = json.loads(FILE.read_text())
+    document["vulnerabilities"][0][key] = value
+
+    with pytest.raises(ValidationError, match=key):
+        Known.model_validate(document)
+
+
+NEW, OLD = "20260928.0", "20260831.0"
+ARCHIVE = "gvisor.tar.bz2"
+
+
+def test_no_known_checksum_is_of_a_release_with_a_known_escape() -> None:
+    assert all(escapes_in(parse_release(release)) == () for release in LOCK["releases"])
+
+
+def test_the_packaged_lock_has_no_fault_and_is_written_as_we_write_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = main(["check"])
+
+    assert (code, capsys.readouterr().err) == (0, "")
+    assert PACKAGED.read_text() == lock_text(read_lock(PACKAGED))
+
+
+def test_what_is_known_is_found_by_release_and_architecture() -> None:
+    assert DEFAULT in LOCK["releases"]
+    assert list(known_sums(DEFAULT, "aarch64")) == [ARCHIVE]
+    assert known_sums(DEFAULT, "x86_64") != known_sums(DEFAULT, "aarch64")
+    assert known_sums(DEFAULT, "riscv64") == known_sums("20990101.0", "x86_64") == {}
+
+
+ENTRY = f"releases/{NEW}"
+PATH = f"{ENTRY}/sha512/x86_64/{ARCHIVE}"
+SUM = "a" * 128
+# By what is wrong: the key, its value (none: no such key), and what is said.
+WRONG: dict[str, tuple[str, object, str]] = {
+    "short": (PATH, "a" * 127, f"{PATH}: string should match pattern"),
+    "newline": (PATH, f"{SUM}\n", f"{PATH}: string should match"),
+    "capitals": (PATH, SUM.upper(), "match pattern"),
+    "number": (PATH, 1, "a valid string, got 1"),
+    "one-architecture": (
+        f"{ENTRY}/sha512/aarch64",
+        None,
+        f"{ENTRY}/sha512: must also have aarch64",
+    ),
+    "another-architecture": (
+        f"{ENTRY}/sha512/riscv64",
+        {},
+        f"{ENTRY}/sha512/riscv64: input should be 'x86_64' or 'aarch64'",
+    ),
+    "not-corroborated": (f"{ENTRY}/corroborated", None, f"{ENTRY}/corroborated: field required"),
+    "corroborated-nowhere": (
+        f"{ENTRY}/corroborated/x86_64",
+        " ",
+        f"{ENTRY}/corroborated/x86_64: string should match",
+    ),
+    "unknown-key": (f"{ENTRY}/note", "x", f"{ENTRY}/note: extra inputs are not permitted"),
+    "bad-name": (
+        "releases/20260907",
+        LOCK["releases"][NEW],
+        "releases/20260907: not a gVisor release, got 20260907",
+    ),
+    "leading-zero": (
+        "releases/20260907.00",
+        LOCK["releases"][NEW],
+        "releases/20260907.00: not the usual form of this release, got 20260907.00",
+    ),
+    "no-default": ("default", None, "default: field required"),
+    "default-not-there": (
+        "default",
+        "20260907.0",
+        "default: not among the releases, got 20260907.0",
+    ),
+    "default-with-an-escape": (
+        "default",
+        "20240729.0",
+        "default: open to CVE-2025-2713, CVE-2026-96812, got 20240729.0; choose 20260831.0",
+    ),
+    "layout-of-another-date": (
+        f"{ENTRY}/layout",
+        "loose",
+        f"{ENTRY}/layout: must be archive for a release of this date, got loose",
+    ),
+    "files-of-another-layout": (
+        f"{ENTRY}/sha512/x86_64/runsc",
+        SUM,
+        f"{ENTRY}/sha512/x86_64: must name gvisor.tar.bz2, got gvisor.tar.bz2, runsc",
+    ),
+    "two-equal": (
+        PATH,
+        LOCK["releases"][OLD]["sha512"]["x86_64"][ARCHIVE],
+        f"releases/{OLD}/sha512/x86_64/{ARCHIVE}: the same checksum as {ENTRY}/sha512/x86_64",
+    ),
+    "oldest-first": (
+        "releases",
+        dict(reversed(LOCK["releases"].items())),
+        "releases: not in order",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"), [pytest.param(*case, id=name) for name, case in WRONG.items()]
+)
+def test_a_wrong_lock_is_told_by_file_and_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, value: object, message: str
+) -> None:
+    path = broken_lock(tmp_path, {key: value})
+
+    code = main(["check", "--lock", str(path)])
+
+    err = capsys.readouterr().err
+    assert code == 1
+    assert f"pyinfra-gvisor: {path}: " in err
+    assert message in err
+
+
+def broken_lock(directory: Path, changes: Mapping[str, object]) -> Path:
+    """A copy of the lock with other values; None takes a key away."""
+    lock = copy.deepcopy(LOCK)
+    for key, value in changes.items():
+        *parents, last = key.split("/")
+        place = reduce(getitem, parents, lock)
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+    path = directory / "lock.json"
+    path.write_text(json.dumps(lock))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "line 1 column 1: Expecting value", id="empty"),
+        pytest.param(b'{\n  "default": "x",,\n}', "line 2 column 18: ", id="comma"),
+        pytest.param(b"<<<<<<< HEAD\n{}", "line 1 column 1: ", id="merge-conflict"),
+        pytest.param(
+            b'{"default": "a", "default": "b"}', "a key exists twice, got default", id="twice"
+        ),
+        pytest.param(b"\xff{}", "not UTF-8 at byte 0", id="not-utf-8"),
+        pytest.param(b"[" * 100_000, "recursion", id="deep"),
+        pytest.param(b"[]", "top: input should be a valid dict", id="a-list"),
+    ],
+)
+@pytest.mark.parametrize("command", [["list"], ["check"], ["add", NEW]])
+def test_a_lock_that_is_none_stops_every_command(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    content: bytes,
+    message: str,
+) -> None:
+    path = tmp_path / "lock.json"
+    path.write_bytes(content)
+
+    code = main([*command, "--lock", str(path)])
+
+    err = capsys.readouterr().err
+    assert code == 1
+    assert f"{path}: " in err
+    assert message in err
+    assert "restore this file from the repository, or install this package again" in err
+    assert path.read_bytes() == content
+
+
+def test_all_that_is_wrong_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = broken_lock(tmp_path, {"default": "20240729.0", f"{ENTRY}/layout": "loose"})
+
+    main(["check", "--lock", str(path)])
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith(f"pyinfra-gvisor: {path}: ") for line in lines)

@@ -1,0 +1,403 @@
+"""``python -m pyinfra_gvisor.releases`` against a real server that plays both origins."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import stat
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.releases.known import known
+from pyinfra_gvisor.releases.lockfile import PACKAGED, read_lock
+from pyinfra_gvisor.settings import load_settings
+from tests.unit.command.commands import releases as main
+from tests.unit.releases.origin_server import (
+    ARCHIVE,
+    LOOSE,
+    RELEASE,
+    Origin,
+    bucket_path,
+    github_path,
+    serving,
+    some_sums,
+)
+
+SUMS = some_sums(RELEASE)
+LOOSE_FILES = ("runsc", "containerd-shim-runsc-v1")
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with serving() as found:
+        found.publish(RELEASE, SUMS)
+        yield found
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    path = tmp_path / "lock.json"
+    path.write_bytes(PACKAGED.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param(["add", "20261005"], "not a gVisor release, got 20261005", id="no-number"),
+        pytest.param(["add", "latest"], "not a gVisor release, got latest", id="a-word"),
+        pytest.param(["add", RELEASE, "--bucket", "http://a.b"], "not a valid base URL", id="http"),
+        pytest.param(
+            ["add", RELEASE, "--github", "file:///etc"], "not a valid base URL", id="file"
+        ),
+        pytest.param(["check", "--bucket", "https://a:0x/"], "not a valid base URL", id="port"),
+        pytest.param(["check", "--bucket", "https://u:pw@h/"], "got h/;", id="password"),
+        pytest.param(
+            ["add", RELEASE, "--bucket", "https://m/a", "--github", "https://m/a/"],
+            "both origins have the same URL, got https://m/a;",
+            id="one-origin",
+        ),
+        pytest.param(["list", "--lock", "/no/where"], "No such file", id="no-lock"),
+    ],
+)
+def test_a_wrong_command_line_is_told_without_asking_anybody(
+    capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    code = main(argv)
+
+    err = capsys.readouterr().err
+    assert code == 1
+    assert message in err
+    assert "pw" not in err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param([], id="no-command"),
+        pytest.param(["add"], id="no-release"),
+        pytest.param(["lsit"], id="misspelt"),
+        pytest.param(["add", RELEASE, "--dry"], id="abbreviated"),
+    ],
+)
+def test_what_is_no_command_ends_with_the_same_code(argv: list[str]) -> None:
+    assert main(argv) == 1
+
+
+def publish_lock(origin: Origin, lock: Path, *newer: str) -> list[str]:
+    """Have both origins name what the lock has, and tags of these and ``newer`` releases."""
+    releases = read_lock(lock).releases
+    for name, entry in releases.items():
+        origin.publish(name, {str(arch): sums for arch, sums in entry.sha512.items()})
+    origin.tag(*releases, *newer)
+    return [*releases]
+
+
+def test_check_online_compares_every_entry_with_both_origins(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    releases = publish_lock(origin, lock)
+
+    code = main(["check", "--lock", str(lock), *origin.online])
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert out.count("has the same checksums") == 2 * len(releases)
+    assert len(origin.asked) == 3 * len(releases) + 1
+    assert out.splitlines()[-1] == "newer releases in gVisor's tags: none"
+
+
+def test_check_online_names_newer_releases(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_lock(origin, lock, *(f"2099010{day}.0" for day in range(1, 8)))
+
+    code = main(["check", "--lock", str(lock), *origin.online])
+
+    named = ", ".join(f"2099010{day}.0" for day in range(7, 2, -1))
+    assert code == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"newer releases in gVisor's tags: {named}, and 2 more"
+    )
+
+
+def test_check_names_newer_releases_that_are_known_without_network(
+    lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(lock.read_text())
+    document["releases"].pop(document["default"])
+    document["default"] = next(iter(document["releases"]))
+    lock.write_text(json.dumps(document))
+
+    code = main(["check", "--lock", str(lock)])
+
+    newest = known().gvisor_releases[0]
+    assert code == 0
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[1]
+        .startswith(f"newer releases in known.json of {known().as_of}: {newest}")
+    )
+
+
+def test_check_online_puts_a_disagreement_before_a_silent_origin(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin.publish("20260831.0", some_sums("another"))
+
+    silent = main(["check", "--lock", str(lock), *origin.online])
+
+    err = capsys.readouterr().err
+    assert silent == 1
+    assert err.count("have different checksums") == 4
+    assert err.count("answers 404") == 2
+    assert "/tags" not in origin.asked
+
+
+def test_check_online_says_which_origin_is_silent(
+    lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        gone = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        places = ("--bucket", f"{gone}/a", "--github", f"{gone}/b", "--tags", f"{gone}/c")
+        code = main(["check", "--online", "--lock", str(lock), *places])
+
+    assert code == 1
+    assert capsys.readouterr().err.count("Connection refused") == 4
+
+
+def test_the_list_fits_a_terminal_and_names_what_to_know(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin.publish("20240729.999", some_sums("20240729.999", *LOOSE_FILES))
+    main(["add", "20240729.999", "--lock", str(lock), *origin.options])
+    capsys.readouterr()
+
+    code = main(["list", "--lock", str(lock)])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert max(map(len, lines)) <= 100
+    assert lines[1].startswith("20260928.0    default  archive  x86_64 aarch64  none known")
+    assert next(line for line in lines if "20240729.999" in line).split()[1] == "loose"
+    assert "CVE-2025-2713" in "\n".join(lines)
+    assert "CVE-2026-96812" in "\n".join(lines)
+
+
+def test_the_list_as_json_has_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["list", "--json"])
+
+    rows = {row["release"]: row for row in json.loads(capsys.readouterr().out)}
+    assert code == 0
+    assert [name for name, row in rows.items() if row["default"]] == ["20260928.0"]
+    assert rows["20260831.0"]["corroborated"]["aarch64"] == "one public repository"
+    assert rows["20260831.0"]["escapes"] == []
+
+
+def add(origin: Origin, lock: Path, *more: str, release: str = RELEASE) -> int:
+    return main(["add", release, "--lock", str(lock), *origin.options, *more], timeout_s=5)
+
+
+def written(lock: Path) -> tuple[int, int, int]:
+    """What changes if the file is written; not when it was read."""
+    found = lock.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def test_a_release_that_both_origins_name_alike_is_written_newest_first(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = read_lock(lock)
+    lock.chmod(0o640)
+
+    code = add(origin, lock)
+
+    after, out = read_lock(lock), capsys.readouterr().out
+    assert code == 0
+    assert list(after.releases) == [RELEASE, *before.releases]
+    assert after.default == before.default
+    assert after.releases[RELEASE].sha512 == SUMS
+    for place in after.releases[RELEASE].corroborated.values():
+        assert place.startswith(f"{origin.bucket} and {origin.github}, ")
+        assert f"{datetime.now(UTC).date()} (UTC)" in place
+    assert f"written: {lock}" in out
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o640
+    assert [path.name for path in lock.parent.iterdir()] == ["lock.json"]
+
+
+def test_the_diff_of_a_written_lock_is_the_new_entry_alone(origin: Origin, lock: Path) -> None:
+    before = lock.read_text().splitlines()
+
+    add(origin, lock)
+
+    after = lock.read_text().splitlines()
+    added = len(after) - len(before)
+    assert after[3 + added :] == before[3:]
+    assert after[:3] == before[:3]
+
+
+def test_the_line_for_group_data_is_what_the_settings_take(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(origin, lock)
+
+    _, _, line = capsys.readouterr().out.partition("gvisor_sha512 = ")
+    pinned = json.loads(line.splitlines()[0])
+    settings, problems = load_settings({"gvisor_release": RELEASE, "gvisor_sha512": pinned})
+    assert problems == {}
+    assert settings
+    assert pinned == {arch: sums[ARCHIVE] for arch, sums in SUMS.items()}
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = written(lock)
+
+    code = add(origin, lock, "--dry-run")
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert written(lock) == before
+    assert SUMS["aarch64"][ARCHIVE] in out
+    assert out.endswith(f"dry run: {lock} was not written\n")
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_origins_that_disagree_on_one_architecture_write_nothing(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str], arch: str
+) -> None:
+    before = lock.read_bytes()
+    origin.pages[bucket_path(RELEASE, arch)] = f"{'0' * 128}  {ARCHIVE}\n"
+
+    code = add(origin, lock)
+
+    err = capsys.readouterr().err
+    assert code == 1
+    assert lock.read_bytes() == before
+    assert f"pyinfra-gvisor: {RELEASE} {arch} {ARCHIVE}: " in err
+    assert err.count("have different checksums") == 1
+    assert "0" * 128 in err
+    assert SUMS[arch][ARCHIVE] in err
+
+
+def test_a_release_that_is_there_with_the_same_sums_is_left_alone(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(origin, lock)
+    before = written(lock)
+    capsys.readouterr()
+
+    code = add(origin, lock)
+
+    assert code == 0
+    assert written(lock) == before
+    assert "with the checksums of both origins" in capsys.readouterr().out
+
+
+def test_a_release_that_is_there_with_other_sums_is_refused(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = lock.read_bytes()
+    origin.publish("20260928.0", some_sums("another"))
+
+    code = add(origin, lock, release="20260928.0")
+
+    err = capsys.readouterr().err
+    assert code == 1
+    assert lock.read_bytes() == before
+    assert err.count("have different checksums; nothing was changed. Do not use this file") == 4
+
+
+def test_loose_files_are_not_added_without_github_and_the_way_out_is_said(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin.publish(LOOSE, some_sums(LOOSE, *LOOSE_FILES))
+    origin.pages[github_path(LOOSE)] = f"{'a' * 128}  gvisor-x86_64.tar.bz2\n"
+
+    code = add(origin, lock, release=LOOSE)
+
+    err = capsys.readouterr().err
+    assert code == 1
+    assert "has no checksum of runsc-x86_64" in err
+    assert "set gvisor_sha512 in group data, because GitHub has no checksums of runsc and" in err
+    assert "for releases up to 20260817.0" in err
+
+
+def test_loose_files_that_both_origins_name_are_added_with_a_warning(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sums = some_sums(LOOSE, *LOOSE_FILES)
+    origin.publish(LOOSE, sums)
+
+    code = add(origin, lock, release=LOOSE)
+
+    said = capsys.readouterr()
+    entry = read_lock(lock).releases[LOOSE]
+    assert code == 0
+    assert (entry.layout, entry.sha512) == ("loose", sums)
+    assert "open to CVE-2026-96812; nodes refuse it without gvisor_accept_risk" in said.err
+    assert json.loads(said.out.partition("gvisor_sha512 = ")[2].splitlines()[0]) == sums
+
+
+def test_a_lock_that_cannot_be_written_leaves_the_line_for_group_data(
+    origin: Origin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        lock = Path(name) / "lock.json"
+        lock.write_bytes(PACKAGED.read_bytes())
+        lock.chmod(0o444)
+        Path(name).chmod(0o555)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)  # root may write anywhere
+        try:
+            code = add(origin, lock)
+        finally:
+            if root:
+                os.seteuid(0)
+            Path(name).chmod(0o700)
+
+        said = capsys.readouterr()
+        assert code == 1
+        assert lock.read_bytes() == PACKAGED.read_bytes()
+    assert "gvisor_sha512 = {" in said.out
+    assert "written" not in said.out
+    assert f"pyinfra-gvisor: {lock}: cannot be written: Permission denied; nothing" in said.err
+    assert "group data" in said.err
+
+
+def test_an_interrupted_write_leaves_the_old_lock_and_nothing_beside_it(
+    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = lock.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))  # bytes that a file may grow to
+
+    try:
+        code = add(origin, lock)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert code == 1
+    assert "cannot be written: File too large" in capsys.readouterr().err
+    assert lock.read_bytes() == before
+    assert [path.name for path in lock.parent.iterdir()] == ["lock.json"]
+
+
+def test_a_symlink_to_the_lock_stays_one(origin: Origin, lock: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.json"
+    link.symlink_to(lock)
+
+    code = add(origin, link)
+
+    assert code == 0
+    assert link.is_symlink()
+    assert RELEASE in read_lock(lock).releases

@@ -1,0 +1,497 @@
+"""A release comes onto a node whole and checked, or nothing changes: ``releases/install.sh``."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.base.scripts import script
+from tests.unit.programs import program
+from tests.unit.releases.file_server import FileServer, Served
+from tests.unit.releases.release_script import MEMBERS, PATH, RELEASE, RUNSC, Machine, archive
+from tests.unit.shells import run, stub
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    """A server on loopback."""
+    with FileServer() as running:
+        yield running
+
+
+@pytest.fixture(params=["curl", "wget"])
+def machine(tmp_path: Path, server: FileServer, request: pytest.FixtureRequest) -> Machine:
+    """A node that has one of the two programs."""
+    return Machine(tmp_path, server, request.param)
+
+
+def test_a_release_is_installed_and_written_down_and_a_second_run_fetches_nothing(
+    machine: Machine,
+) -> None:
+    said = machine.fetch()
+
+    assert said == f"{RELEASE} is installed in {machine.home}\n"
+    assert machine.is_whole()
+    manifest = machine.manifest()
+    assert manifest["release"] == RELEASE
+    assert manifest["source"] == f"http://m{PATH}"
+    assert manifest["sha512"] == {"gvisor.tar.bz2": hashlib.sha512(archive()).hexdigest()}
+    assert manifest["members"] == {
+        name: hashlib.sha256(content).hexdigest() for name, content in MEMBERS.items()
+    }
+    assert machine.fetch() == f"{RELEASE} is already installed\n"
+    assert len(machine.server.requests) == 1
+
+
+@pytest.mark.parametrize("ranges", [pytest.param(True, id="range"), pytest.param(False, id="none")])
+def test_a_download_that_breaks_off_goes_on_where_it_stopped(
+    machine: Machine, ranges: bool
+) -> None:
+    body = archive()
+    half = len(body) // 2
+
+    machine.fetch(Served(body, ranges=ranges, dies=[half]))
+
+    assert machine.is_whole()
+    first, second = machine.server.requests
+    assert (first.range, second.range) == (None, f"bytes={half}-")
+    assert second.sent_bytes == (len(body) - half if ranges else len(body))
+
+
+def test_a_server_that_always_dies_is_given_up(machine: Machine) -> None:
+    said = machine.fetch(Served(archive(), dies_always=100))
+
+    assert f"gvisor.release: {RELEASE} on node-1: cannot fetch http://m{PATH}: " in said
+    assert said.endswith("after 3 attempts; nothing was changed\n")
+    assert "300 of " in said
+    assert not machine.releases.exists()
+
+
+def test_a_server_that_says_nothing_any_more_is_given_up(machine: Machine) -> None:
+    said = machine.fetch(Served(archive(), stalls_at=0), timeout_s="1")
+
+    assert "after 3 attempts; nothing was changed" in said
+    assert not machine.releases.exists()
+
+
+@pytest.mark.parametrize(
+    ("served", "message"),
+    [
+        pytest.param(Served(b"x", status=403), "answers HTTP 403; check the release", id="403"),
+        pytest.param(
+            Served(b"x", status=503), "answers HTTP 503, after 3 attempts; nothing", id="503"
+        ),
+        pytest.param(
+            Served(archive(), announced=2_000_000_000), "is larger than 1024 MiB", id="too-large"
+        ),
+        pytest.param(
+            Served(archive(), announced=len(archive()) + 9),
+            f" of {len(archive()) + 9} bytes, after 3 attempts",
+            id="shorter-than-announced",
+        ),
+        pytest.param(Served(b"no archive"), "cannot be unpacked: ", id="no-archive"),
+    ],
+)
+def test_what_does_not_arrive_whole_is_never_unpacked(
+    machine: Machine, served: Served, message: str
+) -> None:
+    said = machine.fetch(served)
+
+    assert message in said
+    assert not machine.releases.exists()
+
+
+def test_a_server_that_sends_without_end_does_not_fill_the_disk(machine: Machine) -> None:
+    said = machine.fetch(Served(bytes(9_000_000)), max_bytes=str(1 << 20))
+
+    assert "is larger than 1 MiB; nothing was changed" in said
+    assert not machine.releases.exists()
+
+
+def test_a_404_is_named_and_its_body_is_not_the_file(machine: Machine) -> None:
+    url = f"http://127.0.0.1:{machine.server.port}/none"
+
+    ran = machine.install("gvisor.tar.bz2", "0" * 128, url, "http://m/none")
+
+    assert "cannot fetch http://m/none: answers HTTP 404; check the release" in ran.stderr
+    assert not machine.releases.exists()
+
+
+def test_another_sum_is_refused_before_anything_is_unpacked(machine: Machine) -> None:
+    machine.server.files[PATH] = Served(archive())
+    url = f"http://127.0.0.1:{machine.server.port}{PATH}"
+
+    ran = machine.install("gvisor.tar.bz2", "a" * 128, url, "http://m/x")
+
+    assert f", expected {'a' * 128}; check the mirror in gvisor_source" in ran.stderr
+    assert not machine.releases.exists()
+
+
+@pytest.mark.parametrize(
+    ("quote", "name"), [('"', "http_proxy"), ("", "export HTTP_PROXY")], ids=["quoted", "exported"]
+)
+def test_the_nodes_own_proxy_is_used_where_the_environment_names_none(
+    machine: Machine, quote: str, name: str
+) -> None:
+    proxy = f"http://127.0.0.1:{machine.server.port}"
+    (machine.root / "environment").write_text(f"LANG=C\n{name}={quote}{proxy}{quote}\n")
+    machine.server.files[PATH] = Served(archive())
+    pin = hashlib.sha512(archive()).hexdigest()
+
+    ran = machine.install("gvisor.tar.bz2", pin, f"http://nowhere.invalid{PATH}", "x")
+
+    assert ran.returncode == 0, ran.stderr
+    assert [request.proxied for request in machine.server.requests] == [True]
+
+
+def test_what_no_proxy_names_is_fetched_directly(machine: Machine) -> None:
+    (machine.root / "environment").write_text(
+        "http_proxy=http://127.0.0.1:1\nno_proxy=localhost,127.0.0.1\n"
+    )
+
+    machine.fetch()
+
+    assert machine.is_whole()
+
+
+def _link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param(
+            archive({**MEMBERS, "../../out": b"x"}),
+            "contains a path that leaves its directory: ../../out",
+            id="dots",
+        ),
+        pytest.param(
+            archive({**MEMBERS, "/tmp/pyinfra-gvisor-out": b"x"}),
+            "contains a path that leaves its directory: /tmp/pyinfra-gvisor-out",
+            id="absolute",
+        ),
+        pytest.param(
+            archive(MEMBERS, _link("gvisor-bin/x", "../../../out", tarfile.SYMTYPE)),
+            "contains something that is neither a file nor a directory: l",
+            id="symlink",
+        ),
+        pytest.param(
+            archive(MEMBERS, _link("gvisor-bin/x", "runsc", tarfile.LNKTYPE)),
+            "contains something that is neither a file nor a directory: h",
+            id="hard-link",
+        ),
+        pytest.param(
+            archive(MEMBERS, _link("gvisor-bin/x", "", tarfile.FIFOTYPE)),
+            "contains something that is neither a file nor a directory: p",
+            id="fifo",
+        ),
+        pytest.param(
+            archive({**MEMBERS, 'x"y': b"x"}),
+            'contains a file name with characters that are not allowed: x"y',
+            id="quote",
+        ),
+        pytest.param(archive()[:-60], "cannot be unpacked: ", id="truncated"),
+        pytest.param(
+            archive({"README": b"x"}), "does not contain runsc, got README;", id="no-runsc"
+        ),
+        pytest.param(
+            archive({"runsc": RUNSC}),
+            "does not contain containerd-shim-runsc-v1, got runsc;",
+            id="no-shim",
+        ),
+        pytest.param(
+            archive({"runsc": RUNSC, "containerd-shim-runsc-v1": b"x"}),
+            "does not contain gvisor-bin/gvisor_sentry, got containerd-shim-runsc-v1 runsc;",
+            id="no-sidecars",
+        ),
+        pytest.param(
+            archive({**MEMBERS, "runsc": program("x", "aarch64")}),
+            "is built for aarch64, this node is x86_64",
+            id="other-machine",
+        ),
+        pytest.param(
+            archive({**MEMBERS, "runsc": b"#!/bin/sh\n"}),
+            "is not an ELF program, this",
+            id="script",
+        ),
+        pytest.param(
+            archive({**MEMBERS, "runsc": program("runsc version release-20200101.0\n")}),
+            'calls itself "runsc version release-20200101.0"',
+            id="other-release",
+        ),
+    ],
+)
+def test_an_archive_that_is_not_right_leaves_nothing(
+    tmp_path: Path, server: FileServer, body: bytes, message: str
+) -> None:
+    machine = Machine(tmp_path / "in", server)
+    machine.root.mkdir()
+
+    said = machine.fetch(body)
+
+    assert message in said
+    assert said.endswith("; nothing was changed\n")
+    assert not machine.releases.exists()
+    assert not Path("/tmp/pyinfra-gvisor-out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_loose_files_become_executable(tmp_path: Path, server: FileServer) -> None:
+    machine = Machine(tmp_path, server)
+    words = []
+    for name in ("runsc", "containerd-shim-runsc-v1"):
+        server.files[f"/{name}"] = Served(MEMBERS[name])
+        pin = hashlib.sha512(MEMBERS[name]).hexdigest()
+        words += [name, pin, f"http://127.0.0.1:{server.port}/{name}", name]
+
+    ran = machine.install(*words, sidecars="no")
+
+    assert ran.returncode == 0, ran.stderr
+    assert {path.name: path.stat().st_mode & 0o777 for path in machine.home.iterdir()} == {
+        "runsc": 0o755,
+        "containerd-shim-runsc-v1": 0o755,
+        "manifest.json": 0o644,
+    }
+    assert list(machine.manifest()["sha512"]) == ["runsc", "containerd-shim-runsc-v1"]  # type: ignore[call-overload]
+
+
+def test_what_killed_runs_left_behind_goes(tmp_path: Path, server: FileServer) -> None:
+    machine = Machine(tmp_path, server)
+    (machine.releases / ".staging-20250101.0" / "tree").mkdir(parents=True)
+
+    machine.fetch()
+
+    assert machine.is_whole()
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        pytest.param(hashlib.sha512(archive()).hexdigest(), id="installed"),
+        pytest.param("b" * 128, id="another-sum"),
+    ],
+)
+def test_an_uploaded_archive_is_gone_afterwards(
+    tmp_path: Path, server: FileServer, pin: str
+) -> None:
+    machine = Machine(tmp_path, server)
+    upload = tmp_path / "upload"
+    upload.write_bytes(archive())
+
+    ran = machine.install("gvisor.tar.bz2", pin, str(upload), "/srv/x.tar.bz2", source="file")
+
+    assert not upload.exists()
+    if pin != "b" * 128:
+        assert ran.returncode == 0, ran.stderr
+        assert machine.is_whole()
+    else:
+        assert f", expected {pin}; " in ran.stderr
+        assert not machine.releases.exists()
+
+
+def test_a_node_without_bzip2_is_told_so_before_the_download(
+    tmp_path: Path, server: FileServer
+) -> None:
+    machine = Machine(tmp_path, server)
+    machine.fetch()
+    shutil.rmtree(machine.releases)
+    server.requests.clear()
+    (tmp_path / "bin" / "bzip2").unlink()
+
+    said = machine.fetch()
+
+    assert "bzip2 is not installed, but is needed to unpack" in said
+    assert not server.requests
+
+
+@pytest.fixture
+def installed(tmp_path: Path, server: FileServer) -> Machine:
+    """A node that has the release."""
+    machine = Machine(tmp_path, server)
+    machine.fetch()
+    server.requests.clear()
+    return machine
+
+
+DAMAGE = {
+    "truncated": "truncate -s 100 runsc",
+    "deleted": "rm gvisor-bin/gvisor_sentry",
+    "added": "mkdir 'gvisor-bin/odd\nname' && touch 'gvisor-bin/odd\nname/x'",
+    "member-is-a-link": "ln -sf /bin/sh containerd-shim-runsc-v1",
+    "directory-is-a-link": "rm -r gvisor-bin && ln -s /usr/bin gvisor-bin",
+    "member-is-a-directory": "rm runsc && mkdir runsc && touch runsc/x",
+    "no-manifest": "rm manifest.json",
+    "garbled-manifest": "echo { > manifest.json",
+    "manifest-is-a-directory": "rm manifest.json && mkdir manifest.json && touch manifest.json/x",
+}
+
+
+def damage(home: Path, kind: str) -> None:
+    """Damage a release."""
+    subprocess.run(["sh", "-c", DAMAGE[kind]], cwd=home, check=True)
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_what_is_damaged_is_fetched_again_and_repaired(installed: Machine, kind: str) -> None:
+    damage(installed.home, kind)
+    shim = installed.home / "gvisor-bin/gvisor_sentry"
+    before = shim.stat().st_ino if kind == "truncated" else None
+
+    said = installed.fetch()
+
+    assert said == f"{RELEASE} is installed in {installed.home}\n"
+    assert installed.is_whole()
+    assert before in (None, shim.stat().st_ino)
+    assert installed.fetch() == f"{RELEASE} is already installed\n"
+
+
+@pytest.mark.parametrize(
+    "mode", [pytest.param(0o644, id="not-executable"), pytest.param(0o4755, id="setuid")]
+)
+def test_other_modes_and_times_are_put_right_without_a_download(
+    installed: Machine, mode: int
+) -> None:
+    (installed.home / "runsc").chmod(mode)
+    (installed.home / "gvisor-bin").chmod(0o700)
+    (installed.home / "gvisor-bin/gvisor_sentry").touch()
+
+    said = installed.fetch()
+
+    assert said == f"{RELEASE}: its files are verified and its permissions repaired\n"
+    assert installed.is_whole()
+    assert (installed.home / "runsc").stat().st_mode & 0o7777 == 0o755
+    assert (installed.home / "gvisor-bin").stat().st_mode & 0o7777 == 0o755
+    assert not installed.server.requests
+
+
+def test_damage_stays_as_it_is_if_the_download_fails(installed: Machine) -> None:
+    damage(installed.home, "truncated")
+
+    said = installed.fetch(Served(archive(), dies_always=10))
+
+    assert "after 3 attempts; nothing was changed" in said
+    assert (installed.home / "runsc").read_bytes() == RUNSC[:100]
+    assert (installed.home / "gvisor-bin/gvisor_sentry").exists()
+    assert installed.is_clean()
+
+
+@pytest.mark.parametrize("kind", ["truncated", "no-manifest"])
+def test_whether_files_are_needed_at_all_can_be_asked_first(installed: Machine, kind: str) -> None:
+    (installed.home / "runsc").chmod(0o600)
+
+    assert installed.install(source="none").returncode == 0
+
+    damage(installed.home, kind)
+    assert installed.install(source="none").returncode == 3
+
+
+def test_a_release_that_is_not_the_pinned_one_is_fetched_though_it_is_as_it_was_installed(
+    installed: Machine,
+) -> None:
+    before = {path: path.stat().st_ino for path in installed.home.rglob("*") if path.is_file()}
+    other = archive({**MEMBERS, "containerd-shim-runsc-v1": b"#!/bin/sh\n# another\n"})
+
+    said = installed.fetch(other, fresh="yes")
+
+    after = {path: path.stat().st_ino for path in installed.home.rglob("*") if path.is_file()}
+    changed = {path.name for path in before if after[path] != before[path]}
+    assert said == f"{RELEASE} is installed in {installed.home}\n"
+    assert installed.manifest()["sha512"] == {"gvisor.tar.bz2": hashlib.sha512(other).hexdigest()}
+    assert changed == {"containerd-shim-runsc-v1", "manifest.json"}
+    assert installed.fetch(other) == f"{RELEASE} is already installed\n"
+
+
+def test_a_release_that_is_not_the_pinned_one_stays_if_the_pinned_one_does_not_come(
+    installed: Machine,
+) -> None:
+    manifest = installed.manifest()
+    url = f"http://127.0.0.1:{installed.server.port}{PATH}"
+
+    ran = installed.install("gvisor.tar.bz2", "0" * 128, url, url, fresh="yes")
+
+    assert ran.returncode == 1
+    assert "nothing was changed" in ran.stderr
+    assert installed.is_whole()
+    assert installed.manifest() == manifest
+
+
+@pytest.mark.parametrize("moves", range(6))
+def test_a_repair_that_is_killed_leaves_a_runsc_and_the_next_one_ends_it(
+    installed: Machine, moves: int
+) -> None:
+    for path in installed.home.rglob("*"):
+        if path.is_file() and path.name != "manifest.json":
+            path.write_bytes(path.read_bytes() + b"damage")
+    mv = installed.root / "bin" / "mv"
+    counter = installed.root / "moves"
+    counter.write_text("x" * moves)
+    real = mv.resolve()
+    lines = (
+        f"read -r left < {counter} || :",
+        '[ -n "$left" ] || kill -9 "$PPID"',
+        f'printf %s "${{left#x}}" > {counter}',
+        f'exec {real} "$@"',
+    )
+    stub(mv.parent, "mv", "\n".join(lines))
+
+    installed.fetch()
+    runsc = (installed.home / "runsc").stat()
+    mv.unlink()
+    mv.symlink_to(real)
+    installed.fetch()
+
+    assert runsc.st_mode & 0o777 == 0o755
+    assert installed.is_whole()
+
+
+TASK = "io.containerd.runtime.v2.task/moby"
+
+
+WRAPPER = "/opt/gvisor/runtimes/runsc-1-2"
+
+
+def users(node: Path) -> list[str]:
+    """Return what the script prints about a node whose files are in a directory."""
+    text = script("releases/users").replace("/run/containerd", str(node))
+    text = text.replace("find /proc ", f"find {node} ").replace("/etc/docker", str(node))
+    text = text.replace("/run/docker/containerd", str(node / "none"))
+    text = text.replace("/var/lib/pyinfra-gvisor", str(node / "none"))
+    text = text.replace("/run/pyinfra-gvisor/runtimes", str(node / "marks"))
+    ran = run(f"set -eu\n{text}\nrelease_users\necho end")
+    *found, end = ran.stdout.splitlines()
+    assert (ran.returncode, end) == (0, "end"), ran.stderr
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "used"),
+    [
+        pytest.param('{"BinaryName": "runc"}', [], id="none-of-ours"),
+        pytest.param(f'{{"BinaryName": "{WRAPPER}"}}', [WRAPPER], id="one-of-ours"),
+    ],
+)
+def test_containers_are_asked_which_release_they_need(
+    tmp_path: Path, options: str, used: list[str]
+) -> None:
+    task = tmp_path / TASK / "4f5c"
+    task.mkdir(parents=True)
+    (task / "options.json").write_text(options)
+
+    assert users(tmp_path) == used
+
+
+def test_a_mark_names_what_later_calls_about_its_container_need(tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    for id_, target in {"4f5c": WRAPPER, "5e6d": "runc"}.items():
+        (tmp_path / "marks" / id_).symlink_to(target)
+
+    assert users(tmp_path) == [WRAPPER]

@@ -1,0 +1,317 @@
+"""A report's document: its state, its firewall, and its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.report.document import FleetReport, HostReport, not_looked_at
+from pyinfra_gvisor.report.earlier import earlier
+from pyinfra_gvisor.report.files import write_fleet, write_host
+from pyinfra_gvisor.report.names import file_name
+from pyinfra_gvisor.report.terminal import fleet_lines, host_lines
+from pyinfra_gvisor.report.textfile import textfile
+from tests.unit.egress.firewalled import DATABASE, METADATA, box, counted, firewall, guarded
+from tests.unit.report.reports import (
+    AT,
+    COUNTERS,
+    GONE,
+    MODE,
+    SOCKET,
+    UNSANDBOXED,
+    WAIVED,
+    WEB,
+    every_state,
+    fleet,
+    host,
+    unknown,
+    with_firewall,
+)
+
+NOTE = MODE.model_copy(update={"severity": Severity.INFO})
+
+
+@pytest.mark.parametrize(
+    ("report", "state", "compliant"),
+    [
+        pytest.param(host("a"), "clean", True, id="nothing-found"),
+        pytest.param(host("a", WAIVED), "clean", True, id="waived"),
+        pytest.param(host("a", NOTE), "clean", True, id="for-information"),
+        pytest.param(host("a", MODE), "findings", True, id="milder-than-fail-on"),
+        pytest.param(host("a", SOCKET), "failed", False, id="at-fail-on"),
+        pytest.param(host("a", UNSANDBOXED), "failed", False, id="worse-than-fail-on"),
+        pytest.param(unknown("a"), "unknown", False, id="not-looked-at"),
+    ],
+)
+def test_a_hosts_state_follows_from_its_findings(
+    report: HostReport, state: str, compliant: bool
+) -> None:
+    document = report.to_json()
+
+    assert (document["state"], document["compliant"]) == (state, compliant)
+
+
+@pytest.mark.parametrize(
+    ("report", "compliant"),
+    [
+        pytest.param(fleet(), False, id="no-host"),
+        pytest.param(fleet(host("a"), host("b", MODE)), True, id="all-compliant"),
+        pytest.param(fleet(host("a"), host("b", SOCKET)), False, id="one-failed"),
+        pytest.param(fleet(host("a"), unknown("b")), False, id="one-unknown"),
+    ],
+)
+def test_a_fleet_is_compliant_if_there_are_hosts_and_all_are(
+    report: FleetReport, compliant: bool
+) -> None:
+    assert report.to_json()["compliant"] is compliant
+
+
+def test_the_fleets_document_holds_the_hosts_documents_by_name() -> None:
+    first, second = host("a", MODE), unknown("b")
+
+    assert fleet(second, first).to_json()["hosts"] == [first.to_json(), second.to_json()]
+
+
+def test_findings_stand_the_worst_first_and_waived_ones_last() -> None:
+    report = host("a", WAIVED, MODE, UNSANDBOXED, SOCKET)
+
+    assert report.findings == (UNSANDBOXED, SOCKET, MODE, WAIVED)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param("2026-11-25T01:02:03", id="no-offset"),
+        pytest.param("yesterday", id="no-time"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_a_time_that_is_none_or_without_its_offset_is_refused(at: str) -> None:
+    given: dict[str, Any] = {"by": "audit", "fail_on": Severity.HIGH, "error": "down"}
+
+    assert not_looked_at("a", at=AT, **given).at == AT
+    with pytest.raises(ValidationError, match="time"):
+        not_looked_at("a", at=at, **given)
+
+
+def test_what_the_kernel_counted_and_whom_it_stopped_is_in_the_document() -> None:
+    lines = [*box("web", "172.18.0.2"), *counted(("172.18.0.2", *METADATA), counters=COUNTERS)]
+    gone = counted(("172.18.0.9", *DATABASE))
+
+    document = guarded(*lines, *gone).to_json()
+
+    assert document["egress"] == {
+        "declared": True,
+        "in_force": True,
+        "counters": COUNTERS,
+        "stopped": [
+            {"who": "web", "running": True, "tried": ["169.254.169.254:80/tcp"], "more": 0},
+            {"who": "172.18.0.9", "running": False, "tried": ["10.0.0.5:5432/tcp"], "more": 0},
+        ],
+    }
+
+
+def test_destinations_without_end_are_counted_only() -> None:
+    tries = [("172.18.0.2", f"10.0.1.{number}", 6, 5432) for number in range(1, 201)]
+
+    report = guarded(*box("web", "172.18.0.2"), *counted(*tries))
+
+    assert report.egress is not None
+    (web,) = report.egress.stopped
+    assert (len(web.tried), web.more) == (50, 150)
+
+
+def test_what_the_table_of_a_firewall_that_is_gone_had_is_not_made_up() -> None:
+    report = guarded(told=firewall(without=["now"]))
+
+    assert report.egress is not None
+    assert (report.egress.in_force, report.egress.counters, report.egress.stopped) == (
+        False,
+        {},
+        (),
+    )
+
+
+def test_a_report_of_before_there_were_firewalls_is_read(tmp_path: Any) -> None:
+    path = write_host(tmp_path, host("run-1"))
+    path.write_text(re.sub(r'\n *"egress": null,', "", path.read_text()))
+
+    assert earlier(tmp_path, "run-1") == host("run-1")
+    assert "egress" not in path.read_text()
+
+
+def test_a_firewall_survives_being_written_and_read(tmp_path: Any) -> None:
+    report = with_firewall(stopped=(WEB, GONE))
+
+    write_host(tmp_path, report)
+
+    assert earlier(tmp_path, "run-1") == report
+
+
+def test_metrics_of_a_firewall_are_counters_by_rule() -> None:
+    text = textfile(with_firewall())
+
+    assert "# TYPE gvisor_egress_in_force gauge\ngvisor_egress_in_force 1\n" in text
+    assert (
+        "# TYPE gvisor_egress_packets_total counter\n"
+        'gvisor_egress_packets_total{verdict="drop",rule="metadata"} 3\n'
+        'gvisor_egress_packets_total{verdict="drop",rule="node"} 0\n'
+    ) in text
+    assert (
+        "# TYPE gvisor_egress_connections_total counter\n"
+        'gvisor_egress_connections_total{verdict="accept",rule="dns"} 120\n'
+        'gvisor_egress_connections_total{verdict="accept",rule="internet"} 4031\n'
+    ) in text
+    assert text.count("# HELP gvisor_egress_") == 3
+
+
+def test_a_firewall_that_is_not_in_force_is_zero_and_counts_nothing() -> None:
+    text = textfile(with_firewall(in_force=False, counters={}))
+
+    assert "gvisor_egress_in_force 0\n" in text
+    assert "_total" not in text
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        pytest.param(host("a"), id="none"),
+        pytest.param(with_firewall(declared=False), id="undeclared"),
+    ],
+)
+def test_there_are_no_metrics_of_a_firewall_that_is_not_declared(report: HostReport) -> None:
+    assert "egress" not in textfile(report)
+
+
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        pytest.param({}, "", id="nothing-to-say"),
+        pytest.param({"stopped": (WEB, GONE)}, "; firewall blocked 2 containers", id="2"),
+        pytest.param({"in_force": False}, "; FIREWALL NOT ACTIVE", id="not-in-force"),
+    ],
+)
+def test_of_a_firewall_the_terminal_is_told_only_what_somebody_has_to_know(
+    changes: dict[str, Any], end: str
+) -> None:
+    report = with_firewall(**changes)
+
+    line = f"run-1: compliant; nothing found; 1 of 1 containers sandboxed{end}"
+    assert host_lines(report) == [line]
+    assert line in fleet_lines(fleet(report))
+
+
+FORMS = ["fleet.html", "fleet.json", "fleet.junit.xml", "fleet.sarif"]
+HOSTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
+
+
+def test_a_fleets_report_has_four_forms_and_nothing_is_left_beside_them(tmp_path: Path) -> None:
+    directory = tmp_path / "made" / "for it"
+
+    written = write_fleet(directory, every_state())
+
+    assert sorted(path.name for path in written) == FORMS
+    assert sorted(path.name for path in directory.iterdir()) == FORMS
+    assert json.loads((directory / "fleet.json").read_text()) == every_state().to_json()
+
+
+def test_a_hosts_report_is_its_document(tmp_path: Path) -> None:
+    report = host("run-1")
+
+    path = write_host(str(tmp_path), report)
+
+    assert path == tmp_path / "hosts" / "run-1.json"
+    assert json.loads(path.read_text()) == report.to_json()
+
+
+def test_reports_can_be_read_by_all_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        paths = [write_host(tmp_path, host("run-1")), *write_fleet(tmp_path, fleet())]
+    finally:
+        os.umask(before)
+
+    assert {oct(path.stat().st_mode & 0o7777) for path in paths} == {"0o644"}
+
+
+def test_a_report_takes_the_place_of_the_last_one_by_a_rename(tmp_path: Path) -> None:
+    path = write_host(tmp_path, host("run-1"))
+    with path.open() as old:
+        write_host(tmp_path, unknown("run-1"))
+
+        assert json.loads(old.read())["state"] == "clean"
+
+    assert json.loads(path.read_text())["state"] == "unknown"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_reports_of_hosts_that_left_the_fleet_are_left_alone(tmp_path: Path) -> None:
+    gone = write_host(tmp_path, host("gone"))
+
+    write_host(tmp_path, host("run-1"))
+    write_fleet(tmp_path, fleet(host("run-1")))
+
+    assert gone.exists()
+
+
+def test_a_directory_that_cannot_be_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("a file")
+    reason = r"/report/fleet\.json: the report cannot be written: .*; set gvisor_report_dir"
+
+    with pytest.raises(Problem, match=reason):
+        write_fleet(tmp_path / "report", fleet())
+
+
+def test_a_rename_that_fails_leaves_the_old_report_and_nothing_beside_it(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "hosts" / "run-1.json" / "kept"
+    in_the_way.mkdir(parents=True)
+
+    with pytest.raises(Problem, match=r"run-1\.json: the report cannot be written"):
+        write_host(tmp_path, host("run-1"))
+
+    assert list((tmp_path / "hosts").iterdir()) == [in_the_way.parent]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("run-1.example.com", "run-1.example.com", id="plain"),
+        pytest.param("@docker/x", "%40docker%2Fx", id="connector"),
+        pytest.param("a/b", "a%2Fb", id="slash"),
+        pytest.param("..", "%2E.", id="parent"),
+        pytest.param(".hidden", "%2Ehidden", id="hidden"),
+        pytest.param("a%2fb", "a%252fb", id="looks-like-ours"),
+        pytest.param("Run", "%52un", id="upper-case"),
+        pytest.param("käse\0\n", "k%C3%A4se%00%0A", id="bytes"),
+    ],
+)
+def test_a_hosts_name_becomes_a_files_name(name: str, expected: str) -> None:
+    assert file_name(name) == expected
+
+
+@given(HOSTS)
+def test_every_hosts_file_lies_in_the_directory_and_can_be_made(name: str) -> None:
+    assert re.fullmatch(r"(?!\.)[a-z0-9._%A-F~-]{1,200}", file_name(name))
+
+
+@given(HOSTS, HOSTS)
+def test_no_two_hosts_share_a_file_even_where_case_is_not_told_apart(
+    first: str, second: str
+) -> None:
+    assert (first == second) == (file_name(first).lower() == file_name(second).lower())
+
+
+@pytest.mark.parametrize("other", ["x" * 299 + "y", "x" * 301, "X" * 300])
+def test_very_long_names_that_begin_alike_do_not_share_a_file(other: str) -> None:
+    assert file_name("x" * 300) != file_name(other)
+    assert len(file_name(other)) < 200

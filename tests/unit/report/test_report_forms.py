@@ -1,0 +1,444 @@
+"""The forms of a report that other programs read, and the lines on a terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree as Xml
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from pyinfra_gvisor.policy.findings import Finding, Severity
+from pyinfra_gvisor.published.schema import REPORT_FILE, report_schema_text
+from pyinfra_gvisor.report.document import FleetReport, fleet_report
+from pyinfra_gvisor.report.files import write_fleet, write_host
+from pyinfra_gvisor.report.junit import LOOKED_AT, junit
+from pyinfra_gvisor.report.page import page
+from pyinfra_gvisor.report.sarif import UNKNOWN, sarif
+from pyinfra_gvisor.report.terminal import fleet_lines, host_lines
+from tests.unit.report.reports import (
+    AT,
+    GONE,
+    MODE,
+    SOCKET,
+    UNSANDBOXED,
+    WAIVED,
+    WEB,
+    every_state,
+    failed,
+    fleet,
+    host,
+    unknown,
+    with_firewall,
+)
+
+
+def suites(report: FleetReport) -> dict[str, Xml.Element]:
+    """The suites by name."""
+    root = Xml.fromstring(junit(report))  # noqa: S314 (it is our own)
+    return {suite.attrib["name"]: suite for suite in root}
+
+
+def outcomes(suite: Xml.Element) -> dict[str, str]:
+    """How each case ended."""
+    return {
+        case.attrib["name"]: case[0].tag if len(case) else "passed"
+        for case in suite.iter("testcase")
+    }
+
+
+def test_a_host_that_fails_has_failures_passes_and_what_is_waived() -> None:
+    suite = suites(fleet(failed()))["run-2"]
+
+    assert outcomes(suite) == {
+        LOOKED_AT: "passed",
+        "container-unsandboxed: shop-db": "failure",
+        "container-docker-sock: panel": "failure",
+        "daemon-json-mode: /etc/docker/daemon.json": "system-out",
+        "userns-remap: dockerd": "skipped",
+    }
+    counted = [suite.attrib[name] for name in ("tests", "failures", "errors", "skipped")]
+    assert counted == ["5", "2", "0", "1"]
+
+
+def test_a_failure_says_what_was_seen_and_what_to_do() -> None:
+    (failure,) = suites(fleet(host("a", SOCKET)))["a"].iter("failure")
+
+    assert failure.attrib["message"] == SOCKET.what
+    for text in (SOCKET.evidence, SOCKET.remedy, "docker-bench: 5.32", "severity: high"):
+        assert text in (failure.text or "")
+
+
+def test_a_waived_finding_is_skipped_with_its_reason() -> None:
+    (skipped,) = suites(fleet(failed()))["run-2"].iter("skipped")
+
+    assert skipped.attrib["message"] == "waived: gVisor does not run under userns-remap"
+
+
+def test_a_clean_host_has_a_case_that_passes() -> None:
+    assert outcomes(suites(fleet(host("a")))["a"]) == {LOOKED_AT: "passed"}
+
+
+def test_an_unknown_host_is_an_error_with_the_reason() -> None:
+    suite = suites(fleet(unknown("a", "no route to host")))["a"]
+
+    assert outcomes(suite) == {LOOKED_AT: "error"}
+    assert suite.findtext("testcase/error") == "no route to host"
+    assert suite.attrib["errors"] == "1"
+
+
+def test_a_fleet_without_hosts_is_an_error() -> None:
+    assert outcomes(suites(fleet())["fleet"]) == {LOOKED_AT: "error"}
+
+
+def test_the_root_counts_what_the_suites_count() -> None:
+    root = Xml.fromstring(junit(every_state()))  # noqa: S314 (it is our own)
+
+    assert len(root.findall("testsuite")) == 4
+    for name in ("tests", "failures", "errors"):
+        assert int(root.attrib[name]) == sum(int(suite.attrib[name]) for suite in root) > 0
+
+
+def test_two_findings_of_one_name_are_two_cases() -> None:
+    other = SOCKET.model_copy(update={"what": "has it mounted twice"})
+
+    suite = suites(fleet(host("a", SOCKET, other)))["a"]
+
+    assert list(outcomes(suite).values()).count("failure") == 2
+
+
+def test_times_are_utc_without_an_offset() -> None:
+    later = host("a").model_copy(update={"at": "2026-11-25T01:02:03+02:00"})
+
+    assert suites(fleet(later))["a"].attrib["timestamp"] == "2026-11-24T23:02:03"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("<script>&\"'", "<script>&\"'", id="markup"),
+        pytest.param("a\x1b[31mb\x00\ufffe", "a\ufffd[31mb\ufffd\ufffd", id="control"),
+        pytest.param("käse 🧀", "käse 🧀", id="beyond-ascii"),
+    ],
+)
+def test_what_a_node_says_can_be_read_back(text: str, expected: str) -> None:
+    finding = UNSANDBOXED.model_copy(update={"subject": text, "evidence": text, "what": text})
+
+    suite = suites(fleet(host(text, finding, MODE)))[expected]
+
+    assert f"container-unsandboxed: {expected}" in outcomes(suite)
+    assert f"seen: {expected}\n" in (suite.findtext("testcase/failure") or "")
+
+
+def run(report: FleetReport) -> dict[str, Any]:
+    """The only run of the log."""
+    log = json.loads(sarif(report))
+    assert log["version"] == "2.1.0"
+    (found,) = log["runs"]
+    return dict(found)
+
+
+def test_every_finding_is_a_result_with_what_a_reader_requires() -> None:
+    found = run(every_state())
+    rules = found["tool"]["driver"]["rules"]
+
+    assert len(found["results"]) == 6
+    for result in found["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["message"]["text"]
+        assert result["level"] in ("error", "warning", "note")
+        assert result["partialFingerprints"]["primaryLocationLineHash"]
+
+
+def test_a_result_names_host_and_subject_and_says_what_was_seen() -> None:
+    (result,) = run(fleet(host("a", SOCKET)))["results"]
+    (location,) = result["locations"]
+    (logical,) = location["logicalLocations"]
+
+    assert (logical["name"], logical["fullyQualifiedName"]) == ("panel", "a/panel")
+    assert result["message"]["text"] == f"a: panel: {SOCKET.what}\nSeen: {SOCKET.evidence}"
+
+
+@pytest.mark.parametrize("name", ["run-1", "@docker/x", "a b%/.."])
+def test_a_results_file_is_the_hosts_report(name: str, tmp_path: Path) -> None:
+    report = fleet(host(name, SOCKET))
+    (result,) = run(report)["results"]
+
+    write_fleet(tmp_path, report)
+    path = write_host(tmp_path, report.hosts[0])
+
+    uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert tmp_path / unquote(uri) == path
+
+
+@pytest.mark.parametrize(
+    ("severity", "level", "score"),
+    [
+        pytest.param(Severity.CRITICAL, "error", "9.5", id="critical"),
+        pytest.param(Severity.HIGH, "error", "8.0", id="high"),
+        pytest.param(Severity.MEDIUM, "warning", "5.5", id="medium"),
+        pytest.param(Severity.LOW, "note", "2.0", id="low"),
+        pytest.param(Severity.INFO, "note", None, id="info"),
+    ],
+)
+def test_a_severity_has_a_level_and_a_score(
+    severity: Severity, level: str, score: str | None
+) -> None:
+    found = run(fleet(host("a", SOCKET.model_copy(update={"severity": severity}))))
+    (rule,) = found["tool"]["driver"]["rules"]
+
+    assert found["results"][0]["level"] == level
+    assert rule["properties"].get("security-severity") == score
+
+
+def test_a_rules_help_is_every_remedy_once_and_its_tags_name_docker_bench() -> None:
+    other = SOCKET.model_copy(update={"subject": "b", "remedy": "Remove it."})
+    third = SOCKET.model_copy(update={"subject": "c"})
+
+    (rule,) = run(fleet(host("a", SOCKET, other, third)))["tool"]["driver"]["rules"]
+
+    assert sorted(rule["help"]["text"].splitlines()) == ["Remove it.", SOCKET.remedy]
+    assert rule["properties"]["tags"] == ["security", "docker-bench-5.32"]
+
+
+def test_a_waived_finding_is_suppressed_with_its_reason() -> None:
+    by_rule = {result["ruleId"]: result for result in run(fleet(failed()))["results"]}
+
+    (suppression,) = by_rule[WAIVED.id]["suppressions"]
+    assert (suppression["status"], suppression["justification"]) == ("accepted", WAIVED.waived)
+    assert "suppressions" not in by_rule[SOCKET.id]
+
+
+def test_an_unknown_host_is_a_result_and_the_run_was_no_success() -> None:
+    found = run(fleet(host("a"), unknown("b", "no route to host")))
+
+    (result,) = found["results"]
+    assert (result["ruleId"], result["level"]) == (UNKNOWN, "error")
+    assert "no route to host" in result["message"]["text"]
+    assert found["invocations"][0]["executionSuccessful"] is False
+
+
+def test_a_clean_fleet_has_no_results_and_the_run_was_a_success() -> None:
+    found = run(fleet(host("a")))
+
+    assert found["results"] == []
+    assert found["invocations"][0]["executionSuccessful"] is True
+
+
+def test_a_finding_is_the_same_one_whatever_was_seen_and_another_one_elsewhere() -> None:
+    def fingerprint(name: str, finding: Finding) -> str:
+        (result,) = run(fleet(host(name, finding)))["results"]
+        return str(result["partialFingerprints"]["primaryLocationLineHash"])
+
+    seen_later = SOCKET.model_copy(update={"evidence": "another one"})
+    elsewhere = SOCKET.model_copy(update={"subject": "other"})
+
+    assert fingerprint("a", SOCKET) == fingerprint("a", seen_later)
+    assert (
+        len({fingerprint("a", SOCKET), fingerprint("b", SOCKET), fingerprint("a", elsewhere)}) == 3
+    )
+
+
+FAILED = (
+    "run-2: FAILED, not compliant; 1 critical, 1 high, 1 low, 1 waived; 1 of 3 containers sandboxed"
+)
+
+
+def test_a_host_that_fails_says_what_was_seen_and_what_to_do_the_worst_first() -> None:
+    assert host_lines(failed()) == [
+        f"CRITICAL container-unsandboxed shop-db: {UNSANDBOXED.what}",
+        "    seen: runtime runc, /proc/2113/exe is /usr/sbin/mysqld",
+        "    do: Deploy it again with the runtime runsc; until then stop it.",
+        "HIGH container-docker-sock panel: has Docker's socket mounted, and with it the whole node",
+        "    seen: /var/run/docker.sock -> /var/run/docker.sock (rw)",
+        "    do: Take the mount away, or exempt the container with a reason.",
+        "LOW daemon-json-mode /etc/docker/daemon.json: can be written by its group",
+        "    seen: mode 0664, owner root:docker",
+        "    do: chmod 0644 /etc/docker/daemon.json",
+        "waived userns-remap dockerd: gVisor does not run under userns-remap",
+        FAILED,
+    ]
+
+
+def test_a_clean_host_is_one_line() -> None:
+    assert host_lines(host("run-1")) == [
+        "run-1: compliant; nothing found; 1 of 1 containers sandboxed"
+    ]
+
+
+def test_an_unknown_host_says_why_and_that_it_is_not_compliant() -> None:
+    assert host_lines(unknown("run-4", "no route to host")) == [
+        "UNKNOWN run-4: no route to host",
+        "run-4: UNKNOWN, not compliant",
+    ]
+
+
+def test_the_fleet_is_a_line_a_host_what_fails_first_and_the_verdict() -> None:
+    assert fleet_lines(every_state()) == [
+        "run-4: UNKNOWN, not compliant",
+        FAILED,
+        "run-3: compliant, with findings; 1 low; 1 of 1 containers sandboxed",
+        "run-1: compliant; nothing found; 1 of 1 containers sandboxed",
+        "NOT COMPLIANT: 2 of 4 hosts are compliant",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("report", "verdict"),
+    [
+        pytest.param(fleet(), "NOT COMPLIANT: no host was checked", id="no-host"),
+        pytest.param(
+            fleet(host("a"), host("b", MODE)), "compliant: 2 of 2 hosts are compliant", id="all"
+        ),
+    ],
+)
+def test_the_last_line_is_the_verdict(report: FleetReport, verdict: str) -> None:
+    assert fleet_lines(report)[-1] == verdict
+
+
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost() -> None:
+    long = "word " * 60 + "w" * 250
+    finding = UNSANDBOXED.model_copy(update={"what": long, "evidence": long, "subject": "s" * 120})
+    waived = WAIVED.model_copy(update={"waived": long})
+
+    lines = host_lines(host("h" * 250, finding, waived))
+
+    assert max(map(len, lines)) <= 100
+    assert "".join(lines).count("word") >= 120
+    assert sum(line.startswith("waived ") for line in lines) == 1
+
+
+def test_a_node_cannot_steer_the_terminal_nor_write_a_line_of_ours() -> None:
+    evil = "a\x1b[2J\u202eb\r\nrun-1: compliant"
+    finding = UNSANDBOXED.model_copy(update={"subject": evil, "evidence": evil})
+
+    lines = host_lines(host("run-1", finding, WAIVED.model_copy(update={"waived": evil})))
+
+    assert all(line.isprintable() for line in lines)
+    assert [line for line in lines if line.startswith("run-1: compliant")] == []
+
+
+SCHEMA: dict[str, Any] = json.loads(REPORT_FILE.read_text())
+
+
+def fits(document: dict[str, Any]) -> bool:
+    """Whether the schema takes the document."""
+    return bool(Draft202012Validator(SCHEMA).is_valid(document))
+
+
+def test_the_committed_schema_is_fresh() -> None:
+    assert REPORT_FILE.read_text() == report_schema_text(), "run pyinfra-gvisor schema write"
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(host("run-1").to_json(), id="clean-host"),
+        pytest.param(failed().to_json(), id="failed-host"),
+        pytest.param(unknown("run-4").to_json(), id="unknown-host"),
+        pytest.param(every_state().to_json(), id="fleet"),
+        pytest.param(with_firewall(stopped=(WEB, GONE)).to_json(), id="host-with-a-firewall"),
+    ],
+)
+def test_a_document_fits_the_schema_with_what_is_worked_out(document: dict[str, Any]) -> None:
+    assert fits(document)
+    for key in {"compliant", "state", "version"} & set(document):
+        assert not fits({name: value for name, value in document.items() if name != key})
+    assert not fits({**document, "compliant": "yes"})
+    assert not fits({**document, "more": 1})
+
+
+def test_every_state_is_in_the_schema_and_no_other() -> None:
+    states = {document["state"] for document in every_state().to_json()["hosts"]}
+
+    assert set(SCHEMA["$defs"]["HostReport"]["properties"]["state"]["enum"]) == states
+
+
+OLD = Finding(
+    id="known-old",
+    severity=Severity.LOW,
+    subject="pyinfra-gvisor",
+    what="the list is old",
+    evidence="100 days",
+    remedy="upgrade it",
+)
+OLD_WAIVED = OLD.model_copy(update={"waived": "no upgrade before the freeze ends"})
+EACH = pytest.mark.parametrize(
+    "finding", [pytest.param(OLD, id="found"), pytest.param(OLD_WAIVED, id="waived")]
+)
+
+
+def of_old(finding: Finding) -> FleetReport:
+    """Two clean hosts, looked at by a package of which this is found."""
+    return fleet_report((host("a"), host("b")), at=AT, by="audit", findings=(finding,))
+
+
+def root(report: FleetReport) -> Xml.Element:
+    """The root of the JUnit form."""
+    return Xml.fromstring(junit(report))  # noqa: S314 (it is our own)
+
+
+@EACH
+def test_a_finding_about_the_package_is_in_the_document_once_and_makes_nobody_fail(
+    finding: Finding,
+) -> None:
+    document = of_old(finding).to_json()
+
+    assert fits(document)
+    assert document["compliant"]
+    assert [item["id"] for item in document["findings"]] == ["known-old"]
+    assert {item["state"] for item in document["hosts"]} == {"clean"}
+    assert "known-old" not in json.dumps(document["hosts"])
+
+
+def test_a_finding_about_the_package_is_told_before_the_hosts() -> None:
+    lines = fleet_lines(of_old(OLD))
+
+    assert lines[:3] == [
+        "LOW known-old pyinfra-gvisor: the list is old",
+        "    seen: 100 days",
+        "    do: upgrade it",
+    ]
+    assert lines[-1] == "compliant: 2 of 2 hosts are compliant"
+
+
+def test_a_finding_about_the_package_is_one_sarif_result_of_the_fleets_file(tmp_path: Path) -> None:
+    write_fleet(tmp_path, of_old(OLD))
+    (result,) = json.loads(sarif(of_old(OLD)))["runs"][0]["results"]
+
+    location = result["locations"][0]
+    assert result["message"]["text"].startswith("pyinfra-gvisor: the list is old")
+    assert (tmp_path / location["physicalLocation"]["artifactLocation"]["uri"]).exists()
+    assert location["logicalLocations"][0]["fullyQualifiedName"] == "pyinfra-gvisor"
+
+
+def test_a_waived_finding_about_the_package_is_suppressed_in_sarif_and_skipped_in_junit() -> None:
+    (result,) = json.loads(sarif(of_old(OLD_WAIVED)))["runs"][0]["results"]
+    suite = root(of_old(OLD_WAIVED))[0]
+
+    assert result["suppressions"][0]["justification"] == OLD_WAIVED.waived
+    assert suite.get("skipped") == "1"
+
+
+def test_a_finding_about_the_package_is_one_suite_of_junit_that_passes() -> None:
+    found = root(of_old(OLD))
+
+    assert [suite.get("name") for suite in found] == ["pyinfra-gvisor", "a", "b"]
+    assert (found.get("tests"), found.get("failures"), found.get("errors")) == ("3", "0", "0")
+    assert "upgrade it" in (found[0][0].findtext("system-out") or "")
+
+
+@EACH
+def test_a_finding_about_the_package_stands_once_on_the_page(finding: Finding) -> None:
+    html = page(of_old(finding))
+
+    assert html.count("the list is old") == 1
+    assert html.index("the list is old") < html.index("Host by host")
+    assert (finding.waived or "To do") in html

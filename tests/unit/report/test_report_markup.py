@@ -1,0 +1,304 @@
+"""The HTML page's text and tags, read by a parser."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.policy.findings import Finding, Severity
+from pyinfra_gvisor.report.document import FleetReport
+from pyinfra_gvisor.report.page import FEW, MANY, page
+from tests.unit.report.reports import (
+    GONE,
+    MODE,
+    PROVEN,
+    SOCKET,
+    WAIVED,
+    WEB,
+    container,
+    every_state,
+    failed,
+    fleet,
+    host,
+    node,
+    unknown,
+    with_firewall,
+)
+
+EVIL = "<script>alert(1)</script>\"'><img src=http://example.com/x onerror=alert(2)>"
+VOID = {"meta", "link"}
+
+
+class Markup(HTMLParser):
+    """The page's tags, links, ids and text; tags that are not closed in order are a failure."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.details: list[tuple[str, bool]] = []
+        self._words: list[str] = []
+        self._inside: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._inside == []
+
+    @property
+    def text(self) -> str:
+        """What a reader reads, every run of blanks as one."""
+        return " ".join(" ".join(self._words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        given = {name: value or "" for name, value in attrs}
+        assert not [name for name in given if name.startswith("on") or name == "style"]
+        self.links += [given[name] for name in ("href", "src") if name in given]
+        self.ids += [given["id"]] if "id" in given else []
+        if tag == "details":
+            self.details.append((given["class"], "open" in given))
+        if tag not in VOID:
+            self._inside.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._inside.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._inside and self._inside[-1] != "style":
+            self._words.append(data)
+
+
+def read(report: FleetReport) -> Markup:
+    """The page of ``report``."""
+    return Markup(page(report))
+
+
+def test_the_page_needs_nothing_beside_itself_and_runs_nothing() -> None:
+    text = page(every_state())
+    found = Markup(text)
+
+    assert text.startswith("<!DOCTYPE html>")
+    assert {link[0] for link in found.links if link != "data:,"} == {"#"}
+    assert not {"script", "img", "iframe", "object", "form"} & set(found.tags)
+    assert not re.search(r"url\(|@import|https?:", text)
+
+
+def test_every_link_leads_to_a_place_on_the_page_and_every_host_is_linked_once() -> None:
+    found = read(every_state())
+    targets = [link.removeprefix("#") for link in found.links if link.startswith("#")]
+
+    assert len(found.ids) == len(set(found.ids))
+    assert set(targets) <= set(found.ids)
+    assert sorted(name for name in targets if name.startswith("host-")) == [
+        f"host-{number}" for number in range(1, 5)
+    ]
+
+
+def test_what_comes_from_nodes_is_shown_and_never_a_tag() -> None:
+    texts = dict.fromkeys(("id", "subject", "what", "evidence", "remedy", "cis"), EVIL)
+    finding = Finding(severity=Severity.HIGH, **texts)
+    waived = finding.model_copy(update={"waived": EVIL})
+    evil_node = node().model_copy(update={"kernel": EVIL, "docker": EVIL, "releases": (EVIL,)})
+    boxes = (container(EVIL, asked=EVIL, exempt=EVIL),)
+    evil = host(EVIL, finding, waived, containers=boxes, risks=(EVIL,))
+    plain = host("a", MODE, MODE.model_copy(update={"waived": "x" * 10}), risks=("x",))
+
+    found = read(fleet(evil.model_copy(update={"node": evil_node}), unknown("b", EVIL)))
+
+    assert found.tags == read(fleet(plain, unknown("b"))).tags
+    assert found.text.count(EVIL) >= 20
+
+
+def test_a_hosts_section_says_what_was_found_seen_and_is_to_be_done() -> None:
+    text = read(fleet(failed())).text
+
+    for item in (SOCKET, MODE):
+        wanted = (item.subject, item.id, item.what, item.evidence, item.remedy, item.cis)
+        assert [part for part in wanted if part and part not in text] == []
+    assert f"Accepted {WAIVED.waived}" in text
+    assert "exempt: routes to all others" in text
+    assert "1 against policy" in text
+    assert "gvisor_network host" in text
+    assert "14 of 14 passed" in text
+    assert "Last proof 2026-11-20 22:30 UTC" in text
+
+
+@pytest.mark.parametrize(
+    ("default", "shown"),
+    [
+        pytest.param("runsc", True, id="ours"),
+        pytest.param("runc", False, id="another"),
+        pytest.param(None, False, id="of-an-earlier-version"),
+    ],
+)
+def test_the_runtime_of_containers_that_ask_for_none_is_marked(
+    default: str | None, shown: bool
+) -> None:
+    looked = host("a")
+    assert looked.node
+    told = looked.node.model_copy(update={"default_runtime": default})
+
+    text = page(fleet(looked.model_copy(update={"node": told})))
+
+    assert ("<b>runsc</b> (default)" in text) is shown
+
+
+def test_every_state_stands_as_a_word_beside_its_shape() -> None:
+    text = page(every_state())
+
+    for state, word in [
+        ("unknown", "Unknown"),
+        ("failed", "Failed"),
+        ("findings", "Findings"),
+        ("clean", "Clean"),
+    ]:
+        assert len(re.findall(rf'<use href="#{state}"/></svg>{word}</span>', text)) == 3
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        pytest.param(every_state(), "Not compliant 2 of 4 hosts are compliant", id="not-all"),
+        pytest.param(fleet(host("a")), "Compliant 1 of 1 host is compliant", id="all"),
+        pytest.param(fleet(unknown("a")), "Not compliant 0 of 1 host are compliant", id="unknown"),
+        pytest.param(fleet(), "Not compliant No host was checked", id="no-host"),
+    ],
+)
+def test_the_verdict_is_said_first(report: FleetReport, words: str) -> None:
+    assert words in read(report).text
+
+
+def test_the_page_says_when_it_was_made_and_what_compliant_means() -> None:
+    text = read(every_state()).text
+
+    assert "Made 2026-11-25 01:02 UTC by an audit of 4 hosts" in text
+    assert "has no finding of severity high or worse" in text
+    assert "could not be checked is not compliant" in text
+    assert "not part of this run" not in text
+
+
+def test_a_host_of_an_earlier_run_is_dated() -> None:
+    old = host("b").model_copy(update={"at": "2026-11-24T23:00:00+00:00"})
+
+    text = read(fleet(host("a"), old)).text
+
+    assert "1 host was not part of this run" in text
+    assert text.count("b as of 2026-11-24 23:00 UTC") == 1
+    assert "Checked 2026-11-24 23:00 UTC , by an earlier run" in text
+    assert text.count("as of") == 1
+
+
+def test_hosts_that_fail_on_other_severities_say_so_each() -> None:
+    strict = host("b").model_copy(update={"fail_on": Severity.LOW})
+
+    text = read(fleet(host("a"), strict)).text
+
+    assert "at or above the severity that its section names" in text
+    assert "fails on low or worse" in text
+    assert "fails on high or worse" in text
+
+
+def test_an_unknown_host_says_why_and_that_it_counts_as_not_compliant() -> None:
+    text = read(fleet(host("a"), unknown("b", "no route to host"))).text
+
+    assert text.index("no route to host") < text.index("20260928.0")
+    assert "This host could not be checked. It counts as not compliant" in text
+
+
+def test_what_fails_is_open_and_first_and_what_is_clean_is_folded() -> None:
+    found = read(every_state())
+
+    assert found.details == [
+        ("host state-unknown", True),
+        ("host state-failed", True),
+        ("host state-findings", True),
+        ("host state-clean", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("clean", "groups"), [pytest.param(MANY, 0, id="few"), pytest.param(MANY + 1, 2, id="many")]
+)
+def test_many_clean_hosts_are_folded_up_together(clean: int, groups: int) -> None:
+    found = read(fleet(failed("z"), *(host(f"run-{number}") for number in range(clean))))
+
+    assert sum(name.startswith("group") for name, _ in found.details) == groups
+    assert found.text.count(f"{clean} clean hosts") == groups
+    assert len([name for name in found.ids if name.startswith("host-")]) == clean + 1
+
+
+def test_a_container_against_the_policy_is_first_among_all() -> None:
+    boxes = tuple(container(name) for name in ("a", "b"))
+    excused = container("y", sandboxed=False, exempt="routes to all others")
+    bad = container("z", sandboxed=False)
+
+    text = page(fleet(host("run-1", containers=(*boxes, excused, bad))))
+
+    assert text.count('class="breaking"') == 1
+    assert text.index(">z<") < text.index(">y<") < text.index(">a<") < text.index(">b<")
+
+
+@pytest.mark.parametrize(
+    ("at", "holds", "words"),
+    [
+        pytest.param(PROVEN, True, "yes: the node is unchanged since then", id="holds"),
+        pytest.param(PROVEN, False, "no: a check failed, or the node changed", id="changed"),
+        pytest.param(None, False, "no: isolation was never proven", id="never"),
+    ],
+)
+def test_a_proof_that_does_not_hold_is_not_shown_as_one(
+    at: str | None, holds: bool, words: str
+) -> None:
+    looked_at = node(at=at)
+    proof = looked_at.proof.model_copy(update={"holds": holds})
+    report = host("a").model_copy(update={"node": looked_at.model_copy(update={"proof": proof})})
+
+    text = read(fleet(report)).text
+
+    assert words in text
+    assert ("does not hold" in text, "never" in text) == (at is not None and not holds, at is None)
+
+
+def test_the_page_says_what_containers_may_reach_of_hosts_with_a_firewall_only() -> None:
+    text = read(fleet(host("a"), with_firewall(stopped=(WEB, GONE)))).text
+
+    assert text.count("What containers can reach") == 1
+    assert "Firewall active, also after a reboot" in text
+    assert "Blocked 3 packets: metadata 3" in text
+    assert "Allowed 4151 connections: dns 120, internet 4031" in text
+    assert "web to 169.254.169.254:80/tcp, 10.0.0.0:5432/tcp" in text
+    assert f"10.0.0.{FEW - 2}:5432/tcp and 3 more" in text
+    assert "172.18.0.9 (no running container) to 10.0.0.5/icmp" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"in_force": False}, "Firewall declared, but not active", id="not-in-force"),
+        pytest.param({"declared": False}, "Firewall present, but not declared", id="undeclared"),
+    ],
+)
+def test_the_page_says_that_a_firewall_is_not_as_it_should_be(
+    changes: dict[str, Any], words: str
+) -> None:
+    text = read(fleet(with_firewall(counters={}, **changes))).text
+
+    assert words in text
+    assert "Blocked" not in text
+
+
+def test_what_a_container_is_called_is_never_a_tag() -> None:
+    evil = WEB.model_copy(update={"who": EVIL, "tried": (EVIL,)})
+
+    found = read(fleet(with_firewall(stopped=(evil,), counters={f"drop_{EVIL}": 1})))
+
+    assert found.text.count(EVIL) == 3
+    assert "script" not in found.tags

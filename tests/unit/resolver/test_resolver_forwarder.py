@@ -1,0 +1,529 @@
+"""From a container's query to its answer: Docker, the resolvers outside, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyinfra_gvisor.parts.resolver.forwarder import forwarder
+from pyinfra_gvisor.parts.resolver.forwarder.counters import Counters
+from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.engine import EngineError, Source
+from pyinfra_gvisor.parts.resolver.forwarder.exchange import Busy, framed, read_framed
+from pyinfra_gvisor.parts.resolver.forwarder.forwarder import Forwarder, plain
+from pyinfra_gvisor.parts.resolver.forwarder.messages import REFUSED, SERVFAIL, failure, reverse
+from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
+from pyinfra_gvisor.parts.resolver.forwarder.sessions import UnknownSource
+from tests.unit.resolver.resolver_fakes import answer, query, run
+
+LOOPBACK = socket.if_nametoindex("lo")
+Says = Callable[[bytes], Any]
+BOTH = pytest.mark.parametrize(
+    "stream", [pytest.param(False, id="udp"), pytest.param(True, id="tcp")]
+)
+
+
+def docker(message: bytes) -> bytes:
+    """Docker's answer."""
+    return answer(message, address="172.18.0.2")
+
+
+def outside(message: bytes) -> bytes:
+    """The answer from outside."""
+    return answer(message, address="198.51.100.1")
+
+
+def unknown(message: bytes) -> bytes:
+    """There is no such name."""
+    return answer(message, 3)
+
+
+def fails(message: bytes) -> bytes:
+    """It cannot be known."""
+    return answer(message, SERVFAIL)
+
+
+def lost(_: bytes) -> float:
+    """Nothing is said for longer than anybody waits."""
+    return 12.0
+
+
+def nobody(_: bytes) -> Exception:
+    """There is no resolver outside."""
+    return OSError("nobody outside")
+
+
+def in_turn(*each: Says) -> Says:
+    """The first says something at first, the last at last."""
+    left = [*each]
+
+    def says(message: bytes) -> Any:
+        return (left.pop(0) if len(left) > 1 else left[0])(message)
+
+    return says
+
+
+class Fake:
+    """
+    Sessions, the only session and the resolvers outside.
+
+    ``docker`` and ``outside`` say what becomes of a query: bytes, an error, or a number of
+    seconds of silence. Whose its own address is Docker says at once unless it is ``slow``.
+    """
+
+    def __init__(self, docker: Says, outside: Says = nobody, **given: Any) -> None:
+        self.docker, self.outside = docker, outside
+        self.leads_out, self.is_refused = True, False
+        self.docker_late_s = self.outside_late_s = 0.0
+        self.slow = self.is_settling = False
+        self.error: Exception | None = None
+        vars(self).update(given)
+        self.is_outspoken: bool | None = None
+        self.hearing: asyncio.Task[bytes] | None = None
+        self.own = 0  # how often Docker was asked for what it always knows
+        self.streams: set[bool] = set()
+        self.resolvers = ("192.0.2.1",)
+        self.whose: list[tuple[str, int | None]] = []
+        self.asked: list[str] = []  # who was asked, one after the other
+
+    async def of(self, address: str, interface: int | None) -> tuple[Source, Fake]:
+        self.whose.append((address, interface))
+        if self.error is not None:
+            raise self.error
+        return Source(address, "c" * 64, "02:00", "lo", self.leads_out), self
+
+    async def ask(self, query: bytes, *others: Any, stream: bool) -> bytes:
+        if query == reverse("127.0.0.1"):
+            self.own += 1
+            await asyncio.sleep(self.docker_late_s if self.slow else 0)
+            return query
+        assert others in ((), (self.resolvers,))
+        self.asked.append("outside" if others else "docker")
+        self.streams.add(stream)
+        await asyncio.sleep(self.outside_late_s if others else self.docker_late_s)
+        said = (self.outside if others else self.docker)(query)
+        while isinstance(said, float):
+            await asyncio.sleep(said)
+            said = TimeoutError("silent")
+        if isinstance(said, BaseException):
+            raise said
+        return cast("bytes", said)
+
+
+class Running:
+    """A forwarder that listens, and somebody who asks it."""
+
+    def __init__(self, forwarder: Forwarder, port: int, tcp_port: int) -> None:
+        self.forwarder, self.port, self.tcp_port = forwarder, port, tcp_port
+        self.asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.asker.connect(("127.0.0.1", port))
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Those that there were."""
+        return {name: n for name, n in self.forwarder.counters.outcomes.items() if n}
+
+    def send(self, *messages: bytes) -> None:
+        """Ask over UDP."""
+        for message in messages:
+            self.asker.send(message)
+
+    async def heard(self) -> bytes | None:
+        """The next answer, if there is one."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            loop = asyncio.get_running_loop()
+            return await asyncio.wait_for(loop.sock_recv(self.asker, 65535), 20)
+        return None
+
+    async def over_tcp(self, *messages: bytes) -> list[bytes]:
+        """The answers until the connection ends."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.tcp_port)
+        writer.write(b"".join(map(framed, messages)))
+        writer.write_eof()
+        said = []
+        with contextlib.suppress(ConnectionResetError):
+            while True:
+                said.append(await asyncio.wait_for(read_framed(reader), 20))
+        writer.close()
+        return said
+
+
+@contextlib.asynccontextmanager
+async def running(fake: Fake) -> AsyncIterator[Running]:
+    """Over UDP and TCP on loopback."""
+    answering = Forwarder(cast("Any", fake), cast("Any", fake), Counters(), Diagnostics())
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.bind(("127.0.0.1", 0))
+    answering.listen(datagrams)
+    server = await asyncio.start_server(answering.serve, "127.0.0.1", 0)
+    made = Running(answering, datagrams.getsockname()[1], server.sockets[0].getsockname()[1])
+    try:
+        yield made
+    finally:
+        asyncio.get_running_loop().remove_reader(datagrams.fileno())
+        server.close()
+        datagrams.close()
+        made.asker.close()
+        await asyncio.sleep(0)
+
+
+def told(fake: Fake, *messages: bytes, stream: bool = False) -> tuple[list[bytes], dict[str, int]]:
+    """The answers to these, and what was counted."""
+
+    async def whole() -> tuple[list[bytes], dict[str, int]]:
+        async with running(fake) as made:
+            if stream:
+                return await made.over_tcp(*messages), made.outcomes
+            said = []
+            for message in messages:
+                made.send(message)
+                said.append(await made.heard())
+            assert made.forwarder.waiting == 0
+            return [item for item in said if item is not None], made.outcomes
+
+    found = run(whole())
+    assert fake.streams == {stream}
+    return found
+
+
+@BOTH
+def test_docker_answers_and_nobody_else_is_asked(stream: bool) -> None:
+    fake = Fake(docker, outside)
+
+    assert told(fake, query("a"), query("b", 9), stream=stream) == (
+        [docker(query("a")), docker(query("b", 9))],
+        {"docker": 2},
+    )
+    assert fake.asked == ["docker"] * 2
+    assert set(fake.whose) == {("127.0.0.1", None if stream else LOOPBACK)}
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "says",
+    [
+        pytest.param(fails, id="fails"),
+        pytest.param(lambda message: answer(message, REFUSED), id="refuses"),
+        pytest.param(lost, id="silent"),
+        pytest.param(lambda _: 0.9, id="silent, then wrong"),
+    ],
+)
+def test_what_docker_does_not_say_is_asked_outside(says: Says, stream: bool) -> None:
+    fake = Fake(says, outside)
+
+    assert told(fake, query(), stream=stream) == ([outside(query())], {"upstream": 1})
+    assert fake.asked == ["docker", "outside"]
+
+
+BY_DOCKER = {
+    "docker knows of no such name": (Fake(unknown, outside), unknown, "d"),
+    "only on internal networks": (Fake(fails, outside, leads_out=False), fails, "d"),
+    "late, and outside fails": (Fake(docker, docker_late_s=0.9), docker, "do"),
+    "late, while others are asked": (
+        Fake(docker, unknown, docker_late_s=0.9, outside_late_s=1.5),
+        docker,
+        "do",
+    ),
+    "slow, not silent": (Fake(docker, unknown, docker_late_s=1.0, slow=True), docker, "d"),
+    "lost on its way once": (Fake(in_turn(lost, docker), unknown), docker, "dodd"),
+    "lost more than once": (Fake(in_turn(lost, lost, docker), unknown), docker, "dodd"),
+    "fails after a restart, and others do not know it": (
+        Fake(in_turn(fails, docker), unknown, is_settling=True),
+        docker,
+        "dod",
+    ),
+    "restarts, and others do not know it": (
+        Fake(docker, unknown, is_refused=True, docker_late_s=0.9),
+        docker,
+        "do",
+    ),
+    "the container came to another network": (
+        Fake(in_turn(lambda _: Gone("left"), docker)),
+        docker,
+        "dd",
+    ),
+}
+BY_OTHERS = {
+    "nobody knows it, said at once": (Fake(fails, unknown), unknown, "do"),
+    "restarts, and others know it": (
+        Fake(docker, outside, is_refused=True, docker_late_s=0.9),
+        outside,
+        "do",
+    ),
+    "silent as it always was about what it lacks": (Fake(lost, unknown), unknown, "dodd"),
+}
+
+
+@pytest.mark.parametrize(
+    ("fake", "says", "asked", "outcome"),
+    [
+        *(pytest.param(*item, "docker", id=name) for name, item in BY_DOCKER.items()),
+        *(pytest.param(*item, "upstream", id=name) for name, item in BY_OTHERS.items()),
+    ],
+)
+def test_a_query_has_the_answer_of_who_can_know(
+    fake: Fake, says: Says, asked: str, outcome: str
+) -> None:
+    """``asked``: who was asked, Docker or others, one after the other."""
+    assert told(fake, query()) == ([says(query())], {outcome: 1})
+    assert "".join(who[0] for who in fake.asked) == asked
+
+
+def test_if_both_fail_who_asks_is_told_with_the_question(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = told(Fake(lost), query("secret-name"))
+
+    assert said == ([failure(query("secret-name"), SERVFAIL)], {"failed": 1})
+    error = capsys.readouterr().err
+    assert error == "127.0.0.1 of container cccccccccccc: TimeoutError('silent')\n"
+
+
+def test_a_docker_that_says_nothing_at_all_may_know_the_name() -> None:
+    fake = Fake(lost, unknown, slow=True, docker_late_s=3.0)
+
+    assert told(fake, query()) == ([failure(query(), SERVFAIL)], {"failed": 1})
+    assert fake.is_outspoken is None
+
+
+def test_a_docker_that_is_silent_and_was_not_before_may_know_the_name() -> None:
+    fake = Fake(lambda message: (lost if b"db" in message else fails)(message), unknown)
+
+    said = told(fake, query("shop"), query("db", 9))
+
+    expected = [unknown(query("shop")), failure(query("db", 9), SERVFAIL)]
+    assert said == (expected, {"upstream": 1, "failed": 1})
+
+
+def test_those_who_wait_for_a_slow_docker_hear_of_it_together() -> None:
+    fake = Fake(docker, unknown, slow=True, docker_late_s=1.0)
+
+    async def ask() -> set[bytes | None]:
+        async with running(fake) as made:
+            made.send(*(query(number=number) for number in range(20)))
+            await asyncio.sleep(0.7)  # they have begun to listen
+            made.send(*(query(number=number) for number in range(20, 40)))
+            return {await made.heard() for _ in range(40)}
+
+    assert run(ask()) == {docker(query(number=number)) for number in range(40)}
+    assert 1 <= fake.own <= 3
+    assert set(fake.asked) == {"docker"}
+
+
+@pytest.mark.parametrize("busy", [Busy(), OSError("no"), ConnectionResetError("no")])
+def test_what_goes_wrong_here_is_not_asked_outside(busy: Exception) -> None:
+    fake = Fake(lambda _: busy, outside)
+
+    outcome = "busy" if isinstance(busy, Busy) else "failed"
+    assert told(fake, query()) == ([failure(query(), SERVFAIL)], {outcome: 1})
+    assert fake.asked == ["docker"]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("fake", "messages", "outcome"),
+    [
+        pytest.param(
+            Fake(docker, error=UnknownSource("127.0.0.1")), [query()], "stranger", id="a stranger"
+        ),
+        pytest.param(
+            Fake(docker, error=EngineError("no Docker")), [query()], "failed", id="nobody knows"
+        ),
+        pytest.param(Fake(docker), [answer(query())], "malformed", id="an answer"),
+        pytest.param(Fake(docker), [query()[:-1]], "malformed", id="half a query"),
+    ],
+)
+def test_who_is_not_known_or_asks_nothing_hears_nothing(
+    fake: Fake, messages: list[bytes], outcome: str, stream: bool
+) -> None:
+    async def whole() -> tuple[object, dict[str, int]]:
+        async with running(fake) as made:
+            if stream:
+                return await made.over_tcp(*messages, query()), made.outcomes
+            made.send(*messages)
+            return await made.heard(), made.outcomes
+
+    said, outcomes = run(whole())
+
+    assert not said
+    assert outcomes == {outcome: 1}
+
+
+def test_more_than_the_rate_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder, "BURST", 3.0)
+    monkeypatch.setattr(forwarder, "PER_S", 0.001)
+
+    said, outcomes = told(Fake(docker), *[query()] * 5, stream=True)
+
+    assert said == [docker(query())] * 3
+    assert outcomes == {"docker": 3, "rate": 1}
+
+
+@pytest.mark.parametrize("limit", ["MOST_TASKS", "MOST_OF_ONE"])
+def test_more_than_may_wait_is_not_answered(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder, limit, 2)
+
+    async def whole() -> tuple[int, dict[str, int]]:
+        async with running(Fake(lambda _: 0.5)) as made:
+            made.send(*(query(number=number) for number in range(5)))
+            said = [await made.heard() for _ in range(3)]
+            made.send(query())
+            await made.heard()
+            return len([item for item in said if item]), made.outcomes
+
+    assert run(whole()) == (2, {"failed": 3, "busy": 3})
+
+
+def test_who_has_an_answer_may_ask_at_once_for_more() -> None:
+    waiting: list[int] = []
+
+    async def whole() -> None:
+        loop = asyncio.get_running_loop()
+        async with running(Fake(docker)) as made:
+
+            class Answering(socket.socket):
+                def sendto(self, *arguments: Any) -> int:
+                    loop.call_soon(lambda: waiting.append(made.forwarder.waiting))
+                    return super().sendto(*arguments)
+
+            with Answering(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+                datagrams.bind(("127.0.0.1", 0))
+                made.forwarder.listen(datagrams)
+                made.asker.connect(datagrams.getsockname())
+                made.send(query())
+                assert await made.heard() == docker(query())
+                loop.remove_reader(datagrams.fileno())
+
+    run(whole())
+    assert waiting == [0]
+
+
+def test_one_source_has_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder, "MOST_CONNECTIONS_OF_ONE", 1)
+
+    async def whole() -> tuple[list[bytes], list[bytes], dict[str, int]]:
+        async with running(Fake(docker)) as made:
+            _, writer = await asyncio.open_connection("127.0.0.1", made.tcp_port)
+            await asyncio.sleep(0.1)
+            second = await made.over_tcp(query())
+            writer.close()
+            await asyncio.sleep(0.1)
+            return second, await made.over_tcp(query()), made.outcomes
+
+    assert run(whole()) == ([], [docker(query())], {"busy": 1, "docker": 1})
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0", framed(query())[:-1]])
+def test_a_connection_that_says_too_little_is_ended(sent: bytes) -> None:
+    async def whole() -> bytes:
+        async with running(Fake(docker)) as made:
+            reader, writer = await asyncio.open_connection("127.0.0.1", made.tcp_port)
+            writer.write(sent)
+            said = await asyncio.wait_for(reader.read(), 2 * forwarder.IDLE_S)
+            writer.close()
+            return said
+
+    assert run(whole()) == b""
+
+
+def test_a_connection_that_is_gone_at_once_is_no_error() -> None:
+    class Closed:
+        closed = False
+
+        def get_extra_info(self, _: str) -> None:
+            return None
+
+        def close(self) -> None:
+            self.closed = True
+
+    async def whole() -> bool:
+        async with running(Fake(docker)) as made:
+            writer = Closed()
+            await made.forwarder.serve(asyncio.StreamReader(), cast("Any", writer))
+            return writer.closed and made.outcomes == {}
+
+    assert run(whole())
+
+
+def test_an_error_that_nobody_thought_of_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    fake = Fake(in_turn(lambda _: ValueError("odd"), docker))
+
+    assert told(fake, query(), query()) == ([docker(query())], {"docker": 1})
+    assert capsys.readouterr().err == "127.0.0.1: ValueError('odd')\n"
+
+
+@st.composite
+def odd(draw: st.DrawFn) -> bytes:
+    """A query of which bytes are changed, some are missing and others are too many."""
+    names = st.sampled_from(("db", "www.outside.test", "a" * 63, "\xff"))
+    kinds = st.sampled_from((1, 28, 41, 252, 255, 65535))
+    message = bytearray(query(draw(names), draw(st.integers(0, 0xFFFF)), draw(kinds)))
+    for at, byte in draw(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 255)), max_size=4)):
+        message[at] = byte
+    end = draw(st.integers(0, len(message)) | st.just(len(message)))
+    return bytes(message[:end]) + draw(st.binary(max_size=60))
+
+
+@given(
+    st.lists(odd() | st.binary(max_size=60), max_size=20),
+    st.lists(st.tuples(odd().map(framed) | odd() | st.just(b""), st.booleans()), max_size=5),
+)
+@settings(max_examples=30)
+def test_no_datagram_ends_it(datagrams: list[bytes], streams: list[tuple[bytes, bool]]) -> None:
+    async def whole() -> bool:
+        async with running(Fake(docker)) as made:
+            made.send(*datagrams)
+            for stream, is_reset in streams:
+                _, writer = await asyncio.open_connection("127.0.0.1", made.tcp_port)
+                writer.write(stream)
+                writer.transport.abort() if is_reset else writer.close()
+            await asyncio.sleep(2 * forwarder.IDLE_S)
+            assert made.forwarder.waiting == 0
+            made.send(query("end", 0xBEEF))
+            while (said := await made.heard()) is not None:
+                if said == docker(query("end", 0xBEEF)):
+                    return await made.over_tcp(query()) == [docker(query())]
+            return False
+
+    assert run(whole())
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        pytest.param("172.18.0.2", "172.18.0.2", id="IPv4"),
+        pytest.param("::ffff:172.18.0.2", "172.18.0.2", id="IPv4 in IPv6"),
+        pytest.param("FD00:0:0::2", "fd00::2", id="IPv6"),
+        pytest.param("fe80::1%eth0", "fe80::1", id="with a zone"),
+    ],
+)
+def test_an_address_is_written_as_docker_does(address: str, expected: str) -> None:
+    assert plain(address) == expected
+
+
+def test_over_ipv6_the_source_and_its_interface_are_seen_too() -> None:
+    fake = Fake(docker)
+
+    async def whole() -> bytes | None:
+        async with running(fake) as made:
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as datagrams:
+                datagrams.bind(("::1", 0))
+                made.forwarder.listen(datagrams)
+                made.asker.close()
+                flags = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+                made.asker = socket.socket(socket.AF_INET6, flags)
+                made.asker.connect(datagrams.getsockname()[:2])
+                made.send(query())
+                said = await made.heard()
+                asyncio.get_running_loop().remove_reader(datagrams.fileno())
+                return said
+
+    assert run(whole()) == docker(query())
+    assert fake.whose == [("::1", LOOPBACK)]

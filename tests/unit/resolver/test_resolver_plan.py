@@ -1,0 +1,277 @@
+"""What a node tells of the resolver, what is done so that it is there, and where it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import FoundFile
+from pyinfra_gvisor.node import parse_node
+from pyinfra_gvisor.parts.resolver.files import DIRECTORY, SERVICE, SOCKET, kept_files
+from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
+from pyinfra_gvisor.parts.resolver.state import ResolverState, read
+from pyinfra_gvisor.parts_common.plan import PartPlan
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.settings import load_settings
+from tests.unit.answers import answer
+from tests.unit.resolver.resolver_answers import ABLE, there, told
+
+BARE = ResolverState(**ABLE)
+FILES = kept_files((), None)
+ANSWER = "answer DNS queries of sandboxes at 169.254.53.53 port 53, as Docker does"
+STAYS = "the resolver stays, because these containers use it: shop, db"
+REMOVED = PartPlan("remove", ("stop the resolver", "remove 169.254.53.53 from lo"))
+MAIN, STRAY = f"{DIRECTORY}/__main__.py", f"{DIRECTORY}/unfinished"
+DOWN = {
+    "no-socket": {"socket": "inactive"},
+    "socket-failed": {"socket": "failed"},
+    "socket-unknown": {"socket": None},
+    "program-failed": {"service": "failed"},
+    "program-starts-again-and-again": {"service": "activating"},
+    "program-stopped": {"service": "inactive"},
+}
+
+
+def applied(*lines: str, files: Sequence[Any] = FILES) -> PartPlan:
+    """The plan that says this, puts all files there and starts it."""
+    return PartPlan("apply", (*lines, ANSWER), files=tuple(files))
+
+
+def changed(**change: str) -> ResolverState:
+    """A node on which somebody has changed the program."""
+    files = there().files
+    return there().model_copy(
+        update={"files": {**files, MAIN: files[MAIN].model_copy(update=change)}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "plan"),
+    [
+        pytest.param(BARE, applied(*(f"write {item.path}" for item in FILES)), id="not-there"),
+        pytest.param(there(), PartPlan(), id="as-declared"),
+        pytest.param(there(asks=("1f",)), PartPlan(), id="as-declared-and-asked"),
+        *(pytest.param(there(**states), applied(), id=name) for name, states in DOWN.items()),
+        pytest.param(there(enabled=False), applied(), id="not-enabled"),
+        pytest.param(changed(sha256="0" * 64), applied(f"write {MAIN}"), id="content"),
+        pytest.param(changed(mode="777"), applied(f"write {MAIN}"), id="mode"),
+        pytest.param(changed(owner="1000:0"), applied(f"write {MAIN}"), id="owner"),
+        pytest.param(
+            there(strays=(*there().files, STRAY)), applied(f"remove {STRAY}"), id="a-file-too-many"
+        ),
+    ],
+)
+def test_a_declared_one_gets_what_it_lacks(found: ResolverState, plan: PartPlan) -> None:
+    assert plan_resolver(found, True) == plan
+
+
+@pytest.mark.parametrize(
+    ("named", "textfile_dir"),
+    [
+        pytest.param(("9.9.9.9",), None, id="other-resolvers"),
+        pytest.param((), "/srv/text", id="textfile"),
+    ],
+)
+def test_what_is_declared_otherwise_is_written_and_nothing_else(
+    named: tuple[str, ...], textfile_dir: str | None
+) -> None:
+    files = kept_files(named, textfile_dir)
+
+    first, second = (
+        plan_resolver(found, True, named=named, textfile_dir=textfile_dir)
+        for found in (there(), there(files))
+    )
+
+    assert first == applied(f"write {SERVICE}", files=files)
+    assert second == PartPlan()
+
+
+@pytest.mark.parametrize(
+    ("found", "used_by", "plan"),
+    [
+        pytest.param(there(), (), REMOVED, id="all-of-it"),
+        pytest.param(there(socket="failed", service="failed"), (), REMOVED, id="broken"),
+        pytest.param(
+            ResolverState(files={SOCKET: FoundFile(sha256="0" * 64)}), (), REMOVED, id="a-unit"
+        ),
+        pytest.param(ResolverState(strays=(STRAY,)), (), REMOVED, id="a-stray"),
+        pytest.param(ResolverState(enabled=True), (), REMOVED, id="a-link"),
+        pytest.param(BARE, (), PartPlan(), id="not-there"),
+        pytest.param(BARE, ("shop",), PartPlan(), id="not-there-and-asked"),
+        *(
+            pytest.param(there(**more), ("shop", "db"), PartPlan("keep", (STAYS,)), id=name)
+            for name, more in {
+                "asked": {},
+                "asked-and-not-behind-a-reboot": {"enabled": False},
+                "asked-and-more-than-ours": {"strays": (STRAY,)},
+            }.items()
+        ),
+        *(
+            pytest.param(there(**states), ("shop", "db"), applied(STAYS), id=f"asked-{name}")
+            for name, states in DOWN.items()
+        ),
+    ],
+)
+def test_one_that_is_not_declared_goes_unless_it_is_asked_and_then_has_to_answer(
+    found: ResolverState, used_by: tuple[str, ...], plan: PartPlan
+) -> None:
+    assert plan_resolver(found, False, used_by=used_by) == plan
+
+
+@pytest.mark.parametrize(
+    "directory",
+    [
+        pytest.param("text", id="relative"),
+        pytest.param("/a b", id="blank"),
+        pytest.param("/a%h", id="a-specifier-of-systemd"),
+        pytest.param("/a\nExecStart=/bin/sh", id="another-line"),
+        pytest.param("/a\n", id="an-end-of-line"),
+    ],
+)
+def test_a_directory_that_cannot_be_in_a_unit_is_refused(directory: str) -> None:
+    with pytest.raises(Problem, match="cannot be written into a systemd unit, got ") as refused:
+        plan_resolver(BARE, True, textfile_dir=directory)
+
+    assert refused.value.todo == "write an absolute path of letters, digits and ._-"
+
+
+NEEDS = 'runtimes with "dns": "docker" need'
+INSTALL = "apt-get install python3"
+SHARED = "`/` as a shared mount"
+MINIMAL = "which python3-minimal lacks, got Python"
+
+
+@pytest.mark.parametrize(
+    ("changes", "init", "message"),
+    [
+        pytest.param(
+            {},
+            "init",
+            'systemd on the node, got init; remove "dns" from gvisor_runtimes for this node',
+            id="no-systemd",
+        ),
+        *(
+            pytest.param(changes, "systemd", message, id=name)
+            for name, changes, message in (
+                (
+                    "no-python",
+                    {"python": "", "modules": ()},
+                    f"Python 3.10 or later, got none; {INSTALL}",
+                ),
+                ("too-old", {"python": "3.9"}, f"Python 3.10 or later, got 3.9; {INSTALL}"),
+                (
+                    "no-asyncio",
+                    {"python": "3.13", "modules": ("ctypes",)},
+                    f"Python's asyncio, {MINIMAL} 3.13; {INSTALL}",
+                ),
+                (
+                    "neither-module",
+                    {"python": "3.11", "modules": ()},
+                    f"Python's asyncio and ctypes, {MINIMAL} 3.11; {INSTALL}",
+                ),
+                ("no-ip", {"ip": False}, "ip, got none; apt-get install iproute2"),
+                (
+                    "private-mounts",
+                    {"shared": False},
+                    f"{SHARED}, got a private mount; run `mount --make-rshared /` at every boot",
+                ),
+            )
+        ),
+    ],
+)
+def test_a_node_on_which_it_could_not_run_is_refused_with_the_way_out(
+    changes: dict[str, Any], init: str, message: str
+) -> None:
+    problem = lacks(ResolverState(**{**ABLE, **changes}), init=init)
+
+    assert str(problem) == f"{NEEDS} {message}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="debian-13"),
+        pytest.param({"python": "3.10"}, id="the-oldest"),
+        pytest.param({"python": "3.12", "modules": ("asyncio",)}, id="setns-without-ctypes"),
+        pytest.param({"python": "4.0"}, id="a-later-one"),
+        pytest.param({"python": "3.12.3"}, id="three-numbers"),
+    ],
+)
+def test_a_node_on_which_it_can_run_is_not_refused(changes: dict[str, Any]) -> None:
+    assert lacks(ResolverState(**{**ABLE, **changes}), init="systemd") is None
+
+
+def refusal(**asked: Any) -> str:
+    """What is said of a runtime that must be refused, at its key."""
+    settings, problems = load_settings({"gvisor_runtimes": {"net": asked}})
+    assert settings is None
+    assert list(problems) == ["gvisor_runtimes"]
+    return problems["gvisor_runtimes"]
+
+
+def test_a_runtime_has_no_names_of_dockers_unless_it_asks_for_them() -> None:
+    assert Runtime().dns is None
+    assert Runtime(network="sandbox").dns is None
+    assert Runtime(network="sandbox", dns=None).dns is None
+    assert Runtime(network="sandbox", dns="docker").dns == "docker"
+
+
+@pytest.mark.parametrize("network", [pytest.param(name, id=name) for name in ("host", "none")])
+def test_they_are_for_gvisors_own_stack_alone(network: str) -> None:
+    assert refusal(network=network, dns="docker") == (
+        f'[\'net\'] dns "docker" needs network "sandbox", got {network}; remove "dns" (with '
+        "network "
+        '"host" Docker\'s own resolver answers), or set network "sandbox"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("dns", "got"),
+    [
+        pytest.param("", "", id="empty"),
+        pytest.param("Docker", "Docker", id="capital"),
+        pytest.param(True, "True", id="true"),
+        pytest.param(["docker"], "['docker']", id="list"),
+        pytest.param("9.9.9.9", "9.9.9.9", id="address"),
+    ],
+)
+def test_another_value_is_refused_with_the_one_there_is(dns: object, got: str) -> None:
+    message = refusal(network="sandbox", dns=dns)
+
+    assert message == f"['net']['dns'] input should be 'docker', got {got}".rstrip()
+
+
+def test_a_node_that_tells_nothing_has_nothing() -> None:
+    assert parse_node(answer()).part(ResolverState) == ResolverState() == read([])
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(ResolverState(**ABLE), id="what-it-needs"),
+        pytest.param(there(), id="installed"),
+        pytest.param(
+            there(
+                strays=(f"{DIRECTORY}/a.py", f"{DIRECTORY}/b.py"),
+                asks=("1f", "2f"),
+                modules=(),
+                socket="failed",
+                service="activating",
+            ),
+            id="broken-and-asked",
+        ),
+    ],
+)
+def test_a_node_has_what_it_tells(found: ResolverState) -> None:
+    assert parse_node([*told(found), *answer()]).part(ResolverState) == found
+
+
+@pytest.mark.parametrize(
+    "line", [pytest.param("sum", id="cut-short"), pytest.param(f"stat {SERVICE}", id="no-path")]
+)
+def test_a_malformed_line_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="malformed"):
+        parse_node([f"resolver {line}", *answer()])

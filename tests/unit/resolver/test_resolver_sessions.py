@@ -1,0 +1,468 @@
+"""Who asks, as Docker says it, early, late and wrong; and whom a moved address is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from typing import Any, cast
+
+import pytest
+
+from pyinfra_gvisor.parts.resolver.forwarder import neighbours, sessions
+from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
+from pyinfra_gvisor.parts.resolver.forwarder.engine import EngineError, Sandbox, Source
+from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
+from pyinfra_gvisor.parts.resolver.forwarder.neighbours import Neighbours
+from pyinfra_gvisor.parts.resolver.forwarder.sessions import (
+    NamespaceSession,
+    NamespaceSessions,
+    UnknownSource,
+)
+from tests.unit.resolver.resolver_fakes import answer, failing, query, resolver, run, until
+
+LOOPBACK = socket.if_nametoindex("lo")
+ADDRESS, MAC = "172.18.0.2", "02:42:ac:12:00:02"
+
+
+class FakeEngine:
+    """Docker with a list of sources, and events that are put; ``wrong`` is raised by all."""
+
+    def __init__(self, *sources: Source) -> None:
+        self.listed, self.wrong = list(sources), cast("EngineError | None", None)
+        self.read = self.opened = 0
+        self.events: asyncio.Queue[None] = asyncio.Queue()
+
+    async def sources(self) -> dict[str, Source]:
+        self.read += 1
+        await asyncio.sleep(0.01)
+        if self.wrong is not None:
+            raise self.wrong
+        return {item.address: item for item in self.listed}
+
+    async def sandbox(self, container: str) -> Sandbox:
+        self.opened += 1
+        await asyncio.sleep(0.01)
+        if self.wrong is not None:
+            raise self.wrong
+        return Sandbox(f"/run/netns/{container}", ())
+
+    async def changes(self) -> AsyncGenerator[None, None]:
+        yield
+        while True:
+            await self.events.get()
+            yield
+
+
+class FakeNamespace:
+    """One that is this process' own, with interfaces by address."""
+
+    def __init__(self, path: str, *macs: str) -> None:
+        self.path, self.macs, self.there = path, set(macs), True
+
+    def opened(self, kind: socket.SocketKind) -> socket.socket:
+        if not self.there:
+            raise Gone(self.path)
+        return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+
+    def is_there(self) -> bool:
+        return self.there
+
+    def has(self, mac: str, opened: socket.socket) -> bool:
+        return opened.fileno() >= 0 and mac in self.macs
+
+
+class Ground:
+    """Namespaces by the containers' names, and Docker's resolver."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.namespaces: dict[str, FakeNamespace] = {}
+        self._patch = monkeypatch
+        monkeypatch.setattr(sessions, "look", self._look)
+
+    def namespace(self, container: str, *macs: str) -> FakeNamespace:
+        """A new one."""
+        made = self.namespaces[container] = FakeNamespace(container, *macs)
+        return made
+
+    @contextlib.asynccontextmanager
+    async def sessions(self, engine: FakeEngine) -> AsyncIterator[NamespaceSessions]:
+        """Those of an engine, with a resolver behind them."""
+        async with resolver(lambda message: [answer(message)]) as port:
+            self._patch.setattr(sessions, "DOCKERS", ("127.0.0.1", port))
+            diagnostics = Diagnostics()
+            made = NamespaceSessions(cast("Any", engine), Neighbours(diagnostics), diagnostics)
+            yield made
+            made.close()
+            assert made.open == 0
+
+    def _look(self, path: str) -> Any:
+        found = self.namespaces.get(path.rpartition("/")[2])
+        if found is None or not found.there:
+            raise Gone(path)
+        return found
+
+
+def source(container: str = "c1", *, address: str = ADDRESS, mac: str = MAC) -> Source:
+    """One on a bridge that is loopback."""
+    return Source(address, container, mac, "lo", leads_out=True)
+
+
+async def container_of(made: NamespaceSessions, address: str = ADDRESS) -> str:
+    """The container of an address, whose session answers."""
+    found, session = await made.of(address, LOOPBACK)
+    assert await session.ask(query(), stream=False) == answer(query())
+    assert await session.ask(query(), stream=True) == answer(query())
+    return found.container
+
+
+@contextlib.asynccontextmanager
+async def following(job: Coroutine[Any, Any, None] | None) -> AsyncIterator[None]:
+    """Beside it a job that does not end of itself."""
+    task = None if job is None else asyncio.create_task(job)
+    yield
+    if task is not None:
+        task.cancel()
+        assert isinstance(await failing(task, asyncio.CancelledError), asyncio.CancelledError)
+
+
+@pytest.fixture
+def ground(monkeypatch: pytest.MonkeyPatch) -> Ground:
+    """No namespaces yet."""
+    return Ground(monkeypatch)
+
+
+def test_one_reading_and_one_opening_serve_all_who_ask_at_once(ground: Ground) -> None:
+    engine = FakeEngine(source())
+    ground.namespace("c1", MAC)
+
+    async def job() -> set[str]:
+        async with ground.sessions(engine) as made:
+            asked = [container_of(made) for _ in range(10)]
+            said = set(await asyncio.gather(*asked))
+            assert (made.open, made.sources) == (1, 1)
+            return said
+
+    assert run(job()) == {"c1"}
+    assert (engine.read, engine.opened) == (1, 1)
+
+
+@pytest.mark.parametrize("followed", [True, False], ids=["with events", "without events"])
+def test_a_container_that_is_listed_later_is_waited_for(ground: Ground, followed: bool) -> None:
+    engine = FakeEngine()
+    ground.namespace("c1", MAC)
+
+    async def job() -> str:
+        async with ground.sessions(engine) as made, following(made.follow() if followed else None):
+            asking = asyncio.create_task(container_of(made))
+            await asyncio.sleep(0.1)
+            engine.listed.append(source())
+            engine.events.put_nowait(None)
+            return await asking
+
+    assert run(job()) == "c1"
+
+
+def test_an_address_on_another_bridge_is_a_strangers(ground: Ground) -> None:
+    engine = FakeEngine(source())
+    ground.namespace("c1", MAC)
+
+    async def job() -> None:
+        async with ground.sessions(engine) as made:
+            assert await container_of(made) == "c1"
+            await failing(made.of(ADDRESS, LOOPBACK + 1), UnknownSource)
+            assert await container_of(made) == "c1"
+
+    run(job())
+
+
+def test_strangers_cost_docker_little_and_wait_in_few_places(ground: Ground) -> None:
+    engine = FakeEngine()
+
+    async def job() -> int:
+        async with ground.sessions(engine) as made:
+            asked = [failing(made.of(f"10.0.{n % 50}.9", None), UnknownSource) for n in range(2000)]
+            waited = [asyncio.create_task(cast("Any", item)) for item in asked]
+            await asyncio.sleep(0.1)
+            left = len([item for item in waited if not item.done()])
+            await asyncio.gather(*waited)
+            return left
+
+    assert run(job()) == sessions.MOST_STARTING
+    assert engine.read <= 2 + sessions.STARTING_S / sessions.UNKNOWN_S
+
+
+def test_a_room_whose_interface_left_is_left_for_who_has_the_address_now(ground: Ground) -> None:
+    engine = FakeEngine(source("old"))
+    old = ground.namespace("old", MAC)
+    ground.namespace("new", MAC)
+
+    async def job() -> tuple[str, str]:
+        async with ground.sessions(engine) as made:
+            first = await container_of(made)
+            old.macs.clear()
+            engine.listed[:] = [source("new")]
+            second = await container_of(made)
+            assert made.open == 1
+            return first, second
+
+    assert run(job()) == ("old", "new")
+
+
+def test_a_container_that_cannot_be_entered_is_not_tried_for_each_query(ground: Ground) -> None:
+    engine = FakeEngine(source())
+    ground.namespace("c1", "02:00:00:00:00:99")
+
+    async def job() -> None:
+        async with ground.sessions(engine) as made:
+            for _ in range(3):
+                asked = [failing(made.of(ADDRESS, None), UnknownSource) for _ in range(200)]
+                await asyncio.gather(*asked)
+            assert made.open == 0
+
+    run(job())
+
+    assert engine.opened <= 3 * (2 + sessions.STARTING_S / sessions.UNKNOWN_S)
+
+
+def test_a_namespace_that_is_not_there_is_told(
+    ground: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def job() -> None:
+        async with ground.sessions(FakeEngine(source())) as made:
+            await failing(made.of(ADDRESS, None), UnknownSource)
+
+    run(job())
+
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first == f"{ADDRESS} of container c1: Gone: /run/netns/c1"
+
+
+def test_without_docker_who_is_known_is_answered_and_others_are_not(ground: Ground) -> None:
+    engine = FakeEngine(source())
+    ground.namespace("c1", MAC)
+
+    async def job() -> tuple[str, BaseException]:
+        async with ground.sessions(engine) as made:
+            await container_of(made)
+            engine.wrong = EngineError("away")
+            return await container_of(made), await failing(made.of("10.0.0.9", None), EngineError)
+
+    assert run(job())[0] == "c1"
+
+
+def test_who_has_gone_is_let_go_of(ground: Ground) -> None:
+    engine = FakeEngine(source("a"), source("b", address="172.18.0.3"))
+    for container in ("a", "b"):
+        ground.namespace(container, MAC)
+
+    async def job() -> list[int]:
+        async with ground.sessions(engine) as made, following(made.follow()):
+            await container_of(made)
+            await container_of(made, "172.18.0.3")
+            counts = [made.open]
+            engine.listed.pop()
+            engine.events.put_nowait(None)
+            await until(lambda: made.open == 1)
+            ground.namespaces["a"].there = False  # and Docker lists it for a moment yet
+            engine.events.put_nowait(None)
+            await until(lambda: made.open == 0)
+            return [*counts, made.open]
+
+    assert run(job()) == [2, 0]
+
+
+def test_a_namespace_that_went_in_silence_is_swept(ground: Ground) -> None:
+    namespace = ground.namespace("c1", MAC)
+
+    async def job() -> None:
+        async with ground.sessions(FakeEngine(source())) as made, following(made.sweep()):
+            await container_of(made)
+            await asyncio.sleep(2 * sessions.SWEEP_S)
+            assert made.open == 1
+            namespace.there = False
+            await asyncio.sleep(sessions.SWEEP_S)
+            assert made.open == 0
+
+    run(job())
+
+
+def test_who_waits_in_a_room_that_is_dropped_is_told_that_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def job() -> BaseException:
+        async with resolver(lambda _: []) as port:
+            monkeypatch.setattr(sessions, "DOCKERS", ("127.0.0.1", port))
+            session = NamespaceSession(cast("Any", FakeNamespace("c1", MAC)), ())
+            asking = asyncio.create_task(session.ask(query(), stream=False))
+            await asyncio.sleep(0.05)
+            session.close()
+            assert not session.is_of(source())
+            return await failing(asking, Gone)
+
+    assert str(run(job())) == "c1"
+
+
+def test_a_resolver_that_restarts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def job() -> tuple[bool, bytes, bool]:
+        async with resolver(lambda message: [answer(message)]) as port:
+            monkeypatch.setattr(sessions, "DOCKERS", ("127.0.0.1", port))
+        await asyncio.sleep(0.05)
+        session = NamespaceSession(cast("Any", FakeNamespace("c1", MAC)), ())
+        asking = asyncio.create_task(session.ask(query(), stream=False))
+        await asyncio.sleep(0.6)
+        was_refused = session.is_refused
+        async with resolver(lambda message: [answer(message)], port=port):
+            said = await asking
+        session.close()
+        return was_refused, said, session.is_refused
+
+    assert run(job()) == (True, answer(query()), False)
+
+
+def test_a_resolver_that_stays_away_is_an_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "DOCKERS", ("127.0.0.1", 9))
+
+    async def job() -> None:
+        session = NamespaceSession(cast("Any", FakeNamespace("c1", MAC)), ())
+        for stream in (False, True):
+            await failing(session.ask(query(), stream=stream), ConnectionRefusedError)
+        session.close()
+
+    run(job())
+
+
+DB, WEB, FAR = "172.18.0.2", "172.18.0.3", "172.19.0.3"
+OLD, NEW, OTHER = "02:42:ac:12:00:02", "9a:1c:11:86:b6:48", "32:cd:be:b8:54:f4"
+
+
+class Sent:
+    """A packet socket that keeps what is sent, and is opened as often as there is something."""
+
+    def __init__(self, wrong: Exception | None = None) -> None:
+        self.wrong, self.opened = wrong, 0
+        self.packets: list[tuple[bytes, tuple[Any, ...]]] = []
+
+    def __call__(self) -> Any:
+        self.opened += 1
+        return self
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def sendto(self, packet: bytes, where: tuple[Any, ...]) -> None:
+        if self.wrong is not None:
+            raise self.wrong
+        self.packets.append((packet, where))
+
+
+def listed(*items: tuple[str, str, str]) -> dict[str, Source]:
+    """Containers by address, hardware address and bridge."""
+    return {
+        address: Source(address, f"c{address}", mac, bridge, leads_out=True)
+        for address, mac, bridge in items
+    }
+
+
+def neighbours_by(sent: Sent) -> Neighbours:
+    return Neighbours(Diagnostics(), cast("Any", sent))
+
+
+def test_a_peer_on_the_bridge_is_asked_for_itself_in_the_name_of_who_has_the_address() -> None:
+    sent = Sent()
+    kept = neighbours_by(sent)
+    others = ((WEB, OTHER, "br1"), (FAR, OTHER, "br2"), ("fd91::3", OTHER, "br1"))
+
+    kept.update(listed((DB, OLD, "br1"), *others))
+    kept.update(listed((DB, NEW, "br1"), *others))
+
+    packet = bytes.fromhex(
+        "0001 0800 06 04 0001"  # RFC 826
+        "9a1c1186b648 ac120002"
+        "000000000000 ac120003"
+    )
+    assert sent.packets == [(packet, ("br1", 0x0806, 0, 0, bytes.fromhex("32cdbeb854f4")))]
+
+
+def test_an_address_that_nobody_had_for_a_while_is_remembered() -> None:
+    sent = Sent()
+    kept = neighbours_by(sent)
+    web = (WEB, OTHER, "br1")
+
+    for items in ([(DB, OLD, "br1"), web], [web], [web], [(DB, NEW, "br1"), web]):
+        kept.update(listed(*items))
+
+    assert len(sent.packets) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param([], [(DB, NEW, "br1"), (WEB, OTHER, "br1")], id="new"),
+        pytest.param(
+            [(DB, OLD, "br1"), (WEB, OTHER, "br1")],
+            [(DB, OLD, "br1"), (WEB, OTHER, "br1")],
+            id="the-same",
+        ),
+        pytest.param(
+            [(DB, OLD, "br1"), (WEB, OTHER, "br1")],
+            [(DB, NEW, "br2"), (WEB, OTHER, "br1")],
+            id="on-another-bridge",
+        ),
+        pytest.param([(DB, OLD, "br1")], [(DB, NEW, "br1")], id="alone"),
+        pytest.param(
+            [("fd91::2", OLD, "br1"), (WEB, OTHER, "br1")],
+            [("fd91::2", NEW, "br1"), (WEB, OTHER, "br1")],
+            id="ipv6",
+        ),
+    ],
+)
+def test_nobody_is_told_what_is_not_news(before: Any, after: Any) -> None:
+    sent = Sent()
+    kept = neighbours_by(sent)
+
+    kept.update(listed(*before))
+    kept.update(listed(*after))
+
+    assert (sent.opened, sent.packets) == (0, [])
+
+
+def test_what_is_remembered_is_bounded_and_who_was_seen_last_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(neighbours, "REMEMBERED", 2)
+    sent = Sent()
+    kept = neighbours_by(sent)
+    web = (WEB, OTHER, "br1")
+
+    kept.update(listed((DB, OLD, "br1"), web))
+    for last in range(10, 20):
+        kept.update(listed((f"172.18.0.{last}", OLD, "br1"), web))
+    kept.update(listed((DB, NEW, "br1"), web))
+    forgotten = len(sent.packets)
+    kept.update(listed((DB, OLD, "br1"), web))
+
+    assert (forgotten, len(sent.packets)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("mac", "wrong"),
+    [
+        pytest.param(NEW, PermissionError("not permitted"), id="not-permitted"),
+        pytest.param(NEW, BlockingIOError("full"), id="full"),
+        pytest.param("no hardware address", None, id="odd-docker"),
+    ],
+)
+def test_what_goes_wrong_is_told_and_no_more(
+    capsys: pytest.CaptureFixture[str], mac: str, wrong: Exception | None
+) -> None:
+    kept = neighbours_by(Sent(wrong))
+
+    kept.update(listed((DB, OLD, "br1"), (WEB, OTHER, "br1")))
+    kept.update(listed((DB, mac, "br1"), (WEB, OTHER, "br1")))
+
+    assert capsys.readouterr().err.startswith(f"neighbours of {DB} of container c{DB[:11]}: ")

@@ -1,0 +1,212 @@
+"""``watch.pl`` where the default runtime is ours: only infrastructure may be outside gVisor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
+from pyinfra_gvisor.dispatch.preview import preview
+from pyinfra_gvisor.dispatch.seal import Seal
+from pyinfra_gvisor.parts.watch.files import policy_text, service_text
+from pyinfra_gvisor.parts.watch.plan import declared_watch, plan_watch
+from pyinfra_gvisor.parts.watch.state import WatchState
+from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption
+from pyinfra_gvisor.settings import Settings, load_settings
+from tests.unit.answers import compact, info
+from tests.unit.dispatch.dispatch_files import IMAGE, infrastructure, write_container
+from tests.unit.dispatch.test_script_preview import IMAGES
+from tests.unit.fake_docker import OLD_FORM, Answer, container, says
+from tests.unit.watch.watch_script import REASON, RUNSC, STOP, STOPPED, Looked, Watched
+
+BARE = {"Runtime": "runc"}
+HELPER = "ghcr.io/coollabsio/coolify-helper:2"
+POLICY = (Infrastructure.model_validate(infrastructure()),)
+ASKED = preview(Dispatch("runsc", POLICY), {"runsc": Seal()}, "gvisordefault")
+
+
+class Docker:
+    """A node with Docker's files below a directory."""
+
+    def __init__(self, root: Path, **watched: Any) -> None:
+        self.root = root / "docker"
+        (self.root / "containers").mkdir(parents=True)
+        self.watched = Watched(root, default=ASKED, **watched)
+
+    def look(
+        self,
+        documents: Sequence[Mapping[str, Any]],
+        images: Sequence[Mapping[str, Any]] = (),
+        answers: Mapping[str, Answer] | None = None,
+    ) -> Looked:
+        """One look at these containers and images."""
+        docker = {**info(runtimes=OLD_FORM), "DockerRootDir": str(self.root)}
+        given = {"/info": says(compact(docker)), IMAGES: says(compact(list(images)))}
+        return self.watched.look(documents, {**given, **(answers or {})})
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Docker:
+    """A node whose policy names one container, and whose selectors would name another one."""
+    exempt = (Exemption(name="shop", reason=REASON),)
+    return Docker(tmp_path, must=(COOLIFY,), exempt=exempt)
+
+
+def test_a_container_that_is_no_infrastructure_is_reported_whatever_its_name_and_labels_are(
+    docker: Docker, bare: int
+) -> None:
+    write_container(docker.root, 1, name="shop", host=BARE, config={"User": "web"})
+
+    looked = docker.look([container(1, bare, name="shop")])
+
+    assert (looked.code, looked.stderr, looked.named) == (0, "", ["shop"])
+    assert "recreate the container without a runtime, or add it to" in looked.errors[0]
+    assert "gvisor_exempt" not in looked.stdout
+
+
+def test_infrastructure_is_in_order_and_counted(docker: Docker, bare: int, sandbox: int) -> None:
+    write_container(docker.root, 1, name="proxy", host=BARE)
+    write_container(docker.root, 2, name="shop", host=RUNSC)
+
+    looked = docker.look([container(1, bare), container(2, sandbox, host=RUNSC)])
+
+    assert (looked.code, looked.stderr) == (0, "")
+    assert looked.stdout == (
+        "<6>2 containers checked: 1 must run in gVisor and do; 1 are infrastructure\n"
+    )
+
+
+def test_what_asks_for_a_declared_runtime_is_no_infrastructure(docker: Docker, bare: int) -> None:
+    write_container(docker.root, 1, host=RUNSC)
+
+    looked = docker.look([container(1, bare, host=RUNSC)])
+
+    assert looked.named == ["app"]
+
+
+def test_only_what_is_no_infrastructure_is_stopped(tmp_path: Path, bare: int) -> None:
+    docker = Docker(tmp_path, action="stop")
+    write_container(docker.root, 1, host=BARE, config={"User": "web"})
+    write_container(docker.root, 2, name="proxy", host=BARE)
+    documents = [container(1, bare), container(2, bare, name="proxy")]
+
+    looked = docker.look(documents, answers={STOP: STOPPED})
+
+    assert [path for path in looked.asked if "/stop" in path] == [STOP]
+    assert "was stopped" in looked.stdout
+
+
+def test_nothing_is_stopped_whose_files_cannot_be_read(tmp_path: Path, bare: int) -> None:
+    docker = Docker(tmp_path, action="stop")
+    identity = write_container(docker.root, 1, host=BARE)
+    (docker.root / "containers" / identity / "config.v2.json").write_text("{")
+
+    looked = docker.look([container(1, bare)])
+
+    assert looked.code == 1
+    assert "cannot be checked" in looked.stdout
+    assert not [path for path in looked.asked if "/stop" in path]
+
+
+def test_a_container_that_was_removed_meanwhile_is_no_failure(docker: Docker, bare: int) -> None:
+    looked = docker.look([container(1, bare)])
+
+    assert (looked.code, looked.errors) == (0, [])
+
+
+def test_an_image_that_nobody_accepted_is_named_with_the_command(docker: Docker) -> None:
+    images = [
+        {"Id": f"sha256:{9:064x}", "RepoTags": [HELPER]},
+        {"Id": IMAGE, "RepoTags": ["coollabsio/coolify-helper:1"]},
+    ]
+
+    looked = docker.look([], images)
+
+    (line,) = [line for line in looked.stdout.splitlines() if line.startswith("<4>")]
+    assert line.startswith(f"<4>image {HELPER} is not accepted")
+    assert f"pyinfra-gvisor accept sha256:{9:064x}" in line
+    assert looked.code == 0
+
+
+def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_name(
+    docker: Docker,
+) -> None:
+    looked = docker.look([], [{"Id": f"sha256:{9:064x}", "RepoTags": ["traefik:v3"]}])
+
+    (line,) = [line for line in looked.stdout.splitlines() if line.startswith("<4>")]
+    assert line.endswith(
+        "; let the platform start it once, then run pyinfra-gvisor accept with the container's name"
+    )
+
+
+def test_images_that_docker_does_not_list_are_a_failure_and_containers_are_judged_all_the_same(
+    docker: Docker, bare: int
+) -> None:
+    write_container(docker.root, 1, host=BARE, config={"User": "web"})
+
+    looked = docker.look([container(1, bare)], answers={IMAGES: says("no", "500 Error")})
+
+    assert looked.code == 1
+    assert looked.named == ["app"]
+    assert "images cannot be listed" in looked.stdout
+
+
+def test_the_metrics_count_images_that_nobody_accepted(tmp_path: Path) -> None:
+    docker = Docker(tmp_path, metrics=True)
+
+    docker.look([], [{"Id": f"sha256:{9:064x}", "RepoTags": [HELPER]}])
+
+    assert "gvisor_watch_unaccepted_images 1\n" in docker.watched.textfile.read_text()
+
+
+def test_without_a_default_runtime_no_image_is_asked_for_or_counted(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, metrics=True)
+
+    looked = watched.look([])
+
+    assert not [path for path in looked.asked if "images" in path]
+    assert "images" not in watched.textfile.read_text()
+
+
+def declared(**data: Any) -> Settings:
+    """The settings of a host with a watch."""
+    given = {f"gvisor_{key}": value for key, value in {"watch": True, **data}.items()}
+    settings, problems = load_settings(given)
+    assert settings, problems
+    return settings
+
+
+def written(settings: Settings) -> list[str]:
+    """The texts of the watch that these settings declare."""
+    plan = plan_watch(WatchState(), declared_watch(settings), init="systemd")
+    return [file.text for file in plan.files]
+
+
+def test_the_policy_says_that_everything_must_and_the_program_knows_the_infrastructure() -> None:
+    program, policy, *_ = written(
+        declared(default="sandbox", infrastructure=[infrastructure()], must_sandbox=[{"name": "x"}])
+    )
+
+    assert policy == "action report\ndefault sandbox\n"
+    assert IMAGE in program
+    assert "package Choose;" in program
+
+
+def test_another_policy_is_another_program() -> None:
+    one = written(declared(default="sandbox"))
+    other = written(declared(default="sandbox", infrastructure=[infrastructure()]))
+
+    assert one[0] != other[0]
+    assert one[1:] == other[1:]
+
+
+def test_a_seal_alone_changes_nothing_about_the_watch() -> None:
+    assert written(declared(seal={})) == written(declared())
+
+
+def test_the_unit_may_read_what_only_root_may() -> None:
+    assert "CAP_DAC_OVERRIDE" in service_text(None)
+    assert "default" not in policy_text((COOLIFY,), (), "report", None)
