@@ -1,7 +1,7 @@
 """
 daemon.json files on real nodes: a clear error and no change, or what was asked.
 
-``tests/unit/daemon_json/test_bad_files.py`` has those that are refused by their text. Here are some.
+``tests/unit/daemon_json/test_bad_files.py`` has those whose text alone is refused. Here are some.
 """
 
 from __future__ import annotations
